@@ -1,0 +1,164 @@
+//! Loading one split of a task, from whichever files hold it; the host calls this for training and evaluation data.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::error::DataError;
+use crate::example::Example;
+use crate::label::LabelRule;
+use crate::locate::{self, Format, Located};
+use crate::task::Task;
+use crate::{jsonl, parquet_file, sample, tsv};
+
+/// A part of a data set, by the name Hugging Face gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SplitName {
+    /// `train`
+    Train,
+    /// `validation`, GLUE's dev
+    Validation,
+    /// `validation_matched`: MNLI, genres that are in train
+    ValidationMatched,
+    /// `validation_mismatched`: MNLI, other genres
+    ValidationMismatched,
+    /// `test`
+    Test,
+    /// `test_matched`: MNLI
+    TestMatched,
+    /// `test_mismatched`: MNLI
+    TestMismatched,
+}
+
+impl SplitName {
+    /// Hugging Face's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::ValidationMatched => "validation_matched",
+            Self::ValidationMismatched => "validation_mismatched",
+            Self::Test => "test",
+            Self::TestMatched => "test_matched",
+            Self::TestMismatched => "test_mismatched",
+        }
+    }
+
+    /// Test files may be without labels; the others must have one in each row.
+    fn label_rule(self) -> LabelRule {
+        match self {
+            Self::Test | Self::TestMatched | Self::TestMismatched => LabelRule::Optional,
+            _ => LabelRule::Required,
+        }
+    }
+}
+
+impl fmt::Display for SplitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A loaded split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// Which one.
+    pub name: SplitName,
+    /// Its rows in the file's order; never empty unless zero rows were asked for.
+    pub examples: Vec<Example>,
+}
+
+/// The first `limit` rows (all if `None`) of a split of `task` in the directory `dir`.
+///
+/// `dir` holds the official GLUE files (`train.tsv`, `dev.tsv`, `test.tsv`; MNLI `dev_matched.tsv`, ...), Hugging Face's
+/// parquet (`validation.parquet` or all of `validation-00000-of-00001.parquet`, ...; snappy or uncompressed) or JSONL with
+/// the same columns, either itself or in a folder named after the task (`mrpc` or `MRPC`). The directory itself comes
+/// before those folders, TSV before parquet before JSONL, GLUE's file names before Hugging Face's; each split is looked
+/// for on its own. For MNLI a plain `dev` or `test` file is the matched half.
+///
+/// In train and validation splits every row must have a label; in test splits labels are read where there are any.
+/// A row that does not fit the header is an error, unlike in Hugging Face's `glue`, which leaves such rows of QQP out.
+///
+/// For `sample`, `dir` is not looked at: the rows are made with [`sample::DEFAULT_SEED`].
+///
+/// # Errors
+/// See [`DataError`]: the split is none of the task's, the directory or file is absent, or something in the file is not
+/// as expected. With a `limit`, rows beyond it are not looked at.
+pub fn load_split(
+    task: &Task,
+    dir: &Path,
+    split: SplitName,
+    limit: Option<usize>,
+) -> Result<Split, DataError> {
+    check_has(task, split)?;
+    let examples = if task.is_generated() {
+        let (train, validation) = sample::generate(sample::DEFAULT_SEED);
+        let mut examples = if split == SplitName::Train {
+            train
+        } else {
+            validation
+        };
+        examples.truncate(limit.unwrap_or(usize::MAX));
+        examples
+    } else {
+        read(
+            task,
+            &locate::locate(task, dir, split)?,
+            split.label_rule(),
+            limit,
+        )?
+    };
+    Ok(Split {
+        name: split,
+        examples,
+    })
+}
+
+/// Whether `dir` has files for a split, as [`load_split`] looks for them: a download may lack MNLI's mismatched half.
+///
+/// # Errors
+/// The split is none of the task's, the directory is absent or cannot be listed, or parquet shards are incomplete.
+pub fn has_split(task: &Task, dir: &Path, split: SplitName) -> Result<bool, DataError> {
+    check_has(task, split)?;
+    Ok(task.is_generated() || locate::find(task, dir, split)?.is_some())
+}
+
+fn check_has(task: &Task, split: SplitName) -> Result<(), DataError> {
+    if task.splits().any(|name| name == split) {
+        return Ok(());
+    }
+    Err(DataError::NoSuchSplit {
+        task: task.name,
+        split,
+        available: task.splits().map(|name| name.to_string()).collect(),
+    })
+}
+
+fn read(
+    task: &Task,
+    located: &Located,
+    rule: LabelRule,
+    limit: Option<usize>,
+) -> Result<Vec<Example>, DataError> {
+    let mut examples = Vec::new();
+    for path in &located.files {
+        let left = limit.map(|limit| limit.saturating_sub(examples.len()));
+        if left == Some(0) && !examples.is_empty() {
+            break;
+        }
+        examples.extend(match located.format {
+            Format::Tsv => tsv::read(task, path, rule, left)?,
+            Format::Parquet => parquet_file::read(task, path, rule, left)?,
+            Format::Jsonl => jsonl::read(task, path, rule, left)?,
+        });
+    }
+    if let (true, Some(path)) = (
+        examples.is_empty() && limit != Some(0),
+        located.files.first(),
+    ) {
+        return Err(DataError::Empty {
+            path: path.clone(),
+            found: "no rows",
+        });
+    }
+    Ok(examples)
+}

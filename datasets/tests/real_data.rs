@@ -1,0 +1,251 @@
+//! Reads the real data sets of the shared data folder and checks what its README says of them. The folder is
+//! `../shared` beside the workspace, or `PROGTUNE_SHARED`; without it each test says so and passes, since the data is not
+//! the project's to ship.
+
+use std::path::{Path, PathBuf};
+
+use progtune_datasets::{
+    Example, Label, ProblemType, SplitName, Task, has_split, load_split, read_jsonl, sample,
+};
+
+/// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
+fn shared(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("PROGTUNE_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    let path = root.join("data").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!(
+        "SKIPPED: {} is absent; set PROGTUNE_SHARED to the shared folder",
+        path.display()
+    );
+    None
+}
+
+fn task(name: &str) -> &'static Task {
+    Task::by_name(name).unwrap()
+}
+
+#[track_caller]
+fn load(name: &str, dir: &Path, split: SplitName) -> Vec<Example> {
+    load_split(task(name), dir, split, None)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .examples
+}
+
+/// Rows of each class, from class 0 on.
+fn counts(rows: &[Example]) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for row in rows {
+        let Some(Label::Class(id)) = row.label else {
+            panic!("no class in {row:?}")
+        };
+        let id = id as usize;
+        counts.resize(counts.len().max(id + 1), 0);
+        counts[id] += 1;
+    }
+    counts
+}
+
+/// Loads the three splits and checks their sizes, that pairs are pairs, and that only the test split is unlabelled.
+fn check(name: &str, folder: &str, sizes: [usize; 3]) -> Option<[Vec<Example>; 3]> {
+    let dir = shared(folder)?;
+    let splits = [SplitName::Train, SplitName::Validation, SplitName::Test]
+        .map(|split| load(name, &dir, split));
+    assert_eq!(splits.each_ref().map(Vec::len), sizes, "{name}");
+    for row in splits.iter().flatten() {
+        assert_eq!(row.pair.is_some(), task(name).second.is_some());
+    }
+    let regression = task(name).problem_type == ProblemType::Regression;
+    for row in splits[..2].iter().flatten() {
+        assert_eq!(matches!(row.label, Some(Label::Score(_))), regression);
+    }
+    assert!(splits[2].iter().all(|row| row.label.is_none()));
+    eprintln!("{name}: {sizes:?} rows");
+    Some(splits)
+}
+
+#[test]
+fn sst2() {
+    let Some([train, validation, test]) = check("sst2", "SST-2", [67349, 872, 1821]) else {
+        return;
+    };
+    assert_eq!(counts(&train), [29780, 37569]);
+    assert_eq!(counts(&validation), [428, 444]);
+    assert!(train.iter().all(|row| row.text.ends_with(' ')));
+    assert!(!test[0].text.ends_with(' '));
+}
+
+#[test]
+fn cola() {
+    let Some([train, validation, _]) = check("cola", "CoLA", [8551, 1043, 1063]) else {
+        return;
+    };
+    assert_eq!(counts(&train), [2528, 6023]);
+    assert_eq!(counts(&validation), [322, 721]);
+}
+
+#[test]
+fn mrpc() {
+    let Some([train, validation, test]) = check("mrpc", "MRPC", [3668, 408, 1725]) else {
+        return;
+    };
+    assert_eq!(counts(&train), [1194, 2474]);
+    assert_eq!(counts(&validation), [129, 279]);
+    let has_quote = |row: &&Example| row.text.matches('"').count() % 2 == 1;
+    assert_eq!(train.iter().filter(has_quote).count(), 126); // sentences a CSV reader would run on from
+
+    // The labelled test file of Microsoft's original download, under the name the reader looks for.
+    let dir = tempfile::tempdir().unwrap();
+    let Some(original) = shared("MRPC/msr_paraphrase_test.txt") else {
+        return;
+    };
+    std::fs::copy(original, dir.path().join("test.tsv")).unwrap();
+    let labelled = load("mrpc", dir.path(), SplitName::Test);
+    assert_eq!(counts(&labelled), [578, 1147]);
+    assert_eq!(labelled.len(), test.len());
+}
+
+#[test]
+fn mrpc_with_crlf() {
+    let Some(folder) = shared("MRPC/crlf") else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(
+        folder.join("msr-para-train.tsv"),
+        dir.path().join("train.tsv"),
+    )
+    .unwrap();
+    std::fs::copy(
+        folder.join("msr-para-test.tsv"),
+        dir.path().join("test.tsv"),
+    )
+    .unwrap();
+    let train = load("mrpc", dir.path(), SplitName::Train);
+    let test = load("mrpc", dir.path(), SplitName::Test);
+    assert_eq!(
+        (counts(&train), counts(&test)),
+        (vec![1323, 2753], vec![578, 1147])
+    );
+    let has_cr =
+        |row: &Example| row.text.contains('\r') || row.pair.iter().any(|s| s.contains('\r'));
+    assert!(!train.iter().chain(&test).any(has_cr));
+}
+
+#[test]
+fn rte_tsv_is_parquet_row_by_row() {
+    let Some(tsv) = check("rte", "RTE", [2490, 277, 3000]) else {
+        return;
+    };
+    assert_eq!(counts(&tsv[0]), [1249, 1241]);
+    let Some(parquet) = check("rte", "RTE/hf_parquet", [2490, 277, 3000]) else {
+        return;
+    };
+    for (tsv, parquet) in tsv.iter().zip(&parquet) {
+        for (number, (tsv, parquet)) in tsv.iter().zip(parquet).enumerate() {
+            assert_eq!(tsv, parquet, "row {}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn stsb() {
+    let Some(splits) = check("stsb", "STS-B", [5749, 1500, 1379]) else {
+        return;
+    };
+    for row in splits[..2].iter().flatten() {
+        assert!(matches!(row.label, Some(Label::Score(score)) if (0.0..=5.0).contains(&score)));
+    }
+}
+
+#[test]
+fn qnli_dev_and_test() {
+    let Some(dir) = shared("QNLI") else { return };
+    let validation = load("qnli", &dir, SplitName::Validation);
+    let test = load("qnli", &dir, SplitName::Test);
+    assert_eq!((validation.len(), test.len()), (5463, 5463));
+    assert_eq!(counts(&validation), [2702, 2761]);
+    assert!(test.iter().all(|row| row.label.is_none()));
+    let error = load_split(task("qnli"), &dir, SplitName::Train, None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("looked for `train.tsv`") && error.contains("`dev.tsv`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn wnli() {
+    let Some([train, validation, _]) = check("wnli", "WNLI", [635, 71, 146]) else {
+        return;
+    };
+    assert_eq!(counts(&train), [323, 312]);
+    assert_eq!(counts(&validation), [40, 31]);
+}
+
+#[test]
+fn mnli_jsonl() {
+    let Some(dir) = shared("MNLI") else { return };
+    let mnli = task("mnli");
+    let rows = load("mnli", &dir, SplitName::ValidationMatched);
+    assert_eq!(rows.len(), 9815);
+    assert_eq!(counts(&rows), [3479, 3123, 3213]);
+    assert!(!has_split(mnli, &dir, SplitName::ValidationMismatched).unwrap());
+    assert_eq!(read_jsonl(mnli, &dir.join("dev.jsonl")).unwrap(), rows);
+    assert!(rows.iter().all(|row| !row.text.contains("\\u")));
+}
+
+/// The layouts of Hugging Face's own test fixtures.
+#[test]
+fn fixtures() {
+    for (name, folder) in [("mrpc", "hf_fixtures/MRPC"), ("stsb", "hf_fixtures/STS-B")] {
+        let Some(dir) = shared(folder) else { return };
+        for split in [SplitName::Train, SplitName::Validation] {
+            assert!(!load(name, &dir, split).is_empty());
+        }
+    }
+}
+
+/// Two files of other tasks that are not UTF-8, and one of another layout.
+#[test]
+fn foreign_files_are_errors() {
+    let (Some(mr), Some(trec), Some(wnut)) = (
+        shared("MR/rt-polarity.neg"),
+        shared("TREC/TREC.train"),
+        shared("WNUT17/wnut17train.conll"),
+    ) else {
+        return;
+    };
+    for (file, part) in [
+        (mr, "expected a column named `sentence`"),
+        (trec, "`sentence`"),
+        (wnut, "`sentence`"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(&file, dir.path().join("train.tsv")).unwrap();
+        std::fs::copy(&file, dir.path().join("train.parquet")).unwrap();
+        let error = load_split(task("sst2"), dir.path(), SplitName::Train, None).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+/// The sample's words survive a pruning of BERT's vocabulary as they are.
+#[test]
+fn the_samples_words_are_whole_words_of_bert() {
+    let Some(path) = shared("vocab/bert-base-uncased/vocab.txt") else {
+        return;
+    };
+    let vocab = std::fs::read_to_string(path).unwrap();
+    let vocab: std::collections::HashSet<&str> = vocab.lines().collect();
+    let absent: Vec<_> = sample::vocabulary()
+        .into_iter()
+        .filter(|word| !vocab.contains(word))
+        .collect();
+    assert!(absent.is_empty(), "{absent:?}");
+    eprintln!("sample: {} words", sample::vocabulary().len());
+}

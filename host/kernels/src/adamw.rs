@@ -1,0 +1,149 @@
+//! AdamW with clipping, and the sum of squares behind the clip. Called by the host's optimizer.
+
+use crate::{math::sum_by, simd::simd_fn};
+use rayon::prelude::*;
+
+/// Numbers that one task takes; partial sums of squares are per chunk, added in order.
+const CHUNK: usize = 16 * 1024;
+
+/// One update of one parameter (Loshchilov & Hutter; the arithmetic of `torch.optim.AdamW`).
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    /// Learning rate of this step, already scaled for this parameter.
+    pub lr: f64,
+    /// β₁.
+    pub beta1: f64,
+    /// β₂.
+    pub beta2: f64,
+    /// ε.
+    pub eps: f64,
+    /// Decoupled weight decay; 0 for biases and LayerNorm.
+    pub weight_decay: f64,
+    /// This parameter's own step, from 1.
+    pub step: u64,
+    /// Factor on the gradient: the clip.
+    pub gradient_scale: f64,
+}
+
+/// `p`, `m` and `v` one step on; `g` is the gradient, all of one length. `g` leaves as zeros, ready to accumulate.
+pub fn step(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], update: &Update) {
+    let c = Constants::new(update);
+    p.par_chunks_mut(CHUNK)
+        .zip(g.par_chunks_mut(CHUNK))
+        .zip(m.par_chunks_mut(CHUNK))
+        .zip(v.par_chunks_mut(CHUNK))
+        .for_each(|(((p, g), m), v)| step_chunk(p, g, m, v, &c));
+}
+
+struct Constants {
+    decay: f32,
+    beta2: f32,
+    one_minus_beta1: f32,
+    one_minus_beta2: f32,
+    step_size: f32,
+    inverse_sqrt_correction2: f32,
+    eps: f32,
+    scale: f32,
+}
+
+impl Constants {
+    fn new(u: &Update) -> Self {
+        let correction1 = 1.0 - u.beta1.powi(u.step as i32);
+        let correction2 = 1.0 - u.beta2.powi(u.step as i32);
+        Self {
+            decay: (1.0 - u.lr * u.weight_decay) as f32,
+            beta2: u.beta2 as f32,
+            one_minus_beta1: (1.0 - u.beta1) as f32,
+            one_minus_beta2: (1.0 - u.beta2) as f32,
+            step_size: (u.lr / correction1) as f32,
+            inverse_sqrt_correction2: (1.0 / correction2.sqrt()) as f32,
+            eps: u.eps as f32,
+            scale: u.gradient_scale as f32,
+        }
+    }
+}
+
+simd_fn! {
+    fn step_chunk(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], c: &Constants) {
+        for (((p, g), m), v) in p.iter_mut().zip(g.iter_mut()).zip(m.iter_mut()).zip(v.iter_mut()) {
+            let gradient = *g * c.scale;
+            *g = 0.0;
+            *m += (gradient - *m) * c.one_minus_beta1;
+            *v = *v * c.beta2 + gradient * gradient * c.one_minus_beta2;
+            let denominator = v.sqrt() * c.inverse_sqrt_correction2 + c.eps;
+            *p = *p * c.decay - c.step_size * *m / denominator;
+        }
+    }
+}
+
+/// Σ g², in a fixed order of chunks.
+pub fn sum_of_squares(g: &[f32]) -> f64 {
+    let partials: Vec<f64> = g
+        .par_chunks(CHUNK)
+        .map(|chunk| f64::from(squares(chunk)))
+        .collect();
+    partials.iter().sum()
+}
+
+simd_fn! {
+    fn squares(g: &[f32]) -> f32 {
+        sum_by(g.len(), |i| g[i] * g[i])
+    }
+}
+
+/// The definition of one update of one number, in double precision: returns (p, m, v).
+pub fn naive(p: f64, g: f64, m: f64, v: f64, u: &Update) -> (f64, f64, f64) {
+    let g = g * u.gradient_scale;
+    let m = u.beta1 * m + (1.0 - u.beta1) * g;
+    let v = u.beta2 * v + (1.0 - u.beta2) * g * g;
+    let m_hat = m / (1.0 - u.beta1.powi(u.step as i32));
+    let v_hat = v / (1.0 - u.beta2.powi(u.step as i32));
+    (
+        p - u.lr * u.weight_decay * p - u.lr * m_hat / (v_hat.sqrt() + u.eps),
+        m,
+        v,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::random;
+
+    #[test]
+    fn equals_the_definition_over_steps() {
+        let n = CHUNK + 77;
+        let mut p = random(n, 1);
+        let (mut m, mut v) = (vec![0f32; n], vec![0f32; n]);
+        let mut want: Vec<(f64, f64, f64)> = p.iter().map(|&p| (p as f64, 0.0, 0.0)).collect();
+        for step_number in 1..=20 {
+            let update = Update {
+                lr: 1e-2,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: 0.01,
+                step: step_number,
+                gradient_scale: 0.7,
+            };
+            let mut g = random(n, 100 + step_number);
+            for (w, &g) in want.iter_mut().zip(&g) {
+                *w = naive(w.0, g as f64, w.1, w.2, &update);
+            }
+            step(&mut p, &mut g, &mut m, &mut v, &update);
+            assert!(g.iter().all(|&g| g == 0.0), "the gradient leaves as zeros");
+        }
+        for (p, w) in p.iter().zip(&want) {
+            assert!((*p as f64 - w.0).abs() < 1e-5, "{p} against {}", w.0);
+        }
+    }
+
+    #[test]
+    fn squares_add_up() {
+        for n in [0, 1, 15, 16, 100_003] {
+            let g = random(n, 7);
+            let want: f64 = g.iter().map(|&g| g as f64 * g as f64).sum();
+            assert!((sum_of_squares(&g) - want).abs() <= 1e-5 * want.max(1.0));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Dropout + residual + LayerNorm in one pass, `y = LN(dropout(x) + residual)·γ + β`, with its backward.
+//! Called by the fused block and the embeddings.
+
+use crate::{
+    dropout::{Dropout, apply_row},
+    math::sum_by,
+    rows::{ROWS, reduce_columns},
+    simd::simd_fn,
+};
+use rayon::prelude::*;
+
+/// What the backward needs: the normalised rows and the reciprocal deviations.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// (s − mean)·rstd, `[rows, columns]`, where s is the sum that was normalised.
+    pub x_hat: Vec<f32>,
+    /// 1/√(variance + ε), `[rows]`.
+    pub rstd: Vec<f32>,
+}
+
+/// `y = LN(dropout(x) + residual)`; all `[rows, columns]`; `gamma`, `beta` `[columns]`.
+///
+/// `x` is used up: it leaves as the normalised rows, which become part of [`Saved`] without a copy.
+pub fn forward(
+    y: &mut [f32],
+    mut x: Vec<f32>,
+    residual: Option<&[f32]>,
+    gamma: &[f32],
+    beta: &[f32],
+    eps: f32,
+    dropout: Option<&Dropout<'_>>,
+) -> Saved {
+    let columns = gamma.len();
+    let mut rstd = vec![0f32; x.len() / columns];
+    let chunk = ROWS * columns;
+    y.par_chunks_mut(chunk)
+        .zip(x.par_chunks_mut(chunk))
+        .zip(rstd.par_chunks_mut(ROWS))
+        .enumerate()
+        .for_each(|(i, ((y, x), rstd))| {
+            let rows = y.chunks_mut(columns).zip(x.chunks_mut(columns)).zip(rstd);
+            for (r, ((y, x), rstd)) in rows.enumerate() {
+                let row = i * ROWS + r;
+                if let Some(dropout) = dropout {
+                    apply_row(x, dropout.p, dropout.site_key, dropout.row_keys[row], 0);
+                }
+                if let Some(residual) = residual {
+                    add(x, &residual[row * columns..(row + 1) * columns]);
+                }
+                *rstd = normalise_row(y, x, gamma, beta, eps);
+            }
+        });
+    Saved { x_hat: x, rstd }
+}
+
+simd_fn! {
+    /// `a += b`.
+    pub(crate) fn add(a: &mut [f32], b: &[f32]) {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+    }
+}
+
+simd_fn! {
+    /// Turns `x` into its normalised form, writes `y = x·γ + β`, returns the reciprocal deviation.
+    fn normalise_row(y: &mut [f32], x: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32) -> f32 {
+        let n = x.len();
+        let mean = sum_by(n, |i| x[i]) / n as f32;
+        let variance = sum_by(n, |i| (x[i] - mean) * (x[i] - mean)) / n as f32;
+        let rstd = 1.0 / (variance + eps).sqrt();
+        for (((y, x), g), b) in y.iter_mut().zip(x.iter_mut()).zip(gamma).zip(beta) {
+            *x = (*x - mean) * rstd;
+            *y = *x * g + b;
+        }
+        rstd
+    }
+}
+
+/// `d_s`, the gradient of the normalised sum (so of the residual; of `x` after [`crate::dropout::apply`]).
+///
+/// `d` comes in as the gradient of `y`, `[rows, columns]`, and leaves as `d_s`.
+pub fn backward_input(d: &mut [f32], saved: &Saved, gamma: &[f32]) {
+    let columns = gamma.len();
+    let chunk = ROWS * columns;
+    d.par_chunks_mut(chunk)
+        .zip(saved.x_hat.par_chunks(chunk))
+        .zip(saved.rstd.par_chunks(ROWS))
+        .for_each(|((d, x_hat), rstd)| {
+            for ((d, x_hat), &rstd) in d.chunks_mut(columns).zip(x_hat.chunks(columns)).zip(rstd) {
+                backward_row(d, x_hat, gamma, rstd);
+            }
+        });
+}
+
+simd_fn! {
+    fn backward_row(d: &mut [f32], x_hat: &[f32], gamma: &[f32], rstd: f32) {
+        let n = d.len();
+        let (x_hat, gamma) = (&x_hat[..n], &gamma[..n]);
+        let mean = sum_by(n, |i| d[i] * gamma[i]) / n as f32;
+        let mean_x = sum_by(n, |i| d[i] * gamma[i] * x_hat[i]) / n as f32;
+        for ((d, x), g) in d.iter_mut().zip(x_hat).zip(gamma) {
+            *d = rstd * (*d * g - mean - x * mean_x);
+        }
+    }
+}
+
+/// `dγ += Σ_rows dy·x̂` and `dβ += Σ_rows dy`, each only when wanted.
+pub fn backward_parameters(
+    d_gamma: Option<&mut [f32]>,
+    d_beta: Option<&mut [f32]>,
+    d_y: &[f32],
+    saved: &Saved,
+) {
+    let rows = saved.rstd.len();
+    if let Some(d_gamma) = d_gamma {
+        let n = d_gamma.len();
+        reduce_columns(rows, n, d_gamma, |first, last, partial| {
+            add_products(
+                partial,
+                &d_y[first * n..last * n],
+                &saved.x_hat[first * n..last * n],
+            );
+        });
+    }
+    if let Some(d_beta) = d_beta {
+        crate::linear::backward_bias(d_beta, d_y, rows);
+    }
+}
+
+simd_fn! {
+    fn add_products(partial: &mut [f32], a: &[f32], b: &[f32]) {
+        let n = partial.len();
+        for (a, b) in a.chunks_exact(n).zip(b.chunks_exact(n)) {
+            for ((sum, a), b) in partial.iter_mut().zip(a).zip(b) {
+                *sum += a * b;
+            }
+        }
+    }
+}
+
+/// The definition: LayerNorm over the last dimension of `x`, in double precision.
+pub fn naive(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Vec<f32> {
+    let n = gamma.len();
+    let mut y = Vec::with_capacity(x.len());
+    for row in x.chunks(n) {
+        let mean = row.iter().map(|&v| v as f64).sum::<f64>() / n as f64;
+        let variance = row.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / n as f64;
+        let rstd = 1.0 / (variance + eps as f64).sqrt();
+        y.extend(
+            (0..n)
+                .map(|i| ((row[i] as f64 - mean) * rstd * gamma[i] as f64 + beta[i] as f64) as f32),
+        );
+    }
+    y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dropout::{mask, row_key, site_key},
+        testing::{assert_close, assert_gradient, dot, random},
+    };
+    use proptest::prelude::*;
+
+    const EPS: f32 = 1e-12;
+
+    proptest! {
+        #[test]
+        fn equals_the_definition_and_finite_differences(rows in 0usize..70, columns in 2usize..40, with_dropout: bool, seed in 0u64..50) {
+            let (x, residual) = (random(rows * columns, seed), random(rows * columns, seed + 1));
+            let (gamma, beta) = (random(columns, seed + 2), random(columns, seed + 3));
+            let keys: Vec<u64> = (0..rows as u64).map(|r| row_key(r, 0)).collect();
+            let dropout = Dropout { p: 0.25, site_key: site_key(seed, 0, 0), row_keys: &keys };
+            let mask = if with_dropout { mask(rows, columns, &dropout) } else { vec![1.0; rows * columns] };
+            let sum = |x: &[f32]| -> Vec<f32> {
+                x.iter().zip(&mask).zip(&residual).map(|((x, m), r)| x * m + r).collect()
+            };
+            let mut y = vec![f32::NAN; rows * columns];
+            let saved = forward(&mut y, x.clone(), Some(&residual), &gamma, &beta, EPS, with_dropout.then_some(&dropout));
+            assert_close(&y, &naive(&sum(&x), &gamma, &beta, EPS), 2e-4);
+            prop_assume!(rows > 0 && saved.rstd.iter().all(|&r| r < 5.0)); // steep rows make finite differences useless
+            let d_y = random(rows * columns, seed + 4);
+            let mut d_x = d_y.clone();
+            backward_input(&mut d_x, &saved, &gamma);
+            for (d, m) in d_x.iter_mut().zip(&mask) { *d *= m; }
+            assert_gradient(&x, &d_x, 2e-2, |x| dot(&naive(&sum(x), &gamma, &beta, EPS), &d_y));
+            let (mut d_gamma, mut d_beta) = (vec![0f32; columns], vec![0f32; columns]);
+            backward_parameters(Some(&mut d_gamma), Some(&mut d_beta), &d_y, &saved);
+            assert_gradient(&gamma, &d_gamma, 2e-3, |g| dot(&naive(&sum(&x), g, &beta, EPS), &d_y));
+            assert_gradient(&beta, &d_beta, 2e-3, |b| dot(&naive(&sum(&x), &gamma, b, EPS), &d_y));
+        }
+    }
+}

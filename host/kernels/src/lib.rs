@@ -1,0 +1,27 @@
+//! Training kernels for Transformer encoders on CPUs, called by the host's fused compute path.
+//!
+//! One op a file: forward, backward, a naive reference, and the tests that hold them together. The rules:
+//!
+//! - Tensors are plain `f32` slices in row-major order; every function says their shapes.
+//! - Work is split over rows or sequences in pieces whose size depends on the shapes alone, and each piece is
+//!   computed by one thread; so the bits do not depend on the number of threads.
+//! - Gradients *accumulate* into parameter buffers (`+=`) and *overwrite* activation buffers (`=`).
+//! - Inner loops are written once; [`simd`] compiles them for the instruction sets it can detect at run time.
+//! - `unsafe` is confined to [`matrix`] (the call into the matrix product), [`simd`] (the call into a
+//!   detected instruction set) and [`threads`] (the environment).
+
+pub mod activation;
+pub mod adamw;
+pub mod attention;
+pub mod dropout;
+pub mod embedding;
+pub mod layer_norm;
+pub mod linear;
+pub mod math;
+pub mod matrix;
+pub mod rows;
+pub mod simd;
+pub mod threads;
+
+#[cfg(test)]
+mod testing;

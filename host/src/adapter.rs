@@ -1,0 +1,373 @@
+//! Adapters on disk: Hugging Face PEFT's LoRA, and the method-neutral format of this program.
+//!
+//! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
+
+use crate::{
+    error::{Error, Result},
+    files::write_atomically,
+    model::{
+        config::Architecture,
+        parameters::Parameters,
+        safetensors_file::SafetensorsFile,
+        weights::{canonical_name, checkpoint_key},
+    },
+};
+use candle_core::Tensor;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::Path};
+
+/// The file that marks a method-neutral adapter.
+pub const NEUTRAL_CONFIG: &str = "progtune_adapter.json";
+const NEUTRAL_WEIGHTS: &str = "adapter.safetensors";
+const PEFT_CONFIG: &str = "adapter_config.json";
+const PEFT_WEIGHTS: &str = "adapter_model.safetensors";
+/// The format this version writes and reads.
+const FORMAT_VERSION: u64 = 1;
+
+/// An adapter in memory.
+#[derive(Debug)]
+pub struct Adapter {
+    /// The method's id.
+    pub method: String,
+    /// The options that make the same parameters.
+    pub options: Vec<(String, String)>,
+    /// Values by canonical name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Where it came from, for messages.
+    pub origin: String,
+}
+
+impl Adapter {
+    /// Reads an adapter directory of either format.
+    ///
+    /// # Errors
+    /// When neither format is there, or a file is damaged or of a kind this program has no plugin for.
+    pub fn read(directory: &Path, architecture: Architecture) -> Result<Self> {
+        let neutral = directory.join(NEUTRAL_CONFIG);
+        let peft = directory.join(PEFT_CONFIG);
+        if neutral.exists() {
+            read_neutral(directory, &neutral)
+        } else if peft.exists() {
+            read_peft(directory, &peft, architecture)
+        } else {
+            Err(Error::Model(format!(
+                "{}: no adapter here: expected {PEFT_CONFIG} (Hugging Face PEFT) or {NEUTRAL_CONFIG}",
+                directory.display()
+            )))
+        }
+    }
+
+    /// Puts the adapter's values into the model.
+    ///
+    /// # Errors
+    /// One error that lists every tensor without a place, every added parameter without a value and every shape
+    /// that differs.
+    pub fn apply(&self, parameters: &Parameters) -> Result<()> {
+        let mut faults = Vec::new();
+        for (name, value) in &self.tensors {
+            match parameters.id(name) {
+                Ok(id) if parameters.infos()[id].shape == value.dims() => {
+                    parameters.set(id, value)?
+                }
+                Ok(id) => faults.push(format!(
+                    "wrong shape: {name}: expected {:?}, found {:?}",
+                    parameters.infos()[id].shape,
+                    value.dims()
+                )),
+                Err(_) => faults.push(format!("unexpected: {name} {:?}", value.dims())),
+            }
+        }
+        for info in parameters.infos() {
+            if info.added.as_ref().is_some_and(|added| added.trainable)
+                && !self.tensors.contains_key(&info.name)
+            {
+                faults.push(format!("missing: {} {:?}", info.name, info.shape));
+            }
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        faults.truncate(12);
+        Err(Error::Model(format!(
+            "{}: the adapter does not fit the model with method {}:\n  {}\nCheck that --model is the base it was \
+             trained on and that the --peft-opt options are those of the adapter",
+            self.origin,
+            self.method,
+            faults.join("\n  ")
+        )))
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Error::Model(format!(
+            "{}: not valid JSON: {e}; copy the adapter again",
+            path.display()
+        ))
+    })
+}
+
+fn read_tensors(
+    path: &Path,
+    name: impl Fn(&str) -> Result<String>,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut file = SafetensorsFile::open(path)?;
+    let keys: Vec<String> = file.shapes().map(|(key, _)| key.to_owned()).collect();
+    keys.iter()
+        .map(|key| Ok((name(key)?, file.read(key)?)))
+        .collect()
+}
+
+fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
+    let config = read_json(path)?;
+    let fault = |what: &str| Error::Model(format!("{}: {what}", path.display()));
+    match config.get("format_version").and_then(Value::as_u64) {
+        Some(FORMAT_VERSION) => {}
+        found => {
+            return Err(fault(&format!(
+                "key `format_version`: expected {FORMAT_VERSION}, found {found:?}; use the progtune that wrote it"
+            )));
+        }
+    }
+    let method = config
+        .get("method")
+        .and_then(Value::as_str)
+        .ok_or_else(|| fault("key `method`: expected a name"))?;
+    let options = match config.get("method_options") {
+        None => Vec::new(),
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), option_text(value)))
+            .collect(),
+        Some(_) => return Err(fault("key `method_options`: expected an object")),
+    };
+    Ok(Adapter {
+        method: method.to_owned(),
+        options,
+        tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
+        origin: directory.display().to_string(),
+    })
+}
+
+/// A JSON value as the text a user would type for the option.
+fn option_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(option_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn read_peft(directory: &Path, path: &Path, architecture: Architecture) -> Result<Adapter> {
+    let config = read_json(path)?;
+    let fault = |key: &str, expected: &str| {
+        let found = config
+            .get(key)
+            .map_or("nothing".to_owned(), Value::to_string);
+        Error::Model(format!(
+            "{}: key `{key}`: expected {expected}, found {found}",
+            path.display()
+        ))
+    };
+    if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
+        return Err(fault(
+            "peft_type",
+            "\"LORA\" (other PEFT methods cannot be read yet)",
+        ));
+    }
+    for (key, harmless) in [
+        ("use_dora", json!(false)),
+        ("bias", json!("none")),
+        ("fan_in_fan_out", json!(false)),
+    ] {
+        if config
+            .get(key)
+            .is_some_and(|value| *value != harmless && !value.is_null())
+        {
+            return Err(fault(key, &harmless.to_string()));
+        }
+    }
+    for key in ["rank_pattern", "alpha_pattern"] {
+        if config
+            .get(key)
+            .and_then(Value::as_object)
+            .is_some_and(|map| !map.is_empty())
+        {
+            return Err(fault(key, "no patterns"));
+        }
+    }
+    let number = |key: &str| {
+        config
+            .get(key)
+            .filter(|v| v.is_number())
+            .map(Value::to_string)
+    };
+    let mut options = vec![
+        (
+            "r".to_owned(),
+            number("r").ok_or_else(|| fault("r", "a number"))?,
+        ),
+        (
+            "lora_alpha".to_owned(),
+            number("lora_alpha").ok_or_else(|| fault("lora_alpha", "a number"))?,
+        ),
+        (
+            "lora_dropout".to_owned(),
+            number("lora_dropout").unwrap_or_else(|| "0".into()),
+        ),
+    ];
+    match config.get("target_modules") {
+        Some(value @ Value::Array(_)) => {
+            options.push(("target_modules".to_owned(), option_text(value)))
+        }
+        _ => {
+            return Err(fault(
+                "target_modules",
+                "a list of module names (patterns cannot be read)",
+            ));
+        }
+    }
+    if config.get("use_rslora").and_then(Value::as_bool) == Some(true) {
+        options.push(("use_rslora".to_owned(), "true".to_owned()));
+    }
+    let name = |key: &str| {
+        key.strip_prefix("base_model.model.")
+            .map(|key| canonical_name(key, architecture))
+            .ok_or_else(|| {
+                Error::Model(format!(
+                    "{}: unexpected key {key}: PEFT's begin with base_model.model.",
+                    directory.display()
+                ))
+            })
+    };
+    Ok(Adapter {
+        method: "lora".into(),
+        options,
+        tensors: read_tensors(&directory.join(PEFT_WEIGHTS), name)?,
+        origin: directory.display().to_string(),
+    })
+}
+
+/// What a saved adapter says about the run that made it.
+#[derive(Debug, Clone, Copy)]
+pub struct Provenance<'a> {
+    /// `--model` of the run.
+    pub base_model: &'a str,
+    /// The task.
+    pub task: &'a str,
+    /// The method's id.
+    pub method: &'a str,
+    /// Its options, resolved.
+    pub options: &'a [(String, Value)],
+    /// The plugin's name and version.
+    pub plugin: &'a str,
+}
+
+/// Whether the added parameters are LoRA pairs, which PEFT can read.
+pub fn is_peft_lora(method: &str, parameters: &Parameters) -> bool {
+    method == "lora"
+        && parameters
+            .infos()
+            .iter()
+            .filter(|info| info.added.is_some())
+            .all(|info| {
+                info.name.ends_with(".lora_A.weight") || info.name.ends_with(".lora_B.weight")
+            })
+}
+
+/// Writes a PEFT LoRA adapter that `PeftModel.from_pretrained` loads.
+pub fn save_peft(
+    directory: &Path,
+    parameters: &Parameters,
+    trained: &[usize],
+    architecture: Architecture,
+    about: Provenance<'_>,
+) -> Result<()> {
+    let option = |key: &str| {
+        about
+            .options
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| whole(value))
+    };
+    // PEFT keeps the whole module when it saves one: the classifier always, the pooler when it was trained.
+    let pooler = trained
+        .iter()
+        .any(|&id| parameters.infos()[id].name.starts_with("pooler."));
+    let modules_to_save = if pooler {
+        json!(["classifier", "pooler"])
+    } else {
+        json!(["classifier", "score"])
+    };
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": "SEQ_CLS",
+        "base_model_name_or_path": about.base_model,
+        "inference_mode": true,
+        "r": option("r"),
+        "lora_alpha": option("lora_alpha"),
+        "lora_dropout": option("lora_dropout"),
+        "target_modules": option("target_modules"),
+        "use_rslora": option("use_rslora").unwrap_or(json!(false)),
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "init_lora_weights": true,
+        "modules_to_save": modules_to_save,
+    });
+    let key = |name: &str| format!("base_model.model.{}", checkpoint_key(name, architecture));
+    save_tensors(&directory.join(PEFT_WEIGHTS), parameters, trained, key)?;
+    write_json(&directory.join(PEFT_CONFIG), &config)
+}
+
+/// PEFT's own files write a whole `lora_alpha` as an integer.
+fn whole(value: &Value) -> Value {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 => json!(number as i64),
+        _ => value.clone(),
+    }
+}
+
+/// Writes the method-neutral format: everything the method trains or adds, under canonical names.
+pub fn save_neutral(
+    directory: &Path,
+    parameters: &Parameters,
+    trained: &[usize],
+    about: Provenance<'_>,
+) -> Result<()> {
+    let options: serde_json::Map<String, Value> = about.options.iter().cloned().collect();
+    let config = json!({
+        "format_version": FORMAT_VERSION,
+        "method": about.method,
+        "method_options": options,
+        "plugin": about.plugin,
+        "base_model": about.base_model,
+        "task": about.task,
+    });
+    save_tensors(
+        &directory.join(NEUTRAL_WEIGHTS),
+        parameters,
+        trained,
+        |name| name.to_owned(),
+    )?;
+    write_json(&directory.join(NEUTRAL_CONFIG), &config)
+}
+
+fn save_tensors(
+    path: &Path,
+    parameters: &Parameters,
+    trained: &[usize],
+    key: impl Fn(&str) -> String,
+) -> Result<()> {
+    let constants = (0..parameters.len()).filter(|id| parameters.infos()[*id].added.is_some());
+    let mut ids: Vec<usize> = trained.iter().copied().chain(constants).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    crate::export::write_safetensors(path, parameters, &ids, key)
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
+    text.push('\n');
+    write_atomically(path, text.as_bytes())
+}

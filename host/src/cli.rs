@@ -1,0 +1,141 @@
+//! The command line: what can be typed, as types. `main` calls [`parse`]; `config` turns the parsed arguments, which
+//! know no defaults and are not checked yet, into resolved configurations. A value is a text here even when it is a
+//! number, so that a wrong one gets the same message from a flag, a variable or a file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+mod help;
+mod inference;
+#[cfg(test)]
+mod tests;
+mod training;
+
+pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
+pub use training::{
+    BatchArgs, DataArgs, MachineArgs, OptimisationArgs, OutputArgs, PlanArgs, ScheduleArgs,
+    TrainArgs,
+};
+
+/// A command line that clap has accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// What holds for every command.
+    pub global: GlobalArgs,
+    /// What to do; without a command it is training.
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[command(next_help_heading = "Every command")]
+pub struct GlobalArgs {
+    /// Read settings from this TOML file; its keys are the flags' names with _ for - [default: none]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show more of the log on the terminal; -vv shows still more [default: warnings]
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Show errors and results only, no progress [default: off]
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Fine-tune a model; this is what progtune does without a command
+    Train(Box<TrainArgs>),
+    /// Show what training would update in each epoch, and at what cost
+    Plan(Box<PlanArgs>),
+    /// Measure a model on a task's labelled data
+    Evaluate(EvaluateArgs),
+    /// Write a model's logits and labels for unlabelled examples
+    Predict(PredictArgs),
+    /// List the schedules and methods that are found, or describe one
+    #[command(subcommand)]
+    Plugins(PluginsCommand),
+}
+
+/// What to do about plugins.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum PluginsCommand {
+    /// List every schedule and method, without running any of their code
+    List(PluginsListArgs),
+    /// Describe a schedule or method: its options with their defaults, and its file
+    Show(PluginsShowArgs),
+}
+
+/// The arguments of `progtune plugins list`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct PluginsListArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub dirs: PluginDirArgs,
+    /// Print JSON [default: a table]
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `progtune plugins show`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct PluginsShowArgs {
+    /// Id of the schedule or method, as `plugins list` prints it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Where to look.
+    #[command(flatten)]
+    pub dirs: PluginDirArgs,
+}
+
+// Training's flags stand at the top too, because it is the default command. (The line below is the help's first.)
+/// Fine-tune Transformer encoders, spending the backward pass where it pays
+#[derive(Debug, Parser)]
+#[command(name = "progtune", version, about, after_help = help::EXAMPLES)]
+#[command(disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
+struct Cli {
+    #[command(flatten)]
+    train: TrainArgs,
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Parses a command line, whose first item is the program's name.
+///
+/// # Errors
+/// What cannot be parsed, and also `--help` and `--version`: `clap::Error::exit` prints either and ends the process
+/// with 2 or 0; `exit_code` tells which.
+pub fn parse<I, T>(arguments: I) -> Result<Invocation, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let mut command = clap_command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    if let Some(name) = matches.subcommand_name()
+        && let Some(flag) = help::first_training_flag(&matches)
+    {
+        let message = format!(
+            "{flag} stands before `{name}`: put it after, as in `progtune {name} {flag} …`"
+        );
+        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    }
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    let command = cli
+        .command
+        .unwrap_or_else(|| Command::Train(Box::new(cli.train)));
+    Ok(Invocation {
+        global: cli.global,
+        command,
+    })
+}
+
+/// The whole command line as clap sees it, with every default in its help: for completions and manual pages too.
+pub fn clap_command() -> clap::Command {
+    help::with_defaults(Cli::command())
+}

@@ -1,0 +1,89 @@
+//! The flags of `evaluate`, `predict` and `plugins`. Made by `cli::parse`, read by `config::EvaluateConfig`,
+//! `config::PredictConfig` and `config::resolve_plugin_dirs`. A field's name is its configuration key.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::training::MachineArgs;
+
+/// The flags of `progtune evaluate`; what is not given is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct EvaluateArgs {
+    /// The model and how it reads.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelArgs,
+    /// Directory with the task's files
+    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    pub data: Option<String>,
+    /// Part of the data: validation, test or train
+    #[arg(long, value_name = "NAME", help_heading = "Model and data")]
+    pub split: Option<String>,
+    /// Machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `progtune predict`; what is not given is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct PredictArgs {
+    /// The model and how it reads.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelArgs,
+    /// Directory with the task's files, when there is no --input
+    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    pub data: Option<String>,
+    /// Part of that data: validation, test or train
+    #[arg(long, value_name = "NAME", help_heading = "Model and data")]
+    pub split: Option<String>,
+    /// JSONL file to predict; its lines carry the task's columns [default: --data's --split]
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
+    #[serde(skip)]
+    pub input: Option<String>,
+    /// JSONL file to write, a line with `logits` and `label` for each example [default: standard output]
+    // Not the key `output`, which is training's run directory.
+    #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
+    #[serde(skip)]
+    pub predictions: Option<String>,
+    /// Machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// A trained model and how it reads its input.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Model and data")]
+pub struct ModelArgs {
+    /// Directory of a checkpoint (a run's, or the base model of --adapter), or `embedded`
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<String>,
+    /// Adapter directory to put on the model
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<String>,
+    /// Task: sample (generated), or a GLUE task such as mrpc
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// Use the first N rows only
+    #[arg(long, value_name = "N")]
+    pub max_eval_samples: Option<String>,
+    /// Examples in a batch
+    #[arg(long, value_name = "N", help_heading = "Batches and length")]
+    pub eval_batch_size: Option<String>,
+    /// Longest sequence in tokens; what is longer is cut
+    #[arg(long, value_name = "N", help_heading = "Batches and length")]
+    pub max_length: Option<String>,
+    /// Look for plugins in this directory first; repeat it for more
+    #[arg(long, value_name = "DIR", help_heading = "Machine")]
+    pub plugin_dir: Vec<String>,
+}
+
+/// Where `plugins` looks.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct PluginDirArgs {
+    /// Look for plugins in this directory first; repeat it for more
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Vec<String>,
+}

@@ -1,0 +1,192 @@
+//! The flags of `train` and `plan`, in the groups of `--help`. Made by `cli::parse`, read by `config::RunConfig`.
+//! A field's name is its configuration key; the defaults in the help come from `config::keys` (see `cli::help`).
+
+use clap::Args;
+use serde::Serialize;
+
+/// The flags of `progtune train`; what is not given is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct TrainArgs {
+    /// Model and data.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub data: DataArgs,
+    /// Schedule and method.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub schedule: ScheduleArgs,
+    /// Optimisation.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimisation: OptimisationArgs,
+    /// Batches and length.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub batches: BatchArgs,
+    /// Output.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub output: OutputArgs,
+    /// Machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `progtune plan`: those of training and one more.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct PlanArgs {
+    /// The run to plan.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Print the plan as JSON [default: a table]
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// The model and what it learns from.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Model and data")]
+pub struct DataArgs {
+    /// Directory of a Hugging Face checkpoint, or `embedded` for the model inside the program
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<String>,
+    /// Task to learn: sample (generated), or a GLUE task such as mrpc, read from --data
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// Directory with the task's files, GLUE's TSV or Hugging Face's parquet
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Train on the first N rows only
+    #[arg(long, value_name = "N")]
+    pub max_train_samples: Option<String>,
+    /// Evaluate on the first N rows only
+    #[arg(long, value_name = "N")]
+    pub max_eval_samples: Option<String>,
+}
+
+/// Which blocks are trained when, and which parameters inside them.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Schedule and method")]
+pub struct ScheduleArgs {
+    /// Schedule that chooses each epoch's blocks: full, progressive, grow-from-hb, wo-lb, single-block, or a plugin's
+    #[arg(long, value_name = "ID")]
+    pub schedule: Option<String>,
+    /// Option of the schedule, such as embeddings=first-part; repeat it for more
+    #[arg(long, value_name = "K=V")]
+    pub schedule_opt: Vec<String>,
+    /// PEFT method that chooses the parameters: lora, bitfit, adapter, a plugin's, or none
+    #[arg(long, value_name = "ID")]
+    pub peft: Option<String>,
+    /// Option of the method, such as r=8; repeat it for more
+    #[arg(long, value_name = "K=V")]
+    pub peft_opt: Vec<String>,
+    /// Start from the adapter in this directory
+    #[arg(long, value_name = "DIR")]
+    pub init_adapter: Option<String>,
+    /// Train the pooler under a PEFT method that leaves it frozen, too
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub train_pooler: Option<String>,
+    /// Look for plugins in this directory first; repeat it for more
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Vec<String>,
+}
+
+/// The optimizer and its course.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Optimisation")]
+pub struct OptimisationArgs {
+    /// Passes over the training set
+    #[arg(long, value_name = "T")]
+    pub epochs: Option<String>,
+    /// Stop after N steps; schedule and learning rate stay those of --epochs
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<String>,
+    /// Peak learning rate of AdamW
+    #[arg(long, value_name = "LR")]
+    pub lr: Option<String>,
+    /// Learning rate after warm-up: linear (falls to zero at the last step) or constant
+    #[arg(long, value_name = "NAME")]
+    pub lr_scheduler: Option<String>,
+    /// Warm-up: below 1 a share of all steps, from 1 a number of steps
+    #[arg(long, value_name = "X")]
+    pub warmup: Option<String>,
+    /// Weight decay; biases and LayerNorm have none
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<String>,
+    /// AdamW's beta 1
+    #[arg(long, value_name = "X")]
+    pub adam_beta1: Option<String>,
+    /// AdamW's beta 2
+    #[arg(long, value_name = "X")]
+    pub adam_beta2: Option<String>,
+    /// AdamW's epsilon
+    #[arg(long, value_name = "X")]
+    pub adam_epsilon: Option<String>,
+    /// Clip the gradients to this norm; 0 is no clipping
+    #[arg(long, value_name = "X")]
+    pub max_grad_norm: Option<String>,
+    /// Dropout in place of the model's hidden, attention and classifier dropout
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<String>,
+    /// Apply dropout in frozen blocks as well
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub frozen_dropout: Option<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    pub seed: Option<String>,
+}
+
+/// What a batch is made of.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Batches and length")]
+pub struct BatchArgs {
+    /// Examples in a training batch
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<String>,
+    /// Examples in an evaluation batch
+    #[arg(long, value_name = "N")]
+    pub eval_batch_size: Option<String>,
+    /// Batches in a step; the step's gradient is the mean over all their examples
+    #[arg(long, value_name = "N")]
+    pub gradient_accumulation_steps: Option<String>,
+    /// Longest sequence in tokens; what is longer is cut
+    #[arg(long, value_name = "N")]
+    pub max_length: Option<String>,
+    /// Read the training set in its own order
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_shuffle: Option<String>,
+    /// Shuffle without putting sequences of similar length together
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_group_by_length: Option<String>,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Directory for the result and the record of the run
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<String>,
+    /// Replace a finished run in that directory
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub overwrite_output: Option<String>,
+    /// Steps between progress lines where there is no progress bar
+    #[arg(long, value_name = "N")]
+    pub logging_steps: Option<String>,
+}
+
+/// What the work runs on.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Threads to use
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
+    /// Where to compute: cpu, cuda or cuda:N (in a build with the cuda feature)
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Form of the operations: fused (CPU only), composed, or auto for the faster one of the device
+    #[arg(long, value_name = "NAME")]
+    pub kernels: Option<String>,
+}

@@ -1,0 +1,317 @@
+//! The resolved configuration of each command: defaults < `--config` file < `PROGTUNE_*` environment < flags, every
+//! value checked. `main` resolves once, right after `cli` has parsed; everything later reads these structs and never
+//! the arguments, so that a later error is about the run.
+//!
+//! A key is a flag's name in snake case. [`keys`] lists them with their defaults, `layers` merges, `settings`
+//! checks single values, this file puts them together and checks what concerns more than one.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{PluginDirArgs, TrainArgs};
+
+mod error;
+mod export;
+mod inference;
+pub mod keys;
+mod layers;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use error::ConfigError;
+pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
+pub use layers::Sources;
+pub use values::{Device, Kernels, LrScheduler, Split, Warmup};
+
+use keys::Scope;
+use settings::Settings;
+
+/// The task that needs no data, because it generates its own.
+pub const SAMPLE_TASK: &str = "sample";
+
+/// The word for the model inside the binary.
+const EMBEDDED_MODEL: &str = "embedded";
+
+/// A training run, or the plan of one. Defaults are in [`keys::KEYS`]; where Hugging Face's Trainer has one it is the
+/// same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunConfig {
+    /// Directory of a Hugging Face checkpoint; `None` is the embedded model.
+    pub model: Option<String>,
+    /// Name of the task; not yet checked against the tasks there are.
+    pub task: String,
+    /// Directory with the task's files; `Some` for every task but `sample` when a run is to be trained.
+    pub data: Option<PathBuf>,
+    /// Id of the schedule plugin.
+    pub schedule: String,
+    /// Options of the schedule, sorted by name; checked by the plugin's declaration, not here.
+    pub schedule_opt: Vec<(String, String)>,
+    /// Id of the PEFT method plugin; `None` is full fine-tuning.
+    pub peft: Option<String>,
+    /// Options of the method, sorted by name; empty without a method.
+    pub peft_opt: Vec<(String, String)>,
+    /// Passes over the training set (T), at least 1.
+    pub epochs: u32,
+    /// Examples in a batch, at least 1.
+    pub batch_size: usize,
+    /// Examples in an evaluation batch, at least 1.
+    pub eval_batch_size: usize,
+    /// Batches in an optimizer step, at least 1.
+    pub gradient_accumulation_steps: usize,
+    /// Peak learning rate, above 0; `None` is the method's suggestion.
+    pub lr: Option<f64>,
+    /// The learning-rate curve after warm-up.
+    pub lr_scheduler: LrScheduler,
+    /// AdamW's decay, at least 0; biases and LayerNorm have none.
+    pub weight_decay: f64,
+    /// How long the learning rate climbs.
+    pub warmup: Warmup,
+    /// AdamW's β₁, in `[0, 1)`.
+    pub adam_beta1: f64,
+    /// AdamW's β₂, in `[0, 1)`.
+    pub adam_beta2: f64,
+    /// AdamW's ε, above 0.
+    pub adam_epsilon: f64,
+    /// Longest sequence in tokens, special tokens included; at least 3. The model may allow less.
+    pub max_length: usize,
+    /// Norm that gradients are clipped to; 0 is no clipping.
+    pub max_grad_norm: f64,
+    /// Dropout in `[0, 1)` in place of the model's hidden, attention and classifier dropout; `None` keeps the model's.
+    pub dropout: Option<f64>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Whether the training set is read in its own order.
+    pub no_shuffle: bool,
+    /// Whether a shuffled epoch puts sequences of similar length into a batch.
+    pub group_by_length: bool,
+    /// Use the first N training rows, at least 1; `None` is all.
+    pub max_train_samples: Option<usize>,
+    /// Use the first N evaluation rows, at least 1; `None` is all.
+    pub max_eval_samples: Option<usize>,
+    /// Stop after this many optimizer steps, at least 1; T and the learning-rate horizon stay those of `epochs`.
+    pub max_steps: Option<u64>,
+    /// Adapter directory to start from.
+    pub init_adapter: Option<PathBuf>,
+    /// Whether the pooler is trained under LoRA and adapters too.
+    pub train_pooler: bool,
+    /// Plugin directories searched before all others.
+    pub plugin_dir: Vec<PathBuf>,
+    /// Threads, at least 1; `None` is one for each core.
+    pub threads: Option<usize>,
+    /// Where the model is computed.
+    pub device: Device,
+    /// Which form of the operations runs; never `Fused` on CUDA.
+    pub kernels: Kernels,
+    /// Run directory; `None` is [`RunConfig::default_output`].
+    pub output: Option<PathBuf>,
+    /// Whether a finished run in the run directory may be replaced.
+    pub overwrite_output: bool,
+    /// Steps between progress lines where there is no progress bar; at least 1.
+    pub logging_steps: usize,
+    /// Whether frozen blocks have dropout as well.
+    pub frozen_dropout: bool,
+}
+
+impl RunConfig {
+    /// The configuration of `progtune train`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value that its key does not take, a task without its data.
+    pub fn resolve_train(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
+        let config = Self::resolve_plan(args, sources)?;
+        require_data(&config.task, config.data.as_deref())?;
+        Ok(config)
+    }
+
+    /// The configuration of `progtune plan`, which counts parameters and so needs no data.
+    ///
+    /// # Errors
+    /// As [`RunConfig::resolve_train`], but the data may be missing.
+    pub fn resolve_plan(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
+        let config = Self::read(&layers::merge(args, sources, Scope::Training)?)?;
+        Ok(config)
+    }
+
+    /// The run directory when none is given: `runs/<task>-<schedule>-<method or "full">-seed<seed>`.
+    pub fn default_output(&self) -> PathBuf {
+        let method = self.peft.as_deref().unwrap_or("full");
+        let name = format!("{}-{}-{method}-seed{}", self.task, self.schedule, self.seed);
+        // Names of plugins and tasks are not ours: none of them may lead out of `runs`.
+        let name = name.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "_");
+        Path::new("runs").join(name)
+    }
+
+    /// The run directory: the one given, else the default one.
+    pub fn output_dir(&self) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| self.default_output())
+    }
+
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let config = Self {
+            model: read_model(settings)?,
+            task: settings.text("task")?,
+            data: settings.optional_path("data")?,
+            schedule: settings.text("schedule")?,
+            schedule_opt: settings.options("schedule_opt")?,
+            peft: settings.optional_text("peft")?,
+            peft_opt: settings.options("peft_opt")?,
+            epochs: settings.number("epochs", "a whole number from 1", |&n| n >= 1)?,
+            batch_size: read_count(settings, "batch_size")?,
+            eval_batch_size: read_count(settings, "eval_batch_size")?,
+            gradient_accumulation_steps: read_count(settings, "gradient_accumulation_steps")?,
+            lr: settings.optional_number("lr", "a number above 0", |&x| is_positive(x))?,
+            lr_scheduler: settings.choice("lr_scheduler", LrScheduler::NAMES)?,
+            weight_decay: settings
+                .number("weight_decay", "a number from 0", |&x| is_from_zero(x))?,
+            warmup: settings.parsed(
+                "warmup",
+                "a share of all steps from 0 and below 1, or a whole number of steps from 1",
+                Warmup::parse,
+            )?,
+            adam_beta1: read_fraction(settings, "adam_beta1")?,
+            adam_beta2: read_fraction(settings, "adam_beta2")?,
+            adam_epsilon: settings
+                .number("adam_epsilon", "a number above 0", |&x| is_positive(x))?,
+            max_length: read_max_length(settings)?,
+            max_grad_norm: settings.number(
+                "max_grad_norm",
+                "a number from 0 (0 is no clipping)",
+                |&x| is_from_zero(x),
+            )?,
+            dropout: settings.optional_number("dropout", "a number from 0 and below 1", |x| {
+                (0.0..1.0).contains(x)
+            })?,
+            seed: settings.number("seed", "a whole number from 0 and below 2^64", |_| true)?,
+            no_shuffle: settings.switch("no_shuffle")?,
+            group_by_length: !settings.switch("no_group_by_length")?,
+            max_train_samples: read_limit(settings, "max_train_samples")?,
+            max_eval_samples: read_limit(settings, "max_eval_samples")?,
+            max_steps: settings
+                .optional_number("max_steps", "a whole number from 1", |&n| n >= 1)?,
+            init_adapter: settings.optional_path("init_adapter")?,
+            train_pooler: settings.switch("train_pooler")?,
+            plugin_dir: settings.paths("plugin_dir")?,
+            threads: read_limit(settings, "threads")?,
+            device: read_device(settings)?,
+            kernels: read_kernels(settings)?,
+            output: settings.optional_path("output")?,
+            overwrite_output: settings.switch("overwrite_output")?,
+            logging_steps: read_count(settings, "logging_steps")?,
+            frozen_dropout: settings.switch("frozen_dropout")?,
+        };
+        config.check_method_options(settings)?;
+        Ok(config)
+    }
+
+    /// Options without a method would silently do nothing.
+    fn check_method_options(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let without = |key: &str, what: String| ConfigError::Conflict {
+            first: format!("{key} (from {})", settings.origin(key)),
+            second: format!("full fine-tuning (peft, from {})", settings.origin("peft")),
+            reason: format!("{what} to a PEFT method"),
+            advice: format!("choose a method with --peft, or remove {key}"),
+        };
+        if self.peft.is_some() {
+            return Ok(());
+        }
+        if let Some((name, _)) = self.peft_opt.first() {
+            return Err(without("peft_opt", format!("the option `{name}` belongs")));
+        }
+        if self.init_adapter.is_some() {
+            return Err(without("init_adapter", "an adapter belongs".into()));
+        }
+        Ok(())
+    }
+}
+
+impl Default for RunConfig {
+    /// The configuration when nothing is set anywhere.
+    fn default() -> Self {
+        layers::merge(&TrainArgs::default(), &Sources::default(), Scope::Training)
+            .and_then(|settings| Self::read(&settings))
+            .expect("the defaults in config::keys are valid, as a test checks")
+    }
+}
+
+/// Resolves the plugin directories of `progtune plugins …`.
+///
+/// # Errors
+/// As [`RunConfig::resolve_train`].
+pub fn resolve_plugin_dirs(
+    args: &PluginDirArgs,
+    sources: &Sources,
+) -> Result<Vec<PathBuf>, ConfigError> {
+    layers::merge(args, sources, Scope::All)?.paths("plugin_dir")
+}
+
+fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
+    if data.is_some() || task == SAMPLE_TASK {
+        return Ok(());
+    }
+    Err(ConfigError::Missing {
+        key: "--data".into(),
+        reason: format!(
+            "the task `{task}` reads its examples from a directory (only `{SAMPLE_TASK}` brings its own)"
+        ),
+        advice: "give --data DIR with the task's TSV or parquet files".into(),
+    })
+}
+
+fn read_model(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    Ok(settings
+        .optional_text("model")?
+        .filter(|model| model != EMBEDDED_MODEL))
+}
+
+fn read_count(settings: &Settings, key: &str) -> Result<usize, ConfigError> {
+    settings.number(key, "a whole number from 1", |&n| n >= 1)
+}
+
+fn read_limit(settings: &Settings, key: &str) -> Result<Option<usize>, ConfigError> {
+    settings.optional_number(key, "a whole number from 1", |&n| n >= 1)
+}
+
+fn read_fraction(settings: &Settings, key: &str) -> Result<f64, ConfigError> {
+    settings.number(key, "a number from 0 and below 1", |x| {
+        (0.0..1.0).contains(x)
+    })
+}
+
+fn read_max_length(settings: &Settings) -> Result<usize, ConfigError> {
+    settings.number(
+        "max_length",
+        "a whole number from 3 (two special tokens and a word)",
+        |&n| n >= 3,
+    )
+}
+
+fn read_device(settings: &Settings) -> Result<Device, ConfigError> {
+    settings.parsed(
+        "device",
+        "`cpu`, `cuda` or `cuda:N` with the number N of a GPU",
+        Device::parse,
+    )
+}
+
+fn read_kernels(settings: &Settings) -> Result<Kernels, ConfigError> {
+    let kernels = settings.choice("kernels", Kernels::NAMES)?;
+    let device = read_device(settings)?;
+    if kernels == Kernels::Fused && device != Device::Cpu {
+        return Err(ConfigError::Conflict {
+            first: format!("kernels fused (from {})", settings.origin("kernels")),
+            second: format!("device {device} (from {})", settings.origin("device")),
+            reason: "the fused kernels are CPU code".into(),
+            advice: "leave kernels at auto, or use device cpu".into(),
+        });
+    }
+    Ok(kernels)
+}
+
+fn is_positive(x: f64) -> bool {
+    x.is_finite() && x > 0.0
+}
+
+fn is_from_zero(x: f64) -> bool {
+    x.is_finite() && x >= 0.0
+}

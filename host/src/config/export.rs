@@ -1,0 +1,107 @@
+//! `RunConfig` as a TOML file: the `config.toml` of a run directory. Written by `recipe`; given back with `--config` it
+//! makes the same `RunConfig`.
+
+use std::path::Path;
+
+use super::keys::{KEYS, KeyDefault};
+use super::{EMBEDDED_MODEL, RunConfig, Warmup};
+use toml::Value;
+
+impl RunConfig {
+    /// The configuration as TOML, a line for each key in the order of `--help`. What is unset is a comment that says
+    /// how it is decided. A path that is not UTF-8 cannot be said in TOML and loses the bytes that are not; flags,
+    /// variables and files never give one.
+    pub fn to_toml(&self) -> String {
+        let mut lines = String::from(
+            "# The resolved configuration of a progtune run; `progtune --config FILE` runs it again.\n",
+        );
+        let mut tables = String::new();
+        for key in KEYS {
+            match (self.value_of(key.name), key.default) {
+                (Some(Value::Table(table)), _) if table.is_empty() => {}
+                // Tables come last: in TOML every key after a table's header belongs to it.
+                (Some(Value::Table(table)), _) => {
+                    // Texts under names: always TOML.
+                    let lines = toml::to_string(&table).unwrap_or_default();
+                    tables.push_str(&format!("\n[{}]\n{lines}", key.name));
+                }
+                (Some(value), _) => lines.push_str(&format!("{} = {value}\n", key.name)),
+                (None, KeyDefault::Computed(words)) if self.has(key.name) => {
+                    lines.push_str(&format!("# {}: {words}\n", key.name));
+                }
+                (None, _) => {}
+            }
+        }
+        lines + &tables
+    }
+
+    /// Whether the key is a field of a training run.
+    fn has(&self, key: &str) -> bool {
+        !matches!(key, "adapter" | "split")
+    }
+
+    /// The field behind a key; `None` when it is unset or not a field of a training run.
+    fn value_of(&self, key: &str) -> Option<Value> {
+        let text = |text: &str| Some(Value::String(text.into()));
+        let path = |path: &Path| Value::String(path.to_string_lossy().into_owned());
+        match key {
+            "model" => text(self.model.as_deref().unwrap_or(EMBEDDED_MODEL)),
+            "task" => text(&self.task),
+            "data" => self.data.as_deref().map(path),
+            "schedule" => text(&self.schedule),
+            "schedule_opt" => Some(option_table(&self.schedule_opt)),
+            "peft" => text(self.peft.as_deref().unwrap_or("none")),
+            "peft_opt" => Some(option_table(&self.peft_opt)),
+            "epochs" => Some(whole(self.epochs.into())),
+            "batch_size" => Some(whole(self.batch_size as u64)),
+            "eval_batch_size" => Some(whole(self.eval_batch_size as u64)),
+            "gradient_accumulation_steps" => Some(whole(self.gradient_accumulation_steps as u64)),
+            "lr" => self.lr.map(Value::Float),
+            "lr_scheduler" => text(&self.lr_scheduler.to_string()),
+            "weight_decay" => Some(Value::Float(self.weight_decay)),
+            "warmup" => Some(match self.warmup {
+                Warmup::Ratio(ratio) => Value::Float(ratio),
+                Warmup::Steps(steps) => whole(steps),
+            }),
+            "adam_beta1" => Some(Value::Float(self.adam_beta1)),
+            "adam_beta2" => Some(Value::Float(self.adam_beta2)),
+            "adam_epsilon" => Some(Value::Float(self.adam_epsilon)),
+            "max_length" => Some(whole(self.max_length as u64)),
+            "max_grad_norm" => Some(Value::Float(self.max_grad_norm)),
+            "dropout" => self.dropout.map(Value::Float),
+            "seed" => Some(whole(self.seed)),
+            "no_shuffle" => Some(Value::Boolean(self.no_shuffle)),
+            "no_group_by_length" => Some(Value::Boolean(!self.group_by_length)),
+            "max_train_samples" => self.max_train_samples.map(|n| whole(n as u64)),
+            "max_eval_samples" => self.max_eval_samples.map(|n| whole(n as u64)),
+            "max_steps" => self.max_steps.map(whole),
+            "init_adapter" => self.init_adapter.as_deref().map(path),
+            "train_pooler" => Some(Value::Boolean(self.train_pooler)),
+            "plugin_dir" => Some(Value::Array(
+                self.plugin_dir.iter().map(|dir| path(dir)).collect(),
+            )),
+            "threads" => self.threads.map(|n| whole(n as u64)),
+            "device" => text(&self.device.to_string()),
+            "kernels" => text(&self.kernels.to_string()),
+            "output" => self.output.as_deref().map(path),
+            "overwrite_output" => Some(Value::Boolean(self.overwrite_output)),
+            "logging_steps" => Some(whole(self.logging_steps as u64)),
+            "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
+            _ => None,
+        }
+    }
+}
+
+/// A whole number; TOML's end at 2^63, so a larger one is written as text, which is read just as well.
+fn whole(n: u64) -> Value {
+    i64::try_from(n).map_or_else(|_| Value::String(n.to_string()), Value::Integer)
+}
+
+fn option_table(options: &[(String, String)]) -> Value {
+    Value::Table(
+        options
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::String(value.clone())))
+            .collect(),
+    )
+}

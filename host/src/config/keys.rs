@@ -1,0 +1,223 @@
+//! Every configuration key: its default, an example and the commands that read it. The one place for defaults: the
+//! bottom layer of the configuration, the `[default: …]` of `--help` and the comments of a run's `config.toml` are
+//! all made from this table. Read by the other modules of `config` and by `cli::help`.
+
+/// What a key is worth when nobody sets it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum KeyDefault {
+    /// A value in the form a flag would have.
+    Value(&'static str),
+    /// Unset, and decided later: how, in words.
+    Computed(&'static str),
+}
+
+/// The commands that read a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `train`, `plan`, `evaluate` and `predict`.
+    All,
+    /// `train` and `plan`.
+    Training,
+    /// `evaluate` and `predict`.
+    Inference,
+}
+
+/// A key of configuration files; its flag has dashes for underscores, its environment variable is
+/// `PROGTUNE_` and the key in capitals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Key {
+    /// The name, in snake case.
+    pub name: &'static str,
+    /// What it is worth when nobody sets it.
+    pub default: KeyDefault,
+    /// A value in the form a flag would have, for messages.
+    pub example: &'static str,
+    /// The commands that read it.
+    pub scope: Scope,
+}
+
+impl Key {
+    /// The flag: `--batch-size`.
+    pub fn flag(&self) -> String {
+        flag_of(self.name)
+    }
+
+    /// The environment variable: `PROGTUNE_BATCH_SIZE`.
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase())
+    }
+
+    /// The default as `--help` prints it.
+    pub fn default_text(&self) -> &'static str {
+        match self.default {
+            KeyDefault::Value(text) | KeyDefault::Computed(text) => text,
+        }
+    }
+}
+
+/// The flag of a field or key name: `batch_size` is `--batch-size`.
+pub(super) fn flag_of(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+/// What the environment variables of progtune begin with.
+pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
+
+/// Variables with that prefix which are not keys: the configuration file (as `--config`), the plugin search path and
+/// the log filter, and where tests and developer tools find shared data and the real MiniLM.
+pub const OTHER_VARIABLES: &[&str] = &[
+    "PROGTUNE_CONFIG",
+    "PROGTUNE_PLUGIN_PATH",
+    "PROGTUNE_LOG",
+    "PROGTUNE_SHARED",
+    "PROGTUNE_MINILM",
+];
+
+const fn value(name: &'static str, default: &'static str, scope: Scope) -> Key {
+    Key {
+        name,
+        default: KeyDefault::Value(default),
+        example: default,
+        scope,
+    }
+}
+
+const fn computed(
+    name: &'static str,
+    default: &'static str,
+    example: &'static str,
+    scope: Scope,
+) -> Key {
+    Key {
+        name,
+        default: KeyDefault::Computed(default),
+        example,
+        scope,
+    }
+}
+
+/// All keys, in the order of `--help` and of a run's `config.toml`.
+pub const KEYS: &[Key] = &[
+    computed("model", "embedded", "models/bert-base-uncased", Scope::All),
+    computed("adapter", "none", "runs/my-run", Scope::Inference),
+    value("task", "sample", Scope::All),
+    computed(
+        "data",
+        "none: every task but sample needs it",
+        "glue/mrpc",
+        Scope::All,
+    ),
+    computed(
+        "split",
+        "validation for evaluate, test for predict",
+        "validation",
+        Scope::Inference,
+    ),
+    computed(
+        "max_train_samples",
+        "none: all rows",
+        "1000",
+        Scope::Training,
+    ),
+    computed("max_eval_samples", "none: all rows", "200", Scope::All),
+    value("schedule", "full", Scope::Training),
+    computed(
+        "schedule_opt",
+        "the schedule's own, see `progtune plugins show ID`",
+        "block=3",
+        Scope::Training,
+    ),
+    computed("peft", "none: full fine-tuning", "lora", Scope::Training),
+    computed(
+        "peft_opt",
+        "the method's own, see `progtune plugins show ID`",
+        "r=8",
+        Scope::Training,
+    ),
+    computed(
+        "init_adapter",
+        "none: the method's own start",
+        "runs/mnli-lora",
+        Scope::Training,
+    ),
+    value("train_pooler", "false", Scope::Training),
+    computed(
+        "plugin_dir",
+        "the search path only: PROGTUNE_PLUGIN_PATH, the user's data folder, beside the program",
+        "plugins",
+        Scope::All,
+    ),
+    value("epochs", "3", Scope::Training),
+    computed(
+        "max_steps",
+        "none: all steps of all epochs",
+        "100",
+        Scope::Training,
+    ),
+    computed(
+        "lr",
+        "the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter",
+        "5e-4",
+        Scope::Training,
+    ),
+    value("lr_scheduler", "linear", Scope::Training),
+    Key {
+        name: "warmup",
+        default: KeyDefault::Value("0"),
+        example: "0.06",
+        scope: Scope::Training,
+    },
+    value("weight_decay", "0.0", Scope::Training),
+    value("adam_beta1", "0.9", Scope::Training),
+    value("adam_beta2", "0.999", Scope::Training),
+    value("adam_epsilon", "1e-8", Scope::Training),
+    value("max_grad_norm", "1.0", Scope::Training),
+    computed(
+        "dropout",
+        "the model's own config.json",
+        "0.1",
+        Scope::Training,
+    ),
+    value("frozen_dropout", "false", Scope::Training),
+    value("seed", "42", Scope::Training),
+    value("batch_size", "8", Scope::Training),
+    value("eval_batch_size", "8", Scope::All),
+    value("gradient_accumulation_steps", "1", Scope::Training),
+    value("max_length", "128", Scope::All),
+    value("no_shuffle", "false", Scope::Training),
+    value("no_group_by_length", "false", Scope::Training),
+    computed(
+        "output",
+        "runs/<task>-<schedule>-<method>-seed<seed>",
+        "runs/my-run",
+        Scope::Training,
+    ),
+    value("overwrite_output", "false", Scope::Training),
+    value("logging_steps", "50", Scope::Training),
+    computed("threads", "all cores", "2", Scope::All),
+    value("device", "cpu", Scope::All),
+    value("kernels", "auto", Scope::All),
+];
+
+/// The key with this name.
+pub fn find_key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The candidate nearest to `name`, when it is near enough to be what was meant.
+pub(super) fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    candidates
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&name, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,316 @@
+//! Typed, checked reading of merged configuration values. Called by the `resolve` functions of `config`; what is
+//! wrong with a value is said here, with its origin and what to do.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ::config::{Map, Value, ValueKind};
+
+use super::error::ConfigError;
+use super::keys::{find_key, nearest};
+
+/// The merged layers. Readers take a key's name and return its value; keys without a value are `None`.
+#[derive(Debug)]
+pub(super) struct Settings {
+    values: Map<String, Value>,
+}
+
+/// The word that unsets an optional key, above a layer that set it.
+const NONE: &str = "none";
+
+impl Settings {
+    pub(super) fn new(values: Map<String, Value>) -> Self {
+        Self { values }
+    }
+
+    /// Where the value came from: a flag, a variable, a file, its default.
+    pub(super) fn origin(&self, key: &str) -> String {
+        describe_origin(self.values.get(key))
+    }
+
+    /// A text, as given; `None` when unset.
+    pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.scalar(key, "a text")? else {
+            return Ok(None);
+        };
+        if text.trim().is_empty() {
+            return Err(self.bad(key, "a text that is not empty", &text));
+        }
+        Ok((text != NONE).then_some(text))
+    }
+
+    /// A text that has a default.
+    pub(super) fn text(&self, key: &str) -> Result<String, ConfigError> {
+        self.optional_text(key)?
+            .ok_or_else(|| self.bad(key, "a name", NONE))
+    }
+
+    /// A path; `none` unsets it.
+    pub(super) fn optional_path(&self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
+        Ok(self.optional_text(key)?.map(PathBuf::from))
+    }
+
+    /// A number that has a default and must satisfy `valid`; `expected` says so in words.
+    pub(super) fn number<T: FromStr>(
+        &self,
+        key: &str,
+        expected: &str,
+        valid: impl Fn(&T) -> bool,
+    ) -> Result<T, ConfigError> {
+        self.optional_number(key, expected, valid)?
+            .ok_or_else(|| self.bad(key, expected, NONE))
+    }
+
+    /// A number that may be unset.
+    pub(super) fn optional_number<T: FromStr>(
+        &self,
+        key: &str,
+        expected: &str,
+        valid: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, ConfigError> {
+        self.optional_parsed(key, expected, |text| text.parse().ok().filter(&valid))
+    }
+
+    /// A value of a type with a parser of its own, with a default.
+    pub(super) fn parsed<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        self.optional_parsed(key, expected, parse)?
+            .ok_or_else(|| self.bad(key, expected, NONE))
+    }
+
+    fn optional_parsed<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.scalar(key, expected)? else {
+            return Ok(None);
+        };
+        let text = text.trim();
+        if text == NONE {
+            return Ok(None);
+        }
+        parse(text)
+            .map(Some)
+            .ok_or_else(|| self.bad(key, expected, text))
+    }
+
+    /// One of some names; the nearest is suggested for any other. `None` when unset.
+    pub(super) fn optional_choice<T: Copy>(
+        &self,
+        key: &str,
+        names: &[(&'static str, T)],
+    ) -> Result<Option<T>, ConfigError> {
+        let list = names
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let expected = format!("one of {list}");
+        let Some(text) = self.scalar(key, &expected)? else {
+            return Ok(None);
+        };
+        if let Some((_, value)) = names.iter().find(|(name, _)| *name == text.trim()) {
+            return Ok(Some(*value));
+        }
+        let mut error = self.bad(key, &expected, &text);
+        if let (Some(near), ConfigError::BadValue { advice, .. }) = (
+            nearest(&text, names.iter().map(|(name, _)| *name)),
+            &mut error,
+        ) {
+            *advice = format!("did you mean `{near}`?");
+        }
+        Err(error)
+    }
+
+    /// One of some names, with a default.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        key: &str,
+        names: &[(&'static str, T)],
+    ) -> Result<T, ConfigError> {
+        self.optional_choice(key, names)?
+            .ok_or_else(|| self.bad(key, "a name", NONE))
+    }
+
+    /// A switch.
+    pub(super) fn switch(&self, key: &str) -> Result<bool, ConfigError> {
+        self.choice(key, &[("true", true), ("false", false)])
+    }
+
+    /// Paths: an array or a single text.
+    pub(super) fn paths(&self, key: &str) -> Result<Vec<PathBuf>, ConfigError> {
+        let expected = "a path or an array of paths";
+        let Some(value) = self.values.get(key) else {
+            return Ok(Vec::new());
+        };
+        let items = match &value.kind {
+            ValueKind::Nil => return Ok(Vec::new()),
+            ValueKind::Array(items) => items.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        items
+            .iter()
+            .map(|item| match &item.kind {
+                ValueKind::String(path) if !path.trim().is_empty() => Ok(PathBuf::from(path)),
+                _ => Err(self.bad(key, expected, &describe_found(item))),
+            })
+            .collect()
+    }
+
+    /// Plugin options, sorted by name. Each value becomes the text that a flag would have given.
+    pub(super) fn options(&self, key: &str) -> Result<Vec<(String, String)>, ConfigError> {
+        let expected = "a table such as { r = 8 }";
+        let Some(value) = self.values.get(key) else {
+            return Ok(Vec::new());
+        };
+        let ValueKind::Table(table) = &value.kind else {
+            return Err(self.bad(key, expected, &describe_found(value)));
+        };
+        let mut options = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let text = option_text(value).ok_or_else(|| {
+                let expected = "a text, number, true or false, or an array of these";
+                bad_value(
+                    &format!("{key}.{name}"),
+                    Some(value),
+                    expected,
+                    &describe_found(value),
+                    key,
+                )
+            })?;
+            options.push((name.clone(), text));
+        }
+        options.sort();
+        Ok(options)
+    }
+
+    /// The value as one text, whatever scalar it is in TOML.
+    fn scalar(&self, key: &str, expected: &str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.values.get(key) else {
+            return Ok(None);
+        };
+        match scalar_text(value) {
+            Some(text) => Ok(Some(text)),
+            None if matches!(value.kind, ValueKind::Nil) => Ok(None),
+            None => Err(self.bad(key, expected, &describe_found(value))),
+        }
+    }
+
+    /// The error for this key's value.
+    pub(super) fn bad(&self, key: &str, expected: &str, found: &str) -> ConfigError {
+        bad_value(key, self.values.get(key), expected, found, key)
+    }
+}
+
+/// A plugin option as text: scalars as they print, arrays with commas.
+fn option_text(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::Array(items) => items
+            .iter()
+            .map(scalar_text)
+            .collect::<Option<Vec<_>>>()
+            .map(|items| items.join(",")),
+        _ => scalar_text(value),
+    }
+}
+
+fn scalar_text(value: &Value) -> Option<String> {
+    fn text(value: impl Display) -> Option<String> {
+        Some(value.to_string())
+    }
+    match &value.kind {
+        ValueKind::String(value) => text(value),
+        ValueKind::Boolean(value) => text(value),
+        ValueKind::I64(value) => text(value),
+        ValueKind::I128(value) => text(value),
+        ValueKind::U64(value) => text(value),
+        ValueKind::U128(value) => text(value),
+        ValueKind::Float(value) => text(value),
+        ValueKind::Nil | ValueKind::Table(_) | ValueKind::Array(_) => None,
+    }
+}
+
+fn describe_found(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Nil => "nothing".into(),
+        ValueKind::Table(_) => "a table".into(),
+        ValueKind::Array(_) => "an array".into(),
+        _ => scalar_text(value).unwrap_or_default(),
+    }
+}
+
+/// `flag --x`, `environment variable X` and `its default` are said by our own layers; whatever else is a file's path.
+fn describe_origin(value: Option<&Value>) -> String {
+    let first = value.and_then(|value| match &value.kind {
+        // A table merged from layers has no origin itself, its entries have.
+        ValueKind::Table(table) if value.origin().is_none() => table
+            .iter()
+            .min_by(|a, b| a.0.cmp(b.0))
+            .and_then(|(_, entry)| entry.origin()),
+        _ => value.origin(),
+    });
+    match first {
+        None => "its default".into(),
+        Some(own)
+            if own.starts_with("flag --")
+                || own.starts_with("environment variable ")
+                || own == "its default" =>
+        {
+            own.into()
+        }
+        Some(path) => format!("file {path}"),
+    }
+}
+
+fn bad_value(
+    name: &str,
+    value: Option<&Value>,
+    expected: &str,
+    found: &str,
+    key: &str,
+) -> ConfigError {
+    let origin = describe_origin(value);
+    let advice = find_key(key).map_or_else(String::new, |key| {
+        let example = key.example;
+        if origin.starts_with("environment") {
+            format!("set it to something like {}={example}", key.variable())
+        } else if origin.starts_with("file") {
+            let quoted = if example.parse::<f64>().is_ok() || example == "false" {
+                example.to_string()
+            } else {
+                format!("{example:?}")
+            };
+            match example.split_once('=') {
+                Some((name, value)) => format!(
+                    "write something like `{} = {{ {name} = {value} }}`",
+                    key.name
+                ),
+                None => format!("write something like `{} = {quoted}`", key.name),
+            }
+        } else if example == "false" {
+            format!("give {0} alone, or {0}=false", key.flag())
+        } else {
+            format!("give something like {} {example}", key.flag())
+        }
+    });
+    let found =
+        if found.starts_with("a table") || found.starts_with("an array") || found == "nothing" {
+            found.to_string()
+        } else {
+            format!("`{found}`")
+        };
+    ConfigError::BadValue {
+        key: name.into(),
+        origin,
+        expected: expected.into(),
+        found,
+        advice,
+    }
+}

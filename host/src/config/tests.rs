@@ -1,0 +1,408 @@
+//! Tests of layering, of every bad value's message, and of the round trip through `config.toml`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+use crate::cli::{self, Command};
+
+mod bad_values;
+mod inference;
+
+/// Resolves a command line over an environment and, when `file` is not empty, a configuration file.
+fn resolve_with(
+    flags: &[&str],
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<RunConfig, ConfigError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("run.toml");
+    fs::write(&path, file).expect("a file in it");
+    let sources = Sources {
+        file: (!file.is_empty()).then_some(path),
+        variables: variables
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()))
+            .collect(),
+    };
+    RunConfig::resolve_train(&training_args(flags), &sources)
+}
+
+fn training_args(flags: &[&str]) -> TrainArgs {
+    let parsed = cli::parse(std::iter::once("progtune").chain(flags.iter().copied()));
+    match parsed.expect("a command line that parses").command {
+        Command::Train(args) => *args,
+        other => panic!("not training: {other:?}"),
+    }
+}
+
+fn message(flags: &[&str], variables: &[(&str, &str)], file: &str) -> String {
+    let error = resolve_with(flags, variables, file).expect_err("an error");
+    assert_eq!(error.exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let config = resolve_with(&[], &[], "").unwrap();
+    assert_eq!(config, RunConfig::default());
+    let expected = RunConfig {
+        model: None,
+        task: "sample".into(),
+        data: None,
+        schedule: "full".into(),
+        schedule_opt: vec![],
+        peft: None,
+        peft_opt: vec![],
+        epochs: 3,
+        batch_size: 8,
+        eval_batch_size: 8,
+        gradient_accumulation_steps: 1,
+        lr: None,
+        lr_scheduler: LrScheduler::Linear,
+        weight_decay: 0.0,
+        warmup: Warmup::Steps(0),
+        adam_beta1: 0.9,
+        adam_beta2: 0.999,
+        adam_epsilon: 1e-8,
+        max_length: 128,
+        max_grad_norm: 1.0,
+        dropout: None,
+        seed: 42,
+        no_shuffle: false,
+        group_by_length: true,
+        max_train_samples: None,
+        max_eval_samples: None,
+        max_steps: None,
+        init_adapter: None,
+        train_pooler: false,
+        plugin_dir: vec![],
+        threads: None,
+        device: Device::Cpu,
+        kernels: Kernels::Auto,
+        output: None,
+        overwrite_output: false,
+        logging_steps: 50,
+        frozen_dropout: false,
+    };
+    assert_eq!(config, expected);
+    assert_eq!(
+        config.output_dir(),
+        PathBuf::from("runs/sample-full-full-seed42")
+    );
+}
+
+#[test]
+fn flags_go_over_variables_over_the_file_over_defaults() {
+    let file = "batch_size = 2\nepochs = 5\nseed = 1\nlr = 1e-3\n";
+    let variables = [("PROGTUNE_BATCH_SIZE", "16"), ("PROGTUNE_SEED", "2")];
+    let config = resolve_with(&["--seed", "3"], &variables, file).unwrap();
+    assert_eq!((config.epochs, config.batch_size, config.seed), (5, 16, 3));
+    assert_eq!((config.lr, config.eval_batch_size), (Some(1e-3), 8));
+}
+
+#[test]
+fn none_unsets_what_a_lower_layer_set() {
+    let file = "max_steps = 10\npeft = \"lora\"\nthreads = 2\nmodel = \"bert\"\n";
+    let flags = [
+        "--max-steps",
+        "none",
+        "--peft",
+        "none",
+        "--threads",
+        "none",
+        "--model",
+        "embedded",
+    ];
+    let config = resolve_with(&flags, &[], file).unwrap();
+    assert_eq!(config, RunConfig::default());
+}
+
+#[test]
+fn switches_can_be_given_and_taken_back() {
+    let config = resolve_with(&["--no-shuffle", "--no-group-by-length"], &[], "").unwrap();
+    assert!(config.no_shuffle && !config.group_by_length);
+    let config = resolve_with(&["--no-shuffle=false"], &[], "no_shuffle = true\n").unwrap();
+    assert!(!config.no_shuffle);
+    let config = resolve_with(&[], &[("PROGTUNE_FROZEN_DROPOUT", "true")], "").unwrap();
+    assert!(config.frozen_dropout);
+}
+
+#[test]
+fn plugin_options_merge_by_name() {
+    let file =
+        "peft = \"lora\"\n[peft_opt]\nr = 4\nscale = 0.5\ntargets = [\"query\", \"value\"]\n";
+    let variables = [("PROGTUNE_PEFT_OPT", "r=16; bias=none")];
+    let flags = [
+        "--peft-opt",
+        "r=32",
+        "--peft-opt",
+        "name=a=b",
+        "--schedule-opt",
+        "block=3",
+    ];
+    let config = resolve_with(&flags, &variables, file).unwrap();
+    let expected = [
+        ("bias", "none"),
+        ("name", "a=b"),
+        ("r", "32"),
+        ("scale", "0.5"),
+        ("targets", "query,value"),
+    ];
+    assert_eq!(
+        config.peft_opt,
+        expected.map(|(name, value)| (name.to_string(), value.to_string()))
+    );
+    assert_eq!(
+        config.schedule_opt,
+        [("block".to_string(), "3".to_string())]
+    );
+}
+
+#[test]
+fn plugin_directories_come_from_flags_variables_and_files() {
+    let separated = std::env::join_paths(["a", "b"])
+        .unwrap()
+        .into_string()
+        .unwrap();
+    let config = resolve_with(&[], &[("PROGTUNE_PLUGIN_DIR", &separated)], "").unwrap();
+    assert_eq!(config.plugin_dir, [PathBuf::from("a"), PathBuf::from("b")]);
+    let config = resolve_with(&["--plugin-dir", "c", "--plugin-dir", "d"], &[], "").unwrap();
+    assert_eq!(config.plugin_dir, [PathBuf::from("c"), PathBuf::from("d")]);
+    let config = resolve_with(&[], &[], "plugin_dir = \"e\"\n").unwrap();
+    assert_eq!(config.plugin_dir, [PathBuf::from("e")]);
+    let args = PluginDirArgs {
+        plugin_dir: vec!["f".into()],
+    };
+    assert_eq!(
+        resolve_plugin_dirs(&args, &Sources::default()).unwrap(),
+        [PathBuf::from("f")]
+    );
+}
+
+#[test]
+fn unknown_keys_name_the_place_and_the_nearest_key() {
+    let text = message(&[], &[], "bach_size = 3\n");
+    assert!(
+        text.contains("run.toml: there is no key `bach_size`"),
+        "{text}"
+    );
+    assert!(text.contains("did you mean `batch_size`?"), "{text}");
+    let text = message(&[], &[], "batch-size = 3\n");
+    assert!(text.contains("did you mean `batch_size`?"), "{text}");
+    let text = message(&[], &[], "zzz = 3\n");
+    assert!(text.contains("progtune --help"), "{text}");
+    let text = message(&[], &[("PROGTUNE_LEARNING_RAT", "1")], "");
+    assert!(
+        text.starts_with("environment variable PROGTUNE_LEARNING_RAT: there is no key"),
+        "{text}"
+    );
+    let text = message(&[], &[("PROGTUNE_BACH_SIZE", "1")], "");
+    assert!(text.contains("did you mean PROGTUNE_BATCH_SIZE?"), "{text}");
+    let text = message(&[], &[("PROGTUNE_EPOCH", "")], "");
+    assert!(text.contains("did you mean PROGTUNE_EPOCHS?"), "{text}");
+    let text = message(&[], &[], "split = \"test\"\n");
+    assert!(text.contains("a key of evaluate and predict"), "{text}");
+}
+
+#[test]
+fn variables_that_are_not_keys_pass() {
+    let variables = [
+        ("PROGTUNE_PLUGIN_PATH", "p"),
+        ("PROGTUNE_LOG", "debug"),
+        ("PROGTUNE_SHARED", "s"),
+        ("PROGTUNE_MINILM", "m"),
+        ("PROGTUNE_CONFIG", "c"),
+        ("PROGTUNE_EPOCHS", ""),
+        ("PROGTUNE_SPLIT", "test"),
+        ("PATH", "p"),
+    ];
+    assert_eq!(
+        resolve_with(&[], &variables, "").unwrap(),
+        RunConfig::default()
+    );
+}
+
+#[test]
+fn an_option_given_twice_is_refused() {
+    let text = message(
+        &["--peft", "lora", "--peft-opt", "r=8", "--peft-opt", "r=16"],
+        &[],
+        "",
+    );
+    assert!(text.contains("the option `r` once"), "{text}");
+}
+
+#[test]
+fn what_belongs_to_a_method_needs_one() {
+    let text = message(&["--peft-opt", "r=8"], &[], "");
+    assert!(text.contains("peft_opt (from flag --peft-opt)"), "{text}");
+    assert!(
+        text.contains("the option `r` belongs to a PEFT method"),
+        "{text}"
+    );
+    let text = message(&["--init-adapter", "a"], &[], "");
+    assert!(
+        text.contains("an adapter belongs to a PEFT method"),
+        "{text}"
+    );
+}
+
+#[test]
+fn fused_kernels_are_for_the_cpu() {
+    let text = message(&["--device", "cuda:1", "--kernels", "fused"], &[], "");
+    assert!(
+        text.contains("kernels fused (from flag --kernels) and device cuda:1"),
+        "{text}"
+    );
+    let config = resolve_with(&["--device", "cuda"], &[], "").unwrap();
+    assert_eq!(config.device, Device::Cuda(0));
+    assert!(!config.kernels.fused_on(config.device));
+    assert!(RunConfig::default().kernels.fused_on(Device::Cpu));
+}
+
+#[test]
+fn a_task_needs_its_data_to_be_trained_but_not_to_be_planned() {
+    let text = message(&["--task", "mrpc"], &[], "");
+    assert!(
+        text.starts_with("--data is missing: the task `mrpc`"),
+        "{text}"
+    );
+    let args = training_args(&["--task", "squad"]);
+    assert_eq!(
+        RunConfig::resolve_plan(&args, &Sources::default())
+            .unwrap()
+            .task,
+        "squad"
+    );
+}
+
+#[test]
+fn unreadable_files_are_named() {
+    let text = message(&[], &[], "epochs = \n");
+    assert!(
+        text.contains("run.toml: not TOML") && text.contains("line 1"),
+        "{text}"
+    );
+    let sources = Sources {
+        file: Some("no/such.toml".into()),
+        variables: vec![],
+    };
+    let error = RunConfig::resolve_train(&TrainArgs::default(), &sources).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("no/such.toml: cannot read the configuration file")
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn variables_that_are_not_text() {
+    use std::os::unix::ffi::OsStringExt;
+    let variables = vec![
+        ("PROGTUNE_TASK".into(), OsString::from_vec(vec![0xff])),
+        ("OTHER".into(), OsString::from_vec(vec![0xff])),
+    ];
+    let sources = Sources {
+        file: None,
+        variables,
+    };
+    let error = RunConfig::resolve_train(&TrainArgs::default(), &sources).unwrap_err();
+    assert!(error.to_string().contains("expected UTF-8 text"), "{error}");
+}
+
+#[test]
+fn warmup_is_a_share_or_a_count() {
+    let warmup = |text| resolve_with(&["--warmup", text], &[], "").unwrap().warmup;
+    assert_eq!(warmup("0.06"), Warmup::Ratio(0.06));
+    assert_eq!(warmup("0.0"), Warmup::Steps(0));
+    assert_eq!(warmup("1"), Warmup::Steps(1));
+    assert_eq!(warmup("100.0"), Warmup::Steps(100));
+    assert_eq!(Warmup::Ratio(0.06).steps(110), 7);
+    assert_eq!(Warmup::Steps(5).steps(110), 5);
+}
+
+/// Resolves `toml` again and compares.
+fn assert_round_trip(config: &RunConfig) {
+    let toml = config.to_toml();
+    let again = resolve_with(&[], &[], &toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    assert_eq!(&again, config, "{toml}");
+}
+
+#[test]
+fn config_toml_gives_the_same_run_again() {
+    assert_round_trip(&RunConfig::default());
+    assert_round_trip(&RunConfig {
+        model: Some("models/\"odd\" name".into()),
+        task: "mrpc".into(),
+        data: Some("data".into()),
+        schedule: "single-block".into(),
+        schedule_opt: vec![
+            ("block".into(), "3".into()),
+            ("em.beddings".into(), "a b".into()),
+        ],
+        peft: Some("lora".into()),
+        peft_opt: vec![
+            ("r".into(), "8".into()),
+            ("targets".into(), "query,value".into()),
+        ],
+        epochs: 7,
+        batch_size: 32,
+        eval_batch_size: 64,
+        gradient_accumulation_steps: 2,
+        lr: Some(5e-4),
+        lr_scheduler: LrScheduler::Constant,
+        weight_decay: 0.1,
+        warmup: Warmup::Ratio(1.0 / 3.0),
+        adam_beta1: 0.0,
+        adam_beta2: 0.98,
+        adam_epsilon: 1e-6,
+        max_length: 64,
+        max_grad_norm: 0.0,
+        dropout: Some(0.0),
+        seed: u64::MAX,
+        no_shuffle: true,
+        group_by_length: false,
+        max_train_samples: Some(100),
+        max_eval_samples: Some(10),
+        max_steps: Some(20),
+        init_adapter: Some("adapter".into()),
+        train_pooler: true,
+        plugin_dir: vec!["a".into(), "b".into()],
+        threads: Some(2),
+        device: Device::Cuda(1),
+        kernels: Kernels::Composed,
+        output: Some("runs/x".into()),
+        overwrite_output: true,
+        logging_steps: 5,
+        frozen_dropout: true,
+    });
+}
+
+#[test]
+fn config_toml_tells_how_unset_keys_are_decided() {
+    let toml = RunConfig::default().to_toml();
+    assert!(toml.contains("# lr: the method's suggestion"), "{toml}");
+    assert!(toml.contains("peft = \"none\"\n"), "{toml}");
+    for key in keys::KEYS
+        .iter()
+        .filter(|key| key.scope != Scope::Inference && !key.name.ends_with("_opt"))
+    {
+        assert!(toml.contains(key.name), "{} is not in\n{toml}", key.name);
+    }
+}
+
+#[test]
+fn a_default_output_stays_inside_runs() {
+    let config = RunConfig {
+        peft: Some("../lora".into()),
+        task: "a b".into(),
+        ..Default::default()
+    };
+    assert_eq!(
+        config.output_dir(),
+        PathBuf::from("runs/a_b-full-.._lora-seed42")
+    );
+}

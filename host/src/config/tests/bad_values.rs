@@ -1,0 +1,130 @@
+//! Tests of what single values are refused with, from each layer.
+
+use super::*;
+
+/// Flag, value, and a part of what is expected: every key with a check of its own.
+const BAD_VALUES: &[(&str, &str, &str)] = &[
+    ("model", "", "a text that is not empty"),
+    ("task", "", "a text that is not empty"),
+    ("data", " ", "a text that is not empty"),
+    ("schedule", "none", "a name"),
+    ("schedule_opt", "block", "NAME=VALUE"),
+    ("peft_opt", "=8", "NAME=VALUE"),
+    ("epochs", "0", "a whole number from 1"),
+    ("epochs", "-1", "a whole number from 1"),
+    ("epochs", "1.5", "a whole number from 1"),
+    ("epochs", "three", "a whole number from 1"),
+    ("epochs", "none", "a whole number from 1"),
+    ("batch_size", "0", "a whole number from 1"),
+    ("eval_batch_size", "0", "a whole number from 1"),
+    ("gradient_accumulation_steps", "0", "a whole number from 1"),
+    ("lr", "0", "a number above 0"),
+    ("lr", "-1e-3", "a number above 0"),
+    ("lr", "NaN", "a number above 0"),
+    ("lr", "inf", "a number above 0"),
+    ("lr_scheduler", "liner", "one of `linear`, `constant`"),
+    ("weight_decay", "-0.1", "a number from 0"),
+    ("warmup", "1.5", "a share of all steps"),
+    ("warmup", "-1", "a share of all steps"),
+    ("warmup", "nan", "a share of all steps"),
+    ("adam_beta1", "1", "a number from 0 and below 1"),
+    ("adam_beta2", "-0.1", "a number from 0 and below 1"),
+    ("adam_epsilon", "0", "a number above 0"),
+    ("max_length", "2", "a whole number from 3"),
+    ("max_grad_norm", "-1", "a number from 0"),
+    ("dropout", "1", "a number from 0 and below 1"),
+    ("seed", "-1", "a whole number from 0"),
+    ("seed", "18446744073709551616", "a whole number from 0"),
+    ("no_shuffle", "yes", "one of `true`, `false`"),
+    ("no_group_by_length", "1", "one of `true`, `false`"),
+    ("max_train_samples", "0", "a whole number from 1"),
+    ("max_eval_samples", "0", "a whole number from 1"),
+    ("max_steps", "0", "a whole number from 1"),
+    ("init_adapter", "", "a text that is not empty"),
+    ("train_pooler", "no", "one of `true`, `false`"),
+    ("plugin_dir", "", "a path"),
+    ("threads", "0", "a whole number from 1"),
+    ("device", "gpu", "`cpu`, `cuda` or `cuda:N`"),
+    ("device", "cuda:x", "`cpu`, `cuda` or `cuda:N`"),
+    ("kernels", "fuse", "one of `auto`, `fused`, `composed`"),
+    ("output", "", "a text that is not empty"),
+    ("overwrite_output", "2", "one of `true`, `false`"),
+    ("logging_steps", "0", "a whole number from 1"),
+    ("frozen_dropout", "on", "one of `true`, `false`"),
+];
+
+#[test]
+fn every_bad_value_names_key_origin_expected_and_found() {
+    for &(key, value, expected) in BAD_VALUES {
+        let known = keys::find_key(key).unwrap();
+        let flag = format!("{}={value}", known.flag());
+        let text = message(&[&flag], &[], "");
+        let start = format!("{key} (from flag {}): expected {expected}", known.flag());
+        assert!(text.starts_with(&start), "{flag}: {text}");
+        assert!(
+            text.contains(&format!("found `{value}`; ")),
+            "{flag}: {text}"
+        );
+        // An empty variable counts as unset, for both files and shells set it so.
+        if !value.is_empty() {
+            let text = message(&[], &[(&known.variable(), value)], "");
+            let start = format!(
+                "{key} (from environment variable {}): expected {expected}",
+                known.variable()
+            );
+            assert!(text.starts_with(&start), "{}: {text}", known.variable());
+        }
+        if !key.ends_with("_opt") {
+            let text = message(&[], &[], &format!("{key} = {value:?}\n"));
+            assert!(text.starts_with(&format!("{key} (from file ")), "{text}");
+            assert!(
+                text.contains(&format!("run.toml): expected {expected}")),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn advice_has_the_form_of_the_origin() {
+    let text = message(&["--epochs", "0"], &[], "");
+    assert_eq!(
+        text,
+        "epochs (from flag --epochs): expected a whole number from 1, found `0`; give something like --epochs 3"
+    );
+    let text = message(&[], &[("PROGTUNE_LR", "fast")], "");
+    assert!(
+        text.ends_with("set it to something like PROGTUNE_LR=5e-4"),
+        "{text}"
+    );
+    let text = message(&[], &[], "device = \"tpu\"\n");
+    assert!(
+        text.ends_with("write something like `device = \"cpu\"`"),
+        "{text}"
+    );
+    let text = message(&[], &[], "peft = \"lora\"\npeft_opt = 8\n");
+    assert!(
+        text.ends_with("write something like `peft_opt = { r = 8 }`"),
+        "{text}"
+    );
+    let text = message(&["--lr-scheduler", "liner"], &[], "");
+    assert!(text.ends_with("did you mean `linear`?"), "{text}");
+}
+
+#[test]
+fn values_of_the_wrong_kind_in_a_file() {
+    for file in [
+        "epochs = [1]\n",
+        "epochs = { a = 1 }\n",
+        "no_shuffle = [true]\n",
+        "plugin_dir = [1]\n",
+    ] {
+        let text = message(&[], &[], file);
+        assert!(
+            text.contains("(from file ") && text.contains("expected"),
+            "{text}"
+        );
+    }
+    let text = message(&[], &[], "peft = \"lora\"\npeft_opt = { r = { x = 1 } }\n");
+    assert!(text.starts_with("peft_opt.r (from file "), "{text}");
+}

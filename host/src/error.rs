@@ -1,0 +1,79 @@
+//! Every way a run can fail, rendered once in `main`, with the exit code each has.
+
+use crate::{config::ConfigError, plugin::PluginFault};
+use progtune_datasets::DataError;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in the host that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed run. Messages name the file or key, what was expected, what was found and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bad arguments or configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Arguments that do not fit the run (an output directory that is in use, for example).
+    #[error("{0}")]
+    Usage(String),
+    /// Bad input data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint, adapter, configuration or tokenizer that cannot be used.
+    #[error("{0}")]
+    Model(String),
+    /// A plugin refused or failed.
+    #[error(transparent)]
+    Plugin(#[from] PluginFault),
+    /// Training failed: a loss that is not finite, a parameter without gradient.
+    #[error("{0}")]
+    Training(String),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The file system refused.
+    #[error("{}: cannot {action}: {source}; {}", path.display(), io_hint(source))]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried: `read`, `create`, ….
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The tensor library refused: a fault of this program or a device out of memory.
+    #[error("tensor computation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+fn io_hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => "check the path",
+        std::io::ErrorKind::PermissionDenied => "check the permissions, or choose another path",
+        std::io::ErrorKind::StorageFull => "free some space, or choose another disk with --output",
+        _ => "check the disk and the path",
+    }
+}
+
+impl Error {
+    /// An I/O error with its path, for `map_err`.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            path,
+            action,
+            source,
+        }
+    }
+
+    /// The exit code: 2 arguments, 3 data or model, 4 plugin, 5 training, 130 interrupted.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Data(_) | Self::Model(_) | Self::Io { .. } => 3,
+            Self::Plugin(fault) => fault.exit_code(),
+            Self::Training(_) | Self::Tensor(_) => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Runs a model over a split: logits, loss and metrics. Called by the trainer after each epoch, by `evaluate` and
+//! `predict`.
+
+use crate::{
+    batch::{Batch, EncodedExample},
+    error::{Error, Result},
+    metrics::{Outcome, compute},
+    model::Model,
+};
+use progtune_datasets::{Label, ProblemType, Task};
+
+/// What a model says about a split.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// `eval_loss`: the mean over the labelled examples; `None` without labels.
+    pub loss: Option<f64>,
+    /// The task's metrics by Hugging Face's name; empty without labels.
+    pub metrics: Vec<(&'static str, f64)>,
+    /// Wall time.
+    pub secs: f64,
+    /// Examples.
+    pub samples: usize,
+}
+
+/// Logits of every example, in order, `outputs` numbers each.
+pub fn logits(
+    model: &Model,
+    examples: &[EncodedExample],
+    batch_size: usize,
+) -> Result<Vec<Vec<f32>>> {
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    // Similar lengths together: attention's scratch memory stays small. Results go back to their places.
+    order.sort_by_key(|&i| std::cmp::Reverse(examples[i].input_ids.len()));
+    let mut results = vec![Vec::new(); examples.len()];
+    for indices in order.chunks(batch_size) {
+        let batch = Batch::new(examples, indices, model.config.first_position());
+        for (&index, row) in indices.iter().zip(model.logits(&batch)?.to_vec2::<f32>()?) {
+            results[index] = row;
+        }
+    }
+    Ok(results)
+}
+
+/// Evaluates a split.
+pub fn evaluate(
+    model: &Model,
+    task: &Task,
+    examples: &[EncodedExample],
+    batch_size: usize,
+) -> Result<Evaluation> {
+    let start = std::time::Instant::now();
+    let logits = logits(model, examples, batch_size)?;
+    let labelled: Vec<(&Vec<f32>, Label)> = logits
+        .iter()
+        .zip(examples)
+        .filter_map(|(row, example)| example.label.map(|label| (row, label)))
+        .collect();
+    let (loss, metrics) = if labelled.is_empty() {
+        (None, Vec::new())
+    } else {
+        (Some(mean_loss(&labelled)), measure(task, &labelled))
+    };
+    if loss.is_some_and(|loss| !loss.is_finite()) {
+        return Err(Error::Training(
+            "the evaluation loss is not finite: training diverged; try a lower --lr or a longer --warmup".into(),
+        ));
+    }
+    Ok(Evaluation {
+        loss,
+        metrics,
+        secs: start.elapsed().as_secs_f64(),
+        samples: examples.len(),
+    })
+}
+
+fn mean_loss(labelled: &[(&Vec<f32>, Label)]) -> f64 {
+    let total: f64 = labelled
+        .iter()
+        .map(|(row, label)| match label {
+            Label::Class(class) => {
+                let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
+                let sum: f64 = row.iter().map(|&v| (v as f64 - max).exp()).sum();
+                max + sum.ln() - row[*class as usize] as f64
+            }
+            Label::Score(score) => (row[0] as f64 - *score as f64).powi(2),
+        })
+        .sum();
+    total / labelled.len() as f64
+}
+
+fn measure(task: &Task, labelled: &[(&Vec<f32>, Label)]) -> Vec<(&'static str, f64)> {
+    let classes: (Vec<u32>, Vec<u32>);
+    let scores: (Vec<f64>, Vec<f64>);
+    let outcome = match task.problem_type {
+        ProblemType::SingleLabelClassification => {
+            classes = labelled
+                .iter()
+                .filter_map(|(row, label)| match label {
+                    Label::Class(class) => Some((arg_max(row), *class)),
+                    Label::Score(_) => None,
+                })
+                .unzip();
+            Outcome::Classes {
+                predicted: &classes.0,
+                expected: &classes.1,
+            }
+        }
+        ProblemType::Regression => {
+            scores = labelled
+                .iter()
+                .filter_map(|(row, label)| match label {
+                    Label::Score(score) => Some((row[0] as f64, *score as f64)),
+                    Label::Class(_) => None,
+                })
+                .unzip();
+            Outcome::Scores {
+                predicted: &scores.0,
+                expected: &scores.1,
+            }
+        }
+    };
+    task.metrics
+        .iter()
+        .map(|&metric| (metric.as_str(), compute(metric, &outcome)))
+        .collect()
+}
+
+/// The class with the highest logit; the first of equals.
+pub fn arg_max(row: &[f32]) -> u32 {
+    let mut best = 0;
+    for (class, &value) in row.iter().enumerate() {
+        if value > row[best] {
+            best = class;
+        }
+    }
+    best as u32
+}

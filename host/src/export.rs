@@ -1,0 +1,78 @@
+//! Writes a model as Hugging Face's classes read it. Called at the end of a run.
+
+use crate::{
+    error::{Error, Result},
+    files::write_atomically,
+    model::{Model, parameters::Parameters, weights::checkpoint_key},
+    tokenizer::Tokenizer,
+};
+use candle_core::Tensor;
+use progtune_datasets::Task;
+use safetensors::{Dtype, tensor::TensorView};
+use std::{collections::HashMap, path::Path};
+
+/// Writes `model.safetensors`, `config.json` and the tokenizer's files: what
+/// `AutoModelForSequenceClassification.from_pretrained` loads.
+pub fn save_checkpoint(
+    directory: &Path,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    task: &Task,
+) -> Result<()> {
+    let architecture = model.config.architecture;
+    let ids: Vec<usize> = (0..model.parameters.len()).collect();
+    let key = |name: &str| checkpoint_key(name, architecture);
+    write_safetensors(
+        &directory.join("model.safetensors"),
+        &model.parameters,
+        &ids,
+        key,
+    )?;
+    let mut config = serde_json::to_string_pretty(&model.config.to_json(task))
+        .map_err(|e| Error::Model(e.to_string()))?;
+    config.push('\n');
+    write_atomically(&directory.join("config.json"), config.as_bytes())?;
+    tokenizer.save(directory)
+}
+
+/// Writes parameters as f32 under the keys that `key` gives their names.
+pub fn write_safetensors(
+    path: &Path,
+    parameters: &Parameters,
+    ids: &[usize],
+    key: impl Fn(&str) -> String,
+) -> Result<()> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let info = &parameters.infos()[id];
+        let bytes = little_endian(parameters.variable(id))?;
+        tensors.push((key(&info.name), info.shape.clone(), bytes));
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| {
+            Ok((
+                name.as_str(),
+                TensorView::new(Dtype::F32, shape.clone(), bytes)?,
+            ))
+        })
+        .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let bytes = views
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|e| {
+            Error::Model(format!(
+                "{}: cannot be written as safetensors: {e}",
+                path.display()
+            ))
+        })?;
+    write_atomically(path, &bytes)
+}
+
+fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
+    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    Ok(values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect())
+}

@@ -1,0 +1,286 @@
+//! Runs a method's tensor graphs with candle's own differentiable primitives, so on every device.
+//!
+//! Called at the sites of the model ([`Program::run`]) and once for every new parameter ([`initial_value`]).
+//! Graphs arrive validated: the bridge has checked order, shapes and attributes of every node.
+
+use crate::{
+    error::{Error, Result},
+    model::{
+        parameters::{ParameterId, Parameters},
+        step::Step,
+    },
+    rng::Stream,
+};
+use candle_core::{D, Device, Tensor};
+use progtune_kernels::dropout::{Dropout, mask};
+use progtune_plugin_api::{
+    graph::{Graph, Node, Op},
+    infer::dimension,
+};
+
+/// A graph with its parameters resolved.
+#[derive(Debug, Clone)]
+pub struct Program {
+    graph: Graph,
+    /// For each node the parameter it reads, if it reads one.
+    parameters: Vec<Option<ParameterId>>,
+    /// Key of this program's dropout masks.
+    site: u64,
+}
+
+/// What a program's rows are: who asks for dropout masks.
+#[derive(Clone, Copy)]
+pub struct RowContext<'a> {
+    /// The training step; `None` while evaluating.
+    pub step: Option<Step>,
+    /// One key a row.
+    pub row_keys: &'a [u64],
+}
+
+impl Program {
+    /// Resolves the names of parameters; `site` keys the dropout masks.
+    pub fn new(graph: &Graph, site: u64, parameters: &Parameters) -> Result<Self> {
+        let resolve = |node: &Node| match node.op {
+            Op::PARAMETER | Op::BASE => parameters
+                .id(node.text("name").unwrap_or_default())
+                .map(Some),
+            _ => Ok(None),
+        };
+        let ids = graph.nodes.iter().map(resolve).collect::<Result<_>>()?;
+        Ok(Self {
+            graph: graph.clone(),
+            parameters: ids,
+            site,
+        })
+    }
+
+    /// The parameters it reads.
+    pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
+        self.parameters.iter().flatten().copied()
+    }
+
+    /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]` (or `w`, a matrix).
+    pub fn run(
+        &self,
+        inputs: &[(&str, Tensor)],
+        parameters: &Parameters,
+        rows: RowContext<'_>,
+    ) -> Result<Tensor> {
+        let mut values: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
+        // Whether dimension 0 of a value is the rows: dimensions in attributes are counted without them.
+        let mut with_rows: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let at: Vec<usize> = node.inputs.iter().map(|&i| i as usize).collect();
+            let value = match (node.op, self.parameters[index]) {
+                (_, Some(id)) => parameters.tensor(id),
+                (Op::INPUT, _) => named_input(node, inputs)?,
+                (Op::DROPOUT, _) => self.dropout(index, node, &values[at[0]], rows)?,
+                _ => {
+                    let operands: Vec<&Tensor> = at.iter().map(|&i| &values[i]).collect();
+                    let offset = usize::from(at.iter().any(|&i| with_rows[i]));
+                    evaluate(node, &operands, offset, parameters.device())?
+                }
+            };
+            with_rows.push(match node.op {
+                // In weight and merge graphs `w` and `b` are the layer's own matrix and bias.
+                Op::INPUT => !matches!(node.text("name"), Some("w" | "b")),
+                _ => at.iter().any(|&i| with_rows[i]),
+            });
+            values.push(value);
+        }
+        values
+            .pop()
+            .ok_or_else(|| Error::Model("an empty graph".into()))
+    }
+
+    /// Dropout on `[rows, …]`: the mask depends on step, row and this node only.
+    fn dropout(
+        &self,
+        index: usize,
+        node: &Node,
+        x: &Tensor,
+        rows: RowContext<'_>,
+    ) -> Result<Tensor> {
+        let p = node.float("p").unwrap_or(0.0) as f32;
+        let Some(step) = rows.step.filter(|_| p > 0.0) else {
+            return Ok(x.clone());
+        };
+        let n = rows.row_keys.len();
+        let columns = x.elem_count() / n.max(1);
+        let site_key = step.site_key(self.site.wrapping_add(index as u64));
+        let values = mask(
+            n,
+            columns,
+            &Dropout {
+                p,
+                site_key,
+                row_keys: rows.row_keys,
+            },
+        );
+        Ok((x * Tensor::from_vec(values, x.dims(), x.device())?)?)
+    }
+}
+
+fn named_input(node: &Node, inputs: &[(&str, Tensor)]) -> Result<Tensor> {
+    let name = node.text("name").unwrap_or_default();
+    let found = inputs.iter().find(|(input, _)| *input == name);
+    found
+        .map(|(_, tensor)| tensor.clone())
+        .ok_or_else(|| Error::Model(format!("a graph reads {name}, which its site lacks")))
+}
+
+/// One operation; `offset` is 1 when dimension 0 of the operands is the rows.
+fn evaluate(node: &Node, operands: &[&Tensor], offset: usize, device: &Device) -> Result<Tensor> {
+    let x = operands.first().copied();
+    let first = || x.ok_or_else(|| Error::Model(format!("{}: no operand", node.op)));
+    let along = |x: &Tensor| {
+        let dim = dimension(node.int("dim").unwrap_or_default(), x.rank() - offset);
+        dim.map(|d| d + offset)
+            .ok_or_else(|| Error::Model(format!("{}: no such dimension", node.op)))
+    };
+    let pair = || match operands {
+        [a, b] => Ok((*a, *b)),
+        _ => Err(Error::Model(format!("{}: expected two operands", node.op))),
+    };
+    Ok(match node.op {
+        Op::CONSTANT => {
+            let shape: Vec<usize> = node
+                .shape()
+                .unwrap_or_default()
+                .iter()
+                .map(|&n| n as usize)
+                .collect();
+            Tensor::full(
+                node.float("value").unwrap_or_default() as f32,
+                shape,
+                device,
+            )?
+        }
+        Op::MATMUL => {
+            let (a, b) = pair()?;
+            if a.rank() == 2 {
+                a.matmul(b)?
+            } else {
+                a.contiguous()?.broadcast_matmul(b)?
+            }
+        }
+        Op::ADD => pair().and_then(|(a, b)| Ok(a.broadcast_add(b)?))?,
+        Op::SUB => pair().and_then(|(a, b)| Ok(a.broadcast_sub(b)?))?,
+        Op::MUL => pair().and_then(|(a, b)| Ok(a.broadcast_mul(b)?))?,
+        Op::DIV => pair().and_then(|(a, b)| Ok(a.broadcast_div(b)?))?,
+        Op::SCALE => (first()? * node.float("by").unwrap_or(1.0))?,
+        Op::TRANSPOSE => first()?.t()?,
+        Op::RESHAPE => {
+            let x = first()?;
+            let mut shape: Vec<usize> = node
+                .shape()
+                .unwrap_or_default()
+                .iter()
+                .map(|&n| n as usize)
+                .collect();
+            if offset == 1 {
+                shape.insert(0, x.dim(0)?);
+            }
+            x.reshape(shape)?
+        }
+        Op::CONCAT => {
+            let dim = along(first()?)?;
+            Tensor::cat(operands, dim)?
+        }
+        Op::SLICE => {
+            let x = first()?;
+            let (start, length) = (
+                node.int("start").unwrap_or(0),
+                node.int("length").unwrap_or(0),
+            );
+            x.narrow(along(x)?, start as usize, length as usize)?
+        }
+        Op::RELU => first()?.relu()?,
+        Op::GELU => first()?.gelu_erf()?,
+        Op::SILU => first()?.silu()?,
+        Op::TANH => first()?.tanh()?,
+        Op::SIGMOID => (first()?.neg()?.exp()? + 1.0)?.recip()?,
+        Op::EXP => first()?.exp()?,
+        Op::SQRT => first()?.sqrt()?,
+        Op::SOFTMAX => {
+            let x = first()?;
+            candle_nn::ops::softmax(x, along(x)?)?
+        }
+        Op::SUM => first().and_then(|x| Ok(x.sum_keepdim(along(x)?)?))?,
+        Op::MEAN => first().and_then(|x| Ok(x.mean_keepdim(along(x)?)?))?,
+        Op::NORM2 => first().and_then(|x| Ok(x.sqr()?.sum_keepdim(along(x)?)?.sqrt()?))?,
+        Op::LAYER_NORM => normalise(first()?, node.float("eps").unwrap_or(1e-12))?,
+        Op::DETACH => first()?.detach(),
+        other => {
+            return Err(Error::Model(format!(
+                "this version does not run the graph operation {other}"
+            )));
+        }
+    })
+}
+
+/// (x − mean)/√(variance + ε) over the last dimension, from primitives that all have a backward.
+pub fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    Ok(centred.broadcast_div(&(variance + eps)?.sqrt()?)?)
+}
+
+/// The operations this host runs.
+pub fn operations() -> &'static [Op] {
+    Op::KNOWN
+}
+
+/// Evaluates an init graph: the value a new parameter starts with. Numbers depend on the seed and the name only.
+pub fn initial_value(
+    graph: &Graph,
+    name: &str,
+    seed: u64,
+    base: &dyn Fn(&str) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let device = Device::Cpu;
+    let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let operands: Vec<&Tensor> = node.inputs.iter().map(|&i| &values[i as usize]).collect();
+        let mut stream = Stream::new(seed, &format!("{name}/{index}"));
+        let value = match node.op {
+            Op::BASE => base(node.text("name").unwrap_or_default())?,
+            Op::NORMAL => {
+                let std = node.float("std").unwrap_or(1.0);
+                fill(node, &mut || stream.normal() * std)?
+            }
+            Op::TRUNCATED_NORMAL => {
+                let std = node.float("std").unwrap_or(1.0);
+                fill(node, &mut || loop {
+                    let z = stream.normal();
+                    if z.abs() <= 2.0 {
+                        break z * std;
+                    }
+                })?
+            }
+            Op::UNIFORM => {
+                let (low, high) = (
+                    node.float("low").unwrap_or(0.0),
+                    node.float("high").unwrap_or(1.0),
+                );
+                fill(node, &mut || low + (high - low) * stream.uniform())?
+            }
+            _ => evaluate(node, &operands, 0, &device)?,
+        };
+        values.push(value);
+    }
+    values
+        .pop()
+        .ok_or_else(|| Error::Model(format!("{name}: an empty init graph")))
+}
+
+fn fill(node: &Node, next: &mut dyn FnMut() -> f64) -> Result<Tensor> {
+    let shape: Vec<usize> = node
+        .shape()
+        .unwrap_or_default()
+        .iter()
+        .map(|&n| n as usize)
+        .collect();
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| next() as f32).collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}

@@ -1,0 +1,30 @@
+//! progtune as a library: everything the binary does, for its tests and for programs that embed it.
+//!
+//! Read [`recipe`] first: it is a whole run from top to bottom. ARCHITECTURE.md has the map.
+
+pub mod adapter;
+pub mod assemble;
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod evaluate;
+pub mod export;
+pub mod files;
+pub mod graph;
+pub mod inference;
+pub mod logging;
+pub mod metrics;
+pub mod model;
+pub mod model_source;
+pub mod optim;
+pub mod plan;
+pub mod plan_command;
+pub mod plugin;
+pub mod plugins_command;
+pub mod progress;
+pub mod recipe;
+pub mod rng;
+pub mod run_directory;
+pub mod tokenizer;
+pub mod train;

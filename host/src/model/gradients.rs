@@ -1,0 +1,115 @@
+//! The gradients of what is trained: one buffer a trainable parameter, owned by the host.
+//! Filled by the backward passes, read and cleared by the optimizer.
+
+use super::parameters::{HostSlice, ParameterId, Parameters};
+use crate::error::{Error, Result};
+use candle_core::Tensor;
+
+/// Where a gradient lives.
+#[derive(Debug)]
+pub enum Buffer {
+    /// On the CPU: kernels add into it.
+    Host(Vec<f32>),
+    /// On a device: `None` until the first gradient of a step.
+    Device(Option<Tensor>),
+}
+
+/// A buffer for each trainable parameter, by id; nothing for frozen ones.
+#[derive(Debug, Default)]
+pub struct Gradients {
+    buffers: Vec<Option<Buffer>>,
+    reached: Vec<bool>,
+}
+
+impl Gradients {
+    /// Buffers for exactly the parameters that are trainable now, all zero.
+    pub fn new(parameters: &Parameters) -> Self {
+        let on_host = parameters.device().is_cpu();
+        let buffer = |id: ParameterId| {
+            parameters.is_trainable(id).then(|| match on_host {
+                true => Buffer::Host(vec![0f32; parameters.infos()[id].size()]),
+                false => Buffer::Device(None),
+            })
+        };
+        Self {
+            buffers: (0..parameters.len()).map(buffer).collect(),
+            reached: vec![false; parameters.len()],
+        }
+    }
+
+    /// The buffer of a trainable parameter on the CPU, to add a gradient into; `None` for a frozen one.
+    pub fn host(&mut self, id: ParameterId) -> Option<&mut [f32]> {
+        match &mut self.buffers[id] {
+            Some(Buffer::Host(buffer)) => {
+                self.reached[id] = true;
+                Some(buffer)
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds a gradient that candle computed. Nothing happens for a frozen parameter.
+    pub fn add(&mut self, id: ParameterId, gradient: &Tensor) -> Result<()> {
+        match &mut self.buffers[id] {
+            None => return Ok(()),
+            Some(Buffer::Host(buffer)) => {
+                let gradient = gradient.contiguous()?;
+                for (sum, value) in buffer.iter_mut().zip(HostSlice::of(&gradient).iter()) {
+                    *sum += value;
+                }
+            }
+            Some(Buffer::Device(sum)) => {
+                *sum = Some(match sum.take() {
+                    Some(sum) => (sum + gradient)?,
+                    None => gradient.detach(),
+                });
+            }
+        }
+        self.reached[id] = true;
+        Ok(())
+    }
+
+    /// The buffer of a trainable parameter.
+    pub fn buffer(&mut self, id: ParameterId) -> Option<&mut Buffer> {
+        self.buffers[id].as_mut()
+    }
+
+    /// One gradient as a tensor of the parameter's shape, for tests and inspection.
+    pub fn tensor(&self, id: ParameterId, parameters: &Parameters) -> Result<Option<Tensor>> {
+        let shape = parameters.infos()[id].shape.as_slice();
+        Ok(match &self.buffers[id] {
+            Some(Buffer::Host(buffer)) => {
+                Some(Tensor::from_slice(buffer, shape, parameters.device())?)
+            }
+            Some(Buffer::Device(gradient)) => gradient.clone(),
+            None => None,
+        })
+    }
+
+    /// Checks that every trainable parameter was reached since the last call, and starts over.
+    ///
+    /// # Errors
+    /// Names those that were not: training them would silently do nothing.
+    pub fn check_reached(&mut self, parameters: &Parameters) -> Result<()> {
+        let missed: Vec<&str> = parameters
+            .trainable()
+            .filter(|&id| !self.reached[id])
+            .map(|id| parameters.infos()[id].name.as_str())
+            .collect();
+        self.reached.fill(false);
+        if missed.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Training(format!(
+            "no gradient reached {} trainable parameter(s): {}; the method adds or unfreezes them but the loss \
+             does not depend on them",
+            missed.len(),
+            missed
+                .iter()
+                .take(5)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ")
+        )))
+    }
+}

@@ -1,0 +1,278 @@
+//! Where every parameter and site of the model is: names resolved to ids once, so that a step looks up nothing.
+//! Built by [`super::Model`], read by the fused and the composed path.
+
+use super::{
+    config::{Architecture, ModelConfig},
+    description::HeadKind,
+    parameters::{ParameterId, Parameters},
+    step::program_site,
+};
+use crate::{
+    error::{Error, Result},
+    graph::Program,
+};
+use progtune_plugin_api::records::{Mode, Rewrite};
+use std::collections::HashMap;
+
+/// What the method does at one site.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// Programs on the output, in order.
+    pub outputs: Vec<Program>,
+    /// Programs on the weight, in order.
+    pub weights: Vec<Program>,
+}
+
+impl Site {
+    /// Every parameter its programs read.
+    pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
+        self.outputs
+            .iter()
+            .chain(&self.weights)
+            .flat_map(Program::parameters)
+    }
+}
+
+/// A linear layer with its site.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// `[out_dim, in_dim]`.
+    pub weight: ParameterId,
+    /// `[out_dim]`.
+    pub bias: ParameterId,
+    /// Columns of the input.
+    pub in_dim: usize,
+    /// Columns of the output.
+    pub out_dim: usize,
+    /// What the method does to it.
+    pub site: Site,
+}
+
+/// A LayerNorm.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm {
+    /// γ.
+    pub weight: ParameterId,
+    /// β.
+    pub bias: ParameterId,
+}
+
+/// The embeddings.
+#[derive(Debug, Clone)]
+pub struct Embeddings {
+    /// `[vocab_size, hidden]`.
+    pub word: ParameterId,
+    /// `[max_position_embeddings, hidden]`.
+    pub position: ParameterId,
+    /// `[type_vocab_size, hidden]`.
+    pub token_type: ParameterId,
+    /// The LayerNorm after their sum.
+    pub norm: Norm,
+    /// After LayerNorm and dropout.
+    pub end: Site,
+}
+
+/// One Transformer block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Its number, 0 at the input.
+    pub number: usize,
+    /// `attention.self.query`.
+    pub query: Linear,
+    /// `attention.self.key`.
+    pub key: Linear,
+    /// `attention.self.value`.
+    pub value: Linear,
+    /// `attention.output.dense`.
+    pub attention_dense: Linear,
+    /// `attention.output`, before the residual sum.
+    pub attention_end: Site,
+    /// `attention.output.LayerNorm`.
+    pub attention_norm: Norm,
+    /// `intermediate.dense`.
+    pub intermediate: Linear,
+    /// `intermediate`, after the activation.
+    pub activation: Site,
+    /// `output.dense`.
+    pub output: Linear,
+    /// `output`, before the residual sum.
+    pub output_end: Site,
+    /// `output.LayerNorm`.
+    pub output_norm: Norm,
+    /// The block's output.
+    pub end: Site,
+}
+
+impl Block {
+    /// Every parameter the block's computation reads, those of the method included.
+    pub fn parameters(&self) -> Vec<ParameterId> {
+        let mut ids = Vec::new();
+        for linear in [
+            &self.query,
+            &self.key,
+            &self.value,
+            &self.attention_dense,
+            &self.intermediate,
+            &self.output,
+        ] {
+            ids.extend([linear.weight, linear.bias]);
+            ids.extend(linear.site.parameters());
+        }
+        for norm in [self.attention_norm, self.output_norm] {
+            ids.extend([norm.weight, norm.bias]);
+        }
+        for site in [
+            &self.attention_end,
+            &self.activation,
+            &self.output_end,
+            &self.end,
+        ] {
+            ids.extend(site.parameters());
+        }
+        ids
+    }
+}
+
+/// The head: the layers between the first token's vector and the logits.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// BERT's `pooler.dense` or RoBERTa's `classifier.dense`.
+    pub dense: Linear,
+    /// BERT's `classifier` or RoBERTa's `classifier.out_proj`.
+    pub output: Linear,
+    /// RoBERTa drops out before the first layer as well.
+    pub dropout_first: bool,
+}
+
+/// The whole model.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The embeddings.
+    pub embeddings: Embeddings,
+    /// The blocks, from the input.
+    pub blocks: Vec<Block>,
+    /// The head.
+    pub head: Head,
+}
+
+impl Layout {
+    /// Resolves every name of the model and of the method's rewrites.
+    pub fn new(
+        config: &ModelConfig,
+        head: HeadKind,
+        rewrites: &[Rewrite],
+        parameters: &Parameters,
+    ) -> Result<Self> {
+        let mut resolver = Resolver {
+            parameters,
+            sites: HashMap::new(),
+        };
+        resolver.compile(rewrites)?;
+        let embeddings = Embeddings {
+            word: parameters.id("embeddings.word_embeddings.weight")?,
+            position: parameters.id("embeddings.position_embeddings.weight")?,
+            token_type: parameters.id("embeddings.token_type_embeddings.weight")?,
+            norm: resolver.norm("embeddings.LayerNorm")?,
+            end: resolver.site("embeddings"),
+        };
+        let blocks = (0..config.blocks())
+            .map(|number| resolver.block(number))
+            .collect::<Result<_>>()?;
+        let head = resolver.head(config, head)?;
+        match resolver.sites.keys().next() {
+            Some(site) => Err(Error::Model(format!(
+                "the method rewrites {site}, which this model does not run"
+            ))),
+            None => Ok(Self {
+                embeddings,
+                blocks,
+                head,
+            }),
+        }
+    }
+}
+
+struct Resolver<'a> {
+    parameters: &'a Parameters,
+    sites: HashMap<String, Site>,
+}
+
+impl Resolver<'_> {
+    fn compile(&mut self, rewrites: &[Rewrite]) -> Result<()> {
+        for (number, rewrite) in rewrites.iter().enumerate() {
+            let program = Program::new(&rewrite.graph, program_site(number), self.parameters)?;
+            let site = self.sites.entry(rewrite.site.to_string()).or_default();
+            match rewrite.mode {
+                Mode::OUTPUT => site.outputs.push(program),
+                Mode::WEIGHT => site.weights.push(program),
+                other => {
+                    return Err(Error::Model(format!(
+                        "{}: this version does not run {other} rewrites",
+                        rewrite.site
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn site(&mut self, name: &str) -> Site {
+        self.sites.remove(name).unwrap_or_default()
+    }
+
+    fn linear(&mut self, module: &str) -> Result<Linear> {
+        let weight = self.parameters.id(&format!("{module}.weight"))?;
+        let shape = &self.parameters.infos()[weight].shape;
+        Ok(Linear {
+            weight,
+            bias: self.parameters.id(&format!("{module}.bias"))?,
+            in_dim: shape[1],
+            out_dim: shape[0],
+            site: self.site(module),
+        })
+    }
+
+    fn norm(&self, module: &str) -> Result<Norm> {
+        Ok(Norm {
+            weight: self.parameters.id(&format!("{module}.weight"))?,
+            bias: self.parameters.id(&format!("{module}.bias"))?,
+        })
+    }
+
+    fn block(&mut self, number: usize) -> Result<Block> {
+        let path = format!("encoder.layer.{number}");
+        Ok(Block {
+            number,
+            query: self.linear(&format!("{path}.attention.self.query"))?,
+            key: self.linear(&format!("{path}.attention.self.key"))?,
+            value: self.linear(&format!("{path}.attention.self.value"))?,
+            attention_dense: self.linear(&format!("{path}.attention.output.dense"))?,
+            attention_end: self.site(&format!("{path}.attention.output")),
+            attention_norm: self.norm(&format!("{path}.attention.output.LayerNorm"))?,
+            intermediate: self.linear(&format!("{path}.intermediate.dense"))?,
+            activation: self.site(&format!("{path}.intermediate")),
+            output: self.linear(&format!("{path}.output.dense"))?,
+            output_end: self.site(&format!("{path}.output")),
+            output_norm: self.norm(&format!("{path}.output.LayerNorm"))?,
+            end: self.site(&path),
+        })
+    }
+
+    fn head(&mut self, config: &ModelConfig, head: HeadKind) -> Result<Head> {
+        match (head, config.architecture) {
+            (HeadKind::Sequence(_), Architecture::Bert) => Ok(Head {
+                dense: self.linear("pooler.dense")?,
+                output: self.linear("classifier")?,
+                dropout_first: false,
+            }),
+            (HeadKind::Sequence(_), Architecture::Roberta) => Ok(Head {
+                dense: self.linear("classifier.dense")?,
+                output: self.linear("classifier.out_proj")?,
+                dropout_first: true,
+            }),
+            (HeadKind::QuestionAnswering, _) => Err(Error::Usage(
+                "question answering is planned by `progtune plan` but not trained yet".into(),
+            )),
+        }
+    }
+}

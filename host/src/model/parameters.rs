@@ -1,0 +1,167 @@
+//! The parameters of a model in memory: one store, in name order, with the trainable flag of each.
+//! Called by every part of the model and by the optimizer.
+
+use super::description::ParameterInfo;
+use crate::error::{Error, Result};
+use candle_core::{CpuStorage, Device, Storage, StorageRef, Tensor, Var};
+use std::collections::HashMap;
+
+/// The index of a parameter in [`Parameters`]; the order is that of the names.
+pub type ParameterId = usize;
+
+/// All parameters of the model, its head and its method, sorted by name.
+#[derive(Debug)]
+pub struct Parameters {
+    infos: Vec<ParameterInfo>,
+    variables: Vec<Var>,
+    trainable: Vec<bool>,
+    ids: HashMap<String, ParameterId>,
+}
+
+impl Parameters {
+    /// The store of `infos` (sorted by name) with their values, each f32 of the declared shape.
+    pub fn new(infos: Vec<ParameterInfo>, values: Vec<Tensor>) -> Result<Self> {
+        debug_assert!(infos.windows(2).all(|pair| pair[0].name < pair[1].name));
+        let variables = values
+            .iter()
+            .map(Var::from_tensor)
+            .collect::<Result<Vec<_>, _>>()?;
+        let ids = infos
+            .iter()
+            .enumerate()
+            .map(|(id, info)| (info.name.clone(), id))
+            .collect();
+        Ok(Self {
+            trainable: vec![false; infos.len()],
+            infos,
+            variables,
+            ids,
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.infos.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.infos.is_empty()
+    }
+
+    /// Name, shape, part and so on of every parameter, in id order.
+    pub fn infos(&self) -> &[ParameterInfo] {
+        &self.infos
+    }
+
+    /// The id of a name.
+    ///
+    /// # Errors
+    /// When there is no such parameter: a fault of this program, since names come from the description.
+    pub fn id(&self, name: &str) -> Result<ParameterId> {
+        self.ids
+            .get(name)
+            .copied()
+            .ok_or_else(|| Error::Model(format!("the model has no parameter {name}")))
+    }
+
+    /// The variable that holds the values.
+    pub fn variable(&self, id: ParameterId) -> &Var {
+        &self.variables[id]
+    }
+
+    /// The values for candle's autograd: tracked when trainable, a plain tensor otherwise.
+    pub fn tensor(&self, id: ParameterId) -> Tensor {
+        if self.trainable[id] {
+            self.variables[id].as_tensor().clone()
+        } else {
+            self.variables[id].as_detached_tensor()
+        }
+    }
+
+    /// The values as a slice on the CPU.
+    pub fn host(&self, id: ParameterId) -> HostSlice<'_> {
+        HostSlice::of(&self.variables[id])
+    }
+
+    /// Whether the current epoch trains it.
+    pub fn is_trainable(&self, id: ParameterId) -> bool {
+        self.trainable[id]
+    }
+
+    /// The ids that the current epoch trains, in name order.
+    pub fn trainable(&self) -> impl Iterator<Item = ParameterId> + '_ {
+        (0..self.len()).filter(|&id| self.trainable[id])
+    }
+
+    /// Makes exactly `ids` trainable.
+    pub fn set_trainable(&mut self, ids: &[ParameterId]) {
+        self.trainable.fill(false);
+        for &id in ids {
+            self.trainable[id] = true;
+        }
+    }
+
+    /// The device the values are on.
+    pub fn device(&self) -> &Device {
+        self.variables[0].device()
+    }
+
+    /// Replaces the values of one parameter.
+    ///
+    /// # Errors
+    /// When the shape differs.
+    pub fn set(&self, id: ParameterId, value: &Tensor) -> Result<()> {
+        if value.dims() != self.infos[id].shape {
+            return Err(Error::Model(format!(
+                "{}: expected shape {:?}, found {:?}",
+                self.infos[id].name,
+                self.infos[id].shape,
+                value.dims()
+            )));
+        }
+        Ok(self.variables[id].set(
+            &value
+                .to_device(self.device())?
+                .to_dtype(candle_core::DType::F32)?,
+        )?)
+    }
+}
+
+/// A contiguous f32 tensor on the CPU, borrowed as a slice.
+pub struct HostSlice<'a> {
+    storage: StorageRef<'a>,
+    range: std::ops::Range<usize>,
+}
+
+impl<'a> HostSlice<'a> {
+    /// Borrows `tensor`.
+    ///
+    /// # Panics
+    /// When it is not f32, contiguous and on the CPU: the fused path makes no other.
+    pub fn of(tensor: &'a Tensor) -> Self {
+        let (storage, layout) = tensor.storage_and_layout();
+        let (start, end) = layout
+            .contiguous_offsets()
+            .expect("activations and parameters are contiguous");
+        assert!(
+            matches!(&*storage, Storage::Cpu(CpuStorage::F32(_))),
+            "the fused kernels read f32 on the CPU"
+        );
+        Self {
+            storage,
+            range: start..end,
+        }
+    }
+}
+
+impl std::ops::Deref for HostSlice<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.clone()],
+            _ => unreachable!("checked when it was made"),
+        }
+    }
+}

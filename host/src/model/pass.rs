@@ -1,0 +1,104 @@
+//! What a forward and its backward share: the batch, the step, which rows are computed, what drops out.
+//! Made by [`super::Model`] for every batch.
+
+use super::{
+    config::ModelConfig,
+    parameters::Parameters,
+    step::{DropoutSite, Step},
+};
+use crate::{batch::Batch, graph::RowContext};
+use progtune_kernels::dropout::Dropout;
+
+/// One batch on its way through the model.
+pub struct Pass<'a> {
+    /// The model's sizes and probabilities.
+    pub config: &'a ModelConfig,
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// The batch.
+    pub batch: &'a Batch,
+    /// The training step; `None` while evaluating: nothing is recorded, nothing drops out.
+    pub step: Option<Step>,
+    /// Row keys of the first tokens.
+    pub first_row_keys: Vec<u64>,
+    /// Query offsets of a block that computes first tokens only: 0, 1, 2, ….
+    pub first_offsets: Vec<u32>,
+}
+
+/// How a block is to be computed.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockMode {
+    /// Queries, and everything after them, for each sequence's first token only.
+    pub first_only: bool,
+    /// Whether a backward will follow.
+    pub record: bool,
+    /// Whether that backward must reach the block's input.
+    pub input_gradient: bool,
+    /// Whether this block drops out (frozen blocks do not, unless asked for).
+    pub dropout: bool,
+}
+
+impl<'a> Pass<'a> {
+    /// The pass of a batch.
+    pub fn new(
+        config: &'a ModelConfig,
+        parameters: &'a Parameters,
+        batch: &'a Batch,
+        step: Option<Step>,
+    ) -> Self {
+        Self {
+            config,
+            parameters,
+            batch,
+            step,
+            first_row_keys: batch
+                .first_tokens()
+                .iter()
+                .map(|&row| batch.row_keys[row as usize])
+                .collect(),
+            first_offsets: (0..=batch.sequences() as u32).collect(),
+        }
+    }
+
+    /// Keys of the rows a block computes.
+    pub fn row_keys(&self, mode: BlockMode) -> &[u64] {
+        if mode.first_only {
+            &self.first_row_keys
+        } else {
+            &self.batch.row_keys
+        }
+    }
+
+    /// Offsets of the queries of a block.
+    pub fn query_offsets(&self, mode: BlockMode) -> &[u32] {
+        if mode.first_only {
+            &self.first_offsets
+        } else {
+            &self.batch.offsets
+        }
+    }
+
+    /// The dropout of a place, if there is any.
+    pub fn dropout<'k>(
+        &self,
+        p: f64,
+        site: DropoutSite,
+        row_keys: &'k [u64],
+        on: bool,
+    ) -> Option<Dropout<'k>> {
+        let step = self.step.filter(|_| on && p > 0.0)?;
+        Some(Dropout {
+            p: p as f32,
+            site_key: step.site_key(site.number()),
+            row_keys,
+        })
+    }
+
+    /// What the programs at a block's sites need to know.
+    pub fn row_context<'k>(&self, row_keys: &'k [u64], on: bool) -> RowContext<'k> {
+        RowContext {
+            step: self.step.filter(|_| on),
+            row_keys,
+        }
+    }
+}

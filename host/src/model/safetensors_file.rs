@@ -1,0 +1,202 @@
+//! Reads one safetensors file tensor by tensor as f32, from disk or from the binary itself.
+//! Called by the weight loader and by adapter loading.
+
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Cursor, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+/// Suffix of the per-row scale beside an int8 matrix (the embedded model's format).
+const SCALE_SUFFIX: &str = ".scale";
+
+trait Source: Read + Seek {}
+impl<T: Read + Seek> Source for T {}
+
+/// An open file: its header is read, its tensors are not.
+pub struct SafetensorsFile {
+    source: Box<dyn Source>,
+    origin: String,
+    /// Byte offset of the data, after the header.
+    data_start: u64,
+    tensors: BTreeMap<String, TensorInfo>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl SafetensorsFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it is absent, not safetensors, or shorter than its header says.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        Self::from_source(Box::new(file), path.display().to_string())
+    }
+
+    /// Opens bytes that are part of the binary.
+    pub fn embedded(bytes: &'static [u8], origin: &str) -> Result<Self> {
+        Self::from_source(Box::new(Cursor::new(bytes)), origin.to_owned())
+    }
+
+    fn from_source(mut source: Box<dyn Source>, origin: String) -> Result<Self> {
+        let broken = |what: String| {
+            Error::Model(format!("{origin}: {what}; download or copy the file again"))
+        };
+        let length = source
+            .seek(SeekFrom::End(0))
+            .map_err(|e| broken(format!("cannot read: {e}")))?;
+        let mut size = [0u8; 8];
+        let start = source
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| source.read_exact(&mut size));
+        start.map_err(|_| broken(format!("expected a safetensors file, found {length} bytes")))?;
+        let header_length = u64::from_le_bytes(size);
+        if header_length > length.saturating_sub(8) || header_length > 100_000_000 {
+            return Err(broken(format!(
+                "expected a safetensors file; its header claims {header_length} bytes, the file has {length}"
+            )));
+        }
+        let mut buffer = vec![0u8; header_length as usize];
+        source
+            .read_exact(&mut buffer)
+            .map_err(|e| broken(format!("cannot read the header: {e}")))?;
+        // Parsed alone, so that the file need not be in memory; deserialising checks the offsets.
+        let header: Metadata = serde_json::from_slice(&buffer)
+            .map_err(|e| broken(format!("the safetensors header is damaged: {e}")))?;
+        let tensors: BTreeMap<String, TensorInfo> = header
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| (name, info.clone()))
+            .collect();
+        let data_start = 8 + header_length;
+        let end = tensors
+            .values()
+            .map(|info| info.data_offsets.1 as u64)
+            .max()
+            .unwrap_or(0);
+        if data_start + end > length {
+            return Err(broken(format!(
+                "truncated: expected {} bytes, found {length}",
+                data_start + end
+            )));
+        }
+        let metadata = header
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        Ok(Self {
+            source,
+            origin,
+            data_start,
+            tensors,
+            metadata,
+        })
+    }
+
+    /// What to call the file in messages.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The file's own metadata.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Names and shapes, without the scales of int8 matrices.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors
+            .iter()
+            .filter(|(name, _)| !self.is_scale(name))
+            .map(|(name, info)| (name.as_str(), info.shape.as_slice()))
+    }
+
+    fn is_scale(&self, name: &str) -> bool {
+        name.strip_suffix(SCALE_SUFFIX)
+            .and_then(|base| self.tensors.get(base))
+            .is_some_and(|base| base.dtype == Dtype::I8)
+    }
+
+    /// One tensor as f32 on the CPU; f16, bf16 and int8 rows with scales are converted.
+    ///
+    /// # Errors
+    /// When there is no such tensor or its type is not one of those.
+    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+        let Some(info) = self.tensors.get(name).cloned() else {
+            return Err(Error::Model(format!("{}: no tensor {name}", self.origin)));
+        };
+        let bytes = self.bytes(name, &info)?;
+        let values: Vec<f32> = match info.dtype {
+            Dtype::F32 => bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+            Dtype::F16 => bytes
+                .chunks_exact(2)
+                .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+            Dtype::BF16 => bytes
+                .chunks_exact(2)
+                .map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+            Dtype::I8 => self.dequantise(name, &info, &bytes)?,
+            other => {
+                return Err(Error::Model(format!(
+                    "{}: tensor {name} has type {other:?}; expected F32, F16 or BF16: convert the checkpoint",
+                    self.origin
+                )));
+            }
+        };
+        Ok(Tensor::from_vec(
+            values,
+            info.shape.as_slice(),
+            &Device::Cpu,
+        )?)
+    }
+
+    fn bytes(&mut self, name: &str, info: &TensorInfo) -> Result<Vec<u8>> {
+        let (start, end) = info.data_offsets;
+        let mut bytes = vec![0u8; end - start];
+        self.source
+            .seek(SeekFrom::Start(self.data_start + start as u64))
+            .and_then(|_| self.source.read_exact(&mut bytes))
+            .map_err(|e| {
+                Error::Model(format!("{}: cannot read tensor {name}: {e}", self.origin))
+            })?;
+        Ok(bytes)
+    }
+
+    /// value = int8 · scale of its row.
+    fn dequantise(&mut self, name: &str, info: &TensorInfo, bytes: &[u8]) -> Result<Vec<f32>> {
+        let scale_name = format!("{name}{SCALE_SUFFIX}");
+        let rows = info.shape.first().copied().unwrap_or(0);
+        let scales: Vec<f32> = match self.tensors.get(&scale_name).cloned() {
+            Some(scale) if scale.dtype == Dtype::F32 && scale.shape == [rows] => self
+                .bytes(&scale_name, &scale)?
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+            _ => {
+                return Err(Error::Model(format!(
+                    "{}: int8 tensor {name} needs {scale_name}, F32 of {rows} rows",
+                    self.origin
+                )));
+            }
+        };
+        let columns = bytes.len() / rows.max(1);
+        Ok(bytes
+            .chunks_exact(columns.max(1))
+            .zip(scales)
+            .flat_map(|(row, scale)| row.iter().map(move |&byte| byte as i8 as f32 * scale))
+            .collect())
+    }
+}

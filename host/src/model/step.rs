@@ -1,0 +1,52 @@
+//! The identity of a training step: what dropout masks are keyed by. Made by the trainer, read by the model.
+
+use progtune_kernels::dropout::site_key;
+
+/// A training step.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The run's seed.
+    pub seed: u64,
+    /// The optimizer step, from 0.
+    pub number: u64,
+}
+
+impl Step {
+    /// The key of a site at this step.
+    pub fn site_key(self, site: u64) -> u64 {
+        site_key(self.seed, self.number, site)
+    }
+}
+
+/// The places of the model that drop out, as keys of their masks.
+#[derive(Debug, Clone, Copy)]
+pub enum DropoutSite {
+    /// After the embeddings' LayerNorm.
+    Embeddings,
+    /// The attention probabilities of a block.
+    Attention(usize),
+    /// After the dense layer of a block's attention.
+    AttentionOutput(usize),
+    /// After the second dense layer of a block's feed-forward part.
+    Output(usize),
+    /// Before the first and before the last layer of the head.
+    Head(usize),
+}
+
+impl DropoutSite {
+    /// A number no other place has.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Embeddings => 0,
+            Self::Head(layer) => 1 + layer as u64,
+            Self::Attention(block) => 16 + 4 * block as u64,
+            Self::AttentionOutput(block) => 17 + 4 * block as u64,
+            Self::Output(block) => 18 + 4 * block as u64,
+        }
+    }
+}
+
+/// The key of the first dropout node of a method's program; programs are numbered in plan order.
+pub fn program_site(rewrite: usize) -> u64 {
+    (1 << 32) + ((rewrite as u64) << 16)
+}

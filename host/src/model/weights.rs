@@ -1,0 +1,285 @@
+//! Loads a checkpoint as Hugging Face writes it into the names of [`super::description`].
+//!
+//! Called by the recipe, `evaluate` and `predict`. Understood: keys with and without the base model's prefix,
+//! `gamma`/`beta` for LayerNorm, `position_ids`, shards with an index, f32, f16 and bf16, and the embedded
+//! model's int8 rows. Everything that is wrong with a checkpoint is said in one error.
+
+use super::{
+    config::{Architecture, ModelConfig},
+    description::ParameterInfo,
+    safetensors_file::SafetensorsFile,
+};
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+/// What to do when the checkpoint's head does not fit the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadPolicy {
+    /// Training: a head that is absent or of another size is made new.
+    MakeNew,
+    /// Evaluation and prediction: the head must be there.
+    Require,
+}
+
+/// An opened checkpoint: its tensors by canonical name.
+pub struct Checkpoint {
+    files: Vec<SafetensorsFile>,
+    /// Canonical name → (file, key in the file, shape).
+    tensors: BTreeMap<String, (usize, String, Vec<usize>)>,
+    origin: String,
+}
+
+/// The values of a model, and which parameters the checkpoint did not have.
+pub struct Loaded {
+    /// One tensor for each parameter that was asked for; `None`: to be made new.
+    pub values: Vec<Option<Tensor>>,
+}
+
+impl Checkpoint {
+    /// Opens `DIR/model.safetensors`, or the shards of `DIR/model.safetensors.index.json`.
+    pub fn open(directory: &Path, architecture: Architecture) -> Result<Self> {
+        let single = directory.join("model.safetensors");
+        let index = directory.join("model.safetensors.index.json");
+        let files = if single.exists() {
+            vec![SafetensorsFile::open(&single)?]
+        } else if index.exists() {
+            open_shards(directory, &index)?
+        } else {
+            let pickled = directory.join("pytorch_model.bin").exists();
+            return Err(Error::Model(format!(
+                "{}: no model.safetensors here{}",
+                directory.display(),
+                if pickled {
+                    "; pytorch_model.bin is a pickle, which is not read: save the model once more with \
+                     `save_pretrained` of a current transformers, which writes safetensors"
+                } else {
+                    " and no model.safetensors.index.json: download the model's weights"
+                }
+            )));
+        };
+        Self::from_files(files, architecture, directory.display().to_string())
+    }
+
+    /// A checkpoint of files already opened.
+    pub fn from_files(
+        files: Vec<SafetensorsFile>,
+        architecture: Architecture,
+        origin: String,
+    ) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for (number, file) in files.iter().enumerate() {
+            for (key, shape) in file.shapes() {
+                let name = canonical_name(key, architecture);
+                let entry = (number, key.to_owned(), shape.to_vec());
+                if let Some((_, other, _)) = tensors.insert(name.clone(), entry) {
+                    return Err(Error::Model(format!(
+                        "{origin}: both {other} and {key} hold {name}; keep one of them"
+                    )));
+                }
+            }
+        }
+        Ok(Self {
+            files,
+            tensors,
+            origin,
+        })
+    }
+
+    /// Reads every parameter of `infos`.
+    ///
+    /// # Errors
+    /// One error that lists every missing, unexpected and wrongly shaped tensor.
+    pub fn load(
+        &mut self,
+        infos: &[ParameterInfo],
+        policy: HeadPolicy,
+        device: &Device,
+    ) -> Result<Loaded> {
+        let mut faults = Vec::new();
+        let mut values = Vec::with_capacity(infos.len());
+        for info in infos {
+            match self.tensors.get(&info.name).cloned() {
+                Some((file, key, shape)) if shape == info.shape => {
+                    values.push(Some(self.files[file].read(&key)?.to_device(device)?));
+                }
+                Some((_, key, shape))
+                    if !(may_be_new(&info.name) && policy == HeadPolicy::MakeNew) =>
+                {
+                    faults.push(format!(
+                        "wrong shape: {key}: expected {:?}, found {shape:?}",
+                        info.shape
+                    ));
+                    values.push(None);
+                }
+                Some((_, key, shape)) => {
+                    tracing::warn!(
+                        "{key} has shape {shape:?}, the task needs {:?}: it starts anew, from random numbers",
+                        info.shape
+                    );
+                    values.push(None);
+                }
+                None => {
+                    if !(may_be_new(&info.name) && policy == HeadPolicy::MakeNew) {
+                        faults.push(format!("missing: {} {:?}", info.name, info.shape));
+                    }
+                    values.push(None);
+                }
+            }
+        }
+        let known: BTreeSet<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+        for (name, (_, key, shape)) in &self.tensors {
+            if !known.contains(name.as_str()) && !is_other_head(name) {
+                faults.push(format!("unexpected: {key} {shape:?}"));
+            }
+        }
+        if faults.is_empty() {
+            Ok(Loaded { values })
+        } else {
+            Err(self.mismatch(&faults))
+        }
+    }
+
+    fn mismatch(&self, faults: &[String]) -> Error {
+        Error::Model(format!(
+            "{}: the weights do not fit config.json:\n  {}\nCheck that config.json and the weights belong together{}",
+            self.origin,
+            faults.join("\n  "),
+            if faults
+                .iter()
+                .any(|fault| fault.starts_with("missing: classifier"))
+            {
+                "; a base model without a head needs --adapter, or training first"
+            } else {
+                ""
+            }
+        ))
+    }
+}
+
+fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
+    let text = std::fs::read_to_string(index).map_err(Error::io(index, "read"))?;
+    let fault = |what: &str| {
+        Error::Model(format!(
+            "{}: {what}; download the file again",
+            index.display()
+        ))
+    };
+    let value: Value =
+        serde_json::from_str(&text).map_err(|e| fault(&format!("not valid JSON: {e}")))?;
+    let map = value
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| fault("no `weight_map`"))?;
+    let mut names = BTreeSet::new();
+    for file in map.values() {
+        let name = file
+            .as_str()
+            .ok_or_else(|| fault("`weight_map` holds something that is no file name"))?;
+        if Path::new(name).components().count() != 1 {
+            return Err(fault(&format!("shard {name} is not beside the index")));
+        }
+        names.insert(name.to_owned());
+    }
+    names
+        .iter()
+        .map(|name| SafetensorsFile::open(&directory.join(name)))
+        .collect()
+}
+
+/// The name of [`super::description`] for a key of a checkpoint.
+pub fn canonical_name(key: &str, architecture: Architecture) -> String {
+    let name = key
+        .strip_prefix(architecture.model_type())
+        .and_then(|k| k.strip_prefix('.'))
+        .unwrap_or(key);
+    match name.rsplit_once('.') {
+        Some((module, "gamma")) if module.ends_with("LayerNorm") => format!("{module}.weight"),
+        Some((module, "beta")) if module.ends_with("LayerNorm") => format!("{module}.bias"),
+        _ => name.to_owned(),
+    }
+}
+
+/// The key under which Hugging Face's classifier classes save a parameter.
+pub fn checkpoint_key(name: &str, architecture: Architecture) -> String {
+    let head = name.starts_with("classifier") || name.starts_with("qa_outputs");
+    if head {
+        name.to_owned()
+    } else {
+        format!("{}.{name}", architecture.model_type())
+    }
+}
+
+/// Parameters that a base model need not have: the head, with the pooler.
+fn may_be_new(name: &str) -> bool {
+    ["classifier.", "pooler.", "qa_outputs."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+/// Tensors of pre-training heads, other tasks' heads and buffers, which are no fault.
+fn is_other_head(name: &str) -> bool {
+    let buffer = name == "embeddings.position_ids" || name == "embeddings.token_type_ids";
+    buffer
+        || may_be_new(name)
+        || ["cls.", "lm_head."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether `values` of a model with this vocabulary size can serve a tokenizer of `tokens` entries.
+///
+/// # Errors
+/// When the tokenizer can produce an id beyond the embedding table.
+pub fn check_vocabulary(
+    config: &ModelConfig,
+    largest_id: u32,
+    tokens: usize,
+    origin: &str,
+) -> Result<()> {
+    if (largest_id as usize) < config.encoder.vocab_size {
+        return Ok(());
+    }
+    Err(Error::Model(format!(
+        "{origin}: the tokenizer has {tokens} tokens with ids up to {largest_id}, but config.json says vocab_size {}: \
+         the tokenizer belongs to another model",
+        config.encoder.vocab_size
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_become_canonical_and_back() {
+        let bert = Architecture::Bert;
+        assert_eq!(
+            canonical_name("bert.embeddings.LayerNorm.gamma", bert),
+            "embeddings.LayerNorm.weight"
+        );
+        assert_eq!(
+            canonical_name("encoder.layer.0.output.LayerNorm.beta", bert),
+            "encoder.layer.0.output.LayerNorm.bias"
+        );
+        assert_eq!(
+            canonical_name("classifier.weight", bert),
+            "classifier.weight"
+        );
+        for name in [
+            "pooler.dense.bias",
+            "embeddings.LayerNorm.weight",
+            "classifier.bias",
+        ] {
+            assert_eq!(canonical_name(&checkpoint_key(name, bert), bert), name);
+        }
+        assert_eq!(
+            checkpoint_key("encoder.layer.1.output.dense.bias", Architecture::Roberta),
+            "roberta.encoder.layer.1.output.dense.bias"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a model comes from: a directory, or the one inside the binary. Called by the recipe, `plan`, `evaluate`,
+//! `predict`.
+
+use crate::{
+    error::{Error, Result},
+    model::{
+        config::{Architecture, ModelConfig},
+        safetensors_file::SafetensorsFile,
+        weights::Checkpoint,
+    },
+    tokenizer::Tokenizer,
+};
+use std::path::{Path, PathBuf};
+
+/// A model that can be opened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelSource {
+    /// A directory as Hugging Face writes it.
+    Directory(PathBuf),
+    /// The model inside the binary: MiniLM with a pruned vocabulary and 8-bit weights.
+    Embedded,
+}
+
+const CONFIG: &str = include_str!("../assets/minilm-l6-8k/config.json");
+const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-8k/vocab.txt");
+const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-8k/model.safetensors");
+const EMBEDDED: &str = "embedded";
+
+impl ModelSource {
+    /// The source that `--model` names; `None` is the embedded model.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn new(model: Option<&str>) -> Result<Self> {
+        let Some(model) = model else {
+            return Ok(Self::Embedded);
+        };
+        let path = Path::new(model);
+        if path.is_dir() {
+            return Ok(Self::Directory(path.to_owned()));
+        }
+        Err(Error::Model(format!(
+            "{model}: no such directory; --model takes a directory with config.json, model.safetensors and the \
+             tokenizer's files (models are not downloaded), or nothing for the embedded model"
+        )))
+    }
+
+    /// How messages and saved files call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Directory(path) => path.display().to_string(),
+            Self::Embedded => EMBEDDED.into(),
+        }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Result<ModelConfig> {
+        match self {
+            Self::Directory(path) => ModelConfig::read(path),
+            Self::Embedded => ModelConfig::parse(CONFIG, "embedded model: config.json"),
+        }
+    }
+
+    /// Its weights, opened.
+    pub fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
+        match self {
+            Self::Directory(path) => Checkpoint::open(path, architecture),
+            Self::Embedded => {
+                let file = SafetensorsFile::embedded(WEIGHTS, "embedded model: model.safetensors")?;
+                Checkpoint::from_files(vec![file], architecture, "embedded model".into())
+            }
+        }
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self, architecture: Architecture, max_length: usize) -> Result<Tokenizer> {
+        match self {
+            Self::Directory(path) => Tokenizer::read(path, architecture, max_length),
+            Self::Embedded => {
+                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
+                Tokenizer::from_files(files, architecture, max_length, "embedded model".into())
+            }
+        }
+    }
+}

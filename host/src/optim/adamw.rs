@@ -1,0 +1,228 @@
+//! AdamW (Loshchilov & Hutter; the arithmetic of `torch.optim.AdamW`) with state for what is trained now only.
+//!
+//! Called by the trainer. Every parameter has its own step count. A parameter that leaves the trainable set
+//! takes its state with it; one that enters starts fresh.
+
+use crate::{
+    error::Result,
+    model::{
+        gradients::{Buffer, Gradients},
+        parameters::{ParameterId, Parameters},
+    },
+};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
+use progtune_kernels::adamw::{self, Update};
+use std::{cell::RefCell, collections::BTreeMap};
+
+/// What does not change during a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// β₁.
+    pub beta1: f64,
+    /// β₂.
+    pub beta2: f64,
+    /// ε.
+    pub eps: f64,
+    /// Weight decay of what decays.
+    pub weight_decay: f64,
+    /// Largest global gradient norm; 0: no clipping.
+    pub max_grad_norm: f64,
+}
+
+enum Moments {
+    Host { m: Vec<f32>, v: Vec<f32> },
+    Device { m: Tensor, v: Tensor },
+}
+
+struct State {
+    step: u64,
+    moments: Moments,
+}
+
+/// The optimizer's state.
+pub struct AdamW {
+    settings: Settings,
+    states: BTreeMap<ParameterId, State>,
+}
+
+/// The gradient's norms at a step, before clipping.
+#[derive(Debug, Clone)]
+pub struct Norms {
+    /// Over everything trained.
+    pub global: f64,
+    /// Of each block; NaN for a block with nothing trained.
+    pub blocks: Vec<f64>,
+}
+
+impl AdamW {
+    /// An optimizer without state.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            states: BTreeMap::new(),
+        }
+    }
+
+    /// Drops the state of everything that is not trainable any more.
+    pub fn retain_trainable(&mut self, parameters: &Parameters) {
+        self.states.retain(|&id, _| parameters.is_trainable(id));
+    }
+
+    /// How many parameters have state.
+    pub fn n_states(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The norms of the accumulated gradients, added up in name order.
+    pub fn norms(
+        parameters: &Parameters,
+        gradients: &mut Gradients,
+        blocks: usize,
+    ) -> Result<Norms> {
+        let mut global = 0f64;
+        let mut by_block = vec![f64::NAN; blocks];
+        for id in parameters.trainable() {
+            let squares = match gradients.buffer(id) {
+                Some(Buffer::Host(g)) => adamw::sum_of_squares(g),
+                Some(Buffer::Device(Some(g))) => f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?),
+                _ => 0.0,
+            };
+            global += squares;
+            if let Some(block) = parameters.infos()[id].block {
+                let sum: &mut f64 = &mut by_block[block];
+                *sum = if sum.is_nan() {
+                    squares
+                } else {
+                    *sum + squares
+                };
+            }
+        }
+        Ok(Norms {
+            global: global.sqrt(),
+            blocks: by_block.into_iter().map(f64::sqrt).collect(),
+        })
+    }
+
+    /// One update of everything trainable; the gradients are zero afterwards.
+    ///
+    /// `lr` is the curve's value; `lr_scale` gives each parameter's factor.
+    pub fn step(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &mut Gradients,
+        norms: &Norms,
+        lr: f64,
+        lr_scale: &dyn Fn(ParameterId) -> f64,
+    ) -> Result<()> {
+        let s = self.settings;
+        // torch.nn.utils.clip_grad_norm_
+        let clip = if s.max_grad_norm > 0.0 {
+            (s.max_grad_norm / (norms.global + 1e-6)).min(1.0)
+        } else {
+            1.0
+        };
+        for id in parameters.trainable() {
+            let Some(buffer) = gradients.buffer(id) else {
+                continue;
+            };
+            let state = match self.states.entry(id) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(State::new(parameters, id)?)
+                }
+            };
+            state.step += 1;
+            let update = Update {
+                lr: lr * lr_scale(id),
+                beta1: s.beta1,
+                beta2: s.beta2,
+                eps: s.eps,
+                weight_decay: if parameters.infos()[id].decays() {
+                    s.weight_decay
+                } else {
+                    0.0
+                },
+                step: state.step,
+                gradient_scale: clip,
+            };
+            match (buffer, &mut state.moments) {
+                (Buffer::Host(g), Moments::Host { m, v }) => {
+                    parameters.variable(id).inplace_op1(&HostUpdate {
+                        buffers: RefCell::new((g, m, v)),
+                        update,
+                    })?;
+                }
+                (Buffer::Device(g), Moments::Device { m, v }) => {
+                    if let Some(g) = g.take() {
+                        update_on_device(parameters, id, &g, m, v, &update)?;
+                    }
+                }
+                _ => unreachable!("gradients and moments are made for the same device"),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn new(parameters: &Parameters, id: ParameterId) -> Result<Self> {
+        let size = parameters.infos()[id].size();
+        let moments = if parameters.device().is_cpu() {
+            Moments::Host {
+                m: vec![0f32; size],
+                v: vec![0f32; size],
+            }
+        } else {
+            let zeros = parameters.variable(id).zeros_like()?;
+            Moments::Device {
+                m: zeros.clone(),
+                v: zeros,
+            }
+        };
+        Ok(Self { step: 0, moments })
+    }
+}
+
+/// Gradient, first and second moment of one parameter.
+type HostBuffers<'a> = (&'a mut Vec<f32>, &'a mut Vec<f32>, &'a mut Vec<f32>);
+
+/// The fused kernel on a variable's own storage.
+struct HostUpdate<'a> {
+    buffers: RefCell<HostBuffers<'a>>,
+    update: Update,
+}
+
+impl InplaceOp1 for HostUpdate<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            candle_core::bail!("AdamW updates contiguous f32 parameters");
+        };
+        let (g, m, v) = &mut *self.buffers.borrow_mut();
+        adamw::step(&mut values[start..end], g, m, v, &self.update);
+        Ok(())
+    }
+}
+
+/// The same update from candle's primitives.
+fn update_on_device(
+    parameters: &Parameters,
+    id: ParameterId,
+    g: &Tensor,
+    m: &mut Tensor,
+    v: &mut Tensor,
+    u: &Update,
+) -> Result<()> {
+    let g = (g * u.gradient_scale)?;
+    *m = ((&*m * u.beta1)? + (&g * (1.0 - u.beta1))?)?;
+    *v = ((&*v * u.beta2)? + (g.sqr()? * (1.0 - u.beta2))?)?;
+    let m_hat = (&*m / (1.0 - u.beta1.powi(u.step as i32)))?;
+    let v_hat = (&*v / (1.0 - u.beta2.powi(u.step as i32)))?;
+    let decayed = (parameters.variable(id).as_detached_tensor() * (1.0 - u.lr * u.weight_decay))?;
+    let moved = (m_hat / (v_hat.sqrt()? + u.eps)?)?;
+    Ok(parameters.variable(id).set(&(decayed - (moved * u.lr)?)?)?)
+}

@@ -1,0 +1,324 @@
+//! The only caller of plugins. What goes in is made here, what comes out is checked here before anything uses it.
+//!
+//! `recipe` asks [`Plugins`] for one schedule and at most one method; `plugins list` and `plugins show` read the entries.
+
+use super::{
+    discover::{self, Entry, Found},
+    fault::{PluginFault, printable},
+    load::load,
+    manifest::EntryKind,
+    options,
+};
+use abi_stable::{
+    prefix_type::PrefixTypeTrait,
+    std_types::{RStr, RString, RVec},
+};
+use progtune_plugin_api::{
+    graph::Op,
+    host::{HostApi, HostApi_Ref},
+    manifest::ABI_MINOR,
+    open::{Attribute, Value},
+    records::{
+        DecisionRecord, HostRecord, MethodPlan, Mode, ModelRecord, RunRecord, SchedulePlan,
+        ScheduleTraits, SiteKind,
+    },
+    root::{MethodObject, ScheduleObject},
+    sdk::into_result,
+    validate,
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// The signals a schedule may subscribe to.
+pub const SIGNALS: [&str; 3] = ["train_loss", "eval_metric", "block_grad_norm"];
+/// The rewrite modes the host runs.
+pub const MODES: [Mode; 2] = [Mode::OUTPUT, Mode::WEIGHT];
+
+static CANCELLED: AtomicBool = AtomicBool::new(false);
+
+/// Tells plugins whether the user asked the run to stop.
+pub fn set_cancelled(cancelled: bool) {
+    CANCELLED.store(cancelled, Ordering::Relaxed);
+}
+
+extern "C" fn log(level: u32, message: RStr<'_>) {
+    let message = printable(message.as_str());
+    // A subscriber that panics must not unwind into a plugin.
+    let _ = std::panic::catch_unwind(|| match level {
+        1 => tracing::error!(target: "plugin", "{message}"),
+        2 => tracing::warn!(target: "plugin", "{message}"),
+        3 => tracing::info!(target: "plugin", "{message}"),
+        _ => tracing::debug!(target: "plugin", "{message}"),
+    });
+}
+
+extern "C" fn cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
+
+/// What this host offers to plugins.
+pub fn host_record() -> HostRecord {
+    static API: LazyLock<HostApi_Ref> =
+        LazyLock::new(|| HostApi { log, cancelled }.leak_into_prefix());
+    HostRecord {
+        name: "progtune".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        abi_minor: ABI_MINOR,
+        ops: Op::KNOWN.to_vec().into(),
+        site_kinds: SiteKind::KNOWN.to_vec().into(),
+        modes: MODES.to_vec().into(),
+        signals: SIGNALS.map(RString::from).to_vec().into(),
+        api: *API,
+        ext: RVec::new(),
+    }
+}
+
+/// The plugins that were found.
+#[derive(Debug)]
+pub struct Plugins {
+    found: Found,
+}
+
+impl Plugins {
+    /// Searches the directories of the user (`--plugin-dir`), then the usual ones; see [`super::discover`]. Runs no plugin.
+    ///
+    /// # Errors
+    /// When a directory of `extra` cannot be read or everyone may write to it.
+    pub fn discover(extra: &[PathBuf]) -> Result<Self, PluginFault> {
+        Ok(Self {
+            found: discover::discover(extra)?,
+        })
+    }
+
+    /// Every schedule, then every method, by id.
+    pub fn entries(&self) -> &[Entry] {
+        &self.found.entries
+    }
+
+    /// The directories that were searched.
+    pub fn searched(&self) -> &[PathBuf] {
+        &self.found.searched
+    }
+
+    /// Files and directories that were not used, and why. They have been logged as warnings too.
+    pub fn passed_over(&self) -> &[String] {
+        &self.found.passed_over
+    }
+
+    /// The one entry of this kind and id.
+    ///
+    /// # Errors
+    /// When there is none, or when two different libraries offer it.
+    pub fn entry(&self, kind: EntryKind, id: &str) -> Result<&Entry, PluginFault> {
+        let mut same = self
+            .entries()
+            .iter()
+            .filter(|entry| entry.kind == kind && entry.id == id);
+        let Some(entry) = same.next() else {
+            let mut available: Vec<String> = self
+                .entries()
+                .iter()
+                .filter(|entry| entry.kind == kind)
+                .map(|entry| entry.id.clone())
+                .collect();
+            available.dedup();
+            return Err(PluginFault::UnknownId {
+                kind,
+                id: id.into(),
+                available,
+                searched: self.found.searched.clone(),
+                passed_over: self.found.passed_over.clone(),
+            });
+        };
+        for other in same {
+            if other.library.sha256()? != entry.library.sha256()? {
+                return Err(PluginFault::Ambiguous {
+                    kind,
+                    id: id.into(),
+                    first: entry.library.file.clone(),
+                    second: other.library.file.clone(),
+                });
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Loads a schedule and creates it for a run.
+    ///
+    /// # Errors
+    /// An unknown id, a wrong option, a library that does not load, a refusal, or traits this host cannot serve.
+    pub fn schedule(
+        &self,
+        id: &str,
+        given: &[(String, String)],
+        run: RunRecord,
+    ) -> Result<LoadedSchedule, PluginFault> {
+        let entry = self.entry(EntryKind::Schedule, id)?.clone();
+        let options = options::resolve(&entry, given)?;
+        let (module, host) = (load(&entry.library)?, host_record());
+        let what = |what: &str| format!("schedule '{id}', {what}");
+        let object = into_result(module.create_schedule()(
+            id.into(),
+            options.as_slice().into(),
+            &host,
+            &run,
+        ))
+        .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
+        let traits = into_result(object.traits())
+            .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
+        validate::schedule_traits(&traits, &host)
+            .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
+        Ok(LoadedSchedule {
+            object,
+            traits,
+            run,
+            options: named(options),
+            entry,
+        })
+    }
+
+    /// Loads a method and creates it.
+    ///
+    /// # Errors
+    /// An unknown id, a wrong option, a library that does not load, or a refusal.
+    pub fn method(
+        &self,
+        id: &str,
+        given: &[(String, String)],
+    ) -> Result<LoadedMethod, PluginFault> {
+        let entry = self.entry(EntryKind::Method, id)?.clone();
+        let options = options::resolve(&entry, given)?;
+        let (module, host) = (load(&entry.library)?, host_record());
+        let object = into_result(module.create_method()(
+            id.into(),
+            options.as_slice().into(),
+            &host,
+        ))
+        .map_err(|error| PluginFault::refused(&entry, format!("method '{id}', create"), error))?;
+        Ok(LoadedMethod {
+            object,
+            host,
+            options: named(options),
+            entry,
+        })
+    }
+}
+
+fn named(options: Vec<Attribute>) -> Vec<(String, Value)> {
+    options
+        .into_iter()
+        .map(|option| (option.key.into(), option.value))
+        .collect()
+}
+
+/// A schedule of a plugin, created for one run.
+pub struct LoadedSchedule {
+    object: ScheduleObject,
+    traits: ScheduleTraits,
+    run: RunRecord,
+    options: Vec<(String, Value)>,
+    entry: Entry,
+}
+
+impl LoadedSchedule {
+    /// What the schedule declares about itself; its signals are ones the host offers.
+    pub fn traits(&self) -> &ScheduleTraits {
+        &self.traits
+    }
+
+    /// What is trained from this decision point on. The ids are in range, distinct and at least one; the scales are none or L,
+    /// finite and ≥ 0.
+    ///
+    /// # Errors
+    /// A refusal, a panic, or a plan that breaks these rules.
+    pub fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginFault> {
+        let what = || {
+            format!(
+                "schedule '{}', plan for epoch {}",
+                self.entry.id, decision.epoch
+            )
+        };
+        let mut plan = into_result(self.object.plan(decision))
+            .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
+        validate::schedule_plan(&plan, &self.run)
+            .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
+        plan.note = printable(&plan.note).replace('\n', " ").into();
+        Ok(plan)
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// All its options with the values of this run.
+    pub fn options(&self) -> &[(String, Value)] {
+        &self.options
+    }
+
+    /// The unchecked object, for the contract test.
+    pub fn into_object(self) -> ScheduleObject {
+        self.object
+    }
+}
+
+/// A PEFT method of a plugin.
+pub struct LoadedMethod {
+    object: MethodObject,
+    host: HostRecord,
+    options: Vec<(String, Value)>,
+    entry: Entry,
+}
+
+impl LoadedMethod {
+    /// What the method does to a model. Names exist and are distinct, sites accept the modes, graphs have the right shapes.
+    ///
+    /// # Errors
+    /// A refusal, a panic, or a plan that breaks the rules of [`validate::method_plan`].
+    pub fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginFault> {
+        let what = || format!("method '{}', plan", self.entry.id);
+        let plan = into_result(self.object.plan(model))
+            .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
+        validate::method_plan(&plan, model, &self.host)
+            .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
+        Ok(plan)
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// All its options with the values of this run.
+    pub fn options(&self) -> &[(String, Value)] {
+        &self.options
+    }
+
+    /// The unchecked object, for the contract test.
+    pub fn into_object(self) -> MethodObject {
+        self.object
+    }
+}
+
+impl std::fmt::Debug for LoadedSchedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedSchedule")
+            .field("entry", &self.entry)
+            .field("options", &self.options)
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for LoadedMethod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedMethod")
+            .field("entry", &self.entry)
+            .field("options", &self.options)
+            .finish()
+    }
+}

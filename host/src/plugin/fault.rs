@@ -1,0 +1,183 @@
+//! What can go wrong with a plugin. Each message names the plugin and its file, what was expected, what was found and
+//! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
+
+use super::{discover::Entry, manifest::EntryKind};
+use progtune_plugin_api::{
+    names::did_you_mean,
+    records::{ErrorCode, PluginError},
+};
+use std::path::{Path, PathBuf};
+
+/// A plugin that cannot be found, is not trusted, does not load, refuses, or answers nonsense.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginFault {
+    /// No plugin offers the id.
+    #[error("{}", unknown_id(.kind, .id, .available, .searched, .passed_over))]
+    UnknownId {
+        /// Schedule or method.
+        kind: EntryKind,
+        /// What the user typed.
+        id: String,
+        /// The ids there are.
+        available: Vec<String>,
+        /// The directories that were searched.
+        searched: Vec<PathBuf>,
+        /// Files and directories that were not used, and why.
+        passed_over: Vec<String>,
+    },
+    /// Two different libraries offer the id.
+    #[error(
+        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, or give a --plugin-dir \
+         without the other", first.display(), second.display()
+    )]
+    Ambiguous {
+        /// Schedule or method.
+        kind: EntryKind,
+        /// The id.
+        id: String,
+        /// One library.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A directory that the user named cannot be read.
+    #[error("plugin directory {}: {reason}; give an existing directory that holds plugin libraries", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A directory or file that anyone may write to.
+    #[error(
+        "{}: everyone may write to it, so everyone could run code as you; expected a plugin that only its owner may change \
+         (chmod o-w {})", path.display(), path.display()
+    )]
+    Untrusted {
+        /// The directory or file.
+        path: PathBuf,
+    },
+    /// An option that the entry does not declare, or a value it does not allow.
+    #[error(
+        "{plugin}: option '{option}' of '{id}': {reason}; `progtune plugins show {id}` lists the options"
+    )]
+    Option {
+        /// The plugin and its file.
+        plugin: String,
+        /// The entry.
+        id: String,
+        /// The option as it was typed.
+        option: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A library that does not load.
+    #[error("plugin {}: {reason}", file.display())]
+    Load {
+        /// The file.
+        file: PathBuf,
+        /// What was expected, what was found, what to do.
+        reason: String,
+    },
+    /// The plugin answered with an error.
+    #[error("{plugin}: {what}: {reason}")]
+    Refused {
+        /// The plugin and its file.
+        plugin: String,
+        /// What it was asked for.
+        what: String,
+        /// What its answer is about.
+        code: ErrorCode,
+        /// Its answer, with what to do next.
+        reason: String,
+    },
+    /// The plugin answered with something that cannot be carried out.
+    #[error("{plugin}: {what}: {reason}; this is a fault of the plugin, report it to its author")]
+    Invalid {
+        /// The plugin and its file.
+        plugin: String,
+        /// What it was asked for.
+        what: String,
+        /// What was expected, what was found.
+        reason: String,
+    },
+}
+
+impl PluginFault {
+    /// 2 for what the user typed (an unknown id, an option that is not declared or out of range, a directory that is
+    /// not there), 4 when a plugin is to blame.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::UnknownId { .. } | Self::Option { .. } | Self::Directory { .. } => 2,
+            Self::Refused {
+                code: ErrorCode::BAD_OPTION,
+                ..
+            } => 2,
+            _ => 4,
+        }
+    }
+
+    pub(super) fn load(file: &Path, reason: impl Into<String>) -> Self {
+        Self::Load {
+            file: file.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn refused(entry: &Entry, what: impl Into<String>, error: PluginError) -> Self {
+        let reason = printable(&error.to_string());
+        Self::Refused {
+            plugin: entry.library.to_string(),
+            what: what.into(),
+            code: error.code,
+            reason,
+        }
+    }
+
+    pub(super) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+        Self::Invalid {
+            plugin: entry.library.to_string(),
+            what: what.into(),
+            reason: printable(reason),
+        }
+    }
+}
+
+fn unknown_id(
+    kind: &EntryKind,
+    id: &str,
+    available: &[String],
+    searched: &[PathBuf],
+    passed_over: &[String],
+) -> String {
+    let mut text = format!("there is no {kind} '{}'", printable(id));
+    if available.is_empty() {
+        let directories: Vec<String> = searched
+            .iter()
+            .map(|path| format!("  {}", path.display()))
+            .collect();
+        text += &format!(
+            ": no plugin that offers one was found in\n{}\nBuild the plugins (`cargo build --release` at the root of the source), put \
+             their libraries beside the executable, or name their directory with --plugin-dir",
+            directories.join("\n")
+        );
+    } else {
+        text += &did_you_mean(id, available.iter().map(String::as_str));
+        text += &format!("; available: {}", available.join(", "));
+    }
+    for note in passed_over {
+        text += &format!("\nnot used: {note}");
+    }
+    text
+}
+
+/// A text from a plugin or a file, fit for a terminal: no control characters, not endless.
+pub(super) fn printable(text: &str) -> String {
+    const LONGEST: usize = 4000;
+    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let mut result: String = text.chars().take(LONGEST).map(clean).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        result.push('…');
+    }
+    result
+}

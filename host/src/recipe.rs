@@ -1,0 +1,386 @@
+//! The whole run, readable from top to bottom: set up, train, save. Called by `main`.
+
+use crate::{
+    adapter::{Adapter, Provenance, is_peft_lora, save_neutral, save_peft},
+    assemble::Assembly,
+    batch::EncodedExample,
+    config::RunConfig,
+    error::{Error, Result},
+    export::save_checkpoint,
+    logging,
+    model::{
+        Model,
+        config::ModelConfig,
+        description::HeadKind,
+        weights::{HeadPolicy, check_vocabulary},
+    },
+    model_source::ModelSource,
+    plan::{Blueprint, PlanNames, grouped, to_json},
+    plugin::{LoadedMethod, LoadedSchedule, Plugins},
+    progress::{Progress, metrics_text},
+    run_directory::RunDirectory,
+    tokenizer::Tokenizer,
+    train::{EvalSplit, Summary, Trainer},
+};
+use progtune_datasets::{Split, SplitName, Task, has_split, load_split};
+use progtune_plugin_api::open::Value as OptionValue;
+use serde_json::{Value, json};
+use std::{path::Path, time::Instant};
+
+/// Learning rate of full fine-tuning when none is given: Hugging Face's default.
+const FULL_LR: f64 = 5e-5;
+
+/// Fine-tunes a model as `config` says and leaves the result in its output directory.
+pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
+    let start = Instant::now();
+    let plugins = Plugins::discover(&config.plugin_dir)?;
+    let task = Task::by_name(&config.task)?;
+    let head = HeadKind::Sequence(task.num_labels());
+    let source = ModelSource::new(config.model.as_deref())?;
+    let mut model_config = source.config()?;
+    if let Some(p) = config.dropout {
+        model_config.override_dropout(p);
+    }
+    let adapter = config
+        .init_adapter
+        .as_deref()
+        .map(|directory| Adapter::read(directory, model_config.architecture))
+        .transpose()?;
+    let method = load_method(&plugins, config, adapter.as_ref())?;
+    let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
+
+    let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+    let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
+    let steps_per_epoch = Trainer::steps_per_epoch(config, examples.len());
+    let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
+    let stages = blueprint.stages(&schedule, config.epochs, steps_per_epoch)?;
+
+    let mut directory = RunDirectory::create(config)?;
+    let log = directory.path().join("log.txt");
+    logging::write_to(&log).map_err(Error::io(&log, "create"))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config.to_toml().replace('\n', "; "), "run");
+    let name = source.name();
+    let names = PlanNames {
+        model: &name,
+        task: task.name,
+        schedule: &config.schedule,
+        peft: config.peft.as_deref(),
+    };
+    directory.write_json(
+        "plan.json",
+        &with_plugins(
+            to_json(&blueprint, &stages, &names),
+            &schedule,
+            method.as_ref(),
+        ),
+    )?;
+
+    let mut model = Assembly {
+        source: &source,
+        config: model_config,
+        head,
+        blueprint: &blueprint,
+        adapter: adapter.as_ref(),
+        policy: HeadPolicy::MakeNew,
+        seed: config.seed,
+        device: config.device,
+        kernels: config.kernels,
+    }
+    .build()?;
+    model.frozen_dropout = config.frozen_dropout;
+    let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
+    let mut progress = Progress::new(quiet, config.logging_steps);
+    progress.line(&format!(
+        "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
+        task.name,
+        examples.len(),
+        steps_per_epoch * u64::from(config.epochs),
+        config.schedule,
+        config.peft.as_deref().unwrap_or("full fine-tuning"),
+        start.elapsed().as_secs_f64(),
+    ));
+
+    let summary = Trainer {
+        config,
+        task,
+        model: &mut model,
+        blueprint: &blueprint,
+        schedule: &schedule,
+        examples: &examples,
+        eval_splits: &eval_splits,
+        lr,
+        directory: &mut directory,
+        progress: &mut progress,
+    }
+    .run()?;
+    progress.finish();
+    save_result(
+        &directory,
+        &model,
+        &tokenizer,
+        task,
+        &blueprint,
+        method.as_ref(),
+        &name,
+    )?;
+    directory.finish(&all_results(&summary))?;
+    if !quiet {
+        report(&summary, &blueprint, config, directory.path());
+    }
+    Ok(())
+}
+
+/// The method of the run; its options are those of the adapter it starts from, then the user's.
+fn load_method(
+    plugins: &Plugins,
+    config: &RunConfig,
+    adapter: Option<&Adapter>,
+) -> Result<Option<LoadedMethod>> {
+    let Some(id) = config.peft.as_deref() else {
+        return Ok(None);
+    };
+    let mut options = config.peft_opt.clone();
+    if let Some(adapter) = adapter {
+        if adapter.method != id {
+            return Err(Error::Usage(format!(
+                "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
+                adapter.origin, adapter.method
+            )));
+        }
+        for (key, value) in &adapter.options {
+            if !options.iter().any(|(given, _)| given == key) {
+                options.push((key.clone(), value.clone()));
+            }
+        }
+    }
+    Ok(Some(plugins.method(id, &options)?))
+}
+
+fn load_schedule(
+    plugins: &Plugins,
+    config: &RunConfig,
+    blueprint: &Blueprint,
+    steps_per_epoch: u64,
+) -> Result<LoadedSchedule> {
+    let method = config.peft.as_deref().unwrap_or_default();
+    let run = blueprint.run_record(config.epochs, steps_per_epoch, config.seed, method);
+    Ok(plugins.schedule(&config.schedule, &config.schedule_opt, run)?)
+}
+
+/// The tokenizer of a model, checked against its vocabulary size and longest input.
+pub fn open_tokenizer(
+    source: &ModelSource,
+    config: &ModelConfig,
+    max_length: usize,
+) -> Result<Tokenizer> {
+    let longest = config.max_tokens();
+    let length = max_length.min(longest);
+    if max_length > longest {
+        tracing::warn!(
+            "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
+        );
+    }
+    let tokenizer = source.tokenizer(config.architecture, length)?;
+    let (largest, tokens) = tokenizer.size();
+    check_vocabulary(config, largest, tokens, tokenizer.origin())?;
+    Ok(tokenizer)
+}
+
+/// The tokenised training set and evaluation splits.
+fn load_data(
+    config: &RunConfig,
+    task: &Task,
+    tokenizer: &Tokenizer,
+) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
+    let directory = config.data.as_deref().unwrap_or(Path::new("."));
+    let train = load_split(task, directory, SplitName::Train, config.max_train_samples)?;
+    if train.examples.is_empty() {
+        return Err(Error::Usage(
+            "the training set is empty; raise --max-train-samples".into(),
+        ));
+    }
+    let mut eval_splits = Vec::new();
+    for &name in task.eval_splits {
+        // MNLI's halves are separate files, and one of them is enough.
+        if task.eval_splits.len() > 1 && !has_split(task, directory, name)? {
+            tracing::warn!(
+                "{}: no {name} split here; it is not evaluated",
+                directory.display()
+            );
+            continue;
+        }
+        let split = load_split(task, directory, name, config.max_eval_samples)?;
+        eval_splits.push(EvalSplit {
+            name,
+            examples: encode(tokenizer, &split)?,
+        });
+    }
+    Ok((encode(tokenizer, &train)?, eval_splits))
+}
+
+fn encode(tokenizer: &Tokenizer, split: &Split) -> Result<Vec<EncodedExample>> {
+    tokenizer.encode(&split.examples)
+}
+
+/// Plugin names, versions and hashes beside the plan: a run's record says what decided it.
+fn with_plugins(
+    mut plan: Value,
+    schedule: &LoadedSchedule,
+    method: Option<&LoadedMethod>,
+) -> Value {
+    let options = |options: &[(String, OptionValue)]| -> Value {
+        options
+            .iter()
+            .map(|(key, value)| (key.clone(), option_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let mut plugins = vec![json!({
+        "kind": "schedule",
+        "id": schedule.source().id,
+        "plugin": plugin_name(schedule.source()),
+        "sha256": schedule.source().library.sha256().ok(),
+        "options": options(schedule.options()),
+    })];
+    if let Some(method) = method {
+        plugins.push(json!({
+            "kind": "peft",
+            "id": method.source().id,
+            "plugin": plugin_name(method.source()),
+            "sha256": method.source().library.sha256().ok(),
+            "options": options(method.options()),
+        }));
+    }
+    plan["plugins"] = Value::Array(plugins);
+    plan
+}
+
+fn plugin_name(entry: &crate::plugin::Entry) -> String {
+    format!(
+        "{} {}",
+        entry.library.manifest.name, entry.library.manifest.version
+    )
+}
+
+/// An option's value as JSON.
+pub fn option_json(value: &OptionValue) -> Value {
+    match value {
+        OptionValue::Bool(v) => json!(v),
+        OptionValue::Int(v) => json!(v),
+        OptionValue::Float(v) => json!(v),
+        OptionValue::Str(v) => json!(v.as_str()),
+        OptionValue::Ints(v) => json!(v.as_slice()),
+        OptionValue::Floats(v) => json!(v.as_slice()),
+        OptionValue::Strs(v) => json!(v.iter().map(|s| s.as_str()).collect::<Vec<_>>()),
+        other => json!(other.to_string()),
+    }
+}
+
+/// A full checkpoint when the method adds nothing, a PEFT adapter for LoRA, the neutral format otherwise.
+fn save_result(
+    directory: &RunDirectory,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    task: &Task,
+    blueprint: &Blueprint,
+    method: Option<&LoadedMethod>,
+    base_model: &str,
+) -> Result<()> {
+    let path = directory.path();
+    let adds = model
+        .parameters
+        .infos()
+        .iter()
+        .any(|info| info.added.is_some());
+    let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
+        return save_checkpoint(path, model, tokenizer, task);
+    };
+    let options: Vec<(String, Value)> = method
+        .options()
+        .iter()
+        .map(|(key, value)| (key.clone(), option_json(value)))
+        .collect();
+    let plugin = plugin_name(method.source());
+    let id = method.source().id.as_str();
+    let about = Provenance {
+        base_model,
+        task: task.name,
+        method: id,
+        options: &options,
+        plugin: &plugin,
+    };
+    let trained: Vec<usize> = blueprint
+        .candidates
+        .iter()
+        .chain(&model.made_new)
+        .copied()
+        .collect();
+    if is_peft_lora(id, &model.parameters) {
+        save_peft(
+            path,
+            &model.parameters,
+            &trained,
+            model.config.architecture,
+            about,
+        )
+    } else {
+        save_neutral(path, &model.parameters, &trained, about)
+    }
+}
+
+/// `all_results.json` under Hugging Face's keys, and the paper's cost.
+fn all_results(summary: &Summary) -> Value {
+    let mut results = summary.evaluation.clone();
+    let secs = summary.train_secs.max(1e-9);
+    for (key, value) in [
+        ("epoch", json!(summary.epochs)),
+        ("train_loss", json!(summary.train_loss)),
+        ("train_runtime", json!(summary.train_secs)),
+        ("train_samples", json!(summary.samples)),
+        (
+            "train_samples_per_second",
+            json!(summary.samples as f64 / secs),
+        ),
+        ("train_steps_per_second", json!(summary.steps as f64 / secs)),
+        ("train_step_secs", json!(summary.step_secs)),
+        ("train_tokens", json!(summary.tokens)),
+        (
+            "train_tokens_per_second",
+            json!(summary.tokens as f64 / summary.step_secs.max(1e-9)),
+        ),
+        (
+            "total_updated_parameters",
+            json!(summary.updated_parameters.round() as u64),
+        ),
+    ] {
+        results.insert(key.into(), value);
+    }
+    Value::Object(results)
+}
+
+/// What the person reads at the end.
+fn report(summary: &Summary, blueprint: &Blueprint, config: &RunConfig, directory: &Path) {
+    let full = blueprint.candidate_size() as f64 * summary.epochs;
+    println!("result              {}", metrics_text(&summary.evaluation));
+    println!(
+        "updated parameters  {} ({:.1} % of every block in every epoch)",
+        grouped(summary.updated_parameters.round() as u64),
+        100.0 * summary.updated_parameters / full.max(1.0),
+    );
+    println!(
+        "time                {:.1} s ({:.0} tokens/s while training)",
+        summary.train_secs,
+        summary.tokens as f64 / summary.step_secs.max(1e-9)
+    );
+    println!("saved in            {}", directory.display());
+    let adapter = directory.join("config.json").exists();
+    let model = match (&config.model, adapter) {
+        (_, true) => format!("--model {}", directory.display()),
+        (Some(model), false) => format!("--model {model} --adapter {}", directory.display()),
+        (None, false) => format!("--adapter {}", directory.display()),
+    };
+    println!(
+        "use it              progtune predict {model} --task {} --input FILE.jsonl",
+        config.task
+    );
+}

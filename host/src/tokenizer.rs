@@ -1,0 +1,280 @@
+//! The model's tokenizer: `tokenizer.json`, or `vocab.txt`, or `vocab.json` + `merges.txt`.
+//! Called by the recipe, `evaluate` and `predict`; the files are copied beside what a run saves.
+
+use crate::{
+    batch::EncodedExample,
+    error::{Error, Result},
+    model::config::Architecture,
+};
+use ahash::AHashMap;
+use progtune_datasets::Example;
+use serde_json::Value;
+use std::path::Path;
+use tokenizers::{
+    AddedToken, TruncationParams,
+    models::{bpe::BPE, wordpiece::WordPiece},
+    normalizers::BertNormalizer,
+    pre_tokenizers::{bert::BertPreTokenizer, byte_level::ByteLevel},
+    processors::{bert::BertProcessing, roberta::RobertaProcessing},
+};
+
+/// A tokenizer and the files it came from.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// File name and contents of what a saved model needs beside it.
+    files: Vec<(String, Vec<u8>)>,
+    architecture: Architecture,
+    origin: String,
+}
+
+/// The files that belong to a tokenizer, in the order they are looked for.
+const FILES: &[&str] = &[
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
+
+impl Tokenizer {
+    /// Reads the tokenizer of a model directory. `max_length` is the longest input in tokens.
+    ///
+    /// # Errors
+    /// When no known file is there, or one cannot be read.
+    pub fn read(directory: &Path, architecture: Architecture, max_length: usize) -> Result<Self> {
+        let mut files = Vec::new();
+        for name in FILES {
+            let path = directory.join(name);
+            if path.exists() {
+                files.push((
+                    (*name).to_owned(),
+                    std::fs::read(&path).map_err(Error::io(&path, "read"))?,
+                ));
+            }
+        }
+        Self::from_files(
+            files,
+            architecture,
+            max_length,
+            directory.display().to_string(),
+        )
+    }
+
+    /// As [`Tokenizer::read`], from contents.
+    pub fn from_files(
+        files: Vec<(String, Vec<u8>)>,
+        architecture: Architecture,
+        max_length: usize,
+        origin: String,
+    ) -> Result<Self> {
+        let find = |name: &str| {
+            files
+                .iter()
+                .find(|(file, _)| file == name)
+                .map(|(_, bytes)| bytes.as_slice())
+        };
+        let fault = |file: &str, e: &dyn std::fmt::Display| {
+            Error::Model(format!(
+                "{origin}/{file}: not a tokenizer this program can read: {e}"
+            ))
+        };
+        let mut inner = if let Some(json) = find("tokenizer.json") {
+            tokenizers::Tokenizer::from_bytes(json).map_err(|e| fault("tokenizer.json", &e))?
+        } else if let Some(vocabulary) = find("vocab.txt") {
+            let text = std::str::from_utf8(vocabulary).map_err(|e| fault("vocab.txt", &e))?;
+            word_piece(text, lower_case(find("tokenizer_config.json")))
+                .map_err(|e| fault("vocab.txt", &e))?
+        } else if let (Some(vocabulary), Some(merges)) = (find("vocab.json"), find("merges.txt")) {
+            byte_level_bpe(vocabulary, merges).map_err(|e| fault("vocab.json + merges.txt", &e))?
+        } else {
+            return Err(Error::Model(format!(
+                "{origin}: no tokenizer here: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt"
+            )));
+        };
+        let truncation = TruncationParams {
+            max_length,
+            ..Default::default()
+        };
+        inner
+            .with_truncation(Some(truncation))
+            .map_err(|e| fault("tokenizer", &e))?;
+        inner.with_padding(None);
+        Ok(Self {
+            inner,
+            files,
+            architecture,
+            origin,
+        })
+    }
+
+    /// Largest id it can produce, and how many tokens it has.
+    pub fn size(&self) -> (u32, usize) {
+        let vocabulary = self.inner.get_vocab(true);
+        (
+            vocabulary.values().copied().max().unwrap_or(0),
+            vocabulary.len(),
+        )
+    }
+
+    /// Where it came from, for messages.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Tokenises examples (pairs become one sequence each), on all threads.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses a text.
+    pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
+        let inputs: Vec<tokenizers::EncodeInput<'_>> = examples
+            .iter()
+            .map(|example| match &example.pair {
+                Some(pair) => (example.text.as_str(), pair.as_str()).into(),
+                None => example.text.as_str().into(),
+            })
+            .collect();
+        let encodings = self
+            .inner
+            .encode_batch(inputs, true)
+            .map_err(|e| Error::Model(format!("{}: the tokenizer failed: {e}", self.origin)))?;
+        Ok(encodings
+            .iter()
+            .zip(examples)
+            .map(|(encoding, example)| EncodedExample {
+                input_ids: encoding.get_ids().to_vec(),
+                token_type_ids: match self.architecture {
+                    Architecture::Bert => encoding.get_type_ids().to_vec(),
+                    // RoBERTa has one type; its fast tokenizer does not use the second.
+                    Architecture::Roberta => vec![0; encoding.len()],
+                },
+                label: example.label,
+            })
+            .collect())
+    }
+
+    /// Writes the tokenizer's files into a model directory; always a `tokenizer.json` among them.
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        for (name, bytes) in &self.files {
+            let path = directory.join(name);
+            std::fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
+        }
+        if !self.files.iter().any(|(name, _)| name == "tokenizer.json") {
+            let path = directory.join("tokenizer.json");
+            let mut plain = self.inner.clone();
+            let plain = plain
+                .with_truncation(None)
+                .map_err(|e| Error::Model(e.to_string()))?;
+            let json = plain
+                .to_string(true)
+                .map_err(|e| Error::Model(e.to_string()))?;
+            std::fs::write(&path, json).map_err(Error::io(&path, "write"))?;
+        }
+        if !self
+            .files
+            .iter()
+            .any(|(name, _)| name == "tokenizer_config.json")
+        {
+            let path = directory.join("tokenizer_config.json");
+            let class = match self.architecture {
+                Architecture::Bert => "BertTokenizer",
+                Architecture::Roberta => "RobertaTokenizer",
+            };
+            let text = format!("{{\n  \"tokenizer_class\": \"{class}\"\n}}\n");
+            std::fs::write(&path, text).map_err(Error::io(&path, "write"))?;
+        }
+        Ok(())
+    }
+}
+
+/// `do_lower_case` of `tokenizer_config.json`; Hugging Face's default for BERT is true.
+fn lower_case(config: Option<&[u8]>) -> bool {
+    config
+        .and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
+        .and_then(|config| config.get("do_lower_case").and_then(Value::as_bool))
+        .unwrap_or(true)
+}
+
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// BERT's tokenizer from its vocabulary, one token a line (Hugging Face's `BertTokenizer`).
+fn word_piece(
+    text: &str,
+    lower_case: bool,
+) -> std::result::Result<tokenizers::Tokenizer, BoxedError> {
+    let vocabulary: Vec<(String, u32)> = text
+        .lines()
+        .map(|line| line.trim_end_matches('\r').to_owned())
+        .enumerate()
+        .map(|(id, token)| (token, id as u32))
+        .collect();
+    let id = |token: &str| {
+        let found = vocabulary.iter().find(|(entry, _)| entry == token);
+        found
+            .map(|&(_, id)| id)
+            .ok_or_else(|| format!("the vocabulary has no {token}; is this BERT's vocab.txt?"))
+    };
+    let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
+    id("[UNK]")?;
+    let model = WordPiece::builder()
+        .vocab(AHashMap::from_iter(vocabulary))
+        .unk_token("[UNK]".into())
+        .build()?;
+    let mut tokenizer = tokenizers::Tokenizer::new(model);
+    let normaliser = BertNormalizer::new(true, true, None, lower_case);
+    tokenizer.with_normalizer(Some(normaliser));
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    tokenizer.with_post_processor(Some(BertProcessing::new(
+        ("[SEP]".into(), sep),
+        ("[CLS]".into(), cls),
+    )));
+    let special: Vec<AddedToken> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        .into_iter()
+        .filter(|token| tokenizer.token_to_id(token).is_some())
+        .map(|token| AddedToken::from(token, true))
+        .collect();
+    tokenizer.add_special_tokens(&special);
+    Ok(tokenizer)
+}
+
+/// RoBERTa's tokenizer from its two files (Hugging Face's `RobertaTokenizer`).
+fn byte_level_bpe(
+    vocabulary: &[u8],
+    merges: &[u8],
+) -> std::result::Result<tokenizers::Tokenizer, BoxedError> {
+    let ids: std::collections::HashMap<String, u32> = serde_json::from_slice(vocabulary)?;
+    let pairs: Vec<(String, String)> = std::str::from_utf8(merges)?
+        .lines()
+        .filter(|line| !line.starts_with("#version") && !line.trim().is_empty())
+        .map(|line| {
+            let pair = line
+                .split_once(' ')
+                .ok_or_else(|| format!("merges.txt: expected two tokens, found `{line}`"))?;
+            Ok::<_, BoxedError>((pair.0.to_owned(), pair.1.to_owned()))
+        })
+        .collect::<std::result::Result<_, _>>()?;
+    let id = |token: &str| {
+        ids.get(token)
+            .copied()
+            .ok_or_else(|| format!("vocab.json has no {token}; is this RoBERTa's tokenizer?"))
+    };
+    let (bos, eos) = (id("<s>")?, id("</s>")?);
+    let model = BPE::builder()
+        .vocab_and_merges(AHashMap::from_iter(ids.clone()), pairs)
+        .build()?;
+    let mut tokenizer = tokenizers::Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+    tokenizer.with_decoder(Some(ByteLevel::default()));
+    let processor = RobertaProcessing::new(("</s>".into(), eos), ("<s>".into(), bos))
+        .trim_offsets(true)
+        .add_prefix_space(false);
+    tokenizer.with_post_processor(Some(processor));
+    let special: Vec<AddedToken> = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        .into_iter()
+        .filter(|token| tokenizer.token_to_id(token).is_some())
+        .map(|token| AddedToken::from(token, true).lstrip(token == "<mask>"))
+        .collect();
+    tokenizer.add_special_tokens(&special);
+    Ok(tokenizer)
+}

@@ -1,0 +1,367 @@
+//! The training loop: epochs, decision points, steps, evaluation. Called by the recipe.
+
+use crate::{
+    batch::{Batch, EncodedExample, epoch_order},
+    config::RunConfig,
+    error::{Error, Result},
+    evaluate::{Evaluation, evaluate},
+    model::{Model, gradients::Gradients, step::Step},
+    optim::{AdamW, LrCurve, Norms, Settings},
+    plan::{Blueprint, Stage},
+    plugin::LoadedSchedule,
+    progress::Progress,
+    rng::Stream,
+    run_directory::RunDirectory,
+};
+use progtune_datasets::{SplitName, Task};
+use progtune_plugin_api::records::SignalRecord;
+use serde_json::{Map, Value, json};
+use std::time::Instant;
+
+/// A split to evaluate on.
+pub struct EvalSplit {
+    /// Its name.
+    pub name: SplitName,
+    /// Its examples.
+    pub examples: Vec<EncodedExample>,
+}
+
+impl EvalSplit {
+    /// The suffix of its metrics: `_mm` for MNLI's mismatched half, as Hugging Face's `run_glue` writes it.
+    pub fn suffix(&self) -> &'static str {
+        match self.name {
+            SplitName::ValidationMismatched | SplitName::TestMismatched => "_mm",
+            _ => "",
+        }
+    }
+}
+
+/// What training needs.
+pub struct Trainer<'a> {
+    /// The run's configuration.
+    pub config: &'a RunConfig,
+    /// The task.
+    pub task: &'a Task,
+    /// The model; its parameters change.
+    pub model: &'a mut Model,
+    /// Which parameters may be trained.
+    pub blueprint: &'a Blueprint,
+    /// Which are.
+    pub schedule: &'a LoadedSchedule,
+    /// The training set.
+    pub examples: &'a [EncodedExample],
+    /// What to evaluate on after each epoch.
+    pub eval_splits: &'a [EvalSplit],
+    /// The learning rate at its peak.
+    pub lr: f64,
+    /// Where records go.
+    pub directory: &'a mut RunDirectory,
+    /// What the person sees.
+    pub progress: &'a mut Progress,
+}
+
+/// What a run amounts to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Epochs, with a fraction when stopped early.
+    pub epochs: f64,
+    /// Mean loss over the steps.
+    pub train_loss: f64,
+    /// Seconds of training, evaluations included (Hugging Face's `train_runtime`).
+    pub train_secs: f64,
+    /// Seconds of training steps alone.
+    pub step_secs: f64,
+    /// Examples seen.
+    pub samples: u64,
+    /// Real tokens seen.
+    pub tokens: u64,
+    /// Σ over epochs of the size of the trainable set, weighted by the share of the epoch that ran.
+    pub updated_parameters: f64,
+    /// The last evaluation, by `eval_…` keys.
+    pub evaluation: Map<String, Value>,
+}
+
+/// The state of a run between steps.
+struct State {
+    optimizer: AdamW,
+    gradients: Gradients,
+    stage: Stage,
+    history: Vec<SignalRecord>,
+    epoch_loss: (f64, u64),
+    summary: Summary,
+    loss_sum: f64,
+}
+
+impl Trainer<'_> {
+    /// Optimizer steps in an epoch: a partial last effective batch counts.
+    pub fn steps_per_epoch(config: &RunConfig, examples: usize) -> u64 {
+        examples
+            .div_ceil(config.batch_size)
+            .div_ceil(config.gradient_accumulation_steps) as u64
+    }
+
+    /// Trains to the end of the last epoch or to `--max-steps`.
+    pub fn run(mut self) -> Result<Summary> {
+        let start = Instant::now();
+        let c = self.config;
+        let steps_per_epoch = Self::steps_per_epoch(c, self.examples.len());
+        let total_steps = steps_per_epoch * u64::from(c.epochs);
+        let curve = LrCurve {
+            peak: self.lr,
+            warmup_steps: c.warmup.steps(total_steps),
+            total_steps,
+            kind: c.lr_scheduler,
+        };
+        let last_step = c.max_steps.unwrap_or(total_steps).min(total_steps);
+        let interval = self.schedule.traits().interval_steps;
+        let lengths: Vec<usize> = self
+            .examples
+            .iter()
+            .map(|example| example.input_ids.len())
+            .collect();
+        let mut state = self.initial_state()?;
+        for epoch in 1..=c.epochs {
+            let mut shuffle = Stream::new(c.seed, &format!("shuffle/{epoch}"));
+            let order = epoch_order(
+                &lengths,
+                c.batch_size,
+                !c.no_shuffle,
+                c.group_by_length,
+                &mut shuffle,
+            );
+            state.epoch_loss = (0.0, 0);
+            for (step_in_epoch, micro_batches) in
+                (0u64..).zip(order.chunks(c.gradient_accumulation_steps))
+            {
+                if state.summary.steps == last_step {
+                    break;
+                }
+                if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
+                    self.decide(&mut state, epoch, step_in_epoch)?;
+                }
+                self.step(&mut state, epoch, micro_batches, &curve, last_step)?;
+                state.summary.updated_parameters +=
+                    state.stage.trainable_parameters as f64 / steps_per_epoch as f64;
+            }
+            if state.epoch_loss.1 > 0 {
+                state.summary.epochs = state.summary.steps as f64 / steps_per_epoch as f64;
+                self.signal(&mut state, epoch, "train_loss", |s| {
+                    vec![s.epoch_loss.0 / s.epoch_loss.1 as f64]
+                });
+                self.evaluate(&mut state, epoch)?;
+            }
+            if state.summary.steps == last_step {
+                break;
+            }
+        }
+        let mut summary = state.summary;
+        summary.train_loss = state.loss_sum / summary.steps.max(1) as f64;
+        summary.train_secs = start.elapsed().as_secs_f64();
+        Ok(summary)
+    }
+
+    fn initial_state(&mut self) -> Result<State> {
+        let c = self.config;
+        let settings = Settings {
+            beta1: c.adam_beta1,
+            beta2: c.adam_beta2,
+            eps: c.adam_epsilon,
+            weight_decay: c.weight_decay,
+            max_grad_norm: c.max_grad_norm,
+        };
+        let stage = self.blueprint.decide(self.schedule, 1, 0, 0, &[])?;
+        Ok(State {
+            optimizer: AdamW::new(settings),
+            gradients: Gradients::default(),
+            stage,
+            history: Vec::new(),
+            epoch_loss: (0.0, 0),
+            summary: Summary::default(),
+            loss_sum: 0.0,
+        })
+    }
+
+    /// Asks the schedule, and makes exactly its answer trainable.
+    fn decide(&mut self, state: &mut State, epoch: u32, step_in_epoch: u64) -> Result<()> {
+        let done = state.summary.steps;
+        state.stage =
+            self.blueprint
+                .decide(self.schedule, epoch, step_in_epoch, done, &state.history)?;
+        self.model.parameters.set_trainable(&state.stage.trainable);
+        state.optimizer.retain_trainable(&self.model.parameters);
+        state.gradients = Gradients::new(&self.model.parameters);
+        tracing::info!(
+            epoch,
+            step = done,
+            blocks = state.stage.block_ranges(),
+            embeddings = state.stage.embeddings,
+            trainable_parameters = state.stage.trainable_parameters,
+            note = state.stage.note,
+            "stage"
+        );
+        self.progress.stage(&state.stage, self.config.epochs);
+        Ok(())
+    }
+
+    /// One optimizer step over the micro-batches of an effective batch.
+    fn step(
+        &mut self,
+        state: &mut State,
+        epoch: u32,
+        micro_batches: &[Vec<usize>],
+        curve: &LrCurve,
+        last_step: u64,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let number = state.summary.steps;
+        let step = Step {
+            seed: self.config.seed,
+            number,
+        };
+        let examples: usize = micro_batches.iter().map(Vec::len).sum();
+        let (mut loss, mut tokens) = (0f64, 0usize);
+        for indices in micro_batches {
+            let batch = Batch::new(self.examples, indices, self.model.config.first_position());
+            loss += self
+                .model
+                .train(&batch, step, examples, &mut state.gradients)?;
+            tokens += batch.tokens();
+        }
+        let parameters = &self.model.parameters;
+        state.gradients.check_reached(parameters)?;
+        let norms = AdamW::norms(parameters, &mut state.gradients, self.model.config.blocks())?;
+        check_finite(loss, &norms, number + 1)?;
+        let lr = curve.at(number);
+        let stage = &state.stage;
+        let scale = |id: usize| {
+            let info = &parameters.infos()[id];
+            let block = info
+                .block
+                .and_then(|block| stage.lr_scales.get(block))
+                .copied()
+                .unwrap_or(1.0);
+            block * info.added.as_ref().map_or(1.0, |added| added.lr_scale)
+        };
+        state
+            .optimizer
+            .step(parameters, &mut state.gradients, &norms, lr, &scale)?;
+
+        let secs = start.elapsed().as_secs_f64();
+        let s = &mut state.summary;
+        s.steps += 1;
+        s.samples += examples as u64;
+        s.tokens += tokens as u64;
+        s.step_secs += secs;
+        state.loss_sum += loss;
+        state.epoch_loss = (state.epoch_loss.0 + loss, state.epoch_loss.1 + 1);
+        let steps = s.steps;
+        self.directory.record(&json!({
+            "step": steps,
+            "epoch": epoch,
+            "loss": loss,
+            "lr": lr,
+            "grad_norm": norms.global,
+            "tokens": tokens,
+            "secs": secs,
+        }))?;
+        self.signal(state, epoch, "block_grad_norm", |_| norms.blocks.clone());
+        self.progress
+            .step(steps, last_step, epoch, loss, lr, tokens);
+        Ok(())
+    }
+
+    /// Notes an observation, if the schedule subscribed to it.
+    fn signal(
+        &self,
+        state: &mut State,
+        epoch: u32,
+        name: &str,
+        values: impl FnOnce(&State) -> Vec<f64>,
+    ) {
+        if self
+            .schedule
+            .traits()
+            .signals
+            .iter()
+            .any(|signal| signal.as_str() == name)
+        {
+            let values = values(state).into();
+            let step = state.summary.steps;
+            state.history.push(SignalRecord {
+                name: name.into(),
+                epoch,
+                step,
+                values,
+                ext: Default::default(),
+            });
+        }
+    }
+
+    fn evaluate(&mut self, state: &mut State, epoch: u32) -> Result<()> {
+        let mut line = Map::new();
+        line.insert("step".into(), json!(state.summary.steps));
+        line.insert("epoch".into(), json!(epoch));
+        let mut all = Map::new();
+        let mut first_metric = None;
+        for split in self.eval_splits {
+            self.progress.evaluating(split.name.as_str());
+            let result = evaluate(
+                self.model,
+                self.task,
+                &split.examples,
+                self.config.eval_batch_size,
+            )?;
+            first_metric = first_metric.or(result.metrics.first().map(|&(_, value)| value));
+            all.extend(eval_keys(&result, split.suffix()));
+        }
+        line.extend(all.clone());
+        self.directory.record(&Value::Object(line))?;
+        let result = serde_json::Value::Object(all.clone());
+        tracing::info!(epoch, %result, "evaluation");
+        self.progress.evaluation(epoch, self.config.epochs, &all);
+        if let Some(value) = first_metric {
+            self.signal(state, epoch, "eval_metric", |_| vec![value]);
+        }
+        state.summary.evaluation = all;
+        Ok(())
+    }
+}
+
+/// An evaluation under Hugging Face's keys.
+pub fn eval_keys(result: &Evaluation, suffix: &str) -> Map<String, Value> {
+    let mut map = Map::new();
+    let mut put = |key: &str, value: f64| {
+        let value = if value.is_finite() {
+            json!(value)
+        } else {
+            Value::Null
+        };
+        map.insert(format!("eval_{key}{suffix}"), value);
+    };
+    for &(name, value) in &result.metrics {
+        put(name, value);
+    }
+    if let Some(loss) = result.loss {
+        put("loss", loss);
+    }
+    put("runtime", result.secs);
+    put(
+        "samples_per_second",
+        result.samples as f64 / result.secs.max(1e-9),
+    );
+    map.insert(format!("eval_samples{suffix}"), json!(result.samples));
+    map
+}
+
+fn check_finite(loss: f64, norms: &Norms, step: u64) -> Result<()> {
+    if loss.is_finite() && norms.global.is_finite() {
+        return Ok(());
+    }
+    Err(Error::Training(format!(
+        "step {step}: the loss is {loss} and the gradient norm {}: training diverged; try a lower --lr, a longer \
+         --warmup or a smaller --max-grad-norm",
+        norms.global
+    )))
+}

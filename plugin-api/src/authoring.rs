@@ -1,0 +1,453 @@
+//! Constructors, selections and builders for the records: what an author writes plans with.
+//!
+//! Used by plugins, by [`crate::stage`] and by the contract test; the host uses the constructors too.
+
+use crate::{
+    graph::{Graph, GraphBuilder},
+    names::did_you_mean,
+    open::Value,
+    records::{
+        DecisionRecord, ErrorCode, MethodPlan, Mode, ModelRecord, NewParameter, ParameterRecord,
+        Part, PluginError, Rewrite, Role, RunRecord, SchedulePlan, ScheduleTraits, SiteKind,
+        SiteRecord,
+    },
+};
+use abi_stable::std_types::{ROption, RString, RVec};
+use std::ops::{Bound, RangeBounds};
+
+impl PluginError {
+    /// An error of any code.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into().into(),
+            help: RString::new(),
+            ext: RVec::new(),
+        }
+    }
+
+    /// An option the plugin refuses: what was expected, what was found.
+    pub fn bad_option(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::new(ErrorCode::BAD_OPTION, format!("option '{name}': {reason}"))
+    }
+
+    /// The host or the model lacks something.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::UNSUPPORTED, message)
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into().into();
+        self
+    }
+}
+
+impl std::fmt::Display for PluginError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match self.help.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", self.help),
+        }
+    }
+}
+
+impl std::error::Error for PluginError {}
+
+impl ParameterRecord {
+    /// The number of its elements; `u64::MAX` when the shape is too large for one.
+    pub fn elements(&self) -> u64 {
+        self.shape
+            .iter()
+            .try_fold(1u64, |product, &size| product.checked_mul(size))
+            .unwrap_or(u64::MAX)
+    }
+}
+
+impl RunRecord {
+    /// The ids of the candidates that a test picks.
+    pub fn select(&self, mut wanted: impl FnMut(&ParameterRecord) -> bool) -> Vec<u32> {
+        (0u32..)
+            .zip(self.candidates.iter())
+            .filter(|(_, p)| wanted(p))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// The ids of the candidates in these blocks: `run.blocks(3..5)`.
+    pub fn blocks(&self, blocks: impl RangeBounds<u32>) -> Vec<u32> {
+        let low = match blocks.start_bound() {
+            Bound::Included(&block) => i64::from(block),
+            Bound::Excluded(&block) => i64::from(block) + 1,
+            Bound::Unbounded => 0,
+        };
+        let high = match blocks.end_bound() {
+            Bound::Included(&block) => i64::from(block) + 1,
+            Bound::Excluded(&block) => i64::from(block),
+            Bound::Unbounded => i64::MAX,
+        };
+        self.select(|p| p.part == Part::BLOCK && (low..high).contains(&i64::from(p.block)))
+    }
+
+    /// The ids of the candidates in the top `k` blocks.
+    pub fn top_blocks(&self, k: u32) -> Vec<u32> {
+        self.blocks(self.blocks.saturating_sub(k)..)
+    }
+
+    /// The ids of the candidates in the embeddings.
+    pub fn embeddings(&self) -> Vec<u32> {
+        self.select(|p| p.part == Part::EMBEDDINGS)
+    }
+
+    /// The ids of the candidates above the last block.
+    pub fn head(&self) -> Vec<u32> {
+        self.select(|p| p.part == Part::HEAD)
+    }
+
+    /// The ids of the candidates of every other part: parameters that several blocks share, and parts of later versions.
+    pub fn shared(&self) -> Vec<u32> {
+        self.select(|p| ![Part::BLOCK, Part::EMBEDDINGS, Part::HEAD].contains(&p.part))
+    }
+
+    /// The candidate of an id.
+    pub fn candidate(&self, id: u32) -> Option<&ParameterRecord> {
+        self.candidates.get(id as usize)
+    }
+}
+
+impl Default for ScheduleTraits {
+    fn default() -> Self {
+        Self {
+            signals: RVec::new(),
+            interval_steps: 0,
+            ext: RVec::new(),
+        }
+    }
+}
+
+impl ScheduleTraits {
+    /// The traits of a schedule that wants the history of these signals.
+    pub fn signals(names: &[&str]) -> Self {
+        Self {
+            signals: names.iter().map(|&name| name.into()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl DecisionRecord {
+    /// The start of an epoch (from 1), without history.
+    pub fn epoch(epoch: u32) -> Self {
+        Self {
+            epoch,
+            step_in_epoch: 0,
+            global_step: 0,
+            history: RVec::new(),
+            ext: RVec::new(),
+        }
+    }
+}
+
+impl SchedulePlan {
+    /// Trains these candidates.
+    pub fn train(ids: impl IntoIterator<Item = u32>) -> Self {
+        Self {
+            trainable: ids.into_iter().collect(),
+            lr_scales: RVec::new(),
+            note: RString::new(),
+            ext: RVec::new(),
+        }
+    }
+
+    /// Adds a line for the log.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into().into();
+        self
+    }
+
+    /// Scales the learning rate of each block.
+    #[must_use]
+    pub fn with_lr_scales(mut self, scales: impl IntoIterator<Item = f64>) -> Self {
+        self.lr_scales = scales.into_iter().collect();
+        self
+    }
+}
+
+impl SiteRecord {
+    /// Whether the site is a linear layer: it has a weight.
+    pub fn is_linear(&self) -> bool {
+        !self.weight.is_empty()
+    }
+
+    /// Whether the host accepts this mode here.
+    pub fn accepts(&self, mode: Mode) -> bool {
+        self.modes.contains(&mode)
+    }
+
+    /// The part a parameter at this site belongs to.
+    pub fn part(&self) -> Part {
+        match self.kind {
+            _ if self.block >= 0 => Part::BLOCK,
+            SiteKind::EMBEDDINGS_END => Part::EMBEDDINGS,
+            _ => Part::HEAD,
+        }
+    }
+}
+
+impl ModelRecord {
+    /// The parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&ParameterRecord> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+    }
+
+    /// The site of this name.
+    pub fn site(&self, name: &str) -> Option<&SiteRecord> {
+        self.sites.iter().find(|site| site.name == name)
+    }
+
+    /// The value of `config.json`'s entry of this name, if the host passed it.
+    pub fn config(&self, name: &str) -> Option<&Value> {
+        let attribute = self
+            .ext
+            .iter()
+            .find(|attribute| attribute.key.strip_prefix("config.") == Some(name));
+        attribute.map(|attribute| &attribute.value)
+    }
+
+    /// The sites of these kinds, from the input to the head.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UNSUPPORTED`] when the model lacks one of the kinds.
+    pub fn sites_of(&self, kinds: &[SiteKind]) -> Result<Vec<&SiteRecord>, PluginError> {
+        for kind in kinds {
+            if !self.sites.iter().any(|site| site.kind == *kind) {
+                let architecture = &self.architecture;
+                let message = format!("the model ({architecture}) has no site of kind '{kind}'");
+                return Err(PluginError::unsupported(message));
+            }
+        }
+        Ok(self
+            .sites
+            .iter()
+            .filter(|site| kinds.contains(&site.kind))
+            .collect())
+    }
+
+    /// The linear layers inside the blocks whose name is a pattern or ends with `.` and a pattern, as Hugging Face
+    /// PEFT matches `target_modules`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BAD_OPTION`] when a pattern matches nothing, with the nearest names; `option` names the option.
+    pub fn linear_sites(
+        &self,
+        option: &str,
+        patterns: &[&str],
+    ) -> Result<Vec<&SiteRecord>, PluginError> {
+        let linear = || {
+            self.sites
+                .iter()
+                .filter(|site| site.is_linear() && site.block >= 0)
+        };
+        let matches = |site: &SiteRecord, pattern: &str| {
+            site.name
+                .strip_suffix(pattern)
+                .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
+        if patterns.is_empty() {
+            return Err(PluginError::bad_option(
+                option,
+                "expected at least one name, found none",
+            ));
+        }
+        for &pattern in patterns {
+            if pattern.is_empty() || !linear().any(|site| matches(site, pattern)) {
+                let ends = || linear().flat_map(suffixes);
+                let near = did_you_mean(pattern, ends());
+                return Err(PluginError::bad_option(
+                    option,
+                    format!("'{pattern}' matches no linear layer in the blocks{near}"),
+                ));
+            }
+        }
+        Ok(linear()
+            .filter(|site| patterns.iter().any(|pattern| matches(site, pattern)))
+            .collect())
+    }
+}
+
+/// The ends of a site's name that do not depend on the block: `attention.self.query`, `self.query`, `query`.
+fn suffixes(site: &SiteRecord) -> impl Iterator<Item = &str> {
+    let block = format!(".{}.", site.block);
+    let inside = site
+        .name
+        .split_once(block.as_str())
+        .map_or(site.name.as_str(), |(_, inside)| inside);
+    std::iter::successors(Some(inside), |name| {
+        name.split_once('.').map(|(_, end)| end)
+    })
+}
+
+impl NewParameter {
+    /// A trained parameter of a block, a weight with decay and no scale on its learning rate.
+    pub fn trained(name: impl Into<String>, shape: &[u64], init: Graph, block: i32) -> Self {
+        Self {
+            name: name.into().into(),
+            shape: shape.to_vec().into(),
+            init,
+            trainable: true,
+            role: Role::WEIGHT,
+            part: if block >= 0 { Part::BLOCK } else { Part::HEAD },
+            block,
+            weight_decay: true,
+            lr_scale: 1.0,
+            ext: RVec::new(),
+        }
+    }
+
+    /// A trained parameter at a site: as [`NewParameter::trained`], of the site's block and part.
+    pub fn at(site: &SiteRecord, name: impl Into<String>, shape: &[u64], init: Graph) -> Self {
+        Self {
+            part: site.part(),
+            ..Self::trained(name, shape, init, site.block)
+        }
+    }
+
+    /// The same as a parameter that several blocks share.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self {
+            part: Part::SHARED,
+            block: -1,
+            ..self
+        }
+    }
+
+    /// The same as a bias: no weight decay.
+    #[must_use]
+    pub fn bias(self) -> Self {
+        Self {
+            role: Role::BIAS,
+            weight_decay: false,
+            ..self
+        }
+    }
+
+    /// The same as a constant: never trained.
+    #[must_use]
+    pub fn frozen(self) -> Self {
+        Self {
+            trainable: false,
+            ..self
+        }
+    }
+
+    /// The same with a factor on the learning rate.
+    #[must_use]
+    pub fn with_lr_scale(self, lr_scale: f64) -> Self {
+        Self { lr_scale, ..self }
+    }
+}
+
+/// Init graphs of one node.
+impl Graph {
+    /// One value everywhere.
+    pub fn filled(value: f64, shape: &[u64]) -> Self {
+        let mut graph = GraphBuilder::new();
+        graph.constant(value, shape);
+        graph.finish()
+    }
+
+    /// Normal random numbers of mean 0.
+    pub fn normal(std: f64, shape: &[u64]) -> Self {
+        let mut graph = GraphBuilder::new();
+        graph.normal(std, shape);
+        graph.finish()
+    }
+
+    /// Normal random numbers of mean 0, redrawn beyond two deviations.
+    pub fn truncated_normal(std: f64, shape: &[u64]) -> Self {
+        let mut graph = GraphBuilder::new();
+        graph.truncated_normal(std, shape);
+        graph.finish()
+    }
+
+    /// Uniform random numbers in `[−bound, bound)`.
+    pub fn uniform(bound: f64, shape: &[u64]) -> Self {
+        let mut graph = GraphBuilder::new();
+        graph.uniform(-bound, bound, shape);
+        graph.finish()
+    }
+}
+
+impl Rewrite {
+    /// `y' = g(…)` at a site.
+    pub fn output(site: &SiteRecord, graph: Graph) -> Self {
+        Self {
+            site: site.name.clone(),
+            mode: Mode::OUTPUT,
+            graph,
+            merge: ROption::RNone,
+            merge_bias: ROption::RNone,
+            ext: RVec::new(),
+        }
+    }
+
+    /// `W' = g(W, …)` at a site. It is its own merge graph.
+    pub fn weight(site: &SiteRecord, graph: Graph) -> Self {
+        Self {
+            mode: Mode::WEIGHT,
+            merge: ROption::RSome(graph.clone()),
+            ..Self::output(site, graph)
+        }
+    }
+
+    /// Extra rows of keys and values at a [`SiteKind::KEY_VALUE`] site.
+    pub fn kv_prefix(site: &SiteRecord, graph: Graph) -> Self {
+        Self {
+            mode: Mode::KV_PREFIX,
+            ..Self::output(site, graph)
+        }
+    }
+
+    /// Adds what the weight becomes on merging.
+    #[must_use]
+    pub fn with_merge(mut self, merge: Graph) -> Self {
+        self.merge = ROption::RSome(merge);
+        self
+    }
+
+    /// Adds what the bias becomes on merging.
+    #[must_use]
+    pub fn with_merge_bias(mut self, merge: Graph) -> Self {
+        self.merge_bias = ROption::RSome(merge);
+        self
+    }
+}
+
+impl Default for MethodPlan {
+    /// A method that changes nothing: the head alone is trained.
+    fn default() -> Self {
+        Self {
+            unfreeze: RVec::new(),
+            parameters: RVec::new(),
+            rewrites: RVec::new(),
+            suggested_lr: ROption::RNone,
+            identity_at_init: false,
+            ext: RVec::new(),
+        }
+    }
+}
+
+impl MethodPlan {
+    /// Sets the learning rate for a user who gives none.
+    #[must_use]
+    pub fn with_suggested_lr(mut self, lr: f64) -> Self {
+        self.suggested_lr = ROption::RSome(lr);
+        self
+    }
+}

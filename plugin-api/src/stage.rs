@@ -1,0 +1,194 @@
+//! Stages: the set of blocks that one epoch trains, and the paper's arithmetic for it.
+//!
+//! The paper splits L blocks into T parts (Eq. 2) and trains the parts from t to T in epoch t (Eq. 3). Where T does
+//! not divide L, its own tables settle the remainder: p of T parts are the top ⌈L·p/T⌉ blocks ([`parts`]).
+//! With each stage the head is trained, and the embeddings by the option [`EMBEDDINGS_OPTION`].
+
+use crate::{
+    manifest::{DefaultSpec, OptionSpec},
+    options::{OptionKind, Options},
+    records::{DecisionRecord, PluginError, RunRecord, SchedulePlan},
+};
+use std::collections::BTreeSet;
+
+/// The option `embeddings` of every first-party schedule; read it with [`Embeddings::from_options`].
+pub const EMBEDDINGS_OPTION: OptionSpec = OptionSpec {
+    name: "embeddings",
+    kind: OptionKind::STR,
+    default: DefaultSpec::Str("auto"),
+    min: "",
+    max: "",
+    choices: &["auto", "every-epoch", "first-part"],
+    help: "when embedding parameters are trained: in every epoch, or with the first part only (the epochs that train \
+           block 0); auto: every epoch in full fine-tuning, first part under a PEFT method",
+};
+
+/// When the embedding candidates are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Embeddings {
+    /// In every epoch.
+    EveryEpoch,
+    /// In exactly the epochs whose stage contains block 0.
+    FirstPart,
+}
+
+impl Embeddings {
+    /// Reads the option `embeddings`; `auto` follows the run.
+    ///
+    /// # Errors
+    /// When the entry does not declare the option.
+    pub fn from_options(options: &Options<'_>, run: &RunRecord) -> Result<Self, PluginError> {
+        match options.str("embeddings")? {
+            "every-epoch" => Ok(Self::EveryEpoch),
+            "first-part" => Ok(Self::FirstPart),
+            _ if run.method.is_empty() => Ok(Self::EveryEpoch),
+            _ => Ok(Self::FirstPart),
+        }
+    }
+}
+
+/// The number of top blocks that `parts` of the run's T parts make: ⌈L·parts/T⌉, at most L.
+pub fn parts(run: &RunRecord, parts: u32) -> u32 {
+    let blocks = u64::from(run.blocks) * u64::from(parts);
+    blocks
+        .div_ceil(u64::from(run.epochs.max(1)))
+        .min(u64::from(run.blocks)) as u32
+}
+
+/// The epoch of a decision, checked: 1 to T.
+///
+/// # Errors
+/// When the host asks for another epoch.
+pub fn epoch(run: &RunRecord, decision: &DecisionRecord) -> Result<u32, PluginError> {
+    match decision.epoch {
+        epoch if (1..=run.epochs).contains(&epoch) => Ok(epoch),
+        epoch => Err(PluginError::unsupported(format!(
+            "expected an epoch from 1 to {}, found {epoch}",
+            run.epochs
+        ))),
+    }
+}
+
+/// The blocks one epoch trains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    blocks: BTreeSet<u32>,
+    embeddings: Embeddings,
+}
+
+impl Stage {
+    /// The top `k` blocks of the run's L (all of them when `k` is more).
+    pub fn top_blocks(run: &RunRecord, k: u32, embeddings: Embeddings) -> Self {
+        Self::blocks(run.blocks.saturating_sub(k)..run.blocks, embeddings)
+    }
+
+    /// Any blocks.
+    pub fn blocks(blocks: impl IntoIterator<Item = u32>, embeddings: Embeddings) -> Self {
+        Self {
+            blocks: blocks.into_iter().collect(),
+            embeddings,
+        }
+    }
+
+    /// Trains the candidates in the stage's blocks, the head, what several blocks share, and the embeddings by the option.
+    ///
+    /// # Errors
+    /// When that is nothing at all: the run has no candidate in these parts.
+    pub fn plan(&self, run: &RunRecord) -> Result<SchedulePlan, PluginError> {
+        let with_embeddings = self.embeddings == Embeddings::EveryEpoch || self.blocks.contains(&0);
+        let embeddings = if with_embeddings {
+            run.embeddings()
+        } else {
+            Vec::new()
+        };
+        let in_blocks: Vec<u32> =
+            run.select(|p| u32::try_from(p.block).is_ok_and(|block| self.blocks.contains(&block)));
+        let (head, shared) = (run.head(), run.shared());
+        let mut note = vec![format!(
+            "{} of {} blocks",
+            describe(&self.blocks),
+            run.blocks
+        )];
+        for (ids, name) in [
+            (&embeddings, "embeddings"),
+            (&shared, "shared parameters"),
+            (&head, "head"),
+        ] {
+            if !ids.is_empty() {
+                note.push(name.into());
+            }
+        }
+        let mut ids = [in_blocks, embeddings, shared, head].concat();
+        ids.sort_unstable();
+        if ids.is_empty() {
+            let message = format!(
+                "no candidate parameter is in the stage ({})",
+                note.join(", ")
+            );
+            return Err(PluginError::unsupported(message));
+        }
+        Ok(SchedulePlan::train(ids).with_note(note.join(", ")))
+    }
+}
+
+/// Blocks as ranges: `4-11`, `0, 2, 4`, `none`.
+fn describe(blocks: &BTreeSet<u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for &block in blocks {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == block => *last = block,
+            _ => ranges.push((block, block)),
+        }
+    }
+    let texts: Vec<String> = ranges
+        .iter()
+        .map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            }
+        })
+        .collect();
+    if texts.is_empty() {
+        "none".into()
+    } else {
+        texts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::run_record;
+
+    #[test]
+    fn parts_round_up_and_cover_everything() {
+        let k = |blocks, epochs| -> Vec<u32> {
+            let run = run_record(blocks, epochs, "", true);
+            (1..=epochs).map(|t| parts(&run, epochs - t + 1)).collect()
+        };
+        assert_eq!(k(12, 3), [12, 8, 4]);
+        assert_eq!(k(5, 3), [5, 4, 2]);
+        assert_eq!(k(2, 5), [2, 2, 2, 1, 1]);
+        assert_eq!(k(1, 1), [1]);
+    }
+
+    #[test]
+    fn embeddings_follow_block_zero_or_come_always() {
+        let run = run_record(4, 2, "", true);
+        let trains_embeddings = |k, embeddings| {
+            let plan = Stage::top_blocks(&run, k, embeddings).plan(&run).unwrap();
+            run.embeddings()
+                .iter()
+                .all(|id| plan.trainable.contains(id))
+        };
+        assert!(trains_embeddings(4, Embeddings::FirstPart));
+        assert!(!trains_embeddings(3, Embeddings::FirstPart));
+        assert!(trains_embeddings(0, Embeddings::EveryEpoch));
+        let plan = Stage::blocks([0, 2, 3], Embeddings::FirstPart)
+            .plan(&run)
+            .unwrap();
+        assert_eq!(plan.note.as_str(), "0, 2-3 of 4 blocks, embeddings, head");
+    }
+}

@@ -1,0 +1,368 @@
+//! Whether a plan may be carried out: the rules a plugin's answers must keep, in one place.
+//!
+//! The host checks every answer with these before it acts on it; the contract test does so in an author's own tests.
+//! Each error is one sentence: what was expected, what was found.
+
+use crate::{
+    graph::{Graph, Op},
+    infer::{Scope, Shape, infer},
+    names::did_you_mean,
+    open::unknown_critical,
+    records::{
+        HostRecord, MethodPlan, Mode, ModelRecord, NewParameter, Part, Rewrite, RunRecord,
+        SchedulePlan, ScheduleTraits, SiteRecord,
+    },
+};
+use abi_stable::std_types::RString;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The longest name of a new parameter.
+const MAX_NAME: usize = 512;
+
+/// Checks what a schedule declares about itself.
+///
+/// # Errors
+/// A signal the host does not offer, or an extension it must understand and does not.
+pub fn schedule_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(), String> {
+    extensions(&traits.ext, "the traits")?;
+    for signal in &traits.signals {
+        if !host.signals.contains(signal) {
+            let known = || host.signals.iter().map(RString::as_str);
+            let near = did_you_mean(signal, known());
+            let all: Vec<&str> = known().collect();
+            return Err(format!(
+                "it wants the signal '{signal}'; the host offers: {}{near}",
+                all.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what a schedule wants trained.
+///
+/// # Errors
+/// Ids out of range or twice, no id at all, learning-rate scales of the wrong number or not finite and ≥ 0.
+pub fn schedule_plan(plan: &SchedulePlan, run: &RunRecord) -> Result<(), String> {
+    extensions(&plan.ext, "the plan")?;
+    let candidates = run.candidates.len();
+    if plan.trainable.is_empty() {
+        return Err("it trains no parameter; expected at least one".into());
+    }
+    let mut seen = vec![false; candidates];
+    for &id in &plan.trainable {
+        match seen.get_mut(id as usize) {
+            None => {
+                return Err(format!(
+                    "it trains the parameter id {id}; the run has the ids 0 to {}",
+                    candidates as i64 - 1
+                ));
+            }
+            Some(true) => return Err(format!("it names the parameter id {id} twice")),
+            Some(seen) => *seen = true,
+        }
+    }
+    if !plan.lr_scales.is_empty() && plan.lr_scales.len() != run.blocks as usize {
+        let found = plan.lr_scales.len();
+        return Err(format!(
+            "it scales the learning rate of {found} blocks; the model has {}",
+            run.blocks
+        ));
+    }
+    match plan
+        .lr_scales
+        .iter()
+        .position(|scale| !(scale.is_finite() && *scale >= 0.0))
+    {
+        Some(block) => {
+            let found = plan.lr_scales[block];
+            Err(format!(
+                "it scales the learning rate of block {block} by {found}; expected a finite number ≥ 0"
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks everything a method wants to do to a model.
+///
+/// # Errors
+/// The first name, shape, site, mode or graph that is wrong.
+pub fn method_plan(
+    plan: &MethodPlan,
+    model: &ModelRecord,
+    host: &HostRecord,
+) -> Result<(), String> {
+    extensions(&plan.ext, "the plan")?;
+    if let Some(&lr) = plan.suggested_lr.as_ref().into_option()
+        && !(lr.is_finite() && lr > 0.0)
+    {
+        return Err(format!(
+            "it suggests the learning rate {lr}; expected a finite number above 0"
+        ));
+    }
+    let base: BTreeMap<String, Vec<u64>> = model
+        .parameters
+        .iter()
+        .map(|p| (p.name.to_string(), p.shape.to_vec()))
+        .collect();
+    unfrozen(plan, model)?;
+    let mut parameters = BTreeMap::new();
+    for parameter in &plan.parameters {
+        let described =
+            |reason: String| format!("new parameter '{}': {reason}", shortened(&parameter.name));
+        new_parameter(parameter, model, host, &base).map_err(described)?;
+        if parameters
+            .insert(parameter.name.to_string(), parameter.shape.to_vec())
+            .is_some()
+        {
+            return Err(described("it is added twice".into()));
+        }
+    }
+    let sites: BTreeMap<&str, &SiteRecord> = model
+        .sites
+        .iter()
+        .map(|site| (site.name.as_str(), site))
+        .collect();
+    let mut read = BTreeSet::new();
+    for rewrite in &plan.rewrites {
+        let described =
+            |reason: String| format!("rewrite of '{}': {reason}", shortened(&rewrite.site));
+        let Some(site) = sites.get(rewrite.site.as_str()) else {
+            let near = did_you_mean(&rewrite.site, sites.keys().copied());
+            return Err(described(format!(
+                "the model has no site of this name{near}"
+            )));
+        };
+        check_rewrite(rewrite, site, host, &parameters, &base).map_err(described)?;
+        read.extend(rewrite.graph.names(Op::PARAMETER));
+    }
+    match plan
+        .parameters
+        .iter()
+        .find(|parameter| parameter.trainable && !read.contains(parameter.name.as_str()))
+    {
+        Some(unused) => Err(format!(
+            "new parameter '{}': it is trained, but no rewrite reads it",
+            unused.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn unfrozen(plan: &MethodPlan, model: &ModelRecord) -> Result<(), String> {
+    let parameters: BTreeMap<&str, _> = model
+        .parameters
+        .iter()
+        .map(|p| (p.name.as_str(), p))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for name in &plan.unfreeze {
+        let described = |reason: String| format!("it unfreezes '{}': {reason}", shortened(name));
+        let Some(parameter) = parameters.get(name.as_str()) else {
+            let near = did_you_mean(name, parameters.keys().copied());
+            return Err(described(format!(
+                "the model has no parameter of this name{near}"
+            )));
+        };
+        if !seen.insert(name.as_str()) {
+            return Err(described("named twice".into()));
+        }
+        if !parameter.tied_to.is_empty() {
+            return Err(described(format!(
+                "it is tied to '{}'; unfreeze that one",
+                parameter.tied_to
+            )));
+        }
+        if !parameter.quantised.is_empty() {
+            return Err(described(format!(
+                "it is quantised ({}) and stays frozen",
+                parameter.quantised
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn new_parameter(
+    parameter: &NewParameter,
+    model: &ModelRecord,
+    host: &HostRecord,
+    base: &BTreeMap<String, Vec<u64>>,
+) -> Result<(), String> {
+    extensions(&parameter.ext, "it")?;
+    let name = parameter.name.as_str();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
+        return Err(format!(
+            "expected a name of 1 to {MAX_NAME} letters, digits, '.', '_' or '-'"
+        ));
+    }
+    if base.contains_key(name) {
+        return Err("the model has a parameter of this name already".into());
+    }
+    if (parameter.part == Part::BLOCK) != (parameter.block >= 0)
+        || i64::from(parameter.block) >= i64::from(model.blocks)
+    {
+        let (part, block, blocks) = (parameter.part, parameter.block, model.blocks);
+        return Err(format!(
+            "it belongs to part '{part}' and block {block}; expected a block from 0 to {} for the part 'block', −1 for others",
+            i64::from(blocks) - 1
+        ));
+    }
+    if parameter.part.name().is_none() {
+        return Err(format!(
+            "its part ({}) is of a later version of the interface",
+            parameter.part
+        ));
+    }
+    if !(parameter.lr_scale.is_finite() && parameter.lr_scale >= 0.0) {
+        return Err(format!(
+            "its learning-rate scale is {}; expected a finite number ≥ 0",
+            parameter.lr_scale
+        ));
+    }
+    let shape = Shape::fixed(&parameter.shape);
+    if shape.dims.is_empty() || shape.dims.contains(&0) || shape.elements().is_none() {
+        return Err(format!(
+            "its shape is {shape}; expected at least one size, each ≥ 1, at most 2^34 elements"
+        ));
+    }
+    let scope = Scope {
+        inputs: vec![],
+        parameters: &BTreeMap::new(),
+        base,
+        init: true,
+    };
+    let found =
+        graph(&parameter.init, &scope, host).map_err(|fault| format!("init graph: {fault}"))?;
+    match found == shape {
+        true => Ok(()),
+        false => Err(format!("its init graph yields {found}; expected {shape}")),
+    }
+}
+
+fn check_rewrite(
+    rewrite: &Rewrite,
+    site: &SiteRecord,
+    host: &HostRecord,
+    parameters: &BTreeMap<String, Vec<u64>>,
+    base: &BTreeMap<String, Vec<u64>>,
+) -> Result<(), String> {
+    extensions(&rewrite.ext, "it")?;
+    if !site.accepts(rewrite.mode) || !host.modes.contains(&rewrite.mode) {
+        let modes: Vec<String> = site
+            .modes
+            .iter()
+            .filter(|mode| host.modes.contains(mode))
+            .map(ToString::to_string)
+            .collect();
+        return Err(format!(
+            "the mode '{}' is not accepted here; accepted: {}",
+            rewrite.mode,
+            modes.join(", ")
+        ));
+    }
+    let (rows, columns) = (u64::from(site.out_dim), u64::from(site.in_dim));
+    let (weight, bias) = (Shape::fixed(&[rows, columns]), Shape::fixed(&[rows]));
+    let scope = |inputs| Scope {
+        inputs,
+        parameters,
+        base,
+        init: false,
+    };
+    let run = |what: &str, tensors: &Graph, inputs| {
+        graph(tensors, &scope(inputs), host).map_err(|fault| format!("{what}: {fault}"))
+    };
+    let expect = |what: &str, found: Shape, wanted: &Shape| match found == *wanted {
+        true => Ok(()),
+        false => Err(format!("{what} yields {found}; expected {wanted}")),
+    };
+    match rewrite.mode {
+        Mode::OUTPUT => {
+            let input = |name: &str| Shape::rows(if name == "x" { columns } else { rows });
+            let inputs = site
+                .inputs
+                .iter()
+                .map(|name| (name.as_str(), input(name)))
+                .collect();
+            expect(
+                "the graph",
+                run("graph", &rewrite.graph, inputs)?,
+                &Shape::rows(rows),
+            )?;
+        }
+        Mode::WEIGHT => {
+            expect(
+                "the graph",
+                run("graph", &rewrite.graph, vec![("w", weight.clone())])?,
+                &weight,
+            )?;
+        }
+        Mode::KV_PREFIX => {
+            let found = run("graph", &rewrite.graph, vec![])?;
+            if found.rows || found.dims.len() != 2 || found.dims[1] != rows {
+                return Err(format!(
+                    "the graph yields {found}; expected [prefix, {rows}]"
+                ));
+            }
+        }
+        later => {
+            return Err(format!(
+                "the mode '{later}' is of a later version of the interface"
+            ));
+        }
+    }
+    if let Some(merge) = rewrite.merge.as_ref().into_option() {
+        if !site.is_linear() {
+            return Err("it has a merge graph, but the site has no weight".into());
+        }
+        expect(
+            "the merge graph",
+            run("merge graph", merge, vec![("w", weight.clone())])?,
+            &weight,
+        )?;
+    }
+    if let Some(merge) = rewrite.merge_bias.as_ref().into_option() {
+        if rewrite.merge.is_none() || site.bias.is_empty() {
+            return Err("it has a merge graph for the bias, but none for the weight or the site has no bias".into());
+        }
+        let inputs = vec![("w", weight), ("b", bias.clone())];
+        expect(
+            "the bias' merge graph",
+            run("bias' merge graph", merge, inputs)?,
+            &bias,
+        )?;
+    }
+    Ok(())
+}
+
+/// The shape of a graph's result, every operation being one the host runs.
+fn graph(graph: &Graph, scope: &Scope<'_>, host: &HostRecord) -> Result<Shape, String> {
+    let shapes = infer(graph, scope).map_err(|fault| fault.to_string())?;
+    match graph
+        .nodes
+        .iter()
+        .enumerate()
+        .find(|(_, node)| !host.ops.contains(&node.op))
+    {
+        Some((index, node)) => Err(format!(
+            "node %{index}: this host does not run the operation '{}'",
+            node.op
+        )),
+        None => shapes.into_iter().last().ok_or_else(|| "no node".into()),
+    }
+}
+
+fn extensions(ext: &[crate::open::Attribute], what: &str) -> Result<(), String> {
+    match unknown_critical(ext, &[]) {
+        Some(key) => Err(format!(
+            "{what} has the extension '!{key}', which this host does not understand"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(160).collect()
+}

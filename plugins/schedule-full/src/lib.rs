@@ -1,0 +1,59 @@
+//! The schedule `full`: every candidate parameter in every epoch, k(t) = L. What the other schedules are measured against.
+//!
+//! Loaded by the host; see `progtune-plugin-api` for the interface.
+
+use progtune_plugin_api::{prelude::*, stage};
+
+struct Full {
+    run: RunRecord,
+    embeddings: Embeddings,
+}
+
+impl Full {
+    fn create(options: &Options, _: &HostRecord, run: &RunRecord) -> Result<Self, PluginError> {
+        Ok(Self {
+            run: run.clone(),
+            embeddings: Embeddings::from_options(options, run)?,
+        })
+    }
+}
+
+impl Schedule for Full {
+    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
+        stage::epoch(&self.run, decision)?;
+        Stage::top_blocks(&self.run, self.run.blocks, self.embeddings).plan(&self.run)
+    }
+}
+
+export_plugin! {
+    schedules: [
+        {
+            id: "full",
+            summary: "every block in every epoch (ordinary fine-tuning)",
+            options: [EMBEDDINGS_OPTION],
+            create: Full::create,
+        },
+    ],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use progtune_plugin_api::contract;
+
+    #[test]
+    fn keeps_the_contract() {
+        for embeddings in ["auto", "every-epoch", "first-part"] {
+            let report = contract::assert_schedule(&PLUGIN, "full", &[("embeddings", embeddings)]);
+            assert_eq!(report.refusals, 0);
+        }
+    }
+
+    #[test]
+    fn trains_every_candidate() {
+        let run = contract::run_record(5, 3, "", true);
+        for plan in contract::schedule_plans(&PLUGIN, "full", &[], &run) {
+            assert_eq!(plan.trainable.len(), run.candidates.len());
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Builds models through the host's library for tests that look inside: gradients, parameters, logits.
+
+use crate::{fixture, profile_dir};
+use candle_core::Tensor;
+use progtune::{
+    adapter::Adapter,
+    assemble::Assembly,
+    batch::EncodedExample,
+    config::{Device, Kernels},
+    model::{Model, description::HeadKind, weights::HeadPolicy},
+    model_source::ModelSource,
+    plan::{Blueprint, Stage},
+    plugin::{LoadedMethod, LoadedSchedule, Plugins},
+    recipe::open_tokenizer,
+};
+use progtune_datasets::{SplitName, Task, load_split};
+use std::path::Path;
+
+/// A model with its method, as a run would make it.
+pub struct Setup {
+    /// The model.
+    pub model: Model,
+    /// What the method does.
+    pub blueprint: Blueprint,
+    /// The plugins it came from.
+    pub plugins: Plugins,
+    method: String,
+}
+
+/// What a test asks for.
+pub struct Wanted<'a> {
+    /// The model's directory.
+    pub model: &'a Path,
+    /// The method's id; empty: full fine-tuning.
+    pub method: &'a str,
+    /// Its options.
+    pub options: &'a [(&'a str, &'a str)],
+    /// An adapter to start from.
+    pub adapter: Option<&'a Path>,
+    /// Outputs of the head.
+    pub outputs: usize,
+    /// Fused or composed.
+    pub kernels: Kernels,
+    /// Dropout everywhere; `None`: the model's own.
+    pub dropout: Option<f64>,
+}
+
+impl Wanted<'_> {
+    /// Puts it together.
+    pub fn build(&self) -> Setup {
+        let plugins = Plugins::discover(&[profile_dir()]).expect("the built plugins");
+        let source = ModelSource::Directory(self.model.to_owned());
+        let mut config = source.config().expect("config.json");
+        if let Some(p) = self.dropout {
+            config.override_dropout(p);
+        }
+        let adapter = self.adapter.map(|path| Adapter::read(path, config.architecture).expect("the adapter"));
+        let mut options: Vec<(String, String)> =
+            self.options.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        if let Some(adapter) = &adapter {
+            options.extend(adapter.options.iter().cloned());
+        }
+        let method: Option<LoadedMethod> =
+            (!self.method.is_empty()).then(|| plugins.method(self.method, &options).expect("the method"));
+        let head = HeadKind::Sequence(self.outputs);
+        let blueprint = Blueprint::new(&config, head, method.as_ref(), false).expect("the plan");
+        let model = Assembly {
+            source: &source,
+            config,
+            head,
+            blueprint: &blueprint,
+            adapter: adapter.as_ref(),
+            policy: HeadPolicy::MakeNew,
+            seed: 1,
+            device: Device::Cpu,
+            kernels: self.kernels,
+        }
+        .build()
+        .expect("the model");
+        Setup { model, blueprint, plugins, method: self.method.to_owned() }
+    }
+}
+
+impl Setup {
+    /// A schedule over this model.
+    pub fn schedule(&self, id: &str, epochs: u32) -> LoadedSchedule {
+        let run = self.blueprint.run_record(epochs, 10, 1, &self.method);
+        self.plugins.schedule(id, &[], run).expect("the schedule")
+    }
+
+    /// The stages of a schedule.
+    pub fn stages(&self, id: &str, epochs: u32) -> Vec<Stage> {
+        self.blueprint.stages(&self.schedule(id, epochs), epochs, 10).expect("stages")
+    }
+
+    /// Makes every candidate trainable.
+    pub fn train_all(&mut self) {
+        self.model.parameters.set_trainable(&self.blueprint.candidates);
+    }
+
+    /// A copy of every parameter's values.
+    pub fn snapshot(&self) -> Vec<Tensor> {
+        let p = &self.model.parameters;
+        (0..p.len()).map(|id| p.variable(id).copy().expect("a copy")).collect()
+    }
+}
+
+/// A split of a task tokenised for a model.
+pub fn examples(model: &Path, task: &str, data: &Path, split: SplitName, limit: Option<usize>, max_length: usize) -> Vec<EncodedExample> {
+    let task = Task::by_name(task).expect("the task");
+    let source = ModelSource::Directory(model.to_owned());
+    let config = source.config().expect("config.json");
+    let tokenizer = open_tokenizer(&source, &config, max_length).expect("the tokenizer");
+    let split = load_split(task, data, split, limit).expect("the split");
+    tokenizer.encode(&split.examples).expect("encodings")
+}
+
+/// The first `limit` training examples of the parity fixture.
+pub fn parity_examples(model: &str, limit: usize) -> Vec<EncodedExample> {
+    let (task, data) = if model == "bert_regression" { ("stsb", "data_stsb") } else { ("mrpc", "data") };
+    let parity = fixture("parity");
+    examples(&parity.join(model), task, &parity.join(data), SplitName::Train, Some(limit), 64)
+}

@@ -1,0 +1,66 @@
+//! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in `.cargo/config.toml`).
+//! Called by developers and by `.ci/run`; no user of progtune ever runs it, and it depends on no crate.
+
+mod check_cuda;
+mod rust_text;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// A task: its name, one line of help, and what runs it, given the repository's root and the further arguments.
+struct Task {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&Path, &[String]) -> Result<(), String>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "check-cuda",
+        help: "type-check the cuda feature without a GPU or CUDA toolkit (further arguments go to `cargo check`)",
+        run: check_cuda::run,
+    },
+    Task {
+        name: "tidy",
+        help: "check the house rules of CONTRIBUTING.md in every tracked file",
+        run: tidy::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(name) = arguments.first() else {
+        print!("{}", list_tasks());
+        return ExitCode::SUCCESS;
+    };
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprintln!("xtask: there is no task {name:?}\n\n{}", list_tasks());
+        return ExitCode::from(2);
+    };
+    match find_root().and_then(|root| (task.run)(&root, &arguments[1..])) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask {name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list_tasks() -> String {
+    let mut list = String::from("cargo xtask NAME, where NAME is one of\n");
+    for task in TASKS {
+        list.push_str(&format!("  {:<12} {}\n", task.name, task.help));
+    }
+    list
+}
+
+/// The repository's root: the folder above this crate's. Cargo says where the crate is when it runs it.
+fn find_root() -> Result<PathBuf, String> {
+    let crate_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or("CARGO_MANIFEST_DIR is not set: run me as `cargo xtask NAME`")?;
+    let root = Path::new(&crate_dir)
+        .parent()
+        .ok_or("the xtask crate has no parent folder")?;
+    Ok(root.to_path_buf())
+}

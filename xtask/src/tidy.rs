@@ -1,0 +1,202 @@
+//! `cargo xtask tidy`: the house rules that a program can check, over the files that git tracks and the new ones that
+//! it does not ignore. Called by `main`. The rules in words are in CONTRIBUTING.md.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::rust_text::{blank_comments_and_literals, contains_word};
+
+/// A file longer than this is two files.
+const MAX_LINES: usize = 500;
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] = &["utils", "common", "misc", "manager", "base"];
+/// Where `unsafe` may stand: the kernels, the loading of plugins, the ABI.
+const UNSAFE_PLACES: &[&str] = &[
+    "host/kernels/",
+    "host/src/plugin.rs",
+    "host/src/plugin/",
+    "plugin-api/",
+];
+/// Code that is not finished, or not meant to stay.
+const LEFT_OVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore"];
+
+/// Checks every rule and lists all that is broken.
+///
+/// # Errors
+/// The list; or that git or a file cannot be read.
+pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
+    let mut findings = Vec::new();
+    let mut n_files = 0;
+    for path in list_files(root)? {
+        let is_rust = path.ends_with(".rs");
+        if !is_rust && !path.ends_with("Cargo.toml") {
+            continue;
+        }
+        // A file may be deleted and not yet be out of git's index.
+        let Ok(text) = fs::read_to_string(root.join(&path)) else {
+            continue;
+        };
+        n_files += 1;
+        if is_rust {
+            check_rust(&path, &text, &mut findings);
+        } else {
+            check_manifest(&path, &text, &mut findings);
+        }
+    }
+    if n_files == 0 {
+        return Err("git lists no file to check: is this a clone of the repository?".into());
+    }
+    if findings.is_empty() {
+        println!("tidy: {n_files} files keep the house rules");
+        return Ok(());
+    }
+    let n = findings.len();
+    Err(format!(
+        "{n} broken house rules (see CONTRIBUTING.md)\n{}",
+        findings.join("\n")
+    ))
+}
+
+/// Paths from the root, with `/`, in alphabetical order.
+fn list_files(root: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new("git")
+        .current_dir(root)
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .output()
+        .map_err(|error| format!("cannot start git: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "git ls-files: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ));
+    }
+    let list = String::from_utf8_lossy(&output.stdout);
+    let mut paths: Vec<String> = list.split_terminator('\0').map(Into::into).collect();
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}
+
+fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
+    if !text.starts_with("//!") {
+        findings.push(format!(
+            "{path}:1: begins with `//!`: what the file is and who calls it"
+        ));
+    }
+    let n_lines = text.lines().count();
+    if n_lines > MAX_LINES {
+        findings.push(format!(
+            "{path}: {n_lines} lines, at most {MAX_LINES}: one concept a file"
+        ));
+    }
+    for name in path.trim_end_matches(".rs").split('/') {
+        if EMPTY_NAMES.contains(&name) {
+            findings.push(format!(
+                "{path}: `{name}` says nothing: name it after what is inside"
+            ));
+        }
+    }
+    let may_be_unsafe = UNSAFE_PLACES.iter().any(|place| path.starts_with(place));
+    for (number, line) in blank_comments_and_literals(text).lines().enumerate() {
+        let at = format!("{path}:{}", number + 1);
+        if !may_be_unsafe && contains_word(line, "unsafe") {
+            findings.push(format!(
+                "{at}: `unsafe` only in {}",
+                UNSAFE_PLACES.join(", ")
+            ));
+        }
+        for left_over in LEFT_OVERS {
+            if contains_word(line, left_over) {
+                findings.push(format!("{at}: `{left_over}` is not for the repository"));
+            }
+        }
+    }
+}
+
+/// Members of the workspace take its lints; a manifest with a `[workspace]` of its own is none (the root, and crates
+/// that tests build from outside).
+fn check_manifest(path: &str, text: &str, findings: &mut Vec<String>) {
+    let mut table = "";
+    let mut takes_lints = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            table = line;
+        }
+        if table.starts_with("[workspace]") {
+            return;
+        }
+        takes_lints |= table == "[lints]" && line.replace(' ', "") == "workspace=true";
+    }
+    if !takes_lints {
+        findings.push(format!("{path}: has no `[lints]` with `workspace = true`"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings_of(path: &str, text: &str) -> Vec<String> {
+        let mut findings = Vec::new();
+        if path.ends_with(".rs") {
+            check_rust(path, text, &mut findings);
+        } else {
+            check_manifest(path, text, &mut findings);
+        }
+        findings
+    }
+
+    #[test]
+    fn good_files_pass() {
+        let text = "//! unsafe todo! dbg!\nconst S: &str = \"unsafe todo!(\"; // dbg!\nfn is_unsafe() {}\n";
+        assert_eq!(findings_of("host/src/a.rs", text), Vec::<String>::new());
+        assert_eq!(
+            findings_of("host/src/plugin/load.rs", "//! x\nunsafe {}\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            findings_of("a/Cargo.toml", "[lints]\nworkspace = true\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            findings_of("Cargo.toml", "[workspace]\nmembers = []\n"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn each_rule_finds() {
+        let long = format!("//! x\n{}", "\n".repeat(MAX_LINES));
+        for (path, text, expected) in [
+            ("a.rs", "fn main() {}\n", "a.rs:1: begins with"),
+            ("a.rs", long.as_str(), "501 lines"),
+            ("host/src/utils.rs", "//! x\n", "`utils` says nothing"),
+            ("host/src/common/a.rs", "//! x\n", "`common` says nothing"),
+            (
+                "host/src/plugins.rs",
+                "//! x\n unsafe {}\n",
+                "host/src/plugins.rs:2: `unsafe` only in",
+            ),
+            ("a.rs", "//! x\n todo!();\n", "a.rs:2: `todo!`"),
+            ("a.rs", "//! x\n unimplemented!();\n", "`unimplemented!`"),
+            ("a.rs", "//! x\n dbg!(x);\n", "`dbg!`"),
+            ("a.rs", "//! x\n#[ignore = \"slow\"]\n", "`#[ignore`"),
+            (
+                "a/Cargo.toml",
+                "[lints]\n[package]\nworkspace = true\n",
+                "has no `[lints]`",
+            ),
+        ] {
+            let findings = findings_of(path, text);
+            assert_eq!(findings.len(), 1, "{path} {text:?}: {findings:?}");
+            assert!(findings[0].contains(expected), "{findings:?}");
+        }
+    }
+}
