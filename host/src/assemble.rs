@@ -143,7 +143,11 @@ fn headless(adapter: &Adapter, missing: &[String]) -> Error {
     ))
 }
 
-fn open_device(choice: DeviceChoice) -> Result<Device> {
+/// The device that `--device` names.
+///
+/// # Errors
+/// When it is a GPU and there is none, or this build cannot use it.
+pub fn open_device(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Cuda(number) => Device::new_cuda(number).map_err(|e| {

@@ -50,6 +50,10 @@ fn io_hint(source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::NotFound => "check the path",
         std::io::ErrorKind::PermissionDenied => "check the permissions, or choose another path",
+        std::io::ErrorKind::NotADirectory => {
+            "a file stands where the path has a directory: choose another path"
+        }
+        std::io::ErrorKind::InvalidData => "the file is damaged or of another kind: fetch it again",
         std::io::ErrorKind::StorageFull => "free some space, or choose another disk with --output",
         _ => "check the disk and the path",
     }
@@ -70,6 +74,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
+            Self::Data(DataError::UnknownTask { .. } | DataError::NoSuchSplit { .. }) => 2,
             Self::Data(_) | Self::Model(_) | Self::Io { .. } => 3,
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,

@@ -20,6 +20,8 @@ pub struct Evaluation {
     pub secs: f64,
     /// Examples.
     pub samples: usize,
+    /// Batches they were computed in.
+    pub steps: usize,
 }
 
 /// Logits of every example, in order, `outputs` numbers each.
@@ -70,6 +72,7 @@ pub fn evaluate(
         metrics,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
+        steps: examples.len().div_ceil(batch_size),
     })
 }
 

@@ -15,7 +15,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".progtune-")
         .tempfile_in(directory)
-        .map_err(Error::io(directory, "create a file in"))?;
+        // Without the temporary file's name, which would only puzzle.
+        .map_err(|e| Error::io(path, "write")(e.kind().into()))?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io(path, "write"))?;

@@ -10,7 +10,7 @@ use crate::{
     files::write_atomically,
     model::{Model, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::{Blueprint, trainable_task},
     plugin::Plugins,
     recipe::open_tokenizer,
     tokenizer::Tokenizer,
@@ -22,7 +22,7 @@ use std::{io::Write, path::Path};
 
 /// Prints the metrics of a split as JSON.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
-    let task = Task::by_name(&config.inference.task)?;
+    let task = trainable_task(&config.inference.task)?;
     let (model, tokenizer) = open(&config.inference, task)?;
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
     let mut results = Map::new();
@@ -53,7 +53,10 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
 
 /// Writes one JSON line an example: `logits` and `label`.
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
-    let task = Task::by_name(&config.inference.task)?;
+    let task = trainable_task(&config.inference.task)?;
+    if let Some(path) = &config.output {
+        check_output(path)?;
+    }
     let (model, tokenizer) = open(&config.inference, task)?;
     let examples = examples(config, task)?;
     let encoded = tokenizer.encode(&examples)?;
@@ -78,6 +81,19 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         Some(path) => write_atomically(path, text.as_bytes()),
         None => print_line(text.trim_end()),
     }
+}
+
+/// Predictions can take long: better to hear now that their file cannot be written.
+fn check_output(path: &Path) -> Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
+    if !directory.is_dir() || path.is_dir() {
+        return Err(Error::Usage(format!(
+            "--output {}: expected a file in a directory that exists; choose another path, or make the directory",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 fn print_line(text: &str) -> Result<()> {

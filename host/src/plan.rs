@@ -10,6 +10,7 @@ use crate::{
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
+use progtune_datasets::{DataError, Task};
 use progtune_plugin_api::records::{
     DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
     SignalRecord,
@@ -352,6 +353,20 @@ fn millions(n: u64) -> String {
     format!("{:.1} M", n as f64 / 1e6)
 }
 
+/// The task that training, evaluation and prediction mean by `name`.
+///
+/// # Errors
+/// When there is no such task, or only plans can be made for it.
+pub fn trainable_task(name: &str) -> Result<&'static Task> {
+    match head_of_task(name)? {
+        HeadKind::QuestionAnswering => Err(Error::Usage(format!(
+            "task `{name}`: question answering can be planned (`progtune plan`), but not yet trained, evaluated or \
+             predicted; choose another --task"
+        ))),
+        HeadKind::Sequence(_) => Ok(Task::by_name(name)?),
+    }
+}
+
 /// The head a task needs.
 ///
 /// # Errors
@@ -360,9 +375,9 @@ pub fn head_of_task(task: &str) -> Result<HeadKind> {
     match task.to_lowercase().as_str() {
         "squad" | "squad-v2" | "squad_v2" | "squadv2" => Ok(HeadKind::QuestionAnswering),
         name => Ok(HeadKind::Sequence(
-            progtune_datasets::Task::by_name(name)
+            Task::by_name(name)
                 .map_err(|e| match e {
-                    progtune_datasets::DataError::UnknownTask { .. } => Error::Usage(format!(
+                    DataError::UnknownTask { .. } => Error::Usage(format!(
                         "{e} (`progtune plan` also knows squad and squad-v2)"
                     )),
                     other => Error::Data(other),

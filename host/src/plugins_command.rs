@@ -5,7 +5,7 @@ use crate::{
     plugin::{Entry, EntryKind, PluginFault, Plugins},
     recipe::option_json,
 };
-use progtune_plugin_api::options::OptionSchema;
+use progtune_plugin_api::{names::did_you_mean, options::OptionSchema};
 use serde_json::{Value, json};
 use std::{io::Write, path::PathBuf};
 
@@ -48,6 +48,13 @@ pub fn run_show(directories: &[PathBuf], id: &str) -> Result<()> {
         .iter()
         .filter(|entry| entry.id == id)
         .collect();
+    if entries.is_empty() && !plugins.entries().is_empty() {
+        let ids: Vec<&str> = plugins.entries().iter().map(|e| e.id.as_str()).collect();
+        return Err(Error::Usage(format!(
+            "there is no schedule or method '{id}'{}; `progtune plugins list` shows all of them",
+            did_you_mean(id, ids.iter().copied())
+        )));
+    }
     if entries.is_empty() {
         let fault = plugins
             .entry(EntryKind::Schedule, id)

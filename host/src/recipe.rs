@@ -2,7 +2,7 @@
 
 use crate::{
     adapter::{Adapter, Provenance, is_peft_lora, save_neutral, save_peft},
-    assemble::Assembly,
+    assemble::{Assembly, open_device},
     batch::EncodedExample,
     config::RunConfig,
     error::{Error, Result},
@@ -15,7 +15,7 @@ use crate::{
         weights::{HeadPolicy, check_vocabulary},
     },
     model_source::ModelSource,
-    plan::{Blueprint, PlanNames, grouped, to_json},
+    plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
     plugin::{LoadedMethod, LoadedSchedule, Plugins},
     progress::{Progress, metrics_text},
     run_directory::RunDirectory,
@@ -30,11 +30,16 @@ use std::{path::Path, time::Instant};
 /// Learning rate of full fine-tuning when none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
 
+/// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
+const SHORTEST_MODEL: usize = 5;
+
 /// Fine-tunes a model as `config` says and leaves the result in its output directory.
 pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
     let start = Instant::now();
+    let task = trainable_task(&config.task)?;
+    RunDirectory::check(config)?;
+    open_device(config.device)?;
     let plugins = Plugins::discover(&config.plugin_dir)?;
-    let task = Task::by_name(&config.task)?;
     let head = HeadKind::Sequence(task.num_labels());
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
@@ -123,7 +128,7 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         method.as_ref(),
         &name,
     )?;
-    directory.finish(&all_results(&summary))?;
+    directory.finish(&all_results(&summary, examples.len()))?;
     if !quiet {
         report(&summary, &blueprint, config, directory.path());
     }
@@ -174,6 +179,15 @@ pub fn open_tokenizer(
     max_length: usize,
 ) -> Result<Tokenizer> {
     let longest = config.max_tokens();
+    if longest < SHORTEST_MODEL {
+        return Err(Error::Model(format!(
+            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {} leave inputs of {longest} tokens; \
+             expected {SHORTEST_MODEL} at least: correct them",
+            source.name(),
+            config.encoder.max_position_embeddings,
+            config.encoder.pad_token_id
+        )));
+    }
     let length = max_length.min(longest);
     if max_length > longest {
         tracing::warn!(
@@ -329,14 +343,14 @@ fn save_result(
 }
 
 /// `all_results.json` under Hugging Face's keys, and the paper's cost.
-fn all_results(summary: &Summary) -> Value {
+fn all_results(summary: &Summary, train_samples: usize) -> Value {
     let mut results = summary.evaluation.clone();
     let secs = summary.train_secs.max(1e-9);
     for (key, value) in [
         ("epoch", json!(summary.epochs)),
         ("train_loss", json!(summary.train_loss)),
         ("train_runtime", json!(summary.train_secs)),
-        ("train_samples", json!(summary.samples)),
+        ("train_samples", json!(train_samples)),
         (
             "train_samples_per_second",
             json!(summary.samples as f64 / secs),

@@ -24,17 +24,30 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Creates the directory and writes the resolved `config.toml`.
+    /// Whether the run may use its directory: asked before any work is done. Changes nothing.
     ///
     /// # Errors
-    /// When a finished run is there already, or files that are not a run's.
-    pub fn create(config: &RunConfig) -> Result<Self> {
+    /// When a finished run is there already, or files that are not a run's, or what this run starts from; when a file
+    /// is in the way.
+    pub fn check(config: &RunConfig) -> Result<()> {
         let path = config.output_dir();
-        if !config.overwrite_output {
-            refuse_used(&path)?;
+        refuse_file(&path)?;
+        refuse_own_input(&path, config)?;
+        match config.overwrite_output {
+            true => Ok(()),
+            false => refuse_used(&path),
         }
-        create_directory(&path)?;
-        if config.overwrite_output && path.join(CONFIG).exists() {
+    }
+
+    /// Creates the directory and writes the resolved `config.toml`. What an earlier run left there is removed.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::check`], and when the file system refuses.
+    pub fn create(config: &RunConfig) -> Result<Self> {
+        Self::check(config)?;
+        let path = config.output_dir();
+        create_directory(&path).map_err(|e| Error::Usage(format!("--output {e}")))?;
+        if path.join(CONFIG).exists() {
             remove_results(&path)?;
         }
         write_atomically(&path.join(CONFIG), config.to_toml().as_bytes())?;
@@ -73,6 +86,37 @@ impl RunDirectory {
     }
 }
 
+fn refuse_file(path: &Path) -> Result<()> {
+    match path.ancestors().find(|ancestor| ancestor.exists()) {
+        Some(file) if !file.is_dir() => Err(Error::Usage(format!(
+            "--output {}: expected a directory, but {} is a file; choose another --output",
+            path.display(),
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Replacing the run that a new one starts from would destroy its beginning.
+fn refuse_own_input(path: &Path, config: &RunConfig) -> Result<()> {
+    let Ok(output) = path.canonicalize() else {
+        return Ok(());
+    };
+    let inputs = [
+        ("--model", config.model.as_deref().map(Path::new)),
+        ("--init-adapter", config.init_adapter.as_deref()),
+    ];
+    for (flag, input) in inputs {
+        if input.and_then(|input| input.canonicalize().ok()).as_ref() == Some(&output) {
+            return Err(Error::Usage(format!(
+                "--output {}: this is also {flag}, which the run would destroy; choose another --output",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn refuse_used(path: &Path) -> Result<()> {
     if path.join(RESULTS).exists() {
         return Err(Error::Usage(format!(
@@ -90,25 +134,21 @@ fn refuse_used(path: &Path) -> Result<()> {
             path.display()
         )));
     }
-    if path.exists() && !path.is_dir() {
-        return Err(Error::Usage(format!(
-            "{}: --output must be a directory, this is a file",
-            path.display()
-        )));
-    }
     Ok(())
 }
 
-/// Takes a finished run's mark and result away before a new run begins in its place.
+/// Takes an earlier run's mark and result away before a new run begins in its place.
 fn remove_results(path: &Path) -> Result<()> {
-    for name in [
+    let results = [
         RESULTS,
+        "config.json",
         "model.safetensors",
         "adapter_model.safetensors",
         "adapter_config.json",
         "adapter.safetensors",
         crate::adapter::NEUTRAL_CONFIG,
-    ] {
+    ];
+    for name in results.iter().chain(crate::tokenizer::FILES) {
         let file = path.join(name);
         match std::fs::remove_file(&file) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

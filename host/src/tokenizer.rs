@@ -11,7 +11,7 @@ use progtune_datasets::Example;
 use serde_json::Value;
 use std::path::Path;
 use tokenizers::{
-    AddedToken, TruncationParams,
+    AddedToken, PostProcessor, TruncationParams,
     models::{bpe::BPE, wordpiece::WordPiece},
     normalizers::BertNormalizer,
     pre_tokenizers::{bert::BertPreTokenizer, byte_level::ByteLevel},
@@ -24,11 +24,12 @@ pub struct Tokenizer {
     /// File name and contents of what a saved model needs beside it.
     files: Vec<(String, Vec<u8>)>,
     architecture: Architecture,
+    max_length: usize,
     origin: String,
 }
 
 /// The files that belong to a tokenizer, in the order they are looked for.
-const FILES: &[&str] = &[
+pub const FILES: &[&str] = &[
     "tokenizer.json",
     "vocab.txt",
     "vocab.json",
@@ -93,6 +94,8 @@ impl Tokenizer {
                 "{origin}: no tokenizer here: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt"
             )));
         };
+        // The library would panic.
+        check_length(&inner, max_length, false)?;
         let truncation = TruncationParams {
             max_length,
             ..Default::default()
@@ -105,6 +108,7 @@ impl Tokenizer {
             inner,
             files,
             architecture,
+            max_length,
             origin,
         })
     }
@@ -126,8 +130,10 @@ impl Tokenizer {
     /// Tokenises examples (pairs become one sequence each), on all threads.
     ///
     /// # Errors
-    /// When the tokenizer refuses a text.
+    /// When the tokenizer refuses a text, or the longest input is too short for these.
     pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
+        let pairs = examples.iter().any(|example| example.pair.is_some());
+        check_length(&self.inner, self.max_length, pairs)?;
         let inputs: Vec<tokenizers::EncodeInput<'_>> = examples
             .iter()
             .map(|example| match &example.pair {
@@ -186,6 +192,22 @@ impl Tokenizer {
         }
         Ok(())
     }
+}
+
+/// Whether an input of `max_length` tokens has room for the special ones and a word.
+fn check_length(inner: &tokenizers::Tokenizer, max_length: usize, pairs: bool) -> Result<()> {
+    let special = inner
+        .get_post_processor()
+        .map_or(0, |processor| processor.added_tokens(pairs));
+    if max_length > special {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "--max-length {max_length}: expected at least {}, because the tokenizer adds {special} special tokens to {}; \
+         give a larger one",
+        special + 1,
+        if pairs { "a pair of texts" } else { "a text" }
+    )))
 }
 
 /// `do_lower_case` of `tokenizer_config.json`; Hugging Face's default for BERT is true.

@@ -351,6 +351,10 @@ pub fn eval_keys(result: &Evaluation, suffix: &str) -> Map<String, Value> {
         "samples_per_second",
         result.samples as f64 / result.secs.max(1e-9),
     );
+    put(
+        "steps_per_second",
+        result.steps as f64 / result.secs.max(1e-9),
+    );
     map.insert(format!("eval_samples{suffix}"), json!(result.samples));
     map
 }

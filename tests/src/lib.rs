@@ -1,6 +1,8 @@
 //! What the integration tests share: paths, the built binary, fixtures.
 
+pub mod command_line;
 pub mod model;
+pub mod scratch;
 
 use candle_core::Tensor;
 use serde_json::Value;
@@ -35,7 +37,8 @@ pub fn profile_dir() -> PathBuf {
 /// The shared data directory beside the repository, or a loud note that it is absent.
 pub fn shared_data() -> Option<PathBuf> {
     let path = std::env::var_os("PROGTUNE_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from).join("data");
+        .map_or_else(|| root().join("../shared"), PathBuf::from)
+        .join("data");
     if path.is_dir() {
         return Some(path);
     }
@@ -120,16 +123,14 @@ pub fn run_failing(arguments: &[&str], code: i32) -> String {
 /// A JSON file.
 #[track_caller]
 pub fn read_json(path: &Path) -> Value {
-    let text =
-        std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// The lines of a JSONL file.
 #[track_caller]
 pub fn read_jsonl(path: &Path) -> Vec<Value> {
-    let text =
-        std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
         .collect()

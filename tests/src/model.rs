@@ -54,14 +54,19 @@ impl Wanted<'_> {
         if let Some(p) = self.dropout {
             config.override_dropout(p);
         }
-        let adapter = self.adapter.map(|path| Adapter::read(path, config.architecture).expect("the adapter"));
-        let mut options: Vec<(String, String)> =
-            self.options.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let adapter = self
+            .adapter
+            .map(|path| Adapter::read(path, config.architecture).expect("the adapter"));
+        let mut options: Vec<(String, String)> = self
+            .options
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
         if let Some(adapter) = &adapter {
             options.extend(adapter.options.iter().cloned());
         }
-        let method: Option<LoadedMethod> =
-            (!self.method.is_empty()).then(|| plugins.method(self.method, &options).expect("the method"));
+        let method: Option<LoadedMethod> = (!self.method.is_empty())
+            .then(|| plugins.method(self.method, &options).expect("the method"));
         let head = HeadKind::Sequence(self.outputs);
         let blueprint = Blueprint::new(&config, head, method.as_ref(), false).expect("the plan");
         let model = Assembly {
@@ -77,7 +82,12 @@ impl Wanted<'_> {
         }
         .build()
         .expect("the model");
-        Setup { model, blueprint, plugins, method: self.method.to_owned() }
+        Setup {
+            model,
+            blueprint,
+            plugins,
+            method: self.method.to_owned(),
+        }
     }
 }
 
@@ -90,23 +100,36 @@ impl Setup {
 
     /// The stages of a schedule.
     pub fn stages(&self, id: &str, epochs: u32) -> Vec<Stage> {
-        self.blueprint.stages(&self.schedule(id, epochs), epochs, 10).expect("stages")
+        self.blueprint
+            .stages(&self.schedule(id, epochs), epochs, 10)
+            .expect("stages")
     }
 
     /// Makes every candidate trainable.
     pub fn train_all(&mut self) {
-        self.model.parameters.set_trainable(&self.blueprint.candidates);
+        self.model
+            .parameters
+            .set_trainable(&self.blueprint.candidates);
     }
 
     /// A copy of every parameter's values.
     pub fn snapshot(&self) -> Vec<Tensor> {
         let p = &self.model.parameters;
-        (0..p.len()).map(|id| p.variable(id).copy().expect("a copy")).collect()
+        (0..p.len())
+            .map(|id| p.variable(id).copy().expect("a copy"))
+            .collect()
     }
 }
 
 /// A split of a task tokenised for a model.
-pub fn examples(model: &Path, task: &str, data: &Path, split: SplitName, limit: Option<usize>, max_length: usize) -> Vec<EncodedExample> {
+pub fn examples(
+    model: &Path,
+    task: &str,
+    data: &Path,
+    split: SplitName,
+    limit: Option<usize>,
+    max_length: usize,
+) -> Vec<EncodedExample> {
     let task = Task::by_name(task).expect("the task");
     let source = ModelSource::Directory(model.to_owned());
     let config = source.config().expect("config.json");
@@ -117,7 +140,18 @@ pub fn examples(model: &Path, task: &str, data: &Path, split: SplitName, limit: 
 
 /// The first `limit` training examples of the parity fixture.
 pub fn parity_examples(model: &str, limit: usize) -> Vec<EncodedExample> {
-    let (task, data) = if model == "bert_regression" { ("stsb", "data_stsb") } else { ("mrpc", "data") };
+    let (task, data) = if model == "bert_regression" {
+        ("stsb", "data_stsb")
+    } else {
+        ("mrpc", "data")
+    };
     let parity = fixture("parity");
-    examples(&parity.join(model), task, &parity.join(data), SplitName::Train, Some(limit), 64)
+    examples(
+        &parity.join(model),
+        task,
+        &parity.join(data),
+        SplitName::Train,
+        Some(limit),
+        64,
+    )
 }

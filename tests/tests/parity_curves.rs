@@ -10,7 +10,12 @@ use serde_json::Value;
 const LOSS_TOLERANCE: f64 = 1e-4;
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap())
+        .collect()
 }
 
 /// Trains as the reference did and returns the largest difference of a loss.
@@ -21,9 +26,18 @@ fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("run");
     let parity = fixture("parity");
-    let mut arguments: Vec<String> = ["--task", "mrpc", "--no-shuffle", "--dropout", "0", "--seed", "0", "--quiet"]
-        .map(String::from)
-        .to_vec();
+    let mut arguments: Vec<String> = [
+        "--task",
+        "mrpc",
+        "--no-shuffle",
+        "--dropout",
+        "0",
+        "--seed",
+        "0",
+        "--quiet",
+    ]
+    .map(String::from)
+    .to_vec();
     let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
     flag("--model", parity.join(model).display().to_string());
     flag("--data", parity.join("data").display().to_string());
@@ -42,28 +56,56 @@ fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
         "full" => {}
         "bitfit" => flag("--peft", "bitfit".into()),
         _ => {
-            flag("--peft", if method == "lora" { "lora" } else { "adapter" }.into());
-            flag("--init-adapter", parity.join(model).join(method).display().to_string());
+            flag(
+                "--peft",
+                if method == "lora" { "lora" } else { "adapter" }.into(),
+            );
+            flag(
+                "--init-adapter",
+                parity.join(model).join(method).display().to_string(),
+            );
         }
     }
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
 
     let lines = read_jsonl(&output.join("metrics.jsonl"));
-    let steps: Vec<&Value> = lines.iter().filter(|line| line.get("loss").is_some()).collect();
+    let steps: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line.get("loss").is_some())
+        .collect();
     let name = format!("{model} {method} {schedule} ({kernels})");
-    let (losses, norms) = (numbers(&reference["loss"]), numbers(&reference["grad_norm"]));
+    let (losses, norms) = (
+        numbers(&reference["loss"]),
+        numbers(&reference["grad_norm"]),
+    );
     assert_eq!(steps.len(), losses.len(), "{name}");
     let mut worst = 0f64;
     for (i, (line, (loss, norm))) in steps.iter().zip(losses.iter().zip(&norms)).enumerate() {
         let got = line["loss"].as_f64().unwrap();
         worst = worst.max((got - loss).abs());
-        assert!((got - loss).abs() < LOSS_TOLERANCE, "{name}: step {}: loss {got}, PyTorch's {loss}", i + 1);
+        assert!(
+            (got - loss).abs() < LOSS_TOLERANCE,
+            "{name}: step {}: loss {got}, PyTorch's {loss}",
+            i + 1
+        );
         let got = line["grad_norm"].as_f64().unwrap();
-        assert!((got - norm).abs() < 1e-3 * norm.max(1.0), "{name}: step {}: gradient norm {got}, PyTorch's {norm}", i + 1);
+        assert!(
+            (got - norm).abs() < 1e-3 * norm.max(1.0),
+            "{name}: step {}: gradient norm {got}, PyTorch's {norm}",
+            i + 1
+        );
     }
     let plan = read_json(&output.join("plan.json"));
-    assert_eq!(plan["total_updated_parameters"], reference["updated_parameters"], "{name}");
-    let blocks: Vec<Value> = plan["epochs"].as_array().unwrap().iter().map(|epoch| epoch["blocks"].clone()).collect();
+    assert_eq!(
+        plan["total_updated_parameters"], reference["updated_parameters"],
+        "{name}"
+    );
+    let blocks: Vec<Value> = plan["epochs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|epoch| epoch["blocks"].clone())
+        .collect();
     assert_eq!(Value::Array(blocks), reference["blocks"], "{name}");
     worst
 }
@@ -71,10 +113,24 @@ fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
 fn compare_all(model: &str, kernels: &str, stride: usize) {
     let curves = read_json(&fixture("parity/curves.json"));
     let runs = curves["runs"].as_array().unwrap();
-    let mine: Vec<&Value> = runs.iter().filter(|run| run["model"] == model).step_by(stride).collect();
-    assert!(mine.len() >= 20 / stride, "the fixture has {} runs of {model}", mine.len());
-    let worst = mine.iter().map(|reference| compare(reference, &curves, kernels)).fold(0.0, f64::max);
-    println!("{model}, {kernels}: {} curves, largest difference of a loss {worst:.2e}", mine.len());
+    let mine: Vec<&Value> = runs
+        .iter()
+        .filter(|run| run["model"] == model)
+        .step_by(stride)
+        .collect();
+    assert!(
+        mine.len() >= 20 / stride,
+        "the fixture has {} runs of {model}",
+        mine.len()
+    );
+    let worst = mine
+        .iter()
+        .map(|reference| compare(reference, &curves, kernels))
+        .fold(0.0, f64::max);
+    println!(
+        "{model}, {kernels}: {} curves, largest difference of a loss {worst:.2e}",
+        mine.len()
+    );
 }
 
 #[test]

@@ -27,11 +27,25 @@ fn matrix(rows: &[Vec<f32>]) -> Tensor {
 }
 
 fn norm(t: &Tensor) -> f64 {
-    t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt() as f64
+    t.sqr()
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap()
+        .sqrt() as f64
 }
 
 fn wanted<'a>(model: &'a std::path::Path, outputs: usize, kernels: Kernels) -> Wanted<'a> {
-    Wanted { model, method: "", options: &[], adapter: None, outputs, kernels, dropout: Some(0.0) }
+    Wanted {
+        model,
+        method: "",
+        options: &[],
+        adapter: None,
+        outputs,
+        kernels,
+        dropout: Some(0.0),
+    }
 }
 
 #[test]
@@ -41,7 +55,11 @@ fn logits_loss_and_every_gradient_equal_pytorchs() {
         let expected = read_safetensors(&path.join("expected.safetensors"));
         let examples = parity_examples(name, 8);
         let lengths: Vec<i64> = examples.iter().map(|e| e.input_ids.len() as i64).collect();
-        assert_eq!(expected["lengths"].to_vec1::<i64>().unwrap(), lengths, "{name}: the same tokens");
+        assert_eq!(
+            expected["lengths"].to_vec1::<i64>().unwrap(),
+            lengths,
+            "{name}: the same tokens"
+        );
         for kernels in PATHS {
             let mut setup = wanted(&path, outputs, kernels).build();
             setup.train_all();
@@ -49,20 +67,39 @@ fn logits_loss_and_every_gradient_equal_pytorchs() {
             let all: Vec<usize> = (0..8).collect();
             let batch = Batch::new(&examples, &all, model.config.first_position());
             let difference = max_difference(&model.logits(&batch).unwrap(), &expected["logits"]);
-            assert!(difference < 1e-5, "{name} {kernels}: logits differ by {difference}");
+            assert!(
+                difference < 1e-5,
+                "{name} {kernels}: logits differ by {difference}"
+            );
 
             let mut gradients = Gradients::new(&model.parameters);
             let loss = model.train(&batch, STEP, 8, &mut gradients).unwrap();
             let want = expected["loss"].to_vec1::<f32>().unwrap()[0] as f64;
-            assert!((loss - want).abs() < 1e-5, "{name} {kernels}: loss {loss}, PyTorch's {want}");
+            assert!(
+                (loss - want).abs() < 1e-5,
+                "{name} {kernels}: loss {loss}, PyTorch's {want}"
+            );
             gradients.check_reached(&model.parameters).unwrap();
 
             let references: Vec<(String, &Tensor)> = expected
                 .iter()
-                .filter_map(|(key, value)| Some((canonical_name(key.strip_prefix("grad.")?, model.config.architecture), value)))
+                .filter_map(|(key, value)| {
+                    Some((
+                        canonical_name(key.strip_prefix("grad.")?, model.config.architecture),
+                        value,
+                    ))
+                })
                 .collect();
-            assert_eq!(references.len(), model.parameters.len(), "{name}: every parameter has a reference");
-            let global = references.iter().map(|(_, g)| norm(g).powi(2)).sum::<f64>().sqrt();
+            assert_eq!(
+                references.len(),
+                model.parameters.len(),
+                "{name}: every parameter has a reference"
+            );
+            let global = references
+                .iter()
+                .map(|(_, g)| norm(g).powi(2))
+                .sum::<f64>()
+                .sqrt();
             let mut worst = 0f64;
             for (parameter, reference) in references {
                 let id = model.parameters.id(&parameter).unwrap();
@@ -70,7 +107,10 @@ fn logits_loss_and_every_gradient_equal_pytorchs() {
                 let difference = norm(&(&gradient - reference).unwrap());
                 let scale = norm(reference).max(global / 1000.0);
                 worst = worst.max(difference / scale);
-                assert!(difference < 1e-4 * scale, "{name} {kernels}: {parameter}: differs by {difference} of {scale}");
+                assert!(
+                    difference < 1e-4 * scale,
+                    "{name} {kernels}: {parameter}: differs by {difference} of {scale}"
+                );
             }
             println!("{name} {kernels}: worst gradient difference {worst:.1e} of its scale");
         }
@@ -86,8 +126,13 @@ fn a_gradient_accumulated_over_micro_batches_is_that_of_the_whole_batch() {
         setup.train_all();
         let model = &setup.model;
         let batch = |indices: &[usize]| Batch::new(&examples, indices, 0);
-        let (mut whole, mut parts) = (Gradients::new(&model.parameters), Gradients::new(&model.parameters));
-        let loss = model.train(&batch(&[0, 1, 2, 3, 4, 5, 6]), STEP, 7, &mut whole).unwrap();
+        let (mut whole, mut parts) = (
+            Gradients::new(&model.parameters),
+            Gradients::new(&model.parameters),
+        );
+        let loss = model
+            .train(&batch(&[0, 1, 2, 3, 4, 5, 6]), STEP, 7, &mut whole)
+            .unwrap();
         let sum: f64 = [&[0, 1, 2][..], &[3, 4, 5], &[6]]
             .iter()
             .map(|indices| model.train(&batch(indices), STEP, 7, &mut parts).unwrap())
@@ -96,7 +141,11 @@ fn a_gradient_accumulated_over_micro_batches_is_that_of_the_whole_batch() {
         for id in 0..model.parameters.len() {
             let a = whole.tensor(id, &model.parameters).unwrap().unwrap();
             let b = parts.tensor(id, &model.parameters).unwrap().unwrap();
-            assert!(max_difference(&a, &b) < 1e-5, "{}", model.parameters.infos()[id].name);
+            assert!(
+                max_difference(&a, &b) < 1e-5,
+                "{}",
+                model.parameters.infos()[id].name
+            );
         }
     }
 }
@@ -106,8 +155,20 @@ fn adapters_give_the_logits_of_peft_and_pytorch() {
     for name in ["bert", "roberta"] {
         let path = fixture("parity").join(name);
         let expected = read_safetensors(&path.join("expected.safetensors"));
-        let dev = examples(&path, "mrpc", &fixture("parity/data"), SplitName::Validation, None, 64);
-        for (method, directory) in [("", ""), ("lora", "lora"), ("adapter", "adapter"), ("adapter", "adapter_houlsby")] {
+        let dev = examples(
+            &path,
+            "mrpc",
+            &fixture("parity/data"),
+            SplitName::Validation,
+            None,
+            64,
+        );
+        for (method, directory) in [
+            ("", ""),
+            ("lora", "lora"),
+            ("adapter", "adapter"),
+            ("adapter", "adapter_houlsby"),
+        ] {
             for kernels in PATHS {
                 let adapter = path.join(directory);
                 let setup = Wanted {
@@ -117,9 +178,16 @@ fn adapters_give_the_logits_of_peft_and_pytorch() {
                 }
                 .build();
                 let rows = evaluate::logits(&setup.model, &dev, 5).unwrap();
-                let key = if directory.is_empty() { "eval_logits".into() } else { format!("{directory}_logits") };
+                let key = if directory.is_empty() {
+                    "eval_logits".into()
+                } else {
+                    format!("{directory}_logits")
+                };
                 let difference = max_difference(&matrix(&rows), &expected[&key]);
-                assert!(difference < 1e-5, "{name} {key} {kernels}: differs by {difference}");
+                assert!(
+                    difference < 1e-5,
+                    "{name} {key} {kernels}: differs by {difference}"
+                );
             }
         }
     }
@@ -128,23 +196,44 @@ fn adapters_give_the_logits_of_peft_and_pytorch() {
 /// With dropout on, the two paths draw the same masks, so their gradients agree.
 #[test]
 fn fused_and_composed_agree_under_dropout() {
-    for (name, method) in [("bert", ""), ("roberta", ""), ("bert", "lora"), ("roberta", "adapter")] {
+    for (name, method) in [
+        ("bert", ""),
+        ("roberta", ""),
+        ("bert", "lora"),
+        ("roberta", "adapter"),
+    ] {
         let path = fixture("parity").join(name);
         let examples = parity_examples(name, 6);
         let run = |kernels| {
-            let options: &[(&str, &str)] = if method == "lora" { &[("lora_dropout", "0.2")] } else { &[] };
-            let mut setup = Wanted { method, options, dropout: Some(0.3), ..wanted(&path, 2, kernels) }.build();
+            let options: &[(&str, &str)] = if method == "lora" {
+                &[("lora_dropout", "0.2")]
+            } else {
+                &[]
+            };
+            let mut setup = Wanted {
+                method,
+                options,
+                dropout: Some(0.3),
+                ..wanted(&path, 2, kernels)
+            }
+            .build();
             setup.train_all();
             let model = setup.model;
             let batch = Batch::new(&examples, &[5, 0, 3, 1], model.config.first_position());
             let mut gradients = Gradients::new(&model.parameters);
             let loss = model.train(&batch, STEP, 4, &mut gradients).unwrap();
-            let tensors: Vec<Option<Tensor>> =
-                (0..model.parameters.len()).map(|id| gradients.tensor(id, &model.parameters).unwrap()).collect();
+            let tensors: Vec<Option<Tensor>> = (0..model.parameters.len())
+                .map(|id| gradients.tensor(id, &model.parameters).unwrap())
+                .collect();
             (loss, tensors)
         };
         let (fused, composed) = (run(Kernels::Fused), run(Kernels::Composed));
-        assert!((fused.0 - composed.0).abs() < 1e-5, "{name} {method}: {} and {}", fused.0, composed.0);
+        assert!(
+            (fused.0 - composed.0).abs() < 1e-5,
+            "{name} {method}: {} and {}",
+            fused.0,
+            composed.0
+        );
         for (a, b) in fused.1.iter().zip(&composed.1) {
             if let (Some(a), Some(b)) = (a, b) {
                 assert!(max_difference(a, b) < 2e-4, "{name} {method}");
@@ -158,24 +247,47 @@ fn fused_and_composed_agree_under_dropout() {
 fn the_encoder_equals_candle_transformers() {
     let path = fixture("parity").join("bert");
     let setup = wanted(&path, 2, Kernels::Fused).build();
-    let weights = candle_core::safetensors::load(path.join("model.safetensors"), &Device::Cpu).unwrap();
-    let builder = candle_nn::VarBuilder::from_tensors(weights.clone(), candle_core::DType::F32, &Device::Cpu);
+    let weights =
+        candle_core::safetensors::load(path.join("model.safetensors"), &Device::Cpu).unwrap();
+    let builder =
+        candle_nn::VarBuilder::from_tensors(weights.clone(), candle_core::DType::F32, &Device::Cpu);
     let config = setup.model.config.encoder.clone();
-    let oracle = candle_transformers::models::bert::BertModel::load(builder.pp("bert"), &config).unwrap();
+    let oracle =
+        candle_transformers::models::bert::BertModel::load(builder.pp("bert"), &config).unwrap();
     let examples = parity_examples("bert", 3);
     for index in 0..3 {
         let example = &examples[index];
-        let ids = Tensor::new(&example.input_ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
-        let types = Tensor::new(&example.token_type_ids[..], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
-        let first = oracle.forward(&ids, &types, None).unwrap().get(0).unwrap().get(0).unwrap().unsqueeze(0).unwrap();
+        let ids = Tensor::new(&example.input_ids[..], &Device::Cpu)
+            .unwrap()
+            .unsqueeze(0)
+            .unwrap();
+        let types = Tensor::new(&example.token_type_ids[..], &Device::Cpu)
+            .unwrap()
+            .unsqueeze(0)
+            .unwrap();
+        let first = oracle
+            .forward(&ids, &types, None)
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .unsqueeze(0)
+            .unwrap();
         let layer = |x: &Tensor, name: &str| {
             x.matmul(&weights[&format!("{name}.weight")].t().unwrap())
                 .unwrap()
                 .broadcast_add(&weights[&format!("{name}.bias")])
                 .unwrap()
         };
-        let want = layer(&layer(&first, "bert.pooler.dense").tanh().unwrap(), "classifier");
-        let got = setup.model.logits(&Batch::new(&examples, &[index], 0)).unwrap();
+        let want = layer(
+            &layer(&first, "bert.pooler.dense").tanh().unwrap(),
+            "classifier",
+        );
+        let got = setup
+            .model
+            .logits(&Batch::new(&examples, &[index], 0))
+            .unwrap();
         assert!(max_difference(&got, &want) < 1e-5);
         assert_eq!(want.dim(D::Minus1).unwrap(), 2);
     }

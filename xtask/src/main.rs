@@ -2,6 +2,8 @@
 //! Called by developers and by `.ci/run`; no user of progtune ever runs it, and it depends on no crate.
 
 mod check_cuda;
+mod check_peft;
+mod python;
 mod rust_text;
 mod tidy;
 
@@ -20,6 +22,11 @@ const TASKS: &[Task] = &[
         name: "check-cuda",
         help: "type-check the cuda feature without a GPU or CUDA toolkit (further arguments go to `cargo check`)",
         run: check_cuda::run,
+    },
+    Task {
+        name: "check-peft",
+        help: "let PEFT and Transformers load what progtune saved and compare logits (installs PyTorch)",
+        run: check_peft::run,
     },
     Task {
         name: "tidy",

@@ -129,7 +129,7 @@ impl SafetensorsFile {
     /// One tensor as f32 on the CPU; f16, bf16 and int8 rows with scales are converted.
     ///
     /// # Errors
-    /// When there is no such tensor or its type is not one of those.
+    /// When there is no such tensor, its type is not one of those, or a value is NaN or infinite.
     pub fn read(&mut self, name: &str) -> Result<Tensor> {
         let Some(info) = self.tensors.get(name).cloned() else {
             return Err(Error::Model(format!("{}: no tensor {name}", self.origin)));
@@ -156,6 +156,15 @@ impl SafetensorsFile {
                 )));
             }
         };
+        let bad = values.iter().filter(|value| !value.is_finite()).count();
+        if bad > 0 {
+            return Err(Error::Model(format!(
+                "{}: tensor {name}: expected finite numbers, found NaN or infinity in {bad} of {}; the file is damaged or \
+                 its training diverged: use another one",
+                self.origin,
+                values.len()
+            )));
+        }
         Ok(Tensor::from_vec(
             values,
             info.shape.as_slice(),

@@ -187,7 +187,17 @@ fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
     }
     names
         .iter()
-        .map(|name| SafetensorsFile::open(&directory.join(name)))
+        .map(|name| {
+            let path = directory.join(name);
+            if !path.exists() {
+                return Err(Error::Model(format!(
+                    "{}: the shard {name} is missing, which {} lists; download it",
+                    directory.display(),
+                    index.display()
+                )));
+            }
+            SafetensorsFile::open(&path)
+        })
         .collect()
 }
 
