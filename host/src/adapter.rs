@@ -60,8 +60,8 @@ impl Adapter {
     /// Puts the adapter's values into the model.
     ///
     /// # Errors
-    /// One error that lists every tensor without a place, every added parameter without a value and every shape
-    /// that differs.
+    /// One error that lists tensors without a place, added parameters without a value and shapes that differ: the
+    /// first dozen of them, and how many there are more.
     pub fn apply(&self, parameters: &Parameters) -> Result<()> {
         let mut faults = Vec::new();
         for (name, value) in &self.tensors {
@@ -87,7 +87,10 @@ impl Adapter {
         if faults.is_empty() {
             return Ok(());
         }
-        faults.truncate(12);
+        if faults.len() > 12 {
+            let more = faults.split_off(12).len();
+            faults.push(format!("and {more} more"));
+        }
         Err(Error::Model(format!(
             "{}: the adapter does not fit the model with method {}:\n  {}\nCheck that --model is the base it was \
              trained on and that the --peft-opt options are those of the adapter",
@@ -122,13 +125,12 @@ fn read_tensors(
 fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
     let config = read_json(path)?;
     let fault = |what: &str| Error::Model(format!("{}: {what}", path.display()));
-    match config.get("format_version").and_then(Value::as_u64) {
-        Some(FORMAT_VERSION) => {}
-        found => {
-            return Err(fault(&format!(
-                "key `format_version`: expected {FORMAT_VERSION}, found {found:?}; use the progtune that wrote it"
-            )));
-        }
+    let version = config.get("format_version");
+    if version.and_then(Value::as_u64) != Some(FORMAT_VERSION) {
+        let found = version.map_or("nothing".to_owned(), Value::to_string);
+        return Err(fault(&format!(
+            "key `format_version`: expected {FORMAT_VERSION}, found {found}; use the progtune that wrote it"
+        )));
     }
     let method = config
         .get("method")

@@ -126,7 +126,7 @@ pub fn epoch_order(
     }
     stream.shuffle(&mut order);
     if group {
-        for window in order.chunks_mut(batch_size * 50) {
+        for window in order.chunks_mut(batch_size.saturating_mul(50)) {
             window.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
         }
     }

@@ -51,7 +51,7 @@ pub struct RunConfig {
     pub peft: Option<String>,
     /// Options of the method, sorted by name; empty without a method.
     pub peft_opt: Vec<(String, String)>,
-    /// Passes over the training set (T), at least 1.
+    /// Passes over the training set (T), from 1 to 10000.
     pub epochs: u32,
     /// Examples in a batch, at least 1.
     pub batch_size: usize,
@@ -97,7 +97,7 @@ pub struct RunConfig {
     pub train_pooler: bool,
     /// Plugin directories searched before all others.
     pub plugin_dir: Vec<PathBuf>,
-    /// Threads, at least 1; `None` is one for each core.
+    /// Threads, from 1 to 1024; `None` is one for each core.
     pub threads: Option<usize>,
     /// Where the model is computed.
     pub device: Device,
@@ -156,7 +156,9 @@ impl RunConfig {
             schedule_opt: settings.options("schedule_opt")?,
             peft: settings.optional_text("peft")?,
             peft_opt: settings.options("peft_opt")?,
-            epochs: settings.number("epochs", "a whole number from 1", |&n| n >= 1)?,
+            epochs: settings.number("epochs", "a whole number from 1 to 10000", |n| {
+                (1..=10_000).contains(n)
+            })?,
             batch_size: read_count(settings, "batch_size")?,
             eval_batch_size: read_count(settings, "eval_batch_size")?,
             gradient_accumulation_steps: read_count(settings, "gradient_accumulation_steps")?,
@@ -192,7 +194,7 @@ impl RunConfig {
             init_adapter: settings.optional_path("init_adapter")?,
             train_pooler: settings.switch("train_pooler")?,
             plugin_dir: settings.paths("plugin_dir")?,
-            threads: read_limit(settings, "threads")?,
+            threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
             output: settings.optional_path("output")?,
@@ -270,6 +272,12 @@ fn read_count(settings: &Settings, key: &str) -> Result<usize, ConfigError> {
 
 fn read_limit(settings: &Settings, key: &str) -> Result<Option<usize>, ConfigError> {
     settings.optional_number(key, "a whole number from 1", |&n| n >= 1)
+}
+
+fn read_threads(settings: &Settings) -> Result<Option<usize>, ConfigError> {
+    settings.optional_number("threads", "a whole number from 1 to 1024", |n| {
+        (1..=1024).contains(n)
+    })
 }
 
 fn read_fraction(settings: &Settings, key: &str) -> Result<f64, ConfigError> {

@@ -12,13 +12,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Bad arguments or configuration.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// Arguments that do not fit the run (an output directory that is in use, for example).
     #[error("{0}")]
     Usage(String),
     /// Bad input data.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(Box<DataError>),
     /// A checkpoint, adapter, configuration or tokenizer that cannot be used.
     #[error("{0}")]
     Model(String),
@@ -44,6 +44,19 @@ pub enum Error {
     /// The tensor library refused: a fault of this program or a device out of memory.
     #[error("tensor computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+// Boxed, so that results stay small.
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        Self::Data(Box::new(error))
+    }
 }
 
 fn io_hint(source: &std::io::Error) -> &'static str {
@@ -74,8 +87,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
-            Self::Data(DataError::UnknownTask { .. } | DataError::NoSuchSplit { .. }) => 2,
-            Self::Data(_) | Self::Model(_) | Self::Io { .. } => 3,
+            Self::Data(e) => match **e {
+                DataError::UnknownTask { .. } | DataError::NoSuchSplit { .. } => 2,
+                _ => 3,
+            },
+            Self::Model(_) | Self::Io { .. } => 3,
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
             Self::Interrupted => 130,

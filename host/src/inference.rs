@@ -13,12 +13,13 @@ use crate::{
     plan::{Blueprint, trainable_task},
     plugin::Plugins,
     recipe::open_tokenizer,
+    terminal,
     tokenizer::Tokenizer,
     train::{EvalSplit, eval_keys},
 };
 use progtune_datasets::{Example, ProblemType, SplitName, Task, load_split, read_jsonl};
 use serde_json::{Map, Value, json};
-use std::{io::Write, path::Path};
+use std::path::Path;
 
 /// Prints the metrics of a split as JSON.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
@@ -48,7 +49,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     }
     let text = serde_json::to_string_pretty(&Value::Object(results))
         .map_err(|e| Error::Model(e.to_string()))?;
-    print_line(&text)
+    terminal::print(&format!("{text}\n"))
 }
 
 /// Writes one JSON line an example: `logits` and `label`.
@@ -79,7 +80,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     }
     match &config.output {
         Some(path) => write_atomically(path, text.as_bytes()),
-        None => print_line(text.trim_end()),
+        None => terminal::print(&text),
     }
 }
 
@@ -94,16 +95,6 @@ fn check_output(path: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn print_line(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        // A reader that closed the pipe early (`| head`) is no failure.
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io(Path::new("standard output"), "write")(e))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn examples(config: &PredictConfig, task: &Task) -> Result<Vec<Example>> {

@@ -26,5 +26,6 @@ pub mod progress;
 pub mod recipe;
 pub mod rng;
 pub mod run_directory;
+pub mod terminal;
 pub mod tokenizer;
 pub mod train;

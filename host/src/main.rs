@@ -4,7 +4,7 @@ use progtune::{
     cli::{self, Command, Invocation, PluginsCommand},
     config::{EvaluateConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs},
     error::Result,
-    inference, logging, plan_command, plugins_command, recipe,
+    inference, logging, plan_command, plugins_command, recipe, terminal,
 };
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match run(&invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::say(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

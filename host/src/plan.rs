@@ -380,7 +380,7 @@ pub fn head_of_task(task: &str) -> Result<HeadKind> {
                     DataError::UnknownTask { .. } => Error::Usage(format!(
                         "{e} (`progtune plan` also knows squad and squad-v2)"
                     )),
-                    other => Error::Data(other),
+                    other => other.into(),
                 })?
                 .num_labels(),
         )),

@@ -7,8 +7,8 @@ use crate::{
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, head_of_task, to_json, to_table},
     plugin::Plugins,
+    terminal,
 };
-use std::io::Write;
 
 /// Prints the plan as a table or as JSON.
 pub fn run_plan(config: &RunConfig, json: bool) -> Result<()> {
@@ -51,7 +51,5 @@ pub fn run_plan(config: &RunConfig, json: bool) -> Result<()> {
         true => format!("{:#}\n", to_json(&blueprint, &stages, &names)),
         false => to_table(&blueprint, &stages, &names),
     };
-    // A reader that closed the pipe early is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    terminal::print(&text)
 }

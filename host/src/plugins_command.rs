@@ -4,10 +4,11 @@ use crate::{
     error::{Error, Result},
     plugin::{Entry, EntryKind, PluginFault, Plugins},
     recipe::option_json,
+    terminal::print,
 };
 use progtune_plugin_api::{names::did_you_mean, options::OptionSchema};
 use serde_json::{Value, json};
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// Prints every schedule and method.
 pub fn run_list(directories: &[PathBuf], as_json: bool) -> Result<()> {
@@ -146,10 +147,4 @@ fn entry_json(entry: &Entry) -> Value {
         "license": manifest.license,
         "file": entry.library.file,
     })
-}
-
-fn print(text: &str) -> Result<()> {
-    // A reader that closed the pipe early is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
 }

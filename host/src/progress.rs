@@ -19,7 +19,7 @@ impl Progress {
     pub fn new(quiet: bool, every: usize) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
-            let style = "{elapsed_precise} [{bar:30}] {pos}/{len} steps, {eta} left  {msg}";
+            let style = "{bar:16} {pos}/{len} {eta} left  {wide_msg}";
             bar.set_style(
                 ProgressStyle::with_template(style)
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -40,7 +40,7 @@ impl Progress {
         match &self.bar {
             _ if self.quiet => {}
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => crate::terminal::say(text),
         }
     }
 
@@ -48,15 +48,10 @@ impl Progress {
     pub fn stage(&self, stage: &Stage, epochs: u32) {
         let embeddings = if stage.embeddings { ", embeddings" } else { "" };
         self.line(&format!(
-            "epoch {}/{epochs}: training blocks {}{embeddings} ({} parameters){}",
+            "epoch {}/{epochs}: training blocks {}{embeddings} ({} parameters)",
             stage.epoch,
             stage.block_ranges(),
             grouped(stage.trainable_parameters),
-            if stage.note.is_empty() {
-                String::new()
-            } else {
-                format!(" — {}", stage.note)
-            },
         ));
     }
 
@@ -103,12 +98,12 @@ impl Progress {
 
 /// The metrics of an evaluation in words, without counts and times.
 pub fn metrics_text(results: &Map<String, Value>) -> String {
-    let hidden = ["runtime", "samples_per_second", "samples"];
     results
         .iter()
         .filter_map(|(key, value)| {
             let name = key.strip_prefix("eval_")?;
-            if hidden.iter().any(|h| name.trim_end_matches("_mm") == *h) {
+            let name_only = name.trim_end_matches("_mm");
+            if ["runtime", "samples"].contains(&name_only) || name_only.ends_with("_per_second") {
                 return None;
             }
             let shown = value

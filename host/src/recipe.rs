@@ -19,6 +19,7 @@ use crate::{
     plugin::{LoadedMethod, LoadedSchedule, Plugins},
     progress::{Progress, metrics_text},
     run_directory::RunDirectory,
+    terminal,
     tokenizer::Tokenizer,
     train::{EvalSplit, Summary, Trainer},
 };
@@ -130,7 +131,7 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
     )?;
     directory.finish(&all_results(&summary, examples.len()))?;
     if !quiet {
-        report(&summary, &blueprint, config, directory.path());
+        terminal::print(&report(&summary, &blueprint, config, directory.path()))?;
     }
     Ok(())
 }
@@ -373,28 +374,31 @@ fn all_results(summary: &Summary, train_samples: usize) -> Value {
 }
 
 /// What the person reads at the end.
-fn report(summary: &Summary, blueprint: &Blueprint, config: &RunConfig, directory: &Path) {
+fn report(
+    summary: &Summary,
+    blueprint: &Blueprint,
+    config: &RunConfig,
+    directory: &Path,
+) -> String {
     let full = blueprint.candidate_size() as f64 * summary.epochs;
-    println!("result              {}", metrics_text(&summary.evaluation));
-    println!(
-        "updated parameters  {} ({:.1} % of every block in every epoch)",
+    let directory = directory.display();
+    let whole = config.output_dir().join("config.json").exists();
+    let model = match (&config.model, whole) {
+        (_, true) => format!("--model {directory}"),
+        (Some(model), false) => format!("--model {model} --adapter {directory}"),
+        (None, false) => format!("--adapter {directory}"),
+    };
+    format!(
+        "result              {}\n\
+         updated parameters  {} ({:.1} % of every block in every epoch)\n\
+         time                {:.1} s ({:.0} tokens/s while training)\n\
+         saved in            {directory}\n\
+         use it              progtune predict {model} --task {} --input FILE.jsonl\n",
+        metrics_text(&summary.evaluation),
         grouped(summary.updated_parameters.round() as u64),
         100.0 * summary.updated_parameters / full.max(1.0),
-    );
-    println!(
-        "time                {:.1} s ({:.0} tokens/s while training)",
         summary.train_secs,
-        summary.tokens as f64 / summary.step_secs.max(1e-9)
-    );
-    println!("saved in            {}", directory.display());
-    let adapter = directory.join("config.json").exists();
-    let model = match (&config.model, adapter) {
-        (_, true) => format!("--model {}", directory.display()),
-        (Some(model), false) => format!("--model {model} --adapter {}", directory.display()),
-        (None, false) => format!("--adapter {}", directory.display()),
-    };
-    println!(
-        "use it              progtune predict {model} --task {} --input FILE.jsonl",
+        summary.tokens as f64 / summary.step_secs.max(1e-9),
         config.task
-    );
+    )
 }

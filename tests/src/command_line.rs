@@ -18,7 +18,11 @@ impl CommandLine {
 
     /// Training of a tiny model of `fixtures/parity` on the MRPC fixture, quietly, into `output`.
     pub fn train(model: &str, output: &Path) -> Self {
-        Self::train_on(&fixture("parity").join(model), &fixture("parity/data"), output)
+        Self::train_on(
+            &fixture("parity").join(model),
+            &fixture("parity/data"),
+            output,
+        )
     }
 
     /// Training of the model in a directory on MRPC data, quietly, into `output`.
@@ -33,12 +37,13 @@ impl CommandLine {
     pub fn evaluate(model: &Path) -> Self {
         Self::new("evaluate --task mrpc --quiet --max-length 64")
             .path("--model", model)
-            .path("--data", &fixture("parity/data"))
+            .path("--data", fixture("parity/data"))
     }
 
     /// Adds words, separated by spaces.
     pub fn words(mut self, words: &str) -> Self {
-        self.arguments.extend(words.split_whitespace().map(String::from));
+        self.arguments
+            .extend(words.split_whitespace().map(String::from));
         self
     }
 

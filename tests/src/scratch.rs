@@ -24,7 +24,9 @@ impl Default for Scratch {
 impl Scratch {
     /// An empty one.
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+        Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+        }
     }
 
     /// A path in it, whether or not it exists.
@@ -63,7 +65,12 @@ impl Scratch {
 #[track_caller]
 pub fn replace_in(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(path).expect("a text file");
-    assert_eq!(text.matches(from).count(), 1, "{from} in {}", path.display());
+    assert_eq!(
+        text.matches(from).count(),
+        1,
+        "{from} in {}",
+        path.display()
+    );
     fs::write(path, text.replace(from, to)).expect("a file");
 }
 
@@ -93,21 +100,33 @@ impl TensorFile {
         let file = SafeTensors::deserialize(&bytes).expect("safetensors");
         let tensors = file
             .iter()
-            .map(|(key, view)| (key.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
+            .map(|(key, view)| {
+                (
+                    key.to_owned(),
+                    (view.dtype(), view.shape().to_vec(), view.data().to_vec()),
+                )
+            })
             .collect();
         Self { tensors }
     }
 
     /// Adds or replaces an f32 tensor.
     pub fn set(&mut self, key: &str, shape: &[usize], values: &[f32]) {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.tensors.insert(key.to_owned(), (Dtype::F32, shape.to_vec(), bytes));
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.tensors
+            .insert(key.to_owned(), (Dtype::F32, shape.to_vec(), bytes));
     }
 
     /// Writes it over `path`.
     pub fn write(&self, path: &Path) {
         let views = self.tensors.iter().map(|(key, (dtype, shape, bytes))| {
-            (key.as_str(), TensorView::new(*dtype, shape.clone(), bytes).expect("bytes as the shape says"))
+            (
+                key.as_str(),
+                TensorView::new(*dtype, shape.clone(), bytes).expect("bytes as the shape says"),
+            )
         });
         let bytes = safetensors::serialize(views, None).expect("safetensors");
         fs::write(path, bytes).expect("a file");

@@ -32,7 +32,8 @@ fn inputs(expected: &HashMap<String, Tensor>) -> Vec<EncodedExample> {
     let matrix = |key: &str| expected[key].to_vec2::<i64>().unwrap();
     let (ids, types) = (matrix("input_ids"), matrix("token_type_ids"));
     let lengths = expected["lengths"].to_vec1::<i64>().unwrap();
-    let cut = |row: &[i64], length: i64| row[..length as usize].iter().map(|&id| id as u32).collect();
+    let cut =
+        |row: &[i64], length: i64| row[..length as usize].iter().map(|&id| id as u32).collect();
     lengths
         .iter()
         .enumerate()
@@ -58,21 +59,38 @@ fn every_variant_computes_what_transformers_does() {
             _ => ("expected_logits", 2),
         };
         for kernels in [Kernels::Fused, Kernels::Composed] {
-            let setup =
-                Wanted { model: &path, method: "", options: &[], adapter: None, outputs, kernels, dropout: None }.build();
+            let setup = Wanted {
+                model: &path,
+                method: "",
+                options: &[],
+                adapter: None,
+                outputs,
+                kernels,
+                dropout: None,
+            }
+            .build();
             let parameters = &setup.model.parameters;
-            let made_new: Vec<&str> =
-                setup.model.made_new.iter().map(|&id| parameters.infos()[id].name.as_str()).collect();
+            let made_new: Vec<&str> = setup
+                .model
+                .made_new
+                .iter()
+                .map(|&id| parameters.infos()[id].name.as_str())
+                .collect();
             if variant == "no_prefix" {
                 assert_eq!(made_new, ["classifier.bias", "classifier.weight"]);
                 let identity = Tensor::eye(32, DType::F32, &Device::Cpu).unwrap();
-                parameters.set(parameters.id("classifier.weight").unwrap(), &identity).unwrap();
+                parameters
+                    .set(parameters.id("classifier.weight").unwrap(), &identity)
+                    .unwrap();
             } else {
                 assert!(made_new.is_empty(), "{variant}: {made_new:?} made new");
             }
             let difference = max_difference(&setup.model.logits(&batch).unwrap(), &expected[key]);
             println!("{variant} ({kernels}): largest difference {difference:.1e}");
-            assert!(difference < TOLERANCE, "{variant} ({kernels}): differs by {difference}");
+            assert!(
+                difference < TOLERANCE,
+                "{variant} ({kernels}): differs by {difference}"
+            );
         }
     }
 }
@@ -85,7 +103,14 @@ fn a_variants_own_tokenizer_gives_the_references_ids() {
         assert!(!path.join("tokenizer.json").exists());
         let expected = inputs(&read_safetensors(&path.join("expected.safetensors")));
         let data = fixture("parity/data");
-        let found = examples(&path, "mrpc", &data, progtune_datasets::SplitName::Validation, Some(4), 64);
+        let found = examples(
+            &path,
+            "mrpc",
+            &data,
+            progtune_datasets::SplitName::Validation,
+            Some(4),
+            64,
+        );
         assert_same_ids(variant, &found, &expected);
     }
 }
@@ -94,7 +119,10 @@ fn assert_same_ids(name: &str, found: &[EncodedExample], expected: &[EncodedExam
     assert_eq!(found.len(), expected.len(), "{name}");
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found.input_ids, expected.input_ids, "{name}: text {i}");
-        assert_eq!(found.token_type_ids, expected.token_type_ids, "{name}: text {i}");
+        assert_eq!(
+            found.token_type_ids, expected.token_type_ids,
+            "{name}: text {i}"
+        );
     }
 }
 
@@ -102,7 +130,8 @@ fn assert_same_ids(name: &str, found: &[EncodedExample], expected: &[EncodedExam
 fn texts() -> Vec<Example> {
     let mut texts: Vec<(String, Option<String>)> = Vec::new();
     for split in ["train", "dev"] {
-        let table = fs::read_to_string(fixture("parity/data").join(format!("{split}.tsv"))).unwrap();
+        let table =
+            fs::read_to_string(fixture("parity/data").join(format!("{split}.tsv"))).unwrap();
         texts.extend(table.lines().skip(1).map(|line| {
             let cells: Vec<&str> = line.split('\t').collect();
             (cells[3].to_owned(), Some(cells[4].to_owned()))
@@ -128,7 +157,11 @@ fn texts() -> Vec<Example> {
     }
     texts
         .into_iter()
-        .map(|(text, pair)| Example { text, pair, label: None })
+        .map(|(text, pair)| Example {
+            text,
+            pair,
+            label: None,
+        })
         .collect()
 }
 
@@ -140,10 +173,15 @@ fn encode(model: &Path) -> Vec<EncodedExample> {
 
 #[test]
 fn older_tokenizer_files_give_the_ids_of_tokenizer_json() {
-    for (model, needed) in [("bert", ["vocab.txt"].as_slice()), ("roberta", &["vocab.json", "merges.txt"])] {
+    for (model, needed) in [
+        ("bert", ["vocab.txt"].as_slice()),
+        ("roberta", &["vocab.json", "merges.txt"]),
+    ] {
         let scratch = Scratch::new();
         let json_only = scratch.copy(model, "json");
-        needed.iter().for_each(|file| fs::remove_file(json_only.join(file)).unwrap());
+        needed
+            .iter()
+            .for_each(|file| fs::remove_file(json_only.join(file)).unwrap());
         let old_only = scratch.copy(model, "old");
         fs::remove_file(old_only.join("tokenizer.json")).unwrap();
         assert_same_ids(model, &encode(&old_only), &encode(&json_only));
@@ -157,9 +195,19 @@ fn a_cased_vocabulary_keeps_case() {
     let model = scratch.copy("bert", "model");
     fs::remove_file(model.join("tokenizer.json")).unwrap();
     let lowered = encode(&model);
-    fs::write(model.join("tokenizer_config.json"), r#"{"do_lower_case": false}"#).unwrap();
+    fs::write(
+        model.join("tokenizer_config.json"),
+        r#"{"do_lower_case": false}"#,
+    )
+    .unwrap();
     let cased = encode(&model);
-    assert!(lowered.iter().zip(&cased).any(|(a, b)| a.input_ids != b.input_ids), "capitals are unknown words now");
+    assert!(
+        lowered
+            .iter()
+            .zip(&cased)
+            .any(|(a, b)| a.input_ids != b.input_ids),
+        "capitals are unknown words now"
+    );
 }
 
 /// What training leaves of such a checkpoint has a `tokenizer.json` that says the same.
@@ -170,7 +218,9 @@ fn a_saved_model_gets_a_tokenizer_json_with_the_same_ids() {
         let old_only = scratch.copy(model, "old");
         fs::remove_file(old_only.join("tokenizer.json")).unwrap();
         let output = scratch.path("run");
-        CommandLine::train_on(&old_only, &fixture("parity/data"), &output).words("--max-steps 1").run();
+        CommandLine::train_on(&old_only, &fixture("parity/data"), &output)
+            .words("--max-steps 1")
+            .run();
         assert!(read_json(&output.join("tokenizer.json")).is_object());
         for file in ["vocab.txt", "vocab.json", "merges.txt"] {
             let _ = fs::remove_file(output.join(file));

@@ -6,7 +6,7 @@ use super::keys::Scope;
 use super::settings::Settings;
 use super::{
     ConfigError, Device, Kernels, Sources, Split, layers, read_count, read_device, read_kernels,
-    read_limit, read_max_length, read_model, require_data,
+    read_limit, read_max_length, read_model, read_threads, require_data,
 };
 use crate::cli::{EvaluateArgs, PredictArgs};
 
@@ -27,7 +27,7 @@ pub struct InferenceConfig {
     pub max_eval_samples: Option<usize>,
     /// Plugin directories searched before all others.
     pub plugin_dir: Vec<PathBuf>,
-    /// Threads, at least 1; `None` is one for each core.
+    /// Threads, from 1 to 1024; `None` is one for each core.
     pub threads: Option<usize>,
     /// Where the model is computed.
     pub device: Device,
@@ -45,7 +45,7 @@ impl InferenceConfig {
             eval_batch_size: read_count(settings, "eval_batch_size")?,
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
             plugin_dir: settings.paths("plugin_dir")?,
-            threads: read_limit(settings, "threads")?,
+            threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
         })

@@ -205,14 +205,16 @@ impl Reader<'_> {
         }
     }
 
+    /// A size, small enough that parameters can be listed and counted.
     fn size(&self, key: &str, default: Option<usize>) -> Result<usize> {
-        match (self.raw.get(key), default) {
+        let most: u64 = match key {
+            "num_hidden_layers" => 1000,
+            _ => 1 << 24,
+        };
+        match (self.raw.get(key).map(Value::as_u64), default) {
             (None, Some(default)) => Ok(default),
-            (Some(value), _) => match value.as_u64() {
-                Some(n) if n > 0 && n < 1 << 31 => Ok(n as usize),
-                _ => Err(self.fault(key, "a positive whole number")),
-            },
-            (None, None) => Err(self.fault(key, "a positive whole number")),
+            (Some(Some(n)), _) if (1..=most).contains(&n) => Ok(n as usize),
+            _ => Err(self.fault(key, &format!("a whole number from 1 to {most}"))),
         }
     }
 
@@ -283,7 +285,10 @@ impl Reader<'_> {
             classifier_dropout: None,
             model_type: Some(architecture.model_type().to_owned()),
         };
-        if encoder.hidden_size % encoder.num_attention_heads != 0 {
+        if !encoder
+            .hidden_size
+            .is_multiple_of(encoder.num_attention_heads)
+        {
             let expected = format!("a divisor of hidden_size {}", encoder.hidden_size);
             return Err(self.fault("num_attention_heads", &expected));
         }

@@ -145,18 +145,27 @@ impl Checkpoint {
     }
 
     fn mismatch(&self, faults: &[String]) -> Error {
+        let all = |start: &str| faults.iter().all(|fault| fault.starts_with(start));
+        let (what, advice) = if all("missing: classifier") {
+            (
+                "this model has no head yet",
+                "Train it first and pass the run as --model, or pass the adapter of a run with --adapter",
+            )
+        } else if all("wrong shape: classifier") {
+            (
+                "the head is that of another task",
+                "Pass the --task that the model was trained for",
+            )
+        } else {
+            (
+                "the weights do not fit config.json",
+                "Check that config.json and the weights belong together",
+            )
+        };
         Error::Model(format!(
-            "{}: the weights do not fit config.json:\n  {}\nCheck that config.json and the weights belong together{}",
+            "{}: {what}:\n  {}\n{advice}",
             self.origin,
-            faults.join("\n  "),
-            if faults
-                .iter()
-                .any(|fault| fault.starts_with("missing: classifier"))
-            {
-                "; a base model without a head needs --adapter, or training first"
-            } else {
-                ""
-            }
+            faults.join("\n  ")
         ))
     }
 }

@@ -10,11 +10,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("schedule", "none", "a name"),
     ("schedule_opt", "block", "NAME=VALUE"),
     ("peft_opt", "=8", "NAME=VALUE"),
-    ("epochs", "0", "a whole number from 1"),
-    ("epochs", "-1", "a whole number from 1"),
-    ("epochs", "1.5", "a whole number from 1"),
-    ("epochs", "three", "a whole number from 1"),
-    ("epochs", "none", "a whole number from 1"),
+    ("epochs", "0", "a whole number from 1 to 10000"),
+    ("epochs", "-1", "a whole number from 1 to 10000"),
+    ("epochs", "1.5", "a whole number from 1 to 10000"),
+    ("epochs", "three", "a whole number from 1 to 10000"),
+    ("epochs", "none", "a whole number from 1 to 10000"),
     ("batch_size", "0", "a whole number from 1"),
     ("eval_batch_size", "0", "a whole number from 1"),
     ("gradient_accumulation_steps", "0", "a whole number from 1"),
@@ -43,7 +43,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("init_adapter", "", "a text that is not empty"),
     ("train_pooler", "no", "one of `true`, `false`"),
     ("plugin_dir", "", "a path"),
-    ("threads", "0", "a whole number from 1"),
+    ("threads", "0", "a whole number from 1 to 1024"),
     ("device", "gpu", "`cpu`, `cuda` or `cuda:N`"),
     ("device", "cuda:x", "`cpu`, `cuda` or `cuda:N`"),
     ("kernels", "fuse", "one of `auto`, `fused`, `composed`"),
@@ -90,7 +90,7 @@ fn advice_has_the_form_of_the_origin() {
     let text = message(&["--epochs", "0"], &[], "");
     assert_eq!(
         text,
-        "epochs (from flag --epochs): expected a whole number from 1, found `0`; give something like --epochs 3"
+        "epochs (from flag --epochs): expected a whole number from 1 to 10000, found `0`; give something like --epochs 3"
     );
     let text = message(&[], &[("PROGTUNE_LR", "fast")], "");
     assert!(

@@ -1,0 +1,209 @@
+//! `plan`, which needs a `config.json` alone, and `plugins`.
+
+use super::*;
+
+fn plan(model: &Path, flags: &str) -> Value {
+    let text = CommandLine::new("plan --json")
+        .words(flags)
+        .path("--model", model)
+        .run();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+fn numbers(plan: &Value, key: &str) -> Vec<u64> {
+    plan["epochs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|epoch| epoch[key].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_plan_is_what_training_does() {
+    let scratch = Scratch::new();
+    for flags in [
+        "--schedule progressive --peft lora",
+        "--schedule grow-from-hb --peft adapter",
+        "--schedule wo-lb --schedule-opt embeddings=first-part",
+        "--schedule single-block --schedule-opt block=2 --peft bitfit",
+    ] {
+        let run = scratch.path("run");
+        CommandLine::train("roberta", &run)
+            .words("--epochs 3 --overwrite-output")
+            .words(flags)
+            .run();
+        let planned = plan(
+            &fixture("parity/roberta"),
+            &format!("--task mrpc --epochs 3 {flags}"),
+        );
+        let trained = read_json(&run.join("plan.json"));
+        for key in [
+            "epochs",
+            "total_updated_parameters",
+            "model_parameters",
+            "candidate_parameters",
+        ] {
+            assert_eq!(planned[key], trained[key], "{flags}: {key}");
+        }
+        assert_eq!(
+            trained["total_updated_parameters"],
+            read_json(&run.join("all_results.json"))["total_updated_parameters"]
+        );
+        assert_eq!(numbers(&planned, "epoch"), [1, 2, 3]);
+        let sum: u64 = numbers(&planned, "trainable_parameters").iter().sum();
+        assert_eq!(planned["total_updated_parameters"], sum, "{flags}");
+    }
+}
+
+#[test]
+fn a_plan_needs_a_config_json_alone() {
+    let scratch = Scratch::new();
+    let config = fs::read(fixture("parity/bert/config.json")).unwrap();
+    scratch.write("bare/config.json", config);
+    let flags = "--task mrpc --schedule progressive --peft lora --epochs 4";
+    let mut bare = plan(&scratch.path("bare"), flags);
+    bare["model"] = fixture("parity/bert").display().to_string().into();
+    assert_eq!(bare, plan(&fixture("parity/bert"), flags));
+}
+
+/// Sizes by hand: embeddings 120·32 + 64·32 + 2·32 + 64, a block 4·(32·32 + 32) + 2·32·64 + 64 + 32 + 4·32, pooler
+/// 32·32 + 32, classifier 2·32 + 2.
+#[test]
+fn the_numbers_are_right() {
+    let (embeddings, block, pooler, head) = (6016, 8544, 1056, 66);
+    let model = fixture("parity/bert");
+    let full = plan(&model, "--task mrpc --epochs 2");
+    assert_eq!(
+        full["model_parameters"],
+        embeddings + 5 * block + pooler + head
+    );
+    assert_eq!(
+        full["total_updated_parameters"],
+        2 * (embeddings + 5 * block + pooler + head)
+    );
+    assert_eq!(full["peft"], Value::Null);
+    let single = plan(
+        &model,
+        "--task mrpc --epochs 1 --schedule single-block --schedule-opt block=3",
+    );
+    assert_eq!(single["epochs"][0]["blocks"], serde_json::json!([3]));
+    assert_eq!(
+        single["total_updated_parameters"],
+        embeddings + block + pooler + head
+    );
+    let lora = plan(&model, "--task mrpc --epochs 1 --peft lora --peft-opt r=4");
+    assert_eq!(lora["total_updated_parameters"], 5 * 2 * 2 * 4 * 32 + head);
+    for task in ["squad", "squad-v2"] {
+        let squad = plan(&model, &format!("--epochs 1 --task {task}"));
+        assert_eq!(
+            squad["total_updated_parameters"],
+            embeddings + 5 * block + head,
+            "{task}: two outputs, no pooler"
+        );
+        let lora = plan(
+            &model,
+            &format!("--epochs 1 --task {task} --peft lora --peft-opt r=4"),
+        );
+        assert_eq!(
+            lora["total_updated_parameters"],
+            5 * 2 * 2 * 4 * 32 + head,
+            "{task}"
+        );
+    }
+}
+
+#[test]
+fn the_table_shows_the_same_numbers() {
+    let text = CommandLine::new("plan --task mrpc --schedule progressive --epochs 3")
+        .path("--model", fixture("parity/bert"))
+        .run();
+    let json = plan(
+        &fixture("parity/bert"),
+        "--task mrpc --schedule progressive --epochs 3",
+    );
+    let digits: Vec<String> = text.lines().map(|line| line.replace(',', "")).collect();
+    for (epoch, size) in numbers(&json, "trainable_parameters").iter().enumerate() {
+        let start = format!("{:>5} ", epoch + 1);
+        let line = digits
+            .iter()
+            .find(|line| line.starts_with(&start))
+            .unwrap_or_else(|| panic!("{text}"));
+        assert!(line.ends_with(&format!(" {size}")), "{line}");
+    }
+    let total = format!(" {} ", json["total_updated_parameters"]);
+    assert!(
+        digits
+            .iter()
+            .any(|line| line.starts_with("total") && line.contains(&total)),
+        "{text}"
+    );
+    assert!(
+        text.lines().skip(1).all(|line| line.chars().count() <= 96),
+        "{text}"
+    );
+}
+
+const PLUGINS: [(&str, &str); 8] = [
+    ("schedule", "full"),
+    ("schedule", "grow-from-hb"),
+    ("schedule", "progressive"),
+    ("schedule", "single-block"),
+    ("schedule", "wo-lb"),
+    ("peft", "adapter"),
+    ("peft", "bitfit"),
+    ("peft", "lora"),
+];
+
+#[test]
+fn plugins_are_listed() {
+    let text = CommandLine::new("plugins list").run();
+    let json: Value = serde_json::from_str(&CommandLine::new("plugins list --json").run()).unwrap();
+    for (kind, id) in PLUGINS {
+        assert!(
+            text.lines()
+                .any(|line| line.split_whitespace().next() == Some(id)),
+            "{id} in {text}"
+        );
+        let entries: Vec<&Value> = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["id"] == id)
+            .collect();
+        assert_eq!(entries.len(), 1, "{id}");
+        assert_eq!(entries[0]["kind"] == "schedule", kind == "schedule", "{id}");
+        assert_eq!(entries[0]["license"], "Apache-2.0");
+        assert!(entries[0]["options"].is_array());
+    }
+}
+
+#[test]
+fn a_plugin_is_shown_with_its_options() {
+    for (kind, id) in PLUGINS {
+        let text = CommandLine::new("plugins show").words(id).run();
+        assert!(text.starts_with(&format!("{id} (")), "{text}");
+        assert!(
+            text.contains("sha256") && text.contains("Apache-2.0"),
+            "{text}"
+        );
+        let flag = if kind == "schedule" {
+            "--schedule-opt"
+        } else {
+            "--peft-opt"
+        };
+        assert!(text.contains(flag) || text.contains("no options"), "{text}");
+    }
+    let lora = CommandLine::new("plugins show lora").run();
+    for option in [
+        "r=",
+        "lora_alpha=",
+        "lora_dropout=",
+        "target_modules=",
+        "use_rslora=",
+        "default 8",
+        "default 16",
+    ] {
+        assert!(lora.contains(option), "{option} in {lora}");
+    }
+}
