@@ -28,6 +28,8 @@ pub struct Assembly<'a> {
     pub config: ModelConfig,
     /// The head.
     pub head: HeadKind,
+    /// The task's labels in id order; empty when they do not matter.
+    pub labels: &'a [&'a str],
     /// The model with its method.
     pub blueprint: &'a Blueprint,
     /// Values that replace those of checkpoint and method.
@@ -66,7 +68,7 @@ impl Assembly<'_> {
         let mut made_new = Vec::new();
         for (info, value) in base.iter().zip(loaded.values) {
             base_values.push(match value {
-                Some(value) => value,
+                Some(value) => self.in_task_order(info, value)?,
                 None => {
                     made_new.push(info.name.clone());
                     new_head_value(info, self.config.encoder.initializer_range, self.seed)?
@@ -118,6 +120,44 @@ impl Assembly<'_> {
     }
 }
 
+impl Assembly<'_> {
+    /// The last layer of a saved head with its outputs in the task's order of labels: a checkpoint that was trained
+    /// elsewhere may have another one (`id2label`), as many MNLI models do.
+    fn in_task_order(&self, info: &ParameterInfo, value: Tensor) -> Result<Tensor> {
+        let last = [
+            "classifier.weight",
+            "classifier.bias",
+            "classifier.out_proj.weight",
+            "classifier.out_proj.bias",
+        ];
+        if !last.contains(&info.name.as_str()) {
+            return Ok(value);
+        }
+        match label_order(&self.config.labels, self.labels) {
+            Some(order) => Ok(value.index_select(&Tensor::new(order, value.device())?, 0)?),
+            None => Ok(value),
+        }
+    }
+}
+
+/// Where each of the task's labels stands among the checkpoint's; `None` when the order is the same, or when the
+/// checkpoint has other names (Hugging Face's placeholders `LABEL_0`, …): then ids count.
+fn label_order(checkpoint: &[String], task: &[&str]) -> Option<Vec<u32>> {
+    let plain = |label: &str| label.to_lowercase().replace(['-', '_', ' '], "");
+    let order: Vec<u32> = task
+        .iter()
+        .map(|label| {
+            checkpoint
+                .iter()
+                .position(|other| plain(other) == plain(label))
+                .map(|at| at as u32)
+        })
+        .collect::<Option<_>>()?;
+    let moved =
+        checkpoint.len() == task.len() && order.iter().enumerate().any(|(i, &at)| i as u32 != at);
+    moved.then_some(order)
+}
+
 /// Hugging Face's initialisation of a new layer: normal with `initializer_range`, zero bias.
 fn new_head_value(info: &ParameterInfo, std: f64, seed: u64) -> Result<Tensor> {
     let mut stream = Stream::new(seed, &info.name);
@@ -155,5 +195,26 @@ pub fn open_device(choice: DeviceChoice) -> Result<Device> {
                 "--device cuda:{number}: {e}; this needs an NVIDIA GPU and a build with `--features cuda`, or use --device cpu"
             ))
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_matched_by_name() {
+        let task = ["entailment", "neutral", "contradiction"];
+        let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
+        assert_eq!(
+            label_order(&names(&["CONTRADICTION", "NEUTRAL", "ENTAILMENT"]), &task),
+            Some(vec![2, 1, 0])
+        );
+        assert_eq!(label_order(&names(&task), &task), None);
+        assert_eq!(
+            label_order(&names(&["LABEL_0", "LABEL_1", "LABEL_2"]), &task),
+            None
+        );
+        assert_eq!(label_order(&[], &task), None);
     }
 }

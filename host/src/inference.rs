@@ -147,6 +147,7 @@ fn open(config: &InferenceConfig, task: &Task) -> Result<(Model, Tokenizer)> {
         source: &source,
         config: model_config,
         head,
+        labels: task.labels,
         blueprint: &blueprint,
         adapter: adapter.as_ref(),
         policy: HeadPolicy::Require,

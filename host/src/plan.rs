@@ -327,7 +327,7 @@ pub fn to_table(blueprint: &Blueprint, stages: &[Stage], names: &PlanNames<'_>) 
     let total: u64 = stages.iter().map(|stage| stage.trainable_parameters).sum();
     let full = blueprint.candidate_size() * stages.len() as u64;
     text.push_str(&format!(
-        "total  {:<13}  {:<10}  {:>18}   {:.1} % of every block in every epoch\n",
+        "total  {:<13}  {:<10}  {:>18}\n\n{:.1} % of training every block in every epoch\n",
         "",
         "",
         grouped(total),

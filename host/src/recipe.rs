@@ -85,6 +85,7 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         source: &source,
         config: model_config,
         head,
+        labels: task.labels,
         blueprint: &blueprint,
         adapter: adapter.as_ref(),
         policy: HeadPolicy::MakeNew,
@@ -191,7 +192,7 @@ pub fn open_tokenizer(
     }
     let length = max_length.min(longest);
     if max_length > longest {
-        tracing::warn!(
+        tracing::info!(
             "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
         );
     }

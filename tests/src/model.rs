@@ -73,6 +73,7 @@ impl Wanted<'_> {
             source: &source,
             config,
             head,
+            labels: &[],
             blueprint: &blueprint,
             adapter: adapter.as_ref(),
             policy: HeadPolicy::MakeNew,

@@ -42,7 +42,7 @@ pub struct Model {
 }
 
 enum Tape {
-    Fused(fused::BlockTape),
+    Fused(Box<fused::BlockTape>),
     Composed(composed::Tape),
 }
 
@@ -131,7 +131,7 @@ impl Model {
             let next = match tape {
                 Tape::Fused(tape) => {
                     let d = HostSlice::of(&d.contiguous()?).to_vec();
-                    fused::block_backward(block, tape, d, &pass, gradients)?
+                    fused::block_backward(block, *tape, d, &pass, gradients)?
                         .map(|d| self.tensor(d))
                         .transpose()?
                 }
@@ -205,7 +205,7 @@ impl Model {
             let tape;
             (x, tape) = if self.fused {
                 let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
-                (self.tensor(rows)?, Tape::Fused(tape))
+                (self.tensor(rows)?, Tape::Fused(Box::new(tape)))
             } else {
                 let (x, tape) = composed::block(block, &x, pass, mode)?;
                 (x, Tape::Composed(tape))

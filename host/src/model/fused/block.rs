@@ -225,6 +225,7 @@ fn sub_layer_end(
 
 /// The backward of [`sub_layer_end`]: turns `d` (of the output) into that of the dense layer's output, and
 /// returns that of the sub-layer's input and residual, which are the same rows in BERT.
+#[allow(clippy::too_many_arguments)]
 fn sub_layer_end_backward(
     d: &mut Vec<f32>,
     tapes: Vec<SiteTape>,
