@@ -5,6 +5,7 @@
 use crate::{
     error::{Error, Result},
     files::write_atomically,
+    labels::{inverse, is_last_layer},
     model::{
         config::Architecture,
         parameters::Parameters,
@@ -33,6 +34,8 @@ pub struct Adapter {
     pub options: Vec<(String, String)>,
     /// Values by canonical name.
     pub tensors: BTreeMap<String, Tensor>,
+    /// Whether it is in PEFT's format, whose head has its base model's order of labels.
+    pub is_peft: bool,
     /// Where it came from, for messages.
     pub origin: String,
 }
@@ -57,17 +60,23 @@ impl Adapter {
         }
     }
 
-    /// Puts the adapter's values into the model.
+    /// Puts the adapter's values into the model; `head_order` is the order of the head's rows, if it differs.
     ///
     /// # Errors
     /// One error that lists tensors without a place, added parameters without a value and shapes that differ: the
     /// first dozen of them, and how many there are more.
-    pub fn apply(&self, parameters: &Parameters) -> Result<()> {
+    pub fn apply(&self, parameters: &Parameters, head_order: Option<&[u32]>) -> Result<()> {
         let mut faults = Vec::new();
         for (name, value) in &self.tensors {
             match parameters.id(name) {
                 Ok(id) if parameters.infos()[id].shape == value.dims() => {
-                    parameters.set(id, value)?
+                    match head_order.filter(|_| is_last_layer(name)) {
+                        Some(order) => {
+                            let order = Tensor::new(order, value.device())?;
+                            parameters.set(id, &value.index_select(&order, 0)?)?
+                        }
+                        None => parameters.set(id, value)?,
+                    }
                 }
                 Ok(id) => faults.push(format!(
                     "wrong shape: {name}: expected {:?}, found {:?}",
@@ -148,8 +157,14 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
         method: method.to_owned(),
         options,
         tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
+        is_peft: false,
         origin: directory.display().to_string(),
     })
+}
+
+/// Initialisations that leave the base model as it is.
+fn is_plain_init(key: &str, value: &Value) -> bool {
+    key == "init_lora_weights" && [json!(false), json!("gaussian"), json!("eva")].contains(value)
 }
 
 /// A JSON value as the text a user would type for the option.
@@ -181,12 +196,13 @@ fn read_peft(directory: &Path, path: &Path, architecture: Architecture) -> Resul
     for (key, harmless) in [
         ("use_dora", json!(false)),
         ("bias", json!("none")),
+        // PiSSA, OLoRA and the like change the base model's weights when PEFT loads them.
+        ("init_lora_weights", json!(true)),
         ("fan_in_fan_out", json!(false)),
     ] {
-        if config
-            .get(key)
-            .is_some_and(|value| *value != harmless && !value.is_null())
-        {
+        if config.get(key).is_some_and(|value| {
+            *value != harmless && !value.is_null() && !is_plain_init(key, value)
+        }) {
             return Err(fault(key, &harmless.to_string()));
         }
     }
@@ -247,6 +263,7 @@ fn read_peft(directory: &Path, path: &Path, architecture: Architecture) -> Resul
         method: "lora".into(),
         options,
         tensors: read_tensors(&directory.join(PEFT_WEIGHTS), name)?,
+        is_peft: true,
         origin: directory.display().to_string(),
     })
 }
@@ -264,6 +281,8 @@ pub struct Provenance<'a> {
     pub options: &'a [(String, Value)],
     /// The plugin's name and version.
     pub plugin: &'a str,
+    /// The base model's order of the head's outputs, which a PEFT adapter keeps; `None` when it is the task's.
+    pub head_order: Option<&'a [u32]>,
 }
 
 /// Whether the added parameters are LoRA pairs, which PEFT can read.
@@ -318,7 +337,14 @@ pub fn save_peft(
         "modules_to_save": modules_to_save,
     });
     let key = |name: &str| format!("base_model.model.{}", checkpoint_key(name, architecture));
-    save_tensors(&directory.join(PEFT_WEIGHTS), parameters, trained, key)?;
+    let order = about.head_order.map(inverse);
+    save_tensors(
+        &directory.join(PEFT_WEIGHTS),
+        parameters,
+        trained,
+        key,
+        order.as_deref(),
+    )?;
     write_json(&directory.join(PEFT_CONFIG), &config)
 }
 
@@ -351,6 +377,7 @@ pub fn save_neutral(
         parameters,
         trained,
         |name| name.to_owned(),
+        None,
     )?;
     write_json(&directory.join(NEUTRAL_CONFIG), &config)
 }
@@ -360,12 +387,13 @@ fn save_tensors(
     parameters: &Parameters,
     trained: &[usize],
     key: impl Fn(&str) -> String,
+    head_order: Option<&[u32]>,
 ) -> Result<()> {
     let constants = (0..parameters.len()).filter(|id| parameters.infos()[*id].added.is_some());
     let mut ids: Vec<usize> = trained.iter().copied().chain(constants).collect();
     ids.sort_unstable();
     ids.dedup();
-    crate::export::write_safetensors(path, parameters, &ids, key)
+    crate::export::write_safetensors(path, parameters, &ids, key, head_order)
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

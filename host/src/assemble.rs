@@ -6,6 +6,7 @@ use crate::{
     config::{Device as DeviceChoice, Kernels},
     error::{Error, Result},
     graph::initial_value,
+    labels::{is_last_layer, label_order},
     model::{
         Model,
         config::ModelConfig,
@@ -94,7 +95,9 @@ impl Assembly<'_> {
         }
         let parameters = Parameters::new(infos.clone(), values)?;
         if let Some(adapter) = self.adapter {
-            adapter.apply(&parameters)?;
+            // A PEFT head has the order of the base it was trained on.
+            let order = label_order(&self.config.labels, self.labels).filter(|_| adapter.is_peft);
+            adapter.apply(&parameters, order.as_deref())?;
             made_new.retain(|name| !adapter.tensors.contains_key(name));
             if self.policy == HeadPolicy::Require && !made_new.is_empty() {
                 return Err(headless(adapter, &made_new));
@@ -103,8 +106,13 @@ impl Assembly<'_> {
         if !made_new.is_empty() {
             tracing::info!("new, from random numbers: {}", made_new.join(", "));
         }
-        let made_new = made_new
+        let from_adapter = self
+            .adapter
             .iter()
+            .flat_map(|adapter| adapter.tensors.keys());
+        let not_in_base = made_new
+            .iter()
+            .chain(from_adapter)
             .map(|name| parameters.id(name))
             .collect::<Result<_>>()?;
         let fused = self.kernels.fused_on(self.device);
@@ -115,7 +123,7 @@ impl Assembly<'_> {
             &self.blueprint.rewrites,
             fused,
         )?;
-        model.made_new = made_new;
+        model.not_in_base = not_in_base;
         Ok(model)
     }
 }
@@ -124,38 +132,13 @@ impl Assembly<'_> {
     /// The last layer of a saved head with its outputs in the task's order of labels: a checkpoint that was trained
     /// elsewhere may have another one (`id2label`), as many MNLI models do.
     fn in_task_order(&self, info: &ParameterInfo, value: Tensor) -> Result<Tensor> {
-        let last = [
-            "classifier.weight",
-            "classifier.bias",
-            "classifier.out_proj.weight",
-            "classifier.out_proj.bias",
-        ];
-        if !last.contains(&info.name.as_str()) {
-            return Ok(value);
-        }
         match label_order(&self.config.labels, self.labels) {
-            Some(order) => Ok(value.index_select(&Tensor::new(order, value.device())?, 0)?),
-            None => Ok(value),
+            Some(order) if is_last_layer(&info.name) => {
+                Ok(value.index_select(&Tensor::new(order, value.device())?, 0)?)
+            }
+            _ => Ok(value),
         }
     }
-}
-
-/// Where each of the task's labels stands among the checkpoint's; `None` when the order is the same, or when the
-/// checkpoint has other names (Hugging Face's placeholders `LABEL_0`, …): then ids count.
-fn label_order(checkpoint: &[String], task: &[&str]) -> Option<Vec<u32>> {
-    let plain = |label: &str| label.to_lowercase().replace(['-', '_', ' '], "");
-    let order: Vec<u32> = task
-        .iter()
-        .map(|label| {
-            checkpoint
-                .iter()
-                .position(|other| plain(other) == plain(label))
-                .map(|at| at as u32)
-        })
-        .collect::<Option<_>>()?;
-    let moved =
-        checkpoint.len() == task.len() && order.iter().enumerate().any(|(i, &at)| i as u32 != at);
-    moved.then_some(order)
 }
 
 /// Hugging Face's initialisation of a new layer: normal with `initializer_range`, zero bias.
@@ -195,26 +178,5 @@ pub fn open_device(choice: DeviceChoice) -> Result<Device> {
                 "--device cuda:{number}: {e}; this needs an NVIDIA GPU and a build with `--features cuda`, or use --device cpu"
             ))
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_matched_by_name() {
-        let task = ["entailment", "neutral", "contradiction"];
-        let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
-        assert_eq!(
-            label_order(&names(&["CONTRADICTION", "NEUTRAL", "ENTAILMENT"]), &task),
-            Some(vec![2, 1, 0])
-        );
-        assert_eq!(label_order(&names(&task), &task), None);
-        assert_eq!(
-            label_order(&names(&["LABEL_0", "LABEL_1", "LABEL_2"]), &task),
-            None
-        );
-        assert_eq!(label_order(&[], &task), None);
     }
 }

@@ -110,9 +110,9 @@ fn labels(examples: &[EncodedExample], indices: &[usize]) -> Labels {
 
 /// The order of an epoch: lists of example indices, one list a batch.
 ///
-/// With `group` examples of similar length share a batch (as Hugging Face's `group_by_length`: windows of fifty
-/// batches of a random order are sorted by length), and the batches come in random order. Without `shuffle` the
-/// examples stay as they are.
+/// With `group` examples of similar length share a batch, as in Hugging Face's `group_by_length`: a random order is
+/// cut into windows of at most fifty batches and at least four windows a set, and each window is sorted by length.
+/// Unlike there, the batches then come in random order. Without `shuffle` the examples stay as they are.
 pub fn epoch_order(
     lengths: &[usize],
     batch_size: usize,
@@ -126,7 +126,8 @@ pub fn epoch_order(
     }
     stream.shuffle(&mut order);
     if group {
-        for window in order.chunks_mut(batch_size.saturating_mul(50)) {
+        let batches = (lengths.len() / batch_size.saturating_mul(4)).clamp(1, 50);
+        for window in order.chunks_mut(batch_size.saturating_mul(batches)) {
             window.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
         }
     }

@@ -109,7 +109,7 @@ pub struct RunConfig {
     pub overwrite_output: bool,
     /// Steps between progress lines where there is no progress bar; at least 1.
     pub logging_steps: usize,
-    /// Whether frozen blocks have dropout as well.
+    /// Whether what lies below the lowest trained parameter (blocks and embeddings) has dropout as well.
     pub frozen_dropout: bool,
 }
 

@@ -29,8 +29,13 @@ pub enum Error {
     #[error("{0}")]
     Training(String),
     /// The user asked to stop.
-    #[error("interrupted")]
-    Interrupted,
+    #[error("interrupted after {steps} steps; the records so far are in {}, a result was not saved", directory.display())]
+    Interrupted {
+        /// Optimizer steps done.
+        steps: u64,
+        /// The run's directory.
+        directory: PathBuf,
+    },
     /// The file system refused.
     #[error("{}: cannot {action}: {source}; {}", path.display(), io_hint(source))]
     Io {
@@ -94,7 +99,7 @@ impl Error {
             Self::Model(_) | Self::Io { .. } => 3,
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
-            Self::Interrupted => 130,
+            Self::Interrupted { .. } => 130,
         }
     }
 }

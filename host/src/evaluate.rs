@@ -122,10 +122,17 @@ fn measure(task: &Task, labelled: &[(&Vec<f32>, Label)]) -> Vec<(&'static str, f
             }
         }
     };
-    task.metrics
+    let mut metrics: Vec<(&'static str, f64)> = task
+        .metrics
         .iter()
         .map(|&metric| (metric.as_str(), compute(metric, &outcome)))
-        .collect()
+        .collect();
+    // Hugging Face's `run_glue` adds the mean where a task has several.
+    if metrics.len() > 1 {
+        let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
+        metrics.push(("combined_score", sum / metrics.len() as f64));
+    }
+    metrics
 }
 
 /// The class with the highest logit; the first of equals.

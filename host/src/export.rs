@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     files::write_atomically,
+    labels::is_last_layer,
     model::{Model, parameters::Parameters, weights::checkpoint_key},
     tokenizer::Tokenizer,
 };
@@ -27,6 +28,7 @@ pub fn save_checkpoint(
         &model.parameters,
         &ids,
         key,
+        None,
     )?;
     let mut config = serde_json::to_string_pretty(&model.config.to_json(task))
         .map_err(|e| Error::Model(e.to_string()))?;
@@ -35,17 +37,25 @@ pub fn save_checkpoint(
     tokenizer.save(directory)
 }
 
-/// Writes parameters as f32 under the keys that `key` gives their names.
+/// Writes parameters as f32 under the keys that `key` gives their names; the rows of the head's last layer in
+/// `head_order`, if there is one.
 pub fn write_safetensors(
     path: &Path,
     parameters: &Parameters,
     ids: &[usize],
     key: impl Fn(&str) -> String,
+    head_order: Option<&[u32]>,
 ) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::with_capacity(ids.len());
     for &id in ids {
         let info = &parameters.infos()[id];
-        let bytes = little_endian(parameters.variable(id))?;
+        let value = parameters.variable(id).as_detached_tensor();
+        let bytes = match head_order.filter(|_| is_last_layer(&info.name)) {
+            Some(order) => {
+                little_endian(&value.index_select(&Tensor::new(order, value.device())?, 0)?)?
+            }
+            None => little_endian(&value)?,
+        };
         tensors.push((key(&info.name), info.shape.clone(), bytes));
     }
     let views = tensors

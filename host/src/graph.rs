@@ -54,9 +54,9 @@ impl Program {
         })
     }
 
-    /// The parameters it reads.
+    /// The parameters it reads, each once: a graph may read one at several nodes, and its gradient is their sum.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
-        self.parameters.iter().flatten().copied()
+        distinct(self.parameters.iter().flatten().copied()).into_iter()
     }
 
     /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]` (or `w`, a matrix).
@@ -119,6 +119,14 @@ impl Program {
         );
         Ok((x * Tensor::from_vec(values, x.dims(), x.device())?)?)
     }
+}
+
+/// Ids in order, each once.
+pub fn distinct(ids: impl IntoIterator<Item = ParameterId>) -> Vec<ParameterId> {
+    let mut ids: Vec<ParameterId> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn named_input(node: &Node, inputs: &[(&str, Tensor)]) -> Result<Tensor> {
@@ -195,11 +203,17 @@ fn evaluate(node: &Node, operands: &[&Tensor], offset: usize, device: &Device) -
             );
             x.narrow(along(x)?, start as usize, length as usize)?
         }
-        Op::RELU => first()?.relu()?,
+        // candle's own relu has derivative 1 at 0; PyTorch's and the documented one is 0.
+        Op::RELU => {
+            let x = first()?;
+            let positive = x.gt(&x.zeros_like()?)?.to_dtype(x.dtype())?.detach();
+            (x * positive)?
+        }
         Op::GELU => first()?.gelu_erf()?,
         Op::SILU => first()?.silu()?,
         Op::TANH => first()?.tanh()?,
-        Op::SIGMOID => (first()?.neg()?.exp()? + 1.0)?.recip()?,
+        // ½·(1 + tanh(x/2)): no overflow, so a finite derivative everywhere.
+        Op::SIGMOID => (((first()? * 0.5)?.tanh()? + 1.0)? * 0.5)?,
         Op::EXP => first()?.exp()?,
         Op::SQRT => first()?.sqrt()?,
         Op::SOFTMAX => {
@@ -208,7 +222,16 @@ fn evaluate(node: &Node, operands: &[&Tensor], offset: usize, device: &Device) -
         }
         Op::SUM => first().and_then(|x| Ok(x.sum_keepdim(along(x)?)?))?,
         Op::MEAN => first().and_then(|x| Ok(x.mean_keepdim(along(x)?)?))?,
-        Op::NORM2 => first().and_then(|x| Ok(x.sqr()?.sum_keepdim(along(x)?)?.sqrt()?))?,
+        // The square root's derivative is infinite at 0: a vector of zeros gets gradient 0, as in PyTorch.
+        Op::NORM2 => first().and_then(|x| {
+            let squares = x.sqr()?.sum_keepdim(along(x)?)?;
+            let zero = squares
+                .eq(&squares.zeros_like()?)?
+                .to_dtype(x.dtype())?
+                .detach();
+            let norm = (&squares + &zero)?.sqrt()?;
+            Ok((norm - zero)?)
+        })?,
         Op::LAYER_NORM => normalise(first()?, node.float("eps").unwrap_or(1e-12))?,
         Op::DETACH => first()?.detach(),
         other => {

@@ -13,6 +13,8 @@ pub mod export;
 pub mod files;
 pub mod graph;
 pub mod inference;
+pub mod interrupt;
+pub mod labels;
 pub mod logging;
 pub mod metrics;
 pub mod model;

@@ -5,18 +5,26 @@ use tracing_subscriber::{
     EnvFilter, Layer, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-/// The log file of the run, once there is one.
-static FILE: Mutex<Option<File>> = Mutex::new(None);
+/// Where log lines go: kept until the run has a directory, then its file.
+enum Sink {
+    Waiting(Vec<u8>),
+    File(File),
+}
+
+static SINK: Mutex<Sink> = Mutex::new(Sink::Waiting(Vec::new()));
+
+/// What is kept at most before there is a file.
+const WAITING_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy)]
 struct FileWriter;
 
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Ok(mut file) = FILE.lock()
-            && let Some(file) = file.as_mut()
-        {
-            file.write_all(bytes)?;
+        match SINK.lock().as_deref_mut() {
+            Ok(Sink::File(file)) => file.write_all(bytes)?,
+            Ok(Sink::Waiting(kept)) if kept.len() < WAITING_BYTES => kept.extend_from_slice(bytes),
+            _ => {}
         }
         Ok(bytes.len())
     }
@@ -45,7 +53,7 @@ pub fn start(verbose: u8, quiet: bool) {
     let filter = std::env::var("PROGTUNE_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("warn,progtune={level}")));
+        .unwrap_or_else(|| EnvFilter::new(format!("warn,progtune={level},plugin={level}")));
     let terminal = fmt::layer()
         .with_writer(std::io::stderr)
         .without_time()
@@ -55,7 +63,7 @@ pub fn start(verbose: u8, quiet: bool) {
     let file = fmt::layer()
         .with_writer(FileWriter)
         .with_ansi(false)
-        .with_filter(EnvFilter::new("warn,progtune=debug"));
+        .with_filter(EnvFilter::new("warn,progtune=debug,plugin=debug"));
     // A second call (in tests) keeps the first logger.
     let _ = tracing_subscriber::registry()
         .with(terminal)
@@ -63,14 +71,17 @@ pub fn start(verbose: u8, quiet: bool) {
         .try_init();
 }
 
-/// From now on everything also goes to this file.
+/// From now on everything goes to this file, beginning with what was logged before.
 ///
 /// # Errors
-/// When it cannot be created.
+/// When it cannot be created or written.
 pub fn write_to(path: &Path) -> std::io::Result<()> {
-    let file = File::create(path)?;
-    if let Ok(mut slot) = FILE.lock() {
-        *slot = Some(file);
+    let mut file = File::create(path)?;
+    if let Ok(mut sink) = SINK.lock() {
+        if let Sink::Waiting(kept) = &*sink {
+            file.write_all(kept)?;
+        }
+        *sink = Sink::File(file);
     }
     Ok(())
 }

@@ -53,6 +53,17 @@ impl Blueprint {
             rewrites = plan.rewrites.to_vec();
             suggested_lr = plan.suggested_lr.into_option();
         }
+        let has_pooler = list.iter().any(|info| info.name.starts_with("pooler."));
+        if train_pooler && (plan.is_none() || !has_pooler) {
+            return Err(Error::Usage(format!(
+                "--train-pooler: {}; leave it out",
+                match plan {
+                    None => "full fine-tuning trains the pooler anyway",
+                    Some(_) =>
+                        "this model has no pooler (RoBERTa's head is all classifier, which is always trained)",
+                }
+            )));
+        }
         let candidates: Vec<usize> = (0..list.len())
             .filter(|&i| is_candidate(&list[i], plan.as_ref(), train_pooler))
             .collect();
@@ -210,7 +221,7 @@ fn is_candidate(info: &ParameterInfo, plan: Option<&MethodPlan>, train_pooler: b
 }
 
 /// What is trained between two decision points.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stage {
     /// The epoch, from 1.
     pub epoch: u32,

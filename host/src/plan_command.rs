@@ -7,6 +7,7 @@ use crate::{
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, head_of_task, to_json, to_table},
     plugin::Plugins,
+    recipe::load_method,
     terminal,
 };
 
@@ -15,21 +16,12 @@ pub fn run_plan(config: &RunConfig, json: bool) -> Result<()> {
     let plugins = Plugins::discover(&config.plugin_dir)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let model_config = source.config()?;
-    let mut options = config.peft_opt.clone();
-    if let Some(directory) = &config.init_adapter {
-        let adapter = Adapter::read(directory, model_config.architecture)?;
-        options.extend(
-            adapter
-                .options
-                .into_iter()
-                .filter(|(key, _)| !config.peft_opt.iter().any(|(k, _)| k == key)),
-        );
-    }
-    let method = config
-        .peft
+    let adapter = config
+        .init_adapter
         .as_deref()
-        .map(|id| plugins.method(id, &options))
+        .map(|directory| Adapter::read(directory, model_config.architecture))
         .transpose()?;
+    let method = load_method(&plugins, config, adapter.as_ref())?;
     let head = head_of_task(&config.task)?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
     let run = blueprint.run_record(

@@ -7,6 +7,8 @@ use crate::{
     config::RunConfig,
     error::{Error, Result},
     export::save_checkpoint,
+    interrupt,
+    labels::label_order,
     logging,
     model::{
         Model,
@@ -61,6 +63,14 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
     let stages = blueprint.stages(&schedule, config.epochs, steps_per_epoch)?;
 
+    // What is written down is what was used: the method's own learning rate, an adapter's options.
+    let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
+    let config = &RunConfig {
+        lr: Some(lr),
+        peft_opt: merged_options(config, adapter.as_ref()),
+        ..config.clone()
+    };
+    interrupt::listen();
     let mut directory = RunDirectory::create(config)?;
     let log = directory.path().join("log.txt");
     logging::write_to(&log).map_err(Error::io(&log, "create"))?;
@@ -95,7 +105,6 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
     }
     .build()?;
     model.frozen_dropout = config.frozen_dropout;
-    let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
     let mut progress = Progress::new(quiet, config.logging_steps);
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
@@ -137,8 +146,11 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// The method of the run; its options are those of the adapter it starts from, then the user's.
-fn load_method(
+/// The method of the run; its options are the user's, then those of the adapter it starts from.
+///
+/// # Errors
+/// When the adapter is of another method, or the method refuses its options.
+pub fn load_method(
     plugins: &Plugins,
     config: &RunConfig,
     adapter: Option<&Adapter>,
@@ -146,21 +158,23 @@ fn load_method(
     let Some(id) = config.peft.as_deref() else {
         return Ok(None);
     };
+    if let Some(adapter) = adapter.filter(|adapter| adapter.method != id) {
+        return Err(Error::Usage(format!(
+            "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
+            adapter.origin, adapter.method
+        )));
+    }
+    Ok(Some(plugins.method(id, &merged_options(config, adapter))?))
+}
+
+fn merged_options(config: &RunConfig, adapter: Option<&Adapter>) -> Vec<(String, String)> {
     let mut options = config.peft_opt.clone();
-    if let Some(adapter) = adapter {
-        if adapter.method != id {
-            return Err(Error::Usage(format!(
-                "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
-                adapter.origin, adapter.method
-            )));
-        }
-        for (key, value) in &adapter.options {
-            if !options.iter().any(|(given, _)| given == key) {
-                options.push((key.clone(), value.clone()));
-            }
+    for (key, value) in adapter.iter().flat_map(|adapter| &adapter.options) {
+        if !options.iter().any(|(given, _)| given == key) {
+            options.push((key.clone(), value.clone()));
         }
     }
-    Ok(Some(plugins.method(id, &options)?))
+    options
 }
 
 fn load_schedule(
@@ -196,7 +210,9 @@ pub fn open_tokenizer(
             "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
         );
     }
-    let tokenizer = source.tokenizer(config.architecture, length)?;
+    let tokenizer = source
+        .tokenizer(config.architecture, length)?
+        .with_token_types(config.encoder.type_vocab_size as u32);
     let (largest, tokens) = tokenizer.size();
     check_vocabulary(config, largest, tokens, tokenizer.origin())?;
     Ok(tokenizer)
@@ -230,6 +246,14 @@ fn load_data(
             name,
             examples: encode(tokenizer, &split)?,
         });
+    }
+    if eval_splits.is_empty() {
+        let names: Vec<&str> = task.eval_splits.iter().map(|name| name.as_str()).collect();
+        return Err(Error::Usage(format!(
+            "{}: none of the splits to evaluate on is here: {}; add one of them",
+            directory.display(),
+            names.join(", ")
+        )));
     }
     Ok((encode(tokenizer, &train)?, eval_splits))
 }
@@ -318,17 +342,19 @@ fn save_result(
         .collect();
     let plugin = plugin_name(method.source());
     let id = method.source().id.as_str();
+    let head_order = label_order(&model.config.labels, task.labels);
     let about = Provenance {
         base_model,
         task: task.name,
         method: id,
         options: &options,
         plugin: &plugin,
+        head_order: head_order.as_deref(),
     };
     let trained: Vec<usize> = blueprint
         .candidates
         .iter()
-        .chain(&model.made_new)
+        .chain(&model.not_in_base)
         .copied()
         .collect();
     if is_peft_lora(id, &model.parameters) {

@@ -4,11 +4,12 @@
 use crate::{
     batch::EncodedExample,
     error::{Error, Result},
+    files::write_atomically,
     model::config::Architecture,
 };
 use ahash::AHashMap;
 use progtune_datasets::Example;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use tokenizers::{
     AddedToken, PostProcessor, TruncationParams,
@@ -25,6 +26,7 @@ pub struct Tokenizer {
     files: Vec<(String, Vec<u8>)>,
     architecture: Architecture,
     max_length: usize,
+    token_types: u32,
     origin: String,
 }
 
@@ -109,8 +111,17 @@ impl Tokenizer {
             files,
             architecture,
             max_length,
+            token_types: u32::MAX,
             origin,
         })
+    }
+
+    /// The same tokenizer for a model with this `type_vocab_size`, which [`Tokenizer::encode`] then checks.
+    pub fn with_token_types(self, token_types: u32) -> Self {
+        Self {
+            token_types,
+            ..self
+        }
     }
 
     /// Largest id it can produce, and how many tokens it has.
@@ -145,6 +156,29 @@ impl Tokenizer {
             .inner
             .encode_batch(inputs, true)
             .map_err(|e| Error::Model(format!("{}: the tokenizer failed: {e}", self.origin)))?;
+        if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
+            return Err(Error::Model(format!(
+                "{}: the tokenizer makes no token of example {} (`{}`): expected special tokens around every text; \
+                 use the model's own tokenizer.json, with its post_processor",
+                self.origin,
+                row + 1,
+                examples[row].text
+            )));
+        }
+        let largest_type = encodings
+            .iter()
+            .flat_map(|e| e.get_type_ids())
+            .max()
+            .copied();
+        if self.architecture == Architecture::Bert && largest_type >= Some(self.token_types) {
+            return Err(Error::Model(format!(
+                "{}: the tokenizer gives token types up to {}, but config.json says type_vocab_size {}: this model takes \
+                 single texts only, or the tokenizer belongs to another model",
+                self.origin,
+                largest_type.unwrap_or_default(),
+                self.token_types
+            )));
+        }
         Ok(encodings
             .iter()
             .zip(examples)
@@ -164,7 +198,7 @@ impl Tokenizer {
     pub fn save(&self, directory: &Path) -> Result<()> {
         for (name, bytes) in &self.files {
             let path = directory.join(name);
-            std::fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
+            write_atomically(&path, bytes)?;
         }
         if !self.files.iter().any(|(name, _)| name == "tokenizer.json") {
             let path = directory.join("tokenizer.json");
@@ -175,7 +209,7 @@ impl Tokenizer {
             let json = plain
                 .to_string(true)
                 .map_err(|e| Error::Model(e.to_string()))?;
-            std::fs::write(&path, json).map_err(Error::io(&path, "write"))?;
+            write_atomically(&path, json.as_bytes())?;
         }
         if !self
             .files
@@ -183,14 +217,24 @@ impl Tokenizer {
             .any(|(name, _)| name == "tokenizer_config.json")
         {
             let path = directory.join("tokenizer_config.json");
-            let class = match self.architecture {
+            let mut config = json!({"tokenizer_class": match self.architecture {
                 Architecture::Bert => "BertTokenizer",
                 Architecture::Roberta => "RobertaTokenizer",
-            };
-            let text = format!("{{\n  \"tokenizer_class\": \"{class}\"\n}}\n");
-            std::fs::write(&path, text).map_err(Error::io(&path, "write"))?;
+            }});
+            if let Some(lower_case) = self.lower_cases() {
+                config["do_lower_case"] = json!(lower_case);
+            }
+            write_atomically(&path, format!("{config:#}\n").as_bytes())?;
         }
         Ok(())
+    }
+}
+
+impl Tokenizer {
+    /// BERT's `do_lower_case`, as the tokenizer's normaliser has it.
+    fn lower_cases(&self) -> Option<bool> {
+        let normaliser = serde_json::to_value(self.inner.get_normalizer()?).ok()?;
+        normaliser.get("lowercase").and_then(Value::as_bool)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     config::RunConfig,
     error::{Error, Result},
     evaluate::{Evaluation, evaluate},
+    interrupt,
     model::{Model, gradients::Gradients, step::Step},
     optim::{AdamW, LrCurve, Norms, Settings},
     plan::{Blueprint, Stage},
@@ -121,7 +122,7 @@ impl Trainer<'_> {
             .iter()
             .map(|example| example.input_ids.len())
             .collect();
-        let mut state = self.initial_state()?;
+        let mut state = self.initial_state();
         for epoch in 1..=c.epochs {
             let mut shuffle = Stream::new(c.seed, &format!("shuffle/{epoch}"));
             let order = epoch_order(
@@ -141,15 +142,19 @@ impl Trainer<'_> {
                 if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
                     self.decide(&mut state, epoch, step_in_epoch)?;
                 }
+                if interrupt::requested() {
+                    return Err(Error::Interrupted {
+                        steps: state.summary.steps,
+                        directory: self.directory.path().to_owned(),
+                    });
+                }
                 self.step(&mut state, epoch, micro_batches, &curve, last_step)?;
                 state.summary.updated_parameters +=
                     state.stage.trainable_parameters as f64 / steps_per_epoch as f64;
             }
             if state.epoch_loss.1 > 0 {
                 state.summary.epochs = state.summary.steps as f64 / steps_per_epoch as f64;
-                self.signal(&mut state, epoch, "train_loss", |s| {
-                    vec![s.epoch_loss.0 / s.epoch_loss.1 as f64]
-                });
+                self.signal_loss(&mut state, epoch);
                 self.evaluate(&mut state, epoch)?;
             }
             if state.summary.steps == last_step {
@@ -162,7 +167,7 @@ impl Trainer<'_> {
         Ok(summary)
     }
 
-    fn initial_state(&mut self) -> Result<State> {
+    fn initial_state(&self) -> State {
         let c = self.config;
         let settings = Settings {
             beta1: c.adam_beta1,
@@ -171,21 +176,23 @@ impl Trainer<'_> {
             weight_decay: c.weight_decay,
             max_grad_norm: c.max_grad_norm,
         };
-        let stage = self.blueprint.decide(self.schedule, 1, 0, 0, &[])?;
-        Ok(State {
+        State {
             optimizer: AdamW::new(settings),
             gradients: Gradients::default(),
-            stage,
+            stage: Stage::default(),
             history: Vec::new(),
             epoch_loss: (0.0, 0),
             summary: Summary::default(),
             loss_sum: 0.0,
-        })
+        }
     }
 
     /// Asks the schedule, and makes exactly its answer trainable.
     fn decide(&mut self, state: &mut State, epoch: u32, step_in_epoch: u64) -> Result<()> {
         let done = state.summary.steps;
+        if step_in_epoch > 0 {
+            self.signal_loss(state, epoch);
+        }
         state.stage =
             self.blueprint
                 .decide(self.schedule, epoch, step_in_epoch, done, &state.history)?;
@@ -270,6 +277,13 @@ impl Trainer<'_> {
         self.progress
             .step(steps, last_step, epoch, loss, lr, tokens);
         Ok(())
+    }
+
+    /// The mean loss of the epoch so far.
+    fn signal_loss(&self, state: &mut State, epoch: u32) {
+        self.signal(state, epoch, "train_loss", |s| {
+            vec![s.epoch_loss.0 / s.epoch_loss.1.max(1) as f64]
+        });
     }
 
     /// Notes an observation, if the schedule subscribed to it.

@@ -307,7 +307,7 @@ pub fn check_method(
         let context = format!("{} with {} blocks", model.architecture, model.blocks);
         check_model(&mut report, &context, &host, model, &create);
     }
-    // A model that offers nothing, and a host that runs nothing: refused or trivial, never a panic.
+    // A model that offers nothing: refused or trivial, never a panic.
     let mut bare = model_record("bert", 1, small);
     bare.sites.clear();
     bare.parameters.clear();

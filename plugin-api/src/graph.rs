@@ -17,7 +17,7 @@ open_enum!(
         INPUT = 1 => "input",
         /// A parameter the method added (`name`).
         PARAMETER = 2 => "parameter",
-        /// A parameter of the model, trainable or not (`name`).
+        /// A parameter of the model, trainable or not (`name`), in the layout its record states.
         BASE = 3 => "base",
         /// A constant (`value`, `shape`; no shape: a scalar).
         CONSTANT = 4 => "constant",
@@ -49,7 +49,7 @@ open_enum!(
         CONCAT = 28 => "concat",
         /// A contiguous part (`dim`, counted without rows, `start`, `length`).
         SLICE = 29 => "slice",
-        /// max(x, 0).
+        /// max(x, 0); the derivative at 0 is 0.
         RELU = 40 => "relu",
         /// x·Φ(x), with the error function.
         GELU = 41 => "gelu",
@@ -69,7 +69,7 @@ open_enum!(
         SUM = 60 => "sum",
         /// Mean over one dimension, which stays with size 1 (`dim`).
         MEAN = 61 => "mean",
-        /// Euclidean norm over one dimension, which stays with size 1 (`dim`).
+        /// Euclidean norm over one dimension, which stays with size 1 (`dim`); the derivative at 0 is 0.
         NORM2 = 62 => "norm2",
         /// Layer normalisation over the last dimension, without scale and shift (`eps`).
         LAYER_NORM = 63 => "layer_norm",

@@ -10,7 +10,7 @@ use abi_stable::{StableAbi, std_types::RStr};
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HostApi_Ref)))]
-#[sabi(missing_field(panic))]
+#[sabi(missing_field(option))]
 pub struct HostApi {
     /// Writes a line to the run's log. Level: 1 error, 2 warning, 3 info, 4 debug. Any thread.
     pub log: extern "C" fn(level: u32, message: RStr<'_>),

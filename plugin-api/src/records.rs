@@ -104,7 +104,9 @@ open_enum!(
         /// costs a full weight-gradient product.
         WEIGHT = 2 => "weight",
         /// The graph has no inputs and yields `[prefix, out_dim]`, without rows: keys (first half of the
-        /// columns) and values that attention reads in addition.
+        /// columns) and values that attention reads in addition. Blocks may differ in `prefix`. Position ids
+        /// stay as they are unless the plan's `ext` has `!position_shift` (an int, the number to add, which
+        /// Hugging Face's prefix tuning does).
         KV_PREFIX = 3 => "kv prefix",
     }
 );
@@ -217,7 +219,8 @@ records! {
     SchedulePlan {
         /// Ids of candidate parameters (indices into [`RunRecord::candidates`]): distinct, at least one.
         trainable: RVec<u32>,
-        /// A factor on the learning rate for each block; empty: 1 for all.
+        /// A factor on the learning rate for each block; empty: 1 for all. Embeddings and head have none here; a
+        /// later minor version may read `lr_scale.embeddings` and `lr_scale.head` in `ext`.
         lr_scales: RVec<f64>,
         /// A line for the log; may be empty.
         note: RString,
@@ -346,8 +349,10 @@ pub struct HostRecord {
     pub site_kinds: RVec<SiteKind>,
     /// The rewrite modes it runs.
     pub modes: RVec<Mode>,
-    /// The signals a schedule may subscribe to: `train_loss` (mean of the epoch so far), `eval_metric` (the
-    /// task's first metric), `block_grad_norm` (one value a block, the L2 norm of its gradient at that step).
+    /// The signals a schedule may subscribe to. `train_loss`: the mean loss of the epoch so far, observed before
+    /// each decision point inside an epoch and at the end of it. `eval_metric`: the task's first metric, observed
+    /// after each evaluation. `block_grad_norm`: one value a block, the L2 norm of its gradient before clipping,
+    /// observed at every step.
     pub signals: RVec<RString>,
     /// What a plugin may call.
     pub api: HostApi_Ref,

@@ -69,7 +69,7 @@ pub type CreateMethod = extern "C" fn(
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginModule_Ref)))]
-#[sabi(missing_field(panic))]
+#[sabi(missing_field(option))]
 pub struct PluginModule {
     /// The JSON text of the manifest, for comparison with the file's.
     pub manifest: extern "C" fn() -> RStr<'static>,

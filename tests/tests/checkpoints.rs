@@ -72,7 +72,7 @@ fn every_variant_computes_what_transformers_does() {
             let parameters = &setup.model.parameters;
             let made_new: Vec<&str> = setup
                 .model
-                .made_new
+                .not_in_base
                 .iter()
                 .map(|&id| parameters.infos()[id].name.as_str())
                 .collect();

@@ -1,9 +1,11 @@
 //! The commands through the built binary, on the tiny fixtures: what a run leaves (here) and where (`directory`), what its
-//! result is good for (`results`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
+//! result is good for (`results`, `heads`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
 //! plans and plugins (`planning`).
 
 #[path = "commands/directory.rs"]
 mod directory;
+#[path = "commands/heads.rs"]
+mod heads;
 #[path = "commands/planning.rs"]
 mod planning;
 #[path = "commands/repeating.rs"]
@@ -124,6 +126,7 @@ fn a_run_leaves_its_records_and_its_result() {
     let eval_keys = [
         "eval_accuracy",
         "eval_f1",
+        "eval_combined_score",
         "eval_loss",
         "eval_runtime",
         "eval_samples_per_second",

@@ -129,7 +129,7 @@ pub struct OptimisationArgs {
     /// Dropout in place of the model's hidden, attention and classifier dropout
     #[arg(long, value_name = "P")]
     pub dropout: Option<String>,
-    /// Apply dropout in frozen blocks as well
+    /// Apply dropout below the lowest trained parameter as well (frozen blocks and embeddings there)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub frozen_dropout: Option<String>,
     /// Seed of everything random

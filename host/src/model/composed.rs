@@ -159,7 +159,8 @@ pub fn block(
     let g = match pass.config.activation {
         Activation::Gelu => u.gelu_erf()?,
         Activation::GeluTanh => u.gelu()?,
-        Activation::Relu => u.relu()?,
+        // candle's relu has derivative 1 at 0; PyTorch's is 0.
+        Activation::Relu => (&u * u.gt(&u.zeros_like()?)?.to_dtype(u.dtype())?.detach())?,
         Activation::Silu => u.silu()?,
     };
     let g = at_site(&block.activation, g, &[("x", &u)], p, rows)?;

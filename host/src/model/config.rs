@@ -191,7 +191,7 @@ impl Reader<'_> {
     fn architecture(&self) -> Result<Architecture> {
         match self.raw.get("model_type").and_then(Value::as_str) {
             Some("bert") => Ok(Architecture::Bert),
-            Some("roberta" | "xlm-roberta") => Ok(Architecture::Roberta),
+            Some("roberta") => Ok(Architecture::Roberta),
             // Old BERT releases (bert_config.json) had no model_type.
             None if self.raw.contains_key("type_vocab_size")
                 && !self.raw.contains_key("model_type") =>
@@ -239,7 +239,11 @@ impl Reader<'_> {
     }
 
     fn activation(&self) -> Result<Activation> {
-        match self.raw.get("hidden_act").and_then(Value::as_str) {
+        match self
+            .raw
+            .get("hidden_act")
+            .map(|value| value.as_str().unwrap_or_default())
+        {
             None | Some("gelu") => Ok(Activation::Gelu),
             Some("gelu_new" | "gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
             Some("relu") => Ok(Activation::Relu),
@@ -249,13 +253,18 @@ impl Reader<'_> {
     }
 
     fn encoder(&self, architecture: Architecture) -> Result<EncoderConfig> {
-        if let Some(kind) = self
-            .raw
-            .get("position_embedding_type")
-            .and_then(Value::as_str)
-            && kind != "absolute"
-        {
-            return Err(self.fault("position_embedding_type", "`absolute`"));
+        for (key, expected) in [
+            ("position_embedding_type", json!("absolute")),
+            ("is_decoder", json!(false)),
+            ("add_cross_attention", json!(false)),
+        ] {
+            if self
+                .raw
+                .get(key)
+                .is_some_and(|value| *value != expected && !value.is_null())
+            {
+                return Err(self.fault(key, &expected.to_string()));
+            }
         }
         let (types, pad) = match architecture {
             Architecture::Bert => (2, 0),
@@ -277,6 +286,7 @@ impl Reader<'_> {
                 None | Some(Value::Null) => pad,
                 Some(value) => value
                     .as_u64()
+                    .filter(|&id| id < 1 << 24)
                     .ok_or_else(|| self.fault("pad_token_id", "a token id"))?
                     as usize,
             },

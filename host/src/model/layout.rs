@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    graph::Program,
+    graph::{Program, distinct},
 };
 use progtune_plugin_api::records::{Mode, Rewrite};
 use std::collections::HashMap;
@@ -26,10 +26,8 @@ pub struct Site {
 impl Site {
     /// Every parameter its programs read.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
-        self.outputs
-            .iter()
-            .chain(&self.weights)
-            .flat_map(Program::parameters)
+        let programs = self.outputs.iter().chain(&self.weights);
+        distinct(programs.flat_map(Program::parameters)).into_iter()
     }
 }
 
@@ -129,7 +127,7 @@ impl Block {
         ] {
             ids.extend(site.parameters());
         }
-        ids
+        distinct(ids)
     }
 }
 

@@ -16,7 +16,7 @@ pub mod safetensors_file;
 pub mod step;
 pub mod weights;
 
-use crate::{batch::Batch, error::Result};
+use crate::{batch::Batch, error::Result, graph::distinct};
 use candle_core::{Tensor, Var};
 use config::ModelConfig;
 use description::HeadKind;
@@ -35,10 +35,10 @@ pub struct Model {
     pub parameters: Parameters,
     layout: Layout,
     fused: bool,
-    /// Whether frozen blocks drop out as well while training (the paper's code did).
+    /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
     pub frozen_dropout: bool,
-    /// Parameters of the model that neither checkpoint nor adapter had: a result without them would be lost.
-    pub made_new: Vec<parameters::ParameterId>,
+    /// Parameters whose first value was not the base checkpoint's: they belong to a saved adapter, trained or not.
+    pub not_in_base: Vec<parameters::ParameterId>,
 }
 
 enum Tape {
@@ -76,7 +76,7 @@ impl Model {
             layout,
             fused,
             frozen_dropout: false,
-            made_new: Vec::new(),
+            not_in_base: Vec::new(),
         })
     }
 
@@ -235,7 +235,7 @@ impl Model {
         let e = &self.layout.embeddings;
         let mut ids = vec![e.word, e.position, e.token_type, e.norm.weight, e.norm.bias];
         ids.extend(e.end.parameters());
-        ids
+        distinct(ids)
     }
 
     fn head_parameters(&self) -> Vec<usize> {
@@ -244,6 +244,6 @@ impl Model {
             ids.extend([layer.weight, layer.bias]);
             ids.extend(layer.site.parameters());
         }
-        ids
+        distinct(ids)
     }
 }

@@ -34,7 +34,7 @@ pub struct BlockMode {
     pub record: bool,
     /// Whether that backward must reach the block's input.
     pub input_gradient: bool,
-    /// Whether this block drops out (frozen blocks do not, unless asked for).
+    /// Whether this block drops out: below the lowest trained parameter it does not, unless asked for.
     pub dropout: bool,
 }
 

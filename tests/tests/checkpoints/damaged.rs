@@ -259,7 +259,7 @@ fn bad_values_in_config_json_name_the_key() {
         (
             "position_embedding_type",
             json!("relative_key"),
-            "expected `absolute`, found \"relative_key\"",
+            "expected \"absolute\", found \"relative_key\"",
         ),
         (
             "id2label",

@@ -3,7 +3,7 @@
 use super::site::{self, InputGradients, SiteTape};
 use crate::{
     error::Result,
-    graph::RowContext,
+    graph::{RowContext, distinct},
     model::{
         gradients::Gradients,
         layout::Linear,
@@ -85,12 +85,12 @@ fn rewrite_weight(
     for program in &layer.site.weights {
         value = program.run(&[("w", value)], parameters, rows)?;
     }
-    let parameters = layer
+    let read = layer
         .site
         .weights
         .iter()
-        .flat_map(|p| p.parameters())
-        .collect();
+        .flat_map(|program| program.parameters());
+    let parameters = distinct(read);
     Ok(Some(RewrittenWeight {
         base,
         value: value.contiguous()?,
