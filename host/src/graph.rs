@@ -249,10 +249,41 @@ pub fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
     Ok(centred.broadcast_div(&(variance + eps)?.sqrt()?)?)
 }
 
-/// The operations this host runs.
-pub fn operations() -> &'static [Op] {
-    Op::KNOWN
-}
+/// The operations this host runs, which it tells plugins: what [`Program::run`] and [`initial_value`] know, so a
+/// newer interface does not promise more than this program keeps.
+pub const OPERATIONS: &[Op] = &[
+    Op::INPUT,
+    Op::PARAMETER,
+    Op::BASE,
+    Op::CONSTANT,
+    Op::NORMAL,
+    Op::UNIFORM,
+    Op::TRUNCATED_NORMAL,
+    Op::MATMUL,
+    Op::ADD,
+    Op::SUB,
+    Op::MUL,
+    Op::DIV,
+    Op::SCALE,
+    Op::TRANSPOSE,
+    Op::RESHAPE,
+    Op::CONCAT,
+    Op::SLICE,
+    Op::RELU,
+    Op::GELU,
+    Op::SILU,
+    Op::TANH,
+    Op::SIGMOID,
+    Op::EXP,
+    Op::SQRT,
+    Op::SOFTMAX,
+    Op::SUM,
+    Op::MEAN,
+    Op::NORM2,
+    Op::LAYER_NORM,
+    Op::DROPOUT,
+    Op::DETACH,
+];
 
 /// Evaluates an init graph: the value a new parameter starts with. Numbers depend on the seed and the name only.
 pub fn initial_value(

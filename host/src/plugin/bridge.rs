@@ -9,12 +9,12 @@ use super::{
     manifest::EntryKind,
     options,
 };
+use crate::graph::OPERATIONS;
 use abi_stable::{
     prefix_type::PrefixTypeTrait,
     std_types::{RStr, RString, RVec},
 };
 use progtune_plugin_api::{
-    graph::Op,
     host::{HostApi, HostApi_Ref},
     manifest::ABI_MINOR,
     open::{Attribute, Value},
@@ -69,7 +69,7 @@ pub fn host_record() -> HostRecord {
         name: "progtune".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         abi_minor: ABI_MINOR,
-        ops: Op::KNOWN.to_vec().into(),
+        ops: OPERATIONS.to_vec().into(),
         site_kinds: SiteKind::KNOWN.to_vec().into(),
         modes: MODES.to_vec().into(),
         signals: SIGNALS.map(RString::from).to_vec().into(),
