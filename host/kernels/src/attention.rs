@@ -1,29 +1,29 @@
-//! Multi-head attention over sequences of different lengths, without padding and without copies of heads.
+//! Multi-head attention over sequences of different lengths, without padding.
 //!
-//! Called by the fused block. Queries, keys and values are `[tokens, heads·head_dim]` as the linear layers
-//! leave them; a sequence is a range of rows. The forward keeps one number a query and head (the logarithm of
-//! the softmax's denominator); the backward computes the probabilities again. Queries may be fewer than keys
-//! (a head that reads the first token needs only that one query).
+//! Called by the fused block, on one thread for the sequences that thread owns. Queries, keys and values are
+//! `[tokens, heads·head_dim]` as the linear layers leave them; a sequence is a range of rows. The forward keeps one
+//! number a query and head (the logarithm of the softmax's denominator); the backward computes the probabilities
+//! again. Queries may be fewer than keys (a head that reads the first token needs only that one query).
 
 use crate::{
     dropout::{Dropout, apply_row},
+    gemm::{PackedColumns, PackedRows, Start, multiply},
     math::{exp, sum_by},
-    matrix::{Matrix, product},
-    rows::split_at_offsets,
+    matrix::Matrix,
     simd::simd_fn,
 };
-use rayon::prelude::*;
+use std::ops::Range;
 
-/// Which rows belong together.
+/// Which rows belong together. Offsets may begin anywhere: the first one is row 0 of the slices that go with it.
 #[derive(Debug, Clone, Copy)]
 pub struct Sequences<'a> {
     /// Number of heads.
     pub heads: usize,
     /// Columns of one head.
     pub head_dim: usize,
-    /// Row offsets of the queries of each sequence, `[sequences + 1]`, from 0.
+    /// Row offsets of the queries of each sequence, `[sequences + 1]`.
     pub query_offsets: &'a [u32],
-    /// Row offsets of the keys and values of each sequence, `[sequences + 1]`, from 0.
+    /// Row offsets of the keys and values of each sequence, `[sequences + 1]`.
     pub key_offsets: &'a [u32],
 }
 
@@ -36,19 +36,22 @@ impl Sequences<'_> {
         1.0 / (self.head_dim as f32).sqrt()
     }
 
-    fn range(offsets: &[u32], sequence: usize) -> std::ops::Range<usize> {
-        offsets[sequence] as usize..offsets[sequence + 1] as usize
+    /// Query rows and key rows of every sequence that has queries, relative to the slices.
+    fn ranges(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let relative = |offsets: &[u32]| -> Vec<Range<usize>> {
+            let at = |offset: u32| (offset - offsets[0]) as usize;
+            offsets
+                .windows(2)
+                .map(|pair| at(pair[0])..at(pair[1]))
+                .collect()
+        };
+        relative(self.query_offsets)
+            .into_iter()
+            .zip(relative(self.key_offsets))
     }
 
-    /// One head's columns of one sequence's rows.
-    fn view<'b>(
-        &self,
-        data: &'b [f32],
-        offsets: &[u32],
-        sequence: usize,
-        head: usize,
-    ) -> Matrix<'b> {
-        let rows = Self::range(offsets, sequence);
+    /// One head's columns of some rows.
+    fn view<'b>(&self, data: &'b [f32], rows: &Range<usize>, head: usize) -> Matrix<'b> {
         let start = (rows.start * self.hidden() + head * self.head_dim).min(data.len());
         Matrix::strided(&data[start..], rows.len(), self.head_dim, self.hidden())
     }
@@ -59,86 +62,102 @@ pub fn first_channel(head: usize) -> u32 {
     (head as u32) << 16
 }
 
-/// `context = softmax(q·kᵀ/√d)·v`; returns the log-sum-exp, `[queries, heads]`.
+/// Memory that attention works in, kept from call to call.
+#[derive(Default)]
+pub struct Scratch {
+    rows: PackedRows,
+    columns: PackedColumns,
+    p: Vec<f32>,
+    d_p: Vec<f32>,
+    dropped: Vec<f32>,
+}
+
+/// `c = a·b` on this thread, through the scratch's packed operands.
+fn product(
+    c: &mut [f32],
+    row_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    (rows, columns): (&mut PackedRows, &mut PackedColumns),
+) {
+    rows.pack(a);
+    columns.pack_here(b);
+    multiply(c, row_stride, rows, columns, Start::Zero);
+}
+
+/// The first `n` numbers of a buffer that grows as needed.
+fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    if buffer.len() < n {
+        buffer.resize(n, 0.0);
+    }
+    &mut buffer[..n]
+}
+
+/// `context = softmax(q·kᵀ/√d)·v` and the log-sum-exp, `[queries, heads]`.
 ///
 /// `q` and `context` are `[queries, hidden]`, `k` and `v` `[keys, hidden]`. `dropout` acts on the
 /// probabilities; its row keys are those of the queries.
+#[allow(clippy::too_many_arguments)]
 pub fn forward(
     context: &mut [f32],
+    log_sum_exp: &mut [f32],
     q: &[f32],
     k: &[f32],
     v: &[f32],
     sequences: Sequences<'_>,
     dropout: Option<&Dropout<'_>>,
-) -> Vec<f32> {
-    let (heads, hidden) = (sequences.heads, sequences.hidden());
-    let mut log_sum_exp = vec![0f32; q.len() / hidden * heads];
-    let outputs = split_at_offsets(context, sequences.query_offsets, hidden);
-    let sums = split_at_offsets(&mut log_sum_exp, sequences.query_offsets, heads);
-    outputs
-        .into_par_iter()
-        .zip(sums)
-        .enumerate()
-        .for_each(|(s, (context, sums))| {
-            let queries = Sequences::range(sequences.query_offsets, s);
-            let keys = Sequences::range(sequences.key_offsets, s).len();
-            if queries.is_empty() {
-                return;
-            }
-            let mut p = vec![0f32; queries.len() * keys];
-            for head in 0..heads {
-                let query = sequences.view(q, sequences.query_offsets, s, head);
-                let key = sequences.view(k, sequences.key_offsets, s, head);
-                let value = sequences.view(v, sequences.key_offsets, s, head);
-                product(
-                    &mut p,
-                    keys,
-                    query,
-                    key.transposed(),
-                    sequences.scale(),
-                    false,
-                );
-                for (i, row) in p.chunks_mut(keys.max(1)).enumerate() {
-                    sums[i * heads + head] = softmax_row(row);
-                    if let Some(dropout) = dropout {
-                        let row_key = dropout.row_keys[queries.start + i];
-                        apply_row(
-                            row,
-                            dropout.p,
-                            dropout.site_key,
-                            row_key,
-                            first_channel(head),
-                        );
-                    }
+    scratch: &mut Scratch,
+) {
+    let (heads, hidden, d) = (sequences.heads, sequences.hidden(), sequences.head_dim);
+    let Scratch {
+        rows, columns, p, ..
+    } = scratch;
+    for (queries, keys) in sequences.ranges() {
+        if queries.is_empty() || keys.is_empty() {
+            context[queries.start * hidden..queries.end * hidden].fill(0.0);
+            continue;
+        }
+        let p = room(p, queries.len() * keys.len());
+        for head in 0..heads {
+            let query = sequences.view(q, &queries, head);
+            let key = sequences.view(k, &keys, head);
+            product(p, keys.len(), query, key.transposed(), (rows, columns));
+            for (row, p) in queries.clone().zip(p.chunks_mut(keys.len())) {
+                log_sum_exp[row * heads + head] = softmax_row(p, sequences.scale());
+                if let Some(dropout) = dropout {
+                    let channel = first_channel(head);
+                    apply_row(
+                        p,
+                        dropout.p,
+                        dropout.site_key,
+                        dropout.row_keys[row],
+                        channel,
+                    );
                 }
-                let probabilities = Matrix::new(&p, queries.len(), keys);
-                product(
-                    &mut context[head * sequences.head_dim..],
-                    hidden,
-                    probabilities,
-                    value,
-                    1.0,
-                    false,
-                );
             }
-        });
-    log_sum_exp
+            let value = sequences.view(v, &keys, head);
+            let out = &mut context[queries.start * hidden + head * d..];
+            let p = Matrix::new(p, queries.len(), keys.len());
+            product(out, hidden, p, value, (rows, columns));
+        }
+    }
 }
 
 simd_fn! {
-    /// Softmax in place; returns log Σ exp.
-    fn softmax_row(row: &mut [f32]) -> f32 {
+    /// Softmax of `scale · row` in place; returns log Σ exp.
+    fn softmax_row(row: &mut [f32], scale: f32) -> f32 {
         let mut max = f32::NEG_INFINITY;
         for &value in row.iter() {
             max = max.max(value);
         }
+        let max = max * scale;
         for value in row.iter_mut() {
-            *value = exp(*value - max);
+            *value = exp(*value * scale - max);
         }
         let sum = sum_by(row.len(), |i| row[i]);
-        let scale = 1.0 / sum;
+        let inverse = 1.0 / sum;
         for value in row.iter_mut() {
-            *value *= scale;
+            *value *= inverse;
         }
         max + sum.ln()
     }
@@ -146,9 +165,9 @@ simd_fn! {
 
 simd_fn! {
     /// Scores to probabilities with a known log-sum-exp.
-    fn probabilities_row(row: &mut [f32], log_sum_exp: f32) {
+    fn probabilities_row(row: &mut [f32], scale: f32, log_sum_exp: f32) {
         for value in row.iter_mut() {
-            *value = exp(*value - log_sum_exp);
+            *value = exp(*value * scale - log_sum_exp);
         }
     }
 }
@@ -176,85 +195,80 @@ pub fn backward(
     log_sum_exp: &[f32],
     sequences: Sequences<'_>,
     dropout: Option<&Dropout<'_>>,
+    scratch: &mut Scratch,
 ) {
-    let (heads, hidden) = (sequences.heads, sequences.hidden());
-    let d_q = split_at_offsets(d_q, sequences.query_offsets, hidden);
-    let d_k = split_at_offsets(d_k, sequences.key_offsets, hidden);
-    let d_v = split_at_offsets(d_v, sequences.key_offsets, hidden);
-    d_q.into_par_iter()
-        .zip(d_k)
-        .zip(d_v)
-        .enumerate()
-        .for_each(|(s, ((d_q, d_k), d_v))| {
-            let queries = Sequences::range(sequences.query_offsets, s);
-            let keys = Sequences::range(sequences.key_offsets, s).len();
-            if queries.is_empty() || keys == 0 {
-                d_k.fill(0.0);
-                d_v.fill(0.0);
-                return;
-            }
-            let n = queries.len() * keys;
-            let (mut p, mut d_p, mut dropped) = (vec![0f32; n], vec![0f32; n], vec![0f32; n]);
-            for head in 0..heads {
-                let columns = head * sequences.head_dim;
-                let query = sequences.view(q, sequences.query_offsets, s, head);
-                let key = sequences.view(k, sequences.key_offsets, s, head);
-                let value = sequences.view(v, sequences.key_offsets, s, head);
-                let d_out = sequences.view(d_context, sequences.query_offsets, s, head);
-                product(
-                    &mut p,
-                    keys,
-                    query,
-                    key.transposed(),
-                    sequences.scale(),
-                    false,
-                );
-                product(&mut d_p, keys, d_out, value.transposed(), 1.0, false);
-                for (i, (p, d_p)) in p.chunks_mut(keys).zip(d_p.chunks_mut(keys)).enumerate() {
-                    let row = queries.start + i;
-                    probabilities_row(p, log_sum_exp[row * heads + head]);
-                    let dropped = &mut dropped[i * keys..(i + 1) * keys];
+    let (heads, hidden, d) = (sequences.heads, sequences.hidden(), sequences.head_dim);
+    let Scratch {
+        rows,
+        columns,
+        p,
+        d_p,
+        dropped,
+    } = scratch;
+    for (queries, keys) in sequences.ranges() {
+        if queries.is_empty() || keys.is_empty() {
+            d_q[queries.start * hidden..queries.end * hidden].fill(0.0);
+            d_k[keys.start * hidden..keys.end * hidden].fill(0.0);
+            d_v[keys.start * hidden..keys.end * hidden].fill(0.0);
+            continue;
+        }
+        let (n_queries, n_keys) = (queries.len(), keys.len());
+        let n = n_queries * n_keys;
+        let (p, d_p) = (room(p, n), room(d_p, n));
+        let dropped = room(dropped, if dropout.is_some() { n } else { 0 });
+        for head in 0..heads {
+            let query = sequences.view(q, &queries, head);
+            let key = sequences.view(k, &keys, head);
+            let value = sequences.view(v, &keys, head);
+            let d_out = sequences.view(d_context, &queries, head);
+            product(p, n_keys, query, key.transposed(), (rows, columns));
+            product(d_p, n_keys, d_out, value.transposed(), (rows, columns));
+            for (i, (p, d_p)) in p.chunks_mut(n_keys).zip(d_p.chunks_mut(n_keys)).enumerate() {
+                let row = queries.start + i;
+                probabilities_row(p, sequences.scale(), log_sum_exp[row * heads + head]);
+                if let Some(dropout) = dropout {
+                    let dropped = &mut dropped[i * n_keys..(i + 1) * n_keys];
                     dropped.copy_from_slice(p);
-                    if let Some(dropout) = dropout {
-                        let row_key = dropout.row_keys[row];
+                    let key = dropout.row_keys[row];
+                    for values in [dropped, &mut *d_p] {
                         apply_row(
-                            dropped,
+                            values,
                             dropout.p,
                             dropout.site_key,
-                            row_key,
-                            first_channel(head),
-                        );
-                        apply_row(
-                            d_p,
-                            dropout.p,
-                            dropout.site_key,
-                            row_key,
+                            key,
                             first_channel(head),
                         );
                     }
-                    softmax_backward_row(d_p, p, sequences.scale());
                 }
-                let d_scores = Matrix::new(&d_p, queries.len(), keys);
-                let dropped = Matrix::new(&dropped, queries.len(), keys);
-                product(
-                    &mut d_v[columns..],
-                    hidden,
-                    dropped.transposed(),
-                    d_out,
-                    1.0,
-                    false,
-                );
-                product(&mut d_q[columns..], hidden, d_scores, key, 1.0, false);
-                product(
-                    &mut d_k[columns..],
-                    hidden,
-                    d_scores.transposed(),
-                    query,
-                    1.0,
-                    false,
-                );
+                softmax_backward_row(d_p, p, sequences.scale());
             }
-        });
+            let used: &[f32] = if dropout.is_some() { dropped } else { p };
+            let used = Matrix::new(used, n_queries, n_keys);
+            let d_scores = Matrix::new(d_p, n_queries, n_keys);
+            let at = |rows: &Range<usize>| rows.start * hidden + head * d;
+            product(
+                &mut d_v[at(&keys)..],
+                hidden,
+                used.transposed(),
+                d_out,
+                (rows, columns),
+            );
+            product(
+                &mut d_q[at(&queries)..],
+                hidden,
+                d_scores,
+                key,
+                (rows, columns),
+            );
+            product(
+                &mut d_k[at(&keys)..],
+                hidden,
+                d_scores.transposed(),
+                query,
+                (rows, columns),
+            );
+        }
+    }
 }
 
 /// The definition, in double precision; `mask(row, head, key)` multiplies the probabilities.
@@ -267,9 +281,8 @@ pub fn naive(
 ) -> Vec<f32> {
     let (hidden, d) = (sequences.hidden(), sequences.head_dim);
     let mut context = vec![0f32; q.len()];
-    for s in 0..sequences.query_offsets.len() - 1 {
-        let keys = Sequences::range(sequences.key_offsets, s);
-        for i in Sequences::range(sequences.query_offsets, s) {
+    for (queries, keys) in sequences.ranges() {
+        for i in queries {
             for head in 0..sequences.heads {
                 let at =
                     |data: &[f32], row: usize, c: usize| data[row * hidden + head * d + c] as f64;
@@ -365,7 +378,18 @@ mod tests {
         };
         let dropout = (p > 0.0).then_some(&dropout);
         let mut context = vec![f32::NAN; rows * hidden];
-        let log_sum_exp = forward(&mut context, &q, &k, &v, sequences, dropout);
+        let mut log_sum_exp = vec![f32::NAN; rows * heads];
+        let scratch = &mut Scratch::default();
+        forward(
+            &mut context,
+            &mut log_sum_exp,
+            &q,
+            &k,
+            &v,
+            sequences,
+            dropout,
+            scratch,
+        );
         assert_close(&context, &naive(&q, &k, &v, sequences, mask), 1e-5);
         if rows == 0 {
             return;
@@ -387,6 +411,7 @@ mod tests {
             &log_sum_exp,
             sequences,
             dropout,
+            scratch,
         );
         assert_gradient(&q, &d_q, 2e-3, |q| {
             dot(&naive(q, &k, &v, sequences, mask), &d)

@@ -69,23 +69,26 @@ simd_fn! {
 
 /// Multiplies `data` (`[rows, columns]`) by the mask, row by row, in place. Forward and backward are the same.
 pub fn apply(data: &mut [f32], columns: usize, dropout: &Dropout<'_>) {
-    for_each_chunk(data, columns, |first, chunk| {
-        for (row, values) in chunk.chunks_mut(columns).enumerate() {
-            apply_row(
-                values,
-                dropout.p,
-                dropout.site_key,
-                dropout.row_keys[first + row],
-                0,
-            );
-        }
-    });
+    for (values, &row_key) in data.chunks_mut(columns).zip(dropout.row_keys) {
+        apply_row(values, dropout.p, dropout.site_key, row_key, 0);
+    }
 }
 
-/// The mask itself as numbers, `[rows, columns]`: what the composed path multiplies with on a GPU.
+/// The mask itself as numbers, `[rows, columns]`, on all threads: what the composed path and a method's graphs
+/// multiply with.
 pub fn mask(rows: usize, columns: usize, dropout: &Dropout<'_>) -> Vec<f32> {
     let mut mask = vec![1f32; rows * columns];
-    apply(&mut mask, columns, dropout);
+    for_each_chunk(&mut mask, columns, |first, chunk| {
+        let row_keys = &dropout.row_keys[first..];
+        apply(
+            chunk,
+            columns,
+            &Dropout {
+                row_keys,
+                ..*dropout
+            },
+        );
+    });
     mask
 }
 

@@ -1,61 +1,43 @@
 //! Dropout + residual + LayerNorm in one pass, `y = LN(dropout(x) + residual)·γ + β`, with its backward.
-//! Called by the fused block and the embeddings.
+//! Called by the fused block and the embeddings, on one thread for the rows that thread owns.
 
 use crate::{
     dropout::{Dropout, apply_row},
     math::sum_by,
-    rows::{ROWS, reduce_columns},
     simd::simd_fn,
 };
-use rayon::prelude::*;
 
-/// What the backward needs: the normalised rows and the reciprocal deviations.
-#[derive(Debug, Default)]
-pub struct Saved {
-    /// (s − mean)·rstd, `[rows, columns]`, where s is the sum that was normalised.
-    pub x_hat: Vec<f32>,
-    /// 1/√(variance + ε), `[rows]`.
-    pub rstd: Vec<f32>,
-}
-
-/// `y = LN(dropout(x) + residual)`; all `[rows, columns]`; `gamma`, `beta` `[columns]`.
+/// `y = LN(dropout(x) + residual)·γ + β`; all `[rows, columns]`; `gamma`, `beta` `[columns]`, `rstd` `[rows]`.
 ///
-/// `x` is used up: it leaves as the normalised rows, which become part of [`Saved`] without a copy.
+/// `x` is used up: it leaves as the normalised rows x̂ = (s − mean)·rstd of the sum s, which with the reciprocal
+/// deviations `rstd` = 1/√(variance + ε) is what the backward needs.
+#[allow(clippy::too_many_arguments)]
 pub fn forward(
     y: &mut [f32],
-    mut x: Vec<f32>,
+    x: &mut [f32],
+    rstd: &mut [f32],
     residual: Option<&[f32]>,
     gamma: &[f32],
     beta: &[f32],
     eps: f32,
     dropout: Option<&Dropout<'_>>,
-) -> Saved {
+) {
     let columns = gamma.len();
-    let mut rstd = vec![0f32; x.len() / columns];
-    let chunk = ROWS * columns;
-    y.par_chunks_mut(chunk)
-        .zip(x.par_chunks_mut(chunk))
-        .zip(rstd.par_chunks_mut(ROWS))
-        .enumerate()
-        .for_each(|(i, ((y, x), rstd))| {
-            let rows = y.chunks_mut(columns).zip(x.chunks_mut(columns)).zip(rstd);
-            for (r, ((y, x), rstd)) in rows.enumerate() {
-                let row = i * ROWS + r;
-                if let Some(dropout) = dropout {
-                    apply_row(x, dropout.p, dropout.site_key, dropout.row_keys[row], 0);
-                }
-                if let Some(residual) = residual {
-                    add(x, &residual[row * columns..(row + 1) * columns]);
-                }
-                *rstd = normalise_row(y, x, gamma, beta, eps);
-            }
-        });
-    Saved { x_hat: x, rstd }
+    let rows = y.chunks_mut(columns).zip(x.chunks_mut(columns)).zip(rstd);
+    for (row, ((y, x), rstd)) in rows.enumerate() {
+        if let Some(dropout) = dropout {
+            apply_row(x, dropout.p, dropout.site_key, dropout.row_keys[row], 0);
+        }
+        if let Some(residual) = residual {
+            add(x, &residual[row * columns..(row + 1) * columns]);
+        }
+        *rstd = normalise_row(y, x, gamma, beta, eps);
+    }
 }
 
 simd_fn! {
     /// `a += b`.
-    pub(crate) fn add(a: &mut [f32], b: &[f32]) {
+    pub fn add(a: &mut [f32], b: &[f32]) {
         for (a, b) in a.iter_mut().zip(b) {
             *a += b;
         }
@@ -80,17 +62,11 @@ simd_fn! {
 /// `d_s`, the gradient of the normalised sum (so of the residual; of `x` after [`crate::dropout::apply`]).
 ///
 /// `d` comes in as the gradient of `y`, `[rows, columns]`, and leaves as `d_s`.
-pub fn backward_input(d: &mut [f32], saved: &Saved, gamma: &[f32]) {
+pub fn backward_input(d: &mut [f32], x_hat: &[f32], rstd: &[f32], gamma: &[f32]) {
     let columns = gamma.len();
-    let chunk = ROWS * columns;
-    d.par_chunks_mut(chunk)
-        .zip(saved.x_hat.par_chunks(chunk))
-        .zip(saved.rstd.par_chunks(ROWS))
-        .for_each(|((d, x_hat), rstd)| {
-            for ((d, x_hat), &rstd) in d.chunks_mut(columns).zip(x_hat.chunks(columns)).zip(rstd) {
-                backward_row(d, x_hat, gamma, rstd);
-            }
-        });
+    for ((d, x_hat), &rstd) in d.chunks_mut(columns).zip(x_hat.chunks(columns)).zip(rstd) {
+        backward_row(d, x_hat, gamma, rstd);
+    }
 }
 
 simd_fn! {
@@ -105,34 +81,12 @@ simd_fn! {
     }
 }
 
-/// `dγ += Σ_rows dy·x̂` and `dβ += Σ_rows dy`, each only when wanted.
-pub fn backward_parameters(
-    d_gamma: Option<&mut [f32]>,
-    d_beta: Option<&mut [f32]>,
-    d_y: &[f32],
-    saved: &Saved,
-) {
-    let rows = saved.rstd.len();
-    if let Some(d_gamma) = d_gamma {
-        let n = d_gamma.len();
-        reduce_columns(rows, n, d_gamma, |first, last, partial| {
-            add_products(
-                partial,
-                &d_y[first * n..last * n],
-                &saved.x_hat[first * n..last * n],
-            );
-        });
-    }
-    if let Some(d_beta) = d_beta {
-        crate::linear::backward_bias(d_beta, d_y, rows);
-    }
-}
-
 simd_fn! {
-    fn add_products(partial: &mut [f32], a: &[f32], b: &[f32]) {
-        let n = partial.len();
-        for (a, b) in a.chunks_exact(n).zip(b.chunks_exact(n)) {
-            for ((sum, a), b) in partial.iter_mut().zip(a).zip(b) {
+    /// `dγ += Σ_rows dy·x̂`; dβ is [`crate::linear::backward_bias`] of dy.
+    pub fn backward_gamma(d_gamma: &mut [f32], d_y: &[f32], x_hat: &[f32]) {
+        let n = d_gamma.len();
+        for (a, b) in d_y.chunks_exact(n).zip(x_hat.chunks_exact(n)) {
+            for ((sum, a), b) in d_gamma.iter_mut().zip(a).zip(b) {
                 *sum += a * b;
             }
         }
@@ -178,16 +132,19 @@ mod tests {
                 x.iter().zip(&mask).zip(&residual).map(|((x, m), r)| x * m + r).collect()
             };
             let mut y = vec![f32::NAN; rows * columns];
-            let saved = forward(&mut y, x.clone(), Some(&residual), &gamma, &beta, EPS, with_dropout.then_some(&dropout));
+            let (mut x_hat, mut rstd) = (x.clone(), vec![f32::NAN; rows]);
+            let drop = with_dropout.then_some(&dropout);
+            forward(&mut y, &mut x_hat, &mut rstd, Some(&residual), &gamma, &beta, EPS, drop);
             assert_close(&y, &naive(&sum(&x), &gamma, &beta, EPS), 2e-4);
-            prop_assume!(rows > 0 && saved.rstd.iter().all(|&r| r < 5.0)); // steep rows make finite differences useless
+            prop_assume!(rows > 0 && rstd.iter().all(|&r| r < 5.0)); // steep rows make finite differences useless
             let d_y = random(rows * columns, seed + 4);
             let mut d_x = d_y.clone();
-            backward_input(&mut d_x, &saved, &gamma);
+            backward_input(&mut d_x, &x_hat, &rstd, &gamma);
             for (d, m) in d_x.iter_mut().zip(&mask) { *d *= m; }
             assert_gradient(&x, &d_x, 2e-2, |x| dot(&naive(&sum(x), &gamma, &beta, EPS), &d_y));
             let (mut d_gamma, mut d_beta) = (vec![0f32; columns], vec![0f32; columns]);
-            backward_parameters(Some(&mut d_gamma), Some(&mut d_beta), &d_y, &saved);
+            backward_gamma(&mut d_gamma, &d_y, &x_hat);
+            crate::linear::backward_bias(&mut d_beta, &d_y);
             assert_gradient(&gamma, &d_gamma, 2e-3, |g| dot(&naive(&sum(&x), g, &beta, EPS), &d_y));
             assert_gradient(&beta, &d_beta, 2e-3, |b| dot(&naive(&sum(&x), &gamma, b, EPS), &d_y));
         }

@@ -3,18 +3,20 @@
 //! One op a file: forward, backward, a naive reference, and the tests that hold them together. The rules:
 //!
 //! - Tensors are plain `f32` slices in row-major order; every function says their shapes.
-//! - Work is split over rows or sequences in pieces whose size depends on the shapes alone, and each piece is
-//!   computed by one thread; so the bits do not depend on the number of threads.
+//! - Most kernels run on one thread, for the rows or sequences that thread owns; the host decides who owns what.
+//!   Where a kernel splits its work itself, the pieces depend on the shapes alone. Either way the bits do not depend on
+//!   the number of threads.
 //! - Gradients *accumulate* into parameter buffers (`+=`) and *overwrite* activation buffers (`=`).
 //! - Inner loops are written once; [`simd`] compiles them for the instruction sets it can detect at run time.
-//! - `unsafe` is confined to [`matrix`] (the call into the matrix product), [`simd`] (the call into a
-//!   detected instruction set) and [`threads`] (the environment).
+//! - `unsafe` is confined to [`gemm`] (its inner loops and packed buffers), [`simd`] (the call into a detected
+//!   instruction set) and [`threads`] (the environment).
 
 pub mod activation;
 pub mod adamw;
 pub mod attention;
 pub mod dropout;
 pub mod embedding;
+pub mod gemm;
 pub mod layer_norm;
 pub mod linear;
 pub mod math;

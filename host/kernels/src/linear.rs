@@ -1,94 +1,84 @@
 //! The linear layer `y = x·Wᵀ + b` (PyTorch's `Linear`): forward and the three gradients, each on its own, so
 //! that a frozen weight costs no weight-gradient product. Called by the fused block.
+//!
+//! Forward and input gradient run on one thread, for the rows that thread owns; weight gradients read all rows and are
+//! split over the rows of the weight.
 
 use crate::{
-    matrix::{Matrix, parallel_product},
-    rows::{for_each_chunk, reduce_columns},
+    gemm::{PackedColumns, PackedRows, Start, multiply},
+    matrix::Matrix,
     simd::simd_fn,
 };
+use rayon::prelude::*;
+use std::cell::RefCell;
 
-/// `y = x·Wᵀ + b`; `x` is `[rows, k]`, `weight` `[n, k]`, `bias` `[n]`, `y` `[rows, n]` (overwritten).
-pub fn forward(
-    y: &mut [f32],
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    rows: usize,
-    k: usize,
-    n: usize,
-) {
-    match bias {
-        // The product adds onto the bias: one pass instead of a second one over y.
-        Some(bias) => {
-            for_each_chunk(y, n, |_, chunk| {
-                chunk
-                    .chunks_mut(n)
-                    .for_each(|row| row.copy_from_slice(bias))
-            });
-            parallel_product(
-                y,
-                Matrix::new(x, rows, k),
-                Matrix::new(weight, n, k).transposed(),
-                true,
-            );
-        }
-        None => parallel_product(
-            y,
-            Matrix::new(x, rows, k),
-            Matrix::new(weight, n, k).transposed(),
-            false,
-        ),
+/// A weight, `[n, k]`, as [`forward`] reads it.
+pub fn pack_forward(packed: &mut PackedColumns, weight: &[f32], k: usize, n: usize) {
+    packed.pack(Matrix::new(weight, n, k).transposed());
+}
+
+/// A weight, `[n, k]`, as [`backward_input`] reads it.
+pub fn pack_backward(packed: &mut PackedColumns, weight: &[f32], k: usize, n: usize) {
+    packed.pack(Matrix::new(weight, n, k));
+}
+
+/// `y = x·Wᵀ + b`; `x` is `[rows, k]`, `weight` from [`pack_forward`], `bias` `[n]`, `y` `[rows, n]` (overwritten).
+pub fn forward(y: &mut [f32], x: &PackedRows, weight: &PackedColumns, bias: Option<&[f32]>) {
+    let start = bias.map_or(Start::Zero, Start::Bias);
+    multiply(y, weight.columns(), x, weight, start);
+}
+
+/// `dx (=|+=) dy·W`; `d_y` is `[rows, n]`, `weight` from [`pack_backward`], `d_x` `[rows, k]`.
+pub fn backward_input(d_x: &mut [f32], d_y: &PackedRows, weight: &PackedColumns, accumulate: bool) {
+    let start = if accumulate {
+        Start::Stored
+    } else {
+        Start::Zero
+    };
+    multiply(d_x, weight.columns(), d_y, weight, start);
+}
+
+/// One weight gradient of several that are computed together.
+pub struct WeightGradient<'a> {
+    /// `[n, k]`; the gradient is added, straight into the weight's layout.
+    pub d_weight: &'a mut [f32],
+    /// `[rows, n]`.
+    pub d_y: &'a [f32],
+    /// The layer's input, `[rows, k]`, packed: layers with the same input share it.
+    pub x: &'a PackedColumns,
+}
+
+/// Rows of a weight that one task computes: whole tiles, and a panel of dy that stays in the second cache.
+const TASK_ROWS: usize = 48;
+
+/// `dW += dyᵀ·x` of every job, on all threads.
+pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
+    thread_local! {
+        static ROWS: RefCell<PackedRows> = RefCell::default();
     }
-}
-
-/// `dx (=|+=) dy·W`; `d_y` is `[rows, n]`, `d_x` `[rows, k]`.
-pub fn backward_input(
-    d_x: &mut [f32],
-    d_y: &[f32],
-    weight: &[f32],
-    rows: usize,
-    k: usize,
-    n: usize,
-    accumulate: bool,
-) {
-    parallel_product(
-        d_x,
-        Matrix::new(d_y, rows, n),
-        Matrix::new(weight, n, k),
-        accumulate,
-    );
-}
-
-/// `dW += dyᵀ·x`, straight into the layout `[n, k]` of the weight.
-pub fn backward_weight(
-    d_weight: &mut [f32],
-    d_y: &[f32],
-    x: &[f32],
-    rows: usize,
-    k: usize,
-    n: usize,
-) {
-    parallel_product(
-        d_weight,
-        Matrix::new(d_y, rows, n).transposed(),
-        Matrix::new(x, rows, k),
-        true,
-    );
-}
-
-/// `db += Σ_rows dy`.
-pub fn backward_bias(d_bias: &mut [f32], d_y: &[f32], rows: usize) {
-    let n = d_bias.len();
-    reduce_columns(rows, n, d_bias, |first, last, partial| {
-        add_rows(partial, &d_y[first * n..last * n])
+    let mut tasks = Vec::new();
+    for job in jobs {
+        let (rows, k) = (job.x.k(), job.x.columns());
+        let n = job.d_weight.len() / k;
+        let d_y = Matrix::new(job.d_y, rows, n).transposed();
+        for (i, chunk) in job.d_weight.chunks_mut(TASK_ROWS * k).enumerate() {
+            let d_y = d_y.rows_from(i * TASK_ROWS, chunk.len() / k);
+            tasks.push((chunk, d_y, job.x));
+        }
+    }
+    tasks.into_par_iter().for_each(|(chunk, d_y, x)| {
+        ROWS.with_borrow_mut(|rows| {
+            rows.pack(d_y);
+            multiply(chunk, x.columns(), rows, x, Start::Stored);
+        });
     });
 }
 
 simd_fn! {
-    /// Adds every row of `rows` (`[_, partial.len()]`) to `partial`.
-    fn add_rows(partial: &mut [f32], rows: &[f32]) {
-        for row in rows.chunks_exact(partial.len()) {
-            for (sum, value) in partial.iter_mut().zip(row) {
+    /// `db += Σ_rows dy`: adds every row of `d_y` (`[_, d_bias.len()]`).
+    pub fn backward_bias(d_bias: &mut [f32], d_y: &[f32]) {
+        for row in d_y.chunks_exact(d_bias.len()) {
+            for (sum, value) in d_bias.iter_mut().zip(row) {
                 *sum += value;
             }
         }
@@ -122,27 +112,44 @@ mod tests {
     use crate::testing::{assert_close, assert_gradient, dot, random};
     use proptest::prelude::*;
 
+    fn packed_rows(x: &[f32], rows: usize, k: usize) -> PackedRows {
+        PackedRows::new(Matrix::new(x, rows, k))
+    }
+
     proptest! {
         #[test]
         fn forward_equals_the_definition(rows in 0usize..80, k in 1usize..40, n in 1usize..40, bias: bool) {
             let (x, w, b) = (random(rows * k, 1), random(n * k, 2), random(n, 3));
             let b = bias.then_some(b.as_slice());
             let mut y = vec![f32::NAN; rows * n];
-            forward(&mut y, &x, &w, b, rows, k, n);
+            let mut weight = PackedColumns::default();
+            pack_forward(&mut weight, &w, k, n);
+            forward(&mut y, &packed_rows(&x, rows, k), &weight, b);
             assert_close(&y, &naive(&x, &w, b, rows, k, n), 1e-5);
         }
 
         #[test]
-        fn gradients_equal_finite_differences(rows in 1usize..70, k in 1usize..9, n in 1usize..9) {
+        fn gradients_equal_finite_differences(rows in 1usize..70, k in 1usize..9, n in 1usize..60) {
             let (x, w, b, d_y) = (random(rows * k, 1), random(n * k, 2), random(n, 3), random(rows * n, 4));
-            let mut d_x = vec![0f32; rows * k];
-            backward_input(&mut d_x, &d_y, &w, rows, k, n, false);
+            let mut d_x = random(rows * k, 5);
+            let mut weight = PackedColumns::default();
+            pack_backward(&mut weight, &w, k, n);
+            let d_rows = packed_rows(&d_y, rows, n);
+            backward_input(&mut d_x, &d_rows, &weight, false);
             assert_gradient(&x, &d_x, 1e-3, |x| dot(&naive(x, &w, Some(&b), rows, k, n), &d_y));
-            let mut d_w = vec![0f32; n * k];
-            backward_weight(&mut d_w, &d_y, &x, rows, k, n);
+            let twice: Vec<f32> = d_x.iter().map(|d| d * 2.0).collect();
+            backward_input(&mut d_x, &d_rows, &weight, true);
+            assert_close(&d_x, &twice, 1e-5);
+            let (mut d_w, mut d_w_again) = (vec![0f32; n * k], vec![1f32; n * k]);
+            let x_columns = PackedColumns::new(Matrix::new(&x, rows, k));
+            backward_weights(vec![
+                WeightGradient { d_weight: &mut d_w, d_y: &d_y, x: &x_columns },
+                WeightGradient { d_weight: &mut d_w_again, d_y: &d_y, x: &x_columns },
+            ]);
             assert_gradient(&w, &d_w, 1e-3, |w| dot(&naive(&x, w, Some(&b), rows, k, n), &d_y));
+            assert_close(&d_w_again, &d_w.iter().map(|d| d + 1.0).collect::<Vec<_>>(), 1e-5);
             let mut d_b = vec![0f32; n];
-            backward_bias(&mut d_b, &d_y, rows);
+            backward_bias(&mut d_b, &d_y);
             assert_gradient(&b, &d_b, 1e-3, |b| dot(&naive(&x, &w, Some(b), rows, k, n), &d_y));
         }
     }

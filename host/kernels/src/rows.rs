@@ -18,32 +18,6 @@ pub fn for_each_chunk(data: &mut [f32], columns: usize, f: impl Fn(usize, &mut [
         .for_each(|(i, chunk)| f(i * ROWS, chunk));
 }
 
-/// Sums per-chunk vectors of `columns` numbers into `total` (`+=`), in chunk order.
-///
-/// `f(first_row, last_row, partial)` adds its rows to `partial`, which starts at zero. Chunks have at least
-/// 64 rows and there are at most 64 of them, so memory stays small for any number of rows.
-pub fn reduce_columns(
-    rows: usize,
-    columns: usize,
-    total: &mut [f32],
-    f: impl Fn(usize, usize, &mut [f32]) + Sync,
-) {
-    let chunk = rows.div_ceil(64).max(64);
-    let partials: Vec<Vec<f32>> = (0..rows.div_ceil(chunk))
-        .into_par_iter()
-        .map(|i| {
-            let mut partial = vec![0f32; columns];
-            f(i * chunk, ((i + 1) * chunk).min(rows), &mut partial);
-            partial
-        })
-        .collect();
-    for partial in partials {
-        for (sum, value) in total.iter_mut().zip(partial) {
-            *sum += value;
-        }
-    }
-}
-
 /// Cuts `data` (`[rows, columns]`) at row offsets `0 = o₀ ≤ o₁ ≤ … = rows` into one mutable piece a sequence.
 pub fn split_at_offsets<'a>(
     mut data: &'a mut [f32],

@@ -1,8 +1,8 @@
 //! Run-time selection of the instruction set: one generic body, compiled once per set. Used by every kernel.
 #![allow(unsafe_code)]
 
-/// The instruction sets the kernels are compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The instruction sets the kernels are compiled for, each containing the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// What the target triple guarantees.
     Portable,

@@ -1,0 +1,309 @@
+//! The inner loop of the matrix product: a tile of up to [`MR`]×[`NR`] numbers over packed operands, once for every
+//! instruction set. Called by [`super`] only.
+//!
+//! Every number of the tile is one chain of multiply-adds over k in order, whatever the tile's height: so the bits of a
+//! row do not depend on which rows share its tile.
+#![allow(unsafe_code)]
+
+use crate::simd::Level;
+
+/// Rows of a full tile: 12 × 2 accumulators of 16 numbers, two vectors of B and a broadcast fill AVX-512's registers.
+pub const MR: usize = 12;
+/// Columns of a tile, and of a packed panel of B.
+pub const NR: usize = 32;
+
+/// What the accumulators begin with.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// Nothing: C is overwritten.
+    Zero,
+    /// The row of a bias, one number a column of C.
+    Bias(&'a [f32]),
+    /// What C holds: the product is added.
+    Stored,
+}
+
+/// A tile: `c (=|+=) a·b` over `k` steps.
+///
+/// `a` holds `k` groups of `rows` numbers, `b` `k` groups of [`NR`]; `c` has rows `row_stride` apart, of which
+/// `columns` (at most [`NR`]) are written. `bias` (with [`Start::Bias`]) has `columns` numbers.
+///
+/// # Panics
+/// When a slice is too short.
+#[inline]
+#[allow(clippy::too_many_arguments)]
+pub fn tile(
+    level: Level,
+    rows: usize,
+    columns: usize,
+    k: usize,
+    a: &[f32],
+    b: &[f32],
+    c: &mut [f32],
+    row_stride: usize,
+    start: Start<'_>,
+) {
+    assert!((1..=MR).contains(&rows) && (1..=NR).contains(&columns));
+    assert!(a.len() >= k * rows && b.len() >= k * NR);
+    assert!(c.len() >= (rows - 1) * row_stride + columns);
+    if let Start::Bias(bias) = start {
+        assert!(bias.len() >= columns);
+    }
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected on this machine; the lengths were checked above.
+        Level::Avx512 => unsafe {
+            x86::avx512(
+                rows,
+                columns,
+                k,
+                a.as_ptr(),
+                b.as_ptr(),
+                c,
+                row_stride,
+                start,
+            )
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 => unsafe {
+            x86::avx2(
+                rows,
+                columns,
+                k,
+                a.as_ptr(),
+                b.as_ptr(),
+                c,
+                row_stride,
+                start,
+            )
+        },
+        _ => portable(rows, columns, k, a, b, c, row_stride, start),
+    }
+}
+
+/// The same for any machine: loops that the compiler can vectorise for its baseline.
+#[allow(clippy::too_many_arguments)]
+fn portable(
+    rows: usize,
+    columns: usize,
+    k: usize,
+    a: &[f32],
+    b: &[f32],
+    c: &mut [f32],
+    row_stride: usize,
+    start: Start<'_>,
+) {
+    for row in 0..rows {
+        let c = &mut c[row * row_stride..][..columns];
+        let mut sums = [0f32; NR];
+        match start {
+            Start::Zero => {}
+            Start::Bias(bias) => sums[..columns].copy_from_slice(&bias[..columns]),
+            Start::Stored => sums[..columns].copy_from_slice(c),
+        }
+        for (a, b) in a.chunks_exact(rows).zip(b.chunks_exact(NR)).take(k) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum += a[row] * b;
+            }
+        }
+        c.copy_from_slice(&sums[..columns]);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{MR, NR, Start};
+    use std::arch::x86_64::*;
+
+    /// Calls `$body::<rows>` for the run-time `rows` from 1 to [`MR`].
+    macro_rules! by_rows {
+        ($body:ident, $rows:expr, ($($arg:expr),*)) => {
+            match $rows {
+                1 => $body::<1>($($arg),*),
+                2 => $body::<2>($($arg),*),
+                3 => $body::<3>($($arg),*),
+                4 => $body::<4>($($arg),*),
+                5 => $body::<5>($($arg),*),
+                6 => $body::<6>($($arg),*),
+                7 => $body::<7>($($arg),*),
+                8 => $body::<8>($($arg),*),
+                9 => $body::<9>($($arg),*),
+                10 => $body::<10>($($arg),*),
+                11 => $body::<11>($($arg),*),
+                _ => $body::<MR>($($arg),*),
+            }
+        };
+    }
+
+    /// # Safety
+    /// The machine has AVX-512F; `a`, `b` and `c` are as long as [`super::tile`] says.
+    #[allow(clippy::too_many_arguments)]
+    pub unsafe fn avx512(
+        rows: usize,
+        columns: usize,
+        k: usize,
+        a: *const f32,
+        b: *const f32,
+        c: &mut [f32],
+        row_stride: usize,
+        start: Start<'_>,
+    ) {
+        let c = c.as_mut_ptr();
+        // SAFETY: passed on from the caller.
+        unsafe { by_rows!(avx512_rows, rows, (columns, k, a, b, c, row_stride, start)) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    unsafe fn avx512_rows<const R: usize>(
+        columns: usize,
+        k: usize,
+        mut a: *const f32,
+        mut b: *const f32,
+        c: *mut f32,
+        row_stride: usize,
+        start: Start<'_>,
+    ) {
+        // Lanes of the two vectors of a row that are inside C.
+        let inside = |columns: usize| -> __mmask16 { ((1u32 << columns.min(16)) - 1) as __mmask16 };
+        let masks = [inside(columns), inside(columns.saturating_sub(16))];
+        // SAFETY: masked loads and stores touch only lanes inside `columns`; rows and steps are within the slices
+        // whose lengths `tile` checked.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); 2]; R];
+            match start {
+                Start::Zero => {}
+                Start::Bias(bias) => {
+                    let low = _mm512_maskz_loadu_ps(masks[0], bias.as_ptr());
+                    let high = _mm512_maskz_loadu_ps(masks[1], bias.as_ptr().wrapping_add(16));
+                    sums = [[low, high]; R];
+                }
+                Start::Stored => {
+                    for (row, sum) in sums.iter_mut().enumerate() {
+                        let c = c.add(row * row_stride);
+                        sum[0] = _mm512_maskz_loadu_ps(masks[0], c);
+                        sum[1] = _mm512_maskz_loadu_ps(masks[1], c.wrapping_add(16));
+                    }
+                }
+            }
+            for _ in 0..k {
+                let (low, high) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let x = _mm512_set1_ps(*a.add(row));
+                    sum[0] = _mm512_fmadd_ps(x, low, sum[0]);
+                    sum[1] = _mm512_fmadd_ps(x, high, sum[1]);
+                }
+                a = a.add(R);
+                b = b.add(NR);
+            }
+            for (row, sum) in sums.iter().enumerate() {
+                let c = c.add(row * row_stride);
+                _mm512_mask_storeu_ps(c, masks[0], sum[0]);
+                _mm512_mask_storeu_ps(c.wrapping_add(16), masks[1], sum[1]);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The machine has AVX2 and FMA; `a`, `b` and `c` are as long as [`super::tile`] says.
+    #[allow(clippy::too_many_arguments)]
+    pub unsafe fn avx2(
+        rows: usize,
+        columns: usize,
+        k: usize,
+        a: *const f32,
+        b: *const f32,
+        c: &mut [f32],
+        row_stride: usize,
+        start: Start<'_>,
+    ) {
+        // Sixteen registers hold 6×16 numbers: the tile is done in quarters, through a copy where C ends inside one.
+        let half = rows.div_ceil(2);
+        for first_column in (0..columns).step_by(16) {
+            let width = (columns - first_column).min(16);
+            for (first, n) in [(0, half), (half, rows - half)] {
+                if n == 0 {
+                    continue;
+                }
+                let c = &mut c[first * row_stride + first_column..];
+                let mut edge = [0f32; 6 * 16];
+                let whole = width == 16;
+                match start {
+                    Start::Zero => {}
+                    Start::Bias(bias) => edge.chunks_mut(16).for_each(|row| {
+                        row[..width].copy_from_slice(&bias[first_column..first_column + width]);
+                    }),
+                    Start::Stored if whole => {}
+                    Start::Stored => {
+                        for (row, edge) in edge.chunks_mut(16).take(n).enumerate() {
+                            edge[..width].copy_from_slice(&c[row * row_stride..][..width]);
+                        }
+                    }
+                }
+                // Bias rows come through `edge`; a whole tile that adds reads C itself.
+                let (from, from_stride) = match (start, whole) {
+                    (Start::Stored, true) => (c.as_ptr(), row_stride),
+                    _ => (edge.as_ptr(), 16),
+                };
+                let (to, to_stride) = match whole {
+                    true => (c.as_mut_ptr(), row_stride),
+                    false => (edge.as_mut_ptr(), 16),
+                };
+                // SAFETY: `from` and `to` hold n rows of 16 numbers; `a` and `b` as the caller promised.
+                unsafe {
+                    let (a, b) = (a.add(first), b.add(first_column));
+                    let args = (k, a, rows, b);
+                    match n {
+                        1 => avx2_rows::<1>(args, from, from_stride, to, to_stride),
+                        2 => avx2_rows::<2>(args, from, from_stride, to, to_stride),
+                        3 => avx2_rows::<3>(args, from, from_stride, to, to_stride),
+                        4 => avx2_rows::<4>(args, from, from_stride, to, to_stride),
+                        5 => avx2_rows::<5>(args, from, from_stride, to, to_stride),
+                        _ => avx2_rows::<6>(args, from, from_stride, to, to_stride),
+                    }
+                }
+                if !whole {
+                    for (row, edge) in edge.chunks(16).take(n).enumerate() {
+                        c[row * row_stride..][..width].copy_from_slice(&edge[..width]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `(k, a, step of a, b)`: the operands of an AVX2 tile.
+    type Operands = (usize, *const f32, usize, *const f32);
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2_rows<const R: usize>(
+        (k, mut a, a_step, mut b): Operands,
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        // SAFETY: the caller's promise: R rows of 16 numbers at `from` and `to`, k steps at `a` and `b`.
+        unsafe {
+            let mut sums = [[_mm256_setzero_ps(); 2]; R];
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let from = from.add(row * from_stride);
+                *sum = [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))];
+            }
+            for _ in 0..k {
+                let (low, high) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let x = _mm256_set1_ps(*a.add(row));
+                    sum[0] = _mm256_fmadd_ps(x, low, sum[0]);
+                    sum[1] = _mm256_fmadd_ps(x, high, sum[1]);
+                }
+                a = a.add(a_step);
+                b = b.add(NR);
+            }
+            for (row, sum) in sums.iter().enumerate() {
+                let to = to.add(row * to_stride);
+                _mm256_storeu_ps(to, sum[0]);
+                _mm256_storeu_ps(to.add(8), sum[1]);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The matrix product of the linear layers: C = A·B over packed operands, written for the sizes of Transformer blocks.
+//!
+//! Called by [`crate::linear`] and by the host's fused blocks. B (a weight, or the rows that a weight's gradient reads)
+//! is packed once into panels of [`NR`] columns and shared by all threads; A is packed a few rows at a time by the
+//! thread that multiplies them. The scheme is Goto's, with one level of blocking over k.
+
+mod micro;
+mod pack;
+
+pub use micro::{NR, Start};
+pub use pack::{PackedColumns, PackedRows};
+
+use crate::simd::level;
+use micro::tile;
+
+/// Steps over k that one pass takes: a panel of B of that length and the rows of A beside it stay in the first cache.
+pub const KC: usize = 384;
+
+/// `c (=|+=) a·b`; `c` has `a.rows()` rows of `b.columns()` numbers, `row_stride` apart. One thread.
+///
+/// # Panics
+/// When the inner dimensions differ or `c` is too short.
+pub fn multiply(
+    c: &mut [f32],
+    row_stride: usize,
+    a: &PackedRows,
+    b: &PackedColumns,
+    start: Start<'_>,
+) {
+    multiply_columns(c, row_stride, a, b, 0..b.panels(), start);
+}
+
+/// As [`multiply`], for some of B's panels only: `c` begins at the first of their columns.
+pub fn multiply_columns(
+    c: &mut [f32],
+    row_stride: usize,
+    a: &PackedRows,
+    b: &PackedColumns,
+    panels: std::ops::Range<usize>,
+    start: Start<'_>,
+) {
+    assert_eq!(a.k(), b.k(), "inner dimensions of a product");
+    let (k, level) = (b.k(), level());
+    let first_column = panels.start * NR;
+    for from in (0..k.max(1)).step_by(KC) {
+        let steps = from..(from + KC).min(k);
+        for panel in panels.clone() {
+            let column = panel * NR;
+            let columns = NR.min(b.columns() - column);
+            let start = match start {
+                _ if from > 0 => Start::Stored,
+                Start::Bias(bias) => Start::Bias(&bias[column..column + columns]),
+                other => other,
+            };
+            let b = b.panel(panel, steps.clone());
+            for (row, rows, a) in a.blocks(steps.clone()) {
+                let c = &mut c[row * row_stride + column - first_column..];
+                tile(
+                    level,
+                    rows,
+                    columns,
+                    steps.len(),
+                    a,
+                    b,
+                    c,
+                    row_stride,
+                    start,
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        matrix::{Matrix, naive},
+        simd::Level,
+        testing::{assert_close, random},
+    };
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn equals_the_definition(m in 0usize..70, n in 1usize..80, k in 0usize..900, a_across: bool, b_across: bool, seed in 0u64..100) {
+            let (a, b, bias) = (random(m * k, seed), random(n * k, seed + 1), random(n, seed + 2));
+            let a = if a_across { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
+            let b = if b_across { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
+            let (rows, columns) = (PackedRows::new(a), PackedColumns::new(b));
+            let want = naive(a, b);
+            let mut c = vec![f32::NAN; m * n];
+            multiply(&mut c, n, &rows, &columns, Start::Zero);
+            // Up to 900 terms of size one: f32 sums them to a few 1e-5.
+            assert_close(&c, &want, 1e-4);
+            multiply(&mut c, n, &rows, &columns, Start::Stored);
+            assert_close(&c, &want.iter().map(|v| v * 2.0).collect::<Vec<_>>(), 1e-4);
+            multiply(&mut c, n, &rows, &columns, Start::Bias(&bias));
+            let biased: Vec<f32> = want.iter().enumerate().map(|(i, v)| v + bias[i % n]).collect();
+            assert_close(&c, &biased, 1e-4);
+        }
+
+        #[test]
+        fn every_instruction_set_equals_the_definition(rows in 1usize..13, columns in 1usize..33, k in 0usize..50, start in 0usize..3) {
+            let stride = columns + 3;
+            let (a, b) = (random(k * rows, 1), random(k * NR, 2));
+            let (c, bias) = (random(rows * stride, 3), random(columns, 4));
+            let at = |i: usize, j: usize| -> f32 {
+                let sum: f64 = (0..k).map(|l| a[l * rows + i] as f64 * b[l * NR + j] as f64).sum();
+                sum as f32 + [0.0, bias[j], c[i * stride + j]][start]
+            };
+            let want: Vec<f32> = (0..rows * stride)
+                .map(|at_| if at_ % stride < columns { at(at_ / stride, at_ % stride) } else { c[at_] })
+                .collect();
+            let here = level();
+            for other in [Level::Portable, Level::Avx2, Level::Avx512] {
+                if other <= here {
+                    let mut got = c.clone();
+                    let start = [Start::Zero, Start::Bias(&bias), Start::Stored][start];
+                    tile(other, rows, columns, k, &a, &b, &mut got, stride, start);
+                    assert_close(&got, &want, 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_in_any_company() {
+        let (a, b) = (random(40 * 500, 1), random(500 * 70, 2));
+        let columns = PackedColumns::new(Matrix::new(&b, 500, 70));
+        let product = |first: usize, rows: usize| {
+            let rows = PackedRows::new(Matrix::new(&a, 40, 500).rows_from(first, rows));
+            let mut c = vec![0f32; rows.rows() * 70];
+            multiply(&mut c, 70, &rows, &columns, Start::Zero);
+            c
+        };
+        let all = product(0, 40);
+        for (first, rows) in [(0, 1), (3, 2), (7, 5), (10, 12), (1, 39)] {
+            assert_eq!(product(first, rows), all[first * 70..(first + rows) * 70]);
+        }
+    }
+}

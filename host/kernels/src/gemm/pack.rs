@@ -1,0 +1,227 @@
+//! Operands in the order the inner loop reads them. Called by [`super`] and its callers.
+#![allow(unsafe_code)]
+
+use super::micro::{MR, NR};
+use crate::{matrix::Matrix, simd::simd_fn};
+use std::ops::Range;
+
+/// Sixteen numbers on a cache line of their own: packed operands begin on one, so that no vector straddles two.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// A growing buffer of numbers that begins on a cache line.
+#[derive(Clone, Default)]
+struct Aligned {
+    lines: Vec<Line>,
+}
+
+impl Aligned {
+    /// Makes room for `n` numbers; their values are whatever was there.
+    fn resize(&mut self, n: usize) {
+        let lines = n.div_ceil(16);
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0.0; 16]));
+        }
+    }
+
+    fn numbers(&self) -> &[f32] {
+        // SAFETY: a `Line` is sixteen f32 without padding, and the vector holds that many of them.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 16) }
+    }
+
+    fn numbers_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above; the borrow is exclusive.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * 16)
+        }
+    }
+}
+
+/// The right operand, `[k, n]`, in panels of [`NR`] columns: a panel holds k groups of [`NR`] numbers, zeros beyond n.
+#[derive(Clone, Default)]
+pub struct PackedColumns {
+    data: Aligned,
+    k: usize,
+    columns: usize,
+}
+
+impl PackedColumns {
+    /// Packs `b`, `[k, n]`, into this buffer, on all threads.
+    pub fn pack(&mut self, b: Matrix<'_>) {
+        use rayon::prelude::*;
+        (self.k, self.columns) = (b.rows(), b.columns());
+        let (k, n) = (self.k, self.panels());
+        self.data.resize(n * k * NR);
+        if k == 0 {
+            return;
+        }
+        self.data.numbers_mut()[..n * k * NR]
+            .par_chunks_mut(k * NR)
+            .enumerate()
+            .for_each(|(panel, to)| pack_panel(to, b, panel * NR));
+    }
+
+    /// As [`PackedColumns::pack`], on this thread alone.
+    pub fn pack_here(&mut self, b: Matrix<'_>) {
+        (self.k, self.columns) = (b.rows(), b.columns());
+        let (k, n) = (self.k, self.panels());
+        self.data.resize(n * k * NR);
+        for panel in 0..n {
+            let to = &mut self.data.numbers_mut()[panel * k * NR..(panel + 1) * k * NR];
+            pack_panel(to, b, panel * NR);
+        }
+    }
+
+    /// The packed form of `b`, `[k, n]`.
+    pub fn new(b: Matrix<'_>) -> Self {
+        let mut packed = Self::default();
+        packed.pack(b);
+        packed
+    }
+
+    /// k.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// n.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// How many panels there are.
+    pub fn panels(&self) -> usize {
+        self.columns.div_ceil(NR)
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.data.lines.len() * 64
+    }
+
+    pub(super) fn panel(&self, panel: usize, steps: Range<usize>) -> &[f32] {
+        let start = panel * self.k * NR;
+        &self.data.numbers()[start + steps.start * NR..start + steps.end * NR]
+    }
+}
+
+/// Columns `first…` of `b` into a panel.
+fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
+    let columns = NR.min(b.columns() - first);
+    if b.column_stride() == 1 {
+        for (step, to) in to.chunks_exact_mut(NR).enumerate() {
+            to[..columns].copy_from_slice(&b.row(step)[first..first + columns]);
+            to[columns..].fill(0.0);
+        }
+    } else {
+        // B is the transpose of a matrix whose rows are dense, as a weight is.
+        let rows = b.transposed();
+        if columns < NR {
+            to.fill(0.0);
+        }
+        for group in (0..columns).step_by(16) {
+            let n = (columns - group).min(16);
+            transpose(&mut to[group..], NR, rows.rows_from(first + group, n));
+        }
+    }
+}
+
+/// The left operand, `[m, k]`, in blocks of rows of nearly equal height: a block holds k groups of one number a row.
+#[derive(Clone, Default)]
+pub struct PackedRows {
+    data: Aligned,
+    rows: usize,
+    k: usize,
+}
+
+impl PackedRows {
+    /// Packs `a`, `[m, k]`, into this buffer, on this thread.
+    pub fn pack(&mut self, a: Matrix<'_>) {
+        (self.rows, self.k) = (a.rows(), a.columns());
+        self.data.resize(self.rows * self.k);
+        let k = self.k;
+        let mut to = &mut self.data.numbers_mut()[..a.rows() * k];
+        for (first, rows) in heights(a.rows()) {
+            let (block, rest) = std::mem::take(&mut to).split_at_mut(rows * k);
+            pack_rows(block, a.rows_from(first, rows));
+            to = rest;
+        }
+    }
+
+    /// The packed form of `a`, `[m, k]`.
+    pub fn new(a: Matrix<'_>) -> Self {
+        let mut packed = Self::default();
+        packed.pack(a);
+        packed
+    }
+
+    /// m.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// k.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// `(first row, rows, numbers)` of every block, cut to some steps of k.
+    pub(super) fn blocks(
+        &self,
+        steps: Range<usize>,
+    ) -> impl Iterator<Item = (usize, usize, &[f32])> {
+        heights(self.rows).map(move |(first, rows)| {
+            let start = first * self.k;
+            let numbers =
+                &self.data.numbers()[start + steps.start * rows..start + steps.end * rows];
+            (first, rows, numbers)
+        })
+    }
+}
+
+/// `(first row, rows)` of the blocks of m rows: as few as possible, of heights that differ by one at most, since a low
+/// block keeps the multipliers waiting.
+fn heights(m: usize) -> impl Iterator<Item = (usize, usize)> {
+    let blocks = m.div_ceil(MR);
+    (0..blocks).map(move |i| {
+        let first = i * m / blocks;
+        (first, (i + 1) * m / blocks - first)
+    })
+}
+
+fn pack_rows(to: &mut [f32], a: Matrix<'_>) {
+    let rows = a.rows();
+    if a.column_stride() == 1 {
+        transpose(to, rows, a);
+    } else {
+        // A is the transpose of a matrix whose rows are dense: each group is there already.
+        let steps = a.transposed();
+        for (step, to) in to.chunks_exact_mut(rows).enumerate() {
+            to.copy_from_slice(&steps.row(step)[..rows]);
+        }
+    }
+}
+
+simd_fn! {
+    /// `to[step·stride + row] = a[row][step]` for up to 16 rows.
+    fn transpose(to: &mut [f32], stride: usize, a: Matrix<'_>) {
+        let (rows, steps) = (a.rows(), a.columns());
+        const SIDE: usize = 16;
+        let mut square = [[0f32; SIDE]; SIDE];
+        let mut step = 0;
+        while step < steps {
+            let n = (steps - step).min(SIDE);
+            for (r, line) in square.iter_mut().enumerate().take(rows) {
+                line[..n].copy_from_slice(&a.row(r)[step..step + n]);
+            }
+            for s in 0..n {
+                let to = &mut to[(step + s) * stride..][..rows];
+                for (r, to) in to.iter_mut().enumerate() {
+                    *to = square[r][s];
+                }
+            }
+            step += n;
+        }
+    }
+}
