@@ -54,6 +54,21 @@ impl Program {
         })
     }
 
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The parameter that a node reads, if it reads one.
+    pub fn parameter_of(&self, node: usize) -> Option<ParameterId> {
+        self.parameters[node]
+    }
+
+    /// The key of the dropout masks of a node at a step.
+    pub fn dropout_key(&self, node: usize, step: Step) -> u64 {
+        step.site_key(self.site.wrapping_add(node as u64))
+    }
+
     /// The parameters it reads, each once: a graph may read one at several nodes, and its gradient is their sum.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
         distinct(self.parameters.iter().flatten().copied()).into_iter()
@@ -107,7 +122,7 @@ impl Program {
         };
         let n = rows.row_keys.len();
         let columns = x.elem_count() / n.max(1);
-        let site_key = step.site_key(self.site.wrapping_add(index as u64));
+        let site_key = self.dropout_key(index, step);
         let values = mask(
             n,
             columns,

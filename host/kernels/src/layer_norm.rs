@@ -59,6 +59,18 @@ simd_fn! {
     }
 }
 
+simd_fn! {
+    /// `y = x̂·γ + β`: the result again, bit for bit, from what the forward left.
+    pub fn affine(y: &mut [f32], x_hat: &[f32], gamma: &[f32], beta: &[f32]) {
+        let n = gamma.len();
+        for (y, x) in y.chunks_mut(n).zip(x_hat.chunks(n)) {
+            for (((y, x), g), b) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
+                *y = x * g + b;
+            }
+        }
+    }
+}
+
 /// `d_s`, the gradient of the normalised sum (so of the residual; of `x` after [`crate::dropout::apply`]).
 ///
 /// `d` comes in as the gradient of `y`, `[rows, columns]`, and leaves as `d_s`.
@@ -136,6 +148,9 @@ mod tests {
             let drop = with_dropout.then_some(&dropout);
             forward(&mut y, &mut x_hat, &mut rstd, Some(&residual), &gamma, &beta, EPS, drop);
             assert_close(&y, &naive(&sum(&x), &gamma, &beta, EPS), 2e-4);
+            let mut again = vec![f32::NAN; rows * columns];
+            affine(&mut again, &x_hat, &gamma, &beta);
+            assert_eq!(again, y);
             prop_assume!(rows > 0 && rstd.iter().all(|&r| r < 5.0)); // steep rows make finite differences useless
             let d_y = random(rows * columns, seed + 4);
             let mut d_x = d_y.clone();

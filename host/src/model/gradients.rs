@@ -48,6 +48,20 @@ impl Gradients {
         }
     }
 
+    /// Takes a trainable parameter's buffer out, to add to several at a time; [`Gradients::put`] brings it back.
+    pub fn take(&mut self, id: ParameterId) -> Option<Vec<f32>> {
+        self.host(id)?;
+        match &mut self.buffers[id] {
+            Some(Buffer::Host(buffer)) => Some(std::mem::take(buffer)),
+            _ => None,
+        }
+    }
+
+    /// Brings a buffer back that [`Gradients::take`] took out.
+    pub fn put(&mut self, id: ParameterId, buffer: Vec<f32>) {
+        self.buffers[id] = Some(Buffer::Host(buffer));
+    }
+
     /// Adds a gradient that candle computed. Nothing happens for a frozen parameter.
     pub fn add(&mut self, id: ParameterId, gradient: &Tensor) -> Result<()> {
         match &mut self.buffers[id] {

@@ -46,6 +46,18 @@ pub struct Linear {
     pub site: Site,
 }
 
+impl Linear {
+    /// Whether the backward reads the layer's input.
+    pub fn reads_input(&self, parameters: &Parameters) -> bool {
+        self.trains_weight(parameters) || !self.site.outputs.is_empty()
+    }
+
+    /// Whether the backward computes the gradient of the weight: it is trained, or the method computes it.
+    pub fn trains_weight(&self, parameters: &Parameters) -> bool {
+        parameters.is_trainable(self.weight) || !self.site.weights.is_empty()
+    }
+}
+
 /// A LayerNorm.
 #[derive(Debug, Clone, Copy)]
 pub struct Norm {
@@ -102,17 +114,27 @@ pub struct Block {
 }
 
 impl Block {
-    /// Every parameter the block's computation reads, those of the method included.
-    pub fn parameters(&self) -> Vec<ParameterId> {
-        let mut ids = Vec::new();
-        for linear in [
+    /// Its linear layers, in the order they are computed.
+    pub fn linears(&self) -> [&Linear; 6] {
+        [
             &self.query,
             &self.key,
             &self.value,
             &self.attention_dense,
             &self.intermediate,
             &self.output,
-        ] {
+        ]
+    }
+
+    /// Whether the backward reads attention's output.
+    pub fn reads_context(&self, parameters: &Parameters) -> bool {
+        self.attention_dense.reads_input(parameters)
+    }
+
+    /// Every parameter the block's computation reads, those of the method included.
+    pub fn parameters(&self) -> Vec<ParameterId> {
+        let mut ids = Vec::new();
+        for linear in self.linears() {
             ids.extend([linear.weight, linear.bias]);
             ids.extend(linear.site.parameters());
         }

@@ -35,6 +35,7 @@ pub struct Model {
     pub parameters: Parameters,
     layout: Layout,
     fused: bool,
+    scratch: fused::Scratch,
     /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
     pub frozen_dropout: bool,
     /// Parameters whose first value was not the base checkpoint's: they belong to a saved adapter, trained or not.
@@ -70,11 +71,14 @@ impl Model {
         fused: bool,
     ) -> Result<Self> {
         let layout = Layout::new(&config, head, rewrites, &parameters)?;
+        let weights = layout.blocks.iter().flat_map(|block| block.linears());
+        let n_packed = weights.map(|layer| layer.in_dim * layer.out_dim).sum();
         Ok(Self {
             config,
             parameters,
             layout,
             fused,
+            scratch: fused::Scratch::for_weights(n_packed),
             frozen_dropout: false,
             not_in_base: Vec::new(),
         })
@@ -82,7 +86,7 @@ impl Model {
 
     /// Logits `[S, outputs]`, without dropout and without a tape.
     pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
-        let pass = Pass::new(&self.config, &self.parameters, batch, None);
+        let pass = Pass::new(&self.config, &self.parameters, batch, &self.scratch, None);
         let depth = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, depth)?;
         Ok(head::logits(&self.layout.head, &hidden, &pass)?.detach())
@@ -97,7 +101,13 @@ impl Model {
         denominator: usize,
         gradients: &mut Gradients,
     ) -> Result<f64> {
-        let pass = Pass::new(&self.config, &self.parameters, batch, Some(step));
+        let pass = Pass::new(
+            &self.config,
+            &self.parameters,
+            batch,
+            &self.scratch,
+            Some(step),
+        );
         let depth = self.depth();
         let (hidden, mut tapes, embeddings_tape) = self.encode(&pass, depth)?;
 
@@ -205,14 +215,15 @@ impl Model {
             let tape;
             (x, tape) = if self.fused {
                 let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
-                (self.tensor(rows)?, Tape::Fused(Box::new(tape)))
+                (
+                    self.tensor(rows)?,
+                    tape.map(|tape| Tape::Fused(Box::new(tape))),
+                )
             } else {
                 let (x, tape) = composed::block(block, &x, pass, mode)?;
-                (x, Tape::Composed(tape))
+                (x, record.then_some(Tape::Composed(tape)))
             };
-            if record {
-                tapes.push(tape);
-            }
+            tapes.extend(tape);
         }
         Ok((x, tapes, embeddings_tape))
     }

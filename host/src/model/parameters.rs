@@ -4,7 +4,10 @@
 use super::description::ParameterInfo;
 use crate::error::{Error, Result};
 use candle_core::{CpuStorage, Device, Storage, StorageRef, Tensor, Var};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// The index of a parameter in [`Parameters`]; the order is that of the names.
 pub type ParameterId = usize;
@@ -15,6 +18,7 @@ pub struct Parameters {
     infos: Vec<ParameterInfo>,
     variables: Vec<Var>,
     trainable: Vec<bool>,
+    versions: Vec<AtomicU64>,
     ids: HashMap<String, ParameterId>,
 }
 
@@ -33,6 +37,7 @@ impl Parameters {
             .collect();
         Ok(Self {
             trainable: vec![false; infos.len()],
+            versions: infos.iter().map(|_| AtomicU64::new(0)).collect(),
             infos,
             variables,
             ids,
@@ -84,6 +89,16 @@ impl Parameters {
         HostSlice::of(&self.variables[id])
     }
 
+    /// How often the values changed: what is derived from them is up to date while this is the same.
+    pub fn version(&self, id: ParameterId) -> u64 {
+        self.versions[id].load(Ordering::Relaxed)
+    }
+
+    /// Notes that the values changed. Whoever writes to a [`Parameters::variable`] calls it.
+    pub fn changed(&self, id: ParameterId) {
+        self.versions[id].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether the current epoch trains it.
     pub fn is_trainable(&self, id: ParameterId) -> bool {
         self.trainable[id]
@@ -120,11 +135,13 @@ impl Parameters {
                 value.dims()
             )));
         }
-        Ok(self.variables[id].set(
+        self.variables[id].set(
             &value
                 .to_device(self.device())?
                 .to_dtype(candle_core::DType::F32)?,
-        )?)
+        )?;
+        self.changed(id);
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     config::ModelConfig,
+    fused::Scratch,
     parameters::Parameters,
     step::{DropoutSite, Step},
 };
@@ -17,6 +18,8 @@ pub struct Pass<'a> {
     pub parameters: &'a Parameters,
     /// The batch.
     pub batch: &'a Batch,
+    /// Memory of the fused path.
+    pub scratch: &'a Scratch,
     /// The training step; `None` while evaluating: nothing is recorded, nothing drops out.
     pub step: Option<Step>,
     /// Row keys of the first tokens.
@@ -44,9 +47,11 @@ impl<'a> Pass<'a> {
         config: &'a ModelConfig,
         parameters: &'a Parameters,
         batch: &'a Batch,
+        scratch: &'a Scratch,
         step: Option<Step>,
     ) -> Self {
         Self {
+            scratch,
             config,
             parameters,
             batch,

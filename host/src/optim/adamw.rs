@@ -132,6 +132,7 @@ impl AdamW {
                 }
             };
             state.step += 1;
+            parameters.changed(id);
             let update = Update {
                 lr: lr * lr_scale(id),
                 beta1: s.beta1,

@@ -1,16 +1,40 @@
 //! The embeddings of the fused path: look-up, sum, LayerNorm, dropout, and their backward.
 
-use super::site::{self, SiteTape};
+use super::{
+    groups::{Group, groups, split},
+    partials::Partials,
+    scratch::{Buffer, Scratch, Workspace},
+    site::{self, Place, ReadyProgram, SiteTape},
+};
 use crate::{
     error::Result,
     model::{gradients::Gradients, layout::Embeddings, pass::Pass, step::DropoutSite},
 };
-use progtune_kernels::{dropout, embedding, layer_norm};
+use progtune_kernels::{dropout, embedding, layer_norm, linear::backward_bias};
+use rayon::prelude::*;
 
-/// What the backward needs.
+/// What the backward needs: the LayerNorm's normalised rows and reciprocal deviations, the tapes of every task.
 pub struct EmbeddingsTape {
-    norm: layer_norm::Saved,
-    end: Vec<SiteTape>,
+    x_hat: Buffer,
+    rstd: Buffer,
+    end: Vec<Vec<SiteTape>>,
+}
+
+fn place<'w>(
+    pass: &'w Pass<'_>,
+    group: &Group,
+    drop: bool,
+    record: bool,
+    scratch: &'w Scratch,
+    workspace: &'w mut Workspace,
+) -> Place<'w, 'w> {
+    Place {
+        parameters: pass.parameters,
+        rows: pass.row_context(&pass.batch.row_keys[group.rows.clone()], drop),
+        scratch,
+        workspace,
+        record,
+    }
 }
 
 /// The input of the first block, `[T, hidden]`. `drop`: whether dropout is on here.
@@ -20,31 +44,63 @@ pub fn forward(
     record: bool,
     drop: bool,
 ) -> Result<(Vec<f32>, EmbeddingsTape)> {
-    let (p, batch, hidden) = (pass.parameters, pass.batch, pass.config.encoder.hidden_size);
-    let mut sum = vec![0f32; batch.tokens() * hidden];
+    let (p, batch, scratch) = (pass.parameters, pass.batch, pass.scratch);
+    let (hidden, tokens) = (pass.config.encoder.hidden_size, batch.tokens());
     let (word, position, kind) = (
         p.host(layer.word),
         p.host(layer.position),
         p.host(layer.token_type),
     );
-    let tables: [(&[f32], &[u32]); 3] = [
-        (&word, &batch.input_ids),
-        (&position, &batch.position_ids),
-        (&kind, &batch.token_type_ids),
-    ];
-    embedding::forward(&mut sum, hidden, &tables);
-    let mut y = vec![0f32; sum.len()];
+    let (word, position, kind): (&[f32], &[f32], &[f32]) = (&word, &position, &kind);
     let (gamma, beta) = (p.host(layer.norm.weight), p.host(layer.norm.bias));
+    let (gamma, beta): (&[f32], &[f32]) = (&gamma, &beta);
     let eps = pass.config.encoder.layer_norm_eps as f32;
-    let norm = layer_norm::forward(&mut y, sum, None, &gamma, &beta, eps, None);
-    let probability = pass.config.encoder.hidden_dropout_prob;
-    if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, &batch.row_keys, drop)
-    {
-        dropout::apply(&mut y, hidden, &dropout);
-    }
-    let rows = pass.row_context(&batch.row_keys, drop);
-    let (y, end) = site::forward(&layer.end.outputs, y, hidden, &[], p, rows, record)?;
-    Ok((y, EmbeddingsTape { norm, end }))
+    let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, false);
+    let mut y = vec![0f32; tokens * hidden];
+    let (mut x_hat, mut rstd) = (scratch.take(tokens * hidden), scratch.take(tokens));
+    let groups = groups(&batch.offsets);
+    let rows = || groups.iter().map(|group| group.rows.clone());
+    let pieces = split(&mut y, rows(), hidden)
+        .into_iter()
+        .zip(split(&mut x_hat, rows(), hidden));
+    let pieces: Vec<_> = pieces.zip(split(&mut rstd, rows(), 1)).collect();
+    let tapes: Result<Vec<_>> = groups
+        .par_iter()
+        .zip(pieces)
+        .map(|(group, ((y, x_hat), rstd))| {
+            let of = |ids: &'_ [u32]| -> Vec<u32> { ids[group.rows.clone()].to_vec() };
+            let (words, positions, kinds) = (
+                of(&batch.input_ids),
+                of(&batch.position_ids),
+                of(&batch.token_type_ids),
+            );
+            embedding::forward(
+                x_hat,
+                hidden,
+                &[(word, &words), (position, &positions), (kind, &kinds)],
+            );
+            layer_norm::forward(y, x_hat, rstd, None, gamma, beta, eps, None);
+            let keys = &batch.row_keys[group.rows.clone()];
+            let probability = pass.config.encoder.hidden_dropout_prob;
+            if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, keys, drop) {
+                dropout::apply(y, hidden, &dropout);
+            }
+            scratch.with_workspace(|w| {
+                site::forward(
+                    programs,
+                    y,
+                    [&[], &[]],
+                    &mut place(pass, group, drop, record, scratch, w),
+                )
+            })
+        })
+        .collect();
+    let tape = EmbeddingsTape {
+        x_hat,
+        rstd,
+        end: tapes?,
+    };
+    Ok((y, tape))
 }
 
 /// Adds the gradients of the tables, the LayerNorm and the method; `d` is that of the output.
@@ -56,24 +112,51 @@ pub fn backward(
     gradients: &mut Gradients,
     drop: bool,
 ) -> Result<()> {
-    let (p, batch, hidden) = (pass.parameters, pass.batch, pass.config.encoder.hidden_size);
-    site::backward(tape.end, &mut d, hidden, p, gradients)?;
-    let probability = pass.config.encoder.hidden_dropout_prob;
-    if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, &batch.row_keys, drop)
-    {
-        dropout::apply(&mut d, hidden, &dropout);
+    let (p, batch, scratch) = (pass.parameters, pass.batch, pass.scratch);
+    let hidden = pass.config.encoder.hidden_size;
+    let gamma = p.host(layer.norm.weight);
+    let gamma: &[f32] = &gamma;
+    let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, true);
+    let groups = groups(&batch.offsets);
+    let pieces = split(
+        &mut d,
+        groups.iter().map(|group| group.rows.clone()),
+        hidden,
+    );
+    let partials: Result<Vec<_>> = groups
+        .par_iter()
+        .zip(pieces)
+        .zip(&tape.end)
+        .map(|((group, d), tapes)| {
+            let mut partials = Partials::new(p, scratch);
+            scratch.with_workspace(|w| {
+                let place = &mut place(pass, group, drop, false, scratch, w);
+                site::backward(programs, tapes, d, [&[], &[]], &mut partials, place)
+            })?;
+            let keys = &batch.row_keys[group.rows.clone()];
+            let probability = pass.config.encoder.hidden_dropout_prob;
+            if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, keys, drop) {
+                dropout::apply(d, hidden, &dropout);
+            }
+            let x_hat = &tape.x_hat[group.rows.start * hidden..group.rows.end * hidden];
+            if let Some(sum) = partials.sum(layer.norm.weight) {
+                layer_norm::backward_gamma(sum, d, x_hat);
+            }
+            if let Some(sum) = partials.sum(layer.norm.bias) {
+                backward_bias(sum, d);
+            }
+            layer_norm::backward_input(d, x_hat, &tape.rstd[group.rows.clone()], gamma);
+            Ok(partials)
+        })
+        .collect();
+    for partials in partials? {
+        partials.add_to(gradients);
     }
-    layer_norm::backward_parameters(gradients.host(layer.norm.weight), None, &d, &tape.norm);
-    layer_norm::backward_parameters(None, gradients.host(layer.norm.bias), &d, &tape.norm);
     let tables = [
         (layer.word, &batch.input_ids),
         (layer.position, &batch.position_ids),
         (layer.token_type, &batch.token_type_ids),
     ];
-    if tables.iter().all(|(id, _)| !p.is_trainable(*id)) {
-        return Ok(());
-    }
-    layer_norm::backward_input(&mut d, &tape.norm, &p.host(layer.norm.weight));
     for (id, ids) in tables {
         if let Some(d_table) = gradients.host(id) {
             embedding::backward(d_table, ids, &d, hidden);

@@ -1,188 +1,159 @@
-//! A linear layer of the fused path with what the method does to its weight and to its output.
+//! A linear layer of the fused path, ready for one pass: packed weight, bias, the method's programs. Called by the
+//! tasks of a block.
 
-use super::site::{self, InputGradients, SiteTape};
+use super::{
+    partials::Partials,
+    scratch::{Columns, Direction, Scratch, WeightValues, Workspace},
+    site::{self, Place, ReadyProgram, SiteTape},
+};
 use crate::{
     error::Result,
-    graph::{RowContext, distinct},
-    model::{
-        gradients::Gradients,
-        layout::Linear,
-        parameters::{HostSlice, ParameterId, Parameters},
-    },
+    graph::RowContext,
+    model::{gradients::Gradients, layout::Linear, parameters::HostSlice, pass::Pass},
 };
 use candle_core::{Tensor, Var};
-use progtune_kernels::linear;
-
-/// What the backward of a linear layer needs besides its input.
-pub struct LinearTape {
-    outputs: Vec<SiteTape>,
-    weight: Option<RewrittenWeight>,
-}
+use progtune_kernels::{
+    gemm::{PackedColumns, PackedRows},
+    linear,
+    matrix::Matrix,
+};
 
 /// A weight that the method computes from the checkpoint's.
-struct RewrittenWeight {
+pub struct RewrittenWeight {
     base: Tensor,
     value: Tensor,
-    parameters: Vec<ParameterId>,
 }
 
-/// `x·Wᵀ + b` and the method's programs; `x` is `[rows, in_dim]`.
-pub fn forward(
-    layer: &Linear,
-    x: &[f32],
-    parameters: &Parameters,
-    rows: RowContext<'_>,
-    record: bool,
-) -> Result<(Vec<f32>, LinearTape)> {
-    let n_rows = x.len() / layer.in_dim;
-    let weight = rewrite_weight(layer, parameters, rows, record)?;
-    let mut y = vec![0f32; n_rows * layer.out_dim];
-    {
-        let stored = parameters.host(layer.weight);
-        let rewritten = weight.as_ref().map(|w| HostSlice::of(&w.value));
-        let w: &[f32] = rewritten.as_deref().unwrap_or(&stored);
-        linear::forward(
-            &mut y,
-            x,
-            w,
-            Some(&parameters.host(layer.bias)),
-            n_rows,
-            layer.in_dim,
-            layer.out_dim,
-        );
+impl RewrittenWeight {
+    /// The rewritten weight of a layer whose method has programs for it.
+    pub fn of(
+        layer: &Linear,
+        pass: &Pass<'_>,
+        rows: RowContext<'_>,
+        record: bool,
+    ) -> Result<Option<Self>> {
+        if layer.site.weights.is_empty() {
+            return Ok(None);
+        }
+        let stored = pass.parameters.variable(layer.weight);
+        let base = match record {
+            true => Var::from_tensor(&stored.as_detached_tensor())?.into_inner(),
+            false => stored.as_detached_tensor(),
+        };
+        let mut value = base.clone();
+        for program in &layer.site.weights {
+            value = program.run(&[("w", value)], pass.parameters, rows)?;
+        }
+        let value = value.contiguous()?;
+        Ok(Some(Self { base, value }))
     }
-    let others = [("x", x, layer.in_dim)];
-    let (y, outputs) = match layer.site.outputs.is_empty() {
-        true => (y, Vec::new()),
-        false => site::forward(
-            &layer.site.outputs,
-            y,
-            layer.out_dim,
-            &others,
-            parameters,
-            rows,
-            record,
-        )?,
-    };
-    Ok((y, LinearTape { outputs, weight }))
-}
 
-fn rewrite_weight(
-    layer: &Linear,
-    parameters: &Parameters,
-    rows: RowContext<'_>,
-    record: bool,
-) -> Result<Option<RewrittenWeight>> {
-    if layer.site.weights.is_empty() {
-        return Ok(None);
-    }
-    let stored = parameters.variable(layer.weight);
-    let base = match record {
-        true => Var::from_tensor(&stored.as_detached_tensor())?.into_inner(),
-        false => stored.as_detached_tensor(),
-    };
-    let mut value = base.clone();
-    for program in &layer.site.weights {
-        value = program.run(&[("w", value)], parameters, rows)?;
-    }
-    let read = layer
-        .site
-        .weights
-        .iter()
-        .flat_map(|program| program.parameters());
-    let parameters = distinct(read);
-    Ok(Some(RewrittenWeight {
-        base,
-        value: value.contiguous()?,
-        parameters,
-    }))
-}
-
-/// Adds the gradients of weight, bias and method; returns that of `x` when `input_gradient`.
-///
-/// `d` is the gradient of the result; it leaves as that of the linear layer's own output.
-pub fn backward(
-    layer: &Linear,
-    tape: LinearTape,
-    d: &mut Vec<f32>,
-    x: &[f32],
-    parameters: &Parameters,
-    gradients: &mut Gradients,
-    input_gradient: bool,
-) -> Result<Option<Vec<f32>>> {
-    let mut others = match tape.outputs.is_empty() {
-        true => InputGradients::default(),
-        false => site::backward(tape.outputs, d, layer.out_dim, parameters, gradients)?,
-    };
-    let rows = x.len() / layer.in_dim;
-    if let Some(d_bias) = gradients.host(layer.bias) {
-        linear::backward_bias(d_bias, d, rows);
-    }
-    match &tape.weight {
-        None => {
-            if let Some(d_weight) = gradients.host(layer.weight) {
-                linear::backward_weight(d_weight, d, x, rows, layer.in_dim, layer.out_dim);
+    /// Adds the gradients of what the weight was computed from; `d_weight` is `[out_dim, in_dim]`.
+    pub fn backward(
+        &self,
+        layer: &Linear,
+        d_weight: &[f32],
+        pass: &Pass<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        let d_weight = Tensor::from_slice(d_weight, self.value.dims(), self.value.device())?;
+        let store = (&self.value * &d_weight)?.sum_all()?.backward()?;
+        let parameters = layer
+            .site
+            .weights
+            .iter()
+            .flat_map(|program| program.parameters());
+        for id in crate::graph::distinct(parameters) {
+            let trained = pass.parameters.is_trainable(id);
+            if let Some(gradient) = store.get(pass.parameters.variable(id)).filter(|_| trained) {
+                gradients.add(id, gradient)?;
             }
         }
-        Some(rewritten) => weight_backward(layer, rewritten, d, x, parameters, gradients)?,
+        if let Some(gradient) = store.get(&self.base) {
+            gradients.add(layer.weight, gradient)?;
+        }
+        Ok(())
     }
-    if !input_gradient {
-        return Ok(None);
-    }
-    let stored = parameters.host(layer.weight);
-    let rewritten = tape.weight.as_ref().map(|w| HostSlice::of(&w.value));
-    let weight: &[f32] = rewritten.as_deref().unwrap_or(&stored);
-    let (mut d_x, accumulate) = match others.take("x") {
-        Some(d_x) => (d_x, true),
-        None => (vec![0f32; x.len()], false),
-    };
-    linear::backward_input(
-        &mut d_x,
-        d,
-        weight,
-        rows,
-        layer.in_dim,
-        layer.out_dim,
-        accumulate,
-    );
-    Ok(Some(d_x))
 }
 
-fn weight_backward(
-    layer: &Linear,
-    rewritten: &RewrittenWeight,
-    d: &[f32],
-    x: &[f32],
-    parameters: &Parameters,
-    gradients: &mut Gradients,
-) -> Result<()> {
-    let mut d_weight = vec![0f32; layer.in_dim * layer.out_dim];
-    linear::backward_weight(
-        &mut d_weight,
-        d,
-        x,
-        x.len() / layer.in_dim,
-        layer.in_dim,
-        layer.out_dim,
-    );
-    let d_weight = Tensor::from_vec(
-        d_weight,
-        (layer.out_dim, layer.in_dim),
-        rewritten.value.device(),
-    )?;
-    let store = (&rewritten.value * &d_weight)?.sum_all()?.backward()?;
-    for id in rewritten
-        .parameters
-        .iter()
-        .copied()
-        .filter(|&id| parameters.is_trainable(id))
-    {
-        if let Some(gradient) = store.get(parameters.variable(id)) {
-            gradients.add(id, gradient)?;
+/// A linear layer as the tasks of one pass see it.
+pub struct ReadyLinear<'a> {
+    /// The layer.
+    pub layer: &'a Linear,
+    /// `None` when the pass multiplies by no weight.
+    weight: Option<Columns<'a>>,
+    bias: HostSlice<'a>,
+    programs: Vec<ReadyProgram<'a>>,
+}
+
+impl<'a> ReadyLinear<'a> {
+    /// Packs what the pass needs.
+    pub fn new(
+        layer: &'a Linear,
+        rewritten: Option<&RewrittenWeight>,
+        pass: &'a Pass<'_>,
+        scratch: &'a Scratch,
+        direction: Direction,
+        multiplies: bool,
+    ) -> Self {
+        let rewritten = rewritten.map(|w| HostSlice::of(&w.value));
+        let weight = WeightValues {
+            id: layer.weight,
+            rewritten: rewritten.as_deref(),
+            in_dim: layer.in_dim,
+            out_dim: layer.out_dim,
+        };
+        let backward = direction == Direction::Backward;
+        Self {
+            layer,
+            weight: multiplies
+                .then(|| scratch.weight(pass.parameters, weight, direction, pass.step.is_some())),
+            bias: pass.parameters.host(layer.bias),
+            programs: site::prepare(&layer.site.outputs, pass.parameters, scratch, backward),
         }
     }
-    if let Some(gradient) = store.get(&rewritten.base) {
-        gradients.add(layer.weight, gradient)?;
+
+    /// `y = x·Wᵀ + b` and the programs; `x` is `[rows, in_dim]`, packed for layers that share it.
+    pub fn forward(
+        &self,
+        y: &mut [f32],
+        x: &[f32],
+        packed: &PackedRows,
+        place: &mut Place<'_, '_>,
+    ) -> Result<Vec<SiteTape>> {
+        linear::forward(y, packed, self.weight(), Some(&self.bias));
+        site::forward(&self.programs, y, [x, &[]], place)
     }
-    Ok(())
+
+    /// Adds the gradients of bias and programs; `d` comes in as the gradient of the result and leaves as that of the
+    /// layer's own product. `d_x` receives the gradient of the input, added when the flag beside it says so.
+    pub fn backward(
+        &self,
+        tapes: &[SiteTape],
+        d: &mut [f32],
+        x: &[f32],
+        d_x: Option<(&mut [f32], bool)>,
+        partials: &mut Partials<'_>,
+        place: &mut Place<'_, '_>,
+    ) -> Result<()> {
+        let [from_programs, _] =
+            site::backward(&self.programs, tapes, d, [x, &[]], partials, place)?;
+        if let Some(d_bias) = partials.sum(self.layer.bias) {
+            linear::backward_bias(d_bias, d);
+        }
+        if let Some((d_x, accumulate)) = d_x {
+            let Workspace { rows, .. } = place.workspace;
+            let n = self.layer.out_dim;
+            rows.pack(Matrix::new(d, d.len() / n, n));
+            linear::backward_input(d_x, rows, self.weight(), accumulate);
+            if let Some(more) = from_programs {
+                site::add(d_x, &more);
+            }
+        }
+        Ok(())
+    }
+
+    fn weight(&self) -> &PackedColumns {
+        self.weight.as_deref().expect("whoever multiplies says so")
+    }
 }

@@ -1,14 +1,24 @@
 //! The CPU path: blocks with a hand-written backward on `progtune-kernels`. Called by [`super::Model`].
 //!
 //! A block's forward returns a tape with what its backward needs; the backward consumes the tape, so a block's
-//! memory is free as soon as its gradients are done.
+//! memory is free as soon as its gradients are done. Rows are cut into tasks ([`groups`]) that go through a whole block
+//! on one thread.
 
+mod backward;
 mod block;
 mod embeddings;
+mod forward;
+mod groups;
 mod linear;
+mod partials;
+mod row_program;
+mod scratch;
 mod site;
 
-pub use block::{BlockTape, backward as block_backward, forward as block_forward};
+pub use backward::backward as block_backward;
+pub use block::BlockTape;
 pub use embeddings::{
     EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
 };
+pub use forward::forward as block_forward;
+pub use scratch::Scratch;

@@ -1,124 +1,199 @@
-//! Runs a method's programs at a site of the fused path, and their backward through candle's autograd.
+//! Runs a method's programs at a site for the rows of one task, and their backward. Called by the linear layers, the
+//! sub-layer ends and the embeddings of the fused path.
 
+use super::{
+    partials::Partials,
+    row_program::{INPUTS, Others, PackedMatrix, RowProgram},
+    scratch::{Buffer, Scratch, Workspace},
+};
 use crate::{
     error::Result,
     graph::{Program, RowContext},
-    model::{
-        gradients::Gradients,
-        parameters::{HostSlice, Parameters},
-    },
+    model::parameters::{HostSlice, Parameters},
 };
 use candle_core::{Device, Tensor, Var};
 
-/// A named input of a site: name, values, columns.
-pub type Input<'a> = (&'static str, &'a [f32], usize);
-
-/// What the backward of a site needs.
-pub struct SiteTape {
-    inputs: Vec<(&'static str, Tensor)>,
-    output: Tensor,
-    parameters: Vec<usize>,
+/// A program ready for one pass.
+pub struct ReadyProgram<'a> {
+    program: &'a Program,
+    /// Its fused form with the matrices packed for this direction; `None`: candle runs it.
+    fused: Option<(RowProgram, Vec<PackedMatrix<'a>>)>,
 }
 
-/// The gradients of a site's inputs; absent for an input the graph does not read.
-#[derive(Default)]
-pub struct InputGradients(Vec<(&'static str, Vec<f32>)>);
-
-impl InputGradients {
-    /// Takes the gradient of `name`.
-    pub fn take(&mut self, name: &str) -> Option<Vec<f32>> {
-        let at = self.0.iter().position(|(input, _)| *input == name)?;
-        Some(self.0.swap_remove(at).1)
-    }
-
-    /// Adds the gradient of `name` to `sum`, if there is one.
-    pub fn add_to(&mut self, name: &str, sum: &mut [f32]) {
-        if let Some(gradient) = self.take(name) {
-            sum.iter_mut().zip(gradient).for_each(|(s, g)| *s += g);
-        }
-    }
-}
-
-/// Applies `programs` to the input `y` one after the other; the others (`x`, `residual`) stay.
-///
-/// With `record` the tapes of the backward come back, in order.
-pub fn forward(
-    programs: &[Program],
-    mut y: Vec<f32>,
-    columns: usize,
-    others: &[Input<'_>],
+/// Prepares the programs of a site for the forward, or with `backward` for the way back.
+pub fn prepare<'a>(
+    programs: &'a [Program],
     parameters: &Parameters,
-    rows: RowContext<'_>,
-    record: bool,
-) -> Result<(Vec<f32>, Vec<SiteTape>)> {
+    scratch: &'a Scratch,
+    backward: bool,
+) -> Vec<ReadyProgram<'a>> {
+    let ready = programs.iter().map(|program| ReadyProgram {
+        program,
+        fused: RowProgram::compile(program, parameters).map(|fused| {
+            let packed = fused.pack(parameters, scratch, backward);
+            (fused, packed)
+        }),
+    });
+    ready.collect()
+}
+
+/// What the backward of one program needs.
+pub enum SiteTape {
+    /// Values of its steps.
+    Fused(Vec<Option<Buffer>>),
+    /// candle's graph from the inputs to the output.
+    Candle {
+        /// By name.
+        inputs: Vec<(&'static str, Tensor)>,
+        /// `[rows, columns]`.
+        output: Tensor,
+    },
+}
+
+/// Where a task runs programs: its rows, and the memory it works in.
+pub struct Place<'a, 'w> {
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// Step and keys of the task's rows.
+    pub rows: RowContext<'a>,
+    /// Shared memory.
+    pub scratch: &'a Scratch,
+    /// The task's own.
+    pub workspace: &'w mut Workspace,
+    /// Whether a backward follows.
+    pub record: bool,
+}
+
+/// Applies `programs` to `y` one after the other; the other inputs stay.
+pub fn forward(
+    programs: &[ReadyProgram<'_>],
+    y: &mut [f32],
+    others: Others<'_>,
+    place: &mut Place<'_, '_>,
+) -> Result<Vec<SiteTape>> {
     let mut tapes = Vec::new();
-    for program in programs {
-        let leaf = |values: Vec<f32>, columns: usize| -> Result<Tensor> {
-            let shape = (values.len() / columns, columns);
-            Ok(match record {
-                true => Var::from_vec(values, shape, &Device::Cpu)?.into_inner(),
-                false => Tensor::from_vec(values, shape, &Device::Cpu)?,
-            })
+    for ready in programs {
+        let tape = match &ready.fused {
+            Some((fused, packed)) => SiteTape::Fused(fused.forward(
+                ready.program,
+                y,
+                others,
+                packed,
+                place.parameters,
+                place.rows,
+                place.scratch,
+                place.workspace,
+                place.record,
+            )),
+            None => run_candle(ready.program, y, others, place)?,
         };
-        let mut inputs = vec![("y", leaf(y, columns)?)];
-        for &(name, values, columns) in others {
-            inputs.push((name, leaf(values.to_vec(), columns)?));
-        }
-        let output = program.run(&inputs, parameters, rows)?.contiguous()?;
-        y = HostSlice::of(&output).to_vec();
-        if record {
-            tapes.push(SiteTape {
-                inputs,
-                output,
-                parameters: program.parameters().collect(),
-            });
+        if place.record {
+            tapes.push(tape);
         }
     }
-    Ok((y, tapes))
+    Ok(tapes)
+}
+
+fn run_candle(
+    program: &Program,
+    y: &mut [f32],
+    others: Others<'_>,
+    place: &Place<'_, '_>,
+) -> Result<SiteTape> {
+    let n_rows = place.rows.row_keys.len();
+    let mut inputs = Vec::new();
+    for (name, values) in INPUTS.into_iter().zip([&*y, others[0], others[1]]) {
+        if values.is_empty() && name != "y" {
+            continue;
+        }
+        let shape = (n_rows, values.len().checked_div(n_rows).unwrap_or(0));
+        let tensor = match place.record {
+            true => Var::from_slice(values, shape, &Device::Cpu)?.into_inner(),
+            false => Tensor::from_slice(values, shape, &Device::Cpu)?,
+        };
+        inputs.push((name, tensor));
+    }
+    let output = program
+        .run(&inputs, place.parameters, place.rows)?
+        .contiguous()?;
+    y.copy_from_slice(&HostSlice::of(&output));
+    Ok(SiteTape::Candle { inputs, output })
 }
 
 /// The backward of [`forward`]: turns `d`, the gradient of the result, into that of the original `y`, adds the
-/// parameters' gradients, and returns the gradients of the other inputs.
+/// parameters' gradients, and returns the gradients of the other inputs, in the order of [`Others`].
 pub fn backward(
-    tapes: Vec<SiteTape>,
-    d: &mut Vec<f32>,
-    columns: usize,
-    parameters: &Parameters,
-    gradients: &mut Gradients,
-) -> Result<InputGradients> {
-    let mut others: Vec<(&'static str, Vec<f32>)> = Vec::new();
-    for tape in tapes.into_iter().rev() {
-        let rows = d.len() / columns;
-        let d_output = Tensor::from_vec(std::mem::take(d), (rows, columns), &Device::Cpu)?;
-        let store = (&tape.output * &d_output)?.sum_all()?.backward()?;
-        for id in tape
-            .parameters
-            .iter()
-            .copied()
-            .filter(|&id| parameters.is_trainable(id))
-        {
-            if let Some(gradient) = store.get(parameters.variable(id)) {
-                gradients.add(id, gradient)?;
+    programs: &[ReadyProgram<'_>],
+    tapes: &[SiteTape],
+    d: &mut [f32],
+    others: Others<'_>,
+    partials: &mut Partials<'_>,
+    place: &mut Place<'_, '_>,
+) -> Result<[Option<Buffer>; 2]> {
+    let mut sums: [Option<Buffer>; 2] = [None, None];
+    for (ready, tape) in programs.iter().zip(tapes).rev() {
+        let more = match (&ready.fused, tape) {
+            (Some((fused, packed)), SiteTape::Fused(saved)) => fused.backward(
+                ready.program,
+                saved,
+                d,
+                others,
+                packed,
+                partials,
+                place.parameters,
+                place.rows,
+                place.scratch,
+                place.workspace,
+            ),
+            (_, SiteTape::Candle { inputs, output }) => {
+                candle_backward(ready.program, inputs, output, d, partials, place)?
             }
-        }
-        for (name, input) in &tape.inputs {
-            let gradient = store.get(input).map(Tensor::contiguous).transpose()?;
-            match (*name, gradient) {
-                ("y", Some(gradient)) => *d = HostSlice::of(&gradient).to_vec(),
-                ("y", None) => *d = vec![0f32; rows * columns],
-                (name, Some(gradient)) => {
-                    let gradient = HostSlice::of(&gradient);
-                    match others.iter_mut().find(|(other, _)| *other == name) {
-                        Some((_, sum)) => sum
-                            .iter_mut()
-                            .zip(gradient.iter())
-                            .for_each(|(s, g)| *s += g),
-                        None => others.push((name, gradient.to_vec())),
-                    }
-                }
+            (None, SiteTape::Fused(_)) => unreachable!("a program has one form"),
+        };
+        for (sum, more) in sums.iter_mut().zip(more) {
+            match (sum.as_mut(), more) {
+                (Some(sum), Some(more)) => add(sum, &more),
+                (None, Some(more)) => *sum = Some(more),
                 (_, None) => {}
             }
         }
     }
-    Ok(InputGradients(others))
+    Ok(sums)
+}
+
+fn candle_backward(
+    program: &Program,
+    inputs: &[(&'static str, Tensor)],
+    output: &Tensor,
+    d: &mut [f32],
+    partials: &mut Partials<'_>,
+    place: &Place<'_, '_>,
+) -> Result<[Option<Buffer>; 2]> {
+    let d_output = Tensor::from_slice(d, output.dims(), &Device::Cpu)?;
+    let store = (output * &d_output)?.sum_all()?.backward()?;
+    for id in program.parameters() {
+        let gradient = store.get(place.parameters.variable(id));
+        if let (Some(gradient), Some(sum)) = (gradient, partials.sum(id)) {
+            add(sum, &HostSlice::of(&gradient.contiguous()?));
+        }
+    }
+    let mut others = [None, None];
+    d.fill(0.0);
+    for (name, input) in inputs {
+        let Some(gradient) = store.get(input) else {
+            continue;
+        };
+        let gradient = gradient.contiguous()?;
+        let gradient = HostSlice::of(&gradient);
+        match INPUTS.iter().position(|input| input == name) {
+            Some(0) | None => d.copy_from_slice(&gradient),
+            Some(other) => others[other - 1] = Some(place.scratch.copy(&gradient)),
+        }
+    }
+    Ok(others)
+}
+
+/// `sum += more`.
+pub fn add(sum: &mut [f32], more: &[f32]) {
+    progtune_kernels::layer_norm::add(sum, more);
 }

@@ -1,0 +1,667 @@
+//! The backward of a block on the fused path. Called by [`crate::model::Model`].
+//!
+//! First every task takes its rows down through the block (input gradients, and the sums of small parameters); then the
+//! weight gradients, which read all rows, are computed together.
+
+use super::{
+    block::{AttendTask, BlockTape, ReadyBlock, Tasks, dropout, sequences},
+    forward::rows_of,
+    groups::split,
+    linear::ReadyLinear,
+    partials::Partials,
+    scratch::{Buffer, Columns, Direction, Scratch, Workspace},
+    site::{self, Place},
+};
+use crate::{
+    error::Result,
+    model::{
+        gradients::Gradients,
+        layout::{Block, Linear},
+        parameters::HostSlice,
+        pass::{BlockMode, Pass},
+        step::DropoutSite,
+    },
+};
+use progtune_kernels::{
+    activation, attention, dropout as masks, layer_norm,
+    linear::{WeightGradient, backward_bias, backward_weights},
+    matrix::Matrix,
+};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Adds the gradients of the block's trainable parameters; returns that of its input when the mode asks for it.
+///
+/// `d` is the gradient of the block's output, `[computed rows, hidden]`.
+pub fn backward(
+    block: &Block,
+    tape: BlockTape,
+    mut d: Vec<f32>,
+    pass: &Pass<'_>,
+    gradients: &mut Gradients,
+) -> Result<Option<Vec<f32>>> {
+    let (scratch, hidden, mode) = (pass.scratch, pass.config.encoder.hidden_size, tape.mode);
+    let ready = ReadyBlock::new(
+        block,
+        &tape.rewritten,
+        pass,
+        scratch,
+        mode,
+        Direction::Backward,
+    );
+    let values = HostSlice::of(&tape.x);
+    let values: &[f32] = &values;
+    let tasks = Tasks::new(pass, mode);
+    let run = Backward {
+        ready: &ready,
+        tape: &tape,
+        x: values,
+        first: tape.first_rows.as_deref(),
+        pass,
+        scratch,
+        hidden,
+    };
+    let mut kept = Kept::new(block, pass, values.len() / hidden, d.len() / hidden);
+    let mut d_x = mode.input_gradient.then(|| vec![0f32; values.len()]);
+    let partials = match mode.first_only {
+        false => run.rows_at_once(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?,
+        true => run.first_tokens(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?,
+    };
+    for partials in partials {
+        partials.add_to(gradients);
+    }
+    drop(ready);
+    kept.weight_gradients(block, &tape, values, pass, gradients)?;
+    Ok(d_x)
+}
+
+/// What weight gradients read, for the weights that are trained: gradients of the layers' outputs, and inputs that the
+/// tape has in another form.
+struct Kept {
+    /// In the order of [`Block::linears`].
+    d_outputs: [Option<Buffer>; 6],
+    h: Option<Buffer>,
+    g: Option<Buffer>,
+}
+
+/// One task's rows of [`Kept`].
+#[derive(Default)]
+struct KeptRows<'a> {
+    d_outputs: [Option<&'a mut [f32]>; 6],
+    h: Option<&'a mut [f32]>,
+    g: Option<&'a mut [f32]>,
+}
+
+/// Places in [`Block::linears`].
+const QUERY: usize = 0;
+const KEY: usize = 1;
+const VALUE: usize = 2;
+const INTERMEDIATE: usize = 4;
+const OUTPUT: usize = 5;
+
+impl Kept {
+    fn new(block: &Block, pass: &Pass<'_>, all: usize, computed: usize) -> Self {
+        let linears = block.linears();
+        let trains = |at: usize| linears[at].trains_weight(pass.parameters);
+        let rows = |at: usize| {
+            if matches!(at, KEY | VALUE) {
+                all
+            } else {
+                computed
+            }
+        };
+        let room =
+            |at: usize, columns: usize| trains(at).then(|| pass.scratch.take(rows(at) * columns));
+        Self {
+            d_outputs: std::array::from_fn(|at| room(at, linears[at].out_dim)),
+            h: room(INTERMEDIATE, linears[INTERMEDIATE].in_dim),
+            g: room(OUTPUT, linears[OUTPUT].in_dim),
+        }
+    }
+
+    /// The rows of every attending task (`attend`: query, key, value) or feeding task (the rest).
+    fn split(
+        &mut self,
+        tasks: &Tasks,
+        block: &ReadyBlock<'_>,
+    ) -> (Vec<KeptRows<'_>>, Vec<KeptRows<'_>>) {
+        let mut attend: Vec<KeptRows<'_>> =
+            tasks.attend.iter().map(|_| KeptRows::default()).collect();
+        let mut feed: Vec<KeptRows<'_>> = tasks.feed.iter().map(|_| KeptRows::default()).collect();
+        for (at, buffer) in self.d_outputs.iter_mut().enumerate() {
+            let Some(buffer) = buffer else { continue };
+            let columns = block.linear(at).layer.out_dim;
+            let computed = || tasks.attend.iter().map(|task| task.computed.clone());
+            let pieces = match at {
+                QUERY => split(buffer, computed(), columns),
+                KEY | VALUE => split(
+                    buffer,
+                    tasks.attend.iter().map(|task| task.rows.clone()),
+                    columns,
+                ),
+                _ => split(buffer, tasks.feed.iter().cloned(), columns),
+            };
+            let rows = if at <= VALUE { &mut attend } else { &mut feed };
+            for (rows, piece) in rows.iter_mut().zip(pieces) {
+                rows.d_outputs[at] = Some(piece);
+            }
+        }
+        if let Some(h) = &mut self.h {
+            let columns = block.intermediate.layer.in_dim;
+            for (rows, piece) in feed
+                .iter_mut()
+                .zip(split(h, tasks.feed.iter().cloned(), columns))
+            {
+                rows.h = Some(piece);
+            }
+        }
+        if let Some(g) = &mut self.g {
+            let columns = block.output.layer.in_dim;
+            for (rows, piece) in feed
+                .iter_mut()
+                .zip(split(g, tasks.feed.iter().cloned(), columns))
+            {
+                rows.g = Some(piece);
+            }
+        }
+        (attend, feed)
+    }
+
+    /// `dW += dyᵀ·x` of every trained weight, in one go.
+    fn weight_gradients(
+        self,
+        block: &Block,
+        tape: &BlockTape,
+        x: &[f32],
+        pass: &Pass<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        let queries = tape.first_rows.as_deref().unwrap_or(x);
+        let inputs: [Option<&[f32]>; 6] = [
+            Some(queries),
+            Some(x),
+            Some(x),
+            Some(&tape.attended.context),
+            self.h.as_deref(),
+            self.g.as_deref(),
+        ];
+        // Layers with the same input share its packed form.
+        let mut packed: Vec<(*const f32, Columns<'_>)> = Vec::new();
+        let mut work: Vec<(&Linear, &[f32], usize, Vec<f32>)> = Vec::new();
+        for (at, layer) in block.linears().into_iter().enumerate() {
+            let (Some(d_y), Some(input)) = (&self.d_outputs[at], inputs[at]) else {
+                continue;
+            };
+            let found = packed
+                .iter()
+                .position(|(pointer, _)| *pointer == input.as_ptr());
+            let columns = found.unwrap_or_else(|| {
+                let mut columns = pass.scratch.columns();
+                let rows = input.len() / layer.in_dim;
+                columns.space().pack(Matrix::new(input, rows, layer.in_dim));
+                packed.push((input.as_ptr(), columns));
+                packed.len() - 1
+            });
+            let sum = match layer.site.weights.is_empty() {
+                true => gradients.take(layer.weight),
+                false => None,
+            };
+            let sum = sum.unwrap_or_else(|| vec![0f32; layer.in_dim * layer.out_dim]);
+            work.push((layer, d_y, columns, sum));
+        }
+        let jobs = work
+            .iter_mut()
+            .map(|(_, d_y, columns, sum)| WeightGradient {
+                d_weight: sum,
+                d_y,
+                x: &packed[*columns].1,
+            });
+        backward_weights(jobs.collect());
+        for (layer, _, _, sum) in work {
+            let at = block
+                .linears()
+                .iter()
+                .position(|other| std::ptr::eq(*other, layer));
+            match at.and_then(|at| tape.rewritten[at].as_ref()) {
+                None => gradients.put(layer.weight, sum),
+                Some(rewritten) => rewritten.backward(layer, &sum, pass, gradients)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What all tasks of a block's backward share.
+struct Backward<'a> {
+    ready: &'a ReadyBlock<'a>,
+    tape: &'a BlockTape,
+    x: &'a [f32],
+    first: Option<&'a [f32]>,
+    pass: &'a Pass<'a>,
+    scratch: &'a Scratch,
+    hidden: usize,
+}
+
+/// A kept piece, or room of the task's own.
+fn piece<'k>(
+    kept: &'k mut Option<&mut [f32]>,
+    own: &'k mut Option<Buffer>,
+    n: usize,
+    scratch: &Scratch,
+) -> &'k mut [f32] {
+    match kept {
+        Some(kept) => kept,
+        None => own.insert(scratch.take(n)),
+    }
+}
+
+impl<'a> Backward<'a> {
+    fn mode(&self) -> BlockMode {
+        self.tape.mode
+    }
+
+    /// Feeding's and attending's backward in one task for the same rows.
+    fn rows_at_once(
+        &self,
+        tasks: &Tasks,
+        d: &mut [f32],
+        d_x: Option<&mut [f32]>,
+        kept: &mut Kept,
+    ) -> Result<Vec<Partials<'a>>> {
+        let h = self.hidden;
+        let (kept_attend, kept_feed) = kept.split(tasks, self.ready);
+        let d = split(d, tasks.feed.iter().cloned(), h);
+        let d_x = split_optional(d_x, tasks, h);
+        let work = (0..tasks.feed.len())
+            .into_par_iter()
+            .zip(d)
+            .zip(d_x)
+            .zip(kept_feed)
+            .zip(kept_attend);
+        work.map(|((((i, d), d_x), kept_feed), kept_attend)| {
+            let mut partials = Partials::new(self.pass.parameters, self.scratch);
+            let mut d_context = self.scratch.take(d.len());
+            self.scratch.with_workspace(|w| {
+                self.feed(
+                    i,
+                    &tasks.feed[i],
+                    d,
+                    &mut d_context,
+                    kept_feed,
+                    &mut partials,
+                    w,
+                )?;
+                self.attend(
+                    i,
+                    &tasks.attend[i],
+                    &d_context,
+                    d,
+                    d_x,
+                    kept_attend,
+                    &mut partials,
+                    w,
+                )
+            })?;
+            Ok(partials)
+        })
+        .collect()
+    }
+
+    /// Feeding's backward of the first tokens, then attending's of all sequences.
+    fn first_tokens(
+        &self,
+        tasks: &Tasks,
+        d: &mut [f32],
+        d_x: Option<&mut [f32]>,
+        kept: &mut Kept,
+    ) -> Result<Vec<Partials<'a>>> {
+        let h = self.hidden;
+        let (kept_attend, kept_feed) = kept.split(tasks, self.ready);
+        let mut d_context = self.scratch.take(d.len());
+        let pieces = split(d, tasks.feed.iter().cloned(), h);
+        let contexts = split(&mut d_context, tasks.feed.iter().cloned(), h);
+        let work = (0..tasks.feed.len())
+            .into_par_iter()
+            .zip(pieces)
+            .zip(contexts)
+            .zip(kept_feed);
+        let fed: Result<Vec<Partials<'a>>> = work
+            .map(|(((i, d), d_context), kept)| {
+                let mut partials = Partials::new(self.pass.parameters, self.scratch);
+                self.scratch.with_workspace(|w| {
+                    self.feed(i, &tasks.feed[i], d, d_context, kept, &mut partials, w)
+                })?;
+                Ok(partials)
+            })
+            .collect();
+        let work = (0..tasks.attend.len())
+            .into_par_iter()
+            .zip(split_optional(d_x, tasks, h))
+            .zip(kept_attend);
+        let attended: Result<Vec<Partials<'a>>> = work
+            .map(|((i, d_x), kept)| {
+                let mut partials = Partials::new(self.pass.parameters, self.scratch);
+                let task = &tasks.attend[i];
+                let of = |data| -> &[f32] { rows_of(data, &task.computed, h) };
+                self.scratch.with_workspace(|w| {
+                    self.attend(i, task, of(&d_context), of(d), d_x, kept, &mut partials, w)
+                })?;
+                Ok(partials)
+            })
+            .collect();
+        Ok(fed?.into_iter().chain(attended?).collect())
+    }
+
+    fn place<'w>(&'w self, keys: &'w [u64], workspace: &'w mut Workspace) -> Place<'w, 'w> {
+        Place {
+            parameters: self.pass.parameters,
+            rows: self.pass.row_context(keys, self.mode().dropout),
+            scratch: self.scratch,
+            workspace,
+            record: false,
+        }
+    }
+
+    /// From the block's output to attention's: `d` comes in as the gradient of the output rows and leaves as that of
+    /// the block's input rows by the residual way; `d_context` is written.
+    #[allow(clippy::too_many_arguments)]
+    fn feed(
+        &self,
+        i: usize,
+        rows: &Range<usize>,
+        d: &mut [f32],
+        d_context: &mut [f32],
+        mut kept: KeptRows<'_>,
+        partials: &mut Partials<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let (r, h, inner) = (
+            self.ready,
+            self.hidden,
+            self.ready.intermediate.layer.out_dim,
+        );
+        let (tapes, fed, mode) = (&self.tape.feed_tapes[i], &self.tape.fed, self.mode());
+        let n = rows.len();
+        let keys = &self.pass.row_keys(mode)[rows.clone()];
+        let place = &mut self.place(keys, workspace);
+        let x = rows_of(self.first.unwrap_or(self.x), rows, h);
+        let u = rows_of(&fed.u, rows, inner);
+        let probability = self.pass.config.encoder.hidden_dropout_prob;
+        let mut own: [Option<Buffer>; 5] = Default::default();
+        let [own_h, own_g, own_o, own_u, own_a] = &mut own;
+        let [_, _, _, kept_a, kept_u, kept_o] = &mut kept.d_outputs;
+
+        let hidden_rows = match r.reads_hidden(self.pass.parameters) {
+            true => {
+                let hidden = piece(&mut kept.h, own_h, n * h, self.scratch);
+                let x_hat = rows_of(&fed.attention_x_hat, rows, h);
+                layer_norm::affine(
+                    hidden,
+                    x_hat,
+                    &r.attention_norm.gamma,
+                    &r.attention_norm.beta,
+                );
+                &*hidden
+            }
+            false => &[],
+        };
+        let [d_end, _] = site::backward(&r.end, &tapes.end, d, [x, &[]], partials, place)?;
+        self.norm_backward(
+            &r.output_norm,
+            d,
+            &fed.output_x_hat,
+            &fed.output_rstd,
+            rows,
+            partials,
+        );
+        let d_o = piece(kept_o, own_o, n * h, self.scratch);
+        d_o.copy_from_slice(d);
+        let others = [hidden_rows, hidden_rows];
+        add_all(
+            d,
+            site::backward(
+                &r.output_end,
+                &tapes.output_end,
+                d_o,
+                others,
+                partials,
+                place,
+            )?,
+        );
+        if let Some(drop) = dropout(
+            self.pass,
+            probability,
+            DropoutSite::Output(r.number),
+            rows,
+            mode,
+        ) {
+            masks::apply(d_o, h, &drop);
+        }
+
+        let g = match r.output.layer.reads_input(self.pass.parameters) {
+            true => {
+                let g = piece(&mut kept.g, own_g, n * inner, self.scratch);
+                activation::forward(g, u, self.pass.config.activation);
+                site::forward(&r.activation, g, [u, &[]], place)?;
+                &*g
+            }
+            false => &[],
+        };
+        let d_u = piece(kept_u, own_u, n * inner, self.scratch);
+        r.output
+            .backward(&tapes.output, d_o, g, Some((d_u, false)), partials, place)?;
+        let from_programs = site::backward(
+            &r.activation,
+            &tapes.activation,
+            d_u,
+            [u, &[]],
+            partials,
+            place,
+        )?;
+        activation::backward(d_u, u, self.pass.config.activation);
+        add_all(d_u, from_programs);
+        r.intermediate.backward(
+            &tapes.intermediate,
+            d_u,
+            hidden_rows,
+            Some((d, true)),
+            partials,
+            place,
+        )?;
+
+        self.norm_backward(
+            &r.attention_norm,
+            d,
+            &fed.attention_x_hat,
+            &fed.attention_rstd,
+            rows,
+            partials,
+        );
+        let d_a = piece(kept_a, own_a, n * h, self.scratch);
+        d_a.copy_from_slice(d);
+        add_all(
+            d,
+            site::backward(
+                &r.attention_end,
+                &tapes.attention_end,
+                d_a,
+                [x, x],
+                partials,
+                place,
+            )?,
+        );
+        add_all(d, [d_end, None]);
+        if let Some(drop) = dropout(
+            self.pass,
+            probability,
+            DropoutSite::AttentionOutput(r.number),
+            rows,
+            mode,
+        ) {
+            masks::apply(d_a, h, &drop);
+        }
+        let context = match self.tape.attended.context.is_empty() {
+            true => &[],
+            false => rows_of(&self.tape.attended.context, rows, h),
+        };
+        let into = Some((d_context, false));
+        r.attention_dense
+            .backward(&tapes.attention_dense, d_a, context, into, partials, place)
+    }
+
+    /// A LayerNorm's backward: `d` comes in as the gradient of its result and leaves as that of the sum it normalised.
+    fn norm_backward(
+        &self,
+        ready: &super::block::ReadyNorm<'_>,
+        d: &mut [f32],
+        x_hat: &[f32],
+        rstd: &[f32],
+        rows: &Range<usize>,
+        partials: &mut Partials<'_>,
+    ) {
+        let x_hat = rows_of(x_hat, rows, self.hidden);
+        if let Some(sum) = partials.sum(ready.norm.weight) {
+            layer_norm::backward_gamma(sum, d, x_hat);
+        }
+        if let Some(sum) = partials.sum(ready.norm.bias) {
+            backward_bias(sum, d);
+        }
+        layer_norm::backward_input(d, x_hat, &rstd[rows.clone()], &ready.gamma);
+    }
+
+    /// From attention's output to the block's input. `d_rows` is what the residual way brings to the computed rows.
+    #[allow(clippy::too_many_arguments)]
+    fn attend(
+        &self,
+        i: usize,
+        task: &AttendTask,
+        d_context: &[f32],
+        d_rows: &[f32],
+        mut d_x: Option<&mut [f32]>,
+        mut kept: KeptRows<'_>,
+        partials: &mut Partials<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let (r, h, mode) = (self.ready, self.hidden, self.mode());
+        let (tapes, attended) = (&self.tape.attend_tapes[i], &self.tape.attended);
+        let all_keys = &self.pass.batch.row_keys[task.rows.clone()];
+        let keys = &self.pass.row_keys(mode)[task.computed.clone()];
+        let mut own: [Option<Buffer>; 3] = Default::default();
+        let [own_q, own_k, own_v] = &mut own;
+        let [kept_q, kept_k, kept_v, ..] = &mut kept.d_outputs;
+        let d_q = piece(kept_q, own_q, task.computed.len() * h, self.scratch);
+        let d_k = piece(kept_k, own_k, task.rows.len() * h, self.scratch);
+        let d_v = piece(kept_v, own_v, task.rows.len() * h, self.scratch);
+        let p = self.pass.config.attention_dropout;
+        let drop = self
+            .pass
+            .dropout(p, DropoutSite::Attention(r.number), keys, mode.dropout);
+        attention::backward(
+            d_q,
+            d_k,
+            d_v,
+            d_context,
+            rows_of(&attended.q, &task.computed, h),
+            rows_of(&attended.k, &task.rows, h),
+            rows_of(&attended.v, &task.rows, h),
+            rows_of(
+                &attended.log_sum_exp,
+                &task.computed,
+                self.pass.config.encoder.num_attention_heads,
+            ),
+            sequences(self.pass, mode, task),
+            drop.as_ref(),
+            &mut workspace.attention,
+        );
+        let x = rows_of(self.x, &task.rows, h);
+        let x_query = rows_of(self.first.unwrap_or(self.x), &task.computed, h);
+        match (d_x.as_deref_mut(), mode.first_only) {
+            (None, _) => {
+                let place = &mut self.place(keys, workspace);
+                r.query
+                    .backward(&tapes.query, d_q, x_query, None, partials, place)?;
+            }
+            (Some(d_x), false) => {
+                d_x.copy_from_slice(d_rows);
+                let place = &mut self.place(keys, workspace);
+                r.query.backward(
+                    &tapes.query,
+                    d_q,
+                    x_query,
+                    Some((d_x, true)),
+                    partials,
+                    place,
+                )?;
+            }
+            (Some(d_x), true) => {
+                let mut d_first = self.scratch.copy(d_rows);
+                let place = &mut self.place(keys, workspace);
+                r.query.backward(
+                    &tapes.query,
+                    d_q,
+                    x_query,
+                    Some((&mut d_first, true)),
+                    partials,
+                    place,
+                )?;
+                d_x.fill(0.0);
+                let tokens = &self.pass.batch.first_tokens()[task.sequences.clone()];
+                for (&token, d) in tokens.iter().zip(d_first.chunks(h)) {
+                    let row = token as usize - task.rows.start;
+                    site::add(&mut d_x[row * h..(row + 1) * h], d);
+                }
+            }
+        }
+        let place = &mut self.place(all_keys, workspace);
+        let into = d_x.as_deref_mut().map(|d_x| (d_x, true));
+        r.key.backward(&tapes.key, d_k, x, into, partials, place)?;
+        r.value.backward(
+            &tapes.value,
+            d_v,
+            x,
+            d_x.map(|d_x| (d_x, true)),
+            partials,
+            place,
+        )
+    }
+}
+
+impl<'a> ReadyBlock<'a> {
+    /// A linear layer by its place in [`Block::linears`].
+    fn linear(&self, at: usize) -> &ReadyLinear<'a> {
+        [
+            &self.query,
+            &self.key,
+            &self.value,
+            &self.attention_dense,
+            &self.intermediate,
+            &self.output,
+        ][at]
+    }
+
+    /// Whether the backward reads the rows between the sub-layers.
+    fn reads_hidden(&self, parameters: &crate::model::parameters::Parameters) -> bool {
+        self.intermediate.layer.reads_input(parameters) || !self.output_end.is_empty()
+    }
+}
+
+/// The rows of `d_x` of every attending task, if there is a `d_x`.
+fn split_optional<'d>(
+    d_x: Option<&'d mut [f32]>,
+    tasks: &Tasks,
+    hidden: usize,
+) -> Vec<Option<&'d mut [f32]>> {
+    match d_x {
+        None => tasks.attend.iter().map(|_| None).collect(),
+        Some(d_x) => {
+            let rows = tasks.attend.iter().map(|task| task.rows.clone());
+            split(d_x, rows, hidden).into_iter().map(Some).collect()
+        }
+    }
+}
+
+fn add_all(sum: &mut [f32], more: [Option<Buffer>; 2]) {
+    for more in more.into_iter().flatten() {
+        site::add(sum, &more);
+    }
+}
