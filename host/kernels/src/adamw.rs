@@ -35,6 +35,48 @@ pub fn step(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], update: 
         .for_each(|(((p, g), m), v)| step_chunk(p, g, m, v, &c));
 }
 
+/// As [`step`] for a table, `[rows, columns]`, of which few rows get a gradient at a step (an embedding): the same
+/// numbers for a fraction of the memory traffic.
+///
+/// `touched` says which rows of `g` were added to, `live` which have moments, now or from earlier steps; rows that are
+/// not live have zeros everywhere but in `p`, which only decays. `g`'s touched rows leave as zeros.
+#[allow(clippy::too_many_arguments)]
+pub fn step_rows(
+    p: &mut [f32],
+    g: &mut [f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    touched: &[bool],
+    live: &[bool],
+    columns: usize,
+    update: &Update,
+) {
+    const ROWS: usize = 64;
+    let c = Constants::new(update);
+    let chunk = ROWS * columns;
+    p.par_chunks_mut(chunk)
+        .zip(g.par_chunks_mut(chunk))
+        .zip(m.par_chunks_mut(chunk))
+        .zip(v.par_chunks_mut(chunk))
+        .zip(touched.par_chunks(ROWS).zip(live.par_chunks(ROWS)))
+        .for_each(|((((p, g), m), v), (touched, live))| {
+            for (row, (&touched, &live)) in touched.iter().zip(live).enumerate() {
+                let range = row * columns..(row + 1) * columns;
+                let (p, m, v) = (
+                    &mut p[range.clone()],
+                    &mut m[range.clone()],
+                    &mut v[range.clone()],
+                );
+                match (touched, live) {
+                    (true, _) => step_chunk(p, &mut g[range], m, v, &c),
+                    (false, true) => step_without_gradient(p, m, v, &c),
+                    (false, false) if c.decay != 1.0 => p.iter_mut().for_each(|p| *p *= c.decay),
+                    (false, false) => {}
+                }
+            }
+        });
+}
+
 struct Constants {
     decay: f32,
     beta2: f32,
@@ -74,6 +116,26 @@ simd_fn! {
             *p = *p * c.decay - c.step_size * *m / denominator;
         }
     }
+}
+
+simd_fn! {
+    /// [`step_chunk`] where the gradient is zero.
+    fn step_without_gradient(p: &mut [f32], m: &mut [f32], v: &mut [f32], c: &Constants) {
+        for ((p, m), v) in p.iter_mut().zip(m.iter_mut()).zip(v.iter_mut()) {
+            *m += (0.0 - *m) * c.one_minus_beta1;
+            *v = *v * c.beta2 + 0.0;
+            let denominator = v.sqrt() * c.inverse_sqrt_correction2 + c.eps;
+            *p = *p * c.decay - c.step_size * *m / denominator;
+        }
+    }
+}
+
+/// Σ g² of the touched rows of a table, in row order.
+pub fn sum_of_squares_rows(g: &[f32], touched: &[bool], columns: usize) -> f64 {
+    let rows = g.chunks_exact(columns).zip(touched);
+    rows.filter(|(_, touched)| **touched)
+        .map(|(row, _)| f64::from(squares(row)))
+        .sum()
 }
 
 /// Σ g², in a fixed order of chunks.
@@ -135,6 +197,46 @@ mod tests {
         }
         for (p, w) in p.iter().zip(&want) {
             assert!((*p as f64 - w.0).abs() < 1e-5, "{p} against {}", w.0);
+        }
+    }
+
+    #[test]
+    fn a_table_moves_as_if_all_of_it_were_updated() {
+        let (rows, columns) = (150, 24);
+        let n = rows * columns;
+        let start = random(n, 1);
+        let (mut p, mut g, mut m, mut v) =
+            (start.clone(), vec![0f32; n], vec![0f32; n], vec![0f32; n]);
+        let (mut all_p, mut all_m, mut all_v) = (start, vec![0f32; n], vec![0f32; n]);
+        let mut live = vec![false; rows];
+        for step_number in 1..=6u64 {
+            let update = Update {
+                lr: 1e-2,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: if step_number > 3 { 0.01 } else { 0.0 },
+                step: step_number,
+                gradient_scale: 0.7,
+            };
+            let touched: Vec<bool> = (0..rows as u64)
+                .map(|r| (r * 7 + step_number) % 5 == 0 && r < 100)
+                .collect();
+            for (row, &touched) in touched.iter().enumerate() {
+                if touched {
+                    let values = random(columns, 100 * step_number + row as u64);
+                    g[row * columns..(row + 1) * columns].copy_from_slice(&values);
+                    live[row] = true;
+                }
+            }
+            let squares = sum_of_squares_rows(&g, &touched, columns);
+            assert!((squares - sum_of_squares(&g)).abs() < 1e-5 * squares);
+            let mut all_g = g.clone();
+            step(&mut all_p, &mut all_g, &mut all_m, &mut all_v, &update);
+            step_rows(
+                &mut p, &mut g, &mut m, &mut v, &touched, &live, columns, &update,
+            );
+            assert_eq!((&p, &g, &m, &v), (&all_p, &all_g, &all_m, &all_v));
         }
     }
 

@@ -4,14 +4,48 @@
 use super::parameters::{HostSlice, ParameterId, Parameters};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
+use progtune_kernels::embedding;
+use progtune_plugin_api::records::Part;
 
 /// Where a gradient lives.
 #[derive(Debug)]
 pub enum Buffer {
     /// On the CPU: kernels add into it.
     Host(Vec<f32>),
+    /// On the CPU, a table of which few rows get a gradient at a step.
+    Rows(RowGradient),
     /// On a device: `None` until the first gradient of a step.
     Device(Option<Tensor>),
+}
+
+/// The gradient of an embedding table: zero but for the rows that a batch read. The zeros cost neither time nor memory:
+/// pages that nobody writes to are not there.
+#[derive(Debug)]
+pub struct RowGradient {
+    /// `[rows, columns]`.
+    pub values: Vec<f32>,
+    /// Which rows were added to since the last step.
+    pub touched: Vec<bool>,
+    /// Columns.
+    pub columns: usize,
+}
+
+impl RowGradient {
+    fn new(rows: usize, columns: usize) -> Self {
+        Self {
+            values: vec![0f32; rows * columns],
+            touched: vec![false; rows],
+            columns,
+        }
+    }
+
+    /// Adds `d_y`, `[tokens, columns]`, to the rows that `ids` looked up.
+    pub fn add(&mut self, ids: &[u32], d_y: &[f32]) {
+        embedding::backward(&mut self.values, ids, d_y, self.columns);
+        for &id in ids {
+            self.touched[id as usize] = true;
+        }
+    }
 }
 
 /// A buffer for each trainable parameter, by id; nothing for frozen ones.
@@ -26,9 +60,12 @@ impl Gradients {
     pub fn new(parameters: &Parameters) -> Self {
         let on_host = parameters.device().is_cpu();
         let buffer = |id: ParameterId| {
-            parameters.is_trainable(id).then(|| match on_host {
-                true => Buffer::Host(vec![0f32; parameters.infos()[id].size()]),
-                false => Buffer::Device(None),
+            let info = &parameters.infos()[id];
+            let table = info.part == Part::EMBEDDINGS && info.added.is_none();
+            parameters.is_trainable(id).then(|| match info.shape[..] {
+                _ if !on_host => Buffer::Device(None),
+                [rows, columns] if table => Buffer::Rows(RowGradient::new(rows, columns)),
+                _ => Buffer::Host(vec![0f32; info.size()]),
             })
         };
         Self {
@@ -43,6 +80,22 @@ impl Gradients {
             Some(Buffer::Host(buffer)) => {
                 self.reached[id] = true;
                 Some(buffer)
+            }
+            Some(Buffer::Rows(rows)) => {
+                self.reached[id] = true;
+                rows.touched.fill(true);
+                Some(&mut rows.values)
+            }
+            _ => None,
+        }
+    }
+
+    /// The gradient of a trainable table on the CPU, to add rows to.
+    pub fn rows(&mut self, id: ParameterId) -> Option<&mut RowGradient> {
+        match &mut self.buffers[id] {
+            Some(Buffer::Rows(rows)) => {
+                self.reached[id] = true;
+                Some(rows)
             }
             _ => None,
         }
@@ -64,22 +117,18 @@ impl Gradients {
 
     /// Adds a gradient that candle computed. Nothing happens for a frozen parameter.
     pub fn add(&mut self, id: ParameterId, gradient: &Tensor) -> Result<()> {
-        match &mut self.buffers[id] {
-            None => return Ok(()),
-            Some(Buffer::Host(buffer)) => {
-                let gradient = gradient.contiguous()?;
-                for (sum, value) in buffer.iter_mut().zip(HostSlice::of(&gradient).iter()) {
-                    *sum += value;
-                }
+        if let Some(sum) = self.host(id) {
+            let gradient = gradient.contiguous()?;
+            for (sum, value) in sum.iter_mut().zip(HostSlice::of(&gradient).iter()) {
+                *sum += value;
             }
-            Some(Buffer::Device(sum)) => {
-                *sum = Some(match sum.take() {
-                    Some(sum) => (sum + gradient)?,
-                    None => gradient.detach(),
-                });
-            }
+        } else if let Some(Buffer::Device(sum)) = &mut self.buffers[id] {
+            self.reached[id] = true;
+            *sum = Some(match sum.take() {
+                Some(sum) => (sum + gradient)?,
+                None => gradient.detach(),
+            });
         }
-        self.reached[id] = true;
         Ok(())
     }
 
@@ -92,7 +141,7 @@ impl Gradients {
     pub fn tensor(&self, id: ParameterId, parameters: &Parameters) -> Result<Option<Tensor>> {
         let shape = parameters.infos()[id].shape.as_slice();
         Ok(match &self.buffers[id] {
-            Some(Buffer::Host(buffer)) => {
+            Some(Buffer::Host(buffer) | Buffer::Rows(RowGradient { values: buffer, .. })) => {
                 Some(Tensor::from_slice(buffer, shape, parameters.device())?)
             }
             Some(Buffer::Device(gradient)) => gradient.clone(),

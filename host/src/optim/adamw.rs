@@ -12,7 +12,7 @@ use crate::{
 };
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
 use progtune_kernels::adamw::{self, Update};
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::Cell, collections::BTreeMap};
 
 /// What does not change during a run.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,20 @@ pub struct Settings {
 }
 
 enum Moments {
-    Host { m: Vec<f32>, v: Vec<f32> },
-    Device { m: Tensor, v: Tensor },
+    Host {
+        m: Vec<f32>,
+        v: Vec<f32>,
+    },
+    /// Of a table: which rows ever got a gradient.
+    Rows {
+        m: Vec<f32>,
+        v: Vec<f32>,
+        live: Vec<bool>,
+    },
+    Device {
+        m: Tensor,
+        v: Tensor,
+    },
 }
 
 struct State {
@@ -84,6 +96,9 @@ impl AdamW {
         for id in parameters.trainable() {
             let squares = match gradients.buffer(id) {
                 Some(Buffer::Host(g)) => adamw::sum_of_squares(g),
+                Some(Buffer::Rows(g)) => {
+                    adamw::sum_of_squares_rows(&g.values, &g.touched, g.columns)
+                }
                 Some(Buffer::Device(Some(g))) => f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?),
                 _ => 0.0,
             };
@@ -128,7 +143,7 @@ impl AdamW {
             let state = match self.states.entry(id) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(State::new(parameters, id)?)
+                    entry.insert(State::new(parameters, id, buffer)?)
                 }
             };
             state.step += 1;
@@ -148,10 +163,25 @@ impl AdamW {
             };
             match (buffer, &mut state.moments) {
                 (Buffer::Host(g), Moments::Host { m, v }) => {
-                    parameters.variable(id).inplace_op1(&HostUpdate {
-                        buffers: RefCell::new((g, m, v)),
-                        update,
+                    update_host(parameters, id, |p| adamw::step(p, g, m, v, &update))?;
+                }
+                (Buffer::Rows(g), Moments::Rows { m, v, live }) => {
+                    live.iter_mut()
+                        .zip(&g.touched)
+                        .for_each(|(live, &touched)| *live |= touched);
+                    update_host(parameters, id, |p| {
+                        adamw::step_rows(
+                            p,
+                            &mut g.values,
+                            m,
+                            v,
+                            &g.touched,
+                            live,
+                            g.columns,
+                            &update,
+                        );
                     })?;
+                    g.touched.fill(false);
                 }
                 (Buffer::Device(g), Moments::Device { m, v }) => {
                     if let Some(g) = g.take() {
@@ -166,34 +196,41 @@ impl AdamW {
 }
 
 impl State {
-    fn new(parameters: &Parameters, id: ParameterId) -> Result<Self> {
-        let size = parameters.infos()[id].size();
-        let moments = if parameters.device().is_cpu() {
-            Moments::Host {
-                m: vec![0f32; size],
-                v: vec![0f32; size],
-            }
-        } else {
-            let zeros = parameters.variable(id).zeros_like()?;
-            Moments::Device {
-                m: zeros.clone(),
-                v: zeros,
+    fn new(parameters: &Parameters, id: ParameterId, gradient: &Buffer) -> Result<Self> {
+        let zeros = || vec![0f32; parameters.infos()[id].size()];
+        let moments = match gradient {
+            Buffer::Host(_) => Moments::Host {
+                m: zeros(),
+                v: zeros(),
+            },
+            Buffer::Rows(rows) => Moments::Rows {
+                m: zeros(),
+                v: zeros(),
+                live: vec![false; rows.touched.len()],
+            },
+            Buffer::Device(_) => {
+                let zeros = parameters.variable(id).zeros_like()?;
+                Moments::Device {
+                    m: zeros.clone(),
+                    v: zeros,
+                }
             }
         };
         Ok(Self { step: 0, moments })
     }
 }
 
-/// Gradient, first and second moment of one parameter.
-type HostBuffers<'a> = (&'a mut Vec<f32>, &'a mut Vec<f32>, &'a mut Vec<f32>);
-
-/// The fused kernel on a variable's own storage.
-struct HostUpdate<'a> {
-    buffers: RefCell<HostBuffers<'a>>,
-    update: Update,
+/// Lets `f` change a parameter's values in place.
+fn update_host(parameters: &Parameters, id: ParameterId, f: impl FnOnce(&mut [f32])) -> Result<()> {
+    Ok(parameters
+        .variable(id)
+        .inplace_op1(&HostUpdate(Cell::new(Some(f))))?)
 }
 
-impl InplaceOp1 for HostUpdate<'_> {
+/// A function on a variable's own storage.
+struct HostUpdate<F>(Cell<Option<F>>);
+
+impl<F: FnOnce(&mut [f32])> InplaceOp1 for HostUpdate<F> {
     fn name(&self) -> &'static str {
         "adamw"
     }
@@ -203,8 +240,9 @@ impl InplaceOp1 for HostUpdate<'_> {
         else {
             candle_core::bail!("AdamW updates contiguous f32 parameters");
         };
-        let (g, m, v) = &mut *self.buffers.borrow_mut();
-        adamw::step(&mut values[start..end], g, m, v, &self.update);
+        if let Some(f) = self.0.take() {
+            f(&mut values[start..end]);
+        }
         Ok(())
     }
 }

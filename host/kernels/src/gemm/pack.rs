@@ -110,9 +110,16 @@ impl PackedColumns {
 fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
     let columns = NR.min(b.columns() - first);
     if b.column_stride() == 1 {
-        for (step, to) in to.chunks_exact_mut(NR).enumerate() {
-            to[..columns].copy_from_slice(&b.row(step)[first..first + columns]);
-            to[columns..].fill(0.0);
+        for (step, to) in to.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
+            let from = &b.row(step)[first..first + columns];
+            // A whole group is copied in registers; a call for 128 bytes would take longer than the copy.
+            match from.first_chunk::<NR>() {
+                Some(from) => *to = *from,
+                None => {
+                    to[..columns].copy_from_slice(from);
+                    to[columns..].fill(0.0);
+                }
+            }
         }
     } else {
         // B is the transpose of a matrix whose rows are dense, as a weight is.
@@ -197,8 +204,22 @@ fn pack_rows(to: &mut [f32], a: Matrix<'_>) {
     } else {
         // A is the transpose of a matrix whose rows are dense: each group is there already.
         let steps = a.transposed();
-        for (step, to) in to.chunks_exact_mut(rows).enumerate() {
-            to.copy_from_slice(&steps.row(step)[..rows]);
+        match rows {
+            MR => copy_groups::<MR>(to, steps),
+            _ => {
+                for (step, to) in to.chunks_exact_mut(rows).enumerate() {
+                    to.copy_from_slice(&steps.row(step)[..rows]);
+                }
+            }
+        }
+    }
+}
+
+/// Copies the first `N` numbers of every row, in registers.
+fn copy_groups<const N: usize>(to: &mut [f32], from: Matrix<'_>) {
+    for (step, to) in to.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        if let Some(group) = from.row(step).first_chunk::<N>() {
+            *to = *group;
         }
     }
 }

@@ -158,8 +158,8 @@ pub fn backward(
         (layer.token_type, &batch.token_type_ids),
     ];
     for (id, ids) in tables {
-        if let Some(d_table) = gradients.host(id) {
-            embedding::backward(d_table, ids, &d, hidden);
+        if let Some(table) = gradients.rows(id) {
+            table.add(ids, &d);
         }
     }
     Ok(())
