@@ -3,7 +3,8 @@
 //! Called by the attention and layer-norm kernels and by the host. Nothing is stored: the backward computes
 //! the same mask again. A row's mask does not depend on where the row lies in the batch, nor on threads.
 
-use crate::{rows::for_each_chunk, simd::simd_fn};
+use crate::simd::simd_fn;
+use rayon::prelude::*;
 
 /// One dropout: a probability and a key for the place and time it happens at.
 #[derive(Debug, Clone, Copy)]
@@ -78,17 +79,19 @@ pub fn apply(data: &mut [f32], columns: usize, dropout: &Dropout<'_>) {
 /// multiply with.
 pub fn mask(rows: usize, columns: usize, dropout: &Dropout<'_>) -> Vec<f32> {
     let mut mask = vec![1f32; rows * columns];
-    for_each_chunk(&mut mask, columns, |first, chunk| {
-        let row_keys = &dropout.row_keys[first..];
-        apply(
-            chunk,
-            columns,
-            &Dropout {
-                row_keys,
-                ..*dropout
-            },
-        );
-    });
+    const ROWS: usize = 64;
+    mask.par_chunks_mut((ROWS * columns).max(1))
+        .zip(dropout.row_keys.par_chunks(ROWS))
+        .for_each(|(rows, row_keys)| {
+            apply(
+                rows,
+                columns,
+                &Dropout {
+                    row_keys,
+                    ..*dropout
+                },
+            )
+        });
     mask
 }
 

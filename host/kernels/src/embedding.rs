@@ -1,6 +1,6 @@
 //! Embedding look-up and its backward. Called by the fused embeddings.
 
-use crate::{layer_norm::add, rows::for_each_chunk};
+use crate::elementwise::add_scaled;
 use rayon::prelude::*;
 
 /// `y[r] = Σ_tables table[ids[r]]`; each table is `[entries, columns]` with one id a row of `y`.
@@ -8,15 +8,13 @@ use rayon::prelude::*;
 /// # Panics
 /// When an id is outside its table: the host checks ids before.
 pub fn forward(y: &mut [f32], columns: usize, tables: &[(&[f32], &[u32])]) {
-    for_each_chunk(y, columns, |first, chunk| {
-        for (r, row) in chunk.chunks_mut(columns).enumerate() {
-            row.fill(0.0);
-            for (table, ids) in tables {
-                let id = ids[first + r] as usize;
-                add(row, &table[id * columns..(id + 1) * columns]);
-            }
+    for (r, row) in y.chunks_mut(columns).enumerate() {
+        row.fill(0.0);
+        for (table, ids) in tables {
+            let id = ids[r] as usize;
+            add_scaled(row, &table[id * columns..(id + 1) * columns], 1.0);
         }
-    });
+    }
 }
 
 /// `d_table[ids[r]] += d_y[r]`: only the rows that occur are touched.
@@ -31,10 +29,8 @@ pub fn backward(d_table: &mut [f32], ids: &[u32], d_y: &[f32], columns: usize) {
             for (&id, d_row) in ids.iter().zip(d_y.chunks(columns)) {
                 let id = id as usize;
                 if (first..last).contains(&id) {
-                    add(
-                        &mut chunk[(id - first) * columns..(id - first + 1) * columns],
-                        d_row,
-                    );
+                    let row = (id - first) * columns;
+                    add_scaled(&mut chunk[row..row + columns], d_row, 1.0);
                 }
             }
         });

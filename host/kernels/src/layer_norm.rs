@@ -3,6 +3,7 @@
 
 use crate::{
     dropout::{Dropout, apply_row},
+    elementwise::{add_products, add_scaled},
     math::sum_by,
     simd::simd_fn,
 };
@@ -29,18 +30,9 @@ pub fn forward(
             apply_row(x, dropout.p, dropout.site_key, dropout.row_keys[row], 0);
         }
         if let Some(residual) = residual {
-            add(x, &residual[row * columns..(row + 1) * columns]);
+            add_scaled(x, &residual[row * columns..(row + 1) * columns], 1.0);
         }
         *rstd = normalise_row(y, x, gamma, beta, eps);
-    }
-}
-
-simd_fn! {
-    /// `a += b`.
-    pub fn add(a: &mut [f32], b: &[f32]) {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a += b;
-        }
     }
 }
 
@@ -93,15 +85,11 @@ simd_fn! {
     }
 }
 
-simd_fn! {
-    /// `dγ += Σ_rows dy·x̂`; dβ is [`crate::linear::backward_bias`] of dy.
-    pub fn backward_gamma(d_gamma: &mut [f32], d_y: &[f32], x_hat: &[f32]) {
-        let n = d_gamma.len();
-        for (a, b) in d_y.chunks_exact(n).zip(x_hat.chunks_exact(n)) {
-            for ((sum, a), b) in d_gamma.iter_mut().zip(a).zip(b) {
-                *sum += a * b;
-            }
-        }
+/// `dγ += Σ_rows dy·x̂`; dβ is [`crate::linear::backward_bias`] of dy.
+pub fn backward_gamma(d_gamma: &mut [f32], d_y: &[f32], x_hat: &[f32]) {
+    let n = d_gamma.len();
+    for (d_y, x_hat) in d_y.chunks_exact(n).zip(x_hat.chunks_exact(n)) {
+        add_products(d_gamma, d_y, x_hat);
     }
 }
 

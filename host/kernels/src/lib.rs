@@ -15,13 +15,13 @@ pub mod activation;
 pub mod adamw;
 pub mod attention;
 pub mod dropout;
+pub mod elementwise;
 pub mod embedding;
 pub mod gemm;
 pub mod layer_norm;
 pub mod linear;
 pub mod math;
 pub mod matrix;
-pub mod rows;
 pub mod simd;
 pub mod threads;
 

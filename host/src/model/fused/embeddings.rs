@@ -68,17 +68,13 @@ pub fn forward(
         .par_iter()
         .zip(pieces)
         .map(|(group, ((y, x_hat), rstd))| {
-            let of = |ids: &'_ [u32]| -> Vec<u32> { ids[group.rows.clone()].to_vec() };
-            let (words, positions, kinds) = (
-                of(&batch.input_ids),
-                of(&batch.position_ids),
-                of(&batch.token_type_ids),
-            );
-            embedding::forward(
-                x_hat,
-                hidden,
-                &[(word, &words), (position, &positions), (kind, &kinds)],
-            );
+            let rows = group.rows.clone();
+            let tables = [
+                (word, &batch.input_ids[rows.clone()]),
+                (position, &batch.position_ids[rows.clone()]),
+                (kind, &batch.token_type_ids[rows.clone()]),
+            ];
+            embedding::forward(x_hat, hidden, &tables);
             layer_norm::forward(y, x_hat, rstd, None, gamma, beta, eps, None);
             let keys = &batch.row_keys[group.rows.clone()];
             let probability = pass.config.encoder.hidden_dropout_prob;

@@ -12,6 +12,7 @@ use crate::{
 use progtune_kernels::{
     activation::{self, Activation},
     dropout::{self, Dropout},
+    elementwise,
     gemm::{PackedColumns, Start, multiply},
     matrix::Matrix,
 };
@@ -285,29 +286,29 @@ impl RowProgram {
                 }
                 Step::Add { a, b, factor } => {
                     let mut out = scratch.copy(value(a));
-                    out.iter_mut()
-                        .zip(value(b))
-                        .for_each(|(o, b)| *o += factor * b);
+                    elementwise::add_scaled(&mut out, value(b), factor);
                     Some(out)
                 }
                 Step::Mul { a, b } => {
                     let mut out = scratch.copy(value(a));
-                    out.iter_mut().zip(value(b)).for_each(|(o, b)| *o *= b);
+                    elementwise::multiply(&mut out, value(b));
                     Some(out)
                 }
                 Step::AddVector { x, vector, factor } => {
                     let mut out = scratch.copy(value(x));
-                    by_row(&mut out, &parameters.host(vector), |o, v| *o += factor * v);
+                    by_row(&mut out, &parameters.host(vector), |row, v| {
+                        elementwise::add_scaled(row, v, factor)
+                    });
                     Some(out)
                 }
                 Step::MulVector { x, vector } => {
                     let mut out = scratch.copy(value(x));
-                    by_row(&mut out, &parameters.host(vector), |o, v| *o *= v);
+                    by_row(&mut out, &parameters.host(vector), elementwise::multiply);
                     Some(out)
                 }
                 Step::Scale { x, by } => {
                     let mut out = scratch.copy(value(x));
-                    out.iter_mut().for_each(|o| *o *= by);
+                    elementwise::scale(&mut out, by);
                     Some(out)
                 }
                 Step::Activate { x, activation } => {
@@ -410,21 +411,21 @@ impl RowProgram {
                 }
                 Step::Add { a, b, factor } => {
                     let mut d_b = scratch.copy(&g);
-                    d_b.iter_mut().for_each(|d| *d *= factor);
+                    elementwise::scale(&mut d_b, factor);
                     add_gradient(&mut gradients[b], d_b);
                     add_gradient(&mut gradients[a], g);
                 }
                 Step::Mul { a, b } => {
                     let mut d_b = scratch.copy(&g);
-                    d_b.iter_mut().zip(value(a)).for_each(|(d, a)| *d *= a);
+                    elementwise::multiply(&mut d_b, value(a));
                     add_gradient(&mut gradients[b], d_b);
-                    g.iter_mut().zip(value(b)).for_each(|(d, b)| *d *= b);
+                    elementwise::multiply(&mut g, value(b));
                     add_gradient(&mut gradients[a], g);
                 }
                 Step::AddVector { x, vector, factor } => {
                     if let Some(sum) = partials.sum(vector) {
                         for row in g.chunks_exact(sum.len()) {
-                            sum.iter_mut().zip(row).for_each(|(s, d)| *s += factor * d);
+                            elementwise::add_scaled(sum, row, factor);
                         }
                     }
                     add_gradient(&mut gradients[x], g);
@@ -433,17 +434,14 @@ impl RowProgram {
                     if let Some(sum) = partials.sum(vector) {
                         let n = sum.len();
                         for (row, x) in g.chunks_exact(n).zip(value(x).chunks_exact(n)) {
-                            sum.iter_mut()
-                                .zip(row)
-                                .zip(x)
-                                .for_each(|((s, d), x)| *s += d * x);
+                            elementwise::add_products(sum, row, x);
                         }
                     }
-                    by_row(&mut g, &parameters.host(vector), |d, v| *d *= v);
+                    by_row(&mut g, &parameters.host(vector), elementwise::multiply);
                     add_gradient(&mut gradients[x], g);
                 }
                 Step::Scale { x, by } => {
-                    g.iter_mut().for_each(|d| *d *= by);
+                    elementwise::scale(&mut g, by);
                     add_gradient(&mut gradients[x], g);
                 }
                 Step::Activate { x, activation } => {
@@ -476,11 +474,9 @@ fn packed_of<'p>(packed: &'p [PackedMatrix<'_>], step: usize) -> &'p PackedColum
     &found.expect("`pack` makes one for every product").columns
 }
 
-fn by_row(data: &mut [f32], vector: &[f32], f: impl Fn(&mut f32, f32)) {
+fn by_row(data: &mut [f32], vector: &[f32], f: impl Fn(&mut [f32], &[f32])) {
     for row in data.chunks_exact_mut(vector.len()) {
-        row.iter_mut()
-            .zip(vector)
-            .for_each(|(value, &v)| f(value, v));
+        f(row, vector);
     }
 }
 
@@ -498,10 +494,7 @@ fn drop_out(data: &mut [f32], program: &Program, node: usize, p: f32, rows: RowC
 
 fn add_gradient(sum: &mut Option<Buffer>, gradient: Buffer) {
     match sum {
-        Some(sum) => sum
-            .iter_mut()
-            .zip(gradient.iter())
-            .for_each(|(s, g)| *s += g),
+        Some(sum) => elementwise::add_scaled(sum, &gradient, 1.0),
         None => *sum = Some(gradient),
     }
 }

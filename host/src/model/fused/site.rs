@@ -195,5 +195,5 @@ fn candle_backward(
 
 /// `sum += more`.
 pub fn add(sum: &mut [f32], more: &[f32]) {
-    progtune_kernels::layer_norm::add(sum, more);
+    progtune_kernels::elementwise::add_scaled(sum, more, 1.0);
 }
