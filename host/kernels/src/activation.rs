@@ -1,4 +1,4 @@
-//! The activations of BERT's feed-forward part: forward and backward. Called by the fused
+//! The activations of BERT's feed-forward part and heads: forward and backward. Called by the fused
 //! block, on one thread for the rows that thread owns.
 
 use crate::{
@@ -17,6 +17,8 @@ pub enum Activation {
     Relu,
     /// `silu`, `swish`: x·σ(x).
     Silu,
+    /// `tanh`: what poolers and classifier heads use.
+    Tanh,
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
@@ -69,6 +71,7 @@ simd_fn! {
             Activation::GeluTanh => each!(y, x, |y, x| *y = gelu_tanh(x)),
             Activation::Relu => each!(y, x, |y, x| *y = x.max(0.0)),
             Activation::Silu => each!(y, x, |y, x| *y = x * sigmoid(x)),
+            Activation::Tanh => each!(y, x, |y, x| *y = tanh(x)),
         }
     }
 }
@@ -85,6 +88,10 @@ simd_fn! {
                 let s = sigmoid(x);
                 *d *= s * (1.0 + x * (1.0 - s));
             }),
+            Activation::Tanh => each!(d, x, |d, x| {
+                let t = tanh(x);
+                *d *= 1.0 - t * t;
+            }),
         }
     }
 }
@@ -100,6 +107,7 @@ pub fn naive(x: f32, activation: Activation) -> f32 {
         }
         Activation::Relu => x.max(0.0),
         Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
     };
     value as f32
 }
@@ -122,11 +130,12 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, assert_gradient, dot, random};
 
-    const ALL: [Activation; 4] = [
+    const ALL: [Activation; 5] = [
         Activation::Gelu,
         Activation::GeluTanh,
         Activation::Relu,
         Activation::Silu,
+        Activation::Tanh,
     ];
 
     #[test]

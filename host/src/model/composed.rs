@@ -162,6 +162,7 @@ pub fn block(
         // candle's relu has derivative 1 at 0; PyTorch's is 0.
         Activation::Relu => (&u * u.gt(&u.zeros_like()?)?.to_dtype(u.dtype())?.detach())?,
         Activation::Silu => u.silu()?,
+        Activation::Tanh => u.tanh()?,
     };
     let g = at_site(&block.activation, g, &[("x", &u)], p, rows)?;
     let o = linear(&block.output, &g, p, rows)?;

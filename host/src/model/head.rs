@@ -1,5 +1,5 @@
-//! The head: from the first token's vector to logits and loss, by candle's autograd (it sees one row a sequence).
-//! Called by [`super::Model`] on every device.
+//! The head of the composed path: from the first token's vector to logits and loss, by candle's autograd.
+//! Called by [`super::Model`]; [`super::fused`] has the same with a backward of its own.
 
 use super::{
     composed::{drop_out, linear},

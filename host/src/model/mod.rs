@@ -89,6 +89,11 @@ impl Model {
         let pass = Pass::new(&self.config, &self.parameters, batch, &self.scratch, None);
         let depth = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, depth)?;
+        if self.fused {
+            let logits = fused::head_logits(&self.layout.head, &HostSlice::of(&hidden), &pass)?;
+            let shape = (batch.sequences(), self.layout.head.output.out_dim);
+            return Ok(Tensor::from_vec(logits, shape, self.parameters.device())?);
+        }
         Ok(head::logits(&self.layout.head, &hidden, &pass)?.detach())
     }
 
@@ -112,28 +117,10 @@ impl Model {
         let (hidden, mut tapes, embeddings_tape) = self.encode(&pass, depth)?;
 
         let below = depth < Depth::Block(self.layout.blocks.len());
-        let hidden = if below {
-            Var::from_tensor(&hidden)?.into_inner()
-        } else {
-            hidden
+        let (value, d) = self.train_head(&pass, hidden, denominator, below, gradients)?;
+        let Some(mut d) = d else {
+            return Ok(value);
         };
-        let logits = head::logits(&self.layout.head, &hidden, &pass)?;
-        let loss = head::loss(&logits, &batch.labels, denominator)?;
-        let store = loss.backward()?;
-        for id in self.head_parameters() {
-            if let Some(gradient) = store
-                .get(self.parameters.variable(id))
-                .filter(|_| self.parameters.is_trainable(id))
-            {
-                gradients.add(id, gradient)?;
-            }
-        }
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        let mut d = match store.get(&hidden) {
-            Some(d) if below => d.detach(),
-            _ => return Ok(value),
-        };
-        drop(store);
         for block in self.layout.blocks.iter().rev() {
             let Some(tape) = tapes.pop() else {
                 return Ok(value);
@@ -177,6 +164,39 @@ impl Model {
             None => {}
         }
         Ok(value)
+    }
+
+    /// The loss and, with `below`, the gradient of the first tokens' vectors `hidden`.
+    fn train_head(
+        &self,
+        pass: &Pass<'_>,
+        hidden: Tensor,
+        denominator: usize,
+        below: bool,
+        gradients: &mut Gradients,
+    ) -> Result<(f64, Option<Tensor>)> {
+        let head = &self.layout.head;
+        if self.fused {
+            let rows = HostSlice::of(&hidden);
+            let (loss, d) = fused::head_train(head, &rows, pass, denominator, below, gradients)?;
+            return Ok((loss, d.map(|d| self.tensor(d)).transpose()?));
+        }
+        let hidden = if below {
+            Var::from_tensor(&hidden)?.into_inner()
+        } else {
+            hidden
+        };
+        let logits = head::logits(head, &hidden, pass)?;
+        let loss = head::loss(&logits, &pass.batch.labels, denominator)?;
+        let store = loss.backward()?;
+        for id in self.head_parameters() {
+            let trained = self.parameters.is_trainable(id);
+            if let Some(gradient) = store.get(self.parameters.variable(id)).filter(|_| trained) {
+                gradients.add(id, gradient)?;
+            }
+        }
+        let d = store.get(&hidden).filter(|_| below).map(Tensor::detach);
+        Ok((f64::from(loss.to_scalar::<f32>()?), d))
     }
 
     fn tensor(&self, rows: Vec<f32>) -> Result<Tensor> {

@@ -9,6 +9,7 @@ mod block;
 mod embeddings;
 mod forward;
 mod groups;
+mod head;
 mod linear;
 mod partials;
 mod row_program;
@@ -21,4 +22,5 @@ pub use embeddings::{
     EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
 };
 pub use forward::forward as block_forward;
+pub use head::{logits as head_logits, train as head_train};
 pub use scratch::Scratch;
