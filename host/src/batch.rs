@@ -5,7 +5,7 @@ use progtune_datasets::Label;
 use progtune_kernels::dropout::row_key;
 
 /// A tokenised example.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EncodedExample {
     /// Hugging Face's `input_ids`, without padding.
     pub input_ids: Vec<u32>,

@@ -22,7 +22,7 @@ mod values;
 pub use error::ConfigError;
 pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
 pub use layers::Sources;
-pub use values::{Device, Kernels, LrScheduler, Split, Warmup};
+pub use values::{Device, Kernels, LrScheduler, Split, TokenCacheUse, Warmup};
 
 use keys::Scope;
 use settings::Settings;
@@ -111,6 +111,8 @@ pub struct RunConfig {
     pub logging_steps: usize,
     /// Whether what lies below the lowest trained parameter (blocks and embeddings) has dropout as well.
     pub frozen_dropout: bool,
+    /// What is done with tokenised data on disk.
+    pub token_cache: TokenCacheUse,
 }
 
 impl RunConfig {
@@ -201,6 +203,7 @@ impl RunConfig {
             overwrite_output: settings.switch("overwrite_output")?,
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
+            token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
         };
         config.check_method_options(settings)?;
         Ok(config)

@@ -6,26 +6,23 @@ use crate::{
     batch::EncodedExample,
     config::RunConfig,
     error::{Error, Result},
+    examples::{ExampleSource, Origin},
     export::save_checkpoint,
     interrupt,
     labels::label_order,
     logging,
-    model::{
-        Model,
-        config::ModelConfig,
-        description::HeadKind,
-        weights::{HeadPolicy, check_vocabulary},
-    },
+    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
     plugin::{LoadedMethod, LoadedSchedule, Plugins},
     progress::{Progress, metrics_text},
     run_directory::RunDirectory,
     terminal,
+    token_cache::TokenCache,
     tokenizer::Tokenizer,
     train::{EvalSplit, Summary, Trainer},
 };
-use progtune_datasets::{Split, SplitName, Task, has_split, load_split};
+use progtune_datasets::{SplitName, Task, has_split};
 use progtune_plugin_api::open::Value as OptionValue;
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
@@ -188,7 +185,7 @@ fn load_schedule(
     Ok(plugins.schedule(&config.schedule, &config.schedule_opt, run)?)
 }
 
-/// The tokenizer of a model, checked against its vocabulary size and longest input.
+/// The tokenizer of a model, for inputs of at most `max_length` tokens and no more than the model takes.
 pub fn open_tokenizer(
     source: &ModelSource,
     config: &ModelConfig,
@@ -210,12 +207,7 @@ pub fn open_tokenizer(
             "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
         );
     }
-    let tokenizer = source
-        .tokenizer(config.architecture, length)?
-        .with_token_types(config.encoder.type_vocab_size as u32);
-    let (largest, tokens) = tokenizer.size();
-    check_vocabulary(config, largest, tokens, tokenizer.origin())?;
-    Ok(tokenizer)
+    source.tokenizer(config, length)
 }
 
 /// The tokenised training set and evaluation splits.
@@ -225,8 +217,14 @@ fn load_data(
     tokenizer: &Tokenizer,
 ) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
-    let train = load_split(task, directory, SplitName::Train, config.max_train_samples)?;
-    if train.examples.is_empty() {
+    let source = ExampleSource {
+        task,
+        tokenizer,
+        cache: &TokenCache::new(config.token_cache),
+    };
+    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
+    let train = load(SplitName::Train, config.max_train_samples)?;
+    if train.is_empty() {
         return Err(Error::Usage(
             "the training set is empty; raise --max-train-samples".into(),
         ));
@@ -241,10 +239,9 @@ fn load_data(
             );
             continue;
         }
-        let split = load_split(task, directory, name, config.max_eval_samples)?;
         eval_splits.push(EvalSplit {
             name,
-            examples: encode(tokenizer, &split)?,
+            examples: load(name, config.max_eval_samples)?,
         });
     }
     if eval_splits.is_empty() {
@@ -255,11 +252,7 @@ fn load_data(
             names.join(", ")
         )));
     }
-    Ok((encode(tokenizer, &train)?, eval_splits))
-}
-
-fn encode(tokenizer: &Tokenizer, split: &Split) -> Result<Vec<EncodedExample>> {
-    tokenizer.encode(&split.examples)
+    Ok((train, eval_splits))
 }
 
 /// Plugin names, versions and hashes beside the plan: a run's record says what decided it.

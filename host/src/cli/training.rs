@@ -189,4 +189,7 @@ pub struct MachineArgs {
     /// Form of the operations: fused (CPU only), composed, or auto for the faster one of the device
     #[arg(long, value_name = "NAME")]
     pub kernels: Option<String>,
+    /// Tokenised data on disk: auto (read it, else write it), overwrite (write it anew) or off
+    #[arg(long, value_name = "NAME")]
+    pub token_cache: Option<String>,
 }

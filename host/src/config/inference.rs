@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, Sources, Split, layers, read_count, read_device, read_kernels,
-    read_limit, read_max_length, read_model, read_threads, require_data,
+    ConfigError, Device, Kernels, Sources, Split, TokenCacheUse, layers, read_count, read_device,
+    read_kernels, read_limit, read_max_length, read_model, read_threads, require_data,
 };
 use crate::cli::{EvaluateArgs, PredictArgs};
 
@@ -33,6 +33,8 @@ pub struct InferenceConfig {
     pub device: Device,
     /// Which form of the operations runs; never `Fused` on CUDA.
     pub kernels: Kernels,
+    /// What is done with tokenised data on disk.
+    pub token_cache: TokenCacheUse,
 }
 
 impl InferenceConfig {
@@ -48,6 +50,7 @@ impl InferenceConfig {
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
+            token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
         })
     }
 }

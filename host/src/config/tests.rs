@@ -85,6 +85,7 @@ fn defaults_are_those_of_the_design() {
         overwrite_output: false,
         logging_steps: 50,
         frozen_dropout: false,
+        token_cache: TokenCacheUse::Auto,
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -211,6 +212,7 @@ fn variables_that_are_not_keys_pass() {
     let variables = [
         ("PROGTUNE_PLUGIN_PATH", "p"),
         ("PROGTUNE_LOG", "debug"),
+        ("PROGTUNE_CACHE_DIR", "c"),
         ("PROGTUNE_SHARED", "s"),
         ("PROGTUNE_MINILM", "m"),
         ("PROGTUNE_CONFIG", "c"),
@@ -378,6 +380,7 @@ fn config_toml_gives_the_same_run_again() {
         overwrite_output: true,
         logging_steps: 5,
         frozen_dropout: true,
+        token_cache: TokenCacheUse::Off,
     });
 }
 

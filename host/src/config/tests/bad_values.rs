@@ -47,6 +47,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("device", "gpu", "`cpu`, `cuda` or `cuda:N`"),
     ("device", "cuda:x", "`cpu`, `cuda` or `cuda:N`"),
     ("kernels", "fuse", "one of `auto`, `fused`, `composed`"),
+    ("token_cache", "on", "one of `auto`, `off`, `overwrite`"),
     ("output", "", "a text that is not empty"),
     ("overwrite_output", "2", "one of `true`, `false`"),
     ("logging_steps", "0", "a whole number from 1"),
