@@ -34,12 +34,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     let mut results = Map::new();
     for split in &splits {
         let name = split.name;
-        let result = evaluate(
-            &model,
-            task,
-            &split.examples,
-            config.inference.eval_batch_size,
-        )?;
+        let result = evaluate(&model, task, &split.examples, config.inference.eval_batch)?;
         if result.loss.is_none() {
             return Err(Error::Usage(format!(
                 "{}: the {name} split has no labels, so there is nothing to measure; use `progtune predict`",
@@ -62,7 +57,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     let opened = Opened::new(&config.inference, task)?;
     let examples = examples(config, &opened)?;
     let model = opened.build_model()?;
-    let rows = logits(&model, &examples, config.inference.eval_batch_size)?;
+    let rows = logits(&model, &examples, config.inference.eval_batch)?;
     let mut text = String::new();
     for row in &rows {
         let label = match task.problem_type {

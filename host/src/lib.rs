@@ -5,6 +5,7 @@
 pub mod adapter;
 pub mod assemble;
 pub mod batch;
+pub mod batch_order;
 pub mod cli;
 pub mod config;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod plan_command;
 pub mod plugin;
 pub mod plugins_command;
+pub mod prefetch;
 pub mod progress;
 pub mod recipe;
 pub mod rng;

@@ -4,6 +4,7 @@ use crate::{
     adapter::{Adapter, Provenance, is_peft_lora, save_neutral, save_peft},
     assemble::{Assembly, open_device},
     batch::EncodedExample,
+    batch_order::BatchOrder,
     config::RunConfig,
     error::{Error, Result},
     examples::{ExampleSource, Origin},
@@ -33,9 +34,9 @@ const FULL_LR: f64 = 5e-5;
 /// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
 
-/// Fine-tunes a model as `config` says and leaves the result in its output directory.
-pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
-    let start = Instant::now();
+/// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
+/// began.
+pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let task = trainable_task(&config.task)?;
     RunDirectory::check(config)?;
     open_device(config.device)?;
@@ -56,7 +57,9 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
 
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
     let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
-    let steps_per_epoch = Trainer::steps_per_epoch(config, examples.len());
+    let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
+    let order = BatchOrder::new(config, lengths);
+    let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
     let stages = blueprint.stages(&schedule, config.epochs, steps_per_epoch)?;
 
@@ -110,7 +113,7 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         steps_per_epoch * u64::from(config.epochs),
         config.schedule,
         config.peft.as_deref().unwrap_or("full fine-tuning"),
-        start.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64(),
     ));
 
     let summary = Trainer {
@@ -120,8 +123,10 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         blueprint: &blueprint,
         schedule: &schedule,
         examples: &examples,
+        order: &order,
         eval_splits: &eval_splits,
         lr,
+        started,
         directory: &mut directory,
         progress: &mut progress,
     }
@@ -369,6 +374,7 @@ fn all_results(summary: &Summary, train_samples: usize) -> Value {
     let secs = summary.train_secs.max(1e-9);
     for (key, value) in [
         ("epoch", json!(summary.epochs)),
+        ("startup_secs", json!(summary.startup_secs)),
         ("train_loss", json!(summary.train_loss)),
         ("train_runtime", json!(summary.train_secs)),
         ("train_samples", json!(train_samples)),

@@ -2,6 +2,8 @@
 //! result is good for (`results`, `heads`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
 //! plans and plugins (`planning`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
 
+#[path = "commands/batches.rs"]
+mod batches;
 #[path = "commands/directory.rs"]
 mod directory;
 #[path = "commands/heads.rs"]
