@@ -18,11 +18,12 @@
 //!
 //! Code map: `example` (a row), `task` and `glue` (what a task is; the table of tasks), `split` (loading), `locate` (which
 //! file holds a split), `tsv`, `parquet_file`, `jsonl` (the readers; `lines` under the two text ones), `label` (a cell to
-//! a label), `sample` (the embedded task), `error`.
+//! a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for caches).
 #![forbid(unsafe_code)]
 
 mod error;
 mod example;
+pub mod fingerprint;
 mod glue;
 mod jsonl;
 mod label;
@@ -39,5 +40,5 @@ mod tsv;
 pub use error::{DataError, Place, Position};
 pub use example::{Example, Label};
 pub use jsonl::{parse_jsonl_line, read_jsonl};
-pub use split::{Split, SplitName, has_split, load_split};
+pub use split::{Split, SplitName, has_split, load_split, split_files};
 pub use task::{Column, Headerless, Metric, ProblemType, Task};

@@ -1,7 +1,7 @@
 //! Loading one split of a task, from whichever files hold it; the host calls this for training and evaluation data.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::example::Example;
@@ -120,6 +120,18 @@ pub fn load_split(
 pub fn has_split(task: &Task, dir: &Path, split: SplitName) -> Result<bool, DataError> {
     check_has(task, split)?;
     Ok(task.is_generated() || locate::find(task, dir, split)?.is_some())
+}
+
+/// The files that [`load_split`] would read, in order; none for a task that is generated.
+///
+/// # Errors
+/// As [`load_split`] before it opens a file.
+pub fn split_files(task: &Task, dir: &Path, split: SplitName) -> Result<Vec<PathBuf>, DataError> {
+    check_has(task, split)?;
+    if task.is_generated() {
+        return Ok(Vec::new());
+    }
+    Ok(locate::locate(task, dir, split)?.files)
 }
 
 fn check_has(task: &Task, split: SplitName) -> Result<(), DataError> {

@@ -82,12 +82,14 @@ impl Assembly<'_> {
                 Error::Model(format!("an init graph reads {name}, which the model lacks"))
             })
         };
+        // Init graphs compute with values; a variable would make candle record what they do.
+        let find_plain = |name: &str| Ok(find(name)?.detach());
         let mut values = Vec::with_capacity(infos.len());
         for info in infos {
             let value = match &info.added {
                 None => find(&info.name)?,
                 Some(added) => {
-                    let value = initial_value(&added.init, &info.name, self.seed, &find)?;
+                    let value = initial_value(&added.init, &info.name, self.seed, &find_plain)?;
                     value.broadcast_as(info.shape.as_slice())?.contiguous()?
                 }
             };
@@ -134,7 +136,8 @@ impl Assembly<'_> {
     fn in_task_order(&self, info: &ParameterInfo, value: Tensor) -> Result<Tensor> {
         match label_order(&self.config.labels, self.labels) {
             Some(order) if is_last_layer(&info.name) => {
-                Ok(value.index_select(&Tensor::new(order, value.device())?, 0)?)
+                let order = Tensor::new(order, value.device())?;
+                Ok(value.detach().index_select(&order, 0)?)
             }
             _ => Ok(value),
         }

@@ -5,7 +5,7 @@ use progtune_datasets::Label;
 use progtune_kernels::dropout::row_key;
 
 /// A tokenised example.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EncodedExample {
     /// Hugging Face's `input_ids`, without padding.
     pub input_ids: Vec<u32>,
@@ -108,58 +108,9 @@ fn labels(examples: &[EncodedExample], indices: &[usize]) -> Labels {
     }
 }
 
-/// The order of an epoch: lists of example indices, one list a batch.
-///
-/// With `group` examples of similar length share a batch, as in Hugging Face's `group_by_length`: a random order is
-/// cut into windows of at most fifty batches and at least four windows a set, and each window is sorted by length.
-/// Unlike there, the batches then come in random order. Without `shuffle` the examples stay as they are.
-pub fn epoch_order(
-    lengths: &[usize],
-    batch_size: usize,
-    shuffle: bool,
-    group: bool,
-    stream: &mut crate::rng::Stream,
-) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    if !shuffle {
-        return order.chunks(batch_size).map(<[usize]>::to_vec).collect();
-    }
-    stream.shuffle(&mut order);
-    if group {
-        let batches = (lengths.len() / batch_size.saturating_mul(4)).clamp(1, 50);
-        for window in order.chunks_mut(batch_size.saturating_mul(batches)) {
-            window.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
-        }
-    }
-    let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();
-    if group {
-        stream.shuffle(&mut batches);
-    }
-    batches
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Stream;
-
-    #[test]
-    fn every_example_comes_once_an_epoch() {
-        let lengths: Vec<usize> = (0..103).map(|i| i * 37 % 61).collect();
-        for (shuffle, group) in [(false, false), (true, false), (true, true)] {
-            let order = epoch_order(&lengths, 8, shuffle, group, &mut Stream::new(1, "x"));
-            let mut all: Vec<usize> = order.iter().flatten().copied().collect();
-            assert_eq!(order.len(), 13);
-            all.sort_unstable();
-            assert_eq!(all, (0..103).collect::<Vec<_>>());
-        }
-        let order = epoch_order(&lengths, 8, false, true, &mut Stream::new(1, "x"));
-        assert_eq!(
-            order[1],
-            (8..16).collect::<Vec<_>>(),
-            "no shuffle means no reordering"
-        );
-    }
 
     #[test]
     fn positions_and_offsets() {

@@ -7,7 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{PluginDirArgs, TrainArgs};
+use crate::{
+    batch_order::BatchLimit,
+    cli::{PluginDirArgs, TrainArgs},
+};
 
 mod error;
 mod export;
@@ -22,13 +25,16 @@ mod values;
 pub use error::ConfigError;
 pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
 pub use layers::Sources;
-pub use values::{Device, Kernels, LrScheduler, Split, Warmup};
+pub use values::{Device, Kernels, LrScheduler, Split, TokenCacheUse, Warmup};
 
 use keys::Scope;
 use settings::Settings;
 
 /// The task that needs no data, because it generates its own.
 pub const SAMPLE_TASK: &str = "sample";
+
+/// The size of a batch when nothing bounds it; also the value of a size that a limit of tokens replaces.
+const DEFAULT_BATCH_SIZE: usize = 8;
 
 /// The word for the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
@@ -53,10 +59,14 @@ pub struct RunConfig {
     pub peft_opt: Vec<(String, String)>,
     /// Passes over the training set (T), from 1 to 10000.
     pub epochs: u32,
-    /// Examples in a batch, at least 1.
+    /// Examples in a batch, at least 1; without effect beside `batch_tokens`.
     pub batch_size: usize,
-    /// Examples in an evaluation batch, at least 1.
+    /// Tokens that the examples of a batch have together at most, at least 1; `None` counts examples.
+    pub batch_tokens: Option<usize>,
+    /// Examples in an evaluation batch, at least 1; without effect beside `eval_batch_tokens`.
     pub eval_batch_size: usize,
+    /// As `batch_tokens`, for evaluation.
+    pub eval_batch_tokens: Option<usize>,
     /// Batches in an optimizer step, at least 1.
     pub gradient_accumulation_steps: usize,
     /// Peak learning rate, above 0; `None` is the method's suggestion.
@@ -111,6 +121,8 @@ pub struct RunConfig {
     pub logging_steps: usize,
     /// Whether what lies below the lowest trained parameter (blocks and embeddings) has dropout as well.
     pub frozen_dropout: bool,
+    /// What is done with tokenised data on disk.
+    pub token_cache: TokenCacheUse,
 }
 
 impl RunConfig {
@@ -147,7 +159,19 @@ impl RunConfig {
         self.output.clone().unwrap_or_else(|| self.default_output())
     }
 
+    /// What a training batch holds at most.
+    pub fn batch_limit(&self) -> BatchLimit {
+        limit_of(self.batch_size, self.batch_tokens)
+    }
+
+    /// What an evaluation batch holds at most.
+    pub fn eval_batch_limit(&self) -> BatchLimit {
+        limit_of(self.eval_batch_size, self.eval_batch_tokens)
+    }
+
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let (batch_size, batch_tokens) = read_batch(settings, "batch_size", "batch_tokens")?;
+        let (eval_batch_size, eval_batch_tokens) = read_eval_batch(settings)?;
         let config = Self {
             model: read_model(settings)?,
             task: settings.text("task")?,
@@ -159,8 +183,10 @@ impl RunConfig {
             epochs: settings.number("epochs", "a whole number from 1 to 10000", |n| {
                 (1..=10_000).contains(n)
             })?,
-            batch_size: read_count(settings, "batch_size")?,
-            eval_batch_size: read_count(settings, "eval_batch_size")?,
+            batch_size,
+            batch_tokens,
+            eval_batch_size,
+            eval_batch_tokens,
             gradient_accumulation_steps: read_count(settings, "gradient_accumulation_steps")?,
             lr: settings.optional_number("lr", "a number above 0", |&x| is_positive(x))?,
             lr_scheduler: settings.choice("lr_scheduler", LrScheduler::NAMES)?,
@@ -201,6 +227,7 @@ impl RunConfig {
             overwrite_output: settings.switch("overwrite_output")?,
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
+            token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
         };
         config.check_method_options(settings)?;
         Ok(config)
@@ -268,6 +295,36 @@ fn read_model(settings: &Settings) -> Result<Option<String>, ConfigError> {
 
 fn read_count(settings: &Settings, key: &str) -> Result<usize, ConfigError> {
     settings.number(key, "a whole number from 1", |&n| n >= 1)
+}
+
+/// The bound of a batch: a count of examples, or of tokens when that is set.
+fn read_batch(
+    settings: &Settings,
+    size: &str,
+    tokens: &str,
+) -> Result<(usize, Option<usize>), ConfigError> {
+    let Some(budget) = read_limit(settings, tokens)? else {
+        return Ok((read_count(settings, size)?, None));
+    };
+    // `none` takes back a size that a lower layer has set.
+    if read_limit(settings, size)?.is_some() && settings.is_set(size) {
+        return Err(ConfigError::Conflict {
+            first: format!("{size} (from {})", settings.origin(size)),
+            second: format!("{tokens} (from {})", settings.origin(tokens)),
+            reason: "a batch is bounded by its examples or by its tokens".into(),
+            advice: "give one of them, and `none` for the other where a file or variable sets it"
+                .into(),
+        });
+    }
+    Ok((DEFAULT_BATCH_SIZE, Some(budget)))
+}
+
+fn read_eval_batch(settings: &Settings) -> Result<(usize, Option<usize>), ConfigError> {
+    read_batch(settings, "eval_batch_size", "eval_batch_tokens")
+}
+
+fn limit_of(size: usize, tokens: Option<usize>) -> BatchLimit {
+    tokens.map_or(BatchLimit::Examples(size), BatchLimit::Tokens)
 }
 
 fn read_limit(settings: &Settings, key: &str) -> Result<Option<usize>, ConfigError> {

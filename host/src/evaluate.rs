@@ -3,6 +3,7 @@
 
 use crate::{
     batch::{Batch, EncodedExample},
+    batch_order::BatchLimit,
     error::{Error, Result},
     metrics::{Outcome, compute},
     model::Model,
@@ -28,14 +29,11 @@ pub struct Evaluation {
 pub fn logits(
     model: &Model,
     examples: &[EncodedExample],
-    batch_size: usize,
+    limit: BatchLimit,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    // Similar lengths together: attention's scratch memory stays small. Results go back to their places.
-    order.sort_by_key(|&i| std::cmp::Reverse(examples[i].input_ids.len()));
     let mut results = vec![Vec::new(); examples.len()];
-    for indices in order.chunks(batch_size) {
-        let batch = Batch::new(examples, indices, model.config.first_position());
+    for indices in batches(examples, limit) {
+        let batch = Batch::new(examples, &indices, model.config.first_position());
         for (&index, row) in indices.iter().zip(model.logits(&batch)?.to_vec2::<f32>()?) {
             results[index] = row;
         }
@@ -43,15 +41,23 @@ pub fn logits(
     Ok(results)
 }
 
+/// Similar lengths together: attention's scratch memory stays small. Results go back to their places.
+fn batches(examples: &[EncodedExample], limit: BatchLimit) -> Vec<Vec<usize>> {
+    let lengths: Vec<usize> = examples.iter().map(|e| e.input_ids.len()).collect();
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
+    limit.cut(&order, &lengths)
+}
+
 /// Evaluates a split.
 pub fn evaluate(
     model: &Model,
     task: &Task,
     examples: &[EncodedExample],
-    batch_size: usize,
+    limit: BatchLimit,
 ) -> Result<Evaluation> {
     let start = std::time::Instant::now();
-    let logits = logits(model, examples, batch_size)?;
+    let logits = logits(model, examples, limit)?;
     let labelled: Vec<(&Vec<f32>, Label)> = logits
         .iter()
         .zip(examples)
@@ -72,7 +78,7 @@ pub fn evaluate(
         metrics,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
-        steps: examples.len().div_ceil(batch_size),
+        steps: batches(examples, limit).len(),
     })
 }
 

@@ -4,41 +4,37 @@
 use crate::{
     adapter::Adapter,
     assemble::Assembly,
+    batch::EncodedExample,
     config::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
+    examples::{ExampleSource, Origin},
     files::write_atomically,
-    model::{Model, description::HeadKind, weights::HeadPolicy},
+    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, trainable_task},
     plugin::Plugins,
     recipe::open_tokenizer,
     terminal,
+    token_cache::TokenCache,
     tokenizer::Tokenizer,
     train::{EvalSplit, eval_keys},
 };
-use progtune_datasets::{Example, ProblemType, SplitName, Task, load_split, read_jsonl};
+use progtune_datasets::{ProblemType, SplitName, Task};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Prints the metrics of a split as JSON.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     let task = trainable_task(&config.inference.task)?;
-    let (model, tokenizer) = open(&config.inference, task)?;
+    let opened = Opened::new(&config.inference, task)?;
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
+    let splits = opened.load_splits(directory, config.split)?;
+    let model = opened.build_model()?;
     let mut results = Map::new();
-    for name in split_names(task, config.split) {
-        let split = load_split(task, directory, name, config.inference.max_eval_samples)?;
-        let split = EvalSplit {
-            name,
-            examples: tokenizer.encode(&split.examples)?,
-        };
-        let result = evaluate(
-            &model,
-            task,
-            &split.examples,
-            config.inference.eval_batch_size,
-        )?;
+    for split in &splits {
+        let name = split.name;
+        let result = evaluate(&model, task, &split.examples, config.inference.eval_batch)?;
         if result.loss.is_none() {
             return Err(Error::Usage(format!(
                 "{}: the {name} split has no labels, so there is nothing to measure; use `progtune predict`",
@@ -58,10 +54,10 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let (model, tokenizer) = open(&config.inference, task)?;
-    let examples = examples(config, task)?;
-    let encoded = tokenizer.encode(&examples)?;
-    let rows = logits(&model, &encoded, config.inference.eval_batch_size)?;
+    let opened = Opened::new(&config.inference, task)?;
+    let examples = examples(config, &opened)?;
+    let model = opened.build_model()?;
+    let rows = logits(&model, &examples, config.inference.eval_batch)?;
     let mut text = String::new();
     for row in &rows {
         let label = match task.problem_type {
@@ -97,21 +93,13 @@ fn check_output(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn examples(config: &PredictConfig, task: &Task) -> Result<Vec<Example>> {
-    let limit = config.inference.max_eval_samples;
+fn examples(config: &PredictConfig, opened: &Opened<'_>) -> Result<Vec<EncodedExample>> {
     match &config.input {
-        PredictInput::File(path) => {
-            let mut examples = read_jsonl(task, path)?;
-            examples.truncate(limit.unwrap_or(usize::MAX));
-            Ok(examples)
-        }
+        PredictInput::File(path) => opened.load(Origin::Jsonl(path)),
         PredictInput::Data { data, split } => {
             let directory = data.as_deref().unwrap_or(Path::new("."));
-            let mut examples = Vec::new();
-            for name in split_names(task, *split) {
-                examples.extend(load_split(task, directory, name, limit)?.examples);
-            }
-            Ok(examples)
+            let splits = opened.load_splits(directory, *split)?;
+            Ok(splits.into_iter().flat_map(|s| s.examples).collect())
         }
     }
 }
@@ -125,36 +113,82 @@ fn split_names(task: &Task, choice: SplitChoice) -> Vec<SplitName> {
     }
 }
 
-/// The model with its adapter, and its tokenizer.
-fn open(config: &InferenceConfig, task: &Task) -> Result<(Model, Tokenizer)> {
-    let source = ModelSource::new(config.model.as_deref())?;
-    let model_config = source.config()?;
-    let head = HeadKind::Sequence(task.num_labels());
-    let adapter = config
-        .adapter
-        .as_deref()
-        .map(|directory| Adapter::read(directory, model_config.architecture))
-        .transpose()?;
-    let method = match &adapter {
-        Some(adapter) => {
-            Some(Plugins::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?)
-        }
-        None => None,
-    };
-    let blueprint = Blueprint::new(&model_config, head, method.as_ref(), false)?;
-    let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
-    let model = Assembly {
-        source: &source,
-        config: model_config,
-        head,
-        labels: task.labels,
-        blueprint: &blueprint,
-        adapter: adapter.as_ref(),
-        policy: HeadPolicy::Require,
-        seed: 0,
-        device: config.device,
-        kernels: config.kernels,
+/// Everything about a model but its weights, which are read when the data is known to be good.
+struct Opened<'a> {
+    config: &'a InferenceConfig,
+    task: &'a Task,
+    source: ModelSource,
+    model_config: ModelConfig,
+    adapter: Option<Adapter>,
+    blueprint: Blueprint,
+    tokenizer: Tokenizer,
+    cache: TokenCache,
+}
+
+impl<'a> Opened<'a> {
+    fn new(config: &'a InferenceConfig, task: &'a Task) -> Result<Self> {
+        let source = ModelSource::new(config.model.as_deref())?;
+        let model_config = source.config()?;
+        let adapter = config
+            .adapter
+            .as_deref()
+            .map(|directory| Adapter::read(directory, model_config.architecture))
+            .transpose()?;
+        let method = match &adapter {
+            Some(adapter) => Some(
+                Plugins::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?,
+            ),
+            None => None,
+        };
+        let head = HeadKind::Sequence(task.num_labels());
+        let blueprint = Blueprint::new(&model_config, head, method.as_ref(), false)?;
+        let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+        Ok(Self {
+            config,
+            task,
+            source,
+            model_config,
+            adapter,
+            blueprint,
+            tokenizer,
+            cache: TokenCache::new(config.token_cache),
+        })
     }
-    .build()?;
-    Ok((model, tokenizer))
+
+    fn load(&self, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
+        let source = ExampleSource {
+            task: self.task,
+            tokenizer: &self.tokenizer,
+            cache: &self.cache,
+        };
+        source.load(origin, self.config.max_eval_samples)
+    }
+
+    fn load_splits(&self, directory: &Path, choice: SplitChoice) -> Result<Vec<EvalSplit>> {
+        let load = |name| {
+            let examples = self.load(Origin::Split { directory, name })?;
+            Ok(EvalSplit { name, examples })
+        };
+        split_names(self.task, choice)
+            .into_iter()
+            .map(load)
+            .collect()
+    }
+
+    /// The model with its adapter.
+    fn build_model(self) -> Result<Model> {
+        Assembly {
+            source: &self.source,
+            config: self.model_config,
+            head: HeadKind::Sequence(self.task.num_labels()),
+            labels: self.task.labels,
+            blueprint: &self.blueprint,
+            adapter: self.adapter.as_ref(),
+            policy: HeadPolicy::Require,
+            seed: 0,
+            device: self.config.device,
+            kernels: self.config.kernels,
+        }
+        .build()
+    }
 }

@@ -6,14 +6,15 @@ use progtune::{
     error::Result,
     inference, logging, plan_command, plugins_command, recipe, terminal,
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
-    match run(&invocation) {
+    match run(&invocation, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::say(&format!("error: {error}"));
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(invocation: &Invocation) -> Result<()> {
+fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     let global = &invocation.global;
     let sources = Sources::from_process(global.config.as_deref());
     logging::start(global.verbose, global.quiet);
@@ -30,7 +31,7 @@ fn run(invocation: &Invocation) -> Result<()> {
         Command::Train(args) => {
             let config = RunConfig::resolve_train(args, &sources)?;
             use_threads(config.threads);
-            recipe::train(&config, global.quiet)
+            recipe::train(&config, global.quiet, started)
         }
         Command::Plan(args) => {
             plan_command::run_plan(&RunConfig::resolve_plan(&args.train, &sources)?, args.json)

@@ -73,12 +73,13 @@ impl ModelSource {
     }
 
     /// Its tokenizer.
-    pub fn tokenizer(&self, architecture: Architecture, max_length: usize) -> Result<Tokenizer> {
+    pub fn tokenizer(&self, config: &ModelConfig, max_length: usize) -> Result<Tokenizer> {
         match self {
-            Self::Directory(path) => Tokenizer::read(path, architecture, max_length),
+            Self::Directory(path) => Tokenizer::read(path, config, max_length),
             Self::Embedded => {
                 let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
-                Tokenizer::from_files(files, architecture, max_length, "embedded model".into())
+                let origin = "embedded model".into();
+                Ok(Tokenizer::from_files(files, config, max_length, origin))
             }
         }
     }

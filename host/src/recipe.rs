@@ -4,28 +4,26 @@ use crate::{
     adapter::{Adapter, Provenance, is_peft_lora, save_neutral, save_peft},
     assemble::{Assembly, open_device},
     batch::EncodedExample,
+    batch_order::BatchOrder,
     config::RunConfig,
     error::{Error, Result},
+    examples::{ExampleSource, Origin},
     export::save_checkpoint,
     interrupt,
     labels::label_order,
     logging,
-    model::{
-        Model,
-        config::ModelConfig,
-        description::HeadKind,
-        weights::{HeadPolicy, check_vocabulary},
-    },
+    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
     plugin::{LoadedMethod, LoadedSchedule, Plugins},
     progress::{Progress, metrics_text},
     run_directory::RunDirectory,
     terminal,
+    token_cache::TokenCache,
     tokenizer::Tokenizer,
     train::{EvalSplit, Summary, Trainer},
 };
-use progtune_datasets::{Split, SplitName, Task, has_split, load_split};
+use progtune_datasets::{SplitName, Task, has_split};
 use progtune_plugin_api::open::Value as OptionValue;
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
@@ -36,9 +34,9 @@ const FULL_LR: f64 = 5e-5;
 /// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
 
-/// Fine-tunes a model as `config` says and leaves the result in its output directory.
-pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
-    let start = Instant::now();
+/// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
+/// began.
+pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let task = trainable_task(&config.task)?;
     RunDirectory::check(config)?;
     open_device(config.device)?;
@@ -59,7 +57,9 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
 
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
     let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
-    let steps_per_epoch = Trainer::steps_per_epoch(config, examples.len());
+    let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
+    let order = BatchOrder::new(config, lengths);
+    let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
     let stages = blueprint.stages(&schedule, config.epochs, steps_per_epoch)?;
 
@@ -113,7 +113,7 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         steps_per_epoch * u64::from(config.epochs),
         config.schedule,
         config.peft.as_deref().unwrap_or("full fine-tuning"),
-        start.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64(),
     ));
 
     let summary = Trainer {
@@ -123,8 +123,10 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         blueprint: &blueprint,
         schedule: &schedule,
         examples: &examples,
+        order: &order,
         eval_splits: &eval_splits,
         lr,
+        started,
         directory: &mut directory,
         progress: &mut progress,
     }
@@ -188,7 +190,7 @@ fn load_schedule(
     Ok(plugins.schedule(&config.schedule, &config.schedule_opt, run)?)
 }
 
-/// The tokenizer of a model, checked against its vocabulary size and longest input.
+/// The tokenizer of a model, for inputs of at most `max_length` tokens and no more than the model takes.
 pub fn open_tokenizer(
     source: &ModelSource,
     config: &ModelConfig,
@@ -210,12 +212,7 @@ pub fn open_tokenizer(
             "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
         );
     }
-    let tokenizer = source
-        .tokenizer(config.architecture, length)?
-        .with_token_types(config.encoder.type_vocab_size as u32);
-    let (largest, tokens) = tokenizer.size();
-    check_vocabulary(config, largest, tokens, tokenizer.origin())?;
-    Ok(tokenizer)
+    source.tokenizer(config, length)
 }
 
 /// The tokenised training set and evaluation splits.
@@ -225,8 +222,14 @@ fn load_data(
     tokenizer: &Tokenizer,
 ) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
-    let train = load_split(task, directory, SplitName::Train, config.max_train_samples)?;
-    if train.examples.is_empty() {
+    let source = ExampleSource {
+        task,
+        tokenizer,
+        cache: &TokenCache::new(config.token_cache),
+    };
+    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
+    let train = load(SplitName::Train, config.max_train_samples)?;
+    if train.is_empty() {
         return Err(Error::Usage(
             "the training set is empty; raise --max-train-samples".into(),
         ));
@@ -241,10 +244,9 @@ fn load_data(
             );
             continue;
         }
-        let split = load_split(task, directory, name, config.max_eval_samples)?;
         eval_splits.push(EvalSplit {
             name,
-            examples: encode(tokenizer, &split)?,
+            examples: load(name, config.max_eval_samples)?,
         });
     }
     if eval_splits.is_empty() {
@@ -255,11 +257,7 @@ fn load_data(
             names.join(", ")
         )));
     }
-    Ok((encode(tokenizer, &train)?, eval_splits))
-}
-
-fn encode(tokenizer: &Tokenizer, split: &Split) -> Result<Vec<EncodedExample>> {
-    tokenizer.encode(&split.examples)
+    Ok((train, eval_splits))
 }
 
 /// Plugin names, versions and hashes beside the plan: a run's record says what decided it.
@@ -376,6 +374,7 @@ fn all_results(summary: &Summary, train_samples: usize) -> Value {
     let secs = summary.train_secs.max(1e-9);
     for (key, value) in [
         ("epoch", json!(summary.epochs)),
+        ("startup_secs", json!(summary.startup_secs)),
         ("train_loss", json!(summary.train_loss)),
         ("train_runtime", json!(summary.train_secs)),
         ("train_samples", json!(train_samples)),

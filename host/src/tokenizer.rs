@@ -5,12 +5,16 @@ use crate::{
     batch::EncodedExample,
     error::{Error, Result},
     files::write_atomically,
-    model::config::Architecture,
+    model::{
+        config::{Architecture, ModelConfig},
+        weights::check_vocabulary,
+    },
+    token_cache::key::KeyBuilder,
 };
 use ahash::AHashMap;
 use progtune_datasets::Example;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 use tokenizers::{
     AddedToken, PostProcessor, TruncationParams,
     models::{bpe::BPE, wordpiece::WordPiece},
@@ -19,13 +23,15 @@ use tokenizers::{
     processors::{bert::BertProcessing, roberta::RobertaProcessing},
 };
 
-/// A tokenizer and the files it came from.
+/// A tokenizer and the files it came from. It is built from them when it is first needed: not at all where the
+/// tokenised examples are known already.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: OnceLock<tokenizers::Tokenizer>,
     /// File name and contents of what a saved model needs beside it.
     files: Vec<(String, Vec<u8>)>,
     architecture: Architecture,
     max_length: usize,
+    vocabulary: usize,
     token_types: u32,
     origin: String,
 }
@@ -42,11 +48,11 @@ pub const FILES: &[&str] = &[
 ];
 
 impl Tokenizer {
-    /// Reads the tokenizer of a model directory. `max_length` is the longest input in tokens.
+    /// Reads the tokenizer's files in a model's directory. `max_length` is the longest input in tokens.
     ///
     /// # Errors
-    /// When no known file is there, or one cannot be read.
-    pub fn read(directory: &Path, architecture: Architecture, max_length: usize) -> Result<Self> {
+    /// When one cannot be read.
+    pub fn read(directory: &Path, config: &ModelConfig, max_length: usize) -> Result<Self> {
         let mut files = Vec::new();
         for name in FILES {
             let path = directory.join(name);
@@ -57,23 +63,55 @@ impl Tokenizer {
                 ));
             }
         }
-        Self::from_files(
-            files,
-            architecture,
-            max_length,
-            directory.display().to_string(),
-        )
+        let origin = directory.display().to_string();
+        Ok(Self::from_files(files, config, max_length, origin))
     }
 
     /// As [`Tokenizer::read`], from contents.
     pub fn from_files(
         files: Vec<(String, Vec<u8>)>,
-        architecture: Architecture,
+        config: &ModelConfig,
         max_length: usize,
         origin: String,
-    ) -> Result<Self> {
+    ) -> Self {
+        Self {
+            inner: OnceLock::new(),
+            files,
+            architecture: config.architecture,
+            max_length,
+            vocabulary: config.encoder.vocab_size,
+            token_types: config.encoder.type_vocab_size as u32,
+            origin,
+        }
+    }
+
+    /// Takes in everything of the tokenizer and its model that decides ids and types, or whether there are any.
+    pub fn add_to(&self, key: &mut KeyBuilder) {
+        for (name, bytes) in &self.files {
+            key.add(name, bytes);
+        }
+        key.add("architecture", self.architecture.model_type().as_bytes());
+        key.add_number("max_length", self.max_length as u64);
+        key.add_number("vocab_size", self.vocabulary as u64);
+        key.add_number("type_vocab_size", self.token_types.into());
+    }
+
+    fn inner(&self) -> Result<&tokenizers::Tokenizer> {
+        if let Some(inner) = self.inner.get() {
+            return Ok(inner);
+        }
+        let built = self.build()?;
+        Ok(self.inner.get_or_init(|| built))
+    }
+
+    /// Builds the tokenizer, checked against the model's vocabulary.
+    ///
+    /// # Errors
+    /// When no known file is there, one is damaged, or they belong to another model.
+    fn build(&self) -> Result<tokenizers::Tokenizer> {
+        let origin = &self.origin;
         let find = |name: &str| {
-            files
+            self.files
                 .iter()
                 .find(|(file, _)| file == name)
                 .map(|(_, bytes)| bytes.as_slice())
@@ -97,45 +135,19 @@ impl Tokenizer {
             )));
         };
         // The library would panic.
-        check_length(&inner, max_length, false)?;
+        check_length(&inner, self.max_length, false)?;
         let truncation = TruncationParams {
-            max_length,
+            max_length: self.max_length,
             ..Default::default()
         };
         inner
             .with_truncation(Some(truncation))
             .map_err(|e| fault("tokenizer", &e))?;
         inner.with_padding(None);
-        Ok(Self {
-            inner,
-            files,
-            architecture,
-            max_length,
-            token_types: u32::MAX,
-            origin,
-        })
-    }
-
-    /// The same tokenizer for a model with this `type_vocab_size`, which [`Tokenizer::encode`] then checks.
-    pub fn with_token_types(self, token_types: u32) -> Self {
-        Self {
-            token_types,
-            ..self
-        }
-    }
-
-    /// Largest id it can produce, and how many tokens it has.
-    pub fn size(&self) -> (u32, usize) {
-        let vocabulary = self.inner.get_vocab(true);
-        (
-            vocabulary.values().copied().max().unwrap_or(0),
-            vocabulary.len(),
-        )
-    }
-
-    /// Where it came from, for messages.
-    pub fn origin(&self) -> &str {
-        &self.origin
+        let vocabulary = inner.get_vocab(true);
+        let largest = vocabulary.values().copied().max().unwrap_or(0);
+        check_vocabulary(self.vocabulary, largest, vocabulary.len(), origin)?;
+        Ok(inner)
     }
 
     /// Tokenises examples (pairs become one sequence each), on all threads.
@@ -144,7 +156,8 @@ impl Tokenizer {
     /// When the tokenizer refuses a text, or the longest input is too short for these.
     pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
         let pairs = examples.iter().any(|example| example.pair.is_some());
-        check_length(&self.inner, self.max_length, pairs)?;
+        let inner = self.inner()?;
+        check_length(inner, self.max_length, pairs)?;
         let inputs: Vec<tokenizers::EncodeInput<'_>> = examples
             .iter()
             .map(|example| match &example.pair {
@@ -152,8 +165,7 @@ impl Tokenizer {
                 None => example.text.as_str().into(),
             })
             .collect();
-        let encodings = self
-            .inner
+        let encodings = inner
             .encode_batch(inputs, true)
             .map_err(|e| Error::Model(format!("{}: the tokenizer failed: {e}", self.origin)))?;
         if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
@@ -202,7 +214,7 @@ impl Tokenizer {
         }
         if !self.files.iter().any(|(name, _)| name == "tokenizer.json") {
             let path = directory.join("tokenizer.json");
-            let mut plain = self.inner.clone();
+            let mut plain = self.inner()?.clone();
             let plain = plain
                 .with_truncation(None)
                 .map_err(|e| Error::Model(e.to_string()))?;
@@ -221,7 +233,7 @@ impl Tokenizer {
                 Architecture::Bert => "BertTokenizer",
                 Architecture::Roberta => "RobertaTokenizer",
             }});
-            if let Some(lower_case) = self.lower_cases() {
+            if let Some(lower_case) = lower_cases(self.inner()?) {
                 config["do_lower_case"] = json!(lower_case);
             }
             write_atomically(&path, format!("{config:#}\n").as_bytes())?;
@@ -230,12 +242,10 @@ impl Tokenizer {
     }
 }
 
-impl Tokenizer {
-    /// BERT's `do_lower_case`, as the tokenizer's normaliser has it.
-    fn lower_cases(&self) -> Option<bool> {
-        let normaliser = serde_json::to_value(self.inner.get_normalizer()?).ok()?;
-        normaliser.get("lowercase").and_then(Value::as_bool)
-    }
+/// BERT's `do_lower_case`, as the tokenizer's normaliser has it.
+fn lower_cases(inner: &tokenizers::Tokenizer) -> Option<bool> {
+    let normaliser = serde_json::to_value(inner.get_normalizer()?).ok()?;
+    normaliser.get("lowercase").and_then(Value::as_bool)
 }
 
 /// Whether an input of `max_length` tokens has room for the special ones and a word.

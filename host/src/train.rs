@@ -1,7 +1,8 @@
 //! The training loop: epochs, decision points, steps, evaluation. Called by the recipe.
 
 use crate::{
-    batch::{Batch, EncodedExample, epoch_order},
+    batch::EncodedExample,
+    batch_order::BatchOrder,
     config::RunConfig,
     error::{Error, Result},
     evaluate::{Evaluation, evaluate},
@@ -10,8 +11,8 @@ use crate::{
     optim::{AdamW, LrCurve, Norms, Settings},
     plan::{Blueprint, Stage},
     plugin::LoadedSchedule,
+    prefetch::{BatchSource, Batches, with_batches},
     progress::Progress,
-    rng::Stream,
     run_directory::RunDirectory,
 };
 use progtune_datasets::{SplitName, Task};
@@ -51,10 +52,14 @@ pub struct Trainer<'a> {
     pub schedule: &'a LoadedSchedule,
     /// The training set.
     pub examples: &'a [EncodedExample],
+    /// The batches of each epoch.
+    pub order: &'a BatchOrder,
     /// What to evaluate on after each epoch.
     pub eval_splits: &'a [EvalSplit],
     /// The learning rate at its peak.
     pub lr: f64,
+    /// When the process began.
+    pub started: Instant,
     /// Where records go.
     pub directory: &'a mut RunDirectory,
     /// What the person sees.
@@ -68,6 +73,8 @@ pub struct Summary {
     pub steps: u64,
     /// Epochs, with a fraction when stopped early.
     pub epochs: f64,
+    /// Seconds from the process' beginning to its first step.
+    pub startup_secs: f64,
     /// Mean loss over the steps.
     pub train_loss: f64,
     /// Seconds of training, evaluations included (Hugging Face's `train_runtime`).
@@ -96,18 +103,22 @@ struct State {
 }
 
 impl Trainer<'_> {
-    /// Optimizer steps in an epoch: a partial last effective batch counts.
-    pub fn steps_per_epoch(config: &RunConfig, examples: usize) -> u64 {
-        examples
-            .div_ceil(config.batch_size)
-            .div_ceil(config.gradient_accumulation_steps) as u64
-    }
-
     /// Trains to the end of the last epoch or to `--max-steps`.
     pub fn run(mut self) -> Result<Summary> {
+        let source = BatchSource {
+            examples: self.examples,
+            order: self.order,
+            first_position: self.model.config.first_position(),
+        };
+        with_batches(source, 1..=self.config.epochs, |batches| {
+            self.train(&batches)
+        })
+    }
+
+    fn train(&mut self, batches: &Batches) -> Result<Summary> {
         let start = Instant::now();
         let c = self.config;
-        let steps_per_epoch = Self::steps_per_epoch(c, self.examples.len());
+        let steps_per_epoch = self.order.steps_per_epoch();
         let total_steps = steps_per_epoch * u64::from(c.epochs);
         let curve = LrCurve {
             peak: self.lr,
@@ -117,25 +128,11 @@ impl Trainer<'_> {
         };
         let last_step = c.max_steps.unwrap_or(total_steps).min(total_steps);
         let interval = self.schedule.traits().interval_steps;
-        let lengths: Vec<usize> = self
-            .examples
-            .iter()
-            .map(|example| example.input_ids.len())
-            .collect();
         let mut state = self.initial_state();
+        state.summary.startup_secs = self.started.elapsed().as_secs_f64();
         for epoch in 1..=c.epochs {
-            let mut shuffle = Stream::new(c.seed, &format!("shuffle/{epoch}"));
-            let order = epoch_order(
-                &lengths,
-                c.batch_size,
-                !c.no_shuffle,
-                c.group_by_length,
-                &mut shuffle,
-            );
             state.epoch_loss = (0.0, 0);
-            for (step_in_epoch, micro_batches) in
-                (0u64..).zip(order.chunks(c.gradient_accumulation_steps))
-            {
+            for step_in_epoch in 0..steps_per_epoch {
                 if state.summary.steps == last_step {
                     break;
                 }
@@ -148,7 +145,7 @@ impl Trainer<'_> {
                         directory: self.directory.path().to_owned(),
                     });
                 }
-                self.step(&mut state, epoch, micro_batches, &curve, last_step)?;
+                self.step(&mut state, epoch, batches, &curve, last_step)?;
                 state.summary.updated_parameters +=
                     state.stage.trainable_parameters as f64 / steps_per_epoch as f64;
             }
@@ -212,12 +209,12 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// One optimizer step over the micro-batches of an effective batch.
+    /// One optimizer step over the next batches, those of one effective batch.
     fn step(
         &mut self,
         state: &mut State,
         epoch: u32,
-        micro_batches: &[Vec<usize>],
+        batches: &Batches,
         curve: &LrCurve,
         last_step: u64,
     ) -> Result<()> {
@@ -227,14 +224,18 @@ impl Trainer<'_> {
             seed: self.config.seed,
             number,
         };
-        let examples: usize = micro_batches.iter().map(Vec::len).sum();
-        let (mut loss, mut tokens) = (0f64, 0usize);
-        for indices in micro_batches {
-            let batch = Batch::new(self.examples, indices, self.model.config.first_position());
+        let (mut loss, mut tokens, mut examples) = (0f64, 0usize, 0usize);
+        loop {
+            let next = batches.next_batch()?;
+            let denominator = next.step_examples;
             loss += self
                 .model
-                .train(&batch, step, examples, &mut state.gradients)?;
-            tokens += batch.tokens();
+                .train(&next.batch, step, denominator, &mut state.gradients)?;
+            tokens += next.batch.tokens();
+            examples += next.batch.sequences();
+            if next.ends_step {
+                break;
+            }
         }
         let parameters = &self.model.parameters;
         state.gradients.check_reached(parameters)?;
@@ -325,7 +326,7 @@ impl Trainer<'_> {
                 self.model,
                 self.task,
                 &split.examples,
-                self.config.eval_batch_size,
+                self.config.eval_batch_limit(),
             )?;
             first_metric = first_metric.or(result.metrics.first().map(|&(_, value)| value));
             all.extend(eval_keys(&result, split.suffix()));

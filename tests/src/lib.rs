@@ -63,7 +63,7 @@ pub fn minilm() -> Option<PathBuf> {
     None
 }
 
-/// The built binary, ready for arguments; knows no plugins but those beside it and no user configuration.
+/// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration and no kept tokens.
 pub fn progtune() -> Command {
     let name = format!("progtune{}", std::env::consts::EXE_SUFFIX);
     let path = profile_dir().join(name);
@@ -79,6 +79,7 @@ pub fn progtune() -> Command {
         }
     }
     command.env("XDG_DATA_HOME", profile_dir().join("no-user-plugins"));
+    command.env("PROGTUNE_TOKEN_CACHE", "off");
     command
 }
 

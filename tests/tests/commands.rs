@@ -1,7 +1,9 @@
 //! The commands through the built binary, on the tiny fixtures: what a run leaves (here) and where (`directory`), what its
 //! result is good for (`results`, `heads`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
-//! plans and plugins (`planning`).
+//! plans and plugins (`planning`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
 
+#[path = "commands/batches.rs"]
+mod batches;
 #[path = "commands/directory.rs"]
 mod directory;
 #[path = "commands/heads.rs"]
@@ -14,6 +16,8 @@ mod repeating;
 mod results;
 #[path = "commands/tasks.rs"]
 mod tasks;
+#[path = "commands/token_cache.rs"]
+mod token_cache;
 
 use progtune_tests::{
     command_line::CommandLine, fixture, progtune, read_json, read_jsonl, scratch::Scratch,

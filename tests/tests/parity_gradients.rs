@@ -7,6 +7,7 @@
 use candle_core::{D, Device, Tensor};
 use progtune::{
     batch::Batch,
+    batch_order::BatchLimit,
     config::Kernels,
     evaluate,
     model::{gradients::Gradients, step::Step, weights::canonical_name},
@@ -177,7 +178,7 @@ fn adapters_give_the_logits_of_peft_and_pytorch() {
                     ..wanted(&path, 2, kernels)
                 }
                 .build();
-                let rows = evaluate::logits(&setup.model, &dev, 5).unwrap();
+                let rows = evaluate::logits(&setup.model, &dev, BatchLimit::Examples(5)).unwrap();
                 let key = if directory.is_empty() {
                     "eval_logits".into()
                 } else {

@@ -5,7 +5,7 @@
 //! the same keys, shapes and configuration.
 
 use candle_core::{Device, Tensor};
-use progtune::{config::Kernels, evaluate};
+use progtune::{batch_order::BatchLimit, config::Kernels, evaluate};
 use progtune_datasets::SplitName;
 use progtune_tests::{
     fixture, max_difference, minilm,
@@ -54,7 +54,7 @@ fn logits(
         kernels,
         dropout: None,
     };
-    let rows = evaluate::logits(&wanted.build().model, &dev, 32).unwrap();
+    let rows = evaluate::logits(&wanted.build().model, &dev, BatchLimit::Examples(32)).unwrap();
     Tensor::from_vec(rows.concat(), (rows.len(), 2), &Device::Cpu).unwrap()
 }
 

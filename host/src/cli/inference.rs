@@ -72,6 +72,9 @@ pub struct ModelArgs {
     /// Examples in a batch
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub eval_batch_size: Option<String>,
+    /// Tokens in a batch at most, in place of a number of examples
+    #[arg(long, value_name = "N", help_heading = "Batches and length")]
+    pub eval_batch_tokens: Option<String>,
     /// Longest sequence in tokens; what is longer is cut
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub max_length: Option<String>,

@@ -43,7 +43,7 @@ const TRAINING_FLAGS: &str = "--model --task --data --schedule --schedule-opt --
     --max-grad-norm --dropout --seed --no-shuffle --max-train-samples --max-eval-samples --max-steps \
     --init-adapter --plugin-dir --threads --device --output --config --lr-scheduler --adam-beta1 --adam-beta2 \
     --adam-epsilon --no-group-by-length --train-pooler --kernels --overwrite-output --logging-steps \
-    --frozen-dropout";
+    --frozen-dropout --batch-tokens --eval-batch-tokens --token-cache";
 
 #[test]
 fn help_shows_every_flag_with_its_default() {

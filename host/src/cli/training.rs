@@ -144,9 +144,15 @@ pub struct BatchArgs {
     /// Examples in a training batch
     #[arg(long, value_name = "N")]
     pub batch_size: Option<String>,
+    /// Tokens in a training batch at most, in place of a number of examples
+    #[arg(long, value_name = "N")]
+    pub batch_tokens: Option<String>,
     /// Examples in an evaluation batch
     #[arg(long, value_name = "N")]
     pub eval_batch_size: Option<String>,
+    /// Tokens in an evaluation batch at most, in place of a number of examples
+    #[arg(long, value_name = "N")]
+    pub eval_batch_tokens: Option<String>,
     /// Batches in a step; the step's gradient is the mean over all their examples
     #[arg(long, value_name = "N")]
     pub gradient_accumulation_steps: Option<String>,
@@ -189,4 +195,7 @@ pub struct MachineArgs {
     /// Form of the operations: fused (CPU only), composed, or auto for the faster one of the device
     #[arg(long, value_name = "NAME")]
     pub kernels: Option<String>,
+    /// Tokenised data on disk: auto (read it, else write it), overwrite (write it anew) or off
+    #[arg(long, value_name = "NAME")]
+    pub token_cache: Option<String>,
 }

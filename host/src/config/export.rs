@@ -53,8 +53,13 @@ impl RunConfig {
             "peft" => text(self.peft.as_deref().unwrap_or("none")),
             "peft_opt" => Some(option_table(&self.peft_opt)),
             "epochs" => Some(whole(self.epochs.into())),
+            // A limit of tokens excludes the size, which then means nothing.
+            "batch_size" if self.batch_tokens.is_some() => None,
             "batch_size" => Some(whole(self.batch_size as u64)),
+            "batch_tokens" => self.batch_tokens.map(|n| whole(n as u64)),
+            "eval_batch_size" if self.eval_batch_tokens.is_some() => None,
             "eval_batch_size" => Some(whole(self.eval_batch_size as u64)),
+            "eval_batch_tokens" => self.eval_batch_tokens.map(|n| whole(n as u64)),
             "gradient_accumulation_steps" => Some(whole(self.gradient_accumulation_steps as u64)),
             "lr" => self.lr.map(Value::Float),
             "lr_scheduler" => text(&self.lr_scheduler.to_string()),
@@ -87,6 +92,7 @@ impl RunConfig {
             "overwrite_output" => Some(Value::Boolean(self.overwrite_output)),
             "logging_steps" => Some(whole(self.logging_steps as u64)),
             "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
+            "token_cache" => text(&self.token_cache.to_string()),
             _ => None,
         }
     }

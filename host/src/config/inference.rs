@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, Sources, Split, layers, read_count, read_device, read_kernels,
-    read_limit, read_max_length, read_model, read_threads, require_data,
+    ConfigError, Device, Kernels, Sources, Split, TokenCacheUse, layers, limit_of, read_device,
+    read_eval_batch, read_kernels, read_limit, read_max_length, read_model, read_threads,
+    require_data,
 };
-use crate::cli::{EvaluateArgs, PredictArgs};
+use crate::{
+    batch_order::BatchLimit,
+    cli::{EvaluateArgs, PredictArgs},
+};
 
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +25,8 @@ pub struct InferenceConfig {
     pub task: String,
     /// Longest sequence in tokens, special tokens included; at least 3.
     pub max_length: usize,
-    /// Examples in a batch, at least 1.
-    pub eval_batch_size: usize,
+    /// What a batch holds at most.
+    pub eval_batch: BatchLimit,
     /// Use the first N rows, at least 1; `None` is all.
     pub max_eval_samples: Option<usize>,
     /// Plugin directories searched before all others.
@@ -33,21 +37,25 @@ pub struct InferenceConfig {
     pub device: Device,
     /// Which form of the operations runs; never `Fused` on CUDA.
     pub kernels: Kernels,
+    /// What is done with tokenised data on disk.
+    pub token_cache: TokenCacheUse,
 }
 
 impl InferenceConfig {
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
             adapter: settings.optional_path("adapter")?,
             task: settings.text("task")?,
             max_length: read_max_length(settings)?,
-            eval_batch_size: read_count(settings, "eval_batch_size")?,
+            eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
             plugin_dir: settings.paths("plugin_dir")?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
+            token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
         })
     }
 }

@@ -63,12 +63,13 @@ pub(super) fn flag_of(name: &str) -> String {
 /// What the environment variables of progtune begin with.
 pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
-/// Variables with that prefix which are not keys: the configuration file (as `--config`), the plugin search path and
-/// the log filter, and where tests and developer tools find shared data and the real MiniLM.
+/// Variables with that prefix which are not keys: the configuration file (as `--config`), the plugin search path, the
+/// log filter and where caches lie, and where tests and developer tools find shared data and the real MiniLM.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CONFIG",
     "PROGTUNE_PLUGIN_PATH",
     "PROGTUNE_LOG",
+    "PROGTUNE_CACHE_DIR",
     "PROGTUNE_SHARED",
     "PROGTUNE_MINILM",
 ];
@@ -181,7 +182,19 @@ pub const KEYS: &[Key] = &[
     value("frozen_dropout", "false", Scope::Training),
     value("seed", "42", Scope::Training),
     value("batch_size", "8", Scope::Training),
+    computed(
+        "batch_tokens",
+        "none: --batch-size counts examples",
+        "2048",
+        Scope::Training,
+    ),
     value("eval_batch_size", "8", Scope::All),
+    computed(
+        "eval_batch_tokens",
+        "none: --eval-batch-size counts examples",
+        "4096",
+        Scope::All,
+    ),
     value("gradient_accumulation_steps", "1", Scope::Training),
     value("max_length", "128", Scope::All),
     value("no_shuffle", "false", Scope::Training),
@@ -197,6 +210,7 @@ pub const KEYS: &[Key] = &[
     computed("threads", "all cores", "2", Scope::All),
     value("device", "cpu", Scope::All),
     value("kernels", "auto", Scope::All),
+    value("token_cache", "auto", Scope::All),
 ];
 
 /// The key with this name.

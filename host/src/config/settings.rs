@@ -29,6 +29,11 @@ impl Settings {
         describe_origin(self.values.get(key))
     }
 
+    /// Whether a flag, a variable or a file gave the value.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.origin(key) != "its default"
+    }
+
     /// A text, as given; `None` when unset.
     pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.scalar(key, "a text")? else {

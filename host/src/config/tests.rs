@@ -57,7 +57,9 @@ fn defaults_are_those_of_the_design() {
         peft_opt: vec![],
         epochs: 3,
         batch_size: 8,
+        batch_tokens: None,
         eval_batch_size: 8,
+        eval_batch_tokens: None,
         gradient_accumulation_steps: 1,
         lr: None,
         lr_scheduler: LrScheduler::Linear,
@@ -85,6 +87,7 @@ fn defaults_are_those_of_the_design() {
         overwrite_output: false,
         logging_steps: 50,
         frozen_dropout: false,
+        token_cache: TokenCacheUse::Auto,
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -211,6 +214,7 @@ fn variables_that_are_not_keys_pass() {
     let variables = [
         ("PROGTUNE_PLUGIN_PATH", "p"),
         ("PROGTUNE_LOG", "debug"),
+        ("PROGTUNE_CACHE_DIR", "c"),
         ("PROGTUNE_SHARED", "s"),
         ("PROGTUNE_MINILM", "m"),
         ("PROGTUNE_CONFIG", "c"),
@@ -247,6 +251,36 @@ fn what_belongs_to_a_method_needs_one() {
         text.contains("an adapter belongs to a PEFT method"),
         "{text}"
     );
+}
+
+#[test]
+fn a_batch_is_bounded_by_examples_or_by_tokens() {
+    let limit = |flags: &[&str], file| resolve_with(flags, &[], file).unwrap().batch_limit();
+    assert_eq!(limit(&[], ""), BatchLimit::Examples(8));
+    assert_eq!(
+        limit(&["--batch-tokens", "512"], ""),
+        BatchLimit::Tokens(512)
+    );
+    for (size, tokens) in [
+        ("--batch-size", "--batch-tokens"),
+        ("--eval-batch-size", "--eval-batch-tokens"),
+    ] {
+        let text = message(&[size, "4", tokens, "512"], &[], "");
+        assert!(
+            text.contains(&format!("(from flag {size}) and "))
+                && text.contains("exclude each other"),
+            "{text}"
+        );
+    }
+    let text = message(&["--batch-tokens", "512"], &[], "batch_size = 8\n");
+    assert!(text.starts_with("batch_size (from file "), "{text}");
+    // `none` takes back what a file says, on either side.
+    let flags = ["--batch-tokens", "512", "--batch-size", "none"];
+    assert_eq!(limit(&flags, "batch_size = 4\n"), BatchLimit::Tokens(512));
+    let flags = ["--batch-tokens", "none", "--batch-size", "4"];
+    assert_eq!(limit(&flags, "batch_tokens = 9\n"), BatchLimit::Examples(4));
+    let text = message(&["--batch-size", "none"], &[], "");
+    assert!(text.contains("expected a whole number from 1"), "{text}");
 }
 
 #[test]
@@ -350,7 +384,9 @@ fn config_toml_gives_the_same_run_again() {
         ],
         epochs: 7,
         batch_size: 32,
-        eval_batch_size: 64,
+        batch_tokens: None,
+        eval_batch_size: 8,
+        eval_batch_tokens: Some(4096),
         gradient_accumulation_steps: 2,
         lr: Some(5e-4),
         lr_scheduler: LrScheduler::Constant,
@@ -378,6 +414,7 @@ fn config_toml_gives_the_same_run_again() {
         overwrite_output: true,
         logging_steps: 5,
         frozen_dropout: true,
+        token_cache: TokenCacheUse::Off,
     });
 }
 

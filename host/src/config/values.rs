@@ -131,6 +131,31 @@ impl fmt::Display for Kernels {
     }
 }
 
+/// What is done with tokenised data on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCacheUse {
+    /// What is there is read, what is not is written.
+    Auto,
+    /// Nothing is read or written.
+    Off,
+    /// Nothing is read, and what is there is written anew.
+    Overwrite,
+}
+
+impl TokenCacheUse {
+    pub(super) const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("off", Self::Off),
+        ("overwrite", Self::Overwrite),
+    ];
+}
+
+impl fmt::Display for TokenCacheUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(Self::NAMES, self))
+    }
+}
+
 /// A part of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {

@@ -2,7 +2,7 @@
 //! Called by the weight loader and by adapter loading.
 
 use crate::error::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
@@ -16,6 +16,9 @@ use std::{
 
 /// Suffix of the per-row scale beside an int8 matrix (the embedded model's format).
 const SCALE_SUFFIX: &str = ".scale";
+
+/// What is read and converted at a time: few enough bytes to stay in the processor's cache between the two.
+const PIECE_BYTES: usize = 1 << 18;
 
 trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
@@ -126,7 +129,8 @@ impl SafetensorsFile {
             .is_some_and(|base| base.dtype == Dtype::I8)
     }
 
-    /// One tensor as f32 on the CPU; f16, bf16 and int8 rows with scales are converted.
+    /// One tensor as f32 on the CPU; f16, bf16 and int8 rows with scales are converted. It is a variable, so that
+    /// [`Var::from_tensor`] takes it as it is, without a copy.
     ///
     /// # Errors
     /// When there is no such tensor, its type is not one of those, or a value is NaN or infinite.
@@ -134,21 +138,11 @@ impl SafetensorsFile {
         let Some(info) = self.tensors.get(name).cloned() else {
             return Err(Error::Model(format!("{}: no tensor {name}", self.origin)));
         };
-        let bytes = self.bytes(name, &info)?;
         let values: Vec<f32> = match info.dtype {
-            Dtype::F32 => bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-            Dtype::F16 => bytes
-                .chunks_exact(2)
-                .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-            Dtype::BF16 => bytes
-                .chunks_exact(2)
-                .map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-            Dtype::I8 => self.dequantise(name, &info, &bytes)?,
+            Dtype::F32 => self.numbers(name, &info, f32::from_le_bytes)?,
+            Dtype::F16 => self.numbers(name, &info, |b| half::f16::from_le_bytes(b).to_f32())?,
+            Dtype::BF16 => self.numbers(name, &info, |b| half::bf16::from_le_bytes(b).to_f32())?,
+            Dtype::I8 => self.dequantise(name, &info)?,
             other => {
                 return Err(Error::Model(format!(
                     "{}: tensor {name} has type {other:?}; expected F32, F16 or BF16: convert the checkpoint",
@@ -165,35 +159,42 @@ impl SafetensorsFile {
                 values.len()
             )));
         }
-        Ok(Tensor::from_vec(
-            values,
-            info.shape.as_slice(),
-            &Device::Cpu,
-        )?)
+        let variable = Var::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;
+        Ok(variable.into_inner())
     }
 
-    fn bytes(&mut self, name: &str, info: &TensorInfo) -> Result<Vec<u8>> {
+    /// The numbers of a tensor, of N bytes each.
+    fn numbers<const N: usize, T>(
+        &mut self,
+        name: &str,
+        info: &TensorInfo,
+        convert: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>> {
+        let fault = |e| Error::Model(format!("{}: cannot read tensor {name}: {e}", self.origin));
         let (start, end) = info.data_offsets;
-        let mut bytes = vec![0u8; end - start];
         self.source
             .seek(SeekFrom::Start(self.data_start + start as u64))
-            .and_then(|_| self.source.read_exact(&mut bytes))
-            .map_err(|e| {
-                Error::Model(format!("{}: cannot read tensor {name}: {e}", self.origin))
-            })?;
-        Ok(bytes)
+            .map_err(fault)?;
+        let mut left = end - start;
+        let mut numbers = Vec::with_capacity(left / N);
+        let mut piece = vec![0u8; left.min(PIECE_BYTES)];
+        while left > 0 {
+            let piece = &mut piece[..left.min(PIECE_BYTES)];
+            self.source.read_exact(piece).map_err(fault)?;
+            numbers.extend(piece.as_chunks::<N>().0.iter().map(|&bytes| convert(bytes)));
+            left -= piece.len();
+        }
+        Ok(numbers)
     }
 
     /// value = int8 · scale of its row.
-    fn dequantise(&mut self, name: &str, info: &TensorInfo, bytes: &[u8]) -> Result<Vec<f32>> {
+    fn dequantise(&mut self, name: &str, info: &TensorInfo) -> Result<Vec<f32>> {
         let scale_name = format!("{name}{SCALE_SUFFIX}");
         let rows = info.shape.first().copied().unwrap_or(0);
         let scales: Vec<f32> = match self.tensors.get(&scale_name).cloned() {
-            Some(scale) if scale.dtype == Dtype::F32 && scale.shape == [rows] => self
-                .bytes(&scale_name, &scale)?
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
+            Some(scale) if scale.dtype == Dtype::F32 && scale.shape == [rows] => {
+                self.numbers(&scale_name, &scale, f32::from_le_bytes)?
+            }
             _ => {
                 return Err(Error::Model(format!(
                     "{}: int8 tensor {name} needs {scale_name}, F32 of {rows} rows",
@@ -201,11 +202,12 @@ impl SafetensorsFile {
                 )));
             }
         };
-        let columns = bytes.len() / rows.max(1);
-        Ok(bytes
+        let values: Vec<i8> = self.numbers(name, info, i8::from_le_bytes)?;
+        let columns = values.len() / rows.max(1);
+        Ok(values
             .chunks_exact(columns.max(1))
             .zip(scales)
-            .flat_map(|(row, scale)| row.iter().map(move |&byte| byte as i8 as f32 * scale))
+            .flat_map(|(row, scale)| row.iter().map(move |&value| f32::from(value) * scale))
             .collect())
     }
 }

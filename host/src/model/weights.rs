@@ -4,11 +4,7 @@
 //! `gamma`/`beta` for LayerNorm, `position_ids`, shards with an index, f32, f16 and bf16, and the embedded
 //! model's int8 rows. Everything that is wrong with a checkpoint is said in one error.
 
-use super::{
-    config::{Architecture, ModelConfig},
-    description::ParameterInfo,
-    safetensors_file::SafetensorsFile,
-};
+use super::{config::Architecture, description::ParameterInfo, safetensors_file::SafetensorsFile};
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
@@ -250,23 +246,22 @@ fn is_other_head(name: &str) -> bool {
             .any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether `values` of a model with this vocabulary size can serve a tokenizer of `tokens` entries.
+/// Whether a model with this vocabulary size can serve a tokenizer of `tokens` entries.
 ///
 /// # Errors
 /// When the tokenizer can produce an id beyond the embedding table.
 pub fn check_vocabulary(
-    config: &ModelConfig,
+    vocab_size: usize,
     largest_id: u32,
     tokens: usize,
     origin: &str,
 ) -> Result<()> {
-    if (largest_id as usize) < config.encoder.vocab_size {
+    if (largest_id as usize) < vocab_size {
         return Ok(());
     }
     Err(Error::Model(format!(
-        "{origin}: the tokenizer has {tokens} tokens with ids up to {largest_id}, but config.json says vocab_size {}: \
-         the tokenizer belongs to another model",
-        config.encoder.vocab_size
+        "{origin}: the tokenizer has {tokens} tokens with ids up to {largest_id}, but config.json says vocab_size \
+         {vocab_size}: the tokenizer belongs to another model"
     )))
 }
 

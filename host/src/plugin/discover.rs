@@ -46,7 +46,12 @@ impl Library {
         }
         let bytes = fs::read(&self.file)
             .map_err(|error| PluginFault::load(&self.file, format!("cannot be read: {error}")))?;
-        Ok(self.sha256.get_or_init(|| sha256_hex(&bytes)))
+        Ok(self.sha256_or(&sha256_hex(&bytes)))
+    }
+
+    /// The SHA-256 if it was asked for before; else `hash`, which is the file's, from now on.
+    pub fn sha256_or(&self, hash: &str) -> &str {
+        self.sha256.get_or_init(|| hash.to_owned())
     }
 }
 

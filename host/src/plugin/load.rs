@@ -43,17 +43,17 @@ pub fn load(library: &Library) -> Result<PluginModule_Ref, PluginFault> {
     let bytes =
         fs::read(&library.file).map_err(|error| fault(format!("cannot be read: {error}")))?;
     let listed = manifest::read(bytes.as_slice()).map_err(|why| fault(why.to_string()))?;
-    if listed != library.manifest || library.sha256()? != sha256_hex(&bytes) {
+    let hash = sha256_hex(&bytes);
+    if listed != library.manifest || library.sha256_or(&hash) != hash {
         return Err(fault(
             "the file has changed since it was listed; start again".into(),
         ));
     }
-    let hash = library.sha256()?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = loaded.get(hash) {
+    if let Some(module) = loaded.get(&hash) {
         return Ok(*module);
     }
-    let copy = private_copy(&bytes, hash)
+    let copy = private_copy(&bytes, &hash)
         .map_err(|error| fault(format!("no private copy of it could be written: {error}")))?;
     let module = open(&copy).and_then(root_module).map_err(fault)?;
     if module.manifest()().as_str() != library.manifest.json {
@@ -65,7 +65,7 @@ pub fn load(library: &Library) -> Result<PluginModule_Ref, PluginFault> {
         tracing::warn!("{library} is built with panic=abort: a panic in it ends the program");
     }
     tracing::debug!("loaded {library}, sha256 {hash}");
-    loaded.insert(hash.into(), module);
+    loaded.insert(hash, module);
     Ok(module)
 }
 
@@ -105,14 +105,16 @@ fn copy_into(directory: &Path, bytes: &[u8], hash: &str) -> io::Result<PathBuf> 
     fs::create_dir_all(directory)?;
     restrict(directory, 0o700)?;
     let copy = directory.join(format!("{hash}{}", env::consts::DLL_SUFFIX));
-    // A file of this name with these bytes is this library, whoever wrote it (nobody else can any more).
-    if !fs::read(&copy).is_ok_and(|found| found == bytes) {
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&copy).map_err(|error| error.error)?;
-        prune(directory);
+    // A file of this name with these bytes is this library, whoever wrote it (nobody else can write to it any more).
+    let is_ours = restrict(&copy, 0o500).is_ok();
+    if is_ours && fs::read(&copy).is_ok_and(|found| found == bytes) {
+        return Ok(copy);
     }
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(&copy).map_err(|error| error.error)?;
+    prune(directory);
     restrict(&copy, 0o500)?;
     match fs::read(&copy)? == bytes {
         true => Ok(copy),

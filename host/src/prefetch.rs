@@ -1,0 +1,165 @@
+//! Assembles the next batches on another thread while a step computes. Called by the trainer.
+//!
+//! The thread waits when two batches are ready, and ends when nobody takes them any more. Batches come in the order of
+//! [`BatchOrder`], so that results are the same as without it.
+
+use crate::{
+    batch::{Batch, EncodedExample},
+    batch_order::BatchOrder,
+    error::{Error, Result},
+};
+use std::{
+    ops::RangeInclusive,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+/// Batches that are ready at most, beside the one in use.
+const READY: usize = 2;
+
+/// One batch of a step.
+#[derive(Debug, Clone)]
+pub struct MicroBatch {
+    /// The batch.
+    pub batch: Batch,
+    /// Examples of the whole step.
+    pub step_examples: usize,
+    /// Whether the step has no further batch.
+    pub ends_step: bool,
+}
+
+/// Where batches come from.
+#[derive(Clone, Copy)]
+pub struct BatchSource<'a> {
+    /// The training set.
+    pub examples: &'a [EncodedExample],
+    /// Who shares a batch.
+    pub order: &'a BatchOrder,
+    /// The model's first position.
+    pub first_position: u32,
+}
+
+/// Batches as they get ready.
+pub struct Batches {
+    ready: Receiver<MicroBatch>,
+}
+
+impl Batches {
+    /// The next batch of the run; waits for it.
+    ///
+    /// # Errors
+    /// When there is none, since the run is over or its thread failed.
+    pub fn next_batch(&self) -> Result<MicroBatch> {
+        self.ready.recv().map_err(|_| {
+            Error::Training("there is no further batch: a fault of this program".into())
+        })
+    }
+}
+
+/// Calls `run` with the batches of `epochs`, and ends the thread that makes them when it returns.
+pub fn with_batches<R>(
+    source: BatchSource<'_>,
+    epochs: RangeInclusive<u32>,
+    run: impl FnOnce(Batches) -> R,
+) -> R {
+    let (sender, ready) = sync_channel(READY);
+    thread::scope(|scope| {
+        scope.spawn(move || source.send(epochs, &sender));
+        run(Batches { ready })
+    })
+}
+
+impl BatchSource<'_> {
+    fn send(self, epochs: RangeInclusive<u32>, sender: &SyncSender<MicroBatch>) {
+        for epoch in epochs {
+            for step in self
+                .order
+                .epoch(epoch)
+                .chunks(self.order.batches_per_step())
+            {
+                let step_examples = step.iter().map(Vec::len).sum();
+                for (at, indices) in step.iter().enumerate() {
+                    let micro_batch = MicroBatch {
+                        batch: Batch::new(self.examples, indices, self.first_position),
+                        step_examples,
+                        ends_step: at + 1 == step.len(),
+                    };
+                    if sender.send(micro_batch).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+
+    fn examples() -> Vec<EncodedExample> {
+        (0..10)
+            .map(|n| EncodedExample {
+                input_ids: vec![n; 1 + n as usize % 3],
+                token_type_ids: vec![0; 1 + n as usize % 3],
+                label: None,
+            })
+            .collect()
+    }
+
+    fn order(examples: &[EncodedExample]) -> BatchOrder {
+        let config = RunConfig {
+            batch_size: 3,
+            gradient_accumulation_steps: 3,
+            ..Default::default()
+        };
+        BatchOrder::new(
+            &config,
+            examples.iter().map(|e| e.input_ids.len()).collect(),
+        )
+    }
+
+    #[test]
+    fn batches_come_in_order_and_say_where_a_step_ends() {
+        let examples = examples();
+        let order = order(&examples);
+        let source = BatchSource {
+            examples: &examples,
+            order: &order,
+            first_position: 0,
+        };
+        with_batches(source, 1..=2, |batches| {
+            for epoch in 1..=2 {
+                for (at, indices) in order.epoch(epoch).into_iter().enumerate() {
+                    let next = batches.next_batch().unwrap();
+                    assert_eq!(next.batch.examples, indices);
+                    // Four batches: three in the first step, one in the second.
+                    assert_eq!(next.ends_step, at >= 2, "epoch {epoch}, batch {at}");
+                    let batches = order.epoch(epoch);
+                    let last = batches[3].len();
+                    let expected = if at < 3 { 10 - last } else { last };
+                    assert_eq!(next.step_examples, expected);
+                }
+            }
+            let text = batches.next_batch().unwrap_err().to_string();
+            assert!(text.contains("no further batch"), "{text}");
+        });
+    }
+
+    #[test]
+    fn a_run_that_stops_early_ends_the_thread() {
+        let examples = examples();
+        let order = order(&examples);
+        let source = BatchSource {
+            examples: &examples,
+            order: &order,
+            first_position: 0,
+        };
+        let result: Result<()> = with_batches(source, 1..=10_000, |batches| {
+            batches.next_batch()?;
+            Err(Error::Training("stopped".into()))
+        });
+        assert_eq!(result.unwrap_err().to_string(), "stopped");
+    }
+}
