@@ -55,9 +55,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     }
 }
 
-/// Sizes the thread pools; nothing has used one yet.
+/// Sizes the thread pools; nothing has used one yet. Without a number too: candle would count the cores at every
+/// operation.
 fn use_threads(threads: Option<usize>) {
-    if let Some(threads) = threads {
-        progtune_kernels::threads::configure(threads);
-    }
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    progtune_kernels::threads::configure(threads.unwrap_or_else(cores));
 }
