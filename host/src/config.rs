@@ -18,6 +18,7 @@ mod inference;
 pub mod keys;
 mod layers;
 mod settings;
+mod size;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -25,7 +26,10 @@ mod values;
 pub use error::ConfigError;
 pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
 pub use layers::Sources;
-pub use values::{Device, Kernels, LrScheduler, Split, TokenCacheUse, Warmup};
+pub use size::ByteSize;
+pub use values::{
+    CacheDtype, Device, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse, Warmup,
+};
 
 use keys::Scope;
 use settings::Settings;
@@ -123,6 +127,12 @@ pub struct RunConfig {
     pub frozen_dropout: bool,
     /// What is done with tokenised data on disk.
     pub token_cache: TokenCacheUse,
+    /// Where the output of frozen blocks is kept from one epoch to the next.
+    pub prefix_cache: PrefixCache,
+    /// The most it may take there; `None` is a quarter of the available memory, or half of the free disk.
+    pub prefix_cache_budget: Option<ByteSize>,
+    /// The precision it is kept in.
+    pub prefix_cache_dtype: CacheDtype,
 }
 
 impl RunConfig {
@@ -228,6 +238,13 @@ impl RunConfig {
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
             token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
+            prefix_cache: settings.choice("prefix_cache", PrefixCache::NAMES)?,
+            prefix_cache_budget: settings.optional_parsed(
+                "prefix_cache_budget",
+                ByteSize::EXPECTED,
+                ByteSize::parse,
+            )?,
+            prefix_cache_dtype: settings.choice("prefix_cache_dtype", CacheDtype::NAMES)?,
         };
         config.check_method_options(settings)?;
         Ok(config)

@@ -6,7 +6,7 @@ use crate::{
     batch_order::BatchLimit,
     error::{Error, Result},
     metrics::{Outcome, compute},
-    model::Model,
+    model::{Model, Start},
 };
 use progtune_datasets::{Label, ProblemType, Task};
 
@@ -25,16 +25,30 @@ pub struct Evaluation {
     pub steps: usize,
 }
 
+/// Tells where a batch starts; `None`: at the embeddings.
+pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
+
 /// Logits of every example, in order, `outputs` numbers each.
 pub fn logits(
     model: &Model,
     examples: &[EncodedExample],
     limit: BatchLimit,
 ) -> Result<Vec<Vec<f32>>> {
+    logits_from(model, examples, limit, &mut |_| Ok(None))
+}
+
+/// As [`logits`], each batch from where `find_start` says.
+pub fn logits_from(
+    model: &Model,
+    examples: &[EncodedExample],
+    limit: BatchLimit,
+    find_start: FindStart<'_>,
+) -> Result<Vec<Vec<f32>>> {
     let mut results = vec![Vec::new(); examples.len()];
     for indices in batches(examples, limit) {
         let batch = Batch::new(examples, &indices, model.config.first_position());
-        for (&index, row) in indices.iter().zip(model.logits(&batch)?.to_vec2::<f32>()?) {
+        let logits = model.logits_from(&batch, find_start(&batch)?)?;
+        for (&index, row) in indices.iter().zip(logits.to_vec2::<f32>()?) {
             results[index] = row;
         }
     }
@@ -56,8 +70,19 @@ pub fn evaluate(
     examples: &[EncodedExample],
     limit: BatchLimit,
 ) -> Result<Evaluation> {
+    evaluate_from(model, task, examples, limit, &mut |_| Ok(None))
+}
+
+/// As [`evaluate`], each batch from where `find_start` says.
+pub fn evaluate_from(
+    model: &Model,
+    task: &Task,
+    examples: &[EncodedExample],
+    limit: BatchLimit,
+    find_start: FindStart<'_>,
+) -> Result<Evaluation> {
     let start = std::time::Instant::now();
-    let logits = logits(model, examples, limit)?;
+    let logits = logits_from(model, examples, limit, find_start)?;
     let labelled: Vec<(&Vec<f32>, Label)> = logits
         .iter()
         .zip(examples)

@@ -74,6 +74,12 @@ impl Program {
         distinct(self.parameters.iter().flatten().copied()).into_iter()
     }
 
+    /// Whether it drops out while training.
+    pub fn drops_out(&self) -> bool {
+        let mut nodes = self.graph.nodes.iter();
+        nodes.any(|node| node.op == Op::DROPOUT && node.float("p").unwrap_or(0.0) > 0.0)
+    }
+
     /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]` (or `w`, a matrix).
     pub fn run(
         &self,

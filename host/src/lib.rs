@@ -27,6 +27,7 @@ pub mod plan_command;
 pub mod plugin;
 pub mod plugins_command;
 pub mod prefetch;
+pub mod prefix_cache;
 pub mod progress;
 pub mod recipe;
 pub mod rng;

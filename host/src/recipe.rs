@@ -16,6 +16,7 @@ use crate::{
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
     plugin::{LoadedMethod, LoadedSchedule, Plugins},
+    prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
     run_directory::RunDirectory,
     terminal,
@@ -105,6 +106,17 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     }
     .build()?;
     model.frozen_dropout = config.frozen_dropout;
+    let splits: Vec<&[EncodedExample]> = std::iter::once(examples.as_slice())
+        .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
+        .collect();
+    let mut cache = PrefixCache::new(&CachedRun {
+        config,
+        model: &model,
+        stages: schedule.decides_by_epoch().then_some(stages.as_slice()),
+        epochs: Trainer::epochs(config, steps_per_epoch),
+        splits: &splits,
+        directory: directory.path(),
+    });
     let mut progress = Progress::new(quiet, config.logging_steps);
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
@@ -125,6 +137,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         examples: &examples,
         order: &order,
         eval_splits: &eval_splits,
+        cache: &mut cache,
         lr,
         started,
         directory: &mut directory,
@@ -132,6 +145,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     }
     .run()?;
     progress.finish();
+    cache.finish();
     save_result(
         &directory,
         &model,

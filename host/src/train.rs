@@ -5,13 +5,14 @@ use crate::{
     batch_order::BatchOrder,
     config::RunConfig,
     error::{Error, Result},
-    evaluate::{Evaluation, evaluate},
+    evaluate::{Evaluation, evaluate_from},
     interrupt,
     model::{Model, gradients::Gradients, step::Step},
     optim::{AdamW, LrCurve, Norms, Settings},
     plan::{Blueprint, Stage},
     plugin::LoadedSchedule,
     prefetch::{BatchSource, Batches, with_batches},
+    prefix_cache::PrefixCache,
     progress::Progress,
     run_directory::RunDirectory,
 };
@@ -56,6 +57,8 @@ pub struct Trainer<'a> {
     pub order: &'a BatchOrder,
     /// What to evaluate on after each epoch.
     pub eval_splits: &'a [EvalSplit],
+    /// What frozen blocks made of the examples: split 0 is the training set, then those of `eval_splits`.
+    pub cache: &'a mut PrefixCache,
     /// The learning rate at its peak.
     pub lr: f64,
     /// When the process began.
@@ -103,6 +106,13 @@ struct State {
 }
 
 impl Trainer<'_> {
+    /// Epochs that run, the last one perhaps in part.
+    pub fn epochs(config: &RunConfig, steps_per_epoch: u64) -> u32 {
+        let steps = config.max_steps.unwrap_or(u64::MAX);
+        let epochs = steps.div_ceil(steps_per_epoch.max(1));
+        epochs.min(config.epochs.into()) as u32
+    }
+
     /// Trains to the end of the last epoch or to `--max-steps`.
     pub fn run(mut self) -> Result<Summary> {
         let source = BatchSource {
@@ -196,6 +206,7 @@ impl Trainer<'_> {
         self.model.parameters.set_trainable(&state.stage.trainable);
         state.optimizer.retain_trainable(&self.model.parameters);
         state.gradients = Gradients::new(&self.model.parameters);
+        self.cache.begin_stage(self.model, epoch)?;
         tracing::info!(
             epoch,
             step = done,
@@ -228,9 +239,13 @@ impl Trainer<'_> {
         loop {
             let next = batches.next_batch()?;
             let denominator = next.step_examples;
+            let start = self
+                .cache
+                .start(self.model, 0, self.examples, &next.batch)?;
+            let gradients = &mut state.gradients;
             loss += self
                 .model
-                .train(&next.batch, step, denominator, &mut state.gradients)?;
+                .train_from(&next.batch, start, step, denominator, gradients)?;
             tokens += next.batch.tokens();
             examples += next.batch.sequences();
             if next.ends_step {
@@ -320,22 +335,34 @@ impl Trainer<'_> {
         line.insert("epoch".into(), json!(epoch));
         let mut all = Map::new();
         let mut first_metric = None;
-        for split in self.eval_splits {
+        for (number, split) in (1..).zip(self.eval_splits) {
             self.progress.evaluating(split.name.as_str());
-            let result = evaluate(
-                self.model,
+            let (model, examples) = (&*self.model, &split.examples);
+            let result = evaluate_from(
+                model,
                 self.task,
-                &split.examples,
+                examples,
                 self.config.eval_batch_limit(),
+                &mut |batch| self.cache.start(model, number, examples, batch),
             )?;
             first_metric = first_metric.or(result.metrics.first().map(|&(_, value)| value));
             all.extend(eval_keys(&result, split.suffix()));
         }
         line.extend(all.clone());
+        let cached = self.cache.end_epoch();
+        if let Some(usage) = &cached {
+            line.insert("prefix_cache".into(), usage.to_json());
+        }
         self.directory.record(&Value::Object(line))?;
         let result = serde_json::Value::Object(all.clone());
         tracing::info!(epoch, %result, "evaluation");
         self.progress.evaluation(epoch, self.config.epochs, &all);
+        if let Some(usage) = &cached {
+            tracing::info!(epoch, usage = %usage.to_json(), "prefix cache");
+            if usage.saved > 0 {
+                self.progress.line(&usage.line());
+            }
+        }
         if let Some(value) = first_metric {
             self.signal(state, epoch, "eval_metric", |_| vec![value]);
         }

@@ -186,6 +186,15 @@ pub struct OutputArgs {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
+    /// Keep the output of frozen blocks for the next epoch: auto, off, ram, or disk (in the run directory)
+    #[arg(long, value_name = "WHERE")]
+    pub prefix_cache: Option<String>,
+    /// The most the prefix cache may take, such as 512MB or 2GiB; what does not fit is computed again
+    #[arg(long, value_name = "SIZE")]
+    pub prefix_cache_budget: Option<String>,
+    /// Precision of the prefix cache: f32 (changes no result) or f16 (half the space)
+    #[arg(long, value_name = "NAME")]
+    pub prefix_cache_dtype: Option<String>,
     /// Threads to use
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,

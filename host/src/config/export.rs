@@ -93,6 +93,9 @@ impl RunConfig {
             "logging_steps" => Some(whole(self.logging_steps as u64)),
             "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
             "token_cache" => text(&self.token_cache.to_string()),
+            "prefix_cache" => text(&self.prefix_cache.to_string()),
+            "prefix_cache_budget" => self.prefix_cache_budget.and_then(|n| text(&n.to_string())),
+            "prefix_cache_dtype" => text(&self.prefix_cache_dtype.to_string()),
             _ => None,
         }
     }

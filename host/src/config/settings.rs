@@ -88,7 +88,8 @@ impl Settings {
             .ok_or_else(|| self.bad(key, expected, NONE))
     }
 
-    fn optional_parsed<T>(
+    /// As [`Settings::parsed`] for a value that may be unset.
+    pub(super) fn optional_parsed<T>(
         &self,
         key: &str,
         expected: &str,

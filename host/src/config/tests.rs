@@ -88,6 +88,9 @@ fn defaults_are_those_of_the_design() {
         logging_steps: 50,
         frozen_dropout: false,
         token_cache: TokenCacheUse::Auto,
+        prefix_cache: PrefixCache::Auto,
+        prefix_cache_budget: None,
+        prefix_cache_dtype: CacheDtype::F32,
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -415,6 +418,9 @@ fn config_toml_gives_the_same_run_again() {
         logging_steps: 5,
         frozen_dropout: true,
         token_cache: TokenCacheUse::Off,
+        prefix_cache: PrefixCache::Disk,
+        prefix_cache_budget: Some(ByteSize(2 << 30)),
+        prefix_cache_dtype: CacheDtype::F16,
     });
 }
 

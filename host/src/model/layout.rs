@@ -29,6 +29,12 @@ impl Site {
         let programs = self.outputs.iter().chain(&self.weights);
         distinct(programs.flat_map(Program::parameters)).into_iter()
     }
+
+    /// Whether one of its programs drops out while training.
+    pub fn drops_out(&self) -> bool {
+        let mut programs = self.outputs.iter().chain(&self.weights);
+        programs.any(Program::drops_out)
+    }
 }
 
 /// A linear layer with its site.
@@ -131,24 +137,28 @@ impl Block {
         self.attention_dense.reads_input(parameters)
     }
 
+    /// Every place where the method may rewrite it.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        let ends = [
+            &self.attention_end,
+            &self.activation,
+            &self.output_end,
+            &self.end,
+        ];
+        let linears = self.linears().into_iter();
+        linears.map(|linear| &linear.site).chain(ends)
+    }
+
     /// Every parameter the block's computation reads, those of the method included.
     pub fn parameters(&self) -> Vec<ParameterId> {
         let mut ids = Vec::new();
         for linear in self.linears() {
             ids.extend([linear.weight, linear.bias]);
-            ids.extend(linear.site.parameters());
         }
         for norm in [self.attention_norm, self.output_norm] {
             ids.extend([norm.weight, norm.bias]);
         }
-        for site in [
-            &self.attention_end,
-            &self.activation,
-            &self.output_end,
-            &self.end,
-        ] {
-            ids.extend(site.parameters());
-        }
+        ids.extend(self.sites().flat_map(Site::parameters));
         distinct(ids)
     }
 }

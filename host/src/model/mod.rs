@@ -12,6 +12,7 @@ mod head;
 mod layout;
 pub mod parameters;
 mod pass;
+mod prefix;
 pub mod safetensors_file;
 pub mod step;
 pub mod weights;
@@ -24,6 +25,7 @@ use gradients::Gradients;
 use layout::Layout;
 use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
+pub use prefix::Start;
 use progtune_plugin_api::records::Rewrite;
 use step::Step;
 
@@ -86,9 +88,14 @@ impl Model {
 
     /// Logits `[S, outputs]`, without dropout and without a tape.
     pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
+        self.logits_from(batch, None)
+    }
+
+    /// As [`Model::logits`], from rows that are known.
+    pub fn logits_from(&self, batch: &Batch, start: Option<Start>) -> Result<Tensor> {
         let pass = Pass::new(&self.config, &self.parameters, batch, &self.scratch, None);
         let depth = Depth::Block(self.layout.blocks.len());
-        let (hidden, _, _) = self.encode(&pass, depth)?;
+        let (hidden, _, _) = self.encode(&pass, depth, start, self.layout.blocks.len())?;
         if self.fused {
             let logits = fused::head_logits(&self.layout.head, &HostSlice::of(&hidden), &pass)?;
             let shape = (batch.sequences(), self.layout.head.output.out_dim);
@@ -106,6 +113,18 @@ impl Model {
         denominator: usize,
         gradients: &mut Gradients,
     ) -> Result<f64> {
+        self.train_from(batch, None, step, denominator, gradients)
+    }
+
+    /// As [`Model::train`], from rows that are known: they lie at or below the lowest trained block.
+    pub fn train_from(
+        &self,
+        batch: &Batch,
+        start: Option<Start>,
+        step: Step,
+        denominator: usize,
+        gradients: &mut Gradients,
+    ) -> Result<f64> {
         let pass = Pass::new(
             &self.config,
             &self.parameters,
@@ -114,7 +133,8 @@ impl Model {
             Some(step),
         );
         let depth = self.depth();
-        let (hidden, mut tapes, embeddings_tape) = self.encode(&pass, depth)?;
+        let (hidden, mut tapes, embeddings_tape) =
+            self.encode(&pass, depth, start, self.layout.blocks.len())?;
 
         let below = depth < Depth::Block(self.layout.blocks.len());
         let (value, d) = self.train_head(&pass, hidden, denominator, below, gradients)?;
@@ -205,26 +225,38 @@ impl Model {
         Ok(Tensor::from_vec(rows, shape, self.parameters.device())?)
     }
 
-    /// The first tokens' vectors `[S, hidden]` after the last block, and the tapes from `depth` on.
-    fn encode(
-        &self,
-        pass: &Pass<'_>,
-        depth: Depth,
-    ) -> Result<(Tensor, Vec<Tape>, Option<EmbeddingsTape>)> {
+    /// The input of the first block `[T, hidden]`, and its tape if the embeddings are trained.
+    fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
         let record = depth == Depth::Embeddings;
         let dropout = record || self.frozen_dropout;
         let embeddings = &self.layout.embeddings;
-        let (mut x, tape) = if self.fused {
+        let (x, tape) = if self.fused {
             let (rows, tape) = fused::embeddings_forward(embeddings, pass, record, dropout)?;
             (self.tensor(rows)?, EmbeddingsTape::Fused(tape))
         } else {
             let (x, tape) = composed::embeddings(embeddings, pass, dropout)?;
             (x, EmbeddingsTape::Composed(tape))
         };
-        let embeddings_tape = record.then_some(tape);
+        Ok((x, record.then_some(tape)))
+    }
+
+    /// The rows below block `end` (after the last one: first tokens' vectors, `[S, hidden]`), and the tapes from `depth`
+    /// on. Begins with the embeddings or at `start`.
+    fn encode(
+        &self,
+        pass: &Pass<'_>,
+        depth: Depth,
+        start: Option<Start>,
+        end: usize,
+    ) -> Result<(Tensor, Vec<Tape>, Option<EmbeddingsTape>)> {
+        let first = start.as_ref().map_or(0, |start| start.block);
+        let (mut x, embeddings_tape) = match start {
+            Some(start) => (start.hidden, None),
+            None => self.embed(pass, depth)?,
+        };
         let mut tapes = Vec::new();
         let last = self.layout.blocks.len() - 1;
-        for block in &self.layout.blocks {
+        for block in &self.layout.blocks[first..end] {
             let record = depth <= Depth::Block(block.number);
             let mode = BlockMode {
                 first_only: block.number == last,
@@ -250,7 +282,12 @@ impl Model {
 
     /// The lowest part that is trained now.
     fn depth(&self) -> Depth {
-        let trained = |id: &usize| self.parameters.is_trainable(*id);
+        self.depth_of(|id| self.parameters.is_trainable(id))
+    }
+
+    /// The lowest part that is trained when `is_trained` says which parameters are.
+    fn depth_of(&self, is_trained: impl Fn(parameters::ParameterId) -> bool) -> Depth {
+        let trained = |id: &usize| is_trained(*id);
         if self.embedding_parameters().iter().any(trained) {
             return Depth::Embeddings;
         }

@@ -226,6 +226,12 @@ pub struct LoadedSchedule {
 }
 
 impl LoadedSchedule {
+    /// Whether its stages are known before the run: it follows no signals and decides at no other time than the start
+    /// of each epoch.
+    pub fn decides_by_epoch(&self) -> bool {
+        self.traits.signals.is_empty() && self.traits.interval_steps == 0
+    }
+
     /// What the schedule declares about itself; its signals are ones the host offers.
     pub fn traits(&self) -> &ScheduleTraits {
         &self.traits

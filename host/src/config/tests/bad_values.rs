@@ -55,6 +55,10 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("overwrite_output", "2", "one of `true`, `false`"),
     ("logging_steps", "0", "a whole number from 1"),
     ("frozen_dropout", "on", "one of `true`, `false`"),
+    ("prefix_cache", "rom", "one of `auto`, `off`, `ram`, `disk`"),
+    ("prefix_cache_budget", "0", "a size above 0 in bytes"),
+    ("prefix_cache_budget", "2 apples", "a size above 0 in bytes"),
+    ("prefix_cache_dtype", "bf16", "one of `f32`, `f16`"),
 ];
 
 #[test]

@@ -1,0 +1,84 @@
+//! What the prefix cache asks of a model: how many blocks are frozen, what the rows at a boundary depend on, and the
+//! forward up to there. Called by [`crate::prefix_cache`].
+//!
+//! Boundary b lies below block b, so the rows there are the output of the blocks 0 to b − 1: `[T, hidden]`, and after
+//! the last block, where only first tokens are computed, `[S, hidden]`.
+
+use super::{
+    Depth, Model,
+    layout::{Block, Site},
+    parameters::ParameterId,
+    pass::Pass,
+};
+use crate::{batch::Batch, error::Result, graph::distinct};
+use candle_core::Tensor;
+
+/// Where a forward starts: rows that are known already.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The boundary: the first block that is still to be computed.
+    pub block: usize,
+    /// The rows there, on the model's device, in the order of the batch.
+    pub hidden: Tensor,
+}
+
+impl Model {
+    /// The number of blocks below the lowest trained parameter; 0 also when the embeddings are trained.
+    /// `is_trained` tells the trainable set.
+    pub fn frozen_blocks(&self, is_trained: impl Fn(ParameterId) -> bool) -> usize {
+        match self.depth_of(is_trained) {
+            Depth::Embeddings => 0,
+            Depth::Block(lowest) => lowest,
+        }
+    }
+
+    /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from `start`.
+    pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Tensor> {
+        let pass = Pass::new(&self.config, &self.parameters, batch, &self.scratch, None);
+        let no_tape = Depth::Block(self.layout.blocks.len());
+        let (hidden, _, _) = self.encode(&pass, no_tape, start, to)?;
+        Ok(hidden.detach())
+    }
+
+    /// How many rows a sequence of `tokens` tokens has at a boundary.
+    pub fn rows_at(&self, boundary: usize, tokens: usize) -> usize {
+        match boundary == self.layout.blocks.len() {
+            true => 1,
+            false => tokens,
+        }
+    }
+
+    /// Every parameter that the rows at a boundary depend on.
+    pub fn parameters_below(&self, boundary: usize) -> Vec<ParameterId> {
+        let blocks = self.layout.blocks[..boundary].iter();
+        distinct(
+            self.embedding_parameters()
+                .into_iter()
+                .chain(blocks.flat_map(Block::parameters)),
+        )
+    }
+
+    /// What rows depend on besides parameters and inputs: sizes, the method's graphs, the compute path.
+    pub fn computation(&self) -> String {
+        let c = &self.config;
+        format!(
+            "{:?} {:?} {:?} fused {} {:?}",
+            c.encoder,
+            c.activation,
+            self.layout,
+            self.fused,
+            self.parameters.device()
+        )
+    }
+
+    /// Whether frozen blocks or embeddings drop out while training, so that no two epochs see the same rows.
+    pub fn frozen_part_drops_out(&self) -> bool {
+        let c = &self.config;
+        let blocks = self.layout.blocks.iter().flat_map(Block::sites);
+        let mut sites = blocks.chain([&self.layout.embeddings.end]);
+        self.frozen_dropout
+            && (c.encoder.hidden_dropout_prob > 0.0
+                || c.attention_dropout > 0.0
+                || sites.any(Site::drops_out))
+    }
+}

@@ -1,0 +1,85 @@
+//! What the rows at a boundary depend on, as a hash: the inputs, the computation, and every parameter below. Rows in a
+//! file are used only under the key they were written with. Called by the prefix cache when its entries are on disk.
+
+use crate::{
+    batch::EncodedExample,
+    error::Result,
+    model::{
+        Model,
+        parameters::{HostSlice, ParameterId},
+    },
+};
+use candle_core::Device;
+use sha2::{Digest, Sha256};
+
+/// The beginning of a SHA-256, enough to tell keys apart.
+pub type Key = [u8; 16];
+
+/// The keys of one run. Hashes of parameters are remembered until they are trained.
+#[derive(Debug)]
+pub struct Keys {
+    /// Inputs and computation.
+    run: [u8; 32],
+    parameters: Vec<Option<[u8; 32]>>,
+}
+
+impl Keys {
+    /// For the examples of all splits, in order; `dtype` is that of the entries.
+    pub fn new(model: &Model, splits: &[&[EncodedExample]], dtype: &str) -> Self {
+        let mut hash = Sha256::new();
+        let version = env!("CARGO_PKG_VERSION");
+        let machine = (std::env::consts::ARCH, cfg!(target_endian = "big"));
+        hash.update(format!("{version} {machine:?} {dtype}\n"));
+        hash.update(model.computation());
+        for split in splits {
+            hash.update((split.len() as u64).to_le_bytes());
+            for example in *split {
+                hash.update((example.input_ids.len() as u64).to_le_bytes());
+                hash.update(bytemuck::cast_slice::<u32, u8>(&example.input_ids));
+                hash.update(bytemuck::cast_slice::<u32, u8>(&example.token_type_ids));
+            }
+        }
+        Self {
+            run: hash.finalize().into(),
+            parameters: vec![None; model.parameters.len()],
+        }
+    }
+
+    /// The key of inputs and computation alone.
+    pub fn of_run(&self) -> &[u8; 32] {
+        &self.run
+    }
+
+    /// The key of the rows at a boundary, as the parameters are now.
+    pub fn at(&mut self, model: &Model, boundary: usize) -> Result<Key> {
+        let mut hash = Sha256::new();
+        hash.update(self.run);
+        hash.update((boundary as u64).to_le_bytes());
+        for id in model.parameters_below(boundary) {
+            hash.update(self.parameter(model, id)?);
+        }
+        let whole: [u8; 32] = hash.finalize().into();
+        let mut key = Key::default();
+        key.copy_from_slice(&whole[..16]);
+        Ok(key)
+    }
+
+    fn parameter(&mut self, model: &Model, id: ParameterId) -> Result<[u8; 32]> {
+        if let Some(known) = self.parameters[id] {
+            return Ok(known);
+        }
+        let variable = model.parameters.variable(id).as_detached_tensor();
+        let value = variable.to_device(&Device::Cpu)?.contiguous()?;
+        let mut hash = Sha256::new();
+        hash.update(&model.parameters.infos()[id].name);
+        hash.update(bytemuck::cast_slice::<f32, u8>(&HostSlice::of(&value)));
+        Ok(*self.parameters[id].insert(hash.finalize().into()))
+    }
+
+    /// These parameters may have changed.
+    pub fn forget(&mut self, ids: impl IntoIterator<Item = ParameterId>) {
+        for id in ids {
+            self.parameters[id] = None;
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The prefix cache: what the frozen blocks make of each example, kept from one epoch to the next.
+//!
+//! Blocks below the lowest trained parameter do not change, so neither does their output. Each epoch saves it at a
+//! [`boundary`]; the next one starts there, and saves it again when the boundary has moved up. Made by the recipe; asked
+//! by the trainer and, through it, by the evaluator. In f32 the results are the same bits with and without it.
+
+mod boundary;
+mod budget;
+mod disk;
+mod key;
+mod ram;
+mod start;
+mod store;
+mod usage;
+
+pub use usage::Usage;
+
+use crate::{
+    batch::EncodedExample,
+    config::{ByteSize, PrefixCache as Mode, RunConfig},
+    error::Result,
+    files::create_directory,
+    model::{Model, parameters::ParameterId},
+    plan::Stage,
+};
+use boundary::{Plan, save_boundary};
+use budget::{Limits, Place, place};
+use disk::{Disk, SLOT_HEADER};
+use key::Keys;
+use ram::Ram;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use store::{Shelf, Store};
+
+/// The folder of the run directory.
+const DIRECTORY: &str = "prefix-cache";
+/// The file in it.
+const FILE: &str = "rows.bin";
+
+/// The cache of one run, over the training set and every evaluation split.
+pub struct PrefixCache {
+    plan: Plan,
+    /// `None`: off, or nothing to gain.
+    store: Option<Store>,
+    /// What rows on disk depend on.
+    keys: Option<Keys>,
+    directory: PathBuf,
+    /// The entry of each split's first example; the number of all at the end.
+    first_entries: Vec<usize>,
+    /// The boundary of this epoch; 0: nothing is saved.
+    save_at: usize,
+    /// What the current stage trains.
+    trained: Vec<ParameterId>,
+    /// Examples that were asked for in this epoch, and those that were there.
+    lookups: usize,
+    hits: usize,
+    /// Examples that were saved in this epoch.
+    saved: usize,
+}
+
+/// What the cache must know of a run.
+pub struct CachedRun<'a> {
+    /// The configuration.
+    pub config: &'a RunConfig,
+    /// The model.
+    pub model: &'a Model,
+    /// Every epoch's stage, when the schedule decides by the epoch alone.
+    pub stages: Option<&'a [Stage]>,
+    /// How many epochs run.
+    pub epochs: u32,
+    /// The training set, then every evaluation split.
+    pub splits: &'a [&'a [EncodedExample]],
+    /// The run's directory.
+    pub directory: &'a Path,
+}
+
+impl PrefixCache {
+    /// Decides where the cache goes and what it holds, for the whole run. Nothing is held yet, unless an earlier run in
+    /// the same directory was cut short.
+    pub fn new(run: &CachedRun<'_>) -> Self {
+        let frozen = run.stages.map(|stages| {
+            let frozen = |stage: &Stage| {
+                let is_trained = |id| stage.trainable.binary_search(&id).is_ok();
+                run.model.frozen_blocks(is_trained)
+            };
+            stages.iter().map(frozen).collect()
+        });
+        let mut first_entries = vec![0];
+        for split in run.splits {
+            first_entries.push(first_entries[first_entries.len() - 1] + split.len());
+        }
+        let mut cache = Self {
+            plan: Plan::new(run.epochs, frozen),
+            store: None,
+            keys: None,
+            directory: run.directory.join(DIRECTORY),
+            first_entries,
+            save_at: 0,
+            trained: Vec::new(),
+            lookups: 0,
+            hits: 0,
+            saved: 0,
+        };
+        let saves = cache.plan.saves();
+        let useless = saves
+            .as_ref()
+            .is_some_and(|saves| saves.iter().all(|&b| b == 0));
+        if !useless && !run.model.frozen_part_drops_out() {
+            cache.open(run, saves.as_deref());
+        }
+        cache.remove_unless_on_disk();
+        cache
+    }
+
+    fn open(&mut self, run: &CachedRun<'_>, saves: Option<&[usize]>) {
+        let (config, dtype) = (run.config, run.config.prefix_cache_dtype);
+        if config.prefix_cache == Mode::Off {
+            return;
+        }
+        let file = self.directory.join(FILE);
+        let reusable = fs::metadata(&file).map_or(0, |data| data.len());
+        let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
+        let limits = Limits::new(budget, run.directory, reusable);
+        let sizes: Vec<u64> = entry_rows(run, saves)
+            .map(|rows| (rows * run.model.config.encoder.hidden_size * dtype.bytes()) as u64)
+            .collect();
+        let on_disk: Vec<u64> = sizes.iter().map(|size| size + SLOT_HEADER).collect();
+        let Some((place, kept)) = place(config.prefix_cache, &on_disk, limits) else {
+            return;
+        };
+        tracing::info!(
+            ?place,
+            examples = kept.iter().filter(|&&kept| kept).count(),
+            all_examples = sizes.len(),
+            all_bytes = sizes.iter().sum::<u64>(),
+            ram_budget = limits.ram,
+            disk_budget = limits.disk,
+            "prefix cache"
+        );
+        let shelf = match place {
+            Place::Ram => Shelf::Ram(Ram::new(sizes.len(), dtype)),
+            Place::Disk => {
+                let keys = Keys::new(run.model, run.splits, &dtype.to_string());
+                let disk = create_directory(&self.directory)
+                    .map_err(std::io::Error::other)
+                    .and_then(|()| Disk::open(&file, keys.of_run(), &sizes, &kept, dtype));
+                self.keys = Some(keys);
+                match disk {
+                    Ok(disk) => Shelf::Disk(disk),
+                    Err(error) => return self.turn_off(&error),
+                }
+            }
+        };
+        self.store = Some(Store::new(kept, dtype, shelf));
+    }
+
+    /// A stage of `epoch` begins: the model's trainable set is final. Lets go of what will not stay true, and chooses
+    /// the boundary to save at.
+    pub fn begin_stage(&mut self, model: &Model, epoch: u32) -> Result<()> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let frozen = model.frozen_blocks(|id| model.parameters.is_trainable(id));
+        self.save_at = save_boundary(frozen, self.plan.after(epoch));
+        store.drop_above(frozen);
+        if let (Some(keys), Some(disk)) = (&mut self.keys, store.disk()) {
+            keys.forget(self.trained.drain(..));
+            self.trained.extend(model.parameters.trainable());
+            if self.save_at > 0 {
+                disk.set_key(self.save_at, keys.at(model, self.save_at)?);
+            }
+            if disk.has_left() {
+                for boundary in 1..=frozen {
+                    disk.set_key(boundary, keys.at(model, boundary)?);
+                }
+                store.take_over(frozen);
+            }
+        }
+        tracing::debug!(epoch, frozen, save_at = self.save_at, "prefix cache");
+        Ok(())
+    }
+
+    /// What the cache did since the last epoch ended; `None` when it did nothing.
+    pub fn end_epoch(&mut self) -> Option<Usage> {
+        let [lookups, hits, saved] =
+            [&mut self.lookups, &mut self.hits, &mut self.saved].map(std::mem::take);
+        let store = self.store.as_ref()?;
+        let (examples, bytes, boundary) = store.sum();
+        (examples > 0).then(|| Usage {
+            place: store.place(),
+            boundary,
+            examples,
+            all_examples: self.first_entries.last().copied().unwrap_or(0),
+            saved,
+            bytes,
+            hit_rate: hits as f64 / lookups.max(1) as f64,
+            damaged: store.damaged(),
+        })
+    }
+
+    /// The run is finished: nothing of the cache is left behind.
+    pub fn finish(&mut self) {
+        self.store = None;
+        self.remove_unless_on_disk();
+    }
+
+    /// Goes on without a cache, which changes no result.
+    fn turn_off(&mut self, error: &std::io::Error) {
+        tracing::warn!(
+            "prefix cache: {}: {error}; the run goes on without a cache (--prefix-cache off or ram avoids the disk)",
+            self.directory.join(FILE).display()
+        );
+        self.finish();
+    }
+
+    /// Removes the file, also one that an earlier run left; nothing that is not the cache's.
+    fn remove_unless_on_disk(&self) {
+        let on_disk = self.store.as_ref().map(Store::place) == Some(Place::Disk);
+        if on_disk || !self.directory.exists() {
+            return;
+        }
+        let removed = match fs::remove_file(self.directory.join(FILE)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => fs::remove_dir(&self.directory),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(
+                "prefix cache: {}: cannot be removed: {error}",
+                self.directory.display()
+            );
+        }
+    }
+}
+
+/// The most rows that each example will have in the cache.
+fn entry_rows<'a>(
+    run: &'a CachedRun<'_>,
+    saves: Option<&'a [usize]>,
+) -> impl Iterator<Item = usize> + 'a {
+    let blocks = run.model.config.blocks();
+    let first_tokens_only = saves.is_some_and(|saves| {
+        saves
+            .iter()
+            .all(|&boundary| boundary == 0 || boundary == blocks)
+    });
+    run.splits.iter().copied().flatten().map(move |example| {
+        let boundary = if first_tokens_only { blocks } else { 0 };
+        run.model.rows_at(boundary, example.input_ids.len())
+    })
+}

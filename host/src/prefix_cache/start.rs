@@ -1,0 +1,214 @@
+//! Where a batch starts: its rows from the cache and, for examples that are not there, from the frozen blocks; on the
+//! way up they are saved. Called for every batch by the trainer and the evaluator, through the prefix cache.
+
+use super::PrefixCache;
+use crate::{
+    batch::{Batch, EncodedExample},
+    error::Result,
+    model::{Model, Start, parameters::HostSlice},
+};
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Sequences of a batch that have come from one boundary to the common one.
+struct Part {
+    /// Their places in the batch, ascending.
+    positions: Vec<usize>,
+    /// Their rows, one sequence after the other.
+    hidden: Tensor,
+}
+
+/// A batch on its way up.
+struct Climb<'a> {
+    model: &'a Model,
+    examples: &'a [EncodedExample],
+    batch: &'a Batch,
+    /// The entry of the split's first example.
+    first_entry: usize,
+    /// The boundary where all sequences meet.
+    meet: usize,
+}
+
+impl PrefixCache {
+    /// Where `batch` (of the `split`-th split, whose examples are given) starts; `None`: at the embeddings.
+    ///
+    /// An example that the cache has starts at its boundary. All go up to the highest boundary that one of them has or
+    /// that is saved now, those from the same boundary in one sub-batch.
+    pub fn start(
+        &mut self,
+        model: &Model,
+        split: usize,
+        examples: &[EncodedExample],
+        batch: &Batch,
+    ) -> Result<Option<Start>> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        let first_entry = self.first_entries[split];
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, example) in batch.examples.iter().enumerate() {
+            let boundary = store.boundary(first_entry + example);
+            groups.entry(boundary).or_default().push(position);
+        }
+        self.lookups += batch.sequences();
+        let highest = groups.keys().next_back().copied().unwrap_or(0);
+        let climb = Climb {
+            model,
+            examples,
+            batch,
+            first_entry,
+            meet: highest.max(self.save_at),
+        };
+        if climb.meet == 0 {
+            return Ok(None);
+        }
+        let mut parts = Vec::new();
+        // From the top, so that what cannot be read joins the sequences that are not there.
+        while let Some((from, positions)) = groups.pop_last() {
+            if from == 0 {
+                parts.push(self.compute(&climb, positions, None)?);
+                continue;
+            }
+            let (found, lost, rows) = self.load(&climb, positions);
+            self.hits += found.len();
+            if !found.is_empty() {
+                let start = Start {
+                    block: from,
+                    hidden: climb.tensor(rows)?,
+                };
+                parts.push(self.compute(&climb, found, Some(start))?);
+            }
+            if !lost.is_empty() {
+                let group = groups.entry(0).or_default();
+                group.extend(lost);
+                group.sort_unstable();
+            }
+        }
+        Ok(Some(Start {
+            block: climb.meet,
+            hidden: climb.merge(parts)?,
+        }))
+    }
+
+    /// Reads sequences that are at one boundary: which were read, which could not be, and the rows.
+    fn load(
+        &mut self,
+        climb: &Climb<'_>,
+        positions: Vec<usize>,
+    ) -> (Vec<usize>, Vec<usize>, Vec<f32>) {
+        let mut rows = Vec::with_capacity(climb.batch.tokens() * climb.hidden_size());
+        let Some(store) = &mut self.store else {
+            return (Vec::new(), positions, rows);
+        };
+        let (found, lost) = positions
+            .into_iter()
+            .partition(|&position| store.read(climb.entry(position), &mut rows));
+        (found, lost, rows)
+    }
+
+    /// Takes sequences from one boundary (`None`: from the embeddings) to where all meet, saving them on the way.
+    fn compute(
+        &mut self,
+        climb: &Climb<'_>,
+        positions: Vec<usize>,
+        mut start: Option<Start>,
+    ) -> Result<Part> {
+        let sub_batch = (positions.len() < climb.batch.sequences()).then(|| {
+            let indices: Vec<usize> = positions
+                .iter()
+                .map(|&position| climb.batch.examples[position])
+                .collect();
+            let first_position = climb.model.config.first_position();
+            Batch::new(climb.examples, &indices, first_position)
+        });
+        let batch = sub_batch.as_ref().unwrap_or(climb.batch);
+        for target in [self.save_at, climb.meet] {
+            if start.as_ref().map_or(0, |start| start.block) < target {
+                let hidden = climb.model.prefix(batch, start.take(), target)?;
+                if target == self.save_at {
+                    self.save(climb, &positions, &hidden)?;
+                }
+                start = Some(Start {
+                    block: target,
+                    hidden,
+                });
+            }
+        }
+        let hidden = match start {
+            Some(start) => start.hidden,
+            None => climb.model.prefix(batch, None, climb.meet)?,
+        };
+        Ok(Part { positions, hidden })
+    }
+
+    /// Saves rows at the boundary of this epoch.
+    fn save(&mut self, climb: &Climb<'_>, positions: &[usize], hidden: &Tensor) -> Result<()> {
+        let boundary = self.save_at;
+        let host = hidden.to_device(&Device::Cpu)?.contiguous()?;
+        let mut rows: &[f32] = &HostSlice::of(&host);
+        let mut outcome = Ok(());
+        for &position in positions {
+            let (own, rest) = rows.split_at(climb.numbers(position, boundary));
+            rows = rest;
+            if let (Ok(()), Some(store)) = (&outcome, &mut self.store) {
+                let entry = climb.entry(position);
+                outcome = store.write(entry, boundary, own);
+                self.saved += usize::from(store.boundary(entry) == boundary);
+            }
+        }
+        if let Err(error) = outcome {
+            self.turn_off(&error);
+        }
+        Ok(())
+    }
+}
+
+impl Climb<'_> {
+    fn entry(&self, position: usize) -> usize {
+        self.first_entry + self.batch.examples[position]
+    }
+
+    fn hidden_size(&self) -> usize {
+        self.model.config.encoder.hidden_size
+    }
+
+    /// How many numbers a sequence has at a boundary.
+    fn numbers(&self, position: usize, boundary: usize) -> usize {
+        let offsets = &self.batch.offsets;
+        let tokens = (offsets[position + 1] - offsets[position]) as usize;
+        self.model.rows_at(boundary, tokens) * self.hidden_size()
+    }
+
+    /// Rows on the model's device.
+    fn tensor(&self, rows: Vec<f32>) -> Result<Tensor> {
+        let shape = (rows.len() / self.hidden_size(), self.hidden_size());
+        Ok(Tensor::from_vec(
+            rows,
+            shape,
+            self.model.parameters.device(),
+        )?)
+    }
+
+    /// The rows of the whole batch in its order.
+    fn merge(&self, mut parts: Vec<Part>) -> Result<Tensor> {
+        if let [part] = parts.as_mut_slice() {
+            return Ok(part.hidden.clone());
+        }
+        let mut offsets = vec![0];
+        for position in 0..self.batch.sequences() {
+            offsets.push(offsets[position] + self.numbers(position, self.meet));
+        }
+        let mut merged = vec![0f32; offsets[self.batch.sequences()]];
+        for part in parts {
+            let host = part.hidden.to_device(&Device::Cpu)?.contiguous()?;
+            let mut rows: &[f32] = &HostSlice::of(&host);
+            for position in part.positions {
+                let place = &mut merged[offsets[position]..offsets[position + 1]];
+                let (own, rest) = rows.split_at(place.len());
+                place.copy_from_slice(own);
+                rows = rest;
+            }
+        }
+        self.tensor(merged)
+    }
+}

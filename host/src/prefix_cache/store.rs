@@ -1,0 +1,226 @@
+//! The entries of a run: what is held at which boundary, in memory or on disk. Called by the prefix cache.
+
+use super::{budget::Place, disk::Disk, ram::Ram};
+use crate::config::CacheDtype;
+use std::io::Result;
+
+/// What is held of one example.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Held {
+    /// The boundary its rows belong to; 0: nothing is held.
+    boundary: usize,
+    numbers: usize,
+}
+
+/// Where the numbers are.
+#[derive(Debug)]
+pub enum Shelf {
+    /// In memory.
+    Ram(Ram),
+    /// In a file.
+    Disk(Disk),
+}
+
+/// All entries.
+#[derive(Debug)]
+pub struct Store {
+    dtype: CacheDtype,
+    /// The fixed part of the examples that may be held.
+    kept: Vec<bool>,
+    held: Vec<Held>,
+    shelf: Shelf,
+    /// Entries that could not be read back since the start of the run.
+    damaged: usize,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(kept: Vec<bool>, dtype: CacheDtype, shelf: Shelf) -> Self {
+        let held = vec![Held::default(); kept.len()];
+        Self {
+            dtype,
+            kept,
+            held,
+            shelf,
+            damaged: 0,
+        }
+    }
+
+    /// Where the numbers are.
+    pub fn place(&self) -> Place {
+        match self.shelf {
+            Shelf::Ram(_) => Place::Ram,
+            Shelf::Disk(_) => Place::Disk,
+        }
+    }
+
+    /// The file, if there is one.
+    pub fn disk(&mut self) -> Option<&mut Disk> {
+        match &mut self.shelf {
+            Shelf::Ram(_) => None,
+            Shelf::Disk(disk) => Some(disk),
+        }
+    }
+
+    /// The boundary an entry's rows belong to; 0: nothing is held.
+    pub fn boundary(&self, entry: usize) -> usize {
+        self.held[entry].boundary
+    }
+
+    /// Appends an entry's rows to `rows`; false, and nothing is appended, when they are not there or damaged.
+    pub fn read(&mut self, entry: usize, rows: &mut Vec<f32>) -> bool {
+        let Held { boundary, numbers } = self.held[entry];
+        let start = rows.len();
+        let outcome = match &mut self.shelf {
+            _ if boundary == 0 => return false,
+            Shelf::Ram(ram) => return ram.read(entry, rows),
+            Shelf::Disk(disk) => disk.read(entry, boundary, numbers, rows),
+        };
+        let Err(error) = outcome else { return true };
+        rows.truncate(start);
+        self.held[entry] = Held::default();
+        self.damaged += 1;
+        match self.damaged {
+            1 => tracing::warn!(
+                "prefix cache: an entry on disk is damaged ({error}); it and others like it are computed again"
+            ),
+            n => tracing::debug!(entry, n, "prefix cache: damaged entry"),
+        }
+        false
+    }
+
+    /// Holds an entry's rows, if it is one of those that are kept.
+    ///
+    /// # Errors
+    /// When the disk is full or refuses.
+    pub fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
+        if !self.kept[entry] {
+            return Ok(());
+        }
+        self.held[entry] = Held::default();
+        // What half precision cannot say is computed again.
+        if self.dtype == CacheDtype::F16 && rows.iter().any(|x| x.abs() > half::f16::MAX.to_f32()) {
+            return Ok(());
+        }
+        match &mut self.shelf {
+            Shelf::Ram(ram) => ram.write(entry, rows),
+            Shelf::Disk(disk) => disk.write(entry, boundary, rows)?,
+        }
+        let numbers = rows.len();
+        self.held[entry] = Held { boundary, numbers };
+        Ok(())
+    }
+
+    /// Holds what an earlier run left at boundaries up to `highest`, where its keys are still right.
+    pub fn take_over(&mut self, highest: usize) {
+        let Shelf::Disk(disk) = &mut self.shelf else {
+            return;
+        };
+        for boundary in 1..=highest {
+            for (entry, numbers) in disk.take_over(boundary) {
+                self.held[entry] = Held { boundary, numbers };
+            }
+        }
+    }
+
+    /// Lets go of everything above `boundary`: something below those rows will be trained.
+    pub fn drop_above(&mut self, boundary: usize) {
+        for (entry, held) in self.held.iter_mut().enumerate() {
+            if held.boundary > boundary {
+                *held = Held::default();
+                if let Shelf::Ram(ram) = &mut self.shelf {
+                    ram.forget(entry);
+                }
+            }
+        }
+    }
+
+    /// Entries held, their bytes, and the highest of their boundaries.
+    pub fn sum(&self) -> (usize, u64, usize) {
+        let held = self.held.iter().filter(|held| held.boundary > 0);
+        held.fold((0, 0, 0), |(n, bytes, boundary), held| {
+            let more = held.numbers * self.dtype.bytes();
+            (n + 1, bytes + more as u64, boundary.max(held.boundary))
+        })
+    }
+
+    /// Entries that could not be read back since the start of the run.
+    pub fn damaged(&self) -> usize {
+        self.damaged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(dtype: CacheDtype) -> Store {
+        let kept = vec![true, false, true];
+        Store::new(kept, dtype, Shelf::Ram(Ram::new(3, dtype)))
+    }
+
+    fn read(store: &mut Store, entry: usize) -> Option<Vec<f32>> {
+        let mut rows = vec![9.0];
+        store.read(entry, &mut rows).then(|| rows.split_off(1))
+    }
+
+    #[test]
+    fn kept_entries_are_held_at_their_boundary() {
+        let mut store = store(CacheDtype::F32);
+        assert_eq!(read(&mut store, 0), None);
+        store.write(0, 2, &[0.1, 2.0]).unwrap();
+        store.write(1, 2, &[3.0]).unwrap();
+        store.write(2, 2, &[4.0]).unwrap();
+        assert_eq!(read(&mut store, 0), Some(vec![0.1, 2.0]));
+        assert_eq!(read(&mut store, 1), None, "over budget");
+        assert_eq!(store.sum(), (2, 12, 2));
+
+        store.write(0, 3, &[5.0]).unwrap();
+        assert_eq!((store.boundary(0), store.boundary(2)), (3, 2));
+        assert_eq!(read(&mut store, 0), Some(vec![5.0]));
+        assert_eq!(store.sum(), (2, 8, 3));
+        store.drop_above(2);
+        assert_eq!(read(&mut store, 0), None);
+        assert_eq!(read(&mut store, 2), Some(vec![4.0]));
+        store.drop_above(0);
+        assert_eq!(store.sum(), (0, 0, 0));
+    }
+
+    #[test]
+    fn half_precision_rounds_and_refuses_what_it_cannot_say() {
+        let mut store = store(CacheDtype::F16);
+        store.write(0, 1, &[0.1, -2.0]).unwrap();
+        assert_eq!(read(&mut store, 0), Some(vec![0.099975586, -2.0]));
+        assert_eq!(store.sum(), (1, 4, 1));
+        store.write(0, 1, &[0.5, 0.25]).unwrap();
+        assert_eq!(read(&mut store, 0), Some(vec![0.5, 0.25]), "in place");
+        store.write(0, 1, &[1e6, 0.0]).unwrap();
+        assert_eq!(read(&mut store, 0), None);
+    }
+
+    #[test]
+    fn a_damaged_file_loses_entries_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        let sizes = [8, 8, 8];
+        let kept = [true; 3];
+        let mut disk = Disk::open(&path, &[0; 32], &sizes, &kept, CacheDtype::F32).unwrap();
+        disk.set_key(1, [1; 16]);
+        let mut store = Store::new(kept.to_vec(), CacheDtype::F32, Shelf::Disk(disk));
+        for entry in 0..3 {
+            store.write(entry, 1, &[entry as f32, 1.0]).unwrap();
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(read(&mut store, 1), Some(vec![1.0, 1.0]));
+        assert_eq!(read(&mut store, 2), None);
+        assert_eq!(
+            (store.boundary(2), store.damaged(), store.sum().0),
+            (0, 1, 2)
+        );
+        store.write(2, 1, &[2.0, 1.0]).unwrap();
+        assert_eq!(read(&mut store, 2), Some(vec![2.0, 1.0]));
+    }
+}

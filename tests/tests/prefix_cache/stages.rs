@@ -1,0 +1,263 @@
+//! The cache under any sequence of trainable sets, known ahead or not: training through it leaves the same parameters
+//! as training without it, and every evaluation says the same.
+
+use candle_core::{Device, Tensor};
+use progtune::{
+    batch::{Batch, EncodedExample},
+    batch_order::BatchLimit,
+    config::{Kernels, PrefixCache as Mode, RunConfig},
+    evaluate::{logits, logits_from},
+    model::{gradients::Gradients, step::Step},
+    optim::{AdamW, Settings},
+    plan::Stage,
+    prefix_cache::{CachedRun, PrefixCache},
+};
+use progtune_plugin_api::records::Part;
+use progtune_tests::{
+    fixture,
+    model::{Setup, Wanted, parity_examples},
+};
+
+const SETTINGS: Settings = Settings {
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.01,
+    max_grad_norm: 1.0,
+};
+const BATCH: usize = 4;
+const LIMIT: BatchLimit = BatchLimit::Examples(BATCH);
+
+fn setup(model: &str, method: &str) -> Setup {
+    Wanted {
+        model: &fixture("parity").join(model),
+        method,
+        options: &[],
+        adapter: None,
+        outputs: 2,
+        kernels: Kernels::Fused,
+        dropout: Some(0.1),
+    }
+    .build()
+}
+
+/// The head and the candidates of some blocks; `embeddings`: those as well.
+fn stage(setup: &Setup, epoch: u32, blocks: &[usize], embeddings: bool) -> Stage {
+    let infos = setup.model.parameters.infos();
+    let trainable = setup.blueprint.candidates.iter().copied().filter(|&id| {
+        let info = &infos[id];
+        match info.block {
+            Some(block) => blocks.contains(&block),
+            None => embeddings || info.part != Part::EMBEDDINGS,
+        }
+    });
+    Stage {
+        epoch,
+        trainable: trainable.collect(),
+        ..Stage::default()
+    }
+}
+
+/// Trains an epoch for each stage (in the middle of an epoch the next stage begins, where `halves`), and returns the
+/// bits of every parameter and of the logits after every epoch.
+fn train(
+    model: &str,
+    method: &str,
+    sets: &[(&[usize], bool)],
+    halves: bool,
+    cache: Option<(Mode, bool)>,
+) -> Vec<Vec<u32>> {
+    let mut setup = setup(model, method);
+    let examples = parity_examples(model, 14);
+    let (training, evaluation) = examples.split_at(9);
+    let stages: Vec<Stage> = (1..)
+        .zip(sets)
+        .map(|(epoch, (blocks, embeddings))| stage(&setup, epoch, blocks, *embeddings))
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let epochs = stages.len() as u32;
+    let (mode, ahead) = cache.unwrap_or((Mode::Off, false));
+    let mut cache = PrefixCache::new(&CachedRun {
+        config: &RunConfig {
+            prefix_cache: mode,
+            ..RunConfig::default()
+        },
+        model: &setup.model,
+        stages: ahead.then_some(stages.as_slice()),
+        epochs,
+        splits: &[training, evaluation],
+        directory: directory.path(),
+    });
+    let mut optimizer = AdamW::new(SETTINGS);
+    let mut number = 0;
+    let mut bits = Vec::new();
+    for (epoch, stage) in (1..).zip(&stages) {
+        begin(&mut setup, &mut optimizer, &mut cache, epoch, stage);
+        // Another order in every epoch.
+        let order: Vec<usize> = (0..training.len())
+            .map(|i| (i * (1 + epoch as usize) + i / 3) % training.len())
+            .collect();
+        let mut order: Vec<usize> = order.into_iter().chain(0..training.len()).collect();
+        let mut seen = vec![false; training.len()];
+        order.retain(|&i| !std::mem::replace(&mut seen[i], true));
+        for (step, indices) in order.chunks(BATCH).enumerate() {
+            if halves && step == 1 {
+                let next = &stages[epoch as usize % stages.len()];
+                begin(&mut setup, &mut optimizer, &mut cache, epoch, next);
+            }
+            number += 1;
+            one_step(
+                &setup,
+                &mut optimizer,
+                &mut cache,
+                training,
+                indices,
+                number,
+            );
+        }
+        let through = logits_from(&setup.model, evaluation, LIMIT, &mut |batch| {
+            cache.start(&setup.model, 1, evaluation, batch)
+        });
+        let rows = through.unwrap();
+        assert_eq!(rows, logits(&setup.model, evaluation, LIMIT).unwrap());
+        bits.push(rows.concat().iter().map(|x| x.to_bits()).collect());
+        cache.end_epoch();
+    }
+    cache.finish();
+    for tensor in setup.snapshot() {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        bits.push(values.into_iter().map(f32::to_bits).collect());
+    }
+    bits
+}
+
+fn begin(
+    setup: &mut Setup,
+    optimizer: &mut AdamW,
+    cache: &mut PrefixCache,
+    epoch: u32,
+    stage: &Stage,
+) {
+    setup.model.parameters.set_trainable(&stage.trainable);
+    optimizer.retain_trainable(&setup.model.parameters);
+    cache.begin_stage(&setup.model, epoch).unwrap();
+}
+
+fn one_step(
+    setup: &Setup,
+    optimizer: &mut AdamW,
+    cache: &mut PrefixCache,
+    examples: &[EncodedExample],
+    indices: &[usize],
+    number: u64,
+) {
+    let model = &setup.model;
+    let batch = Batch::new(examples, indices, model.config.first_position());
+    let mut gradients = Gradients::new(&model.parameters);
+    let start = cache.start(model, 0, examples, &batch).unwrap();
+    let step = Step { seed: 1, number };
+    model
+        .train_from(&batch, start, step, indices.len(), &mut gradients)
+        .unwrap();
+    let norms = AdamW::norms(&model.parameters, &mut gradients, model.config.blocks()).unwrap();
+    optimizer
+        .step(&model.parameters, &mut gradients, &norms, 3e-3, &|_| 1.0)
+        .unwrap();
+}
+
+#[test]
+fn no_sequence_of_stages_makes_the_cache_lie() {
+    let up: &[(&[usize], bool)] = &[
+        (&[1, 2, 3], false),
+        (&[2, 3], false),
+        (&[3], false),
+        (&[], false),
+    ];
+    let down: &[(&[usize], bool)] = &[
+        (&[3], false),
+        (&[3], false),
+        (&[2], false),
+        (&[1], false),
+        (&[0], false),
+    ];
+    // Down and up again: the block that was trained in between lies below the boundary that comes back.
+    let back: &[(&[usize], bool)] = &[
+        (&[3], false),
+        (&[1, 3], false),
+        (&[3], false),
+        (&[3], false),
+        (&[], false),
+        (&[], false),
+    ];
+    let with_embeddings: &[(&[usize], bool)] =
+        &[(&[2], false), (&[2], true), (&[2], false), (&[2], false)];
+    for (model, method, sets) in [
+        ("bert", "lora", up),
+        ("bert", "adapter", down),
+        ("bert", "", back),
+        ("bert", "", with_embeddings),
+        ("roberta", "bitfit", back),
+    ] {
+        for halves in [false, true] {
+            let expected = train(model, method, sets, halves, None);
+            for mode in [Mode::Ram, Mode::Disk] {
+                for ahead in [false, true] {
+                    // Stages that change within an epoch are never known ahead.
+                    if !(ahead && halves) {
+                        assert!(
+                            train(model, method, sets, halves, Some((mode, ahead))) == expected,
+                            "{model} {method}: {mode}, stages {sets:?}, in halves {halves}, known ahead {ahead}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Parameters that start from zero, and so would hide what is wrong with the others.
+fn make_random(setup: &Setup, name: &str) {
+    let parameters = &setup.model.parameters;
+    for (id, info) in parameters.infos().iter().enumerate() {
+        if info.name.contains(name) {
+            let values: Vec<f32> = (0..info.size()).map(|i| (i as f32).sin() / 8.0).collect();
+            let value = Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu).unwrap();
+            parameters.set(id, &value).unwrap();
+        }
+    }
+}
+
+/// What the cache rests on.
+#[test]
+fn the_rows_of_an_example_are_the_same_bits_in_any_company() {
+    for (model, method) in [("bert", ""), ("bert", "lora"), ("roberta", "adapter")] {
+        let setup = setup(model, method);
+        make_random(&setup, "lora_B");
+        let examples = parity_examples(model, 14);
+        let blocks = setup.model.config.blocks();
+        let rows = |indices: &[usize], boundary| -> Vec<f32> {
+            let batch = Batch::new(&examples, indices, setup.model.config.first_position());
+            let rows = setup.model.prefix(&batch, None, boundary).unwrap();
+            rows.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let all: Vec<usize> = (0..14).collect();
+        for boundary in 1..=blocks {
+            let together = rows(&all, boundary);
+            let mut alone = Vec::new();
+            for index in 0..14 {
+                alone.extend(rows(&[index], boundary));
+            }
+            let different = together
+                .iter()
+                .zip(&alone)
+                .filter(|(a, b)| a.to_bits() != b.to_bits())
+                .count();
+            assert_eq!(
+                different,
+                0,
+                "{model} {method}: of {} numbers below block {boundary}",
+                alone.len()
+            );
+        }
+    }
+}
