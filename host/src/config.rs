@@ -111,6 +111,8 @@ pub struct RunConfig {
     pub logging_steps: usize,
     /// Whether what lies below the lowest trained parameter (blocks and embeddings) has dropout as well.
     pub frozen_dropout: bool,
+    /// Whether blocks keep their input alone and run their forward again in the backward.
+    pub recompute: bool,
 }
 
 impl RunConfig {
@@ -201,6 +203,7 @@ impl RunConfig {
             overwrite_output: settings.switch("overwrite_output")?,
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
+            recompute: settings.switch("recompute")?,
         };
         config.check_method_options(settings)?;
         Ok(config)

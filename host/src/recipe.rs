@@ -105,6 +105,7 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
     }
     .build()?;
     model.frozen_dropout = config.frozen_dropout;
+    model.recompute = config.recompute;
     let mut progress = Progress::new(quiet, config.logging_steps);
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",

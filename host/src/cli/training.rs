@@ -23,6 +23,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub batches: BatchArgs,
+    /// Memory.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub memory: MemoryArgs,
     /// Output.
     #[command(flatten)]
     #[serde(flatten)]
@@ -159,6 +163,15 @@ pub struct BatchArgs {
     /// Shuffle without putting sequences of similar length together
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_group_by_length: Option<String>,
+}
+
+/// How much memory training takes.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryArgs {
+    /// Keep only the inputs of blocks and compute the rest again in the backward: less memory, more time, same result
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub recompute: Option<String>,
 }
 
 /// What a run leaves behind.

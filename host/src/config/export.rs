@@ -87,6 +87,7 @@ impl RunConfig {
             "overwrite_output" => Some(Value::Boolean(self.overwrite_output)),
             "logging_steps" => Some(whole(self.logging_steps as u64)),
             "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
+            "recompute" => Some(Value::Boolean(self.recompute)),
             _ => None,
         }
     }

@@ -186,6 +186,7 @@ pub const KEYS: &[Key] = &[
     value("max_length", "128", Scope::All),
     value("no_shuffle", "false", Scope::Training),
     value("no_group_by_length", "false", Scope::Training),
+    value("recompute", "false", Scope::Training),
     computed(
         "output",
         "runs/<task>-<schedule>-<method>-seed<seed>",

@@ -85,6 +85,7 @@ fn defaults_are_those_of_the_design() {
         overwrite_output: false,
         logging_steps: 50,
         frozen_dropout: false,
+        recompute: false,
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -378,6 +379,7 @@ fn config_toml_gives_the_same_run_again() {
         overwrite_output: true,
         logging_steps: 5,
         frozen_dropout: true,
+        recompute: true,
     });
 }
 

@@ -51,6 +51,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("overwrite_output", "2", "one of `true`, `false`"),
     ("logging_steps", "0", "a whole number from 1"),
     ("frozen_dropout", "on", "one of `true`, `false`"),
+    ("recompute", "on", "one of `true`, `false`"),
 ];
 
 #[test]
