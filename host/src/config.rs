@@ -22,7 +22,7 @@ mod values;
 pub use error::ConfigError;
 pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
 pub use layers::Sources;
-pub use values::{Device, Kernels, LrScheduler, Split, Warmup};
+pub use values::{ByteSize, Device, Kernels, LrScheduler, Split, Warmup};
 
 use keys::Scope;
 use settings::Settings;
@@ -113,6 +113,8 @@ pub struct RunConfig {
     pub frozen_dropout: bool,
     /// Whether blocks keep their input alone and run their forward again in the backward.
     pub recompute: bool,
+    /// Memory the run may take; `None` is no limit.
+    pub memory_budget: Option<ByteSize>,
 }
 
 impl RunConfig {
@@ -204,6 +206,11 @@ impl RunConfig {
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
             recompute: settings.switch("recompute")?,
+            memory_budget: settings.optional_parsed(
+                "memory_budget",
+                "a size such as 2GiB, 900MB or a number of bytes",
+                ByteSize::parse,
+            )?,
         };
         config.check_method_options(settings)?;
         Ok(config)

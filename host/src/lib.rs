@@ -16,6 +16,7 @@ pub mod inference;
 pub mod interrupt;
 pub mod labels;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod model_source;

@@ -10,6 +10,7 @@ use crate::{
     interrupt,
     labels::label_order,
     logging,
+    memory::budget::settle_memory,
     model::{
         Model,
         config::ModelConfig,
@@ -65,8 +66,18 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.
     let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
+    let settled = settle_memory(
+        config,
+        &model_config,
+        head,
+        &blueprint,
+        &schedule,
+        &stages,
+        (&examples, &eval_splits),
+    )?;
     let config = &RunConfig {
         lr: Some(lr),
+        recompute: settled.recompute,
         peft_opt: merged_options(config, adapter.as_ref()),
         ..config.clone()
     };
@@ -116,6 +127,11 @@ pub fn train(config: &RunConfig, quiet: bool) -> Result<()> {
         config.peft.as_deref().unwrap_or("full fine-tuning"),
         start.elapsed().as_secs_f64(),
     ));
+
+    if let Some(note) = &settled.note {
+        tracing::info!("{note}");
+        progress.line(note);
+    }
 
     let summary = Trainer {
         config,

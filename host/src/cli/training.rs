@@ -172,6 +172,9 @@ pub struct MemoryArgs {
     /// Keep only the inputs of blocks and compute the rest again in the backward: less memory, more time, same result
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub recompute: Option<String>,
+    /// Predict the peak of memory first: recompute if that makes the run fit into SIZE (2GiB, 900MB), else refuse
+    #[arg(long, value_name = "SIZE")]
+    pub memory_budget: Option<String>,
 }
 
 /// What a run leaves behind.

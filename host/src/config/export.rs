@@ -88,6 +88,7 @@ impl RunConfig {
             "logging_steps" => Some(whole(self.logging_steps as u64)),
             "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
             "recompute" => Some(Value::Boolean(self.recompute)),
+            "memory_budget" => self.memory_budget.and_then(|size| text(&size.to_string())),
             _ => None,
         }
     }

@@ -188,6 +188,12 @@ pub const KEYS: &[Key] = &[
     value("no_group_by_length", "false", Scope::Training),
     value("recompute", "false", Scope::Training),
     computed(
+        "memory_budget",
+        "none: whatever it takes",
+        "2GiB",
+        Scope::Training,
+    ),
+    computed(
         "output",
         "runs/<task>-<schedule>-<method>-seed<seed>",
         "runs/my-run",

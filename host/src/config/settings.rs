@@ -83,7 +83,8 @@ impl Settings {
             .ok_or_else(|| self.bad(key, expected, NONE))
     }
 
-    fn optional_parsed<T>(
+    /// As [`Settings::parsed`], but it may be unset.
+    pub(super) fn optional_parsed<T>(
         &self,
         key: &str,
         expected: &str,

@@ -86,6 +86,7 @@ fn defaults_are_those_of_the_design() {
         logging_steps: 50,
         frozen_dropout: false,
         recompute: false,
+        memory_budget: None,
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -380,6 +381,7 @@ fn config_toml_gives_the_same_run_again() {
         logging_steps: 5,
         frozen_dropout: true,
         recompute: true,
+        memory_budget: Some(ByteSize(1_500_000_000)),
     });
 }
 

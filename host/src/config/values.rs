@@ -49,6 +49,46 @@ impl fmt::Display for Warmup {
     }
 }
 
+/// An amount of memory in bytes, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// Units by name; the first that divides a size is the one it is printed in.
+    const UNITS: [(&'static str, u64); 7] = [
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("KiB", 1 << 10),
+        ("kB", 1_000),
+        ("B", 1),
+    ];
+
+    /// Reads `2GiB`, `1.5 GB`, `900MB` or a number of bytes; units in any case.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let end = text.find(|c: char| c.is_ascii_alphabetic());
+        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+        let number: f64 = number.trim().parse().ok()?;
+        let unit = if unit.is_empty() { "B" } else { unit.trim() };
+        let (_, size) = Self::UNITS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+        let bytes = number * *size as f64;
+        (bytes >= 1.0 && bytes < u64::MAX as f64).then_some(Self(bytes as u64))
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = Self::UNITS
+            .iter()
+            .find(|(_, size)| self.0.is_multiple_of(*size));
+        let (name, size) = unit.copied().unwrap_or(("B", 1));
+        write!(f, "{}{name}", self.0 / size)
+    }
+}
+
 /// The learning-rate curve after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LrScheduler {

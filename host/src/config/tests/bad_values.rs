@@ -52,6 +52,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("logging_steps", "0", "a whole number from 1"),
     ("frozen_dropout", "on", "one of `true`, `false`"),
     ("recompute", "on", "one of `true`, `false`"),
+    ("memory_budget", "2 gigs", "a size such as 2GiB"),
+    ("memory_budget", "0", "a size such as 2GiB"),
 ];
 
 #[test]
