@@ -11,6 +11,7 @@ pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod files;
+pub mod forecast;
 pub mod graph;
 pub mod inference;
 pub mod interrupt;

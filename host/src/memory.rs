@@ -35,6 +35,7 @@ use crate::{
     },
     plan::{Blueprint, Stage},
     rng::Stream,
+    train::EvalSplit,
 };
 use progtune_plugin_api::{
     graph::Op,
@@ -107,14 +108,6 @@ impl BatchShape {
     }
 }
 
-/// Bytes of tokenised examples.
-pub fn data_bytes<'a>(examples: impl IntoIterator<Item = &'a EncodedExample>) -> u64 {
-    examples
-        .into_iter()
-        .map(|example| EXAMPLE + EXAMPLE_TOKEN * example.input_ids.len() as u64)
-        .sum()
-}
-
 /// What is held in a phase, by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footprint {
@@ -169,12 +162,12 @@ pub struct Estimator<'a> {
     blueprint: &'a Blueprint,
     kept: Vec<Kept>,
     threads: u64,
-    /// The tokenised data, see [`data_bytes`].
-    pub data_bytes: u64,
+    /// The tokenised data.
+    data_bytes: u64,
     /// The largest training batch.
-    pub batch: BatchShape,
+    batch: BatchShape,
     /// The largest evaluation batch.
-    pub eval_batch: BatchShape,
+    eval_batch: BatchShape,
 }
 
 impl<'a> Estimator<'a> {
@@ -221,6 +214,45 @@ impl<'a> Estimator<'a> {
             batch: BatchShape::default(),
             eval_batch: BatchShape::default(),
         })
+    }
+
+    /// With the batches of this data.
+    pub fn with_data(
+        mut self,
+        config: &RunConfig,
+        examples: &[EncodedExample],
+        eval_splits: &[EvalSplit],
+    ) -> Self {
+        let lengths = |examples: &[EncodedExample]| -> Vec<usize> {
+            examples.iter().map(|e| e.input_ids.len()).collect()
+        };
+        self.batch = BatchShape::largest(config, &lengths(examples));
+        self.eval_batch = eval_splits
+            .iter()
+            .map(|split| {
+                BatchShape::largest_sorted(lengths(&split.examples), config.eval_batch_size)
+            })
+            .max_by_key(|shape| shape.tokens)
+            .unwrap_or_default();
+        let evaluated = eval_splits.iter().flat_map(|split| &split.examples);
+        self.data_bytes = examples
+            .iter()
+            .chain(evaluated)
+            .map(|example| EXAMPLE + EXAMPLE_TOKEN * example.input_ids.len() as u64)
+            .sum();
+        self
+    }
+
+    /// With batches of sequences of `length` tokens: an upper bound when the data is not known.
+    pub fn with_length(mut self, config: &RunConfig, length: usize) -> Self {
+        let batch = |size: usize| BatchShape {
+            tokens: (size as u64).saturating_mul(length as u64),
+            sequences: size as u64,
+            longest: length as u64,
+        };
+        self.batch = batch(config.batch_size);
+        self.eval_batch = batch(config.eval_batch_size);
+        self
     }
 
     /// The largest phase of a run with these stages.

@@ -236,7 +236,7 @@ pub fn open_tokenizer(
 }
 
 /// The tokenised training set and evaluation splits.
-fn load_data(
+pub fn load_data(
     config: &RunConfig,
     task: &Task,
     tokenizer: &Tokenizer,

@@ -37,7 +37,7 @@ pub struct TrainArgs {
     pub machine: MachineArgs,
 }
 
-/// The flags of `progtune plan`: those of training and one more.
+/// The flags of `progtune plan`: those of training and two more.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct PlanArgs {
     /// The run to plan.
@@ -46,6 +46,9 @@ pub struct PlanArgs {
     /// Print the plan as JSON [default: a table]
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// Predict time and peak memory of each epoch on this machine, from a calibration of some seconds [default: off]
+    #[arg(long, help_heading = "Output")]
+    pub predict: bool,
 }
 
 /// The model and what it learns from.

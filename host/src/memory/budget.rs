@@ -1,6 +1,6 @@
 //! `--memory-budget`: makes a run fit, or refuses it before it begins. Called by the recipe.
 
-use super::{BatchShape, Estimator, Footprint, data_bytes, mib};
+use super::{Estimator, Footprint, mib};
 use crate::{
     batch::EncodedExample,
     config::{ByteSize, RunConfig},
@@ -33,19 +33,11 @@ pub fn settle_memory(
     stages: &[Stage],
     (examples, eval_splits): (&[EncodedExample], &[EvalSplit]),
 ) -> Result<Settled> {
-    let lengths = |examples: &[EncodedExample]| -> Vec<usize> {
-        examples.iter().map(|e| e.input_ids.len()).collect()
-    };
-    let mut estimator = Estimator::new(model_config, head, blueprint, config.threads)?;
-    let evaluated = eval_splits.iter().flat_map(|split| &split.examples);
-    estimator.data_bytes = data_bytes(examples.iter().chain(evaluated));
-    estimator.batch = BatchShape::largest(config, &lengths(examples));
-    for split in eval_splits {
-        let shape = BatchShape::largest_sorted(lengths(&split.examples), config.eval_batch_size);
-        if shape.tokens > estimator.eval_batch.tokens {
-            estimator.eval_batch = shape;
-        }
-    }
+    let estimator = Estimator::new(model_config, head, blueprint, config.threads)?.with_data(
+        config,
+        examples,
+        eval_splits,
+    );
     // A schedule that follows signals may train anything: the worst is everything.
     let everything = Stage {
         epoch: 1,
