@@ -238,7 +238,6 @@ def make_base(args):
             file.write("sentence\tlabel\n")
             for _ in range(rows):
                 file.write(" ".join(chosen.choices(words, k=140)) + f"\t{chosen.randrange(2)}\n")
-    print("{}")
 
 
 def versions(_):
