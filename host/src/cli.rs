@@ -16,8 +16,8 @@ mod training;
 
 pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
 pub use training::{
-    BatchArgs, DataArgs, MachineArgs, OptimisationArgs, OutputArgs, PlanArgs, ScheduleArgs,
-    TrainArgs,
+    BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, PlanArgs,
+    ScheduleArgs, TrainArgs,
 };
 
 /// A command line that clap has accepted.

@@ -133,6 +133,10 @@ pub struct RunConfig {
     pub prefix_cache_budget: Option<ByteSize>,
     /// The precision it is kept in.
     pub prefix_cache_dtype: CacheDtype,
+    /// Whether blocks keep their input alone and run their forward again in the backward.
+    pub recompute: bool,
+    /// Memory the run may take; `None` is no limit.
+    pub memory_budget: Option<ByteSize>,
 }
 
 impl RunConfig {
@@ -245,6 +249,12 @@ impl RunConfig {
                 ByteSize::parse,
             )?,
             prefix_cache_dtype: settings.choice("prefix_cache_dtype", CacheDtype::NAMES)?,
+            recompute: settings.switch("recompute")?,
+            memory_budget: settings.optional_parsed(
+                "memory_budget",
+                ByteSize::EXPECTED,
+                ByteSize::parse,
+            )?,
         };
         config.check_method_options(settings)?;
         Ok(config)

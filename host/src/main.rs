@@ -34,7 +34,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             recipe::train(&config, global.quiet, started)
         }
         Command::Plan(args) => {
-            plan_command::run_plan(&RunConfig::resolve_plan(&args.train, &sources)?, args.json)
+            let config = RunConfig::resolve_plan(&args.train, &sources)?;
+            use_threads(config.threads);
+            plan_command::run_plan(&config, args.json, args.predict)
         }
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;

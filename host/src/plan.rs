@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Error, Result},
+    forecast::EpochSecs,
     model::{
         config::ModelConfig,
         description::{Added, HeadKind, ParameterInfo, model_record, parameters},
@@ -276,6 +277,15 @@ impl Stage {
     }
 }
 
+/// What one epoch is predicted to take on this machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Its time.
+    pub secs: EpochSecs,
+    /// The largest amount of memory, in training or evaluation; `None` where it cannot be predicted.
+    pub peak_bytes: Option<u64>,
+}
+
 /// `plan.json`, also what `progtune plan --json` prints.
 pub fn to_json(blueprint: &Blueprint, stages: &[Stage], names: &PlanNames<'_>) -> Value {
     let total: u64 = stages.iter().map(|stage| stage.trainable_parameters).sum();
@@ -306,8 +316,20 @@ pub struct PlanNames<'a> {
     pub peft: Option<&'a str>,
 }
 
-/// The plan as a table for a person, within 80 columns.
-pub fn to_table(blueprint: &Blueprint, stages: &[Stage], names: &PlanNames<'_>) -> String {
+/// The plan as a table for a person, within 80 columns; `predictions` are one a stage, or none at all.
+pub fn to_table(
+    blueprint: &Blueprint,
+    stages: &[Stage],
+    names: &PlanNames<'_>,
+    predictions: &[Prediction],
+) -> String {
+    // Without the data nobody knows how many steps there are.
+    let whole = predictions.iter().all(|p| p.secs.epoch.is_some());
+    let cells = |secs: Option<f64>, bytes: Option<u64>| {
+        let secs = secs.map_or("?".to_owned(), |secs| format!("{secs:.2}"));
+        let mib = bytes.map_or("?".to_owned(), |n| format!("{:.0}", n as f64 / 1048576.0));
+        format!("  {secs:>8}  {mib:>8}")
+    };
     let mut text = format!(
         "{} on {}: schedule {}, {}; {} blocks, {} parameters\n\n",
         names.model,
@@ -321,10 +343,15 @@ pub fn to_table(blueprint: &Blueprint, stages: &[Stage], names: &PlanNames<'_>) 
         blueprint.blocks,
         millions(blueprint.model_size()),
     );
-    text.push_str("epoch  blocks         embeddings  updated parameters\n");
-    for stage in stages {
+    text.push_str("epoch  blocks         embeddings  updated parameters");
+    if !predictions.is_empty() {
+        let secs = if whole { "seconds" } else { "s/step" };
+        text.push_str(&format!("  {secs:>8}  {:>8}", "peak MiB"));
+    }
+    text.push('\n');
+    for (number, stage) in stages.iter().enumerate() {
         text.push_str(&format!(
-            "{:>5}  {:<13}  {:<10}  {:>18}\n",
+            "{:>5}  {:<13}  {:<10}  {:>18}{}\n",
             stage.epoch,
             stage.block_ranges(),
             if stage.embeddings {
@@ -333,15 +360,25 @@ pub fn to_table(blueprint: &Blueprint, stages: &[Stage], names: &PlanNames<'_>) 
                 "frozen"
             },
             grouped(stage.trainable_parameters),
+            predictions.get(number).map_or_else(String::new, |p| {
+                cells(p.secs.epoch.or(Some(p.secs.step)), p.peak_bytes)
+            }),
         ));
     }
     let total: u64 = stages.iter().map(|stage| stage.trainable_parameters).sum();
     let full = blueprint.candidate_size() * stages.len() as u64;
     text.push_str(&format!(
-        "total  {:<13}  {:<10}  {:>18}\n\n{:.1} % of training every block in every epoch\n",
+        "total  {:<13}  {:<10}  {:>18}{}\n\n{:.1} % of training every block in every epoch\n",
         "",
         "",
         grouped(total),
+        match predictions.is_empty() || !whole {
+            true => String::new(),
+            false => cells(
+                predictions.iter().map(|p| p.secs.epoch).sum(),
+                predictions.iter().map(|p| p.peak_bytes).max().flatten()
+            ),
+        },
         100.0 * total as f64 / full.max(1) as f64
     ));
     text

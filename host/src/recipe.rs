@@ -12,6 +12,7 @@ use crate::{
     interrupt,
     labels::label_order,
     logging,
+    memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
@@ -66,8 +67,18 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.
     let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
+    let settled = settle_memory(
+        config,
+        &model_config,
+        head,
+        &blueprint,
+        &schedule,
+        &stages,
+        (&examples, &eval_splits),
+    )?;
     let config = &RunConfig {
         lr: Some(lr),
+        recompute: settled.recompute,
         peft_opt: merged_options(config, adapter.as_ref()),
         ..config.clone()
     };
@@ -106,6 +117,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     }
     .build()?;
     model.frozen_dropout = config.frozen_dropout;
+    model.recompute = config.recompute;
     let splits: Vec<&[EncodedExample]> = std::iter::once(examples.as_slice())
         .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
         .collect();
@@ -127,6 +139,11 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         config.peft.as_deref().unwrap_or("full fine-tuning"),
         started.elapsed().as_secs_f64(),
     ));
+
+    if let Some(note) = &settled.note {
+        tracing::info!("{note}");
+        progress.line(note);
+    }
 
     let summary = Trainer {
         config,
@@ -230,7 +247,7 @@ pub fn open_tokenizer(
 }
 
 /// The tokenised training set and evaluation splits.
-fn load_data(
+pub fn load_data(
     config: &RunConfig,
     task: &Task,
     tokenizer: &Tokenizer,

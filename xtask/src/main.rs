@@ -1,6 +1,7 @@
 //! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in `.cargo/config.toml`).
-//! Called by developers and by `.ci/run`; no user of progtune ever runs it, and it depends on no crate.
+//! Called by developers and by `.ci/run`; no user of progtune ever runs it.
 
+mod bench_peer;
 mod check_cuda;
 mod check_peft;
 mod python;
@@ -18,6 +19,11 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "bench-peer",
+        help: "time whole jobs against PyTorch, Transformers and PEFT (installs PyTorch; `bench-peer --help`)",
+        run: bench_peer::run,
+    },
     Task {
         name: "check-cuda",
         help: "type-check the cuda feature without a GPU or CUDA toolkit (further arguments go to `cargo check`)",

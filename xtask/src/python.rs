@@ -1,5 +1,5 @@
 //! A throw-away Python environment with PyTorch, Transformers and PEFT, for the tasks that compare with them.
-//! Used by `check-peft`.
+//! Used by `bench-peer` and `check-peft`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,4 +54,23 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{:?} failed with {status}", command.get_program()))
+}
+
+/// What a command prints, without the white space around it; its errors go to the terminal.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(format!(
+            "{:?} failed with {}",
+            command.get_program(),
+            output.status
+        )),
+    }
 }

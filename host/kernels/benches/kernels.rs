@@ -50,7 +50,12 @@ mod product {
     ];
 
     fn operands((m, k, n): (usize, usize, usize)) -> (Vec<f32>, Vec<f32>, Vec<f32>, ItemsCount) {
-        (numbers(m * k), numbers(n * k), vec![0f32; m * n], ItemsCount::new(2 * m * k * n))
+        (
+            numbers(m * k),
+            numbers(n * k),
+            vec![0f32; m * n],
+            ItemsCount::new(2 * m * k * n),
+        )
     }
 
     #[divan::bench(args = SHAPES)]
@@ -97,14 +102,16 @@ mod product {
     fn weight_gradient(bencher: Bencher, (rows, k, n): (usize, usize, usize)) {
         let (x, d_y, mut d_weight) = (numbers(rows * k), numbers(rows * n), vec![0f32; n * k]);
         let mut columns = PackedColumns::default();
-        bencher.counter(ItemsCount::new(2 * rows * k * n)).bench_local(|| {
-            columns.pack(Matrix::new(&x, rows, k));
-            linear::backward_weights(vec![WeightGradient {
-                d_weight: &mut d_weight,
-                d_y: &d_y,
-                x: &columns,
-            }]);
-        });
+        bencher
+            .counter(ItemsCount::new(2 * rows * k * n))
+            .bench_local(|| {
+                columns.pack(Matrix::new(&x, rows, k));
+                linear::backward_weights(vec![WeightGradient {
+                    d_weight: &mut d_weight,
+                    d_y: &d_y,
+                    x: &columns,
+                }]);
+            });
     }
 }
 
@@ -153,11 +160,23 @@ mod attention_of {
     #[divan::bench(args = LENGTHS)]
     fn forward(bencher: Bencher, length: usize) {
         let case = Case::new(length);
-        let (mut context, mut sums) = (vec![0f32; case.q.len()], vec![0f32; case.q.len() / case.head_dim]);
+        let (mut context, mut sums) = (
+            vec![0f32; case.q.len()],
+            vec![0f32; case.q.len() / case.head_dim],
+        );
         let mut scratch = attention::Scratch::default();
         bencher.counter(case.flops(2)).bench_local(|| {
             let (q, k, v) = (&case.q, &case.k, &case.v);
-            attention::forward(&mut context, &mut sums, q, k, v, case.sequences(), None, &mut scratch);
+            attention::forward(
+                &mut context,
+                &mut sums,
+                q,
+                k,
+                v,
+                case.sequences(),
+                None,
+                &mut scratch,
+            );
         });
     }
 
@@ -169,12 +188,31 @@ mod attention_of {
         let (mut d_q, mut d_k, mut d_v) = (vec![0f32; n], vec![0f32; n], vec![0f32; n]);
         let mut scratch = attention::Scratch::default();
         let (q, k, v) = (&case.q, &case.k, &case.v);
-        attention::forward(&mut context, &mut sums, q, k, v, case.sequences(), None, &mut scratch);
+        attention::forward(
+            &mut context,
+            &mut sums,
+            q,
+            k,
+            v,
+            case.sequences(),
+            None,
+            &mut scratch,
+        );
         bencher.counter(case.flops(5)).bench_local(|| {
             let d_context = &case.q;
             let sequences = case.sequences();
             attention::backward(
-                &mut d_q, &mut d_k, &mut d_v, d_context, q, k, v, &sums, sequences, None, &mut scratch,
+                &mut d_q,
+                &mut d_k,
+                &mut d_v,
+                d_context,
+                q,
+                k,
+                v,
+                &sums,
+                sequences,
+                None,
+                &mut scratch,
             );
         });
     }
@@ -189,11 +227,13 @@ mod attention_of {
         let heads = |x: &candle_core::Result<Tensor>| -> candle_core::Result<Tensor> {
             x.as_ref().expect("a tensor").transpose(1, 2)?.contiguous()
         };
-        bencher.counter(case.flops(2)).bench_local(|| -> candle_core::Result<Tensor> {
-            let scores = (heads(&q)?.matmul(&heads(&k)?.t()?)? * 0.1767767)?;
-            let context = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&heads(&v)?)?;
-            context.transpose(1, 2)?.contiguous()
-        });
+        bencher
+            .counter(case.flops(2))
+            .bench_local(|| -> candle_core::Result<Tensor> {
+                let scores = (heads(&q)?.matmul(&heads(&k)?.t()?)? * 0.1767767)?;
+                let context = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&heads(&v)?)?;
+                context.transpose(1, 2)?.contiguous()
+            });
     }
 
     #[divan::bench(args = &LENGTHS[..2])]
@@ -231,15 +271,19 @@ mod gelu {
     #[divan::bench]
     fn candle_forward(bencher: Bencher) {
         let x = tensor(&numbers(N), (104, 1536));
-        bencher.counter(ItemsCount::new(N)).bench_local(|| x.gelu_erf());
+        bencher
+            .counter(ItemsCount::new(N))
+            .bench_local(|| x.gelu_erf());
     }
 
     #[divan::bench]
     fn reference(bencher: Bencher) {
         let x = numbers(N);
-        bencher
-            .counter(ItemsCount::new(N))
-            .bench_local(|| -> f32 { x.iter().map(|&x| activation::naive(x, Activation::Gelu)).sum() });
+        bencher.counter(ItemsCount::new(N)).bench_local(|| -> f32 {
+            x.iter()
+                .map(|&x| activation::naive(x, Activation::Gelu))
+                .sum()
+        });
     }
 }
 
@@ -253,20 +297,35 @@ mod sub_layer_end {
 
     #[divan::bench(args = [false, true])]
     fn forward(bencher: Bencher, with_dropout: bool) {
-        let (start, residual, gamma, beta) = (numbers(N), numbers(N), numbers(COLUMNS), numbers(COLUMNS));
+        let (start, residual, gamma, beta) =
+            (numbers(N), numbers(N), numbers(COLUMNS), numbers(COLUMNS));
         let (mut x, mut y, mut rstd) = (start.clone(), vec![0f32; N], vec![0f32; ROWS]);
         let row_keys: Vec<u64> = (0..ROWS as u64).map(|row| row_key(row, 0)).collect();
-        let dropout = Dropout { p: 0.1, site_key: site_key(1, 2, 3), row_keys: &row_keys };
+        let dropout = Dropout {
+            p: 0.1,
+            site_key: site_key(1, 2, 3),
+            row_keys: &row_keys,
+        };
         bencher.counter(ItemsCount::new(N)).bench_local(|| {
             x.copy_from_slice(&start);
             let dropout = with_dropout.then_some(&dropout);
-            layer_norm::forward(&mut y, &mut x, &mut rstd, Some(&residual), &gamma, &beta, 1e-12, dropout);
+            layer_norm::forward(
+                &mut y,
+                &mut x,
+                &mut rstd,
+                Some(&residual),
+                &gamma,
+                &beta,
+                1e-12,
+                dropout,
+            );
         });
     }
 
     #[divan::bench]
     fn backward(bencher: Bencher) {
-        let (mut d, x_hat, gamma, rstd) = (numbers(N), numbers(N), numbers(COLUMNS), vec![1f32; ROWS]);
+        let (mut d, x_hat, gamma, rstd) =
+            (numbers(N), numbers(N), numbers(COLUMNS), vec![1f32; ROWS]);
         bencher
             .counter(ItemsCount::new(N))
             .bench_local(|| layer_norm::backward_input(black_box(&mut d), &x_hat, &rstd, &gamma));
@@ -275,8 +334,12 @@ mod sub_layer_end {
     /// candle's own, which has no backward.
     #[divan::bench]
     fn candle_forward(bencher: Bencher) {
-        let (x, residual) = (tensor(&numbers(N), (ROWS, COLUMNS)), tensor(&numbers(N), (ROWS, COLUMNS)));
-        let vector = || Tensor::from_vec(numbers(COLUMNS), COLUMNS, &Device::Cpu).expect("a vector");
+        let (x, residual) = (
+            tensor(&numbers(N), (ROWS, COLUMNS)),
+            tensor(&numbers(N), (ROWS, COLUMNS)),
+        );
+        let vector =
+            || Tensor::from_vec(numbers(COLUMNS), COLUMNS, &Device::Cpu).expect("a vector");
         let (gamma, beta) = (vector(), vector());
         bencher
             .counter(ItemsCount::new(N))
@@ -320,19 +383,26 @@ mod others {
         let (p, g) = (numbers(N), numbers(N));
         bencher.counter(ItemsCount::new(N)).bench_local(|| -> f64 {
             let pairs = p.iter().zip(&g);
-            pairs.map(|(&p, &g)| adamw::naive(f64::from(p), f64::from(g), 0.0, 0.0, &UPDATE).0).sum()
+            pairs
+                .map(|(&p, &g)| adamw::naive(f64::from(p), f64::from(g), 0.0, 0.0, &UPDATE).0)
+                .sum()
         });
     }
 
     #[divan::bench]
     fn gradient_norm(bencher: Bencher) {
         let g = numbers(N);
-        bencher.counter(ItemsCount::new(N)).bench_local(|| adamw::sum_of_squares(&g));
+        bencher
+            .counter(ItemsCount::new(N))
+            .bench_local(|| adamw::sum_of_squares(&g));
     }
 
     #[divan::bench]
     fn embedding_forward(bencher: Bencher) {
-        let (table, ids) = (numbers(8000 * 384), (0..512).map(|i| i * 7919 % 8000).collect::<Vec<u32>>());
+        let (table, ids) = (
+            numbers(8000 * 384),
+            (0..512).map(|i| i * 7919 % 8000).collect::<Vec<u32>>(),
+        );
         let mut y = vec![0f32; ids.len() * 384];
         bencher
             .counter(ItemsCount::new(y.len()))
@@ -341,7 +411,10 @@ mod others {
 
     #[divan::bench]
     fn embedding_backward(bencher: Bencher) {
-        let (mut table, ids) = (numbers(8000 * 384), (0..512).map(|i| i * 7919 % 8000).collect::<Vec<u32>>());
+        let (mut table, ids) = (
+            numbers(8000 * 384),
+            (0..512).map(|i| i * 7919 % 8000).collect::<Vec<u32>>(),
+        );
         let d_y = numbers(ids.len() * 384);
         bencher
             .counter(ItemsCount::new(d_y.len()))
@@ -353,7 +426,9 @@ mod others {
         let (logits, classes, mut d) = (numbers(64), vec![1u32; 32], vec![0f32; 64]);
         bencher
             .counter(ItemsCount::new(logits.len()))
-            .bench_local(|| cross_entropy::forward_backward(&mut d, black_box(&logits), &classes, 32.0));
+            .bench_local(|| {
+                cross_entropy::forward_backward(&mut d, black_box(&logits), &classes, 32.0)
+            });
     }
 
     #[divan::bench]

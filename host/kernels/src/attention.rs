@@ -431,6 +431,12 @@ mod tests {
         check(&[], false, 2, 4, 0.0, 3);
     }
 
+    #[test]
+    fn sequences_longer_than_a_panel() {
+        check(&[33, 1, 70], false, 2, 32, 0.1, 4);
+        check(&[40, 65], true, 1, 64, 0.0, 5);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]

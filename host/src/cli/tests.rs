@@ -85,6 +85,7 @@ fn help_is_in_groups() {
         "Schedule and method:",
         "Optimisation:",
         "Batches and length:",
+        "Memory:",
         "Output:",
         "Machine:",
     ];
@@ -119,6 +120,7 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         "json",
         "input",
         "predictions",
+        "predict",
     ];
     for arg in commands.iter().flat_map(|c| c.get_arguments()) {
         let id = arg.get_id().as_str();

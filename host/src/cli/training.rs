@@ -23,6 +23,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub batches: BatchArgs,
+    /// Memory.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub memory: MemoryArgs,
     /// Output.
     #[command(flatten)]
     #[serde(flatten)]
@@ -33,7 +37,7 @@ pub struct TrainArgs {
     pub machine: MachineArgs,
 }
 
-/// The flags of `progtune plan`: those of training and one more.
+/// The flags of `progtune plan`: those of training and two more.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct PlanArgs {
     /// The run to plan.
@@ -42,6 +46,9 @@ pub struct PlanArgs {
     /// Print the plan as JSON [default: a table]
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// Predict time and peak memory of each epoch on this machine, from a calibration of some seconds [default: off]
+    #[arg(long, help_heading = "Output")]
+    pub predict: bool,
 }
 
 /// The model and what it learns from.
@@ -165,6 +172,18 @@ pub struct BatchArgs {
     /// Shuffle without putting sequences of similar length together
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_group_by_length: Option<String>,
+}
+
+/// How much memory training takes.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryArgs {
+    /// Keep only the inputs of blocks and compute the rest again in the backward: less memory, more time, same result
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub recompute: Option<String>,
+    /// Predict the peak of memory first: recompute if that makes the run fit into SIZE (2GiB, 900MB), else refuse
+    #[arg(long, value_name = "SIZE")]
+    pub memory_budget: Option<String>,
 }
 
 /// What a run leaves behind.

@@ -96,6 +96,8 @@ impl RunConfig {
             "prefix_cache" => text(&self.prefix_cache.to_string()),
             "prefix_cache_budget" => self.prefix_cache_budget.and_then(|n| text(&n.to_string())),
             "prefix_cache_dtype" => text(&self.prefix_cache_dtype.to_string()),
+            "recompute" => Some(Value::Boolean(self.recompute)),
+            "memory_budget" => self.memory_budget.and_then(|size| text(&size.to_string())),
             _ => None,
         }
     }

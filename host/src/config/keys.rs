@@ -199,6 +199,13 @@ pub const KEYS: &[Key] = &[
     value("max_length", "128", Scope::All),
     value("no_shuffle", "false", Scope::Training),
     value("no_group_by_length", "false", Scope::Training),
+    value("recompute", "false", Scope::Training),
+    computed(
+        "memory_budget",
+        "none: whatever it takes",
+        "2GiB",
+        Scope::Training,
+    ),
     computed(
         "output",
         "runs/<task>-<schedule>-<method>-seed<seed>",

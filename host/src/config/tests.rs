@@ -91,6 +91,8 @@ fn defaults_are_those_of_the_design() {
         prefix_cache: PrefixCache::Auto,
         prefix_cache_budget: None,
         prefix_cache_dtype: CacheDtype::F32,
+        recompute: false,
+        memory_budget: None,
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -421,6 +423,8 @@ fn config_toml_gives_the_same_run_again() {
         prefix_cache: PrefixCache::Disk,
         prefix_cache_budget: Some(ByteSize(2 << 30)),
         prefix_cache_dtype: CacheDtype::F16,
+        recompute: true,
+        memory_budget: Some(ByteSize(1_500_000_000)),
     });
 }
 

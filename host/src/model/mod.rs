@@ -22,7 +22,7 @@ use candle_core::{Tensor, Var};
 use config::ModelConfig;
 use description::HeadKind;
 use gradients::Gradients;
-use layout::Layout;
+use layout::{Block, Layout};
 use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
 pub use prefix::Start;
@@ -40,13 +40,22 @@ pub struct Model {
     scratch: fused::Scratch,
     /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
     pub frozen_dropout: bool,
+    /// Whether blocks keep their input alone while training and run their forward again in the backward: same bits,
+    /// less memory, more time.
+    pub recompute: bool,
     /// Parameters whose first value was not the base checkpoint's: they belong to a saved adapter, trained or not.
     pub not_in_base: Vec<parameters::ParameterId>,
 }
 
+/// What a block's backward needs.
 enum Tape {
     Fused(Box<fused::BlockTape>),
     Composed(composed::Tape),
+    /// The block's input and mode: enough to make one of the above again.
+    Recompute {
+        x: Tensor,
+        mode: BlockMode,
+    },
 }
 
 enum EmbeddingsTape {
@@ -82,6 +91,7 @@ impl Model {
             fused,
             scratch: fused::Scratch::for_weights(n_packed),
             frozen_dropout: false,
+            recompute: false,
             not_in_base: Vec::new(),
         })
     }
@@ -145,17 +155,7 @@ impl Model {
             let Some(tape) = tapes.pop() else {
                 return Ok(value);
             };
-            let next = match tape {
-                Tape::Fused(tape) => {
-                    let d = HostSlice::of(&d.contiguous()?).to_vec();
-                    fused::block_backward(block, *tape, d, &pass, gradients)?
-                        .map(|d| self.tensor(d))
-                        .transpose()?
-                }
-                Tape::Composed(tape) => {
-                    tape.backward(&d, &block.parameters(), &self.parameters, gradients)?
-                }
-            };
+            let next = self.block_backward(block, tape, &d, &pass, gradients)?;
             match next {
                 Some(next) => d = next,
                 None => return Ok(value),
@@ -264,20 +264,67 @@ impl Model {
                 input_gradient: depth < Depth::Block(block.number),
                 dropout: record || self.frozen_dropout,
             };
+            // The topmost tape is the first that the backward takes: keeping it costs no memory at the peak.
+            if record && self.recompute && block.number != last {
+                let tape = Tape::Recompute { x: x.clone(), mode };
+                let without = BlockMode {
+                    record: false,
+                    ..mode
+                };
+                (x, _) = self.block_forward(block, x, pass, without)?;
+                tapes.push(tape);
+                continue;
+            }
             let tape;
-            (x, tape) = if self.fused {
-                let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
-                (
-                    self.tensor(rows)?,
-                    tape.map(|tape| Tape::Fused(Box::new(tape))),
-                )
-            } else {
-                let (x, tape) = composed::block(block, &x, pass, mode)?;
-                (x, record.then_some(Tape::Composed(tape)))
-            };
+            (x, tape) = self.block_forward(block, x, pass, mode)?;
             tapes.extend(tape);
         }
         Ok((x, tapes, embeddings_tape))
+    }
+
+    /// A block's output, and its tape when the mode records.
+    fn block_forward(
+        &self,
+        block: &Block,
+        x: Tensor,
+        pass: &Pass<'_>,
+        mode: BlockMode,
+    ) -> Result<(Tensor, Option<Tape>)> {
+        if self.fused {
+            let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
+            return Ok((
+                self.tensor(rows)?,
+                tape.map(|tape| Tape::Fused(Box::new(tape))),
+            ));
+        }
+        let (x, tape) = composed::block(block, &x, pass, mode)?;
+        Ok((x, mode.record.then_some(Tape::Composed(tape))))
+    }
+
+    /// Adds the gradients of a block's parameters; returns that of its input when its mode asks for it.
+    fn block_backward(
+        &self,
+        block: &Block,
+        tape: Tape,
+        d: &Tensor,
+        pass: &Pass<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<Option<Tensor>> {
+        match tape {
+            Tape::Fused(tape) => {
+                let d = HostSlice::of(&d.contiguous()?).to_vec();
+                fused::block_backward(block, *tape, d, pass, gradients)?
+                    .map(|d| self.tensor(d))
+                    .transpose()
+            }
+            Tape::Composed(tape) => {
+                tape.backward(d, &block.parameters(), &self.parameters, gradients)
+            }
+            Tape::Recompute { x, mode } => match self.block_forward(block, x, pass, mode)?.1 {
+                Some(tape) => self.block_backward(block, tape, d, pass, gradients),
+                None => Ok(None),
+            },
+        }
     }
 
     /// The lowest part that is trained now.

@@ -207,3 +207,83 @@ fn a_plugin_is_shown_with_its_options() {
         assert!(lora.contains(option), "{option} in {lora}");
     }
 }
+
+fn floats(plan: &Value, key: &str) -> Vec<f64> {
+    let epochs = plan["epochs"].as_array().unwrap();
+    epochs
+        .iter()
+        .map(|epoch| {
+            epoch[key]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{key}: {plan:#}"))
+        })
+        .collect()
+}
+
+/// The times are real ones on a machine that may be busy, so the bounds are loose; the memory is arithmetic.
+#[test]
+fn predictions_follow_the_work() {
+    let predict = |flags: &str| -> Value {
+        let text = CommandLine::new("plan --predict --json --task sample")
+            .words(flags)
+            .run();
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    };
+    let flags = "--schedule progressive --peft lora --epochs 6 --max-train-samples 256";
+    let run = predict(&format!("{flags} --batch-size 32"));
+    let secs = floats(&run, "predicted_secs");
+    assert_eq!(secs.len(), 6);
+    assert!(
+        secs.iter().all(|&s| s > 0.0 && s.is_finite()) && secs[5] < secs[0],
+        "fewer blocks take less: {secs:?}"
+    );
+    let sum: f64 = secs.iter().sum();
+    assert!((run["predicted_secs"].as_f64().unwrap() - sum).abs() < 1e-9 * sum);
+    for (epoch, step) in floats(&run, "predicted_step_secs").iter().enumerate() {
+        let rest = secs[epoch] - floats(&run, "predicted_eval_secs")[epoch];
+        assert!(
+            (rest / (8.0 * step) - 1.0).abs() < 1e-6,
+            "an epoch has 8 steps of 32: {run:#}"
+        );
+    }
+    let peaks = numbers(&run, "predicted_peak_bytes");
+    assert!(peaks.is_sorted_by(|a, b| a >= b), "{peaks:?}");
+    let whole = run["predicted_peak_bytes"].as_u64().unwrap();
+    assert!(peaks.iter().all(|&peak| peak <= whole));
+
+    let flags = "--peft lora --max-train-samples 256 --epochs 1 --batch-size 128";
+    let (more, recomputed) = (predict(flags), predict(&format!("{flags} --recompute")));
+    assert!(numbers(&more, "predicted_peak_bytes")[0] > peaks[0]);
+    assert!(numbers(&recomputed, "predicted_peak_bytes") < numbers(&more, "predicted_peak_bytes"));
+}
+
+#[test]
+fn predictions_without_data_are_for_the_longest_sequences() {
+    let line = CommandLine::new("plan --predict --task mrpc --max-length 40 --batch-size 4")
+        .path("--model", fixture("parity/bert"));
+    let json: Value = serde_json::from_str(&line.clone().words("--json").run()).unwrap();
+    assert_eq!(
+        json["predicted_for"],
+        "batches of sequences of 40 tokens, the most there can be (no --data)"
+    );
+    assert_eq!(json["predicted_secs"], Value::Null);
+    assert!(
+        floats(&json, "predicted_step_secs")
+            .iter()
+            .all(|&s| s > 0.0)
+    );
+    let text = line.run();
+    assert!(
+        text.contains("s/step  peak MiB\n") && text.contains("sequences of 40 tokens"),
+        "{text}"
+    );
+    assert!(
+        text.lines()
+            .skip(1)
+            .take(6)
+            .all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    let plain = CommandLine::new("plan --json --task mrpc").path("--model", fixture("parity/bert"));
+    assert!(!plain.run().contains("predicted"), "only when asked for");
+}

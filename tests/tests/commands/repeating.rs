@@ -74,6 +74,33 @@ fn the_number_of_threads_changes_no_bit() {
     }
 }
 
+/// Dropout is a function of step and place, so a block's second forward is its first one again.
+#[test]
+fn recomputation_changes_no_bit() {
+    for (model, flags) in [
+        ("bert", "--schedule progressive"),
+        (
+            "bert",
+            "--schedule grow-from-hb --peft lora --peft-opt lora_dropout=0.2",
+        ),
+        (
+            "roberta",
+            "--schedule wo-lb --peft adapter --frozen-dropout --gradient-accumulation-steps 2",
+        ),
+        ("roberta", "--schedule progressive --kernels composed"),
+        (
+            "bert",
+            "--peft lora --peft-opt lora_dropout=0.2 --kernels composed",
+        ),
+    ] {
+        assert_eq!(
+            result(model, &format!("{flags} --recompute")),
+            result(model, flags),
+            "{model} {flags}"
+        );
+    }
+}
+
 /// Numbers that are merely large mean what they say: one batch of everything, no early stop.
 #[test]
 fn large_numbers_are_no_fault() {

@@ -59,6 +59,9 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("prefix_cache_budget", "0", "a size above 0 in bytes"),
     ("prefix_cache_budget", "2 apples", "a size above 0 in bytes"),
     ("prefix_cache_dtype", "bf16", "one of `f32`, `f16`"),
+    ("recompute", "on", "one of `true`, `false`"),
+    ("memory_budget", "2 gigs", "a size above 0 in bytes"),
+    ("memory_budget", "0", "a size above 0 in bytes"),
 ];
 
 #[test]

@@ -140,6 +140,23 @@ impl<'a> ReadyBlock<'a> {
             end: site::prepare(&block.end.outputs, p, scratch, backward),
         }
     }
+
+    /// A linear layer by its place in [`Block::linears`].
+    pub fn linear(&self, at: usize) -> &ReadyLinear<'a> {
+        [
+            &self.query,
+            &self.key,
+            &self.value,
+            &self.attention_dense,
+            &self.intermediate,
+            &self.output,
+        ][at]
+    }
+
+    /// Whether the backward reads the rows between the sub-layers.
+    pub fn reads_hidden(&self, parameters: &Parameters) -> bool {
+        self.intermediate.layer.reads_input(parameters) || !self.output_end.is_empty()
+    }
 }
 
 /// How a pass over a block is cut into tasks.

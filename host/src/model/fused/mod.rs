@@ -15,6 +15,7 @@ mod partials;
 mod row_program;
 mod scratch;
 mod site;
+mod weight_gradients;
 
 pub use backward::backward as block_backward;
 pub use block::BlockTape;

@@ -1,0 +1,463 @@
+//! How long each epoch of a run will take on this machine, from a short calibration. Called by `plan --predict`.
+//!
+//! The real code path runs on models of two and of four blocks with the run's sizes, method and batches, and random
+//! weights. What two blocks more cost, divided by two, is the price of a block of each kind: frozen below the lowest
+//! trained parameter (forward alone), passed through (the gradient goes on, nothing is trained), trained. The embeddings,
+//! the lowest trained block (whose input needs no gradient), the last block (which computes first tokens only) and the
+//! head are in the two-block model that looks like the stage. An epoch is the price of its stage for the tokens of the
+//! data, one optimizer update a step by the number of trained parameters, and the evaluation.
+//!
+//! Blocks whose output is known from an earlier epoch would be taken off the frozen ones in [`Shape::of`].
+
+use crate::{
+    assemble::open_device,
+    batch::{Batch, EncodedExample},
+    batch_order::BatchLimit,
+    config::RunConfig,
+    error::{Error, Result},
+    graph::initial_value,
+    model::{
+        Model,
+        config::ModelConfig,
+        description::{HeadKind, ParameterInfo},
+        gradients::Gradients,
+        parameters::Parameters,
+        step::Step,
+    },
+    optim::{AdamW, Settings},
+    plan::{Blueprint, Stage},
+    plugin::LoadedMethod,
+    rng::Stream,
+};
+use candle_core::{Device, Tensor};
+use progtune_datasets::Label;
+use progtune_plugin_api::records::Part;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+/// Rows of the calibration's vocabulary: a look-up costs the same in any.
+const VOCABULARY: usize = 1024;
+/// Tokens of a calibration batch, for a model of at most 512 columns and for a wider one.
+const TOKENS: (usize, usize) = (512, 256);
+/// Rounds in which every case is timed once, after a first one that does not count; the fastest time is kept. Going round
+/// spreads each case's times, so that a moment in which the machine is busy spoils no case alone.
+const ROUNDS: usize = 3;
+
+/// What is known of the data.
+#[derive(Debug, Clone)]
+pub struct DataSize {
+    /// Tokens of an example on average.
+    pub mean_length: f64,
+    /// Training examples; `None`: unknown without the data.
+    pub examples: Option<usize>,
+    /// Tokens of all evaluation splits.
+    pub eval_tokens: f64,
+}
+
+/// What one epoch is predicted to take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochSecs {
+    /// Seconds of an optimizer step.
+    pub step: f64,
+    /// Seconds of the evaluation after the epoch; `None` when the data is unknown.
+    pub evaluation: Option<f64>,
+    /// Seconds of all steps and the evaluation; `None` when the data is unknown.
+    pub epoch: Option<f64>,
+}
+
+/// Predicts every stage's seconds.
+///
+/// # Errors
+/// When the method refuses a model of a few blocks, or a computation fails.
+pub fn forecast(
+    config: &RunConfig,
+    model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
+    stages: &[Stage],
+    data: &DataSize,
+) -> Result<Vec<EpochSecs>> {
+    let blocks = model.0.blocks();
+    let shapes: Vec<Shape> = stages
+        .iter()
+        .map(|stage| Shape::of(stage, blocks))
+        .collect();
+    let logits = Shape::logits(blocks);
+    let cases = shapes.iter().flat_map(Shape::prices).chain(logits.clone());
+    let mut cases: BTreeSet<Case> = cases.map(|(_, case)| case).collect();
+    cases.insert(Case::Update);
+    let calibration = Calibration::new(config, model, data)?;
+    let tokens = calibration.tokens;
+    let secs = calibration.measure(cases)?;
+    let price = |prices: Vec<(f64, Case)>| {
+        let sum: f64 = prices.iter().map(|(n, case)| n * secs[case]).sum();
+        sum.max(0.0) / tokens
+    };
+    let eval_secs = price(logits) * data.eval_tokens;
+    let list = stages.iter().zip(&shapes).map(|(stage, shape)| {
+        let (token, update) = (
+            price(shape.prices()),
+            secs[&Case::Update] * stage.trainable_parameters as f64,
+        );
+        let in_batch = match config.batch_limit() {
+            BatchLimit::Examples(size) => size as f64,
+            BatchLimit::Tokens(budget) => (budget as f64 / data.mean_length).max(1.0),
+        };
+        let in_batch = in_batch.min(data.examples.map_or(f64::MAX, |examples| examples as f64));
+        let in_step = in_batch * config.gradient_accumulation_steps as f64;
+        EpochSecs {
+            step: token * data.mean_length * in_step + update,
+            evaluation: data.examples.map(|_| eval_secs),
+            epoch: data.examples.map(|examples| {
+                let steps = (examples as f64 / in_step).ceil();
+                token * data.mean_length * examples as f64 + steps * update + eval_secs
+            }),
+        }
+    });
+    Ok(list.collect())
+}
+
+/// Something to be timed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Case {
+    /// Forward and backward of the calibration's batch.
+    Train {
+        blocks: usize,
+        embeddings: bool,
+        trained: Vec<usize>,
+    },
+    /// The forward of an evaluation.
+    Logits { blocks: usize },
+    /// The optimizer's step, for one trained parameter.
+    Update,
+}
+
+/// A stage as its cost sees it: the two-block model that has its ends, and how many blocks of each kind come on top.
+#[derive(Debug, Clone, PartialEq)]
+struct Shape {
+    embeddings: bool,
+    /// Which of the two blocks are trained.
+    ends: [bool; 2],
+    frozen: usize,
+    passed: usize,
+    trained: usize,
+}
+
+impl Shape {
+    fn of(stage: &Stage, blocks: usize) -> Self {
+        let embeddings = stage.embeddings;
+        let is_trained = |block: usize| stage.blocks.contains(&block);
+        let lower = blocks.saturating_sub(1);
+        let lowest = match embeddings {
+            true => 0,
+            false => stage.blocks.first().copied().unwrap_or(blocks),
+        };
+        let mut trained = (0..lower).filter(|&block| is_trained(block)).count();
+        let mut passed = (lowest..lower).filter(|&b| !is_trained(b)).count();
+        let mut frozen = lowest.min(lower);
+        // The first of the two blocks stands for one of them.
+        let first = trained > 0;
+        for kind in [&mut trained, &mut passed, &mut frozen] {
+            if *kind > 0 {
+                *kind -= 1;
+                break;
+            }
+        }
+        Self {
+            embeddings,
+            ends: [first, is_trained(blocks.saturating_sub(1))],
+            frozen,
+            passed,
+            trained,
+        }
+    }
+
+    /// What the batch costs in a stage of this shape: a sum of cases.
+    fn prices(&self) -> Vec<(f64, Case)> {
+        let train = |blocks, embeddings, trained: &[usize]| Case::Train {
+            blocks,
+            embeddings,
+            trained: trained.to_vec(),
+        };
+        let ends: Vec<usize> = (0..2).filter(|&block| self.ends[block]).collect();
+        let mut prices = vec![(1.0, train(2, self.embeddings, &ends))];
+        let mut add = |n: usize, embeddings, two: &[usize], four: &[usize]| {
+            if n > 0 {
+                let half = n as f64 / 2.0;
+                prices.push((half, train(4, embeddings, four)));
+                prices.push((-half, train(2, embeddings, two)));
+            }
+        };
+        add(self.frozen, false, &[1], &[3]);
+        add(self.trained, false, &[0, 1], &[0, 1, 2, 3]);
+        // Above trained embeddings every block passes the gradient on; else there is a trained one below.
+        match self.embeddings {
+            true => add(self.passed, true, &[], &[]),
+            false => add(self.passed, false, &[0], &[0]),
+        }
+        prices
+    }
+
+    /// What the batch costs in an evaluation of a model of so many blocks.
+    fn logits(blocks: usize) -> Vec<(f64, Case)> {
+        let half = (blocks as f64 - 2.0) / 2.0;
+        vec![
+            (1.0 - half, Case::Logits { blocks: 2 }),
+            (half, Case::Logits { blocks: 4 }),
+        ]
+    }
+}
+
+/// A model of a few blocks with random weights.
+struct Small {
+    model: Model,
+    blueprint: Blueprint,
+}
+
+struct Calibration {
+    two: Small,
+    four: Small,
+    batch: Batch,
+    /// Of the batch.
+    tokens: f64,
+    seed: u64,
+}
+
+impl Calibration {
+    fn new(
+        config: &RunConfig,
+        (model, head, method): (&ModelConfig, HeadKind, Option<&LoadedMethod>),
+        data: &DataSize,
+    ) -> Result<Self> {
+        let build = |blocks| Small::build(config, model, head, method, blocks);
+        let length = (data.mean_length.round() as usize).clamp(2, model.max_tokens().max(2));
+        let most = match model.encoder.hidden_size <= 512 {
+            true => TOKENS.0,
+            false => TOKENS.1,
+        };
+        let sequences = (most / length).clamp(1, config.batch_size);
+        let label = match head {
+            HeadKind::Sequence(1) => Label::Score(0.5),
+            _ => Label::Class(0),
+        };
+        let mut stream = Stream::new(config.seed, "calibration");
+        let vocabulary = model.encoder.vocab_size.min(VOCABULARY);
+        let examples: Vec<EncodedExample> = (0..sequences)
+            .map(|_| EncodedExample {
+                input_ids: (0..length)
+                    .map(|_| stream.below(vocabulary) as u32)
+                    .collect(),
+                token_type_ids: vec![0; length],
+                label: Some(label),
+            })
+            .collect();
+        let indices: Vec<usize> = (0..sequences).collect();
+        Ok(Self {
+            two: build(2)?,
+            four: build(4)?,
+            batch: Batch::new(&examples, &indices, model.first_position()),
+            tokens: (sequences * length) as f64,
+            seed: config.seed,
+        })
+    }
+
+    /// The seconds of every case.
+    fn measure(mut self, cases: BTreeSet<Case>) -> Result<BTreeMap<Case, f64>> {
+        let mut best: BTreeMap<Case, f64> = cases
+            .into_iter()
+            .map(|case| (case, f64::INFINITY))
+            .collect();
+        for round in 0..=ROUNDS as u64 {
+            for (case, best) in &mut best {
+                let secs = self.time(case, round)?;
+                if round > 0 {
+                    *best = best.min(secs);
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    fn time(&mut self, case: &Case, round: u64) -> Result<f64> {
+        match case {
+            Case::Train {
+                blocks,
+                embeddings,
+                trained,
+            } => self.time_training(*blocks, *embeddings, trained, round),
+            Case::Logits { blocks } => {
+                let batch = self.batch.clone();
+                let start = Instant::now();
+                self.small(*blocks).model.logits(&batch)?;
+                Ok(start.elapsed().as_secs_f64())
+            }
+            Case::Update => self.time_update(),
+        }
+    }
+
+    fn small(&mut self, blocks: usize) -> &mut Small {
+        match blocks {
+            2 => &mut self.two,
+            _ => &mut self.four,
+        }
+    }
+
+    fn time_training(
+        &mut self,
+        blocks: usize,
+        embeddings: bool,
+        trained: &[usize],
+        round: u64,
+    ) -> Result<f64> {
+        let (seed, batch) = (self.seed, self.batch.clone());
+        let Small { model, blueprint } = self.small(blocks);
+        let wanted = |info: &ParameterInfo| match info.block {
+            Some(block) => trained.contains(&block),
+            None => embeddings || info.part != Part::EMBEDDINGS,
+        };
+        let ids: Vec<usize> = blueprint
+            .candidates
+            .iter()
+            .copied()
+            .filter(|&id| wanted(&blueprint.parameters[id]))
+            .collect();
+        model.parameters.set_trainable(&ids);
+        let mut gradients = Gradients::new(&model.parameters);
+        let step = Step {
+            seed,
+            number: round,
+        };
+        let start = Instant::now();
+        model.train(&batch, step, batch.sequences(), &mut gradients)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// The second step, which makes no state any more.
+    fn time_update(&mut self) -> Result<f64> {
+        let Small { model, blueprint } = &mut self.two;
+        model.parameters.set_trainable(&blueprint.candidates);
+        let mut gradients = Gradients::new(&model.parameters);
+        let mut optimizer = AdamW::new(Settings {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+        });
+        let mut secs = 0.0;
+        for _ in 0..2 {
+            let start = Instant::now();
+            let norms = AdamW::norms(&model.parameters, &mut gradients, 2)?;
+            optimizer.step(&model.parameters, &mut gradients, &norms, 1e-5, &|_| 1.0)?;
+            secs = start.elapsed().as_secs_f64();
+        }
+        Ok(secs / blueprint.candidate_size().max(1) as f64)
+    }
+}
+
+impl Small {
+    fn build(
+        run: &RunConfig,
+        config: &ModelConfig,
+        head: HeadKind,
+        method: Option<&LoadedMethod>,
+        blocks: usize,
+    ) -> Result<Self> {
+        let mut config = config.clone();
+        config.encoder.num_hidden_layers = blocks;
+        config.encoder.vocab_size = config.encoder.vocab_size.min(VOCABULARY);
+        let blueprint = Blueprint::new(&config, head, method, run.train_pooler)?;
+        let device = open_device(run.device)?;
+        let numbers = random_numbers(run.seed);
+        let mut base = BTreeMap::new();
+        for info in blueprint.parameters.iter().filter(|i| i.added.is_none()) {
+            base.insert(info.name.as_str(), base_value(info, &numbers)?);
+        }
+        let find = |name: &str| {
+            base.get(name).cloned().ok_or_else(|| {
+                Error::Model(format!("an init graph reads {name}, which is no parameter"))
+            })
+        };
+        let mut values = Vec::with_capacity(blueprint.parameters.len());
+        for info in &blueprint.parameters {
+            let value = match &info.added {
+                None => find(&info.name)?,
+                Some(added) => initial_value(&added.init, &info.name, run.seed, &find)?
+                    .broadcast_as(info.shape.as_slice())?
+                    .contiguous()?,
+            };
+            values.push(value.to_device(&device)?);
+        }
+        let parameters = Parameters::new(blueprint.parameters.clone(), values)?;
+        let fused = run.kernels.fused_on(run.device);
+        let mut model = Model::new(config, parameters, head, &blueprint.rewrites, fused)?;
+        model.frozen_dropout = run.frozen_dropout;
+        model.recompute = run.recompute;
+        Ok(Self { model, blueprint })
+    }
+}
+
+/// Numbers like those of weights, to be repeated: making each anew would take longer than the calibration.
+fn random_numbers(seed: u64) -> Vec<f32> {
+    let mut stream = Stream::new(seed, "weights");
+    (0..65_537)
+        .map(|_| (stream.normal() * 0.02) as f32)
+        .collect()
+}
+
+fn base_value(info: &ParameterInfo, numbers: &[f32]) -> Result<Tensor> {
+    let values: Vec<f32> = match info.name.ends_with("LayerNorm.weight") {
+        true => vec![1.0; info.size()],
+        false => numbers.iter().copied().cycle().take(info.size()).collect(),
+    };
+    Ok(Tensor::from_vec(
+        values,
+        info.shape.as_slice(),
+        &Device::Cpu,
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(blocks: &[usize], embeddings: bool) -> Shape {
+        let stage = Stage {
+            blocks: blocks.to_vec(),
+            embeddings,
+            ..Stage::default()
+        };
+        Shape::of(&stage, 6)
+    }
+
+    #[test]
+    fn every_block_is_counted_once() {
+        for (blocks, embeddings, expected) in [
+            (vec![0, 1, 2, 3, 4, 5], false, ([true, true], 0, 0, 4)),
+            (vec![3, 4, 5], false, ([true, true], 3, 0, 1)),
+            (vec![5], false, ([false, true], 4, 0, 0)),
+            (vec![], false, ([false, false], 4, 0, 0)),
+            (vec![2], false, ([true, false], 2, 2, 0)),
+            (vec![4, 5], true, ([true, true], 0, 4, 0)),
+            (vec![], true, ([false, false], 0, 4, 0)),
+        ] {
+            let found = shape(&blocks, embeddings);
+            let (ends, frozen, passed, trained) = expected;
+            let expected = Shape {
+                embeddings,
+                ends,
+                frozen,
+                passed,
+                trained,
+            };
+            assert_eq!(found, expected, "{blocks:?} {embeddings}");
+            let n_blocks = |(n, case): (f64, Case)| match case {
+                Case::Train { blocks, .. } | Case::Logits { blocks } => n * blocks as f64,
+                Case::Update => 0.0,
+            };
+            assert_eq!(found.prices().into_iter().map(n_blocks).sum::<f64>(), 6.0);
+            let logits = Shape::logits(6);
+            assert_eq!(logits.into_iter().map(n_blocks).sum::<f64>(), 6.0);
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! How much memory a run holds at its peak, by arithmetic, before it begins; [`budget`] makes it fit.
+//! Called by the recipe and by `plan --predict`.
+//!
+//! A run has three phases, and its peak is that of the largest. In numbers of 4 bytes, with P parameters, of which the
+//! stage trains t; a batch of T tokens in S sequences; H `hidden_size`, I `intermediate_size`, h heads:
+//!
+//! | phase | holds |
+//! |---|---|
+//! | training | P, packed weights, gradients t, AdamW's moments 2t, activations |
+//! | evaluation | the same, but the activations of one block's forward |
+//! | saving | P, and twice what is saved: its bytes, and the file put together |
+//!
+//! and in all of them the program with its tokenizer, and the tokenised data. Of embedding tables, gradients and moments
+//! are there for the rows that the data reads, a page or two around each.
+//!
+//! **Packed weights** (`fused::Scratch`): the linear layers of blocks whose weights are frozen are kept packed for the
+//! forward, and in small models for the backward too; those of the block at hand are packed for the pass. While
+//! evaluating all are packed for the forward.
+//!
+//! **Activations.** A block's tape (`fused::BlockTape`) has its input, keys and values on all T rows, and on the R rows
+//! it computes (R = T; R = S in the last block, which computes first tokens only) queries, both normalised sums and the
+//! feed-forward part before its activation, and attention's output where its dense layer is trained:
+//! 3·T·H + R·(3H + I + h + 2). A rewrite adds what its graph's backward reads. The backward of block b finds the tapes of
+//! b and of all below it, and holds the gradients of its output (twice) and input, and where weights are trained those
+//! of every layer's output, with the layers' inputs packed. With recomputation a tape is T·H except in the block at hand
+//! and in the last one. A frozen block holds its input and output.
+//!
+//! Only the fused path is predicted. What the allocator cannot give back is a share of the activations ([`SLACK`]).
+
+mod batch_shape;
+pub mod budget;
+mod rewrites;
+
+pub use batch_shape::BatchShape;
+
+use crate::{
+    batch::EncodedExample,
+    config::RunConfig,
+    error::Result,
+    model::{
+        config::ModelConfig,
+        description::{HeadKind, ParameterInfo, sites},
+    },
+    plan::{Blueprint, Stage},
+    train::EvalSplit,
+};
+use progtune_plugin_api::records::Part;
+use rewrites::{Kept, add_rewrite};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes of a number.
+const FLOAT: u64 = 4;
+/// The program with its plugins, measured on Linux.
+const PROGRAM: u64 = 28 << 20;
+/// The tokenizer's tables, a token of the vocabulary; measured.
+const TOKENIZER_TOKEN: u64 = 640;
+/// A tokenised example besides its tokens: three fields and two allocations.
+const EXAMPLE: u64 = 112;
+/// `input_ids` and `token_type_ids`.
+const EXAMPLE_TOKEN: u64 = 8;
+/// The share of the activations that fragmentation takes: 1/SLACK. Measured: 2 to 5 %.
+const SLACK: u64 = 20;
+/// A page of memory: what a row of a table touches at least.
+const PAGE: u64 = 4096;
+/// Rows that a task works on, at most (`fused::groups`).
+const TASK_ROWS: u64 = 192;
+/// Weights, in numbers, up to which both directions stay packed (`fused::scratch`).
+const KEEP_BOTH: u64 = 32 << 20;
+
+/// What is held in a phase, by part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footprint {
+    /// The phase, in words: `training in epoch 1`.
+    pub phase: String,
+    /// Name and bytes of each part.
+    pub parts: Vec<(&'static str, u64)>,
+}
+
+impl Footprint {
+    /// The sum of the parts.
+    pub fn total(&self) -> u64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The whole and its parts in words, without the empty ones.
+    pub fn describe(&self) -> String {
+        let parts = self.parts.iter().filter(|(_, bytes)| *bytes > 0);
+        let parts: Vec<String> = parts
+            .map(|(name, bytes)| format!("{name} {}", mib(*bytes)))
+            .collect();
+        format!(
+            "predicted peak {} while {}: {}",
+            mib(self.total()),
+            self.phase,
+            parts.join(", ")
+        )
+    }
+}
+
+/// Bytes in words.
+pub fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// Predicts footprints of one run.
+pub struct Estimator<'a> {
+    config: &'a ModelConfig,
+    blueprint: &'a Blueprint,
+    kept: Vec<Kept>,
+    threads: u64,
+    /// The tokenised data.
+    data_bytes: u64,
+    /// Different tokens in the training set; `None` when it is not known.
+    distinct_tokens: Option<u64>,
+    /// The largest training batch.
+    batch: BatchShape,
+    /// The largest evaluation batch.
+    eval_batch: BatchShape,
+}
+
+impl<'a> Estimator<'a> {
+    /// For a model with its method; batches and data are zero.
+    ///
+    /// # Errors
+    /// When a graph of the method has no shapes: a fault of this program, which has checked them.
+    pub fn new(
+        config: &'a ModelConfig,
+        head: HeadKind,
+        blueprint: &'a Blueprint,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        let shapes = |added: bool| -> BTreeMap<String, Vec<u64>> {
+            let list = blueprint.parameters.iter();
+            list.filter(|info| info.added.is_some() == added)
+                .map(|info| {
+                    let shape = info.shape.iter().map(|&n| n as u64).collect();
+                    (info.name.clone(), shape)
+                })
+                .collect()
+        };
+        let (base, added) = (shapes(false), shapes(true));
+        let mut kept = vec![Kept::default(); config.blocks()];
+        let sites = sites(config, head);
+        for rewrite in &blueprint.rewrites {
+            let site = sites.iter().find(|site| site.name == rewrite.site);
+            let Some((site, block)) =
+                site.and_then(|site| Some((site, usize::try_from(site.block).ok()?)))
+            else {
+                continue;
+            };
+            add_rewrite(&mut kept[block], rewrite, site, &base, &added)?;
+        }
+        let threads = threads
+            .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+            .unwrap_or(1);
+        Ok(Self {
+            config,
+            blueprint,
+            kept,
+            threads: threads as u64,
+            data_bytes: 0,
+            distinct_tokens: None,
+            batch: BatchShape::default(),
+            eval_batch: BatchShape::default(),
+        })
+    }
+
+    /// With the batches of this data.
+    pub fn with_data(
+        mut self,
+        config: &RunConfig,
+        examples: &[EncodedExample],
+        eval_splits: &[EvalSplit],
+    ) -> Self {
+        let lengths = |examples: &[EncodedExample]| -> Vec<usize> {
+            examples.iter().map(|e| e.input_ids.len()).collect()
+        };
+        self.batch = BatchShape::largest(config, &lengths(examples));
+        let limit = config.eval_batch_limit();
+        self.eval_batch = eval_splits
+            .iter()
+            .map(|split| BatchShape::largest_sorted(&lengths(&split.examples), limit))
+            .max_by_key(|shape| shape.tokens)
+            .unwrap_or_default();
+        let tokens = examples.iter().flat_map(|example| &example.input_ids);
+        self.distinct_tokens = Some(tokens.collect::<BTreeSet<_>>().len() as u64);
+        let evaluated = eval_splits.iter().flat_map(|split| &split.examples);
+        self.data_bytes = examples
+            .iter()
+            .chain(evaluated)
+            .map(|example| EXAMPLE + EXAMPLE_TOKEN * example.input_ids.len() as u64)
+            .sum();
+        self
+    }
+
+    /// With batches of sequences of `length` tokens: an upper bound when the data is not known.
+    pub fn with_length(mut self, config: &RunConfig, length: usize) -> Self {
+        self.batch = BatchShape::full(config.batch_limit(), length);
+        self.eval_batch = BatchShape::full(config.eval_batch_limit(), length);
+        self
+    }
+
+    /// The largest phase of a run with these stages.
+    pub fn peak(&self, stages: &[Stage], recompute: bool) -> Footprint {
+        let mut phases = vec![self.saving()];
+        for stage in stages {
+            phases.push(self.training(stage, recompute));
+            phases.push(self.evaluation(stage));
+        }
+        // The first of equals, so that the phase named is the earliest.
+        phases
+            .into_iter()
+            .rev()
+            .max_by_key(Footprint::total)
+            .unwrap_or_else(|| self.saving())
+    }
+
+    /// The larger of training and evaluating in a stage.
+    pub fn stage_peak(&self, stage: &Stage, recompute: bool) -> u64 {
+        let training = self.training(stage, recompute).total();
+        training.max(self.evaluation(stage).total())
+    }
+
+    fn training(&self, stage: &Stage, recompute: bool) -> Footprint {
+        let trained = Trained::of(self.blueprint, stage, self.config.blocks());
+        let activations = self.activations(&trained, self.batch, recompute);
+        let mut more = vec![("packed weights", FLOAT * self.packed(&trained))];
+        more.extend(self.optimizer(stage));
+        self.footprint(
+            &format!("training in epoch {}", stage.epoch),
+            activations,
+            more,
+        )
+    }
+
+    fn evaluation(&self, stage: &Stage) -> Footprint {
+        let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
+        let packed = self.block_weights() * self.config.blocks() as u64;
+        let mut more = vec![("packed weights", FLOAT * packed)];
+        more.extend(self.optimizer(stage));
+        self.footprint(
+            &format!("evaluating after epoch {}", stage.epoch),
+            activations,
+            more,
+        )
+    }
+
+    fn saving(&self) -> Footprint {
+        let blueprint = self.blueprint;
+        let adds = blueprint.parameters.iter().any(|info| info.added.is_some());
+        let saved = match adds || !blueprint.rewrites.is_empty() {
+            true => blueprint.candidate_size(),
+            false => self.all(),
+        };
+        self.footprint(
+            "saving the result",
+            0,
+            vec![("the file", FLOAT * 2 * saved)],
+        )
+    }
+
+    /// Bytes of gradients and of AdamW's two moments.
+    fn optimizer(&self, stage: &Stage) -> Vec<(&'static str, u64)> {
+        let bytes: u64 = stage
+            .trainable
+            .iter()
+            .map(|&id| self.trained_bytes(&self.blueprint.parameters[id]))
+            .sum();
+        vec![("gradients", bytes), ("optimizer", 2 * bytes)]
+    }
+
+    /// Bytes of a number for every trained number of a parameter: of a table only the rows that are read.
+    fn trained_bytes(&self, info: &ParameterInfo) -> u64 {
+        let all = FLOAT * info.size() as u64;
+        let (Some(distinct), [_, columns], Part::EMBEDDINGS, None) = (
+            self.distinct_tokens,
+            &info.shape[..],
+            info.part,
+            &info.added,
+        ) else {
+            return all;
+        };
+        all.min(distinct * (FLOAT * *columns as u64 + PAGE))
+    }
+
+    /// Adds what every phase holds; `activations` are numbers, `more` bytes. A new kind of cache is one more part here.
+    fn footprint(
+        &self,
+        phase: &str,
+        activations: u64,
+        more: Vec<(&'static str, u64)>,
+    ) -> Footprint {
+        let vocabulary = self.config.encoder.vocab_size as u64;
+        let mut parts = vec![("parameters", FLOAT * self.all())];
+        parts.extend(more);
+        parts.push((
+            "activations",
+            FLOAT * (activations + activations.div_ceil(SLACK)),
+        ));
+        parts.push(("data", self.data_bytes));
+        parts.push(("program", PROGRAM + TOKENIZER_TOKEN * vocabulary));
+        Footprint {
+            phase: phase.to_owned(),
+            parts,
+        }
+    }
+
+    /// Numbers in the linear layers of a block.
+    fn block_weights(&self) -> u64 {
+        let encoder = &self.config.encoder;
+        let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
+        hidden * (4 * hidden + 2 * inner)
+    }
+
+    /// Numbers in packed weights while training.
+    fn packed(&self, trained: &Trained) -> u64 {
+        let blocks = self.config.blocks();
+        let weights = self.block_weights();
+        let frozen = |from: usize| {
+            (from..blocks)
+                .filter(|&block| !trained.weights[block])
+                .count() as u64
+        };
+        let keeps_both = weights * blocks as u64 <= KEEP_BOTH;
+        let backward = if keeps_both {
+            frozen(trained.lowest)
+        } else {
+            0
+        };
+        let for_the_pass = u64::from(!keeps_both || trained.weights.contains(&true));
+        weights * (frozen(0) + backward + for_the_pass)
+    }
+
+    fn all(&self) -> u64 {
+        let sizes = self.blueprint.parameters.iter();
+        sizes.map(|info| info.size() as u64).sum()
+    }
+
+    /// Numbers held at the worst moment of a training step.
+    fn activations(&self, trained: &Trained, shape: BatchShape, recompute: bool) -> u64 {
+        let hidden = self.config.encoder.hidden_size as u64;
+        let blocks = self.config.blocks();
+        let mut worst = if trained.lowest > 0 {
+            self.forward(shape)
+        } else {
+            0
+        };
+        let mut below = match trained.embeddings {
+            true => shape.tokens * (hidden + 1),
+            false => 0,
+        };
+        for block in trained.lowest..blocks {
+            let weights = trained.weights[block];
+            let tape = self.tape(block, shape, weights);
+            worst = worst.max(below + tape + self.backward(block, shape, weights));
+            below += match recompute && block + 1 < blocks {
+                true => shape.tokens * hidden,
+                false => tape,
+            };
+        }
+        worst + self.scratch(shape)
+    }
+
+    /// Rows that a block computes.
+    fn rows(&self, block: usize, shape: BatchShape) -> u64 {
+        match block + 1 == self.config.blocks() {
+            true => shape.sequences,
+            false => shape.tokens,
+        }
+    }
+
+    /// A block's tape; `weights`: its weights are trained.
+    fn tape(&self, block: usize, shape: BatchShape, weights: bool) -> u64 {
+        let encoder = &self.config.encoder;
+        let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
+        let kept = self.kept[block];
+        let context = u64::from(weights) * hidden;
+        let row = 3 * hidden + inner + encoder.num_attention_heads as u64 + 2 + context + kept.row;
+        shape.tokens * (3 * hidden + kept.token) + self.rows(block, shape) * row + kept.fixed
+    }
+
+    /// A block's forward without a backward to come: its input and its output.
+    fn forward(&self, shape: BatchShape) -> u64 {
+        2 * shape.tokens * self.config.encoder.hidden_size as u64
+    }
+
+    /// What a block's backward holds besides its tape.
+    fn backward(&self, block: usize, shape: BatchShape, weights: bool) -> u64 {
+        let encoder = &self.config.encoder;
+        let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
+        let rows = self.rows(block, shape);
+        let gradients = 2 * rows * hidden + shape.tokens * hidden;
+        match weights {
+            // The gradients of the six layers' outputs, two of their inputs, and all inputs packed.
+            true => gradients + rows * (6 * hidden + 3 * inner) + shape.tokens * 3 * hidden,
+            false => gradients,
+        }
+    }
+
+    /// What tasks work in, attention's probabilities and their gradients included, and the head's few rows.
+    fn scratch(&self, shape: BatchShape) -> u64 {
+        let encoder = &self.config.encoder;
+        let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
+        let threads = self.threads.min(shape.sequences);
+        let rows = TASK_ROWS.max(shape.longest).min(shape.tokens);
+        threads * (rows * (8 * hidden + 3 * inner) + 3 * shape.longest * shape.longest)
+            + shape.sequences * 12 * hidden
+    }
+}
+
+/// What a stage trains, as far as memory depends on it.
+struct Trained {
+    embeddings: bool,
+    /// The lowest block with something trained; the number of blocks when there is none.
+    lowest: usize,
+    /// Whether a block's weights are trained: of one, all are taken to be.
+    weights: Vec<bool>,
+}
+
+impl Trained {
+    fn of(blueprint: &Blueprint, stage: &Stage, blocks: usize) -> Self {
+        let infos = || stage.trainable.iter().map(|&id| &blueprint.parameters[id]);
+        let embeddings = infos().any(|info| info.part == Part::EMBEDDINGS);
+        let mut weights = vec![false; blocks];
+        for info in infos().filter(|info| info.added.is_none() && info.shape.len() == 2) {
+            if let Some(block) = info.block {
+                weights[block] = true;
+            }
+        }
+        Self {
+            embeddings,
+            lowest: match embeddings {
+                true => 0,
+                false => infos()
+                    .filter_map(|info| info.block)
+                    .min()
+                    .unwrap_or(blocks),
+            },
+            weights,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

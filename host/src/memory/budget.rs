@@ -1,0 +1,111 @@
+//! `--memory-budget`: makes a run fit, or refuses it before it begins. Called by the recipe.
+
+use super::{Estimator, Footprint, mib};
+use crate::{
+    batch::EncodedExample,
+    config::{ByteSize, RunConfig},
+    error::{Error, Result},
+    model::{config::ModelConfig, description::HeadKind},
+    plan::{Blueprint, Stage},
+    plugin::LoadedSchedule,
+    train::EvalSplit,
+};
+
+/// What `--memory-budget` decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Whether the run recomputes activations: asked for, or needed to fit.
+    pub recompute: bool,
+    /// What to tell the person; `None` without a budget.
+    pub note: Option<String>,
+}
+
+/// Whether the run fits its memory budget, and how.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_memory(
+    config: &RunConfig,
+    model_config: &ModelConfig,
+    head: HeadKind,
+    blueprint: &Blueprint,
+    schedule: &LoadedSchedule,
+    stages: &[Stage],
+    (examples, eval_splits): (&[EncodedExample], &[EvalSplit]),
+) -> Result<Settled> {
+    let estimator = Estimator::new(model_config, head, blueprint, config.threads)?.with_data(
+        config,
+        examples,
+        eval_splits,
+    );
+    // A schedule that follows signals may train anything: the worst is everything.
+    let everything = Stage {
+        epoch: 1,
+        trainable: blueprint.candidates.clone(),
+        ..Stage::default()
+    };
+    match schedule.traits().signals.is_empty() {
+        true => settle(config, &estimator, stages),
+        false => settle(config, &estimator, &[everything]),
+    }
+}
+
+/// Makes the run fit its budget, or refuses it. Without a budget everything stays as it was asked for.
+///
+/// # Errors
+/// When it does not fit even with recomputation; when the run is not on the fused path.
+pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -> Result<Settled> {
+    let as_asked = Settled {
+        recompute: config.recompute,
+        note: None,
+    };
+    let Some(budget) = config.memory_budget else {
+        return Ok(as_asked);
+    };
+    if !config.kernels.fused_on(config.device) {
+        return Err(Error::Usage(format!(
+            "--memory-budget {budget}: the memory of the fused kernels on the CPU is predicted, and this run has --device \
+             {} and --kernels {}; leave the budget out, or use --device cpu with --kernels auto",
+            config.device, config.kernels
+        )));
+    }
+    let asked = estimator.peak(stages, config.recompute);
+    if asked.total() <= budget.0 {
+        let note = format!("--memory-budget {budget}: {}", asked.describe());
+        return Ok(Settled {
+            recompute: config.recompute,
+            note: Some(note),
+        });
+    }
+    let least = estimator.peak(stages, true);
+    if least.total() <= budget.0 {
+        let note = format!(
+            "--memory-budget {budget}: activations are recomputed, without that {} would be needed; {}",
+            mib(asked.total()),
+            least.describe()
+        );
+        return Ok(Settled {
+            recompute: true,
+            note: Some(note),
+        });
+    }
+    Err(refusal(budget, &least, config.peft.is_some()))
+}
+
+fn refusal(budget: ByteSize, least: &Footprint, has_method: bool) -> Error {
+    let largest = least.parts.iter().max_by_key(|(_, bytes)| *bytes);
+    let advice = match largest.map(|(name, _)| *name) {
+        Some("activations") => {
+            "use a smaller --batch-size (with --gradient-accumulation-steps) or --max-length"
+        }
+        Some("gradients" | "optimizer") if !has_method => {
+            "train fewer parameters with a PEFT method (--peft lora)"
+        }
+        _ => "use a smaller model",
+    };
+    Error::Usage(format!(
+        "--memory-budget {budget} is {}, which is not enough even with --recompute; {}; {advice}, or allow more",
+        mib(budget.0),
+        least.describe()
+    ))
+}

@@ -1,0 +1,95 @@
+//! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory.rs`.
+
+use super::*;
+use crate::{batch_order::BatchLimit, model_source::ModelSource, plan::Blueprint};
+
+fn stage(
+    blueprint: &Blueprint,
+    wanted: impl Fn(&crate::model::description::ParameterInfo) -> bool,
+) -> Stage {
+    let trainable = blueprint.candidates.iter().copied();
+    Stage {
+        epoch: 1,
+        trainable: trainable
+            .filter(|&id| wanted(&blueprint.parameters[id]))
+            .collect(),
+        ..Stage::default()
+    }
+}
+
+#[test]
+fn footprints_add_up() {
+    let config = ModelSource::Embedded.config().unwrap();
+    let head = HeadKind::Sequence(2);
+    let blueprint = Blueprint::new(&config, head, None, false).unwrap();
+    let mut estimator = Estimator::new(&config, head, &blueprint, Some(1)).unwrap();
+    estimator.batch = BatchShape::of([10, 30]);
+    let (h, i, heads) = (384, 1536, 12);
+    let of = |stage: &Stage| Trained::of(&blueprint, stage, 6);
+    // Two tapes of 40 rows; the last block's has two. Weights are trained, so attention's output is kept.
+    let tape = 40 * 3 * h + 40 * (4 * h + i + heads + 2);
+    let last = 40 * 3 * h + 2 * (4 * h + i + heads + 2);
+    let scratch = 40 * (8 * h + 3 * i) + 3 * 30 * 30 + 2 * 12 * h;
+    let backward = |rows: u64| 2 * rows * h + 40 * h + rows * (6 * h + 3 * i) + 40 * 3 * h;
+    let top_two = stage(&blueprint, |info| {
+        info.block.is_none_or(|b| b >= 4) && info.part != Part::EMBEDDINGS
+    });
+    let expected = (tape + backward(40)).max(tape + last + backward(2)) + scratch;
+    let activations =
+        |stage: &Stage, recompute| estimator.activations(&of(stage), estimator.batch, recompute);
+    assert_eq!(activations(&top_two, false), expected);
+    let everything = stage(&blueprint, |_| true);
+    let embeddings = 40 * (h + 1);
+    let expected = embeddings + 5 * tape + backward(40).max(last + backward(2)) + scratch;
+    assert_eq!(activations(&everything, false), expected);
+    let recomputed = embeddings + 4 * 40 * h + tape + backward(40) + scratch;
+    assert_eq!(activations(&everything, true), recomputed);
+    let biases = stage(&blueprint, |info| {
+        info.name == "encoder.layer.5.output.dense.bias"
+    });
+    assert_eq!(of(&biases).lowest, 5);
+    let without_weights = 40 * 3 * h + 2 * (3 * h + i + heads + 2) + 2 * 2 * h + 40 * h + scratch;
+    assert_eq!(activations(&biases, false), without_weights);
+    // Packed: the frozen blocks for the forward, those that the backward passes for it too.
+    let block = h * (4 * h + 2 * i);
+    assert_eq!(estimator.packed(&of(&biases)), block * (6 + 1));
+    assert_eq!(estimator.packed(&of(&top_two)), block * (4 + 1));
+    assert_eq!(estimator.packed(&of(&everything)), block);
+    let footprint = estimator.training(&everything, true);
+    let parameters = blueprint.model_size();
+    assert_eq!(footprint.parts[0], ("parameters", 4 * parameters));
+    assert_eq!(footprint.parts[1], ("packed weights", 4 * block));
+    assert_eq!(footprint.parts[2], ("gradients", 4 * parameters));
+    assert_eq!(footprint.parts[3], ("optimizer", 8 * parameters));
+    assert_eq!(
+        footprint.total(),
+        footprint.parts.iter().map(|(_, n)| n).sum::<u64>()
+    );
+}
+
+#[test]
+fn the_largest_batch_is_one_of_the_runs() {
+    let lengths: Vec<usize> = (0..100).map(|i| i * 37 % 61 + 1).collect();
+    let config = RunConfig {
+        batch_size: 4,
+        ..RunConfig::default()
+    };
+    let largest = BatchShape::largest(&config, &lengths);
+    assert_eq!(largest.sequences, 4);
+    let bound = BatchShape::largest_sorted(&lengths, BatchLimit::Examples(4));
+    assert!(
+        largest.tokens <= bound.tokens && largest.tokens * 10 > bound.tokens * 8,
+        "{largest:?}"
+    );
+    let in_order = RunConfig {
+        no_shuffle: true,
+        ..config
+    };
+    let expected = lengths
+        .chunks(4)
+        .map(|batch| BatchShape::of(batch.iter().copied()));
+    assert_eq!(
+        BatchShape::largest(&in_order, &lengths).tokens,
+        expected.map(|shape| shape.tokens).max().unwrap()
+    );
+}

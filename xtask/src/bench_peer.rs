@@ -1,0 +1,233 @@
+//! `cargo xtask bench-peer`: whole jobs of progtune (release build) against PyTorch, Transformers and PEFT on this
+//! machine, the sides alternating; writes the medians and ratios as a table and every run as JSON. Called by `main`.
+//!
+//! Needs the real MiniLM (PROGTUNE_MINILM, else target/minilm), GLUE's files (PROGTUNE_SHARED) and a Python environment,
+//! which it makes under target/ unless it is given one. The peer's script is `xtask/bench_peer/peer.py`.
+
+mod jobs;
+mod machine;
+mod measure;
+mod record;
+mod sides;
+
+use crate::python;
+use jobs::{Data, Extent, JOBS, Job};
+use machine::Setting;
+use record::Measured;
+use sides::{Limits, Places};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const HELP: &str = "\
+cargo xtask bench-peer [--job NAME]… [--repeats N] [--steps N] [--warm-up N] [--rows N] [--threads N] [--venv DIR]
+                       [--records DIR]
+  --job NAME     one of the jobs below; repeat it for more [default: all]
+  --repeats N    pairs of runs, the sides alternating [default: 3]
+  --steps N      steps of a job that is not run whole; given, it also cuts whole ones short [default: 30]
+  --warm-up N    first steps that do not count for the throughput [default: 5]
+  --rows N       training rows [default: all]
+  --threads N    threads of both sides [default: all cores]
+  --venv DIR     Python environment with torch, transformers, peft, scikit-learn [default: XTASK_PYTHON, else made]
+  --records DIR  where the table and the JSON go [default: xtask/bench_peer/records]
+Jobs:
+";
+
+/// What was asked for.
+struct Wanted {
+    jobs: Vec<&'static Job>,
+    repeats: u32,
+    steps: Option<u32>,
+    warm_up: usize,
+    rows: Option<u32>,
+    threads: usize,
+    venv: Option<PathBuf>,
+    records: PathBuf,
+}
+
+/// Builds, prepares, and runs every job that was asked for; the record is written after each.
+///
+/// # Errors
+/// When an argument is wrong, something needed is absent, or a run fails.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    if arguments
+        .iter()
+        .any(|word| word == "--help" || word == "-h")
+    {
+        print!("{}", help());
+        return Ok(());
+    }
+    let wanted = parse(root, arguments)?;
+    let places = prepare(root, &wanted)?;
+    let setting = Setting::read(root, &places.python, &places.peer, wanted.threads)?;
+    let scratch = root.join("target/bench-peer");
+    let mut table = String::new();
+    for job in &wanted.jobs {
+        let limits = Limits {
+            steps: match job.extent {
+                Extent::Steps => Some(wanted.steps.unwrap_or(30)),
+                Extent::Whole => wanted.steps,
+            },
+            rows: wanted.rows,
+            threads: wanted.threads,
+        };
+        let mut measured = Measured {
+            job,
+            limits,
+            warm_up: wanted.warm_up,
+            load: machine::load(),
+            pairs: Vec::new(),
+        };
+        println!("{}: {}", job.name, job.describe());
+        for repeat in 1..=wanted.repeats {
+            let output = |side: &str| scratch.join(format!("{}-{side}", job.name));
+            let (own, peer) = (output("progtune"), output("peer"));
+            let mut command = sides::progtune(job, &places, limits, repeat, &own);
+            let own = measure::measure(&mut command, &own, wanted.warm_up)?;
+            let mut command = sides::peer(job, &places, limits, repeat, &peer);
+            let peer = measure::measure(&mut command, &peer, wanted.warm_up)?;
+            println!(
+                "  {repeat}/{}: {:.0} against {:.0} tokens/s, {:.1} against {:.1} s, {:.0} against {:.0} MiB",
+                wanted.repeats,
+                own.tokens_per_second,
+                peer.tokens_per_second,
+                own.wall_secs,
+                peer.wall_secs,
+                own.peak_bytes / 1048576.0,
+                peer.peak_bytes / 1048576.0,
+            );
+            measured.pairs.push((own, peer));
+        }
+        table = record::save(&wanted.records, &setting, &measured)?;
+    }
+    print!("\n{table}");
+    Ok(())
+}
+
+fn help() -> String {
+    let mut text = HELP.to_owned();
+    for job in JOBS {
+        text.push_str(&format!("  {:<20} {}\n", job.name, job.describe()));
+    }
+    text
+}
+
+fn parse(root: &Path, arguments: &[String]) -> Result<Wanted, String> {
+    let mut wanted = Wanted {
+        jobs: Vec::new(),
+        repeats: 3,
+        steps: None,
+        warm_up: 5,
+        rows: None,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        venv: None,
+        records: root.join("xtask/bench_peer/records"),
+    };
+    let mut words = arguments.iter();
+    while let Some(flag) = words.next() {
+        let value = words
+            .next()
+            .ok_or_else(|| format!("{flag} takes a value\n\n{}", help()))?;
+        let number = || match value.parse::<u32>() {
+            Ok(n) if n > 0 => Ok(n),
+            _ => Err(format!("{flag} {value}: expected a whole number from 1")),
+        };
+        match flag.as_str() {
+            "--job" => wanted.jobs.push(
+                Job::find(value).ok_or_else(|| format!("there is no job {value}\n\n{}", help()))?,
+            ),
+            "--repeats" => wanted.repeats = number()?,
+            "--steps" => wanted.steps = Some(number()?),
+            "--warm-up" => wanted.warm_up = number()? as usize,
+            "--rows" => wanted.rows = Some(number()?),
+            "--threads" => wanted.threads = number()? as usize,
+            "--venv" => wanted.venv = Some(value.into()),
+            "--records" => wanted.records = value.into(),
+            _ => return Err(format!("there is no flag {flag}\n\n{}", help())),
+        }
+    }
+    if wanted.jobs.is_empty() {
+        wanted.jobs.extend(JOBS);
+    }
+    if wanted.steps.is_some_and(|n| n as usize <= wanted.warm_up) {
+        return Err("--steps must be more than --warm-up".into());
+    }
+    Ok(wanted)
+}
+
+/// Finds model, data and Python, builds progtune, and makes the model of BERT-base's shape when a job wants it.
+fn prepare(root: &Path, wanted: &Wanted) -> Result<Places, String> {
+    let given =
+        |variable: &str, default: PathBuf| std::env::var_os(variable).map_or(default, Into::into);
+    let minilm = given("PROGTUNE_MINILM", root.join("target/minilm"));
+    let data = given("PROGTUNE_SHARED", root.join("../shared")).join("data");
+    for (path, what) in [
+        (
+            minilm.join("model.safetensors"),
+            "run tools/fetch_minilm.sh target/minilm, or set PROGTUNE_MINILM",
+        ),
+        (
+            data.join("MRPC/train.tsv"),
+            "set PROGTUNE_SHARED to a folder with data/MRPC and data/SST-2",
+        ),
+    ] {
+        if !path.exists() {
+            return Err(format!("{} is absent: {what}", path.display()));
+        }
+    }
+    let python = match &wanted.venv {
+        Some(venv) => venv.join("bin").join("python"),
+        None => python::interpreter(root)?,
+    };
+    let mut build = Command::new("cargo");
+    build
+        .current_dir(root)
+        .args(["build", "--release", "--quiet"]);
+    python::run(&mut build)?;
+    let places = Places {
+        progtune: root.join("target/release/progtune"),
+        python,
+        peer: root.join("xtask/bench_peer/peer.py"),
+        minilm,
+        base: root.join("target/bench-peer/base"),
+        data,
+    };
+    let wants_base = wanted.jobs.iter().any(|job| job.data == Data::Base);
+    // The sentences are written last.
+    if wants_base && !places.base.join("dev.tsv").exists() {
+        let mut base = Command::new(&places.python);
+        base.arg(&places.peer).arg("base");
+        base.arg("--tokenizer").arg(&places.minilm);
+        base.arg("--output").arg(&places.base);
+        python::run(&mut base)?;
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str) -> Result<Wanted, String> {
+        let words: Vec<String> = words.split_whitespace().map(Into::into).collect();
+        parse(Path::new("root"), &words)
+    }
+
+    #[test]
+    fn arguments_are_read() {
+        let wanted = parsed("--job base-lora --job mrpc-full --repeats 2 --venv v").unwrap();
+        let names: Vec<&str> = wanted.jobs.iter().map(|job| job.name).collect();
+        assert_eq!(names, ["base-lora", "mrpc-full"]);
+        assert_eq!((wanted.repeats, wanted.warm_up), (2, 5));
+        assert_eq!(parsed("").unwrap().jobs.len(), JOBS.len());
+        for (words, message) in [
+            ("--job nothing", "there is no job nothing"),
+            ("--repeats", "--repeats takes a value"),
+            ("--repeats 0", "expected a whole number from 1"),
+            ("--steps 5", "--steps must be more than --warm-up"),
+            ("--speed 3", "there is no flag --speed"),
+        ] {
+            let error = parsed(words).err().unwrap_or_default();
+            assert!(error.contains(message), "{words}: {error}");
+        }
+    }
+}

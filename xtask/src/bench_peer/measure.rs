@@ -1,0 +1,185 @@
+//! Runs one side of a job as a child process and measures it from outside. Called by [`super::run`].
+//!
+//! Both sides are measured in the same way: wall time from the start of the process, peak memory as the kernel counts
+//! it (`VmHWM`), and `metrics.jsonl`, which has a line a step with `tokens` (real ones) and `secs` (from the making
+//! of the batch to the end of the update).
+
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often the child is looked at: memory and the first step are known this well.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What one run of one side showed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Run {
+    /// Tokens a second over the steps after the warm-up.
+    pub(crate) tokens_per_second: f64,
+    /// Seconds of a step, the mean after the warm-up.
+    pub(crate) step_secs: f64,
+    /// Seconds of all steps.
+    pub(crate) train_secs: f64,
+    /// Seconds of the whole process.
+    pub(crate) wall_secs: f64,
+    /// Seconds from the start of the process to the beginning of the first step.
+    pub(crate) start_secs: f64,
+    /// Peak resident memory.
+    pub(crate) peak_bytes: f64,
+    /// Steps.
+    pub(crate) steps: usize,
+    /// Real tokens of all steps.
+    pub(crate) tokens: f64,
+    /// The side's own results (`eval_accuracy`, …).
+    pub(crate) results: Map<String, Value>,
+}
+
+impl Run {
+    /// As an object of the record.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut value = json!({
+            "tokens_per_second": self.tokens_per_second,
+            "step_secs": self.step_secs,
+            "train_secs": self.train_secs,
+            "wall_secs": self.wall_secs,
+            "start_secs": self.start_secs,
+            "peak_bytes": self.peak_bytes,
+            "steps": self.steps,
+            "tokens": self.tokens,
+        });
+        for key in ["eval_accuracy", "eval_f1", "total_updated_parameters"] {
+            if let Some(result) = self.results.get(key) {
+                value[key] = result.clone();
+            }
+        }
+        value
+    }
+}
+
+/// Runs the command, which leaves `metrics.jsonl` in `output`, and drops `warm_up` steps from the throughput.
+///
+/// # Errors
+/// When it cannot be started, fails, or made no step after the warm-up.
+pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> Result<Run, String> {
+    let metrics = output.join("metrics.jsonl");
+    let stale = fs::remove_file(&metrics);
+    if metrics.exists() {
+        return Err(format!("{}: {stale:?}", metrics.display()));
+    }
+    let name = command.get_program().to_string_lossy().into_owned();
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{name} cannot be started: {error}"))?;
+    let mut first_step = None;
+    let mut peak_bytes = 0f64;
+    let status = loop {
+        if let Some(status) = child
+            .try_wait()
+            .map_err(|error| format!("{name}: {error}"))?
+        {
+            break status;
+        }
+        peak_bytes = peak_bytes.max(resident_peak(&child));
+        if first_step.is_none() && fs::read_to_string(&metrics).is_ok_and(|t| t.contains('\n')) {
+            first_step = Some(start.elapsed());
+        }
+        std::thread::sleep(LOOK);
+    };
+    let wall_secs = start.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(format!("{name} failed: {status}"));
+    }
+    // A line or two: it fits the pipe, so the child never waits for us to read it.
+    let stdout = child
+        .stdout
+        .take()
+        .map(std::io::read_to_string)
+        .transpose()
+        .map_err(|error| format!("{name}: {error}"))?
+        .unwrap_or_default();
+    let text =
+        fs::read_to_string(&metrics).map_err(|error| format!("{}: {error}", metrics.display()))?;
+    let steps = steps_of(&text)?;
+    let (Some(&(_, first_secs)), Some(after)) = (steps.first(), steps.get(warm_up..)) else {
+        return Err(format!("{name}: {} steps, warm-up {warm_up}", steps.len()));
+    };
+    if after.is_empty() {
+        return Err(format!("{name}: no step after {warm_up} of warm-up"));
+    }
+    let sum = |steps: &[(f64, f64)]| {
+        steps
+            .iter()
+            .fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1))
+    };
+    let ((tokens, train_secs), (after_tokens, after_secs)) = (sum(&steps), sum(after));
+    let first_step = first_step.map_or(wall_secs, |time| time.as_secs_f64());
+    Ok(Run {
+        tokens_per_second: after_tokens / after_secs,
+        step_secs: after_secs / after.len() as f64,
+        train_secs,
+        wall_secs,
+        start_secs: (first_step - first_secs).max(0.0),
+        peak_bytes,
+        steps: steps.len(),
+        tokens,
+        results: results_of(output, &stdout),
+    })
+}
+
+/// The kernel's high-water mark of a process's resident memory, in bytes; 0 where there is no /proc.
+fn resident_peak(child: &Child) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    peak_of_status(&status)
+}
+
+fn peak_of_status(status: &str) -> f64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
+        .map_or(0.0, |kib| kib * 1024.0)
+}
+
+/// Tokens and seconds of every step of `metrics.jsonl`; other lines are evaluations.
+fn steps_of(text: &str) -> Result<Vec<(f64, f64)>, String> {
+    let mut steps = Vec::new();
+    for line in text.lines() {
+        let value: Value = serde_json::from_str(line)
+            .map_err(|error| format!("metrics.jsonl: {error}: {line}"))?;
+        if let (Some(tokens), Some(secs)) = (value["tokens"].as_f64(), value["secs"].as_f64()) {
+            steps.push((tokens, secs));
+        }
+    }
+    Ok(steps)
+}
+
+/// `all_results.json` of progtune, or the last line that the peer printed.
+fn results_of(output: &Path, stdout: &str) -> Map<String, Value> {
+    let file = fs::read_to_string(output.join("all_results.json")).ok();
+    let line = stdout.lines().last().map(ToOwned::to_owned);
+    file.or(line)
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_peak_are_read() {
+        let text = "{\"step\":1,\"tokens\":10,\"secs\":0.5}\n{\"step\":1,\"eval_loss\":1.0}\n{\"step\":2,\"tokens\":20,\"secs\":1}\n";
+        assert_eq!(steps_of(text).unwrap(), [(10.0, 0.5), (20.0, 1.0)]);
+        assert!(steps_of("{").is_err());
+        assert_eq!(
+            peak_of_status("VmPeak:\t9 kB\nVmHWM:\t  12 kB\nVmRSS:\t 1 kB\n"),
+            12288.0
+        );
+        assert_eq!(peak_of_status(""), 0.0);
+    }
+}
