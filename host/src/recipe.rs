@@ -79,6 +79,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let config = &RunConfig {
         lr: Some(lr),
         recompute: settled.recompute,
+        prefix_cache_budget: settled.prefix_cache_budget,
         peft_opt: merged_options(config, adapter.as_ref()),
         ..config.clone()
     };
@@ -162,6 +163,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     }
     .run()?;
     progress.finish();
+    model.release_memory();
     cache.finish();
     save_result(
         &directory,

@@ -330,6 +330,8 @@ impl Trainer<'_> {
     }
 
     fn evaluate(&mut self, state: &mut State, epoch: u32) -> Result<()> {
+        // Training's buffers do not add to what evaluating needs, nor the reverse.
+        self.model.release_buffers();
         let mut line = Map::new();
         line.insert("step".into(), json!(state.summary.steps));
         line.insert("epoch".into(), json!(epoch));

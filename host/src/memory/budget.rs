@@ -3,7 +3,7 @@
 use super::{Estimator, Footprint, mib};
 use crate::{
     batch::EncodedExample,
-    config::{ByteSize, RunConfig},
+    config::{ByteSize, PrefixCache, RunConfig},
     error::{Error, Result},
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},
@@ -18,6 +18,8 @@ pub struct Settled {
     pub recompute: bool,
     /// What to tell the person; `None` without a budget.
     pub note: Option<String>,
+    /// What the prefix cache may take: what it was given, at most what the run leaves of its budget.
+    pub prefix_cache_budget: Option<ByteSize>,
 }
 
 /// Whether the run fits its memory budget, and how.
@@ -58,6 +60,7 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
     let as_asked = Settled {
         recompute: config.recompute,
         note: None,
+        prefix_cache_budget: config.prefix_cache_budget,
     };
     let Some(budget) = config.memory_budget else {
         return Ok(as_asked);
@@ -69,12 +72,21 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
             config.device, config.kernels
         )));
     }
+    let left = |peak: &Footprint| {
+        let left = ByteSize((budget.0 - peak.total()).max(1));
+        let given = config.prefix_cache_budget.unwrap_or(left);
+        match config.prefix_cache {
+            PrefixCache::Auto | PrefixCache::Ram => Some(given.min(left)),
+            PrefixCache::Off | PrefixCache::Disk => config.prefix_cache_budget,
+        }
+    };
     let asked = estimator.peak(stages, config.recompute);
     if asked.total() <= budget.0 {
         let note = format!("--memory-budget {budget}: {}", asked.describe());
         return Ok(Settled {
             recompute: config.recompute,
             note: Some(note),
+            prefix_cache_budget: left(&asked),
         });
     }
     let least = estimator.peak(stages, true);
@@ -87,6 +99,7 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
         return Ok(Settled {
             recompute: true,
             note: Some(note),
+            prefix_cache_budget: left(&least),
         });
     }
     Err(refusal(budget, &least, config.peft.is_some()))

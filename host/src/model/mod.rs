@@ -96,6 +96,16 @@ impl Model {
         })
     }
 
+    /// Gives back the memory that training steps reuse: a step of another kind, such as an evaluation, follows.
+    pub fn release_buffers(&self) {
+        self.scratch.release_buffers();
+    }
+
+    /// Gives back all memory but the parameters: no step follows.
+    pub fn release_memory(&self) {
+        self.scratch.release();
+    }
+
     /// Logits `[S, outputs]`, without dropout and without a tape.
     pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
         self.logits_from(batch, None)

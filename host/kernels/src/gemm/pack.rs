@@ -103,6 +103,11 @@ impl PackedColumns {
         self.data.lines.len() * 64
     }
 
+    /// Bytes that the packed form of a matrix, `[k, n]`, needs.
+    pub fn bytes_of(k: usize, n: usize) -> usize {
+        n.div_ceil(NR) * NR * k * size_of::<f32>()
+    }
+
     pub(super) fn panel(&self, panel: usize, steps: Range<usize>) -> &[f32] {
         let start = panel * self.k * NR;
         &self.data.numbers()[start + steps.start * NR..start + steps.end * NR]

@@ -57,7 +57,7 @@ pub fn forward(
     let eps = pass.config.encoder.layer_norm_eps as f32;
     let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, false);
     let mut y = vec![0f32; tokens * hidden];
-    let (mut x_hat, mut rstd) = (scratch.take(tokens * hidden), scratch.take(tokens));
+    let (mut x_hat, mut rstd) = (scratch.rows(tokens, hidden), scratch.rows(tokens, 1));
     let groups = groups(&batch.offsets);
     let rows = || groups.iter().map(|group| group.rows.clone());
     let pieces = split(&mut y, rows(), hidden)

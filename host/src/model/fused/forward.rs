@@ -62,7 +62,7 @@ pub fn forward(
             run.without_tape(&tasks, &values, &mut y)?;
             return Ok((y, None));
         }
-        let (mut attended, mut fed) = run.room(all, computed);
+        let (mut attended, mut fed) = run.room(all, computed, true);
         let (attend_tapes, feed_tapes) = match first_rows.as_deref() {
             None => run.rows_at_once(&tasks, &values, &mut attended, &mut fed, &mut y)?,
             Some(first) => {
@@ -205,21 +205,26 @@ impl Forward<'_> {
     }
 
     /// Room for what `all` rows of keys and values and `computed` rows of the rest leave behind.
-    fn room(&self, all: usize, computed: usize) -> (Attended, Fed) {
-        let (s, h) = (self.scratch, self.hidden);
+    /// A whole batch's buffers are kept apart from those of single tasks.
+    fn room(&self, all: usize, computed: usize, whole: bool) -> (Attended, Fed) {
+        let h = self.hidden;
+        let room = |rows: usize, columns: usize| match whole {
+            true => self.scratch.rows(rows, columns),
+            false => self.scratch.take(rows * columns),
+        };
         let attended = Attended {
-            q: s.take(computed * h),
-            k: s.take(all * h),
-            v: s.take(all * h),
-            log_sum_exp: s.take(computed * self.heads()),
-            context: s.take(computed * h),
+            q: room(computed, h),
+            k: room(all, h),
+            v: room(all, h),
+            log_sum_exp: room(computed, self.heads()),
+            context: room(computed, h),
         };
         let fed = Fed {
-            attention_x_hat: s.take(computed * h),
-            attention_rstd: s.take(computed),
-            u: s.take(computed * self.inner()),
-            output_x_hat: s.take(computed * h),
-            output_rstd: s.take(computed),
+            attention_x_hat: room(computed, h),
+            attention_rstd: room(computed, 1),
+            u: room(computed, self.inner()),
+            output_x_hat: room(computed, h),
+            output_rstd: room(computed, 1),
         };
         (attended, fed)
     }
@@ -229,7 +234,7 @@ impl Forward<'_> {
         let ys = split(y, tasks.feed.iter().cloned(), self.hidden);
         tasks.attend.par_iter().zip(ys).try_for_each(|(task, y)| {
             let x = &x[task.rows.start * self.hidden..task.rows.end * self.hidden];
-            let (mut attended, mut fed) = self.room(task.rows.len(), task.rows.len());
+            let (mut attended, mut fed) = self.room(task.rows.len(), task.rows.len(), false);
             self.scratch.with_workspace(|w| {
                 self.attend(task, x, x, attended.rows(), w)?;
                 self.feed(&task.computed, &attended.context, x, fed.rows(y), w)

@@ -210,7 +210,8 @@ fn weight_gradient(
     if !layer.trains_weight(pass.parameters) {
         return Ok(());
     }
-    let mut columns = pass.scratch.columns();
+    let rows = x.len() / layer.in_dim;
+    let mut columns = pass.scratch.columns(rows, layer.in_dim);
     columns
         .space()
         .pack(Matrix::new(x, x.len() / layer.in_dim, layer.in_dim));

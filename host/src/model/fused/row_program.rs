@@ -229,7 +229,7 @@ impl RowProgram {
         let pack = |id: ParameterId, flip: bool| {
             let (values, shape) = (parameters.host(id), &parameters.infos()[id].shape);
             let matrix = Matrix::new(&values, shape[0], shape[1]);
-            let mut columns = scratch.columns();
+            let mut columns = scratch.columns(shape[0].min(shape[1]), shape[0].max(shape[1]));
             columns
                 .space()
                 .pack_here(if flip { matrix.transposed() } else { matrix });

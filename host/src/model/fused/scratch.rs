@@ -73,10 +73,34 @@ impl Scratch {
         }
     }
 
-    /// A buffer of `n` numbers, whatever they are.
+    /// Gives the recycled buffers back to the system; packed weights stay.
+    pub fn release_buffers(&self) {
+        lock(&self.buffers.0).clear();
+    }
+
+    /// Gives everything back.
+    pub fn release(&self) {
+        self.release_buffers();
+        lock(&self.workspaces).clear();
+        lock(&self.columns).clear();
+        lock(&self.weights).clear();
+    }
+
+    /// A task's buffer of `n` numbers, whatever they are.
     pub fn take(&self, n: usize) -> Buffer {
+        self.buffer(0, n)
+    }
+
+    /// A buffer for the rows of a whole batch, `[rows, columns]`, whatever they are. Buffers of one width are for each
+    /// other only: batches differ in rows, and a wide buffer is too much for narrow rows.
+    pub fn rows(&self, rows: usize, columns: usize) -> Buffer {
+        self.buffer(columns, rows * columns)
+    }
+
+    fn buffer(&self, kind: usize, n: usize) -> Buffer {
         Buffer {
-            values: self.buffers.take(n),
+            values: self.buffers.take(kind, n),
+            kind,
             home: Arc::clone(&self.buffers),
         }
     }
@@ -96,9 +120,22 @@ impl Scratch {
         result
     }
 
-    /// Space for packed columns, to be filled.
-    pub fn columns(&self) -> Columns<'_> {
-        Columns::Spare(lock(&self.columns).pop().unwrap_or_default(), self)
+    /// Space for the packed columns of a matrix, `[rows, columns]`, to be filled.
+    pub fn columns(&self, rows: usize, columns: usize) -> Columns<'_> {
+        Columns::Spare(self.spare(rows, columns), self)
+    }
+
+    /// The spare space that fits best: the smallest that is large enough, else the largest, which then grows.
+    fn spare(&self, rows: usize, columns: usize) -> PackedColumns {
+        let wanted = PackedColumns::bytes_of(rows, columns);
+        let mut spare = lock(&self.columns);
+        let sizes = || spare.iter().map(PackedColumns::bytes).enumerate();
+        let fits = sizes()
+            .filter(|(_, bytes)| *bytes >= wanted)
+            .min_by_key(|(_, bytes)| *bytes);
+        let best = fits.or_else(|| sizes().max_by_key(|(_, bytes)| *bytes));
+        best.map(|(at, _)| at)
+            .map_or_else(PackedColumns::default, |at| spare.swap_remove(at))
     }
 
     /// A packed weight: kept from pass to pass while it does not change.
@@ -133,7 +170,7 @@ impl Scratch {
             }
         };
         if transient {
-            let mut packed = lock(&self.columns).pop().unwrap_or_default();
+            let mut packed = self.spare(weight.in_dim, weight.out_dim);
             pack(&mut packed);
             return Columns::Spare(packed, self);
         }
@@ -188,6 +225,7 @@ impl Drop for Columns<'_> {
 /// A recycled buffer; it goes back when dropped.
 pub struct Buffer {
     values: Vec<f32>,
+    kind: usize,
     home: Arc<Buffers>,
 }
 
@@ -207,34 +245,45 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.home.put(std::mem::take(&mut self.values));
+        self.home.put(self.kind, std::mem::take(&mut self.values));
     }
 }
 
-/// Buffers that nobody uses now, by capacity.
+/// Buffers that nobody uses now, by kind (see [`Scratch::rows`]; tasks' buffers are of kind 0) and capacity.
 #[derive(Default)]
-struct Buffers(Mutex<BTreeMap<usize, Vec<Vec<f32>>>>);
+struct Buffers(Mutex<Free>);
 
-/// A buffer this much larger than what is asked for is left for those who need it.
+type Free = BTreeMap<(usize, usize), Vec<Vec<f32>>>;
+
+/// A task takes no buffer this much larger than what it asks for.
 const SLACK: usize = 8;
 
 impl Buffers {
-    fn take(&self, n: usize) -> Vec<f32> {
-        let mut found = {
+    fn take(&self, kind: usize, n: usize) -> Vec<f32> {
+        let most = match kind {
+            0 => n.saturating_mul(SLACK).max(4096),
+            _ => usize::MAX,
+        };
+        let found = {
             let mut free = lock(&self.0);
-            let fit = free.range(n..=n.saturating_mul(SLACK).max(4096)).next();
-            let fit = fit.map(|(&capacity, _)| capacity);
-            match fit {
-                Some(capacity) => pop(&mut free, capacity),
-                None => {
-                    // Batches have grown: the largest one too small makes way, so that memory does not add up.
-                    let small = free.range(n / SLACK..n).next_back().map(|(&c, _)| c);
-                    small.map(|capacity| pop(&mut free, capacity));
+            let fit = free.range((kind, n)..=(kind, most)).next();
+            let fit = fit.map(|(&key, _)| key);
+            let small = || {
+                free.range((kind, n / SLACK)..(kind, n))
+                    .next_back()
+                    .map(|(&key, _)| key)
+            };
+            // Batches have grown: a buffer that is too small makes way, so that memory does not add up.
+            match (fit, fit.is_none().then(small).flatten()) {
+                (Some(key), _) => pop(&mut free, key),
+                (None, Some(key)) => {
+                    pop(&mut free, key);
                     None
                 }
+                (None, None) => None,
             }
-        }
-        .unwrap_or_else(|| Vec::with_capacity(n));
+        };
+        let mut found = found.unwrap_or_else(|| Vec::with_capacity(n));
         found.resize(n, 0.0);
         if cfg!(debug_assertions) {
             // Whoever reads what it did not write shall notice.
@@ -243,21 +292,21 @@ impl Buffers {
         found
     }
 
-    fn put(&self, values: Vec<f32>) {
+    fn put(&self, kind: usize, values: Vec<f32>) {
         if values.capacity() > 0 {
-            lock(&self.0)
-                .entry(values.capacity())
+            let mut free = lock(&self.0);
+            free.entry((kind, values.capacity()))
                 .or_default()
                 .push(values);
         }
     }
 }
 
-fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, capacity: usize) -> Option<Vec<f32>> {
-    let list = free.get_mut(&capacity)?;
+fn pop(free: &mut Free, key: (usize, usize)) -> Option<Vec<f32>> {
+    let list = free.get_mut(&key)?;
     let found = list.pop();
     if list.is_empty() {
-        free.remove(&capacity);
+        free.remove(&key);
     }
     found
 }
@@ -292,5 +341,18 @@ mod tests {
             .map(Vec::capacity)
             .sum();
         assert!(held < 35_000, "a small one makes way for a larger: {held}");
+        let wide = scratch.rows(100, 40).as_ptr();
+        assert_ne!(
+            scratch.rows(100, 10).as_ptr(),
+            wide,
+            "narrow rows leave wide buffers alone"
+        );
+        assert_eq!(
+            scratch.rows(3, 40).as_ptr(),
+            wide,
+            "a batch of few rows reuses those of many"
+        );
+        scratch.release_buffers();
+        assert!(lock(&scratch.buffers.0).is_empty());
     }
 }

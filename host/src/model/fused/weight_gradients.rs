@@ -59,7 +59,7 @@ impl Kept {
             }
         };
         let room =
-            |at: usize, columns: usize| trains(at).then(|| pass.scratch.take(rows(at) * columns));
+            |at: usize, columns: usize| trains(at).then(|| pass.scratch.rows(rows(at), columns));
         Self {
             d_outputs: std::array::from_fn(|at| room(at, linears[at].out_dim)),
             h: room(INTERMEDIATE, linears[INTERMEDIATE].in_dim),
@@ -144,8 +144,8 @@ impl Kept {
                 .iter()
                 .position(|(pointer, _)| *pointer == input.as_ptr());
             let columns = found.unwrap_or_else(|| {
-                let mut columns = pass.scratch.columns();
                 let rows = input.len() / layer.in_dim;
+                let mut columns = pass.scratch.columns(rows, layer.in_dim);
                 columns.space().pack(Matrix::new(input, rows, layer.in_dim));
                 packed.push((input.as_ptr(), columns));
                 packed.len() - 1
