@@ -56,11 +56,11 @@ pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
 }
 
 /// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow one another from 0.
-pub fn split<'a>(
-    mut data: &'a mut [f32],
+pub fn split(
+    mut data: &mut [f32],
     ranges: impl Iterator<Item = Range<usize>>,
     columns: usize,
-) -> Vec<&'a mut [f32]> {
+) -> Vec<&mut [f32]> {
     ranges
         .map(|range| {
             let (piece, rest) = std::mem::take(&mut data).split_at_mut(range.len() * columns);

@@ -38,9 +38,12 @@ pub struct Scratch {
     buffers: Arc<Buffers>,
     workspaces: Mutex<Vec<Workspace>>,
     columns: Mutex<Vec<PackedColumns>>,
-    weights: Mutex<HashMap<(ParameterId, Direction), (u64, Arc<PackedColumns>)>>,
+    weights: Mutex<HashMap<(ParameterId, Direction), KeptWeight>>,
     keep_both: bool,
 }
+
+/// A packed weight and the version of the values it was made of.
+type KeptWeight = (u64, Arc<PackedColumns>);
 
 /// What a packed weight is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
