@@ -202,7 +202,10 @@ mod tests {
         let copy = cache.copy(b"bytes", &hash).unwrap();
         fs::remove_file(&copy.path).unwrap();
         fs::write(&copy.path, "other").unwrap();
-        assert_eq!(fs::read(cache.copy(b"bytes", &hash).unwrap().path).unwrap(), b"bytes");
+        assert_eq!(
+            fs::read(cache.copy(b"bytes", &hash).unwrap().path).unwrap(),
+            b"bytes"
+        );
         let nowhere = Cache { directory: None };
         let copy = nowhere.copy(b"bytes", &hash).unwrap();
         let path = copy.path.clone();

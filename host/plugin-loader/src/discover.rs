@@ -160,7 +160,9 @@ fn program_directories() -> &'static [PathBuf] {
     static DIRECTORIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
     DIRECTORIES.get_or_init(|| {
         let executable = env::current_exe().and_then(|file| file.canonicalize());
-        let beside = executable.ok().and_then(|file| Some(file.parent()?.to_owned()));
+        let beside = executable
+            .ok()
+            .and_then(|file| Some(file.parent()?.to_owned()));
         beside.map_or(vec![], |beside| vec![beside.join("plugins"), beside])
     })
 }
@@ -257,7 +259,8 @@ fn named_library(file: &Path) -> Result<Library, PluginFault> {
             });
         }
     }
-    let library = Library::examine(&real).map_err(|why| PluginFault::load(file, why.to_string()))?;
+    let library =
+        Library::examine(&real).map_err(|why| PluginFault::load(file, why.to_string()))?;
     Ok(Library {
         named: true,
         ..library
@@ -403,7 +406,10 @@ mod tests {
         assert!(fault.to_string().contains("a.so: No such file"), "{fault}");
         fs::write(&file, "a text file").unwrap();
         let fault = discover(&[file], &[]).unwrap_err();
-        assert!(fault.to_string().contains("expected a dynamic library"), "{fault}");
+        assert!(
+            fault.to_string().contains("expected a dynamic library"),
+            "{fault}"
+        );
         assert_eq!(fault.exit_code(), 4);
     }
 

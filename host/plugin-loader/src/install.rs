@@ -58,11 +58,17 @@ pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed,
     }
     let replaced = replaced(&library, &target, force)?;
     let refused = |error: std::io::Error| {
-        PluginFault::Install(format!("{}: {error}; check the permissions", target.display()))
+        PluginFault::Install(format!(
+            "{}: {error}; check the permissions",
+            target.display()
+        ))
     };
     let bytes = fs::read(&file).map_err(refused)?;
     if crate::digest::sha256_hex(&bytes) != library.sha256()? {
-        return Err(PluginFault::load(&file, "the file has changed since it was tried; start again"));
+        return Err(PluginFault::load(
+            &file,
+            "the file has changed since it was tried; start again",
+        ));
     }
     create_directory(&directory).map_err(refused)?;
     write_atomically(&target, &bytes, 0o644).map_err(refused)?;
@@ -80,8 +86,8 @@ pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed,
     for path in &removed {
         fs::remove_file(path).map_err(refused)?;
     }
-    let library = Library::examine(&target)
-        .map_err(|why| PluginFault::load(&target, why.to_string()))?;
+    let library =
+        Library::examine(&target).map_err(|why| PluginFault::load(&target, why.to_string()))?;
     Ok(Installed {
         library,
         replaced,
@@ -114,7 +120,10 @@ pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFa
     }
     for library in &libraries {
         fs::remove_file(&library.file).map_err(|error| {
-            PluginFault::Install(format!("{}: {error}; check the permissions", library.file.display()))
+            PluginFault::Install(format!(
+                "{}: {error}; check the permissions",
+                library.file.display()
+            ))
         })?;
     }
     Ok(libraries)
@@ -123,7 +132,9 @@ pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFa
 /// The user's plugin directory, links resolved where it exists.
 fn directory() -> Result<PathBuf, PluginFault> {
     let directory = user_directory().ok_or_else(|| {
-        PluginFault::Install("neither XDG_DATA_HOME nor HOME is set; set one, to say where plugins go".into())
+        PluginFault::Install(
+            "neither XDG_DATA_HOME nor HOME is set; set one, to say where plugins go".into(),
+        )
     })?;
     Ok(directory.canonicalize().unwrap_or(directory))
 }
@@ -131,7 +142,10 @@ fn directory() -> Result<PathBuf, PluginFault> {
 #[cfg(unix)]
 fn create_directory(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
 }
 
 #[cfg(not(unix))]
@@ -144,9 +158,19 @@ fn file_name(library: &Library) -> String {
     // A manifest's name is any line of text; a file's is not.
     let name: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
-    format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
+    format!(
+        "{}{name}{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    )
 }
 
 fn offers(library: &Library, entry: &Entry) -> bool {

@@ -69,9 +69,7 @@ pub(crate) fn load(
         .map_err(|error| fault(format!("no private copy of it could be written: {error}")))?;
     for trial in unknown {
         if let Some(probe) = probe {
-            probe
-                .run(&copy.path, &hash, trial, cache)
-                .map_err(&fault)?;
+            probe.run(&copy.path, &hash, trial, cache).map_err(&fault)?;
         }
     }
     if let Some(module) = known {

@@ -100,9 +100,13 @@ impl Lock {
             Err(error) => return Err(fault(format!("it cannot be read: {error}"))),
         };
         let document: Document = toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = error.span().map(|span| {
+                text.as_bytes()[..span.start.min(text.len())]
+                    .iter()
+                    .filter(|&&b| b == b'\n')
+                    .count()
+                    + 1
+            });
             let line = line.map_or(String::new(), |line| format!("line {line}: "));
             fault(format!(
                 "{line}{}; correct it, or write it anew with `progtune plugins lock`",
@@ -153,7 +157,8 @@ impl Lock {
         };
         self.pins.retain(|old| !replaced(old));
         self.pins.push(new);
-        self.pins.sort_by(|a, b| (&a.name, &a.sha256).cmp(&(&b.name, &b.sha256)));
+        self.pins
+            .sort_by(|a, b| (&a.name, &a.sha256).cmp(&(&b.name, &b.sha256)));
         Ok(())
     }
 
@@ -252,7 +257,10 @@ mod tests {
             ("", "missing field `version`"),
             ("version = 2\n", "expected 1, found 2"),
             ("version = 1\nx = 1\n", "line 2: unknown field `x`"),
-            ("version = 1\n[[plugin]]\nname = \"a\"\n", "missing field `version`"),
+            (
+                "version = 1\n[[plugin]]\nname = \"a\"\n",
+                "missing field `version`",
+            ),
             (
                 "version = 1\n[[plugin]]\nname = \"a\"\nversion = \"1\"\nsha256 = \"AB\"\n",
                 "expected 64 hexadecimal digits in lower case, found 'AB'",

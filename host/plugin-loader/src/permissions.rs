@@ -55,7 +55,11 @@ mod tests {
             let text = judge(0o757, 1000, &trusted, named).unwrap();
             assert!(text.starts_with("everyone may write"), "{text}");
         }
-        assert!(judge(0o755, 1001, &trusted, false).unwrap().contains("1001"));
+        assert!(
+            judge(0o755, 1001, &trusted, false)
+                .unwrap()
+                .contains("1001")
+        );
         assert_eq!(judge(0o755, 1001, &trusted, true), None);
     }
 }

@@ -143,7 +143,9 @@ impl Plugins {
         let Some(lock) = &self.settings.lock else {
             return Ok(());
         };
-        let Entry { kind, id, library, .. } = candidates[0];
+        let Entry {
+            kind, id, library, ..
+        } = candidates[0];
         let pins = lock.pins_of(*kind, id);
         if pins.is_empty() {
             return match self.settings.locked {
@@ -264,9 +266,14 @@ impl Plugins {
             let bytes = std::fs::read(file)
                 .map_err(|error| PluginFault::load(file, format!("cannot be read: {error}")))?;
             let hash = crate::digest::sha256_hex(&bytes);
-            let copy = cache.copy(&bytes, library.sha256_or(&hash)).map_err(|error| {
-                PluginFault::load(file, format!("no private copy of it could be written: {error}"))
-            })?;
+            let copy = cache
+                .copy(&bytes, library.sha256_or(&hash))
+                .map_err(|error| {
+                    PluginFault::load(
+                        file,
+                        format!("no private copy of it could be written: {error}"),
+                    )
+                })?;
             probe
                 .run(&copy.path, &hash, &Trial::Library, cache)
                 .map_err(|reason| PluginFault::load(file, reason))?;

@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(cache.verdict(&hash, &Trial::Library), Some(Tried::Passed));
         assert_eq!(cache.verdict(&hash, &entry), None);
         cache.remember(&hash, &entry, Tried::Failed("why".into()));
-        assert_eq!(cache.verdict(&hash, &entry), Some(Tried::Failed("why".into())));
+        assert_eq!(
+            cache.verdict(&hash, &entry),
+            Some(Tried::Failed("why".into()))
+        );
         let note = cache.note(&note_name(&hash, &Trial::Library)).unwrap();
         for damaged in [&note[..note.len() - 1], "", &note.replace("aaa", "aab")] {
             cache.keep_note(&note_name(&hash, &Trial::Library), damaged);

@@ -127,7 +127,11 @@ fn attempt(request: &Request, offer: &Offer) -> Result<(), String> {
     Ok(())
 }
 
-fn find<'a>(manifest: &'a Manifest, kind: EntryKind, id: &str) -> Result<&'a ManifestEntry, String> {
+fn find<'a>(
+    manifest: &'a Manifest,
+    kind: EntryKind,
+    id: &str,
+) -> Result<&'a ManifestEntry, String> {
     let mut entries = manifest.entries.iter();
     entries
         .find(|entry| entry.kind == kind && entry.id == id)
@@ -164,7 +168,10 @@ impl Asked<'_> {
 
     fn at(&self, call: &str) {
         let Self { entry, with, .. } = self;
-        say(&format!("at in {call} of the {} '{}' with {with}", entry.kind, entry.id));
+        say(&format!(
+            "at in {call} of the {} '{}' with {with}",
+            entry.kind, entry.id
+        ));
     }
 
     fn schedule(&self, run: RunRecord) {
@@ -207,12 +214,18 @@ impl Asked<'_> {
 /// One observation of each signal in each epoch before.
 fn history(traits: &ScheduleTraits, run: &RunRecord, epoch: u32) -> Vec<SignalRecord> {
     let observe = |past: u32, name: &RString| {
-        let count = if name.starts_with("block_") { run.blocks } else { 1 };
+        let count = if name.starts_with("block_") {
+            run.blocks
+        } else {
+            1
+        };
         SignalRecord {
             name: name.clone(),
             epoch: past,
             step: u64::from(past) * run.steps_per_epoch,
-            values: (0..count).map(|index| 1.0 / f64::from(past + index)).collect(),
+            values: (0..count)
+                .map(|index| 1.0 / f64::from(past + index))
+                .collect(),
             ext: Default::default(),
         }
     };

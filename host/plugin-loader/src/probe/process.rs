@@ -38,7 +38,11 @@ pub(super) fn run(probe: &Probe, request: &Request) -> Result<(), String> {
     command
         .arg(ARGUMENT)
         .env_clear()
-        .envs(INHERITED.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))))
+        .envs(
+            INHERITED
+                .iter()
+                .filter_map(|&name| Some((name, std::env::var_os(name)?))),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -142,7 +146,9 @@ fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, Str
             Err(error) => {
                 kill_group(child);
                 let _ = child.wait();
-                return Err(format!("its trial in a child process cannot be watched: {error}"));
+                return Err(format!(
+                    "its trial in a child process cannot be watched: {error}"
+                ));
             }
         }
         pause = (pause * 2).min(Duration::from_millis(10));
@@ -213,7 +219,10 @@ impl Output {
 
     fn text(self) -> String {
         let waited = Instant::now();
-        while self.reader.as_ref().is_some_and(|reader| !reader.is_finished())
+        while self
+            .reader
+            .as_ref()
+            .is_some_and(|reader| !reader.is_finished())
             && waited.elapsed() < LINGER
         {
             thread::sleep(Duration::from_micros(200));
@@ -256,13 +265,19 @@ mod tests {
         let long = Duration::from_secs(60);
         assert_eq!(tried("echo noise; echo 'done ab'", long).0, Ok(()));
         assert!(message("exit 0").contains("exited with code 0 when the child process started"));
-        assert!(message("echo 'at when opened'; echo 'done cd'").contains("exited with code 0 when opened"));
-        assert!(message("echo 'done ab'; exit 3").contains("exited with code 3 at the end of the process"));
+        assert!(
+            message("echo 'at when opened'; echo 'done cd'")
+                .contains("exited with code 0 when opened")
+        );
+        assert!(
+            message("echo 'done ab'; exit 3")
+                .contains("exited with code 3 at the end of the process")
+        );
         assert!(message("echo 'done ab'; echo more").contains("exited with code 0"));
         let text = message("echo 'at when opened'; echo words >&2; kill -SEGV $$");
         assert!(text.contains("killed by signal 11 (SIGSEGV"), "{text}");
         assert!(text.contains("when opened (it wrote: words)"), "{text}");
-        assert_eq!(message("echo 'refused \"a\\nb\"'"), "a\nb");
+        assert_eq!(message("printf '%s\\n' 'refused \"a\\nb\"'"), "a\nb");
     }
 
     #[test]
@@ -276,7 +291,10 @@ mod tests {
         let script = "sleep 1000 & echo $! > child; echo 'at when opened'; echo $$ > self; wait";
         let (outcome, folder) = tried(script, Duration::from_millis(800));
         let text = outcome.unwrap_err();
-        assert!(text.contains("was not done after 0.8 s when opened"), "{text}");
+        assert!(
+            text.contains("was not done after 0.8 s when opened"),
+            "{text}"
+        );
         for name in ["child", "self"] {
             let number = fs::read_to_string(folder.path().join(name)).unwrap();
             let process = PathBuf::from("/proc").join(number.trim());
@@ -285,7 +303,10 @@ mod tests {
             assert!(stat.is_empty() || stat.contains(") Z "), "{name}: {stat}");
         }
         // A grandchild that outlives a child which ended in time is killed too.
-        let (outcome, folder) = tried("sleep 1000 & echo $! > child; echo 'done ab'", Duration::from_secs(60));
+        let (outcome, folder) = tried(
+            "sleep 1000 & echo $! > child; echo 'done ab'",
+            Duration::from_secs(60),
+        );
         assert_eq!(outcome, Ok(()));
         let number = fs::read_to_string(folder.path().join("child")).unwrap();
         let stat = fs::read_to_string(format!("/proc/{}/stat", number.trim())).unwrap_or_default();
@@ -294,7 +315,10 @@ mod tests {
 
     #[test]
     fn endless_output_is_bounded() {
-        let (outcome, _folder) = tried("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaa; done", Duration::from_millis(500));
+        let (outcome, _folder) = tried(
+            "while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
+            Duration::from_millis(500),
+        );
         assert!(outcome.unwrap_err().contains("was not done after"));
     }
 }
