@@ -12,6 +12,10 @@ use progtune_plugin_api::{
     open::Value,
     records::DecisionRecord,
 };
+use progtune_tests::{
+    outside_plugins::{library_name as file_name, outside_plugin},
+    profile_dir,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,20 +31,6 @@ const SCHEDULES: [&str; 5] = [
     "wo-lb",
 ];
 const METHODS: [&str; 3] = ["adapter", "bitfit", "lora"];
-
-/// `target/debug` or `target/release`.
-fn profile_dir() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().to_path_buf()
-}
-
-fn file_name(library: &str) -> String {
-    format!(
-        "{}{library}{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    )
-}
 
 fn first_party(library: &str) -> PathBuf {
     let file = profile_dir().join(file_name(library));
@@ -64,37 +54,18 @@ fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The directory of the three libraries of `outside-plugins`, built once.
+/// The directory of the libraries of `outside-plugins`, built once.
 fn outside() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let target = profile_dir().parent().unwrap().join("outside");
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("outside-plugins")
-            .canonicalize()
-            .unwrap();
-        for name in ["alternate", "ia3", "misbehaving"] {
-            let mut build =
-                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            build.args([
-                "build",
-                "--offline",
-                "--release",
-                "--quiet",
-                "--manifest-path",
-            ]);
-            build
-                .arg(sources.join(name).join("Cargo.toml"))
-                .arg("--target-dir")
-                .arg(&target);
-            let output = build.output().unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+        let built = ["alternate", "ia3", "misbehaving"].map(outside_plugin);
+        // What else was built there is no part of these tests.
+        let directory = profile_dir().parent().unwrap().join("outside/plugins-test");
+        fs::create_dir_all(&directory).unwrap();
+        for library in built {
+            fs::copy(&library, directory.join(library.file_name().unwrap())).unwrap();
         }
-        target.join("release")
+        directory
     })
 }
 
