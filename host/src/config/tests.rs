@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cli::{self, Command};
+use crate::cli::{self, Command, PluginArgs};
 
 mod bad_values;
 mod inference;
