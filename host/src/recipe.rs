@@ -5,7 +5,7 @@ use crate::{
     assemble::{Assembly, open_device},
     batch::EncodedExample,
     batch_order::BatchOrder,
-    config::RunConfig,
+    config::{RunConfig, WeightDtype},
     error::{Error, Result},
     examples::{ExampleSource, Origin},
     export::save_checkpoint,
@@ -365,7 +365,7 @@ fn save_result(
         .iter()
         .any(|info| info.added.is_some());
     let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
-        return save_checkpoint(path, model, tokenizer, task);
+        return save_checkpoint(path, model, tokenizer, task, WeightDtype::F32);
     };
     let options: Vec<(String, Value)> = method
         .options()
