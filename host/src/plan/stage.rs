@@ -30,6 +30,14 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// How many leading blocks of a model of `blocks` lie below everything that is trained; 0 when the embeddings are.
+    pub fn frozen_blocks(&self, blocks: usize) -> usize {
+        match self.embeddings {
+            true => 0,
+            false => self.blocks.first().copied().unwrap_or(blocks),
+        }
+    }
+
     /// The entry of `plan.json` for an epoch that begins with this stage and updates `updated` parameters.
     pub fn to_json(&self, updated: u64) -> Value {
         json!({

@@ -244,11 +244,27 @@ fn predictions_follow_the_work() {
         );
     }
     let peaks = numbers(&run, "predicted_peak_bytes");
-    assert!(peaks.is_sorted_by(|a, b| a >= b), "{peaks:?}");
     let whole = run["predicted_peak_bytes"].as_u64().unwrap();
     assert!(peaks.iter().all(|&peak| peak <= whole));
 
+    // Six blocks, six epochs: epoch t freezes t − 1 blocks and knows the output of t − 2.
+    let starts: Vec<f64> = floats(&run, "prefix_cache_start");
+    assert_eq!(starts, [0.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(run["prefix_cache"]["training_share"], 1.0, "{run:#}");
+    let spared = floats(&run, "prefix_cache_spared_secs");
+    assert!(
+        spared[..2] == [0.0, 0.0] && spared.iter().all(|&s| s >= 0.0),
+        "{spared:?}"
+    );
+    let off = predict(&format!("{flags} --batch-size 32 --prefix-cache off"));
+    assert_eq!(off["prefix_cache"], Value::Null);
+    let cached = run["prefix_cache"]["bytes"].as_u64().unwrap();
+    let last = |plan: &Value| numbers(plan, "predicted_peak_bytes")[5];
+    assert_eq!(last(&run) - last(&off), cached);
+
     let flags = "--peft lora --max-train-samples 256 --epochs 1 --batch-size 128";
+    let peaks = numbers(&off, "predicted_peak_bytes");
+    assert!(peaks.is_sorted_by(|a, b| a >= b), "{peaks:?}");
     let (more, recomputed) = (predict(flags), predict(&format!("{flags} --recompute")));
     assert!(numbers(&more, "predicted_peak_bytes")[0] > peaks[0]);
     assert!(numbers(&recomputed, "predicted_peak_bytes") < numbers(&more, "predicted_peak_bytes"));
