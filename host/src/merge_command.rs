@@ -27,6 +27,7 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     refuse_used(&config.output)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let model_config = source.config()?;
+    refuse_plain(&config.adapter)?;
     let adapter = Adapter::read(&config.adapter, model_config.architecture)?;
     let task = config.task.as_ref().or(adapter.task.as_ref());
     let task = trainable_task(task.ok_or_else(|| {
@@ -70,6 +71,18 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
         adapter.method,
         task.name,
     ))
+}
+
+/// Full fine-tuning and BitFit leave whole models.
+fn refuse_plain(adapter: &Path) -> Result<()> {
+    let has = |name: &str| adapter.join(name).is_file();
+    match has("model.safetensors") && has("config.json") {
+        true => Err(Error::Model(format!(
+            "--adapter {}: this is a plain checkpoint already, with nothing to merge; use it with --model",
+            adapter.display()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// A directory with something in it may be a model, the base itself perhaps.

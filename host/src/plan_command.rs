@@ -10,7 +10,7 @@ use crate::{
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     plan::{
-        Blueprint, Foresight, PlanNames, Prediction, head_of_task, to_json, to_table,
+        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
         trainable_task,
     },
     plugin::{LoadedMethod, Plugins},

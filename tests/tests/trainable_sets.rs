@@ -13,12 +13,16 @@ use progtune_tests::{
     model::{Setup, Wanted, parity_examples},
 };
 
-const SCHEDULES: [&str; 5] = [
+const SCHEDULES: [&str; 9] = [
     "full",
     "progressive",
     "grow-from-hb",
     "wo-lb",
     "single-block",
+    "top-k",
+    "gradual-unfreeze",
+    "lisa",
+    "auto-freeze",
 ];
 const METHODS: [(&str, &[(&str, &str)]); 6] = [
     ("", &[]),

@@ -122,8 +122,8 @@ impl Foresight {
         };
         if !self.signals.is_empty() {
             return Some(format!(
-                "{schedule} decides by what it sees in training ({}): it begins with blocks {} ({} parameters);\n\
-                 the figures are the most it may come to",
+                "{schedule} follows {}: it begins with blocks {}\n\
+                 ({} parameters), and the figures are the most it may come to",
                 self.signals.join(", "),
                 self.first.block_ranges(),
                 super::grouped(self.first.trainable_parameters),
@@ -131,10 +131,10 @@ impl Foresight {
         }
         Some(match self.steps_per_epoch {
             0 => format!(
-                "{schedule} decides again {pace}; blocks and figures are those of each epoch's first steps"
+                "{schedule} decides again {pace}:\nblocks and figures are those of each epoch's first steps"
             ),
             _ => format!(
-                "{schedule} decides again {pace}; the blocks are those of each epoch's first steps"
+                "{schedule} decides again {pace}:\nthe blocks are those of each epoch's first steps"
             ),
         })
     }

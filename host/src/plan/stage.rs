@@ -85,7 +85,12 @@ pub struct LrScales {
 impl LrScales {
     /// Those of a schedule's plan, which has been checked.
     pub fn of(plan: &SchedulePlan) -> Self {
-        let part = |key: &str| match plan.ext.iter().find(|entry| entry.key == key)?.value {
+        let part = |key: &str| match plan
+            .ext
+            .iter()
+            .find(|entry| entry.key.trim_start_matches('!') == key)?
+            .value
+        {
             Attribute::Float(scale) => Some(scale),
             _ => None,
         };
