@@ -13,8 +13,9 @@ pub use pack::{PackedColumns, PackedRows};
 use crate::simd::level;
 use micro::tile;
 
-/// Steps over k that one pass takes: a panel of B of that length and the rows of A beside it stay in the first cache.
-pub const KC: usize = 384;
+/// Steps over k that one pass takes: the rows of A of a tile stay in the first cache, a panel of B of that length and all
+/// of A in the second; and all of k in one pass for the most part, so that C is written once.
+pub const KC: usize = 768;
 
 /// `c (=|+=) a·b`; `c` has `a.rows()` rows of `b.columns()` numbers, `row_stride` apart. One thread.
 ///
@@ -52,8 +53,15 @@ pub fn multiply_columns(
                 Start::Bias(bias) => Start::Bias(&bias[column..column + columns]),
                 other => other,
             };
-            let b = b.panel(panel, steps.clone());
-            for (row, rows, a) in a.blocks(steps.clone()) {
+            let after = (panel + 1).min(panels.end - 1);
+            let (b, next) = (b.panel(panel, steps.clone()), b.panel(after, steps.clone()));
+            let blocks = a.blocks(steps.clone());
+            // Each block of rows fetches its share of the next panel: from further than the second cache it comes late.
+            let share = next.len().div_ceil(blocks.len().max(1));
+            let shares = next
+                .chunks(share.max(1))
+                .chain(std::iter::repeat(&next[..0]));
+            for ((row, rows, a), ahead) in blocks.zip(shares) {
                 let c = &mut c[row * row_stride + column - first_column..];
                 tile(
                     level,
@@ -65,6 +73,7 @@ pub fn multiply_columns(
                     c,
                     row_stride,
                     start,
+                    ahead,
                 );
             }
         }
@@ -118,7 +127,7 @@ mod tests {
                 if other <= here {
                     let mut got = c.clone();
                     let start = [Start::Zero, Start::Bias(&bias), Start::Stored][start];
-                    tile(other, rows, columns, k, &a, &b, &mut got, stride, start);
+                    tile(other, rows, columns, k, &a, &b, &mut got, stride, start, &b);
                     assert_close(&got, &want, 1e-5);
                 }
             }

@@ -185,7 +185,7 @@ impl PackedRows {
     pub(super) fn blocks(
         &self,
         steps: Range<usize>,
-    ) -> impl Iterator<Item = (usize, usize, &[f32])> {
+    ) -> impl ExactSizeIterator<Item = (usize, usize, &[f32])> {
         heights(self.rows).map(move |(first, rows)| {
             let start = first * self.k;
             let numbers =
@@ -197,7 +197,7 @@ impl PackedRows {
 
 /// `(first row, rows)` of the blocks of m rows: as few as possible, of heights that differ by one at most, since a low
 /// block keeps the multipliers waiting.
-fn heights(m: usize) -> impl Iterator<Item = (usize, usize)> {
+fn heights(m: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     let blocks = m.div_ceil(MR);
     (0..blocks).map(move |i| {
         let first = i * m / blocks;
