@@ -10,7 +10,8 @@ use crate::{
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     plan::{
-        Blueprint, PlanNames, Prediction, Stage, head_of_task, to_json, to_table, trainable_task,
+        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
+        trainable_task,
     },
     plugin::{LoadedMethod, Plugins},
     prefix_cache::{Outlook, Place, Sizes},
@@ -42,14 +43,14 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         config.peft.as_deref().unwrap_or_default(),
     );
     let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
-    let stages = blueprint.stages(&schedule, config.epochs, 0)?;
+    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, 0)?;
     let predicted = match predict {
         true => Some(predict_run(
             config,
             &source,
             (&model_config, head, method.as_ref()),
             &blueprint,
-            &stages,
+            &foresight,
         )?),
         false => None,
     };
@@ -62,7 +63,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
     };
     let text = match json {
         true => {
-            let mut plan = to_json(&blueprint, &stages, &names);
+            let mut plan = to_json(&blueprint, &foresight, &names);
             if let Some(predicted) = &predicted {
                 predicted.add_to(&mut plan);
             }
@@ -73,7 +74,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
                 Some(predicted) => (predicted.epochs.as_slice(), predicted.note()),
                 None => (&[][..], String::new()),
             };
-            to_table(&blueprint, &stages, &names, epochs) + &note
+            to_table(&blueprint, &foresight, &names, epochs) + &note
         }
     };
     terminal::print(&text)
@@ -167,8 +168,9 @@ fn predict_run(
     source: &ModelSource,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
-    stages: &[Stage],
+    foresight: &Foresight,
 ) -> Result<Predicted> {
+    let stages = &foresight.first_stages();
     let task = trainable_task(&config.task)?;
     let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
     let longest = config.max_length.min(model.0.max_tokens());
@@ -209,6 +211,8 @@ fn predict_run(
         prefix_cache_budget: settled.prefix_cache_budget,
         ..config.clone()
     };
+    // What a schedule decides on the way decides what is cached.
+    let cached = cached.filter(|_| foresight.is_by_epoch());
     let cache = cached.and_then(|splits| expected_cache(config, model.0, stages, &splits));
     let estimator = match &cache {
         Some(cache) => {
