@@ -34,6 +34,7 @@ const RECORDS: [&str; 5] = [
     "log.txt",
     "metrics.jsonl",
     "plan.json",
+    "progtune_plugins.json",
 ];
 const CHECKPOINT: [&str; 5] = [
     "config.json",
