@@ -128,7 +128,7 @@ struct Opened<'a> {
 impl<'a> Opened<'a> {
     fn new(config: &'a InferenceConfig, task: &'a Task) -> Result<Self> {
         let source = ModelSource::new(config.model.as_deref())?;
-        let model_config = source.config()?;
+        let mut model_config = source.config()?;
         let adapter = config
             .adapter
             .as_deref()
@@ -142,6 +142,7 @@ impl<'a> Opened<'a> {
         };
         let head = HeadKind::Sequence(task.num_labels());
         let blueprint = Blueprint::new(&model_config, head, method.as_ref(), false)?;
+        model_config.position_shift = blueprint.position_shift;
         let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
         Ok(Self {
             config,

@@ -20,6 +20,7 @@ pub mod interrupt;
 pub mod labels;
 pub mod logging;
 pub mod memory;
+pub mod mersenne;
 pub mod metrics;
 pub mod model;
 pub mod model_source;

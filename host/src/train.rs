@@ -265,7 +265,7 @@ impl Trainer<'_> {
                 .and_then(|block| stage.lr_scales.get(block))
                 .copied()
                 .unwrap_or(1.0);
-            block * info.added.as_ref().map_or(1.0, |added| added.lr_scale)
+            block * info.lr_scale
         };
         state
             .optimizer

@@ -1,6 +1,6 @@
 //! `cargo xtask check-peft`: PEFT and Transformers load what progtune saved and give the same logits. Called by `main`.
 //!
-//! Trains a few steps of LoRA and of full fine-tuning on the real MiniLM and MRPC with the release binary, then lets
+//! Trains a few steps of full fine-tuning and of every method that PEFT has on the real MiniLM and MRPC with the release binary, then lets
 //! `tests/fixtures/check_peft.py` compare. Needs `tools/fetch_minilm.sh target/minilm` and the shared data.
 
 use crate::python;
@@ -32,7 +32,7 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
             .current_dir(root)
             .args(["build", "--release"]),
     )?;
-    for method in ["none", "lora"] {
+    for method in ["none", "lora", "dora", "ia3", "vera", "prefix"] {
         let output = root.join("target").join("check-peft").join(method);
         let predictions = output.join("predictions.jsonl");
         let progtune = || Command::new(root.join("target/release/progtune"));
