@@ -210,7 +210,7 @@ fn a_gradient_is_counted_once_however_often_a_parameter_is_read() {
             let mut unused = Gradients::new(&fused.parameters);
             fused.train(&batch, STEP, 4, &mut unused).unwrap()
         };
-        let want = (loss_at(1e-2) - loss_at(-1e-2)) / 2e-2;
+        let want = (loss_at(2e-3) - loss_at(-2e-3)) / 4e-3;
         let got = f64::from(gradient[channel]);
         assert!(
             (got - want).abs() < 2e-3 * want.abs().max(1.0),

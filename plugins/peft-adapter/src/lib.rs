@@ -123,8 +123,23 @@ mod tests {
             plan.rewrites[0].graph.to_string()
         };
         let site = "encoder.layer.0.output";
-        let pfeiffer = graph("pfeiffer");
-        let before = [
+        // A bottleneck of %x whose first node is %n, and what follows it.
+        let bottleneck = |x: usize, n: usize| {
+            [
+                format!("%{n} = parameter name={site}.adapter_down.weight"),
+                format!("%{} = parameter name={site}.adapter_down.bias", n + 1),
+                format!("%{} = transpose %{n}", n + 2),
+                format!("%{} = matmul %{x} %{}", n + 3, n + 2),
+                format!("%{} = add %{} %{}", n + 4, n + 3, n + 1),
+                format!("%{} = relu %{}", n + 5, n + 4),
+                format!("%{} = parameter name={site}.adapter_up.weight", n + 6),
+                format!("%{} = parameter name={site}.adapter_up.bias", n + 7),
+                format!("%{} = transpose %{}", n + 8, n + 6),
+                format!("%{} = matmul %{} %{}", n + 9, n + 5, n + 8),
+                format!("%{} = add %{} %{}", n + 10, n + 9, n + 7),
+            ]
+        };
+        let pfeiffer = [
             "%0 = input name=y".to_string(),
             "%1 = input name=residual".into(),
             "%2 = add %0 %1".into(),
@@ -134,21 +149,19 @@ mod tests {
             "%6 = mul %3 %4".into(),
             "%7 = add %6 %5".into(),
         ];
-        assert!(pfeiffer.starts_with(&before.join("\n")), "{pfeiffer}");
-        assert!(
-            pfeiffer.ends_with("%20 = add %0 %19") || pfeiffer.ends_with("add %0 %18"),
-            "{pfeiffer}"
-        );
-        let parallel = graph("parallel");
-        assert!(
-            parallel.starts_with("%0 = input name=y\n%1 = input name=x\n"),
-            "{parallel}"
-        );
-        assert!(parallel.contains("relu %"), "{parallel}");
-        assert!(
-            parallel.ends_with("= scale %11 by=4\n%13 = add %0 %12"),
-            "{parallel}"
-        );
+        let expected = [
+            &pfeiffer[..],
+            &bottleneck(7, 8),
+            &["%19 = add %0 %18".to_string()],
+        ];
+        assert_eq!(graph("pfeiffer"), expected.concat().join("\n"));
+        let inputs = ["%0 = input name=y".to_string(), "%1 = input name=x".into()];
+        let end = [
+            "%13 = scale %12 by=4".to_string(),
+            "%14 = add %0 %13".into(),
+        ];
+        let expected = [&inputs[..], &bottleneck(1, 2), &end];
+        assert_eq!(graph("parallel"), expected.concat().join("\n"));
     }
 
     /// Added and unfrozen parameters on BERT-base; the counts are those of the presets' libraries.
