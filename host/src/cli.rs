@@ -14,7 +14,7 @@ mod inference;
 mod tests;
 mod training;
 
-pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
+pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PluginDirArgs, PredictArgs};
 pub use training::{
     BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, PlanArgs,
     ScheduleArgs, TrainArgs,
@@ -55,6 +55,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write a model's logits and labels for unlabelled examples
     Predict(PredictArgs),
+    /// Write a base model with an adapter as one plain checkpoint
+    Merge(MergeArgs),
     /// List the schedules and methods that are found, or describe one
     #[command(subcommand)]
     Plugins(PluginsCommand),

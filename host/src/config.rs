@@ -24,7 +24,10 @@ mod tests;
 mod values;
 
 pub use error::ConfigError;
-pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
+pub use inference::{
+    AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
+    WeightDtype,
+};
 pub use layers::Sources;
 pub use size::ByteSize;
 pub use values::{

@@ -2,9 +2,9 @@
 
 use progtune::{
     cli::{self, Command, Invocation, PluginsCommand},
-    config::{EvaluateConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs},
+    config::{EvaluateConfig, MergeConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs},
     error::Result,
-    inference, logging, plan_command, plugins_command, recipe, terminal,
+    inference, logging, merge_command, plan_command, plugins_command, recipe, terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
@@ -41,12 +41,17 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
-            inference::run_evaluate(&config)
+            inference::run_evaluate(&config, global.quiet)
         }
         Command::Predict(args) => {
             let config = PredictConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
             inference::run_predict(&config)
+        }
+        Command::Merge(args) => {
+            let config = MergeConfig::resolve(args, &sources)?;
+            use_threads(config.threads);
+            merge_command::run_merge(&config, global.quiet)
         }
         Command::Plugins(PluginsCommand::List(args)) => {
             plugins_command::run_list(&resolve_plugin_dirs(&args.dirs, &sources)?, args.json)

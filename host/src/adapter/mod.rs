@@ -5,6 +5,7 @@
 pub mod peft;
 
 use crate::{
+    config::WeightDtype,
     error::{Error, Result},
     export::write_safetensors,
     files::write_atomically,
@@ -31,6 +32,8 @@ pub struct Adapter {
     pub options: Vec<(String, String)>,
     /// Values by canonical name.
     pub tensors: BTreeMap<String, Tensor>,
+    /// The task of its head, where the directory says it: a PEFT adapter in a run's plan beside it.
+    pub task: Option<String>,
     /// Whether it is in PEFT's format, whose head has its base model's order of labels.
     pub is_peft: bool,
     /// Where it came from, for messages.
@@ -155,9 +158,14 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
         method: method.to_owned(),
         options,
         tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
+        task: text_of(&config, "task"),
         is_peft: false,
         origin: directory.display().to_string(),
     })
+}
+
+fn text_of(config: &Value, key: &str) -> Option<String> {
+    config.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 /// A JSON value as the text a user would type for the option.
@@ -208,6 +216,7 @@ pub fn save_neutral(
         &kept(parameters, trained),
         |name| name.to_owned(),
         None,
+        WeightDtype::F32,
     )?;
     write_json(&directory.join(NEUTRAL_CONFIG), &config)
 }

@@ -9,8 +9,9 @@ mod lora;
 mod prefix;
 mod vera;
 
-use super::{Adapter, Provenance, kept, option_text, read_json, read_tensors, write_json};
+use super::{Adapter, Provenance, kept, option_text, read_json, read_tensors, text_of, write_json};
 use crate::{
+    config::WeightDtype,
     error::{Error, Result},
     export::{value_of, write_tensors},
     labels::inverse,
@@ -98,7 +99,7 @@ impl Format {
             let rows = prefix::rows(parameters, config, rewrites)?;
             tensors.push((prefix::ROWS.to_owned(), rows));
         }
-        write_tensors(&directory.join(WEIGHTS), &tensors)?;
+        write_tensors(&directory.join(WEIGHTS), &tensors, WeightDtype::F32)?;
         let mut json = self.config(config, about);
         // PEFT keeps the whole module when it saves one: the classifier always, the pooler when it was trained.
         let pooler = trained
@@ -202,6 +203,9 @@ pub fn read(directory: &Path, path: &Path, architecture: Architecture) -> Result
         method: method.into(),
         options,
         tensors,
+        task: read_json(&directory.join("plan.json"))
+            .ok()
+            .and_then(|plan| text_of(&plan, "task")),
         is_peft: true,
         origin: directory.display().to_string(),
     })
