@@ -156,8 +156,12 @@ impl Assembly<'_> {
             .map(|name| parameters.id(name))
             .collect::<Result<_>>()?;
         let fused = self.kernels.fused_on(self.device);
+        let config = ModelConfig {
+            position_shift: self.blueprint.position_shift,
+            ..self.config
+        };
         let mut model = Model::new(
-            self.config,
+            config,
             parameters,
             self.head,
             &self.blueprint.rewrites,

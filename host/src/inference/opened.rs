@@ -42,7 +42,7 @@ impl<'a> Opened<'a> {
     /// Opens the model and every adapter.
     pub fn new(config: &'a InferenceConfig) -> Result<Self> {
         let source = ModelSource::new(config.model.as_deref())?;
-        let model_config = source.config()?;
+        let mut model_config = source.config()?;
         let several = config.adapters.len() > 1;
         let read = |choice: &AdapterChoice| {
             let directory = choice.directory.as_ref();
@@ -83,7 +83,10 @@ impl<'a> Opened<'a> {
         let layers = names
             .zip(adapters)
             .map(|(name, adapter)| open(name, adapter).map_err(|e| named(e, name, several)))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<Layer<'a>>>>()?;
+        // The same inputs for all: what the one that takes the most positions leaves.
+        let shifts = layers.iter().map(|layer| layer.blueprint.position_shift);
+        model_config.position_shift = shifts.max().unwrap_or(0);
         let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
         Ok(Self {
             config,
