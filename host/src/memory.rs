@@ -449,6 +449,7 @@ impl Trained {
                 true => 0,
                 false => infos()
                     .filter_map(|info| info.block)
+                    .chain(stage.shared_from)
                     .min()
                     .unwrap_or(blocks),
             },

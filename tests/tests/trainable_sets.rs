@@ -199,6 +199,12 @@ fn check(kernels: Kernels, epochs: u32) {
                         "{name} {method} {options:?} {schedule} epoch {}",
                         stage.epoch
                     );
+                    let ids = &stage.trainable;
+                    assert_eq!(
+                        stage.frozen_blocks(setup.model.config.blocks()),
+                        setup.model.frozen_blocks(|id| ids.contains(&id)),
+                        "{what}: what a plan says is frozen"
+                    );
                     let seen = check_stage(&mut setup, &stage.trainable, &batch, &what);
                     (stages_seen, trained, frozen) =
                         (stages_seen + 1, trained + seen.0, frozen + seen.1);

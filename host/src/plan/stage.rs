@@ -19,6 +19,8 @@ pub struct Stage {
     pub blocks: Vec<usize>,
     /// The size of the trainable set: one epoch's updated parameters.
     pub trainable_parameters: u64,
+    /// The lowest block that reads a trained parameter which blocks share.
+    pub shared_from: Option<usize>,
     /// Whether embedding parameters are trained.
     pub embeddings: bool,
     /// Factors on the learning rate.
@@ -34,7 +36,10 @@ impl Stage {
     pub fn frozen_blocks(&self, blocks: usize) -> usize {
         match self.embeddings {
             true => 0,
-            false => self.blocks.first().copied().unwrap_or(blocks),
+            false => {
+                let lowest = self.blocks.first().into_iter().chain(&self.shared_from);
+                lowest.min().copied().unwrap_or(blocks)
+            }
         }
     }
 
