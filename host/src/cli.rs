@@ -10,14 +10,18 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod help;
 mod inference;
+mod inspect;
+mod own;
 #[cfg(test)]
 mod tests;
 mod training;
 
 pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
+pub use inspect::{DataCommand, InspectArgs};
+pub use own::OwnDataArgs;
 pub use training::{
-    BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, PlanArgs,
-    ScheduleArgs, TrainArgs,
+    BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, OwnTrainingArgs,
+    PlanArgs, ScheduleArgs, TrainArgs,
 };
 
 /// A command line that clap has accepted.
@@ -55,6 +59,9 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write a model's logits and labels for unlabelled examples
     Predict(PredictArgs),
+    /// Look at data files before training on them
+    #[command(subcommand)]
+    Data(DataCommand),
     /// List the schedules and methods that are found, or describe one
     #[command(subcommand)]
     Plugins(PluginsCommand),

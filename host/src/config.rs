@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use progtune_datasets::{Metric, OWN_TASK, OwnRequest};
+
 use crate::{
     batch_order::BatchLimit,
     cli::{PluginDirArgs, TrainArgs},
@@ -17,6 +19,7 @@ mod export;
 mod inference;
 pub mod keys;
 mod layers;
+mod own;
 mod settings;
 mod size;
 #[cfg(test)]
@@ -24,7 +27,7 @@ mod tests;
 mod values;
 
 pub use error::ConfigError;
-pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
+pub use inference::{EvaluateConfig, InferenceConfig, InspectConfig, PredictConfig, PredictInput};
 pub use layers::Sources;
 pub use size::ByteSize;
 pub use values::{
@@ -51,8 +54,12 @@ pub struct RunConfig {
     pub model: Option<String>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
-    /// Directory with the task's files; `Some` for every task but `sample` when a run is to be trained.
+    /// Directory with the task's files; `Some` for every task but `sample` and `own` when a run is to be trained.
     pub data: Option<PathBuf>,
+    /// The user's own files; `Some` exactly for the task `own`.
+    pub own: Option<OwnRequest>,
+    /// Metrics to report, the most important first; empty for the task's own.
+    pub metrics: Vec<Metric>,
     /// Id of the schedule plugin.
     pub schedule: String,
     /// Options of the schedule, sorted by name; checked by the plugin's declaration, not here.
@@ -146,6 +153,9 @@ impl RunConfig {
     /// A file that cannot be read, an unknown key, a value that its key does not take, a task without its data.
     pub fn resolve_train(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let config = Self::resolve_plan(args, sources)?;
+        if let Some(own) = &config.own {
+            own::check_complete(own)?;
+        }
         require_data(&config.task, config.data.as_deref())?;
         Ok(config)
     }
@@ -186,10 +196,17 @@ impl RunConfig {
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let (batch_size, batch_tokens) = read_batch(settings, "batch_size", "batch_tokens")?;
         let (eval_batch_size, eval_batch_tokens) = read_eval_batch(settings)?;
+        let seed = settings.number("seed", "a whole number from 0 and below 2^64", |_| true)?;
+        let (task, mut own) = own::read_own(settings)?;
+        if let Some(own) = &mut own {
+            own::read_validation_split(settings, own, seed)?;
+        }
         let config = Self {
             model: read_model(settings)?,
-            task: settings.text("task")?,
+            task,
             data: settings.optional_path("data")?,
+            own,
+            metrics: own::read_metrics(settings)?,
             schedule: settings.text("schedule")?,
             schedule_opt: settings.options("schedule_opt")?,
             peft: settings.optional_text("peft")?,
@@ -224,7 +241,7 @@ impl RunConfig {
             dropout: settings.optional_number("dropout", "a number from 0 and below 1", |x| {
                 (0.0..1.0).contains(x)
             })?,
-            seed: settings.number("seed", "a whole number from 0 and below 2^64", |_| true)?,
+            seed,
             no_shuffle: settings.switch("no_shuffle")?,
             group_by_length: !settings.switch("no_group_by_length")?,
             max_train_samples: read_limit(settings, "max_train_samples")?,
@@ -302,7 +319,7 @@ pub fn resolve_plugin_dirs(
 }
 
 fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
-    if data.is_some() || task == SAMPLE_TASK {
+    if data.is_some() || task == SAMPLE_TASK || task == OWN_TASK {
         return Ok(());
     }
     Err(ConfigError::Missing {
@@ -310,7 +327,7 @@ fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
         reason: format!(
             "the task `{task}` reads its examples from a directory (only `{SAMPLE_TASK}` brings its own)"
         ),
-        advice: "give --data DIR with the task's TSV or parquet files".into(),
+        advice: "give --data DIR with the task's TSV or parquet files, or --train-file and the like for your own".into(),
     })
 }
 

@@ -12,24 +12,29 @@ use crate::{
     files::write_atomically,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, trainable_task},
+    plan::Blueprint,
     plugin::Plugins,
     recipe::open_tokenizer,
+    task_data::{LearnedTask, TaskData, describe},
     terminal,
     token_cache::TokenCache,
     tokenizer::Tokenizer,
     train::{EvalSplit, eval_keys},
 };
-use progtune_datasets::{ProblemType, SplitName, Task};
+use progtune_datasets::{OwnRequest, ProblemType, SplitName, Task};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Prints the metrics of a split as JSON.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
-    let task = trainable_task(&config.inference.task)?;
+    let data = task_data(
+        &config.inference,
+        config.own.as_ref(),
+        config.data.as_deref(),
+    )?;
+    let task = data.task();
     let opened = Opened::new(&config.inference, task)?;
-    let directory = config.data.as_deref().unwrap_or(Path::new("."));
-    let splits = opened.load_splits(directory, config.split)?;
+    let splits = opened.load_splits(&data, config.split)?;
     let model = opened.build_model()?;
     let mut results = Map::new();
     for split in &splits {
@@ -38,7 +43,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
         if result.loss.is_none() {
             return Err(Error::Usage(format!(
                 "{}: the {name} split has no labels, so there is nothing to measure; use `progtune predict`",
-                directory.display()
+                config.data.as_deref().unwrap_or(Path::new(".")).display()
             )));
         }
         results.extend(eval_keys(&result, split.suffix()));
@@ -50,12 +55,18 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
 
 /// Writes one JSON line an example: `logits` and `label`.
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
-    let task = trainable_task(&config.inference.task)?;
     if let Some(path) = &config.output {
         check_output(path)?;
     }
+    let (own, directory) = match &config.input {
+        PredictInput::File(_) => (None, None),
+        PredictInput::Own(request) => (Some(request), None),
+        PredictInput::Data { data, .. } => (None, data.as_deref()),
+    };
+    let data = task_data(&config.inference, own, directory)?;
+    let task = data.task();
     let opened = Opened::new(&config.inference, task)?;
-    let examples = examples(config, &opened)?;
+    let examples = examples(config, &opened, &data)?;
     let model = opened.build_model()?;
     let rows = logits(&model, &examples, config.inference.eval_batch)?;
     let mut text = String::new();
@@ -65,8 +76,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
                 json!(
                     task.labels
                         .get(arg_max(row) as usize)
-                        .copied()
-                        .unwrap_or_default()
+                        .map_or("", String::as_str)
                 )
             }
             ProblemType::Regression => json!(row[0]),
@@ -93,23 +103,59 @@ fn check_output(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn examples(config: &PredictConfig, opened: &Opened<'_>) -> Result<Vec<EncodedExample>> {
-    match &config.input {
-        PredictInput::File(path) => opened.load(Origin::Jsonl(path)),
-        PredictInput::Data { data, split } => {
-            let directory = data.as_deref().unwrap_or(Path::new("."));
-            let splits = opened.load_splits(directory, *split)?;
-            Ok(splits.into_iter().flat_map(|s| s.examples).collect())
+fn examples(
+    config: &PredictConfig,
+    opened: &Opened<'_>,
+    data: &TaskData,
+) -> Result<Vec<EncodedExample>> {
+    let split = match &config.input {
+        PredictInput::File(path) => return opened.load(Origin::Jsonl(path)),
+        PredictInput::Data { split, .. } => *split,
+        // Its request has the files of one split alone.
+        PredictInput::Own(_) => SplitChoice::Test,
+    };
+    let splits = opened.load_splits(data, split)?;
+    Ok(splits.into_iter().flat_map(|s| s.examples).collect())
+}
+
+/// The task and its data: own files are read with the labels of the model that is to judge them.
+fn task_data(
+    config: &InferenceConfig,
+    own: Option<&OwnRequest>,
+    directory: Option<&Path>,
+) -> Result<TaskData> {
+    let Some(request) = own else {
+        return TaskData::named(&config.task, directory, &config.metrics);
+    };
+    let directories = config.adapter.as_deref().into_iter();
+    let directories = directories.chain(config.model.as_deref().map(Path::new));
+    let learned = match LearnedTask::find(directories)? {
+        Some(learned) => learned,
+        None => {
+            let source = ModelSource::new(config.model.as_deref())?;
+            LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
+        }
+    };
+    let request = learned.complete(request);
+    let data = TaskData::own(&request, Some(&learned.labels), &config.metrics)?;
+    if let TaskData::Own(own) = &data {
+        for line in describe(own).lines() {
+            tracing::info!("{line}");
+        }
+        if own.skipped.n_rows > 0 {
+            tracing::warn!("rows left out: {} (-v lists them)", own.skipped.n_rows);
         }
     }
+    data.log_skipped();
+    Ok(data)
 }
 
 fn split_names(task: &Task, choice: SplitChoice) -> Vec<SplitName> {
     match choice {
         SplitChoice::Train => vec![SplitName::Train],
-        SplitChoice::Validation => task.eval_splits.to_vec(),
+        SplitChoice::Validation => task.eval_splits.clone(),
         SplitChoice::Test if task.test_splits.is_empty() => vec![SplitName::Test],
-        SplitChoice::Test => task.test_splits.to_vec(),
+        SplitChoice::Test => task.test_splits.clone(),
     }
 }
 
@@ -164,9 +210,16 @@ impl<'a> Opened<'a> {
         source.load(origin, self.config.max_eval_samples)
     }
 
-    fn load_splits(&self, directory: &Path, choice: SplitChoice) -> Result<Vec<EvalSplit>> {
+    fn load_splits(&self, data: &TaskData, choice: SplitChoice) -> Result<Vec<EvalSplit>> {
         let load = |name| {
-            let examples = self.load(Origin::Split { directory, name })?;
+            let origin = match data {
+                TaskData::Named { directory, .. } => Origin::Split { directory, name },
+                // Read for one split, the others are empty.
+                TaskData::Own(own) if !own.train.is_empty() => Origin::Read(&own.train),
+                TaskData::Own(own) if !own.validation.is_empty() => Origin::Read(&own.validation),
+                TaskData::Own(own) => Origin::Read(&own.test),
+            };
+            let examples = self.load(origin)?;
             Ok(EvalSplit { name, examples })
         };
         split_names(self.task, choice)
@@ -181,7 +234,7 @@ impl<'a> Opened<'a> {
             source: &self.source,
             config: self.model_config,
             head: HeadKind::Sequence(self.task.num_labels()),
-            labels: self.task.labels,
+            labels: &self.task.labels,
             blueprint: &self.blueprint,
             adapter: self.adapter.as_ref(),
             policy: HeadPolicy::Require,

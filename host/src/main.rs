@@ -1,10 +1,12 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
-    cli::{self, Command, Invocation, PluginsCommand},
-    config::{EvaluateConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs},
+    cli::{self, Command, DataCommand, Invocation, PluginsCommand},
+    config::{
+        EvaluateConfig, InspectConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs,
+    },
     error::Result,
-    inference, logging, plan_command, plugins_command, recipe, terminal,
+    inference, inspect_command, logging, plan_command, plugins_command, recipe, terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
@@ -47,6 +49,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let config = PredictConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
             inference::run_predict(&config)
+        }
+        Command::Data(DataCommand::Inspect(args)) => {
+            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
         }
         Command::Plugins(PluginsCommand::List(args)) => {
             plugins_command::run_list(&resolve_plugin_dirs(&args.dirs, &sources)?, args.json)

@@ -5,15 +5,15 @@ use crate::{
     adapter::Adapter,
     config::{RunConfig, SAMPLE_TASK},
     error::Result,
+    examples::load_data,
     forecast::{DataSize, forecast},
     memory::Estimator,
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
-    plan::{
-        Blueprint, PlanNames, Prediction, Stage, head_of_task, to_json, to_table, trainable_task,
-    },
+    plan::{Blueprint, PlanNames, Prediction, Stage, head_of_task, to_json, to_table},
     plugin::{LoadedMethod, Plugins},
-    recipe::{load_data, load_method, open_tokenizer},
+    recipe::{load_method, open_tokenizer},
+    task_data::TaskData,
     terminal,
 };
 use serde_json::{Value, json};
@@ -32,7 +32,15 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         .map(|directory| Adapter::read(directory, model_config.architecture))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
-    let head = head_of_task(&config.task)?;
+    // Only reading them tells how many labels own files have.
+    let own = match &config.own {
+        Some(_) => Some(TaskData::of_run(config)?),
+        None => None,
+    };
+    let head = match &own {
+        Some(data) => HeadKind::Sequence(data.task().num_labels()),
+        None => head_of_task(&config.task)?,
+    };
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
     let run = blueprint.run_record(
         config.epochs,
@@ -45,6 +53,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
     let predicted = match predict {
         true => Some(predict_run(
             config,
+            own,
             &source,
             (&model_config, head, method.as_ref()),
             &blueprint,
@@ -115,17 +124,22 @@ impl Predicted {
 
 fn predict_run(
     config: &RunConfig,
+    own: Option<TaskData>,
     source: &ModelSource,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
     stages: &[Stage],
 ) -> Result<Predicted> {
-    let task = trainable_task(&config.task)?;
+    let data = match own {
+        Some(data) => data,
+        None => TaskData::of_run(config)?,
+    };
+    let has_data = matches!(data, TaskData::Own(_)) || config.data.is_some();
     let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
     let longest = config.max_length.min(model.0.max_tokens());
-    let (data, estimator, basis) = if config.data.is_some() || config.task == SAMPLE_TASK {
+    let (data, estimator, basis) = if has_data || config.task == SAMPLE_TASK {
         let tokenizer = open_tokenizer(source, model.0, config.max_length)?;
-        let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
+        let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
         let tokens: usize = examples.iter().map(|e| e.input_ids.len()).sum();
         let evaluated = eval_splits.iter().flat_map(|split| &split.examples);
         let data = DataSize {

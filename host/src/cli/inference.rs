@@ -4,6 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::own::OwnDataArgs;
 use super::training::MachineArgs;
 
 /// The flags of `progtune evaluate`; what is not given is `None` or empty.
@@ -19,6 +20,10 @@ pub struct EvaluateArgs {
     /// Part of the data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
+    /// The user's own files.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: OwnDataArgs,
     /// Machine.
     #[command(flatten)]
     #[serde(flatten)]
@@ -38,8 +43,8 @@ pub struct PredictArgs {
     /// Part of that data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
-    /// JSONL file to predict; its lines carry the task's columns [default: --data's --split]
-    #[arg(long, value_name = "FILE.jsonl", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
+    /// File to predict, with the task's columns: JSONL, and with own data any of its formats [default: --data's --split]
+    #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
     /// JSONL file to write, a line with `logits` and `label` for each example [default: standard output]
@@ -47,6 +52,10 @@ pub struct PredictArgs {
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
     #[serde(skip)]
     pub predictions: Option<String>,
+    /// The user's own files.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: OwnDataArgs,
     /// Machine.
     #[command(flatten)]
     #[serde(flatten)]
@@ -63,9 +72,12 @@ pub struct ModelArgs {
     /// Adapter directory to put on the model
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<String>,
-    /// Task: sample (generated), or a GLUE task such as mrpc
+    /// Task: sample (generated), a GLUE task such as mrpc, or own, which files imply
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
+    /// Metrics to report, such as accuracy,f1_macro
+    #[arg(long, value_name = "A,B")]
+    pub metrics: Option<String>,
     /// Use the first N rows only
     #[arg(long, value_name = "N")]
     pub max_eval_samples: Option<String>,

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
+use progtune_datasets::{Metric, OwnRequest};
+
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, Sources, Split, TokenCacheUse, layers, limit_of, read_device,
-    read_eval_batch, read_kernels, read_limit, read_max_length, read_model, read_threads,
-    require_data,
+    ConfigError, Device, Kernels, Sources, Split, TokenCacheUse, layers, limit_of, own,
+    read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
+    read_threads, require_data,
 };
 use crate::{
     batch_order::BatchLimit,
-    cli::{EvaluateArgs, PredictArgs},
+    cli::{EvaluateArgs, InspectArgs, PredictArgs},
 };
 
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
@@ -23,6 +25,8 @@ pub struct InferenceConfig {
     pub adapter: Option<PathBuf>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
+    /// Metrics to report; empty for the task's own.
+    pub metrics: Vec<Metric>,
     /// Longest sequence in tokens, special tokens included; at least 3.
     pub max_length: usize,
     /// What a batch holds at most.
@@ -42,12 +46,13 @@ pub struct InferenceConfig {
 }
 
 impl InferenceConfig {
-    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+    fn read(settings: &Settings, task: String) -> Result<Self, ConfigError> {
         let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
             adapter: settings.optional_path("adapter")?,
-            task: settings.text("task")?,
+            task,
+            metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
@@ -65,8 +70,10 @@ impl InferenceConfig {
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files; `Some` for every task but `sample`.
+    /// Directory with the task's files; `Some` for every task but `sample` and `own`.
     pub data: Option<PathBuf>,
+    /// The user's own files of `split`.
+    pub own: Option<OwnRequest>,
     /// The part of the data to evaluate on; validation by default.
     pub split: Split,
 }
@@ -78,12 +85,20 @@ impl EvaluateConfig {
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train).
     pub fn resolve(args: &EvaluateArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(args, sources, Scope::Inference)?;
+        let (task, own) = own::read_own(&settings)?;
+        let split = settings.optional_choice("split", Split::NAMES)?;
+        let preferred = [Split::Validation, Split::Test, Split::Train];
+        let own = own
+            .map(|own| own::of_split(own, split, preferred))
+            .transpose()?;
         let config = Self {
-            inference: InferenceConfig::read(&settings)?,
+            inference: InferenceConfig::read(&settings, task)?,
             data: settings.optional_path("data")?,
-            split: settings
-                .optional_choice("split", Split::NAMES)?
-                .unwrap_or(Split::Validation),
+            split: match &own {
+                Some((_, split)) => *split,
+                None => split.unwrap_or(Split::Validation),
+            },
+            own: own.map(|(own, _)| own),
         };
         require_data(&config.inference.task, config.data.as_deref())?;
         Ok(config)
@@ -95,6 +110,8 @@ impl EvaluateConfig {
 pub enum PredictInput {
     /// A JSONL file; its lines carry the task's columns.
     File(PathBuf),
+    /// The user's own files, in any format.
+    Own(OwnRequest),
     /// A part of the task's data.
     Data {
         /// Directory with the task's files; `Some` for every task but `sample`.
@@ -122,15 +139,24 @@ impl PredictConfig {
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); the data is needed only without `--input`.
     pub fn resolve(args: &PredictArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(args, sources, Scope::Inference)?;
-        let inference = InferenceConfig::read(&settings)?;
+        let (task, own) = own::read_own(&settings)?;
+        let inference = InferenceConfig::read(&settings, task)?;
         let data = settings.optional_path("data")?;
-        let split = settings
-            .optional_choice("split", Split::NAMES)?
-            .unwrap_or(Split::Test);
-        let input = match &args.input {
-            Some(file) => PredictInput::File(file.into()),
-            None => {
+        let split = settings.optional_choice("split", Split::NAMES)?;
+        let input = match (&args.input, own) {
+            (Some(file), Some(own)) => PredictInput::Own(own::of_input(own, file.as_ref())),
+            (Some(file), None) => PredictInput::File(file.into()),
+            (None, Some(own)) => {
+                let preferred = [Split::Test, Split::Validation, Split::Train];
+                let (own, _) = own::of_split(own, split, preferred)?;
+                PredictInput::Own(OwnRequest {
+                    ignore_labels: true,
+                    ..own
+                })
+            }
+            (None, None) => {
                 require_data(&inference.task, data.as_deref())?;
+                let split = split.unwrap_or(Split::Test);
                 PredictInput::Data { data, split }
             }
         };
@@ -138,6 +164,44 @@ impl PredictConfig {
             inference,
             input,
             output: args.predictions.as_ref().map(PathBuf::from),
+        })
+    }
+}
+
+/// The configuration of `progtune data inspect`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InspectConfig {
+    /// The files to look at.
+    pub own: OwnRequest,
+    /// Directory of the checkpoint whose tokenizer counts; `None` is the embedded model.
+    pub model: Option<String>,
+    /// Longest sequence in tokens, special tokens included; at least 3.
+    pub max_length: usize,
+}
+
+impl InspectConfig {
+    /// The configuration of `progtune data inspect`.
+    ///
+    /// # Errors
+    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); also when there are no files.
+    pub fn resolve(args: &InspectArgs, sources: &Sources) -> Result<Self, ConfigError> {
+        let mut args = args.clone();
+        if !args.files.is_empty() {
+            args.own.train_file = std::mem::take(&mut args.files);
+        }
+        let settings = layers::merge(&args, sources, Scope::Inference)?;
+        let (_, own) = own::read_own(&settings)?;
+        let own = own.filter(|own| {
+            !own.train.is_empty() || !own.validation.is_empty() || !own.test.is_empty()
+        });
+        Ok(Self {
+            own: own.ok_or_else(|| ConfigError::Missing {
+                key: "FILE".into(),
+                reason: "there is nothing to look at".into(),
+                advice: "give files, or --train-file, --validation-file or --test-file".into(),
+            })?,
+            model: read_model(&settings)?,
+            max_length: read_max_length(&settings)?,
         })
     }
 }
