@@ -51,7 +51,7 @@ pub enum DataError {
 
     /// The user's own files, or what is asked of them.
     #[error(transparent)]
-    Own(#[from] OwnDataError),
+    Own(Box<OwnDataError>),
 
     /// The task does not have this split (MNLI has two validation splits, the sample no test).
     #[error(
@@ -398,6 +398,13 @@ pub enum DataError {
         /// The value that is there.
         found: String,
     },
+}
+
+// Boxed, so that results stay small.
+impl From<OwnDataError> for DataError {
+    fn from(error: OwnDataError) -> Self {
+        Self::Own(Box::new(error))
+    }
 }
 
 impl DataError {

@@ -41,6 +41,9 @@ pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
     Ok(examples)
 }
 
+/// An object with its place.
+type Located = (Place, Map<String, Value>);
+
 /// The objects of a JSONL file, line by line.
 pub(crate) struct JsonlObjects(Lines);
 
@@ -49,7 +52,7 @@ impl JsonlObjects {
         Ok(Self(Lines::open(file)?))
     }
 
-    pub(crate) fn next_object(&mut self) -> Result<Option<(Place, Map<String, Value>)>, DataError> {
+    pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
         let path = self.0.path().to_path_buf();
         while let Some((number, line)) = self.0.next_line()? {
             if !line.trim().is_empty() {

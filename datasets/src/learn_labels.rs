@@ -139,25 +139,22 @@ fn check_one_kind(
     let (Some(number), Some(name)) = (number, first_of.get_key_value(&Kind::Name)) else {
         return Ok(());
     };
-    let place = |(at, row): &(usize, RawRow)| {
+    let (mut a, mut b) = (number, name);
+    let at = |entry: (&Kind, &&(usize, RawRow))| (entry.1.0, entry.1.1.position);
+    if at(b) < at(a) {
+        std::mem::swap(&mut a, &mut b);
+    }
+    let show = |(kind, (at, row)): (&Kind, &&(usize, RawRow))| {
         let path = files.get(*at).map(|file| file.path.clone());
         let place = Place {
             path: path.unwrap_or_default(),
             position: row.position,
         };
-        place.to_string()
+        format!("{} {} ({place})", kind.describe(), row.label.show())
     };
-    let (mut a, mut b) = (number, name);
-    if (b.1.0, b.1.1.position) < (a.1.0, a.1.1.position) {
-        std::mem::swap(&mut a, &mut b);
-    }
     Err(OwnDataError::MixedLabels {
         column: column.to_owned(),
-        first_kind: a.0.describe(),
-        first: a.1.1.label.show(),
-        first_place: place(a.1),
-        other_kind: b.0.describe(),
-        other: b.1.1.label.show(),
-        other_place: place(b.1),
+        first: show(a),
+        other: show(b),
     })
 }

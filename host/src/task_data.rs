@@ -27,7 +27,7 @@ pub enum TaskData {
     /// A named task.
     Named {
         /// The task.
-        task: Task,
+        task: Box<Task>,
         /// The directory of its files.
         directory: PathBuf,
     },
@@ -41,7 +41,7 @@ impl TaskData {
     /// # Errors
     /// When there is no such task, or a metric says nothing about it.
     pub fn named(name: &str, directory: Option<&Path>, metrics: &[Metric]) -> Result<Self> {
-        let mut task = trainable_task(name)?.clone();
+        let mut task = Box::new(trainable_task(name)?.clone());
         choose_metrics(&mut task, metrics)?;
         Ok(Self::Named {
             task,

@@ -116,25 +116,16 @@ pub enum OwnDataError {
 
     /// Labels of which some are numbers and others names.
     #[error(
-        "column `{column}`: expected labels of one kind, found the {first_kind} {first} ({first_place}) and the \
-         {other_kind} {other} ({other_place}); correct the rows, or give --problem-type single_label_classification if \
-         each value is the name of a class"
+        "column `{column}`: expected labels of one kind, found the {first} and the {other}; correct the rows, or give \
+         --problem-type single_label_classification if each value is the name of a class"
     )]
     MixedLabels {
         /// The label column.
         column: String,
-        /// `name` or `number`.
-        first_kind: &'static str,
-        /// The first label.
+        /// The first label with its kind and place: `number 1 (a.csv, line 2)`.
         first: String,
-        /// Where it is.
-        first_place: String,
-        /// The other kind.
-        other_kind: &'static str,
-        /// The first label of that kind.
+        /// The first label of the other kind, likewise.
         other: String,
-        /// Where it is.
-        other_place: String,
     },
 
     /// Labels such as 1.0 and 2.0.
