@@ -46,7 +46,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
                 config.data.as_deref().unwrap_or(Path::new(".")).display()
             )));
         }
-        results.extend(eval_keys(&result, split.suffix()));
+        results.extend(eval_keys(task, &result, split.suffix()));
     }
     let text = serde_json::to_string_pretty(&Value::Object(results))
         .map_err(|e| Error::Model(e.to_string()))?;

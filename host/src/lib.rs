@@ -6,6 +6,7 @@ pub mod adapter;
 pub mod assemble;
 pub mod batch;
 pub mod batch_order;
+pub mod class_report;
 pub mod cli;
 pub mod config;
 pub mod error;

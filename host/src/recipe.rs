@@ -5,6 +5,7 @@ use crate::{
     assemble::{Assembly, open_device},
     batch::EncodedExample,
     batch_order::BatchOrder,
+    class_report,
     config::RunConfig,
     error::{Error, Result},
     evaluate::evaluate,
@@ -277,7 +278,7 @@ fn test_results(
     };
     let examples = source.load(Origin::Read(&own.test), None)?;
     let result = evaluate(model, &own.task, &examples, config.eval_batch_limit())?;
-    let keys = eval_keys(&result, "").into_iter();
+    let keys = eval_keys(&own.task, &result, "").into_iter();
     Ok(keys
         .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
         .collect())
@@ -439,11 +440,12 @@ fn report(
         (None, false) => format!("--adapter {directory}"),
     };
     format!(
-        "result              {}\n\
+        "{}result              {}\n\
          updated parameters  {} ({:.1} % of every block in every epoch)\n\
          time                {:.1} s ({:.0} tokens/s while training)\n\
          saved in            {directory}\n\
          use it              progtune predict {model} --task {} --input FILE.jsonl\n",
+        class_report::table(&summary.evaluation),
         metrics_text(&summary.evaluation),
         grouped(summary.updated_parameters.round() as u64),
         100.0 * summary.updated_parameters / full.max(1.0),

@@ -49,6 +49,11 @@ fn a_csv_with_quoted_line_ends_trains_and_its_model_knows_its_labels() {
     assert_eq!(results["eval_f1"], 1.0);
     assert!(results.get("eval_combined_score").is_none());
     assert_eq!(results["train_samples"], 48);
+    assert_eq!(results["eval_confusion_matrix"], json!([[6, 0], [0, 6]]));
+    assert_eq!(
+        results["eval_per_class"]["yes"],
+        json!({"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 6})
+    );
     let config = read_json(&run.join("config.json"));
     assert_eq!(config["id2label"], json!({"0": "no", "1": "yes"}));
     assert_eq!(
