@@ -165,7 +165,7 @@ impl OwnData {
                 learn(&splits[at].1, &rows[at], reading.problem_type)?
             }
         };
-        let task = own_task(chosen.columns.clone(), labels);
+        let task = Task::own(chosen.columns.clone(), labels);
         let mut examples = Vec::new();
         for (((flag, files), rule), rows) in splits.iter().zip(rules).zip(rows) {
             examples.push(reader.understand(&task, flag, files, rule, rows)?);
@@ -188,24 +188,28 @@ impl OwnData {
     }
 }
 
-fn own_task(columns: Columns, labels: Labels) -> Task {
-    let metrics = match (labels.problem_type, labels.names.len()) {
-        (ProblemType::Regression, _) => {
-            vec![Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Mae]
+impl Task {
+    /// The task that columns and labels of the user's own make; with accuracy and F1, or for numbers the correlations
+    /// and mean errors, as metrics.
+    pub fn own(columns: Columns, labels: Labels) -> Self {
+        let metrics = match (labels.problem_type, labels.names.len()) {
+            (ProblemType::Regression, _) => {
+                vec![Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Mae]
+            }
+            (ProblemType::SingleLabelClassification, 2) => vec![Metric::Accuracy, Metric::F1],
+            (ProblemType::SingleLabelClassification, _) => vec![Metric::Accuracy, Metric::F1Macro],
+        };
+        Self {
+            name: OWN_TASK.to_owned(),
+            source: TaskSource::Own,
+            columns,
+            labels: labels.names,
+            problem_type: labels.problem_type,
+            metrics,
+            eval_splits: vec![SplitName::Validation],
+            test_splits: vec![SplitName::Test],
+            headerless: None,
         }
-        (ProblemType::SingleLabelClassification, 2) => vec![Metric::Accuracy, Metric::F1],
-        (ProblemType::SingleLabelClassification, _) => vec![Metric::Accuracy, Metric::F1Macro],
-    };
-    Task {
-        name: OWN_TASK.to_owned(),
-        source: TaskSource::Own,
-        columns,
-        labels: labels.names,
-        problem_type: labels.problem_type,
-        metrics,
-        eval_splits: vec![SplitName::Validation],
-        test_splits: vec![SplitName::Test],
-        headerless: None,
     }
 }
 

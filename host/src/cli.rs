@@ -16,7 +16,7 @@ mod own;
 mod tests;
 mod training;
 
-pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
+pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PluginDirArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
 pub use own::OwnDataArgs;
 pub use training::{
@@ -59,6 +59,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write a model's logits and labels for unlabelled examples
     Predict(PredictArgs),
+    /// Write a base model with an adapter as one plain checkpoint
+    Merge(MergeArgs),
     /// Look at data files before training on them
     #[command(subcommand)]
     Data(DataCommand),

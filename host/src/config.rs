@@ -17,6 +17,7 @@ use crate::{
 mod error;
 mod export;
 mod inference;
+mod inspect;
 pub mod keys;
 mod layers;
 mod own;
@@ -27,7 +28,11 @@ mod tests;
 mod values;
 
 pub use error::ConfigError;
-pub use inference::{EvaluateConfig, InferenceConfig, InspectConfig, PredictConfig, PredictInput};
+pub use inference::{
+    AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
+    WeightDtype,
+};
+pub use inspect::InspectConfig;
 pub use layers::Sources;
 pub use size::ByteSize;
 pub use values::{

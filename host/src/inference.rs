@@ -1,59 +1,67 @@
-//! `progtune evaluate` and `progtune predict`: a saved model, or a base model with an adapter, over data.
+//! `progtune evaluate` and `progtune predict`: a saved model, or a base model with adapters, over data.
 //! Called by `main`.
 
+mod opened;
+
 use crate::{
-    adapter::Adapter,
-    assemble::Assembly,
     batch::EncodedExample,
-    config::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput, Split as SplitChoice},
+    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
-    examples::{ExampleSource, Origin},
+    examples::Origin,
     files::write_atomically,
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
-    plan::Blueprint,
-    plugin::Plugins,
-    recipe::open_tokenizer,
-    task_data::{LearnedTask, TaskData, describe},
+    model::Model,
+    progress::metrics_table,
+    task_data::TaskData,
     terminal,
-    token_cache::TokenCache,
-    tokenizer::Tokenizer,
     train::{EvalSplit, eval_keys},
 };
-use progtune_datasets::{OwnRequest, ProblemType, SplitName, Task};
+use opened::Opened;
+use progtune_datasets::{ProblemType, SplitName, Task};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Prints the metrics of a split as JSON.
-pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
-    let data = task_data(
+/// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
+pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
+    let data = TaskData::of_model(
         &config.inference,
         config.own.as_ref(),
         config.data.as_deref(),
     )?;
     let task = data.task();
     let opened = Opened::new(&config.inference, task)?;
-    let splits = opened.load_splits(&data, config.split)?;
-    let model = opened.build_model()?;
-    let mut results = Map::new();
-    for split in &splits {
-        let name = split.name;
-        let result = evaluate(&model, task, &split.examples, config.inference.eval_batch)?;
-        if result.loss.is_none() {
-            return Err(Error::Usage(format!(
-                "{}: the {name} split has no labels, so there is nothing to measure; use `progtune predict`",
-                config.data.as_deref().unwrap_or(Path::new(".")).display()
-            )));
+    let splits = opened.load_splits(&data, &split_names(task, config.split))?;
+    let results = opened.with_each_model(|model| {
+        let mut results = Map::new();
+        for split in &splits {
+            let result = evaluate(model, task, &split.examples, config.inference.eval_batch)?;
+            if result.loss.is_none() {
+                return Err(unlabelled(&data, split.name));
+            }
+            results.extend(eval_keys(task, &result, split.suffix()));
         }
-        results.extend(eval_keys(task, &result, split.suffix()));
+        Ok(results)
+    })?;
+    if results.len() > 1 && !quiet {
+        terminal::say(metrics_table(&results).trim_end());
     }
-    let text = serde_json::to_string_pretty(&Value::Object(results))
-        .map_err(|e| Error::Model(e.to_string()))?;
+    let results = by_name(results.into_iter().map(|(name, map)| (name, map.into())));
+    let text = serde_json::to_string_pretty(&results).map_err(|e| Error::Model(e.to_string()))?;
     terminal::print(&format!("{text}\n"))
 }
 
-/// Writes one JSON line an example: `logits` and `label`.
+fn unlabelled(data: &TaskData, split: SplitName) -> Error {
+    let directory = match data {
+        TaskData::Named { directory, .. } => directory,
+        TaskData::Own(_) => Path::new("own data"),
+    };
+    Error::Usage(format!(
+        "{}: the {split} split has no labels, so there is nothing to measure; use `progtune predict`",
+        directory.display()
+    ))
+}
+
+/// Writes one JSON line an example: `logits` and `label`; with several adapters, an object of these by name.
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
@@ -63,31 +71,46 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         PredictInput::Own(request) => (Some(request), None),
         PredictInput::Data { data, .. } => (None, data.as_deref()),
     };
-    let data = task_data(&config.inference, own, directory)?;
+    let data = TaskData::of_model(&config.inference, own, directory)?;
     let task = data.task();
     let opened = Opened::new(&config.inference, task)?;
     let examples = examples(config, &opened, &data)?;
-    let model = opened.build_model()?;
-    let rows = logits(&model, &examples, config.inference.eval_batch)?;
+    let predictions = opened.with_each_model(|model: &Model| {
+        let rows = logits(model, &examples, config.inference.eval_batch)?;
+        Ok(rows.iter().map(|row| prediction(task, row)).collect())
+    })?;
     let mut text = String::new();
-    for row in &rows {
-        let label = match task.problem_type {
-            ProblemType::SingleLabelClassification => {
-                json!(
-                    task.labels
-                        .get(arg_max(row) as usize)
-                        .map_or("", String::as_str)
-                )
-            }
-            ProblemType::Regression => json!(row[0]),
-        };
-        text.push_str(&json!({ "logits": row, "label": label }).to_string());
+    for example in 0..examples.len() {
+        let of_each = predictions
+            .iter()
+            .map(|(name, rows): &(String, Vec<Value>)| (name.clone(), rows[example].clone()));
+        text.push_str(&by_name(of_each).to_string());
         text.push('\n');
     }
     match &config.output {
         Some(path) => write_atomically(path, text.as_bytes()),
         None => terminal::print(&text),
     }
+}
+
+/// The values of several adapters under their names; that of a single one as it is.
+fn by_name(values: impl ExactSizeIterator<Item = (String, Value)>) -> Value {
+    match values.len() {
+        1 => values.map(|(_, value)| value).collect::<Vec<_>>().remove(0),
+        _ => Value::Object(values.collect()),
+    }
+}
+
+/// What a model says about an example.
+fn prediction(task: &Task, row: &[f32]) -> Value {
+    let label = match task.problem_type {
+        ProblemType::SingleLabelClassification => {
+            let name = task.labels.get(arg_max(row) as usize);
+            json!(name.map_or("", String::as_str))
+        }
+        ProblemType::Regression => json!(row[0]),
+    };
+    json!({ "logits": row, "label": label })
 }
 
 /// Predictions can take long: better to hear now that their file cannot be written.
@@ -114,40 +137,11 @@ fn examples(
         // Its request has the files of one split alone.
         PredictInput::Own(_) => SplitChoice::Test,
     };
-    let splits = opened.load_splits(data, split)?;
-    Ok(splits.into_iter().flat_map(|s| s.examples).collect())
-}
-
-/// The task and its data: own files are read with the labels of the model that is to judge them.
-fn task_data(
-    config: &InferenceConfig,
-    own: Option<&OwnRequest>,
-    directory: Option<&Path>,
-) -> Result<TaskData> {
-    let Some(request) = own else {
-        return TaskData::named(&config.task, directory, &config.metrics);
-    };
-    let directories = config.adapter.as_deref().into_iter();
-    let directories = directories.chain(config.model.as_deref().map(Path::new));
-    let learned = match LearnedTask::find(directories)? {
-        Some(learned) => learned,
-        None => {
-            let source = ModelSource::new(config.model.as_deref())?;
-            LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
-        }
-    };
-    let request = learned.complete(request);
-    let data = TaskData::own(&request, Some(&learned.labels), &config.metrics)?;
-    if let TaskData::Own(own) = &data {
-        for line in describe(own).lines() {
-            tracing::info!("{line}");
-        }
-        if own.skipped.n_rows > 0 {
-            tracing::warn!("rows left out: {} (-v lists them)", own.skipped.n_rows);
-        }
-    }
-    data.log_skipped();
-    Ok(data)
+    let splits = opened.load_splits(data, &split_names(data.task(), split))?;
+    let examples = splits
+        .into_iter()
+        .flat_map(|split: EvalSplit| split.examples);
+    Ok(examples.collect())
 }
 
 fn split_names(task: &Task, choice: SplitChoice) -> Vec<SplitName> {
@@ -156,92 +150,5 @@ fn split_names(task: &Task, choice: SplitChoice) -> Vec<SplitName> {
         SplitChoice::Validation => task.eval_splits.clone(),
         SplitChoice::Test if task.test_splits.is_empty() => vec![SplitName::Test],
         SplitChoice::Test => task.test_splits.clone(),
-    }
-}
-
-/// Everything about a model but its weights, which are read when the data is known to be good.
-struct Opened<'a> {
-    config: &'a InferenceConfig,
-    task: &'a Task,
-    source: ModelSource,
-    model_config: ModelConfig,
-    adapter: Option<Adapter>,
-    blueprint: Blueprint,
-    tokenizer: Tokenizer,
-    cache: TokenCache,
-}
-
-impl<'a> Opened<'a> {
-    fn new(config: &'a InferenceConfig, task: &'a Task) -> Result<Self> {
-        let source = ModelSource::new(config.model.as_deref())?;
-        let model_config = source.config()?;
-        let adapter = config
-            .adapter
-            .as_deref()
-            .map(|directory| Adapter::read(directory, model_config.architecture))
-            .transpose()?;
-        let method = match &adapter {
-            Some(adapter) => Some(
-                Plugins::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?,
-            ),
-            None => None,
-        };
-        let head = HeadKind::Sequence(task.num_labels());
-        let blueprint = Blueprint::new(&model_config, head, method.as_ref(), false)?;
-        let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
-        Ok(Self {
-            config,
-            task,
-            source,
-            model_config,
-            adapter,
-            blueprint,
-            tokenizer,
-            cache: TokenCache::new(config.token_cache),
-        })
-    }
-
-    fn load(&self, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
-        let source = ExampleSource {
-            task: self.task,
-            tokenizer: &self.tokenizer,
-            cache: &self.cache,
-        };
-        source.load(origin, self.config.max_eval_samples)
-    }
-
-    fn load_splits(&self, data: &TaskData, choice: SplitChoice) -> Result<Vec<EvalSplit>> {
-        let load = |name| {
-            let origin = match data {
-                TaskData::Named { directory, .. } => Origin::Split { directory, name },
-                // Read for one split, the others are empty.
-                TaskData::Own(own) if !own.train.is_empty() => Origin::Read(&own.train),
-                TaskData::Own(own) if !own.validation.is_empty() => Origin::Read(&own.validation),
-                TaskData::Own(own) => Origin::Read(&own.test),
-            };
-            let examples = self.load(origin)?;
-            Ok(EvalSplit { name, examples })
-        };
-        split_names(self.task, choice)
-            .into_iter()
-            .map(load)
-            .collect()
-    }
-
-    /// The model with its adapter.
-    fn build_model(self) -> Result<Model> {
-        Assembly {
-            source: &self.source,
-            config: self.model_config,
-            head: HeadKind::Sequence(self.task.num_labels()),
-            labels: &self.task.labels,
-            blueprint: &self.blueprint,
-            adapter: self.adapter.as_ref(),
-            policy: HeadPolicy::Require,
-            seed: 0,
-            device: self.config.device,
-            kernels: self.config.kernels,
-        }
-        .build()
     }
 }

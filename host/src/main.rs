@@ -3,10 +3,12 @@
 use progtune::{
     cli::{self, Command, DataCommand, Invocation, PluginsCommand},
     config::{
-        EvaluateConfig, InspectConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs,
+        EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
+        resolve_plugin_dirs,
     },
     error::Result,
-    inference, inspect_command, logging, plan_command, plugins_command, recipe, terminal,
+    inference, inspect_command, logging, merge_command, plan_command, plugins_command, recipe,
+    terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
@@ -43,12 +45,17 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
-            inference::run_evaluate(&config)
+            inference::run_evaluate(&config, global.quiet)
         }
         Command::Predict(args) => {
             let config = PredictConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
             inference::run_predict(&config)
+        }
+        Command::Merge(args) => {
+            let config = MergeConfig::resolve(args, &sources)?;
+            use_threads(config.threads);
+            merge_command::run_merge(&config, global.quiet)
         }
         Command::Data(DataCommand::Inspect(args)) => {
             inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)

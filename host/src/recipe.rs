@@ -6,7 +6,7 @@ use crate::{
     batch::EncodedExample,
     batch_order::BatchOrder,
     class_report,
-    config::RunConfig,
+    config::{RunConfig, WeightDtype},
     error::{Error, Result},
     evaluate::evaluate,
     examples::{ExampleSource, Origin, load_data},
@@ -17,7 +17,7 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, PlanNames, grouped, to_json},
+    plan::{Blueprint, Foresight, PlanNames, grouped, to_json},
     plugin::{LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
@@ -68,7 +68,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let order = BatchOrder::new(config, lengths);
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
-    let stages = blueprint.stages(&schedule, config.epochs, steps_per_epoch)?;
+    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.
     let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
@@ -77,8 +77,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         &model_config,
         head,
         &blueprint,
-        &schedule,
-        &stages,
+        &foresight.stages,
         (&examples, &eval_splits),
     )?;
     let config = &RunConfig {
@@ -104,7 +103,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     directory.write_json(
         "plan.json",
         &with_plugins(
-            to_json(&blueprint, &stages, &names),
+            to_json(&blueprint, &foresight, &names),
             &schedule,
             method.as_ref(),
         ),
@@ -131,7 +130,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let mut cache = PrefixCache::new(&CachedRun {
         config,
         model: &model,
-        stages: schedule.decides_by_epoch().then_some(stages.as_slice()),
+        stages: foresight
+            .is_by_epoch()
+            .then_some(foresight.stages.as_slice()),
         epochs: Trainer::epochs(config, steps_per_epoch),
         splits: &splits,
         directory: directory.path(),
@@ -356,7 +357,7 @@ fn save_result(
         .iter()
         .any(|info| info.added.is_some());
     let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
-        return save_checkpoint(path, model, tokenizer, task);
+        return save_checkpoint(path, model, tokenizer, task, WeightDtype::F32);
     };
     let options: Vec<(String, Value)> = method
         .options()

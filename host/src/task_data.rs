@@ -3,14 +3,16 @@
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
 use crate::{
-    config::RunConfig,
+    config::{InferenceConfig, RunConfig},
     error::{Error, Result},
     files::write_atomically,
+    model_source::ModelSource,
     plan::trainable_task,
     progress::Progress,
 };
 use progtune_datasets::{
-    Labels, Metric, OwnData, OwnRequest, ProblemType, SkippedRows, Task, TaskSource,
+    Column, Columns, Labels, Metric, OwnData, OwnRequest, ProblemType, SkippedRows, Task,
+    TaskSource,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -68,6 +70,44 @@ impl TaskData {
             Some(request) => Self::own(request, None, &config.metrics),
             None => Self::named(&config.task, config.data.as_deref(), &config.metrics),
         }
+    }
+
+    /// What a model is used on: own files are read with the labels that the model, or the first adapter that says, was
+    /// trained to tell.
+    ///
+    /// # Errors
+    /// As [`TaskData::named`] and [`TaskData::own`], and when nothing says what the model's labels are.
+    pub fn of_model(
+        config: &InferenceConfig,
+        own: Option<&OwnRequest>,
+        directory: Option<&Path>,
+    ) -> Result<Self> {
+        let Some(request) = own else {
+            return Self::named(&config.task, directory, &config.metrics);
+        };
+        let adapters = config.adapters.iter();
+        let directories = adapters
+            .filter_map(|adapter| adapter.directory.as_deref())
+            .chain(config.model.as_deref().map(Path::new));
+        let learned = match LearnedTask::find(directories)? {
+            Some(learned) => learned,
+            None => {
+                let source = ModelSource::new(config.model.as_deref())?;
+                LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
+            }
+        };
+        let request = learned.complete(request);
+        let data = Self::own(&request, Some(&learned.labels), &config.metrics)?;
+        if let Self::Own(own) = &data {
+            for line in describe(own).lines() {
+                tracing::info!("{line}");
+            }
+            if own.skipped.n_rows > 0 {
+                tracing::warn!("rows left out: {} (-v lists them)", own.skipped.n_rows);
+            }
+        }
+        data.log_skipped();
+        Ok(data)
     }
 
     /// The task.
@@ -276,6 +316,17 @@ impl LearnedTask {
             },
             columns: None,
         })
+    }
+
+    /// The task it was.
+    pub fn task(&self) -> Task {
+        let (first, second, label) = self.columns.clone().unwrap_or_default();
+        let columns = Columns {
+            first: Column::named(first),
+            second: second.map(Column::named),
+            label: Column::named(label),
+        };
+        Task::own(columns, self.labels.clone())
     }
 
     /// The request with the columns of training where it names none.

@@ -122,6 +122,29 @@ fn a_runs_configuration_and_adapter_serve_evaluation() {
     for key in ["eval_loss", "eval_accuracy", "eval_f1"] {
         assert_eq!(evaluation[key], results[key], "{key}");
     }
+    // merged, it still knows its labels and columns
+    let merged = scratch.path("merged");
+    CommandLine::new("merge --quiet")
+        .path("--model", fixture("parity/roberta"))
+        .path("--adapter", &run)
+        .path("--output", &merged)
+        .run();
+    assert_eq!(
+        read_json(&merged.join("task.json")),
+        json!({
+            "problem_type": "single_label_classification",
+            "labels": ["a", "b"],
+            "text_column": "text",
+            "pair_column": null,
+            "label_column": "label",
+        })
+    );
+    let evaluation = CommandLine::new("evaluate --quiet --max-length 32")
+        .path("--model", &merged)
+        .path("--test-file", &test)
+        .run();
+    let evaluation: Value = serde_json::from_str(&evaluation).unwrap();
+    assert_eq!(evaluation["eval_accuracy"], results["test_accuracy"]);
     // the configuration runs again, to the same end
     let again = scratch.path("again");
     CommandLine::new("train --quiet")

@@ -1,6 +1,6 @@
-//! The resolved configurations of `evaluate` and `predict`. Resolved by `main`, read by the recipes of those commands.
+//! The resolved configurations of `evaluate`, `predict` and `merge`. Resolved by `main`, read by those commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
@@ -13,16 +13,71 @@ use super::{
 };
 use crate::{
     batch_order::BatchLimit,
-    cli::{EvaluateArgs, InspectArgs, PredictArgs},
+    cli::{EvaluateArgs, MergeArgs, PredictArgs},
 };
+
+/// An adapter to put on the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterChoice {
+    /// How results call it: given, or the last part of its path.
+    pub name: String,
+    /// Its directory; `None` is the model alone.
+    pub directory: Option<PathBuf>,
+}
+
+impl AdapterChoice {
+    /// Reads `DIR`, `NAME=DIR` or `none`. A name has no `/`, so a directory with `=` in its name is `./DIR`.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) if !name.contains(std::path::is_separator) => (Some(name), path),
+            _ => (None, text),
+        };
+        let last = || {
+            Path::new(path)
+                .file_name()
+                .map(|last| last.to_string_lossy())
+        };
+        let name = match name {
+            Some(name) => name.trim().to_owned(),
+            None => last().map_or_else(|| path.to_owned(), Into::into),
+        };
+        (!name.is_empty() && !path.trim().is_empty()).then(|| Self {
+            name,
+            directory: (path != "none").then(|| path.into()),
+        })
+    }
+
+    /// All that were asked for; without any, the model alone.
+    fn read(settings: &Settings) -> Result<Vec<Self>, ConfigError> {
+        let mut choices: Vec<Self> = Vec::new();
+        for path in settings.paths("adapter")? {
+            let text = path.to_string_lossy();
+            let choice = Self::parse(&text)
+                .ok_or_else(|| settings.bad("adapter", "DIR or NAME=DIR", &text))?;
+            if let Some(other) = choices.iter().find(|other| other.name == choice.name) {
+                return Err(ConfigError::Conflict {
+                    first: format!("adapter `{text}`"),
+                    second: format!("another one called `{}`", other.name),
+                    reason: "results are told apart by name".into(),
+                    advice: "name them: --adapter NAME=DIR".into(),
+                });
+            }
+            choices.push(choice);
+        }
+        if choices.is_empty() {
+            choices.extend(Self::parse("none"));
+        }
+        Ok(choices)
+    }
+}
 
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceConfig {
-    /// Directory of a checkpoint, or of the base model of `adapter`; `None` is the embedded model.
+    /// Directory of a checkpoint, or of the base model of `adapters`; `None` is the embedded model.
     pub model: Option<String>,
-    /// Adapter directory to put on the model.
-    pub adapter: Option<PathBuf>,
+    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
+    pub adapters: Vec<AdapterChoice>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
     /// Metrics to report; empty for the task's own.
@@ -50,7 +105,7 @@ impl InferenceConfig {
         let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
-            adapter: settings.optional_path("adapter")?,
+            adapters: AdapterChoice::read(settings)?,
             task,
             metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
@@ -168,40 +223,81 @@ impl PredictConfig {
     }
 }
 
-/// The configuration of `progtune data inspect`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InspectConfig {
-    /// The files to look at.
-    pub own: OwnRequest,
-    /// Directory of the checkpoint whose tokenizer counts; `None` is the embedded model.
-    pub model: Option<String>,
-    /// Longest sequence in tokens, special tokens included; at least 3.
-    pub max_length: usize,
+/// The type of the numbers in saved weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightDtype {
+    /// As computed.
+    F32,
+    /// Rounded to half precision.
+    F16,
+    /// Rounded to bfloat16.
+    Bf16,
 }
 
-impl InspectConfig {
-    /// The configuration of `progtune data inspect`.
+/// The configuration of `progtune merge`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergeConfig {
+    /// Directory of the base model; `None` is the embedded model.
+    pub model: Option<String>,
+    /// The adapter's directory.
+    pub adapter: PathBuf,
+    /// The task of its head; `None`: what the directory says.
+    pub task: Option<String>,
+    /// Where the merged model goes.
+    pub output: PathBuf,
+    /// The numbers of its weights.
+    pub dtype: WeightDtype,
+    /// Plugin directories searched before all others.
+    pub plugin_dir: Vec<PathBuf>,
+    /// Threads, from 1 to 1024; `None` is one for each core.
+    pub threads: Option<usize>,
+}
+
+impl MergeConfig {
+    /// The configuration of `progtune merge`.
     ///
     /// # Errors
-    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); also when there are no files.
-    pub fn resolve(args: &InspectArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let mut args = args.clone();
-        if !args.files.is_empty() {
-            args.own.train_file = std::mem::take(&mut args.files);
-        }
-        let settings = layers::merge(&args, sources, Scope::Inference)?;
-        let (_, own) = own::read_own(&settings)?;
-        let own = own.filter(|own| {
-            !own.train.is_empty() || !own.validation.is_empty() || !own.test.is_empty()
-        });
+    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train), and when there is not exactly one adapter.
+    pub fn resolve(args: &MergeArgs, sources: &Sources) -> Result<Self, ConfigError> {
+        let settings = layers::merge(args, sources, Scope::Inference)?;
+        let mut adapters = AdapterChoice::read(&settings)?;
+        let adapter = match (adapters.pop(), adapters.is_empty()) {
+            (Some(AdapterChoice { directory, .. }), true) => directory,
+            _ => {
+                let found = "more than one";
+                return Err(settings.bad("adapter", "one directory (one model is merged)", found));
+            }
+        };
+        let dtypes = [
+            ("f32", WeightDtype::F32),
+            ("f16", WeightDtype::F16),
+            ("bf16", WeightDtype::Bf16),
+        ];
+        let given = args.dtype.as_deref().unwrap_or("f32");
+        let dtype = dtypes.iter().find(|(name, _)| *name == given);
         Ok(Self {
-            own: own.ok_or_else(|| ConfigError::Missing {
-                key: "FILE".into(),
-                reason: "there is nothing to look at".into(),
-                advice: "give files, or --train-file, --validation-file or --test-file".into(),
-            })?,
             model: read_model(&settings)?,
-            max_length: read_max_length(&settings)?,
+            adapter: adapter.ok_or_else(|| ConfigError::Missing {
+                key: "--adapter".into(),
+                reason: "it is what is merged into the model".into(),
+                advice: "pass the directory of an adapter".into(),
+            })?,
+            task: match settings.is_set("task") {
+                true => Some(settings.text("task")?),
+                false => None,
+            },
+            output: PathBuf::from(&args.merged),
+            dtype: dtype
+                .map(|&(_, dtype)| dtype)
+                .ok_or_else(|| ConfigError::BadValue {
+                    key: "dtype".into(),
+                    origin: "flag --dtype".into(),
+                    expected: "one of f32, f16, bf16".into(),
+                    found: format!("`{given}`"),
+                    advice: "give something like --dtype f32".into(),
+                })?,
+            plugin_dir: settings.paths("plugin_dir")?,
+            threads: read_threads(&settings)?,
         })
     }
 }
