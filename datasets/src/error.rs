@@ -160,7 +160,8 @@ pub enum DataError {
 
     /// A column that the task needs is there more than once.
     #[error(
-        "{place}: expected one column named `{column}`, found {count}; rename or delete all but one"
+        "{place}: expected one column named `{column}`, found {count}; rename or delete all but one",
+        column = printable(column, 60)
     )]
     DuplicateColumn {
         /// The header line or the file.
@@ -197,7 +198,8 @@ pub enum DataError {
     /// A label that is none of the task's.
     #[error(
         "{place}: column `{column}`: expected one of the labels {allowed}, found {found}; correct the label, or \
-             pass the task that this file belongs to"
+             pass the task that this file belongs to",
+        column = printable(column, 60)
     )]
     UnknownLabel {
         /// The row.
@@ -213,7 +215,8 @@ pub enum DataError {
     /// A row of a training or validation file has no label.
     #[error(
         "{place}: column `{column}`: expected {expected} in every row of this split, found {found}, which means \
-             unlabelled; add the label or delete the row (only test files may be without labels)"
+             unlabelled; add the label or delete the row (only test files may be without labels)",
+        column = printable(column, 60)
     )]
     MissingLabel {
         /// The row.
@@ -229,7 +232,8 @@ pub enum DataError {
     /// A regression target that is not a finite number.
     #[error(
         "{place}: column `{column}`: expected a finite number as score, found {found}; correct the score or delete \
-             the row"
+             the row",
+        column = printable(column, 60)
     )]
     BadScore {
         /// The row.
@@ -243,7 +247,8 @@ pub enum DataError {
     /// A column or a JSON value has a type that cannot hold what it should.
     #[error(
         "{place}: column `{column}`: expected {expected}, found {found}; convert the column, or pass the task that \
-             this file belongs to"
+             this file belongs to",
+        column = printable(column, 60)
     )]
     WrongType {
         /// The row, or the file if its schema says so.

@@ -323,7 +323,11 @@ pub fn resolve_plugin_dirs(
     layers::merge(args, sources, Scope::All)?.paths("plugin_dir")
 }
 
-fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
+/// Checks that a task that reads data has some.
+///
+/// # Errors
+/// When it has none.
+pub fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
     if data.is_some() || task == SAMPLE_TASK || task == OWN_TASK {
         return Ok(());
     }

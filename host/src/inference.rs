@@ -5,14 +5,13 @@ mod opened;
 
 use crate::{
     batch::EncodedExample,
-    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
+    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice, require_data},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
     examples::Origin,
     files::write_atomically,
     model::Model,
     progress::metrics_table,
-    task_data::TaskData,
     terminal,
     train::{EvalSplit, eval_keys},
 };
@@ -23,20 +22,17 @@ use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
-    let data = TaskData::of_model(
-        &config.inference,
-        config.own.as_ref(),
-        config.data.as_deref(),
-    )?;
-    let task = data.task();
-    let opened = Opened::new(&config.inference, task)?;
-    let splits = opened.load_splits(&data, &split_names(task, config.split))?;
-    let results = opened.with_each_model(|model| {
+    let opened = Opened::new(&config.inference, config.own.as_ref())?;
+    let task = one_task(&opened)?;
+    require_data(&task.name, config.data.as_deref())?;
+    let directory = config.data.as_deref().unwrap_or(Path::new("."));
+    let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
+    let results = opened.with_each_model(|model, task| {
         let mut results = Map::new();
         for split in &splits {
             let result = evaluate(model, task, &split.examples, config.inference.eval_batch)?;
             if result.loss.is_none() {
-                return Err(unlabelled(&data, split.name));
+                return Err(unlabelled(directory, split.name));
             }
             results.extend(eval_keys(task, &result, split.suffix()));
         }
@@ -50,11 +46,19 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
     terminal::print(&format!("{text}\n"))
 }
 
-fn unlabelled(data: &TaskData, split: SplitName) -> Error {
-    let directory = match data {
-        TaskData::Named { directory, .. } => directory,
-        TaskData::Own(_) => Path::new("own data"),
-    };
+/// Data is one task's.
+fn one_task<'a>(opened: &'a Opened<'_>) -> Result<&'a Task> {
+    match opened.tasks().as_slice() {
+        [(first, name), (second, other), ..] => Err(Error::Usage(format!(
+            "--adapter: `{name}` is for the task {}, `{other}` for {}, and they are evaluated on the data of one; \
+             evaluate them apart, or pass the --task that is meant",
+            first.name, second.name
+        ))),
+        tasks => Ok(tasks[0].0),
+    }
+}
+
+fn unlabelled(directory: &Path, split: SplitName) -> Error {
     Error::Usage(format!(
         "{}: the {split} split has no labels, so there is nothing to measure; use `progtune predict`",
         directory.display()
@@ -66,21 +70,33 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let (own, directory) = match &config.input {
-        PredictInput::File(_) => (None, None),
-        PredictInput::Own(request) => (Some(request), None),
-        PredictInput::Data { data, .. } => (None, data.as_deref()),
+    let own = match &config.input {
+        PredictInput::Own(request) => Some(request),
+        PredictInput::File(_) | PredictInput::Data { .. } => None,
     };
-    let data = TaskData::of_model(&config.inference, own, directory)?;
-    let task = data.task();
-    let opened = Opened::new(&config.inference, task)?;
-    let examples = examples(config, &opened, &data)?;
-    let predictions = opened.with_each_model(|model: &Model| {
-        let rows = logits(model, &examples, config.inference.eval_batch)?;
+    let opened = Opened::new(&config.inference, own)?;
+    // Each task reads its own columns of the same lines.
+    let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
+    for (task, name) in opened.tasks() {
+        let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
+        inputs.push((&task.name, examples));
+    }
+    let count = inputs[0].1.len();
+    if let Some((task, other)) = inputs.iter().find(|(_, other)| other.len() != count) {
+        return Err(Error::Usage(format!(
+            "the adapters have different examples to predict: {} has {count}, {task} {}; predict them apart",
+            inputs[0].0,
+            other.len()
+        )));
+    }
+    let predictions = opened.with_each_model(|model: &Model, task| {
+        let input = inputs.iter().find(|(name, _)| *name == task.name);
+        let examples = input.map_or(&[][..], |(_, examples)| examples);
+        let rows = logits(model, examples, config.inference.eval_batch)?;
         Ok(rows.iter().map(|row| prediction(task, row)).collect())
     })?;
     let mut text = String::new();
-    for example in 0..examples.len() {
+    for example in 0..count {
         let of_each = predictions
             .iter()
             .map(|(name, rows): &(String, Vec<Value>)| (name.clone(), rows[example].clone()));
@@ -129,19 +145,25 @@ fn check_output(path: &Path) -> Result<()> {
 fn examples(
     config: &PredictConfig,
     opened: &Opened<'_>,
-    data: &TaskData,
+    task: &Task,
 ) -> Result<Vec<EncodedExample>> {
-    let split = match &config.input {
-        PredictInput::File(path) => return opened.load(Origin::Jsonl(path)),
-        PredictInput::Data { split, .. } => *split,
+    match &config.input {
+        PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
         // Its request has the files of one split alone.
-        PredictInput::Own(_) => SplitChoice::Test,
-    };
-    let splits = opened.load_splits(data, &split_names(data.task(), split))?;
-    let examples = splits
-        .into_iter()
-        .flat_map(|split: EvalSplit| split.examples);
-    Ok(examples.collect())
+        PredictInput::Own(_) => Ok(opened
+            .load_splits(task, Path::new("."), &[SplitName::Test])?
+            .swap_remove(0)
+            .examples),
+        PredictInput::Data { data, split } => {
+            require_data(&task.name, data.as_deref())?;
+            let directory = data.as_deref().unwrap_or(Path::new("."));
+            let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
+            let examples = splits
+                .into_iter()
+                .flat_map(|split: EvalSplit| split.examples);
+            Ok(examples.collect())
+        }
+    }
 }
 
 fn split_names(task: &Task, choice: SplitChoice) -> Vec<SplitName> {

@@ -18,7 +18,7 @@ use crate::{
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
-use progtune_datasets::{DataError, Task};
+use progtune_datasets::{DataError, OWN_TASK, Task};
 use progtune_plugin_api::records::{
     DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
 };
@@ -34,6 +34,8 @@ pub struct Blueprint {
     pub rewrites: Vec<Rewrite>,
     /// The method's suggestion.
     pub suggested_lr: Option<f64>,
+    /// What the method adds to every position id; whoever computes tells the model's configuration.
+    pub position_shift: u32,
     /// L.
     pub blocks: usize,
 }
@@ -52,12 +54,19 @@ impl Blueprint {
             None => None,
         };
         let mut rewrites = Vec::new();
-        let mut suggested_lr = None;
+        let (mut suggested_lr, mut position_shift) = (None, 0);
         if let Some(plan) = &plan {
             list.extend(plan.parameters.iter().map(added_parameter));
             list.sort_by(|a, b| a.name.cmp(&b.name));
             rewrites = plan.rewrites.to_vec();
             suggested_lr = plan.suggested_lr.into_option();
+            // Both were checked with the plan.
+            position_shift = plan.position_shift().unwrap_or(0);
+            for (name, scale) in plan.lr_scales().unwrap_or_default() {
+                for info in list.iter_mut().filter(|info| info.name == name) {
+                    info.lr_scale = scale;
+                }
+            }
         }
         let has_pooler = list.iter().any(|info| info.name.starts_with("pooler."));
         if train_pooler && (plan.is_none() || !has_pooler) {
@@ -78,6 +87,7 @@ impl Blueprint {
             candidates,
             rewrites,
             suggested_lr,
+            position_shift,
             blocks: config.blocks(),
         })
     }
@@ -165,11 +175,11 @@ fn added_parameter(new: &progtune_plugin_api::records::NewParameter) -> Paramete
         part: new.part,
         block,
         role: new.role,
+        lr_scale: new.lr_scale,
         added: Some(Added {
             init: new.init.clone(),
             trainable: new.trainable,
             weight_decay: new.weight_decay,
-            lr_scale: new.lr_scale,
         }),
     }
 }
@@ -191,6 +201,12 @@ fn is_candidate(info: &ParameterInfo, plan: Option<&MethodPlan>, train_pooler: b
 /// # Errors
 /// When there is no such task, or only plans can be made for it.
 pub fn trainable_task(name: &str) -> Result<&'static Task> {
+    if name == OWN_TASK {
+        return Err(Error::Usage(format!(
+            "task `{name}`: this is a task of your own files, and none were given; give --train-file, --validation-file \
+             or --test-file, or `--task {name}` with `predict --input`"
+        )));
+    }
     match head_of_task(name)? {
         HeadKind::QuestionAnswering => Err(Error::Usage(format!(
             "task `{name}`: question answering can be planned (`progtune plan`), but not yet trained, evaluated or \

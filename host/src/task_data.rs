@@ -43,10 +43,8 @@ impl TaskData {
     /// # Errors
     /// When there is no such task, or a metric says nothing about it.
     pub fn named(name: &str, directory: Option<&Path>, metrics: &[Metric]) -> Result<Self> {
-        let mut task = Box::new(trainable_task(name)?.clone());
-        choose_metrics(&mut task, metrics)?;
         Ok(Self::Named {
-            task,
+            task: Box::new(with_metrics(trainable_task(name)?, metrics)?),
             directory: directory.unwrap_or(Path::new(".")).to_owned(),
         })
     }
@@ -57,7 +55,7 @@ impl TaskData {
     /// When the files are not as they should be, or a metric says nothing about them.
     pub fn own(request: &OwnRequest, known: Option<&Labels>, metrics: &[Metric]) -> Result<Self> {
         let mut data = OwnData::load(request, known)?;
-        choose_metrics(&mut data.task, metrics)?;
+        data.task = with_metrics(&data.task, metrics)?;
         Ok(Self::Own(Box::new(data)))
     }
 
@@ -70,44 +68,6 @@ impl TaskData {
             Some(request) => Self::own(request, None, &config.metrics),
             None => Self::named(&config.task, config.data.as_deref(), &config.metrics),
         }
-    }
-
-    /// What a model is used on: own files are read with the labels that the model, or the first adapter that says, was
-    /// trained to tell.
-    ///
-    /// # Errors
-    /// As [`TaskData::named`] and [`TaskData::own`], and when nothing says what the model's labels are.
-    pub fn of_model(
-        config: &InferenceConfig,
-        own: Option<&OwnRequest>,
-        directory: Option<&Path>,
-    ) -> Result<Self> {
-        let Some(request) = own else {
-            return Self::named(&config.task, directory, &config.metrics);
-        };
-        let adapters = config.adapters.iter();
-        let directories = adapters
-            .filter_map(|adapter| adapter.directory.as_deref())
-            .chain(config.model.as_deref().map(Path::new));
-        let learned = match LearnedTask::find(directories)? {
-            Some(learned) => learned,
-            None => {
-                let source = ModelSource::new(config.model.as_deref())?;
-                LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
-            }
-        };
-        let request = learned.complete(request);
-        let data = Self::own(&request, Some(&learned.labels), &config.metrics)?;
-        if let Self::Own(own) = &data {
-            for line in describe(own).lines() {
-                tracing::info!("{line}");
-            }
-            if own.skipped.n_rows > 0 {
-                tracing::warn!("rows left out: {} (-v lists them)", own.skipped.n_rows);
-            }
-        }
-        data.log_skipped();
-        Ok(data)
     }
 
     /// The task.
@@ -134,9 +94,7 @@ impl TaskData {
     /// Lists the rows that were left out in the log.
     pub fn log_skipped(&self) {
         if let Self::Own(data) = self {
-            for reason in &data.skipped.reasons {
-                tracing::info!("row left out: {reason}");
-            }
+            log_skipped(data);
         }
     }
 
@@ -185,7 +143,11 @@ fn describe_skipped(skipped: &SkippedRows) -> String {
     text
 }
 
-fn choose_metrics(task: &mut Task, metrics: &[Metric]) -> Result<()> {
+/// The task with `metrics` in place of its own, if there are any.
+///
+/// # Errors
+/// When one says nothing about the task.
+pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     for metric in metrics {
         if let Some(why) = metric.unfit_for(task.problem_type, task.labels.len()) {
             return Err(Error::Usage(format!(
@@ -195,10 +157,46 @@ fn choose_metrics(task: &mut Task, metrics: &[Metric]) -> Result<()> {
             )));
         }
     }
+    let mut task = task.clone();
     if !metrics.is_empty() {
         task.metrics = metrics.to_vec();
     }
-    Ok(())
+    Ok(task)
+}
+
+/// Own files that a model is used on, read with the labels that the model, or the first adapter that says, was trained to
+/// tell.
+///
+/// # Errors
+/// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
+pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnData> {
+    let adapters = config.adapters.iter();
+    let directories = adapters
+        .filter_map(|adapter| adapter.directory.as_deref())
+        .chain(config.model.as_deref().map(Path::new));
+    let learned = match LearnedTask::find(directories)? {
+        Some(learned) => learned,
+        None => {
+            let source = ModelSource::new(config.model.as_deref())?;
+            LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
+        }
+    };
+    let mut data = OwnData::load(&learned.complete(request), Some(&learned.labels))?;
+    data.task = with_metrics(&data.task, &config.metrics)?;
+    for line in describe(&data).lines() {
+        tracing::info!("{line}");
+    }
+    if data.skipped.n_rows > 0 {
+        tracing::warn!("rows left out: {} (-v lists them)", data.skipped.n_rows);
+    }
+    log_skipped(&data);
+    Ok(data)
+}
+
+fn log_skipped(data: &OwnData) {
+    for reason in &data.skipped.reasons {
+        tracing::info!("row left out: {reason}");
+    }
 }
 
 /// Writes `task.json` beside a result of own files, so that `evaluate` and `predict` need not be told of them again.

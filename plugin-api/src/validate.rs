@@ -4,6 +4,7 @@
 //! Each error is one sentence: what was expected, what was found.
 
 use crate::{
+    extensions::{LR_SCALES, POSITION_SHIFT},
     graph::{Graph, Op},
     infer::{Scope, Shape, infer},
     names::did_you_mean,
@@ -93,7 +94,7 @@ pub fn method_plan(
     model: &ModelRecord,
     host: &HostRecord,
 ) -> Result<(), String> {
-    extensions(&plan.ext, "the plan")?;
+    plan_extensions(plan, model, host)?;
     if let Some(&lr) = plan.suggested_lr.as_ref().into_option()
         && !(lr.is_finite() && lr > 0.0)
     {
@@ -146,6 +147,40 @@ pub fn method_plan(
             "new parameter '{}': it is trained, but no rewrite reads it",
             unused.name
         )),
+        None => Ok(()),
+    }
+}
+
+fn plan_extensions(
+    plan: &MethodPlan,
+    model: &ModelRecord,
+    host: &HostRecord,
+) -> Result<(), String> {
+    if let Some(key) = unknown_critical(&plan.ext, &host.understands()) {
+        return Err(format!(
+            "the plan has the extension '!{key}', which this host does not understand"
+        ));
+    }
+    if plan.position_shift().is_none() {
+        return Err(format!(
+            "the extension '!{POSITION_SHIFT}': expected a whole number from 0 to 2^31"
+        ));
+    }
+    let lr_scales = plan.lr_scales().ok_or_else(|| {
+        format!("the extension '!{LR_SCALES}': expected a finite number ≥ 0 a parameter")
+    })?;
+    let unknown = lr_scales
+        .iter()
+        .find(|(name, _)| model.parameter(name).is_none());
+    match unknown {
+        Some((name, _)) => {
+            let names = model.parameters.iter().map(|p| p.name.as_str());
+            let near = did_you_mean(name, names);
+            Err(format!(
+                "the extension '!{LR_SCALES}': the model has no parameter '{}'{near}",
+                shortened(name)
+            ))
+        }
         None => Ok(()),
     }
 }
@@ -290,6 +325,14 @@ fn check_rewrite(
                 "the graph",
                 run("graph", &rewrite.graph, inputs)?,
                 &Shape::rows(rows),
+            )?;
+        }
+        Mode::INPUT => {
+            let inputs = vec![("x", Shape::rows(columns))];
+            expect(
+                "the graph",
+                run("graph", &rewrite.graph, inputs)?,
+                &Shape::rows(columns),
             )?;
         }
         Mode::WEIGHT => {

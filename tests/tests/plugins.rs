@@ -30,7 +30,9 @@ const SCHEDULES: [&str; 9] = [
     "top-k",
     "wo-lb",
 ];
-const METHODS: [&str; 3] = ["adapter", "bitfit", "lora"];
+const METHODS: [&str; 10] = [
+    "adapter", "bitfit", "dora", "ia3", "kron-a", "lora", "parallel", "pfeiffer", "prefix", "vera",
+];
 
 /// `target/debug` or `target/release`.
 fn profile_dir() -> PathBuf {
@@ -77,7 +79,7 @@ fn outside() -> &'static Path {
             .join("outside-plugins")
             .canonicalize()
             .unwrap();
-        for name in ["alternate", "ia3", "misbehaving"] {
+        for name in ["alternate", "scaling", "misbehaving"] {
             let mut build =
                 Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             build.args([
@@ -288,7 +290,7 @@ fn plugins_from_outside_the_workspace_run_by_name() {
         "--schedule-opt",
         "stride=3",
         "--peft",
-        "ia3",
+        "scaling",
         "--epochs",
         "2",
     ];

@@ -85,7 +85,8 @@ pub enum OwnDataError {
 
     /// One column for two things.
     #[error(
-        "--{first}-column and --{second}-column are both `{name}`: expected different columns; correct one of them"
+        "--{first}-column and --{second}-column are both `{name}`: expected different columns; correct one of them",
+        name = printable(name, 60)
     )]
     SameColumn {
         /// What the column is for.
@@ -117,7 +118,8 @@ pub enum OwnDataError {
     /// Labels of which some are numbers and others names.
     #[error(
         "column `{column}`: expected labels of one kind, found the {first} and the {other}; correct the rows, or give \
-         --problem-type single_label_classification if each value is the name of a class"
+         --problem-type single_label_classification if each value is the name of a class",
+        column = printable(column, 60)
     )]
     MixedLabels {
         /// The label column.
@@ -132,7 +134,8 @@ pub enum OwnDataError {
     #[error(
         "column `{column}`: cannot tell whether {} are classes or numbers to predict (they are written with a decimal \
          point, and all are whole); give --problem-type single_label_classification or regression",
-        names(found)
+        names(found),
+        column = printable(column, 60)
     )]
     ClassesOrNumbers {
         /// The label column.
@@ -145,7 +148,8 @@ pub enum OwnDataError {
     #[error(
         "{}: column `{column}`: expected at least two different labels, found `{}` in all {n_rows} rows; check the \
          column and the file",
-        path.display(), printable(label, 60)
+        path.display(), printable(label, 60),
+        column = printable(column, 60)
     )]
     OneClass {
         /// The first training file.
@@ -162,7 +166,8 @@ pub enum OwnDataError {
     #[error(
         "{}: column `{column}`: expected a label that many rows share, found {n_labels} different ones in {n_rows} rows \
          (such as {}); check --label-column, or give --problem-type",
-        path.display(), names(found)
+        path.display(), names(found),
+        column = printable(column, 60)
     )]
     TooManyClasses {
         /// The first training file.

@@ -142,3 +142,13 @@ fn every_file_has_the_columns_of_the_first() {
         ],
     );
 }
+
+/// Found by `hostile`: a column's name could steer the terminal.
+#[test]
+fn control_characters_in_names_are_escaped() {
+    bad(
+        "a.csv",
+        b"text,\x1b[31m\na,x\nb,x\n",
+        &["column `\\u{1b}[31m`"],
+    );
+}

@@ -108,7 +108,7 @@ pub struct ModelArgs {
     /// Adapter to put on the model; repeat it for several over one loaded model, `none` is the model alone
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
-    /// Task: sample (generated), a GLUE task such as mrpc, or own, which files imply
+    /// Task: sample (generated), a GLUE task such as mrpc, or own, which files imply; without it an adapter has its own
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Metrics to report, such as accuracy,f1_macro

@@ -78,8 +78,8 @@ pub struct InferenceConfig {
     pub model: Option<String>,
     /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
     pub adapters: Vec<AdapterChoice>,
-    /// Name of the task; not yet checked against the tasks there are.
-    pub task: String,
+    /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
+    pub task: Option<String>,
     /// Metrics to report; empty for the task's own.
     pub metrics: Vec<Metric>,
     /// Longest sequence in tokens, special tokens included; at least 3.
@@ -101,7 +101,7 @@ pub struct InferenceConfig {
 }
 
 impl InferenceConfig {
-    fn read(settings: &Settings, task: String) -> Result<Self, ConfigError> {
+    fn read(settings: &Settings, task: Option<String>) -> Result<Self, ConfigError> {
         let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
@@ -117,6 +117,21 @@ impl InferenceConfig {
             kernels: read_kernels(settings)?,
             token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
         })
+    }
+}
+
+/// The task that was asked for, or is implied by own files; and the request for these.
+fn read_task(settings: &Settings) -> Result<(Option<String>, Option<OwnRequest>), ConfigError> {
+    let (task, own) = own::read_own(settings)?;
+    let is_known = own.is_some() || settings.is_set("task");
+    Ok((is_known.then_some(task), own))
+}
+
+/// Data for the task, where it is known already; that of an adapter is known when it is open.
+fn require_data_of(config: &InferenceConfig, data: Option<&Path>) -> Result<(), ConfigError> {
+    match &config.task {
+        Some(task) => require_data(task, data),
+        None => Ok(()),
     }
 }
 
@@ -140,7 +155,7 @@ impl EvaluateConfig {
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train).
     pub fn resolve(args: &EvaluateArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(args, sources, Scope::Inference)?;
-        let (task, own) = own::read_own(&settings)?;
+        let (task, own) = read_task(&settings)?;
         let split = settings.optional_choice("split", Split::NAMES)?;
         let preferred = [Split::Validation, Split::Test, Split::Train];
         let own = own
@@ -155,7 +170,7 @@ impl EvaluateConfig {
             },
             own: own.map(|(own, _)| own),
         };
-        require_data(&config.inference.task, config.data.as_deref())?;
+        require_data_of(&config.inference, config.data.as_deref())?;
         Ok(config)
     }
 }
@@ -194,7 +209,7 @@ impl PredictConfig {
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); the data is needed only without `--input`.
     pub fn resolve(args: &PredictArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(args, sources, Scope::Inference)?;
-        let (task, own) = own::read_own(&settings)?;
+        let (task, own) = read_task(&settings)?;
         let inference = InferenceConfig::read(&settings, task)?;
         let data = settings.optional_path("data")?;
         let split = settings.optional_choice("split", Split::NAMES)?;
@@ -210,7 +225,7 @@ impl PredictConfig {
                 })
             }
             (None, None) => {
-                require_data(&inference.task, data.as_deref())?;
+                require_data_of(&inference, data.as_deref())?;
                 let split = split.unwrap_or(Split::Test);
                 PredictInput::Data { data, split }
             }
@@ -282,10 +297,7 @@ impl MergeConfig {
                 reason: "it is what is merged into the model".into(),
                 advice: "pass the directory of an adapter".into(),
             })?,
-            task: match settings.is_set("task") {
-                true => Some(settings.text("task")?),
-                false => None,
-            },
+            task: read_task(&settings)?.0,
             output: PathBuf::from(&args.merged),
             dtype: dtype
                 .map(|&(_, dtype)| dtype)

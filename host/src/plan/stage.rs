@@ -101,7 +101,7 @@ impl LrScales {
         }
     }
 
-    /// The factor of a parameter: that of its part, times its own when a method adds it.
+    /// The factor of a parameter: that of its part, times its own by the method.
     pub fn factor(&self, info: &ParameterInfo) -> f64 {
         let part = match (info.block, info.part) {
             (Some(block), _) => self.blocks.get(block).copied(),
@@ -109,8 +109,7 @@ impl LrScales {
             (None, Part::HEAD) => self.head,
             (None, _) => None,
         };
-        let own = info.added.as_ref().map_or(1.0, |added| added.lr_scale);
-        part.unwrap_or(1.0) * own
+        part.unwrap_or(1.0) * info.lr_scale
     }
 }
 

@@ -12,9 +12,10 @@ use super::{
 use crate::graph::OPERATIONS;
 use abi_stable::{
     prefix_type::PrefixTypeTrait,
-    std_types::{RStr, RString, RVec},
+    std_types::{RStr, RString},
 };
 use progtune_plugin_api::{
+    extensions,
     host::{HostApi, HostApi_Ref},
     manifest::ABI_MINOR,
     open::{Attribute, Value},
@@ -37,7 +38,7 @@ use std::{
 /// The signals a schedule may subscribe to.
 pub const SIGNALS: [&str; 3] = ["train_loss", "eval_metric", "block_grad_norm"];
 /// The rewrite modes the host runs.
-pub const MODES: [Mode; 2] = [Mode::OUTPUT, Mode::WEIGHT];
+pub const MODES: [Mode; 4] = [Mode::OUTPUT, Mode::WEIGHT, Mode::KV_PREFIX, Mode::INPUT];
 
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 
@@ -74,7 +75,11 @@ pub fn host_record() -> HostRecord {
         modes: MODES.to_vec().into(),
         signals: SIGNALS.map(RString::from).to_vec().into(),
         api: *API,
-        ext: RVec::new(),
+        ext: vec![extensions::understands(&[
+            extensions::POSITION_SHIFT,
+            extensions::LR_SCALES,
+        ])]
+        .into(),
     }
 }
 
