@@ -12,13 +12,17 @@ mod help;
 mod inference;
 mod inspect;
 mod own;
+mod plugins;
 #[cfg(test)]
 mod tests;
 mod training;
 
-pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PluginDirArgs, PredictArgs};
+pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
 pub use own::OwnDataArgs;
+pub use plugins::{
+    InstallArgs, ListArgs, LockArgs, PluginArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs,
+};
 pub use training::{
     BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, OwnTrainingArgs,
     PlanArgs, ScheduleArgs, TrainArgs,
@@ -64,40 +68,9 @@ pub enum Command {
     /// Look at data files before training on them
     #[command(subcommand)]
     Data(DataCommand),
-    /// List the schedules and methods that are found, or describe one
+    /// List, describe, pin, install and remove plugins
     #[command(subcommand)]
     Plugins(PluginsCommand),
-}
-
-/// What to do about plugins.
-#[derive(Debug, Clone, PartialEq, Subcommand)]
-pub enum PluginsCommand {
-    /// List every schedule and method, without running any of their code
-    List(PluginsListArgs),
-    /// Describe a schedule or method: its options with their defaults, and its file
-    Show(PluginsShowArgs),
-}
-
-/// The arguments of `progtune plugins list`.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct PluginsListArgs {
-    /// Where to look.
-    #[command(flatten)]
-    pub dirs: PluginDirArgs,
-    /// Print JSON [default: a table]
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The arguments of `progtune plugins show`.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct PluginsShowArgs {
-    /// Id of the schedule or method, as `plugins list` prints it
-    #[arg(value_name = "ID")]
-    pub id: String,
-    /// Where to look.
-    #[command(flatten)]
-    pub dirs: PluginDirArgs,
 }
 
 // Training's flags stand at the top too, because it is the default command. (The line below is the help's first.)

@@ -1,19 +1,20 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
-    cli::{self, Command, DataCommand, Invocation, PluginsCommand},
+    cli::{self, Command, DataCommand, Invocation},
     config::{
-        EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
-        resolve_plugin_dirs,
+        EvaluateConfig, InspectConfig, MergeConfig, PluginSources, PredictConfig, RunConfig,
+        Sources,
     },
     error::Result,
-    inference, inspect_command, logging, merge_command, plan_command, plugins_command, recipe,
-    terminal,
+    inference, inspect_command, logging, merge_command, plan_command, plugin, plugins_command,
+    recipe, terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
 fn main() -> ExitCode {
     let started = Instant::now();
+    plugin::probe::answer_if_asked(&plugin::OFFER);
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
@@ -60,11 +61,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Data(DataCommand::Inspect(args)) => {
             inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
         }
-        Command::Plugins(PluginsCommand::List(args)) => {
-            plugins_command::run_list(&resolve_plugin_dirs(&args.dirs, &sources)?, args.json)
-        }
-        Command::Plugins(PluginsCommand::Show(args)) => {
-            plugins_command::run_show(&resolve_plugin_dirs(&args.dirs, &sources)?, &args.id)
+        Command::Plugins(command) => {
+            let places = PluginSources::resolve(command.sources(), &sources)?;
+            plugins_command::run(command, &places)
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     model::{description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, trainable_task},
-    plugin::Plugins,
+    plugin,
     recipe::open_tokenizer,
     task_data::{LearnedTask, save_task},
     terminal,
@@ -32,8 +32,8 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     refuse_plain(&config.adapter)?;
     let adapter = Adapter::read(&config.adapter, model_config.architecture)?;
     let task = &task_of(config, &adapter)?;
-    let method =
-        Plugins::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?;
+    let method = plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?;
+    adapter.warn_if_made_by_another(method.source());
     let head = HeadKind::Sequence(task.num_labels());
     let blueprint = Blueprint::new(&model_config, head, Some(&method), false)?;
     // What is saved is the tokenizer's files, whatever the length.

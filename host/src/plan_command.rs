@@ -16,7 +16,7 @@ use crate::{
         Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
         trainable_task,
     },
-    plugin::{LoadedMethod, Plugins},
+    plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
     recipe::{load_method, open_tokenizer},
     task_data::TaskData,
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 /// Prints the plan as a table or as JSON, with predictions if they are wanted.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
-    let plugins = Plugins::discover(&config.plugin_dir)?;
+    let plugins = plugin::find(&config.plugins)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {

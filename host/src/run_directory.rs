@@ -148,6 +148,7 @@ fn remove_results(path: &Path) -> Result<()> {
         "adapter.safetensors",
         crate::adapter::NEUTRAL_CONFIG,
         crate::task_data::TASK_FILE,
+        crate::provenance::FILE,
     ];
     for name in results.iter().chain(crate::tokenizer::FILES) {
         let file = path.join(name);

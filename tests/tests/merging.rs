@@ -15,7 +15,7 @@ use progtune::{
     },
     model_source::ModelSource,
     plan::Blueprint,
-    plugin::{EntryKind, Plugins},
+    plugin::EntryKind,
 };
 use progtune_plugin_api::{
     graph::{Graph, GraphBuilder, Op},
@@ -73,7 +73,7 @@ fn without_merge_graphs(rewrites: &[Rewrite]) -> Vec<Rewrite> {
 
 #[test]
 fn every_method_merges_or_says_why_not() {
-    let plugins = Plugins::discover(&[profile_dir()]).unwrap();
+    let plugins = progtune::plugin::discover(&[profile_dir()]).unwrap();
     let methods = plugins.entries().iter();
     let mut ids: Vec<&str> = methods
         .filter(|entry| entry.kind == EntryKind::Method)

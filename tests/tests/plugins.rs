@@ -6,11 +6,15 @@
 #[path = "plugins/broken.rs"]
 mod broken;
 
-use progtune::plugin::{EntryKind, PluginFault, Plugins};
+use progtune::plugin::{self, EntryKind, PluginFault, Plugins};
 use progtune_plugin_api::{
     contract::{self, Dimensions, model_record, run_record},
     open::Value,
     records::DecisionRecord,
+};
+use progtune_tests::{
+    outside_plugins::{library_name as file_name, outside_plugin},
+    profile_dir,
 };
 use std::{
     fs,
@@ -34,20 +38,6 @@ const METHODS: [&str; 10] = [
     "adapter", "bitfit", "dora", "ia3", "kron-a", "lora", "parallel", "pfeiffer", "prefix", "vera",
 ];
 
-/// `target/debug` or `target/release`.
-fn profile_dir() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().to_path_buf()
-}
-
-fn file_name(library: &str) -> String {
-    format!(
-        "{}{library}{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    )
-}
-
 fn first_party(library: &str) -> PathBuf {
     let file = profile_dir().join(file_name(library));
     assert!(
@@ -60,7 +50,7 @@ fn first_party(library: &str) -> PathBuf {
 
 fn plugins() -> Plugins {
     first_party("progtune_schedule_full");
-    Plugins::discover(&[profile_dir()]).unwrap()
+    plugin::discover(&[profile_dir()]).unwrap()
 }
 
 fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -70,37 +60,18 @@ fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The directory of the three libraries of `outside-plugins`, built once.
+/// The directory of the libraries of `outside-plugins`, built once.
 fn outside() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let target = profile_dir().parent().unwrap().join("outside");
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("outside-plugins")
-            .canonicalize()
-            .unwrap();
-        for name in ["alternate", "scaling", "misbehaving"] {
-            let mut build =
-                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            build.args([
-                "build",
-                "--offline",
-                "--release",
-                "--quiet",
-                "--manifest-path",
-            ]);
-            build
-                .arg(sources.join(name).join("Cargo.toml"))
-                .arg("--target-dir")
-                .arg(&target);
-            let output = build.output().unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+        let built = ["alternate", "scaling", "misbehaving"].map(outside_plugin);
+        // What else was built there is no part of these tests.
+        let directory = profile_dir().parent().unwrap().join("outside/plugins-test");
+        fs::create_dir_all(&directory).unwrap();
+        for library in built {
+            fs::copy(&library, directory.join(library.file_name().unwrap())).unwrap();
         }
-        target.join("release")
+        directory
     })
 }
 
@@ -244,7 +215,7 @@ fn an_unknown_id_names_the_nearest() {
 
 #[test]
 fn plugins_from_outside_the_workspace_are_listed_with_their_options() {
-    let plugins = Plugins::discover(&[outside().into()]).unwrap();
+    let plugins = plugin::discover(&[outside().into()]).unwrap();
     let entry = plugins.entry(EntryKind::Schedule, "alternate").unwrap();
     assert_eq!(
         (
@@ -275,14 +246,15 @@ fn plugins_from_outside_the_workspace_are_listed_with_their_options() {
     assert_eq!(report.violations, Vec::<String>::new());
 }
 
-/// `plan` and a short training run by name, with the binary when it has been built.
+/// `plan` and a short training run by name, with the built binary.
 #[test]
 fn plugins_from_outside_the_workspace_run_by_name() {
     let binary = profile_dir().join(format!("progtune{}", std::env::consts::EXE_SUFFIX));
-    if !binary.is_file() {
-        eprintln!("skipped: {} is not built", binary.display());
-        return;
-    }
+    assert!(
+        binary.is_file(),
+        "{} is missing: run `cargo build --workspace` first",
+        binary.display()
+    );
     let output_dir = tempfile::tempdir().unwrap();
     let names = [
         "--schedule",

@@ -12,6 +12,8 @@ use crate::{
     graph::distinct,
     labels::is_last_layer,
     model::{config::Architecture, parameters::Parameters, safetensors_file::SafetensorsFile},
+    plugin::Entry,
+    provenance::MadeBy,
 };
 use candle_core::Tensor;
 use serde_json::{Value, json};
@@ -38,6 +40,8 @@ pub struct Adapter {
     pub is_peft: bool,
     /// Where it came from, for messages.
     pub origin: String,
+    /// The build of the plugin that made it, where it is known.
+    pub made_by: Option<MadeBy>,
 }
 
 impl Adapter {
@@ -58,6 +62,14 @@ impl Adapter {
                 directory.display(),
                 peft::CONFIG
             )))
+        }
+    }
+
+    /// Says so when `loaded` is not the build of the method that made the adapter.
+    pub fn warn_if_made_by_another(&self, loaded: &Entry) {
+        let made_by = self.made_by.as_ref();
+        if let Some(text) = made_by.and_then(|made_by| made_by.difference(loaded)) {
+            tracing::warn!("{}: {text}", self.origin);
         }
     }
 
@@ -161,6 +173,12 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
         task: text_of(&config, "task"),
         is_peft: false,
         origin: directory.display().to_string(),
+        made_by: MadeBy::read(directory, method).or_else(|| {
+            Some(MadeBy {
+                plugin: config.get("plugin")?.as_str()?.to_owned(),
+                sha256: None,
+            })
+        }),
     })
 }
 

@@ -7,7 +7,7 @@ use progtune_datasets::{Metric, OwnRequest};
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, Sources, Split, TokenCacheUse, layers, limit_of, own,
+    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of, own,
     read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
     read_threads, require_data,
 };
@@ -88,8 +88,8 @@ pub struct InferenceConfig {
     pub eval_batch: BatchLimit,
     /// Use the first N rows, at least 1; `None` is all.
     pub max_eval_samples: Option<usize>,
-    /// Plugin directories searched before all others.
-    pub plugin_dir: Vec<PathBuf>,
+    /// Where plugins are looked for, and which builds are meant.
+    pub plugins: PluginSources,
     /// Threads, from 1 to 1024; `None` is one for each core.
     pub threads: Option<usize>,
     /// Where the model is computed.
@@ -111,7 +111,7 @@ impl InferenceConfig {
             max_length: read_max_length(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
-            plugin_dir: settings.paths("plugin_dir")?,
+            plugins: PluginSources::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
@@ -262,8 +262,8 @@ pub struct MergeConfig {
     pub output: PathBuf,
     /// The numbers of its weights.
     pub dtype: WeightDtype,
-    /// Plugin directories searched before all others.
-    pub plugin_dir: Vec<PathBuf>,
+    /// Where plugins are looked for, and which builds are meant.
+    pub plugins: PluginSources,
     /// Threads, from 1 to 1024; `None` is one for each core.
     pub threads: Option<usize>,
 }
@@ -308,7 +308,7 @@ impl MergeConfig {
                     found: format!("`{given}`"),
                     advice: "give something like --dtype f32".into(),
                 })?,
-            plugin_dir: settings.paths("plugin_dir")?,
+            plugins: PluginSources::read(&settings)?,
             threads: read_threads(&settings)?,
         })
     }

@@ -11,7 +11,7 @@ use crate::{
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, trainable_task},
-    plugin::Plugins,
+    plugin,
     recipe::open_tokenizer,
     task_data::{read_own, with_metrics},
     token_cache::TokenCache,
@@ -57,7 +57,7 @@ impl<'a> Opened<'a> {
         let adapters: Vec<Option<Adapter>> =
             config.adapters.iter().map(read).collect::<Result<_>>()?;
         let plugins = match adapters.iter().any(Option::is_some) {
-            true => Some(Plugins::discover(&config.plugin_dir)?),
+            true => Some(plugin::find(&config.plugins)?),
             false => None,
         };
         // The model alone has the task of its company.
@@ -73,7 +73,9 @@ impl<'a> Opened<'a> {
             };
             let method = match (&adapter, &plugins) {
                 (Some(adapter), Some(plugins)) => {
-                    Some(plugins.method(&adapter.method, &adapter.options)?)
+                    let loaded = plugins.method(&adapter.method, &adapter.options)?;
+                    adapter.warn_if_made_by_another(loaded.source());
+                    Some(loaded)
                 }
                 _ => None,
             };

@@ -8,7 +8,6 @@ use progtune::{
     model::{description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::Blueprint,
-    plugin::Plugins,
 };
 use progtune_tests::profile_dir;
 use std::path::PathBuf;
@@ -150,7 +149,7 @@ fn the_base_is_in_memory_once() {
     let scratch = Scratch::new();
     let source = ModelSource::Directory(fixture("parity/bert"));
     let config = source.config().unwrap();
-    let plugins = Plugins::discover(&[profile_dir()]).unwrap();
+    let plugins = progtune::plugin::discover(&[profile_dir()]).unwrap();
     let head = HeadKind::Sequence(2);
     let opened: Vec<(Adapter, Blueprint)> = [("lora", 1), ("lora", 2), ("adapter", 1)]
         .map(|(peft, seed)| {

@@ -20,6 +20,7 @@ use crate::{
         parameters::Parameters,
         weights::{canonical_name, checkpoint_key},
     },
+    provenance::MadeBy,
 };
 use candle_core::Tensor;
 use progtune_plugin_api::records::Rewrite;
@@ -208,6 +209,7 @@ pub fn read(directory: &Path, path: &Path, architecture: Architecture) -> Result
             .and_then(|plan| text_of(&plan, "task")),
         is_peft: true,
         origin: directory.display().to_string(),
+        made_by: MadeBy::read(directory, method),
     })
 }
 

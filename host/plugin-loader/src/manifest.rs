@@ -3,21 +3,22 @@
 //!
 //! Called by `discover` for each candidate file and by `load` for the bytes that are about to be loaded.
 
-use super::fault::printable;
+use crate::fault::printable;
 use object::{Object, ObjectSection, ReadRef};
 use progtune_plugin_api::{
     manifest::{ABI_MAJOR, FLAG_UNWIND, HEADER_LEN, MAGIC, SECTIONS},
     open::Value,
     options::{OptionKind, OptionSchema},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 
 /// The largest section that is read.
 const MAX_SECTION: u64 = 4 << 20;
 
 /// Schedule or PEFT method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// A schedule.
     Schedule,
@@ -27,7 +28,7 @@ pub enum EntryKind {
 
 impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Schedule => "schedule",
             Self::Method => "method",
         })

@@ -1,12 +1,15 @@
 //! What can go wrong with a plugin. Each message names the plugin and its file, what was expected, what was found and
 //! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
 
-use super::{discover::Entry, manifest::EntryKind};
+use crate::{discover::Entry, manifest::EntryKind};
 use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A plugin that cannot be found, is not trusted, does not load, refuses, or answers nonsense.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +30,8 @@ pub enum PluginFault {
     },
     /// Two different libraries offer the id.
     #[error(
-        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, or give a --plugin-dir \
-         without the other", first.display(), second.display()
+        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, name the one you mean with \
+         --plugin FILE, or pin it: progtune plugins lock {id} --plugin FILE", first.display(), second.display()
     )]
     Ambiguous {
         /// Schedule or method.
@@ -48,15 +51,28 @@ pub enum PluginFault {
         /// What the system says.
         reason: String,
     },
-    /// A directory or file that anyone may write to.
-    #[error(
-        "{}: everyone may write to it, so everyone could run code as you; expected a plugin that only its owner may change \
-         (chmod o-w {})", path.display(), path.display()
-    )]
+    /// A directory or file that somebody else may change.
+    #[error("{}: {reason}", path.display())]
     Untrusted {
         /// The directory or file.
         path: PathBuf,
+        /// Who may, and what to do.
+        reason: String,
     },
+    /// A lock file that cannot be used.
+    #[error("lock file {}: {reason}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A library that is not the one that is pinned, or is not pinned and must be.
+    #[error("{0}")]
+    Pin(Box<PinFault>),
+    /// A file that `plugins install` or `plugins remove` cannot handle as asked.
+    #[error("{0}")]
+    Install(String),
     /// An option that the entry does not declare, or a value it does not allow.
     #[error(
         "{plugin}: option '{option}' of '{id}': {reason}; `progtune plugins show {id}` lists the options"
@@ -103,12 +119,59 @@ pub enum PluginFault {
     },
 }
 
+/// What the lock refuses.
+#[derive(Debug)]
+pub struct PinFault {
+    /// Schedule or method.
+    pub kind: EntryKind,
+    /// The id.
+    pub id: String,
+    /// The lock file.
+    pub lock: PathBuf,
+    /// The library.
+    pub file: PathBuf,
+    /// The hashes that are pinned; none when the id is not pinned, which `--locked` refuses.
+    pub expected: Vec<String>,
+    /// The library's hash.
+    pub found: String,
+}
+
+impl fmt::Display for PinFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lock, id) = (self.lock.display(), &self.id);
+        let (fault, expected, advice) = match self.expected.is_empty() {
+            true => (
+                format!("is not pinned in {lock}, which --locked demands"),
+                "a pin".to_owned(),
+                "Pin it if you trust it",
+            ),
+            false => (
+                format!("is pinned in {lock}, and what is found differs"),
+                format!("sha256 {}", self.expected.join(" or ")),
+                "Put the pinned build back, or accept this one",
+            ),
+        };
+        write!(
+            f,
+            "the {} '{id}' {fault}\n  file      {}\n  expected  {expected}\n  found     sha256 {}\n{advice}: progtune plugins \
+             lock {id}",
+            self.kind,
+            self.file.display(),
+            self.found
+        )
+    }
+}
+
 impl PluginFault {
     /// 2 for what the user typed (an unknown id, an option that is not declared or out of range, a directory that is
-    /// not there), 4 when a plugin is to blame.
+    /// not there, a lock file that cannot be read), 4 when a plugin is to blame or not the one that is pinned.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::UnknownId { .. } | Self::Option { .. } | Self::Directory { .. } => 2,
+            Self::UnknownId { .. }
+            | Self::Option { .. }
+            | Self::Directory { .. }
+            | Self::Lock { .. }
+            | Self::Install(_) => 2,
             Self::Refused {
                 code: ErrorCode::BAD_OPTION,
                 ..
@@ -117,14 +180,14 @@ impl PluginFault {
         }
     }
 
-    pub(super) fn load(file: &Path, reason: impl Into<String>) -> Self {
+    pub(crate) fn load(file: &Path, reason: impl Into<String>) -> Self {
         Self::Load {
             file: file.into(),
             reason: reason.into(),
         }
     }
 
-    pub(super) fn refused(entry: &Entry, what: impl Into<String>, error: PluginError) -> Self {
+    pub(crate) fn refused(entry: &Entry, what: impl Into<String>, error: PluginError) -> Self {
         let reason = printable(&error.to_string());
         Self::Refused {
             plugin: entry.library.to_string(),
@@ -134,7 +197,7 @@ impl PluginFault {
         }
     }
 
-    pub(super) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+    pub(crate) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
         Self::Invalid {
             plugin: entry.library.to_string(),
             what: what.into(),
@@ -172,7 +235,7 @@ fn unknown_id(
 }
 
 /// A text from a plugin or a file, fit for a terminal: no control characters, not endless.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 4000;
     let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
     let mut result: String = text.chars().take(LONGEST).map(clean).collect();
