@@ -12,9 +12,12 @@ use crate::{
 };
 use abi_stable::std_types::RVec;
 use progtune_datasets::{DataError, Task};
-use progtune_plugin_api::records::{
-    DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
-    SignalRecord,
+use progtune_plugin_api::{
+    records::{
+        DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
+        SignalRecord,
+    },
+    stage::block_ranges,
 };
 use serde_json::{Value, json};
 
@@ -125,6 +128,9 @@ impl Blueprint {
                 .iter()
                 .any(|&i| self.parameters[i].part == Part::EMBEDDINGS),
             lr_scales: plan.lr_scales.to_vec(),
+            part_lr_scales: [Part::EMBEDDINGS, Part::HEAD]
+                .map(|part| (part, plan.lr_scale_of(part)))
+                .to_vec(),
             note: plan.note.to_string(),
             trainable,
         }
@@ -234,6 +240,8 @@ pub struct Stage {
     pub embeddings: bool,
     /// Factor on the learning rate of each block; empty for none.
     pub lr_scales: Vec<f64>,
+    /// That of embeddings and head, where the schedule has one.
+    pub part_lr_scales: Vec<(Part, f64)>,
     /// The schedule's note.
     pub note: String,
     /// Indices into [`Blueprint::parameters`], in name order.
@@ -255,25 +263,21 @@ impl Stage {
 
     /// The blocks as ranges: `0-5`, `3-4,7`, `none`.
     pub fn block_ranges(&self) -> String {
-        let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for &block in &self.blocks {
-            match ranges.last_mut() {
-                Some((_, last)) if *last + 1 == block => *last = block,
-                _ => ranges.push((block, block)),
-            }
-        }
-        let text = |&(a, b): &(usize, usize)| {
-            if a == b {
-                a.to_string()
-            } else {
-                format!("{a}-{b}")
-            }
+        block_ranges(self.blocks.iter().map(|&block| block as u32))
+    }
+
+    /// The schedule's factor on a parameter's learning rate, times the method's.
+    pub fn lr_scale(&self, info: &ParameterInfo) -> f64 {
+        let by_part = || {
+            self.part_lr_scales
+                .iter()
+                .find(|(part, _)| *part == info.part)
         };
-        if ranges.is_empty() {
-            "none".into()
-        } else {
-            ranges.iter().map(text).collect::<Vec<_>>().join(",")
-        }
+        let by_schedule = match info.block {
+            Some(block) => self.lr_scales.get(block).copied(),
+            None => by_part().map(|&(_, scale)| scale),
+        };
+        by_schedule.unwrap_or(1.0) * info.added.as_ref().map_or(1.0, |added| added.lr_scale)
     }
 }
 
@@ -446,11 +450,7 @@ mod tests {
         let stage = |blocks: &[usize]| Stage {
             epoch: 1,
             blocks: blocks.to_vec(),
-            trainable_parameters: 0,
-            embeddings: false,
-            lr_scales: vec![],
-            note: String::new(),
-            trainable: vec![],
+            ..Stage::default()
         };
         assert_eq!(stage(&[0, 1, 2, 5, 7, 8]).block_ranges(), "0-2,5,7-8");
         assert_eq!(stage(&[]).block_ranges(), "none");

@@ -258,15 +258,7 @@ impl Trainer<'_> {
         check_finite(loss, &norms, number + 1)?;
         let lr = curve.at(number);
         let stage = &state.stage;
-        let scale = |id: usize| {
-            let info = &parameters.infos()[id];
-            let block = info
-                .block
-                .and_then(|block| stage.lr_scales.get(block))
-                .copied()
-                .unwrap_or(1.0);
-            block * info.added.as_ref().map_or(1.0, |added| added.lr_scale)
-        };
+        let scale = |id: usize| stage.lr_scale(&parameters.infos()[id]);
         state
             .optimizer
             .step(parameters, &mut state.gradients, &norms, lr, &scale)?;

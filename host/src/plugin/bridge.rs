@@ -17,6 +17,7 @@ use abi_stable::{
 use progtune_plugin_api::{
     host::{HostApi, HostApi_Ref},
     manifest::ABI_MINOR,
+    needs,
     open::{Attribute, Value},
     records::{
         DecisionRecord, HostRecord, MethodPlan, Mode, ModelRecord, RunRecord, SchedulePlan,
@@ -170,11 +171,13 @@ impl Plugins {
         ))
         .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
         let traits = into_result(object.traits())
+            .and_then(|traits| needs::of_traits(&traits, &host).map(|()| traits))
             .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
         validate::schedule_traits(&traits, &host)
             .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
         Ok(LoadedSchedule {
             object,
+            host,
             traits,
             run,
             options: named(options),
@@ -219,6 +222,7 @@ fn named(options: Vec<Attribute>) -> Vec<(String, Value)> {
 /// A schedule of a plugin, created for one run.
 pub struct LoadedSchedule {
     object: ScheduleObject,
+    host: HostRecord,
     traits: ScheduleTraits,
     run: RunRecord,
     options: Vec<(String, Value)>,
@@ -250,6 +254,7 @@ impl LoadedSchedule {
             )
         };
         let mut plan = into_result(self.object.plan(decision))
+            .and_then(|plan| needs::of_schedule(&plan, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
         validate::schedule_plan(&plan, &self.run)
             .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
@@ -289,6 +294,7 @@ impl LoadedMethod {
     pub fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginFault> {
         let what = || format!("method '{}', plan", self.entry.id);
         let plan = into_result(self.object.plan(model))
+            .and_then(|plan| needs::of_method(&plan, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
         validate::method_plan(&plan, model, &self.host)
             .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
