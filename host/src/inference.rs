@@ -13,7 +13,7 @@ use crate::{
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, trainable_task},
-    plugin::Plugins,
+    plugin,
     recipe::open_tokenizer,
     terminal,
     token_cache::TokenCache,
@@ -136,7 +136,7 @@ impl<'a> Opened<'a> {
             .transpose()?;
         let method = match &adapter {
             Some(adapter) => Some(
-                Plugins::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?,
+                plugin::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?,
             ),
             None => None,
         };

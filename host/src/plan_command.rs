@@ -12,7 +12,7 @@ use crate::{
     plan::{
         Blueprint, PlanNames, Prediction, Stage, head_of_task, to_json, to_table, trainable_task,
     },
-    plugin::{LoadedMethod, Plugins},
+    plugin::{self, LoadedMethod},
     recipe::{load_data, load_method, open_tokenizer},
     terminal,
 };
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Prints the plan as a table or as JSON, with predictions if they are wanted.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
-    let plugins = Plugins::discover(&config.plugin_dir)?;
+    let plugins = plugin::discover(&config.plugin_dir)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {

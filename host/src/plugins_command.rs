@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    plugin::{Entry, EntryKind, PluginFault, Plugins},
+    plugin::{self, Entry, EntryKind, PluginFault},
     recipe::option_json,
     terminal::print,
 };
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Prints every schedule and method.
 pub fn run_list(directories: &[PathBuf], as_json: bool) -> Result<()> {
-    let plugins = Plugins::discover(directories)?;
+    let plugins = plugin::discover(directories)?;
     if as_json {
         let entries: Vec<Value> = plugins.entries().iter().map(entry_json).collect();
         return print(&format!("{:#}\n", Value::Array(entries)));
@@ -43,7 +43,7 @@ pub fn run_list(directories: &[PathBuf], as_json: bool) -> Result<()> {
 
 /// Describes one schedule or method.
 pub fn run_show(directories: &[PathBuf], id: &str) -> Result<()> {
-    let plugins = Plugins::discover(directories)?;
+    let plugins = plugin::discover(directories)?;
     let entries: Vec<&Entry> = plugins
         .entries()
         .iter()

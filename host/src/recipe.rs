@@ -16,7 +16,7 @@ use crate::{
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
-    plugin::{LoadedMethod, LoadedSchedule, Plugins},
+    plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
     run_directory::RunDirectory,
@@ -42,7 +42,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let task = trainable_task(&config.task)?;
     RunDirectory::check(config)?;
     open_device(config.device)?;
-    let plugins = Plugins::discover(&config.plugin_dir)?;
+    let plugins = plugin::discover(&config.plugin_dir)?;
     let head = HeadKind::Sequence(task.num_labels());
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;

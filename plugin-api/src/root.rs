@@ -1,7 +1,7 @@
 //! The root module of a plugin library and the two kinds of object it makes: all that host and plugin call.
 //!
 //! [`crate::export_plugin!`] fills the module through [`crate::sdk`]; the host reads it after the layout check
-//! in its `plugin/load` and calls it from `plugin/bridge` only. Later minor versions append members, each with
+//! in its `plugin-loader/load` and calls it from `plugin-loader/bridge` only. Later minor versions append members, each with
 //! a default body or readable as absent.
 
 // abi_stable's macros write types named `Thing_Ref` and `Thing_TO`, some without documentation, and `unsafe`

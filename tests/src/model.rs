@@ -10,7 +10,7 @@ use progtune::{
     model::{Model, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, Stage},
-    plugin::{LoadedMethod, LoadedSchedule, Plugins},
+    plugin::{self, LoadedMethod, LoadedSchedule},
     recipe::open_tokenizer,
 };
 use progtune_datasets::{SplitName, Task, load_split};
@@ -48,7 +48,7 @@ pub struct Wanted<'a> {
 impl Wanted<'_> {
     /// Puts it together.
     pub fn build(&self) -> Setup {
-        let plugins = Plugins::discover(&[profile_dir()]).expect("the built plugins");
+        let plugins = plugin::discover(&[profile_dir()]).expect("the built plugins");
         let source = ModelSource::Directory(self.model.to_owned());
         let mut config = source.config().expect("config.json");
         if let Some(p) = self.dropout {

@@ -6,7 +6,7 @@
 #[path = "plugins/broken.rs"]
 mod broken;
 
-use progtune::plugin::{EntryKind, PluginFault, Plugins};
+use progtune::plugin::{self, EntryKind, PluginFault, Plugins};
 use progtune_plugin_api::{
     contract::{self, Dimensions, model_record, run_record},
     open::Value,
@@ -54,7 +54,7 @@ fn first_party(library: &str) -> PathBuf {
 
 fn plugins() -> Plugins {
     first_party("progtune_schedule_full");
-    Plugins::discover(&[profile_dir()]).unwrap()
+    plugin::discover(&[profile_dir()]).unwrap()
 }
 
 fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -240,7 +240,7 @@ fn an_unknown_id_names_the_nearest() {
 
 #[test]
 fn plugins_from_outside_the_workspace_are_listed_with_their_options() {
-    let plugins = Plugins::discover(&[outside().into()]).unwrap();
+    let plugins = plugin::discover(&[outside().into()]).unwrap();
     let entry = plugins.entry(EntryKind::Schedule, "alternate").unwrap();
     assert_eq!(
         (

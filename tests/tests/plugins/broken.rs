@@ -17,7 +17,7 @@ fn broken_files_are_named_and_the_others_stay_usable() {
     }
     for (what, bytes) in broken {
         let directory = directory_with(&bytes);
-        let plugins = Plugins::discover(&[directory.path().into(), profile_dir()]).unwrap();
+        let plugins = plugin::discover(&[directory.path().into(), profile_dir()]).unwrap();
         let named: Vec<&String> = plugins
             .passed_over()
             .iter()
@@ -46,7 +46,7 @@ fn foreign_library() -> Option<String> {
 #[test]
 fn a_file_that_changes_after_it_was_listed_is_not_loaded() {
     let directory = directory_with(&fs::read(outside().join(file_name("alternate"))).unwrap());
-    let plugins = Plugins::discover(&[directory.path().into()]).unwrap();
+    let plugins = plugin::discover(&[directory.path().into()]).unwrap();
     fs::write(
         directory.path().join(file_name("x")),
         fs::read(outside().join(file_name("ia3"))).unwrap(),
@@ -67,7 +67,7 @@ fn a_file_that_changes_after_it_was_listed_is_not_loaded() {
 #[test]
 fn a_loaded_library_may_be_overwritten_in_place() {
     let directory = directory_with(&fs::read(outside().join(file_name("alternate"))).unwrap());
-    let plugins = Plugins::discover(&[directory.path().into()]).unwrap();
+    let plugins = plugin::discover(&[directory.path().into()]).unwrap();
     let schedule = plugins
         .schedule("alternate", &[], run_record(4, 2, "", true))
         .unwrap();
@@ -80,7 +80,7 @@ fn the_same_id_twice_is_one_plugin_only_when_the_bytes_are_the_same() {
     let bytes = fs::read(outside().join(file_name("alternate"))).unwrap();
     let (first, second) = (directory_with(&bytes), directory_with(&bytes));
     let create = || {
-        let plugins = Plugins::discover(&[first.path().into(), second.path().into()]).unwrap();
+        let plugins = plugin::discover(&[first.path().into(), second.path().into()]).unwrap();
         plugins
             .schedule("alternate", &[], run_record(2, 2, "", true))
             .map(drop)
@@ -112,7 +112,7 @@ fn a_library_that_everyone_may_write_is_refused() {
         fs::Permissions::from_mode(0o666),
     )
     .unwrap();
-    let plugins = Plugins::discover(&[directory.path().into()]).unwrap();
+    let plugins = plugin::discover(&[directory.path().into()]).unwrap();
     let fault = plugins
         .schedule("alternate", &[], run_record(2, 2, "", true))
         .unwrap_err();
@@ -124,7 +124,7 @@ fn a_library_that_everyone_may_write_is_refused() {
 
 #[test]
 fn wrong_answers_of_schedules_are_errors_and_the_process_lives() {
-    let plugins = Plugins::discover(&[outside().into()]).unwrap();
+    let plugins = plugin::discover(&[outside().into()]).unwrap();
     let expected = [
         ("panic-in-create", "panicked in create at src/lib.rs:"),
         ("panic-in-plan", ": in plan"),
@@ -161,7 +161,7 @@ fn wrong_answers_of_schedules_are_errors_and_the_process_lives() {
 
 #[test]
 fn wrong_answers_of_methods_are_errors_and_the_process_lives() {
-    let plugins = Plugins::discover(&[outside().into()]).unwrap();
+    let plugins = plugin::discover(&[outside().into()]).unwrap();
     let model = model_record("bert", 2, Dimensions::of(32, 64));
     let expected = [
         ("panic", "panicked in plan"),

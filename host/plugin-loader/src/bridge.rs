@@ -2,97 +2,44 @@
 //!
 //! `recipe` asks [`Plugins`] for one schedule and at most one method; `plugins list` and `plugins show` read the entries.
 
-use super::{
+use crate::{
     discover::{self, Entry, Found},
     fault::{PluginFault, printable},
     load::load,
     manifest::EntryKind,
+    offer::Offer,
     options,
 };
-use crate::graph::OPERATIONS;
-use abi_stable::{
-    prefix_type::PrefixTypeTrait,
-    std_types::{RStr, RString, RVec},
-};
 use progtune_plugin_api::{
-    host::{HostApi, HostApi_Ref},
-    manifest::ABI_MINOR,
     needs,
     open::{Attribute, Value},
     records::{
-        DecisionRecord, HostRecord, MethodPlan, Mode, ModelRecord, RunRecord, SchedulePlan,
-        ScheduleTraits, SiteKind,
+        DecisionRecord, HostRecord, MethodPlan, ModelRecord, RunRecord, SchedulePlan,
+        ScheduleTraits,
     },
     root::{MethodObject, ScheduleObject},
     sdk::into_result,
     validate,
 };
-use std::{
-    path::PathBuf,
-    sync::{
-        LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
-};
-
-/// The signals a schedule may subscribe to.
-pub const SIGNALS: [&str; 3] = ["train_loss", "eval_metric", "block_grad_norm"];
-/// The rewrite modes the host runs.
-pub const MODES: [Mode; 2] = [Mode::OUTPUT, Mode::WEIGHT];
-
-static CANCELLED: AtomicBool = AtomicBool::new(false);
-
-/// Tells plugins whether the user asked the run to stop.
-pub fn set_cancelled(cancelled: bool) {
-    CANCELLED.store(cancelled, Ordering::Relaxed);
-}
-
-extern "C" fn log(level: u32, message: RStr<'_>) {
-    let message = printable(message.as_str());
-    // A subscriber that panics must not unwind into a plugin.
-    let _ = std::panic::catch_unwind(|| match level {
-        1 => tracing::error!(target: "plugin", "{message}"),
-        2 => tracing::warn!(target: "plugin", "{message}"),
-        3 => tracing::info!(target: "plugin", "{message}"),
-        _ => tracing::debug!(target: "plugin", "{message}"),
-    });
-}
-
-extern "C" fn cancelled() -> bool {
-    CANCELLED.load(Ordering::Relaxed)
-}
-
-/// What this host offers to plugins.
-pub fn host_record() -> HostRecord {
-    static API: LazyLock<HostApi_Ref> =
-        LazyLock::new(|| HostApi { log, cancelled }.leak_into_prefix());
-    HostRecord {
-        name: "progtune".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        abi_minor: ABI_MINOR,
-        ops: OPERATIONS.to_vec().into(),
-        site_kinds: SiteKind::KNOWN.to_vec().into(),
-        modes: MODES.to_vec().into(),
-        signals: SIGNALS.map(RString::from).to_vec().into(),
-        api: *API,
-        ext: RVec::new(),
-    }
-}
+use std::path::PathBuf;
 
 /// The plugins that were found.
 #[derive(Debug)]
 pub struct Plugins {
     found: Found,
+    offer: Offer,
 }
 
 impl Plugins {
-    /// Searches the directories of the user (`--plugin-dir`), then the usual ones; see [`super::discover`]. Runs no plugin.
+    /// Searches the directories of the user (`--plugin-dir`), then the usual ones; see [`mod@crate::discover`]. Runs no
+    /// plugin. What is found is told `offer` when it is loaded.
     ///
     /// # Errors
     /// When a directory of `extra` cannot be read or everyone may write to it.
-    pub fn discover(extra: &[PathBuf]) -> Result<Self, PluginFault> {
+    pub fn discover(extra: &[PathBuf], offer: Offer) -> Result<Self, PluginFault> {
         Ok(Self {
             found: discover::discover(extra)?,
+            offer,
         })
     }
 
@@ -161,7 +108,7 @@ impl Plugins {
     ) -> Result<LoadedSchedule, PluginFault> {
         let entry = self.entry(EntryKind::Schedule, id)?.clone();
         let options = options::resolve(&entry, given)?;
-        let (module, host) = (load(&entry.library)?, host_record());
+        let (module, host) = (load(&entry.library)?, self.offer.record());
         let what = |what: &str| format!("schedule '{id}', {what}");
         let object = into_result(module.create_schedule()(
             id.into(),
@@ -196,7 +143,7 @@ impl Plugins {
     ) -> Result<LoadedMethod, PluginFault> {
         let entry = self.entry(EntryKind::Method, id)?.clone();
         let options = options::resolve(&entry, given)?;
-        let (module, host) = (load(&entry.library)?, host_record());
+        let (module, host) = (load(&entry.library)?, self.offer.record());
         let object = into_result(module.create_method()(
             id.into(),
             options.as_slice().into(),

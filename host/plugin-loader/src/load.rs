@@ -7,7 +7,7 @@
 //! A library stays loaded for the life of the process.
 #![allow(unsafe_code)]
 
-use super::{
+use crate::{
     discover::Library,
     fault::{PluginFault, printable},
     manifest,

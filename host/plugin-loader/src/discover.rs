@@ -1,12 +1,12 @@
 //! Which plugins there are: the directories that are searched, and the files in them that carry a manifest.
 //!
-//! Called by [`super::Plugins::discover`]. Nothing found here has been executed.
+//! Called by [`crate::Plugins::discover`]. Nothing found here has been executed.
 //!
 //! Search order: the directories the caller names (`--plugin-dir`), `PROGTUNE_PLUGIN_PATH`, `$XDG_DATA_HOME/progtune/plugins`
 //! (`~/.local/share` when unset), the directory of the executable, its `plugins/`. Never the current directory. The
 //! order is for the list only: the same id in two different libraries is an error wherever they lie.
 
-use super::{
+use crate::{
     fault::PluginFault,
     load::sha256_hex,
     manifest::{self, EntryKind, Manifest, NoManifest},

@@ -3,7 +3,7 @@
 //! Called by `bridge` before it creates a schedule or a method; the rule itself is the interface's
 //! ([`progtune_plugin_api::options::resolve`]), so that a plugin's own tests read options in the same way.
 
-use super::{discover::Entry, fault::PluginFault};
+use crate::{discover::Entry, fault::PluginFault};
 use progtune_plugin_api::{open::Attribute, options};
 
 /// All options of an entry, in the order of its declaration: those given, and the defaults of the others.

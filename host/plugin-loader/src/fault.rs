@@ -1,7 +1,7 @@
 //! What can go wrong with a plugin. Each message names the plugin and its file, what was expected, what was found and
 //! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
 
-use super::{discover::Entry, manifest::EntryKind};
+use crate::{discover::Entry, manifest::EntryKind};
 use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},
@@ -117,14 +117,14 @@ impl PluginFault {
         }
     }
 
-    pub(super) fn load(file: &Path, reason: impl Into<String>) -> Self {
+    pub(crate) fn load(file: &Path, reason: impl Into<String>) -> Self {
         Self::Load {
             file: file.into(),
             reason: reason.into(),
         }
     }
 
-    pub(super) fn refused(entry: &Entry, what: impl Into<String>, error: PluginError) -> Self {
+    pub(crate) fn refused(entry: &Entry, what: impl Into<String>, error: PluginError) -> Self {
         let reason = printable(&error.to_string());
         Self::Refused {
             plugin: entry.library.to_string(),
@@ -134,7 +134,7 @@ impl PluginFault {
         }
     }
 
-    pub(super) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+    pub(crate) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
         Self::Invalid {
             plugin: entry.library.to_string(),
             what: what.into(),
@@ -172,7 +172,7 @@ fn unknown_id(
 }
 
 /// A text from a plugin or a file, fit for a terminal: no control characters, not endless.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 4000;
     let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
     let mut result: String = text.chars().take(LONGEST).map(clean).collect();

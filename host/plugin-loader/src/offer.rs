@@ -1,0 +1,71 @@
+//! What the program that runs the plugins can do for them. Made by the host, told to every plugin.
+
+use crate::fault::printable;
+use abi_stable::{
+    prefix_type::PrefixTypeTrait,
+    std_types::{RStr, RString, RVec},
+};
+use progtune_plugin_api::{
+    graph::Op,
+    host::{HostApi, HostApi_Ref},
+    manifest::ABI_MINOR,
+    records::{HostRecord, Mode, SiteKind},
+};
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// What a host runs. A plugin that needs more is refused before training, by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    /// The host's version.
+    pub version: &'static str,
+    /// The graph operations it runs.
+    pub operations: &'static [Op],
+    /// The rewrite modes it runs.
+    pub modes: &'static [Mode],
+    /// The signals a schedule may subscribe to; see [`HostRecord::signals`].
+    pub signals: &'static [&'static str],
+}
+
+impl Offer {
+    /// The same as plugins are told it.
+    pub fn record(&self) -> HostRecord {
+        static API: LazyLock<HostApi_Ref> =
+            LazyLock::new(|| HostApi { log, cancelled }.leak_into_prefix());
+        HostRecord {
+            name: "progtune".into(),
+            version: self.version.into(),
+            abi_minor: ABI_MINOR,
+            ops: self.operations.to_vec().into(),
+            site_kinds: SiteKind::KNOWN.to_vec().into(),
+            modes: self.modes.to_vec().into(),
+            signals: self.signals.iter().copied().map(RString::from).collect(),
+            api: *API,
+            ext: RVec::new(),
+        }
+    }
+}
+
+static CANCELLED: AtomicBool = AtomicBool::new(false);
+
+/// Tells plugins whether the user asked the run to stop.
+pub fn set_cancelled(cancelled: bool) {
+    CANCELLED.store(cancelled, Ordering::Relaxed);
+}
+
+extern "C" fn log(level: u32, message: RStr<'_>) {
+    let message = printable(message.as_str());
+    // A subscriber that panics must not unwind into a plugin.
+    let _ = std::panic::catch_unwind(|| match level {
+        1 => tracing::error!(target: "plugin", "{message}"),
+        2 => tracing::warn!(target: "plugin", "{message}"),
+        3 => tracing::info!(target: "plugin", "{message}"),
+        _ => tracing::debug!(target: "plugin", "{message}"),
+    });
+}
+
+extern "C" fn cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
