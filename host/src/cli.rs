@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod authoring;
 mod help;
 mod inference;
 #[cfg(test)]
 mod tests;
 mod training;
 
+pub use authoring::{NewKind, PluginsCheckArgs, PluginsNewArgs};
 pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
 pub use training::{
     BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, PlanArgs,
@@ -67,6 +69,10 @@ pub enum PluginsCommand {
     List(PluginsListArgs),
     /// Describe a schedule or method: its options with their defaults, and its file
     Show(PluginsShowArgs),
+    /// Check a built plugin: the contract, and its graphs against a reference
+    Check(PluginsCheckArgs),
+    /// Write the crate of a new plugin that builds, passes its tests and runs
+    New(PluginsNewArgs),
 }
 
 /// The arguments of `progtune plugins list`.

@@ -54,6 +54,10 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Plugins(PluginsCommand::Show(args)) => {
             plugins_command::run_show(&resolve_plugin_dirs(&args.dirs, &sources)?, &args.id)
         }
+        Command::Plugins(PluginsCommand::Check(args)) => plugins_command::run_check(args),
+        Command::Plugins(PluginsCommand::New(args)) => {
+            plugins_command::run_new(args, &resolve_plugin_dirs(&args.dirs, &sources)?)
+        }
     }
 }
 

@@ -1,4 +1,11 @@
-//! `progtune plugins list` and `plugins show`: what is installed, read without running any of it. Called by `main`.
+//! `progtune plugins list` and `plugins show`: what is installed, read without running any of it; in files of their own the
+//! commands for authors. Called by `main`.
+
+mod check;
+mod new;
+
+pub use check::run_check;
+pub use new::run_new;
 
 use crate::{
     error::{Error, Result},

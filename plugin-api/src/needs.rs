@@ -6,10 +6,13 @@
 //! does. The host asks again, for plugins of other SDKs.
 
 use crate::{
-    graph::Graph,
+    graph::{Graph, Op},
     names::did_you_mean,
     open::{Attribute, unknown_critical},
-    records::{HostRecord, MethodPlan, PluginError, SchedulePlan, ScheduleTraits},
+    records::{
+        HostRecord, MethodPlan, Mode, ModelRecord, PluginError, Rewrite, SchedulePlan,
+        ScheduleTraits, SiteRecord,
+    },
 };
 use abi_stable::std_types::RString;
 
@@ -26,9 +29,8 @@ pub fn of_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(), Plugi
     extensions(&traits.ext, SCHEDULE_EXTENSIONS, host)?;
     for signal in &traits.signals {
         if !host.signals.contains(signal) {
-            let known: Vec<&str> = host.signals.iter().map(RString::as_str).collect();
-            let near = did_you_mean(signal, known.iter().copied());
-            let offered = listed(&known);
+            let near = did_you_mean(signal, host.signals.iter().map(RString::as_str));
+            let offered = listed(&host.signals);
             let reason = format!("the signal '{signal}'; it offers: {offered}{near}");
             return Err(lacking(&reason, host));
         }
@@ -44,11 +46,15 @@ pub fn of_schedule(plan: &SchedulePlan, host: &HostRecord) -> Result<(), PluginE
     extensions(&plan.ext, SCHEDULE_EXTENSIONS, host)
 }
 
-/// What a method's plan needs and the host lacks.
+/// What a method's plan needs and the host or the model's sites lack.
 ///
 /// # Errors
-/// [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED), naming the operation, the mode or the extension.
-pub fn of_method(plan: &MethodPlan, host: &HostRecord) -> Result<(), PluginError> {
+/// [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED), naming the operation, the mode, the input of a site or the extension.
+pub fn of_method(
+    plan: &MethodPlan,
+    model: &ModelRecord,
+    host: &HostRecord,
+) -> Result<(), PluginError> {
     let understood = |ext: &[Attribute]| extensions(ext, METHOD_EXTENSIONS, host);
     understood(&plan.ext)?;
     for parameter in &plan.parameters {
@@ -58,12 +64,13 @@ pub fn of_method(plan: &MethodPlan, host: &HostRecord) -> Result<(), PluginError
     for rewrite in &plan.rewrites {
         understood(&rewrite.ext)?;
         if !host.modes.contains(&rewrite.mode) {
-            let known: Vec<String> = host.modes.iter().map(ToString::to_string).collect();
-            let (mode, offered) = (rewrite.mode, listed(&known));
-            return Err(lacking(
-                &format!("the rewrite mode '{mode}'; it runs: {offered}"),
-                host,
-            ));
+            let (mode, offered) = (rewrite.mode, listed(&host.modes));
+            let what = format!("the rewrite mode '{mode}'; it runs: {offered}");
+            return Err(lacking(&what, host));
+        }
+        // A site that is not there is no matter of versions.
+        if let Some(site) = model.site(&rewrite.site) {
+            at_site(rewrite, site)?;
         }
         let merges = [&rewrite.merge, &rewrite.merge_bias];
         let merges = merges
@@ -74,6 +81,24 @@ pub fn of_method(plan: &MethodPlan, host: &HostRecord) -> Result<(), PluginError
         }
     }
     Ok(())
+}
+
+fn at_site(rewrite: &Rewrite, site: &SiteRecord) -> Result<(), PluginError> {
+    let (name, mode) = (&site.name, rewrite.mode);
+    if !site.accepts(mode) {
+        let accepted = listed(&site.modes);
+        return Err(PluginError::unsupported(format!(
+            "the site '{name}' does not accept the mode '{mode}'; accepted: {accepted}"
+        )));
+    }
+    let lacks = |input: &&str| !site.inputs.iter().any(|known| known == input);
+    match rewrite.graph.names(Op::INPUT).find(lacks) {
+        Some(input) if mode == Mode::OUTPUT => Err(PluginError::unsupported(format!(
+            "the site '{name}' has no input '{input}'; its inputs: {}",
+            listed(&site.inputs)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn operations(graph: &Graph, host: &HostRecord) -> Result<(), PluginError> {
@@ -101,11 +126,14 @@ fn lacking(what: &str, host: &HostRecord) -> PluginError {
     ))
 }
 
-fn listed(names: &[impl AsRef<str>]) -> String {
-    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+fn listed(names: &[impl ToString]) -> String {
     match names.is_empty() {
         true => "none".into(),
-        false => names.join(", "),
+        false => names
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -132,7 +160,7 @@ mod tests {
             g.finish()
         };
         let refused = |plan: MethodPlan| {
-            let error = of_method(&plan, &host).unwrap_err();
+            let error = of_method(&plan, &model, &host).unwrap_err();
             assert_eq!(error.code, ErrorCode::UNSUPPORTED);
             error.to_string()
         };
@@ -141,7 +169,7 @@ mod tests {
             ..MethodPlan::default()
         };
         let fine = rewriting(Rewrite::output(site, graph(Op::RELU)));
-        assert!(of_method(&fine, &host).is_ok());
+        assert!(of_method(&fine, &model, &host).is_ok());
         let text = refused(rewriting(Rewrite::output(site, graph(Op::GELU))));
         assert!(
             text.contains("lacks the graph operation 'gelu' (update contract"),
@@ -152,6 +180,13 @@ mod tests {
         let text = refused(rewriting(Rewrite::weight(site, graph(Op::RELU))));
         assert!(
             text.contains("the rewrite mode 'weight'; it runs: output"),
+            "{text}"
+        );
+        let mut reading = GraphBuilder::new();
+        reading.input("residual");
+        let text = refused(rewriting(Rewrite::output(site, reading.finish())));
+        assert!(
+            text.contains("has no input 'residual'; its inputs: x, y"),
             "{text}"
         );
         let ext = vec![Attribute::new("!later", true)];

@@ -97,7 +97,7 @@ impl<T: Method> MethodInterface for Guarded<T> {
     fn plan(&self, model: &ModelRecord) -> Answer<MethodPlan> {
         guarded("plan", || {
             let plan = self.value.plan(model)?;
-            needs::of_method(&plan, &self.host).map(|()| plan)
+            needs::of_method(&plan, model, &self.host).map(|()| plan)
         })
     }
 }

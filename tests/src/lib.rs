@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod model;
+pub mod outside;
 pub mod scratch;
 
 use candle_core::Tensor;

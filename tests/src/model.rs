@@ -10,7 +10,7 @@ use progtune::{
     model::{Model, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, Stage},
-    plugin::{self, LoadedMethod, LoadedSchedule},
+    plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     recipe::open_tokenizer,
 };
 use progtune_datasets::{SplitName, Task, load_split};

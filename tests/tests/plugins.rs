@@ -8,9 +8,13 @@ mod broken;
 
 use progtune::plugin::{self, EntryKind, PluginFault, Plugins};
 use progtune_plugin_api::{
-    contract::{self, Dimensions, model_record, run_record},
+    contract::{Dimensions, model_record, run_record},
     open::Value,
     records::DecisionRecord,
+};
+use progtune_tests::{
+    outside::{build, file_name},
+    profile_dir, root,
 };
 use std::{
     fs,
@@ -27,20 +31,6 @@ const SCHEDULES: [&str; 5] = [
     "wo-lb",
 ];
 const METHODS: [&str; 3] = ["adapter", "bitfit", "lora"];
-
-/// `target/debug` or `target/release`.
-fn profile_dir() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().to_path_buf()
-}
-
-fn file_name(library: &str) -> String {
-    format!(
-        "{}{library}{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    )
-}
 
 fn first_party(library: &str) -> PathBuf {
     let file = profile_dir().join(file_name(library));
@@ -68,33 +58,9 @@ fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
 fn outside() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let target = profile_dir().parent().unwrap().join("outside");
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("outside-plugins")
-            .canonicalize()
-            .unwrap();
-        for name in ["alternate", "ia3", "misbehaving"] {
-            let mut build =
-                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            build.args([
-                "build",
-                "--offline",
-                "--release",
-                "--quiet",
-                "--manifest-path",
-            ]);
-            build
-                .arg(sources.join(name).join("Cargo.toml"))
-                .arg("--target-dir")
-                .arg(&target);
-            let output = build.output().unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        target.join("release")
+        let names = ["alternate", "ia3", "misbehaving"];
+        let built = names.map(|name| build(&root().join("tests/outside-plugins").join(name)));
+        built[0].parent().unwrap().to_owned()
     })
 }
 
@@ -260,15 +226,6 @@ fn plugins_from_outside_the_workspace_are_listed_with_their_options() {
         (Some(Value::Int(2)), Some(1.0))
     );
     assert_eq!(entry.library.sha256().unwrap().len(), 64);
-    let report = contract::check_schedule("alternate", |_, run| {
-        let created = plugins.schedule("alternate", &[], run.clone());
-        created
-            .map(|schedule| schedule.into_object())
-            .map_err(|fault| {
-                progtune_plugin_api::records::PluginError::unsupported(fault.to_string())
-            })
-    });
-    assert_eq!(report.violations, Vec::<String>::new());
 }
 
 /// `plan` and a short training run by name, with the binary when it has been built.

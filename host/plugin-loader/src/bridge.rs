@@ -3,7 +3,7 @@
 //! `recipe` asks [`Plugins`] for one schedule and at most one method; `plugins list` and `plugins show` read the entries.
 
 use crate::{
-    discover::{self, Entry, Found},
+    discover::{self, Entry, Found, Library},
     fault::{PluginFault, printable},
     load::load,
     manifest::EntryKind,
@@ -14,14 +14,14 @@ use progtune_plugin_api::{
     needs,
     open::{Attribute, Value},
     records::{
-        DecisionRecord, HostRecord, MethodPlan, ModelRecord, RunRecord, SchedulePlan,
+        DecisionRecord, HostRecord, MethodPlan, ModelRecord, PluginError, RunRecord, SchedulePlan,
         ScheduleTraits,
     },
-    root::{MethodObject, ScheduleObject},
+    root::{MethodObject, PluginModule_Ref, ScheduleObject},
     sdk::into_result,
     validate,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The plugins that were found.
 #[derive(Debug)]
@@ -41,6 +41,18 @@ impl Plugins {
             found: discover::discover(extra)?,
             offer,
         })
+    }
+
+    /// The plugins of one file, wherever it lies.
+    ///
+    /// # Errors
+    /// When it is no plugin library, or everyone may write to it.
+    pub fn of_file(file: &Path, offer: Offer) -> Result<Self, PluginFault> {
+        let found = Found {
+            entries: Library::open(file)?.entries(),
+            ..Found::default()
+        };
+        Ok(Self { found, offer })
     }
 
     /// Every schedule, then every method, by id.
@@ -218,11 +230,6 @@ impl LoadedSchedule {
     pub fn options(&self) -> &[(String, Value)] {
         &self.options
     }
-
-    /// The unchecked object, for the contract test.
-    pub fn into_object(self) -> ScheduleObject {
-        self.object
-    }
 }
 
 /// A PEFT method of a plugin.
@@ -241,7 +248,7 @@ impl LoadedMethod {
     pub fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginFault> {
         let what = || format!("method '{}', plan", self.entry.id);
         let plan = into_result(self.object.plan(model))
-            .and_then(|plan| needs::of_method(&plan, &self.host).map(|()| plan))
+            .and_then(|plan| needs::of_method(&plan, model, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
         validate::method_plan(&plan, model, &self.host)
             .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
@@ -257,10 +264,51 @@ impl LoadedMethod {
     pub fn options(&self) -> &[(String, Value)] {
         &self.options
     }
+}
 
-    /// The unchecked object, for the contract test.
-    pub fn into_object(self) -> MethodObject {
-        self.object
+/// An entry whose answers nobody checks: for the contract test, which is there to do that.
+pub struct Unchecked {
+    module: PluginModule_Ref,
+    id: String,
+}
+
+impl Unchecked {
+    /// Loads the entry's library.
+    ///
+    /// # Errors
+    /// When it does not load.
+    pub fn load(entry: &Entry) -> Result<Self, PluginFault> {
+        Ok(Self {
+            module: load(&entry.library)?,
+            id: entry.id.clone(),
+        })
+    }
+
+    /// Makes a schedule.
+    ///
+    /// # Errors
+    /// What the plugin answers.
+    pub fn schedule(
+        &self,
+        options: &[Attribute],
+        host: &HostRecord,
+        run: &RunRecord,
+    ) -> Result<ScheduleObject, PluginError> {
+        let create = self.module.create_schedule();
+        into_result(create(self.id.as_str().into(), options.into(), host, run))
+    }
+
+    /// Makes a method.
+    ///
+    /// # Errors
+    /// What the plugin answers.
+    pub fn method(
+        &self,
+        options: &[Attribute],
+        host: &HostRecord,
+    ) -> Result<MethodObject, PluginError> {
+        let create = self.module.create_method();
+        into_result(create(self.id.as_str().into(), options.into(), host))
     }
 }
 

@@ -9,7 +9,7 @@
 use crate::{
     fault::PluginFault,
     load::sha256_hex,
-    manifest::{self, EntryKind, Manifest, NoManifest},
+    manifest::{self, EntryKind, Manifest, ManifestEntry, NoManifest},
 };
 use object::read::ReadCache;
 use progtune_plugin_api::options::OptionSchema;
@@ -36,6 +36,38 @@ pub struct Library {
 }
 
 impl Library {
+    /// The plugin library in a file, wherever it lies.
+    ///
+    /// # Errors
+    /// When it is none, or everyone may write to it.
+    pub fn open(file: &Path) -> Result<Arc<Self>, PluginFault> {
+        let fault = |reason: String| PluginFault::load(file, reason);
+        let file = file
+            .canonicalize()
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let manifest = examine(&file).map_err(|why| fault(why.to_string()))?;
+        match world_writable(&file) {
+            true => Err(PluginFault::Untrusted { path: file }),
+            false => Ok(Arc::new(Self {
+                file,
+                manifest,
+                sha256: OnceLock::new(),
+            })),
+        }
+    }
+
+    /// Its schedules and methods.
+    pub fn entries(self: &Arc<Self>) -> Vec<Entry> {
+        let entry = |entry: &ManifestEntry| Entry {
+            id: entry.id.clone(),
+            kind: entry.kind,
+            summary: entry.summary.clone(),
+            options: entry.options.clone(),
+            library: Arc::clone(self),
+        };
+        self.manifest.entries.iter().map(entry).collect()
+    }
+
     /// The SHA-256 of the file in hexadecimal digits. Computed when first asked for.
     ///
     /// # Errors
@@ -203,14 +235,7 @@ impl Found {
                     manifest,
                     sha256: OnceLock::new(),
                 });
-                self.entries
-                    .extend(library.manifest.entries.iter().map(|entry| Entry {
-                        id: entry.id.clone(),
-                        kind: entry.kind,
-                        summary: entry.summary.clone(),
-                        options: entry.options.clone(),
-                        library: Arc::clone(&library),
-                    }));
+                self.entries.extend(library.entries());
             }
             // Other libraries may lie beside the executable; in a directory the user named they deserve a word.
             Err(NoManifest::NotALibrary(_) | NoManifest::NotAPlugin) if !named => {

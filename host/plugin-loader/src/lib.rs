@@ -21,7 +21,7 @@ pub mod manifest;
 pub mod offer;
 pub mod options;
 
-pub use bridge::{LoadedMethod, LoadedSchedule, Plugins};
+pub use bridge::{LoadedMethod, LoadedSchedule, Plugins, Unchecked};
 pub use discover::{Entry, Library};
 pub use fault::PluginFault;
 pub use manifest::EntryKind;

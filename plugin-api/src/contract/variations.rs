@@ -73,6 +73,9 @@ pub(super) fn refused(declared: &[OptionSchema]) -> Check {
             check.case(&format!("{}={text}", option.name), outcome);
         }
     }
+    if check.cases == 0 {
+        check.note = "nothing is out of range".into();
+    }
     check
 }
 
