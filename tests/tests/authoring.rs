@@ -4,7 +4,7 @@ use progtune_tests::{
     outside::{build, cargo, file_name, succeed, target_dir},
     profile_dir, progtune, read_json, root, run, run_failing,
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 const SCHEDULES: [&str; 5] = [
     "full",
@@ -39,7 +39,8 @@ fn from_plugins_new_to_a_trained_model() {
         );
         let tested = succeed(cargo("test", &directory).arg("--release"));
         assert!(tested.contains("test result: ok. 2 passed"), "{tested}");
-        succeed(cargo("fmt", &directory).arg("--check"));
+        let mut formatted = Command::new("cargo");
+        succeed(formatted.args(["fmt", "--check"]).current_dir(&directory));
         build(&directory);
         let library = target_dir()
             .join("release")

@@ -86,7 +86,7 @@ const RESERVED: &[&str] = &[
 pub fn run_new(args: &PluginsNewArgs, directories: &[PathBuf]) -> Result<()> {
     check_name(&args.name)?;
     check_id(args, directories)?;
-    let parent = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
+    let parent = args.path.clone().unwrap_or_default();
     let directory = parent.join(&args.name);
     if directory.exists() {
         return Err(Error::Usage(format!(

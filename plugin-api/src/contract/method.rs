@@ -8,6 +8,7 @@ use super::{
     variations::{refused, variations},
 };
 use crate::{
+    needs,
     open::Attribute,
     options::resolve,
     records::{HostRecord, MethodPlan, ModelRecord, PluginError, Role, SiteKind},
@@ -50,7 +51,10 @@ impl Suite<'_> {
         host: &HostRecord,
         model: &ModelRecord,
     ) -> Result<MethodPlan, PluginError> {
-        (self.create)(options, host).and_then(|method| into_result(method.plan(model)))
+        // A host refuses by name what it lacks, whatever the plugin's kit does.
+        let plan =
+            (self.create)(options, host).and_then(|method| into_result(method.plan(model)))?;
+        needs::of_method(&plan, model, host).map(|()| plan)
     }
 
     fn models(&mut self, options: &[Attribute]) {

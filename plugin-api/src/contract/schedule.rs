@@ -8,6 +8,7 @@ use super::{
     variations::{refused, variations},
 };
 use crate::{
+    needs,
     open::Attribute,
     options::resolve,
     records::{DecisionRecord, HostRecord, Part, PluginError, RunRecord, SchedulePlan},
@@ -86,6 +87,7 @@ impl Suite<'_> {
         let create = || (self.create)(options, host, run);
         let created = create().and_then(|first| {
             let traits = into_result(first.traits())?;
+            needs::of_traits(&traits, host)?;
             Ok((first, create()?, traits))
         });
         let checked = self
