@@ -12,6 +12,8 @@ use crate::{
         safetensors_file::SafetensorsFile,
         weights::{canonical_name, checkpoint_key},
     },
+    plugin::Entry,
+    provenance::MadeBy,
 };
 use candle_core::Tensor;
 use serde_json::{Value, json};
@@ -38,6 +40,8 @@ pub struct Adapter {
     pub is_peft: bool,
     /// Where it came from, for messages.
     pub origin: String,
+    /// The build of the plugin that made it, where it is known.
+    pub made_by: Option<MadeBy>,
 }
 
 impl Adapter {
@@ -57,6 +61,14 @@ impl Adapter {
                 "{}: no adapter here: expected {PEFT_CONFIG} (Hugging Face PEFT) or {NEUTRAL_CONFIG}",
                 directory.display()
             )))
+        }
+    }
+
+    /// Says so when `loaded` is not the build of the method that made the adapter.
+    pub fn warn_if_made_by_another(&self, loaded: &Entry) {
+        let made_by = self.made_by.as_ref();
+        if let Some(text) = made_by.and_then(|made_by| made_by.difference(loaded)) {
+            tracing::warn!("{}: {text}", self.origin);
         }
     }
 
@@ -159,6 +171,12 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
         tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
         is_peft: false,
         origin: directory.display().to_string(),
+        made_by: MadeBy::read(directory, method).or_else(|| {
+            Some(MadeBy {
+                plugin: config.get("plugin")?.as_str()?.to_owned(),
+                sha256: None,
+            })
+        }),
     })
 }
 
@@ -265,6 +283,7 @@ fn read_peft(directory: &Path, path: &Path, architecture: Architecture) -> Resul
         tensors: read_tensors(&directory.join(PEFT_WEIGHTS), name)?,
         is_peft: true,
         origin: directory.display().to_string(),
+        made_by: MadeBy::read(directory, "lora"),
     })
 }
 

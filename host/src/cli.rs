@@ -11,12 +11,16 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 mod authoring;
 mod help;
 mod inference;
+mod plugins;
 #[cfg(test)]
 mod tests;
 mod training;
 
-pub use authoring::{NewKind, PluginsCheckArgs, PluginsNewArgs};
-pub use inference::{EvaluateArgs, ModelArgs, PluginDirArgs, PredictArgs};
+pub use authoring::{CheckArgs, NewArgs, NewKind};
+pub use inference::{EvaluateArgs, ModelArgs, PredictArgs};
+pub use plugins::{
+    InstallArgs, ListArgs, LockArgs, PluginArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs,
+};
 pub use training::{
     BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, PlanArgs,
     ScheduleArgs, TrainArgs,
@@ -57,44 +61,9 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write a model's logits and labels for unlabelled examples
     Predict(PredictArgs),
-    /// List the schedules and methods that are found, or describe one
+    /// List, describe, pin, install and remove plugins
     #[command(subcommand)]
     Plugins(PluginsCommand),
-}
-
-/// What to do about plugins.
-#[derive(Debug, Clone, PartialEq, Subcommand)]
-pub enum PluginsCommand {
-    /// List every schedule and method, without running any of their code
-    List(PluginsListArgs),
-    /// Describe a schedule or method: its options with their defaults, and its file
-    Show(PluginsShowArgs),
-    /// Check a built plugin: the contract, and its graphs against a reference
-    Check(PluginsCheckArgs),
-    /// Write the crate of a new plugin that builds, passes its tests and runs
-    New(PluginsNewArgs),
-}
-
-/// The arguments of `progtune plugins list`.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct PluginsListArgs {
-    /// Where to look.
-    #[command(flatten)]
-    pub dirs: PluginDirArgs,
-    /// Print JSON [default: a table]
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The arguments of `progtune plugins show`.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct PluginsShowArgs {
-    /// Id of the schedule or method, as `plugins list` prints it
-    #[arg(value_name = "ID")]
-    pub id: String,
-    /// Where to look.
-    #[command(flatten)]
-    pub dirs: PluginDirArgs,
 }
 
 // Training's flags stand at the top too, because it is the default command. (The line below is the help's first.)

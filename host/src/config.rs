@@ -7,16 +7,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{
-    batch_order::BatchLimit,
-    cli::{PluginDirArgs, TrainArgs},
-};
+use crate::{batch_order::BatchLimit, cli::TrainArgs};
 
 mod error;
 mod export;
 mod inference;
 pub mod keys;
 mod layers;
+mod plugins;
 mod settings;
 mod size;
 #[cfg(test)]
@@ -26,6 +24,7 @@ mod values;
 pub use error::ConfigError;
 pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
 pub use layers::Sources;
+pub use plugins::PluginSources;
 pub use size::ByteSize;
 pub use values::{
     CacheDtype, Device, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse, Warmup,
@@ -109,8 +108,8 @@ pub struct RunConfig {
     pub init_adapter: Option<PathBuf>,
     /// Whether the pooler is trained under LoRA and adapters too.
     pub train_pooler: bool,
-    /// Plugin directories searched before all others.
-    pub plugin_dir: Vec<PathBuf>,
+    /// Where plugins are looked for, and which builds are meant.
+    pub plugins: PluginSources,
     /// Threads, from 1 to 1024; `None` is one for each core.
     pub threads: Option<usize>,
     /// Where the model is computed.
@@ -233,7 +232,7 @@ impl RunConfig {
                 .optional_number("max_steps", "a whole number from 1", |&n| n >= 1)?,
             init_adapter: settings.optional_path("init_adapter")?,
             train_pooler: settings.switch("train_pooler")?,
-            plugin_dir: settings.paths("plugin_dir")?,
+            plugins: PluginSources::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
@@ -288,17 +287,6 @@ impl Default for RunConfig {
             .and_then(|settings| Self::read(&settings))
             .expect("the defaults in config::keys are valid, as a test checks")
     }
-}
-
-/// Resolves the plugin directories of `progtune plugins …`.
-///
-/// # Errors
-/// As [`RunConfig::resolve_train`].
-pub fn resolve_plugin_dirs(
-    args: &PluginDirArgs,
-    sources: &Sources,
-) -> Result<Vec<PathBuf>, ConfigError> {
-    layers::merge(args, sources, Scope::All)?.paths("plugin_dir")
 }
 
 fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {

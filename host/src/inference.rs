@@ -135,11 +135,14 @@ impl<'a> Opened<'a> {
             .map(|directory| Adapter::read(directory, model_config.architecture))
             .transpose()?;
         let method = match &adapter {
-            Some(adapter) => Some(
-                plugin::discover(&config.plugin_dir)?.method(&adapter.method, &adapter.options)?,
-            ),
+            Some(adapter) => {
+                Some(plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?)
+            }
             None => None,
         };
+        if let (Some(method), Some(adapter)) = (&method, &adapter) {
+            adapter.warn_if_made_by_another(method.source());
+        }
         let head = HeadKind::Sequence(task.num_labels());
         let blueprint = Blueprint::new(&model_config, head, method.as_ref(), false)?;
         let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;

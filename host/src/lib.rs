@@ -31,6 +31,7 @@ pub mod plugins_command;
 pub mod prefetch;
 pub mod prefix_cache;
 pub mod progress;
+pub mod provenance;
 pub mod recipe;
 pub mod rng;
 pub mod run_directory;

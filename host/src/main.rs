@@ -1,15 +1,16 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
-    cli::{self, Command, Invocation, PluginsCommand},
-    config::{EvaluateConfig, PredictConfig, RunConfig, Sources, resolve_plugin_dirs},
+    cli::{self, Command, Invocation},
+    config::{EvaluateConfig, PluginSources, PredictConfig, RunConfig, Sources},
     error::Result,
-    inference, logging, plan_command, plugins_command, recipe, terminal,
+    inference, logging, plan_command, plugin, plugins_command, recipe, terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
 fn main() -> ExitCode {
     let started = Instant::now();
+    plugin::probe::answer_if_asked(&plugin::OFFER);
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
@@ -48,15 +49,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             use_threads(config.inference.threads);
             inference::run_predict(&config)
         }
-        Command::Plugins(PluginsCommand::List(args)) => {
-            plugins_command::run_list(&resolve_plugin_dirs(&args.dirs, &sources)?, args.json)
-        }
-        Command::Plugins(PluginsCommand::Show(args)) => {
-            plugins_command::run_show(&resolve_plugin_dirs(&args.dirs, &sources)?, &args.id)
-        }
-        Command::Plugins(PluginsCommand::Check(args)) => plugins_command::run_check(args),
-        Command::Plugins(PluginsCommand::New(args)) => {
-            plugins_command::run_new(args, &resolve_plugin_dirs(&args.dirs, &sources)?)
+        Command::Plugins(command) => {
+            let places = PluginSources::resolve(command.sources(), &sources)?;
+            plugins_command::run(command, &places)
         }
     }
 }

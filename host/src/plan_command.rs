@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Prints the plan as a table or as JSON, with predictions if they are wanted.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
-    let plugins = plugin::discover(&config.plugin_dir)?;
+    let plugins = plugin::find(&config.plugins)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {

@@ -1,7 +1,7 @@
 //! Plugins as this host runs them: what it offers them, and how it looks for them. The recipe and the commands call
-//! [`discover`]; everything behind it is in the crate `progtune-plugin-loader`.
+//! [`find`]; everything behind it is in the crate `progtune-plugin-loader`.
 
-use crate::graph::OPERATIONS;
+use crate::{config::PluginSources, graph::OPERATIONS};
 use progtune_plugin_api::records::Mode;
 pub use progtune_plugin_loader::*;
 use std::path::PathBuf;
@@ -14,10 +14,41 @@ pub const OFFER: Offer = Offer {
     signals: &["train_loss", "eval_metric", "block_grad_norm"],
 };
 
-/// Searches the directories of the user (`--plugin-dir`), then the usual ones; see [`mod@discover`]. Runs no plugin.
+/// Searches as configured; see [`mod@discover`]. Runs no plugin.
 ///
 /// # Errors
-/// When a directory of `directories` cannot be read or everyone may write to it.
+/// When a file or directory that is named cannot be used, or the lock file.
+pub fn find(sources: &PluginSources) -> Result<Plugins, PluginFault> {
+    Plugins::discover(Settings {
+        lock: Lock::find(sources.lock.as_deref())?,
+        locked: sources.locked,
+        ..places(sources)
+    })
+}
+
+/// As [`find`], whatever is pinned.
+///
+/// # Errors
+/// When a file or directory that is named cannot be used.
+pub fn find_unlocked(sources: &PluginSources) -> Result<Plugins, PluginFault> {
+    Plugins::discover(places(sources))
+}
+
+fn places(sources: &PluginSources) -> Settings {
+    Settings {
+        files: sources.files.clone(),
+        directories: sources.directories.clone(),
+        ..Settings::new(OFFER)
+    }
+}
+
+/// Searches these directories, then the usual ones, without a lock.
+///
+/// # Errors
+/// When a directory of `directories` cannot be used.
 pub fn discover(directories: &[PathBuf]) -> Result<Plugins, PluginFault> {
-    Plugins::discover(directories, OFFER)
+    Plugins::discover(Settings {
+        directories: directories.to_vec(),
+        ..Settings::new(OFFER)
+    })
 }

@@ -19,6 +19,7 @@ use crate::{
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
+    provenance::{self, option_json, plugin_name, plugins_json},
     run_directory::RunDirectory,
     terminal,
     token_cache::TokenCache,
@@ -26,7 +27,6 @@ use crate::{
     train::{EvalSplit, Summary, Trainer},
 };
 use progtune_datasets::{SplitName, Task, has_split};
-use progtune_plugin_api::open::Value as OptionValue;
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -42,7 +42,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let task = trainable_task(&config.task)?;
     RunDirectory::check(config)?;
     open_device(config.device)?;
-    let plugins = plugin::discover(&config.plugin_dir)?;
+    let plugins = plugin::find(&config.plugins)?;
     let head = HeadKind::Sequence(task.num_labels());
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
@@ -95,14 +95,10 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         schedule: &config.schedule,
         peft: config.peft.as_deref(),
     };
-    directory.write_json(
-        "plan.json",
-        &with_plugins(
-            to_json(&blueprint, &stages, &names),
-            &schedule,
-            method.as_ref(),
-        ),
-    )?;
+    let used = plugins_json(&schedule, method.as_ref());
+    let mut plan = to_json(&blueprint, &stages, &names);
+    plan["plugins"] = used.clone();
+    directory.write_json("plan.json", &plan)?;
 
     let mut model = Assembly {
         source: &source,
@@ -174,7 +170,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         method.as_ref(),
         &name,
     )?;
-    directory.finish(&all_results(&summary, examples.len()))?;
+    provenance::save(directory.path(), &used)?;
+    directory.finish(&all_results(&summary, examples.len(), used))?;
     if !quiet {
         terminal::print(&report(&summary, &blueprint, config, directory.path()))?;
     }
@@ -199,7 +196,11 @@ pub fn load_method(
             adapter.origin, adapter.method
         )));
     }
-    Ok(Some(plugins.method(id, &merged_options(config, adapter))?))
+    let method = plugins.method(id, &merged_options(config, adapter))?;
+    if let Some(adapter) = adapter {
+        adapter.warn_if_made_by_another(method.source());
+    }
+    Ok(Some(method))
 }
 
 fn merged_options(config: &RunConfig, adapter: Option<&Adapter>) -> Vec<(String, String)> {
@@ -293,60 +294,6 @@ pub fn load_data(
     Ok((train, eval_splits))
 }
 
-/// Plugin names, versions and hashes beside the plan: a run's record says what decided it.
-fn with_plugins(
-    mut plan: Value,
-    schedule: &LoadedSchedule,
-    method: Option<&LoadedMethod>,
-) -> Value {
-    let options = |options: &[(String, OptionValue)]| -> Value {
-        options
-            .iter()
-            .map(|(key, value)| (key.clone(), option_json(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    };
-    let mut plugins = vec![json!({
-        "kind": "schedule",
-        "id": schedule.source().id,
-        "plugin": plugin_name(schedule.source()),
-        "sha256": schedule.source().library.sha256().ok(),
-        "options": options(schedule.options()),
-    })];
-    if let Some(method) = method {
-        plugins.push(json!({
-            "kind": "peft",
-            "id": method.source().id,
-            "plugin": plugin_name(method.source()),
-            "sha256": method.source().library.sha256().ok(),
-            "options": options(method.options()),
-        }));
-    }
-    plan["plugins"] = Value::Array(plugins);
-    plan
-}
-
-fn plugin_name(entry: &crate::plugin::Entry) -> String {
-    format!(
-        "{} {}",
-        entry.library.manifest.name, entry.library.manifest.version
-    )
-}
-
-/// An option's value as JSON.
-pub fn option_json(value: &OptionValue) -> Value {
-    match value {
-        OptionValue::Bool(v) => json!(v),
-        OptionValue::Int(v) => json!(v),
-        OptionValue::Float(v) => json!(v),
-        OptionValue::Str(v) => json!(v.as_str()),
-        OptionValue::Ints(v) => json!(v.as_slice()),
-        OptionValue::Floats(v) => json!(v.as_slice()),
-        OptionValue::Strs(v) => json!(v.iter().map(|s| s.as_str()).collect::<Vec<_>>()),
-        other => json!(other.to_string()),
-    }
-}
-
 /// A full checkpoint when the method adds nothing, a PEFT adapter for LoRA, the neutral format otherwise.
 fn save_result(
     directory: &RunDirectory,
@@ -402,7 +349,7 @@ fn save_result(
 }
 
 /// `all_results.json` under Hugging Face's keys, and the paper's cost.
-fn all_results(summary: &Summary, train_samples: usize) -> Value {
+fn all_results(summary: &Summary, train_samples: usize, plugins: Value) -> Value {
     let mut results = summary.evaluation.clone();
     let secs = summary.train_secs.max(1e-9);
     for (key, value) in [
@@ -426,6 +373,7 @@ fn all_results(summary: &Summary, train_samples: usize) -> Value {
             "total_updated_parameters",
             json!(summary.updated_parameters.round() as u64),
         ),
+        ("plugins", plugins),
     ] {
         results.insert(key.into(), value);
     }

@@ -64,7 +64,8 @@ pub fn minilm() -> Option<PathBuf> {
     None
 }
 
-/// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration and no kept tokens.
+/// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration and no
+/// kept tokens; what it keeps of plugins is the tests' own.
 pub fn progtune() -> Command {
     let name = format!("progtune{}", std::env::consts::EXE_SUFFIX);
     let path = profile_dir().join(name);
@@ -80,6 +81,7 @@ pub fn progtune() -> Command {
         }
     }
     command.env("XDG_DATA_HOME", profile_dir().join("no-user-plugins"));
+    command.env("PROGTUNE_CACHE_DIR", profile_dir().join("test-cache"));
     command.env("PROGTUNE_TOKEN_CACHE", "off");
     command
 }

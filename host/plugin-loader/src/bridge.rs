@@ -1,14 +1,11 @@
 //! The only caller of plugins. What goes in is made here, what comes out is checked here before anything uses it.
 //!
-//! `recipe` asks [`Plugins`] for one schedule and at most one method; `plugins list` and `plugins show` read the entries.
+//! [`crate::Plugins`] creates the objects; the host asks them.
 
 use crate::{
-    discover::{self, Entry, Found, Library},
+    discover::Entry,
     fault::{PluginFault, printable},
-    load::load,
-    manifest::EntryKind,
     offer::Offer,
-    options,
 };
 use progtune_plugin_api::{
     needs,
@@ -21,155 +18,6 @@ use progtune_plugin_api::{
     sdk::into_result,
     validate,
 };
-use std::path::{Path, PathBuf};
-
-/// The plugins that were found.
-#[derive(Debug)]
-pub struct Plugins {
-    found: Found,
-    offer: Offer,
-}
-
-impl Plugins {
-    /// Searches the directories of the user (`--plugin-dir`), then the usual ones; see [`mod@crate::discover`]. Runs no
-    /// plugin. What is found is told `offer` when it is loaded.
-    ///
-    /// # Errors
-    /// When a directory of `extra` cannot be read or everyone may write to it.
-    pub fn discover(extra: &[PathBuf], offer: Offer) -> Result<Self, PluginFault> {
-        Ok(Self {
-            found: discover::discover(extra)?,
-            offer,
-        })
-    }
-
-    /// The plugins of one file, wherever it lies.
-    ///
-    /// # Errors
-    /// When it is no plugin library, or everyone may write to it.
-    pub fn of_file(file: &Path, offer: Offer) -> Result<Self, PluginFault> {
-        let found = Found {
-            entries: Library::open(file)?.entries(),
-            ..Found::default()
-        };
-        Ok(Self { found, offer })
-    }
-
-    /// Every schedule, then every method, by id.
-    pub fn entries(&self) -> &[Entry] {
-        &self.found.entries
-    }
-
-    /// The directories that were searched.
-    pub fn searched(&self) -> &[PathBuf] {
-        &self.found.searched
-    }
-
-    /// Files and directories that were not used, and why. They have been logged as warnings too.
-    pub fn passed_over(&self) -> &[String] {
-        &self.found.passed_over
-    }
-
-    /// The one entry of this kind and id.
-    ///
-    /// # Errors
-    /// When there is none, or when two different libraries offer it.
-    pub fn entry(&self, kind: EntryKind, id: &str) -> Result<&Entry, PluginFault> {
-        let mut same = self
-            .entries()
-            .iter()
-            .filter(|entry| entry.kind == kind && entry.id == id);
-        let Some(entry) = same.next() else {
-            let mut available: Vec<String> = self
-                .entries()
-                .iter()
-                .filter(|entry| entry.kind == kind)
-                .map(|entry| entry.id.clone())
-                .collect();
-            available.dedup();
-            return Err(PluginFault::UnknownId {
-                kind,
-                id: id.into(),
-                available,
-                searched: self.found.searched.clone(),
-                passed_over: self.found.passed_over.clone(),
-            });
-        };
-        for other in same {
-            if other.library.sha256()? != entry.library.sha256()? {
-                return Err(PluginFault::Ambiguous {
-                    kind,
-                    id: id.into(),
-                    first: entry.library.file.clone(),
-                    second: other.library.file.clone(),
-                });
-            }
-        }
-        Ok(entry)
-    }
-
-    /// Loads a schedule and creates it for a run.
-    ///
-    /// # Errors
-    /// An unknown id, a wrong option, a library that does not load, a refusal, or traits this host cannot serve.
-    pub fn schedule(
-        &self,
-        id: &str,
-        given: &[(String, String)],
-        run: RunRecord,
-    ) -> Result<LoadedSchedule, PluginFault> {
-        let entry = self.entry(EntryKind::Schedule, id)?.clone();
-        let options = options::resolve(&entry, given)?;
-        let (module, host) = (load(&entry.library)?, self.offer.record());
-        let what = |what: &str| format!("schedule '{id}', {what}");
-        let object = into_result(module.create_schedule()(
-            id.into(),
-            options.as_slice().into(),
-            &host,
-            &run,
-        ))
-        .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
-        let traits = into_result(object.traits())
-            .and_then(|traits| needs::of_traits(&traits, &host).map(|()| traits))
-            .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
-        validate::schedule_traits(&traits, &host)
-            .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
-        Ok(LoadedSchedule {
-            object,
-            host,
-            traits,
-            run,
-            options: named(options),
-            entry,
-        })
-    }
-
-    /// Loads a method and creates it.
-    ///
-    /// # Errors
-    /// An unknown id, a wrong option, a library that does not load, or a refusal.
-    pub fn method(
-        &self,
-        id: &str,
-        given: &[(String, String)],
-    ) -> Result<LoadedMethod, PluginFault> {
-        let entry = self.entry(EntryKind::Method, id)?.clone();
-        let options = options::resolve(&entry, given)?;
-        let (module, host) = (load(&entry.library)?, self.offer.record());
-        let object = into_result(module.create_method()(
-            id.into(),
-            options.as_slice().into(),
-            &host,
-        ))
-        .map_err(|error| PluginFault::refused(&entry, format!("method '{id}', create"), error))?;
-        Ok(LoadedMethod {
-            object,
-            host,
-            options: named(options),
-            entry,
-        })
-    }
-}
 
 fn named(options: Vec<Attribute>) -> Vec<(String, Value)> {
     options
@@ -189,6 +37,39 @@ pub struct LoadedSchedule {
 }
 
 impl LoadedSchedule {
+    /// Creates it.
+    pub(crate) fn create(
+        entry: Entry,
+        module: PluginModule_Ref,
+        options: Vec<Attribute>,
+        offer: &Offer,
+        run: RunRecord,
+    ) -> Result<Self, PluginFault> {
+        let host = offer.record();
+        let id = entry.id.as_str();
+        let what = |what: &str| format!("schedule '{id}', {what}");
+        let object = into_result(module.create_schedule()(
+            id.into(),
+            options.as_slice().into(),
+            &host,
+            &run,
+        ))
+        .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
+        let traits = into_result(object.traits())
+            .and_then(|traits| needs::of_traits(&traits, &host).map(|()| traits))
+            .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
+        validate::schedule_traits(&traits, &host)
+            .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
+        Ok(Self {
+            object,
+            host,
+            traits,
+            run,
+            options: named(options),
+            entry,
+        })
+    }
+
     /// Whether its stages are known before the run: it follows no signals and decides at no other time than the start
     /// of each epoch.
     pub fn decides_by_epoch(&self) -> bool {
@@ -241,6 +122,30 @@ pub struct LoadedMethod {
 }
 
 impl LoadedMethod {
+    /// Creates it.
+    pub(crate) fn create(
+        entry: Entry,
+        module: PluginModule_Ref,
+        options: Vec<Attribute>,
+        offer: &Offer,
+    ) -> Result<Self, PluginFault> {
+        let host = offer.record();
+        let object = into_result(module.create_method()(
+            entry.id.as_str().into(),
+            options.as_slice().into(),
+            &host,
+        ))
+        .map_err(|error| {
+            PluginFault::refused(&entry, format!("method '{}', create", entry.id), error)
+        })?;
+        Ok(Self {
+            object,
+            host,
+            options: named(options),
+            entry,
+        })
+    }
+
     /// What the method does to a model. Names exist and are distinct, sites accept the modes, graphs have the right shapes.
     ///
     /// # Errors
@@ -268,22 +173,11 @@ impl LoadedMethod {
 
 /// An entry whose answers nobody checks: for the contract test, which is there to do that.
 pub struct Unchecked {
-    module: PluginModule_Ref,
-    id: String,
+    pub(crate) module: PluginModule_Ref,
+    pub(crate) id: String,
 }
 
 impl Unchecked {
-    /// Loads the entry's library.
-    ///
-    /// # Errors
-    /// When it does not load.
-    pub fn load(entry: &Entry) -> Result<Self, PluginFault> {
-        Ok(Self {
-            module: load(&entry.library)?,
-            id: entry.id.clone(),
-        })
-    }
-
     /// Makes a schedule.
     ///
     /// # Errors

@@ -1,15 +1,17 @@
-//! Which plugins there are: the directories that are searched, and the files in them that carry a manifest.
+//! Which plugins there are: the files and directories that are searched, and what in them carries a manifest.
 //!
 //! Called by [`crate::Plugins::discover`]. Nothing found here has been executed.
 //!
-//! Search order: the directories the caller names (`--plugin-dir`), `PROGTUNE_PLUGIN_PATH`, `$XDG_DATA_HOME/progtune/plugins`
-//! (`~/.local/share` when unset), the directory of the executable, its `plugins/`. Never the current directory. The
-//! order is for the list only: the same id in two different libraries is an error wherever they lie.
+//! Search order: the files the caller names (`--plugin`), the directories the caller names (`--plugin-dir`),
+//! `PROGTUNE_PLUGIN_PATH`, `$XDG_DATA_HOME/progtune/plugins` (`~/.local/share` when unset), the directory of the executable,
+//! its `plugins/`. Never the current directory. Except that a file named by the caller goes before all others, the order is
+//! for the list only: the same id in two different libraries is an error wherever they lie.
 
 use crate::{
+    digest::sha256_hex,
     fault::PluginFault,
-    load::sha256_hex,
-    manifest::{self, EntryKind, Manifest, ManifestEntry, NoManifest},
+    manifest::{self, EntryKind, Manifest, NoManifest},
+    permissions::objection,
 };
 use object::read::ReadCache;
 use progtune_plugin_api::options::OptionSchema;
@@ -32,40 +34,32 @@ pub struct Library {
     pub file: PathBuf,
     /// What it says about itself.
     pub manifest: Manifest,
+    /// Whether the user named the file itself: then its ids go before those of other libraries.
+    pub named: bool,
+    /// Whether it lies in the directory of the executable or that one's `plugins/`. Whoever can write there could as well
+    /// replace the program, so such a library is taken for a part of it.
+    pub shipped: bool,
     sha256: OnceLock<String>,
 }
 
 impl Library {
-    /// The plugin library in a file, wherever it lies.
+    /// Examines a file, without running it.
     ///
     /// # Errors
-    /// When it is none, or everyone may write to it.
-    pub fn open(file: &Path) -> Result<Arc<Self>, PluginFault> {
-        let fault = |reason: String| PluginFault::load(file, reason);
-        let file = file
-            .canonicalize()
-            .map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let manifest = examine(&file).map_err(|why| fault(why.to_string()))?;
-        match world_writable(&file) {
-            true => Err(PluginFault::Untrusted { path: file }),
-            false => Ok(Arc::new(Self {
-                file,
-                manifest,
-                sha256: OnceLock::new(),
-            })),
-        }
-    }
-
-    /// Its schedules and methods.
-    pub fn entries(self: &Arc<Self>) -> Vec<Entry> {
-        let entry = |entry: &ManifestEntry| Entry {
-            id: entry.id.clone(),
-            kind: entry.kind,
-            summary: entry.summary.clone(),
-            options: entry.options.clone(),
-            library: Arc::clone(self),
-        };
-        self.manifest.entries.iter().map(entry).collect()
+    /// Why it is no plugin.
+    pub fn examine(file: &Path) -> Result<Self, NoManifest> {
+        // Only the parts of the file that lead to the section are read.
+        let opened = File::open(file)
+            .map_err(|error| NoManifest::Broken(format!("it cannot be read: {error}")))?;
+        Ok(Self {
+            file: file.into(),
+            manifest: manifest::read(&ReadCache::new(opened))?,
+            named: false,
+            shipped: program_directories()
+                .iter()
+                .any(|directory| file.parent() == Some(directory)),
+            sha256: OnceLock::new(),
+        })
     }
 
     /// The SHA-256 of the file in hexadecimal digits. Computed when first asked for.
@@ -117,9 +111,9 @@ pub struct Entry {
 /// What a search found.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Every entry of every library, sorted by kind and id.
+    /// Every entry of every library, sorted by kind and id, then in the order of the search.
     pub entries: Vec<Entry>,
-    /// The directories that were searched.
+    /// The directories that were searched, in their order.
     pub searched: Vec<PathBuf>,
     /// What was not used, and why: for the user.
     pub passed_over: Vec<String>,
@@ -131,16 +125,46 @@ struct SearchDir {
     named: bool,
 }
 
-/// Searches the directories of the user (`extra`), then the usual ones.
+/// Looks at the files of the user, then into the directories of the user, then into the usual ones.
 ///
 /// # Errors
-/// When a directory of `extra` cannot be read or everyone may write to it.
-pub fn discover(extra: &[PathBuf]) -> Result<Found, PluginFault> {
-    search(&search_path(
-        extra,
+/// When a file or directory that is named cannot be used.
+pub fn discover(files: &[PathBuf], directories: &[PathBuf]) -> Result<Found, PluginFault> {
+    let path = search_path(
+        directories,
         &|name| env::var_os(name),
         env::current_exe().ok(),
-    ))
+    );
+    search(files, &path)
+}
+
+/// `$XDG_DATA_HOME/progtune/plugins`, or below `~/.local/share`: where `plugins install` puts libraries. `None` without a
+/// home directory.
+pub fn user_directory() -> Option<PathBuf> {
+    user_directory_by(&|name| env::var_os(name))
+}
+
+fn user_directory_by(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let data = absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+    Some(data?.join("progtune/plugins"))
+}
+
+/// The directory of the executable and its `plugins/`, links resolved.
+fn program_directories() -> &'static [PathBuf] {
+    static DIRECTORIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    DIRECTORIES.get_or_init(|| {
+        let executable = env::current_exe().and_then(|file| file.canonicalize());
+        let beside = executable
+            .ok()
+            .and_then(|file| Some(file.parent()?.to_owned()));
+        beside.map_or(vec![], |beside| vec![beside.join("plugins"), beside])
+    })
 }
 
 fn search_path(
@@ -164,14 +188,7 @@ fn search_path(
                 .map(usual),
         );
     }
-    let absolute = |name: &str| {
-        variable(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let data = absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-    path.extend(data.map(|data| usual(data.join("progtune/plugins"))));
+    path.extend(user_directory_by(variable).map(usual));
     let executable = executable.map(|file| file.canonicalize().unwrap_or(file));
     if let Some(beside) = executable.as_deref().and_then(Path::parent) {
         path.extend([usual(beside.into()), usual(beside.join("plugins"))]);
@@ -179,9 +196,15 @@ fn search_path(
     path
 }
 
-fn search(path: &[SearchDir]) -> Result<Found, PluginFault> {
+fn search(named: &[PathBuf], path: &[SearchDir]) -> Result<Found, PluginFault> {
     let (mut found, mut directories, mut files) =
         (Found::default(), BTreeSet::new(), BTreeSet::new());
+    for file in named {
+        let library = named_library(file)?;
+        if files.insert(library.file.clone()) {
+            found.add(library);
+        }
+    }
     for directory in path {
         found.searched.push(directory.path.clone());
         let listed = match list(&directory.path) {
@@ -197,24 +220,51 @@ fn search(path: &[SearchDir]) -> Result<Found, PluginFault> {
         if !directories.insert(listed.path.clone()) {
             continue;
         }
-        if listed.world_writable {
+        if let Some(reason) = objection(&listed.path, directory.named) {
+            let fault = PluginFault::Untrusted {
+                path: listed.path,
+                reason,
+            };
             match directory.named {
-                true => return Err(PluginFault::Untrusted { path: listed.path }),
+                true => return Err(fault),
                 false if listed.files.is_empty() => continue,
-                false => found.pass_over(&PluginFault::Untrusted { path: listed.path }.to_string()),
+                false => found.pass_over(&fault.to_string()),
             }
             continue;
         }
         for file in listed.files {
             if files.insert(file.clone()) {
-                found.add(&file, directory.named);
+                found.examine(&file, &listed.path, directory.named);
             }
         }
     }
+    // Stable: libraries stay in the order of the search.
     found
         .entries
-        .sort_by(|a, b| (a.kind, &a.id, &a.library.file).cmp(&(b.kind, &b.id, &b.library.file)));
+        .sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
     Ok(found)
+}
+
+/// The library of a file that the user named.
+fn named_library(file: &Path) -> Result<Library, PluginFault> {
+    let real = file
+        .canonicalize()
+        .map_err(|error| PluginFault::load(file, error.to_string()))?;
+    let places = [Some(real.as_path()), real.parent()];
+    for place in places.into_iter().flatten() {
+        if let Some(reason) = objection(place, true) {
+            return Err(PluginFault::Untrusted {
+                path: place.into(),
+                reason,
+            });
+        }
+    }
+    let library =
+        Library::examine(&real).map_err(|why| PluginFault::load(file, why.to_string()))?;
+    Ok(Library {
+        named: true,
+        ..library
+    })
 }
 
 impl Found {
@@ -223,19 +273,22 @@ impl Found {
         self.passed_over.push(why.into());
     }
 
-    fn add(&mut self, file: &Path, named: bool) {
-        match examine(file) {
-            Ok(manifest) => {
-                if world_writable(file) {
-                    return self
-                        .pass_over(&PluginFault::Untrusted { path: file.into() }.to_string());
+    fn examine(&mut self, file: &Path, directory: &Path, named: bool) {
+        match Library::examine(file) {
+            Ok(library) => {
+                // Where a link leads to, the directory there counts as well.
+                let elsewhere = file.parent().filter(|parent| *parent != directory);
+                for place in [Some(file), elsewhere].into_iter().flatten() {
+                    if let Some(reason) = objection(place, named) {
+                        let path = place.into();
+                        let fault = PluginFault::Untrusted { path, reason };
+                        return self.pass_over(&match place == file {
+                            true => fault.to_string(),
+                            false => format!("{}: it lies in {fault}", file.display()),
+                        });
+                    }
                 }
-                let library = Arc::new(Library {
-                    file: file.into(),
-                    manifest,
-                    sha256: OnceLock::new(),
-                });
-                self.entries.extend(library.entries());
+                self.add(library);
             }
             // Other libraries may lie beside the executable; in a directory the user named they deserve a word.
             Err(NoManifest::NotALibrary(_) | NoManifest::NotAPlugin) if !named => {
@@ -244,18 +297,22 @@ impl Found {
             Err(why) => self.pass_over(&format!("{}: {why}", file.display())),
         }
     }
-}
 
-/// Reads the manifest of a file: only the parts of the file that lead to the section.
-fn examine(file: &Path) -> Result<Manifest, NoManifest> {
-    let opened = File::open(file)
-        .map_err(|error| NoManifest::Broken(format!("it cannot be read: {error}")))?;
-    manifest::read(&ReadCache::new(opened))
+    fn add(&mut self, library: Library) {
+        let library = Arc::new(library);
+        self.entries
+            .extend(library.manifest.entries.iter().map(|entry| Entry {
+                id: entry.id.clone(),
+                kind: entry.kind,
+                summary: entry.summary.clone(),
+                options: entry.options.clone(),
+                library: Arc::clone(&library),
+            }));
+    }
 }
 
 struct Listed {
     path: PathBuf,
-    world_writable: bool,
     files: Vec<PathBuf>,
 }
 
@@ -276,22 +333,7 @@ fn list(directory: &Path) -> io::Result<Listed> {
         }
     }
     files.sort();
-    Ok(Listed {
-        world_writable: world_writable(&path),
-        path,
-        files,
-    })
-}
-
-#[cfg(unix)]
-fn world_writable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0)
-}
-
-#[cfg(not(unix))]
-fn world_writable(_path: &Path) -> bool {
-    false
+    Ok(Listed { path, files })
 }
 
 #[cfg(test)]
@@ -332,11 +374,11 @@ mod tests {
         fs::write(directory.path().join("a.so"), "a text file").unwrap();
         fs::write(directory.path().join("b.txt"), "").unwrap();
         let found = |named| {
-            search(&[SearchDir {
+            let path = SearchDir {
                 path: directory.path().into(),
                 named,
-            }])
-            .unwrap()
+            };
+            search(&[], &[path]).unwrap()
         };
         assert!(found(false).passed_over.is_empty());
         assert_eq!(found(true).passed_over.len(), 1);
@@ -346,13 +388,29 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_an_error_only_when_the_user_named_it() {
         let missing = |named| {
-            search(&[SearchDir {
+            let path = SearchDir {
                 path: "/nowhere/at/all".into(),
                 named,
-            }])
+            };
+            search(&[], &[path])
         };
         assert!(missing(false).is_ok());
         assert_eq!(missing(true).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_a_plugin() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.so");
+        let fault = discover(std::slice::from_ref(&file), &[]).unwrap_err();
+        assert!(fault.to_string().contains("a.so: No such file"), "{fault}");
+        fs::write(&file, "a text file").unwrap();
+        let fault = discover(&[file], &[]).unwrap_err();
+        assert!(
+            fault.to_string().contains("expected a dynamic library"),
+            "{fault}"
+        );
+        assert_eq!(fault.exit_code(), 4);
     }
 
     #[cfg(unix)]
@@ -361,7 +419,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let fault = discover(&[directory.path().into()]).unwrap_err();
+        let fault = discover(&[], &[directory.path().into()]).unwrap_err();
         assert!(matches!(fault, PluginFault::Untrusted { .. }), "{fault}");
     }
 }

@@ -27,8 +27,8 @@ pub enum PluginFault {
     },
     /// Two different libraries offer the id.
     #[error(
-        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, or give a --plugin-dir \
-         without the other", first.display(), second.display()
+        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, name the one you mean with \
+         --plugin FILE, or pin it: progtune plugins lock {id} --plugin FILE", first.display(), second.display()
     )]
     Ambiguous {
         /// Schedule or method.
@@ -48,15 +48,63 @@ pub enum PluginFault {
         /// What the system says.
         reason: String,
     },
-    /// A directory or file that anyone may write to.
-    #[error(
-        "{}: everyone may write to it, so everyone could run code as you; expected a plugin that only its owner may change \
-         (chmod o-w {})", path.display(), path.display()
-    )]
+    /// A directory or file that somebody else may change.
+    #[error("{}: {reason}", path.display())]
     Untrusted {
         /// The directory or file.
         path: PathBuf,
+        /// Who may, and what to do.
+        reason: String,
     },
+    /// A lock file that cannot be used.
+    #[error("lock file {}: {reason}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A library whose hash is not the pinned one.
+    #[error(
+        "the {kind} '{id}' is pinned in {}, and what is found differs\n  file      {}\n  expected  sha256 {}\n  found     \
+         sha256 {found}\nPut the pinned build back, or accept this one: progtune plugins lock {id}",
+        lock.display(), file.display(), expected.join(" or ")
+    )]
+    WrongHash {
+        /// Schedule or method.
+        kind: EntryKind,
+        /// The id.
+        id: String,
+        /// The lock file.
+        lock: PathBuf,
+        /// The library.
+        file: PathBuf,
+        /// The hashes that are pinned.
+        expected: Vec<String>,
+        /// Its hash.
+        found: String,
+    },
+    /// `--locked`, and the library is not pinned.
+    #[error(
+        "the {kind} '{id}' is not pinned in {}, which --locked demands\n  file      {}\n  expected  a pin\n  found     sha256 \
+         {found}\nPin it if you trust it: progtune plugins lock {id}",
+        lock.display(), file.display()
+    )]
+    NotPinned {
+        /// Schedule or method.
+        kind: EntryKind,
+        /// The id.
+        id: String,
+        /// The lock file.
+        lock: PathBuf,
+        /// The library.
+        file: PathBuf,
+        /// Its hash.
+        found: String,
+    },
+    /// A file that `plugins install` or `plugins remove` cannot handle as asked.
+    #[error("{0}")]
+    Install(String),
     /// An option that the entry does not declare, or a value it does not allow.
     #[error(
         "{plugin}: option '{option}' of '{id}': {reason}; `progtune plugins show {id}` lists the options"
@@ -105,10 +153,14 @@ pub enum PluginFault {
 
 impl PluginFault {
     /// 2 for what the user typed (an unknown id, an option that is not declared or out of range, a directory that is
-    /// not there), 4 when a plugin is to blame.
+    /// not there, a lock file that cannot be read), 4 when a plugin is to blame or not the one that is pinned.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::UnknownId { .. } | Self::Option { .. } | Self::Directory { .. } => 2,
+            Self::UnknownId { .. }
+            | Self::Option { .. }
+            | Self::Directory { .. }
+            | Self::Lock { .. }
+            | Self::Install(_) => 2,
             Self::Refused {
                 code: ErrorCode::BAD_OPTION,
                 ..

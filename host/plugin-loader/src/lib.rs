@@ -1,12 +1,17 @@
 //! Plugins: found, checked, loaded and called. The host's recipe and commands use [`Plugins`]; nothing else touches a
 //! library.
 //!
-//! - [`discover`]: which files in which directories, without running any of their code;
+//! - [`plugins`]: which library an id means, and from there to a schedule or a method;
+//! - [`mod@discover`]: which files in which directories, without running any of their code; `permissions`: who may write there;
 //! - [`manifest`]: what a file says about itself, read from a linker section;
 //! - [`options`]: what the user typed, against what an entry declares;
-//! - [`load`]: from a file to a root module, the only `unsafe` code here;
+//! - [`lock`]: which builds are meant (`progtune.lock`);
+//! - [`probe`]: trying an unknown library in a child process;
+//! - `load`: from a file to a root module, the only `unsafe` code here;
 //! - [`bridge`]: the only caller of plugins: every answer is checked before it is used;
 //! - [`offer`]: what the program that runs the plugins can do for them;
+//! - [`cache`]: private copies, verdicts and warnings given; [`digest`]: the hash that names them;
+//! - [`install`]: into the user's plugin directory, and out;
 //! - [`fault`]: what can go wrong, in words for the user.
 //!
 //! No tensor library is in here: the crate builds in seconds, and against any version of the interface.
@@ -14,15 +19,26 @@
 //! Plugins are native code and not sandboxed: whoever may write to a plugin directory may run code as the user.
 
 pub mod bridge;
+pub mod cache;
+pub mod digest;
 pub mod discover;
 pub mod fault;
-pub mod load;
+pub mod install;
+mod load;
+pub mod lock;
 pub mod manifest;
 pub mod offer;
 pub mod options;
+mod permissions;
+pub mod plugins;
+pub mod probe;
 
-pub use bridge::{LoadedMethod, LoadedSchedule, Plugins, Unchecked};
+pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
+pub use cache::Cache;
 pub use discover::{Entry, Library};
 pub use fault::PluginFault;
+pub use lock::Lock;
 pub use manifest::EntryKind;
 pub use offer::{Offer, set_cancelled};
+pub use plugins::{Plugins, Settings};
+pub use probe::Probe;

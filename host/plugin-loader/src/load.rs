@@ -1,16 +1,20 @@
-//! From a file to a root module. The only `unsafe` code of the plugin modules.
+//! From a file to a root module. The only `unsafe` code of this crate.
 //!
-//! Called by `bridge`, once for each library that a run uses. The steps: read the bytes once; compare their manifest with the
-//! one that was listed; write them to a private file named by their hash (overwriting a loaded library in place would kill
-//! this process, a rebuild must not) and read that back; open it; check the layout of every type of the interface, in the
-//! one direction or, for an older plugin, in the other; compare the manifest in memory with the file's.
-//! A library stays loaded for the life of the process.
+//! Called by `plugins`, once for each library that a run uses, and by the child process that tries one. The steps: read the
+//! bytes once; compare their manifest with the one that was listed; write them to a private file named by their hash
+//! (overwriting a loaded library in place would kill this process, a rebuild must not) and read that back; try what is
+//! unknown in a child process (`probe`); open it; check the layout of every type of the interface, in the one direction or,
+//! for an older plugin, in the other; compare the manifest in memory with the file's. A library stays loaded for the life of
+//! the process.
 #![allow(unsafe_code)]
 
 use crate::{
+    cache::Cache,
+    digest::sha256_hex,
     discover::Library,
     fault::{PluginFault, printable},
-    manifest,
+    manifest::{self, Manifest},
+    probe::{Probe, Trial, Tried},
 };
 use abi_stable::{
     StableAbi,
@@ -18,27 +22,26 @@ use abi_stable::{
     library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL},
 };
 use progtune_plugin_api::{manifest::ABI_MAJOR, root::PluginModule_Ref};
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
-    env, fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
 };
 
 /// The libraries of this process by hash.
 static LOADED: LazyLock<Mutex<BTreeMap<String, PluginModule_Ref>>> = LazyLock::new(Mutex::default);
 
-/// How long a private copy is kept at least.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// Loads a library, or finds it loaded.
+/// Loads a library, or finds it loaded. Before it is opened here, `trials` have passed in a child process, now or earlier.
 ///
 /// # Errors
 /// [`PluginFault::Load`]: what was expected of the file, what was found, what to do.
-pub fn load(library: &Library) -> Result<PluginModule_Ref, PluginFault> {
+pub(crate) fn load(
+    library: &Library,
+    cache: &Cache,
+    probe: Option<&Probe>,
+    trials: &[Trial],
+) -> Result<PluginModule_Ref, PluginFault> {
     let fault = |reason: String| PluginFault::load(&library.file, printable(&reason));
     let bytes =
         fs::read(&library.file).map_err(|error| fault(format!("cannot be read: {error}")))?;
@@ -50,17 +53,29 @@ pub fn load(library: &Library) -> Result<PluginModule_Ref, PluginFault> {
         ));
     }
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = loaded.get(&hash) {
-        return Ok(*module);
+    let known = loaded.get(&hash).copied();
+    let unknown: Vec<&Trial> = match probe {
+        Some(_) => trials
+            .iter()
+            .filter(|trial| cache.verdict(&hash, trial) != Some(Tried::Passed))
+            .collect(),
+        None => vec![],
+    };
+    if let (Some(module), true) = (known, unknown.is_empty()) {
+        return Ok(module);
     }
-    let copy = private_copy(&bytes, &hash)
+    let copy = cache
+        .copy(&bytes, &hash)
         .map_err(|error| fault(format!("no private copy of it could be written: {error}")))?;
-    let module = open(&copy).and_then(root_module).map_err(fault)?;
-    if module.manifest()().as_str() != library.manifest.json {
-        return Err(fault(
-            "the manifest in its section is not the one in its code: build the plugin again".into(),
-        ));
+    for trial in unknown {
+        if let Some(probe) = probe {
+            probe.run(&copy.path, &hash, trial, cache).map_err(&fault)?;
+        }
     }
+    if let Some(module) = known {
+        return Ok(module);
+    }
+    let module = root(&copy.path, &library.manifest, &|_| ()).map_err(fault)?;
     if !library.manifest.unwinds {
         tracing::warn!("{library} is built with panic=abort: a panic in it ends the program");
     }
@@ -69,94 +84,23 @@ pub fn load(library: &Library) -> Result<PluginModule_Ref, PluginFault> {
     Ok(module)
 }
 
-/// The SHA-256 in hexadecimal digits.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-/// Writes the bytes to the user's cache, or to a temporary directory where that cannot be, and checks them there.
-fn private_copy(bytes: &[u8], hash: &str) -> io::Result<PathBuf> {
-    let absolute = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let cache =
-        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    let cached = cache.map(|cache| copy_into(&cache.join("progtune/plugins"), bytes, hash));
-    match cached {
-        Some(Ok(copy)) => Ok(copy),
-        // A new directory of ours alone; it stays as long as the library does, which is for good.
-        _ => copy_into(
-            &tempfile::Builder::new()
-                .prefix("progtune-plugins-")
-                .tempdir()?
-                .keep(),
-            bytes,
-            hash,
+/// Opens a private copy and checks its types and its manifest. `stage` is told what comes next.
+pub(crate) fn root(
+    copy: &Path,
+    listed: &Manifest,
+    stage: &dyn Fn(&str),
+) -> Result<PluginModule_Ref, String> {
+    stage("when it was opened, which runs its constructors");
+    let header = open(copy)?;
+    stage("when its root module was checked");
+    let module = root_module(header)?;
+    stage("when it was asked for its manifest");
+    match module.manifest()().as_str() == listed.json {
+        true => Ok(module),
+        false => Err(
+            "the manifest in its section is not the one in its code: build the plugin again".into(),
         ),
     }
-}
-
-fn copy_into(directory: &Path, bytes: &[u8], hash: &str) -> io::Result<PathBuf> {
-    fs::create_dir_all(directory)?;
-    restrict(directory, 0o700)?;
-    let copy = directory.join(format!("{hash}{}", env::consts::DLL_SUFFIX));
-    // A file of this name with these bytes is this library, whoever wrote it (nobody else can write to it any more).
-    let is_ours = restrict(&copy, 0o500).is_ok();
-    if is_ours && fs::read(&copy).is_ok_and(|found| found == bytes) {
-        return Ok(copy);
-    }
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&copy).map_err(|error| error.error)?;
-    prune(directory);
-    restrict(&copy, 0o500)?;
-    match fs::read(&copy)? == bytes {
-        true => Ok(copy),
-        false => Err(io::Error::other(format!(
-            "{} does not hold what was written",
-            copy.display()
-        ))),
-    }
-}
-
-/// Removes the copies of earlier builds, so that a cache does not grow with every rebuild. Whoever has one loaded keeps it;
-/// whoever needs one again writes it again.
-fn prune(directory: &Path) {
-    let old = |file: &fs::DirEntry| {
-        let written = file
-            .metadata()
-            .and_then(|metadata| metadata.modified())
-            .ok();
-        written
-            .and_then(|time| time.elapsed().ok())
-            .is_some_and(|age| age > KEPT)
-    };
-    for file in fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(old)
-    {
-        let _ = fs::remove_file(file.path());
-    }
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    // Fails when the file is another user's: then the next place is tried.
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn restrict(_path: &Path, _mode: u32) -> io::Result<()> {
-    Ok(())
 }
 
 /// Opens the library, runs its initialisers, and finds the header of its root module.

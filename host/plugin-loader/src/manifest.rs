@@ -10,14 +10,15 @@ use progtune_plugin_api::{
     open::Value,
     options::{OptionKind, OptionSchema},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 
 /// The largest section that is read.
 const MAX_SECTION: u64 = 4 << 20;
 
 /// Schedule or PEFT method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// A schedule.
     Schedule,

@@ -1,11 +1,12 @@
 //! The arguments of the commands for authors of plugins: `progtune plugins new` and `plugins check`.
 
+use super::PluginArgs;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// The arguments of `progtune plugins new`.
 #[derive(Debug, Clone, PartialEq, Args)]
-pub struct PluginsNewArgs {
+pub struct NewArgs {
     /// Name of the crate and id of the schedule or method: lower-case letters, digits and -
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -21,7 +22,7 @@ pub struct PluginsNewArgs {
     pub plugin_api: Option<PathBuf>,
     /// Where other plugins are, whose ids are taken.
     #[command(flatten)]
-    pub dirs: super::PluginDirArgs,
+    pub sources: PluginArgs,
 }
 
 /// What `progtune plugins new` makes.
@@ -36,7 +37,7 @@ pub enum NewKind {
 
 /// The arguments of `progtune plugins check`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct PluginsCheckArgs {
+pub struct CheckArgs {
     /// The built library
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -52,4 +53,7 @@ pub struct PluginsCheckArgs {
     /// Print JSON [default: a table]
     #[arg(long)]
     pub json: bool,
+    /// Where else to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
 }

@@ -1,10 +1,10 @@
-//! The flags of `evaluate`, `predict` and `plugins`. Made by `cli::parse`, read by `config::EvaluateConfig`,
-//! `config::PredictConfig` and `config::resolve_plugin_dirs`. A field's name is its configuration key.
+//! The flags of `evaluate` and `predict`. Made by `cli::parse`, read by `config::EvaluateConfig` and
+//! `config::PredictConfig`. A field's name is its configuration key.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::training::MachineArgs;
+use super::{plugins::PluginArgs, training::MachineArgs};
 
 /// The flags of `progtune evaluate`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
@@ -78,15 +78,8 @@ pub struct ModelArgs {
     /// Longest sequence in tokens; what is longer is cut
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub max_length: Option<String>,
-    /// Look for plugins in this directory first; repeat it for more
-    #[arg(long, value_name = "DIR", help_heading = "Machine")]
-    pub plugin_dir: Vec<String>,
-}
-
-/// Where `plugins` looks.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
-pub struct PluginDirArgs {
-    /// Look for plugins in this directory first; repeat it for more
-    #[arg(long, value_name = "DIR")]
-    pub plugin_dir: Vec<String>,
+    /// Where the plugins are.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub plugins: PluginArgs,
 }

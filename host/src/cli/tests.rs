@@ -168,12 +168,12 @@ fn other_commands() {
         panic!("not show")
     };
     assert_eq!(
-        (args.id.as_str(), args.dirs.plugin_dir),
+        (args.id.as_str(), args.sources.plugin_dir),
         ("lora", vec!["d".to_string()])
     );
     assert!(matches!(
         parse_line("progtune plugins list --json").unwrap().command,
-        Command::Plugins(PluginsCommand::List(PluginsListArgs { json: true, .. }))
+        Command::Plugins(PluginsCommand::List(ListArgs { json: true, .. }))
     ));
 }
 

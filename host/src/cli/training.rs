@@ -4,6 +4,8 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::plugins::PluginArgs;
+
 /// The flags of `progtune train`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct TrainArgs {
@@ -94,9 +96,10 @@ pub struct ScheduleArgs {
     /// Train the pooler under a PEFT method that leaves it frozen, too
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub train_pooler: Option<String>,
-    /// Look for plugins in this directory first; repeat it for more
-    #[arg(long, value_name = "DIR")]
-    pub plugin_dir: Vec<String>,
+    /// Where the plugins are.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub plugins: PluginArgs,
 }
 
 /// The optimizer and its course.

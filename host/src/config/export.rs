@@ -1,7 +1,7 @@
 //! `RunConfig` as a TOML file: the `config.toml` of a run directory. Written by `recipe`; given back with `--config` it
 //! makes the same `RunConfig`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::keys::{KEYS, KeyDefault};
 use super::{EMBEDDED_MODEL, RunConfig, Warmup};
@@ -44,6 +44,7 @@ impl RunConfig {
     fn value_of(&self, key: &str) -> Option<Value> {
         let text = |text: &str| Some(Value::String(text.into()));
         let path = |path: &Path| Value::String(path.to_string_lossy().into_owned());
+        let paths = |all: &[PathBuf]| Some(Value::Array(all.iter().map(|one| path(one)).collect()));
         match key {
             "model" => text(self.model.as_deref().unwrap_or(EMBEDDED_MODEL)),
             "task" => text(&self.task),
@@ -82,9 +83,10 @@ impl RunConfig {
             "max_steps" => self.max_steps.map(whole),
             "init_adapter" => self.init_adapter.as_deref().map(path),
             "train_pooler" => Some(Value::Boolean(self.train_pooler)),
-            "plugin_dir" => Some(Value::Array(
-                self.plugin_dir.iter().map(|dir| path(dir)).collect(),
-            )),
+            "plugin" => paths(&self.plugins.files),
+            "plugin_dir" => paths(&self.plugins.directories),
+            "lock" => self.plugins.lock.as_deref().map(path),
+            "locked" => Some(Value::Boolean(self.plugins.locked)),
             "threads" => self.threads.map(|n| whole(n as u64)),
             "device" => text(&self.device.to_string()),
             "kernels" => text(&self.kernels.to_string()),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, Sources, Split, TokenCacheUse, layers, limit_of, read_device,
-    read_eval_batch, read_kernels, read_limit, read_max_length, read_model, read_threads,
-    require_data,
+    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of,
+    read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
+    read_threads, require_data,
 };
 use crate::{
     batch_order::BatchLimit,
@@ -29,8 +29,8 @@ pub struct InferenceConfig {
     pub eval_batch: BatchLimit,
     /// Use the first N rows, at least 1; `None` is all.
     pub max_eval_samples: Option<usize>,
-    /// Plugin directories searched before all others.
-    pub plugin_dir: Vec<PathBuf>,
+    /// Where plugins are looked for, and which builds are meant.
+    pub plugins: PluginSources,
     /// Threads, from 1 to 1024; `None` is one for each core.
     pub threads: Option<usize>,
     /// Where the model is computed.
@@ -51,7 +51,7 @@ impl InferenceConfig {
             max_length: read_max_length(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
-            plugin_dir: settings.paths("plugin_dir")?,
+            plugins: PluginSources::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,

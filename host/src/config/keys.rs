@@ -142,12 +142,20 @@ pub const KEYS: &[Key] = &[
         Scope::Training,
     ),
     value("train_pooler", "false", Scope::Training),
+    computed("plugin", "none", "target/release/libmine.so", Scope::All),
     computed(
         "plugin_dir",
         "the search path only: PROGTUNE_PLUGIN_PATH, the user's data folder, beside the program",
         "plugins",
         Scope::All,
     ),
+    computed(
+        "lock",
+        "progtune.lock in the current directory, if it is there",
+        "progtune.lock",
+        Scope::All,
+    ),
+    value("locked", "false", Scope::All),
     value("epochs", "3", Scope::Training),
     computed(
         "max_steps",

@@ -229,7 +229,7 @@ fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, Config
         return read_options(key.name, pairs, origin, &advice);
     }
     let origin = origin.to_string();
-    if key.name == "plugin_dir" {
+    if ["plugin", "plugin_dir"].contains(&key.name) {
         let folders: Vec<Value> = std::env::split_paths(value)
             .map(|folder| Value::new(Some(&origin), folder.to_string_lossy().into_owned()))
             .collect();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cli::{self, Command};
+use crate::cli::{self, Command, PluginArgs};
 
 mod bad_values;
 mod inference;
@@ -79,7 +79,7 @@ fn defaults_are_those_of_the_design() {
         max_steps: None,
         init_adapter: None,
         train_pooler: false,
-        plugin_dir: vec![],
+        plugins: PluginSources::default(),
         threads: None,
         device: Device::Cpu,
         kernels: Kernels::Auto,
@@ -175,18 +175,31 @@ fn plugin_directories_come_from_flags_variables_and_files() {
         .into_string()
         .unwrap();
     let config = resolve_with(&[], &[("PROGTUNE_PLUGIN_DIR", &separated)], "").unwrap();
-    assert_eq!(config.plugin_dir, [PathBuf::from("a"), PathBuf::from("b")]);
-    let config = resolve_with(&["--plugin-dir", "c", "--plugin-dir", "d"], &[], "").unwrap();
-    assert_eq!(config.plugin_dir, [PathBuf::from("c"), PathBuf::from("d")]);
-    let config = resolve_with(&[], &[], "plugin_dir = \"e\"\n").unwrap();
-    assert_eq!(config.plugin_dir, [PathBuf::from("e")]);
-    let args = PluginDirArgs {
-        plugin_dir: vec!["f".into()],
-    };
     assert_eq!(
-        resolve_plugin_dirs(&args, &Sources::default()).unwrap(),
-        [PathBuf::from("f")]
+        config.plugins.directories,
+        [PathBuf::from("a"), PathBuf::from("b")]
     );
+    let config = resolve_with(&["--plugin-dir", "c", "--plugin-dir", "d"], &[], "").unwrap();
+    assert_eq!(
+        config.plugins.directories,
+        [PathBuf::from("c"), PathBuf::from("d")]
+    );
+    let config = resolve_with(&[], &[], "plugin_dir = \"e\"\n").unwrap();
+    assert_eq!(config.plugins.directories, [PathBuf::from("e")]);
+    let args = PluginArgs {
+        plugin: vec!["g".into()],
+        plugin_dir: vec!["f".into()],
+        lock: Some("l".into()),
+        locked: Some("true".into()),
+    };
+    let expected = PluginSources {
+        files: vec!["g".into()],
+        directories: vec!["f".into()],
+        lock: Some("l".into()),
+        locked: true,
+    };
+    let resolved = PluginSources::resolve(&args, &Sources::default());
+    assert_eq!(resolved.unwrap(), expected);
 }
 
 #[test]
@@ -411,7 +424,12 @@ fn config_toml_gives_the_same_run_again() {
         max_steps: Some(20),
         init_adapter: Some("adapter".into()),
         train_pooler: true,
-        plugin_dir: vec!["a".into(), "b".into()],
+        plugins: PluginSources {
+            files: vec!["f".into()],
+            directories: vec!["a".into(), "b".into()],
+            lock: Some("l".into()),
+            locked: true,
+        },
         threads: Some(2),
         device: Device::Cuda(1),
         kernels: Kernels::Composed,

@@ -1,13 +1,13 @@
 //! `progtune plugins check FILE`: the contract test on a built library, and each of a method's graphs in the executors of this
-//! program against the reference interpreter. Called by `main`.
+//! program against the reference interpreter. Called by `plugins_command`.
 
 mod executors;
 
-use super::kind_name;
 use crate::{
-    cli::PluginsCheckArgs,
+    cli::CheckArgs,
+    config::PluginSources,
     error::{Error, Result},
-    plugin::{Entry, EntryKind, OFFER, PluginFault, Plugins, Unchecked},
+    plugin::{self, Entry, EntryKind, PluginFault, Plugins},
     terminal::print,
 };
 use progtune_plugin_api::{
@@ -22,8 +22,11 @@ use progtune_plugin_api::{
 use serde_json::{Value, json};
 
 /// Checks every entry of the library, prints what was seen, and fails when a promise is broken.
-pub fn run_check(args: &PluginsCheckArgs) -> Result<()> {
-    let plugins = Plugins::of_file(&args.file, OFFER)?;
+pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {
+    let plugins = plugin::find_unlocked(&PluginSources {
+        files: vec![args.file.clone()],
+        ..places.clone()
+    })?;
     let entries = chosen(&plugins, args)?;
     let mut reports = Vec::new();
     for entry in entries {
@@ -45,8 +48,9 @@ pub fn run_check(args: &PluginsCheckArgs) -> Result<()> {
     }
 }
 
-fn chosen<'p>(plugins: &'p Plugins, args: &PluginsCheckArgs) -> Result<Vec<&'p Entry>> {
-    let entries: Vec<&Entry> = plugins.entries().iter().collect();
+fn chosen<'p>(plugins: &'p Plugins, args: &CheckArgs) -> Result<Vec<&'p Entry>> {
+    let all = plugins.entries().iter();
+    let entries: Vec<&Entry> = all.filter(|entry| entry.library.named).collect();
     let Some(id) = &args.id else {
         return match entries.is_empty() {
             false => Ok(entries),
@@ -66,7 +70,7 @@ fn chosen<'p>(plugins: &'p Plugins, args: &PluginsCheckArgs) -> Result<Vec<&'p E
     }
 }
 
-fn check(plugins: &Plugins, entry: &Entry, args: &PluginsCheckArgs) -> Result<Report> {
+fn check(plugins: &Plugins, entry: &Entry, args: &CheckArgs) -> Result<Report> {
     let (flag, texts) = match entry.kind {
         EntryKind::Schedule => ("--schedule-opt", &args.schedule_opt),
         EntryKind::Method => ("--peft-opt", &args.peft_opt),
@@ -85,7 +89,7 @@ fn check(plugins: &Plugins, entry: &Entry, args: &PluginsCheckArgs) -> Result<Re
         option: fault.name,
         reason: format!("{} ({flag})", fault.reason),
     })?;
-    let unchecked = Unchecked::load(entry)?;
+    let unchecked = plugins.unchecked(entry, &given)?;
     match entry.kind {
         EntryKind::Schedule => {
             let create = |options: &[Attribute], host: &HostRecord, run: &RunRecord| {
@@ -117,7 +121,7 @@ fn check(plugins: &Plugins, entry: &Entry, args: &PluginsCheckArgs) -> Result<Re
 fn to_table(reports: &[(&Entry, Report)]) -> String {
     let mut text = String::new();
     for (entry, report) in reports {
-        text.push_str(&format!("{} {}\n", kind_name(entry.kind), entry.id));
+        text.push_str(&format!("{} {}\n", entry.kind.to_string(), entry.id));
         for check in &report.checks {
             text.push_str(&line(check));
         }
@@ -151,7 +155,7 @@ fn line(check: &Check) -> String {
     text
 }
 
-fn to_json(args: &PluginsCheckArgs, reports: &[(&Entry, Report)]) -> Value {
+fn to_json(args: &CheckArgs, reports: &[(&Entry, Report)]) -> Value {
     let check = |check: &Check| {
         json!({
             "name": check.name,
@@ -163,7 +167,7 @@ fn to_json(args: &PluginsCheckArgs, reports: &[(&Entry, Report)]) -> Value {
     };
     let entries = reports.iter().map(|(entry, report)| {
         json!({
-            "kind": kind_name(entry.kind),
+            "kind": entry.kind.to_string(),
             "id": entry.id,
             "kept": report.kept(),
             "plans": report.plans,

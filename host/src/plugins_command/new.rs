@@ -1,17 +1,14 @@
 //! `progtune plugins new NAME --kind schedule|peft`: writes the crate of a plugin that builds, passes its own tests and runs by
-//! name. Called by `main`. What is written lies in `template/`.
+//! name. Called by `plugins_command`. What is written lies in `template/`.
 
 use crate::{
-    cli::{NewKind, PluginsNewArgs},
+    cli::{NewArgs, NewKind},
     error::{Error, Result},
-    plugin::{self, EntryKind},
+    plugin::{EntryKind, Plugins},
     terminal::print,
 };
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 /// The interface's crate in the sources this program was built from; they may be gone.
 const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
@@ -83,9 +80,9 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Writes the crate and says what to do next.
-pub fn run_new(args: &PluginsNewArgs, directories: &[PathBuf]) -> Result<()> {
+pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
     check_name(&args.name)?;
-    check_id(args, directories)?;
+    check_id(args, plugins)?;
     let parent = args.path.clone().unwrap_or_default();
     let directory = parent.join(&args.name);
     if directory.exists() {
@@ -174,12 +171,11 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 /// An id that is taken would make every run with it ambiguous.
-fn check_id(args: &PluginsNewArgs, directories: &[PathBuf]) -> Result<()> {
+fn check_id(args: &NewArgs, plugins: &Plugins) -> Result<()> {
     let kind = match args.kind {
         NewKind::Schedule => EntryKind::Schedule,
         NewKind::Peft => EntryKind::Method,
     };
-    let plugins = plugin::discover(directories)?;
     let taken = plugins
         .entries()
         .iter()

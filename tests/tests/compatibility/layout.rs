@@ -22,7 +22,10 @@ const VARIANTS: &[(&str, &[Edit], &[&str])] = &[
                 "            interval_steps: 0,\n            more: 0,\n",
             ),
         ],
-        &["ScheduleInterface > traits > ScheduleTraits: ", "too many fields"],
+        &[
+            "ScheduleInterface > traits > ScheduleTraits: ",
+            "too many fields",
+        ],
     ),
     (
         "removed-function",

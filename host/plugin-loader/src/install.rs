@@ -1,0 +1,202 @@
+//! Putting a library into the user's plugin directory and taking it out. Called by `plugins install` and `plugins remove`.
+
+use crate::{
+    cache::write_atomically,
+    discover::{Entry, Library, user_directory},
+    fault::PluginFault,
+    plugins::Plugins,
+};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What was done.
+#[derive(Debug)]
+pub struct Installed {
+    /// The library where it lies now.
+    pub library: Library,
+    /// The file that was there before: another build of the same plugin.
+    pub replaced: Option<PathBuf>,
+    /// Libraries of the user's directory that were removed because they offer the same ids.
+    pub removed: Vec<PathBuf>,
+    /// Libraries elsewhere that offer the same ids.
+    pub rivals: Vec<PathBuf>,
+}
+
+/// Copies a library into the user's plugin directory, once it has been tried.
+///
+/// # Errors
+/// When it is no plugin or failed its trial; when another plugin offers one of its ids and `force` is not given; when the file
+/// system refuses.
+pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed, PluginFault> {
+    let file = file
+        .canonicalize()
+        .map_err(|error| PluginFault::load(file, error.to_string()))?;
+    let library = plugins.try_file(&file)?;
+    let directory = directory()?;
+    let target = directory.join(file_name(&library));
+    let others: Vec<&Entry> = plugins
+        .entries()
+        .iter()
+        .filter(|entry| entry.library.file != target && entry.library.file != file)
+        .filter(|entry| offers(&library, entry))
+        .collect();
+    if let (Some(other), false) = (others.first(), force) {
+        return Err(PluginFault::Install(format!(
+            "{}: the {} '{}' is offered by {} already; --force installs this one all the same{}",
+            file.display(),
+            other.kind,
+            other.id,
+            other.library,
+            match other.library.file.parent() == Some(&directory) {
+                true => " and removes that one",
+                false => "; then name the one you mean with --plugin FILE, or pin it",
+            }
+        )));
+    }
+    let replaced = replaced(&library, &target, force)?;
+    let refused = |error: std::io::Error| {
+        PluginFault::Install(format!(
+            "{}: {error}; check the permissions",
+            target.display()
+        ))
+    };
+    let bytes = fs::read(&file).map_err(refused)?;
+    if crate::digest::sha256_hex(&bytes) != library.sha256()? {
+        return Err(PluginFault::load(
+            &file,
+            "the file has changed since it was tried; start again",
+        ));
+    }
+    create_directory(&directory).map_err(refused)?;
+    write_atomically(&target, &bytes, 0o644).map_err(refused)?;
+    let (mut removed, mut rivals) = (vec![], vec![]);
+    for other in others {
+        let path = other.library.file.clone();
+        let list = match path.parent() == Some(&directory) {
+            true => &mut removed,
+            false => &mut rivals,
+        };
+        if !list.contains(&path) {
+            list.push(path);
+        }
+    }
+    for path in &removed {
+        fs::remove_file(path).map_err(refused)?;
+    }
+    let library =
+        Library::examine(&target).map_err(|why| PluginFault::load(&target, why.to_string()))?;
+    Ok(Installed {
+        library,
+        replaced,
+        removed,
+        rivals,
+    })
+}
+
+/// Removes the library in the user's plugin directory that offers an id, with all it offers.
+///
+/// # Errors
+/// When there is none, or the file system refuses.
+pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFault> {
+    let directory = directory()?;
+    let offering = || plugins.entries().iter().filter(|entry| entry.id == id);
+    let mut libraries: Vec<Arc<Library>> = offering()
+        .map(|entry| Arc::clone(&entry.library))
+        .filter(|library| library.file.parent() == Some(&directory))
+        .collect();
+    libraries.dedup_by(|a, b| a.file == b.file);
+    if libraries.is_empty() {
+        let elsewhere = offering().next().map_or_else(
+            || "`progtune plugins list` shows what there is".to_owned(),
+            |entry| format!("{} offers it: remove that file by hand", entry.library),
+        );
+        return Err(PluginFault::Install(format!(
+            "no plugin in {} offers '{id}'; {elsewhere}",
+            directory.display()
+        )));
+    }
+    for library in &libraries {
+        fs::remove_file(&library.file).map_err(|error| {
+            PluginFault::Install(format!(
+                "{}: {error}; check the permissions",
+                library.file.display()
+            ))
+        })?;
+    }
+    Ok(libraries)
+}
+
+/// The user's plugin directory, links resolved where it exists.
+fn directory() -> Result<PathBuf, PluginFault> {
+    let directory = user_directory().ok_or_else(|| {
+        PluginFault::Install(
+            "neither XDG_DATA_HOME nor HOME is set; set one, to say where plugins go".into(),
+        )
+    })?;
+    Ok(directory.canonicalize().unwrap_or(directory))
+}
+
+#[cfg(unix)]
+fn create_directory(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+}
+
+#[cfg(not(unix))]
+fn create_directory(directory: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(directory)
+}
+
+fn file_name(library: &Library) -> String {
+    let name = library.manifest.name.replace('-', "_");
+    // A manifest's name is any line of text; a file's is not.
+    let name: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    format!(
+        "{}{name}{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    )
+}
+
+fn offers(library: &Library, entry: &Entry) -> bool {
+    let mut ours = library.manifest.entries.iter();
+    ours.any(|ours| (ours.kind, &ours.id) == (entry.kind, &entry.id))
+}
+
+/// The file that stands where the library goes, if it may be replaced.
+fn replaced(library: &Library, target: &Path, force: bool) -> Result<Option<PathBuf>, PluginFault> {
+    if !target.exists() {
+        return Ok(None);
+    }
+    let lost = match Library::examine(target) {
+        Err(_) => vec![],
+        Ok(old) => {
+            let kept = |id: &str| library.manifest.entries.iter().any(|entry| entry.id == id);
+            let ids = old.manifest.entries.into_iter().map(|entry| entry.id);
+            ids.filter(|id| !kept(id)).collect()
+        }
+    };
+    match lost.is_empty() || force {
+        true => Ok(Some(target.into())),
+        false => Err(PluginFault::Install(format!(
+            "{} is in the way: it offers {}, which this plugin does not; --force replaces it",
+            target.display(),
+            lost.join(", ")
+        ))),
+    }
+}

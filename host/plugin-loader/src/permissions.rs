@@ -1,0 +1,65 @@
+//! Who may change a plugin: a file or directory that somebody else can write to is not used. Called by `discover`.
+//!
+//! Everyone may write: refused always. Owned by another user than root, this user or the program's owner: refused, since
+//! that user could change it, except where it was named on the command line or in the configuration, which is consent.
+
+use std::path::Path;
+
+/// What is wrong with using `path`, if anything. `named`: the user named it (or the directory it lies in).
+#[cfg(unix)]
+pub(crate) fn objection(path: &Path, named: bool) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok()?;
+    let program = std::env::current_exe().and_then(std::fs::metadata);
+    let trusted = [
+        0,
+        rustix::process::geteuid().as_raw(),
+        program.map_or(0, |program| program.uid()),
+    ];
+    judge(metadata.mode(), metadata.uid(), &trusted, named)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn objection(_path: &Path, _named: bool) -> Option<String> {
+    None
+}
+
+#[cfg(unix)]
+fn judge(mode: u32, owner: u32, trusted: &[u32], named: bool) -> Option<String> {
+    if mode & 0o002 != 0 {
+        return Some(
+            "everyone may write to it, so everyone could run code as you; expected a plugin that only its owner may change \
+             (chmod o-w)"
+                .into(),
+        );
+    }
+    if !named && !trusted.contains(&owner) {
+        return Some(format!(
+            "it belongs to the user with number {owner}, who could run code as you; expected a plugin of yours or of root \
+             (chown, or name its directory with --plugin-dir)"
+        ));
+    }
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_may_change_is_refused() {
+        let trusted = [0, 1000];
+        assert_eq!(judge(0o755, 1000, &trusted, false), None);
+        assert_eq!(judge(0o775, 0, &trusted, false), None);
+        for named in [false, true] {
+            let text = judge(0o757, 1000, &trusted, named).unwrap();
+            assert!(text.starts_with("everyone may write"), "{text}");
+        }
+        assert!(
+            judge(0o755, 1001, &trusted, false)
+                .unwrap()
+                .contains("1001")
+        );
+        assert_eq!(judge(0o755, 1001, &trusted, true), None);
+    }
+}

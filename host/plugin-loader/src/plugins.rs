@@ -1,0 +1,298 @@
+//! The plugins of a program: found, chosen by id, and made into schedules and methods. What the host holds.
+//!
+//! Which library an id means: one that the user named by file goes before all others; then the lock decides; libraries with
+//! the same bytes are one plugin; anything else is an error that names both files.
+
+use crate::{
+    bridge::{LoadedMethod, LoadedSchedule, Unchecked},
+    cache::Cache,
+    discover::{self, Entry, Found, Library},
+    fault::PluginFault,
+    load::load,
+    lock::{FILE_NAME, Lock},
+    manifest::EntryKind,
+    offer::Offer,
+    options,
+    probe::{Probe, Trial},
+};
+use progtune_plugin_api::{records::RunRecord, root::PluginModule_Ref};
+use std::path::{Path, PathBuf};
+
+/// The blocks and epochs that a method's options are tried with; it is told the model's own in its plan.
+const TRIED_SIZE: (u32, u32) = (2, 1);
+
+/// Where plugins are looked for, and what they must keep.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What they are told of the host.
+    pub offer: Offer,
+    /// Library files that the user named: used before all others.
+    pub files: Vec<PathBuf>,
+    /// Directories that the user named: searched before the usual ones.
+    pub directories: Vec<PathBuf>,
+    /// The pins.
+    pub lock: Option<Lock>,
+    /// Whether what is not pinned is refused.
+    pub locked: bool,
+    /// Who tries unknown libraries; `None`: nobody.
+    pub probe: Option<Probe>,
+    /// What is kept between runs.
+    pub cache: Cache,
+}
+
+impl Settings {
+    /// The usual places, no lock, the user's cache; this program tries libraries if it can.
+    pub fn new(offer: Offer) -> Self {
+        Self {
+            offer,
+            files: vec![],
+            directories: vec![],
+            lock: None,
+            locked: false,
+            probe: Probe::of_this_program(),
+            cache: Cache::of_user(),
+        }
+    }
+}
+
+/// The plugins that were found.
+#[derive(Debug)]
+pub struct Plugins {
+    found: Found,
+    settings: Settings,
+}
+
+impl Plugins {
+    /// Searches the files and directories of the user, then the usual directories; see [`mod@crate::discover`]. Runs no plugin.
+    ///
+    /// # Errors
+    /// When a file or directory of the settings cannot be used, or everything must be pinned and there is no lock.
+    pub fn discover(settings: Settings) -> Result<Self, PluginFault> {
+        if settings.locked && settings.lock.is_none() {
+            return Err(PluginFault::Lock {
+                path: FILE_NAME.into(),
+                reason: "--locked needs it, and it is not in the current directory; write it with `progtune plugins lock`, or \
+                         name it with --lock FILE"
+                    .into(),
+            });
+        }
+        Ok(Self {
+            found: discover::discover(&settings.files, &settings.directories)?,
+            settings,
+        })
+    }
+
+    /// Every schedule, then every method, by id; those of one id in the order of the search.
+    pub fn entries(&self) -> &[Entry] {
+        &self.found.entries
+    }
+
+    /// The directories that were searched.
+    pub fn searched(&self) -> &[PathBuf] {
+        &self.found.searched
+    }
+
+    /// Files and directories that were not used, and why. They have been logged as warnings too.
+    pub fn passed_over(&self) -> &[String] {
+        &self.found.passed_over
+    }
+
+    /// Where plugins were looked for, and what they must keep.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The one entry of this kind and id.
+    ///
+    /// # Errors
+    /// When there is none, when the lock refuses it, or when two different libraries offer it and nothing decides.
+    pub fn entry(&self, kind: EntryKind, id: &str) -> Result<&Entry, PluginFault> {
+        let of_kind = || self.entries().iter().filter(|entry| entry.kind == kind);
+        let mut candidates: Vec<&Entry> = of_kind().filter(|entry| entry.id == id).collect();
+        if candidates.is_empty() {
+            let mut available: Vec<String> = of_kind().map(|entry| entry.id.clone()).collect();
+            available.dedup();
+            return Err(PluginFault::UnknownId {
+                kind,
+                id: id.into(),
+                available,
+                searched: self.found.searched.clone(),
+                passed_over: self.found.passed_over.clone(),
+            });
+        }
+        if candidates.iter().any(|entry| entry.library.named) {
+            candidates.retain(|entry| entry.library.named);
+        }
+        self.keep_pinned(&mut candidates)?;
+        let first = candidates[0];
+        for other in &candidates[1..] {
+            if other.library.sha256()? != first.library.sha256()? {
+                return Err(PluginFault::Ambiguous {
+                    kind,
+                    id: id.into(),
+                    first: first.library.file.clone(),
+                    second: other.library.file.clone(),
+                });
+            }
+        }
+        Ok(first)
+    }
+
+    /// Leaves the candidates that the lock allows: at least one.
+    fn keep_pinned(&self, candidates: &mut Vec<&Entry>) -> Result<(), PluginFault> {
+        let Some(lock) = &self.settings.lock else {
+            return Ok(());
+        };
+        let Entry {
+            kind, id, library, ..
+        } = candidates[0];
+        let pins = lock.pins_of(*kind, id);
+        if pins.is_empty() {
+            return match self.settings.locked {
+                false => Ok(()),
+                true => Err(PluginFault::NotPinned {
+                    kind: *kind,
+                    id: id.clone(),
+                    lock: lock.path.clone(),
+                    file: library.file.clone(),
+                    found: library.sha256()?.into(),
+                }),
+            };
+        }
+        let mut pinned = Vec::new();
+        for entry in candidates.iter() {
+            let hash = entry.library.sha256()?;
+            if pins.iter().any(|pin| pin.sha256 == hash) {
+                pinned.push(*entry);
+            }
+        }
+        if pinned.is_empty() {
+            return Err(PluginFault::WrongHash {
+                kind: *kind,
+                id: id.clone(),
+                lock: lock.path.clone(),
+                file: library.file.clone(),
+                expected: pins.iter().map(|pin| pin.sha256.clone()).collect(),
+                found: library.sha256()?.into(),
+            });
+        }
+        *candidates = pinned;
+        Ok(())
+    }
+
+    /// Loads a schedule and creates it for a run.
+    ///
+    /// # Errors
+    /// An unknown id, a wrong option, a library that does not load, a refusal, or traits this host cannot serve.
+    pub fn schedule(
+        &self,
+        id: &str,
+        given: &[(String, String)],
+        run: RunRecord,
+    ) -> Result<LoadedSchedule, PluginFault> {
+        let entry = self.entry(EntryKind::Schedule, id)?.clone();
+        let options = options::resolve(&entry, given)?;
+        let module = self.load(&entry, given, (run.blocks, run.epochs))?;
+        LoadedSchedule::create(entry, module, options, &self.settings.offer, run)
+    }
+
+    /// Loads a method and creates it.
+    ///
+    /// # Errors
+    /// An unknown id, a wrong option, a library that does not load, or a refusal.
+    pub fn method(
+        &self,
+        id: &str,
+        given: &[(String, String)],
+    ) -> Result<LoadedMethod, PluginFault> {
+        let entry = self.entry(EntryKind::Method, id)?.clone();
+        let options = options::resolve(&entry, given)?;
+        let module = self.load(&entry, given, TRIED_SIZE)?;
+        LoadedMethod::create(entry, module, options, &self.settings.offer)
+    }
+
+    /// Loads an entry's library for the contract test, which asks it for more than a run does.
+    ///
+    /// # Errors
+    /// A library that does not load.
+    pub fn unchecked(
+        &self,
+        entry: &Entry,
+        given: &[(String, String)],
+    ) -> Result<Unchecked, PluginFault> {
+        Ok(Unchecked {
+            module: self.load(entry, given, TRIED_SIZE)?,
+            id: entry.id.clone(),
+        })
+    }
+
+    /// The library of an entry. It is tried first; a third party's also with the options of this run.
+    fn load(
+        &self,
+        entry: &Entry,
+        given: &[(String, String)],
+        (blocks, epochs): (u32, u32),
+    ) -> Result<PluginModule_Ref, PluginFault> {
+        let mut trials = vec![Trial::Library];
+        if !entry.library.shipped {
+            trials.push(Trial::Entry {
+                kind: entry.kind,
+                id: entry.id.clone(),
+                options: given.to_vec(),
+                blocks,
+                epochs,
+            });
+        }
+        let Settings { cache, probe, .. } = &self.settings;
+        let module = load(&entry.library, cache, probe.as_ref(), &trials)?;
+        self.warn_once(entry)?;
+        Ok(module)
+    }
+
+    /// Third-party code that nothing pins runs with the user's rights: worth a word, once a build.
+    fn warn_once(&self, entry: &Entry) -> Result<(), PluginFault> {
+        let library = &entry.library;
+        let hash = library.sha256()?;
+        let is_pinned = |lock: &Lock| lock.has(hash);
+        if library.shipped || self.settings.lock.as_ref().is_some_and(is_pinned) {
+            return Ok(());
+        }
+        let note = format!("{hash}.warned");
+        if self.settings.cache.note(&note).is_none() {
+            tracing::warn!(
+                "{library} is a third party's and not pinned: it runs with your rights, and another file may take its place. \
+                 Pin this build with `progtune plugins lock {}` (said once for each build)",
+                entry.id
+            );
+            self.settings.cache.keep_note(&note, "");
+        }
+        Ok(())
+    }
+
+    /// The library at `file` as it would be used, tried anew in a child process if there is one to try it.
+    ///
+    /// # Errors
+    /// Why it is no plugin, or what it did wrong.
+    pub fn try_file(&self, file: &Path) -> Result<Library, PluginFault> {
+        let library =
+            Library::examine(file).map_err(|why| PluginFault::load(file, why.to_string()))?;
+        let Settings { cache, probe, .. } = &self.settings;
+        if let Some(probe) = probe {
+            let bytes = std::fs::read(file)
+                .map_err(|error| PluginFault::load(file, format!("cannot be read: {error}")))?;
+            let hash = crate::digest::sha256_hex(&bytes);
+            let copy = cache
+                .copy(&bytes, library.sha256_or(&hash))
+                .map_err(|error| {
+                    PluginFault::load(
+                        file,
+                        format!("no private copy of it could be written: {error}"),
+                    )
+                })?;
+            probe
+                .run(&copy.path, &hash, &Trial::Library, cache)
+                .map_err(|reason| PluginFault::load(file, reason))?;
+        }
+        Ok(library)
+    }
+}

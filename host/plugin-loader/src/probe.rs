@@ -1,0 +1,220 @@
+//! Trying a library in a child process before this one opens it: constructors can abort, crash, hang or exit, and so can a
+//! plugin's `create` and `plan`. Called by `load`.
+//!
+//! The child is this same executable, started with a hidden argument; [`answer_if_asked`], which a program calls first thing
+//! in its `main`, makes it do that work. It gets a clean environment and a process group of its own, has a deadline, and must
+//! end with a line that names the library's hash, and with success. That a trial passed is remembered by the library's hash
+//! and the version of the interface; a failure is tried again, since its cause may have been around the library (a missing
+//! dependency, a full memory).
+//!
+//! What it cannot promise: a plugin that behaves in the child and not here.
+
+mod child;
+mod process;
+
+use crate::{cache::Cache, digest::sha256_hex, manifest::EntryKind, offer::Offer};
+use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
+use serde::{Deserialize, Serialize};
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
+
+/// The argument that makes a program answer.
+pub const ARGUMENT: &str = "__probe-plugin";
+/// How long a trial may take. They take milliseconds; this is for loaded machines.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Changes when trials do more than before, so that every library is tried again.
+const TRIALS: u32 = 1;
+
+/// This program, once it has said that it answers.
+static ANSWERS: OnceLock<PathBuf> = OnceLock::new();
+
+/// A program that tries libraries.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// An executable whose `main` calls [`answer_if_asked`].
+    pub executable: PathBuf,
+    /// How long one trial may take.
+    pub deadline: Duration,
+}
+
+/// What is tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Trial {
+    /// Opening the library, its root module, and every entry with its default options.
+    Library,
+    /// One entry with the options of a run.
+    Entry {
+        /// Schedule or method.
+        kind: EntryKind,
+        /// The id.
+        id: String,
+        /// The options as they were typed.
+        options: Vec<(String, String)>,
+        /// L.
+        blocks: u32,
+        /// T.
+        epochs: u32,
+    },
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Tried {
+    /// In order.
+    Passed,
+    /// Not, and why.
+    Failed(String),
+}
+
+/// What the child is asked, one line of JSON on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    file: PathBuf,
+    sha256: String,
+    trial: Trial,
+}
+
+/// What is remembered of a trial.
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Note {
+    sha256: String,
+    interface: String,
+    trials: u32,
+    trial: Trial,
+    verdict: Tried,
+}
+
+/// To be called before anything else by a program that runs plugins. When it was started to try a library, this does so
+/// and ends the process; else the program is known from now on as one that [`Probe::of_this_program`] can start.
+pub fn answer_if_asked(offer: &Offer) {
+    let mut arguments = env::args_os().skip(1);
+    if arguments.next().as_deref() == Some(OsStr::new(ARGUMENT)) {
+        std::process::exit(child::answer(offer));
+    }
+    // On Linux the running program itself, also when its file has been replaced by a newer build.
+    let running = Path::new("/proc/self/exe");
+    let executable = match cfg!(target_os = "linux") && running.exists() {
+        true => Some(running.to_path_buf()),
+        false => env::current_exe().ok(),
+    };
+    if let Some(executable) = executable {
+        let _ = ANSWERS.set(executable);
+    }
+}
+
+impl Probe {
+    /// This program, if it called [`answer_if_asked`]; without that nothing is tried, and a library is opened here at once.
+    pub fn of_this_program() -> Option<Self> {
+        ANSWERS.get().map(Self::with)
+    }
+
+    /// Another program.
+    pub fn with(executable: impl Into<PathBuf>) -> Self {
+        Self {
+            executable: executable.into(),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Tries a library, and remembers how it went. `copy` is a private copy of the bytes with this hash.
+    ///
+    /// # Errors
+    /// What the plugin did wrong, for the user.
+    pub(crate) fn run(
+        &self,
+        copy: &Path,
+        sha256: &str,
+        trial: &Trial,
+        cache: &Cache,
+    ) -> Result<(), String> {
+        let request = Request {
+            file: copy.into(),
+            sha256: sha256.into(),
+            trial: trial.clone(),
+        };
+        let outcome = process::run(self, &request);
+        let verdict = match &outcome {
+            Ok(()) => Tried::Passed,
+            Err(reason) => Tried::Failed(reason.clone()),
+        };
+        cache.remember(sha256, trial, verdict);
+        outcome
+    }
+}
+
+impl Cache {
+    /// How an earlier trial ended; `None` when it is not known, or the note is damaged.
+    pub fn verdict(&self, sha256: &str, trial: &Trial) -> Option<Tried> {
+        let note: Note = serde_json::from_str(&self.note(&note_name(sha256, trial))?).ok()?;
+        let verdict = note.verdict.clone();
+        (note == Note::new(sha256, trial, verdict.clone())).then_some(verdict)
+    }
+
+    fn remember(&self, sha256: &str, trial: &Trial, verdict: Tried) {
+        let note = Note::new(sha256, trial, verdict);
+        if let Ok(text) = serde_json::to_string(&note) {
+            self.keep_note(&note_name(sha256, trial), &text);
+        }
+    }
+}
+
+impl Note {
+    fn new(sha256: &str, trial: &Trial, verdict: Tried) -> Self {
+        Self {
+            sha256: sha256.into(),
+            interface: format!("{ABI_MAJOR}.{ABI_MINOR}"),
+            trials: TRIALS,
+            trial: trial.clone(),
+            verdict,
+        }
+    }
+}
+
+fn note_name(sha256: &str, trial: &Trial) -> String {
+    let what = match trial {
+        Trial::Library => String::new(),
+        entry => {
+            let text = serde_json::to_string(entry).unwrap_or_default();
+            format!("-{}", &sha256_hex(text.as_bytes())[..16])
+        }
+    };
+    format!("{sha256}{what}-{ABI_MAJOR}.{ABI_MINOR}.tried")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_remembered_and_a_damaged_one_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path());
+        let hash = "a".repeat(64);
+        let entry = Trial::Entry {
+            kind: EntryKind::Method,
+            id: "x".into(),
+            options: vec![("r".into(), "1".into())],
+            blocks: 2,
+            epochs: 3,
+        };
+        assert_eq!(cache.verdict(&hash, &Trial::Library), None);
+        cache.remember(&hash, &Trial::Library, Tried::Passed);
+        assert_eq!(cache.verdict(&hash, &Trial::Library), Some(Tried::Passed));
+        assert_eq!(cache.verdict(&hash, &entry), None);
+        cache.remember(&hash, &entry, Tried::Failed("why".into()));
+        assert_eq!(
+            cache.verdict(&hash, &entry),
+            Some(Tried::Failed("why".into()))
+        );
+        let note = cache.note(&note_name(&hash, &Trial::Library)).unwrap();
+        for damaged in [&note[..note.len() - 1], "", &note.replace("aaa", "aab")] {
+            cache.keep_note(&note_name(&hash, &Trial::Library), damaged);
+            assert_eq!(cache.verdict(&hash, &Trial::Library), None, "{damaged}");
+        }
+    }
+}

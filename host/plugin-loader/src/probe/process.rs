@@ -1,0 +1,324 @@
+//! The child process as the parent sees it: started, fed, timed, and cleaned up with everything it started. Called by
+//! [`super::Probe`].
+
+use super::{ARGUMENT, Probe, Request};
+use crate::fault::printable;
+use std::{
+    io::{Read, Write},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What the child may inherit: where the system looks for libraries and temporary files.
+const INHERITED: [&str; 9] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+    "SystemRoot",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "LANG",
+];
+/// What is kept of each of its outputs.
+const LONGEST_OUTPUT: usize = 64 << 10;
+/// What a message shows of its last words.
+const LAST_WORDS: usize = 400;
+/// How long the outputs may stay open when the child and its group are gone (a process that left the group may hold them).
+const LINGER: Duration = Duration::from_millis(200);
+const ADVICE: &str = "it is not used; get another build of the plugin, or tell its author";
+
+/// Runs one trial to its end or to the deadline.
+pub(super) fn run(probe: &Probe, request: &Request) -> Result<(), String> {
+    let line = serde_json::to_string(request).map_err(|error| error.to_string())?;
+    let mut command = Command::new(&probe.executable);
+    command
+        .arg(ARGUMENT)
+        .env_clear()
+        .envs(
+            INHERITED
+                .iter()
+                .filter_map(|&name| Some((name, std::env::var_os(name)?))),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(directory) = request.file.parent() {
+        command.current_dir(directory);
+    }
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(|error| {
+        format!(
+            "it could not be tried in a child process: {} does not start: {error}",
+            probe.executable.display()
+        )
+    })?;
+    // A thread writes: the child may never read. It gives the pipe back, which must stay open until the child is gone.
+    let mut stdin = child.stdin.take();
+    let fed = thread::spawn(move || {
+        if let Some(pipe) = &mut stdin {
+            let _ = writeln!(pipe, "{line}").and_then(|()| pipe.flush());
+        }
+        stdin
+    });
+    let said = Output::of(child.stdout.take());
+    let cried = Output::of(child.stderr.take());
+    let status = wait(&mut child, probe.deadline);
+    let (said, cried) = (said.text(), cried.text());
+    drop(fed.join());
+    judge(status?, &said, &cried, probe.deadline, &request.sha256)
+}
+
+/// What the exit and the last lines mean. `None` as status: the deadline passed.
+fn judge(
+    status: Option<ExitStatus>,
+    said: &str,
+    cried: &str,
+    deadline: Duration,
+    sha256: &str,
+) -> Result<(), String> {
+    let lines: Vec<&str> = said.lines().collect();
+    let last = lines.last().copied().unwrap_or_default();
+    if let Some(reason) = last.strip_prefix("refused ") {
+        return Err(serde_json::from_str(reason).unwrap_or_else(|_| reason.to_owned()));
+    }
+    let is_done = last == format!("done {sha256}");
+    if is_done && status.is_some_and(|status| status.success()) {
+        return Ok(());
+    }
+    let stage = lines.iter().rev().find_map(|line| line.strip_prefix("at "));
+    let stage = match is_done {
+        true => "at the end of the process, which runs its destructors",
+        false => stage.unwrap_or("when the child process started"),
+    };
+    let what = match status {
+        None => format!("was not done after {} s", deadline.as_secs_f64()),
+        Some(status) => ended(status),
+    };
+    let words = cried.trim();
+    let words = match words.char_indices().rev().nth(LAST_WORDS) {
+        Some((at, _)) => &words[at..],
+        None => words,
+    };
+    let words = match words.is_empty() {
+        true => String::new(),
+        false => format!(" (it wrote: {})", printable(words).replace('\n', " ")),
+    };
+    Err(format!(
+        "a child process tried it and {what} {stage}{words}; {ADVICE}"
+    ))
+}
+
+fn ended(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let name = match signal {
+            4 => " (SIGILL, an illegal instruction)",
+            6 => " (SIGABRT, an abort)",
+            7 => " (SIGBUS)",
+            8 => " (SIGFPE)",
+            9 => " (SIGKILL: out of memory?)",
+            11 => " (SIGSEGV, a wild pointer or an endless recursion)",
+            15 => " (SIGTERM)",
+            _ => "",
+        };
+        return format!("was killed by signal {signal}{name}");
+    }
+    match status.code() {
+        Some(code) => format!("exited with code {code}"),
+        None => "ended".into(),
+    }
+}
+
+/// Waits for the child, at most until the deadline, and kills what is left of its process group. `None`: the deadline passed.
+fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, String> {
+    let started = Instant::now();
+    let mut pause = Duration::from_micros(500);
+    let in_time = loop {
+        match has_ended(child) {
+            Ok(true) => break true,
+            Ok(false) if started.elapsed() >= deadline => break false,
+            Ok(false) => thread::sleep(pause),
+            Err(error) => {
+                kill_group(child);
+                let _ = child.wait();
+                return Err(format!(
+                    "its trial in a child process cannot be watched: {error}"
+                ));
+            }
+        }
+        pause = (pause * 2).min(Duration::from_millis(10));
+    };
+    kill_group(child);
+    let status = child
+        .wait()
+        .map_err(|error| format!("its trial in a child process cannot be watched: {error}"))?;
+    Ok(in_time.then_some(status))
+}
+
+/// Whether it has ended; it stays a zombie, so that its number and its group's are still its own.
+#[cfg(unix)]
+fn has_ended(child: &mut Child) -> std::io::Result<bool> {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let Some(pid) = pid(child) else {
+        return Ok(child.try_wait()?.is_some());
+    };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(pid), options)?.is_some())
+}
+
+#[cfg(unix)]
+fn kill_group(child: &mut Child) {
+    if let Some(pid) = pid(child) {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(unix)]
+fn pid(child: &Child) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(child.id()).ok()?)
+}
+
+#[cfg(not(unix))]
+fn has_ended(child: &mut Child) -> std::io::Result<bool> {
+    Ok(child.try_wait()?.is_some())
+}
+
+#[cfg(not(unix))]
+fn kill_group(child: &mut Child) {
+    let _ = child.kill();
+}
+
+/// The end of what a process writes, read by a thread for as long as somebody holds the other end.
+struct Output {
+    tail: Arc<Mutex<Vec<u8>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Output {
+    fn of(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let tail = Arc::new(Mutex::new(Vec::new()));
+        let reader = pipe.map(|mut pipe| {
+            let tail = Arc::clone(&tail);
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                    let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+                    tail.extend_from_slice(&buffer[..count]);
+                    let surplus = tail.len().saturating_sub(LONGEST_OUTPUT);
+                    tail.drain(..surplus);
+                }
+            })
+        });
+        Self { tail, reader }
+    }
+
+    fn text(self) -> String {
+        let waited = Instant::now();
+        while self
+            .reader
+            .as_ref()
+            .is_some_and(|reader| !reader.is_finished())
+            && waited.elapsed() < LINGER
+        {
+            thread::sleep(Duration::from_micros(200));
+        }
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&tail).into_owned()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::probe::Trial;
+    use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+    /// A script in place of the program.
+    fn tried(script: &str, deadline: Duration) -> (Result<(), String>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let executable = folder.path().join("program");
+        fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&executable, fs::Permissions::from_mode(0o700)).unwrap();
+        let probe = Probe {
+            executable,
+            deadline,
+        };
+        let request = Request {
+            file: folder.path().join("x.so"),
+            sha256: "ab".into(),
+            trial: Trial::Library,
+        };
+        (run(&probe, &request), folder)
+    }
+
+    fn message(script: &str) -> String {
+        tried(script, Duration::from_secs(60)).0.unwrap_err()
+    }
+
+    #[test]
+    fn only_the_last_line_and_success_together_pass() {
+        let long = Duration::from_secs(60);
+        assert_eq!(tried("echo noise; echo 'done ab'", long).0, Ok(()));
+        assert!(message("exit 0").contains("exited with code 0 when the child process started"));
+        assert!(
+            message("echo 'at when opened'; echo 'done cd'")
+                .contains("exited with code 0 when opened")
+        );
+        assert!(
+            message("echo 'done ab'; exit 3")
+                .contains("exited with code 3 at the end of the process")
+        );
+        assert!(message("echo 'done ab'; echo more").contains("exited with code 0"));
+        let text = message("echo 'at when opened'; echo words >&2; kill -SEGV $$");
+        assert!(text.contains("killed by signal 11 (SIGSEGV"), "{text}");
+        assert!(text.contains("when opened (it wrote: words)"), "{text}");
+        assert_eq!(message("printf '%s\\n' 'refused \"a\\nb\"'"), "a\nb");
+    }
+
+    #[test]
+    fn the_environment_is_clean_and_the_request_arrives() {
+        let text = message("read line; echo \"$HOME|$CARGO|$line\" >&2");
+        assert!(text.contains("(it wrote: ||{\"file\":"), "{text}");
+    }
+
+    #[test]
+    fn the_deadline_ends_it_and_everything_it_started() {
+        let script = "sleep 1000 & echo $! > child; echo 'at when opened'; echo $$ > self; wait";
+        let (outcome, folder) = tried(script, Duration::from_millis(800));
+        let text = outcome.unwrap_err();
+        assert!(
+            text.contains("was not done after 0.8 s when opened"),
+            "{text}"
+        );
+        for name in ["child", "self"] {
+            let number = fs::read_to_string(folder.path().join(name)).unwrap();
+            let process = PathBuf::from("/proc").join(number.trim());
+            // The grandchild may be a zombie until init has reaped it.
+            let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+            assert!(stat.is_empty() || stat.contains(") Z "), "{name}: {stat}");
+        }
+        // A grandchild that outlives a child which ended in time is killed too.
+        let (outcome, folder) = tried(
+            "sleep 1000 & echo $! > child; echo 'done ab'",
+            Duration::from_secs(60),
+        );
+        assert_eq!(outcome, Ok(()));
+        let number = fs::read_to_string(folder.path().join("child")).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", number.trim())).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+
+    #[test]
+    fn endless_output_is_bounded() {
+        let (outcome, _folder) = tried(
+            "while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
+            Duration::from_millis(500),
+        );
+        assert!(outcome.unwrap_err().contains("was not done after"));
+    }
+}

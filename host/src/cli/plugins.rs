@@ -1,0 +1,134 @@
+//! `progtune plugins …`, and the flags by which every command finds plugins. Made by `cli::parse`, read by
+//! `config::PluginSources` and `plugins_command`. A field of [`PluginArgs`] is named as its configuration key.
+
+use super::{CheckArgs, NewArgs};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Where plugins are looked for, and which builds are meant.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Plugins")]
+pub struct PluginArgs {
+    /// Use this plugin library before any other that offers the same ids; repeat it for more
+    #[arg(long, value_name = "FILE")]
+    pub plugin: Vec<String>,
+    /// Look for plugins in this directory first; repeat it for more
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Vec<String>,
+    /// Lock file, which pins plugins to builds
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<String>,
+    /// Refuse plugins that the lock file does not pin
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub locked: Option<String>,
+}
+
+/// What to do about plugins.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum PluginsCommand {
+    /// List every schedule and method, without running any of their code
+    List(ListArgs),
+    /// Describe a schedule or method: its options and its file, and what a method would insert into a model
+    Show(ShowArgs),
+    /// Tell which library an id means and why: where it was looked for, what is pinned, what was not used
+    Why(WhyArgs),
+    /// Pin plugins to their present builds in progtune.lock
+    Lock(LockArgs),
+    /// Copy a plugin library into the user's plugin directory, once a child process has tried it
+    Install(InstallArgs),
+    /// Remove a plugin library from the user's plugin directory
+    Remove(RemoveArgs),
+    /// Write the crate of a new plugin, which builds, passes its tests and runs
+    New(NewArgs),
+    /// Check a built library: the contract, and a method's graphs against a reference
+    Check(CheckArgs),
+}
+
+impl PluginsCommand {
+    /// Where the command looks.
+    pub fn sources(&self) -> &PluginArgs {
+        match self {
+            Self::List(args) => &args.sources,
+            Self::Show(args) => &args.sources,
+            Self::Why(args) => &args.sources,
+            Self::Lock(args) => &args.sources,
+            Self::Install(args) => &args.sources,
+            Self::Remove(args) => &args.sources,
+            Self::New(args) => &args.sources,
+            Self::Check(args) => &args.sources,
+        }
+    }
+}
+
+/// The arguments of `progtune plugins list`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct ListArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
+    /// Print JSON [default: a table]
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `progtune plugins show`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct ShowArgs {
+    /// Id of the schedule or method, as `plugins list` prints it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Where to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
+    /// Show what a method inserts into this model, of which only config.json is read [default: a small BERT]
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<String>,
+}
+
+/// The arguments of `progtune plugins why`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct WhyArgs {
+    /// Id of the schedule or method
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Where to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
+}
+
+/// The arguments of `progtune plugins lock`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct LockArgs {
+    /// Ids to pin in the file as it is [default: everything that is found, in a new file]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Where to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
+}
+
+/// The arguments of `progtune plugins install`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct InstallArgs {
+    /// The library
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Install it also when another plugin offers one of its ids [default: off]
+    #[arg(long)]
+    pub force: bool,
+    /// Where else to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
+}
+
+/// The arguments of `progtune plugins remove`.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct RemoveArgs {
+    /// Id of a schedule or method that the library offers
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Where else to look.
+    #[command(flatten)]
+    pub sources: PluginArgs,
+}

@@ -1,0 +1,58 @@
+//! `progtune plugins lock [ID…]`: pins plugins to the builds that are found now. Runs no plugin.
+
+use super::entries_of;
+use crate::{
+    config::PluginSources,
+    error::{Error, Result},
+    plugin::{self, Entry, Lock, lock::FILE_NAME},
+    terminal::print,
+};
+use std::path::PathBuf;
+
+/// Pins everything that is found in a new file, or `ids` in the file as it is.
+pub(super) fn run(places: &PluginSources, ids: &[String]) -> Result<()> {
+    let path = places
+        .lock
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(FILE_NAME));
+    let mut lock = match ids.is_empty() || !path.exists() {
+        true => Lock { path, pins: vec![] },
+        false => Lock::read(&path)?,
+    };
+    // What the old pins say does not count: they are about to be replaced. Those that stay do not concern these ids.
+    let plugins = plugin::find_unlocked(places)?;
+    let mut wanted: Vec<&Entry> = Vec::new();
+    if ids.is_empty() {
+        wanted.extend(plugins.entries());
+    }
+    for id in ids {
+        wanted.extend(entries_of(&plugins, id)?);
+    }
+    if wanted.is_empty() {
+        return Err(Error::Usage(
+            "there are no plugins to pin; `progtune plugins list` shows where was looked".into(),
+        ));
+    }
+    wanted.dedup_by(|a, b| (a.kind, &a.id) == (b.kind, &b.id));
+    let mut text = String::new();
+    let mut pinned = Vec::new();
+    for entry in wanted {
+        let entry = plugins.entry(entry.kind, &entry.id)?;
+        let hash = entry.library.sha256()?;
+        if pinned.contains(&hash) {
+            continue;
+        }
+        pinned.push(hash);
+        lock.pin(&entry.library)?;
+        let manifest = &entry.library.manifest;
+        text.push_str(&format!(
+            "  {} {}  {hash}\n",
+            manifest.name, manifest.version
+        ));
+    }
+    lock.write()?;
+    print(&format!(
+        "pinned in {}\n{text}A plugin that differs is refused from now on; --locked refuses what is not pinned as well.\n",
+        lock.path.display()
+    ))
+}

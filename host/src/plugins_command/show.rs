@@ -1,0 +1,147 @@
+//! `progtune plugins show ID`: its options and its file, read without running it; for a method then what it inserts into a
+//! model, for which it is loaded and asked.
+
+use super::entries_of;
+use crate::{
+    error::Result,
+    model::description::{HeadKind, model_record, parameters},
+    model_source::ModelSource,
+    plan::grouped,
+    plugin::{Entry, EntryKind, Plugins},
+    terminal::print,
+};
+use progtune_plugin_api::{
+    contract::{self, Dimensions},
+    options::OptionSchema,
+    records::{MethodPlan, ModelRecord},
+};
+
+/// Describes the schedules and methods of an id. `model`: the directory of the model that a method's graphs are shown for.
+pub(super) fn run(plugins: &Plugins, id: &str, model: Option<&str>) -> Result<()> {
+    let entries = entries_of(plugins, id)?;
+    let mut text = String::new();
+    for entry in &entries {
+        text.push_str(&description(entry)?);
+    }
+    print(&text)?;
+    let is_askable = |entry: &&Entry| {
+        let mut options = entry.options.iter();
+        entry.kind == EntryKind::Method && options.all(|option| option.default.is_some())
+    };
+    if entries.iter().any(|entry| is_askable(entry)) {
+        let (name, record) = model_of(model)?;
+        let plan = plugins.method(id, &[])?.plan(&record)?;
+        print(&insertion(&name, &plan))?;
+    }
+    Ok(())
+}
+
+fn description(entry: &Entry) -> Result<String> {
+    let manifest = &entry.library.manifest;
+    let mut text = format!("{} ({}): {}\n", entry.id, entry.kind, entry.summary);
+    let abi = format!("interface 1.{}", manifest.abi_minor);
+    text.push_str(&format!(
+        "  plugin   {} {}, {}, {abi}{}\n",
+        manifest.name,
+        manifest.version,
+        manifest.license,
+        match manifest.unwinds {
+            true => "",
+            false => ", panic=abort: a panic in it ends the program",
+        }
+    ));
+    text.push_str(&format!("  file     {}\n", entry.library.file.display()));
+    text.push_str(&format!("  sha256   {}\n", entry.library.sha256()?));
+    if entry.options.is_empty() {
+        text.push_str("  no options\n");
+    }
+    for option in &entry.options {
+        text.push_str(&option_text(
+            &format!("{}-opt", super::flag(entry.kind)),
+            option,
+        ));
+    }
+    Ok(text)
+}
+
+fn option_text(flag: &str, option: &OptionSchema) -> String {
+    let default = option
+        .default
+        .as_ref()
+        .map_or("required".to_owned(), |value| format!("default {value}"));
+    let limited = option.min.is_some() || option.max.is_some() || !option.choices.is_empty();
+    let range = if limited {
+        format!(", {}", option.range())
+    } else {
+        String::new()
+    };
+    format!(
+        "  {flag} {}=…  {} ({}{range}, {default})\n",
+        option.name, option.help, option.kind
+    )
+}
+
+/// A model of the user's, or a small BERT, and what to call it.
+fn model_of(directory: Option<&str>) -> Result<(String, ModelRecord)> {
+    let Some(directory) = directory else {
+        let name = "a BERT of 2 blocks with hidden size 32".to_owned();
+        return Ok((
+            name,
+            contract::model_record("bert", 2, Dimensions::of(32, 64)),
+        ));
+    };
+    let source = ModelSource::new(Some(directory).filter(|name| *name != "embedded"))?;
+    let (config, head) = (source.config()?, HeadKind::Sequence(2));
+    let record = model_record(&config, &parameters(&config, head), head);
+    Ok((source.name(), record))
+}
+
+/// What a plan does with the default options: the counts, and the graphs of the first block.
+fn insertion(model: &str, plan: &MethodPlan) -> String {
+    let size = |shape: &[u64]| shape.iter().product::<u64>();
+    let added: u64 = plan.parameters.iter().map(|new| size(&new.shape)).sum();
+    let mut text = format!(
+        "  with its defaults, in {model}: {} new parameters with {} values, {} unfrozen, {} rewrites{}\n",
+        plan.parameters.len(),
+        grouped(added),
+        plan.unfreeze.len(),
+        plan.rewrites.len(),
+        match plan.identity_at_init {
+            true => "; the model starts as it is",
+            false => "",
+        }
+    );
+    let is_first = |name: &str| name.contains("layer.0.") || !name.contains("layer.");
+    for name in plan.unfreeze.iter().filter(|name| is_first(name)) {
+        text.push_str(&format!("  trains {name}\n"));
+    }
+    for new in plan.parameters.iter().filter(|new| new.block <= 0) {
+        let trained = if new.trainable { "trained" } else { "constant" };
+        text.push_str(&format!(
+            "  adds {} {:?}, {trained}\n",
+            new.name,
+            new.shape.as_slice()
+        ));
+    }
+    for rewrite in plan
+        .rewrites
+        .iter()
+        .filter(|rewrite| is_first(&rewrite.site))
+    {
+        text.push_str(&format!("  rewrites {} ({})\n", rewrite.site, rewrite.mode));
+        for line in rewrite.graph.to_string().lines() {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    let further = plan
+        .rewrites
+        .iter()
+        .filter(|rewrite| !is_first(&rewrite.site))
+        .count();
+    if further > 0 {
+        text.push_str(&format!(
+            "  {further} rewrites of later blocks are not shown\n"
+        ));
+    }
+    text
+}
