@@ -128,9 +128,7 @@ impl Blueprint {
                 .iter()
                 .any(|&i| self.parameters[i].part == Part::EMBEDDINGS),
             lr_scales: plan.lr_scales.to_vec(),
-            part_lr_scales: [Part::EMBEDDINGS, Part::HEAD]
-                .map(|part| (part, plan.lr_scale_of(part)))
-                .to_vec(),
+            part_lr_scales: part_lr_scales(plan),
             note: plan.note.to_string(),
             trainable,
         }
@@ -196,6 +194,11 @@ impl Blueprint {
             .map(|&i| self.parameters[i].size() as u64)
             .sum()
     }
+}
+
+fn part_lr_scales(plan: &SchedulePlan) -> Vec<(Part, f64)> {
+    let parts = [Part::EMBEDDINGS, Part::HEAD];
+    parts.map(|part| (part, plan.lr_scale_of(part))).to_vec()
 }
 
 fn added_parameter(new: &progtune_plugin_api::records::NewParameter) -> ParameterInfo {
@@ -442,6 +445,7 @@ pub fn head_of_task(task: &str) -> Result<HeadKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use progtune_plugin_api::{graph::Graph, records::Role};
 
     #[test]
     fn numbers_and_ranges_read_well() {
@@ -454,5 +458,38 @@ mod tests {
         };
         assert_eq!(stage(&[0, 1, 2, 5, 7, 8]).block_ranges(), "0-2,5,7-8");
         assert_eq!(stage(&[]).block_ranges(), "none");
+    }
+
+    /// A factor by block, by part, and the method's own on top.
+    #[test]
+    fn learning_rates_scale_by_block_part_and_method() {
+        let plan = SchedulePlan::train([0])
+            .with_lr_scales([0.5, 2.0])
+            .with_lr_scale_of(Part::HEAD, 3.0);
+        let stage = Stage {
+            lr_scales: plan.lr_scales.to_vec(),
+            part_lr_scales: part_lr_scales(&plan),
+            ..Stage::default()
+        };
+        let scale = |part, block, by_method: Option<f64>| {
+            stage.lr_scale(&ParameterInfo {
+                name: "p".into(),
+                shape: vec![1],
+                part,
+                block,
+                role: Role::WEIGHT,
+                added: by_method.map(|lr_scale| Added {
+                    init: Graph::default(),
+                    trainable: true,
+                    weight_decay: true,
+                    lr_scale,
+                }),
+            })
+        };
+        assert_eq!(scale(Part::BLOCK, Some(0), None), 0.5);
+        assert_eq!(scale(Part::BLOCK, Some(1), Some(16.0)), 32.0);
+        assert_eq!(scale(Part::HEAD, None, None), 3.0);
+        assert_eq!(scale(Part::EMBEDDINGS, None, None), 1.0);
+        assert_eq!(scale(Part::SHARED, None, Some(4.0)), 4.0);
     }
 }

@@ -372,3 +372,33 @@ fn extensions(ext: &[Attribute], what: &str, understood: &[&str]) -> Result<(), 
 fn shortened(name: &str) -> String {
     name.chars().take(160).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{contract::run_record, open::Attribute};
+
+    #[test]
+    fn learning_rate_scales_are_finite_numbers_from_zero() {
+        let run = run_record(2, 1, "", true);
+        let check = |plan: SchedulePlan| schedule_plan(&plan, &run);
+        let plan = || SchedulePlan::train([0]).with_lr_scales([0.0, 2.0]);
+        assert_eq!(check(plan().with_lr_scale_of(Part::HEAD, 0.5)), Ok(()));
+        let reason = check(plan().with_lr_scale_of(Part::HEAD, f64::NAN)).unwrap_err();
+        assert!(
+            reason.starts_with("it scales the learning rate of head by NaN"),
+            "{reason}"
+        );
+        let text = Attribute::new("lr_scale.embeddings", "high");
+        let ext = vec![text].into();
+        let reason = check(SchedulePlan { ext, ..plan() }).unwrap_err();
+        assert!(reason.contains("of embeddings by high"), "{reason}");
+        let reason = check(plan().with_lr_scales([1.0])).unwrap_err();
+        assert!(reason.contains("of 1 blocks; the model has 2"), "{reason}");
+        assert!(
+            check(plan().with_lr_scale_of(Part::SHARED, 1.0))
+                .unwrap_err()
+                .contains("!lr_scale.shared")
+        );
+    }
+}
