@@ -3,6 +3,7 @@
 //! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
 
 use crate::{
+    config::WeightDtype,
     error::{Error, Result},
     files::write_atomically,
     labels::{inverse, is_last_layer},
@@ -36,6 +37,8 @@ pub struct Adapter {
     pub options: Vec<(String, String)>,
     /// Values by canonical name.
     pub tensors: BTreeMap<String, Tensor>,
+    /// The task of its head, where the directory says it: a PEFT adapter in a run's plan beside it.
+    pub task: Option<String>,
     /// Whether it is in PEFT's format, whose head has its base model's order of labels.
     pub is_peft: bool,
     /// Where it came from, for messages.
@@ -169,6 +172,7 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
         method: method.to_owned(),
         options,
         tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
+        task: text_of(&config, "task"),
         is_peft: false,
         origin: directory.display().to_string(),
         made_by: MadeBy::read(directory, method).or_else(|| {
@@ -178,6 +182,10 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
             })
         }),
     })
+}
+
+fn text_of(config: &Value, key: &str) -> Option<String> {
+    config.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Initialisations that leave the base model as it is.
@@ -281,6 +289,9 @@ fn read_peft(directory: &Path, path: &Path, architecture: Architecture) -> Resul
         method: "lora".into(),
         options,
         tensors: read_tensors(&directory.join(PEFT_WEIGHTS), name)?,
+        task: read_json(&directory.join("plan.json"))
+            .ok()
+            .and_then(|plan| text_of(&plan, "task")),
         is_peft: true,
         origin: directory.display().to_string(),
         made_by: MadeBy::read(directory, "lora"),
@@ -412,7 +423,7 @@ fn save_tensors(
     let mut ids: Vec<usize> = trained.iter().copied().chain(constants).collect();
     ids.sort_unstable();
     ids.dedup();
-    crate::export::write_safetensors(path, parameters, &ids, key, head_order)
+    crate::export::write_safetensors(path, parameters, &ids, key, head_order, WeightDtype::F32)
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

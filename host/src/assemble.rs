@@ -1,5 +1,5 @@
 //! Puts a model together: checkpoint, new head, the method's parameters, an adapter's values.
-//! Called by the recipe, `evaluate` and `predict`.
+//! Called by the recipe, `evaluate`, `predict` and `merge`.
 
 use crate::{
     adapter::Adapter,
@@ -18,7 +18,7 @@ use crate::{
     plan::Blueprint,
     rng::Stream,
 };
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
 
 /// Everything that decides a model's first values.
@@ -45,31 +45,65 @@ pub struct Assembly<'a> {
     pub kernels: Kernels,
 }
 
+/// The base model's values in memory, for as many models as are built on it: they share what no adapter replaces.
+pub struct BaseWeights {
+    /// Of each parameter of the base model with its head, in name order; `None`: not in the checkpoint.
+    values: Vec<Option<Var>>,
+}
+
 impl Assembly<'_> {
     /// Reads, makes and places every parameter.
     pub fn build(self) -> Result<Model> {
-        let device = open_device(self.device)?;
-        let infos = &self.blueprint.parameters;
-        let base: Vec<ParameterInfo> = infos
-            .iter()
-            .filter(|info| info.added.is_none())
-            .cloned()
-            .collect();
         // An adapter brings the head along, so the checkpoint need not have it.
-        let policy = if self.adapter.is_some() {
-            HeadPolicy::MakeNew
-        } else {
-            self.policy
+        let policy = match self.adapter.is_some() {
+            true => HeadPolicy::MakeNew,
+            false => self.policy,
         };
+        let base = self.read_base(policy)?;
+        self.build_on(&base)
+    }
+
+    /// The parameters of the base model and its head.
+    fn base_infos(&self) -> Vec<ParameterInfo> {
+        let infos = self.blueprint.parameters.iter();
+        infos.filter(|info| info.added.is_none()).cloned().collect()
+    }
+
+    /// Reads the checkpoint.
+    pub fn read_base(&self, policy: HeadPolicy) -> Result<BaseWeights> {
+        let device = open_device(self.device)?;
+        let base = self.base_infos();
         let loaded =
             self.source
                 .checkpoint(self.config.architecture)?
                 .load(&base, policy, &Device::Cpu)?;
+        let place = |(info, value): (&ParameterInfo, Option<Tensor>)| {
+            let Some(value) = value else { return Ok(None) };
+            let value = self.in_task_order(info, value)?.to_device(&device)?;
+            Ok(Some(Var::from_tensor(&value)?))
+        };
+        let values = base.iter().zip(loaded.values).map(place);
+        Ok(BaseWeights {
+            values: values.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Puts the model together from a checkpoint that was read before, for the same model and head. What the adapter
+    /// replaces is the model's own; all else is shared, so only one of several models may be trained.
+    pub fn build_on(self, weights: &BaseWeights) -> Result<Model> {
+        let device = open_device(self.device)?;
+        let infos = &self.blueprint.parameters;
+        let base = self.base_infos();
+        let replaced = |info: &ParameterInfo| {
+            self.adapter
+                .is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
+        };
         let mut base_values = Vec::with_capacity(base.len());
         let mut made_new = Vec::new();
-        for (info, value) in base.iter().zip(loaded.values) {
+        for (info, value) in base.iter().zip(&weights.values) {
             base_values.push(match value {
-                Some(value) => self.in_task_order(info, value)?,
+                Some(value) if replaced(info) => value.as_detached_tensor(),
+                Some(value) => value.as_tensor().clone(),
                 None => {
                     made_new.push(info.name.clone());
                     new_head_value(info, self.config.encoder.initializer_range, self.seed)?

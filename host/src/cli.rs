@@ -17,7 +17,7 @@ mod tests;
 mod training;
 
 pub use authoring::{CheckArgs, NewArgs, NewKind};
-pub use inference::{EvaluateArgs, ModelArgs, PredictArgs};
+pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use plugins::{
     InstallArgs, ListArgs, LockArgs, PluginArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs,
 };
@@ -61,6 +61,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write a model's logits and labels for unlabelled examples
     Predict(PredictArgs),
+    /// Write a base model with an adapter as one plain checkpoint
+    Merge(MergeArgs),
     /// List, describe, pin, install and remove plugins
     #[command(subcommand)]
     Plugins(PluginsCommand),

@@ -22,7 +22,10 @@ mod tests;
 mod values;
 
 pub use error::ConfigError;
-pub use inference::{EvaluateConfig, InferenceConfig, PredictConfig, PredictInput};
+pub use inference::{
+    AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
+    WeightDtype,
+};
 pub use layers::Sources;
 pub use plugins::PluginSources;
 pub use size::ByteSize;

@@ -28,6 +28,14 @@ pub enum Error {
     /// Training failed: a loss that is not finite, a parameter without gradient.
     #[error("{0}")]
     Training(String),
+    /// One of several adapters cannot be used.
+    #[error("adapter {name}: {source}")]
+    Adapter {
+        /// How it is called.
+        name: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// The user asked to stop.
     #[error("interrupted after {steps} steps; the records so far are in {}, a result was not saved", directory.display())]
     Interrupted {
@@ -99,6 +107,7 @@ impl Error {
             Self::Model(_) | Self::Io { .. } => 3,
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
+            Self::Adapter { source, .. } => source.exit_code(),
             Self::Interrupted { .. } => 130,
         }
     }

@@ -1,13 +1,14 @@
-//! Writes a model as Hugging Face's classes read it. Called at the end of a run.
+//! Writes a model as Hugging Face's classes read it. Called at the end of a run and by `progtune merge`.
 
 use crate::{
+    config::WeightDtype,
     error::{Error, Result},
     files::write_atomically,
     labels::is_last_layer,
     model::{Model, parameters::Parameters, weights::checkpoint_key},
     tokenizer::Tokenizer,
 };
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use progtune_datasets::Task;
 use safetensors::{Dtype, tensor::TensorView};
 use std::{collections::HashMap, path::Path};
@@ -19,6 +20,7 @@ pub fn save_checkpoint(
     model: &Model,
     tokenizer: &Tokenizer,
     task: &Task,
+    dtype: WeightDtype,
 ) -> Result<()> {
     let architecture = model.config.architecture;
     let ids: Vec<usize> = (0..model.parameters.len()).collect();
@@ -29,22 +31,64 @@ pub fn save_checkpoint(
         &ids,
         key,
         None,
+        dtype,
     )?;
-    let mut config = serde_json::to_string_pretty(&model.config.to_json(task))
-        .map_err(|e| Error::Model(e.to_string()))?;
+    let mut config = model.config.to_json(task);
+    config["dtype"] = dtype.torch_name().into();
+    let mut config =
+        serde_json::to_string_pretty(&config).map_err(|e| Error::Model(e.to_string()))?;
     config.push('\n');
     write_atomically(&directory.join("config.json"), config.as_bytes())?;
     tokenizer.save(directory)
 }
 
-/// Writes parameters as f32 under the keys that `key` gives their names; the rows of the head's last layer in
-/// `head_order`, if there is one.
+impl WeightDtype {
+    /// PyTorch's name, which `config.json` has.
+    fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
+    fn in_file(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
+        }
+    }
+
+    /// The numbers of a tensor as the file has them.
+    fn bytes(self, tensor: &Tensor) -> Result<Vec<u8>> {
+        let flat = tensor.flatten_all()?;
+        Ok(match self {
+            Self::F32 => {
+                let values = flat.to_vec1::<f32>()?;
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            }
+            Self::F16 => {
+                let values = flat.to_dtype(DType::F16)?.to_vec1::<half::f16>()?;
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            }
+            Self::Bf16 => {
+                let values = flat.to_dtype(DType::BF16)?.to_vec1::<half::bf16>()?;
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            }
+        })
+    }
+}
+
+/// Writes parameters under the keys that `key` gives their names; the rows of the head's last layer in `head_order`,
+/// if there is one.
 pub fn write_safetensors(
     path: &Path,
     parameters: &Parameters,
     ids: &[usize],
     key: impl Fn(&str) -> String,
     head_order: Option<&[u32]>,
+    dtype: WeightDtype,
 ) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::with_capacity(ids.len());
     for &id in ids {
@@ -52,9 +96,9 @@ pub fn write_safetensors(
         let value = parameters.variable(id).as_detached_tensor();
         let bytes = match head_order.filter(|_| is_last_layer(&info.name)) {
             Some(order) => {
-                little_endian(&value.index_select(&Tensor::new(order, value.device())?, 0)?)?
+                dtype.bytes(&value.index_select(&Tensor::new(order, value.device())?, 0)?)?
             }
-            None => little_endian(&value)?,
+            None => dtype.bytes(&value)?,
         };
         tensors.push((key(&info.name), info.shape.clone(), bytes));
     }
@@ -63,7 +107,7 @@ pub fn write_safetensors(
         .map(|(name, shape, bytes)| {
             Ok((
                 name.as_str(),
-                TensorView::new(Dtype::F32, shape.clone(), bytes)?,
+                TensorView::new(dtype.in_file(), shape.clone(), bytes)?,
             ))
         })
         .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
@@ -77,12 +121,4 @@ pub fn write_safetensors(
             ))
         })?;
     write_atomically(path, &bytes)
-}
-
-fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
-    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-    Ok(values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect())
 }

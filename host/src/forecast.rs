@@ -5,9 +5,8 @@
 //! trained parameter (forward alone), passed through (the gradient goes on, nothing is trained), trained. The embeddings,
 //! the lowest trained block (whose input needs no gradient), the last block (which computes first tokens only) and the
 //! head are in the two-block model that looks like the stage. An epoch is the price of its stage for the tokens of the
-//! data, one optimizer update a step by the number of trained parameters, and the evaluation.
-//!
-//! Blocks whose output is known from an earlier epoch would be taken off the frozen ones in [`Shape::of`].
+//! data, one optimizer update a step by the number of trained parameters, and the evaluation. What the prefix cache
+//! spares is the price of frozen blocks, for the tokens it holds.
 
 use crate::{
     assemble::open_device,
@@ -27,6 +26,7 @@ use crate::{
     optim::{AdamW, Settings},
     plan::{Blueprint, Stage},
     plugin::LoadedMethod,
+    prefix_cache::Outlook,
     rng::Stream,
 };
 use candle_core::{Device, Tensor};
@@ -65,9 +65,11 @@ pub struct EpochSecs {
     pub evaluation: Option<f64>,
     /// Seconds of all steps and the evaluation; `None` when the data is unknown.
     pub epoch: Option<f64>,
+    /// Seconds that the prefix cache has taken off the epoch: 0 without one.
+    pub spared: f64,
 }
 
-/// Predicts every stage's seconds.
+/// Predicts every stage's seconds, with what the prefix cache spares.
 ///
 /// # Errors
 /// When the method refuses a model of a few blocks, or a computation fails.
@@ -76,6 +78,7 @@ pub fn forecast(
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     stages: &[Stage],
     data: &DataSize,
+    cache: Option<&Outlook>,
 ) -> Result<Vec<EpochSecs>> {
     let blocks = model.0.blocks();
     let shapes: Vec<Shape> = stages
@@ -83,37 +86,53 @@ pub fn forecast(
         .map(|stage| Shape::of(stage, blocks))
         .collect();
     let logits = Shape::logits(blocks);
-    let cases = shapes.iter().flat_map(Shape::prices).chain(logits.clone());
-    let mut cases: BTreeSet<Case> = cases.map(|(_, case)| case).collect();
+    let mut cases: Vec<(f64, Case)> = shapes.iter().flat_map(Shape::prices).collect();
+    cases.extend(logits.clone());
+    if cache.is_some() {
+        cases.extend(frozen_block());
+    }
+    let mut cases: BTreeSet<Case> = cases.into_iter().map(|(_, case)| case).collect();
     cases.insert(Case::Update);
     let calibration = Calibration::new(config, model, data)?;
     let tokens = calibration.tokens;
     let secs = calibration.measure(cases)?;
-    let price = |prices: Vec<(f64, Case)>| {
+    let price = |prices: &[(f64, Case)]| {
         let sum: f64 = prices.iter().map(|(n, case)| n * secs[case]).sum();
         sum.max(0.0) / tokens
     };
-    let eval_secs = price(logits) * data.eval_tokens;
-    let list = stages.iter().zip(&shapes).map(|(stage, shape)| {
-        let (token, update) = (
-            price(shape.prices()),
-            secs[&Case::Update] * stage.trainable_parameters as f64,
-        );
-        let in_batch = match config.batch_limit() {
-            BatchLimit::Examples(size) => size as f64,
-            BatchLimit::Tokens(budget) => (budget as f64 / data.mean_length).max(1.0),
-        };
-        let in_batch = in_batch.min(data.examples.map_or(f64::MAX, |examples| examples as f64));
-        let in_step = in_batch * config.gradient_accumulation_steps as f64;
-        EpochSecs {
-            step: token * data.mean_length * in_step + update,
-            evaluation: data.examples.map(|_| eval_secs),
-            epoch: data.examples.map(|examples| {
-                let steps = (examples as f64 / in_step).ceil();
-                token * data.mean_length * examples as f64 + steps * update + eval_secs
-            }),
-        }
-    });
+    let logits = price(&logits);
+    let list = (0..)
+        .zip(stages.iter().zip(&shapes))
+        .map(|(epoch, (stage, shape))| {
+            // Of the last block nothing is spared: what it computes for first tokens is next to nothing.
+            let known = cache.map_or(0, |cache| cache.starts[epoch].min(blocks - 1)) as f64;
+            let spared = |share: fn(&Outlook) -> f64| match cache {
+                Some(cache) if known > 0.0 => known * share(cache) * price(&frozen_block()),
+                _ => 0.0,
+            };
+            let whole = price(&shape.prices());
+            let spared_in_training = spared(|cache| cache.training_share).min(whole);
+            let spared_in_evaluation = spared(|cache| cache.evaluation_share).min(logits);
+            let token = whole - spared_in_training;
+            let update = secs[&Case::Update] * stage.trainable_parameters as f64;
+            let eval_secs = (logits - spared_in_evaluation) * data.eval_tokens;
+            let train_tokens = data.mean_length * data.examples.unwrap_or(0) as f64;
+            let in_batch = match config.batch_limit() {
+                BatchLimit::Examples(size) => size as f64,
+                BatchLimit::Tokens(budget) => (budget as f64 / data.mean_length).max(1.0),
+            };
+            let in_batch = in_batch.min(data.examples.map_or(f64::MAX, |examples| examples as f64));
+            let in_step = in_batch * config.gradient_accumulation_steps as f64;
+            EpochSecs {
+                step: token * data.mean_length * in_step + update,
+                evaluation: data.examples.map(|_| eval_secs),
+                epoch: data.examples.map(|examples| {
+                    let steps = (examples as f64 / in_step).ceil();
+                    token * train_tokens + steps * update + eval_secs
+                }),
+                spared: spared_in_training * train_tokens + spared_in_evaluation * data.eval_tokens,
+            }
+        });
     Ok(list.collect())
 }
 
@@ -148,10 +167,7 @@ impl Shape {
         let embeddings = stage.embeddings;
         let is_trained = |block: usize| stage.blocks.contains(&block);
         let lower = blocks.saturating_sub(1);
-        let lowest = match embeddings {
-            true => 0,
-            false => stage.blocks.first().copied().unwrap_or(blocks),
-        };
+        let lowest = stage.frozen_blocks(blocks);
         let mut trained = (0..lower).filter(|&block| is_trained(block)).count();
         let mut passed = (lowest..lower).filter(|&b| !is_trained(b)).count();
         let mut frozen = lowest.min(lower);
@@ -206,6 +222,16 @@ impl Shape {
             (half, Case::Logits { blocks: 4 }),
         ]
     }
+}
+
+/// What one frozen block costs, in the forward of a training step.
+fn frozen_block() -> [(f64, Case); 2] {
+    let train = |blocks, trained| Case::Train {
+        blocks,
+        embeddings: false,
+        trained: vec![trained],
+    };
+    [(0.5, train(4, 3)), (-0.5, train(2, 1))]
 }
 
 /// A model of a few blocks with random weights.

@@ -159,7 +159,12 @@ fn named_input(node: &Node, inputs: &[(&str, Tensor)]) -> Result<Tensor> {
 }
 
 /// One operation; `offset` is 1 when dimension 0 of the operands is the rows.
-fn evaluate(node: &Node, operands: &[&Tensor], offset: usize, device: &Device) -> Result<Tensor> {
+pub(crate) fn evaluate(
+    node: &Node,
+    operands: &[&Tensor],
+    offset: usize,
+    device: &Device,
+) -> Result<Tensor> {
     let x = operands.first().copied();
     let first = || x.ok_or_else(|| Error::Model(format!("{}: no operand", node.op)));
     let along = |x: &Tensor| {

@@ -20,6 +20,8 @@ pub mod interrupt;
 pub mod labels;
 pub mod logging;
 pub mod memory;
+pub mod merge;
+pub mod merge_command;
 pub mod metrics;
 pub mod model;
 pub mod model_source;

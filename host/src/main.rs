@@ -2,9 +2,9 @@
 
 use progtune::{
     cli::{self, Command, Invocation},
-    config::{EvaluateConfig, PluginSources, PredictConfig, RunConfig, Sources},
+    config::{EvaluateConfig, MergeConfig, PluginSources, PredictConfig, RunConfig, Sources},
     error::Result,
-    inference, logging, plan_command, plugin, plugins_command, recipe, terminal,
+    inference, logging, merge_command, plan_command, plugin, plugins_command, recipe, terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
@@ -42,12 +42,17 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
-            inference::run_evaluate(&config)
+            inference::run_evaluate(&config, global.quiet)
         }
         Command::Predict(args) => {
             let config = PredictConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
             inference::run_predict(&config)
+        }
+        Command::Merge(args) => {
+            let config = MergeConfig::resolve(args, &sources)?;
+            use_threads(config.threads);
+            merge_command::run_merge(&config, global.quiet)
         }
         Command::Plugins(command) => {
             let places = PluginSources::resolve(command.sources(), &sources)?;

@@ -116,6 +116,8 @@ pub struct Estimator<'a> {
     batch: BatchShape,
     /// The largest evaluation batch.
     eval_batch: BatchShape,
+    /// What the prefix cache holds by the end of each epoch; empty: not counted.
+    cached_bytes: Vec<u64>,
 }
 
 impl<'a> Estimator<'a> {
@@ -162,6 +164,7 @@ impl<'a> Estimator<'a> {
             distinct_tokens: None,
             batch: BatchShape::default(),
             eval_batch: BatchShape::default(),
+            cached_bytes: Vec::new(),
         })
     }
 
@@ -200,6 +203,12 @@ impl<'a> Estimator<'a> {
         self
     }
 
+    /// With a prefix cache that holds so many bytes of memory by the end of each epoch.
+    pub fn with_cached(mut self, bytes: Vec<u64>) -> Self {
+        self.cached_bytes = bytes;
+        self
+    }
+
     /// The largest phase of a run with these stages.
     pub fn peak(&self, stages: &[Stage], recompute: bool) -> Footprint {
         let mut phases = vec![self.saving()];
@@ -225,7 +234,7 @@ impl<'a> Estimator<'a> {
         let trained = Trained::of(self.blueprint, stage, self.config.blocks());
         let activations = self.activations(&trained, self.batch, recompute);
         let mut more = vec![("packed weights", FLOAT * self.packed(&trained))];
-        more.extend(self.optimizer(stage));
+        more.extend(self.lasting(stage));
         self.footprint(
             &format!("training in epoch {}", stage.epoch),
             activations,
@@ -237,7 +246,7 @@ impl<'a> Estimator<'a> {
         let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
         let packed = self.block_weights() * self.config.blocks() as u64;
         let mut more = vec![("packed weights", FLOAT * packed)];
-        more.extend(self.optimizer(stage));
+        more.extend(self.lasting(stage));
         self.footprint(
             &format!("evaluating after epoch {}", stage.epoch),
             activations,
@@ -259,14 +268,20 @@ impl<'a> Estimator<'a> {
         )
     }
 
-    /// Bytes of gradients and of AdamW's two moments.
-    fn optimizer(&self, stage: &Stage) -> Vec<(&'static str, u64)> {
+    /// Bytes of gradients, of AdamW's two moments, and of the prefix cache: what lasts from step to step.
+    fn lasting(&self, stage: &Stage) -> Vec<(&'static str, u64)> {
         let bytes: u64 = stage
             .trainable
             .iter()
             .map(|&id| self.trained_bytes(&self.blueprint.parameters[id]))
             .sum();
-        vec![("gradients", bytes), ("optimizer", 2 * bytes)]
+        let cached = (stage.epoch as usize).checked_sub(1);
+        let cached = cached.and_then(|epoch| self.cached_bytes.get(epoch));
+        vec![
+            ("gradients", bytes),
+            ("optimizer", 2 * bytes),
+            ("prefix cache", cached.copied().unwrap_or(0)),
+        ]
     }
 
     /// Bytes of a number for every trained number of a parameter: of a table only the rows that are read.

@@ -6,13 +6,15 @@ use crate::{
     config::{RunConfig, SAMPLE_TASK},
     error::Result,
     forecast::{DataSize, forecast},
-    memory::Estimator,
+    memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     plan::{
-        Blueprint, PlanNames, Prediction, Stage, head_of_task, to_json, to_table, trainable_task,
+        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
+        trainable_task,
     },
     plugin::{self, LoadedMethod},
+    prefix_cache::{Outlook, Place, Sizes},
     recipe::{load_data, load_method, open_tokenizer},
     terminal,
 };
@@ -41,14 +43,14 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         config.peft.as_deref().unwrap_or_default(),
     );
     let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
-    let stages = blueprint.stages(&schedule, config.epochs, 0)?;
+    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, 0)?;
     let predicted = match predict {
         true => Some(predict_run(
             config,
             &source,
             (&model_config, head, method.as_ref()),
             &blueprint,
-            &stages,
+            &foresight,
         )?),
         false => None,
     };
@@ -61,7 +63,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
     };
     let text = match json {
         true => {
-            let mut plan = to_json(&blueprint, &stages, &names);
+            let mut plan = to_json(&blueprint, &foresight, &names);
             if let Some(predicted) = &predicted {
                 predicted.add_to(&mut plan);
             }
@@ -72,7 +74,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
                 Some(predicted) => (predicted.epochs.as_slice(), predicted.note()),
                 None => (&[][..], String::new()),
             };
-            to_table(&blueprint, &stages, &names, epochs) + &note
+            to_table(&blueprint, &foresight, &names, epochs) + &note
         }
     };
     terminal::print(&text)
@@ -85,6 +87,10 @@ struct Predicted {
     peak_bytes: Option<u64>,
     /// What the sequences are taken for.
     basis: String,
+    /// `None`: there is none, or the data is unknown.
+    cache: Option<Outlook>,
+    /// What `--memory-budget` decides.
+    note: Option<String>,
 }
 
 impl Predicted {
@@ -99,7 +105,27 @@ impl Predicted {
             entry["predicted_eval_secs"] = json!(epoch.secs.evaluation);
             entry["predicted_step_secs"] = json!(epoch.secs.step);
             entry["predicted_peak_bytes"] = json!(epoch.peak_bytes);
+            if let Some(cache) = &self.cache {
+                entry["prefix_cache_start"] = json!(cache.starts[number]);
+                entry["prefix_cache_spared_secs"] = json!(epoch.secs.spared);
+            }
         }
+        if let Some(cache) = &self.cache {
+            plan["prefix_cache"] = json!({
+                "place": match cache.place {
+                    Place::Ram => "ram",
+                    Place::Disk => "disk",
+                },
+                "bytes": cache.bytes,
+                "training_share": cache.training_share,
+                "spared_secs": self.spared(),
+            });
+        }
+    }
+
+    /// Seconds that the prefix cache takes off the run.
+    fn spared(&self) -> f64 {
+        self.epochs.iter().map(|p| p.secs.spared).sum()
     }
 
     fn note(&self) -> String {
@@ -109,7 +135,31 @@ impl Predicted {
                 crate::memory::mib(bytes)
             )
         });
-        format!("predicted for this machine and {}{peak}\n", self.basis)
+        let mut note = format!("predicted for this machine and {}{peak}\n", self.basis);
+        if let Some(cache) = &self.cache {
+            let starts = (1..).zip(&cache.starts).filter(|(_, start)| **start > 0);
+            let starts: Vec<String> = starts
+                .map(|(epoch, start)| format!("epoch {epoch} at block {start}"))
+                .collect();
+            note += &format!(
+                "prefix cache: {}, included; {:.2} s less: {}\n",
+                cache.describe(),
+                self.spared(),
+                shortened(&starts)
+            );
+        }
+        if let Some(settled) = &self.note {
+            note += &format!("{settled}\n");
+        }
+        note
+    }
+}
+
+/// The first and the last of a long list.
+fn shortened(list: &[String]) -> String {
+    match list {
+        [first, .., last] if list.len() > 3 => format!("{first} … {last}"),
+        _ => list.join(", "),
     }
 }
 
@@ -118,22 +168,28 @@ fn predict_run(
     source: &ModelSource,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
-    stages: &[Stage],
+    foresight: &Foresight,
 ) -> Result<Predicted> {
+    let stages = &foresight.first_stages();
     let task = trainable_task(&config.task)?;
     let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
     let longest = config.max_length.min(model.0.max_tokens());
+    let mut cached = None;
     let (data, estimator, basis) = if config.data.is_some() || config.task == SAMPLE_TASK {
         let tokenizer = open_tokenizer(source, model.0, config.max_length)?;
         let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
-        let tokens: usize = examples.iter().map(|e| e.input_ids.len()).sum();
-        let evaluated = eval_splits.iter().flat_map(|split| &split.examples);
+        let splits: Vec<Vec<usize>> = std::iter::once(examples.as_slice())
+            .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
+            .map(|split| split.iter().map(|e| e.input_ids.len()).collect())
+            .collect();
+        let tokens: usize = splits[0].iter().sum();
         let data = DataSize {
             mean_length: tokens as f64 / examples.len() as f64,
             examples: Some(examples.len()),
-            eval_tokens: evaluated.map(|e| e.input_ids.len()).sum::<usize>() as f64,
+            eval_tokens: splits[1..].iter().flatten().sum::<usize>() as f64,
         };
         let basis = format!("the data's {} tokens", crate::plan::grouped(tokens as u64));
+        cached = Some(splits);
         (
             data,
             estimator.with_data(config, &examples, &eval_splits),
@@ -149,7 +205,23 @@ fn predict_run(
             format!("batches of sequences of {longest} tokens, the most there can be (no --data)");
         (data, estimator.with_length(config, longest), basis)
     };
-    let secs = forecast(config, model, stages, &data)?;
+    let settled = settle(config, &estimator, stages)?;
+    let config = &RunConfig {
+        recompute: settled.recompute,
+        prefix_cache_budget: settled.prefix_cache_budget,
+        ..config.clone()
+    };
+    // What a schedule decides on the way decides what is cached.
+    let cached = cached.filter(|_| foresight.is_by_epoch());
+    let cache = cached.and_then(|splits| expected_cache(config, model.0, stages, &splits));
+    let estimator = match &cache {
+        Some(cache) => {
+            let epochs = 0..stages.len();
+            estimator.with_cached(epochs.map(|epoch| cache.memory_after(epoch)).collect())
+        }
+        None => estimator,
+    };
+    let secs = forecast(config, model, stages, &data, cache.as_ref())?;
     let fused = config.kernels.fused_on(config.device);
     Ok(Predicted {
         epochs: stages
@@ -162,5 +234,29 @@ fn predict_run(
             .collect(),
         peak_bytes: fused.then(|| estimator.peak(stages, config.recompute).total()),
         basis,
+        cache,
+        note: settled.note,
     })
+}
+
+/// The prefix cache of the run; `splits` are the lengths of the training set's and the evaluated splits' examples.
+fn expected_cache(
+    config: &RunConfig,
+    model: &ModelConfig,
+    stages: &[Stage],
+    splits: &[Vec<usize>],
+) -> Option<Outlook> {
+    // Dropout in what is frozen makes other rows in every epoch.
+    if config.frozen_dropout {
+        return None;
+    }
+    let blocks = model.blocks();
+    let frozen: Vec<usize> = stages.iter().map(|s| s.frozen_blocks(blocks)).collect();
+    let lengths: Vec<&[usize]> = splits.iter().map(Vec::as_slice).collect();
+    let sizes = Sizes {
+        blocks,
+        hidden_size: model.encoder.hidden_size,
+        lengths: &lengths,
+    };
+    Outlook::new(config, sizes, &frozen)
 }

@@ -98,19 +98,43 @@ impl Progress {
 
 /// The metrics of an evaluation in words, without counts and times.
 pub fn metrics_text(results: &Map<String, Value>) -> String {
-    results
-        .iter()
-        .filter_map(|(key, value)| {
-            let name = key.strip_prefix("eval_")?;
-            let name_only = name.trim_end_matches("_mm");
-            if ["runtime", "samples"].contains(&name_only) || name_only.ends_with("_per_second") {
-                return None;
-            }
-            let shown = value
-                .as_f64()
-                .map_or("undefined".to_owned(), |v| format!("{v:.4}"));
-            Some(format!("{name} {shown}"))
-        })
-        .collect::<Vec<_>>()
-        .join(", ")
+    let metrics = metrics(results);
+    let texts: Vec<String> = metrics.map(|(name, v)| format!("{name} {v}")).collect();
+    texts.join(", ")
+}
+
+/// The evaluations of several adapters as a table for a person.
+pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
+    let names = results.iter().map(|(name, _)| name.chars().count());
+    let width = names.chain(["adapter".len()]).max().unwrap_or(0);
+    let columns: Vec<&str> = match results.first() {
+        Some((_, first)) => metrics(first).map(|(name, _)| name).collect(),
+        None => Vec::new(),
+    };
+    let line = |name: &str, cells: Vec<String>| {
+        let cells = columns.iter().zip(cells);
+        let cells = cells.map(|(column, cell)| format!("  {cell:>0$}", column.len().max(9)));
+        format!("{name:<width$}{}\n", cells.collect::<String>())
+    };
+    let mut text = line(
+        "adapter",
+        columns.iter().map(|&column| column.into()).collect(),
+    );
+    for (name, result) in results {
+        text += &line(name, metrics(result).map(|(_, value)| value).collect());
+    }
+    text
+}
+
+/// Names and values of an evaluation's metrics, without counts and times.
+fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
+    results.iter().filter_map(|(key, value)| {
+        let name = key.strip_prefix("eval_")?;
+        let name_only = name.trim_end_matches("_mm");
+        if ["runtime", "samples"].contains(&name_only) || name_only.ends_with("_per_second") {
+            return None;
+        }
+        let shown = value.as_f64().map(|v| format!("{v:.4}"));
+        Some((name, shown.unwrap_or("undefined".to_owned())))
+    })
 }

@@ -5,7 +5,7 @@ use crate::{
     assemble::{Assembly, open_device},
     batch::EncodedExample,
     batch_order::BatchOrder,
-    config::RunConfig,
+    config::{RunConfig, WeightDtype},
     error::{Error, Result},
     examples::{ExampleSource, Origin},
     export::save_checkpoint,
@@ -15,7 +15,7 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, PlanNames, grouped, to_json, trainable_task},
+    plan::{Blueprint, Foresight, PlanNames, grouped, to_json, trainable_task},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
@@ -63,7 +63,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let order = BatchOrder::new(config, lengths);
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
-    let stages = blueprint.stages(&schedule, config.epochs, steps_per_epoch)?;
+    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.
     let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
@@ -72,8 +72,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         &model_config,
         head,
         &blueprint,
-        &schedule,
-        &stages,
+        &foresight.stages,
         (&examples, &eval_splits),
     )?;
     let config = &RunConfig {
@@ -96,7 +95,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         peft: config.peft.as_deref(),
     };
     let used = plugins_json(&schedule, method.as_ref());
-    let mut plan = to_json(&blueprint, &stages, &names);
+    let mut plan = to_json(&blueprint, &foresight, &names);
     plan["plugins"] = used.clone();
     directory.write_json("plan.json", &plan)?;
 
@@ -121,7 +120,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let mut cache = PrefixCache::new(&CachedRun {
         config,
         model: &model,
-        stages: schedule.decides_by_epoch().then_some(stages.as_slice()),
+        stages: foresight
+            .is_by_epoch()
+            .then_some(foresight.stages.as_slice()),
         epochs: Trainer::epochs(config, steps_per_epoch),
         splits: &splits,
         directory: directory.path(),
@@ -311,7 +312,7 @@ fn save_result(
         .iter()
         .any(|info| info.added.is_some());
     let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
-        return save_checkpoint(path, model, tokenizer, task);
+        return save_checkpoint(path, model, tokenizer, task, WeightDtype::F32);
     };
     let options: Vec<(String, Value)> = method
         .options()

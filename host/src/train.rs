@@ -17,7 +17,7 @@ use crate::{
     run_directory::RunDirectory,
 };
 use progtune_datasets::{SplitName, Task};
-use progtune_plugin_api::records::SignalRecord;
+use progtune_plugin_api::records::{DecisionRecord, SignalRecord};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 
@@ -99,7 +99,8 @@ struct State {
     optimizer: AdamW,
     gradients: Gradients,
     stage: Stage,
-    history: Vec<SignalRecord>,
+    /// What the schedule is told next: its history grows in place, so that a decision costs no more the later it comes.
+    point: DecisionRecord,
     epoch_loss: (f64, u64),
     summary: Summary,
     loss_sum: f64,
@@ -187,7 +188,7 @@ impl Trainer<'_> {
             optimizer: AdamW::new(settings),
             gradients: Gradients::default(),
             stage: Stage::default(),
-            history: Vec::new(),
+            point: DecisionRecord::epoch(1),
             epoch_loss: (0.0, 0),
             summary: Summary::default(),
             loss_sum: 0.0,
@@ -200,13 +201,20 @@ impl Trainer<'_> {
         if step_in_epoch > 0 {
             self.signal_loss(state, epoch);
         }
-        state.stage =
-            self.blueprint
-                .decide(self.schedule, epoch, step_in_epoch, done, &state.history)?;
-        self.model.parameters.set_trainable(&state.stage.trainable);
-        state.optimizer.retain_trainable(&self.model.parameters);
-        state.gradients = Gradients::new(&self.model.parameters);
-        self.cache.begin_stage(self.model, epoch)?;
+        state.point.epoch = epoch;
+        state.point.step_in_epoch = step_in_epoch;
+        state.point.global_step = done;
+        let stage = self.blueprint.decide(self.schedule, &state.point)?;
+        let changed = stage.trainable != state.stage.trainable;
+        state.stage = stage;
+        if changed {
+            self.model.parameters.set_trainable(&state.stage.trainable);
+            state.optimizer.retain_trainable(&self.model.parameters);
+            state.gradients = Gradients::new(&self.model.parameters);
+        }
+        if changed || step_in_epoch == 0 {
+            self.cache.begin_stage(self.model, epoch)?;
+        }
         tracing::info!(
             epoch,
             step = done,
@@ -216,7 +224,10 @@ impl Trainer<'_> {
             note = state.stage.note,
             "stage"
         );
-        self.progress.stage(&state.stage, self.config.epochs);
+        // What signals decided is news; what a schedule does every few steps is in the log.
+        if step_in_epoch == 0 || (changed && !self.schedule.traits().signals.is_empty()) {
+            self.progress.stage(&state.stage, self.config.epochs);
+        }
         Ok(())
     }
 
@@ -258,7 +269,7 @@ impl Trainer<'_> {
         check_finite(loss, &norms, number + 1)?;
         let lr = curve.at(number);
         let stage = &state.stage;
-        let scale = |id: usize| stage.lr_scale(&parameters.infos()[id]);
+        let scale = |id: usize| stage.lr_scales.factor(&parameters.infos()[id]);
         state
             .optimizer
             .step(parameters, &mut state.gradients, &norms, lr, &scale)?;
@@ -311,7 +322,7 @@ impl Trainer<'_> {
         {
             let values = values(state).into();
             let step = state.summary.steps;
-            state.history.push(SignalRecord {
+            state.point.history.push(SignalRecord {
                 name: name.into(),
                 epoch,
                 step,

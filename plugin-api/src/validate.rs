@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest name of a new parameter.
 const MAX_NAME: usize = 512;
+/// A method may add this many values to any model, and four times as many as the model has to a large one.
+const MAX_ADDED: u64 = 1 << 26;
 
 /// Checks what a schedule declares about itself.
 ///
@@ -93,7 +95,7 @@ pub fn schedule_plan(plan: &SchedulePlan, run: &RunRecord) -> Result<(), String>
 /// Checks everything a method wants to do to a model.
 ///
 /// # Errors
-/// The first name, shape, site, mode or graph that is wrong.
+/// The first name, shape, site, mode or graph that is wrong; more new values than 2^26 and than four times the model's own.
 pub fn method_plan(
     plan: &MethodPlan,
     model: &ModelRecord,
@@ -125,6 +127,7 @@ pub fn method_plan(
             return Err(described("it is added twice".into()));
         }
     }
+    added_size(plan, model)?;
     let sites: BTreeMap<&str, &SiteRecord> = model
         .sites
         .iter()
@@ -153,6 +156,24 @@ pub fn method_plan(
             unused.name
         )),
         None => Ok(()),
+    }
+}
+
+/// What a method adds is allocated: a plan must not be able to fill a machine.
+fn added_size(plan: &MethodPlan, model: &ModelRecord) -> Result<(), String> {
+    let size = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
+    let added = plan.parameters.iter().map(|new| size(&new.shape));
+    let added = added.fold(0, u64::saturating_add);
+    let own = model.parameters.iter().map(|p| size(&p.shape));
+    let own = own.fold(0, u64::saturating_add);
+    let limit = own.saturating_mul(4).max(MAX_ADDED);
+    match added <= limit {
+        true => Ok(()),
+        false => Err(format!(
+            "it adds {added} values ({:.1} GB); a method may add {limit} to this model (four times the model's own, or 2^26 \
+             where that is more): choose smaller options",
+            added as f64 * 4e-9
+        )),
     }
 }
 

@@ -9,7 +9,7 @@ use progtune::{
     config::{Device, Kernels},
     model::{Model, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Stage},
+    plan::{Blueprint, Foresight, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     recipe::open_tokenizer,
 };
@@ -101,9 +101,9 @@ impl Setup {
 
     /// The stages of a schedule.
     pub fn stages(&self, id: &str, epochs: u32) -> Vec<Stage> {
-        self.blueprint
-            .stages(&self.schedule(id, epochs), epochs, 10)
+        Foresight::new(&self.blueprint, &self.schedule(id, epochs), epochs, 10)
             .expect("stages")
+            .stages
     }
 
     /// Makes every candidate trainable.

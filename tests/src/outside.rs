@@ -1,20 +1,11 @@
-//! Plugins that are built outside the workspace, as a third party builds them: by cargo, offline, into one target directory
-//! of their own, so that what they have in common is built once.
+//! Crates that are made by tests and built outside the workspace: by cargo, offline, into the one target directory of
+//! [`crate::outside_plugins`], so that what they have in common is built once.
 
-use crate::profile_dir;
+use crate::{outside_plugins, profile_dir};
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-
-/// The library's file name on this system.
-pub fn file_name(library: &str) -> String {
-    format!(
-        "{}{library}{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    )
-}
 
 /// Where everything outside the workspace is built.
 pub fn target_dir() -> PathBuf {
@@ -47,10 +38,9 @@ pub fn succeed(command: &mut Command) -> String {
 /// Builds the plugin in a directory of its own name; the library.
 #[track_caller]
 pub fn build(directory: &Path) -> PathBuf {
-    succeed(cargo("build", directory).arg("--release"));
     let name = directory.file_name().expect("a directory's name");
     let library = name.to_string_lossy().replace('-', "_");
-    target_dir().join("release").join(file_name(&library))
+    outside_plugins::build(&directory.join("Cargo.toml"), &library, &[])
 }
 
 /// Copies a directory, files and directories below it, `target` left out.

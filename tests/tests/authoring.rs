@@ -1,7 +1,8 @@
 //! What an author does: a new crate that builds, passes its tests and trains a model, and the contract on built libraries.
 
 use progtune_tests::{
-    outside::{build, cargo, file_name, succeed, target_dir},
+    outside::{build, cargo, succeed, target_dir},
+    outside_plugins::library_name as file_name,
     profile_dir, progtune, read_json, root, run, run_failing,
 };
 use std::{fs, path::Path, process::Command};

@@ -1,7 +1,9 @@
 //! The commands through the built binary, on the tiny fixtures: what a run leaves (here) and where (`directory`), what its
-//! result is good for (`results`, `heads`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
+//! result is good for (`results`, `heads`, `adapters`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
 //! plans and plugins (`planning`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
 
+#[path = "commands/adapters.rs"]
+mod adapters;
 #[path = "commands/batches.rs"]
 mod batches;
 #[path = "commands/directory.rs"]
@@ -32,6 +34,7 @@ const RECORDS: [&str; 5] = [
     "log.txt",
     "metrics.jsonl",
     "plan.json",
+    "progtune_plugins.json",
 ];
 const CHECKPOINT: [&str; 5] = [
     "config.json",

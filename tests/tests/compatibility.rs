@@ -181,7 +181,8 @@ fn todays_and_older_plugins_run_in_a_host_of_the_next_version() {
         "peft_adapter",
         "peft_lora",
     ];
-    for library in ours.map(|name| progtune_tests::outside::file_name(&format!("progtune_{name}")))
+    for library in
+        ours.map(|name| progtune_tests::outside_plugins::library_name(&format!("progtune_{name}")))
     {
         fs::copy(profile_dir().join(&library), todays.join(&library)).unwrap();
     }

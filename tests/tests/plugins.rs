@@ -8,13 +8,13 @@ mod broken;
 
 use progtune::plugin::{self, EntryKind, PluginFault, Plugins};
 use progtune_plugin_api::{
-    contract::{Dimensions, model_record, run_record},
+    contract::{self, Dimensions, model_record, run_record},
     open::Value,
     records::DecisionRecord,
 };
 use progtune_tests::{
-    outside::{build, file_name},
-    profile_dir, root,
+    outside_plugins::{library_name as file_name, outside_plugin},
+    profile_dir,
 };
 use std::{
     fs,
@@ -23,11 +23,15 @@ use std::{
     sync::OnceLock,
 };
 
-const SCHEDULES: [&str; 5] = [
+const SCHEDULES: [&str; 9] = [
+    "auto-freeze",
     "full",
+    "gradual-unfreeze",
     "grow-from-hb",
+    "lisa",
     "progressive",
     "single-block",
+    "top-k",
     "wo-lb",
 ];
 const METHODS: [&str; 3] = ["adapter", "bitfit", "lora"];
@@ -54,13 +58,18 @@ fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The directory of the three libraries of `outside-plugins`, built once.
+/// The directory of the libraries of `outside-plugins`, built once.
 fn outside() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let names = ["alternate", "ia3", "misbehaving"];
-        let built = names.map(|name| build(&root().join("tests/outside-plugins").join(name)));
-        built[0].parent().unwrap().to_owned()
+        let built = ["alternate", "ia3", "misbehaving"].map(outside_plugin);
+        // What else was built there is no part of these tests.
+        let directory = profile_dir().parent().unwrap().join("outside/plugins-test");
+        fs::create_dir_all(&directory).unwrap();
+        for library in built {
+            fs::copy(&library, directory.join(library.file_name().unwrap())).unwrap();
+        }
+        directory
     })
 }
 
@@ -101,10 +110,8 @@ fn every_first_party_plugin_is_listed_and_loads_by_name() {
             );
         }
         assert_eq!(schedule.source().library.manifest.license, "Apache-2.0");
-        assert_eq!(
-            schedule.options().last(),
-            Some(&("embeddings".into(), Value::from("auto")))
-        );
+        let (last, _) = schedule.options().last().unwrap();
+        assert_eq!(last, "embeddings", "{id}");
     }
     for id in METHODS {
         let method = plugins.method(id, &[]).unwrap();
@@ -226,6 +233,15 @@ fn plugins_from_outside_the_workspace_are_listed_with_their_options() {
         (Some(Value::Int(2)), Some(1.0))
     );
     assert_eq!(entry.library.sha256().unwrap().len(), 64);
+    let report = contract::check_schedule("alternate", |_, run| {
+        let created = plugins.schedule("alternate", &[], run.clone());
+        created
+            .map(|schedule| schedule.into_object())
+            .map_err(|fault| {
+                progtune_plugin_api::records::PluginError::unsupported(fault.to_string())
+            })
+    });
+    assert_eq!(report.violations, Vec::<String>::new());
 }
 
 /// `plan` and a short training run by name, with the built binary.

@@ -1,7 +1,7 @@
 //! `cargo xtask check-peft`: PEFT and Transformers load what progtune saved and give the same logits. Called by `main`.
 //!
-//! Trains a few steps of LoRA and of full fine-tuning on the real MiniLM and MRPC with the release binary, then lets
-//! `tests/fixtures/check_peft.py` compare. Needs `tools/fetch_minilm.sh target/minilm` and the shared data.
+//! Trains a few steps of LoRA and of full fine-tuning on the real MiniLM and MRPC with the release binary, merges the LoRA
+//! adapter into a plain checkpoint, then lets `tests/fixtures/check_peft.py` compare each. Needs `tools/fetch_minilm.sh target/minilm` and the shared data.
 
 use crate::python;
 use std::path::{Path, PathBuf};
@@ -32,66 +32,116 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
             .current_dir(root)
             .args(["build", "--release"]),
     )?;
+    let job = Job {
+        root,
+        python,
+        minilm,
+        data,
+    };
     for method in ["none", "lora"] {
         let output = root.join("target").join("check-peft").join(method);
         let predictions = output.join("predictions.jsonl");
-        let progtune = || Command::new(root.join("target/release/progtune"));
-        let mut train = progtune();
-        train
-            .arg("--model")
-            .arg(&minilm)
-            .args(["--task", "mrpc", "--data"])
-            .arg(&data);
-        train.args([
-            "--schedule",
-            "progressive",
-            "--peft",
-            method,
-            "--max-steps",
-            "20",
-            "--batch-size",
-            "16",
-        ]);
-        train
-            .args([
-                "--max-eval-samples",
-                "64",
-                "--quiet",
-                "--overwrite-output",
-                "--output",
-            ])
-            .arg(&output);
-        python::run(&mut train)?;
-        let adapter = method != "none";
-        let model = if adapter { &minilm } else { &output };
-        let mut predict = progtune();
-        predict
-            .arg("predict")
-            .arg("--model")
-            .arg(model)
-            .args(["--task", "mrpc", "--data"])
-            .arg(&data);
-        predict
-            .args(["--split", "validation", "--output"])
-            .arg(&predictions);
-        let mut check = Command::new(&python);
-        check
-            .arg(root.join("tests/fixtures/check_peft.py"))
-            .arg("--base")
-            .arg(model);
-        if adapter {
-            predict.arg("--adapter").arg(&output);
-            check.arg("--adapter").arg(&output);
+        job.train(method, &output)?;
+        if method == "none" {
+            job.predict(&output, None, &predictions)?;
+            job.compare(&output, None, &predictions)?;
+            continue;
         }
-        python::run(&mut predict)?;
-        check
-            .arg("--predictions")
-            .arg(&predictions)
-            .args(["--task", "mrpc", "--data"]);
-        check.arg(data.join("dev.tsv"));
-        python::run(&mut check)?;
+        job.predict(&job.minilm, Some(&output), &predictions)?;
+        job.compare(&job.minilm, Some(&output), &predictions)?;
+        // The merged checkpoint alone, in Transformers, gives what the adapter gave here.
+        let merged = output.with_extension("merged");
+        job.merge(&output, &merged)?;
+        job.compare(&merged, None, &predictions)?;
     }
     Ok(())
+}
+
+struct Job<'a> {
+    root: &'a Path,
+    python: PathBuf,
+    minilm: PathBuf,
+    data: PathBuf,
+}
+
+impl Job<'_> {
+    fn progtune(&self) -> Command {
+        Command::new(self.root.join("target/release/progtune"))
+    }
+
+    fn train(&self, method: &str, output: &Path) -> Result<(), String> {
+        let mut train = self.progtune();
+        train
+            .args(["--task", "mrpc", "--max-steps", "20", "--batch-size", "16"])
+            .args(["--schedule", "progressive", "--peft", method])
+            .args(["--max-eval-samples", "64", "--quiet", "--overwrite-output"])
+            .arg("--model")
+            .arg(&self.minilm)
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--output")
+            .arg(output);
+        python::run(&mut train)
+    }
+
+    fn predict(
+        &self,
+        model: &Path,
+        adapter: Option<&Path>,
+        predictions: &Path,
+    ) -> Result<(), String> {
+        let mut predict = self.progtune();
+        predict
+            .args(["predict", "--task", "mrpc", "--split", "validation"])
+            .arg("--model")
+            .arg(model)
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--output")
+            .arg(predictions);
+        if let Some(adapter) = adapter {
+            predict.arg("--adapter").arg(adapter);
+        }
+        python::run(&mut predict)
+    }
+
+    fn merge(&self, adapter: &Path, output: &Path) -> Result<(), String> {
+        if output.exists() {
+            std::fs::remove_dir_all(output)
+                .map_err(|error| format!("{}: {error}", output.display()))?;
+        }
+        let mut merge = self.progtune();
+        merge
+            .args(["merge", "--quiet", "--model"])
+            .arg(&self.minilm)
+            .arg("--adapter")
+            .arg(adapter)
+            .arg("--output")
+            .arg(output);
+        python::run(&mut merge)
+    }
+
+    /// What Transformers and PEFT compute against these predictions.
+    fn compare(
+        &self,
+        base: &Path,
+        adapter: Option<&Path>,
+        predictions: &Path,
+    ) -> Result<(), String> {
+        let mut check = Command::new(&self.python);
+        check
+            .arg(self.root.join("tests/fixtures/check_peft.py"))
+            .args(["--task", "mrpc", "--base"])
+            .arg(base)
+            .arg("--predictions")
+            .arg(predictions)
+            .arg("--data")
+            .arg(self.data.join("dev.tsv"));
+        if let Some(adapter) = adapter {
+            check.arg("--adapter").arg(adapter);
+        }
+        python::run(&mut check)
+    }
 }
 
 fn given(variable: &str, default: PathBuf) -> PathBuf {

@@ -11,8 +11,13 @@ use crate::rust_text::{blank_comments_and_literals, contains_word};
 const MAX_LINES: usize = 500;
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "common", "misc", "manager", "base"];
-/// Where `unsafe` may stand: the kernels, the loading of plugins, the ABI.
-const UNSAFE_PLACES: &[&str] = &["host/kernels/", "host/plugin-loader/", "plugin-api/"];
+/// Where `unsafe` may stand: the kernels, the loading of plugins, the ABI, and the plugin that does harm on purpose.
+const UNSAFE_PLACES: &[&str] = &[
+    "host/kernels/",
+    "host/plugin-loader/",
+    "plugin-api/",
+    "tests/outside-plugins/hostile/",
+];
 /// Code that is not finished, or not meant to stay.
 const LEFT_OVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore"];
 

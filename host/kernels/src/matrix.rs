@@ -66,6 +66,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// When the view is a transposed one.
+    #[inline]
     pub fn row(&self, row: usize) -> &'a [f32] {
         assert_eq!(self.column_stride, 1, "a dense row");
         &self.data[row * self.row_stride..][..self.columns]

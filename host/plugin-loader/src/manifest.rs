@@ -28,7 +28,7 @@ pub enum EntryKind {
 
 impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Schedule => "schedule",
             Self::Method => "method",
         })

@@ -26,7 +26,7 @@ use std::{
 /// The argument that makes a program answer.
 pub const ARGUMENT: &str = "__probe-plugin";
 /// How long a trial may take. They take milliseconds; this is for loaded machines.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Changes when trials do more than before, so that every library is tried again.
 const TRIALS: u32 = 1;
 

@@ -14,6 +14,8 @@ Examples:
   progtune --model DIR --task mrpc --data DIR --schedule progressive --peft lora --peft-opt r=8
   progtune plan --model DIR --task sst2 --schedule grow-from-hb --peft adapter
   progtune evaluate --model DIR --adapter runs/sample-progressive-lora-seed42
+  progtune evaluate --model DIR --task mrpc --data DIR --adapter a=runs/a --adapter b=runs/b
+  progtune merge --model DIR --adapter runs/mrpc-progressive-lora-seed42 --output merged
   progtune plugins show lora
 
 Every flag with a default can also be a key of the --config file (batch_size = 16; options are \

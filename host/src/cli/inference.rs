@@ -1,5 +1,5 @@
-//! The flags of `evaluate` and `predict`. Made by `cli::parse`, read by `config::EvaluateConfig` and
-//! `config::PredictConfig`. A field's name is its configuration key.
+//! The flags of `evaluate`, `predict` and `merge`. Made by `cli::parse`, read by `config::EvaluateConfig`,
+//! `config::PredictConfig` and `config::MergeConfig`. A field's name is its configuration key.
 
 use clap::Args;
 use serde::Serialize;
@@ -42,7 +42,8 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
-    /// JSONL file to write, a line with `logits` and `label` for each example [default: standard output]
+    /// JSONL file to write, a line with `logits` and `label` for each example (with several adapters, of each by its
+    /// name) [default: standard output]
     // Not the key `output`, which is training's run directory.
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
     #[serde(skip)]
@@ -53,6 +54,42 @@ pub struct PredictArgs {
     pub machine: MachineArgs,
 }
 
+/// The flags of `progtune merge`; what is not given is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct MergeArgs {
+    /// Directory of the base model of --adapter, or `embedded`
+    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    pub model: Option<String>,
+    /// Adapter to merge into the model's weights
+    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    pub adapter: Vec<String>,
+    /// Task of the adapter's head [default: what its directory says]
+    #[arg(long = "task", value_name = "NAME", help_heading = "Model and data")]
+    #[serde(rename = "task")]
+    pub head_task: Option<String>,
+    /// Directory to write the merged model into; new or empty
+    // Not the key `output`, which is training's run directory.
+    #[arg(
+        long = "output",
+        value_name = "DIR",
+        help_heading = "Output",
+        required = true
+    )]
+    #[serde(skip)]
+    pub merged: String,
+    /// Numbers of the saved weights: f32, f16 or bf16 [default: f32]
+    #[arg(long, value_name = "TYPE", help_heading = "Output")]
+    #[serde(skip)]
+    pub dtype: Option<String>,
+    /// Where the plugins are.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub plugins: PluginArgs,
+    /// Threads
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub threads: Option<String>,
+}
+
 /// A trained model and how it reads its input.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Model and data")]
@@ -60,9 +97,9 @@ pub struct ModelArgs {
     /// Directory of a checkpoint (a run's, or the base model of --adapter), or `embedded`
     #[arg(long, value_name = "DIR")]
     pub model: Option<String>,
-    /// Adapter directory to put on the model
-    #[arg(long, value_name = "DIR")]
-    pub adapter: Option<String>,
+    /// Adapter to put on the model; repeat it for several over one loaded model, `none` is the model alone
+    #[arg(long, value_name = "DIR or NAME=DIR")]
+    pub adapter: Vec<String>,
     /// Task: sample (generated), or a GLUE task such as mrpc
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,

@@ -121,6 +121,9 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         "input",
         "predictions",
         "predict",
+        "head_task",
+        "merged",
+        "dtype",
     ];
     for arg in commands.iter().flat_map(|c| c.get_arguments()) {
         let id = arg.get_id().as_str();

@@ -78,7 +78,8 @@ pub struct DataArgs {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Schedule and method")]
 pub struct ScheduleArgs {
-    /// Schedule that chooses each epoch's blocks: full, progressive, grow-from-hb, wo-lb, single-block, or a plugin's
+    /// Schedule that chooses each epoch's blocks: full, progressive, grow-from-hb, wo-lb, single-block,
+    /// top-k, gradual-unfreeze, lisa, auto-freeze, or a plugin's
     #[arg(long, value_name = "ID")]
     pub schedule: Option<String>,
     /// Option of the schedule, such as embeddings=first-part; repeat it for more

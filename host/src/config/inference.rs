@@ -1,6 +1,6 @@
-//! The resolved configurations of `evaluate` and `predict`. Resolved by `main`, read by the recipes of those commands.
+//! The resolved configurations of `evaluate`, `predict` and `merge`. Resolved by `main`, read by those commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::keys::Scope;
 use super::settings::Settings;
@@ -11,16 +11,71 @@ use super::{
 };
 use crate::{
     batch_order::BatchLimit,
-    cli::{EvaluateArgs, PredictArgs},
+    cli::{EvaluateArgs, MergeArgs, PredictArgs},
 };
+
+/// An adapter to put on the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterChoice {
+    /// How results call it: given, or the last part of its path.
+    pub name: String,
+    /// Its directory; `None` is the model alone.
+    pub directory: Option<PathBuf>,
+}
+
+impl AdapterChoice {
+    /// Reads `DIR`, `NAME=DIR` or `none`. A name has no `/`, so a directory with `=` in its name is `./DIR`.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) if !name.contains(std::path::is_separator) => (Some(name), path),
+            _ => (None, text),
+        };
+        let last = || {
+            Path::new(path)
+                .file_name()
+                .map(|last| last.to_string_lossy())
+        };
+        let name = match name {
+            Some(name) => name.trim().to_owned(),
+            None => last().map_or_else(|| path.to_owned(), Into::into),
+        };
+        (!name.is_empty() && !path.trim().is_empty()).then(|| Self {
+            name,
+            directory: (path != "none").then(|| path.into()),
+        })
+    }
+
+    /// All that were asked for; without any, the model alone.
+    fn read(settings: &Settings) -> Result<Vec<Self>, ConfigError> {
+        let mut choices: Vec<Self> = Vec::new();
+        for path in settings.paths("adapter")? {
+            let text = path.to_string_lossy();
+            let choice = Self::parse(&text)
+                .ok_or_else(|| settings.bad("adapter", "DIR or NAME=DIR", &text))?;
+            if let Some(other) = choices.iter().find(|other| other.name == choice.name) {
+                return Err(ConfigError::Conflict {
+                    first: format!("adapter `{text}`"),
+                    second: format!("another one called `{}`", other.name),
+                    reason: "results are told apart by name".into(),
+                    advice: "name them: --adapter NAME=DIR".into(),
+                });
+            }
+            choices.push(choice);
+        }
+        if choices.is_empty() {
+            choices.extend(Self::parse("none"));
+        }
+        Ok(choices)
+    }
+}
 
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceConfig {
-    /// Directory of a checkpoint, or of the base model of `adapter`; `None` is the embedded model.
+    /// Directory of a checkpoint, or of the base model of `adapters`; `None` is the embedded model.
     pub model: Option<String>,
-    /// Adapter directory to put on the model.
-    pub adapter: Option<PathBuf>,
+    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
+    pub adapters: Vec<AdapterChoice>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
     /// Longest sequence in tokens, special tokens included; at least 3.
@@ -46,7 +101,7 @@ impl InferenceConfig {
         let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
-            adapter: settings.optional_path("adapter")?,
+            adapters: AdapterChoice::read(settings)?,
             task: settings.text("task")?,
             max_length: read_max_length(settings)?,
             eval_batch: limit_of(size, tokens),
@@ -138,6 +193,85 @@ impl PredictConfig {
             inference,
             input,
             output: args.predictions.as_ref().map(PathBuf::from),
+        })
+    }
+}
+
+/// The type of the numbers in saved weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightDtype {
+    /// As computed.
+    F32,
+    /// Rounded to half precision.
+    F16,
+    /// Rounded to bfloat16.
+    Bf16,
+}
+
+/// The configuration of `progtune merge`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergeConfig {
+    /// Directory of the base model; `None` is the embedded model.
+    pub model: Option<String>,
+    /// The adapter's directory.
+    pub adapter: PathBuf,
+    /// The task of its head; `None`: what the directory says.
+    pub task: Option<String>,
+    /// Where the merged model goes.
+    pub output: PathBuf,
+    /// The numbers of its weights.
+    pub dtype: WeightDtype,
+    /// Where plugins are looked for, and which builds are meant.
+    pub plugins: PluginSources,
+    /// Threads, from 1 to 1024; `None` is one for each core.
+    pub threads: Option<usize>,
+}
+
+impl MergeConfig {
+    /// The configuration of `progtune merge`.
+    ///
+    /// # Errors
+    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train), and when there is not exactly one adapter.
+    pub fn resolve(args: &MergeArgs, sources: &Sources) -> Result<Self, ConfigError> {
+        let settings = layers::merge(args, sources, Scope::Inference)?;
+        let mut adapters = AdapterChoice::read(&settings)?;
+        let adapter = match (adapters.pop(), adapters.is_empty()) {
+            (Some(AdapterChoice { directory, .. }), true) => directory,
+            _ => {
+                let found = "more than one";
+                return Err(settings.bad("adapter", "one directory (one model is merged)", found));
+            }
+        };
+        let dtypes = [
+            ("f32", WeightDtype::F32),
+            ("f16", WeightDtype::F16),
+            ("bf16", WeightDtype::Bf16),
+        ];
+        let given = args.dtype.as_deref().unwrap_or("f32");
+        let dtype = dtypes.iter().find(|(name, _)| *name == given);
+        Ok(Self {
+            model: read_model(&settings)?,
+            adapter: adapter.ok_or_else(|| ConfigError::Missing {
+                key: "--adapter".into(),
+                reason: "it is what is merged into the model".into(),
+                advice: "pass the directory of an adapter".into(),
+            })?,
+            task: match settings.is_set("task") {
+                true => Some(settings.text("task")?),
+                false => None,
+            },
+            output: PathBuf::from(&args.merged),
+            dtype: dtype
+                .map(|&(_, dtype)| dtype)
+                .ok_or_else(|| ConfigError::BadValue {
+                    key: "dtype".into(),
+                    origin: "flag --dtype".into(),
+                    expected: "one of f32, f16, bf16".into(),
+                    found: format!("`{given}`"),
+                    advice: "give something like --dtype f32".into(),
+                })?,
+            plugins: PluginSources::read(&settings)?,
+            threads: read_threads(&settings)?,
         })
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     error::{Error, Result},
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},
-    plugin::LoadedSchedule,
     train::EvalSplit,
 };
 
@@ -31,7 +30,6 @@ pub fn settle_memory(
     model_config: &ModelConfig,
     head: HeadKind,
     blueprint: &Blueprint,
-    schedule: &LoadedSchedule,
     stages: &[Stage],
     (examples, eval_splits): (&[EncodedExample], &[EvalSplit]),
 ) -> Result<Settled> {
@@ -40,16 +38,7 @@ pub fn settle_memory(
         examples,
         eval_splits,
     );
-    // A schedule that follows signals may train anything: the worst is everything.
-    let everything = Stage {
-        epoch: 1,
-        trainable: blueprint.candidates.clone(),
-        ..Stage::default()
-    };
-    match schedule.traits().signals.is_empty() {
-        true => settle(config, &estimator, stages),
-        false => settle(config, &estimator, &[everything]),
-    }
+    settle(config, &estimator, stages)
 }
 
 /// Makes the run fit its budget, or refuses it. Without a budget everything stays as it was asked for.

@@ -8,11 +8,14 @@ mod boundary;
 mod budget;
 mod disk;
 mod key;
+mod outlook;
 mod ram;
 mod start;
 mod store;
 mod usage;
 
+pub use budget::Place;
+pub use outlook::{Outlook, Sizes};
 pub use usage::Usage;
 
 use crate::{
@@ -24,9 +27,10 @@ use crate::{
     plan::Stage,
 };
 use boundary::{Plan, save_boundary};
-use budget::{Limits, Place, place};
+use budget::{Limits, place};
 use disk::{Disk, SLOT_HEADER};
 use key::Keys;
+use outlook::most_rows;
 use ram::Ram;
 use std::{
     fs,
@@ -123,8 +127,14 @@ impl PrefixCache {
         let reusable = fs::metadata(&file).map_or(0, |data| data.len());
         let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
         let limits = Limits::new(budget, run.directory, reusable);
-        let sizes: Vec<u64> = entry_rows(run, saves)
-            .map(|rows| (rows * run.model.config.encoder.hidden_size * dtype.bytes()) as u64)
+        let most = most_rows(saves, run.model.config.blocks());
+        let row = run.model.config.encoder.hidden_size * dtype.bytes();
+        let sizes: Vec<u64> = run
+            .splits
+            .iter()
+            .copied()
+            .flatten()
+            .map(|example| (most(example.input_ids.len()) * row) as u64)
             .collect();
         let on_disk: Vec<u64> = sizes.iter().map(|size| size + SLOT_HEADER).collect();
         let Some((place, kept)) = place(config.prefix_cache, &on_disk, limits) else {
@@ -232,21 +242,4 @@ impl PrefixCache {
             );
         }
     }
-}
-
-/// The most rows that each example will have in the cache.
-fn entry_rows<'a>(
-    run: &'a CachedRun<'_>,
-    saves: Option<&'a [usize]>,
-) -> impl Iterator<Item = usize> + 'a {
-    let blocks = run.model.config.blocks();
-    let first_tokens_only = saves.is_some_and(|saves| {
-        saves
-            .iter()
-            .all(|&boundary| boundary == 0 || boundary == blocks)
-    });
-    run.splits.iter().copied().flatten().map(move |example| {
-        let boundary = if first_tokens_only { blocks } else { 0 };
-        run.model.rows_at(boundary, example.input_ids.len())
-    })
 }

@@ -124,7 +124,7 @@ fn bad_arguments_are_named() {
                 &[
                     "no schedule 'progresive'",
                     "did you mean 'progressive'",
-                    "available: full",
+                    "available: auto-freeze, full",
                 ],
             ),
             Case::new(

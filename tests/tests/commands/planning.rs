@@ -144,11 +144,67 @@ fn the_table_shows_the_same_numbers() {
     );
 }
 
-const PLUGINS: [(&str, &str); 8] = [
+/// What a schedule decides on the way is said to be so, in the table and in the JSON.
+#[test]
+fn a_plan_says_what_it_knows() {
+    let model = fixture("parity/bert");
+    let table = |flags: &str| {
+        let text = CommandLine::new("plan --task mrpc --epochs 2")
+            .words(flags)
+            .path("--model", &model)
+            .run();
+        assert!(
+            text.lines().skip(1).all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        text
+    };
+    let text = table("--schedule lisa");
+    assert!(
+        text.contains(" …  ") && text.ends_with(
+            "lisa decides again every 20 steps:\nblocks and figures are those of each epoch's first steps\n"
+        ),
+        "{text}"
+    );
+    let json = plan(&model, "--task mrpc --epochs 2 --schedule lisa");
+    assert_eq!(json["interval_steps"], 20);
+    assert_eq!(json["signals"], serde_json::json!([]));
+
+    let text = table("--schedule auto-freeze");
+    assert!(
+        text.contains("at most 0-4") && text.contains("at most 100.0 % of"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(
+            "auto-freeze follows block_grad_norm: it begins with blocks 0-4\n\
+             (49,858 parameters), and the figures are the most it may come to\n"
+        ),
+        "{text}"
+    );
+    let json = plan(&model, "--task mrpc --epochs 2 --schedule auto-freeze");
+    assert_eq!(json["signals"], serde_json::json!(["block_grad_norm"]));
+    assert_eq!(
+        json["total_updated_parameters"],
+        json["full_schedule_updated_parameters"]
+    );
+    // Nothing to say about the others.
+    let text = table("--schedule top-k");
+    assert!(
+        text.ends_with("of training every block in every epoch\n"),
+        "{text}"
+    );
+}
+
+const PLUGINS: [(&str, &str); 12] = [
+    ("schedule", "auto-freeze"),
     ("schedule", "full"),
+    ("schedule", "gradual-unfreeze"),
     ("schedule", "grow-from-hb"),
+    ("schedule", "lisa"),
     ("schedule", "progressive"),
     ("schedule", "single-block"),
+    ("schedule", "top-k"),
     ("schedule", "wo-lb"),
     ("peft", "adapter"),
     ("peft", "bitfit"),
@@ -244,11 +300,27 @@ fn predictions_follow_the_work() {
         );
     }
     let peaks = numbers(&run, "predicted_peak_bytes");
-    assert!(peaks.is_sorted_by(|a, b| a >= b), "{peaks:?}");
     let whole = run["predicted_peak_bytes"].as_u64().unwrap();
     assert!(peaks.iter().all(|&peak| peak <= whole));
 
+    // Six blocks, six epochs: epoch t freezes t − 1 blocks and knows the output of t − 2.
+    let starts: Vec<f64> = floats(&run, "prefix_cache_start");
+    assert_eq!(starts, [0.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(run["prefix_cache"]["training_share"], 1.0, "{run:#}");
+    let spared = floats(&run, "prefix_cache_spared_secs");
+    assert!(
+        spared[..2] == [0.0, 0.0] && spared.iter().all(|&s| s >= 0.0),
+        "{spared:?}"
+    );
+    let off = predict(&format!("{flags} --batch-size 32 --prefix-cache off"));
+    assert_eq!(off["prefix_cache"], Value::Null);
+    let cached = run["prefix_cache"]["bytes"].as_u64().unwrap();
+    let last = |plan: &Value| numbers(plan, "predicted_peak_bytes")[5];
+    assert_eq!(last(&run) - last(&off), cached);
+
     let flags = "--peft lora --max-train-samples 256 --epochs 1 --batch-size 128";
+    let peaks = numbers(&off, "predicted_peak_bytes");
+    assert!(peaks.is_sorted_by(|a, b| a >= b), "{peaks:?}");
     let (more, recomputed) = (predict(flags), predict(&format!("{flags} --recompute")));
     assert!(numbers(&more, "predicted_peak_bytes")[0] > peaks[0]);
     assert!(numbers(&recomputed, "predicted_peak_bytes") < numbers(&more, "predicted_peak_bytes"));

@@ -26,7 +26,8 @@ pub enum Start<'a> {
 /// A tile: `c (=|+=) a·b` over `k` steps.
 ///
 /// `a` holds `k` groups of `rows` numbers, `b` `k` groups of [`NR`]; `c` has rows `row_stride` apart, of which
-/// `columns` (at most [`NR`]) are written. `bias` (with [`Start::Bias`]) has `columns` numbers.
+/// `columns` (at most [`NR`]) are written. `bias` (with [`Start::Bias`]) has `columns` numbers. `ahead` is fetched into the
+/// second cache meanwhile, where the machine can do that: what the next tiles read.
 ///
 /// # Panics
 /// When a slice is too short.
@@ -42,6 +43,7 @@ pub fn tile(
     c: &mut [f32],
     row_stride: usize,
     start: Start<'_>,
+    ahead: &[f32],
 ) {
     assert!((1..=MR).contains(&rows) && (1..=NR).contains(&columns));
     assert!(a.len() >= k * rows && b.len() >= k * NR);
@@ -62,6 +64,7 @@ pub fn tile(
                 c,
                 row_stride,
                 start,
+                ahead,
             )
         },
         #[cfg(target_arch = "x86_64")]
@@ -148,13 +151,21 @@ mod x86 {
         c: &mut [f32],
         row_stride: usize,
         start: Start<'_>,
+        ahead: &[f32],
     ) {
         let c = c.as_mut_ptr();
         // SAFETY: passed on from the caller.
-        unsafe { by_rows!(avx512_rows, rows, (columns, k, a, b, c, row_stride, start)) }
+        unsafe {
+            by_rows!(
+                avx512_rows,
+                rows,
+                (columns, k, a, b, c, row_stride, start, ahead)
+            )
+        }
     }
 
     #[target_feature(enable = "avx512f")]
+    #[allow(clippy::too_many_arguments)]
     unsafe fn avx512_rows<const R: usize>(
         columns: usize,
         k: usize,
@@ -163,7 +174,10 @@ mod x86 {
         c: *mut f32,
         row_stride: usize,
         start: Start<'_>,
+        ahead: &[f32],
     ) {
+        // Bytes of `ahead` a step passes, so that all of it is fetched in k steps; a line more than once costs nothing.
+        let (mut fetch, stride) = (ahead.as_ptr(), size_of_val(ahead).div_ceil(k.max(1)));
         // Lanes of the two vectors of a row that are inside C.
         let inside = |columns: usize| -> __mmask16 { ((1u32 << columns.min(16)) - 1) as __mmask16 };
         let masks = [inside(columns), inside(columns.saturating_sub(16))];
@@ -195,6 +209,9 @@ mod x86 {
                 }
                 a = a.add(R);
                 b = b.add(NR);
+                // Fetching is no access: past the end of `ahead` it does nothing.
+                _mm_prefetch::<_MM_HINT_T1>(fetch.cast());
+                fetch = fetch.wrapping_byte_add(stride);
             }
             for (row, sum) in sums.iter().enumerate() {
                 let c = c.add(row * row_stride);

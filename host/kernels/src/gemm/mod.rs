@@ -10,11 +10,18 @@ mod pack;
 pub use micro::{NR, Start};
 pub use pack::{PackedColumns, PackedRows};
 
-use crate::simd::level;
+use crate::simd::{Level, level};
 use micro::tile;
 
-/// Steps over k that one pass takes: a panel of B of that length and the rows of A beside it stay in the first cache.
-pub const KC: usize = 384;
+/// Steps over k that one pass takes. With AVX-512 come second caches of a megabyte and more: the rows of A of a tile stay in
+/// the first one, a panel of B and all of A in the second, and most products write C once. Elsewhere a panel and all of A
+/// have to do with less. The bits are the same: every number is one chain over k.
+const fn steps_of(level: Level) -> usize {
+    match level {
+        Level::Avx512 => 768,
+        _ => 384,
+    }
+}
 
 /// `c (=|+=) a·b`; `c` has `a.rows()` rows of `b.columns()` numbers, `row_stride` apart. One thread.
 ///
@@ -41,9 +48,10 @@ pub fn multiply_columns(
 ) {
     assert_eq!(a.k(), b.k(), "inner dimensions of a product");
     let (k, level) = (b.k(), level());
+    let kc = steps_of(level);
     let first_column = panels.start * NR;
-    for from in (0..k.max(1)).step_by(KC) {
-        let steps = from..(from + KC).min(k);
+    for from in (0..k.max(1)).step_by(kc) {
+        let steps = from..(from + kc).min(k);
         for panel in panels.clone() {
             let column = panel * NR;
             let columns = NR.min(b.columns() - column);
@@ -52,8 +60,15 @@ pub fn multiply_columns(
                 Start::Bias(bias) => Start::Bias(&bias[column..column + columns]),
                 other => other,
             };
-            let b = b.panel(panel, steps.clone());
-            for (row, rows, a) in a.blocks(steps.clone()) {
+            let after = (panel + 1).min(panels.end - 1);
+            let (b, next) = (b.panel(panel, steps.clone()), b.panel(after, steps.clone()));
+            let blocks = a.blocks(steps.clone());
+            // Each block of rows fetches its share of the next panel: from further than the second cache it comes late.
+            let share = next.len().div_ceil(blocks.len().max(1));
+            let shares = next
+                .chunks(share.max(1))
+                .chain(std::iter::repeat(&next[..0]));
+            for ((row, rows, a), ahead) in blocks.zip(shares) {
                 let c = &mut c[row * row_stride + column - first_column..];
                 tile(
                     level,
@@ -65,6 +80,7 @@ pub fn multiply_columns(
                     c,
                     row_stride,
                     start,
+                    ahead,
                 );
             }
         }
@@ -76,7 +92,6 @@ mod tests {
     use super::*;
     use crate::{
         matrix::{Matrix, naive},
-        simd::Level,
         testing::{assert_close, random},
     };
     use proptest::prelude::*;
@@ -84,7 +99,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn equals_the_definition(m in 0usize..70, n in 1usize..80, k in 0usize..900, a_across: bool, b_across: bool, seed in 0u64..100) {
+        fn equals_the_definition(m in 0usize..70, n in 1usize..80, k in 0usize..1700, a_across: bool, b_across: bool, seed in 0u64..100) {
             let (a, b, bias) = (random(m * k, seed), random(n * k, seed + 1), random(n, seed + 2));
             let a = if a_across { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
             let b = if b_across { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
@@ -92,13 +107,13 @@ mod tests {
             let want = naive(a, b);
             let mut c = vec![f32::NAN; m * n];
             multiply(&mut c, n, &rows, &columns, Start::Zero);
-            // Up to 900 terms of size one: f32 sums them to a few 1e-5.
-            assert_close(&c, &want, 1e-4);
+            // Up to 1700 terms of size one: f32 sums them to some 1e-5.
+            assert_close(&c, &want, 2e-4);
             multiply(&mut c, n, &rows, &columns, Start::Stored);
-            assert_close(&c, &want.iter().map(|v| v * 2.0).collect::<Vec<_>>(), 1e-4);
+            assert_close(&c, &want.iter().map(|v| v * 2.0).collect::<Vec<_>>(), 2e-4);
             multiply(&mut c, n, &rows, &columns, Start::Bias(&bias));
             let biased: Vec<f32> = want.iter().enumerate().map(|(i, v)| v + bias[i % n]).collect();
-            assert_close(&c, &biased, 1e-4);
+            assert_close(&c, &biased, 2e-4);
         }
 
         #[test]
@@ -118,7 +133,7 @@ mod tests {
                 if other <= here {
                     let mut got = c.clone();
                     let start = [Start::Zero, Start::Bias(&bias), Start::Stored][start];
-                    tile(other, rows, columns, k, &a, &b, &mut got, stride, start);
+                    tile(other, rows, columns, k, &a, &b, &mut got, stride, start, &b);
                     assert_close(&got, &want, 1e-5);
                 }
             }

@@ -185,7 +185,7 @@ impl PackedRows {
     pub(super) fn blocks(
         &self,
         steps: Range<usize>,
-    ) -> impl Iterator<Item = (usize, usize, &[f32])> {
+    ) -> impl ExactSizeIterator<Item = (usize, usize, &[f32])> {
         heights(self.rows).map(move |(first, rows)| {
             let start = first * self.k;
             let numbers =
@@ -197,7 +197,7 @@ impl PackedRows {
 
 /// `(first row, rows)` of the blocks of m rows: as few as possible, of heights that differ by one at most, since a low
 /// block keeps the multipliers waiting.
-fn heights(m: usize) -> impl Iterator<Item = (usize, usize)> {
+fn heights(m: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     let blocks = m.div_ceil(MR);
     (0..blocks).map(move |i| {
         let first = i * m / blocks;
@@ -256,6 +256,10 @@ fn transpose(to: &mut [f32], stride: usize, a: Matrix<'_>) {
     }
 }
 
+/// Numbers between what is transposed and what is fetched of a row meanwhile.
+#[cfg(target_arch = "x86_64")]
+const FETCH_AHEAD: usize = 96;
+
 /// Steps `first..first + n` (at most 16) of up to 16 rows, in registers.
 ///
 /// # Safety
@@ -269,8 +273,11 @@ unsafe fn transpose_square(to: &mut [f32], stride: usize, a: Matrix<'_>, first: 
     let mut r = [_mm512_setzero_ps(); 16];
     let mut t = r;
     for (row, r) in r.iter_mut().enumerate().take(rows) {
+        let from = a.row(row)[first..].as_ptr();
+        // Sixteen rows are more streams than the machine foresees. Fetching is no access, so it may pass the end.
+        _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(FETCH_AHEAD).cast());
         // SAFETY: the mask keeps the load inside the row.
-        *r = unsafe { _mm512_maskz_loadu_ps(inside, a.row(row)[first..].as_ptr()) };
+        *r = unsafe { _mm512_maskz_loadu_ps(inside, from) };
     }
     let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
     let high =

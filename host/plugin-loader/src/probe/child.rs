@@ -31,12 +31,12 @@ pub(super) fn answer(offer: &Offer) -> i32 {
     if io::stdin().lock().read_line(&mut line).is_err() {
         return 2;
     }
-    end_with_parent();
-    forbid_core_dumps();
     let Ok(request) = serde_json::from_str::<Request>(&line) else {
         eprintln!("this is a part of progtune's own loading of plugins, not a command");
         return 2;
     };
+    end_with_parent();
+    forbid_core_dumps();
     match attempt(&request, offer) {
         Ok(()) => {
             say(&format!("done {}", request.sha256));
@@ -61,10 +61,13 @@ fn end_with_parent() {
         let mut rest = [0; 64];
         while matches!(io::stdin().lock().read(&mut rest), Ok(1..)) {}
         #[cfg(unix)]
-        let _ = rustix::process::kill_process_group(
-            rustix::process::getpgrp(),
-            rustix::process::Signal::KILL,
-        );
+        {
+            use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
+            // Never a group that somebody else leads.
+            if getpgrp() == getpid() {
+                let _ = kill_process_group(getpgrp(), Signal::KILL);
+            }
+        }
         std::process::abort();
     });
 }

@@ -32,7 +32,9 @@ fn evaluate_reads_a_runs_config_as_well() {
     .to_toml();
     let config = evaluate(&["--adapter", "runs/x"], &toml).unwrap();
     assert_eq!(config.inference.max_length, 64);
-    assert_eq!(config.inference.adapter, Some("runs/x".into()));
+    let adapter = &config.inference.adapters[0];
+    assert_eq!(adapter.directory, Some("runs/x".into()));
+    assert_eq!(adapter.name, "x");
     assert_eq!(config.split, Split::Validation);
     assert_eq!(
         evaluate(&["--split", "train"], "").unwrap().split,
@@ -73,4 +75,82 @@ fn predict_reads_a_file_or_a_split() {
     );
     assert_eq!(config.output, None);
     assert!(resolve(&["--task", "mrpc"]).is_err());
+}
+
+#[test]
+fn adapters_have_names_of_their_own() {
+    let adapters = |flags: &[&str], file: &str| -> Result<Vec<(String, Option<String>)>, String> {
+        let config = evaluate(flags, file).map_err(|error| error.to_string())?;
+        let text = |path: PathBuf| path.display().to_string();
+        let choices = config.inference.adapters.into_iter();
+        Ok(choices
+            .map(|choice| (choice.name, choice.directory.map(text)))
+            .collect())
+    };
+    let pair = |name: &str, directory: &str| (name.to_owned(), Some(directory.to_owned()));
+    let none = |name: &str| (name.to_owned(), None);
+    assert_eq!(adapters(&[], "").unwrap(), [none("none")]);
+    assert_eq!(
+        adapters(
+            &[
+                "--adapter",
+                "runs/a/",
+                "--adapter",
+                "b=runs/lr=1",
+                "--adapter",
+                "none"
+            ],
+            ""
+        )
+        .unwrap(),
+        [pair("a", "runs/a/"), pair("b", "runs/lr=1"), none("none")]
+    );
+    assert_eq!(
+        adapters(&["--adapter", "./lr=1"], "").unwrap(),
+        [pair("lr=1", "./lr=1")]
+    );
+    assert_eq!(
+        adapters(&[], "adapter = ['base=none', 'x']").unwrap(),
+        [none("base"), pair("x", "x")]
+    );
+    assert_eq!(
+        adapters(&["--adapter", "one/x", "--adapter", "two/x"], "").unwrap_err(),
+        "adapter `two/x` and another one called `x` exclude each other: results are told apart by name; name them: \
+         --adapter NAME=DIR"
+    );
+    assert_eq!(
+        adapters(&["--adapter", "=x"], "").unwrap_err(),
+        "adapter (from flag --adapter): expected DIR or NAME=DIR, found `=x`; give something like --adapter runs/my-run"
+    );
+}
+
+#[test]
+fn merge_takes_one_adapter() {
+    let resolve = |flags: &[&str]| {
+        let line = ["progtune", "merge", "--output", "out"]
+            .into_iter()
+            .chain(flags.iter().copied());
+        match cli::parse(line).expect("it parses").command {
+            Command::Merge(args) => {
+                MergeConfig::resolve(&args, &Sources::default()).map_err(|e| e.to_string())
+            }
+            other => panic!("not merging: {other:?}"),
+        }
+    };
+    let config = resolve(&["--adapter", "runs/x", "--dtype", "bf16"]).unwrap();
+    assert_eq!(config.adapter, PathBuf::from("runs/x"));
+    assert_eq!((config.dtype, config.task), (WeightDtype::Bf16, None));
+    let config = resolve(&["--adapter", "runs/x", "--task", "sample"]).unwrap();
+    assert_eq!(config.task.as_deref(), Some("sample"));
+    assert!(resolve(&[]).unwrap_err().contains("--adapter is missing"));
+    assert!(
+        resolve(&["--adapter", "a", "--adapter", "b"])
+            .unwrap_err()
+            .contains("expected one directory (one model is merged), found `more than one`")
+    );
+    assert!(
+        resolve(&["--adapter", "a", "--dtype", "f64"])
+            .unwrap_err()
+            .starts_with("dtype (from flag --dtype): expected one of f32, f16, bf16, found `f64`")
+    );
 }

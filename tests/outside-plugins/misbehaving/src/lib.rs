@@ -93,6 +93,22 @@ fn huge(site: &SiteRecord) -> MethodPlan {
     }
 }
 
+fn ten_gigabytes(site: &SiteRecord) -> MethodPlan {
+    let shape = [50_000, 50_000];
+    let parameter = NewParameter::at(site, "ten-gigabytes", &shape, Graph::filled(0.0, &shape));
+    MethodPlan {
+        parameters: vec![parameter].into(),
+        ..MethodPlan::default()
+    }
+}
+
+fn critical(site: &SiteRecord) -> MethodPlan {
+    let mut g = GraphBuilder::new();
+    let y = g.input("y");
+    g.node(Op::RELU, &[y], vec![Attribute::new("!new", true)]);
+    with_graph(site, g.finish())
+}
+
 fn unread(site: &SiteRecord) -> MethodPlan {
     let parameter = NewParameter::at(site, "unread", &[1], Graph::filled(0.0, &[1]));
     MethodPlan {
@@ -151,6 +167,8 @@ export_plugin! {
         { id: "wrong-shape", summary: "", options: [], create: |_, _| Ok(WrongMethod(wrong_shape)) },
         { id: "unknown-op", summary: "", options: [], create: |_, _| Ok(WrongMethod(unknown_op)) },
         { id: "huge", summary: "", options: [], create: |_, _| Ok(WrongMethod(huge)) },
+        { id: "ten-gigabytes", summary: "", options: [], create: |_, _| Ok(WrongMethod(ten_gigabytes)) },
+        { id: "critical", summary: "", options: [], create: |_, _| Ok(WrongMethod(critical)) },
         { id: "unread", summary: "", options: [], create: |_, _| Ok(WrongMethod(unread)) },
         { id: "no-such-site", summary: "", options: [], create: |_, _| Ok(WrongMethod(no_such_site)) },
         { id: "no-such-parameter", summary: "", options: [], create: |_, _| Ok(WrongMethod(no_such_parameter)) },

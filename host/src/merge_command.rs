@@ -1,0 +1,103 @@
+//! `progtune merge`: a base model and an adapter written as one plain Hugging Face checkpoint, which needs neither plugin nor
+//! progtune. Called by `main`.
+
+use crate::{
+    adapter::Adapter,
+    assemble::Assembly,
+    config::{Device, Kernels, MergeConfig},
+    error::{Error, Result},
+    export::save_checkpoint,
+    files::create_directory,
+    merge::merge,
+    model::{description::HeadKind, weights::HeadPolicy},
+    model_source::ModelSource,
+    plan::{Blueprint, trainable_task},
+    plugin,
+    recipe::open_tokenizer,
+    terminal,
+};
+use std::path::Path;
+
+/// Writes the merged model.
+///
+/// # Errors
+/// When the adapter's method cannot be said in weights (which site, and why), when the output is in use, and when model
+/// and adapter do not fit together.
+pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
+    refuse_used(&config.output)?;
+    let source = ModelSource::new(config.model.as_deref())?;
+    let model_config = source.config()?;
+    refuse_plain(&config.adapter)?;
+    let adapter = Adapter::read(&config.adapter, model_config.architecture)?;
+    let task = config.task.as_ref().or(adapter.task.as_ref());
+    let task = trainable_task(task.ok_or_else(|| {
+        Error::Usage(format!(
+            "{}: the adapter does not say which task its head is for; pass --task",
+            adapter.origin
+        ))
+    })?)?;
+    let method = plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?;
+    adapter.warn_if_made_by_another(method.source());
+    let head = HeadKind::Sequence(task.num_labels());
+    let blueprint = Blueprint::new(&model_config, head, Some(&method), false)?;
+    // What is saved is the tokenizer's files, whatever the length.
+    let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
+    let model = Assembly {
+        source: &source,
+        config: model_config,
+        head,
+        labels: task.labels,
+        blueprint: &blueprint,
+        adapter: Some(&adapter),
+        policy: HeadPolicy::Require,
+        seed: 0,
+        device: Device::Cpu,
+        kernels: Kernels::Auto,
+    }
+    .build()?;
+    let merged = merge(&model, head, &blueprint.rewrites, &adapter.method)?;
+    drop(model);
+    create_directory(&config.output).map_err(|e| Error::Usage(format!("--output {e}")))?;
+    save_checkpoint(&config.output, &merged, &tokenizer, task, config.dtype)?;
+    if quiet {
+        return Ok(());
+    }
+    let output = config.output.display();
+    terminal::print(&format!(
+        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {output} --task {} --input \
+         FILE.jsonl\n",
+        source.name(),
+        adapter.origin,
+        adapter.method,
+        task.name,
+    ))
+}
+
+/// Full fine-tuning and BitFit leave whole models.
+fn refuse_plain(adapter: &Path) -> Result<()> {
+    let has = |name: &str| adapter.join(name).is_file();
+    match has("model.safetensors") && has("config.json") {
+        true => Err(Error::Model(format!(
+            "--adapter {}: this is a plain checkpoint already, with nothing to merge; use it with --model",
+            adapter.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// A directory with something in it may be a model, the base itself perhaps.
+fn refuse_used(output: &Path) -> Result<()> {
+    let usage = |what: &str| {
+        Error::Usage(format!(
+            "--output {}: expected a new or empty directory, {what}; choose another path",
+            output.display()
+        ))
+    };
+    if output.is_file() {
+        return Err(usage("a file is there"));
+    }
+    match std::fs::read_dir(output).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(usage("there are files in it")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,144 @@
+//! A stage: what is trained between two decision points. Made by [`super::Blueprint`], read by the trainer, the prefix
+//! cache and the predictions.
+
+use crate::model::description::ParameterInfo;
+use progtune_plugin_api::{
+    open::Value as Attribute,
+    records::{Part, SchedulePlan},
+    stage::block_ranges,
+};
+use serde_json::{Value, json};
+
+/// What is trained between two decision points.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stage {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// The optimizer steps done in the epoch when it begins.
+    pub step_in_epoch: u64,
+    /// The blocks with something trained, ascending.
+    pub blocks: Vec<usize>,
+    /// The size of the trainable set: one epoch's updated parameters.
+    pub trainable_parameters: u64,
+    /// Whether embedding parameters are trained.
+    pub embeddings: bool,
+    /// Factors on the learning rate.
+    pub lr_scales: LrScales,
+    /// The schedule's note.
+    pub note: String,
+    /// Indices into [`super::Blueprint::parameters`], in name order.
+    pub trainable: Vec<usize>,
+}
+
+impl Stage {
+    /// How many leading blocks of a model of `blocks` lie below everything that is trained; 0 when the embeddings are.
+    pub fn frozen_blocks(&self, blocks: usize) -> usize {
+        match self.embeddings {
+            true => 0,
+            false => self.blocks.first().copied().unwrap_or(blocks),
+        }
+    }
+
+    /// The entry of `plan.json` for an epoch that begins with this stage and updates `updated` parameters.
+    pub fn to_json(&self, updated: u64) -> Value {
+        json!({
+            "epoch": self.epoch,
+            "blocks": self.blocks,
+            "embeddings": self.embeddings,
+            "trainable_parameters": self.trainable_parameters,
+            "updated_parameters": updated,
+            "note": self.note,
+        })
+    }
+
+    /// The blocks as ranges: `0-5`, `3-4,7`, `none`.
+    pub fn block_ranges(&self) -> String {
+        block_ranges(self.blocks.iter().map(|&block| block as u32))
+    }
+}
+
+/// The factors on the learning rate that a schedule gives the parts of the model; 1 where it gives none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LrScales {
+    blocks: Vec<f64>,
+    embeddings: Option<f64>,
+    head: Option<f64>,
+}
+
+impl LrScales {
+    /// Those of a schedule's plan, which has been checked.
+    pub fn of(plan: &SchedulePlan) -> Self {
+        let part = |key: &str| match plan
+            .ext
+            .iter()
+            .find(|entry| entry.key.trim_start_matches('!') == key)?
+            .value
+        {
+            Attribute::Float(scale) => Some(scale),
+            _ => None,
+        };
+        Self {
+            blocks: plan.lr_scales.to_vec(),
+            embeddings: part("lr_scale.embeddings"),
+            head: part("lr_scale.head"),
+        }
+    }
+
+    /// The factor of a parameter: that of its part, times its own when a method adds it.
+    pub fn factor(&self, info: &ParameterInfo) -> f64 {
+        let part = match (info.block, info.part) {
+            (Some(block), _) => self.blocks.get(block).copied(),
+            (None, Part::EMBEDDINGS) => self.embeddings,
+            (None, Part::HEAD) => self.head,
+            (None, _) => None,
+        };
+        let own = info.added.as_ref().map_or(1.0, |added| added.lr_scale);
+        part.unwrap_or(1.0) * own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        config::ModelConfig,
+        description::{HeadKind, parameters},
+    };
+    use progtune_plugin_api::open::Attribute;
+
+    #[test]
+    fn ranges_read_well() {
+        let stage = |blocks: &[usize]| Stage {
+            blocks: blocks.to_vec(),
+            ..Stage::default()
+        };
+        assert_eq!(stage(&[0, 1, 2, 5, 7, 8]).block_ranges(), "0-2,5,7-8");
+        assert_eq!(stage(&[]).block_ranges(), "none");
+    }
+
+    #[test]
+    fn every_part_has_its_own_factor() {
+        let text = r#"{"model_type":"bert","vocab_size":9,"hidden_size":4,"num_hidden_layers":2,
+            "num_attention_heads":1,"intermediate_size":8}"#;
+        let config = ModelConfig::parse(text, "test").unwrap();
+        let infos = parameters(&config, HeadKind::Sequence(2));
+        let factors = |plan: &SchedulePlan| -> Vec<f64> {
+            let scales = LrScales::of(plan);
+            [
+                "embeddings.LayerNorm.bias",
+                "encoder.layer.0.output.dense.bias",
+                "encoder.layer.1.output.dense.bias",
+                "pooler.dense.bias",
+            ]
+            .map(|name| scales.factor(infos.iter().find(|info| info.name == name).unwrap()))
+            .to_vec()
+        };
+        let mut plan = SchedulePlan::train([0]);
+        assert_eq!(factors(&plan), [1.0; 4]);
+        plan = plan.with_lr_scales([0.25, 0.5]);
+        assert_eq!(factors(&plan), [1.0, 0.25, 0.5, 1.0]);
+        plan.ext.push(Attribute::new("lr_scale.embeddings", 0.125));
+        plan.ext.push(Attribute::new("lr_scale.head", 2.0));
+        assert_eq!(factors(&plan), [0.125, 0.25, 0.5, 2.0]);
+    }
+}

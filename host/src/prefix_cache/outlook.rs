@@ -1,0 +1,192 @@
+//! What the cache will hold and spare, epoch by epoch, before there are weights. Called by `plan --predict`.
+//!
+//! It follows the rules of the cache itself: [`super::boundary`] for what is saved when, [`super::budget`] for the place
+//! and for the examples that fit.
+
+use super::{
+    boundary::Plan,
+    budget::{Limits, Place, place},
+    disk::SLOT_HEADER,
+};
+use crate::config::{ByteSize, PrefixCache as Mode, RunConfig};
+use std::path::Path;
+
+/// The cache of a run that has not begun.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outlook {
+    /// Where the entries go.
+    pub place: Place,
+    /// Bytes of all entries that are kept.
+    pub bytes: u64,
+    /// The share of the training set's tokens that is kept.
+    pub training_share: f64,
+    /// The share of the evaluated splits' tokens that is kept.
+    pub evaluation_share: f64,
+    /// For each epoch the boundary where kept examples start, 0 for the embeddings: blocks whose output is known.
+    pub starts: Vec<usize>,
+    /// For each epoch whether entries are held when it ends.
+    pub holds: Vec<bool>,
+}
+
+/// Sizes of a model and its data, as the cache sees them.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes<'a> {
+    /// L.
+    pub blocks: usize,
+    /// Hugging Face's `hidden_size`.
+    pub hidden_size: usize,
+    /// Tokens of each example of the training set, then of every evaluation split.
+    pub lengths: &'a [&'a [usize]],
+}
+
+impl Outlook {
+    /// The outlook of a run whose epochs have so many leading blocks `frozen`; `None` when there is no cache: off, or
+    /// nothing to gain.
+    pub fn new(config: &RunConfig, sizes: Sizes<'_>, frozen: &[usize]) -> Option<Self> {
+        let plan = Plan::new(frozen.len() as u32, Some(frozen.to_vec()));
+        let saves = plan.saves()?;
+        if config.prefix_cache == Mode::Off || saves.iter().all(|&boundary| boundary == 0) {
+            return None;
+        }
+        let most = most_rows(Some(&saves), sizes.blocks);
+        let row = (sizes.hidden_size * config.prefix_cache_dtype.bytes()) as u64;
+        let lengths = || sizes.lengths.iter().copied().flatten();
+        let bytes: Vec<u64> = lengths()
+            .map(|&tokens| most(tokens) as u64 * row + SLOT_HEADER)
+            .collect();
+        let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
+        let limits = Limits::new(budget, existing(&config.output_dir()), 0);
+        let (place, kept) = place(config.prefix_cache, &bytes, limits)?;
+        let train = sizes.lengths.first().map_or(0, |split| split.len());
+        let kept_tokens: Vec<usize> = lengths()
+            .zip(&kept)
+            .map(|(&tokens, &kept)| if kept { tokens } else { 0 })
+            .collect();
+        let all_tokens: Vec<usize> = lengths().copied().collect();
+        let share = |range: std::ops::Range<usize>| {
+            let sum = |tokens: &[usize]| tokens[range.clone()].iter().sum::<usize>() as f64;
+            sum(&kept_tokens) / sum(&all_tokens).max(1.0)
+        };
+        let (mut starts, mut holds, mut boundary) = (Vec::new(), Vec::new(), 0);
+        for (&frozen, &saved) in frozen.iter().zip(&saves) {
+            boundary = if boundary > frozen { 0 } else { boundary };
+            starts.push(boundary);
+            boundary = boundary.max(saved);
+            holds.push(boundary > 0);
+        }
+        Some(Self {
+            place,
+            bytes: bytes
+                .iter()
+                .zip(&kept)
+                .map(|(b, &k)| if k { *b } else { 0 })
+                .sum(),
+            training_share: share(0..train),
+            evaluation_share: share(train..all_tokens.len()),
+            starts,
+            holds,
+        })
+    }
+
+    /// Bytes of memory the entries take at the end of each epoch; none of those on disk.
+    pub fn memory_after(&self, epoch: usize) -> u64 {
+        match self.place == Place::Ram && self.holds.get(epoch) == Some(&true) {
+            true => self.bytes,
+            false => 0,
+        }
+    }
+
+    /// `207 MB in RAM for 83 % of the training set's tokens`.
+    pub fn describe(&self) -> String {
+        let place = match self.place {
+            Place::Ram => "in RAM",
+            Place::Disk => "on disk",
+        };
+        let size = ByteSize(self.bytes).rounded();
+        match self.training_share >= 1.0 {
+            true => format!("{size} {place}"),
+            false => format!(
+                "{size} {place} for {:.0} % of the training set's tokens",
+                100.0 * self.training_share
+            ),
+        }
+    }
+}
+
+/// The most rows that an example of so many tokens will have: one where all that is ever saved (`saves`, if it is known) is
+/// the output of the last block.
+pub(super) fn most_rows(saves: Option<&[usize]>, blocks: usize) -> impl Fn(usize) -> usize + use<> {
+    let first_tokens_only = saves.is_some_and(|saves| {
+        saves
+            .iter()
+            .all(|&boundary| boundary == 0 || boundary == blocks)
+    });
+    move |tokens| if first_tokens_only { 1 } else { tokens }
+}
+
+/// The directory, or the nearest one above it that is there already: the disk it will be on.
+fn existing(directory: &Path) -> &Path {
+    let there = directory.ancestors().find(|path| path.is_dir());
+    there.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPLITS: [&[usize]; 2] = [&[10, 20, 30], &[40]];
+
+    fn outlook(config: &RunConfig, frozen: &[usize]) -> Option<Outlook> {
+        let sizes = Sizes {
+            blocks: 6,
+            hidden_size: 4,
+            lengths: &SPLITS,
+        };
+        Outlook::new(config, sizes, frozen)
+    }
+
+    #[test]
+    fn epochs_start_where_the_last_one_saved() {
+        let config = RunConfig::default();
+        let starts = |frozen: &[usize]| outlook(&config, frozen).map(|o| o.starts);
+        assert_eq!(starts(&[0, 2, 4]), Some(vec![0, 0, 2]), "progressive");
+        assert_eq!(starts(&[0, 1, 2, 3]), Some(vec![0, 0, 1, 2]));
+        assert_eq!(starts(&[4, 2, 0]), Some(vec![0, 2, 0]), "grow-from-hb");
+        assert_eq!(starts(&[3, 3, 3]), Some(vec![0, 3, 3]), "single-block");
+        assert_eq!(starts(&[0, 0, 0]), None, "full");
+        assert_eq!(starts(&[5]), None, "one epoch");
+        let off = RunConfig {
+            prefix_cache: Mode::Off,
+            ..config
+        };
+        assert_eq!(outlook(&off, &[0, 2, 4]), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_counted() {
+        let entry = |tokens: u64| tokens * 16 + SLOT_HEADER;
+        let config = RunConfig {
+            prefix_cache: Mode::Ram,
+            prefix_cache_budget: Some(ByteSize(entry(10) + entry(20) + 1)),
+            ..RunConfig::default()
+        };
+        let found = outlook(&config, &[0, 2, 4]).unwrap();
+        assert_eq!(found.bytes, entry(10) + entry(20));
+        assert_eq!((found.training_share, found.evaluation_share), (0.5, 0.0));
+        assert_eq!(
+            [0, 1, 2].map(|epoch| found.memory_after(epoch)),
+            [0, found.bytes, found.bytes]
+        );
+        assert!(
+            found
+                .describe()
+                .ends_with("in RAM for 50 % of the training set's tokens")
+        );
+    }
+
+    #[test]
+    fn the_last_blocks_output_is_one_row() {
+        let found = outlook(&RunConfig::default(), &[6, 6]).unwrap();
+        assert_eq!(found.bytes, 4 * (16 + SLOT_HEADER));
+    }
+}
