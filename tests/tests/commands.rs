@@ -28,7 +28,7 @@ use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};
 
 /// What every run leaves, and what full fine-tuning of the BERT fixture adds.
-const RECORDS: [&str; 5] = [
+const RECORDS: [&str; 6] = [
     "all_results.json",
     "config.toml",
     "log.txt",

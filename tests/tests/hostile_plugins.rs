@@ -12,7 +12,12 @@ use progtune_tests::{
     outside_plugins::{hostile, library_name, outside_plugin},
     profile_dir, progtune,
 };
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
 
 /// What a row shows.
 struct Row {
@@ -337,7 +342,13 @@ fn no_hostile_library_costs_more_than_a_message() {
         .into_iter()
         .flatten()
         .collect();
-    let lines: Vec<String> = rows.iter().map(check).collect();
+    // One row waits for its deadline: another may use the time.
+    let halves = rows.split_at(rows.len().div_ceil(2));
+    let lines = |rows: &[Row]| rows.iter().map(check).collect::<Vec<String>>();
+    let lines = std::thread::scope(|scope| {
+        let second = scope.spawn(|| lines(halves.1));
+        [lines(halves.0), second.join().expect("the second half")].concat()
+    });
     println!(
         "| library | exit code | host alive | others usable | message |\n|---|---|---|---|---|"
     );
@@ -358,4 +369,51 @@ fn a_library_in_good_order_passes_and_its_constructor_leaves_a_witness() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(witness.exists());
+}
+
+/// A run that is killed takes the child process along, which would else wait in a constructor for ever.
+#[test]
+fn a_killed_run_leaves_no_child() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let directory = folder.path().canonicalize().expect("a path");
+    fs::write(
+        directory.join(library_name("x")),
+        hostile("constructor-hangs"),
+    )
+    .expect("a file");
+    let mut run = progtune()
+        .args([
+            "plan",
+            "--task",
+            "sample",
+            "--schedule",
+            "hostile-00",
+            "--plugin-dir",
+        ])
+        .arg(&directory)
+        .env("PROGTUNE_CACHE_DIR", directory.join("cache"))
+        .spawn()
+        .expect("the binary starts");
+    // The child works in the directory of the private copies.
+    let child = || {
+        let processes = fs::read_dir("/proc").expect("processes");
+        let mut directories =
+            processes.filter_map(|process| fs::read_link(process.ok()?.path().join("cwd")).ok());
+        directories.any(|working| working.starts_with(directory.join("cache")))
+    };
+    let wait_until = |there: bool| {
+        let started = Instant::now();
+        while child() != there {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "child there: {}",
+                !there
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    wait_until(true);
+    run.kill().expect("a running process");
+    run.wait().expect("its end");
+    wait_until(false);
 }

@@ -6,7 +6,10 @@ use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A plugin that cannot be found, is not trusted, does not load, refuses, or answers nonsense.
 #[derive(Debug, thiserror::Error)]
@@ -64,44 +67,9 @@ pub enum PluginFault {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// A library whose hash is not the pinned one.
-    #[error(
-        "the {kind} '{id}' is pinned in {}, and what is found differs\n  file      {}\n  expected  sha256 {}\n  found     \
-         sha256 {found}\nPut the pinned build back, or accept this one: progtune plugins lock {id}",
-        lock.display(), file.display(), expected.join(" or ")
-    )]
-    WrongHash {
-        /// Schedule or method.
-        kind: EntryKind,
-        /// The id.
-        id: String,
-        /// The lock file.
-        lock: PathBuf,
-        /// The library.
-        file: PathBuf,
-        /// The hashes that are pinned.
-        expected: Vec<String>,
-        /// Its hash.
-        found: String,
-    },
-    /// `--locked`, and the library is not pinned.
-    #[error(
-        "the {kind} '{id}' is not pinned in {}, which --locked demands\n  file      {}\n  expected  a pin\n  found     sha256 \
-         {found}\nPin it if you trust it: progtune plugins lock {id}",
-        lock.display(), file.display()
-    )]
-    NotPinned {
-        /// Schedule or method.
-        kind: EntryKind,
-        /// The id.
-        id: String,
-        /// The lock file.
-        lock: PathBuf,
-        /// The library.
-        file: PathBuf,
-        /// Its hash.
-        found: String,
-    },
+    /// A library that is not the one that is pinned, or is not pinned and must be.
+    #[error("{0}")]
+    Pin(Box<PinFault>),
     /// A file that `plugins install` or `plugins remove` cannot handle as asked.
     #[error("{0}")]
     Install(String),
@@ -149,6 +117,49 @@ pub enum PluginFault {
         /// What was expected, what was found.
         reason: String,
     },
+}
+
+/// What the lock refuses.
+#[derive(Debug)]
+pub struct PinFault {
+    /// Schedule or method.
+    pub kind: EntryKind,
+    /// The id.
+    pub id: String,
+    /// The lock file.
+    pub lock: PathBuf,
+    /// The library.
+    pub file: PathBuf,
+    /// The hashes that are pinned; none when the id is not pinned, which `--locked` refuses.
+    pub expected: Vec<String>,
+    /// The library's hash.
+    pub found: String,
+}
+
+impl fmt::Display for PinFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lock, id) = (self.lock.display(), &self.id);
+        let (fault, expected, advice) = match self.expected.is_empty() {
+            true => (
+                format!("is not pinned in {lock}, which --locked demands"),
+                "a pin".to_owned(),
+                "Pin it if you trust it",
+            ),
+            false => (
+                format!("is pinned in {lock}, and what is found differs"),
+                format!("sha256 {}", self.expected.join(" or ")),
+                "Put the pinned build back, or accept this one",
+            ),
+        };
+        write!(
+            f,
+            "the {} '{id}' {fault}\n  file      {}\n  expected  {expected}\n  found     sha256 {}\n{advice}: progtune plugins \
+             lock {id}",
+            self.kind,
+            self.file.display(),
+            self.found
+        )
+    }
 }
 
 impl PluginFault {

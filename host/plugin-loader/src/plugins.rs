@@ -7,7 +7,7 @@ use crate::{
     bridge::{LoadedMethod, LoadedSchedule, Unchecked},
     cache::Cache,
     discover::{self, Entry, Found, Library},
-    fault::PluginFault,
+    fault::{PinFault, PluginFault},
     load::load,
     lock::{FILE_NAME, Lock},
     manifest::EntryKind,
@@ -147,17 +147,8 @@ impl Plugins {
             kind, id, library, ..
         } = candidates[0];
         let pins = lock.pins_of(*kind, id);
-        if pins.is_empty() {
-            return match self.settings.locked {
-                false => Ok(()),
-                true => Err(PluginFault::NotPinned {
-                    kind: *kind,
-                    id: id.clone(),
-                    lock: lock.path.clone(),
-                    file: library.file.clone(),
-                    found: library.sha256()?.into(),
-                }),
-            };
+        if pins.is_empty() && !self.settings.locked {
+            return Ok(());
         }
         let mut pinned = Vec::new();
         for entry in candidates.iter() {
@@ -167,14 +158,14 @@ impl Plugins {
             }
         }
         if pinned.is_empty() {
-            return Err(PluginFault::WrongHash {
+            return Err(PluginFault::Pin(Box::new(PinFault {
                 kind: *kind,
                 id: id.clone(),
                 lock: lock.path.clone(),
                 file: library.file.clone(),
                 expected: pins.iter().map(|pin| pin.sha256.clone()).collect(),
                 found: library.sha256()?.into(),
-            });
+            })));
         }
         *candidates = pinned;
         Ok(())

@@ -12,6 +12,7 @@ use crate::{
 };
 use progtune_plugin_api::{
     contract::{self, Dimensions},
+    manifest::ABI_MAJOR,
     options::OptionSchema,
     records::{MethodPlan, ModelRecord},
 };
@@ -28,7 +29,7 @@ pub(super) fn run(plugins: &Plugins, id: &str, model: Option<&str>) -> Result<()
         let mut options = entry.options.iter();
         entry.kind == EntryKind::Method && options.all(|option| option.default.is_some())
     };
-    if entries.iter().any(|entry| is_askable(entry)) {
+    if entries.iter().any(is_askable) {
         let (name, record) = model_of(model)?;
         let plan = plugins.method(id, &[])?.plan(&record)?;
         print(&insertion(&name, &plan))?;
@@ -39,7 +40,7 @@ pub(super) fn run(plugins: &Plugins, id: &str, model: Option<&str>) -> Result<()
 fn description(entry: &Entry) -> Result<String> {
     let manifest = &entry.library.manifest;
     let mut text = format!("{} ({}): {}\n", entry.id, entry.kind, entry.summary);
-    let abi = format!("interface 1.{}", manifest.abi_minor);
+    let abi = format!("interface {ABI_MAJOR}.{}", manifest.abi_minor);
     text.push_str(&format!(
         "  plugin   {} {}, {}, {abi}{}\n",
         manifest.name,

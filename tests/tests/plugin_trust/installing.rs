@@ -30,7 +30,7 @@ fn a_plugin_is_installed_shown_explained_used_and_removed() {
     );
     user.run("plugins show ia3").well().says(&[
         "ia3 (method)",
-        "interface 1.0",
+        "interface 1.",
         "in a BERT of 2 blocks with hidden size 32",
         "rewrites encoder.layer.0.attention.self.key (output)",
         "%0 = input name=",

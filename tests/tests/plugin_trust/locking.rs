@@ -112,10 +112,8 @@ fn the_same_id_twice_is_decided_by_file_or_lock_or_not_at_all() {
         .says(&[&names[0], &names[1], "searched, in this order"]);
     let name = library_name("x");
     user.run(&format!("{both} --plugin @second/{name}")).well();
-    user.run(&format!(
-        "plugins lock --plugin-dir @first --plugin-dir @second"
-    ))
-    .badly(4, &["offered by two different libraries"]);
+    user.run("plugins lock --plugin-dir @first --plugin-dir @second")
+        .badly(4, &["offered by two different libraries"]);
     user.run(&format!(
         "plugins lock hostile-00 --plugin-dir @first --plugin-dir @second --plugin @second/{name}"
     ))
