@@ -187,7 +187,7 @@ fn layout_error(text: &str) -> String {
     });
     // What abi_stable puts between our own types says nothing to anyone.
     let plumbing = |name: &&str| {
-        name.is_empty()
+        name.bytes().all(|byte| byte.is_ascii_digit())
             || name.starts_with("__")
             || name.starts_with("field_")
             || [

@@ -123,8 +123,9 @@ impl Suite<'_> {
             Err(reason) => check.violation(reason),
             Ok(all) => {
                 for variation in all {
+                    // Narrow, so that the largest rank still is one a host accepts.
                     for (architecture, blocks) in [("bert", 1), ("roberta", 3)] {
-                        let model = model_record(architecture, blocks, Dimensions::of(32, 48));
+                        let model = model_record(architecture, blocks, Dimensions::of(8, 12));
                         let answer = self.ask(&variation.options, &host, &model);
                         let context = format!("{} on {architecture}", variation.text);
                         self.answer(&mut check, &context, answer, &model, &host);
