@@ -121,7 +121,7 @@ fn check(plugins: &Plugins, entry: &Entry, args: &CheckArgs) -> Result<Report> {
 fn to_table(reports: &[(&Entry, Report)]) -> String {
     let mut text = String::new();
     for (entry, report) in reports {
-        text.push_str(&format!("{} {}\n", entry.kind.to_string(), entry.id));
+        text.push_str(&format!("{} {}\n", entry.kind, entry.id));
         for check in &report.checks {
             text.push_str(&line(check));
         }
