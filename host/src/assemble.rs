@@ -77,19 +77,18 @@ impl Assembly<'_> {
             self.source
                 .checkpoint(self.config.architecture)?
                 .load(&base, policy, &Device::Cpu)?;
-        let place = |(info, value): (&ParameterInfo, Option<Tensor>)| {
-            let Some(value) = value else { return Ok(None) };
-            let value = self.in_task_order(info, value)?.to_device(&device)?;
-            Ok(Some(Var::from_tensor(&value)?))
+        let place = |value: Option<Tensor>| {
+            let value = value.map(|value| value.to_device(&device)).transpose()?;
+            Ok(value.map(|value| Var::from_tensor(&value)).transpose()?)
         };
-        let values = base.iter().zip(loaded.values).map(place);
+        let values = loaded.values.into_iter().map(place);
         Ok(BaseWeights {
             values: values.collect::<Result<_>>()?,
         })
     }
 
-    /// Puts the model together from a checkpoint that was read before, for the same model and head. What the adapter
-    /// replaces is the model's own; all else is shared, so only one of several models may be trained.
+    /// Puts the model together from a checkpoint that was read before, for the same model and perhaps another head. What
+    /// the adapter replaces is the model's own; all else is shared, so only one of several models may be trained.
     pub fn build_on(self, weights: &BaseWeights) -> Result<Model> {
         let device = open_device(self.device)?;
         let infos = &self.blueprint.parameters;
@@ -102,9 +101,14 @@ impl Assembly<'_> {
         let mut made_new = Vec::new();
         for (info, value) in base.iter().zip(&weights.values) {
             base_values.push(match value {
-                Some(value) if replaced(info) => value.as_detached_tensor(),
-                Some(value) => value.as_tensor().clone(),
-                None => {
+                Some(value) if replaced(info) && value.dims() == info.shape => {
+                    value.as_detached_tensor()
+                }
+                Some(value) if value.dims() == info.shape => {
+                    self.in_task_order(info, value.as_tensor().clone())?
+                }
+                // Nowhere, or the head of another task.
+                _ => {
                     made_new.push(info.name.clone());
                     new_head_value(info, self.config.encoder.initializer_range, self.seed)?
                 }
@@ -152,8 +156,12 @@ impl Assembly<'_> {
             .map(|name| parameters.id(name))
             .collect::<Result<_>>()?;
         let fused = self.kernels.fused_on(self.device);
+        let config = ModelConfig {
+            position_shift: self.blueprint.position_shift,
+            ..self.config
+        };
         let mut model = Model::new(
-            self.config,
+            config,
             parameters,
             self.head,
             &self.blueprint.rewrites,

@@ -292,7 +292,11 @@ impl Default for RunConfig {
     }
 }
 
-fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
+/// Checks that a task that reads data has some.
+///
+/// # Errors
+/// When it has none.
+pub fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
     if data.is_some() || task == SAMPLE_TASK {
         return Ok(());
     }

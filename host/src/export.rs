@@ -5,7 +5,11 @@ use crate::{
     error::{Error, Result},
     files::write_atomically,
     labels::is_last_layer,
-    model::{Model, parameters::Parameters, weights::checkpoint_key},
+    model::{
+        Model,
+        parameters::{ParameterId, Parameters},
+        weights::checkpoint_key,
+    },
     tokenizer::Tokenizer,
 };
 use candle_core::{DType, Tensor};
@@ -90,25 +94,43 @@ pub fn write_safetensors(
     head_order: Option<&[u32]>,
     dtype: WeightDtype,
 ) -> Result<()> {
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::with_capacity(ids.len());
-    for &id in ids {
-        let info = &parameters.infos()[id];
-        let value = parameters.variable(id).as_detached_tensor();
-        let bytes = match head_order.filter(|_| is_last_layer(&info.name)) {
-            Some(order) => {
-                dtype.bytes(&value.index_select(&Tensor::new(order, value.device())?, 0)?)?
-            }
-            None => dtype.bytes(&value)?,
-        };
-        tensors.push((key(&info.name), info.shape.clone(), bytes));
-    }
+    let tensors: Vec<(String, Tensor)> = ids
+        .iter()
+        .map(|&id| {
+            let name = key(&parameters.infos()[id].name);
+            Ok((name, value_of(parameters, id, head_order)?))
+        })
+        .collect::<Result<_>>()?;
+    write_tensors(path, &tensors, dtype)
+}
+
+/// The value of a parameter, the rows of the head's last layer in `head_order`, if there is one.
+pub fn value_of(
+    parameters: &Parameters,
+    id: ParameterId,
+    head_order: Option<&[u32]>,
+) -> Result<Tensor> {
+    let value = parameters.variable(id).as_detached_tensor();
+    let name = &parameters.infos()[id].name;
+    Ok(match head_order.filter(|_| is_last_layer(name)) {
+        Some(order) => value.index_select(&Tensor::new(order, value.device())?, 0)?,
+        None => value,
+    })
+}
+
+/// Writes tensors under these keys.
+pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], dtype: WeightDtype) -> Result<()> {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, tensor)| dtype.bytes(tensor))
+        .collect::<Result<_>>()?;
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| {
-            Ok((
-                name.as_str(),
-                TensorView::new(dtype.in_file(), shape.clone(), bytes)?,
-            ))
+        .zip(&bytes)
+        .map(|((name, tensor), bytes)| {
+            let shape = tensor.dims().to_vec();
+            let view = TensorView::new(dtype.in_file(), shape, bytes)?;
+            Ok((name.as_str(), view))
         })
         .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);

@@ -16,6 +16,7 @@ use progtune_kernels::dropout::{Dropout, mask};
 use progtune_plugin_api::{
     graph::{Graph, Node, Op},
     infer::dimension,
+    mersenne::MersenneTwister,
 };
 
 /// A graph with its parameters resolved.
@@ -66,7 +67,30 @@ impl Program {
 
     /// The key of the dropout masks of a node at a step.
     pub fn dropout_key(&self, node: usize, step: Step) -> u64 {
-        step.site_key(self.site.wrapping_add(node as u64))
+        step.site_key(self.node_key(node))
+    }
+
+    /// A number that no other node of the method has.
+    pub fn node_key(&self, node: usize) -> u64 {
+        self.site.wrapping_add(node as u64)
+    }
+
+    /// Evaluates one node without rows; `known` has the values of those it reads, by node.
+    pub fn fixed_value(
+        &self,
+        node: usize,
+        known: &[Option<Tensor>],
+        parameters: &Parameters,
+    ) -> Result<Tensor> {
+        if let Some(id) = self.parameters[node] {
+            return Ok(parameters.tensor(id));
+        }
+        let node = &self.graph.nodes[node];
+        let inputs = node.inputs.iter();
+        let operands: Vec<&Tensor> = inputs
+            .filter_map(|&input| known[input as usize].as_ref())
+            .collect();
+        evaluate(node, &operands, 0, parameters.device())
     }
 
     /// The parameters it reads, each once: a graph may read one at several nodes, and its gradient is their sum.
@@ -285,6 +309,7 @@ pub const OPERATIONS: &[Op] = &[
     Op::NORMAL,
     Op::UNIFORM,
     Op::TRUNCATED_NORMAL,
+    Op::UNIFORM_MT19937,
     Op::MATMUL,
     Op::ADD,
     Op::SUB,
@@ -344,6 +369,16 @@ pub fn initial_value(
                     node.float("high").unwrap_or(1.0),
                 );
                 fill(node, &mut || low + (high - low) * stream.uniform())?
+            }
+            Op::UNIFORM_MT19937 => {
+                let limit = |name| node.float(name).unwrap_or_default();
+                let whole = |name| node.int(name).unwrap_or_default().unsigned_abs();
+                let mut twister = MersenneTwister::new(whole("seed"));
+                for _ in 0..whole("skip") {
+                    twister.bits();
+                }
+                let (low, high) = (limit("low"), limit("high"));
+                fill(node, &mut || f64::from(twister.uniform(low, high)))?
             }
             _ => evaluate(node, &operands, 0, &device)?,
         };

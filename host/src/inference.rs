@@ -5,13 +5,12 @@ mod opened;
 
 use crate::{
     batch::EncodedExample,
-    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
+    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice, require_data},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
     examples::Origin,
     files::write_atomically,
     model::Model,
-    plan::trainable_task,
     progress::metrics_table,
     terminal,
     train::{EvalSplit, eval_keys},
@@ -23,11 +22,12 @@ use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
-    let task = trainable_task(&config.inference.task)?;
-    let opened = Opened::new(&config.inference, task)?;
+    let opened = Opened::new(&config.inference)?;
+    let task = one_task(&opened)?;
+    require_data(task.name, config.data.as_deref())?;
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
-    let splits = opened.load_splits(directory, &split_names(task, config.split))?;
-    let results = opened.with_each_model(|model| {
+    let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
+    let results = opened.with_each_model(|model, task| {
         let mut results = Map::new();
         for split in &splits {
             let result = evaluate(model, task, &split.examples, config.inference.eval_batch)?;
@@ -46,6 +46,18 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
     terminal::print(&format!("{text}\n"))
 }
 
+/// Data is one task's.
+fn one_task(opened: &Opened<'_>) -> Result<&'static Task> {
+    match opened.tasks().as_slice() {
+        [(first, name), (second, other), ..] => Err(Error::Usage(format!(
+            "--adapter: `{name}` is for the task {}, `{other}` for {}, and they are evaluated on the data of one; \
+             evaluate them apart, or pass the --task that is meant",
+            first.name, second.name
+        ))),
+        tasks => Ok(tasks[0].0),
+    }
+}
+
 fn unlabelled(directory: &Path, split: SplitName) -> Error {
     Error::Usage(format!(
         "{}: the {split} split has no labels, so there is nothing to measure; use `progtune predict`",
@@ -55,18 +67,32 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
 
 /// Writes one JSON line an example: `logits` and `label`; with several adapters, an object of these by name.
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
-    let task = trainable_task(&config.inference.task)?;
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let opened = Opened::new(&config.inference, task)?;
-    let examples = examples(config, &opened, task)?;
-    let predictions = opened.with_each_model(|model: &Model| {
-        let rows = logits(model, &examples, config.inference.eval_batch)?;
+    let opened = Opened::new(&config.inference)?;
+    // Each task reads its own columns of the same lines.
+    let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
+    for (task, name) in opened.tasks() {
+        let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
+        inputs.push((task.name, examples));
+    }
+    let count = inputs[0].1.len();
+    if let Some((task, other)) = inputs.iter().find(|(_, other)| other.len() != count) {
+        return Err(Error::Usage(format!(
+            "the adapters have different examples to predict: {} has {count}, {task} {}; predict them apart",
+            inputs[0].0,
+            other.len()
+        )));
+    }
+    let predictions = opened.with_each_model(|model: &Model, task| {
+        let input = inputs.iter().find(|(name, _)| *name == task.name);
+        let examples = input.map_or(&[][..], |(_, examples)| examples);
+        let rows = logits(model, examples, config.inference.eval_batch)?;
         Ok(rows.iter().map(|row| prediction(task, row)).collect())
     })?;
     let mut text = String::new();
-    for example in 0..examples.len() {
+    for example in 0..count {
         let of_each = predictions
             .iter()
             .map(|(name, rows): &(String, Vec<Value>)| (name.clone(), rows[example].clone()));
@@ -118,10 +144,11 @@ fn examples(
     task: &Task,
 ) -> Result<Vec<EncodedExample>> {
     match &config.input {
-        PredictInput::File(path) => opened.load(Origin::Jsonl(path)),
+        PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
         PredictInput::Data { data, split } => {
+            require_data(task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
-            let splits = opened.load_splits(directory, &split_names(task, *split))?;
+            let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
             let examples = splits
                 .into_iter()
                 .flat_map(|split: EvalSplit| split.examples);

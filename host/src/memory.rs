@@ -418,8 +418,9 @@ impl<'a> Estimator<'a> {
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
         let threads = self.threads.min(shape.sequences);
         let rows = TASK_ROWS.max(shape.longest).min(shape.tokens);
-        threads * (rows * (8 * hidden + 3 * inner) + 3 * shape.longest * shape.longest)
-            + shape.sequences * 12 * hidden
+        let prefix = self.kept.iter().map(|kept| kept.prefix).max().unwrap_or(0);
+        let scores = shape.longest * (shape.longest + prefix);
+        threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + shape.sequences * 12 * hidden
     }
 }
 
@@ -448,6 +449,7 @@ impl Trained {
                 true => 0,
                 false => infos()
                     .filter_map(|info| info.block)
+                    .chain(stage.shared_from)
                     .min()
                     .unwrap_or(blocks),
             },

@@ -35,8 +35,8 @@ pub fn merge(model: &Model, head: HeadKind, rewrites: &[Rewrite], method: &str) 
         parameters: &model.parameters,
         changed: BTreeMap::new(),
     };
-    let mut order: Vec<(usize, &SiteRecord, &Rewrite)> = Vec::new();
-    for rewrite in rewrites {
+    let mut order: Vec<((usize, isize), &SiteRecord, &Rewrite)> = Vec::new();
+    for (number, rewrite) in (0isize..).zip(rewrites) {
         let site = sites.iter().find(|site| site.name == rewrite.site);
         let site = site.ok_or_else(|| {
             Error::Model(format!(
@@ -44,7 +44,7 @@ pub fn merge(model: &Model, head: HeadKind, rewrites: &[Rewrite], method: &str) 
                 rewrite.site
             ))
         })?;
-        order.push((turn(site, rewrite), site, rewrite));
+        order.push((turn(site, rewrite, number), site, rewrite));
     }
     order.sort_by_key(|&(turn, ..)| turn);
     let mut refused: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -61,13 +61,15 @@ pub fn merge(model: &Model, head: HeadKind, rewrites: &[Rewrite], method: &str) 
     Ok(merged)
 }
 
-/// In which order rewrites apply: a layer's weight, then its output, what follows the layer, and last what precedes it.
-fn turn(site: &SiteRecord, rewrite: &Rewrite) -> usize {
+/// In which order rewrites apply: a layer's weight, then its output, what follows the layer, and last what precedes it,
+/// outwards from the layer. `number` is the rewrite's place in the plan.
+fn turn(site: &SiteRecord, rewrite: &Rewrite, number: isize) -> (usize, isize) {
     match site.kind {
-        SiteKind::ACTIVATION => 3,
-        SiteKind::ATTENTION_END | SiteKind::OUTPUT_END => 2,
-        _ if rewrite.mode == Mode::WEIGHT => 0,
-        _ => 1,
+        SiteKind::ACTIVATION => (4, -number),
+        SiteKind::ATTENTION_END | SiteKind::OUTPUT_END => (2, number),
+        _ if rewrite.mode == Mode::INPUT => (3, -number),
+        _ if rewrite.mode == Mode::WEIGHT => (0, number),
+        _ => (1, number),
     }
 }
 
@@ -119,7 +121,7 @@ impl Layers<'_> {
 
     fn apply(&mut self, site: &SiteRecord, rewrite: &Rewrite) -> Result<Outcome> {
         let name = site.name.as_str();
-        if ![Mode::OUTPUT, Mode::WEIGHT].contains(&rewrite.mode) {
+        if ![Mode::OUTPUT, Mode::WEIGHT, Mode::INPUT].contains(&rewrite.mode) {
             let reason = format!("a {} rewrite is no change of a weight", rewrite.mode);
             return Ok(Err(reason));
         }
@@ -130,7 +132,7 @@ impl Layers<'_> {
             }
             SiteKind::ACTIVATION => {
                 let block = name.trim_end_matches(".intermediate");
-                self.before(&format!("{block}.output.dense"), &rewrite.graph)
+                self.before(&format!("{block}.output.dense"), "y", &rewrite.graph)
             }
             _ if site.weight.is_empty() => Ok(Err(format!(
                 "no linear layer ends or begins at the {}",
@@ -146,6 +148,7 @@ impl Layers<'_> {
                     self.with_graphs(name, merge, bias)?;
                     Ok(Ok(()))
                 }
+                None if rewrite.mode == Mode::INPUT => self.before(name, "x", &rewrite.graph),
                 None => self.after(name, &rewrite.graph, true),
             },
         }
@@ -192,11 +195,12 @@ impl Layers<'_> {
         })
     }
 
-    /// The layer preceded by an affine function y·M + c of what it reads: W' = W·Mᵀ, b' = b + W·c.
-    fn before(&mut self, module: &str, graph: &Graph) -> Result<Outcome> {
+    /// The layer preceded by an affine function r·M + c of the row r that it reads, which is the graph's `input`: W' = W·Mᵀ,
+    /// b' = b + W·c.
+    fn before(&mut self, module: &str, input: &str, graph: &Graph) -> Result<Outcome> {
         let (w, b) = self.layer(module)?;
-        let y = Rows::identity(w.dim(1)?, w.device())?;
-        Ok(match fold(graph, &[("y", y)], self.parameters)? {
+        let row = Rows::identity(w.dim(1)?, w.device())?;
+        Ok(match fold(graph, &[(input, row)], self.parameters)? {
             Ok(rows) => {
                 let weight = w.matmul(&rows.linear.t()?)?;
                 let shift = rows.constant.matmul(&w.t()?)?.squeeze(0)?;

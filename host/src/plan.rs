@@ -19,8 +19,11 @@ use crate::{
 };
 use abi_stable::std_types::RVec;
 use progtune_datasets::{DataError, Task};
-use progtune_plugin_api::records::{
-    DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
+use progtune_plugin_api::{
+    graph::Op,
+    records::{
+        DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
+    },
 };
 
 /// The model with its method: every parameter, which of them are candidates, and the rewrites.
@@ -34,6 +37,8 @@ pub struct Blueprint {
     pub rewrites: Vec<Rewrite>,
     /// The method's suggestion.
     pub suggested_lr: Option<f64>,
+    /// What the method adds to every position id; whoever computes tells the model's configuration.
+    pub position_shift: u32,
     /// L.
     pub blocks: usize,
 }
@@ -52,12 +57,19 @@ impl Blueprint {
             None => None,
         };
         let mut rewrites = Vec::new();
-        let mut suggested_lr = None;
+        let (mut suggested_lr, mut position_shift) = (None, 0);
         if let Some(plan) = &plan {
             list.extend(plan.parameters.iter().map(added_parameter));
             list.sort_by(|a, b| a.name.cmp(&b.name));
             rewrites = plan.rewrites.to_vec();
             suggested_lr = plan.suggested_lr.into_option();
+            // Both were checked with the plan.
+            position_shift = plan.position_shift().unwrap_or(0);
+            for (name, scale) in plan.lr_scales().unwrap_or_default() {
+                for info in list.iter_mut().filter(|info| info.name == name) {
+                    info.lr_scale = scale;
+                }
+            }
         }
         let has_pooler = list.iter().any(|info| info.name.starts_with("pooler."));
         if train_pooler && (plan.is_none() || !has_pooler) {
@@ -78,6 +90,7 @@ impl Blueprint {
             candidates,
             rewrites,
             suggested_lr,
+            position_shift,
             blocks: config.blocks(),
         })
     }
@@ -128,10 +141,24 @@ impl Blueprint {
             step_in_epoch,
             blocks,
             trainable_parameters: infos().map(|info| info.size() as u64).sum(),
+            shared_from: infos()
+                .filter(|info| info.part == Part::SHARED)
+                .filter_map(|info| self.lowest_reader(&info.name))
+                .min(),
             embeddings: infos().any(|info| info.part == Part::EMBEDDINGS),
             trainable,
             ..Stage::default()
         }
+    }
+
+    /// The lowest block with a rewrite that reads an added parameter.
+    fn lowest_reader(&self, name: &str) -> Option<usize> {
+        let reads = |rewrite: &&Rewrite| rewrite.graph.names(Op::PARAMETER).any(|n| n == name);
+        let block = |rewrite: &Rewrite| {
+            let inside = rewrite.site.strip_prefix("encoder.layer.")?;
+            inside.split('.').next()?.parse().ok()
+        };
+        self.rewrites.iter().filter(reads).filter_map(block).min()
     }
 
     /// Asks the schedule what is trained from a decision point on.
@@ -165,11 +192,11 @@ fn added_parameter(new: &progtune_plugin_api::records::NewParameter) -> Paramete
         part: new.part,
         block,
         role: new.role,
+        lr_scale: new.lr_scale,
         added: Some(Added {
             init: new.init.clone(),
             trainable: new.trainable,
             weight_decay: new.weight_decay,
-            lr_scale: new.lr_scale,
         }),
     }
 }

@@ -3,6 +3,8 @@
 
 use crate::{
     adapter::Adapter,
+    batch::EncodedExample,
+    batch_order::BatchOrder,
     config::{RunConfig, SAMPLE_TASK},
     error::Result,
     forecast::{DataSize, forecast},
@@ -17,6 +19,7 @@ use crate::{
     prefix_cache::{Outlook, Place, Sizes},
     recipe::{load_data, load_method, open_tokenizer},
     terminal,
+    train::EvalSplit,
 };
 use serde_json::{Value, json};
 
@@ -36,21 +39,37 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
     let method = load_method(&plugins, config, adapter.as_ref())?;
     let head = head_of_task(&config.task)?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
+    let data = match predict && (config.data.is_some() || config.task == SAMPLE_TASK) {
+        true => {
+            let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+            Some(load_data(
+                config,
+                trainable_task(&config.task)?,
+                &tokenizer,
+            )?)
+        }
+        false => None,
+    };
+    // 0: not known.
+    let steps_per_epoch = data.as_ref().map_or(0, |(examples, _)| {
+        let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
+        BatchOrder::new(config, lengths).steps_per_epoch()
+    });
     let run = blueprint.run_record(
         config.epochs,
-        0,
+        steps_per_epoch,
         config.seed,
         config.peft.as_deref().unwrap_or_default(),
     );
     let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
-    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, 0)?;
+    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
     let predicted = match predict {
         true => Some(predict_run(
             config,
-            &source,
             (&model_config, head, method.as_ref()),
             &blueprint,
             &foresight,
+            data.as_ref(),
         )?),
         false => None,
     };
@@ -165,19 +184,17 @@ fn shortened(list: &[String]) -> String {
 
 fn predict_run(
     config: &RunConfig,
-    source: &ModelSource,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
     foresight: &Foresight,
+    loaded: Option<&(Vec<EncodedExample>, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
     let stages = &foresight.first_stages();
-    let task = trainable_task(&config.task)?;
+    trainable_task(&config.task)?;
     let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
     let longest = config.max_length.min(model.0.max_tokens());
     let mut cached = None;
-    let (data, estimator, basis) = if config.data.is_some() || config.task == SAMPLE_TASK {
-        let tokenizer = open_tokenizer(source, model.0, config.max_length)?;
-        let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
+    let (data, estimator, basis) = if let Some((examples, eval_splits)) = loaded {
         let splits: Vec<Vec<usize>> = std::iter::once(examples.as_slice())
             .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
             .map(|split| split.iter().map(|e| e.input_ids.len()).collect())
@@ -192,7 +209,7 @@ fn predict_run(
         cached = Some(splits);
         (
             data,
-            estimator.with_data(config, &examples, &eval_splits),
+            estimator.with_data(config, examples, eval_splits),
             basis,
         )
     } else {
@@ -205,7 +222,7 @@ fn predict_run(
             format!("batches of sequences of {longest} tokens, the most there can be (no --data)");
         (data, estimator.with_length(config, longest), basis)
     };
-    let settled = settle(config, &estimator, stages)?;
+    let settled = settle(config, &estimator, &foresight.stages)?;
     let config = &RunConfig {
         recompute: settled.recompute,
         prefix_cache_budget: settled.prefix_cache_budget,
@@ -232,7 +249,10 @@ fn predict_run(
                 peak_bytes: fused.then(|| estimator.stage_peak(stage, config.recompute)),
             })
             .collect(),
-        peak_bytes: fused.then(|| estimator.peak(stages, config.recompute).total()),
+        peak_bytes: fused.then(|| {
+            let peak = estimator.peak(&foresight.stages, config.recompute);
+            peak.total()
+        }),
         basis,
         cache,
         note: settled.note,

@@ -2,7 +2,7 @@
 //! [`find`]; everything behind it is in the crate `progtune-plugin-loader`.
 
 use crate::{config::PluginSources, graph::OPERATIONS};
-use progtune_plugin_api::records::Mode;
+use progtune_plugin_api::{extensions, records::Mode};
 pub use progtune_plugin_loader::*;
 use std::path::PathBuf;
 
@@ -10,8 +10,14 @@ use std::path::PathBuf;
 pub const OFFER: Offer = Offer {
     version: env!("CARGO_PKG_VERSION"),
     operations: OPERATIONS,
-    modes: &[Mode::OUTPUT, Mode::WEIGHT],
+    modes: &[Mode::OUTPUT, Mode::WEIGHT, Mode::KV_PREFIX, Mode::INPUT],
     signals: &["train_loss", "eval_metric", "block_grad_norm"],
+    extensions: || {
+        vec![extensions::understands(&[
+            extensions::POSITION_SHIFT,
+            extensions::LR_SCALES,
+        ])]
+    },
 };
 
 /// Searches as configured; see [`mod@discover`]. Runs no plugin.

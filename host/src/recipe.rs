@@ -1,7 +1,7 @@
 //! The whole run, readable from top to bottom: set up, train, save. Called by `main`.
 
 use crate::{
-    adapter::{Adapter, Provenance, is_peft_lora, save_neutral, save_peft},
+    adapter::{Adapter, Provenance, peft, save_neutral},
     assemble::{Assembly, open_device},
     batch::EncodedExample,
     batch_order::BatchOrder,
@@ -56,6 +56,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
+    model_config.position_shift = blueprint.position_shift;
 
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
     let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
@@ -234,11 +235,15 @@ pub fn open_tokenizer(
     let longest = config.max_tokens();
     if longest < SHORTEST_MODEL {
         return Err(Error::Model(format!(
-            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {} leave inputs of {longest} tokens; \
+            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{} leave inputs of {longest} tokens; \
              expected {SHORTEST_MODEL} at least: correct them",
             source.name(),
             config.encoder.max_position_embeddings,
-            config.encoder.pad_token_id
+            config.encoder.pad_token_id,
+            match config.position_shift {
+                0 => String::new(),
+                shift => format!(" and the {shift} positions that the method takes"),
+            }
         )));
     }
     let length = max_length.min(longest);
@@ -295,7 +300,7 @@ pub fn load_data(
     Ok((train, eval_splits))
 }
 
-/// A full checkpoint when the method adds nothing, a PEFT adapter for LoRA, the neutral format otherwise.
+/// A full checkpoint when the method adds nothing, a PEFT adapter where PEFT has the method, the neutral format otherwise.
 fn save_result(
     directory: &RunDirectory,
     model: &Model,
@@ -336,16 +341,12 @@ fn save_result(
         .chain(&model.not_in_base)
         .copied()
         .collect();
-    if is_peft_lora(id, &model.parameters) {
-        save_peft(
-            path,
-            &model.parameters,
-            &trained,
-            model.config.architecture,
-            about,
-        )
-    } else {
-        save_neutral(path, &model.parameters, &trained, about)
+    match peft::Format::of(id, &model.parameters) {
+        Some(format) => {
+            let (parameters, rewrites) = (&model.parameters, &blueprint.rewrites);
+            format.save(path, parameters, &trained, &model.config, rewrites, about)
+        }
+        None => save_neutral(path, &model.parameters, &trained, about),
     }
 }
 

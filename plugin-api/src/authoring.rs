@@ -416,6 +416,14 @@ impl Rewrite {
         }
     }
 
+    /// `x' = g(x, …)` for the linear layer of a site (since 1.1).
+    pub fn input(site: &SiteRecord, graph: Graph) -> Self {
+        Self {
+            mode: Mode::INPUT,
+            ..Self::output(site, graph)
+        }
+    }
+
     /// `W' = g(W, …)` at a site. It is its own merge graph.
     pub fn weight(site: &SiteRecord, graph: Graph) -> Self {
         Self {

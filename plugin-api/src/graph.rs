@@ -27,6 +27,10 @@ open_enum!(
         UNIFORM = 6 => "uniform",
         /// Normal random numbers of deviation `std`, redrawn beyond two of it (`std`, `shape`); only in init graphs.
         TRUNCATED_NORMAL = 7 => "truncated_normal",
+        /// Uniform random numbers from the Mersenne Twister of a seed of their own, as `torch.Tensor.uniform_` draws f32
+        /// on the CPU (`low`, `high`, `seed`, `skip`: how many numbers to leave out first, `shape`); only in init graphs.
+        /// Since 1.1.
+        UNIFORM_MT19937 = 8 => "uniform_mt19937",
         /// Matrix product `[…, k] · [k, n]`; the left factor has at least two dimensions (rows count), the
         /// right one exactly two and no rows.
         MATMUL = 20 => "matmul",
@@ -197,6 +201,28 @@ impl GraphBuilder {
             vec![
                 Attribute::new("low", low),
                 Attribute::new("high", high),
+                shape_attribute(shape),
+            ],
+        )
+    }
+
+    /// Uniform random numbers in `[low, high)` from the Mersenne Twister of `seed`, after the first `skip` ones (init
+    /// graphs only, since 1.1).
+    pub fn uniform_mt19937(
+        &mut self,
+        (low, high): (f64, f64),
+        seed: i64,
+        skip: i64,
+        shape: &[u64],
+    ) -> Tensor {
+        self.node(
+            Op::UNIFORM_MT19937,
+            &[],
+            vec![
+                Attribute::new("low", low),
+                Attribute::new("high", high),
+                Attribute::new("seed", seed),
+                Attribute::new("skip", skip),
                 shape_attribute(shape),
             ],
         )

@@ -179,7 +179,7 @@ fn check(node: &Node, earlier: &[Shape], scope: &Scope<'_>) -> Result<Shape, Str
 fn arity(op: Op) -> Option<std::ops::RangeInclusive<usize>> {
     match op {
         Op::INPUT | Op::PARAMETER | Op::BASE | Op::CONSTANT => Some(0..=0),
-        Op::NORMAL | Op::UNIFORM | Op::TRUNCATED_NORMAL => Some(0..=0),
+        Op::NORMAL | Op::UNIFORM | Op::TRUNCATED_NORMAL | Op::UNIFORM_MT19937 => Some(0..=0),
         Op::MATMUL | Op::ADD | Op::SUB | Op::MUL | Op::DIV => Some(2..=2),
         Op::CONCAT => Some(1..=usize::MAX),
         known if Op::KNOWN.contains(&known) => Some(1..=1),
@@ -206,6 +206,13 @@ fn attributes(op: Op) -> &'static [(&'static str, Kind, bool)] {
         Op::UNIFORM => &[
             ("low", Kind::Float, true),
             ("high", Kind::Float, true),
+            ("shape", Kind::Ints, true),
+        ],
+        Op::UNIFORM_MT19937 => &[
+            ("low", Kind::Float, true),
+            ("high", Kind::Float, true),
+            ("seed", Kind::Int, true),
+            ("skip", Kind::Int, true),
             ("shape", Kind::Ints, true),
         ],
         Op::SCALE => &[("by", Kind::Float, true)],
@@ -266,7 +273,9 @@ fn result(node: &Node, inputs: &[&Shape], scope: &Scope<'_>) -> Result<Shape, St
     match (node.op, inputs) {
         (Op::INPUT | Op::PARAMETER | Op::BASE, _) => named(node, scope),
         (Op::CONSTANT, _) => sizes(node),
-        (Op::NORMAL | Op::UNIFORM | Op::TRUNCATED_NORMAL, _) => random(node, scope),
+        (Op::NORMAL | Op::UNIFORM | Op::TRUNCATED_NORMAL | Op::UNIFORM_MT19937, _) => {
+            random(node, scope)
+        }
         (Op::MATMUL, [left, right]) => matmul(left, right),
         (Op::ADD | Op::SUB | Op::MUL | Op::DIV, [left, right]) => broadcast(left, right),
         (Op::TRANSPOSE, [only]) => transpose(only),
@@ -352,6 +361,11 @@ fn random(node: &Node, scope: &Scope<'_>) -> Result<Shape, String> {
         .is_some_and(|(low, high)| low > high)
     {
         return Err("expected 'low' below 'high'".into());
+    }
+    for name in ["seed", "skip"] {
+        if node.int(name).is_some_and(|value| value < 0) {
+            return Err(format!("expected '{name}' of at least 0"));
+        }
     }
     sizes(node)
 }

@@ -158,7 +158,12 @@ fn operations_are_their_definitions() {
         let y = g.dropout(y, 0.5);
         g.unary(Op::DETACH, y);
     });
-    let random = [Op::NORMAL, Op::UNIFORM, Op::TRUNCATED_NORMAL];
+    let random = [
+        Op::NORMAL,
+        Op::UNIFORM,
+        Op::TRUNCATED_NORMAL,
+        Op::UNIFORM_MT19937,
+    ];
     for op in Op::KNOWN {
         assert!(
             seen.contains(op) || random.contains(op),
@@ -184,6 +189,14 @@ fn random_numbers_have_their_distribution_and_depend_on_the_seed() {
     let uniform = draw(Graph::uniform(2.0, &[4000]), 1);
     assert!(uniform.iter().all(|v| (-2.0..2.0).contains(v)));
     assert!((uniform.iter().sum::<f64>() / 4000.0).abs() < 0.1);
+    let twisted = |skip| {
+        let mut g = GraphBuilder::new();
+        g.uniform_mt19937((0.0, 1.0), 123, skip, &[4]);
+        draw(g.finish(), 1)
+    };
+    // torch 2.15, `Generator().manual_seed(123)`; see `crate::mersenne`.
+    assert_eq!(twisted(8)[0] as f32, f32::from_bits(0x3e3c_794c));
+    assert_eq!(twisted(9)[..3], twisted(8)[1..]);
     assert_eq!(normal, draw(Graph::normal(0.5, &[4000]), 1));
     assert_ne!(normal, draw(Graph::normal(0.5, &[4000]), 2));
     let outside = evaluate(&Graph::normal(1.0, &[1]), &Values::default());

@@ -138,7 +138,7 @@
 //!
 //! # Where things are
 //!
-//! - [`records`], [`open`], [`graph`], [`host`]: the data types, [`root`]: the functions. They are the ABI.
+//! - [`records`], [`open`], [`graph`], [`host`], [`extensions`]: the data types, [`root`]: the functions. They are the ABI.
 //! - [`sdk`], [`authoring`], [`options`], [`stage`], [`export_plugin!`]: the kit.
 //! - [`infer`], [`validate`], [`needs`], [`contract`]: what a plan must keep; the host applies the same rules.
 //! - [`interpret`]: runs graphs, for tests.
@@ -163,18 +163,24 @@
 //!   [`root::ScheduleInterface`] and [`root::MethodInterface`]: absent in an older library, and checked for at run time.
 //! - offer new signals to schedules, new keys in the manifest's JSON (unknown ones are ignored), new helpers here.
 //!
+//! What 1.1 added: the mode [`records::Mode::INPUT`], the operation [`graph::Op::UNIFORM_MT19937`], and the plan's keys of
+//! [`extensions`] with the list of those that a host acts on. A plugin that can do without them asks first (`ia3` and `vera` of
+//! the first party do) and runs on a 1.0 host too.
+//!
 //! It never changes a record's fields, the meaning of a number, or the name of a type or of this crate: those are part of
 //! the layout that is checked when a library is loaded.
 
 pub mod authoring;
 pub mod contract;
 pub mod export;
+pub mod extensions;
 pub mod graph;
 pub mod guard;
 pub mod host;
 pub mod infer;
 pub mod interpret;
 pub mod manifest;
+pub mod mersenne;
 pub mod names;
 pub mod needs;
 pub mod open;

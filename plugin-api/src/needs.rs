@@ -16,8 +16,6 @@ use crate::{
 };
 use abi_stable::std_types::RString;
 
-/// The critical extensions of a method's plan, its parameters, rewrites and graphs that this version understands.
-pub const METHOD_EXTENSIONS: &[&str] = &[];
 /// The critical extensions of a schedule's traits and plans that this version understands.
 pub const SCHEDULE_EXTENSIONS: &[&str] = &["lr_scale.embeddings", "lr_scale.head"];
 
@@ -55,8 +53,8 @@ pub fn of_method(
     model: &ModelRecord,
     host: &HostRecord,
 ) -> Result<(), PluginError> {
-    let understood = |ext: &[Attribute]| extensions(ext, METHOD_EXTENSIONS, host);
-    understood(&plan.ext)?;
+    extensions(&plan.ext, &host.understands(), host)?;
+    let understood = |ext: &[Attribute]| extensions(ext, &[], host);
     for parameter in &plan.parameters {
         understood(&parameter.ext)?;
         operations(&parameter.init, host)?;
@@ -93,16 +91,18 @@ fn at_site(rewrite: &Rewrite, site: &SiteRecord) -> Result<(), PluginError> {
     }
     let lacks = |input: &&str| !site.inputs.iter().any(|known| known == input);
     match rewrite.graph.names(Op::INPUT).find(lacks) {
-        Some(input) if mode == Mode::OUTPUT => Err(PluginError::unsupported(format!(
-            "the site '{name}' has no input '{input}'; its inputs: {}",
-            listed(&site.inputs)
-        ))),
+        Some(input) if [Mode::OUTPUT, Mode::INPUT].contains(&mode) => {
+            Err(PluginError::unsupported(format!(
+                "the site '{name}' has no input '{input}'; its inputs: {}",
+                listed(&site.inputs)
+            )))
+        }
         _ => Ok(()),
     }
 }
 
 fn operations(graph: &Graph, host: &HostRecord) -> Result<(), PluginError> {
-    extensions(&graph.ext, METHOD_EXTENSIONS, host)?;
+    extensions(&graph.ext, &[], host)?;
     match graph.nodes.iter().find(|node| !host.ops.contains(&node.op)) {
         Some(node) => Err(lacking(&format!("the graph operation '{}'", node.op), host)),
         None => Ok(()),

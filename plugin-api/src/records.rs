@@ -108,6 +108,9 @@ open_enum!(
         /// stay as they are unless the plan's `ext` has `!position_shift` (an int, the number to add, which
         /// Hugging Face's prefix tuning does).
         KV_PREFIX = 3 => "kv prefix",
+        /// `x' = g(x, P)` on the rows that the site's linear layer reads, and it alone; what `OUTPUT` rewrites of the site
+        /// see as `x` is x'. Its result is `[rows, in_dim]`. Merging goes by the site's weight. Since 1.1.
+        INPUT = 4 => "input",
     }
 );
 
@@ -329,7 +332,7 @@ records! {
         suggested_lr: ROption<f64>,
         /// Whether the model computes the same as the base model before the first step (LoRA does).
         identity_at_init: bool,
-        /// Extensions.
+        /// Extensions: those of [`crate::extensions`].
         ext: Ext,
     }
 }
@@ -357,6 +360,7 @@ pub struct HostRecord {
     pub signals: RVec<RString>,
     /// What a plugin may call.
     pub api: HostApi_Ref,
-    /// Extensions.
+    /// Extensions. `understands` (texts, since 1.1): the critical keys of a method's plan that this host acts on; see
+    /// [`crate::extensions`].
     pub ext: Ext,
 }

@@ -4,10 +4,11 @@
 //! Each error is one sentence: what was expected, what was found.
 
 use crate::{
+    extensions::{LR_SCALES, POSITION_SHIFT},
     graph::{Graph, Op},
     infer::{Scope, Shape, infer},
     names::did_you_mean,
-    needs::{METHOD_EXTENSIONS, SCHEDULE_EXTENSIONS},
+    needs::SCHEDULE_EXTENSIONS,
     open::{Attribute, Value, unknown_critical},
     records::{
         HostRecord, MethodPlan, Mode, ModelRecord, NewParameter, Part, Rewrite, RunRecord,
@@ -101,7 +102,7 @@ pub fn method_plan(
     model: &ModelRecord,
     host: &HostRecord,
 ) -> Result<(), String> {
-    extensions(&plan.ext, "the plan", METHOD_EXTENSIONS)?;
+    plan_extensions(plan, model, host)?;
     if let Some(&lr) = plan.suggested_lr.as_ref().into_option()
         && !(lr.is_finite() && lr > 0.0)
     {
@@ -177,6 +178,40 @@ fn added_size(plan: &MethodPlan, model: &ModelRecord) -> Result<(), String> {
     }
 }
 
+fn plan_extensions(
+    plan: &MethodPlan,
+    model: &ModelRecord,
+    host: &HostRecord,
+) -> Result<(), String> {
+    if let Some(key) = unknown_critical(&plan.ext, &host.understands()) {
+        return Err(format!(
+            "the plan has the extension '!{key}', which this host does not understand"
+        ));
+    }
+    if plan.position_shift().is_none() {
+        return Err(format!(
+            "the extension '!{POSITION_SHIFT}': expected a whole number from 0 to 2^31"
+        ));
+    }
+    let lr_scales = plan.lr_scales().ok_or_else(|| {
+        format!("the extension '!{LR_SCALES}': expected a finite number ≥ 0 a parameter")
+    })?;
+    let unknown = lr_scales
+        .iter()
+        .find(|(name, _)| model.parameter(name).is_none());
+    match unknown {
+        Some((name, _)) => {
+            let names = model.parameters.iter().map(|p| p.name.as_str());
+            let near = did_you_mean(name, names);
+            Err(format!(
+                "the extension '!{LR_SCALES}': the model has no parameter '{}'{near}",
+                shortened(name)
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
 fn unfrozen(plan: &MethodPlan, model: &ModelRecord) -> Result<(), String> {
     let parameters: BTreeMap<&str, _> = model
         .parameters
@@ -217,7 +252,7 @@ fn new_parameter(
     host: &HostRecord,
     base: &BTreeMap<String, Vec<u64>>,
 ) -> Result<(), String> {
-    extensions(&parameter.ext, "it", METHOD_EXTENSIONS)?;
+    extensions(&parameter.ext, "it", &[])?;
     let name = parameter.name.as_str();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
@@ -276,7 +311,7 @@ fn check_rewrite(
     parameters: &BTreeMap<String, Vec<u64>>,
     base: &BTreeMap<String, Vec<u64>>,
 ) -> Result<(), String> {
-    extensions(&rewrite.ext, "it", METHOD_EXTENSIONS)?;
+    extensions(&rewrite.ext, "it", &[])?;
     if !site.accepts(rewrite.mode) || !host.modes.contains(&rewrite.mode) {
         let modes: Vec<String> = site
             .modes
@@ -317,6 +352,14 @@ fn check_rewrite(
                 "the graph",
                 run("graph", &rewrite.graph, inputs)?,
                 &Shape::rows(rows),
+            )?;
+        }
+        Mode::INPUT => {
+            let inputs = vec![("x", Shape::rows(columns))];
+            expect(
+                "the graph",
+                run("graph", &rewrite.graph, inputs)?,
+                &Shape::rows(columns),
             )?;
         }
         Mode::WEIGHT => {

@@ -62,8 +62,10 @@ impl Wanted<'_> {
             .iter()
             .map(|&(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        if let Some(adapter) = &adapter {
-            options.extend(adapter.options.iter().cloned());
+        for (key, value) in adapter.iter().flat_map(|adapter| &adapter.options) {
+            if !options.iter().any(|(given, _)| given == key) {
+                options.push((key.clone(), value.clone()));
+            }
         }
         let method: Option<LoadedMethod> = (!self.method.is_empty())
             .then(|| plugins.method(self.method, &options).expect("the method"));

@@ -7,14 +7,21 @@ use progtune_tests::{
 };
 use std::{fs, path::Path, process::Command};
 
-const SCHEDULES: [&str; 5] = [
+/// Libraries of the first party, by the ends of their names.
+const SCHEDULES: [&str; 9] = [
+    "auto-freeze",
     "full",
+    "gradual-unfreeze",
     "grow-from-hb",
+    "lisa",
     "progressive",
     "single-block",
+    "top-k",
     "wo-lb",
 ];
-const METHODS: [&str; 3] = ["adapter", "bitfit", "lora"];
+const METHODS: [&str; 8] = [
+    "adapter", "bitfit", "dora", "ia3", "kron-a", "lora", "prefix", "vera",
+];
 
 /// The commands of README.md and of what `plugins new` prints, to a model trained with both new plugins.
 #[test]

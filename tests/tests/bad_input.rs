@@ -244,7 +244,11 @@ fn adapters_that_do_not_fit_say_why() {
     let rank = lora("rank");
     progtune_tests::scratch::set_key(&rank.join("adapter_config.json"), "r", 8.into());
     let kind = lora("kind");
-    progtune_tests::scratch::set_key(&kind.join("adapter_config.json"), "peft_type", "IA3".into());
+    progtune_tests::scratch::set_key(
+        &kind.join("adapter_config.json"),
+        "peft_type",
+        "LOHA".into(),
+    );
     let json = lora("json");
     fs::write(json.join("adapter_config.json"), "{").unwrap();
     let cut = lora("cut");
@@ -264,7 +268,7 @@ fn adapters_that_do_not_fit_say_why() {
     progtune_tests::scratch::set_key(
         &neutral.join("progtune_adapter.json"),
         "method",
-        "prefix".into(),
+        "unheard-of".into(),
     );
     let future = scratch.copy("bert/adapter", "future");
     progtune_tests::scratch::set_key(
@@ -315,8 +319,8 @@ fn adapters_that_do_not_fit_say_why() {
                 &[
                     "kind/adapter_config.json",
                     "`peft_type`",
-                    "expected \"LORA\"",
-                    "found \"IA3\"",
+                    "expected \"LORA\", \"IA3\", \"VERA\" or \"PREFIX_TUNING\"",
+                    "found \"LOHA\"",
                 ],
             ),
             Case::new(
@@ -351,7 +355,7 @@ fn adapters_that_do_not_fit_say_why() {
                 "the adapter of an unknown method",
                 evaluate(&neutral),
                 2,
-                &["no method 'prefix'", "adapter, bitfit, lora"],
+                &["no method 'unheard-of'", "adapter, bitfit, dora"],
             ),
             Case::new(
                 "an adapter of a later version",

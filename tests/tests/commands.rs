@@ -191,7 +191,9 @@ fn other_methods_leave_an_adapter_in_place_of_a_checkpoint() {
             "lora",
             &["adapter_config.json", "adapter_model.safetensors"],
         ),
+        ("ia3", &["adapter_config.json", "adapter_model.safetensors"]),
         ("adapter", &["adapter.safetensors", "progtune_adapter.json"]),
+        ("kron-a", &["adapter.safetensors", "progtune_adapter.json"]),
     ] {
         let run = scratch.path(method);
         CommandLine::train("bert", &run)

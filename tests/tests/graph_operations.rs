@@ -33,6 +33,7 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
 /// One trainable parameter `p` of a shape.
 fn parameters(shape: &[usize]) -> Parameters {
     let info = ParameterInfo {
+        lr_scale: 1.0,
         name: "p".into(),
         shape: shape.to_vec(),
         part: Part::SHARED,
@@ -42,7 +43,6 @@ fn parameters(shape: &[usize]) -> Parameters {
             init: Graph::default(),
             trainable: true,
             weight_decay: false,
-            lr_scale: 1.0,
         }),
     };
     let value = Tensor::from_vec(numbers(shape.iter().product(), 9), shape, &Device::Cpu).unwrap();
@@ -185,7 +185,13 @@ fn every_operation_has_its_derivative() {
         let y = g.mul(x, p);
         g.dropout(y, 0.4);
     }));
-    let sources = [Op::BASE, Op::NORMAL, Op::UNIFORM, Op::TRUNCATED_NORMAL];
+    let sources = [
+        Op::BASE,
+        Op::NORMAL,
+        Op::UNIFORM,
+        Op::TRUNCATED_NORMAL,
+        Op::UNIFORM_MT19937,
+    ];
     for &op in OPERATIONS {
         assert!(
             seen.contains(&op) || sources.contains(&op),

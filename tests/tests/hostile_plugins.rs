@@ -76,7 +76,7 @@ fn files() -> Vec<Row> {
         unknown(
             "major version 2",
             libraries::major_2(&good),
-            "built for version 2.0 of the plugin interface",
+            "; this program speaks 1.x: get a build of the plugin for 1.x",
         ),
         unknown(
             "manifest of 100 MB",

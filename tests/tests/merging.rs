@@ -38,7 +38,13 @@ const TOLERANCE: f32 = 1e-5;
 const NOT_WEIGHTS: [&str; 4] = ["adapter", "pfeiffer", "parallel", "prefix"];
 
 fn logits(model: &Model, name: &str) -> Tensor {
-    let examples = parity_examples(name, 8);
+    let mut examples = parity_examples(name, 8);
+    for example in &mut examples {
+        // A prefix takes positions.
+        let longest = model.config.max_tokens();
+        example.input_ids.truncate(longest);
+        example.token_type_ids.truncate(longest);
+    }
     let all: Vec<usize> = (0..8).collect();
     let batch = Batch::new(&examples, &all, model.config.first_position());
     model.logits(&batch).unwrap()
@@ -144,6 +150,7 @@ fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
         parameters,
         rewrites,
         suggested_lr: None,
+        position_shift: 0,
         blocks: 5,
     };
     Assembly {

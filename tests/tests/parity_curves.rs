@@ -1,7 +1,7 @@
 //! Loss curves against PyTorch + Transformers + PEFT: {full, LoRA, BitFit, adapter ×2} × four schedules × {BERT,
-//! RoBERTa}, 20 steps through the built binary and the built plugins, from the same head and adapter.
+//! RoBERTa}, and the further methods × {full, progressive}, 20 steps through the built binary and the built plugins, from the same head and adapter.
 //!
-//! Reference: `tests/fixtures/parity/curves.json` (torch 2.15.0, transformers 5.23.0, peft 0.21.2; see the README
+//! Reference: `tests/fixtures/parity/curves.json`, `method_curves.json` (torch 2.15.0, transformers 5.23.0, peft 0.21.2; see the README
 //! there). Tolerance 1e-4 on every loss; the reference itself is within 1.5e-6 of float64.
 
 use progtune_tests::{fixture, read_json, read_jsonl, run};
@@ -52,19 +52,19 @@ fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
     flag("--lr", reference["lr"].to_string());
     flag("--kernels", kernels.to_owned());
     flag("--output", output.display().to_string());
-    match method {
-        "full" => {}
-        "bitfit" => flag("--peft", "bitfit".into()),
-        _ => {
-            flag(
-                "--peft",
-                if method == "lora" { "lora" } else { "adapter" }.into(),
-            );
-            flag(
-                "--init-adapter",
-                parity.join(model).join(method).display().to_string(),
-            );
+    let start = reference["adapter"].as_str().unwrap_or(method);
+    match (method, reference["peft"].as_str()) {
+        ("full", _) => {}
+        ("bitfit", _) => flag("--peft", "bitfit".into()),
+        (_, id) => {
+            let old = if method == "lora" { "lora" } else { "adapter" };
+            flag("--peft", id.unwrap_or(old).into());
+            let start = parity.join(model).join(start);
+            flag("--init-adapter", start.display().to_string());
         }
+    }
+    for option in reference["options"].as_array().into_iter().flatten() {
+        flag("--peft-opt", option.as_str().unwrap().to_owned());
     }
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
 
@@ -110,16 +110,17 @@ fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
     worst
 }
 
-fn compare_all(model: &str, kernels: &str, stride: usize) {
+fn compare_all(file: &str, model: &str, kernels: &str, stride: usize) {
     let curves = read_json(&fixture("parity/curves.json"));
-    let runs = curves["runs"].as_array().unwrap();
+    let runs = read_json(&fixture("parity").join(file));
+    let runs = runs["runs"].as_array().unwrap();
     let mine: Vec<&Value> = runs
         .iter()
         .filter(|run| run["model"] == model)
         .step_by(stride)
         .collect();
     assert!(
-        mine.len() >= 20 / stride,
+        mine.len() >= 19 / stride,
         "the fixture has {} runs of {model}",
         mine.len()
     );
@@ -135,17 +136,29 @@ fn compare_all(model: &str, kernels: &str, stride: usize) {
 
 #[test]
 fn bert_curves_equal_pytorchs() {
-    compare_all("bert", "fused", 1);
+    compare_all("curves.json", "bert", "fused", 1);
 }
 
 #[test]
 fn roberta_curves_equal_pytorchs() {
-    compare_all("roberta", "fused", 1);
+    compare_all("curves.json", "roberta", "fused", 1);
+}
+
+#[test]
+fn the_further_methods_curves_equal_pefts_with_bert() {
+    compare_all("method_curves.json", "bert", "fused", 1);
+}
+
+#[test]
+fn the_further_methods_curves_equal_pefts_with_roberta() {
+    compare_all("method_curves.json", "roberta", "fused", 1);
 }
 
 /// The path that runs on CUDA, on the CPU: every third curve of each model.
 #[test]
 fn composed_curves_equal_pytorchs() {
-    compare_all("bert", "composed", 3);
-    compare_all("roberta", "composed", 3);
+    for file in ["curves.json", "method_curves.json"] {
+        compare_all(file, "bert", "composed", 3);
+        compare_all(file, "roberta", "composed", 3);
+    }
 }

@@ -34,7 +34,9 @@ const SCHEDULES: [&str; 9] = [
     "top-k",
     "wo-lb",
 ];
-const METHODS: [&str; 3] = ["adapter", "bitfit", "lora"];
+const METHODS: [&str; 10] = [
+    "adapter", "bitfit", "dora", "ia3", "kron-a", "lora", "parallel", "pfeiffer", "prefix", "vera",
+];
 
 fn first_party(library: &str) -> PathBuf {
     let file = profile_dir().join(file_name(library));
@@ -62,7 +64,7 @@ fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
 fn outside() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let built = ["alternate", "ia3", "misbehaving"].map(outside_plugin);
+        let built = ["alternate", "scaling", "misbehaving"].map(outside_plugin);
         // What else was built there is no part of these tests.
         let directory = profile_dir().parent().unwrap().join("outside/plugins-test");
         fs::create_dir_all(&directory).unwrap();
@@ -251,7 +253,7 @@ fn plugins_from_outside_the_workspace_run_by_name() {
         "--schedule-opt",
         "stride=3",
         "--peft",
-        "ia3",
+        "scaling",
         "--epochs",
         "2",
     ];

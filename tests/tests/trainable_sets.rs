@@ -25,7 +25,7 @@ const SCHEDULES: [&str; 9] = [
     "lisa",
     "auto-freeze",
 ];
-const METHODS: [(&str, &[(&str, &str)]); 6] = [
+const METHODS: [(&str, &[(&str, &str)]); 17] = [
     ("", &[]),
     ("lora", &[]),
     (
@@ -35,6 +35,29 @@ const METHODS: [(&str, &[(&str, &str)]); 6] = [
     ("bitfit", &[]),
     ("adapter", &[]),
     ("adapter", &[("preset", "houlsby")]),
+    ("dora", &[]),
+    (
+        "dora",
+        &[("target_modules", "dense,key"), ("lora_dropout", "0.1")],
+    ),
+    ("ia3", &[]),
+    (
+        "ia3",
+        &[
+            ("target_modules", "query,intermediate.dense"),
+            ("feedforward_modules", "query,intermediate.dense"),
+        ],
+    ),
+    ("vera", &[("r", "6")]),
+    ("vera", &[("target_modules", "dense,key"), ("r", "6")]),
+    ("kron-a", &[("target_modules", "dense,key")]),
+    ("pfeiffer", &[]),
+    ("parallel", &[("reduction_factor", "4")]),
+    ("prefix", &[("num_virtual_tokens", "3")]),
+    (
+        "prefix",
+        &[("num_virtual_tokens", "3"), ("prefix_projection", "true")],
+    ),
 ];
 const SETTINGS: Settings = Settings {
     beta1: 0.9,
@@ -175,6 +198,12 @@ fn check(kernels: Kernels, epochs: u32) {
                     let what = format!(
                         "{name} {method} {options:?} {schedule} epoch {}",
                         stage.epoch
+                    );
+                    let ids = &stage.trainable;
+                    assert_eq!(
+                        stage.frozen_blocks(setup.model.config.blocks()),
+                        setup.model.frozen_blocks(|id| ids.contains(&id)),
+                        "{what}: what a plan says is frozen"
                     );
                     let seen = check_stage(&mut setup, &stage.trainable, &batch, &what);
                     (stages_seen, trained, frozen) =

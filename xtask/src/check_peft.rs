@@ -1,7 +1,8 @@
 //! `cargo xtask check-peft`: PEFT and Transformers load what progtune saved and give the same logits. Called by `main`.
 //!
-//! Trains a few steps of LoRA and of full fine-tuning on the real MiniLM and MRPC with the release binary, merges the LoRA
-//! adapter into a plain checkpoint, then lets `tests/fixtures/check_peft.py` compare each. Needs `tools/fetch_minilm.sh target/minilm` and the shared data.
+//! Trains a few steps of full fine-tuning and of every method that PEFT has on the real MiniLM and MRPC with the release binary,
+//! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each. Needs
+//! `tools/fetch_minilm.sh target/minilm` and the shared data.
 
 use crate::python;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
         minilm,
         data,
     };
-    for method in ["none", "lora"] {
+    for method in ["none", "lora", "dora", "ia3", "vera", "prefix"] {
         let output = root.join("target").join("check-peft").join(method);
         let predictions = output.join("predictions.jsonl");
         job.train(method, &output)?;
@@ -49,6 +50,10 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
         }
         job.predict(&job.minilm, Some(&output), &predictions)?;
         job.compare(&job.minilm, Some(&output), &predictions)?;
+        if method == "prefix" {
+            // Keys and values are no change of a weight.
+            continue;
+        }
         // The merged checkpoint alone, in Transformers, gives what the adapter gave here.
         let merged = output.with_extension("merged");
         job.merge(&output, &merged)?;

@@ -173,6 +173,7 @@ mod attention_of {
                 q,
                 k,
                 v,
+                None,
                 case.sequences(),
                 None,
                 &mut scratch,
@@ -194,6 +195,7 @@ mod attention_of {
             q,
             k,
             v,
+            None,
             case.sequences(),
             None,
             &mut scratch,
@@ -205,10 +207,12 @@ mod attention_of {
                 &mut d_q,
                 &mut d_k,
                 &mut d_v,
+                None,
                 d_context,
                 q,
                 k,
                 v,
+                None,
                 &sums,
                 sequences,
                 None,
@@ -242,7 +246,7 @@ mod attention_of {
         let (q, k, v) = (&case.q, &case.k, &case.v);
         bencher
             .counter(case.flops(2))
-            .bench_local(|| attention::naive(q, k, v, case.sequences(), |_, _, _| 1.0));
+            .bench_local(|| attention::naive(q, k, v, None, case.sequences(), |_, _, _| 1.0));
     }
 }
 

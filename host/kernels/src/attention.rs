@@ -3,7 +3,8 @@
 //! Called by the fused block, on one thread for the sequences that thread owns. Queries, keys and values are
 //! `[tokens, heads·head_dim]` as the linear layers leave them; a sequence is a range of rows. The forward keeps one
 //! number a query and head (the logarithm of the softmax's denominator); the backward computes the probabilities
-//! again. Queries may be fewer than keys (a head that reads the first token needs only that one query).
+//! again. Queries may be fewer than keys (a head that reads the first token needs only that one query). A prefix is more
+//! keys and values, the same for all sequences, that come before their own.
 
 use crate::{
     dropout::{Dropout, apply_row},
@@ -57,6 +58,36 @@ impl Sequences<'_> {
     }
 }
 
+/// Keys and values that every sequence reads before its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Prefix<'a> {
+    /// `[rows, 2·hidden]`: keys in the first half of the columns, values in the second.
+    pub rows: &'a [f32],
+}
+
+impl<'a> Prefix<'a> {
+    /// How many rows there are.
+    fn len(self, sequences: &Sequences<'_>) -> usize {
+        self.rows.len() / (2 * sequences.hidden()).max(1)
+    }
+
+    /// One head's keys (`half` 0) or values (1).
+    fn view(self, sequences: &Sequences<'_>, half: usize, head: usize) -> Matrix<'a> {
+        let (start, n) = (half_start(sequences, half, head), self.len(sequences));
+        Matrix::strided(
+            &self.rows[start..],
+            n,
+            sequences.head_dim,
+            2 * sequences.hidden(),
+        )
+    }
+}
+
+/// Where a head's columns begin among the keys (`half` 0) or values (1) of a prefix.
+fn half_start(sequences: &Sequences<'_>, half: usize, head: usize) -> usize {
+    half * sequences.hidden() + head * sequences.head_dim
+}
+
 /// First mask channel of a head: leaves room for 65 536 key positions.
 pub fn first_channel(head: usize) -> u32 {
     (head as u32) << 16
@@ -78,11 +109,23 @@ fn product(
     row_stride: usize,
     a: Matrix<'_>,
     b: Matrix<'_>,
+    packed: (&mut PackedRows, &mut PackedColumns),
+) {
+    product_from(Start::Zero, c, row_stride, a, b, packed);
+}
+
+/// As [`product`], added to what `start` says.
+fn product_from(
+    start: Start<'_>,
+    c: &mut [f32],
+    row_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
     (rows, columns): (&mut PackedRows, &mut PackedColumns),
 ) {
     rows.pack(a);
     columns.pack_here(b);
-    multiply(c, row_stride, rows, columns, Start::Zero);
+    multiply(c, row_stride, rows, columns, start);
 }
 
 /// The first `n` numbers of a buffer that grows as needed.
@@ -95,8 +138,8 @@ fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 
 /// `context = softmax(q·kᵀ/√d)·v` and the log-sum-exp, `[queries, heads]`.
 ///
-/// `q` and `context` are `[queries, hidden]`, `k` and `v` `[keys, hidden]`. `dropout` acts on the
-/// probabilities; its row keys are those of the queries.
+/// `q` and `context` are `[queries, hidden]`, `k` and `v` `[keys, hidden]`; those of `prefix` come before them. `dropout`
+/// acts on the probabilities; its row keys are those of the queries, its channels count the prefix's keys first.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     context: &mut [f32],
@@ -104,6 +147,7 @@ pub fn forward(
     q: &[f32],
     k: &[f32],
     v: &[f32],
+    prefix: Option<Prefix<'_>>,
     sequences: Sequences<'_>,
     dropout: Option<&Dropout<'_>>,
     scratch: &mut Scratch,
@@ -117,12 +161,19 @@ pub fn forward(
             context[queries.start * hidden..queries.end * hidden].fill(0.0);
             continue;
         }
-        let p = room(p, queries.len() * keys.len());
+        let n_prefix = prefix.map_or(0, |prefix| prefix.len(&sequences));
+        let width = n_prefix + keys.len();
+        let p = room(p, queries.len() * width);
         for head in 0..heads {
             let query = sequences.view(q, &queries, head);
             let key = sequences.view(k, &keys, head);
-            product(p, keys.len(), query, key.transposed(), (rows, columns));
-            for (row, p) in queries.clone().zip(p.chunks_mut(keys.len())) {
+            if let Some(prefix) = prefix {
+                let key = prefix.view(&sequences, 0, head);
+                product(p, width, query, key.transposed(), (rows, columns));
+            }
+            let own = &mut p[n_prefix..];
+            product(own, width, query, key.transposed(), (rows, columns));
+            for (row, p) in queries.clone().zip(p.chunks_mut(width)) {
                 log_sum_exp[row * heads + head] = softmax_row(p, sequences.scale());
                 if let Some(dropout) = dropout {
                     let channel = first_channel(head);
@@ -137,8 +188,15 @@ pub fn forward(
             }
             let value = sequences.view(v, &keys, head);
             let out = &mut context[queries.start * hidden + head * d..];
-            let p = Matrix::new(p, queries.len(), keys.len());
-            product(out, hidden, p, value, (rows, columns));
+            let mut start = Start::Zero;
+            if let Some(prefix) = prefix {
+                let p = Matrix::strided(p, queries.len(), n_prefix, width);
+                let value = prefix.view(&sequences, 1, head);
+                product(out, hidden, p, value, (rows, columns));
+                start = Start::Stored;
+            }
+            let p = Matrix::strided(&p[n_prefix..], queries.len(), keys.len(), width);
+            product_from(start, out, hidden, p, value, (rows, columns));
         }
     }
 }
@@ -182,16 +240,19 @@ simd_fn! {
     }
 }
 
-/// The gradients of `q`, `k` and `v`, overwritten; `d_context` is `[queries, hidden]`.
+/// The gradients of `q`, `k` and `v`, overwritten; `d_context` is `[queries, hidden]`. That of the prefix's rows is added
+/// to `d_prefix`, where there is one.
 #[allow(clippy::too_many_arguments)]
 pub fn backward(
     d_q: &mut [f32],
     d_k: &mut [f32],
     d_v: &mut [f32],
+    mut d_prefix: Option<&mut [f32]>,
     d_context: &[f32],
     q: &[f32],
     k: &[f32],
     v: &[f32],
+    prefix: Option<Prefix<'_>>,
     log_sum_exp: &[f32],
     sequences: Sequences<'_>,
     dropout: Option<&Dropout<'_>>,
@@ -212,8 +273,10 @@ pub fn backward(
             d_v[keys.start * hidden..keys.end * hidden].fill(0.0);
             continue;
         }
+        let n_prefix = prefix.map_or(0, |prefix| prefix.len(&sequences));
         let (n_queries, n_keys) = (queries.len(), keys.len());
-        let n = n_queries * n_keys;
+        let width = n_prefix + n_keys;
+        let n = n_queries * width;
         let (p, d_p) = (room(p, n), room(d_p, n));
         let dropped = room(dropped, if dropout.is_some() { n } else { 0 });
         for head in 0..heads {
@@ -221,13 +284,19 @@ pub fn backward(
             let key = sequences.view(k, &keys, head);
             let value = sequences.view(v, &keys, head);
             let d_out = sequences.view(d_context, &queries, head);
-            product(p, n_keys, query, key.transposed(), (rows, columns));
-            product(d_p, n_keys, d_out, value.transposed(), (rows, columns));
-            for (i, (p, d_p)) in p.chunks_mut(n_keys).zip(d_p.chunks_mut(n_keys)).enumerate() {
+            if let Some(prefix) = prefix {
+                let [key, value] = [0, 1].map(|half| prefix.view(&sequences, half, head));
+                product(p, width, query, key.transposed(), (rows, columns));
+                product(d_p, width, d_out, value.transposed(), (rows, columns));
+            }
+            let (own, d_own) = (&mut p[n_prefix..], &mut d_p[n_prefix..]);
+            product(own, width, query, key.transposed(), (rows, columns));
+            product(d_own, width, d_out, value.transposed(), (rows, columns));
+            for (i, (p, d_p)) in p.chunks_mut(width).zip(d_p.chunks_mut(width)).enumerate() {
                 let row = queries.start + i;
                 probabilities_row(p, sequences.scale(), log_sum_exp[row * heads + head]);
                 if let Some(dropout) = dropout {
-                    let dropped = &mut dropped[i * n_keys..(i + 1) * n_keys];
+                    let dropped = &mut dropped[i * width..(i + 1) * width];
                     dropped.copy_from_slice(p);
                     let key = dropout.row_keys[row];
                     for values in [dropped, &mut *d_p] {
@@ -243,8 +312,24 @@ pub fn backward(
                 softmax_backward_row(d_p, p, sequences.scale());
             }
             let used: &[f32] = if dropout.is_some() { dropped } else { p };
-            let used = Matrix::new(used, n_queries, n_keys);
-            let d_scores = Matrix::new(d_p, n_queries, n_keys);
+            let mut start = Start::Zero;
+            if let Some(prefix) = prefix {
+                let used = Matrix::strided(used, n_queries, n_prefix, width);
+                let d_scores = Matrix::strided(d_p, n_queries, n_prefix, width);
+                if let Some(d_prefix) = d_prefix.as_deref_mut() {
+                    for (half, left, right) in [(0, d_scores, query), (1, used, d_out)] {
+                        let sum = &mut d_prefix[half_start(&sequences, half, head)..];
+                        let left = left.transposed();
+                        product_from(Start::Stored, sum, 2 * hidden, left, right, (rows, columns));
+                    }
+                }
+                let d_query = &mut d_q[queries.start * hidden + head * d..];
+                let key = prefix.view(&sequences, 0, head);
+                product(d_query, hidden, d_scores, key, (rows, columns));
+                start = Start::Stored;
+            }
+            let used = Matrix::strided(&used[n_prefix..], n_queries, n_keys, width);
+            let d_scores = Matrix::strided(&d_p[n_prefix..], n_queries, n_keys, width);
             let at = |rows: &Range<usize>| rows.start * hidden + head * d;
             product(
                 &mut d_v[at(&keys)..],
@@ -253,7 +338,8 @@ pub fn backward(
                 d_out,
                 (rows, columns),
             );
-            product(
+            product_from(
+                start,
                 &mut d_q[at(&queries)..],
                 hidden,
                 d_scores,
@@ -271,36 +357,41 @@ pub fn backward(
     }
 }
 
-/// The definition, in double precision; `mask(row, head, key)` multiplies the probabilities.
+/// The definition, in double precision; `mask(row, head, key)` multiplies the probabilities, the prefix's keys first.
 pub fn naive(
     q: &[f32],
     k: &[f32],
     v: &[f32],
+    prefix: Option<Prefix<'_>>,
     sequences: Sequences<'_>,
     mask: impl Fn(usize, usize, usize) -> f32,
 ) -> Vec<f32> {
     let (hidden, d) = (sequences.hidden(), sequences.head_dim);
+    let n_prefix = prefix.map_or(0, |prefix| prefix.len(&sequences));
     let mut context = vec![0f32; q.len()];
     for (queries, keys) in sequences.ranges() {
         for i in queries {
             for head in 0..sequences.heads {
-                let at =
-                    |data: &[f32], row: usize, c: usize| data[row * hidden + head * d + c] as f64;
-                let weights: Vec<f64> = keys
-                    .clone()
-                    .map(|j| {
-                        ((0..d).map(|c| at(q, i, c) * at(k, j, c)).sum::<f64>() / (d as f64).sqrt())
-                            .exp()
-                    })
+                // Key (`half` 0) or value (1) number j, the prefix's first.
+                let at = |half: usize, j: usize, c: usize| match (prefix, j.checked_sub(n_prefix)) {
+                    (Some(prefix), None) => {
+                        prefix.rows[j * 2 * hidden + half_start(&sequences, half, head) + c] as f64
+                    }
+                    (_, own) => {
+                        let row = keys.start + own.unwrap_or(0);
+                        [k, v][half][row * hidden + head * d + c] as f64
+                    }
+                };
+                let query = |c: usize| q[i * hidden + head * d + c] as f64;
+                let score = |j: usize| (0..d).map(|c| query(c) * at(0, j, c)).sum::<f64>();
+                let weights: Vec<f64> = (0..n_prefix + keys.len())
+                    .map(|j| (score(j) / (d as f64).sqrt()).exp())
                     .collect();
                 let total: f64 = weights.iter().sum();
                 for c in 0..d {
-                    let sum: f64 = keys
-                        .clone()
-                        .zip(&weights)
-                        .map(|(j, w)| {
-                            w / total * mask(i, head, j - keys.start) as f64 * at(v, j, c)
-                        })
+                    let terms = weights.iter().enumerate();
+                    let sum: f64 = terms
+                        .map(|(j, w)| w / total * mask(i, head, j) as f64 * at(1, j, c))
                         .sum();
                     context[i * hidden + head * d + c] = sum as f32;
                 }
@@ -311,140 +402,4 @@ pub fn naive(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        dropout::{row_key, site_key},
-        testing::{assert_close, assert_gradient, dot, random},
-    };
-    use proptest::prelude::*;
-
-    fn offsets(lengths: &[usize]) -> Vec<u32> {
-        let mut offsets = vec![0u32];
-        for &length in lengths {
-            offsets.push(offsets.last().unwrap() + length as u32);
-        }
-        offsets
-    }
-
-    fn check(
-        lengths: &[usize],
-        first_only: bool,
-        heads: usize,
-        head_dim: usize,
-        p: f32,
-        seed: u64,
-    ) {
-        let key_offsets = offsets(lengths);
-        let queries: Vec<usize> = lengths
-            .iter()
-            .map(|&n| if first_only { n.min(1) } else { n })
-            .collect();
-        let query_offsets = offsets(&queries);
-        let sequences = Sequences {
-            heads,
-            head_dim,
-            query_offsets: &query_offsets,
-            key_offsets: &key_offsets,
-        };
-        let (rows, keys) = (
-            *query_offsets.last().unwrap() as usize,
-            *key_offsets.last().unwrap() as usize,
-        );
-        let hidden = heads * head_dim;
-        let (q, k, v) = (
-            random(rows * hidden, seed),
-            random(keys * hidden, seed + 1),
-            random(keys * hidden, seed + 2),
-        );
-        let row_keys: Vec<u64> = (0..rows as u64).map(|r| row_key(r, 1)).collect();
-        let dropout = Dropout {
-            p,
-            site_key: site_key(seed, 1, 1),
-            row_keys: &row_keys,
-        };
-        let mask = |row: usize, head: usize, key: usize| {
-            let mut one = [1f32];
-            if p > 0.0 {
-                apply_row(
-                    &mut one,
-                    p,
-                    dropout.site_key,
-                    row_keys[row],
-                    first_channel(head) + key as u32,
-                );
-            }
-            one[0]
-        };
-        let dropout = (p > 0.0).then_some(&dropout);
-        let mut context = vec![f32::NAN; rows * hidden];
-        let mut log_sum_exp = vec![f32::NAN; rows * heads];
-        let scratch = &mut Scratch::default();
-        forward(
-            &mut context,
-            &mut log_sum_exp,
-            &q,
-            &k,
-            &v,
-            sequences,
-            dropout,
-            scratch,
-        );
-        assert_close(&context, &naive(&q, &k, &v, sequences, mask), 1e-5);
-        if rows == 0 {
-            return;
-        }
-        let d = random(rows * hidden, seed + 3);
-        let (mut d_q, mut d_k, mut d_v) = (
-            vec![f32::NAN; rows * hidden],
-            vec![f32::NAN; keys * hidden],
-            vec![f32::NAN; keys * hidden],
-        );
-        backward(
-            &mut d_q,
-            &mut d_k,
-            &mut d_v,
-            &d,
-            &q,
-            &k,
-            &v,
-            &log_sum_exp,
-            sequences,
-            dropout,
-            scratch,
-        );
-        assert_gradient(&q, &d_q, 2e-3, |q| {
-            dot(&naive(q, &k, &v, sequences, mask), &d)
-        });
-        assert_gradient(&k, &d_k, 2e-3, |k| {
-            dot(&naive(&q, k, &v, sequences, mask), &d)
-        });
-        assert_gradient(&v, &d_v, 2e-3, |v| {
-            dot(&naive(&q, &k, v, sequences, mask), &d)
-        });
-    }
-
-    #[test]
-    fn empty_and_one_token_sequences() {
-        check(&[0, 1, 0, 5, 1], false, 2, 4, 0.0, 1);
-        check(&[3, 0, 1], true, 1, 3, 0.3, 2);
-        check(&[], false, 2, 4, 0.0, 3);
-    }
-
-    #[test]
-    fn sequences_longer_than_a_panel() {
-        check(&[33, 1, 70], false, 2, 32, 0.1, 4);
-        check(&[40, 65], true, 1, 64, 0.0, 5);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn equals_the_definition_and_finite_differences(
-            lengths in proptest::collection::vec(0usize..12, 1..5),
-            first_only: bool, heads in 1usize..4, head_dim in 1usize..9, drop: bool, seed in 0u64..99,
-        ) {
-            check(&lengths, first_only, heads, head_dim, if drop { 0.2 } else { 0.0 }, seed);
-        }
-    }
-}
+mod tests;

@@ -4,11 +4,11 @@
 //! version = 1
 //!
 //! [[plugin]]
-//! name = "ia3"
+//! name = "mine"
 //! version = "0.3.0"
 //! sha256 = "…64 hexadecimal digits…"
 //! schedules = []
-//! methods = ["ia3"]
+//! methods = ["mine"]
 //! ```
 //!
 //! A plugin may be pinned several times, once for each platform's build: any of them is accepted. The file is `--lock FILE`,

@@ -3,12 +3,13 @@
 use crate::fault::printable;
 use abi_stable::{
     prefix_type::PrefixTypeTrait,
-    std_types::{RStr, RString, RVec},
+    std_types::{RStr, RString},
 };
 use progtune_plugin_api::{
     graph::Op,
     host::{HostApi, HostApi_Ref},
     manifest::ABI_MINOR,
+    open::Attribute,
     records::{HostRecord, Mode, SiteKind},
 };
 use std::sync::{
@@ -27,6 +28,8 @@ pub struct Offer {
     pub modes: &'static [Mode],
     /// The signals a schedule may subscribe to; see [`HostRecord::signals`].
     pub signals: &'static [&'static str],
+    /// What else it says of itself: [`HostRecord::ext`].
+    pub extensions: fn() -> Vec<Attribute>,
 }
 
 impl Offer {
@@ -43,7 +46,7 @@ impl Offer {
             modes: self.modes.to_vec().into(),
             signals: self.signals.iter().copied().map(RString::from).collect(),
             api: *API,
-            ext: RVec::new(),
+            ext: (self.extensions)().into(),
         }
     }
 }

@@ -100,7 +100,7 @@ pub struct ModelArgs {
     /// Adapter to put on the model; repeat it for several over one loaded model, `none` is the model alone
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
-    /// Task: sample (generated), or a GLUE task such as mrpc
+    /// Task: sample (generated), or a GLUE task such as mrpc; without it an adapter has its own
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Use the first N rows only

@@ -85,7 +85,8 @@ pub struct ScheduleArgs {
     /// Option of the schedule, such as embeddings=first-part; repeat it for more
     #[arg(long, value_name = "K=V")]
     pub schedule_opt: Vec<String>,
-    /// PEFT method that chooses the parameters: lora, bitfit, adapter, a plugin's, or none
+    /// PEFT method that chooses the parameters: lora, dora, vera, kron-a, ia3, bitfit, adapter, pfeiffer, parallel,
+    /// prefix, a plugin's, or none
     #[arg(long, value_name = "ID")]
     pub peft: Option<String>,
     /// Option of the method, such as r=8; repeat it for more

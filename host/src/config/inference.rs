@@ -76,8 +76,8 @@ pub struct InferenceConfig {
     pub model: Option<String>,
     /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
     pub adapters: Vec<AdapterChoice>,
-    /// Name of the task; not yet checked against the tasks there are.
-    pub task: String,
+    /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
+    pub task: Option<String>,
     /// Longest sequence in tokens, special tokens included; at least 3.
     pub max_length: usize,
     /// What a batch holds at most.
@@ -102,7 +102,7 @@ impl InferenceConfig {
         Ok(Self {
             model: read_model(settings)?,
             adapters: AdapterChoice::read(settings)?,
-            task: settings.text("task")?,
+            task: read_task(settings)?,
             max_length: read_max_length(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
@@ -112,6 +112,22 @@ impl InferenceConfig {
             kernels: read_kernels(settings)?,
             token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
         })
+    }
+}
+
+/// The task that was asked for.
+fn read_task(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    match settings.is_set("task") {
+        true => Ok(Some(settings.text("task")?)),
+        false => Ok(None),
+    }
+}
+
+/// Data for the task, where it is known already; that of an adapter is known when it is open.
+fn require_data_of(config: &InferenceConfig, data: Option<&Path>) -> Result<(), ConfigError> {
+    match &config.task {
+        Some(task) => require_data(task, data),
+        None => Ok(()),
     }
 }
 
@@ -140,7 +156,7 @@ impl EvaluateConfig {
                 .optional_choice("split", Split::NAMES)?
                 .unwrap_or(Split::Validation),
         };
-        require_data(&config.inference.task, config.data.as_deref())?;
+        require_data_of(&config.inference, config.data.as_deref())?;
         Ok(config)
     }
 }
@@ -185,7 +201,7 @@ impl PredictConfig {
         let input = match &args.input {
             Some(file) => PredictInput::File(file.into()),
             None => {
-                require_data(&inference.task, data.as_deref())?;
+                require_data_of(&inference, data.as_deref())?;
                 PredictInput::Data { data, split }
             }
         };
@@ -256,10 +272,7 @@ impl MergeConfig {
                 reason: "it is what is merged into the model".into(),
                 advice: "pass the directory of an adapter".into(),
             })?,
-            task: match settings.is_set("task") {
-                true => Some(settings.text("task")?),
-                false => None,
-            },
+            task: read_task(&settings)?,
             output: PathBuf::from(&args.merged),
             dtype: dtype
                 .map(|&(_, dtype)| dtype)

@@ -165,7 +165,7 @@ pub const KEYS: &[Key] = &[
     ),
     computed(
         "lr",
-        "the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter",
+        "the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter, …",
         "5e-4",
         Scope::Training,
     ),

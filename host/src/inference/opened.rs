@@ -5,12 +5,12 @@ use crate::{
     adapter::Adapter,
     assemble::Assembly,
     batch::EncodedExample,
-    config::{AdapterChoice, InferenceConfig},
+    config::{AdapterChoice, InferenceConfig, SAMPLE_TASK},
     error::{Error, Result},
     examples::{ExampleSource, Origin},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
     token_cache::TokenCache,
@@ -23,7 +23,6 @@ use std::path::Path;
 /// The base model, and what is to be put on it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
-    task: &'a Task,
     source: ModelSource,
     model_config: ModelConfig,
     layers: Vec<Layer<'a>>,
@@ -35,43 +34,64 @@ pub struct Opened<'a> {
 struct Layer<'a> {
     name: &'a str,
     adapter: Option<Adapter>,
+    task: &'static Task,
     blueprint: Blueprint,
 }
 
 impl<'a> Opened<'a> {
     /// Opens the model and every adapter.
-    pub fn new(config: &'a InferenceConfig, task: &'a Task) -> Result<Self> {
+    pub fn new(config: &'a InferenceConfig) -> Result<Self> {
         let source = ModelSource::new(config.model.as_deref())?;
-        let model_config = source.config()?;
-        let plugins = match config.adapters.iter().any(|a| a.directory.is_some()) {
+        let mut model_config = source.config()?;
+        let several = config.adapters.len() > 1;
+        let read = |choice: &AdapterChoice| {
+            let directory = choice.directory.as_ref();
+            directory
+                .map(|directory| Adapter::read(directory, model_config.architecture))
+                .transpose()
+                .map_err(|e| named(e, &choice.name, several))
+        };
+        let adapters: Vec<Option<Adapter>> =
+            config.adapters.iter().map(read).collect::<Result<_>>()?;
+        let plugins = match adapters.iter().any(Option::is_some) {
             true => Some(plugin::find(&config.plugins)?),
             false => None,
         };
-        let head = HeadKind::Sequence(task.num_labels());
-        let open = |choice: &'a AdapterChoice| {
-            let (mut adapter, mut method) = (None, None);
-            if let (Some(directory), Some(plugins)) = (&choice.directory, &plugins) {
-                let read = Adapter::read(directory, model_config.architecture)?;
-                let loaded = plugins.method(&read.method, &read.options)?;
-                read.warn_if_made_by_another(loaded.source());
-                method = Some(loaded);
-                adapter = Some(read);
-            }
+        // The model alone has the task of its company.
+        let said = |adapter: &Option<Adapter>| adapter.as_ref()?.task.clone();
+        let fallback = adapters.iter().find_map(said);
+        let fallback = fallback.unwrap_or_else(|| SAMPLE_TASK.into());
+        let open = |name: &'a str, adapter: Option<Adapter>| {
+            let own = said(&adapter);
+            let task = config.task.as_ref().or(own.as_ref()).unwrap_or(&fallback);
+            let task = trainable_task(task)?;
+            let method = match (&adapter, &plugins) {
+                (Some(adapter), Some(plugins)) => {
+                    let loaded = plugins.method(&adapter.method, &adapter.options)?;
+                    adapter.warn_if_made_by_another(loaded.source());
+                    Some(loaded)
+                }
+                _ => None,
+            };
+            let head = HeadKind::Sequence(task.num_labels());
             Ok(Layer {
-                name: &choice.name,
+                name,
                 adapter,
+                task,
                 blueprint: Blueprint::new(&model_config, head, method.as_ref(), false)?,
             })
         };
-        let several = config.adapters.len() > 1;
-        let layers = config.adapters.iter();
-        let layers = layers
-            .map(|choice| open(choice).map_err(|e| named(e, &choice.name, several)))
-            .collect::<Result<_>>()?;
+        let names = config.adapters.iter().map(|choice| choice.name.as_str());
+        let layers = names
+            .zip(adapters)
+            .map(|(name, adapter)| open(name, adapter).map_err(|e| named(e, name, several)))
+            .collect::<Result<Vec<Layer<'a>>>>()?;
+        // The same inputs for all: what the one that takes the most positions leaves.
+        let shifts = layers.iter().map(|layer| layer.blueprint.position_shift);
+        model_config.position_shift = shifts.max().unwrap_or(0);
         let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
         Ok(Self {
             config,
-            task,
             source,
             model_config,
             layers,
@@ -80,10 +100,26 @@ impl<'a> Opened<'a> {
         })
     }
 
+    /// The tasks of the adapters, each once, with the first adapter that has it.
+    pub fn tasks(&self) -> Vec<(&'static Task, &str)> {
+        let mut tasks: Vec<(&'static Task, &str)> = Vec::new();
+        for layer in &self.layers {
+            if !tasks.iter().any(|(task, _)| task.name == layer.task.name) {
+                tasks.push((layer.task, layer.name));
+            }
+        }
+        tasks
+    }
+
+    /// Says which adapter an error is about, where there are several.
+    pub fn named(&self, error: Error, name: &str) -> Error {
+        named(error, name, self.layers.len() > 1)
+    }
+
     /// Tokenised examples.
-    pub fn load(&self, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
+    pub fn load(&self, task: &Task, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
         let source = ExampleSource {
-            task: self.task,
+            task,
             tokenizer: &self.tokenizer,
             cache: &self.cache,
         };
@@ -91,46 +127,49 @@ impl<'a> Opened<'a> {
     }
 
     /// The tokenised examples of these splits.
-    pub fn load_splits(&self, directory: &Path, names: &[SplitName]) -> Result<Vec<EvalSplit>> {
+    pub fn load_splits(
+        &self,
+        task: &Task,
+        directory: &Path,
+        names: &[SplitName],
+    ) -> Result<Vec<EvalSplit>> {
         let load = |&name: &SplitName| {
-            let examples = self.load(Origin::Split { directory, name })?;
+            let examples = self.load(task, Origin::Split { directory, name })?;
             Ok(EvalSplit { name, examples })
         };
         names.iter().map(load).collect()
     }
 
-    /// What `f` makes of the model with each adapter, by the adapter's name. The base model is read once; one model at a
-    /// time has what an adapter adds.
-    pub fn with_each_model<T>(&self, f: impl Fn(&Model) -> Result<T>) -> Result<Vec<(String, T)>> {
+    /// What `f` makes of the model with each adapter and its task, by the adapter's name. The base model is read once; one
+    /// model at a time has what an adapter adds.
+    pub fn with_each_model<T>(
+        &self,
+        f: impl Fn(&Model, &'static Task) -> Result<T>,
+    ) -> Result<Vec<(String, T)>> {
         // An adapter brings its head along; the model alone must have one.
-        let alone = self.layers.iter().any(|layer| layer.adapter.is_none());
-        let policy = match alone {
-            true => HeadPolicy::Require,
-            false => HeadPolicy::MakeNew,
+        let mut layers = self.layers.iter();
+        let (reader, policy) = match layers.find(|layer| layer.adapter.is_none()) {
+            Some(alone) => (alone, HeadPolicy::Require),
+            None => (&self.layers[0], HeadPolicy::MakeNew),
         };
-        let mut base = None;
-        let mut results = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let mut run = || {
-                let assembly = self.assembly(layer);
-                let base = match &base {
-                    Some(base) => base,
-                    None => &*base.insert(assembly.read_base(policy)?),
-                };
-                f(&assembly.build_on(base)?)
-            };
-            let result = run().map_err(|e| named(e, layer.name, self.layers.len() > 1))?;
-            results.push((layer.name.to_owned(), result));
-        }
-        Ok(results)
+        let base = self.assembly(reader).read_base(policy);
+        let base = base.map_err(|e| self.named(e, reader.name))?;
+        let run = |layer: &Layer<'_>| f(&self.assembly(layer).build_on(&base)?, layer.task);
+        let layers = self.layers.iter();
+        layers
+            .map(|layer| {
+                let result = run(layer).map_err(|e| self.named(e, layer.name))?;
+                Ok((layer.name.to_owned(), result))
+            })
+            .collect()
     }
 
     fn assembly<'b>(&'b self, layer: &'b Layer<'a>) -> Assembly<'b> {
         Assembly {
             source: &self.source,
             config: self.model_config.clone(),
-            head: HeadKind::Sequence(self.task.num_labels()),
-            labels: self.task.labels,
+            head: HeadKind::Sequence(layer.task.num_labels()),
+            labels: layer.task.labels,
             blueprint: &layer.blueprint,
             adapter: layer.adapter.as_ref(),
             policy: HeadPolicy::Require,

@@ -15,8 +15,10 @@ pub(super) struct Kept {
     pub token: u64,
     /// A computed row.
     pub row: u64,
-    /// Once: rewritten weights.
+    /// Once: rewritten weights, rows of keys and values, what a graph computes without rows.
     pub fixed: u64,
+    /// How many rows of keys and values attention reads besides a sequence's own.
+    pub prefix: u64,
 }
 
 /// The operations that graphs on slices are made of (`fused::RowProgram`).
@@ -33,7 +35,20 @@ const FUSED: &[Op] = &[
     Op::GELU,
     Op::SILU,
     Op::RELU,
+    Op::TANH,
+    Op::LAYER_NORM,
+    Op::RESHAPE,
     Op::DROPOUT,
+];
+
+/// Views of what others hold.
+const VIEWS: &[Op] = &[
+    Op::INPUT,
+    Op::PARAMETER,
+    Op::BASE,
+    Op::TRANSPOSE,
+    Op::RESHAPE,
+    Op::DETACH,
 ];
 
 /// Adds what a rewrite's graph keeps for its backward.
@@ -45,10 +60,12 @@ pub(super) fn add_rewrite(
     added: &BTreeMap<String, Vec<u64>>,
 ) -> Result<()> {
     let (rows_in, rows_out) = (u64::from(site.in_dim), u64::from(site.out_dim));
-    let weight = rewrite.mode == Mode::WEIGHT;
-    let inputs: Vec<(&str, Shape)> = match weight {
-        true => vec![("w", Shape::fixed(&[rows_out, rows_in]))],
-        false => site
+    // What has no rows is there once.
+    let weight = matches!(rewrite.mode, Mode::WEIGHT | Mode::KV_PREFIX);
+    let inputs: Vec<(&str, Shape)> = match rewrite.mode {
+        Mode::WEIGHT => vec![("w", Shape::fixed(&[rows_out, rows_in]))],
+        Mode::INPUT => vec![("x", Shape::rows(rows_in))],
+        _ => site
             .inputs
             .iter()
             .map(|input| match input.as_str() {
@@ -70,18 +87,22 @@ pub(super) fn add_rewrite(
     let shapes = infer(&rewrite.graph, &scope)
         .map_err(|fault| Error::Model(format!("rewrite of {}: {fault}", rewrite.site)))?;
     let mut with_rows = 0;
-    let fused = !weight
-        && rewrite
-            .graph
-            .nodes
-            .iter()
-            .all(|node| FUSED.contains(&node.op));
+    let nodes = || rewrite.graph.nodes.iter().zip(&shapes);
+    let fused = !weight && nodes().all(|(node, shape)| !shape.rows || FUSED.contains(&node.op));
     if fused {
+        // Without rows: computed by candle, once for the pass.
+        for (node, shape) in nodes().filter(|(_, shape)| !shape.rows) {
+            if !VIEWS.contains(&node.op) {
+                kept.fixed += shape.elements().unwrap_or(0);
+            }
+        }
         // What the backward reads, each value once; inputs but `y` are there anyway.
         let mut read = BTreeSet::new();
         for node in &rewrite.graph.nodes {
             match node.op {
-                Op::MATMUL | Op::GELU | Op::SILU | Op::RELU => read.extend(node.inputs.first()),
+                Op::MATMUL | Op::GELU | Op::SILU | Op::RELU | Op::TANH | Op::LAYER_NORM => {
+                    read.extend(node.inputs.first())
+                }
                 Op::MUL => read.extend(&node.inputs),
                 _ => {}
             }
@@ -94,12 +115,10 @@ pub(super) fn add_rewrite(
             }
         }
     } else {
-        for (node, shape) in rewrite.graph.nodes.iter().zip(&shapes) {
+        for (node, shape) in nodes() {
             let elements = shape.elements().unwrap_or(0);
             match node.op {
-                // Views of what others hold.
-                Op::INPUT | Op::PARAMETER | Op::BASE | Op::TRANSPOSE | Op::RESHAPE | Op::DETACH => {
-                }
+                view if VIEWS.contains(&view) => {}
                 _ if shape.rows => with_rows += elements,
                 _ => kept.fixed += elements,
             }
@@ -109,7 +128,12 @@ pub(super) fn add_rewrite(
         }
     }
     let name = site.name.as_str();
-    if weight {
+    if rewrite.mode == Mode::KV_PREFIX {
+        let rows = shapes.last().and_then(|shape| shape.dims.first());
+        kept.prefix += rows.copied().unwrap_or(0);
+        // The rows put together, and their gradient.
+        kept.fixed += 2 * shapes.last().and_then(Shape::elements).unwrap_or(0);
+    } else if weight {
         kept.fixed += copies;
     } else if name.ends_with("self.key") || name.ends_with("self.value") {
         kept.token += with_rows;

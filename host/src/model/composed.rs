@@ -49,10 +49,14 @@ pub fn linear(layer: &Linear, x: &Tensor, p: &Parameters, rows: RowContext<'_>) 
     for program in &layer.site.weights {
         weight = program.run(&[("w", weight)], p, rows)?;
     }
+    let mut x = x.clone();
+    for program in &layer.site.inputs {
+        x = program.run(&[("x", x)], p, rows)?;
+    }
     let y = x
         .matmul(&weight.t()?)?
         .broadcast_add(&p.tensor(layer.bias))?;
-    at_site(&layer.site, y, &[("x", x)], p, rows)
+    at_site(&layer.site, y, &[("x", &x)], p, rows)
 }
 
 /// The output programs of a site.
@@ -143,7 +147,8 @@ pub fn block(
     let q = linear(&block.query, &x_rows, p, rows)?;
     let k = linear(&block.key, x, p, all_rows)?;
     let v = linear(&block.value, x, p, all_rows)?;
-    let context = attention(&q, &k, &v, block.number, pass, mode)?;
+    let prefix = key_value_prefix(&block.key_value, pass)?;
+    let context = attention(&q, &k, &v, prefix.as_ref(), block.number, pass, mode)?;
     let a = linear(&block.attention_dense, &context, p, rows)?;
     let site = DropoutSite::AttentionOutput(block.number);
     let h = sub_layer_end(
@@ -204,11 +209,29 @@ fn sub_layer_end(
     layer_norm(&(y + x)?, norm, encoder.layer_norm_eps, p)
 }
 
-/// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers back.
+/// The rows of keys and values that the method adds, `[prefix, 2·hidden]`.
+pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
+    let rows = RowContext {
+        step: None,
+        row_keys: &[],
+    };
+    let programs = site.prefixes.iter();
+    let prefixes: Vec<Tensor> = programs
+        .map(|program| program.run(&[], pass.parameters, rows))
+        .collect::<Result<_>>()?;
+    Ok(match prefixes.is_empty() {
+        true => None,
+        false => Some(Tensor::cat(&prefixes, 0)?.contiguous()?),
+    })
+}
+
+/// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers back. The rows of
+/// `prefix` come before every sequence's own keys and values.
 fn attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
+    prefix: Option<&Tensor>,
     block: usize,
     pass: &Pass<'_>,
     mode: BlockMode,
@@ -242,10 +265,24 @@ fn attention(
         padded(k, key_offsets, n_k)?,
         padded(v, key_offsets, n_k)?,
     );
+    let n_prefix = prefix.map_or(Ok(0), |rows| rows.dim(0))?;
+    let before = |own: Tensor, half: usize| -> Result<Tensor> {
+        let Some(rows) = prefix else { return Ok(own) };
+        let rows = rows.narrow(1, half * hidden, hidden)?;
+        let rows = rows.reshape((1, n_prefix, heads, hidden / heads))?;
+        let shape = (n, heads, n_prefix, hidden / heads);
+        let rows = rows.transpose(1, 2)?.broadcast_as(shape)?;
+        Ok(Tensor::cat(&[&rows.contiguous()?, &own], 2)?)
+    };
+    let (k, v) = (before(k, 0)?, before(v, 1)?);
     let visible: Vec<f32> = key_offsets
         .windows(2)
-        .flat_map(|o| (0..n_k as u32).map(move |j| if o[0] + j < o[1] { 0.0 } else { -1e30 }))
+        .flat_map(|o| {
+            let own = (0..n_k as u32).map(move |j| if o[0] + j < o[1] { 0.0 } else { -1e30 });
+            std::iter::repeat_n(0.0, n_prefix).chain(own)
+        })
         .collect();
+    let n_k = n_prefix + n_k;
     let visible = Tensor::from_vec(visible, (n, 1, 1, n_k), device)?;
     let scale = 1.0 / ((hidden / heads) as f64).sqrt();
     let scores = (q.matmul(&k.t()?)? * scale)?.broadcast_add(&visible)?;
@@ -257,7 +294,13 @@ fn attention(
         pass.row_keys(mode),
         mode.dropout,
     ) {
-        let mask = attention_mask(&drop, query_offsets, key_offsets, heads, n_q, n_k);
+        let mask = attention_mask(
+            &drop,
+            (query_offsets, key_offsets),
+            n_prefix,
+            heads,
+            (n_q, n_k),
+        );
         probabilities = (probabilities * Tensor::from_vec(mask, (n, heads, n_q, n_k), device)?)?;
     }
     let context = probabilities
@@ -275,16 +318,15 @@ fn attention(
 /// The mask the fused attention draws, laid out with padding.
 fn attention_mask(
     drop: &dropout::Dropout<'_>,
-    query_offsets: &[u32],
-    key_offsets: &[u32],
+    (query_offsets, key_offsets): (&[u32], &[u32]),
+    n_prefix: usize,
     heads: usize,
-    n_q: usize,
-    n_k: usize,
+    (n_q, n_k): (usize, usize),
 ) -> Vec<f32> {
     let n = query_offsets.len() - 1;
     let mut mask = vec![1f32; n * heads * n_q * n_k];
     for s in 0..n {
-        let keys = (key_offsets[s + 1] - key_offsets[s]) as usize;
+        let keys = n_prefix + (key_offsets[s + 1] - key_offsets[s]) as usize;
         for head in 0..heads {
             for (i, row) in (query_offsets[s]..query_offsets[s + 1]).enumerate() {
                 let start = ((s * heads + head) * n_q + i) * n_k;

@@ -50,6 +50,8 @@ pub struct ModelConfig {
     pub activation: Activation,
     /// The labels of the saved head, in id order; empty when the checkpoint says nothing of them.
     pub labels: Vec<String>,
+    /// What the method adds to every position id.
+    pub position_shift: u32,
     /// The file as it was, so that what is saved keeps every key.
     pub raw: Map<String, Value>,
 }
@@ -98,6 +100,7 @@ impl ModelConfig {
                 .probability("classifier_dropout", encoder.hidden_dropout_prob)?,
             activation: reader.activation()?,
             labels: reader.labels()?,
+            position_shift: 0,
             encoder,
             raw,
         })
@@ -117,21 +120,17 @@ impl ModelConfig {
 
     /// The longest input in tokens. RoBERTa numbers positions from `pad_token_id + 1`.
     pub fn max_tokens(&self) -> usize {
-        match self.architecture {
-            Architecture::Bert => self.encoder.max_position_embeddings,
-            Architecture::Roberta => self
-                .encoder
-                .max_position_embeddings
-                .saturating_sub(self.encoder.pad_token_id + 1),
-        }
+        let positions = self.encoder.max_position_embeddings;
+        positions.saturating_sub(self.first_position() as usize)
     }
 
     /// The position id of the first token.
     pub fn first_position(&self) -> u32 {
-        match self.architecture {
+        let own = match self.architecture {
             Architecture::Bert => 0,
             Architecture::Roberta => self.encoder.pad_token_id as u32 + 1,
-        }
+        };
+        own.saturating_add(self.position_shift)
     }
 
     /// `config.json` of a model with `task`'s head.

@@ -24,6 +24,8 @@ pub struct ParameterInfo {
     pub block: Option<usize>,
     /// What it is.
     pub role: Role,
+    /// Factor on the learning rate, by the method.
+    pub lr_scale: f64,
     /// `Some` when the method added it.
     pub added: Option<Added>,
 }
@@ -37,8 +39,6 @@ pub struct Added {
     pub trainable: bool,
     /// Whether weight decay applies.
     pub weight_decay: bool,
-    /// Factor on the learning rate.
-    pub lr_scale: f64,
 }
 
 impl ParameterInfo {
@@ -110,6 +110,7 @@ pub fn parameters(config: &ModelConfig, head: HeadKind) -> Vec<ParameterInfo> {
             part,
             block,
             role,
+            lr_scale: 1.0,
             added: None,
         });
     };
@@ -263,6 +264,14 @@ pub fn sites(config: &ModelConfig, head: HeadKind) -> Vec<SiteRecord> {
             true,
         );
         add(
+            "attention.self",
+            SiteKind::KEY_VALUE,
+            &[],
+            0,
+            2 * hidden,
+            false,
+        );
+        add(
             "attention.output.dense",
             SiteKind::ATTENTION_DENSE,
             &xy,
@@ -335,10 +344,11 @@ fn site(
             "".into()
         }
     };
-    let modes: &[Mode] = if linear {
-        &[Mode::OUTPUT, Mode::WEIGHT]
-    } else {
-        &[Mode::OUTPUT]
+    let modes: &[Mode] = match (kind, linear) {
+        (SiteKind::KEY_VALUE, _) => &[Mode::KV_PREFIX],
+        (SiteKind::HEAD_DENSE, _) => &[Mode::OUTPUT, Mode::WEIGHT],
+        (_, true) => &[Mode::OUTPUT, Mode::WEIGHT, Mode::INPUT],
+        (_, false) => &[Mode::OUTPUT],
     };
     SiteRecord {
         kind,

@@ -21,19 +21,26 @@ pub struct Site {
     pub outputs: Vec<Program>,
     /// Programs on the weight, in order.
     pub weights: Vec<Program>,
+    /// Programs on the rows that the linear layer reads, in order: each sees as `x` what the one before it made.
+    pub inputs: Vec<Program>,
+    /// Programs that make rows of keys and values, in order: `[prefix, 2·hidden]` each.
+    pub prefixes: Vec<Program>,
 }
 
 impl Site {
     /// Every parameter its programs read.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
-        let programs = self.outputs.iter().chain(&self.weights);
-        distinct(programs.flat_map(Program::parameters)).into_iter()
+        distinct(self.programs().flat_map(Program::parameters)).into_iter()
     }
 
     /// Whether one of its programs drops out while training.
     pub fn drops_out(&self) -> bool {
-        let mut programs = self.outputs.iter().chain(&self.weights);
-        programs.any(Program::drops_out)
+        self.programs().any(Program::drops_out)
+    }
+
+    fn programs(&self) -> impl Iterator<Item = &Program> {
+        let others = self.inputs.iter().chain(&self.prefixes);
+        self.outputs.iter().chain(&self.weights).chain(others)
     }
 }
 
@@ -55,7 +62,8 @@ pub struct Linear {
 impl Linear {
     /// Whether the backward reads the layer's input.
     pub fn reads_input(&self, parameters: &Parameters) -> bool {
-        self.trains_weight(parameters) || !self.site.outputs.is_empty()
+        let site = &self.site;
+        self.trains_weight(parameters) || !(site.outputs.is_empty() && site.inputs.is_empty())
     }
 
     /// Whether the backward computes the gradient of the weight: it is trained, or the method computes it.
@@ -99,6 +107,8 @@ pub struct Block {
     pub key: Linear,
     /// `attention.self.value`.
     pub value: Linear,
+    /// `attention.self`: more keys and values.
+    pub key_value: Site,
     /// `attention.output.dense`.
     pub attention_dense: Linear,
     /// `attention.output`, before the residual sum.
@@ -140,6 +150,7 @@ impl Block {
     /// Every place where the method may rewrite it.
     pub fn sites(&self) -> impl Iterator<Item = &Site> {
         let ends = [
+            &self.key_value,
             &self.attention_end,
             &self.activation,
             &self.output_end,
@@ -235,6 +246,8 @@ impl Resolver<'_> {
             match rewrite.mode {
                 Mode::OUTPUT => site.outputs.push(program),
                 Mode::WEIGHT => site.weights.push(program),
+                Mode::INPUT => site.inputs.push(program),
+                Mode::KV_PREFIX => site.prefixes.push(program),
                 other => {
                     return Err(Error::Model(format!(
                         "{}: this version does not run {other} rewrites",
@@ -276,6 +289,7 @@ impl Resolver<'_> {
             query: self.linear(&format!("{path}.attention.self.query"))?,
             key: self.linear(&format!("{path}.attention.self.key"))?,
             value: self.linear(&format!("{path}.attention.self.value"))?,
+            key_value: self.site(&format!("{path}.attention.self")),
             attention_dense: self.linear(&format!("{path}.attention.output.dense"))?,
             attention_end: self.site(&format!("{path}.attention.output")),
             attention_norm: self.norm(&format!("{path}.attention.output.LayerNorm"))?,

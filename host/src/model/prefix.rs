@@ -62,9 +62,10 @@ impl Model {
     pub fn computation(&self) -> String {
         let c = &self.config;
         format!(
-            "{:?} {:?} {:?} fused {} {:?}",
+            "{:?} {:?} from {} {:?} fused {} {:?}",
             c.encoder,
             c.activation,
+            c.first_position(),
             self.layout,
             self.fused,
             self.parameters.device()

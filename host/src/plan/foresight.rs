@@ -4,13 +4,16 @@
 use super::{Blueprint, Stage};
 use crate::{error::Result, plugin::LoadedSchedule};
 use progtune_plugin_api::records::DecisionRecord;
+use std::collections::BTreeSet;
 
 /// The stages of a run as far as they are known.
 #[derive(Debug, Clone)]
 pub struct Foresight {
-    /// Every stage in order; without a number of steps, the first of each epoch. For a schedule that follows signals one an
-    /// epoch: everything it may train.
+    /// The first stage of each epoch, and every other one that trains something else, in order. For a schedule that
+    /// follows signals one an epoch: everything it may train.
     pub stages: Vec<Stage>,
+    /// Of each epoch the parameters it updates: those of every stage, weighted by its steps.
+    updated: Vec<u64>,
     /// Optimizer steps in an epoch; 0 when not known.
     steps_per_epoch: u64,
     /// Steps between decisions inside an epoch; 0: none.
@@ -26,7 +29,7 @@ pub struct Foresight {
 pub struct Epoch<'a> {
     /// What it begins with; with signals, the most it may train.
     pub stage: &'a Stage,
-    /// The parameters it updates: those of each stage, weighted by its steps.
+    /// The parameters it updates.
     pub updated: u64,
 }
 
@@ -42,7 +45,6 @@ impl Foresight {
         steps_per_epoch: u64,
     ) -> Result<Self> {
         let traits = schedule.traits();
-        let interval_steps = traits.interval_steps;
         let decide = |epoch: u32, step_in_epoch: u64| {
             let before = u64::from(epoch - 1) * steps_per_epoch;
             let point = DecisionRecord {
@@ -52,26 +54,45 @@ impl Foresight {
             };
             blueprint.decide(schedule, &point)
         };
-        let signals: Vec<String> = traits.signals.iter().map(|name| name.to_string()).collect();
-        let first = decide(1, 0)?;
-        let stages = match signals.is_empty() {
-            false => (1..=epochs)
-                .map(|epoch| blueprint.stage_of(epoch, 0, blueprint.candidates.clone()))
-                .collect(),
-            true => (1..=epochs)
-                .flat_map(|epoch| {
-                    decision_steps(steps_per_epoch, interval_steps).map(move |at| (epoch, at))
-                })
-                .map(|(epoch, at)| decide(epoch, at))
-                .collect::<Result<_>>()?,
-        };
-        Ok(Self {
-            stages,
+        let mut foresight = Self {
+            stages: Vec::new(),
+            updated: Vec::new(),
             steps_per_epoch,
-            interval_steps,
-            signals,
-            first,
-        })
+            interval_steps: traits.interval_steps,
+            signals: traits.signals.iter().map(|name| name.to_string()).collect(),
+            first: decide(1, 0)?,
+        };
+        let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
+        for epoch in 1..=epochs {
+            if !foresight.signals.is_empty() {
+                let most = blueprint.stage_of(epoch, 0, blueprint.candidates.clone());
+                foresight.updated.push(most.trainable_parameters);
+                foresight.stages.push(most);
+                continue;
+            }
+            let mut sum = 0u128;
+            for (from, to) in foresight.intervals() {
+                let stage = decide(epoch, from)?;
+                sum += u128::from(stage.trainable_parameters) * u128::from(to - from);
+                if seen.insert(stage.trainable.clone()) || from == 0 {
+                    foresight.stages.push(stage);
+                }
+            }
+            let steps = u128::from(steps_per_epoch.max(1));
+            foresight.updated.push(((sum + steps / 2) / steps) as u64);
+        }
+        Ok(foresight)
+    }
+
+    /// The steps of an epoch from one decision to the next; one step that stands for all when their number is not known.
+    fn intervals(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let steps = self.steps_per_epoch.max(1);
+        let interval = match self.interval_steps {
+            0 => steps,
+            n => n,
+        };
+        let ends = move |number: u64| (number * interval, ((number + 1) * interval).min(steps));
+        (0..steps.div_ceil(interval)).map(ends)
     }
 
     /// Whether each stage is a whole epoch, known before the run.
@@ -81,12 +102,10 @@ impl Foresight {
 
     /// Every epoch.
     pub fn epochs(&self) -> Vec<Epoch<'_>> {
-        let groups = self.stages.chunk_by(|a, b| a.epoch == b.epoch);
-        groups
-            .map(|stages| Epoch {
-                stage: &stages[0],
-                updated: self.updated(stages),
-            })
+        let stages = self.stages.iter().filter(|s| s.step_in_epoch == 0);
+        stages
+            .zip(&self.updated)
+            .map(|(stage, &updated)| Epoch { stage, updated })
             .collect()
     }
 
@@ -94,21 +113,6 @@ impl Foresight {
     pub fn first_stages(&self) -> Vec<Stage> {
         let stages = self.stages.iter();
         stages.filter(|s| s.step_in_epoch == 0).cloned().collect()
-    }
-
-    /// Σ over the stages of an epoch of their size, weighted by the steps they last.
-    fn updated(&self, stages: &[Stage]) -> u64 {
-        let end = self.steps_per_epoch;
-        if stages.len() == 1 || end == 0 {
-            return stages[0].trainable_parameters;
-        }
-        let ends = stages[1..].iter().map(|stage| stage.step_in_epoch);
-        let sum: u128 = stages
-            .iter()
-            .zip(ends.chain([end]))
-            .map(|(s, to)| u128::from(s.trainable_parameters) * u128::from(to - s.step_in_epoch))
-            .sum();
-        ((sum + u128::from(end) / 2) / u128::from(end)) as u64
     }
 
     /// What a person must know beside the table; `None` when the table says it all.
@@ -138,13 +142,4 @@ impl Foresight {
             ),
         })
     }
-}
-
-/// The steps of an epoch before which a schedule decides; the first alone when their number is not known.
-fn decision_steps(steps_per_epoch: u64, interval: u64) -> impl Iterator<Item = u64> {
-    let count = match interval {
-        0 => 1,
-        _ => steps_per_epoch.div_ceil(interval).max(1),
-    };
-    (0..count).map(move |number| number * interval)
 }

@@ -20,6 +20,8 @@ pub struct Stage {
     pub blocks: Vec<usize>,
     /// The size of the trainable set: one epoch's updated parameters.
     pub trainable_parameters: u64,
+    /// The lowest block that reads a trained parameter which blocks share.
+    pub shared_from: Option<usize>,
     /// Whether embedding parameters are trained.
     pub embeddings: bool,
     /// Factors on the learning rate.
@@ -35,7 +37,10 @@ impl Stage {
     pub fn frozen_blocks(&self, blocks: usize) -> usize {
         match self.embeddings {
             true => 0,
-            false => self.blocks.first().copied().unwrap_or(blocks),
+            false => {
+                let lowest = self.blocks.first().into_iter().chain(&self.shared_from);
+                lowest.min().copied().unwrap_or(blocks)
+            }
         }
     }
 
@@ -84,7 +89,7 @@ impl LrScales {
         }
     }
 
-    /// The factor of a parameter: that of its part, times its own when a method adds it.
+    /// The factor of a parameter: that of its part, times its own by the method.
     pub fn factor(&self, info: &ParameterInfo) -> f64 {
         let part = match (info.block, info.part) {
             (Some(block), _) => self.blocks.get(block).copied(),
@@ -92,8 +97,7 @@ impl LrScales {
             (None, Part::HEAD) => self.head,
             (None, _) => None,
         };
-        let own = info.added.as_ref().map_or(1.0, |added| added.lr_scale);
-        part.unwrap_or(1.0) * own
+        part.unwrap_or(1.0) * info.lr_scale
     }
 }
 

@@ -126,21 +126,10 @@ fn row_graphs<'p>(
     trial: &Trial<'_>,
     values: &Values,
 ) -> Vec<(&'p Rewrite, Values)> {
-    let outputs = plan
-        .rewrites
-        .iter()
-        .filter(|rewrite| rewrite.mode == Mode::OUTPUT);
-    outputs
-        .filter_map(|rewrite| {
-            let inputs = trial.inputs(trial.site(&rewrite.site)?);
-            Some((
-                rewrite,
-                Values {
-                    inputs,
-                    ..values.clone()
-                },
-            ))
-        })
+    let on_rows = |rewrite: &&Rewrite| [Mode::OUTPUT, Mode::INPUT].contains(&rewrite.mode);
+    let graphs = plan.rewrites.iter().filter(on_rows);
+    graphs
+        .filter_map(|rewrite| Some((rewrite, trial.graph_values(rewrite, values).ok()?)))
         .collect()
 }
 

@@ -3,6 +3,7 @@
 //! Names and shapes are those of Hugging Face checkpoints, so a test can count the parameters of a real model.
 
 use crate::{
+    extensions::{LR_SCALES, POSITION_SHIFT, understands},
     graph::Op,
     host::{HostApi, HostApi_Ref},
     manifest::ABI_MINOR,
@@ -81,7 +82,7 @@ pub fn host_record() -> HostRecord {
             .to_vec()
             .into(),
         api: *API.get_or_init(|| HostApi { log, cancelled }.leak_into_prefix()),
-        ext: RVec::new(),
+        ext: vec![understands(&[POSITION_SHIFT, LR_SCALES])].into(),
     }
 }
 
@@ -94,6 +95,7 @@ pub fn bare_host() -> HostRecord {
         site_kinds: RVec::new(),
         modes: RVec::new(),
         signals: RVec::new(),
+        ext: RVec::new(),
         ..host_record()
     }
 }
@@ -246,6 +248,9 @@ impl Model {
             site.weight = weight.into();
             site.bias = bias.into();
             site.modes.push(Mode::WEIGHT);
+            if part == Part::BLOCK {
+                site.modes.push(Mode::INPUT);
+            }
         }
     }
 

@@ -94,7 +94,7 @@ impl<'a> Trial<'a> {
         self.model.sites.iter().filter(rewritten)
     }
 
-    /// The rewrites of a site: of its weight first, as a host applies them.
+    /// The rewrites of a site: of its weight first, then of its input, as a host applies them.
     pub(super) fn rewrites_of(&self, site: &SiteRecord) -> Vec<&'a Rewrite> {
         let here = self
             .plan
@@ -102,7 +102,11 @@ impl<'a> Trial<'a> {
             .iter()
             .filter(|rewrite| rewrite.site == site.name);
         let mut here: Vec<&Rewrite> = here.collect();
-        here.sort_by_key(|rewrite| rewrite.mode != Mode::WEIGHT);
+        here.sort_by_key(|rewrite| match rewrite.mode {
+            Mode::WEIGHT => 0,
+            Mode::INPUT => 1,
+            _ => 2,
+        });
         here
     }
 
@@ -142,6 +146,7 @@ impl<'a> Trial<'a> {
         let inputs = match rewrite.mode {
             Mode::WEIGHT => [("w".to_owned(), self.weight(site)?)].into(),
             Mode::OUTPUT => self.inputs(site),
+            Mode::INPUT => only_x(self.inputs(site)),
             _ => BTreeMap::new(),
         };
         Ok(Values {
@@ -172,14 +177,20 @@ impl<'a> Trial<'a> {
                 };
                 evaluate(&rewrite.graph, &values).map_err(|fault| format!("graph: {fault}"))
             };
-            let y = match rewrite.mode {
-                Mode::WEIGHT => {
-                    weight = run([("w".into(), weight)].into())?;
-                    let x = inputs.get("x").ok_or("the site has no x")?;
-                    linear(x, &weight, self.base.get(site.bias.as_str()))
+            match rewrite.mode {
+                Mode::WEIGHT => weight = run([("w".into(), weight)].into())?,
+                Mode::INPUT => {
+                    let x = run(only_x(inputs.clone()))?;
+                    inputs.insert("x".into(), x);
                 }
-                _ => run(inputs.clone())?,
-            };
+                _ => {
+                    let y = run(inputs.clone())?;
+                    inputs.insert("y".into(), y);
+                    continue;
+                }
+            }
+            let x = inputs.get("x").ok_or("the site has no x")?;
+            let y = linear(x, &weight, self.base.get(site.bias.as_str()));
             inputs.insert("y".into(), y);
         }
         let after = inputs.remove("y").ok_or("the site has no y")?;
@@ -225,6 +236,11 @@ impl<'a> Trial<'a> {
         let weight = self.base.get(site.weight.as_str()).cloned();
         weight.ok_or_else(|| "the site has no weight".into())
     }
+}
+
+/// What a graph of an input may read.
+fn only_x(inputs: BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+    inputs.into_iter().filter(|(name, _)| name == "x").collect()
 }
 
 /// An error when two results differ by more than `tolerance` of their size.

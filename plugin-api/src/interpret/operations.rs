@@ -5,6 +5,7 @@ use super::{Array, Values};
 use crate::{
     graph::{Node, Op},
     infer::dimension,
+    mersenne::MersenneTwister,
 };
 
 /// The result of one node; `None` for an operation of a later version. `index` keys its random numbers.
@@ -19,6 +20,7 @@ pub(super) fn run(node: &Node, index: usize, inputs: &[&Array], values: &Values)
         (Op::NORMAL | Op::TRUNCATED_NORMAL | Op::UNIFORM, _) => {
             random(node, Random::of(values.seed.unwrap_or_default(), index))
         }
+        (Op::UNIFORM_MT19937, _) => twisted(node),
         (Op::MATMUL, [a, b]) => matmul(a, b),
         (Op::ADD, [a, b]) => broadcast(a, b, |x, y| x + y),
         (Op::SUB, [a, b]) => broadcast(a, b, |x, y| x - y),
@@ -95,6 +97,18 @@ fn random(node: &Node, mut random: Random) -> Array {
             }
         }),
     }
+}
+
+fn twisted(node: &Node) -> Array {
+    let whole = |key: &str| node.int(key).unwrap_or_default().unsigned_abs();
+    let float = |key: &str| node.float(key).unwrap_or_default();
+    let mut twister = MersenneTwister::new(whole("seed"));
+    for _ in 0..whole("skip") {
+        twister.bits();
+    }
+    generate(node, || {
+        f64::from(twister.uniform(float("low"), float("high")))
+    })
 }
 
 fn matmul(a: &Array, b: &Array) -> Array {

@@ -1,110 +1,13 @@
-//! The method `adapter`: a bottleneck y' = y + W_up·act(W_down·y + b_down) + b_up at the end of both sub-layers of each block, after dropout and
-//! before the residual sum and LayerNorm.
-//!
-//! Houlsby et al. 2019, arXiv:1902.00751. Two presets: `adapterhub` (the `double_seq_bn` configuration of AdapterHub's library: hidden/16
-//! wide, swish, weights normal 0.02, LayerNorms frozen) and `houlsby` (the original: 64 wide, GELU, weights truncated normal 1e-3, the
-//! LayerNorms of blocks and embeddings trained). Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Bottleneck adapters: the methods `adapter` ([`houlsby`]), `pfeiffer` and `parallel` ([`feed_forward`]). Loaded by the host; see
+//! `progtune-plugin-api` for the interface.
 
+mod bottleneck;
+mod feed_forward;
+mod houlsby;
+
+use feed_forward::FeedForwardAdapter;
+use houlsby::Adapter;
 use progtune_plugin_api::prelude::*;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Preset {
-    AdapterHub,
-    Houlsby,
-}
-
-struct Adapter {
-    preset: Preset,
-    /// 0: the preset's.
-    bottleneck: u64,
-    activation: Op,
-}
-
-impl Adapter {
-    fn create(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
-        let preset = match options.str("preset")? {
-            "houlsby" => Preset::Houlsby,
-            _ => Preset::AdapterHub,
-        };
-        let activation = match (options.str("non_linearity")?, preset) {
-            ("gelu", _) | ("auto", Preset::Houlsby) => Op::GELU,
-            ("relu", _) => Op::RELU,
-            _ => Op::SILU,
-        };
-        Ok(Self {
-            preset,
-            bottleneck: options.size("bottleneck")?,
-            activation,
-        })
-    }
-
-    fn width(&self, hidden_size: u32) -> u64 {
-        match (self.bottleneck, self.preset) {
-            (0, Preset::AdapterHub) => u64::from(hidden_size / 16).max(1),
-            (0, Preset::Houlsby) => 64,
-            (chosen, _) => chosen,
-        }
-    }
-
-    fn weight_init(&self, shape: &[u64]) -> Graph {
-        match self.preset {
-            Preset::AdapterHub => Graph::normal(0.02, shape),
-            Preset::Houlsby => Graph::truncated_normal(1e-3, shape),
-        }
-    }
-
-    fn insert(&self, plan: &mut MethodPlan, site: &SiteRecord, width: u64) {
-        let hidden = u64::from(site.out_dim);
-        let name = |end: &str| format!("{}.{end}", site.name);
-        let mut g = GraphBuilder::new();
-        let y = g.input("y");
-        let mut affine = |x, projection: &str, shape: [u64; 2]| {
-            let (weight, bias) = (
-                name(&format!("{projection}.weight")),
-                name(&format!("{projection}.bias")),
-            );
-            let (w, b) = (g.parameter(&weight), g.parameter(&bias));
-            let bias_shape = &shape[..1];
-            plan.parameters.push(NewParameter::at(
-                site,
-                weight,
-                &shape,
-                self.weight_init(&shape),
-            ));
-            plan.parameters.push(
-                NewParameter::at(site, bias, bias_shape, Graph::filled(0.0, bias_shape)).bias(),
-            );
-            let product = g.linear(x, w);
-            let sum = g.add(product, b);
-            if projection == "adapter_down" {
-                g.unary(self.activation, sum)
-            } else {
-                sum
-            }
-        };
-        let low = affine(y, "adapter_down", [width, hidden]);
-        let delta = affine(low, "adapter_up", [hidden, width]);
-        g.add(y, delta);
-        plan.rewrites.push(Rewrite::output(site, g.finish()));
-    }
-}
-
-impl Method for Adapter {
-    fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError> {
-        let mut plan = MethodPlan::default().with_suggested_lr(1e-4);
-        for site in model.sites_of(&[SiteKind::ATTENTION_END, SiteKind::OUTPUT_END])? {
-            self.insert(&mut plan, site, self.width(model.hidden_size));
-        }
-        if self.preset == Preset::Houlsby {
-            let norms = model.parameters.iter().filter(|p| {
-                [Role::NORM_WEIGHT, Role::NORM_BIAS].contains(&p.role)
-                    && [Part::BLOCK, Part::EMBEDDINGS].contains(&p.part)
-            });
-            plan.unfreeze = norms.map(|parameter| parameter.name.clone()).collect();
-        }
-        Ok(plan)
-    }
-}
 
 export_plugin! {
     methods: [
@@ -127,6 +30,38 @@ export_plugin! {
             ],
             create: Adapter::create,
         },
+        {
+            id: "pfeiffer",
+            summary: "a bottleneck adapter after each feed-forward part (Pfeiffer)",
+            options: [
+                {
+                    name: "reduction_factor", kind: Int, default: 16, min: 1, max: 65536,
+                    help: "the bottleneck is this many times narrower than the hidden size"
+                },
+                {
+                    name: "non_linearity", kind: Str, default: "relu", choices: ["relu", "gelu", "silu"],
+                    help: "the activation inside"
+                },
+                { name: "scaling", kind: Float, default: 1, help: "what the bottleneck yields is multiplied by this" },
+            ],
+            create: FeedForwardAdapter::pfeiffer,
+        },
+        {
+            id: "parallel",
+            summary: "a bottleneck adapter beside each feed-forward part (He)",
+            options: [
+                {
+                    name: "reduction_factor", kind: Int, default: 2, min: 1, max: 65536,
+                    help: "the bottleneck is this many times narrower than the hidden size"
+                },
+                {
+                    name: "non_linearity", kind: Str, default: "relu", choices: ["relu", "gelu", "silu"],
+                    help: "the activation inside"
+                },
+                { name: "scaling", kind: Float, default: 4, help: "what the bottleneck yields is multiplied by this" },
+            ],
+            create: FeedForwardAdapter::parallel,
+        },
     ],
 }
 
@@ -147,6 +82,86 @@ mod tests {
                 contract::assert_method(&PLUGIN, "adapter", &options);
             }
         }
+    }
+
+    #[test]
+    fn keeps_the_contract_at_the_feed_forward_part() {
+        contract::assert_kept(&PLUGIN);
+        for id in ["pfeiffer", "parallel"] {
+            let options = [
+                ("reduction_factor", "100"),
+                ("non_linearity", "silu"),
+                ("scaling", "0.5"),
+            ];
+            contract::assert_method(&PLUGIN, id, &options);
+        }
+    }
+
+    /// BERT-base: a bottleneck is w·(2·768 + 1) + 768 numbers; `seq_bn` is 48 wide, `par_bn` 384.
+    #[test]
+    fn counts_at_the_feed_forward_part_are_adapterhubs() {
+        let model = model_record("bert", 12, Dimensions::BERT_BASE);
+        for (id, width) in [("pfeiffer", 48), ("parallel", 384)] {
+            let plan = plan_method(&PLUGIN, id, &[], &model).unwrap();
+            let sizes = plan
+                .parameters
+                .iter()
+                .map(|p| p.shape.iter().product::<u64>());
+            assert_eq!(
+                sizes.sum::<u64>(),
+                12 * (width * (2 * 768 + 1) + 768),
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_graphs_at_the_feed_forward_part_are_the_equations() {
+        let model = model_record("bert", 1, Dimensions::of(32, 64));
+        let graph = |id: &str| {
+            let plan = plan_method(&PLUGIN, id, &[], &model).unwrap();
+            plan.rewrites[0].graph.to_string()
+        };
+        let site = "encoder.layer.0.output";
+        // A bottleneck of %x whose first node is %n, and what follows it.
+        let bottleneck = |x: usize, n: usize| {
+            [
+                format!("%{n} = parameter name={site}.adapter_down.weight"),
+                format!("%{} = parameter name={site}.adapter_down.bias", n + 1),
+                format!("%{} = transpose %{n}", n + 2),
+                format!("%{} = matmul %{x} %{}", n + 3, n + 2),
+                format!("%{} = add %{} %{}", n + 4, n + 3, n + 1),
+                format!("%{} = relu %{}", n + 5, n + 4),
+                format!("%{} = parameter name={site}.adapter_up.weight", n + 6),
+                format!("%{} = parameter name={site}.adapter_up.bias", n + 7),
+                format!("%{} = transpose %{}", n + 8, n + 6),
+                format!("%{} = matmul %{} %{}", n + 9, n + 5, n + 8),
+                format!("%{} = add %{} %{}", n + 10, n + 9, n + 7),
+            ]
+        };
+        let pfeiffer = [
+            "%0 = input name=y".to_string(),
+            "%1 = input name=residual".into(),
+            "%2 = add %0 %1".into(),
+            "%3 = layer_norm %2 eps=0.000000000001".into(),
+            format!("%4 = base name={site}.LayerNorm.weight"),
+            format!("%5 = base name={site}.LayerNorm.bias"),
+            "%6 = mul %3 %4".into(),
+            "%7 = add %6 %5".into(),
+        ];
+        let expected = [
+            &pfeiffer[..],
+            &bottleneck(7, 8),
+            &["%19 = add %0 %18".to_string()],
+        ];
+        assert_eq!(graph("pfeiffer"), expected.concat().join("\n"));
+        let inputs = ["%0 = input name=y".to_string(), "%1 = input name=x".into()];
+        let end = [
+            "%13 = scale %12 by=4".to_string(),
+            "%14 = add %0 %13".into(),
+        ];
+        let expected = [&inputs[..], &bottleneck(1, 2), &end];
+        assert_eq!(graph("parallel"), expected.concat().join("\n"));
     }
 
     /// Added and unfrozen parameters on BERT-base; the counts are those of the presets' libraries.

@@ -2,20 +2,26 @@
 //! `use_rslora`). A starts kaiming-uniform(√5), that is uniform within ±1/√in, B at zero, so that nothing changes before the
 //! first step. Merged: W' = W + s·B·A.
 //!
-//! Hu et al. 2021, arXiv:2106.09685; rank-stabilised scaling: Kalajdzievski 2023, arXiv:2312.03732. Options, names
-//! and starts are those of Hugging Face PEFT. Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Hu et al. 2021, arXiv:2106.09685; rank-stabilised scaling: Kalajdzievski 2023, arXiv:2312.03732; LoRA+ (`loraplus_lr_ratio`), a larger
+//! learning rate for B: Hayou et al. 2024, arXiv:2402.12354. Options, names and starts are those of Hugging Face PEFT; its LoRA+ optimizer
+//! gives the larger rate to the head's biases too (every trained parameter of one dimension), and so does this.
+//! Loaded by the host; see `progtune-plugin-api` for the interface.
 
-use progtune_plugin_api::prelude::*;
+use progtune_plugin_api::{extensions::LR_SCALES, prelude::*};
 
 struct Lora {
     r: u64,
     scaling: f64,
     dropout: f64,
     target_modules: Vec<String>,
+    /// The learning rate of B over that of A.
+    lr_ratio: f64,
+    /// Whether the host scales the learning rate of the model's own parameters.
+    scales_base: bool,
 }
 
 impl Lora {
-    fn create(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
+    fn create(options: &Options, host: &HostRecord) -> Result<Self, PluginError> {
         let (r, lora_alpha) = (options.size("r")?, options.float("lora_alpha")?);
         let divisor = if options.bool("use_rslora")? {
             (r as f64).sqrt()
@@ -31,6 +37,8 @@ impl Lora {
                 .into_iter()
                 .map(String::from)
                 .collect(),
+            lr_ratio: options.float("loraplus_lr_ratio")?,
+            scales_base: host.understands().contains(&LR_SCALES),
         })
     }
 
@@ -82,12 +90,16 @@ impl Method for Lora {
                 .push(Rewrite::output(site, self.forward(&a, &b)).with_merge(self.merge(&a, &b)));
             plan.parameters
                 .push(NewParameter::at(site, a, &a_shape, a_init));
-            plan.parameters.push(NewParameter::at(
-                site,
-                b,
-                &b_shape,
-                Graph::filled(0.0, &b_shape),
-            ));
+            let b_init = Graph::filled(0.0, &b_shape);
+            plan.parameters
+                .push(NewParameter::at(site, b, &b_shape, b_init).with_lr_scale(self.lr_ratio));
+        }
+        if self.lr_ratio != 1.0 && self.scales_base {
+            let biases = model
+                .parameters
+                .iter()
+                .filter(|p| p.part == Part::HEAD && p.shape.len() == 1);
+            plan = plan.with_lr_scales(biases.map(|p| (p.name.as_str(), self.lr_ratio)));
         }
         Ok(plan)
     }
@@ -116,6 +128,10 @@ export_plugin! {
                     name: "use_rslora", kind: Bool, default: false,
                     help: "scale by lora_alpha / sqrt(r) instead (rank-stabilised LoRA)"
                 },
+                {
+                    name: "loraplus_lr_ratio", kind: Float, default: 1, min: 1,
+                    help: "the learning rate of B and of the head's biases, over that of A (LoRA+; its paper uses 16)"
+                },
             ],
             create: Lora::create,
         },
@@ -136,6 +152,7 @@ mod tests {
             ("r", "3"),
             ("lora_dropout", "0.1"),
             ("use_rslora", "true"),
+            ("loraplus_lr_ratio", "16"),
         ];
         contract::assert_method(&PLUGIN, "lora", &options);
     }
@@ -155,6 +172,24 @@ mod tests {
             "encoder.layer.0.attention.self.query.lora_A.weight"
         );
         assert_eq!((plan.rewrites.len(), plan.unfreeze.len()), (24, 0));
+    }
+
+    #[test]
+    fn lora_plus_trains_b_and_the_heads_biases_faster() {
+        let model = model_record("bert", 2, Dimensions::of(32, 64));
+        let options = [("loraplus_lr_ratio", "16")];
+        let plan = plan_method(&PLUGIN, "lora", &options, &model).unwrap();
+        for parameter in &plan.parameters {
+            let is_b = parameter.name.ends_with("lora_B.weight");
+            assert_eq!(parameter.lr_scale, if is_b { 16.0 } else { 1.0 });
+        }
+        let scales = plan.lr_scales().unwrap();
+        assert_eq!(
+            scales,
+            [("classifier.bias", 16.0), ("pooler.dense.bias", 16.0)]
+        );
+        let plain = plan_method(&PLUGIN, "lora", &[], &model).unwrap();
+        assert!(plain.ext.is_empty(), "an older host needs to know nothing");
     }
 
     #[test]

@@ -205,3 +205,72 @@ fn the_base_is_in_memory_once() {
     }
     println!("{shared} numbers shared by three models, {own} of their own in each");
 }
+
+/// Heads of two tasks over one base: each reads its columns, with its own labels.
+#[test]
+fn adapters_may_be_for_different_tasks() {
+    let scratch = Scratch::new();
+    let base = fixture("parity/bert");
+    let pairs = trained(&scratch, "lora", 1);
+    let scores = scratch.path("scores");
+    let rows = fs::read(fixture("parity/data_stsb/train.tsv")).unwrap();
+    for name in ["stsb/train.tsv", "stsb/dev.tsv"] {
+        scratch.write(name, &rows);
+    }
+    CommandLine::new(
+        "train --task stsb --quiet --max-length 64 --max-steps 4 --lr 3e-3 --peft lora",
+    )
+    .path("--model", &base)
+    .path("--data", scratch.path("stsb"))
+    .path("--output", &scores)
+    .run();
+    let text = "a man plays a guitar";
+    let rows: Vec<String> = (0..5)
+        .map(|n| format!("{{\"sentence1\": \"{text}\", \"sentence2\": \"{n} women sing\"}}\n"))
+        .collect();
+    let input = scratch.write("pairs.jsonl", rows.concat());
+    let predict = |adapters: &[&Path]| -> Vec<Value> {
+        let line = CommandLine::new("predict --quiet --max-length 64")
+            .path("--model", &base)
+            .path("--input", &input);
+        let line = adapters
+            .iter()
+            .fold(line, |line, path| line.path("--adapter", path));
+        let text = line.run();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let both = predict(&[&pairs, &scores]);
+    let (first, second) = (predict(&[&pairs]), predict(&[&scores]));
+    assert_eq!(both.len(), 5);
+    for (line, (first, second)) in both.iter().zip(first.iter().zip(&second)) {
+        assert_eq!((&line["lora-1"], &line["scores"]), (first, second));
+        assert_eq!(first["logits"].as_array().unwrap().len(), 2);
+        assert!(["equivalent", "not_equivalent"].contains(&first["label"].as_str().unwrap()));
+        assert_eq!(second["label"], second["logits"][0]);
+    }
+
+    // Data is one task's.
+    let evaluate = || {
+        CommandLine::new("evaluate --quiet --max-length 64")
+            .path("--model", &base)
+            .path("--adapter", &pairs)
+    };
+    let text = evaluate()
+        .path("--adapter", &scores)
+        .path("--data", fixture("parity/data"))
+        .fail(2);
+    assert!(
+        text.contains("`lora-1` is for the task mrpc, `scores` for stsb, and they are evaluated on the data of one"),
+        "{text}"
+    );
+    assert!(
+        evaluate()
+            .fail(2)
+            .contains("the task `mrpc` reads its examples from a directory")
+    );
+    let without = evaluated(evaluate().path("--data", fixture("parity/data")));
+    let with = evaluated(CommandLine::evaluate(&base).path("--adapter", &pairs));
+    assert_eq!(measured(&without), measured(&with));
+}

@@ -188,6 +188,27 @@ fn a_plan_says_what_it_knows() {
         json["total_updated_parameters"],
         json["full_schedule_updated_parameters"]
     );
+    // With the data the steps are known, and every decision counts.
+    let flags = "--epochs 2 --schedule lisa --schedule-opt interval_steps=3 \
+                 --schedule-opt embeddings=first-part --batch-size 4";
+    let data = fixture("parity/data");
+    let predicted = CommandLine::new("plan --json --predict --task mrpc --max-length 64")
+        .words(flags)
+        .path("--model", &model)
+        .path("--data", &data)
+        .run();
+    let predicted: Value = serde_json::from_str(&predicted).unwrap();
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    CommandLine::train("bert", &run).words(flags).run();
+    assert_eq!(
+        predicted["total_updated_parameters"],
+        read_json(&run.join("plan.json"))["total_updated_parameters"]
+    );
+    assert_ne!(
+        predicted["total_updated_parameters"],
+        plan(&model, &format!("--task mrpc {flags}"))["total_updated_parameters"]
+    );
     // Nothing to say about the others.
     let text = table("--schedule top-k");
     assert!(

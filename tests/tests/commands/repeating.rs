@@ -62,6 +62,8 @@ fn the_number_of_threads_changes_no_bit() {
             "roberta",
             "--gradient-accumulation-steps 2 --batch-size 3 --peft adapter",
         ),
+        ("bert", "--peft dora --peft-opt target_modules=query,dense"),
+        ("roberta", "--peft prefix --peft-opt prefix_projection=true"),
     ] {
         let one = result(model, &format!("{flags} --threads 1"));
         for threads in [2, 4] {
@@ -92,6 +94,9 @@ fn recomputation_changes_no_bit() {
             "bert",
             "--peft lora --peft-opt lora_dropout=0.2 --kernels composed",
         ),
+        ("bert", "--peft dora --peft-opt lora_dropout=0.2"),
+        ("bert", "--schedule progressive --peft ia3"),
+        ("roberta", "--schedule progressive --peft prefix"),
     ] {
         assert_eq!(
             result(model, &format!("{flags} --recompute")),

@@ -18,7 +18,10 @@ fn trained(scratch: &Scratch, peft: &str) -> (std::path::PathBuf, CommandLine) {
     (run, line)
 }
 
-const METHODS: [&str; 4] = ["none", "bitfit", "lora", "adapter"];
+const METHODS: [&str; 11] = [
+    "none", "bitfit", "lora", "adapter", "dora", "ia3", "vera", "kron-a", "pfeiffer", "parallel",
+    "prefix",
+];
 
 #[test]
 fn evaluate_gives_the_numbers_of_the_run() {

@@ -6,21 +6,23 @@ use progtune_tests::outside_plugins::{outside_plugin, patched};
 #[test]
 fn a_plugin_is_installed_shown_explained_used_and_removed() {
     let user = User::new();
-    let ia3 = outside_plugin("ia3");
+    let scaling = outside_plugin("scaling");
     let mut install = user.command();
-    let target = user.path("data/progtune/plugins").join(library_name("ia3"));
-    user.finish(install.args(["plugins", "install"]).arg(&ia3))
+    let target = user
+        .path("data/progtune/plugins")
+        .join(library_name("scaling"));
+    user.finish(install.args(["plugins", "install"]).arg(&scaling))
         .well()
         .says(&[
-            "installed ia3 0.3.0 in ",
+            "installed scaling 0.3.0 in ",
             &*target.to_string_lossy(),
-            "method    ia3",
-            "next: progtune --peft ia3",
+            "method    scaling",
+            "next: progtune --peft scaling",
         ]);
     let said = user
         .run("plugins list")
         .well()
-        .says(&["ia3 0.3.0", "third party"]);
+        .says(&["scaling 0.3.0", "third party"]);
     assert!(
         said.out
             .lines()
@@ -28,37 +30,38 @@ fn a_plugin_is_installed_shown_explained_used_and_removed() {
         "{}",
         said.out
     );
-    user.run("plugins show ia3").well().says(&[
-        "ia3 (method)",
+    user.run("plugins show scaling").well().says(&[
+        "scaling (method)",
         "interface 1.",
         "in a BERT of 2 blocks with hidden size 32",
         "rewrites encoder.layer.0.attention.self.key (output)",
         "%0 = input name=",
     ]);
-    user.run("plugins show ia3 --model embedded")
+    user.run("plugins show scaling --model embedded")
         .well()
         .says(&["in embedded: ", "[384]"]);
-    user.run("plugins why ia3").well().says(&[
-        "method ia3",
+    user.run("plugins why scaling").well().says(&[
+        "method scaling",
         "used",
         &*target.to_string_lossy(),
         "a third party's",
-        &sha256(&ia3),
+        &sha256(&scaling),
         "there is no progtune.lock here",
         "in a child process, passed",
         "searched, in this order",
     ]);
-    user.run("plan --task sample --peft ia3").well();
-    user.run("plugins remove ia3")
-        .well()
-        .says(&["removed ia3 0.3.0 with ia3", &*target.to_string_lossy()]);
+    user.run("plan --task sample --peft scaling").well();
+    user.run("plugins remove scaling").well().says(&[
+        "removed scaling 0.3.0 with scaling",
+        &*target.to_string_lossy(),
+    ]);
     assert!(!target.exists());
-    user.run("plugins remove ia3")
-        .badly(2, &["no plugin in ", "offers 'ia3'", "plugins list"]);
+    user.run("plugins remove scaling")
+        .badly(2, &["no plugin in ", "offers 'scaling'", "plugins list"]);
     user.run("plugins remove lora")
         .badly(2, &["offers 'lora'", "remove that file by hand"]);
-    user.run("plugins why ia3")
-        .badly(2, &["no schedule or method 'ia3'"]);
+    user.run("plugins why scaling")
+        .badly(2, &["no schedule or method 'scaling'"]);
 }
 
 #[test]

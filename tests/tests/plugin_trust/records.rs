@@ -16,13 +16,13 @@ fn train(user: &User, words: &str, output: &Path) {
 fn every_record_names_plugins_versions_and_hashes() {
     let user = User::new();
     user.library("plugins", "nothing");
-    let ia3 = user.write(
-        &format!("plugins/{}", library_name("ia3")),
-        &fs::read(outside_plugin("ia3")).unwrap(),
+    let scaling = user.write(
+        &format!("plugins/{}", library_name("scaling")),
+        &fs::read(outside_plugin("scaling")).unwrap(),
     );
     let schedule = sha256(&user.path("plugins").join(library_name("x")));
     for (peft, version, hash) in [
-        ("ia3", "0.3.0", Some(sha256(&ia3))),
+        ("scaling", "0.3.0", Some(sha256(&scaling))),
         ("lora", env!("CARGO_PKG_VERSION"), None),
     ] {
         let run = user.path(peft);
@@ -55,10 +55,10 @@ fn every_record_names_plugins_versions_and_hashes() {
 fn a_result_of_another_build_is_said_to_be_one() {
     let user = User::new();
     user.library("plugins", "nothing");
-    let ia3 = fs::read(outside_plugin("ia3")).unwrap();
-    let file = user.write(&format!("plugins/{}", library_name("ia3")), &ia3);
+    let scaling = fs::read(outside_plugin("scaling")).unwrap();
+    let file = user.write(&format!("plugins/{}", library_name("scaling")), &scaling);
     let run = user.path("run");
-    train(&user, "--schedule full --peft ia3", &run);
+    train(&user, "--schedule full --peft scaling", &run);
     let evaluate = || {
         let words =
             "evaluate --task sample --max-eval-samples 8 --adapter @run --plugin-dir @plugins";
@@ -67,14 +67,14 @@ fn a_result_of_another_build_is_said_to_be_one() {
     let text = evaluate();
     assert!(!text.contains("the results may differ"), "{text}");
     // One byte more is another build.
-    fs::write(&file, [ia3.as_slice(), &[0]].concat()).unwrap();
+    fs::write(&file, [scaling.as_slice(), &[0]].concat()).unwrap();
     let text = evaluate();
     assert!(
-        text.contains("the method 'ia3' of this adapter is of plugin ia3 0.3.0 (sha256 "),
+        text.contains("the method 'scaling' of this adapter is of plugin scaling 0.3.0 (sha256 "),
         "{text}"
     );
     assert!(
-        text.contains("what is loaded is ia3 0.3.0 (sha256 "),
+        text.contains("what is loaded is scaling 0.3.0 (sha256 "),
         "{text}"
     );
 }

@@ -49,7 +49,7 @@ fn a_file_that_changes_after_it_was_listed_is_not_loaded() {
     let plugins = plugin::discover(&[directory.path().into()]).unwrap();
     fs::write(
         directory.path().join(file_name("x")),
-        fs::read(outside().join(file_name("ia3"))).unwrap(),
+        fs::read(outside().join(file_name("scaling"))).unwrap(),
     )
     .unwrap();
     let fault = plugins
@@ -190,5 +190,5 @@ fn wrong_answers_of_methods_are_errors_and_the_process_lives() {
         assert!(fault.to_string().contains(text), "{id}: {fault}");
         assert_eq!(fault.exit_code(), 4, "{id}");
     }
-    assert!(plugins.method("ia3", &[]).unwrap().plan(&model).is_ok());
+    assert!(plugins.method("scaling", &[]).unwrap().plan(&model).is_ok());
 }

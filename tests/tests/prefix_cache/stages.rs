@@ -29,10 +29,15 @@ const BATCH: usize = 4;
 const LIMIT: BatchLimit = BatchLimit::Examples(BATCH);
 
 fn setup(model: &str, method: &str) -> Setup {
+    let options: &[(&str, &str)] = match method {
+        // Fewer than the inputs leave positions for.
+        "prefix" => &[("num_virtual_tokens", "3")],
+        _ => &[],
+    };
     Wanted {
         model: &fixture("parity").join(model),
         method,
-        options: &[],
+        options,
         adapter: None,
         outputs: 2,
         kernels: Kernels::Fused,
@@ -197,6 +202,9 @@ fn no_sequence_of_stages_makes_the_cache_lie() {
         ("bert", "", back),
         ("bert", "", with_embeddings),
         ("roberta", "bitfit", back),
+        ("bert", "dora", up),
+        ("bert", "ia3", down),
+        ("roberta", "prefix", back),
     ] {
         for halves in [false, true] {
             let expected = train(model, method, sets, halves, None);
@@ -230,9 +238,19 @@ fn make_random(setup: &Setup, name: &str) {
 /// What the cache rests on.
 #[test]
 fn the_rows_of_an_example_are_the_same_bits_in_any_company() {
-    for (model, method) in [("bert", ""), ("bert", "lora"), ("roberta", "adapter")] {
+    for (model, method) in [
+        ("bert", ""),
+        ("bert", "lora"),
+        ("roberta", "adapter"),
+        ("roberta", "dora"),
+        ("bert", "ia3"),
+        ("bert", "kron-a"),
+        ("bert", "prefix"),
+    ] {
         let setup = setup(model, method);
-        make_random(&setup, "lora_B");
+        for name in ["lora_B", "ia3_l", "lokr_w1"] {
+            make_random(&setup, name);
+        }
         let examples = parity_examples(model, 14);
         let blocks = setup.model.config.blocks();
         let rows = |indices: &[usize], boundary| -> Vec<f32> {

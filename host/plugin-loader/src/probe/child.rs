@@ -22,6 +22,7 @@ use progtune_plugin_api::{
 use std::{
     fs,
     io::{self, BufRead, Read, Write},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -56,21 +57,34 @@ fn say(line: &str) {
 }
 
 /// The parent holds the other end of the standard input for as long as it lives: an interrupted run leaves nothing behind.
+///
+/// Returns when the thread that waits for it is under way: starting one takes the dynamic linker's lock, which the main thread
+/// holds while a constructor runs, perhaps for ever. After that the thread makes system calls only.
+#[cfg(unix)]
 fn end_with_parent() {
+    use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
+    use std::{fs::File, os::fd::AsFd};
+    let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned() else {
+        return;
+    };
+    static UNDER_WAY: AtomicBool = AtomicBool::new(false);
     thread::spawn(|| {
-        let mut rest = [0; 64];
-        while matches!(io::stdin().lock().read(&mut rest), Ok(1..)) {}
-        #[cfg(unix)]
-        {
-            use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
-            // Never a group that somebody else leads.
-            if getpgrp() == getpid() {
-                let _ = kill_process_group(getpgrp(), Signal::KILL);
-            }
+        let (mut stdin, mut rest) = (File::from(stdin), [0; 64]);
+        UNDER_WAY.store(true, Ordering::Release);
+        while matches!(stdin.read(&mut rest), Ok(1..)) {}
+        // Never a group that somebody else leads.
+        if getpgrp() == getpid() {
+            let _ = kill_process_group(getpgrp(), Signal::KILL);
         }
         std::process::abort();
     });
+    while !UNDER_WAY.load(Ordering::Acquire) {
+        thread::yield_now();
+    }
 }
+
+#[cfg(not(unix))]
+fn end_with_parent() {}
 
 #[cfg(unix)]
 fn forbid_core_dumps() {

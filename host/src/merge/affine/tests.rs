@@ -36,6 +36,7 @@ fn parameters() -> Parameters {
         part: Part::SHARED,
         block: None,
         role: Role::WEIGHT,
+        lr_scale: 1.0,
         added: None,
     };
     let values = (0u8..)

@@ -7,7 +7,9 @@ use super::{
     block::{AttendTask, BlockTape, ReadyBlock, ReadyNorm, Tasks, dropout, sequences},
     forward::rows_of,
     groups::split,
+    linear::LinearRows,
     partials::Partials,
+    prefix::PrefixRows,
     scratch::{Buffer, Direction, Scratch, Workspace},
     site::{self, Place},
     weight_gradients::{Kept, KeptRows},
@@ -46,7 +48,7 @@ pub fn backward(
         scratch,
         mode,
         Direction::Backward,
-    );
+    )?;
     let values = HostSlice::of(&tape.x);
     let values: &[f32] = &values;
     let tasks = Tasks::new(pass, mode);
@@ -65,9 +67,8 @@ pub fn backward(
         false => run.rows_at_once(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?,
         true => run.first_tokens(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?,
     };
-    for partials in partials {
-        partials.add_to(gradients);
-    }
+    let sums = Partials::collect(partials, gradients);
+    ready.derived_backward(block, &sums, pass, gradients)?;
     drop(ready);
     kept.weight_gradients(block, &tape, values, pass, gradients)?;
     Ok(d_x)
@@ -232,6 +233,7 @@ impl<'a> Backward<'a> {
         let mut own: [Option<Buffer>; 5] = Default::default();
         let [own_h, own_g, own_o, own_u, own_a] = &mut own;
         let [_, _, _, kept_a, kept_u, kept_o] = &mut kept.d_outputs;
+        let [_, _, _, multiplied_a, multiplied_u, multiplied_o] = &mut kept.multiplied;
 
         let hidden_rows = match r.reads_hidden(self.pass.parameters) {
             true => {
@@ -290,8 +292,13 @@ impl<'a> Backward<'a> {
             false => &[],
         };
         let d_u = piece(kept_u, own_u, n * inner, self.scratch);
+        let at_output = LinearRows {
+            x: g,
+            d_x: Some((d_u, false)),
+            multiplied: multiplied_o.as_deref_mut(),
+        };
         r.output
-            .backward(&tapes.output, d_o, g, Some((d_u, false)), partials, place)?;
+            .backward(&tapes.output, d_o, at_output, partials, place)?;
         let from_programs = site::backward(
             &r.activation,
             &tapes.activation,
@@ -302,14 +309,13 @@ impl<'a> Backward<'a> {
         )?;
         activation::backward(d_u, u, self.pass.config.activation);
         add_all(d_u, from_programs);
-        r.intermediate.backward(
-            &tapes.intermediate,
-            d_u,
-            hidden_rows,
-            Some((d, true)),
-            partials,
-            place,
-        )?;
+        let at_intermediate = LinearRows {
+            x: hidden_rows,
+            d_x: Some((d, true)),
+            multiplied: multiplied_u.as_deref_mut(),
+        };
+        r.intermediate
+            .backward(&tapes.intermediate, d_u, at_intermediate, partials, place)?;
 
         self.norm_backward(
             &r.attention_norm,
@@ -346,9 +352,13 @@ impl<'a> Backward<'a> {
             true => &[],
             false => rows_of(&self.tape.attended.context, rows, h),
         };
-        let into = Some((d_context, false));
+        let at_dense = LinearRows {
+            x: context,
+            d_x: Some((d_context, false)),
+            multiplied: multiplied_a.as_deref_mut(),
+        };
         r.attention_dense
-            .backward(&tapes.attention_dense, d_a, context, into, partials, place)
+            .backward(&tapes.attention_dense, d_a, at_dense, partials, place)
     }
 
     /// A LayerNorm's backward: `d` comes in as the gradient of its result and leaves as that of the sum it normalised.
@@ -391,6 +401,7 @@ impl<'a> Backward<'a> {
         let mut own: [Option<Buffer>; 3] = Default::default();
         let [own_q, own_k, own_v] = &mut own;
         let [kept_q, kept_k, kept_v, ..] = &mut kept.d_outputs;
+        let [multiplied_q, multiplied_k, multiplied_v, ..] = &mut kept.multiplied;
         let d_q = piece(kept_q, own_q, task.computed.len() * h, self.scratch);
         let d_k = piece(kept_k, own_k, task.rows.len() * h, self.scratch);
         let d_v = piece(kept_v, own_v, task.rows.len() * h, self.scratch);
@@ -398,14 +409,17 @@ impl<'a> Backward<'a> {
         let drop = self
             .pass
             .dropout(p, DropoutSite::Attention(r.number), keys, mode.dropout);
+        let prefix = r.prefix.as_ref().map(PrefixRows::values);
         attention::backward(
             d_q,
             d_k,
             d_v,
+            r.prefix.as_ref().and_then(|prefix| prefix.sum(partials)),
             d_context,
             rows_of(&attended.q, &task.computed, h),
             rows_of(&attended.k, &task.rows, h),
             rows_of(&attended.v, &task.rows, h),
+            prefix.as_deref().map(|rows| attention::Prefix { rows }),
             rows_of(
                 &attended.log_sum_exp,
                 &task.computed,
@@ -417,35 +431,24 @@ impl<'a> Backward<'a> {
         );
         let x = rows_of(self.x, &task.rows, h);
         let x_query = rows_of(self.first.unwrap_or(self.x), &task.computed, h);
+        let mut query = |d_x: Option<&mut [f32]>, workspace: &mut Workspace| {
+            let rows = LinearRows {
+                x: x_query,
+                d_x: d_x.map(|d_x| (d_x, true)),
+                multiplied: multiplied_q.as_deref_mut(),
+            };
+            let place = &mut self.place(keys, workspace);
+            r.query.backward(&tapes.query, d_q, rows, partials, place)
+        };
         match (d_x.as_deref_mut(), mode.first_only) {
-            (None, _) => {
-                let place = &mut self.place(keys, workspace);
-                r.query
-                    .backward(&tapes.query, d_q, x_query, None, partials, place)?;
-            }
+            (None, _) => query(None, workspace)?,
             (Some(d_x), false) => {
                 d_x.copy_from_slice(d_rows);
-                let place = &mut self.place(keys, workspace);
-                r.query.backward(
-                    &tapes.query,
-                    d_q,
-                    x_query,
-                    Some((d_x, true)),
-                    partials,
-                    place,
-                )?;
+                query(Some(d_x), workspace)?;
             }
             (Some(d_x), true) => {
                 let mut d_first = self.scratch.copy(d_rows);
-                let place = &mut self.place(keys, workspace);
-                r.query.backward(
-                    &tapes.query,
-                    d_q,
-                    x_query,
-                    Some((&mut d_first, true)),
-                    partials,
-                    place,
-                )?;
+                query(Some(&mut d_first), workspace)?;
                 d_x.fill(0.0);
                 let tokens = &self.pass.batch.first_tokens()[task.sequences.clone()];
                 for (&token, d) in tokens.iter().zip(d_first.chunks(h)) {
@@ -455,16 +458,19 @@ impl<'a> Backward<'a> {
             }
         }
         let place = &mut self.place(all_keys, workspace);
-        let into = d_x.as_deref_mut().map(|d_x| (d_x, true));
-        r.key.backward(&tapes.key, d_k, x, into, partials, place)?;
-        r.value.backward(
-            &tapes.value,
-            d_v,
+        let at_key = LinearRows {
             x,
-            d_x.map(|d_x| (d_x, true)),
-            partials,
-            place,
-        )
+            d_x: d_x.as_deref_mut().map(|d_x| (d_x, true)),
+            multiplied: multiplied_k.as_deref_mut(),
+        };
+        r.key.backward(&tapes.key, d_k, at_key, partials, place)?;
+        let at_value = LinearRows {
+            x,
+            d_x: d_x.map(|d_x| (d_x, true)),
+            multiplied: multiplied_v.as_deref_mut(),
+        };
+        r.value
+            .backward(&tapes.value, d_v, at_value, partials, place)
     }
 }
 

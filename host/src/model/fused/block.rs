@@ -7,14 +7,17 @@
 
 use super::{
     groups::{groups, row_groups},
-    linear::{ReadyLinear, RewrittenWeight},
+    linear::{LinearTape, ReadyLinear, RewrittenWeight},
+    partials::Target,
+    prefix::PrefixRows,
     scratch::{Buffer, Direction, Scratch},
     site::{self, ReadyProgram, SiteTape},
 };
 use crate::{
     error::Result,
     model::{
-        layout::{Block, Norm},
+        gradients::Gradients,
+        layout::{Block, Norm, Site},
         parameters::{HostSlice, Parameters},
         pass::{BlockMode, Pass},
         step::DropoutSite,
@@ -60,18 +63,18 @@ pub struct Fed {
 
 /// Tapes of the programs at one task's attending part.
 pub struct AttendTapes {
-    pub query: Vec<SiteTape>,
-    pub key: Vec<SiteTape>,
-    pub value: Vec<SiteTape>,
+    pub query: LinearTape,
+    pub key: LinearTape,
+    pub value: LinearTape,
 }
 
 /// Tapes of the programs at one task's feeding part.
 pub struct FeedTapes {
-    pub attention_dense: Vec<SiteTape>,
+    pub attention_dense: LinearTape,
     pub attention_end: Vec<SiteTape>,
-    pub intermediate: Vec<SiteTape>,
+    pub intermediate: LinearTape,
     pub activation: Vec<SiteTape>,
-    pub output: Vec<SiteTape>,
+    pub output: LinearTape,
     pub output_end: Vec<SiteTape>,
     pub end: Vec<SiteTape>,
 }
@@ -89,6 +92,7 @@ pub struct ReadyBlock<'a> {
     pub query: ReadyLinear<'a>,
     pub key: ReadyLinear<'a>,
     pub value: ReadyLinear<'a>,
+    pub prefix: Option<PrefixRows>,
     pub attention_dense: ReadyLinear<'a>,
     pub attention_end: Vec<ReadyProgram<'a>>,
     pub attention_norm: ReadyNorm<'a>,
@@ -109,7 +113,7 @@ impl<'a> ReadyBlock<'a> {
         scratch: &'a Scratch,
         mode: BlockMode,
         direction: Direction,
-    ) -> Self {
+    ) -> Result<Self> {
         let p: &Parameters = pass.parameters;
         let linears = block.linears();
         let backward = direction == Direction::Backward;
@@ -124,21 +128,50 @@ impl<'a> ReadyBlock<'a> {
             gamma: p.host(norm.weight),
             beta: p.host(norm.bias),
         };
-        Self {
+        let prepare = |site: &'a Site| site::prepare(&site.outputs, p, scratch, backward);
+        Ok(Self {
             number: block.number,
-            query: linear(0),
-            key: linear(1),
-            value: linear(2),
-            attention_dense: linear(3),
-            attention_end: site::prepare(&block.attention_end.outputs, p, scratch, backward),
+            query: linear(0)?,
+            key: linear(1)?,
+            value: linear(2)?,
+            prefix: PrefixRows::of(&block.key_value, pass)?,
+            attention_dense: linear(3)?,
+            attention_end: prepare(&block.attention_end)?,
             attention_norm: norm(block.attention_norm),
-            intermediate: linear(4),
-            activation: site::prepare(&block.activation.outputs, p, scratch, backward),
-            output: linear(5),
-            output_end: site::prepare(&block.output_end.outputs, p, scratch, backward),
+            intermediate: linear(4)?,
+            activation: prepare(&block.activation)?,
+            output: linear(5)?,
+            output_end: prepare(&block.output_end)?,
             output_norm: norm(block.output_norm),
-            end: site::prepare(&block.end.outputs, p, scratch, backward),
+            end: prepare(&block.end)?,
+        })
+    }
+
+    /// Takes what the tasks added up for anything but parameters back to these.
+    pub fn derived_backward(
+        &self,
+        block: &Block,
+        sums: &[(Target, Buffer)],
+        pass: &Pass<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        if sums.is_empty() {
+            return Ok(());
         }
+        if let Some(prefix) = &self.prefix {
+            prefix.backward(&block.key_value, sums, pass, gradients)?;
+        }
+        let linears = (0..6).flat_map(|at| self.linear(at).programs());
+        let ends = [
+            &self.attention_end,
+            &self.activation,
+            &self.output_end,
+            &self.end,
+        ];
+        for program in linears.chain(ends.into_iter().flatten()) {
+            program.derived_backward(sums, pass.parameters, gradients)?;
+        }
+        Ok(())
     }
 
     /// A linear layer by its place in [`Block::linears`].

@@ -55,7 +55,7 @@ pub fn forward(
     let (gamma, beta) = (p.host(layer.norm.weight), p.host(layer.norm.bias));
     let (gamma, beta): (&[f32], &[f32]) = (&gamma, &beta);
     let eps = pass.config.encoder.layer_norm_eps as f32;
-    let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, false);
+    let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, false)?;
     let mut y = vec![0f32; tokens * hidden];
     let (mut x_hat, mut rstd) = (scratch.rows(tokens, hidden), scratch.rows(tokens, 1));
     let groups = groups(&batch.offsets);
@@ -112,7 +112,7 @@ pub fn backward(
     let hidden = pass.config.encoder.hidden_size;
     let gamma = p.host(layer.norm.weight);
     let gamma: &[f32] = &gamma;
-    let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, true);
+    let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, true)?;
     let groups = groups(&batch.offsets);
     let pieces = split(
         &mut d,
@@ -145,8 +145,9 @@ pub fn backward(
             Ok(partials)
         })
         .collect();
-    for partials in partials? {
-        partials.add_to(gradients);
+    let sums = Partials::collect(partials?, gradients);
+    for program in programs {
+        program.derived_backward(&sums, p, gradients)?;
     }
     let tables = [
         (layer.word, &batch.input_ids),

@@ -6,6 +6,7 @@ use super::{
         dropout, rewrite_weights, sequences,
     },
     groups::split,
+    prefix::PrefixRows,
     scratch::{Buffer, Direction, Scratch, Workspace},
     site::{self, Place, ReadyProgram, SiteTape},
 };
@@ -49,7 +50,7 @@ pub fn forward(
     };
     let mut y = vec![0f32; computed * hidden];
     let (mut attended, fed, attend_tapes, feed_tapes) = {
-        let ready = ReadyBlock::new(block, &rewritten, pass, scratch, mode, Direction::Forward);
+        let ready = ReadyBlock::new(block, &rewritten, pass, scratch, mode, Direction::Forward)?;
         let run = Forward {
             ready: &ready,
             pass,
@@ -346,12 +347,14 @@ impl Forward<'_> {
             keys,
             self.mode.dropout,
         );
+        let prefix = r.prefix.as_ref().map(PrefixRows::values);
         attention::forward(
             out.context,
             out.log_sum_exp,
             out.q,
             out.k,
             out.v,
+            prefix.as_deref().map(|rows| attention::Prefix { rows }),
             sequences(pass, self.mode, task),
             drop.as_ref(),
             &mut workspace.attention,

@@ -3,10 +3,10 @@
 //! The equations are those of [`crate::model::head`]. There is one row a sequence: one thread does it.
 
 use super::{
-    linear::{ReadyLinear, RewrittenWeight},
+    linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
     partials::Partials,
     scratch::{Buffer, Direction, Workspace},
-    site::{Place, SiteTape},
+    site::Place,
 };
 use crate::{
     batch::Labels,
@@ -32,8 +32,8 @@ struct Tape {
     x: Buffer,
     z: Buffer,
     t: Buffer,
-    dense: Vec<SiteTape>,
-    output: Vec<SiteTape>,
+    dense: LinearTape,
+    output: LinearTape,
 }
 
 /// Logits, `[S, outputs]`, of the first tokens' vectors, `[S, hidden]`.
@@ -87,8 +87,8 @@ fn forward(
         )
     };
     let (dense, output) = (
-        ready(&head.dense, &rewritten[0]),
-        ready(&head.output, &rewritten[1]),
+        ready(&head.dense, &rewritten[0])?,
+        ready(&head.output, &rewritten[1])?,
     );
     let mut packed = std::mem::take(&mut workspace.more_rows);
     let place = &mut place(pass, workspace, record);
@@ -140,25 +140,30 @@ fn backward(
             multiplies,
         )
     };
-    let output = ready(&head.output, &tape.rewritten[1], true);
-    let dense = ready(&head.dense, &tape.rewritten[0], below);
+    let output = ready(&head.output, &tape.rewritten[1], true)?;
+    let dense = ready(&head.dense, &tape.rewritten[0], below)?;
     let mut partials = Partials::new(pass.parameters, scratch);
     let place = &mut place(pass, workspace, false);
     let mut d_t = scratch.take(tape.t.len());
-    output.backward(
-        &tape.output,
-        d_logits,
-        &tape.t,
-        Some((&mut d_t, false)),
-        &mut partials,
-        place,
-    )?;
+    let at_output = LinearRows {
+        x: &tape.t,
+        d_x: Some((&mut d_t, false)),
+        multiplied: None,
+    };
+    output.backward(&tape.output, d_logits, at_output, &mut partials, place)?;
     drop_out(&mut d_t, 1, head.output.in_dim, pass);
     activation::backward(&mut d_t, &tape.z, Activation::Tanh);
     let mut d_x = below.then(|| scratch.take(tape.x.len()));
-    let into = d_x.as_deref_mut().map(|d_x| (d_x, false));
-    dense.backward(&tape.dense, &mut d_t, &tape.x, into, &mut partials, place)?;
-    partials.add_to(gradients);
+    let at_dense = LinearRows {
+        x: &tape.x,
+        d_x: d_x.as_deref_mut().map(|d_x| (d_x, false)),
+        multiplied: None,
+    };
+    dense.backward(&tape.dense, &mut d_t, at_dense, &mut partials, place)?;
+    let sums = Partials::collect(vec![partials], gradients);
+    for program in dense.programs().chain(output.programs()) {
+        program.derived_backward(&sums, pass.parameters, gradients)?;
+    }
     drop((output, dense));
     weight_gradient(
         &head.output,

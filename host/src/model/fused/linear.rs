@@ -3,7 +3,7 @@
 
 use super::{
     partials::Partials,
-    scratch::{Columns, Direction, Scratch, WeightValues, Workspace},
+    scratch::{Buffer, Columns, Direction, Scratch, WeightValues, Workspace},
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
@@ -83,7 +83,27 @@ pub struct ReadyLinear<'a> {
     /// `None` when the pass multiplies by no weight.
     weight: Option<Columns<'a>>,
     bias: HostSlice<'a>,
-    programs: Vec<ReadyProgram<'a>>,
+    /// On the rows it reads, in order.
+    inputs: Vec<ReadyProgram<'a>>,
+    /// On the rows it yields.
+    outputs: Vec<ReadyProgram<'a>>,
+}
+
+/// What the backward of a layer's programs needs.
+#[derive(Default)]
+pub struct LinearTape {
+    inputs: Vec<SiteTape>,
+    outputs: Vec<SiteTape>,
+}
+
+/// The rows a layer's backward reads, and where it leaves what it finds out.
+pub struct LinearRows<'r> {
+    /// What the layer was given, `[rows, in_dim]`; empty when nothing reads it.
+    pub x: &'r [f32],
+    /// Receives the gradient of `x`, added when the flag beside it says so.
+    pub d_x: Option<(&'r mut [f32], bool)>,
+    /// Receives what the layer multiplied, where programs change it and the weight's gradient reads it.
+    pub multiplied: Option<&'r mut [f32]>,
 }
 
 impl<'a> ReadyLinear<'a> {
@@ -95,7 +115,7 @@ impl<'a> ReadyLinear<'a> {
         scratch: &'a Scratch,
         direction: Direction,
         multiplies: bool,
-    ) -> Self {
+    ) -> Result<Self> {
         let rewritten = rewritten.map(|w| HostSlice::of(&w.value));
         let weight = WeightValues {
             id: layer.weight,
@@ -104,13 +124,22 @@ impl<'a> ReadyLinear<'a> {
             out_dim: layer.out_dim,
         };
         let backward = direction == Direction::Backward;
-        Self {
+        let prepare = |programs| site::prepare(programs, pass.parameters, scratch, backward);
+        // The way back to a program on the input goes through the weight.
+        let multiplies = multiplies || !layer.site.inputs.is_empty();
+        Ok(Self {
             layer,
             weight: multiplies
                 .then(|| scratch.weight(pass.parameters, weight, direction, pass.step.is_some())),
             bias: pass.parameters.host(layer.bias),
-            programs: site::prepare(&layer.site.outputs, pass.parameters, scratch, backward),
-        }
+            inputs: prepare(&layer.site.inputs)?,
+            outputs: prepare(&layer.site.outputs)?,
+        })
+    }
+
+    /// Its programs.
+    pub fn programs(&self) -> impl Iterator<Item = &ReadyProgram<'a>> {
+        self.inputs.iter().chain(&self.outputs)
     }
 
     /// `y = x·Wᵀ + b` and the programs; `x` is `[rows, in_dim]`, packed for layers that share it.
@@ -120,37 +149,111 @@ impl<'a> ReadyLinear<'a> {
         x: &[f32],
         packed: &PackedRows,
         place: &mut Place<'_, '_>,
-    ) -> Result<Vec<SiteTape>> {
-        linear::forward(y, packed, self.weight(), Some(&self.bias));
-        site::forward(&self.programs, y, [x, &[]], place)
+    ) -> Result<LinearTape> {
+        let (rewritten, inputs) = self.rewrite_input(x, place)?;
+        let x = match rewritten.last() {
+            None => {
+                linear::forward(y, packed, self.weight(), Some(&self.bias));
+                x
+            }
+            Some(x) => {
+                let (Workspace { rows, .. }, n) = (&mut *place.workspace, self.layer.in_dim);
+                rows.pack(Matrix::new(x, x.len() / n, n));
+                linear::forward(y, rows, self.weight(), Some(&self.bias));
+                x
+            }
+        };
+        let outputs = site::forward(&self.outputs, y, [x, &[]], place)?;
+        Ok(LinearTape { inputs, outputs })
+    }
+
+    /// What each of the programs on the input makes of it, and their tapes.
+    fn rewrite_input(
+        &self,
+        x: &[f32],
+        place: &mut Place<'_, '_>,
+    ) -> Result<(Vec<Buffer>, Vec<SiteTape>)> {
+        let (mut rewritten, mut tapes) = (Vec::<Buffer>::new(), Vec::new());
+        for program in &self.inputs {
+            let before = rewritten.last().map_or(x, |rows| rows);
+            let mut after = place.scratch.copy(before);
+            let program = std::slice::from_ref(program);
+            tapes.extend(site::forward(program, &mut after, [before, &[]], place)?);
+            rewritten.push(after);
+        }
+        Ok((rewritten, tapes))
     }
 
     /// Adds the gradients of bias and programs; `d` comes in as the gradient of the result and leaves as that of the
-    /// layer's own product. `d_x` receives the gradient of the input, added when the flag beside it says so.
+    /// layer's own product.
     pub fn backward(
         &self,
-        tapes: &[SiteTape],
+        tape: &LinearTape,
         d: &mut [f32],
-        x: &[f32],
-        d_x: Option<(&mut [f32], bool)>,
+        rows: LinearRows<'_>,
         partials: &mut Partials<'_>,
         place: &mut Place<'_, '_>,
     ) -> Result<()> {
+        // The same numbers again: dropout masks are those of the forward.
+        let (rewritten, _) = self.rewrite_input(rows.x, place)?;
+        let x = rewritten.last().map_or(rows.x, |rows| rows);
+        if let Some(multiplied) = rows.multiplied {
+            multiplied.copy_from_slice(x);
+        }
         let [from_programs, _] =
-            site::backward(&self.programs, tapes, d, [x, &[]], partials, place)?;
+            site::backward(&self.outputs, &tape.outputs, d, [x, &[]], partials, place)?;
         if let Some(d_bias) = partials.sum(self.layer.bias) {
             linear::backward_bias(d_bias, d);
         }
-        if let Some((d_x, accumulate)) = d_x {
-            let Workspace { rows, .. } = place.workspace;
-            let n = self.layer.out_dim;
-            rows.pack(Matrix::new(d, d.len() / n, n));
-            linear::backward_input(d_x, rows, self.weight(), accumulate);
-            if let Some(more) = from_programs {
-                site::add(d_x, &more);
+        if self.inputs.is_empty() {
+            if let Some((d_x, accumulate)) = rows.d_x {
+                self.backward_input(d_x, accumulate, d, from_programs, place);
+            }
+            return Ok(());
+        }
+        let mut d_rewritten = place.scratch.take(x.len());
+        self.backward_input(&mut d_rewritten, false, d, from_programs, place);
+        for (at, program) in self.inputs.iter().enumerate().rev() {
+            let before = match at.checked_sub(1) {
+                Some(previous) => &rewritten[previous],
+                None => rows.x,
+            };
+            let (program, tape) = (
+                std::slice::from_ref(program),
+                std::slice::from_ref(&tape.inputs[at]),
+            );
+            let others = [before, &[][..]];
+            let [d_before, _] =
+                site::backward(program, tape, &mut d_rewritten, others, partials, place)?;
+            match d_before {
+                Some(d_before) => d_rewritten = d_before,
+                None => d_rewritten.fill(0.0),
             }
         }
+        match rows.d_x {
+            Some((d_x, true)) => site::add(d_x, &d_rewritten),
+            Some((d_x, false)) => d_x.copy_from_slice(&d_rewritten),
+            None => {}
+        }
         Ok(())
+    }
+
+    /// The gradient of what the layer multiplied: through the weight, and what programs on the output add.
+    fn backward_input(
+        &self,
+        d_x: &mut [f32],
+        accumulate: bool,
+        d: &[f32],
+        from_programs: Option<Buffer>,
+        place: &mut Place<'_, '_>,
+    ) {
+        let Workspace { rows, .. } = place.workspace;
+        let n = self.layer.out_dim;
+        rows.pack(Matrix::new(d, d.len() / n, n));
+        linear::backward_input(d_x, rows, self.weight(), accumulate);
+        if let Some(more) = from_programs {
+            site::add(d_x, &more);
+        }
     }
 
     fn weight(&self) -> &PackedColumns {

@@ -12,6 +12,7 @@ mod groups;
 mod head;
 mod linear;
 mod partials;
+mod prefix;
 mod row_program;
 mod scratch;
 mod site;

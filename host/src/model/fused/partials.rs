@@ -7,11 +7,22 @@ use crate::model::{
     parameters::{ParameterId, Parameters},
 };
 
-/// Gradients of small parameters: biases, LayerNorms, what a method adds.
+/// What a gradient is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A parameter.
+    Parameter(ParameterId),
+    /// A value without rows that a program computes from parameters, by the key of its node.
+    Derived(u64),
+    /// The rows of keys and values that the method adds to the block.
+    Prefix,
+}
+
+/// Gradients of small things: biases, LayerNorms, what a method adds.
 pub struct Partials<'a> {
     parameters: &'a Parameters,
     scratch: &'a Scratch,
-    sums: Vec<(ParameterId, Buffer)>,
+    sums: Vec<(Target, Buffer)>,
 }
 
 impl<'a> Partials<'a> {
@@ -34,24 +45,43 @@ impl<'a> Partials<'a> {
         if !self.wants(id) {
             return None;
         }
-        let at = match self.sums.iter().position(|(other, _)| *other == id) {
+        let n = self.parameters.infos()[id].size();
+        Some(self.target(Target::Parameter(id), n))
+    }
+
+    /// The sum of anything, `n` numbers, to add to; zeros at first.
+    pub fn target(&mut self, target: Target, n: usize) -> &mut [f32] {
+        let at = match self.sums.iter().position(|(other, _)| *other == target) {
             Some(at) => at,
             None => {
-                let mut zeros = self.scratch.take(self.parameters.infos()[id].size());
+                let mut zeros = self.scratch.take(n);
                 zeros.fill(0.0);
-                self.sums.push((id, zeros));
+                self.sums.push((target, zeros));
                 self.sums.len() - 1
             }
         };
-        Some(&mut self.sums[at].1)
+        &mut self.sums[at].1
     }
 
-    /// Adds everything to the step's gradients.
-    pub fn add_to(self, gradients: &mut Gradients) {
-        for (id, sum) in self.sums {
-            if let Some(total) = gradients.host(id) {
-                total.iter_mut().zip(sum.iter()).for_each(|(t, s)| *t += s);
+    /// Adds the parameters' sums of all tasks to the step's gradients; returns those of everything else.
+    pub fn collect(tasks: Vec<Self>, gradients: &mut Gradients) -> Vec<(Target, Buffer)> {
+        let mut others: Vec<(Target, Buffer)> = Vec::new();
+        for (target, sum) in tasks.into_iter().flat_map(|task| task.sums) {
+            if let Target::Parameter(id) = target {
+                if let Some(total) = gradients.host(id) {
+                    add(total, &sum);
+                }
+                continue;
+            }
+            match others.iter_mut().find(|(other, _)| *other == target) {
+                Some((_, total)) => add(total, &sum),
+                None => others.push((target, sum)),
             }
         }
+        others
     }
+}
+
+fn add(total: &mut [f32], sum: &[f32]) {
+    total.iter_mut().zip(sum).for_each(|(t, s)| *t += s);
 }

@@ -2,14 +2,17 @@
 //! sub-layer ends and the embeddings of the fused path.
 
 use super::{
-    partials::Partials,
-    row_program::{INPUTS, Others, PackedMatrix, RowProgram},
+    partials::{Partials, Target},
+    row_program::{INPUTS, Others, PackedMatrix, RowProgram, Run},
     scratch::{Buffer, Scratch, Workspace},
 };
 use crate::{
     error::Result,
     graph::{Program, RowContext},
-    model::parameters::{HostSlice, Parameters},
+    model::{
+        gradients::Gradients,
+        parameters::{HostSlice, Parameters},
+    },
 };
 use candle_core::{Device, Tensor, Var};
 
@@ -26,15 +29,30 @@ pub fn prepare<'a>(
     parameters: &Parameters,
     scratch: &'a Scratch,
     backward: bool,
-) -> Vec<ReadyProgram<'a>> {
-    let ready = programs.iter().map(|program| ReadyProgram {
-        program,
-        fused: RowProgram::compile(program, parameters).map(|fused| {
+) -> Result<Vec<ReadyProgram<'a>>> {
+    let ready = programs.iter().map(|program| {
+        let fused = RowProgram::compile(program, parameters)?.map(|fused| {
             let packed = fused.pack(parameters, scratch, backward);
             (fused, packed)
-        }),
+        });
+        Ok(ReadyProgram { program, fused })
     });
     ready.collect()
+}
+
+impl ReadyProgram<'_> {
+    /// Takes the gradients of what the program computes without rows, added up over all tasks, back to the parameters.
+    pub fn derived_backward(
+        &self,
+        sums: &[(Target, Buffer)],
+        parameters: &Parameters,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        match &self.fused {
+            Some((fused, _)) => fused.derived_backward(self.program, sums, parameters, gradients),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the backward of one program needs.
@@ -64,6 +82,19 @@ pub struct Place<'a, 'w> {
     pub record: bool,
 }
 
+impl<'a> Place<'a, '_> {
+    fn run<'r>(&'r mut self, program: &'r Program, packed: &'r [PackedMatrix<'r>]) -> Run<'r, 'r> {
+        Run {
+            program,
+            packed,
+            parameters: self.parameters,
+            rows: self.rows,
+            scratch: self.scratch,
+            workspace: self.workspace,
+        }
+    }
+}
+
 /// Applies `programs` to `y` one after the other; the other inputs stay.
 pub fn forward(
     programs: &[ReadyProgram<'_>],
@@ -74,17 +105,11 @@ pub fn forward(
     let mut tapes = Vec::new();
     for ready in programs {
         let tape = match &ready.fused {
-            Some((fused, packed)) => SiteTape::Fused(fused.forward(
-                ready.program,
-                y,
-                others,
-                packed,
-                place.parameters,
-                place.rows,
-                place.scratch,
-                place.workspace,
-                place.record,
-            )),
+            Some((fused, packed)) => {
+                let record = place.record;
+                let run = &mut place.run(ready.program, packed);
+                SiteTape::Fused(fused.forward(y, others, run, record))
+            }
             None => run_candle(ready.program, y, others, place)?,
         };
         if place.record {
@@ -133,18 +158,10 @@ pub fn backward(
     let mut sums: [Option<Buffer>; 2] = [None, None];
     for (ready, tape) in programs.iter().zip(tapes).rev() {
         let more = match (&ready.fused, tape) {
-            (Some((fused, packed)), SiteTape::Fused(saved)) => fused.backward(
-                ready.program,
-                saved,
-                d,
-                others,
-                packed,
-                partials,
-                place.parameters,
-                place.rows,
-                place.scratch,
-                place.workspace,
-            ),
+            (Some((fused, packed)), SiteTape::Fused(saved)) => {
+                let run = &mut place.run(ready.program, packed);
+                fused.backward(saved, d, others, partials, run)
+            }
             (_, SiteTape::Candle { inputs, output }) => {
                 candle_backward(ready.program, inputs, output, d, partials, place)?
             }

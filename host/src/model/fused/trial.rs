@@ -43,6 +43,8 @@ pub fn run(
     let others = [inputs[1], inputs[2]];
     let mut partials = Partials::new(parameters, &scratch);
     let (mut y, mut d_y) = (inputs[0].to_vec(), d.to_vec());
+    let ready = prepare(programs, parameters, &scratch, false)?;
+    let ready_back = prepare(programs, parameters, &scratch, true)?;
     let d_others = scratch.with_workspace(|workspace| {
         let mut place = Place {
             parameters,
@@ -51,13 +53,15 @@ pub fn run(
             workspace,
             record: true,
         };
-        let ready = prepare(programs, parameters, &scratch, false);
         let tapes = forward(&ready, &mut y, others, &mut place)?;
-        let ready = prepare(programs, parameters, &scratch, true);
-        backward(&ready, &tapes, &mut d_y, others, &mut partials, &mut place)
+        let (d, partials) = (&mut d_y, &mut partials);
+        backward(&ready_back, &tapes, d, others, partials, &mut place)
     })?;
     let mut gradients = Gradients::new(parameters);
-    partials.add_to(&mut gradients);
+    let sums = Partials::collect(vec![partials], &mut gradients);
+    for program in &ready_back {
+        program.derived_backward(&sums, parameters, &mut gradients)?;
+    }
     let mut d_inputs = [d_y, Vec::new(), Vec::new()];
     for (at, d_other) in d_others.into_iter().enumerate() {
         d_inputs[at + 1] = match d_other {
@@ -67,7 +71,7 @@ pub fn run(
     }
     debug_assert_eq!(INPUTS.len(), d_inputs.len());
     Ok(Outcome {
-        fused: RowProgram::compile(program, parameters).is_some(),
+        fused: RowProgram::compile(program, parameters)?.is_some(),
         y,
         d_inputs,
         gradients,

@@ -24,6 +24,8 @@ use progtune_kernels::{
 pub struct Kept {
     /// In the order of [`Block::linears`].
     d_outputs: [Option<Buffer>; 6],
+    /// What the layers multiplied, in the same order, where the method changes their input.
+    multiplied: [Option<Buffer>; 6],
     h: Option<Buffer>,
     g: Option<Buffer>,
 }
@@ -33,6 +35,8 @@ pub struct Kept {
 pub struct KeptRows<'a> {
     /// In the order of [`Block::linears`].
     pub d_outputs: [Option<&'a mut [f32]>; 6],
+    /// What the layers multiplied, in the same order.
+    pub multiplied: [Option<&'a mut [f32]>; 6],
     /// Rows between the sub-layers: the intermediate layer's input.
     pub h: Option<&'a mut [f32]>,
     /// Rows after the activation: the output layer's input.
@@ -60,8 +64,13 @@ impl Kept {
         };
         let room =
             |at: usize, columns: usize| trains(at).then(|| pass.scratch.rows(rows(at), columns));
+        let multiplied = |at: usize| match linears[at].site.inputs.is_empty() {
+            true => None,
+            false => room(at, linears[at].in_dim),
+        };
         Self {
             d_outputs: std::array::from_fn(|at| room(at, linears[at].out_dim)),
+            multiplied: std::array::from_fn(multiplied),
             h: room(INTERMEDIATE, linears[INTERMEDIATE].in_dim),
             g: room(OUTPUT, linears[OUTPUT].in_dim),
         }
@@ -76,22 +85,30 @@ impl Kept {
         let mut attend: Vec<KeptRows<'_>> =
             tasks.attend.iter().map(|_| KeptRows::default()).collect();
         let mut feed: Vec<KeptRows<'_>> = tasks.feed.iter().map(|_| KeptRows::default()).collect();
-        for (at, buffer) in self.d_outputs.iter_mut().enumerate() {
-            let Some(buffer) = buffer else { continue };
-            let columns = block.linear(at).layer.out_dim;
-            let computed = || tasks.attend.iter().map(|task| task.computed.clone());
-            let pieces = match at {
-                QUERY => split(buffer, computed(), columns),
-                KEY | VALUE => split(
-                    buffer,
-                    tasks.attend.iter().map(|task| task.rows.clone()),
-                    columns,
-                ),
-                _ => split(buffer, tasks.feed.iter().cloned(), columns),
-            };
+        let pieces = |at: usize, buffer, columns| match at {
+            QUERY => {
+                let computed = tasks.attend.iter().map(|task| task.computed.clone());
+                split(buffer, computed, columns)
+            }
+            KEY | VALUE => {
+                let rows = tasks.attend.iter().map(|task| task.rows.clone());
+                split(buffer, rows, columns)
+            }
+            _ => split(buffer, tasks.feed.iter().cloned(), columns),
+        };
+        let buffers = self.d_outputs.iter_mut().zip(&mut self.multiplied);
+        for (at, (d_output, multiplied)) in buffers.enumerate() {
+            let layer = block.linear(at).layer;
             let rows = if at <= VALUE { &mut attend } else { &mut feed };
-            for (rows, piece) in rows.iter_mut().zip(pieces) {
-                rows.d_outputs[at] = Some(piece);
+            if let Some(buffer) = d_output {
+                for (rows, piece) in rows.iter_mut().zip(pieces(at, buffer, layer.out_dim)) {
+                    rows.d_outputs[at] = Some(piece);
+                }
+            }
+            if let Some(buffer) = multiplied {
+                for (rows, piece) in rows.iter_mut().zip(pieces(at, buffer, layer.in_dim)) {
+                    rows.multiplied[at] = Some(piece);
+                }
             }
         }
         if let Some(h) = &mut self.h {
@@ -137,7 +154,8 @@ impl Kept {
         let mut packed: Vec<(*const f32, Columns<'_>)> = Vec::new();
         let mut work: Vec<(&Linear, &[f32], usize, Vec<f32>)> = Vec::new();
         for (at, layer) in block.linears().into_iter().enumerate() {
-            let (Some(d_y), Some(input)) = (&self.d_outputs[at], inputs[at]) else {
+            let input = self.multiplied[at].as_deref().or(inputs[at]);
+            let (Some(d_y), Some(input)) = (&self.d_outputs[at], input) else {
                 continue;
             };
             let found = packed

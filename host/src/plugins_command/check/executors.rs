@@ -366,6 +366,7 @@ impl Case {
                     Ok((name, array(&[ROWS as u32, columns], name, true)?))
                 })
                 .collect::<Result<_>>()?,
+            Mode::INPUT => vec![("x", array(&[ROWS as u32, site.in_dim], "x", true)?)],
             Mode::WEIGHT => vec![("w", array(&[site.out_dim, site.in_dim], "w", false)?)],
             _ => Vec::new(),
         };

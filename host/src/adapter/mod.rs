@@ -1,18 +1,17 @@
-//! Adapters on disk: Hugging Face PEFT's LoRA, and the method-neutral format of this program.
+//! Adapters on disk: the formats of Hugging Face PEFT ([`peft`]), and the method-neutral one of this program.
 //!
 //! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
+
+pub mod peft;
 
 use crate::{
     config::WeightDtype,
     error::{Error, Result},
+    export::write_safetensors,
     files::write_atomically,
-    labels::{inverse, is_last_layer},
-    model::{
-        config::Architecture,
-        parameters::Parameters,
-        safetensors_file::SafetensorsFile,
-        weights::{canonical_name, checkpoint_key},
-    },
+    graph::distinct,
+    labels::is_last_layer,
+    model::{config::Architecture, parameters::Parameters, safetensors_file::SafetensorsFile},
     plugin::Entry,
     provenance::MadeBy,
 };
@@ -23,8 +22,6 @@ use std::{collections::BTreeMap, path::Path};
 /// The file that marks a method-neutral adapter.
 pub const NEUTRAL_CONFIG: &str = "progtune_adapter.json";
 const NEUTRAL_WEIGHTS: &str = "adapter.safetensors";
-const PEFT_CONFIG: &str = "adapter_config.json";
-const PEFT_WEIGHTS: &str = "adapter_model.safetensors";
 /// The format this version writes and reads.
 const FORMAT_VERSION: u64 = 1;
 
@@ -54,15 +51,16 @@ impl Adapter {
     /// When neither format is there, or a file is damaged or of a kind this program has no plugin for.
     pub fn read(directory: &Path, architecture: Architecture) -> Result<Self> {
         let neutral = directory.join(NEUTRAL_CONFIG);
-        let peft = directory.join(PEFT_CONFIG);
+        let config = directory.join(peft::CONFIG);
         if neutral.exists() {
             read_neutral(directory, &neutral)
-        } else if peft.exists() {
-            read_peft(directory, &peft, architecture)
+        } else if config.exists() {
+            peft::read(directory, &config, architecture)
         } else {
             Err(Error::Model(format!(
-                "{}: no adapter here: expected {PEFT_CONFIG} (Hugging Face PEFT) or {NEUTRAL_CONFIG}",
-                directory.display()
+                "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}",
+                directory.display(),
+                peft::CONFIG
             )))
         }
     }
@@ -188,11 +186,6 @@ fn text_of(config: &Value, key: &str) -> Option<String> {
     config.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Initialisations that leave the base model as it is.
-fn is_plain_init(key: &str, value: &Value) -> bool {
-    key == "init_lora_weights" && [json!(false), json!("gaussian"), json!("eva")].contains(value)
-}
-
 /// A JSON value as the text a user would type for the option.
 fn option_text(value: &Value) -> String {
     match value {
@@ -200,102 +193,6 @@ fn option_text(value: &Value) -> String {
         Value::Array(items) => items.iter().map(option_text).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
-}
-
-fn read_peft(directory: &Path, path: &Path, architecture: Architecture) -> Result<Adapter> {
-    let config = read_json(path)?;
-    let fault = |key: &str, expected: &str| {
-        let found = config
-            .get(key)
-            .map_or("nothing".to_owned(), Value::to_string);
-        Error::Model(format!(
-            "{}: key `{key}`: expected {expected}, found {found}",
-            path.display()
-        ))
-    };
-    if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
-        return Err(fault(
-            "peft_type",
-            "\"LORA\" (other PEFT methods cannot be read yet)",
-        ));
-    }
-    for (key, harmless) in [
-        ("use_dora", json!(false)),
-        ("bias", json!("none")),
-        // PiSSA, OLoRA and the like change the base model's weights when PEFT loads them.
-        ("init_lora_weights", json!(true)),
-        ("fan_in_fan_out", json!(false)),
-    ] {
-        if config.get(key).is_some_and(|value| {
-            *value != harmless && !value.is_null() && !is_plain_init(key, value)
-        }) {
-            return Err(fault(key, &harmless.to_string()));
-        }
-    }
-    for key in ["rank_pattern", "alpha_pattern"] {
-        if config
-            .get(key)
-            .and_then(Value::as_object)
-            .is_some_and(|map| !map.is_empty())
-        {
-            return Err(fault(key, "no patterns"));
-        }
-    }
-    let number = |key: &str| {
-        config
-            .get(key)
-            .filter(|v| v.is_number())
-            .map(Value::to_string)
-    };
-    let mut options = vec![
-        (
-            "r".to_owned(),
-            number("r").ok_or_else(|| fault("r", "a number"))?,
-        ),
-        (
-            "lora_alpha".to_owned(),
-            number("lora_alpha").ok_or_else(|| fault("lora_alpha", "a number"))?,
-        ),
-        (
-            "lora_dropout".to_owned(),
-            number("lora_dropout").unwrap_or_else(|| "0".into()),
-        ),
-    ];
-    match config.get("target_modules") {
-        Some(value @ Value::Array(_)) => {
-            options.push(("target_modules".to_owned(), option_text(value)))
-        }
-        _ => {
-            return Err(fault(
-                "target_modules",
-                "a list of module names (patterns cannot be read)",
-            ));
-        }
-    }
-    if config.get("use_rslora").and_then(Value::as_bool) == Some(true) {
-        options.push(("use_rslora".to_owned(), "true".to_owned()));
-    }
-    let name = |key: &str| {
-        key.strip_prefix("base_model.model.")
-            .map(|key| canonical_name(key, architecture))
-            .ok_or_else(|| {
-                Error::Model(format!(
-                    "{}: unexpected key {key}: PEFT's begin with base_model.model.",
-                    directory.display()
-                ))
-            })
-    };
-    Ok(Adapter {
-        method: "lora".into(),
-        options,
-        tensors: read_tensors(&directory.join(PEFT_WEIGHTS), name)?,
-        task: read_json(&directory.join("plan.json"))
-            .ok()
-            .and_then(|plan| text_of(&plan, "task")),
-        is_peft: true,
-        origin: directory.display().to_string(),
-        made_by: MadeBy::read(directory, "lora"),
-    })
 }
 
 /// What a saved adapter says about the run that made it.
@@ -315,77 +212,6 @@ pub struct Provenance<'a> {
     pub head_order: Option<&'a [u32]>,
 }
 
-/// Whether the added parameters are LoRA pairs, which PEFT can read.
-pub fn is_peft_lora(method: &str, parameters: &Parameters) -> bool {
-    method == "lora"
-        && parameters
-            .infos()
-            .iter()
-            .filter(|info| info.added.is_some())
-            .all(|info| {
-                info.name.ends_with(".lora_A.weight") || info.name.ends_with(".lora_B.weight")
-            })
-}
-
-/// Writes a PEFT LoRA adapter that `PeftModel.from_pretrained` loads.
-pub fn save_peft(
-    directory: &Path,
-    parameters: &Parameters,
-    trained: &[usize],
-    architecture: Architecture,
-    about: Provenance<'_>,
-) -> Result<()> {
-    let option = |key: &str| {
-        about
-            .options
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| whole(value))
-    };
-    // PEFT keeps the whole module when it saves one: the classifier always, the pooler when it was trained.
-    let pooler = trained
-        .iter()
-        .any(|&id| parameters.infos()[id].name.starts_with("pooler."));
-    let modules_to_save = if pooler {
-        json!(["classifier", "pooler"])
-    } else {
-        json!(["classifier", "score"])
-    };
-    let config = json!({
-        "peft_type": "LORA",
-        "task_type": "SEQ_CLS",
-        "base_model_name_or_path": about.base_model,
-        "inference_mode": true,
-        "r": option("r"),
-        "lora_alpha": option("lora_alpha"),
-        "lora_dropout": option("lora_dropout"),
-        "target_modules": option("target_modules"),
-        "use_rslora": option("use_rslora").unwrap_or(json!(false)),
-        "bias": "none",
-        "fan_in_fan_out": false,
-        "init_lora_weights": true,
-        "modules_to_save": modules_to_save,
-    });
-    let key = |name: &str| format!("base_model.model.{}", checkpoint_key(name, architecture));
-    let order = about.head_order.map(inverse);
-    save_tensors(
-        &directory.join(PEFT_WEIGHTS),
-        parameters,
-        trained,
-        key,
-        order.as_deref(),
-    )?;
-    write_json(&directory.join(PEFT_CONFIG), &config)
-}
-
-/// PEFT's own files write a whole `lora_alpha` as an integer.
-fn whole(value: &Value) -> Value {
-    match value.as_f64() {
-        Some(number) if value.is_f64() && number.fract() == 0.0 => json!(number as i64),
-        _ => value.clone(),
-    }
-}
-
 /// Writes the method-neutral format: everything the method trains or adds, under canonical names.
 pub fn save_neutral(
     directory: &Path,
@@ -402,28 +228,21 @@ pub fn save_neutral(
         "base_model": about.base_model,
         "task": about.task,
     });
-    save_tensors(
+    write_safetensors(
         &directory.join(NEUTRAL_WEIGHTS),
         parameters,
-        trained,
+        &kept(parameters, trained),
         |name| name.to_owned(),
         None,
+        WeightDtype::F32,
     )?;
     write_json(&directory.join(NEUTRAL_CONFIG), &config)
 }
 
-fn save_tensors(
-    path: &Path,
-    parameters: &Parameters,
-    trained: &[usize],
-    key: impl Fn(&str) -> String,
-    head_order: Option<&[u32]>,
-) -> Result<()> {
-    let constants = (0..parameters.len()).filter(|id| parameters.infos()[*id].added.is_some());
-    let mut ids: Vec<usize> = trained.iter().copied().chain(constants).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    crate::export::write_safetensors(path, parameters, &ids, key, head_order, WeightDtype::F32)
+/// What an adapter holds: what was trained, and everything the method adds.
+fn kept(parameters: &Parameters, trained: &[usize]) -> Vec<usize> {
+    let added = (0..parameters.len()).filter(|id| parameters.infos()[*id].added.is_some());
+    distinct(trained.iter().copied().chain(added))
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

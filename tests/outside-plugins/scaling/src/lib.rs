@@ -1,15 +1,15 @@
-//! An example of a PEFT method by a third party, (IA)³: learned factors on keys, values and the feed-forward activation,
+//! An example of a PEFT method by a third party: learned factors on keys, values and the feed-forward activation,
 //! y' = y ⊙ l, which start at one. Merged into keys and values: W' = diag(l)·W, b' = l ⊙ b.
 //!
-//! Liu et al. 2022, arXiv:2205.05638. `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
+//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
 
 use progtune_plugin_api::prelude::*;
 
-struct Ia3 {
+struct Scaling {
     feedforward: bool,
 }
 
-impl Ia3 {
+impl Scaling {
     fn create(options: &Options, host: &HostRecord) -> Result<Self, PluginError> {
         match host.ops.contains(&Op::MUL) {
             true => Ok(Self {
@@ -29,7 +29,7 @@ fn scaled(input: &str, l: &str, shape: &[u64]) -> Graph {
     g.finish()
 }
 
-impl Method for Ia3 {
+impl Method for Scaling {
     fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError> {
         let mut plan = MethodPlan {
             identity_at_init: true,
@@ -47,7 +47,7 @@ impl Method for Ia3 {
         ]
         .concat();
         for site in model.sites_of(&kinds)? {
-            let (name, columns) = (format!("{}.ia3_l", site.name), [u64::from(site.out_dim)]);
+            let (name, columns) = (format!("{}.factors", site.name), [u64::from(site.out_dim)]);
             let mut rewrite = Rewrite::output(site, scaled("y", &name, &columns));
             if site.is_linear() {
                 rewrite = rewrite.with_merge(scaled("w", &name, &[columns[0], 1]));
@@ -70,12 +70,12 @@ impl Method for Ia3 {
 export_plugin! {
     methods: [
         {
-            id: "ia3",
-            summary: "learned factors on keys, values and the feed-forward activation ((IA)³)",
+            id: "scaling",
+            summary: "learned factors on keys, values and the feed-forward activation",
             options: [
                 { name: "feedforward", kind: Bool, default: true, help: "also scale the feed-forward activation" },
             ],
-            create: Ia3::create,
+            create: Scaling::create,
         },
     ],
 }
@@ -88,13 +88,13 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         contract::assert_kept(&PLUGIN);
-        contract::assert_method(&PLUGIN, "ia3", &[("feedforward", "false")]);
+        contract::assert_method(&PLUGIN, "scaling", &[("feedforward", "false")]);
     }
 
     #[test]
     fn adds_one_factor_a_column() {
         let model = model_record("bert", 12, Dimensions::BERT_BASE);
-        let plan = plan_method(&PLUGIN, "ia3", &[], &model).unwrap();
+        let plan = plan_method(&PLUGIN, "scaling", &[], &model).unwrap();
         let count: u64 = plan
             .parameters
             .iter()

@@ -1,0 +1,111 @@
+//! `PrefixTuningConfig`: the rows of all blocks in one tensor, `[num_virtual_tokens, layers · 2 · hidden]`, a block's keys before its values.
+//! Called by [`super`].
+//!
+//! PEFT saves the rows also where a network makes them (`prefix_projection`), so that is what is read and written; the
+//! configuration that is written says that they are rows.
+
+use super::{Config, Provenance, Recognised, Tensors, with};
+use crate::{
+    error::{Error, Result},
+    graph::{Program, RowContext},
+    model::{config::ModelConfig, parameters::Parameters},
+};
+use candle_core::Tensor;
+use progtune_plugin_api::records::{Mode, Rewrite};
+use serde_json::{Value, json};
+
+/// The key of the rows.
+pub(super) const ROWS: &str = "prompt_embeddings";
+/// How the names of what the method adds end.
+pub(super) const ENDS: &[&str] = &[
+    ".attention.self.prefix",
+    ".prefix_transform.weight",
+    ".prefix_transform.bias",
+    "prefix_encoder.embedding.weight",
+    "prefix_encoder.transform.0.weight",
+    "prefix_encoder.transform.0.bias",
+];
+
+fn site(block: usize) -> String {
+    format!("encoder.layer.{block}.attention.self")
+}
+
+pub(super) fn recognise(config: &Config<'_>) -> Result<Recognised> {
+    config.expect("num_transformer_submodules", &json!(1))?;
+    Ok(Recognised {
+        method: "prefix",
+        options: vec![config.number("num_virtual_tokens", None)?],
+    })
+}
+
+/// The tensors with each block's rows instead of those of all.
+pub(super) fn cut(mut tensors: Tensors, config: &Config<'_>) -> Result<Tensors> {
+    let rows = tensors.remove(ROWS).ok_or_else(|| {
+        Error::Model(format!(
+            "{}: the adapter's tensors lack {ROWS}; copy the adapter again",
+            config.path.display()
+        ))
+    })?;
+    let number = |key| {
+        let value = config.get(key).and_then(Value::as_u64).filter(|&n| n > 0);
+        value.ok_or_else(|| config.fault(key, "a number of at least 1"))
+    };
+    let (layers, width) = (
+        number("num_layers")? as usize,
+        2 * number("token_dim")? as usize,
+    );
+    if rows.rank() != 2 || Some(rows.dims()[1]) != layers.checked_mul(width) {
+        return Err(Error::Model(format!(
+            "{}: keys `num_layers` {layers} and `token_dim` {}: expected {ROWS} of {layers} · 2 · {} columns, found the shape {:?}",
+            config.path.display(),
+            width / 2,
+            width / 2,
+            rows.dims()
+        )));
+    }
+    for block in 0..layers {
+        let part = rows.narrow(1, block * width, width)?.contiguous()?;
+        tensors.insert(format!("{}.prefix", site(block)), part);
+    }
+    Ok(tensors)
+}
+
+/// The rows of all blocks.
+pub(super) fn rows(
+    parameters: &Parameters,
+    config: &ModelConfig,
+    rewrites: &[Rewrite],
+) -> Result<Tensor> {
+    let no_rows = RowContext {
+        step: None,
+        row_keys: &[],
+    };
+    let parts: Vec<Tensor> = (0..config.blocks())
+        .map(|block| {
+            let name = site(block);
+            let rewrite = rewrites
+                .iter()
+                .find(|rewrite| rewrite.mode == Mode::KV_PREFIX && rewrite.site == name.as_str());
+            let rewrite = rewrite.ok_or_else(|| Error::Model(format!("{name} has no prefix")))?;
+            let program = Program::new(&rewrite.graph, 0, parameters)?;
+            Ok(program.run(&[], parameters, no_rows)?.detach())
+        })
+        .collect::<Result<_>>()?;
+    Ok(Tensor::cat(&parts, 1)?)
+}
+
+pub(super) fn config(config: &ModelConfig, about: Provenance<'_>) -> Value {
+    let encoder = &config.encoder;
+    with(
+        about.options(["num_virtual_tokens"]),
+        json!({
+            "token_dim": encoder.hidden_size,
+            "num_transformer_submodules": 1,
+            "num_attention_heads": encoder.num_attention_heads,
+            "num_layers": config.blocks(),
+            "encoder_hidden_size": encoder.hidden_size,
+            "prefix_projection": false,
+            "init_weights": Value::Null,
+        }),
+    )
+}

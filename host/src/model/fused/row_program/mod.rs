@@ -1,0 +1,286 @@
+//! A method's graph on slices, with its own backward: the fused form of what most published methods are made of
+//! (low-rank updates, bottlenecks, scalings, Kronecker products). Called by [`super::site`]; other graphs run through candle
+//! there.
+//!
+//! A graph has two kinds of values: those with rows, which [`forward`] and [`backward`] compute for the rows of each task, and
+//! those without, which are the same for all of them. The latter are a parameter as it is, or *derived*: [`compile`] lets
+//! candle compute them once a pass (DoRA's factors are norms of a whole weight), the tasks add up their gradients like a
+//! parameter's, and candle takes these back to the parameters when all tasks are done ([`RowProgram::derived_backward`]).
+
+mod backward;
+mod compile;
+mod forward;
+
+use super::{
+    partials::{Partials, Target},
+    scratch::{Buffer, Columns, Scratch, Workspace},
+};
+use crate::{
+    error::Result,
+    graph::{Program, RowContext},
+    model::{
+        gradients::Gradients,
+        parameters::{HostSlice, ParameterId, Parameters},
+    },
+};
+use candle_core::Tensor;
+use progtune_kernels::{
+    activation::Activation, dropout, dropout::Dropout, elementwise, gemm::PackedColumns,
+    matrix::Matrix,
+};
+
+/// A graph ready for one pass: every value of a step is rows of numbers, in evaluation order; the last step is the result.
+#[derive(Debug)]
+pub struct RowProgram {
+    steps: Vec<Step>,
+    /// Whether the backward reads the value of a step.
+    needed: Vec<bool>,
+    derived: Vec<Derived>,
+}
+
+/// A value without rows that candle computed.
+#[derive(Debug)]
+struct Derived {
+    /// Its node in the graph.
+    node: usize,
+    /// Contiguous; with candle's graph when something trained is in it.
+    value: Tensor,
+}
+
+/// Something without rows that a step reads.
+#[derive(Debug, Clone, Copy)]
+enum Fixed {
+    Parameter(ParameterId),
+    /// By its place in [`RowProgram::derived`].
+    Derived(usize),
+}
+
+/// A matrix that rows are multiplied by.
+#[derive(Debug, Clone, Copy)]
+struct FixedMatrix {
+    source: Fixed,
+    /// As it is stored.
+    rows: usize,
+    columns: usize,
+    /// Whether the product is x·Mᵀ.
+    transposed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// An input of the site, by its place in [`INPUTS`].
+    Input(usize),
+    /// `x·M`, or `x·Mᵀ`, over the last dimension.
+    MatMul {
+        x: usize,
+        matrix: FixedMatrix,
+    },
+    /// `a + factor·b`.
+    Add {
+        a: usize,
+        b: usize,
+        factor: f32,
+    },
+    /// `a ⊙ b`.
+    Mul {
+        a: usize,
+        b: usize,
+    },
+    /// `x + factor·v` along the last dimension.
+    AddVector {
+        x: usize,
+        vector: Fixed,
+        factor: f32,
+    },
+    /// `x ⊙ v` along the last dimension.
+    MulVector {
+        x: usize,
+        vector: Fixed,
+    },
+    Scale {
+        x: usize,
+        by: f32,
+    },
+    Activate {
+        x: usize,
+        activation: Activation,
+    },
+    /// The last two dimensions of `[rows, from.0, from.1]` swapped.
+    Swap {
+        x: usize,
+        from: (usize, usize),
+    },
+    /// LayerNorm without scale and shift over the last dimension; 0 columns: all there are.
+    Normalise {
+        x: usize,
+        columns: usize,
+        eps: f32,
+    },
+    /// The mask is that of graph node `node`.
+    Dropout {
+        x: usize,
+        node: usize,
+        p: f32,
+    },
+}
+
+/// The names a site's inputs have: `y`, then those of [`Others`].
+pub const INPUTS: [&str; 3] = ["y", "x", "residual"];
+
+/// The values of a site's inputs besides `y`: `x`, `residual`. Empty where the site has none.
+pub type Others<'a> = [&'a [f32]; 2];
+
+/// What running a program needs besides its rows.
+pub struct Run<'a, 'w> {
+    /// The program it was compiled from.
+    pub program: &'a Program,
+    /// Its matrices, packed for this direction.
+    pub packed: &'a [PackedMatrix<'a>],
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// Step and keys of the rows.
+    pub rows: RowContext<'a>,
+    /// Shared memory.
+    pub scratch: &'a Scratch,
+    /// The task's own.
+    pub workspace: &'w mut Workspace,
+}
+
+impl RowProgram {
+    /// The matrices of the program, packed for one pass; one for each step that multiplies.
+    pub fn pack<'s>(
+        &self,
+        parameters: &Parameters,
+        scratch: &'s Scratch,
+        backward: bool,
+    ) -> Vec<PackedMatrix<'s>> {
+        let pack = |matrix: FixedMatrix| {
+            let values = self.fixed(matrix.source, parameters);
+            let (rows, columns) = (matrix.rows, matrix.columns);
+            let mut space = scratch.columns(rows.min(columns), rows.max(columns));
+            let stored = Matrix::new(&values, rows, columns);
+            space
+                .space()
+                .pack_here(match matrix.transposed != backward {
+                    true => stored.transposed(),
+                    false => stored,
+                });
+            space
+        };
+        let steps = self.steps.iter().enumerate();
+        let matrices = steps.filter_map(|(step, kind)| match *kind {
+            Step::MatMul { matrix, .. } => Some(PackedMatrix {
+                step,
+                columns: pack(matrix),
+            }),
+            _ => None,
+        });
+        matrices.collect()
+    }
+
+    /// The numbers of something without rows.
+    fn fixed<'v>(&'v self, source: Fixed, parameters: &'v Parameters) -> HostSlice<'v> {
+        match source {
+            Fixed::Parameter(id) => parameters.host(id),
+            Fixed::Derived(at) => HostSlice::of(&self.derived[at].value),
+        }
+    }
+
+    /// Where the gradient of something without rows is added up; `None` when nothing in it is trained.
+    fn sum<'p>(
+        &self,
+        source: Fixed,
+        program: &Program,
+        partials: &'p mut Partials<'_>,
+    ) -> Option<&'p mut [f32]> {
+        match source {
+            Fixed::Parameter(id) => partials.sum(id),
+            Fixed::Derived(at) => {
+                let Derived { node, value } = &self.derived[at];
+                let target = Target::Derived(program.node_key(*node));
+                let n = value.elem_count();
+                value.track_op().then(|| partials.target(target, n))
+            }
+        }
+    }
+
+    /// Takes the gradients of derived values, added up over all tasks, back to the parameters.
+    pub fn derived_backward(
+        &self,
+        program: &Program,
+        sums: &[(Target, Buffer)],
+        parameters: &Parameters,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        let mut seed: Option<Tensor> = None;
+        for Derived { node, value } in &self.derived {
+            let target = Target::Derived(program.node_key(*node));
+            let Some((_, d)) = sums.iter().find(|(other, _)| *other == target) else {
+                continue;
+            };
+            let d = Tensor::from_slice(d, value.dims(), value.device())?;
+            let product = (value * &d)?.sum_all()?;
+            seed = Some(match seed {
+                Some(seed) => (seed + product)?,
+                None => product,
+            });
+        }
+        let Some(seed) = seed else { return Ok(()) };
+        let store = seed.backward()?;
+        for id in program.parameters() {
+            let trained = parameters.is_trainable(id);
+            if let Some(gradient) = store.get(parameters.variable(id)).filter(|_| trained) {
+                gradients.add(id, gradient)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A matrix of a program, packed for the forward or the backward.
+pub struct PackedMatrix<'s> {
+    step: usize,
+    columns: Columns<'s>,
+}
+
+fn packed_of<'p>(packed: &'p [PackedMatrix<'_>], step: usize) -> &'p PackedColumns {
+    let found = packed.iter().find(|matrix| matrix.step == step);
+    &found.expect("`pack` makes one for every product").columns
+}
+
+fn by_row(data: &mut [f32], vector: &[f32], f: impl Fn(&mut [f32], &[f32])) {
+    for row in data.chunks_exact_mut(vector.len()) {
+        f(row, vector);
+    }
+}
+
+fn drop_out(data: &mut [f32], program: &Program, node: usize, p: f32, rows: RowContext<'_>) {
+    let Some(step) = rows.step.filter(|_| p > 0.0 && !rows.row_keys.is_empty()) else {
+        return;
+    };
+    let dropout = Dropout {
+        p,
+        site_key: program.dropout_key(node, step),
+        row_keys: rows.row_keys,
+    };
+    dropout::apply(data, data.len() / rows.row_keys.len(), &dropout);
+}
+
+/// Each `[from.0, from.1]` block of `x`, transposed.
+fn swap(out: &mut [f32], x: &[f32], from: (usize, usize)) {
+    let (n, m) = from;
+    for (out, x) in out.chunks_exact_mut(n * m).zip(x.chunks_exact(n * m)) {
+        for (j, out) in out.chunks_exact_mut(n).enumerate() {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = x[i * m + j];
+            }
+        }
+    }
+}
+
+fn add_gradient(sum: &mut Option<Buffer>, gradient: Buffer) {
+    match sum {
+        Some(sum) => elementwise::add_scaled(sum, &gradient, 1.0),
+        None => *sum = Some(gradient),
+    }
+}
