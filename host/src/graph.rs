@@ -5,7 +5,6 @@
 
 use crate::{
     error::{Error, Result},
-    mersenne::MersenneTwister,
     model::{
         parameters::{ParameterId, Parameters},
         step::Step,
@@ -17,6 +16,7 @@ use progtune_kernels::dropout::{Dropout, mask};
 use progtune_plugin_api::{
     graph::{Graph, Node, Op},
     infer::dimension,
+    mersenne::MersenneTwister,
 };
 
 /// A graph with its parameters resolved.

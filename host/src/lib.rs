@@ -24,7 +24,6 @@ pub mod logging;
 pub mod memory;
 pub mod merge;
 pub mod merge_command;
-pub mod mersenne;
 pub mod metrics;
 pub mod model;
 pub mod model_source;

@@ -1,8 +1,10 @@
 //! `progtune plugins …`: what is installed, what it does, which build is meant. Called by `main`. Each command has a file.
 
+mod check;
 mod install;
 mod list;
 mod lock;
+mod new;
 mod show;
 mod why;
 
@@ -26,6 +28,8 @@ pub fn run(command: &PluginsCommand, places: &PluginSources) -> Result<()> {
         PluginsCommand::Install(args) => {
             install::install(&plugin::find(places)?, &args.file, args.force)
         }
+        PluginsCommand::New(args) => new::run(args, &plugin::find_unlocked(places)?),
+        PluginsCommand::Check(args) => check::run(args, places),
         PluginsCommand::Remove(args) => install::remove(&plugin::find(places)?, &args.id),
     }
 }

@@ -5,7 +5,7 @@
 use crate::{
     graph::{Graph, GraphBuilder},
     names::did_you_mean,
-    open::Value,
+    open::{Attribute, Value},
     records::{
         DecisionRecord, ErrorCode, MethodPlan, Mode, ModelRecord, NewParameter, ParameterRecord,
         Part, PluginError, Rewrite, Role, RunRecord, SchedulePlan, ScheduleTraits, SiteKind,
@@ -173,6 +173,25 @@ impl SchedulePlan {
     pub fn with_lr_scales(mut self, scales: impl IntoIterator<Item = f64>) -> Self {
         self.lr_scales = scales.into_iter().collect();
         self
+    }
+
+    /// Scales the learning rate of [`Part::EMBEDDINGS`] or [`Part::HEAD`]; other parts have none here. A host of
+    /// interface 1.0 does not know it and refuses the plan.
+    #[must_use]
+    pub fn with_lr_scale_of(mut self, part: Part, scale: f64) -> Self {
+        self.ext
+            .push(Attribute::new(&format!("!lr_scale.{part}"), scale));
+        self
+    }
+
+    /// The factor on the learning rate of [`Part::EMBEDDINGS`] or [`Part::HEAD`], 1 when there is none.
+    pub fn lr_scale_of(&self, part: Part) -> f64 {
+        let wanted = format!("lr_scale.{part}");
+        let ours = |attribute: &&Attribute| attribute.key.trim_start_matches('!') == wanted;
+        match self.ext.iter().find(ours).map(|attribute| &attribute.value) {
+            Some(Value::Float(scale)) => *scale,
+            _ => 1.0,
+        }
     }
 }
 

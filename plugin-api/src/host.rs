@@ -1,7 +1,8 @@
 //! What the host lets a plugin call. The host fills the table; the SDK wraps it in [`HostRecord`]'s methods.
 
-// abi_stable writes a type named `HostApi_Ref`.
-#![allow(non_camel_case_types)]
+// abi_stable writes a type named `HostApi_Ref`, and `unsafe` code of its own for the functions that later versions append;
+// there is none of ours in this file.
+#![allow(non_camel_case_types, unsafe_code)]
 
 use crate::records::HostRecord;
 use abi_stable::{StableAbi, std_types::RStr};

@@ -4,6 +4,56 @@
 //! trained inside the model and how it changes the computation). It depends on this crate and on nothing of the host. What
 //! crosses the boundary is plain data; a method **describes** what it computes as a tensor graph, and the host runs it.
 //!
+//! # The tour
+//!
+//! `progtune plugins new NAME --kind schedule|peft` writes a crate like the one below, with its tests; `cargo test`, `cargo build
+//! --release` and `progtune --plugin-dir target/release --schedule NAME` work at once.
+//!
+//! **A schedule** is created for a run with its options and the [`RunRecord`](records::RunRecord): L blocks, T epochs and the
+//! candidates, the parameters that may be trained. At each decision point, normally the start of an epoch, it answers with
+//! the ids of those that are trained from here on. [`stage::Stage`] collects them by blocks, with head and embeddings. It may
+//! follow signals ([`ScheduleTraits`](records::ScheduleTraits)) and scale learning rates ([`SchedulePlan`](records::SchedulePlan)).
+//!
+//! **A method** is told the model: every parameter, and every *site* where it may change the computation. It answers with
+//! parameters to unfreeze, parameters to add, and rewrites of sites, each a tensor graph:
+//!
+//! ```
+//! # use progtune_plugin_api::{graph::GraphBuilder, interpret::{Array, Values, evaluate}};
+//! // y' = y + 2·x·Aᵀ·Bᵀ, with A [r, in] and B [out, r]
+//! let mut g = GraphBuilder::new();
+//! let (x, y) = (g.input("x"), g.input("y"));
+//! let (a, b) = (g.parameter("A"), g.parameter("B"));
+//! let low = g.linear(x, a);
+//! let low = g.scale(low, 2.0);
+//! let delta = g.linear(low, b);
+//! g.add(y, delta);
+//! let graph = g.finish();
+//! println!("{graph}"); // %0 = input name=x …
+//!
+//! // An author's test runs it without a host.
+//! let values = Values {
+//!     inputs: [
+//!         ("x".into(), Array::rows(2, &[1.0, 3.0])),
+//!         ("y".into(), Array::rows(1, &[10.0])),
+//!     ].into(),
+//!     parameters: [
+//!         ("A".into(), Array::fixed(&[1, 2], &[1.0, 1.0])),
+//!         ("B".into(), Array::fixed(&[1, 1], &[0.5])),
+//!     ].into(),
+//!     ..Values::default()
+//! };
+//! assert_eq!(evaluate(&graph, &values).unwrap(), Array::rows(1, &[14.0]));
+//! ```
+//!
+//! **Options** are declared in [`export_plugin!`] with type, default, range and help. What arrives has been checked; what only the
+//! run or the model can tell is refused with [`PluginError::bad_option`](records::PluginError::bad_option).
+//!
+//! **What a host lacks** (an operation, a mode, a signal) is refused by the SDK, by name, before anything is trained
+//! ([`needs`]). A plugin that can do without reads [`HostRecord`](records::HostRecord) and does.
+//!
+//! **The contract** ([`contract`]) is one line in the plugin's tests. `progtune plugins check FILE` runs it on the built library, and
+//! the graphs in the host's own executors against [`interpret`] and finite differences.
+//!
 //! # A complete plugin
 //!
 //! `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]` and this crate as its one dependency. `src/lib.rs`:
@@ -90,7 +140,8 @@
 //!
 //! - [`records`], [`open`], [`graph`], [`host`], [`extensions`]: the data types, [`root`]: the functions. They are the ABI.
 //! - [`sdk`], [`authoring`], [`options`], [`stage`], [`export_plugin!`]: the kit.
-//! - [`infer`], [`validate`], [`contract`]: what a plan must keep; the host applies the same rules.
+//! - [`infer`], [`validate`], [`needs`], [`contract`]: what a plan must keep; the host applies the same rules.
+//! - [`interpret`]: runs graphs, for tests.
 //! - [`manifest`]: what the host reads from the file without running it.
 //!
 //! # What a plugin may rely on
@@ -127,8 +178,11 @@ pub mod graph;
 pub mod guard;
 pub mod host;
 pub mod infer;
+pub mod interpret;
 pub mod manifest;
+pub mod mersenne;
 pub mod names;
+pub mod needs;
 pub mod open;
 pub mod options;
 pub mod print;

@@ -400,7 +400,7 @@ mod tests {
     fn the_record_is_made_at_compile_time() {
         assert_eq!(
             RECORD.json(),
-            "{\"name\":\"a\",\"version\":\"1\",\"license\":\"é\\\"\\\\\\u000a\",\"abi\":\"1.0\",\"entries\":[{\"id\":\"x\",\
+            "{\"name\":\"a\",\"version\":\"1\",\"license\":\"é\\\"\\\\\\u000a\",\"abi\":\"1.1\",\"entries\":[{\"id\":\"x\",\
              \"kind\":\"method\",\"summary\":\"s\",\"options\":[{\"name\":\"lr\",\"kind\":\"float\",\"default\":1e-4,\
              \"min\":0,\"help\":\"\"}]}]}"
         );

@@ -222,8 +222,9 @@ records! {
     SchedulePlan {
         /// Ids of candidate parameters (indices into [`RunRecord::candidates`]): distinct, at least one.
         trainable: RVec<u32>,
-        /// A factor on the learning rate for each block; empty: 1 for all. Embeddings and head have none here; a
-        /// later minor version may read `lr_scale.embeddings` and `lr_scale.head` in `ext`.
+        /// A factor on the learning rate for each block, times the one of an added parameter; empty: 1 for all.
+        /// Embeddings and head have theirs in `ext`, since 1.1: the numbers `lr_scale.embeddings` and `lr_scale.head`
+        /// ([`SchedulePlan::with_lr_scale_of`]).
         lr_scales: RVec<f64>,
         /// A line for the log; may be empty.
         note: RString,

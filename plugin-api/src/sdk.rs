@@ -5,6 +5,7 @@
 use crate::{
     guard::{guarded, install_hook},
     manifest::PluginSpec,
+    needs,
     open::Attribute,
     options::Options,
     records::{
@@ -48,8 +49,20 @@ pub trait Method: Send + Sync + 'static {
     fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError>;
 }
 
-/// Runs every call, the destructor too, inside the panic guard.
-struct Guarded<T>(ManuallyDrop<T>);
+/// Runs every call, the destructor too, inside the panic guard, and refuses what the host lacks.
+struct Guarded<T> {
+    value: ManuallyDrop<T>,
+    host: HostRecord,
+}
+
+impl<T> Guarded<T> {
+    fn new(value: T, host: &HostRecord) -> Self {
+        Self {
+            value: ManuallyDrop::new(value),
+            host: host.clone(),
+        }
+    }
+}
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
@@ -58,7 +71,7 @@ impl<T> Drop for Guarded<T> {
             // SAFETY: the value is dropped once, here, and not used again.
             #[allow(unsafe_code)]
             unsafe {
-                ManuallyDrop::drop(&mut self.0);
+                ManuallyDrop::drop(&mut self.value);
             }
             Ok(())
         });
@@ -67,16 +80,25 @@ impl<T> Drop for Guarded<T> {
 
 impl<T: Schedule> ScheduleInterface for Guarded<T> {
     fn traits(&self) -> Answer<ScheduleTraits> {
-        guarded("traits", || Ok(self.0.traits()))
+        guarded("traits", || {
+            let traits = self.value.traits();
+            needs::of_traits(&traits, &self.host).map(|()| traits)
+        })
     }
     fn plan(&self, decision: &DecisionRecord) -> Answer<SchedulePlan> {
-        guarded("plan", || self.0.plan(decision))
+        guarded("plan", || {
+            let plan = self.value.plan(decision)?;
+            needs::of_schedule(&plan, &self.host).map(|()| plan)
+        })
     }
 }
 
 impl<T: Method> MethodInterface for Guarded<T> {
     fn plan(&self, model: &ModelRecord) -> Answer<MethodPlan> {
-        guarded("plan", || self.0.plan(model))
+        guarded("plan", || {
+            let plan = self.value.plan(model)?;
+            needs::of_method(&plan, model, &self.host).map(|()| plan)
+        })
     }
 }
 
@@ -90,7 +112,7 @@ pub fn make_schedule<T: Schedule>(
     guarded("create", || {
         let schedule = create(&Options::new(options.as_slice()), host, run)?;
         Ok(ScheduleInterface_TO::from_value(
-            Guarded(ManuallyDrop::new(schedule)),
+            Guarded::new(schedule, host),
             TD_Opaque,
         ))
     })
@@ -105,7 +127,7 @@ pub fn make_method<T: Method>(
     guarded("create", || {
         let method = create(&Options::new(options.as_slice()), host)?;
         Ok(MethodInterface_TO::from_value(
-            Guarded(ManuallyDrop::new(method)),
+            Guarded::new(method, host),
             TD_Opaque,
         ))
     })

@@ -106,7 +106,7 @@ impl Stage {
         let (head, shared) = (run.head(), run.shared());
         let mut note = vec![format!(
             "{} of {} blocks",
-            describe(&self.blocks),
+            block_ranges(self.blocks.iter().copied()),
             run.blocks
         )];
         for (ids, name) in [
@@ -131,29 +131,22 @@ impl Stage {
     }
 }
 
-/// Blocks as ranges: `4-11`, `0, 2, 4`, `none`.
-fn describe(blocks: &BTreeSet<u32>) -> String {
+/// Blocks as ranges: `4-11`, `0,2,4`, `none`.
+pub fn block_ranges(blocks: impl IntoIterator<Item = u32>) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &block in blocks {
+    for block in blocks {
         match ranges.last_mut() {
             Some((_, last)) if *last + 1 == block => *last = block,
             _ => ranges.push((block, block)),
         }
     }
-    let texts: Vec<String> = ranges
-        .iter()
-        .map(|(first, last)| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            }
-        })
-        .collect();
-    if texts.is_empty() {
-        "none".into()
-    } else {
-        texts.join(", ")
+    let text = |&(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    match ranges.is_empty() {
+        true => "none".into(),
+        false => ranges.iter().map(text).collect::<Vec<_>>().join(","),
     }
 }
 
@@ -189,6 +182,6 @@ mod tests {
         let plan = Stage::blocks([0, 2, 3], Embeddings::FirstPart)
             .plan(&run)
             .unwrap();
-        assert_eq!(plan.note.as_str(), "0, 2-3 of 4 blocks, embeddings, head");
+        assert_eq!(plan.note.as_str(), "0,2-3 of 4 blocks, embeddings, head");
     }
 }

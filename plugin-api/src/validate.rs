@@ -8,7 +8,8 @@ use crate::{
     graph::{Graph, Op},
     infer::{Scope, Shape, infer},
     names::did_you_mean,
-    open::unknown_critical,
+    needs::SCHEDULE_EXTENSIONS,
+    open::{Attribute, Value, unknown_critical},
     records::{
         HostRecord, MethodPlan, Mode, ModelRecord, NewParameter, Part, Rewrite, RunRecord,
         SchedulePlan, ScheduleTraits, SiteRecord,
@@ -27,7 +28,7 @@ const MAX_ADDED: u64 = 1 << 26;
 /// # Errors
 /// A signal the host does not offer, or an extension it must understand and does not.
 pub fn schedule_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(), String> {
-    extensions(&traits.ext, "the traits")?;
+    extensions(&traits.ext, "the traits", SCHEDULE_EXTENSIONS)?;
     for signal in &traits.signals {
         if !host.signals.contains(signal) {
             let known = || host.signals.iter().map(RString::as_str);
@@ -45,9 +46,10 @@ pub fn schedule_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(),
 /// Checks what a schedule wants trained.
 ///
 /// # Errors
-/// Ids out of range or twice, no id at all, learning-rate scales of the wrong number or not finite and ≥ 0.
+/// Ids out of range or twice, no id at all, learning-rate scales of the wrong number or not finite and ≥ 0 (those of
+/// embeddings and head in `ext` too).
 pub fn schedule_plan(plan: &SchedulePlan, run: &RunRecord) -> Result<(), String> {
-    extensions(&plan.ext, "the plan")?;
+    extensions(&plan.ext, "the plan", SCHEDULE_EXTENSIONS)?;
     let candidates = run.candidates.len();
     if plan.trainable.is_empty() {
         return Err("it trains no parameter; expected at least one".into());
@@ -72,19 +74,23 @@ pub fn schedule_plan(plan: &SchedulePlan, run: &RunRecord) -> Result<(), String>
             run.blocks
         ));
     }
-    match plan
-        .lr_scales
-        .iter()
-        .position(|scale| !(scale.is_finite() && *scale >= 0.0))
-    {
-        Some(block) => {
-            let found = plan.lr_scales[block];
-            Err(format!(
-                "it scales the learning rate of block {block} by {found}; expected a finite number ≥ 0"
-            ))
+    let blocks = plan.lr_scales.iter().enumerate();
+    let blocks = blocks.map(|(block, scale)| (format!("block {block}"), Value::Float(*scale)));
+    let parts = plan.ext.iter().filter_map(|attribute| {
+        let key = attribute.key.trim_start_matches('!');
+        let part = key.strip_prefix("lr_scale.")?;
+        SCHEDULE_EXTENSIONS
+            .contains(&key)
+            .then(|| (part.to_owned(), attribute.value.clone()))
+    });
+    for (what, scale) in blocks.chain(parts) {
+        if !matches!(scale, Value::Float(scale) if scale.is_finite() && scale >= 0.0) {
+            return Err(format!(
+                "it scales the learning rate of {what} by {scale}; expected a finite number ≥ 0"
+            ));
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// Checks everything a method wants to do to a model.
@@ -246,7 +252,7 @@ fn new_parameter(
     host: &HostRecord,
     base: &BTreeMap<String, Vec<u64>>,
 ) -> Result<(), String> {
-    extensions(&parameter.ext, "it")?;
+    extensions(&parameter.ext, "it", &[])?;
     let name = parameter.name.as_str();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
@@ -305,7 +311,7 @@ fn check_rewrite(
     parameters: &BTreeMap<String, Vec<u64>>,
     base: &BTreeMap<String, Vec<u64>>,
 ) -> Result<(), String> {
-    extensions(&rewrite.ext, "it")?;
+    extensions(&rewrite.ext, "it", &[])?;
     if !site.accepts(rewrite.mode) || !host.modes.contains(&rewrite.mode) {
         let modes: Vec<String> = site
             .modes
@@ -418,8 +424,8 @@ fn graph(graph: &Graph, scope: &Scope<'_>, host: &HostRecord) -> Result<Shape, S
     }
 }
 
-fn extensions(ext: &[crate::open::Attribute], what: &str) -> Result<(), String> {
-    match unknown_critical(ext, &[]) {
+fn extensions(ext: &[Attribute], what: &str, understood: &[&str]) -> Result<(), String> {
+    match unknown_critical(ext, understood) {
         Some(key) => Err(format!(
             "{what} has the extension '!{key}', which this host does not understand"
         )),
@@ -429,4 +435,34 @@ fn extensions(ext: &[crate::open::Attribute], what: &str) -> Result<(), String> 
 
 fn shortened(name: &str) -> String {
     name.chars().take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{contract::run_record, open::Attribute};
+
+    #[test]
+    fn learning_rate_scales_are_finite_numbers_from_zero() {
+        let run = run_record(2, 1, "", true);
+        let check = |plan: SchedulePlan| schedule_plan(&plan, &run);
+        let plan = || SchedulePlan::train([0]).with_lr_scales([0.0, 2.0]);
+        assert_eq!(check(plan().with_lr_scale_of(Part::HEAD, 0.5)), Ok(()));
+        let reason = check(plan().with_lr_scale_of(Part::HEAD, f64::NAN)).unwrap_err();
+        assert!(
+            reason.starts_with("it scales the learning rate of head by NaN"),
+            "{reason}"
+        );
+        let text = Attribute::new("lr_scale.embeddings", "high");
+        let ext = vec![text].into();
+        let reason = check(SchedulePlan { ext, ..plan() }).unwrap_err();
+        assert!(reason.contains("of embeddings by high"), "{reason}");
+        let reason = check(plan().with_lr_scales([1.0])).unwrap_err();
+        assert!(reason.contains("of 1 blocks; the model has 2"), "{reason}");
+        assert!(
+            check(plan().with_lr_scale_of(Part::SHARED, 1.0))
+                .unwrap_err()
+                .contains("!lr_scale.shared")
+        );
+    }
 }

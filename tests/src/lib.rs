@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod model;
+pub mod outside;
 pub mod outside_plugins;
 pub mod scratch;
 

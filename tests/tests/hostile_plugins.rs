@@ -244,7 +244,7 @@ fn answers() -> Vec<Row> {
         (
             "unknown op",
             "--peft unknown-op",
-            "(Op#4711): the operation is not known",
+            "lacks the graph operation 'Op#4711'",
         ),
         (
             "parameter of 10 GB",

@@ -8,9 +8,10 @@ use crate::{
     offer::Offer,
 };
 use progtune_plugin_api::{
+    needs,
     open::{Attribute, Value},
     records::{
-        DecisionRecord, HostRecord, MethodPlan, ModelRecord, RunRecord, SchedulePlan,
+        DecisionRecord, HostRecord, MethodPlan, ModelRecord, PluginError, RunRecord, SchedulePlan,
         ScheduleTraits,
     },
     root::{MethodObject, PluginModule_Ref, ScheduleObject},
@@ -28,6 +29,7 @@ fn named(options: Vec<Attribute>) -> Vec<(String, Value)> {
 /// A schedule of a plugin, created for one run.
 pub struct LoadedSchedule {
     object: ScheduleObject,
+    host: HostRecord,
     traits: ScheduleTraits,
     run: RunRecord,
     options: Vec<(String, Value)>,
@@ -54,11 +56,13 @@ impl LoadedSchedule {
         ))
         .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
         let traits = into_result(object.traits())
+            .and_then(|traits| needs::of_traits(&traits, &host).map(|()| traits))
             .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
         validate::schedule_traits(&traits, &host)
             .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
         Ok(Self {
             object,
+            host,
             traits,
             run,
             options: named(options),
@@ -90,6 +94,7 @@ impl LoadedSchedule {
             )
         };
         let mut plan = into_result(self.object.plan(decision))
+            .and_then(|plan| needs::of_schedule(&plan, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
         validate::schedule_plan(&plan, &self.run)
             .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
@@ -105,11 +110,6 @@ impl LoadedSchedule {
     /// All its options with the values of this run.
     pub fn options(&self) -> &[(String, Value)] {
         &self.options
-    }
-
-    /// The unchecked object, for the contract test.
-    pub fn into_object(self) -> ScheduleObject {
-        self.object
     }
 }
 
@@ -153,6 +153,7 @@ impl LoadedMethod {
     pub fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginFault> {
         let what = || format!("method '{}', plan", self.entry.id);
         let plan = into_result(self.object.plan(model))
+            .and_then(|plan| needs::of_method(&plan, model, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
         validate::method_plan(&plan, model, &self.host)
             .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
@@ -168,10 +169,40 @@ impl LoadedMethod {
     pub fn options(&self) -> &[(String, Value)] {
         &self.options
     }
+}
 
-    /// The unchecked object, for the contract test.
-    pub fn into_object(self) -> MethodObject {
-        self.object
+/// An entry whose answers nobody checks: for the contract test, which is there to do that.
+pub struct Unchecked {
+    pub(crate) module: PluginModule_Ref,
+    pub(crate) id: String,
+}
+
+impl Unchecked {
+    /// Makes a schedule.
+    ///
+    /// # Errors
+    /// What the plugin answers.
+    pub fn schedule(
+        &self,
+        options: &[Attribute],
+        host: &HostRecord,
+        run: &RunRecord,
+    ) -> Result<ScheduleObject, PluginError> {
+        let create = self.module.create_schedule();
+        into_result(create(self.id.as_str().into(), options.into(), host, run))
+    }
+
+    /// Makes a method.
+    ///
+    /// # Errors
+    /// What the plugin answers.
+    pub fn method(
+        &self,
+        options: &[Attribute],
+        host: &HostRecord,
+    ) -> Result<MethodObject, PluginError> {
+        let create = self.module.create_method();
+        into_result(create(self.id.as_str().into(), options.into(), host))
     }
 }
 

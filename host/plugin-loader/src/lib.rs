@@ -33,7 +33,7 @@ mod permissions;
 pub mod plugins;
 pub mod probe;
 
-pub use bridge::{LoadedMethod, LoadedSchedule};
+pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
 pub use cache::Cache;
 pub use discover::{Entry, Library};
 pub use fault::PluginFault;

@@ -176,18 +176,32 @@ fn root_module(header: &'static LibHeader) -> Result<PluginModule_Ref, String> {
 /// The innermost path of types and the errors there, of abi_stable's text of 5 to 40 kB.
 fn layout_error(text: &str) -> String {
     let innermost = text.rsplit("error(s)inside:").next().unwrap_or(text);
-    let path = innermost
-        .split("Layout of expected type")
-        .next()
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|line| {
-            let line = line.trim();
-            line.strip_prefix("type:")
-                .or_else(|| line.strip_prefix("field_name:"))
-                .filter(|name| name.len() > 1)
-        });
-    let path: Vec<&str> = path.collect();
+    let before = innermost.split("Layout of expected type").next();
+    let names = before.unwrap_or_default().lines().filter_map(|line| {
+        let line = line.trim();
+        let name = line
+            .strip_prefix("type:")
+            .or_else(|| line.strip_prefix("field_name:"))?;
+        let name = name.split(['<', ' ']).next().unwrap_or(name);
+        Some(name.strip_suffix("_TO").unwrap_or(name))
+    });
+    // What abi_stable puts between our own types says nothing to anyone.
+    let plumbing = |name: &&str| {
+        name.bytes().all(|byte| byte.is_ascii_digit())
+            || name.starts_with("__")
+            || name.starts_with("field_")
+            || [
+                "AFunctionPointer",
+                "PrefixRef",
+                "RObject",
+                "RResult",
+                "VTable",
+                "obj",
+                "vtable",
+            ]
+            .contains(name)
+    };
+    let path: Vec<&str> = names.filter(|name| !plumbing(name)).collect();
     let errors: Vec<String> = innermost
         .split("\nError:")
         .skip(1)

@@ -4,7 +4,7 @@
 //! the same bytes are one plugin; anything else is an error that names both files.
 
 use crate::{
-    bridge::{LoadedMethod, LoadedSchedule},
+    bridge::{LoadedMethod, LoadedSchedule, Unchecked},
     cache::Cache,
     discover::{self, Entry, Found, Library},
     fault::{PinFault, PluginFault},
@@ -200,6 +200,21 @@ impl Plugins {
         let options = options::resolve(&entry, given)?;
         let module = self.load(&entry, given, TRIED_SIZE)?;
         LoadedMethod::create(entry, module, options, &self.settings.offer)
+    }
+
+    /// Loads an entry's library for the contract test, which asks it for more than a run does.
+    ///
+    /// # Errors
+    /// A library that does not load.
+    pub fn unchecked(
+        &self,
+        entry: &Entry,
+        given: &[(String, String)],
+    ) -> Result<Unchecked, PluginFault> {
+        Ok(Unchecked {
+            module: self.load(entry, given, TRIED_SIZE)?,
+            id: entry.id.clone(),
+        })
     }
 
     /// The library of an entry. It is tried first; a third party's also with the options of this run.

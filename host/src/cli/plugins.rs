@@ -1,6 +1,7 @@
 //! `progtune plugins …`, and the flags by which every command finds plugins. Made by `cli::parse`, read by
 //! `config::PluginSources` and `plugins_command`. A field of [`PluginArgs`] is named as its configuration key.
 
+use super::{CheckArgs, NewArgs};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -38,6 +39,10 @@ pub enum PluginsCommand {
     Install(InstallArgs),
     /// Remove a plugin library from the user's plugin directory
     Remove(RemoveArgs),
+    /// Write the crate of a new plugin, which builds, passes its tests and runs
+    New(NewArgs),
+    /// Check a built library: the contract, and a method's graphs against a reference
+    Check(CheckArgs),
 }
 
 impl PluginsCommand {
@@ -50,6 +55,8 @@ impl PluginsCommand {
             Self::Lock(args) => &args.sources,
             Self::Install(args) => &args.sources,
             Self::Remove(args) => &args.sources,
+            Self::New(args) => &args.sources,
+            Self::Check(args) => &args.sources,
         }
     }
 }

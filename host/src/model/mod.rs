@@ -6,7 +6,7 @@
 mod composed;
 pub mod config;
 pub mod description;
-mod fused;
+pub(crate) mod fused;
 pub mod gradients;
 mod head;
 mod layout;

@@ -5,6 +5,7 @@ use crate::model::description::ParameterInfo;
 use progtune_plugin_api::{
     open::Value as Attribute,
     records::{Part, SchedulePlan},
+    stage::block_ranges,
 };
 use serde_json::{Value, json};
 
@@ -57,25 +58,7 @@ impl Stage {
 
     /// The blocks as ranges: `0-5`, `3-4,7`, `none`.
     pub fn block_ranges(&self) -> String {
-        let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for &block in &self.blocks {
-            match ranges.last_mut() {
-                Some((_, last)) if *last + 1 == block => *last = block,
-                _ => ranges.push((block, block)),
-            }
-        }
-        let text = |&(a, b): &(usize, usize)| {
-            if a == b {
-                a.to_string()
-            } else {
-                format!("{a}-{b}")
-            }
-        };
-        if ranges.is_empty() {
-            "none".into()
-        } else {
-            ranges.iter().map(text).collect::<Vec<_>>().join(",")
-        }
+        block_ranges(self.blocks.iter().map(|&block| block as u32))
     }
 }
 

@@ -86,6 +86,20 @@ pub fn host_record() -> HostRecord {
     }
 }
 
+/// A host that offers nothing but a log.
+pub fn bare_host() -> HostRecord {
+    HostRecord {
+        name: "bare".into(),
+        abi_minor: 0,
+        ops: RVec::new(),
+        site_kinds: RVec::new(),
+        modes: RVec::new(),
+        signals: RVec::new(),
+        ext: RVec::new(),
+        ..host_record()
+    }
+}
+
 /// A model of `architecture` `bert` (with pooler) or `roberta` (without), with a head for two labels.
 pub fn model_record(architecture: &str, blocks: u32, dimensions: Dimensions) -> ModelRecord {
     let mut model = Model {

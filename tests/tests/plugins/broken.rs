@@ -132,7 +132,7 @@ fn wrong_answers_of_schedules_are_errors_and_the_process_lives() {
         ("twice", "names the parameter id 1 twice"),
         ("nothing", "trains no parameter"),
         ("nan", "scales the learning rate of block 0 by NaN"),
-        ("critical", "extension '!new'"),
+        ("critical", "lacks the extension '!new'"),
         ("signal", "did you mean 'block_grad_norm'"),
     ];
     for (id, text) in expected {
@@ -172,7 +172,7 @@ fn wrong_answers_of_methods_are_errors_and_the_process_lives() {
         ("wrong-shape", "yields [rows, 1]; expected [rows, 32]"),
         (
             "unknown-op",
-            "node %1 (Op#4711): the operation is not known",
+            "(plugin interface 1.1) lacks the graph operation 'Op#4711'",
         ),
         ("huge", "at most 2^34 elements"),
         ("unread", "it is trained, but no rewrite reads it"),

@@ -16,6 +16,7 @@ mod prefix;
 mod row_program;
 mod scratch;
 mod site;
+mod trial;
 mod weight_gradients;
 
 pub use backward::backward as block_backward;
@@ -25,4 +26,6 @@ pub use embeddings::{
 };
 pub use forward::forward as block_forward;
 pub use head::{logits as head_logits, train as head_train};
+pub use row_program::INPUTS;
 pub use scratch::Scratch;
+pub use trial::run as run_program;

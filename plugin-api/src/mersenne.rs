@@ -1,5 +1,5 @@
 //! The Mersenne Twister as PyTorch uses it on the CPU: what a method starts from that shares random matrices with Hugging
-//! Face PEFT by a seed. Called for init graphs.
+//! Face PEFT by a seed. Called for init graphs, by the host and by [`crate::interpret`].
 //!
 //! Matsumoto and Nishimura 1998, MT19937; PyTorch's `at::mt19937` and `at::uniform_real_distribution<float>`.
 

@@ -1,0 +1,262 @@
+//! `progtune plugins new NAME --kind schedule|peft`: writes the crate of a plugin that builds, passes its own tests and runs by
+//! name. Called by `plugins_command`. What is written lies in `template/`.
+
+use crate::{
+    cli::{NewArgs, NewKind},
+    error::{Error, Result},
+    plugin::{EntryKind, Plugins},
+    terminal::print,
+};
+use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
+use std::{fs, path::Path};
+
+/// The interface's crate in the sources this program was built from; they may be gone.
+const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
+/// Where the sources are published; empty when nowhere.
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+
+/// Names that cargo or rustc do not let a crate have.
+const RESERVED: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Writes the crate and says what to do next.
+pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
+    check_name(&args.name)?;
+    check_id(args, plugins)?;
+    let parent = args.path.clone().unwrap_or_default();
+    let directory = parent.join(&args.name);
+    if directory.exists() {
+        return Err(Error::Usage(format!(
+            "{}: there is such a directory already; choose another NAME or --path",
+            directory.display()
+        )));
+    }
+    let interface = Interface::find(args.plugin_api.as_deref())?;
+    let library = format!(
+        "{}{}{}",
+        std::env::consts::DLL_PREFIX,
+        args.name.replace('-', "_"),
+        std::env::consts::DLL_SUFFIX
+    );
+    let (kind, source, flags) = match args.kind {
+        NewKind::Schedule => (
+            "schedule",
+            include_str!("template/schedule.rs.in"),
+            format!("--schedule {}", args.name),
+        ),
+        NewKind::Peft => (
+            "PEFT method",
+            include_str!("template/method.rs.in"),
+            format!("--peft {}", args.name),
+        ),
+    };
+    let filled = |template: &str| {
+        let places = [
+            ("{{name}}", args.name.as_str()),
+            ("{{kind}}", kind),
+            ("{{library}}", &library),
+            ("{{flags}}", &flags),
+            ("{{dependency}}", &interface.dependency),
+            ("{{origin}}", &interface.origin),
+        ];
+        places
+            .iter()
+            .fold(template.to_owned(), |text, (place, value)| {
+                text.replace(place, value)
+            })
+    };
+    let files = [
+        ("Cargo.toml", include_str!("template/Cargo.toml.in")),
+        ("src/lib.rs", source),
+        ("README.md", include_str!("template/README.md.in")),
+        (".gitignore", include_str!("template/gitignore.in")),
+    ];
+    let create = |path: &Path| fs::create_dir_all(path).map_err(Error::io(path, "create"));
+    create(&directory.join("src"))?;
+    for (name, template) in files {
+        let path = directory.join(name);
+        fs::write(&path, filled(template)).map_err(Error::io(&path, "write"))?;
+    }
+    print(&format!(
+        "Wrote the {kind} {} to {}; it takes progtune-plugin-api from {}. Next:\n\n  \
+         cd {} && cargo test\n  cargo build --release\n  progtune --plugin-dir target/release {flags}\n",
+        args.name,
+        directory.display(),
+        interface.origin,
+        directory.display(),
+    ))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    let kebab = name.split('-').all(part) && name.as_bytes()[0].is_ascii_lowercase();
+    if !kebab || name.len() > 64 {
+        return Err(Error::Usage(format!(
+            "NAME: expected 1 to 64 lower-case letters and digits in parts joined by '-', a letter first, such as \
+             top-half; found '{}'",
+            name.chars().take(80).collect::<String>()
+        )));
+    }
+    match RESERVED.contains(&name) {
+        true => Err(Error::Usage(format!(
+            "NAME: no crate can be called '{name}', which is a word of Rust or cargo; choose another, such as my-{name}"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// An id that is taken would make every run with it ambiguous.
+fn check_id(args: &NewArgs, plugins: &Plugins) -> Result<()> {
+    let kind = match args.kind {
+        NewKind::Schedule => EntryKind::Schedule,
+        NewKind::Peft => EntryKind::Method,
+    };
+    let taken = plugins
+        .entries()
+        .iter()
+        .find(|entry| entry.kind == kind && entry.id == args.name);
+    match taken {
+        Some(entry) => Err(Error::Usage(format!(
+            "NAME: there is a {kind} '{}' already, of {}; choose another",
+            args.name, entry.library
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Where the plugin takes the interface from.
+struct Interface {
+    /// The value in `Cargo.toml`.
+    dependency: String,
+    /// In words.
+    origin: String,
+}
+
+impl Interface {
+    /// The directory that was given, the sources this program was built from, their repository, or the registry.
+    fn find(given: Option<&Path>) -> Result<Self> {
+        let is_there = |directory: &Path| {
+            let manifest = fs::read_to_string(directory.join("Cargo.toml"));
+            manifest.is_ok_and(|text| text.contains("name = \"progtune-plugin-api\""))
+        };
+        if let Some(directory) = given {
+            return match is_there(directory) {
+                true => Ok(Self::in_directory(directory)),
+                false => Err(Error::Usage(format!(
+                    "--plugin-api {}: expected the directory of the crate progtune-plugin-api, found no Cargo.toml of \
+                     that name; leave it out, or give plugin-api of progtune's sources",
+                    directory.display()
+                ))),
+            };
+        }
+        let version = format!("{ABI_MAJOR}.{ABI_MINOR}");
+        Ok(match REPOSITORY {
+            _ if is_there(Path::new(BUILT_FROM)) => Self::in_directory(Path::new(BUILT_FROM)),
+            "" => Self {
+                dependency: format!("\"{version}\""),
+                origin: format!("the package registry, version {version}"),
+            },
+            repository => Self {
+                dependency: format!("{{ git = \"{repository}\", version = \"{version}\" }}"),
+                origin: repository.into(),
+            },
+        })
+    }
+
+    fn in_directory(directory: &Path) -> Self {
+        let path = directory
+            .canonicalize()
+            .unwrap_or_else(|_| directory.to_owned());
+        // TOML's basic strings escape as JSON does.
+        let quoted = serde_json::Value::from(path.to_string_lossy()).to_string();
+        Self {
+            dependency: format!("{{ path = {quoted} }}"),
+            origin: path.display().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kebab_case_and_no_words_of_rust() {
+        for good in ["a", "top-half", "lora2", "x1-y2"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "-", "a-", "-a", "a--b", "A", "a_b", "1a", "ä", "a b", "../a", "a/b", "struct",
+            "test",
+        ] {
+            let text = check_name(bad).unwrap_err().to_string();
+            assert!(text.starts_with("NAME: "), "{bad}: {text}");
+        }
+        assert!(check_name(&"x".repeat(65)).is_err());
+    }
+}
