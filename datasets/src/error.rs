@@ -1,64 +1,19 @@
 //! Every way in which data can be wrong. The readers make these; the host prints them (exit code 3) as they are, so each
 //! message names the file and line, what was expected, what was found and what to do next.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::nearest::nearest;
 use crate::split::SplitName;
+use crate::task::Column;
 
-/// A position in a data file, printed as `FILE`, `FILE, line 3` or `FILE, row 3`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file, as it was opened.
-    pub path: PathBuf,
-    /// Where in the file.
-    pub position: Position,
-}
+mod own;
+mod place;
+mod show;
 
-/// The part of a file that an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
-    /// The file as a whole, for example its parquet schema.
-    File,
-    /// A line of a text file, from 1, the header included.
-    Line(usize),
-    /// A row of a parquet file, from 1, counted over all its row groups.
-    Row(usize),
-}
-
-impl Place {
-    pub(crate) fn file(path: &Path) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            position: Position::File,
-        }
-    }
-
-    pub(crate) fn line(path: &Path, line: usize) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            position: Position::Line(line),
-        }
-    }
-
-    pub(crate) fn row(path: &Path, row: usize) -> Self {
-        Self {
-            path: path.to_path_buf(),
-            position: Position::Row(row),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        match self.position {
-            Position::File => Ok(()),
-            Position::Line(line) => write!(f, ", line {line}"),
-            Position::Row(row) => write!(f, ", row {row}"),
-        }
-    }
-}
+pub use own::OwnDataError;
+pub use place::{Place, Position};
+pub(crate) use show::{names, printable, quote};
 
 /// What is wrong with the data or with the request for it.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +34,25 @@ pub enum DataError {
         known: Vec<String>,
     },
 
+    /// No metric has this name.
+    #[error(
+        "unknown metric `{}`: the nearest name is `{nearest}`; expected one of {}",
+        printable(name, 60),
+        names(known)
+    )]
+    UnknownMetric {
+        /// The name that was asked for.
+        name: String,
+        /// The metric whose name is most like it.
+        nearest: String,
+        /// All metrics.
+        known: Vec<String>,
+    },
+
+    /// The user's own files, or what is asked of them.
+    #[error(transparent)]
+    Own(Box<OwnDataError>),
+
     /// The task does not have this split (MNLI has two validation splits, the sample no test).
     #[error(
         "task `{task}` has no split `{split}`: ask for one of {}",
@@ -86,7 +60,7 @@ pub enum DataError {
     )]
     NoSuchSplit {
         /// The task's name.
-        task: &'static str,
+        task: String,
         /// The split that was asked for.
         split: SplitName,
         /// The names of the splits it has.
@@ -117,7 +91,7 @@ pub enum DataError {
     )]
     NoSplitFile {
         /// The task's name.
-        task: &'static str,
+        task: String,
         /// The split that was asked for.
         split: SplitName,
         /// The data directory.
@@ -186,7 +160,8 @@ pub enum DataError {
 
     /// A column that the task needs is there more than once.
     #[error(
-        "{place}: expected one column named `{column}`, found {count}; rename or delete all but one"
+        "{place}: expected one column named `{column}`, found {count}; rename or delete all but one",
+        column = printable(column, 60)
     )]
     DuplicateColumn {
         /// The header line or the file.
@@ -199,9 +174,13 @@ pub enum DataError {
 
     /// A TSV row has another number of cells than the header (0: the line is blank).
     #[error(
-        "{place}: expected {expected} tab-separated cells as in {layout}, found {found}; repair or delete the line \
-         (GLUE files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out the rows of \
-         QQP that lack cells)"
+        "{place}: expected {expected} {separator}-separated cells as in {layout}, found {found}; repair or delete the \
+         line{}",
+        match *separator {
+            "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out \
+                      the rows of QQP that lack cells)",
+            _ => " (a comma inside a text needs double quotes around the text)",
+        }
     )]
     RaggedRow {
         /// The row's line.
@@ -210,6 +189,8 @@ pub enum DataError {
         expected: usize,
         /// The number of cells there are.
         found: usize,
+        /// What separates them.
+        separator: &'static str,
         /// Where the wanted number is from: the header, or the headerless layout.
         layout: &'static str,
     },
@@ -217,7 +198,8 @@ pub enum DataError {
     /// A label that is none of the task's.
     #[error(
         "{place}: column `{column}`: expected one of the labels {allowed}, found {found}; correct the label, or \
-             pass the task that this file belongs to"
+             pass the task that this file belongs to",
+        column = printable(column, 60)
     )]
     UnknownLabel {
         /// The row.
@@ -233,7 +215,8 @@ pub enum DataError {
     /// A row of a training or validation file has no label.
     #[error(
         "{place}: column `{column}`: expected {expected} in every row of this split, found {found}, which means \
-             unlabelled; add the label or delete the row (only test files may be without labels)"
+             unlabelled; add the label or delete the row (only test files may be without labels)",
+        column = printable(column, 60)
     )]
     MissingLabel {
         /// The row.
@@ -249,7 +232,8 @@ pub enum DataError {
     /// A regression target that is not a finite number.
     #[error(
         "{place}: column `{column}`: expected a finite number as score, found {found}; correct the score or delete \
-             the row"
+             the row",
+        column = printable(column, 60)
     )]
     BadScore {
         /// The row.
@@ -263,7 +247,8 @@ pub enum DataError {
     /// A column or a JSON value has a type that cannot hold what it should.
     #[error(
         "{place}: column `{column}`: expected {expected}, found {found}; convert the column, or pass the task that \
-             this file belongs to"
+             this file belongs to",
+        column = printable(column, 60)
     )]
     WrongType {
         /// The row, or the file if its schema says so.
@@ -279,7 +264,7 @@ pub enum DataError {
     /// A byte sequence that is not UTF-8 in a text file.
     #[error(
         "{}, line {line}: expected UTF-8 text, found the byte 0x{byte:02X} at byte {offset} of the file (counted from \
-         0); convert the file to UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
+         0); convert the file to UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`, or give --encoding with --train-file",
         path.display()
     )]
     NotUtf8 {
@@ -293,10 +278,95 @@ pub enum DataError {
         byte: u8,
     },
 
+    /// A line that is not in the encoding asked for.
+    #[error(
+        "{place}: expected text in the encoding {encoding}, found bytes that it does not have; check --encoding"
+    )]
+    NotEncoded {
+        /// The line.
+        place: Place,
+        /// The encoding.
+        encoding: String,
+    },
+
+    /// A NUL character in a text file.
+    #[error(
+        "{place}: expected text, found a NUL character at byte {offset} of the file (counted from 0); remove it, or \
+         convert the file to UTF-8 if it is UTF-16"
+    )]
+    NulByte {
+        /// The line.
+        place: Place,
+        /// Its offset from the start of the file, from 0.
+        offset: u64,
+    },
+
+    /// A line beyond what any text needs: read to its end, it might not fit into memory.
+    #[error(
+        "{place}: expected a {what} of at most {} MiB, found {found}; check that the file has line ends",
+        limit >> 20
+    )]
+    TooLong {
+        /// The line.
+        place: Place,
+        /// What is too long.
+        what: &'static str,
+        /// Its length.
+        found: String,
+        /// The longest allowed, in bytes.
+        limit: usize,
+    },
+
+    /// A gzip or zstd file that is damaged or cut short.
+    #[error(
+        "{place}: expected a whole {compression} file, found: {found}; fetch or compress the file again"
+    )]
+    Compressed {
+        /// The line that could not be read.
+        place: Place,
+        /// `gzip` or `zstd`.
+        compression: &'static str,
+        /// The decoder's reason.
+        found: String,
+    },
+
+    /// A quoted CSV cell that does not end.
+    #[error(
+        "{place}: expected the double quote that opens a cell on this line to be closed {until}, found none; close it, \
+         or double it (\"\") if it is part of the text and the cell is quoted"
+    )]
+    UnclosedQuote {
+        /// The line of the opening quote.
+        place: Place,
+        /// Where the search ended.
+        until: String,
+    },
+
+    /// A quoted CSV cell with text after its closing quote.
+    #[error(
+        "{place}: expected a comma or the end of the line after the double quote that closes a cell (opened on line \
+         {opened}), found text; double the quotes (\"\") inside a quoted cell, and check that every quote is closed"
+    )]
+    TextAfterQuote {
+        /// The line of the closing quote.
+        place: Place,
+        /// The line of the opening quote.
+        opened: usize,
+    },
+
+    /// A line of a `label-text` file without white space.
+    #[error("{place}: expected a label, a space and a text, found {found}; write `LABEL text`")]
+    NoLabelWord {
+        /// The line.
+        place: Place,
+        /// The line's text, quoted.
+        found: String,
+    },
+
     /// The parquet library could not read the file: truncated, damaged, not parquet, or compressed by another codec.
     #[error(
-        "{place}: expected a whole parquet file, snappy-compressed or uncompressed, found: {found}; fetch the file \
-             again, or write it again with snappy compression"
+        "{place}: expected a whole parquet file, uncompressed or compressed with snappy or gzip, found: {found}; \
+             fetch the file again, or write it again with snappy compression"
     )]
     Parquet {
         /// The file, or the row that could not be read.
@@ -335,63 +405,49 @@ pub enum DataError {
     },
 }
 
-/// Names as a message shows them: in back quotes, the first two dozen of them, or `nothing`.
-fn names(list: &[String]) -> String {
-    const SHOWN: usize = 24;
-    if list.is_empty() {
-        return "nothing".to_owned();
-    }
-    let shown: Vec<String> = list
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{}`", printable(name, 60)))
-        .collect();
-    match list.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+// Boxed, so that results stay small.
+impl From<OwnDataError> for DataError {
+    fn from(error: OwnDataError) -> Self {
+        Self::Own(Box::new(error))
     }
 }
 
-/// A value from a file as a message shows it: quoted, control characters escaped, long ones cut.
-pub(crate) fn quote(value: &str) -> String {
-    format!("{:?}", shorten(value, 60))
-}
-
-/// As [`shorten`], with control characters escaped: a file must not be able to steer the terminal.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
-    let mut shown = String::new();
-    for character in shorten(text, limit).chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
+impl DataError {
+    /// Whether one row is wrong, so that the rest of the file can be read without it. Not so where a reader cannot tell
+    /// where the row ends.
+    pub fn is_about_a_row(&self) -> bool {
+        match self {
+            Self::NotUtf8 { .. }
+            | Self::NotEncoded { .. }
+            | Self::NulByte { .. }
+            | Self::TooLong { .. }
+            | Self::TextAfterQuote { .. }
+            | Self::NoLabelWord { .. }
+            | Self::JsonSyntax { .. }
+            | Self::NotAnObject { .. }
+            | Self::RaggedRow { .. }
+            | Self::UnknownLabel { .. }
+            | Self::MissingLabel { .. }
+            | Self::BadScore { .. } => true,
+            Self::MissingColumn { place, .. } | Self::WrongType { place, .. } => {
+                place.position != Position::File
+            }
+            _ => false,
         }
     }
-    shown
 }
 
-/// At most `limit` characters of `text`, with an ellipsis if that is not all of it.
-fn shorten(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{names, quote};
-
-    #[test]
-    fn long_values_and_lists_are_cut() {
-        assert_eq!(quote("a\tb"), r#""a\tb""#);
-        assert_eq!(quote(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
-        assert_eq!(names(&[]), "nothing");
-        let many: Vec<String> = (0..30).map(|i| i.to_string()).collect();
-        assert!(
-            names(&many).ends_with("`23` and 6 more"),
-            "{}",
-            names(&many)
-        );
+/// The error for a `column` that is under none of its names among those of a file.
+pub(crate) fn missing_column<'a>(
+    place: Place,
+    column: &Column,
+    found: impl Iterator<Item = &'a str> + Clone,
+) -> DataError {
+    let expected: Vec<String> = column.names().map(|name| format!("`{name}`")).collect();
+    DataError::MissingColumn {
+        place,
+        expected: expected.join(" or "),
+        nearest: nearest(&column.name, found.clone()).map(str::to_owned),
+        found: found.map(str::to_owned).collect(),
     }
 }

@@ -3,164 +3,153 @@
 //! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub; the TSV names are those of
 //! the official download. WNLI's ids are the other way round than RTE's: that is how they are published.
 
+use std::sync::LazyLock;
+
+use crate::metric::Metric;
 use crate::split::SplitName;
-use crate::task::{Column, Headerless, Metric, ProblemType, Task};
+use crate::task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};
 
-const fn same(name: &'static str) -> Column {
-    Column {
-        name,
-        tsv_name: None,
+/// A column's name, and after it the one in the official TSV files where that differs.
+type Names = (&'static str, Option<&'static str>);
+
+const LABEL: Names = ("label", None);
+
+pub(crate) static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
+    let accuracy = [Metric::Accuracy];
+    let with_f1 = [Metric::Accuracy, Metric::F1];
+    let correlations = [Metric::Pearson, Metric::Spearman];
+    let entailment = ["entailment", "not_entailment"];
+    let sentence = [("sentence", None)];
+    let sentences = [("sentence1", None), ("sentence2", None)];
+    let mrpc = [
+        ("sentence1", Some("#1 String")),
+        ("sentence2", Some("#2 String")),
+    ];
+    let mnli = [
+        ("premise", Some("sentence1")),
+        ("hypothesis", Some("sentence2")),
+    ];
+    let mnli_labels = ["entailment", "neutral", "contradiction"];
+    let questions = [("question1", None), ("question2", None)];
+    let qnli = [("question", None), ("sentence", None)];
+    vec![
+        Task {
+            // source, label, the linguists' mark, sentence
+            headerless: Some(Headerless {
+                n_columns: 4,
+                first: 3,
+                label: 1,
+            }),
+            ..task(
+                "cola",
+                "CoLA",
+                &sentence,
+                LABEL,
+                &["unacceptable", "acceptable"],
+                &[Metric::Matthews],
+            )
+        },
+        task(
+            "sst2",
+            "SST-2",
+            &sentence,
+            LABEL,
+            &["negative", "positive"],
+            &accuracy,
+        ),
+        task(
+            "mrpc",
+            "MRPC",
+            &mrpc,
+            ("label", Some("Quality")),
+            &["not_equivalent", "equivalent"],
+            &with_f1,
+        ),
+        task(
+            "stsb",
+            "STS-B",
+            &sentences,
+            ("label", Some("score")),
+            &[],
+            &correlations,
+        ),
+        task(
+            "qqp",
+            "QQP",
+            &questions,
+            ("label", Some("is_duplicate")),
+            &["not_duplicate", "duplicate"],
+            &with_f1,
+        ),
+        Task {
+            eval_splits: vec![
+                SplitName::ValidationMatched,
+                SplitName::ValidationMismatched,
+            ],
+            test_splits: vec![SplitName::TestMatched, SplitName::TestMismatched],
+            ..task(
+                "mnli",
+                "MNLI",
+                &mnli,
+                ("label", Some("gold_label")),
+                &mnli_labels,
+                &accuracy,
+            )
+        },
+        task("qnli", "QNLI", &qnli, LABEL, &entailment, &accuracy),
+        task("rte", "RTE", &sentences, LABEL, &entailment, &accuracy),
+        task(
+            "wnli",
+            "WNLI",
+            &sentences,
+            LABEL,
+            &["not_entailment", "entailment"],
+            &accuracy,
+        ),
+        Task {
+            source: TaskSource::Generated,
+            test_splits: Vec::new(),
+            ..task(
+                "sample",
+                "",
+                &sentence,
+                LABEL,
+                &["negative", "positive"],
+                &accuracy,
+            )
+        },
+    ]
+});
+
+/// A task with one validation and one test split; regression if it has no labels.
+fn task(
+    name: &str,
+    glue_folder: &str,
+    texts: &[Names],
+    label: Names,
+    labels: &[&str],
+    metrics: &[Metric],
+) -> Task {
+    let column = |&(name, tsv_name): &Names| Column {
+        name: name.to_owned(),
+        tsv_name: tsv_name.map(str::to_owned),
+    };
+    Task {
+        name: name.to_owned(),
+        source: TaskSource::Glue(glue_folder.to_owned()),
+        columns: Columns {
+            first: column(&texts[0]),
+            second: texts.get(1).map(column),
+            label: column(&label),
+        },
+        labels: labels.iter().map(|&label| label.to_owned()).collect(),
+        problem_type: match labels {
+            [] => ProblemType::Regression,
+            _ => ProblemType::SingleLabelClassification,
+        },
+        metrics: metrics.to_vec(),
+        eval_splits: vec![SplitName::Validation],
+        test_splits: vec![SplitName::Test],
+        headerless: None,
     }
 }
-
-const fn renamed(name: &'static str, tsv_name: &'static str) -> Column {
-    Column {
-        name,
-        tsv_name: Some(tsv_name),
-    }
-}
-
-const ONE_EVAL: &[SplitName] = &[SplitName::Validation];
-const ONE_TEST: &[SplitName] = &[SplitName::Test];
-const CLASSES: ProblemType = ProblemType::SingleLabelClassification;
-
-pub(crate) static TASKS: &[Task] = &[
-    Task {
-        name: "cola",
-        glue_folder: Some("CoLA"),
-        first: same("sentence"),
-        second: None,
-        label: same("label"),
-        labels: &["unacceptable", "acceptable"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Matthews],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        // source, label, the linguists' mark, sentence
-        headerless: Some(Headerless {
-            n_columns: 4,
-            first: 3,
-            label: 1,
-        }),
-    },
-    Task {
-        name: "sst2",
-        glue_folder: Some("SST-2"),
-        first: same("sentence"),
-        second: None,
-        label: same("label"),
-        labels: &["negative", "positive"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "mrpc",
-        glue_folder: Some("MRPC"),
-        first: renamed("sentence1", "#1 String"),
-        second: Some(renamed("sentence2", "#2 String")),
-        label: renamed("label", "Quality"),
-        labels: &["not_equivalent", "equivalent"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy, Metric::F1],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "stsb",
-        glue_folder: Some("STS-B"),
-        first: same("sentence1"),
-        second: Some(same("sentence2")),
-        label: renamed("label", "score"),
-        labels: &[],
-        problem_type: ProblemType::Regression,
-        metrics: &[Metric::Pearson, Metric::Spearman],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "qqp",
-        glue_folder: Some("QQP"),
-        first: same("question1"),
-        second: Some(same("question2")),
-        label: renamed("label", "is_duplicate"),
-        labels: &["not_duplicate", "duplicate"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy, Metric::F1],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "mnli",
-        glue_folder: Some("MNLI"),
-        first: renamed("premise", "sentence1"),
-        second: Some(renamed("hypothesis", "sentence2")),
-        label: renamed("label", "gold_label"),
-        labels: &["entailment", "neutral", "contradiction"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy],
-        eval_splits: &[
-            SplitName::ValidationMatched,
-            SplitName::ValidationMismatched,
-        ],
-        test_splits: &[SplitName::TestMatched, SplitName::TestMismatched],
-        headerless: None,
-    },
-    Task {
-        name: "qnli",
-        glue_folder: Some("QNLI"),
-        first: same("question"),
-        second: Some(same("sentence")),
-        label: same("label"),
-        labels: &["entailment", "not_entailment"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "rte",
-        glue_folder: Some("RTE"),
-        first: same("sentence1"),
-        second: Some(same("sentence2")),
-        label: same("label"),
-        labels: &["entailment", "not_entailment"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "wnli",
-        glue_folder: Some("WNLI"),
-        first: same("sentence1"),
-        second: Some(same("sentence2")),
-        label: same("label"),
-        labels: &["not_entailment", "entailment"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy],
-        eval_splits: ONE_EVAL,
-        test_splits: ONE_TEST,
-        headerless: None,
-    },
-    Task {
-        name: "sample",
-        glue_folder: None,
-        first: same("sentence"),
-        second: None,
-        label: same("label"),
-        labels: &["negative", "positive"],
-        problem_type: CLASSES,
-        metrics: &[Metric::Accuracy],
-        eval_splits: ONE_EVAL,
-        test_splits: &[],
-        headerless: None,
-    },
-];

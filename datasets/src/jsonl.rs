@@ -1,80 +1,72 @@
-//! JSONL files: one JSON object a line, keyed by the task's columns. `split` reads data sets from them, and the host's
-//! `predict` its input.
+//! JSONL files: one JSON object a line, keyed by columns. `rows` opens them, and the host's `predict` reads its input
+//! from them.
 //!
 //! A text is a string; a label is its name, its id, a score, or absent or `null` for unlabelled. Other keys (`idx`) are
 //! ignored. Blank lines are skipped.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::error::{DataError, Place, printable, quote};
+use crate::cell::Cell;
+use crate::error::{DataError, Place, missing_column, printable, quote};
 use crate::example::Example;
-use crate::label::{self, LabelRule, RawLabel};
+use crate::format::{DataFile, Format, TextEncoding};
+use crate::label::LabelRule;
 use crate::lines::Lines;
-use crate::task::{Column, Task};
-use crate::tsv::missing_column;
+use crate::rows::{RawRow, Rows, read_examples};
+use crate::task::{Column, Columns, Task};
 
 /// All rows of a JSONL file, with labels where it gives them.
 ///
-/// The keys are the task's Hugging Face columns ([`Task::columns`], and `label`); the names in the official TSV files are
-/// understood as well.
+/// The keys are the task's columns ([`Columns`]); the names in the official TSV files are understood as well.
 ///
 /// # Errors
 /// The file cannot be read, has no row or is not UTF-8; a line is not a JSON object, lacks a text column, or has a value
 /// of the wrong type or a label outside the task's set.
 pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
-    read(task, path, LabelRule::Optional, None)
-}
-
-/// One line of a JSONL file; `path` and `line` (from 1) only serve the messages. The label is optional.
-///
-/// # Errors
-/// The line is not a JSON object, lacks a text column, or has a value of the wrong type or a label outside the task's
-/// set.
-pub fn parse_jsonl_line(
-    task: &Task,
-    path: &Path,
-    line: usize,
-    text: &str,
-) -> Result<Example, DataError> {
-    parse(task, path, line, text, LabelRule::Optional)
-}
-
-/// The first `limit` rows of `path` (all if `None`).
-pub(crate) fn read(
-    task: &Task,
-    path: &Path,
-    rule: LabelRule,
-    limit: Option<usize>,
-) -> Result<Vec<Example>, DataError> {
-    let limit = limit.unwrap_or(usize::MAX);
-    let mut lines = Lines::open(path)?;
-    let mut examples = Vec::new();
-    while examples.len() < limit {
-        let Some((number, line)) = lines.next_line()? else {
-            break;
-        };
-        if !line.trim().is_empty() {
-            examples.push(parse(task, path, number, line, rule)?);
-        }
-    }
-    if examples.is_empty() && limit > 0 {
+    let file = DataFile {
+        path: path.to_path_buf(),
+        format: Format::Jsonl,
+        encoding: TextEncoding::default(),
+    };
+    let examples = read_examples(task, &file, LabelRule::Optional, None)?;
+    if examples.is_empty() {
         return Err(DataError::Empty {
-            path: path.to_path_buf(),
+            path: file.path,
             found: "no line with text",
         });
     }
     Ok(examples)
 }
 
-fn parse(
-    task: &Task,
-    path: &Path,
-    line: usize,
-    text: &str,
-    rule: LabelRule,
-) -> Result<Example, DataError> {
+/// An object with its place.
+type Located = (Place, Map<String, Value>);
+
+/// The objects of a JSONL file, line by line.
+pub(crate) struct JsonlObjects(Lines);
+
+impl JsonlObjects {
+    pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
+        Ok(Self(Lines::open(file)?))
+    }
+
+    pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
+        let path = self.0.path().to_path_buf();
+        while let Some((number, line)) = self.0.next_line()? {
+            if !line.trim().is_empty() {
+                return Ok(Some((
+                    Place::line(&path, number),
+                    parse(&path, number, line)?,
+                )));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn parse(path: &Path, line: usize, text: &str) -> Result<Map<String, Value>, DataError> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         // The parser knows only this line: its message ends in " at line 1 column N".
         let message = error.to_string();
@@ -90,27 +82,63 @@ fn parse(
             message,
         }
     })?;
-    let place = || Place::line(path, line);
-    let Value::Object(object) = &value else {
-        return Err(DataError::NotAnObject {
-            place: place(),
-            found: describe(&value),
-        });
-    };
-    let text = string(object, &task.first, &place)?;
-    let pair = match &task.second {
-        Some(column) => Some(string(object, column, &place)?),
-        None => None,
-    };
-    let label = match find(object, &task.label) {
-        Some((name, value)) => label::parse(task, &raw_label(value), rule, name, place)?,
-        None if rule == LabelRule::Optional => None,
-        None => return Err(missing(object, &task.label, place())),
-    };
-    Ok(Example { text, pair, label })
+    match value {
+        Value::Object(object) => Ok(object),
+        other => Err(DataError::NotAnObject {
+            place: Place::line(path, line),
+            found: describe(&other),
+        }),
+    }
 }
 
-fn find<'a>(object: &'a Map<String, Value>, column: &Column) -> Option<(&'static str, &'a Value)> {
+/// The rows of a JSONL file.
+pub(crate) struct JsonlRows {
+    objects: JsonlObjects,
+    columns: Columns,
+    rule: LabelRule,
+}
+
+impl JsonlRows {
+    pub(crate) fn open(
+        file: &DataFile,
+        columns: &Columns,
+        rule: LabelRule,
+    ) -> Result<Self, DataError> {
+        Ok(Self {
+            objects: JsonlObjects::open(file)?,
+            columns: columns.clone(),
+            rule,
+        })
+    }
+}
+
+impl Rows for JsonlRows {
+    fn next_row(&mut self) -> Result<Option<RawRow>, DataError> {
+        let Some((place, object)) = self.objects.next_object()? else {
+            return Ok(None);
+        };
+        let columns = &self.columns;
+        let text = string(&object, &columns.first, &place)?;
+        let pair = match &columns.second {
+            Some(column) => Some(string(&object, column, &place)?),
+            None => None,
+        };
+        let (label_column, label) = match find(&object, &columns.label) {
+            Some((name, value)) => (name, cell(value)),
+            None if self.rule == LabelRule::Optional => (columns.label.name.as_str(), Cell::Absent),
+            None => return Err(missing(&object, &columns.label, place)),
+        };
+        Ok(Some(RawRow {
+            position: place.position,
+            text,
+            pair,
+            label,
+            label_column: Arc::from(label_column),
+        }))
+    }
+}
+
+fn find<'a>(object: &'a Map<String, Value>, column: &'a Column) -> Option<(&'a str, &'a Value)> {
     column
         .names()
         .find_map(|name| object.get(name).map(|value| (name, value)))
@@ -123,30 +151,32 @@ fn missing(object: &Map<String, Value>, column: &Column, place: Place) -> DataEr
 fn string(
     object: &Map<String, Value>,
     column: &Column,
-    place: &impl Fn() -> Place,
+    place: &Place,
 ) -> Result<String, DataError> {
     match find(object, column) {
         Some((_, Value::String(text))) => Ok(text.clone()),
         Some((name, other)) => Err(DataError::WrongType {
-            place: place(),
+            place: place.clone(),
             column: name.to_owned(),
             expected: "a JSON string",
             found: describe(other),
         }),
-        None => Err(missing(object, column, place())),
+        None => Err(missing(object, column, place.clone())),
     }
 }
 
-fn raw_label(value: &Value) -> RawLabel<'_> {
+/// A JSON value before it is understood.
+pub(crate) fn cell(value: &Value) -> Cell {
     match value {
-        Value::Null => RawLabel::Absent,
-        Value::String(text) => RawLabel::Text(text),
+        Value::Null => Cell::Absent,
+        Value::String(text) => Cell::Text(text.clone()),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(int), _) => RawLabel::Int(int),
-            (None, Some(float)) => RawLabel::Float(float),
-            (None, None) => RawLabel::Other(describe(value)),
+            (Some(int), _) => Cell::Int(int),
+            (None, Some(float)) => Cell::Float(float),
+            (None, None) => Cell::Other(describe(value)),
         },
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => RawLabel::Other(describe(value)),
+        Value::Bool(bool) => Cell::Bool(*bool),
+        Value::Array(_) | Value::Object(_) => Cell::Other(describe(value)),
     }
 }
 

@@ -3,9 +3,10 @@
 //! A class may be written as its name or as its Hugging Face id, as a number or as text. Unlabelled is an absent or empty
 //! cell, or -1: Hugging Face writes -1 for classes and, in STS-B, for scores too (scores run from 0 to 5).
 
-use crate::error::{DataError, Place, quote};
+use crate::cell::Cell;
+use crate::error::{DataError, Place, printable};
 use crate::example::Label;
-use crate::task::{ProblemType, Task};
+use crate::task::{ProblemType, Task, TaskSource};
 
 /// Whether each row of a file must have a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,41 +17,20 @@ pub(crate) enum LabelRule {
     Optional,
 }
 
-/// A label cell before it is understood.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum RawLabel<'a> {
-    Absent,
-    Text(&'a str),
-    Int(i64),
-    Float(f64),
-    /// Something that can be no label, as a message shows it.
-    Other(String),
-}
-
-impl RawLabel<'_> {
-    fn show(&self) -> String {
-        match self {
-            Self::Absent => "nothing".to_owned(),
-            Self::Text(text) => quote(text),
-            Self::Int(int) => int.to_string(),
-            Self::Float(float) => float.to_string(),
-            Self::Other(what) => what.clone(),
-        }
-    }
-}
-
 /// The label that `raw` means in `task`, or `None` if the row is unlabelled and `rule` allows that. `place` is only
 /// called for an error's sake.
 pub(crate) fn parse(
     task: &Task,
-    raw: &RawLabel<'_>,
+    raw: &Cell,
     rule: LabelRule,
     column: &str,
     place: impl Fn() -> Place,
 ) -> Result<Option<Label>, DataError> {
+    let is_own = task.source == TaskSource::Own;
     let label = match task.problem_type {
+        ProblemType::SingleLabelClassification if is_own => own_class(task, raw, column, &place)?,
         ProblemType::SingleLabelClassification => class(task, raw, column, &place)?,
-        ProblemType::Regression => score(raw, column, &place)?,
+        ProblemType::Regression => score(raw, is_own, column, &place)?,
     };
     if label.is_none() && rule == LabelRule::Required {
         return Err(DataError::MissingLabel {
@@ -65,13 +45,16 @@ pub(crate) fn parse(
 
 fn class(
     task: &Task,
-    raw: &RawLabel<'_>,
+    raw: &Cell,
     column: &str,
     place: &impl Fn() -> Place,
 ) -> Result<Option<Label>, DataError> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
     let id = match raw {
-        RawLabel::Absent | RawLabel::Text("") => return Ok(None),
-        RawLabel::Text(text) => match task.labels.iter().position(|label| label == text) {
+        Cell::Absent => return Ok(None),
+        Cell::Text(text) => match task.labels.iter().position(|label| label == text) {
             Some(id) => Some(id),
             None => match text.parse::<i64>() {
                 Ok(-1) => return Ok(None),
@@ -79,9 +62,9 @@ fn class(
                 Err(_) => None,
             },
         },
-        RawLabel::Int(-1) => return Ok(None),
-        RawLabel::Int(int) => usize::try_from(*int).ok(),
-        RawLabel::Float(_) | RawLabel::Other(_) => {
+        Cell::Int(-1) => return Ok(None),
+        Cell::Int(int) => usize::try_from(*int).ok(),
+        Cell::Float(_) | Cell::Bool(_) | Cell::Other(_) => {
             return Err(DataError::WrongType {
                 place: place(),
                 column: column.to_owned(),
@@ -101,28 +84,74 @@ fn class(
         })
 }
 
-fn score(
-    raw: &RawLabel<'_>,
+/// A class of the user's own data. It is known by its name, whatever type that has in the file: the class `2` of the
+/// labels `2` and `3` is not the one with the id 2. A model whose labels are words may be given ids as well.
+fn own_class(
+    task: &Task,
+    raw: &Cell,
     column: &str,
     place: &impl Fn() -> Place,
 ) -> Result<Option<Label>, DataError> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
+    let Some(name) = raw.name() else {
+        return Err(DataError::WrongType {
+            place: place(),
+            column: column.to_owned(),
+            expected: "a label's name",
+            found: raw.show(),
+        });
+    };
+    let by_id = || {
+        let are_words = task
+            .labels
+            .iter()
+            .all(|label| label.parse::<f64>().is_err());
+        let id = name.parse().ok().filter(|&id| id < task.labels.len());
+        id.filter(|_| are_words)
+    };
+    task.labels
+        .iter()
+        .position(|label| *label == name)
+        .or_else(by_id)
+        .and_then(|id| u32::try_from(id).ok())
+        .map(|id| Some(Label::Class(id)))
+        .ok_or_else(|| DataError::UnknownLabel {
+            place: place(),
+            column: column.to_owned(),
+            found: raw.show(),
+            allowed: allowed(task),
+        })
+}
+
+/// In the user's own data -1 is a score like any other.
+fn score(
+    raw: &Cell,
+    is_own: bool,
+    column: &str,
+    place: &impl Fn() -> Place,
+) -> Result<Option<Label>, DataError> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
     let score = match raw {
-        RawLabel::Absent | RawLabel::Text("") => return Ok(None),
-        RawLabel::Text(text) => text.parse::<f32>().ok(),
+        Cell::Absent => return Ok(None),
+        Cell::Text(text) => text.parse::<f32>().ok(),
         // A score has a handful of digits; one that f32 cannot hold becomes infinite and is refused below.
-        RawLabel::Int(int) => Some(*int as f32),
-        RawLabel::Float(float) => Some(*float as f32),
-        RawLabel::Other(found) => {
+        Cell::Int(int) => Some(*int as f32),
+        Cell::Float(float) => Some(*float as f32),
+        Cell::Bool(_) | Cell::Other(_) => {
             return Err(DataError::WrongType {
                 place: place(),
                 column: column.to_owned(),
                 expected: "a number",
-                found: found.clone(),
+                found: raw.show(),
             });
         }
     };
     match score {
-        Some(-1.0) => Ok(None),
+        Some(-1.0) if !is_own => Ok(None),
         Some(score) if score.is_finite() => Ok(Some(Label::Score(score))),
         _ => Err(DataError::BadScore {
             place: place(),
@@ -134,14 +163,19 @@ fn score(
 
 /// The labels of a task as messages list them: `0 (entailment), 1 (not_entailment)`.
 pub(crate) fn allowed(task: &Task) -> String {
+    const SHOWN: usize = 24;
     if task.problem_type == ProblemType::Regression {
         return "a score".to_owned();
     }
     let labels = task.labels.iter().enumerate();
-    labels
-        .map(|(id, name)| format!("{id} ({name})"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let shown: Vec<String> = labels
+        .take(SHOWN)
+        .map(|(id, name)| format!("{id} ({})", printable(name, 40)))
+        .collect();
+    match task.labels.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +183,11 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn read(task: &str, raw: RawLabel<'_>) -> Result<Option<Label>, String> {
+    fn text(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+
+    fn read(task: &str, raw: Cell) -> Result<Option<Label>, String> {
         let task = Task::by_name(task).map_err(|error| error.to_string())?;
         parse(task, &raw, LabelRule::Optional, "label", || {
             Place::line(Path::new("f.tsv"), 7)
@@ -160,42 +198,25 @@ mod tests {
     #[test]
     fn classes_by_name_and_id() {
         let entailment = Ok(Some(Label::Class(0)));
-        for raw in [
-            RawLabel::Text("entailment"),
-            RawLabel::Text("0"),
-            RawLabel::Int(0),
-        ] {
+        for raw in [text("entailment"), text("0"), Cell::Int(0)] {
             assert_eq!(read("rte", raw), entailment);
         }
-        assert_eq!(
-            read("wnli", RawLabel::Text("entailment")),
-            Ok(Some(Label::Class(1)))
-        );
+        assert_eq!(read("wnli", text("entailment")), Ok(Some(Label::Class(1))));
     }
 
     #[test]
     fn unlabelled_is_absent_empty_or_minus_one() {
         for task in ["rte", "stsb"] {
-            for raw in [
-                RawLabel::Absent,
-                RawLabel::Text(""),
-                RawLabel::Text("-1"),
-                RawLabel::Int(-1),
-            ] {
+            for raw in [Cell::Absent, text(""), text("-1"), Cell::Int(-1)] {
                 assert_eq!(read(task, raw), Ok(None));
             }
         }
-        assert_eq!(read("stsb", RawLabel::Float(-1.0)), Ok(None));
+        assert_eq!(read("stsb", Cell::Float(-1.0)), Ok(None));
     }
 
     #[test]
     fn a_label_outside_the_set_lists_the_set() {
-        for raw in [
-            RawLabel::Text("2"),
-            RawLabel::Int(2),
-            RawLabel::Text("-2"),
-            RawLabel::Int(i64::MAX),
-        ] {
+        for raw in [text("2"), Cell::Int(2), text("-2"), Cell::Int(i64::MAX)] {
             let message = read("rte", raw).unwrap_err();
             assert!(
                 message.starts_with(
@@ -205,7 +226,7 @@ mod tests {
                 "{message}"
             );
         }
-        let message = read("sst2", RawLabel::Text("Positive")).unwrap_err();
+        let message = read("sst2", text("Positive")).unwrap_err();
         assert!(
             message.contains(r#"found "Positive"; correct the label"#),
             "{message}"
@@ -214,22 +235,19 @@ mod tests {
 
     #[test]
     fn scores_must_be_finite_numbers() {
+        assert_eq!(read("stsb", text("3.800")), Ok(Some(Label::Score(3.8))));
+        assert_eq!(read("stsb", Cell::Int(5)), Ok(Some(Label::Score(5.0))));
         assert_eq!(
-            read("stsb", RawLabel::Text("3.800")),
-            Ok(Some(Label::Score(3.8)))
-        );
-        assert_eq!(read("stsb", RawLabel::Int(5)), Ok(Some(Label::Score(5.0))));
-        assert_eq!(
-            read("stsb", RawLabel::Float(0.25)),
+            read("stsb", Cell::Float(0.25)),
             Ok(Some(Label::Score(0.25)))
         );
         for raw in [
-            RawLabel::Text("high"),
-            RawLabel::Text("NaN"),
-            RawLabel::Text("inf"),
-            RawLabel::Text("1e60"),
-            RawLabel::Float(1e60),
-            RawLabel::Float(f64::NAN),
+            text("high"),
+            text("NaN"),
+            text("inf"),
+            text("1e60"),
+            Cell::Float(1e60),
+            Cell::Float(f64::NAN),
         ] {
             let message = read("stsb", raw).unwrap_err();
             assert!(
@@ -241,12 +259,12 @@ mod tests {
 
     #[test]
     fn other_types_are_refused() {
-        let message = read("sst2", RawLabel::Float(1.0)).unwrap_err();
+        let message = read("sst2", Cell::Float(1.0)).unwrap_err();
         assert!(
             message.contains("expected a label's name or integer id, found 1;"),
             "{message}"
         );
-        let message = read("stsb", RawLabel::Other("the boolean true".to_owned())).unwrap_err();
+        let message = read("stsb", Cell::Other("the boolean true".to_owned())).unwrap_err();
         assert!(
             message.contains("expected a number, found the boolean true;"),
             "{message}"

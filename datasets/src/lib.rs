@@ -1,6 +1,6 @@
 //! Tasks, data readers and the embedded sample of progtune. The host calls [`Task::by_name`] to learn what a task's
-//! columns, labels and metrics are, [`load_split`] for training and evaluation data, and [`read_jsonl`] for
-//! `progtune predict --input FILE.jsonl`.
+//! columns, labels and metrics are, [`load_split`] for training and evaluation data, [`read_jsonl`] for
+//! `progtune predict --input FILE.jsonl`, and [`OwnData::load`] for files of the user's own.
 //!
 //! Nothing here tokenises, shuffles or computes a metric, and nothing downloads: it turns files into [`Example`]s with
 //! the text exactly as it stands in the file, or says in a [`DataError`] what is wrong with which line.
@@ -16,29 +16,51 @@
 //! # Ok::<(), progtune_datasets::DataError>(())
 //! ```
 //!
-//! Code map: `example` (a row), `task` and `glue` (what a task is; the table of tasks), `split` (loading), `locate` (which
-//! file holds a split), `tsv`, `parquet_file`, `jsonl` (the readers; `lines` under the two text ones), `label` (a cell to
-//! a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for caches).
+//! Code map: `example` (a row), `task` and `glue` (what a task is; the table of tasks), `metric` (names), `split` (loading
+//! a named task), `locate` (which file holds a split), `own` (loading the user's files; under it `files`,
+//! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
+//! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
+//! is), `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for
+//! caches).
 #![forbid(unsafe_code)]
 
+mod cell;
+mod choose_columns;
+mod csv;
 mod error;
 mod example;
+mod files;
 pub mod fingerprint;
+mod format;
 mod glue;
+mod hold_out;
 mod jsonl;
 mod label;
+mod learn_labels;
 mod lines;
 mod locate;
+mod metric;
 mod nearest;
+mod own;
 mod parquet_file;
+mod plain_text;
+mod record;
+mod rows;
 pub mod sample;
 mod split;
 mod splitmix;
+mod survey;
+mod table;
 mod task;
 mod tsv;
 
-pub use error::{DataError, Place, Position};
+pub use error::{DataError, OwnDataError, Place, Position};
 pub use example::{Example, Label};
-pub use jsonl::{parse_jsonl_line, read_jsonl};
+pub use format::{DataFile, Format, TextEncoding};
+pub use jsonl::read_jsonl;
+pub use learn_labels::Labels;
+pub use metric::Metric;
+pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};
 pub use split::{Split, SplitName, has_split, load_split, split_files};
-pub use task::{Column, Headerless, Metric, ProblemType, Task};
+pub use survey::{ColumnKind, Survey};
+pub use task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};

@@ -7,28 +7,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::format::Format;
 use crate::split::SplitName;
-use crate::task::Task;
+use crate::task::{Task, TaskSource};
 
-/// A file format that a split can be in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Tsv,
-    Parquet,
-    Jsonl,
-}
-
-impl Format {
-    const ALL: [Self; 3] = [Self::Tsv, Self::Parquet, Self::Jsonl];
-
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Tsv => "tsv",
-            Self::Parquet => "parquet",
-            Self::Jsonl => "jsonl",
-        }
-    }
-}
+/// The formats that a data directory is searched for, in this order.
+const GLUE_FORMATS: [Format; 3] = [Format::Tsv, Format::Parquet, Format::Jsonl];
 
 /// The files of a split: one, or the shards of a parquet data set in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +43,7 @@ pub(crate) fn locate(task: &Task, dir: &Path, split: SplitName) -> Result<Locate
     match find(task, dir, split)? {
         Some(located) => Ok(located),
         None => Err(DataError::NoSplitFile {
-            task: task.name,
+            task: task.name.clone(),
             split,
             dir: dir.to_path_buf(),
             looked_for: looked_for(task, split),
@@ -89,7 +73,7 @@ pub(crate) fn find(
     );
     for folder in folders {
         let present = entries(&folder)?;
-        for format in Format::ALL {
+        for format in GLUE_FORMATS {
             for stem in stems(split) {
                 let files = files_of(&folder, &present, stem, format)?;
                 if !files.is_empty() {
@@ -101,16 +85,20 @@ pub(crate) fn find(
     Ok(None)
 }
 
-fn subfolders(task: &Task) -> impl Iterator<Item = &'static str> + use<> {
-    std::iter::once(task.name).chain(task.glue_folder)
+fn subfolders(task: &Task) -> impl Iterator<Item = &str> {
+    let glue_folder = match &task.source {
+        TaskSource::Glue(folder) => Some(folder.as_str()),
+        TaskSource::Generated | TaskSource::Own => None,
+    };
+    std::iter::once(task.name.as_str()).chain(glue_folder)
 }
 
 /// The file names that [`find`] tries, for messages.
 fn looked_for(task: &Task, split: SplitName) -> Vec<String> {
     let mut names = Vec::new();
-    for format in Format::ALL {
+    for format in GLUE_FORMATS {
         for stem in stems(split) {
-            names.push(format!("{stem}.{}", format.extension()));
+            names.push(format!("{stem}.{}", format.as_str()));
             if format == Format::Parquet {
                 names.push(format!("{stem}-00000-of-00001.parquet"));
             }
@@ -142,13 +130,13 @@ fn files_of(
     stem: &str,
     format: Format,
 ) -> Result<Vec<PathBuf>, DataError> {
-    let single = format!("{stem}.{}", format.extension());
+    let single = format!("{stem}.{}", format.as_str());
     if present.contains(&single) {
         return Ok(vec![folder.join(single)]);
     }
     match format {
         Format::Parquet => shards(folder, present, stem),
-        Format::Tsv | Format::Jsonl => Ok(Vec::new()),
+        _ => Ok(Vec::new()),
     }
 }
 

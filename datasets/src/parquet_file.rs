@@ -1,13 +1,12 @@
-//! Parquet files as the Hugging Face hub serves GLUE; called by `split`.
+//! Parquet files as the Hugging Face hub serves GLUE; opened by `rows`.
 //!
 //! Texts are UTF-8 byte arrays, labels integers (-1: unlabelled), floats (STS-B) or names. The columns' types are checked
-//! against the schema before a row is read, and only those columns are decoded (`idx` is not). Snappy and no compression
-//! are built in.
+//! against the schema before a row is read, and only those columns are decoded (`idx` is not). Snappy, gzip and no
+//! compression are built in.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use parquet::basic::{ConvertedType, Repetition, Type as PhysicalType};
@@ -17,40 +16,129 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
-use crate::error::{DataError, Place, printable, quote};
-use crate::example::Example;
-use crate::label::{self, LabelRule, RawLabel};
-use crate::task::{Column, ProblemType, Task};
-use crate::tsv::missing_column;
+use crate::cell::Cell;
+use crate::error::{DataError, Place, missing_column, printable, quote};
+use crate::format::DataFile;
+use crate::label::LabelRule;
+use crate::rows::{RawRow, Rows};
+use crate::task::{Column, Columns};
 
 /// The columns to decode, in the order text, pair (if the task has one), label (if the file has one).
 struct Layout {
     projection: Type,
-    first: &'static str,
-    second: Option<&'static str>,
-    label: Option<&'static str>,
+    first: String,
+    second: Option<String>,
+    label: Option<Arc<str>>,
+    /// What the label column would be called.
+    label_name: Arc<str>,
 }
 
-/// The first `limit` rows of `path` (all if `None`). A file without rows gives none: `split` refuses a data set that is
-/// empty over all its shards.
-pub(crate) fn read(
-    task: &Task,
+/// A parquet file being read row by row. A file without rows gives none.
+pub(crate) struct ParquetRows {
+    path: PathBuf,
+    rows: RowIter<'static>,
+    layout: Layout,
+    /// Rows given so far.
+    n_rows: usize,
+}
+
+impl ParquetRows {
+    pub(crate) fn open(
+        file: &DataFile,
+        columns: &Columns,
+        rule: LabelRule,
+    ) -> Result<Self, DataError> {
+        let path = &file.path;
+        contain(|| {
+            let reader = open_file(path)?;
+            let root = reader.metadata().file_metadata().schema();
+            let layout = layout(columns, path, root, rule)?;
+            let rows = RowIter::from_file_into(Box::new(reader))
+                .project(Some(layout.projection.clone()))
+                .map_err(broken(Place::file(path)))?;
+            Ok(Self {
+                path: path.clone(),
+                rows,
+                layout,
+                n_rows: 0,
+            })
+        })
+        .unwrap_or_else(|| Err(contradictory(path)))
+    }
+}
+
+impl Rows for ParquetRows {
+    fn next_row(&mut self) -> Result<Option<RawRow>, DataError> {
+        let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
+        else {
+            return Ok(None);
+        };
+        self.n_rows += 1;
+        let place = Place::row(&self.path, self.n_rows);
+        let row = row.map_err(broken(place.clone()))?;
+        raw_row(&self.layout, place, row).map(Some)
+    }
+}
+
+/// The names of all columns with one value a row, and the first `limit` rows of them.
+pub(crate) fn read_all_columns(
     path: &Path,
-    rule: LabelRule,
-    limit: Option<usize>,
-) -> Result<Vec<Example>, DataError> {
-    match contain(|| read_rows(task, path, rule, limit)) {
-        Some(read) => read,
-        None => Err(DataError::Parquet {
-            place: Place::file(path),
-            found: "contents that contradict each other, so that the decoder gave up".to_owned(),
-        }),
+    limit: usize,
+) -> Result<(Vec<String>, Vec<Vec<Cell>>), DataError> {
+    contain(|| {
+        let reader = open_file(path)?;
+        let root = reader.metadata().file_metadata().schema();
+        let fields: Vec<TypePtr> = root
+            .get_fields()
+            .iter()
+            .filter(|field| scalar(field).is_some())
+            .cloned()
+            .collect();
+        let names = fields.iter().map(|field| field.name().to_owned()).collect();
+        let projection = projection(path, root, fields)?;
+        let rows = RowIter::from_file_into(Box::new(reader))
+            .project(Some(projection))
+            .map_err(broken(Place::file(path)))?;
+        let mut cells = Vec::new();
+        for (index, row) in rows.take(limit).enumerate() {
+            let row = row.map_err(broken(Place::row(path, index + 1)))?;
+            cells.push(
+                row.into_columns()
+                    .iter()
+                    .map(|(_, field)| cell(field))
+                    .collect(),
+            );
+        }
+        Ok((names, cells))
+    })
+    .unwrap_or_else(|| Err(contradictory(path)))
+}
+
+fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
+    let file = File::open(path).map_err(|source| DataError::Io {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    SerializedFileReader::new(file).map_err(broken(Place::file(path)))
+}
+
+fn broken(place: Place) -> impl FnOnce(ParquetError) -> DataError {
+    move |error| DataError::Parquet {
+        place,
+        found: printable(&error.to_string(), 200),
+    }
+}
+
+fn contradictory(path: &Path) -> DataError {
+    DataError::Parquet {
+        place: Place::file(path),
+        found: "contents that contradict each other, so that the decoder gave up".to_owned(),
     }
 }
 
 thread_local! {
     /// Whether this thread is inside [`contain`].
-    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    static CONTAINED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// The result of `read`, or `None` if it panicked: the library asserts some of what it reads from a file (60.1: negative
@@ -73,46 +161,12 @@ fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-fn read_rows(
-    task: &Task,
+fn layout(
+    columns: &Columns,
     path: &Path,
+    root: &Type,
     rule: LabelRule,
-    limit: Option<usize>,
-) -> Result<Vec<Example>, DataError> {
-    let broken = |place: Place| {
-        move |error: ParquetError| DataError::Parquet {
-            place,
-            found: printable(&error.to_string(), 200),
-        }
-    };
-    let file = File::open(path).map_err(|source| DataError::Io {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let reader = SerializedFileReader::new(file).map_err(broken(Place::file(path)))?;
-    let root = reader.metadata().file_metadata().schema();
-    let layout = layout(task, path, root, rule)?;
-    let limit = limit.unwrap_or(usize::MAX);
-    let mut examples = Vec::new();
-    for group in 0..reader.num_row_groups() {
-        if examples.len() >= limit {
-            break;
-        }
-        let group = reader
-            .get_row_group(group)
-            .map_err(broken(Place::file(path)))?;
-        let rows = RowIter::from_row_group(Some(layout.projection.clone()), group.as_ref())
-            .map_err(broken(Place::file(path)))?;
-        for row in rows.take(limit - examples.len()) {
-            let number = examples.len() + 1;
-            let row = row.map_err(broken(Place::row(path, number)))?;
-            examples.push(example(task, path, rule, &layout, number, row)?);
-        }
-    }
-    Ok(examples)
-}
-
-fn layout(task: &Task, path: &Path, root: &Type, rule: LabelRule) -> Result<Layout, DataError> {
+) -> Result<Layout, DataError> {
     let schema = root.get_fields();
     let mut fields: Vec<TypePtr> = Vec::new();
     let mut add = |column: &Column, is_allowed: fn(&Type) -> bool, expected: &'static str| {
@@ -120,7 +174,7 @@ fn layout(task: &Task, path: &Path, root: &Type, rule: LabelRule) -> Result<Layo
         if !is_allowed(field) {
             return Err(DataError::WrongType {
                 place: Place::file(path),
-                column: name.to_owned(),
+                column: name,
                 expected,
                 found: describe_type(field),
             });
@@ -128,49 +182,49 @@ fn layout(task: &Task, path: &Path, root: &Type, rule: LabelRule) -> Result<Layo
         fields.push(Arc::clone(field));
         Ok(name)
     };
-    let first = add(&task.first, is_text, "a UTF-8 string column")?;
-    let second = match &task.second {
+    let first = add(&columns.first, is_text, "a UTF-8 string column")?;
+    let second = match &columns.second {
         Some(column) => Some(add(column, is_text, "a UTF-8 string column")?),
         None => None,
     };
-    let label = match task.problem_type {
-        ProblemType::SingleLabelClassification => add(
-            &task.label,
-            is_class,
-            "a column of integer ids or of label names",
-        ),
-        ProblemType::Regression => add(&task.label, is_score, "a column of numbers"),
-    };
+    let label = add(
+        &columns.label,
+        is_label,
+        "a column of integer ids, of label names or of numbers",
+    );
     let label = match (rule, label) {
-        (_, Ok(name)) => Some(name),
+        (_, Ok(name)) => Some(Arc::from(name)),
         (LabelRule::Optional, Err(DataError::MissingColumn { .. })) => None,
         (_, Err(error)) => return Err(error),
     };
-    let projection = Type::group_type_builder(root.name())
-        .with_fields(fields)
-        .build()
-        .map_err(|error| DataError::Parquet {
-            place: Place::file(path),
-            found: printable(&error.to_string(), 200),
-        })?;
     Ok(Layout {
-        projection,
+        projection: projection(path, root, fields)?,
         first,
         second,
+        label_name: label
+            .clone()
+            .unwrap_or_else(|| columns.label.name.as_str().into()),
         label,
     })
+}
+
+fn projection(path: &Path, root: &Type, fields: Vec<TypePtr>) -> Result<Type, DataError> {
+    Type::group_type_builder(root.name())
+        .with_fields(fields)
+        .build()
+        .map_err(broken(Place::file(path)))
 }
 
 fn find<'a>(
     path: &Path,
     schema: &'a [TypePtr],
     column: &Column,
-) -> Result<(&'static str, &'a TypePtr), DataError> {
+) -> Result<(String, &'a TypePtr), DataError> {
     for name in column.names() {
         let mut fields = schema.iter().filter(|field| field.name() == name);
         let Some(field) = fields.next() else { continue };
         return match fields.count() {
-            0 => Ok((name, field)),
+            0 => Ok((name.to_owned(), field)),
             more => Err(DataError::DuplicateColumn {
                 place: Place::file(path),
                 column: name.to_owned(),
@@ -215,15 +269,12 @@ fn is_integer(field: &Type) -> bool {
     }
 }
 
-fn is_class(field: &Type) -> bool {
-    is_integer(field) || is_text(field)
-}
-
-fn is_score(field: &Type) -> bool {
+fn is_label(field: &Type) -> bool {
     is_integer(field)
+        || is_text(field)
         || matches!(
             scalar(field),
-            Some(PhysicalType::FLOAT | PhysicalType::DOUBLE)
+            Some(PhysicalType::FLOAT | PhysicalType::DOUBLE | PhysicalType::BOOLEAN)
         )
 }
 
@@ -237,34 +288,29 @@ fn describe_type(field: &Type) -> String {
     }
 }
 
-fn example(
-    task: &Task,
-    path: &Path,
-    rule: LabelRule,
-    layout: &Layout,
-    number: usize,
-    row: Row,
-) -> Result<Example, DataError> {
-    let place = || Place::row(path, number);
+fn raw_row(layout: &Layout, place: Place, row: Row) -> Result<RawRow, DataError> {
     // The row's fields come in the order of the projection.
     let mut fields = row.into_columns().into_iter().map(|(_, field)| field);
     let mut next = || fields.next().unwrap_or(Field::Null);
-    let text = string(next(), layout.first, &place)?;
-    let pair = match layout.second {
+    let text = string(next(), &layout.first, &place)?;
+    let pair = match &layout.second {
         Some(name) => Some(string(next(), name, &place)?),
         None => None,
     };
     let label = match layout.label {
-        None => None,
-        Some(name) => {
-            let field = next();
-            label::parse(task, &raw_label(&field), rule, name, place)?
-        }
+        None => Cell::Absent,
+        Some(_) => cell(&next()),
     };
-    Ok(Example { text, pair, label })
+    Ok(RawRow {
+        position: place.position,
+        text,
+        pair,
+        label,
+        label_column: Arc::clone(&layout.label_name),
+    })
 }
 
-fn string(field: Field, column: &str, place: &impl Fn() -> Place) -> Result<String, DataError> {
+fn string(field: Field, column: &str, place: &Place) -> Result<String, DataError> {
     let found = match field {
         Field::Str(text) => return Ok(text),
         Field::Bytes(bytes) => match String::from_utf8(bytes.data().to_vec()) {
@@ -278,35 +324,37 @@ fn string(field: Field, column: &str, place: &impl Fn() -> Place) -> Result<Stri
         other => quote(&other.to_string()),
     };
     Err(DataError::WrongType {
-        place: place(),
+        place: place.clone(),
         column: column.to_owned(),
         expected: "a UTF-8 string",
         found,
     })
 }
 
-fn raw_label(field: &Field) -> RawLabel<'_> {
+/// A value before it is understood.
+fn cell(field: &Field) -> Cell {
     match field {
-        Field::Null => RawLabel::Absent,
-        Field::Byte(int) => RawLabel::Int((*int).into()),
-        Field::Short(int) => RawLabel::Int((*int).into()),
-        Field::Int(int) => RawLabel::Int((*int).into()),
-        Field::Long(int) => RawLabel::Int(*int),
-        Field::UByte(int) => RawLabel::Int((*int).into()),
-        Field::UShort(int) => RawLabel::Int((*int).into()),
-        Field::UInt(int) => RawLabel::Int((*int).into()),
+        Field::Null => Cell::Absent,
+        Field::Bool(bool) => Cell::Bool(*bool),
+        Field::Byte(int) => Cell::Int((*int).into()),
+        Field::Short(int) => Cell::Int((*int).into()),
+        Field::Int(int) => Cell::Int((*int).into()),
+        Field::Long(int) => Cell::Int(*int),
+        Field::UByte(int) => Cell::Int((*int).into()),
+        Field::UShort(int) => Cell::Int((*int).into()),
+        Field::UInt(int) => Cell::Int((*int).into()),
         Field::ULong(int) => match i64::try_from(*int) {
-            Ok(int) => RawLabel::Int(int),
-            Err(_) => RawLabel::Other(int.to_string()),
+            Ok(int) => Cell::Int(int),
+            Err(_) => Cell::Other(int.to_string()),
         },
-        Field::Float(float) => RawLabel::Float((*float).into()),
-        Field::Double(float) => RawLabel::Float(*float),
-        Field::Str(text) => RawLabel::Text(text),
+        Field::Float(float) => Cell::Float((*float).into()),
+        Field::Double(float) => Cell::Float(*float),
+        Field::Str(text) => Cell::Text(text.clone()),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
-            Ok(text) => RawLabel::Text(text),
-            Err(_) => RawLabel::Other("bytes that are not UTF-8".to_owned()),
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Other("bytes that are not UTF-8".to_owned()),
         },
-        other => RawLabel::Other(quote(&other.to_string())),
+        other => Cell::Other(quote(&other.to_string())),
     }
 }
 

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::example::Example;
+use crate::format::{DataFile, Format, TextEncoding};
 use crate::label::LabelRule;
-use crate::locate::{self, Format, Located};
+use crate::locate::{self, Located};
+use crate::rows::read_examples;
+use crate::sample;
 use crate::task::Task;
-use crate::{jsonl, parquet_file, sample, tsv};
 
 /// A part of a data set, by the name Hugging Face gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +72,7 @@ pub struct Split {
 /// The first `limit` rows (all if `None`) of a split of `task` in the directory `dir`.
 ///
 /// `dir` holds the official GLUE files (`train.tsv`, `dev.tsv`, `test.tsv`; MNLI `dev_matched.tsv`, ...), Hugging Face's
-/// parquet (`validation.parquet` or all of `validation-00000-of-00001.parquet`, ...; snappy or uncompressed) or JSONL with
+/// parquet (`validation.parquet` or all of `validation-00000-of-00001.parquet`, ...; snappy, gzip or uncompressed) or JSONL with
 /// the same columns, either itself or in a folder named after the task (`mrpc` or `MRPC`). The directory itself comes
 /// before those folders, TSV before parquet before JSONL, GLUE's file names before Hugging Face's; each split is looked
 /// for on its own. For MNLI a plain `dev` or `test` file is the matched half.
@@ -139,7 +141,7 @@ fn check_has(task: &Task, split: SplitName) -> Result<(), DataError> {
         return Ok(());
     }
     Err(DataError::NoSuchSplit {
-        task: task.name,
+        task: task.name.clone(),
         split,
         available: task.splits().map(|name| name.to_string()).collect(),
     })
@@ -157,11 +159,12 @@ fn read(
         if left == Some(0) && !examples.is_empty() {
             break;
         }
-        examples.extend(match located.format {
-            Format::Tsv => tsv::read(task, path, rule, left)?,
-            Format::Parquet => parquet_file::read(task, path, rule, left)?,
-            Format::Jsonl => jsonl::read(task, path, rule, left)?,
-        });
+        let file = DataFile {
+            path: path.clone(),
+            format: located.format,
+            encoding: TextEncoding::default(),
+        };
+        examples.extend(read_examples(task, &file, rule, left)?);
     }
     if let (true, Some(path)) = (
         examples.is_empty() && limit != Some(0),
@@ -169,7 +172,11 @@ fn read(
     ) {
         return Err(DataError::Empty {
             path: path.clone(),
-            found: "no rows",
+            found: match located.format {
+                Format::Tsv => "a header only",
+                Format::Jsonl => "no line with text",
+                _ => "no rows",
+            },
         });
     }
     Ok(examples)

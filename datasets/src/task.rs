@@ -1,8 +1,9 @@
-//! What a task is: columns, labels, problem type, metrics, splits. The host asks for one by name; the readers take their
-//! column names from it. The tasks themselves are the table in `glue`.
+//! What a task is: columns, labels, problem type, metrics, splits. The host asks for one by name, or has `own` make one of the
+//! user's files; the readers take their column names from it. The named tasks are the table in `glue`.
 
 use crate::error::DataError;
 use crate::glue::TASKS;
+use crate::metric::Metric;
 use crate::nearest::nearest;
 use crate::split::SplitName;
 
@@ -25,48 +26,39 @@ impl ProblemType {
     }
 }
 
-/// A metric's name; the host computes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
-    /// Share of examples with the right class.
-    Accuracy,
-    /// F1 of class 1.
-    F1,
-    /// Matthews correlation coefficient.
-    Matthews,
-    /// Pearson's correlation.
-    Pearson,
-    /// Spearman's rank correlation.
-    Spearman,
-}
-
-impl Metric {
-    /// The key that Hugging Face's `glue` metric reports (in `all_results.json` with `eval_` before it).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::F1 => "f1",
-            Self::Matthews => "matthews_correlation",
-            Self::Pearson => "pearson",
-            Self::Spearman => "spearmanr",
-        }
-    }
-}
-
 /// A column under each of its names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// The name in the Hugging Face data set (parquet, JSONL).
-    pub name: &'static str,
+    /// The name in the Hugging Face data set (parquet, JSONL), or in a file of the user's own.
+    pub name: String,
     /// The name in the official GLUE TSV files where it is another one, such as `#1 String`.
-    pub tsv_name: Option<&'static str>,
+    pub tsv_name: Option<String>,
 }
 
 impl Column {
-    /// Both names, Hugging Face's first: where a file has both, that one is read.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        std::iter::once(self.name).chain(self.tsv_name)
+    /// A column with one name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            tsv_name: None,
+        }
     }
+
+    /// Both names, Hugging Face's first: where a file has both, that one is read.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.tsv_name.as_deref())
+    }
+}
+
+/// The columns that make an [`Example`](crate::Example) of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The (first) text.
+    pub first: Column,
+    /// The second text of a sentence-pair task.
+    pub second: Option<Column>,
+    /// The label or score.
+    pub label: Column,
 }
 
 /// Where the columns of a TSV file without a header are, counted from 0. Only CoLA's train and dev files are like that.
@@ -80,30 +72,38 @@ pub struct Headerless {
     pub label: usize,
 }
 
-/// A supervised task over one text or a pair of texts. All of them are constants of this crate: see [`Task::all`].
-#[derive(Debug, PartialEq, Eq)]
+/// Where a task's rows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskSource {
+    /// Made in memory (`sample`): no file is read.
+    Generated,
+    /// A download of GLUE, whose official folder has this name (`SST-2`).
+    Glue(String),
+    /// The user's own files; labels are known by their names, which were learned from the training rows or read from a
+    /// model's `id2label`.
+    Own,
+}
+
+/// A supervised task over one text or a pair of texts: GLUE's and the sample ([`Task::all`]), or one made of the user's
+/// own files ([`OwnData`](crate::OwnData)).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// The name of the configuration in Hugging Face's `glue`, in lower case (`sst2`), or `sample`.
-    pub name: &'static str,
-    /// The folder's name in the official GLUE download (`SST-2`), tried below the data directory as `name` is; `None`
-    /// for a task that is made in memory and reads no file.
-    pub glue_folder: Option<&'static str>,
-    /// The (first) text.
-    pub first: Column,
-    /// The second text of a sentence-pair task.
-    pub second: Option<Column>,
-    /// The label or score.
-    pub label: Column,
+    /// The name of the configuration in Hugging Face's `glue`, in lower case (`sst2`), `sample`, or `own`.
+    pub name: String,
+    /// Where its rows come from.
+    pub source: TaskSource,
+    /// What is read of a row.
+    pub columns: Columns,
     /// Label names by class id, in Hugging Face's order; empty for regression.
-    pub labels: &'static [&'static str],
+    pub labels: Vec<String>,
     /// What the head predicts.
     pub problem_type: ProblemType,
-    /// What GLUE reports, most important first.
-    pub metrics: &'static [Metric],
+    /// What is reported, most important first: GLUE's choice, or the user's.
+    pub metrics: Vec<Metric>,
     /// The splits to evaluate on: one, but two for MNLI.
-    pub eval_splits: &'static [SplitName],
+    pub eval_splits: Vec<SplitName>,
     /// The test splits, which GLUE publishes without labels; none for the sample.
-    pub test_splits: &'static [SplitName],
+    pub test_splits: Vec<SplitName>,
     /// The layout of TSV files that have no header, if the task has such files.
     pub headerless: Option<Headerless>,
 }
@@ -120,16 +120,16 @@ impl Task {
             .find(|task| task.name == wanted)
             .ok_or_else(|| DataError::UnknownTask {
                 name: name.to_owned(),
-                nearest: nearest(&wanted, TASKS.iter().map(|task| task.name))
+                nearest: nearest(&wanted, TASKS.iter().map(|task| task.name.as_str()))
                     .unwrap_or_default()
                     .to_owned(),
-                known: TASKS.iter().map(|task| task.name.to_owned()).collect(),
+                known: TASKS.iter().map(|task| task.name.clone()).collect(),
             })
     }
 
     /// The nine GLUE tasks and `sample`.
     pub fn all() -> &'static [Task] {
-        TASKS
+        &TASKS
     }
 
     /// The size of the head's output: the number of classes, 1 for regression.
@@ -137,22 +137,16 @@ impl Task {
         self.labels.len().max(1)
     }
 
-    /// The columns' Hugging Face names: first text, second text if any.
-    pub fn columns(&self) -> (&'static str, Option<&'static str>) {
-        (self.first.name, self.second.map(|column| column.name))
-    }
-
     /// Every split the task has: train, those to evaluate on, test.
-    pub fn splits(&self) -> impl Iterator<Item = SplitName> + use<> {
-        let (eval, test) = (self.eval_splits, self.test_splits);
+    pub fn splits(&self) -> impl Iterator<Item = SplitName> {
         std::iter::once(SplitName::Train)
-            .chain(eval.iter().copied())
-            .chain(test.iter().copied())
+            .chain(self.eval_splits.iter().copied())
+            .chain(self.test_splits.iter().copied())
     }
 
     /// Whether the task's examples are made in memory (`sample`), so that no data directory is needed.
     pub fn is_generated(&self) -> bool {
-        self.glue_folder.is_none()
+        self.source == TaskSource::Generated
     }
 }
 
@@ -168,10 +162,11 @@ mod tests {
             ("sts_b", "stsb"),
             ("MRPC", "mrpc"),
         ] {
-            assert_eq!(Task::by_name(given).map(|task| task.name).ok(), Some(found));
+            let name = Task::by_name(given).map(|task| task.name.as_str());
+            assert_eq!(name.ok(), Some(found));
         }
         for task in Task::all() {
-            assert_eq!(Task::by_name(task.name).ok(), Some(task));
+            assert_eq!(Task::by_name(&task.name).ok(), Some(task));
         }
         assert_eq!(Task::all().len(), 10);
     }
@@ -179,7 +174,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest_and_all() {
         let message = Task::by_name("mrcp")
-            .map(|t| t.name)
+            .map(|t| &t.name)
             .unwrap_err()
             .to_string();
         assert_eq!(
@@ -194,7 +189,7 @@ mod tests {
     fn the_label_order_is_hugging_faces() {
         let labels = |name| {
             Task::by_name(name)
-                .map(|task| task.labels)
+                .map(|task| task.labels.clone())
                 .unwrap_or_default()
         };
         assert_eq!(labels("cola"), ["unacceptable", "acceptable"]);

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use progtune_datasets::{
-    Example, Label, ProblemType, SplitName, Task, has_split, load_split, read_jsonl, sample,
+    Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType, Reading, SplitName, Task,
+    TextEncoding, has_split, load_split, read_jsonl, sample,
 };
 
 /// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
@@ -57,7 +58,7 @@ fn check(name: &str, folder: &str, sizes: [usize; 3]) -> Option<[Vec<Example>; 3
         .map(|split| load(name, &dir, split));
     assert_eq!(splits.each_ref().map(Vec::len), sizes, "{name}");
     for row in splits.iter().flatten() {
-        assert_eq!(row.pair.is_some(), task(name).second.is_some());
+        assert_eq!(row.pair.is_some(), task(name).columns.second.is_some());
     }
     let regression = task(name).problem_type == ProblemType::Regression;
     for row in splits[..2].iter().flatten() {
@@ -248,4 +249,94 @@ fn the_samples_words_are_whole_words_of_bert() {
         .collect();
     assert!(absent.is_empty(), "{absent:?}");
     eprintln!("sample: {} words", sample::vocabulary().len());
+}
+
+/// Reads files of the shared folder as own data.
+fn own(train: &[&str], test: &[&str], reading: Reading) -> Option<OwnData> {
+    let paths = |names: &[&str]| -> Option<Vec<String>> {
+        names
+            .iter()
+            .map(|name| Some(shared(name)?.display().to_string()))
+            .collect()
+    };
+    let request = OwnRequest {
+        train: paths(train)?,
+        test: paths(test)?,
+        reading,
+        ..OwnRequest::default()
+    };
+    Some(OwnData::load(&request, None).unwrap_or_else(|error| panic!("{error}")))
+}
+
+#[test]
+fn trec() {
+    let reading = Reading {
+        format: Some(Format::LabelText),
+        encoding: TextEncoding::by_name("windows-1252").unwrap(),
+        label_column: Some("coarse_label".into()),
+        ..Reading::default()
+    };
+    let skip = Reading {
+        encoding: TextEncoding::default(),
+        on_bad_row: OnBadRow::Skip,
+        ..reading.clone()
+    };
+    let files = (&["TREC/TREC.train"][..], &["TREC/TREC.test"][..]);
+    let Some(data) = own(files.0, files.1, reading) else {
+        return;
+    };
+    assert_eq!((data.train.len(), data.test.len()), (5452, 500));
+    assert_eq!(
+        data.task.labels,
+        ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
+    );
+    assert_eq!(counts(&data.train).iter().sum::<usize>(), 5452);
+    // One byte of it is not UTF-8.
+    let data = own(files.0, files.1, skip).unwrap();
+    assert_eq!((data.train.len(), data.skipped.n_rows), (5451, 1));
+    eprintln!("TREC: {}", data.skipped.reasons[0]);
+}
+
+#[test]
+fn mr() {
+    let reading = Reading {
+        format: Some(Format::Lines),
+        encoding: TextEncoding::by_name("windows-1252").unwrap(),
+        label_column: Some("extension".into()),
+        ..Reading::default()
+    };
+    let files = ["MR/rt-polarity.pos", "MR/rt-polarity.neg"];
+    let Some(data) = own(&files, &[], reading) else {
+        return;
+    };
+    assert_eq!(counts(&data.train), [5331, 5331]);
+    assert_eq!(data.task.labels, ["neg", "pos"]);
+}
+
+#[test]
+fn glue_files_are_own_data_as_well() {
+    for (file, n_rows, labels) in [
+        ("SST-2/train.tsv", 67349, &["0", "1"][..]),
+        ("RTE/train.tsv", 2490, &["entailment", "not_entailment"]),
+        ("RTE/hf_parquet/train.parquet", 2490, &["0", "1"]),
+        (
+            "MNLI/dev.jsonl",
+            9815,
+            &["contradiction", "entailment", "neutral"],
+        ),
+        ("QNLI/dev.tsv", 5463, &["entailment", "not_entailment"]),
+        ("WNLI/train.tsv", 635, &["0", "1"]),
+        ("STS-B/train.tsv", 5749, &[]),
+    ] {
+        let Some(data) = own(&[file], &[], Reading::default()) else {
+            return;
+        };
+        assert_eq!(data.train.len(), n_rows, "{file}");
+        assert_eq!(data.task.labels, labels, "{file}");
+        assert_eq!(
+            data.train[0].pair.is_some(),
+            !file.starts_with("SST"),
+            "{file}"
+        );
+    }
 }

@@ -30,7 +30,7 @@ pub struct Assembly<'a> {
     /// The head.
     pub head: HeadKind,
     /// The task's labels in id order; empty when they do not matter.
-    pub labels: &'a [&'a str],
+    pub labels: &'a [String],
     /// The model with its method.
     pub blueprint: &'a Blueprint,
     /// Values that replace those of checkpoint and method.

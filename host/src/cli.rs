@@ -11,6 +11,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 mod authoring;
 mod help;
 mod inference;
+mod inspect;
+mod own;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -18,12 +20,14 @@ mod training;
 
 pub use authoring::{CheckArgs, NewArgs, NewKind};
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
+pub use inspect::{DataCommand, InspectArgs};
+pub use own::OwnDataArgs;
 pub use plugins::{
     InstallArgs, ListArgs, LockArgs, PluginArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs,
 };
 pub use training::{
-    BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, PlanArgs,
-    ScheduleArgs, TrainArgs,
+    BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, OwnTrainingArgs,
+    PlanArgs, ScheduleArgs, TrainArgs,
 };
 
 /// A command line that clap has accepted.
@@ -63,6 +67,9 @@ pub enum Command {
     Predict(PredictArgs),
     /// Write a base model with an adapter as one plain checkpoint
     Merge(MergeArgs),
+    /// Look at data files before training on them
+    #[command(subcommand)]
+    Data(DataCommand),
     /// List, describe, pin, install and remove plugins
     #[command(subcommand)]
     Plugins(PluginsCommand),

@@ -7,13 +7,17 @@
 
 use std::path::{Path, PathBuf};
 
+use progtune_datasets::{Metric, OWN_TASK, OwnRequest};
+
 use crate::{batch_order::BatchLimit, cli::TrainArgs};
 
 mod error;
 mod export;
 mod inference;
+mod inspect;
 pub mod keys;
 mod layers;
+mod own;
 mod plugins;
 mod settings;
 mod size;
@@ -26,6 +30,7 @@ pub use inference::{
     AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
     WeightDtype,
 };
+pub use inspect::InspectConfig;
 pub use layers::Sources;
 pub use plugins::PluginSources;
 pub use size::ByteSize;
@@ -53,8 +58,12 @@ pub struct RunConfig {
     pub model: Option<String>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
-    /// Directory with the task's files; `Some` for every task but `sample` when a run is to be trained.
+    /// Directory with the task's files; `Some` for every task but `sample` and `own` when a run is to be trained.
     pub data: Option<PathBuf>,
+    /// The user's own files; `Some` exactly for the task `own`.
+    pub own: Option<OwnRequest>,
+    /// Metrics to report, the most important first; empty for the task's own.
+    pub metrics: Vec<Metric>,
     /// Id of the schedule plugin.
     pub schedule: String,
     /// Options of the schedule, sorted by name; checked by the plugin's declaration, not here.
@@ -148,6 +157,9 @@ impl RunConfig {
     /// A file that cannot be read, an unknown key, a value that its key does not take, a task without its data.
     pub fn resolve_train(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let config = Self::resolve_plan(args, sources)?;
+        if let Some(own) = &config.own {
+            own::check_complete(own)?;
+        }
         require_data(&config.task, config.data.as_deref())?;
         Ok(config)
     }
@@ -188,10 +200,17 @@ impl RunConfig {
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let (batch_size, batch_tokens) = read_batch(settings, "batch_size", "batch_tokens")?;
         let (eval_batch_size, eval_batch_tokens) = read_eval_batch(settings)?;
+        let seed = settings.number("seed", "a whole number from 0 and below 2^64", |_| true)?;
+        let (task, mut own) = own::read_own(settings)?;
+        if let Some(own) = &mut own {
+            own::read_validation_split(settings, own, seed)?;
+        }
         let config = Self {
             model: read_model(settings)?,
-            task: settings.text("task")?,
+            task,
             data: settings.optional_path("data")?,
+            own,
+            metrics: own::read_metrics(settings)?,
             schedule: settings.text("schedule")?,
             schedule_opt: settings.options("schedule_opt")?,
             peft: settings.optional_text("peft")?,
@@ -226,7 +245,7 @@ impl RunConfig {
             dropout: settings.optional_number("dropout", "a number from 0 and below 1", |x| {
                 (0.0..1.0).contains(x)
             })?,
-            seed: settings.number("seed", "a whole number from 0 and below 2^64", |_| true)?,
+            seed,
             no_shuffle: settings.switch("no_shuffle")?,
             group_by_length: !settings.switch("no_group_by_length")?,
             max_train_samples: read_limit(settings, "max_train_samples")?,
@@ -297,7 +316,7 @@ impl Default for RunConfig {
 /// # Errors
 /// When it has none.
 pub fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
-    if data.is_some() || task == SAMPLE_TASK {
+    if data.is_some() || task == SAMPLE_TASK || task == OWN_TASK {
         return Ok(());
     }
     Err(ConfigError::Missing {
@@ -305,7 +324,7 @@ pub fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> 
         reason: format!(
             "the task `{task}` reads its examples from a directory (only `{SAMPLE_TASK}` brings its own)"
         ),
-        advice: "give --data DIR with the task's TSV or parquet files".into(),
+        advice: "give --data DIR with the task's TSV or parquet files, or --train-file and the like for your own".into(),
     })
 }
 

@@ -5,10 +5,10 @@ use crate::{
     batch::{Batch, EncodedExample},
     batch_order::BatchLimit,
     error::{Error, Result},
-    metrics::{Outcome, compute},
+    metrics::{Outcome, classes::Confusion, compute},
     model::{Model, Start},
 };
-use progtune_datasets::{Label, ProblemType, Task};
+use progtune_datasets::{Label, ProblemType, Task, TaskSource};
 
 /// What a model says about a split.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Evaluation {
     pub loss: Option<f64>,
     /// The task's metrics by Hugging Face's name; empty without labels.
     pub metrics: Vec<(&'static str, f64)>,
+    /// What was taken for what; `None` without labels, or where they are numbers.
+    pub confusion: Option<Confusion>,
     /// Wall time.
     pub secs: f64,
     /// Examples.
@@ -88,8 +90,8 @@ pub fn evaluate_from(
         .zip(examples)
         .filter_map(|(row, example)| example.label.map(|label| (row, label)))
         .collect();
-    let (loss, metrics) = if labelled.is_empty() {
-        (None, Vec::new())
+    let (loss, (metrics, confusion)) = if labelled.is_empty() {
+        (None, (Vec::new(), None))
     } else {
         (Some(mean_loss(&labelled)), measure(task, &labelled))
     };
@@ -101,6 +103,7 @@ pub fn evaluate_from(
     Ok(Evaluation {
         loss,
         metrics,
+        confusion,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
         steps: batches(examples, limit).len(),
@@ -122,48 +125,56 @@ fn mean_loss(labelled: &[(&Vec<f32>, Label)]) -> f64 {
     total / labelled.len() as f64
 }
 
-fn measure(task: &Task, labelled: &[(&Vec<f32>, Label)]) -> Vec<(&'static str, f64)> {
-    let classes: (Vec<u32>, Vec<u32>);
-    let scores: (Vec<f64>, Vec<f64>);
-    let outcome = match task.problem_type {
+/// The task's metrics, and what was taken for what where the task has classes.
+fn measure(
+    task: &Task,
+    labelled: &[(&Vec<f32>, Label)],
+) -> (Vec<(&'static str, f64)>, Option<Confusion>) {
+    let values = |outcome: &Outcome<'_>| -> Vec<(&'static str, f64)> {
+        let metrics = task.metrics.iter();
+        metrics
+            .map(|&metric| (metric.as_str(), compute(metric, outcome)))
+            .collect()
+    };
+    let (mut metrics, confusion) = match task.problem_type {
         ProblemType::SingleLabelClassification => {
-            classes = labelled
+            let (logits, expected): (Vec<&[f32]>, Vec<u32>) = labelled
                 .iter()
                 .filter_map(|(row, label)| match label {
-                    Label::Class(class) => Some((arg_max(row), *class)),
+                    Label::Class(class) => Some((row.as_slice(), *class)),
                     Label::Score(_) => None,
                 })
                 .unzip();
-            Outcome::Classes {
-                predicted: &classes.0,
-                expected: &classes.1,
-            }
+            let predicted: Vec<u32> = logits.iter().map(|row| arg_max(row)).collect();
+            let confusion = Confusion::new(&predicted, &expected, task.num_labels());
+            let values = values(&Outcome::Classes {
+                logits: &logits,
+                expected: &expected,
+                confusion: &confusion,
+            });
+            (values, Some(confusion))
         }
         ProblemType::Regression => {
-            scores = labelled
+            let (predicted, expected): (Vec<f64>, Vec<f64>) = labelled
                 .iter()
                 .filter_map(|(row, label)| match label {
-                    Label::Score(score) => Some((row[0] as f64, *score as f64)),
+                    Label::Score(score) => Some((f64::from(row[0]), f64::from(*score))),
                     Label::Class(_) => None,
                 })
                 .unzip();
-            Outcome::Scores {
-                predicted: &scores.0,
-                expected: &scores.1,
-            }
+            let values = values(&Outcome::Scores {
+                predicted: &predicted,
+                expected: &expected,
+            });
+            (values, None)
         }
     };
-    let mut metrics: Vec<(&'static str, f64)> = task
-        .metrics
-        .iter()
-        .map(|&metric| (metric.as_str(), compute(metric, &outcome)))
-        .collect();
     // Hugging Face's `run_glue` adds the mean where a task has several.
-    if metrics.len() > 1 {
+    if metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_)) {
         let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
         metrics.push(("combined_score", sum / metrics.len() as f64));
     }
-    metrics
+    (metrics, confusion)
 }
 
 /// The class with the highest logit; the first of equals.

@@ -3,15 +3,20 @@
 
 use crate::{
     batch::EncodedExample,
-    error::Result,
+    config::RunConfig,
+    error::{Error, Result},
+    task_data::TaskData,
     token_cache::{
         TokenCache,
         key::{Key, KeyBuilder},
     },
     tokenizer::Tokenizer,
+    train::EvalSplit,
 };
-use progtune_datasets::{Example, SplitName, Task, load_split, read_jsonl, split_files};
-use std::path::Path;
+use progtune_datasets::{
+    Example, Label, SplitName, Task, has_split, load_split, read_jsonl, split_files,
+};
+use std::{borrow::Cow, path::Path};
 
 /// What turns files into examples.
 pub struct ExampleSource<'a> {
@@ -35,6 +40,8 @@ pub enum Origin<'a> {
     },
     /// A JSONL file, labelled or not.
     Jsonl(&'a Path),
+    /// Rows that are read already.
+    Read(&'a [Example]),
 }
 
 impl ExampleSource<'_> {
@@ -55,16 +62,17 @@ impl ExampleSource<'_> {
         Ok(examples)
     }
 
-    fn read(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Vec<Example>> {
+    fn read<'a>(&self, origin: Origin<'a>, limit: Option<usize>) -> Result<Cow<'a, [Example]>> {
         match origin {
-            Origin::Split { directory, name } => {
-                Ok(load_split(self.task, directory, name, limit)?.examples)
-            }
+            Origin::Split { directory, name } => Ok(load_split(self.task, directory, name, limit)?
+                .examples
+                .into()),
             Origin::Jsonl(path) => {
                 let mut examples = read_jsonl(self.task, path)?;
                 examples.truncate(limit.unwrap_or(usize::MAX));
-                Ok(examples)
+                Ok(examples.into())
             }
+            Origin::Read(examples) => Ok(first(examples, limit).into()),
         }
     }
 
@@ -89,7 +97,85 @@ impl ExampleSource<'_> {
                 key.add("input", b"");
                 key.add_file(path).ok()?;
             }
+            Origin::Read(examples) => {
+                for example in first(examples, limit) {
+                    add_example(&mut key, example);
+                }
+            }
         }
         Some(key.finish())
+    }
+}
+
+/// The tokenised training set and evaluation splits.
+pub fn load_data(
+    config: &RunConfig,
+    data: &TaskData,
+    tokenizer: &Tokenizer,
+) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
+    let task = data.task();
+    let source = ExampleSource {
+        task,
+        tokenizer,
+        cache: &TokenCache::new(config.token_cache),
+    };
+    let directory = match data {
+        TaskData::Named { directory, .. } => directory,
+        TaskData::Own(own) => {
+            let train = source.load(Origin::Read(&own.train), config.max_train_samples)?;
+            let validation = EvalSplit {
+                name: SplitName::Validation,
+                examples: source.load(Origin::Read(&own.validation), config.max_eval_samples)?,
+            };
+            return Ok((train, vec![validation]));
+        }
+    };
+    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
+    let train = load(SplitName::Train, config.max_train_samples)?;
+    if train.is_empty() {
+        return Err(Error::Usage(
+            "the training set is empty; raise --max-train-samples".into(),
+        ));
+    }
+    let mut eval_splits = Vec::new();
+    for &name in &task.eval_splits {
+        // MNLI's halves are separate files, and one of them is enough.
+        if task.eval_splits.len() > 1 && !has_split(task, directory, name)? {
+            tracing::warn!(
+                "{}: no {name} split here; it is not evaluated",
+                directory.display()
+            );
+            continue;
+        }
+        eval_splits.push(EvalSplit {
+            name,
+            examples: load(name, config.max_eval_samples)?,
+        });
+    }
+    if eval_splits.is_empty() {
+        let names: Vec<&str> = task.eval_splits.iter().map(|name| name.as_str()).collect();
+        return Err(Error::Usage(format!(
+            "{}: none of the splits to evaluate on is here: {}; add one of them",
+            directory.display(),
+            names.join(", ")
+        )));
+    }
+    Ok((train, eval_splits))
+}
+
+fn first(examples: &[Example], limit: Option<usize>) -> &[Example] {
+    &examples[..examples.len().min(limit.unwrap_or(usize::MAX))]
+}
+
+/// Rows of own files count by what they say, however they are spread over files.
+fn add_example(key: &mut KeyBuilder, example: &Example) {
+    key.add("text", example.text.as_bytes());
+    if let Some(pair) = &example.pair {
+        key.add("pair", pair.as_bytes());
+    }
+    match example.label {
+        None => {}
+        Some(Label::Class(id)) => key.add_number("class", id.into()),
+        Some(Label::Score(score)) => key.add_number("score", score.to_bits().into()),
     }
 }

@@ -22,9 +22,9 @@ use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
-    let opened = Opened::new(&config.inference)?;
+    let opened = Opened::new(&config.inference, config.own.as_ref())?;
     let task = one_task(&opened)?;
-    require_data(task.name, config.data.as_deref())?;
+    require_data(&task.name, config.data.as_deref())?;
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
     let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
     let results = opened.with_each_model(|model, task| {
@@ -34,7 +34,7 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
             if result.loss.is_none() {
                 return Err(unlabelled(directory, split.name));
             }
-            results.extend(eval_keys(&result, split.suffix()));
+            results.extend(eval_keys(task, &result, split.suffix()));
         }
         Ok(results)
     })?;
@@ -47,7 +47,7 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
 }
 
 /// Data is one task's.
-fn one_task(opened: &Opened<'_>) -> Result<&'static Task> {
+fn one_task<'a>(opened: &'a Opened<'_>) -> Result<&'a Task> {
     match opened.tasks().as_slice() {
         [(first, name), (second, other), ..] => Err(Error::Usage(format!(
             "--adapter: `{name}` is for the task {}, `{other}` for {}, and they are evaluated on the data of one; \
@@ -70,12 +70,16 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let opened = Opened::new(&config.inference)?;
+    let own = match &config.input {
+        PredictInput::Own(request) => Some(request),
+        PredictInput::File(_) | PredictInput::Data { .. } => None,
+    };
+    let opened = Opened::new(&config.inference, own)?;
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
     for (task, name) in opened.tasks() {
         let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
-        inputs.push((task.name, examples));
+        inputs.push((&task.name, examples));
     }
     let count = inputs[0].1.len();
     if let Some((task, other)) = inputs.iter().find(|(_, other)| other.len() != count) {
@@ -118,7 +122,7 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
     let label = match task.problem_type {
         ProblemType::SingleLabelClassification => {
             let name = task.labels.get(arg_max(row) as usize);
-            json!(name.copied().unwrap_or_default())
+            json!(name.map_or("", String::as_str))
         }
         ProblemType::Regression => json!(row[0]),
     };
@@ -145,8 +149,13 @@ fn examples(
 ) -> Result<Vec<EncodedExample>> {
     match &config.input {
         PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
+        // Its request has the files of one split alone.
+        PredictInput::Own(_) => Ok(opened
+            .load_splits(task, Path::new("."), &[SplitName::Test])?
+            .swap_remove(0)
+            .examples),
         PredictInput::Data { data, split } => {
-            require_data(task.name, data.as_deref())?;
+            require_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
             let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
             let examples = splits
@@ -160,8 +169,8 @@ fn examples(
 fn split_names(task: &Task, choice: SplitChoice) -> Vec<SplitName> {
     match choice {
         SplitChoice::Train => vec![SplitName::Train],
-        SplitChoice::Validation => task.eval_splits.to_vec(),
+        SplitChoice::Validation => task.eval_splits.clone(),
         SplitChoice::Test if task.test_splits.is_empty() => vec![SplitName::Test],
-        SplitChoice::Test => task.test_splits.to_vec(),
+        SplitChoice::Test => task.test_splits.clone(),
     }
 }

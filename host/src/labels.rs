@@ -3,7 +3,7 @@
 
 /// Where each of the task's labels stands among the checkpoint's; `None` when the order is the same, or when the
 /// checkpoint has other names (Hugging Face's placeholders `LABEL_0`, …): then ids count.
-pub fn label_order(checkpoint: &[String], task: &[&str]) -> Option<Vec<u32>> {
+pub fn label_order(checkpoint: &[String], task: &[String]) -> Option<Vec<u32>> {
     let plain = |label: &str| label.to_lowercase().replace(['-', '_', ' '], "");
     let order: Vec<u32> = task
         .iter()
@@ -45,13 +45,13 @@ mod tests {
 
     #[test]
     fn labels_are_matched_by_name() {
-        let task = ["entailment", "neutral", "contradiction"];
         let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
+        let task = names(&["entailment", "neutral", "contradiction"]);
         let other = names(&["NEUTRAL", "CONTRADICTION", "ENTAILMENT"]);
         let order = label_order(&other, &task).unwrap();
         assert_eq!(order, [2, 0, 1]);
         assert_eq!(inverse(&order), [1, 2, 0]);
-        assert_eq!(label_order(&names(&task), &task), None);
+        assert_eq!(label_order(&task, &task), None);
         assert_eq!(
             label_order(&names(&["LABEL_0", "LABEL_1", "LABEL_2"]), &task),
             None

@@ -1,10 +1,14 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
-    cli::{self, Command, Invocation},
-    config::{EvaluateConfig, MergeConfig, PluginSources, PredictConfig, RunConfig, Sources},
+    cli::{self, Command, DataCommand, Invocation},
+    config::{
+        EvaluateConfig, InspectConfig, MergeConfig, PluginSources, PredictConfig, RunConfig,
+        Sources,
+    },
     error::Result,
-    inference, logging, merge_command, plan_command, plugin, plugins_command, recipe, terminal,
+    inference, inspect_command, logging, merge_command, plan_command, plugin, plugins_command,
+    recipe, terminal,
 };
 use std::{process::ExitCode, time::Instant};
 
@@ -53,6 +57,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let config = MergeConfig::resolve(args, &sources)?;
             use_threads(config.threads);
             merge_command::run_merge(&config, global.quiet)
+        }
+        Command::Data(DataCommand::Inspect(args)) => {
+            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
         }
         Command::Plugins(command) => {
             let places = PluginSources::resolve(command.sources(), &sources)?;

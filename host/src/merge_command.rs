@@ -14,8 +14,10 @@ use crate::{
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
+    task_data::{LearnedTask, save_task},
     terminal,
 };
+use progtune_datasets::{OWN_TASK, Task};
 use std::path::Path;
 
 /// Writes the merged model.
@@ -29,13 +31,7 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;
     let adapter = Adapter::read(&config.adapter, model_config.architecture)?;
-    let task = config.task.as_ref().or(adapter.task.as_ref());
-    let task = trainable_task(task.ok_or_else(|| {
-        Error::Usage(format!(
-            "{}: the adapter does not say which task its head is for; pass --task",
-            adapter.origin
-        ))
-    })?)?;
+    let task = &task_of(config, &adapter)?;
     let method = plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?;
     adapter.warn_if_made_by_another(method.source());
     let head = HeadKind::Sequence(task.num_labels());
@@ -46,7 +42,7 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
         source: &source,
         config: model_config,
         head,
-        labels: task.labels,
+        labels: &task.labels,
         blueprint: &blueprint,
         adapter: Some(&adapter),
         policy: HeadPolicy::Require,
@@ -59,6 +55,7 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     drop(model);
     create_directory(&config.output).map_err(|e| Error::Usage(format!("--output {e}")))?;
     save_checkpoint(&config.output, &merged, &tokenizer, task, config.dtype)?;
+    save_task(&config.output, task)?;
     if quiet {
         return Ok(());
     }
@@ -71,6 +68,20 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
         adapter.method,
         task.name,
     ))
+}
+
+/// The task that the adapter's head is for: one that was given, own files' if it was trained on such, or the one it names.
+fn task_of(config: &MergeConfig, adapter: &Adapter) -> Result<Task> {
+    let task = config.task.as_deref().or(adapter.task.as_deref());
+    let learned = LearnedTask::find([config.adapter.as_path()].into_iter())?;
+    match (task, learned) {
+        (None | Some(OWN_TASK), Some(learned)) => Ok(learned.task()),
+        (Some(name), _) => Ok(trainable_task(name)?.clone()),
+        (None, None) => Err(Error::Usage(format!(
+            "{}: the adapter does not say which task its head is for; pass --task",
+            adapter.origin
+        ))),
+    }
 }
 
 /// Full fine-tuning and BitFit leave whole models.

@@ -18,7 +18,7 @@ use crate::{
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
-use progtune_datasets::{DataError, Task};
+use progtune_datasets::{DataError, OWN_TASK, Task};
 use progtune_plugin_api::{
     graph::Op,
     records::{
@@ -218,6 +218,12 @@ fn is_candidate(info: &ParameterInfo, plan: Option<&MethodPlan>, train_pooler: b
 /// # Errors
 /// When there is no such task, or only plans can be made for it.
 pub fn trainable_task(name: &str) -> Result<&'static Task> {
+    if name == OWN_TASK {
+        return Err(Error::Usage(format!(
+            "task `{name}`: this is a task of your own files, and none were given; give --train-file, --validation-file \
+             or --test-file, or `--task {name}` with `predict --input`"
+        )));
+    }
     match head_of_task(name)? {
         HeadKind::QuestionAnswering => Err(Error::Usage(format!(
             "task `{name}`: question answering can be planned (`progtune plan`), but not yet trained, evaluated or \

@@ -7,6 +7,7 @@ use crate::{
     batch_order::BatchOrder,
     config::{RunConfig, SAMPLE_TASK},
     error::Result,
+    examples::load_data,
     forecast::{DataSize, forecast},
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
@@ -17,7 +18,8 @@ use crate::{
     },
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
-    recipe::{load_data, load_method, open_tokenizer},
+    recipe::{load_method, open_tokenizer},
+    task_data::TaskData,
     terminal,
     train::EvalSplit,
 };
@@ -37,16 +39,25 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         .map(|directory| Adapter::read(directory, model_config.architecture))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
-    let head = head_of_task(&config.task)?;
+    // Only reading them tells how many labels own files have.
+    let own = match &config.own {
+        Some(_) => Some(TaskData::of_run(config)?),
+        None => None,
+    };
+    let head = match &own {
+        Some(data) => HeadKind::Sequence(data.task().num_labels()),
+        None => head_of_task(&config.task)?,
+    };
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
-    let data = match predict && (config.data.is_some() || config.task == SAMPLE_TASK) {
+    let has_data = own.is_some() || config.data.is_some() || config.task == SAMPLE_TASK;
+    let data = match predict && has_data {
         true => {
             let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
-            Some(load_data(
-                config,
-                trainable_task(&config.task)?,
-                &tokenizer,
-            )?)
+            let data = match own {
+                Some(data) => data,
+                None => TaskData::of_run(config)?,
+            };
+            Some(load_data(config, &data, &tokenizer)?)
         }
         false => None,
     };
@@ -190,7 +201,9 @@ fn predict_run(
     loaded: Option<&(Vec<EncodedExample>, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
     let stages = &foresight.first_stages();
-    trainable_task(&config.task)?;
+    if config.own.is_none() {
+        trainable_task(&config.task)?;
+    }
     let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
     let longest = config.max_length.min(model.0.max_tokens());
     let mut cached = None;

@@ -1,6 +1,9 @@
 //! What a person sees while training: a bar in a terminal, plain lines otherwise. Called by the recipe and the trainer.
 
-use crate::plan::{Stage, grouped};
+use crate::{
+    class_report,
+    plan::{Stage, grouped},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 use std::{io::IsTerminal, time::Instant};
@@ -131,7 +134,10 @@ fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)>
     results.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix("eval_")?;
         let name_only = name.trim_end_matches("_mm");
-        if ["runtime", "samples"].contains(&name_only) || name_only.ends_with("_per_second") {
+        if ["runtime", "samples"].contains(&name_only)
+            || class_report::KEYS.contains(&name_only)
+            || name_only.ends_with("_per_second")
+        {
             return None;
         }
         let shown = value.as_f64().map(|v| format!("{v:.4}"));

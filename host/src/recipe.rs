@@ -5,9 +5,11 @@ use crate::{
     assemble::{Assembly, open_device},
     batch::EncodedExample,
     batch_order::BatchOrder,
+    class_report,
     config::{RunConfig, WeightDtype},
     error::{Error, Result},
-    examples::{ExampleSource, Origin},
+    evaluate::evaluate,
+    examples::{ExampleSource, Origin, load_data},
     export::save_checkpoint,
     interrupt,
     labels::label_order,
@@ -15,18 +17,19 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, grouped, to_json, trainable_task},
+    plan::{Blueprint, Foresight, PlanNames, grouped, to_json},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
     provenance::{self, option_json, plugin_name, plugins_json},
     run_directory::RunDirectory,
+    task_data::{TaskData, save_task},
     terminal,
     token_cache::TokenCache,
     tokenizer::Tokenizer,
-    train::{EvalSplit, Summary, Trainer},
+    train::{Summary, Trainer, eval_keys},
 };
-use progtune_datasets::{SplitName, Task, has_split};
+use progtune_datasets::Task;
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -39,10 +42,12 @@ const SHORTEST_MODEL: usize = 5;
 /// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
 /// began.
 pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
-    let task = trainable_task(&config.task)?;
     RunDirectory::check(config)?;
     open_device(config.device)?;
     let plugins = plugin::find(&config.plugins)?;
+    let data = TaskData::of_run(config)?;
+    let task = data.task();
+    let config = &data.settle(config);
     let head = HeadKind::Sequence(task.num_labels());
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
@@ -59,7 +64,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     model_config.position_shift = blueprint.position_shift;
 
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
-    let (examples, eval_splits) = load_data(config, task, &tokenizer)?;
+    let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
     let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
     let order = BatchOrder::new(config, lengths);
     let steps_per_epoch = order.steps_per_epoch();
@@ -88,10 +93,11 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let log = directory.path().join("log.txt");
     logging::write_to(&log).map_err(Error::io(&log, "create"))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config.to_toml().replace('\n', "; "), "run");
+    data.log_skipped();
     let name = source.name();
     let names = PlanNames {
         model: &name,
-        task: task.name,
+        task: &task.name,
         schedule: &config.schedule,
         peft: config.peft.as_deref(),
     };
@@ -104,7 +110,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         source: &source,
         config: model_config,
         head,
-        labels: task.labels,
+        labels: &task.labels,
         blueprint: &blueprint,
         adapter: adapter.as_ref(),
         policy: HeadPolicy::MakeNew,
@@ -129,6 +135,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         directory: directory.path(),
     });
     let mut progress = Progress::new(quiet, config.logging_steps);
+    data.announce(&progress);
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
         task.name,
@@ -144,7 +151,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         progress.line(note);
     }
 
-    let summary = Trainer {
+    let mut summary = Trainer {
         config,
         task,
         model: &mut model,
@@ -163,6 +170,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     progress.finish();
     model.release_memory();
     cache.finish();
+    summary
+        .evaluation
+        .extend(test_results(config, &data, &tokenizer, &model)?);
     save_result(
         &directory,
         &model,
@@ -255,49 +265,30 @@ pub fn open_tokenizer(
     source.tokenizer(config, length)
 }
 
-/// The tokenised training set and evaluation splits.
-pub fn load_data(
+/// What the trained model makes of own test files, under keys that begin with `test_`; nothing without them.
+fn test_results(
     config: &RunConfig,
-    task: &Task,
+    data: &TaskData,
     tokenizer: &Tokenizer,
-) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
-    let directory = config.data.as_deref().unwrap_or(Path::new("."));
+    model: &Model,
+) -> Result<serde_json::Map<String, Value>> {
+    let TaskData::Own(own) = data else {
+        return Ok(serde_json::Map::new());
+    };
+    if own.test.iter().all(|example| example.label.is_none()) {
+        return Ok(serde_json::Map::new());
+    }
     let source = ExampleSource {
-        task,
+        task: &own.task,
         tokenizer,
         cache: &TokenCache::new(config.token_cache),
     };
-    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
-    let train = load(SplitName::Train, config.max_train_samples)?;
-    if train.is_empty() {
-        return Err(Error::Usage(
-            "the training set is empty; raise --max-train-samples".into(),
-        ));
-    }
-    let mut eval_splits = Vec::new();
-    for &name in task.eval_splits {
-        // MNLI's halves are separate files, and one of them is enough.
-        if task.eval_splits.len() > 1 && !has_split(task, directory, name)? {
-            tracing::warn!(
-                "{}: no {name} split here; it is not evaluated",
-                directory.display()
-            );
-            continue;
-        }
-        eval_splits.push(EvalSplit {
-            name,
-            examples: load(name, config.max_eval_samples)?,
-        });
-    }
-    if eval_splits.is_empty() {
-        let names: Vec<&str> = task.eval_splits.iter().map(|name| name.as_str()).collect();
-        return Err(Error::Usage(format!(
-            "{}: none of the splits to evaluate on is here: {}; add one of them",
-            directory.display(),
-            names.join(", ")
-        )));
-    }
-    Ok((train, eval_splits))
+    let examples = source.load(Origin::Read(&own.test), None)?;
+    let result = evaluate(model, &own.task, &examples, config.eval_batch_limit())?;
+    let keys = eval_keys(&own.task, &result, "").into_iter();
+    Ok(keys
+        .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
+        .collect())
 }
 
 /// A full checkpoint when the method adds nothing, a PEFT adapter where PEFT has the method, the neutral format otherwise.
@@ -311,6 +302,7 @@ fn save_result(
     base_model: &str,
 ) -> Result<()> {
     let path = directory.path();
+    save_task(path, task)?;
     let adds = model
         .parameters
         .infos()
@@ -326,10 +318,10 @@ fn save_result(
         .collect();
     let plugin = plugin_name(method.source());
     let id = method.source().id.as_str();
-    let head_order = label_order(&model.config.labels, task.labels);
+    let head_order = label_order(&model.config.labels, &task.labels);
     let about = Provenance {
         base_model,
-        task: task.name,
+        task: &task.name,
         method: id,
         options: &options,
         plugin: &plugin,
@@ -398,11 +390,12 @@ fn report(
         (None, false) => format!("--adapter {directory}"),
     };
     format!(
-        "result              {}\n\
+        "{}result              {}\n\
          updated parameters  {} ({:.1} % of every block in every epoch)\n\
          time                {:.1} s ({:.0} tokens/s while training)\n\
          saved in            {directory}\n\
          use it              progtune predict {model} --task {} --input FILE.jsonl\n",
+        class_report::table(&summary.evaluation),
         metrics_text(&summary.evaluation),
         grouped(summary.updated_parameters.round() as u64),
         100.0 * summary.updated_parameters / full.max(1.0),

@@ -147,6 +147,7 @@ fn remove_results(path: &Path) -> Result<()> {
         "adapter_config.json",
         "adapter.safetensors",
         crate::adapter::NEUTRAL_CONFIG,
+        crate::task_data::TASK_FILE,
         crate::provenance::FILE,
     ];
     for name in results.iter().chain(crate::tokenizer::FILES) {

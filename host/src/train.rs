@@ -3,6 +3,7 @@
 use crate::{
     batch::EncodedExample,
     batch_order::BatchOrder,
+    class_report,
     config::RunConfig,
     error::{Error, Result},
     evaluate::{Evaluation, evaluate_from},
@@ -351,7 +352,7 @@ impl Trainer<'_> {
                 &mut |batch| self.cache.start(model, number, examples, batch),
             )?;
             first_metric = first_metric.or(result.metrics.first().map(|&(_, value)| value));
-            all.extend(eval_keys(&result, split.suffix()));
+            all.extend(eval_keys(self.task, &result, split.suffix()));
         }
         line.extend(all.clone());
         let cached = self.cache.end_epoch();
@@ -377,7 +378,7 @@ impl Trainer<'_> {
 }
 
 /// An evaluation under Hugging Face's keys.
-pub fn eval_keys(result: &Evaluation, suffix: &str) -> Map<String, Value> {
+pub fn eval_keys(task: &Task, result: &Evaluation, suffix: &str) -> Map<String, Value> {
     let mut map = Map::new();
     let mut put = |key: &str, value: f64| {
         let value = if value.is_finite() {
@@ -403,6 +404,9 @@ pub fn eval_keys(result: &Evaluation, suffix: &str) -> Map<String, Value> {
         result.steps as f64 / result.secs.max(1e-9),
     );
     map.insert(format!("eval_samples{suffix}"), json!(result.samples));
+    for (key, value) in class_report::report(task, result) {
+        map.insert(format!("eval_{key}{suffix}"), value);
+    }
     map
 }
 

@@ -1,11 +1,16 @@
 //! JSONL: as data set and as input of `predict`.
 
 use super::*;
-use progtune_datasets::{parse_jsonl_line, read_jsonl};
+use progtune_datasets::read_jsonl;
 
+/// The row, or the error, of a line after four blank ones.
 fn parse(name: &str, line: &str) -> Result<Example, String> {
-    let path = Path::new("in.jsonl");
-    parse_jsonl_line(task(name), path, 5, line).map_err(|error| error.to_string())
+    let dir = dir_with(&[("in.jsonl", format!("\n\n\n\n{line}\n").as_bytes())]);
+    let here = format!("{}/", dir.path().display());
+    match read_jsonl(task(name), &dir.path().join("in.jsonl")) {
+        Ok(mut rows) => Ok(rows.remove(0)),
+        Err(error) => Err(error.to_string().replace(&here, "")),
+    }
 }
 
 #[test]
@@ -99,7 +104,6 @@ fn labels_by_id_name_and_score() {
 fn lines_that_are_wrong() {
     for line in [
         "{",
-        "",
         "{'a': 1}",
         r#"{"sentence": "\ud800"}"#,
         "NaN",

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{plugins::PluginArgs, training::MachineArgs};
+use super::{own::OwnDataArgs, plugins::PluginArgs, training::MachineArgs};
 
 /// The flags of `progtune evaluate`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
@@ -19,6 +19,10 @@ pub struct EvaluateArgs {
     /// Part of the data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
+    /// The user's own files.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: OwnDataArgs,
     /// Machine.
     #[command(flatten)]
     #[serde(flatten)]
@@ -38,8 +42,8 @@ pub struct PredictArgs {
     /// Part of that data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
-    /// JSONL file to predict; its lines carry the task's columns [default: --data's --split]
-    #[arg(long, value_name = "FILE.jsonl", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
+    /// File to predict, with the task's columns: JSONL, and with own data any of its formats [default: --data's --split]
+    #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
     /// JSONL file to write, a line with `logits` and `label` for each example (with several adapters, of each by its
@@ -48,6 +52,10 @@ pub struct PredictArgs {
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
     #[serde(skip)]
     pub predictions: Option<String>,
+    /// The user's own files.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: OwnDataArgs,
     /// Machine.
     #[command(flatten)]
     #[serde(flatten)]
@@ -100,9 +108,12 @@ pub struct ModelArgs {
     /// Adapter to put on the model; repeat it for several over one loaded model, `none` is the model alone
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
-    /// Task: sample (generated), or a GLUE task such as mrpc; without it an adapter has its own
+    /// Task: sample (generated), a GLUE task such as mrpc, or own, which files imply; without it an adapter has its own
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
+    /// Metrics to report, such as accuracy,f1_macro
+    #[arg(long, value_name = "A,B")]
+    pub metrics: Option<String>,
     /// Use the first N rows only
     #[arg(long, value_name = "N")]
     pub max_eval_samples: Option<String>,

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::plugins::PluginArgs;
+use super::{own::OwnDataArgs, plugins::PluginArgs};
 
 /// The flags of `progtune train`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
@@ -13,6 +13,14 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub data: DataArgs,
+    /// The user's own files.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: OwnDataArgs,
+    /// What training needs to know of them.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own_training: OwnTrainingArgs,
     /// Schedule and method.
     #[command(flatten)]
     #[serde(flatten)]
@@ -60,18 +68,33 @@ pub struct DataArgs {
     /// Directory of a Hugging Face checkpoint, or `embedded` for the model inside the program
     #[arg(long, value_name = "DIR")]
     pub model: Option<String>,
-    /// Task to learn: sample (generated), or a GLUE task such as mrpc, read from --data
+    /// Task to learn: sample (generated), a GLUE task such as mrpc, read from --data, or own, which --train-file implies
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Directory with the task's files, GLUE's TSV or Hugging Face's parquet
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
+    /// Metrics to report, such as accuracy,f1_macro; the first one is what schedules are told
+    #[arg(long, value_name = "A,B")]
+    pub metrics: Option<String>,
     /// Train on the first N rows only
     #[arg(long, value_name = "N")]
     pub max_train_samples: Option<String>,
     /// Evaluate on the first N rows only
     #[arg(long, value_name = "N")]
     pub max_eval_samples: Option<String>,
+}
+
+/// What training makes of the user's own files.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+#[command(next_help_heading = "Own data")]
+pub struct OwnTrainingArgs {
+    /// Share of the training rows to keep for validation, the same of each class; instead of --validation-file
+    #[arg(long, value_name = "X")]
+    pub validation_split: Option<String>,
+    /// What labels are: single_label_classification or regression
+    #[arg(long, value_name = "NAME")]
+    pub problem_type: Option<String>,
 }
 
 /// Which blocks are trained when, and which parameters inside them.

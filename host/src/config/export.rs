@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys::{KEYS, KeyDefault};
 use super::{EMBEDDED_MODEL, RunConfig, Warmup};
+use progtune_datasets::{OnBadRow, OwnRequest};
 use toml::Value;
 
 impl RunConfig {
@@ -49,6 +50,11 @@ impl RunConfig {
             "model" => text(self.model.as_deref().unwrap_or(EMBEDDED_MODEL)),
             "task" => text(&self.task),
             "data" => self.data.as_deref().map(path),
+            "metrics" if self.metrics.is_empty() => None,
+            "metrics" => {
+                let names: Vec<&str> = self.metrics.iter().map(|metric| metric.as_str()).collect();
+                text(&names.join(","))
+            }
             "schedule" => text(&self.schedule),
             "schedule_opt" => Some(option_table(&self.schedule_opt)),
             "peft" => text(self.peft.as_deref().unwrap_or("none")),
@@ -100,8 +106,35 @@ impl RunConfig {
             "prefix_cache_dtype" => text(&self.prefix_cache_dtype.to_string()),
             "recompute" => Some(Value::Boolean(self.recompute)),
             "memory_budget" => self.memory_budget.and_then(|size| text(&size.to_string())),
-            _ => None,
+            other => self.own.as_ref().and_then(|own| own_value(own, other)),
         }
+    }
+}
+
+/// The value of a key about own data.
+fn own_value(own: &OwnRequest, key: &str) -> Option<Value> {
+    let text = |text: &str| Value::String(text.into());
+    let reading = &own.reading;
+    let files = |files: &[String]| {
+        let files: Vec<Value> = files.iter().map(|file| text(file)).collect();
+        (!files.is_empty()).then_some(Value::Array(files))
+    };
+    match key {
+        "train_file" => files(&own.train),
+        "validation_file" => files(&own.validation),
+        "test_file" => files(&own.test),
+        "file_format" => reading.format.map(|format| text(format.as_str())),
+        "encoding" => Some(text(&reading.encoding.name())),
+        "text_column" => reading.text_column.as_deref().map(text),
+        "pair_column" => reading.pair_column.as_deref().map(text),
+        "label_column" => reading.label_column.as_deref().map(text),
+        "on_bad_row" => Some(text(match reading.on_bad_row {
+            OnBadRow::Error => "error",
+            OnBadRow::Skip => "skip",
+        })),
+        "validation_split" => own.validation_split.map(Value::Float),
+        "problem_type" => reading.problem_type.map(|problem| text(problem.as_str())),
+        _ => None,
     }
 }
 

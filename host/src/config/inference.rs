@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use progtune_datasets::{Metric, OwnRequest};
+
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of,
+    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of, own,
     read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
     read_threads, require_data,
 };
@@ -78,6 +80,8 @@ pub struct InferenceConfig {
     pub adapters: Vec<AdapterChoice>,
     /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
     pub task: Option<String>,
+    /// Metrics to report; empty for the task's own.
+    pub metrics: Vec<Metric>,
     /// Longest sequence in tokens, special tokens included; at least 3.
     pub max_length: usize,
     /// What a batch holds at most.
@@ -97,12 +101,13 @@ pub struct InferenceConfig {
 }
 
 impl InferenceConfig {
-    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+    fn read(settings: &Settings, task: Option<String>) -> Result<Self, ConfigError> {
         let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
             adapters: AdapterChoice::read(settings)?,
-            task: read_task(settings)?,
+            task,
+            metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
@@ -115,12 +120,11 @@ impl InferenceConfig {
     }
 }
 
-/// The task that was asked for.
-fn read_task(settings: &Settings) -> Result<Option<String>, ConfigError> {
-    match settings.is_set("task") {
-        true => Ok(Some(settings.text("task")?)),
-        false => Ok(None),
-    }
+/// The task that was asked for, or is implied by own files; and the request for these.
+fn read_task(settings: &Settings) -> Result<(Option<String>, Option<OwnRequest>), ConfigError> {
+    let (task, own) = own::read_own(settings)?;
+    let is_known = own.is_some() || settings.is_set("task");
+    Ok((is_known.then_some(task), own))
 }
 
 /// Data for the task, where it is known already; that of an adapter is known when it is open.
@@ -136,8 +140,10 @@ fn require_data_of(config: &InferenceConfig, data: Option<&Path>) -> Result<(), 
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files; `Some` for every task but `sample`.
+    /// Directory with the task's files; `Some` for every task but `sample` and `own`.
     pub data: Option<PathBuf>,
+    /// The user's own files of `split`.
+    pub own: Option<OwnRequest>,
     /// The part of the data to evaluate on; validation by default.
     pub split: Split,
 }
@@ -149,12 +155,20 @@ impl EvaluateConfig {
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train).
     pub fn resolve(args: &EvaluateArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(args, sources, Scope::Inference)?;
+        let (task, own) = read_task(&settings)?;
+        let split = settings.optional_choice("split", Split::NAMES)?;
+        let preferred = [Split::Validation, Split::Test, Split::Train];
+        let own = own
+            .map(|own| own::of_split(own, split, preferred))
+            .transpose()?;
         let config = Self {
-            inference: InferenceConfig::read(&settings)?,
+            inference: InferenceConfig::read(&settings, task)?,
             data: settings.optional_path("data")?,
-            split: settings
-                .optional_choice("split", Split::NAMES)?
-                .unwrap_or(Split::Validation),
+            split: match &own {
+                Some((_, split)) => *split,
+                None => split.unwrap_or(Split::Validation),
+            },
+            own: own.map(|(own, _)| own),
         };
         require_data_of(&config.inference, config.data.as_deref())?;
         Ok(config)
@@ -166,6 +180,8 @@ impl EvaluateConfig {
 pub enum PredictInput {
     /// A JSONL file; its lines carry the task's columns.
     File(PathBuf),
+    /// The user's own files, in any format.
+    Own(OwnRequest),
     /// A part of the task's data.
     Data {
         /// Directory with the task's files; `Some` for every task but `sample`.
@@ -193,15 +209,24 @@ impl PredictConfig {
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); the data is needed only without `--input`.
     pub fn resolve(args: &PredictArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(args, sources, Scope::Inference)?;
-        let inference = InferenceConfig::read(&settings)?;
+        let (task, own) = read_task(&settings)?;
+        let inference = InferenceConfig::read(&settings, task)?;
         let data = settings.optional_path("data")?;
-        let split = settings
-            .optional_choice("split", Split::NAMES)?
-            .unwrap_or(Split::Test);
-        let input = match &args.input {
-            Some(file) => PredictInput::File(file.into()),
-            None => {
+        let split = settings.optional_choice("split", Split::NAMES)?;
+        let input = match (&args.input, own) {
+            (Some(file), Some(own)) => PredictInput::Own(own::of_input(own, file.as_ref())),
+            (Some(file), None) => PredictInput::File(file.into()),
+            (None, Some(own)) => {
+                let preferred = [Split::Test, Split::Validation, Split::Train];
+                let (own, _) = own::of_split(own, split, preferred)?;
+                PredictInput::Own(OwnRequest {
+                    ignore_labels: true,
+                    ..own
+                })
+            }
+            (None, None) => {
                 require_data_of(&inference, data.as_deref())?;
+                let split = split.unwrap_or(Split::Test);
                 PredictInput::Data { data, split }
             }
         };
@@ -272,7 +297,7 @@ impl MergeConfig {
                 reason: "it is what is merged into the model".into(),
                 advice: "pass the directory of an adapter".into(),
             })?,
-            task: read_task(&settings)?,
+            task: read_task(&settings)?.0,
             output: PathBuf::from(&args.merged),
             dtype: dtype
                 .map(|&(_, dtype)| dtype)

@@ -43,6 +43,9 @@ impl Sources {
 /// Keys whose value is a table of plugin options.
 const OPTION_KEYS: &[&str] = &["schedule_opt", "peft_opt"];
 
+/// Keys whose value is a list of paths.
+const PATH_KEYS: &[&str] = &["plugin", "plugin_dir", "train_file", "validation_file", "test_file"];
+
 /// Merges the layers for a command that reads the keys of `scope`. `flags` is a parsed argument struct whose field
 /// names are keys; unset fields serialise to nothing.
 ///
@@ -207,7 +210,7 @@ fn unknown_variable(name: &str, suffix: &str) -> ConfigError {
     }
 }
 
-/// The value of a variable. Options are `K=V;K=V`, plugin directories are separated as in `PATH`.
+/// The value of a variable. Options are `K=V;K=V`, directories and files are separated as in `PATH`.
 fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, ConfigError> {
     let text = value.to_str().ok_or_else(|| ConfigError::BadValue {
         key: key.name.into(),
@@ -229,7 +232,7 @@ fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, Config
         return read_options(key.name, pairs, origin, &advice);
     }
     let origin = origin.to_string();
-    if ["plugin", "plugin_dir"].contains(&key.name) {
+    if PATH_KEYS.contains(&key.name) {
         let folders: Vec<Value> = std::env::split_paths(value)
             .map(|folder| Value::new(Some(&origin), folder.to_string_lossy().into_owned()))
             .collect();

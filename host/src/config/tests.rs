@@ -9,6 +9,7 @@ use crate::cli::{self, Command, PluginArgs};
 
 mod bad_values;
 mod inference;
+mod own;
 
 /// Resolves a command line over an environment and, when `file` is not empty, a configuration file.
 fn resolve_with(
@@ -51,6 +52,8 @@ fn defaults_are_those_of_the_design() {
         model: None,
         task: "sample".into(),
         data: None,
+        own: None,
+        metrics: vec![],
         schedule: "full".into(),
         schedule_opt: vec![],
         peft: None,
@@ -390,6 +393,8 @@ fn config_toml_gives_the_same_run_again() {
         model: Some("models/\"odd\" name".into()),
         task: "mrpc".into(),
         data: Some("data".into()),
+        own: None,
+        metrics: vec![Metric::F1, Metric::Accuracy],
         schedule: "single-block".into(),
         schedule_opt: vec![
             ("block".into(), "3".into()),

@@ -13,16 +13,18 @@ use crate::{
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
+    task_data::{read_own, with_metrics},
     token_cache::TokenCache,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
-use progtune_datasets::{SplitName, Task};
+use progtune_datasets::{OwnData, OwnRequest, SplitName, Task};
 use std::path::Path;
 
 /// The base model, and what is to be put on it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
+    own: Option<OwnData>,
     source: ModelSource,
     model_config: ModelConfig,
     layers: Vec<Layer<'a>>,
@@ -34,13 +36,14 @@ pub struct Opened<'a> {
 struct Layer<'a> {
     name: &'a str,
     adapter: Option<Adapter>,
-    task: &'static Task,
+    task: Task,
     blueprint: Blueprint,
 }
 
 impl<'a> Opened<'a> {
-    /// Opens the model and every adapter.
-    pub fn new(config: &'a InferenceConfig) -> Result<Self> {
+    /// Opens the model and every adapter; own files, if that is what they are used on, are read with the labels they know.
+    pub fn new(config: &'a InferenceConfig, own: Option<&OwnRequest>) -> Result<Self> {
+        let own = own.map(|request| read_own(config, request)).transpose()?;
         let source = ModelSource::new(config.model.as_deref())?;
         let mut model_config = source.config()?;
         let several = config.adapters.len() > 1;
@@ -62,9 +65,12 @@ impl<'a> Opened<'a> {
         let fallback = adapters.iter().find_map(said);
         let fallback = fallback.unwrap_or_else(|| SAMPLE_TASK.into());
         let open = |name: &'a str, adapter: Option<Adapter>| {
-            let own = said(&adapter);
-            let task = config.task.as_ref().or(own.as_ref()).unwrap_or(&fallback);
-            let task = trainable_task(task)?;
+            let head = said(&adapter);
+            let task = config.task.as_ref().or(head.as_ref()).unwrap_or(&fallback);
+            let task = match &own {
+                Some(own) => own.task.clone(),
+                None => with_metrics(trainable_task(task)?, &config.metrics)?,
+            };
             let method = match (&adapter, &plugins) {
                 (Some(adapter), Some(plugins)) => {
                     let loaded = plugins.method(&adapter.method, &adapter.options)?;
@@ -92,6 +98,7 @@ impl<'a> Opened<'a> {
         let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
         Ok(Self {
             config,
+            own,
             source,
             model_config,
             layers,
@@ -101,11 +108,11 @@ impl<'a> Opened<'a> {
     }
 
     /// The tasks of the adapters, each once, with the first adapter that has it.
-    pub fn tasks(&self) -> Vec<(&'static Task, &str)> {
-        let mut tasks: Vec<(&'static Task, &str)> = Vec::new();
+    pub fn tasks(&self) -> Vec<(&Task, &str)> {
+        let mut tasks: Vec<(&Task, &str)> = Vec::new();
         for layer in &self.layers {
             if !tasks.iter().any(|(task, _)| task.name == layer.task.name) {
-                tasks.push((layer.task, layer.name));
+                tasks.push((&layer.task, layer.name));
             }
         }
         tasks
@@ -134,7 +141,14 @@ impl<'a> Opened<'a> {
         names: &[SplitName],
     ) -> Result<Vec<EvalSplit>> {
         let load = |&name: &SplitName| {
-            let examples = self.load(task, Origin::Split { directory, name })?;
+            let origin = match &self.own {
+                None => Origin::Split { directory, name },
+                // Read for one split, the others are empty.
+                Some(own) if !own.train.is_empty() => Origin::Read(&own.train),
+                Some(own) if !own.validation.is_empty() => Origin::Read(&own.validation),
+                Some(own) => Origin::Read(&own.test),
+            };
+            let examples = self.load(task, origin)?;
             Ok(EvalSplit { name, examples })
         };
         names.iter().map(load).collect()
@@ -144,7 +158,7 @@ impl<'a> Opened<'a> {
     /// model at a time has what an adapter adds.
     pub fn with_each_model<T>(
         &self,
-        f: impl Fn(&Model, &'static Task) -> Result<T>,
+        f: impl Fn(&Model, &Task) -> Result<T>,
     ) -> Result<Vec<(String, T)>> {
         // An adapter brings its head along; the model alone must have one.
         let mut layers = self.layers.iter();
@@ -154,7 +168,7 @@ impl<'a> Opened<'a> {
         };
         let base = self.assembly(reader).read_base(policy);
         let base = base.map_err(|e| self.named(e, reader.name))?;
-        let run = |layer: &Layer<'_>| f(&self.assembly(layer).build_on(&base)?, layer.task);
+        let run = |layer: &Layer<'_>| f(&self.assembly(layer).build_on(&base)?, &layer.task);
         let layers = self.layers.iter();
         layers
             .map(|layer| {
@@ -169,7 +183,7 @@ impl<'a> Opened<'a> {
             source: &self.source,
             config: self.model_config.clone(),
             head: HeadKind::Sequence(layer.task.num_labels()),
-            labels: layer.task.labels,
+            labels: &layer.task.labels,
             blueprint: &layer.blueprint,
             adapter: layer.adapter.as_ref(),
             policy: HeadPolicy::Require,

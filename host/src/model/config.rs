@@ -149,9 +149,7 @@ impl ModelConfig {
         raw.insert("dtype".into(), json!("float32"));
         let labels: Vec<String> = match task.problem_type {
             ProblemType::Regression => vec!["LABEL_0".into()],
-            ProblemType::SingleLabelClassification => {
-                task.labels.iter().map(|&l| l.to_owned()).collect()
-            }
+            ProblemType::SingleLabelClassification => task.labels.clone(),
         };
         let id2label: Map<String, Value> = labels
             .iter()

@@ -1,0 +1,62 @@
+//! Names and values from files as messages show them: cut where long, control characters escaped.
+
+/// Names as a message shows them: in back quotes, the first two dozen of them, or `nothing`.
+pub(crate) fn names(list: &[String]) -> String {
+    const SHOWN: usize = 24;
+    if list.is_empty() {
+        return "nothing".to_owned();
+    }
+    let shown: Vec<String> = list
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{}`", printable(name, 60)))
+        .collect();
+    match list.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// A value from a file as a message shows it: quoted, control characters escaped, long ones cut.
+pub(crate) fn quote(value: &str) -> String {
+    format!("{:?}", shorten(value, 60))
+}
+
+/// As [`shorten`], with control characters escaped: a file must not be able to steer the terminal.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for character in shorten(text, limit).chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// At most `limit` characters of `text`, with an ellipsis if that is not all of it.
+fn shorten(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names, quote};
+
+    #[test]
+    fn long_values_and_lists_are_cut() {
+        assert_eq!(quote("a\tb"), r#""a\tb""#);
+        assert_eq!(quote(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
+        assert_eq!(names(&[]), "nothing");
+        let many: Vec<String> = (0..30).map(|i| i.to_string()).collect();
+        assert!(
+            names(&many).ends_with("`23` and 6 more"),
+            "{}",
+            names(&many)
+        );
+    }
+}

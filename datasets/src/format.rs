@@ -1,0 +1,137 @@
+//! What a data file is made of: its format and the encoding of its text. `locate` and `own` decide on them, `rows` opens
+//! the reader for them.
+
+use std::path::{Path, PathBuf};
+
+use encoding_rs::Encoding;
+
+/// A format of data files. Text formats may be compressed with gzip or zstd, which their contents tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated cells, quoted as in RFC 4180; a header line.
+    Csv,
+    /// Tab-separated cells, nothing quoted; a header line.
+    Tsv,
+    /// A JSON object a line.
+    Jsonl,
+    /// Parquet: uncompressed, snappy or gzip.
+    Parquet,
+    /// `LABEL text` a line, as in TREC.
+    LabelText,
+    /// A text a line; what tells its label is the file's name.
+    Lines,
+}
+
+impl Format {
+    /// Their names in configurations.
+    pub const NAMES: &'static [(&'static str, Self)] = &[
+        ("csv", Self::Csv),
+        ("tsv", Self::Tsv),
+        ("jsonl", Self::Jsonl),
+        ("parquet", Self::Parquet),
+        ("label-text", Self::LabelText),
+        ("lines", Self::Lines),
+    ];
+
+    /// The name; where files are known by an extension, it is that.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+            Self::LabelText => "label-text",
+            Self::Lines => "lines",
+        }
+    }
+
+    /// The format that a file's name tells, `.gz` and `.zst` aside; `None` if it tells none.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        match extension(path)?.as_str() {
+            "csv" => Some(Self::Csv),
+            "tsv" | "tab" => Some(Self::Tsv),
+            "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
+/// A file name's extension in lower case, once `.gz` or `.zst` is taken off.
+pub(crate) fn extension(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.to_lowercase();
+    let name = [".gz", ".zst"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end))
+        .unwrap_or(&name);
+    name.rsplit_once('.').map(|(_, end)| end.to_owned())
+}
+
+/// The encoding of a text file; UTF-8 unless something else is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextEncoding(pub(crate) &'static Encoding);
+
+impl Default for TextEncoding {
+    fn default() -> Self {
+        Self(encoding_rs::UTF_8)
+    }
+}
+
+impl TextEncoding {
+    /// The encoding with this label of the WHATWG Encoding Standard (`utf-8`, `windows-1252`, `latin1`, `shift_jis`), in
+    /// any case. `None` if there is none, or if its line ends are not a byte (UTF-16, ISO-2022-JP).
+    pub fn by_name(name: &str) -> Option<Self> {
+        Encoding::for_label(name.as_bytes())
+            .filter(|encoding| encoding.is_ascii_compatible())
+            .map(Self)
+    }
+
+    /// The standard's name, in lower case.
+    pub fn name(self) -> String {
+        self.0.name().to_lowercase()
+    }
+}
+
+/// A file and how to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// The encoding of its text; parquet is UTF-8 whatever it says.
+    pub encoding: TextEncoding,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_formats() {
+        for (name, format) in [
+            ("a.csv", Some(Format::Csv)),
+            ("a.CSV.GZ", Some(Format::Csv)),
+            ("a.b.jsonl.zst", Some(Format::Jsonl)),
+            ("train-00000-of-00001.parquet", Some(Format::Parquet)),
+            ("a.tab", Some(Format::Tsv)),
+            ("TREC.train", None),
+            ("csv", None),
+        ] {
+            assert_eq!(Format::of_name(Path::new(name)), format, "{name}");
+        }
+        for (name, format) in Format::NAMES {
+            assert_eq!(format.as_str(), *name);
+        }
+    }
+
+    #[test]
+    fn encodings_have_line_ends() {
+        let name = |label| TextEncoding::by_name(label).map(TextEncoding::name);
+        assert_eq!(name("UTF8"), Some("utf-8".to_owned()));
+        assert_eq!(name("Windows-1252"), Some("windows-1252".to_owned()));
+        assert_eq!(name("latin1"), Some("windows-1252".to_owned()));
+        assert_eq!(name("utf-16"), None);
+        assert_eq!(name("klingon"), None);
+    }
+}

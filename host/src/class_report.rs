@@ -1,0 +1,68 @@
+//! What an evaluation says of each class of the user's own data: keys for the records, and a table to read. Called by
+//! the trainer, the recipe and `evaluate`.
+
+use crate::evaluate::Evaluation;
+use progtune_datasets::{Task, TaskSource};
+use serde_json::{Map, Value, json};
+
+/// The keys, without the `eval_` before them.
+pub const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
+
+/// How many classes a table shows.
+const N_SHOWN: usize = 20;
+
+/// `per_class` (precision, recall, F1 and examples by label) and `confusion_matrix` (a row an expected class, a column a
+/// predicted one, in the order of ids). Nothing for GLUE's tasks, whose records have Hugging Face's keys alone, and for
+/// numbers.
+pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
+    let mut map = Map::new();
+    let own = evaluation.confusion.as_ref();
+    let Some(confusion) = own.filter(|_| task.source == TaskSource::Own) else {
+        return map;
+    };
+    let per_class: Map<String, Value> = task
+        .labels
+        .iter()
+        .enumerate()
+        .map(|(class, label)| {
+            let report = confusion.report(class);
+            let report = json!({
+                "precision": report.precision,
+                "recall": report.recall,
+                "f1": report.f1,
+                "support": report.support,
+            });
+            (label.clone(), report)
+        })
+        .collect();
+    map.insert(KEYS[0].into(), per_class.into());
+    map.insert(KEYS[1].into(), json!(confusion.counts));
+    map
+}
+
+/// The `eval_per_class` of some results as a table; empty without it.
+pub fn table(results: &Map<String, Value>) -> String {
+    let Some(Value::Object(classes)) = results.get("eval_per_class") else {
+        return String::new();
+    };
+    let mut text = format!(
+        "{:<20} {:>9} {:>9} {:>9} {:>9}\n",
+        "class", "precision", "recall", "f1", "examples"
+    );
+    for (label, report) in classes.iter().take(N_SHOWN) {
+        let number = |key: &str| report[key].as_f64().unwrap_or_default();
+        let label: String = label.chars().take(20).collect();
+        text.push_str(&format!(
+            "{label:<20} {:>9.4} {:>9.4} {:>9.4} {:>9}\n",
+            number("precision"),
+            number("recall"),
+            number("f1"),
+            report["support"]
+        ));
+    }
+    match classes.len().saturating_sub(N_SHOWN) {
+        0 => {}
+        more => text.push_str(&format!("and {more} more in all_results.json\n")),
+    }
+    text
+}

@@ -1,0 +1,45 @@
+//! The resolved configuration of `progtune data inspect`. Resolved by `main`, read by `inspect_command`.
+
+use progtune_datasets::OwnRequest;
+
+use super::keys::Scope;
+use super::{ConfigError, Sources, layers, own, read_max_length, read_model};
+use crate::cli::InspectArgs;
+
+/// What to look at, and through whose tokenizer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InspectConfig {
+    /// The files to look at.
+    pub own: OwnRequest,
+    /// Directory of the checkpoint whose tokenizer counts; `None` is the embedded model.
+    pub model: Option<String>,
+    /// Longest sequence in tokens, special tokens included; at least 3.
+    pub max_length: usize,
+}
+
+impl InspectConfig {
+    /// The configuration of `progtune data inspect`.
+    ///
+    /// # Errors
+    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); also when there are no files.
+    pub fn resolve(args: &InspectArgs, sources: &Sources) -> Result<Self, ConfigError> {
+        let mut args = args.clone();
+        if !args.files.is_empty() {
+            args.own.train_file = std::mem::take(&mut args.files);
+        }
+        let settings = layers::merge(&args, sources, Scope::Inference)?;
+        let (_, own) = own::read_own(&settings)?;
+        let own = own.filter(|own| {
+            !own.train.is_empty() || !own.validation.is_empty() || !own.test.is_empty()
+        });
+        Ok(Self {
+            own: own.ok_or_else(|| ConfigError::Missing {
+                key: "FILE".into(),
+                reason: "there is nothing to look at".into(),
+                advice: "give files, or --train-file, --validation-file or --test-file".into(),
+            })?,
+            model: read_model(&settings)?,
+            max_length: read_max_length(&settings)?,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! Metrics of classes, as scikit-learn computes them: from a confusion matrix, and for the area under the ROC curve from
+//! the logits. Called by `metrics`.
+
+/// How often each class was taken for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confusion {
+    /// `counts[expected][predicted]`, a row and a column a class.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// What is known of one class.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassReport {
+    /// The share of right ones among those predicted; 0 if there are none.
+    pub precision: f64,
+    /// The share of right ones among those expected; 0 if there are none.
+    pub recall: f64,
+    /// The harmonic mean of both; 0 if both are.
+    pub f1: f64,
+    /// The examples of the class.
+    pub support: u64,
+}
+
+fn ratio(a: u64, b: u64) -> f64 {
+    if b == 0 { 0.0 } else { a as f64 / b as f64 }
+}
+
+impl Confusion {
+    /// Counts `predicted` against `expected`, both ids below `n_classes`.
+    pub fn new(predicted: &[u32], expected: &[u32], n_classes: usize) -> Self {
+        let mut counts = vec![vec![0; n_classes]; n_classes];
+        for (&p, &e) in predicted.iter().zip(expected) {
+            counts[e as usize][p as usize] += 1;
+        }
+        Self { counts }
+    }
+
+    fn total(&self) -> u64 {
+        self.counts.iter().flatten().sum()
+    }
+
+    fn right(&self) -> u64 {
+        (0..self.counts.len()).map(|c| self.counts[c][c]).sum()
+    }
+
+    fn predicted(&self, class: usize) -> u64 {
+        self.counts.iter().map(|row| row[class]).sum()
+    }
+
+    fn expected(&self, class: usize) -> u64 {
+        self.counts[class].iter().sum()
+    }
+
+    /// Precision, recall and F1 of a class.
+    pub fn report(&self, class: usize) -> ClassReport {
+        let right = self.counts[class][class];
+        let (predicted, support) = (self.predicted(class), self.expected(class));
+        ClassReport {
+            precision: ratio(right, predicted),
+            recall: ratio(right, support),
+            f1: ratio(2 * right, predicted + support),
+            support,
+        }
+    }
+
+    /// Share of right ones.
+    pub fn accuracy(&self) -> f64 {
+        self.right() as f64 / self.total() as f64
+    }
+
+    /// The mean F1 of the classes that occur, as predicted or expected.
+    pub fn f1_macro(&self) -> f64 {
+        let occurring: Vec<f64> = (0..self.counts.len())
+            .filter(|&class| self.predicted(class) + self.expected(class) > 0)
+            .map(|class| self.report(class).f1)
+            .collect();
+        occurring.iter().sum::<f64>() / occurring.len() as f64
+    }
+
+    /// The mean F1 of the classes, each weighted by its examples.
+    pub fn f1_weighted(&self) -> f64 {
+        let sum: f64 = (0..self.counts.len())
+            .map(|class| self.report(class).f1 * self.expected(class) as f64)
+            .sum();
+        sum / self.total() as f64
+    }
+
+    /// Matthews' correlation for any number of classes; 0 when a side is constant.
+    pub fn matthews(&self) -> f64 {
+        let n = self.total() as f64;
+        let (mut cross, mut pp, mut ee) = (0.0, 0.0, 0.0);
+        for class in 0..self.counts.len() {
+            let (p, e) = (self.predicted(class) as f64, self.expected(class) as f64);
+            cross += p * e;
+            pp += p * p;
+            ee += e * e;
+        }
+        let denominator = ((n * n - pp) * (n * n - ee)).sqrt();
+        if denominator == 0.0 {
+            0.0
+        } else {
+            (self.right() as f64 * n - cross) / denominator
+        }
+    }
+}
+
+/// The area under the ROC curve of two classes, by the probability of class 1; of more the unweighted mean over the
+/// classes, each against the rest (`roc_auc_score(multi_class="ovr")`). NaN where a class has no example.
+pub fn auroc(logits: &[&[f32]], expected: &[u32]) -> f64 {
+    let n_classes = logits.first().map_or(0, |row| row.len());
+    let probabilities: Vec<Vec<f64>> = logits.iter().map(|row| softmax(row)).collect();
+    let of_class = |class: usize| {
+        let scores: Vec<f64> = probabilities.iter().map(|row| row[class]).collect();
+        let is_class: Vec<bool> = expected.iter().map(|&e| e as usize == class).collect();
+        area(&scores, &is_class)
+    };
+    match n_classes {
+        2 => of_class(1),
+        n => (0..n).map(of_class).sum::<f64>() / n as f64,
+    }
+}
+
+fn softmax(row: &[f32]) -> Vec<f64> {
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f64> = row.iter().map(|&x| f64::from(x - max).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.iter().map(|x| x / sum).collect()
+}
+
+/// The chance that an example of the class scores above another one, equal scores counting half (Mann and Whitney).
+fn area(scores: &[f64], is_class: &[bool]) -> f64 {
+    let ranks = super::ranks(scores);
+    let inside = is_class.iter().filter(|&&inside| inside).count() as f64;
+    let outside = is_class.len() as f64 - inside;
+    let sum: f64 = ranks
+        .iter()
+        .zip(is_class)
+        .filter(|&(_, &inside)| inside)
+        .map(|(rank, _)| rank)
+        .sum();
+    (sum - inside * (inside + 1.0) / 2.0) / (inside * outside)
+}
