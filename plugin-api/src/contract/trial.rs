@@ -56,12 +56,12 @@ impl<'a> Trial<'a> {
         self.values(|_, parameter| start(parameter))
     }
 
-    /// The values after some training: what is trained has moved.
-    pub(super) fn trained(&self) -> Values {
+    /// The values after some training: what is trained has moved, each time of asking (`draw`) elsewhere.
+    pub(super) fn trained(&self, draw: usize) -> Values {
         self.values(|index, parameter| {
             let mut array = self.initial(parameter, 1).ok()?;
             if parameter.trainable {
-                let moves = random(array.dims.clone(), 0.0, 0.2, 1000 + index);
+                let moves = random(array.dims.clone(), 0.0, 0.2, 1000 * (draw + 1) + index);
                 array
                     .values
                     .iter_mut()
@@ -118,7 +118,7 @@ impl<'a> Trial<'a> {
             } else {
                 site.out_dim
             } as usize;
-            let array = random(vec![ROWS, columns], 0.0, 1.0, 2000 + index);
+            let array = random(vec![ROWS, columns], 0.0, 1.0, usize::MAX - index);
             (
                 name.to_owned(),
                 Array {
