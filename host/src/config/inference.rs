@@ -7,8 +7,8 @@ use progtune_datasets::{Metric, OwnRequest};
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of, own,
-    read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
+    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of,
+    own, read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
     read_threads, require_data,
 };
 use crate::{

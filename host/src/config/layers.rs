@@ -44,7 +44,13 @@ impl Sources {
 const OPTION_KEYS: &[&str] = &["schedule_opt", "peft_opt"];
 
 /// Keys whose value is a list of paths.
-const PATH_KEYS: &[&str] = &["plugin", "plugin_dir", "train_file", "validation_file", "test_file"];
+const PATH_KEYS: &[&str] = &[
+    "plugin",
+    "plugin_dir",
+    "train_file",
+    "validation_file",
+    "test_file",
+];
 
 /// Merges the layers for a command that reads the keys of `scope`. `flags` is a parsed argument struct whose field
 /// names are keys; unset fields serialise to nothing.
