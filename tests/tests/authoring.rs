@@ -139,7 +139,7 @@ fn every_plugin_of_ours_keeps_the_contract() {
     }
     let outside = |name: &str| build(&root().join("tests/outside-plugins").join(name));
     libraries.push((outside("alternate"), vec![]));
-    libraries.push((outside("ia3"), vec![]));
+    libraries.push((outside("scaling"), vec![]));
     let lora = profile_dir().join(file_name("progtune_peft_lora"));
     let all =
         "target_modules=query,key,value,attention.output.dense,intermediate.dense,output.dense";
@@ -148,7 +148,10 @@ fn every_plugin_of_ours_keeps_the_contract() {
         vec!["--peft-opt", all, "--peft-opt", "lora_dropout=0.1"],
     ));
     let houlsby = profile_dir().join(file_name("progtune_peft_adapter"));
-    libraries.push((houlsby, vec!["--peft-opt", "preset=houlsby"]));
+    libraries.push((
+        houlsby,
+        vec!["--id", "adapter", "--peft-opt", "preset=houlsby"],
+    ));
     for (library, options) in libraries {
         let mut words = vec!["plugins", "check", library.to_str().unwrap(), "--json"];
         words.extend(options);

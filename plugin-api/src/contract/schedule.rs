@@ -184,7 +184,7 @@ impl Suite<'_> {
             }),
             ("steps not known", |run| run.steps_per_epoch = 0),
             ("many steps and epochs", |run| {
-                (run.steps_per_epoch, run.epochs, run.seed) = (1 << 40, 100_000, u64::MAX);
+                (run.steps_per_epoch, run.epochs, run.seed) = (1 << 40, 100_000, !0);
             }),
         ];
         let host = host_record();
