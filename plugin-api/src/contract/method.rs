@@ -33,10 +33,11 @@ pub fn check_method(subject: &Subject<'_, CreateMethod<'_>>) -> Report {
     };
     suite.models(&options);
     suite.behaviour(&options);
+    let refusals = suite.report.refusals;
     suite.options(subject);
     suite.hostile_models(&options);
     suite.hosts(&options);
-    suite.report.finish(subject.id)
+    suite.report.finish(subject.id, refusals)
 }
 
 struct Suite<'a> {

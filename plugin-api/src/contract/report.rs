@@ -64,7 +64,8 @@ impl Check {
 pub struct Report {
     /// Plans that were made and found in order.
     pub plans: u64,
-    /// Runs or models that the entry refused with a proper error: bad option or unsupported.
+    /// Usual runs or models that the entry refused with a proper error: bad option or unsupported. What it refuses of
+    /// hostile ones, or at the limits of its options, is not counted.
     pub refusals: u64,
     /// Every check.
     pub checks: Vec<Check>,
@@ -124,8 +125,9 @@ impl Report {
         self
     }
 
-    /// An entry that refuses everything keeps no contract.
-    pub(super) fn finish(mut self, what: &str) -> Self {
+    /// The whole report; `refusals` are those of usual runs and models. An entry that refuses everything keeps no contract.
+    pub(super) fn finish(mut self, what: &str, refusals: u64) -> Self {
+        self.refusals = refusals;
         if self.plans == 0 && self.violations.is_empty() {
             let mut check = Check::new("plans at all");
             let refusal = &self.refusal;

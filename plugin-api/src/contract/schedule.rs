@@ -36,10 +36,11 @@ pub fn check_schedule(subject: &Subject<'_, CreateSchedule<'_>>) -> Report {
         Err(fault) => return suite.report.unusable(&fault),
     };
     suite.runs(&options);
+    let refusals = suite.report.refusals;
     suite.options(subject);
     suite.hostile_runs(&options);
     suite.bare_host(&options);
-    suite.report.finish(subject.id)
+    suite.report.finish(subject.id, refusals)
 }
 
 struct Suite<'a> {
