@@ -9,10 +9,12 @@ use crate::task::Column;
 
 mod own;
 mod place;
+mod question;
 mod show;
 
 pub use own::OwnDataError;
 pub use place::{Place, Position};
+pub use question::{QuestionError, QuestionPlace};
 pub(crate) use show::{names, printable, quote};
 
 /// What is wrong with the data or with the request for it.
@@ -52,6 +54,10 @@ pub enum DataError {
     /// The user's own files, or what is asked of them.
     #[error(transparent)]
     Own(Box<OwnDataError>),
+
+    /// Questions about texts.
+    #[error(transparent)]
+    Question(Box<QuestionError>),
 
     /// The task does not have this split (MNLI has two validation splits, the sample no test).
     #[error(
@@ -412,11 +418,18 @@ impl From<OwnDataError> for DataError {
     }
 }
 
+impl From<QuestionError> for DataError {
+    fn from(error: QuestionError) -> Self {
+        Self::Question(Box::new(error))
+    }
+}
+
 impl DataError {
     /// Whether one row is wrong, so that the rest of the file can be read without it. Not so where a reader cannot tell
     /// where the row ends.
     pub fn is_about_a_row(&self) -> bool {
         match self {
+            Self::Question(error) => error.is_about_a_question(),
             Self::NotUtf8 { .. }
             | Self::NotEncoded { .. }
             | Self::NulByte { .. }

@@ -1,4 +1,4 @@
-//! The table of tasks: the nine of GLUE (Wang et al. 2018) and the embedded sample. `task` looks names up here.
+//! The table of tasks: the nine of GLUE (Wang et al. 2018), the embedded sample, and SQuAD's two. `task` looks names up here.
 //!
 //! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub; the TSV names are those of
 //! the official download. WNLI's ids are the other way round than RTE's: that is how they are published.
@@ -32,7 +32,7 @@ pub(crate) static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
     let mnli_labels = ["entailment", "neutral", "contradiction"];
     let questions = [("question1", None), ("question2", None)];
     let qnli = [("question", None), ("sentence", None)];
-    vec![
+    let mut tasks = vec![
         Task {
             // source, label, the linguists' mark, sentence
             headerless: Some(Headerless {
@@ -118,7 +118,9 @@ pub(crate) static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
                 &accuracy,
             )
         },
-    ]
+    ];
+    tasks.extend(crate::squad::tasks());
+    tasks
 });
 
 /// A task with one validation and one test split; regression if it has no labels.
@@ -151,5 +153,6 @@ fn task(
         eval_splits: vec![SplitName::Validation],
         test_splits: vec![SplitName::Test],
         headerless: None,
+        has_unanswerable: false,
     }
 }

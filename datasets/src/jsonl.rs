@@ -181,7 +181,7 @@ pub(crate) fn cell(value: &Value) -> Cell {
 }
 
 /// A JSON value as a message shows it.
-fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(bool) => format!("the boolean {bool}"),

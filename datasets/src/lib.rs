@@ -1,6 +1,7 @@
 //! Tasks, data readers and the embedded sample of progtune. The host calls [`Task::by_name`] to learn what a task's
 //! columns, labels and metrics are, [`load_split`] for training and evaluation data, [`read_jsonl`] for
-//! `progtune predict --input FILE.jsonl`, and [`OwnData::load`] for files of the user's own.
+//! `progtune predict --input FILE.jsonl`, and [`OwnData::load`] for files of the user's own. Questions about texts (SQuAD)
+//! have types and readers of their own: [`load_questions`] and [`read_questions`].
 //!
 //! Nothing here tokenises, shuffles or computes a metric, and nothing downloads: it turns files into [`Example`]s with
 //! the text exactly as it stands in the file, or says in a [`DataError`] what is wrong with which line.
@@ -20,8 +21,8 @@
 //! a named task), `locate` (which file holds a split), `own` (loading the user's files; under it `files`,
 //! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
 //! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
-//! is), `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for
-//! caches).
+//! is), `label` (a `cell` to a label), `sample` (the embedded task), `squad` (questions about texts, over `whole_text`,
+//! `jsonl` and `parquet_file`), `error`, `fingerprint` (of this crate's source, for caches).
 #![forbid(unsafe_code)]
 
 mod cell;
@@ -49,12 +50,14 @@ mod rows;
 pub mod sample;
 mod split;
 mod splitmix;
+mod squad;
 mod survey;
 mod table;
 mod task;
 mod tsv;
+mod whole_text;
 
-pub use error::{DataError, OwnDataError, Place, Position};
+pub use error::{DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace};
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, TextEncoding};
 pub use jsonl::read_jsonl;
@@ -62,5 +65,8 @@ pub use learn_labels::Labels;
 pub use metric::Metric;
 pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};
 pub use split::{Split, SplitName, has_split, load_split, split_files};
+pub use squad::{
+    Answer, AnswerRule, Question, Questions, is_question_file, load_questions, read_questions,
+};
 pub use survey::{ColumnKind, Survey};
 pub use task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};

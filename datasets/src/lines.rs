@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{DataError, Place};
 use crate::format::{DataFile, TextEncoding};
 
-const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
 /// The longest line, and the longest row of a CSV file: far above any text a model reads, far below memory.
 pub(crate) const MAX_LINE_BYTES: usize = 16 << 20;
@@ -37,23 +37,7 @@ pub(crate) struct Lines {
 impl Lines {
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
         let path = &file.path;
-        let failed = |source| DataError::Io {
-            path: path.clone(),
-            source,
-        };
-        let mut plain = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
-        let start = plain.fill_buf().map_err(failed)?;
-        let (reader, compression): (Box<dyn BufRead>, _) = if start.starts_with(&GZIP) {
-            let gzip = flate2::bufread::MultiGzDecoder::new(plain);
-            (Box::new(BufReader::new(gzip)), Some("gzip"))
-        } else if start.starts_with(&ZSTD) {
-            (
-                Box::new(BufReader::new(ZstdFrames::new(plain))),
-                Some("zstd"),
-            )
-        } else {
-            (Box::new(plain), None)
-        };
+        let (reader, compression) = decompressed(path)?;
         Ok(Self {
             path: path.clone(),
             encoding: file.encoding,
@@ -158,20 +142,51 @@ impl Lines {
     }
 
     fn failure(&self, source: io::Error) -> DataError {
-        match self.compression {
-            None => DataError::Io {
-                path: self.path.clone(),
-                source,
+        read_failure(&self.path, self.compression, self.number + 1, source)
+    }
+}
+
+/// The contents of a file, and by what it is compressed: its first bytes tell.
+pub(crate) fn decompressed(
+    path: &Path,
+) -> Result<(Box<dyn BufRead>, Option<&'static str>), DataError> {
+    let failed = |source| DataError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut plain = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+    let start = plain.fill_buf().map_err(failed)?;
+    Ok(if start.starts_with(&GZIP) {
+        let gzip = flate2::bufread::MultiGzDecoder::new(plain);
+        (Box::new(BufReader::new(gzip)), Some("gzip"))
+    } else if start.starts_with(&ZSTD) {
+        let zstd = ZstdFrames::new(plain);
+        (Box::new(BufReader::new(zstd)), Some("zstd"))
+    } else {
+        (Box::new(plain), None)
+    })
+}
+
+/// Why a file could not be read on, at a line.
+pub(crate) fn read_failure(
+    path: &Path,
+    compression: Option<&'static str>,
+    line: usize,
+    source: io::Error,
+) -> DataError {
+    match compression {
+        None => DataError::Io {
+            path: path.to_path_buf(),
+            source,
+        },
+        Some(compression) => DataError::Compressed {
+            place: Place::line(path, line),
+            compression,
+            found: match source.kind() {
+                io::ErrorKind::UnexpectedEof => "the end of the file in the middle".to_owned(),
+                _ => source.to_string(),
             },
-            Some(compression) => DataError::Compressed {
-                place: Place::line(&self.path, self.number + 1),
-                compression,
-                found: match source.kind() {
-                    io::ErrorKind::UnexpectedEof => "the end of the file in the middle".to_owned(),
-                    _ => source.to_string(),
-                },
-            },
-        }
+        },
     }
 }
 

@@ -1,8 +1,9 @@
-//! Which files hold a split; called by `split`.
+//! Which files hold a split; called by `split` and `squad`.
 //!
 //! Tried in this order, and the first that is there is read: the data directory itself, then the folders below it named
-//! after the task as Hugging Face (`mrpc`) and GLUE (`MRPC`) name it; in each folder TSV, then parquet, then JSONL; for
-//! each format GLUE's name (`dev`), then Hugging Face's (`validation`); for parquet one file before shards.
+//! after the task as Hugging Face (`mrpc`) and GLUE (`MRPC`) name it; in each folder TSV, then parquet, then JSONL (for
+//! SQuAD: JSON, parquet, JSONL); for each format the official name (`dev`, `dev-v1.1`), then Hugging Face's (`validation`);
+//! for parquet one file before shards.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,17 @@ use crate::format::Format;
 use crate::split::SplitName;
 use crate::task::{Task, TaskSource};
 
+/// Formats with their file name's extension.
+type Formats = [(Format, &'static str); 3];
+
 /// The formats that a data directory is searched for, in this order.
-const GLUE_FORMATS: [Format; 3] = [Format::Tsv, Format::Parquet, Format::Jsonl];
+fn formats(task: &Task) -> Formats {
+    let (parquet, jsonl) = ((Format::Parquet, "parquet"), (Format::Jsonl, "jsonl"));
+    match task.source {
+        TaskSource::Squad => [(Format::Jsonl, "json"), parquet, jsonl],
+        _ => [(Format::Tsv, "tsv"), parquet, jsonl],
+    }
+}
 
 /// The files of a split: one, or the shards of a parquet data set in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +33,15 @@ pub(crate) struct Located {
 
 /// File names without extension. A plain `dev` or `test` stands for MNLI's matched half, which is how JSONL copies of
 /// MNLI come.
-fn stems(split: SplitName) -> &'static [&'static str] {
+fn stems(task: &Task, split: SplitName) -> &'static [&'static str] {
+    let official = task.source == TaskSource::Squad;
     match split {
+        SplitName::Train if official && task.has_unanswerable => &["train-v2.0", "train"],
+        SplitName::Train if official => &["train-v1.1", "train"],
+        SplitName::Validation if official && task.has_unanswerable => {
+            &["dev-v2.0", "dev", "validation"]
+        }
+        SplitName::Validation if official => &["dev-v1.1", "dev", "validation"],
         SplitName::Train => &["train"],
         SplitName::Validation => &["dev", "validation"],
         SplitName::ValidationMatched => &["dev_matched", "validation_matched", "dev", "validation"],
@@ -73,9 +90,9 @@ pub(crate) fn find(
     );
     for folder in folders {
         let present = entries(&folder)?;
-        for format in GLUE_FORMATS {
-            for stem in stems(split) {
-                let files = files_of(&folder, &present, stem, format)?;
+        for (format, extension) in formats(task) {
+            for stem in stems(task, split) {
+                let files = files_of(&folder, &present, stem, extension)?;
                 if !files.is_empty() {
                     return Ok(Some(Located { format, files }));
                 }
@@ -88,7 +105,9 @@ pub(crate) fn find(
 fn subfolders(task: &Task) -> impl Iterator<Item = &str> {
     let glue_folder = match &task.source {
         TaskSource::Glue(folder) => Some(folder.as_str()),
-        TaskSource::Generated | TaskSource::Own => None,
+        // The hub's name of v1.1's only configuration.
+        TaskSource::Squad if !task.has_unanswerable => Some("plain_text"),
+        TaskSource::Squad | TaskSource::Generated | TaskSource::Own => None,
     };
     std::iter::once(task.name.as_str()).chain(glue_folder)
 }
@@ -96,9 +115,9 @@ fn subfolders(task: &Task) -> impl Iterator<Item = &str> {
 /// The file names that [`find`] tries, for messages.
 fn looked_for(task: &Task, split: SplitName) -> Vec<String> {
     let mut names = Vec::new();
-    for format in GLUE_FORMATS {
-        for stem in stems(split) {
-            names.push(format!("{stem}.{}", format.as_str()));
+    for (format, extension) in formats(task) {
+        for stem in stems(task, split) {
+            names.push(format!("{stem}.{extension}"));
             if format == Format::Parquet {
                 names.push(format!("{stem}-00000-of-00001.parquet"));
             }
@@ -128,14 +147,14 @@ fn files_of(
     folder: &Path,
     present: &[String],
     stem: &str,
-    format: Format,
+    extension: &str,
 ) -> Result<Vec<PathBuf>, DataError> {
-    let single = format!("{stem}.{}", format.as_str());
+    let single = format!("{stem}.{extension}");
     if present.contains(&single) {
         return Ok(vec![folder.join(single)]);
     }
-    match format {
-        Format::Parquet => shards(folder, present, stem),
+    match extension {
+        "parquet" => shards(folder, present, stem),
         _ => Ok(Vec::new()),
     }
 }

@@ -82,7 +82,7 @@ impl SkippedRows {
     /// How many are listed: enough to read, too few to fill the memory.
     pub const N_LISTED: usize = 10_000;
 
-    fn add(&mut self, error: &DataError) {
+    pub(crate) fn add(&mut self, error: &DataError) {
         self.n_rows += 1;
         if self.reasons.len() < Self::N_LISTED {
             self.reasons.push(error.to_string());
@@ -209,6 +209,7 @@ impl Task {
             eval_splits: vec![SplitName::Validation],
             test_splits: vec![SplitName::Test],
             headerless: None,
+            has_unanswerable: false,
         }
     }
 }

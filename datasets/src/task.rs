@@ -79,6 +79,8 @@ pub enum TaskSource {
     Generated,
     /// A download of GLUE, whose official folder has this name (`SST-2`).
     Glue(String),
+    /// A download of SQuAD: questions about texts.
+    Squad,
     /// The user's own files; labels are known by their names, which were learned from the training rows or read from a
     /// model's `id2label`.
     Own,
@@ -88,7 +90,8 @@ pub enum TaskSource {
 /// own files ([`OwnData`](crate::OwnData)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// The name of the configuration in Hugging Face's `glue`, in lower case (`sst2`), `sample`, or `own`.
+    /// The name of the configuration in Hugging Face's `glue`, in lower case (`sst2`), `squad`, `squad_v2`, `sample`, or
+    /// `own`.
     pub name: String,
     /// Where its rows come from.
     pub source: TaskSource,
@@ -106,6 +109,8 @@ pub struct Task {
     pub test_splits: Vec<SplitName>,
     /// The layout of TSV files that have no header, if the task has such files.
     pub headerless: Option<Headerless>,
+    /// Whether a question may be without an answer (SQuAD v2.0); false for tasks that ask none.
+    pub has_unanswerable: bool,
 }
 
 impl Task {
@@ -117,7 +122,7 @@ impl Task {
         let wanted = name.to_lowercase().replace(['-', '_'], "");
         TASKS
             .iter()
-            .find(|task| task.name == wanted)
+            .find(|task| task.name.replace('_', "") == wanted)
             .ok_or_else(|| DataError::UnknownTask {
                 name: name.to_owned(),
                 nearest: nearest(&wanted, TASKS.iter().map(|task| task.name.as_str()))
@@ -127,7 +132,7 @@ impl Task {
             })
     }
 
-    /// The nine GLUE tasks and `sample`.
+    /// The nine GLUE tasks, `sample`, `squad` and `squad_v2`.
     pub fn all() -> &'static [Task] {
         &TASKS
     }
@@ -161,6 +166,8 @@ mod tests {
             ("STS-B", "stsb"),
             ("sts_b", "stsb"),
             ("MRPC", "mrpc"),
+            ("SQuAD-v2", "squad_v2"),
+            ("squadv2", "squad_v2"),
         ] {
             let name = Task::by_name(given).map(|task| task.name.as_str());
             assert_eq!(name.ok(), Some(found));
@@ -168,7 +175,7 @@ mod tests {
         for task in Task::all() {
             assert_eq!(Task::by_name(&task.name).ok(), Some(task));
         }
-        assert_eq!(Task::all().len(), 10);
+        assert_eq!(Task::all().len(), 12);
     }
 
     #[test]
@@ -180,7 +187,7 @@ mod tests {
         assert_eq!(
             message,
             "unknown task `mrcp`: the nearest name is `mrpc`; expected one of `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, \
-             `mnli`, `qnli`, `rte`, `wnli`, `sample`"
+             `mnli`, `qnli`, `rte`, `wnli`, `sample`, `squad`, `squad_v2`"
         );
         assert!(Task::by_name("").is_err());
     }

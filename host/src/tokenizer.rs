@@ -96,6 +96,33 @@ impl Tokenizer {
         key.add_number("type_vocab_size", self.token_types.into());
     }
 
+    /// The longest input in tokens.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// The library's tokenizer, which cuts what is longer than the longest input.
+    ///
+    /// # Errors
+    /// When no known file is there, one is damaged, or they belong to another model.
+    pub fn library(&self) -> Result<&tokenizers::Tokenizer> {
+        self.inner()
+    }
+
+    /// What the library says, as an error about this tokenizer.
+    pub fn failure(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::Model(format!("{}: the tokenizer failed: {error}", self.origin))
+    }
+
+    /// The `token_type_ids` of an input.
+    pub fn token_type_ids(&self, encoding: &tokenizers::Encoding) -> Vec<u32> {
+        match self.architecture {
+            Architecture::Bert => encoding.get_type_ids().to_vec(),
+            // RoBERTa has one type; its fast tokenizer does not use the second.
+            Architecture::Roberta => vec![0; encoding.len()],
+        }
+    }
+
     fn inner(&self) -> Result<&tokenizers::Tokenizer> {
         if let Some(inner) = self.inner.get() {
             return Ok(inner);
@@ -167,7 +194,7 @@ impl Tokenizer {
             .collect();
         let encodings = inner
             .encode_batch(inputs, true)
-            .map_err(|e| Error::Model(format!("{}: the tokenizer failed: {e}", self.origin)))?;
+            .map_err(|e| self.failure(&e))?;
         if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
             return Err(Error::Model(format!(
                 "{}: the tokenizer makes no token of example {} (`{}`): expected special tokens around every text; \
@@ -196,11 +223,7 @@ impl Tokenizer {
             .zip(examples)
             .map(|(encoding, example)| EncodedExample {
                 input_ids: encoding.get_ids().to_vec(),
-                token_type_ids: match self.architecture {
-                    Architecture::Bert => encoding.get_type_ids().to_vec(),
-                    // RoBERTa has one type; its fast tokenizer does not use the second.
-                    Architecture::Roberta => vec![0; encoding.len()],
-                },
+                token_type_ids: self.token_type_ids(encoding),
                 label: example.label,
             })
             .collect())

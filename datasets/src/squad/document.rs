@@ -1,0 +1,177 @@
+//! Questions in JSON: a whole document (the official layout, or `data` with flat questions), or a question a line.
+//!
+//! A document is held in memory; the questions of a paragraph share its context.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::check::Taker;
+use super::{COLUMNS, fields};
+use crate::error::{DataError, Place, QuestionError, QuestionPlace};
+use crate::format::{DataFile, Format};
+use crate::jsonl::{JsonlObjects, describe};
+use crate::whole_text::WholeText;
+
+/// What a file of questions is made of.
+enum Content {
+    /// A JSON value that is the whole file.
+    Document(Value),
+    /// An object a line; the first of them.
+    Lines(Value),
+}
+
+/// Reads the questions of a file, whichever of the layouts it has.
+pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {
+    match content(file)? {
+        Content::Document(value) => read_document(file, &value, taker),
+        Content::Lines(_) => read_lines(file, taker),
+    }
+}
+
+/// Whether a file holds questions, as far as its beginning tells: a JSON document with `data`, or lines or parquet rows
+/// with `question`, `context` and `answers`.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
+    let is_question = |value: &Value| COLUMNS.iter().all(|key| value.get(key).is_some());
+    match file.format {
+        Format::Parquet => super::parquet::has_questions(file),
+        Format::Jsonl => Ok(match content(file) {
+            Ok(Content::Document(Value::Array(list))) => list.first().is_some_and(is_question),
+            Ok(Content::Document(value)) => value.get("data").is_some_and(Value::is_array),
+            Ok(Content::Lines(first)) => is_question(&first),
+            Err(error @ DataError::Io { .. }) => return Err(error),
+            // What is wrong with it is told by whoever reads it.
+            Err(_) => false,
+        }),
+        _ => Ok(false),
+    }
+}
+
+/// The whole file if its first line is not an object by itself, or is one with `data`.
+fn content(file: &DataFile) -> Result<Content, DataError> {
+    let mut text = WholeText::open(file)?;
+    let first = text.first_line()?;
+    let alone = serde_json::from_str::<Value>(first).ok();
+    match alone {
+        Some(value) if value.is_object() && value.get("data").is_none() => {
+            Ok(Content::Lines(value))
+        }
+        Some(value) if text.rest_is_blank()? => Ok(Content::Document(value)),
+        _ => {
+            let all = text.whole()?;
+            let document = serde_json::from_str(all).map_err(|error| {
+                let message = error.to_string();
+                QuestionError::Syntax {
+                    path: file.path.clone(),
+                    line: error.line(),
+                    column: error.column(),
+                    message: message.split(" at line ").next().unwrap_or_default().to_owned(),
+                }
+            })?;
+            Ok(Content::Document(document))
+        }
+    }
+}
+
+fn read_lines(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {
+    let mut objects = JsonlObjects::open(file)?;
+    let mut context = Arc::from("");
+    while !taker.is_full() {
+        match objects.next_object() {
+            Ok(None) => break,
+            Ok(Some((place, object))) => {
+                let place = QuestionPlace::new(place);
+                taker.take(&place, fields::flat_question(&object, &place, &mut context))?;
+            }
+            Err(error) => taker.take(&QuestionPlace::new(Place::file(&file.path)), Err(error))?,
+        }
+    }
+    Ok(())
+}
+
+fn read_document(file: &DataFile, document: &Value, taker: &mut Taker) -> Result<(), DataError> {
+    let unknown = |found: String| {
+        DataError::from(QuestionError::UnknownLayout {
+            path: file.path.clone(),
+            found,
+        })
+    };
+    let (name, entries) = match document {
+        Value::Array(list) => ("", list),
+        Value::Object(object) => match object.get("data") {
+            Some(Value::Array(list)) => ("data", list),
+            Some(other) => return Err(unknown(format!("`data` is {}", describe(other)))),
+            None => {
+                let keys: Vec<String> = object.keys().cloned().collect();
+                return Err(unknown(format!("the keys {}", crate::error::names(&keys))));
+            }
+        },
+        other => return Err(unknown(describe(other))),
+    };
+    let place = QuestionPlace::new(Place::file(&file.path));
+    let mut context = Arc::from("");
+    for (at, entry) in entries.iter().enumerate() {
+        if taker.is_full() {
+            break;
+        }
+        let place = place.clone().within(format!("{name}[{at}]"));
+        match entry {
+            Value::Object(article) if article.contains_key("paragraphs") => {
+                read_article(article, &place, taker)?;
+            }
+            entry => {
+                let object = fields::object(entry, &place);
+                let found =
+                    object.and_then(|object| fields::flat_question(object, &place, &mut context));
+                taker.take(&place, found)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_article(
+    article: &Map<String, Value>,
+    place: &QuestionPlace,
+    taker: &mut Taker,
+) -> Result<(), DataError> {
+    let paragraphs = match fields::list(article, "paragraphs", place) {
+        Ok(paragraphs) => paragraphs,
+        Err(error) => return taker.take(place, Err(error)),
+    };
+    for (at, paragraph) in paragraphs.iter().enumerate() {
+        let place = place.clone().within(format!(".paragraphs[{at}]"));
+        let parts = fields::object(paragraph, &place)
+            .and_then(|object| Ok((object, fields::list(object, "qas", &place)?)));
+        let (paragraph, questions) = match parts {
+            Ok(parts) => parts,
+            Err(error) => {
+                taker.take(&place, Err(error))?;
+                continue;
+            }
+        };
+        let context: Option<Arc<str>> = match paragraph.get("context") {
+            Some(Value::String(context)) => Some(Arc::from(context.as_str())),
+            _ => None,
+        };
+        for (at, question) in questions.iter().enumerate() {
+            if taker.is_full() {
+                return Ok(());
+            }
+            let place = place.clone().within(format!(".qas[{at}]"));
+            let found = fields::object(question, &place).and_then(|object| {
+                let context = match &context {
+                    Some(context) => Arc::clone(context),
+                    // Every question of the paragraph is wrong then, and counted.
+                    None => fields::text(paragraph, "context", &place)?.into(),
+                };
+                fields::question(object, context, &place)
+            });
+            taker.take(&place, found)?;
+        }
+    }
+    Ok(())
+}

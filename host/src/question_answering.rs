@@ -1,0 +1,9 @@
+//! Question answering over texts, as SQuAD has it: questions become windows of tokens, logits of windows become answers,
+//! answers become metrics and files. The steps are Hugging Face's `run_qa.py` (transformers, examples/pytorch/
+//! question-answering). The readers of questions are in `progtune_datasets`.
+
+pub mod answers;
+pub mod decode;
+pub mod prediction_files;
+pub mod squad_metrics;
+pub mod windows;
