@@ -18,7 +18,7 @@
 //! evaluating all are packed for the forward.
 //!
 //! **Activations.** A block's tape (`fused::BlockTape`) has its input, keys and values on all T rows, and on the R rows
-//! it computes (R = T; R = S in the last block, which computes first tokens only) queries, both normalised sums and the
+//! it computes (R = T; R = S in the last block, which computes first tokens only if the head reads no others) queries, both normalised sums and the
 //! feed-forward part before its activation, and attention's output where its dense layer is trained:
 //! 3·T·H + R·(3H + I + h + 2). A rewrite adds what its graph's backward reads. The backward of block b finds the tapes of
 //! b and of all below it, and holds the gradients of its output (twice) and input, and where weights are trained those
@@ -105,6 +105,7 @@ pub fn mib(bytes: u64) -> String {
 /// Predicts footprints of one run.
 pub struct Estimator<'a> {
     config: &'a ModelConfig,
+    head: HeadKind,
     blueprint: &'a Blueprint,
     kept: Vec<Kept>,
     threads: u64,
@@ -157,6 +158,7 @@ impl<'a> Estimator<'a> {
             .unwrap_or(1);
         Ok(Self {
             config,
+            head,
             blueprint,
             kept,
             threads: threads as u64,
@@ -378,7 +380,7 @@ impl<'a> Estimator<'a> {
 
     /// Rows that a block computes.
     fn rows(&self, block: usize, shape: BatchShape) -> u64 {
-        match block + 1 == self.config.blocks() {
+        match block + 1 == self.config.blocks() && !self.head.reads_every_token() {
             true => shape.sequences,
             false => shape.tokens,
         }
@@ -412,7 +414,7 @@ impl<'a> Estimator<'a> {
         }
     }
 
-    /// What tasks work in, attention's probabilities and their gradients included, and the head's few rows.
+    /// What tasks work in, attention's probabilities and their gradients included, and what the head does.
     fn scratch(&self, shape: BatchShape) -> u64 {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
@@ -420,7 +422,12 @@ impl<'a> Estimator<'a> {
         let rows = TASK_ROWS.max(shape.longest).min(shape.tokens);
         let prefix = self.kept.iter().map(|kept| kept.prefix).max().unwrap_or(0);
         let scores = shape.longest * (shape.longest + prefix);
-        threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + shape.sequences * 12 * hidden
+        let of_head = match self.head.reads_every_token() {
+            // What it reads, with dropout, packed, and the gradient of it twice.
+            true => shape.tokens * 5 * hidden,
+            false => shape.sequences * 12 * hidden,
+        };
+        threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + of_head
     }
 }
 

@@ -48,7 +48,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let data = TaskData::of_run(config)?;
     let task = data.task();
     let config = &data.settle(config);
-    let head = HeadKind::Sequence(task.num_labels());
+    let head = HeadKind::of(task);
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {

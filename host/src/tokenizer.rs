@@ -2,7 +2,7 @@
 //! Called by the recipe, `evaluate` and `predict`; the files are copied beside what a run saves.
 
 use crate::{
-    batch::EncodedExample,
+    batch::{EncodedExample, Target},
     error::{Error, Result},
     files::write_atomically,
     model::{
@@ -224,7 +224,7 @@ impl Tokenizer {
             .map(|(encoding, example)| EncodedExample {
                 input_ids: encoding.get_ids().to_vec(),
                 token_type_ids: self.token_type_ids(encoding),
-                label: example.label,
+                target: example.label.clone().map(Target::from),
             })
             .collect())
     }

@@ -117,10 +117,12 @@ impl Trainer<'_> {
 
     /// Trains to the end of the last epoch or to `--max-steps`.
     pub fn run(mut self) -> Result<Summary> {
+        let weighting = self.model.loss_weighting.clone();
         let source = BatchSource {
             examples: self.examples,
             order: self.order,
             first_position: self.model.config.first_position(),
+            weighting: &weighting,
         };
         with_batches(source, 1..=self.config.epochs, |batches| {
             self.train(&batches)
@@ -250,7 +252,11 @@ impl Trainer<'_> {
         let (mut loss, mut tokens, mut examples) = (0f64, 0usize, 0usize);
         loop {
             let next = batches.next_batch()?;
-            let denominator = next.step_examples;
+            // Tokens without a tag weigh nothing, and a step may have no others.
+            let denominator = match next.step_weight {
+                0.0 => 1.0,
+                weight => weight,
+            };
             let start = self
                 .cache
                 .start(self.model, 0, self.examples, &next.batch)?;

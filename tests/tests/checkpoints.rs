@@ -40,7 +40,7 @@ fn inputs(expected: &HashMap<String, Tensor>) -> Vec<EncodedExample> {
         .map(|(i, &length)| EncodedExample {
             input_ids: cut(&ids[i], length),
             token_type_ids: cut(&types[i], length),
-            label: None,
+            target: None,
         })
         .collect()
 }

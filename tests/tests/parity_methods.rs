@@ -73,7 +73,7 @@ fn compare_gradients(
         model.config.first_position(),
     );
     let mut gradients = Gradients::new(&model.parameters);
-    let loss = model.train(&batch, STEP, 8, &mut gradients).unwrap();
+    let loss = model.train(&batch, STEP, 8.0, &mut gradients).unwrap();
     let want = f64::from(expected[&format!("{start}.loss")].to_vec1::<f32>().unwrap()[0]);
     assert!(
         (loss - want).abs() < 1e-5,
@@ -169,7 +169,7 @@ fn fused_and_composed_agree_under_dropout() {
             let model = setup.model;
             let batch = Batch::new(&examples, &[5, 0, 3, 1], model.config.first_position());
             let mut gradients = Gradients::new(&model.parameters);
-            let loss = model.train(&batch, STEP, 4, &mut gradients).unwrap();
+            let loss = model.train(&batch, STEP, 4.0, &mut gradients).unwrap();
             let ids: Vec<usize> = model.parameters.trainable().collect();
             let tensors = ids.into_iter().map(|id| {
                 let tensor = gradients.tensor(id, &model.parameters).unwrap();

@@ -103,7 +103,7 @@ fn check_stage(
             .train(
                 batch,
                 Step { seed: 3, number },
-                batch.sequences(),
+                batch.sequences() as f64,
                 &mut gradients,
             )
             .unwrap();
@@ -268,7 +268,7 @@ fn optimizer_state_leaves_and_starts_fresh() {
                     seed: 0,
                     number: number as u64,
                 },
-                4,
+                4.0,
                 &mut gradients,
             )
             .unwrap();

@@ -48,9 +48,6 @@ impl Taker {
         self.read.questions.len() >= self.limit
     }
 
-    pub(super) fn rule(&self) -> AnswerRule {
-        self.rule
-    }
 
     /// Takes a question, or what is wrong with it.
     ///

@@ -162,7 +162,7 @@ fn one_step(
     let start = cache.start(model, 0, examples, &batch).unwrap();
     let step = Step { seed: 1, number };
     model
-        .train_from(&batch, start, step, indices.len(), &mut gradients)
+        .train_from(&batch, start, step, indices.len() as f64, &mut gradients)
         .unwrap();
     let norms = AdamW::norms(&model.parameters, &mut gradients, model.config.blocks()).unwrap();
     optimizer
