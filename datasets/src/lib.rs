@@ -66,7 +66,8 @@ pub use metric::Metric;
 pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};
 pub use split::{Split, SplitName, has_split, load_split, split_files};
 pub use squad::{
-    Answer, AnswerRule, Question, Questions, is_question_file, load_questions, read_questions,
+    Answer, AnswerRule, Question, QuestionData, Questions, is_question_file, load_questions,
+    read_questions,
 };
 pub use survey::{ColumnKind, Survey};
 pub use task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};

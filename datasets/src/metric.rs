@@ -91,6 +91,9 @@ impl Metric {
     pub fn unfit_for(self, problem: ProblemType, n_labels: usize) -> Option<&'static str> {
         let of_scores = matches!(self, Self::Pearson | Self::Spearman | Self::Mse | Self::Mae);
         match problem {
+            ProblemType::QuestionAnswering => {
+                Some("answers are measured by exact match and F1 of their words, always both")
+            }
             ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification
                 if of_scores =>
             {

@@ -82,6 +82,13 @@ impl SkippedRows {
     /// How many are listed: enough to read, too few to fill the memory.
     pub const N_LISTED: usize = 10_000;
 
+    /// Takes in those of another file.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.n_rows += other.n_rows;
+        let room = Self::N_LISTED.saturating_sub(self.reasons.len());
+        self.reasons.extend(other.reasons.into_iter().take(room));
+    }
+
     pub(crate) fn add(&mut self, error: &DataError) {
         self.n_rows += 1;
         if self.reasons.len() < Self::N_LISTED {

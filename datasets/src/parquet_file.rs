@@ -121,7 +121,11 @@ pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
     contain(|| {
         let reader = open_file(path)?;
         let root = reader.metadata().file_metadata().schema();
-        Ok(root.get_fields().iter().map(|field| field.name().to_owned()).collect())
+        Ok(root
+            .get_fields()
+            .iter()
+            .map(|field| field.name().to_owned())
+            .collect())
     })
     .unwrap_or_else(|| Err(contradictory(path)))
 }
@@ -141,7 +145,9 @@ impl ParquetObjects {
             let reader = open_file(path)?;
             let root = reader.metadata().file_metadata().schema();
             let fields = root.get_fields().iter();
-            let fields = fields.filter(|field| wanted.contains(&field.name())).cloned();
+            let fields = fields
+                .filter(|field| wanted.contains(&field.name()))
+                .cloned();
             let projection = projection(path, root, fields.collect())?;
             let rows = RowIter::from_file_into(Box::new(reader))
                 .project(Some(projection))

@@ -15,10 +15,12 @@ use crate::split::SplitName;
 use crate::task::{Column, Columns, ProblemType, Task, TaskSource};
 
 mod check;
+mod data;
 mod document;
 mod fields;
 mod parquet;
 
+pub use data::QuestionData;
 pub use document::is_question_file;
 
 /// The names of the columns (keys) of a question, as the hub's `squad` has them.
@@ -128,7 +130,6 @@ pub fn load_questions(
     task: &Task,
     dir: &Path,
     split: SplitName,
-    on_bad_row: OnBadRow,
     limit: Option<usize>,
 ) -> Result<Questions, DataError> {
     if !task.splits().any(|name| name == split) {
@@ -148,7 +149,7 @@ pub fn load_questions(
             encoding: TextEncoding::default(),
         })
         .collect();
-    read_questions(&files, task.answer_rule(), on_bad_row, limit)
+    read_questions(&files, task.answer_rule(), OnBadRow::Error, limit)
 }
 
 impl Task {

@@ -38,7 +38,11 @@ impl<'a> WholeText<'a> {
         loop {
             let before = self.bytes.len();
             let room = self.room()?;
-            let result = self.reader.by_ref().take(room).read_until(b'\n', &mut self.bytes);
+            let result = self
+                .reader
+                .by_ref()
+                .take(room)
+                .read_until(b'\n', &mut self.bytes);
             result.map_err(|error| self.failure(error))?;
             let line = &self.bytes[before..];
             if line.is_empty() || !line.trim_ascii().is_empty() {
@@ -82,7 +86,10 @@ impl<'a> WholeText<'a> {
     }
 
     fn line_number(&self, end: usize) -> usize {
-        1 + self.bytes[..end].iter().filter(|&&byte| byte == b'\n').count()
+        1 + self.bytes[..end]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count()
     }
 
     fn failure(&self, source: std::io::Error) -> DataError {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod answering;
 mod authoring;
 mod help;
 mod inference;
@@ -18,6 +19,7 @@ mod plugins;
 mod tests;
 mod training;
 
+pub use answering::AnsweringArgs;
 pub use authoring::{CheckArgs, NewArgs, NewKind};
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};

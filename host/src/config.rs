@@ -11,6 +11,7 @@ use progtune_datasets::{Metric, OWN_TASK, OwnRequest};
 
 use crate::{batch_order::BatchLimit, cli::TrainArgs};
 
+mod answering;
 mod error;
 mod export;
 mod inference;
@@ -25,6 +26,7 @@ mod size;
 mod tests;
 mod values;
 
+pub use answering::{Answering, max_length};
 pub use error::ConfigError;
 pub use inference::{
     AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
@@ -98,8 +100,11 @@ pub struct RunConfig {
     pub adam_beta2: f64,
     /// AdamW's ε, above 0.
     pub adam_epsilon: f64,
-    /// Longest sequence in tokens, special tokens included; at least 3. The model may allow less.
-    pub max_length: usize,
+    /// Longest sequence in tokens, special tokens included; at least 3. The model may allow less. `None`: what suits the
+    /// task ([`max_length`]).
+    pub max_length: Option<usize>,
+    /// How questions about texts are read and answered; without effect on other tasks.
+    pub answering: Answering,
     /// Norm that gradients are clipped to; 0 is no clipping.
     pub max_grad_norm: f64,
     /// Dropout in `[0, 1)` in place of the model's hidden, attention and classifier dropout; `None` keeps the model's.
@@ -237,6 +242,7 @@ impl RunConfig {
             adam_epsilon: settings
                 .number("adam_epsilon", "a number above 0", |&x| is_positive(x))?,
             max_length: read_max_length(settings)?,
+            answering: Answering::read(settings)?,
             max_grad_norm: settings.number(
                 "max_grad_norm",
                 "a number from 0 (0 is no clipping)",
@@ -324,7 +330,7 @@ pub fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> 
         reason: format!(
             "the task `{task}` reads its examples from a directory (only `{SAMPLE_TASK}` brings its own)"
         ),
-        advice: "give --data DIR with the task's TSV or parquet files, or --train-file and the like for your own".into(),
+        advice: "give --data DIR with the task's TSV, parquet or JSON files, or --train-file and the like for your own".into(),
     })
 }
 
@@ -384,8 +390,8 @@ fn read_fraction(settings: &Settings, key: &str) -> Result<f64, ConfigError> {
     })
 }
 
-fn read_max_length(settings: &Settings) -> Result<usize, ConfigError> {
-    settings.number(
+fn read_max_length(settings: &Settings) -> Result<Option<usize>, ConfigError> {
+    settings.optional_number(
         "max_length",
         "a whole number from 3 (two special tokens and a word)",
         |&n| n >= 3,

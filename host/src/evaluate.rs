@@ -7,6 +7,8 @@ use crate::{
     error::{Error, Result},
     metrics::{Outcome, classes::Confusion, compute},
     model::{Model, Start},
+    question_answering::decode::Decoded,
+    train::EvalSplit,
 };
 use progtune_datasets::{ProblemType, Task, TaskSource};
 
@@ -19,6 +21,8 @@ pub struct Evaluation {
     pub metrics: Vec<(&'static str, f64)>,
     /// What was taken for what; `None` without labels, or where they are numbers.
     pub confusion: Option<Confusion>,
+    /// The answers to the split's questions, if it has such.
+    pub answers: Option<Vec<Decoded>>,
     /// Wall time.
     pub secs: f64,
     /// Examples.
@@ -75,32 +79,37 @@ fn batches(examples: &[EncodedExample], limit: BatchLimit) -> Vec<Vec<usize>> {
 pub fn evaluate(
     model: &Model,
     task: &Task,
-    examples: &[EncodedExample],
+    split: &EvalSplit,
     limit: BatchLimit,
 ) -> Result<Evaluation> {
-    evaluate_from(model, task, examples, limit, &mut |_| Ok(None))
+    evaluate_from(model, task, split, limit, &mut |_| Ok(None))
 }
 
 /// As [`evaluate`], each batch from where `find_start` says.
 pub fn evaluate_from(
     model: &Model,
     task: &Task,
-    examples: &[EncodedExample],
+    split: &EvalSplit,
     limit: BatchLimit,
     find_start: FindStart<'_>,
 ) -> Result<Evaluation> {
     let start = std::time::Instant::now();
+    let examples = &split.examples;
     let logits = logits_from(model, examples, limit, find_start)?;
     let labelled: Vec<(&[f32], &Target)> = logits
         .iter()
         .zip(examples)
         .filter_map(|(row, example)| Some((row.as_slice(), example.target.as_ref()?)))
         .collect();
-    let (loss, (metrics, confusion)) = if labelled.is_empty() {
+    let answers = split.asked.as_ref().map(|asked| asked.answers(&logits));
+    let (loss, (mut metrics, confusion)) = if labelled.is_empty() {
         (None, (Vec::new(), None))
     } else {
         (mean_loss(&labelled), measure(task, &labelled))
     };
+    if let (Some(asked), Some(answers)) = (&split.asked, &answers) {
+        metrics = asked.measure(answers).unwrap_or_default();
+    }
     if loss.is_some_and(|loss| !loss.is_finite()) {
         return Err(Error::Training(
             "the evaluation loss is not finite: training diverged; try a lower --lr or a longer --warmup".into(),
@@ -110,6 +119,7 @@ pub fn evaluate_from(
         loss,
         metrics,
         confusion,
+        answers,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
         steps: batches(examples, limit).len(),

@@ -5,6 +5,7 @@ use crate::{
     batch::EncodedExample,
     config::RunConfig,
     error::{Error, Result},
+    question_answering::load::QuestionSource,
     task_data::TaskData,
     token_cache::{
         TokenCache,
@@ -14,7 +15,7 @@ use crate::{
     train::EvalSplit,
 };
 use progtune_datasets::{
-    Example, Label, SplitName, Task, has_split, load_split, read_jsonl, split_files,
+    Example, Label, Question, SplitName, Task, has_split, load_split, read_jsonl, split_files,
 };
 use std::{borrow::Cow, path::Path};
 
@@ -121,11 +122,25 @@ pub fn load_data(
     };
     let directory = match data {
         TaskData::Named { directory, .. } => directory,
+        TaskData::Questions(questions) => {
+            let source = QuestionSource {
+                task,
+                tokenizer,
+                cache: source.cache,
+                answering: config.answering,
+            };
+            let split = |name, questions: &[Question], limit| source.split(name, questions, limit);
+            let train = split(SplitName::Train, &questions.train, config.max_train_samples)?;
+            let (validation, limit) = (&questions.validation, config.max_eval_samples);
+            let validation = split(SplitName::Validation, validation, limit)?;
+            return Ok((train.examples, vec![validation]));
+        }
         TaskData::Own(own) => {
             let train = source.load(Origin::Read(&own.train), config.max_train_samples)?;
             let validation = EvalSplit {
                 name: SplitName::Validation,
                 examples: source.load(Origin::Read(&own.validation), config.max_eval_samples)?,
+                asked: None,
             };
             return Ok((train, vec![validation]));
         }
@@ -150,6 +165,7 @@ pub fn load_data(
         eval_splits.push(EvalSplit {
             name,
             examples: load(name, config.max_eval_samples)?,
+            asked: None,
         });
     }
     if eval_splits.is_empty() {

@@ -4,14 +4,13 @@
 mod opened;
 
 use crate::{
-    batch::EncodedExample,
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice, require_data},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
-    examples::Origin,
-    files::write_atomically,
+    files::{create_directory, write_atomically},
     model::Model,
     progress::metrics_table,
+    question_answering::{answers, decode::Decoded, prediction_files},
     terminal,
     train::{EvalSplit, eval_keys},
 };
@@ -28,16 +27,29 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
     let directory = config.data.as_deref().unwrap_or(Path::new("."));
     let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
     let results = opened.with_each_model(|model, task| {
-        let mut results = Map::new();
+        let (mut results, mut answers) = (Map::new(), None);
         for split in &splits {
-            let result = evaluate(model, task, &split.examples, config.inference.eval_batch)?;
+            let result = evaluate(model, task, split, config.inference.eval_batch)?;
             if result.loss.is_none() {
                 return Err(unlabelled(directory, split.name));
             }
             results.extend(eval_keys(task, &result, split.suffix()));
+            answers = result.answers;
         }
-        Ok(results)
+        Ok((results, answers))
     })?;
+    let several = results.len() > 1;
+    let mut all = Vec::new();
+    for (name, (results, answers)) in results {
+        write_answers(
+            config.answers.as_deref(),
+            several.then_some(&name),
+            &splits,
+            answers.as_deref(),
+        )?;
+        all.push((name, results));
+    }
+    let results = all;
     if results.len() > 1 && !quiet {
         terminal::say(metrics_table(&results).trim_end());
     }
@@ -76,30 +88,55 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     };
     let opened = Opened::new(&config.inference, own)?;
     // Each task reads its own columns of the same lines.
-    let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
+    let mut inputs: Vec<(&str, Vec<EvalSplit>)> = Vec::new();
     for (task, name) in opened.tasks() {
-        let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
-        inputs.push((&task.name, examples));
+        let splits = input(config, &opened, task).map_err(|e| opened.named(e, name))?;
+        inputs.push((&task.name, splits));
     }
-    let count = inputs[0].1.len();
-    if let Some((task, other)) = inputs.iter().find(|(_, other)| other.len() != count) {
+    let rows = |splits: &[EvalSplit]| splits.iter().map(EvalSplit::rows).sum::<usize>();
+    let count = rows(&inputs[0].1);
+    if let Some((task, other)) = inputs.iter().find(|(_, other)| rows(other) != count) {
         return Err(Error::Usage(format!(
             "the adapters have different examples to predict: {} has {count}, {task} {}; predict them apart",
             inputs[0].0,
-            other.len()
+            rows(other)
         )));
     }
-    let predictions = opened.with_each_model(|model: &Model, task| {
-        let input = inputs.iter().find(|(name, _)| *name == task.name);
-        let examples = input.map_or(&[][..], |(_, examples)| examples);
-        let rows = logits(model, examples, config.inference.eval_batch)?;
-        Ok(rows.iter().map(|row| prediction(task, row)).collect())
+    let said = opened.with_each_model(|model: &Model, task| {
+        let (mut lines, mut answers) = (Vec::with_capacity(count), None);
+        let splits = inputs.iter().find(|(name, _)| *name == task.name);
+        for split in splits.map_or(&[][..], |(_, splits)| splits) {
+            let rows = logits(model, &split.examples, config.inference.eval_batch)?;
+            let Some(asked) = &split.asked else {
+                lines.extend(rows.iter().map(|row| prediction(task, row)));
+                continue;
+            };
+            let decoded = asked.answers(&rows);
+            let questions = asked.questions.iter().zip(&decoded);
+            lines.extend(questions.map(|(question, answer)| answers::prediction(question, answer)));
+            answers = Some(decoded);
+        }
+        Ok((lines, answers))
     })?;
+    let several = said.len() > 1;
+    let mut predictions: Vec<(String, Vec<Value>)> = Vec::new();
+    for (name, (lines, answers)) in said {
+        let splits = inputs
+            .iter()
+            .find(|(_, splits)| splits.iter().any(|split| split.asked.is_some()));
+        let splits = splits.map_or(&[][..], |(_, splits)| splits);
+        write_answers(
+            config.answers.as_deref(),
+            several.then_some(&name),
+            splits,
+            answers.as_deref(),
+        )?;
+        predictions.push((name, lines));
+    }
     let mut text = String::new();
     for example in 0..count {
-        let of_each = predictions
-            .iter()
-            .map(|(name, rows): &(String, Vec<Value>)| (name.clone(), rows[example].clone()));
+        let of_each = predictions.iter();
+        let of_each = of_each.map(|(name, lines)| (name.clone(), lines[example].clone()));
         text.push_str(&by_name(of_each).to_string());
         text.push('\n');
     }
@@ -145,26 +182,40 @@ fn check_output(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn examples(
-    config: &PredictConfig,
-    opened: &Opened<'_>,
-    task: &Task,
-) -> Result<Vec<EncodedExample>> {
+/// The files that `--answers` asks for; of several adapters in a directory of the name of each.
+fn write_answers(
+    directory: Option<&Path>,
+    adapter: Option<&String>,
+    splits: &[EvalSplit],
+    answers: Option<&[Decoded]>,
+) -> Result<()> {
+    let Some(directory) = directory else {
+        return Ok(());
+    };
+    let asked = splits.iter().find_map(|split| split.asked.as_ref());
+    let (Some(asked), Some(answers)) = (asked, answers) else {
+        return Err(Error::Usage(
+            "--answers: the task has no questions about texts, so there are no answers to write; remove it".into(),
+        ));
+    };
+    let directory = match adapter {
+        Some(name) => directory.join(name),
+        None => directory.to_owned(),
+    };
+    create_directory(&directory).map_err(|e| Error::Usage(format!("--answers {e}")))?;
+    prediction_files::write(&directory, asked, answers)
+}
+
+/// What is to be predicted.
+fn input(config: &PredictConfig, opened: &Opened<'_>, task: &Task) -> Result<Vec<EvalSplit>> {
     match &config.input {
-        PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
+        PredictInput::File(path) => Ok(vec![opened.load_file(task, path)?]),
         // Its request has the files of one split alone.
-        PredictInput::Own(_) => Ok(opened
-            .load_splits(task, Path::new("."), &[SplitName::Test])?
-            .swap_remove(0)
-            .examples),
+        PredictInput::Own(_) => opened.load_splits(task, Path::new("."), &[SplitName::Test]),
         PredictInput::Data { data, split } => {
             require_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
-            let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
-            let examples = splits
-                .into_iter()
-                .flat_map(|split: EvalSplit| split.examples);
-            Ok(examples.collect())
+            opened.load_splits(task, directory, &split_names(task, *split))
         }
     }
 }

@@ -1,10 +1,15 @@
 //! `progtune data inspect`: what is in the user's own files, before anything is trained on them. Called by `main`.
 
 use crate::{
-    config::InspectConfig, error::Result, model_source::ModelSource, plan::grouped,
-    task_data::describe, terminal,
+    config::{InspectConfig, max_length},
+    error::Result,
+    model_source::ModelSource,
+    plan::grouped,
+    question_answering,
+    task_data::describe,
+    terminal,
 };
-use progtune_datasets::{Example, Label, OwnData, ProblemType};
+use progtune_datasets::{Example, Label, OwnData, ProblemType, QuestionData};
 use std::collections::HashMap;
 
 /// Longer than any text: the lengths before anything is cut.
@@ -15,11 +20,15 @@ const N_LABELS: usize = 50;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
 pub fn run_inspect(config: &InspectConfig) -> Result<()> {
+    if QuestionData::are_meant(&config.own)? {
+        let data = QuestionData::own(&config.own, None)?;
+        return terminal::print(&question_answering::inspect::inspect(config, &data)?);
+    }
     let data = OwnData::load(&config.own, None)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let model = source.config()?;
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
-    let limit = config.max_length.min(model.max_tokens());
+    let limit = max_length(config.max_length, data.task.problem_type).min(model.max_tokens());
 
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &data.survey.columns {

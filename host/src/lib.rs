@@ -36,6 +36,7 @@ pub mod prefetch;
 pub mod prefix_cache;
 pub mod progress;
 pub mod provenance;
+pub mod question_answering;
 pub mod recipe;
 pub mod rng;
 pub mod run_directory;

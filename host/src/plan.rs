@@ -18,7 +18,7 @@ use crate::{
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
-use progtune_datasets::{DataError, OWN_TASK, Task};
+use progtune_datasets::{OWN_TASK, Task};
 use progtune_plugin_api::{
     graph::Op,
     records::{
@@ -216,7 +216,7 @@ fn is_candidate(info: &ParameterInfo, plan: Option<&MethodPlan>, train_pooler: b
 /// The task that training, evaluation and prediction mean by `name`.
 ///
 /// # Errors
-/// When there is no such task, or only plans can be made for it.
+/// When there is no such task, or it is one of the user's own files, of which there are none.
 pub fn trainable_task(name: &str) -> Result<&'static Task> {
     if name == OWN_TASK {
         return Err(Error::Usage(format!(
@@ -224,29 +224,5 @@ pub fn trainable_task(name: &str) -> Result<&'static Task> {
              or --test-file, or `--task {name}` with `predict --input`"
         )));
     }
-    match head_of_task(name)? {
-        HeadKind::QuestionAnswering => Err(Error::Usage(format!(
-            "task `{name}`: question answering can be planned (`progtune plan`), but not yet trained, evaluated or \
-             predicted; choose another --task"
-        ))),
-        HeadKind::Sequence(_) | HeadKind::Token(_) => Ok(Task::by_name(name)?),
-    }
-}
-
-/// The head a task needs.
-///
-/// # Errors
-/// When there is no such task.
-pub fn head_of_task(task: &str) -> Result<HeadKind> {
-    match task.to_lowercase().as_str() {
-        "squad" | "squad-v2" | "squad_v2" | "squadv2" => Ok(HeadKind::QuestionAnswering),
-        name => Task::by_name(name)
-            .map(HeadKind::of)
-            .map_err(|error| match error {
-                DataError::UnknownTask { .. } => Error::Usage(format!(
-                    "{error} (`progtune plan` also knows squad and squad-v2)"
-                )),
-                other => other.into(),
-            }),
-    }
+    Ok(Task::by_name(name)?)
 }

@@ -5,17 +5,14 @@ use crate::{
     adapter::Adapter,
     batch::EncodedExample,
     batch_order::BatchOrder,
-    config::{RunConfig, SAMPLE_TASK},
+    config::{RunConfig, SAMPLE_TASK, max_length},
     error::Result,
     examples::load_data,
     forecast::{DataSize, forecast},
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
-    plan::{
-        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
-        trainable_task,
-    },
+    plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, to_json, to_table, trainable_task},
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
     recipe::{load_method, open_tokenizer},
@@ -44,15 +41,21 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         Some(_) => Some(TaskData::of_run(config)?),
         None => None,
     };
-    let head = match &own {
-        Some(data) => HeadKind::of(data.task()),
-        None => head_of_task(&config.task)?,
+    let task = match &own {
+        Some(data) => data.task().clone(),
+        None => trainable_task(&config.task)?.clone(),
+    };
+    let head = HeadKind::of(&task);
+    let longest = max_length(config.max_length, task.problem_type);
+    let config = &RunConfig {
+        max_length: Some(longest),
+        ..config.clone()
     };
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
     let has_data = own.is_some() || config.data.is_some() || config.task == SAMPLE_TASK;
     let data = match predict && has_data {
         true => {
-            let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+            let tokenizer = open_tokenizer(&source, &model_config, longest)?;
             let data = match own {
                 Some(data) => data,
                 None => TaskData::of_run(config)?,
@@ -201,11 +204,9 @@ fn predict_run(
     loaded: Option<&(Vec<EncodedExample>, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
     let stages = &foresight.first_stages();
-    if config.own.is_none() {
-        trainable_task(&config.task)?;
-    }
     let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
-    let longest = config.max_length.min(model.0.max_tokens());
+    let most = model.0.max_tokens();
+    let longest = config.max_length.map_or(most, |length| length.min(most));
     let mut cached = None;
     let (data, estimator, basis) = if let Some((examples, eval_splits)) = loaded {
         let splits: Vec<Vec<usize>> = std::iter::once(examples.as_slice())

@@ -136,6 +136,7 @@ fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)>
         let name_only = name.trim_end_matches("_mm");
         if ["runtime", "samples"].contains(&name_only)
             || class_report::KEYS.contains(&name_only)
+            || name_only.ends_with("total")
             || name_only.ends_with("_per_second")
         {
             return None;

@@ -4,6 +4,8 @@
 
 pub mod answers;
 pub mod decode;
+pub mod inspect;
+pub mod load;
 pub mod prediction_files;
 pub mod squad_metrics;
 pub mod windows;

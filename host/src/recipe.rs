@@ -6,7 +6,7 @@ use crate::{
     batch::EncodedExample,
     batch_order::BatchOrder,
     class_report,
-    config::{RunConfig, WeightDtype},
+    config::{RunConfig, WeightDtype, max_length},
     error::{Error, Result},
     evaluate::evaluate,
     examples::{ExampleSource, Origin, load_data},
@@ -22,14 +22,15 @@ use crate::{
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
     provenance::{self, option_json, plugin_name, plugins_json},
+    question_answering::load::QuestionSource,
     run_directory::RunDirectory,
     task_data::{TaskData, save_task},
     terminal,
     token_cache::TokenCache,
     tokenizer::Tokenizer,
-    train::{Summary, Trainer, eval_keys},
+    train::{EvalSplit, Summary, Trainer, eval_keys},
 };
-use progtune_datasets::Task;
+use progtune_datasets::{SplitName, Task};
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -63,7 +64,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
     model_config.position_shift = blueprint.position_shift;
 
-    let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+    let longest = max_length(config.max_length, task.problem_type);
+    let tokenizer = open_tokenizer(&source, &model_config, longest)?;
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
     let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
     let order = BatchOrder::new(config, lengths);
@@ -272,20 +274,34 @@ fn test_results(
     tokenizer: &Tokenizer,
     model: &Model,
 ) -> Result<serde_json::Map<String, Value>> {
-    let TaskData::Own(own) = data else {
-        return Ok(serde_json::Map::new());
+    let (task, cache) = (data.task(), &TokenCache::new(config.token_cache));
+    let (name, answering) = (SplitName::Test, config.answering);
+    let split = match data {
+        TaskData::Own(own) if own.test.iter().any(|example| example.label.is_some()) => {
+            let source = ExampleSource {
+                task,
+                tokenizer,
+                cache,
+            };
+            EvalSplit {
+                name,
+                examples: source.load(Origin::Read(&own.test), None)?,
+                asked: None,
+            }
+        }
+        TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
+            let source = QuestionSource {
+                task,
+                tokenizer,
+                cache,
+                answering,
+            };
+            source.split(name, &own.test, None)?
+        }
+        _ => return Ok(serde_json::Map::new()),
     };
-    if own.test.iter().all(|example| example.label.is_none()) {
-        return Ok(serde_json::Map::new());
-    }
-    let source = ExampleSource {
-        task: &own.task,
-        tokenizer,
-        cache: &TokenCache::new(config.token_cache),
-    };
-    let examples = source.load(Origin::Read(&own.test), None)?;
-    let result = evaluate(model, &own.task, &examples, config.eval_batch_limit())?;
-    let keys = eval_keys(&own.task, &result, "").into_iter();
+    let result = evaluate(model, task, &split, config.eval_batch_limit())?;
+    let keys = eval_keys(task, &result, "").into_iter();
     Ok(keys
         .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
         .collect())

@@ -4,6 +4,7 @@ use crate::{
     config::RunConfig,
     error::{Error, Result},
     files::{create_directory, write_atomically},
+    question_answering::prediction_files,
 };
 use serde_json::Value;
 use std::{
@@ -149,6 +150,9 @@ fn remove_results(path: &Path) -> Result<()> {
         crate::adapter::NEUTRAL_CONFIG,
         crate::task_data::TASK_FILE,
         crate::provenance::FILE,
+        prediction_files::PREDICTIONS,
+        prediction_files::N_BEST,
+        prediction_files::NULL_ODDS,
     ];
     for name in results.iter().chain(crate::tokenizer::FILES) {
         let file = path.join(name);

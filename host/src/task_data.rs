@@ -3,7 +3,7 @@
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
 use crate::{
-    config::{InferenceConfig, RunConfig},
+    config::{InferenceConfig, RunConfig, max_length},
     error::{Error, Result},
     files::write_atomically,
     model_source::ModelSource,
@@ -11,8 +11,8 @@ use crate::{
     progress::Progress,
 };
 use progtune_datasets::{
-    Column, Columns, Labels, Metric, OwnData, OwnRequest, ProblemType, SkippedRows, Task,
-    TaskSource,
+    Column, Columns, Labels, Metric, OwnData, OwnRequest, ProblemType, QuestionData, SkippedRows,
+    Task, TaskSource,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub enum TaskData {
     },
     /// The user's own files, read.
     Own(Box<OwnData>),
+    /// Questions about texts, read: of a named task or of the user's own files.
+    Questions(Box<QuestionData>),
 }
 
 impl TaskData {
@@ -49,11 +51,25 @@ impl TaskData {
         })
     }
 
-    /// The user's own files; `known` is what a model was trained to say.
+    /// The user's own files; `known` is what a model was trained for.
     ///
     /// # Errors
     /// When the files are not as they should be, or a metric says nothing about them.
-    pub fn own(request: &OwnRequest, known: Option<&Labels>, metrics: &[Metric]) -> Result<Self> {
+    pub fn own(
+        request: &OwnRequest,
+        known: Option<&LearnedTask>,
+        metrics: &[Metric],
+    ) -> Result<Self> {
+        let are_questions = match known {
+            Some(known) => known.labels.problem_type == ProblemType::QuestionAnswering,
+            None => QuestionData::are_meant(request)?,
+        };
+        if are_questions {
+            let data = QuestionData::own(request, known.map(|known| known.has_unanswerable))?;
+            with_metrics(&data.task, metrics)?;
+            return Ok(Self::Questions(Box::new(data)));
+        }
+        let known = known.map(|known| &known.labels);
         let mut data = OwnData::load(request, known)?;
         data.task = with_metrics(&data.task, metrics)?;
         Ok(Self::Own(Box::new(data)))
@@ -66,7 +82,19 @@ impl TaskData {
     pub fn of_run(config: &RunConfig) -> Result<Self> {
         match &config.own {
             Some(request) => Self::own(request, None, &config.metrics),
-            None => Self::named(&config.task, config.data.as_deref(), &config.metrics),
+            None => {
+                let named = Self::named(&config.task, config.data.as_deref(), &config.metrics)?;
+                let limits = [config.max_train_samples, config.max_eval_samples];
+                match named {
+                    Self::Named { task, directory }
+                        if task.problem_type == ProblemType::QuestionAnswering =>
+                    {
+                        let data = QuestionData::of_task(&task, &directory, limits)?;
+                        Ok(Self::Questions(Box::new(data)))
+                    }
+                    other => Ok(other),
+                }
+            }
         }
     }
 
@@ -75,12 +103,18 @@ impl TaskData {
         match self {
             Self::Named { task, .. } => task,
             Self::Own(data) => &data.task,
+            Self::Questions(data) => &data.task,
         }
     }
 
-    /// The configuration with what was guessed or learned written down; the columns of own files.
+    /// The configuration with what was guessed or learned written down: the longest input, the columns of own files.
     pub fn settle(&self, config: &RunConfig) -> RunConfig {
         let mut config = config.clone();
+        let problem = self.task().problem_type;
+        config.max_length = Some(max_length(config.max_length, problem));
+        if let (Self::Questions(_), Some(request)) = (self, &mut config.own) {
+            request.reading.problem_type = Some(problem);
+        }
         if let (Self::Own(data), Some(request)) = (self, &mut config.own) {
             let columns = &data.task.columns;
             request.reading.text_column = Some(columns.first.name.clone());
@@ -93,16 +127,37 @@ impl TaskData {
 
     /// Lists the rows that were left out in the log.
     pub fn log_skipped(&self) {
-        if let Self::Own(data) = self {
-            log_skipped(data);
+        for reason in &self.skipped().reasons {
+            tracing::info!("row left out: {reason}");
+        }
+    }
+
+    /// The rows of own files that were left out.
+    fn skipped(&self) -> &SkippedRows {
+        static NONE: SkippedRows = SkippedRows {
+            n_rows: 0,
+            reasons: Vec::new(),
+        };
+        match self {
+            Self::Named { .. } => &NONE,
+            Self::Own(data) => &data.skipped,
+            Self::Questions(data) => &data.skipped,
+        }
+    }
+
+    /// Which columns are read, what the labels are and which rows were left out, a line each.
+    fn description(&self) -> String {
+        match self {
+            Self::Named { .. } => String::new(),
+            Self::Own(data) => describe(data),
+            Self::Questions(data) => describe_skipped(&data.skipped),
         }
     }
 
     /// Says which columns are read, what the labels are and which rows were left out.
     pub fn announce(&self, progress: &Progress) {
-        if let Self::Own(data) = self {
-            describe(data).lines().for_each(|line| progress.line(line));
-        }
+        let description = self.description();
+        description.lines().for_each(|line| progress.line(line));
     }
 }
 
@@ -132,7 +187,8 @@ pub fn describe(data: &OwnData) -> String {
     text + &describe_skipped(&data.skipped)
 }
 
-fn describe_skipped(skipped: &SkippedRows) -> String {
+/// How many rows were left out, and the first of them.
+pub fn describe_skipped(skipped: &SkippedRows) -> String {
     if skipped.n_rows == 0 {
         return String::new();
     }
@@ -172,34 +228,34 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 ///
 /// # Errors
 /// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
-pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnData> {
+pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<TaskData> {
     let adapters = config.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
         .chain(config.model.as_deref().map(Path::new));
     let learned = match LearnedTask::find(directories)? {
-        Some(learned) => learned,
+        Some(learned) => Some(learned),
+        None if QuestionData::are_meant(request)? => None,
         None => {
             let source = ModelSource::new(config.model.as_deref())?;
-            LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
+            let labels = &source.config()?.labels;
+            Some(LearnedTask::of_checkpoint(labels, &source.name())?)
         }
     };
-    let mut data = OwnData::load(&learned.complete(request), Some(&learned.labels))?;
-    data.task = with_metrics(&data.task, &config.metrics)?;
-    for line in describe(&data).lines() {
+    let request = match &learned {
+        Some(learned) => learned.complete(request),
+        None => request.clone(),
+    };
+    let data = TaskData::own(&request, learned.as_ref(), &config.metrics)?;
+    for line in data.description().lines() {
         tracing::info!("{line}");
     }
-    if data.skipped.n_rows > 0 {
-        tracing::warn!("rows left out: {} (-v lists them)", data.skipped.n_rows);
+    match data.skipped().n_rows {
+        0 => {}
+        n => tracing::warn!("rows left out: {n} (-v lists them)"),
     }
-    log_skipped(&data);
+    data.log_skipped();
     Ok(data)
-}
-
-fn log_skipped(data: &OwnData) {
-    for reason in &data.skipped.reasons {
-        tracing::info!("row left out: {reason}");
-    }
 }
 
 /// Writes `task.json` beside a result of own files, so that `evaluate` and `predict` need not be told of them again.
@@ -217,6 +273,7 @@ pub fn save_task(directory: &Path, task: &Task) -> Result<()> {
         "text_column": columns.first.name,
         "pair_column": columns.second.as_ref().map(|column| &column.name),
         "label_column": columns.label.name,
+        "has_unanswerable": task.has_unanswerable,
     });
     write_atomically(
         &directory.join(TASK_FILE),
@@ -231,6 +288,8 @@ pub struct LearnedTask {
     pub labels: Labels,
     /// The columns it was trained on: text, pair, label; `None` if nothing is known of them.
     columns: Option<(String, Option<String>, String)>,
+    /// Whether questions may be without answer.
+    has_unanswerable: bool,
 }
 
 impl LearnedTask {
@@ -265,9 +324,10 @@ impl LearnedTask {
         let problem_type = match text("problem_type")?.as_str() {
             "regression" => ProblemType::Regression,
             "single_label_classification" => ProblemType::SingleLabelClassification,
+            "question_answering" => ProblemType::QuestionAnswering,
             other => {
                 return Err(fault(format!(
-                    "key `problem_type`: expected regression or single_label_classification, found `{other}`"
+                    "key `problem_type`: expected regression, single_label_classification or question_answering, found `{other}`"
                 )));
             }
         };
@@ -289,6 +349,7 @@ impl LearnedTask {
                 text("pair_column").ok(),
                 text("label_column")?,
             )),
+            has_unanswerable: value["has_unanswerable"].as_bool().unwrap_or(false),
         })
     }
 
@@ -316,11 +377,15 @@ impl LearnedTask {
                 },
             },
             columns: None,
+            has_unanswerable: false,
         })
     }
 
     /// The task it was.
     pub fn task(&self) -> Task {
+        if self.labels.problem_type == ProblemType::QuestionAnswering {
+            return Task::own_questions(self.has_unanswerable);
+        }
         let (first, second, label) = self.columns.clone().unwrap_or_default();
         let columns = Columns {
             first: Column::named(first),
@@ -333,6 +398,10 @@ impl LearnedTask {
     /// The request with the columns of training where it names none.
     pub fn complete(&self, request: &OwnRequest) -> OwnRequest {
         let mut request = request.clone();
+        // Their keys have the same names everywhere.
+        if self.labels.problem_type == ProblemType::QuestionAnswering {
+            return request;
+        }
         let reading = &mut request.reading;
         if let (Some((text, pair, label)), None, None) =
             (&self.columns, &reading.text_column, &reading.pair_column)

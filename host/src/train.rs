@@ -15,6 +15,7 @@ use crate::{
     prefetch::{BatchSource, Batches, with_batches},
     prefix_cache::PrefixCache,
     progress::Progress,
+    question_answering::{answers::Asked, prediction_files},
     run_directory::RunDirectory,
 };
 use progtune_datasets::{SplitName, Task};
@@ -26,11 +27,19 @@ use std::time::Instant;
 pub struct EvalSplit {
     /// Its name.
     pub name: SplitName,
-    /// Its examples.
+    /// Its examples; of questions about texts their windows.
     pub examples: Vec<EncodedExample>,
+    /// The questions behind the windows.
+    pub asked: Option<Asked>,
 }
 
 impl EvalSplit {
+    /// Rows of the data: questions, or examples.
+    pub fn rows(&self) -> usize {
+        let asked = self.asked.as_ref();
+        asked.map_or(self.examples.len(), |asked| asked.questions.len())
+    }
+
     /// The suffix of its metrics: `_mm` for MNLI's mismatched half, as Hugging Face's `run_glue` writes it.
     pub fn suffix(&self) -> &'static str {
         match self.name {
@@ -353,10 +362,13 @@ impl Trainer<'_> {
             let result = evaluate_from(
                 model,
                 self.task,
-                examples,
+                split,
                 self.config.eval_batch_limit(),
                 &mut |batch| self.cache.start(model, number, examples, batch),
             )?;
+            if let (Some(asked), Some(answers)) = (&split.asked, &result.answers) {
+                prediction_files::write(self.directory.path(), asked, answers)?;
+            }
             first_metric = first_metric.or(result.metrics.first().map(|&(_, value)| value));
             all.extend(eval_keys(self.task, &result, split.suffix()));
         }

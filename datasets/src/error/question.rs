@@ -148,7 +148,9 @@ pub enum QuestionError {
     },
 
     /// A value of a type that cannot be meant.
-    #[error("{place}: key `{key}`: expected {expected}, found {found}; correct it, or delete the question")]
+    #[error(
+        "{place}: key `{key}`: expected {expected}, found {found}; correct it, or delete the question"
+    )]
     WrongType {
         /// The question.
         place: QuestionPlace,
@@ -161,7 +163,9 @@ pub enum QuestionError {
     },
 
     /// A question or context without text.
-    #[error("{place}: key `{key}`: expected a text, found an empty one; write it, or delete the question")]
+    #[error(
+        "{place}: key `{key}`: expected a text, found an empty one; write it, or delete the question"
+    )]
     EmptyText {
         /// The question.
         place: QuestionPlace,
@@ -170,7 +174,9 @@ pub enum QuestionError {
     },
 
     /// A question without an id.
-    #[error("{place}: expected an `id`, found none; give each question its own: predictions are known by it")]
+    #[error(
+        "{place}: expected an `id`, found none; give each question its own: predictions are known by it"
+    )]
     NoId {
         /// The question.
         place: QuestionPlace,

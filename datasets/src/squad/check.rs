@@ -48,7 +48,6 @@ impl Taker {
         self.read.questions.len() >= self.limit
     }
 
-
     /// Takes a question, or what is wrong with it.
     ///
     /// # Errors
@@ -99,7 +98,10 @@ fn check(
     place: &QuestionPlace,
     number: usize,
 ) -> Result<Question, DataError> {
-    for (key, text) in [("question", raw.question.as_str()), ("context", &raw.context)] {
+    for (key, text) in [
+        ("question", raw.question.as_str()),
+        ("context", &raw.context),
+    ] {
         if text.trim().is_empty() {
             return Err(QuestionError::EmptyText {
                 place: place.clone(),
@@ -202,10 +204,12 @@ fn check_answer(
 /// What to do about an answer that is not where it should be.
 fn advice(answer: &Answer, context: &str) -> String {
     // (code point, byte, UTF-16 unit) of every place where the text is.
-    let mut places = context.match_indices(answer.text.as_str()).map(|(byte, _)| {
-        let before = &context[..byte];
-        (before.chars().count(), byte, before.encode_utf16().count())
-    });
+    let mut places = context
+        .match_indices(answer.text.as_str())
+        .map(|(byte, _)| {
+            let before = &context[..byte];
+            (before.chars().count(), byte, before.encode_utf16().count())
+        });
     let all: Vec<(usize, usize, usize)> = places.by_ref().take(1000).collect();
     if let Some((code_point, byte, _)) = all
         .iter()

@@ -68,7 +68,11 @@ fn content(file: &DataFile) -> Result<Content, DataError> {
                     path: file.path.clone(),
                     line: error.line(),
                     column: error.column(),
-                    message: message.split(" at line ").next().unwrap_or_default().to_owned(),
+                    message: message
+                        .split(" at line ")
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
                 }
             })?;
             Ok(Content::Document(document))

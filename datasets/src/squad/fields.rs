@@ -154,7 +154,9 @@ fn answers(
 }
 
 fn offset(value: &Value, place: &QuestionPlace) -> Result<usize, DataError> {
-    let offset = value.as_u64().and_then(|offset| usize::try_from(offset).ok());
+    let offset = value
+        .as_u64()
+        .and_then(|offset| usize::try_from(offset).ok());
     offset.ok_or_else(|| {
         let expected = "a number of code points from 0";
         wrong_type(place, "answer_start", expected, value)

@@ -28,5 +28,7 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
 /// Whether the file has the columns of questions.
 pub(super) fn has_questions(file: &DataFile) -> Result<bool, DataError> {
     let names = column_names(&file.path)?;
-    Ok(COLUMNS.iter().all(|column| names.iter().any(|name| name == column)))
+    Ok(COLUMNS
+        .iter()
+        .all(|column| names.iter().any(|name| name == column)))
 }

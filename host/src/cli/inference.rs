@@ -4,7 +4,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{own::OwnDataArgs, plugins::PluginArgs, training::MachineArgs};
+use super::{
+    answering::AnsweringArgs, own::OwnDataArgs, plugins::PluginArgs, training::MachineArgs,
+};
 
 /// The flags of `progtune evaluate`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
@@ -23,6 +25,15 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub own: OwnDataArgs,
+    /// Questions about texts.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub answering: AnsweringArgs,
+    /// Directory for predictions.json, nbest_predictions.json and (SQuAD v2.0) null_odds.json, of several adapters each in a
+    /// directory of its name [default: not written]
+    #[arg(long, value_name = "DIR", help_heading = "Questions about texts")]
+    #[serde(skip)]
+    pub answers: Option<String>,
     /// Machine.
     #[command(flatten)]
     #[serde(flatten)]
@@ -42,12 +53,13 @@ pub struct PredictArgs {
     /// Part of that data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
-    /// File to predict, with the task's columns: JSONL, and with own data any of its formats [default: --data's --split]
+    /// File to predict, with the task's columns: JSONL, with own data any of its formats, for questions about texts also
+    /// SQuAD's JSON [default: --data's --split]
     #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
-    /// JSONL file to write, a line with `logits` and `label` for each example (with several adapters, of each by its
-    /// name) [default: standard output]
+    /// JSONL file to write, a line with `logits` and `label` for each example, with `answer` for each question about a text
+    /// (with several adapters, of each by its name) [default: standard output]
     // Not the key `output`, which is training's run directory.
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
     #[serde(skip)]
@@ -56,6 +68,15 @@ pub struct PredictArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub own: OwnDataArgs,
+    /// Questions about texts.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub answering: AnsweringArgs,
+    /// Directory for predictions.json, nbest_predictions.json and (SQuAD v2.0) null_odds.json, of several adapters each in a
+    /// directory of its name [default: not written]
+    #[arg(long, value_name = "DIR", help_heading = "Questions about texts")]
+    #[serde(skip)]
+    pub answers: Option<String>,
     /// Machine.
     #[command(flatten)]
     #[serde(flatten)]
@@ -108,7 +129,8 @@ pub struct ModelArgs {
     /// Adapter to put on the model; repeat it for several over one loaded model, `none` is the model alone
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
-    /// Task: sample (generated), a GLUE task such as mrpc, or own, which files imply; without it an adapter has its own
+    /// Task: sample (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which files imply; without it an
+    /// adapter has its own
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Metrics to report, such as accuracy,f1_macro

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Own data")]
 pub struct OwnDataArgs {
-    /// Training file: CSV, TSV, JSONL or parquet, plain or .gz or .zst; a directory or 'a/*.csv' is all files in it; repeat it for more
+    /// Training file: CSV, TSV, JSONL, parquet or SQuAD's JSON, plain or .gz or .zst; a directory or 'a/*.csv' is all files in it; repeat it for more
     #[arg(long, value_name = "FILE")]
     pub train_file: Vec<String>,
     /// Validation file, likewise

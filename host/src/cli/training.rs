@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{own::OwnDataArgs, plugins::PluginArgs};
+use super::{answering::AnsweringArgs, own::OwnDataArgs, plugins::PluginArgs};
 
 /// The flags of `progtune train`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
@@ -33,6 +33,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub batches: BatchArgs,
+    /// Questions about texts.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub answering: AnsweringArgs,
     /// Memory.
     #[command(flatten)]
     #[serde(flatten)]
@@ -68,10 +72,11 @@ pub struct DataArgs {
     /// Directory of a Hugging Face checkpoint, or `embedded` for the model inside the program
     #[arg(long, value_name = "DIR")]
     pub model: Option<String>,
-    /// Task to learn: sample (generated), a GLUE task such as mrpc, read from --data, or own, which --train-file implies
+    /// Task to learn: sample (generated), a GLUE task such as mrpc or squad or squad_v2, read from --data, or own, which
+    /// --train-file implies
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
-    /// Directory with the task's files, GLUE's TSV or Hugging Face's parquet
+    /// Directory with the task's files: GLUE's TSV, SQuAD's JSON, or Hugging Face's parquet
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
     /// Metrics to report, such as accuracy,f1_macro; the first one is what schedules are told
@@ -92,7 +97,7 @@ pub struct OwnTrainingArgs {
     /// Share of the training rows to keep for validation, the same of each class; instead of --validation-file
     #[arg(long, value_name = "X")]
     pub validation_split: Option<String>,
-    /// What labels are: single_label_classification or regression
+    /// What is learned: single_label_classification, regression or question_answering
     #[arg(long, value_name = "NAME")]
     pub problem_type: Option<String>,
 }

@@ -7,9 +7,9 @@ use progtune_datasets::{Metric, OwnRequest};
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers, limit_of,
-    own, read_device, read_eval_batch, read_kernels, read_limit, read_max_length, read_model,
-    read_threads, require_data,
+    Answering, ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers,
+    limit_of, own, read_device, read_eval_batch, read_kernels, read_limit, read_max_length,
+    read_model, read_threads, require_data,
 };
 use crate::{
     batch_order::BatchLimit,
@@ -82,8 +82,10 @@ pub struct InferenceConfig {
     pub task: Option<String>,
     /// Metrics to report; empty for the task's own.
     pub metrics: Vec<Metric>,
-    /// Longest sequence in tokens, special tokens included; at least 3.
-    pub max_length: usize,
+    /// Longest sequence in tokens, special tokens included; at least 3. `None`: what suits the task.
+    pub max_length: Option<usize>,
+    /// How questions about texts are read and answered; without effect on other tasks.
+    pub answering: Answering,
     /// What a batch holds at most.
     pub eval_batch: BatchLimit,
     /// Use the first N rows, at least 1; `None` is all.
@@ -109,6 +111,7 @@ impl InferenceConfig {
             task,
             metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
+            answering: Answering::read(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
             plugins: PluginSources::read(settings)?,
@@ -146,6 +149,8 @@ pub struct EvaluateConfig {
     pub own: Option<OwnRequest>,
     /// The part of the data to evaluate on; validation by default.
     pub split: Split,
+    /// Directory for the files of answers to questions about texts; `None` writes none.
+    pub answers: Option<PathBuf>,
 }
 
 impl EvaluateConfig {
@@ -169,6 +174,7 @@ impl EvaluateConfig {
                 None => split.unwrap_or(Split::Validation),
             },
             own: own.map(|(own, _)| own),
+            answers: args.answers.as_ref().map(PathBuf::from),
         };
         require_data_of(&config.inference, config.data.as_deref())?;
         Ok(config)
@@ -200,6 +206,8 @@ pub struct PredictConfig {
     pub input: PredictInput,
     /// JSONL file to write; `None` is standard output.
     pub output: Option<PathBuf>,
+    /// Directory for the files of answers to questions about texts; `None` writes none.
+    pub answers: Option<PathBuf>,
 }
 
 impl PredictConfig {
@@ -234,6 +242,7 @@ impl PredictConfig {
             inference,
             input,
             output: args.predictions.as_ref().map(PathBuf::from),
+            answers: args.answers.as_ref().map(PathBuf::from),
         })
     }
 }

@@ -13,8 +13,8 @@ pub struct InspectConfig {
     pub own: OwnRequest,
     /// Directory of the checkpoint whose tokenizer counts; `None` is the embedded model.
     pub model: Option<String>,
-    /// Longest sequence in tokens, special tokens included; at least 3.
-    pub max_length: usize,
+    /// Longest sequence in tokens, special tokens included; at least 3. `None`: what suits the task.
+    pub max_length: Option<usize>,
 }
 
 impl InspectConfig {

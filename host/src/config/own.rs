@@ -31,6 +31,7 @@ const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
         ProblemType::SingleLabelClassification,
     ),
     ("regression", ProblemType::Regression),
+    ("question_answering", ProblemType::QuestionAnswering),
 ];
 
 const ON_BAD_ROW: &[(&str, OnBadRow)] = &[("error", OnBadRow::Error), ("skip", OnBadRow::Skip)];

@@ -4,27 +4,30 @@
 use crate::{
     adapter::Adapter,
     assemble::Assembly,
-    batch::EncodedExample,
-    config::{AdapterChoice, InferenceConfig, SAMPLE_TASK},
+    config::{AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
     error::{Error, Result},
     examples::{ExampleSource, Origin},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, trainable_task},
     plugin,
+    question_answering::load::QuestionSource,
     recipe::open_tokenizer,
-    task_data::{read_own, with_metrics},
+    task_data::{TaskData, read_own, with_metrics},
     token_cache::TokenCache,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
-use progtune_datasets::{OwnData, OwnRequest, SplitName, Task};
+use progtune_datasets::{
+    AnswerRule, DataFile, Format, OnBadRow, OwnRequest, ProblemType, Question, SplitName, Task,
+    TextEncoding, load_questions, read_questions,
+};
 use std::path::Path;
 
 /// The base model, and what is to be put on it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
-    own: Option<OwnData>,
+    own: Option<TaskData>,
     source: ModelSource,
     model_config: ModelConfig,
     layers: Vec<Layer<'a>>,
@@ -68,7 +71,7 @@ impl<'a> Opened<'a> {
             let head = said(&adapter);
             let task = config.task.as_ref().or(head.as_ref()).unwrap_or(&fallback);
             let task = match &own {
-                Some(own) => own.task.clone(),
+                Some(own) => own.task().clone(),
                 None => with_metrics(trainable_task(task)?, &config.metrics)?,
             };
             let method = match (&adapter, &plugins) {
@@ -95,7 +98,9 @@ impl<'a> Opened<'a> {
         // The same inputs for all: what the one that takes the most positions leaves.
         let shifts = layers.iter().map(|layer| layer.blueprint.position_shift);
         model_config.position_shift = shifts.max().unwrap_or(0);
-        let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+        // The same length for all as well: what suits the first.
+        let longest = max_length(config.max_length, layers[0].task.problem_type);
+        let tokenizer = open_tokenizer(&source, &model_config, longest)?;
         Ok(Self {
             config,
             own,
@@ -123,14 +128,20 @@ impl<'a> Opened<'a> {
         named(error, name, self.layers.len() > 1)
     }
 
-    /// Tokenised examples.
-    pub fn load(&self, task: &Task, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
-        let source = ExampleSource {
-            task,
-            tokenizer: &self.tokenizer,
-            cache: &self.cache,
+    /// What is in a JSONL file; questions about texts also in other layouts.
+    pub fn load_file(&self, task: &Task, path: &Path) -> Result<EvalSplit> {
+        let name = SplitName::Test;
+        if task.problem_type != ProblemType::QuestionAnswering {
+            return self.load(task, name, Origin::Jsonl(path));
+        }
+        let file = DataFile {
+            path: path.to_path_buf(),
+            format: Format::of_name(path).unwrap_or(Format::Jsonl),
+            encoding: TextEncoding::default(),
         };
-        source.load(origin, self.config.max_eval_samples)
+        let limit = self.config.max_eval_samples;
+        let read = read_questions(&[file], AnswerRule::Optional, OnBadRow::Error, limit)?;
+        self.load_questions(task, name, &read.questions)
     }
 
     /// The tokenised examples of these splits.
@@ -140,18 +151,54 @@ impl<'a> Opened<'a> {
         directory: &Path,
         names: &[SplitName],
     ) -> Result<Vec<EvalSplit>> {
-        let load = |&name: &SplitName| {
-            let origin = match &self.own {
-                None => Origin::Split { directory, name },
-                // Read for one split, the others are empty.
-                Some(own) if !own.train.is_empty() => Origin::Read(&own.train),
-                Some(own) if !own.validation.is_empty() => Origin::Read(&own.validation),
-                Some(own) => Origin::Read(&own.test),
-            };
-            let examples = self.load(task, origin)?;
-            Ok(EvalSplit { name, examples })
+        let load = |&name: &SplitName| match &self.own {
+            // Read for one split, the others are empty.
+            Some(TaskData::Own(own)) => {
+                let read = [&own.train, &own.validation, &own.test];
+                let rows = read.into_iter().find(|rows| !rows.is_empty());
+                self.load(task, name, Origin::Read(rows.map_or(&[], Vec::as_slice)))
+            }
+            Some(TaskData::Questions(own)) => {
+                let read = [&own.train, &own.validation, &own.test];
+                let questions = read.into_iter().find(|questions| !questions.is_empty());
+                self.load_questions(task, name, questions.map_or(&[], Vec::as_slice))
+            }
+            _ if task.problem_type == ProblemType::QuestionAnswering => {
+                let limit = self.config.max_eval_samples;
+                let read = load_questions(task, directory, name, limit)?;
+                self.load_questions(task, name, &read.questions)
+            }
+            _ => self.load(task, name, Origin::Split { directory, name }),
         };
         names.iter().map(load).collect()
+    }
+
+    fn load(&self, task: &Task, name: SplitName, origin: Origin<'_>) -> Result<EvalSplit> {
+        let source = ExampleSource {
+            task,
+            tokenizer: &self.tokenizer,
+            cache: &self.cache,
+        };
+        Ok(EvalSplit {
+            name,
+            examples: source.load(origin, self.config.max_eval_samples)?,
+            asked: None,
+        })
+    }
+
+    fn load_questions(
+        &self,
+        task: &Task,
+        name: SplitName,
+        questions: &[Question],
+    ) -> Result<EvalSplit> {
+        let source = QuestionSource {
+            task,
+            tokenizer: &self.tokenizer,
+            cache: &self.cache,
+            answering: self.config.answering,
+        };
+        source.split(name, questions, self.config.max_eval_samples)
     }
 
     /// What `f` makes of the model with each adapter and its task, by the adapter's name. The base model is read once; one

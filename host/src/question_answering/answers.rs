@@ -83,7 +83,12 @@ impl Asked {
 fn decode_question(windows: &[(&WindowMap, &Vec<f32>)], settings: DecodeSettings) -> Decoded {
     let split: Vec<(Vec<f32>, Vec<f32>)> = windows
         .iter()
-        .map(|(_, logits)| logits.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip())
+        .map(|(_, logits)| {
+            logits
+                .chunks_exact(2)
+                .map(|pair| (pair[0], pair[1]))
+                .unzip()
+        })
         .collect();
     let windows: Vec<Window<'_>> = windows
         .iter()
@@ -167,17 +172,26 @@ mod tests {
         assert_eq!(metrics[0], ("f1", 100.0), "and `b` is not measured");
         assert!(metrics.contains(&("NoAns_exact", 100.0)));
         let said = prediction(&asked.questions[0], &answers[0]);
-        assert_eq!((&said["start"], &said["answer"]), (&json!(5), &json!("Rome")));
+        assert_eq!(
+            (&said["start"], &said["answer"]),
+            (&json!(5), &json!("Rome"))
+        );
         // The null score is the lowest of the windows: −2 of the second.
         assert_eq!(said["null_odds"], json!(-12.0));
         let said = prediction(&asked.questions[2], &answers[2]);
-        assert_eq!((&said["start"], &said["answer"]), (&Value::Null, &json!("")));
+        assert_eq!(
+            (&said["start"], &said["answer"]),
+            (&Value::Null, &json!(""))
+        );
     }
 
     #[test]
     fn without_answers_nothing_is_measured() {
         let mut asked = asked(false);
-        asked.questions.iter_mut().for_each(|question| question.answers = None);
+        asked
+            .questions
+            .iter_mut()
+            .for_each(|question| question.answers = None);
         let answers = asked.answers(&vec![vec![0.0; 10]; 4]);
         assert_eq!(asked.measure(&answers), None);
     }

@@ -137,7 +137,9 @@ pub fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
     let mut null: Option<Span> = None;
     for window in windows {
         if let Some(first) = first_token(window)
-            && null.as_ref().is_none_or(|null| null.score() > first.score())
+            && null
+                .as_ref()
+                .is_none_or(|null| null.score() > first.score())
         {
             null = Some(first);
         }
@@ -254,7 +256,10 @@ mod tests {
     #[test]
     fn the_best_span_lies_inside_the_context_and_ends_after_it_starts() {
         // The highest logits are outside the context, and the highest end comes before the highest start.
-        let (start, end) = ([9.0, 9.0, 1.0, 3.0, 2.0, 9.0], [9.0, 9.0, 5.0, 1.0, 2.0, 9.0]);
+        let (start, end) = (
+            [9.0, 9.0, 1.0, 3.0, 2.0, 9.0],
+            [9.0, 9.0, 5.0, 1.0, 2.0, 9.0],
+        );
         let found = decode(&[window(&start, &end)], DecodeSettings::default());
         assert_eq!(found.answer, Said::Part(0, 3));
         assert_eq!(found.null_odds, None);
@@ -278,7 +283,10 @@ mod tests {
 
     #[test]
     fn the_null_score_is_the_lowest_of_all_windows() {
-        let (low, high) = ([1.0, 0.0, 2.0, 0.0, 0.0, 0.0], [5.0, 0.0, 2.0, 0.0, 0.0, 0.0]);
+        let (low, high) = (
+            [1.0, 0.0, 2.0, 0.0, 0.0, 0.0],
+            [5.0, 0.0, 2.0, 0.0, 0.0, 0.0],
+        );
         let found = decode(&[window(&high, &high), window(&low, &low)], V2);
         assert_eq!(found.null_odds, Some(2.0 - 4.0));
         assert_eq!(found.answer, Said::Part(0, 3));
@@ -288,12 +296,18 @@ mod tests {
             null_score_diff_threshold: 6.0,
             ..V2
         };
-        assert_eq!(decode(&[window(&high, &high)], patient).answer, Said::Part(0, 3));
+        assert_eq!(
+            decode(&[window(&high, &high)], patient).answer,
+            Said::Part(0, 3)
+        );
     }
 
     #[test]
     fn no_answer_stays_among_the_n_best() {
-        let (start, end) = ([-50.0, 0.0, 2.0, 1.0, 0.5, 0.0], [-50.0, 0.0, 2.0, 1.0, 0.5, 0.0]);
+        let (start, end) = (
+            [-50.0, 0.0, 2.0, 1.0, 0.5, 0.0],
+            [-50.0, 0.0, 2.0, 1.0, 0.5, 0.0],
+        );
         let settings = DecodeSettings {
             n_best_size: 2,
             ..V2

@@ -67,7 +67,10 @@ pub fn squad_v2(questions: &[Answered<'_>]) -> Metrics {
             metrics.push((total, part.len() as f64));
         }
     }
-    let odds: Option<Vec<f64>> = questions.iter().map(|question| question.null_odds).collect();
+    let odds: Option<Vec<f64>> = questions
+        .iter()
+        .map(|question| question.null_odds)
+        .collect();
     if let Some(odds) = odds.filter(|odds| !odds.is_empty()) {
         let of = |pick: fn(&Score) -> f64| -> (f64, f64) {
             let scores: Vec<f64> = scores.iter().map(pick).collect();
@@ -109,10 +112,12 @@ fn best(prediction: &str, gold: &[&str], score: fn(&str, &str) -> Score) -> Scor
         exact_match: 0.0,
         f1: 0.0,
     };
-    gold.iter().map(|gold| score(prediction, gold)).fold(nothing, |best, score| Score {
-        exact_match: best.exact_match.max(score.exact_match),
-        f1: best.f1.max(score.f1),
-    })
+    gold.iter()
+        .map(|gold| score(prediction, gold))
+        .fold(nothing, |best, score| Score {
+            exact_match: best.exact_match.max(score.exact_match),
+            f1: best.f1.max(score.f1),
+        })
 }
 
 fn score_v1(prediction: &str, gold: &str) -> Score {
@@ -250,7 +255,11 @@ mod tests {
         // Two of three words are right and both gold words are there: 2·(2/3·1)/(2/3 + 1) = 0.8.
         assert_eq!(metrics[0], ("exact_match", 100.0 / 3.0));
         assert!((metrics[1].1 - 100.0 * 1.8 / 3.0).abs() < 1e-9);
-        assert_eq!(f1("a a b", "a b b"), 2.0 / 3.0, "each word as often as it is there");
+        assert_eq!(
+            f1("a a b", "a b b"),
+            2.0 / 3.0,
+            "each word as often as it is there"
+        );
     }
 
     #[test]
@@ -269,8 +278,14 @@ mod tests {
         let metrics: BTreeMap<&str, f64> = squad_v2(&questions).into_iter().collect();
         assert_eq!(metrics["exact"], 50.0);
         assert_eq!((metrics["HasAns_exact"], metrics["NoAns_f1"]), (50.0, 50.0));
-        assert_eq!((metrics["HasAns_total"], metrics["NoAns_total"]), (2.0, 2.0));
+        assert_eq!(
+            (metrics["HasAns_total"], metrics["NoAns_total"]),
+            (2.0, 2.0)
+        );
         // Answering y alone makes three of four right.
-        assert_eq!((metrics["best_exact"], metrics["best_exact_thresh"]), (75.0, -2.0));
+        assert_eq!(
+            (metrics["best_exact"], metrics["best_exact_thresh"]),
+            (75.0, -2.0)
+        );
     }
 }

@@ -76,13 +76,28 @@ pub fn make_windows(
     let mut windows = Windows::default();
     for (chunk, number) in questions.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
         let texts: Vec<&str> = chunk.iter().map(|q| strip_left(&q.question)).collect();
-        let counted = counting.encode_batch_fast(texts.clone(), false).map_err(failed)?;
+        let counted = counting
+            .encode_batch_fast(texts.clone(), false)
+            .map_err(failed)?;
         let room = |question: &Encoding| max_length.saturating_sub(special + question.len());
-        if let Some(at) = counted.iter().position(|question| room(question) < least_room) {
-            return Err(too_long(&chunk[at], counted[at].len(), max_length, doc_stride));
+        if let Some(at) = counted
+            .iter()
+            .position(|question| room(question) < least_room)
+        {
+            return Err(too_long(
+                &chunk[at],
+                counted[at].len(),
+                max_length,
+                doc_stride,
+            ));
         }
-        let pairs: Vec<(&str, &str)> = texts.into_iter().zip(chunk.iter().map(|q| &*q.context)).collect();
-        let encodings = cutting.encode_batch_char_offsets(pairs, true).map_err(failed)?;
+        let pairs: Vec<(&str, &str)> = texts
+            .into_iter()
+            .zip(chunk.iter().map(|q| &*q.context))
+            .collect();
+        let encodings = cutting
+            .encode_batch_char_offsets(pairs, true)
+            .map_err(failed)?;
         for ((encoding, question), number) in encodings.iter().zip(chunk).zip(number..) {
             for window in std::iter::once(encoding).chain(encoding.get_overflowing()) {
                 windows.push(tokenizer, window, question, number);
@@ -93,13 +108,7 @@ pub fn make_windows(
 }
 
 impl Windows {
-    fn push(
-        &mut self,
-        tokenizer: &Tokenizer,
-        window: &Encoding,
-        question: &Question,
-        number: u32,
-    ) {
+    fn push(&mut self, tokenizer: &Tokenizer, window: &Encoding, question: &Question, number: u32) {
         let sequences = window.get_sequence_ids();
         let offsets: Vec<Option<(u32, u32)>> = window
             .get_offsets()
@@ -129,13 +138,21 @@ impl Windows {
 fn span_of(offsets: &[Option<(u32, u32)>], answer: &Answer) -> Option<[u32; 2]> {
     let start = answer.start as u32;
     let end = start + answer.text.chars().count() as u32;
-    let mut context = offsets.iter().enumerate().filter_map(|(at, part)| Some((at, (*part)?)));
+    let mut context = offsets
+        .iter()
+        .enumerate()
+        .filter_map(|(at, part)| Some((at, (*part)?)));
     let first = context.next()?;
     let last = context.next_back().unwrap_or(first);
     if first.1.0 > start || last.1.1 < end {
         return None;
     }
-    let context = || offsets.iter().enumerate().filter_map(|(at, part)| Some((at, (*part)?)));
+    let context = || {
+        offsets
+            .iter()
+            .enumerate()
+            .filter_map(|(at, part)| Some((at, (*part)?)))
+    };
     // The last token that does not begin behind the answer's start, counted from the first that does; likewise its end.
     let begins = context().take_while(|(_, part)| part.0 <= start).last();
     let ends = context().rev().take_while(|(_, part)| part.1 >= end).last();

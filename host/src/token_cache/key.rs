@@ -1,5 +1,5 @@
 //! What a file of tokenised examples is named by: a hash over everything that decides its contents. Made by
-//! [`crate::examples`] and the tokenizer.
+//! [`crate::examples`], [`crate::question_answering::load`] and the tokenizer.
 
 use progtune_datasets::fingerprint::{READERS, extend};
 use sha2::{Digest, Sha256};
@@ -15,6 +15,8 @@ use std::{
 const CODE: u64 = {
     let hash = extend(READERS, include_bytes!("../tokenizer.rs"));
     let hash = extend(hash, include_bytes!("../examples.rs"));
+    let hash = extend(hash, include_bytes!("../question_answering/windows.rs"));
+    let hash = extend(hash, include_bytes!("../question_answering/load.rs"));
     let hash = extend(hash, include_bytes!("format.rs"));
     extend(hash, include_bytes!("../../../Cargo.lock"))
 };

@@ -106,10 +106,18 @@ impl Format {
         let pooler = trained
             .iter()
             .any(|&id| parameters.infos()[id].name.starts_with("pooler."));
-        let modules = match pooler {
-            true => json!(["classifier", "pooler"]),
-            false => json!(["classifier", "score"]),
+        let is_head_of = |layer: &str| {
+            parameters
+                .infos()
+                .iter()
+                .any(|info| info.name.starts_with(layer))
         };
+        let (task_type, modules) = match (is_head_of("qa_outputs."), pooler) {
+            (true, _) => ("QUESTION_ANS", json!(["qa_outputs"])),
+            (false, true) => ("SEQ_CLS", json!(["classifier", "pooler"])),
+            (false, false) => ("SEQ_CLS", json!(["classifier", "score"])),
+        };
+        json.insert("task_type".into(), task_type.into());
         json.insert("modules_to_save".into(), modules);
         write_json(&directory.join(CONFIG), &Value::Object(json))
     }
@@ -141,7 +149,7 @@ impl Format {
         };
         let common = json!({
             "peft_type": peft_type,
-            "task_type": "SEQ_CLS",
+            "task_type": null,
             "base_model_name_or_path": about.base_model,
             "inference_mode": true,
         });

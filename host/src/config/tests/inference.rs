@@ -25,13 +25,13 @@ fn evaluate(flags: &[&str], file: &str) -> Result<EvaluateConfig, ConfigError> {
 #[test]
 fn evaluate_reads_a_runs_config_as_well() {
     let toml = RunConfig {
-        max_length: 64,
+        max_length: Some(64),
         output: Some("runs/x".into()),
         ..Default::default()
     }
     .to_toml();
     let config = evaluate(&["--adapter", "runs/x"], &toml).unwrap();
-    assert_eq!(config.inference.max_length, 64);
+    assert_eq!(config.inference.max_length, Some(64));
     let adapter = &config.inference.adapters[0];
     assert_eq!(adapter.directory, Some("runs/x".into()));
     assert_eq!(adapter.name, "x");

@@ -1,0 +1,181 @@
+//! The splits of questions that a run needs: those of a named task, or of files of the user's own. The host asks whether such
+//! files hold questions before it reads them as rows with labels ([`OwnData`](crate::OwnData)).
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{AnswerRule, Question, is_question_file, load_questions, read_questions};
+use crate::error::{DataError, OwnDataError};
+use crate::files::find_files;
+use crate::own::{OwnRequest, SkippedRows};
+use crate::split::SplitName;
+use crate::splitmix::SplitMix64;
+use crate::task::{ProblemType, Task};
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuestionData {
+    /// The task: whether questions may be without answer.
+    pub task: Task,
+    /// Training questions; empty without training files.
+    pub train: Vec<Question>,
+    /// Validation questions, from their files or held out; empty without either.
+    pub validation: Vec<Question>,
+    /// Test questions; empty without test files.
+    pub test: Vec<Question>,
+    /// Questions left out.
+    pub skipped: SkippedRows,
+}
+
+impl QuestionData {
+    /// Whether a request is about questions: it says so, or says nothing of labels and its first file holds some.
+    ///
+    /// # Errors
+    /// The file cannot be found or read.
+    pub fn are_meant(request: &OwnRequest) -> Result<bool, DataError> {
+        let reading = &request.reading;
+        if let Some(problem) = reading.problem_type {
+            return Ok(problem == ProblemType::QuestionAnswering);
+        }
+        if reading.text_column.is_some() || reading.label_column.is_some() {
+            return Ok(false);
+        }
+        let given = [
+            ("--train-file", &request.train),
+            ("--validation-file", &request.validation),
+            ("--test-file", &request.test),
+        ];
+        let Some((flag, paths)) = given.into_iter().find(|(_, paths)| !paths.is_empty()) else {
+            return Ok(false);
+        };
+        let files = find_files(flag, paths, reading.format, reading.encoding)?;
+        files.first().map_or(Ok(false), is_question_file)
+    }
+
+    /// The training and validation questions of a named task in a directory, at most `limits` of each.
+    ///
+    /// # Errors
+    /// See [`load_questions`].
+    pub fn of_task(task: &Task, dir: &Path, limits: [Option<usize>; 2]) -> Result<Self, DataError> {
+        Ok(Self {
+            task: task.clone(),
+            train: load_questions(task, dir, SplitName::Train, limits[0])?.questions,
+            validation: load_questions(task, dir, SplitName::Validation, limits[1])?.questions,
+            test: Vec::new(),
+            skipped: SkippedRows::default(),
+        })
+    }
+
+    /// Reads all files of `request`. `has_unanswerable` is what a model was trained for; without it the task may have
+    /// questions without answer if some question has none.
+    ///
+    /// # Errors
+    /// See [`DataError`].
+    pub fn own(request: &OwnRequest, has_unanswerable: Option<bool>) -> Result<Self, DataError> {
+        let reading = &request.reading;
+        let mut skipped = SkippedRows::default();
+        let mut read = |flag: &'static str, given: &[String], rule: AnswerRule| {
+            let files = find_files(flag, given, reading.format, reading.encoding)?;
+            if files.is_empty() {
+                return Ok(Vec::new());
+            }
+            let rule = match request.ignore_labels {
+                true => AnswerRule::Optional,
+                false => rule,
+            };
+            let read = read_questions(&files, rule, reading.on_bad_row, None)?;
+            skipped.extend(read.skipped);
+            Ok::<_, DataError>(read.questions)
+        };
+        let mut train = read("--train-file", &request.train, AnswerRule::OrNone)?;
+        let mut validation = read("--validation-file", &request.validation, AnswerRule::OrNone)?;
+        let test = read("--test-file", &request.test, AnswerRule::Optional)?;
+        if train.is_empty() && validation.is_empty() && test.is_empty() {
+            return Err(OwnDataError::NoFiles {
+                flag: "--train-file",
+                given: String::new(),
+                nearest: None,
+            }
+            .into());
+        }
+        if let Some(share) = request.validation_split {
+            (train, validation) = hold_out(train, share, request.seed)?;
+        }
+        let mut all = train.iter().chain(&validation).chain(&test);
+        let has_unanswerable = has_unanswerable.unwrap_or_else(|| all.any(Question::is_impossible));
+        Ok(Self {
+            task: Task::own_questions(has_unanswerable),
+            train,
+            validation,
+            test,
+            skipped,
+        })
+    }
+}
+
+/// `questions` without and with a `share` of them, both in their order. The questions of a text stay together, so that no
+/// text is on both sides; the same seed takes the same texts.
+fn hold_out(
+    questions: Vec<Question>,
+    share: f64,
+    seed: u64,
+) -> Result<(Vec<Question>, Vec<Question>), OwnDataError> {
+    let mut texts: Vec<(Arc<str>, usize)> = Vec::new();
+    let mut numbers: HashMap<Arc<str>, usize> = HashMap::new();
+    for question in &questions {
+        let number = *numbers
+            .entry(Arc::clone(&question.context))
+            .or_insert_with(|| {
+                texts.push((Arc::clone(&question.context), 0));
+                texts.len() - 1
+            });
+        texts[number].1 += 1;
+    }
+    SplitMix64::new(seed).shuffle(&mut texts);
+    let wanted = (questions.len() as f64 * share).round() as usize;
+    let mut taken = HashMap::new();
+    let mut n_taken = 0;
+    for (text, n) in texts {
+        if n_taken + n <= wanted {
+            n_taken += n;
+            taken.insert(text, ());
+        }
+    }
+    if n_taken == 0 || n_taken == questions.len() {
+        return Err(OwnDataError::CannotSplit {
+            share,
+            n_rows: questions.len(),
+            n_taken,
+        });
+    }
+    let (held, kept) = questions
+        .into_iter()
+        .partition(|question| taken.contains_key(&question.context));
+    Ok((kept, held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_on_both_sides() {
+        let question = |n: usize| Question {
+            id: n.to_string(),
+            context: Arc::from(format!("text {}", n / 3)),
+            question: "?".to_owned(),
+            answers: None,
+        };
+        let questions: Vec<Question> = (0..60).map(question).collect();
+        let (kept, held) = hold_out(questions.clone(), 0.2, 7).unwrap();
+        assert_eq!((kept.len(), held.len()), (48, 12));
+        assert!(
+            held.iter()
+                .all(|one| kept.iter().all(|other| one.context != other.context))
+        );
+        assert_eq!(hold_out(questions.clone(), 0.2, 7).unwrap().1, held);
+        assert_ne!(hold_out(questions.clone(), 0.2, 8).unwrap().1, held);
+        assert!(hold_out(questions, 0.01, 7).is_err(), "less than a text");
+    }
+}
