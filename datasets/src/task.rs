@@ -228,10 +228,19 @@ mod tests {
     #[test]
     fn regression_has_one_output_and_no_names() {
         for task in Task::all() {
-            let regression = task.problem_type == ProblemType::Regression;
-            assert_eq!(task.labels.is_empty(), regression, "{}", task.name);
+            let (questions, regression) = (
+                task.problem_type == ProblemType::QuestionAnswering,
+                task.problem_type == ProblemType::Regression,
+            );
+            assert_eq!(
+                task.labels.is_empty(),
+                regression || questions,
+                "{}",
+                task.name
+            );
             assert!(task.num_labels() == 1 || !regression);
-            assert!(!task.metrics.is_empty() && !task.eval_splits.is_empty());
+            assert_eq!(task.metrics.is_empty(), questions, "answers have their own");
+            assert!(!task.eval_splits.is_empty());
         }
         assert_eq!(ProblemType::Regression.as_str(), "regression");
         assert_eq!(

@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use progtune_datasets::{
-    Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType, Reading, SplitName, Task,
-    TextEncoding, has_split, load_split, read_jsonl, sample,
+    AnswerRule, DataFile, Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType,
+    Question, Reading, SplitName, Task, TextEncoding, has_split, load_questions, load_split,
+    read_jsonl, read_questions, sample,
 };
 
 /// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
@@ -338,5 +339,53 @@ fn glue_files_are_own_data_as_well() {
             !file.starts_with("SST"),
             "{file}"
         );
+    }
+}
+
+/// Questions, and how many of them have no answer.
+fn asked(questions: &[Question]) -> (usize, usize) {
+    let impossible = questions.iter().filter(|question| question.is_impossible());
+    (questions.len(), impossible.count())
+}
+
+#[test]
+fn squad() {
+    for (name, folder, sizes) in [
+        ("squad", "SQuAD/split", [(8123, 0), (2447, 0)]),
+        ("squad_v2", "SQuAD/v2-style", [(8123, 2663), (2447, 794)]),
+    ] {
+        let Some(dir) = shared(folder) else { return };
+        let splits = [SplitName::Train, SplitName::Validation].map(|split| {
+            let read = load_questions(task(name), &dir, split, None);
+            asked(&read.unwrap_or_else(|error| panic!("{error}")).questions)
+        });
+        assert_eq!(splits, sizes, "{folder}");
+    }
+    let Some(dir) = shared("SQuAD") else { return };
+    let dev = load_questions(task("squad"), &dir, SplitName::Validation, None).unwrap();
+    assert_eq!(asked(&dev.questions), (10570, 0));
+    let mut contexts: Vec<&str> = dev.questions.iter().map(|q| &*q.context).collect();
+    contexts.dedup();
+    let not_ascii = contexts
+        .iter()
+        .filter(|context| !context.is_ascii())
+        .count();
+    assert_eq!(not_ascii, 674);
+}
+
+#[test]
+fn xquad_and_the_flat_layout() {
+    for (name, sizes) in [
+        ("XQuAD/xquad.en.json", (1190, 0)),
+        ("hf_fixtures/SQUAD/sample.json", (14, 6)),
+    ] {
+        let Some(path) = shared(name) else { return };
+        let file = DataFile {
+            path,
+            format: Format::Jsonl,
+            encoding: TextEncoding::default(),
+        };
+        let read = read_questions(&[file], AnswerRule::OrNone, OnBadRow::Error, None);
+        assert_eq!(asked(&read.unwrap().questions), sizes, "{name}");
     }
 }

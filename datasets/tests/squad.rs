@@ -1,0 +1,517 @@
+//! Questions about texts: every layout, and every fault by what its message says. Files are made up and written here; the
+//! real ones are read in `real_data`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use progtune_datasets::{
+    Answer, AnswerRule, DataFile, Format, OnBadRow, OwnRequest, ProblemType, Question,
+    QuestionData, Questions, Reading, SplitName, Task, TextEncoding, load_questions,
+    read_questions,
+};
+use proptest::prelude::*;
+
+/// Two questions about a text that is not ASCII, as SQuAD v2.0 has them.
+const OFFICIAL: &str = r#"{"version": "v2.0", "data": [{"title": "T", "paragraphs": [{
+  "context": "Zoë – a cat – sat.",
+  "qas": [
+    {"id": "q1", "question": "  Who sat?", "is_impossible": false,
+     "answers": [{"text": "Zoë", "answer_start": 0}, {"text": "a cat", "answer_start": 6}]},
+    {"id": "q2", "question": "Who ran?", "is_impossible": true, "answers": [],
+     "plausible_answers": [{"text": "a cat", "answer_start": 6}]}
+  ]}]}]}"#;
+
+const FLAT: [&str; 2] = [
+    r#"{"id": "q1", "title": "T", "context": "Zoë – a cat – sat.", "question": "  Who sat?", "answers": {"text": ["Zoë", "a cat"], "answer_start": [0, 6]}}"#,
+    r#"{"id": "q2", "title": "T", "context": "Zoë – a cat – sat.", "question": "Who ran?", "answers": {"text": [], "answer_start": []}}"#,
+];
+
+fn expected() -> Vec<Question> {
+    let answer = |text: &str, start| Answer {
+        text: text.to_owned(),
+        start,
+    };
+    let question = |id: &str, question: &str, answers| Question {
+        id: id.to_owned(),
+        context: Arc::from("Zoë – a cat – sat."),
+        question: question.to_owned(),
+        answers: Some(answers),
+    };
+    vec![
+        question(
+            "q1",
+            "  Who sat?",
+            vec![answer("Zoë", 0), answer("a cat", 6)],
+        ),
+        question("q2", "Who ran?", vec![]),
+    ]
+}
+
+fn file(path: PathBuf, format: Format) -> DataFile {
+    DataFile {
+        path,
+        format,
+        encoding: TextEncoding::default(),
+    }
+}
+
+/// What is read of a file with these contents; of an error the message, without the directory.
+fn read_as(
+    contents: &[u8],
+    format: Format,
+    rule: AnswerRule,
+    on_bad_row: OnBadRow,
+) -> Result<Questions, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    std::fs::write(&path, contents).unwrap();
+    read_questions(&[file(path, format)], rule, on_bad_row, None).map_err(|error| {
+        error
+            .to_string()
+            .replace(&format!("{}/", dir.path().display()), "")
+    })
+}
+
+fn read(contents: &str) -> Result<Questions, String> {
+    read_as(
+        contents.as_bytes(),
+        Format::Jsonl,
+        AnswerRule::OrNone,
+        OnBadRow::Error,
+    )
+}
+
+#[test]
+fn every_layout_says_the_same() {
+    let lines = FLAT.join("\n");
+    let in_data = format!("{{\"version\": 2.0, \"data\": [{}]}}", FLAT.join(","));
+    let list = format!("[\n{}\n]\n", FLAT.join(",\n"));
+    let on_a_line = OFFICIAL.replace('\n', " ");
+    let with_mark = format!("\u{feff}{OFFICIAL}");
+    for text in [OFFICIAL, &lines, &in_data, &list, &on_a_line, &with_mark] {
+        assert_eq!(read(text).unwrap().questions, expected(), "{text}");
+    }
+    let read = read_as(
+        &parquet(),
+        Format::Parquet,
+        AnswerRule::OrNone,
+        OnBadRow::Error,
+    );
+    assert_eq!(read.unwrap().questions, expected());
+    // The text of a paragraph is held once.
+    let questions = read_as(
+        lines.as_bytes(),
+        Format::Jsonl,
+        AnswerRule::OrNone,
+        OnBadRow::Error,
+    );
+    let questions = questions.unwrap().questions;
+    assert!(Arc::ptr_eq(&questions[0].context, &questions[1].context));
+}
+
+/// As `datasets` writes it: a struct of two lists, everything optional.
+fn parquet() -> Vec<u8> {
+    let schema = parse_message_type(
+        "message schema {
+            optional binary id (UTF8); optional binary context (UTF8); optional binary question (UTF8);
+            optional group answers {
+                optional group text (LIST) { repeated group list { optional binary element (UTF8); } }
+                optional group answer_start (LIST) { repeated group list { optional int32 element; } }
+            }
+        }",
+    );
+    let mut bytes = Vec::new();
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, Arc::new(schema.unwrap()), properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let context = "Zoë – a cat – sat.";
+    for texts in [["q1", "q2"], [context, context], ["  Who sat?", "Who ran?"]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        let values: Vec<ByteArray> = texts.iter().map(|text| (*text).into()).collect();
+        let write = column
+            .typed::<ByteArrayType>()
+            .write_batch(&values, Some(&[1, 1]), None);
+        write.unwrap();
+        column.close().unwrap();
+    }
+    // Two elements in the first row, an empty list in the second.
+    let (definition, repetition) = ([4, 4, 2], [0, 1, 0]);
+    let mut column = group.next_column().unwrap().unwrap();
+    let values: Vec<ByteArray> = vec!["Zoë".into(), "a cat".into()];
+    let texts = column.typed::<ByteArrayType>();
+    texts
+        .write_batch(&values, Some(&definition), Some(&repetition))
+        .unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let starts = column.typed::<Int32Type>();
+    starts
+        .write_batch(&[0, 6], Some(&definition), Some(&repetition))
+        .unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_named_tasks_files_are_found_and_v1_needs_answers() {
+    let v1 = OFFICIAL.replace(", \"is_impossible\": false", "");
+    let answered = v1
+        .split(",\n    {\"id\": \"q2\"")
+        .next()
+        .unwrap()
+        .to_owned()
+        + "]}]}]}";
+    for (task, name, contents) in [
+        ("squad", "train-v1.1.json", &answered),
+        ("squad", "train.json", &answered),
+        ("squad_v2", "train-v2.0.json", &OFFICIAL.to_owned()),
+        ("squad_v2", "squad_v2/train.jsonl", &FLAT.join("\n")),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, contents).unwrap();
+        let task = Task::by_name(task).unwrap();
+        let read = load_questions(task, dir.path(), SplitName::Train, None).unwrap();
+        assert!(!read.questions.is_empty(), "{name}");
+        let first = load_questions(task, dir.path(), SplitName::Train, Some(1)).unwrap();
+        assert_eq!(first.questions, read.questions[..1]);
+        assert!(load_questions(task, dir.path(), SplitName::Test, None).is_err());
+        let missing = load_questions(task, dir.path(), SplitName::Validation, None);
+        assert!(missing.unwrap_err().to_string().contains("`dev.json`"));
+    }
+    let plain = tempfile::tempdir().unwrap();
+    std::fs::write(plain.path().join("train.json"), OFFICIAL).unwrap();
+    let squad = Task::by_name("squad").unwrap();
+    let error = load_questions(squad, plain.path(), SplitName::Train, None).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.ends_with(
+            "train.json, question `q2` (data[0].paragraphs[0].qas[1]): expected an answer, found no answer; add one, or \
+             pass --task squad_v2, where a question may have none"
+        ),
+        "{message}"
+    );
+}
+
+/// A fault, what is changed in [`OFFICIAL`] to make it, and what is said.
+const FAULTS: &[(&str, &str, &str, &str)] = &[
+    (
+        "an answer at the wrong offset",
+        r#""a cat", "answer_start": 6}]},"#,
+        r#""a cat", "answer_start": 7}]},"#,
+        "f, question `q1` (data[0].paragraphs[0].qas[0]): answer 2 of 2: expected \"a cat\" at code point 7 of the context, \
+         found \" cat \"; it is at 6: correct `answer_start`",
+    ),
+    (
+        "an offset in bytes",
+        r#""a cat", "answer_start": 6}]},"#,
+        r#""a cat", "answer_start": 9}]},"#,
+        "it is there if bytes are counted, but `answer_start` counts code points: write 6",
+    ),
+    (
+        "an answer that is nowhere",
+        r#""a cat", "answer_start": 6}]},"#,
+        r#""a dog", "answer_start": 6}]},"#,
+        "expected \"a dog\" at code point 6 of the context, found \"a cat\"; it is nowhere in the context: correct the answer",
+    ),
+    (
+        "an offset behind the end",
+        r#""a cat", "answer_start": 6}]},"#,
+        r#""a cat", "answer_start": 600}]},"#,
+        "found the end of the context, which has 18 code points; it is at 6",
+    ),
+    (
+        "an offset below 0",
+        r#""answer_start": 0}"#,
+        r#""answer_start": -1}"#,
+        "key `answer_start`: expected a number of code points from 0, found the number -1",
+    ),
+    (
+        "an empty answer",
+        r#""text": "Zoë""#,
+        r#""text": """#,
+        "answer 1 of 2: expected a text, found an empty one",
+    ),
+    (
+        "the same id twice",
+        r#""id": "q2""#,
+        r#""id": "q1""#,
+        "f, question `q1` (data[0].paragraphs[0].qas[1]): expected an id of its own, found that of f, question `q1` \
+         (data[0].paragraphs[0].qas[0]); rename or delete one of the two",
+    ),
+    (
+        "no id",
+        r#""id": "q2", "#,
+        "",
+        "f, data[0].paragraphs[0].qas[1]: expected an `id`, found none",
+    ),
+    (
+        "no question",
+        r#""question": "Who ran?""#,
+        r#""qestion": "Who ran?""#,
+        "question `q2` (data[0].paragraphs[0].qas[1]): expected the key `question`, found the keys `id`, `qestion`, \
+         `is_impossible`, `answers`, `plausible_answers` (the nearest is `qestion`); add it",
+    ),
+    (
+        "a blank question",
+        "\"Who ran?\"",
+        "\"  \"",
+        "question `q2` (data[0].paragraphs[0].qas[1]): key `question`: expected a text, found an empty one",
+    ),
+    (
+        "a question that is a number",
+        "\"Who ran?\"",
+        "7",
+        "key `question`: expected a string, found the number 7",
+    ),
+    (
+        "impossible, with answers",
+        r#""is_impossible": false"#,
+        r#""is_impossible": true"#,
+        "question `q1` (data[0].paragraphs[0].qas[0]): expected answers exactly where the question can be answered, found 2 \
+         answers and that `is_impossible` is true",
+    ),
+    (
+        "possible, without answers",
+        r#""is_impossible": true"#,
+        r#""is_impossible": false"#,
+        "found 0 answers and that `is_impossible` is false",
+    ),
+    (
+        "is_impossible in words",
+        r#""is_impossible": true"#,
+        r#""is_impossible": "yes""#,
+        "key `is_impossible`: expected true or false, found the string \"yes\"",
+    ),
+    (
+        "nothing about answers",
+        r#""is_impossible": true, "answers": [],"#,
+        "",
+        "expected an answer, found nothing about answers; add `answers`",
+    ),
+    (
+        "an answer that is a text",
+        r#""is_impossible": true, "answers": []"#,
+        r#""answers": "a cat""#,
+        "key `answers`: expected a list of {text, answer_start}, or an object with a list of each of the two, found the \
+         string \"a cat\"",
+    ),
+];
+
+#[test]
+fn every_fault_of_a_question_has_its_message_and_may_be_skipped() {
+    for (fault, before, after, message) in FAULTS {
+        let text = OFFICIAL.replacen(before, after, 1);
+        assert_ne!(text, OFFICIAL, "{fault}");
+        let found = read(&text);
+        let found = found.unwrap_err();
+        println!("{fault}: {found}");
+        assert!(found.contains(message), "{fault}: {found}");
+        let bytes = text.as_bytes();
+        let rest = read_as(bytes, Format::Jsonl, AnswerRule::OrNone, OnBadRow::Skip).unwrap();
+        assert_eq!(rest.questions.len(), 1, "{fault}");
+        assert_eq!((rest.skipped.n_rows, rest.skipped.reasons.len()), (1, 1));
+        assert!(rest.skipped.reasons[0].contains(message));
+    }
+    let uneven = FLAT[0].replace("[0, 6]", "[0]") + "\n" + FLAT[1];
+    let message = read(&uneven).unwrap_err();
+    assert!(
+        message.starts_with(
+            "f, line 1, question `q1`: key `answers`: expected as many `answer_start` as `text`, found 1 and 2"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_questions_is_told_at_once() {
+    for (contents, message) in [
+        (
+            "",
+            "f, line 1: expected a JSON document with `data`, or a JSON object a line, found a syntax error",
+        ),
+        ("{\"data\": [", "f, line 1: expected a JSON document"),
+        (&OFFICIAL[..200], "found a syntax error at column"),
+        ("7", "f: expected the key `data` with a list of articles"),
+        ("{\"data\": 7}", "found `data` is the number 7"),
+        (
+            "{\n\"questions\": []\n}",
+            "found the keys `questions`; check that the file holds questions",
+        ),
+        (
+            "{\"data\": []}",
+            "f: expected at least one question, found none",
+        ),
+        (
+            "{\"data\": [{\"paragraphs\": 3}]}",
+            "f, data[0]: key `paragraphs`: expected a list, found the number 3",
+        ),
+        (
+            "{\"data\": [{\"paragraphs\": [{\"qas\": [{\"id\": \"a\"}]}]}]}",
+            "f, data[0].paragraphs[0].qas[0]: expected the key `context`, found the keys `qas`",
+        ),
+        (
+            "{\"data\": [3]}",
+            "f, data[0]: expected a JSON object, found the number 3",
+        ),
+        ("text,label\na,b\n", "found a syntax error"),
+        (
+            "{\"id\": \"a\"}\n",
+            "f, line 1, question `a`: expected the key `context`, found the keys `id`",
+        ),
+    ] {
+        let found = read(contents).unwrap_err();
+        assert!(found.contains(message), "{contents}: {found}");
+    }
+    let found = read_as(
+        b"\xFF{}",
+        Format::Jsonl,
+        AnswerRule::OrNone,
+        OnBadRow::Error,
+    )
+    .unwrap_err();
+    assert!(
+        found.contains("expected UTF-8 text, found the byte 0xFF at byte 0"),
+        "{found}"
+    );
+    let found = read_as(b"a,b", Format::Csv, AnswerRule::OrNone, OnBadRow::Error).unwrap_err();
+    assert!(
+        found.contains("found the format csv; convert the file"),
+        "{found}"
+    );
+    let found = read_as(
+        &parquet()[..300],
+        Format::Parquet,
+        AnswerRule::OrNone,
+        OnBadRow::Error,
+    );
+    assert!(found.unwrap_err().contains("expected a whole parquet file"));
+    let cut = b"\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\x03\x2B\x49\xAD";
+    let found = read_as(cut, Format::Jsonl, AnswerRule::OrNone, OnBadRow::Error).unwrap_err();
+    assert!(found.contains("expected a whole gzip file"), "{found}");
+}
+
+#[test]
+fn prediction_needs_a_question_and_a_text_alone() {
+    let line = r#"{"question": "Who?", "context": "Zoë."}"#;
+    let read = read_as(
+        line.as_bytes(),
+        Format::Jsonl,
+        AnswerRule::Optional,
+        OnBadRow::Error,
+    );
+    let questions = read.unwrap().questions;
+    assert_eq!(
+        (questions[0].id.as_str(), &questions[0].answers),
+        ("1", &None)
+    );
+}
+
+#[test]
+fn own_files_with_questions_are_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    let request = |name: &str, contents: &[u8], reading: Reading| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, contents).unwrap();
+        OwnRequest {
+            train: vec![path.display().to_string()],
+            reading,
+            ..OwnRequest::default()
+        }
+    };
+    let lines = FLAT.join("\n");
+    let rows = br#"{"text": "a", "label": 1}"#;
+    for (name, contents, reading, are) in [
+        ("a.json", OFFICIAL.as_bytes(), Reading::default(), true),
+        ("a.jsonl", lines.as_bytes(), Reading::default(), true),
+        ("a.parquet", &parquet(), Reading::default(), true),
+        ("b.jsonl", rows, Reading::default(), false),
+        (
+            "b.csv",
+            b"question,context,answers\na,b,c\n",
+            Reading::default(),
+            false,
+        ),
+        (
+            "c.jsonl",
+            lines.as_bytes(),
+            Reading {
+                problem_type: Some(ProblemType::SingleLabelClassification),
+                ..Reading::default()
+            },
+            false,
+        ),
+    ] {
+        let request = request(name, contents, reading);
+        assert_eq!(QuestionData::are_meant(&request).unwrap(), are, "{name}");
+    }
+    let read = QuestionData::own(
+        &request("d.json", OFFICIAL.as_bytes(), Reading::default()),
+        None,
+    );
+    let read = read.unwrap();
+    assert!(read.task.has_unanswerable);
+    assert_eq!(read.train, expected());
+}
+
+/// Files that are near enough to good ones to reach every part of the readers.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let seeds = vec![
+        OFFICIAL.as_bytes().to_vec(),
+        FLAT.join("\n").into_bytes(),
+        parquet(),
+    ];
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5);
+    let cut = (any::<prop::sample::Index>(), any::<bool>());
+    (prop::sample::select(seeds), changes, cut).prop_map(|(mut bytes, changes, (cut, is_cut))| {
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if is_cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn noise_is_an_error_or_questions(bytes in damaged()) {
+        for format in [Format::Jsonl, Format::Parquet] {
+            for on_bad_row in [OnBadRow::Error, OnBadRow::Skip] {
+                if let Ok(read) = read_as(&bytes, format, AnswerRule::OrNone, on_bad_row) {
+                    prop_assert!(!read.questions.is_empty());
+                    for question in &read.questions {
+                        for answer in question.answers.iter().flatten() {
+                            let there: String = question.context.chars().skip(answer.start).collect();
+                            prop_assert!(there.starts_with(&answer.text));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_path_that_is_no_file_is_an_error() {
+    let missing = file(Path::new("no/such.json").to_owned(), Format::Jsonl);
+    let error = read_questions(&[missing], AnswerRule::OrNone, OnBadRow::Skip, None);
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("no/such.json: cannot read it")
+    );
+}
