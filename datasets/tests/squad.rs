@@ -69,11 +69,13 @@ fn read_as(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     std::fs::write(&path, contents).unwrap();
-    read_questions(&[file(path, format)], rule, on_bad_row, None).map_err(|error| {
-        error
-            .to_string()
-            .replace(&format!("{}/", dir.path().display()), "")
-    })
+    let without_dir = |text: &str| text.replace(&format!("{}/", dir.path().display()), "");
+    let read = read_questions(&[file(path, format)], rule, on_bad_row, None);
+    let mut read = read.map_err(|error| without_dir(&error.to_string()))?;
+    for reason in &mut read.skipped.reasons {
+        *reason = without_dir(reason);
+    }
+    Ok(read)
 }
 
 fn read(contents: &str) -> Result<Questions, String> {
