@@ -3,6 +3,7 @@
 use crate::{
     batch::EncodedExample,
     batch_order::BatchOrder,
+    best_model::{Best, BestModel},
     class_report,
     config::RunConfig,
     error::{Error, Result},
@@ -73,6 +74,8 @@ pub struct Trainer<'a> {
     pub lr: f64,
     /// When the process began.
     pub started: Instant,
+    /// What keeps the best epoch's parameters, if that is asked for.
+    pub best: Option<BestModel>,
     /// Where records go.
     pub directory: &'a mut RunDirectory,
     /// What the person sees.
@@ -100,8 +103,10 @@ pub struct Summary {
     pub tokens: u64,
     /// Σ over epochs of the size of the trainable set, weighted by the share of the epoch that ran.
     pub updated_parameters: f64,
-    /// The last evaluation, by `eval_…` keys.
+    /// The last evaluation, or that of the best epoch where its model was brought back, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
+    /// The epoch whose model is the result, where the best one was asked for.
+    pub best: Option<Best>,
 }
 
 /// The state of a run between steps.
@@ -182,6 +187,12 @@ impl Trainer<'_> {
             }
         }
         let mut summary = state.summary;
+        if let Some(best) = self.best.take() {
+            summary.best = best.restore(self.model, summary.epochs.ceil() as u32)?;
+        }
+        if let Some(best) = &summary.best {
+            summary.evaluation = best.evaluation.clone();
+        }
         summary.train_loss = state.loss_sum / summary.steps.max(1) as f64;
         summary.train_secs = start.elapsed().as_secs_f64();
         Ok(summary)
@@ -355,7 +366,7 @@ impl Trainer<'_> {
         line.insert("step".into(), json!(state.summary.steps));
         line.insert("epoch".into(), json!(epoch));
         let mut all = Map::new();
-        let mut first_metric = None;
+        let (mut first_metric, mut answers) = (None, None);
         for (number, split) in (1..).zip(self.eval_splits) {
             self.progress.evaluating(split.name.as_str());
             let (model, examples) = (&*self.model, &split.examples);
@@ -366,8 +377,8 @@ impl Trainer<'_> {
                 self.config.eval_batch_limit(),
                 &mut |batch| self.cache.start(model, number, examples, batch),
             )?;
-            if let (Some(asked), Some(answers)) = (&split.asked, &result.answers) {
-                prediction_files::write(self.directory.path(), asked, answers)?;
+            if let (Some(asked), Some(given)) = (&split.asked, &result.answers) {
+                answers = Some((asked, given.clone()));
             }
             first_metric = first_metric.or(result.metrics.first().map(|&(_, value)| value));
             all.extend(eval_keys(self.task, &result, split.suffix()));
@@ -386,6 +397,17 @@ impl Trainer<'_> {
             if usage.saved > 0 {
                 self.progress.line(&usage.line());
             }
+        }
+        let mut is_result = true;
+        if let Some(best) = &mut self.best {
+            let trained = &self.blueprint.candidates;
+            is_result = best.offer(self.model, trained, epoch, &all)?;
+            if is_result {
+                tracing::info!(epoch, "the best model so far");
+            }
+        }
+        if let (true, Some((asked, answers))) = (is_result, answers) {
+            prediction_files::write(self.directory.path(), asked, &answers)?;
         }
         if let Some(value) = first_metric {
             self.signal(state, epoch, "eval_metric", |_| vec![value]);

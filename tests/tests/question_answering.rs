@@ -61,7 +61,9 @@ fn tokenizer(data: &Path, name: &str, max_length: usize) -> Tokenizer {
     }
     write("config.json", &config.to_string());
     let source = progtune::model_source::ModelSource::new(directory.path().to_str()).unwrap();
-    source.tokenizer(&source.config().unwrap(), max_length).unwrap()
+    source
+        .tokenizer(&source.config().unwrap(), max_length)
+        .unwrap()
 }
 
 fn span(windows: &Windows, window: usize) -> [u32; 2] {
@@ -79,19 +81,27 @@ fn hash(windows: &Windows) -> String {
         add(map.question as i32);
         add(example.input_ids.len() as i32);
         example.input_ids.iter().for_each(|&id| add(id as i32));
-        example.token_type_ids.iter().for_each(|&kind| add(kind as i32));
+        example
+            .token_type_ids
+            .iter()
+            .for_each(|&kind| add(kind as i32));
         for part in &map.offsets {
             let (start, end) = part.map_or((-1, -1), |(start, end)| (start as i32, end as i32));
             add(start);
             add(end);
         }
-        span(windows, at).into_iter().for_each(|token| add(token as i32));
+        span(windows, at)
+            .into_iter()
+            .for_each(|token| add(token as i32));
     }
     hex(hash)
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[test]
@@ -100,14 +110,19 @@ fn windows_are_those_of_run_qa() {
     let expected = read_json(&fixture("question_answering.json"));
     for case in expected["windows"].as_array().unwrap() {
         let name = case["tokenizer"].as_str().unwrap();
-        let [max_length, stride] = ["max_length", "doc_stride"].map(|key| case[key].as_u64().unwrap() as usize);
+        let [max_length, stride] =
+            ["max_length", "doc_stride"].map(|key| case[key].as_u64().unwrap() as usize);
         let tokenizer = tokenizer(&data, name, max_length);
         let questions = questions(&data, "SQuAD/v2-style/train.json", &case["questions"]);
         let windows = make_windows(&tokenizer, &questions, stride).unwrap();
         let what = format!("{name}, {max_length} tokens, stride {stride}");
         println!("{what}: {} windows", windows.maps.len());
         assert_eq!(json!(windows.maps.len()), case["windows"], "{what}");
-        let tokens: usize = windows.examples.iter().map(|example| example.input_ids.len()).sum();
+        let tokens: usize = windows
+            .examples
+            .iter()
+            .map(|example| example.input_ids.len())
+            .sum();
         assert_eq!(json!(tokens), case["tokens"], "{what}");
         let spans = (0..windows.maps.len()).map(|at| span(&windows, at));
         let answered = spans.filter(|span| *span != [0, 0]).count();
@@ -130,7 +145,9 @@ fn logits(windows: &Windows, window: usize, question: &Question, can_be_empty: b
         let random = mix((window as u64) << 32 | (token as u64) << 1 | side) >> 49;
         ((random * 512 + token as u64) as f64 / f64::from(1 << 21) - 4.0) as f32
     };
-    let mut logits: Vec<f32> = (0..n).flat_map(|token| [noise(token, 0), noise(token, 1)]).collect();
+    let mut logits: Vec<f32> = (0..n)
+        .flat_map(|token| [noise(token, 0), noise(token, 1)])
+        .collect();
     let is_right = !mix(u64::from(windows.maps[window].question) + 1).is_multiple_of(4);
     let is_answerable = !question.is_impossible();
     let [start, end] = span(windows, window);
@@ -191,10 +208,18 @@ fn check(asked: &Asked, answers: &[Decoded], expected: &Value, version: &str) {
     }
     let spans: usize = answers.iter().map(|answer| answer.n_best.len()).sum();
     assert_eq!(json!(spans), expected["spans"], "{version}");
-    assert_eq!(json!(hex(predictions)), expected["predictions"], "{version}: predictions");
+    assert_eq!(
+        json!(hex(predictions)),
+        expected["predictions"],
+        "{version}: predictions"
+    );
     assert_eq!(json!(hex(n_best)), expected["nbest"], "{version}: n best");
     if version == "v2" {
-        assert_eq!(json!(hex(odds)), expected["null_odds"], "{version}: null odds");
+        assert_eq!(
+            json!(hex(odds)),
+            expected["null_odds"],
+            "{version}: null odds"
+        );
     }
     let probabilities = expected["probabilities"].as_array().unwrap();
     for (answer, probability) in answers.iter().zip(probabilities) {
@@ -207,6 +232,9 @@ fn check(asked: &Asked, answers: &[Decoded], expected: &Value, version: &str) {
     for (name, value) in metrics {
         let reference = official[name].as_f64().unwrap();
         println!("{version} {name}: {value}, the official script says {reference}");
-        assert!((value - reference).abs() < 1e-9, "{version} {name}: {value}, not {reference}");
+        assert!(
+            (value - reference).abs() < 1e-9,
+            "{version} {name}: {value}, not {reference}"
+        );
     }
 }

@@ -28,6 +28,23 @@ pub struct Answered<'a> {
 /// Metrics by Hugging Face's names, percentages from 0 to 100, in the order of the official scripts.
 pub type Metrics = Vec<(&'static str, f64)>;
 
+/// What is reported of v1.1, or of v2.0 where `has_unanswerable`; of v2.0 those that are better when higher.
+pub fn names(has_unanswerable: bool) -> &'static [&'static str] {
+    match has_unanswerable {
+        false => &["exact_match", "f1"],
+        true => &[
+            "exact",
+            "f1",
+            "HasAns_exact",
+            "HasAns_f1",
+            "NoAns_exact",
+            "NoAns_f1",
+            "best_exact",
+            "best_f1",
+        ],
+    }
+}
+
 /// The metrics of SQuAD v1.1: `exact_match` and `f1`.
 pub fn squad_v1(questions: &[Answered<'_>]) -> Metrics {
     let scores: Vec<Score> = questions
