@@ -267,14 +267,16 @@ pub fn save_task(directory: &Path, task: &Task) -> Result<()> {
         return Ok(());
     }
     let columns = &task.columns;
-    let value = json!({
+    let mut value = json!({
         "problem_type": task.problem_type.as_str(),
         "labels": task.labels,
         "text_column": columns.first.name,
         "pair_column": columns.second.as_ref().map(|column| &column.name),
         "label_column": columns.label.name,
-        "has_unanswerable": task.has_unanswerable,
     });
+    if task.problem_type == ProblemType::QuestionAnswering {
+        value["has_unanswerable"] = task.has_unanswerable.into();
+    }
     write_atomically(
         &directory.join(TASK_FILE),
         format!("{value:#}\n").as_bytes(),

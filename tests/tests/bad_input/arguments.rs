@@ -144,10 +144,13 @@ fn bad_arguments_are_named() {
                 ],
             ),
             Case::new(
-                "question answering",
+                "questions without files",
                 task("squad"),
-                2,
-                &["task `squad`", "not yet trained", "--task"],
+                3,
+                &[
+                    "no file for the split `train` of task `squad`",
+                    "`train-v1.1.json`",
+                ],
             ),
             Case::new(
                 "task without --data",
