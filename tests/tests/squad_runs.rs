@@ -244,10 +244,11 @@ fn bad_questions_are_named_or_left_out_and_listed() {
         message.contains("train.json, question `q2`") && message.contains("--task squad_v2"),
         "{message}"
     );
-    let line = train(&run)
-        .words("--task squad_v2 --overwrite-output")
-        .path("--data", &data);
-    let message = line.words("--doc-stride 46").fail(2);
+    let line = CommandLine::new("train --quiet --task squad_v2 --max-length 48 --doc-stride 46")
+        .path("--model", fixture("parity/bert"))
+        .path("--data", &data)
+        .path("--output", scratch.path("other"));
+    let message = line.fail(2);
     assert!(
         message.contains("--doc-stride 46: expected less than"),
         "{message}"
