@@ -28,6 +28,9 @@ pub struct Evaluation {
     pub steps: usize,
 }
 
+/// The name of the mean of a GLUE task's metrics.
+const COMBINED_SCORE: &str = "combined_score";
+
 /// Tells where a batch starts; `None`: at the embeddings.
 pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 
@@ -142,6 +145,20 @@ fn mean_loss(labelled: &[(&[f32], &Target)]) -> Option<f64> {
     (count > 0).then(|| total / f64::from(count))
 }
 
+/// The names under which an evaluation reports metrics of a task, without `eval_`.
+pub fn metric_names(task: &Task) -> Vec<&'static str> {
+    let mut names: Vec<&str> = task.metrics.iter().map(|metric| metric.as_str()).collect();
+    if has_combined_score(task) {
+        names.push(COMBINED_SCORE);
+    }
+    names
+}
+
+/// Hugging Face's `run_glue` adds the mean where a task has several metrics.
+fn has_combined_score(task: &Task) -> bool {
+    task.metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_))
+}
+
 /// The loss of an example, and of how many things it is the sum: one, but for the tokens that have a tag.
 fn loss_of(logits: &[f32], target: &Target) -> (f64, u32) {
     match target {
@@ -228,10 +245,9 @@ fn measure(
         | ProblemType::TokenClassification
         | ProblemType::QuestionAnswering => (Vec::new(), None),
     };
-    // Hugging Face's `run_glue` adds the mean where a task has several.
-    if metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_)) {
+    if has_combined_score(task) {
         let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
-        metrics.push(("combined_score", sum / metrics.len() as f64));
+        metrics.push((COMBINED_SCORE, sum / metrics.len() as f64));
     }
     (metrics, confusion)
 }

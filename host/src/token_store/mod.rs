@@ -209,8 +209,12 @@ impl Examples {
 
     /// All examples in order.
     pub fn iter(&self) -> impl Iterator<Item = Result<EncodedExample>> + '_ {
-        self.blocks(|block| (0..block.n_examples()).map(|at| block.example(at)).collect())
-            .map(|example| example?.ok_or_else(|| self.damaged()))
+        self.blocks(|block| {
+            (0..block.n_examples())
+                .map(|at| block.example(at))
+                .collect()
+        })
+        .map(|example| example?.ok_or_else(|| self.damaged()))
     }
 
     /// The tokens of each example in order.
