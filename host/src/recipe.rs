@@ -3,7 +3,6 @@
 use crate::{
     adapter::{Adapter, Provenance, peft, save_neutral},
     assemble::{Assembly, open_device},
-    batch::EncodedExample,
     batch_order::BatchOrder,
     best_model::BestModel,
     class_report,
@@ -19,7 +18,7 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, grouped, to_json},
+    plan::{Blueprint, Foresight, PlanNames, grouped, to_json, to_table},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
@@ -29,6 +28,7 @@ use crate::{
     task_data::{TaskData, save_task},
     terminal,
     token_cache::TokenCache,
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::{EvalSplit, Summary, Trainer, eval_keys},
 };
@@ -38,6 +38,9 @@ use std::{path::Path, time::Instant};
 
 /// Learning rate of full fine-tuning when none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
+
+/// Epochs of a run that shows its plan at the start; a longer one has it in `plan.json`.
+const MOST_PICTURED: u32 = 12;
 
 /// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
@@ -69,8 +72,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let longest = max_length(config.max_length, task.problem_type);
     let tokenizer = open_tokenizer(&source, &model_config, longest)?;
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
-    let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
-    let order = BatchOrder::new(config, lengths);
+    let order = BatchOrder::new(config, &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
     let weighting = loss_weighting(config, task, &examples)?;
@@ -128,8 +130,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     model.frozen_dropout = config.frozen_dropout;
     model.recompute = config.recompute;
     model.loss_weighting = weighting;
-    let splits: Vec<&[EncodedExample]> = std::iter::once(examples.as_slice())
-        .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
+    let splits: Vec<&Examples> = std::iter::once(&examples)
+        .chain(eval_splits.iter().map(|split| &split.examples))
         .collect();
     let mut cache = PrefixCache::new(&CachedRun {
         config,
@@ -143,6 +145,10 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     });
     let mut progress = Progress::new(quiet, config.logging_steps);
     data.announce(&progress);
+    if config.epochs <= MOST_PICTURED {
+        let table = to_table(&blueprint, &foresight, &names, &[], &[]);
+        table.lines().for_each(|line| progress.line(line));
+    }
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
         task.name,
@@ -286,7 +292,7 @@ fn test_results(
     let (task, cache) = (data.task(), &TokenCache::new(config.token_cache));
     let (name, answering) = (SplitName::Test, config.answering);
     let split = match data {
-        TaskData::Own(own) if own.test.iter().any(|example| example.label.is_some()) => {
+        TaskData::Own(files) if files.has_test_labels() => {
             let source = ExampleSource {
                 task,
                 tokenizer,
@@ -294,7 +300,7 @@ fn test_results(
             };
             EvalSplit {
                 name,
-                examples: source.load(Origin::Read(&own.test), None)?,
+                examples: source.load(Origin::Own { files, name }, None)?,
                 asked: None,
             }
         }

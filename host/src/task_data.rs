@@ -7,11 +7,13 @@ use crate::{
     error::{Error, Result},
     files::write_atomically,
     model_source::ModelSource,
+    own_files::KeyedFiles,
     plan::trainable_task,
     progress::Progress,
+    token_cache::TokenCache,
 };
 use progtune_datasets::{
-    Column, Columns, Labels, Metric, OwnData, OwnRequest, ProblemType, QuestionData, SkippedRows,
+    Column, Columns, Labels, Metric, OwnFiles, OwnRequest, ProblemType, QuestionData, SkippedRows,
     Task, TaskSource,
 };
 use serde_json::{Value, json};
@@ -33,8 +35,8 @@ pub enum TaskData {
         /// The directory of its files.
         directory: PathBuf,
     },
-    /// The user's own files, read.
-    Own(Box<OwnData>),
+    /// The user's own files, of which every row is known to be good.
+    Own(Box<KeyedFiles>),
     /// Questions about texts, read: of a named task or of the user's own files.
     Questions(Box<QuestionData>),
 }
@@ -51,7 +53,7 @@ impl TaskData {
         })
     }
 
-    /// The user's own files; `known` is what a model was trained for.
+    /// The user's own files; `known` is what a model was trained for. What is found out about them is kept in `cache`.
     ///
     /// # Errors
     /// When the files are not as they should be, or a metric says nothing about them.
@@ -59,6 +61,7 @@ impl TaskData {
         request: &OwnRequest,
         known: Option<&LearnedTask>,
         metrics: &[Metric],
+        cache: &TokenCache,
     ) -> Result<Self> {
         let are_questions = match known {
             Some(known) => known.labels.problem_type == ProblemType::QuestionAnswering,
@@ -69,10 +72,9 @@ impl TaskData {
             with_metrics(&data.task, metrics)?;
             return Ok(Self::Questions(Box::new(data)));
         }
-        let known = known.map(|known| &known.labels);
-        let mut data = OwnData::load(request, known)?;
-        data.task = with_metrics(&data.task, metrics)?;
-        Ok(Self::Own(Box::new(data)))
+        let mut own = KeyedFiles::open(request, known.map(|known| &known.labels), cache)?;
+        own.files.task = with_metrics(&own.files.task, metrics)?;
+        Ok(Self::Own(Box::new(own)))
     }
 
     /// What a run trains on.
@@ -81,7 +83,10 @@ impl TaskData {
     /// As [`TaskData::named`] and [`TaskData::own`].
     pub fn of_run(config: &RunConfig) -> Result<Self> {
         match &config.own {
-            Some(request) => Self::own(request, None, &config.metrics),
+            Some(request) => {
+                let cache = TokenCache::new(config.token_cache);
+                Self::own(request, None, &config.metrics, &cache)
+            }
             None => {
                 let named = Self::named(&config.task, config.data.as_deref(), &config.metrics)?;
                 let limits = [config.max_train_samples, config.max_eval_samples];
@@ -102,7 +107,7 @@ impl TaskData {
     pub fn task(&self) -> &Task {
         match self {
             Self::Named { task, .. } => task,
-            Self::Own(data) => &data.task,
+            Self::Own(own) => &own.files.task,
             Self::Questions(data) => &data.task,
         }
     }
@@ -115,12 +120,12 @@ impl TaskData {
         if let (Self::Questions(_), Some(request)) = (self, &mut config.own) {
             request.reading.problem_type = Some(problem);
         }
-        if let (Self::Own(data), Some(request)) = (self, &mut config.own) {
-            let columns = &data.task.columns;
+        if let (Self::Own(own), Some(request)) = (self, &mut config.own) {
+            let columns = &own.files.task.columns;
             request.reading.text_column = Some(columns.first.name.clone());
             request.reading.pair_column = columns.second.as_ref().map(|c| c.name.clone());
             request.reading.label_column = Some(columns.label.name.clone());
-            request.reading.problem_type = Some(data.task.problem_type);
+            request.reading.problem_type = Some(own.files.task.problem_type);
         }
         config
     }
@@ -140,7 +145,7 @@ impl TaskData {
         };
         match self {
             Self::Named { .. } => &NONE,
-            Self::Own(data) => &data.skipped,
+            Self::Own(own) => &own.files.facts.skipped,
             Self::Questions(data) => &data.skipped,
         }
     }
@@ -149,7 +154,7 @@ impl TaskData {
     fn description(&self) -> String {
         match self {
             Self::Named { .. } => String::new(),
-            Self::Own(data) => describe(data),
+            Self::Own(own) => describe(&own.files),
             Self::Questions(data) => describe_skipped(&data.skipped),
         }
     }
@@ -162,7 +167,7 @@ impl TaskData {
 }
 
 /// Columns, labels and rows left out, a line each.
-pub fn describe(data: &OwnData) -> String {
+pub fn describe(data: &OwnFiles) -> String {
     let columns = &data.task.columns;
     let column = |what: &str, name: &str| {
         let guessed = match data.guessed.contains(&what) {
@@ -184,7 +189,7 @@ pub fn describe(data: &OwnData) -> String {
         }
         ProblemType::QuestionAnswering => String::new(),
     });
-    text + &describe_skipped(&data.skipped)
+    text + &describe_skipped(&data.facts.skipped)
 }
 
 /// How many rows were left out, and the first of them.
@@ -246,7 +251,8 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<TaskDa
         Some(learned) => learned.complete(request),
         None => request.clone(),
     };
-    let data = TaskData::own(&request, learned.as_ref(), &config.metrics)?;
+    let cache = TokenCache::new(config.token_cache);
+    let data = TaskData::own(&request, learned.as_ref(), &config.metrics, &cache)?;
     for line in data.description().lines() {
         tracing::info!("{line}");
     }

@@ -152,11 +152,10 @@ impl<'a> Opened<'a> {
         names: &[SplitName],
     ) -> Result<Vec<EvalSplit>> {
         let load = |&name: &SplitName| match &self.own {
-            // Read for one split, the others are empty.
-            Some(TaskData::Own(own)) => {
-                let read = [&own.train, &own.validation, &own.test];
-                let rows = read.into_iter().find(|rows| !rows.is_empty());
-                self.load(task, name, Origin::Read(rows.map_or(&[], Vec::as_slice)))
+            // Opened for one split, whatever it is called here.
+            Some(TaskData::Own(files)) => {
+                let only = files.only_split();
+                self.load(task, name, Origin::Own { files, name: only })
             }
             Some(TaskData::Questions(own)) => {
                 let read = [&own.train, &own.validation, &own.test];

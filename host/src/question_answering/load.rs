@@ -3,7 +3,7 @@
 
 use super::{
     answers::Asked,
-    windows::{WindowMap, Windows, make_windows},
+    windows::{WindowMap, each_window},
 };
 use crate::{
     batch::EncodedExample,
@@ -13,6 +13,7 @@ use crate::{
         TokenCache,
         key::{Key, KeyBuilder},
     },
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
@@ -42,35 +43,43 @@ impl QuestionSource<'_> {
         limit: Option<usize>,
     ) -> Result<EvalSplit> {
         let questions = &questions[..questions.len().min(limit.unwrap_or(usize::MAX))];
-        let windows = self.windows(questions)?;
+        let (examples, maps) = self.windows(questions)?;
         Ok(EvalSplit {
             name,
-            examples: windows.examples,
+            examples,
             asked: Some(Asked {
                 questions: questions.to_vec(),
-                maps: windows.maps,
+                maps,
                 settings: self.answering.decode_settings(self.task),
             }),
         })
     }
 
-    fn windows(&self, questions: &[Question]) -> Result<Windows> {
-        let stride = self.answering.doc_stride;
-        let Some([of_examples, of_maps]) = self.cache.is_on().then(|| self.keys(questions)) else {
-            return make_windows(self.tokenizer, questions, stride);
-        };
-        if let (Some(examples), Some(maps)) =
-            (self.cache.get(&of_examples), self.cache.get(&of_maps))
-            && let Some(maps) = maps.iter().map(from_numbers).collect::<Option<Vec<_>>>()
-            && maps.len() == examples.len()
-        {
-            return Ok(Windows { examples, maps });
+    fn windows(&self, questions: &[Question]) -> Result<(Examples, Vec<WindowMap>)> {
+        let keys = self.cache.is_on().then(|| self.keys(questions));
+        let kept = |at: usize| keys.and_then(|keys| self.cache.get(&keys[at]));
+        if let (Some(examples), Some(maps)) = (kept(0), kept(1)) {
+            let maps = maps.iter().map(|numbers| Ok(from_numbers(&numbers?)));
+            let maps: Option<Vec<WindowMap>> = maps.collect::<Result<_>>()?;
+            if let Some(maps) = maps.filter(|maps| maps.len() == examples.len()) {
+                return Ok((examples, maps));
+            }
         }
-        let windows = make_windows(self.tokenizer, questions, stride)?;
-        self.cache.put(&of_examples, &windows.examples);
-        let maps: Vec<EncodedExample> = windows.maps.iter().map(to_numbers).collect();
-        self.cache.put(&of_maps, &maps);
-        Ok(windows)
+        let builder = |at: usize| self.cache.builder(keys.as_ref().map(|keys| &keys[at]));
+        let (mut examples, mut numbers, mut maps) = (builder(0), builder(1), Vec::new());
+        let stride = self.answering.doc_stride;
+        each_window(self.tokenizer, questions, stride, &mut |example, map| {
+            examples.push(example)?;
+            numbers.push(to_numbers(&map))?;
+            maps.push(map);
+            Ok(())
+        })?;
+        let (mut examples, mut numbers) = (examples.finish()?, numbers.finish()?);
+        if let Some(keys) = keys {
+            self.cache.keep(&keys[0], &mut examples);
+            self.cache.keep(&keys[1], &mut numbers);
+        }
+        Ok((examples, maps))
     }
 
     /// What decides the windows; questions count by what they say, wherever they were read.

@@ -41,12 +41,31 @@ pub struct Windows {
 /// Cuts questions into windows, on all threads.
 ///
 /// # Errors
-/// A question leaves so little of the longest input that windows would not get on, or the tokenizer fails.
+/// As [`each_window`].
 pub fn make_windows(
     tokenizer: &Tokenizer,
     questions: &[Question],
     doc_stride: usize,
 ) -> Result<Windows> {
+    let mut windows = Windows::default();
+    each_window(tokenizer, questions, doc_stride, &mut |example, map| {
+        windows.examples.push(example);
+        windows.maps.push(map);
+        Ok(())
+    })?;
+    Ok(windows)
+}
+
+/// Hands every window of questions on, in order.
+///
+/// # Errors
+/// A question leaves so little of the longest input that windows would not get on, the tokenizer fails, or `take` does.
+pub fn each_window(
+    tokenizer: &Tokenizer,
+    questions: &[Question],
+    doc_stride: usize,
+    take: &mut dyn FnMut(EncodedExample, WindowMap) -> Result<()>,
+) -> Result<()> {
     let library = tokenizer.library()?;
     let max_length = tokenizer.max_length();
     let mut counting = library.clone();
@@ -73,7 +92,6 @@ pub fn make_windows(
         )));
     }
     cutting.with_truncation(Some(truncation)).map_err(failed)?;
-    let mut windows = Windows::default();
     for (chunk, number) in questions.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
         let texts: Vec<&str> = chunk.iter().map(|q| strip_left(&q.question)).collect();
         let counted = counting
@@ -100,38 +118,42 @@ pub fn make_windows(
             .map_err(failed)?;
         for ((encoding, question), number) in encodings.iter().zip(chunk).zip(number..) {
             for window in std::iter::once(encoding).chain(encoding.get_overflowing()) {
-                windows.push(tokenizer, window, question, number);
+                let (example, map) = read_window(tokenizer, window, question, number);
+                take(example, map)?;
             }
         }
     }
-    Ok(windows)
+    Ok(())
 }
 
-impl Windows {
-    fn push(&mut self, tokenizer: &Tokenizer, window: &Encoding, question: &Question, number: u32) {
-        let sequences = window.get_sequence_ids();
-        let offsets: Vec<Option<(u32, u32)>> = window
-            .get_offsets()
-            .iter()
-            .zip(sequences)
-            .map(|(&(start, end), sequence)| {
-                (sequence == Some(1)).then_some((start as u32, end as u32))
-            })
-            .collect();
-        let target = question.answers.as_ref().map(|answers| {
-            let span = answers.first().and_then(|answer| span_of(&offsets, answer));
-            Target::Span(span.unwrap_or([0, 0]))
-        });
-        self.examples.push(EncodedExample {
-            input_ids: window.get_ids().to_vec(),
-            token_type_ids: tokenizer.token_type_ids(window),
-            target,
-        });
-        self.maps.push(WindowMap {
-            question: number,
-            offsets,
-        });
-    }
+/// A window as the library made it, of the question with this number.
+fn read_window(
+    tokenizer: &Tokenizer,
+    window: &Encoding,
+    question: &Question,
+    number: u32,
+) -> (EncodedExample, WindowMap) {
+    let offsets = window.get_offsets().iter();
+    let offsets: Vec<Option<(u32, u32)>> = offsets
+        .zip(window.get_sequence_ids())
+        .map(|(&(start, end), sequence)| {
+            (sequence == Some(1)).then_some((start as u32, end as u32))
+        })
+        .collect();
+    let target = question.answers.as_ref().map(|answers| {
+        let span = answers.first().and_then(|answer| span_of(&offsets, answer));
+        Target::Span(span.unwrap_or([0, 0]))
+    });
+    let example = EncodedExample {
+        input_ids: window.get_ids().to_vec(),
+        token_type_ids: tokenizer.token_type_ids(window),
+        target,
+    };
+    let map = WindowMap {
+        question: number,
+        offsets,
+    };
+    (example, map)
 }
 
 /// The tokens that an answer begins and ends with; `None` if the window does not have it all.
