@@ -16,7 +16,7 @@ use crate::{
     train::EvalSplit,
 };
 use progtune_datasets::{
-    DataError, Example, Question, SplitName, Task, has_split, jsonl_rows, split_files, split_rows,
+    DataError, Example, SplitName, Task, has_split, jsonl_rows, split_files, split_rows,
 };
 use std::{
     mem,
@@ -196,11 +196,10 @@ pub fn load_data(
                 cache: source.cache,
                 answering: config.answering,
             };
-            let split = |name, questions: &[Question], limit| source.split(name, questions, limit);
-            let train = split(SplitName::Train, &questions.train, config.max_train_samples)?;
+            let train = source.examples(&questions.train, config.max_train_samples)?;
             let (validation, limit) = (&questions.validation, config.max_eval_samples);
-            let validation = split(SplitName::Validation, validation, limit)?;
-            return Ok((train.examples, vec![validation]));
+            let validation = source.split(SplitName::Validation, validation, limit)?;
+            return Ok((train, vec![validation]));
         }
         TaskData::Own(own) => {
             let load = |name, limit| source.load(Origin::Own { files: own, name }, limit);

@@ -32,6 +32,28 @@ pub struct QuestionSource<'a> {
 }
 
 impl QuestionSource<'_> {
+    /// The windows of the first `limit` questions, all of them for `None`, to train on.
+    ///
+    /// # Errors
+    /// As [`QuestionSource::split`].
+    pub fn examples(&self, questions: &[Question], limit: Option<usize>) -> Result<Examples> {
+        let questions = first(questions, limit);
+        let key = self.keys(questions).map(|[key, _]| key);
+        if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
+            return Ok(known);
+        }
+        let mut examples = self.cache.builder(key.as_ref());
+        let stride = self.answering.doc_stride;
+        each_window(self.tokenizer, questions, stride, &mut |example, _| {
+            examples.push(example)
+        })?;
+        let mut examples = examples.finish()?;
+        if let Some(key) = key {
+            self.cache.keep(&key, &mut examples);
+        }
+        Ok(examples)
+    }
+
     /// The windows of the first `limit` questions, all of them for `None`, and what turns their logits into answers.
     ///
     /// # Errors
@@ -42,7 +64,7 @@ impl QuestionSource<'_> {
         questions: &[Question],
         limit: Option<usize>,
     ) -> Result<EvalSplit> {
-        let questions = &questions[..questions.len().min(limit.unwrap_or(usize::MAX))];
+        let questions = first(questions, limit);
         let (examples, maps) = self.windows(questions)?;
         Ok(EvalSplit {
             name,
@@ -56,7 +78,7 @@ impl QuestionSource<'_> {
     }
 
     fn windows(&self, questions: &[Question]) -> Result<(Examples, Vec<WindowMap>)> {
-        let keys = self.cache.is_on().then(|| self.keys(questions));
+        let keys = self.keys(questions);
         let kept = |at: usize| keys.and_then(|keys| self.cache.get(&keys[at]));
         if let (Some(examples), Some(maps)) = (kept(0), kept(1)) {
             let maps = maps.iter().map(|numbers| Ok(from_numbers(&numbers?)));
@@ -82,8 +104,12 @@ impl QuestionSource<'_> {
         Ok((examples, maps))
     }
 
-    /// What decides the windows; questions count by what they say, wherever they were read.
-    fn keys(&self, questions: &[Question]) -> [Key; 2] {
+    /// What decides the windows, and their maps; questions count by what they say, wherever they were read. `None`: nothing
+    /// is kept.
+    fn keys(&self, questions: &[Question]) -> Option<[Key; 2]> {
+        if !self.cache.is_on() {
+            return None;
+        }
         let mut key = KeyBuilder::new();
         self.tokenizer.add_to(&mut key);
         key.add_number("doc_stride", self.answering.doc_stride as u64);
@@ -105,8 +131,12 @@ impl QuestionSource<'_> {
         }
         let mut maps = key.clone();
         maps.add("part", b"maps");
-        [key.finish(), maps.finish()]
+        Some([key.finish(), maps.finish()])
     }
+}
+
+fn first(questions: &[Question], limit: Option<usize>) -> &[Question] {
+    &questions[..questions.len().min(limit.unwrap_or(usize::MAX))]
 }
 
 /// A map as the cache keeps it: two rows of numbers. First the question and how many tokens come before the context; the
