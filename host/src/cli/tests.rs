@@ -120,6 +120,7 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         "json",
         "input",
         "predictions",
+        "answers",
         "predict",
         "svg",
         "head_task",
