@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod authoring;
 mod help;
+mod hub;
 mod inference;
 mod inspect;
 mod own;
@@ -19,6 +20,7 @@ mod tests;
 mod training;
 
 pub use authoring::{CheckArgs, NewArgs, NewKind};
+pub use hub::HubArgs;
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
 pub use own::OwnDataArgs;

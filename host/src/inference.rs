@@ -5,10 +5,11 @@ mod opened;
 
 use crate::{
     batch::EncodedExample,
-    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice, require_data},
+    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
     examples::Origin,
+    fetch::Fetcher,
     files::write_atomically,
     model::Model,
     progress::metrics_table,
@@ -22,10 +23,16 @@ use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
-    let opened = Opened::new(&config.inference, config.own.as_ref())?;
+    let fetcher = Fetcher::new(&config.inference.hub, quiet);
+    let inference = fetcher.inference(&config.inference)?;
+    let own = fetcher.own_to_evaluate(config)?;
+    let opened = Opened::new(&inference, own.as_ref())?;
     let task = one_task(&opened)?;
-    require_data(&task.name, config.data.as_deref())?;
-    let directory = config.data.as_deref().unwrap_or(Path::new("."));
+    let data = match own {
+        Some(_) => None,
+        None => fetcher.task_data(&task.name, config.data.as_deref())?,
+    };
+    let directory = data.as_deref().unwrap_or(Path::new("."));
     let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
     let results = opened.with_each_model(|model, task| {
         let mut results = Map::new();
@@ -66,7 +73,7 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
 }
 
 /// Writes one JSON line an example: `logits` and `label`; with several adapters, an object of these by name.
-pub fn run_predict(config: &PredictConfig) -> Result<()> {
+pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
@@ -74,11 +81,14 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         PredictInput::Own(request) => Some(request),
         PredictInput::File(_) | PredictInput::Data { .. } => None,
     };
-    let opened = Opened::new(&config.inference, own)?;
+    let fetcher = Fetcher::new(&config.inference.hub, quiet);
+    let inference = fetcher.inference(&config.inference)?;
+    let opened = Opened::new(&inference, own)?;
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
     for (task, name) in opened.tasks() {
-        let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
+        let examples =
+            examples(config, &fetcher, &opened, task).map_err(|e| opened.named(e, name))?;
         inputs.push((&task.name, examples));
     }
     let count = inputs[0].1.len();
@@ -144,6 +154,7 @@ fn check_output(path: &Path) -> Result<()> {
 
 fn examples(
     config: &PredictConfig,
+    fetcher: &Fetcher<'_>,
     opened: &Opened<'_>,
     task: &Task,
 ) -> Result<Vec<EncodedExample>> {
@@ -155,7 +166,7 @@ fn examples(
             .swap_remove(0)
             .examples),
         PredictInput::Data { data, split } => {
-            require_data(&task.name, data.as_deref())?;
+            let data = fetcher.task_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
             let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
             let examples = splits

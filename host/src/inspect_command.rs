@@ -1,8 +1,8 @@
 //! `progtune data inspect`: what is in the user's own files, before anything is trained on them. Called by `main`.
 
 use crate::{
-    config::InspectConfig, error::Result, model_source::ModelSource, plan::grouped,
-    task_data::describe, terminal,
+    config::InspectConfig, error::Result, fetch::Fetcher, hub::wanted::ModelFiles,
+    model_source::ModelSource, plan::grouped, task_data::describe, terminal,
 };
 use progtune_datasets::{Example, Label, OwnData, ProblemType};
 use std::collections::HashMap;
@@ -14,9 +14,11 @@ const NO_LIMIT: usize = 1 << 24;
 const N_LABELS: usize = 50;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
-pub fn run_inspect(config: &InspectConfig) -> Result<()> {
+pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
     let data = OwnData::load(&config.own, None)?;
-    let source = ModelSource::new(config.model.as_deref())?;
+    let fetcher = Fetcher::new(&config.hub, quiet);
+    let model = fetcher.model(config.model.as_deref(), ModelFiles::Tokenizer)?;
+    let source = ModelSource::new(model.as_deref())?;
     let model = source.config()?;
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
     let limit = config.max_length.min(model.max_tokens());
