@@ -12,10 +12,12 @@ pub struct Example {
 }
 
 /// What an [`Example`] is labelled with; the variant follows the task's [`ProblemType`](crate::ProblemType).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Label {
     /// Class id: an index into [`Task::labels`](crate::Task::labels), in Hugging Face's order.
     Class(u32),
+    /// The ids of the labels that hold, ascending, likewise; there may be none.
+    Classes(Vec<u32>),
     /// Regression target, finite and unscaled (STS-B: 0 to 5).
     Score(f32),
 }

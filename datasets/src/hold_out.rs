@@ -16,9 +16,9 @@ pub(crate) fn hold_out(
 ) -> Result<(Vec<Example>, Vec<Example>), OwnDataError> {
     let mut classes: Vec<Vec<usize>> = Vec::new();
     for (at, example) in examples.iter().enumerate() {
-        let class = match example.label {
-            Some(Label::Class(id)) => id as usize,
-            Some(Label::Score(_)) | None => 0,
+        let class = match &example.label {
+            Some(Label::Class(id)) => *id as usize,
+            Some(Label::Classes(_) | Label::Score(_)) | None => 0,
         };
         if classes.len() <= class {
             classes.resize(class + 1, Vec::new());

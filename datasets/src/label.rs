@@ -31,6 +31,10 @@ pub(crate) fn parse(
         ProblemType::SingleLabelClassification if is_own => own_class(task, raw, column, &place)?,
         ProblemType::SingleLabelClassification => class(task, raw, column, &place)?,
         ProblemType::Regression => score(raw, is_own, column, &place)?,
+        // Their rows are read elsewhere.
+        ProblemType::MultiLabelClassification
+        | ProblemType::TokenClassification
+        | ProblemType::QuestionAnswering => None,
     };
     if label.is_none() && rule == LabelRule::Required {
         return Err(DataError::MissingLabel {

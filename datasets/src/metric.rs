@@ -91,7 +91,9 @@ impl Metric {
     pub fn unfit_for(self, problem: ProblemType, n_labels: usize) -> Option<&'static str> {
         let of_scores = matches!(self, Self::Pearson | Self::Spearman | Self::Mse | Self::Mae);
         match problem {
-            ProblemType::SingleLabelClassification if of_scores => {
+            ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification
+                if of_scores =>
+            {
                 Some("it compares numbers, and this task has classes")
             }
             ProblemType::Regression if !of_scores => {

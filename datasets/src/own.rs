@@ -197,7 +197,11 @@ impl Task {
                 vec![Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Mae]
             }
             (ProblemType::SingleLabelClassification, 2) => vec![Metric::Accuracy, Metric::F1],
-            (ProblemType::SingleLabelClassification, _) => vec![Metric::Accuracy, Metric::F1Macro],
+            (ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification, _) => {
+                vec![Metric::Accuracy, Metric::F1Macro]
+            }
+            // Measured by what they are made of: entities, answers.
+            (ProblemType::TokenClassification | ProblemType::QuestionAnswering, _) => Vec::new(),
         };
         Self {
             name: OWN_TASK.to_owned(),

@@ -7,22 +7,37 @@ use crate::metric::Metric;
 use crate::nearest::nearest;
 use crate::split::SplitName;
 
-/// Hugging Face's `problem_type` of a sequence classification head, which picks the loss.
+/// What the head predicts, which picks head and loss: the values of Hugging Face's `problem_type` for a text or a pair as
+/// a whole, and the two kinds of task that read every token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemType {
     /// One of several classes; cross-entropy.
     SingleLabelClassification,
+    /// Any number of several labels; binary cross-entropy.
+    MultiLabelClassification,
     /// One number; mean squared error.
     Regression,
+    /// A tag for every word; cross-entropy at each word's first token.
+    TokenClassification,
+    /// The first and the last token of the answer in a text; cross-entropy of each.
+    QuestionAnswering,
 }
 
 impl ProblemType {
-    /// The value of `problem_type` in `config.json`.
+    /// The name in configurations and records: for a head of whole texts, the value of `problem_type` in `config.json`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SingleLabelClassification => "single_label_classification",
+            Self::MultiLabelClassification => "multi_label_classification",
             Self::Regression => "regression",
+            Self::TokenClassification => "token_classification",
+            Self::QuestionAnswering => "question_answering",
         }
+    }
+
+    /// Whether the head reads every token; else each text's first.
+    pub fn reads_every_token(self) -> bool {
+        matches!(self, Self::TokenClassification | Self::QuestionAnswering)
     }
 }
 

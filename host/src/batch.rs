@@ -1,5 +1,5 @@
-//! A batch without padding: tokens one after the other, with the offsets of the sequences.
-//! Made by the trainer and the evaluator from tokenised examples, read by the model.
+//! Tokenised examples, and batches of them without padding: tokens one after the other, with the offsets of the sequences.
+//! Made by the trainer and the evaluator, read by the model.
 
 use progtune_datasets::Label;
 use progtune_kernels::dropout::row_key;
@@ -11,8 +11,33 @@ pub struct EncodedExample {
     pub input_ids: Vec<u32>,
     /// Hugging Face's `token_type_ids`, as long.
     pub token_type_ids: Vec<u32>,
-    /// The label, where there is one.
-    pub label: Option<Label>,
+    /// What the model should say, where it is known.
+    pub target: Option<Target>,
+}
+
+/// What the model should say about an example.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A class.
+    Class(u32),
+    /// The labels that hold, ascending; there may be none.
+    Classes(Vec<u32>),
+    /// A number.
+    Score(f32),
+    /// A tag for every token; `None`: the token does not count (Hugging Face's −100).
+    Tags(Vec<Option<u32>>),
+    /// The tokens that the answer begins and ends with, both included.
+    Span([u32; 2]),
+}
+
+impl From<Label> for Target {
+    fn from(label: Label) -> Self {
+        match label {
+            Label::Class(class) => Self::Class(class),
+            Label::Classes(classes) => Self::Classes(classes),
+            Label::Score(score) => Self::Score(score),
+        }
+    }
 }
 
 /// What the model should say about the sequences of a batch.
@@ -22,8 +47,14 @@ pub enum Labels {
     None,
     /// A class each.
     Classes(Vec<u32>),
+    /// The labels that hold, ascending, of each.
+    Sets(Vec<Vec<u32>>),
     /// A number each.
     Scores(Vec<f32>),
+    /// A tag for every token, `[T]`; `None`: the token does not count (Hugging Face's −100).
+    Tags(Vec<Option<u32>>),
+    /// The tokens of each sequence that its answer begins and ends with, counted in the sequence.
+    Spans(Vec<[u32; 2]>),
 }
 
 /// Sequences laid out one after the other. T tokens in all, S sequences.
@@ -89,23 +120,45 @@ impl Batch {
     }
 }
 
+/// Of one kind, as the first says; [`Labels::None`] where any is missing or of another.
 fn labels(examples: &[EncodedExample], indices: &[usize]) -> Labels {
-    let (mut classes, mut scores) = (Vec::new(), Vec::new());
-    for &index in indices {
-        match examples[index].label {
-            Some(Label::Class(class)) => classes.push(class),
-            Some(Label::Score(score)) => scores.push(score),
-            None => {}
-        }
-    }
-    match (
-        classes.len() == indices.len(),
-        scores.len() == indices.len(),
-    ) {
-        (true, _) if !indices.is_empty() => Labels::Classes(classes),
-        (_, true) if !indices.is_empty() => Labels::Scores(scores),
-        _ => Labels::None,
-    }
+    let targets = || indices.iter().map(|&index| examples[index].target.as_ref());
+    let all = match targets().next().flatten() {
+        Some(Target::Class(_)) => all(targets(), |target| match target {
+            Target::Class(class) => Some(*class),
+            _ => None,
+        })
+        .map(Labels::Classes),
+        Some(Target::Classes(_)) => all(targets(), |target| match target {
+            Target::Classes(classes) => Some(classes.clone()),
+            _ => None,
+        })
+        .map(Labels::Sets),
+        Some(Target::Score(_)) => all(targets(), |target| match target {
+            Target::Score(score) => Some(*score),
+            _ => None,
+        })
+        .map(Labels::Scores),
+        Some(Target::Tags(_)) => all(targets(), |target| match target {
+            Target::Tags(tags) => Some(tags.as_slice()),
+            _ => None,
+        })
+        .map(|tags| Labels::Tags(tags.concat())),
+        Some(Target::Span(_)) => all(targets(), |target| match target {
+            Target::Span(span) => Some(*span),
+            _ => None,
+        })
+        .map(Labels::Spans),
+        None => None,
+    };
+    all.unwrap_or(Labels::None)
+}
+
+fn all<'a, T>(
+    targets: impl Iterator<Item = Option<&'a Target>>,
+    of: impl Fn(&'a Target) -> Option<T>,
+) -> Option<Vec<T>> {
+    targets.map(|target| target.and_then(&of)).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +170,7 @@ mod tests {
         let example = |n: u32| EncodedExample {
             input_ids: (0..n).collect(),
             token_type_ids: vec![0; n as usize],
-            label: Some(Label::Class(1)),
+            target: Some(Target::Class(1)),
         };
         let examples = [example(3), example(0), example(2)];
         let batch = Batch::new(&examples, &[2, 1, 0], 2);

@@ -2,13 +2,13 @@
 //! `predict`.
 
 use crate::{
-    batch::{Batch, EncodedExample},
+    batch::{Batch, EncodedExample, Target},
     batch_order::BatchLimit,
     error::{Error, Result},
     metrics::{Outcome, classes::Confusion, compute},
     model::{Model, Start},
 };
-use progtune_datasets::{Label, ProblemType, Task, TaskSource};
+use progtune_datasets::{ProblemType, Task, TaskSource};
 
 /// What a model says about a split.
 #[derive(Debug, Clone)]
@@ -27,10 +27,13 @@ pub struct Evaluation {
     pub steps: usize,
 }
 
+/// The name of the mean of a GLUE task's metrics.
+const COMBINED_SCORE: &str = "combined_score";
+
 /// Tells where a batch starts; `None`: at the embeddings.
 pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 
-/// Logits of every example, in order, `outputs` numbers each.
+/// Logits of every example, in order: `outputs` numbers each, or of a head that reads every token so many for each token.
 pub fn logits(
     model: &Model,
     examples: &[EncodedExample],
@@ -50,8 +53,14 @@ pub fn logits_from(
     for indices in batches(examples, limit) {
         let batch = Batch::new(examples, &indices, model.config.first_position());
         let logits = model.logits_from(&batch, find_start(&batch)?)?;
-        for (&index, row) in indices.iter().zip(logits.to_vec2::<f32>()?) {
-            results[index] = row;
+        let outputs = logits.dim(1)?;
+        let numbers = logits.flatten_all()?.to_vec1::<f32>()?;
+        for (position, &index) in indices.iter().enumerate() {
+            let rows = match model.reads_every_token() {
+                true => batch.offsets[position] as usize..batch.offsets[position + 1] as usize,
+                false => position..position + 1,
+            };
+            results[index] = numbers[rows.start * outputs..rows.end * outputs].to_vec();
         }
     }
     Ok(results)
@@ -85,15 +94,15 @@ pub fn evaluate_from(
 ) -> Result<Evaluation> {
     let start = std::time::Instant::now();
     let logits = logits_from(model, examples, limit, find_start)?;
-    let labelled: Vec<(&Vec<f32>, Label)> = logits
+    let labelled: Vec<(&[f32], &Target)> = logits
         .iter()
         .zip(examples)
-        .filter_map(|(row, example)| example.label.map(|label| (row, label)))
+        .filter_map(|(row, example)| Some((row.as_slice(), example.target.as_ref()?)))
         .collect();
     let (loss, (metrics, confusion)) = if labelled.is_empty() {
         (None, (Vec::new(), None))
     } else {
-        (Some(mean_loss(&labelled)), measure(task, &labelled))
+        (mean_loss(&labelled), measure(task, &labelled))
     };
     if loss.is_some_and(|loss| !loss.is_finite()) {
         return Err(Error::Training(
@@ -110,25 +119,72 @@ pub fn evaluate_from(
     })
 }
 
-fn mean_loss(labelled: &[(&Vec<f32>, Label)]) -> f64 {
-    let total: f64 = labelled
+/// The mean of the loss over what has a label, which nothing weighs or smooths; `None` where no token has a tag.
+fn mean_loss(labelled: &[(&[f32], &Target)]) -> Option<f64> {
+    let (total, count) = labelled
         .iter()
-        .map(|(row, label)| match label {
-            Label::Class(class) => {
-                let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
-                let sum: f64 = row.iter().map(|&v| (v as f64 - max).exp()).sum();
-                max + sum.ln() - row[*class as usize] as f64
-            }
-            Label::Score(score) => (row[0] as f64 - *score as f64).powi(2),
-        })
-        .sum();
-    total / labelled.len() as f64
+        .map(|(logits, target)| loss_of(logits, target))
+        .fold((0.0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    (count > 0).then(|| total / f64::from(count))
+}
+
+/// The names under which an evaluation reports metrics of a task, without `eval_`.
+pub fn metric_names(task: &Task) -> Vec<&'static str> {
+    let mut names: Vec<&str> = task.metrics.iter().map(|metric| metric.as_str()).collect();
+    if has_combined_score(task) {
+        names.push(COMBINED_SCORE);
+    }
+    names
+}
+
+/// Hugging Face's `run_glue` adds the mean where a task has several metrics.
+fn has_combined_score(task: &Task) -> bool {
+    task.metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_))
+}
+
+/// The loss of an example, and of how many things it is the sum: one, but for the tokens that have a tag.
+fn loss_of(logits: &[f32], target: &Target) -> (f64, u32) {
+    match target {
+        Target::Class(class) => (cross_entropy(logits.iter().copied(), *class), 1),
+        Target::Score(score) => ((f64::from(logits[0]) - f64::from(*score)).powi(2), 1),
+        Target::Classes(classes) => {
+            let of = |(output, &x): (usize, &f32)| {
+                let x = f64::from(x);
+                let x = match classes.contains(&(output as u32)) {
+                    true => -x,
+                    false => x,
+                };
+                x.max(0.0) + (-x.abs()).exp().ln_1p()
+            };
+            let sum: f64 = logits.iter().enumerate().map(of).sum();
+            (sum / logits.len() as f64, 1)
+        }
+        Target::Tags(tags) => {
+            let n = logits.len() / tags.len().max(1);
+            let tagged = logits.chunks(n.max(1)).zip(tags);
+            let losses =
+                tagged.filter_map(|(row, tag)| Some(cross_entropy(row.iter().copied(), (*tag)?)));
+            losses.fold((0.0, 0), |(sum, count), loss| (sum + loss, count + 1))
+        }
+        Target::Span(span) => {
+            let end = |end: usize| logits.iter().skip(end).step_by(2).copied();
+            let loss = (0..2).map(|at| cross_entropy(end(at), span[at]));
+            (loss.sum::<f64>() / 2.0, 1)
+        }
+    }
+}
+
+fn cross_entropy(logits: impl Iterator<Item = f32> + Clone, class: u32) -> f64 {
+    let max = f64::from(logits.clone().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.clone().map(|v| (f64::from(v) - max).exp()).sum();
+    let right = logits.skip(class as usize).map(f64::from).next();
+    max + sum.ln() - right.unwrap_or(f64::NAN)
 }
 
 /// The task's metrics, and what was taken for what where the task has classes.
 fn measure(
     task: &Task,
-    labelled: &[(&Vec<f32>, Label)],
+    labelled: &[(&[f32], &Target)],
 ) -> (Vec<(&'static str, f64)>, Option<Confusion>) {
     let values = |outcome: &Outcome<'_>| -> Vec<(&'static str, f64)> {
         let metrics = task.metrics.iter();
@@ -140,9 +196,9 @@ fn measure(
         ProblemType::SingleLabelClassification => {
             let (logits, expected): (Vec<&[f32]>, Vec<u32>) = labelled
                 .iter()
-                .filter_map(|(row, label)| match label {
-                    Label::Class(class) => Some((row.as_slice(), *class)),
-                    Label::Score(_) => None,
+                .filter_map(|(row, target)| match target {
+                    Target::Class(class) => Some((*row, *class)),
+                    _ => None,
                 })
                 .unzip();
             let predicted: Vec<u32> = logits.iter().map(|row| arg_max(row)).collect();
@@ -157,9 +213,9 @@ fn measure(
         ProblemType::Regression => {
             let (predicted, expected): (Vec<f64>, Vec<f64>) = labelled
                 .iter()
-                .filter_map(|(row, label)| match label {
-                    Label::Score(score) => Some((f64::from(row[0]), f64::from(*score))),
-                    Label::Class(_) => None,
+                .filter_map(|(row, target)| match target {
+                    Target::Score(score) => Some((f64::from(row[0]), f64::from(*score))),
+                    _ => None,
                 })
                 .unzip();
             let values = values(&Outcome::Scores {
@@ -168,11 +224,13 @@ fn measure(
             });
             (values, None)
         }
+        ProblemType::MultiLabelClassification
+        | ProblemType::TokenClassification
+        | ProblemType::QuestionAnswering => (Vec::new(), None),
     };
-    // Hugging Face's `run_glue` adds the mean where a task has several.
-    if metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_)) {
+    if has_combined_score(task) {
         let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
-        metrics.push(("combined_score", sum / metrics.len() as f64));
+        metrics.push((COMBINED_SCORE, sum / metrics.len() as f64));
     }
     (metrics, confusion)
 }

@@ -173,9 +173,14 @@ fn add_example(key: &mut KeyBuilder, example: &Example) {
     if let Some(pair) = &example.pair {
         key.add("pair", pair.as_bytes());
     }
-    match example.label {
+    match &example.label {
         None => {}
-        Some(Label::Class(id)) => key.add_number("class", id.into()),
+        Some(Label::Class(id)) => key.add_number("class", (*id).into()),
+        Some(Label::Classes(ids)) => {
+            key.add_number("classes", ids.len() as u64);
+            ids.iter()
+                .for_each(|id| key.add_number("class", (*id).into()));
+        }
         Some(Label::Score(score)) => key.add_number("score", score.to_bits().into()),
     }
 }

@@ -211,7 +211,13 @@ impl<'a> Fetcher<'a> {
             configuration: self.settings.data_config.clone(),
             preferred,
         };
-        let snapshot = self.hub.snapshot(&repository, &wanted)?;
+        let snapshot = self.hub.snapshot(&repository, &wanted);
+        let snapshot = snapshot.map_err(|error| match (data, error) {
+            (None, Error::Model(text)) => {
+                Error::Model(format!("task `{task}` without --data: {text}"))
+            }
+            (_, error) => error,
+        })?;
         let files = self.found(&snapshot, &wanted)?;
         let first = files.all().next().map(|name| snapshot.join(name));
         let directory = first.and_then(|file| Some(file.parent()?.to_owned()));

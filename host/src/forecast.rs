@@ -10,7 +10,7 @@
 
 use crate::{
     assemble::open_device,
-    batch::{Batch, EncodedExample},
+    batch::{Batch, EncodedExample, Target},
     batch_order::BatchLimit,
     config::RunConfig,
     error::{Error, Result},
@@ -30,7 +30,6 @@ use crate::{
     rng::Stream,
 };
 use candle_core::{Device, Tensor};
-use progtune_datasets::Label;
 use progtune_plugin_api::records::Part;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -262,9 +261,11 @@ impl Calibration {
             false => TOKENS.1,
         };
         let sequences = (most / length).clamp(1, config.batch_size);
-        let label = match head {
-            HeadKind::Sequence(1) => Label::Score(0.5),
-            _ => Label::Class(0),
+        let target = match head {
+            HeadKind::Sequence(1) => Target::Score(0.5),
+            HeadKind::Sequence(_) => Target::Class(0),
+            HeadKind::Token(_) => Target::Tags(vec![Some(0); length]),
+            HeadKind::QuestionAnswering => Target::Span([0, 0]),
         };
         let mut stream = Stream::new(config.seed, "calibration");
         let vocabulary = model.encoder.vocab_size.min(VOCABULARY);
@@ -274,7 +275,7 @@ impl Calibration {
                     .map(|_| stream.below(vocabulary) as u32)
                     .collect(),
                 token_type_ids: vec![0; length],
-                label: Some(label),
+                target: Some(target.clone()),
             })
             .collect();
         let indices: Vec<usize> = (0..sequences).collect();
@@ -354,7 +355,7 @@ impl Calibration {
             number: round,
         };
         let start = Instant::now();
-        model.train(&batch, step, batch.sequences(), &mut gradients)?;
+        model.train(&batch, step, batch.sequences() as f64, &mut gradients)?;
         Ok(start.elapsed().as_secs_f64())
     }
 

@@ -135,6 +135,9 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
             json!(name.map_or("", String::as_str))
         }
         ProblemType::Regression => json!(row[0]),
+        ProblemType::MultiLabelClassification
+        | ProblemType::TokenClassification
+        | ProblemType::QuestionAnswering => Value::Null,
     };
     json!({ "logits": row, "label": label })
 }

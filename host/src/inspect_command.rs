@@ -99,6 +99,9 @@ fn label_lines(data: &OwnData, examples: &[Example]) -> String {
                 text.push_str(&format!("  and {} labels more\n", counts.len() - N_LABELS));
             }
         }
+        ProblemType::MultiLabelClassification
+        | ProblemType::TokenClassification
+        | ProblemType::QuestionAnswering => {}
     }
     if unlabelled > 0 {
         text.push_str(&format!("  without a label: {unlabelled}\n"));
@@ -136,18 +139,18 @@ fn text_of(example: &Example) -> Text<'_> {
 fn duplicate_lines(data: &OwnData) -> String {
     let mut text = String::from("\nduplicates\n");
     let splits: Vec<(&str, &[Example])> = splits(data).collect();
-    let mut seen: Vec<HashMap<Text<'_>, Option<Label>>> = Vec::new();
+    let mut seen: Vec<HashMap<Text<'_>, &Option<Label>>> = Vec::new();
     for (name, examples) in &splits {
-        let mut first: HashMap<Text<'_>, Option<Label>> = HashMap::new();
+        let mut first: HashMap<Text<'_>, &Option<Label>> = HashMap::new();
         let (mut again, mut contradicting) = (0, 0);
         for example in *examples {
             match first.get(&text_of(example)) {
                 None => {
-                    first.insert(text_of(example), example.label);
+                    first.insert(text_of(example), &example.label);
                 }
                 Some(label) => {
                     again += 1;
-                    contradicting += usize::from(*label != example.label);
+                    contradicting += usize::from(**label != example.label);
                 }
             }
         }

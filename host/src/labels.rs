@@ -36,6 +36,8 @@ pub fn is_last_layer(name: &str) -> bool {
             | "classifier.bias"
             | "classifier.out_proj.weight"
             | "classifier.out_proj.bias"
+            | "qa_outputs.weight"
+            | "qa_outputs.bias"
     )
 }
 

@@ -7,7 +7,7 @@
 //! | phase | holds |
 //! |---|---|
 //! | training | P, packed weights, gradients t, AdamW's moments 2t, activations |
-//! | evaluation | the same, but the activations of one block's forward |
+//! | evaluation | the same, but the activations of one block's forward; with `--load-best-model-at-end` what is saved, as below |
 //! | saving | P, and twice what is saved: its bytes, and the file put together |
 //!
 //! and in all of them the program with its tokenizer, and the tokenised data. Of embedding tables, gradients and moments
@@ -18,7 +18,7 @@
 //! evaluating all are packed for the forward.
 //!
 //! **Activations.** A block's tape (`fused::BlockTape`) has its input, keys and values on all T rows, and on the R rows
-//! it computes (R = T; R = S in the last block, which computes first tokens only) queries, both normalised sums and the
+//! it computes (R = T; R = S in the last block, which computes first tokens only if the head reads no others) queries, both normalised sums and the
 //! feed-forward part before its activation, and attention's output where its dense layer is trained:
 //! 3·T·H + R·(3H + I + h + 2). A rewrite adds what its graph's backward reads. The backward of block b finds the tapes of
 //! b and of all below it, and holds the gradients of its output (twice) and input, and where weights are trained those
@@ -105,6 +105,7 @@ pub fn mib(bytes: u64) -> String {
 /// Predicts footprints of one run.
 pub struct Estimator<'a> {
     config: &'a ModelConfig,
+    head: HeadKind,
     blueprint: &'a Blueprint,
     kept: Vec<Kept>,
     threads: u64,
@@ -118,6 +119,8 @@ pub struct Estimator<'a> {
     eval_batch: BatchShape,
     /// What the prefix cache holds by the end of each epoch; empty: not counted.
     cached_bytes: Vec<u64>,
+    /// Whether the best epoch's model is written down after an evaluation.
+    keeps_best: bool,
 }
 
 impl<'a> Estimator<'a> {
@@ -157,6 +160,7 @@ impl<'a> Estimator<'a> {
             .unwrap_or(1);
         Ok(Self {
             config,
+            head,
             blueprint,
             kept,
             threads: threads as u64,
@@ -165,6 +169,7 @@ impl<'a> Estimator<'a> {
             batch: BatchShape::default(),
             eval_batch: BatchShape::default(),
             cached_bytes: Vec::new(),
+            keeps_best: false,
         })
     }
 
@@ -178,6 +183,7 @@ impl<'a> Estimator<'a> {
         let lengths = |examples: &[EncodedExample]| -> Vec<usize> {
             examples.iter().map(|e| e.input_ids.len()).collect()
         };
+        self.keeps_best = config.load_best_model_at_end;
         self.batch = BatchShape::largest(config, &lengths(examples));
         let limit = config.eval_batch_limit();
         self.eval_batch = eval_splits
@@ -198,6 +204,7 @@ impl<'a> Estimator<'a> {
 
     /// With batches of sequences of `length` tokens: an upper bound when the data is not known.
     pub fn with_length(mut self, config: &RunConfig, length: usize) -> Self {
+        self.keeps_best = config.load_best_model_at_end;
         self.batch = BatchShape::full(config.batch_limit(), length);
         self.eval_batch = BatchShape::full(config.eval_batch_limit(), length);
         self
@@ -246,6 +253,9 @@ impl<'a> Estimator<'a> {
         let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
         let packed = self.block_weights() * self.config.blocks() as u64;
         let mut more = vec![("packed weights", FLOAT * packed)];
+        if self.keeps_best {
+            more.push(("best model", FLOAT * 2 * self.blueprint.candidate_size()));
+        }
         more.extend(self.lasting(stage));
         self.footprint(
             &format!("evaluating after epoch {}", stage.epoch),
@@ -378,7 +388,7 @@ impl<'a> Estimator<'a> {
 
     /// Rows that a block computes.
     fn rows(&self, block: usize, shape: BatchShape) -> u64 {
-        match block + 1 == self.config.blocks() {
+        match block + 1 == self.config.blocks() && !self.head.reads_every_token() {
             true => shape.sequences,
             false => shape.tokens,
         }
@@ -412,7 +422,7 @@ impl<'a> Estimator<'a> {
         }
     }
 
-    /// What tasks work in, attention's probabilities and their gradients included, and the head's few rows.
+    /// What tasks work in, attention's probabilities and their gradients included, and what the head does.
     fn scratch(&self, shape: BatchShape) -> u64 {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
@@ -420,7 +430,12 @@ impl<'a> Estimator<'a> {
         let rows = TASK_ROWS.max(shape.longest).min(shape.tokens);
         let prefix = self.kept.iter().map(|kept| kept.prefix).max().unwrap_or(0);
         let scores = shape.longest * (shape.longest + prefix);
-        threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + shape.sequences * 12 * hidden
+        let of_head = match self.head.reads_every_token() {
+            // What it reads, with dropout, packed, and the gradient of it twice.
+            true => shape.tokens * 5 * hidden,
+            false => shape.sequences * 12 * hidden,
+        };
+        threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + of_head
     }
 }
 

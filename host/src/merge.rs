@@ -230,7 +230,7 @@ fn check(model: &Model, merged: &Model, method: &str) -> Result<()> {
             .map(|at| ((number * length + at) * 7919 % vocabulary) as u32)
             .collect(),
         token_type_ids: vec![0; length],
-        label: None,
+        target: None,
     };
     let examples: Vec<EncodedExample> = (0..4).map(sequence).collect();
     let batch = Batch::new(&examples, &[0, 1, 2, 3], model.config.first_position());

@@ -36,7 +36,7 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     let task = &task_of(config, &adapter)?;
     let method = plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?;
     adapter.warn_if_made_by_another(method.source());
-    let head = HeadKind::Sequence(task.num_labels());
+    let head = HeadKind::of(task);
     let blueprint = Blueprint::new(&model_config, head, Some(&method), false)?;
     // What is saved is the tokenizer's files, whatever the length.
     let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;

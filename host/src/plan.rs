@@ -229,7 +229,7 @@ pub fn trainable_task(name: &str) -> Result<&'static Task> {
             "task `{name}`: question answering can be planned (`progtune plan`), but not yet trained, evaluated or \
              predicted; choose another --task"
         ))),
-        HeadKind::Sequence(_) => Ok(Task::by_name(name)?),
+        HeadKind::Sequence(_) | HeadKind::Token(_) => Ok(Task::by_name(name)?),
     }
 }
 
@@ -240,15 +240,13 @@ pub fn trainable_task(name: &str) -> Result<&'static Task> {
 pub fn head_of_task(task: &str) -> Result<HeadKind> {
     match task.to_lowercase().as_str() {
         "squad" | "squad-v2" | "squad_v2" | "squadv2" => Ok(HeadKind::QuestionAnswering),
-        name => Ok(HeadKind::Sequence(
-            Task::by_name(name)
-                .map_err(|e| match e {
-                    DataError::UnknownTask { .. } => Error::Usage(format!(
-                        "{e} (`progtune plan` also knows squad and squad-v2)"
-                    )),
-                    other => other.into(),
-                })?
-                .num_labels(),
-        )),
+        name => Task::by_name(name)
+            .map(HeadKind::of)
+            .map_err(|error| match error {
+                DataError::UnknownTask { .. } => Error::Usage(format!(
+                    "{error} (`progtune plan` also knows squad and squad-v2)"
+                )),
+                other => other.into(),
+            }),
     }
 }

@@ -53,7 +53,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, quiet: bool) -> R
         None => None,
     };
     let head = match &own {
-        Some(data) => HeadKind::Sequence(data.task().num_labels()),
+        Some(data) => HeadKind::of(data.task()),
         None => head_of_task(&config.task)?,
     };
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
@@ -251,7 +251,8 @@ fn predict_run(
     };
     // What a schedule decides on the way decides what is cached.
     let cached = cached.filter(|_| foresight.is_by_epoch());
-    let cache = cached.and_then(|splits| expected_cache(config, model.0, stages, &splits));
+    let cache =
+        cached.and_then(|splits| expected_cache(config, (model.0, model.1), stages, &splits));
     let estimator = match &cache {
         Some(cache) => {
             let epochs = 0..stages.len();
@@ -283,7 +284,7 @@ fn predict_run(
 /// The prefix cache of the run; `splits` are the lengths of the training set's and the evaluated splits' examples.
 fn expected_cache(
     config: &RunConfig,
-    model: &ModelConfig,
+    (model, head): (&ModelConfig, HeadKind),
     stages: &[Stage],
     splits: &[Vec<usize>],
 ) -> Option<Outlook> {
@@ -296,6 +297,7 @@ fn expected_cache(
     let lengths: Vec<&[usize]> = splits.iter().map(Vec::as_slice).collect();
     let sizes = Sizes {
         blocks,
+        every_token: head.reads_every_token(),
         hidden_size: model.encoder.hidden_size,
         lengths: &lengths,
     };

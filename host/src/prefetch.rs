@@ -7,6 +7,7 @@ use crate::{
     batch::{Batch, EncodedExample},
     batch_order::BatchOrder,
     error::{Error, Result},
+    model::loss::LossWeighting,
 };
 use std::{
     ops::RangeInclusive,
@@ -22,8 +23,8 @@ const READY: usize = 2;
 pub struct MicroBatch {
     /// The batch.
     pub batch: Batch,
-    /// Examples of the whole step.
-    pub step_examples: usize,
+    /// What the labels of the whole step weigh: its loss is divided by it.
+    pub step_weight: f64,
     /// Whether the step has no further batch.
     pub ends_step: bool,
 }
@@ -37,6 +38,8 @@ pub struct BatchSource<'a> {
     pub order: &'a BatchOrder,
     /// The model's first position.
     pub first_position: u32,
+    /// How labels count.
+    pub weighting: &'a LossWeighting,
 }
 
 /// Batches as they get ready.
@@ -77,12 +80,20 @@ impl BatchSource<'_> {
                 .epoch(epoch)
                 .chunks(self.order.batches_per_step())
             {
-                let step_examples = step.iter().map(Vec::len).sum();
-                for (at, indices) in step.iter().enumerate() {
+                let batches: Vec<Batch> = step
+                    .iter()
+                    .map(|indices| Batch::new(self.examples, indices, self.first_position))
+                    .collect();
+                let step_weight = batches
+                    .iter()
+                    .map(|batch| self.weighting.weight_of(&batch.labels))
+                    .sum();
+                let n_batches = batches.len();
+                for (at, batch) in batches.into_iter().enumerate() {
                     let micro_batch = MicroBatch {
-                        batch: Batch::new(self.examples, indices, self.first_position),
-                        step_examples,
-                        ends_step: at + 1 == step.len(),
+                        batch,
+                        step_weight,
+                        ends_step: at + 1 == n_batches,
                     };
                     if sender.send(micro_batch).is_err() {
                         return;
@@ -96,14 +107,14 @@ impl BatchSource<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RunConfig;
+    use crate::{batch::Target, config::RunConfig};
 
     fn examples() -> Vec<EncodedExample> {
         (0..10)
             .map(|n| EncodedExample {
                 input_ids: vec![n; 1 + n as usize % 3],
                 token_type_ids: vec![0; 1 + n as usize % 3],
-                label: None,
+                target: Some(Target::Class(0)),
             })
             .collect()
     }
@@ -128,6 +139,7 @@ mod tests {
             examples: &examples,
             order: &order,
             first_position: 0,
+            weighting: &LossWeighting::default(),
         };
         with_batches(source, 1..=2, |batches| {
             for epoch in 1..=2 {
@@ -139,7 +151,7 @@ mod tests {
                     let batches = order.epoch(epoch);
                     let last = batches[3].len();
                     let expected = if at < 3 { 10 - last } else { last };
-                    assert_eq!(next.step_examples, expected);
+                    assert_eq!(next.step_weight, expected as f64);
                 }
             }
             let text = batches.next_batch().unwrap_err().to_string();
@@ -155,6 +167,7 @@ mod tests {
             examples: &examples,
             order: &order,
             first_position: 0,
+            weighting: &LossWeighting::default(),
         };
         let result: Result<()> = with_batches(source, 1..=10_000, |batches| {
             batches.next_batch()?;

@@ -122,9 +122,12 @@ pub fn describe(data: &OwnData) -> String {
     let mut text = format!("columns: {}\n", parts.join(", "));
     text.push_str(&match data.task.problem_type {
         ProblemType::Regression => "labels: numbers (regression)\n".to_owned(),
-        ProblemType::SingleLabelClassification => {
+        ProblemType::SingleLabelClassification
+        | ProblemType::MultiLabelClassification
+        | ProblemType::TokenClassification => {
             format!("labels: {}\n", data.task.labels.join(", "))
         }
+        ProblemType::QuestionAnswering => String::new(),
     });
     text + &describe_skipped(&data.skipped)
 }

@@ -194,7 +194,7 @@ mod tests {
         vec![EncodedExample {
             input_ids: (0..tokens).collect(),
             token_type_ids: vec![0; tokens as usize],
-            label: None,
+            target: None,
         }]
     }
 

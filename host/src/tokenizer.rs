@@ -2,7 +2,7 @@
 //! Called by the recipe, `evaluate` and `predict`; the files are copied beside what a run saves.
 
 use crate::{
-    batch::EncodedExample,
+    batch::{EncodedExample, Target},
     error::{Error, Result},
     files::write_atomically,
     model::{
@@ -201,7 +201,7 @@ impl Tokenizer {
                     // RoBERTa has one type; its fast tokenizer does not use the second.
                     Architecture::Roberta => vec![0; encoding.len()],
                 },
-                label: example.label,
+                target: example.label.clone().map(Target::from),
             })
             .collect())
     }

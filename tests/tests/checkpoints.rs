@@ -11,6 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use progtune::{
     batch::{Batch, EncodedExample},
     config::Kernels,
+    model::description::HeadKind,
     model_source::ModelSource,
     recipe::open_tokenizer,
 };
@@ -40,7 +41,7 @@ fn inputs(expected: &HashMap<String, Tensor>) -> Vec<EncodedExample> {
         .map(|(i, &length)| EncodedExample {
             input_ids: cut(&ids[i], length),
             token_type_ids: cut(&types[i], length),
-            label: None,
+            target: None,
         })
         .collect()
 }
@@ -64,7 +65,7 @@ fn every_variant_computes_what_transformers_does() {
                 method: "",
                 options: &[],
                 adapter: None,
-                outputs,
+                head: HeadKind::Sequence(outputs),
                 kernels,
                 dropout: None,
             }

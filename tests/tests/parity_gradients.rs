@@ -10,7 +10,7 @@ use progtune::{
     batch_order::BatchLimit,
     config::Kernels,
     evaluate,
-    model::{gradients::Gradients, step::Step, weights::canonical_name},
+    model::{description::HeadKind, gradients::Gradients, step::Step, weights::canonical_name},
 };
 use progtune_datasets::SplitName;
 use progtune_tests::{
@@ -43,7 +43,7 @@ fn wanted<'a>(model: &'a std::path::Path, outputs: usize, kernels: Kernels) -> W
         method: "",
         options: &[],
         adapter: None,
-        outputs,
+        head: HeadKind::Sequence(outputs),
         kernels,
         dropout: Some(0.0),
     }
@@ -74,7 +74,7 @@ fn logits_loss_and_every_gradient_equal_pytorchs() {
             );
 
             let mut gradients = Gradients::new(&model.parameters);
-            let loss = model.train(&batch, STEP, 8, &mut gradients).unwrap();
+            let loss = model.train(&batch, STEP, 8.0, &mut gradients).unwrap();
             let want = expected["loss"].to_vec1::<f32>().unwrap()[0] as f64;
             assert!(
                 (loss - want).abs() < 1e-5,
@@ -132,11 +132,11 @@ fn a_gradient_accumulated_over_micro_batches_is_that_of_the_whole_batch() {
             Gradients::new(&model.parameters),
         );
         let loss = model
-            .train(&batch(&[0, 1, 2, 3, 4, 5, 6]), STEP, 7, &mut whole)
+            .train(&batch(&[0, 1, 2, 3, 4, 5, 6]), STEP, 7.0, &mut whole)
             .unwrap();
         let sum: f64 = [&[0, 1, 2][..], &[3, 4, 5], &[6]]
             .iter()
-            .map(|indices| model.train(&batch(indices), STEP, 7, &mut parts).unwrap())
+            .map(|indices| model.train(&batch(indices), STEP, 7.0, &mut parts).unwrap())
             .sum();
         assert!((loss - sum).abs() < 1e-6);
         for id in 0..model.parameters.len() {
@@ -222,7 +222,7 @@ fn fused_and_composed_agree_under_dropout() {
             let model = setup.model;
             let batch = Batch::new(&examples, &[5, 0, 3, 1], model.config.first_position());
             let mut gradients = Gradients::new(&model.parameters);
-            let loss = model.train(&batch, STEP, 4, &mut gradients).unwrap();
+            let loss = model.train(&batch, STEP, 4.0, &mut gradients).unwrap();
             let tensors: Vec<Option<Tensor>> = (0..model.parameters.len())
                 .map(|id| gradients.tensor(id, &model.parameters).unwrap())
                 .collect();

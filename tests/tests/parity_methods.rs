@@ -11,7 +11,7 @@ use progtune::{
     batch_order::BatchLimit,
     config::Kernels,
     evaluate,
-    model::{gradients::Gradients, step::Step},
+    model::{description::HeadKind, gradients::Gradients, step::Step},
 };
 use progtune_datasets::SplitName;
 use progtune_tests::{
@@ -50,7 +50,7 @@ fn setup(model: &Path, method: &str, adapter: &Path, kernels: Kernels) -> Setup 
         method,
         options: &[],
         adapter: Some(adapter),
-        outputs: 2,
+        head: HeadKind::Sequence(2),
         kernels,
         dropout: Some(0.0),
     }
@@ -73,7 +73,7 @@ fn compare_gradients(
         model.config.first_position(),
     );
     let mut gradients = Gradients::new(&model.parameters);
-    let loss = model.train(&batch, STEP, 8, &mut gradients).unwrap();
+    let loss = model.train(&batch, STEP, 8.0, &mut gradients).unwrap();
     let want = f64::from(expected[&format!("{start}.loss")].to_vec1::<f32>().unwrap()[0]);
     assert!(
         (loss - want).abs() < 1e-5,
@@ -160,7 +160,7 @@ fn fused_and_composed_agree_under_dropout() {
                 method,
                 options: &options[usize::from(own.is_empty())..],
                 adapter: Some(&adapter),
-                outputs: 2,
+                head: HeadKind::Sequence(2),
                 kernels,
                 dropout: Some(0.3),
             }
@@ -169,7 +169,7 @@ fn fused_and_composed_agree_under_dropout() {
             let model = setup.model;
             let batch = Batch::new(&examples, &[5, 0, 3, 1], model.config.first_position());
             let mut gradients = Gradients::new(&model.parameters);
-            let loss = model.train(&batch, STEP, 4, &mut gradients).unwrap();
+            let loss = model.train(&batch, STEP, 4.0, &mut gradients).unwrap();
             let ids: Vec<usize> = model.parameters.trainable().collect();
             let tensors = ids.into_iter().map(|id| {
                 let tensor = gradients.tensor(id, &model.parameters).unwrap();
@@ -217,6 +217,7 @@ fn pefts_adapters_are_written_as_they_were_read() {
                 .collect();
             let about = Provenance {
                 base_model: name,
+                base_revision: None,
                 task: "mrpc",
                 method,
                 options: &options,

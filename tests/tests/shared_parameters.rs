@@ -175,7 +175,7 @@ fn a_gradient_is_counted_once_however_often_a_parameter_is_read() {
     let batch = Batch::new(&examples, &[0, 1, 2, 3], 0);
     let gradients_of = |model: &Model| {
         let mut gradients = Gradients::new(&model.parameters);
-        model.train(&batch, STEP, 4, &mut gradients).unwrap();
+        model.train(&batch, STEP, 4.0, &mut gradients).unwrap();
         gradients
     };
     let (fused, composed) = (model(Kernels::Fused), model(Kernels::Composed));
@@ -208,7 +208,7 @@ fn a_gradient_is_counted_once_however_often_a_parameter_is_read() {
             let value = candle_core::Tensor::new(moved, &candle_core::Device::Cpu).unwrap();
             fused.parameters.set(id, &value).unwrap();
             let mut unused = Gradients::new(&fused.parameters);
-            fused.train(&batch, STEP, 4, &mut unused).unwrap()
+            fused.train(&batch, STEP, 4.0, &mut unused).unwrap()
         };
         let want = (loss_at(2e-3) - loss_at(-2e-3)) / 4e-3;
         let got = f64::from(gradient[channel]);

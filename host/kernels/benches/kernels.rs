@@ -431,7 +431,13 @@ mod others {
         bencher
             .counter(ItemsCount::new(logits.len()))
             .bench_local(|| {
-                cross_entropy::forward_backward(&mut d, black_box(&logits), &classes, 32.0)
+                cross_entropy::forward_backward(
+                    &mut d,
+                    black_box(&logits),
+                    &classes,
+                    Default::default(),
+                    32.0,
+                )
             });
     }
 

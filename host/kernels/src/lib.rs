@@ -14,6 +14,7 @@
 pub mod activation;
 pub mod adamw;
 pub mod attention;
+pub mod binary_cross_entropy;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;

@@ -54,11 +54,12 @@ impl Environment {
         let user = get("HOME").or_else(|| get("USERPROFILE"));
         let user = user.map_or_else(|| PathBuf::from("."), PathBuf::from);
         let path = |name: &str| {
-            let path = PathBuf::from(get(name)?);
-            Some(match path.strip_prefix("~") {
-                Ok(rest) => user.join(rest),
-                Err(_) => path,
-            })
+            get(name)
+                .map(PathBuf::from)
+                .map(|path| match path.strip_prefix("~") {
+                    Ok(rest) => user.join(rest),
+                    Err(_) => path,
+                })
         };
         let home = path("HF_HOME").unwrap_or_else(|| {
             path("XDG_CACHE_HOME")
@@ -72,7 +73,7 @@ impl Environment {
         let token_path = path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
         let from_variable = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
             .into_iter()
-            .find_map(|name| Some(Token::new(&text(name)?, name.to_owned())?));
+            .find_map(|name| Token::new(&text(name)?, name.to_owned()));
         let token = from_variable.or_else(|| {
             let secret = std::fs::read_to_string(&token_path).ok()?;
             Token::new(&secret, token_path.display().to_string())

@@ -73,8 +73,9 @@ impl Wanted for ModelFiles {
                 .filter(|name| has(name))
                 .map(str::to_owned),
         );
-        if !has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt"))
-        {
+        let has_tokenizer =
+            has("tokenizer.json") || has("vocab.txt") || has("vocab.json") && has("merges.txt");
+        if !has_tokenizer {
             return Err(
                 "no tokenizer: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt; download the model \
                  and its tokenizer into one directory, and pass that as --model"

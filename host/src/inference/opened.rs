@@ -79,7 +79,7 @@ impl<'a> Opened<'a> {
                 }
                 _ => None,
             };
-            let head = HeadKind::Sequence(task.num_labels());
+            let head = HeadKind::of(&task);
             Ok(Layer {
                 name,
                 adapter,
@@ -182,7 +182,7 @@ impl<'a> Opened<'a> {
         Assembly {
             source: &self.source,
             config: self.model_config.clone(),
-            head: HeadKind::Sequence(layer.task.num_labels()),
+            head: HeadKind::of(&layer.task),
             labels: &layer.task.labels,
             blueprint: &layer.blueprint,
             adapter: layer.adapter.as_ref(),

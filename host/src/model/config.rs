@@ -26,12 +26,20 @@ impl Architecture {
         }
     }
 
-    /// The class name of the sequence classifier in `architectures`.
-    pub fn classifier_class(self) -> &'static str {
-        match self {
-            Self::Bert => "BertForSequenceClassification",
-            Self::Roberta => "RobertaForSequenceClassification",
-        }
+    /// The name in `architectures` of the model with the head of such a task.
+    pub fn class_of(self, problem: ProblemType) -> String {
+        let family = match self {
+            Self::Bert => "Bert",
+            Self::Roberta => "Roberta",
+        };
+        let head = match problem {
+            ProblemType::TokenClassification => "ForTokenClassification",
+            ProblemType::QuestionAnswering => "ForQuestionAnswering",
+            ProblemType::SingleLabelClassification
+            | ProblemType::MultiLabelClassification
+            | ProblemType::Regression => "ForSequenceClassification",
+        };
+        format!("{family}{head}")
     }
 }
 
@@ -139,9 +147,12 @@ impl ModelConfig {
         raw.insert("model_type".into(), json!(self.architecture.model_type()));
         raw.insert(
             "architectures".into(),
-            json!([self.architecture.classifier_class()]),
+            json!([self.architecture.class_of(task.problem_type)]),
         );
-        raw.insert("problem_type".into(), json!(task.problem_type.as_str()));
+        match task.problem_type.reads_every_token() {
+            true => raw.remove("problem_type"),
+            false => raw.insert("problem_type".into(), json!(task.problem_type.as_str())),
+        };
         raw.insert("vocab_size".into(), json!(self.encoder.vocab_size));
         for stale in ["_name_or_path", "torch_dtype", "dtype", "num_labels"] {
             raw.remove(stale);
@@ -149,7 +160,11 @@ impl ModelConfig {
         raw.insert("dtype".into(), json!("float32"));
         let labels: Vec<String> = match task.problem_type {
             ProblemType::Regression => vec!["LABEL_0".into()],
-            ProblemType::SingleLabelClassification => task.labels.clone(),
+            // Hugging Face's own: the outputs are places, not labels.
+            ProblemType::QuestionAnswering => vec!["LABEL_0".into(), "LABEL_1".into()],
+            ProblemType::SingleLabelClassification
+            | ProblemType::MultiLabelClassification
+            | ProblemType::TokenClassification => task.labels.clone(),
         };
         let id2label: Map<String, Value> = labels
             .iter()

@@ -5,6 +5,7 @@
 
 use super::config::{Architecture, ModelConfig};
 use abi_stable::std_types::RVec;
+use progtune_datasets::{ProblemType, Task};
 use progtune_plugin_api::{
     graph::Graph,
     open::{Attribute, Value},
@@ -96,6 +97,26 @@ pub enum HeadKind {
     Sequence(usize),
     /// Start and end logits of every token: question answering. Has no pooler.
     QuestionAnswering,
+    /// This many logits of every token: token classification. Has no pooler.
+    Token(usize),
+}
+
+impl HeadKind {
+    /// The head of a task.
+    pub fn of(task: &Task) -> Self {
+        match task.problem_type {
+            ProblemType::SingleLabelClassification
+            | ProblemType::MultiLabelClassification
+            | ProblemType::Regression => Self::Sequence(task.num_labels()),
+            ProblemType::TokenClassification => Self::Token(task.num_labels()),
+            ProblemType::QuestionAnswering => Self::QuestionAnswering,
+        }
+    }
+
+    /// Whether it reads every token's row; else each sequence's first.
+    pub fn reads_every_token(self) -> bool {
+        matches!(self, Self::QuestionAnswering | Self::Token(_))
+    }
 }
 
 /// All parameters of a model with its head, sorted by name.
@@ -204,6 +225,7 @@ fn head_layers(config: &ModelConfig, head: HeadKind) -> Vec<(&'static str, usize
     let hidden = config.encoder.hidden_size;
     match (head, config.architecture) {
         (HeadKind::QuestionAnswering, _) => vec![("qa_outputs", 2, hidden)],
+        (HeadKind::Token(n), _) => vec![("classifier", n, hidden)],
         (HeadKind::Sequence(n), Architecture::Bert) => {
             vec![("pooler.dense", hidden, hidden), ("classifier", n, hidden)]
         }

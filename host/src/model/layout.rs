@@ -174,15 +174,31 @@ impl Block {
     }
 }
 
-/// The head: the layers between the first token's vector and the logits.
+/// A layer of the head.
+#[derive(Debug, Clone)]
+pub struct HeadLayer {
+    /// The layer.
+    pub linear: Linear,
+    /// Whether what it reads drops out.
+    pub drops_out: bool,
+    /// Whether tanh follows.
+    pub tanh: bool,
+}
+
+/// The head: the layers between the encoder's rows and the logits.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// BERT's `pooler.dense` or RoBERTa's `classifier.dense`.
-    pub dense: Linear,
-    /// BERT's `classifier` or RoBERTa's `classifier.out_proj`.
-    pub output: Linear,
-    /// RoBERTa drops out before the first layer as well.
-    pub dropout_first: bool,
+    /// The layers in their order: at least one.
+    pub layers: Vec<HeadLayer>,
+    /// Whether it reads every token's row; else each sequence's first.
+    pub every_token: bool,
+}
+
+impl Head {
+    /// The number of logits a row has.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.linear.out_dim)
+    }
 }
 
 /// The whole model.
@@ -302,21 +318,31 @@ impl Resolver<'_> {
         })
     }
 
+    /// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and `…ForTokenClassification`.
     fn head(&mut self, config: &ModelConfig, head: HeadKind) -> Result<Head> {
-        match (head, config.architecture) {
-            (HeadKind::Sequence(_), Architecture::Bert) => Ok(Head {
-                dense: self.linear("pooler.dense")?,
-                output: self.linear("classifier")?,
-                dropout_first: false,
-            }),
-            (HeadKind::Sequence(_), Architecture::Roberta) => Ok(Head {
-                dense: self.linear("classifier.dense")?,
-                output: self.linear("classifier.out_proj")?,
-                dropout_first: true,
-            }),
-            (HeadKind::QuestionAnswering, _) => Err(Error::Usage(
-                "question answering is planned by `progtune plan` but not trained yet".into(),
-            )),
-        }
+        let roberta = config.architecture == Architecture::Roberta;
+        // Module, dropout before it, tanh after it.
+        let layers: &[(&str, bool, bool)] = match (head, roberta) {
+            (HeadKind::Sequence(_), false) => {
+                &[("pooler.dense", false, true), ("classifier", true, false)]
+            }
+            (HeadKind::Sequence(_), true) => &[
+                ("classifier.dense", true, true),
+                ("classifier.out_proj", true, false),
+            ],
+            (HeadKind::QuestionAnswering, _) => &[("qa_outputs", false, false)],
+            (HeadKind::Token(_), _) => &[("classifier", true, false)],
+        };
+        let layer = |&(module, drops_out, tanh): &(&str, bool, bool)| {
+            Ok(HeadLayer {
+                linear: self.linear(module)?,
+                drops_out,
+                tanh,
+            })
+        };
+        Ok(Head {
+            layers: layers.iter().map(layer).collect::<Result<_>>()?,
+            every_token: head.reads_every_token(),
+        })
     }
 }

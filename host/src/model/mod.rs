@@ -10,6 +10,7 @@ pub(crate) mod fused;
 pub mod gradients;
 mod head;
 mod layout;
+pub mod loss;
 pub mod parameters;
 mod pass;
 mod prefix;
@@ -23,6 +24,7 @@ use config::ModelConfig;
 use description::HeadKind;
 use gradients::Gradients;
 use layout::{Block, Layout};
+use loss::LossWeighting;
 use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
 pub use prefix::Start;
@@ -43,6 +45,8 @@ pub struct Model {
     /// Whether blocks keep their input alone while training and run their forward again in the backward: same bits,
     /// less memory, more time.
     pub recompute: bool,
+    /// How labels count in the loss of training.
+    pub loss_weighting: LossWeighting,
     /// Parameters whose first value was not the base checkpoint's: they belong to a saved adapter, trained or not.
     pub not_in_base: Vec<parameters::ParameterId>,
 }
@@ -92,8 +96,14 @@ impl Model {
             scratch: fused::Scratch::for_weights(n_packed),
             frozen_dropout: false,
             recompute: false,
+            loss_weighting: LossWeighting::default(),
             not_in_base: Vec::new(),
         })
+    }
+
+    /// Whether the head reads every token, and has logits for each; else one a sequence.
+    pub fn reads_every_token(&self) -> bool {
+        self.layout.head.every_token
     }
 
     /// Gives back the memory that training steps reuse: a step of another kind, such as an evaluation, follows.
@@ -106,31 +116,32 @@ impl Model {
         self.scratch.release();
     }
 
-    /// Logits `[S, outputs]`, without dropout and without a tape.
+    /// Logits, without dropout and without a tape: `[S, outputs]`, or `[T, outputs]` of a head that reads every token.
     pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
         self.logits_from(batch, None)
     }
 
     /// As [`Model::logits`], from rows that are known.
     pub fn logits_from(&self, batch: &Batch, start: Option<Start>) -> Result<Tensor> {
-        let pass = Pass::new(&self.config, &self.parameters, batch, &self.scratch, None);
+        let pass = Pass::new(self, batch, None);
         let depth = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, depth, start, self.layout.blocks.len())?;
         if self.fused {
             let logits = fused::head_logits(&self.layout.head, &HostSlice::of(&hidden), &pass)?;
-            let shape = (batch.sequences(), self.layout.head.output.out_dim);
+            let outputs = self.layout.head.outputs();
+            let shape = (logits.len() / outputs, outputs);
             return Ok(Tensor::from_vec(logits, shape, self.parameters.device())?);
         }
         Ok(head::logits(&self.layout.head, &hidden, &pass)?.detach())
     }
 
-    /// One micro-batch: forward, loss (Σ over its examples / `denominator`), backward into `gradients`.
-    /// Returns the loss.
+    /// One micro-batch: forward, loss (Σ over its examples / `denominator`, see [`LossWeighting::weight_of`]), backward into
+    /// `gradients`. Returns the loss.
     pub fn train(
         &self,
         batch: &Batch,
         step: Step,
-        denominator: usize,
+        denominator: f64,
         gradients: &mut Gradients,
     ) -> Result<f64> {
         self.train_from(batch, None, step, denominator, gradients)
@@ -142,16 +153,10 @@ impl Model {
         batch: &Batch,
         start: Option<Start>,
         step: Step,
-        denominator: usize,
+        denominator: f64,
         gradients: &mut Gradients,
     ) -> Result<f64> {
-        let pass = Pass::new(
-            &self.config,
-            &self.parameters,
-            batch,
-            &self.scratch,
-            Some(step),
-        );
+        let pass = Pass::new(self, batch, Some(step));
         let depth = self.depth();
         let (hidden, mut tapes, embeddings_tape) =
             self.encode(&pass, depth, start, self.layout.blocks.len())?;
@@ -196,12 +201,12 @@ impl Model {
         Ok(value)
     }
 
-    /// The loss and, with `below`, the gradient of the first tokens' vectors `hidden`.
+    /// The loss and, with `below`, the gradient of the rows the head reads, `hidden`.
     fn train_head(
         &self,
         pass: &Pass<'_>,
         hidden: Tensor,
-        denominator: usize,
+        denominator: f64,
         below: bool,
         gradients: &mut Gradients,
     ) -> Result<(f64, Option<Tensor>)> {
@@ -217,7 +222,7 @@ impl Model {
             hidden
         };
         let logits = head::logits(head, &hidden, pass)?;
-        let loss = head::loss(&logits, &pass.batch.labels, denominator)?;
+        let loss = head::loss(&logits, pass.batch, &self.loss_weighting, denominator)?;
         let store = loss.backward()?;
         for id in self.head_parameters() {
             let trained = self.parameters.is_trainable(id);
@@ -250,8 +255,8 @@ impl Model {
         Ok((x, record.then_some(tape)))
     }
 
-    /// The rows below block `end` (after the last one: first tokens' vectors, `[S, hidden]`), and the tapes from `depth`
-    /// on. Begins with the embeddings or at `start`.
+    /// The rows below block `end` (after the last one: those the head reads), and the tapes from `depth` on. Begins with
+    /// the embeddings or at `start`.
     fn encode(
         &self,
         pass: &Pass<'_>,
@@ -269,7 +274,7 @@ impl Model {
         for block in &self.layout.blocks[first..end] {
             let record = depth <= Depth::Block(block.number);
             let mode = BlockMode {
-                first_only: block.number == last,
+                first_only: block.number == last && !self.layout.head.every_token,
                 record,
                 input_gradient: depth < Depth::Block(block.number),
                 dropout: record || self.frozen_dropout,
@@ -365,9 +370,9 @@ impl Model {
 
     fn head_parameters(&self) -> Vec<usize> {
         let mut ids = Vec::new();
-        for layer in [&self.layout.head.dense, &self.layout.head.output] {
-            ids.extend([layer.weight, layer.bias]);
-            ids.extend(layer.site.parameters());
+        for layer in &self.layout.head.layers {
+            ids.extend([layer.linear.weight, layer.linear.bias]);
+            ids.extend(layer.linear.site.parameters());
         }
         distinct(ids)
     }

@@ -2,8 +2,11 @@
 //! Made by [`super::Model`] for every batch.
 
 use super::{
+    Model,
     config::ModelConfig,
     fused::Scratch,
+    layout::Head,
+    loss::LossWeighting,
     parameters::Parameters,
     step::{DropoutSite, Step},
 };
@@ -20,6 +23,8 @@ pub struct Pass<'a> {
     pub batch: &'a Batch,
     /// Memory of the fused path.
     pub scratch: &'a Scratch,
+    /// How its labels count.
+    pub weighting: &'a LossWeighting,
     /// The training step; `None` while evaluating: nothing is recorded, nothing drops out.
     pub step: Option<Step>,
     /// Row keys of the first tokens.
@@ -43,17 +48,12 @@ pub struct BlockMode {
 
 impl<'a> Pass<'a> {
     /// The pass of a batch.
-    pub fn new(
-        config: &'a ModelConfig,
-        parameters: &'a Parameters,
-        batch: &'a Batch,
-        scratch: &'a Scratch,
-        step: Option<Step>,
-    ) -> Self {
+    pub fn new(model: &'a Model, batch: &'a Batch, step: Option<Step>) -> Self {
         Self {
-            scratch,
-            config,
-            parameters,
+            scratch: &model.scratch,
+            config: &model.config,
+            parameters: &model.parameters,
+            weighting: &model.loss_weighting,
             batch,
             step,
             first_row_keys: batch
@@ -62,6 +62,14 @@ impl<'a> Pass<'a> {
                 .map(|&row| batch.row_keys[row as usize])
                 .collect(),
             first_offsets: (0..=batch.sequences() as u32).collect(),
+        }
+    }
+
+    /// Keys of the rows the head reads.
+    pub fn head_row_keys(&self, head: &Head) -> &[u64] {
+        match head.every_token {
+            true => &self.batch.row_keys,
+            false => &self.first_row_keys,
         }
     }
 

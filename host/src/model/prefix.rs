@@ -2,7 +2,7 @@
 //! forward up to there. Called by [`crate::prefix_cache`].
 //!
 //! Boundary b lies below block b, so the rows there are the output of the blocks 0 to b − 1: `[T, hidden]`, and after
-//! the last block, where only first tokens are computed, `[S, hidden]`.
+//! the last block, where only first tokens are computed if the head reads no others, `[S, hidden]`.
 
 use super::{
     Depth, Model,
@@ -34,7 +34,7 @@ impl Model {
 
     /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from `start`.
     pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Tensor> {
-        let pass = Pass::new(&self.config, &self.parameters, batch, &self.scratch, None);
+        let pass = Pass::new(self, batch, None);
         let no_tape = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, no_tape, start, to)?;
         Ok(hidden.detach())
@@ -42,7 +42,7 @@ impl Model {
 
     /// How many rows a sequence of `tokens` tokens has at a boundary.
     pub fn rows_at(&self, boundary: usize, tokens: usize) -> usize {
-        match boundary == self.layout.blocks.len() {
+        match boundary == self.layout.blocks.len() && !self.layout.head.every_token {
             true => 1,
             false => tokens,
         }

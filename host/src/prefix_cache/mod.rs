@@ -127,7 +127,11 @@ impl PrefixCache {
         let reusable = fs::metadata(&file).map_or(0, |data| data.len());
         let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
         let limits = Limits::new(budget, run.directory, reusable);
-        let most = most_rows(saves, run.model.config.blocks());
+        let most = most_rows(
+            saves,
+            run.model.config.blocks(),
+            run.model.reads_every_token(),
+        );
         let row = run.model.config.encoder.hidden_size * dtype.bytes();
         let sizes: Vec<u64> = run
             .splits

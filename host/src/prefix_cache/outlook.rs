@@ -33,6 +33,8 @@ pub struct Outlook {
 pub struct Sizes<'a> {
     /// L.
     pub blocks: usize,
+    /// Whether the head reads every token, so that the last block computes them all.
+    pub every_token: bool,
     /// Hugging Face's `hidden_size`.
     pub hidden_size: usize,
     /// Tokens of each example of the training set, then of every evaluation split.
@@ -48,7 +50,7 @@ impl Outlook {
         if config.prefix_cache == Mode::Off || saves.iter().all(|&boundary| boundary == 0) {
             return None;
         }
-        let most = most_rows(Some(&saves), sizes.blocks);
+        let most = most_rows(Some(&saves), sizes.blocks, sizes.every_token);
         let row = (sizes.hidden_size * config.prefix_cache_dtype.bytes()) as u64;
         let lengths = || sizes.lengths.iter().copied().flatten();
         let bytes: Vec<u64> = lengths()
@@ -114,13 +116,18 @@ impl Outlook {
 }
 
 /// The most rows that an example of so many tokens will have: one where all that is ever saved (`saves`, if it is known) is
-/// the output of the last block.
-pub(super) fn most_rows(saves: Option<&[usize]>, blocks: usize) -> impl Fn(usize) -> usize + use<> {
-    let first_tokens_only = saves.is_some_and(|saves| {
-        saves
-            .iter()
-            .all(|&boundary| boundary == 0 || boundary == blocks)
-    });
+/// the output of the last block, and the head reads no other.
+pub(super) fn most_rows(
+    saves: Option<&[usize]>,
+    blocks: usize,
+    every_token: bool,
+) -> impl Fn(usize) -> usize + use<> {
+    let first_tokens_only = !every_token
+        && saves.is_some_and(|saves| {
+            saves
+                .iter()
+                .all(|&boundary| boundary == 0 || boundary == blocks)
+        });
     move |tokens| if first_tokens_only { 1 } else { tokens }
 }
 
@@ -139,6 +146,7 @@ mod tests {
     fn outlook(config: &RunConfig, frozen: &[usize]) -> Option<Outlook> {
         let sizes = Sizes {
             blocks: 6,
+            every_token: false,
             hidden_size: 4,
             lengths: &SPLITS,
         };

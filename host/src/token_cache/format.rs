@@ -1,43 +1,79 @@
 //! The bytes of a file of tokenised examples. Called by [`super::TokenCache`].
 //!
 //! ```text
-//! magic (16) · key (32) · lengths · ids · token types · kinds of labels · labels · SHA-256 of all before (32)
+//! magic (16) · key (32) · lengths · ids · token types · kinds of targets · their sizes · targets · SHA-256 of all before (32)
 //! ```
 //!
-//! Each of the five is a list of whole numbers: their count (8), the bytes of each (1: 0, 1, 2 or 4, by the largest;
+//! Each of the six is a list of whole numbers: their count (8), the bytes of each (1: 0, 1, 2 or 4, by the largest;
 //! 0 says that all are zero), and the numbers. Everything is little-endian.
 
 use super::key::Key;
-use crate::batch::EncodedExample;
-use progtune_datasets::Label;
+use crate::batch::{EncodedExample, Target};
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 16] = b"progtune tokens\n";
 
-/// The kinds of labels.
+/// The kinds of targets.
 const NONE: u32 = 0;
 const CLASS: u32 = 1;
 const SCORE: u32 = 2;
+const CLASSES: u32 = 3;
+const TAGS: u32 = 4;
+const SPAN: u32 = 5;
 
 /// The file of `examples`.
 pub fn encode(examples: &[EncodedExample], key: &Key) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     out.extend(key.0);
-    let labels = examples.iter().map(|example| match example.label {
-        None => (NONE, 0),
-        Some(Label::Class(class)) => (CLASS, class),
-        Some(Label::Score(score)) => (SCORE, score.to_bits()),
-    });
+    let targets: Vec<(u32, Vec<u32>)> = examples
+        .iter()
+        .map(|example| numbers_of(example.target.as_ref()))
+        .collect();
     let ids = examples.iter().flat_map(|e| &e.input_ids).copied();
     let types = examples.iter().flat_map(|e| &e.token_type_ids).copied();
     write_list(&mut out, examples.iter().map(|e| e.input_ids.len() as u32));
     write_list(&mut out, ids);
     write_list(&mut out, types);
-    write_list(&mut out, labels.clone().map(|(kind, _)| kind));
-    write_list(&mut out, labels.map(|(_, value)| value));
+    write_list(&mut out, targets.iter().map(|(kind, _)| *kind));
+    write_list(&mut out, targets.iter().map(|(_, n)| n.len() as u32));
+    write_list(&mut out, targets.iter().flat_map(|(_, n)| n).copied());
     let checksum = Sha256::digest(&out);
     out.extend(checksum);
     out
+}
+
+/// The kind of a target, and itself as numbers.
+fn numbers_of(target: Option<&Target>) -> (u32, Vec<u32>) {
+    match target {
+        None => (NONE, Vec::new()),
+        Some(Target::Class(class)) => (CLASS, vec![*class]),
+        Some(Target::Score(score)) => (SCORE, vec![score.to_bits()]),
+        Some(Target::Classes(classes)) => (CLASSES, classes.clone()),
+        // 0 is no tag.
+        Some(Target::Tags(tags)) => {
+            let number = |tag: &Option<u32>| tag.map_or(0, |tag| tag.saturating_add(1));
+            (TAGS, tags.iter().map(number).collect())
+        }
+        Some(Target::Span(span)) => (SPAN, span.to_vec()),
+    }
+}
+
+/// The reverse of [`numbers_of`]; `None` for what it does not write about an example of `length` tokens.
+fn target_of(kind: u32, numbers: Vec<u32>, length: usize) -> Option<Option<Target>> {
+    let target = match (kind, numbers.as_slice()) {
+        (NONE, []) => return Some(None),
+        (CLASS, &[class]) => Target::Class(class),
+        (SCORE, &[bits]) => Target::Score(f32::from_bits(bits)),
+        (CLASSES, _) => Target::Classes(numbers),
+        (TAGS, tags) if tags.len() == length => {
+            Target::Tags(tags.iter().map(|tag| tag.checked_sub(1)).collect())
+        }
+        (SPAN, &[first, last]) if (first.max(last) as usize) < length => {
+            Target::Span([first, last])
+        }
+        _ => return None,
+    };
+    Some(Some(target))
 }
 
 fn write_list(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32> + Clone) {
@@ -79,30 +115,30 @@ pub fn decode(file: &[u8], key: &Key) -> Result<Vec<EncodedExample>, &'static st
 fn read_examples(rest: &mut &[u8]) -> Option<Vec<EncodedExample>> {
     let lengths = List::read(rest)?;
     let (ids, types) = (List::read(rest)?, List::read(rest)?);
-    let (kinds, labels) = (List::read(rest)?, List::read(rest)?);
-    if kinds.count != lengths.count || labels.count != lengths.count || types.count != ids.count {
+    let (kinds, sizes, targets) = (List::read(rest)?, List::read(rest)?, List::read(rest)?);
+    if kinds.count != lengths.count || sizes.count != lengths.count || types.count != ids.count {
         return None;
     }
-    let mut start = 0usize;
+    let (mut start, mut target_start) = (0usize, 0usize);
     let mut examples = Vec::with_capacity(lengths.count);
     let lengths = lengths.numbers(0, lengths.count)?;
     let kinds = kinds.numbers(0, kinds.count)?;
-    let labels = labels.numbers(0, labels.count)?;
-    for ((length, kind), label) in lengths.into_iter().zip(kinds).zip(labels) {
+    let sizes = sizes.numbers(0, sizes.count)?;
+    for ((length, kind), size) in lengths.into_iter().zip(kinds).zip(sizes) {
         let end = start.checked_add(length as usize)?;
+        let target_end = target_start.checked_add(size as usize)?;
         examples.push(EncodedExample {
             input_ids: ids.numbers(start, end)?,
             token_type_ids: types.numbers(start, end)?,
-            label: match kind {
-                NONE => None,
-                CLASS => Some(Label::Class(label)),
-                SCORE => Some(Label::Score(f32::from_bits(label))),
-                _ => return None,
-            },
+            target: target_of(
+                kind,
+                targets.numbers(target_start, target_end)?,
+                length as usize,
+            )?,
         });
-        start = end;
+        (start, target_start) = (end, target_end);
     }
-    (start == ids.count).then_some(examples)
+    (start == ids.count && target_start == targets.count).then_some(examples)
 }
 
 /// A list of numbers in a file.
@@ -151,32 +187,38 @@ impl<'a> List<'a> {
 mod tests {
     use super::*;
 
-    fn example(ids: &[u32], types: &[u32], label: Option<Label>) -> EncodedExample {
+    fn example(ids: &[u32], types: &[u32], target: Option<Target>) -> EncodedExample {
         EncodedExample {
             input_ids: ids.to_vec(),
             token_type_ids: types.to_vec(),
-            label,
+            target,
         }
     }
 
     #[test]
     fn what_is_written_is_read() {
         let key = Key::of_text("k");
-        let class = Some(Label::Class(2));
-        let score = Some(Label::Score(-2.5));
+        let class = || Some(Target::Class(2));
+        let score = || Some(Target::Score(-2.5));
         for examples in [
             vec![],
             vec![example(&[0], &[0], None)],
             vec![
-                example(&[101, 255, 102], &[0, 0, 1], class),
-                example(&[], &[], class),
-                example(&[1, 2], &[0, 1], class),
+                example(&[101, 255, 102], &[0, 0, 1], class()),
+                example(&[], &[], class()),
+                example(&[1, 2], &[0, 1], class()),
             ],
             vec![
-                example(&[30521, 1], &[0, 0], score),
+                example(&[30521, 1], &[0, 0], score()),
                 example(&[7], &[0], None),
             ],
-            vec![example(&[u32::MAX, 0], &[0, 70_000], score)],
+            vec![example(&[u32::MAX, 0], &[0, 70_000], score())],
+            vec![
+                example(&[5, 6], &[0, 0], Some(Target::Tags(vec![None, Some(3)]))),
+                example(&[5, 6], &[0, 0], Some(Target::Span([1, 0]))),
+                example(&[5], &[0], Some(Target::Classes(vec![]))),
+                example(&[5], &[0], Some(Target::Classes(vec![0, 300]))),
+            ],
         ] {
             let bytes = encode(&examples, &key);
             assert_eq!(decode(&bytes, &key), Ok(examples.clone()));
@@ -187,7 +229,7 @@ mod tests {
     #[test]
     fn small_numbers_take_few_bytes() {
         let key = Key::of_text("k");
-        let examples = vec![example(&[30_000; 100], &[0; 100], Some(Label::Class(1))); 10];
+        let examples = vec![example(&[30_000; 100], &[0; 100], Some(Target::Class(1))); 10];
         let size = encode(&examples, &key).len();
         assert!(size < 2 * 1000 + 200, "{size}");
     }
@@ -196,7 +238,11 @@ mod tests {
     fn every_damage_is_found() {
         let key = Key::of_text("k");
         let bytes = encode(
-            &[example(&[101, 999, 102], &[0, 0, 1], Some(Label::Class(1)))],
+            &[example(
+                &[101, 999, 102],
+                &[0, 0, 1],
+                Some(Target::Class(1)),
+            )],
             &key,
         );
         for end in 0..bytes.len() {
@@ -214,7 +260,11 @@ mod tests {
     fn nonsense_with_a_right_checksum_is_refused() {
         let key = Key::of_text("k");
         let good = encode(
-            &[example(&[101, 999, 102], &[0, 0, 1], Some(Label::Class(1)))],
+            &[example(
+                &[101, 999, 102],
+                &[0, 0, 1],
+                Some(Target::Class(1)),
+            )],
             &key,
         );
         let body = &good[..good.len() - 32];

@@ -1,6 +1,6 @@
-//! The head on the fused path: first tokens' vectors to logits and loss, and back. Called by [`crate::model::Model`].
+//! The head on the fused path: from the rows it reads to logits and loss, and back. Called by [`crate::model::Model`].
 //!
-//! The equations are those of [`crate::model::head`]. There is one row a sequence: one thread does it.
+//! The equations are those of [`crate::model::head`]. It has few outputs: one thread does it.
 
 use super::{
     linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
@@ -20,23 +20,24 @@ use crate::{
 };
 use progtune_kernels::{
     activation::{self, Activation},
-    cross_entropy, dropout,
+    binary_cross_entropy,
+    cross_entropy::{self, Weighting},
+    dropout,
     linear::{WeightGradient, backward_weights},
     matrix::Matrix,
 };
 
-/// What the backward of the head needs.
-struct Tape {
-    rewritten: [Option<RewrittenWeight>; 2],
-    /// The input of the dense layer, its output, and the input of the last layer.
+/// What the backward of one of the head's layers needs.
+struct LayerTape {
+    rewritten: Option<RewrittenWeight>,
+    /// The layer's input, after dropout.
     x: Buffer,
-    z: Buffer,
-    t: Buffer,
-    dense: LinearTape,
-    output: LinearTape,
+    /// Its output, where tanh follows.
+    z: Option<Buffer>,
+    linear: LinearTape,
 }
 
-/// Logits, `[S, outputs]`, of the first tokens' vectors, `[S, hidden]`.
+/// Logits, `[rows, outputs]`, of the rows the head reads, `[rows, hidden]`.
 pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> {
     let (logits, _) = pass
         .scratch
@@ -50,16 +51,16 @@ pub fn train(
     head: &Head,
     hidden: &[f32],
     pass: &Pass<'_>,
-    denominator: usize,
+    denominator: f64,
     below: bool,
     gradients: &mut Gradients,
 ) -> Result<(f64, Option<Vec<f32>>)> {
     pass.scratch.with_workspace(|w| {
-        let (logits, tape) = forward(head, hidden, pass, w, true)?;
+        let (logits, tapes) = forward(head, hidden, pass, w, true)?;
         let mut d_logits = pass.scratch.take(logits.len());
-        let loss = loss(&mut d_logits, &logits, &pass.batch.labels, denominator)?;
-        let d_hidden = backward(head, &tape, &mut d_logits, pass, below, w, gradients)?;
-        Ok((f64::from(loss), d_hidden.map(|d| d.to_vec())))
+        let loss = loss(&mut d_logits, &logits, pass, denominator)?;
+        let d_hidden = backward(head, &tapes, d_logits, pass, below, w, gradients)?;
+        Ok((loss, d_hidden.map(|d| d.to_vec())))
     })
 }
 
@@ -69,136 +70,126 @@ fn forward(
     pass: &Pass<'_>,
     workspace: &mut Workspace,
     record: bool,
-) -> Result<(Buffer, Tape)> {
+) -> Result<(Buffer, Vec<LayerTape>)> {
     let scratch = pass.scratch;
-    let rows = pass.row_context(&pass.first_row_keys, true);
-    let rewritten = [
-        RewrittenWeight::of(&head.dense, pass, rows, record)?,
-        RewrittenWeight::of(&head.output, pass, rows, record)?,
-    ];
-    let ready = |layer, rewritten: &Option<RewrittenWeight>| {
-        ReadyLinear::new(
-            layer,
+    let keys = pass.head_row_keys(head);
+    let rows = pass.row_context(keys, true);
+    let mut packed = std::mem::take(&mut workspace.more_rows);
+    let mut tapes = Vec::with_capacity(head.layers.len());
+    let mut y = scratch.copy(hidden);
+    for (number, layer) in head.layers.iter().enumerate() {
+        let linear = &layer.linear;
+        let rewritten = RewrittenWeight::of(linear, pass, rows, record)?;
+        let ready = ReadyLinear::new(
+            linear,
             rewritten.as_ref(),
             pass,
             scratch,
             Direction::Forward,
             true,
-        )
-    };
-    let (dense, output) = (
-        ready(&head.dense, &rewritten[0])?,
-        ready(&head.output, &rewritten[1])?,
-    );
-    let mut packed = std::mem::take(&mut workspace.more_rows);
-    let place = &mut place(pass, workspace, record);
-    let n = pass.first_row_keys.len();
-    let mut x = scratch.copy(hidden);
-    if head.dropout_first {
-        drop_out(&mut x, 0, head.dense.in_dim, pass);
-    }
-    packed.pack(Matrix::new(&x, n, head.dense.in_dim));
-    let mut z = scratch.take(n * head.dense.out_dim);
-    let dense = dense.forward(&mut z, &x, &packed, place)?;
-    let mut t = scratch.take(z.len());
-    activation::forward(&mut t, &z, Activation::Tanh);
-    drop_out(&mut t, 1, head.output.in_dim, pass);
-    packed.pack(Matrix::new(&t, n, head.output.in_dim));
-    let mut logits = scratch.take(n * head.output.out_dim);
-    let output = output.forward(&mut logits, &t, &packed, place)?;
-    workspace.more_rows = packed;
-    Ok((
-        logits,
-        Tape {
+        )?;
+        let mut x = y;
+        if layer.drops_out {
+            drop_out(&mut x, number, linear.in_dim, keys, pass);
+        }
+        packed.pack(Matrix::new(&x, keys.len(), linear.in_dim));
+        let mut z = scratch.take(keys.len() * linear.out_dim);
+        let tape = ready.forward(
+            &mut z,
+            &x,
+            &packed,
+            &mut place(pass, keys, workspace, record),
+        )?;
+        let mut before = None;
+        if layer.tanh {
+            y = scratch.take(z.len());
+            activation::forward(&mut y, &z, Activation::Tanh);
+            before = Some(z);
+        } else {
+            y = z;
+        }
+        drop(ready);
+        tapes.push(LayerTape {
             rewritten,
             x,
-            z,
-            t,
-            dense,
-            output,
-        },
-    ))
+            z: before,
+            linear: tape,
+        });
+    }
+    workspace.more_rows = packed;
+    Ok((y, tapes))
 }
 
+/// From the gradient of the logits down; returns that of the head's input, if it is wanted.
 fn backward(
     head: &Head,
-    tape: &Tape,
-    d_logits: &mut [f32],
+    tapes: &[LayerTape],
+    d_logits: Buffer,
     pass: &Pass<'_>,
     below: bool,
     workspace: &mut Workspace,
     gradients: &mut Gradients,
 ) -> Result<Option<Buffer>> {
     let scratch = pass.scratch;
-    let ready = |layer, rewritten: &Option<RewrittenWeight>, multiplies| {
-        ReadyLinear::new(
-            layer,
-            rewritten.as_ref(),
+    let keys = pass.head_row_keys(head);
+    let mut d = d_logits;
+    for (number, (layer, tape)) in head.layers.iter().zip(tapes).enumerate().rev() {
+        let linear = &layer.linear;
+        if let Some(z) = &tape.z {
+            activation::backward(&mut d, z, Activation::Tanh);
+        }
+        let wanted = number > 0 || below;
+        let ready = ReadyLinear::new(
+            linear,
+            tape.rewritten.as_ref(),
             pass,
             scratch,
             Direction::Backward,
-            multiplies,
-        )
-    };
-    let output = ready(&head.output, &tape.rewritten[1], true)?;
-    let dense = ready(&head.dense, &tape.rewritten[0], below)?;
-    let mut partials = Partials::new(pass.parameters, scratch);
-    let place = &mut place(pass, workspace, false);
-    let mut d_t = scratch.take(tape.t.len());
-    let at_output = LinearRows {
-        x: &tape.t,
-        d_x: Some((&mut d_t, false)),
-        multiplied: None,
-    };
-    output.backward(&tape.output, d_logits, at_output, &mut partials, place)?;
-    drop_out(&mut d_t, 1, head.output.in_dim, pass);
-    activation::backward(&mut d_t, &tape.z, Activation::Tanh);
-    let mut d_x = below.then(|| scratch.take(tape.x.len()));
-    let at_dense = LinearRows {
-        x: &tape.x,
-        d_x: d_x.as_deref_mut().map(|d_x| (d_x, false)),
-        multiplied: None,
-    };
-    dense.backward(&tape.dense, &mut d_t, at_dense, &mut partials, place)?;
-    let sums = Partials::collect(vec![partials], gradients);
-    for program in dense.programs().chain(output.programs()) {
-        program.derived_backward(&sums, pass.parameters, gradients)?;
+            wanted,
+        )?;
+        let mut d_x = wanted.then(|| scratch.take(tape.x.len()));
+        let at_layer = LinearRows {
+            x: &tape.x,
+            d_x: d_x.as_deref_mut().map(|d_x| (d_x, false)),
+            multiplied: None,
+        };
+        let mut partials = Partials::new(pass.parameters, scratch);
+        let place = &mut place(pass, keys, workspace, false);
+        ready.backward(&tape.linear, &mut d, at_layer, &mut partials, place)?;
+        let sums = Partials::collect(vec![partials], gradients);
+        for program in ready.programs() {
+            program.derived_backward(&sums, pass.parameters, gradients)?;
+        }
+        drop(ready);
+        weight_gradient(linear, &tape.rewritten, &d, &tape.x, pass, gradients)?;
+        let Some(mut d_x) = d_x else {
+            return Ok(None);
+        };
+        if layer.drops_out {
+            drop_out(&mut d_x, number, linear.in_dim, keys, pass);
+        }
+        d = d_x;
     }
-    drop((output, dense));
-    weight_gradient(
-        &head.output,
-        &tape.rewritten[1],
-        d_logits,
-        &tape.t,
-        pass,
-        gradients,
-    )?;
-    weight_gradient(
-        &head.dense,
-        &tape.rewritten[0],
-        &d_t,
-        &tape.x,
-        pass,
-        gradients,
-    )?;
-    if let Some(d_x) = d_x.as_deref_mut().filter(|_| head.dropout_first) {
-        drop_out(d_x, 0, head.dense.in_dim, pass);
-    }
-    Ok(d_x)
+    Ok(below.then_some(d))
 }
 
-fn place<'w>(pass: &'w Pass<'_>, workspace: &'w mut Workspace, record: bool) -> Place<'w, 'w> {
+fn place<'w>(
+    pass: &'w Pass<'_>,
+    keys: &'w [u64],
+    workspace: &'w mut Workspace,
+    record: bool,
+) -> Place<'w, 'w> {
     Place {
         parameters: pass.parameters,
-        rows: pass.row_context(&pass.first_row_keys, true),
+        rows: pass.row_context(keys, true),
         scratch: pass.scratch,
         workspace,
         record,
     }
 }
 
-fn drop_out(x: &mut [f32], layer: usize, columns: usize, pass: &Pass<'_>) {
-    let (p, keys) = (pass.config.classifier_dropout, &pass.first_row_keys);
+fn drop_out(x: &mut [f32], layer: usize, columns: usize, keys: &[u64], pass: &Pass<'_>) {
+    let p = pass.config.classifier_dropout;
     if let Some(drop) = pass.dropout(p, DropoutSite::Head(layer), keys, true) {
         dropout::apply(x, columns, &drop);
     }
@@ -242,16 +233,25 @@ fn weight_gradient(
     }
 }
 
-/// Cross-entropy for classes, squared error for scores; `d_logits` receives the gradient.
-fn loss(d_logits: &mut [f32], logits: &[f32], labels: &Labels, denominator: usize) -> Result<f32> {
+/// The loss of [`crate::model::head::loss`]; `d_logits` receives the gradient.
+fn loss(d_logits: &mut [f32], logits: &[f32], pass: &Pass<'_>, denominator: f64) -> Result<f64> {
     let denominator = denominator as f32;
-    match labels {
-        Labels::Classes(classes) => Ok(cross_entropy::forward_backward(
+    let (batch, weighting) = (pass.batch, pass.weighting);
+    match &batch.labels {
+        Labels::Classes(classes) => Ok(f64::from(cross_entropy::forward_backward(
             d_logits,
             logits,
             classes,
+            weighting.weighting(),
             denominator,
-        )),
+        ))),
+        Labels::Sets(sets) => Ok(f64::from(binary_cross_entropy::forward_backward(
+            d_logits,
+            logits,
+            sets,
+            weighting.weights(),
+            denominator,
+        ))),
         Labels::Scores(scores) => {
             let mut total = 0f64;
             for ((d, logit), score) in d_logits.iter_mut().zip(logits).zip(scores) {
@@ -259,10 +259,82 @@ fn loss(d_logits: &mut [f32], logits: &[f32], labels: &Labels, denominator: usiz
                 total += f64::from(error) * f64::from(error);
                 *d = 2.0 * error / denominator;
             }
-            Ok((total / f64::from(denominator)) as f32)
+            Ok(total / f64::from(denominator))
         }
+        Labels::Tags(tags) => Ok(tag_loss(
+            d_logits,
+            logits,
+            tags,
+            weighting.weighting(),
+            denominator,
+        )),
+        Labels::Spans(spans) => Ok(span_loss(
+            d_logits,
+            logits,
+            &batch.offsets,
+            spans,
+            denominator,
+        )),
         Labels::None => Err(Error::Training(
             "the batch has examples without a label".into(),
         )),
     }
+}
+
+/// Cross-entropy of the tokens that have a tag.
+fn tag_loss(
+    d_logits: &mut [f32],
+    logits: &[f32],
+    tags: &[Option<u32>],
+    weighting: Weighting<'_>,
+    denominator: f32,
+) -> f64 {
+    let n = logits.len() / tags.len().max(1);
+    let rows = d_logits.chunks_mut(n).zip(logits.chunks(n)).zip(tags);
+    rows.map(|((d, logits), tag)| match tag {
+        Some(tag) => f64::from(cross_entropy::forward_backward(
+            d,
+            logits,
+            &[*tag],
+            weighting,
+            denominator,
+        )),
+        None => {
+            d.fill(0.0);
+            0.0
+        }
+    })
+    .sum()
+}
+
+/// Half the cross-entropy of the start, over the tokens of the sequence, and half that of the end.
+fn span_loss(
+    d_logits: &mut [f32],
+    logits: &[f32],
+    offsets: &[u32],
+    spans: &[[u32; 2]],
+    denominator: f32,
+) -> f64 {
+    let (mut column, mut d_column) = (Vec::new(), Vec::new());
+    let mut total = 0f64;
+    for (sequence, span) in offsets.windows(2).zip(spans) {
+        let rows = sequence[0] as usize..sequence[1] as usize;
+        for (end, &token) in span.iter().enumerate() {
+            column.clear();
+            column.extend(rows.clone().map(|row| logits[2 * row + end]));
+            d_column.resize(column.len(), 0.0);
+            let loss = cross_entropy::forward_backward(
+                &mut d_column,
+                &column,
+                &[token],
+                Weighting::default(),
+                2.0 * denominator,
+            );
+            total += f64::from(loss);
+            for (row, d) in rows.clone().zip(&d_column) {
+                d_logits[2 * row + end] = *d;
+            }
+        }
+    }
+    total
 }
