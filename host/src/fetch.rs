@@ -224,9 +224,8 @@ impl<'a> Fetcher<'a> {
         let directory = directory.unwrap_or(snapshot);
         if data.is_none() && !self.quiet {
             terminal::say(&format!(
-                "data: {} of the hub, for want of --data ({})",
-                repository.id,
-                directory.display()
+                "data: {} of the hub (no --data was given)",
+                typed(&directory.display().to_string())
             ));
         }
         Ok(Some(directory))

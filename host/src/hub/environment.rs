@@ -40,61 +40,90 @@ pub(super) struct Environment {
 impl Environment {
     /// The process' own.
     pub fn from_process() -> Self {
-        Self::from(|name| std::env::var_os(name))
+        Self::from(&Variables(&|name| std::env::var_os(name)))
     }
 
-    /// From any variables; one that is empty counts as unset.
-    pub fn from(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let get = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let text = |name: &str| get(name)?.into_string().ok();
-        let is_true = |name: &str| {
-            let value = text(name).unwrap_or_default().to_uppercase();
-            ["1", "ON", "YES", "TRUE"].contains(&value.as_str())
-        };
-        let user = get("HOME").or_else(|| get("USERPROFILE"));
-        let user = user.map_or_else(|| PathBuf::from("."), PathBuf::from);
-        let path = |name: &str| {
-            get(name)
-                .map(PathBuf::from)
-                .map(|path| match path.strip_prefix("~") {
-                    Ok(rest) => user.join(rest),
-                    Err(_) => path,
-                })
-        };
-        let home = path("HF_HOME").unwrap_or_else(|| {
-            path("XDG_CACHE_HOME")
-                .unwrap_or_else(|| user.join(".cache"))
-                .join("huggingface")
-        });
+    fn from(variables: &Variables<'_>) -> Self {
         let seconds = |name: &str, default: u64| {
-            let given = text(name).and_then(|text| text.parse().ok());
+            let given = variables.text(name).and_then(|text| text.parse().ok());
             Duration::from_secs(given.filter(|&secs| secs > 0).unwrap_or(default))
         };
-        let token_path = path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
+        let token_path = variables.path("HF_TOKEN_PATH");
+        let token_path = token_path.unwrap_or_else(|| variables.home().join("token"));
         let from_variable = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
             .into_iter()
-            .find_map(|name| Token::new(&text(name)?, name.to_owned()));
+            .find_map(|name| Token::new(&variables.text(name)?, name.to_owned()));
         let token = from_variable.or_else(|| {
             let secret = std::fs::read_to_string(&token_path).ok()?;
             Token::new(&secret, token_path.display().to_string())
         });
+        let endpoint = variables.text("HF_ENDPOINT");
+        let endpoint = endpoint.unwrap_or_else(|| ENDPOINT.to_owned());
         Self {
-            endpoint: text("HF_ENDPOINT")
-                .map(|endpoint| endpoint.trim_end_matches('/').to_owned())
-                .unwrap_or_else(|| ENDPOINT.to_owned()),
-            cache: path("HF_HUB_CACHE")
-                .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
-                .unwrap_or_else(|| home.join("hub")),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            cache: variables.cache(),
             offline: ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
                 .into_iter()
-                .find(|name| is_true(name)),
-            token: token.filter(|_| !is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")),
+                .find(|name| variables.is_true(name)),
+            token: token.filter(|_| !variables.is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")),
             token_path,
-            copies: is_true("HF_HUB_DISABLE_SYMLINKS"),
-            certificates: path("SSL_CERT_FILE"),
+            copies: variables.is_true("HF_HUB_DISABLE_SYMLINKS"),
+            certificates: variables.path("SSL_CERT_FILE"),
             answer_timeout: seconds("HF_HUB_ETAG_TIMEOUT", 10),
             stall_timeout: seconds("HF_HUB_DOWNLOAD_TIMEOUT", 20),
         }
+    }
+}
+
+/// The cache directory of this process.
+pub(super) fn cache_directory() -> PathBuf {
+    Variables(&|name| std::env::var_os(name)).cache()
+}
+
+/// A way to look variables up; one that is empty counts as unset.
+struct Variables<'a>(&'a dyn Fn(&str) -> Option<OsString>);
+
+impl Variables<'_> {
+    fn get(&self, name: &str) -> Option<OsString> {
+        self.0(name).filter(|value| !value.is_empty())
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.get(name)?.into_string().ok()
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        let value = self.text(name).unwrap_or_default().to_uppercase();
+        ["1", "ON", "YES", "TRUE"].contains(&value.as_str())
+    }
+
+    /// A path; `~` at its beginning is the user's directory.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let path = self.get(name).map(PathBuf::from)?;
+        match path.strip_prefix("~") {
+            Ok(rest) => Some(self.user().join(rest)),
+            Err(_) => Some(path),
+        }
+    }
+
+    fn user(&self) -> PathBuf {
+        let user = self.get("HOME").or_else(|| self.get("USERPROFILE"));
+        user.map_or_else(|| PathBuf::from("."), PathBuf::from)
+    }
+
+    /// Where Hugging Face's tools keep everything.
+    fn home(&self) -> PathBuf {
+        self.path("HF_HOME").unwrap_or_else(|| {
+            let caches = self.path("XDG_CACHE_HOME");
+            let caches = caches.unwrap_or_else(|| self.user().join(".cache"));
+            caches.join("huggingface")
+        })
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.path("HF_HUB_CACHE")
+            .or_else(|| self.path("HUGGINGFACE_HUB_CACHE"))
+            .unwrap_or_else(|| self.home().join("hub"))
     }
 }
 
@@ -117,7 +146,7 @@ mod tests {
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
         let map: HashMap<&str, &str> = variables.iter().copied().collect();
-        Environment::from(|name| map.get(name).map(OsString::from))
+        Environment::from(&Variables(&|name| map.get(name).map(OsString::from)))
     }
 
     #[test]

@@ -95,7 +95,11 @@ impl Fault {
         match self {
             Self::Unreachable { address, why } => {
                 let server = super::address::origin(address).unwrap_or_else(|| address.clone());
-                format!("{server} gives no answer ({why})")
+                let hint = match why.contains("certificate") {
+                    true => "; where a proxy signs anew, set SSL_CERT_FILE to its certificates",
+                    false => "",
+                };
+                format!("{server} gives no answer ({why}{hint})")
             }
             Self::NoRepository => {
                 let private = match &environment.token {

@@ -29,7 +29,7 @@ use cache::Cache;
 pub use cache::files_below;
 use client::{Client, FileInfo, Listing};
 use download::Download;
-use environment::Environment;
+use environment::{Environment, cache_directory};
 use fault::Fault;
 use repository::{Kind, Pin, Repository};
 use std::path::{Path, PathBuf};
@@ -265,5 +265,5 @@ impl Hub {
 
 /// What a path in this process' cache is of; `None` for any other path.
 pub fn pin_of(path: &Path) -> Option<Pin> {
-    Pin::below(&Environment::from_process().cache, path)
+    Pin::below(&cache_directory(), path)
 }
