@@ -41,7 +41,8 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Plan(args) => {
             let config = RunConfig::resolve_plan(&args.train, &sources)?;
             use_threads(config.threads);
-            plan_command::run_plan(&config, args.json, args.predict, global.quiet)
+            let svg = args.svg.as_deref();
+            plan_command::run_plan(&config, args.json, args.predict, svg, global.quiet)
         }
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;

@@ -9,14 +9,15 @@ use crate::{
     error::Result,
     examples::load_data,
     fetch::Fetcher,
+    files::write_atomically,
     forecast::{DataSize, forecast},
     hub::wanted::ModelFiles,
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     plan::{
-        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
-        trainable_task,
+        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_svg,
+        to_table, trainable_task,
     },
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
@@ -26,9 +27,16 @@ use crate::{
     train::EvalSplit,
 };
 use serde_json::{Value, json};
+use std::path::Path;
 
-/// Prints the plan as a table or as JSON, with predictions if they are wanted.
-pub fn run_plan(config: &RunConfig, json: bool, predict: bool, quiet: bool) -> Result<()> {
+/// Prints the plan as a table or as JSON, with predictions if they are wanted; draws it in a file, too.
+pub fn run_plan(
+    config: &RunConfig,
+    json: bool,
+    predict: bool,
+    svg: Option<&Path>,
+    quiet: bool,
+) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
     let reads_data = config.own.is_some() || predict && config.data.is_some();
     let files = match predict {
@@ -99,6 +107,13 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, quiet: bool) -> R
         schedule: &config.schedule,
         peft: config.peft.as_deref(),
     };
+    let predictions = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
+    let cache = predicted.as_ref().and_then(|p| p.cache.as_ref());
+    let starts = cache.map_or(&[][..], |cache| &cache.starts);
+    if let Some(path) = svg {
+        let drawing = to_svg(&blueprint, &foresight, &names, predictions, starts);
+        write_atomically(path, drawing.as_bytes())?;
+    }
     let text = match json {
         true => {
             let mut plan = to_json(&blueprint, &foresight, &names);
@@ -108,11 +123,8 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, quiet: bool) -> R
             format!("{plan:#}\n")
         }
         false => {
-            let (epochs, note) = match &predicted {
-                Some(predicted) => (predicted.epochs.as_slice(), predicted.note()),
-                None => (&[][..], String::new()),
-            };
-            to_table(&blueprint, &foresight, &names, epochs) + &note
+            let note = predicted.as_ref().map_or(String::new(), Predicted::note);
+            to_table(&blueprint, &foresight, &names, predictions, starts) + &note
         }
     };
     terminal::print(&text)

@@ -21,7 +21,7 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, grouped, to_json},
+    plan::{Blueprint, Foresight, PlanNames, grouped, to_json, to_table},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
@@ -39,6 +39,9 @@ use std::{path::Path, time::Instant};
 
 /// Learning rate of full fine-tuning when none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
+
+/// Epochs of a run that shows its plan at the start; a longer one has it in `plan.json`.
+const MOST_PICTURED: u32 = 12;
 
 /// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
@@ -149,6 +152,10 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     });
     let mut progress = Progress::new(quiet, config.logging_steps);
     data.announce(&progress);
+    if config.epochs <= MOST_PICTURED {
+        let table = to_table(&blueprint, &foresight, &names, &[], &[]);
+        table.lines().for_each(|line| progress.line(line));
+    }
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
         task.name,
