@@ -87,6 +87,13 @@ fn a_data_set_of_ones_own_choice() {
         serde_json::from_str(&place.run(evaluate).good().stdout).unwrap();
     assert_eq!(measured["eval_loss"], results["test_loss"]);
 
+    // A share of the training rows goes before the data set's own validation split.
+    let words =
+        "--data me/reviews --text-column text --validation-split 0.25 --overwrite-output --model";
+    outcome(place.train(words).arg(model())).good();
+    let results = read_json(&place.scratch.path("run/all_results.json"));
+    assert_eq!(results["eval_samples"], 6, "a quarter of 24");
+
     // A directory that is laid out so is as good.
     let directory = place.scratch.path("laid-out/data");
     fs::create_dir_all(&directory).unwrap();
@@ -125,6 +132,27 @@ fn a_configuration_is_chosen() {
     let requests = place.server.requests();
     assert!(fetched(&requests, "en/train.csv").is_empty());
     assert_eq!(fetched(&requests, "fr/train.csv").len(), 1);
+}
+
+#[test]
+fn names_that_lead_out_of_the_cache_are_no_files() {
+    let names = [
+        "../../../../train.csv",
+        "/train.csv",
+        "data/../train.csv",
+        "data/train.csv",
+        "data/dev.csv",
+    ];
+    let place = Place::with(vec![csv("datasets/me/hostile", &names)]);
+    let mut train = place.train("--data me/hostile --text-column text --model");
+    outcome(train.arg(model())).good();
+    let requests = place.server.requests();
+    let files: Vec<&str> = requests
+        .iter()
+        .filter(|r| r.method == "GET" && r.path.contains("/resolve/"))
+        .filter_map(|r| r.path.split(&commit("8b")).nth(1))
+        .collect();
+    assert_eq!(files, ["/data/train.csv", "/data/dev.csv"]);
 }
 
 #[test]

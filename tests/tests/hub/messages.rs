@@ -188,6 +188,12 @@ fn refusals_say_what_to_do() {
         format!("{}/elsewhere", place.server.endpoint()),
     );
     outcome(&mut plan).bad(3, &["has no such model"]);
+    place.server.rename("org/loop", "org/pool");
+    place.server.rename("org/pool", "org/loop");
+    place.run("plan --task mrpc --model org/loop").bad(
+        3,
+        &["expected a Hugging Face hub, found more than 10 redirects"],
+    );
     let mut plan = place.command(strange);
     plan.env("SSL_CERT_FILE", place.scratch.path("no.pem"));
     outcome(&mut plan).bad(3, &["SSL_CERT_FILE", "no.pem", "PEM"]);
