@@ -1,105 +1,136 @@
-//! Takes a share of the training rows for validation; called by `own`.
+//! Takes a share of the training rows for validation; called by `own_files`.
+//!
+//! What is decided is decided by the number of rows of each class alone, before any row is read again: the k-th row of a
+//! class is taken or not, a bit a row.
 
 use crate::error::OwnDataError;
-use crate::example::{Example, Label};
+use crate::example::Label;
 use crate::splitmix::SplitMix64;
 
-/// `examples` without and with a `share` (above 0 and below 1) of them, both in their order. The same seed takes the
-/// same rows. Of each class about that share is taken, and at least one row stays; numbers are one class.
-///
-/// # Errors
-/// One side would be empty.
-pub(crate) fn hold_out(
-    examples: Vec<Example>,
-    share: f64,
-    seed: u64,
-) -> Result<(Vec<Example>, Vec<Example>), OwnDataError> {
-    let mut classes: Vec<Vec<usize>> = Vec::new();
-    for (at, example) in examples.iter().enumerate() {
-        let class = match &example.label {
-            Some(Label::Class(id)) => *id as usize,
-            Some(Label::Classes(_) | Label::Score(_)) | None => 0,
+/// Classes with more rows than this are drawn from in one pass, so that no list of their rows is in memory.
+const LISTED: usize = 1 << 22;
+
+/// Which rows are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HoldOut {
+    /// For each class 64 rows a number.
+    taken: Vec<Vec<u64>>,
+    n_taken: usize,
+}
+
+/// The class of a row, as far as holding out goes: numbers are one class, and so are sets of labels.
+pub(crate) fn class_of(label: Option<&Label>) -> usize {
+    match label {
+        Some(Label::Class(id)) => *id as usize,
+        Some(Label::Classes(_) | Label::Score(_)) | None => 0,
+    }
+}
+
+impl HoldOut {
+    /// A `share` (above 0 and below 1) of `by_class` rows. The same seed takes the same rows. Of each class about that
+    /// share is taken, and at least one row stays.
+    ///
+    /// # Errors
+    /// One side would be empty.
+    pub(crate) fn new(by_class: &[usize], share: f64, seed: u64) -> Result<Self, OwnDataError> {
+        let mut random = SplitMix64::new(seed);
+        let mut hold_out = Self {
+            taken: Vec::new(),
+            n_taken: 0,
         };
-        if classes.len() <= class {
-            classes.resize(class + 1, Vec::new());
+        let mut wanted = 0.0;
+        for &n_rows in by_class {
+            // What rounding leaves over in one class is made up for in the next.
+            wanted += n_rows as f64 * share;
+            let n = (wanted.round() as usize).saturating_sub(hold_out.n_taken);
+            let n = n.min(n_rows.saturating_sub(1));
+            hold_out.taken.push(draw(n, n_rows, &mut random));
+            hold_out.n_taken += n;
         }
-        classes[class].push(at);
-    }
-    let mut random = SplitMix64::new(seed);
-    let mut is_taken = vec![false; examples.len()];
-    let (mut wanted, mut n_taken) = (0.0, 0_usize);
-    for rows in &mut classes {
-        // What rounding leaves over in one class is made up for in the next.
-        wanted += rows.len() as f64 * share;
-        let n = (wanted.round() as usize).saturating_sub(n_taken);
-        let n = n.min(rows.len().saturating_sub(1));
-        random.shuffle(rows);
-        for &row in rows.iter().take(n) {
-            is_taken[row] = true;
+        let n_rows = by_class.iter().sum();
+        match hold_out.n_taken == 0 || hold_out.n_taken == n_rows {
+            true => Err(OwnDataError::CannotSplit {
+                share,
+                n_rows,
+                n_taken: hold_out.n_taken,
+            }),
+            false => Ok(hold_out),
         }
-        n_taken += n;
     }
-    if n_taken == 0 || n_taken == examples.len() {
-        return Err(OwnDataError::CannotSplit {
-            share,
-            n_rows: examples.len(),
-            n_taken,
-        });
+
+    /// Rows that are taken.
+    pub(crate) fn n_taken(&self) -> usize {
+        self.n_taken
     }
-    let (mut kept, mut taken) = (Vec::new(), Vec::new());
-    for (example, is_taken) in examples.into_iter().zip(is_taken) {
-        if is_taken { &mut taken } else { &mut kept }.push(example);
+
+    /// Whether the `at`-th row of a class, counted from 0, is taken.
+    pub(crate) fn takes(&self, class: usize, at: usize) -> bool {
+        let word = self.taken.get(class).and_then(|taken| taken.get(at / 64));
+        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
-    Ok((kept, taken))
+}
+
+/// `n` of `n_rows` rows, a bit each.
+fn draw(n: usize, n_rows: usize, random: &mut SplitMix64) -> Vec<u64> {
+    let mut taken = vec![0; n_rows.div_ceil(64)];
+    let mut take = |row: usize| taken[row / 64] |= 1 << (row % 64);
+    if n_rows <= LISTED {
+        let mut rows: Vec<u32> = (0..n_rows as u32).collect();
+        random.shuffle(&mut rows);
+        rows.iter().take(n).for_each(|&row| take(row as usize));
+        return taken;
+    }
+    // Selection sampling (Knuth, The Art of Computer Programming, volume 2, 3.4.2, algorithm S).
+    let mut left = n;
+    for row in 0..n_rows {
+        if random.below(n_rows - row) < left {
+            take(row);
+            left -= 1;
+        }
+    }
+    taken
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn examples(classes: &[usize]) -> Vec<Example> {
-        let of_class = |(class, &n): (usize, &usize)| {
-            (0..n).map(move |at| Example {
-                text: format!("{class}-{at}"),
-                pair: None,
-                label: Some(Label::Class(class as u32)),
-            })
-        };
-        classes.iter().enumerate().flat_map(of_class).collect()
-    }
-
-    fn of_class(examples: &[Example], class: u32) -> usize {
-        let label = Some(Label::Class(class));
-        examples
-            .iter()
-            .filter(|example| example.label == label)
-            .count()
+    fn taken(hold_out: &HoldOut, by_class: &[usize]) -> Vec<usize> {
+        let of =
+            |(class, &n): (usize, &usize)| (0..n).filter(|&at| hold_out.takes(class, at)).count();
+        by_class.iter().enumerate().map(of).collect()
     }
 
     #[test]
     fn each_class_gives_its_share_and_the_seed_decides_which() {
-        let all = examples(&[100, 30, 1]);
-        let (train, validation) = hold_out(all.clone(), 0.1, 7).unwrap();
-        assert_eq!((train.len(), validation.len()), (118, 13));
-        assert_eq!(
-            [0, 1, 2].map(|class| of_class(&validation, class)),
-            [10, 3, 0]
-        );
-        assert_eq!(hold_out(all.clone(), 0.1, 7).unwrap().1, validation);
-        assert_ne!(hold_out(all, 0.1, 8).unwrap().1, validation);
+        let all = [100, 30, 1];
+        let first = HoldOut::new(&all, 0.1, 7).unwrap();
+        assert_eq!(first.n_taken(), 13);
+        assert_eq!(taken(&first, &all), [10, 3, 0]);
+        assert_eq!(HoldOut::new(&all, 0.1, 7).unwrap(), first);
+        assert_ne!(HoldOut::new(&all, 0.1, 8).unwrap(), first);
+        assert!(!first.takes(0, 100) && !first.takes(3, 0), "no such rows");
     }
 
     #[test]
     fn small_classes_share_what_rounding_leaves() {
-        let (_, validation) = hold_out(examples(&[4; 10]), 0.1, 1).unwrap();
-        assert_eq!(validation.len(), 4);
+        assert_eq!(HoldOut::new(&[4; 10], 0.1, 1).unwrap().n_taken(), 4);
+    }
+
+    #[test]
+    fn classes_too_large_for_a_list_give_their_share_as_well() {
+        let n = LISTED + 1000;
+        let hold_out = HoldOut::new(&[n], 0.25, 3).unwrap();
+        let wanted = (n as f64 * 0.25).round() as usize;
+        assert_eq!(taken(&hold_out, &[n]), [wanted]);
+        // About as many in each half: eight standard deviations are 8 * sqrt(n / 2 * 0.25 * 0.75).
+        let half = (0..n / 2).filter(|&at| hold_out.takes(0, at)).count();
+        assert!(half.abs_diff(wanted / 2) < 5100, "{half} of {wanted}");
     }
 
     #[test]
     fn neither_side_may_be_empty() {
-        let message = hold_out(examples(&[3, 1]), 0.01, 1)
-            .unwrap_err()
-            .to_string();
+        let message = HoldOut::new(&[3, 1], 0.01, 1).unwrap_err().to_string();
         assert!(
             message.contains("found 4 training rows of which 0"),
             "{message}"

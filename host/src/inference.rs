@@ -4,7 +4,6 @@
 mod opened;
 
 use crate::{
-    batch::EncodedExample,
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
@@ -14,7 +13,8 @@ use crate::{
     model::Model,
     progress::metrics_table,
     terminal,
-    train::{EvalSplit, eval_keys},
+    token_store::Examples,
+    train::eval_keys,
 };
 use opened::Opened;
 use progtune_datasets::{ProblemType, SplitName, Task};
@@ -85,7 +85,7 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     let inference = fetcher.inference(&config.inference)?;
     let opened = Opened::new(&inference, own)?;
     // Each task reads its own columns of the same lines.
-    let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
+    let mut inputs: Vec<(&str, Examples)> = Vec::new();
     for (task, name) in opened.tasks() {
         let examples =
             examples(config, &fetcher, &opened, task).map_err(|e| opened.named(e, name))?;
@@ -101,7 +101,9 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     }
     let predictions = opened.with_each_model(|model: &Model, task| {
         let input = inputs.iter().find(|(name, _)| *name == task.name);
-        let examples = input.map_or(&[][..], |(_, examples)| examples);
+        let Some((_, examples)) = input else {
+            return Ok(Vec::new());
+        };
         let rows = logits(model, examples, config.inference.eval_batch)?;
         Ok(rows.iter().map(|row| prediction(task, row)).collect())
     })?;
@@ -160,7 +162,7 @@ fn examples(
     fetcher: &Fetcher<'_>,
     opened: &Opened<'_>,
     task: &Task,
-) -> Result<Vec<EncodedExample>> {
+) -> Result<Examples> {
     match &config.input {
         PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
         // Its request has the files of one split alone.
@@ -172,10 +174,7 @@ fn examples(
             let data = fetcher.task_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
             let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
-            let examples = splits
-                .into_iter()
-                .flat_map(|split: EvalSplit| split.examples);
-            Ok(examples.collect())
+            Examples::concat(splits.into_iter().map(|split| split.examples).collect())
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use crate::{
     adapter::Adapter,
-    batch::EncodedExample,
     batch_order::BatchOrder,
     config::{RunConfig, SAMPLE_TASK},
     error::Result,
@@ -24,6 +23,7 @@ use crate::{
     recipe::{load_method, open_tokenizer},
     task_data::TaskData,
     terminal,
+    token_store::Examples,
     train::EvalSplit,
 };
 use serde_json::{Value, json};
@@ -78,10 +78,10 @@ pub fn run_plan(
         false => None,
     };
     // 0: not known.
-    let steps_per_epoch = data.as_ref().map_or(0, |(examples, _)| {
-        let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
-        BatchOrder::new(config, lengths).steps_per_epoch()
-    });
+    let steps_per_epoch = match &data {
+        None => 0,
+        Some((examples, _)) => BatchOrder::new(config, examples)?.steps_per_epoch(),
+    };
     let run = blueprint.run_record(
         config.epochs,
         steps_per_epoch,
@@ -218,7 +218,7 @@ fn predict_run(
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
     foresight: &Foresight,
-    loaded: Option<&(Vec<EncodedExample>, Vec<EvalSplit>)>,
+    loaded: Option<&(Examples, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
     let stages = &foresight.first_stages();
     if config.own.is_none() {
@@ -228,21 +228,21 @@ fn predict_run(
     let longest = config.max_length.min(model.0.max_tokens());
     let mut cached = None;
     let (data, estimator, basis) = if let Some((examples, eval_splits)) = loaded {
-        let splits: Vec<Vec<usize>> = std::iter::once(examples.as_slice())
-            .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
-            .map(|split| split.iter().map(|e| e.input_ids.len()).collect())
+        let splits: Vec<&Examples> = std::iter::once(examples)
+            .chain(eval_splits.iter().map(|split| &split.examples))
             .collect();
-        let tokens: usize = splits[0].iter().sum();
+        let tokens_of = |split: &&Examples| split.summary().tokens;
+        let tokens = examples.summary().tokens;
         let data = DataSize {
             mean_length: tokens as f64 / examples.len() as f64,
             examples: Some(examples.len()),
-            eval_tokens: splits[1..].iter().flatten().sum::<usize>() as f64,
+            eval_tokens: splits[1..].iter().map(tokens_of).sum::<u64>() as f64,
         };
-        let basis = format!("the data's {} tokens", crate::plan::grouped(tokens as u64));
+        let basis = format!("the data's {} tokens", crate::plan::grouped(tokens));
         cached = Some(splits);
         (
             data,
-            estimator.with_data(config, examples, eval_splits),
+            estimator.with_data(config, examples, eval_splits)?,
             basis,
         )
     } else {
@@ -263,8 +263,10 @@ fn predict_run(
     };
     // What a schedule decides on the way decides what is cached.
     let cached = cached.filter(|_| foresight.is_by_epoch());
-    let cache =
-        cached.and_then(|splits| expected_cache(config, (model.0, model.1), stages, &splits));
+    let cache = match cached {
+        Some(splits) => expected_cache(config, (model.0, model.1), stages, &splits)?,
+        None => None,
+    };
     let estimator = match &cache {
         Some(cache) => {
             let epochs = 0..stages.len();
@@ -293,25 +295,24 @@ fn predict_run(
     })
 }
 
-/// The prefix cache of the run; `splits` are the lengths of the training set's and the evaluated splits' examples.
+/// The prefix cache of the run; `splits` are the training set and the evaluated splits.
 fn expected_cache(
     config: &RunConfig,
     (model, head): (&ModelConfig, HeadKind),
     stages: &[Stage],
-    splits: &[Vec<usize>],
-) -> Option<Outlook> {
+    splits: &[&Examples],
+) -> Result<Option<Outlook>> {
     // Dropout in what is frozen makes other rows in every epoch.
     if config.frozen_dropout {
-        return None;
+        return Ok(None);
     }
     let blocks = model.blocks();
     let frozen: Vec<usize> = stages.iter().map(|s| s.frozen_blocks(blocks)).collect();
-    let lengths: Vec<&[usize]> = splits.iter().map(Vec::as_slice).collect();
     let sizes = Sizes {
         blocks,
         every_token: head.reads_every_token(),
         hidden_size: model.encoder.hidden_size,
-        lengths: &lengths,
+        splits,
     };
     Outlook::new(config, sizes, &frozen)
 }

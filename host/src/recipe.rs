@@ -3,7 +3,6 @@
 use crate::{
     adapter::{Adapter, Provenance, peft, save_neutral},
     assemble::{Assembly, open_device},
-    batch::EncodedExample,
     batch_order::BatchOrder,
     best_model::BestModel,
     class_report,
@@ -30,10 +29,11 @@ use crate::{
     task_data::{TaskData, save_task},
     terminal,
     token_cache::TokenCache,
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::{Summary, Trainer, eval_keys},
 };
-use progtune_datasets::Task;
+use progtune_datasets::{SplitName, Task};
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -74,8 +74,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
 
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
-    let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
-    let order = BatchOrder::new(config, lengths);
+    let order = BatchOrder::new(config, &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
     let weighting = loss_weighting(config, task, &examples)?;
@@ -137,8 +136,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     model.frozen_dropout = config.frozen_dropout;
     model.recompute = config.recompute;
     model.loss_weighting = weighting;
-    let splits: Vec<&[EncodedExample]> = std::iter::once(examples.as_slice())
-        .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
+    let splits: Vec<&Examples> = std::iter::once(&examples)
+        .chain(eval_splits.iter().map(|split| &split.examples))
         .collect();
     let mut cache = PrefixCache::new(&CachedRun {
         config,
@@ -303,17 +302,18 @@ fn test_results(
     let TaskData::Own(own) = data else {
         return Ok(serde_json::Map::new());
     };
-    if own.test.iter().all(|example| example.label.is_none()) {
+    if !own.has_test_labels() {
         return Ok(serde_json::Map::new());
     }
     let source = ExampleSource {
-        task: &own.task,
+        task: data.task(),
         tokenizer,
         cache: &TokenCache::new(config.token_cache),
     };
-    let examples = source.load(Origin::Read(&own.test), None)?;
-    let result = evaluate(model, &own.task, &examples, config.eval_batch_limit())?;
-    let keys = eval_keys(&own.task, &result, "").into_iter();
+    let name = SplitName::Test;
+    let examples = source.load(Origin::Own { files: own, name }, None)?;
+    let result = evaluate(model, data.task(), &examples, config.eval_batch_limit())?;
+    let keys = eval_keys(data.task(), &result, "").into_iter();
     Ok(keys
         .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
         .collect())

@@ -7,11 +7,13 @@ use crate::{
     error::{Error, Result},
     files::write_atomically,
     model_source::ModelSource,
+    own_files::KeyedFiles,
     plan::trainable_task,
     progress::Progress,
+    token_cache::TokenCache,
 };
 use progtune_datasets::{
-    Column, Columns, Labels, Metric, OwnData, OwnRequest, ProblemType, SkippedRows, Task,
+    Column, Columns, Labels, Metric, OwnFiles, OwnRequest, ProblemType, SkippedRows, Task,
     TaskSource,
 };
 use serde_json::{Value, json};
@@ -33,8 +35,8 @@ pub enum TaskData {
         /// The directory of its files.
         directory: PathBuf,
     },
-    /// The user's own files, read.
-    Own(Box<OwnData>),
+    /// The user's own files, of which every row is known to be good.
+    Own(Box<KeyedFiles>),
 }
 
 impl TaskData {
@@ -49,14 +51,19 @@ impl TaskData {
         })
     }
 
-    /// The user's own files; `known` is what a model was trained to say.
+    /// The user's own files; `known` is what a model was trained to say. What is found out about them is kept in `cache`.
     ///
     /// # Errors
     /// When the files are not as they should be, or a metric says nothing about them.
-    pub fn own(request: &OwnRequest, known: Option<&Labels>, metrics: &[Metric]) -> Result<Self> {
-        let mut data = OwnData::load(request, known)?;
-        data.task = with_metrics(&data.task, metrics)?;
-        Ok(Self::Own(Box::new(data)))
+    pub fn own(
+        request: &OwnRequest,
+        known: Option<&Labels>,
+        metrics: &[Metric],
+        cache: &TokenCache,
+    ) -> Result<Self> {
+        let mut own = KeyedFiles::open(request, known, cache)?;
+        own.files.task = with_metrics(&own.files.task, metrics)?;
+        Ok(Self::Own(Box::new(own)))
     }
 
     /// What a run trains on.
@@ -65,7 +72,10 @@ impl TaskData {
     /// As [`TaskData::named`] and [`TaskData::own`].
     pub fn of_run(config: &RunConfig) -> Result<Self> {
         match &config.own {
-            Some(request) => Self::own(request, None, &config.metrics),
+            Some(request) => {
+                let cache = TokenCache::new(config.token_cache);
+                Self::own(request, None, &config.metrics, &cache)
+            }
             None => Self::named(&config.task, config.data.as_deref(), &config.metrics),
         }
     }
@@ -74,40 +84,41 @@ impl TaskData {
     pub fn task(&self) -> &Task {
         match self {
             Self::Named { task, .. } => task,
-            Self::Own(data) => &data.task,
+            Self::Own(own) => &own.files.task,
         }
     }
 
     /// The configuration with what was guessed or learned written down; the columns of own files.
     pub fn settle(&self, config: &RunConfig) -> RunConfig {
         let mut config = config.clone();
-        if let (Self::Own(data), Some(request)) = (self, &mut config.own) {
-            let columns = &data.task.columns;
+        if let (Self::Own(own), Some(request)) = (self, &mut config.own) {
+            let columns = &own.files.task.columns;
             request.reading.text_column = Some(columns.first.name.clone());
             request.reading.pair_column = columns.second.as_ref().map(|c| c.name.clone());
             request.reading.label_column = Some(columns.label.name.clone());
-            request.reading.problem_type = Some(data.task.problem_type);
+            request.reading.problem_type = Some(own.files.task.problem_type);
         }
         config
     }
 
     /// Lists the rows that were left out in the log.
     pub fn log_skipped(&self) {
-        if let Self::Own(data) = self {
-            log_skipped(data);
+        if let Self::Own(own) = self {
+            log_skipped(&own.files);
         }
     }
 
     /// Says which columns are read, what the labels are and which rows were left out.
     pub fn announce(&self, progress: &Progress) {
-        if let Self::Own(data) = self {
-            describe(data).lines().for_each(|line| progress.line(line));
+        if let Self::Own(own) = self {
+            let text = describe(&own.files);
+            text.lines().for_each(|line| progress.line(line));
         }
     }
 }
 
 /// Columns, labels and rows left out, a line each.
-pub fn describe(data: &OwnData) -> String {
+pub fn describe(data: &OwnFiles) -> String {
     let columns = &data.task.columns;
     let column = |what: &str, name: &str| {
         let guessed = match data.guessed.contains(&what) {
@@ -129,7 +140,7 @@ pub fn describe(data: &OwnData) -> String {
         }
         ProblemType::QuestionAnswering => String::new(),
     });
-    text + &describe_skipped(&data.skipped)
+    text + &describe_skipped(&data.facts.skipped)
 }
 
 fn describe_skipped(skipped: &SkippedRows) -> String {
@@ -172,7 +183,7 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 ///
 /// # Errors
 /// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
-pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnData> {
+pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<KeyedFiles> {
     let adapters = config.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
@@ -184,20 +195,24 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnDat
             LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
         }
     };
-    let mut data = OwnData::load(&learned.complete(request), Some(&learned.labels))?;
+    let cache = TokenCache::new(config.token_cache);
+    let request = learned.complete(request);
+    let mut own = KeyedFiles::open(&request, Some(&learned.labels), &cache)?;
+    let data = &mut own.files;
     data.task = with_metrics(&data.task, &config.metrics)?;
-    for line in describe(&data).lines() {
+    for line in describe(data).lines() {
         tracing::info!("{line}");
     }
-    if data.skipped.n_rows > 0 {
-        tracing::warn!("rows left out: {} (-v lists them)", data.skipped.n_rows);
+    let n_skipped = data.facts.skipped.n_rows;
+    if n_skipped > 0 {
+        tracing::warn!("rows left out: {n_skipped} (-v lists them)");
     }
-    log_skipped(&data);
-    Ok(data)
+    log_skipped(data);
+    Ok(own)
 }
 
-fn log_skipped(data: &OwnData) {
-    for reason in &data.skipped.reasons {
+fn log_skipped(data: &OwnFiles) {
+    for reason in &data.facts.skipped.reasons {
         tracing::info!("row left out: {reason}");
     }
 }

@@ -155,6 +155,15 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses a text, or the longest input is too short for these.
     pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
+        self.encode_rows(examples, 0)
+    }
+
+    /// As [`Tokenizer::encode`], of a part of the examples: `n_before` come before.
+    pub fn encode_rows(
+        &self,
+        examples: &[Example],
+        n_before: usize,
+    ) -> Result<Vec<EncodedExample>> {
         let pairs = examples.iter().any(|example| example.pair.is_some());
         let inner = self.inner()?;
         check_length(inner, self.max_length, pairs)?;
@@ -173,7 +182,7 @@ impl Tokenizer {
                 "{}: the tokenizer makes no token of example {} (`{}`): expected special tokens around every text; \
                  use the model's own tokenizer.json, with its post_processor",
                 self.origin,
-                row + 1,
+                n_before + row + 1,
                 examples[row].text
             )));
         }

@@ -5,6 +5,7 @@ pub mod hub_server;
 pub mod model;
 pub mod outside;
 pub mod outside_plugins;
+pub mod peak;
 pub mod scratch;
 
 use candle_core::Tensor;

@@ -4,27 +4,28 @@
 use crate::{
     adapter::Adapter,
     assemble::Assembly,
-    batch::EncodedExample,
     config::{AdapterChoice, InferenceConfig, SAMPLE_TASK},
     error::{Error, Result},
     examples::{ExampleSource, Origin},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
+    own_files::KeyedFiles,
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
     task_data::{read_own, with_metrics},
     token_cache::TokenCache,
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
-use progtune_datasets::{OwnData, OwnRequest, SplitName, Task};
+use progtune_datasets::{OwnRequest, SplitName, Task};
 use std::path::Path;
 
 /// The base model, and what is to be put on it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
-    own: Option<OwnData>,
+    own: Option<KeyedFiles>,
     source: ModelSource,
     model_config: ModelConfig,
     layers: Vec<Layer<'a>>,
@@ -68,7 +69,7 @@ impl<'a> Opened<'a> {
             let head = said(&adapter);
             let task = config.task.as_ref().or(head.as_ref()).unwrap_or(&fallback);
             let task = match &own {
-                Some(own) => own.task.clone(),
+                Some(own) => own.files.task.clone(),
                 None => with_metrics(trainable_task(task)?, &config.metrics)?,
             };
             let method = match (&adapter, &plugins) {
@@ -124,7 +125,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Tokenised examples.
-    pub fn load(&self, task: &Task, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
+    pub fn load(&self, task: &Task, origin: Origin<'_>) -> Result<Examples> {
         let source = ExampleSource {
             task,
             tokenizer: &self.tokenizer,
@@ -143,10 +144,11 @@ impl<'a> Opened<'a> {
         let load = |&name: &SplitName| {
             let origin = match &self.own {
                 None => Origin::Split { directory, name },
-                // Read for one split, the others are empty.
-                Some(own) if !own.train.is_empty() => Origin::Read(&own.train),
-                Some(own) if !own.validation.is_empty() => Origin::Read(&own.validation),
-                Some(own) => Origin::Read(&own.test),
+                // Opened for one split, whatever it is called here.
+                Some(files) => Origin::Own {
+                    files,
+                    name: files.only_split(),
+                },
             };
             let examples = self.load(task, origin)?;
             Ok(EvalSplit { name, examples })
