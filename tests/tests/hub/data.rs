@@ -149,7 +149,7 @@ fn names_that_lead_out_of_the_cache_are_no_files() {
     let requests = place.server.requests();
     let files: Vec<&str> = requests
         .iter()
-        .filter(|r| r.method == "GET" && r.path.contains("/resolve/"))
+        .filter(|r| r.method == "HEAD" && r.path.contains("/resolve/"))
         .filter_map(|r| r.path.split(&commit("8b")).nth(1))
         .collect();
     assert_eq!(files, ["/data/train.csv", "/data/dev.csv"]);
