@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 mod answering;
 mod authoring;
 mod help;
+mod hub;
 mod inference;
 mod inspect;
 mod own;
@@ -21,6 +22,7 @@ mod training;
 
 pub use answering::AnsweringArgs;
 pub use authoring::{CheckArgs, NewArgs, NewKind};
+pub use hub::HubArgs;
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
 pub use own::OwnDataArgs;

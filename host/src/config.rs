@@ -7,13 +7,14 @@
 
 use std::path::{Path, PathBuf};
 
-use progtune_datasets::{Metric, OWN_TASK, OwnRequest};
+use progtune_datasets::{Metric, OwnRequest};
 
 use crate::{batch_order::BatchLimit, cli::TrainArgs};
 
 mod answering;
 mod error;
 mod export;
+mod hub;
 mod inference;
 mod inspect;
 pub mod keys;
@@ -28,12 +29,14 @@ mod values;
 
 pub use answering::{Answering, max_length};
 pub use error::ConfigError;
+pub use hub::HubConfig;
 pub use inference::{
     AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
     WeightDtype,
 };
 pub use inspect::InspectConfig;
 pub use layers::Sources;
+pub use own::check_complete as check_own_complete;
 pub use plugins::PluginSources;
 pub use size::ByteSize;
 pub use values::{
@@ -57,14 +60,17 @@ const EMBEDDED_MODEL: &str = "embedded";
 /// same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
-    /// Directory of a Hugging Face checkpoint; `None` is the embedded model.
+    /// Directory of a Hugging Face checkpoint, or an id on the hub until `fetch` has made it one; `None` is the embedded model.
     pub model: Option<String>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
-    /// Directory with the task's files; `Some` for every task but `sample` and `own` when a run is to be trained.
+    /// Directory with the task's files, or as `model` an id; `None` for tasks that generate their data or, until `fetch`
+    /// was there, for those that have a data set on the hub.
     pub data: Option<PathBuf>,
-    /// The user's own files; `Some` exactly for the task `own`.
+    /// The user's own files; `Some` exactly for the task `own`. Without files, those of `data` are meant.
     pub own: Option<OwnRequest>,
+    /// How ids are looked up.
+    pub hub: HubConfig,
     /// Metrics to report, the most important first; empty for the task's own.
     pub metrics: Vec<Metric>,
     /// Id of the schedule plugin.
@@ -168,13 +174,12 @@ impl RunConfig {
     /// The configuration of `progtune train`.
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key, a value that its key does not take, a task without its data.
+    /// A file that cannot be read, an unknown key, a value that its key does not take, own data without its files.
     pub fn resolve_train(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
         let config = Self::resolve_plan(args, sources)?;
-        if let Some(own) = &config.own {
+        if let (Some(own), None) = (&config.own, &config.data) {
             own::check_complete(own)?;
         }
-        require_data(&config.task, config.data.as_deref())?;
         Ok(config)
     }
 
@@ -215,7 +220,7 @@ impl RunConfig {
         let (batch_size, batch_tokens) = read_batch(settings, "batch_size", "batch_tokens")?;
         let (eval_batch_size, eval_batch_tokens) = read_eval_batch(settings)?;
         let seed = settings.number("seed", "a whole number from 0 and below 2^64", |_| true)?;
-        let (task, mut own) = own::read_own(settings)?;
+        let (task, mut own) = own::read_own(settings, true)?;
         if let Some(own) = &mut own {
             own::read_validation_split(settings, own, seed)?;
         }
@@ -224,6 +229,7 @@ impl RunConfig {
             task,
             data: settings.optional_path("data")?,
             own,
+            hub: HubConfig::read(settings)?,
             metrics: own::read_metrics(settings)?,
             schedule: settings.text("schedule")?,
             schedule_opt: settings.options("schedule_opt")?,
@@ -333,23 +339,6 @@ impl Default for RunConfig {
             .and_then(|settings| Self::read(&settings))
             .expect("the defaults in config::keys are valid, as a test checks")
     }
-}
-
-/// Checks that a task that reads data has some.
-///
-/// # Errors
-/// When it has none.
-pub fn require_data(task: &str, data: Option<&Path>) -> Result<(), ConfigError> {
-    if data.is_some() || task == SAMPLE_TASK || task == OWN_TASK {
-        return Ok(());
-    }
-    Err(ConfigError::Missing {
-        key: "--data".into(),
-        reason: format!(
-            "the task `{task}` reads its examples from a directory (only `{SAMPLE_TASK}` brings its own)"
-        ),
-        advice: "give --data DIR with the task's TSV, parquet or JSON files, or --train-file and the like for your own".into(),
-    })
 }
 
 fn read_model(settings: &Settings) -> Result<Option<String>, ConfigError> {

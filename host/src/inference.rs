@@ -4,9 +4,10 @@
 mod opened;
 
 use crate::{
-    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice, require_data},
+    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
+    fetch::Fetcher,
     files::{create_directory, write_atomically},
     model::Model,
     progress::metrics_table,
@@ -21,10 +22,16 @@ use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
-    let opened = Opened::new(&config.inference, config.own.as_ref())?;
+    let fetcher = Fetcher::new(&config.inference.hub, quiet);
+    let inference = fetcher.inference(&config.inference)?;
+    let own = fetcher.own_to_evaluate(config)?;
+    let opened = Opened::new(&inference, own.as_ref())?;
     let task = one_task(&opened)?;
-    require_data(&task.name, config.data.as_deref())?;
-    let directory = config.data.as_deref().unwrap_or(Path::new("."));
+    let data = match own {
+        Some(_) => None,
+        None => fetcher.task_data(&task.name, config.data.as_deref())?,
+    };
+    let directory = data.as_deref().unwrap_or(Path::new("."));
     let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
     let results = opened.with_each_model(|model, task| {
         let (mut results, mut answers) = (Map::new(), None);
@@ -78,7 +85,7 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
 }
 
 /// Writes one JSON line an example: `logits` and `label`; with several adapters, an object of these by name.
-pub fn run_predict(config: &PredictConfig) -> Result<()> {
+pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
@@ -86,11 +93,13 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         PredictInput::Own(request) => Some(request),
         PredictInput::File(_) | PredictInput::Data { .. } => None,
     };
-    let opened = Opened::new(&config.inference, own)?;
+    let fetcher = Fetcher::new(&config.inference.hub, quiet);
+    let inference = fetcher.inference(&config.inference)?;
+    let opened = Opened::new(&inference, own)?;
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Vec<EvalSplit>)> = Vec::new();
     for (task, name) in opened.tasks() {
-        let splits = input(config, &opened, task).map_err(|e| opened.named(e, name))?;
+        let splits = input(config, &fetcher, &opened, task).map_err(|e| opened.named(e, name))?;
         inputs.push((&task.name, splits));
     }
     let rows = |splits: &[EvalSplit]| splits.iter().map(EvalSplit::rows).sum::<usize>();
@@ -207,13 +216,18 @@ fn write_answers(
 }
 
 /// What is to be predicted.
-fn input(config: &PredictConfig, opened: &Opened<'_>, task: &Task) -> Result<Vec<EvalSplit>> {
+fn input(
+    config: &PredictConfig,
+    fetcher: &Fetcher<'_>,
+    opened: &Opened<'_>,
+    task: &Task,
+) -> Result<Vec<EvalSplit>> {
     match &config.input {
         PredictInput::File(path) => Ok(vec![opened.load_file(task, path)?]),
         // Its request has the files of one split alone.
         PredictInput::Own(_) => opened.load_splits(task, Path::new("."), &[SplitName::Test]),
         PredictInput::Data { data, split } => {
-            require_data(&task.name, data.as_deref())?;
+            let data = fetcher.task_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
             opened.load_splits(task, directory, &split_names(task, *split))
         }

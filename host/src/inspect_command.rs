@@ -9,6 +9,8 @@ mod lengths;
 use crate::{
     config::{InspectConfig, max_length},
     error::Result,
+    fetch::Fetcher,
+    hub::wanted::ModelFiles,
     model_source::ModelSource,
     plan::grouped,
     question_answering,
@@ -29,13 +31,20 @@ const N_LABELS: usize = 50;
 const SAMPLED: usize = 100_000;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
-pub fn run_inspect(config: &InspectConfig) -> Result<()> {
+pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
+    let fetcher = Fetcher::new(&config.hub, quiet);
+    let source = || {
+        let model = fetcher.model(config.model.as_deref(), ModelFiles::Tokenizer)?;
+        ModelSource::new(model.as_deref())
+    };
     if QuestionData::are_meant(&config.own)? {
         let data = QuestionData::own(&config.own, None)?;
-        return terminal::print(&question_answering::inspect::inspect(config, &data)?);
+        let asked = config.max_length;
+        let report = question_answering::inspect::inspect(&source()?, asked, &data)?;
+        return terminal::print(&report);
     }
     let files = OwnFiles::open(&config.own, None, None)?;
-    let source = ModelSource::new(config.model.as_deref())?;
+    let source = source()?;
     let model = source.config()?;
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
     let limit = max_length(config.max_length, files.task.problem_type).min(model.max_tokens());

@@ -41,7 +41,8 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Plan(args) => {
             let config = RunConfig::resolve_plan(&args.train, &sources)?;
             use_threads(config.threads);
-            plan_command::run_plan(&config, args.json, args.predict, args.svg.as_deref())
+            let svg = args.svg.as_deref();
+            plan_command::run_plan(&config, args.json, args.predict, svg, global.quiet)
         }
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;
@@ -51,7 +52,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Predict(args) => {
             let config = PredictConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
-            inference::run_predict(&config)
+            inference::run_predict(&config, global.quiet)
         }
         Command::Merge(args) => {
             let config = MergeConfig::resolve(args, &sources)?;
@@ -59,7 +60,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             merge_command::run_merge(&config, global.quiet)
         }
         Command::Data(DataCommand::Inspect(args)) => {
-            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
+            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?, global.quiet)
         }
         Command::Plugins(command) => {
             let places = PluginSources::resolve(command.sources(), &sources)?;

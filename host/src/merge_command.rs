@@ -7,6 +7,7 @@ use crate::{
     config::{Device, Kernels, MergeConfig},
     error::{Error, Result},
     export::save_checkpoint,
+    fetch::Fetcher,
     files::create_directory,
     merge::merge,
     model::{description::HeadKind, weights::HeadPolicy},
@@ -27,6 +28,7 @@ use std::path::Path;
 /// and adapter do not fit together.
 pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     refuse_used(&config.output)?;
+    let config = &Fetcher::new(&config.hub, quiet).merge(config)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;

@@ -1,8 +1,9 @@
-//! Where a model comes from: a directory, or the one inside the binary. Called by the recipe, `plan`, `evaluate`,
-//! `predict`.
+//! Where a model comes from: a directory, which `fetch` has made of an id on the hub, or the one inside the binary. Called by the
+//! recipe, `plan`, `evaluate`, `predict`.
 
 use crate::{
     error::{Error, Result},
+    hub::pin_of,
     model::{
         config::{Architecture, ModelConfig},
         safetensors_file::SafetensorsFile,
@@ -41,15 +42,26 @@ impl ModelSource {
         }
         Err(Error::Model(format!(
             "{model}: no such directory; --model takes a directory with config.json, model.safetensors and the \
-             tokenizer's files (models are not downloaded), or nothing for the embedded model"
+             tokenizer's files, the id of a model on the Hugging Face hub (org/name), or nothing for the embedded model"
         )))
     }
 
-    /// How messages and saved files call it.
+    /// How messages and saved files call it: one from the hub by its id.
     pub fn name(&self) -> String {
         match self {
-            Self::Directory(path) => path.display().to_string(),
+            Self::Directory(path) => match pin_of(path) {
+                Some(pin) => pin.id,
+                None => path.display().to_string(),
+            },
             Self::Embedded => EMBEDDED.into(),
+        }
+    }
+
+    /// The commit, of a model from the hub.
+    pub fn revision(&self) -> Option<String> {
+        match self {
+            Self::Directory(path) => pin_of(path).map(|pin| pin.commit),
+            Self::Embedded => None,
         }
     }
 

@@ -7,8 +7,10 @@ use crate::{
     config::{RunConfig, SAMPLE_TASK, max_length},
     error::Result,
     examples::load_data,
+    fetch::Fetcher,
     files::write_atomically,
     forecast::{DataSize, forecast},
+    hub::wanted::ModelFiles,
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
@@ -28,8 +30,20 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Prints the plan as a table or as JSON, with predictions if they are wanted; draws it in a file, too.
-pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
+pub fn run_plan(
+    config: &RunConfig,
+    json: bool,
+    predict: bool,
+    svg: Option<&Path>,
+    quiet: bool,
+) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
+    let reads_data = config.own.is_some() || predict && config.data.is_some();
+    let files = match predict {
+        true => ModelFiles::Tokenizer,
+        false => ModelFiles::Config,
+    };
+    let config = &Fetcher::new(&config.hub, quiet).run(config, files, reads_data)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {

@@ -12,6 +12,8 @@ use crate::{
     evaluate::evaluate,
     examples::{ExampleSource, Origin, load_data},
     export::save_checkpoint,
+    fetch::{self, Fetcher},
+    hub::wanted::ModelFiles,
     interrupt,
     labels::label_order,
     logging,
@@ -51,6 +53,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     RunDirectory::check(config)?;
     open_device(config.device)?;
     let plugins = plugin::find(&config.plugins)?;
+    let fetcher = Fetcher::new(&config.hub, quiet);
+    let config = &fetcher.run(config, ModelFiles::All, true)?;
     let data = TaskData::of_run(config)?;
     let task = data.task();
     let config = &data.settle(config);
@@ -112,6 +116,10 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let used = plugins_json(&schedule, method.as_ref());
     let mut plan = to_json(&blueprint, &foresight, &names);
     plan["plugins"] = used.clone();
+    let fetched = fetch::record(config);
+    if let Some(fetched) = &fetched {
+        plan["hub"] = fetched.clone();
+    }
     directory.write_json("plan.json", &plan)?;
 
     let mut model = Assembly {
@@ -197,10 +205,14 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         task,
         &blueprint,
         method.as_ref(),
-        &name,
+        &source,
     )?;
     provenance::save(directory.path(), &used)?;
-    directory.finish(&all_results(&summary, examples.len(), used))?;
+    let mut results = all_results(&summary, examples.len(), used);
+    if let Some(fetched) = fetched {
+        results["hub"] = fetched;
+    }
+    directory.finish(&results)?;
     if !quiet {
         terminal::print(&report(&summary, &blueprint, config, directory.path()))?;
     }
@@ -330,7 +342,7 @@ fn save_result(
     task: &Task,
     blueprint: &Blueprint,
     method: Option<&LoadedMethod>,
-    base_model: &str,
+    source: &ModelSource,
 ) -> Result<()> {
     let path = directory.path();
     save_task(path, task)?;
@@ -350,8 +362,10 @@ fn save_result(
     let plugin = plugin_name(method.source());
     let id = method.source().id.as_str();
     let head_order = label_order(&model.config.labels, &task.labels);
+    let (base_model, base_revision) = (source.name(), source.revision());
     let about = Provenance {
-        base_model,
+        base_model: &base_model,
+        base_revision: base_revision.as_deref(),
         task: &task.name,
         method: id,
         options: &options,
@@ -421,7 +435,7 @@ fn report(
     let whole = config.output_dir().join("config.json").exists();
     let model = match (&config.model, whole) {
         (_, true) => format!("--model {directory}"),
-        (Some(model), false) => format!("--model {model} --adapter {directory}"),
+        (Some(model), false) => format!("--model {} --adapter {directory}", fetch::typed(model)),
         (None, false) => format!("--adapter {directory}"),
     };
     format!(

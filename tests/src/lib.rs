@@ -1,6 +1,7 @@
 //! What the integration tests share: paths, the built binary, fixtures.
 
 pub mod command_line;
+pub mod hub_server;
 pub mod model;
 pub mod outside;
 pub mod outside_plugins;
@@ -66,8 +67,8 @@ pub fn minilm() -> Option<PathBuf> {
     None
 }
 
-/// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration and no
-/// kept tokens; what it keeps of plugins is the tests' own.
+/// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration, no kept tokens,
+/// no network and nothing of the hub; what it keeps of plugins is the tests' own.
 pub fn progtune() -> Command {
     let name = format!("progtune{}", std::env::consts::EXE_SUFFIX);
     let path = profile_dir().join(name);
@@ -78,10 +79,16 @@ pub fn progtune() -> Command {
     );
     let mut command = Command::new(path);
     for (key, _) in std::env::vars() {
-        if key.starts_with("PROGTUNE_") {
+        let is_ours = key.starts_with("PROGTUNE_");
+        let is_of_the_hub = ["HF_", "HUGGING", "TRANSFORMERS_"]
+            .iter()
+            .any(|prefix| key.starts_with(prefix));
+        if is_ours || is_of_the_hub || key.to_lowercase().ends_with("_proxy") {
             command.env_remove(key);
         }
     }
+    command.env("HF_HOME", profile_dir().join("no-hub"));
+    command.env("HF_HUB_OFFLINE", "1");
     command.env("XDG_DATA_HOME", profile_dir().join("no-user-plugins"));
     command.env("PROGTUNE_CACHE_DIR", profile_dir().join("test-cache"));
     command.env("PROGTUNE_TOKEN_CACHE", "off");

@@ -148,7 +148,7 @@ fn runs_that_fail_say_why() {
                 &[
                     "DIR/nowhere: no such directory",
                     "--model",
-                    "not downloaded",
+                    "the id of a model",
                 ],
             ),
             Case::new(

@@ -217,6 +217,7 @@ fn pefts_adapters_are_written_as_they_were_read() {
                 .collect();
             let about = Provenance {
                 base_model: name,
+                base_revision: None,
                 task: "mrpc",
                 method,
                 options: &options,

@@ -1,8 +1,9 @@
 //! `cargo xtask check-peft`: PEFT and Transformers load what progtune saved and give the same logits. Called by `main`.
 //!
 //! Trains a few steps of full fine-tuning and of every method that PEFT has on the real MiniLM and MRPC with the release binary,
-//! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each. Needs
-//! `tools/fetch_minilm.sh target/minilm` and the shared data.
+//! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each; last, progtune and
+//! `huggingface_hub` read what the other has put into the hub's cache. Needs `tools/fetch_minilm.sh target/minilm` and the shared
+//! data.
 
 use crate::python;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,21 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
         job.merge(&output, &merged)?;
         job.compare(&merged, None, &predictions)?;
     }
-    Ok(())
+    // The cache of the hub is one with Python's.
+    python::run(
+        Command::new("cargo")
+            .current_dir(root)
+            .args([
+                "test",
+                "--release",
+                "--package",
+                "progtune-tests",
+                "--test",
+                "hub",
+                "python",
+            ])
+            .env("PROGTUNE_PYTHON", &job.python),
+    )
 }
 
 struct Job<'a> {

@@ -21,7 +21,8 @@ use std::{collections::BTreeMap, path::Path};
 
 /// The file that marks a method-neutral adapter.
 pub const NEUTRAL_CONFIG: &str = "progtune_adapter.json";
-const NEUTRAL_WEIGHTS: &str = "adapter.safetensors";
+/// The weights beside it.
+pub const NEUTRAL_WEIGHTS: &str = "adapter.safetensors";
 /// The format this version writes and reads.
 const FORMAT_VERSION: u64 = 1;
 
@@ -198,8 +199,10 @@ fn option_text(value: &Value) -> String {
 /// What a saved adapter says about the run that made it.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
-    /// `--model` of the run.
+    /// `--model` of the run; of one from the hub its id.
     pub base_model: &'a str,
+    /// The commit of a base model from the hub.
+    pub base_revision: Option<&'a str>,
     /// The task.
     pub task: &'a str,
     /// The method's id.
@@ -220,7 +223,7 @@ pub fn save_neutral(
     about: Provenance<'_>,
 ) -> Result<()> {
     let options: serde_json::Map<String, Value> = about.options.iter().cloned().collect();
-    let config = json!({
+    let mut config = json!({
         "format_version": FORMAT_VERSION,
         "method": about.method,
         "method_options": options,
@@ -228,6 +231,9 @@ pub fn save_neutral(
         "base_model": about.base_model,
         "task": about.task,
     });
+    if let Some(revision) = about.base_revision {
+        config["base_model_revision"] = json!(revision);
+    }
     write_safetensors(
         &directory.join(NEUTRAL_WEIGHTS),
         parameters,

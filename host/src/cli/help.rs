@@ -12,6 +12,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   progtune --schedule progressive --peft lora
   progtune --model DIR --task mrpc --data DIR --schedule progressive --peft lora --peft-opt r=8
+  progtune --model google-bert/bert-base-uncased --task sst2 --schedule progressive --peft lora
   progtune plan --model DIR --task sst2 --schedule grow-from-hb --peft adapter
   progtune evaluate --model DIR --adapter runs/sample-progressive-lora-seed42
   progtune evaluate --model DIR --task mrpc --data DIR --adapter a=runs/a --adapter b=runs/b

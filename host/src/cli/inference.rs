@@ -5,7 +5,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    answering::AnsweringArgs, own::OwnDataArgs, plugins::PluginArgs, training::MachineArgs,
+    answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugins::PluginArgs,
+    training::MachineArgs,
 };
 
 /// The flags of `progtune evaluate`; what is not given is `None` or empty.
@@ -15,9 +16,12 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelArgs,
-    /// Directory with the task's files
-    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    /// Directory with the task's files, or id of a data set on the hub
+    #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub data: Option<String>,
+    /// Configuration of that data set, a folder of it
+    #[arg(long, value_name = "NAME", help_heading = "Model and data")]
+    pub data_config: Option<String>,
     /// Part of the data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
@@ -47,9 +51,12 @@ pub struct PredictArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelArgs,
-    /// Directory with the task's files, when there is no --input
-    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    /// Directory with the task's files, or id of a data set on the hub, when there is no --input
+    #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub data: Option<String>,
+    /// Configuration of that data set, a folder of it
+    #[arg(long, value_name = "NAME", help_heading = "Model and data")]
+    pub data_config: Option<String>,
     /// Part of that data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
@@ -86,11 +93,11 @@ pub struct PredictArgs {
 /// The flags of `progtune merge`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct MergeArgs {
-    /// Directory of the base model of --adapter, or `embedded`
-    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    /// Base model of --adapter: a directory, an id on the hub, or `embedded`
+    #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub model: Option<String>,
     /// Adapter to merge into the model's weights
-    #[arg(long, value_name = "DIR", help_heading = "Model and data")]
+    #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub adapter: Vec<String>,
     /// Task of the adapter's head [default: what its directory says]
     #[arg(long = "task", value_name = "NAME", help_heading = "Model and data")]
@@ -110,6 +117,10 @@ pub struct MergeArgs {
     #[arg(long, value_name = "TYPE", help_heading = "Output")]
     #[serde(skip)]
     pub dtype: Option<String>,
+    /// The hub.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub hub: HubArgs,
     /// Where the plugins are.
     #[command(flatten)]
     #[serde(flatten)]
@@ -123,10 +134,10 @@ pub struct MergeArgs {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Model and data")]
 pub struct ModelArgs {
-    /// Directory of a checkpoint (a run's, or the base model of --adapter), or `embedded`
-    #[arg(long, value_name = "DIR")]
+    /// Directory of a checkpoint (a run's, or the base model of --adapter), id of one on the hub, or `embedded`
+    #[arg(long, value_name = "DIR or ID")]
     pub model: Option<String>,
-    /// Adapter to put on the model; repeat it for several over one loaded model, `none` is the model alone
+    /// Adapter to put on the model, also from the hub; repeat it for several over one loaded model, `none` is the model alone
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
     /// Task: sample (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which files imply; without it an
@@ -148,6 +159,10 @@ pub struct ModelArgs {
     /// Longest sequence in tokens; what is longer is cut
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub max_length: Option<String>,
+    /// The hub.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub hub: HubArgs,
     /// Where the plugins are.
     #[command(flatten)]
     #[serde(flatten)]

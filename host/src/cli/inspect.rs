@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::own::OwnDataArgs;
+use super::{hub::HubArgs, own::OwnDataArgs};
 
 /// What to do about data.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
@@ -23,10 +23,14 @@ pub struct InspectArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub own: OwnDataArgs,
-    /// Directory of the checkpoint whose tokenizer counts, or `embedded`
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    /// Checkpoint whose tokenizer counts: a directory, an id on the hub, or `embedded`
+    #[arg(long, value_name = "DIR or ID", help_heading = "Model")]
     pub model: Option<String>,
     /// Longest sequence in tokens; what is longer is cut
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub max_length: Option<String>,
+    /// The hub.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub hub: HubArgs,
 }

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{answering::AnsweringArgs, own::OwnDataArgs, plugins::PluginArgs};
+use super::{answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugins::PluginArgs};
 
 /// The flags of `progtune train`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
@@ -13,6 +13,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub data: DataArgs,
+    /// The hub.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub hub: HubArgs,
     /// The user's own files.
     #[command(flatten)]
     #[serde(flatten)]
@@ -72,16 +76,20 @@ pub struct PlanArgs {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Model and data")]
 pub struct DataArgs {
-    /// Directory of a Hugging Face checkpoint, or `embedded` for the model inside the program
-    #[arg(long, value_name = "DIR")]
+    /// Directory of a Hugging Face checkpoint, id of one on the hub (org/name), or `embedded` for the model inside the program
+    #[arg(long, value_name = "DIR or ID")]
     pub model: Option<String>,
-    /// Task to learn: sample (generated), a GLUE task such as mrpc or squad or squad_v2, read from --data, or own, which
-    /// --train-file implies
+    /// Task to learn: sample (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which --train-file implies, and
+    /// --data by itself
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
-    /// Directory with the task's files: GLUE's TSV, SQuAD's JSON, or Hugging Face's parquet
-    #[arg(long, value_name = "DIR")]
+    /// Directory with the task's files (GLUE's TSV, SQuAD's JSON, or Hugging Face's parquet), or id of a data set on the hub
+    /// (org/name@REV)
+    #[arg(long, value_name = "DIR or ID")]
     pub data: Option<String>,
+    /// Configuration of that data set, a folder of it
+    #[arg(long, value_name = "NAME")]
+    pub data_config: Option<String>,
     /// Metrics to report, such as accuracy,f1_macro; the first one is what schedules are told
     #[arg(long, value_name = "A,B")]
     pub metrics: Option<String>,
@@ -123,8 +131,8 @@ pub struct ScheduleArgs {
     /// Option of the method, such as r=8; repeat it for more
     #[arg(long, value_name = "K=V")]
     pub peft_opt: Vec<String>,
-    /// Start from the adapter in this directory
-    #[arg(long, value_name = "DIR")]
+    /// Start from the adapter in this directory, or on the hub
+    #[arg(long, value_name = "DIR or ID")]
     pub init_adapter: Option<String>,
     /// Train the pooler under a PEFT method that leaves it frozen, too
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys::{KEYS, KeyDefault};
 use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
+use crate::fetch::typed;
 use progtune_datasets::{OnBadRow, OwnRequest};
 use toml::Value;
 
@@ -44,10 +45,15 @@ impl RunConfig {
     /// The field behind a key; `None` when it is unset or not a field of a training run.
     fn value_of(&self, key: &str) -> Option<Value> {
         let text = |text: &str| Some(Value::String(text.into()));
-        let path = |path: &Path| Value::String(path.to_string_lossy().into_owned());
+        let path = |path: &Path| Value::String(typed(&path.to_string_lossy()));
         let paths = |all: &[PathBuf]| Some(Value::Array(all.iter().map(|one| path(one)).collect()));
         match key {
-            "model" => text(self.model.as_deref().unwrap_or(EMBEDDED_MODEL)),
+            // What came from the hub is written as what it was, commit and all.
+            "model" => text(&typed(self.model.as_deref().unwrap_or(EMBEDDED_MODEL))),
+            "revision" if self.model.as_deref().is_some_and(|m| typed(m) != m) => None,
+            "revision" => self.hub.revision.as_deref().and_then(text),
+            "offline" => Some(Value::Boolean(self.hub.offline)),
+            "data_config" => self.hub.data_config.as_deref().and_then(text),
             "task" => text(&self.task),
             "data" => self.data.as_deref().map(path),
             "metrics" if self.metrics.is_empty() => None,
@@ -119,6 +125,7 @@ impl RunConfig {
             "prefix_cache_dtype" => text(&self.prefix_cache_dtype.to_string()),
             "recompute" => Some(Value::Boolean(self.recompute)),
             "memory_budget" => self.memory_budget.and_then(|size| text(&size.to_string())),
+            "train_file" | "validation_file" | "test_file" if self.data.is_some() => None,
             other => self.own.as_ref().and_then(|own| own_value(own, other)),
         }
     }

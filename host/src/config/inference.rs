@@ -7,9 +7,9 @@ use progtune_datasets::{Metric, OwnRequest};
 use super::keys::Scope;
 use super::settings::Settings;
 use super::{
-    Answering, ConfigError, Device, Kernels, PluginSources, Sources, Split, TokenCacheUse, layers,
-    limit_of, own, read_device, read_eval_batch, read_kernels, read_limit, read_max_length,
-    read_model, read_threads, require_data,
+    Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
+    TokenCacheUse, layers, limit_of, own, read_device, read_eval_batch, read_kernels, read_limit,
+    read_max_length, read_model, read_threads,
 };
 use crate::{
     batch_order::BatchLimit,
@@ -74,8 +74,11 @@ impl AdapterChoice {
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceConfig {
-    /// Directory of a checkpoint, or of the base model of `adapters`; `None` is the embedded model.
+    /// Directory of a checkpoint, or of the base model of `adapters`, or an id until `fetch` has made it one; `None` is the
+    /// embedded model.
     pub model: Option<String>,
+    /// How ids are looked up.
+    pub hub: HubConfig,
     /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
     pub adapters: Vec<AdapterChoice>,
     /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
@@ -107,6 +110,7 @@ impl InferenceConfig {
         let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
             model: read_model(settings)?,
+            hub: HubConfig::read(settings)?,
             adapters: AdapterChoice::read(settings)?,
             task,
             metrics: own::read_metrics(settings)?,
@@ -125,17 +129,9 @@ impl InferenceConfig {
 
 /// The task that was asked for, or is implied by own files; and the request for these.
 fn read_task(settings: &Settings) -> Result<(Option<String>, Option<OwnRequest>), ConfigError> {
-    let (task, own) = own::read_own(settings)?;
+    let (task, own) = own::read_own(settings, false)?;
     let is_known = own.is_some() || settings.is_set("task");
     Ok((is_known.then_some(task), own))
-}
-
-/// Data for the task, where it is known already; that of an adapter is known when it is open.
-fn require_data_of(config: &InferenceConfig, data: Option<&Path>) -> Result<(), ConfigError> {
-    match &config.task {
-        Some(task) => require_data(task, data),
-        None => Ok(()),
-    }
 }
 
 /// The configuration of `progtune evaluate`.
@@ -143,9 +139,9 @@ fn require_data_of(config: &InferenceConfig, data: Option<&Path>) -> Result<(), 
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files; `Some` for every task but `sample` and `own`.
+    /// Directory with the task's files or id of a data set; `None` for `sample`, `own`, and what has a data set on the hub.
     pub data: Option<PathBuf>,
-    /// The user's own files of `split`.
+    /// The user's own files of `split`; without files, those of `data` are meant.
     pub own: Option<OwnRequest>,
     /// The part of the data to evaluate on; validation by default.
     pub split: Split,
@@ -163,12 +159,17 @@ impl EvaluateConfig {
         let (task, own) = read_task(&settings)?;
         let split = settings.optional_choice("split", Split::NAMES)?;
         let preferred = [Split::Validation, Split::Test, Split::Train];
+        let data = settings.optional_path("data")?;
         let own = own
-            .map(|own| own::of_split(own, split, preferred))
+            .map(|own| match data.is_some() && own::is_without_files(&own) {
+                // Its files are known when the data is.
+                true => Ok((own, split.unwrap_or(Split::Validation))),
+                false => own::of_split(own, split, preferred),
+            })
             .transpose()?;
         let config = Self {
             inference: InferenceConfig::read(&settings, task)?,
-            data: settings.optional_path("data")?,
+            data,
             split: match &own {
                 Some((_, split)) => *split,
                 None => split.unwrap_or(Split::Validation),
@@ -176,7 +177,6 @@ impl EvaluateConfig {
             own: own.map(|(own, _)| own),
             answers: args.answers.as_ref().map(PathBuf::from),
         };
-        require_data_of(&config.inference, config.data.as_deref())?;
         Ok(config)
     }
 }
@@ -190,7 +190,7 @@ pub enum PredictInput {
     Own(OwnRequest),
     /// A part of the task's data.
     Data {
-        /// Directory with the task's files; `Some` for every task but `sample`.
+        /// Directory with the task's files or id of a data set; `None` for `sample` and what has a data set on the hub.
         data: Option<PathBuf>,
         /// The part; test by default.
         split: Split,
@@ -233,7 +233,6 @@ impl PredictConfig {
                 })
             }
             (None, None) => {
-                require_data_of(&inference, data.as_deref())?;
                 let split = split.unwrap_or(Split::Test);
                 PredictInput::Data { data, split }
             }
@@ -261,8 +260,10 @@ pub enum WeightDtype {
 /// The configuration of `progtune merge`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeConfig {
-    /// Directory of the base model; `None` is the embedded model.
+    /// Directory or id of the base model; `None` is the embedded model.
     pub model: Option<String>,
+    /// How ids are looked up.
+    pub hub: HubConfig,
     /// The adapter's directory.
     pub adapter: PathBuf,
     /// The task of its head; `None`: what the directory says.
@@ -301,6 +302,7 @@ impl MergeConfig {
         let dtype = dtypes.iter().find(|(name, _)| *name == given);
         Ok(Self {
             model: read_model(&settings)?,
+            hub: HubConfig::read(&settings)?,
             adapter: adapter.ok_or_else(|| ConfigError::Missing {
                 key: "--adapter".into(),
                 reason: "it is what is merged into the model".into(),

@@ -3,7 +3,7 @@
 use progtune_datasets::OwnRequest;
 
 use super::keys::Scope;
-use super::{ConfigError, Sources, layers, own, read_max_length, read_model};
+use super::{ConfigError, HubConfig, Sources, layers, own, read_max_length, read_model};
 use crate::cli::InspectArgs;
 
 /// What to look at, and through whose tokenizer.
@@ -11,8 +11,10 @@ use crate::cli::InspectArgs;
 pub struct InspectConfig {
     /// The files to look at.
     pub own: OwnRequest,
-    /// Directory of the checkpoint whose tokenizer counts; `None` is the embedded model.
+    /// Directory or id of the checkpoint whose tokenizer counts; `None` is the embedded model.
     pub model: Option<String>,
+    /// How ids are looked up.
+    pub hub: HubConfig,
     /// Longest sequence in tokens, special tokens included; at least 3. `None`: what suits the task.
     pub max_length: Option<usize>,
 }
@@ -28,7 +30,7 @@ impl InspectConfig {
             args.own.train_file = std::mem::take(&mut args.files);
         }
         let settings = layers::merge(&args, sources, Scope::Inference)?;
-        let (_, own) = own::read_own(&settings)?;
+        let (_, own) = own::read_own(&settings, false)?;
         let own = own.filter(|own| {
             !own.train.is_empty() || !own.validation.is_empty() || !own.test.is_empty()
         });
@@ -39,6 +41,7 @@ impl InspectConfig {
                 advice: "give files, or --train-file, --validation-file or --test-file".into(),
             })?,
             model: read_model(&settings)?,
+            hub: HubConfig::read(&settings)?,
             max_length: read_max_length(&settings)?,
         })
     }

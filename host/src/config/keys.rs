@@ -64,7 +64,7 @@ pub(super) fn flag_of(name: &str) -> String {
 pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
 /// Variables with that prefix which are not keys: the configuration file (as `--config`), the plugin search path, the
-/// log filter and where caches lie, and where tests and developer tools find shared data and the real MiniLM.
+/// log filter and where caches lie, and where tests and developer tools find shared data, the real MiniLM and a Python.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CONFIG",
     "PROGTUNE_PLUGIN_PATH",
@@ -72,6 +72,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CACHE_DIR",
     "PROGTUNE_SHARED",
     "PROGTUNE_MINILM",
+    "PROGTUNE_PYTHON",
 ];
 
 const fn value(name: &'static str, default: &'static str, scope: Scope) -> Key {
@@ -100,12 +101,20 @@ const fn computed(
 /// All keys, in the order of `--help` and of a run's `config.toml`.
 pub const KEYS: &[Key] = &[
     computed("model", "embedded", "models/bert-base-uncased", Scope::All),
+    computed("revision", "main", "main", Scope::All),
+    value("offline", "false", Scope::All),
     computed("adapter", "none", "runs/my-run", Scope::Inference),
     value("task", "sample", Scope::All),
     computed(
         "data",
-        "none: every task but sample needs it",
+        "none: the task's data set on the hub",
         "glue/mrpc",
+        Scope::All,
+    ),
+    computed(
+        "data_config",
+        "the task's, else the only one or `default`",
+        "plain_text",
         Scope::All,
     ),
     computed(

@@ -36,11 +36,15 @@ const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
 
 const ON_BAD_ROW: &[(&str, OnBadRow)] = &[("error", OnBadRow::Error), ("skip", OnBadRow::Skip)];
 
-/// The request for own data, and the name of the task: own data needs no `task`, and takes no other.
+/// The request for own data, and the name of the task: own data needs no `task`, and takes no other. With `data_is_own` it
+/// is also what `data` is without a task.
 ///
 /// # Errors
 /// A value that its key does not take; files beside another task's name or data.
-pub(super) fn read_own(settings: &Settings) -> Result<(String, Option<OwnRequest>), ConfigError> {
+pub(super) fn read_own(
+    settings: &Settings,
+    data_is_own: bool,
+) -> Result<(String, Option<OwnRequest>), ConfigError> {
     let task = settings.text("task")?;
     let files = |key: &str| -> Result<Vec<String>, ConfigError> {
         let paths = settings.paths(key)?;
@@ -63,8 +67,9 @@ pub(super) fn read_own(settings: &Settings) -> Result<(String, Option<OwnRequest
         "validation_file" => !request.validation.is_empty(),
         _ => !request.test.is_empty(),
     }) else {
-        if task == OWN_TASK {
-            return Ok((task, Some(request)));
+        let is_own = data_is_own && settings.is_set("data") && !settings.is_set("task");
+        if task == OWN_TASK || is_own {
+            return Ok((OWN_TASK.to_owned(), Some(request)));
         }
         refuse_without_files(settings, &task)?;
         return Ok((task, None));
@@ -183,7 +188,10 @@ pub(super) fn read_validation_split(
 }
 
 /// What training needs: rows to learn from and rows to evaluate on.
-pub(super) fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
+///
+/// # Errors
+/// When one of these is missing.
+pub fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
     let missing = |key: &str, reason: &str, advice: &str| {
         Err(ConfigError::Missing {
             key: key.into(),
@@ -195,7 +203,7 @@ pub(super) fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
         return missing(
             "--train-file",
             "there are no rows to learn from",
-            "give --train-file with a file, a directory or a pattern",
+            "give --train-file with a file, a directory or a pattern, or --data with a training split",
         );
     }
     if request.validation.is_empty() && request.validation_split.is_none() {
@@ -206,6 +214,13 @@ pub(super) fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
         );
     }
     Ok(())
+}
+
+/// Whether no file is named.
+pub(super) fn is_without_files(request: &OwnRequest) -> bool {
+    [&request.train, &request.validation, &request.test]
+        .into_iter()
+        .all(Vec::is_empty)
 }
 
 /// The request with the files of one split alone: the one chosen, else the first of validation, test and train that has

@@ -53,6 +53,7 @@ fn defaults_are_those_of_the_design() {
         task: "sample".into(),
         data: None,
         own: None,
+        hub: HubConfig::default(),
         metrics: vec![],
         schedule: "full".into(),
         schedule_opt: vec![],
@@ -328,18 +329,20 @@ fn fused_kernels_are_for_the_cpu() {
 }
 
 #[test]
-fn a_task_needs_its_data_to_be_trained_but_not_to_be_planned() {
-    let text = message(&["--task", "mrpc"], &[], "");
-    assert!(
-        text.starts_with("--data is missing: the task `mrpc`"),
-        "{text}"
-    );
-    let args = training_args(&["--task", "squad"]);
+fn data_without_a_task_is_own_data() {
+    let config = resolve_with(&["--data", "org/name@v1"], &[], "").unwrap();
+    assert_eq!(config.task, "own");
     assert_eq!(
-        RunConfig::resolve_plan(&args, &Sources::default())
-            .unwrap()
-            .task,
-        "squad"
+        config.own,
+        Some(OwnRequest::default()).map(|own| OwnRequest { seed: 42, ..own })
+    );
+    assert_eq!(config.data, Some("org/name@v1".into()));
+    assert_round_trip(&config);
+    let config = resolve_with(&["--data", "org/name", "--task", "mrpc"], &[], "").unwrap();
+    assert_eq!((config.task.as_str(), config.own), ("mrpc", None));
+    assert_eq!(
+        resolve_with(&["--task", "mrpc"], &[], "").unwrap().data,
+        None
     );
 }
 
@@ -404,6 +407,11 @@ fn config_toml_gives_the_same_run_again() {
         task: "mrpc".into(),
         data: Some("data".into()),
         own: None,
+        hub: HubConfig {
+            revision: Some("v1.0".into()),
+            data_config: Some("plain_text".into()),
+            offline: true,
+        },
         metrics: vec![Metric::F1, Metric::Accuracy],
         schedule: "single-block".into(),
         schedule_opt: vec![

@@ -2,7 +2,7 @@
 
 use super::windows::make_windows;
 use crate::{
-    config::{Answering, InspectConfig, max_length},
+    config::{Answering, max_length},
     error::Result,
     model_source::ModelSource,
     plan::grouped,
@@ -11,14 +11,13 @@ use crate::{
 use progtune_datasets::{ProblemType, Question, QuestionData};
 use std::collections::HashSet;
 
-/// Counts, lengths in tokens and shared texts of all splits.
+/// Counts, windows of the longest input that is `asked` for, and shared texts of all splits.
 ///
 /// # Errors
 /// When a question is too long for the model's input, or the tokenizer cannot be read.
-pub fn inspect(config: &InspectConfig, data: &QuestionData) -> Result<String> {
-    let source = ModelSource::new(config.model.as_deref())?;
+pub fn inspect(source: &ModelSource, asked: Option<usize>, data: &QuestionData) -> Result<String> {
     let model = source.config()?;
-    let limit = max_length(config.max_length, ProblemType::QuestionAnswering);
+    let limit = max_length(asked, ProblemType::QuestionAnswering);
     let limit = limit.min(model.max_tokens());
     let tokenizer = source.tokenizer(&model, limit)?;
     let stride = Answering::default().doc_stride.min(limit / 3);

@@ -155,8 +155,13 @@ fn bad_arguments_are_named() {
             Case::new(
                 "task without --data",
                 CommandLine::new("train --task mrpc"),
-                2,
-                &["--data is missing", "`mrpc`"],
+                3,
+                &[
+                    "nyu-mll/glue: no such directory",
+                    "HF_HUB_OFFLINE forbids the network",
+                    "mrpc/train-00000-of-00001.parquet",
+                    "--data DIR",
+                ],
             ),
             Case::new(
                 "undeclared option",

@@ -265,11 +265,7 @@ fn adapters_may_be_for_different_tasks() {
         text.contains("`lora-1` is for the task mrpc, `scores` for stsb, and they are evaluated on the data of one"),
         "{text}"
     );
-    assert!(
-        evaluate()
-            .fail(2)
-            .contains("the task `mrpc` reads its examples from a directory")
-    );
+    assert!(evaluate().fail(3).contains("task `mrpc` without --data"));
     let without = evaluated(evaluate().path("--data", fixture("parity/data")));
     let with = evaluated(CommandLine::evaluate(&base).path("--adapter", &pairs));
     assert_eq!(measured(&without), measured(&with));

@@ -29,7 +29,8 @@ use std::{collections::BTreeMap, path::Path};
 
 /// The file that marks a PEFT adapter.
 pub const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+/// The weights beside it.
+pub const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// A method's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,12 +148,15 @@ impl Format {
             Self::Vera => ("VERA", vera::config(about)),
             Self::Prefix => ("PREFIX_TUNING", prefix::config(config, about)),
         };
-        let common = json!({
+        let mut common = json!({
             "peft_type": peft_type,
             "task_type": null,
             "base_model_name_or_path": about.base_model,
             "inference_mode": true,
         });
+        if let Some(revision) = about.base_revision {
+            common["revision"] = json!(revision);
+        }
         [common, own]
             .into_iter()
             .filter_map(|value| match value {

@@ -1,0 +1,324 @@
+//! What a command names, made directories: what is there is taken as it is, an id is looked up on the hub. Called at the start of
+//! every command that reads models, adapters or data; everything after it knows paths alone.
+
+use crate::{
+    config::{
+        AdapterChoice, EvaluateConfig, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
+        check_own_complete,
+    },
+    error::{Error, Result},
+    hub::{
+        Hub,
+        data_files::{DataFiles, SplitFiles},
+        files_below, pin_of,
+        repository::{Kind, Repository},
+        wanted::{AdapterFiles, ModelFiles},
+    },
+    plan::trainable_task,
+    terminal,
+};
+use progtune_datasets::{OwnRequest, Task};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// The data sets of named tasks on the hub: task, id, configuration.
+const DATA_SETS: &[(&str, &str, &str)] = &[
+    ("cola", "nyu-mll/glue", "cola"),
+    ("sst2", "nyu-mll/glue", "sst2"),
+    ("mrpc", "nyu-mll/glue", "mrpc"),
+    ("stsb", "nyu-mll/glue", "stsb"),
+    ("qqp", "nyu-mll/glue", "qqp"),
+    ("mnli", "nyu-mll/glue", "mnli"),
+    ("qnli", "nyu-mll/glue", "qnli"),
+    ("rte", "nyu-mll/glue", "rte"),
+    ("wnli", "nyu-mll/glue", "wnli"),
+    ("squad", "rajpurkar/squad", "plain_text"),
+    ("squad_v2", "rajpurkar/squad_v2", "squad_v2"),
+];
+
+/// The data set of a named task on the hub, and its configuration there.
+pub fn data_set_of(task: &str) -> Option<(&'static str, &'static str)> {
+    let task = task.to_lowercase();
+    let found = DATA_SETS.iter().find(|(name, ..)| *name == task);
+    found.map(|&(_, id, configuration)| (id, configuration))
+}
+
+/// Makes directories of names.
+pub struct Fetcher<'a> {
+    settings: &'a HubConfig,
+    hub: Hub,
+    quiet: bool,
+}
+
+impl<'a> Fetcher<'a> {
+    /// For one command.
+    pub fn new(settings: &'a HubConfig, quiet: bool) -> Self {
+        Self {
+            settings,
+            hub: Hub::new(settings.offline, quiet),
+            quiet,
+        }
+    }
+
+    /// The configuration of a run with directories for names; data only if it is wanted.
+    ///
+    /// # Errors
+    /// When something is neither here nor on the hub.
+    pub fn run(&self, config: &RunConfig, files: ModelFiles, with_data: bool) -> Result<RunConfig> {
+        if with_data && config.own.is_none() {
+            // Before anything is fetched for a task that does not exist.
+            trainable_task(&config.task)?;
+        }
+        let mut config = config.clone();
+        config.model = self.model(config.model.as_deref(), files)?;
+        if let Some(adapter) = &config.init_adapter {
+            config.init_adapter = Some(self.adapter(adapter)?);
+        }
+        if !with_data {
+            return Ok(config);
+        }
+        match (&mut config.own, &config.data) {
+            (Some(own), Some(data)) => {
+                let (directory, found) = self.own_data(data)?;
+                own.train = paths(&directory, &found.train);
+                own.test = paths(&directory, &found.test);
+                if own.validation_split.is_none() {
+                    own.validation = paths(&directory, &found.validation);
+                }
+                check_own_complete(own)?;
+                config.data = Some(directory);
+            }
+            (None, data) => config.data = self.task_data(&config.task, data.as_deref())?,
+            (Some(_), None) => {}
+        }
+        Ok(config)
+    }
+
+    /// As [`Fetcher::run`], for `evaluate` and `predict`: model and adapters.
+    ///
+    /// # Errors
+    /// As [`Fetcher::run`].
+    pub fn inference(&self, config: &InferenceConfig) -> Result<InferenceConfig> {
+        let mut config = config.clone();
+        config.model = self.model(config.model.as_deref(), ModelFiles::All)?;
+        for AdapterChoice { directory, .. } in &mut config.adapters {
+            if let Some(given) = directory {
+                *given = self.adapter(given)?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// As [`Fetcher::run`], for `merge`.
+    ///
+    /// # Errors
+    /// As [`Fetcher::run`].
+    pub fn merge(&self, config: &MergeConfig) -> Result<MergeConfig> {
+        Ok(MergeConfig {
+            model: self.model(config.model.as_deref(), ModelFiles::All)?,
+            adapter: self.adapter(&config.adapter)?,
+            ..config.clone()
+        })
+    }
+
+    /// The own files to evaluate: those that were named, or those of `--data`'s split.
+    ///
+    /// # Errors
+    /// As [`Fetcher::run`]; also when the data set has no such split.
+    pub fn own_to_evaluate(&self, config: &EvaluateConfig) -> Result<Option<OwnRequest>> {
+        let (Some(own), Some(data)) = (&config.own, &config.data) else {
+            return Ok(config.own.clone());
+        };
+        let (directory, found) = self.own_data(data)?;
+        let mut own = own.clone();
+        let (files, chosen) = match config.split {
+            Split::Train => (&found.train, &mut own.train),
+            Split::Validation => (&found.validation, &mut own.validation),
+            Split::Test => (&found.test, &mut own.test),
+        };
+        if files.is_empty() {
+            return Err(Error::Usage(format!(
+                "--data {}: no file of its {} split is here: expected names with that word; choose another --split",
+                data.display(),
+                config.split
+            )));
+        }
+        *chosen = paths(&directory, files);
+        Ok(Some(own))
+    }
+
+    /// The directory of a model; `None` for the embedded one. What can be no id is left for the error that it makes.
+    ///
+    /// # Errors
+    /// As [`Fetcher::run`]; also for a revision of what is not on the hub.
+    pub fn model(&self, model: Option<&str>, files: ModelFiles) -> Result<Option<String>> {
+        let revision = self.settings.revision.as_deref();
+        let repository = model
+            .filter(|model| !Path::new(model).exists())
+            .and_then(|model| Repository::parse(Kind::Model, model));
+        match (repository, revision) {
+            (Some(mut repository), revision) => {
+                if let Some(revision) = revision {
+                    repository = with_revision(&repository, model.unwrap_or_default(), revision)?;
+                }
+                let snapshot = self.hub.snapshot(&repository, &files)?;
+                Ok(Some(snapshot.display().to_string()))
+            }
+            (None, None) => Ok(model.map(str::to_owned)),
+            (None, Some(revision)) => Err(Error::Usage(format!(
+                "--revision {revision}: expected a --model with an id on the hub (org/name), found {}; remove --revision",
+                model.map_or("the embedded model".to_owned(), |model| format!(
+                    "`{model}`"
+                ))
+            ))),
+        }
+    }
+
+    /// The directory of an adapter.
+    ///
+    /// # Errors
+    /// As [`Fetcher::run`].
+    pub fn adapter(&self, adapter: &Path) -> Result<PathBuf> {
+        match self.repository(Kind::Model, adapter) {
+            Some(repository) => self.hub.snapshot(&repository, &AdapterFiles),
+            None => Ok(adapter.to_owned()),
+        }
+    }
+
+    /// The directory of a named task's files: `--data`, else the task's data set on the hub; `None` for a task that needs none.
+    ///
+    /// # Errors
+    /// As [`Fetcher::run`].
+    pub fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<PathBuf>> {
+        let on_hub = data_set_of(task);
+        let repository = match (data, on_hub) {
+            (Some(data), _) => self.repository(Kind::Dataset, data),
+            (None, Some((id, _))) => Repository::parse(Kind::Dataset, id),
+            (None, None) => None,
+        };
+        let Some(repository) = repository else {
+            let folder = self.settings.data_config.as_ref();
+            return Ok(data.map(|data| match folder {
+                Some(folder) => data.join(folder),
+                None => data.to_owned(),
+            }));
+        };
+        let mut preferred = vec![task.to_lowercase()];
+        preferred.extend(on_hub.map(|(_, configuration)| configuration.to_owned()));
+        let folder = self.settings.data_config.as_ref().or(preferred.last());
+        let wanted = DataFiles {
+            usual: usual_files(task, folder.map_or("", String::as_str)),
+            configuration: self.settings.data_config.clone(),
+            preferred,
+        };
+        let snapshot = self.hub.snapshot(&repository, &wanted);
+        let snapshot = snapshot.map_err(|error| match (data, error) {
+            (None, Error::Model(text)) => {
+                Error::Model(format!("task `{task}` without --data: {text}"))
+            }
+            (_, error) => error,
+        })?;
+        let files = self.found(&snapshot, &wanted)?;
+        let first = files.all().next().map(|name| snapshot.join(name));
+        let directory = first.and_then(|file| Some(file.parent()?.to_owned()));
+        let directory = directory.unwrap_or(snapshot);
+        if data.is_none() && !self.quiet {
+            terminal::say(&format!(
+                "data: {} of the hub (no --data was given)",
+                typed(&directory.display().to_string())
+            ));
+        }
+        Ok(Some(directory))
+    }
+
+    /// The directory of a data set of the user's own choice, and its splits.
+    fn own_data(&self, data: &Path) -> Result<(PathBuf, SplitFiles)> {
+        let wanted = DataFiles {
+            configuration: self.settings.data_config.clone(),
+            ..DataFiles::default()
+        };
+        let directory = match self.repository(Kind::Dataset, data) {
+            Some(repository) => self.hub.snapshot(&repository, &wanted)?,
+            None if data.is_dir() => data.to_owned(),
+            None => {
+                return Err(Error::Usage(format!(
+                    "--data {}: expected a directory, or the id of a data set on the hub (org/name); a single file is \
+                     --train-file's",
+                    data.display()
+                )));
+            }
+        };
+        let files = self.found(&directory, &wanted)?;
+        Ok((directory, files))
+    }
+
+    fn found(&self, directory: &Path, wanted: &DataFiles) -> Result<SplitFiles> {
+        let found = wanted.find(&files_below(directory));
+        found.map_err(|what| Error::Usage(format!("--data {}: {what}", directory.display())))
+    }
+
+    /// The repository of this name, unless a file or directory has it.
+    fn repository(&self, kind: Kind, path: &Path) -> Option<Repository> {
+        match path.exists() {
+            true => None,
+            false => Repository::parse(kind, path.to_str()?),
+        }
+    }
+}
+
+/// The same repository at the revision of the flag.
+fn with_revision(repository: &Repository, given: &str, revision: &str) -> Result<Repository> {
+    if given.contains('@') {
+        return Err(Error::Usage(format!(
+            "--revision {revision} and --model {given} exclude each other: both name a revision; remove one of them"
+        )));
+    }
+    let named = format!("{}@{revision}", repository.id);
+    Repository::parse(Kind::Model, &named).ok_or_else(|| {
+        Error::Usage(format!(
+            "--revision {revision}: expected a branch, a tag or a commit; correct it"
+        ))
+    })
+}
+
+fn paths(directory: &Path, names: &[String]) -> Vec<String> {
+    let path = |name: &String| directory.join(name).display().to_string();
+    names.iter().map(path).collect()
+}
+
+/// The names that the hub's data sets of named tasks have.
+fn usual_files(task: &str, folder: &str) -> Vec<String> {
+    let splits: Vec<String> = match Task::by_name(task) {
+        Ok(task) => task.splits().map(|split| split.to_string()).collect(),
+        Err(_) => vec!["train".to_owned(), "validation".to_owned()],
+    };
+    let splits = splits.iter();
+    splits
+        .map(|split| format!("{folder}/{split}-00000-of-00001.parquet"))
+        .collect()
+}
+
+/// A path as it is typed: in the cache, by the id and the commit that it is of.
+pub fn typed(path: &str) -> String {
+    pin_of(Path::new(path)).map_or_else(|| path.to_owned(), |pin| pin.typed())
+}
+
+/// For the records of a run: ids and commits of what came from the hub; `None` if nothing did.
+pub fn record(config: &RunConfig) -> Option<Value> {
+    let named = [
+        ("model", config.model.as_deref().map(Path::new)),
+        ("data", config.data.as_deref()),
+        ("init_adapter", config.init_adapter.as_deref()),
+    ];
+    let pins: Map<String, Value> = named
+        .into_iter()
+        .filter_map(|(key, path)| {
+            let pin = pin_of(path?)?;
+            Some((
+                key.to_owned(),
+                json!({ "id": pin.id, "commit": pin.commit }),
+            ))
+        })
+        .collect();
+    (!pins.is_empty()).then_some(Value::Object(pins))
+}
