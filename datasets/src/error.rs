@@ -172,14 +172,15 @@ pub enum DataError {
         count: usize,
     },
 
-    /// A TSV row has another number of cells than the header (0: the line is blank).
+    /// A row has another number of cells than the header, or the first word (0: the line is blank).
     #[error(
         "{place}: expected {expected} {separator}-separated cells as in {layout}, found {found}; repair or delete the \
          line{}",
         match *separator {
             "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out \
                       the rows of QQP that lack cells)",
-            _ => " (a comma inside a text needs double quotes around the text)",
+            "comma" => " (a comma inside a text needs double quotes around the text)",
+            _ => "",
         }
     )]
     RaggedRow {
@@ -258,6 +259,43 @@ pub enum DataError {
         /// The types that would do.
         expected: &'static str,
         /// The type or value there is.
+        found: String,
+    },
+
+    /// A sentence with another number of tags than of words.
+    #[error(
+        "{place}: expected a tag for each word, found {words} words in `{words_column}` and {tags} tags in \
+         `{tags_column}`; correct the row",
+        words_column = printable(words_column, 60),
+        tags_column = printable(tags_column, 60)
+    )]
+    TagCount {
+        /// The row.
+        place: Place,
+        /// Its words.
+        words: usize,
+        /// Their column.
+        words_column: String,
+        /// Its tags.
+        tags: usize,
+        /// Their column.
+        tags_column: String,
+    },
+
+    /// A word whose tag is none.
+    #[error(
+        "{place}: column `{column}`: expected the tag of word {word} to be a name or an id, found {found}; add the tag, \
+         such as O",
+        column = printable(column, 60)
+    )]
+    BadTag {
+        /// The word's line, or its row.
+        place: Place,
+        /// The column of the tags.
+        column: String,
+        /// Which word of the sentence, from 1.
+        word: usize,
+        /// What is there.
         found: String,
     },
 
@@ -426,6 +464,8 @@ impl DataError {
             | Self::JsonSyntax { .. }
             | Self::NotAnObject { .. }
             | Self::RaggedRow { .. }
+            | Self::TagCount { .. }
+            | Self::BadTag { .. }
             | Self::UnknownLabel { .. }
             | Self::MissingLabel { .. }
             | Self::BadScore { .. } => true,

@@ -1,9 +1,9 @@
-//! What the labels of training rows are: classes with their names in order, or numbers. Called by `own`.
+//! What the labels of training rows are: classes with their names in order, sets of labels, or numbers. Called by `own`.
 //!
 //! Names are sorted, as in Hugging Face's `run_classification`; whole numbers by their value (there: as texts, so that 10
 //! comes before 2), so that the labels 0 to n - 1 have themselves as ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::Cell;
 use crate::error::{DataError, OwnDataError, Place};
@@ -12,7 +12,7 @@ use crate::rows::RawRow;
 use crate::task::ProblemType;
 
 /// Beyond this many classes in so few rows, the column is taken for something else.
-const MANY_CLASSES: usize = 100;
+pub(crate) const MANY_CLASSES: usize = 100;
 
 /// What the labels are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,15 @@ pub(crate) fn learn(
     let Some((_, row)) = rows.first() else {
         return Ok(numbers());
     };
+    let mut labels = rows.iter().map(|(_, row)| &row.label);
+    let first = labels.find(|label| !label.is_empty());
+    let are_sets = match problem_type {
+        Some(problem_type) => problem_type == ProblemType::MultiLabelClassification,
+        None => matches!(first, Some(Cell::List(_))),
+    };
+    if are_sets {
+        return learn_sets(files, rows);
+    }
     let column = row.label_column.to_string();
     let path = files
         .first()
@@ -103,7 +112,7 @@ pub(crate) fn learn(
             .into());
         }
     }
-    let mut names: Vec<String> = names.into_keys().collect();
+    let names: Vec<String> = names.into_keys().collect();
     if let [label] = names.as_slice() {
         return Err(OwnDataError::OneClass {
             path,
@@ -113,12 +122,48 @@ pub(crate) fn learn(
         }
         .into());
     }
+    Ok(Labels {
+        problem_type: ProblemType::SingleLabelClassification,
+        names: in_order(names),
+    })
+}
+
+/// Sorted names; whole numbers by their value.
+fn in_order(mut names: Vec<String>) -> Vec<String> {
     if names.iter().all(|name| name.parse::<i64>().is_ok()) {
         names.sort_by_key(|name| name.parse::<i64>().unwrap_or_default());
     }
+    names
+}
+
+/// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
+fn learn_sets(files: &[DataFile], rows: &[(usize, RawRow)]) -> Result<Labels, DataError> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (_, row) in rows {
+        if let Cell::List(items) = &row.label {
+            names.extend(items.iter().filter_map(Cell::name));
+        }
+    }
+    let (path, column) = match (files.first(), rows.first()) {
+        (Some(file), Some((_, row))) => (file.path.clone(), row.label_column.to_string()),
+        _ => Default::default(),
+    };
+    if names.is_empty() {
+        return Err(OwnDataError::NoLists { path, column }.into());
+    }
+    if names.len() > MANY_CLASSES && names.len() * 2 > rows.len() {
+        return Err(OwnDataError::TooManyClasses {
+            path,
+            column,
+            n_labels: names.len(),
+            n_rows: rows.len(),
+            found: names.into_iter().take(3).collect(),
+        }
+        .into());
+    }
     Ok(Labels {
-        problem_type: ProblemType::SingleLabelClassification,
-        names,
+        problem_type: ProblemType::MultiLabelClassification,
+        names: in_order(names.into_iter().collect()),
     })
 }
 

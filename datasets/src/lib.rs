@@ -1,6 +1,7 @@
 //! Tasks, data readers and the embedded sample of progtune. The host calls [`Task::by_name`] to learn what a task's
 //! columns, labels and metrics are, [`load_split`] for training and evaluation data, [`read_jsonl`] for
-//! `progtune predict --input FILE.jsonl`, and [`OwnData::load`] for files of the user's own.
+//! `progtune predict --input FILE.jsonl`, and [`OwnData::load`] for files of the user's own ([`TaggedData::load`] where
+//! their words have tags).
 //!
 //! Nothing here tokenises, shuffles or computes a metric, and nothing downloads: it turns files into [`Example`]s with
 //! the text exactly as it stands in the file, or says in a [`DataError`] what is wrong with which line.
@@ -20,12 +21,13 @@
 //! a named task), `locate` (which file holds a split), `own` (loading the user's files; under it `files`,
 //! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
 //! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
-//! is), `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for
+//! is), `tagged` over `conll` and `word_lists` (sentences with tags; `tag_columns` and `tag_repair` beside it), `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for
 //! caches).
 #![forbid(unsafe_code)]
 
 mod cell;
 mod choose_columns;
+mod conll;
 mod csv;
 mod error;
 mod example;
@@ -43,6 +45,7 @@ mod metric;
 mod nearest;
 mod own;
 mod parquet_file;
+mod parquet_lists;
 mod plain_text;
 mod record;
 mod rows;
@@ -51,8 +54,12 @@ mod split;
 mod splitmix;
 mod survey;
 mod table;
+mod tag_columns;
+mod tag_repair;
+mod tagged;
 mod task;
 mod tsv;
+mod word_lists;
 
 pub use error::{DataError, OwnDataError, Place, Position};
 pub use example::{Example, Label};
@@ -63,4 +70,6 @@ pub use metric::Metric;
 pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};
 pub use split::{Split, SplitName, has_split, load_split, split_files};
 pub use survey::{ColumnKind, Survey};
+pub use tag_repair::{RepairTags, TagFindings};
+pub use tagged::{TaggedData, TaggedSentence};
 pub use task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};

@@ -6,10 +6,11 @@
 
 use crate::choose_columns::choose;
 use crate::error::{DataError, OwnDataError};
-use crate::example::Example;
+use crate::example::{Example, Label};
 use crate::files::find_files;
 use crate::format::{DataFile, Format, TextEncoding};
 use crate::hold_out::hold_out;
+use crate::tag_repair::RepairTags;
 use crate::label::LabelRule;
 use crate::learn_labels::{Labels, learn};
 use crate::metric::Metric;
@@ -44,10 +45,14 @@ pub struct Reading {
     pub pair_column: Option<String>,
     /// The column of the label.
     pub label_column: Option<String>,
+    /// What lies between the labels of a row in one text; there are several labels a row then.
+    pub label_separator: Option<String>,
     /// Classes or numbers.
     pub problem_type: Option<ProblemType>,
     /// What is done about a row that is wrong.
     pub on_bad_row: OnBadRow,
+    /// What is done about tags that continue nothing, or are in another scheme than BIO; `None` is nothing.
+    pub repair_tags: Option<RepairTags>,
 }
 
 /// The files of each split (paths, directories or patterns) and how to read them.
@@ -82,7 +87,7 @@ impl SkippedRows {
     /// How many are listed: enough to read, too few to fill the memory.
     pub const N_LISTED: usize = 10_000;
 
-    fn add(&mut self, error: &DataError) {
+    pub(crate) fn add(&mut self, error: &DataError) {
         self.n_rows += 1;
         if self.reasons.len() < Self::N_LISTED {
             self.reasons.push(error.to_string());
@@ -146,6 +151,7 @@ impl OwnData {
         let mut reader = Reader {
             columns: &chosen.columns,
             on_bad_row: reading.on_bad_row,
+            label_separator: reading.label_separator.clone(),
             ignore_labels: request.ignore_labels,
             skipped: SkippedRows::default(),
         };
@@ -174,7 +180,12 @@ impl OwnData {
         let [mut train, mut validation, test] =
             <[Vec<Example>; 3]>::try_from(examples).unwrap_or_default();
         if let Some(share) = request.validation_split {
-            (train, validation) = hold_out(train, share, request.seed)?;
+            let class_of = |example: &Example| match &example.label {
+                Some(Label::Class(id)) => *id as usize,
+                Some(Label::Classes(_) | Label::Score(_)) | None => 0,
+            };
+            let classes: Vec<usize> = train.iter().map(class_of).collect();
+            (train, validation) = hold_out(train, &classes, share, request.seed)?;
         }
         Ok(Self {
             task,
@@ -197,11 +208,25 @@ impl Task {
                 vec![Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Mae]
             }
             (ProblemType::SingleLabelClassification, 2) => vec![Metric::Accuracy, Metric::F1],
-            (ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification, _) => {
+            (ProblemType::SingleLabelClassification, _) => {
                 vec![Metric::Accuracy, Metric::F1Macro]
             }
-            // Measured by what they are made of: entities, answers.
-            (ProblemType::TokenClassification | ProblemType::QuestionAnswering, _) => Vec::new(),
+            (ProblemType::MultiLabelClassification, _) => vec![
+                Metric::F1Micro,
+                Metric::F1Macro,
+                Metric::F1Weighted,
+                Metric::Accuracy,
+                Metric::Auroc,
+            ],
+            // The first is the one that a schedule is told.
+            (ProblemType::TokenClassification, _) => vec![
+                Metric::F1,
+                Metric::Precision,
+                Metric::Recall,
+                Metric::Accuracy,
+            ],
+            // Measured by what it is made of: answers.
+            (ProblemType::QuestionAnswering, _) => Vec::new(),
         };
         Self {
             name: OWN_TASK.to_owned(),
@@ -221,6 +246,7 @@ impl Task {
 struct Reader<'a> {
     columns: &'a Columns,
     on_bad_row: OnBadRow,
+    label_separator: Option<String>,
     ignore_labels: bool,
     skipped: SkippedRows,
 }
@@ -256,7 +282,12 @@ impl Reader<'_> {
                 match self.pass(reader.next_row())? {
                     None => {}
                     Some(None) => break,
-                    Some(Some(row)) => rows.push((at, row)),
+                    Some(Some(mut row)) => {
+                        if let Some(separator) = &self.label_separator {
+                            row.label = row.label.split(separator);
+                        }
+                        rows.push((at, row));
+                    }
                 }
             }
         }

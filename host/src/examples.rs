@@ -10,6 +10,7 @@ use crate::{
         TokenCache,
         key::{Key, KeyBuilder},
     },
+    token_classification,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
@@ -128,6 +129,9 @@ pub fn load_data(
                 examples: source.load(Origin::Read(&own.validation), config.max_eval_samples)?,
             };
             return Ok((train, vec![validation]));
+        }
+        TaskData::Tagged { data, .. } => {
+            return token_classification::data::load(config, data, tokenizer);
         }
     };
     let load = |name, limit| source.load(Origin::Split { directory, name }, limit);

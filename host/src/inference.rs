@@ -12,11 +12,13 @@ use crate::{
     files::write_atomically,
     model::Model,
     progress::metrics_table,
+    metrics::sets,
     terminal,
+    token_classification::predictions,
     train::{EvalSplit, eval_keys},
 };
 use opened::Opened;
-use progtune_datasets::{ProblemType, SplitName, Task};
+use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -77,6 +79,9 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     let opened = Opened::new(&config.inference, own)?;
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
+    if let Some(sentences) = opened.sentences() {
+        return predict_tags(config, &opened, sentences);
+    }
     for (task, name) in opened.tasks() {
         let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
         inputs.push((&task.name, examples));
@@ -89,17 +94,44 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
             other.len()
         )));
     }
-    let predictions = opened.with_each_model(|model: &Model, task| {
+    let predictions: Vec<(String, Vec<Value>)> = opened.with_each_model(|model: &Model, task| {
         let input = inputs.iter().find(|(name, _)| *name == task.name);
         let examples = input.map_or(&[][..], |(_, examples)| examples);
         let rows = logits(model, examples, config.inference.eval_batch)?;
         Ok(rows.iter().map(|row| prediction(task, row)).collect())
     })?;
+    write_lines(config, count, &predictions)
+}
+
+/// The same of sentences: a line each, with the tags of its words and the entities they make.
+fn predict_tags(
+    config: &PredictConfig,
+    opened: &Opened<'_>,
+    sentences: &[TaggedSentence],
+) -> Result<()> {
+    let aligned = opened.aligned(sentences, SplitName::Test)?;
+    let examples: Vec<EncodedExample> = aligned.iter().map(|a| a.example.clone()).collect();
+    let predictions = opened.with_each_model(|model: &Model, task| {
+        let rows = logits(model, &examples, config.inference.eval_batch)?;
+        let all = sentences.iter().zip(&aligned).zip(&rows);
+        Ok(all
+            .map(|((sentence, aligned), row)| predictions::prediction(task, sentence, aligned, row))
+            .collect())
+    })?;
+    write_lines(config, sentences.len(), &predictions)
+}
+
+/// Writes a line an example: of one adapter what it says, of several an object of that by name.
+fn write_lines(
+    config: &PredictConfig,
+    count: usize,
+    predictions: &[(String, Vec<Value>)],
+) -> Result<()> {
     let mut text = String::new();
     for example in 0..count {
         let of_each = predictions
             .iter()
-            .map(|(name, rows): &(String, Vec<Value>)| (name.clone(), rows[example].clone()));
+            .map(|(name, rows)| (name.clone(), rows[example].clone()));
         text.push_str(&by_name(of_each).to_string());
         text.push('\n');
     }
@@ -125,9 +157,15 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
             json!(name.map_or("", String::as_str))
         }
         ProblemType::Regression => json!(row[0]),
-        ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification
-        | ProblemType::QuestionAnswering => Value::Null,
+        ProblemType::MultiLabelClassification => {
+            let names = sets::predicted(row);
+            let names = names.iter().map(|&id| task.labels.get(id as usize));
+            let scores: Vec<f64> = row.iter().map(|&logit| sets::sigmoid(logit)).collect();
+            let label: Vec<Option<&String>> = names.collect();
+            return json!({ "logits": row, "label": label, "scores": scores });
+        }
+        // Their lines are made elsewhere.
+        ProblemType::TokenClassification | ProblemType::QuestionAnswering => Value::Null,
     };
     json!({ "logits": row, "label": label })
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     config::InspectConfig, error::Result, model_source::ModelSource, plan::grouped,
-    task_data::describe, terminal,
+    task_data::describe, terminal, token_classification::inspect::inspect,
 };
-use progtune_datasets::{Example, Label, OwnData, ProblemType};
+use progtune_datasets::{Example, Label, OwnData, ProblemType, TaggedData};
 use std::collections::HashMap;
 
 /// Longer than any text: the lengths before anything is cut.
@@ -15,11 +15,15 @@ const N_LABELS: usize = 50;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
 pub fn run_inspect(config: &InspectConfig) -> Result<()> {
-    let data = OwnData::load(&config.own, None)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let model = source.config()?;
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
     let limit = config.max_length.min(model.max_tokens());
+    if TaggedData::is_asked_for(&config.own) {
+        let tokenizer = tokenizer.for_words();
+        return terminal::print(&inspect(config, &tokenizer, limit)?);
+    }
+    let data = OwnData::load(&config.own, None)?;
 
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &data.survey.columns {
@@ -54,7 +58,8 @@ fn splits(data: &OwnData) -> impl Iterator<Item = (&'static str, &[Example])> {
     .filter(|(_, examples)| !examples.is_empty())
 }
 
-fn share(part: usize, of: usize) -> f64 {
+/// Per cent.
+pub fn share(part: usize, of: usize) -> f64 {
     100.0 * part as f64 / of as f64
 }
 
@@ -80,11 +85,15 @@ fn label_lines(data: &OwnData, examples: &[Example]) -> String {
                 ));
             }
         }
-        ProblemType::SingleLabelClassification => {
+        ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification => {
             let mut counts = vec![0; data.task.labels.len()];
             for example in examples {
-                if let Some(Label::Class(id)) = example.label {
-                    counts[id as usize] += 1;
+                match &example.label {
+                    Some(Label::Class(id)) => counts[*id as usize] += 1,
+                    Some(Label::Classes(ids)) => {
+                        ids.iter().for_each(|&id| counts[id as usize] += 1);
+                    }
+                    Some(Label::Score(_)) | None => {}
                 }
             }
             for (label, &count) in data.task.labels.iter().zip(&counts).take(N_LABELS) {
@@ -97,9 +106,8 @@ fn label_lines(data: &OwnData, examples: &[Example]) -> String {
                 text.push_str(&format!("  and {} labels more\n", counts.len() - N_LABELS));
             }
         }
-        ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification
-        | ProblemType::QuestionAnswering => {}
+        // Their files are inspected elsewhere.
+        ProblemType::TokenClassification | ProblemType::QuestionAnswering => {}
     }
     if unlabelled > 0 {
         text.push_str(&format!("  without a label: {unlabelled}\n"));
@@ -107,8 +115,8 @@ fn label_lines(data: &OwnData, examples: &[Example]) -> String {
     text
 }
 
-/// Percentiles by the nearest rank.
-fn length_lines(mut lengths: Vec<usize>, limit: usize) -> String {
+/// Lengths in tokens: percentiles by the nearest rank, and what would be cut.
+pub fn length_lines(mut lengths: Vec<usize>, limit: usize) -> String {
     lengths.sort_unstable();
     let n = lengths.len();
     let percentile = |p: usize| {

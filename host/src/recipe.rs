@@ -13,6 +13,7 @@ use crate::{
     export::save_checkpoint,
     interrupt,
     labels::label_order,
+    learned_task::LearnedTask,
     logging,
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
@@ -23,13 +24,14 @@ use crate::{
     progress::{Progress, metrics_text},
     provenance::{self, option_json, plugin_name, plugins_json},
     run_directory::RunDirectory,
-    task_data::{TaskData, save_task},
+    task_data::TaskData,
     terminal,
     token_cache::TokenCache,
+    token_classification,
     tokenizer::Tokenizer,
     train::{Summary, Trainer, eval_keys},
 };
-use progtune_datasets::Task;
+use progtune_datasets::{ProblemType, SplitName, Task, TaskSource};
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -63,7 +65,10 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
     model_config.position_shift = blueprint.position_shift;
 
-    let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+    let mut tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+    if task.problem_type == ProblemType::TokenClassification {
+        tokenizer = tokenizer.for_words();
+    }
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
     let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
     let order = BatchOrder::new(config, lengths);
@@ -173,6 +178,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     summary
         .evaluation
         .extend(test_results(config, &data, &tokenizer, &model)?);
+    if let (TaskSource::Own, Some(own)) = (&task.source, &config.own) {
+        LearnedTask::new(task, &own.reading).save(directory.path())?;
+    }
     save_result(
         &directory,
         &model,
@@ -272,20 +280,24 @@ fn test_results(
     tokenizer: &Tokenizer,
     model: &Model,
 ) -> Result<serde_json::Map<String, Value>> {
-    let TaskData::Own(own) = data else {
-        return Ok(serde_json::Map::new());
+    let task = data.task();
+    let examples = match data {
+        TaskData::Own(own) if own.test.iter().any(|example| example.label.is_some()) => {
+            let source = ExampleSource {
+                task,
+                tokenizer,
+                cache: &TokenCache::new(config.token_cache),
+            };
+            source.load(Origin::Read(&own.test), None)?
+        }
+        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
+            let (test, length) = (&data.test, config.max_length);
+            token_classification::data::examples(tokenizer, SplitName::Test, test, length)?
+        }
+        _ => return Ok(serde_json::Map::new()),
     };
-    if own.test.iter().all(|example| example.label.is_none()) {
-        return Ok(serde_json::Map::new());
-    }
-    let source = ExampleSource {
-        task: &own.task,
-        tokenizer,
-        cache: &TokenCache::new(config.token_cache),
-    };
-    let examples = source.load(Origin::Read(&own.test), None)?;
-    let result = evaluate(model, &own.task, &examples, config.eval_batch_limit())?;
-    let keys = eval_keys(&own.task, &result, "").into_iter();
+    let result = evaluate(model, task, &examples, config.eval_batch_limit())?;
+    let keys = eval_keys(task, &result, "").into_iter();
     Ok(keys
         .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
         .collect())
@@ -302,7 +314,6 @@ fn save_result(
     base_model: &str,
 ) -> Result<()> {
     let path = directory.path();
-    save_task(path, task)?;
     let adds = model
         .parameters
         .infos()
@@ -322,6 +333,7 @@ fn save_result(
     let about = Provenance {
         base_model,
         task: &task.name,
+        problem_type: task.problem_type,
         method: id,
         options: &options,
         plugin: &plugin,

@@ -1,24 +1,20 @@
 //! The task of a run with the data it comes with: a named task, whose files are read split by split, or the user's own
-//! files, which make the task and are read with it. Also the file that tells later commands what such a task was.
+//! files, which make the task and are read with it.
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
 use crate::{
     config::{InferenceConfig, RunConfig},
     error::{Error, Result},
-    files::write_atomically,
+    learned_task::LearnedTask,
     model_source::ModelSource,
     plan::trainable_task,
     progress::Progress,
+    token_classification,
 };
 use progtune_datasets::{
-    Column, Columns, Labels, Metric, OwnData, OwnRequest, ProblemType, SkippedRows, Task,
-    TaskSource,
+    Labels, Metric, OwnData, OwnRequest, ProblemType, RepairTags, SkippedRows, TaggedData, Task,
 };
-use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
-/// What a result of training on own files is accompanied by.
-pub const TASK_FILE: &str = "task.json";
 
 /// How many rows that were left out are shown on the terminal.
 const N_SHOWN: usize = 5;
@@ -35,6 +31,13 @@ pub enum TaskData {
     },
     /// The user's own files, read.
     Own(Box<OwnData>),
+    /// The same of sentences whose words have tags.
+    Tagged {
+        /// The sentences.
+        data: Box<TaggedData>,
+        /// What was done about their tags.
+        repair: RepairTags,
+    },
 }
 
 impl TaskData {
@@ -59,12 +62,32 @@ impl TaskData {
         Ok(Self::Own(Box::new(data)))
     }
 
+    /// The user's own sentences with tags; `known` is what a model was trained to say.
+    ///
+    /// # Errors
+    /// As [`TaskData::own`].
+    pub fn tagged(
+        request: &OwnRequest,
+        known: Option<&Labels>,
+        metrics: &[Metric],
+    ) -> Result<Self> {
+        let mut data = TaggedData::load(request, known)?;
+        data.task = with_metrics(&data.task, metrics)?;
+        Ok(Self::Tagged {
+            data: Box::new(data),
+            repair: request.reading.repair_tags.unwrap_or_default(),
+        })
+    }
+
     /// What a run trains on.
     ///
     /// # Errors
     /// As [`TaskData::named`] and [`TaskData::own`].
     pub fn of_run(config: &RunConfig) -> Result<Self> {
         match &config.own {
+            Some(request) if TaggedData::is_asked_for(request) => {
+                Self::tagged(request, None, &config.metrics)
+            }
             Some(request) => Self::own(request, None, &config.metrics),
             None => Self::named(&config.task, config.data.as_deref(), &config.metrics),
         }
@@ -75,34 +98,41 @@ impl TaskData {
         match self {
             Self::Named { task, .. } => task,
             Self::Own(data) => &data.task,
+            Self::Tagged { data, .. } => &data.task,
         }
     }
 
     /// The configuration with what was guessed or learned written down; the columns of own files.
     pub fn settle(&self, config: &RunConfig) -> RunConfig {
         let mut config = config.clone();
-        if let (Self::Own(data), Some(request)) = (self, &mut config.own) {
-            let columns = &data.task.columns;
+        if let (Self::Own(_) | Self::Tagged { .. }, Some(request)) = (self, &mut config.own) {
+            let task = self.task();
+            let columns = &task.columns;
             request.reading.text_column = Some(columns.first.name.clone());
             request.reading.pair_column = columns.second.as_ref().map(|c| c.name.clone());
             request.reading.label_column = Some(columns.label.name.clone());
-            request.reading.problem_type = Some(data.task.problem_type);
+            request.reading.problem_type = Some(task.problem_type);
         }
         config
     }
 
     /// Lists the rows that were left out in the log.
     pub fn log_skipped(&self) {
-        if let Self::Own(data) = self {
-            log_skipped(data);
+        match self {
+            Self::Named { .. } => {}
+            Self::Own(data) => log_skipped(&data.skipped),
+            Self::Tagged { data, .. } => log_skipped(&data.skipped),
         }
     }
 
     /// Says which columns are read, what the labels are and which rows were left out.
     pub fn announce(&self, progress: &Progress) {
-        if let Self::Own(data) = self {
-            describe(data).lines().for_each(|line| progress.line(line));
-        }
+        let text = match self {
+            Self::Named { .. } => return,
+            Self::Own(data) => describe(data),
+            Self::Tagged { data, repair } => token_classification::data::describe(data, *repair),
+        };
+        text.lines().for_each(|line| progress.line(line));
     }
 }
 
@@ -132,7 +162,8 @@ pub fn describe(data: &OwnData) -> String {
     text + &describe_skipped(&data.skipped)
 }
 
-fn describe_skipped(skipped: &SkippedRows) -> String {
+/// How many rows were left out, and the first of them, a line each; nothing if there are none.
+pub fn describe_skipped(skipped: &SkippedRows) -> String {
     if skipped.n_rows == 0 {
         return String::new();
     }
@@ -167,12 +198,31 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     Ok(task)
 }
 
+/// Own files that a model is used on.
+#[derive(Debug)]
+pub enum OwnRead {
+    /// Texts.
+    Examples(OwnData),
+    /// Sentences whose words have tags.
+    Sentences(TaggedData),
+}
+
+impl OwnRead {
+    /// The task they make.
+    pub fn task(&self) -> &Task {
+        match self {
+            Self::Examples(data) => &data.task,
+            Self::Sentences(data) => &data.task,
+        }
+    }
+}
+
 /// Own files that a model is used on, read with the labels that the model, or the first adapter that says, was trained to
 /// tell.
 ///
 /// # Errors
 /// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
-pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnData> {
+pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRead> {
     let adapters = config.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
@@ -181,166 +231,42 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnDat
         Some(learned) => learned,
         None => {
             let source = ModelSource::new(config.model.as_deref())?;
-            LearnedTask::of_checkpoint(&source.config()?.labels, &source.name())?
+            LearnedTask::of_checkpoint(&source.config()?, &source.name())?
         }
     };
-    let mut data = OwnData::load(&learned.complete(request), Some(&learned.labels))?;
-    data.task = with_metrics(&data.task, &config.metrics)?;
-    for line in describe(&data).lines() {
+    let request = learned.complete(request);
+    let known = Some(&learned.labels);
+    let (read, text) = match learned.labels.problem_type {
+        ProblemType::TokenClassification => {
+            let mut data = TaggedData::load(&request, known)?;
+            data.task = with_metrics(&data.task, &config.metrics)?;
+            let repair = request.reading.repair_tags.unwrap_or_default();
+            let text = token_classification::data::describe(&data, repair);
+            (OwnRead::Sentences(data), text)
+        }
+        _ => {
+            let mut data = OwnData::load(&request, known)?;
+            data.task = with_metrics(&data.task, &config.metrics)?;
+            let text = describe(&data);
+            (OwnRead::Examples(data), text)
+        }
+    };
+    for line in text.lines() {
         tracing::info!("{line}");
     }
-    if data.skipped.n_rows > 0 {
-        tracing::warn!("rows left out: {} (-v lists them)", data.skipped.n_rows);
+    let skipped = match &read {
+        OwnRead::Examples(data) => &data.skipped,
+        OwnRead::Sentences(data) => &data.skipped,
+    };
+    if skipped.n_rows > 0 {
+        tracing::warn!("rows left out: {} (-v lists them)", skipped.n_rows);
     }
-    log_skipped(&data);
-    Ok(data)
+    log_skipped(skipped);
+    Ok(read)
 }
 
-fn log_skipped(data: &OwnData) {
-    for reason in &data.skipped.reasons {
+fn log_skipped(skipped: &SkippedRows) {
+    for reason in &skipped.reasons {
         tracing::info!("row left out: {reason}");
-    }
-}
-
-/// Writes `task.json` beside a result of own files, so that `evaluate` and `predict` need not be told of them again.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn save_task(directory: &Path, task: &Task) -> Result<()> {
-    if task.source != TaskSource::Own {
-        return Ok(());
-    }
-    let columns = &task.columns;
-    let value = json!({
-        "problem_type": task.problem_type.as_str(),
-        "labels": task.labels,
-        "text_column": columns.first.name,
-        "pair_column": columns.second.as_ref().map(|column| &column.name),
-        "label_column": columns.label.name,
-    });
-    write_atomically(
-        &directory.join(TASK_FILE),
-        format!("{value:#}\n").as_bytes(),
-    )
-}
-
-/// What was learned by a run on own files: its labels, and the names of its columns.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LearnedTask {
-    /// The labels.
-    pub labels: Labels,
-    /// The columns it was trained on: text, pair, label; `None` if nothing is known of them.
-    columns: Option<(String, Option<String>, String)>,
-}
-
-impl LearnedTask {
-    /// What the first of `directories` with a `task.json` says.
-    ///
-    /// # Errors
-    /// When such a file cannot be read or is not one of these.
-    pub fn find<'a>(directories: impl Iterator<Item = &'a Path>) -> Result<Option<Self>> {
-        for directory in directories {
-            let path = directory.join(TASK_FILE);
-            if path.is_file() {
-                return Self::read(&path).map(Some);
-            }
-        }
-        Ok(None)
-    }
-
-    fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        let fault = |what: String| {
-            Error::Model(format!(
-                "{}: {what}; copy the file again, or remove it and name columns by flags",
-                path.display()
-            ))
-        };
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| fault(format!("not valid JSON: {error}")))?;
-        let text = |key: &str| {
-            let text = value.get(key).and_then(Value::as_str).map(str::to_owned);
-            text.ok_or_else(|| fault(format!("key `{key}`: expected a text")))
-        };
-        let problem_type = match text("problem_type")?.as_str() {
-            "regression" => ProblemType::Regression,
-            "single_label_classification" => ProblemType::SingleLabelClassification,
-            other => {
-                return Err(fault(format!(
-                    "key `problem_type`: expected regression or single_label_classification, found `{other}`"
-                )));
-            }
-        };
-        let labels = value.get("labels").and_then(Value::as_array);
-        let names: Option<Vec<String>> = labels.and_then(|labels| {
-            labels
-                .iter()
-                .map(|label| label.as_str().map(str::to_owned))
-                .collect()
-        });
-        Ok(Self {
-            labels: Labels {
-                problem_type,
-                names: names
-                    .ok_or_else(|| fault("key `labels`: expected a list of texts".into()))?,
-            },
-            columns: Some((
-                text("text_column")?,
-                text("pair_column").ok(),
-                text("label_column")?,
-            )),
-        })
-    }
-
-    /// What a checkpoint says of its head in `id2label`.
-    ///
-    /// # Errors
-    /// When it says nothing.
-    pub fn of_checkpoint(labels: &[String], origin: &str) -> Result<Self> {
-        if labels.is_empty() {
-            return Err(Error::Model(format!(
-                "{origin}: there is no {TASK_FILE} and no `id2label` in config.json, so the labels of the model are not \
-                 known; give the directory of a training run, or add `id2label`"
-            )));
-        }
-        let is_regression = labels.len() == 1;
-        Ok(Self {
-            labels: Labels {
-                problem_type: match is_regression {
-                    true => ProblemType::Regression,
-                    false => ProblemType::SingleLabelClassification,
-                },
-                names: match is_regression {
-                    true => Vec::new(),
-                    false => labels.to_vec(),
-                },
-            },
-            columns: None,
-        })
-    }
-
-    /// The task it was.
-    pub fn task(&self) -> Task {
-        let (first, second, label) = self.columns.clone().unwrap_or_default();
-        let columns = Columns {
-            first: Column::named(first),
-            second: second.map(Column::named),
-            label: Column::named(label),
-        };
-        Task::own(columns, self.labels.clone())
-    }
-
-    /// The request with the columns of training where it names none.
-    pub fn complete(&self, request: &OwnRequest) -> OwnRequest {
-        let mut request = request.clone();
-        let reading = &mut request.reading;
-        if let (Some((text, pair, label)), None, None) =
-            (&self.columns, &reading.text_column, &reading.pair_column)
-        {
-            reading.text_column = Some(text.clone());
-            reading.pair_column.clone_from(pair);
-            reading.label_column.get_or_insert_with(|| label.clone());
-        }
-        request
     }
 }
