@@ -7,10 +7,13 @@
 //! is left alone, U+FEFF too.
 
 use crate::cell::Cell;
-use crate::error::{DataError, Place, Position};
+use crate::error::{DataError, Place, Position, WORDS};
 use crate::format::DataFile;
 use crate::lines::{Lines, MAX_LINE_BYTES};
 use crate::task::Column;
+
+/// What a word and its tag take beside their letters.
+const WORD_BYTES: usize = 64;
 
 const DOCUMENT_START: &str = "-DOCSTART-";
 
@@ -67,7 +70,7 @@ pub(crate) struct ColumnFile {
     /// The columns of the first word; 0 before it.
     n_columns: usize,
     layout: Layout,
-    /// A sentence's words and cells that were read so far.
+    /// What the words of the sentence that is being read take.
     bytes: usize,
 }
 
@@ -96,7 +99,10 @@ impl ColumnFile {
         };
         // A file without a word has no columns, and gives no sentence.
         let layout = match (columns.is_empty(), needs_tags) {
-            (true, _) => Layout { words: 0, tags: None },
+            (true, _) => Layout {
+                words: 0,
+                tags: None,
+            },
             (false, true) => Layout {
                 words: find(words)?,
                 tags: Some(find(tags)?),
@@ -116,7 +122,12 @@ impl ColumnFile {
     }
 
     /// Takes a word's line in.
-    fn take(&mut self, number: usize, line: &str, sentence: &mut RawSentence) -> Result<(), DataError> {
+    fn take(
+        &mut self,
+        number: usize,
+        line: &str,
+        sentence: &mut RawSentence,
+    ) -> Result<(), DataError> {
         let place = || Place::line(self.lines.path(), number);
         let cells = split(line, self.has_tabs);
         if cells.len() != self.n_columns {
@@ -125,15 +136,16 @@ impl ColumnFile {
                 expected: self.n_columns,
                 found: cells.len(),
                 separator: if self.has_tabs { "tab" } else { "space" },
-                layout: "the file's first word",
+                layout: WORDS,
             });
         }
-        self.bytes += line.len();
+        // A word takes more memory than its letters.
+        self.bytes += line.len() + WORD_BYTES;
         if self.bytes > MAX_LINE_BYTES {
             return Err(DataError::TooLong {
                 place: place(),
                 what: "sentence",
-                found: "more".to_owned(),
+                found: "more (it is counted with 64 bytes a word)".to_owned(),
                 limit: MAX_LINE_BYTES,
             });
         }

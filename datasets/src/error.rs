@@ -15,6 +15,9 @@ pub use own::OwnDataError;
 pub use place::{Place, Position};
 pub(crate) use show::{names, printable, quote};
 
+/// Where the number of cells of a column file's lines is from.
+pub(crate) const WORDS: &str = "the file's first word";
+
 /// What is wrong with the data or with the request for it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -177,10 +180,10 @@ pub enum DataError {
         "{place}: expected {expected} {separator}-separated cells as in {layout}, found {found}; repair or delete the \
          line{}",
         match *separator {
+            _ if *layout == WORDS => "",
             "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out \
                       the rows of QQP that lack cells)",
-            "comma" => " (a comma inside a text needs double quotes around the text)",
-            _ => "",
+            _ => " (a comma inside a text needs double quotes around the text)",
         }
     )]
     RaggedRow {

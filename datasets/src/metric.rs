@@ -138,9 +138,7 @@ impl Metric {
             {
                 Some("it is about entities in sentences with tags")
             }
-            ProblemType::MultiLabelClassification
-                if matches!(self, Self::F1 | Self::Matthews) =>
-            {
+            ProblemType::MultiLabelClassification if matches!(self, Self::F1 | Self::Matthews) => {
                 Some("an example has several labels; take f1_micro, f1_macro or f1_weighted")
             }
             ProblemType::SingleLabelClassification if self == Self::F1 && n_labels != 2 => {

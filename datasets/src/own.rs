@@ -10,13 +10,13 @@ use crate::example::{Example, Label};
 use crate::files::find_files;
 use crate::format::{DataFile, Format, TextEncoding};
 use crate::hold_out::hold_out;
-use crate::tag_repair::RepairTags;
 use crate::label::LabelRule;
 use crate::learn_labels::{Labels, learn};
 use crate::metric::Metric;
 use crate::rows::{RawRow, open};
 use crate::split::SplitName;
 use crate::survey::Survey;
+use crate::tag_repair::RepairTags;
 use crate::task::{Columns, ProblemType, Task, TaskSource};
 
 /// The name of a task made of the user's own files.
@@ -143,6 +143,12 @@ impl OwnData {
             }
             .into());
         };
+        if first.format == Format::Conll {
+            return Err(OwnDataError::OnlyTags {
+                path: first.path.clone(),
+            }
+            .into());
+        }
         let survey = Survey::of(first)?;
         let has_labels = !request.train.is_empty() || !request.validation.is_empty();
         let wants_label = has_labels && !request.ignore_labels;

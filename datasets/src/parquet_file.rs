@@ -209,7 +209,11 @@ fn layout(
     })
 }
 
-pub(crate) fn projection(path: &Path, root: &Type, fields: Vec<TypePtr>) -> Result<Type, DataError> {
+pub(crate) fn projection(
+    path: &Path,
+    root: &Type,
+    fields: Vec<TypePtr>,
+) -> Result<Type, DataError> {
     Type::group_type_builder(root.name())
         .with_fields(fields)
         .build()

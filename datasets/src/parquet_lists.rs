@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place};
-use crate::parquet_file::{broken, cell, contain, contradictory, find, open_file, projection, scalar};
+use crate::parquet_file::{
+    broken, cell, contain, contradictory, find, open_file, projection, scalar,
+};
 use crate::task::Column;
 
 /// The key that Hugging Face's `datasets` writes the features of a data set under.

@@ -68,7 +68,10 @@ impl Survey {
             Format::Jsonl => first_objects(file)?,
             Format::Parquet => read_all_columns(&file.path, N_ROWS)?,
             Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => first_records(file)?,
-            Format::Conll => (conll::column_names(file)?, conll::first_words(file, N_ROWS)?),
+            Format::Conll => (
+                conll::column_names(file)?,
+                conll::first_words(file, N_ROWS)?,
+            ),
         };
         let kind_of = |at: usize| {
             rows.iter()

@@ -46,7 +46,9 @@ pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataErro
         Format::Csv => Box::new(CsvRecords::open(file)?),
         Format::LabelText => Box::new(LabelTextRecords::open(file)?),
         Format::Lines => Box::new(LineRecords::open(file)?),
-        Format::Tsv | Format::Jsonl | Format::Parquet | Format::Conll => Box::new(TsvRecords::open(file)?),
+        Format::Tsv | Format::Jsonl | Format::Parquet | Format::Conll => {
+            Box::new(TsvRecords::open(file)?)
+        }
     })
 }
 

@@ -96,6 +96,9 @@ impl TaggedData {
             ),
             ("--test-file", files_of("--test-file", &request.test)?),
         ];
+        for file in splits.iter().flat_map(|(_, files)| files) {
+            check_format(file)?;
+        }
         let Some(first) = splits.iter().find_map(|(_, files)| files.first()) else {
             return Err(OwnDataError::NoFiles {
                 flag: "--train-file",
@@ -253,16 +256,7 @@ impl Reader<'_> {
         let (words, tags) = (&self.columns.first, &self.columns.label);
         Ok(match file.format {
             Format::Conll => Box::new(ColumnFile::open(file, words, tags, needs_tags)?),
-            Format::Jsonl | Format::Parquet => {
-                Box::new(WordLists::open(file, words, tags, needs_tags)?)
-            }
-            Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => {
-                return Err(OwnDataError::NoSentences {
-                    path: file.path.clone(),
-                    format: file.format.as_str(),
-                }
-                .into());
-            }
+            _ => Box::new(WordLists::open(file, words, tags, needs_tags)?),
         })
     }
 
@@ -290,7 +284,10 @@ impl Reader<'_> {
                 found: tag.show(),
             })?);
         }
-        let found = repair(&mut texts, self.request.reading.repair_tags.unwrap_or_default());
+        let found = repair(
+            &mut texts,
+            self.request.reading.repair_tags.unwrap_or_default(),
+        );
         let mut ids = Vec::with_capacity(texts.len());
         for (word, text) in texts.iter().enumerate() {
             let id = self.names.id(text).ok_or_else(|| DataError::UnknownLabel {
@@ -323,7 +320,10 @@ impl Reader<'_> {
         if !self.names.is_open || sentences.is_empty() {
             return Ok(sentences);
         }
-        let path = files.first().map(|file| file.path.clone()).unwrap_or_default();
+        let path = files
+            .first()
+            .map(|file| file.path.clone())
+            .unwrap_or_default();
         let column = self.columns.label.name.clone();
         let n_words: usize = sentences.iter().map(|sentence| sentence.words.len()).sum();
         let found = &self.names.names;
@@ -355,7 +355,11 @@ impl Reader<'_> {
             .iter()
             .map(|name| settled.id(name).unwrap_or_default())
             .collect();
-        for tag in sentences.iter_mut().flat_map(|s| s.tags.iter_mut()).flatten() {
+        for tag in sentences
+            .iter_mut()
+            .flat_map(|s| s.tags.iter_mut())
+            .flatten()
+        {
             *tag = moved[*tag as usize];
         }
         self.names = settled;
@@ -370,6 +374,18 @@ impl Reader<'_> {
         let reader = self.open(file, true)?;
         let has_all = |names: &&[String]| self.names.names.iter().all(|name| names.contains(name));
         Ok(reader.tag_names().filter(has_all).map(<[String]>::to_vec))
+    }
+}
+
+fn check_format(file: &DataFile) -> Result<(), OwnDataError> {
+    match file.format {
+        Format::Conll | Format::Jsonl | Format::Parquet => Ok(()),
+        Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => {
+            Err(OwnDataError::NoSentences {
+                path: file.path.clone(),
+                format: file.format.as_str(),
+            })
+        }
     }
 }
 

@@ -25,10 +25,7 @@ pub(crate) struct WordLists {
 
 enum Source {
     Jsonl(JsonlObjects),
-    Parquet {
-        cells: ParquetCells,
-        has_tags: bool,
-    },
+    Parquet { cells: ParquetCells, has_tags: bool },
 }
 
 impl WordLists {

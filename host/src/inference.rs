@@ -10,9 +10,9 @@ use crate::{
     evaluate::{arg_max, evaluate, logits},
     examples::Origin,
     files::write_atomically,
+    metrics::sets,
     model::Model,
     progress::metrics_table,
-    metrics::sets,
     terminal,
     token_classification::predictions,
     train::{EvalSplit, eval_keys},
@@ -94,12 +94,13 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
             other.len()
         )));
     }
-    let predictions: Vec<(String, Vec<Value>)> = opened.with_each_model(|model: &Model, task| {
-        let input = inputs.iter().find(|(name, _)| *name == task.name);
-        let examples = input.map_or(&[][..], |(_, examples)| examples);
-        let rows = logits(model, examples, config.inference.eval_batch)?;
-        Ok(rows.iter().map(|row| prediction(task, row)).collect())
-    })?;
+    let predictions: Vec<(String, Vec<Value>)> =
+        opened.with_each_model(|model: &Model, task| {
+            let input = inputs.iter().find(|(name, _)| *name == task.name);
+            let examples = input.map_or(&[][..], |(_, examples)| examples);
+            let rows = logits(model, examples, config.inference.eval_batch)?;
+            Ok(rows.iter().map(|row| prediction(task, row)).collect())
+        })?;
     write_lines(config, count, &predictions)
 }
 

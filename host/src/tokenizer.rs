@@ -204,7 +204,12 @@ impl Tokenizer {
         let encodings = self.encode_all(inputs, |row| sentences[row].words.join(" "))?;
         Ok(encodings
             .iter()
-            .map(|encoding| (self.example(encoding, None), encoding.get_word_ids().to_vec()))
+            .map(|encoding| {
+                (
+                    self.example(encoding, None),
+                    encoding.get_word_ids().to_vec(),
+                )
+            })
             .collect())
     }
 
@@ -260,7 +265,10 @@ impl Tokenizer {
     pub fn save(&self, directory: &Path) -> Result<()> {
         for (name, bytes) in &self.files {
             let path = directory.join(name);
-            match self.takes_words.then(|| with_prefix_space(name, bytes, self.architecture)) {
+            match self
+                .takes_words
+                .then(|| with_prefix_space(name, bytes, self.architecture))
+            {
                 Some(Some(changed)) => write_atomically(&path, &changed)?,
                 _ => write_atomically(&path, bytes)?,
             }
@@ -308,7 +316,9 @@ fn lower_cases(inner: &tokenizers::Tokenizer) -> Option<bool> {
 const PREFIX_SPACE: &str = "add_prefix_space";
 
 /// Makes a byte-level tokenizer take each word as after a space; others do so anyway.
-fn add_prefix_space(inner: &mut tokenizers::Tokenizer) -> std::result::Result<(), serde_json::Error> {
+fn add_prefix_space(
+    inner: &mut tokenizers::Tokenizer,
+) -> std::result::Result<(), serde_json::Error> {
     let Some(pre_tokenizer) = inner.get_pre_tokenizer() else {
         return Ok(());
     };
@@ -344,7 +354,9 @@ fn with_prefix_space(name: &str, bytes: &[u8], architecture: Architecture) -> Op
     let is_changed = match name {
         "tokenizer.json" => set_prefix_space(value.get_mut("pre_tokenizer")?),
         "tokenizer_config.json" if architecture == Architecture::Roberta => {
-            value.as_object_mut()?.insert(PREFIX_SPACE.into(), json!(true));
+            value
+                .as_object_mut()?
+                .insert(PREFIX_SPACE.into(), json!(true));
             true
         }
         _ => false,

@@ -66,7 +66,11 @@ fn a_models_labels_are_kept() {
         ..OwnRequest::default()
     };
     let data = OwnData::load(&request, Some(&known)).unwrap();
-    let labels: Vec<Option<Label>> = data.test.iter().map(|example| example.label).collect();
+    let labels: Vec<Option<Label>> = data
+        .test
+        .iter()
+        .map(|example| example.label.clone())
+        .collect();
     assert_eq!(labels, [Some(Label::Class(1)), Some(Label::Class(2)), None]);
     assert_eq!(data.task.labels, known.names);
     // for prediction labels are nothing, and may be anything

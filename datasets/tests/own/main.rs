@@ -7,6 +7,8 @@ mod files;
 mod formats;
 mod hostile;
 mod labels;
+mod sets;
+mod tags;
 
 use std::path::Path;
 

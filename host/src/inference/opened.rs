@@ -152,7 +152,11 @@ impl<'a> Opened<'a> {
     }
 
     /// Those sentences tokenised, with the tokens of their words.
-    pub fn aligned(&self, sentences: &[TaggedSentence], name: SplitName) -> Result<Vec<AlignedSentence>> {
+    pub fn aligned(
+        &self,
+        sentences: &[TaggedSentence],
+        name: SplitName,
+    ) -> Result<Vec<AlignedSentence>> {
         let aligned = align(&self.tokenizer, sentences)?;
         warn_of_gaps(&aligned, name, self.config.max_length);
         Ok(aligned)

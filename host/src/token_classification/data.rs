@@ -80,7 +80,10 @@ pub fn examples(
 ) -> Result<Vec<EncodedExample>> {
     let aligned = align(tokenizer, sentences)?;
     warn_of_gaps(&aligned, split, max_length);
-    Ok(aligned.into_iter().map(|sentence| sentence.example).collect())
+    Ok(aligned
+        .into_iter()
+        .map(|sentence| sentence.example)
+        .collect())
 }
 
 /// Says how many words take no part.

@@ -44,18 +44,14 @@ fn read(tag: &str) -> (char, &str) {
 
 /// Whether an entity ended between a word and the next.
 fn ends(before: char, now: char, kind_before: &str, kind: &str) -> bool {
-    matches!(
-        (before, now),
-        ('E' | 'S', _) | ('B' | 'I', 'B' | 'S' | 'O')
-    ) || (!matches!(before, 'O' | '.') && kind_before != kind)
+    matches!((before, now), ('E' | 'S', _) | ('B' | 'I', 'B' | 'S' | 'O'))
+        || (!matches!(before, 'O' | '.') && kind_before != kind)
 }
 
 /// Whether an entity started between a word and the next.
 fn starts(before: char, now: char, kind_before: &str, kind: &str) -> bool {
-    matches!(
-        (before, now),
-        (_, 'B' | 'S') | ('E' | 'S' | 'O', 'E' | 'I')
-    ) || (!matches!(now, 'O' | '.') && kind_before != kind)
+    matches!((before, now), (_, 'B' | 'S') | ('E' | 'S' | 'O', 'E' | 'I'))
+        || (!matches!(now, 'O' | '.') && kind_before != kind)
 }
 
 /// The entities of seqeval's strict mode with the scheme IOB2: `B-` and all `I-` of its type that follow at once; what
@@ -84,7 +80,10 @@ pub fn strict_entities<'a>(tags: &[&'a str]) -> Option<Vec<Entity<'a>>> {
 
 /// As [`read`], by the rules of the strict mode: the type is without hyphens at its ends.
 fn read_strictly(tag: &str) -> Option<(char, &str)> {
-    let prefix = tag.chars().next().filter(|prefix| "BIO".contains(*prefix))?;
+    let prefix = tag
+        .chars()
+        .next()
+        .filter(|prefix| "BIO".contains(*prefix))?;
     let kind = tag[1..].trim_matches('-');
     Some((prefix, if kind.is_empty() { "_" } else { kind }))
 }

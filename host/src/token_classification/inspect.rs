@@ -48,16 +48,23 @@ pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> R
         text.push_str(&length_lines(lengths, limit));
         let nothing = Coverage::of(&aligned).n_left_out;
         if nothing > 0 {
-            text.push_str(&format!("  words that the tokenizer makes nothing of: {nothing}\n"));
+            text.push_str(&format!(
+                "  words that the tokenizer makes nothing of: {nothing}\n"
+            ));
         }
     }
     text.push_str("\nduplicates\n");
     let mut seen: Vec<(&str, HashSet<&[String]>)> = Vec::new();
     for (name, sentences) in splits {
         let different: HashSet<&[String]> = sentences.iter().map(|s| s.words.as_slice()).collect();
-        text.push_str(&format!("  within {name}: {} sentences\n", sentences.len() - different.len()));
+        text.push_str(&format!(
+            "  within {name}: {} sentences\n",
+            sentences.len() - different.len()
+        ));
         for (other, known) in &seen {
-            let shared = sentences.iter().filter(|s| known.contains(s.words.as_slice()));
+            let shared = sentences
+                .iter()
+                .filter(|s| known.contains(s.words.as_slice()));
             text.push_str(&format!(
                 "  {name} sentences that are also in {other}: {}\n",
                 shared.count()
@@ -80,7 +87,10 @@ fn tag_lines(labels: &[String], sentences: &[TaggedSentence]) -> String {
         };
         n_words += tags.len();
         tags.iter().for_each(|&tag| counts[tag as usize] += 1);
-        let names: Vec<&str> = tags.iter().map(|&tag| labels[tag as usize].as_str()).collect();
+        let names: Vec<&str> = tags
+            .iter()
+            .map(|&tag| labels[tag as usize].as_str())
+            .collect();
         for entity in entities(&names) {
             *types.entry(entity.kind.to_owned()).or_default() += 1;
         }

@@ -92,7 +92,14 @@ mod tests {
             first_tokens: vec![Some(1), Some(2), None, Some(4)],
         };
         let low = [0.0, 0.0, 0.0];
-        let rows = [low, [9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [9.0, 0.0, 0.0], [0.0, 0.0, 9.0], low];
+        let rows = [
+            low,
+            [9.0, 0.0, 0.0],
+            [0.0, 9.0, 0.0],
+            [9.0, 0.0, 0.0],
+            [0.0, 0.0, 9.0],
+            low,
+        ];
         let said = prediction(
             &Task::own(columns, labels),
             &sentence,

@@ -44,7 +44,11 @@ impl EntityScores {
     /// Takes in a sentence: as many predicted tags as expected ones.
     pub fn add(&mut self, predicted: &[&str], expected: &[&str]) {
         self.words += expected.len() as u64;
-        self.right_words += predicted.iter().zip(expected).filter(|(p, e)| p == e).count() as u64;
+        self.right_words += predicted
+            .iter()
+            .zip(expected)
+            .filter(|(p, e)| p == e)
+            .count() as u64;
         count(&mut self.by_type, &entities(predicted), &entities(expected));
         match (strict_entities(predicted), strict_entities(expected)) {
             (Some(predicted), Some(expected)) => count(&mut self.strict, &predicted, &expected),
@@ -90,11 +94,7 @@ impl EntityScores {
 }
 
 /// Adds one sentence's entities, which are in order.
-fn count(
-    counts: &mut BTreeMap<String, Counts>,
-    predicted: &[Entity<'_>],
-    expected: &[Entity<'_>],
-) {
+fn count(counts: &mut BTreeMap<String, Counts>, predicted: &[Entity<'_>], expected: &[Entity<'_>]) {
     for entity in predicted {
         let counts = counts.entry(entity.kind.to_owned()).or_default();
         counts.predicted += 1;

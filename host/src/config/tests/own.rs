@@ -1,7 +1,9 @@
 //! Tests of the keys about the user's own files.
 
 use super::*;
-use progtune_datasets::{Format, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags, TextEncoding};
+use progtune_datasets::{
+    Format, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags, TextEncoding,
+};
 
 const FILE: &str = "--train-file=t.csv";
 
