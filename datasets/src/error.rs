@@ -10,10 +10,12 @@ use crate::task::Column;
 mod own;
 mod place;
 mod show;
+mod tags;
 
 pub use own::OwnDataError;
 pub use place::{Place, Position};
 pub(crate) use show::{names, printable, quote};
+pub use tags::TagError;
 
 /// Where the number of cells of a column file's lines is from.
 pub(crate) const WORDS: &str = "the file's first word";
@@ -265,42 +267,9 @@ pub enum DataError {
         found: String,
     },
 
-    /// A sentence with another number of tags than of words.
-    #[error(
-        "{place}: expected a tag for each word, found {words} words in `{words_column}` and {tags} tags in \
-         `{tags_column}`; correct the row",
-        words_column = printable(words_column, 60),
-        tags_column = printable(tags_column, 60)
-    )]
-    TagCount {
-        /// The row.
-        place: Place,
-        /// Its words.
-        words: usize,
-        /// Their column.
-        words_column: String,
-        /// Its tags.
-        tags: usize,
-        /// Their column.
-        tags_column: String,
-    },
-
-    /// A word whose tag is none.
-    #[error(
-        "{place}: column `{column}`: expected the tag of word {word} to be a name or an id, found {found}; add the tag, \
-         such as O",
-        column = printable(column, 60)
-    )]
-    BadTag {
-        /// The word's line, or its row.
-        place: Place,
-        /// The column of the tags.
-        column: String,
-        /// Which word of the sentence, from 1.
-        word: usize,
-        /// What is there.
-        found: String,
-    },
+    /// A sentence whose tags are not what they should be.
+    #[error(transparent)]
+    Tags(Box<TagError>),
 
     /// A byte sequence that is not UTF-8 in a text file.
     #[error(
@@ -453,6 +422,12 @@ impl From<OwnDataError> for DataError {
     }
 }
 
+impl From<TagError> for DataError {
+    fn from(error: TagError) -> Self {
+        Self::Tags(Box::new(error))
+    }
+}
+
 impl DataError {
     /// Whether one row is wrong, so that the rest of the file can be read without it. Not so where a reader cannot tell
     /// where the row ends.
@@ -467,8 +442,7 @@ impl DataError {
             | Self::JsonSyntax { .. }
             | Self::NotAnObject { .. }
             | Self::RaggedRow { .. }
-            | Self::TagCount { .. }
-            | Self::BadTag { .. }
+            | Self::Tags(_)
             | Self::UnknownLabel { .. }
             | Self::MissingLabel { .. }
             | Self::BadScore { .. } => true,

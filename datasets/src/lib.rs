@@ -61,7 +61,7 @@ mod task;
 mod tsv;
 mod word_lists;
 
-pub use error::{DataError, OwnDataError, Place, Position};
+pub use error::{DataError, OwnDataError, Place, Position, TagError};
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, TextEncoding};
 pub use jsonl::read_jsonl;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::cell::Cell;
 use crate::conll::{ColumnFile, RawSentence, Sentences};
-use crate::error::{DataError, OwnDataError};
+use crate::error::{DataError, OwnDataError, TagError};
 use crate::files::{find_files, find_tagged_files};
 use crate::format::{DataFile, Format};
 use crate::hold_out::{hold_out, rarest};
@@ -277,7 +277,7 @@ impl Reader<'_> {
         let column = &self.columns.label.name;
         let mut texts = Vec::with_capacity(tags.len());
         for (word, tag) in tags.iter().enumerate() {
-            texts.push(name_of(tag, names).ok_or_else(|| DataError::BadTag {
+            texts.push(name_of(tag, names).ok_or_else(|| TagError::BadTag {
                 place: raw.place(file, word),
                 column: column.clone(),
                 word: word + 1,

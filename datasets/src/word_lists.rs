@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cell::Cell;
 use crate::conll::{RawSentence, Sentences};
-use crate::error::{DataError, Place, missing_column};
+use crate::error::{DataError, Place, TagError, missing_column};
 use crate::format::{DataFile, Format};
 use crate::jsonl::{self, JsonlObjects};
 use crate::parquet_lists::ParquetCells;
@@ -112,13 +112,14 @@ impl Sentences for WordLists {
             }
         };
         if let Some(tags) = tags.as_ref().filter(|tags| tags.len() != words.len()) {
-            return Err(DataError::TagCount {
+            return Err(TagError::Counts {
                 place,
                 words: words.len(),
                 words_column: self.words.name.clone(),
                 tags: tags.len(),
                 tags_column: self.tags.name.clone(),
-            });
+            }
+            .into());
         }
         Ok(Some(RawSentence {
             position: place.position,

@@ -2,6 +2,7 @@
 //! choice of columns, labels, and every error by what its message says. `real_data` is about the real files.
 
 mod bad_input;
+mod bad_tags;
 mod columns;
 mod files;
 mod formats;
