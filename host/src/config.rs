@@ -35,7 +35,8 @@ pub use layers::Sources;
 pub use plugins::PluginSources;
 pub use size::ByteSize;
 pub use values::{
-    CacheDtype, Device, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse, Warmup,
+    CacheDtype, ClassWeights, Device, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse,
+    Warmup,
 };
 
 use keys::Scope;
@@ -104,6 +105,14 @@ pub struct RunConfig {
     pub max_grad_norm: f64,
     /// Dropout in `[0, 1)` in place of the model's hidden, attention and classifier dropout; `None` keeps the model's.
     pub dropout: Option<f64>,
+    /// How much classes count in the loss.
+    pub class_weights: ClassWeights,
+    /// The share of a class's target that is spread evenly over all classes, in `[0, 1)`.
+    pub label_smoothing: f64,
+    /// Whether the result is the model of the best epoch; else that of the last.
+    pub load_best_model_at_end: bool,
+    /// What the best epoch is told by: a key of the evaluation, with or without `eval_`.
+    pub metric_for_best_model: String,
     /// Seed of everything random.
     pub seed: u64,
     /// Whether the training set is read in its own order.
@@ -245,6 +254,15 @@ impl RunConfig {
             dropout: settings.optional_number("dropout", "a number from 0 and below 1", |x| {
                 (0.0..1.0).contains(x)
             })?,
+            class_weights: settings
+                .optional_parsed("class_weights", ClassWeights::EXPECTED, ClassWeights::parse)?
+                .unwrap_or_default(),
+            label_smoothing: read_fraction(settings, "label_smoothing")?,
+            load_best_model_at_end: settings.switch("load_best_model_at_end")?
+                || settings.is_set("metric_for_best_model"),
+            metric_for_best_model: settings
+                .optional_text("metric_for_best_model")?
+                .unwrap_or_else(|| "loss".into()),
             seed,
             no_shuffle: settings.switch("no_shuffle")?,
             group_by_length: !settings.switch("no_group_by_length")?,

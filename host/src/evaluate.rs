@@ -35,6 +35,9 @@ pub struct Evaluation {
     pub steps: usize,
 }
 
+/// The name of the mean of a GLUE task's metrics.
+const COMBINED_SCORE: &str = "combined_score";
+
 /// Tells where a batch starts; `None`: at the embeddings.
 pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 
@@ -132,6 +135,20 @@ fn mean_loss(labelled: &[(&[f32], &Target)]) -> Option<f64> {
         .map(|(logits, target)| loss_of(logits, target))
         .fold((0.0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
     (count > 0).then(|| total / f64::from(count))
+}
+
+/// The names under which an evaluation reports metrics of a task, without `eval_`.
+pub fn metric_names(task: &Task) -> Vec<&'static str> {
+    let mut names: Vec<&str> = task.metrics.iter().map(|metric| metric.as_str()).collect();
+    if has_combined_score(task) {
+        names.push(COMBINED_SCORE);
+    }
+    names
+}
+
+/// Hugging Face's `run_glue` adds the mean where a task has several metrics.
+fn has_combined_score(task: &Task) -> bool {
+    task.metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_))
 }
 
 /// The loss of an example, and of how many things it is the sum: one, but for the tokens that have a tag.
@@ -243,10 +260,9 @@ fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
         }
         ProblemType::QuestionAnswering => (Vec::new(), None),
     };
-    // Hugging Face's `run_glue` adds the mean where a task has several.
-    if metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_)) {
+    if has_combined_score(task) {
         let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
-        metrics.push(("combined_score", sum / metrics.len() as f64));
+        metrics.push((COMBINED_SCORE, sum / metrics.len() as f64));
     }
     Measured {
         metrics,

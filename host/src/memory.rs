@@ -7,7 +7,7 @@
 //! | phase | holds |
 //! |---|---|
 //! | training | P, packed weights, gradients t, AdamW's moments 2t, activations |
-//! | evaluation | the same, but the activations of one block's forward |
+//! | evaluation | the same, but the activations of one block's forward; with `--load-best-model-at-end` what is saved, as below |
 //! | saving | P, and twice what is saved: its bytes, and the file put together |
 //!
 //! and in all of them the program with its tokenizer, and the tokenised data. Of embedding tables, gradients and moments
@@ -119,6 +119,8 @@ pub struct Estimator<'a> {
     eval_batch: BatchShape,
     /// What the prefix cache holds by the end of each epoch; empty: not counted.
     cached_bytes: Vec<u64>,
+    /// Whether the best epoch's model is written down after an evaluation.
+    keeps_best: bool,
 }
 
 impl<'a> Estimator<'a> {
@@ -167,6 +169,7 @@ impl<'a> Estimator<'a> {
             batch: BatchShape::default(),
             eval_batch: BatchShape::default(),
             cached_bytes: Vec::new(),
+            keeps_best: false,
         })
     }
 
@@ -180,6 +183,7 @@ impl<'a> Estimator<'a> {
         let lengths = |examples: &[EncodedExample]| -> Vec<usize> {
             examples.iter().map(|e| e.input_ids.len()).collect()
         };
+        self.keeps_best = config.load_best_model_at_end;
         self.batch = BatchShape::largest(config, &lengths(examples));
         let limit = config.eval_batch_limit();
         self.eval_batch = eval_splits
@@ -200,6 +204,7 @@ impl<'a> Estimator<'a> {
 
     /// With batches of sequences of `length` tokens: an upper bound when the data is not known.
     pub fn with_length(mut self, config: &RunConfig, length: usize) -> Self {
+        self.keeps_best = config.load_best_model_at_end;
         self.batch = BatchShape::full(config.batch_limit(), length);
         self.eval_batch = BatchShape::full(config.eval_batch_limit(), length);
         self
@@ -248,6 +253,9 @@ impl<'a> Estimator<'a> {
         let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
         let packed = self.block_weights() * self.config.blocks() as u64;
         let mut more = vec![("packed weights", FLOAT * packed)];
+        if self.keeps_best {
+            more.push(("best model", FLOAT * 2 * self.blueprint.candidate_size()));
+        }
         more.extend(self.lasting(stage));
         self.footprint(
             &format!("evaluating after epoch {}", stage.epoch),

@@ -5,7 +5,9 @@ use crate::{
     assemble::{Assembly, open_device},
     batch::EncodedExample,
     batch_order::BatchOrder,
+    best_model::BestModel,
     class_report,
+    class_weights::{self, loss_weighting},
     config::{RunConfig, WeightDtype},
     error::{Error, Result},
     evaluate::evaluate,
@@ -74,6 +76,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let order = BatchOrder::new(config, lengths);
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
+    let weighting = loss_weighting(config, task, &examples)?;
     let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.
@@ -93,6 +96,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         peft_opt: merged_options(config, adapter.as_ref()),
         ..config.clone()
     };
+    let best = BestModel::of_run(config, task)?;
     interrupt::listen();
     let mut directory = RunDirectory::create(config)?;
     let log = directory.path().join("log.txt");
@@ -126,6 +130,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     .build()?;
     model.frozen_dropout = config.frozen_dropout;
     model.recompute = config.recompute;
+    model.loss_weighting = weighting;
     let splits: Vec<&[EncodedExample]> = std::iter::once(examples.as_slice())
         .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
         .collect();
@@ -151,6 +156,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         started.elapsed().as_secs_f64(),
     ));
 
+    if let Some(weights) = class_weights::describe(&model.loss_weighting, task) {
+        progress.line(&weights);
+    }
     if let Some(note) = &settled.note {
         tracing::info!("{note}");
         progress.line(note);
@@ -168,6 +176,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         cache: &mut cache,
         lr,
         started,
+        best,
         directory: &mut directory,
         progress: &mut progress,
     }
@@ -382,6 +391,10 @@ fn all_results(summary: &Summary, train_samples: usize, plugins: Value) -> Value
         ("plugins", plugins),
     ] {
         results.insert(key.into(), value);
+    }
+    if let Some(best) = &summary.best {
+        results.insert("best_epoch".into(), json!(best.epoch));
+        results.insert("best_metric".into(), json!(best.value));
     }
     Value::Object(results)
 }

@@ -3,6 +3,7 @@
 use crate::{
     batch::EncodedExample,
     batch_order::BatchOrder,
+    best_model::{Best, BestModel},
     class_report,
     config::RunConfig,
     error::{Error, Result},
@@ -64,6 +65,8 @@ pub struct Trainer<'a> {
     pub lr: f64,
     /// When the process began.
     pub started: Instant,
+    /// What keeps the best epoch's parameters, if that is asked for.
+    pub best: Option<BestModel>,
     /// Where records go.
     pub directory: &'a mut RunDirectory,
     /// What the person sees.
@@ -91,8 +94,10 @@ pub struct Summary {
     pub tokens: u64,
     /// Σ over epochs of the size of the trainable set, weighted by the share of the epoch that ran.
     pub updated_parameters: f64,
-    /// The last evaluation, by `eval_…` keys.
+    /// The last evaluation, or that of the best epoch where its model was brought back, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
+    /// The epoch whose model is the result, where the best one was asked for.
+    pub best: Option<Best>,
 }
 
 /// The state of a run between steps.
@@ -173,6 +178,12 @@ impl Trainer<'_> {
             }
         }
         let mut summary = state.summary;
+        if let Some(best) = self.best.take() {
+            summary.best = best.restore(self.model, summary.epochs.ceil() as u32)?;
+        }
+        if let Some(best) = &summary.best {
+            summary.evaluation = best.evaluation.clone();
+        }
         summary.train_loss = state.loss_sum / summary.steps.max(1) as f64;
         summary.train_secs = start.elapsed().as_secs_f64();
         Ok(summary)
@@ -373,6 +384,12 @@ impl Trainer<'_> {
             tracing::info!(epoch, usage = %usage.to_json(), "prefix cache");
             if usage.saved > 0 {
                 self.progress.line(&usage.line());
+            }
+        }
+        if let Some(best) = &mut self.best {
+            let trained = &self.blueprint.candidates;
+            if best.offer(self.model, trained, epoch, &all)? {
+                tracing::info!(epoch, "the best model so far");
             }
         }
         if let Some(value) = first_metric {

@@ -37,8 +37,8 @@ pub struct Wanted<'a> {
     pub options: &'a [(&'a str, &'a str)],
     /// An adapter to start from.
     pub adapter: Option<&'a Path>,
-    /// Outputs of the head.
-    pub outputs: usize,
+    /// The head.
+    pub head: HeadKind,
     /// Fused or composed.
     pub kernels: Kernels,
     /// Dropout everywhere; `None`: the model's own.
@@ -69,7 +69,7 @@ impl Wanted<'_> {
         }
         let method: Option<LoadedMethod> = (!self.method.is_empty())
             .then(|| plugins.method(self.method, &options).expect("the method"));
-        let head = HeadKind::Sequence(self.outputs);
+        let head = self.head;
         let blueprint = Blueprint::new(&config, head, method.as_ref(), false).expect("the plan");
         let model = Assembly {
             source: &source,

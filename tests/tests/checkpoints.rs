@@ -11,6 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use progtune::{
     batch::{Batch, EncodedExample},
     config::Kernels,
+    model::description::HeadKind,
     model_source::ModelSource,
     recipe::open_tokenizer,
 };
@@ -64,7 +65,7 @@ fn every_variant_computes_what_transformers_does() {
                 method: "",
                 options: &[],
                 adapter: None,
-                outputs,
+                head: HeadKind::Sequence(outputs),
                 kernels,
                 dropout: None,
             }

@@ -1,6 +1,6 @@
 //! The commands through the built binary, on the tiny fixtures: what a run leaves (here) and where (`directory`), what its
 //! result is good for (`results`, `heads`, `adapters`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
-//! plans and plugins (`planning`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
+//! what the loss counts and which epoch is kept (`loss`), plans and plugins (`planning`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
 
 #[path = "commands/adapters.rs"]
 mod adapters;
@@ -10,6 +10,8 @@ mod batches;
 mod directory;
 #[path = "commands/heads.rs"]
 mod heads;
+#[path = "commands/loss.rs"]
+mod loss;
 #[path = "commands/planning.rs"]
 mod planning;
 #[path = "commands/repeating.rs"]

@@ -88,7 +88,7 @@ fn every_method_merges_or_says_why_not() {
                 method,
                 options: &[],
                 adapter: None,
-                outputs: 2,
+                head: HeadKind::Sequence(2),
                 kernels: Kernels::Fused,
                 dropout: None,
             }

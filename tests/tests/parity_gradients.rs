@@ -10,7 +10,7 @@ use progtune::{
     batch_order::BatchLimit,
     config::Kernels,
     evaluate,
-    model::{gradients::Gradients, step::Step, weights::canonical_name},
+    model::{description::HeadKind, gradients::Gradients, step::Step, weights::canonical_name},
 };
 use progtune_datasets::SplitName;
 use progtune_tests::{
@@ -43,7 +43,7 @@ fn wanted<'a>(model: &'a std::path::Path, outputs: usize, kernels: Kernels) -> W
         method: "",
         options: &[],
         adapter: None,
-        outputs,
+        head: HeadKind::Sequence(outputs),
         kernels,
         dropout: Some(0.0),
     }

@@ -11,7 +11,7 @@ use progtune::{
     batch_order::BatchLimit,
     config::Kernels,
     evaluate,
-    model::{gradients::Gradients, step::Step},
+    model::{description::HeadKind, gradients::Gradients, step::Step},
 };
 use progtune_datasets::SplitName;
 use progtune_tests::{
@@ -50,7 +50,7 @@ fn setup(model: &Path, method: &str, adapter: &Path, kernels: Kernels) -> Setup 
         method,
         options: &[],
         adapter: Some(adapter),
-        outputs: 2,
+        head: HeadKind::Sequence(2),
         kernels,
         dropout: Some(0.0),
     }
@@ -160,7 +160,7 @@ fn fused_and_composed_agree_under_dropout() {
                 method,
                 options: &options[usize::from(own.is_empty())..],
                 adapter: Some(&adapter),
-                outputs: 2,
+                head: HeadKind::Sequence(2),
                 kernels,
                 dropout: Some(0.3),
             }

@@ -5,7 +5,7 @@
 //! the same keys, shapes and configuration.
 
 use candle_core::{Device, Tensor};
-use progtune::{batch_order::BatchLimit, config::Kernels, evaluate};
+use progtune::{batch_order::BatchLimit, config::Kernels, evaluate, model::description::HeadKind};
 use progtune_datasets::SplitName;
 use progtune_tests::{
     fixture, max_difference, minilm,
@@ -50,7 +50,7 @@ fn logits(
         method,
         options: &[],
         adapter,
-        outputs: 2,
+        head: HeadKind::Sequence(2),
         kernels,
         dropout: None,
     };

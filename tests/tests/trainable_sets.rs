@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use progtune::{
     batch::Batch,
     config::Kernels,
-    model::{gradients::Gradients, step::Step},
+    model::{description::HeadKind, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},
 };
 use progtune_tests::{
@@ -181,7 +181,7 @@ fn check(kernels: Kernels, epochs: u32) {
                 method,
                 options,
                 adapter: None,
-                outputs,
+                head: HeadKind::Sequence(outputs),
                 kernels,
                 dropout: Some(0.1),
             };
@@ -237,7 +237,7 @@ fn optimizer_state_leaves_and_starts_fresh() {
         method: "",
         options: &[],
         adapter: None,
-        outputs: 2,
+        head: HeadKind::Sequence(2),
         kernels: Kernels::Fused,
         dropout: Some(0.0),
     };

@@ -164,6 +164,18 @@ pub struct OptimisationArgs {
     /// Apply dropout below the lowest trained parameter as well (frozen blocks and embeddings there)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub frozen_dropout: Option<String>,
+    /// How much classes count in the loss: balanced (by the inverse of their share), or a number a label
+    #[arg(long, value_name = "W")]
+    pub class_weights: Option<String>,
+    /// Share of a label's target to spread evenly over all labels
+    #[arg(long, value_name = "X", alias = "label-smoothing-factor")]
+    pub label_smoothing: Option<String>,
+    /// Keep the model of the best epoch as the result, not that of the last
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub load_best_model_at_end: Option<String>,
+    /// What tells the best epoch: loss or a metric of the task; implies --load-best-model-at-end
+    #[arg(long, value_name = "NAME")]
+    pub metric_for_best_model: Option<String>,
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     pub seed: Option<String>,

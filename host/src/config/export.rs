@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::keys::{KEYS, KeyDefault};
-use super::{EMBEDDED_MODEL, RunConfig, Warmup};
+use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
 use progtune_datasets::{OnBadRow, OwnRequest};
 use toml::Value;
 
@@ -81,6 +81,15 @@ impl RunConfig {
             "max_length" => Some(whole(self.max_length as u64)),
             "max_grad_norm" => Some(Value::Float(self.max_grad_norm)),
             "dropout" => self.dropout.map(Value::Float),
+            "class_weights" => match self.class_weights {
+                ClassWeights::Even => None,
+                _ => text(&self.class_weights.to_string()),
+            },
+            "label_smoothing" => Some(Value::Float(self.label_smoothing)),
+            "load_best_model_at_end" => Some(Value::Boolean(self.load_best_model_at_end)),
+            // Naming a metric asks for the best model.
+            "metric_for_best_model" if !self.load_best_model_at_end => None,
+            "metric_for_best_model" => text(&self.metric_for_best_model),
             "seed" => Some(whole(self.seed)),
             "no_shuffle" => Some(Value::Boolean(self.no_shuffle)),
             "no_group_by_length" => Some(Value::Boolean(!self.group_by_length)),

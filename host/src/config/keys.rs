@@ -232,6 +232,15 @@ pub const KEYS: &[Key] = &[
         Scope::Training,
     ),
     value("frozen_dropout", "false", Scope::Training),
+    computed("class_weights", "none", "balanced", Scope::Training),
+    Key {
+        name: "label_smoothing",
+        default: KeyDefault::Value("0"),
+        example: "0.1",
+        scope: Scope::Training,
+    },
+    value("load_best_model_at_end", "false", Scope::Training),
+    computed("metric_for_best_model", "loss", "accuracy", Scope::Training),
     value("seed", "42", Scope::Training),
     value("batch_size", "8", Scope::Training),
     computed(

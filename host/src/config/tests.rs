@@ -96,6 +96,10 @@ fn defaults_are_those_of_the_design() {
         prefix_cache_dtype: CacheDtype::F32,
         recompute: false,
         memory_budget: None,
+        class_weights: ClassWeights::Even,
+        label_smoothing: 0.0,
+        load_best_model_at_end: false,
+        metric_for_best_model: "loss".into(),
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -421,6 +425,10 @@ fn config_toml_gives_the_same_run_again() {
         max_length: 64,
         max_grad_norm: 0.0,
         dropout: Some(0.0),
+        class_weights: ClassWeights::Given(vec![0.5, 2.0]),
+        label_smoothing: 0.1,
+        load_best_model_at_end: true,
+        metric_for_best_model: "f1".into(),
         seed: u64::MAX,
         no_shuffle: true,
         group_by_length: false,

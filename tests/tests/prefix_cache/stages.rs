@@ -7,7 +7,7 @@ use progtune::{
     batch_order::BatchLimit,
     config::{Kernels, PrefixCache as Mode, RunConfig},
     evaluate::{logits, logits_from},
-    model::{gradients::Gradients, step::Step},
+    model::{description::HeadKind, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},
     plan::Stage,
     prefix_cache::{CachedRun, PrefixCache},
@@ -39,7 +39,7 @@ fn setup(model: &str, method: &str) -> Setup {
         method,
         options,
         adapter: None,
-        outputs: 2,
+        head: HeadKind::Sequence(2),
         kernels: Kernels::Fused,
         dropout: Some(0.1),
     }

@@ -1,0 +1,125 @@
+//! Keeps the trained parameters of the best epoch, and brings them back at the end. Called by the trainer.
+
+use crate::{
+    config::{RunConfig, WeightDtype},
+    error::{Error, Result},
+    evaluate::metric_names,
+    export::write_safetensors,
+    model::{Model, parameters::ParameterId},
+};
+use candle_core::Device;
+use progtune_datasets::Task;
+use serde_json::{Map, Value};
+use std::{fs, path::PathBuf};
+
+/// The file in the run directory while training goes on; a run that is cut short leaves it.
+const FILE: &str = "best.safetensors";
+
+/// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
+const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
+
+/// The best epoch so far.
+#[derive(Debug)]
+pub struct BestModel {
+    file: PathBuf,
+    /// `eval_…`.
+    key: String,
+    lower: bool,
+    best: Option<Best>,
+}
+
+/// An epoch and what it was worth.
+#[derive(Debug, Clone)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Of the metric that is asked for.
+    pub value: f64,
+    /// The epoch's evaluation, by `eval_…` keys.
+    pub evaluation: Map<String, Value>,
+}
+
+impl BestModel {
+    /// What a run asks for; `None` when the last model is the result.
+    ///
+    /// # Errors
+    /// When the task has no such metric.
+    pub fn of_run(config: &RunConfig, task: &Task) -> Result<Option<Self>> {
+        if !config.load_best_model_at_end {
+            return Ok(None);
+        }
+        let given = config.metric_for_best_model.as_str();
+        let name = given.strip_prefix("eval_").unwrap_or(given);
+        let known = metric_names(task);
+        let is_known = |name: &str| name == "loss" || known.iter().any(|known| *known == name);
+        // MNLI's second half has the same metrics under another name.
+        if !is_known(name) && !name.strip_suffix("_mm").is_some_and(is_known) {
+            return Err(Error::Usage(format!(
+                "--metric-for-best-model {given}: expected loss or a metric of the task `{}`: {}; --metrics chooses others",
+                task.name,
+                known.join(", ")
+            )));
+        }
+        Ok(Some(Self {
+            file: config.output_dir().join(FILE),
+            key: format!("eval_{name}"),
+            lower: LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name)),
+            best: None,
+        }))
+    }
+
+    /// Keeps the model if its evaluation is better than all before; the first of equals stays.
+    ///
+    /// # Errors
+    /// When the parameters cannot be written.
+    pub fn offer(
+        &mut self,
+        model: &Model,
+        trained: &[ParameterId],
+        epoch: u32,
+        evaluation: &Map<String, Value>,
+    ) -> Result<bool> {
+        let Some(value) = evaluation.get(&self.key).and_then(Value::as_f64) else {
+            return Ok(false);
+        };
+        let is_better = self.best.as_ref().is_none_or(|best| match self.lower {
+            true => value < best.value,
+            false => value > best.value,
+        });
+        if is_better {
+            let name = |name: &str| name.to_owned();
+            write_safetensors(
+                &self.file,
+                &model.parameters,
+                trained,
+                name,
+                None,
+                WeightDtype::F32,
+            )?;
+            self.best = Some(Best {
+                epoch,
+                value,
+                evaluation: evaluation.clone(),
+            });
+        }
+        Ok(is_better)
+    }
+
+    /// Gives the model the parameters of the best epoch; `None` when no evaluation had a value.
+    ///
+    /// # Errors
+    /// When they cannot be read again.
+    pub fn restore(self, model: &Model, epochs: u32) -> Result<Option<Best>> {
+        let Some(best) = self.best else {
+            return Ok(None);
+        };
+        if best.epoch != epochs {
+            for (name, value) in candle_core::safetensors::load(&self.file, &Device::Cpu)? {
+                let id = model.parameters.id(&name)?;
+                model.parameters.set(id, &value)?;
+            }
+        }
+        let _ = fs::remove_file(&self.file);
+        Ok(Some(best))
+    }
+}
