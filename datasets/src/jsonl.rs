@@ -188,7 +188,7 @@ fn describe(value: &Value) -> String {
         Value::Bool(bool) => format!("the boolean {bool}"),
         Value::Number(number) => format!("the number {number}"),
         Value::String(text) => format!("the string {}", quote(text)),
-        Value::Array(_) => format!("the list {}", printable(&value.to_string(), 60)),
+        Value::Array(_) => format!("the array {}", printable(&value.to_string(), 60)),
         Value::Object(_) => format!("the object {}", printable(&value.to_string(), 60)),
     }
 }
