@@ -16,7 +16,7 @@ use crate::metric::Metric;
 use crate::rows::{RawRow, open};
 use crate::split::SplitName;
 use crate::survey::Survey;
-use crate::tag_repair::RepairTags;
+use crate::tag_repair::{RepairTags, is_part};
 use crate::task::{Columns, ProblemType, Task, TaskSource};
 
 /// The name of a task made of the user's own files.
@@ -207,7 +207,7 @@ impl OwnData {
 
 impl Task {
     /// The task that columns and labels of the user's own make; with accuracy and F1, or for numbers the correlations
-    /// and mean errors, as metrics.
+    /// and mean errors, as metrics. Tags of which none begins or continues an entity have accuracy alone.
     pub fn own(columns: Columns, labels: Labels) -> Self {
         let metrics = match (labels.problem_type, labels.names.len()) {
             (ProblemType::Regression, _) => {
@@ -225,6 +225,11 @@ impl Task {
                 Metric::Auroc,
             ],
             // The first is the one that a schedule is told.
+            (ProblemType::TokenClassification, _)
+                if !labels.names.iter().any(|tag| is_part(tag)) =>
+            {
+                vec![Metric::Accuracy]
+            }
             (ProblemType::TokenClassification, _) => vec![
                 Metric::F1,
                 Metric::Precision,

@@ -78,6 +78,11 @@ fn read(tag: &str) -> (Part, &str) {
     }
 }
 
+/// Whether a tag says that a word is part of an entity.
+pub(crate) fn is_part(tag: &str) -> bool {
+    read(tag).0 != Part::Other
+}
+
 /// Counts what is wrong with the tags of a sentence, and changes them as asked.
 pub(crate) fn repair(tags: &mut [String], how: RepairTags) -> Found {
     let mut found = Found::default();

@@ -20,7 +20,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
     let limit = config.max_length.min(model.max_tokens());
     if TaggedData::is_asked_for(&config.own) {
-        let tokenizer = tokenizer.for_words();
+        let tokenizer = tokenizer.for_task(ProblemType::TokenClassification);
         return terminal::print(&inspect(config, &tokenizer, limit)?);
     }
     let data = OwnData::load(&config.own, None)?;

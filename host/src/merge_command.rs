@@ -17,7 +17,7 @@ use crate::{
     recipe::open_tokenizer,
     terminal,
 };
-use progtune_datasets::{OWN_TASK, ProblemType, Task};
+use progtune_datasets::{OWN_TASK, Task};
 use std::path::Path;
 
 /// Writes the merged model.
@@ -37,10 +37,8 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     let head = HeadKind::of(task);
     let blueprint = Blueprint::new(&model_config, head, Some(&method), false)?;
     // What is saved is the tokenizer's files, whatever the length.
-    let mut tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
-    if task.problem_type == ProblemType::TokenClassification {
-        tokenizer = tokenizer.for_words();
-    }
+    let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
+    let tokenizer = tokenizer.for_task(task.problem_type);
     let model = Assembly {
         source: &source,
         config: model_config,

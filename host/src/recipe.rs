@@ -33,7 +33,7 @@ use crate::{
     tokenizer::Tokenizer,
     train::{Summary, Trainer, eval_keys},
 };
-use progtune_datasets::{ProblemType, SplitName, Task, TaskSource};
+use progtune_datasets::{SplitName, Task, TaskSource};
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -67,10 +67,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
     model_config.position_shift = blueprint.position_shift;
 
-    let mut tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
-    if task.problem_type == ProblemType::TokenClassification {
-        tokenizer = tokenizer.for_words();
-    }
+    let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+    let tokenizer = tokenizer.for_task(task.problem_type);
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
     let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
     let order = BatchOrder::new(config, lengths);

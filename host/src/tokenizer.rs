@@ -12,7 +12,7 @@ use crate::{
     token_cache::key::KeyBuilder,
 };
 use ahash::AHashMap;
-use progtune_datasets::{Example, TaggedSentence};
+use progtune_datasets::{Example, ProblemType, TaggedSentence};
 use serde_json::{Value, json};
 use std::{path::Path, sync::OnceLock};
 use tokenizers::{
@@ -88,10 +88,10 @@ impl Tokenizer {
         }
     }
 
-    /// For inputs that are given word by word: each word is tokenised as within a text, after a space (Hugging Face's
-    /// `add_prefix_space`, which a saved tokenizer then says as well).
-    pub fn for_words(mut self) -> Self {
-        self.takes_words = true;
+    /// As a task needs it: where inputs are given word by word, each word is tokenised as within a text, after a space
+    /// (Hugging Face's `add_prefix_space`, which a saved tokenizer then says as well).
+    pub fn for_task(mut self, problem: ProblemType) -> Self {
+        self.takes_words = problem == ProblemType::TokenClassification;
         self
     }
 

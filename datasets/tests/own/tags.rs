@@ -81,6 +81,7 @@ fn a_word_a_line_and_an_empty_line_between_sentences() {
     };
     let data = read_tags("a.conll", b"a NN O\nb NNP B-x\n", middle).unwrap();
     assert_eq!(data.task.labels, ["NN", "NNP"]);
+    assert_eq!(data.task.metrics, [Metric::Accuracy], "no entities");
     // U+FEFF inside a word is the word's
     let data = good_tags("a.conll", "a\u{FEFF}\tO\nb\tB-x\n".as_bytes());
     assert_eq!(data.train[0].words[0], "a\u{FEFF}");
@@ -164,6 +165,17 @@ fn the_hubs_parquet_names_its_tags() {
     for cut in (0..bytes.len()).step_by(7) {
         let message = read_tags("a.parquet", &bytes[..cut], Reading::default()).unwrap_err();
         assert_has(&message, &["a.parquet"]);
+    }
+    // With a wrong byte it is read otherwise, or an error: never a panic.
+    let dir = dir_with(&[("a.parquet", &bytes)]);
+    let request = train_on(dir.path(), &["a.parquet"], typed());
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x55;
+        std::fs::write(dir.path().join("a.parquet"), damaged).unwrap();
+        if let Err(message) = load_tags(dir.path(), &request) {
+            assert_has(&message, &["a.parquet"]);
+        }
     }
 }
 

@@ -100,8 +100,8 @@ impl<'a> Opened<'a> {
         let shifts = layers.iter().map(|layer| layer.blueprint.position_shift);
         model_config.position_shift = shifts.max().unwrap_or(0);
         let mut tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
-        if let Some(OwnRead::Sentences(_)) = own {
-            tokenizer = tokenizer.for_words();
+        if let Some(own) = &own {
+            tokenizer = tokenizer.for_task(own.task().problem_type);
         }
         Ok(Self {
             config,
