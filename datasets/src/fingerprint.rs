@@ -17,6 +17,7 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("learn_labels.rs"));
     hash = extend(hash, include_bytes!("lines.rs"));
     hash = extend(hash, include_bytes!("own.rs"));
+    hash = extend(hash, include_bytes!("own_files.rs"));
     hash = extend(hash, include_bytes!("parquet_file.rs"));
     hash = extend(hash, include_bytes!("parquet_lists.rs"));
     hash = extend(hash, include_bytes!("plain_text.rs"));

@@ -15,7 +15,7 @@ use crate::example::Example;
 use crate::format::{DataFile, Format, TextEncoding};
 use crate::label::LabelRule;
 use crate::lines::Lines;
-use crate::rows::{RawRow, Rows, read_examples};
+use crate::rows::{ExampleRows, RawRow, Rows};
 use crate::task::{Column, Columns, Task};
 
 /// All rows of a JSONL file, with labels where it gives them.
@@ -26,19 +26,24 @@ use crate::task::{Column, Columns, Task};
 /// The file cannot be read, has no row or is not UTF-8; a line is not a JSON object, lacks a text column, or has a value
 /// of the wrong type or a label outside the task's set.
 pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
+    jsonl_rows(task, path, None)?.collect()
+}
+
+/// As [`read_jsonl`], row by row, the first `limit` of them.
+///
+/// # Errors
+/// As [`read_jsonl`]; those about rows when they are reached.
+pub fn jsonl_rows(
+    task: &Task,
+    path: &Path,
+    limit: Option<usize>,
+) -> Result<ExampleRows, DataError> {
     let file = DataFile {
         path: path.to_path_buf(),
         format: Format::Jsonl,
         encoding: TextEncoding::default(),
     };
-    let examples = read_examples(task, &file, LabelRule::Optional, None)?;
-    if examples.is_empty() {
-        return Err(DataError::Empty {
-            path: file.path,
-            found: "no line with text",
-        });
-    }
-    Ok(examples)
+    ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
 }
 
 /// An object with its place.

@@ -1,12 +1,13 @@
-//! What the labels of training rows are: classes with their names in order, sets of labels, or numbers. Called by `own`.
+//! What the labels of training rows are: classes with their names in order, sets of labels, or numbers. Called by `own_files`.
 //!
 //! Names are sorted, as in Hugging Face's `run_classification`; whole numbers by their value (there: as texts, so that 10
 //! comes before 2), so that the labels 0 to n - 1 have themselves as ids.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::cell::Cell;
-use crate::error::{DataError, OwnDataError, Place};
+use crate::error::{DataError, OwnDataError, Place, Position};
 use crate::format::DataFile;
 use crate::rows::RawRow;
 use crate::task::ProblemType;
@@ -50,156 +51,219 @@ impl Kind {
     }
 }
 
-/// Learns the labels of `rows`, each with the index of its file among `files`; with `problem_type` as the user says it
-/// is. Rows without a label are left to whoever reads them.
-///
-/// # Errors
-/// Names among numbers, numbers that may be classes, a single class, nearly as many classes as rows.
-pub(crate) fn learn(
-    files: &[DataFile],
-    rows: &[(usize, RawRow)],
+/// Beyond this many different labels none of any sense is expected, and no more are remembered.
+const MOST_CLASSES: usize = 1 << 17;
+
+/// A label, where it was first seen, and how a message shows it.
+#[derive(Debug)]
+struct Seen {
+    file: usize,
+    position: Position,
+    shown: String,
+}
+
+/// What the labels of rows look like, taken in row by row: names and counts, never rows.
+pub(crate) struct Tally<'a> {
+    files: &'a [DataFile],
     problem_type: Option<ProblemType>,
-) -> Result<Labels, DataError> {
-    if problem_type == Some(ProblemType::Regression) {
-        return Ok(numbers());
-    }
-    let Some((_, row)) = rows.first() else {
-        return Ok(numbers());
-    };
-    let mut labels = rows.iter().map(|(_, row)| &row.label);
-    let first = labels.find(|label| !label.is_empty());
-    let are_sets = match problem_type {
-        Some(problem_type) => problem_type == ProblemType::MultiLabelClassification,
-        None => matches!(first, Some(Cell::List(_))),
-    };
-    if are_sets {
-        return learn_sets(files, rows);
-    }
-    let column = row.label_column.to_string();
-    let path = files
-        .first()
-        .map(|file| file.path.clone())
-        .unwrap_or_default();
-    let mut first_of: BTreeMap<Kind, &(usize, RawRow)> = BTreeMap::new();
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for row in rows {
-        if let Some(name) = row.1.label.name() {
-            first_of.entry(Kind::of(&row.1.label)).or_insert(row);
-            *names.entry(name).or_default() += 1;
+    column: Option<String>,
+    /// Whether rows have lists of labels: as the user says, or as the first label is.
+    are_sets: Option<bool>,
+    first_of: BTreeMap<Kind, Seen>,
+    /// The different labels and how many rows have each; given up when they turn out to be numbers.
+    names: BTreeMap<String, usize>,
+    has_fraction: bool,
+    n_rows: usize,
+    n_unnamed: usize,
+}
+
+impl<'a> Tally<'a> {
+    /// Of no rows yet; with `problem_type` as the user says it is.
+    pub(crate) fn new(files: &'a [DataFile], problem_type: Option<ProblemType>) -> Self {
+        Self {
+            files,
+            problem_type,
+            column: None,
+            are_sets: problem_type
+                .map(|problem_type| problem_type == ProblemType::MultiLabelClassification),
+            first_of: BTreeMap::new(),
+            names: BTreeMap::new(),
+            has_fraction: false,
+            n_rows: 0,
+            n_unnamed: 0,
         }
     }
-    if problem_type.is_none() {
-        check_one_kind(files, &column, &first_of)?;
-        if first_of.contains_key(&Kind::Decimal) {
-            let is_whole = |name: &String| name.parse::<f64>().is_ok_and(|x| x.fract() == 0.0);
-            return match names.keys().all(is_whole) {
-                false => Ok(numbers()),
-                true => Err(OwnDataError::ClassesOrNumbers {
-                    column,
-                    found: names.into_keys().take(8).collect(),
+
+    /// Takes in a row of the file with this index. Rows without a label are left to whoever reads them.
+    ///
+    /// # Errors
+    /// More different labels than any classes.
+    pub(crate) fn add(&mut self, file: usize, row: &RawRow) -> Result<(), DataError> {
+        self.n_rows += 1;
+        self.column
+            .get_or_insert_with(|| row.label_column.to_string());
+        if self.are_sets.is_none() && !row.label.is_empty() {
+            self.are_sets = Some(matches!(row.label, Cell::List(_)));
+        }
+        if self.are_sets == Some(true) {
+            if let Cell::List(labels) = &row.label {
+                for label in labels.iter().filter_map(Cell::name) {
+                    *self.names.entry(label).or_default() += 1;
                 }
-                .into()),
-            };
+            }
+            return self.check_few();
         }
-        if names.len() > MANY_CLASSES && names.len() * 2 > rows.len() {
-            return Err(OwnDataError::TooManyClasses {
-                path,
+        let Some(name) = row.label.name() else {
+            self.n_unnamed += 1;
+            return Ok(());
+        };
+        let kind = Kind::of(&row.label);
+        self.first_of.entry(kind).or_insert_with(|| Seen {
+            file,
+            position: row.position,
+            shown: format!("{} {}", kind.describe(), row.label.show()),
+        });
+        if self.problem_type.is_none() && kind == Kind::Decimal {
+            self.has_fraction |= name.parse::<f64>().is_ok_and(|x| x.fract() != 0.0);
+        }
+        if self.has_fraction {
+            self.names.clear();
+            return Ok(());
+        }
+        match self.names.get_mut(&name) {
+            Some(count) => *count += 1,
+            None => {
+                self.names.insert(name, 1);
+            }
+        }
+        self.check_few()
+    }
+
+    fn check_few(&self) -> Result<(), DataError> {
+        match self.names.len() > MOST_CLASSES {
+            true => Err(self.too_many().into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The labels, and for classes of which every row has one the rows of each.
+    ///
+    /// # Errors
+    /// Names among numbers, numbers that may be classes, a single class, nearly as many classes as rows.
+    pub(crate) fn learn(mut self) -> Result<(Labels, Option<Vec<usize>>), DataError> {
+        let Some(column) = self.column.clone() else {
+            return Ok((Labels::numbers(), None));
+        };
+        if self.are_sets == Some(true) {
+            return Ok((self.learn_sets(column)?, None));
+        }
+        if self.problem_type.is_none() {
+            self.check_one_kind(&column)?;
+            if self.has_fraction {
+                return Ok((Labels::numbers(), None));
+            }
+            if self.first_of.contains_key(&Kind::Decimal) {
+                return Err(OwnDataError::ClassesOrNumbers {
+                    column,
+                    found: self.names.into_keys().take(8).collect(),
+                }
+                .into());
+            }
+            if self.names.len() > MANY_CLASSES && self.names.len() * 2 > self.n_rows {
+                return Err(self.too_many().into());
+            }
+        }
+        if self.names.len() == 1
+            && let Some((label, _)) = self.names.pop_first()
+        {
+            return Err(OwnDataError::OneClass {
+                path: self.path(),
                 column,
-                n_labels: names.len(),
-                n_rows: rows.len(),
-                found: names.into_keys().take(3).collect(),
+                label,
+                n_rows: self.n_rows,
             }
             .into());
         }
-    }
-    let names: Vec<String> = names.into_keys().collect();
-    if let [label] = names.as_slice() {
-        return Err(OwnDataError::OneClass {
-            path,
-            column,
-            label: label.clone(),
-            n_rows: rows.len(),
-        }
-        .into());
-    }
-    Ok(Labels {
-        problem_type: ProblemType::SingleLabelClassification,
-        names: in_order(names),
-    })
-}
-
-/// Sorted names; whole numbers by their value.
-fn in_order(mut names: Vec<String>) -> Vec<String> {
-    if names.iter().all(|name| name.parse::<i64>().is_ok()) {
-        names.sort_by_key(|name| name.parse::<i64>().unwrap_or_default());
-    }
-    names
-}
-
-/// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
-fn learn_sets(files: &[DataFile], rows: &[(usize, RawRow)]) -> Result<Labels, DataError> {
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for (_, row) in rows {
-        if let Cell::List(items) = &row.label {
-            names.extend(items.iter().filter_map(Cell::name));
-        }
-    }
-    let (path, column) = match (files.first(), rows.first()) {
-        (Some(file), Some((_, row))) => (file.path.clone(), row.label_column.to_string()),
-        _ => Default::default(),
-    };
-    if names.is_empty() {
-        return Err(OwnDataError::NoLists { path, column }.into());
-    }
-    if names.len() > MANY_CLASSES && names.len() * 2 > rows.len() {
-        return Err(OwnDataError::TooManyClasses {
-            path,
-            column,
-            n_labels: names.len(),
-            n_rows: rows.len(),
-            found: names.into_iter().take(3).collect(),
-        }
-        .into());
-    }
-    Ok(Labels {
-        problem_type: ProblemType::MultiLabelClassification,
-        names: in_order(names.into_iter().collect()),
-    })
-}
-
-fn numbers() -> Labels {
-    Labels {
-        problem_type: ProblemType::Regression,
-        names: Vec::new(),
-    }
-}
-
-fn check_one_kind(
-    files: &[DataFile],
-    column: &str,
-    first_of: &BTreeMap<Kind, &(usize, RawRow)>,
-) -> Result<(), OwnDataError> {
-    let number = first_of.get_key_value(&Kind::Whole);
-    let number = number.or(first_of.get_key_value(&Kind::Decimal));
-    let (Some(number), Some(name)) = (number, first_of.get_key_value(&Kind::Name)) else {
-        return Ok(());
-    };
-    let (mut a, mut b) = (number, name);
-    let at = |entry: (&Kind, &&(usize, RawRow))| (entry.1.0, entry.1.1.position);
-    if at(b) < at(a) {
-        std::mem::swap(&mut a, &mut b);
-    }
-    let show = |(kind, (at, row)): (&Kind, &&(usize, RawRow))| {
-        let path = files.get(*at).map(|file| file.path.clone());
-        let place = Place {
-            path: path.unwrap_or_default(),
-            position: row.position,
+        let have_all = self.n_unnamed == 0;
+        let (names, counts) = self.in_order();
+        let labels = Labels {
+            problem_type: ProblemType::SingleLabelClassification,
+            names,
         };
-        format!("{} {} ({place})", kind.describe(), row.label.show())
-    };
-    Err(OwnDataError::MixedLabels {
-        column: column.to_owned(),
-        first: show(a),
-        other: show(b),
-    })
+        Ok((labels, have_all.then_some(counts)))
+    }
+
+    /// The names sorted, whole numbers by their value, with the rows of each.
+    fn in_order(self) -> (Vec<String>, Vec<usize>) {
+        let mut classes: Vec<(String, usize)> = self.names.into_iter().collect();
+        if classes.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
+            classes.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
+        }
+        classes.into_iter().unzip()
+    }
+
+    /// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
+    fn learn_sets(self, column: String) -> Result<Labels, DataError> {
+        if self.names.is_empty() {
+            let path = self.path();
+            return Err(OwnDataError::NoLists { path, column }.into());
+        }
+        if self.names.len() > MANY_CLASSES && self.names.len() * 2 > self.n_rows {
+            return Err(self.too_many().into());
+        }
+        Ok(Labels {
+            problem_type: ProblemType::MultiLabelClassification,
+            names: self.in_order().0,
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        let first = self.files.first();
+        first.map(|file| file.path.clone()).unwrap_or_default()
+    }
+
+    fn too_many(&self) -> OwnDataError {
+        OwnDataError::TooManyClasses {
+            path: self.path(),
+            column: self.column.clone().unwrap_or_default(),
+            n_labels: self.names.len(),
+            n_rows: self.n_rows,
+            found: self.names.keys().take(3).cloned().collect(),
+        }
+    }
+
+    fn check_one_kind(&self, column: &str) -> Result<(), OwnDataError> {
+        let number = self.first_of.get(&Kind::Whole);
+        let number = number.or(self.first_of.get(&Kind::Decimal));
+        let (Some(number), Some(name)) = (number, self.first_of.get(&Kind::Name)) else {
+            return Ok(());
+        };
+        let (mut a, mut b) = (number, name);
+        if (b.file, b.position) < (a.file, a.position) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let show = |seen: &Seen| {
+            let path = self.files.get(seen.file).map(|file| file.path.clone());
+            let place = Place {
+                path: path.unwrap_or_default(),
+                position: seen.position,
+            };
+            format!("{} ({place})", seen.shown)
+        };
+        Err(OwnDataError::MixedLabels {
+            column: column.to_owned(),
+            first: show(a),
+            other: show(b),
+        })
+    }
+}
+
+impl Labels {
+    /// Numbers.
+    pub(crate) fn numbers() -> Self {
+        Self {
+            problem_type: ProblemType::Regression,
+            names: Vec::new(),
+        }
+    }
 }

@@ -77,19 +77,107 @@ pub(crate) fn open(
     })
 }
 
-/// The first `limit` rows of a file (all if `None`) as examples of `task`.
-pub(crate) fn read_examples(
-    task: &Task,
-    file: &DataFile,
+/// The rows of a split as examples, one at a time: no more than one is in memory.
+///
+/// After an error there is nothing more to expect.
+pub struct ExampleRows {
+    source: Source,
+    /// How many may still come.
+    left: usize,
+}
+
+enum Source {
+    /// Generated.
+    Made(std::vec::IntoIter<Example>),
+    Files(Box<Files>),
+}
+
+struct Files {
+    task: Task,
     rule: LabelRule,
-    limit: Option<usize>,
-) -> Result<Vec<Example>, DataError> {
-    let mut rows = open(file, &task.columns, task.headerless, rule)?;
-    let limit = limit.unwrap_or(usize::MAX);
-    let mut examples = Vec::new();
-    while examples.len() < limit {
-        let Some(row) = rows.next_row()? else { break };
-        examples.push(row.into_example(task, file, rule)?);
+    files: Vec<DataFile>,
+    /// The file that is being read.
+    at: usize,
+    rows: Box<dyn Rows>,
+    /// Whether no row is an error.
+    must_have_rows: bool,
+}
+
+impl ExampleRows {
+    /// Examples that are there already, `limit` at most.
+    pub(crate) fn made(examples: Vec<Example>, limit: Option<usize>) -> Self {
+        Self {
+            source: Source::Made(examples.into_iter()),
+            left: limit.unwrap_or(usize::MAX),
+        }
     }
-    Ok(examples)
+
+    /// The first `limit` rows (all if `None`) of files, one after the other, as examples of `task`.
+    ///
+    /// # Errors
+    /// The first file cannot be opened. The others are opened when they are reached.
+    pub(crate) fn open(
+        task: &Task,
+        files: Vec<DataFile>,
+        rule: LabelRule,
+        limit: Option<usize>,
+    ) -> Result<Self, DataError> {
+        let Some(first) = files.first() else {
+            return Ok(Self::made(Vec::new(), None));
+        };
+        Ok(Self {
+            left: limit.unwrap_or(usize::MAX),
+            source: Source::Files(Box::new(Files {
+                rows: open(first, &task.columns, task.headerless, rule)?,
+                task: task.clone(),
+                rule,
+                files,
+                at: 0,
+                must_have_rows: limit != Some(0),
+            })),
+        })
+    }
+}
+
+impl Iterator for ExampleRows {
+    type Item = Result<Example, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        match &mut self.source {
+            Source::Made(examples) => examples.next().map(Ok),
+            Source::Files(files) => files.next_example().transpose(),
+        }
+    }
+}
+
+impl Files {
+    fn next_example(&mut self) -> Result<Option<Example>, DataError> {
+        loop {
+            let file = &self.files[self.at];
+            if let Some(row) = self.rows.next_row()? {
+                self.must_have_rows = false;
+                return row.into_example(&self.task, file, self.rule).map(Some);
+            }
+            let Some(file) = self.files.get(self.at + 1) else {
+                break;
+            };
+            self.rows = open(file, &self.task.columns, self.task.headerless, self.rule)?;
+            self.at += 1;
+        }
+        match self.must_have_rows {
+            false => Ok(None),
+            true => Err(DataError::Empty {
+                path: self.files[0].path.clone(),
+                found: match self.files[0].format {
+                    Format::Tsv => "a header only",
+                    Format::Jsonl => "no line with text",
+                    _ => "no rows",
+                },
+            }),
+        }
+    }
 }

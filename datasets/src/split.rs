@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::example::Example;
-use crate::format::{DataFile, Format, TextEncoding};
+use crate::format::{DataFile, TextEncoding};
 use crate::label::LabelRule;
-use crate::locate::{self, Located};
-use crate::rows::read_examples;
+use crate::locate;
+use crate::rows::ExampleRows;
 use crate::sample;
 use crate::task::Task;
 
@@ -91,28 +91,40 @@ pub fn load_split(
     split: SplitName,
     limit: Option<usize>,
 ) -> Result<Split, DataError> {
-    check_has(task, split)?;
-    let examples = if task.is_generated() {
-        let (train, validation) = sample::generate(sample::DEFAULT_SEED);
-        let mut examples = if split == SplitName::Train {
-            train
-        } else {
-            validation
-        };
-        examples.truncate(limit.unwrap_or(usize::MAX));
-        examples
-    } else {
-        read(
-            task,
-            &locate::locate(task, dir, split)?,
-            split.label_rule(),
-            limit,
-        )?
-    };
     Ok(Split {
         name: split,
-        examples,
+        examples: split_rows(task, dir, split, limit)?.collect::<Result<_, _>>()?,
     })
+}
+
+/// As [`load_split`], row by row.
+///
+/// # Errors
+/// As [`load_split`]; those about rows when they are reached.
+pub fn split_rows(
+    task: &Task,
+    dir: &Path,
+    split: SplitName,
+    limit: Option<usize>,
+) -> Result<ExampleRows, DataError> {
+    check_has(task, split)?;
+    if task.is_generated() {
+        let (train, validation) = sample::generate(sample::DEFAULT_SEED);
+        let examples = match split {
+            SplitName::Train => train,
+            _ => validation,
+        };
+        return Ok(ExampleRows::made(examples, limit));
+    }
+    let located = locate::locate(task, dir, split)?;
+    let format = located.format;
+    let file = |path| DataFile {
+        path,
+        format,
+        encoding: TextEncoding::default(),
+    };
+    let files = located.files.into_iter().map(file).collect();
+    ExampleRows::open(task, files, split.label_rule(), limit)
 }
 
 /// Whether `dir` has files for a split, as [`load_split`] looks for them: a download may lack MNLI's mismatched half.
@@ -145,39 +157,4 @@ fn check_has(task: &Task, split: SplitName) -> Result<(), DataError> {
         split,
         available: task.splits().map(|name| name.to_string()).collect(),
     })
-}
-
-fn read(
-    task: &Task,
-    located: &Located,
-    rule: LabelRule,
-    limit: Option<usize>,
-) -> Result<Vec<Example>, DataError> {
-    let mut examples = Vec::new();
-    for path in &located.files {
-        let left = limit.map(|limit| limit.saturating_sub(examples.len()));
-        if left == Some(0) && !examples.is_empty() {
-            break;
-        }
-        let file = DataFile {
-            path: path.clone(),
-            format: located.format,
-            encoding: TextEncoding::default(),
-        };
-        examples.extend(read_examples(task, &file, rule, left)?);
-    }
-    if let (true, Some(path)) = (
-        examples.is_empty() && limit != Some(0),
-        located.files.first(),
-    ) {
-        return Err(DataError::Empty {
-            path: path.clone(),
-            found: match located.format {
-                Format::Tsv => "a header only",
-                Format::Jsonl => "no line with text",
-                _ => "no rows",
-            },
-        });
-    }
-    Ok(examples)
 }

@@ -4,14 +4,14 @@
 //! The training sentences are read first, and their tags are the labels: sorted, as in Hugging Face's `run_ner`, unless
 //! the file names them itself. Every other file is read with those.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::cell::Cell;
 use crate::conll::{ColumnFile, RawSentence, Sentences};
 use crate::error::{DataError, OwnDataError, TagError};
 use crate::files::{find_files, find_tagged_files};
 use crate::format::{DataFile, Format};
-use crate::hold_out::{hold_out, rarest};
+use crate::hold_out::HoldOut;
 use crate::label;
 use crate::learn_labels::{Labels, MANY_CLASSES};
 use crate::own::{OnBadRow, OwnRequest, SkippedRows};
@@ -129,13 +129,7 @@ impl TaggedData {
             names: reader.names.names,
         };
         if let Some(share) = request.validation_split {
-            let outside = labels.names.iter().position(|name| name == "O");
-            let classes = train.iter().map(|sentence| {
-                let tags = sentence.tags.iter().flatten().map(|&tag| tag as usize);
-                tags.filter(|tag| Some(*tag) != outside).collect()
-            });
-            let classes = rarest(classes);
-            (train, validation) = hold_out(train, &classes, share, request.seed)?;
+            (train, validation) = take_share(train, &labels, share, request.seed)?;
         }
         Ok(Self {
             task: Task::own(chosen.columns.clone(), labels),
@@ -148,6 +142,50 @@ impl TaggedData {
             findings: reader.findings,
         })
     }
+}
+
+/// Sentences without and with a share of them. A sentence counts as the rarest of its tags but `O`, so that what is rare is on
+/// both sides.
+fn take_share(
+    sentences: Vec<TaggedSentence>,
+    labels: &Labels,
+    share: f64,
+    seed: u64,
+) -> Result<(Vec<TaggedSentence>, Vec<TaggedSentence>), OwnDataError> {
+    let n_labels = labels.names.len();
+    // Without any tag: one class more.
+    let outside = labels.names.iter().position(|name| name == "O");
+    let outside = outside.unwrap_or(n_labels);
+    let tags_of = |sentence: &TaggedSentence| {
+        let tags: BTreeSet<usize> = sentence
+            .tags
+            .iter()
+            .flatten()
+            .map(|&tag| tag as usize)
+            .filter(|&tag| tag != outside)
+            .collect();
+        tags
+    };
+    let mut n_sentences = vec![0_usize; n_labels];
+    for tag in sentences.iter().flat_map(tags_of) {
+        n_sentences[tag] += 1;
+    }
+    let class_of = |sentence: &TaggedSentence| {
+        let tags = tags_of(sentence).into_iter();
+        tags.min_by_key(|&tag| n_sentences[tag]).unwrap_or(outside)
+    };
+    let mut by_class = vec![0_usize; n_labels + 1];
+    for sentence in &sentences {
+        by_class[class_of(sentence)] += 1;
+    }
+    let hold_out = HoldOut::new(&by_class, share, seed)?;
+    let mut seen = vec![0_usize; n_labels + 1];
+    let (taken, kept) = sentences.into_iter().partition(|sentence| {
+        let class = class_of(sentence);
+        seen[class] += 1;
+        hold_out.takes(class, seen[class] - 1)
+    });
+    Ok((kept, taken))
 }
 
 /// The names of tags by id.

@@ -35,6 +35,19 @@ impl ProblemType {
         }
     }
 
+    /// The kind with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        [
+            Self::SingleLabelClassification,
+            Self::MultiLabelClassification,
+            Self::Regression,
+            Self::TokenClassification,
+            Self::QuestionAnswering,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+    }
+
     /// Whether the head reads every token; else each text's first.
     pub fn reads_every_token(self) -> bool {
         matches!(self, Self::TokenClassification | Self::QuestionAnswering)

@@ -79,7 +79,13 @@ pub struct Batch {
 impl Batch {
     /// The batch of `indices` into `examples`; positions count from `first_position`.
     pub fn new(examples: &[EncodedExample], indices: &[usize], first_position: u32) -> Self {
-        let tokens = indices.iter().map(|&i| examples[i].input_ids.len()).sum();
+        let rows: Vec<&EncodedExample> = indices.iter().map(|&i| &examples[i]).collect();
+        Self::of(&rows, indices, first_position)
+    }
+
+    /// The batch of these examples, whose indices in their data set are `indices`.
+    pub fn of(rows: &[&EncodedExample], indices: &[usize], first_position: u32) -> Self {
+        let tokens = rows.iter().map(|example| example.input_ids.len()).sum();
         let mut batch = Self {
             input_ids: Vec::with_capacity(tokens),
             token_type_ids: Vec::with_capacity(tokens),
@@ -87,10 +93,9 @@ impl Batch {
             offsets: vec![0],
             row_keys: Vec::with_capacity(tokens),
             examples: indices.to_vec(),
-            labels: labels(examples, indices),
+            labels: labels(rows),
         };
-        for &index in indices {
-            let example = &examples[index];
+        for (example, &index) in rows.iter().zip(indices) {
             batch.input_ids.extend(&example.input_ids);
             batch.token_type_ids.extend(&example.token_type_ids);
             for position in 0..example.input_ids.len() as u32 {
@@ -121,8 +126,8 @@ impl Batch {
 }
 
 /// Of one kind, as the first says; [`Labels::None`] where any is missing or of another.
-fn labels(examples: &[EncodedExample], indices: &[usize]) -> Labels {
-    let targets = || indices.iter().map(|&index| examples[index].target.as_ref());
+fn labels(rows: &[&EncodedExample]) -> Labels {
+    let targets = || rows.iter().map(|example| example.target.as_ref());
     let all = match targets().next().flatten() {
         Some(Target::Class(_)) => all(targets(), |target| match target {
             Target::Class(class) => Some(*class),

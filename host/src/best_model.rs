@@ -51,7 +51,7 @@ impl BestModel {
         let given = config.metric_for_best_model.as_str();
         let name = given.strip_prefix("eval_").unwrap_or(given);
         let known = metric_names(task);
-        let is_known = |name: &str| name == "loss" || known.iter().any(|known| *known == name);
+        let is_known = |name: &str| name == "loss" || known.contains(&name);
         // MNLI's second half has the same metrics under another name.
         if !is_known(name) && !name.strip_suffix("_mm").is_some_and(is_known) {
             return Err(Error::Usage(format!(

@@ -2,10 +2,11 @@
 //! training set. Called by the recipe.
 
 use crate::{
-    batch::{EncodedExample, Target},
+    batch::Target,
     config::{ClassWeights, RunConfig},
     error::{Error, Result},
     model::loss::LossWeighting,
+    token_store::Examples,
 };
 use progtune_datasets::{ProblemType, Task};
 
@@ -16,11 +17,11 @@ use progtune_datasets::{ProblemType, Task};
 /// (n − p) / p against its absence. A label that no example has weighs 1.
 ///
 /// # Errors
-/// When the task has no classes to weigh, or another number of them than weights were given.
+/// When the task has no classes to weigh, or another number of them than weights were given; when examples cannot be read.
 pub fn loss_weighting(
     config: &RunConfig,
     task: &Task,
-    examples: &[EncodedExample],
+    examples: &Examples,
 ) -> Result<LossWeighting> {
     let refuse = |key: &str, why: &str| {
         Err(Error::Usage(format!(
@@ -45,7 +46,7 @@ pub fn loss_weighting(
     }
     let class_weights = match &config.class_weights {
         ClassWeights::Even => Vec::new(),
-        ClassWeights::Balanced => balanced(task, examples),
+        ClassWeights::Balanced => balanced(task, examples)?,
         ClassWeights::Given(weights) if weights.len() == task.num_labels() => weights.clone(),
         ClassWeights::Given(weights) => {
             return Err(Error::Usage(format!(
@@ -63,18 +64,15 @@ pub fn loss_weighting(
     })
 }
 
-fn balanced(task: &Task, examples: &[EncodedExample]) -> Vec<f32> {
+fn balanced(task: &Task, examples: &Examples) -> Result<Vec<f32>> {
     let mut counts = vec![0usize; task.num_labels()];
     let mut count = |class: u32| counts[class as usize] += 1;
-    for target in examples
-        .iter()
-        .filter_map(|example| example.target.as_ref())
-    {
-        match target {
-            Target::Class(class) => count(*class),
-            Target::Classes(classes) => classes.iter().copied().for_each(&mut count),
-            Target::Tags(tags) => tags.iter().flatten().copied().for_each(&mut count),
-            Target::Score(_) | Target::Span(_) => {}
+    for example in examples.iter() {
+        match example?.target {
+            Some(Target::Class(class)) => count(class),
+            Some(Target::Classes(classes)) => classes.into_iter().for_each(&mut count),
+            Some(Target::Tags(tags)) => tags.into_iter().flatten().for_each(&mut count),
+            Some(Target::Score(_) | Target::Span(_)) | None => {}
         }
     }
     let is_set = task.problem_type == ProblemType::MultiLabelClassification;
@@ -88,7 +86,7 @@ fn balanced(task: &Task, examples: &[EncodedExample]) -> Vec<f32> {
         n if is_set => (total.saturating_sub(n).max(1)) as f64 / n as f64,
         n => total as f64 / (occurring * n) as f64,
     };
-    counts.iter().map(|&n| weight(n) as f32).collect()
+    Ok(counts.iter().map(|&n| weight(n) as f32).collect())
 }
 
 /// The weights in words, a label each; `None` where all count alike.
@@ -104,8 +102,9 @@ pub fn describe(weighting: &LossWeighting, task: &Task) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::EncodedExample;
 
-    fn examples(targets: Vec<Target>) -> Vec<EncodedExample> {
+    fn examples(targets: Vec<Target>) -> Examples {
         let example = |target| EncodedExample {
             input_ids: vec![0],
             token_type_ids: vec![0],
@@ -157,7 +156,7 @@ mod tests {
     #[test]
     fn what_has_no_classes_takes_neither() {
         let message = |config: &RunConfig, task: &Task| {
-            let result = loss_weighting(config, task, &[]);
+            let result = loss_weighting(config, task, &examples(Vec::new()));
             result
                 .err()
                 .map_or(String::new(), |error| error.to_string())

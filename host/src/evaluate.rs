@@ -2,7 +2,7 @@
 //! `predict`.
 
 use crate::{
-    batch::{Batch, EncodedExample, Target},
+    batch::{Batch, Target},
     batch_order::BatchLimit,
     error::{Error, Result},
     metrics::{
@@ -13,6 +13,7 @@ use crate::{
     },
     model::{Model, Start},
     token_classification,
+    token_store::Examples,
 };
 use progtune_datasets::{ProblemType, Task, TaskSource};
 
@@ -42,24 +43,21 @@ const COMBINED_SCORE: &str = "combined_score";
 pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 
 /// Logits of every example, in order: `outputs` numbers each, or of a head that reads every token so many for each token.
-pub fn logits(
-    model: &Model,
-    examples: &[EncodedExample],
-    limit: BatchLimit,
-) -> Result<Vec<Vec<f32>>> {
+pub fn logits(model: &Model, examples: &Examples, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
     logits_from(model, examples, limit, &mut |_| Ok(None))
 }
 
 /// As [`logits`], each batch from where `find_start` says.
 pub fn logits_from(
     model: &Model,
-    examples: &[EncodedExample],
+    examples: &Examples,
     limit: BatchLimit,
     find_start: FindStart<'_>,
 ) -> Result<Vec<Vec<f32>>> {
     let mut results = vec![Vec::new(); examples.len()];
     for indices in batches(examples, limit) {
-        let batch = Batch::new(examples, &indices, model.config.first_position());
+        let indices = indices?;
+        let batch = examples.batch(&indices, model.config.first_position())?;
         let logits = model.logits_from(&batch, find_start(&batch)?)?;
         let outputs = logits.dim(1)?;
         let numbers = logits.flatten_all()?.to_vec1::<f32>()?;
@@ -74,19 +72,34 @@ pub fn logits_from(
     Ok(results)
 }
 
+/// Examples that are sorted by length together.
+const WINDOW: usize = 1 << 16;
+
 /// Similar lengths together: attention's scratch memory stays small. Results go back to their places.
-fn batches(examples: &[EncodedExample], limit: BatchLimit) -> Vec<Vec<usize>> {
-    let lengths: Vec<usize> = examples.iter().map(|e| e.input_ids.len()).collect();
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
-    limit.cut(&order, &lengths)
+fn batches(
+    examples: &Examples,
+    limit: BatchLimit,
+) -> impl Iterator<Item = Result<Vec<usize>>> + '_ {
+    let mut lengths = examples.lengths();
+    let windows = (0..examples.len()).step_by(WINDOW);
+    windows.flat_map(move |start| {
+        let window: Result<Vec<usize>> = lengths.by_ref().take(WINDOW).collect();
+        let window = match window {
+            Ok(window) => window,
+            Err(error) => return vec![Err(error)],
+        };
+        let length = |example: usize| window[example - start];
+        let mut order: Vec<usize> = (start..start + window.len()).collect();
+        order.sort_by_key(|&example| std::cmp::Reverse(length(example)));
+        limit.cut(&order, length).into_iter().map(Ok).collect()
+    })
 }
 
 /// Evaluates a split.
 pub fn evaluate(
     model: &Model,
     task: &Task,
-    examples: &[EncodedExample],
+    examples: &Examples,
     limit: BatchLimit,
 ) -> Result<Evaluation> {
     evaluate_from(model, task, examples, limit, &mut |_| Ok(None))
@@ -96,16 +109,20 @@ pub fn evaluate(
 pub fn evaluate_from(
     model: &Model,
     task: &Task,
-    examples: &[EncodedExample],
+    examples: &Examples,
     limit: BatchLimit,
     find_start: FindStart<'_>,
 ) -> Result<Evaluation> {
     let start = std::time::Instant::now();
     let logits = logits_from(model, examples, limit, find_start)?;
+    let targets: Vec<Option<Target>> = examples
+        .iter()
+        .map(|example| Ok(example?.target))
+        .collect::<Result<_>>()?;
     let labelled: Vec<(&[f32], &Target)> = logits
         .iter()
-        .zip(examples)
-        .filter_map(|(row, example)| Some((row.as_slice(), example.target.as_ref()?)))
+        .zip(&targets)
+        .filter_map(|(row, target)| Some((row.as_slice(), target.as_ref()?)))
         .collect();
     let (loss, measured) = if labelled.is_empty() {
         (None, Measured::default())
@@ -124,7 +141,7 @@ pub fn evaluate_from(
         parts: measured.parts,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
-        steps: batches(examples, limit).len(),
+        steps: batches(examples, limit).count(),
     })
 }
 

@@ -1,23 +1,38 @@
 //! From data files to tokenised examples: those kept on disk when the same files were tokenised before, else read and
-//! tokenised now. Called by the recipe, `evaluate` and `predict`.
+//! tokenised now, some thousand rows at a time. Called by the recipe, `evaluate` and `predict`.
 
 use crate::{
-    batch::EncodedExample,
     config::RunConfig,
     error::{Error, Result},
+    own_files::KeyedFiles,
     task_data::TaskData,
     token_cache::{
         TokenCache,
         key::{Key, KeyBuilder},
     },
     token_classification,
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
 use progtune_datasets::{
-    Example, Label, SplitName, Task, has_split, load_split, read_jsonl, split_files,
+    DataError, Example, SplitName, Task, has_split, jsonl_rows, split_files, split_rows,
 };
-use std::{borrow::Cow, path::Path};
+use std::{
+    mem,
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+/// Rows that are tokenised together, at most: enough for all threads.
+const ROWS_AT_ONCE: usize = 4096;
+/// Bytes of text that are tokenised together, but for a longer text: what the tokenizer makes of them takes a hundred
+/// times as much.
+const TEXT_AT_ONCE: usize = 1 << 19;
+
+/// Chunks of rows that are read ahead.
+const READY: usize = 2;
 
 /// What turns files into examples.
 pub struct ExampleSource<'a> {
@@ -41,40 +56,93 @@ pub enum Origin<'a> {
     },
     /// A JSONL file, labelled or not.
     Jsonl(&'a Path),
-    /// Rows that are read already.
-    Read(&'a [Example]),
+    /// A split of the user's own files.
+    Own {
+        /// The files.
+        files: &'a KeyedFiles,
+        /// The split.
+        name: SplitName,
+    },
 }
+
+type Chunks = SyncSender<Result<Vec<Example>>>;
+type Rows<'a> = Box<dyn Iterator<Item = Result<Example, DataError>> + 'a>;
 
 impl ExampleSource<'_> {
     /// The first `limit` examples, all of them for `None`.
     ///
     /// # Errors
     /// When a file or a text in it is not as the task or the tokenizer expects.
-    pub fn load(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Vec<EncodedExample>> {
+    pub fn load(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Examples> {
         let key = self.key(origin, limit);
         if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
             return Ok(known);
         }
-        let examples = self.tokenizer.encode(&self.read(origin, limit)?)?;
+        let mut examples = thread::scope(|scope| {
+            let (sender, chunks) = sync_channel(READY);
+            scope.spawn(move || {
+                if let Err(error) = self.read(origin, limit, &sender) {
+                    // If nobody waits any more, nobody needs to know.
+                    let _ = sender.send(Err(error));
+                }
+            });
+            self.tokenise(chunks, key.as_ref())
+        })?;
         // Not what was read from a file that changed since it was hashed.
         if let Some(key) = key.filter(|_| self.key(origin, limit) == key) {
-            self.cache.put(&key, &examples);
+            self.cache.keep(&key, &mut examples);
         }
         Ok(examples)
     }
 
-    fn read<'a>(&self, origin: Origin<'a>, limit: Option<usize>) -> Result<Cow<'a, [Example]>> {
-        match origin {
-            Origin::Split { directory, name } => Ok(load_split(self.task, directory, name, limit)?
-                .examples
-                .into()),
-            Origin::Jsonl(path) => {
-                let mut examples = read_jsonl(self.task, path)?;
-                examples.truncate(limit.unwrap_or(usize::MAX));
-                Ok(examples.into())
+    fn rows<'a>(&self, origin: Origin<'a>, limit: Option<usize>) -> Result<Rows<'a>> {
+        Ok(match origin {
+            Origin::Split { directory, name } => {
+                Box::new(split_rows(self.task, directory, name, limit)?)
             }
-            Origin::Read(examples) => Ok(first(examples, limit).into()),
+            Origin::Jsonl(path) => Box::new(jsonl_rows(self.task, path, limit)?),
+            Origin::Own { files, name } => {
+                Box::new(files.files.rows(name).take(limit.unwrap_or(usize::MAX)))
+            }
+        })
+    }
+
+    /// Reads rows in chunks, while those before are tokenised.
+    fn read(&self, origin: Origin<'_>, limit: Option<usize>, chunks: &Chunks) -> Result<()> {
+        let (mut chunk, mut text_bytes) = (Vec::new(), 0);
+        for example in self.rows(origin, limit)? {
+            let example = example?;
+            text_bytes += example.text.len() + example.pair.as_ref().map_or(0, String::len);
+            chunk.push(example);
+            if chunk.len() >= ROWS_AT_ONCE || text_bytes >= TEXT_AT_ONCE {
+                text_bytes = 0;
+                if chunks.send(Ok(mem::take(&mut chunk))).is_err() {
+                    return Ok(());
+                }
+            }
         }
+        if !chunk.is_empty() {
+            // Nobody waits: tokenising has failed, which is said.
+            let _ = chunks.send(Ok(chunk));
+        }
+        Ok(())
+    }
+
+    fn tokenise(
+        &self,
+        chunks: Receiver<Result<Vec<Example>>>,
+        key: Option<&Key>,
+    ) -> Result<Examples> {
+        let mut builder = self.cache.builder(key);
+        let mut n_before = 0;
+        for chunk in chunks {
+            let chunk = chunk?;
+            for example in self.tokenizer.encode_rows(&chunk, n_before)? {
+                builder.push(example)?;
+            }
+            n_before += chunk.len();
+        }
+        builder.finish()
     }
 
     /// What decides the examples; `None` where nothing is kept, or where reading will tell what is wrong. Generated
@@ -98,10 +166,9 @@ impl ExampleSource<'_> {
                 key.add("input", b"");
                 key.add_file(path).ok()?;
             }
-            Origin::Read(examples) => {
-                for example in first(examples, limit) {
-                    add_example(&mut key, example);
-                }
+            Origin::Own { files, name } => {
+                key.add("own split", name.as_str().as_bytes());
+                key.add("own files", &files.key()?.0);
             }
         }
         Some(key.finish())
@@ -113,7 +180,7 @@ pub fn load_data(
     config: &RunConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
-) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
+) -> Result<(Examples, Vec<EvalSplit>)> {
     let task = data.task();
     let source = ExampleSource {
         task,
@@ -123,12 +190,11 @@ pub fn load_data(
     let directory = match data {
         TaskData::Named { directory, .. } => directory,
         TaskData::Own(own) => {
-            let train = source.load(Origin::Read(&own.train), config.max_train_samples)?;
-            let validation = EvalSplit {
-                name: SplitName::Validation,
-                examples: source.load(Origin::Read(&own.validation), config.max_eval_samples)?,
-            };
-            return Ok((train, vec![validation]));
+            let load = |name, limit| source.load(Origin::Own { files: own, name }, limit);
+            let train = load(SplitName::Train, config.max_train_samples)?;
+            let name = SplitName::Validation;
+            let examples = load(name, config.max_eval_samples)?;
+            return Ok((train, vec![EvalSplit { name, examples }]));
         }
         TaskData::Tagged { data, .. } => {
             return token_classification::data::load(config, data, tokenizer);
@@ -165,26 +231,4 @@ pub fn load_data(
         )));
     }
     Ok((train, eval_splits))
-}
-
-fn first(examples: &[Example], limit: Option<usize>) -> &[Example] {
-    &examples[..examples.len().min(limit.unwrap_or(usize::MAX))]
-}
-
-/// Rows of own files count by what they say, however they are spread over files.
-fn add_example(key: &mut KeyBuilder, example: &Example) {
-    key.add("text", example.text.as_bytes());
-    if let Some(pair) = &example.pair {
-        key.add("pair", pair.as_bytes());
-    }
-    match &example.label {
-        None => {}
-        Some(Label::Class(id)) => key.add_number("class", (*id).into()),
-        Some(Label::Classes(ids)) => {
-            key.add_number("classes", ids.len() as u64);
-            ids.iter()
-                .for_each(|id| key.add_number("class", (*id).into()));
-        }
-        Some(Label::Score(score)) => key.add_number("score", score.to_bits().into()),
-    }
 }

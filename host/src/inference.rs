@@ -4,7 +4,6 @@
 mod opened;
 
 use crate::{
-    batch::EncodedExample,
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice, require_data},
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits},
@@ -15,7 +14,8 @@ use crate::{
     progress::metrics_table,
     terminal,
     token_classification::predictions,
-    train::{EvalSplit, eval_keys},
+    token_store::Examples,
+    train::eval_keys,
 };
 use opened::Opened;
 use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
@@ -77,11 +77,11 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         PredictInput::File(_) | PredictInput::Data { .. } => None,
     };
     let opened = Opened::new(&config.inference, own)?;
-    // Each task reads its own columns of the same lines.
-    let mut inputs: Vec<(&str, Vec<EncodedExample>)> = Vec::new();
     if let Some(sentences) = opened.sentences() {
         return predict_tags(config, &opened, sentences);
     }
+    // Each task reads its own columns of the same lines.
+    let mut inputs: Vec<(&str, Examples)> = Vec::new();
     for (task, name) in opened.tasks() {
         let examples = examples(config, &opened, task).map_err(|e| opened.named(e, name))?;
         inputs.push((&task.name, examples));
@@ -97,7 +97,9 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     let predictions: Vec<(String, Vec<Value>)> =
         opened.with_each_model(|model: &Model, task| {
             let input = inputs.iter().find(|(name, _)| *name == task.name);
-            let examples = input.map_or(&[][..], |(_, examples)| examples);
+            let Some((_, examples)) = input else {
+                return Ok(Vec::new());
+            };
             let rows = logits(model, examples, config.inference.eval_batch)?;
             Ok(rows.iter().map(|row| prediction(task, row)).collect())
         })?;
@@ -111,7 +113,7 @@ fn predict_tags(
     sentences: &[TaggedSentence],
 ) -> Result<()> {
     let aligned = opened.aligned(sentences, SplitName::Test)?;
-    let examples: Vec<EncodedExample> = aligned.iter().map(|a| a.example.clone()).collect();
+    let examples: Examples = aligned.iter().map(|a| a.example.clone()).collect();
     let predictions = opened.with_each_model(|model: &Model, task| {
         let rows = logits(model, &examples, config.inference.eval_batch)?;
         let all = sentences.iter().zip(&aligned).zip(&rows);
@@ -184,11 +186,7 @@ fn check_output(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn examples(
-    config: &PredictConfig,
-    opened: &Opened<'_>,
-    task: &Task,
-) -> Result<Vec<EncodedExample>> {
+fn examples(config: &PredictConfig, opened: &Opened<'_>, task: &Task) -> Result<Examples> {
     match &config.input {
         PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
         // Its request has the files of one split alone.
@@ -200,10 +198,7 @@ fn examples(
             require_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));
             let splits = opened.load_splits(task, directory, &split_names(task, *split))?;
-            let examples = splits
-                .into_iter()
-                .flat_map(|split: EvalSplit| split.examples);
-            Ok(examples.collect())
+            Examples::concat(splits.into_iter().map(|split| split.examples).collect())
         }
     }
 }

@@ -1,17 +1,27 @@
 //! `progtune data inspect`: what is in the user's own files, before anything is trained on them. Called by `main`.
+//!
+//! Files are read row by row, whatever their size. Of many rows, lengths are those of every so-many-th row, and duplicates
+//! are looked for among a part of the texts; the report says so.
+
+mod duplicates;
+pub mod lengths;
 
 use crate::{
     config::InspectConfig, error::Result, model_source::ModelSource, plan::grouped,
     task_data::describe, terminal, token_classification::inspect::inspect,
 };
-use progtune_datasets::{Example, Label, OwnData, ProblemType, TaggedData};
-use std::collections::HashMap;
+use duplicates::Texts;
+use lengths::Lengths;
+use progtune_datasets::{Label, OwnFiles, ProblemType, SplitName, TaggedData, Task};
 
 /// Longer than any text: the lengths before anything is cut.
 const NO_LIMIT: usize = 1 << 24;
 
 /// How many labels are listed.
 const N_LABELS: usize = 50;
+
+/// Rows that are tokenised at most.
+const SAMPLED: usize = 100_000;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
 pub fn run_inspect(config: &InspectConfig) -> Result<()> {
@@ -23,156 +33,139 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
         let tokenizer = tokenizer.for_task(ProblemType::TokenClassification);
         return terminal::print(&inspect(config, &tokenizer, limit)?);
     }
-    let data = OwnData::load(&config.own, None)?;
+    let files = OwnFiles::open(&config.own, None, None)?;
 
     let mut text = String::from("columns of the first file\n");
-    for (name, kind) in &data.survey.columns {
+    for (name, kind) in &files.survey.columns {
         text.push_str(&format!("  {name:<24} {kind}\n"));
     }
-    text.push_str(&describe(&data));
-    for (name, examples) in splits(&data) {
-        text.push_str(&format!(
-            "\n{name}: {} rows\n",
-            grouped(examples.len() as u64)
-        ));
-        text.push_str(&label_lines(&data, examples));
-        let lengths: Vec<usize> = tokenizer
-            .encode(examples)?
-            .iter()
-            .map(|example| example.input_ids.len())
-            .collect();
-        text.push_str(&length_lines(lengths, limit));
+    text.push_str(&describe(&files));
+    let mut texts: Vec<Texts> = Vec::new();
+    for split in [SplitName::Train, SplitName::Validation, SplitName::Test] {
+        let n_rows = files.n_rows(split);
+        if n_rows == 0 {
+            continue;
+        }
+        let every = n_rows.div_ceil(SAMPLED);
+        let mut labels = LabelCount::new(&files.task, every);
+        let mut lengths = Lengths::new(&tokenizer);
+        let mut own = Texts::new(split, texts.len());
+        for (at, example) in files.rows(split).enumerate() {
+            let example = example?;
+            labels.add(example.label.as_ref(), at);
+            own.add(&example, &texts);
+            if at.is_multiple_of(every) {
+                lengths.add(example)?;
+            }
+        }
+        text.push_str(&format!("\n{split}: {} rows\n", grouped(n_rows as u64)));
+        text.push_str(&labels.report(n_rows));
+        text.push_str(&lengths.report(limit, every)?);
+        texts.push(own);
     }
-    text.push_str(&duplicate_lines(&data));
+    text.push_str("\nduplicates\n");
+    for (at, own) in texts.iter().enumerate() {
+        text.push_str(&own.report(&texts[..at]));
+    }
     terminal::print(&text)
 }
 
-/// The splits that have rows.
-fn splits(data: &OwnData) -> impl Iterator<Item = (&'static str, &[Example])> {
-    [
-        ("train", data.train.as_slice()),
-        ("validation", data.validation.as_slice()),
-        ("test", data.test.as_slice()),
-    ]
-    .into_iter()
-    .filter(|(_, examples)| !examples.is_empty())
-}
-
 /// Per cent.
-pub fn share(part: usize, of: usize) -> f64 {
+pub fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
 }
 
-fn label_lines(data: &OwnData, examples: &[Example]) -> String {
-    let n = examples.len();
-    let unlabelled = examples.iter().filter(|e| e.label.is_none()).count();
-    let mut text = String::new();
-    match data.task.problem_type {
-        ProblemType::Regression => {
-            let mut scores: Vec<f32> = examples
-                .iter()
-                .filter_map(|example| match example.label {
-                    Some(Label::Score(score)) => Some(score),
-                    _ => None,
-                })
-                .collect();
-            scores.sort_by(f32::total_cmp);
-            if let (Some(least), Some(most)) = (scores.first(), scores.last()) {
-                let mean = scores.iter().map(|&x| f64::from(x)).sum::<f64>() / scores.len() as f64;
-                let median = scores[scores.len() / 2];
+/// The labels of a split.
+struct LabelCount<'a> {
+    task: &'a Task,
+    every: usize,
+    unlabelled: usize,
+    classes: Vec<u64>,
+    /// Of every so-many-th row.
+    scores: Vec<f32>,
+    least: f32,
+    most: f32,
+    sum: f64,
+    n_scores: usize,
+}
+
+impl<'a> LabelCount<'a> {
+    fn new(task: &'a Task, every: usize) -> Self {
+        Self {
+            task,
+            every,
+            unlabelled: 0,
+            classes: vec![0; task.labels.len()],
+            scores: Vec::new(),
+            least: f32::INFINITY,
+            most: f32::NEG_INFINITY,
+            sum: 0.0,
+            n_scores: 0,
+        }
+    }
+
+    fn add(&mut self, label: Option<&Label>, at: usize) {
+        match label {
+            None => self.unlabelled += 1,
+            Some(Label::Class(id)) => self.classes[*id as usize] += 1,
+            Some(Label::Classes(ids)) => ids.iter().for_each(|&id| self.classes[id as usize] += 1),
+            Some(Label::Score(score)) => {
+                self.least = self.least.min(*score);
+                self.most = self.most.max(*score);
+                self.sum += f64::from(*score);
+                self.n_scores += 1;
+                if at.is_multiple_of(self.every) {
+                    self.scores.push(*score);
+                }
+            }
+        }
+    }
+
+    fn report(mut self, n_rows: usize) -> String {
+        let mut text = String::new();
+        match self.task.problem_type {
+            ProblemType::Regression if self.n_scores > 0 => {
+                self.scores.sort_by(f32::total_cmp);
+                let middle = self.scores.get(self.scores.len() / 2);
                 text.push_str(&format!(
-                    "  labels: from {least} to {most}, mean {mean:.3}, median {median}\n"
+                    "  labels: from {} to {}, mean {:.3}, median{} {}\n",
+                    self.least,
+                    self.most,
+                    self.sum / self.n_scores as f64,
+                    of_every(self.every),
+                    middle.copied().unwrap_or(f32::NAN)
                 ));
             }
-        }
-        ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification => {
-            let mut counts = vec![0; data.task.labels.len()];
-            for example in examples {
-                match &example.label {
-                    Some(Label::Class(id)) => counts[*id as usize] += 1,
-                    Some(Label::Classes(ids)) => {
-                        ids.iter().for_each(|&id| counts[id as usize] += 1);
-                    }
-                    Some(Label::Score(_)) | None => {}
+            ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification => {
+                let labels = self.task.labels.iter().zip(&self.classes);
+                for (label, &count) in labels.take(N_LABELS) {
+                    text.push_str(&format!(
+                        "  {label:<24} {count:>8} {:5.1} %\n",
+                        share(count, n_rows as u64)
+                    ));
+                }
+                if self.classes.len() > N_LABELS {
+                    let more = self.classes.len() - N_LABELS;
+                    text.push_str(&format!("  and {more} labels more\n"));
                 }
             }
-            for (label, &count) in data.task.labels.iter().zip(&counts).take(N_LABELS) {
-                text.push_str(&format!(
-                    "  {label:<24} {count:>8} {:5.1} %\n",
-                    share(count, n)
-                ));
-            }
-            if counts.len() > N_LABELS {
-                text.push_str(&format!("  and {} labels more\n", counts.len() - N_LABELS));
-            }
+            ProblemType::Regression
+            | ProblemType::TokenClassification
+            | ProblemType::QuestionAnswering => {}
         }
-        // Their files are inspected elsewhere.
-        ProblemType::TokenClassification | ProblemType::QuestionAnswering => {}
+        if self.unlabelled > 0 {
+            text.push_str(&format!("  without a label: {}\n", self.unlabelled));
+        }
+        text
     }
-    if unlabelled > 0 {
-        text.push_str(&format!("  without a label: {unlabelled}\n"));
-    }
-    text
 }
 
-/// Lengths in tokens: percentiles by the nearest rank, and what would be cut.
-pub fn length_lines(mut lengths: Vec<usize>, limit: usize) -> String {
-    lengths.sort_unstable();
-    let n = lengths.len();
-    let percentile = |p: usize| {
-        let rank = (n * p).div_ceil(100).max(1);
-        lengths[rank - 1]
-    };
-    let cut = lengths.iter().filter(|&&length| length > limit).count();
-    format!(
-        "  tokens: median {}, 90 % {}, 95 % {}, 99 % {}, longest {}\n  cut at {limit} tokens: {cut} rows ({:.1} %)\n",
-        percentile(50),
-        percentile(90),
-        percentile(95),
-        percentile(99),
-        percentile(100),
-        share(cut, n)
-    )
-}
-
-type Text<'a> = (&'a str, Option<&'a str>);
-
-fn text_of(example: &Example) -> Text<'_> {
-    (&example.text, example.pair.as_deref())
-}
-
-/// Texts that occur more than once: within a split, under different labels, and in two splits.
-fn duplicate_lines(data: &OwnData) -> String {
-    let mut text = String::from("\nduplicates\n");
-    let splits: Vec<(&str, &[Example])> = splits(data).collect();
-    let mut seen: Vec<HashMap<Text<'_>, &Option<Label>>> = Vec::new();
-    for (name, examples) in &splits {
-        let mut first: HashMap<Text<'_>, &Option<Label>> = HashMap::new();
-        let (mut again, mut contradicting) = (0, 0);
-        for example in *examples {
-            match first.get(&text_of(example)) {
-                None => {
-                    first.insert(text_of(example), &example.label);
-                }
-                Some(label) => {
-                    again += 1;
-                    contradicting += usize::from(**label != example.label);
-                }
-            }
-        }
-        text.push_str(&format!(
-            "  within {name}: {again} rows, {contradicting} of them with another label\n"
-        ));
-        for ((other, _), known) in splits.iter().zip(&seen) {
-            let shared = examples
-                .iter()
-                .filter(|example| known.contains_key(&text_of(example)))
-                .count();
-            text.push_str(&format!(
-                "  {name} rows that are also in {other}: {shared}\n"
-            ));
-        }
-        seen.push(first);
+/// Says that not all rows were looked at.
+fn of_every(every: usize) -> String {
+    match every {
+        1 => String::new(),
+        2 => " of every 2nd row".to_owned(),
+        3 => " of every 3rd row".to_owned(),
+        n => format!(" of every {n}th row"),
     }
-    text
 }

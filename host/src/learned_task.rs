@@ -27,7 +27,7 @@ pub struct LearnedTask {
     repair_tags: Option<RepairTags>,
 }
 
-/// The problem types by their names.
+/// What own files can be read for.
 const PROBLEM_TYPES: [ProblemType; 4] = [
     ProblemType::SingleLabelClassification,
     ProblemType::MultiLabelClassification,
@@ -108,8 +108,7 @@ impl LearnedTask {
             text.ok_or_else(|| fault(format!("key `{key}`: expected a text")))
         };
         let found = text("problem_type")?;
-        let is_found = |known: &ProblemType| known.as_str() == found;
-        let problem_type = PROBLEM_TYPES.into_iter().find(is_found).ok_or_else(|| {
+        let problem_type = ProblemType::by_name(&found).ok_or_else(|| {
             let known = PROBLEM_TYPES.map(ProblemType::as_str).join(", ");
             fault(format!(
                 "key `problem_type`: expected one of {known}; found `{found}`"

@@ -41,7 +41,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Plan(args) => {
             let config = RunConfig::resolve_plan(&args.train, &sources)?;
             use_threads(config.threads);
-            plan_command::run_plan(&config, args.json, args.predict)
+            plan_command::run_plan(&config, args.json, args.predict, args.svg.as_deref())
         }
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;

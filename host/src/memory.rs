@@ -34,7 +34,6 @@ mod rewrites;
 pub use batch_shape::BatchShape;
 
 use crate::{
-    batch::EncodedExample,
     config::RunConfig,
     error::Result,
     model::{
@@ -42,11 +41,12 @@ use crate::{
         description::{HeadKind, ParameterInfo, sites},
     },
     plan::{Blueprint, Stage},
+    token_store::Examples,
     train::EvalSplit,
 };
 use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Bytes of a number.
 const FLOAT: u64 = 4;
@@ -54,10 +54,6 @@ const FLOAT: u64 = 4;
 const PROGRAM: u64 = 42 << 20;
 /// The tokenizer's tables, a token of the vocabulary; measured.
 const TOKENIZER_TOKEN: u64 = 640;
-/// A tokenised example besides its tokens: three fields and two allocations.
-const EXAMPLE: u64 = 112;
-/// `input_ids` and `token_type_ids`.
-const EXAMPLE_TOKEN: u64 = 8;
 /// The share of the activations that fragmentation takes: 1/SLACK. Measured: 2 to 5 %.
 const SLACK: u64 = 20;
 /// A page of memory: what a row of a table touches at least.
@@ -174,32 +170,30 @@ impl<'a> Estimator<'a> {
     }
 
     /// With the batches of this data.
+    ///
+    /// # Errors
+    /// When examples cannot be read.
     pub fn with_data(
         mut self,
         config: &RunConfig,
-        examples: &[EncodedExample],
+        examples: &Examples,
         eval_splits: &[EvalSplit],
-    ) -> Self {
-        let lengths = |examples: &[EncodedExample]| -> Vec<usize> {
-            examples.iter().map(|e| e.input_ids.len()).collect()
-        };
+    ) -> Result<Self> {
         self.keeps_best = config.load_best_model_at_end;
-        self.batch = BatchShape::largest(config, &lengths(examples));
+        self.batch = BatchShape::largest(config, examples)?;
         let limit = config.eval_batch_limit();
         self.eval_batch = eval_splits
             .iter()
-            .map(|split| BatchShape::largest_sorted(&lengths(&split.examples), limit))
+            .map(|split| BatchShape::largest_sorted(&split.examples, limit))
             .max_by_key(|shape| shape.tokens)
             .unwrap_or_default();
-        let tokens = examples.iter().flat_map(|example| &example.input_ids);
-        self.distinct_tokens = Some(tokens.collect::<BTreeSet<_>>().len() as u64);
-        let evaluated = eval_splits.iter().flat_map(|split| &split.examples);
-        self.data_bytes = examples
-            .iter()
+        self.distinct_tokens = Some(examples.summary().distinct_tokens);
+        let evaluated = eval_splits.iter().map(|split| &split.examples);
+        self.data_bytes = std::iter::once(examples)
             .chain(evaluated)
-            .map(|example| EXAMPLE + EXAMPLE_TOKEN * example.input_ids.len() as u64)
+            .map(Examples::held_bytes)
             .sum();
-        self
+        Ok(self)
     }
 
     /// With batches of sequences of `length` tokens: an upper bound when the data is not known.

@@ -2,10 +2,12 @@
 //! Called by `progtune plan` and by the recipe, which trains exactly this.
 
 mod foresight;
+mod picture;
 mod stage;
 mod table;
 
 pub use foresight::Foresight;
+pub use picture::to_svg;
 pub use stage::{LrScales, Stage};
 pub use table::{PlanNames, Prediction, grouped, to_json, to_table};
 

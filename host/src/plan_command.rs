@@ -3,30 +3,32 @@
 
 use crate::{
     adapter::Adapter,
-    batch::EncodedExample,
     batch_order::BatchOrder,
     config::{RunConfig, SAMPLE_TASK},
     error::Result,
     examples::load_data,
+    files::write_atomically,
     forecast::{DataSize, forecast},
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     plan::{
-        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_table,
-        trainable_task,
+        Blueprint, Foresight, PlanNames, Prediction, Stage, head_of_task, to_json, to_svg,
+        to_table, trainable_task,
     },
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
     recipe::{load_method, open_tokenizer},
     task_data::TaskData,
     terminal,
+    token_store::Examples,
     train::EvalSplit,
 };
 use serde_json::{Value, json};
+use std::path::Path;
 
-/// Prints the plan as a table or as JSON, with predictions if they are wanted.
-pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
+/// Prints the plan as a table or as JSON, with predictions if they are wanted; draws it in a file, too.
+pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
@@ -63,10 +65,10 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         false => None,
     };
     // 0: not known.
-    let steps_per_epoch = data.as_ref().map_or(0, |(examples, _)| {
-        let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
-        BatchOrder::new(config, lengths).steps_per_epoch()
-    });
+    let steps_per_epoch = match &data {
+        None => 0,
+        Some((examples, _)) => BatchOrder::new(config, examples)?.steps_per_epoch(),
+    };
     let run = blueprint.run_record(
         config.epochs,
         steps_per_epoch,
@@ -92,6 +94,13 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
         schedule: &config.schedule,
         peft: config.peft.as_deref(),
     };
+    let predictions = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
+    let cache = predicted.as_ref().and_then(|p| p.cache.as_ref());
+    let starts = cache.map_or(&[][..], |cache| &cache.starts);
+    if let Some(path) = svg {
+        let drawing = to_svg(&blueprint, &foresight, &names, predictions, starts);
+        write_atomically(path, drawing.as_bytes())?;
+    }
     let text = match json {
         true => {
             let mut plan = to_json(&blueprint, &foresight, &names);
@@ -101,11 +110,8 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool) -> Result<()> {
             format!("{plan:#}\n")
         }
         false => {
-            let (epochs, note) = match &predicted {
-                Some(predicted) => (predicted.epochs.as_slice(), predicted.note()),
-                None => (&[][..], String::new()),
-            };
-            to_table(&blueprint, &foresight, &names, epochs) + &note
+            let note = predicted.as_ref().map_or(String::new(), Predicted::note);
+            to_table(&blueprint, &foresight, &names, predictions, starts) + &note
         }
     };
     terminal::print(&text)
@@ -199,7 +205,7 @@ fn predict_run(
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
     foresight: &Foresight,
-    loaded: Option<&(Vec<EncodedExample>, Vec<EvalSplit>)>,
+    loaded: Option<&(Examples, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
     let stages = &foresight.first_stages();
     if config.own.is_none() {
@@ -209,21 +215,21 @@ fn predict_run(
     let longest = config.max_length.min(model.0.max_tokens());
     let mut cached = None;
     let (data, estimator, basis) = if let Some((examples, eval_splits)) = loaded {
-        let splits: Vec<Vec<usize>> = std::iter::once(examples.as_slice())
-            .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
-            .map(|split| split.iter().map(|e| e.input_ids.len()).collect())
+        let splits: Vec<&Examples> = std::iter::once(examples)
+            .chain(eval_splits.iter().map(|split| &split.examples))
             .collect();
-        let tokens: usize = splits[0].iter().sum();
+        let tokens_of = |split: &&Examples| split.summary().tokens;
+        let tokens = examples.summary().tokens;
         let data = DataSize {
             mean_length: tokens as f64 / examples.len() as f64,
             examples: Some(examples.len()),
-            eval_tokens: splits[1..].iter().flatten().sum::<usize>() as f64,
+            eval_tokens: splits[1..].iter().map(tokens_of).sum::<u64>() as f64,
         };
-        let basis = format!("the data's {} tokens", crate::plan::grouped(tokens as u64));
+        let basis = format!("the data's {} tokens", crate::plan::grouped(tokens));
         cached = Some(splits);
         (
             data,
-            estimator.with_data(config, examples, eval_splits),
+            estimator.with_data(config, examples, eval_splits)?,
             basis,
         )
     } else {
@@ -244,8 +250,10 @@ fn predict_run(
     };
     // What a schedule decides on the way decides what is cached.
     let cached = cached.filter(|_| foresight.is_by_epoch());
-    let cache =
-        cached.and_then(|splits| expected_cache(config, (model.0, model.1), stages, &splits));
+    let cache = match cached {
+        Some(splits) => expected_cache(config, (model.0, model.1), stages, &splits)?,
+        None => None,
+    };
     let estimator = match &cache {
         Some(cache) => {
             let epochs = 0..stages.len();
@@ -274,25 +282,24 @@ fn predict_run(
     })
 }
 
-/// The prefix cache of the run; `splits` are the lengths of the training set's and the evaluated splits' examples.
+/// The prefix cache of the run; `splits` are the training set and the evaluated splits.
 fn expected_cache(
     config: &RunConfig,
     (model, head): (&ModelConfig, HeadKind),
     stages: &[Stage],
-    splits: &[Vec<usize>],
-) -> Option<Outlook> {
+    splits: &[&Examples],
+) -> Result<Option<Outlook>> {
     // Dropout in what is frozen makes other rows in every epoch.
     if config.frozen_dropout {
-        return None;
+        return Ok(None);
     }
     let blocks = model.blocks();
     let frozen: Vec<usize> = stages.iter().map(|s| s.frozen_blocks(blocks)).collect();
-    let lengths: Vec<&[usize]> = splits.iter().map(Vec::as_slice).collect();
     let sizes = Sizes {
         blocks,
         every_token: head.reads_every_token(),
         hidden_size: model.encoder.hidden_size,
-        lengths: &lengths,
+        splits,
     };
     Outlook::new(config, sizes, &frozen)
 }

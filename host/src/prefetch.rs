@@ -4,10 +4,11 @@
 //! [`BatchOrder`], so that results are the same as without it.
 
 use crate::{
-    batch::{Batch, EncodedExample},
+    batch::Batch,
     batch_order::BatchOrder,
     error::{Error, Result},
     model::loss::LossWeighting,
+    token_store::Examples,
 };
 use std::{
     ops::RangeInclusive,
@@ -33,9 +34,9 @@ pub struct MicroBatch {
 #[derive(Clone, Copy)]
 pub struct BatchSource<'a> {
     /// The training set.
-    pub examples: &'a [EncodedExample],
+    pub examples: &'a Examples,
     /// Who shares a batch.
-    pub order: &'a BatchOrder,
+    pub order: &'a BatchOrder<'a>,
     /// The model's first position.
     pub first_position: u32,
     /// How labels count.
@@ -44,18 +45,19 @@ pub struct BatchSource<'a> {
 
 /// Batches as they get ready.
 pub struct Batches {
-    ready: Receiver<MicroBatch>,
+    ready: Receiver<Result<MicroBatch>>,
 }
 
 impl Batches {
     /// The next batch of the run; waits for it.
     ///
     /// # Errors
-    /// When there is none, since the run is over or its thread failed.
+    /// When examples cannot be read; when there is none, since the run is over or its thread failed.
     pub fn next_batch(&self) -> Result<MicroBatch> {
-        self.ready.recv().map_err(|_| {
+        let next = self.ready.recv();
+        next.map_err(|_| {
             Error::Training("there is no further batch: a fault of this program".into())
-        })
+        })?
     }
 }
 
@@ -73,29 +75,35 @@ pub fn with_batches<R>(
 }
 
 impl BatchSource<'_> {
-    fn send(self, epochs: RangeInclusive<u32>, sender: &SyncSender<MicroBatch>) {
+    fn send(self, epochs: RangeInclusive<u32>, sender: &SyncSender<Result<MicroBatch>>) {
         for epoch in epochs {
-            for step in self
-                .order
-                .epoch(epoch)
-                .chunks(self.order.batches_per_step())
-            {
-                let batches: Vec<Batch> = step
-                    .iter()
-                    .map(|indices| Batch::new(self.examples, indices, self.first_position))
+            let mut batches = self.order.epoch(epoch);
+            loop {
+                let step = batches.by_ref().take(self.order.batches_per_step());
+                let step: Result<Vec<Batch>> = step
+                    .map(|indices| self.examples.batch(&indices?, self.first_position))
                     .collect();
-                let step_weight = batches
-                    .iter()
+                let step = match step {
+                    Ok(step) if step.is_empty() => break,
+                    Ok(step) => step,
+                    Err(error) => {
+                        // If nobody waits any more, nobody needs to know.
+                        let _ = sender.send(Err(error));
+                        return;
+                    }
+                };
+                let weights = step.iter();
+                let step_weight = weights
                     .map(|batch| self.weighting.weight_of(&batch.labels))
                     .sum();
-                let n_batches = batches.len();
-                for (at, batch) in batches.into_iter().enumerate() {
+                let n_batches = step.len();
+                for (at, batch) in step.into_iter().enumerate() {
                     let micro_batch = MicroBatch {
                         batch,
                         step_weight,
                         ends_step: at + 1 == n_batches,
                     };
-                    if sender.send(micro_batch).is_err() {
+                    if sender.send(Ok(micro_batch)).is_err() {
                         return;
                     }
                 }
@@ -107,9 +115,12 @@ impl BatchSource<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batch::Target, config::RunConfig};
+    use crate::{
+        batch::{EncodedExample, Target},
+        config::RunConfig,
+    };
 
-    fn examples() -> Vec<EncodedExample> {
+    fn examples() -> Examples {
         (0..10)
             .map(|n| EncodedExample {
                 input_ids: vec![n; 1 + n as usize % 3],
@@ -119,16 +130,17 @@ mod tests {
             .collect()
     }
 
-    fn order(examples: &[EncodedExample]) -> BatchOrder {
+    fn order(examples: &Examples) -> BatchOrder<'_> {
         let config = RunConfig {
             batch_size: 3,
             gradient_accumulation_steps: 3,
             ..Default::default()
         };
-        BatchOrder::new(
-            &config,
-            examples.iter().map(|e| e.input_ids.len()).collect(),
-        )
+        BatchOrder::new(&config, examples).unwrap()
+    }
+
+    fn epoch(order: &BatchOrder<'_>, epoch: u32) -> Vec<Vec<usize>> {
+        order.epoch(epoch).collect::<Result<_>>().unwrap()
     }
 
     #[test]
@@ -143,12 +155,12 @@ mod tests {
         };
         with_batches(source, 1..=2, |batches| {
             for epoch in 1..=2 {
-                for (at, indices) in order.epoch(epoch).into_iter().enumerate() {
+                for (at, indices) in self::epoch(&order, epoch).into_iter().enumerate() {
                     let next = batches.next_batch().unwrap();
                     assert_eq!(next.batch.examples, indices);
                     // Four batches: three in the first step, one in the second.
                     assert_eq!(next.ends_step, at >= 2, "epoch {epoch}, batch {at}");
-                    let batches = order.epoch(epoch);
+                    let batches = self::epoch(&order, epoch);
                     let last = batches[3].len();
                     let expected = if at < 3 { 10 - last } else { last };
                     assert_eq!(next.step_weight, expected as f64);

@@ -3,7 +3,6 @@
 use crate::{
     adapter::{Adapter, Provenance, peft, save_neutral},
     assemble::{Assembly, open_device},
-    batch::EncodedExample,
     batch_order::BatchOrder,
     best_model::BestModel,
     class_report,
@@ -20,7 +19,7 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, grouped, to_json},
+    plan::{Blueprint, Foresight, PlanNames, grouped, to_json, to_table},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
     progress::{Progress, metrics_text},
@@ -30,6 +29,7 @@ use crate::{
     terminal,
     token_cache::TokenCache,
     token_classification,
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::{Summary, Trainer, eval_keys},
 };
@@ -39,6 +39,9 @@ use std::{path::Path, time::Instant};
 
 /// Learning rate of full fine-tuning when none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
+
+/// Epochs of a run that shows its plan at the start; a longer one has it in `plan.json`.
+const MOST_PICTURED: u32 = 12;
 
 /// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
@@ -70,8 +73,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
     let tokenizer = tokenizer.for_task(task.problem_type);
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
-    let lengths = examples.iter().map(|e| e.input_ids.len()).collect();
-    let order = BatchOrder::new(config, lengths);
+    let order = BatchOrder::new(config, &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
     let weighting = loss_weighting(config, task, &examples)?;
@@ -129,8 +131,8 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     model.frozen_dropout = config.frozen_dropout;
     model.recompute = config.recompute;
     model.loss_weighting = weighting;
-    let splits: Vec<&[EncodedExample]> = std::iter::once(examples.as_slice())
-        .chain(eval_splits.iter().map(|split| split.examples.as_slice()))
+    let splits: Vec<&Examples> = std::iter::once(&examples)
+        .chain(eval_splits.iter().map(|split| &split.examples))
         .collect();
     let mut cache = PrefixCache::new(&CachedRun {
         config,
@@ -144,6 +146,10 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     });
     let mut progress = Progress::new(quiet, config.logging_steps);
     data.announce(&progress);
+    if config.epochs <= MOST_PICTURED {
+        let table = to_table(&blueprint, &foresight, &names, &[], &[]);
+        table.lines().for_each(|line| progress.line(line));
+    }
     progress.line(&format!(
         "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
         task.name,
@@ -289,13 +295,14 @@ fn test_results(
 ) -> Result<serde_json::Map<String, Value>> {
     let task = data.task();
     let examples = match data {
-        TaskData::Own(own) if own.test.iter().any(|example| example.label.is_some()) => {
+        TaskData::Own(files) if files.has_test_labels() => {
             let source = ExampleSource {
                 task,
                 tokenizer,
                 cache: &TokenCache::new(config.token_cache),
             };
-            source.load(Origin::Read(&own.test), None)?
+            let name = SplitName::Test;
+            source.load(Origin::Own { files, name }, None)?
         }
         TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
             let (test, length) = (&data.test, config.max_length);

@@ -51,9 +51,85 @@ impl Stream {
     }
 }
 
+/// A random order of 0..n, of which each place is computed by itself: for sets whose order would be long to hold.
+///
+/// A Feistel network over the next power of four, walked until it is inside (Black and Rogaway, "Ciphers with arbitrary
+/// finite domains", CT-RSA 2002).
+#[derive(Debug, Clone)]
+pub struct Permutation {
+    n: u64,
+    /// Half the bits of a number.
+    half: u32,
+    keys: [u64; 6],
+}
+
+impl Permutation {
+    /// An order that `stream` decides.
+    pub fn new(n: usize, stream: &mut Stream) -> Self {
+        let n = n as u64;
+        let bits = u64::BITS - n.saturating_sub(1).leading_zeros();
+        Self {
+            n,
+            half: bits.div_ceil(2).max(1),
+            keys: std::array::from_fn(|_| stream.bits()),
+        }
+    }
+
+    /// What comes at a place (below n).
+    pub fn at(&self, place: usize) -> usize {
+        let mut number = place as u64;
+        loop {
+            number = self.network(number);
+            if number < self.n {
+                return number as usize;
+            }
+        }
+    }
+
+    fn network(&self, number: u64) -> u64 {
+        let mask = (1 << self.half) - 1;
+        let (mut left, mut right) = (number >> self.half, number & mask);
+        for key in self.keys {
+            (left, right) = (right, left ^ (mix(right ^ key) & mask));
+        }
+        left << self.half | right
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_permutation_has_everything_once_wherever_one_begins() {
+        for n in [1, 2, 3, 4, 5, 63, 64, 65, 1000] {
+            let permutation = Permutation::new(n, &mut Stream::new(3, "p"));
+            let mut all: Vec<usize> = (0..n).rev().map(|place| permutation.at(place)).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..n).collect::<Vec<_>>(), "{n}");
+        }
+    }
+
+    /// Neighbours go far apart, and the halves mix: what a random order does.
+    #[test]
+    fn a_permutation_is_random() {
+        let n = 100_000;
+        let order = |purpose| {
+            let permutation = Permutation::new(n, &mut Stream::new(7, purpose));
+            (0..n)
+                .map(|place| permutation.at(place))
+                .collect::<Vec<_>>()
+        };
+        let (a, b) = (order("a"), order("b"));
+        let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
+        assert!(same < 12, "one is expected: {same}");
+        let distance: usize = a.windows(2).map(|pair| pair[0].abs_diff(pair[1])).sum();
+        let mean = distance as f64 / n as f64;
+        // A third of n; the standard deviation of the mean is about n / 1300.
+        assert!((mean - n as f64 / 3.0).abs() < n as f64 / 150.0, "{mean}");
+        let low = a[..n / 2].iter().filter(|&&x| x < n / 2).count();
+        assert!(low.abs_diff(n / 4) < 700, "{low}");
+    }
 
     #[test]
     fn streams_are_reproducible_and_differ_by_purpose() {

@@ -7,12 +7,14 @@ use crate::{
     error::{Error, Result},
     learned_task::LearnedTask,
     model_source::ModelSource,
+    own_files::KeyedFiles,
     plan::trainable_task,
     progress::Progress,
+    token_cache::TokenCache,
     token_classification,
 };
 use progtune_datasets::{
-    Labels, Metric, OwnData, OwnRequest, ProblemType, RepairTags, SkippedRows, TaggedData, Task,
+    Labels, Metric, OwnFiles, OwnRequest, ProblemType, RepairTags, SkippedRows, TaggedData, Task,
 };
 use std::path::{Path, PathBuf};
 
@@ -29,9 +31,9 @@ pub enum TaskData {
         /// The directory of its files.
         directory: PathBuf,
     },
-    /// The user's own files, read.
-    Own(Box<OwnData>),
-    /// The same of sentences whose words have tags.
+    /// The user's own files, of which every row is known to be good.
+    Own(Box<KeyedFiles>),
+    /// The user's own sentences whose words have tags.
     Tagged {
         /// The sentences.
         data: Box<TaggedData>,
@@ -52,14 +54,19 @@ impl TaskData {
         })
     }
 
-    /// The user's own files; `known` is what a model was trained to say.
+    /// The user's own files; `known` is what a model was trained to say. What is found out about them is kept in `cache`.
     ///
     /// # Errors
     /// When the files are not as they should be, or a metric says nothing about them.
-    pub fn own(request: &OwnRequest, known: Option<&Labels>, metrics: &[Metric]) -> Result<Self> {
-        let mut data = OwnData::load(request, known)?;
-        data.task = with_metrics(&data.task, metrics)?;
-        Ok(Self::Own(Box::new(data)))
+    pub fn own(
+        request: &OwnRequest,
+        known: Option<&Labels>,
+        metrics: &[Metric],
+        cache: &TokenCache,
+    ) -> Result<Self> {
+        let mut own = KeyedFiles::open(request, known, cache)?;
+        own.files.task = with_metrics(&own.files.task, metrics)?;
+        Ok(Self::Own(Box::new(own)))
     }
 
     /// The user's own sentences with tags; `known` is what a model was trained to say.
@@ -88,7 +95,10 @@ impl TaskData {
             Some(request) if TaggedData::is_asked_for(request) => {
                 Self::tagged(request, None, &config.metrics)
             }
-            Some(request) => Self::own(request, None, &config.metrics),
+            Some(request) => {
+                let cache = TokenCache::new(config.token_cache);
+                Self::own(request, None, &config.metrics, &cache)
+            }
             None => Self::named(&config.task, config.data.as_deref(), &config.metrics),
         }
     }
@@ -97,7 +107,7 @@ impl TaskData {
     pub fn task(&self) -> &Task {
         match self {
             Self::Named { task, .. } => task,
-            Self::Own(data) => &data.task,
+            Self::Own(own) => &own.files.task,
             Self::Tagged { data, .. } => &data.task,
         }
     }
@@ -120,7 +130,7 @@ impl TaskData {
     pub fn log_skipped(&self) {
         match self {
             Self::Named { .. } => {}
-            Self::Own(data) => log_skipped(&data.skipped),
+            Self::Own(own) => log_skipped(&own.files.facts.skipped),
             Self::Tagged { data, .. } => log_skipped(&data.skipped),
         }
     }
@@ -129,7 +139,7 @@ impl TaskData {
     pub fn announce(&self, progress: &Progress) {
         let text = match self {
             Self::Named { .. } => return,
-            Self::Own(data) => describe(data),
+            Self::Own(own) => describe(&own.files),
             Self::Tagged { data, repair } => token_classification::data::describe(data, *repair),
         };
         text.lines().for_each(|line| progress.line(line));
@@ -137,7 +147,7 @@ impl TaskData {
 }
 
 /// Columns, labels and rows left out, a line each.
-pub fn describe(data: &OwnData) -> String {
+pub fn describe(data: &OwnFiles) -> String {
     let columns = &data.task.columns;
     let column = |what: &str, name: &str| {
         let guessed = match data.guessed.contains(&what) {
@@ -159,7 +169,7 @@ pub fn describe(data: &OwnData) -> String {
         }
         ProblemType::QuestionAnswering => String::new(),
     });
-    text + &describe_skipped(&data.skipped)
+    text + &describe_skipped(&data.facts.skipped)
 }
 
 /// How many rows were left out, and the first of them, a line each; nothing if there are none.
@@ -202,7 +212,7 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 #[derive(Debug)]
 pub enum OwnRead {
     /// Texts.
-    Examples(OwnData),
+    Examples(KeyedFiles),
     /// Sentences whose words have tags.
     Sentences(TaggedData),
 }
@@ -211,7 +221,7 @@ impl OwnRead {
     /// The task they make.
     pub fn task(&self) -> &Task {
         match self {
-            Self::Examples(data) => &data.task,
+            Self::Examples(own) => &own.files.task,
             Self::Sentences(data) => &data.task,
         }
     }
@@ -236,32 +246,31 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
     };
     let request = learned.complete(request);
     let known = Some(&learned.labels);
-    let (read, text) = match learned.labels.problem_type {
+    let (read, text, skipped) = match learned.labels.problem_type {
         ProblemType::TokenClassification => {
             let mut data = TaggedData::load(&request, known)?;
             data.task = with_metrics(&data.task, &config.metrics)?;
             let repair = request.reading.repair_tags.unwrap_or_default();
             let text = token_classification::data::describe(&data, repair);
-            (OwnRead::Sentences(data), text)
+            let skipped = data.skipped.clone();
+            (OwnRead::Sentences(data), text, skipped)
         }
         _ => {
-            let mut data = OwnData::load(&request, known)?;
-            data.task = with_metrics(&data.task, &config.metrics)?;
-            let text = describe(&data);
-            (OwnRead::Examples(data), text)
+            let cache = TokenCache::new(config.token_cache);
+            let mut own = KeyedFiles::open(&request, known, &cache)?;
+            own.files.task = with_metrics(&own.files.task, &config.metrics)?;
+            let text = describe(&own.files);
+            let skipped = own.files.facts.skipped.clone();
+            (OwnRead::Examples(own), text, skipped)
         }
     };
     for line in text.lines() {
         tracing::info!("{line}");
     }
-    let skipped = match &read {
-        OwnRead::Examples(data) => &data.skipped,
-        OwnRead::Sentences(data) => &data.skipped,
-    };
     if skipped.n_rows > 0 {
         tracing::warn!("rows left out: {} (-v lists them)", skipped.n_rows);
     }
-    log_skipped(skipped);
+    log_skipped(&skipped);
     Ok(read)
 }
 

@@ -3,13 +3,21 @@
 //!
 //! A cache never makes a run fail: what cannot be read is made anew, what cannot be written is not kept. Files lie in
 //! `$PROGTUNE_CACHE_DIR/tokenized`, else `$XDG_CACHE_HOME/progtune/tokenized`, else `~/.cache/progtune/tokenized`;
-//! those used longest ago go when all of them exceed 2 GiB.
+//! those used longest ago go when all of them exceed 2 GiB. Beside them lie notes: what a first reading of own files
+//! found out, so that a later run need not read them.
 
-mod format;
 pub mod key;
 
-use crate::{batch::EncodedExample, config::TokenCacheUse, files::write_atomically};
+use crate::{
+    config::TokenCacheUse,
+    files::write_atomically,
+    token_store::{
+        Examples, Fault, Medium,
+        builder::{Builder, SUFFIX},
+    },
+};
 use key::Key;
+use serde_json::Value;
 use std::{
     env,
     ffi::OsString,
@@ -22,7 +30,8 @@ use std::{
 /// The variable that names the directory of progtune's caches.
 pub const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
 
-const EXTENSION: &str = "tokens";
+/// The ends of the names of files of tokens, and of notes.
+const ENDS: [&str; 2] = [SUFFIX, ".json"];
 
 /// What all files may have together.
 const CAPACITY_BYTES: u64 = 2 << 30;
@@ -53,18 +62,9 @@ impl TokenCache {
     }
 
     /// What is kept under a key. `None` also when the file is damaged, which is said.
-    pub fn get(&self, key: &Key) -> Option<Vec<EncodedExample>> {
-        let path = self.path(key).filter(|_| self.reads)?;
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::debug!("{}: cannot be read: {error}", path.display());
-                }
-                return None;
-            }
-        };
-        match format::decode(&bytes, key) {
+    pub fn get(&self, key: &Key) -> Option<Examples> {
+        let path = self.path(key, SUFFIX).filter(|_| self.reads)?;
+        match Examples::open(&path, key) {
             Ok(examples) => {
                 tracing::debug!(
                     "{} tokenised examples from {}",
@@ -74,41 +74,99 @@ impl TokenCache {
                 mark_used(&path);
                 Some(examples)
             }
-            Err(why) => {
+            Err(Fault::Damaged(why)) => {
                 tracing::warn!(
                     "{}: these tokenised examples are damaged ({why}); they are made anew",
                     path.display()
                 );
                 None
             }
+            Err(Fault::Io(error)) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::debug!("{}: cannot be read: {error}", path.display());
+                }
+                None
+            }
         }
     }
 
-    /// Keeps examples under a key.
-    pub fn put(&self, key: &Key, examples: &[EncodedExample]) {
-        let Some(path) = self.path(key) else { return };
-        let bytes = format::encode(examples, key);
-        if bytes.len() as u64 > self.capacity {
-            tracing::debug!("{} bytes of tokenised examples are not kept", bytes.len());
+    /// Makes examples to be kept under a key, or, without one, for this run alone. If they become many they go into a file
+    /// in the cache's directory, else in the system's for temporary files.
+    pub fn builder(&self, key: Option<&Key>) -> Builder {
+        let mut directories = vec![env::temp_dir()];
+        if let Some(directory) = &self.directory {
+            match create_private(directory) {
+                Ok(()) => directories.insert(0, directory.clone()),
+                Err(error) => tracing::debug!("{}: {error}", directory.display()),
+            }
+        }
+        Builder::new(key.copied().unwrap_or_default(), directories)
+    }
+
+    /// Keeps examples that were made under this key.
+    pub fn keep(&self, key: &Key, examples: &mut Examples) {
+        let Some(path) = self.path(key, SUFFIX) else {
+            return;
+        };
+        let (n, size) = (examples.len(), examples.file_bytes());
+        if size > self.capacity {
+            tracing::debug!("{size} bytes of tokenised examples are not kept");
             return;
         }
-        let kept = create_private(&path).and_then(|()| {
-            write_atomically(&path, &bytes).map_err(|error| io::Error::other(error.to_string()))
-        });
+        let kept = match examples.medium() {
+            Medium::Memory(bytes) => self.write(&path, bytes),
+            // Unlike a small one this file is not flushed to the disk: if the system fails now, its checksums will tell.
+            Medium::File {
+                path: now,
+                temporary,
+                ..
+            } => match temporary.take() {
+                None => return,
+                Some(file) => match file.persist(&path) {
+                    Ok(()) => {
+                        now.clone_from(&path);
+                        Ok(())
+                    }
+                    Err(failed) => {
+                        *temporary = Some(failed.path);
+                        Err(failed.error)
+                    }
+                },
+            },
+        };
         match kept {
-            Ok(()) => tracing::debug!(
-                "{} tokenised examples kept in {}",
-                examples.len(),
-                path.display()
-            ),
+            Ok(()) => tracing::debug!("{n} tokenised examples kept in {}", path.display()),
             Err(error) => tracing::debug!("tokenised examples are not kept: {error}"),
         }
         self.drop_oldest(&path);
     }
 
-    fn path(&self, key: &Key) -> Option<PathBuf> {
+    /// The note that is kept under a key.
+    pub fn note(&self, key: &Key) -> Option<Value> {
+        let path = self.path(key, ".json").filter(|_| self.reads)?;
+        let note = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        mark_used(&path);
+        Some(note)
+    }
+
+    /// Keeps a note under a key.
+    pub fn keep_note(&self, key: &Key, note: &Value) {
+        let Some(path) = self.path(key, ".json") else {
+            return;
+        };
+        if let Err(error) = self.write(&path, note.to_string().as_bytes()) {
+            tracing::debug!("what own files hold is not kept: {error}");
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.directory.as_deref().map_or(Ok(()), create_private)?;
+        write_atomically(path, bytes).map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    fn path(&self, key: &Key, end: &str) -> Option<PathBuf> {
         let directory = self.directory.as_ref()?;
-        Some(directory.join(format!("{key}.{EXTENSION}")))
+        Some(directory.join(format!("{key}{end}")))
     }
 
     /// Removes files, those used longest ago first, until the rest fits; `newest` stays.
@@ -120,7 +178,10 @@ impl TokenCache {
             .flatten()
             .flatten()
             .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|end| end == EXTENSION))
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                ENDS.iter().any(|end| name.ends_with(end))
+            })
             .filter_map(|path| {
                 let about = path.metadata().ok()?;
                 Some((about.modified().ok()?, path, about.len()))
@@ -154,11 +215,11 @@ fn directory(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         .map(|cache| cache.join("tokenized"))
 }
 
-/// Makes the directory of a file, for this user alone: texts can be read back from their tokens.
-fn create_private(file: &Path) -> io::Result<()> {
-    let Some(directory) = file.parent().filter(|parent| !parent.exists()) else {
+/// Makes the directory for this user alone: texts can be read back from their tokens.
+fn create_private(directory: &Path) -> io::Result<()> {
+    if directory.exists() {
         return Ok(());
-    };
+    }
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -180,6 +241,7 @@ fn mark_used(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::EncodedExample;
     use std::time::Duration;
 
     fn cache(directory: &Path, capacity: u64) -> TokenCache {
@@ -198,27 +260,87 @@ mod tests {
         }]
     }
 
+    fn made(cache: &TokenCache, key: &Key, tokens: u32) -> Examples {
+        let mut builder = cache.builder(Some(key));
+        for example in examples(tokens) {
+            builder.push(example).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    fn put(cache: &TokenCache, key: &Key, tokens: u32) {
+        cache.keep(key, &mut made(cache, key, tokens));
+    }
+
+    fn got(cache: &TokenCache, key: &Key) -> Option<Vec<EncodedExample>> {
+        let examples = cache.get(key)?;
+        Some(examples.iter().collect::<Result<_, _>>().unwrap())
+    }
+
     #[test]
     fn what_is_put_is_got_and_a_damaged_file_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let cache = cache(&folder.path().join("new"), CAPACITY_BYTES);
         let key = Key::of_text("a");
-        assert_eq!(cache.get(&key), None);
-        cache.put(&key, &examples(5));
-        assert_eq!(cache.get(&key), Some(examples(5)));
-        assert_eq!(cache.get(&Key::of_text("b")), None);
-        let file = cache.path(&key).unwrap();
+        assert_eq!(got(&cache, &key), None);
+        put(&cache, &key, 5);
+        assert_eq!(got(&cache, &key), Some(examples(5)));
+        assert_eq!(got(&cache, &Key::of_text("b")), None);
+        let file = cache.path(&key, SUFFIX).unwrap();
         let mut bytes = fs::read(&file).unwrap();
         bytes[60] ^= 1;
         fs::write(&file, &bytes).unwrap();
-        assert_eq!(cache.get(&key), None);
-        cache.put(&key, &examples(5));
-        assert_eq!(cache.get(&key), Some(examples(5)));
+        assert_eq!(got(&cache, &key), None);
+        put(&cache, &key, 5);
+        assert_eq!(got(&cache, &key), Some(examples(5)));
         let overwriting = TokenCache {
             reads: false,
             ..cache.clone()
         };
-        assert_eq!(overwriting.get(&key), None);
+        assert_eq!(got(&overwriting, &key), None);
+    }
+
+    /// A file that was written because the examples became many is the one that is kept.
+    #[test]
+    fn many_examples_are_kept_as_well_and_leave_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), CAPACITY_BYTES);
+        let key = Key::of_text("many");
+        let mut builder = cache.builder(Some(&key));
+        for _ in 0..30_000 {
+            builder.push(examples(200).remove(0)).unwrap();
+        }
+        let mut many = builder.finish().unwrap();
+        assert!(many.held_bytes() < 100_000, "{}", many.held_bytes());
+        let files = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files(), 1, "a temporary file");
+        cache.keep(&key, &mut many);
+        let file = cache.path(&key, SUFFIX).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().len(), many.file_bytes());
+        assert_eq!(many.get(29_999).unwrap(), examples(200)[0]);
+        drop(many);
+        assert_eq!(cache.get(&key).unwrap().len(), 30_000);
+
+        let mut builder = cache.builder(None);
+        for _ in 0..30_000 {
+            builder.push(examples(200).remove(0)).unwrap();
+        }
+        let temporary = builder.finish().unwrap();
+        assert_eq!(files(), 2);
+        drop(temporary);
+        assert_eq!(files(), 1, "what is not kept is removed");
+    }
+
+    #[test]
+    fn notes_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(&folder.path().join("new"), CAPACITY_BYTES);
+        let key = Key::of_text("a");
+        assert_eq!(cache.note(&key), None);
+        cache.keep_note(&key, &serde_json::json!({"n": 1}));
+        assert_eq!(cache.note(&key), Some(serde_json::json!({"n": 1})));
+        fs::write(cache.path(&key, ".json").unwrap(), "{\"n\"").unwrap();
+        assert_eq!(cache.note(&key), None, "half a file");
     }
 
     #[test]
@@ -227,25 +349,26 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         let cache = cache(&file.join("below"), CAPACITY_BYTES);
-        cache.put(&Key::of_text("a"), &examples(5));
-        assert_eq!(cache.get(&Key::of_text("a")), None);
+        put(&cache, &Key::of_text("a"), 5);
+        assert_eq!(got(&cache, &Key::of_text("a")), None);
     }
 
     #[test]
     fn what_was_used_longest_ago_goes_first() {
         let folder = tempfile::tempdir().unwrap();
-        let size = format::encode(&examples(1000), &Key::of_text("")).len() as u64;
+        let size = Examples::from(examples(1000)).file_bytes();
         let cache = cache(folder.path(), 3 * size);
         let keys: Vec<Key> = ["a", "b", "c", "d"].map(Key::of_text).into();
         for (age, key) in keys[..3].iter().enumerate() {
-            cache.put(key, &examples(1000));
+            put(&cache, key, 1000);
             let time = SystemTime::now() - Duration::from_secs(100 - age as u64);
-            let file = File::options().append(true).open(cache.path(key).unwrap());
+            let path = cache.path(key, SUFFIX).unwrap();
+            let file = File::options().append(true).open(path);
             file.unwrap().set_modified(time).unwrap();
         }
         fs::write(folder.path().join("other"), vec![0; 10_000]).unwrap();
         assert!(cache.get(&keys[0]).is_some(), "used now");
-        cache.put(&keys[3], &examples(1000));
+        put(&cache, &keys[3], 1000);
         let there: Vec<bool> = keys.iter().map(|key| cache.get(key).is_some()).collect();
         assert_eq!(there, [true, false, true, true]);
         assert!(folder.path().join("other").exists());
@@ -253,8 +376,8 @@ mod tests {
             capacity: size - 1,
             ..cache
         };
-        small.put(&Key::of_text("e"), &examples(1000));
-        assert_eq!(small.get(&Key::of_text("e")), None, "larger than all");
+        put(&small, &Key::of_text("e"), 1000);
+        assert!(small.get(&Key::of_text("e")).is_none(), "larger than all");
     }
 
     #[test]

@@ -168,6 +168,15 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses a text, or the longest input is too short for these.
     pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
+        self.encode_rows(examples, 0)
+    }
+
+    /// As [`Tokenizer::encode`], of a part of the examples: `n_before` come before.
+    pub fn encode_rows(
+        &self,
+        examples: &[Example],
+        n_before: usize,
+    ) -> Result<Vec<EncodedExample>> {
         let pairs = examples.iter().any(|example| example.pair.is_some());
         let inner = self.inner()?;
         check_length(inner, self.max_length, pairs)?;
@@ -178,7 +187,8 @@ impl Tokenizer {
                 None => example.text.as_str().into(),
             })
             .collect();
-        let encodings = self.encode_all(inputs, |row| examples[row].text.clone())?;
+        let text = |row: usize| examples[row].text.clone();
+        let encodings = self.encode_all(inputs, n_before, text)?;
         Ok(encodings
             .iter()
             .zip(examples)
@@ -201,7 +211,7 @@ impl Tokenizer {
             .iter()
             .map(|sentence| sentence.words.as_slice().into())
             .collect();
-        let encodings = self.encode_all(inputs, |row| sentences[row].words.join(" "))?;
+        let encodings = self.encode_all(inputs, 0, |row| sentences[row].words.join(" "))?;
         Ok(encodings
             .iter()
             .map(|encoding| {
@@ -213,10 +223,11 @@ impl Tokenizer {
             .collect())
     }
 
-    /// Tokenises inputs, on all threads; `text` tells what a message calls one of them.
+    /// Tokenises inputs, on all threads; `n_before` come before them, `text` tells what a message calls one of them.
     fn encode_all(
         &self,
         inputs: Vec<tokenizers::EncodeInput<'_>>,
+        n_before: usize,
         text: impl Fn(usize) -> String,
     ) -> Result<Vec<tokenizers::Encoding>> {
         let encodings = self
@@ -228,7 +239,7 @@ impl Tokenizer {
                 "{}: the tokenizer makes no token of example {} (`{}`): expected special tokens around every text; \
                  use the model's own tokenizer.json, with its post_processor",
                 self.origin,
-                row + 1,
+                n_before + row + 1,
                 text(row)
             )));
         }

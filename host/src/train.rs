@@ -1,7 +1,6 @@
 //! The training loop: epochs, decision points, steps, evaluation. Called by the recipe.
 
 use crate::{
-    batch::EncodedExample,
     batch_order::BatchOrder,
     best_model::{Best, BestModel},
     class_report,
@@ -17,6 +16,7 @@ use crate::{
     prefix_cache::PrefixCache,
     progress::Progress,
     run_directory::RunDirectory,
+    token_store::Examples,
 };
 use progtune_datasets::{SplitName, Task};
 use progtune_plugin_api::records::{DecisionRecord, SignalRecord};
@@ -28,7 +28,7 @@ pub struct EvalSplit {
     /// Its name.
     pub name: SplitName,
     /// Its examples.
-    pub examples: Vec<EncodedExample>,
+    pub examples: Examples,
 }
 
 impl EvalSplit {
@@ -54,9 +54,9 @@ pub struct Trainer<'a> {
     /// Which are.
     pub schedule: &'a LoadedSchedule,
     /// The training set.
-    pub examples: &'a [EncodedExample],
+    pub examples: &'a Examples,
     /// The batches of each epoch.
-    pub order: &'a BatchOrder,
+    pub order: &'a BatchOrder<'a>,
     /// What to evaluate on after each epoch.
     pub eval_splits: &'a [EvalSplit],
     /// What frozen blocks made of the examples: split 0 is the training set, then those of `eval_splits`.

@@ -4,6 +4,7 @@ pub mod command_line;
 pub mod model;
 pub mod outside;
 pub mod outside_plugins;
+pub mod peak;
 pub mod scratch;
 
 use candle_core::Tensor;

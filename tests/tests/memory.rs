@@ -2,6 +2,8 @@
 //!
 //! The embedded model is large enough for its activations to show beside the program.
 
+#[cfg(target_os = "linux")]
+use progtune_tests::peak::run_to_peak;
 use progtune_tests::{command_line::CommandLine, progtune, scratch::Scratch};
 use std::{fs, path::Path};
 
@@ -19,27 +21,13 @@ fn mib_after(text: &str, words: &str) -> f64 {
 /// Runs with a budget that is never reached; returns the predicted and the measured peak in MiB.
 #[cfg(target_os = "linux")]
 fn predicted_and_measured(flags: &str, output: &Path) -> (f64, f64) {
-    use std::process::Stdio;
-    let mut child = progtune()
-        .args(TWO_STEPS.split_whitespace())
-        .args(flags.split_whitespace())
-        .args(["--memory-budget", "64GiB", "--overwrite-output", "--output"])
-        .arg(output)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak_kib = 0f64;
-    while child.try_wait().unwrap().is_none() {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let high = high.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok());
-        peak_kib = peak_kib.max(high.unwrap_or(0.0));
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let text = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
-    assert!(child.wait().unwrap().success(), "{text}");
+    let (text, peak_kib) = run_to_peak(
+        progtune()
+            .args(TWO_STEPS.split_whitespace())
+            .args(flags.split_whitespace())
+            .args(["--memory-budget", "64GiB", "--overwrite-output", "--output"])
+            .arg(output),
+    );
     (mib_after(&text, "predicted peak "), peak_kib / 1024.0)
 }
 

@@ -163,7 +163,8 @@ fn adapters_give_the_logits_of_peft_and_pytorch() {
             SplitName::Validation,
             None,
             64,
-        );
+        )
+        .into();
         for (method, directory) in [
             ("", ""),
             ("lora", "lora"),

@@ -240,6 +240,7 @@ fn the_evaluator_tells_the_same_loss() {
         let setup = setup("bert", case, Kernels::Fused, 0.0, &expected);
         let examples = examples("bert", case.1, &expected);
         let limit = BatchLimit::Examples(3);
+        let examples = examples.into();
         let result = evaluate(&setup.model, &task(problem, n_labels), &examples, limit).unwrap();
         let wanted = expected[&format!("{}.loss", case.0)]
             .to_vec1::<f32>()

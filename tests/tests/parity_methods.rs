@@ -116,7 +116,7 @@ fn logits_loss_and_every_gradient_equal_pefts() {
         let path = fixture("parity").join(name);
         let expected = read_safetensors(&path.join("methods.safetensors"));
         let data = fixture("parity/data");
-        let dev = examples(&path, "mrpc", &data, SplitName::Validation, None, 60);
+        let dev = examples(&path, "mrpc", &data, SplitName::Validation, None, 60).into();
         for (method, start) in METHODS {
             for kernels in PATHS {
                 let setup = setup(&path, method, &path.join(start), kernels);

@@ -54,7 +54,8 @@ fn logits(
         kernels,
         dropout: None,
     };
-    let rows = evaluate::logits(&wanted.build().model, &dev, BatchLimit::Examples(32)).unwrap();
+    let (limit, dev) = (BatchLimit::Examples(32), dev.into());
+    let rows = evaluate::logits(&wanted.build().model, &dev, limit).unwrap();
     Tensor::from_vec(rows.concat(), (rows.len(), 2), &Device::Cpu).unwrap()
 }
 

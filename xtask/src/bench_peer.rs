@@ -6,7 +6,7 @@
 
 mod jobs;
 mod machine;
-mod measure;
+pub(crate) mod measure;
 mod record;
 mod sides;
 

@@ -1,6 +1,7 @@
 //! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in `.cargo/config.toml`).
 //! Called by developers and by `.ci/run`; no user of progtune ever runs it.
 
+mod bench_large;
 mod bench_peer;
 mod check_cuda;
 mod check_peft;
@@ -19,6 +20,11 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "bench-large",
+        help: "train on a generated file of ten million rows: time to the first step, peak memory (`bench-large --help`)",
+        run: bench_large::run,
+    },
     Task {
         name: "bench-peer",
         help: "time whole jobs against PyTorch, Transformers and PEFT (installs PyTorch; `bench-peer --help`)",

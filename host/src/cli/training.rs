@@ -56,6 +56,9 @@ pub struct PlanArgs {
     /// Print the plan as JSON [default: a table]
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// Write the plan as a picture, blocks by epochs, to this SVG file, too
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub svg: Option<std::path::PathBuf>,
     /// Predict time and peak memory of each epoch on this machine, from a calibration of some seconds [default: off]
     #[arg(long, help_heading = "Output")]
     pub predict: bool,

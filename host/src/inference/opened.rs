@@ -4,7 +4,6 @@
 use crate::{
     adapter::Adapter,
     assemble::Assembly,
-    batch::EncodedExample,
     config::{AdapterChoice, InferenceConfig, SAMPLE_TASK},
     error::{Error, Result},
     examples::{ExampleSource, Origin},
@@ -19,6 +18,7 @@ use crate::{
         align::{AlignedSentence, align},
         data::{first, warn_of_gaps},
     },
+    token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
@@ -131,7 +131,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Tokenised examples.
-    pub fn load(&self, task: &Task, origin: Origin<'_>) -> Result<Vec<EncodedExample>> {
+    pub fn load(&self, task: &Task, origin: Origin<'_>) -> Result<Examples> {
         let source = ExampleSource {
             task,
             tokenizer: &self.tokenizer,
@@ -181,10 +181,11 @@ impl<'a> Opened<'a> {
             };
             let origin = match own {
                 None => Origin::Split { directory, name },
-                // Read for one split, the others are empty.
-                Some(own) if !own.train.is_empty() => Origin::Read(&own.train),
-                Some(own) if !own.validation.is_empty() => Origin::Read(&own.validation),
-                Some(own) => Origin::Read(&own.test),
+                // Opened for one split, whatever it is called here.
+                Some(files) => Origin::Own {
+                    files,
+                    name: files.only_split(),
+                },
             };
             let examples = self.load(task, origin)?;
             Ok(EvalSplit { name, examples })

@@ -1,8 +1,10 @@
 //! The largest batch of a run, as far as memory depends on it. Called by the estimator.
 
 use crate::{
-    batch_order::{BatchLimit, BatchOrder},
+    batch_order::{BatchLimit, BatchOrder, LISTED},
     config::RunConfig,
+    error::Result,
+    token_store::Examples,
 };
 
 /// Orders of this many epochs are looked through for the largest batch; later ones are like them.
@@ -20,36 +22,67 @@ pub struct BatchShape {
 }
 
 impl BatchShape {
+    /// With one more sequence.
+    fn add(&mut self, length: usize) {
+        self.tokens += length as u64;
+        self.sequences += 1;
+        self.longest = self.longest.max(length as u64);
+    }
+
     /// Of sequences of these lengths.
     pub fn of(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut shape = Self::default();
-        for length in lengths {
-            shape.tokens += length as u64;
-            shape.sequences += 1;
-            shape.longest = shape.longest.max(length as u64);
-        }
+        lengths.into_iter().for_each(|length| shape.add(length));
         shape
     }
 
-    /// The batch of the run with the most tokens: that of the trainer's own order.
-    pub fn largest(config: &RunConfig, lengths: &[usize]) -> Self {
-        let order = BatchOrder::new(config, lengths.to_vec());
-        (1..=config.epochs.min(LOOKED_THROUGH))
-            .flat_map(|epoch| order.epoch(epoch))
-            .map(|batch| Self::of(batch.iter().map(|&i| lengths[i])))
-            .max_by_key(|shape| shape.tokens)
-            .unwrap_or_default()
+    /// The batch of the run with the most tokens: that of the trainer's own order, or, where looking through it would take
+    /// long, of the longest examples.
+    ///
+    /// # Errors
+    /// When examples cannot be read.
+    pub fn largest(config: &RunConfig, examples: &Examples) -> Result<Self> {
+        if examples.len() > LISTED {
+            return Ok(Self::largest_sorted(examples, config.batch_limit()));
+        }
+        let lengths: Vec<usize> = examples.lengths().collect::<Result<_>>()?;
+        let order = BatchOrder::new(config, examples)?;
+        let mut largest = Self::default();
+        for epoch in 1..=config.epochs.min(LOOKED_THROUGH) {
+            for batch in order.epoch(epoch) {
+                let shape = Self::of(batch?.into_iter().map(|i| lengths[i]));
+                largest = largest.larger(shape);
+            }
+        }
+        Ok(largest)
     }
 
-    /// The largest evaluation batch: the evaluator puts the longest examples together.
-    pub fn largest_sorted(lengths: &[usize], limit: BatchLimit) -> Self {
-        let mut order: Vec<usize> = (0..lengths.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
-        let batches = limit.cut(&order, lengths).into_iter();
-        batches
-            .map(|batch| Self::of(batch.iter().map(|&i| lengths[i])))
-            .max_by_key(|shape| shape.tokens)
-            .unwrap_or_default()
+    /// The largest batch of examples in the order of their lengths, as the evaluator has them.
+    pub fn largest_sorted(examples: &Examples, limit: BatchLimit) -> Self {
+        let lengths = examples.summary().lengths.iter().rev();
+        let lengths =
+            lengths.flat_map(|(&length, &count)| std::iter::repeat_n(length, count as usize));
+        let (mut largest, mut batch) = (Self::default(), Self::default());
+        for length in lengths {
+            let fits = match limit {
+                BatchLimit::Examples(size) => batch.sequences < size as u64,
+                BatchLimit::Tokens(budget) => batch.tokens + length as u64 <= budget as u64,
+            };
+            if !fits {
+                largest = largest.larger(batch);
+                batch = Self::default();
+            }
+            batch.add(length);
+        }
+        largest.larger(batch)
+    }
+
+    /// The one with more tokens; the other of equals.
+    fn larger(self, other: Self) -> Self {
+        match self.tokens > other.tokens {
+            true => self,
+            false => other,
+        }
     }
 
     /// A full batch of sequences of `length` tokens.

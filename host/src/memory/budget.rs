@@ -2,11 +2,11 @@
 
 use super::{Estimator, Footprint, mib};
 use crate::{
-    batch::EncodedExample,
     config::{ByteSize, PrefixCache, RunConfig},
     error::{Error, Result},
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},
+    token_store::Examples,
     train::EvalSplit,
 };
 
@@ -31,13 +31,14 @@ pub fn settle_memory(
     head: HeadKind,
     blueprint: &Blueprint,
     stages: &[Stage],
-    (examples, eval_splits): (&[EncodedExample], &[EvalSplit]),
+    (examples, eval_splits): (&Examples, &[EvalSplit]),
 ) -> Result<Settled> {
-    let estimator = Estimator::new(model_config, head, blueprint, config.threads)?.with_data(
-        config,
-        examples,
-        eval_splits,
-    );
+    let estimator = Estimator::new(model_config, head, blueprint, config.threads)?;
+    let estimator = match config.memory_budget {
+        // Nothing is predicted.
+        None => estimator,
+        Some(_) => estimator.with_data(config, examples, eval_splits)?,
+    };
     settle(config, &estimator, stages)
 }
 

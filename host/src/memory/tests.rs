@@ -1,7 +1,9 @@
 //! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory.rs`.
 
 use super::*;
-use crate::{batch_order::BatchLimit, model_source::ModelSource, plan::Blueprint};
+use crate::{
+    batch::EncodedExample, batch_order::BatchLimit, model_source::ModelSource, plan::Blueprint,
+};
 
 fn stage(
     blueprint: &Blueprint,
@@ -74,9 +76,15 @@ fn the_largest_batch_is_one_of_the_runs() {
         batch_size: 4,
         ..RunConfig::default()
     };
-    let largest = BatchShape::largest(&config, &lengths);
+    let example = |&length: &usize| EncodedExample {
+        input_ids: vec![1; length],
+        token_type_ids: vec![0; length],
+        target: None,
+    };
+    let examples: Examples = lengths.iter().map(example).collect();
+    let largest = BatchShape::largest(&config, &examples).unwrap();
     assert_eq!(largest.sequences, 4);
-    let bound = BatchShape::largest_sorted(&lengths, BatchLimit::Examples(4));
+    let bound = BatchShape::largest_sorted(&examples, BatchLimit::Examples(4));
     assert!(
         largest.tokens <= bound.tokens && largest.tokens * 10 > bound.tokens * 8,
         "{largest:?}"
@@ -89,7 +97,7 @@ fn the_largest_batch_is_one_of_the_runs() {
         .chunks(4)
         .map(|batch| BatchShape::of(batch.iter().copied()));
     assert_eq!(
-        BatchShape::largest(&in_order, &lengths).tokens,
+        BatchShape::largest(&in_order, &examples).unwrap().tokens,
         expected.map(|shape| shape.tokens).max().unwrap()
     );
 }

@@ -1,6 +1,10 @@
 //! A plan as a table for a person, and as `plan.json`. Called by `progtune plan` and by the recipe.
 
-use super::{Blueprint, Foresight, foresight::Epoch};
+use super::{
+    Blueprint, Foresight,
+    foresight::Epoch,
+    picture::{Square, column},
+};
 use crate::forecast::EpochSecs;
 use serde_json::{Value, json};
 
@@ -47,12 +51,17 @@ pub struct PlanNames<'a> {
     pub peft: Option<&'a str>,
 }
 
-/// The plan as a table for a person, within 80 columns; `predictions` are one an epoch, or none at all.
+/// Blocks at most that are drawn; of more, their ranges alone are said.
+const MOST_SQUARES: usize = 32;
+
+/// The plan as a table for a person, within 80 columns; `predictions` are one an epoch, or none at all, and so are
+/// `starts`, the blocks where epochs start from the prefix cache.
 pub fn to_table(
     blueprint: &Blueprint,
     foresight: &Foresight,
     names: &PlanNames<'_>,
     predictions: &[Prediction],
+    starts: &[usize],
 ) -> String {
     // Without the data nobody knows how many steps there are.
     let whole = predictions.iter().all(|p| p.secs.epoch.is_some());
@@ -61,6 +70,17 @@ pub fn to_table(
         let mib = bytes.map_or("?".to_owned(), |n| format!("{:.0}", n as f64 / 1048576.0));
         format!("  {secs:>8}  {mib:>8}")
     };
+    let epochs = foresight.epochs();
+    let rows: Vec<String> = epochs
+        .iter()
+        .enumerate()
+        .map(|(at, epoch)| {
+            let start = starts.get(at).copied().unwrap_or(0);
+            trained_cell(blueprint.blocks, foresight, epoch, start)
+        })
+        .collect();
+    let widths = rows.iter().map(|row| row.chars().count());
+    let width = widths.chain([HEADER.len()]).max().unwrap_or(0);
     let mut text = format!(
         "{} on {}: schedule {}, {}; {} blocks, {} parameters\n\n",
         names.model,
@@ -74,23 +94,16 @@ pub fn to_table(
         blueprint.blocks,
         millions(blueprint.model_size()),
     );
-    text.push_str("epoch  blocks         embeddings  updated parameters");
+    text.push_str(&format!("epoch  {HEADER:<width$}  {:>14}", "updated"));
     if !predictions.is_empty() {
         let secs = if whole { "seconds" } else { "s/step" };
         text.push_str(&format!("  {secs:>8}  {:>8}", "peak MiB"));
     }
     text.push('\n');
-    let epochs = foresight.epochs();
-    for (number, epoch) in epochs.iter().enumerate() {
+    for (number, (epoch, row)) in epochs.iter().zip(&rows).enumerate() {
         text.push_str(&format!(
-            "{:>5}  {:<13}  {:<10}  {:>18}{}\n",
+            "{:>5}  {row:<width$}  {:>14}{}\n",
             epoch.stage.epoch,
-            blocks_cell(foresight, epoch),
-            if epoch.stage.embeddings {
-                "trained"
-            } else {
-                "frozen"
-            },
             grouped(epoch.updated),
             predictions.get(number).map_or_else(String::new, |p| {
                 cells(p.secs.epoch.or(Some(p.secs.step)), p.peak_bytes)
@@ -100,8 +113,7 @@ pub fn to_table(
     let total: u64 = epochs.iter().map(|epoch| epoch.updated).sum();
     let full = blueprint.candidate_size() * epochs.len() as u64;
     text.push_str(&format!(
-        "total  {:<13}  {:<10}  {:>18}{}\n\n{}{:.1} % of training every block in every epoch\n",
-        "",
+        "total  {:<width$}  {:>14}{}\n\n",
         "",
         grouped(total),
         match predictions.is_empty() || !whole {
@@ -111,6 +123,12 @@ pub fn to_table(
                 predictions.iter().map(|p| p.peak_bytes).max().flatten()
             ),
         },
+    ));
+    if blueprint.blocks <= MOST_SQUARES {
+        text.push_str(&legend(starts));
+    }
+    text.push_str(&format!(
+        "{}{:.1} % of training every block in every epoch\n",
         most(foresight),
         100.0 * total as f64 / full.max(1) as f64
     ));
@@ -120,13 +138,44 @@ pub fn to_table(
     text
 }
 
-/// `2-5`; `at most 0-5` when signals decide; `1,4 …` when more decisions follow in the epoch.
-fn blocks_cell(foresight: &Foresight, epoch: &Epoch<'_>) -> String {
-    let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
-    let blocks = epoch.stage.block_ranges();
+/// The header of what an epoch trains.
+const HEADER: &str = "embeddings, blocks";
+
+fn legend(starts: &[usize]) -> String {
+    let cached = match starts.iter().any(|&start| start > 0) {
+        true => format!(
+            "  {} frozen, read from the prefix cache",
+            Square::Cached.glyph()
+        ),
+        false => String::new(),
+    };
     format!(
-        "{}{blocks}{}",
+        "{} trained  {} frozen{cached}\n",
+        Square::Trained.glyph(),
+        Square::Frozen.glyph()
+    )
+}
+
+/// `· ··■■■■ 2-5`: the embeddings, the blocks from the input, and the trained ones by number; `at most 0-5` when signals
+/// decide, `1,4 …` when more decisions follow in the epoch.
+fn trained_cell(blocks: usize, foresight: &Foresight, epoch: &Epoch<'_>, start: usize) -> String {
+    let (embeddings, squares) = column(epoch.stage, blocks, start);
+    let drawn: String = match blocks <= MOST_SQUARES {
+        true => {
+            squares
+                .iter()
+                .map(|square| square.glyph())
+                .collect::<String>()
+                + " "
+        }
+        false => String::new(),
+    };
+    let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
+    format!(
+        "{} {drawn}{}{}{}",
+        embeddings.glyph(),
         most(foresight),
+        epoch.stage.block_ranges(),
         if more { " …" } else { "" }
     )
 }

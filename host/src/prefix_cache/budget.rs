@@ -1,6 +1,6 @@
 //! How much the cache may take, where it goes, and which examples it then holds. Called by the prefix cache, once a run.
 
-use crate::config::PrefixCache as Mode;
+use crate::{config::PrefixCache as Mode, error::Result, token_store::Examples};
 use std::{fs, path::Path};
 
 /// What is assumed to be free where the system does not say.
@@ -36,33 +36,77 @@ pub enum Place {
     Disk,
 }
 
-/// Where the cache goes, and for each entry whether it is kept.
+/// What the cache holds, decided for the whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Where.
+    pub place: Place,
+    /// The entries that are kept, ascending: examples, counted through all splits.
+    pub entries: Vec<u32>,
+    /// The bytes of each of these.
+    pub sizes: Vec<u64>,
+    /// The tokens of each split's examples that are kept.
+    pub tokens: Vec<u64>,
+    /// The bytes of all examples, kept or not.
+    pub all_bytes: u64,
+}
+
+/// Where the cache of the examples of `splits` goes, and which it keeps: in order, each one that still fits, where
+/// `size` are the bytes for so many tokens. Depends on nothing else, so that it stays the same for the whole run. `None`:
+/// there is no cache.
 ///
-/// With `Auto`: memory when all of it fits, else disk when all of it fits there, else a part of it in memory.
-pub fn place(mode: Mode, sizes: &[u64], limits: Limits) -> Option<(Place, Vec<bool>)> {
-    let all: u64 = sizes.iter().sum();
-    let (place, limit) = match mode {
+/// # Errors
+/// When examples cannot be read.
+pub fn choose(
+    mode: Mode,
+    splits: &[&Examples],
+    size: &dyn Fn(usize) -> u64,
+    limits: Limits,
+) -> Result<Option<Chosen>> {
+    let lengths = || splits.iter().flat_map(|split| &split.summary().lengths);
+    let all_bytes = lengths().map(|(&tokens, count)| size(tokens) * count).sum();
+    let Some((place, mut left)) = place(mode, all_bytes, limits) else {
+        return Ok(None);
+    };
+    let mut chosen = Chosen {
+        place,
+        entries: Vec::new(),
+        sizes: Vec::new(),
+        tokens: vec![0; splits.len()],
+        all_bytes,
+    };
+    let smallest = lengths().map(|(&tokens, _)| size(tokens)).min();
+    let smallest = smallest.unwrap_or(0);
+    let mut first = 0;
+    for (split, kept_tokens) in splits.iter().zip(&mut chosen.tokens) {
+        for (at, tokens) in split.lengths().enumerate() {
+            if left < smallest {
+                break;
+            }
+            let tokens = tokens?;
+            let size = size(tokens);
+            if size <= left {
+                left -= size;
+                chosen.entries.push((first + at) as u32);
+                chosen.sizes.push(size);
+                *kept_tokens += tokens as u64;
+            }
+        }
+        first += split.len();
+    }
+    Ok(Some(chosen))
+}
+
+/// Where the cache goes, and its bytes there. With `Auto`: memory when `all` of it fits, else disk when all of it fits
+/// there, else a part of it in memory.
+fn place(mode: Mode, all: u64, limits: Limits) -> Option<(Place, u64)> {
+    Some(match mode {
         Mode::Off => return None,
         Mode::Ram => (Place::Ram, limits.ram),
         Mode::Disk => (Place::Disk, limits.disk),
         Mode::Auto if all > limits.ram && all <= limits.disk => (Place::Disk, limits.disk),
         Mode::Auto => (Place::Ram, limits.ram),
-    };
-    Some((place, subset(sizes, limit)))
-}
-
-/// The entries, in order, that fit into `budget` together: each one that still does. Depends on nothing else, so that it
-/// stays the same for the whole run.
-fn subset(sizes: &[u64], budget: u64) -> Vec<bool> {
-    let mut left = budget;
-    sizes
-        .iter()
-        .map(|&size| {
-            let fits = size <= left;
-            left -= if fits { size } else { 0 };
-            fits
-        })
-        .collect()
+    })
 }
 
 /// Memory that can be taken without pressing others: the machine's, and no more than this process' control groups allow.
@@ -120,41 +164,56 @@ fn free_disk(_: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::EncodedExample;
 
     const LIMITS: Limits = Limits {
         ram: 100,
         disk: 1000,
     };
 
+    fn examples(lengths: &[usize]) -> Examples {
+        let example = |&length: &usize| EncodedExample {
+            input_ids: vec![1; length],
+            token_type_ids: vec![0; length],
+            target: None,
+        };
+        lengths.iter().map(example).collect()
+    }
+
+    /// The place and the entries, where a token takes a byte.
+    fn chosen(mode: Mode, splits: &[&[usize]]) -> Option<(Place, Vec<u32>)> {
+        let splits: Vec<Examples> = splits.iter().map(|lengths| examples(lengths)).collect();
+        let splits: Vec<&Examples> = splits.iter().collect();
+        let chosen = choose(mode, &splits, &|tokens| tokens as u64, LIMITS).unwrap()?;
+        assert_eq!(chosen.entries.len(), chosen.sizes.len());
+        assert_eq!(
+            chosen.sizes.iter().sum::<u64>(),
+            chosen.tokens.iter().sum::<u64>()
+        );
+        Some((chosen.place, chosen.entries))
+    }
+
     #[test]
     fn memory_first_then_disk_then_a_part_in_memory() {
-        let placed = |mode, sizes: &[u64]| place(mode, sizes, LIMITS).unwrap();
-        assert_eq!(placed(Mode::Auto, &[60, 40]), (Place::Ram, vec![true; 2]));
-        assert_eq!(placed(Mode::Auto, &[60, 41]), (Place::Disk, vec![true; 2]));
-        assert_eq!(
-            placed(Mode::Auto, &[60, 1000]),
-            (Place::Ram, vec![true, false])
-        );
-        assert_eq!(
-            placed(Mode::Disk, &[1, 1000]),
-            (Place::Disk, vec![true, false])
-        );
-        assert_eq!(
-            placed(Mode::Ram, &[1, 1000]),
-            (Place::Ram, vec![true, false])
-        );
-        assert_eq!(place(Mode::Off, &[1], LIMITS), None);
+        let placed = |mode, sizes: &[usize]| chosen(mode, &[sizes]).unwrap();
+        assert_eq!(placed(Mode::Auto, &[60, 40]), (Place::Ram, vec![0, 1]));
+        assert_eq!(placed(Mode::Auto, &[60, 41]), (Place::Disk, vec![0, 1]));
+        assert_eq!(placed(Mode::Auto, &[60, 1000]), (Place::Ram, vec![0]));
+        assert_eq!(placed(Mode::Disk, &[1, 1000]), (Place::Disk, vec![0]));
+        assert_eq!(placed(Mode::Ram, &[1, 1000]), (Place::Ram, vec![0]));
+        assert_eq!(chosen(Mode::Off, &[&[1]]), None);
     }
 
     #[test]
     fn a_part_is_what_still_fits_in_order() {
+        let kept = |splits: &[&[usize]]| chosen(Mode::Ram, splits).unwrap().1;
+        assert_eq!(kept(&[&[50, 40, 30, 20, 10]]), [0, 1, 4]);
         assert_eq!(
-            subset(&[5, 4, 3, 2, 1], 10),
-            [true, true, false, false, true]
+            kept(&[&[50, 40], &[30, 20, 10, 5]]),
+            [0, 1, 4],
+            "then nothing fits"
         );
-        assert_eq!(subset(&[5, 5], 0), [false, false]);
-        assert_eq!(subset(&[5, 5], u64::MAX), [true, true]);
-        assert_eq!(subset(&[], 0), Vec::<bool>::new());
+        assert_eq!(kept(&[&[500, 500], &[]]), Vec::<u32>::new());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Entries in a file of the run directory. Called by the store.
 //!
-//! A header with the key of the run, then a slot for each entry, at a place that lengths alone decide: 32 bytes (marker,
+//! A header with the key of the run, then a slot for each entry that is kept, at a place that lengths alone decide: 32 bytes (marker,
 //! boundary, count of numbers, the key of their boundary, a checksum of all that and the numbers) and the numbers. An
 //! entry that was torn by a crash or damaged fails its checksum. A run that was cut short leaves the file, and the next
 //! one in the same directory takes over those entries whose keys are still right.
 
-use super::key::Key;
+use super::{budget::Chosen, key::Key};
 use crate::config::CacheDtype;
 use half::{f16, slice::HalfFloatSliceExt};
 use std::{
@@ -72,8 +72,8 @@ impl Label {
 pub struct Disk {
     file: File,
     dtype: CacheDtype,
-    /// Where each entry's slot is; `None`: it has none.
-    slots: Vec<Option<u64>>,
+    /// Where each entry's slot is.
+    slots: Vec<u64>,
     /// Labels of what an earlier run left, by entry, until they are taken over or replaced.
     left: BTreeMap<usize, Label>,
     /// The right keys by boundary.
@@ -82,15 +82,20 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens the file, or makes one. `sizes` are the most bytes of numbers of each entry, `kept` says which have a slot.
+    /// Opens the file, or makes one, with a slot for each entry that was chosen. Entries go by their place among these.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn open(
+    pub fn open(path: &Path, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
+        Self::make(path, run, &chosen.entries, &chosen.sizes, dtype)
+    }
+
+    /// As [`Disk::open`]: `kept` says which examples have a slot, `sizes` are the bytes of each.
+    pub(super) fn make(
         path: &Path,
         run: &[u8; 32],
+        kept: &[u32],
         sizes: &[u64],
-        kept: &[bool],
         dtype: CacheDtype,
     ) -> Result<Self> {
         let mut file = OpenOptions::new()
@@ -100,12 +105,11 @@ impl Disk {
             .truncate(false)
             .open(path)?;
         let mut next = HEADER;
-        let slots: Vec<Option<u64>> = sizes
+        let slots: Vec<u64> = sizes
             .iter()
-            .zip(kept)
-            .map(|(size, &kept)| {
-                let slot = kept.then_some(next);
-                next += if kept { SLOT_HEADER + size } else { 0 };
+            .map(|size| {
+                let slot = next;
+                next += size;
                 slot
             })
             .collect();
@@ -114,8 +118,8 @@ impl Disk {
         header[16..48].copy_from_slice(run);
         // Slots lie elsewhere when others are kept.
         header[48..56].copy_from_slice(&next.to_le_bytes());
-        let kept: Vec<u8> = kept.iter().map(|&kept| kept.into()).collect();
-        header[56..60].copy_from_slice(&crc32fast::hash(&kept).to_le_bytes());
+        let kept = crc32fast::hash(bytemuck::cast_slice(kept));
+        header[56..60].copy_from_slice(&kept.to_le_bytes());
         let mut found = [0; HEADER as usize];
         let same = file.read_exact(&mut found).is_ok() && found == header;
         if !same {
@@ -135,7 +139,7 @@ impl Disk {
             for (entry, &size) in sizes.iter().enumerate() {
                 // A label is believed no further than its slot: its checksum is looked at when it is read.
                 if let Ok(Some((label, _))) = disk.label(entry)
-                    && disk.bytes(label.numbers as usize) <= size
+                    && SLOT_HEADER + disk.bytes(label.numbers as usize) <= size
                 {
                     disk.left.insert(entry, label);
                 }
@@ -175,10 +179,7 @@ impl Disk {
     }
 
     fn label(&mut self, entry: usize) -> Result<Option<(Label, u32)>> {
-        let Some(slot) = self.slots[entry] else {
-            return Ok(None);
-        };
-        self.file.seek(SeekFrom::Start(slot))?;
+        self.file.seek(SeekFrom::Start(self.slots[entry]))?;
         let mut header = [0; SLOT_HEADER as usize];
         self.file.read_exact(&mut header)?;
         Ok(Label::parse(&header))
@@ -230,7 +231,8 @@ impl Disk {
     /// When the disk is full or refuses. The entry is then damaged.
     pub fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
         self.left.remove(&entry);
-        let (Some(slot), Some(&key)) = (self.slots[entry], self.keys.get(&boundary)) else {
+        let slot = self.slots[entry];
+        let Some(&key) = self.keys.get(&boundary) else {
             return Ok(());
         };
         let numbers: &[u8] = match self.dtype {
@@ -260,8 +262,8 @@ mod tests {
     const KEY: Key = [7; 16];
 
     fn open(path: &Path, run: u8, dtype: CacheDtype) -> Disk {
-        let sizes = [3, 4, 2].map(|n| n * dtype.bytes() as u64);
-        let mut disk = Disk::open(path, &[run; 32], &sizes, &[true, false, true], dtype).unwrap();
+        let sizes = [3, 2].map(|n| SLOT_HEADER + n * dtype.bytes() as u64);
+        let mut disk = Disk::make(path, &[run; 32], &[0, 2], &sizes, dtype).unwrap();
         disk.set_key(1, KEY);
         disk
     }
@@ -278,12 +280,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let mut disk = open(&folder.path().join("rows"), 1, dtype);
             assert_eq!(read(&mut disk, 0, 3), None, "nothing yet");
-            disk.write(2, 1, &[1.5, -2.0]).unwrap();
+            disk.write(1, 1, &[1.5, -2.0]).unwrap();
             disk.write(0, 1, &[1.0, 2.0, 3.0]).unwrap();
-            disk.write(1, 1, &[1.0]).unwrap();
             assert_eq!(read(&mut disk, 0, 3), Some(vec![9.0, 1.0, 2.0, 3.0]));
-            assert_eq!(read(&mut disk, 2, 2), Some(vec![9.0, 1.5, -2.0]));
-            assert_eq!(read(&mut disk, 1, 1), None, "it has no slot");
+            assert_eq!(read(&mut disk, 1, 2), Some(vec![9.0, 1.5, -2.0]));
             disk.write(0, 1, &[4.0]).unwrap();
             assert_eq!(read(&mut disk, 0, 1), Some(vec![9.0, 4.0]));
             assert_eq!(read(&mut disk, 0, 3), None, "another size");
@@ -317,7 +317,7 @@ mod tests {
         let mut disk = open(&path, 1, CacheDtype::F32);
         disk.write(0, 1, &[1.0, 2.0, 3.0]).unwrap();
         disk.set_key(2, [8; 16]);
-        disk.write(2, 2, &[4.0]).unwrap();
+        disk.write(1, 2, &[4.0]).unwrap();
         drop(disk);
 
         let mut disk = open(&path, 1, CacheDtype::F32);
@@ -328,8 +328,8 @@ mod tests {
         assert!(disk.has_left());
         drop(disk);
 
-        let kept = [false, true, true];
-        let other = Disk::open(&path, &[1; 32], &[12, 16, 8], &kept, CacheDtype::F32).unwrap();
+        let sizes = [12, 8].map(|bytes| SLOT_HEADER + bytes);
+        let other = Disk::make(&path, &[1; 32], &[1, 2], &sizes, CacheDtype::F32).unwrap();
         assert!(!other.has_left(), "other entries are kept");
         drop(other);
         drop(open(&path, 1, CacheDtype::F32).write(0, 1, &[1.0]));
@@ -342,8 +342,8 @@ mod tests {
     fn no_entry_passes_for_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
-        let sizes = [8, 8];
-        let mut disk = Disk::open(&path, &[1; 32], &sizes, &[true; 2], CacheDtype::F32).unwrap();
+        let sizes = [8, 8].map(|bytes| SLOT_HEADER + bytes);
+        let mut disk = Disk::make(&path, &[1; 32], &[0, 1], &sizes, CacheDtype::F32).unwrap();
         disk.set_key(1, KEY);
         disk.write(0, 1, &[1.0, 2.0]).unwrap();
         disk.write(1, 1, &[3.0, 4.0]).unwrap();

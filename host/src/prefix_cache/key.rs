@@ -2,12 +2,12 @@
 //! file are used only under the key they were written with. Called by the prefix cache when its entries are on disk.
 
 use crate::{
-    batch::EncodedExample,
     error::Result,
     model::{
         Model,
         parameters::{HostSlice, ParameterId},
     },
+    token_store::Examples,
 };
 use candle_core::Device;
 use sha2::{Digest, Sha256};
@@ -25,7 +25,7 @@ pub struct Keys {
 
 impl Keys {
     /// For the examples of all splits, in order; `dtype` is that of the entries.
-    pub fn new(model: &Model, splits: &[&[EncodedExample]], dtype: &str) -> Self {
+    pub fn new(model: &Model, splits: &[&Examples], dtype: &str) -> Self {
         let mut hash = Sha256::new();
         let version = env!("CARGO_PKG_VERSION");
         let machine = (std::env::consts::ARCH, cfg!(target_endian = "big"));
@@ -33,11 +33,7 @@ impl Keys {
         hash.update(model.computation());
         for split in splits {
             hash.update((split.len() as u64).to_le_bytes());
-            for example in *split {
-                hash.update((example.input_ids.len() as u64).to_le_bytes());
-                hash.update(bytemuck::cast_slice::<u32, u8>(&example.input_ids));
-                hash.update(bytemuck::cast_slice::<u32, u8>(&example.token_type_ids));
-            }
+            hash.update(split.summary().fingerprint);
         }
         Self {
             run: hash.finalize().into(),

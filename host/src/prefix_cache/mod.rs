@@ -19,15 +19,15 @@ pub use outlook::{Outlook, Sizes};
 pub use usage::Usage;
 
 use crate::{
-    batch::EncodedExample,
     config::{ByteSize, PrefixCache as Mode, RunConfig},
     error::Result,
     files::create_directory,
     model::{Model, parameters::ParameterId},
     plan::Stage,
+    token_store::Examples,
 };
 use boundary::{Plan, save_boundary};
-use budget::{Limits, place};
+use budget::{Limits, choose};
 use disk::{Disk, SLOT_HEADER};
 use key::Keys;
 use outlook::most_rows;
@@ -75,7 +75,7 @@ pub struct CachedRun<'a> {
     /// How many epochs run.
     pub epochs: u32,
     /// The training set, then every evaluation split.
-    pub splits: &'a [&'a [EncodedExample]],
+    pub splits: &'a [&'a Examples],
     /// The run's directory.
     pub directory: &'a Path,
 }
@@ -133,33 +133,28 @@ impl PrefixCache {
             run.model.reads_every_token(),
         );
         let row = run.model.config.encoder.hidden_size * dtype.bytes();
-        let sizes: Vec<u64> = run
-            .splits
-            .iter()
-            .copied()
-            .flatten()
-            .map(|example| (most(example.input_ids.len()) * row) as u64)
-            .collect();
-        let on_disk: Vec<u64> = sizes.iter().map(|size| size + SLOT_HEADER).collect();
-        let Some((place, kept)) = place(config.prefix_cache, &on_disk, limits) else {
-            return;
+        let size = |tokens: usize| (most(tokens) * row) as u64 + SLOT_HEADER;
+        let chosen = match choose(config.prefix_cache, run.splits, &size, limits) {
+            Ok(Some(chosen)) => chosen,
+            Ok(None) => return,
+            Err(error) => return self.turn_off(&std::io::Error::other(error.to_string())),
         };
         tracing::info!(
-            ?place,
-            examples = kept.iter().filter(|&&kept| kept).count(),
-            all_examples = sizes.len(),
-            all_bytes = sizes.iter().sum::<u64>(),
+            place = ?chosen.place,
+            examples = chosen.entries.len(),
+            all_examples = self.first_entries.last(),
+            all_bytes = chosen.all_bytes,
             ram_budget = limits.ram,
             disk_budget = limits.disk,
             "prefix cache"
         );
-        let shelf = match place {
-            Place::Ram => Shelf::Ram(Ram::new(sizes.len(), dtype)),
+        let shelf = match chosen.place {
+            Place::Ram => Shelf::Ram(Ram::new(chosen.entries.len(), dtype)),
             Place::Disk => {
                 let keys = Keys::new(run.model, run.splits, &dtype.to_string());
                 let disk = create_directory(&self.directory)
                     .map_err(std::io::Error::other)
-                    .and_then(|()| Disk::open(&file, keys.of_run(), &sizes, &kept, dtype));
+                    .and_then(|()| Disk::open(&file, keys.of_run(), &chosen, dtype));
                 self.keys = Some(keys);
                 match disk {
                     Ok(disk) => Shelf::Disk(disk),
@@ -167,7 +162,7 @@ impl PrefixCache {
                 }
             }
         };
-        self.store = Some(Store::new(kept, dtype, shelf));
+        self.store = Some(Store::new(chosen.entries, dtype, shelf));
     }
 
     /// A stage of `epoch` begins: the model's trainable set is final. Lets go of what will not stay true, and chooses

@@ -5,10 +5,14 @@
 
 use super::{
     boundary::Plan,
-    budget::{Limits, Place, place},
+    budget::{Limits, Place, choose},
     disk::SLOT_HEADER,
 };
-use crate::config::{ByteSize, PrefixCache as Mode, RunConfig};
+use crate::{
+    config::{ByteSize, PrefixCache as Mode, RunConfig},
+    error::Result,
+    token_store::Examples,
+};
 use std::path::Path;
 
 /// The cache of a run that has not begun.
@@ -37,38 +41,38 @@ pub struct Sizes<'a> {
     pub every_token: bool,
     /// Hugging Face's `hidden_size`.
     pub hidden_size: usize,
-    /// Tokens of each example of the training set, then of every evaluation split.
-    pub lengths: &'a [&'a [usize]],
+    /// The training set, then every evaluation split.
+    pub splits: &'a [&'a Examples],
 }
 
 impl Outlook {
     /// The outlook of a run whose epochs have so many leading blocks `frozen`; `None` when there is no cache: off, or
     /// nothing to gain.
-    pub fn new(config: &RunConfig, sizes: Sizes<'_>, frozen: &[usize]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When examples cannot be read.
+    pub fn new(config: &RunConfig, sizes: Sizes<'_>, frozen: &[usize]) -> Result<Option<Self>> {
         let plan = Plan::new(frozen.len() as u32, Some(frozen.to_vec()));
-        let saves = plan.saves()?;
+        let Some(saves) = plan.saves() else {
+            return Ok(None);
+        };
         if config.prefix_cache == Mode::Off || saves.iter().all(|&boundary| boundary == 0) {
-            return None;
+            return Ok(None);
         }
         let most = most_rows(Some(&saves), sizes.blocks, sizes.every_token);
         let row = (sizes.hidden_size * config.prefix_cache_dtype.bytes()) as u64;
-        let lengths = || sizes.lengths.iter().copied().flatten();
-        let bytes: Vec<u64> = lengths()
-            .map(|&tokens| most(tokens) as u64 * row + SLOT_HEADER)
-            .collect();
+        let size = |tokens: usize| most(tokens) as u64 * row + SLOT_HEADER;
         let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
         let limits = Limits::new(budget, existing(&config.output_dir()), 0);
-        let (place, kept) = place(config.prefix_cache, &bytes, limits)?;
-        let train = sizes.lengths.first().map_or(0, |split| split.len());
-        let kept_tokens: Vec<usize> = lengths()
-            .zip(&kept)
-            .map(|(&tokens, &kept)| if kept { tokens } else { 0 })
-            .collect();
-        let all_tokens: Vec<usize> = lengths().copied().collect();
-        let share = |range: std::ops::Range<usize>| {
-            let sum = |tokens: &[usize]| tokens[range.clone()].iter().sum::<usize>() as f64;
-            sum(&kept_tokens) / sum(&all_tokens).max(1.0)
+        let Some(chosen) = choose(config.prefix_cache, sizes.splits, &size, limits)? else {
+            return Ok(None);
         };
+        let share = |range: std::ops::Range<usize>| {
+            let all = sizes.splits[range.clone()].iter();
+            let all: u64 = all.map(|split| split.summary().tokens).sum();
+            chosen.tokens[range].iter().sum::<u64>() as f64 / (all as f64).max(1.0)
+        };
+        let train = sizes.splits.len().min(1);
         let (mut starts, mut holds, mut boundary) = (Vec::new(), Vec::new(), 0);
         for (&frozen, &saved) in frozen.iter().zip(&saves) {
             boundary = if boundary > frozen { 0 } else { boundary };
@@ -76,18 +80,14 @@ impl Outlook {
             boundary = boundary.max(saved);
             holds.push(boundary > 0);
         }
-        Some(Self {
-            place,
-            bytes: bytes
-                .iter()
-                .zip(&kept)
-                .map(|(b, &k)| if k { *b } else { 0 })
-                .sum(),
+        Ok(Some(Self {
+            place: chosen.place,
+            bytes: chosen.sizes.iter().sum(),
             training_share: share(0..train),
-            evaluation_share: share(train..all_tokens.len()),
+            evaluation_share: share(train..sizes.splits.len()),
             starts,
             holds,
-        })
+        }))
     }
 
     /// Bytes of memory the entries take at the end of each epoch; none of those on disk.
@@ -140,17 +140,25 @@ fn existing(directory: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::EncodedExample;
 
-    const SPLITS: [&[usize]; 2] = [&[10, 20, 30], &[40]];
+    fn examples(lengths: &[usize]) -> Examples {
+        let example = |&length: &usize| EncodedExample {
+            input_ids: vec![1; length],
+            token_type_ids: vec![0; length],
+            target: None,
+        };
+        lengths.iter().map(example).collect()
+    }
 
     fn outlook(config: &RunConfig, frozen: &[usize]) -> Option<Outlook> {
         let sizes = Sizes {
             blocks: 6,
             every_token: false,
             hidden_size: 4,
-            lengths: &SPLITS,
+            splits: &[&examples(&[10, 20, 30]), &examples(&[40])],
         };
-        Outlook::new(config, sizes, frozen)
+        Outlook::new(config, sizes, frozen).unwrap()
     }
 
     #[test]

@@ -10,7 +10,7 @@ enum Numbers {
     F16(Vec<f16>),
 }
 
-/// A place for each entry.
+/// A place for each entry that is kept.
 #[derive(Debug)]
 pub struct Ram {
     dtype: CacheDtype,

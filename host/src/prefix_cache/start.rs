@@ -3,9 +3,10 @@
 
 use super::PrefixCache;
 use crate::{
-    batch::{Batch, EncodedExample},
+    batch::Batch,
     error::Result,
     model::{Model, Start, parameters::HostSlice},
+    token_store::Examples,
 };
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ struct Part {
 /// A batch on its way up.
 struct Climb<'a> {
     model: &'a Model,
-    examples: &'a [EncodedExample],
+    examples: &'a Examples,
     batch: &'a Batch,
     /// The entry of the split's first example.
     first_entry: usize,
@@ -38,7 +39,7 @@ impl PrefixCache {
         &mut self,
         model: &Model,
         split: usize,
-        examples: &[EncodedExample],
+        examples: &Examples,
         batch: &Batch,
     ) -> Result<Option<Start>> {
         let Some(store) = &self.store else {
@@ -113,14 +114,8 @@ impl PrefixCache {
         positions: Vec<usize>,
         mut start: Option<Start>,
     ) -> Result<Part> {
-        let sub_batch = (positions.len() < climb.batch.sequences()).then(|| {
-            let indices: Vec<usize> = positions
-                .iter()
-                .map(|&position| climb.batch.examples[position])
-                .collect();
-            let first_position = climb.model.config.first_position();
-            Batch::new(climb.examples, &indices, first_position)
-        });
+        let is_part = positions.len() < climb.batch.sequences();
+        let sub_batch = is_part.then(|| climb.part(&positions)).transpose()?;
         let batch = sub_batch.as_ref().unwrap_or(climb.batch);
         for target in [self.save_at, climb.meet] {
             if start.as_ref().map_or(0, |start| start.block) < target {
@@ -166,6 +161,14 @@ impl PrefixCache {
 impl Climb<'_> {
     fn entry(&self, position: usize) -> usize {
         self.first_entry + self.batch.examples[position]
+    }
+
+    /// A batch of the sequences at these positions alone.
+    fn part(&self, positions: &[usize]) -> Result<Batch> {
+        let example = |&position: &usize| self.batch.examples[position];
+        let indices: Vec<usize> = positions.iter().map(example).collect();
+        let first_position = self.model.config.first_position();
+        self.examples.batch(&indices, first_position)
     }
 
     fn hidden_size(&self) -> usize {

@@ -1,4 +1,6 @@
 //! The entries of a run: what is held at which boundary, in memory or on disk. Called by the prefix cache.
+//!
+//! Only entries that are kept have a place here: with a budget most examples of a large set have none.
 
 use super::{budget::Place, disk::Disk, ram::Ram};
 use crate::config::CacheDtype;
@@ -25,8 +27,9 @@ pub enum Shelf {
 #[derive(Debug)]
 pub struct Store {
     dtype: CacheDtype,
-    /// The fixed part of the examples that may be held.
-    kept: Vec<bool>,
+    /// The fixed part of the examples that may be held, ascending.
+    kept: Vec<u32>,
+    /// What is held of each of these.
     held: Vec<Held>,
     shelf: Shelf,
     /// Entries that could not be read back since the start of the run.
@@ -35,7 +38,7 @@ pub struct Store {
 
 impl Store {
     /// An empty store.
-    pub fn new(kept: Vec<bool>, dtype: CacheDtype, shelf: Shelf) -> Self {
+    pub fn new(kept: Vec<u32>, dtype: CacheDtype, shelf: Shelf) -> Self {
         let held = vec![Held::default(); kept.len()];
         Self {
             dtype,
@@ -43,6 +46,16 @@ impl Store {
             held,
             shelf,
             damaged: 0,
+        }
+    }
+
+    /// An entry's place among those that are kept.
+    fn at(&self, entry: usize) -> Option<usize> {
+        let entry = entry as u32;
+        // Where everything is kept there is nothing to search.
+        match self.kept.get(entry as usize) == Some(&entry) {
+            true => Some(entry as usize),
+            false => self.kept.binary_search(&entry).ok(),
         }
     }
 
@@ -64,21 +77,24 @@ impl Store {
 
     /// The boundary an entry's rows belong to; 0: nothing is held.
     pub fn boundary(&self, entry: usize) -> usize {
-        self.held[entry].boundary
+        self.at(entry).map_or(0, |at| self.held[at].boundary)
     }
 
     /// Appends an entry's rows to `rows`; false, and nothing is appended, when they are not there or damaged.
     pub fn read(&mut self, entry: usize, rows: &mut Vec<f32>) -> bool {
-        let Held { boundary, numbers } = self.held[entry];
+        let Some(at) = self.at(entry) else {
+            return false;
+        };
+        let Held { boundary, numbers } = self.held[at];
         let start = rows.len();
         let outcome = match &mut self.shelf {
             _ if boundary == 0 => return false,
-            Shelf::Ram(ram) => return ram.read(entry, rows),
-            Shelf::Disk(disk) => disk.read(entry, boundary, numbers, rows),
+            Shelf::Ram(ram) => return ram.read(at, rows),
+            Shelf::Disk(disk) => disk.read(at, boundary, numbers, rows),
         };
         let Err(error) = outcome else { return true };
         rows.truncate(start);
-        self.held[entry] = Held::default();
+        self.held[at] = Held::default();
         self.damaged += 1;
         match self.damaged {
             1 => tracing::warn!(
@@ -94,20 +110,20 @@ impl Store {
     /// # Errors
     /// When the disk is full or refuses.
     pub fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
-        if !self.kept[entry] {
+        let Some(at) = self.at(entry) else {
             return Ok(());
-        }
-        self.held[entry] = Held::default();
+        };
+        self.held[at] = Held::default();
         // What half precision cannot say is computed again.
         if self.dtype == CacheDtype::F16 && rows.iter().any(|x| x.abs() > half::f16::MAX.to_f32()) {
             return Ok(());
         }
         match &mut self.shelf {
-            Shelf::Ram(ram) => ram.write(entry, rows),
-            Shelf::Disk(disk) => disk.write(entry, boundary, rows)?,
+            Shelf::Ram(ram) => ram.write(at, rows),
+            Shelf::Disk(disk) => disk.write(at, boundary, rows)?,
         }
         let numbers = rows.len();
-        self.held[entry] = Held { boundary, numbers };
+        self.held[at] = Held { boundary, numbers };
         Ok(())
     }
 
@@ -117,19 +133,19 @@ impl Store {
             return;
         };
         for boundary in 1..=highest {
-            for (entry, numbers) in disk.take_over(boundary) {
-                self.held[entry] = Held { boundary, numbers };
+            for (at, numbers) in disk.take_over(boundary) {
+                self.held[at] = Held { boundary, numbers };
             }
         }
     }
 
     /// Lets go of everything above `boundary`: something below those rows will be trained.
     pub fn drop_above(&mut self, boundary: usize) {
-        for (entry, held) in self.held.iter_mut().enumerate() {
+        for (at, held) in self.held.iter_mut().enumerate() {
             if held.boundary > boundary {
                 *held = Held::default();
                 if let Shelf::Ram(ram) = &mut self.shelf {
-                    ram.forget(entry);
+                    ram.forget(at);
                 }
             }
         }
@@ -152,11 +168,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::disk::SLOT_HEADER, *};
 
     fn store(dtype: CacheDtype) -> Store {
-        let kept = vec![true, false, true];
-        Store::new(kept, dtype, Shelf::Ram(Ram::new(3, dtype)))
+        Store::new(vec![0, 2], dtype, Shelf::Ram(Ram::new(2, dtype)))
     }
 
     fn read(store: &mut Store, entry: usize) -> Option<Vec<f32>> {
@@ -202,11 +217,11 @@ mod tests {
     fn a_damaged_file_loses_entries_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
-        let sizes = [8, 8, 8];
-        let kept = [true; 3];
-        let mut disk = Disk::open(&path, &[0; 32], &sizes, &kept, CacheDtype::F32).unwrap();
+        let kept = vec![0, 1, 2];
+        let slots = [8, 8, 8].map(|bytes| bytes + SLOT_HEADER);
+        let mut disk = Disk::make(&path, &[0; 32], &kept, &slots, CacheDtype::F32).unwrap();
         disk.set_key(1, [1; 16]);
-        let mut store = Store::new(kept.to_vec(), CacheDtype::F32, Shelf::Disk(disk));
+        let mut store = Store::new(kept, CacheDtype::F32, Shelf::Disk(disk));
         for entry in 0..3 {
             store.write(entry, 1, &[entry as f32, 1.0]).unwrap();
         }

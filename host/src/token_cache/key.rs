@@ -15,13 +15,15 @@ use std::{
 const CODE: u64 = {
     let hash = extend(READERS, include_bytes!("../tokenizer.rs"));
     let hash = extend(hash, include_bytes!("../examples.rs"));
-    let hash = extend(hash, include_bytes!("format.rs"));
+    let hash = extend(hash, include_bytes!("../own_files.rs"));
+    let hash = extend(hash, include_bytes!("../token_store/block.rs"));
+    let hash = extend(hash, include_bytes!("../token_store/directory.rs"));
     extend(hash, include_bytes!("../../../Cargo.lock"))
 };
 
 /// The key of one split's examples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key(pub(super) [u8; 32]);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Key(pub(crate) [u8; 32]);
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +33,7 @@ impl fmt::Display for Key {
 
 impl Key {
     #[cfg(test)]
-    pub(super) fn of_text(text: &str) -> Self {
+    pub(crate) fn of_text(text: &str) -> Self {
         let mut builder = KeyBuilder::new();
         builder.add("text", text.as_bytes());
         builder.finish()

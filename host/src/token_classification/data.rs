@@ -3,7 +3,7 @@
 
 use super::align::{AlignedSentence, Coverage, align};
 use crate::{
-    batch::EncodedExample, config::RunConfig, error::Result, task_data::describe_skipped,
+    config::RunConfig, error::Result, task_data::describe_skipped, token_store::Examples,
     tokenizer::Tokenizer, train::EvalSplit,
 };
 use progtune_datasets::{RepairTags, SplitName, TagFindings, TaggedData, TaggedSentence};
@@ -58,7 +58,7 @@ pub fn load(
     config: &RunConfig,
     data: &TaggedData,
     tokenizer: &Tokenizer,
-) -> Result<(Vec<EncodedExample>, Vec<EvalSplit>)> {
+) -> Result<(Examples, Vec<EvalSplit>)> {
     let load = |name: SplitName, sentences: &[TaggedSentence], limit| {
         examples(tokenizer, name, first(sentences, limit), config.max_length)
     };
@@ -77,7 +77,7 @@ pub fn examples(
     split: SplitName,
     sentences: &[TaggedSentence],
     max_length: usize,
-) -> Result<Vec<EncodedExample>> {
+) -> Result<Examples> {
     let aligned = align(tokenizer, sentences)?;
     warn_of_gaps(&aligned, split, max_length);
     Ok(aligned

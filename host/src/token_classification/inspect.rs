@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::InspectConfig,
     error::Result,
-    inspect_command::{length_lines, share},
+    inspect_command::{lengths::Lengths, share},
     plan::grouped,
     tokenizer::Tokenizer,
 };
@@ -44,8 +44,11 @@ pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> R
         ));
         text.push_str(&tag_lines(&data.task.labels, sentences));
         let aligned = align(tokenizer, sentences)?;
-        let lengths = aligned.iter().map(|a| a.example.input_ids.len()).collect();
-        text.push_str(&length_lines(lengths, limit));
+        let mut lengths = Lengths::new(tokenizer);
+        for sentence in &aligned {
+            lengths.add_length(sentence.example.input_ids.len());
+        }
+        text.push_str(&lengths.report(limit, 1)?);
         let nothing = Coverage::of(&aligned).n_left_out;
         if nothing > 0 {
             text.push_str(&format!(
@@ -79,13 +82,13 @@ pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> R
 fn tag_lines(labels: &[String], sentences: &[TaggedSentence]) -> String {
     let mut counts = vec![0; labels.len()];
     let mut types: BTreeMap<String, usize> = BTreeMap::new();
-    let (mut n_words, mut untagged) = (0, 0);
+    let (mut n_words, mut untagged) = (0_u64, 0);
     for sentence in sentences {
         let Some(tags) = &sentence.tags else {
             untagged += 1;
             continue;
         };
-        n_words += tags.len();
+        n_words += tags.len() as u64;
         tags.iter().for_each(|&tag| counts[tag as usize] += 1);
         let names: Vec<&str> = tags
             .iter()

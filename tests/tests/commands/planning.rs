@@ -377,3 +377,39 @@ fn predictions_without_data_are_for_the_longest_sequences() {
     let plain = CommandLine::new("plan --json --task mrpc").path("--model", fixture("parity/bert"));
     assert!(!plain.run().contains("predicted"), "only when asked for");
 }
+
+/// The picture is well-formed XML with a square for every part and epoch, and says what the table says.
+#[test]
+fn a_plan_is_drawn() {
+    let scratch = Scratch::new();
+    let file = scratch.path("plan.svg");
+    let table = CommandLine::new("plan --task mrpc --schedule progressive --epochs 3")
+        .path("--model", fixture("parity/bert"))
+        .path("--svg", &file)
+        .run();
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.contains('■') && !line.contains("trained"))
+        .map(|line| line.split_whitespace().nth(2).unwrap())
+        .collect();
+    assert_eq!(rows, ["■■■■■", "·■■■■", "···■■"], "{table}");
+    let svg = fs::read_to_string(&file).unwrap();
+    // Seven parts (head, five blocks, embeddings), three epochs.
+    assert_eq!(svg.matches("<title>").count(), 21, "{svg}");
+    assert_eq!(svg.matches(": frozen</title>").count(), 4);
+    for words in ["block 4", "embeddings", "progressive, full fine-tuning"] {
+        assert!(svg.contains(&format!(">{words}</text>")), "{words}: {svg}");
+    }
+    let total = table
+        .lines()
+        .find(|line| line.starts_with("total"))
+        .unwrap();
+    let total = total.split_whitespace().last().unwrap();
+    assert!(
+        svg.contains(&format!("{total} updated parameters")),
+        "{svg}"
+    );
+    let count = |text: &str| svg.matches(text).count();
+    assert_eq!(count("<text"), count("</text>"));
+    assert_eq!(count("<rect"), count("/>") + count("</rect>"));
+}

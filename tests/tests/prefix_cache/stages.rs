@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor};
 use progtune::{
-    batch::{Batch, EncodedExample},
+    batch::Batch,
     batch_order::BatchLimit,
     config::{Kernels, PrefixCache as Mode, RunConfig},
     evaluate::{logits, logits_from},
@@ -11,6 +11,7 @@ use progtune::{
     optim::{AdamW, Settings},
     plan::Stage,
     prefix_cache::{CachedRun, PrefixCache},
+    token_store::Examples,
 };
 use progtune_plugin_api::records::Part;
 use progtune_tests::{
@@ -75,6 +76,8 @@ fn train(
     let mut setup = setup(model, method);
     let examples = parity_examples(model, 14);
     let (training, evaluation) = examples.split_at(9);
+    let split = |part: &[_]| Examples::from(part.to_vec());
+    let (training, evaluation) = (&split(training), &split(evaluation));
     let stages: Vec<Stage> = (1..)
         .zip(sets)
         .map(|(epoch, (blocks, embeddings))| stage(&setup, epoch, blocks, *embeddings))
@@ -152,12 +155,13 @@ fn one_step(
     setup: &Setup,
     optimizer: &mut AdamW,
     cache: &mut PrefixCache,
-    examples: &[EncodedExample],
+    examples: &Examples,
     indices: &[usize],
     number: u64,
 ) {
     let model = &setup.model;
-    let batch = Batch::new(examples, indices, model.config.first_position());
+    let first = model.config.first_position();
+    let batch = examples.batch(indices, first).unwrap();
     let mut gradients = Gradients::new(&model.parameters);
     let start = cache.start(model, 0, examples, &batch).unwrap();
     let step = Step { seed: 1, number };
