@@ -106,8 +106,8 @@ mod tests {
 
     fn examples(targets: Vec<Target>) -> Examples {
         let example = |target| EncodedExample {
-            input_ids: vec![0],
-            token_type_ids: vec![0],
+            input_ids: vec![0; 5],
+            token_type_ids: vec![0; 5],
             target: Some(target),
         };
         targets.into_iter().map(example).collect()

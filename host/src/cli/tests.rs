@@ -121,6 +121,7 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         "input",
         "predictions",
         "predict",
+        "svg",
         "head_task",
         "merged",
         "dtype",
