@@ -1,5 +1,4 @@
-//! Parquet files as the Hugging Face hub serves GLUE, opened by `rows`; and rows as JSON objects, for data sets whose columns
-//! are nested (`squad`).
+//! Parquet files as the Hugging Face hub serves GLUE; opened by `rows`.
 //!
 //! Texts are UTF-8 byte arrays, labels integers (-1: unlabelled), floats (STS-B) or names. The columns' types are checked
 //! against the schema before a row is read, and only those columns are decoded (`idx` is not). Snappy, gzip and no
@@ -16,12 +15,12 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
-use serde_json::{Map, Number, Value};
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place, missing_column, printable, quote};
 use crate::format::DataFile;
 use crate::label::LabelRule;
+use crate::parquet_lists::is_list;
 use crate::rows::{RawRow, Rows};
 use crate::task::{Column, Columns};
 
@@ -82,7 +81,7 @@ impl Rows for ParquetRows {
     }
 }
 
-/// The names of all columns with one value a row, and the first `limit` rows of them.
+/// The names of all columns with a value or a list a row, and the first `limit` rows of them.
 pub(crate) fn read_all_columns(
     path: &Path,
     limit: usize,
@@ -93,7 +92,7 @@ pub(crate) fn read_all_columns(
         let fields: Vec<TypePtr> = root
             .get_fields()
             .iter()
-            .filter(|field| scalar(field).is_some())
+            .filter(|field| scalar(field).is_some() || is_list(field))
             .cloned()
             .collect();
         let names = fields.iter().map(|field| field.name().to_owned()).collect();
@@ -116,86 +115,7 @@ pub(crate) fn read_all_columns(
     .unwrap_or_else(|| Err(contradictory(path)))
 }
 
-/// The names of a file's columns.
-pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
-    contain(|| {
-        let reader = open_file(path)?;
-        let root = reader.metadata().file_metadata().schema();
-        Ok(root
-            .get_fields()
-            .iter()
-            .map(|field| field.name().to_owned())
-            .collect())
-    })
-    .unwrap_or_else(|| Err(contradictory(path)))
-}
-
-/// The rows of a file as JSON objects, lists and groups of columns included.
-pub(crate) struct ParquetObjects {
-    path: PathBuf,
-    rows: RowIter<'static>,
-    /// Rows given so far.
-    n_rows: usize,
-}
-
-impl ParquetObjects {
-    /// Opens a file to decode those of the columns `wanted` that it has.
-    pub(crate) fn open(path: &Path, wanted: &[&str]) -> Result<Self, DataError> {
-        contain(|| {
-            let reader = open_file(path)?;
-            let root = reader.metadata().file_metadata().schema();
-            let fields = root.get_fields().iter();
-            let fields = fields
-                .filter(|field| wanted.contains(&field.name()))
-                .cloned();
-            let projection = projection(path, root, fields.collect())?;
-            let rows = RowIter::from_file_into(Box::new(reader))
-                .project(Some(projection))
-                .map_err(broken(Place::file(path)))?;
-            Ok(Self {
-                path: path.to_path_buf(),
-                rows,
-                n_rows: 0,
-            })
-        })
-        .unwrap_or_else(|| Err(contradictory(path)))
-    }
-
-    /// The next row with its place; `None` at the end.
-    pub(crate) fn next_object(&mut self) -> Result<Option<(Place, Map<String, Value>)>, DataError> {
-        let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
-        else {
-            return Ok(None);
-        };
-        self.n_rows += 1;
-        let place = Place::row(&self.path, self.n_rows);
-        let row = row.map_err(broken(place.clone()))?;
-        Ok(Some((place, object(row))))
-    }
-}
-
-fn object(row: Row) -> Map<String, Value> {
-    let columns = row.into_columns().into_iter();
-    columns.map(|(name, field)| (name, json(field))).collect()
-}
-
-/// A value as JSON has it; what JSON lacks (dates, decimals) as its text.
-fn json(field: Field) -> Value {
-    match field {
-        Field::Str(text) => Value::String(text),
-        Field::Group(row) => Value::Object(object(row)),
-        Field::ListInternal(list) => list.elements().iter().cloned().map(json).collect(),
-        field => match cell(&field) {
-            Cell::Absent => Value::Null,
-            Cell::Text(text) | Cell::Other(text) => Value::String(text),
-            Cell::Int(int) => int.into(),
-            Cell::Float(float) => Number::from_f64(float).map_or(Value::Null, Value::Number),
-            Cell::Bool(bool) => Value::Bool(bool),
-        },
-    }
-}
-
-fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
+pub(crate) fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io {
         path: path.to_path_buf(),
         source,
@@ -203,14 +123,14 @@ fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     SerializedFileReader::new(file).map_err(broken(Place::file(path)))
 }
 
-fn broken(place: Place) -> impl FnOnce(ParquetError) -> DataError {
+pub(crate) fn broken(place: Place) -> impl FnOnce(ParquetError) -> DataError {
     move |error| DataError::Parquet {
         place,
         found: printable(&error.to_string(), 200),
     }
 }
 
-fn contradictory(path: &Path) -> DataError {
+pub(crate) fn contradictory(path: &Path) -> DataError {
     DataError::Parquet {
         place: Place::file(path),
         found: "contents that contradict each other, so that the decoder gave up".to_owned(),
@@ -226,7 +146,7 @@ thread_local! {
 /// sizes, a page that wants a dictionary the file lacks), and a damaged file must neither end the process nor look like a
 /// bug of ours on the terminal. The first call puts a panic hook before the one in place, which keeps quiet about panics
 /// in here and passes on all others.
-fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = panic::take_hook();
@@ -289,14 +209,18 @@ fn layout(
     })
 }
 
-fn projection(path: &Path, root: &Type, fields: Vec<TypePtr>) -> Result<Type, DataError> {
+pub(crate) fn projection(
+    path: &Path,
+    root: &Type,
+    fields: Vec<TypePtr>,
+) -> Result<Type, DataError> {
     Type::group_type_builder(root.name())
         .with_fields(fields)
         .build()
         .map_err(broken(Place::file(path)))
 }
 
-fn find<'a>(
+pub(crate) fn find<'a>(
     path: &Path,
     schema: &'a [TypePtr],
     column: &Column,
@@ -321,7 +245,7 @@ fn find<'a>(
 }
 
 /// The physical type of a column that has one value (or null) a row.
-fn scalar(field: &Type) -> Option<PhysicalType> {
+pub(crate) fn scalar(field: &Type) -> Option<PhysicalType> {
     let info = field.get_basic_info();
     let repeated = info.has_repetition() && info.repetition() == Repetition::REPEATED;
     (field.is_primitive() && !repeated).then(|| field.get_physical_type())
@@ -352,6 +276,7 @@ fn is_integer(field: &Type) -> bool {
 
 fn is_label(field: &Type) -> bool {
     is_integer(field)
+        || is_list(field)
         || is_text(field)
         || matches!(
             scalar(field),
@@ -413,7 +338,7 @@ fn string(field: Field, column: &str, place: &Place) -> Result<String, DataError
 }
 
 /// A value before it is understood.
-fn cell(field: &Field) -> Cell {
+pub(crate) fn cell(field: &Field) -> Cell {
     match field {
         Field::Null => Cell::Absent,
         Field::Bool(bool) => Cell::Bool(*bool),
@@ -435,6 +360,7 @@ fn cell(field: &Field) -> Cell {
             Ok(text) => Cell::Text(text.to_owned()),
             Err(_) => Cell::Other("bytes that are not UTF-8".to_owned()),
         },
+        Field::ListInternal(list) => Cell::List(list.elements().iter().map(cell).collect()),
         other => Cell::Other(quote(&other.to_string())),
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         TokenCache,
         key::{Key, KeyBuilder},
     },
+    token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
@@ -211,6 +212,9 @@ pub fn load_data(
                 asked: None,
             };
             return Ok((train, vec![validation]));
+        }
+        TaskData::Tagged { data, .. } => {
+            return token_classification::data::load(config, data, tokenizer);
         }
     };
     let load = |name, limit| source.load(Origin::Split { directory, name }, limit);

@@ -9,14 +9,17 @@ use crate::{
     evaluate::{arg_max, evaluate, logits},
     fetch::Fetcher,
     files::{create_directory, write_atomically},
+    metrics::sets,
     model::Model,
     progress::metrics_table,
     question_answering::{answers, decode::Decoded, prediction_files},
     terminal,
+    token_classification::predictions,
+    token_store::Examples,
     train::{EvalSplit, eval_keys},
 };
 use opened::Opened;
-use progtune_datasets::{ProblemType, SplitName, Task};
+use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -45,18 +48,8 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
         }
         Ok((results, answers))
     })?;
-    let several = results.len() > 1;
-    let mut all = Vec::new();
-    for (name, (results, answers)) in results {
-        write_answers(
-            config.answers.as_deref(),
-            several.then_some(&name),
-            &splits,
-            answers.as_deref(),
-        )?;
-        all.push((name, results));
-    }
-    let results = all;
+    let (results, answers) = apart(results);
+    write_answers(config.answers.as_deref(), &splits, &answers)?;
     if results.len() > 1 && !quiet {
         terminal::say(metrics_table(&results).trim_end());
     }
@@ -96,6 +89,9 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     let fetcher = Fetcher::new(&config.inference.hub, quiet);
     let inference = fetcher.inference(&config.inference)?;
     let opened = Opened::new(&inference, own)?;
+    if let Some(sentences) = opened.sentences() {
+        return predict_tags(config, &opened, sentences);
+    }
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Vec<EvalSplit>)> = Vec::new();
     for (task, name) in opened.tasks() {
@@ -127,25 +123,80 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
         }
         Ok((lines, answers))
     })?;
-    let several = said.len() > 1;
-    let mut predictions: Vec<(String, Vec<Value>)> = Vec::new();
-    for (name, (lines, answers)) in said {
-        let splits = inputs
-            .iter()
-            .find(|(_, splits)| splits.iter().any(|split| split.asked.is_some()));
-        let splits = splits.map_or(&[][..], |(_, splits)| splits);
-        write_answers(
-            config.answers.as_deref(),
-            several.then_some(&name),
-            splits,
-            answers.as_deref(),
-        )?;
-        predictions.push((name, lines));
+    let (predictions, answers) = apart(said);
+    let splits = inputs.into_iter().flat_map(|(_, splits)| splits);
+    let splits: Vec<EvalSplit> = splits.filter(|split| split.asked.is_some()).collect();
+    write_answers(config.answers.as_deref(), &splits, &answers)?;
+    write_lines(config, count, &predictions)
+}
+
+/// What each adapter says of its data, and its answers.
+type Said<T> = Vec<(String, T)>;
+
+/// The two things that each adapter says, by its name.
+fn apart<A, B>(said: Said<(A, B)>) -> (Said<A>, Said<B>) {
+    let each = said
+        .into_iter()
+        .map(|(name, (a, b))| ((name.clone(), a), (name, b)));
+    each.unzip()
+}
+
+/// The files that `--answers` asks for; of several adapters in a directory of the name of each.
+fn write_answers(
+    directory: Option<&Path>,
+    splits: &[EvalSplit],
+    answers: &Said<Option<Vec<Decoded>>>,
+) -> Result<()> {
+    let Some(directory) = directory else {
+        return Ok(());
+    };
+    let asked = splits.iter().find_map(|split| split.asked.as_ref());
+    let several = answers.len() > 1;
+    for (name, answers) in answers {
+        let (Some(asked), Some(answers)) = (asked, answers) else {
+            return Err(Error::Usage(
+                "--answers: the task has no questions about texts, so there are no answers to write; remove it".into(),
+            ));
+        };
+        let directory = match several {
+            true => directory.join(name),
+            false => directory.to_owned(),
+        };
+        create_directory(&directory).map_err(|e| Error::Usage(format!("--answers {e}")))?;
+        prediction_files::write(&directory, asked, answers)?;
     }
+    Ok(())
+}
+
+/// The same of sentences: a line each, with the tags of its words and the entities they make.
+fn predict_tags(
+    config: &PredictConfig,
+    opened: &Opened<'_>,
+    sentences: &[TaggedSentence],
+) -> Result<()> {
+    let aligned = opened.aligned(sentences, SplitName::Test)?;
+    let examples: Examples = aligned.iter().map(|a| a.example.clone()).collect();
+    let predictions = opened.with_each_model(|model: &Model, task| {
+        let rows = logits(model, &examples, config.inference.eval_batch)?;
+        let all = sentences.iter().zip(&aligned).zip(&rows);
+        Ok(all
+            .map(|((sentence, aligned), row)| predictions::prediction(task, sentence, aligned, row))
+            .collect())
+    })?;
+    write_lines(config, sentences.len(), &predictions)
+}
+
+/// Writes a line an example: of one adapter what it says, of several an object of that by name.
+fn write_lines(
+    config: &PredictConfig,
+    count: usize,
+    predictions: &[(String, Vec<Value>)],
+) -> Result<()> {
     let mut text = String::new();
     for example in 0..count {
-        let of_each = predictions.iter();
-        let of_each = of_each.map(|(name, lines)| (name.clone(), lines[example].clone()));
+        let of_each = predictions
+            .iter()
+            .map(|(name, rows)| (name.clone(), rows[example].clone()));
         text.push_str(&by_name(of_each).to_string());
         text.push('\n');
     }
@@ -171,9 +222,15 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
             json!(name.map_or("", String::as_str))
         }
         ProblemType::Regression => json!(row[0]),
-        ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification
-        | ProblemType::QuestionAnswering => Value::Null,
+        ProblemType::MultiLabelClassification => {
+            let names = sets::predicted(row);
+            let names = names.iter().map(|&id| task.labels.get(id as usize));
+            let scores: Vec<f64> = row.iter().map(|&logit| sets::sigmoid(logit)).collect();
+            let label: Vec<Option<&String>> = names.collect();
+            return json!({ "logits": row, "label": label, "scores": scores });
+        }
+        // Their lines are made elsewhere.
+        ProblemType::TokenClassification | ProblemType::QuestionAnswering => Value::Null,
     };
     json!({ "logits": row, "label": label })
 }
@@ -189,30 +246,6 @@ fn check_output(path: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The files that `--answers` asks for; of several adapters in a directory of the name of each.
-fn write_answers(
-    directory: Option<&Path>,
-    adapter: Option<&String>,
-    splits: &[EvalSplit],
-    answers: Option<&[Decoded]>,
-) -> Result<()> {
-    let Some(directory) = directory else {
-        return Ok(());
-    };
-    let asked = splits.iter().find_map(|split| split.asked.as_ref());
-    let (Some(asked), Some(answers)) = (asked, answers) else {
-        return Err(Error::Usage(
-            "--answers: the task has no questions about texts, so there are no answers to write; remove it".into(),
-        ));
-    };
-    let directory = match adapter {
-        Some(name) => directory.join(name),
-        None => directory.to_owned(),
-    };
-    create_directory(&directory).map_err(|e| Error::Usage(format!("--answers {e}")))?;
-    prediction_files::write(&directory, asked, answers)
 }
 
 /// What is to be predicted.

@@ -4,7 +4,7 @@
 //! are looked for among a part of the texts; the report says so.
 
 mod duplicates;
-mod lengths;
+pub mod lengths;
 
 use crate::{
     config::{InspectConfig, max_length},
@@ -16,10 +16,11 @@ use crate::{
     question_answering,
     task_data::describe,
     terminal,
+    token_classification::inspect::inspect,
 };
 use duplicates::Texts;
 use lengths::Lengths;
-use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, Task};
+use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, TaggedData, Task};
 
 /// Longer than any text: the lengths before anything is cut.
 const NO_LIMIT: usize = 1 << 24;
@@ -43,10 +44,16 @@ pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
         let report = question_answering::inspect::inspect(&source()?, asked, &data)?;
         return terminal::print(&report);
     }
-    let files = OwnFiles::open(&config.own, None, None)?;
     let source = source()?;
     let model = source.config()?;
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
+    if TaggedData::is_asked_for(&config.own) {
+        let problem = ProblemType::TokenClassification;
+        let limit = max_length(config.max_length, problem).min(model.max_tokens());
+        let tokenizer = tokenizer.for_task(problem);
+        return terminal::print(&inspect(config, &tokenizer, limit)?);
+    }
+    let files = OwnFiles::open(&config.own, None, None)?;
     let limit = max_length(config.max_length, files.task.problem_type).min(model.max_tokens());
 
     let mut text = String::from("columns of the first file\n");
@@ -84,7 +91,8 @@ pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
     terminal::print(&text)
 }
 
-fn share(part: u64, of: u64) -> f64 {
+/// Per cent.
+pub fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
 }
 

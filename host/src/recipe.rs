@@ -16,6 +16,7 @@ use crate::{
     hub::wanted::ModelFiles,
     interrupt,
     labels::label_order,
+    learned_task::LearnedTask,
     logging,
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
@@ -27,14 +28,15 @@ use crate::{
     provenance::{self, option_json, plugin_name, plugins_json},
     question_answering::load::QuestionSource,
     run_directory::RunDirectory,
-    task_data::{TaskData, save_task},
+    task_data::TaskData,
     terminal,
     token_cache::TokenCache,
+    token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
     train::{EvalSplit, Summary, Trainer, eval_keys},
 };
-use progtune_datasets::{SplitName, Task};
+use progtune_datasets::{SplitName, Task, TaskSource};
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -75,6 +77,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
 
     let longest = max_length(config.max_length, task.problem_type);
     let tokenizer = open_tokenizer(&source, &model_config, longest)?;
+    let tokenizer = tokenizer.for_task(task.problem_type);
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
     let order = BatchOrder::new(config, &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
@@ -198,6 +201,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     summary
         .evaluation
         .extend(test_results(config, &data, &tokenizer, &model)?);
+    if let (TaskSource::Own, Some(own)) = (&task.source, &config.own) {
+        LearnedTask::new(task, &own.reading).save(directory.path())?;
+    }
     save_result(
         &directory,
         &model,
@@ -316,6 +322,14 @@ fn test_results(
                 asked: None,
             }
         }
+        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
+            let (test, length) = (&data.test, tokenizer.max_length());
+            EvalSplit {
+                name,
+                examples: token_classification::data::examples(tokenizer, name, test, length)?,
+                asked: None,
+            }
+        }
         TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
             let source = QuestionSource {
                 task,
@@ -345,7 +359,6 @@ fn save_result(
     source: &ModelSource,
 ) -> Result<()> {
     let path = directory.path();
-    save_task(path, task)?;
     let adds = model
         .parameters
         .infos()
@@ -367,6 +380,7 @@ fn save_result(
         base_model: &base_model,
         base_revision: base_revision.as_deref(),
         task: &task.name,
+        problem_type: task.problem_type,
         method: id,
         options: &options,
         plugin: &plugin,

@@ -7,7 +7,7 @@ use super::check::Taker;
 use super::{COLUMNS, fields};
 use crate::error::{DataError, QuestionPlace};
 use crate::format::DataFile;
-use crate::parquet_file::{ParquetObjects, column_names};
+use crate::parquet_objects::{ParquetObjects, column_names};
 
 /// Reads the questions of a file.
 pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {

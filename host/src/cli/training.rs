@@ -108,9 +108,6 @@ pub struct OwnTrainingArgs {
     /// Share of the training rows to keep for validation, the same of each class; instead of --validation-file
     #[arg(long, value_name = "X")]
     pub validation_split: Option<String>,
-    /// What is learned: single_label_classification, regression or question_answering
-    #[arg(long, value_name = "NAME")]
-    pub problem_type: Option<String>,
 }
 
 /// Which blocks are trained when, and which parameters inside them.

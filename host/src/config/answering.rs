@@ -64,3 +64,33 @@ pub fn max_length(asked: Option<usize>, problem: ProblemType) -> usize {
         _ => MAX_LENGTH.0,
     })
 }
+
+/// Differs from the defaults everywhere.
+#[cfg(test)]
+pub(super) const UNUSUAL: Answering = Answering {
+    doc_stride: 32,
+    n_best_size: 5,
+    max_answer_length: 12,
+    null_threshold: -1.5,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those of `run_qa.py`.
+    #[test]
+    fn defaults() {
+        let Answering {
+            doc_stride,
+            n_best_size,
+            max_answer_length,
+            null_threshold,
+        } = Answering::default();
+        assert_eq!((doc_stride, n_best_size, max_answer_length), (128, 20, 30));
+        assert_eq!(null_threshold, 0.0);
+        assert_eq!(max_length(None, ProblemType::QuestionAnswering), 384);
+        assert_eq!(max_length(None, ProblemType::Regression), 128);
+        assert_eq!(max_length(Some(7), ProblemType::QuestionAnswering), 7);
+    }
+}

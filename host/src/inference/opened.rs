@@ -13,21 +13,25 @@ use crate::{
     plugin,
     question_answering::load::QuestionSource,
     recipe::open_tokenizer,
-    task_data::{TaskData, read_own, with_metrics},
+    task_data::{OwnRead, read_own, with_metrics},
     token_cache::TokenCache,
+    token_classification::{
+        align::{AlignedSentence, align},
+        data::{first, warn_of_gaps},
+    },
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
 use progtune_datasets::{
-    AnswerRule, DataFile, Format, OnBadRow, OwnRequest, ProblemType, Question, SplitName, Task,
-    TextEncoding, load_questions, read_questions,
+    AnswerRule, DataFile, Format, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
+    TaggedSentence, Task, TextEncoding, load_questions, read_questions,
 };
 use std::path::Path;
 
 /// The base model, and what is to be put on it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
-    own: Option<TaskData>,
+    own: Option<OwnRead>,
     source: ModelSource,
     model_config: ModelConfig,
     layers: Vec<Layer<'a>>,
@@ -100,7 +104,10 @@ impl<'a> Opened<'a> {
         model_config.position_shift = shifts.max().unwrap_or(0);
         // The same length for all as well: what suits the first.
         let longest = max_length(config.max_length, layers[0].task.problem_type);
-        let tokenizer = open_tokenizer(&source, &model_config, longest)?;
+        let mut tokenizer = open_tokenizer(&source, &model_config, longest)?;
+        if let Some(own) = &own {
+            tokenizer = tokenizer.for_task(own.task().problem_type);
+        }
         Ok(Self {
             config,
             own,
@@ -144,34 +151,6 @@ impl<'a> Opened<'a> {
         self.load_questions(task, name, &read.questions)
     }
 
-    /// The tokenised examples of these splits.
-    pub fn load_splits(
-        &self,
-        task: &Task,
-        directory: &Path,
-        names: &[SplitName],
-    ) -> Result<Vec<EvalSplit>> {
-        let load = |&name: &SplitName| match &self.own {
-            // Opened for one split, whatever it is called here.
-            Some(TaskData::Own(files)) => {
-                let only = files.only_split();
-                self.load(task, name, Origin::Own { files, name: only })
-            }
-            Some(TaskData::Questions(own)) => {
-                let read = [&own.train, &own.validation, &own.test];
-                let questions = read.into_iter().find(|questions| !questions.is_empty());
-                self.load_questions(task, name, questions.map_or(&[], Vec::as_slice))
-            }
-            _ if task.problem_type == ProblemType::QuestionAnswering => {
-                let limit = self.config.max_eval_samples;
-                let read = load_questions(task, directory, name, limit)?;
-                self.load_questions(task, name, &read.questions)
-            }
-            _ => self.load(task, name, Origin::Split { directory, name }),
-        };
-        names.iter().map(load).collect()
-    }
-
     fn load(&self, task: &Task, name: SplitName, origin: Origin<'_>) -> Result<EvalSplit> {
         let source = ExampleSource {
             task,
@@ -198,6 +177,67 @@ impl<'a> Opened<'a> {
             answering: self.config.answering,
         };
         source.split(name, questions, self.config.max_eval_samples)
+    }
+
+    /// The sentences whose words have tags, if these are what the models are used on: those of the only split there is.
+    pub fn sentences(&self) -> Option<&[TaggedSentence]> {
+        let Some(OwnRead::Sentences(data)) = &self.own else {
+            return None;
+        };
+        let splits = [&data.train, &data.validation, &data.test];
+        let sentences = splits.into_iter().find(|split| !split.is_empty());
+        let limit = self.config.max_eval_samples;
+        Some(sentences.map_or(&[], |sentences| first(sentences, limit)))
+    }
+
+    /// Those sentences tokenised, with the tokens of their words.
+    pub fn aligned(
+        &self,
+        sentences: &[TaggedSentence],
+        name: SplitName,
+    ) -> Result<Vec<AlignedSentence>> {
+        let aligned = align(&self.tokenizer, sentences)?;
+        warn_of_gaps(&aligned, name, self.tokenizer.max_length());
+        Ok(aligned)
+    }
+
+    /// The tokenised examples of these splits.
+    pub fn load_splits(
+        &self,
+        task: &Task,
+        directory: &Path,
+        names: &[SplitName],
+    ) -> Result<Vec<EvalSplit>> {
+        let load = |&name: &SplitName| {
+            if let Some(sentences) = self.sentences() {
+                let aligned = self.aligned(sentences, name)?.into_iter();
+                let examples = aligned.map(|sentence| sentence.example).collect();
+                return Ok(EvalSplit {
+                    name,
+                    examples,
+                    asked: None,
+                });
+            }
+            match &self.own {
+                // Opened for one split, whatever it is called here.
+                Some(OwnRead::Examples(files)) => {
+                    let only = files.only_split();
+                    self.load(task, name, Origin::Own { files, name: only })
+                }
+                Some(OwnRead::Questions(own)) => {
+                    let read = [&own.train, &own.validation, &own.test];
+                    let questions = read.into_iter().find(|questions| !questions.is_empty());
+                    self.load_questions(task, name, questions.map_or(&[], Vec::as_slice))
+                }
+                _ if task.problem_type == ProblemType::QuestionAnswering => {
+                    let limit = self.config.max_eval_samples;
+                    let read = load_questions(task, directory, name, limit)?;
+                    self.load_questions(task, name, &read.questions)
+                }
+                _ => self.load(task, name, Origin::Split { directory, name }),
+            }
+        };
+        names.iter().map(load).collect()
     }
 
     /// What `f` makes of the model with each adapter and its task, by the adapter's name. The base model is read once; one

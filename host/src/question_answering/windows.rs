@@ -66,7 +66,7 @@ pub fn each_window(
     doc_stride: usize,
     take: &mut dyn FnMut(EncodedExample, WindowMap) -> Result<()>,
 ) -> Result<()> {
-    let library = tokenizer.library()?;
+    let library = tokenizer.inner()?;
     let max_length = tokenizer.max_length();
     let mut counting = library.clone();
     let mut cutting = library.clone();

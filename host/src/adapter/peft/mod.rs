@@ -23,6 +23,7 @@ use crate::{
     provenance::MadeBy,
 };
 use candle_core::Tensor;
+use progtune_datasets::ProblemType;
 use progtune_plugin_api::records::Rewrite;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -107,18 +108,11 @@ impl Format {
         let pooler = trained
             .iter()
             .any(|&id| parameters.infos()[id].name.starts_with("pooler."));
-        let is_head_of = |layer: &str| {
-            parameters
-                .infos()
-                .iter()
-                .any(|info| info.name.starts_with(layer))
+        let modules = match (about.problem_type, pooler) {
+            (ProblemType::QuestionAnswering, _) => json!(["qa_outputs"]),
+            (_, true) => json!(["classifier", "pooler"]),
+            (_, false) => json!(["classifier", "score"]),
         };
-        let (task_type, modules) = match (is_head_of("qa_outputs."), pooler) {
-            (true, _) => ("QUESTION_ANS", json!(["qa_outputs"])),
-            (false, true) => ("SEQ_CLS", json!(["classifier", "pooler"])),
-            (false, false) => ("SEQ_CLS", json!(["classifier", "score"])),
-        };
-        json.insert("task_type".into(), task_type.into());
         json.insert("modules_to_save".into(), modules);
         write_json(&directory.join(CONFIG), &Value::Object(json))
     }
@@ -150,7 +144,7 @@ impl Format {
         };
         let mut common = json!({
             "peft_type": peft_type,
-            "task_type": null,
+            "task_type": task_type(about.problem_type),
             "base_model_name_or_path": about.base_model,
             "inference_mode": true,
         });
@@ -307,3 +301,14 @@ fn with(mut map: Map<String, Value>, more: Value) -> Value {
 }
 
 type Tensors = BTreeMap<String, Tensor>;
+
+/// PEFT's name of a kind of task.
+fn task_type(problem: ProblemType) -> &'static str {
+    match problem {
+        ProblemType::TokenClassification => "TOKEN_CLS",
+        ProblemType::QuestionAnswering => "QUESTION_ANS",
+        ProblemType::SingleLabelClassification
+        | ProblemType::MultiLabelClassification
+        | ProblemType::Regression => "SEQ_CLS",
+    }
+}

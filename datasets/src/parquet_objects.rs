@@ -1,0 +1,93 @@
+//! The rows of parquet files as JSON objects, for data sets whose columns are nested. Called by the reader of questions.
+
+use std::path::{Path, PathBuf};
+
+use parquet::file::reader::FileReader;
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+use serde_json::{Map, Number, Value};
+
+use crate::cell::Cell;
+use crate::error::{DataError, Place};
+use crate::parquet_file::{broken, cell, contain, contradictory, open_file, projection};
+
+/// The names of a file's columns.
+pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
+    contain(|| {
+        let reader = open_file(path)?;
+        let root = reader.metadata().file_metadata().schema();
+        Ok(root
+            .get_fields()
+            .iter()
+            .map(|field| field.name().to_owned())
+            .collect())
+    })
+    .unwrap_or_else(|| Err(contradictory(path)))
+}
+
+/// The rows of a file as JSON objects, lists and groups of columns included.
+pub(crate) struct ParquetObjects {
+    path: PathBuf,
+    rows: RowIter<'static>,
+    /// Rows given so far.
+    n_rows: usize,
+}
+
+impl ParquetObjects {
+    /// Opens a file to decode those of the columns `wanted` that it has.
+    pub(crate) fn open(path: &Path, wanted: &[&str]) -> Result<Self, DataError> {
+        contain(|| {
+            let reader = open_file(path)?;
+            let root = reader.metadata().file_metadata().schema();
+            let fields = root.get_fields().iter();
+            let fields = fields
+                .filter(|field| wanted.contains(&field.name()))
+                .cloned();
+            let projection = projection(path, root, fields.collect())?;
+            let rows = RowIter::from_file_into(Box::new(reader))
+                .project(Some(projection))
+                .map_err(broken(Place::file(path)))?;
+            Ok(Self {
+                path: path.to_path_buf(),
+                rows,
+                n_rows: 0,
+            })
+        })
+        .unwrap_or_else(|| Err(contradictory(path)))
+    }
+
+    /// The next row with its place; `None` at the end.
+    pub(crate) fn next_object(&mut self) -> Result<Option<(Place, Map<String, Value>)>, DataError> {
+        let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
+        else {
+            return Ok(None);
+        };
+        self.n_rows += 1;
+        let place = Place::row(&self.path, self.n_rows);
+        let row = row.map_err(broken(place.clone()))?;
+        Ok(Some((place, object(row))))
+    }
+}
+
+fn object(row: Row) -> Map<String, Value> {
+    let columns = row.into_columns().into_iter();
+    columns.map(|(name, field)| (name, json(field))).collect()
+}
+
+/// A value as JSON has it; what JSON lacks (dates, decimals) as its text.
+fn json(field: Field) -> Value {
+    match field {
+        Field::Str(text) => Value::String(text),
+        Field::Group(row) => Value::Object(object(row)),
+        Field::ListInternal(list) => list.elements().iter().cloned().map(json).collect(),
+        field => match cell(&field) {
+            Cell::Absent => Value::Null,
+            Cell::Text(text) | Cell::Other(text) => Value::String(text),
+            Cell::Int(int) => int.into(),
+            Cell::Float(float) => Number::from_f64(float).map_or(Value::Null, Value::Number),
+            Cell::Bool(bool) => Value::Bool(bool),
+            // Lists are taken apart above.
+            Cell::List(_) => Value::Null,
+        },
+    }
+}
