@@ -3,7 +3,7 @@
 
 use crate::{
     config::{
-        AdapterChoice, EvaluateConfig, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
+        AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
         check_own_complete,
     },
     error::{Error, Result},
@@ -121,30 +121,26 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    /// The own files to evaluate: those that were named, or those of `--data`'s split.
+    /// Own files to evaluate or predict: those of a split of a data set.
     ///
     /// # Errors
     /// As [`Fetcher::run`]; also when the data set has no such split.
-    pub fn own_to_evaluate(&self, config: &EvaluateConfig) -> Result<Option<OwnRequest>> {
-        let (Some(own), Some(data)) = (&config.own, &config.data) else {
-            return Ok(config.own.clone());
-        };
+    pub fn own_split(&self, own: &OwnRequest, data: &Path, split: Split) -> Result<OwnRequest> {
         let (directory, found) = self.own_data(data)?;
         let mut own = own.clone();
-        let (files, chosen) = match config.split {
+        let (files, chosen) = match split {
             Split::Train => (&found.train, &mut own.train),
             Split::Validation => (&found.validation, &mut own.validation),
             Split::Test => (&found.test, &mut own.test),
         };
         if files.is_empty() {
             return Err(Error::Usage(format!(
-                "--data {}: no file of its {} split is here: expected names with that word; choose another --split",
-                data.display(),
-                config.split
+                "--data {}: no file of its {split} split is here: expected names with that word; choose another --split",
+                data.display()
             )));
         }
         *chosen = paths(&directory, files);
-        Ok(Some(own))
+        Ok(own)
     }
 
     /// The directory of a model; `None` for the embedded one. What can be no id is left for the error that it makes.

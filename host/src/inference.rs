@@ -25,7 +25,10 @@ use std::path::Path;
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
     let fetcher = Fetcher::new(&config.inference.hub, quiet);
     let inference = fetcher.inference(&config.inference)?;
-    let own = fetcher.own_to_evaluate(config)?;
+    let own = match (&config.own, &config.data) {
+        (Some(own), Some(data)) => Some(fetcher.own_split(own, data, config.split)?),
+        (own, _) => own.clone(),
+    };
     let opened = Opened::new(&inference, own.as_ref())?;
     let task = one_task(&opened)?;
     let data = match own {
@@ -77,13 +80,18 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let own = match &config.input {
-        PredictInput::Own(request) => Some(request),
-        PredictInput::File(_) | PredictInput::Data { .. } => None,
-    };
     let fetcher = Fetcher::new(&config.inference.hub, quiet);
     let inference = fetcher.inference(&config.inference)?;
-    let opened = Opened::new(&inference, own)?;
+    let own = match &config.input {
+        PredictInput::Own(request) => Some(request.clone()),
+        PredictInput::OwnData {
+            request,
+            data,
+            split,
+        } => Some(fetcher.own_split(request, data, *split)?),
+        PredictInput::File(_) | PredictInput::Data { .. } => None,
+    };
+    let opened = Opened::new(&inference, own.as_ref())?;
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Examples)> = Vec::new();
     for (task, name) in opened.tasks() {
@@ -166,7 +174,7 @@ fn examples(
     match &config.input {
         PredictInput::File(path) => opened.load(task, Origin::Jsonl(path)),
         // Its request has the files of one split alone.
-        PredictInput::Own(_) => Ok(opened
+        PredictInput::Own(_) | PredictInput::OwnData { .. } => Ok(opened
             .load_splits(task, Path::new("."), &[SplitName::Test])?
             .swap_remove(0)
             .examples),
