@@ -92,12 +92,8 @@ pub(crate) fn choose(
         ("text", Some(&first), "label", Some(&label)),
         ("pair", second.as_ref(), "label", Some(&label)),
     ] {
-        if let (true, Some(name)) = (name_a == name_b, name_a) {
-            return Err(OwnDataError::SameColumn {
-                first: a,
-                second: b,
-                name: name.clone(),
-            });
+        if let (Some(name_a), Some(name_b)) = (name_a, name_b) {
+            check_different(a, name_a, b, name_b)?;
         }
     }
     Ok(Chosen {
@@ -110,7 +106,24 @@ pub(crate) fn choose(
     })
 }
 
-fn named(
+/// One column is not for two things.
+pub(crate) fn check_different(
+    first: &'static str,
+    first_name: &str,
+    second: &'static str,
+    second_name: &str,
+) -> Result<(), OwnDataError> {
+    match first_name == second_name {
+        false => Ok(()),
+        true => Err(OwnDataError::SameColumn {
+            first,
+            second,
+            name: first_name.to_owned(),
+        }),
+    }
+}
+
+pub(crate) fn named(
     file: &DataFile,
     survey: &Survey,
     flag: &'static str,

@@ -10,10 +10,15 @@ use crate::task::Column;
 mod own;
 mod place;
 mod show;
+mod tags;
 
 pub use own::OwnDataError;
 pub use place::{Place, Position};
 pub(crate) use show::{names, printable, quote};
+pub use tags::TagError;
+
+/// Where the number of cells of a column file's lines is from.
+pub(crate) const WORDS: &str = "the file's first word";
 
 /// What is wrong with the data or with the request for it.
 #[derive(Debug, thiserror::Error)]
@@ -172,11 +177,12 @@ pub enum DataError {
         count: usize,
     },
 
-    /// A TSV row has another number of cells than the header (0: the line is blank).
+    /// A row has another number of cells than the header, or the first word (0: the line is blank).
     #[error(
         "{place}: expected {expected} {separator}-separated cells as in {layout}, found {found}; repair or delete the \
          line{}",
         match *separator {
+            _ if *layout == WORDS => "",
             "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out \
                       the rows of QQP that lack cells)",
             _ => " (a comma inside a text needs double quotes around the text)",
@@ -260,6 +266,10 @@ pub enum DataError {
         /// The type or value there is.
         found: String,
     },
+
+    /// A sentence whose tags are not what they should be.
+    #[error(transparent)]
+    Tags(Box<TagError>),
 
     /// A byte sequence that is not UTF-8 in a text file.
     #[error(
@@ -412,6 +422,12 @@ impl From<OwnDataError> for DataError {
     }
 }
 
+impl From<TagError> for DataError {
+    fn from(error: TagError) -> Self {
+        Self::Tags(Box::new(error))
+    }
+}
+
 impl DataError {
     /// Whether one row is wrong, so that the rest of the file can be read without it. Not so where a reader cannot tell
     /// where the row ends.
@@ -426,6 +442,7 @@ impl DataError {
             | Self::JsonSyntax { .. }
             | Self::NotAnObject { .. }
             | Self::RaggedRow { .. }
+            | Self::Tags(_)
             | Self::UnknownLabel { .. }
             | Self::MissingLabel { .. }
             | Self::BadScore { .. } => true,

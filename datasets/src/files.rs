@@ -17,11 +17,35 @@ pub(crate) fn find_files(
     format: Option<Format>,
     encoding: TextEncoding,
 ) -> Result<Vec<DataFile>, DataError> {
+    find(flag, given, format, encoding, Format::of_name)
+}
+
+/// As [`find_files`], for sentences with tags: a TSV has a word and its tags a line, as has a file whose name tells nothing.
+pub(crate) fn find_tagged_files(
+    flag: &'static str,
+    given: &[String],
+    format: Option<Format>,
+    encoding: TextEncoding,
+) -> Result<Vec<DataFile>, DataError> {
+    let of_name = |path: &Path| match Format::of_name(path) {
+        None | Some(Format::Tsv) => Some(Format::Conll),
+        other => other,
+    };
+    find(flag, given, format, encoding, of_name)
+}
+
+fn find(
+    flag: &'static str,
+    given: &[String],
+    format: Option<Format>,
+    encoding: TextEncoding,
+    of_name: impl Fn(&Path) -> Option<Format>,
+) -> Result<Vec<DataFile>, DataError> {
     let mut files = Vec::new();
     for given in given {
         for path in expand(flag, given, format)? {
             let format = format
-                .or_else(|| Format::of_name(&path))
+                .or_else(|| of_name(&path))
                 .ok_or_else(|| OwnDataError::UnknownFormat { path: path.clone() })?;
             files.push(DataFile {
                 path,

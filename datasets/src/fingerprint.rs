@@ -6,6 +6,7 @@ pub const READERS: u64 = {
     let mut hash = SEED;
     hash = extend(hash, include_bytes!("cell.rs"));
     hash = extend(hash, include_bytes!("choose_columns.rs"));
+    hash = extend(hash, include_bytes!("conll.rs"));
     hash = extend(hash, include_bytes!("csv.rs"));
     hash = extend(hash, include_bytes!("files.rs"));
     hash = extend(hash, include_bytes!("format.rs"));
@@ -18,6 +19,7 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("own.rs"));
     hash = extend(hash, include_bytes!("own_files.rs"));
     hash = extend(hash, include_bytes!("parquet_file.rs"));
+    hash = extend(hash, include_bytes!("parquet_lists.rs"));
     hash = extend(hash, include_bytes!("plain_text.rs"));
     hash = extend(hash, include_bytes!("record.rs"));
     hash = extend(hash, include_bytes!("rows.rs"));
@@ -25,8 +27,12 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("split.rs"));
     hash = extend(hash, include_bytes!("splitmix.rs"));
     hash = extend(hash, include_bytes!("table.rs"));
+    hash = extend(hash, include_bytes!("tag_columns.rs"));
+    hash = extend(hash, include_bytes!("tag_repair.rs"));
+    hash = extend(hash, include_bytes!("tagged.rs"));
     hash = extend(hash, include_bytes!("task.rs"));
-    extend(hash, include_bytes!("tsv.rs"))
+    hash = extend(hash, include_bytes!("tsv.rs"));
+    extend(hash, include_bytes!("word_lists.rs"))
 };
 
 /// What a fingerprint starts from (the offset basis of 64-bit FNV-1a).

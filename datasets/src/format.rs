@@ -20,6 +20,8 @@ pub enum Format {
     LabelText,
     /// A text a line; what tells its label is the file's name.
     Lines,
+    /// A word and its tags a line, an empty line after each sentence, as in the CoNLL tasks.
+    Conll,
 }
 
 impl Format {
@@ -31,6 +33,7 @@ impl Format {
         ("parquet", Self::Parquet),
         ("label-text", Self::LabelText),
         ("lines", Self::Lines),
+        ("conll", Self::Conll),
     ];
 
     /// The name; where files are known by an extension, it is that.
@@ -42,6 +45,7 @@ impl Format {
             Self::Parquet => "parquet",
             Self::LabelText => "label-text",
             Self::Lines => "lines",
+            Self::Conll => "conll",
         }
     }
 
@@ -52,6 +56,7 @@ impl Format {
             "tsv" | "tab" => Some(Self::Tsv),
             "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
             "parquet" => Some(Self::Parquet),
+            "conll" | "bio" | "iob" | "iob2" => Some(Self::Conll),
             _ => None,
         }
     }
@@ -115,6 +120,7 @@ mod tests {
             ("a.b.jsonl.zst", Some(Format::Jsonl)),
             ("train-00000-of-00001.parquet", Some(Format::Parquet)),
             ("a.tab", Some(Format::Tsv)),
+            ("a.iob2.gz", Some(Format::Conll)),
             ("TREC.train", None),
             ("csv", None),
         ] {

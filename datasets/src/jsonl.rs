@@ -181,7 +181,8 @@ pub(crate) fn cell(value: &Value) -> Cell {
             (None, None) => Cell::Other(describe(value)),
         },
         Value::Bool(bool) => Cell::Bool(*bool),
-        Value::Array(_) | Value::Object(_) => Cell::Other(describe(value)),
+        Value::Array(items) => Cell::List(items.iter().map(cell).collect()),
+        Value::Object(_) => Cell::Other(describe(value)),
     }
 }
 

@@ -31,10 +31,9 @@ pub(crate) fn parse(
         ProblemType::SingleLabelClassification if is_own => own_class(task, raw, column, &place)?,
         ProblemType::SingleLabelClassification => class(task, raw, column, &place)?,
         ProblemType::Regression => score(raw, is_own, column, &place)?,
+        ProblemType::MultiLabelClassification => set(task, raw, column, &place)?,
         // Their rows are read elsewhere.
-        ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification
-        | ProblemType::QuestionAnswering => None,
+        ProblemType::TokenClassification | ProblemType::QuestionAnswering => None,
     };
     if label.is_none() && rule == LabelRule::Required {
         return Err(DataError::MissingLabel {
@@ -68,7 +67,7 @@ fn class(
         },
         Cell::Int(-1) => return Ok(None),
         Cell::Int(int) => usize::try_from(*int).ok(),
-        Cell::Float(_) | Cell::Bool(_) | Cell::Other(_) => {
+        Cell::Float(_) | Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
             return Err(DataError::WrongType {
                 place: place(),
                 column: column.to_owned(),
@@ -99,6 +98,42 @@ fn own_class(
     if raw.is_empty() {
         return Ok(None);
     }
+    own_id(task, raw, column, place).map(|id| Some(Label::Class(id)))
+}
+
+/// The labels that hold for a row of the user's own data: any number of them, or none.
+fn set(
+    task: &Task,
+    raw: &Cell,
+    column: &str,
+    place: &impl Fn() -> Place,
+) -> Result<Option<Label>, DataError> {
+    let items = match raw {
+        Cell::List(items) => items,
+        Cell::Absent => return Ok(None),
+        other => {
+            return Err(DataError::WrongType {
+                place: place(),
+                column: column.to_owned(),
+                expected: "a list of labels (or give --label-separator, if they are in one text)",
+                found: other.show(),
+            });
+        }
+    };
+    let ids = items.iter().map(|item| own_id(task, item, column, place));
+    let mut ids = ids.collect::<Result<Vec<u32>, DataError>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Some(Label::Classes(ids)))
+}
+
+/// The id of a label of the user's own data.
+fn own_id(
+    task: &Task,
+    raw: &Cell,
+    column: &str,
+    place: &impl Fn() -> Place,
+) -> Result<u32, DataError> {
     let Some(name) = raw.name() else {
         return Err(DataError::WrongType {
             place: place(),
@@ -120,7 +155,6 @@ fn own_class(
         .position(|label| *label == name)
         .or_else(by_id)
         .and_then(|id| u32::try_from(id).ok())
-        .map(|id| Some(Label::Class(id)))
         .ok_or_else(|| DataError::UnknownLabel {
             place: place(),
             column: column.to_owned(),
@@ -145,7 +179,7 @@ fn score(
         // A score has a handful of digits; one that f32 cannot hold becomes infinite and is refused below.
         Cell::Int(int) => Some(*int as f32),
         Cell::Float(float) => Some(*float as f32),
-        Cell::Bool(_) | Cell::Other(_) => {
+        Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
             return Err(DataError::WrongType {
                 place: place(),
                 column: column.to_owned(),
@@ -167,16 +201,21 @@ fn score(
 
 /// The labels of a task as messages list them: `0 (entailment), 1 (not_entailment)`.
 pub(crate) fn allowed(task: &Task) -> String {
-    const SHOWN: usize = 24;
     if task.problem_type == ProblemType::Regression {
         return "a score".to_owned();
     }
-    let labels = task.labels.iter().enumerate();
-    let shown: Vec<String> = labels
+    listed(&task.labels)
+}
+
+/// Labels as messages list them, with their ids.
+pub(crate) fn listed(labels: &[String]) -> String {
+    const SHOWN: usize = 24;
+    let shown = labels.iter().enumerate();
+    let shown: Vec<String> = shown
         .take(SHOWN)
         .map(|(id, name)| format!("{id} ({})", printable(name, 40)))
         .collect();
-    match task.labels.len().saturating_sub(SHOWN) {
+    match labels.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }

@@ -1,4 +1,4 @@
-//! What the labels of training rows are: classes with their names in order, or numbers. Called by `own_files`.
+//! What the labels of training rows are: classes with their names in order, sets of labels, or numbers. Called by `own_files`.
 //!
 //! Names are sorted, as in Hugging Face's `run_classification`; whole numbers by their value (there: as texts, so that 10
 //! comes before 2), so that the labels 0 to n - 1 have themselves as ids.
@@ -13,7 +13,7 @@ use crate::rows::RawRow;
 use crate::task::ProblemType;
 
 /// Beyond this many classes in so few rows, the column is taken for something else.
-const MANY_CLASSES: usize = 100;
+pub(crate) const MANY_CLASSES: usize = 100;
 
 /// What the labels are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub(crate) struct Tally<'a> {
     files: &'a [DataFile],
     problem_type: Option<ProblemType>,
     column: Option<String>,
+    /// Whether rows have lists of labels: as the user says, or as the first label is.
+    are_sets: Option<bool>,
     first_of: BTreeMap<Kind, Seen>,
     /// The different labels and how many rows have each; given up when they turn out to be numbers.
     names: BTreeMap<String, usize>,
@@ -82,6 +84,8 @@ impl<'a> Tally<'a> {
             files,
             problem_type,
             column: None,
+            are_sets: problem_type
+                .map(|problem_type| problem_type == ProblemType::MultiLabelClassification),
             first_of: BTreeMap::new(),
             names: BTreeMap::new(),
             has_fraction: false,
@@ -98,6 +102,17 @@ impl<'a> Tally<'a> {
         self.n_rows += 1;
         self.column
             .get_or_insert_with(|| row.label_column.to_string());
+        if self.are_sets.is_none() && !row.label.is_empty() {
+            self.are_sets = Some(matches!(row.label, Cell::List(_)));
+        }
+        if self.are_sets == Some(true) {
+            if let Cell::List(labels) = &row.label {
+                for label in labels.iter().filter_map(Cell::name) {
+                    *self.names.entry(label).or_default() += 1;
+                }
+            }
+            return self.check_few();
+        }
         let Some(name) = row.label.name() else {
             self.n_unnamed += 1;
             return Ok(());
@@ -121,6 +136,10 @@ impl<'a> Tally<'a> {
                 self.names.insert(name, 1);
             }
         }
+        self.check_few()
+    }
+
+    fn check_few(&self) -> Result<(), DataError> {
         match self.names.len() > MOST_CLASSES {
             true => Err(self.too_many().into()),
             false => Ok(()),
@@ -135,6 +154,9 @@ impl<'a> Tally<'a> {
         let Some(column) = self.column.clone() else {
             return Ok((Labels::numbers(), None));
         };
+        if self.are_sets == Some(true) {
+            return Ok((self.learn_sets(column)?, None));
+        }
         if self.problem_type.is_none() {
             self.check_one_kind(&column)?;
             if self.has_fraction {
@@ -162,16 +184,37 @@ impl<'a> Tally<'a> {
             }
             .into());
         }
-        let mut classes: Vec<(String, usize)> = self.names.into_iter().collect();
-        if classes.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
-            classes.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
-        }
-        let (names, counts) = classes.into_iter().unzip();
+        let have_all = self.n_unnamed == 0;
+        let (names, counts) = self.in_order();
         let labels = Labels {
             problem_type: ProblemType::SingleLabelClassification,
             names,
         };
-        Ok((labels, (self.n_unnamed == 0).then_some(counts)))
+        Ok((labels, have_all.then_some(counts)))
+    }
+
+    /// The names sorted, whole numbers by their value, with the rows of each.
+    fn in_order(self) -> (Vec<String>, Vec<usize>) {
+        let mut classes: Vec<(String, usize)> = self.names.into_iter().collect();
+        if classes.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
+            classes.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
+        }
+        classes.into_iter().unzip()
+    }
+
+    /// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
+    fn learn_sets(self, column: String) -> Result<Labels, DataError> {
+        if self.names.is_empty() {
+            let path = self.path();
+            return Err(OwnDataError::NoLists { path, column }.into());
+        }
+        if self.names.len() > MANY_CLASSES && self.names.len() * 2 > self.n_rows {
+            return Err(self.too_many().into());
+        }
+        Ok(Labels {
+            problem_type: ProblemType::MultiLabelClassification,
+            names: self.in_order().0,
+        })
     }
 
     fn path(&self) -> PathBuf {

@@ -1,7 +1,8 @@
 //! Tasks, data readers and the embedded sample of progtune. The host calls [`Task::by_name`] to learn what a task's
 //! columns, labels and metrics are, [`split_rows`] for training and evaluation data, [`jsonl_rows`] for
 //! `progtune predict --input FILE.jsonl`, and [`OwnFiles::open`] for files of the user's own. All of them give row by row;
-//! [`load_split`], [`read_jsonl`] and [`OwnData::load`] collect the rows of small files.
+//! [`load_split`], [`read_jsonl`] and [`OwnData::load`] collect the rows of small files. Files whose words have tags are
+//! read by [`TaggedData::load`].
 //!
 //! Nothing here tokenises, shuffles or computes a metric, and nothing downloads: it turns files into [`Example`]s with
 //! the text exactly as it stands in the file, or says in a [`DataError`] what is wrong with which line.
@@ -21,12 +22,13 @@
 //! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `files`,
 //! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
 //! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
-//! is), `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for
-//! caches).
+//! is), `tagged` over `conll` and `word_lists` (sentences with tags; `tag_columns` and `tag_repair` beside it), `label` (a
+//! `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for caches).
 #![forbid(unsafe_code)]
 
 mod cell;
 mod choose_columns;
+mod conll;
 mod csv;
 mod error;
 mod example;
@@ -45,6 +47,7 @@ mod nearest;
 mod own;
 mod own_files;
 mod parquet_file;
+mod parquet_lists;
 mod plain_text;
 mod record;
 mod rows;
@@ -53,10 +56,14 @@ mod split;
 mod splitmix;
 mod survey;
 mod table;
+mod tag_columns;
+mod tag_repair;
+mod tagged;
 mod task;
 mod tsv;
+mod word_lists;
 
-pub use error::{DataError, OwnDataError, Place, Position};
+pub use error::{DataError, OwnDataError, Place, Position, TagError};
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, TextEncoding};
 pub use jsonl::{jsonl_rows, read_jsonl};
@@ -67,4 +74,6 @@ pub use own_files::{OwnFacts, OwnFiles, OwnRows, RowCounts};
 pub use rows::ExampleRows;
 pub use split::{Split, SplitName, has_split, load_split, split_files, split_rows};
 pub use survey::{ColumnKind, Survey};
+pub use tag_repair::{RepairTags, TagFindings};
+pub use tagged::{TaggedData, TaggedSentence};
 pub use task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};

@@ -9,6 +9,7 @@ use crate::metric::Metric;
 use crate::own_files::OwnFiles;
 use crate::split::SplitName;
 use crate::survey::Survey;
+use crate::tag_repair::{RepairTags, is_part};
 use crate::task::{Columns, ProblemType, Task, TaskSource};
 
 /// The name of a task made of the user's own files.
@@ -37,10 +38,14 @@ pub struct Reading {
     pub pair_column: Option<String>,
     /// The column of the label.
     pub label_column: Option<String>,
-    /// Classes or numbers.
+    /// What lies between the labels of a row in one text; there are several labels a row then.
+    pub label_separator: Option<String>,
+    /// What is predicted.
     pub problem_type: Option<ProblemType>,
     /// What is done about a row that is wrong.
     pub on_bad_row: OnBadRow,
+    /// What is done about tags that continue nothing, or are in another scheme than BIO; `None` is nothing.
+    pub repair_tags: Option<RepairTags>,
 }
 
 /// The files of each split (paths, directories or patterns) and how to read them.
@@ -130,18 +135,37 @@ impl OwnData {
 
 impl Task {
     /// The task that columns and labels of the user's own make; with accuracy and F1, or for numbers the correlations
-    /// and mean errors, as metrics.
+    /// and mean errors, as metrics. Tags of which none begins or continues an entity have accuracy alone.
     pub fn own(columns: Columns, labels: Labels) -> Self {
         let metrics = match (labels.problem_type, labels.names.len()) {
             (ProblemType::Regression, _) => {
                 vec![Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Mae]
             }
             (ProblemType::SingleLabelClassification, 2) => vec![Metric::Accuracy, Metric::F1],
-            (ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification, _) => {
+            (ProblemType::SingleLabelClassification, _) => {
                 vec![Metric::Accuracy, Metric::F1Macro]
             }
-            // Measured by what they are made of: entities, answers.
-            (ProblemType::TokenClassification | ProblemType::QuestionAnswering, _) => Vec::new(),
+            (ProblemType::MultiLabelClassification, _) => vec![
+                Metric::F1Micro,
+                Metric::F1Macro,
+                Metric::F1Weighted,
+                Metric::Accuracy,
+                Metric::Auroc,
+            ],
+            // The first is the one that a schedule is told.
+            (ProblemType::TokenClassification, _)
+                if labels.names.iter().any(|tag| is_part(tag)) =>
+            {
+                vec![
+                    Metric::F1,
+                    Metric::Precision,
+                    Metric::Recall,
+                    Metric::Accuracy,
+                ]
+            }
+            (ProblemType::TokenClassification, _) => vec![Metric::Accuracy],
+            // Measured by what it is made of: answers.
+            (ProblemType::QuestionAnswering, _) => Vec::new(),
         };
         Self {
             name: OWN_TASK.to_owned(),

@@ -12,7 +12,7 @@ use crate::choose_columns::choose;
 use crate::error::{DataError, OwnDataError};
 use crate::example::Example;
 use crate::files::find_files;
-use crate::format::DataFile;
+use crate::format::{DataFile, Format};
 use crate::hold_out::{HoldOut, class_of};
 use crate::label::LabelRule;
 use crate::learn_labels::{Labels, Tally};
@@ -86,6 +86,7 @@ pub struct OwnFiles {
     files: [Vec<DataFile>; 3],
     hold_out: Option<HoldOut>,
     on_bad_row: OnBadRow,
+    label_separator: Option<String>,
     ignore_labels: bool,
 }
 
@@ -130,6 +131,12 @@ impl OwnFiles {
             }
             .into());
         };
+        if first.format == Format::Conll {
+            return Err(OwnDataError::OnlyTags {
+                path: first.path.clone(),
+            }
+            .into());
+        }
         let survey = Survey::of(first)?;
         let has_labels = !request.train.is_empty() || !request.validation.is_empty();
         let wants_label = has_labels && !request.ignore_labels;
@@ -148,6 +155,7 @@ impl OwnFiles {
             files,
             hold_out: None,
             on_bad_row: request.reading.on_bad_row,
+            label_separator: request.reading.label_separator.clone(),
             ignore_labels: request.ignore_labels,
         };
         own.facts = match facts {
@@ -231,6 +239,7 @@ impl OwnFiles {
                 false => RULES[at],
             },
             on_bad_row: self.on_bad_row,
+            label_separator: self.label_separator.as_deref(),
             ignore_labels: self.ignore_labels,
             file: 0,
             rows: None,
@@ -309,6 +318,7 @@ struct Reader<'a> {
     files: &'a [DataFile],
     rule: LabelRule,
     on_bad_row: OnBadRow,
+    label_separator: Option<&'a str>,
     ignore_labels: bool,
     /// The file that is being read.
     file: usize,
@@ -344,7 +354,12 @@ impl Reader<'_> {
             let row = rows.next_row();
             match self.pass(row)? {
                 None => {}
-                Some(Some(row)) => return Ok(Some((self.file, row))),
+                Some(Some(mut row)) => {
+                    if let Some(separator) = self.label_separator {
+                        row.label = row.label.split(separator);
+                    }
+                    return Ok(Some((self.file, row)));
+                }
                 Some(None) => {
                     self.rows = None;
                     self.file += 1;

@@ -20,6 +20,7 @@ use crate::cell::Cell;
 use crate::error::{DataError, Place, missing_column, printable, quote};
 use crate::format::DataFile;
 use crate::label::LabelRule;
+use crate::parquet_lists::is_list;
 use crate::rows::{RawRow, Rows};
 use crate::task::{Column, Columns};
 
@@ -80,7 +81,7 @@ impl Rows for ParquetRows {
     }
 }
 
-/// The names of all columns with one value a row, and the first `limit` rows of them.
+/// The names of all columns with a value or a list a row, and the first `limit` rows of them.
 pub(crate) fn read_all_columns(
     path: &Path,
     limit: usize,
@@ -91,7 +92,7 @@ pub(crate) fn read_all_columns(
         let fields: Vec<TypePtr> = root
             .get_fields()
             .iter()
-            .filter(|field| scalar(field).is_some())
+            .filter(|field| scalar(field).is_some() || is_list(field))
             .cloned()
             .collect();
         let names = fields.iter().map(|field| field.name().to_owned()).collect();
@@ -114,7 +115,7 @@ pub(crate) fn read_all_columns(
     .unwrap_or_else(|| Err(contradictory(path)))
 }
 
-fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
+pub(crate) fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io {
         path: path.to_path_buf(),
         source,
@@ -122,14 +123,14 @@ fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     SerializedFileReader::new(file).map_err(broken(Place::file(path)))
 }
 
-fn broken(place: Place) -> impl FnOnce(ParquetError) -> DataError {
+pub(crate) fn broken(place: Place) -> impl FnOnce(ParquetError) -> DataError {
     move |error| DataError::Parquet {
         place,
         found: printable(&error.to_string(), 200),
     }
 }
 
-fn contradictory(path: &Path) -> DataError {
+pub(crate) fn contradictory(path: &Path) -> DataError {
     DataError::Parquet {
         place: Place::file(path),
         found: "contents that contradict each other, so that the decoder gave up".to_owned(),
@@ -145,7 +146,7 @@ thread_local! {
 /// sizes, a page that wants a dictionary the file lacks), and a damaged file must neither end the process nor look like a
 /// bug of ours on the terminal. The first call puts a panic hook before the one in place, which keeps quiet about panics
 /// in here and passes on all others.
-fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = panic::take_hook();
@@ -208,14 +209,18 @@ fn layout(
     })
 }
 
-fn projection(path: &Path, root: &Type, fields: Vec<TypePtr>) -> Result<Type, DataError> {
+pub(crate) fn projection(
+    path: &Path,
+    root: &Type,
+    fields: Vec<TypePtr>,
+) -> Result<Type, DataError> {
     Type::group_type_builder(root.name())
         .with_fields(fields)
         .build()
         .map_err(broken(Place::file(path)))
 }
 
-fn find<'a>(
+pub(crate) fn find<'a>(
     path: &Path,
     schema: &'a [TypePtr],
     column: &Column,
@@ -240,7 +245,7 @@ fn find<'a>(
 }
 
 /// The physical type of a column that has one value (or null) a row.
-fn scalar(field: &Type) -> Option<PhysicalType> {
+pub(crate) fn scalar(field: &Type) -> Option<PhysicalType> {
     let info = field.get_basic_info();
     let repeated = info.has_repetition() && info.repetition() == Repetition::REPEATED;
     (field.is_primitive() && !repeated).then(|| field.get_physical_type())
@@ -271,6 +276,7 @@ fn is_integer(field: &Type) -> bool {
 
 fn is_label(field: &Type) -> bool {
     is_integer(field)
+        || is_list(field)
         || is_text(field)
         || matches!(
             scalar(field),
@@ -332,7 +338,7 @@ fn string(field: Field, column: &str, place: &Place) -> Result<String, DataError
 }
 
 /// A value before it is understood.
-fn cell(field: &Field) -> Cell {
+pub(crate) fn cell(field: &Field) -> Cell {
     match field {
         Field::Null => Cell::Absent,
         Field::Bool(bool) => Cell::Bool(*bool),
@@ -354,6 +360,7 @@ fn cell(field: &Field) -> Cell {
             Ok(text) => Cell::Text(text.to_owned()),
             Err(_) => Cell::Other("bytes that are not UTF-8".to_owned()),
         },
+        Field::ListInternal(list) => Cell::List(list.elements().iter().map(cell).collect()),
         other => Cell::Other(quote(&other.to_string())),
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cell::Cell;
-use crate::error::{DataError, Place, Position};
+use crate::error::{DataError, OwnDataError, Place, Position};
 use crate::example::Example;
 use crate::format::{DataFile, Format};
 use crate::jsonl::JsonlRows;
@@ -65,6 +65,12 @@ pub(crate) fn open(
     Ok(match file.format {
         Format::Jsonl => Box::new(JsonlRows::open(file, columns, rule)?),
         Format::Parquet => Box::new(ParquetRows::open(file, columns, rule)?),
+        Format::Conll => {
+            return Err(OwnDataError::OnlyTags {
+                path: file.path.clone(),
+            }
+            .into());
+        }
         Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => {
             Box::new(Table::open(file, columns, headerless, rule)?)
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::cell::Cell;
+use crate::conll;
 use crate::error::DataError;
 use crate::format::{DataFile, Format};
 use crate::jsonl::{self, JsonlObjects};
@@ -25,7 +26,9 @@ pub enum ColumnKind {
     Boolean,
     /// Texts.
     Text,
-    /// Lists or objects.
+    /// Lists.
+    List,
+    /// Objects.
     Nested,
     /// Nothing, in any row.
     Empty,
@@ -40,6 +43,7 @@ impl fmt::Display for ColumnKind {
             Self::Number => "number",
             Self::Boolean => "boolean",
             Self::Text => "text",
+            Self::List => "list",
             Self::Nested => "nested",
             Self::Empty => "empty",
             Self::Mixed => "mixed",
@@ -64,6 +68,10 @@ impl Survey {
             Format::Jsonl => first_objects(file)?,
             Format::Parquet => read_all_columns(&file.path, N_ROWS)?,
             Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => first_records(file)?,
+            Format::Conll => (
+                conll::column_names(file)?,
+                conll::first_words(file, N_ROWS)?,
+            ),
         };
         let kind_of = |at: usize| {
             rows.iter()
@@ -92,6 +100,7 @@ fn kind(cell: &Cell) -> ColumnKind {
         Cell::Int(_) => ColumnKind::Integer,
         Cell::Float(_) => ColumnKind::Number,
         Cell::Bool(_) => ColumnKind::Boolean,
+        Cell::List(_) => ColumnKind::List,
         Cell::Other(_) => ColumnKind::Nested,
     }
 }

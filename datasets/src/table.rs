@@ -40,13 +40,15 @@ pub(crate) struct Table {
     layout: Layout,
 }
 
-/// The records of a file; not for JSONL and parquet, whose rows have names of their own.
+/// The records of a file; not for JSONL, parquet and column files, whose rows are none.
 pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataError> {
     Ok(match file.format {
         Format::Csv => Box::new(CsvRecords::open(file)?),
         Format::LabelText => Box::new(LabelTextRecords::open(file)?),
         Format::Lines => Box::new(LineRecords::open(file)?),
-        Format::Tsv | Format::Jsonl | Format::Parquet => Box::new(TsvRecords::open(file)?),
+        Format::Tsv | Format::Jsonl | Format::Parquet | Format::Conll => {
+            Box::new(TsvRecords::open(file)?)
+        }
     })
 }
 

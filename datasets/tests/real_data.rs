@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use progtune_datasets::{
-    Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType, Reading, SplitName, Task,
-    TextEncoding, has_split, load_split, read_jsonl, sample,
+    Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType, Reading, SplitName,
+    TaggedData, TaggedSentence, Task, TextEncoding, has_split, load_split, read_jsonl, sample,
 };
 
 /// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
@@ -339,4 +339,87 @@ fn glue_files_are_own_data_as_well() {
             "{file}"
         );
     }
+}
+
+fn tagged(train: PathBuf, others: [Vec<PathBuf>; 2]) -> TaggedData {
+    let paths = |paths: &[PathBuf]| -> Vec<String> {
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    };
+    let [validation, test] = others.each_ref().map(|files| paths(files));
+    let request = OwnRequest {
+        train: paths(&[train]),
+        validation,
+        test,
+        reading: Reading {
+            problem_type: Some(ProblemType::TokenClassification),
+            ..Reading::default()
+        },
+        ..OwnRequest::default()
+    };
+    TaggedData::load(&request, None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The train file separates sentences with a tab, the dev file ends in a line of U+FEFF and has it inside a word.
+#[test]
+fn wnut17() {
+    let Some(folder) = shared("WNUT17") else {
+        return;
+    };
+    let file = |name: &str| folder.join(name);
+    let data = tagged(
+        file("wnut17train.conll"),
+        [
+            vec![file("emerging.dev.conll")],
+            vec![file("emerging.test.annotated"), file("emerging.test")],
+        ],
+    );
+    assert_eq!(
+        [data.train.len(), data.validation.len(), data.test.len()],
+        [3394, 1009, 2 * 1287]
+    );
+    assert_eq!(data.task.labels.len(), 13);
+    assert_eq!(data.task.labels.last().map(String::as_str), Some("O"));
+    let n_words = |sentences: &[TaggedSentence]| -> usize {
+        sentences.iter().map(|sentence| sentence.words.len()).sum()
+    };
+    assert_eq!(
+        [
+            n_words(&data.train),
+            n_words(&data.validation),
+            n_words(&data.test)
+        ],
+        [62730, 15733, 2 * 23394]
+    );
+    let b_person = data
+        .task
+        .labels
+        .iter()
+        .position(|label| label == "B-person")
+        .unwrap() as u32;
+    let tags = data
+        .train
+        .iter()
+        .flat_map(|sentence| sentence.tags.iter().flatten());
+    assert_eq!(tags.filter(|&&tag| tag == b_person).count(), 660);
+    let untagged = data.test.iter().filter(|sentence| sentence.tags.is_none());
+    assert_eq!(untagged.count(), 1287, "those of the file without tags");
+    let marked = data.validation.iter().flat_map(|sentence| &sentence.words);
+    assert_eq!(marked.filter(|word| word.contains('\u{FEFF}')).count(), 1);
+    // An I-creative-work after an I-person.
+    assert_eq!(data.findings.n_strays, 1);
+    let first = data.findings.first_stray.unwrap();
+    assert!(first.ends_with("emerging.dev.conll, line 1674)"), "{first}");
+}
+
+#[test]
+fn hugging_faces_own_sample_of_tags() {
+    let Some(file) = shared("hf_fixtures/conll/sample.json") else {
+        return;
+    };
+    let data = tagged(file, [vec![], vec![]]);
+    assert_eq!(data.task.columns.label.name, "ner");
+    assert_eq!(data.train.len(), 10);
 }

@@ -1,7 +1,7 @@
 //! What an evaluation says of each class of the user's own data: keys for the records, and a table to read. Called by
 //! the trainer, the recipe and `evaluate`.
 
-use crate::evaluate::Evaluation;
+use crate::{evaluate::Evaluation, metrics::classes::ClassReport};
 use progtune_datasets::{Task, TaskSource};
 use serde_json::{Map, Value, json};
 
@@ -12,31 +12,37 @@ pub const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
 const N_SHOWN: usize = 20;
 
 /// `per_class` (precision, recall, F1 and examples by label) and `confusion_matrix` (a row an expected class, a column a
-/// predicted one, in the order of ids). Nothing for GLUE's tasks, whose records have Hugging Face's keys alone, and for
-/// numbers.
+/// predicted one, in the order of ids); of sentences with tags `per_class` alone, by type of entity. Nothing for GLUE's
+/// tasks, whose records have Hugging Face's keys alone, and for numbers.
 pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
     let mut map = Map::new();
-    let own = evaluation.confusion.as_ref();
-    let Some(confusion) = own.filter(|_| task.source == TaskSource::Own) else {
+    if task.source != TaskSource::Own {
         return map;
+    }
+    let mut per_class: Map<String, Value> = Map::new();
+    let mut add = |label: &str, report: ClassReport| {
+        let report = json!({
+            "precision": report.precision,
+            "recall": report.recall,
+            "f1": report.f1,
+            "support": report.support,
+        });
+        per_class.insert(label.to_owned(), report);
     };
-    let per_class: Map<String, Value> = task
-        .labels
-        .iter()
-        .enumerate()
-        .map(|(class, label)| {
-            let report = confusion.report(class);
-            let report = json!({
-                "precision": report.precision,
-                "recall": report.recall,
-                "f1": report.f1,
-                "support": report.support,
-            });
-            (label.clone(), report)
-        })
-        .collect();
-    map.insert(KEYS[0].into(), per_class.into());
-    map.insert(KEYS[1].into(), json!(confusion.counts));
+    if let Some(confusion) = &evaluation.confusion {
+        for (class, label) in task.labels.iter().enumerate() {
+            add(label, confusion.report(class));
+        }
+    }
+    for (label, report) in &evaluation.parts {
+        add(label, *report);
+    }
+    if !per_class.is_empty() {
+        map.insert(KEYS[0].into(), per_class.into());
+    }
+    if let Some(confusion) = &evaluation.confusion {
+        map.insert(KEYS[1].into(), json!(confusion.counts));
+    }
     map
 }
 

@@ -5,8 +5,14 @@ use crate::{
     batch::{Batch, Target},
     batch_order::BatchLimit,
     error::{Error, Result},
-    metrics::{Outcome, classes::Confusion, compute},
+    metrics::{
+        Outcome,
+        classes::{ClassReport, Confusion},
+        compute,
+        sets::LabelSets,
+    },
     model::{Model, Start},
+    token_classification,
     token_store::Examples,
 };
 use progtune_datasets::{ProblemType, Task, TaskSource};
@@ -20,6 +26,8 @@ pub struct Evaluation {
     pub metrics: Vec<(&'static str, f64)>,
     /// What was taken for what; `None` without labels, or where they are numbers.
     pub confusion: Option<Confusion>,
+    /// Of each type of entity, or of each label that may hold beside others; empty for other tasks.
+    pub parts: Vec<(String, ClassReport)>,
     /// Wall time.
     pub secs: f64,
     /// Examples.
@@ -116,8 +124,8 @@ pub fn evaluate_from(
         .zip(&targets)
         .filter_map(|(row, target)| Some((row.as_slice(), target.as_ref()?)))
         .collect();
-    let (loss, (metrics, confusion)) = if labelled.is_empty() {
-        (None, (Vec::new(), None))
+    let (loss, measured) = if labelled.is_empty() {
+        (None, Measured::default())
     } else {
         (mean_loss(&labelled), measure(task, &labelled))
     };
@@ -128,8 +136,9 @@ pub fn evaluate_from(
     }
     Ok(Evaluation {
         loss,
-        metrics,
-        confusion,
+        metrics: measured.metrics,
+        confusion: measured.confusion,
+        parts: measured.parts,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
         steps: batches(examples, limit).count(),
@@ -198,17 +207,23 @@ fn cross_entropy(logits: impl Iterator<Item = f32> + Clone, class: u32) -> f64 {
     max + sum.ln() - right.unwrap_or(f64::NAN)
 }
 
+/// What [`Evaluation`] says of labelled examples.
+#[derive(Default)]
+struct Measured {
+    metrics: Vec<(&'static str, f64)>,
+    confusion: Option<Confusion>,
+    parts: Vec<(String, ClassReport)>,
+}
+
 /// The task's metrics, and what was taken for what where the task has classes.
-fn measure(
-    task: &Task,
-    labelled: &[(&[f32], &Target)],
-) -> (Vec<(&'static str, f64)>, Option<Confusion>) {
+fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
     let values = |outcome: &Outcome<'_>| -> Vec<(&'static str, f64)> {
         let metrics = task.metrics.iter();
         metrics
             .map(|&metric| (metric.as_str(), compute(metric, outcome)))
             .collect()
     };
+    let mut parts = Vec::new();
     let (mut metrics, confusion) = match task.problem_type {
         ProblemType::SingleLabelClassification => {
             let (logits, expected): (Vec<&[f32]>, Vec<u32>) = labelled
@@ -241,15 +256,36 @@ fn measure(
             });
             (values, None)
         }
-        ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification
-        | ProblemType::QuestionAnswering => (Vec::new(), None),
+        ProblemType::MultiLabelClassification => {
+            let (logits, expected): (Vec<&[f32]>, Vec<&[u32]>) = labelled
+                .iter()
+                .filter_map(|(row, target)| match target {
+                    Target::Classes(classes) => Some((*row, classes.as_slice())),
+                    _ => None,
+                })
+                .unzip();
+            let sets = LabelSets::new(logits, expected, task.num_labels());
+            let names = task.labels.iter().cloned();
+            parts.extend(names.zip(sets.reports()));
+            (values(&Outcome::Sets(&sets)), None)
+        }
+        ProblemType::TokenClassification => {
+            let scores = token_classification::score(task, labelled);
+            let types = scores.by_type();
+            parts.extend(types.map(|(kind, report)| (kind.to_owned(), report)));
+            (values(&Outcome::Entities(&scores)), None)
+        }
+        ProblemType::QuestionAnswering => (Vec::new(), None),
     };
     if has_combined_score(task) {
         let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
         metrics.push((COMBINED_SCORE, sum / metrics.len() as f64));
     }
-    (metrics, confusion)
+    Measured {
+        metrics,
+        confusion,
+        parts,
+    }
 }
 
 /// The class with the highest logit; the first of equals.

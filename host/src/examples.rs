@@ -10,6 +10,7 @@ use crate::{
         TokenCache,
         key::{Key, KeyBuilder},
     },
+    token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
@@ -194,6 +195,9 @@ pub fn load_data(
             let name = SplitName::Validation;
             let examples = load(name, config.max_eval_samples)?;
             return Ok((train, vec![EvalSplit { name, examples }]));
+        }
+        TaskData::Tagged { data, .. } => {
+            return token_classification::data::load(config, data, tokenizer);
         }
     };
     let load = |name, limit| source.load(Origin::Split { directory, name }, limit);

@@ -10,14 +10,16 @@ use crate::{
     examples::Origin,
     fetch::Fetcher,
     files::write_atomically,
+    metrics::sets,
     model::Model,
     progress::metrics_table,
     terminal,
+    token_classification::predictions,
     token_store::Examples,
     train::eval_keys,
 };
 use opened::Opened;
-use progtune_datasets::{ProblemType, SplitName, Task};
+use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -92,6 +94,9 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
         PredictInput::File(_) | PredictInput::Data { .. } => None,
     };
     let opened = Opened::new(&inference, own.as_ref())?;
+    if let Some(sentences) = opened.sentences() {
+        return predict_tags(config, &opened, sentences);
+    }
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Examples)> = Vec::new();
     for (task, name) in opened.tasks() {
@@ -107,19 +112,47 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
             other.len()
         )));
     }
+    let predictions: Vec<(String, Vec<Value>)> =
+        opened.with_each_model(|model: &Model, task| {
+            let input = inputs.iter().find(|(name, _)| *name == task.name);
+            let Some((_, examples)) = input else {
+                return Ok(Vec::new());
+            };
+            let rows = logits(model, examples, config.inference.eval_batch)?;
+            Ok(rows.iter().map(|row| prediction(task, row)).collect())
+        })?;
+    write_lines(config, count, &predictions)
+}
+
+/// The same of sentences: a line each, with the tags of its words and the entities they make.
+fn predict_tags(
+    config: &PredictConfig,
+    opened: &Opened<'_>,
+    sentences: &[TaggedSentence],
+) -> Result<()> {
+    let aligned = opened.aligned(sentences, SplitName::Test)?;
+    let examples: Examples = aligned.iter().map(|a| a.example.clone()).collect();
     let predictions = opened.with_each_model(|model: &Model, task| {
-        let input = inputs.iter().find(|(name, _)| *name == task.name);
-        let Some((_, examples)) = input else {
-            return Ok(Vec::new());
-        };
-        let rows = logits(model, examples, config.inference.eval_batch)?;
-        Ok(rows.iter().map(|row| prediction(task, row)).collect())
+        let rows = logits(model, &examples, config.inference.eval_batch)?;
+        let all = sentences.iter().zip(&aligned).zip(&rows);
+        Ok(all
+            .map(|((sentence, aligned), row)| predictions::prediction(task, sentence, aligned, row))
+            .collect())
     })?;
+    write_lines(config, sentences.len(), &predictions)
+}
+
+/// Writes a line an example: of one adapter what it says, of several an object of that by name.
+fn write_lines(
+    config: &PredictConfig,
+    count: usize,
+    predictions: &[(String, Vec<Value>)],
+) -> Result<()> {
     let mut text = String::new();
     for example in 0..count {
         let of_each = predictions
             .iter()
-            .map(|(name, rows): &(String, Vec<Value>)| (name.clone(), rows[example].clone()));
+            .map(|(name, rows)| (name.clone(), rows[example].clone()));
         text.push_str(&by_name(of_each).to_string());
         text.push('\n');
     }
@@ -145,9 +178,15 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
             json!(name.map_or("", String::as_str))
         }
         ProblemType::Regression => json!(row[0]),
-        ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification
-        | ProblemType::QuestionAnswering => Value::Null,
+        ProblemType::MultiLabelClassification => {
+            let names = sets::predicted(row);
+            let names = names.iter().map(|&id| task.labels.get(id as usize));
+            let scores: Vec<f64> = row.iter().map(|&logit| sets::sigmoid(logit)).collect();
+            let label: Vec<Option<&String>> = names.collect();
+            return json!({ "logits": row, "label": label, "scores": scores });
+        }
+        // Their lines are made elsewhere.
+        ProblemType::TokenClassification | ProblemType::QuestionAnswering => Value::Null,
     };
     json!({ "logits": row, "label": label })
 }

@@ -4,15 +4,16 @@
 //! are looked for among a part of the texts; the report says so.
 
 mod duplicates;
-mod lengths;
+pub mod lengths;
 
 use crate::{
     config::InspectConfig, error::Result, fetch::Fetcher, hub::wanted::ModelFiles,
     model_source::ModelSource, plan::grouped, task_data::describe, terminal,
+    token_classification::inspect::inspect,
 };
 use duplicates::Texts;
 use lengths::Lengths;
-use progtune_datasets::{Label, OwnFiles, ProblemType, SplitName, Task};
+use progtune_datasets::{Label, OwnFiles, ProblemType, SplitName, TaggedData, Task};
 
 /// Longer than any text: the lengths before anything is cut.
 const NO_LIMIT: usize = 1 << 24;
@@ -25,13 +26,17 @@ const SAMPLED: usize = 100_000;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
 pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
-    let files = OwnFiles::open(&config.own, None, None)?;
     let fetcher = Fetcher::new(&config.hub, quiet);
     let model = fetcher.model(config.model.as_deref(), ModelFiles::Tokenizer)?;
     let source = ModelSource::new(model.as_deref())?;
     let model = source.config()?;
     let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
     let limit = config.max_length.min(model.max_tokens());
+    if TaggedData::is_asked_for(&config.own) {
+        let tokenizer = tokenizer.for_task(ProblemType::TokenClassification);
+        return terminal::print(&inspect(config, &tokenizer, limit)?);
+    }
+    let files = OwnFiles::open(&config.own, None, None)?;
 
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &files.survey.columns {
@@ -68,7 +73,8 @@ pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
     terminal::print(&text)
 }
 
-fn share(part: u64, of: u64) -> f64 {
+/// Per cent.
+pub fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
 }
 

@@ -9,13 +9,13 @@ use crate::{
     export::save_checkpoint,
     fetch::Fetcher,
     files::create_directory,
+    learned_task::LearnedTask,
     merge::merge,
     model::{description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
-    task_data::{LearnedTask, save_task},
     terminal,
 };
 use progtune_datasets::{OWN_TASK, Task};
@@ -33,13 +33,14 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;
     let adapter = Adapter::read(&config.adapter, model_config.architecture)?;
-    let task = &task_of(config, &adapter)?;
+    let (task, learned) = &task_of(config, &adapter)?;
     let method = plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?;
     adapter.warn_if_made_by_another(method.source());
     let head = HeadKind::of(task);
     let blueprint = Blueprint::new(&model_config, head, Some(&method), false)?;
     // What is saved is the tokenizer's files, whatever the length.
     let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
+    let tokenizer = tokenizer.for_task(task.problem_type);
     let model = Assembly {
         source: &source,
         config: model_config,
@@ -57,7 +58,9 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     drop(model);
     create_directory(&config.output).map_err(|e| Error::Usage(format!("--output {e}")))?;
     save_checkpoint(&config.output, &merged, &tokenizer, task, config.dtype)?;
-    save_task(&config.output, task)?;
+    if let Some(learned) = learned {
+        learned.save(&config.output)?;
+    }
     if quiet {
         return Ok(());
     }
@@ -72,13 +75,14 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     ))
 }
 
-/// The task that the adapter's head is for: one that was given, own files' if it was trained on such, or the one it names.
-fn task_of(config: &MergeConfig, adapter: &Adapter) -> Result<Task> {
+/// The task that the adapter's head is for: one that was given, own files' if it was trained on such (and what is known of
+/// these), or the one it names.
+fn task_of(config: &MergeConfig, adapter: &Adapter) -> Result<(Task, Option<LearnedTask>)> {
     let task = config.task.as_deref().or(adapter.task.as_deref());
     let learned = LearnedTask::find([config.adapter.as_path()].into_iter())?;
     match (task, learned) {
-        (None | Some(OWN_TASK), Some(learned)) => Ok(learned.task()),
-        (Some(name), _) => Ok(trainable_task(name)?.clone()),
+        (None | Some(OWN_TASK), Some(learned)) => Ok((learned.task(), Some(learned))),
+        (Some(name), _) => Ok((trainable_task(name)?.clone(), None)),
         (None, None) => Err(Error::Usage(format!(
             "{}: the adapter does not say which task its head is for; pass --task",
             adapter.origin

@@ -1,12 +1,15 @@
-//! The metrics of tasks, as scikit-learn and scipy compute them. Called by the evaluator.
+//! The metrics of tasks, as scikit-learn, scipy and seqeval compute them. Called by the evaluator.
 
 use progtune_datasets::Metric;
 
 pub mod classes;
+pub mod sets;
 #[cfg(test)]
 mod tests;
 
+use crate::token_classification::scores::EntityScores;
 use classes::{Confusion, auroc};
+use sets::LabelSets;
 
 /// Predictions and references of one evaluation.
 #[derive(Debug)]
@@ -20,6 +23,10 @@ pub enum Outcome<'a> {
         /// What the model said against what is right.
         confusion: &'a Confusion,
     },
+    /// Sets of labels.
+    Sets(&'a LabelSets<'a>),
+    /// Entities in sentences.
+    Entities(&'a EntityScores),
     /// Numbers.
     Scores {
         /// What the model said.
@@ -46,8 +53,17 @@ pub fn compute(metric: Metric, outcome: &Outcome<'_>) -> f64 {
             Metric::F1Weighted => confusion.f1_weighted(),
             Metric::Matthews => confusion.matthews(),
             Metric::Auroc => auroc(logits, expected),
-            Metric::Pearson | Metric::Spearman | Metric::Mse | Metric::Mae => f64::NAN,
+            _ => f64::NAN,
         },
+        Outcome::Sets(sets) => match metric {
+            Metric::Accuracy => sets.accuracy(),
+            Metric::F1Micro => sets.f1_micro(),
+            Metric::F1Macro => sets.f1_macro(),
+            Metric::F1Weighted => sets.f1_weighted(),
+            Metric::Auroc => sets.auroc(),
+            _ => f64::NAN,
+        },
+        Outcome::Entities(scores) => scores.compute(metric),
         Outcome::Scores {
             predicted,
             expected,
@@ -56,13 +72,7 @@ pub fn compute(metric: Metric, outcome: &Outcome<'_>) -> f64 {
             Metric::Spearman => pearson(&ranks(predicted), &ranks(expected)),
             Metric::Mse => mean(predicted, expected, |d| d * d),
             Metric::Mae => mean(predicted, expected, f64::abs),
-            Metric::Accuracy
-            | Metric::F1
-            | Metric::F1Macro
-            | Metric::F1Micro
-            | Metric::F1Weighted
-            | Metric::Matthews
-            | Metric::Auroc => f64::NAN,
+            _ => f64::NAN,
         },
     }
 }

@@ -73,6 +73,7 @@ pub fn run_plan(
                 Some(data) => data,
                 None => TaskData::of_run(config)?,
             };
+            let tokenizer = tokenizer.for_task(data.task().problem_type);
             Some(load_data(config, &data, &tokenizer)?)
         }
         false => None,

@@ -16,6 +16,7 @@ use crate::{
     hub::wanted::ModelFiles,
     interrupt,
     labels::label_order,
+    learned_task::LearnedTask,
     logging,
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
@@ -26,14 +27,15 @@ use crate::{
     progress::{Progress, metrics_text},
     provenance::{self, option_json, plugin_name, plugins_json},
     run_directory::RunDirectory,
-    task_data::{TaskData, save_task},
+    task_data::TaskData,
     terminal,
     token_cache::TokenCache,
+    token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
     train::{Summary, Trainer, eval_keys},
 };
-use progtune_datasets::{SplitName, Task};
+use progtune_datasets::{SplitName, Task, TaskSource};
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -73,6 +75,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     model_config.position_shift = blueprint.position_shift;
 
     let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+    let tokenizer = tokenizer.for_task(task.problem_type);
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
     let order = BatchOrder::new(config, &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
@@ -196,6 +199,9 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     summary
         .evaluation
         .extend(test_results(config, &data, &tokenizer, &model)?);
+    if let (TaskSource::Own, Some(own)) = (&task.source, &config.own) {
+        LearnedTask::new(task, &own.reading).save(directory.path())?;
+    }
     save_result(
         &directory,
         &model,
@@ -299,21 +305,25 @@ fn test_results(
     tokenizer: &Tokenizer,
     model: &Model,
 ) -> Result<serde_json::Map<String, Value>> {
-    let TaskData::Own(own) = data else {
-        return Ok(serde_json::Map::new());
+    let task = data.task();
+    let examples = match data {
+        TaskData::Own(files) if files.has_test_labels() => {
+            let source = ExampleSource {
+                task,
+                tokenizer,
+                cache: &TokenCache::new(config.token_cache),
+            };
+            let name = SplitName::Test;
+            source.load(Origin::Own { files, name }, None)?
+        }
+        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
+            let (test, length) = (&data.test, config.max_length);
+            token_classification::data::examples(tokenizer, SplitName::Test, test, length)?
+        }
+        _ => return Ok(serde_json::Map::new()),
     };
-    if !own.has_test_labels() {
-        return Ok(serde_json::Map::new());
-    }
-    let source = ExampleSource {
-        task: data.task(),
-        tokenizer,
-        cache: &TokenCache::new(config.token_cache),
-    };
-    let name = SplitName::Test;
-    let examples = source.load(Origin::Own { files: own, name }, None)?;
-    let result = evaluate(model, data.task(), &examples, config.eval_batch_limit())?;
-    let keys = eval_keys(data.task(), &result, "").into_iter();
+    let result = evaluate(model, task, &examples, config.eval_batch_limit())?;
+    let keys = eval_keys(task, &result, "").into_iter();
     Ok(keys
         .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
         .collect())
@@ -330,7 +340,6 @@ fn save_result(
     source: &ModelSource,
 ) -> Result<()> {
     let path = directory.path();
-    save_task(path, task)?;
     let adds = model
         .parameters
         .infos()
@@ -352,6 +361,7 @@ fn save_result(
         base_model: &base_model,
         base_revision: base_revision.as_deref(),
         task: &task.name,
+        problem_type: task.problem_type,
         method: id,
         options: &options,
         plugin: &plugin,

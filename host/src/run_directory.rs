@@ -147,7 +147,7 @@ fn remove_results(path: &Path) -> Result<()> {
         "adapter_config.json",
         "adapter.safetensors",
         crate::adapter::NEUTRAL_CONFIG,
-        crate::task_data::TASK_FILE,
+        crate::learned_task::TASK_FILE,
         crate::provenance::FILE,
     ];
     for name in results.iter().chain(crate::tokenizer::FILES) {

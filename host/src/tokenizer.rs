@@ -12,7 +12,7 @@ use crate::{
     token_cache::key::KeyBuilder,
 };
 use ahash::AHashMap;
-use progtune_datasets::Example;
+use progtune_datasets::{Example, ProblemType, TaggedSentence};
 use serde_json::{Value, json};
 use std::{path::Path, sync::OnceLock};
 use tokenizers::{
@@ -34,6 +34,8 @@ pub struct Tokenizer {
     vocabulary: usize,
     token_types: u32,
     origin: String,
+    /// Whether inputs are given word by word.
+    takes_words: bool,
 }
 
 /// The files that belong to a tokenizer, in the order they are looked for.
@@ -82,7 +84,15 @@ impl Tokenizer {
             vocabulary: config.encoder.vocab_size,
             token_types: config.encoder.type_vocab_size as u32,
             origin,
+            takes_words: false,
         }
+    }
+
+    /// As a task needs it: where inputs are given word by word, each word is tokenised as within a text, after a space
+    /// (Hugging Face's `add_prefix_space`, which a saved tokenizer then says as well).
+    pub fn for_task(mut self, problem: ProblemType) -> Self {
+        self.takes_words = problem == ProblemType::TokenClassification;
+        self
     }
 
     /// Takes in everything of the tokenizer and its model that decides ids and types, or whether there are any.
@@ -134,6 +144,9 @@ impl Tokenizer {
                 "{origin}: no tokenizer here: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt"
             )));
         };
+        if self.takes_words {
+            add_prefix_space(&mut inner).map_err(|e| fault("tokenizer", &e))?;
+        }
         // The library would panic.
         check_length(&inner, self.max_length, false)?;
         let truncation = TruncationParams {
@@ -174,7 +187,51 @@ impl Tokenizer {
                 None => example.text.as_str().into(),
             })
             .collect();
-        let encodings = inner
+        let text = |row: usize| examples[row].text.clone();
+        let encodings = self.encode_all(inputs, n_before, text)?;
+        Ok(encodings
+            .iter()
+            .zip(examples)
+            .map(|(encoding, example)| {
+                self.example(encoding, example.label.clone().map(Target::from))
+            })
+            .collect())
+    }
+
+    /// Tokenises sentences whose words are given (Hugging Face's `is_split_into_words`), on all threads; with each the word
+    /// that its tokens belong to, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_words(
+        &self,
+        sentences: &[TaggedSentence],
+    ) -> Result<Vec<(EncodedExample, Vec<Option<u32>>)>> {
+        let inputs = sentences
+            .iter()
+            .map(|sentence| sentence.words.as_slice().into())
+            .collect();
+        let encodings = self.encode_all(inputs, 0, |row| sentences[row].words.join(" "))?;
+        Ok(encodings
+            .iter()
+            .map(|encoding| {
+                (
+                    self.example(encoding, None),
+                    encoding.get_word_ids().to_vec(),
+                )
+            })
+            .collect())
+    }
+
+    /// Tokenises inputs, on all threads; `n_before` come before them, `text` tells what a message calls one of them.
+    fn encode_all(
+        &self,
+        inputs: Vec<tokenizers::EncodeInput<'_>>,
+        n_before: usize,
+        text: impl Fn(usize) -> String,
+    ) -> Result<Vec<tokenizers::Encoding>> {
+        let encodings = self
+            .inner()?
             .encode_batch(inputs, true)
             .map_err(|e| Error::Model(format!("{}: the tokenizer failed: {e}", self.origin)))?;
         if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
@@ -183,7 +240,7 @@ impl Tokenizer {
                  use the model's own tokenizer.json, with its post_processor",
                 self.origin,
                 n_before + row + 1,
-                examples[row].text
+                text(row)
             )));
         }
         let largest_type = encodings
@@ -200,26 +257,32 @@ impl Tokenizer {
                 self.token_types
             )));
         }
-        Ok(encodings
-            .iter()
-            .zip(examples)
-            .map(|(encoding, example)| EncodedExample {
-                input_ids: encoding.get_ids().to_vec(),
-                token_type_ids: match self.architecture {
-                    Architecture::Bert => encoding.get_type_ids().to_vec(),
-                    // RoBERTa has one type; its fast tokenizer does not use the second.
-                    Architecture::Roberta => vec![0; encoding.len()],
-                },
-                target: example.label.clone().map(Target::from),
-            })
-            .collect())
+        Ok(encodings)
+    }
+
+    fn example(&self, encoding: &tokenizers::Encoding, target: Option<Target>) -> EncodedExample {
+        EncodedExample {
+            input_ids: encoding.get_ids().to_vec(),
+            token_type_ids: match self.architecture {
+                Architecture::Bert => encoding.get_type_ids().to_vec(),
+                // RoBERTa has one type; its fast tokenizer does not use the second.
+                Architecture::Roberta => vec![0; encoding.len()],
+            },
+            target,
+        }
     }
 
     /// Writes the tokenizer's files into a model directory; always a `tokenizer.json` among them.
     pub fn save(&self, directory: &Path) -> Result<()> {
         for (name, bytes) in &self.files {
             let path = directory.join(name);
-            write_atomically(&path, bytes)?;
+            match self
+                .takes_words
+                .then(|| with_prefix_space(name, bytes, self.architecture))
+            {
+                Some(Some(changed)) => write_atomically(&path, &changed)?,
+                _ => write_atomically(&path, bytes)?,
+            }
         }
         if !self.files.iter().any(|(name, _)| name == "tokenizer.json") {
             let path = directory.join("tokenizer.json");
@@ -245,6 +308,9 @@ impl Tokenizer {
             if let Some(lower_case) = lower_cases(self.inner()?) {
                 config["do_lower_case"] = json!(lower_case);
             }
+            if self.takes_words && self.architecture == Architecture::Roberta {
+                config[PREFIX_SPACE] = json!(true);
+            }
             write_atomically(&path, format!("{config:#}\n").as_bytes())?;
         }
         Ok(())
@@ -255,6 +321,58 @@ impl Tokenizer {
 fn lower_cases(inner: &tokenizers::Tokenizer) -> Option<bool> {
     let normaliser = serde_json::to_value(inner.get_normalizer()?).ok()?;
     normaliser.get("lowercase").and_then(Value::as_bool)
+}
+
+/// The key of byte-level tokenizers that says whether a text begins as after a space.
+const PREFIX_SPACE: &str = "add_prefix_space";
+
+/// Makes a byte-level tokenizer take each word as after a space; others do so anyway.
+fn add_prefix_space(
+    inner: &mut tokenizers::Tokenizer,
+) -> std::result::Result<(), serde_json::Error> {
+    let Some(pre_tokenizer) = inner.get_pre_tokenizer() else {
+        return Ok(());
+    };
+    let mut value = serde_json::to_value(pre_tokenizer)?;
+    if set_prefix_space(&mut value) {
+        let changed: tokenizers::PreTokenizerWrapper = serde_json::from_value(value)?;
+        inner.with_pre_tokenizer(Some(changed));
+    }
+    Ok(())
+}
+
+/// Sets the key in a pre-tokenizer and those within it; whether there was one that has it.
+fn set_prefix_space(value: &mut Value) -> bool {
+    let Value::Object(map) = value else {
+        return false;
+    };
+    let mut found = false;
+    if let Some(has) = map.get_mut(PREFIX_SPACE) {
+        *has = json!(true);
+        found = true;
+    }
+    if let Some(Value::Array(parts)) = map.get_mut("pretokenizers") {
+        for part in parts {
+            found |= set_prefix_space(part);
+        }
+    }
+    found
+}
+
+/// A tokenizer's file with what [`add_prefix_space`] does written down; `None` where it says nothing of it.
+fn with_prefix_space(name: &str, bytes: &[u8], architecture: Architecture) -> Option<Vec<u8>> {
+    let mut value: Value = serde_json::from_slice(bytes).ok()?;
+    let is_changed = match name {
+        "tokenizer.json" => set_prefix_space(value.get_mut("pre_tokenizer")?),
+        "tokenizer_config.json" if architecture == Architecture::Roberta => {
+            value
+                .as_object_mut()?
+                .insert(PREFIX_SPACE.into(), json!(true));
+            true
+        }
+        _ => false,
+    };
+    is_changed.then(|| format!("{value:#}\n").into_bytes())
 }
 
 /// Whether an input of `max_length` tokens has room for the special ones and a word.

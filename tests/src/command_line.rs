@@ -65,6 +65,14 @@ impl CommandLine {
         String::from_utf8(stdout).expect("output is UTF-8")
     }
 
+    /// Runs it, asserts that it succeeds, and returns what it printed and what it said.
+    #[track_caller]
+    pub fn output(&self) -> (String, String) {
+        let Output { stdout, stderr, .. } = run(&self.arguments());
+        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+        (text(stdout), text(stderr))
+    }
+
     /// Runs it, asserts that it fails with `code` and without a panic, and returns what it said.
     #[track_caller]
     pub fn fail(&self, code: i32) -> String {

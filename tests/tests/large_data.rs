@@ -32,12 +32,13 @@ fn rows(scratch: &Scratch, n: usize) -> PathBuf {
     scratch.write(&format!("{n}.jsonl"), text)
 }
 
-/// A few steps on a file.
-fn train(file: &Path, cache: &Path, run: &Path) -> Command {
+/// A few steps on a file, of which a share is for validation.
+fn train(file: &Path, cache: &Path, run: &Path, share: &str) -> Command {
     let mut command = progtune();
     command
         .args("train --epochs 1 --max-steps 3 --batch-size 8 --max-length 32 --lr 1e-3".split(' '))
-        .args("--validation-split 0.01 --max-eval-samples 64 --overwrite-output".split(' '))
+        .args("--max-eval-samples 64 --overwrite-output".split(' '))
+        .args(["--validation-split", share])
         .arg("--model")
         .arg(fixture("parity/bert"))
         .arg("--train-file")
@@ -61,7 +62,7 @@ fn memory_does_not_grow_with_the_file() {
         let file = rows(&scratch, n);
         let cache = scratch.path(&format!("cache-{n}"));
         let run = scratch.path("run");
-        let (first, peak) = run_to_peak(&mut train(&file, &cache, &run));
+        let (first, peak) = run_to_peak(&mut train(&file, &cache, &run, "0.01"));
         assert_eq!(
             read_json(&run.join("all_results.json"))["train_samples"],
             n - n / 100
@@ -75,7 +76,7 @@ fn memory_does_not_grow_with_the_file() {
             "train and validation"
         );
 
-        let (second, again) = run_to_peak(&mut train(&file, &cache, &run));
+        let (second, again) = run_to_peak(&mut train(&file, &cache, &run, "0.01"));
         assert_eq!((known(&second), kept(&second)), (2, 0));
         assert!(
             fs::read(run.join("model.safetensors")).unwrap() == model,
@@ -98,7 +99,12 @@ fn a_damaged_block_stops_the_run_and_is_made_anew_on_request() {
     let scratch = Scratch::new();
     let file = rows(&scratch, 250_000);
     let (cache, run) = (scratch.path("cache"), scratch.path("run"));
-    assert!(train(&file, &cache, &run).status().unwrap().success());
+    assert!(
+        train(&file, &cache, &run, "0.01")
+            .status()
+            .unwrap()
+            .success()
+    );
     let model = fs::read(run.join("model.safetensors")).unwrap();
     let files = fs::read_dir(cache.join("tokenized")).unwrap();
     let files = files.map(|entry| entry.unwrap().path());
@@ -116,14 +122,14 @@ fn a_damaged_block_stops_the_run_and_is_made_anew_on_request() {
         bytes[at] ^= 0x40;
     }
     fs::write(&large, bytes).unwrap();
-    let output = train(&file, &cache, &run).output().unwrap();
+    let output = train(&file, &cache, &run, "0.01").output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(
         text.contains(".tokens: these tokenised examples are damaged"),
         "{text}"
     );
-    let mut anew = train(&file, &cache, &run);
+    let mut anew = train(&file, &cache, &run, "0.01");
     assert!(
         anew.args(["--token-cache", "overwrite"])
             .status()
@@ -131,5 +137,51 @@ fn a_damaged_block_stops_the_run_and_is_made_anew_on_request() {
             .success()
     );
     assert!(fs::read(run.join("model.safetensors")).unwrap() == model);
-    assert!(train(&file, &cache, &run).status().unwrap().success());
+    assert!(
+        train(&file, &cache, &run, "0.01")
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// What the first reading of own files finds out is kept with their tokens, the rows that were left out among it; another
+/// content, or another request, is read anew.
+#[test]
+fn what_was_found_out_is_told_again() {
+    let scratch = Scratch::new();
+    let file = rows(&scratch, 200);
+    let good = fs::read_to_string(&file).unwrap();
+    let damaged = good.replacen("{\"text\": \"", "{\"text\" \"", 3);
+    fs::write(&file, &damaged).unwrap();
+    let (cache, run) = (scratch.path("cache"), scratch.path("run"));
+    let outcome = |flags: &str| {
+        let mut command = train(&file, &cache, &run, "0.2");
+        let output = command.args(flags.split_whitespace()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        let log = fs::read_to_string(run.join("log.txt")).unwrap();
+        let left_out: Vec<String> = log
+            .lines()
+            .filter_map(|line| Some(line.split_once("row left out: ")?.1.to_owned()))
+            .collect();
+        let results = read_json(&run.join("all_results.json"));
+        let known = text.matches("tokenised examples from").count();
+        (left_out, results["train_samples"].as_u64().unwrap(), known)
+    };
+    let (left_out, n, known) = outcome("--on-bad-row skip");
+    assert_eq!((left_out.len(), n, known), (3, 158, 0));
+    assert!(left_out[0].contains("200.jsonl, line 1"), "{left_out:?}");
+    assert_eq!(outcome("--on-bad-row skip"), (left_out.clone(), n, 2));
+    assert_eq!(
+        outcome("--on-bad-row skip --seed 7").2,
+        0,
+        "other rows are held out"
+    );
+    assert_eq!(
+        outcome("--on-bad-row skip --token-cache off"),
+        (left_out, n, 0)
+    );
+    fs::write(&file, &good).unwrap();
+    assert_eq!(outcome("--on-bad-row skip"), (Vec::new(), 160, 0));
 }

@@ -25,8 +25,8 @@ pub enum OwnDataError {
 
     /// A directory without data files.
     #[error(
-        "{flag} {}: expected files named .csv, .tsv, .jsonl or .parquet (and .gz or .zst after that) in the directory, \
-         found {}; name the files themselves, with --file-format",
+        "{flag} {}: expected files named .csv, .tsv, .jsonl, .parquet or .conll (and .gz or .zst after that) in the \
+         directory, found {}; name the files themselves, with --file-format",
         dir.display(), names(found)
     )]
     NoDataInDirectory {
@@ -55,13 +55,52 @@ pub enum OwnDataError {
 
     /// A file whose name tells no format.
     #[error(
-        "{}: expected a name that ends in .csv, .tsv, .jsonl or .parquet (and .gz or .zst after that); give \
-         --file-format: csv, tsv, jsonl, parquet, label-text (`LABEL text` a line) or lines (a text a line)",
+        "{}: expected a name that ends in .csv, .tsv, .jsonl, .parquet or .conll (and .gz or .zst after that); give \
+         --file-format: csv, tsv, jsonl, parquet, label-text (`LABEL text` a line), lines (a text a line) or conll (a \
+         word and its tag a line)",
         path.display()
     )]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+    },
+
+    /// A file that has no sentences with tags.
+    #[error(
+        "{}: expected sentences with a tag for each word: a word and its tag a line (--file-format conll), or JSONL or \
+         parquet with lists of words and tags; found the format {format}; convert the file",
+        path.display()
+    )]
+    NoSentences {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+    },
+
+    /// A file of words and tags for another kind of task.
+    #[error(
+        "{}: expected rows with a text and a label, found a file of words and tags (by its name, or --file-format \
+         conll); give --problem-type token_classification, or another --file-format",
+        path.display()
+    )]
+    OnlyTags {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A column of sets of labels that has none.
+    #[error(
+        "{}: column `{column}`: expected several labels in a row, in a list or in a text (give --label-separator), found no \
+         row with a list; check --label-column",
+        path.display(),
+        column = printable(column, 60)
+    )]
+    NoLists {
+        /// The first training file.
+        path: PathBuf,
+        /// The label column.
+        column: String,
     },
 
     /// A column that was asked for and is not there.
@@ -105,7 +144,7 @@ pub enum OwnDataError {
     CannotGuess {
         /// The file.
         path: PathBuf,
-        /// `text` or `label`.
+        /// What it is: the text, the label, ….
         what: &'static str,
         /// Why not.
         why: String,

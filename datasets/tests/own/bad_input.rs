@@ -35,7 +35,7 @@ fn cases() -> Vec<Case<'static>> {
         ("header only", "f.csv", b"text,label\n".to_vec(), &["--train-file f.csv: expected at least one row of data, found none"], None),
         ("one class only", "f.csv", b"text,label\na,x\nb,x\n".to_vec(), &["f.csv: column `label`: expected at least two different labels, found `x` in all 2 rows"], None),
         ("mixed labels", "f.jsonl", b"{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":\"x\"}\n".to_vec(), &["the number 1 (f.jsonl, line 1) and the name \"x\" (f.jsonl, line 2)", "--problem-type"], None),
-        ("label that is a list", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"q\",\"label\":[1]}\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: column `label`: expected a label's name, found the array [1]"], all),
+        ("label that is a list", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"q\",\"label\":[1]}\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: column `label`: expected a label's name, found the list [1]"], all),
         ("text that is a number", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":3,\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: column `text`: expected a JSON string, found the number 3"], all),
         ("no JSON", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\"\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: expected one JSON object on the line"], all),
         ("truncated parquet", "f.parquet", b"PAR1\x15\x04\x15".to_vec(), &["f.parquet: expected a whole parquet file"], None),

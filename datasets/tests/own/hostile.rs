@@ -1,7 +1,7 @@
 //! Arbitrary bytes, and damaged good ones, in every format: an error or rows, never a panic.
 
 use super::*;
-use progtune_datasets::{Format, OnBadRow};
+use progtune_datasets::{Format, OnBadRow, RepairTags, TaggedData};
 use proptest::prelude::*;
 
 /// Files that are near enough to good ones to reach every part of the readers.
@@ -10,6 +10,10 @@ const SEEDS: &[&[u8]] = &[
     b"text\tlabel\na\tx\n\nb\ty\n",
     b"{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\", \"label\": null}\n",
     b"A:b text here\nC other\n",
+    b"a\tO\nb\tB-x\n\t\nc\tI-x\n\xEF\xBB\xBF",
+    b"-DOCSTART- O\n\na b O\nc d I-x\n",
+    b"{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\", 3]}\n{\"tokens\": [], \"tags\": null}\n",
+    b"{\"text\": \"a\", \"label\": [\"x\", 1, null]}\n{\"text\": \"b\", \"label\": [[]]}\n",
     b"\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\x03\x2B\x49\xAD\x28\xD1\xC9",
     b"\x28\xB5\x2F\xFD\x24\x09\x49\x00\x00text,labe",
     b"PAR1\x15\x04\x15\x10\x15\x14\x4C\x15\x02\x15\x00\x12\x00\x00PAR1",
@@ -47,12 +51,36 @@ fn no_panic(bytes: &[u8]) {
                     text_column,
                     ..Reading::default()
                 };
-                match load(dir.path(), &train_on(dir.path(), &["f"], reading)) {
+                let request = train_on(dir.path(), &["f"], reading);
+                match load(dir.path(), &request) {
                     Ok(data) => assert!(!data.train.is_empty()),
                     Err(message) => assert_has(&message, &[]),
                 }
+                no_panic_over_tags(request);
             }
         }
+    }
+}
+
+/// The same as sentences with tags, their tags repaired, and as rows with several labels.
+fn no_panic_over_tags(mut request: OwnRequest) {
+    TaggedData::is_asked_for(&request);
+    for repair in [None, Some(RepairTags::Bio), Some(RepairTags::Drop)] {
+        request.reading.repair_tags = repair;
+        match TaggedData::load(&request, None) {
+            Ok(data) => {
+                for sentence in &data.train {
+                    let n_tags = sentence.tags.as_ref().map(Vec::len);
+                    assert_eq!(n_tags, Some(sentence.words.len()));
+                    assert!(!sentence.words.is_empty());
+                }
+            }
+            Err(error) => assert!(!error.to_string().contains(|c: char| c.is_control())),
+        }
+    }
+    request.reading.label_separator = Some(" ".into());
+    if let Err(error) = OwnData::load(&request, None) {
+        assert!(!error.to_string().contains(|c: char| c.is_control()));
     }
 }
 

@@ -2,11 +2,14 @@
 //! choice of columns, labels, and every error by what its message says. `real_data` is about the real files.
 
 mod bad_input;
+mod bad_tags;
 mod columns;
 mod files;
 mod formats;
 mod hostile;
 mod labels;
+mod sets;
+mod tags;
 
 use std::path::Path;
 

@@ -88,7 +88,7 @@ fn labels_by_id_name_and_score() {
     );
     assert_has(
         &label("stsb", "[3]").unwrap_err(),
-        &["expected a number, found the array [3];"],
+        &["expected a number, found the list [3];"],
     );
     assert_has(
         &label("stsb", "1e60").unwrap_err(),

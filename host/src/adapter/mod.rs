@@ -16,6 +16,7 @@ use crate::{
     provenance::MadeBy,
 };
 use candle_core::Tensor;
+use progtune_datasets::ProblemType;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
 
@@ -205,6 +206,8 @@ pub struct Provenance<'a> {
     pub base_revision: Option<&'a str>,
     /// The task.
     pub task: &'a str,
+    /// What its head predicts.
+    pub problem_type: ProblemType,
     /// The method's id.
     pub method: &'a str,
     /// Its options, resolved.

@@ -102,9 +102,6 @@ pub struct OwnTrainingArgs {
     /// Share of the training rows to keep for validation, the same of each class; instead of --validation-file
     #[arg(long, value_name = "X")]
     pub validation_split: Option<String>,
-    /// What labels are: single_label_classification or regression
-    #[arg(long, value_name = "NAME")]
-    pub problem_type: Option<String>,
 }
 
 /// Which blocks are trained when, and which parameters inside them.

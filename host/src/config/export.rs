@@ -143,6 +143,8 @@ fn own_value(own: &OwnRequest, key: &str) -> Option<Value> {
         "encoding" => Some(text(&reading.encoding.name())),
         "text_column" => reading.text_column.as_deref().map(text),
         "pair_column" => reading.pair_column.as_deref().map(text),
+        "label_separator" => reading.label_separator.as_deref().map(text),
+        "repair_tags" => reading.repair_tags.map(|repair| text(repair.as_str())),
         "label_column" => reading.label_column.as_deref().map(text),
         "on_bad_row" => Some(text(match reading.on_bad_row {
             OnBadRow::Error => "error",

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use progtune_datasets::{
-    DataError, Format, Metric, OWN_TASK, OnBadRow, OwnRequest, ProblemType, Reading, TextEncoding,
+    DataError, Format, Metric, OWN_TASK, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags,
+    TextEncoding,
 };
 
 use super::Split;
@@ -14,12 +15,14 @@ use super::settings::Settings;
 const FILE_KEYS: [&str; 3] = ["train_file", "validation_file", "test_file"];
 
 /// The keys that say how own files are read.
-const READING_KEYS: [&str; 8] = [
+const READING_KEYS: [&str; 10] = [
     "file_format",
     "encoding",
     "text_column",
     "pair_column",
     "label_column",
+    "label_separator",
+    "repair_tags",
     "on_bad_row",
     "validation_split",
     "problem_type",
@@ -30,7 +33,12 @@ const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
         "single_label_classification",
         ProblemType::SingleLabelClassification,
     ),
+    (
+        "multi_label_classification",
+        ProblemType::MultiLabelClassification,
+    ),
     ("regression", ProblemType::Regression),
+    ("token_classification", ProblemType::TokenClassification),
 ];
 
 const ON_BAD_ROW: &[(&str, OnBadRow)] = &[("error", OnBadRow::Error), ("skip", OnBadRow::Skip)];
@@ -117,6 +125,8 @@ fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
         text_column: settings.optional_text("text_column")?,
         pair_column: settings.optional_text("pair_column")?,
         label_column: settings.optional_text("label_column")?,
+        label_separator: settings.optional_text("label_separator")?,
+        repair_tags: optional_choice(settings, "repair_tags", RepairTags::NAMES)?,
         problem_type: optional_choice(settings, "problem_type", PROBLEM_TYPES)?,
         on_bad_row: optional_choice(settings, "on_bad_row", ON_BAD_ROW)?.unwrap_or_default(),
     })

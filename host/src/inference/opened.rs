@@ -9,23 +9,26 @@ use crate::{
     examples::{ExampleSource, Origin},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    own_files::KeyedFiles,
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
-    task_data::{read_own, with_metrics},
+    task_data::{OwnRead, read_own, with_metrics},
     token_cache::TokenCache,
+    token_classification::{
+        align::{AlignedSentence, align},
+        data::{first, warn_of_gaps},
+    },
     token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };
-use progtune_datasets::{OwnRequest, SplitName, Task};
+use progtune_datasets::{OwnRequest, SplitName, TaggedSentence, Task};
 use std::path::Path;
 
 /// The base model, and what is to be put on it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
-    own: Option<KeyedFiles>,
+    own: Option<OwnRead>,
     source: ModelSource,
     model_config: ModelConfig,
     layers: Vec<Layer<'a>>,
@@ -69,7 +72,7 @@ impl<'a> Opened<'a> {
             let head = said(&adapter);
             let task = config.task.as_ref().or(head.as_ref()).unwrap_or(&fallback);
             let task = match &own {
-                Some(own) => own.files.task.clone(),
+                Some(own) => own.task().clone(),
                 None => with_metrics(trainable_task(task)?, &config.metrics)?,
             };
             let method = match (&adapter, &plugins) {
@@ -96,7 +99,10 @@ impl<'a> Opened<'a> {
         // The same inputs for all: what the one that takes the most positions leaves.
         let shifts = layers.iter().map(|layer| layer.blueprint.position_shift);
         model_config.position_shift = shifts.max().unwrap_or(0);
-        let tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+        let mut tokenizer = open_tokenizer(&source, &model_config, config.max_length)?;
+        if let Some(own) = &own {
+            tokenizer = tokenizer.for_task(own.task().problem_type);
+        }
         Ok(Self {
             config,
             own,
@@ -134,6 +140,28 @@ impl<'a> Opened<'a> {
         source.load(origin, self.config.max_eval_samples)
     }
 
+    /// The sentences whose words have tags, if these are what the models are used on: those of the only split there is.
+    pub fn sentences(&self) -> Option<&[TaggedSentence]> {
+        let Some(OwnRead::Sentences(data)) = &self.own else {
+            return None;
+        };
+        let splits = [&data.train, &data.validation, &data.test];
+        let sentences = splits.into_iter().find(|split| !split.is_empty());
+        let limit = self.config.max_eval_samples;
+        Some(sentences.map_or(&[], |sentences| first(sentences, limit)))
+    }
+
+    /// Those sentences tokenised, with the tokens of their words.
+    pub fn aligned(
+        &self,
+        sentences: &[TaggedSentence],
+        name: SplitName,
+    ) -> Result<Vec<AlignedSentence>> {
+        let aligned = align(&self.tokenizer, sentences)?;
+        warn_of_gaps(&aligned, name, self.config.max_length);
+        Ok(aligned)
+    }
+
     /// The tokenised examples of these splits.
     pub fn load_splits(
         &self,
@@ -142,7 +170,16 @@ impl<'a> Opened<'a> {
         names: &[SplitName],
     ) -> Result<Vec<EvalSplit>> {
         let load = |&name: &SplitName| {
-            let origin = match &self.own {
+            if let Some(sentences) = self.sentences() {
+                let aligned = self.aligned(sentences, name)?.into_iter();
+                let examples = aligned.map(|sentence| sentence.example).collect();
+                return Ok(EvalSplit { name, examples });
+            }
+            let own = match &self.own {
+                Some(OwnRead::Examples(own)) => Some(own),
+                _ => None,
+            };
+            let origin = match own {
                 None => Origin::Split { directory, name },
                 // Opened for one split, whatever it is called here.
                 Some(files) => Origin::Own {

@@ -43,6 +43,12 @@ impl<'a> Lengths<'a> {
         }
     }
 
+    /// Takes in the length of a row that is tokenised already.
+    pub fn add_length(&mut self, length: usize) {
+        *self.counts.entry(length).or_default() += 1;
+        self.n_rows += 1;
+    }
+
     fn tokenise(&mut self) -> Result<()> {
         for example in self.tokenizer.encode_rows(&self.waiting, self.n_rows)? {
             *self.counts.entry(example.input_ids.len()).or_default() += 1;

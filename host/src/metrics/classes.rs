@@ -21,6 +21,18 @@ pub struct ClassReport {
     pub support: u64,
 }
 
+impl ClassReport {
+    /// From how many are right, predicted and expected.
+    pub fn new(right: u64, predicted: u64, expected: u64) -> Self {
+        Self {
+            precision: ratio(right, predicted),
+            recall: ratio(right, expected),
+            f1: ratio(2 * right, predicted + expected),
+            support: expected,
+        }
+    }
+}
+
 fn ratio(a: u64, b: u64) -> f64 {
     if b == 0 { 0.0 } else { a as f64 / b as f64 }
 }
@@ -53,14 +65,11 @@ impl Confusion {
 
     /// Precision, recall and F1 of a class.
     pub fn report(&self, class: usize) -> ClassReport {
-        let right = self.counts[class][class];
-        let (predicted, support) = (self.predicted(class), self.expected(class));
-        ClassReport {
-            precision: ratio(right, predicted),
-            recall: ratio(right, support),
-            f1: ratio(2 * right, predicted + support),
-            support,
-        }
+        ClassReport::new(
+            self.counts[class][class],
+            self.predicted(class),
+            self.expected(class),
+        )
     }
 
     /// Share of right ones.
@@ -128,7 +137,7 @@ fn softmax(row: &[f32]) -> Vec<f64> {
 }
 
 /// The chance that an example of the class scores above another one, equal scores counting half (Mann and Whitney).
-fn area(scores: &[f64], is_class: &[bool]) -> f64 {
+pub(super) fn area(scores: &[f64], is_class: &[bool]) -> f64 {
     let ranks = super::ranks(scores);
     let inside = is_class.iter().filter(|&&inside| inside).count() as f64;
     let outside = is_class.len() as f64 - inside;

@@ -107,3 +107,42 @@ fn scores_are_measured_as_by_scikit_learn_and_scipy() {
         );
     }
 }
+
+/// Reference: scikit-learn 1.9.1; tolerance 1e-12.
+#[test]
+fn sets_are_measured_as_by_scikit_learn() {
+    let fixture: Value = serde_json::from_str(FIXTURE).expect("JSON");
+    let cases = fixture["sets"].as_array().expect("cases");
+    assert!(cases.len() > 5);
+    for case in cases {
+        let rows = |key: &str| -> Vec<Vec<f64>> {
+            let rows = case[key].as_array().expect("rows");
+            rows.iter().map(numbers).collect()
+        };
+        let logits: Vec<Vec<f32>> = rows("logits")
+            .iter()
+            .map(|row| row.iter().map(|&x| x as f32).collect())
+            .collect();
+        let expected: Vec<Vec<u32>> = rows("expected")
+            .iter()
+            .map(|row| row.iter().map(|&x| x as u32).collect())
+            .collect();
+        let sets = LabelSets::new(
+            logits.iter().map(Vec::as_slice).collect(),
+            expected.iter().map(Vec::as_slice).collect(),
+            logits[0].len(),
+        );
+        for (found, expected) in sets.reports().zip(rows("per_label")) {
+            let found = [
+                found.precision,
+                found.recall,
+                found.f1,
+                found.support as f64,
+            ];
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-12, "{}", case["name"]);
+            }
+        }
+        check(case, &Outcome::Sets(&sets));
+    }
+}

@@ -114,6 +114,24 @@ impl ModelConfig {
         })
     }
 
+    /// What the saved head predicts: by the class in `architectures`, `problem_type`, and the number of labels.
+    pub fn problem_type(&self) -> ProblemType {
+        let class = self.raw.get("architectures").and_then(|list| list.get(0));
+        let class = class.and_then(Value::as_str).unwrap_or_default();
+        let stated = self.raw.get("problem_type").and_then(Value::as_str);
+        if class.ends_with("ForTokenClassification") {
+            ProblemType::TokenClassification
+        } else if class.ends_with("ForQuestionAnswering") {
+            ProblemType::QuestionAnswering
+        } else if stated == Some(ProblemType::MultiLabelClassification.as_str()) {
+            ProblemType::MultiLabelClassification
+        } else if self.labels.len() == 1 {
+            ProblemType::Regression
+        } else {
+            ProblemType::SingleLabelClassification
+        }
+    }
+
     /// L: the number of Transformer blocks.
     pub fn blocks(&self) -> usize {
         self.encoder.num_hidden_layers

@@ -23,6 +23,7 @@ use crate::{
     provenance::MadeBy,
 };
 use candle_core::Tensor;
+use progtune_datasets::ProblemType;
 use progtune_plugin_api::records::Rewrite;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -142,7 +143,7 @@ impl Format {
         };
         let mut common = json!({
             "peft_type": peft_type,
-            "task_type": "SEQ_CLS",
+            "task_type": task_type(about.problem_type),
             "base_model_name_or_path": about.base_model,
             "inference_mode": true,
         });
@@ -299,3 +300,14 @@ fn with(mut map: Map<String, Value>, more: Value) -> Value {
 }
 
 type Tensors = BTreeMap<String, Tensor>;
+
+/// PEFT's name of a kind of task.
+fn task_type(problem: ProblemType) -> &'static str {
+    match problem {
+        ProblemType::TokenClassification => "TOKEN_CLS",
+        ProblemType::QuestionAnswering => "QUESTION_ANS",
+        ProblemType::SingleLabelClassification
+        | ProblemType::MultiLabelClassification
+        | ProblemType::Regression => "SEQ_CLS",
+    }
+}

@@ -1,7 +1,9 @@
 //! Tests of the keys about the user's own files.
 
 use super::*;
-use progtune_datasets::{Format, OnBadRow, OwnRequest, ProblemType, Reading, TextEncoding};
+use progtune_datasets::{
+    Format, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags, TextEncoding,
+};
 
 const FILE: &str = "--train-file=t.csv";
 
@@ -22,6 +24,8 @@ fn config_toml_gives_the_same_request_again() {
                 text_column: Some("text".into()),
                 pair_column: Some("a \"b\"".into()),
                 label_column: Some("label".into()),
+                label_separator: Some(";".into()),
+                repair_tags: Some(RepairTags::Bio),
                 problem_type: Some(ProblemType::Regression),
                 on_bad_row: OnBadRow::Skip,
             },

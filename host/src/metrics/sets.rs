@@ -1,0 +1,103 @@
+//! Metrics of examples that any number of labels hold for, as scikit-learn computes them of indicator matrices; a label is
+//! predicted where its probability is above one half. Called by `metrics` and the evaluator.
+
+use super::classes::{ClassReport, area};
+
+/// What was said of each example, and what is right.
+#[derive(Debug)]
+pub struct LabelSets<'a> {
+    logits: Vec<&'a [f32]>,
+    /// Ascending ids.
+    expected: Vec<&'a [u32]>,
+    /// Of each label: how many are right, predicted and expected.
+    counts: Vec<[u64; 3]>,
+}
+
+/// The labels that hold, ascending: those whose logit is above 0.
+pub fn predicted(row: &[f32]) -> Vec<u32> {
+    (0..)
+        .zip(row)
+        .filter(|(_, logit)| **logit > 0.0)
+        .map(|(label, _)| label)
+        .collect()
+}
+
+impl<'a> LabelSets<'a> {
+    /// Counts; a row of logits an example, a number a label.
+    pub fn new(logits: Vec<&'a [f32]>, expected: Vec<&'a [u32]>, n_labels: usize) -> Self {
+        let mut counts = vec![[0; 3]; n_labels];
+        for (row, expected) in logits.iter().zip(&expected) {
+            for label in predicted(row) {
+                counts[label as usize][0] += u64::from(expected.contains(&label));
+                counts[label as usize][1] += 1;
+            }
+            for &label in *expected {
+                counts[label as usize][2] += 1;
+            }
+        }
+        Self {
+            logits,
+            expected,
+            counts,
+        }
+    }
+
+    /// Precision, recall and F1 of each label.
+    pub fn reports(&self) -> impl Iterator<Item = ClassReport> {
+        let counts = self.counts.iter();
+        counts.map(|&[right, predicted, expected]| ClassReport::new(right, predicted, expected))
+    }
+
+    /// The share of examples with exactly the right labels (`accuracy_score` of sets).
+    pub fn accuracy(&self) -> f64 {
+        let rows = self.logits.iter().zip(&self.expected);
+        let right = rows.filter(|(row, expected)| predicted(row) == **expected);
+        right.count() as f64 / self.logits.len() as f64
+    }
+
+    /// F1 of all decisions together.
+    pub fn f1_micro(&self) -> f64 {
+        let sum = |at: usize| self.counts.iter().map(|counts| counts[at]).sum();
+        ClassReport::new(sum(0), sum(1), sum(2)).f1
+    }
+
+    /// The mean of the labels' F1; that of a label that is neither predicted nor expected is 0.
+    pub fn f1_macro(&self) -> f64 {
+        self.reports().map(|report| report.f1).sum::<f64>() / self.counts.len() as f64
+    }
+
+    /// The mean of the labels' F1, each weighted by its examples.
+    pub fn f1_weighted(&self) -> f64 {
+        let total: u64 = self.counts.iter().map(|counts| counts[2]).sum();
+        if total == 0 {
+            return 0.0;
+        }
+        let sum: f64 = self.reports().map(|of| of.f1 * of.support as f64).sum();
+        sum / total as f64
+    }
+
+    /// The mean over the labels of the area under the ROC curve (`roc_auc_score` with `average="macro"`); NaN where a label
+    /// holds for no example or for all.
+    pub fn auroc(&self) -> f64 {
+        let of_label = |label: usize| {
+            let scores: Vec<f64> = self
+                .logits
+                .iter()
+                .map(|row| f64::from(row[label]))
+                .collect();
+            let holds: Vec<bool> = self
+                .expected
+                .iter()
+                .map(|expected| expected.contains(&(label as u32)))
+                .collect();
+            area(&scores, &holds)
+        };
+        let n = self.counts.len();
+        (0..n).map(of_label).sum::<f64>() / n as f64
+    }
+}
+
+/// The probability that a label holds.
+pub fn sigmoid(logit: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(logit)).exp())
+}

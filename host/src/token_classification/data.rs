@@ -1,0 +1,99 @@
+//! A run's sentences: what is told of them, and the examples they make. Called by `task_data`, the recipe, `evaluate`
+//! and `predict`.
+
+use super::align::{AlignedSentence, Coverage, align};
+use crate::{
+    config::RunConfig, error::Result, task_data::describe_skipped, token_store::Examples,
+    tokenizer::Tokenizer, train::EvalSplit,
+};
+use progtune_datasets::{RepairTags, SplitName, TagFindings, TaggedData, TaggedSentence};
+
+/// Columns, tags, what was found in these, and sentences left out, a line each.
+pub fn describe(data: &TaggedData, how: RepairTags) -> String {
+    let columns = &data.task.columns;
+    let column = |what: &str, key: &str, name: &str| {
+        let guessed = match data.guessed.contains(&key) {
+            true => " (guessed)",
+            false => "",
+        };
+        format!("{what} `{name}`{guessed}")
+    };
+    format!(
+        "columns: {}, {}\ntags: {}\n{}{}",
+        column("words", "text", &columns.first.name),
+        column("tags", "label", &columns.label.name),
+        data.task.labels.join(", "),
+        describe_findings(&data.findings, how),
+        describe_skipped(&data.skipped)
+    )
+}
+
+fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
+    let mut text = String::new();
+    if let Some(first) = &findings.first_stray {
+        let what = match how {
+            RepairTags::Off => {
+                "they stay, and count as seqeval's default mode has it; --repair-tags bio makes B- of them, drop O (files \
+                 in the scheme IOB1 need bio)"
+            }
+            RepairTags::Bio => "they are B- now",
+            RepairTags::Drop => "they are O now",
+        };
+        text.push_str(&format!(
+            "tags that continue no entity: {}, the first {first}: {what}\n",
+            findings.n_strays
+        ));
+    }
+    if findings.n_changed > 0 {
+        text.push_str(&format!("tags changed: {}\n", findings.n_changed));
+    }
+    text
+}
+
+/// The tokenised training set and validation split, with a note on words that take no part.
+///
+/// # Errors
+/// When the tokenizer refuses a sentence.
+pub fn load(
+    config: &RunConfig,
+    data: &TaggedData,
+    tokenizer: &Tokenizer,
+) -> Result<(Examples, Vec<EvalSplit>)> {
+    let load = |name: SplitName, sentences: &[TaggedSentence], limit| {
+        examples(tokenizer, name, first(sentences, limit), config.max_length)
+    };
+    let train = load(SplitName::Train, &data.train, config.max_train_samples)?;
+    let name = SplitName::Validation;
+    let examples = load(name, &data.validation, config.max_eval_samples)?;
+    Ok((train, vec![EvalSplit { name, examples }]))
+}
+
+/// The examples of a split; what takes no part is told in the log.
+///
+/// # Errors
+/// As [`load`].
+pub fn examples(
+    tokenizer: &Tokenizer,
+    split: SplitName,
+    sentences: &[TaggedSentence],
+    max_length: usize,
+) -> Result<Examples> {
+    let aligned = align(tokenizer, sentences)?;
+    warn_of_gaps(&aligned, split, max_length);
+    Ok(aligned
+        .into_iter()
+        .map(|sentence| sentence.example)
+        .collect())
+}
+
+/// Says how many words take no part.
+pub fn warn_of_gaps(aligned: &[AlignedSentence], split: SplitName, max_length: usize) {
+    if let Some(note) = Coverage::of(aligned).note(split.as_str(), max_length) {
+        tracing::warn!("{note}");
+    }
+}
+
+/// The first `limit` sentences, all of them for `None`.
+pub fn first(sentences: &[TaggedSentence], limit: Option<usize>) -> &[TaggedSentence] {
+    &sentences[..sentences.len().min(limit.unwrap_or(usize::MAX))]
+}
