@@ -13,7 +13,7 @@ use progtune::{
     evaluate,
     model::{description::HeadKind, gradients::Gradients, step::Step},
 };
-use progtune_datasets::SplitName;
+use progtune_datasets::{ProblemType, SplitName};
 use progtune_tests::{
     fixture, max_difference,
     model::{Setup, Wanted, examples, parity_examples},
@@ -218,6 +218,7 @@ fn pefts_adapters_are_written_as_they_were_read() {
             let about = Provenance {
                 base_model: name,
                 base_revision: None,
+                problem_type: ProblemType::SingleLabelClassification,
                 task: "mrpc",
                 method,
                 options: &options,

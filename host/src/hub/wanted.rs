@@ -3,9 +3,8 @@
 
 use crate::{
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
-    provenance,
-    task_data::TASK_FILE,
-    tokenizer,
+    learned_task::TASK_FILE,
+    provenance, tokenizer,
 };
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
