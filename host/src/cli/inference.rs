@@ -52,8 +52,8 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
-    /// JSONL file to write, a line with `logits` and `label` for each example (with several adapters, of each by its
-    /// name) [default: standard output]
+    /// JSONL file to write, a line with `logits` and `label` for each example, or the `tags` and `entities` of a sentence
+    /// (with several adapters, of each by its name) [default: standard output]
     // Not the key `output`, which is training's run directory.
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
     #[serde(skip)]
