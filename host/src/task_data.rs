@@ -212,9 +212,9 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 #[derive(Debug)]
 pub enum OwnRead {
     /// Texts.
-    Examples(KeyedFiles),
+    Examples(Box<KeyedFiles>),
     /// Sentences whose words have tags.
-    Sentences(TaggedData),
+    Sentences(Box<TaggedData>),
 }
 
 impl OwnRead {
@@ -253,7 +253,7 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
             let repair = request.reading.repair_tags.unwrap_or_default();
             let text = token_classification::data::describe(&data, repair);
             let skipped = data.skipped.clone();
-            (OwnRead::Sentences(data), text, skipped)
+            (OwnRead::Sentences(Box::new(data)), text, skipped)
         }
         _ => {
             let cache = TokenCache::new(config.token_cache);
@@ -261,7 +261,7 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
             own.files.task = with_metrics(&own.files.task, &config.metrics)?;
             let text = describe(&own.files);
             let skipped = own.files.facts.skipped.clone();
-            (OwnRead::Examples(own), text, skipped)
+            (OwnRead::Examples(Box::new(own)), text, skipped)
         }
     };
     for line in text.lines() {
