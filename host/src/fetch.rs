@@ -3,7 +3,7 @@
 
 use crate::{
     config::{
-        AdapterChoice, EvaluateConfig, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
+        AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
         check_own_complete,
     },
     error::{Error, Result},
@@ -38,9 +38,14 @@ const DATA_SETS: &[(&str, &str, &str)] = &[
 
 /// The data set of a named task on the hub, and its configuration there.
 pub fn data_set_of(task: &str) -> Option<(&'static str, &'static str)> {
-    let task = task.to_lowercase();
+    let task = canonical(task);
     let found = DATA_SETS.iter().find(|(name, ..)| *name == task);
     found.map(|&(_, id, configuration)| (id, configuration))
+}
+
+/// A task's own name, of the several that it may go by (`SST-2`).
+fn canonical(task: &str) -> String {
+    Task::by_name(task).map_or_else(|_| task.to_lowercase(), |task| task.name.clone())
 }
 
 /// Makes directories of names.
@@ -121,30 +126,26 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    /// The own files to evaluate: those that were named, or those of `--data`'s split.
+    /// Own files to evaluate or predict: those of a split of a data set.
     ///
     /// # Errors
     /// As [`Fetcher::run`]; also when the data set has no such split.
-    pub fn own_to_evaluate(&self, config: &EvaluateConfig) -> Result<Option<OwnRequest>> {
-        let (Some(own), Some(data)) = (&config.own, &config.data) else {
-            return Ok(config.own.clone());
-        };
+    pub fn own_split(&self, own: &OwnRequest, data: &Path, split: Split) -> Result<OwnRequest> {
         let (directory, found) = self.own_data(data)?;
         let mut own = own.clone();
-        let (files, chosen) = match config.split {
+        let (files, chosen) = match split {
             Split::Train => (&found.train, &mut own.train),
             Split::Validation => (&found.validation, &mut own.validation),
             Split::Test => (&found.test, &mut own.test),
         };
         if files.is_empty() {
             return Err(Error::Usage(format!(
-                "--data {}: no file of its {} split is here: expected names with that word; choose another --split",
-                data.display(),
-                config.split
+                "--data {}: no file of its {split} split is here: expected names with that word; choose another --split",
+                data.display()
             )));
         }
         *chosen = paths(&directory, files);
-        Ok(Some(own))
+        Ok(own)
     }
 
     /// The directory of a model; `None` for the embedded one. What can be no id is left for the error that it makes.
@@ -203,7 +204,7 @@ impl<'a> Fetcher<'a> {
                 None => data.to_owned(),
             }));
         };
-        let mut preferred = vec![task.to_lowercase()];
+        let mut preferred = vec![canonical(task)];
         preferred.extend(on_hub.map(|(_, configuration)| configuration.to_owned()));
         let folder = self.settings.data_config.as_ref().or(preferred.last());
         let wanted = DataFiles {
@@ -321,4 +322,25 @@ pub fn record(config: &RunConfig) -> Option<Value> {
         })
         .collect();
     (!pins.is_empty()).then_some(Value::Object(pins))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_has_its_data_set_under_each_of_its_names() {
+        let sst2 = Some(("nyu-mll/glue", "sst2"));
+        assert_eq!(data_set_of("sst2"), sst2);
+        assert_eq!(data_set_of("SST-2"), sst2);
+        assert_eq!(data_set_of("sample"), None);
+        assert_eq!(data_set_of("sst3"), None);
+    }
+
+    #[test]
+    fn usual_files_are_those_of_the_tasks_splits() {
+        let mnli = usual_files("mnli", "mnli");
+        assert_eq!(mnli[0], "mnli/train-00000-of-00001.parquet");
+        assert!(mnli.contains(&"mnli/validation_matched-00000-of-00001.parquet".to_owned()));
+    }
 }

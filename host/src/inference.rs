@@ -27,7 +27,10 @@ use std::path::Path;
 pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
     let fetcher = Fetcher::new(&config.inference.hub, quiet);
     let inference = fetcher.inference(&config.inference)?;
-    let own = fetcher.own_to_evaluate(config)?;
+    let own = match (&config.own, &config.data) {
+        (Some(own), Some(data)) => Some(fetcher.own_split(own, data, config.split)?),
+        (own, _) => own.clone(),
+    };
     let opened = Opened::new(&inference, own.as_ref())?;
     let task = one_task(&opened)?;
     let data = match own {
@@ -82,13 +85,18 @@ pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let own = match &config.input {
-        PredictInput::Own(request) => Some(request),
-        PredictInput::File(_) | PredictInput::Data { .. } => None,
-    };
     let fetcher = Fetcher::new(&config.inference.hub, quiet);
     let inference = fetcher.inference(&config.inference)?;
-    let opened = Opened::new(&inference, own)?;
+    let own = match &config.input {
+        PredictInput::Own(request) => Some(request.clone()),
+        PredictInput::OwnData {
+            request,
+            data,
+            split,
+        } => Some(fetcher.own_split(request, data, *split)?),
+        PredictInput::File(_) | PredictInput::Data { .. } => None,
+    };
+    let opened = Opened::new(&inference, own.as_ref())?;
     if let Some(sentences) = opened.sentences() {
         return predict_tags(config, &opened, sentences);
     }
@@ -258,7 +266,9 @@ fn input(
     match &config.input {
         PredictInput::File(path) => Ok(vec![opened.load_file(task, path)?]),
         // Its request has the files of one split alone.
-        PredictInput::Own(_) => opened.load_splits(task, Path::new("."), &[SplitName::Test]),
+        PredictInput::Own(_) | PredictInput::OwnData { .. } => {
+            opened.load_splits(task, Path::new("."), &[SplitName::Test])
+        }
         PredictInput::Data { data, split } => {
             let data = fetcher.task_data(&task.name, data.as_deref())?;
             let directory = data.as_deref().unwrap_or(Path::new("."));

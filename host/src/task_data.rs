@@ -252,11 +252,11 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 #[derive(Debug)]
 pub enum OwnRead {
     /// Texts.
-    Examples(KeyedFiles),
+    Examples(Box<KeyedFiles>),
     /// Sentences whose words have tags.
-    Sentences(TaggedData),
+    Sentences(Box<TaggedData>),
     /// Questions about texts.
-    Questions(QuestionData),
+    Questions(Box<QuestionData>),
 }
 
 impl OwnRead {
@@ -297,13 +297,13 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
             let repair = request.reading.repair_tags.unwrap_or_default();
             let text = token_classification::data::describe(&data, repair);
             let skipped = data.skipped.clone();
-            (OwnRead::Sentences(data), text, skipped)
+            (OwnRead::Sentences(Box::new(data)), text, skipped)
         }
         ProblemType::QuestionAnswering => {
             let data = QuestionData::own(&request, learned.has_unanswerable)?;
             with_metrics(&data.task, &config.metrics)?;
             let (text, skipped) = (describe_skipped(&data.skipped), data.skipped.clone());
-            (OwnRead::Questions(data), text, skipped)
+            (OwnRead::Questions(Box::new(data)), text, skipped)
         }
         _ => {
             let cache = TokenCache::new(config.token_cache);
@@ -311,7 +311,7 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
             own.files.task = with_metrics(&own.files.task, &config.metrics)?;
             let text = describe(&own.files);
             let skipped = own.files.facts.skipped.clone();
-            (OwnRead::Examples(own), text, skipped)
+            (OwnRead::Examples(Box::new(own)), text, skipped)
         }
     };
     for line in text.lines() {

@@ -65,7 +65,8 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
-    /// JSONL file to write, a line with `logits` and `label` for each example, with `answer` for each question about a text
+    /// JSONL file to write, a line with `logits` and `label` for each example, the `tags` and `entities` of a sentence, or the
+    /// `answer` to a question
     /// (with several adapters, of each by its name) [default: standard output]
     // Not the key `output`, which is training's run directory.
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]

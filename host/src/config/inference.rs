@@ -188,6 +188,15 @@ pub enum PredictInput {
     File(PathBuf),
     /// The user's own files, in any format.
     Own(OwnRequest),
+    /// A part of a data set of the user's own choice.
+    OwnData {
+        /// How its files are read.
+        request: OwnRequest,
+        /// Directory or id.
+        data: PathBuf,
+        /// The part; test by default.
+        split: Split,
+    },
     /// A part of the task's data.
     Data {
         /// Directory with the task's files or id of a data set; `None` for `sample` and what has a data set on the hub.
@@ -225,12 +234,22 @@ impl PredictConfig {
             (Some(file), Some(own)) => PredictInput::Own(own::of_input(own, file.as_ref())),
             (Some(file), None) => PredictInput::File(file.into()),
             (None, Some(own)) => {
-                let preferred = [Split::Test, Split::Validation, Split::Train];
-                let (own, _) = own::of_split(own, split, preferred)?;
-                PredictInput::Own(OwnRequest {
+                let unlabelled = |own| OwnRequest {
                     ignore_labels: true,
                     ..own
-                })
+                };
+                match data.filter(|_| own::is_without_files(&own)) {
+                    Some(data) => PredictInput::OwnData {
+                        request: unlabelled(own),
+                        data,
+                        split: split.unwrap_or(Split::Test),
+                    },
+                    None => {
+                        let preferred = [Split::Test, Split::Validation, Split::Train];
+                        let (own, _) = own::of_split(own, split, preferred)?;
+                        PredictInput::Own(unlabelled(own))
+                    }
+                }
             }
             (None, None) => {
                 let split = split.unwrap_or(Split::Test);

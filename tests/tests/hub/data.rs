@@ -87,6 +87,10 @@ fn a_data_set_of_ones_own_choice() {
         serde_json::from_str(&place.run(evaluate).good().stdout).unwrap();
     assert_eq!(measured["eval_loss"], results["test_loss"]);
 
+    let predict = "predict --quiet --max-length 64 --model run --task own --data me/reviews";
+    let lines = place.run(predict).good().stdout;
+    assert_eq!(lines.lines().count(), 24, "the test split");
+
     // A share of the training rows goes before the data set's own validation split.
     let words =
         "--data me/reviews --text-column text --validation-split 0.25 --overwrite-output --model";
