@@ -25,6 +25,9 @@ pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
     .unwrap_or_else(|| Err(contradictory(path)))
 }
 
+/// A row with its place.
+type Located = (Place, Map<String, Value>);
+
 /// The rows of a file as JSON objects, lists and groups of columns included.
 pub(crate) struct ParquetObjects {
     path: PathBuf,
@@ -57,7 +60,7 @@ impl ParquetObjects {
     }
 
     /// The next row with its place; `None` at the end.
-    pub(crate) fn next_object(&mut self) -> Result<Option<(Place, Map<String, Value>)>, DataError> {
+    pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
         let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
         else {
             return Ok(None);
