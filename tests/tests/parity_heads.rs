@@ -13,8 +13,9 @@ use progtune::{
         Start, description::HeadKind, gradients::Gradients, loss::LossWeighting, step::Step,
         weights::canonical_name,
     },
+    train::EvalSplit,
 };
-use progtune_datasets::{Column, Columns, Labels, ProblemType, Task};
+use progtune_datasets::{Column, Columns, Labels, ProblemType, SplitName, Task};
 use progtune_tests::{
     fixture, max_difference,
     model::{Setup, Wanted, parity_examples},
@@ -240,8 +241,12 @@ fn the_evaluator_tells_the_same_loss() {
         let setup = setup("bert", case, Kernels::Fused, 0.0, &expected);
         let examples = examples("bert", case.1, &expected);
         let limit = BatchLimit::Examples(3);
-        let examples = examples.into();
-        let result = evaluate(&setup.model, &task(problem, n_labels), &examples, limit).unwrap();
+        let split = EvalSplit {
+            name: SplitName::Validation,
+            examples: examples.into(),
+            asked: None,
+        };
+        let result = evaluate(&setup.model, &task(problem, n_labels), &split, limit).unwrap();
         let wanted = expected[&format!("{}.loss", case.0)]
             .to_vec1::<f32>()
             .unwrap()[0];
@@ -251,7 +256,9 @@ fn the_evaluator_tells_the_same_loss() {
             "{}: {loss} {wanted}",
             case.0
         );
-        let rows = logits(&setup.model, &examples, limit).unwrap().concat();
+        let rows = logits(&setup.model, &split.examples, limit)
+            .unwrap()
+            .concat();
         let wanted = expected[&format!("{}.logits", case.0)]
             .flatten_all()
             .unwrap();
