@@ -89,7 +89,7 @@ mod tests {
         ) {
             let logits: Vec<f32> = random(rows * n, seed).iter().map(|v| v * 4.0).collect();
             let sets: Vec<Vec<u32>> = (0..rows)
-                .map(|row| (0..n as u32).filter(|c| (row as u32 + c + seed as u32) % 3 == 0).collect())
+                .map(|row| (0..n as u32).filter(|c| (row as u32 + c + seed as u32).is_multiple_of(3)).collect())
                 .collect();
             let weights: Vec<f32> = (0..n).map(|c| 0.5 + c as f32).collect();
             let weights = weighted.then_some(&weights[..]);
