@@ -20,6 +20,7 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("own_files.rs"));
     hash = extend(hash, include_bytes!("parquet_file.rs"));
     hash = extend(hash, include_bytes!("parquet_lists.rs"));
+    hash = extend(hash, include_bytes!("parquet_rows.rs"));
     hash = extend(hash, include_bytes!("plain_text.rs"));
     hash = extend(hash, include_bytes!("record.rs"));
     hash = extend(hash, include_bytes!("rows.rs"));

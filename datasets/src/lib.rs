@@ -23,8 +23,8 @@
 //! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
 //! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
 //! is), `tagged` over `conll` and `word_lists` (sentences with tags; `tag_columns` and `tag_repair` beside it), `squad`
-//! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `label` (a `cell` to a label), `sample` (the
-//! embedded task), `error`, `fingerprint` (of this crate's source, for caches).
+//! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `parquet_rows` (under all that read parquet),
+//! `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for caches).
 #![forbid(unsafe_code)]
 
 mod cell;
@@ -50,6 +50,7 @@ mod own_files;
 mod parquet_file;
 mod parquet_lists;
 mod parquet_objects;
+mod parquet_rows;
 mod plain_text;
 mod record;
 mod rows;

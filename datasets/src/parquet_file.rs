@@ -6,13 +6,12 @@
 
 use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Once};
 
 use parquet::basic::{ConvertedType, Repetition, Type as PhysicalType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
@@ -21,6 +20,7 @@ use crate::error::{DataError, Place, missing_column, printable, quote};
 use crate::format::DataFile;
 use crate::label::LabelRule;
 use crate::parquet_lists::is_list;
+use crate::parquet_rows::PlacedRows;
 use crate::rows::{RawRow, Rows};
 use crate::task::{Column, Columns};
 
@@ -36,11 +36,8 @@ struct Layout {
 
 /// A parquet file being read row by row. A file without rows gives none.
 pub(crate) struct ParquetRows {
-    path: PathBuf,
-    rows: RowIter<'static>,
+    rows: PlacedRows,
     layout: Layout,
-    /// Rows given so far.
-    n_rows: usize,
 }
 
 impl ParquetRows {
@@ -54,15 +51,8 @@ impl ParquetRows {
             let reader = open_file(path)?;
             let root = reader.metadata().file_metadata().schema();
             let layout = layout(columns, path, root, rule)?;
-            let rows = RowIter::from_file_into(Box::new(reader))
-                .project(Some(layout.projection.clone()))
-                .map_err(broken(Place::file(path)))?;
-            Ok(Self {
-                path: path.clone(),
-                rows,
-                layout,
-                n_rows: 0,
-            })
+            let rows = PlacedRows::new(path, reader, layout.projection.clone())?;
+            Ok(Self { rows, layout })
         })
         .unwrap_or_else(|| Err(contradictory(path)))
     }
@@ -70,13 +60,9 @@ impl ParquetRows {
 
 impl Rows for ParquetRows {
     fn next_row(&mut self) -> Result<Option<RawRow>, DataError> {
-        let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
-        else {
+        let Some((place, row)) = self.rows.next_placed()? else {
             return Ok(None);
         };
-        self.n_rows += 1;
-        let place = Place::row(&self.path, self.n_rows);
-        let row = row.map_err(broken(place.clone()))?;
         raw_row(&self.layout, place, row).map(Some)
     }
 }
@@ -97,12 +83,12 @@ pub(crate) fn read_all_columns(
             .collect();
         let names = fields.iter().map(|field| field.name().to_owned()).collect();
         let projection = projection(path, root, fields)?;
-        let rows = RowIter::from_file_into(Box::new(reader))
-            .project(Some(projection))
-            .map_err(broken(Place::file(path)))?;
+        let mut rows = PlacedRows::new(path, reader, projection)?;
         let mut cells = Vec::new();
-        for (index, row) in rows.take(limit).enumerate() {
-            let row = row.map_err(broken(Place::row(path, index + 1)))?;
+        while cells.len() < limit {
+            let Some((_, row)) = rows.next_placed()? else {
+                break;
+            };
             cells.push(
                 row.into_columns()
                     .iter()

@@ -1,18 +1,16 @@
 //! Parquet columns that may hold lists, row by row: what `word_lists` and `survey` read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parquet::basic::{ConvertedType, LogicalType};
 use parquet::file::reader::FileReader;
-use parquet::record::reader::RowIter;
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::{Map, Value};
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place};
-use crate::parquet_file::{
-    broken, cell, contain, contradictory, find, open_file, projection, scalar,
-};
+use crate::parquet_file::{cell, contain, contradictory, find, open_file, projection, scalar};
+use crate::parquet_rows::PlacedRows;
 use crate::task::Column;
 
 /// The key that Hugging Face's `datasets` writes the features of a data set under.
@@ -20,10 +18,7 @@ const HUB_KEY: &str = "huggingface";
 
 /// Some columns of a parquet file being read.
 pub(crate) struct ParquetCells {
-    path: PathBuf,
-    rows: RowIter<'static>,
-    /// Rows given so far.
-    n_rows: usize,
+    rows: PlacedRows,
     features: Option<Map<String, Value>>,
 }
 
@@ -69,28 +64,17 @@ impl ParquetCells {
                 .and_then(|entries| entries.iter().find(|entry| entry.key == HUB_KEY))
                 .and_then(|entry| hub_features(entry.value.as_deref()?));
             let projection = projection(path, root, fields)?;
-            let rows = RowIter::from_file_into(Box::new(reader))
-                .project(Some(projection))
-                .map_err(broken(Place::file(path)))?;
-            Ok(Self {
-                path: path.to_path_buf(),
-                rows,
-                n_rows: 0,
-                features,
-            })
+            let rows = PlacedRows::new(path, reader, projection)?;
+            Ok(Self { rows, features })
         })
         .unwrap_or_else(|| Err(contradictory(path)))
     }
 
     /// The next row's place and cells.
     pub(crate) fn next_cells(&mut self) -> Result<Option<(Place, Vec<Cell>)>, DataError> {
-        let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
-        else {
+        let Some((place, row)) = self.rows.next_placed()? else {
             return Ok(None);
         };
-        self.n_rows += 1;
-        let place = Place::row(&self.path, self.n_rows);
-        let row = row.map_err(broken(place.clone()))?;
         let cells = row.into_columns();
         Ok(Some((
             place,

@@ -1,15 +1,15 @@
 //! The rows of parquet files as JSON objects, for data sets whose columns are nested. Called by the reader of questions.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parquet::file::reader::FileReader;
-use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place};
-use crate::parquet_file::{broken, cell, contain, contradictory, open_file, projection};
+use crate::parquet_file::{cell, contain, contradictory, open_file, projection};
+use crate::parquet_rows::PlacedRows;
 
 /// The names of a file's columns.
 pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, DataError> {
@@ -30,10 +30,7 @@ type Located = (Place, Map<String, Value>);
 
 /// The rows of a file as JSON objects, lists and groups of columns included.
 pub(crate) struct ParquetObjects {
-    path: PathBuf,
-    rows: RowIter<'static>,
-    /// Rows given so far.
-    n_rows: usize,
+    rows: PlacedRows,
 }
 
 impl ParquetObjects {
@@ -47,28 +44,16 @@ impl ParquetObjects {
                 .filter(|field| wanted.contains(&field.name()))
                 .cloned();
             let projection = projection(path, root, fields.collect())?;
-            let rows = RowIter::from_file_into(Box::new(reader))
-                .project(Some(projection))
-                .map_err(broken(Place::file(path)))?;
-            Ok(Self {
-                path: path.to_path_buf(),
-                rows,
-                n_rows: 0,
-            })
+            let rows = PlacedRows::new(path, reader, projection)?;
+            Ok(Self { rows })
         })
         .unwrap_or_else(|| Err(contradictory(path)))
     }
 
     /// The next row with its place; `None` at the end.
     pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
-        let Some(row) = contain(|| self.rows.next()).ok_or_else(|| contradictory(&self.path))?
-        else {
-            return Ok(None);
-        };
-        self.n_rows += 1;
-        let place = Place::row(&self.path, self.n_rows);
-        let row = row.map_err(broken(place.clone()))?;
-        Ok(Some((place, object(row))))
+        let next = self.rows.next_placed()?;
+        Ok(next.map(|(place, row)| (place, object(row))))
     }
 }
 

@@ -3,15 +3,6 @@
 use super::*;
 use progtune_datasets::OnBadRow;
 
-/// Damage, file, contents, parts of the message, and the rows that are good; `None` where the file cannot be read on.
-type Case<'a> = (
-    &'a str,
-    &'a str,
-    Vec<u8>,
-    &'a [&'a str],
-    Option<&'a [&'a str]>,
-);
-
 fn cases() -> Vec<Case<'static>> {
     let long = [
         b"text,label\na,x\n",

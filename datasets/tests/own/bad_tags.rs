@@ -5,15 +5,6 @@ use super::tags::{all_shown, load_tags, typed};
 use super::*;
 use progtune_datasets::OnBadRow;
 
-/// Damage, file, contents, parts of the message, and the sentences that are good; `None` where the file cannot be read on.
-type Case<'a> = (
-    &'a str,
-    &'a str,
-    Vec<u8>,
-    &'a [&'a str],
-    Option<&'a [&'a str]>,
-);
-
 fn cases() -> Vec<Case<'static>> {
     let long = [
         b"a O\n\n".as_slice(),

@@ -16,6 +16,15 @@ use std::path::Path;
 use progtune_datasets::{Example, Label, OwnData, OwnRequest, Reading, SplitName};
 use tempfile::TempDir;
 
+/// Damage, file, contents, parts of the message, and the rows or sentences that are good; `None` where the file cannot be read on.
+type Case<'a> = (
+    &'a str,
+    &'a str,
+    Vec<u8>,
+    &'a [&'a str],
+    Option<&'a [&'a str]>,
+);
+
 /// A fresh directory with these files.
 fn dir_with(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
