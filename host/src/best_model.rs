@@ -18,6 +18,11 @@ const FILE: &str = "best.safetensors";
 /// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
 const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
 
+/// Whether less is better of a metric, of MNLI's second half too (`loss_mm`).
+pub fn is_lower_better(name: &str) -> bool {
+    LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name))
+}
+
 /// The best epoch so far.
 #[derive(Debug)]
 pub struct BestModel {
@@ -63,7 +68,7 @@ impl BestModel {
         Ok(Some(Self {
             file: config.output_dir().join(FILE),
             key: format!("eval_{name}"),
-            lower: LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name)),
+            lower: is_lower_better(name),
             best: None,
         }))
     }

@@ -15,7 +15,7 @@ use crate::{
         wanted::{AdapterFiles, ModelFiles},
     },
     plan::trainable_task,
-    terminal,
+    progress::note,
 };
 use progtune_datasets::{OwnRequest, Task};
 use serde_json::{Map, Value, json};
@@ -52,16 +52,14 @@ fn canonical(task: &str) -> String {
 pub struct Fetcher<'a> {
     settings: &'a HubConfig,
     hub: Hub,
-    quiet: bool,
 }
 
 impl<'a> Fetcher<'a> {
     /// For one command.
-    pub fn new(settings: &'a HubConfig, quiet: bool) -> Self {
+    pub fn new(settings: &'a HubConfig) -> Self {
         Self {
             settings,
-            hub: Hub::new(settings.offline, quiet),
-            quiet,
+            hub: Hub::new(settings.offline),
         }
     }
 
@@ -223,8 +221,8 @@ impl<'a> Fetcher<'a> {
         let first = files.all().next().map(|name| snapshot.join(name));
         let directory = first.and_then(|file| Some(file.parent()?.to_owned()));
         let directory = directory.unwrap_or(snapshot);
-        if data.is_none() && !self.quiet {
-            terminal::say(&format!(
+        if data.is_none() {
+            note(&format!(
                 "data: {} of the hub (no --data was given)",
                 typed(&directory.display().to_string())
             ));

@@ -20,6 +20,8 @@ pub enum Scope {
     Training,
     /// `evaluate` and `predict`.
     Inference,
+    /// Every command: how it is shown, which is no part of what it does.
+    Display,
 }
 
 /// A key of configuration files; its flag has dashes for underscores, its environment variable is
@@ -305,6 +307,8 @@ pub const KEYS: &[Key] = &[
     value("device", "cpu", Scope::All),
     value("kernels", "auto", Scope::All),
     value("token_cache", "auto", Scope::All),
+    value("progress", "auto", Scope::Display),
+    value("color", "auto", Scope::Display),
 ];
 
 /// The key with this name.

@@ -23,7 +23,7 @@ pub mod wanted;
 
 use crate::{
     error::{Error, Result},
-    terminal,
+    progress::note,
 };
 use cache::Cache;
 pub use cache::files_below;
@@ -41,12 +41,11 @@ pub struct Hub {
     cache: Cache,
     /// Why there is no network, if it is forbidden.
     offline: Option<&'static str>,
-    quiet: bool,
 }
 
 impl Hub {
     /// The hub that the environment names; `offline`: `--offline` was given.
-    pub fn new(offline: bool, quiet: bool) -> Self {
+    pub fn new(offline: bool) -> Self {
         let environment = Environment::from_process();
         Self {
             cache: Cache {
@@ -58,7 +57,6 @@ impl Hub {
                 false => environment.offline,
             },
             environment,
-            quiet,
         }
     }
 
@@ -131,7 +129,7 @@ impl Hub {
         let commit = &listing.commit;
         let lacking = |what: String| Error::Model(format!("{} on the hub: {what}", repository.id));
         let chosen = wanted.choose(&listing.names).map_err(lacking)?;
-        let mut announced = self.quiet;
+        let mut announced = false;
         self.fetch_files(client, repository, commit, &chosen, &mut announced)?;
         let snapshot = self.cache.snapshot(repository, commit);
         let more = wanted.then(&snapshot).map_err(lacking)?;
@@ -153,7 +151,7 @@ impl Hub {
         for name in names.iter().filter(|name| !snapshot.join(name).exists()) {
             if !*announced {
                 *announced = true;
-                terminal::say(&format!(
+                note(&format!(
                     "fetching {} at {} from {}",
                     repository.id,
                     &commit[..7],
@@ -190,7 +188,6 @@ impl Hub {
             commit,
             name,
             info: &info,
-            quiet: self.quiet,
         }
         .run()?;
         let linked = self.cache.link(repository, commit, name, &info.etag);
