@@ -72,7 +72,12 @@ impl Assembly<'_> {
 
     /// Reads the checkpoint.
     pub fn read_base(&self, policy: HeadPolicy) -> Result<BaseWeights> {
-        let phase = Phase::begin("load", format!("loading {}", self.source.name()), "", None);
+        let phase = Phase::begin(
+            "load",
+            format!("loading the {} model", self.source.name()),
+            "",
+            None,
+        );
         let device = open_device(self.device)?;
         let base = self.base_infos();
         let loaded =

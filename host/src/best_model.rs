@@ -9,6 +9,7 @@ use crate::{
 };
 use candle_core::Device;
 use progtune_datasets::Task;
+use progtune_plugin_api::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::{fs, path::PathBuf};
 
@@ -60,9 +61,10 @@ impl BestModel {
         // MNLI's second half has the same metrics under another name.
         if !is_known(name) && !name.strip_suffix("_mm").is_some_and(is_known) {
             return Err(Error::Usage(format!(
-                "--metric-for-best-model {given}: expected loss or a metric of the task `{}`: {}; --metrics chooses others",
+                "--metric-for-best-model {given}: expected loss or a metric of the task `{}`: {}{}; --metrics chooses others",
                 task.name,
-                known.join(", ")
+                known.join(", "),
+                did_you_mean(name, known.iter().copied().chain(["loss"])),
             )));
         }
         Ok(Some(Self {

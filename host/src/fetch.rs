@@ -7,6 +7,7 @@ use crate::{
         check_own_complete,
     },
     error::{Error, Result},
+    files::near_path,
     hub::{
         Hub,
         data_files::{DataFiles, SplitFiles},
@@ -241,9 +242,13 @@ impl<'a> Fetcher<'a> {
             None if data.is_dir() => data.to_owned(),
             None => {
                 return Err(Error::Usage(format!(
-                    "--data {}: expected a directory, or the id of a data set on the hub (org/name); a single file is \
+                    "--data {}: expected a directory, or the id of a data set on the hub (org/name){}; a single file is \
                      --train-file's",
-                    data.display()
+                    data.display(),
+                    match data.exists() {
+                        true => String::new(),
+                        false => near_path(data),
+                    }
                 )));
             }
         };

@@ -77,7 +77,7 @@ impl Progress {
         let speed = self.tokens as f64 / self.secs.max(1e-9);
         let step = whole("step");
         let message = format!(
-            "epoch {}  loss {:.4}  lr {:.2e}  {speed:.0} tokens/s",
+            "epoch {}  loss {:.4}  lr {:.2e}  {speed:.0} tok/s",
             record["epoch"],
             number("loss"),
             number("lr")
@@ -122,13 +122,18 @@ fn training_bar(last: u64) -> ProgressBar {
         0..60 => "{pos}/{len} {wide_msg}".to_owned(),
         width => format!(
             "{{bar:{}}} {{pos}}/{{len}} {{eta}} left  {{wide_msg}}",
-            (width / 5).min(40)
+            (width / 8).min(40)
         ),
     };
-    bar.set_style(
-        ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    bar.set_style(bar_style(&style));
     bar
+}
+
+/// A template's style. Its bar is a line, so that nobody takes it for the squares of a plan.
+pub fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
 }
 
 /// A line about the course of things that stays; for programs an event `message`.

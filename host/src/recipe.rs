@@ -167,7 +167,7 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     let last_step = Trainer::last_step(config, steps_per_epoch);
     let secs = started.elapsed().as_secs_f64();
     let rows = (config.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
-    note_for_people(&format!("{}\n", view.to_table(rows)));
+    note_for_people(&format!("{}\n", view.to_table(rows).trim_end()));
     if let Some(cached) = cached.filter(|cached| cached.starts.iter().any(|&start| start > 0)) {
         note_for_people(&format!("prefix cache: {}", cached.describe()));
     }
@@ -253,7 +253,10 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     let show = terminal::show();
     match show.quiet {
         true => Ok(()),
-        false => terminal::print(&report.text(show.colour.stdout())),
+        false => {
+            note_for_people("");
+            terminal::print(&report.text(show.colour.stdout()))
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Report<'_> {
         text += &plain(
             "time",
             format!(
-                "{:.1} s, after {:.1} s to start ({:.0} tokens/s in training steps)",
+                "{:.1} s, and {:.1} s to start; {:.0} tokens/s in training",
                 summary.train_secs,
                 summary.startup_secs,
                 self.speed(),

@@ -25,12 +25,9 @@ const USUAL: &[&str] = &[
     "input",
     "predictions",
     "train_file",
-    "validation_file",
     "validation_split",
     "schedule",
-    "schedule_opt",
     "peft",
-    "peft_opt",
     "epochs",
     "lr",
     "batch_size",
@@ -184,7 +181,7 @@ fn dressed_at(command: Command, path: &str) -> Command {
     });
     let examples = EXAMPLES.iter().find(|(name, _)| *name == path);
     if let Some((_, examples)) = examples {
-        let examples = format!("Examples:\n{examples}");
+        let examples = format!("Examples:\n  {}", examples.trim_start());
         let settings = match path {
             "progtune" => format!("\n\n{SETTINGS}"),
             _ => String::new(),

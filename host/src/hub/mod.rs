@@ -23,6 +23,7 @@ pub mod wanted;
 
 use crate::{
     error::{Error, Result},
+    files::near_path,
     progress::note,
 };
 use cache::Cache;
@@ -210,7 +211,11 @@ impl Hub {
     fn hint(&self, repository: &Repository, fault: &Fault) -> String {
         match fault {
             Fault::NoRepository => {
-                format!(" (there is no directory `{}` here either)", repository.id)
+                let near = near_path(Path::new(&repository.id));
+                format!(
+                    " (there is no directory `{}` here either{near})",
+                    repository.id
+                )
             }
             _ => String::new(),
         }
@@ -250,10 +255,11 @@ impl Hub {
             ids => format!(" The cache has {}.", ids.join(", ")),
         };
         Error::Model(format!(
-            "{id}: no such directory, and the {noun} of this name on the hub is not in the cache ({missing}), while {why}.\n\
+            "{id}: no such directory{}, and the {noun} of this name on the hub is not in the cache ({missing}), while {why}.\n\
              Expected {files} in {}/snapshots/{commit}{reference}.{namesakes}\n\
              Fetch it where there is a network (hf download {id}{kind}{revision}{listed}) and copy that folder, or put the files \
              into a directory and pass it: {} DIR",
+            near_path(Path::new(id)),
             self.cache.folder(repository).display(),
             wanted.flag(),
         ))

@@ -2,10 +2,10 @@
 //! of a long transfer one from time to time; for programs events `fetch`. Called by `download`.
 
 use crate::{
-    progress::{events::emit, note_for_people},
+    progress::{bar_style, events::emit, note_for_people},
     terminal::{self, Mode},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,7 @@ impl Transfer {
                 0..60 => "{bytes}/{total_bytes} {wide_msg}",
                 _ => "{bar:16} {bytes}/{total_bytes} {bytes_per_sec}  {wide_msg}",
             };
-            let style = ProgressStyle::with_template(style);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(bar_style(style));
             bar.set_message(name.to_owned());
             terminal::set_bar(Some(bar.clone()));
             bar

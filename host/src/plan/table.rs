@@ -91,7 +91,7 @@ impl View<'_> {
         let first = numbers.iter().map(String::len).chain([5]).max();
         let first = first.unwrap_or(5);
         let mut text = format!(
-            "{} on {}: schedule {}, {}; {} blocks, {} parameters\n\n",
+            "{} on {}: schedule {}, {}\n{} blocks, {} parameters\n\n",
             names.model,
             names.task,
             names.schedule,

@@ -4,12 +4,12 @@
 //! A thread of its own shows it, so that it is seen also where nothing counts: a bar or a spinner after a moment; as lines
 //! only what takes seconds, and then seldom; as events its beginning, its end, and in between once a second.
 
-use super::events::emit;
+use super::{bar_style, events::emit};
 use crate::{
     plan::grouped,
     terminal::{self, Mode},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use std::{
     sync::{
@@ -199,9 +199,7 @@ fn spinner(total: Option<u64>) -> ProgressBar {
         Some(total) => (ProgressBar::new(total), "{bar:16} {eta} left  {wide_msg}"),
         None => (ProgressBar::new_spinner(), "{spinner} {wide_msg}"),
     };
-    bar.set_style(
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    bar.set_style(bar_style(style));
     terminal::set_bar(Some(bar.clone()));
     bar
 }

@@ -262,7 +262,7 @@ fn the_report_says_what_the_records_have() {
 #[test]
 fn a_run_begins_with_its_picture() {
     let scratch = Scratch::new();
-    let flags = "--epochs 4 --schedule progressive --task mrpc --max-length 64";
+    let flags = "--epochs 4 --schedule progressive --peft lora --task mrpc --max-length 64";
     let begun = |flags: &str| {
         let output = progtune()
             .args(["train", "--max-steps", "1", "--overwrite-output"])
@@ -315,7 +315,7 @@ fn a_run_begins_with_its_picture() {
         .collect();
     assert_eq!(
         squares,
-        ["■ ■■■■■", "· ·■■■■", "░ ░·■■■", "░ ░░··■"],
+        ["· ■■■■■", "· ·■■■■", "░ ░·■■■", "░ ░░·■■"],
         "{stderr}"
     );
     assert!(
