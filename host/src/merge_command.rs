@@ -16,6 +16,7 @@ use crate::{
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
+    report::commands::quoted,
     terminal,
 };
 use progtune_datasets::{OWN_TASK, Task};
@@ -66,11 +67,12 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     }
     let output = config.output.display();
     terminal::print(&format!(
-        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {output} --task {} --input \
+        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --task {} --input \
          FILE.jsonl\n",
         source.name(),
         adapter.origin,
         adapter.method,
+        quoted(&output.to_string()),
         task.name,
     ))
 }

@@ -1,7 +1,7 @@
 //! What a run ends with: `all_results.json` for programs, and the same for the person, with the command that uses the
 //! result. Called by the recipe.
 
-mod commands;
+pub mod commands;
 mod peak;
 
 use crate::{

@@ -222,8 +222,8 @@ fn unknown_id(
         text += &format!("; available: {}", available.join(", "));
     } else if others > 0 {
         text += &format!(
-            ": plugins were found, but none of them is a {kind}; `progtune plugins list` shows them, and {}",
-            completion(false)
+            ": plugins were found, but none of them is a {kind} (`progtune plugins list` shows them).\n{}",
+            completion()
         );
     } else {
         text += &format!(": {}", no_plugins(searched));
@@ -241,21 +241,22 @@ pub fn no_plugins(searched: &[PathBuf]) -> String {
         .map(|path| format!("  {}", path.display()))
         .collect();
     format!(
-        "no plugin was found\nSchedules and methods are plugins, and this program has come without them (`cargo install` installs \
-         the program alone).\n{}\nSearched:\n{}",
-        completion(true),
+        "no plugin was found\n\
+         Schedules and methods are plugins, and this program has come without them\n\
+         (`cargo install` installs the program alone).\n{}\nSearched:\n{}",
+        completion(),
         searched.join("\n")
     )
 }
 
 /// The command that builds and installs the plugins that belong to the program.
-fn completion(begins_sentence: bool) -> String {
-    let to = if begins_sentence { "To" } else { "to" };
+fn completion() -> String {
     format!(
-        "{to} build and install those of the project, in a checkout of its source:\n  \
-         cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' &&\n    progtune plugins install \
-         target/release/{}progtune_*{}\n\
-         Or unpack an archive of `cargo xtask dist`, which has them, or name their directory: --plugin-dir DIR.",
+        "To build and install those of the project, in a checkout of its source:\n  \
+         cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' &&\n    \
+         progtune plugins install target/release/{}progtune_*{}\n\
+         Or unpack an archive of `cargo xtask dist`, which has them, or name the directory\n\
+         they are in: --plugin-dir DIR.",
         std::env::consts::DLL_PREFIX,
         std::env::consts::DLL_SUFFIX
     )

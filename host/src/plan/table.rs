@@ -279,7 +279,10 @@ pub fn grouped(n: u64) -> String {
 }
 
 fn millions(n: u64) -> String {
-    format!("{:.1} M", n as f64 / 1e6)
+    match n {
+        0..100_000 => grouped(n),
+        _ => format!("{:.1} M", n as f64 / 1e6),
+    }
 }
 
 #[cfg(test)]
