@@ -56,7 +56,7 @@ enum Likeness {
 
 impl Likeness {
     fn of(distance: usize, longest: usize) -> Self {
-        match distance * 2 <= longest {
+        match distance * 5 <= longest * 2 {
             true => Self::Near,
             false => Self::Far,
         }
@@ -64,7 +64,7 @@ impl Likeness {
 }
 
 /// The end of an error message: `; did you mean 'a', 'b' or 'c'?`, or nothing when no candidate is near: one of which more
-/// than half of the letters are others, is not. The words are the same wherever a name is typed.
+/// than two letters in five are others, is not. The words are the same wherever a name is typed.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let near: Vec<String> = ranked(name, candidates)
         .iter()
@@ -143,9 +143,11 @@ mod tests {
             "what has some letters in common was not meant"
         );
         let methods = ["adapter", "bitfit", "dora", "lora", "vera"];
+        assert_eq!(did_you_mean("lra", methods), "; did you mean 'lora'?");
         assert_eq!(
-            did_you_mean("lra", methods),
-            "; did you mean 'lora' or 'vera'?"
+            did_you_mean("batch-size", ["eval-batch-size", "batch-size-x"]),
+            "; did you mean 'batch-size-x' or 'eval-batch-size'?",
+            "what has it as a part may be meant"
         );
         assert_eq!(did_you_mean("lroa", methods), "; did you mean 'lora'?");
         assert_eq!(did_you_mean("elephant", methods), "");

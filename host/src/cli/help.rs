@@ -265,7 +265,7 @@ mod tests {
         assert!(!short.to_string().contains("--adam-beta1"), "{short}");
         assert!(short.to_string().contains("--schedule"), "{short}");
         let (short, long) = (lines(short.to_string()), lines(long.to_string()));
-        assert!(short < 80 && long > 3 * short, "{short} of {long}");
+        assert!(short < 90 && long > 3 * short, "{short} of {long}");
     }
 
     #[test]
