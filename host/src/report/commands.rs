@@ -84,7 +84,7 @@ pub fn next(
     directory: &Path,
     whole: bool,
 ) -> (&'static str, ShellCommand) {
-    if task.name == SAMPLE_TASK {
+    if task.is_generated() {
         let mut command = ShellCommand {
             words: vec!["progtune".into()],
         };
