@@ -255,8 +255,8 @@ fn completion() -> String {
         "To build and install those of the project, in a checkout of its source:\n  \
          cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' &&\n    \
          progtune plugins install target/release/{}progtune_*{}\n\
-         Or unpack an archive of `cargo xtask dist`, which has them, or name the directory\n\
-         they are in: --plugin-dir DIR.",
+         Or unpack an archive of `cargo xtask dist`, which has them, or name their\n\
+         directory: --plugin-dir DIR.",
         std::env::consts::DLL_PREFIX,
         std::env::consts::DLL_SUFFIX
     )

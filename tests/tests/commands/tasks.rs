@@ -199,7 +199,7 @@ fn generated_pairs_need_no_data() {
     );
 
     let pair = r#"{"sentence1": "anna saw a dog.", "sentence2": "anna saw an animal."}"#;
-    let input = scratch.write("pairs.jsonl", &format!("{pair}\n"));
+    let input = scratch.write("pairs.jsonl", format!("{pair}\n"));
     let text = CommandLine::new("predict --quiet")
         .path("--adapter", &run)
         .path("--input", &input)
