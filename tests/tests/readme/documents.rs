@@ -49,9 +49,13 @@ impl Block {
         self.info == "sh"
     }
 
-    /// Whether it shows what a command prints.
-    pub fn is_text(&self) -> bool {
-        self.info == "text" || self.info == "text figures"
+    /// How what it shows of a command's output is to be compared; `None`: it shows none.
+    pub fn mode(&self) -> Option<Mode> {
+        match self.info.as_str() {
+            "text" => Some(Mode::Exact),
+            "text figures" => Some(Mode::Figures),
+            _ => None,
+        }
     }
 
     /// Its commands, those of several lines put together.
@@ -134,6 +138,14 @@ impl Document {
             }
         }
         assert!(!is_open, "{path}: a block that does not end");
+        for (at, block) in blocks.iter().enumerate() {
+            let follows_commands = at > 0 && blocks[at - 1].is_commands();
+            assert!(
+                block.mode().is_none() || follows_commands,
+                "{path}:{}: a text block is what the commands of the block before it print",
+                block.first_line
+            );
+        }
         Self {
             path: path.to_owned(),
             text,
@@ -141,21 +153,11 @@ impl Document {
         }
     }
 
-    /// The text block that follows a block of commands with nothing but empty lines between.
+    /// What the document shows of the last command of a block: the next block, if it is text.
     pub fn shown_after(&self, commands: &Block) -> Option<Shown<'_>> {
-        let behind = commands.first_line + commands.lines.len();
-        let mut between = self.text.lines().skip(behind);
-        let opening = behind + 1 + between.by_ref().position(|line| !line.is_empty())?;
-        let block = self
-            .blocks
-            .iter()
-            .find(|block| block.first_line == opening + 1)?;
-        let mode = match block.info.as_str() {
-            "text" => Mode::Exact,
-            "text figures" => Mode::Figures,
-            _ => return None,
-        };
-        Some(Shown { block, mode })
+        let mut blocks = self.blocks.iter();
+        let block = blocks.find(|block| block.first_line > commands.first_line)?;
+        block.mode().map(|mode| Shown { block, mode })
     }
 
     /// The lines that are in no block, with their numbers from 1.

@@ -52,12 +52,16 @@ impl Comparison {
     }
 }
 
-/// The lines of a text without empty ones at its ends.
+/// The lines of a text, without empty ones at its ends and without those of steps (`step 50/750  …`).
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.trim_end().lines().skip_while(|line| line.is_empty())
+    let lines = text.trim_end().lines().skip_while(|line| line.is_empty());
+    lines.filter(|line| !line.starts_with("step "))
 }
 
-/// A line with `#` for each number and one space for several.
+/// Units of sizes; which one is used depends on the number.
+const UNITS: [&str; 6] = ["kB", "MB", "GB", "KiB", "MiB", "GiB"];
+
+/// A line with `#` for each number, `B` for each unit of sizes behind one, and one space for several.
 fn without_figures(line: &str) -> String {
     let mut out = String::new();
     let mut was_figure = false;
@@ -73,6 +77,9 @@ fn without_figures(line: &str) -> String {
             (false, _) => out.push(c),
         }
         was_figure = is_figure;
+    }
+    for unit in UNITS {
+        out = out.replace(&format!("# {unit}"), "# B");
     }
     out
 }
@@ -107,8 +114,8 @@ fn figures_and_omitted_lines_are_told() {
     assert!(differs(Mode::Exact, "a 1", "a 2"));
     assert!(!differs(
         Mode::Figures,
-        "lr 5e-4  1,234 in 0.5 s",
-        "lr 1e-3     9 in 12 s"
+        "lr 5e-4  1,234 in 0.5 s, 3 kB",
+        "lr 1e-3     9 in 12 s, 7.5 MB"
     ));
     assert!(differs(Mode::Figures, "accuracy 0.5", "f1 0.5"));
     assert!(differs(Mode::Figures, "accuracy 0.5", "accuracy"));

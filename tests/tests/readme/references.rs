@@ -20,27 +20,36 @@ use std::{
 /// Flags in the documents that are cargo's.
 const FLAGS_OF_CARGO: &[&str] = &["--release", "--workspace", "--features"];
 
-/// Compares the pictures that a document's commands have drawn with those in `docs/`, or writes them there.
-pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) {
-    if document.path != "docs/plan.md" {
-        return;
+/// The document whose command draws docs/plan.svg.
+const PICTURED: &str = "docs/plan.md";
+
+/// Compares the picture that a document's command has drawn with the one in `docs/`, or writes it there; an error says how they
+/// differ.
+pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> Result<(), String> {
+    if document.path != PICTURED {
+        return Ok(());
     }
     let committed = root().join("docs/plan.svg");
-    let drawn = fs::read_to_string(sandbox.path("plan.svg")).expect("a command draws plan.svg");
+    let drawn =
+        fs::read_to_string(sandbox.path("plan.svg")).map_err(|e| format!("plan.svg: {e}"))?;
     if writes {
-        fs::write(&committed, drawn).expect("docs/plan.svg");
-        return;
+        return fs::write(&committed, drawn).map_err(|e| format!("docs/plan.svg: {e}"));
     }
-    let committed = fs::read_to_string(&committed).expect("docs/plan.svg");
-    assert_eq!(
-        without_predictions(&committed),
-        without_predictions(&drawn),
-        "docs/plan.svg is not what docs/plan.md's command draws (PROGTUNE_README=write renews it)"
+    let committed = fs::read_to_string(&committed).map_err(|e| format!("docs/plan.svg: {e}"))?;
+    let (committed, drawn) = (
+        without_predictions(&committed)?,
+        without_predictions(&drawn)?,
     );
+    match committed == drawn {
+        true => Ok(()),
+        false => Err(format!(
+            "docs/plan.svg is\n{committed}\nand {PICTURED}'s command draws\n{drawn}\n(PROGTUNE_README=write renews it)"
+        )),
+    }
 }
 
 /// A drawing without the figures that are another machine's: the rows `seconds` and `peak MiB`.
-fn without_predictions(drawing: &str) -> String {
+fn without_predictions(drawing: &str) -> Result<String, String> {
     let height = |line: &str| {
         let (_, rest) = line.split_once(" y=\"")?;
         rest.split_once('"').map(|(y, _)| y.to_owned())
@@ -63,7 +72,7 @@ fn without_predictions(drawing: &str) -> String {
             false => line,
         }
     });
-    kept.collect::<Vec<_>>().join("\n")
+    Ok(kept.collect::<Vec<_>>().join("\n"))
 }
 
 /// Every word in a text that begins with `prefix` and goes on with characters that `is_part` takes.
