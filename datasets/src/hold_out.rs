@@ -3,6 +3,8 @@
 //! What is decided is decided by the number of rows of each class alone, before any row is read again: the k-th row of a
 //! class is taken or not, a bit a row.
 
+use std::collections::HashMap;
+
 use crate::error::OwnDataError;
 use crate::example::Label;
 use crate::splitmix::SplitMix64;
@@ -18,11 +20,28 @@ pub(crate) struct HoldOut {
     n_taken: usize,
 }
 
-/// The class of a row, as far as holding out goes: numbers are one class, and so are sets of labels.
-pub(crate) fn class_of(label: Option<&Label>) -> usize {
-    match label {
-        Some(Label::Class(id)) => *id as usize,
-        Some(Label::Classes(_) | Label::Score(_)) | None => 0,
+/// Tells rows into classes, of each of which a share is taken. Read in the same order, rows get the same classes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Strata {
+    /// Each set of labels that was seen is a class, in the order of appearance.
+    sets: HashMap<Vec<u32>, usize>,
+}
+
+impl Strata {
+    /// The class of the next row. Numbers are one class, together with rows that have no label.
+    pub(crate) fn class_of(&mut self, label: Option<&Label>) -> usize {
+        match label {
+            Some(Label::Class(id)) => *id as usize,
+            Some(Label::Classes(set)) => match self.sets.get(set) {
+                Some(&class) => class,
+                None => {
+                    let class = self.sets.len();
+                    self.sets.insert(set.clone(), class);
+                    class
+                }
+            },
+            Some(Label::Score(_)) | None => 0,
+        }
     }
 }
 

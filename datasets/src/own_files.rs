@@ -13,7 +13,7 @@ use crate::error::{DataError, OwnDataError};
 use crate::example::Example;
 use crate::files::find_files;
 use crate::format::{DataFile, Format};
-use crate::hold_out::{HoldOut, class_of};
+use crate::hold_out::{HoldOut, Strata};
 use crate::label::LabelRule;
 use crate::learn_labels::{Labels, Tally};
 use crate::own::{OnBadRow, OwnRequest, SkippedRows};
@@ -47,7 +47,8 @@ pub struct RowCounts {
     pub n_rows: usize,
     /// Those with a label.
     pub n_labelled: usize,
-    /// The rows of each class; numbers, and rows without a label, are in the first.
+    /// The rows of each class, of each set of labels where rows have several; numbers, and rows without a label, are in
+    /// the first.
     pub by_class: Vec<usize>,
 }
 
@@ -61,8 +62,8 @@ impl RowCounts {
         }
     }
 
-    fn add(&mut self, example: &Example) {
-        let class = class_of(example.label.as_ref());
+    fn add(&mut self, example: &Example, strata: &mut Strata) {
+        let class = strata.class_of(example.label.as_ref());
         if self.by_class.len() <= class {
             self.by_class.resize(class + 1, 0);
         }
@@ -222,8 +223,9 @@ impl OwnFiles {
     ) -> Result<RowCounts, DataError> {
         let mut reader = self.reader(at, task);
         let mut counts = RowCounts::default();
+        let mut strata = Strata::default();
         while let Some(example) = reader.next_example()? {
-            counts.add(&example);
+            counts.add(&example, &mut strata);
         }
         reader.check_rows(at, counts.n_rows)?;
         skipped.append(reader.skipped);
@@ -261,6 +263,7 @@ impl OwnFiles {
         OwnRows {
             reader: self.reader(at, &self.task),
             wanted,
+            strata: Strata::default(),
             seen: Vec::new(),
         }
     }
@@ -283,6 +286,7 @@ pub struct OwnRows<'a> {
     reader: Reader<'a>,
     /// Which of the rows: those that are held out, or the others.
     wanted: Option<(&'a HoldOut, bool)>,
+    strata: Strata,
     /// Rows of each class so far.
     seen: Vec<usize>,
 }
@@ -299,7 +303,7 @@ impl Iterator for OwnRows<'_> {
             let Some((hold_out, taken)) = self.wanted else {
                 return Some(Ok(example));
             };
-            let class = class_of(example.label.as_ref());
+            let class = self.strata.class_of(example.label.as_ref());
             if self.seen.len() <= class {
                 self.seen.resize(class + 1, 0);
             }

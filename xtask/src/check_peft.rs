@@ -1,11 +1,13 @@
 //! `cargo xtask check-peft`: PEFT and Transformers load what progtune saved and give the same logits. Called by `main`.
 //!
 //! Trains a few steps of full fine-tuning and of every method that PEFT has on the real MiniLM and MRPC with the release binary,
-//! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each; last, progtune and
-//! `huggingface_hub` read what the other has put into the hub's cache. Needs `tools/fetch_minilm.sh target/minilm` and the shared
+//! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each; the same for
+//! tags (WNUT17, `check_tags.py`) and questions (SQuAD, `check_questions.py`); last, progtune and `huggingface_hub` read what
+//! the other has put into the hub's cache. Needs `tools/fetch_minilm.sh target/minilm` and the shared
 //! data.
 
 use crate::python;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,13 +18,13 @@ use std::process::Command;
 pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
     let minilm = given("PROGTUNE_MINILM", root.join("target/minilm"));
     let shared = given("PROGTUNE_SHARED", root.join("../shared"));
-    let data = shared.join("data").join("MRPC");
+    let data = shared.join("data");
     for (path, what) in [
         (
             minilm.join("model.safetensors"),
             "tools/fetch_minilm.sh target/minilm",
         ),
-        (data.join("dev.tsv"), "PROGTUNE_SHARED=DIR"),
+        (data.join("MRPC/dev.tsv"), "PROGTUNE_SHARED=DIR"),
     ] {
         if !path.exists() {
             return Err(format!("{} is absent: {what}", path.display()));
@@ -43,7 +45,7 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
     for method in ["none", "lora", "dora", "ia3", "vera", "prefix"] {
         let output = root.join("target").join("check-peft").join(method);
         let predictions = output.join("predictions.jsonl");
-        job.train(method, &output)?;
+        job.train(&job.pairs(), method, &output)?;
         if method == "none" {
             job.predict(&output, None, &predictions)?;
             job.compare(&output, None, &predictions)?;
@@ -59,6 +61,10 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
         let merged = output.with_extension("merged");
         job.merge(&output, &merged)?;
         job.compare(&merged, None, &predictions)?;
+    }
+    for method in ["none", "lora"] {
+        job.tags(method)?;
+        job.questions(method)?;
     }
     // The cache of the hub is one with Python's.
     python::run(
@@ -89,19 +95,111 @@ impl Job<'_> {
         Command::new(self.root.join("target/release/progtune"))
     }
 
-    fn train(&self, method: &str, output: &Path) -> Result<(), String> {
+    /// What is trained where nothing else is said.
+    fn pairs(&self) -> Vec<OsString> {
+        let data = self.data.join("MRPC");
+        ["--task", "mrpc", "--data"]
+            .map(OsString::from)
+            .into_iter()
+            .chain([data.into()])
+            .collect()
+    }
+
+    fn train(&self, data: &[OsString], method: &str, output: &Path) -> Result<(), String> {
         let mut train = self.progtune();
         train
-            .args(["--task", "mrpc", "--max-steps", "20", "--batch-size", "16"])
+            .args(["--max-steps", "20", "--batch-size", "16"])
             .args(["--schedule", "progressive", "--peft", method])
             .args(["--max-eval-samples", "64", "--quiet", "--overwrite-output"])
             .arg("--model")
             .arg(&self.minilm)
-            .arg("--data")
-            .arg(&self.data)
+            .args(data)
             .arg("--output")
             .arg(output);
         python::run(&mut train)
+    }
+
+    /// Trains tags and lets Transformers, or PEFT, tag the same sentences.
+    fn tags(&self, method: &str) -> Result<(), String> {
+        let output = self.output("tags", method);
+        let file = |name: &str| self.data.join("WNUT17").join(name).into_os_string();
+        let data = [
+            OsString::from("--train-file"),
+            file("wnut17train.conll"),
+            "--validation-file".into(),
+            file("emerging.dev.conll"),
+        ];
+        self.train(&data, method, &output)?;
+        let predictions = output.join("predictions.jsonl");
+        let mut predict = self.progtune();
+        predict
+            .args(["predict", "--task", "own", "--input"])
+            .arg(file("emerging.test.annotated"))
+            .args(["--file-format", "conll", "--output"])
+            .arg(&predictions)
+            .args(self.model(method, &output));
+        python::run(&mut predict)?;
+        let mut check = self.script("check_tags.py");
+        check
+            .args(self.model(method, &output))
+            .arg("--predictions")
+            .arg(predictions);
+        python::run(&mut check)
+    }
+
+    /// Trains on questions and lets Transformers, or PEFT, answer the same.
+    fn questions(&self, method: &str) -> Result<(), String> {
+        let output = self.output("questions", method);
+        let dev = self.data.join("XQuAD/xquad.en.json");
+        let data = [
+            OsString::from("--task"),
+            "squad".into(),
+            "--data".into(),
+            self.data.join("SQuAD/split").into(),
+        ];
+        self.train(&data, method, &output)?;
+        let mut predict = self.progtune();
+        predict
+            .args(["predict", "--task", "squad", "--quiet", "--input"])
+            .arg(&dev)
+            .arg("--answers")
+            .arg(&output)
+            .arg("--output")
+            .arg(output.join("answers.jsonl"))
+            .args(self.model(method, &output));
+        python::run(&mut predict)?;
+        let mut check = self.script("check_questions.py");
+        check
+            .args(self.model(method, &output))
+            .arg("--data")
+            .arg(dev)
+            .arg("--nbest")
+            .arg(output.join("nbest_predictions.json"));
+        python::run(&mut check)
+    }
+
+    fn output(&self, kind: &str, method: &str) -> PathBuf {
+        let name = format!("{kind}-{method}");
+        self.root.join("target").join("check-peft").join(name)
+    }
+
+    /// What names a result, to progtune and to the scripts: a checkpoint, or the base model with an adapter.
+    fn model(&self, method: &str, output: &Path) -> Vec<OsString> {
+        match method {
+            "none" => vec!["--model".into(), output.into()],
+            _ => vec![
+                "--model".into(),
+                self.minilm.clone().into(),
+                "--adapter".into(),
+                output.into(),
+            ],
+        }
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut script = Command::new(&self.python);
+        script.arg(self.root.join("tests/fixtures").join(name));
+        script
     }
 
     fn predict(
@@ -112,11 +210,10 @@ impl Job<'_> {
     ) -> Result<(), String> {
         let mut predict = self.progtune();
         predict
-            .args(["predict", "--task", "mrpc", "--split", "validation"])
+            .args(["predict", "--split", "validation"])
+            .args(self.pairs())
             .arg("--model")
             .arg(model)
-            .arg("--data")
-            .arg(&self.data)
             .arg("--output")
             .arg(predictions);
         if let Some(adapter) = adapter {
@@ -148,15 +245,14 @@ impl Job<'_> {
         adapter: Option<&Path>,
         predictions: &Path,
     ) -> Result<(), String> {
-        let mut check = Command::new(&self.python);
+        let mut check = self.script("check_peft.py");
         check
-            .arg(self.root.join("tests/fixtures/check_peft.py"))
             .args(["--task", "mrpc", "--base"])
             .arg(base)
             .arg("--predictions")
             .arg(predictions)
             .arg("--data")
-            .arg(self.data.join("dev.tsv"));
+            .arg(self.data.join("MRPC/dev.tsv"));
         if let Some(adapter) = adapter {
             check.arg("--adapter").arg(adapter);
         }

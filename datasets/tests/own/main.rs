@@ -6,7 +6,6 @@ mod bad_tags;
 mod columns;
 mod files;
 mod formats;
-mod hostile;
 mod labels;
 mod sets;
 mod tags;

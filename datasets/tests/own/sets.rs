@@ -123,3 +123,38 @@ fn rows_that_are_wrong_are_told() {
         &["v.csv, line 3: column `labels`: expected one of the labels 0 (x), 1 (y), found \"new\""],
     );
 }
+
+#[test]
+fn each_set_of_labels_gives_its_share_to_validation() {
+    // 60 rows with x, 30 with x and y, 10 with none.
+    let row = |at: usize| match at % 10 {
+        0..6 => format!("{{\"text\": \"{at}\", \"labels\": [\"x\"]}}\n"),
+        6..9 => format!("{{\"text\": \"{at}\", \"labels\": [\"y\", \"x\"]}}\n"),
+        _ => format!("{{\"text\": \"{at}\", \"labels\": []}}\n"),
+    };
+    let file: String = (0..100).map(row).collect();
+    let dir = dir_with(&[("a.jsonl", file.as_bytes())]);
+    let mut request = train_on(dir.path(), &["a.jsonl"], Reading::default());
+    request.validation_split = Some(0.2);
+    for seed in [0, 1] {
+        request.seed = seed;
+        let data = load(dir.path(), &request).unwrap();
+        let with = |rows: &[Example], n_labels: usize| {
+            let is = |row: &&Example| matches!(&row.label, Some(Label::Classes(ids)) if ids.len() == n_labels);
+            rows.iter().filter(is).count()
+        };
+        let shares = |rows: &[Example]| [1, 2, 0].map(|n_labels| with(rows, n_labels));
+        assert_eq!(shares(&data.validation), [12, 6, 2]);
+        assert_eq!(shares(&data.train), [48, 24, 8]);
+        // No row is on both sides.
+        let mut texts: Vec<&str> = data
+            .train
+            .iter()
+            .chain(&data.validation)
+            .map(|row| row.text.as_str())
+            .collect();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), 100);
+    }
+}

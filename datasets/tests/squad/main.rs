@@ -15,7 +15,6 @@ use progtune_datasets::{
     QuestionData, Questions, Reading, SplitName, Task, TextEncoding, load_questions,
     read_questions,
 };
-use proptest::prelude::*;
 
 /// Two questions about a text that is not ASCII, as SQuAD v2.0 has them.
 const OFFICIAL: &str = r#"{"version": "v2.0", "data": [{"title": "T", "paragraphs": [{
@@ -334,48 +333,6 @@ fn own_files_with_questions_are_recognised() {
     let read = read.unwrap();
     assert!(read.task.has_unanswerable);
     assert_eq!(read.train, expected());
-}
-
-/// Files that are near enough to good ones to reach every part of the readers.
-fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    let seeds = vec![
-        OFFICIAL.as_bytes().to_vec(),
-        FLAT.join("\n").into_bytes(),
-        parquet(),
-    ];
-    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5);
-    let cut = (any::<prop::sample::Index>(), any::<bool>());
-    (prop::sample::select(seeds), changes, cut).prop_map(|(mut bytes, changes, (cut, is_cut))| {
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
-        if is_cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        bytes
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn noise_is_an_error_or_questions(bytes in damaged()) {
-        for format in [Format::Jsonl, Format::Parquet] {
-            for on_bad_row in [OnBadRow::Error, OnBadRow::Skip] {
-                if let Ok(read) = read_as(&bytes, format, AnswerRule::OrNone, on_bad_row) {
-                    prop_assert!(!read.questions.is_empty());
-                    for question in &read.questions {
-                        for answer in question.answers.iter().flatten() {
-                            let there: String = question.context.chars().skip(answer.start).collect();
-                            prop_assert!(there.starts_with(&answer.text));
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[test]
