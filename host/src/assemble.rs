@@ -16,6 +16,7 @@ use crate::{
     },
     model_source::ModelSource,
     plan::Blueprint,
+    progress::Phase,
     rng::Stream,
 };
 use candle_core::{Device, Tensor, Var};
@@ -71,6 +72,12 @@ impl Assembly<'_> {
 
     /// Reads the checkpoint.
     pub fn read_base(&self, policy: HeadPolicy) -> Result<BaseWeights> {
+        let phase = Phase::begin(
+            "load",
+            format!("loading the {} model", self.source.name()),
+            "",
+            None,
+        );
         let device = open_device(self.device)?;
         let base = self.base_infos();
         let loaded =
@@ -82,9 +89,9 @@ impl Assembly<'_> {
             Ok(value.map(|value| Var::from_tensor(&value)).transpose()?)
         };
         let values = loaded.values.into_iter().map(place);
-        Ok(BaseWeights {
-            values: values.collect::<Result<_>>()?,
-        })
+        let values = values.collect::<Result<_>>()?;
+        phase.finish();
+        Ok(BaseWeights { values })
     }
 
     /// Puts the model together from a checkpoint that was read before, for the same model and perhaps another head. What

@@ -9,6 +9,7 @@ use crate::{
 };
 use candle_core::Device;
 use progtune_datasets::Task;
+use progtune_plugin_api::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::{fs, path::PathBuf};
 
@@ -17,6 +18,11 @@ const FILE: &str = "best.safetensors";
 
 /// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
 const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
+
+/// Whether less is better of a metric, of MNLI's second half too (`loss_mm`).
+pub fn is_lower_better(name: &str) -> bool {
+    LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name))
+}
 
 /// The best epoch so far.
 #[derive(Debug)]
@@ -55,15 +61,16 @@ impl BestModel {
         // MNLI's second half has the same metrics under another name.
         if !is_known(name) && !name.strip_suffix("_mm").is_some_and(is_known) {
             return Err(Error::Usage(format!(
-                "--metric-for-best-model {given}: expected loss or a metric of the task `{}`: {}; --metrics chooses others",
+                "--metric-for-best-model {given}: expected loss or a metric of the task `{}`: {}{}; --metrics chooses others",
                 task.name,
-                known.join(", ")
+                known.join(", "),
+                did_you_mean(name, known.iter().copied().chain(["loss"])),
             )));
         }
         Ok(Some(Self {
             file: config.output_dir().join(FILE),
             key: format!("eval_{name}"),
-            lower: LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name)),
+            lower: is_lower_better(name),
             best: None,
         }))
     }

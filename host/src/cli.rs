@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::terminal::colour::ColourChoice;
 
 mod answering;
 mod authoring;
@@ -46,18 +49,28 @@ pub struct Invocation {
 }
 
 /// What holds for every command.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Every command")]
 pub struct GlobalArgs {
     /// Read settings from this TOML file; its keys are the flags' names with _ for - [default: none]
     #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Show more of the log on the terminal; -vv shows still more [default: warnings]
+    /// Show more of the log; -vv shows still more [default: warnings]
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[serde(skip)]
     pub verbose: u8,
-    /// Show errors and results only, no progress [default: off]
+    /// Show errors and what was asked for only: no progress, no warnings, no report at the end of a run [default: off]
     #[arg(long, global = true)]
+    #[serde(skip)]
     pub quiet: bool,
+    /// Show progress as a bar in a terminal and lines elsewhere (auto), as lines (plain), as JSON, an event a line (json), or
+    /// not at all (none)
+    #[arg(long, global = true, value_name = "HOW")]
+    pub progress: Option<String>,
+    /// Use colours: auto (in a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub color: Option<String>,
 }
 
 /// What to do.
@@ -88,7 +101,7 @@ pub enum Command {
 // Training's flags stand at the top too, because it is the default command. (The line below is the help's first.)
 /// Fine-tune Transformer encoders, spending the backward pass where it pays
 #[derive(Debug, Parser)]
-#[command(name = "progtune", version, about, after_help = help::EXAMPLES)]
+#[command(name = "progtune", version, about)]
 #[command(disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
 struct Cli {
     #[command(flatten)]
@@ -109,7 +122,11 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let mut command = clap_command();
+    let mut command = clap_command().color(match crate::terminal::show().colour {
+        ColourChoice::Auto => clap::ColorChoice::Auto,
+        ColourChoice::Always => clap::ColorChoice::Always,
+        ColourChoice::Never => clap::ColorChoice::Never,
+    });
     let matches = command.try_get_matches_from_mut(arguments)?;
     if let Some(name) = matches.subcommand_name()
         && let Some(flag) = help::first_training_flag(&matches)
@@ -131,7 +148,7 @@ where
 
 /// The whole command line as clap sees it, with every default in its help: for manual pages too.
 pub fn clap_command() -> clap::Command {
-    help::with_defaults(Cli::command())
+    help::dressed(Cli::command())
 }
 
 /// The same as a shell is to complete it, with the names that values can be. Not for parsing.

@@ -23,6 +23,7 @@ mod layers;
 mod own;
 mod plugins;
 mod settings;
+mod show;
 mod size;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::{
         sets::LabelSets,
     },
     model::{Model, Start},
+    progress::Phase,
     question_answering::{decode::Decoded, squad_metrics},
     token_classification,
     token_store::Examples,
@@ -48,7 +49,7 @@ pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 
 /// Logits of every example, in order: `outputs` numbers each, or of a head that reads every token so many for each token.
 pub fn logits(model: &Model, examples: &Examples, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
-    logits_from(model, examples, limit, &mut |_| Ok(None))
+    compute_all(model, examples, limit, "predictions", &mut |_| Ok(None))
 }
 
 /// As [`logits`], each batch from where `find_start` says.
@@ -58,7 +59,20 @@ pub fn logits_from(
     limit: BatchLimit,
     find_start: FindStart<'_>,
 ) -> Result<Vec<Vec<f32>>> {
+    compute_all(model, examples, limit, "predictions", find_start)
+}
+
+/// As [`logits_from`]; progress calls them `what`.
+fn compute_all(
+    model: &Model,
+    examples: &Examples,
+    limit: BatchLimit,
+    what: &str,
+    find_start: FindStart<'_>,
+) -> Result<Vec<Vec<f32>>> {
     let mut results = vec![Vec::new(); examples.len()];
+    let total = Some(examples.len() as u64);
+    let phase = Phase::begin("compute", format!("computing {what}"), "examples", total);
     for indices in batches(examples, limit) {
         let indices = indices?;
         let batch = examples.batch(&indices, model.config.first_position())?;
@@ -72,7 +86,9 @@ pub fn logits_from(
             };
             results[index] = numbers[rows.start * outputs..rows.end * outputs].to_vec();
         }
+        phase.advance(indices.len() as u64);
     }
+    phase.finish();
     Ok(results)
 }
 
@@ -119,7 +135,8 @@ pub fn evaluate_from(
 ) -> Result<Evaluation> {
     let start = std::time::Instant::now();
     let examples = &split.examples;
-    let logits = logits_from(model, examples, limit, find_start)?;
+    let what = format!("the {} split", split.name);
+    let logits = compute_all(model, examples, limit, &what, find_start)?;
     let targets: Vec<Option<Target>> = examples
         .iter()
         .map(|example| Ok(example?.target))

@@ -5,6 +5,7 @@ use crate::{
     config::RunConfig,
     error::{Error, Result},
     own_files::KeyedFiles,
+    progress::Phase,
     question_answering::load::QuestionSource,
     task_data::TaskData,
     token_cache::{
@@ -66,6 +67,27 @@ pub enum Origin<'a> {
     },
 }
 
+impl Origin<'_> {
+    /// `the train split`.
+    fn describe(&self) -> String {
+        match self {
+            Self::Split { name, .. } | Self::Own { name, .. } => format!("the {name} split"),
+            Self::Jsonl(path) => path.display().to_string(),
+        }
+    }
+
+    /// How many rows there are, where that is known.
+    fn rows(&self, limit: Option<usize>) -> Option<u64> {
+        match self {
+            Self::Own { files, name } => {
+                let n_rows = files.files.n_rows(*name);
+                Some(limit.map_or(n_rows, |limit| n_rows.min(limit)) as u64)
+            }
+            Self::Split { .. } | Self::Jsonl(_) => None,
+        }
+    }
+}
+
 type Chunks = SyncSender<Result<Vec<Example>>>;
 type Rows<'a> = Box<dyn Iterator<Item = Result<Example, DataError>> + 'a>;
 
@@ -79,6 +101,12 @@ impl ExampleSource<'_> {
         if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
             return Ok(known);
         }
+        let phase = Phase::begin(
+            "tokenize",
+            format!("tokenising {}", origin.describe()),
+            "rows",
+            origin.rows(limit),
+        );
         let mut examples = thread::scope(|scope| {
             let (sender, chunks) = sync_channel(READY);
             scope.spawn(move || {
@@ -87,8 +115,9 @@ impl ExampleSource<'_> {
                     let _ = sender.send(Err(error));
                 }
             });
-            self.tokenise(chunks, key.as_ref())
+            self.tokenise(chunks, key.as_ref(), &phase)
         })?;
+        phase.finish();
         // Not what was read from a file that changed since it was hashed.
         if let Some(key) = key.filter(|_| self.key(origin, limit) == key) {
             self.cache.keep(&key, &mut examples);
@@ -133,6 +162,7 @@ impl ExampleSource<'_> {
         &self,
         chunks: Receiver<Result<Vec<Example>>>,
         key: Option<&Key>,
+        phase: &Phase,
     ) -> Result<Examples> {
         let mut builder = self.cache.builder(key);
         let mut n_before = 0;
@@ -142,6 +172,7 @@ impl ExampleSource<'_> {
                 builder.push(example)?;
             }
             n_before += chunk.len();
+            phase.advance(chunk.len() as u64);
         }
         builder.finish()
     }

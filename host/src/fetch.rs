@@ -7,6 +7,7 @@ use crate::{
         check_own_complete,
     },
     error::{Error, Result},
+    files::near_path,
     hub::{
         Hub,
         data_files::{DataFiles, SplitFiles},
@@ -15,7 +16,7 @@ use crate::{
         wanted::{AdapterFiles, ModelFiles},
     },
     plan::trainable_task,
-    terminal,
+    progress::note,
 };
 use progtune_datasets::{OwnRequest, Task};
 use serde_json::{Map, Value, json};
@@ -52,16 +53,14 @@ fn canonical(task: &str) -> String {
 pub struct Fetcher<'a> {
     settings: &'a HubConfig,
     hub: Hub,
-    quiet: bool,
 }
 
 impl<'a> Fetcher<'a> {
     /// For one command.
-    pub fn new(settings: &'a HubConfig, quiet: bool) -> Self {
+    pub fn new(settings: &'a HubConfig) -> Self {
         Self {
             settings,
-            hub: Hub::new(settings.offline, quiet),
-            quiet,
+            hub: Hub::new(settings.offline),
         }
     }
 
@@ -223,8 +222,8 @@ impl<'a> Fetcher<'a> {
         let first = files.all().next().map(|name| snapshot.join(name));
         let directory = first.and_then(|file| Some(file.parent()?.to_owned()));
         let directory = directory.unwrap_or(snapshot);
-        if data.is_none() && !self.quiet {
-            terminal::say(&format!(
+        if data.is_none() {
+            note(&format!(
                 "data: {} of the hub (no --data was given)",
                 typed(&directory.display().to_string())
             ));
@@ -243,9 +242,13 @@ impl<'a> Fetcher<'a> {
             None if data.is_dir() => data.to_owned(),
             None => {
                 return Err(Error::Usage(format!(
-                    "--data {}: expected a directory, or the id of a data set on the hub (org/name); a single file is \
+                    "--data {}: expected a directory, or the id of a data set on the hub (org/name){}; a single file is \
                      --train-file's",
-                    data.display()
+                    data.display(),
+                    match data.exists() {
+                        true => String::new(),
+                        false => near_path(data),
+                    }
                 )));
             }
         };

@@ -11,7 +11,7 @@ use crate::{
     files::{create_directory, write_atomically},
     metrics::sets,
     model::Model,
-    progress::metrics_table,
+    progress::{metrics_table, note_for_people},
     question_answering::{answers, decode::Decoded, prediction_files},
     terminal,
     token_classification::predictions,
@@ -24,8 +24,8 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
-pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
-    let fetcher = Fetcher::new(&config.inference.hub, quiet);
+pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
+    let fetcher = Fetcher::new(&config.inference.hub);
     let inference = fetcher.inference(&config.inference)?;
     let own = match (&config.own, &config.data) {
         (Some(own), Some(data)) => Some(fetcher.own_split(own, data, config.split)?),
@@ -53,8 +53,8 @@ pub fn run_evaluate(config: &EvaluateConfig, quiet: bool) -> Result<()> {
     })?;
     let (results, answers) = apart(results);
     write_answers(config.answers.as_deref(), &splits, &answers)?;
-    if results.len() > 1 && !quiet {
-        terminal::say(metrics_table(&results).trim_end());
+    if results.len() > 1 {
+        note_for_people(metrics_table(&results).trim_end());
     }
     let results = by_name(results.into_iter().map(|(name, map)| (name, map.into())));
     let text = serde_json::to_string_pretty(&results).map_err(|e| Error::Model(e.to_string()))?;
@@ -81,11 +81,11 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
 }
 
 /// Writes one JSON line an example: `logits` and `label`; with several adapters, an object of these by name.
-pub fn run_predict(config: &PredictConfig, quiet: bool) -> Result<()> {
+pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
     }
-    let fetcher = Fetcher::new(&config.inference.hub, quiet);
+    let fetcher = Fetcher::new(&config.inference.hub);
     let inference = fetcher.inference(&config.inference)?;
     let own = match &config.input {
         PredictInput::Own(request) => Some(request.clone()),

@@ -32,8 +32,8 @@ const N_LABELS: usize = 50;
 const SAMPLED: usize = 100_000;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
-pub fn run_inspect(config: &InspectConfig, quiet: bool) -> Result<()> {
-    let fetcher = Fetcher::new(&config.hub, quiet);
+pub fn run_inspect(config: &InspectConfig) -> Result<()> {
+    let fetcher = Fetcher::new(&config.hub);
     let source = || {
         let model = fetcher.model(config.model.as_deref(), ModelFiles::Tokenizer)?;
         ModelSource::new(model.as_deref())

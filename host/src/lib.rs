@@ -45,6 +45,7 @@ pub mod progress;
 pub mod provenance;
 pub mod question_answering;
 pub mod recipe;
+pub mod report;
 pub mod rng;
 pub mod run_directory;
 pub mod task_data;

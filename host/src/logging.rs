@@ -1,8 +1,20 @@
 //! The log: warnings on the terminal, everything in the run directory's `log.txt`. Set up by `main`.
 
-use std::{fs::File, io::Write, path::Path, sync::Mutex};
+use crate::{
+    progress::events,
+    terminal::{self, colour::Colour},
+};
+use serde_json::{Map, Value, json};
+use std::{fmt::Debug, fs::File, io::Write, path::Path, sync::Mutex};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
-    EnvFilter, Layer, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, fmt,
+    fmt::MakeWriter,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
 };
 
 /// Where log lines go: kept until the run has a directory, then its file.
@@ -42,9 +54,9 @@ impl<'a> MakeWriter<'a> for FileWriter {
     }
 }
 
-/// Starts logging. The terminal shows warnings, or more with `-v`, or what `PROGTUNE_LOG` says.
-pub fn start(verbose: u8, quiet: bool) {
-    let level = match (quiet, verbose) {
+/// Starts logging. Standard error has warnings, or more with `-v`, or what `PROGTUNE_LOG` says; with `--quiet` none.
+pub fn start(verbose: u8) {
+    let level = match (terminal::show().quiet, verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
@@ -53,22 +65,109 @@ pub fn start(verbose: u8, quiet: bool) {
     let filter = std::env::var("PROGTUNE_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("warn,progtune={level},plugin={level}")));
-    let terminal = fmt::layer()
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_filter(filter);
+        .unwrap_or_else(|| {
+            EnvFilter::new(format!(
+                "{},progtune={level},plugin={level}",
+                if level == "error" { "error" } else { "warn" }
+            ))
+        });
     let file = fmt::layer()
         .with_writer(FileWriter)
         .with_ansi(false)
         .with_filter(EnvFilter::new("warn,progtune=debug,plugin=debug"));
     // A second call (in tests) keeps the first logger.
     let _ = tracing_subscriber::registry()
-        .with(terminal)
+        .with(Terminal.with_filter(filter))
         .with(file)
         .try_init();
+}
+
+/// Says what is logged on standard error, in the words of a message rather than those of a log: above the bar, or as an
+/// event.
+struct Terminal;
+
+impl<S: Subscriber> Layer<S> for Terminal {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let level = event.metadata().level();
+        if events::are_on() {
+            let name = match *level == Level::WARN {
+                true => "warning",
+                false => "log",
+            };
+            let mut about = Map::new();
+            if name == "log" {
+                let level = level.as_str().to_lowercase();
+                about.insert("level".into(), json!(level));
+            }
+            about.insert("message".into(), json!(said.message));
+            if !said.fields.is_empty() {
+                about.insert("fields".into(), Value::Object(said.fields));
+            }
+            return events::emit(name, &Value::Object(about));
+        }
+        let of_plugin = match event.metadata().target() {
+            "plugin" => "plugin ",
+            _ => "",
+        };
+        let paint = terminal::show().colour.stderr();
+        let level = match *level {
+            Level::ERROR => paint.colour(Colour::Error, &format!("{of_plugin}error")),
+            Level::WARN => paint.colour(Colour::Cached, &format!("{of_plugin}warning")),
+            Level::INFO => format!("{of_plugin}info"),
+            _ => format!("{of_plugin}debug"),
+        };
+        let mut text = terminal::harmless(&said.message);
+        for (name, value) in &said.fields {
+            text += &format!(" {name}={value}");
+        }
+        terminal::say(&format!("{level}: {text}"));
+    }
+}
+
+/// The parts of an event.
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Map<String, Value>,
+}
+
+impl Said {
+    fn put(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => {
+                self.fields.insert(name.into(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Said {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, json!(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, json!(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, json!(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, json!(value));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, json!(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field, json!(format!("{value:?}")));
+    }
 }
 
 /// From now on everything goes to this file, beginning with what was logged before.

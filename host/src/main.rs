@@ -9,59 +9,75 @@ use progtune::{
     },
     error::Result,
     inference, inspect_command, logging, merge_command, plan_command, plugin, plugins_command,
-    recipe, terminal,
+    progress::events,
+    recipe,
+    terminal::{self, Show},
 };
-use std::{process::ExitCode, time::Instant};
+use std::{ffi::OsString, process::ExitCode, time::Instant};
 
 fn main() -> ExitCode {
     let started = Instant::now();
     plugin::probe::answer_if_asked(&plugin::OFFER);
+    let text = |word: OsString| word.to_string_lossy().into_owned();
+    let words: Vec<String> = std::env::args_os().map(text).collect();
+    terminal::set_up(Show::guessed(&words, &|name| std::env::var(name).ok()));
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
-        Err(error) => error.exit(),
+        Err(error) => return refuse(&error),
     };
     match run(&invocation, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::say(&format!("error: {error}"));
+            events::failure(&error);
             ExitCode::from(error.exit_code())
         }
     }
 }
 
+/// What clap says: of arguments that are wrong, or the help that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 || !events::are_on() {
+        error.exit();
+    }
+    let message = error.render().to_string();
+    let message = message.trim_start_matches("error: ").trim_end();
+    events::failure_of(message, 2);
+    ExitCode::from(2)
+}
+
 fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     let global = &invocation.global;
     let sources = Sources::from_process(global.config.as_deref());
-    logging::start(global.verbose, global.quiet);
+    terminal::set_up(Show::resolve(global, &sources)?);
+    logging::start(global.verbose);
     match &invocation.command {
         Command::Train(args) => {
             let config = RunConfig::resolve_train(args, &sources)?;
             use_threads(config.threads);
-            recipe::train(&config, global.quiet, started)
+            recipe::train(&config, started)
         }
         Command::Plan(args) => {
             let config = RunConfig::resolve_plan(&args.train, &sources)?;
             use_threads(config.threads);
-            let svg = args.svg.as_deref();
-            plan_command::run_plan(&config, args.json, args.predict, svg, global.quiet)
+            plan_command::run_plan(&config, args.json, args.predict, args.svg.as_deref())
         }
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
-            inference::run_evaluate(&config, global.quiet)
+            inference::run_evaluate(&config)
         }
         Command::Predict(args) => {
             let config = PredictConfig::resolve(args, &sources)?;
             use_threads(config.inference.threads);
-            inference::run_predict(&config, global.quiet)
+            inference::run_predict(&config)
         }
         Command::Merge(args) => {
             let config = MergeConfig::resolve(args, &sources)?;
             use_threads(config.threads);
-            merge_command::run_merge(&config, global.quiet)
+            merge_command::run_merge(&config)
         }
         Command::Data(DataCommand::Inspect(args)) => {
-            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?, global.quiet)
+            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
         }
         Command::Plugins(command) => {
             let places = PluginSources::resolve(command.sources(), &sources)?;

@@ -16,6 +16,7 @@ use crate::{
     plan::{Blueprint, trainable_task},
     plugin,
     recipe::open_tokenizer,
+    report::commands::quoted,
     terminal,
 };
 use progtune_datasets::{OWN_TASK, Task};
@@ -26,9 +27,9 @@ use std::path::Path;
 /// # Errors
 /// When the adapter's method cannot be said in weights (which site, and why), when the output is in use, and when model
 /// and adapter do not fit together.
-pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
+pub fn run_merge(config: &MergeConfig) -> Result<()> {
     refuse_used(&config.output)?;
-    let config = &Fetcher::new(&config.hub, quiet).merge(config)?;
+    let config = &Fetcher::new(&config.hub).merge(config)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;
@@ -61,16 +62,17 @@ pub fn run_merge(config: &MergeConfig, quiet: bool) -> Result<()> {
     if let Some(learned) = learned {
         learned.save(&config.output)?;
     }
-    if quiet {
+    if terminal::show().quiet {
         return Ok(());
     }
     let output = config.output.display();
     terminal::print(&format!(
-        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {output} --task {} --input \
+        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --task {} --input \
          FILE.jsonl\n",
         source.name(),
         adapter.origin,
         adapter.method,
+        quoted(&output.to_string()),
         task.name,
     ))
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Error, Result},
+    files::near_path,
     hub::pin_of,
     model::{
         config::{Architecture, ModelConfig},
@@ -41,8 +42,9 @@ impl ModelSource {
             return Ok(Self::Directory(path.to_owned()));
         }
         Err(Error::Model(format!(
-            "{model}: no such directory; --model takes a directory with config.json, model.safetensors and the \
-             tokenizer's files, the id of a model on the Hugging Face hub (org/name), or nothing for the embedded model"
+            "{model}: no such directory{}; --model takes a directory with config.json, model.safetensors and the \
+             tokenizer's files, the id of a model on the Hugging Face hub (org/name), or nothing for the embedded model",
+            near_path(path)
         )))
     }
 

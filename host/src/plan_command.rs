@@ -15,11 +15,11 @@ use crate::{
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     plan::{
-        Blueprint, Foresight, PlanNames, Prediction, Stage, to_json, to_svg, to_table,
-        trainable_task,
+        Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg, trainable_task,
     },
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
+    progress::Phase,
     recipe::{load_method, open_tokenizer},
     task_data::TaskData,
     terminal,
@@ -30,20 +30,14 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Prints the plan as a table or as JSON, with predictions if they are wanted; draws it in a file, too.
-pub fn run_plan(
-    config: &RunConfig,
-    json: bool,
-    predict: bool,
-    svg: Option<&Path>,
-    quiet: bool,
-) -> Result<()> {
+pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
     let reads_data = config.own.is_some() || predict && config.data.is_some();
     let files = match predict {
         true => ModelFiles::Tokenizer,
         false => ModelFiles::Config,
     };
-    let config = &Fetcher::new(&config.hub, quiet).run(config, files, reads_data)?;
+    let config = &Fetcher::new(&config.hub).run(config, files, reads_data)?;
     let source = ModelSource::new(config.model.as_deref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {
@@ -117,8 +111,15 @@ pub fn run_plan(
     let predictions = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
     let cache = predicted.as_ref().and_then(|p| p.cache.as_ref());
     let starts = cache.map_or(&[][..], |cache| &cache.starts);
+    let view = View {
+        blueprint: &blueprint,
+        foresight: &foresight,
+        names: &names,
+        predictions,
+        starts,
+    };
     if let Some(path) = svg {
-        let drawing = to_svg(&blueprint, &foresight, &names, predictions, starts);
+        let drawing = to_svg(&view);
         write_atomically(path, drawing.as_bytes())?;
     }
     let text = match json {
@@ -131,7 +132,8 @@ pub fn run_plan(
         }
         false => {
             let note = predicted.as_ref().map_or(String::new(), Predicted::note);
-            to_table(&blueprint, &foresight, &names, predictions, starts) + &note
+            let table = view.to_table(None) + &note;
+            terminal::show().colour.stdout().squares(&table)
         }
     };
     terminal::print(&text)
@@ -279,7 +281,9 @@ fn predict_run(
         }
         None => estimator,
     };
+    let phase = Phase::begin("calibrate", "calibrating: steps on this machine", "", None);
     let secs = forecast(config, model, stages, &data, cache.as_ref())?;
+    phase.finish();
     let fused = config.kernels.fused_on(config.device);
     Ok(Predicted {
         epochs: stages

@@ -25,9 +25,7 @@ pub fn run(command: &PluginsCommand, places: &PluginSources) -> Result<()> {
         }
         PluginsCommand::Why(args) => why::run(&plugin::find(places)?, &args.id),
         PluginsCommand::Lock(args) => lock::run(places, &args.ids),
-        PluginsCommand::Install(args) => {
-            install::install(&plugin::find(places)?, &args.file, args.force)
-        }
+        PluginsCommand::Install(args) => install::install(places, &args.files, args.force),
         PluginsCommand::New(args) => new::run(args, &plugin::find_unlocked(places)?),
         PluginsCommand::Check(args) => check::run(args, places),
         PluginsCommand::Remove(args) => install::remove(&plugin::find(places)?, &args.id),

@@ -1,101 +1,157 @@
-//! What a person sees while training: a bar in a terminal, plain lines otherwise. Called by the recipe and the trainer.
+//! What is seen of a command on standard error: a bar in a terminal, plain lines, events for a program, or nothing
+//! (`--progress`). Called by the recipe and the trainer, and by everything that takes long.
+
+pub mod events;
+mod phase;
+
+pub use phase::Phase;
 
 use crate::{
     class_report,
     plan::{Stage, grouped},
+    terminal::{self, Mode},
 };
+use events::emit;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value};
-use std::{io::IsTerminal, time::Instant};
+use serde_json::{Map, Value, json};
 
-/// The reporter of one run. Everything goes to standard error; results go to standard output.
+/// The course of one run.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    quiet: bool,
+    mode: Mode,
     every: u64,
-    start: Instant,
+    /// The epochs of the run.
+    epochs: u32,
+    /// What the steps so far had and took.
     tokens: u64,
+    secs: f64,
 }
 
 impl Progress {
-    /// A reporter; `every` is the number of steps between plain lines.
-    pub fn new(quiet: bool, every: usize) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(0);
-            let style = "{bar:16} {pos}/{len} {eta} left  {wide_msg}";
-            bar.set_style(
-                ProgressStyle::with_template(style)
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
-            bar
-        });
+    /// A reporter of so many epochs; `every` is the number of steps between plain lines.
+    pub fn new(every: usize, epochs: u32) -> Self {
         Self {
-            bar,
-            quiet,
+            bar: None,
+            mode: terminal::show().mode,
             every: every.max(1) as u64,
-            start: Instant::now(),
+            epochs,
             tokens: 0,
+            secs: 0.0,
         }
     }
 
-    /// A line that stays.
-    pub fn line(&self, text: &str) {
-        match &self.bar {
-            _ if self.quiet => {}
-            Some(bar) => bar.println(text),
-            None => crate::terminal::say(text),
+    /// Training begins; it ends after the step `last`.
+    pub fn begin(&mut self, last: u64) {
+        if self.mode == Mode::Bar {
+            let bar = training_bar(last);
+            terminal::set_bar(Some(bar.clone()));
+            self.bar = Some(bar);
         }
     }
 
-    /// A new stage begins.
-    pub fn stage(&self, stage: &Stage, epochs: u32) {
+    /// A new stage begins after `step` steps.
+    pub fn stage(&self, stage: &Stage, step: u64) {
+        let mut about = stage.to_json(stage.trainable_parameters);
+        if let Value::Object(about) = &mut about {
+            about.shift_remove("updated_parameters");
+            about.insert("step".into(), json!(step));
+        }
+        emit("stage", &about);
         let embeddings = if stage.embeddings { ", embeddings" } else { "" };
-        self.line(&format!(
-            "epoch {}/{epochs}: training blocks {}{embeddings} ({} parameters)",
+        note_for_people(&format!(
+            "epoch {}/{}: training blocks {}{embeddings} ({} parameters)",
             stage.epoch,
+            self.epochs,
             stage.block_ranges(),
             grouped(stage.trainable_parameters),
         ));
     }
 
-    /// A step is done.
-    pub fn step(&mut self, step: u64, last: u64, epoch: u32, loss: f64, lr: f64, tokens: usize) {
-        self.tokens += tokens as u64;
-        let speed = self.tokens as f64 / self.start.elapsed().as_secs_f64().max(1e-9);
-        let message = format!("epoch {epoch}  loss {loss:.4}  lr {lr:.2e}  {speed:.0} tokens/s");
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(last);
-                bar.set_position(step);
-                bar.set_message(message);
-            }
-            None if step.is_multiple_of(self.every) || step == last => {
-                self.line(&format!("step {step}/{last}  {message}"));
-            }
-            None => {}
-        }
-    }
-
-    /// An evaluation begins.
-    pub fn evaluating(&self, split: &str) {
+    /// A step is done, of which `record` is the line in `metrics.jsonl`.
+    pub fn step(&mut self, record: &Value, last: u64) {
+        emit("step", record);
+        let whole = |key: &str| record[key].as_u64().unwrap_or_default();
+        let number = |key: &str| record[key].as_f64().unwrap_or_default();
+        self.tokens += whole("tokens");
+        self.secs += number("secs");
+        let speed = self.tokens as f64 / self.secs.max(1e-9);
+        let step = whole("step");
+        let message = format!(
+            "epoch {}  loss {:.4}  lr {:.2e}  {speed:.0} tok/s",
+            record["epoch"],
+            number("loss"),
+            number("lr")
+        );
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("evaluating on {split}"));
+            bar.set_position(step);
+            bar.set_message(message);
+        } else if self.mode == Mode::Plain && (step.is_multiple_of(self.every) || step == last) {
+            terminal::say(&format!("step {step}/{last}  {message}"));
         }
     }
 
-    /// An evaluation is done.
-    pub fn evaluation(&self, epoch: u32, epochs: u32, results: &Map<String, Value>) {
-        self.line(&format!(
-            "epoch {epoch}/{epochs}: {}",
+    /// An evaluation is done, of which `record` is the line in `metrics.jsonl`.
+    pub fn evaluation(&self, epoch: u32, record: &Value, results: &Map<String, Value>) {
+        emit("evaluation", record);
+        note_for_people(&format!(
+            "epoch {epoch}/{}: {}",
+            self.epochs,
             metrics_text(results)
         ));
     }
 
     /// Takes the bar away.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            terminal::set_bar(None);
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// A bar that takes a part of the width and leaves the rest for words, which are cut where it ends.
+fn training_bar(last: u64) -> ProgressBar {
+    let bar = ProgressBar::new(last);
+    let style = match terminal::width() {
+        0..60 => "{pos}/{len} {wide_msg}".to_owned(),
+        width => format!(
+            "{{bar:{}}} {{pos}}/{{len}} {{eta}} left  {{wide_msg}}",
+            (width / 8).min(40)
+        ),
+    };
+    bar.set_style(bar_style(&style));
+    bar
+}
+
+/// A template's style. Its bar is a line, so that nobody takes it for the squares of a plan.
+pub fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
+}
+
+/// A line about the course of things that stays; for programs an event `message`.
+pub fn note(text: &str) {
+    emit("message", &json!({ "message": text }));
+    note_for_people(text);
+}
+
+/// A line for people, of which programs hear in another way.
+pub fn note_for_people(text: &str) {
+    let show = terminal::show();
+    match show.mode {
+        Mode::Bar => {
+            let text = terminal::wrapped(text, terminal::width());
+            terminal::say(&show.colour.stderr().squares(&text));
+        }
+        Mode::Plain => terminal::say(&show.colour.stderr().squares(text)),
+        Mode::Json | Mode::Silent => {}
     }
 }
 
@@ -130,7 +186,7 @@ pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
 }
 
 /// Names and values of an evaluation's metrics, without counts and times.
-fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
+pub fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
     results.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix("eval_")?;
         let name_only = name.trim_end_matches("_mm");

@@ -5,7 +5,6 @@ use crate::{
     assemble::{Assembly, open_device},
     batch_order::BatchOrder,
     best_model::BestModel,
-    class_report,
     class_weights::{self, loss_weighting},
     config::{RunConfig, WeightDtype, max_length},
     error::{Error, Result},
@@ -21,12 +20,13 @@ use crate::{
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, grouped, to_json, to_table},
+    plan::{Blueprint, Foresight, PlanNames, View, grouped, to_json},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
-    progress::{Progress, metrics_text},
+    progress::{Phase, Progress, events, note, note_for_people},
     provenance::{self, option_json, plugin_name, plugins_json},
     question_answering::load::QuestionSource,
+    report::Report,
     run_directory::RunDirectory,
     task_data::TaskData,
     terminal,
@@ -34,28 +34,28 @@ use crate::{
     token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
-    train::{EvalSplit, Summary, Trainer, eval_keys},
+    train::{EvalSplit, Trainer, eval_keys},
 };
 use progtune_datasets::{SplitName, Task, TaskSource};
 use serde_json::{Value, json};
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 /// Learning rate of full fine-tuning when none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
 
-/// Epochs of a run that shows its plan at the start; a longer one has it in `plan.json`.
-const MOST_PICTURED: u32 = 12;
+/// Epochs whose plan is shown row by row at the start of a run; of more, those that are alike share one.
+const MOST_ROWS: usize = 12;
 
 /// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
 
 /// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
 /// began.
-pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
+pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     RunDirectory::check(config)?;
     open_device(config.device)?;
     let plugins = plugin::find(&config.plugins)?;
-    let fetcher = Fetcher::new(&config.hub, quiet);
+    let fetcher = Fetcher::new(&config.hub);
     let config = &fetcher.run(config, ModelFiles::All, true)?;
     let data = TaskData::of_run(config)?;
     let task = data.task();
@@ -154,28 +154,48 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         splits: &splits,
         directory: directory.path(),
     });
-    let mut progress = Progress::new(quiet, config.logging_steps);
-    data.announce(&progress);
-    if config.epochs <= MOST_PICTURED {
-        let table = to_table(&blueprint, &foresight, &names, &[], &[]);
-        table.lines().for_each(|line| progress.line(line));
+    let mut progress = Progress::new(config.logging_steps, config.epochs);
+    data.announce();
+    let cached = cache.outlook();
+    let view = View {
+        blueprint: &blueprint,
+        foresight: &foresight,
+        names: &names,
+        predictions: &[],
+        starts: cached.map_or(&[][..], |cached| &cached.starts),
+    };
+    let last_step = Trainer::last_step(config, steps_per_epoch);
+    let secs = started.elapsed().as_secs_f64();
+    let rows = (config.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
+    note_for_people(&format!("{}\n", view.to_table(rows).trim_end()));
+    if let Some(cached) = cached.filter(|cached| cached.starts.iter().any(|&start| start > 0)) {
+        note_for_people(&format!("prefix cache: {}", cached.describe()));
     }
-    progress.line(&format!(
-        "{name} on {}: {} train, {} steps, schedule {}, {}, lr {lr:e}; ready after {:.1} s",
-        task.name,
-        examples.len(),
-        steps_per_epoch * u64::from(config.epochs),
-        config.schedule,
-        config.peft.as_deref().unwrap_or("full fine-tuning"),
-        started.elapsed().as_secs_f64(),
+    note_for_people(&format!(
+        "{} steps over {} examples, learning rate {lr:e}; ready after {secs:.1} s",
+        grouped(last_step),
+        grouped(examples.len() as u64),
     ));
-
+    let sizes = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "command": "train",
+        "output": directory.path(),
+        "train_samples": examples.len(),
+        "steps_per_epoch": steps_per_epoch,
+        "last_step": last_step,
+        "lr": lr,
+        "startup_secs": secs,
+        "prefix_cache_bytes": cached.map_or(0, |cached| cached.bytes),
+        "prefix_cache_starts": cached.map_or(&[][..], |cached| &cached.starts),
+        "plan": plan,
+    });
+    events::emit("start", &sizes);
     if let Some(weights) = class_weights::describe(&model.loss_weighting, task) {
-        progress.line(&weights);
+        note(&weights);
     }
-    if let Some(note) = &settled.note {
-        tracing::info!("{note}");
-        progress.line(note);
+    if let Some(settled) = &settled.note {
+        tracing::debug!("{settled}");
+        note(settled);
     }
 
     let mut summary = Trainer {
@@ -201,6 +221,7 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
     summary
         .evaluation
         .extend(test_results(config, &data, &tokenizer, &model)?);
+    let saving = Phase::begin("save", "saving the result", "", None);
     if let (TaskSource::Own, Some(own)) = (&task.source, &config.own) {
         LearnedTask::new(task, &own.reading).save(directory.path())?;
     }
@@ -214,15 +235,29 @@ pub fn train(config: &RunConfig, quiet: bool, started: Instant) -> Result<()> {
         &source,
     )?;
     provenance::save(directory.path(), &used)?;
-    let mut results = all_results(&summary, examples.len(), used);
+    saving.finish();
+    let report = Report {
+        summary: &summary,
+        config,
+        task,
+        directory: directory.path(),
+        candidate_size: blueprint.candidate_size(),
+        train_samples: examples.len(),
+    };
+    let mut results = report.results(used);
     if let Some(fetched) = fetched {
         results["hub"] = fetched;
     }
     directory.finish(&results)?;
-    if !quiet {
-        terminal::print(&report(&summary, &blueprint, config, directory.path()))?;
+    events::emit("end", &results);
+    let show = terminal::show();
+    match show.quiet {
+        true => Ok(()),
+        false => {
+            note_for_people("");
+            terminal::print(&report.text(show.colour.stdout()))
+        }
     }
-    Ok(())
 }
 
 /// The method of the run; its options are the user's, then those of the adapter it starts from.
@@ -243,7 +278,9 @@ pub fn load_method(
             adapter.origin, adapter.method
         )));
     }
+    let phase = Phase::begin("plugin", format!("loading the method {id}"), "", None);
     let method = plugins.method(id, &merged_options(config, adapter))?;
+    phase.finish();
     if let Some(adapter) = adapter {
         adapter.warn_if_made_by_another(method.source());
     }
@@ -268,7 +305,11 @@ fn load_schedule(
 ) -> Result<LoadedSchedule> {
     let method = config.peft.as_deref().unwrap_or_default();
     let run = blueprint.run_record(config.epochs, steps_per_epoch, config.seed, method);
-    Ok(plugins.schedule(&config.schedule, &config.schedule_opt, run)?)
+    let what = format!("loading the schedule {}", config.schedule);
+    let phase = Phase::begin("plugin", what, "", None);
+    let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
+    phase.finish();
+    Ok(schedule)
 }
 
 /// The tokenizer of a model, for inputs of at most `max_length` tokens and no more than the model takes.
@@ -399,71 +440,4 @@ fn save_result(
         }
         None => save_neutral(path, &model.parameters, &trained, about),
     }
-}
-
-/// `all_results.json` under Hugging Face's keys, and the paper's cost.
-fn all_results(summary: &Summary, train_samples: usize, plugins: Value) -> Value {
-    let mut results = summary.evaluation.clone();
-    let secs = summary.train_secs.max(1e-9);
-    for (key, value) in [
-        ("epoch", json!(summary.epochs)),
-        ("startup_secs", json!(summary.startup_secs)),
-        ("train_loss", json!(summary.train_loss)),
-        ("train_runtime", json!(summary.train_secs)),
-        ("train_samples", json!(train_samples)),
-        (
-            "train_samples_per_second",
-            json!(summary.samples as f64 / secs),
-        ),
-        ("train_steps_per_second", json!(summary.steps as f64 / secs)),
-        ("train_step_secs", json!(summary.step_secs)),
-        ("train_tokens", json!(summary.tokens)),
-        (
-            "train_tokens_per_second",
-            json!(summary.tokens as f64 / summary.step_secs.max(1e-9)),
-        ),
-        (
-            "total_updated_parameters",
-            json!(summary.updated_parameters.round() as u64),
-        ),
-        ("plugins", plugins),
-    ] {
-        results.insert(key.into(), value);
-    }
-    if let Some(best) = &summary.best {
-        results.insert("best_epoch".into(), json!(best.epoch));
-        results.insert("best_metric".into(), json!(best.value));
-    }
-    Value::Object(results)
-}
-
-/// What the person reads at the end.
-fn report(
-    summary: &Summary,
-    blueprint: &Blueprint,
-    config: &RunConfig,
-    directory: &Path,
-) -> String {
-    let full = blueprint.candidate_size() as f64 * summary.epochs;
-    let directory = directory.display();
-    let whole = config.output_dir().join("config.json").exists();
-    let model = match (&config.model, whole) {
-        (_, true) => format!("--model {directory}"),
-        (Some(model), false) => format!("--model {} --adapter {directory}", fetch::typed(model)),
-        (None, false) => format!("--adapter {directory}"),
-    };
-    format!(
-        "{}result              {}\n\
-         updated parameters  {} ({:.1} % of every block in every epoch)\n\
-         time                {:.1} s ({:.0} tokens/s while training)\n\
-         saved in            {directory}\n\
-         use it              progtune predict {model} --task {} --input FILE.jsonl\n",
-        class_report::table(&summary.evaluation),
-        metrics_text(&summary.evaluation),
-        grouped(summary.updated_parameters.round() as u64),
-        100.0 * summary.updated_parameters / full.max(1.0),
-        summary.train_secs,
-        summary.tokens as f64 / summary.step_secs.max(1e-9),
-        config.task
-    )
 }

@@ -9,7 +9,7 @@ use crate::{
     model_source::ModelSource,
     own_files::KeyedFiles,
     plan::trainable_task,
-    progress::Progress,
+    progress::{Phase, note},
     token_cache::TokenCache,
     token_classification,
 };
@@ -108,6 +108,13 @@ impl TaskData {
     /// # Errors
     /// As [`TaskData::named`] and [`TaskData::own`].
     pub fn of_run(config: &RunConfig) -> Result<Self> {
+        let phase = reading();
+        let data = Self::read(config)?;
+        phase.finish();
+        Ok(data)
+    }
+
+    fn read(config: &RunConfig) -> Result<Self> {
         match &config.own {
             Some(request) if TaggedData::is_asked_for(request) => {
                 Self::tagged(request, None, &config.metrics)
@@ -175,15 +182,20 @@ impl TaskData {
     }
 
     /// Says which columns are read, what the labels are and which rows were left out.
-    pub fn announce(&self, progress: &Progress) {
+    pub fn announce(&self) {
         let text = match self {
             Self::Named { .. } => return,
             Self::Own(own) => describe(&own.files),
             Self::Tagged { data, repair } => token_classification::data::describe(data, *repair),
             Self::Questions(data) => describe_skipped(&data.skipped),
         };
-        text.lines().for_each(|line| progress.line(line));
+        text.lines().for_each(note);
     }
+}
+
+/// Own files and questions are read before anything else.
+fn reading() -> Phase {
+    Phase::begin("read", "reading the data", "", None)
 }
 
 /// Columns, labels and rows left out, a line each.
@@ -276,6 +288,7 @@ impl OwnRead {
 /// # Errors
 /// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
 pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRead> {
+    let phase = reading();
     let adapters = config.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
@@ -314,6 +327,7 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
             (OwnRead::Examples(Box::new(own)), text, skipped)
         }
     };
+    phase.finish();
     for line in text.lines() {
         tracing::info!("{line}");
     }

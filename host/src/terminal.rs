@@ -1,27 +1,155 @@
-//! Printing that never panics: `println!` and `eprintln!` do when a reader has gone (`| head`) or a disk is full, and
-//! hours of training would be lost to it. Called by everything that prints.
+//! The terminal as this process uses it: how progress is shown, in which colours, and printing that never panics
+//! (`println!` and `eprintln!` do when a reader has gone (`| head`) or a disk is full, and hours of training would be lost
+//! to it). `main` sets it up once; everything that prints asks here.
+//!
+//! Results go to standard output, everything else to standard error.
+
+pub mod colour;
+mod wrap;
+
+pub use wrap::wrapped;
 
 use crate::error::{Error, Result};
+use colour::ColourChoice;
+use indicatif::ProgressBar;
 use std::{
-    io::{ErrorKind, Write},
+    io::{ErrorKind, IsTerminal, Write},
     path::Path,
+    sync::{Mutex, RwLock},
 };
+
+/// The width of lines where nobody says how wide the terminal is.
+const USUAL_WIDTH: usize = 80;
+
+/// How the course of a command is shown, once it is known where standard error goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A bar that is drawn again and again, and lines above it.
+    Bar,
+    /// Lines without control characters.
+    Plain,
+    /// An object a line, and nothing else ([`crate::progress::events`]).
+    Json,
+    /// Warnings alone.
+    Silent,
+}
+
+/// How a process shows what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Show {
+    /// The course of things.
+    pub mode: Mode,
+    /// Whether warnings and the report at the end are left out as well.
+    pub quiet: bool,
+    /// Colours.
+    pub colour: ColourChoice,
+}
+
+/// Until `main` has read the arguments, and in tests.
+static SHOW: RwLock<Show> = RwLock::new(Show {
+    mode: Mode::Silent,
+    quiet: false,
+    colour: ColourChoice::Never,
+});
+
+/// The bar that is drawn now: what is said meanwhile goes above it.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Sets how this process shows what it does.
+pub fn set_up(show: Show) {
+    if let Ok(mut now) = SHOW.write() {
+        *now = show;
+    }
+}
+
+/// How this process shows what it does.
+pub fn show() -> Show {
+    SHOW.read()
+        .map_or_else(|poisoned| *poisoned.into_inner(), |now| *now)
+}
+
+/// What is shown on standard error where nothing else is asked for: a bar in a terminal that can draw one.
+pub fn automatic_mode() -> Mode {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match std::io::stderr().is_terminal() && !dumb {
+        true => Mode::Bar,
+        false => Mode::Plain,
+    }
+}
+
+/// The width of the terminal at standard error, 80 where there is none.
+pub fn width() -> usize {
+    columns().unwrap_or(USUAL_WIDTH)
+}
+
+#[cfg(unix)]
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+#[cfg(not(unix))]
+fn columns() -> Option<usize> {
+    None
+}
 
 /// Writes a text to standard output. A reader that closed the pipe early is no failure.
 ///
 /// # Errors
 /// When standard output cannot take it, a file on a full disk for example.
 pub fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::io(Path::new("standard output"), "write")(e))
+    above_the_bar(|| {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                Err(Error::io(Path::new("standard output"), "write")(e))
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
+    })
+}
+
+/// Writes a line to standard error, if anything still reads it: above the bar, and whole, whoever else writes.
+pub fn say(line: &str) {
+    above_the_bar(|| {
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    });
+}
+
+/// Draws this bar from now on, or none.
+pub fn set_bar(bar: Option<ProgressBar>) {
+    if let Ok(mut now) = BAR.lock() {
+        *now = bar;
     }
 }
 
-/// Writes a line to standard error, if anything still reads it.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// The bar that is drawn now.
+pub fn bar() -> Option<ProgressBar> {
+    BAR.lock().ok().and_then(|now| now.clone())
+}
+
+fn above_the_bar<T>(write: impl FnOnce() -> T) -> T {
+    match bar() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// A text of others (a file's, a plugin's, a server's) with nothing in it that a terminal would obey.
+pub fn harmless(text: &str) -> String {
+    let clean = |c: char| match c.is_control() && c != '\n' {
+        true => ' ',
+        false => c,
+    };
+    text.chars().map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_write_moves_no_cursor() {
+        assert_eq!(harmless("a\x1b[31mb\tc\r\nd"), "a [31mb c \nd");
+    }
 }

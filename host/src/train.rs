@@ -1,8 +1,10 @@
 //! The training loop: epochs, decision points, steps, evaluation. Called by the recipe.
 
+mod summary;
+
 use crate::{
     batch_order::BatchOrder,
-    best_model::{Best, BestModel},
+    best_model::BestModel,
     class_report,
     config::RunConfig,
     error::{Error, Result},
@@ -14,7 +16,7 @@ use crate::{
     plugin::LoadedSchedule,
     prefetch::{BatchSource, Batches, with_batches},
     prefix_cache::PrefixCache,
-    progress::Progress,
+    progress::{Progress, note_for_people},
     question_answering::{answers::Asked, prediction_files},
     run_directory::RunDirectory,
     token_store::Examples,
@@ -23,6 +25,8 @@ use progtune_datasets::{SplitName, Task};
 use progtune_plugin_api::records::{DecisionRecord, SignalRecord};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
+
+pub use summary::{EpochRecord, Summary};
 
 /// A split to evaluate on.
 pub struct EvalSplit {
@@ -82,33 +86,6 @@ pub struct Trainer<'a> {
     pub progress: &'a mut Progress,
 }
 
-/// What a run amounts to.
-#[derive(Debug, Default)]
-pub struct Summary {
-    /// Optimizer steps.
-    pub steps: u64,
-    /// Epochs, with a fraction when stopped early.
-    pub epochs: f64,
-    /// Seconds from the process' beginning to its first step.
-    pub startup_secs: f64,
-    /// Mean loss over the steps.
-    pub train_loss: f64,
-    /// Seconds of training, evaluations included (Hugging Face's `train_runtime`).
-    pub train_secs: f64,
-    /// Seconds of training steps alone.
-    pub step_secs: f64,
-    /// Examples seen.
-    pub samples: u64,
-    /// Real tokens seen.
-    pub tokens: u64,
-    /// Σ over epochs of the size of the trainable set, weighted by the share of the epoch that ran.
-    pub updated_parameters: f64,
-    /// The last evaluation, or that of the best epoch where its model was brought back, by `eval_…` keys.
-    pub evaluation: Map<String, Value>,
-    /// The epoch whose model is the result, where the best one was asked for.
-    pub best: Option<Best>,
-}
-
 /// The state of a run between steps.
 struct State {
     optimizer: AdamW,
@@ -117,6 +94,8 @@ struct State {
     /// What the schedule is told next: its history grows in place, so that a decision costs no more the later it comes.
     point: DecisionRecord,
     epoch_loss: (f64, u64),
+    /// The epoch that runs.
+    epoch: EpochRecord,
     summary: Summary,
     loss_sum: f64,
 }
@@ -127,6 +106,12 @@ impl Trainer<'_> {
         let steps = config.max_steps.unwrap_or(u64::MAX);
         let epochs = steps.div_ceil(steps_per_epoch.max(1));
         epochs.min(config.epochs.into()) as u32
+    }
+
+    /// The step that the run ends with.
+    pub fn last_step(config: &RunConfig, steps_per_epoch: u64) -> u64 {
+        let total = steps_per_epoch * u64::from(config.epochs);
+        config.max_steps.unwrap_or(total).min(total)
     }
 
     /// Trains to the end of the last epoch or to `--max-steps`.
@@ -154,12 +139,18 @@ impl Trainer<'_> {
             total_steps,
             kind: c.lr_scheduler,
         };
-        let last_step = c.max_steps.unwrap_or(total_steps).min(total_steps);
+        let last_step = Self::last_step(c, steps_per_epoch);
         let interval = self.schedule.traits().interval_steps;
         let mut state = self.initial_state();
         state.summary.startup_secs = self.started.elapsed().as_secs_f64();
+        self.progress.begin(last_step);
         for epoch in 1..=c.epochs {
+            let epoch_start = Instant::now();
             state.epoch_loss = (0.0, 0);
+            state.epoch = EpochRecord {
+                epoch,
+                ..EpochRecord::default()
+            };
             for step_in_epoch in 0..steps_per_epoch {
                 if state.summary.steps == last_step {
                     break;
@@ -174,19 +165,23 @@ impl Trainer<'_> {
                     });
                 }
                 self.step(&mut state, epoch, batches, &curve, last_step)?;
-                state.summary.updated_parameters +=
+                state.epoch.updated_parameters +=
                     state.stage.trainable_parameters as f64 / steps_per_epoch as f64;
             }
             if state.epoch_loss.1 > 0 {
                 state.summary.epochs = state.summary.steps as f64 / steps_per_epoch as f64;
                 self.signal_loss(&mut state, epoch);
                 self.evaluate(&mut state, epoch)?;
+                state.epoch.secs = epoch_start.elapsed().as_secs_f64();
+                state.summary.history.push(std::mem::take(&mut state.epoch));
             }
             if state.summary.steps == last_step {
                 break;
             }
         }
         let mut summary = state.summary;
+        let updated = summary.history.iter().map(|epoch| epoch.updated_parameters);
+        summary.updated_parameters = updated.sum();
         if let Some(best) = self.best.take() {
             summary.best = best.restore(self.model, summary.epochs.ceil() as u32)?;
         }
@@ -213,6 +208,7 @@ impl Trainer<'_> {
             stage: Stage::default(),
             point: DecisionRecord::epoch(1),
             epoch_loss: (0.0, 0),
+            epoch: EpochRecord::default(),
             summary: Summary::default(),
             loss_sum: 0.0,
         }
@@ -247,9 +243,10 @@ impl Trainer<'_> {
             note = state.stage.note,
             "stage"
         );
+        state.epoch.add_stage(&state.stage);
         // What signals decided is news; what a schedule does every few steps is in the log.
         if step_in_epoch == 0 || (changed && !self.schedule.traits().signals.is_empty()) {
-            self.progress.stage(&state.stage, self.config.epochs);
+            self.progress.stage(&state.stage, done);
         }
         Ok(())
     }
@@ -310,7 +307,7 @@ impl Trainer<'_> {
         state.loss_sum += loss;
         state.epoch_loss = (state.epoch_loss.0 + loss, state.epoch_loss.1 + 1);
         let steps = s.steps;
-        self.directory.record(&json!({
+        let record = json!({
             "step": steps,
             "epoch": epoch,
             "loss": loss,
@@ -318,10 +315,10 @@ impl Trainer<'_> {
             "grad_norm": norms.global,
             "tokens": tokens,
             "secs": secs,
-        }))?;
+        });
+        self.directory.record(&record)?;
         self.signal(state, epoch, "block_grad_norm", |_| norms.blocks.clone());
-        self.progress
-            .step(steps, last_step, epoch, loss, lr, tokens);
+        self.progress.step(&record, last_step);
         Ok(())
     }
 
@@ -368,7 +365,6 @@ impl Trainer<'_> {
         let mut all = Map::new();
         let (mut first_metric, mut answers) = (None, None);
         for (number, split) in (1..).zip(self.eval_splits) {
-            self.progress.evaluating(split.name.as_str());
             let (model, examples) = (&*self.model, &split.examples);
             let result = evaluate_from(
                 model,
@@ -388,14 +384,15 @@ impl Trainer<'_> {
         if let Some(usage) = &cached {
             line.insert("prefix_cache".into(), usage.to_json());
         }
-        self.directory.record(&Value::Object(line))?;
+        let line = Value::Object(line);
+        self.directory.record(&line)?;
         let result = serde_json::Value::Object(all.clone());
         tracing::info!(epoch, %result, "evaluation");
-        self.progress.evaluation(epoch, self.config.epochs, &all);
+        self.progress.evaluation(epoch, &line, &all);
         if let Some(usage) = &cached {
             tracing::info!(epoch, usage = %usage.to_json(), "prefix cache");
             if usage.saved > 0 {
-                self.progress.line(&usage.line());
+                note_for_people(&usage.line());
             }
         }
         let mut is_result = true;
@@ -412,6 +409,7 @@ impl Trainer<'_> {
         if let Some(value) = first_metric {
             self.signal(state, epoch, "eval_metric", |_| vec![value]);
         }
+        state.epoch.evaluation.clone_from(&all);
         state.summary.evaluation = all;
         Ok(())
     }

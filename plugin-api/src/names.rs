@@ -12,34 +12,65 @@ pub fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
     count: usize,
 ) -> Vec<&'a str> {
+    let ranked = ranked(name, candidates).into_iter().take(count);
+    ranked.map(|(_, candidate)| candidate).collect()
+}
+
+/// Candidates by their distance, which is less than the length of either.
+fn ranked<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Vec<(Likeness, &'a str)> {
     let wanted = characters(name);
-    let mut ranked: Vec<(usize, usize, &str)> = candidates
+    let mut ranked: Vec<(usize, usize, &str, Likeness)> = candidates
         .into_iter()
         .filter_map(|candidate| {
             let candidate_characters = characters(candidate);
             let longest = wanted.len().max(candidate_characters.len());
-            let mut distance = levenshtein(&wanted, &candidate_characters);
+            let mut distance = distance(&wanted, &candidate_characters);
+            let mut likeness = Likeness::of(distance, longest);
             // `lora` should find `lora-fa`, and `query` `encoder.layer.0.attention.self.query`.
             if !wanted.is_empty() && contains(&candidate_characters, &wanted) {
                 distance = distance.min(1 + longest / 16);
+                likeness = Likeness::Near;
             }
-            (distance < longest).then_some((distance, candidate.len(), candidate))
+            (distance < longest).then_some((distance, candidate.len(), candidate, likeness))
         })
         .collect();
-    ranked.sort_unstable();
-    ranked.dedup();
+    ranked.sort_unstable_by_key(|&(distance, length, candidate, _)| (distance, length, candidate));
+    ranked.dedup_by_key(|&mut (.., candidate, _)| candidate);
     ranked
         .into_iter()
-        .take(count)
-        .map(|(_, _, candidate)| candidate)
+        .map(|(_, _, candidate, likeness)| (likeness, candidate))
         .collect()
 }
 
-/// The end of an error message: `; did you mean 'a', 'b' or 'c'?`, or nothing when no candidate is near.
+/// Whether one name may have been meant by another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// A part of it, or a few letters away.
+    Near,
+    /// Not more like it than any name is.
+    Far,
+}
+
+impl Likeness {
+    fn of(distance: usize, longest: usize) -> Self {
+        match distance * 5 <= longest * 2 {
+            true => Self::Near,
+            false => Self::Far,
+        }
+    }
+}
+
+/// The end of an error message: `; did you mean 'a', 'b' or 'c'?`, or nothing when no candidate is near: one of which more
+/// than two letters in five are others, is not. The words are the same wherever a name is typed.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let near: Vec<String> = nearest(name, candidates, 3)
+    let near: Vec<String> = ranked(name, candidates)
         .iter()
-        .map(|name| format!("'{name}'"))
+        .filter(|(likeness, _)| *likeness == Likeness::Near)
+        .take(3)
+        .map(|(_, name)| format!("'{name}'"))
         .collect();
     match near.as_slice() {
         [] => String::new(),
@@ -59,17 +90,23 @@ fn contains(text: &[char], part: &[char]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Insertions, deletions and substitutions between two texts.
-fn levenshtein(a: &[char], b: &[char]) -> usize {
+/// Insertions, deletions, substitutions and swaps of neighbours between two texts, each place changed once (optimal string
+/// alignment).
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+        let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+            let mut least = (row[j] + usize::from(x != y))
+                .min(row[j + 1] + 1)
+                .min(next[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -80,10 +117,12 @@ mod tests {
 
     #[test]
     fn distances_are_the_textbook_ones() {
-        let distance = |a: &str, b: &str| levenshtein(&characters(a), &characters(b));
+        let distance = |a: &str, b: &str| distance(&characters(a), &characters(b));
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("lora", "lora"), 0);
+        assert_eq!(distance("lroa", "lora"), 1, "neighbours swapped");
+        assert_eq!(distance("ca", "abc"), 3, "each place once");
     }
 
     #[test]
@@ -98,6 +137,20 @@ mod tests {
         assert_eq!(nearest("progresive", ids, 3).first(), Some(&"progressive"));
         assert_eq!(nearest("xyz", ["abc"], 3), Vec::<&str>::new());
         assert_eq!(did_you_mean("ful", ["full"]), "; did you mean 'full'?");
+        assert_eq!(
+            did_you_mean("progresive", ids),
+            "; did you mean 'progressive'?",
+            "what has some letters in common was not meant"
+        );
+        let methods = ["adapter", "bitfit", "dora", "lora", "vera"];
+        assert_eq!(did_you_mean("lra", methods), "; did you mean 'lora'?");
+        assert_eq!(
+            did_you_mean("batch-size", ["eval-batch-size", "batch-size-x"]),
+            "; did you mean 'batch-size-x' or 'eval-batch-size'?",
+            "what has it as a part may be meant"
+        );
+        assert_eq!(did_you_mean("lroa", methods), "; did you mean 'lora'?");
+        assert_eq!(did_you_mean("elephant", methods), "");
         assert_eq!(
             nearest("qery", ["encoder.layer.0.attention.self.query", "query"], 1),
             ["query"]

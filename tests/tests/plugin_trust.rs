@@ -12,6 +12,8 @@ mod locking;
 mod places;
 #[path = "plugin_trust/records.rs"]
 mod records;
+#[path = "plugin_trust/without.rs"]
+mod without;
 
 use progtune_tests::{
     outside_plugins::{hostile, library_name},

@@ -15,7 +15,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum PluginFault {
     /// No plugin offers the id.
-    #[error("{}", unknown_id(.kind, .id, .available, .searched, .passed_over))]
+    #[error("{}", unknown_id(.kind, .id, .available, *.others, .searched, .passed_over))]
     UnknownId {
         /// Schedule or method.
         kind: EntryKind,
@@ -23,6 +23,8 @@ pub enum PluginFault {
         id: String,
         /// The ids there are.
         available: Vec<String>,
+        /// How many plugins' entries of the other kind there are.
+        others: usize,
         /// The directories that were searched.
         searched: Vec<PathBuf>,
         /// Files and directories that were not used, and why.
@@ -210,28 +212,54 @@ fn unknown_id(
     kind: &EntryKind,
     id: &str,
     available: &[String],
+    others: usize,
     searched: &[PathBuf],
     passed_over: &[String],
 ) -> String {
     let mut text = format!("there is no {kind} '{}'", printable(id));
-    if available.is_empty() {
-        let directories: Vec<String> = searched
-            .iter()
-            .map(|path| format!("  {}", path.display()))
-            .collect();
-        text += &format!(
-            ": no plugin that offers one was found in\n{}\nBuild the plugins (`cargo build --release` at the root of the source), put \
-             their libraries beside the executable, or name their directory with --plugin-dir",
-            directories.join("\n")
-        );
-    } else {
+    if !available.is_empty() {
         text += &did_you_mean(id, available.iter().map(String::as_str));
         text += &format!("; available: {}", available.join(", "));
+    } else if others > 0 {
+        text += &format!(
+            ": plugins were found, but none of them is a {kind} (`progtune plugins list` shows them).\n{}",
+            completion()
+        );
+    } else {
+        text += &format!(": {}", no_plugins(searched));
     }
     for note in passed_over {
         text += &format!("\nnot used: {note}");
     }
     text
+}
+
+/// What is said where no plugin at all was found: schedules and methods are missing, and how they are had.
+pub fn no_plugins(searched: &[PathBuf]) -> String {
+    let searched: Vec<String> = searched
+        .iter()
+        .map(|path| format!("  {}", path.display()))
+        .collect();
+    format!(
+        "no plugin was found\n\
+         Schedules and methods are plugins, and this program has come without them\n\
+         (`cargo install` installs the program alone).\n{}\nSearched:\n{}",
+        completion(),
+        searched.join("\n")
+    )
+}
+
+/// The command that builds and installs the plugins that belong to the program.
+fn completion() -> String {
+    format!(
+        "To build and install those of the project, in a checkout of its source:\n  \
+         cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' &&\n    \
+         progtune plugins install target/release/{}progtune_*{}\n\
+         Or unpack an archive of `cargo xtask dist`, which has them, or name the directory\n\
+         they are in: --plugin-dir DIR.",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    )
 }
 
 /// A text from a plugin or a file, fit for a terminal: no control characters, not endless.
@@ -243,4 +271,42 @@ pub(crate) fn printable(text: &str) -> String {
         result.push('…');
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(available: &[&str], others: usize) -> String {
+        let fault = PluginFault::UnknownId {
+            kind: EntryKind::Method,
+            id: "lroa".into(),
+            available: available.iter().map(|id| (*id).to_owned()).collect(),
+            others,
+            searched: vec!["/a".into(), "/b".into()],
+            passed_over: vec![],
+        };
+        assert_eq!(fault.exit_code(), 2);
+        fault.to_string()
+    }
+
+    #[test]
+    fn what_is_misspelt_and_what_is_missing_are_told_apart() {
+        let misspelt = unknown(&["adapter", "lora"], 3);
+        assert_eq!(
+            misspelt,
+            "there is no method 'lroa'; did you mean 'lora'?; available: adapter, lora"
+        );
+        let none = unknown(&[], 0);
+        assert!(none.contains("no plugin was found"), "{none}");
+        assert!(none.contains("plugins install target/release/"), "{none}");
+        assert!(none.ends_with("Searched:\n  /a\n  /b"), "{none}");
+        assert!(!none.contains("did you mean"), "{none}");
+        let schedules_alone = unknown(&[], 2);
+        assert!(
+            schedules_alone.contains("none of them is a method")
+                && schedules_alone.contains("plugins install"),
+            "{schedules_alone}"
+        );
+    }
 }

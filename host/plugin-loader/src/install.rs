@@ -6,6 +6,7 @@ use crate::{
     fault::PluginFault,
     plugins::Plugins,
 };
+use progtune_plugin_api::names::did_you_mean;
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -113,8 +114,14 @@ pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFa
             || "`progtune plugins list` shows what there is".to_owned(),
             |entry| format!("{} offers it: remove that file by hand", entry.library),
         );
+        let entries = plugins.entries().iter();
+        let near = entries.filter(|entry| entry.library.file.parent() == Some(&directory));
+        let near = match offering().next() {
+            Some(_) => String::new(),
+            None => did_you_mean(id, near.map(|entry| entry.id.as_str())),
+        };
         return Err(PluginFault::Install(format!(
-            "no plugin in {} offers '{id}'; {elsewhere}",
+            "no plugin in {} offers '{id}'{near}; {elsewhere}",
             directory.display()
         )));
     }

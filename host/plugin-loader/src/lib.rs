@@ -36,7 +36,7 @@ pub mod probe;
 pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
 pub use cache::Cache;
 pub use discover::{Entry, Library};
-pub use fault::PluginFault;
+pub use fault::{PluginFault, no_plugins};
 pub use lock::Lock;
 pub use manifest::EntryKind;
 pub use offer::{Offer, set_cancelled};

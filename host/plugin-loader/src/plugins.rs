@@ -116,6 +116,7 @@ impl Plugins {
                 kind,
                 id: id.into(),
                 available,
+                others: self.entries().len(),
                 searched: self.found.searched.clone(),
                 passed_over: self.found.passed_over.clone(),
             });

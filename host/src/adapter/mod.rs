@@ -8,7 +8,7 @@ use crate::{
     config::WeightDtype,
     error::{Error, Result},
     export::write_safetensors,
-    files::write_atomically,
+    files::{near_path, write_atomically},
     graph::distinct,
     labels::is_last_layer,
     model::{config::Architecture, parameters::Parameters, safetensors_file::SafetensorsFile},
@@ -60,9 +60,13 @@ impl Adapter {
             peft::read(directory, &config, architecture)
         } else {
             Err(Error::Model(format!(
-                "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}",
+                "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
                 directory.display(),
-                peft::CONFIG
+                peft::CONFIG,
+                match directory.exists() {
+                    true => String::new(),
+                    false => near_path(directory),
+                }
             )))
         }
     }

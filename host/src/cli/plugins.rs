@@ -35,7 +35,7 @@ pub enum PluginsCommand {
     Why(WhyArgs),
     /// Pin plugins to their present builds in progtune.lock
     Lock(LockArgs),
-    /// Copy a plugin library into the user's plugin directory, once a child process has tried it
+    /// Copy plugin libraries into the user's plugin directory, once a child process has tried each
     Install(InstallArgs),
     /// Remove a plugin library from the user's plugin directory
     Remove(RemoveArgs),
@@ -111,10 +111,10 @@ pub struct LockArgs {
 /// The arguments of `progtune plugins install`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct InstallArgs {
-    /// The library
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Install it also when another plugin offers one of its ids [default: off]
+    /// The libraries
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Install them also when another plugin offers one of their ids [default: off]
     #[arg(long)]
     pub force: bool,
     /// Where else to look.

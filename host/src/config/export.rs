@@ -39,7 +39,7 @@ impl RunConfig {
 
     /// Whether the key is a field of a training run.
     fn has(&self, key: &str) -> bool {
-        !matches!(key, "adapter" | "split")
+        !matches!(key, "adapter" | "split" | "progress" | "color")
     }
 
     /// The field behind a key; `None` when it is unset or not a field of a training run.

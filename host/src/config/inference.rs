@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
-use super::keys::Scope;
+use super::keys::{Scope, advice};
 use super::settings::Settings;
 use super::{
     Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
@@ -336,7 +336,11 @@ impl MergeConfig {
                     origin: "flag --dtype".into(),
                     expected: "one of f32, f16, bf16".into(),
                     found: format!("`{given}`"),
-                    advice: "give something like --dtype f32".into(),
+                    advice: advice(
+                        given,
+                        dtypes.iter().map(|(name, _)| *name),
+                        "give something like --dtype f32",
+                    ),
                 })?,
             plugins: PluginSources::read(&settings)?,
             threads: read_threads(&settings)?,

@@ -2,6 +2,8 @@
 //! bottom layer of the configuration, the `[default: …]` of `--help` and the comments of a run's `config.toml` are
 //! all made from this table. Read by the other modules of `config` and by `cli::help`.
 
+use progtune_plugin_api::names::did_you_mean;
+
 /// What a key is worth when nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum KeyDefault {
@@ -20,6 +22,8 @@ pub enum Scope {
     Training,
     /// `evaluate` and `predict`.
     Inference,
+    /// Every command: how it is shown, which is no part of what it does.
+    Display,
 }
 
 /// A key of configuration files; its flag has dashes for underscores, its environment variable is
@@ -305,6 +309,8 @@ pub const KEYS: &[Key] = &[
     value("device", "cpu", Scope::All),
     value("kernels", "auto", Scope::All),
     value("token_cache", "auto", Scope::All),
+    value("progress", "auto", Scope::Display),
+    value("color", "auto", Scope::Display),
 ];
 
 /// The key with this name.
@@ -312,20 +318,14 @@ pub fn find_key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// The candidate nearest to `name`, when it is near enough to be what was meant.
-pub(super) fn nearest<'a>(
+/// What to do about a name that there is not: the nearest ones, else `otherwise`.
+pub(super) fn advice<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    candidates
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&name, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+    otherwise: &str,
+) -> String {
+    match did_you_mean(name, candidates).strip_prefix("; ") {
+        Some(near) => near.to_owned(),
+        None => otherwise.to_owned(),
+    }
 }

@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::error::ConfigError;
 use super::keys::{
-    KEYS, Key, KeyDefault, OTHER_VARIABLES, Scope, VARIABLE_PREFIX, find_key, flag_of, nearest,
+    KEYS, Key, KeyDefault, OTHER_VARIABLES, Scope, VARIABLE_PREFIX, advice, find_key, flag_of,
 };
 use super::settings::Settings;
+use crate::files::near_path;
 
 /// What lies below the flags: a configuration file and the environment's variables. Given, not read from the process,
 /// so that tests need not change their own environment.
@@ -122,7 +123,10 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
     };
     let text = fs::read_to_string(path).map_err(|error| {
         fail(
-            format!("cannot read the configuration file: {error}"),
+            format!(
+                "cannot read the configuration file: {error}{}",
+                near_path(path)
+            ),
             "check the path given by --config or PROGTUNE_CONFIG",
         )
     })?;
@@ -157,10 +161,11 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
 }
 
 fn unknown_in_file(place: &str, name: &str) -> ConfigError {
-    let advice = match nearest(&name.replace('-', "_"), KEYS.iter().map(|key| key.name)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "the keys are the flags of `progtune --help` with `_` for `-`".into(),
-    };
+    let advice = advice(
+        &name.replace('-', "_"),
+        KEYS.iter().map(|key| key.name),
+        "the keys are the flags of `progtune --help` with `_` for `-`",
+    );
     ConfigError::UnknownKey {
         place: place.into(),
         key: name.into(),
@@ -200,15 +205,16 @@ fn unknown_variable(name: &str, suffix: &str) -> ConfigError {
         .map(Key::variable)
         .chain(OTHER_VARIABLES.iter().map(|&name| name.into()));
     let names: Vec<String> = names.collect();
+    // The prefix, which all have, makes none of them more like it.
     let suffixes = names
         .iter()
         .filter_map(|name| name.strip_prefix(VARIABLE_PREFIX));
-    let advice = match nearest(suffix, suffixes) {
-        Some(near) => format!("did you mean {VARIABLE_PREFIX}{near}?"),
-        None => {
-            "unset it: PROGTUNE_ is followed by a flag's name in capitals with `_` for `-`".into()
-        }
-    };
+    let advice = advice(
+        suffix,
+        suffixes,
+        "unset it: PROGTUNE_ is followed by a flag's name in capitals with `_` for `-`",
+    );
+    let advice = advice.replace(" '", &format!(" '{VARIABLE_PREFIX}"));
     ConfigError::UnknownKey {
         place: format!("environment variable {name}"),
         key: suffix.to_lowercase(),

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use ::config::{Map, Value, ValueKind};
 
 use super::error::ConfigError;
-use super::keys::{find_key, nearest};
+use super::keys::{advice, find_key};
 
 /// The merged layers. Readers take a key's name and return its value; keys without a value are `None`.
 #[derive(Debug)]
@@ -126,11 +126,8 @@ impl Settings {
             return Ok(Some(*value));
         }
         let mut error = self.bad(key, &expected, &text);
-        if let (Some(near), ConfigError::BadValue { advice, .. }) = (
-            nearest(&text, names.iter().map(|(name, _)| *name)),
-            &mut error,
-        ) {
-            *advice = format!("did you mean `{near}`?");
+        if let ConfigError::BadValue { advice: said, .. } = &mut error {
+            *said = advice(&text, names.iter().map(|(name, _)| *name), said);
         }
         Err(error)
     }

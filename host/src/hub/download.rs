@@ -9,7 +9,7 @@ use super::{
     repository::Repository,
     transfer::Transfer,
 };
-use crate::terminal;
+use crate::progress::note;
 use std::{
     fs::{self, File},
     io::{Read, Write},
@@ -32,7 +32,6 @@ pub(super) struct Download<'a> {
     pub commit: &'a str,
     pub name: &'a str,
     pub info: &'a FileInfo,
-    pub quiet: bool,
 }
 
 /// A blob that is not whole yet.
@@ -56,11 +55,7 @@ impl Download<'_> {
             move |source| Fault::Disk { path, source }
         };
         fs::create_dir_all(&directory).map_err(disk(&directory))?;
-        let waiting = || {
-            if !self.quiet {
-                terminal::say(&format!("waiting: another process fetches {}", self.name));
-            }
-        };
+        let waiting = || note(&format!("waiting: another process fetches {}", self.name));
         let locked = self.cache.lock(self.repository, &self.info.etag, waiting);
         let _lock = locked.map_err(disk(&self.cache.root))?;
         if blob.exists() {
@@ -69,7 +64,7 @@ impl Download<'_> {
         let path = directory.join(format!("{}.incomplete", self.info.etag));
         let mut partial = self.open(path).map_err(disk(&directory))?;
         self.check_space(&directory, partial.have)?;
-        let mut transfer = Transfer::new(self.name, partial.have, self.info.size, self.quiet);
+        let mut transfer = Transfer::new(self.name, partial.have, self.info.size);
         let was_there = partial.have > 0;
         self.fill(&mut partial, &mut transfer)?;
         if let Err(fault) = self.check(&mut partial) {

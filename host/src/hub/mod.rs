@@ -23,7 +23,8 @@ pub mod wanted;
 
 use crate::{
     error::{Error, Result},
-    terminal,
+    files::near_path,
+    progress::note,
 };
 use cache::Cache;
 pub use cache::files_below;
@@ -41,12 +42,11 @@ pub struct Hub {
     cache: Cache,
     /// Why there is no network, if it is forbidden.
     offline: Option<&'static str>,
-    quiet: bool,
 }
 
 impl Hub {
     /// The hub that the environment names; `offline`: `--offline` was given.
-    pub fn new(offline: bool, quiet: bool) -> Self {
+    pub fn new(offline: bool) -> Self {
         let environment = Environment::from_process();
         Self {
             cache: Cache {
@@ -58,7 +58,6 @@ impl Hub {
                 false => environment.offline,
             },
             environment,
-            quiet,
         }
     }
 
@@ -131,7 +130,7 @@ impl Hub {
         let commit = &listing.commit;
         let lacking = |what: String| Error::Model(format!("{} on the hub: {what}", repository.id));
         let chosen = wanted.choose(&listing.names).map_err(lacking)?;
-        let mut announced = self.quiet;
+        let mut announced = false;
         self.fetch_files(client, repository, commit, &chosen, &mut announced)?;
         let snapshot = self.cache.snapshot(repository, commit);
         let more = wanted.then(&snapshot).map_err(lacking)?;
@@ -153,7 +152,7 @@ impl Hub {
         for name in names.iter().filter(|name| !snapshot.join(name).exists()) {
             if !*announced {
                 *announced = true;
-                terminal::say(&format!(
+                note(&format!(
                     "fetching {} at {} from {}",
                     repository.id,
                     &commit[..7],
@@ -190,7 +189,6 @@ impl Hub {
             commit,
             name,
             info: &info,
-            quiet: self.quiet,
         }
         .run()?;
         let linked = self.cache.link(repository, commit, name, &info.etag);
@@ -213,7 +211,11 @@ impl Hub {
     fn hint(&self, repository: &Repository, fault: &Fault) -> String {
         match fault {
             Fault::NoRepository => {
-                format!(" (there is no directory `{}` here either)", repository.id)
+                let near = near_path(Path::new(&repository.id));
+                format!(
+                    " (there is no directory `{}` here either{near})",
+                    repository.id
+                )
             }
             _ => String::new(),
         }
@@ -253,10 +255,11 @@ impl Hub {
             ids => format!(" The cache has {}.", ids.join(", ")),
         };
         Error::Model(format!(
-            "{id}: no such directory, and the {noun} of this name on the hub is not in the cache ({missing}), while {why}.\n\
+            "{id}: no such directory{}, and the {noun} of this name on the hub is not in the cache ({missing}), while {why}.\n\
              Expected {files} in {}/snapshots/{commit}{reference}.{namesakes}\n\
              Fetch it where there is a network (hf download {id}{kind}{revision}{listed}) and copy that folder, or put the files \
              into a directory and pass it: {} DIR",
+            near_path(Path::new(id)),
             self.cache.folder(repository).display(),
             wanted.flag(),
         ))

@@ -1,67 +1,118 @@
-//! What a person sees of a transfer: on a terminal a bar, then a line a file with its size and speed; elsewhere the line alone. Called by
-//! `download`.
+//! What is seen of a transfer: on a terminal a bar, then a line a file with its size and speed; elsewhere the line alone, and
+//! of a long transfer one from time to time; for programs events `fetch`. Called by `download`.
 
-use crate::terminal;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{io::IsTerminal, time::Instant};
+use crate::{
+    progress::{bar_style, events::emit, note_for_people},
+    terminal::{self, Mode},
+};
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Between two signs of a transfer, where no bar is drawn.
+const LINES: Duration = Duration::from_secs(10);
+const EVENTS: Duration = Duration::from_secs(1);
 
 /// The transfer of one file.
 pub(super) struct Transfer {
     name: String,
+    size: Option<u64>,
     bar: Option<ProgressBar>,
-    quiet: bool,
     start: Instant,
+    /// When there was a sign of it.
+    said: Instant,
     /// Bytes that came over the network.
     bytes: u64,
 }
 
 impl Transfer {
     /// A transfer that goes on from `have` bytes.
-    pub fn new(name: &str, have: u64, size: Option<u64>, quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+    pub fn new(name: &str, have: u64, size: Option<u64>) -> Self {
+        let bar = (terminal::show().mode == Mode::Bar).then(|| {
             let bar = ProgressBar::new(size.unwrap_or(0)).with_position(have);
-            let style = "{bar:16} {bytes}/{total_bytes} {bytes_per_sec}  {wide_msg}";
-            let style = ProgressStyle::with_template(style);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let style = match terminal::width() {
+                0..60 => "{bytes}/{total_bytes} {wide_msg}",
+                _ => "{bar:16} {bytes}/{total_bytes} {bytes_per_sec}  {wide_msg}",
+            };
+            bar.set_style(bar_style(style));
             bar.set_message(name.to_owned());
+            terminal::set_bar(Some(bar.clone()));
             bar
         });
-        Self {
+        let now = Instant::now();
+        let transfer = Self {
             name: name.to_owned(),
+            size,
             bar,
-            quiet,
-            start: Instant::now(),
+            start: now,
+            said: now,
             bytes: 0,
-        }
+        };
+        transfer.emit(have, false);
+        transfer
     }
 
     /// More bytes have come; `have` are there now.
     pub fn add(&mut self, bytes: u64, have: u64) {
         self.bytes += bytes;
-        if let Some(bar) = &self.bar {
-            bar.set_position(have);
+        match (&self.bar, terminal::show().mode) {
+            (Some(bar), _) => bar.set_position(have),
+            (None, Mode::Json) if self.said.elapsed() > EVENTS => {
+                self.said = Instant::now();
+                self.emit(have, false);
+            }
+            (None, Mode::Plain) if self.said.elapsed() > LINES => {
+                self.said = Instant::now();
+                let of = self
+                    .size
+                    .map_or_else(String::new, |size| format!(" of {}", megabytes(size)));
+                terminal::say(&format!("fetching {}: {}{of}", self.name, megabytes(have)));
+            }
+            _ => {}
         }
     }
 
     /// All of it is there.
-    pub fn finish(self, size: u64) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        if self.quiet {
-            return;
-        }
+    pub fn finish(mut self, size: u64) {
+        self.clear();
+        self.emit(size, true);
         let secs = self.start.elapsed().as_secs_f64().max(1e-3);
         let resumed = match size.saturating_sub(self.bytes) {
             0 => String::new(),
             before => format!(", {} were there", megabytes(before)),
         };
-        terminal::say(&format!(
+        note_for_people(&format!(
             "fetched {}: {} in {secs:.1} s ({}/s{resumed})",
             self.name,
             megabytes(size),
             megabytes((self.bytes as f64 / secs) as u64),
         ));
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            terminal::set_bar(None);
+            bar.finish_and_clear();
+        }
+    }
+
+    fn emit(&self, have: u64, finished: bool) {
+        emit(
+            "fetch",
+            &json!({
+                "file": self.name,
+                "bytes": have,
+                "total_bytes": self.size,
+                "secs": self.start.elapsed().as_secs_f64(),
+                "finished": finished,
+            }),
+        );
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

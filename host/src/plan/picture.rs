@@ -1,7 +1,7 @@
 //! A plan as squares, blocks by epochs: what is trained, what is frozen, and what the prefix cache spares. Rows of the
 //! table for a person, and the same as an SVG file. Called by `table` and by `progtune plan --svg`.
 
-use super::{Blueprint, Foresight, PlanNames, Prediction, Stage, grouped};
+use super::{Stage, View, grouped};
 
 /// What becomes of a part of the model in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +66,14 @@ const WIDE: usize = 74;
 const MOST_COLUMNS: usize = 60;
 
 /// The plan as an SVG file: a column an epoch, a row a part of the model, the head on top.
-pub fn to_svg(
-    blueprint: &Blueprint,
-    foresight: &Foresight,
-    names: &PlanNames<'_>,
-    predictions: &[Prediction],
-    starts: &[usize],
-) -> String {
+pub fn to_svg(view: &View<'_>) -> String {
+    let View {
+        blueprint,
+        foresight,
+        names,
+        predictions,
+        starts,
+    } = *view;
     let epochs = foresight.epochs();
     let every = epochs.len().div_ceil(MOST_COLUMNS).max(1);
     let width = if epochs.len() <= 10 { WIDE } else { SIDE };
@@ -107,8 +108,7 @@ pub fn to_svg(
         let y = TOP + row * (SIDE + GAP) + SIDE / 2 + 4;
         text(LEFT - 8, y, "end", &row_name(row));
     }
-    let total: u64 = epochs.iter().map(|epoch| epoch.updated).sum();
-    let full = blueprint.candidate_size() * epochs.len() as u64;
+    let (total, full) = view.totals();
     let mut last = bottom + TEXT;
     if width == WIDE {
         text(LEFT - 8, last, "end", "updated");

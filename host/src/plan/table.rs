@@ -51,91 +51,193 @@ pub struct PlanNames<'a> {
     pub peft: Option<&'a str>,
 }
 
-/// Blocks at most that are drawn; of more, their ranges alone are said.
-const MOST_SQUARES: usize = 32;
+/// A plan as it is looked at: as a table, or as a drawing.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The model with its method.
+    pub blueprint: &'a Blueprint,
+    /// The epochs.
+    pub foresight: &'a Foresight,
+    /// What things are called.
+    pub names: &'a PlanNames<'a>,
+    /// One an epoch, or none at all.
+    pub predictions: &'a [Prediction],
+    /// The blocks where epochs start from the prefix cache: one an epoch, or none at all.
+    pub starts: &'a [usize],
+}
 
-/// The plan as a table for a person, within 80 columns; `predictions` are one an epoch, or none at all, and so are
-/// `starts`, the blocks where epochs start from the prefix cache.
-pub fn to_table(
-    blueprint: &Blueprint,
-    foresight: &Foresight,
-    names: &PlanNames<'_>,
-    predictions: &[Prediction],
-    starts: &[usize],
-) -> String {
-    // Without the data nobody knows how many steps there are.
-    let whole = predictions.iter().all(|p| p.secs.epoch.is_some());
-    let cells = |secs: Option<f64>, bytes: Option<u64>| {
-        let secs = secs.map_or("?".to_owned(), |secs| format!("{secs:.2}"));
-        let mib = bytes.map_or("?".to_owned(), |n| format!("{:.0}", n as f64 / 1048576.0));
-        format!("  {secs:>8}  {mib:>8}")
-    };
-    let epochs = foresight.epochs();
-    let rows: Vec<String> = epochs
-        .iter()
-        .enumerate()
-        .map(|(at, epoch)| {
-            let start = starts.get(at).copied().unwrap_or(0);
-            trained_cell(blueprint.blocks, foresight, epoch, start)
-        })
-        .collect();
-    let widths = rows.iter().map(|row| row.chars().count());
-    let width = widths.chain([HEADER.len()]).max().unwrap_or(0);
-    let mut text = format!(
-        "{} on {}: schedule {}, {}; {} blocks, {} parameters\n\n",
-        names.model,
-        names.task,
-        names.schedule,
-        names
-            .peft
-            .map_or("full fine-tuning".to_owned(), |peft| format!(
-                "method {peft}"
-            )),
-        blueprint.blocks,
-        millions(blueprint.model_size()),
-    );
-    text.push_str(&format!("epoch  {HEADER:<width$}  {:>14}", "updated"));
-    if !predictions.is_empty() {
-        let secs = if whole { "seconds" } else { "s/step" };
-        text.push_str(&format!("  {secs:>8}  {:>8}", "peak MiB"));
+/// Blocks at most that are drawn, without and with predictions; of more, their ranges alone are said.
+const MOST_SQUARES: (usize, usize) = (32, 24);
+
+/// A row of the table: an epoch, or several that are alike.
+struct Row {
+    /// Numbers of its first and last epoch, from 0.
+    epochs: (usize, usize),
+    cell: String,
+    updated: u64,
+}
+
+impl View<'_> {
+    /// The plan as a table for a person, within 80 columns. With `most_rows` epochs that are alike share a row, and of more
+    /// rows than that the middle ones are left out.
+    pub fn to_table(&self, most_rows: Option<usize>) -> String {
+        let (names, predictions) = (self.names, self.predictions);
+        // Without the data nobody knows how many steps there are.
+        let whole = predictions.iter().all(|p| p.secs.epoch.is_some());
+        let rows = self.rows(most_rows.is_some());
+        let widths = rows.iter().map(|row| row.cell.chars().count());
+        let width = widths.chain([HEADER.len()]).max().unwrap_or(0);
+        let numbers: Vec<String> = rows.iter().map(Row::numbers).collect();
+        let first = numbers.iter().map(String::len).chain([5]).max();
+        let first = first.unwrap_or(5);
+        let mut text = format!(
+            "{} on {}: schedule {}, {}\n{} blocks, {} parameters\n\n",
+            names.model,
+            names.task,
+            names.schedule,
+            names
+                .peft
+                .map_or("full fine-tuning".to_owned(), |peft| format!(
+                    "method {peft}"
+                )),
+            self.blueprint.blocks,
+            millions(self.blueprint.model_size()),
+        );
+        text += &format!("{:>first$}  {HEADER:<width$}  {:>14}", "epoch", "updated");
+        if !predictions.is_empty() {
+            let secs = if whole { "seconds" } else { "s/step" };
+            text += &format!("  {secs:>8}  {:>8}", "peak MiB");
+        }
+        text.push('\n');
+        let left_out = most_rows.map_or(0..0, |most| left_out(rows.len(), most));
+        for (at, (row, number)) in rows.iter().zip(&numbers).enumerate() {
+            if at == left_out.start && !left_out.is_empty() {
+                let epochs = rows[left_out.end - 1].epochs.1 + 1 - row.epochs.0;
+                text += &format!(
+                    "{:>first$}  {epochs} more epochs, as plan.json has them\n",
+                    "…"
+                );
+            }
+            if left_out.contains(&at) {
+                continue;
+            }
+            text += &format!(
+                "{number:>first$}  {:<width$}  {:>14}{}\n",
+                row.cell,
+                grouped(row.updated),
+                predictions.get(row.epochs.0).map_or_else(String::new, |p| {
+                    cells(p.secs.epoch.or(Some(p.secs.step)), p.peak_bytes)
+                }),
+            );
+        }
+        let (total, full) = self.totals();
+        text += &format!(
+            "{:>first$}  {:<width$}  {:>14}{}\n\n",
+            "total",
+            "",
+            grouped(total),
+            match predictions.is_empty() || !whole {
+                true => String::new(),
+                false => cells(
+                    predictions.iter().map(|p| p.secs.epoch).sum(),
+                    predictions.iter().map(|p| p.peak_bytes).max().flatten()
+                ),
+            },
+        );
+        if self.is_drawn() {
+            text += &legend(self.starts);
+        }
+        text += &format!(
+            "{}{:.1} % of training every block in every epoch\n",
+            most(self.foresight),
+            100.0 * total as f64 / full.max(1) as f64
+        );
+        if let Some(note) = self.foresight.note(names.schedule) {
+            text += &format!("{note}\n");
+        }
+        text
     }
-    text.push('\n');
-    for (number, (epoch, row)) in epochs.iter().zip(&rows).enumerate() {
-        text.push_str(&format!(
-            "{:>5}  {row:<width$}  {:>14}{}\n",
-            epoch.stage.epoch,
-            grouped(epoch.updated),
-            predictions.get(number).map_or_else(String::new, |p| {
-                cells(p.secs.epoch.or(Some(p.secs.step)), p.peak_bytes)
-            }),
-        ));
+
+    /// Parameters that are updated, and those that full fine-tuning with the same method would update.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let epochs = self.foresight.epochs();
+        let total = epochs.iter().map(|epoch| epoch.updated).sum();
+        (total, self.blueprint.candidate_size() * epochs.len() as u64)
     }
-    let total: u64 = epochs.iter().map(|epoch| epoch.updated).sum();
-    let full = blueprint.candidate_size() * epochs.len() as u64;
-    text.push_str(&format!(
-        "total  {:<width$}  {:>14}{}\n\n",
-        "",
-        grouped(total),
-        match predictions.is_empty() || !whole {
-            true => String::new(),
-            false => cells(
-                predictions.iter().map(|p| p.secs.epoch).sum(),
-                predictions.iter().map(|p| p.peak_bytes).max().flatten()
-            ),
-        },
-    ));
-    if blueprint.blocks <= MOST_SQUARES {
-        text.push_str(&legend(starts));
+
+    /// A row an epoch; `merged`: a row for each run of epochs that train the same from the same start.
+    fn rows(&self, merged: bool) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        for (at, epoch) in self.foresight.epochs().iter().enumerate() {
+            let start = self.starts.get(at).copied().unwrap_or(0);
+            let cell = self.trained_cell(epoch, start);
+            match rows.last_mut() {
+                Some(row) if merged && row.cell == cell => {
+                    row.epochs.1 = at;
+                    row.updated += epoch.updated;
+                }
+                _ => rows.push(Row {
+                    epochs: (at, at),
+                    cell,
+                    updated: epoch.updated,
+                }),
+            }
+        }
+        rows
     }
-    text.push_str(&format!(
-        "{}{:.1} % of training every block in every epoch\n",
-        most(foresight),
-        100.0 * total as f64 / full.max(1) as f64
-    ));
-    if let Some(note) = foresight.note(names.schedule) {
-        text.push_str(&format!("{note}\n"));
+
+    /// Whether blocks are drawn as squares.
+    fn is_drawn(&self) -> bool {
+        self.blueprint.blocks
+            <= match self.predictions.is_empty() {
+                true => MOST_SQUARES.0,
+                false => MOST_SQUARES.1,
+            }
     }
-    text
+
+    /// `· ··■■■■ 2-5`: the embeddings, the blocks from the input, and the trained ones by number; `at most 0-5` when signals
+    /// decide, `1,4 …` when more decisions follow in the epoch.
+    fn trained_cell(&self, epoch: &Epoch<'_>, start: usize) -> String {
+        let (embeddings, squares) = column(epoch.stage, self.blueprint.blocks, start);
+        let drawn: String = match self.is_drawn() {
+            true => squares.iter().map(|s| s.glyph()).chain([' ']).collect(),
+            false => String::new(),
+        };
+        let foresight = self.foresight;
+        let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
+        format!(
+            "{} {drawn}{}{}{}",
+            embeddings.glyph(),
+            most(foresight),
+            epoch.stage.block_ranges(),
+            if more { " …" } else { "" }
+        )
+    }
+}
+
+impl Row {
+    /// `3`, or `3-7`.
+    fn numbers(&self) -> String {
+        match self.epochs {
+            (first, last) if first == last => format!("{}", first + 1),
+            (first, last) => format!("{}-{}", first + 1, last + 1),
+        }
+    }
+}
+
+/// The rows in the middle that are left out so that `most` remain with the line that says so.
+fn left_out(n_rows: usize, most: usize) -> std::ops::Range<usize> {
+    match n_rows > most {
+        true => most / 2..n_rows - (most - 1 - most / 2),
+        false => 0..0,
+    }
+}
+
+/// Time and memory.
+fn cells(secs: Option<f64>, bytes: Option<u64>) -> String {
+    let secs = secs.map_or("?".to_owned(), |secs| format!("{secs:.2}"));
+    let mib = bytes.map_or("?".to_owned(), |n| format!("{:.0}", n as f64 / 1048576.0));
+    format!("  {secs:>8}  {mib:>8}")
 }
 
 /// The header of what an epoch trains.
@@ -153,30 +255,6 @@ fn legend(starts: &[usize]) -> String {
         "{} trained  {} frozen{cached}\n",
         Square::Trained.glyph(),
         Square::Frozen.glyph()
-    )
-}
-
-/// `· ··■■■■ 2-5`: the embeddings, the blocks from the input, and the trained ones by number; `at most 0-5` when signals
-/// decide, `1,4 …` when more decisions follow in the epoch.
-fn trained_cell(blocks: usize, foresight: &Foresight, epoch: &Epoch<'_>, start: usize) -> String {
-    let (embeddings, squares) = column(epoch.stage, blocks, start);
-    let drawn: String = match blocks <= MOST_SQUARES {
-        true => {
-            squares
-                .iter()
-                .map(|square| square.glyph())
-                .collect::<String>()
-                + " "
-        }
-        false => String::new(),
-    };
-    let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
-    format!(
-        "{} {drawn}{}{}{}",
-        embeddings.glyph(),
-        most(foresight),
-        epoch.stage.block_ranges(),
-        if more { " …" } else { "" }
     )
 }
 
@@ -201,12 +279,27 @@ pub fn grouped(n: u64) -> String {
 }
 
 fn millions(n: u64) -> String {
-    format!("{:.1} M", n as f64 / 1e6)
+    match n {
+        0..100_000 => grouped(n),
+        _ => format!("{:.1} M", n as f64 / 1e6),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_rows_the_middle_is_left_out() {
+        assert_eq!(left_out(12, 12), 0..0);
+        let left = left_out(100, 12);
+        assert_eq!(
+            (left.start, 100 - left.end),
+            (6, 5),
+            "eleven rows and a line"
+        );
+        assert_eq!(left_out(13, 12), 6..8);
+    }
 
     #[test]
     fn numbers_are_grouped() {

@@ -1,58 +1,71 @@
-//! `progtune plugins install FILE` and `plugins remove ID`: the user's plugin directory.
+//! `progtune plugins install FILE…` and `plugins remove ID`: the user's plugin directory.
 
 use super::flag;
 use crate::{
+    config::PluginSources,
     error::Result,
     plugin::{
-        Library, Plugins,
+        self, Library, Plugins,
         install::{self, Installed},
     },
     terminal::print,
 };
-use std::path::Path;
+use std::path::PathBuf;
 
-/// Installs a library once it has been tried, and says what it offers.
-pub(super) fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<()> {
+/// Installs libraries, each once it has been tried, and says what they offer. At the first that cannot be installed it
+/// ends; those before are there then, and were said to be.
+pub(super) fn install(places: &PluginSources, files: &[PathBuf], force: bool) -> Result<()> {
+    let mut next = String::new();
+    for file in files {
+        // Searched anew, so that each is compared with those before.
+        let installed = install::install(&plugin::find(places)?, file, force)?;
+        print(&describe(&installed))?;
+        if let ([_], Some(entry)) = (files, installed.library.manifest.entries.first()) {
+            next = format!("next: progtune {} {}\n", flag(entry.kind), entry.id);
+        }
+    }
+    if files.len() > 1 {
+        next = format!(
+            "{} libraries installed; next: progtune plugins list\n",
+            files.len()
+        );
+    }
+    print(&next)
+}
+
+fn describe(installed: &Installed) -> String {
     let Installed {
         library,
         replaced,
         removed,
         rivals,
-    } = install::install(plugins, file, force)?;
-    let manifest = &library.manifest;
+    } = installed;
     let mut text = format!(
         "{} {} in {}\n",
         match replaced {
             Some(_) => "replaced",
             None => "installed",
         },
-        name(&library),
+        name(library),
         library.file.display()
     );
     for path in removed {
         text.push_str(&format!("removed {}\n", path.display()));
     }
-    for entry in &manifest.entries {
+    for entry in &library.manifest.entries {
         text.push_str(&format!(
             "  {:<8}  {}  {}\n",
             entry.kind, entry.id, entry.summary
         ));
     }
-    for path in &rivals {
+    for path in rivals {
         text.push_str(&format!(
             "{} offers the same ids: name the one you mean with --plugin FILE, or pin it with `progtune plugins lock ID --plugin \
              FILE`\n",
             path.display()
         ));
     }
-    if let Some(entry) = manifest.entries.first() {
-        text.push_str(&format!(
-            "next: progtune {} {}\n",
-            flag(entry.kind),
-            entry.id
-        ));
-    }
-    print(&text)
+    text
 }
 
 /// Removes the library that offers an id.

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    plugin::{Entry, EntryKind, Plugins},
+    plugin::{Entry, EntryKind, Plugins, no_plugins},
     provenance::option_json,
     terminal::print,
 };
@@ -15,15 +15,7 @@ pub(super) fn run(plugins: &Plugins, as_json: bool) -> Result<()> {
         return print(&format!("{:#}\n", Value::Array(entries)));
     }
     if plugins.entries().is_empty() {
-        let searched: Vec<String> = plugins
-            .searched()
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        return print(&format!(
-            "No plugins found. Searched: {}.\nBuild them with `cargo build --release`, or pass --plugin-dir DIR.\n",
-            searched.join(", ")
-        ));
+        return print(&format!("{}\n", no_plugins(plugins.searched())));
     }
     print(&table(plugins.entries()))
 }

@@ -61,6 +61,21 @@ impl Plan {
     }
 }
 
+/// Where kept examples start in each epoch, 0 for the embeddings, when so many leading blocks are `frozen` and these
+/// boundaries are saved: the cache moves up with the stage, and forgets what a stage trains.
+pub fn starts(frozen: &[usize], saves: &[usize]) -> Vec<usize> {
+    let mut boundary = 0;
+    frozen
+        .iter()
+        .zip(saves)
+        .map(|(&frozen, &saved)| {
+            let start = if boundary > frozen { 0 } else { boundary };
+            boundary = start.max(saved);
+            start
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +99,16 @@ mod tests {
         assert_eq!(saves(&[3, 3, 3]), [3, 3, 0], "single-block");
         assert_eq!(saves(&[0, 0, 0]), [0, 0, 0], "full");
         assert_eq!(saves(&[6]), Vec::<usize>::new(), "one epoch");
+    }
+
+    #[test]
+    fn epochs_start_where_the_last_one_saved() {
+        let starts = |frozen: &[usize]| starts(frozen, &saves(frozen));
+        assert_eq!(starts(&[0, 2, 4]), [0, 0, 2], "progressive, 6 blocks");
+        assert_eq!(starts(&[0, 1, 2, 3]), [0, 0, 1, 2]);
+        assert_eq!(starts(&[4, 2, 0]), [0, 2, 0], "grow-from-hb");
+        assert_eq!(starts(&[3, 3, 3]), [0, 3, 3], "single-block");
+        assert_eq!(starts(&[6]), Vec::<usize>::new(), "one epoch");
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct PrefixCache {
     hits: usize,
     /// Examples that were saved in this epoch.
     saved: usize,
+    /// What it will do, where that is known before the run.
+    outlook: Option<Outlook>,
 }
 
 /// What the cache must know of a run.
@@ -84,7 +86,7 @@ impl PrefixCache {
     /// Decides where the cache goes and what it holds, for the whole run. Nothing is held yet, unless an earlier run in
     /// the same directory was cut short.
     pub fn new(run: &CachedRun<'_>) -> Self {
-        let frozen = run.stages.map(|stages| {
+        let frozen: Option<Vec<usize>> = run.stages.map(|stages| {
             let frozen = |stage: &Stage| {
                 let is_trained = |id| stage.trainable.binary_search(&id).is_ok();
                 run.model.frozen_blocks(is_trained)
@@ -96,7 +98,7 @@ impl PrefixCache {
             first_entries.push(first_entries[first_entries.len() - 1] + split.len());
         }
         let mut cache = Self {
-            plan: Plan::new(run.epochs, frozen),
+            plan: Plan::new(run.epochs, frozen.clone()),
             store: None,
             keys: None,
             directory: run.directory.join(DIRECTORY),
@@ -106,19 +108,25 @@ impl PrefixCache {
             lookups: 0,
             hits: 0,
             saved: 0,
+            outlook: None,
         };
         let saves = cache.plan.saves();
         let useless = saves
             .as_ref()
             .is_some_and(|saves| saves.iter().all(|&b| b == 0));
         if !useless && !run.model.frozen_part_drops_out() {
-            cache.open(run, saves.as_deref());
+            cache.open(run, frozen.as_deref(), saves.as_deref());
         }
         cache.remove_unless_on_disk();
         cache
     }
 
-    fn open(&mut self, run: &CachedRun<'_>, saves: Option<&[usize]>) {
+    /// What it will hold and where epochs will start; `None` where there is none, or where that is decided on the way.
+    pub fn outlook(&self) -> Option<&Outlook> {
+        self.outlook.as_ref()
+    }
+
+    fn open(&mut self, run: &CachedRun<'_>, frozen: Option<&[usize]>, saves: Option<&[usize]>) {
         let (config, dtype) = (run.config, run.config.prefix_cache_dtype);
         if config.prefix_cache == Mode::Off {
             return;
@@ -162,6 +170,9 @@ impl PrefixCache {
                 }
             }
         };
+        if let (Some(frozen), Some(saves)) = (frozen, saves) {
+            self.outlook = Some(Outlook::of(&chosen, run.splits, frozen, saves));
+        }
         self.store = Some(Store::new(chosen.entries, dtype, shelf));
     }
 

@@ -1,11 +1,12 @@
-//! What the cache will hold and spare, epoch by epoch, before there are weights. Called by `plan --predict`.
+//! What the cache will hold and spare, epoch by epoch. Made before there are weights by `plan --predict`, and by the cache
+//! itself for the picture at the start of a run.
 //!
 //! It follows the rules of the cache itself: [`super::boundary`] for what is saved when, [`super::budget`] for the place
 //! and for the examples that fit.
 
 use super::{
-    boundary::Plan,
-    budget::{Limits, Place, choose},
+    boundary::{Plan, starts},
+    budget::{Chosen, Limits, Place, choose},
     disk::SLOT_HEADER,
 };
 use crate::{
@@ -67,27 +68,32 @@ impl Outlook {
         let Some(chosen) = choose(config.prefix_cache, sizes.splits, &size, limits)? else {
             return Ok(None);
         };
+        Ok(Some(Self::of(&chosen, sizes.splits, frozen, &saves)))
+    }
+
+    /// The outlook of what was chosen for these splits.
+    pub(super) fn of(
+        chosen: &Chosen,
+        splits: &[&Examples],
+        frozen: &[usize],
+        saves: &[usize],
+    ) -> Self {
         let share = |range: std::ops::Range<usize>| {
-            let all = sizes.splits[range.clone()].iter();
+            let all = splits[range.clone()].iter();
             let all: u64 = all.map(|split| split.summary().tokens).sum();
             chosen.tokens[range].iter().sum::<u64>() as f64 / (all as f64).max(1.0)
         };
-        let train = sizes.splits.len().min(1);
-        let (mut starts, mut holds, mut boundary) = (Vec::new(), Vec::new(), 0);
-        for (&frozen, &saved) in frozen.iter().zip(&saves) {
-            boundary = if boundary > frozen { 0 } else { boundary };
-            starts.push(boundary);
-            boundary = boundary.max(saved);
-            holds.push(boundary > 0);
-        }
-        Ok(Some(Self {
+        let train = splits.len().min(1);
+        let starts = starts(frozen, saves);
+        let held = starts.iter().zip(saves);
+        Self {
             place: chosen.place,
             bytes: chosen.sizes.iter().sum(),
             training_share: share(0..train),
-            evaluation_share: share(train..sizes.splits.len()),
+            evaluation_share: share(train..splits.len()),
+            holds: held.map(|(&start, &saved)| start.max(saved) > 0).collect(),
             starts,
-            holds,
-        }))
+        }
     }
 
     /// Bytes of memory the entries take at the end of each epoch; none of those on disk.

@@ -9,6 +9,7 @@ use crate::{
     batch::EncodedExample,
     config::Answering,
     error::Result,
+    progress::Phase,
     token_cache::{
         TokenCache,
         key::{Key, KeyBuilder},
@@ -18,6 +19,10 @@ use crate::{
     train::EvalSplit,
 };
 use progtune_datasets::{Question, SplitName, Task};
+
+fn tokenising() -> Phase {
+    Phase::begin("tokenize", "tokenising questions", "windows", None)
+}
 
 /// What turns questions into inputs.
 pub struct QuestionSource<'a> {
@@ -44,10 +49,13 @@ impl QuestionSource<'_> {
         }
         let mut examples = self.cache.builder(key.as_ref());
         let stride = self.answering.doc_stride;
+        let phase = tokenising();
         each_window(self.tokenizer, questions, stride, &mut |example, _| {
+            phase.advance(1);
             examples.push(example)
         })?;
         let mut examples = examples.finish()?;
+        phase.finish();
         if let Some(key) = key {
             self.cache.keep(&key, &mut examples);
         }
@@ -90,13 +98,16 @@ impl QuestionSource<'_> {
         let builder = |at: usize| self.cache.builder(keys.as_ref().map(|keys| &keys[at]));
         let (mut examples, mut numbers, mut maps) = (builder(0), builder(1), Vec::new());
         let stride = self.answering.doc_stride;
+        let phase = tokenising();
         each_window(self.tokenizer, questions, stride, &mut |example, map| {
+            phase.advance(1);
             examples.push(example)?;
             numbers.push(to_numbers(&map))?;
             maps.push(map);
             Ok(())
         })?;
         let (mut examples, mut numbers) = (examples.finish()?, numbers.finish()?);
+        phase.finish();
         if let Some(keys) = keys {
             self.cache.keep(&keys[0], &mut examples);
             self.cache.keep(&keys[1], &mut numbers);

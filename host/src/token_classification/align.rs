@@ -5,6 +5,7 @@
 use crate::{
     batch::{EncodedExample, Target},
     error::Result,
+    progress::Phase,
     tokenizer::Tokenizer,
 };
 use progtune_datasets::TaggedSentence;
@@ -23,7 +24,9 @@ pub struct AlignedSentence {
 /// # Errors
 /// When the tokenizer refuses one, or the longest input is too short.
 pub fn align(tokenizer: &Tokenizer, sentences: &[TaggedSentence]) -> Result<Vec<AlignedSentence>> {
+    let phase = Phase::begin("tokenize", "tokenising sentences", "", None);
     let encoded = tokenizer.encode_words(sentences)?;
+    phase.finish();
     let aligned = sentences.iter().zip(encoded);
     Ok(aligned
         .map(|(sentence, (mut example, words))| {

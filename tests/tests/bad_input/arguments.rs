@@ -271,7 +271,7 @@ fn bad_configuration_files_are_named() {
                 "unknown key",
                 with("key.toml", "epoch = 3\n"),
                 2,
-                &["DIR/key.toml", "`epoch`", "did you mean `epochs`"],
+                &["DIR/key.toml", "`epoch`", "did you mean 'epochs'"],
             ),
             Case::new(
                 "not TOML",

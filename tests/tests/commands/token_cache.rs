@@ -58,7 +58,7 @@ impl Place {
         };
         Outcome {
             stdout: String::from_utf8(output.stdout).unwrap(),
-            warnings: with("WARN").join("\n"),
+            warnings: with("warning: ").join("\n"),
             read: with("tokenised examples from ").len(),
             written: with("tokenised examples kept in ").len(),
         }

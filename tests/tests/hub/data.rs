@@ -188,3 +188,22 @@ fn what_is_missing_in_a_data_set_is_said() {
         .run(&evaluate)
         .bad(2, &["no file of its validation split", "--split"]);
 }
+
+/// What a run prints for the use of its result names the model by its id and commit, and works as it is.
+#[test]
+fn the_command_for_a_result_over_a_model_of_the_hub_works() {
+    let place = Place::new();
+    outcome(&mut place.train("--model org/tiny --task mrpc --peft lora")).good();
+    let results = read_json(&place.scratch.path("run/all_results.json"));
+    let command = results["predict_command"].as_str().unwrap();
+    let expected = format!(
+        "progtune predict --model org/tiny@{} --adapter run --max-length 64 --input FILE.jsonl",
+        commit("1a")
+    );
+    assert_eq!(command, expected);
+    let pair = "{\"sentence1\": \"kebe\", \"sentence2\": \"moli\"}\n";
+    place.scratch.write("FILE.jsonl", pair);
+    let words = command.strip_prefix("progtune ").unwrap();
+    let used = place.run(words).good();
+    assert!(used.stdout.contains("\"label\""), "{}", used.stdout);
+}

@@ -161,7 +161,7 @@ fn advice_has_the_form_of_the_origin() {
         "{text}"
     );
     let text = message(&["--lr-scheduler", "liner"], &[], "");
-    assert!(text.ends_with("did you mean `linear`?"), "{text}");
+    assert!(text.ends_with("did you mean 'linear'?"), "{text}");
 }
 
 #[test]

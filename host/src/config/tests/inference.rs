@@ -41,7 +41,7 @@ fn evaluate_reads_a_runs_config_as_well() {
         Split::Train
     );
     let text = evaluate(&["--split", "tets"], "").unwrap_err().to_string();
-    assert!(text.ends_with("did you mean `test`?"), "{text}");
+    assert!(text.ends_with("did you mean 'test'?"), "{text}");
 }
 
 #[test]

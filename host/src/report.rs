@@ -1,0 +1,273 @@
+//! What a run ends with: `all_results.json` for programs, and the same for the person, with the command that uses the
+//! result. Called by the recipe.
+
+pub mod commands;
+mod peak;
+
+use crate::{
+    best_model::is_lower_better,
+    class_report,
+    config::RunConfig,
+    memory::mib,
+    plan::grouped,
+    progress::{metrics, metrics_text},
+    terminal::{
+        colour::{Colour, Paint},
+        wrapped,
+    },
+    train::{EpochRecord, Summary},
+};
+use commands::ShellCommand;
+use progtune_datasets::Task;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The width of the report.
+const WIDTH: usize = 80;
+/// Where facts begin, after their names.
+const LEFT: usize = 20;
+/// Epochs whose rows are shown; of more the first and the last, and the best.
+const MOST_EPOCHS: usize = 12;
+
+/// A run that is over and saved.
+pub struct Report<'a> {
+    /// What it amounts to.
+    pub summary: &'a Summary,
+    /// Its configuration.
+    pub config: &'a RunConfig,
+    /// Its task.
+    pub task: &'a Task,
+    /// Where its result is.
+    pub directory: &'a Path,
+    /// The size of everything that its method may train.
+    pub candidate_size: u64,
+    /// The training examples.
+    pub train_samples: usize,
+}
+
+impl Report<'_> {
+    /// `all_results.json`: Hugging Face's keys, the paper's cost, and everything that the person is shown.
+    pub fn results(&self, plugins: Value) -> Value {
+        let summary = self.summary;
+        let mut results = summary.evaluation.clone();
+        let secs = summary.train_secs.max(1e-9);
+        let epochs: Vec<Value> = summary.history.iter().map(epoch_json).collect();
+        for (key, value) in [
+            ("epoch", json!(summary.epochs)),
+            ("startup_secs", json!(summary.startup_secs)),
+            ("train_loss", json!(summary.train_loss)),
+            ("train_runtime", json!(summary.train_secs)),
+            ("train_samples", json!(self.train_samples)),
+            (
+                "train_samples_per_second",
+                json!(summary.samples as f64 / secs),
+            ),
+            ("train_steps_per_second", json!(summary.steps as f64 / secs)),
+            ("train_step_secs", json!(summary.step_secs)),
+            ("train_tokens", json!(summary.tokens)),
+            ("train_tokens_per_second", json!(self.speed())),
+            (
+                "total_updated_parameters",
+                json!(summary.updated_parameters.round() as u64),
+            ),
+            ("updated_share", json!(self.updated_share())),
+            ("peak_memory_bytes", json!(peak::peak_memory())),
+            ("epochs", Value::Array(epochs)),
+            ("output", json!(self.directory.display().to_string())),
+            ("predict_command", json!(self.predict().line())),
+            ("plugins", plugins),
+        ] {
+            results.insert(key.into(), value);
+        }
+        if let Some(best) = &summary.best {
+            results.insert("best_epoch".into(), json!(best.epoch));
+            results.insert("best_metric".into(), json!(best.value));
+        }
+        Value::Object(results)
+    }
+
+    /// What the person reads.
+    pub fn text(&self, paint: Paint) -> String {
+        let summary = self.summary;
+        let mut text = class_report::table(&summary.evaluation);
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += &self.epoch_table(paint);
+        let result = match &summary.best {
+            Some(best) => format!(
+                "{} (epoch {}, the best)",
+                metrics_text(&summary.evaluation),
+                best.epoch
+            ),
+            None => metrics_text(&summary.evaluation),
+        };
+        text += &fact("result", &result, |line| paint.colour(Colour::Good, line));
+        if let (None, Some((name, value, epoch))) = (&summary.best, self.better_epoch()) {
+            let better = format!(
+                "{name} {value:.4} after epoch {epoch}; --load-best-model-at-end keeps that model"
+            );
+            text += &fact("best", &better, str::to_owned);
+        }
+        let plain = |name: &str, value: String| fact(name, &value, str::to_owned);
+        text += &plain(
+            "updated parameters",
+            format!(
+                "{} ({:.1} % of every block in every epoch)",
+                grouped(summary.updated_parameters.round() as u64),
+                100.0 * self.updated_share(),
+            ),
+        );
+        text += &plain(
+            "time",
+            format!(
+                "{:.1} s, and {:.1} s to start; {:.0} tokens/s in training",
+                summary.train_secs,
+                summary.startup_secs,
+                self.speed(),
+            ),
+        );
+        if let Some(bytes) = peak::peak_memory() {
+            text += &plain("peak memory", mib(bytes));
+        }
+        // Not broken, whatever its length: it is copied.
+        text += &format!("{:<LEFT$}{}\n", "saved in", self.directory.display());
+        let (what, next) = commands::next(self.config, self.task, self.directory, self.is_whole());
+        for (what, command) in [("use it", self.predict()), (what, next)] {
+            text += &format!("{what}:\n{}\n", command.lines(WIDTH));
+        }
+        text
+    }
+
+    fn predict(&self) -> ShellCommand {
+        commands::predict(self.config, self.task, self.directory, self.is_whole())
+    }
+
+    /// Whether the result is a checkpoint and no adapter.
+    fn is_whole(&self) -> bool {
+        self.directory.join("config.json").exists()
+    }
+
+    /// The updated parameters as a share of training every block in every epoch.
+    fn updated_share(&self) -> f64 {
+        let full = self.candidate_size as f64 * self.summary.epochs;
+        self.summary.updated_parameters / full.max(1.0)
+    }
+
+    fn speed(&self) -> f64 {
+        self.summary.tokens as f64 / self.summary.step_secs.max(1e-9)
+    }
+
+    /// The task's first metric; `loss` where it has no other.
+    fn metric(&self) -> Option<String> {
+        let first = metrics(&self.summary.evaluation).next()?.0;
+        Some(first.to_owned())
+    }
+
+    /// Name and value of the first metric in the best epoch, and that epoch, where the last one was worse.
+    fn better_epoch(&self) -> Option<(String, f64, u32)> {
+        let name = self.metric()?;
+        let value = |epoch: &EpochRecord| epoch.evaluation.get(&format!("eval_{name}"))?.as_f64();
+        let (last, earlier) = self.summary.history.split_last()?;
+        let mut best: Option<(f64, u32)> = None;
+        for epoch in earlier {
+            let found = value(epoch)?;
+            let so_far = best.map_or(value(last)?, |(so_far, _)| so_far);
+            let is_better = match is_lower_better(&name) {
+                true => found < so_far,
+                false => found > so_far,
+            };
+            if is_better {
+                best = Some((found, epoch.epoch));
+            }
+        }
+        best.map(|(value, epoch)| (name, value, epoch))
+    }
+
+    /// What each epoch trained, took and was worth.
+    fn epoch_table(&self, paint: Paint) -> String {
+        let history = &self.summary.history;
+        let metric = self.metric().filter(|name| name != "loss");
+        let blocks = |epoch: &EpochRecord| {
+            let text: String = epoch.blocks.chars().take(18).collect();
+            match epoch.blocks.chars().nth(18) {
+                Some(_) => text + "…",
+                None => text,
+            }
+        };
+        let width = history.iter().map(|epoch| blocks(epoch).chars().count());
+        let width = width.max().unwrap_or(0).max(6);
+        let columns = metric.iter().map(String::as_str).chain(["loss"]);
+        let columns: Vec<&str> = columns.collect();
+        let mut text = format!(
+            "epoch  {:<width$}  {:>14}  {:>8}",
+            "blocks", "updated", "seconds"
+        );
+        for column in &columns {
+            text += &format!("  {column:>8}");
+        }
+        text.push('\n');
+        let best = match &self.summary.best {
+            Some(best) => Some(best.epoch),
+            None => self.better_epoch().map(|(.., epoch)| epoch),
+        };
+        let half = MOST_EPOCHS / 2;
+        let mut left_out = 0;
+        for (at, epoch) in history.iter().enumerate() {
+            let is_best = best == Some(epoch.epoch);
+            let is_shown =
+                history.len() <= MOST_EPOCHS || at < half || at + half >= history.len() || is_best;
+            if !is_shown {
+                left_out += 1;
+                continue;
+            }
+            if left_out > 0 {
+                text += &format!("    …  {left_out} more in all_results.json\n");
+                left_out = 0;
+            }
+            let mut row = format!(
+                "{:>5}  {:<width$}  {:>14}  {:>8.1}",
+                epoch.epoch,
+                blocks(epoch),
+                grouped(epoch.updated_parameters.round() as u64),
+                epoch.secs
+            );
+            for column in &columns {
+                let value = epoch.evaluation.get(&format!("eval_{column}"));
+                let value = value.and_then(Value::as_f64);
+                let value = value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+                row += &format!("  {value:>0$}", column.len().max(8));
+            }
+            if is_best {
+                row = paint.bold(&(row + "  best"));
+            }
+            text += &(row + "\n");
+        }
+        text + "\n"
+    }
+}
+
+/// An epoch as the records have it.
+fn epoch_json(epoch: &EpochRecord) -> Value {
+    let mut object = Map::new();
+    object.insert("epoch".into(), json!(epoch.epoch));
+    object.insert("blocks".into(), json!(epoch.blocks));
+    let updated = epoch.updated_parameters.round() as u64;
+    object.insert("updated_parameters".into(), json!(updated));
+    object.insert("secs".into(), json!(epoch.secs));
+    for (name, _) in metrics(&epoch.evaluation) {
+        let key = format!("eval_{name}");
+        object.insert(key.clone(), epoch.evaluation[&key].clone());
+    }
+    Value::Object(object)
+}
+
+/// A fact after its name, over as many lines as it needs.
+fn fact(name: &str, value: &str, paint: impl Fn(&str) -> String) -> String {
+    let mut text = String::new();
+    for (at, line) in wrapped(value, WIDTH - LEFT).lines().enumerate() {
+        let name = if at == 0 { name } else { "" };
+        text += &format!("{name:<LEFT$}{}\n", paint(line));
+    }
+    text
+}

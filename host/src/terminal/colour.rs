@@ -1,0 +1,195 @@
+//! Colours, where they help: trained blocks, warnings, errors, the result. They say nothing that the words beside them do
+//! not say as well. Called by everything that is read by a person.
+//!
+//! The palette is of fixed colours of middling lightness (of the 256 that terminals share), because what a terminal
+//! calls blue or yellow is its own affair: each is readable on black and on white.
+
+use std::{ffi::OsStr, io::IsTerminal};
+
+/// Whether colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColourChoice {
+    /// In a terminal that has some, as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` want it.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl ColourChoice {
+    /// The choices by the names that `--color` takes.
+    pub const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("always", Self::Always),
+        ("never", Self::Never),
+    ];
+
+    /// The paint for what is written to standard error.
+    pub fn stderr(self) -> Paint {
+        self.paint(std::io::stderr().is_terminal())
+    }
+
+    /// The paint for what is written to standard output.
+    pub fn stdout(self) -> Paint {
+        self.paint(std::io::stdout().is_terminal())
+    }
+
+    fn paint(self, terminal: bool) -> Paint {
+        Paint {
+            on: self.is_on(terminal, &|name| std::env::var_os(name)),
+        }
+    }
+
+    fn is_on(self, terminal: bool, variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        let is = |name: &str, word: &str| variable(name).as_deref() == Some(OsStr::new(word));
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto if is_set("NO_COLOR") => false,
+            Self::Auto if is_set("CLICOLOR_FORCE") && !is("CLICOLOR_FORCE", "0") => true,
+            Self::Auto => terminal && !is("TERM", "dumb") && !is("CLICOLOR", "0"),
+        }
+    }
+}
+
+/// A colour of the palette, as its number among the 256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// What is trained: blue.
+    Trained = 33,
+    /// What is read from the prefix cache, and warnings: orange.
+    Cached = 166,
+    /// Errors: red.
+    Error = 160,
+    /// The result: green.
+    Good = 28,
+}
+
+/// Paints texts, or leaves them as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// The text in a colour.
+    pub fn colour(self, colour: Colour, text: &str) -> String {
+        match self.on {
+            true => format!("\x1b[38;5;{}m{text}\x1b[0m", colour as u8),
+            false => text.to_owned(),
+        }
+    }
+
+    /// The text in bold letters.
+    pub fn bold(self, text: &str) -> String {
+        match self.on {
+            true => format!("\x1b[1m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+
+    /// A drawing with its squares in colours: a run of one kind of square in one go.
+    pub fn squares(self, text: &str) -> String {
+        if !self.on {
+            return text.to_owned();
+        }
+        let (mut painted, mut run, mut of) = (String::new(), String::new(), None);
+        let colour_of = |c: char| match c {
+            '■' => Some(Colour::Trained),
+            '░' => Some(Colour::Cached),
+            _ => None,
+        };
+        for c in text.chars() {
+            let colour = colour_of(c);
+            if colour != of {
+                painted += &self.run(of, &run);
+                run.clear();
+                of = colour;
+            }
+            run.push(c);
+        }
+        painted + &self.run(of, &run)
+    }
+
+    fn run(self, colour: Option<Colour>, text: &str) -> String {
+        match colour {
+            Some(colour) => self.colour(colour, text),
+            None => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_are_heeded_in_their_order() {
+        let on = |choice: ColourChoice, terminal: bool, set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| (*value).into())
+            };
+            choice.is_on(terminal, &variable)
+        };
+        let (auto, always, never) = (
+            ColourChoice::Auto,
+            ColourChoice::Always,
+            ColourChoice::Never,
+        );
+        assert!(on(auto, true, &[]));
+        assert!(!on(auto, false, &[]));
+        assert!(!on(auto, true, &[("NO_COLOR", "1")]));
+        assert!(on(auto, true, &[("NO_COLOR", "")]), "empty: not set");
+        assert!(on(auto, false, &[("CLICOLOR_FORCE", "1")]));
+        assert!(!on(auto, false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(!on(
+            auto,
+            false,
+            &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]
+        ));
+        assert!(!on(auto, true, &[("TERM", "dumb")]));
+        assert!(!on(auto, true, &[("CLICOLOR", "0")]));
+        assert!(on(always, false, &[("NO_COLOR", "1")]), "asked for");
+        assert!(!on(never, true, &[("CLICOLOR_FORCE", "1")]));
+    }
+
+    #[test]
+    fn squares_are_painted_and_nothing_else() {
+        let paint = Paint { on: true };
+        assert_eq!(
+            paint.squares("1 ■■·░ x"),
+            "1 \x1b[38;5;33m■■\x1b[0m·\x1b[38;5;166m░\x1b[0m x"
+        );
+        assert_eq!(Paint { on: false }.squares("■░"), "■░");
+    }
+
+    /// WCAG's contrast of each colour with black and with white: 3 is what it wants of large letters and drawings.
+    #[test]
+    fn every_colour_is_readable_on_black_and_on_white() {
+        for colour in [Colour::Trained, Colour::Cached, Colour::Error, Colour::Good] {
+            // The cube of 6 x 6 x 6 colours begins at 16.
+            let n = colour as u32 - 16;
+            let level = |n: u32| {
+                if n == 0 {
+                    0.0
+                } else {
+                    f64::from(55 + 40 * n) / 255.0
+                }
+            };
+            let linear = |x: f64| match x <= 0.04045 {
+                true => x / 12.92,
+                false => ((x + 0.055) / 1.055).powf(2.4),
+            };
+            let [red, green, blue] = [n / 36, n / 6 % 6, n % 6].map(|n| linear(level(n)));
+            let light = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+            let (on_black, on_white) = ((light + 0.05) / 0.05, 1.05 / (light + 0.05));
+            assert!(
+                on_black >= 3.0 && on_white >= 3.0,
+                "{colour:?}: {on_black:.2} on black, {on_white:.2} on white"
+            );
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Long lines broken at spaces, so that a terminal need not break them inside words. Called by what a person reads.
+
+/// The text in lines of `width` characters at most, further lines of a long one after two spaces. A word that is longer (a
+/// path) stays whole.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let lines: Vec<String> = text.lines().map(|line| wrapped_line(line, width)).collect();
+    lines.join("\n")
+}
+
+fn wrapped_line(line: &str, width: usize) -> String {
+    let length = |text: &str| text.chars().count();
+    if length(line) <= width {
+        return line.to_owned();
+    }
+    let indent = line.len() - line.trim_start().len();
+    let further = format!("\n{}  ", &line[..indent]);
+    let (mut wrapped, mut column) = (line[..indent].to_owned(), indent);
+    let mut first = true;
+    for word in line.trim_start().split(' ') {
+        match !first && column + 1 + length(word) > width {
+            true => {
+                wrapped += &further;
+                column = indent + 2;
+            }
+            false if !first => {
+                wrapped.push(' ');
+                column += 1;
+            }
+            false => {}
+        }
+        wrapped += word;
+        column += length(word);
+        first = false;
+    }
+    wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_are_broken_at_spaces() {
+        assert_eq!(wrapped("a bc def", 8), "a bc def");
+        assert_eq!(wrapped("a bc def\nx", 5), "a bc\n  def\nx");
+        assert_eq!(wrapped("  ab cd ef", 7), "  ab cd\n    ef");
+        assert_eq!(wrapped("abcdefgh ij", 4), "abcdefgh\n  ij");
+        assert_eq!(wrapped("a  b", 4), "a  b", "what fits stays as it is");
+    }
+}
