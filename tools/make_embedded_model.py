@@ -1,12 +1,12 @@
 """Makes the model that progtune embeds, so that it can train something without a download: all-MiniLM-L6-v2 with a
-vocabulary pruned to about 8000 WordPieces and its matrices in 8 bits, at most 15 MB.
+vocabulary pruned to about 12,000 WordPieces and its matrices in 8 bits, at most 16 MB.
 
 Called by hand, when the model or the sample task's words change; the result is committed under host/assets/ and read by
 the checkpoint loader. Deterministic.
 
     tools/fetch_minilm.sh MODEL_DIR
     cargo run -p progtune-datasets --example sample_words > FILE
-    python tools/make_embedded_model.py MODEL_DIR host/assets/minilm-l6-8k --words FILE [--check]
+    python tools/make_embedded_model.py MODEL_DIR host/assets/minilm-l6-12k --words FILE [--check]
 
 Writes config.json, vocab.txt and model.safetensors, with the checkpoint's tensor names:
   matrices   `<name>` I8 [rows, columns] and `<name>.scale` F32 [rows]; weight[r, c] = scale[r] * I8[r, c].
@@ -24,7 +24,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import BertWordPieceTokenizer
 
-VOCAB_SIZE, MAX_BYTES = 8000, 15_000_000
+VOCAB_SIZE, MAX_BYTES = 11_950, 16_000_000
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 METADATA = {
     "format": "progtune-int8-rows",
@@ -112,7 +112,7 @@ def main():
         else:
             tensors[name] = tensor.astype(np.float32)
     config = json.loads((args.model_dir / "config.json").read_text())
-    config |= dict(vocab_size=len(kept), architectures=["BertModel"], _name_or_path="progtune/minilm-l6-8k")
+    config |= dict(vocab_size=len(kept), architectures=["BertModel"], _name_or_path="progtune/minilm-l6-12k")
 
     args.out_dir.mkdir(parents=True, exist_ok=True)
     write_safetensors(args.out_dir / "model.safetensors", tensors, METADATA)

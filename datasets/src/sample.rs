@@ -6,7 +6,7 @@
 //! **no word that says something good or bad is in both** — no adjective, noun, verb or feeling, nor what is judged. What
 //! the splits share is the grammar, and in it the words do not give the label away: many sentences say the opposite of the
 //! word that judges, or judge two things of which one counts, so that who knows good words from bad ones but no grammar is
-//! right about as often as a coin (tested).
+//! right about less than 65 % of the validation rows (tested).
 //!
 //! The grammar is the table `FORMS` with the words in `TABLES`. In a form `+` stands before a word that says what the row's
 //! label says, `-` before one that says the opposite, so that each form makes rows of both labels with the same words

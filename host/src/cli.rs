@@ -13,6 +13,7 @@ use crate::terminal::colour::ColourChoice;
 
 mod answering;
 mod authoring;
+mod completions;
 mod help;
 mod hub;
 mod inference;
@@ -25,6 +26,7 @@ mod training;
 
 pub use answering::AnsweringArgs;
 pub use authoring::{CheckArgs, NewArgs, NewKind};
+pub use completions::{CompletionsArgs, InstalledIds, ManArgs};
 pub use hub::HubArgs;
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
@@ -90,6 +92,10 @@ pub enum Command {
     /// List, describe, pin, install and remove plugins
     #[command(subcommand)]
     Plugins(PluginsCommand),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
 }
 
 // Training's flags stand at the top too, because it is the default command. (The line below is the help's first.)
@@ -140,7 +146,12 @@ where
     })
 }
 
-/// The whole command line as clap sees it, with every default in its help: for completions and manual pages too.
+/// The whole command line as clap sees it, with every default in its help: for manual pages too.
 pub fn clap_command() -> clap::Command {
     help::dressed(Cli::command())
+}
+
+/// The same as a shell is to complete it, with the names that values can be. Not for parsing.
+pub fn completed_command(installed: &InstalledIds) -> clap::Command {
+    completions::with_values(clap_command(), installed)
 }

@@ -12,6 +12,7 @@ use progtune_datasets::{Metric, OwnRequest};
 use crate::{batch_order::BatchLimit, cli::TrainArgs};
 
 mod answering;
+mod choices;
 mod error;
 mod export;
 mod hub;
@@ -29,6 +30,7 @@ mod tests;
 mod values;
 
 pub use answering::{Answering, max_length};
+pub(crate) use choices::choices;
 pub use error::ConfigError;
 pub use hub::HubConfig;
 pub use inference::{

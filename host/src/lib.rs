@@ -10,6 +10,7 @@ pub mod best_model;
 pub mod class_report;
 pub mod class_weights;
 pub mod cli;
+pub mod completions_command;
 pub mod config;
 pub mod error;
 pub mod evaluate;

@@ -2,6 +2,7 @@
 
 use progtune::{
     cli::{self, Command, DataCommand, Invocation},
+    completions_command,
     config::{
         EvaluateConfig, InspectConfig, MergeConfig, PluginSources, PredictConfig, RunConfig,
         Sources,
@@ -82,6 +83,11 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let places = PluginSources::resolve(command.sources(), &sources)?;
             plugins_command::run(command, &places)
         }
+        Command::Completions(args) => {
+            let places = PluginSources::resolve(&args.sources, &sources)?;
+            completions_command::run_completions(args, &places)
+        }
+        Command::Man(args) => completions_command::run_man(args),
     }
 }
 

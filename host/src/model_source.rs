@@ -23,9 +23,9 @@ pub enum ModelSource {
     Embedded,
 }
 
-const CONFIG: &str = include_str!("../assets/minilm-l6-8k/config.json");
-const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-8k/vocab.txt");
-const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-8k/model.safetensors");
+const CONFIG: &str = include_str!("../assets/minilm-l6-12k/config.json");
+const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
+const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-12k/model.safetensors");
 const EMBEDDED: &str = "embedded";
 
 impl ModelSource {

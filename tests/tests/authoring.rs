@@ -7,7 +7,7 @@ use progtune_tests::{
 };
 use std::{fs, path::Path, process::Command};
 
-/// The commands of README.md and of what `plugins new` prints, to a model trained with both new plugins.
+/// The commands that `plugins new` prints, to a model trained with both new plugins. (`readme.rs` runs those of the documents.)
 #[test]
 fn from_plugins_new_to_a_trained_model() {
     let place = tempfile::tempdir().unwrap();

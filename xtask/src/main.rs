@@ -4,7 +4,9 @@
 mod bench_large;
 mod bench_peer;
 mod check_cuda;
+mod check_dist;
 mod check_peft;
+mod dist;
 mod python;
 mod rust_text;
 mod tidy;
@@ -36,9 +38,19 @@ const TASKS: &[Task] = &[
         run: check_cuda::run,
     },
     Task {
+        name: "check-dist",
+        help: "run what `dist` made where the repository cannot be seen; sizes (`check-dist --help`)",
+        run: check_dist::run,
+    },
+    Task {
         name: "check-peft",
         help: "let PEFT and Transformers load what progtune saved and compare logits (installs PyTorch)",
         run: check_peft::run,
+    },
+    Task {
+        name: "dist",
+        help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
+        run: dist::run,
     },
     Task {
         name: "tidy",

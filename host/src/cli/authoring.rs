@@ -16,8 +16,8 @@ pub struct NewArgs {
     /// Make the crate's directory in this one [default: .]
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
-    /// Take the crate progtune-plugin-api from this directory [default: the sources progtune was built from, else their
-    /// public repository]
+    /// Take the crate progtune-plugin-api from this directory [default: the sources progtune was built from or came with,
+    /// else their public repository]
     #[arg(long, value_name = "DIR")]
     pub plugin_api: Option<PathBuf>,
     /// Where other plugins are, whose ids are taken.

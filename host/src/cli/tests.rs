@@ -126,6 +126,8 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         "head_task",
         "merged",
         "dtype",
+        "shell",
+        "pages",
     ];
     for arg in commands.iter().flat_map(|c| c.get_arguments()) {
         let id = arg.get_id().as_str();

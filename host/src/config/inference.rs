@@ -276,6 +276,11 @@ pub enum WeightDtype {
     Bf16,
 }
 
+impl WeightDtype {
+    pub(super) const NAMES: &'static [(&'static str, Self)] =
+        &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
+}
+
 /// The configuration of `progtune merge`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeConfig {
@@ -312,13 +317,8 @@ impl MergeConfig {
                 return Err(settings.bad("adapter", "one directory (one model is merged)", found));
             }
         };
-        let dtypes = [
-            ("f32", WeightDtype::F32),
-            ("f16", WeightDtype::F16),
-            ("bf16", WeightDtype::Bf16),
-        ];
         let given = args.dtype.as_deref().unwrap_or("f32");
-        let dtype = dtypes.iter().find(|(name, _)| *name == given);
+        let dtype = WeightDtype::NAMES.iter().find(|(name, _)| *name == given);
         Ok(Self {
             model: read_model(&settings)?,
             hub: HubConfig::read(&settings)?,

@@ -28,7 +28,7 @@ const READING_KEYS: [&str; 10] = [
     "problem_type",
 ];
 
-const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
+pub(super) const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
     (
         "single_label_classification",
         ProblemType::SingleLabelClassification,
@@ -42,7 +42,8 @@ const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
     ("token_classification", ProblemType::TokenClassification),
 ];
 
-const ON_BAD_ROW: &[(&str, OnBadRow)] = &[("error", OnBadRow::Error), ("skip", OnBadRow::Skip)];
+pub(super) const ON_BAD_ROW: &[(&str, OnBadRow)] =
+    &[("error", OnBadRow::Error), ("skip", OnBadRow::Skip)];
 
 /// The request for own data, and the name of the task: own data needs no `task`, and takes no other. With `data_is_own` it
 /// is also what `data` is without a task.

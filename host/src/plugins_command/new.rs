@@ -8,10 +8,17 @@ use crate::{
     terminal::print,
 };
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-/// The interface's crate in the sources this program was built from; they may be gone.
-const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
+/// The interface's crate in the sources this program was built from; they may be gone. A program that `cargo xtask dist`
+/// builds is for other machines, and has the crate beside it.
+const BUILT_FROM: Option<&str> = match option_env!("PROGTUNE_DIST") {
+    Some(_) => None,
+    None => Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api")),
+};
 /// Where the sources are published; empty when nowhere.
 const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
@@ -198,7 +205,8 @@ struct Interface {
 }
 
 impl Interface {
-    /// The directory that was given, the sources this program was built from, their repository, or the registry.
+    /// The directory that was given, the sources this program was built from or came with, their repository, or the
+    /// registry.
     fn find(given: Option<&Path>) -> Result<Self> {
         let is_there = |directory: &Path| {
             let manifest = fs::read_to_string(directory.join("Cargo.toml"));
@@ -214,9 +222,15 @@ impl Interface {
                 ))),
             };
         }
+        let sources = BUILT_FROM
+            .map(PathBuf::from)
+            .into_iter()
+            .chain(beside_program());
+        if let Some(directory) = sources.into_iter().find(|directory| is_there(directory)) {
+            return Ok(Self::in_directory(&directory));
+        }
         let version = format!("{ABI_MAJOR}.{ABI_MINOR}");
         Ok(match REPOSITORY {
-            _ if is_there(Path::new(BUILT_FROM)) => Self::in_directory(Path::new(BUILT_FROM)),
             "" => Self {
                 dependency: format!("\"{version}\""),
                 origin: format!("the package registry, version {version}"),
@@ -239,6 +253,12 @@ impl Interface {
             origin: path.display().to_string(),
         }
     }
+}
+
+/// Where the archive of a release has the interface's crate.
+fn beside_program() -> Option<PathBuf> {
+    let program = std::env::current_exe().and_then(|file| file.canonicalize());
+    Some(program.ok()?.parent()?.join("plugin-api"))
 }
 
 #[cfg(test)]

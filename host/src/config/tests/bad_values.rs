@@ -110,6 +110,34 @@ fn every_bad_value_names_key_origin_expected_and_found() {
     }
 }
 
+/// What shells complete is what is accepted.
+#[test]
+fn the_choices_of_a_key_are_those_it_is_refused_for() {
+    let mut with_names = 0;
+    for key in keys::KEYS
+        .iter()
+        .filter(|key| key.scope != Scope::Inference)
+    {
+        let Err(error) = resolve_with(&[&format!("{}=no-such-name", key.flag())], &[], "") else {
+            continue;
+        };
+        let text = error.to_string();
+        let Some((_, list)) = text.split_once("expected one of ") else {
+            continue;
+        };
+        let list = list.split(", found").next().unwrap_or_default();
+        let expected: Vec<&str> = list
+            .split(", ")
+            .map(|name| name.trim_matches('`'))
+            .collect();
+        if expected != ["true", "false"] {
+            assert_eq!(choices(key.name), expected, "{}", key.name);
+            with_names += 1;
+        }
+    }
+    assert!(with_names >= 9, "{with_names}");
+}
+
 #[test]
 fn advice_has_the_form_of_the_origin() {
     let text = message(&["--epochs", "0"], &[], "");

@@ -1,0 +1,88 @@
+//! `progtune completions` and `progtune man`: what shells and `man` know of the command line, made from `cli` itself.
+//! Called by `main`. The archive that `cargo xtask dist` makes has both already.
+
+use crate::{
+    cli::{self, CompletionsArgs, InstalledIds, ManArgs},
+    config::PluginSources,
+    error::{Error, Result},
+    files::{create_directory, write_atomically},
+    plugin::{self, EntryKind},
+    terminal::print,
+};
+use clap::Command;
+use clap_mangen::Man;
+use std::path::Path;
+
+/// Prints the completion script of a shell; the ids in it are those of the plugins found.
+///
+/// # Errors
+/// As [`plugin::find_unlocked`].
+pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result<()> {
+    let plugins = plugin::find_unlocked(places)?;
+    let ids = |kind: EntryKind| {
+        let of_kind = plugins.entries().iter().filter(|entry| entry.kind == kind);
+        let mut ids: Vec<String> = of_kind.map(|entry| entry.id.clone()).collect();
+        // Two libraries may offer one id.
+        ids.dedup();
+        ids
+    };
+    let installed = InstalledIds {
+        schedules: ids(EntryKind::Schedule),
+        methods: ids(EntryKind::Method),
+    };
+    let mut script = Vec::new();
+    let mut command = cli::completed_command(&installed);
+    clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// Writes the manual pages: `progtune.1`, and one for each command below it, such as `progtune-plan.1`.
+///
+/// # Errors
+/// When a page cannot be written.
+pub fn run_man(args: &ManArgs) -> Result<()> {
+    create_directory(&args.pages)?;
+    // `build` gives each command the name it has as a page.
+    let mut command = cli::clap_command();
+    command.build();
+    let count = write_pages(&command, &args.pages)?;
+    let first = args.pages.join("progtune.1");
+    print(&format!(
+        "Wrote {count} manual pages to {}; `man -l {}` shows the first.\n",
+        args.pages.display(),
+        first.display()
+    ))
+}
+
+/// Writes the page of a command and of each below it; how many.
+fn write_pages(command: &Command, directory: &Path) -> Result<usize> {
+    let man = Man::new(command.clone())
+        .source(concat!("progtune ", env!("CARGO_PKG_VERSION")))
+        .manual("progtune");
+    let path = directory.join(man.get_filename());
+    let mut page = Vec::new();
+    man.render(&mut page).map_err(Error::io(&path, "write"))?;
+    let page = keep_lines(&String::from_utf8_lossy(&page));
+    write_atomically(&path, page.as_bytes())?;
+    let below = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set());
+    below
+        .map(|below| write_pages(below, directory))
+        .sum::<Result<usize>>()
+        .map(|count| count + 1)
+}
+
+/// Lines that begin with spaces, which are examples, are not filled.
+fn keep_lines(page: &str) -> String {
+    let (mut kept, mut is_example) = (String::with_capacity(page.len()), false);
+    for line in page.lines() {
+        if line.starts_with("  ") != is_example {
+            kept.push_str(if is_example { ".fi\n" } else { ".nf\n" });
+            is_example = !is_example;
+        }
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    kept
+}

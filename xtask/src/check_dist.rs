@@ -1,0 +1,212 @@
+//! `cargo xtask check-dist`: unpacks the archive that `dist` made into an empty directory and runs what is in it where nothing
+//! of this repository is to be seen. Called by `main` and `.ci/run`.
+
+mod hidden;
+mod trial;
+
+use crate::dist::Workspace;
+use flate2::read::GzDecoder;
+use hidden::Hidden;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use trial::Trial;
+
+const HELP: &str = "\
+cargo xtask check-dist [--full] [ARCHIVE]
+  --full   let the first command train to its end [default: some steps of it]
+  ARCHIVE  what to check [default: what `cargo xtask dist` makes]
+";
+
+/// Files without which the archive is not whole.
+const EXPECTED: [&str; 9] = [
+    "LICENSE",
+    "NOTICE",
+    "README.md",
+    "licenses/index.txt",
+    "plugin-api/Cargo.toml",
+    "share/bash-completion/completions/progtune",
+    "share/zsh/site-functions/_progtune",
+    "share/fish/vendor_completions.d/progtune.fish",
+    "share/man/man1/progtune.1",
+];
+
+/// Checks the archive and prints what is in it and how large that is.
+///
+/// # Errors
+/// The first thing that is not as it should be.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let (mut full, mut archive) = (false, None);
+    for argument in arguments {
+        match argument.as_str() {
+            "--help" => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            "--full" => full = true,
+            path if archive.is_none() && !path.starts_with('-') => {
+                archive = Some(PathBuf::from(path))
+            }
+            _ => return Err(format!("{argument}: no such argument\n\n{HELP}")),
+        }
+    }
+    let workspace = Workspace::read(root)?;
+    let name = workspace.archive_name();
+    let archive = archive.unwrap_or_else(|| {
+        let file = format!("dist/{name}.tar.gz");
+        workspace.target_directory().join(file)
+    });
+    let place = tempfile::tempdir().map_err(|error| format!("a temporary directory: {error}"))?;
+    let place = place
+        .path()
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", place.path().display()))?;
+    // Nobody promises users paths without spaces.
+    let unpacked = unpack(&archive, &place.join("a place with spaces"))?.join(&name);
+    let machine = machine_paths(root, &workspace);
+    check_files(&unpacked, &machine)?;
+    let libraries = workspace.libraries().len();
+    let trial = Trial::new(&place, &unpacked, Hidden::choose(&machine, &place)?)?;
+    println!(
+        "check-dist: {} hidden by {}",
+        list_paths(&trial.hidden.directories),
+        trial.hidden.describe()
+    );
+    trial.lists_its_plugins(libraries)?;
+    trial.checks_its_plugins()?;
+    trial.starts_a_plugin()?;
+    trial.trains(full)?;
+    trial.uses_the_result()?;
+    trial.hidden.check()?;
+    print!("{}", sizes(&unpacked, &archive)?);
+    println!("check-dist: {} is good", archive.display());
+    Ok(())
+}
+
+fn unpack(archive: &Path, place: &Path) -> Result<PathBuf, String> {
+    let failed = |error: std::io::Error| {
+        format!(
+            "{}: {error}; `cargo xtask dist` makes it",
+            archive.display()
+        )
+    };
+    let file = File::open(archive).map_err(failed)?;
+    fs::create_dir_all(place).map_err(failed)?;
+    tar::Archive::new(GzDecoder::new(file))
+        .unpack(place)
+        .map_err(failed)?;
+    Ok(place.to_owned())
+}
+
+/// Directories of this machine that nothing in the archive may know of: the repository, what cargo builds in and fetches to,
+/// the toolchain.
+fn machine_paths(root: &Path, workspace: &Workspace) -> Vec<PathBuf> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let paths = [
+        Some(root.to_owned()),
+        Some(workspace.target_directory()),
+        cargo_home,
+        Some(workspace.sysroot.clone()),
+    ];
+    paths
+        .into_iter()
+        .flatten()
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+/// That all is there, and that no file has a path of this machine in it.
+fn check_files(unpacked: &Path, machine: &[PathBuf]) -> Result<(), String> {
+    for name in EXPECTED {
+        if !unpacked.join(name).is_file() {
+            return Err(format!("the archive has no {name}"));
+        }
+    }
+    for file in files(unpacked)? {
+        let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        // One of a single part, such as /src, is found in other words, too.
+        for path in machine.iter().filter(|path| path.components().count() > 2) {
+            let sought = path.as_os_str().as_encoded_bytes();
+            if let Some(at) = find(&bytes, sought) {
+                let around = &bytes[at..bytes.len().min(at + sought.len() + 60)];
+                return Err(format!(
+                    "{}: has a path of this machine: {}",
+                    file.display(),
+                    String::from_utf8_lossy(around).escape_debug()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find(bytes: &[u8], sought: &[u8]) -> Option<usize> {
+    let first = *sought.first()?;
+    let mut starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == first);
+    starts
+        .find(|(at, _)| bytes[*at..].starts_with(sought))
+        .map(|(at, _)| at)
+}
+
+/// Every file below a directory, in the order of their paths.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)?),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn list_paths(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(", ")
+}
+
+/// A table of the sizes of the program, its plugins, the rest, and the archive.
+fn sizes(unpacked: &Path, archive: &Path) -> Result<String, String> {
+    let size = |path: &Path| {
+        let metadata = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()));
+        metadata.map(|metadata| metadata.len())
+    };
+    let sum = |paths: Vec<PathBuf>| {
+        paths
+            .iter()
+            .map(|path| size(path))
+            .sum::<Result<u64, String>>()
+    };
+    let mut rows = vec![(String::from("progtune"), size(&unpacked.join("progtune"))?)];
+    for library in files(&unpacked.join("plugins"))? {
+        let name = library
+            .file_name()
+            .unwrap_or_default()
+            .display()
+            .to_string();
+        rows.push((format!("plugins/{name}"), size(&library)?));
+    }
+    for name in ["plugin-api", "licenses", "share"] {
+        rows.push((format!("{name}/"), sum(files(&unpacked.join(name))?)?));
+    }
+    rows.push(("all files".into(), sum(files(unpacked)?)?));
+    rows.push(("the archive".into(), size(archive)?));
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    let lines = rows.iter().map(|(name, bytes)| {
+        format!(
+            "  {name:<width$} {bytes:>11} bytes {:>7.2} MB\n",
+            *bytes as f64 / 1e6
+        )
+    });
+    Ok(lines.collect())
+}
