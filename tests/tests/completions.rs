@@ -112,6 +112,8 @@ fn bash_completes_commands_flags_and_names() {
         ("progtune plugins show lo", "lora"),
         ("progtune plugins new x --kind ", "peft schedule"),
         ("progtune completions z", "zsh"),
+        ("progtune plan --progress ", "auto json none plain"),
+        ("progtune --color ", "always auto never"),
         // A switch takes no word after it.
         ("progtune --recompute --warm", "--warmup"),
         // Neither does bash know a number, nor should it offer files for one.

@@ -4,7 +4,9 @@
 use super::{
     CacheDtype, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse, WeightDtype,
     own::{ON_BAD_ROW, PROBLEM_TYPES},
+    show::PROGRESS,
 };
+use crate::terminal::colour::ColourChoice;
 use progtune_datasets::{Format, Metric, OWN_TASK, RepairTags, Task};
 
 /// The names that the key's value can be, or, of `task`, `device` and the like, the ones that are always there. Empty where
@@ -16,6 +18,7 @@ pub(crate) fn choices(key: &str) -> Vec<&'static str> {
     let metrics = Metric::ALL.into_iter().map(Metric::as_str);
     match key {
         "class_weights" => vec!["balanced"],
+        "color" => names(ColourChoice::NAMES),
         "device" => vec!["cpu", "cuda"],
         "dtype" => names(WeightDtype::NAMES),
         "file_format" => names(Format::NAMES),
@@ -27,6 +30,7 @@ pub(crate) fn choices(key: &str) -> Vec<&'static str> {
         "prefix_cache" => names(PrefixCache::NAMES),
         "prefix_cache_dtype" => names(CacheDtype::NAMES),
         "problem_type" => names(PROBLEM_TYPES),
+        "progress" => names(PROGRESS),
         "repair_tags" => names(RepairTags::NAMES),
         "split" => names(Split::NAMES),
         "task" => Task::all()

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What `--progress` takes; `None`: what suits standard error.
-const PROGRESS: &[(&str, Option<Mode>)] = &[
+pub(super) const PROGRESS: &[(&str, Option<Mode>)] = &[
     ("auto", None),
     ("plain", Some(Mode::Plain)),
     ("json", Some(Mode::Json)),
