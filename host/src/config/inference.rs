@@ -338,7 +338,7 @@ impl MergeConfig {
                     found: format!("`{given}`"),
                     advice: advice(
                         given,
-                        dtypes.iter().map(|(name, _)| *name),
+                        WeightDtype::NAMES.iter().map(|(name, _)| *name),
                         "give something like --dtype f32",
                     ),
                 })?,
