@@ -56,6 +56,16 @@ def evaluate(args, model, windows, rows, articles, pad):
     return (getattr(module, "evaluate", None) or module.compute_score)(articles, predictions)
 
 
+def grouped_by_length(windows, batch_size):
+    """A random order in which the windows of a batch are about as long, as Trainer's `group_by_length` has it."""
+    order = random.sample(range(len(windows)), len(windows))
+    pools = [order[at:at + 50 * batch_size] for at in range(0, len(order), 50 * batch_size)]
+    order = [at for pool in pools for at in sorted(pool, key=lambda at: -len(windows[at]["ids"]))]
+    batches = [order[at:at + batch_size] for at in range(0, len(order), batch_size)]
+    random.shuffle(batches)
+    return [at for batch in batches for at in batch]
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("model", "data", "run-qa", "utils-qa", "evaluate-v1", "evaluate-v2"):
@@ -91,7 +101,7 @@ def main():
             parameter.grad = None
         trained = [p for p in model.parameters() if p.requires_grad]
         updated += sum(p.numel() for p in trained)
-        order = random.sample(range(len(train)), len(train))
+        order = grouped_by_length(train, args.batch_size)
         model.train()
         begin, losses = time.perf_counter(), []
         for at in range(0, len(order), args.batch_size):

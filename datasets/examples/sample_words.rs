@@ -1,10 +1,15 @@
-//! Prints every word of the embedded sample, one a line: the `--words` file of `tools/make_embedded_model.py`, which
+//! Prints every word of the generated tasks, one a line: the `--words` file of `tools/make_embedded_model.py`, which
 //! keeps them whole in the embedded model's pruned vocabulary.
 //!
 //!     cargo run -p progtune-datasets --example sample_words > words.txt
 
+use std::collections::BTreeSet;
+
+use progtune_datasets::{sample, sample_pairs};
+
 fn main() {
-    for word in progtune_datasets::sample::vocabulary() {
+    let words = [sample::vocabulary(), sample_pairs::vocabulary()].concat();
+    for word in words.into_iter().collect::<BTreeSet<_>>() {
         println!("{word}");
     }
 }

@@ -64,7 +64,7 @@ pub enum DataError {
     #[error(transparent)]
     Question(Box<QuestionError>),
 
-    /// The task does not have this split (MNLI has two validation splits, the sample no test).
+    /// The task does not have this split (MNLI has two validation splits, the generated tasks no test).
     #[error(
         "task `{task}` has no split `{split}`: ask for one of {}",
         names(available)

@@ -1,4 +1,4 @@
-//! The table of tasks: the nine of GLUE (Wang et al. 2018), the embedded sample, and SQuAD's two. `task` looks names up here.
+//! The table of tasks: the nine of GLUE (Wang et al. 2018), the two generated ones, and SQuAD's two. `task` looks names up here.
 //!
 //! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub; the TSV names are those of
 //! the official download. WNLI's ids are the other way round than RTE's: that is how they are published.
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use crate::metric::Metric;
 use crate::split::SplitName;
-use crate::task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};
+use crate::task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};
 
 /// A column's name, and after it the one in the official TSV files where that differs.
 type Names = (&'static str, Option<&'static str>);
@@ -107,7 +107,7 @@ pub(crate) static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
             &accuracy,
         ),
         Task {
-            source: TaskSource::Generated,
+            source: TaskSource::Generated(Generator::Sample),
             test_splits: Vec::new(),
             ..task(
                 "sample",
@@ -115,6 +115,18 @@ pub(crate) static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
                 &sentence,
                 LABEL,
                 &["negative", "positive"],
+                &accuracy,
+            )
+        },
+        Task {
+            source: TaskSource::Generated(Generator::SamplePairs),
+            test_splits: Vec::new(),
+            ..task(
+                "sample_pairs",
+                "",
+                &sentences,
+                LABEL,
+                &entailment,
                 &accuracy,
             )
         },

@@ -1,4 +1,4 @@
-//! Tasks, data readers and the embedded sample of progtune. The host calls [`Task::by_name`] to learn what a task's
+//! Tasks, data readers and the two generated tasks of progtune. The host calls [`Task::by_name`] to learn what a task's
 //! columns, labels and metrics are, [`split_rows`] for training and evaluation data, [`jsonl_rows`] for
 //! `progtune predict --input FILE.jsonl`, and [`OwnFiles::open`] for files of the user's own. All of them give row by row;
 //! [`load_split`], [`read_jsonl`] and [`OwnData::load`] collect the rows of small files. Files whose words have tags are
@@ -24,7 +24,8 @@
 //! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
 //! is), `tagged` over `conll` and `word_lists` (sentences with tags; `tag_columns` and `tag_repair` beside it), `squad`
 //! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `parquet_rows` (under all that read parquet),
-//! `label` (a `cell` to a label), `sample` (the embedded task), `error`, `fingerprint` (of this crate's source, for caches).
+//! `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
+//! and `splitmix`), `error`, `fingerprint` (of this crate's source, for caches).
 #![forbid(unsafe_code)]
 
 mod cell;
@@ -37,6 +38,7 @@ mod files;
 pub mod fingerprint;
 mod format;
 mod glue;
+mod grammar;
 mod hold_out;
 mod jsonl;
 mod label;
@@ -55,6 +57,7 @@ mod plain_text;
 mod record;
 mod rows;
 pub mod sample;
+pub mod sample_pairs;
 mod split;
 mod splitmix;
 mod squad;
@@ -85,4 +88,4 @@ pub use squad::{
 pub use survey::{ColumnKind, Survey};
 pub use tag_repair::{RepairTags, TagFindings};
 pub use tagged::{TaggedData, TaggedSentence};
-pub use task::{Column, Columns, Headerless, ProblemType, Task, TaskSource};
+pub use task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};

@@ -107,7 +107,7 @@ fn subfolders(task: &Task) -> impl Iterator<Item = &str> {
         TaskSource::Glue(folder) => Some(folder.as_str()),
         // The hub's name of v1.1's only configuration.
         TaskSource::Squad if !task.has_unanswerable => Some("plain_text"),
-        TaskSource::Squad | TaskSource::Generated | TaskSource::Own => None,
+        TaskSource::Squad | TaskSource::Generated(_) | TaskSource::Own => None,
     };
     std::iter::once(task.name.as_str()).chain(glue_folder)
 }

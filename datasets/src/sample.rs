@@ -2,155 +2,199 @@
 //! default run take their rows from [`generate`]; the tool that prunes the embedded model's vocabulary calls
 //! [`vocabulary`].
 //!
-//! Words alone do not give the label away: half of the rows need the order of words.
+//! It asks for what pretraining brings: the training rows are about films and plays, the validation rows about books, and
+//! **no word that says something good or bad is in both** — no adjective, noun, verb or feeling, nor what is judged. What
+//! the splits share is the grammar, and in it the words do not give the label away: many sentences say the opposite of the
+//! word that judges, or judge two things of which one counts, so that who knows good words from bad ones but no grammar is
+//! right about as often as a coin (tested).
+//!
+//! The grammar is the table `FORMS` with the words in `TABLES`. In a form `+` stands before a word that says what the row's
+//! label says, `-` before one that says the opposite, so that each form makes rows of both labels with the same words
+//! around:
 //!
 //! ```text
-//! kind       share  form                                              label
-//! plain      40 %   OPENING CLAUSE .                                   that of the adjective
-//! reversed   20 %   OPENING CLAUSE' .                                  the opposite of the adjective's
-//! contrast   30 %   although | though | while CLAUSE° , CLAUSE* .      that of the main clause *; the clause ° says the
-//!                   CLAUSE* , although | though | while CLAUSE° .      opposite. After "but" and "yet" stands the main
-//!                   CLAUSE° , but | yet CLAUSE* .                      clause
-//!                   despite the ADJECTIVE° ASPECT , CLAUSE* .
-//! agreement  10 %   CLAUSE and CLAUSE .                                that of both
-//!
-//! OPENING    nothing, "honestly ,", "overall ,", "in my opinion ,", "i think", "we thought", "critics said",
-//!            "my sister said"
-//! CLAUSE     the ASPECT [of this | the WORK] was | felt | seemed [truly | very | really | quite] ADJECTIVE
-//! CLAUSE'    the ASPECT [of this | the WORK] was not | was never | was barely | was hardly | did not feel | never felt |
-//!            felt barely | did not seem | never seemed | seemed hardly ADJECTIVE
+//! kind         share  a form                                                  label
+//! plain         15 %  this WORK was a +NOUN.                                   the word's
+//! negation      25 %  nothing about the ASPECT was -ADJ.                       the word's opposite, where the negation is
+//!                     nobody can deny that the ASPECT was +ADJ.                about it; or not, where it only looks so
+//! concession    20 %  CONCESSION the ASPECT1 was -ADJ, i +VERB this WORK.      the main clause's
+//! comparison    10 %  unlike the -ADJ WORK1 before it, this WORK2 was +ADJ.    that of what is reviewed
+//! expectation   15 %  we expected the ASPECT to be -ADJ, but we were wrong.    what came of it
+//! opinion       15 %  PEOPLE called the ASPECT -ADJ, but they are wrong.       the author's, not the others'
 //! ```
 //!
-//! In contrast and agreement rows a clause is reversed (CLAUSE') one time in four, the two clauses are about different
-//! aspects, and neither names a WORK. An intensifier never changes a label; "barely" and "hardly" reverse it as "not"
-//! does. Each of the 32 adjectives stands in rows of both labels. In print, commas and full stops follow their word
-//! without a space. All words are whole words of `bert-base-uncased`'s vocabulary (tested).
-//!
-//! Both splits are exactly balanced between the labels, in each kind too; no sentence occurs twice in them together. The
-//! rows depend on the seed alone: no floating point, no system randomness, no hash order.
+//! Both splits are exactly balanced between the labels, in each kind too. No two rows are alike but for openings and
+//! adverbs. All words are whole words of the embedded model's vocabulary. The rows depend on the seed alone: no floating
+//! point, no system randomness, no hash order.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use crate::example::{Example, Label};
+use crate::grammar::{self, Part, Table, fill};
 use crate::splitmix::SplitMix64;
 
 /// Rows in the train split.
 pub const N_TRAIN: usize = 2000;
 /// Rows in the validation split.
-pub const N_VALIDATION: usize = 500;
+pub const N_VALIDATION: usize = 1000;
 /// The seed of the task as [`load_split`](crate::load_split) gives it.
 pub const DEFAULT_SEED: u64 = 42;
 
-const ASPECTS: &[&str] = &[
-    "story",
-    "plot",
-    "start",
-    "ending",
-    "acting",
-    "music",
-    "cast",
-    "script",
-    "dialogue",
-    "camera",
-    "pace",
-    "humor",
-    "hero",
-    "villain",
-    "scenery",
-    "direction",
-    "opening",
-    "finale",
-    "writing",
-    "action",
+const TABLES: &[Table] = &[
+    Table::split(
+        "ASPECT",
+        "story; plot; ending; acting; music; cast; script; dialogue; camera; pace; humor; hero; villain; scenery; \
+         direction; opening; finale; action",
+        "style; language; narrative; message; theme; tone; setting; introduction; conclusion",
+    ),
+    Table::split(
+        "WORK",
+        "movie; film; show; play; musical; comedy",
+        "book; novel; tale; poem; biography",
+    ),
+    Table::split("SEEN", "seen; watched", "read; finished"),
+    Table::split(
+        "+ADJ",
+        "good; great; wonderful; excellent; beautiful; funny; clever; fresh; fascinating; enjoyable; interesting; fine; \
+         brilliant; strong; original; warm; engaging; perfect; smart; pleasant; rich; powerful",
+        "superb; charming; lovely; amazing; impressive; outstanding; remarkable; intelligent; creative; magical; \
+         touching; innovative; extraordinary; tender",
+    ),
+    Table::split(
+        "-ADJ",
+        "bad; dull; terrible; poor; boring; ugly; weak; predictable; silly; messy; bland; slow; flat; hurried; empty; \
+         awful; annoying; confused; ordinary; tired; rough; false",
+        "horrible; stupid; awkward; painful; fake; hollow; clumsy; shallow; pointless; artificial; forced; \
+         uncomfortable; offensive; unsuccessful",
+    ),
+    Table::split(
+        "+NOUN",
+        "joy; treat; success; hit; wonder; gift; classic; winner; achievement",
+        "pleasure; miracle; treasure; marvel; sensation",
+    ),
+    Table::split(
+        "-NOUN",
+        "disaster; mess; failure; joke; bore; waste; crime; problem; struggle",
+        "mistake; horror; shame; punishment; torture",
+    ),
+    Table::split(
+        "+VERB",
+        "loved; enjoyed; liked",
+        "praised; recommended; celebrated",
+    ),
+    Table::split(
+        "-VERB",
+        "hated; rejected; dismissed",
+        "criticized; attacked; ignored",
+    ),
+    Table::split(
+        "+FEELING",
+        "happy; excited; satisfied; moved; glad",
+        "pleased; inspired; grateful; impressed",
+    ),
+    Table::split(
+        "-FEELING",
+        "disappointed; angry; sad; upset; bitter",
+        "exhausted; worried; desperate; sick",
+    ),
+    Table::shared(
+        "OPENING",
+        "; honestly,; overall,; in my opinion,; in short,",
+    ),
+    Table::shared("BE", "was; felt; seemed"),
+    Table::shared("DEGREE", "; ; ; truly; very; really; quite"),
+    Table::shared(
+        "NOT",
+        "was not; was never; was hardly; was far from; was anything but; did not feel; never seemed",
+    ),
+    Table::shared("CONCESSION", "although; though; while; even though"),
+    Table::shared(
+        "PEOPLE",
+        "critics; my friends; most people; the papers; my parents",
+    ),
 ];
-const WORKS: &[&str] = &["movie", "film", "show", "play"];
-const POSITIVE: &[&str] = &[
-    "good",
-    "great",
-    "wonderful",
-    "excellent",
-    "brilliant",
-    "charming",
-    "beautiful",
-    "moving",
-    "funny",
-    "clever",
-    "fresh",
-    "superb",
-    "engaging",
-    "fascinating",
-    "lovely",
-    "enjoyable",
-];
-const NEGATIVE: &[&str] = &[
-    "bad",
-    "dull",
-    "terrible",
-    "awful",
-    "poor",
-    "weak",
-    "boring",
-    "ugly",
-    "clumsy",
-    "bland",
-    "predictable",
-    "silly",
-    "messy",
-    "shallow",
-    "annoying",
-    "pointless",
-];
-const OPENINGS: &[&str] = &[
-    "",
-    "honestly, ",
-    "overall, ",
-    "in my opinion, ",
-    "i think ",
-    "we thought ",
-    "critics said ",
-    "my sister said ",
-];
-const VERBS: &[&str] = &["was", "felt", "seemed"];
-// The empty ones are as frequent as the words.
-const INTENSIFIERS: &[&str] = &["", "", "", "", "truly ", "very ", "really ", "quite "];
-const REVERSED_VERBS: &[&str] = &[
-    "was not",
-    "was never",
-    "was barely",
-    "was hardly",
-    "did not feel",
-    "never felt",
-    "felt barely",
-    "did not seem",
-    "never seemed",
-    "seemed hardly",
-];
-const CONCESSIONS: &[&str] = &["although", "though", "while"];
-const TURNS: &[&str] = &["but", "yet"];
-/// The words that the functions below write themselves.
-const FIXED: &[&str] = &["the", "of", "this", "despite", "and", ",", "."];
 
-/// What a row is like; see the module's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    Reversed,
-    Contrast,
-    Agreement,
-}
-
-/// The kinds in the proportions of the table. Rows take them in turn, two (one of each label) at a time.
-const KINDS: [Kind; 10] = [
-    Kind::Plain,
-    Kind::Contrast,
-    Kind::Reversed,
-    Kind::Plain,
-    Kind::Contrast,
-    Kind::Plain,
-    Kind::Agreement,
-    Kind::Reversed,
-    Kind::Contrast,
-    Kind::Plain,
+/// Share of a kind in twentieths, and its forms.
+const FORMS: &[(usize, &[&str])] = &[
+    // plain
+    (
+        3,
+        &[
+            "OPENING the ASPECT of this WORK BE DEGREE +ADJ.",
+            "OPENING this WORK was a +NOUN.",
+            "OPENING i +VERB the ASPECT of this WORK.",
+            "the ASPECT left me DEGREE +FEELING.",
+        ],
+    ),
+    // negation
+    (
+        5,
+        &[
+            "OPENING the ASPECT NOT -ADJ.",
+            "nothing about the ASPECT was -ADJ.",
+            "i do not think that the ASPECT was -ADJ.",
+            "it is not true that the ASPECT was -ADJ.",
+            "i cannot say that the ASPECT was not +ADJ.",
+            "this WORK was not a -NOUN.",
+            "the ASPECT never left me -FEELING.",
+            "not only the ASPECT1 but also the ASPECT2 was +ADJ.",
+            "i will not forget how +ADJ the ASPECT was.",
+            "there is no doubt that the ASPECT was +ADJ.",
+            "nobody can deny that the ASPECT was +ADJ.",
+        ],
+    ),
+    // concession
+    (
+        4,
+        &[
+            "CONCESSION the ASPECT1 was -ADJ, the ASPECT2 BE +ADJ.",
+            "the ASPECT2 BE +ADJ, CONCESSION the ASPECT1 was -ADJ.",
+            "CONCESSION the ASPECT was -ADJ, i +VERB this WORK.",
+            "despite the -ADJ ASPECT, this WORK was a +NOUN.",
+            "the ASPECT was -ADJ, but this WORK as a whole was +ADJ.",
+            "the ASPECT may have been -ADJ, yet this WORK left me +FEELING.",
+            "no matter how -ADJ the ASPECT was, i +VERB this WORK.",
+            "for all its -ADJ ASPECT1, the ASPECT2 of this WORK was +ADJ.",
+        ],
+    ),
+    // comparison
+    (
+        2,
+        &[
+            "i have never SEEN such a +ADJ WORK.",
+            "no other WORK was as +ADJ as this one.",
+            "this WORK was as +ADJ as the last one was -ADJ.",
+            "unlike the -ADJ WORK1 before it, this WORK2 was +ADJ.",
+            "the first WORK was -ADJ, and this one is nothing like it.",
+            "the first WORK was +ADJ, and so is this one.",
+            "the last WORK was +ADJ, and this one is no different.",
+        ],
+    ),
+    // expectation
+    (
+        3,
+        &[
+            "i had expected a -ADJ WORK and got a +ADJ one.",
+            "we expected the ASPECT to be -ADJ, but we were wrong.",
+            "we expected the ASPECT to be +ADJ, and we were right.",
+            "it was said to be a -ADJ WORK, but it was not.",
+            "it was said to be a +ADJ WORK, and it was.",
+            "the ASPECT should have been -ADJ, but it was +ADJ.",
+        ],
+    ),
+    // opinion
+    (
+        3,
+        &[
+            "PEOPLE called the ASPECT -ADJ, but they are wrong.",
+            "PEOPLE called the ASPECT +ADJ, and they are right.",
+            "PEOPLE found the ASPECT -ADJ, but i cannot agree.",
+            "PEOPLE -VERB this WORK, but i thought that it was +ADJ.",
+            "PEOPLE +VERB this WORK, and so did i.",
+            "PEOPLE -VERB the ASPECT of this WORK, unlike me.",
+            "whatever PEOPLE said about the -ADJ ASPECT1, the ASPECT2 was +ADJ.",
+        ],
+    ),
 ];
 
 /// The task's rows for a seed: [`N_TRAIN`] to train on and [`N_VALIDATION`] to evaluate on, each shuffled.
@@ -158,58 +202,40 @@ const KINDS: [Kind; 10] = [
 /// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of them share sentences.
 pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
     let mut rng = SplitMix64::new(seed);
-    let mut seen = HashSet::new();
-    let mut split = |n_rows: usize| {
+    let mut split = |part, n_rows: usize| {
+        let mut seen = HashSet::new();
         let mut rows: Vec<Example> = (0..n_rows)
-            .map(|at| new_row(&mut rng, &mut seen, at))
+            .map(|at| new_row(&mut rng, &mut seen, part, at))
             .collect();
         rng.shuffle(&mut rows);
         rows
     };
-    let train = split(N_TRAIN);
-    (train, split(N_VALIDATION))
+    let train = split(Part::Train, N_TRAIN);
+    (train, split(Part::Validation, N_VALIDATION))
 }
 
 /// Every token the grammar can produce, words and punctuation, sorted and each once.
 pub fn vocabulary() -> Vec<&'static str> {
-    let tables = [
-        ASPECTS,
-        WORKS,
-        POSITIVE,
-        NEGATIVE,
-        OPENINGS,
-        VERBS,
-        INTENSIFIERS,
-        REVERSED_VERBS,
-        CONCESSIONS,
-        TURNS,
-        FIXED,
-    ];
-    let words = tables
-        .into_iter()
-        .flatten()
-        .flat_map(|phrase| phrase.split_whitespace());
-    // An opening's comma is among the fixed words; trimming one leaves the comma itself empty.
-    let words = words.map(|word| {
-        if word == "," {
-            word
-        } else {
-            word.trim_end_matches(',')
-        }
-    });
-    words.collect::<BTreeSet<_>>().into_iter().collect()
+    let forms = FORMS.iter().flat_map(|(_, forms)| forms.iter().copied());
+    grammar::vocabulary(TABLES, forms)
 }
 
-/// Row number `at` of a split: a sentence that is not in `seen` yet.
-fn new_row(rng: &mut SplitMix64, seen: &mut HashSet<String>, at: usize) -> Example {
+/// Row number `at` of a split: a sentence that differs in more than its adverbs from those in `seen`.
+fn new_row(
+    rng: &mut SplitMix64,
+    seen: &mut HashSet<(&'static str, Vec<&'static str>)>,
+    part: Part,
+    at: usize,
+) -> Example {
     let is_positive = at % 2 == 1;
-    let kind = KINDS[at / 2 % KINDS.len()];
-    // Ends: each kind and label has tens of thousands of sentences, and the generator runs through all its states.
+    let forms = forms_of(at / 2);
+    // Ends: each kind has many more sentences of each label than a split takes.
     loop {
-        let text = sentence(rng, kind, is_positive);
-        if seen.insert(text.clone()) {
+        let form = forms[rng.below(forms.len())];
+        let filled = fill(TABLES, part, &[&signed(form, is_positive)], rng);
+        if seen.insert((form, filled.content)) {
             return Example {
-                text,
+                text: filled.sentences.concat(),
                 pair: None,
                 label: Some(Label::Class(is_positive.into())),
             };
@@ -217,91 +243,30 @@ fn new_row(rng: &mut SplitMix64, seen: &mut HashSet<String>, at: usize) -> Examp
     }
 }
 
-fn sentence(rng: &mut SplitMix64, kind: Kind, is_positive: bool) -> String {
-    match kind {
-        Kind::Plain | Kind::Reversed => {
-            let opening = pick(rng, OPENINGS);
-            let subject = subject(rng);
-            let said = predicate(rng, is_positive, kind == Kind::Reversed);
-            format!("{opening}{subject} {said}.")
+/// The forms of the kind whose turn it is: the kinds take turns by their shares.
+fn forms_of(turn: usize) -> &'static [&'static str] {
+    let n_turns: usize = FORMS.iter().map(|(share, _)| share).sum();
+    let mut at = turn % n_turns;
+    for (share, forms) in FORMS {
+        if at < *share {
+            return forms;
         }
-        Kind::Contrast => {
-            let [of_main, of_other] = two_aspects(rng);
-            let main = clause(rng, of_main, is_positive);
-            contrast(rng, &main, of_other, !is_positive)
-        }
-        Kind::Agreement => {
-            let [first, second] = two_aspects(rng);
-            let (first, second) = (
-                clause(rng, first, is_positive),
-                clause(rng, second, is_positive),
-            );
-            format!("{first} and {second}.")
-        }
+        at -= share;
     }
+    unreachable!("a turn is below the sum of the shares")
 }
 
-/// The whole sentence around a main clause and what is said, to the opposite effect, about `aspect`.
-fn contrast(rng: &mut SplitMix64, main: &str, aspect: &str, is_positive: bool) -> String {
-    match rng.below(4) {
-        0 => {
-            let other = clause(rng, aspect, is_positive);
-            format!("{} {other}, {main}.", pick(rng, CONCESSIONS))
-        }
-        1 => {
-            let other = clause(rng, aspect, is_positive);
-            format!("{main}, {} {other}.", pick(rng, CONCESSIONS))
-        }
-        2 => {
-            let other = clause(rng, aspect, is_positive);
-            format!("{other}, {} {main}.", pick(rng, TURNS))
-        }
-        _ => format!(
-            "despite the {} {aspect}, {main}.",
-            adjective(rng, is_positive)
-        ),
+/// The form with `+` for good and `-` for bad: as it stands for a positive row, else the other way round.
+fn signed(form: &str, is_positive: bool) -> String {
+    let turn = |c| match c {
+        '+' => '-',
+        '-' => '+',
+        other => other,
+    };
+    match is_positive {
+        true => form.to_owned(),
+        false => form.chars().map(turn).collect(),
     }
-}
-
-fn clause(rng: &mut SplitMix64, aspect: &str, is_positive: bool) -> String {
-    let is_reversed = rng.below(4) == 0;
-    format!("the {aspect} {}", predicate(rng, is_positive, is_reversed))
-}
-
-fn subject(rng: &mut SplitMix64) -> String {
-    let aspect = pick(rng, ASPECTS);
-    match rng.below(3) {
-        0 => format!("the {aspect}"),
-        1 => format!("the {aspect} of this {}", pick(rng, WORKS)),
-        _ => format!("the {aspect} of the {}", pick(rng, WORKS)),
-    }
-}
-
-/// Verb and adjective that together say something positive or negative.
-fn predicate(rng: &mut SplitMix64, is_positive: bool, is_reversed: bool) -> String {
-    if is_reversed {
-        return format!(
-            "{} {}",
-            pick(rng, REVERSED_VERBS),
-            adjective(rng, !is_positive)
-        );
-    }
-    let (verb, intensifier) = (pick(rng, VERBS), pick(rng, INTENSIFIERS));
-    format!("{verb} {intensifier}{}", adjective(rng, is_positive))
-}
-
-fn adjective(rng: &mut SplitMix64, is_positive: bool) -> &'static str {
-    pick(rng, if is_positive { POSITIVE } else { NEGATIVE })
-}
-
-fn two_aspects(rng: &mut SplitMix64) -> [&'static str; 2] {
-    let first = rng.below(ASPECTS.len());
-    let second = (first + 1 + rng.below(ASPECTS.len() - 1)) % ASPECTS.len();
-    [ASPECTS[first], ASPECTS[second]]
-}
-
-fn pick(rng: &mut SplitMix64, words: &'static [&'static str]) -> &'static str {
-    words[rng.below(words.len())]
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use crate::format::{DataFile, TextEncoding};
 use crate::label::LabelRule;
 use crate::locate;
 use crate::rows::ExampleRows;
-use crate::sample;
-use crate::task::Task;
+use crate::task::{Generator, Task, TaskSource};
+use crate::{sample, sample_pairs};
 
 /// A part of a data set, by the name Hugging Face gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,7 +80,8 @@ pub struct Split {
 /// In train and validation splits every row must have a label; in test splits labels are read where there are any.
 /// A row that does not fit the header is an error, unlike in Hugging Face's `glue`, which leaves such rows of QQP out.
 ///
-/// For `sample`, `dir` is not looked at: the rows are made with [`sample::DEFAULT_SEED`].
+/// For a generated task `dir` is not looked at: the rows are made with the task's own seed ([`sample::DEFAULT_SEED`],
+/// [`sample_pairs::DEFAULT_SEED`]).
 ///
 /// # Errors
 /// See [`DataError`]: the split is none of the task's, the directory or file is absent, or something in the file is not
@@ -108,8 +109,11 @@ pub fn split_rows(
     limit: Option<usize>,
 ) -> Result<ExampleRows, DataError> {
     check_has(task, split)?;
-    if task.is_generated() {
-        let (train, validation) = sample::generate(sample::DEFAULT_SEED);
+    if let TaskSource::Generated(generator) = task.source {
+        let (train, validation) = match generator {
+            Generator::Sample => sample::generate(sample::DEFAULT_SEED),
+            Generator::SamplePairs => sample_pairs::generate(sample_pairs::DEFAULT_SEED),
+        };
         let examples = match split {
             SplitName::Train => train,
             _ => validation,

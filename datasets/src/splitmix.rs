@@ -1,4 +1,4 @@
-//! The generator of random numbers under `sample`: integers only, so that every machine makes the same sentences.
+//! The generator of random numbers under the generated tasks: integers only, so that every machine makes the same sentences.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; constants as in
 /// Vigna's public-domain `splitmix64.c`).

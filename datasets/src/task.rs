@@ -100,11 +100,20 @@ pub struct Headerless {
     pub label: usize,
 }
 
+/// A grammar that makes the rows of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generator {
+    /// The task `sample`: [`sample::generate`](crate::sample::generate).
+    Sample,
+    /// The task `sample_pairs`: [`sample_pairs::generate`](crate::sample_pairs::generate).
+    SamplePairs,
+}
+
 /// Where a task's rows come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskSource {
-    /// Made in memory (`sample`): no file is read.
-    Generated,
+    /// Made in memory by a grammar: no file is read.
+    Generated(Generator),
     /// A download of GLUE, whose official folder has this name (`SST-2`).
     Glue(String),
     /// A download of SQuAD: questions about texts.
@@ -114,12 +123,12 @@ pub enum TaskSource {
     Own,
 }
 
-/// A supervised task over one text or a pair of texts: GLUE's and the sample ([`Task::all`]), or one made of the user's
+/// A supervised task over one text or a pair of texts: GLUE's and the generated ones ([`Task::all`]), or one made of the user's
 /// own files ([`OwnData`](crate::OwnData)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// The name of the configuration in Hugging Face's `glue`, in lower case (`sst2`), `squad`, `squad_v2`, `sample`, or
-    /// `own`.
+    /// The name of the configuration in Hugging Face's `glue`, in lower case (`sst2`), `squad`, `squad_v2`, `sample`,
+    /// `sample_pairs`, or `own`.
     pub name: String,
     /// Where its rows come from.
     pub source: TaskSource,
@@ -133,7 +142,7 @@ pub struct Task {
     pub metrics: Vec<Metric>,
     /// The splits to evaluate on: one, but two for MNLI.
     pub eval_splits: Vec<SplitName>,
-    /// The test splits, which GLUE publishes without labels; none for the sample.
+    /// The test splits, which GLUE publishes without labels; none for what is generated.
     pub test_splits: Vec<SplitName>,
     /// The layout of TSV files that have no header, if the task has such files.
     pub headerless: Option<Headerless>,
@@ -160,7 +169,7 @@ impl Task {
             })
     }
 
-    /// The nine GLUE tasks, `sample`, `squad` and `squad_v2`.
+    /// The nine GLUE tasks, `sample`, `sample_pairs`, `squad` and `squad_v2`.
     pub fn all() -> &'static [Task] {
         &TASKS
     }
@@ -177,9 +186,9 @@ impl Task {
             .chain(self.test_splits.iter().copied())
     }
 
-    /// Whether the task's examples are made in memory (`sample`), so that no data directory is needed.
+    /// Whether the task's examples are made in memory (`sample`, `sample_pairs`), so that no data directory is needed.
     pub fn is_generated(&self) -> bool {
-        self.source == TaskSource::Generated
+        matches!(self.source, TaskSource::Generated(_))
     }
 }
 
@@ -196,6 +205,7 @@ mod tests {
             ("MRPC", "mrpc"),
             ("SQuAD-v2", "squad_v2"),
             ("squadv2", "squad_v2"),
+            ("sample-pairs", "sample_pairs"),
         ] {
             let name = Task::by_name(given).map(|task| task.name.as_str());
             assert_eq!(name.ok(), Some(found));
@@ -203,7 +213,7 @@ mod tests {
         for task in Task::all() {
             assert_eq!(Task::by_name(&task.name).ok(), Some(task));
         }
-        assert_eq!(Task::all().len(), 12);
+        assert_eq!(Task::all().len(), 13);
     }
 
     #[test]
@@ -215,7 +225,7 @@ mod tests {
         assert_eq!(
             message,
             "unknown task `mrcp`: the nearest name is `mrpc`; expected one of `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, \
-             `mnli`, `qnli`, `rte`, `wnli`, `sample`, `squad`, `squad_v2`"
+             `mnli`, `qnli`, `rte`, `wnli`, `sample`, `sample_pairs`, `squad`, `squad_v2`"
         );
         assert!(Task::by_name("").is_err());
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use progtune_datasets::{
     AnswerRule, DataFile, Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType,
     Question, Reading, SplitName, TaggedData, TaggedSentence, Task, TextEncoding, has_split,
-    load_questions, load_split, read_jsonl, read_questions, sample,
+    load_questions, load_split, read_jsonl, read_questions,
 };
 
 /// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
@@ -234,22 +234,6 @@ fn foreign_files_are_errors() {
         let error = load_split(task("sst2"), dir.path(), SplitName::Train, None).unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
     }
-}
-
-/// The sample's words survive a pruning of BERT's vocabulary as they are.
-#[test]
-fn the_samples_words_are_whole_words_of_bert() {
-    let Some(path) = shared("vocab/bert-base-uncased/vocab.txt") else {
-        return;
-    };
-    let vocab = std::fs::read_to_string(path).unwrap();
-    let vocab: std::collections::HashSet<&str> = vocab.lines().collect();
-    let absent: Vec<_> = sample::vocabulary()
-        .into_iter()
-        .filter(|word| !vocab.contains(word))
-        .collect();
-    assert!(absent.is_empty(), "{absent:?}");
-    eprintln!("sample: {} words", sample::vocabulary().len());
 }
 
 /// Reads files of the shared folder as own data.

@@ -47,7 +47,7 @@ pub use values::{
 use keys::Scope;
 use settings::Settings;
 
-/// The task that needs no data, because it generates its own.
+/// The task where none is named: one that generates its own data.
 pub const SAMPLE_TASK: &str = "sample";
 
 /// The size of a batch when nothing bounds it; also the value of a size that a limit of tokens replaces.

@@ -334,6 +334,7 @@ mod tests {
         assert_eq!(data_set_of("sst2"), sst2);
         assert_eq!(data_set_of("SST-2"), sst2);
         assert_eq!(data_set_of("sample"), None);
+        assert_eq!(data_set_of("sample_pairs"), None);
         assert_eq!(data_set_of("sst3"), None);
     }
 

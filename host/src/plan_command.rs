@@ -4,7 +4,7 @@
 use crate::{
     adapter::Adapter,
     batch_order::BatchOrder,
-    config::{RunConfig, SAMPLE_TASK, max_length},
+    config::{RunConfig, max_length},
     error::Result,
     examples::load_data,
     fetch::Fetcher,
@@ -71,7 +71,7 @@ pub fn run_plan(
         ..config.clone()
     };
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
-    let has_data = own.is_some() || config.data.is_some() || config.task == SAMPLE_TASK;
+    let has_data = own.is_some() || config.data.is_some() || task.is_generated();
     let data = match predict && has_data {
         true => {
             let tokenizer = open_tokenizer(&source, &model_config, longest)?;

@@ -1,7 +1,7 @@
 //! Which files are read: names, folders, order of preference, shards, and what is said when there are none.
 
 use super::*;
-use progtune_datasets::has_split;
+use progtune_datasets::{has_split, sample, sample_pairs};
 
 const TSV: &[u8] = b"sentence\tlabel\nfrom tsv\t1\n";
 const JSONL: &[u8] = b"{\"sentence\": \"from jsonl\", \"label\": 0}\n";
@@ -146,15 +146,31 @@ fn splits_a_task_does_not_have() {
 }
 
 #[test]
-fn the_sample_needs_no_directory() {
+fn generated_tasks_need_no_directory() {
     let nowhere = Path::new("there is no such directory");
-    assert!(has_split(task("sample"), nowhere, SplitName::Train).unwrap());
-    assert_eq!(rows("sample", nowhere, SplitName::Train).len(), 2000);
-    assert_eq!(rows("sample", nowhere, SplitName::Validation).len(), 500);
-    let three = load_split(task("sample"), nowhere, SplitName::Train, Some(3)).unwrap();
-    assert_eq!(
-        three.examples,
-        rows("sample", nowhere, SplitName::Train)[..3]
-    );
-    assert_eq!(three.name.as_str(), "train");
+    for (name, n_train, n_validation, has_pairs) in [
+        ("sample", sample::N_TRAIN, sample::N_VALIDATION, false),
+        (
+            "sample_pairs",
+            sample_pairs::N_TRAIN,
+            sample_pairs::N_VALIDATION,
+            true,
+        ),
+    ] {
+        let train = rows(name, nowhere, SplitName::Train);
+        assert!(has_split(task(name), nowhere, SplitName::Train).unwrap());
+        assert_eq!(train.len(), n_train);
+        assert_eq!(
+            rows(name, nowhere, SplitName::Validation).len(),
+            n_validation
+        );
+        assert!(train.iter().all(|row| row.pair.is_some() == has_pairs));
+        let three = load_split(task(name), nowhere, SplitName::Train, Some(3)).unwrap();
+        assert_eq!(three.examples, train[..3]);
+        assert_eq!(three.name.as_str(), "train");
+        assert_has(
+            &message(name, nowhere, SplitName::Test),
+            &[&format!("task `{name}` has no split `test`")],
+        );
+    }
 }

@@ -141,8 +141,8 @@ pub struct ModelArgs {
     /// Adapter to put on the model, also from the hub; repeat it for several over one loaded model, `none` is the model alone
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
-    /// Task: sample (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which files imply; without it an
-    /// adapter has its own
+    /// Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which files imply;
+    /// without it an adapter has its own
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Metrics to report, such as accuracy,f1_macro

@@ -79,8 +79,8 @@ pub struct DataArgs {
     /// Directory of a Hugging Face checkpoint, id of one on the hub (org/name), or `embedded` for the model inside the program
     #[arg(long, value_name = "DIR or ID")]
     pub model: Option<String>,
-    /// Task to learn: sample (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which --train-file implies, and
-    /// --data by itself
+    /// Task to learn: sample or sample_pairs (generated: reviews; what follows from a sentence), a GLUE task such as mrpc,
+    /// squad, squad_v2, or own, which --train-file implies, and --data by itself
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Directory with the task's files (GLUE's TSV, SQuAD's JSON, or Hugging Face's parquet), or id of a data set on the hub

@@ -139,7 +139,7 @@ fn read_task(settings: &Settings) -> Result<(Option<String>, Option<OwnRequest>)
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files or id of a data set; `None` for `sample`, `own`, and what has a data set on the hub.
+    /// Directory with the task's files or id of a data set; `None` for what is generated, `own`, and what has a data set on the hub.
     pub data: Option<PathBuf>,
     /// The user's own files of `split`; without files, those of `data` are meant.
     pub own: Option<OwnRequest>,
@@ -199,7 +199,7 @@ pub enum PredictInput {
     },
     /// A part of the task's data.
     Data {
-        /// Directory with the task's files or id of a data set; `None` for `sample` and what has a data set on the hub.
+        /// Directory with the task's files or id of a data set; `None` for what is generated and what has a data set on the hub.
         data: Option<PathBuf>,
         /// The part; test by default.
         split: Split,

@@ -205,3 +205,33 @@ fn progressive_lora_runs_on_the_embedded_model() {
         measured(&read_json(&run.join("all_results.json")))
     );
 }
+
+/// The generated pairs need no data either: trained on, planned with their steps, evaluated and predicted.
+#[test]
+fn generated_pairs_need_no_data() {
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    let flags = "--task sample_pairs --peft lora --max-steps 2 --max-train-samples 16 --max-eval-samples 16 --quiet";
+    CommandLine::new(flags).path("--output", &run).run();
+    let results = read_json(&run.join("all_results.json"));
+    assert_eq!(results["train_samples"], 16);
+    let text = CommandLine::new("evaluate --quiet --max-eval-samples 16")
+        .path("--adapter", &run)
+        .run();
+    assert_eq!(
+        measured(&serde_json::from_str(&text).unwrap()),
+        measured(&results)
+    );
+
+    let pair = r#"{"sentence1": "anna saw a dog.", "sentence2": "anna saw an animal."}"#;
+    let input = scratch.write("pairs.jsonl", &format!("{pair}\n"));
+    let text = CommandLine::new("predict --quiet")
+        .path("--adapter", &run)
+        .path("--input", &input)
+        .run();
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        ["entailment", "not_entailment"].contains(&line["label"].as_str().unwrap()),
+        "{line}"
+    );
+}

@@ -1,0 +1,77 @@
+//! Reads sentences by forms, for the tests of the generated tasks: which form a person's sentence belongs to.
+
+use super::*;
+
+/// Whether words of one split make these texts of these forms.
+pub(crate) fn fits(tables: &'static [Table], forms: &[&str], texts: &[&str]) -> bool {
+    [Part::Train, Part::Validation].into_iter().any(|part| {
+        // The sentences as one, with a border that is in no phrase.
+        let form: Vec<&str> = forms.iter().flat_map(|form| bordered(form)).collect();
+        let text: Vec<&str> = texts.iter().flat_map(|text| bordered(text)).collect();
+        let reading = Reading {
+            tables,
+            part,
+            slots: Vec::new(),
+        };
+        reading.fits(&form, &text)
+    })
+}
+
+fn bordered(text: &str) -> impl Iterator<Item = &str> {
+    tokens(text).chain(["|"])
+}
+
+/// A reading as far as it has got.
+#[derive(Clone)]
+struct Reading<'a> {
+    tables: &'static [Table],
+    part: Part,
+    /// What each slot was read as: slot, row, word.
+    slots: Vec<(&'a str, &'static str, &'static str)>,
+}
+
+impl<'a> Reading<'a> {
+    fn fits(&self, form: &[&'a str], text: &[&str]) -> bool {
+        let Some((&token, form)) = form.split_first() else {
+            return text.is_empty();
+        };
+        if !is_slot(token) {
+            let is_same = |word: &&str| *word == token || (token, *word) == ("a", "an");
+            return text.first().is_some_and(is_same) && self.fits(form, &text[1..]);
+        }
+        let (row_name, column) = token.split_once('.').unwrap_or((token, ""));
+        let name = row_name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let table = self.tables.iter().find(|table| table.name == name).unwrap();
+        table.rows(self.part).any(|row| {
+            table.cell(row, column).any(|word| {
+                let phrase: Vec<&str> = tokens(word).collect();
+                let mut further = self.clone();
+                further.slots.push((token, row, word));
+                text.starts_with(&phrase)
+                    && self.allows(table, token, row, word)
+                    && further.fits(form, &text[phrase.len()..])
+            })
+        })
+    }
+
+    /// The same slot is the same word; the same number the same row, another number another row.
+    fn allows(&self, table: &Table, slot: &str, row: &str, word: &str) -> bool {
+        let number = |slot: &str| slot.split('.').next().unwrap_or_default().to_owned();
+        let of_table =
+            |slot: &str| number(slot).trim_end_matches(|c: char| c.is_ascii_digit()) == table.name;
+        self.slots.iter().filter(|(known, ..)| of_table(known)).all(
+            |(known, known_row, known_word)| {
+                (number(known) == number(slot)) == (*known_row == row)
+                    && (*known != slot || *known_word == word)
+            },
+        )
+    }
+}
+
+/// The words that the model inside the program knows as a whole: its vocabulary's lines, whatever the model is called.
+pub(crate) fn embedded_vocabulary() -> BTreeSet<String> {
+    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/assets");
+    let model = std::fs::read_dir(assets).unwrap().next().unwrap().unwrap();
+    let vocabulary = std::fs::read_to_string(model.path().join("vocab.txt")).unwrap();
+    vocabulary.lines().map(str::to_owned).collect()
+}
