@@ -39,6 +39,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "cargo build --release --features cuda",
         "needs CUDA; .ci/run type-checks it by cargo xtask check-cuda",
     ),
+    (
+        "cargo xtask dist",
+        "takes minutes; .ci/run runs it, and cargo xtask check-dist runs what it makes",
+    ),
+    (
+        "cargo install --locked --path host && cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' && \
+         progtune plugins install target/release/libprogtune_*.so",
+        "takes minutes and installs; tests/tests/plugin_trust installs plugins",
+    ),
 ];
 
 /// Documents that run at a time; a run is for two cores where there are more.

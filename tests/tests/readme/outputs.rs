@@ -12,10 +12,11 @@ pub enum Mode {
 /// Stands for anything.
 const ANY: &str = "…";
 
-/// A text that is shown and one that is printed, in lines or words.
+/// A text that is shown and one that is printed, in lines or words, and as they are.
 pub struct Comparison {
     shown: Vec<String>,
     printed: Vec<String>,
+    texts: [String; 2],
 }
 
 impl Comparison {
@@ -28,6 +29,7 @@ impl Comparison {
         Self {
             shown: shown.iter().flat_map(|line| parts(line)).collect(),
             printed: lines(printed).flat_map(parts).collect(),
+            texts: [shown.join("\n"), printed.to_owned()],
         }
     }
 
@@ -49,8 +51,7 @@ impl Comparison {
         (!agrees).then(|| {
             format!(
                 "the document shows\n{}\nand printed is\n{}\n(PROGTUNE_README=write renews it)",
-                self.shown.join("\n"),
-                self.printed.join("\n")
+                self.texts[0], self.texts[1]
             )
         })
     }

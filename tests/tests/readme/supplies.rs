@@ -2,7 +2,7 @@
 //! that they name. Small models of the fixtures stand in for large ones where only commands are run; where a plan is shown,
 //! `config.json` is the real one.
 
-use progtune_tests::{fixture, hub_server::Repo, root, shared_data};
+use progtune_tests::{fixture, hub_server::Repo, shared_data};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -204,7 +204,7 @@ pub fn repos(real: bool) -> Vec<Repo> {
     });
     let vocabulary = match &shared {
         Some(shared) => shared.join("vocab/bert-base-uncased"),
-        None => root().join("host/assets/minilm-l6-8k"),
+        None => fixture("parity/bert"),
     };
     let mut base = files_of(&vocabulary, &["vocab.txt"], "");
     base.push(("config.json".into(), config.to_string().into_bytes()));
