@@ -219,7 +219,7 @@ fn every_command_has_a_page_with_its_flags_and_their_defaults() {
         "[default: the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora",
         "progtune-plugins(1)",
         "Exit codes: 0 success",
-        "progtune plugins show lora\n",
+        "progtune plan --schedule progressive --peft lora\n",
     ] {
         assert!(page.contains(part), "{part}:\n{page}");
     }

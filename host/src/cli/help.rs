@@ -154,6 +154,17 @@ const EXAMPLES: &[(&str, &str)] = &[
   progtune plugins check target/debug/libmy_method.so
   progtune plugins check target/debug/libmy_method.so --peft-opt r=4",
     ),
+    (
+        "completions",
+        "\
+  progtune completions bash
+  progtune completions zsh --plugin-dir my-plugins",
+    ),
+    (
+        "man",
+        "\
+  progtune man --output ~/.local/share/man/man1",
+    ),
 ];
 
 /// The end of `progtune --help`.
