@@ -45,7 +45,11 @@ pub(crate) fn with_values(command: Command, ids: &InstalledIds) -> Command {
 }
 
 fn with_value(arg: Arg, ids: &InstalledIds) -> Arg {
-    let Some(place) = arg.get_value_names().and_then(|names| names.first()) else {
+    // Flags have a name for a value, too.
+    let names = arg
+        .get_value_names()
+        .filter(|_| arg.get_action().takes_values());
+    let Some(place) = names.and_then(|names| names.first()) else {
         return arg;
     };
     let place = place.to_string();

@@ -137,6 +137,7 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         );
     }
     command.debug_assert();
+    completed_command(&InstalledIds::default()).debug_assert();
 }
 
 #[test]
