@@ -5,7 +5,8 @@
 
 Windows, answers and metrics are made by the scripts themselves (tests/fixtures/make_question_answering.py says which they are).
 Dynamic padding, AdamW without weight decay, linear decay, gradients clipped at 1.0. `progressive` trains the top ceil(L(T-t+1)/T)
-blocks in epoch t, and embeddings and head in every one. Prints a line of JSON an epoch.
+blocks in epoch t, and embeddings and head in every one. Prints a line of JSON an epoch. `--state FILE` keeps the state after each
+epoch and goes on from it; a copy of the state where two schedules agree is where the second of them can start.
 Versions: torch 2.15.0, transformers 5.23.0, Python 3.11.
 """
 import argparse
@@ -72,6 +73,7 @@ def main():
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--schedule", choices=["full", "progressive"], default="full")
     parser.add_argument("--version-2", action="store_true")
+    parser.add_argument("--state")
     for name, value in (("epochs", 2), ("batch-size", 32), ("seed", 0), ("threads", 2), ("limit", 10 ** 9), ("eval-limit", 10 ** 9),
                         ("max-length", 384), ("doc-stride", 128)):
         parser.add_argument("--" + name, type=int, default=value)
@@ -93,8 +95,15 @@ def main():
     steps = math.ceil(len(train) / args.batch_size)
     total = steps * args.epochs
     curve = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, (total - step) / total))
-    updated = 0
-    for epoch in range(1, args.epochs + 1):
+    done, updated = 0, 0
+    if args.state and os.path.exists(args.state):
+        state = torch.load(args.state, weights_only=False)
+        for part, value in zip((model, optimizer, curve), state["parts"]):
+            part.load_state_dict(value)
+        torch.set_rng_state(state["torch"])
+        random.setstate(state["random"])
+        done, updated = state["epoch"], state["updated"]
+    for epoch in range(done + 1, args.epochs + 1):
         kept = math.ceil(blocks * (args.epochs - epoch + 1) / args.epochs) if args.schedule == "progressive" else blocks
         for name, parameter in model.named_parameters():
             parameter.requires_grad = block[name] is None or int(block[name].group(1)) >= blocks - kept
@@ -113,6 +122,9 @@ def main():
             curve.step()
             optimizer.zero_grad(set_to_none=True)
             losses.append(float(loss.detach()))
+        if args.state:
+            torch.save(dict(parts=[part.state_dict() for part in (model, optimizer, curve)], torch=torch.get_rng_state(),
+                            random=random.getstate(), epoch=epoch, updated=updated), args.state)
         print(json.dumps(dict(epoch=epoch, schedule=args.schedule, windows=len(train), secs=round(time.perf_counter() - begin, 1),
                               loss=sum(losses) / len(losses), updated_parameters=updated,
                               **evaluate(args, model, dev, rows, articles, pad))), flush=True)

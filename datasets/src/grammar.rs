@@ -5,8 +5,9 @@
 //! column where rows have several (`THING1.kind`). The same slot is the same word wherever it stands in the forms that are
 //! filled together; two columns of one number are of one row. `a` becomes `an` before a vowel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use crate::example::Example;
 use crate::splitmix::SplitMix64;
 
 /// Which split a sentence is for: tables may have other words for each.
@@ -179,6 +180,39 @@ impl Draw<'_> {
         self.rows.push((table.name, number.to_owned(), row));
         row
     }
+}
+
+/// A task's rows for a seed, train and validation, each shuffled: in each turn of a split those that `rows` makes. `rows` is
+/// given what it has noted of the split's rows, so that it can make others.
+pub(crate) fn splits<Noted>(
+    seed: u64,
+    n_turns: [usize; 2],
+    mut rows: impl FnMut(&mut SplitMix64, &mut HashSet<Noted>, Part, usize) -> Vec<Example>,
+) -> (Vec<Example>, Vec<Example>) {
+    let mut rng = SplitMix64::new(seed);
+    let mut split = |part, n_turns| {
+        let mut noted = HashSet::new();
+        let mut made: Vec<Example> = (0..n_turns)
+            .flat_map(|turn| rows(&mut rng, &mut noted, part, turn))
+            .collect();
+        rng.shuffle(&mut made);
+        made
+    };
+    let train = split(Part::Train, n_turns[0]);
+    (train, split(Part::Validation, n_turns[1]))
+}
+
+/// The kind whose turn it is: the kinds take turns by their shares.
+pub(crate) fn kind_of<T>(kinds: &'static [(usize, T)], turn: usize) -> &'static T {
+    let n_turns: usize = kinds.iter().map(|(share, _)| share).sum();
+    let mut ends = kinds.iter().scan(0, |end, (share, kind)| {
+        *end += share;
+        Some((*end, kind))
+    });
+    let (_, kind) = ends
+        .find(|(end, _)| turn % n_turns < *end)
+        .expect("a turn is below the sum of the shares");
+    kind
 }
 
 /// Every token that the forms and tables can produce, words and punctuation, sorted and each once.

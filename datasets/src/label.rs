@@ -76,15 +76,7 @@ fn class(
             });
         }
     };
-    id.filter(|id| *id < task.labels.len())
-        .and_then(|id| u32::try_from(id).ok())
-        .map(|id| Some(Label::Class(id)))
-        .ok_or_else(|| DataError::UnknownLabel {
-            place: place(),
-            column: column.to_owned(),
-            found: raw.show(),
-            allowed: allowed(task),
-        })
+    known(task, id, raw, column, place).map(|id| Some(Label::Class(id)))
 }
 
 /// A class of the user's own data. It is known by its name, whatever type that has in the file: the class `2` of the
@@ -150,10 +142,19 @@ fn own_id(
         let id = name.parse().ok().filter(|&id| id < task.labels.len());
         id.filter(|_| are_words)
     };
-    task.labels
-        .iter()
-        .position(|label| *label == name)
-        .or_else(by_id)
+    let id = task.labels.iter().position(|label| *label == name);
+    known(task, id.or_else(by_id), raw, column, place)
+}
+
+/// The id read from a cell, if it is that of one of the task's labels.
+fn known(
+    task: &Task,
+    id: Option<usize>,
+    raw: &Cell,
+    column: &str,
+    place: &impl Fn() -> Place,
+) -> Result<u32, DataError> {
+    id.filter(|id| *id < task.labels.len())
         .and_then(|id| u32::try_from(id).ok())
         .ok_or_else(|| DataError::UnknownLabel {
             place: place(),

@@ -30,7 +30,7 @@
 use std::collections::HashSet;
 
 use crate::example::{Example, Label};
-use crate::grammar::{self, Part, Table, fill};
+use crate::grammar::{self, Part, Table, fill, kind_of};
 use crate::splitmix::SplitMix64;
 
 /// Rows in the train split.
@@ -201,17 +201,7 @@ const FORMS: &[(usize, &[&str])] = &[
 ///
 /// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of them share sentences.
 pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
-    let mut rng = SplitMix64::new(seed);
-    let mut split = |part, n_rows: usize| {
-        let mut seen = HashSet::new();
-        let mut rows: Vec<Example> = (0..n_rows)
-            .map(|at| new_row(&mut rng, &mut seen, part, at))
-            .collect();
-        rng.shuffle(&mut rows);
-        rows
-    };
-    let train = split(Part::Train, N_TRAIN);
-    (train, split(Part::Validation, N_VALIDATION))
+    grammar::splits(seed, [N_TRAIN / 2, N_VALIDATION / 2], new_rows)
 }
 
 /// Every token the grammar can produce, words and punctuation, sorted and each once.
@@ -220,40 +210,29 @@ pub fn vocabulary() -> Vec<&'static str> {
     grammar::vocabulary(TABLES, forms)
 }
 
-/// Row number `at` of a split: a sentence that differs in more than its adverbs from those in `seen`.
-fn new_row(
+/// A bad and a good sentence that differ in more than their adverbs from those in `seen`.
+fn new_rows(
     rng: &mut SplitMix64,
     seen: &mut HashSet<(&'static str, Vec<&'static str>)>,
     part: Part,
-    at: usize,
-) -> Example {
-    let is_positive = at % 2 == 1;
-    let forms = forms_of(at / 2);
-    // Ends: each kind has many more sentences of each label than a split takes.
-    loop {
-        let form = forms[rng.below(forms.len())];
-        let filled = fill(TABLES, part, &[&signed(form, is_positive)], rng);
-        if seen.insert((form, filled.content)) {
-            return Example {
-                text: filled.sentences.concat(),
-                pair: None,
-                label: Some(Label::Class(is_positive.into())),
-            };
+    turn: usize,
+) -> Vec<Example> {
+    let forms = kind_of(FORMS, turn);
+    let mut new_row = |is_positive| {
+        // Ends: each kind has many more sentences of each label than a split takes.
+        loop {
+            let form = forms[rng.below(forms.len())];
+            let filled = fill(TABLES, part, &[&signed(form, is_positive)], rng);
+            if seen.insert((form, filled.content)) {
+                return Example {
+                    text: filled.sentences.concat(),
+                    pair: None,
+                    label: Some(Label::Class(is_positive.into())),
+                };
+            }
         }
-    }
-}
-
-/// The forms of the kind whose turn it is: the kinds take turns by their shares.
-fn forms_of(turn: usize) -> &'static [&'static str] {
-    let n_turns: usize = FORMS.iter().map(|(share, _)| share).sum();
-    let mut at = turn % n_turns;
-    for (share, forms) in FORMS {
-        if at < *share {
-            return forms;
-        }
-        at -= share;
-    }
-    unreachable!("a turn is below the sum of the shares")
+    };
+    vec![new_row(false), new_row(true)]
 }
 
 /// The form with `+` for good and `-` for bad: as it stands for a positive row, else the other way round.

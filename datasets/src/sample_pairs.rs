@@ -36,7 +36,7 @@
 use std::collections::HashSet;
 
 use crate::example::{Example, Label};
-use crate::grammar::{self, Part, Table, fill};
+use crate::grammar::{self, Part, Table, fill, kind_of};
 use crate::splitmix::SplitMix64;
 
 /// Rows in the train split.
@@ -300,17 +300,7 @@ const SQUARES: &[(usize, &[Square])] = &[
 ///
 /// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of them share sentences.
 pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
-    let mut rng = SplitMix64::new(seed);
-    let mut split = |part, n_rows: usize| {
-        let mut seen = HashSet::new();
-        let mut rows: Vec<Example> = (0..n_rows / 4)
-            .flat_map(|turn| new_square(&mut rng, &mut seen, part, turn))
-            .collect();
-        rng.shuffle(&mut rows);
-        rows
-    };
-    let train = split(Part::Train, N_TRAIN);
-    (train, split(Part::Validation, N_VALIDATION))
+    grammar::splits(seed, [N_TRAIN / 4, N_VALIDATION / 4], new_square)
 }
 
 /// Every token the grammar can produce, words and punctuation, sorted and each once.
@@ -327,7 +317,7 @@ fn new_square(
     part: Part,
     turn: usize,
 ) -> Vec<Example> {
-    let squares = squares_of(turn);
+    let squares = kind_of(SQUARES, turn);
     // Ends: each kind has many more squares than a split takes.
     loop {
         let Square { first, second } = &squares[rng.below(squares.len())];
@@ -346,19 +336,6 @@ fn new_square(
         };
         return texts.into_iter().zip(pairs).map(row).collect();
     }
-}
-
-/// The squares of the kind whose turn it is: the kinds take turns by their shares.
-fn squares_of(turn: usize) -> &'static [Square] {
-    let n_turns: usize = SQUARES.iter().map(|(share, _)| share).sum();
-    let mut at = turn % n_turns;
-    for (share, squares) in SQUARES {
-        if at < *share {
-            return squares;
-        }
-        at -= share;
-    }
-    unreachable!("a turn is below the sum of the shares")
 }
 
 #[cfg(test)]

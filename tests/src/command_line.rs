@@ -1,8 +1,12 @@
 //! A command line in the making: words and paths, then run to success or to the failure that a test expects.
 //! Used by the tests that drive the built binary.
 
-use crate::{fixture, run, run_failing};
-use std::{ffi::OsStr, path::Path, process::Output};
+use crate::{fixture, progtune, run, run_failing};
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::{Command, Output},
+};
 
 /// The arguments of one call of the binary.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +29,22 @@ impl CommandLine {
         )
     }
 
+    /// As [`Self::train`], but the run says what it does.
+    pub fn talking_train(model: &str, output: &Path) -> Self {
+        Self::talking_train_on(
+            &fixture("parity").join(model),
+            &fixture("parity/data"),
+            output,
+        )
+    }
+
     /// Training of the model in a directory on MRPC data, quietly, into `output`.
     pub fn train_on(model: &Path, data: &Path, output: &Path) -> Self {
-        Self::new("train --task mrpc --quiet --max-length 64")
+        Self::talking_train_on(model, data, output).words("--quiet")
+    }
+
+    fn talking_train_on(model: &Path, data: &Path, output: &Path) -> Self {
+        Self::new("train --task mrpc --max-length 64")
             .path("--model", model)
             .path("--data", data)
             .path("--output", output)
@@ -56,6 +73,13 @@ impl CommandLine {
 
     fn arguments(&self) -> Vec<&str> {
         self.arguments.iter().map(String::as_str).collect()
+    }
+
+    /// The process, for tests that run it in a way of their own.
+    pub fn command(&self) -> Command {
+        let mut command = progtune();
+        command.args(&self.arguments);
+        command
     }
 
     /// Runs it, asserts that it succeeds, and returns its standard output.

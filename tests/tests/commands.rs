@@ -352,22 +352,9 @@ fn the_learning_rate_warms_up_and_falls() {
 fn a_reader_that_leaves_ends_nothing() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    let mut child = progtune()
-        .args([
-            "train",
-            "--task",
-            "mrpc",
-            "--logging-steps",
-            "1",
-            "--max-length",
-            "64",
-        ])
-        .arg("--model")
-        .arg(fixture("parity/bert"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .arg("--output")
-        .arg(&run)
+    let mut child = CommandLine::talking_train("bert", &run)
+        .words("--logging-steps 1")
+        .command()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,5 +1,7 @@
 //! Reads sentences by forms, for the tests of the generated tasks: which form a person's sentence belongs to.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// Whether words of one split make these texts of these forms.
@@ -68,8 +70,39 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Asserts that a split has, of each kind and label, as many rows as the kind's share says.
+///
+/// # Panics
+/// If it has not.
+pub(crate) fn assert_shares<T>(
+    kinds: &[(usize, T)],
+    counts: &BTreeMap<(usize, bool), usize>,
+    n_rows: usize,
+) {
+    let n_turns: usize = kinds.iter().map(|(share, _)| share).sum();
+    for (kind, (share, _)) in kinds.iter().enumerate() {
+        for label in [false, true] {
+            let expected = n_rows * share / n_turns / 2;
+            assert_eq!(counts[&(kind, label)], expected, "{kind} {label}");
+        }
+    }
+}
+
+/// Asserts that the embedded model knows each word as a whole, so that none falls to pieces.
+///
+/// # Panics
+/// If it does not.
+pub(crate) fn assert_whole_in_the_embedded_model(words: &[&str]) {
+    let known = embedded_vocabulary();
+    let absent: Vec<_> = words
+        .iter()
+        .filter(|word| !known.contains(**word))
+        .collect();
+    assert!(absent.is_empty(), "{absent:?}");
+}
+
 /// The words that the model inside the program knows as a whole: its vocabulary's lines, whatever the model is called.
-pub(crate) fn embedded_vocabulary() -> BTreeSet<String> {
+fn embedded_vocabulary() -> BTreeSet<String> {
     let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/assets");
     let model = std::fs::read_dir(assets).unwrap().next().unwrap().unwrap();
     let vocabulary = std::fs::read_to_string(model.path().join("vocab.txt")).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::fingerprint::{SEED, extend};
-use crate::grammar::reading::{embedded_vocabulary, fits};
+use crate::grammar::reading::{assert_shares, assert_whole_in_the_embedded_model, fits};
 use crate::grammar::tokens;
 
 /// One sentence of every form, and whether a person takes it as praise.
@@ -144,12 +144,7 @@ fn sizes_and_balance_in_each_kind() {
             assert_eq!(label, is_positive(row), "{}", row.text);
             *counts.entry((kind, label)).or_insert(0) += 1;
         }
-        let n_turns: usize = FORMS.iter().map(|(share, _)| share).sum();
-        for (kind, (share, _)) in FORMS.iter().enumerate() {
-            let each = split.len() * share / n_turns / 2;
-            assert_eq!(counts[&(kind, false)], each);
-            assert_eq!(counts[&(kind, true)], each);
-        }
+        assert_shares(FORMS, &counts, split.len());
     }
 }
 
@@ -252,15 +247,9 @@ fn the_vocabulary_is_exactly_what_occurs() {
     assert_eq!(occurring.into_iter().collect::<Vec<_>>(), vocabulary());
 }
 
-/// The embedded model's, so that no word falls to pieces.
 #[test]
 fn all_words_are_whole_words_of_the_embedded_model() {
-    let known = embedded_vocabulary();
-    let absent: Vec<_> = vocabulary()
-        .into_iter()
-        .filter(|word| !known.contains(*word))
-        .collect();
-    assert!(absent.is_empty(), "{absent:?}");
+    assert_whole_in_the_embedded_model(&vocabulary());
 }
 
 #[test]

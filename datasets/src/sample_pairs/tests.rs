@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::fingerprint::{SEED, extend};
-use crate::grammar::reading::{embedded_vocabulary, fits};
+use crate::grammar::reading::{assert_shares, assert_whole_in_the_embedded_model, fits};
 use crate::grammar::tokens;
 
 /// For every square a pair of each label, as a person takes it.
@@ -193,12 +193,7 @@ fn sizes_and_balance_in_each_kind() {
             assert_eq!(label, is_entailed(row), "{row:?}");
             *counts.entry((kind, label)).or_insert(0) += 1;
         }
-        let n_turns: usize = SQUARES.iter().map(|(share, _)| share).sum();
-        for (kind, (share, _)) in SQUARES.iter().enumerate() {
-            let each = split.len() * share / n_turns / 2;
-            assert_eq!(counts[&(kind, false)], each);
-            assert_eq!(counts[&(kind, true)], each);
-        }
+        assert_shares(SQUARES, &counts, split.len());
     }
 }
 
@@ -374,10 +369,5 @@ fn the_vocabulary_is_exactly_what_occurs_and_whole_in_the_embedded_model() {
         .flat_map(words)
         .collect();
     assert_eq!(occurring.into_iter().collect::<Vec<_>>(), vocabulary());
-    let known = embedded_vocabulary();
-    let absent: Vec<_> = vocabulary()
-        .into_iter()
-        .filter(|word| !known.contains(*word))
-        .collect();
-    assert!(absent.is_empty(), "{absent:?}");
+    assert_whole_in_the_embedded_model(&vocabulary());
 }

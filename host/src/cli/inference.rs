@@ -16,6 +16,48 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelArgs,
+    /// The examples.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub examples: ExampleArgs,
+    /// Machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `progtune predict`; what is not given is `None` or empty.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct PredictArgs {
+    /// The model and how it reads.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelArgs,
+    /// The examples.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub examples: ExampleArgs,
+    /// File to predict, with the task's columns: JSONL, with own data any of its formats, for questions about texts also
+    /// SQuAD's JSON [default: --data's --split]
+    #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
+    #[serde(skip)]
+    pub input: Option<String>,
+    /// JSONL file to write, a line with `logits` and `label` for each example, the `tags` and `entities` of a sentence, or the
+    /// `answer` to a question
+    /// (with several adapters, of each by its name) [default: standard output]
+    // Not the key `output`, which is training's run directory.
+    #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
+    #[serde(skip)]
+    pub predictions: Option<String>,
+    /// Machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The flags of the examples that `evaluate` and `predict` read, and of what they write about answers.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
+pub struct ExampleArgs {
     /// Directory with the task's files, or id of a data set on the hub
     #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub data: Option<String>,
@@ -38,57 +80,6 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "DIR", help_heading = "Questions about texts")]
     #[serde(skip)]
     pub answers: Option<String>,
-    /// Machine.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub machine: MachineArgs,
-}
-
-/// The flags of `progtune predict`; what is not given is `None` or empty.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
-pub struct PredictArgs {
-    /// The model and how it reads.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub model: ModelArgs,
-    /// Directory with the task's files, or id of a data set on the hub, when there is no --input
-    #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
-    pub data: Option<String>,
-    /// Configuration of that data set, a folder of it
-    #[arg(long, value_name = "NAME", help_heading = "Model and data")]
-    pub data_config: Option<String>,
-    /// Part of that data: validation, test or train
-    #[arg(long, value_name = "NAME", help_heading = "Model and data")]
-    pub split: Option<String>,
-    /// File to predict, with the task's columns: JSONL, with own data any of its formats, for questions about texts also
-    /// SQuAD's JSON [default: --data's --split]
-    #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
-    #[serde(skip)]
-    pub input: Option<String>,
-    /// JSONL file to write, a line with `logits` and `label` for each example, the `tags` and `entities` of a sentence, or the
-    /// `answer` to a question
-    /// (with several adapters, of each by its name) [default: standard output]
-    // Not the key `output`, which is training's run directory.
-    #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
-    #[serde(skip)]
-    pub predictions: Option<String>,
-    /// The user's own files.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub own: OwnDataArgs,
-    /// Questions about texts.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub answering: AnsweringArgs,
-    /// Directory for predictions.json, nbest_predictions.json and (SQuAD v2.0) null_odds.json, of several adapters each in a
-    /// directory of its name [default: not written]
-    #[arg(long, value_name = "DIR", help_heading = "Questions about texts")]
-    #[serde(skip)]
-    pub answers: Option<String>,
-    /// Machine.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub machine: MachineArgs,
 }
 
 /// The flags of `progtune merge`; what is not given is `None` or empty.

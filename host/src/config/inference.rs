@@ -175,7 +175,7 @@ impl EvaluateConfig {
                 None => split.unwrap_or(Split::Validation),
             },
             own: own.map(|(own, _)| own),
-            answers: args.answers.as_ref().map(PathBuf::from),
+            answers: args.examples.answers.as_ref().map(PathBuf::from),
         };
         Ok(config)
     }
@@ -260,7 +260,7 @@ impl PredictConfig {
             inference,
             input,
             output: args.predictions.as_ref().map(PathBuf::from),
-            answers: args.answers.as_ref().map(PathBuf::from),
+            answers: args.examples.answers.as_ref().map(PathBuf::from),
         })
     }
 }

@@ -82,23 +82,12 @@ fn each_adapter_gives_what_it_gives_alone() {
 fn evaluating_several_shows_a_table() {
     let scratch = Scratch::new();
     let lora = trained(&scratch, "lora", 1);
-    let output = progtune()
-        .args([
-            "evaluate",
-            "--task",
-            "mrpc",
-            "--max-length",
-            "64",
-            "--model",
-        ])
-        .arg(fixture("parity/bert"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .args(["--adapter", "base=none", "--adapter"])
-        .arg(&lora)
-        .output()
-        .unwrap();
-    let table = String::from_utf8(output.stderr).unwrap();
+    let (results, table) = CommandLine::new("evaluate --task mrpc --max-length 64")
+        .path("--model", fixture("parity/bert"))
+        .path("--data", fixture("parity/data"))
+        .words("--adapter base=none")
+        .path("--adapter", &lora)
+        .output();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 3, "{table}");
     let words = |line: &str| -> Vec<String> { line.split_whitespace().map(String::from).collect() };
@@ -106,7 +95,7 @@ fn evaluating_several_shows_a_table() {
         words(lines[0]),
         ["adapter", "accuracy", "f1", "combined_score", "loss"]
     );
-    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results: Value = serde_json::from_str(&results).unwrap();
     for (line, name) in lines[1..].iter().zip(["base", "lora-1"]) {
         let words = words(line);
         assert_eq!(words[0], name);

@@ -203,14 +203,9 @@ fn the_start_is_timed() {
 fn an_interrupted_run_ends_at_once() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    let mut child = progtune()
-        .args("train --quiet --task mrpc --max-length 64 --epochs 10000".split(' '))
-        .arg("--model")
-        .arg(fixture("parity/bert"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .arg("--output")
-        .arg(&run)
+    let mut child = CommandLine::train("bert", &run)
+        .words("--epochs 10000")
+        .command()
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

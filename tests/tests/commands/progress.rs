@@ -5,17 +5,9 @@ use std::process::Output;
 
 /// A run with warnings (the checkpoint's head is of another size), into `run`.
 fn command(run: &Path, words: &str) -> std::process::Command {
-    let mut command = progtune();
-    command
-        .args(["train", "--task", "mrpc", "--max-length", "64"])
-        .args(words.split_whitespace())
-        .arg("--model")
-        .arg(fixture("parity/bert_regression"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .arg("--output")
-        .arg(run);
-    command
+    CommandLine::talking_train("bert_regression", run)
+        .words(words)
+        .command()
 }
 
 #[track_caller]

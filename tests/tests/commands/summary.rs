@@ -185,27 +185,9 @@ fn answers_are_had_by_the_printed_command() {
 fn the_report_says_what_the_records_have() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    let stdout = progtune()
-        .args([
-            "train",
-            "--task",
-            "mrpc",
-            "--max-length",
-            "64",
-            "--epochs",
-            "3",
-        ])
-        .args(["--schedule", "progressive", "--progress", "none"])
-        .arg("--model")
-        .arg(fixture("parity/bert"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .arg("--output")
-        .arg(&run)
-        .output()
-        .unwrap()
-        .stdout;
-    let report = String::from_utf8(stdout).unwrap();
+    let report = CommandLine::talking_train("bert", &run)
+        .words("--epochs 3 --schedule progressive --progress none")
+        .run();
     let results = read_json(&run.join("all_results.json"));
     let facts: BTreeMap<&str, &str> = report
         .lines()
@@ -262,20 +244,13 @@ fn the_report_says_what_the_records_have() {
 #[test]
 fn a_run_begins_with_its_picture() {
     let scratch = Scratch::new();
-    let flags = "--epochs 4 --schedule progressive --peft lora --task mrpc --max-length 64";
+    let flags = "--epochs 4 --schedule progressive --peft lora";
     let begun = |flags: &str| {
-        let output = progtune()
-            .args(["train", "--max-steps", "1", "--overwrite-output"])
-            .args(flags.split_whitespace())
-            .arg("--model")
-            .arg(fixture("parity/bert"))
-            .arg("--data")
-            .arg(fixture("parity/data"))
-            .arg("--output")
-            .arg(scratch.path("run"))
+        CommandLine::talking_train("bert", &scratch.path("run"))
+            .words("--max-steps 1 --overwrite-output")
+            .words(flags)
             .output()
-            .unwrap();
-        String::from_utf8(output.stderr).unwrap()
+            .1
     };
     // One step would end the run in its first epoch: nothing is kept for the next.
     let stderr = begun(flags);
@@ -285,24 +260,15 @@ fn a_run_begins_with_its_picture() {
             .filter(|line| line.contains('■') && !line.contains("trained"));
         rows.map(str::to_owned).collect()
     };
-    let planned = CommandLine::new("plan")
+    let planned = CommandLine::new("plan --task mrpc --max-length 64")
         .words(flags)
         .path("--model", fixture("parity/bert"))
         .run();
     assert_eq!(rows(&stderr), rows(&planned));
     let run = scratch.path("whole");
-    let output = progtune()
-        .arg("train")
-        .args(flags.split_whitespace())
-        .arg("--model")
-        .arg(fixture("parity/bert"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .arg("--output")
-        .arg(&run)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let (_, stderr) = CommandLine::talking_train("bert", &run)
+        .words(flags)
+        .output();
     let squares: Vec<String> = rows(&stderr)
         .iter()
         .map(|row| {
@@ -325,10 +291,9 @@ fn a_run_begins_with_its_picture() {
     assert!(stderr.contains("\nprefix cache: "), "{stderr}");
 
     // Many epochs share rows, and of many rows the middle is left out.
-    let full = begun("--epochs 20 --task mrpc --max-length 64");
+    let full = begun("--epochs 20");
     assert_eq!(rows(&full).len(), 1, "{full}");
     assert!(full.contains("\n 1-20  ■ ■■■■■ 0-4"), "{full}");
-    let flags = "--epochs 40 --schedule lisa --task mrpc --max-length 64";
-    let many = begun(flags);
+    let many = begun("--epochs 40 --schedule lisa");
     assert!(rows(&many).len() <= 11, "{many}");
 }

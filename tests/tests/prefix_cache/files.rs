@@ -1,7 +1,6 @@
 //! The cache on disk: a run that was cut short, damaged entries, a full disk.
 
 use super::*;
-use progtune_tests::{fixture, progtune};
 
 const FLAGS: &str = "--schedule grow-from-hb --epochs 3 --peft adapter --prefix-cache";
 
@@ -90,7 +89,10 @@ fn a_full_disk_turns_the_cache_off() {
     let flags = "--schedule grow-from-hb --epochs 3 --peft lora";
     // The plugins are copied before a file may not grow.
     let expected = train("bert", &format!("{flags} --prefix-cache off")).0;
-    let named = progtune();
+    let named = CommandLine::talking_train("bert", &run)
+        .words(flags)
+        .words("--prefix-cache disk")
+        .command();
     let set = named
         .get_envs()
         .filter_map(|(key, value)| Some((key, value?)));
@@ -100,15 +102,7 @@ fn a_full_disk_turns_the_cache_off() {
         .arg("trap '' XFSZ; ulimit -f 64; exec \"$@\"")
         .arg("sh")
         .arg(named.get_program())
-        .args(["train", "--task", "mrpc", "--max-length", "64"])
-        .arg("--model")
-        .arg(fixture("parity/bert"))
-        .arg("--data")
-        .arg(fixture("parity/data"))
-        .arg("--output")
-        .arg(&run)
-        .args(flags.split_whitespace())
-        .args(["--prefix-cache", "disk"])
+        .args(named.get_args())
         .output()
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
