@@ -131,7 +131,10 @@ fn training_bar(last: u64) -> ProgressBar {
 
 /// A template's style. Its bar is a line, so that nobody takes it for the squares of a plan.
 pub fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
+    // Two columns stay free behind the cursor: the `^C` that a terminal writes there would begin a new line, and the old one
+    // would stay.
+    let template = format!("{template}  \x1b[2D");
+    ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸ ")
 }

@@ -1,7 +1,7 @@
 //! What the cache did in an epoch, for the records and for the person. Made by the prefix cache, written by the trainer.
 
 use super::budget::Place;
-use crate::config::ByteSize;
+use crate::{config::ByteSize, plan::grouped};
 use serde_json::{Value, json};
 
 /// An epoch of the cache.
@@ -41,15 +41,16 @@ impl Usage {
         json
     }
 
-    /// The line of the progress: `blocks 0-1 of 3668 examples in RAM, 312 MB`.
+    /// The line of the progress: `blocks 0-1 of 3,668 examples in RAM, 312 MB`.
     pub fn line(&self) -> String {
         let blocks = match self.boundary {
             1 => "block 0".to_owned(),
             b => format!("blocks 0-{}", b - 1),
         };
+        let count = |examples| grouped(examples as u64);
         let examples = match self.examples == self.all_examples {
-            true => format!("{}", self.examples),
-            false => format!("{} of {}", self.examples, self.all_examples),
+            true => count(self.examples),
+            false => format!("{} of {}", count(self.examples), count(self.all_examples)),
         };
         let place = match self.place {
             Place::Ram => "in RAM",
@@ -85,12 +86,12 @@ mod tests {
         };
         assert_eq!(
             usage.line(),
-            "prefix cache: blocks 0-1 of 3668 examples in RAM, 312 MB"
+            "prefix cache: blocks 0-1 of 3,668 examples in RAM, 312 MB"
         );
         (usage.boundary, usage.examples, usage.place) = (1, 7, Place::Disk);
         assert_eq!(
             usage.line(),
-            "prefix cache: block 0 of 7 of 3668 examples on disk, 312 MB"
+            "prefix cache: block 0 of 7 of 3,668 examples on disk, 312 MB"
         );
         assert!(usage.to_json().get("damaged").is_none());
     }

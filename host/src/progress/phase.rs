@@ -124,10 +124,18 @@ impl Drop for Phase {
 impl Course {
     /// `tokenising the train split: 12,288 of 67,349 rows`.
     fn text(&self) -> String {
+        match (self.total, self.unit) {
+            (Some(_), unit) if !unit.is_empty() => format!("{} {unit}", self.beside_a_bar()),
+            _ => self.beside_a_bar(),
+        }
+    }
+
+    /// The same, but without the unit where the total says enough: beside a bar there is little room.
+    fn beside_a_bar(&self) -> String {
         let done = grouped(self.done.load(Ordering::Relaxed));
         match (self.total, self.unit) {
             (_, "") => self.what.clone(),
-            (Some(total), unit) => format!("{}: {done} of {} {unit}", self.what, grouped(total)),
+            (Some(total), _) => format!("{}: {done} of {}", self.what, grouped(total)),
             (None, unit) => format!("{}: {done} {unit}", self.what),
         }
     }
@@ -170,7 +178,7 @@ impl Sign {
             Mode::Plain => terminal::say(&course.text()),
             Mode::Json => course.emit(false),
             Mode::Bar => {
-                let text = course.text();
+                let text = course.beside_a_bar();
                 // While training its own bar says what goes on.
                 if let (None, Some(bar)) = (&self.own, terminal::bar()) {
                     bar.set_message(text);
