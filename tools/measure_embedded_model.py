@@ -8,10 +8,10 @@ Called by hand, when the embedded model or the embedded tasks change:
 1. Full fine-tuning on SST-2 (the first 8000 rows), MRPC and STS-B, from the embedded model, from the original and from random
    weights of the same shape: 3 epochs, batches of 32, learning rate 5e-5, weight decay 0.01.
 2. The embedded tasks with every combination of two schedules and three methods, all else as `progtune` has it by default, from
-   the embedded model and from random weights.
+   the same three starts.
 
 Each with --seeds; the metric is that of the validation split after the last epoch, as mean ± standard error. Runs stay in
---output: a second call measures only what is missing. Needs numpy and safetensors; about an hour on two cores.
+--output: a second call measures only what is missing. Needs numpy and safetensors; about two hours on two cores.
 """
 import argparse
 import json
@@ -106,7 +106,7 @@ def main():
 
     for task in EMBEDDED_TASKS:
         print(f"\n| {task} | full | progressive | seconds |\n|---|---|---|---|")
-        for name in ("embedded", "random weights"):
+        for name in models:
             for method in ("none", "lora", "bitfit"):
                 row, secs = [], []
                 for schedule in ("full", "progressive"):
