@@ -22,9 +22,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, get_lin
 def read(path):
     """The sentences of a column file as (words, tags)."""
     sentences, words, tags = [], [], []
-    with open(path, encoding="utf-8-sig") as file:
+    with open(path, encoding="utf-8") as file:
         for line in [*file, ""]:
-            line = line.rstrip("\n")
+            # Byte order marks stand in some of the blank lines, too.
+            line = line.rstrip("\n").replace("\ufeff", "")
             if line.strip():
                 word, tag = line.split("\t")
                 words.append(word)
