@@ -155,14 +155,14 @@ impl Trainer<'_> {
                 if state.summary.steps == last_step {
                     break;
                 }
-                if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
-                    self.decide(&mut state, epoch, step_in_epoch)?;
-                }
                 if interrupt::requested() {
                     return Err(Error::Interrupted {
                         steps: state.summary.steps,
                         directory: self.directory.path().to_owned(),
                     });
+                }
+                if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
+                    self.decide(&mut state, epoch, step_in_epoch)?;
                 }
                 self.step(&mut state, epoch, batches, &curve, last_step)?;
                 state.epoch.updated_parameters +=

@@ -22,11 +22,7 @@ impl CommandLine {
 
     /// Training of a tiny model of `fixtures/parity` on the MRPC fixture, quietly, into `output`.
     pub fn train(model: &str, output: &Path) -> Self {
-        Self::train_on(
-            &fixture("parity").join(model),
-            &fixture("parity/data"),
-            output,
-        )
+        Self::talking_train(model, output).words("--quiet")
     }
 
     /// As [`Self::train`], but the run says what it does.

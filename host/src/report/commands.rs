@@ -98,6 +98,7 @@ pub fn next(
         if let Some(peft) = &config.peft {
             command = command.flag("--peft", peft);
         }
+        let command = with_plugins(command, config);
         return ("the same on your own data", command);
     }
     if !whole {
@@ -130,7 +131,11 @@ fn with_result(
     if let Some(model) = &config.model {
         command = command.flag("--model", typed(model));
     }
-    command = command.flag("--adapter", directory);
+    with_plugins(command.flag("--adapter", directory), config)
+}
+
+/// The flags that name where plugins were taken from, apart from the usual places.
+fn with_plugins(mut command: ShellCommand, config: &RunConfig) -> ShellCommand {
     for file in &config.plugins.files {
         command = command.flag("--plugin", file.display());
     }
@@ -232,6 +237,12 @@ mod tests {
         assert_eq!(
             predict(&config, sample, directory, true).line(),
             "progtune predict --model runs/x --input FILE.jsonl"
+        );
+        let mut elsewhere = config.clone();
+        elsewhere.plugins.directories = vec!["target/release".into()];
+        assert_eq!(
+            next(&elsewhere, sample, directory, true).1.line(),
+            "progtune --train-file FILE.csv --validation-split 0.1 --schedule full --plugin-dir target/release"
         );
         let config = RunConfig {
             max_length: Some(64),
