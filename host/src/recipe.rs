@@ -14,7 +14,7 @@ use crate::{
     fetch::{self, Fetcher},
     hub::wanted::ModelFiles,
     interrupt,
-    labels::label_order,
+    labels::LabelMatch,
     learned_task::LearnedTask,
     logging,
     memory::budget::settle_memory,
@@ -415,7 +415,7 @@ fn save_result(
         .collect();
     let plugin = plugin_name(method.source());
     let id = method.source().id.as_str();
-    let head_order = label_order(&model.config.labels, &task.labels);
+    let head_order = LabelMatch::of(&model.config.labels, &task.labels).order();
     let (base_model, base_revision) = (source.name(), source.revision());
     let about = Provenance {
         base_model: &base_model,
