@@ -2,22 +2,24 @@
 //! labels of every kind, which a saved model must still tell apart (`configurations/label_sets.rs`).
 //!
 //! Reference: `fixtures/configurations.jsonl`, made by `make_configurations.py` with torch 2.15.0 and transformers 5.24.0.
-//! Tolerance 2e-5, relative above 1. Every draw is tried, and all that fail are shown with their seeds.
+//! Tolerance 2e-5, relative above 1; of gradients' norms 1e-4. Every draw is tried, and all that fail are shown with their seeds.
 
 #[path = "configurations/label_sets.rs"]
 mod label_sets;
 #[path = "configurations/messages.rs"]
 mod messages;
 
-use candle_core::Tensor;
 use progtune::{
     assemble::Assembly,
-    batch::{Batch, EncodedExample},
+    batch::{Batch, EncodedExample, Target},
     config::{Device, Kernels},
     error::Result,
     model::{
+        Model,
         config::{Architecture, ModelConfig},
         description::{HeadKind, ParameterInfo, parameters},
+        gradients::Gradients,
+        step::Step,
         weights::{HeadPolicy, checkpoint_key},
     },
     model_source::ModelSource,
@@ -106,13 +108,12 @@ fn head_of(draw: &Value, n: usize) -> HeadKind {
     }
 }
 
-fn logits(
+fn model(
     source: &ModelSource,
     config: &ModelConfig,
     head: HeadKind,
     kernels: Kernels,
-    batch: &Batch,
-) -> Result<Tensor> {
+) -> Result<Model> {
     let blueprint = Blueprint::new(config, head, None, false)?;
     let assembly = Assembly {
         source,
@@ -126,7 +127,29 @@ fn logits(
         device: Device::Cpu,
         kernels,
     };
-    assembly.build()?.logits(batch)
+    let mut model = assembly.build()?;
+    model.parameters.set_trainable(&blueprint.candidates);
+    Ok(model)
+}
+
+/// The loss of a batch, and its gradients' norms over the embeddings, the encoder and the head.
+fn gradient_norms(model: &Model, batch: &Batch) -> Result<(f64, [f64; 3])> {
+    let mut gradients = Gradients::new(&model.parameters);
+    let weight = model.loss_weighting.weight_of(&batch.labels);
+    let step = Step { seed: 0, number: 0 };
+    let loss = model.train(batch, step, weight, &mut gradients)?;
+    gradients.check_reached(&model.parameters)?;
+    let mut squares = [0.0; 3];
+    for (id, info) in model.parameters.infos().iter().enumerate() {
+        let part = ["embeddings.", "encoder."]
+            .iter()
+            .position(|part| info.name.starts_with(part));
+        if let Some(gradient) = gradients.tensor(id, &model.parameters)? {
+            let values = gradient.flatten_all()?.to_vec1::<f32>()?;
+            squares[part.unwrap_or(2)] += values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        }
+    }
+    Ok((loss, squares.map(f64::sqrt)))
 }
 
 fn example(ids: &Value) -> EncodedExample {
@@ -149,6 +172,16 @@ fn flat(value: &Value) -> Vec<f64> {
         Value::Array(items) => items.iter().flat_map(flat).collect(),
         other => vec![other.as_f64().unwrap()],
     }
+}
+
+/// What differs from the reference by more than `tolerance`, relative above 1.
+fn differs(what: &str, found: Vec<f64>, expected: Vec<f64>, tolerance: f64) -> Option<String> {
+    let is_off = |(found, expected): (&f64, &f64)| {
+        let difference = (found - expected).abs();
+        difference.is_nan() || difference > tolerance * expected.abs().max(1.0)
+    };
+    let differ = found.len() != expected.len() || found.iter().zip(&expected).any(is_off);
+    differ.then(|| format!("{what} {found:?}, Transformers' {expected:?}"))
 }
 
 /// What is wrong with a draw that Transformers reads.
@@ -177,34 +210,35 @@ fn fault_of(directory: &Path, draw: &Value) -> Option<String> {
         config.architecture,
         &parameters(&config, head),
     );
-    let examples: Vec<EncodedExample> = draw["input_ids"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(example)
-        .collect();
+    let rows = draw["input_ids"].as_array().unwrap().iter();
+    let mut examples: Vec<EncodedExample> = rows.map(example).collect();
+    for (at, example) in examples.iter_mut().enumerate() {
+        let class = |at: usize| (at % labels.len()) as u32;
+        let tokens = 0..example.input_ids.len();
+        example.target = Some(match head {
+            HeadKind::Token(_) => Target::Tags(tokens.map(|at| Some(class(at))).collect()),
+            _ => Target::Class(class(at)),
+        });
+    }
     let batch = Batch::new(&examples, &[0, 1], config.first_position());
-    let expected = flat(&draw["logits"]);
+    let mut config = config;
+    config.override_dropout(0.0);
     for kernels in [Kernels::Fused, Kernels::Composed] {
-        let found = match logits(&source, &config, head, kernels, &batch) {
-            Ok(found) => found.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+        let model = match model(&source, &config, head, kernels) {
+            Ok(model) => model,
             Err(error) => return Some(format!("{kernels}: {error}")),
         };
-        if found.len() != expected.len() {
-            return Some(format!(
-                "{kernels}: {} logits of {}",
-                found.len(),
-                expected.len()
-            ));
-        }
-        let differs = |(found, expected): (&f32, &f64)| {
-            let difference = (f64::from(*found) - expected).abs();
-            difference.is_nan() || difference > TOLERANCE * expected.abs().max(1.0)
-        };
-        if found.iter().zip(&expected).any(differs) {
-            return Some(format!(
-                "{kernels}: logits {found:?}, Transformers' {expected:?}"
-            ));
+        let logits = model.logits(&batch).unwrap();
+        let found = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let found = found.into_iter().map(f64::from).collect();
+        let (loss, norms) = gradient_norms(&model, &batch).unwrap();
+        let gradients = &draw["gradients"];
+        let of = ["embeddings", "encoder", "head"].map(|part| gradients[part].as_f64().unwrap());
+        let fault = differs("logits", found, flat(&draw["logits"]), TOLERANCE)
+            .or_else(|| differs("loss", vec![loss], flat(&draw["loss"]), TOLERANCE))
+            .or_else(|| differs("gradients", norms.to_vec(), of.to_vec(), 1e-4));
+        if let Some(fault) = fault {
+            return Some(format!("{kernels}: {fault}"));
         }
     }
     None
@@ -235,7 +269,7 @@ fn refusal_of(directory: &Path, draw: &Value) -> Result<()> {
         &[0],
         config.first_position(),
     );
-    logits(&source, &config, head, Kernels::Fused, &batch)?;
+    model(&source, &config, head, Kernels::Fused)?.logits(&batch)?;
     Ok(())
 }
 

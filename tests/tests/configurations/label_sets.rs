@@ -13,7 +13,6 @@ use progtune::{
     examples::{ExampleSource, Origin},
     export::save_checkpoint,
     learned_task::LearnedTask,
-    model::{Model, gradients::Gradients, step::Step},
     recipe::open_tokenizer,
     task_data::TaskData,
     token_cache::TokenCache,
@@ -105,6 +104,7 @@ impl Draws {
 struct Draw {
     labels: Vec<String>,
     are_sets: bool,
+    is_csv: bool,
     rows: Vec<(String, Vec<usize>)>,
     /// `id2label` of a base model with a head of that size.
     base: Option<Vec<String>>,
@@ -137,13 +137,30 @@ impl Draw {
         Self {
             labels,
             are_sets,
+            is_csv: !are_sets && draws.below(3) == 0,
             rows,
             base,
         }
     }
 
-    /// The rows as JSONL.
+    /// The name of the file of rows.
+    fn file(&self) -> &'static str {
+        if self.is_csv {
+            "rows.csv"
+        } else {
+            "rows.jsonl"
+        }
+    }
+
+    /// The rows as JSONL or CSV.
     fn write(&self, path: &Path) {
+        if self.is_csv {
+            let label = |of: &[usize]| self.labels[of[0]].replace('"', "\"\"");
+            let rows = self.rows.iter();
+            let lines = rows.map(|(text, of)| format!("{text},\"{}\"\n", label(of)));
+            let lines: String = lines.collect();
+            return fs::write(path, format!("text,label\n{lines}")).unwrap();
+        }
         let label = |of: &[usize]| match self.are_sets {
             true => json!(of.iter().map(|&id| &self.labels[id]).collect::<Vec<_>>()),
             false => json!(self.labels[of[0]]),
@@ -289,7 +306,7 @@ fn fault_of_draw(draw: &Draw, directory: &Path) -> Result<Option<String>> {
     let (base, run) = (directory.join("base"), directory.join("run"));
     write_base(&base, draw.base.as_deref());
     fs::create_dir_all(&run).unwrap();
-    let data = directory.join("rows.jsonl");
+    let data = directory.join(draw.file());
     draw.write(&data);
     let request = draw.request(&data);
     let make = |task: &Task| open(&base, task, HeadPolicy::MakeNew);
@@ -383,6 +400,7 @@ fn the_binary_gives_a_runs_figures_again_with_lora_and_merged_too() {
         let draw = Draw {
             labels: names(labels),
             are_sets: false,
+            is_csv: false,
             base: head.map(names),
             rows: (0..12)
                 .map(|row| {
