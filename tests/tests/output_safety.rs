@@ -62,6 +62,9 @@ fn names(directory: &Path) -> Vec<String> {
 /// Names below a directory that nothing should have left there.
 fn leftovers(directory: &Path) -> Vec<String> {
     let is_left = |name: &String| name.contains(".progtune");
+    if !directory.exists() {
+        return Vec::new();
+    }
     names(directory).into_iter().filter(is_left).collect()
 }
 
@@ -134,13 +137,15 @@ fn short(output: &Path) -> CommandLine {
 
 /// A run that goes on until it is stopped, after its first step.
 fn endless(output: &Path) -> CommandLine {
-    CommandLine::talking_train("bert", output).words("--epochs 100000 --progress json")
+    CommandLine::talking_train("bert", output).words("--epochs 10000 --progress json")
 }
 
 /// Waits for the first step of a run in this directory.
-fn wait_for_a_step(directory: &Path) {
+#[track_caller]
+fn wait_for_a_step(running: &mut Running, directory: &Path) {
     let metrics = directory.join("metrics.jsonl");
     wait_until("a step", || {
+        assert_eq!(running.child.try_wait().unwrap(), None, "it trains");
         fs::metadata(&metrics).is_ok_and(|file| file.len() > 0)
     });
 }

@@ -62,8 +62,8 @@ fn a_run_that_cannot_read_its_inputs_leaves_the_earlier_result_alone() {
                 .words("--peft lora")
                 .path("--init-adapter", &lora),
         ),
-        (4, short(&output).words("--peft none-such")),
-        (4, short(&output).words("--schedule none-such")),
+        (2, short(&output).words("--peft none-such")),
+        (2, short(&output).words("--schedule none-such")),
         (
             4,
             short(&output)
@@ -106,8 +106,8 @@ fn a_run_that_does_not_end_well_leaves_the_earlier_result_whole() {
     let new = output.join("new-run");
     let overwriting = || endless(&output).words("--overwrite-output");
 
-    let running = Running::start(&mut overwriting().command());
-    wait_for_a_step(&new);
+    let mut running = Running::start(&mut overwriting().command());
+    wait_for_a_step(&mut running, &new);
     assert!(of_before() == before, "while it trains");
     send(&running.child, "INT");
     let (status, said) = running.end();
@@ -126,8 +126,8 @@ fn a_run_that_does_not_end_well_leaves_the_earlier_result_whole() {
     );
     assert!(of_before() == before);
 
-    let running = Running::start(&mut overwriting().command());
-    wait_for_a_step(&new);
+    let mut running = Running::start(&mut overwriting().command());
+    wait_for_a_step(&mut running, &new);
     send(&running.child, "KILL");
     running.end();
     assert!(of_before() == before);

@@ -74,7 +74,7 @@ fn evaluating_and_predicting_can_be_stopped() {
     let predictions = scratch.path("predictions.jsonl");
     let lines = [
         CommandLine::new("evaluate").path("--validation-file", &file),
-        CommandLine::new("predict")
+        CommandLine::new("predict --task own")
             .path("--input", &file)
             .path("--output", &predictions),
     ];
