@@ -143,6 +143,11 @@ fn endless(output: &Path) -> CommandLine {
 /// Waits for the first step of a run in this directory.
 #[track_caller]
 fn wait_for_a_step(running: &mut Running, directory: &Path) {
+    let start = "\"event\":\"start\"";
+    // Read, because a long plan fills a pipe.
+    if !running.said.contains(start) {
+        running.wait_for(start);
+    }
     let metrics = directory.join("metrics.jsonl");
     wait_until("a step", || {
         assert_eq!(running.child.try_wait().unwrap(), None, "it trains");

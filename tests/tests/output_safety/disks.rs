@@ -208,7 +208,7 @@ fn a_full_disk_for_tokens_is_said_and_left_clean() {
         .path("--model", fixture("parity/bert"))
         .path("--train-file", &file)
         .path("--output", scratch.path("run"));
-    let script = "mount -t tmpfs -o size=5m tmpfs \"$DISK\"; PROGTUNE_CACHE_DIR=\"$DISK\" XDG_CACHE_HOME=\"$DISK\" \"$@\"; \
+    let script = "mount -t tmpfs -o size=4m tmpfs \"$DISK\"; PROGTUNE_CACHE_DIR=\"$DISK\" XDG_CACHE_HOME=\"$DISK\" \"$@\"; \
                   code=$?; find \"$DISK\" -name '.progtune*'; exit $code";
     let Some((code, found, said)) = with_mounts(&scratch, script, &line) else {
         return;
