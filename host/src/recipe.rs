@@ -13,7 +13,7 @@ use crate::{
     export::save_checkpoint,
     fetch::{self, Fetcher},
     hub::wanted::ModelFiles,
-    labels::label_order,
+    labels::LabelMatch,
     learned_task::LearnedTask,
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
@@ -418,7 +418,7 @@ fn save_result(
         .collect();
     let plugin = plugin_name(method.source());
     let id = method.source().id.as_str();
-    let head_order = label_order(&model.config.labels, &task.labels);
+    let head_order = LabelMatch::of(&model.config.labels, &task.labels).order();
     let (base_model, base_revision) = (source.name(), source.revision());
     let about = Provenance {
         base_model: &base_model,
