@@ -12,9 +12,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{Answer, Question};
-use tokenizers::{
-    Encoding, PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy,
-};
+use tokenizers::{Encoding, PostProcessor, TruncationParams, TruncationStrategy};
 
 /// Questions that are tokenised at a time: enough for all threads, and few enough that what the library makes of them, many
 /// times the size of what is kept, stays small.
@@ -74,7 +72,7 @@ pub fn each_window(
         max_length,
         strategy: TruncationStrategy::OnlySecond,
         stride: doc_stride,
-        direction: TruncationDirection::Right,
+        direction: tokenizer.truncation_direction()?,
     };
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| tokenizer.failure(&*e);
     counting.with_truncation(None).map_err(failed)?;
@@ -118,6 +116,7 @@ pub fn each_window(
             .map_err(failed)?;
         for ((encoding, question), number) in encodings.iter().zip(chunk).zip(number..) {
             for window in std::iter::once(encoding).chain(encoding.get_overflowing()) {
+                tokenizer.check(window)?;
                 let (example, map) = read_window(tokenizer, window, question, number);
                 take(example, map)?;
             }
