@@ -40,6 +40,8 @@ pub struct Tokenizer {
     /// `tokenizer_class` of `config.json`.
     class_in_config: Option<Value>,
     max_length: usize,
+    /// Whether that is the files' `model_max_length`.
+    is_own_limit: bool,
     vocabulary: usize,
     token_types: u32,
     origin: String,
@@ -87,7 +89,8 @@ impl Tokenizer {
         origin: String,
     ) -> Self {
         let own_limit = own_limit(&files);
-        if let Some(limit) = own_limit.filter(|&limit| limit < max_length) {
+        let lower = own_limit.filter(|&limit| limit < max_length);
+        if let Some(limit) = lower {
             tracing::warn!(
                 "{origin}/tokenizer_config.json: `model_max_length` is {limit}, which is less than --max-length {max_length}; \
                  inputs are cut after {limit} tokens"
@@ -98,7 +101,8 @@ impl Tokenizer {
             files,
             architecture: config.architecture,
             class_in_config: config.raw.get("tokenizer_class").cloned(),
-            max_length: own_limit.map_or(max_length, |limit| limit.min(max_length)),
+            max_length: lower.unwrap_or(max_length),
+            is_own_limit: lower.is_some(),
             vocabulary: config.encoder.vocab_size,
             token_types: config.encoder.type_vocab_size as u32,
             origin,
@@ -171,6 +175,30 @@ impl Tokenizer {
         Ok(self.built.get_or_init(|| built))
     }
 
+    /// Whether the longest input has room for the special tokens and a word.
+    fn check_length(&self, inner: &tokenizers::Tokenizer, pairs: bool) -> Result<()> {
+        let special = inner
+            .get_post_processor()
+            .map_or(0, |processor| processor.added_tokens(pairs));
+        if self.max_length > special {
+            return Ok(());
+        }
+        let (limit, least) = (self.max_length, special + 1);
+        let texts = if pairs { "a pair of texts" } else { "a text" };
+        Err(if self.is_own_limit {
+            Error::Model(format!(
+                "{}/tokenizer_config.json: `model_max_length` is {limit}: expected at least {least}, because the tokenizer adds \
+                 {special} special tokens to {texts}; raise it to what the model was trained with",
+                self.origin
+            ))
+        } else {
+            Error::Usage(format!(
+                "--max-length {limit}: expected at least {least}, because the tokenizer adds {special} special tokens to \
+                 {texts}; give a larger one"
+            ))
+        })
+    }
+
     /// Builds the tokenizer, checked against the model's vocabulary.
     ///
     /// # Errors
@@ -188,7 +216,7 @@ impl Tokenizer {
             .map_err(|fault| Error::Model(fault.at(origin)))?;
         let inner = &mut built.inner;
         // The library would panic.
-        check_length(inner, self.max_length, false)?;
+        self.check_length(inner, false)?;
         let truncation = TruncationParams {
             max_length: self.max_length,
             direction: if built.cuts_left {
@@ -217,20 +245,4 @@ fn own_limit(files: &[(String, Vec<u8>)]) -> Option<usize> {
         .find(|(name, _)| name == settings::TOKENIZER_CONFIG)?;
     let config = settings::object(&config.0, &config.1).ok()?;
     settings::model_max_length(&config).ok()?
-}
-
-/// Whether an input of `max_length` tokens has room for the special ones and a word.
-fn check_length(inner: &tokenizers::Tokenizer, max_length: usize, pairs: bool) -> Result<()> {
-    let special = inner
-        .get_post_processor()
-        .map_or(0, |processor| processor.added_tokens(pairs));
-    if max_length > special {
-        return Ok(());
-    }
-    Err(Error::Usage(format!(
-        "--max-length {max_length}: expected at least {}, because the tokenizer adds {special} special tokens to {}; \
-         give a larger one",
-        special + 1,
-        if pairs { "a pair of texts" } else { "a text" }
-    )))
 }

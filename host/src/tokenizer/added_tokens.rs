@@ -117,7 +117,7 @@ pub(super) fn to_add(
 /// Adds tokens, a batch after the other, with the flags that each has last.
 ///
 /// # Errors
-/// When two tokens are the same once normalised, or nothing is left of one: tokenizers refuses both.
+/// When two tokens are the same once normalised, of which tokenizers takes one by chance, or nothing is left of one.
 pub(super) fn install(
     tokenizer: &mut tokenizers::Tokenizer,
     batches: &[Vec<AddedToken>],
@@ -162,14 +162,14 @@ fn check_patterns<'a>(
         let advice = "remove it, or set its `normalized` to false";
         if pattern.get().is_empty() {
             return Err(Fault::new(format!(
-                "the added token {:?} is empty once it is normalised, and AutoTokenizer refuses that; {advice}",
+                "the added token {:?} is empty once it is normalised, so that it would be found everywhere; {advice}",
                 token.content
             )));
         }
         if let Some(other) = patterns.insert(pattern.get().to_owned(), &token.content) {
             return Err(Fault::new(format!(
-                "the added tokens {:?} and {other:?} are the same once they are normalised, and AutoTokenizer refuses that; \
-                 {advice}",
+                "the added tokens {:?} and {other:?} are the same once they are normalised, and AutoTokenizer takes either \
+                 of them by chance; {advice}",
                 token.content
             )));
         }

@@ -1,6 +1,7 @@
 //! RoBERTa's byte-level BPE, rebuilt from a vocabulary, merges and the settings (`RobertaTokenizer` of transformers 5.24).
 //! Called by the tokenizer's building.
 
+use super::added_tokens::Named;
 use super::class::Class;
 use super::fault::Fault;
 use super::settings::Settings;
@@ -111,12 +112,17 @@ pub(super) fn with_id(
     name: &str,
 ) -> Result<(String, u32), Fault> {
     let token = settings.special(name, class)?;
-    let token = token.as_ref().map(|token| token.content());
-    let id = token.and_then(|token| tokenizer.token_to_id(token));
+    let unknown = settings.special("unk_token", class)?;
+    let id_of = |token: &Named| tokenizer.token_to_id(token.content());
+    // A token without text is unknown.
+    let id = token
+        .as_ref()
+        .and_then(|token| id_of(token).or(unknown.as_ref().and_then(id_of)));
+    let token = token.as_ref().map(Named::content);
     match (token, id) {
         (Some(token), Some(id)) => Ok((token.to_owned(), id)),
         _ => Err(Fault::new(format!(
-            "`{name}` is null or empty, and {} puts it around every text; name a token of the vocabulary",
+            "`{name}` is null, and {} puts it around every text; name a token of the vocabulary",
             class.name()
         ))),
     }

@@ -156,16 +156,21 @@ impl Class {
     ) -> Result<Self, Fault> {
         let stated = |value: Option<&Value>, file| match value {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(name)) if name.is_empty() => Ok(None),
             Some(Value::String(name)) => Ok(Some((name.clone(), file))),
             Some(other) => Err(Fault::of(
                 file,
                 format!("`tokenizer_class` is {other}: expected the name of a class"),
             )),
         };
+        let in_config = stated(in_config, CONFIG)?.filter(|(name, _)| !name.is_empty());
         let named = match stated(settings.get("tokenizer_class"), TOKENIZER_CONFIG)? {
+            // An empty name is none that AutoTokenizer knows, unless `config.json` has one of another family.
+            Some(named) if named.0.is_empty() => match in_config {
+                Some(other) if !is_of(&other.0, architecture) => Some(other),
+                _ => Some(named),
+            },
             Some(named) => Some(named),
-            None => stated(in_config, CONFIG)?,
+            None => in_config,
         };
         let own_code = own_code(settings);
         let Some((name, file)) = named else {
@@ -260,6 +265,15 @@ impl Class {
             Self::Serialized => &[],
         }
     }
+}
+
+/// Whether a name is that of the family's own tokenizer.
+fn is_of(name: &str, architecture: Architecture) -> bool {
+    let own = match architecture {
+        Architecture::Bert => "BertTokenizer",
+        Architecture::Roberta => "RobertaTokenizer",
+    };
+    name.strip_suffix("Fast").unwrap_or(name) == own
 }
 
 /// `BertJapaneseTokenizer` without a morphological analyser is BERT's WordPiece with defaults of its own.

@@ -1,11 +1,12 @@
 //! Encoding: from texts, pairs and words to ids and types. Called with examples, evaluation sets and inputs of `predict`.
 
-use super::{Tokenizer, check_length};
+use super::{Tokenizer, class::Class};
 use crate::{
     batch::{EncodedExample, Target},
     error::{Error, Result},
 };
 use progtune_datasets::{Example, TaggedSentence};
+use tokenizers::{PostProcessor, TruncationDirection};
 
 impl Tokenizer {
     /// Tokenises examples (pairs become one sequence each), on all threads.
@@ -24,7 +25,7 @@ impl Tokenizer {
     ) -> Result<Vec<EncodedExample>> {
         let pairs = examples.iter().any(|example| example.pair.is_some());
         let inner = self.inner()?;
-        check_length(inner, self.max_length, pairs)?;
+        self.check_length(inner, pairs)?;
         let inputs: Vec<tokenizers::EncodeInput<'_>> = examples
             .iter()
             .map(|example| match &example.pair {
@@ -75,10 +76,14 @@ impl Tokenizer {
         n_before: usize,
         text: impl Fn(usize) -> String,
     ) -> Result<Vec<tokenizers::Encoding>> {
-        let encodings = self
-            .inner()?
-            .encode_batch(inputs, true)
-            .map_err(|e| self.failure(&e))?;
+        let built = self.built()?;
+        let encodings = if built.class == Class::JapaneseBasic {
+            let encode = |input| self.encode_slowly(&built.inner, input);
+            inputs.into_iter().map(encode).collect()
+        } else {
+            built.inner.encode_batch(inputs, true)
+        };
+        let encodings = encodings.map_err(|e| self.failure(&e))?;
         if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
             return Err(Error::Model(format!(
                 "{}: the tokenizer makes no token of example {} (`{}`): expected special tokens around every text; \
@@ -92,6 +97,38 @@ impl Tokenizer {
             self.check(encoding)?;
         }
         Ok(encodings)
+    }
+
+    /// As transformers' tokenizers in Python cut a pair (`truncate_sequences`): token by token from the longer text, from the
+    /// second where both are as long. The library's own halves give the other text the odd token.
+    fn encode_slowly(
+        &self,
+        inner: &tokenizers::Tokenizer,
+        input: tokenizers::EncodeInput<'_>,
+    ) -> tokenizers::Result<tokenizers::Encoding> {
+        let tokenizers::EncodeInput::Dual(first, second) = input else {
+            return inner.encode(input, true);
+        };
+        let mut first = inner.encode(first, false)?;
+        let mut second = inner.encode(second, false)?;
+        let special = inner
+            .get_post_processor()
+            .map_or(0, |processor| processor.added_tokens(true));
+        let room = self.max_length.saturating_sub(special);
+        let (mut n, mut m) = (first.len(), second.len());
+        while n + m > room {
+            if n > m {
+                n -= 1;
+            } else {
+                m -= 1;
+            }
+        }
+        let side = inner
+            .get_truncation()
+            .map_or(TruncationDirection::Right, |cut| cut.direction);
+        first.truncate(n, 0, side);
+        second.truncate(m, 0, side);
+        inner.post_process(first, Some(second), true)
     }
 
     /// Whether the model has embeddings for the ids and types of an input.

@@ -120,11 +120,6 @@ impl Settings {
         }
     }
 
-    /// A value as it stands.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.values.get(key)
-    }
-
     /// Sets what no file says.
     pub fn set_default(&mut self, key: &str, value: Value) {
         self.values.entry(key).or_insert(value);

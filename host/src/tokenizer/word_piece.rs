@@ -69,14 +69,14 @@ pub(super) fn frame_texts(
 ) -> Result<(), Fault> {
     let cls = settings.special("cls_token", class)?;
     let sep = settings.special("sep_token", class)?;
-    // The ids of a token that is null, as transformers has them.
-    let id = |token: Option<&Named>, default: u32| match token {
-        Some(token) => tokenizer.token_to_id(token.content()).ok_or_else(|| {
-            Fault::new(format!("the special token {:?} has no id", token.content()))
-        }),
-        None => Ok(default),
+    // The ids of a token that is null, as transformers has them; one without text is unknown.
+    let unknown = settings.special("unk_token", class)?;
+    let unknown = unknown.and_then(|token| tokenizer.token_to_id(token.content()));
+    let id = |token: Option<&Named>, default: u32| {
+        let found = token.and_then(|token| tokenizer.token_to_id(token.content()).or(unknown));
+        found.unwrap_or(default)
     };
-    let (cls_id, sep_id) = (id(cls.as_ref(), 2)?, id(sep.as_ref(), 3)?);
+    let (cls_id, sep_id) = (id(cls.as_ref(), 2), id(sep.as_ref(), 3));
     let (cls, sep) = (text_of(cls.as_ref()), text_of(sep.as_ref()));
     let fault = |e: String| {
         Fault::new(format!(
