@@ -146,6 +146,7 @@ impl Tokenizer {
         if !model.contains_key("vocab") {
             let mut ids: Vec<_> = built.inner.get_vocab(false).into_iter().collect();
             ids.sort_by(|(a, n), (b, m)| n.cmp(m).then_with(|| a.cmp(b)));
+            self.warn_of_holes(&ids);
             let ids: Map<String, Value> = ids.into_iter().map(|(t, id)| (t, json!(id))).collect();
             model.insert("vocab".into(), Value::Object(ids));
             if let Some(merges) = self
@@ -157,6 +158,23 @@ impl Tokenizer {
             }
         }
         model
+    }
+
+    /// Ids that no token has are a sign of a damaged vocabulary; the library would print so to standard output.
+    fn warn_of_holes(&self, ids: &[(String, u32)]) {
+        let end = ids.last().map_or(0, |&(_, id)| u64::from(id) + 1);
+        let mut taken: Vec<u32> = ids.iter().map(|&(_, id)| id).collect();
+        taken.dedup();
+        let n_missing = end - taken.len() as u64;
+        if n_missing > 0 {
+            let first = taken.iter().zip(0..).find(|&(&id, at)| id != at);
+            let first = first.map_or(0, |(_, at)| at);
+            tracing::warn!(
+                "{}: {n_missing} ids of the tokenizer's vocabulary have no token, the first is {first}; lines of its file may \
+                 be repeated or lost",
+                self.origin
+            );
+        }
     }
 
     /// `tokenizer_config.json` with what was decided otherwise than by it.
