@@ -100,10 +100,8 @@ impl Assembly<'_> {
         let device = open_device(self.device)?;
         let infos = &self.blueprint.parameters;
         let base = self.base_infos();
-        let replaced = |info: &ParameterInfo| {
-            self.adapter
-                .is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
-        };
+        let replaced =
+            |info: &ParameterInfo| self.adapter.is_some_and(|adapter| adapter.has(&info.name));
         let mut base_values = Vec::with_capacity(base.len());
         let mut made_new = Vec::new();
         for (info, value) in base.iter().zip(&weights.values) {

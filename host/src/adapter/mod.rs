@@ -2,7 +2,10 @@
 //!
 //! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
 
+mod head;
 pub mod peft;
+
+pub use head::learned_from_peft;
 
 use crate::{
     config::WeightDtype,
@@ -11,8 +14,12 @@ use crate::{
     files::{near_path, write_atomically},
     graph::distinct,
     labels::is_last_layer,
-    model::{config::Architecture, parameters::Parameters, safetensors_file::SafetensorsFile},
-    plugin::Entry,
+    model::{
+        config::ModelConfig, description::HeadKind, parameters::Parameters,
+        safetensors_file::SafetensorsFile,
+    },
+    plan::Blueprint,
+    plugin::{Entry, Plugins},
     provenance::MadeBy,
 };
 use candle_core::Tensor;
@@ -34,6 +41,14 @@ pub struct Adapter {
     pub method: String,
     /// The options that make the same parameters.
     pub options: Vec<(String, String)>,
+    /// What it does to the model, where options cannot say it: only PEFT's formats have such adapters.
+    pub carried: Option<peft::Carried>,
+    /// What it changes of the base model's own parameters when it is put on it, by their names.
+    pub folds: BTreeMap<String, peft::Fold>,
+    /// What options cannot say of it, in words: training cannot go on from it.
+    pub unsaid: Vec<String>,
+    /// PEFT's name of its kind of task.
+    pub task_type: Option<String>,
     /// Values by canonical name.
     pub tensors: BTreeMap<String, Tensor>,
     /// The task of its head, where the directory says it: a PEFT adapter in a run's plan beside it.
@@ -47,17 +62,17 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads an adapter directory of either format.
+    /// Reads an adapter directory of either format, for a base model of this configuration.
     ///
     /// # Errors
     /// When neither format is there, or a file is damaged or of a kind this program has no plugin for.
-    pub fn read(directory: &Path, architecture: Architecture) -> Result<Self> {
+    pub fn read(directory: &Path, base: &ModelConfig) -> Result<Self> {
         let neutral = directory.join(NEUTRAL_CONFIG);
         let config = directory.join(peft::CONFIG);
         if neutral.exists() {
             read_neutral(directory, &neutral)
         } else if config.exists() {
-            peft::read(directory, &config, architecture)
+            peft::read(directory, &config, base)
         } else {
             Err(Error::Model(format!(
                 "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
@@ -113,7 +128,7 @@ impl Adapter {
             }
         }
         if faults.is_empty() {
-            return Ok(());
+            return self.fold(parameters);
         }
         if faults.len() > 12 {
             let more = faults.split_off(12).len();
@@ -126,6 +141,42 @@ impl Adapter {
             self.method,
             faults.join("\n  ")
         )))
+    }
+}
+
+impl Adapter {
+    /// Whether it replaces or changes a parameter of the base model, or brings it along.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name) || self.folds.contains_key(name)
+    }
+
+    fn fold(&self, parameters: &Parameters) -> Result<()> {
+        for (name, fold) in &self.folds {
+            let id = parameters.id(name)?;
+            let value = parameters.variable(id).as_detached_tensor();
+            let folded = fold.apply(name, &value);
+            let folded = folded.map_err(|e| Error::Model(format!("{}: {e}", self.origin)))?;
+            parameters.set(id, &folded)?;
+        }
+        Ok(())
+    }
+
+    /// The model with this adapter: by the method's plugin, or as the format says it.
+    ///
+    /// # Errors
+    /// When there is no such plugin, or it refuses.
+    pub fn blueprint(
+        &self,
+        plugins: &Plugins,
+        config: &ModelConfig,
+        head: HeadKind,
+    ) -> Result<Blueprint> {
+        if let Some(carried) = &self.carried {
+            return Blueprint::of_plan(config, head, &carried.plan(config, head));
+        }
+        let method = plugins.method(&self.method, &self.options)?;
+        self.warn_if_made_by_another(method.source());
+        Blueprint::new(config, head, Some(&method), false)
     }
 }
 
@@ -175,6 +226,10 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
     Ok(Adapter {
         method: method.to_owned(),
         options,
+        carried: None,
+        folds: BTreeMap::new(),
+        unsaid: Vec::new(),
+        task_type: None,
         tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
         task: text_of(&config, "task"),
         is_peft: false,
