@@ -252,10 +252,9 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
 /// LoRA of an embedding.
 fn table(settings: &Settings<'_>, content: &mut Content, name: &str, scaling: f64) -> Result<Fold> {
     let config = settings.config;
-    if settings.has_bias || settings.start != Start::Plain {
-        let expected =
-            format!("modules that are no embedding ({name}) beside such a setting, as in PEFT");
-        return Err(config.fault("target_modules", &expected));
+    if settings.has_bias {
+        let expected = format!("false beside LoRA of an embedding ({name}), as in PEFT");
+        return Err(config.fault("lora_bias", &expected));
     }
     let a = content.take(config, &format!("{name}.lora_embedding_A"))?;
     let b = content.take(config, &format!("{name}.lora_embedding_B"))?;
