@@ -7,6 +7,7 @@ mod check_cuda;
 mod check_dist;
 mod check_peft;
 mod dist;
+mod module_cycles;
 mod python;
 mod rust_text;
 mod tidy;
@@ -53,6 +54,11 @@ const TASKS: &[Task] = &[
         run: dist::run,
     },
     Task {
+        name: "module-cycles",
+        help: "list the modules of each crate that import each other in a circle",
+        run: module_cycles::run,
+    },
+    Task {
         name: "tidy",
         help: "check the house rules of CONTRIBUTING.md in every tracked file",
         run: tidy::run,
@@ -81,7 +87,7 @@ fn main() -> ExitCode {
 fn list_tasks() -> String {
     let mut list = String::from("cargo xtask NAME, where NAME is one of\n");
     for task in TASKS {
-        list.push_str(&format!("  {:<12} {}\n", task.name, task.help));
+        list.push_str(&format!("  {:<13} {}\n", task.name, task.help));
     }
     list
 }

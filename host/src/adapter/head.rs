@@ -28,6 +28,7 @@ impl Adapter {
             && outputs != config.labels.len()
         {
             config.labels = (0..outputs).map(|id| format!("LABEL_{id}")).collect();
+            config.labels_are_stated = true;
         }
         let class = base.architecture.class_of(problem);
         config

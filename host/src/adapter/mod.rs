@@ -21,6 +21,7 @@ use crate::{
     plan::Blueprint,
     plugin::{Entry, Plugins},
     provenance::MadeBy,
+    short_list::short_list,
 };
 use candle_core::Tensor;
 use progtune_datasets::ProblemType;
@@ -98,19 +99,17 @@ impl Adapter {
     ///
     /// # Errors
     /// One error that lists tensors without a place, added parameters without a value and shapes that differ: the
-    /// first dozen of them, and how many there are more.
+    /// first of them, and how many there are more.
     pub fn apply(&self, parameters: &Parameters, head_order: Option<&[u32]>) -> Result<()> {
         let mut faults = Vec::new();
         for (name, value) in &self.tensors {
             match parameters.id(name) {
                 Ok(id) if parameters.infos()[id].shape == value.dims() => {
-                    match head_order.filter(|_| is_last_layer(name)) {
-                        Some(order) => {
-                            let order = Tensor::new(order, value.device())?;
-                            parameters.set(id, &value.index_select(&order, 0)?)?
-                        }
-                        None => parameters.set(id, value)?,
-                    }
+                    let moved = match head_order {
+                        Some(order) => self.reordered(name, value, order)?,
+                        None => None,
+                    };
+                    parameters.set(id, moved.as_ref().unwrap_or(value))?;
                 }
                 Ok(id) => faults.push(format!(
                     "wrong shape: {name}: expected {:?}, found {:?}",
@@ -130,24 +129,40 @@ impl Adapter {
         if faults.is_empty() {
             return self.fold(parameters);
         }
-        if faults.len() > 12 {
-            let more = faults.split_off(12).len();
-            faults.push(format!("and {more} more"));
-        }
         Err(Error::Model(format!(
             "{}: the adapter does not fit the model with method {}:\n  {}\nCheck that --model is the base it was \
              trained on and that the --peft-opt options are those of the adapter",
             self.origin,
             self.method,
-            faults.join("\n  ")
+            short_list(&faults, "\n  ")
         )))
     }
 }
 
 impl Adapter {
-    /// Whether it replaces or changes a parameter of the base model, or brings it along.
-    pub fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name) || self.folds.contains_key(name)
+    /// A value whose rows belong to the outputs of the head, in another order; nothing when it has none.
+    fn reordered(&self, name: &str, value: &Tensor, order: &[u32]) -> Result<Option<Tensor>> {
+        let added = [
+            "lora_B.weight",
+            "lora_B.bias",
+            "lora_magnitude_vector",
+            "ia3_l",
+            "vera_lambda_b",
+        ];
+        let module = added.iter().find_map(|end| name.strip_suffix(end));
+        let of_last = module.is_some_and(|module| is_last_layer(&format!("{module}weight")));
+        if !is_last_layer(name) && !(of_last && value.dims()[0] == order.len()) {
+            return Ok(None);
+        }
+        if name.ends_with("vera_lambda_b") {
+            return Err(Error::Model(format!(
+                "{}: VeRA of the head ({name}) has the base model's order of labels, which the task's is not; name the labels \
+                 in the order of config.json",
+                self.origin
+            )));
+        }
+        let order = Tensor::new(order, value.device())?;
+        Ok(Some(value.index_select(&order, 0)?))
     }
 
     fn fold(&self, parameters: &Parameters) -> Result<()> {
