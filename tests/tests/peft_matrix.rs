@@ -166,6 +166,7 @@ fn load(
     head: HeadKind,
     directory: &Path,
     kernels: Kernels,
+    labels: &[String],
 ) -> Result<Loaded, String> {
     let source = ModelSource::Directory(base.to_owned());
     let config = source.config().map_err(|e| e.to_string())?;
@@ -178,7 +179,7 @@ fn load(
         source: &source,
         config,
         head,
-        labels: &[],
+        labels,
         blueprint: &blueprint,
         adapter: Some(&adapter),
         policy: HeadPolicy::Require,
@@ -283,7 +284,7 @@ fn adapters_give_pefts_logits_and_merge() {
         matrix.write_adapter(row, &directory);
         let head = head_of(&bases[base]);
         let path = scratch.path(&format!("base-{base}"));
-        let loaded = load(&plugins, &path, head, &directory, Kernels::Fused);
+        let loaded = load(&plugins, &path, head, &directory, Kernels::Fused, &[]);
         let outcome = loaded.and_then(|loaded| {
             carried += usize::from(loaded.adapter.carried.is_some());
             *kinds.entry(loaded.adapter.method.clone()).or_default() += 1;

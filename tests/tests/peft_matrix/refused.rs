@@ -66,7 +66,7 @@ impl Row {
     fn load(&self, kernels: Kernels) -> Result<Loaded, String> {
         let plugins = plugin::discover(&[profile_dir()]).unwrap();
         let head = head_of(&self.matrix.json["bases"][self.base]);
-        load(&plugins, &self.base(), head, &self.adapter(), kernels)
+        load(&plugins, &self.base(), head, &self.adapter(), kernels, &[])
     }
 
     fn assert_right(&self, kernels: Kernels) {
@@ -238,6 +238,50 @@ fn both_compute_paths_agree_with_peft() {
     ] {
         let row = Row::find(|config, _| config[key] == value);
         row.assert_right(Kernels::Composed);
+    }
+}
+
+/// LoRA, DoRA and (IA)³ of the classifier have rows for its outputs, which follow the task's order of labels.
+#[test]
+fn what_is_added_to_the_head_follows_the_labels() {
+    let matrix = Matrix {
+        json: read_json(&fixture("peft_matrix.json")),
+    };
+    let adapts_head = |row: &&Value| {
+        let mut keys = row["tensors"].as_object().unwrap().keys();
+        keys.any(|key| key.contains(".classifier.lora_B") || key.contains(".classifier.ia3_l"))
+    };
+    let rows: Vec<&Value> = matrix.rows().iter().filter(adapts_head).collect();
+    assert!(rows.len() >= 3, "{} rows adapt the head", rows.len());
+    let plugins = plugin::discover(&[profile_dir()]).unwrap();
+    let labels = ["z", "x", "y"].map(String::from);
+    for row in rows {
+        let scratch = Scratch::new();
+        let (base, adapter) = (scratch.path("base"), scratch.path("adapter"));
+        let at = row["base"].as_u64().unwrap() as usize;
+        matrix.write_base(at, &base);
+        matrix.write_adapter(row, &adapter);
+        let config = base.join("config.json");
+        progtune_tests::scratch::set_key(
+            &config,
+            "id2label",
+            json!({"0": "x", "1": "y", "2": "z"}),
+        );
+        progtune_tests::scratch::set_key(&config, "label2id", json!({"x": 0, "y": 1, "z": 2}));
+        let head = head_of(&matrix.json["bases"][at]);
+        let loaded = load(&plugins, &base, head, &adapter, Kernels::Fused, &labels).unwrap();
+        let found = logits(&loaded.model, &matrix.examples());
+        let expected = row["logits"].as_array().unwrap();
+        for (place, value) in found.iter().enumerate() {
+            let theirs = expected[place / 3 * 3 + [2, 0, 1][place % 3]]
+                .as_f64()
+                .unwrap();
+            assert!(
+                (f64::from(*value) - theirs).abs() < 1e-4,
+                "seed {}: {place}",
+                row["seed"]
+            );
+        }
     }
 }
 
