@@ -46,7 +46,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     let adapter = config
         .init_adapter
         .as_deref()
-        .map(|directory| Adapter::read(directory, model_config.architecture))
+        .map(|directory| Adapter::read(directory, &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     // Only reading them tells how many labels own files have.

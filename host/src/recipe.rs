@@ -71,7 +71,7 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     let adapter = config
         .init_adapter
         .as_deref()
-        .map(|directory| Adapter::read(directory, model_config.architecture))
+        .map(|directory| Adapter::read(directory, &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
@@ -279,6 +279,14 @@ pub fn load_method(
         return Err(Error::Usage(format!(
             "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
             adapter.origin, adapter.method
+        )));
+    }
+    if let Some(adapter) = adapter.filter(|adapter| !adapter.unsaid.is_empty()) {
+        return Err(Error::Usage(format!(
+            "--init-adapter {}: the adapter has what the method {id} has no option for: {}; merge it into the model \
+             (progtune merge), and train the merged model",
+            adapter.origin,
+            adapter.unsaid.join("; ")
         )));
     }
     let phase = Phase::begin("plugin", format!("loading the method {id}"), "", None);

@@ -45,7 +45,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "check-peft",
-        help: "let PEFT and Transformers load what progtune saved and compare logits (installs PyTorch)",
+        help: "let PEFT and Transformers load what progtune saved, and the reverse, and compare logits (`check-peft --help`)",
         run: check_peft::run,
     },
     Task {
