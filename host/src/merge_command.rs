@@ -122,7 +122,10 @@ fn refuse_used(output: &Path) -> Result<()> {
     }
     let is_used = |entries: std::fs::ReadDir| {
         let names = entries.flatten().map(|entry| entry.file_name());
-        names.filter(|name| !is_passing(&name.to_string_lossy())).count() > 0
+        names
+            .filter(|name| !is_passing(&name.to_string_lossy()))
+            .count()
+            > 0
     };
     match std::fs::read_dir(output).map(is_used) {
         Ok(true) => Err(usage("there are files in it")),
