@@ -25,7 +25,7 @@ use progtune_tests::{command_line::CommandLine, read_json};
 use serde_json::json;
 
 /// How many sets are drawn.
-const N_DRAWS: u64 = 320;
+const N_DRAWS: u64 = 240;
 /// Words of the tiny model.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ndog\ncat\nruns\nsleeps\na\nof\n";
 
