@@ -1,6 +1,7 @@
 //! What a file of tokenised examples is named by: a hash over everything that decides its contents. Made by
 //! [`crate::examples`], [`crate::question_answering::load`] and the tokenizer.
 
+use crate::interrupt;
 use progtune_datasets::fingerprint::{READERS, extend};
 use sha2::{Digest, Sha256};
 use std::{
@@ -101,6 +102,9 @@ impl KeyBuilder {
         let mut contents = Sha256::new();
         let mut buffer = vec![0; 1 << 18];
         loop {
+            if interrupt::requested() {
+                return Err(io::Error::other("interrupted"));
+            }
             match file.read(&mut buffer)? {
                 0 => break,
                 n => contents.update(&buffer[..n]),
