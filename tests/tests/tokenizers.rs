@@ -109,7 +109,8 @@ impl Row<'_> {
         match self.value.get("error") {
             Some(error) => Err(error.to_string()),
             None => {
-                let list = self.value["expected"].as_array().expect("encodings");
+                let list = self.rows.shared("outputs", &self.value["expected"]);
+                let list = list.as_array().expect("encodings");
                 let list = list
                     .iter()
                     .map(|i| self.rows.shared("encodings", i).clone());

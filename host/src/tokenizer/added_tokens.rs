@@ -6,7 +6,7 @@
 use super::fault::Fault;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use tokenizers::{AddedToken, NormalizedString, Normalizer};
+use tokenizers::{AddedToken, Model, NormalizedString, Normalizer};
 
 /// `AddedToken` as a file gives it; `None` is a flag that the file says nothing of.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +145,29 @@ pub(super) fn install(
         }
     }
     check_patterns(tokenizer, last.values())
+}
+
+/// Whether a token that goes around every text is in the vocabulary, or in a file as an added one. AutoTokenizer would give it
+/// the next free id, which is another token's embedding or none.
+///
+/// # Errors
+/// When it is not.
+pub(super) fn check_known(
+    tokenizer: &tokenizers::Tokenizer,
+    decoder: &BTreeMap<i64, Spec>,
+    name: &str,
+    content: &str,
+) -> Result<(), Fault> {
+    let is_known = content.is_empty()
+        || tokenizer.get_model().token_to_id(content).is_some()
+        || decoder.values().any(|spec| spec.content == content);
+    if is_known {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "the vocabulary (tokenizer.json, vocab.txt or vocab.json) has no {content}, which is the `{name}` around every text; \
+         use the vocabulary that the model was trained with, or name its token as `{name}` in tokenizer_config.json"
+    )))
 }
 
 fn check_patterns<'a>(

@@ -102,7 +102,7 @@ impl Parts<'_> {
         settings: &mut Settings,
     ) -> Result<tokenizers::Tokenizer, Fault> {
         let Some(file) = serialized.filter(|_| class != Class::JapaneseBasic) else {
-            return self.from_vocabulary(class, settings);
+            return self.model_without_json(class, settings);
         };
         let frame = match class {
             Class::Serialized => file.whole()?,
@@ -128,7 +128,7 @@ impl Parts<'_> {
     }
 
     /// The same without `tokenizer.json`.
-    fn from_vocabulary(
+    fn model_without_json(
         &self,
         class: Class,
         settings: &Settings,
@@ -137,15 +137,14 @@ impl Parts<'_> {
             .iter()
             .any(|name| self.find(name).is_some());
         let missing = |needed: &str| {
-            Fault::new(match is_any {
-                false => format!(
-                    "no tokenizer here: expected {needed}, or for other classes tokenizer.json, vocab.txt, or vocab.json with merges.txt"
-                ),
-                true => format!(
-                    "the tokenizer's class is {}, and no tokenizer here is one: expected {needed}; if the files belong to another class, name \
-                     it as `tokenizer_class` in {TOKENIZER_CONFIG}",
+            Fault::new(if is_any {
+                format!(
+                    "no tokenizer here that {} reads: expected {needed}; if the files belong to another class, name it as \
+                     `tokenizer_class` in {TOKENIZER_CONFIG}",
                     class.name()
-                ),
+                )
+            } else {
+                "no tokenizer here: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt".to_owned()
             })
         };
         match class {

@@ -1,7 +1,7 @@
 //! RoBERTa's byte-level BPE, rebuilt from a vocabulary, merges and the settings (`RobertaTokenizer` of transformers 5.24).
 //! Called by the tokenizer's building.
 
-use super::added_tokens::Named;
+use super::added_tokens::{Named, check_known};
 use super::class::Class;
 use super::fault::Fault;
 use super::settings::Settings;
@@ -119,6 +119,9 @@ pub(super) fn with_id(
         .as_ref()
         .and_then(|token| id_of(token).or(unknown.as_ref().and_then(id_of)));
     let token = token.as_ref().map(Named::content);
+    if let Some(token) = token {
+        check_known(tokenizer, &settings.decoder, name, token)?;
+    }
     match (token, id) {
         (Some(token), Some(id)) => Ok((token.to_owned(), id)),
         _ => Err(Fault::new(format!(

@@ -185,10 +185,11 @@ impl Tokenizer {
         if config.get("tokenizer_class").is_none_or(Value::is_null) {
             config.insert("tokenizer_class".into(), json!(built.class.name()));
         }
-        if is_new && matches!(built.class, Class::Bert | Class::DistilBert) {
-            if let Some(lower_case) = lower_cases(&built.inner) {
-                config.insert("do_lower_case".into(), json!(lower_case));
-            }
+        if is_new
+            && matches!(built.class, Class::Bert | Class::DistilBert)
+            && let Some(lower_case) = lower_cases(&built.inner)
+        {
+            config.insert("do_lower_case".into(), json!(lower_case));
         }
         if self.takes_words
             && self.architecture == Architecture::Roberta

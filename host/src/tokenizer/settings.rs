@@ -75,10 +75,10 @@ impl Settings {
         for (key, value) in forced {
             values.insert((*key).to_owned(), value.clone());
         }
-        if values.contains_key(ADDITIONAL) && !values.get(EXTRA).is_some_and(is_truthy) {
-            if let Some(tokens) = values.shift_remove(ADDITIONAL) {
-                values.insert(EXTRA.into(), tokens);
-            }
+        if !values.get(EXTRA).is_some_and(is_truthy)
+            && let Some(tokens) = values.shift_remove(ADDITIONAL)
+        {
+            values.insert(EXTRA.into(), tokens);
         }
         gather_model_specific(&mut values);
         let mut decoder = BTreeMap::new();
@@ -303,10 +303,10 @@ fn gather_model_specific(values: &mut Map<String, Value>) {
             found.insert(key, value);
         }
     }
-    if values.get(EXTRA).is_some_and(Value::is_object) {
-        if let Some(Value::Object(extra)) = values.shift_remove(EXTRA) {
-            found.extend(extra);
-        }
+    if values.get(EXTRA).is_some_and(Value::is_object)
+        && let Some(Value::Object(extra)) = values.shift_remove(EXTRA)
+    {
+        found.extend(extra);
     }
     if !found.is_empty() {
         values.insert(MODEL_SPECIFIC.into(), Value::Object(found));
@@ -365,14 +365,14 @@ fn merge_special_tokens_map(
         };
         values.insert(key, value);
     }
-    if values.get(EXTRA).is_some_and(Value::is_object) {
-        if let Some(Value::Object(extra)) = values.shift_remove(EXTRA) {
-            let specific = values
-                .entry(MODEL_SPECIFIC)
-                .or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(specific) = specific {
-                specific.extend(extra);
-            }
+    if values.get(EXTRA).is_some_and(Value::is_object)
+        && let Some(Value::Object(extra)) = values.shift_remove(EXTRA)
+    {
+        let specific = values
+            .entry(MODEL_SPECIFIC)
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(specific) = specific {
+            specific.extend(extra);
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! BERT's WordPiece, rebuilt from a vocabulary and the settings (`BertTokenizer` of transformers 5.24). Called by the
 //! tokenizer's building.
 
-use super::added_tokens::Named;
+use super::added_tokens::{Named, check_known};
 use super::class::Class;
 use super::fault::Fault;
 use super::settings::Settings;
@@ -16,6 +16,7 @@ use tokenizers::{
 /// # Errors
 /// When a line is not UTF-8.
 pub(super) fn vocabulary(lines: &[u8]) -> Result<AHashMap<String, u32>, Fault> {
+    std::str::from_utf8(lines).map_err(|e| Fault::unreadable("vocab.txt", e))?;
     WordPiece::read_bytes(lines).map_err(|e| Fault::unreadable("vocab.txt", e))
 }
 
@@ -69,6 +70,11 @@ pub(super) fn frame_texts(
 ) -> Result<(), Fault> {
     let cls = settings.special("cls_token", class)?;
     let sep = settings.special("sep_token", class)?;
+    for (name, token) in [("cls_token", &cls), ("sep_token", &sep)] {
+        if let Some(token) = token {
+            check_known(tokenizer, &settings.decoder, name, token.content())?;
+        }
+    }
     // The ids of a token that is null, as transformers has them; one without text is unknown.
     let unknown = settings.special("unk_token", class)?;
     let unknown = unknown.and_then(|token| tokenizer.token_to_id(token.content()));

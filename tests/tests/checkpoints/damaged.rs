@@ -419,7 +419,7 @@ fn damaged_tokenizer_files_are_named() {
         without_json(model);
         fs::write(model.join("vocab.txt"), "[PAD]\n[UNK]\n").unwrap();
     });
-    assert_says(&text, &["vocab.txt", "no [CLS]"]);
+    assert_says(&text, &["vocab.txt", "has no [CLS]"]);
     let text = refusal("bert", |model| {
         without_json(model);
         fs::write(model.join("vocab.txt"), b"\xff\xfe").unwrap();
