@@ -2,6 +2,7 @@
 //! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
 
 use crate::{discover::Entry, manifest::EntryKind};
+use progtune_plain_text::escaped;
 use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},
@@ -262,15 +263,13 @@ fn completion() -> String {
     )
 }
 
-/// A text from a plugin or a file, fit for a terminal: no control characters, not endless.
+/// A text from a plugin or a file, fit for a terminal: nothing hidden in it, and not endless.
 pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 4000;
-    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
-    let mut result: String = text.chars().take(LONGEST).map(clean).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        result.push('…');
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => escaped(&text[..end]).into_owned() + "…",
+        None => escaped(text).into_owned(),
     }
-    result
 }
 
 #[cfg(test)]

@@ -3,12 +3,17 @@
 
 use super::align::{AlignedSentence, Coverage, align};
 use crate::{
-    config::RunConfig, error::Result, task_data::describe_skipped, token_store::Examples,
-    tokenizer::Tokenizer, train::EvalSplit,
+    config::RunConfig,
+    error::Result,
+    task_data::{describe_skipped, in_line},
+    token_store::Examples,
+    tokenizer::Tokenizer,
+    train::EvalSplit,
 };
 use progtune_datasets::{
     RepairTags, SplitName, TagFindings, TagScheme, TaggedData, TaggedSentence,
 };
+use progtune_plain_text::shown_line;
 
 /// Columns, tags, what was found in these, and sentences left out, a line each.
 pub fn describe(data: &TaggedData, how: RepairTags) -> String {
@@ -18,13 +23,13 @@ pub fn describe(data: &TaggedData, how: RepairTags) -> String {
             true => " (guessed)",
             false => "",
         };
-        format!("{what} `{name}`{guessed}")
+        format!("{what} `{}`{guessed}", shown_line(name))
     };
     format!(
         "columns: {}, {}\ntags: {}\n{}{}{}",
         column("words", "text", &columns.first.name),
         column("tags", "label", &columns.label.name),
-        data.task.labels.join(", "),
+        in_line(&data.task.labels),
         describe_scheme(&data.findings, how),
         describe_findings(&data.findings, how),
         describe_skipped(&data.skipped)
@@ -58,6 +63,7 @@ fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
         ));
     }
     if let Some(first) = &findings.first_stray {
+        let first = shown_line(&first.to_string());
         let what = match how {
             RepairTags::Off => {
                 "they stay, and count as seqeval's default mode has it; --repair-tags bio makes B- of them, drop O (files \
