@@ -150,7 +150,7 @@ impl LoadedSchedule {
     }
 
     /// What is trained from this decision point on. The ids are in range, distinct and at least one; the scales are none or L,
-    /// finite and ≥ 0.
+    /// finite and ≥ 0. A history that is longer than the last one's begins with it, as a run's does.
     ///
     /// # Errors
     /// A refusal, a panic, no answer, another answer than before, or a plan that breaks these rules.

@@ -1,7 +1,7 @@
 //! What processes of their own cost: when a plugin is loaded, and at a decision point. The times are printed, not judged: they are
 //! this machine's.
 
-use progtune::plugin::{Cache, Isolation, OFFER, Plugins, Probe, Settings};
+use progtune::plugin::{Cache, Isolation, LoadedMethod, OFFER, Plugins, Probe, Settings};
 use progtune_plugin_api::{
     contract::{Dimensions, model_record, run_record},
     records::{DecisionRecord, SignalRecord},
@@ -24,13 +24,15 @@ fn plugins(isolation: Isolation, cache: &std::path::Path) -> Plugins {
     .expect("the built plugins")
 }
 
-/// The median of the times of a thing that is done again and again, in milliseconds.
-fn median(times: usize, mut work: impl FnMut()) -> f64 {
+/// The median of the times of a thing that is done again and again, in milliseconds; what it makes is dropped between the times.
+fn median<T>(times: usize, mut work: impl FnMut() -> T) -> f64 {
     let mut taken: Vec<f64> = (0..times)
         .map(|_| {
             let begun = Instant::now();
-            work();
-            begun.elapsed().as_secs_f64() * 1e3
+            let made = work();
+            let secs = begun.elapsed().as_secs_f64();
+            drop(made);
+            secs * 1e3
         })
         .collect();
     taken.sort_by(f64::total_cmp);
@@ -55,22 +57,20 @@ fn what_isolation_costs_is_measured() {
     let folder = tempfile::tempdir().expect("a directory");
     let model = model_record("bert", 12, Dimensions::BERT_BASE);
     println!(
-        "| isolation | schedule ready | method ready and planned | decision | decision after 1000 observations |\n|---|---|---|---|---|"
+        "| isolation | schedule ready | method's plan, BERT base | decision | decision after 1000 observations |\n|---|---|---|---|---|"
     );
     for isolation in [Isolation::None, Isolation::Process] {
         let plugins = plugins(isolation, folder.path());
         let run = || run_record(12, 3, "", true);
         let schedule = || plugins.schedule("lisa", &[], run()).expect("the schedule");
-        let method = || {
-            let method = plugins.method("lora", &[]).expect("the method");
-            method.plan(&model).expect("its plan")
-        };
+        let method = || plugins.method("lora", &[]).expect("the method");
+        let plan = |method: &LoadedMethod| method.plan(&model).expect("its plan");
         // Tried, copied and known from here on.
-        let (lisa, plan) = (schedule(), method());
-        assert_eq!(plan.rewrites.len(), 24);
-        drop(lisa);
-        let ready = median(STARTS, || drop(schedule()));
-        let planned = median(STARTS, || drop(method()));
+        drop(schedule());
+        assert_eq!(plan(&method()).rewrites.len(), 24);
+        let ready = median(STARTS, schedule);
+        let lora = method();
+        let planned = median(STARTS, || plan(&lora));
         let lisa = schedule();
         let mut step = 0;
         let decision = median(DECISIONS, || {

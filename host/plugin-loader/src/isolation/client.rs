@@ -188,6 +188,9 @@ struct Placed {
     observed: Observed,
 }
 
+/// How many observations at each end of a history are looked at: a history grows at its end.
+const LOOKED_AT: usize = 32;
+
 /// How much of a history the process has, and a fingerprint of that.
 #[derive(Default, Clone, Copy, PartialEq)]
 struct Observed {
@@ -197,8 +200,13 @@ struct Observed {
 
 impl Observed {
     fn of(history: &[SignalRecord]) -> Self {
+        let count = history.len();
+        let from = count.saturating_sub(LOOKED_AT).max(LOOKED_AT.min(count));
+        let ends = history[..LOOKED_AT.min(count)]
+            .iter()
+            .chain(&history[from..]);
         let mut hasher = DefaultHasher::new();
-        for record in history {
+        for record in ends {
             hasher.write(record.name.as_bytes());
             hasher.write_u32(record.epoch);
             hasher.write_u64(record.step);
@@ -211,7 +219,7 @@ impl Observed {
             }
         }
         Self {
-            count: history.len(),
+            count,
             fingerprint: hasher.finish(),
         }
     }
