@@ -5,6 +5,7 @@ use crate::{
     batch::{Batch, Target},
     batch_order::BatchLimit,
     error::{Error, Result},
+    interrupt,
     metrics::{
         Outcome,
         classes::{ClassReport, Confusion},
@@ -74,6 +75,7 @@ fn compute_all(
     let total = Some(examples.len() as u64);
     let phase = Phase::begin("compute", format!("computing {what}"), "examples", total);
     for indices in batches(examples, limit) {
+        interrupt::check()?;
         let indices = indices?;
         let batch = examples.batch(&indices, model.config.first_position())?;
         let logits = model.logits_from(&batch, find_start(&batch)?)?;

@@ -3,6 +3,7 @@
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
 use crate::{
+    adapter::learned_from_peft,
     config::{InferenceConfig, RunConfig, max_length},
     error::{Error, Result},
     learned_task::LearnedTask,
@@ -298,7 +299,13 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
         None if QuestionData::are_meant(request)? => LearnedTask::of_questions(),
         None => {
             let source = ModelSource::new(config.model.as_deref())?;
-            LearnedTask::of_checkpoint(&source.config()?, &source.name())?
+            let (base, name) = (source.config()?, source.name());
+            let adapters = config.adapters.iter();
+            let adapters = adapters.filter_map(|adapter| adapter.directory.as_deref());
+            match learned_from_peft(adapters, &base, &name)? {
+                Some(learned) => learned,
+                None => LearnedTask::of_checkpoint(&base, &name)?,
+            }
         }
     };
     let request = learned.complete(request);

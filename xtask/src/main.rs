@@ -6,6 +6,7 @@ mod bench_peer;
 mod check_cuda;
 mod check_dist;
 mod check_peft;
+mod check_tokenizers;
 mod dist;
 mod python;
 mod rust_text;
@@ -44,8 +45,13 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "check-peft",
-        help: "let PEFT and Transformers load what progtune saved and compare logits (installs PyTorch)",
+        help: "let PEFT and Transformers load what progtune saved, and the reverse, and compare logits (`check-peft --help`)",
         run: check_peft::run,
+    },
+    Task {
+        name: "check-tokenizers",
+        help: "let AutoTokenizer and progtune read drawn tokenizer files and compare ids (`check-tokenizers --help`)",
+        run: check_tokenizers::run,
     },
     Task {
         name: "dist",
@@ -81,7 +87,7 @@ fn main() -> ExitCode {
 fn list_tasks() -> String {
     let mut list = String::from("cargo xtask NAME, where NAME is one of\n");
     for task in TASKS {
-        list.push_str(&format!("  {:<12} {}\n", task.name, task.help));
+        list.push_str(&format!("  {:<16} {}\n", task.name, task.help));
     }
     list
 }
