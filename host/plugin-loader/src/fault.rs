@@ -110,6 +110,18 @@ pub enum PluginFault {
         /// Its answer, with what to do next.
         reason: String,
     },
+    /// The plugin's process gave no answer.
+    #[error(
+        "{plugin}: {what}: {reason}; there is no answer to go on with: get another build of the plugin, or tell its author"
+    )]
+    Unanswered {
+        /// The plugin and its file.
+        plugin: String,
+        /// What it was asked for.
+        what: String,
+        /// What became of the process.
+        reason: String,
+    },
     /// The plugin answered with something that cannot be carried out.
     #[error("{plugin}: {what}: {reason}; this is a fault of the plugin, report it to its author")]
     Invalid {
@@ -197,6 +209,14 @@ impl PluginFault {
             what: what.into(),
             code: error.code,
             reason,
+        }
+    }
+
+    pub(crate) fn unanswered(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+        Self::Unanswered {
+            plugin: entry.library.to_string(),
+            what: what.into(),
+            reason: printable(reason),
         }
     }
 
