@@ -70,7 +70,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         return Ok(());
     }
     let output = config.output.display();
-    terminal::print(&format!(
+    terminal::print(format!(
         "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --task {} --input \
          FILE.jsonl\n",
         source.name(),
