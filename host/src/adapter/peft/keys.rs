@@ -63,7 +63,8 @@ impl Keys {
             };
             if let Some(other) = other_encoder(inner, architecture) {
                 return Err(Error::Model(format!(
-                    "{origin}: the keys of the adapter are for an encoder `{other}`, this model has an encoder `{}`; check that --model is the base it was trained on",
+                    "{origin}: the keys of the adapter are for an encoder `{other}`, this model has an encoder `{}`; check \
+                     that --model is the base it was trained on",
                     architecture.model_type()
                 )));
             }
