@@ -299,7 +299,7 @@ fn adapters_that_do_not_fit_say_why() {
                 evaluate(&fixture("parity/roberta/lora")),
                 3,
                 &[
-                    "for a model whose encoder is called `roberta`, this model's is called `bert`",
+                    "for an encoder `roberta`, this model has an encoder `bert`",
                     "--model",
                 ],
             ),

@@ -14,16 +14,10 @@ use progtune::{
     batch::{Batch, EncodedExample},
     config::{Device, Kernels},
     merge::merge,
-    model::{
-        Model,
-        config::ModelConfig,
-        description::{HeadKind, model_record, parameters},
-        weights::HeadPolicy,
-    },
+    model::{Model, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plugin::{self, OFFER, Plugins},
+    plugin::{self, Plugins},
 };
-use progtune_plugin_api::validate;
 use progtune_tests::{
     fixture, profile_dir, read_json,
     scratch::{Scratch, TensorFile},
@@ -171,7 +165,6 @@ fn load(
     let source = ModelSource::Directory(base.to_owned());
     let config = source.config().map_err(|e| e.to_string())?;
     let adapter = Adapter::read(directory, &config).map_err(|e| e.to_string())?;
-    keeps_the_contract(&adapter, &config, head)?;
     let blueprint = adapter
         .blueprint(plugins, &config, head)
         .map_err(|e| e.to_string())?;
@@ -195,19 +188,6 @@ fn load(
         head,
         blueprint,
     })
-}
-
-/// A plan that the format carries obeys the rules that plugins' plans obey.
-fn keeps_the_contract(
-    adapter: &Adapter,
-    config: &ModelConfig,
-    head: HeadKind,
-) -> Result<(), String> {
-    let Some(carried) = &adapter.carried else {
-        return Ok(());
-    };
-    let record = model_record(config, &parameters(config, head), head);
-    validate::method_plan(&carried.plan(config, head), &record, &OFFER.record())
 }
 
 fn logits(model: &Model, examples: &[EncodedExample]) -> Vec<f32> {

@@ -15,16 +15,19 @@ use crate::{
     graph::distinct,
     labels::is_last_layer,
     model::{
-        config::ModelConfig, description::HeadKind, parameters::Parameters,
+        config::ModelConfig,
+        description::{HeadKind, model_record, parameters},
+        parameters::Parameters,
         safetensors_file::SafetensorsFile,
     },
     plan::Blueprint,
-    plugin::{Entry, Plugins},
+    plugin::{Entry, OFFER, Plugins},
     provenance::MadeBy,
     short_list::short_list,
 };
 use candle_core::Tensor;
 use progtune_datasets::ProblemType;
+use progtune_plugin_api::validate;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
 
@@ -179,7 +182,7 @@ impl Adapter {
     /// The model with this adapter: by the method's plugin, or as the format says it.
     ///
     /// # Errors
-    /// When there is no such plugin, or it refuses.
+    /// When there is no such plugin, or it refuses; when the adapter's own plan does not fit the model.
     pub fn blueprint(
         &self,
         plugins: &Plugins,
@@ -187,7 +190,15 @@ impl Adapter {
         head: HeadKind,
     ) -> Result<Blueprint> {
         if let Some(carried) = &self.carried {
-            return Blueprint::of_plan(config, head, &carried.plan(config, head));
+            let plan = carried.plan(config, head);
+            let record = model_record(config, &parameters(config, head), head);
+            validate::method_plan(&plan, &record, &OFFER.record()).map_err(|reason| {
+                Error::Model(format!(
+                    "{}: {reason}; check that --model is the base the adapter was trained on",
+                    self.origin
+                ))
+            })?;
+            return Blueprint::of_plan(config, head, &plan);
         }
         let method = plugins.method(&self.method, &self.options)?;
         self.warn_if_made_by_another(method.source());

@@ -223,7 +223,7 @@ fn leading(w: &Columns, r: usize) -> Option<Vec<Vec<f64>>> {
                 .zip(image)
                 .map(|(x, y)| (y - value * x).powi(2))
                 .sum();
-            off.sqrt() <= 1e-11 * largest
+            off.sqrt() <= 1e-9 * largest
         });
         if settled {
             return Some(ritz.into_iter().take(r).collect());

@@ -33,7 +33,12 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
             continue;
         };
         let scales_input = feedforward.ends(&module.path);
-        let is_row = |name: &str| content.tensors.get(name).is_some_and(|l| l.dims()[0] == 1);
+        let is_row = |name: &str| {
+            content
+                .tensors
+                .get(name)
+                .is_some_and(|l| l.dims().first() == Some(&1))
+        };
         if scales_input != is_row(&format!("{name}.ia3_l")) {
             let expected =
                 format!("the modules whose input is scaled, as the shape of {name}.ia3_l has it");

@@ -63,7 +63,7 @@ impl Keys {
             };
             if let Some(other) = other_encoder(inner, architecture) {
                 return Err(Error::Model(format!(
-                    "{origin}: the adapter is for a model whose encoder is called `{other}`, this model's is called `{}`; check \
+                    "{origin}: the keys of the adapter are for an encoder `{other}`, this model has an encoder `{}`; check \
                      that --model is the base it was trained on",
                     architecture.model_type()
                 )));

@@ -26,7 +26,7 @@ use crate::{
     export::{value_of, write_tensors},
     labels::inverse,
     model::{
-        config::ModelConfig,
+        config::{Architecture, ModelConfig},
         description::{self, HeadKind},
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
@@ -173,14 +173,20 @@ impl Format {
         if let Some(revision) = about.base_revision {
             common["revision"] = json!(revision);
         }
-        [common, own]
+        let mut all: Map<String, Value> = [common, own]
             .into_iter()
             .filter_map(|value| match value {
                 Value::Object(map) => Some(map),
                 _ => None,
             })
             .flatten()
-            .collect()
+            .collect();
+        let has_pooler =
+            config.architecture == Architecture::Bert && task_type(about.problem_type) == "SEQ_CLS";
+        if has_pooler {
+            leave_out_pooler(&mut all);
+        }
+        all
     }
 }
 
@@ -273,6 +279,22 @@ impl Content {
             tensors,
             modules: matching::modules(base, is_wrapped),
             norms: content::norms(&parameters, &before),
+        }
+    }
+}
+
+/// Names the layers that `dense` means inside the blocks: PEFT would take the pooler's for one of them.
+fn leave_out_pooler(config: &mut Map<String, Value>) {
+    for key in ["target_modules", "feedforward_modules"] {
+        if let Some(Value::Array(names)) = config.get_mut(key)
+            && names.contains(&json!("dense"))
+        {
+            names.retain(|name| name != "dense");
+            for layer in ["intermediate.dense", "output.dense"] {
+                if !names.contains(&json!(layer)) {
+                    names.push(json!(layer));
+                }
+            }
         }
     }
 }
