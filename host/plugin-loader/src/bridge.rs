@@ -44,13 +44,13 @@ pub struct LoadedSchedule {
 /// Where a schedule is.
 enum ScheduleAt {
     Here(ScheduleObject),
-    There(RemoteSchedule),
+    There(Box<RemoteSchedule>),
 }
 
 /// Where a method is.
 enum MethodAt {
     Here(MethodObject),
-    There(RemoteMethod),
+    There(Box<RemoteMethod>),
 }
 
 impl ScheduleAt {
@@ -65,7 +65,9 @@ impl ScheduleAt {
             Loaded::Here(module) => module,
             Loaded::There(server) => {
                 let created = server.schedule(id, options, host, run)?;
-                return Ok(created.map(|(schedule, traits)| (Self::There(schedule), traits)));
+                return Ok(
+                    created.map(|(schedule, traits)| (Self::There(Box::new(schedule)), traits))
+                );
             }
         };
         let create = module.create_schedule();
@@ -94,7 +96,9 @@ impl MethodAt {
         let module = match loaded {
             Loaded::Here(module) => module,
             Loaded::There(server) => {
-                return Ok(server.method(id, options, host)?.map(Self::There));
+                return Ok(server
+                    .method(id, options, host)?
+                    .map(|method| Self::There(Box::new(method))));
             }
         };
         let create = module.create_method();
