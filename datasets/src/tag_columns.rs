@@ -27,7 +27,19 @@ fn lists(survey: &Survey) -> impl Iterator<Item = &str> {
         .map(|(name, _)| name.as_str())
 }
 
-/// Chooses the columns. In a column file words come first and tags last. Without `wants_tags` they may be missing.
+/// The columns of CoNLL-U. The first numbers the words of a sentence, and several hold tags.
+const CONLL_U_COLUMNS: usize = 10;
+
+/// Whether a column file is laid out as CoNLL-U is: ten columns, of which the first has numbers.
+fn is_conll_u(file: &DataFile, survey: &Survey) -> bool {
+    let first = survey.columns.first().map(|(_, kind)| *kind);
+    file.format == Format::Conll
+        && survey.columns.len() == CONLL_U_COLUMNS
+        && first == Some(ColumnKind::Integer)
+}
+
+/// Chooses the columns. In a column file words come first and tags last; in CoNLL-U the words are the second column, and
+/// which tags are meant the user says. Without `wants_tags` they may be missing.
 ///
 /// # Errors
 /// A column that was named is not there; one that was not named could be one or another.
@@ -70,6 +82,7 @@ pub(crate) fn choose(
 
 fn guess_words(file: &DataFile, survey: &Survey) -> Result<String, OwnDataError> {
     let names: Vec<&str> = match file.format {
+        Format::Conll if is_conll_u(file, survey) => survey.names().skip(1).take(1).collect(),
         Format::Conll => survey.names().take(1).collect(),
         _ => {
             let usual: Vec<&str> = lists(survey).filter(|name| WORDS.contains(name)).collect();
@@ -88,6 +101,10 @@ fn guess_words(file: &DataFile, survey: &Survey) -> Result<String, OwnDataError>
 }
 
 fn guess_tags(file: &DataFile, survey: &Survey, words: &str) -> Result<String, OwnDataError> {
+    if is_conll_u(file, survey) {
+        let why = "CoNLL-U has parts of speech in column 4 (UPOS) and 5 (XPOS) and relations in column 8 (DEPREL)";
+        return Err(cannot(file, survey, "list of tags", why, "--label-column"));
+    }
     let is_free = |name: &&str| *name != words;
     let names: Vec<&str> = match file.format {
         Format::Conll => survey.names().filter(is_free).last().into_iter().collect(),

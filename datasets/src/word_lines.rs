@@ -3,7 +3,8 @@
 //!
 //! A comment begins with `#` and white space, before the first word of a sentence (`# id 7`, `# text = …`, as MultiCoNER's
 //! and CoNLL-U's files have them). The word `#` looks the same where it begins a sentence: such a line is a word if it has
-//! as many cells as the file's words, and its last cell is a tag: `O`, a part of an entity, or without small letters.
+//! as many cells as the file's words, and its last cell is a tag: `O`, a part of an entity, or neither with small letters nor a
+//! number.
 
 use std::collections::VecDeque;
 
@@ -155,9 +156,14 @@ impl WordLines {
 
     /// Whether the cells of a line that begins with `#` are those of a word.
     fn is_word(&self, cells: &[&str]) -> bool {
-        let is_tag = |tag: &str| tag == "O" || is_part(tag) || !tag.chars().any(char::is_lowercase);
+        let is_tag = |tag: &str| {
+            tag == "O" || is_part(tag) || !tag.chars().any(char::is_lowercase) && !is_number(tag)
+        };
+        // `# id 7` and `# text = O` may have as many cells as a word.
+        let is_key = cells.len() > 2 && (cells[1] == "id" || cells[2] == "=");
         cells.len() == self.n_columns
             && cells.len() > 1
+            && !is_key
             && cells.last().is_some_and(|tag| is_tag(tag))
     }
 }

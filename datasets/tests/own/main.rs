@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_tags;
 mod columns;
+mod drawn_tags;
 mod files;
 mod formats;
 mod labels;

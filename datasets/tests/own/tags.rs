@@ -329,3 +329,27 @@ fn tags_are_repaired_on_request() {
     let data = read_tags("a.conll", file, with(RepairTags::Drop)).unwrap();
     assert_eq!(all_shown(&data), ["a/O b/O c/O", "d/O e/O f/S-x"]);
 }
+
+#[test]
+fn the_words_of_conll_u_are_its_second_column() {
+    let file = "# sent_id = 1\n1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tdo\tdo\tAUX\tVBP\t_\t0\troot\t_\t_\n\
+                2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_\n";
+    let reading = |column: &str| Reading {
+        label_column: Some(column.into()),
+        ..typed()
+    };
+    let data = read_tags("a.conllu", file.as_bytes(), reading("4")).unwrap();
+    assert_eq!(all_shown(&data), ["do/AUX n't/PART"]);
+    assert_eq!(data.guessed, ["text"]);
+    let data = read_tags("a.conllu", file.as_bytes(), reading("8")).unwrap();
+    assert_eq!(all_shown(&data), ["do/root n't/advmod"]);
+    let message = read_tags("a.conllu", file.as_bytes(), typed()).unwrap_err();
+    assert_has(
+        &message,
+        &[
+            "a.conllu: cannot tell which column is the list of tags",
+            "in column 4 (UPOS) and 5 (XPOS) and relations in column 8 (DEPREL)",
+            "give --label-column",
+        ],
+    );
+}
