@@ -22,7 +22,8 @@
 //! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `files`,
 //! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
 //! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
-//! is), `tagged` over `conll` and `word_lists` (sentences with tags; `tag_columns` and `tag_repair` beside it), `squad`
+//! is), `tagged` over `conll` (on `word_lines`) and `word_lists` (sentences with tags; `tag_columns`, `tag_repair` and
+//! `tag_scheme` beside it), `squad`
 //! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `parquet_rows` (under all that read parquet),
 //! `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
 //! and `splitmix`), `error`, `fingerprint` (of this crate's source, for caches).
@@ -65,10 +66,12 @@ mod survey;
 mod table;
 mod tag_columns;
 mod tag_repair;
+mod tag_scheme;
 mod tagged;
 mod task;
 mod tsv;
 mod whole_text;
+mod word_lines;
 mod word_lists;
 
 pub use error::{DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TagError};
@@ -87,5 +90,6 @@ pub use squad::{
 };
 pub use survey::{ColumnKind, Survey};
 pub use tag_repair::{RepairTags, TagFindings};
+pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
 pub use tagged::{TaggedData, TaggedSentence};
 pub use task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};

@@ -6,7 +6,7 @@ use crate::{
     config::{Device as DeviceChoice, Kernels},
     error::{Error, Result},
     graph::initial_value,
-    labels::{is_last_layer, label_order},
+    labels::{LabelMatch, is_last_layer},
     model::{
         Model,
         config::ModelConfig,
@@ -18,6 +18,7 @@ use crate::{
     plan::Blueprint,
     progress::Phase,
     rng::Stream,
+    short_list::short_list,
 };
 use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
@@ -104,6 +105,16 @@ impl Assembly<'_> {
             self.adapter
                 .is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
         };
+        let is_kept = |(info, value): (&ParameterInfo, &Option<Var>)| {
+            let fits = value
+                .as_ref()
+                .is_some_and(|value| value.dims() == info.shape);
+            fits && is_last_layer(&info.name) && !replaced(info)
+        };
+        let order = match base.iter().zip(&weights.values).any(is_kept) {
+            true => self.checkpoint_order()?,
+            false => None,
+        };
         let mut base_values = Vec::with_capacity(base.len());
         let mut made_new = Vec::new();
         for (info, value) in base.iter().zip(&weights.values) {
@@ -112,7 +123,7 @@ impl Assembly<'_> {
                     value.as_detached_tensor()
                 }
                 Some(value) if value.dims() == info.shape => {
-                    self.in_task_order(info, value.as_tensor().clone())?
+                    in_task_order(info, value.as_tensor().clone(), order.as_deref())?
                 }
                 // Nowhere, or the head of another task.
                 _ => {
@@ -143,7 +154,10 @@ impl Assembly<'_> {
         let parameters = Parameters::new(infos.clone(), values)?;
         if let Some(adapter) = self.adapter {
             // A PEFT head has the order of the base it was trained on.
-            let order = label_order(&self.config.labels, self.labels).filter(|_| adapter.is_peft);
+            let order = match adapter.is_peft {
+                true => LabelMatch::of(&self.config.labels, self.labels).order(),
+                false => None,
+            };
             adapter.apply(&parameters, order.as_deref())?;
             made_new.retain(|name| !adapter.tensors.contains_key(name));
             if self.policy == HeadPolicy::Require && !made_new.is_empty() {
@@ -180,16 +194,49 @@ impl Assembly<'_> {
 }
 
 impl Assembly<'_> {
-    /// The last layer of a saved head with its outputs in the task's order of labels: a checkpoint that was trained
-    /// elsewhere may have another one (`id2label`), as many MNLI models do.
-    fn in_task_order(&self, info: &ParameterInfo, value: Tensor) -> Result<Tensor> {
-        match label_order(&self.config.labels, self.labels) {
-            Some(order) if is_last_layer(&info.name) => {
-                let order = Tensor::new(order, value.device())?;
-                Ok(value.detach().index_select(&order, 0)?)
-            }
-            _ => Ok(value),
+    /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels: a checkpoint that was
+    /// trained elsewhere may have another one (`id2label`), as many MNLI models do.
+    ///
+    /// # Errors
+    /// When its outputs have other names than the task's labels and are to be used as they are. In training, ids count
+    /// then, as in Hugging Face's `run_glue`, and a warning says so.
+    fn checkpoint_order(&self) -> Result<Option<Vec<u32>>> {
+        if let Some(doubt) = self
+            .config
+            .label_doubt
+            .as_ref()
+            .filter(|_| !self.labels.is_empty())
+        {
+            tracing::warn!("{doubt}");
         }
+        let what = match LabelMatch::of(&self.config.labels, self.labels) {
+            LabelMatch::Differ(what) => what,
+            known => return Ok(known.order()),
+        };
+        let origin = self.source.name();
+        match self.policy {
+            HeadPolicy::MakeNew => {
+                tracing::warn!(
+                    "{origin}: the head was trained for other labels: {what}; training goes on from it, output by output"
+                );
+                Ok(None)
+            }
+            HeadPolicy::Require => Err(Error::Model(format!(
+                "{origin}: the labels of the head (`id2label` in config.json) are not those of the task: {what}; pass the \
+                 --task that the model was trained for, or correct the names in `id2label` (without it, ids count)"
+            ))),
+        }
+    }
+}
+
+/// The last layer of a saved head with its outputs in the task's order of labels.
+fn in_task_order(info: &ParameterInfo, value: Tensor, order: Option<&[u32]>) -> Result<Tensor> {
+    match order.filter(|_| is_last_layer(&info.name)) {
+        Some(order) => {
+            let order = Tensor::new(order, value.device())?;
+            Ok(value.detach().index_select(&order, 0)?)
+        }
+        None => Ok(value),
     }
 }
 
@@ -214,7 +261,7 @@ fn headless(adapter: &Adapter, missing: &[String]) -> Error {
     Error::Model(format!(
         "{}: neither the base model nor the adapter has {}; save the adapter with its head (PEFT: modules_to_save)",
         adapter.origin,
-        missing.join(", ")
+        short_list(missing, ", ")
     ))
 }
 

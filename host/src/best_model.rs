@@ -11,10 +11,13 @@ use candle_core::Device;
 use progtune_datasets::Task;
 use progtune_plugin_api::names::did_you_mean;
 use serde_json::{Map, Value};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The file in the run directory while training goes on; a run that is cut short leaves it.
-const FILE: &str = "best.safetensors";
+pub const FILE: &str = "best.safetensors";
 
 /// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
 const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
@@ -68,11 +71,16 @@ impl BestModel {
             )));
         }
         Ok(Some(Self {
-            file: config.output_dir().join(FILE),
+            file: PathBuf::from(FILE),
             key: format!("eval_{name}"),
             lower: is_lower_better(name),
             best: None,
         }))
+    }
+
+    /// Says where the parameters are kept: in the directory of the run, wherever that is now.
+    pub fn keep_in(&mut self, directory: &Path) {
+        self.file = directory.join(FILE);
     }
 
     /// Keeps the model if its evaluation is better than all before; the first of equals stays.
@@ -121,6 +129,14 @@ impl BestModel {
             return Ok(None);
         };
         if best.epoch != epochs {
+            // The directory may be gone; the model of the last epoch is still here.
+            if !self.file.exists() {
+                tracing::warn!(
+                    "{}: the parameters of the best epoch are gone; the result is the model of the last one",
+                    self.file.display()
+                );
+                return Ok(None);
+            }
             for (name, value) in candle_core::safetensors::load(&self.file, &Device::Cpu)? {
                 let id = model.parameters.id(&name)?;
                 model.parameters.set(id, &value)?;

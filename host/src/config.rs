@@ -14,7 +14,7 @@ use crate::{batch_order::BatchLimit, cli::TrainArgs};
 mod answering;
 mod choices;
 mod error;
-mod export;
+pub(crate) mod export;
 mod hub;
 mod inference;
 mod inspect;

@@ -50,6 +50,30 @@ pub enum Error {
         /// The run's directory.
         directory: PathBuf,
     },
+    /// The user asked to stop before there was anything to keep.
+    #[error("interrupted{}; nothing was saved", while_doing(doing.as_deref()))]
+    Stopped {
+        /// What went on: `tokenising the train split`.
+        doing: Option<String>,
+    },
+    /// The output directory of a run is not there any more.
+    #[error(
+        "{}: the output directory is gone (removed, unmounted or replaced by another one) and the result would have no \
+         place, so the run ends; nothing was saved: choose an --output that stays, and run it again",
+        directory.display()
+    )]
+    OutputLost {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A failure with something else that the user must know.
+    #[error("{source}; {note}")]
+    Noted {
+        /// The failure.
+        source: Box<Error>,
+        /// What else there is to know.
+        note: String,
+    },
     /// The file system refused.
     #[error("{}: cannot {action}: {source}; {}", path.display(), io_hint(source))]
     Io {
@@ -113,6 +137,10 @@ impl From<DataError> for Error {
     }
 }
 
+fn while_doing(doing: Option<&str>) -> String {
+    doing.map_or_else(String::new, |doing| format!(" while {doing}"))
+}
+
 fn io_hint(source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::NotFound => "check the path",
@@ -145,11 +173,11 @@ impl Error {
                 DataError::UnknownTask { .. } | DataError::NoSuchSplit { .. } => 2,
                 _ => 3,
             },
-            Self::Model(_) | Self::NotFinite(_) | Self::Io { .. } => 3,
+            Self::Model(_) | Self::NotFinite(_) | Self::Io { .. } | Self::OutputLost { .. } => 3,
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
-            Self::Adapter { source, .. } => source.exit_code(),
-            Self::Interrupted { .. } => 130,
+            Self::Adapter { source, .. } | Self::Noted { source, .. } => source.exit_code(),
+            Self::Interrupted { .. } | Self::Stopped { .. } => 130,
         }
     }
 }

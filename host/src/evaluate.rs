@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, Target},
     batch_order::BatchLimit,
     error::{Error, NotFinite, Result},
+    interrupt,
     metrics::{
         Outcome,
         classes::{ClassReport, Confusion},
@@ -97,6 +98,7 @@ fn compute_all(
     let total = Some(examples.len() as u64);
     let phase = Phase::begin("compute", format!("computing {what}"), "examples", total);
     for indices in batches(examples, limit) {
+        interrupt::check()?;
         let indices = indices?;
         let batch = examples.batch(&indices, model.config.first_position())?;
         let logits = model.logits_from(&batch, find_start(&batch)?)?;

@@ -4,6 +4,7 @@
 use crate::{
     config::RunConfig,
     error::{Error, Result},
+    interrupt,
     own_files::KeyedFiles,
     progress::Phase,
     question_answering::load::QuestionSource,
@@ -98,6 +99,7 @@ impl ExampleSource<'_> {
     /// When a file or a text in it is not as the task or the tokenizer expects.
     pub fn load(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Examples> {
         let key = self.key(origin, limit);
+        interrupt::check()?;
         if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
             return Ok(known);
         }
@@ -142,6 +144,7 @@ impl ExampleSource<'_> {
         let (mut chunk, mut text_bytes) = (Vec::new(), 0);
         for example in self.rows(origin, limit)? {
             let example = example?;
+            interrupt::check()?;
             text_bytes += example.text.len() + example.pair.as_ref().map_or(0, String::len);
             chunk.push(example);
             if chunk.len() >= ROWS_AT_ONCE || text_bytes >= TEXT_AT_ONCE {
@@ -167,6 +170,7 @@ impl ExampleSource<'_> {
         let mut builder = self.cache.builder(key);
         let mut n_before = 0;
         for chunk in chunks {
+            interrupt::check()?;
             let chunk = chunk?;
             for example in self.tokenizer.encode_rows(&chunk, n_before)? {
                 builder.push(example)?;

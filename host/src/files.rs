@@ -1,45 +1,62 @@
-//! Writing files so that a crash or a full disk never leaves half of one. Called by everything that saves.
+//! Writing files so that a crash or a full disk never leaves half of one, nothing is written through a link, and nothing
+//! temporary stays. Called by everything that saves.
+
+pub mod cleanup;
+pub mod folder;
+pub mod lock;
+pub mod owner;
+pub mod temporary;
 
 use crate::error::{Error, Result};
 use progtune_plugin_api::names::did_you_mean;
-use std::{io::Write, path::Path};
+use std::{fs, io, io::Write, path::Path};
+use temporary::{Access, Temporary};
 
-/// Writes `bytes` beside `path` and renames: readers see the old file or the new one.
+/// Writes `bytes` beside `path` and renames: readers see the old file or the new one, and a link of that name is replaced.
+/// The umask says who may read it.
 ///
 /// # Errors
 /// With the path, when the file system refuses.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".progtune-")
-        .tempfile_in(directory)
-        // Without the temporary file's name, which would only puzzle.
-        .map_err(|e| Error::io(path, "write")(e.kind().into()))?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(Error::io(path, "write"))?;
-    allow_reading(file.path()).map_err(Error::io(path, "write"))?;
-    file.persist(path).map_err(|e| Error::Io {
-        path: path.to_owned(),
-        action: "write",
-        source: e.error,
-    })?;
-    Ok(())
+    // Without the temporary file's name, which would only puzzle.
+    let unnamed = |error: io::Error| match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    };
+    write_with(path, bytes, Access::Shared).map_err(|e| Error::io(path, "write")(unnamed(e)))
 }
 
-/// Temporary files are private; results are as readable as any file.
-#[cfg(unix)]
-fn allow_reading(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+/// As [`write_atomically`], for a file whose readers are not those of `path` only.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_with(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut file = Temporary::new_in(directory_of(path), "", access)?;
+    file.file().write_all(bytes)?;
+    file.file().sync_all()?;
+    file.persist(path)
 }
 
-#[cfg(not(unix))]
-fn allow_reading(_: &Path) -> std::io::Result<()> {
-    Ok(())
+/// Writes a file that a person named. A device or a pipe (`/dev/stdout`, `>(command)`) is written to; anything else is
+/// replaced as a whole.
+///
+/// # Errors
+/// With the path, when the file system refuses.
+pub fn write_named(path: &Path, bytes: &[u8]) -> Result<()> {
+    let is_stream = fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    if !is_stream && !path.starts_with("/dev") && !path.starts_with("/proc") {
+        return write_atomically(path, bytes);
+    }
+    let opened = fs::File::options().write(true).open(path);
+    opened
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(Error::io(path, "write"))
+}
+
+/// The directory that a file lies in.
+pub fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// The end of a message about a path that is not there: `; did you mean 'glue/MRPC'?`, or nothing where nothing beside it has
@@ -71,7 +88,7 @@ pub fn near_path(path: &Path) -> String {
 
 /// Creates a directory with its parents.
 pub fn create_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(Error::io(path, "create"))
+    fs::create_dir_all(path).map_err(Error::io(path, "create"))
 }
 
 #[cfg(test)]

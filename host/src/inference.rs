@@ -8,7 +8,10 @@ use crate::{
     error::{Error, Result},
     evaluate::{arg_max, evaluate, logits, split_logits},
     fetch::Fetcher,
-    files::{create_directory, write_atomically},
+    files::{
+        directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
+    },
+    interrupt::{self, Course},
     metrics::sets,
     model::Model,
     progress::{metrics_table, note_for_people},
@@ -25,6 +28,7 @@ use std::path::Path;
 
 /// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
+    let answers_to = lock_answers(config.answers.as_deref())?;
     let fetcher = Fetcher::new(&config.inference.hub);
     let inference = fetcher.inference(&config.inference)?;
     let own = match (&config.own, &config.data) {
@@ -52,7 +56,9 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
         Ok((results, answers))
     })?;
     let (results, answers) = apart(results);
-    write_answers(config.answers.as_deref(), &splits, &answers)?;
+    interrupt::check()?;
+    interrupt::set_course(Course::Saving);
+    write_answers(answers_to.as_ref(), &splits, &answers)?;
     if results.len() > 1 {
         note_for_people(metrics_table(&results).trim_end());
     }
@@ -84,7 +90,9 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
+        sweep_once(directory_of(path));
     }
+    let answers_to = lock_answers(config.answers.as_deref())?;
     let fetcher = Fetcher::new(&config.inference.hub);
     let inference = fetcher.inference(&config.inference)?;
     let own = match &config.input {
@@ -135,7 +143,9 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     let (predictions, answers) = apart(said);
     let splits = inputs.into_iter().flat_map(|(_, splits)| splits);
     let splits: Vec<EvalSplit> = splits.filter(|split| split.asked.is_some()).collect();
-    write_answers(config.answers.as_deref(), &splits, &answers)?;
+    interrupt::check()?;
+    interrupt::set_course(Course::Saving);
+    write_answers(answers_to.as_ref(), &splits, &answers)?;
     write_lines(config, count, &predictions)
 }
 
@@ -150,13 +160,32 @@ fn apart<A, B>(said: Said<(A, B)>) -> (Said<A>, Said<B>) {
     each.unzip()
 }
 
+/// The right to write into the directory of `--answers`, which is made if need be.
+fn lock_answers(directory: Option<&Path>) -> Result<Option<Answers>> {
+    let Some(path) = directory else {
+        return Ok(None);
+    };
+    let lock = DirectoryLock::take(path, "--answers")?;
+    let folder = Folder::open(path).map_err(Error::io(path, "open"))?;
+    Ok(Some(Answers {
+        folder,
+        _lock: lock,
+    }))
+}
+
+/// The directory of `--answers`.
+struct Answers {
+    folder: Folder,
+    _lock: DirectoryLock,
+}
+
 /// The files that `--answers` asks for; of several adapters in a directory of the name of each.
 fn write_answers(
-    directory: Option<&Path>,
+    directory: Option<&Answers>,
     splits: &[EvalSplit],
     answers: &Said<Option<Vec<Decoded>>>,
 ) -> Result<()> {
-    let Some(directory) = directory else {
+    let Some(Answers { folder, .. }) = directory else {
         return Ok(());
     };
     let asked = splits.iter().find_map(|split| split.asked.as_ref());
@@ -167,12 +196,16 @@ fn write_answers(
                 "--answers: the task has no questions about texts, so there are no answers to write; remove it".into(),
             ));
         };
-        let directory = match several {
-            true => directory.join(name),
-            false => directory.to_owned(),
+        let own = match several {
+            true => {
+                let path = folder.path().join(name);
+                let made = folder.subfolder(name).map_err(Error::io(&path, "write to"));
+                Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
+            }
+            false => None,
         };
-        create_directory(&directory).map_err(|e| Error::Usage(format!("--answers {e}")))?;
-        prediction_files::write(&directory, asked, answers)?;
+        let directory = own.as_ref().unwrap_or(folder);
+        prediction_files::write(directory.path(), asked, answers)?;
     }
     Ok(())
 }
@@ -211,7 +244,7 @@ fn write_lines(
         text.push('\n');
     }
     match &config.output {
-        Some(path) => write_atomically(path, text.as_bytes()),
+        Some(path) => write_named(path, text.as_bytes()),
         None => terminal::print_json(&text),
     }
 }
@@ -247,8 +280,7 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
 
 /// Predictions can take long: better to hear now that their file cannot be written.
 fn check_output(path: &Path) -> Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let directory = parent.unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     if !directory.is_dir() || path.is_dir() {
         return Err(Error::Usage(format!(
             "--output {}: expected a file in a directory that exists; choose another path, or make the directory",

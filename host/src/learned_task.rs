@@ -163,19 +163,20 @@ impl LearnedTask {
         })
     }
 
-    /// What a checkpoint says of its head in `id2label`.
+    /// What a checkpoint says of its head in `id2label` or `num_labels`; where it says nothing, transformers' two labels.
     ///
     /// # Errors
-    /// When it says nothing.
+    /// When it has no head, or one that no task here has.
     pub fn of_checkpoint(config: &ModelConfig, origin: &str) -> Result<Self> {
         let labels = &config.labels;
-        if labels.is_empty() {
+        if !config.labels_are_stated && config.has_no_head() {
             return Err(Error::Model(format!(
                 "{origin}: there is no {TASK_FILE} and no `id2label` in config.json, so the labels of the model are not \
                  known; give the directory of a training run, or add `id2label`"
             )));
         }
         let problem_type = config.problem_type();
+        config.check_problem_type(origin)?;
         Ok(Self {
             labels: Labels {
                 problem_type,

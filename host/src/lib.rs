@@ -49,6 +49,7 @@ pub mod recipe;
 pub mod report;
 pub mod rng;
 pub mod run_directory;
+pub mod short_list;
 pub mod task_data;
 pub mod terminal;
 pub mod token_cache;

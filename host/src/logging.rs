@@ -6,7 +6,12 @@ use crate::{
 };
 use progtune_plain_text::shown;
 use serde_json::{Map, Value, json};
-use std::{fmt::Debug, fs::File, io::Write, path::Path, sync::Mutex};
+use std::{
+    fmt::Debug,
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    sync::Mutex,
+};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -175,15 +180,32 @@ impl Visit for Said {
     }
 }
 
-/// From now on everything goes to this file, beginning with what was logged before.
+/// From now on everything goes to this file, which is new, beginning with what was logged before.
 ///
 /// # Errors
-/// When it cannot be created or written.
-pub fn write_to(path: &Path) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
+/// When it cannot be written.
+pub fn write_to(mut file: File) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
         if let Sink::Waiting(kept) = &*sink {
             file.write_all(kept)?;
+        }
+        *sink = Sink::File(file);
+    }
+    Ok(())
+}
+
+/// From now on everything goes to this file, which is new, beginning with the whole log so far.
+///
+/// # Errors
+/// When the log cannot be read again, or the file cannot be written.
+pub fn move_to(mut file: File) -> io::Result<()> {
+    if let Ok(mut sink) = SINK.lock() {
+        match &mut *sink {
+            Sink::Waiting(kept) => file.write_all(kept)?,
+            Sink::File(before) => {
+                before.seek(SeekFrom::Start(0))?;
+                io::copy(before, &mut file)?;
+            }
         }
         *sink = Sink::File(file);
     }

@@ -9,10 +9,12 @@ use progtune::{
     },
     error::Result,
     hub::environment,
-    inference, inspect_command, logging, merge_command, plan_command, plugin, plugins_command,
+    inference, inspect_command, interrupt, logging, merge_command, plan_command, plugin,
+    plugins_command,
     progress::events,
     recipe,
     terminal::{self, Screen, Show},
+    token_cache,
 };
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -28,10 +30,15 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(error) => return refuse(error),
     };
-    match run(&invocation, started) {
+    interrupt::listen();
+    let outcome = run(&invocation, started);
+    let is_news = interrupt::may_say_how_it_ended();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            events::failure(&error);
+            if is_news {
+                events::failure(&error);
+            }
             ExitCode::from(error.exit_code())
         }
     }
@@ -60,6 +67,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     let sources = Sources::from_process(global.config.as_deref());
     terminal::set_up(Show::resolve(global, &sources)?);
     logging::start(global.verbose);
+    token_cache::remove_leftovers();
     match &invocation.command {
         Command::Train(args) => {
             let config = RunConfig::resolve_train(args, &sources)?;

@@ -8,7 +8,8 @@ use crate::{
     error::{Error, Result},
     export::save_checkpoint,
     fetch::Fetcher,
-    files::create_directory,
+    files::lock::DirectoryLock,
+    interrupt::{self, Course},
     learned_task::LearnedTask,
     merge::merge,
     model::{description::HeadKind, weights::HeadPolicy},
@@ -17,6 +18,7 @@ use crate::{
     plugin,
     recipe::open_tokenizer,
     report::commands::quoted,
+    run_directory::is_passing,
     terminal,
 };
 use progtune_datasets::{OWN_TASK, Task};
@@ -28,6 +30,8 @@ use std::path::Path;
 /// When the adapter's method cannot be said in weights (which site, and why), when the output is in use, and when model
 /// and adapter do not fit together.
 pub fn run_merge(config: &MergeConfig) -> Result<()> {
+    refuse_used(&config.output)?;
+    let _lock = DirectoryLock::take(&config.output, "--output")?;
     refuse_used(&config.output)?;
     let config = &Fetcher::new(&config.hub).merge(config)?;
     let source = ModelSource::new(config.model.as_deref())?;
@@ -57,7 +61,8 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     .build()?;
     let merged = merge(&model, head, &blueprint.rewrites, &adapter.method)?;
     drop(model);
-    create_directory(&config.output).map_err(|e| Error::Usage(format!("--output {e}")))?;
+    interrupt::check()?;
+    interrupt::set_course(Course::Saving);
     save_checkpoint(&config.output, &merged, &tokenizer, task, config.dtype)?;
     if let Some(learned) = learned {
         learned.save(&config.output)?;
@@ -115,7 +120,14 @@ fn refuse_used(output: &Path) -> Result<()> {
     if output.is_file() {
         return Err(usage("a file is there"));
     }
-    match std::fs::read_dir(output).map(|mut entries| entries.next().is_some()) {
+    let is_used = |entries: std::fs::ReadDir| {
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names
+            .filter(|name| !is_passing(&name.to_string_lossy()))
+            .count()
+            > 0
+    };
+    match std::fs::read_dir(output).map(is_used) {
         Ok(true) => Err(usage("there are files in it")),
         _ => Ok(()),
     }

@@ -3,6 +3,7 @@
 
 use crate::{
     error::Result,
+    interrupt,
     token_cache::{
         TokenCache,
         key::{Key, KeyBuilder},
@@ -39,6 +40,7 @@ impl KeyedFiles {
             true => key(request, known, &stamps),
             false => None,
         };
+        interrupt::check()?;
         let facts = key.and_then(|key| parse_facts(&cache.note(&key)?));
         let is_known = facts.is_some();
         let opened = Self {

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     examples::load_data,
     fetch::Fetcher,
-    files::write_atomically,
+    files::write_named,
     forecast::{DataSize, forecast},
     hub::wanted::ModelFiles,
     memory::{Estimator, budget::settle},
@@ -120,7 +120,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     };
     if let Some(path) = svg {
         let drawing = to_svg(&view);
-        write_atomically(path, drawing.as_bytes())?;
+        write_named(path, drawing.as_bytes())?;
     }
     match json {
         true => {

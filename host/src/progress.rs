@@ -2,7 +2,7 @@
 //! (`--progress`). Called by the recipe and the trainer, and by everything that takes long.
 
 pub mod events;
-mod phase;
+pub mod phase;
 
 pub use phase::Phase;
 

@@ -14,10 +14,8 @@ use crate::{
     export::save_checkpoint,
     fetch::{self, Fetcher},
     hub::wanted::ModelFiles,
-    interrupt,
-    labels::label_order,
+    labels::LabelMatch,
     learned_task::LearnedTask,
-    logging,
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
@@ -28,7 +26,7 @@ use crate::{
     provenance::{self, option_json, plugin_name, plugins_json},
     question_answering::load::QuestionSource,
     report::Report,
-    run_directory::RunDirectory,
+    run_directory::{Claim, RunDirectory},
     task_data::TaskData,
     terminal,
     token_cache::TokenCache,
@@ -53,7 +51,11 @@ const SHORTEST_MODEL: usize = 5;
 /// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
 /// began.
 pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
-    RunDirectory::check(config)?;
+    let claim = Claim::take(config)?;
+    train_in(&claim, config, started).map_err(|error| claim.explain(error))
+}
+
+fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     open_device(config.device)?;
     let plugins = plugin::find(&config.plugins)?;
     let fetcher = Fetcher::new(&config.hub);
@@ -104,28 +106,6 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
         ..config.clone()
     };
     let best = BestModel::of_run(config, task)?;
-    interrupt::listen();
-    let mut directory = RunDirectory::create(config)?;
-    let log = directory.path().join("log.txt");
-    logging::write_to(&log).map_err(Error::io(&log, "create"))?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config.to_toml().replace('\n', "; "), "run");
-    data.log_skipped();
-    let name = source.name();
-    let names = PlanNames {
-        model: &name,
-        task: &task.name,
-        schedule: &config.schedule,
-        peft: config.peft.as_deref(),
-    };
-    let used = plugins_json(&schedule, method.as_ref());
-    let mut plan = to_json(&blueprint, &foresight, &names);
-    plan["plugins"] = used.clone();
-    let fetched = fetch::record(config);
-    if let Some(fetched) = &fetched {
-        plan["hub"] = fetched.clone();
-    }
-    directory.write_json("plan.json", &plan)?;
-
     let mut model = Assembly {
         source: &source,
         config: model_config,
@@ -142,6 +122,27 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     model.frozen_dropout = config.frozen_dropout;
     model.recompute = config.recompute;
     model.loss_weighting = weighting;
+
+    // Everything has been read. From here on the output directory changes.
+    let mut directory = claim.begin(config)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config.to_toml().replace('\n', "; "), "run");
+    data.log_skipped();
+    let name = source.name();
+    let names = PlanNames {
+        model: &name,
+        task: &task.name,
+        schedule: &config.schedule,
+        peft: config.peft.as_deref(),
+    };
+    let used = plugins_json(&schedule, method.as_ref());
+    let mut plan = to_json(&blueprint, &foresight, &names);
+    plan["plugins"] = used.clone();
+    let fetched = fetch::record(config);
+    if let Some(fetched) = &fetched {
+        plan["hub"] = fetched.clone();
+    }
+    directory.write_plan(&plan)?;
+
     let splits: Vec<&Examples> = std::iter::once(&examples)
         .chain(eval_splits.iter().map(|split| &split.examples))
         .collect();
@@ -180,7 +181,7 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     let sizes = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "command": "train",
-        "output": directory.path(),
+        "output": directory.output(),
         "train_samples": examples.len(),
         "steps_per_epoch": steps_per_epoch,
         "last_step": last_step,
@@ -222,6 +223,7 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     summary
         .evaluation
         .extend(test_results(config, &data, &tokenizer, &model)?);
+    directory.stay()?;
     let saving = Phase::begin("save", "saving the result", "", None);
     if let (TaskSource::Own, Some(own)) = (&task.source, &config.own) {
         LearnedTask::new(task, &own.reading).save(directory.path())?;
@@ -236,6 +238,7 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
         &source,
     )?;
     provenance::save(directory.path(), &used)?;
+    directory.take_the_place()?;
     saving.finish();
     let report = Report {
         summary: &summary,
@@ -426,7 +429,7 @@ fn save_result(
         .collect();
     let plugin = plugin_name(method.source());
     let id = method.source().id.as_str();
-    let head_order = label_order(&model.config.labels, &task.labels);
+    let head_order = LabelMatch::of(&model.config.labels, &task.labels).order();
     let (base_model, base_revision) = (source.name(), source.revision());
     let about = Provenance {
         base_model: &base_model,

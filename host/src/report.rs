@@ -111,9 +111,9 @@ impl Report<'_> {
             let better = format!(
                 "{name} {value:.4} after epoch {epoch}; --load-best-model-at-end keeps that model"
             );
-            text += fact("best", &better, Screen::from);
+            text += fact("best", &better, |line| line.into());
         }
-        let plain = |name: &str, value: String| fact(name, &value, Screen::from);
+        let plain = |name: &str, value: String| fact(name, &value, |line| line.into());
         text += plain(
             "updated parameters",
             format!(

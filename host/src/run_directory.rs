@@ -1,167 +1,225 @@
 //! What a run leaves behind: the output directory with its records. Called by the recipe and the trainer.
+//!
+//! [`Claim`] makes a run the only one that writes there. Records are opened in the directory that was claimed, never
+//! through a link, and everything else is written under a temporary name and renamed. A run that replaces a finished one
+//! works in [`NEW_RUN`] beside it, and takes its place when it is complete.
+
+mod claim;
+mod names;
+
+pub use claim::Claim;
+pub use names::{NEW_RUN, is_passing};
 
 use crate::{
     config::RunConfig,
     error::{Error, Result},
-    files::{create_directory, write_atomically},
-    question_answering::prediction_files,
+    files::{
+        folder::Folder,
+        lock::{DirectoryLock, LOCK_FILE},
+        write_atomically,
+    },
+    interrupt::{self, Course},
+    logging,
 };
+use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
+use progtune_plain_text::masked;
 use serde_json::Value;
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
+    fs::{self, File},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
-/// The file whose presence means that a run finished.
-const RESULTS: &str = "all_results.json";
-/// The file whose presence means that a directory is a run's.
-const CONFIG: &str = "config.toml";
-
-/// An open run directory.
+/// The open directory of a run.
 pub struct RunDirectory {
-    path: PathBuf,
-    metrics: BufWriter<File>,
+    /// Where this run writes.
+    folder: Folder,
+    /// The directory whose result it replaces in the end; `None`: it writes there already.
+    replaces: Option<Folder>,
+    metrics: File,
+    /// The texts of `config.toml` and `plan.json`, in case they have to be written again.
+    texts: Vec<(&'static str, String)>,
+    /// Whether the training is over, so that its result is saved wherever that can be.
+    is_saving: bool,
+    /// The lock of a directory that was made again.
+    _lock: Option<DirectoryLock>,
 }
 
 impl RunDirectory {
-    /// Whether the run may use its directory: asked before any work is done. Changes nothing.
-    ///
-    /// # Errors
-    /// When a finished run is there already, or files that are not a run's, or what this run starts from; when a file
-    /// is in the way.
-    pub fn check(config: &RunConfig) -> Result<()> {
-        let path = config.output_dir();
-        refuse_file(&path)?;
-        refuse_own_input(&path, config)?;
-        match config.overwrite_output {
-            true => Ok(()),
-            false => refuse_used(&path),
-        }
+    /// Begins the records in an empty directory.
+    fn open(folder: Folder, replaces: Option<Folder>, config: &RunConfig) -> Result<Self> {
+        let metrics = create(&folder, METRICS)?;
+        let log = create(&folder, LOG)?;
+        logging::write_to(log).map_err(Error::io(&folder.path().join(LOG), "write"))?;
+        let mut directory = Self {
+            folder,
+            replaces,
+            metrics,
+            texts: Vec::new(),
+            is_saving: false,
+            _lock: None,
+        };
+        // What is kept is passed on: no passwords of addresses in it.
+        directory.write_text(CONFIG, masked(&config.to_toml()).into_owned())?;
+        Ok(directory)
     }
 
-    /// Creates the directory and writes the resolved `config.toml`. What an earlier run left there is removed.
-    ///
-    /// # Errors
-    /// As [`RunDirectory::check`], and when the file system refuses.
-    pub fn create(config: &RunConfig) -> Result<Self> {
-        Self::check(config)?;
-        let path = config.output_dir();
-        create_directory(&path).map_err(|e| Error::Usage(format!("--output {e}")))?;
-        if path.join(CONFIG).exists() {
-            remove_results(&path)?;
-        }
-        write_atomically(&path.join(CONFIG), config.to_toml().as_bytes())?;
-        let metrics = path.join("metrics.jsonl");
-        let file = File::create(&metrics).map_err(Error::io(&metrics, "create"))?;
-        Ok(Self {
-            path,
-            metrics: BufWriter::new(file),
-        })
-    }
-
-    /// The directory.
+    /// Where the run writes now.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
+    }
+
+    /// Where its result will be.
+    pub fn output(&self) -> &Path {
+        let output = self.replaces.as_ref().unwrap_or(&self.folder);
+        output.path()
     }
 
     /// Appends a line to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When it cannot be written, and when the directory is not there any more: what a run leaves in one that is gone is
+    /// lost. Once the training is over the directory is made again.
     pub fn record(&mut self, line: &Value) -> Result<()> {
-        let path = self.path.join("metrics.jsonl");
-        writeln!(self.metrics, "{line}")
-            .and_then(|()| self.metrics.flush())
-            .map_err(Error::io(&path, "write"))
+        self.stay()?;
+        // In one piece: a run that is killed leaves no half of a line.
+        self.metrics
+            .write_all(format!("{line}\n").as_bytes())
+            .map_err(Error::io(&self.path().join(METRICS), "write"))
     }
 
-    /// Writes a JSON file.
-    pub fn write_json(&self, name: &str, value: &Value) -> Result<()> {
-        let mut text =
-            serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
-        text.push('\n');
-        write_atomically(&self.path.join(name), text.as_bytes())
+    /// Writes the plan.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
+        let text = pretty(plan)?;
+        self.write_text(PLAN, text)
+    }
+
+    fn write_text(&mut self, name: &'static str, text: String) -> Result<()> {
+        write_atomically(&self.path().join(name), text.as_bytes())?;
+        self.texts.push((name, text));
+        Ok(())
+    }
+
+    /// The last step is done: from now on the result is what counts, whatever happens to the directory.
+    pub fn begin_saving(&mut self) {
+        self.is_saving = true;
+        interrupt::set_course(Course::Saving);
+    }
+
+    /// Sees to it that what is written now will be found.
+    ///
+    /// # Errors
+    /// When the directory is gone, and cannot or need not be made again.
+    pub fn stay(&mut self) -> Result<()> {
+        if self.folder.is_in_place() {
+            return Ok(());
+        }
+        let directory = self.output().to_owned();
+        if !self.is_saving {
+            return Err(Error::OutputLost { directory });
+        }
+        let place = free_place(&directory);
+        let lock = DirectoryLock::take(&place, "--output")?;
+        let folder = Folder::open(&place).map_err(Error::io(&place, "open"))?;
+        tracing::warn!(
+            "{}: the output directory is gone (removed, unmounted or replaced by another one); the result is saved in {}",
+            directory.display(),
+            place.display()
+        );
+        // What was recorded can still be read as long as the files are open.
+        let mut metrics = create(&folder, METRICS)?;
+        let log = create(&folder, LOG)?;
+        copy(&mut self.metrics, &mut metrics)
+            .and_then(|()| logging::move_to(log))
+            .map_err(Error::io(&place, "write to"))?;
+        for (name, text) in &self.texts {
+            write_atomically(&place.join(name), text.as_bytes())?;
+        }
+        self.metrics = metrics;
+        self.folder = folder;
+        self.replaces = None;
+        self._lock = Some(lock);
+        Ok(())
+    }
+
+    /// Puts the result, which is complete but for the mark of a finished run, in the place of an earlier one.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn take_the_place(&mut self) -> Result<()> {
+        let Some(output) = self.replaces.take() else {
+            return Ok(());
+        };
+        let failed = Error::io(output.path(), "replace the earlier run in");
+        let _moving = interrupt::uninterrupted();
+        let moved = remove_run(&output).and_then(|()| {
+            remove_cache(&output);
+            let (from, to) = (self.folder.path(), output.path());
+            for name in self.folder.names()? {
+                let target = to.join(&name);
+                // What others put there stays there, rather than replace something of theirs.
+                if is_of_a_run(&name) || fs::symlink_metadata(&target).is_err() {
+                    fs::rename(from.join(&name), target)?;
+                }
+            }
+            Ok(())
+        });
+        moved.map_err(failed)?;
+        if let Err(error) = output.remove_folder(NEW_RUN) {
+            tracing::debug!("{}: cannot be removed: {error}", self.path().display());
+        }
+        self.folder = output;
+        Ok(())
     }
 
     /// Writes `all_results.json`: from now on the run is finished.
+    ///
+    /// # Errors
+    /// When it cannot be written.
     pub fn finish(&self, results: &Value) -> Result<()> {
-        self.write_json(RESULTS, results)
+        write_atomically(&self.path().join(RESULTS), pretty(results)?.as_bytes())
     }
 }
 
-fn refuse_file(path: &Path) -> Result<()> {
-    match path.ancestors().find(|ancestor| ancestor.exists()) {
-        Some(file) if !file.is_dir() => Err(Error::Usage(format!(
-            "--output {}: expected a directory, but {} is a file; choose another --output",
-            path.display(),
-            file.display()
-        ))),
-        _ => Ok(()),
-    }
+fn pretty(value: &Value) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
+    Ok(masked(&text).into_owned() + "\n")
 }
 
-/// Replacing the run that a new one starts from would destroy its beginning.
-fn refuse_own_input(path: &Path, config: &RunConfig) -> Result<()> {
-    let Ok(output) = path.canonicalize() else {
-        return Ok(());
+fn create(folder: &Folder, name: &str) -> Result<File> {
+    let created = folder.create(name);
+    created.map_err(Error::io(&folder.path().join(name), "create"))
+}
+
+/// The whole of a file.
+fn copy(from: &mut File, to: &mut File) -> io::Result<()> {
+    from.seek(SeekFrom::Start(0))?;
+    io::copy(from, to).map(drop)
+}
+
+/// The path of a directory that is gone, or, if another one with something in it has taken its place, one beside it.
+fn free_place(lost: &Path) -> PathBuf {
+    let is_free = |path: &Path| {
+        let entries = fs::read_dir(path).map(|entries| {
+            entries
+                .flatten()
+                .map(|entry| entry.file_name())
+                .any(|name| !is_passing(&name.to_string_lossy()) || *name == *LOCK_FILE)
+        });
+        match entries {
+            Ok(is_used) => !is_used,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     };
-    let inputs = [
-        ("--model", config.model.as_deref().map(Path::new)),
-        ("--init-adapter", config.init_adapter.as_deref()),
-    ];
-    for (flag, input) in inputs {
-        if input.and_then(|input| input.canonicalize().ok()).as_ref() == Some(&output) {
-            return Err(Error::Usage(format!(
-                "--output {}: this is also {flag}, which the run would destroy; choose another --output",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn refuse_used(path: &Path) -> Result<()> {
-    if path.join(RESULTS).exists() {
-        return Err(Error::Usage(format!(
-            "{}: a finished run is here; choose another --output, or pass --overwrite-output to replace it",
-            path.display()
-        )));
-    }
-    let is_run = path.join(CONFIG).exists();
-    let used = path
-        .read_dir()
-        .is_ok_and(|mut entries| entries.next().is_some());
-    if used && !is_run {
-        return Err(Error::Usage(format!(
-            "{}: this directory holds files that are not a run's; choose another --output (or pass --overwrite-output)",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Takes an earlier run's mark and result away before a new run begins in its place.
-fn remove_results(path: &Path) -> Result<()> {
-    let results = [
-        RESULTS,
-        "config.json",
-        "model.safetensors",
-        "adapter_model.safetensors",
-        "adapter_config.json",
-        "adapter.safetensors",
-        crate::adapter::NEUTRAL_CONFIG,
-        crate::learned_task::TASK_FILE,
-        crate::provenance::FILE,
-        prediction_files::PREDICTIONS,
-        prediction_files::N_BEST,
-        prediction_files::NULL_ODDS,
-    ];
-    for name in results.iter().chain(crate::tokenizer::FILES) {
-        let file = path.join(name);
-        match std::fs::remove_file(&file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(&file, "remove")(e));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    let beside = (1..).map(|number| {
+        let mut name = lost.file_name().unwrap_or_default().to_owned();
+        name.push(format!("-saved-{number}"));
+        lost.with_file_name(name)
+    });
+    let mut places = std::iter::once(lost.to_owned()).chain(beside.take(1000));
+    let found = places.find(|path| is_free(path));
+    found.unwrap_or_else(|| lost.to_owned())
 }

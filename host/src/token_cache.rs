@@ -10,7 +10,10 @@ pub mod key;
 
 use crate::{
     config::TokenCacheUse,
-    files::write_atomically,
+    files::{
+        temporary::{self, Access},
+        write_with,
+    },
     token_store::{
         Examples, Fault, Medium,
         builder::{Builder, SUFFIX},
@@ -127,9 +130,9 @@ impl TokenCache {
                         now.clone_from(&path);
                         Ok(())
                     }
-                    Err(failed) => {
-                        *temporary = Some(failed.path);
-                        Err(failed.error)
+                    Err((file, error)) => {
+                        *temporary = Some(file);
+                        Err(error)
                     }
                 },
             },
@@ -161,7 +164,7 @@ impl TokenCache {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.directory.as_deref().map_or(Ok(()), create_private)?;
-        write_atomically(path, bytes).map_err(|error| io::Error::other(error.to_string()))
+        write_with(path, bytes, Access::Private)
     }
 
     fn path(&self, key: &Key, end: &str) -> Option<PathBuf> {
@@ -180,10 +183,11 @@ impl TokenCache {
             .map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                ENDS.iter().any(|end| name.ends_with(end))
+                // Temporary ones are in use: those of killed runs go elsewhere.
+                !name.starts_with(temporary::PREFIX) && ENDS.iter().any(|end| name.ends_with(end))
             })
             .filter_map(|path| {
-                let about = path.metadata().ok()?;
+                let about = path.symlink_metadata().ok()?;
                 Some((about.modified().ok()?, path, about.len()))
             })
             .collect();
@@ -197,6 +201,14 @@ impl TokenCache {
                 total -= size;
             }
         }
+    }
+}
+
+/// Removes what killed runs left in the places for large temporary files.
+pub fn remove_leftovers() {
+    let cache = directory(&|name| env::var_os(name));
+    for directory in cache.into_iter().chain([env::temp_dir()]) {
+        temporary::sweep_once(&directory);
     }
 }
 
@@ -229,8 +241,15 @@ fn create_private(directory: &Path) -> io::Result<()> {
 
 /// The time of a file is that of its last use.
 fn mark_used(path: &Path) {
-    let marked = File::options()
-        .append(true)
+    let mut options = File::options();
+    options.append(true);
+    // Another file's time is none of ours.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NOFOLLOW.bits() as i32,
+    );
+    let marked = options
         .open(path)
         .and_then(|file| file.set_modified(SystemTime::now()));
     if let Err(error) = marked {

@@ -156,10 +156,7 @@ impl Trainer<'_> {
                     break;
                 }
                 if interrupt::requested() {
-                    return Err(Error::Interrupted {
-                        steps: state.summary.steps,
-                        directory: self.directory.path().to_owned(),
-                    });
+                    return Err(self.interrupted(&state));
                 }
                 if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
                     self.decide(&mut state, epoch, step_in_epoch)?;
@@ -171,7 +168,11 @@ impl Trainer<'_> {
             if state.epoch_loss.1 > 0 {
                 state.summary.epochs = state.summary.steps as f64 / steps_per_epoch as f64;
                 self.signal_loss(&mut state, epoch);
-                self.evaluate(&mut state, epoch)?;
+                self.evaluate(&mut state, epoch)
+                    .map_err(|error| match error {
+                        Error::Stopped { .. } => self.interrupted(&state),
+                        other => other,
+                    })?;
                 state.epoch.secs = epoch_start.elapsed().as_secs_f64();
                 state.summary.history.push(std::mem::take(&mut state.epoch));
             }
@@ -191,6 +192,13 @@ impl Trainer<'_> {
         summary.train_loss = state.loss_sum / summary.steps.max(1) as f64;
         summary.train_secs = start.elapsed().as_secs_f64();
         Ok(summary)
+    }
+
+    fn interrupted(&self, state: &State) -> Error {
+        Error::Interrupted {
+            steps: state.summary.steps,
+            directory: self.directory.path().to_owned(),
+        }
     }
 
     fn initial_state(&self) -> State {
@@ -316,6 +324,9 @@ impl Trainer<'_> {
             "tokens": tokens,
             "secs": secs,
         });
+        if steps == last_step {
+            self.directory.begin_saving();
+        }
         self.directory.record(&record)?;
         self.signal(state, epoch, "block_grad_norm", |_| norms.blocks.clone());
         self.progress.step(&record, last_step);
@@ -401,6 +412,7 @@ impl Trainer<'_> {
         }
         let mut is_result = true;
         if let Some(best) = &mut self.best {
+            best.keep_in(self.directory.path());
             let trained = &self.blueprint.candidates;
             is_result = best.offer(self.model, trained, epoch, &all)?;
             if is_result {

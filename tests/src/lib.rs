@@ -40,14 +40,19 @@ pub fn profile_dir() -> PathBuf {
 
 /// The shared data directory beside the repository, or a loud note that it is absent.
 pub fn shared_data() -> Option<PathBuf> {
+    shared_directory("data")
+}
+
+/// A directory of the shared material beside the repository (`PROGTUNE_SHARED`), or a loud note that it is absent.
+pub fn shared_directory(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PROGTUNE_SHARED")
         .map_or_else(|| root().join("../shared"), PathBuf::from)
-        .join("data");
+        .join(name);
     if path.is_dir() {
         return Some(path);
     }
     eprintln!(
-        "SKIPPED: {} is absent (set PROGTUNE_SHARED): this test compares on real data",
+        "SKIPPED: {} is absent (set PROGTUNE_SHARED): this test reads it",
         path.display()
     );
     None

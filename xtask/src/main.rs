@@ -6,6 +6,7 @@ mod bench_peer;
 mod check_cuda;
 mod check_dist;
 mod check_peft;
+mod check_tokenizers;
 mod dist;
 mod python;
 mod rust_text;
@@ -48,6 +49,11 @@ const TASKS: &[Task] = &[
         run: check_peft::run,
     },
     Task {
+        name: "check-tokenizers",
+        help: "let AutoTokenizer and progtune read drawn tokenizer files and compare ids (`check-tokenizers --help`)",
+        run: check_tokenizers::run,
+    },
+    Task {
         name: "dist",
         help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
         run: dist::run,
@@ -81,7 +87,7 @@ fn main() -> ExitCode {
 fn list_tasks() -> String {
     let mut list = String::from("cargo xtask NAME, where NAME is one of\n");
     for task in TASKS {
-        list.push_str(&format!("  {:<12} {}\n", task.name, task.help));
+        list.push_str(&format!("  {:<16} {}\n", task.name, task.help));
     }
     list
 }

@@ -14,6 +14,7 @@ use crate::{
     model::{config::Architecture, parameters::Parameters, safetensors_file::SafetensorsFile},
     plugin::Entry,
     provenance::MadeBy,
+    short_list::short_list,
 };
 use candle_core::Tensor;
 use progtune_datasets::ProblemType;
@@ -83,7 +84,7 @@ impl Adapter {
     ///
     /// # Errors
     /// One error that lists tensors without a place, added parameters without a value and shapes that differ: the
-    /// first dozen of them, and how many there are more.
+    /// first of them, and how many there are more.
     pub fn apply(&self, parameters: &Parameters, head_order: Option<&[u32]>) -> Result<()> {
         let mut faults = Vec::new();
         for (name, value) in &self.tensors {
@@ -115,16 +116,12 @@ impl Adapter {
         if faults.is_empty() {
             return Ok(());
         }
-        if faults.len() > 12 {
-            let more = faults.split_off(12).len();
-            faults.push(format!("and {more} more"));
-        }
         Err(Error::Model(format!(
             "{}: the adapter does not fit the model with method {}:\n  {}\nCheck that --model is the base it was \
              trained on and that the --peft-opt options are those of the adapter",
             self.origin,
             self.method,
-            faults.join("\n  ")
+            short_list(&faults, "\n  ")
         )))
     }
 }

@@ -9,14 +9,15 @@ use crate::fetch::typed;
 use progtune_datasets::{OnBadRow, OwnRequest};
 use toml::Value;
 
+/// What the file begins with, and by which it is known.
+pub const FIRST_LINE: &str = "# The resolved configuration of a progtune run";
+
 impl RunConfig {
     /// The configuration as TOML, a line for each key in the order of `--help`. What is unset is a comment that says
     /// how it is decided. A path that is not UTF-8 cannot be said in TOML and loses the bytes that are not; flags,
     /// variables and files never give one.
     pub fn to_toml(&self) -> String {
-        let mut lines = String::from(
-            "# The resolved configuration of a progtune run; `progtune --config FILE` runs it again.\n",
-        );
+        let mut lines = format!("{FIRST_LINE}; `progtune --config FILE` runs it again.\n");
         let mut tables = String::new();
         for key in KEYS {
             match (self.value_of(key.name), key.default) {
@@ -116,7 +117,8 @@ impl RunConfig {
             "device" => text(&self.device.to_string()),
             "kernels" => text(&self.kernels.to_string()),
             "output" => self.output.as_deref().map(path),
-            "overwrite_output" => Some(Value::Boolean(self.overwrite_output)),
+            // It is said for one run, not for every one that is run from this file.
+            "overwrite_output" => None,
             "logging_steps" => Some(whole(self.logging_steps as u64)),
             "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
             "token_cache" => text(&self.token_cache.to_string()),

@@ -3,9 +3,11 @@
 //! `refs/main` names a commit; `snapshots/COMMIT/` has the files under their names, as links to `blobs/ETAG` (or as
 //! files, where links cannot be made); `.locks/` beside the repositories keeps two processes from fetching the same blob.
 
+use crate::files::{temporary::Access, write_with};
+
 use super::repository::{Repository, is_commit, is_plain_path};
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -53,7 +55,7 @@ impl Cache {
         let written = path
             .parent()
             .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::write(&path, commit));
+            .and_then(|()| write_with(&path, commit.as_bytes(), Access::Shared));
         if let Err(error) = written {
             tracing::warn!("{}: cannot write: {error}", path.display());
         }
@@ -87,11 +89,10 @@ impl Cache {
     ) -> io::Result<File> {
         let folder = self.root.join(".locks").join(repository.folder());
         fs::create_dir_all(&folder)?;
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(folder.join(format!("{etag}.lock")))?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        not_through_links(&mut options);
+        let file = options.open(folder.join(format!("{etag}.lock")))?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             waiting();
             // Refused where locks do not exist.
@@ -152,6 +153,17 @@ impl Cache {
         ids.sort();
         ids
     }
+}
+
+/// A name that is a link is not opened: what is written goes nowhere else.
+pub(super) fn not_through_links(options: &mut OpenOptions) {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        options,
+        rustix::fs::OFlags::NOFOLLOW.bits() as i32,
+    );
+    #[cfg(not(unix))]
+    let _ = options;
 }
 
 /// The files below a directory, by their names relative to it with `/` between the parts, sorted; hidden ones and links

@@ -2,7 +2,7 @@
 //! the hub's checksum never gets a name. Called by `hub`.
 
 use super::{
-    cache::Cache,
+    cache::{Cache, not_through_links},
     checksum::Checksum,
     client::{Client, FileInfo},
     fault::Fault,
@@ -88,11 +88,10 @@ impl Download<'_> {
 
     /// What an earlier transfer left, with its checksum, or an empty file.
     fn open(&self, path: PathBuf) -> std::io::Result<Partial> {
-        let mut file = File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)?;
+        let mut options = File::options();
+        options.read(true).append(true).create(true);
+        not_through_links(&mut options);
+        let mut file = options.open(&path)?;
         let mut checksum = Checksum::new(&self.info.etag, self.info.size);
         let mut have = 0;
         let mut chunk = vec![0; CHUNK];

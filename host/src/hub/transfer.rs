@@ -2,7 +2,7 @@
 //! of a long transfer one from time to time; for programs events `fetch`. Called by `download`.
 
 use crate::{
-    progress::{bar_style, events::emit, note_for_people},
+    progress::{bar_style, events::emit, note_for_people, phase::GoingOn},
     terminal::{self, Mode},
 };
 use indicatif::ProgressBar;
@@ -23,6 +23,7 @@ pub(super) struct Transfer {
     said: Instant,
     /// Bytes that came over the network.
     bytes: u64,
+    _going_on: GoingOn,
 }
 
 impl Transfer {
@@ -47,6 +48,7 @@ impl Transfer {
             start: now,
             said: now,
             bytes: 0,
+            _going_on: GoingOn::new(&format!("fetching {name}")),
         };
         transfer.emit(have, false);
         transfer

@@ -3,6 +3,8 @@
 //! Called by [`super::Model`]. Each block is a graph of its own between two detached tensors; its backward is
 //! candle's, seeded with Σ y·dy. Attention pads inside, since primitives need rectangles.
 
+mod activation;
+
 use super::{
     gradients::Gradients,
     layout::{Block, Embeddings, Linear, Norm, Site},
@@ -15,7 +17,7 @@ use crate::{
     graph::{RowContext, normalise},
 };
 use candle_core::{D, Device, Tensor, Var};
-use progtune_kernels::{activation::Activation, dropout};
+use progtune_kernels::dropout;
 
 /// What the backward of a block or of the embeddings needs: the graph between input and output.
 pub struct Tape {
@@ -161,14 +163,7 @@ pub fn block(
         mode,
     )?;
     let u = linear(&block.intermediate, &h, p, rows)?;
-    let g = match pass.config.activation {
-        Activation::Gelu => u.gelu_erf()?,
-        Activation::GeluTanh => u.gelu()?,
-        // candle's relu has derivative 1 at 0; PyTorch's is 0.
-        Activation::Relu => (&u * u.gt(&u.zeros_like()?)?.to_dtype(u.dtype())?.detach())?,
-        Activation::Silu => u.silu()?,
-        Activation::Tanh => u.tanh()?,
-    };
+    let g = activation::forward(&u, pass.config.activation)?;
     let g = at_site(&block.activation, g, &[("x", &u)], p, rows)?;
     let o = linear(&block.output, &g, p, rows)?;
     let site = DropoutSite::Output(block.number);

@@ -1,6 +1,10 @@
 //! Hugging Face's `config.json`: read, checked, and written back with the task's labels.
 //! Called by the recipe and by `plan`, which needs nothing else of a model.
 
+mod activation;
+mod labels;
+mod python_json;
+
 use crate::error::{Error, Result};
 use candle_transformers::models::bert::{Config as EncoderConfig, HiddenAct};
 use progtune_datasets::{ProblemType, Task};
@@ -26,12 +30,17 @@ impl Architecture {
         }
     }
 
-    /// The name in `architectures` of the model with the head of such a task.
-    pub fn class_of(self, problem: ProblemType) -> String {
-        let family = match self {
+    /// What the names of its classes begin with.
+    fn class_prefix(self) -> &'static str {
+        match self {
             Self::Bert => "Bert",
             Self::Roberta => "Roberta",
-        };
+        }
+    }
+
+    /// The name in `architectures` of the model with the head of such a task.
+    pub fn class_of(self, problem: ProblemType) -> String {
+        let family = self.class_prefix();
         let head = match problem {
             ProblemType::TokenClassification => "ForTokenClassification",
             ProblemType::QuestionAnswering => "ForQuestionAnswering",
@@ -56,8 +65,12 @@ pub struct ModelConfig {
     pub classifier_dropout: f64,
     /// The activation of the feed-forward part.
     pub activation: Activation,
-    /// The labels of the saved head, in id order; empty when the checkpoint says nothing of them.
+    /// The labels of the saved head, in id order; transformers' two placeholders when the file says nothing of them.
     pub labels: Vec<String>,
+    /// Whether the file says what the labels are, or how many.
+    pub labels_are_stated: bool,
+    /// What a person should know before the labels are used.
+    pub label_doubt: Option<String>,
     /// What the method adds to every position id.
     pub position_shift: u32,
     /// The file as it was, so that what is saved keeps every key.
@@ -88,26 +101,31 @@ impl ModelConfig {
 
     /// As [`ModelConfig::read`], from text; `origin` names it in messages.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text).map_err(|e| {
+        let value = python_json::parse(text).map_err(|e| {
             Error::Model(format!(
                 "{origin}: not valid JSON: {e}; download the file again"
             ))
         })?;
-        let Value::Object(raw) = value else {
+        let Value::Object(mut raw) = value else {
             return Err(Error::Model(format!(
                 "{origin}: expected a JSON object; download the file again"
             )));
         };
+        make_whole(&mut raw);
         let reader = Reader { raw: &raw, origin };
         let architecture = reader.architecture()?;
         let encoder = reader.encoder(architecture)?;
+        let labels = labels::read(&raw).map_err(|(key, expected)| reader.fault(key, &expected))?;
+        let doubt = labels.doubt.map(|doubt| format!("{origin}: {doubt}"));
         Ok(Self {
             architecture,
             attention_dropout: reader.probability("attention_probs_dropout_prob", 0.1)?,
             classifier_dropout: reader
                 .probability("classifier_dropout", encoder.hidden_dropout_prob)?,
             activation: reader.activation()?,
-            labels: reader.labels()?,
+            labels: labels.names,
+            labels_are_stated: labels.are_stated,
+            label_doubt: doubt,
             position_shift: 0,
             encoder,
             raw,
@@ -130,6 +148,37 @@ impl ModelConfig {
         } else {
             ProblemType::SingleLabelClassification
         }
+    }
+
+    /// Whether the class that was saved is known and has no head for a task.
+    pub fn has_no_head(&self) -> bool {
+        let class = self.raw.get("architectures").and_then(|list| list.get(0));
+        let class = class.and_then(Value::as_str);
+        let heads = ["Classification", "QuestionAnswering"];
+        class.is_some_and(|class| !heads.iter().any(|head| class.ends_with(head)))
+    }
+
+    /// Whether `problem_type` and the number of labels say the same.
+    ///
+    /// # Errors
+    /// Several numbers for a text, which no task here has, and classes with a single output, which transformers refuses.
+    pub fn check_problem_type(&self, origin: &str) -> Result<()> {
+        let stated = self.raw.get("problem_type").and_then(Value::as_str);
+        let stated = stated.and_then(ProblemType::by_name);
+        let n = self.labels.len();
+        let what = match (self.problem_type(), stated) {
+            (ProblemType::SingleLabelClassification, Some(ProblemType::Regression)) => {
+                "regression has one output here"
+            }
+            (ProblemType::Regression, Some(ProblemType::SingleLabelClassification)) => {
+                "classes need two outputs at least"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Model(format!(
+            "{origin}/config.json: key `problem_type` does not fit the labels, of which there are {n}: {what}; correct \
+             `problem_type` or `id2label`"
+        )))
     }
 
     /// L: the number of Transformer blocks.
@@ -200,6 +249,32 @@ impl ModelConfig {
     }
 }
 
+/// Keys whose values are whole numbers.
+const WHOLE: [&str; 9] = [
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "pad_token_id",
+    "num_labels",
+];
+
+/// Whole numbers that were written as `3.0`, by tools that have no others; transformers reads what is saved then.
+fn make_whole(raw: &mut Map<String, Value>) {
+    for key in WHOLE {
+        if let Some(value) = raw.get_mut(key)
+            && let Some(number) = value.as_f64().filter(|_| value.is_f64())
+            && number.fract() == 0.0
+            && (0.0..=f64::from(u32::MAX)).contains(&number)
+        {
+            *value = json!(number as u64);
+        }
+    }
+}
+
 /// Reads keys of one file with messages that name it.
 struct Reader<'a> {
     raw: &'a Map<String, Value>,
@@ -208,10 +283,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&self, key: &str, expected: &str) -> Error {
-        let found = self
-            .raw
-            .get(key)
-            .map_or("nothing".to_owned(), Value::to_string);
+        let found = self.raw.get(key);
+        let found = found.map_or("nothing".to_owned(), python_json::show);
         Error::Model(format!(
             "{}: key `{key}`: expected {expected}, found {found}",
             self.origin
@@ -219,20 +292,33 @@ impl Reader<'_> {
     }
 
     fn architecture(&self) -> Result<Architecture> {
-        match self.raw.get("model_type").and_then(Value::as_str) {
-            Some("bert") => Ok(Architecture::Bert),
-            Some("roberta") => Ok(Architecture::Roberta),
-            // Old BERT releases (bert_config.json) had no model_type.
-            None if self.raw.contains_key("type_vocab_size")
-                && !self.raw.contains_key("model_type") =>
-            {
-                Ok(Architecture::Bert)
-            }
-            _ => Err(self.fault(
+        let known = [Architecture::Bert, Architecture::Roberta];
+        let of = |stated: &str| known.into_iter().find(|a| a.model_type() == stated);
+        let stated = self.raw.get("model_type");
+        let found = match stated.and_then(Value::as_str) {
+            Some(stated) => of(stated),
+            None if stated.is_some_and(|stated| !stated.is_null()) => None,
+            // Old releases had no model_type, but the class that was saved, or nothing (bert_config.json).
+            None => match self.class() {
+                Some(class) => known
+                    .into_iter()
+                    .find(|a| class.starts_with(a.class_prefix())),
+                None => (self.raw.get("type_vocab_size") == Some(&json!(2)))
+                    .then_some(Architecture::Bert),
+            },
+        };
+        found.ok_or_else(|| {
+            self.fault(
                 "model_type",
                 "`bert` or `roberta` (other architectures are not supported yet)",
-            )),
-        }
+            )
+        })
+    }
+
+    /// The class that was saved.
+    fn class(&self) -> Option<&str> {
+        let classes = self.raw.get("architectures")?.as_array()?;
+        classes.first()?.as_str()
     }
 
     /// A size, small enough that parameters can be listed and counted.
@@ -269,17 +355,11 @@ impl Reader<'_> {
     }
 
     fn activation(&self) -> Result<Activation> {
-        match self
-            .raw
-            .get("hidden_act")
-            .map(|value| value.as_str().unwrap_or_default())
-        {
-            None | Some("gelu") => Ok(Activation::Gelu),
-            Some("gelu_new" | "gelu_pytorch_tanh") => Ok(Activation::GeluTanh),
-            Some("relu") => Ok(Activation::Relu),
-            Some("silu" | "swish") => Ok(Activation::Silu),
-            Some(_) => Err(self.fault("hidden_act", "one of gelu, gelu_new, relu, silu")),
-        }
+        let Some(stated) = self.raw.get("hidden_act") else {
+            return Ok(Activation::Gelu);
+        };
+        activation::by_name(stated.as_str().unwrap_or_default())
+            .map_err(|expected| self.fault("hidden_act", &expected))
     }
 
     fn encoder(&self, architecture: Architecture) -> Result<EncoderConfig> {
@@ -313,7 +393,9 @@ impl Reader<'_> {
             initializer_range: self.positive("initializer_range", 0.02)?,
             layer_norm_eps: self.positive("layer_norm_eps", 1e-12)?,
             pad_token_id: match self.raw.get("pad_token_id") {
-                None | Some(Value::Null) => pad,
+                None => pad,
+                // A BERT makes nothing of it; a RoBERTa counts positions from it, and transformers cannot without.
+                Some(Value::Null) if architecture == Architecture::Bert => pad,
                 Some(value) => value
                     .as_u64()
                     .filter(|&id| id < 1 << 24)
@@ -334,73 +416,7 @@ impl Reader<'_> {
         }
         Ok(encoder)
     }
-
-    /// `id2label` in id order; empty when absent or when it holds Hugging Face's placeholders only.
-    fn labels(&self) -> Result<Vec<String>> {
-        let Some(Value::Object(map)) = self.raw.get("id2label") else {
-            return Ok(Vec::new());
-        };
-        let mut labels = vec![String::new(); map.len()];
-        for (id, label) in map {
-            match (
-                id.parse::<usize>().ok().filter(|&id| id < map.len()),
-                label.as_str(),
-            ) {
-                (Some(id), Some(label)) => labels[id] = label.to_owned(),
-                _ => return Err(self.fault("id2label", "ids from 0 with text labels")),
-            }
-        }
-        Ok(labels)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TINY: &str = r#"{"model_type":"bert","vocab_size":10,"hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"intermediate_size":16}"#;
-
-    #[test]
-    fn defaults_are_hugging_faces() {
-        let config = ModelConfig::parse(TINY, "x").unwrap();
-        assert_eq!(
-            (config.attention_dropout, config.classifier_dropout),
-            (0.1, 0.1)
-        );
-        assert_eq!(config.encoder.layer_norm_eps, 1e-12);
-        assert_eq!(config.max_tokens(), 512);
-    }
-
-    #[test]
-    fn faults_name_the_key() {
-        for (from, to, key) in [
-            ("\"bert\"", "\"t5\"", "model_type"),
-            ("\"hidden_size\":8", "\"hidden_size\":\"8\"", "hidden_size"),
-            (
-                "\"num_attention_heads\":2",
-                "\"num_attention_heads\":3",
-                "num_attention_heads",
-            ),
-            ("\"vocab_size\":10,", "", "vocab_size"),
-            (
-                "\"model_type\"",
-                "\"hidden_act\":\"mish\",\"model_type\"",
-                "hidden_act",
-            ),
-        ] {
-            let error = ModelConfig::parse(&TINY.replace(from, to), "dir/config.json")
-                .unwrap_err()
-                .to_string();
-            assert!(
-                error.contains(key) && error.contains("dir/config.json"),
-                "{error}"
-            );
-        }
-        assert!(
-            ModelConfig::parse("{", "x")
-                .unwrap_err()
-                .to_string()
-                .contains("JSON")
-        );
-    }
-}
+mod tests;

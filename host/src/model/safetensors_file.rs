@@ -129,7 +129,7 @@ impl SafetensorsFile {
             .is_some_and(|base| base.dtype == Dtype::I8)
     }
 
-    /// One tensor as f32 on the CPU; f16, bf16 and int8 rows with scales are converted. It is a variable, so that
+    /// One tensor as f32 on the CPU; f64, f16, bf16 and int8 rows with scales are converted. It is a variable, so that
     /// [`Var::from_tensor`] takes it as it is, without a copy.
     ///
     /// # Errors
@@ -140,12 +140,16 @@ impl SafetensorsFile {
         };
         let values: Vec<f32> = match info.dtype {
             Dtype::F32 => self.numbers(name, &info, f32::from_le_bytes)?,
+            Dtype::F64 => self.numbers(name, &info, |b| f64::from_le_bytes(b) as f32)?,
             Dtype::F16 => self.numbers(name, &info, |b| half::f16::from_le_bytes(b).to_f32())?,
             Dtype::BF16 => self.numbers(name, &info, |b| half::bf16::from_le_bytes(b).to_f32())?,
-            Dtype::I8 => self.dequantise(name, &info)?,
+            Dtype::I8 if self.tensors.contains_key(&format!("{name}{SCALE_SUFFIX}")) => {
+                self.dequantise(name, &info)?
+            }
             other => {
                 return Err(Error::Model(format!(
-                    "{}: tensor {name} has type {other:?}; expected F32, F16 or BF16: convert the checkpoint",
+                    "{}: tensor {name} has type {other:?}; expected F64, F32, F16 or BF16: save the model once more in \
+                     one of these",
                     self.origin
                 )));
             }

@@ -1,11 +1,19 @@
 //! Loads a checkpoint as Hugging Face writes it into the names of [`super::description`].
 //!
-//! Called by the recipe, `evaluate` and `predict`. Understood: keys with and without the base model's prefix,
-//! `gamma`/`beta` for LayerNorm, `position_ids`, shards with an index, f32, f16 and bf16, and the embedded
-//! model's int8 rows. Everything that is wrong with a checkpoint is said in one error.
+//! Called by the recipe, `evaluate` and `predict`. Understood: keys with and without the base model's prefix and those
+//! of wrappers, `gamma`/`beta` for LayerNorm, `position_ids`, shards with an index, f64, f32, f16 and bf16, and the
+//! embedded model's int8 rows. Everything that is wrong with a checkpoint is said in one error.
+
+mod keys;
+mod mismatch;
+
+pub use keys::{canonical_name, checkpoint_key};
 
 use super::{config::Architecture, description::ParameterInfo, safetensors_file::SafetensorsFile};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    short_list::short_list,
+};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::{
@@ -27,6 +35,7 @@ pub struct Checkpoint {
     files: Vec<SafetensorsFile>,
     /// Canonical name → (file, key in the file, shape).
     tensors: BTreeMap<String, (usize, String, Vec<usize>)>,
+    architecture: Architecture,
     origin: String,
 }
 
@@ -68,9 +77,12 @@ impl Checkpoint {
         origin: String,
     ) -> Result<Self> {
         let mut tensors = BTreeMap::new();
+        let mut wrappers = BTreeSet::new();
         for (number, file) in files.iter().enumerate() {
             for (key, shape) in file.shapes() {
-                let name = canonical_name(key, architecture);
+                let (bare, taken) = keys::unwrapped(key);
+                wrappers.extend(taken);
+                let name = canonical_name(&bare, architecture);
                 let entry = (number, key.to_owned(), shape.to_vec());
                 if let Some((_, other, _)) = tensors.insert(name.clone(), entry) {
                     return Err(Error::Model(format!(
@@ -79,9 +91,17 @@ impl Checkpoint {
                 }
             }
         }
+        if !wrappers.is_empty() {
+            let wrappers: Vec<String> = wrappers.iter().map(|of| format!("`{of}`")).collect();
+            tracing::warn!(
+                "{origin}: the names of tensors have a wrapper's prefix, {}; they are read without it",
+                short_list(&wrappers, ", ")
+            );
+        }
         Ok(Self {
             files,
             tensors,
+            architecture,
             origin,
         })
     }
@@ -89,13 +109,15 @@ impl Checkpoint {
     /// Reads every parameter of `infos`.
     ///
     /// # Errors
-    /// One error that lists every missing, unexpected and wrongly shaped tensor.
+    /// One error for everything: another number of layers than the configuration's, or else the first of the missing,
+    /// unexpected and wrongly shaped tensors, and how many there are.
     pub fn load(
         &mut self,
         infos: &[ParameterInfo],
         policy: HeadPolicy,
         device: &Device,
     ) -> Result<Loaded> {
+        self.check_layers(infos)?;
         let mut faults = Vec::new();
         let mut values = Vec::with_capacity(infos.len());
         for info in infos {
@@ -104,23 +126,20 @@ impl Checkpoint {
                     values.push(Some(self.files[file].read(&key)?.to_device(device)?));
                 }
                 Some((_, key, shape))
-                    if !(may_be_new(&info.name) && policy == HeadPolicy::MakeNew) =>
+                    if !(keys::may_be_new(&info.name) && policy == HeadPolicy::MakeNew) =>
                 {
-                    faults.push(format!(
-                        "wrong shape: {key}: expected {:?}, found {shape:?}",
-                        info.shape
-                    ));
+                    faults.push(self.wrong_shape(info, &key, &shape));
                     values.push(None);
                 }
                 Some((_, key, shape)) => {
                     tracing::warn!(
-                        "{key} has shape {shape:?}, the task needs {:?}: it starts anew, from random numbers",
+                        "{key} has shape {shape:?}, the task needs {:?}: it will be randomly initialised",
                         info.shape
                     );
                     values.push(None);
                 }
                 None => {
-                    if !(may_be_new(&info.name) && policy == HeadPolicy::MakeNew) {
+                    if !(keys::may_be_new(&info.name) && policy == HeadPolicy::MakeNew) {
                         faults.push(format!("missing: {} {:?}", info.name, info.shape));
                     }
                     values.push(None);
@@ -129,7 +148,7 @@ impl Checkpoint {
         }
         let known: BTreeSet<&str> = infos.iter().map(|info| info.name.as_str()).collect();
         for (name, (_, key, shape)) in &self.tensors {
-            if !known.contains(name.as_str()) && !is_other_head(name) {
+            if !known.contains(name.as_str()) && !keys::is_other_head(name) {
                 faults.push(format!("unexpected: {key} {shape:?}"));
             }
         }
@@ -138,31 +157,6 @@ impl Checkpoint {
         } else {
             Err(self.mismatch(&faults))
         }
-    }
-
-    fn mismatch(&self, faults: &[String]) -> Error {
-        let all = |start: &str| faults.iter().all(|fault| fault.starts_with(start));
-        let (what, advice) = if all("missing: classifier") {
-            (
-                "this model has no head yet",
-                "Train it first and pass the run as --model, or pass the adapter of a run with --adapter",
-            )
-        } else if all("wrong shape: classifier") {
-            (
-                "the head is that of another task",
-                "Pass the --task that the model was trained for",
-            )
-        } else {
-            (
-                "the weights do not fit config.json",
-                "Check that config.json and the weights belong together",
-            )
-        };
-        Error::Model(format!(
-            "{}: {what}:\n  {}\n{advice}",
-            self.origin,
-            faults.join("\n  ")
-        ))
     }
 }
 
@@ -206,46 +200,6 @@ fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
         .collect()
 }
 
-/// The name of [`super::description`] for a key of a checkpoint.
-pub fn canonical_name(key: &str, architecture: Architecture) -> String {
-    let name = key
-        .strip_prefix(architecture.model_type())
-        .and_then(|k| k.strip_prefix('.'))
-        .unwrap_or(key);
-    match name.rsplit_once('.') {
-        Some((module, "gamma")) if module.ends_with("LayerNorm") => format!("{module}.weight"),
-        Some((module, "beta")) if module.ends_with("LayerNorm") => format!("{module}.bias"),
-        _ => name.to_owned(),
-    }
-}
-
-/// The key under which Hugging Face's classifier classes save a parameter.
-pub fn checkpoint_key(name: &str, architecture: Architecture) -> String {
-    let head = name.starts_with("classifier") || name.starts_with("qa_outputs");
-    if head {
-        name.to_owned()
-    } else {
-        format!("{}.{name}", architecture.model_type())
-    }
-}
-
-/// Parameters that a base model need not have: the head, with the pooler.
-fn may_be_new(name: &str) -> bool {
-    ["classifier.", "pooler.", "qa_outputs."]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
-/// Tensors of pre-training heads, other tasks' heads and buffers, which are no fault.
-fn is_other_head(name: &str) -> bool {
-    let buffer = name == "embeddings.position_ids" || name == "embeddings.token_type_ids";
-    buffer
-        || may_be_new(name)
-        || ["cls.", "lm_head."]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-}
-
 /// Whether a model with this vocabulary size can serve a tokenizer of `tokens` entries.
 ///
 /// # Errors
@@ -263,37 +217,4 @@ pub fn check_vocabulary(
         "{origin}: the tokenizer has {tokens} tokens with ids up to {largest_id}, but config.json says vocab_size \
          {vocab_size}: the tokenizer belongs to another model"
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_become_canonical_and_back() {
-        let bert = Architecture::Bert;
-        assert_eq!(
-            canonical_name("bert.embeddings.LayerNorm.gamma", bert),
-            "embeddings.LayerNorm.weight"
-        );
-        assert_eq!(
-            canonical_name("encoder.layer.0.output.LayerNorm.beta", bert),
-            "encoder.layer.0.output.LayerNorm.bias"
-        );
-        assert_eq!(
-            canonical_name("classifier.weight", bert),
-            "classifier.weight"
-        );
-        for name in [
-            "pooler.dense.bias",
-            "embeddings.LayerNorm.weight",
-            "classifier.bias",
-        ] {
-            assert_eq!(canonical_name(&checkpoint_key(name, bert), bert), name);
-        }
-        assert_eq!(
-            checkpoint_key("encoder.layer.1.output.dense.bias", Architecture::Roberta),
-            "roberta.encoder.layer.1.output.dense.bias"
-        );
-    }
 }

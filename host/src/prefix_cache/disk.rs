@@ -10,9 +10,8 @@ use crate::config::CacheDtype;
 use half::{f16, slice::HalfFloatSliceExt};
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{Read, Result, Seek, SeekFrom, Write},
-    path::Path,
 };
 
 const MAGIC: &[u8; 16] = b"progtune prefix1";
@@ -82,28 +81,23 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens the file, or makes one, with a slot for each entry that was chosen. Entries go by their place among these.
+    /// Takes a file, a new one or one that an earlier run left, with a slot for each entry that was chosen. Entries go by
+    /// their place among these.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn open(path: &Path, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
-        Self::make(path, run, &chosen.entries, &chosen.sizes, dtype)
+    pub fn open(file: File, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
+        Self::make(file, run, &chosen.entries, &chosen.sizes, dtype)
     }
 
     /// As [`Disk::open`]: `kept` says which examples have a slot, `sizes` are the bytes of each.
     pub(super) fn make(
-        path: &Path,
+        mut file: File,
         run: &[u8; 32],
         kept: &[u32],
         sizes: &[u64],
         dtype: CacheDtype,
     ) -> Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
         let mut next = HEADER;
         let slots: Vec<u64> = sizes
             .iter()
@@ -258,12 +252,19 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{fs::OpenOptions, path::Path};
 
     const KEY: Key = [7; 16];
 
+    fn file(path: &Path) -> File {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        options.open(path).unwrap()
+    }
+
     fn open(path: &Path, run: u8, dtype: CacheDtype) -> Disk {
         let sizes = [3, 2].map(|n| SLOT_HEADER + n * dtype.bytes() as u64);
-        let mut disk = Disk::make(path, &[run; 32], &[0, 2], &sizes, dtype).unwrap();
+        let mut disk = Disk::make(file(path), &[run; 32], &[0, 2], &sizes, dtype).unwrap();
         disk.set_key(1, KEY);
         disk
     }
@@ -329,7 +330,7 @@ mod tests {
         drop(disk);
 
         let sizes = [12, 8].map(|bytes| SLOT_HEADER + bytes);
-        let other = Disk::make(&path, &[1; 32], &[1, 2], &sizes, CacheDtype::F32).unwrap();
+        let other = Disk::make(file(&path), &[1; 32], &[1, 2], &sizes, CacheDtype::F32).unwrap();
         assert!(!other.has_left(), "other entries are kept");
         drop(other);
         drop(open(&path, 1, CacheDtype::F32).write(0, 1, &[1.0]));
@@ -343,7 +344,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
         let sizes = [8, 8].map(|bytes| SLOT_HEADER + bytes);
-        let mut disk = Disk::make(&path, &[1; 32], &[0, 1], &sizes, CacheDtype::F32).unwrap();
+        let mut disk = Disk::make(file(&path), &[1; 32], &[0, 1], &sizes, CacheDtype::F32).unwrap();
         disk.set_key(1, KEY);
         disk.write(0, 1, &[1.0, 2.0]).unwrap();
         disk.write(1, 1, &[3.0, 4.0]).unwrap();

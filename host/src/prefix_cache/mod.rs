@@ -21,7 +21,7 @@ pub use usage::Usage;
 use crate::{
     config::{ByteSize, PrefixCache as Mode, RunConfig},
     error::Result,
-    files::create_directory,
+    files::folder::Folder,
     model::{Model, parameters::ParameterId},
     plan::Stage,
     token_store::Examples,
@@ -33,15 +33,16 @@ use key::Keys;
 use outlook::most_rows;
 use ram::Ram;
 use std::{
-    fs,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 use store::{Shelf, Store};
 
 /// The folder of the run directory.
-const DIRECTORY: &str = "prefix-cache";
+pub const DIRECTORY: &str = "prefix-cache";
 /// The file in it.
-const FILE: &str = "rows.bin";
+pub const FILE: &str = "rows.bin";
 
 /// The cache of one run, over the training set and every evaluation split.
 pub struct PrefixCache {
@@ -50,6 +51,8 @@ pub struct PrefixCache {
     store: Option<Store>,
     /// What rows on disk depend on.
     keys: Option<Keys>,
+    /// The directory of the run, and the cache's in it.
+    run: PathBuf,
     directory: PathBuf,
     /// The entry of each split's first example; the number of all at the end.
     first_entries: Vec<usize>,
@@ -101,6 +104,7 @@ impl PrefixCache {
             plan: Plan::new(run.epochs, frozen.clone()),
             store: None,
             keys: None,
+            run: run.directory.to_owned(),
             directory: run.directory.join(DIRECTORY),
             first_entries,
             save_at: 0,
@@ -132,7 +136,7 @@ impl PrefixCache {
             return;
         }
         let file = self.directory.join(FILE);
-        let reusable = fs::metadata(&file).map_or(0, |data| data.len());
+        let reusable = fs::symlink_metadata(&file).map_or(0, |data| data.len());
         let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
         let limits = Limits::new(budget, run.directory, reusable);
         let most = most_rows(
@@ -160,9 +164,9 @@ impl PrefixCache {
             Place::Ram => Shelf::Ram(Ram::new(chosen.entries.len(), dtype)),
             Place::Disk => {
                 let keys = Keys::new(run.model, run.splits, &dtype.to_string());
-                let disk = create_directory(&self.directory)
-                    .map_err(std::io::Error::other)
-                    .and_then(|()| Disk::open(&file, keys.of_run(), &chosen, dtype));
+                let disk = self
+                    .file()
+                    .and_then(|file| Disk::open(file, keys.of_run(), &chosen, dtype));
                 self.keys = Some(keys);
                 match disk {
                     Ok(disk) => Shelf::Disk(disk),
@@ -235,16 +239,24 @@ impl PrefixCache {
         self.finish();
     }
 
-    /// Removes the file, also one that an earlier run left; nothing that is not the cache's.
+    /// The file that an earlier run left, if nobody else can have made it, or a new one.
+    fn file(&self) -> io::Result<File> {
+        let folder = Folder::open(&self.run)?.subfolder(DIRECTORY)?;
+        folder.open_own(FILE).or_else(|_| folder.create(FILE))
+    }
+
+    /// Removes the file, also one that an earlier run left; nothing that is not the cache's, and nothing through a link.
     fn remove_unless_on_disk(&self) {
         let on_disk = self.store.as_ref().map(Store::place) == Some(Place::Disk);
-        if on_disk || !self.directory.exists() {
+        // Asked without following: a link that somebody made stays.
+        let is_there = fs::symlink_metadata(&self.directory).is_ok_and(|about| about.is_dir());
+        if on_disk || !is_there {
             return;
         }
-        let removed = match fs::remove_file(self.directory.join(FILE)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-            _ => fs::remove_dir(&self.directory),
-        };
+        let removed = Folder::open(&self.run).and_then(|run| {
+            run.existing_subfolder(DIRECTORY)?.remove(FILE)?;
+            run.remove_folder(DIRECTORY)
+        });
         if let Err(error) = removed {
             tracing::warn!(
                 "prefix cache: {}: cannot be removed: {error}",

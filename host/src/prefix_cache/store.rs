@@ -219,7 +219,10 @@ mod tests {
         let path = folder.path().join("rows");
         let kept = vec![0, 1, 2];
         let slots = [8, 8, 8].map(|bytes| bytes + SLOT_HEADER);
-        let mut disk = Disk::make(&path, &[0; 32], &kept, &slots, CacheDtype::F32).unwrap();
+        let mut options = std::fs::File::options();
+        options.read(true).write(true).create_new(true);
+        let file = options.open(&path).unwrap();
+        let mut disk = Disk::make(file, &[0; 32], &kept, &slots, CacheDtype::F32).unwrap();
         disk.set_key(1, [1; 16]);
         let mut store = Store::new(kept, CacheDtype::F32, Shelf::Disk(disk));
         for entry in 0..3 {

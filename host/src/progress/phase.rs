@@ -14,7 +14,7 @@ use progtune_plain_text::shown_line;
 use serde_json::json;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
@@ -27,9 +27,41 @@ const BAR: (Duration, Duration) = (Duration::from_millis(300), Duration::from_mi
 const LINES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 const EVENTS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(1));
 
+/// The phases that go on, the innermost last, by number.
+static GOING_ON: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+
+fn going_on() -> MutexGuard<'static, Vec<(u64, String)>> {
+    GOING_ON.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What goes on now, for people: `tokenising the train split`.
+pub fn current() -> Option<String> {
+    going_on().last().map(|(_, what)| what.clone())
+}
+
+/// Something that goes on until this is dropped.
+pub struct GoingOn(u64);
+
+impl GoingOn {
+    /// Begins it.
+    pub fn new(what: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        going_on().push((number, what.to_owned()));
+        Self(number)
+    }
+}
+
+impl Drop for GoingOn {
+    fn drop(&mut self) {
+        going_on().retain(|(number, _)| *number != self.0);
+    }
+}
+
 /// A phase that goes on until it is finished or let go.
 pub struct Phase {
     course: Arc<Course>,
+    _going_on: GoingOn,
     ticker: Option<(Sender<()>, JoinHandle<bool>)>,
 }
 
@@ -54,7 +86,7 @@ impl Phase {
         unit: &'static str,
         total: Option<u64>,
     ) -> Self {
-        let what = what.into();
+        let what: String = what.into();
         let course = Arc::new(Course {
             name,
             shown: shown_line(&what),
@@ -64,6 +96,7 @@ impl Phase {
             done: AtomicU64::new(0),
             start: Instant::now(),
         });
+        let going_on = GoingOn::new(&course.what);
         let mode = terminal::show().mode;
         if mode == Mode::Json {
             course.emit(false);
@@ -87,7 +120,11 @@ impl Phase {
             });
             (sender, thread)
         });
-        Self { course, ticker }
+        Self {
+            course,
+            _going_on: going_on,
+            ticker,
+        }
     }
 
     /// So many more units are done.

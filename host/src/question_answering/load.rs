@@ -9,6 +9,7 @@ use crate::{
     batch::EncodedExample,
     config::Answering,
     error::Result,
+    interrupt,
     progress::Phase,
     token_cache::{
         TokenCache,
@@ -51,6 +52,7 @@ impl QuestionSource<'_> {
         let stride = self.answering.doc_stride;
         let phase = tokenising();
         each_window(self.tokenizer, questions, stride, &mut |example, _| {
+            interrupt::check()?;
             phase.advance(1);
             examples.push(example)
         })?;
@@ -100,6 +102,7 @@ impl QuestionSource<'_> {
         let stride = self.answering.doc_stride;
         let phase = tokenising();
         each_window(self.tokenizer, questions, stride, &mut |example, map| {
+            interrupt::check()?;
             phase.advance(1);
             examples.push(example)?;
             numbers.push(to_numbers(&map))?;

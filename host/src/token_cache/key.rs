@@ -1,6 +1,7 @@
 //! What a file of tokenised examples is named by: a hash over everything that decides its contents. Made by
 //! [`crate::examples`], [`crate::question_answering::load`] and the tokenizer.
 
+use crate::interrupt;
 use progtune_datasets::fingerprint::{READERS, extend};
 use sha2::{Digest, Sha256};
 use std::{
@@ -14,6 +15,15 @@ use std::{
 /// (`tokenizers` among them) in its version.
 const CODE: u64 = {
     let hash = extend(READERS, include_bytes!("../tokenizer.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/added_tokens.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/build.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/byte_level.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/class.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/encode.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/serialized.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/settings.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/unigram.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/word_piece.rs"));
     let hash = extend(hash, include_bytes!("../examples.rs"));
     let hash = extend(hash, include_bytes!("../own_files.rs"));
     let hash = extend(hash, include_bytes!("../question_answering/windows.rs"));
@@ -92,6 +102,9 @@ impl KeyBuilder {
         let mut contents = Sha256::new();
         let mut buffer = vec![0; 1 << 18];
         loop {
+            if interrupt::requested() {
+                return Err(io::Error::other("interrupted"));
+            }
             match file.read(&mut buffer)? {
                 0 => break,
                 n => contents.update(&buffer[..n]),

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     batch::EncodedExample,
     error::{Error, Result},
+    files::temporary::{Access, Temporary},
     token_cache::key::Key,
 };
 use sha2::{Digest, Sha256};
@@ -16,9 +17,8 @@ use std::{
     mem,
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
 
-/// How the names of temporary files end: as those of kept files do, so that what a killed run leaves is found and dropped.
+/// How the names of files of tokens end, temporary ones too.
 pub const SUFFIX: &str = ".tokens";
 
 /// Bytes that are written to the file at a time.
@@ -115,7 +115,7 @@ pub struct Builder {
     image: Image,
     /// Where a file may go, the best place first.
     directories: Vec<PathBuf>,
-    file: Option<NamedTempFile>,
+    file: Option<Temporary>,
     /// From how many bytes on there is a file.
     pub(super) small: usize,
 }
@@ -161,7 +161,7 @@ impl Builder {
             return Ok(());
         };
         let bytes = self.image.take();
-        let written = file.write_all(&bytes);
+        let written = file.file().write_all(&bytes);
         written.map_err(Error::io(file.path(), "write"))
     }
 
@@ -174,7 +174,7 @@ impl Builder {
         let medium = match self.file {
             None => Medium::Memory(bytes),
             Some(mut file) => {
-                let written = file.write_all(&bytes);
+                let written = file.file().write_all(&bytes);
                 written.map_err(Error::io(file.path(), "write"))?;
                 Medium::temporary(file)
             }
@@ -183,12 +183,8 @@ impl Builder {
     }
 }
 
-fn create(directory: &Path) -> Option<NamedTempFile> {
-    let made = tempfile::Builder::new()
-        .prefix(".progtune-")
-        .suffix(SUFFIX)
-        .tempfile_in(directory);
-    match made {
+fn create(directory: &Path) -> Option<Temporary> {
+    match Temporary::new_in(directory, SUFFIX, Access::Private) {
         Ok(file) => Some(file),
         Err(error) => {
             tracing::debug!("{}: takes no file: {error}", directory.display());

@@ -13,6 +13,7 @@ pub mod directory;
 use crate::{
     batch::{Batch, EncodedExample},
     error::{Error, Result},
+    files::temporary::{Temporary, TemporaryPath},
     token_cache::key::Key,
 };
 use block::Block;
@@ -25,7 +26,6 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
-use tempfile::{NamedTempFile, TempPath};
 
 /// Bytes up to which a store is held in memory.
 pub const SMALL: usize = 4 << 20;
@@ -46,12 +46,12 @@ pub(crate) enum Medium {
     File {
         file: Mutex<File>,
         path: PathBuf,
-        temporary: Option<TempPath>,
+        temporary: Option<TemporaryPath>,
     },
 }
 
 impl Medium {
-    fn temporary(file: NamedTempFile) -> Self {
+    fn temporary(file: Temporary) -> Self {
         let path = file.path().to_owned();
         let (file, temporary) = file.into_parts();
         Self::File {

@@ -1,0 +1,349 @@
+//! A directory that is held open: what is in it is opened by its name in there, so that no link leads elsewhere and
+//! a directory that takes its place is noticed. Called by the run directory, the prefix cache and locks.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+/// How often a name is tried that others keep taking.
+const TRIES: usize = 16;
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    handle: system::Handle,
+}
+
+impl Folder {
+    /// Opens a directory that a person named: this path may lead through links.
+    ///
+    /// # Errors
+    /// When there is no such directory, or it cannot be read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            handle: system::open(path)?,
+        })
+    }
+
+    /// Where it was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its path still leads to it.
+    pub fn is_in_place(&self) -> bool {
+        system::is_at(&self.handle, &self.path)
+    }
+
+    /// The directory of this name in it, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When something else has the name, a link too, or the file system refuses.
+    pub fn subfolder(&self, name: &str) -> io::Result<Self> {
+        match system::make_directory(&self.handle, &self.path, name) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => self.existing_subfolder(name),
+        }
+    }
+
+    /// The directory of this name in it.
+    ///
+    /// # Errors
+    /// When there is none, or something else has the name, a link too.
+    pub fn existing_subfolder(&self, name: &str) -> io::Result<Self> {
+        let path = self.path.join(name);
+        if path.is_symlink() {
+            return Err(is_a_link());
+        }
+        let handle = system::open_directory(&self.handle, &self.path, name)?;
+        Ok(Self { path, handle })
+    }
+
+    /// A new, empty file to read and write. What had the name is removed; what a link of that name leads to is not
+    /// touched, nor is a file that has other names as well.
+    ///
+    /// # Errors
+    /// When a directory has the name, or the file system refuses.
+    pub fn create(&self, name: &str) -> io::Result<File> {
+        for _ in 0..TRIES {
+            self.remove(name)?;
+            match system::create_new(&self.handle, &self.path, name) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                outcome => return outcome,
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    /// A new, empty file of a name that nothing has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] when something has the name, a link too.
+    pub fn create_new(&self, name: &str) -> io::Result<File> {
+        system::create_new(&self.handle, &self.path, name)
+    }
+
+    /// Opens a file of our own to read and write: a regular one without other names, which belongs to this user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::InvalidInput`] when it is not such a file.
+    pub fn open_own(&self, name: &str) -> io::Result<File> {
+        let refused = |what: &str| io::Error::new(ErrorKind::InvalidInput, what.to_owned());
+        match fs::symlink_metadata(self.path.join(name)) {
+            Ok(about) if about.is_symlink() => return Err(is_a_link()),
+            Ok(about) if !about.is_file() => return Err(refused("it is not a regular file")),
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        let file = system::open_file(&self.handle, &self.path, name)?;
+        system::check_own(&file.metadata()?).map_err(refused)?;
+        Ok(file)
+    }
+
+    /// Whether an open file is the one of this name.
+    pub fn holds(&self, name: &str, file: &File) -> bool {
+        is_named(file, &self.path.join(name))
+    }
+
+    /// Removes a file or a link, not what it leads to. Nothing of that name is as good.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match system::remove(&self.handle, &self.path, name, false) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes an empty directory. Nothing of that name is as good.
+    ///
+    /// # Errors
+    /// When there is something in it, or the file system refuses.
+    pub fn remove_folder(&self, name: &str) -> io::Result<()> {
+        match system::remove(&self.handle, &self.path, name, true) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names in it, sorted; those that are not UTF-8 are no names of ours, and are given as well as they can be.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Whether an open file has this name.
+pub(super) fn is_named(file: &File, path: &Path) -> bool {
+    system::is_file_at(file, path)
+}
+
+fn is_a_link() -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidInput,
+        "it is a symbolic link, and nothing in an output directory is opened through one",
+    )
+}
+
+#[cfg(unix)]
+mod system {
+    use rustix::{
+        fd::OwnedFd,
+        fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, unlinkat},
+    };
+    use std::{
+        fs::{self, File, Metadata},
+        io,
+        os::unix::fs::MetadataExt,
+        path::Path,
+    };
+
+    pub type Handle = OwnedFd;
+
+    const DIRECTORY: OFlags = OFlags::RDONLY
+        .union(OFlags::DIRECTORY)
+        .union(OFlags::CLOEXEC);
+    const FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+    pub fn open(path: &Path) -> io::Result<Handle> {
+        Ok(rustix::fs::open(path, DIRECTORY, Mode::empty())?)
+    }
+
+    pub fn is_at(handle: &Handle, path: &Path) -> bool {
+        let (Ok(held), Ok(found)) = (fstat(handle), fs::metadata(path)) else {
+            return false;
+        };
+        // Types differ from system to system.
+        (held.st_dev as u64, held.st_ino as u64) == (found.dev(), found.ino())
+    }
+
+    pub fn is_file_at(file: &File, path: &Path) -> bool {
+        let (Ok(held), Ok(found)) = (file.metadata(), fs::symlink_metadata(path)) else {
+            return false;
+        };
+        (held.dev(), held.ino()) == (found.dev(), found.ino())
+    }
+
+    pub fn make_directory(handle: &Handle, _: &Path, name: &str) -> io::Result<()> {
+        Ok(mkdirat(handle, name, Mode::from_raw_mode(0o777))?)
+    }
+
+    pub fn open_directory(handle: &Handle, _: &Path, name: &str) -> io::Result<Handle> {
+        let flags = DIRECTORY.union(OFlags::NOFOLLOW);
+        Ok(openat(handle, name, flags, Mode::empty())?)
+    }
+
+    pub fn create_new(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
+        let flags = FILE.union(OFlags::CREATE).union(OFlags::EXCL);
+        Ok(openat(handle, name, flags, Mode::from_raw_mode(0o666))?.into())
+    }
+
+    pub fn open_file(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
+        // A pipe that takes the name now must not make anyone wait.
+        let flags = FILE.union(OFlags::NONBLOCK);
+        Ok(openat(handle, name, flags, Mode::empty())?.into())
+    }
+
+    pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
+        if !about.is_file() {
+            return Err("it is not a regular file");
+        }
+        if about.nlink() != 1 {
+            return Err("the file has other names as well (hard links)");
+        }
+        // The user this process acts as; not every system says.
+        match fs::metadata("/proc/self") {
+            Ok(this) if this.uid() != about.uid() => Err("the file belongs to another user"),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn remove(handle: &Handle, _: &Path, name: &str, is_folder: bool) -> io::Result<()> {
+        let flags = match is_folder {
+            true => AtFlags::REMOVEDIR,
+            false => AtFlags::empty(),
+        };
+        Ok(unlinkat(handle, name, flags)?)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::{
+        fs::{self, File, Metadata},
+        io,
+        path::Path,
+    };
+
+    pub type Handle = ();
+
+    pub fn open(path: &Path) -> io::Result<Handle> {
+        fs::read_dir(path).map(drop)
+    }
+
+    pub fn is_at(_: &Handle, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    pub fn is_file_at(_: &File, path: &Path) -> bool {
+        path.is_file()
+    }
+
+    pub fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
+        fs::create_dir(path.join(name))
+    }
+
+    pub fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
+        open(&path.join(name))
+    }
+
+    pub fn create_new(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        options.open(path.join(name))
+    }
+
+    pub fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+        File::options().read(true).write(true).open(path.join(name))
+    }
+
+    pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
+        match about.is_file() {
+            true => Ok(()),
+            false => Err("it is not a regular file"),
+        }
+    }
+
+    pub fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {
+        match is_folder {
+            true => fs::remove_dir(path.join(name)),
+            false => fs::remove_file(path.join(name)),
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::{io::Write, os::unix::fs::symlink};
+
+    #[test]
+    fn nothing_is_opened_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let [inside, outside] = ["inside", "outside"].map(|name| folder.path().join(name));
+        fs::create_dir(&inside).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let canary = outside.join("canary");
+        fs::write(&canary, "precious").unwrap();
+        let open = Folder::open(&inside).unwrap();
+        symlink(&canary, inside.join("link")).unwrap();
+        fs::hard_link(&canary, inside.join("name")).unwrap();
+        symlink(&outside, inside.join("sub")).unwrap();
+        symlink(outside.join("nothing"), inside.join("dangling")).unwrap();
+
+        for name in ["link", "name"] {
+            let error = open.open_own(name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
+        }
+        let kind = |error: io::Error| error.kind();
+        assert_eq!(
+            open.open_own("none").map_err(kind).err(),
+            Some(ErrorKind::NotFound)
+        );
+        assert!(open.existing_subfolder("sub").is_err() && open.subfolder("sub").is_err());
+        for name in ["link", "name", "dangling"] {
+            assert!(open.create_new(name).is_err(), "{name}");
+            open.create(name).unwrap().write_all(b"new").unwrap();
+            assert_eq!(fs::read_to_string(inside.join(name)).unwrap(), "new");
+            assert!(open.open_own(name).is_ok());
+        }
+        assert_eq!(fs::read_to_string(&canary).unwrap(), "precious");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_or_replaced_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        fs::create_dir(&path).unwrap();
+        let open = Folder::open(&path).unwrap();
+        let sub = open.subfolder("sub").unwrap();
+        assert!(open.is_in_place() && sub.is_in_place());
+        fs::rename(&path, folder.path().join("moved")).unwrap();
+        assert!(!open.is_in_place() && !sub.is_in_place());
+        fs::create_dir(&path).unwrap();
+        assert!(!open.is_in_place(), "another directory");
+    }
+}

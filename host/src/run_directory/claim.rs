@@ -1,0 +1,180 @@
+//! A run's claim to its output directory, made before any work is done: nobody else writes there, and nothing in it is
+//! touched until the run begins. Called by the recipe.
+
+use super::{
+    RunDirectory,
+    names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
+};
+use crate::{
+    config::RunConfig,
+    error::{Error, Result},
+    files::{folder::Folder, lock::DirectoryLock},
+    interrupt::{self, Course},
+};
+use std::{
+    cell::Cell,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The output directory of a run that has not begun.
+pub struct Claim {
+    output: PathBuf,
+    lock: DirectoryLock,
+    /// What to say of an earlier result if the run fails.
+    earlier: Cell<Option<String>>,
+}
+
+impl Claim {
+    /// Claims the directory of a run. It is made if it is not there, and removed again if nothing comes of the run.
+    ///
+    /// # Errors
+    /// When a finished run is there already, or files that are not a run's, or what this run starts from; when a file
+    /// is in the way, or another run is writing there.
+    pub fn take(config: &RunConfig) -> Result<Self> {
+        let output = config.output_dir();
+        // Before anything is made, and again when nobody else can change it.
+        check(&output, config)?;
+        let lock = DirectoryLock::take(&output, "--output")?;
+        check(&output, config)?;
+        Ok(Self {
+            output,
+            lock,
+            earlier: Cell::new(None),
+        })
+    }
+
+    /// Begins the run: every input has been read, and records are written from now on. An earlier result stays where it
+    /// is until the new one is complete; what an unfinished run left is removed.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn begin(&self, config: &RunConfig) -> Result<RunDirectory> {
+        interrupt::check()?;
+        if !self.lock.folder().is_in_place() {
+            let directory = self.output.clone();
+            return Err(Error::OutputLost { directory });
+        }
+        check(&self.output, config)?;
+        interrupt::set_course(Course::Training);
+        interrupt::set_last_words("a result was not saved");
+        let failed = |action| {
+            let path = self.output.clone();
+            move |source| Error::Io {
+                path,
+                action,
+                source,
+            }
+        };
+        // The path of the lock's folder is absolute; the user's own is shown.
+        let folder = Folder::open(&self.output).map_err(failed("open"))?;
+        if !self.output.join(RESULTS).exists() {
+            remove_run(&folder).map_err(failed("remove an unfinished run in"))?;
+            return RunDirectory::open(folder, None, config);
+        }
+        if self.output.join(NEW_RUN).is_symlink() {
+            folder.remove(NEW_RUN).map_err(failed("remove a link in"))?;
+        }
+        let staged = folder.subfolder(NEW_RUN).map_err(failed("write to"))?;
+        remove_run(&staged).map_err(failed("remove an unfinished run in"))?;
+        let words = format!(
+            "the earlier result in {} is unchanged, and the records of this run are in {}",
+            self.output.display(),
+            staged.path().display()
+        );
+        interrupt::set_last_words(format!("a result was not saved; {words}"));
+        self.earlier.set(Some(words));
+        RunDirectory::open(staged, Some(folder), config)
+    }
+
+    /// An error of the run, with what has become of the result that it was to replace.
+    pub fn explain(&self, error: Error) -> Error {
+        match self.earlier.take() {
+            Some(note) if self.output.join(RESULTS).exists() => Error::Noted {
+                source: Box::new(error),
+                note,
+            },
+            _ => error,
+        }
+    }
+}
+
+fn check(output: &Path, config: &RunConfig) -> Result<()> {
+    refuse_file(output)?;
+    refuse_own_input(output, config)?;
+    match config.overwrite_output {
+        true => refuse_foreign(output),
+        false => refuse_used(output),
+    }
+}
+
+fn refuse_file(path: &Path) -> Result<()> {
+    match path.ancestors().find(|ancestor| ancestor.exists()) {
+        Some(file) if !file.is_dir() => Err(Error::Usage(format!(
+            "--output {}: expected a directory, but {} is a file; choose another --output",
+            path.display(),
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Replacing the run that a new one starts from would destroy its beginning.
+fn refuse_own_input(path: &Path, config: &RunConfig) -> Result<()> {
+    let Ok(output) = path.canonicalize() else {
+        return Ok(());
+    };
+    let inputs = [
+        ("--model", config.model.as_deref().map(Path::new)),
+        ("--init-adapter", config.init_adapter.as_deref()),
+    ];
+    for (flag, input) in inputs {
+        if input.and_then(|input| input.canonicalize().ok()).as_ref() == Some(&output) {
+            return Err(Error::Usage(format!(
+                "--output {}: this is also {flag}, which the run would destroy; choose another --output",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_used(path: &Path) -> Result<()> {
+    let is_run = is_run(path);
+    if is_run && path.join(RESULTS).exists() {
+        return Err(Error::Usage(format!(
+            "{}: a finished run is here; choose another --output, or pass --overwrite-output to replace it",
+            path.display()
+        )));
+    }
+    if !is_run && names_in(path).next().is_some() {
+        return Err(Error::Usage(format!(
+            "{}: this directory holds files that are not a run's; choose another --output (--overwrite-output writes \
+             beside them, if none has a name that a run uses)",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// `--overwrite-output` replaces runs, not files that others have made and a run has names for.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    if is_run(path) {
+        return Ok(());
+    }
+    let taken = names_in(path).find(|name| is_of_a_run(name) || name == NEW_RUN);
+    taken.map_or(Ok(()), |name| {
+        Err(Error::Usage(format!(
+            "--output {}: this directory is not a run's, and its file {name} would be lost: --overwrite-output replaces \
+             only what a run has written; choose another --output",
+            path.display()
+        )))
+    })
+}
+
+fn names_in(path: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !is_passing(name))
+}

@@ -1,0 +1,133 @@
+//! What a run writes into its directory, and how a directory is known for a run's. Called by the run directory.
+
+use crate::{
+    adapter, best_model,
+    config::{export::FIRST_LINE, keys::KEYS},
+    files::{folder::Folder, lock::LOCK_FILE, temporary},
+    learned_task::TASK_FILE,
+    prefix_cache, provenance,
+    question_answering::prediction_files,
+    tokenizer,
+};
+use std::{fs, io, path::Path};
+
+/// The file whose presence means that a run finished.
+pub const RESULTS: &str = "all_results.json";
+/// The file whose presence means that a directory is a run's.
+pub const CONFIG: &str = "config.toml";
+/// The steps and evaluations.
+pub const METRICS: &str = "metrics.jsonl";
+/// The log.
+pub const LOG: &str = "log.txt";
+/// What each epoch is to train.
+pub const PLAN: &str = "plan.json";
+/// Where a run works while an earlier result is still in its place.
+pub const NEW_RUN: &str = "new-run";
+
+/// Every file that a run may write, the mark of a finished one first.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    let names = [
+        RESULTS,
+        CONFIG,
+        METRICS,
+        LOG,
+        PLAN,
+        "config.json",
+        "model.safetensors",
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "adapter.safetensors",
+        adapter::NEUTRAL_CONFIG,
+        TASK_FILE,
+        provenance::FILE,
+        best_model::FILE,
+        prediction_files::PREDICTIONS,
+        prediction_files::N_BEST,
+        prediction_files::NULL_ODDS,
+    ];
+    names.into_iter().chain(tokenizer::FILES.iter().copied())
+}
+
+/// Whether a run may write a file of this name.
+pub fn is_of_a_run(name: &str) -> bool {
+    all().any(|known| known == name)
+}
+
+/// Whether a name in a directory is of no account: a lock, or a temporary file.
+pub fn is_passing(name: &str) -> bool {
+    name == LOCK_FILE || name.starts_with(temporary::PREFIX)
+}
+
+/// Whether a directory is a run's: it has a configuration that a run wrote, or one that a run could be started with.
+pub fn is_run(directory: &Path) -> bool {
+    let path = directory.join(CONFIG);
+    // A pipe would make this wait.
+    if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
+        return false;
+    }
+    let Ok(text) = fs::read_to_string(&path) else {
+        return false;
+    };
+    if text.starts_with(FIRST_LINE) {
+        return true;
+    }
+    let Ok(table) = text.parse::<toml::Table>() else {
+        return false;
+    };
+    let is_key = |name: &String| KEYS.iter().any(|key| key.name == name.as_str());
+    !table.is_empty() && table.keys().all(is_key)
+}
+
+/// Removes what a run has left: nothing else, and nothing behind a link.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove_run(folder: &Folder) -> io::Result<()> {
+    for name in all() {
+        folder.remove(name)?;
+    }
+    Ok(())
+}
+
+/// Removes what a run keeps only for one that would take its place.
+pub fn remove_cache(folder: &Folder) {
+    if let Ok(cache) = folder.existing_subfolder(prefix_cache::DIRECTORY) {
+        let _ = cache.remove(prefix_cache::FILE);
+        let _ = folder.remove_folder(prefix_cache::DIRECTORY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+
+    #[test]
+    fn what_a_run_writes_is_known_for_a_runs_and_replaces_nothing_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunConfig {
+            overwrite_output: true,
+            ..Default::default()
+        };
+        let text = config.to_toml();
+        fs::write(folder.path().join(CONFIG), &text).unwrap();
+        assert!(is_run(folder.path()) && !text.contains("overwrite_output"));
+    }
+
+    #[test]
+    fn a_run_is_known_by_its_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_run(folder.path()));
+        for (text, expected) in [
+            ("# The resolved configuration of a progtune run; x\n", true),
+            ("seed = 1\n", true),
+            ("", false),
+            ("[package]\nname = \"another program's\"\n", false),
+            ("seed = 1\nmodel_path = \"another program's\"\n", false),
+            ("not TOML", false),
+        ] {
+            fs::write(folder.path().join(CONFIG), text).unwrap();
+            assert_eq!(is_run(folder.path()), expected, "{text}");
+        }
+    }
+}
