@@ -50,7 +50,9 @@ impl Prior {
             match example?.target {
                 Some(Target::Class(class)) => prior.add(&[class]),
                 Some(Target::Classes(classes)) => prior.add(&classes),
-                Some(Target::Tags(tags)) => tags.iter().flatten().for_each(|&tag| prior.add(&[tag])),
+                Some(Target::Tags(tags)) => {
+                    tags.iter().flatten().for_each(|&tag| prior.add(&[tag]))
+                }
                 Some(Target::Score(score)) => {
                     prior.n += 1;
                     prior.sum += f64::from(score);
@@ -63,7 +65,9 @@ impl Prior {
 
     fn add(&mut self, labels: &[u32]) {
         self.n += 1;
-        labels.iter().for_each(|&label| self.counts[label as usize] += 1);
+        labels
+            .iter()
+            .for_each(|&label| self.counts[label as usize] += 1);
     }
 
     fn probability(&self, label: usize) -> f64 {
@@ -155,17 +159,33 @@ fn numbers(task: &Task, targets: &[Target], mean: f64) -> Vec<(&'static str, f64
         metric => compute(metric, &outcome),
     };
     let metrics = task.metrics.iter();
-    metrics.map(|&metric| (metric.as_str(), of(metric))).collect()
+    metrics
+        .map(|&metric| (metric.as_str(), of(metric)))
+        .collect()
 }
 
 /// The metrics of the most frequent label, or of the labels that more than half of the examples have.
 fn guesses(task: &Task, targets: &[Target], prior: &Prior) -> Vec<(&'static str, f64)> {
     let is_set = task.problem_type == ProblemType::MultiLabelClassification;
     // Counts are exact up to 2²⁴ in f32, and ranks are what matters: the first of the most frequent is chosen as an exact one.
-    let best = (0..prior.counts.len()).rev().max_by_key(|&label| prior.counts[label]);
+    let best = (0..prior.counts.len())
+        .rev()
+        .max_by_key(|&label| prior.counts[label]);
     let logit = |label: usize| match is_set {
-        true => if 2 * prior.counts[label] > prior.n { 1.0 } else { -1.0 },
-        false => if Some(label) == best { 1.0 } else { 0.0 },
+        true => {
+            if 2 * prior.counts[label] > prior.n {
+                1.0
+            } else {
+                -1.0
+            }
+        }
+        false => {
+            if Some(label) == best {
+                1.0
+            } else {
+                0.0
+            }
+        }
     };
     let row: Vec<f32> = (0..prior.counts.len()).map(logit).collect();
     let tokens = |target: &Target| match target {
@@ -201,7 +221,10 @@ pub(crate) fn only_answer(task: &Task, labelled: &[(&[f32], &Target)]) -> Option
             of_all(&|row| sets::predicted(row) == labels).then(|| match labels.is_empty() {
                 true => "no label".to_owned(),
                 false => {
-                    let names: Vec<String> = labels.iter().map(|&label| format!("`{}`", name(label))).collect();
+                    let names: Vec<String> = labels
+                        .iter()
+                        .map(|&label| format!("`{}`", name(label)))
+                        .collect();
                     names.join(", ")
                 }
             })

@@ -22,6 +22,7 @@ use crate::{
     logging,
 };
 use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
+use progtune_plain_text::masked;
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -58,7 +59,8 @@ impl RunDirectory {
             is_saving: false,
             _lock: None,
         };
-        directory.write_text(CONFIG, config.to_toml())?;
+        // What is kept is passed on: no passwords of addresses in it.
+        directory.write_text(CONFIG, masked(&config.to_toml()).into_owned())?;
         Ok(directory)
     }
 
@@ -184,7 +186,7 @@ impl RunDirectory {
 
 fn pretty(value: &Value) -> Result<String> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
-    Ok(text + "\n")
+    Ok(masked(&text).into_owned() + "\n")
 }
 
 fn create(folder: &Folder, name: &str) -> Result<File> {

@@ -27,7 +27,9 @@ fn split(targets: Vec<Target>) -> EvalSplit {
 fn task(problem_type: ProblemType, n_labels: usize, metrics: &[Metric]) -> Task {
     let mut task = Task::by_name("sst2").expect("a task").clone();
     task.problem_type = problem_type;
-    task.labels = (0..n_labels).map(|label| format!("label {label}")).collect();
+    task.labels = (0..n_labels)
+        .map(|label| format!("label {label}"))
+        .collect();
     task.metrics = metrics.to_vec();
     task
 }
@@ -47,7 +49,9 @@ fn targets(kind: &str, values: &Value) -> Vec<Target> {
             .map(|pair| Target::Tags(pair.iter().copied().map(Some).chain([None]).collect()))
             .collect(),
         "sets" => all.map(|set| Target::Classes(ids(set))).collect(),
-        _ => all.map(|x| Target::Score(x.as_f64().expect("a number") as f32)).collect(),
+        _ => all
+            .map(|x| Target::Score(x.as_f64().expect("a number") as f32))
+            .collect(),
     }
 }
 
@@ -87,10 +91,16 @@ fn guessing_is_worth_what_scikit_learn_says() {
             let found = Baseline::new(&task, &train, &split(targets(kind, &case["eval"])));
             let found = found.expect("examples in memory");
             let (loss, expected) = (found.loss.expect("labels"), case["loss"].as_f64().unwrap());
-            assert!(near(loss, expected), "{number} {kind}: loss {loss}, expected {expected}");
+            assert!(
+                near(loss, expected),
+                "{number} {kind}: loss {loss}, expected {expected}"
+            );
             for (name, value) in found.metrics {
                 let expected = case[name].as_f64().expect(name);
-                assert!(near(value, expected), "{number} {kind}: {name} {value}, expected {expected}");
+                assert!(
+                    near(value, expected),
+                    "{number} {kind}: {name} {value}, expected {expected}"
+                );
             }
         }
     }
@@ -119,7 +129,9 @@ fn a_run_is_suspect_that_is_no_better_than_guessing() {
     let loss = reasons(json!({ "eval_loss": 3.0, "eval_accuracy": 0.9, "eval_f1": 0.7 }));
     assert_eq!(
         loss,
-        ["eval_loss 3.0000 is above 0.5000, the loss of guessing the label frequencies of the training set"]
+        [
+            "eval_loss 3.0000 is above 0.5000, the loss of guessing the label frequencies of the training set"
+        ]
     );
     let metric = reasons(json!({ "eval_loss": 0.4, "eval_accuracy": 0.8, "eval_f1": 0.7 }));
     assert_eq!(
@@ -130,7 +142,10 @@ fn a_run_is_suspect_that_is_no_better_than_guessing() {
         only_answer: Some("`a\x1b`".into()),
         ..run(good)
     };
-    assert_eq!(judge(&constant, baseline(), &plain).reasons, ["every prediction is `a\\u{1b}`"]);
+    assert_eq!(
+        judge(&constant, baseline(), &plain).reasons,
+        ["every prediction is `a\\u{1b}`"]
+    );
 }
 
 #[test]
@@ -154,7 +169,11 @@ fn undefined_and_perfect_metrics() {
             loss: None,
             metrics: vec![(name, guessed)],
         };
-        let verdict = judge(&run(json!({ format!("eval_{name}"): value })), baseline, &plain);
+        let verdict = judge(
+            &run(json!({ format!("eval_{name}"): value })),
+            baseline,
+            &plain,
+        );
         verdict.reasons.len()
     };
     assert_eq!(reasons("pearson", f64::NAN, Value::Null), 1, "a constant");
@@ -173,5 +192,9 @@ fn one_answer_for_all_is_noticed() {
     let name = Some("`label 0`".to_owned());
     assert_eq!(only_answer(&task, &[(left, &a), (left, &b)]), name);
     assert_eq!(only_answer(&task, &[(left, &a), (right, &b)]), None);
-    assert_eq!(only_answer(&task, &[(left, &a), (left, &a)]), None, "it is right");
+    assert_eq!(
+        only_answer(&task, &[(left, &a), (left, &a)]),
+        None,
+        "it is right"
+    );
 }

@@ -56,7 +56,9 @@ fn metric_reason(name: &str, value: Option<f64>, guessed: f64) -> Option<String>
     let value = value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
     let how = if lower { "below" } else { "above" };
     (!is_better && !is_perfect).then(|| {
-        format!("eval_{name} {value} is not {how} {guessed:.4}, that of one answer for every example")
+        format!(
+            "eval_{name} {value} is not {how} {guessed:.4}, that of one answer for every example"
+        )
     })
 }
 

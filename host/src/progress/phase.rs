@@ -86,7 +86,7 @@ impl Phase {
         unit: &'static str,
         total: Option<u64>,
     ) -> Self {
-        let what = what.into();
+        let what: String = what.into();
         let course = Arc::new(Course {
             name,
             shown: shown_line(&what),

@@ -14,6 +14,14 @@ pub fn say_panics() {
     }));
 }
 
+/// What a panic was given: a text, or something else.
+fn payload<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+    let payload = info.payload();
+    let fixed = payload.downcast_ref::<&str>().copied();
+    let made = payload.downcast_ref::<String>().map(String::as_str);
+    fixed.or(made).unwrap_or("no message")
+}
+
 fn in_words(info: &PanicHookInfo<'_>, trace: &Backtrace) -> String {
     let thread = thread::current();
     let place = info.location().map(ToString::to_string);
@@ -21,7 +29,7 @@ fn in_words(info: &PanicHookInfo<'_>, trace: &Backtrace) -> String {
         "thread '{}' panicked at {}:\n{}\ninternal error: please report this",
         thread.name().unwrap_or("unnamed"),
         place.unwrap_or_default(),
-        info.payload_as_str().unwrap_or("no message"),
+        payload(info),
     );
     match trace.status() {
         BacktraceStatus::Captured => format!("{text}\n{trace}"),

@@ -26,17 +26,40 @@ fn no_form_of_an_address_gives_its_password_away() {
             for how in ["plain", "json"] {
                 let output = scratch.path("run");
                 let mut command = progtune();
-                command.env_remove("HF_HUB_OFFLINE").env("HF_HOME", scratch.path("hub"));
+                command
+                    .env_remove("HF_HUB_OFFLINE")
+                    .env("HF_HOME", scratch.path("hub"));
                 if variable != "HF_ENDPOINT" {
                     command.env("HF_ENDPOINT", format!("http://{nobody}"));
                 }
-                command.env(variable, &address).env("HF_TOKEN", TOKEN).env("PROGTUNE_LOG", "trace");
-                command.args(["--model", "org/none", "--max-steps", "1", "-vv", "--progress", how]);
-                let said = command.arg("--output").arg(&output).output().expect("it starts");
+                command
+                    .env(variable, &address)
+                    .env("HF_TOKEN", TOKEN)
+                    .env("PROGTUNE_LOG", "trace");
+                command.args([
+                    "--model",
+                    "org/none",
+                    "--max-steps",
+                    "1",
+                    "-vv",
+                    "--progress",
+                    how,
+                ]);
+                let said = command
+                    .arg("--output")
+                    .arg(&output)
+                    .output()
+                    .expect("it starts");
                 let text = [said.stdout, said.stderr].concat();
                 let text = String::from_utf8_lossy(&text);
-                assert!(!said.status.success() && !text.is_empty(), "{variable} {address}");
-                assert!(!text.contains(PASSWORD) && !text.contains(TOKEN), "{variable} {address}: {text}");
+                assert!(
+                    !said.status.success() && !text.is_empty(),
+                    "{variable} {address}"
+                );
+                assert!(
+                    !text.contains(PASSWORD) && !text.contains(TOKEN),
+                    "{variable} {address}: {text}"
+                );
             }
         }
     }
@@ -46,8 +69,23 @@ fn no_form_of_an_address_gives_its_password_away() {
 fn arguments_with_secrets_are_masked_in_messages_and_records() {
     let scratch = Scratch::new();
     let address = format!("https://user:{PASSWORD}@host/data.csv?sig={PASSWORD}");
-    for flag in ["--model", "--data", "--train-file", "--init-adapter", "--plugin", "--config", "--lr", "--task", "--no-such"] {
-        let said = progtune().arg("plan").arg(flag).arg(&address).output().expect("it starts");
+    for flag in [
+        "--model",
+        "--data",
+        "--train-file",
+        "--init-adapter",
+        "--plugin",
+        "--config",
+        "--lr",
+        "--task",
+        "--no-such",
+    ] {
+        let said = progtune()
+            .arg("plan")
+            .arg(flag)
+            .arg(&address)
+            .output()
+            .expect("it starts");
         let text = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(!said.status.success(), "{flag}");
         assert!(!text.contains(PASSWORD), "{flag}: {text}");
@@ -55,7 +93,15 @@ fn arguments_with_secrets_are_masked_in_messages_and_records() {
     let output = scratch.path("run");
     let secret = scratch.path(&format!("out-{TOKEN}"));
     let run = progtune()
-        .args(["--max-steps", "1", "--max-train-samples", "8", "--max-eval-samples", "4", "--output"])
+        .args([
+            "--max-steps",
+            "1",
+            "--max-train-samples",
+            "8",
+            "--max-eval-samples",
+            "4",
+            "--output",
+        ])
         .arg(&secret)
         .output()
         .expect("it starts");
@@ -63,7 +109,11 @@ fn arguments_with_secrets_are_masked_in_messages_and_records() {
     let log = fs::read_to_string(secret.join("log.txt")).expect("a log");
     let config = fs::read_to_string(secret.join("config.toml")).expect("a configuration");
     let text = String::from_utf8_lossy(&run.stdout);
-    for (what, text) in [("log", log), ("config", config), ("report", text.into_owned())] {
+    for (what, text) in [
+        ("log", log),
+        ("config", config),
+        ("report", text.into_owned()),
+    ] {
         assert!(!text.contains(TOKEN), "{what}: {text}");
     }
     assert!(!output.exists());

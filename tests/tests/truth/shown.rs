@@ -21,7 +21,10 @@ const BAD: &str = "x\u{1b}[31my\u{7}\r\u{9b}2J\u{7f}\u{202e}z\u{2066}\u{feff}\ne
 fn clean(command: &mut Command) -> bool {
     let output = command.output().expect("the binary starts");
     let code = output.status.code();
-    assert!(matches!(code, Some(0 | 2 | 3 | 4 | 5)), "{command:?}: {code:?}");
+    assert!(
+        matches!(code, Some(0 | 2 | 3 | 4 | 5)),
+        "{command:?}: {code:?}"
+    );
     for bytes in [&output.stdout, &output.stderr] {
         look_at(&format!("{command:?}"), bytes);
     }
@@ -31,7 +34,9 @@ fn clean(command: &mut Command) -> bool {
 #[track_caller]
 fn look_at(what: &str, bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
-    let found = text.chars().find(|&c| is_hidden(c) && c != '\n' && c != '\t');
+    let found = text
+        .chars()
+        .find(|&c| is_hidden(c) && c != '\n' && c != '\t');
     assert_eq!(found, None, "{what}: {text}");
     assert!(!text.contains("panicked"), "{what}: {text}");
     let fake = text.lines().find(|line| line.starts_with("error: fake"));
@@ -65,28 +70,35 @@ fn own_data_from_training_to_prediction() {
         command.arg(flag).arg(file);
         command
     };
-    let mut inspect = with("data inspect", "--text-column", Path::new(BAD));
-    assert!(clean(inspect.arg(&file)));
+    assert!(clean(
+        words("data inspect")
+            .arg("--text-column")
+            .arg(BAD)
+            .arg(&file)
+    ));
     clean(words("data inspect").arg(&file));
-    for (how, number) in [("plain -vv", 0), ("json -v", 1), ("plain --color always --quiet", 2)] {
+    let ways = ["plain -vv", "json -v", "plain --color always --quiet"];
+    for (how, number) in ways.into_iter().zip(0..) {
         let output = scratch.path(&format!("run{number}"));
-        let mut train = with(&format!("{QUICK} --progress {how} --text-column"), BAD, &file);
-        // `with` puts a flag and a file behind the column's name.
-        train = {
-            let mut command = words(&format!("{QUICK} --progress {how}"));
-            command.arg("--text-column").arg(BAD);
-            command.arg("--train-file").arg(&file).arg("--validation-file").arg(&file);
-            command.arg("--output").arg(&output);
-            drop(train);
-            command
-        };
+        let mut train = words(&format!("{QUICK} --progress {how}"));
+        train.arg("--text-column").arg(BAD);
+        train
+            .arg("--train-file")
+            .arg(&file)
+            .arg("--validation-file")
+            .arg(&file);
+        train.arg("--output").arg(&output);
         assert!(clean(&mut train), "{how}");
         let log = fs::read(output.join("log.txt")).expect("a log");
         look_at("log.txt", &log);
     }
     let run = scratch.path("run1");
     for line in ["evaluate", "predict"] {
-        let flag = if line == "evaluate" { "--test-file" } else { "--input" };
+        let flag = if line == "evaluate" {
+            "--test-file"
+        } else {
+            "--input"
+        };
         let mut command = with(line, flag, &file);
         command.arg("--adapter").arg(&run).args(["--task", "own"]);
         assert!(clean(&mut command), "{line}");
@@ -99,8 +111,14 @@ fn every_text_in_the_files_of_a_result() {
     let file = csv(&scratch, "data.csv", "text", "bad");
     for (method, number) in [("lora", 0), ("bitfit", 1), ("pfeiffer", 2)] {
         let run = scratch.path(&format!("run{number}"));
-        let mut train = words(&format!("--max-steps 1 --max-length 16 --quiet --peft {method}"));
-        train.arg("--train-file").arg(&file).arg("--validation-file").arg(&file);
+        let mut train = words(&format!(
+            "--max-steps 1 --max-length 16 --quiet --peft {method}"
+        ));
+        train
+            .arg("--train-file")
+            .arg(&file)
+            .arg("--validation-file")
+            .arg(&file);
         assert!(clean(train.arg("--output").arg(&run)), "{method}");
         let whole = run.join("config.json").exists();
         let mut files: Vec<PathBuf> = fs::read_dir(&run)
@@ -116,9 +134,17 @@ fn every_text_in_the_files_of_a_result() {
             "config.json",
             "tokenizer_config.json",
         ];
-        for path in files.iter().filter(|path| read.iter().any(|name| path.ends_with(name))) {
+        for path in files
+            .iter()
+            .filter(|path| read.iter().any(|name| path.ends_with(name)))
+        {
             let before = read_json(path);
-            let keys: Vec<String> = before.as_object().expect("an object").keys().cloned().collect();
+            let keys: Vec<String> = before
+                .as_object()
+                .expect("an object")
+                .keys()
+                .cloned()
+                .collect();
             for key in keys {
                 for changed in changes(&before, &key) {
                     fs::write(path, changed.to_string()).expect("a file");
@@ -150,35 +176,80 @@ fn changes(object: &Value, key: &str) -> [Value; 2] {
 #[test]
 fn configuration_flags_and_variables() {
     let scratch = Scratch::new();
-    for key in ["device", "model", "task", "schedule", "peft", "lr", "metrics", "output", BAD] {
+    for key in [
+        "device", "model", "task", "schedule", "peft", "lr", "metrics", "output", BAD,
+    ] {
         let mut table = toml_line(key, BAD);
         clean(words("plan --config").arg(scratch.write("c.toml", &table)));
         table = format!("[{}]\na = 1\n", serde_json::to_string(key).expect("text"));
         clean(words("plan --config").arg(scratch.write("c.toml", &table)));
     }
     for flag in [
-        "--task", "--schedule", "--peft", "--lr", "--model", "--device", "--metrics", "--peft-opt", "--config", "--plugin",
-        "--schedule-opt", "--train-file", "--data", "--color", "--progress", "--plugin-dir", "--init-adapter", "--epochs",
+        "--task",
+        "--schedule",
+        "--peft",
+        "--lr",
+        "--model",
+        "--device",
+        "--metrics",
+        "--peft-opt",
+        "--config",
+        "--plugin",
+        "--schedule-opt",
+        "--train-file",
+        "--data",
+        "--color",
+        "--progress",
+        "--plugin-dir",
+        "--init-adapter",
+        "--epochs",
     ] {
         clean(words("plan").arg(flag).arg(BAD));
         clean(words("plan --peft lora").arg(flag).arg(format!("k={BAD}")));
     }
     clean(&mut words("plan --task sample").arg(format!("--{BAD}")));
     clean(progtune().arg(BAD));
-    for line in ["plugins show", "plugins why", "plugins install", "plugins lock", "plugins remove", "data inspect", "predict --input"] {
+    for line in [
+        "plugins show",
+        "plugins why",
+        "plugins install",
+        "plugins lock",
+        "plugins remove",
+        "data inspect",
+        "predict --input",
+    ] {
         clean(words(line).arg(BAD));
     }
     for name in [
-        "PROGTUNE_LR", "PROGTUNE_TASK", "PROGTUNE_MODEL", "PROGTUNE_CONFIG", "PROGTUNE_DEVICE", "PROGTUNE_SCHEDULE", "PROGTUNE_LOG",
-        "PROGTUNE_PLUGIN_DIR", "PROGTUNE_COLOR", "PROGTUNE_PROGRESS", "HF_HOME", "HF_ENDPOINT",
+        "PROGTUNE_LR",
+        "PROGTUNE_TASK",
+        "PROGTUNE_MODEL",
+        "PROGTUNE_CONFIG",
+        "PROGTUNE_DEVICE",
+        "PROGTUNE_SCHEDULE",
+        "PROGTUNE_LOG",
+        "PROGTUNE_PLUGIN_DIR",
+        "PROGTUNE_COLOR",
+        "PROGTUNE_PROGRESS",
+        "HF_HOME",
+        "HF_ENDPOINT",
     ] {
         clean(words("plan --model org/name").env(name, BAD));
     }
     let svg = scratch.path("plan.svg");
-    let named = csv(&scratch, &format!("{}.csv", BAD.replace('/', "")), "text", "b");
+    let named = csv(
+        &scratch,
+        &format!("{}.csv", BAD.replace('/', "")),
+        "text",
+        "b",
+    );
     let output = scratch.path(BAD);
     let mut train = words(QUICK);
-    train.arg("--train-file").arg(&named).arg("--validation-file").arg(&named);
+    train
+        .arg("--train-file")
+        .arg(&named)
+        .arg("--validation-file")
+        .arg(&named);
     assert!(clean(train.arg("--output").arg(&output)), "names of files");
     look_at("log.txt", &fs::read(output.join("log.txt")).expect("a log"));
     clean(train.arg("--output").arg(&output));
@@ -201,7 +272,11 @@ fn tags_and_questions() {
     let columns = "--text-column words --label-column tags --problem-type token_classification";
     clean(words(&format!("data inspect {columns}")).arg(&tags));
     let mut train = words(&format!("{QUICK} {columns}"));
-    train.arg("--train-file").arg(&tags).arg("--validation-file").arg(&tags);
+    train
+        .arg("--train-file")
+        .arg(&tags)
+        .arg("--validation-file")
+        .arg(&tags);
     clean(train.arg("--output").arg(scratch.path("tags")));
     for answer in ["Rome", BAD] {
         let question = json!({ "id": BAD, "title": BAD, "context": format!("In Rome {BAD}"), "question": BAD,
@@ -209,7 +284,11 @@ fn tags_and_questions() {
         let file = scratch.write("questions.jsonl", format!("{question}\n").repeat(2));
         clean(words("data inspect").arg(&file));
         let mut train = words(QUICK);
-        train.arg("--train-file").arg(&file).arg("--validation-file").arg(&file);
+        train
+            .arg("--train-file")
+            .arg(&file)
+            .arg("--validation-file")
+            .arg(&file);
         clean(train.arg("--output").arg(scratch.path("questions")));
     }
 }
@@ -217,16 +296,26 @@ fn tags_and_questions() {
 #[test]
 fn plugins_and_their_manifests() {
     let scratch = Scratch::new();
-    let library = fs::read(profile_dir().join(library_name("progtune_peft_ia3"))).expect("a plugin");
+    let library =
+        fs::read(profile_dir().join(library_name("progtune_peft_ia3"))).expect("a plugin");
     // Texts of the manifest, and of what the library itself says.
     for (from, to) in [
-        (&b"progtune-peft-ia3"[..], &b"\x1b[31m-\x07eft-i\xc2\x9bq"[..]),
+        (
+            &b"progtune-peft-ia3"[..],
+            &b"\x1b[31m-\x07eft-i\xc2\x9bq"[..],
+        ),
         (b"progtune-peft-ia3", b"\xe2\x80\xaeogtune-peft-ia"),
         (b"Apache-2.0", b"\x1b]0;a\x07\r\nb"),
     ] {
         let changed = patched(&library, from, to);
         let file = scratch.write("plugin/libchanged.so", changed);
-        for line in ["plugins list --json", "plugins list", "plugins show ia3", "plugins why ia3", "plan --peft ia3"] {
+        for line in [
+            "plugins list --json",
+            "plugins list",
+            "plugins show ia3",
+            "plugins why ia3",
+            "plan --peft ia3",
+        ] {
             clean(words(line).arg("--plugin").arg(&file));
         }
         clean(words("plugins check").arg(&file));
