@@ -217,7 +217,11 @@ pub fn describe(data: &OwnFiles) -> String {
         ProblemType::SingleLabelClassification
         | ProblemType::MultiLabelClassification
         | ProblemType::TokenClassification => {
-            format!("labels: {}\n", data.task.labels.join(", "))
+            let form = match data.facts.form.describe() {
+                "" => String::new(),
+                form => format!(" ({form})"),
+            };
+            format!("labels: {}{form}\n", data.task.labels.join(", "))
         }
         ProblemType::QuestionAnswering => String::new(),
     });

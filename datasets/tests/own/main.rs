@@ -8,6 +8,7 @@ mod files;
 mod formats;
 mod labels;
 mod sets;
+mod tables;
 mod tags;
 
 use std::path::Path;
