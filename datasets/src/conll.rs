@@ -3,19 +3,18 @@
 //!
 //! Columns are separated by a tab where the first word's line has one (a word may then hold spaces), else by spaces. They
 //! are called `1`, `2`, … as they stand. A line of white space and U+FEFF alone is an empty one: WNUT17's train file
-//! has a tab on each, its dev file ends in U+FEFF. `-DOCSTART-` begins a document and is no word. What a word has in it
-//! is left alone, U+FEFF too.
+//! has a tab on each, its dev file ends in U+FEFF. `-DOCSTART-` begins a document and is no word; comments are left out
+//! (`word_lines`). What a word has in it is left alone, U+FEFF too.
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place, Position, WORDS};
 use crate::format::DataFile;
-use crate::lines::{Lines, MAX_LINE_BYTES};
+use crate::lines::MAX_LINE_BYTES;
 use crate::task::Column;
+use crate::word_lines::{WordLine, WordLines};
 
 /// What a word and its tag take beside their letters.
 const WORD_BYTES: usize = 64;
-
-const DOCUMENT_START: &str = "-DOCSTART-";
 
 /// A sentence of a file, its tags not understood yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +52,11 @@ pub(crate) trait Sentences {
     fn tag_names(&self) -> Option<&[String]> {
         None
     }
+
+    /// How many lines so far were comments, or no words of their own.
+    fn n_left_out(&self) -> usize {
+        0
+    }
 }
 
 /// Where words and tags are, counted from 0; `tags` is `None` where they are not read.
@@ -64,11 +68,7 @@ struct Layout {
 
 /// A column file being read.
 pub(crate) struct ColumnFile {
-    lines: Lines,
-    /// Whether tabs separate; known from the first word on.
-    has_tabs: bool,
-    /// The columns of the first word; 0 before it.
-    n_columns: usize,
+    lines: WordLines,
     layout: Layout,
     /// What the words of the sentence that is being read take.
     bytes: usize,
@@ -113,9 +113,7 @@ impl ColumnFile {
             },
         };
         Ok(Self {
-            lines: Lines::open(file)?,
-            has_tabs: false,
-            n_columns: 0,
+            lines: WordLines::open(file)?,
             layout,
             bytes: 0,
         })
@@ -129,13 +127,13 @@ impl ColumnFile {
         sentence: &mut RawSentence,
     ) -> Result<(), DataError> {
         let place = || Place::line(self.lines.path(), number);
-        let cells = split(line, self.has_tabs);
-        if cells.len() != self.n_columns {
+        let cells = self.lines.split(line);
+        if cells.len() != self.lines.n_columns() {
             return Err(DataError::RaggedRow {
                 place: place(),
-                expected: self.n_columns,
+                expected: self.lines.n_columns(),
                 found: cells.len(),
-                separator: if self.has_tabs { "tab" } else { "space" },
+                separator: self.lines.separator(),
                 layout: WORDS,
             });
         }
@@ -166,7 +164,11 @@ impl Sentences for ColumnFile {
         loop {
             let path = self.lines.path().to_path_buf();
             let (number, line) = match self.lines.next_line() {
-                Ok(Some((number, line))) => (number, line.to_owned()),
+                Ok(Some(WordLine::Word(number, line))) => (number, line),
+                Ok(Some(WordLine::End)) => match (sentence.is_some(), fault.is_some()) {
+                    (false, false) => continue,
+                    _ => break,
+                },
                 Ok(None) => break,
                 // The sentence ends where it would have without the fault.
                 Err(error) if error.is_about_a_row() => {
@@ -175,16 +177,6 @@ impl Sentences for ColumnFile {
                 }
                 Err(error) => return Err(error),
             };
-            if is_empty(&line) || is_document_start(&line) {
-                match (sentence.is_some(), fault.is_some()) {
-                    (false, false) => continue,
-                    _ => break,
-                }
-            }
-            if self.n_columns == 0 {
-                self.has_tabs = line.contains('\t');
-                self.n_columns = split(&line, self.has_tabs).len();
-            }
             let mut current = sentence.take().unwrap_or_else(|| RawSentence {
                 position: Place::line(&path, number).position,
                 has_lines: true,
@@ -201,23 +193,10 @@ impl Sentences for ColumnFile {
             None => Ok(sentence),
         }
     }
-}
 
-/// The cells of a line.
-fn split(line: &str, has_tabs: bool) -> Vec<&str> {
-    match has_tabs {
-        true => line.split('\t').collect(),
-        false => line.split_whitespace().collect(),
+    fn n_left_out(&self) -> usize {
+        self.lines.n_left_out()
     }
-}
-
-fn is_empty(line: &str) -> bool {
-    line.chars()
-        .all(|character| character.is_whitespace() || character == '\u{FEFF}')
-}
-
-fn is_document_start(line: &str) -> bool {
-    line.split_whitespace().next() == Some(DOCUMENT_START)
 }
 
 /// The names of the columns: `1`, `2`, … as many as the first word's line has; none for a file without a word.
@@ -229,30 +208,20 @@ pub(crate) fn column_names(file: &DataFile) -> Result<Vec<String>, DataError> {
 
 /// The cells of the first `limit` words that have as many as the first one.
 pub(crate) fn first_words(file: &DataFile, limit: usize) -> Result<Vec<Vec<Cell>>, DataError> {
-    let mut lines = Lines::open(file)?;
+    let mut lines = WordLines::open(file)?;
     let mut words: Vec<Vec<Cell>> = Vec::new();
-    let mut has_tabs = false;
     while words.len() < limit {
         let line = match lines.next_line() {
-            Ok(Some((_, line))) => line,
+            Ok(Some(WordLine::Word(_, line))) => line,
+            Ok(Some(WordLine::End)) => continue,
             Ok(None) => break,
             Err(error) if error.is_about_a_row() => continue,
             Err(error) => return Err(error),
         };
-        if is_empty(line) || is_document_start(line) {
-            continue;
-        }
-        if words.is_empty() {
-            has_tabs = line.contains('\t');
-        }
-        let cells = split(line, has_tabs);
-        if words.first().is_none_or(|first| first.len() == cells.len()) {
-            words.push(
-                cells
-                    .iter()
-                    .map(|cell| Cell::Text((*cell).to_owned()))
-                    .collect(),
-            );
+        let cells = lines.split(&line);
+        if cells.len() == lines.n_columns() {
+            let text = |cell: &&str| Cell::Text((*cell).to_owned());
+            words.push(cells.iter().map(text).collect());
         }
     }
     Ok(words)

@@ -42,10 +42,12 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("table.rs"));
     hash = extend(hash, include_bytes!("tag_columns.rs"));
     hash = extend(hash, include_bytes!("tag_repair.rs"));
+    hash = extend(hash, include_bytes!("tag_scheme.rs"));
     hash = extend(hash, include_bytes!("tagged.rs"));
     hash = extend(hash, include_bytes!("task.rs"));
     hash = extend(hash, include_bytes!("text_file.rs"));
     hash = extend(hash, include_bytes!("tsv.rs"));
+    hash = extend(hash, include_bytes!("word_lines.rs"));
     extend(hash, include_bytes!("word_lists.rs"))
 };
 

@@ -22,8 +22,9 @@
 //! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `own_reader`,
 //! `files`, `choose_columns`, `header`, `learn_labels`, `label_form`, `hold_out`, `survey`), `rows` (what all readers give),
 //! `table` over `tsv`, `csv` (with `separator`) and `plain_text` by way of `record`, `jsonl` with `json_document` over
-//! `json_scan`, `parquet_file` with `parquet_zstd` (the readers; `lines` over `text_file` and
-//! `decompress` under the text ones, `hub_names` under parquet, `foreign` what is refused, `format` what a file is), `tagged` over `conll` and `word_lists` (sentences with tags; `tag_columns` and `tag_repair` beside it), `squad`
+//! `json_scan`, `parquet_file` with `parquet_zstd` (the readers; `lines` over `text_file` and `decompress` under the text
+//! ones, `hub_names` under parquet, `foreign` what is refused, `format` what a file is), `tagged` over `conll` (on
+//! `word_lines`) and `word_lists` (sentences with tags; `tag_columns`, `tag_repair` and `tag_scheme` beside it), `squad`
 //! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `parquet_rows` (under all that read parquet),
 //! `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
 //! and `splitmix`), `error`, `fingerprint` (of this crate's source, for caches).
@@ -76,11 +77,13 @@ mod survey;
 mod table;
 mod tag_columns;
 mod tag_repair;
+mod tag_scheme;
 mod tagged;
 mod task;
 mod text_file;
 mod tsv;
 mod whole_text;
+mod word_lines;
 mod word_lists;
 
 pub use error::{
@@ -102,5 +105,6 @@ pub use squad::{
 };
 pub use survey::{ColumnKind, Survey};
 pub use tag_repair::{RepairTags, TagFindings};
+pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
 pub use tagged::{TaggedData, TaggedSentence};
 pub use task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};

@@ -5,6 +5,8 @@
 //! with `E-` (`L-`) and write those of a single word with `S-` (`U-`). In IOB1 files `B-` stands only between two
 //! neighbours of a type.
 
+use crate::tag_scheme::TagScheme;
+
 /// What is done about the tags of a file (`--repair-tags`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RepairTags {
@@ -41,6 +43,10 @@ pub struct TagFindings {
     pub first_stray: Option<String>,
     /// Tags that were changed.
     pub n_changed: usize,
+    /// Lines of column files that were comments, or no words of their own.
+    pub n_left_out: usize,
+    /// The scheme of the tags as they are in the training files, else in the first split there is.
+    pub scheme: Option<TagScheme>,
 }
 
 /// What one sentence was found to have.

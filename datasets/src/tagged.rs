@@ -18,6 +18,7 @@ use crate::own::{OnBadRow, OwnRequest, SkippedRows};
 use crate::survey::Survey;
 use crate::tag_columns::{choose, has_tagged_words};
 use crate::tag_repair::{TagFindings, repair};
+use crate::tag_scheme::SchemeEvidence;
 use crate::task::{Columns, ProblemType, Task};
 use crate::word_lists::WordLists;
 
@@ -114,10 +115,14 @@ impl TaggedData {
             names: TagNames::of(known),
             skipped: SkippedRows::default(),
             findings: TagFindings::default(),
+            evidence: SchemeEvidence::default(),
         };
         let mut read = Vec::new();
         for (number, (flag, files)) in splits.iter().enumerate() {
             let sentences = reader.read(flag, files, number < 2)?;
+            if reader.findings.scheme.is_none() {
+                reader.findings.scheme = reader.evidence.scheme();
+            }
             read.push(reader.learn(files, sentences)?);
         }
         let [mut train, mut validation, test] =
@@ -233,6 +238,8 @@ struct Reader<'a> {
     names: TagNames,
     skipped: SkippedRows,
     findings: TagFindings,
+    /// Of the splits so far.
+    evidence: SchemeEvidence,
 }
 
 impl Reader<'_> {
@@ -271,6 +278,7 @@ impl Reader<'_> {
                     }
                 }
             }
+            self.findings.n_left_out += reader.n_left_out();
         }
         match files.first().filter(|_| sentences.is_empty()) {
             None => Ok(sentences),
@@ -320,6 +328,7 @@ impl Reader<'_> {
                 found: tag.show(),
             })?);
         }
+        self.evidence.add(texts.iter().map(String::as_str));
         let found = repair(
             &mut texts,
             self.request.reading.repair_tags.unwrap_or_default(),

@@ -105,6 +105,10 @@ impl Assembly<'_> {
             self.adapter
                 .is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
         };
+        let folded = |info: &ParameterInfo| {
+            self.adapter
+                .is_some_and(|adapter| adapter.folds.contains_key(&info.name))
+        };
         let is_kept = |(info, value): (&ParameterInfo, &Option<Var>)| {
             let fits = value
                 .as_ref()
@@ -123,7 +127,9 @@ impl Assembly<'_> {
                     value.as_detached_tensor()
                 }
                 Some(value) if value.dims() == info.shape => {
-                    in_task_order(info, value.as_tensor().clone(), order.as_deref())?
+                    let value = in_task_order(info, value.as_tensor().clone(), order.as_deref())?;
+                    // What the adapter changes is the model's own, too.
+                    if folded(info) { value.detach() } else { value }
                 }
                 // Nowhere, or the head of another task.
                 _ => {

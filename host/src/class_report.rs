@@ -3,6 +3,7 @@
 
 use crate::{evaluate::Evaluation, metrics::classes::ClassReport};
 use progtune_datasets::{Task, TaskSource};
+use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
 /// The keys, without the `eval_` before them.
@@ -57,7 +58,7 @@ pub fn table(results: &Map<String, Value>) -> String {
     );
     for (label, report) in classes.iter().take(N_SHOWN) {
         let number = |key: &str| report[key].as_f64().unwrap_or_default();
-        let label: String = label.chars().take(20).collect();
+        let label: String = shown_line(label).chars().take(20).collect();
         text.push_str(&format!(
             "{label:<20} {:>9.4} {:>9.4} {:>9.4} {:>9}\n",
             number("precision"),

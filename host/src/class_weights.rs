@@ -6,6 +6,7 @@ use crate::{
     config::{ClassWeights, RunConfig},
     error::{Error, Result},
     model::loss::LossWeighting,
+    short_list::short_list,
     token_store::Examples,
 };
 use progtune_datasets::{ProblemType, Task};
@@ -53,7 +54,7 @@ pub fn loss_weighting(
                 "--class-weights {}: expected a number for each of the {} labels ({}), found {}",
                 config.class_weights,
                 task.num_labels(),
-                task.labels.join(", "),
+                short_list(&task.labels, ", "),
                 weights.len()
             )));
         }

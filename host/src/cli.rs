@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use progtune_plain_text::shown_line;
 use serde::Serialize;
 
 use crate::terminal::colour::ColourChoice;
@@ -144,6 +145,14 @@ where
         global: cli.global,
         command,
     })
+}
+
+/// This process' arguments as messages may show them.
+pub fn shown_arguments() -> Vec<String> {
+    let arguments = std::env::args_os();
+    arguments
+        .map(|argument| shown_line(&argument.to_string_lossy()))
+        .collect()
 }
 
 /// The whole command line as clap sees it, with every default in its help: for manual pages too.

@@ -33,7 +33,7 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
     let mut script = Vec::new();
     let mut command = cli::completed_command(&installed);
     clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
-    print(&String::from_utf8_lossy(&script))
+    print(String::from_utf8_lossy(&script).into_owned())
 }
 
 /// Writes the manual pages: `progtune.1`, and one for each command below it, such as `progtune-plan.1`.
@@ -47,7 +47,7 @@ pub fn run_man(args: &ManArgs) -> Result<()> {
     command.build();
     let count = write_pages(&command, &args.pages)?;
     let first = args.pages.join("progtune.1");
-    print(&format!(
+    print(format!(
         "Wrote {count} manual pages to {}; `man -l {}` shows the first.\n",
         args.pages.display(),
         first.display()

@@ -2,7 +2,10 @@
 
 use crate::{config::ConfigError, plugin::PluginFault};
 use progtune_datasets::DataError;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// The result of everything in the host that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -28,6 +31,9 @@ pub enum Error {
     /// Training failed: a loss that is not finite, a parameter without gradient.
     #[error("{0}")]
     Training(String),
+    /// A model's logits for an example are no numbers.
+    #[error("{0}")]
+    NotFinite(Box<NotFinite>),
     /// One of several adapters cannot be used.
     #[error("adapter {name}: {source}")]
     Adapter {
@@ -83,6 +89,41 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// The example whose logits are no numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotFinite {
+    /// What is computed: `the validation split`, or a file.
+    pub split: String,
+    /// The example's index in it, from 0.
+    pub index: usize,
+    /// The id of its question, where it has one.
+    pub id: Option<String>,
+    /// The first logit that is NaN or infinite.
+    pub found: f32,
+}
+
+impl NotFinite {
+    /// `the validation split, example 3`.
+    pub fn example(&self) -> String {
+        match &self.id {
+            Some(id) => format!("{}, question {id:?}", self.split),
+            None => format!("{}, example {}", self.split, self.index + 1),
+        }
+    }
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: expected finite logits, found {}; the model's weights are damaged, or its training diverged: check the checkpoint \
+             and the adapter, or train again with a lower --lr",
+            self.example(),
+            self.found
+        )
+    }
+}
+
 // Boxed, so that results stay small.
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
@@ -132,7 +173,7 @@ impl Error {
                 DataError::UnknownTask { .. } | DataError::NoSuchSplit { .. } => 2,
                 _ => 3,
             },
-            Self::Model(_) | Self::Io { .. } | Self::OutputLost { .. } => 3,
+            Self::Model(_) | Self::NotFinite(_) | Self::Io { .. } | Self::OutputLost { .. } => 3,
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
             Self::Adapter { source, .. } | Self::Noted { source, .. } => source.exit_code(),

@@ -2,9 +2,10 @@
 //! `predict`.
 
 use crate::{
+    baseline,
     batch::{Batch, Target},
     batch_order::BatchLimit,
-    error::{Error, Result},
+    error::{Error, NotFinite, Result},
     interrupt,
     metrics::{
         Outcome,
@@ -32,6 +33,8 @@ pub struct Evaluation {
     pub confusion: Option<Confusion>,
     /// The answers to the split's questions, if it has such.
     pub answers: Option<Vec<Decoded>>,
+    /// The one answer that is given to every example although several are right, if no other is given.
+    pub only_answer: Option<String>,
     /// Of each type of entity, or of each label that may hold beside others; empty for other tasks.
     pub parts: Vec<(String, ClassReport)>,
     /// Wall time.
@@ -51,6 +54,26 @@ pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 /// Logits of every example, in order: `outputs` numbers each, or of a head that reads every token so many for each token.
 pub fn logits(model: &Model, examples: &Examples, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
     compute_all(model, examples, limit, "predictions", &mut |_| Ok(None))
+}
+
+/// As [`logits`], of a split, which names the example where they are not finite.
+pub fn split_logits(model: &Model, split: &EvalSplit, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
+    let what = format!("the {} split", split.name);
+    compute_all(model, &split.examples, limit, &what, &mut |_| Ok(None))
+        .map_err(|error| naming_question(error, split))
+}
+
+/// A window's logits that are not finite are about its question.
+fn naming_question(error: Error, split: &EvalSplit) -> Error {
+    match (error, &split.asked) {
+        (Error::NotFinite(mut fault), Some(asked)) => {
+            let map = asked.maps.get(fault.index);
+            let question = map.and_then(|map| asked.questions.get(map.question as usize));
+            fault.id = question.map(|question| question.id.clone());
+            Error::NotFinite(fault)
+        }
+        (error, _) => error,
+    }
 }
 
 /// As [`logits`], each batch from where `find_start` says.
@@ -86,7 +109,16 @@ fn compute_all(
                 true => batch.offsets[position] as usize..batch.offsets[position + 1] as usize,
                 false => position..position + 1,
             };
-            results[index] = numbers[rows.start * outputs..rows.end * outputs].to_vec();
+            let row = &numbers[rows.start * outputs..rows.end * outputs];
+            if let Some(&found) = row.iter().find(|logit| !logit.is_finite()) {
+                return Err(Error::NotFinite(Box::new(NotFinite {
+                    split: what.to_owned(),
+                    index,
+                    id: None,
+                    found,
+                })));
+            }
+            results[index] = row.to_vec();
         }
         phase.advance(indices.len() as u64);
     }
@@ -138,7 +170,8 @@ pub fn evaluate_from(
     let start = std::time::Instant::now();
     let examples = &split.examples;
     let what = format!("the {} split", split.name);
-    let logits = compute_all(model, examples, limit, &what, find_start)?;
+    let logits = compute_all(model, examples, limit, &what, find_start)
+        .map_err(|error| naming_question(error, split))?;
     let targets: Vec<Option<Target>> = examples
         .iter()
         .map(|example| Ok(example?.target))
@@ -167,6 +200,7 @@ pub fn evaluate_from(
         metrics: measured.metrics,
         confusion: measured.confusion,
         answers,
+        only_answer: baseline::only_answer(task, &labelled),
         parts: measured.parts,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
@@ -241,14 +275,14 @@ fn cross_entropy(logits: impl Iterator<Item = f32> + Clone, class: u32) -> f64 {
 
 /// What [`Evaluation`] says of labelled examples.
 #[derive(Default)]
-struct Measured {
-    metrics: Vec<(&'static str, f64)>,
+pub(crate) struct Measured {
+    pub(crate) metrics: Vec<(&'static str, f64)>,
     confusion: Option<Confusion>,
     parts: Vec<(String, ClassReport)>,
 }
 
 /// The task's metrics, and what was taken for what where the task has classes.
-fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
+pub(crate) fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
     let values = |outcome: &Outcome<'_>| -> Vec<(&'static str, f64)> {
         let metrics = task.metrics.iter();
         metrics

@@ -6,7 +6,7 @@ mod opened;
 use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
-    evaluate::{arg_max, evaluate, logits},
+    evaluate::{arg_max, evaluate, logits, split_logits},
     fetch::Fetcher,
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
@@ -64,7 +64,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     }
     let results = by_name(results.into_iter().map(|(name, map)| (name, map.into())));
     let text = serde_json::to_string_pretty(&results).map_err(|e| Error::Model(e.to_string()))?;
-    terminal::print(&format!("{text}\n"))
+    terminal::print_json(&format!("{text}\n"))
 }
 
 /// Data is one task's.
@@ -127,7 +127,8 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         let (mut lines, mut answers) = (Vec::with_capacity(count), None);
         let splits = inputs.iter().find(|(name, _)| *name == task.name);
         for split in splits.map_or(&[][..], |(_, splits)| splits) {
-            let rows = logits(model, &split.examples, config.inference.eval_batch)?;
+            let rows = split_logits(model, split, config.inference.eval_batch)
+                .map_err(|error| in_input(error, config))?;
             let Some(asked) = &split.asked else {
                 lines.extend(rows.iter().map(|row| prediction(task, row)));
                 continue;
@@ -218,7 +219,8 @@ fn predict_tags(
     let aligned = opened.aligned(sentences, SplitName::Test)?;
     let examples: Examples = aligned.iter().map(|a| a.example.clone()).collect();
     let predictions = opened.with_each_model(|model: &Model, task| {
-        let rows = logits(model, &examples, config.inference.eval_batch)?;
+        let rows = logits(model, &examples, config.inference.eval_batch)
+            .map_err(|error| in_input(error, config))?;
         let all = sentences.iter().zip(&aligned).zip(&rows);
         Ok(all
             .map(|((sentence, aligned), row)| predictions::prediction(task, sentence, aligned, row))
@@ -243,7 +245,7 @@ fn write_lines(
     }
     match &config.output {
         Some(path) => write_named(path, text.as_bytes()),
-        None => terminal::print(&text),
+        None => terminal::print_json(&text),
     }
 }
 
@@ -286,6 +288,30 @@ fn check_output(path: &Path) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Names the file that an example without finite logits is in, where there is one file.
+fn in_input(error: Error, config: &PredictConfig) -> Error {
+    let file = match &config.input {
+        PredictInput::File(path) => Some(path.display().to_string()),
+        PredictInput::Own(request) => match [&request.train, &request.validation, &request.test]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
+            [only] => Some(only.to_string()),
+            _ => None,
+        },
+        PredictInput::OwnData { .. } | PredictInput::Data { .. } => None,
+    };
+    match (error, file) {
+        (Error::NotFinite(mut fault), Some(file)) => {
+            fault.split = file;
+            Error::NotFinite(fault)
+        }
+        (error, _) => error,
+    }
 }
 
 /// What is to be predicted.

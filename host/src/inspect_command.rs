@@ -21,6 +21,7 @@ use crate::{
 use duplicates::Texts;
 use lengths::Lengths;
 use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, TaggedData, Task};
+use progtune_plain_text::shown_line;
 
 /// Longer than any text: the lengths before anything is cut.
 const NO_LIMIT: usize = 1 << 24;
@@ -51,14 +52,14 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
         let problem = ProblemType::TokenClassification;
         let limit = max_length(config.max_length, problem).min(model.max_tokens());
         let tokenizer = tokenizer.for_task(problem);
-        return terminal::print(&inspect(config, &tokenizer, limit)?);
+        return terminal::print(inspect(config, &tokenizer, limit)?);
     }
     let files = OwnFiles::open(&config.own, None, None)?;
     let limit = max_length(config.max_length, files.task.problem_type).min(model.max_tokens());
 
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &files.survey.columns {
-        text.push_str(&format!("  {name:<24} {kind}\n"));
+        text.push_str(&format!("  {:<24} {kind}\n", shown_line(name)));
     }
     text.push_str(&describe(&files));
     let mut texts: Vec<Texts> = Vec::new();
@@ -161,7 +162,8 @@ impl<'a> LabelCount<'a> {
                 let labels = self.task.labels.iter().zip(&self.classes);
                 for (label, &count) in labels.take(N_LABELS) {
                     text.push_str(&format!(
-                        "  {label:<24} {count:>8} {:5.1} %\n",
+                        "  {:<24} {count:>8} {:5.1} %\n",
+                        shown_line(label),
                         share(count, n_rows as u64)
                     ));
                 }

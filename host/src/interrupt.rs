@@ -66,7 +66,9 @@ pub fn listen() {
             tracing::warn!("stopping after this step; once more (Ctrl-C) ends the run at once");
         }
         if is(Course::Saving) {
-            tracing::warn!("saving the result; once more (Ctrl-C) ends the command at once, without it");
+            tracing::warn!(
+                "saving the result; once more (Ctrl-C) ends the command at once, without it"
+            );
         }
         // Not here: this thread must hear the second signal.
         thread::spawn(end_what_does_not_notice);

@@ -4,6 +4,7 @@
 
 pub mod adapter;
 pub mod assemble;
+pub mod baseline;
 pub mod batch;
 pub mod batch_order;
 pub mod best_model;

@@ -4,6 +4,7 @@ use crate::{
     progress::events,
     terminal::{self, colour::Colour},
 };
+use progtune_plain_text::shown;
 use serde_json::{Map, Value, json};
 use std::{
     fmt::Debug,
@@ -37,13 +38,17 @@ const WAITING_BYTES: usize = 1 << 20;
 struct FileWriter;
 
 impl Write for FileWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    /// Writes an event, which the subscriber hands over whole: what others say in it steers no pager, and begins no line.
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let text = shown(text.trim_end_matches('\n')) + "\n";
+        let bytes = text.as_bytes();
         match SINK.lock().as_deref_mut() {
             Ok(Sink::File(file)) => file.write_all(bytes)?,
             Ok(Sink::Waiting(kept)) if kept.len() < WAITING_BYTES => kept.extend_from_slice(bytes),
             _ => {}
         }
-        Ok(bytes.len())
+        Ok(event.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -120,14 +125,14 @@ impl<S: Subscriber> Layer<S> for Terminal {
         let level = match *level {
             Level::ERROR => paint.colour(Colour::Error, &format!("{of_plugin}error")),
             Level::WARN => paint.colour(Colour::Cached, &format!("{of_plugin}warning")),
-            Level::INFO => format!("{of_plugin}info"),
-            _ => format!("{of_plugin}debug"),
+            Level::INFO => format!("{of_plugin}info").into(),
+            _ => format!("{of_plugin}debug").into(),
         };
-        let mut text = terminal::harmless(&said.message);
+        let mut text = said.message;
         for (name, value) in &said.fields {
             text += &format!(" {name}={value}");
         }
-        terminal::say(&format!("{level}: {text}"));
+        terminal::say_message(level, &text);
     }
 }
 

@@ -8,10 +8,12 @@ use progtune::{
         Sources,
     },
     error::Result,
-    inference, inspect_command, interrupt, logging, merge_command, plan_command, plugin, plugins_command,
+    hub::environment,
+    inference, inspect_command, interrupt, logging, merge_command, plan_command, plugin,
+    plugins_command,
     progress::events,
     recipe,
-    terminal::{self, Show},
+    terminal::{self, Screen, Show},
     token_cache,
 };
 use std::{ffi::OsString, process::ExitCode, time::Instant};
@@ -21,10 +23,12 @@ fn main() -> ExitCode {
     plugin::probe::answer_if_asked(&plugin::OFFER);
     let text = |word: OsString| word.to_string_lossy().into_owned();
     let words: Vec<String> = std::env::args_os().map(text).collect();
+    terminal::say_panics();
+    environment::keep_secrets();
     terminal::set_up(Show::guessed(&words, &|name| std::env::var(name).ok()));
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(error),
     };
     interrupt::listen();
     let outcome = run(&invocation, started);
@@ -40,13 +44,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// What clap says: of arguments that are wrong, or the help that was asked for.
-fn refuse(error: &clap::Error) -> ExitCode {
-    if error.exit_code() == 0 || !events::are_on() {
+/// What clap says: of arguments that are wrong, or the help that was asked for. It says of the arguments what it would of
+/// escaped ones.
+fn refuse(error: clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
         error.exit();
     }
+    let error = cli::parse(cli::shown_arguments()).err().unwrap_or(error);
     let message = error.render().to_string();
-    let message = message.trim_start_matches("error: ").trim_end();
+    let shown = Screen::from(&message);
+    if !events::are_on() && shown.as_str() == message {
+        // In its colours, which the text alone has not.
+        error.exit();
+    }
+    let message = shown.as_str().trim_start_matches("error: ").trim_end();
     events::failure_of(message, 2);
     ExitCode::from(2)
 }

@@ -12,9 +12,9 @@ use crate::{
     interrupt::{self, Course},
     learned_task::LearnedTask,
     merge::merge,
-    model::{description::HeadKind, weights::HeadPolicy},
+    model::{config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, trainable_task},
+    plan::trainable_task,
     plugin,
     recipe::open_tokenizer,
     report::commands::quoted,
@@ -37,12 +37,11 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     let source = ModelSource::new(config.model.as_deref())?;
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;
-    let adapter = Adapter::read(&config.adapter, model_config.architecture)?;
-    let (task, learned) = &task_of(config, &adapter)?;
-    let method = plugin::find(&config.plugins)?.method(&adapter.method, &adapter.options)?;
-    adapter.warn_if_made_by_another(method.source());
+    let adapter = Adapter::read(&config.adapter, &model_config)?;
+    let (task, learned) = &task_of(config, &adapter, &model_config, &source)?;
     let head = HeadKind::of(task);
-    let blueprint = Blueprint::new(&model_config, head, Some(&method), false)?;
+    let plugins = plugin::find(&config.plugins)?;
+    let blueprint = adapter.blueprint(&plugins, &model_config, head)?;
     // What is saved is the tokenizer's files, whatever the length.
     let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
     let tokenizer = tokenizer.for_task(task.problem_type);
@@ -71,7 +70,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         return Ok(());
     }
     let output = config.output.display();
-    terminal::print(&format!(
+    terminal::print(format!(
         "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --task {} --input \
          FILE.jsonl\n",
         source.name(),
@@ -83,12 +82,21 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
 }
 
 /// The task that the adapter's head is for: one that was given, own files' if it was trained on such (and what is known of
-/// these), or the one it names.
-fn task_of(config: &MergeConfig, adapter: &Adapter) -> Result<(Task, Option<LearnedTask>)> {
+/// these), the one it names, or what PEFT's configuration and the head say.
+fn task_of(
+    config: &MergeConfig,
+    adapter: &Adapter,
+    base: &ModelConfig,
+    source: &ModelSource,
+) -> Result<(Task, Option<LearnedTask>)> {
     let task = config.task.as_deref().or(adapter.task.as_deref());
     let learned = LearnedTask::find([config.adapter.as_path()].into_iter())?;
     match (task, learned) {
         (None | Some(OWN_TASK), Some(learned)) => Ok((learned.task(), Some(learned))),
+        (None | Some(OWN_TASK), None) if adapter.is_peft => {
+            let learned = adapter.learned_task(base, &source.name())?;
+            Ok((learned.task(), None))
+        }
         (Some(name), _) => Ok((trainable_task(name)?.clone(), None)),
         (None, None) => Err(Error::Usage(format!(
             "{}: the adapter does not say which task its head is for; pass --task",
@@ -122,7 +130,10 @@ fn refuse_used(output: &Path) -> Result<()> {
     }
     let is_used = |entries: std::fs::ReadDir| {
         let names = entries.flatten().map(|entry| entry.file_name());
-        names.filter(|name| !is_passing(&name.to_string_lossy())).count() > 0
+        names
+            .filter(|name| !is_passing(&name.to_string_lossy()))
+            .count()
+            > 0
     };
     match std::fs::read_dir(output).map(is_used) {
         Ok(true) => Err(usage("there are files in it")),

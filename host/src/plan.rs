@@ -53,18 +53,35 @@ impl Blueprint {
         method: Option<&LoadedMethod>,
         train_pooler: bool,
     ) -> Result<Self> {
-        let mut list = parameters(config, head);
         let plan = match method {
-            Some(method) => Some(method.plan(&model_record(config, &list, head))?),
+            Some(method) => {
+                let list = parameters(config, head);
+                Some(method.plan(&model_record(config, &list, head))?)
+            }
             None => None,
         };
+        Self::with(config, head, plan.as_ref(), train_pooler)
+    }
+
+    /// The model with a plan that no plugin made: an adapter's own.
+    pub fn of_plan(config: &ModelConfig, head: HeadKind, plan: &MethodPlan) -> Result<Self> {
+        Self::with(config, head, Some(plan), false)
+    }
+
+    fn with(
+        config: &ModelConfig,
+        head: HeadKind,
+        plan: Option<&MethodPlan>,
+        train_pooler: bool,
+    ) -> Result<Self> {
+        let mut list = parameters(config, head);
         let mut rewrites = Vec::new();
         let (mut suggested_lr, mut position_shift) = (None, 0);
-        if let Some(plan) = &plan {
+        if let Some(plan) = plan {
             list.extend(plan.parameters.iter().map(added_parameter));
             list.sort_by(|a, b| a.name.cmp(&b.name));
             rewrites = plan.rewrites.to_vec();
-            suggested_lr = plan.suggested_lr.into_option();
+            suggested_lr = plan.suggested_lr.as_ref().into_option().copied();
             // Both were checked with the plan.
             position_shift = plan.position_shift().unwrap_or(0);
             for (name, scale) in plan.lr_scales().unwrap_or_default() {
@@ -85,7 +102,7 @@ impl Blueprint {
             )));
         }
         let candidates: Vec<usize> = (0..list.len())
-            .filter(|&i| is_candidate(&list[i], plan.as_ref(), train_pooler))
+            .filter(|&i| is_candidate(&list[i], plan, train_pooler))
             .collect();
         Ok(Self {
             parameters: list,

@@ -46,7 +46,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     let adapter = config
         .init_adapter
         .as_deref()
-        .map(|directory| Adapter::read(directory, model_config.architecture))
+        .map(|directory| Adapter::read(directory, &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     // Only reading them tells how many labels own files have.
@@ -122,21 +122,20 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         let drawing = to_svg(&view);
         write_named(path, drawing.as_bytes())?;
     }
-    let text = match json {
+    match json {
         true => {
             let mut plan = to_json(&blueprint, &foresight, &names);
             if let Some(predicted) = &predicted {
                 predicted.add_to(&mut plan);
             }
-            format!("{plan:#}\n")
+            terminal::print_json(&format!("{plan:#}\n"))
         }
         false => {
             let note = predicted.as_ref().map_or(String::new(), Predicted::note);
             let table = view.to_table(None) + &note;
-            terminal::show().colour.stdout().squares(&table)
+            terminal::print(terminal::show().colour.stdout().squares(&table))
         }
-    };
-    terminal::print(&text)
+    }
 }
 
 /// What `--predict` adds to a plan.

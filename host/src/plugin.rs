@@ -44,6 +44,7 @@ fn places(sources: &PluginSources) -> Settings {
     Settings {
         files: sources.files.clone(),
         directories: sources.directories.clone(),
+        isolation: sources.isolation,
         ..Settings::new(OFFER)
     }
 }

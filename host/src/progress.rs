@@ -13,6 +13,7 @@ use crate::{
 };
 use events::emit;
 use indicatif::{ProgressBar, ProgressStyle};
+use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
 /// The course of one run.
@@ -86,7 +87,7 @@ impl Progress {
             bar.set_position(step);
             bar.set_message(message);
         } else if self.mode == Mode::Plain && (step.is_multiple_of(self.every) || step == last) {
-            terminal::say(&format!("step {step}/{last}  {message}"));
+            terminal::say(format!("step {step}/{last}  {message}"));
         }
     }
 
@@ -151,9 +152,9 @@ pub fn note_for_people(text: &str) {
     match show.mode {
         Mode::Bar => {
             let text = terminal::wrapped(text, terminal::width());
-            terminal::say(&show.colour.stderr().squares(&text));
+            terminal::say(show.colour.stderr().squares(&text));
         }
-        Mode::Plain => terminal::say(&show.colour.stderr().squares(text)),
+        Mode::Plain => terminal::say(show.colour.stderr().squares(text)),
         Mode::Json | Mode::Silent => {}
     }
 }
@@ -167,7 +168,9 @@ pub fn metrics_text(results: &Map<String, Value>) -> String {
 
 /// The evaluations of several adapters as a table for a person.
 pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
-    let names = results.iter().map(|(name, _)| name.chars().count());
+    let names = results
+        .iter()
+        .map(|(name, _)| shown_line(name).chars().count());
     let width = names.chain(["adapter".len()]).max().unwrap_or(0);
     let columns: Vec<&str> = match results.first() {
         Some((_, first)) => metrics(first).map(|(name, _)| name).collect(),
@@ -183,7 +186,10 @@ pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
         columns.iter().map(|&column| column.into()).collect(),
     );
     for (name, result) in results {
-        text += &line(name, metrics(result).map(|(_, value)| value).collect());
+        text += &line(
+            &shown_line(name),
+            metrics(result).map(|(_, value)| value).collect(),
+        );
     }
     text
 }

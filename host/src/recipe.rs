@@ -3,6 +3,7 @@
 use crate::{
     adapter::{Adapter, Provenance, peft, save_neutral},
     assemble::{Assembly, open_device},
+    baseline::{self, Baseline},
     batch_order::BatchOrder,
     best_model::BestModel,
     class_weights::{self, loss_weighting},
@@ -71,7 +72,7 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     let adapter = config
         .init_adapter
         .as_deref()
-        .map(|directory| Adapter::read(directory, model_config.architecture))
+        .map(|directory| Adapter::read(directory, &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
@@ -247,19 +248,29 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
         candidate_size: blueprint.candidate_size(),
         train_samples: examples.len(),
     };
+    let guessing = Baseline::new(task, &examples, &eval_splits[0])?;
+    let verdict = baseline::judge(&summary, guessing, &model.loss_weighting);
     let mut results = report.results(used);
+    if let Some(results) = results.as_object_mut() {
+        results.extend(verdict.to_json());
+    }
     if let Some(fetched) = fetched {
         results["hub"] = fetched;
     }
     directory.finish(&results)?;
-    events::emit("end", &results);
     let show = terminal::show();
-    match show.quiet {
-        true => Ok(()),
-        false => {
-            note_for_people("");
-            terminal::print(&report.text(show.colour.stdout()))
-        }
+    if !show.quiet && !events::are_on() {
+        note_for_people("");
+        terminal::print(report.text(show.colour.stdout()))?;
+    }
+    // The last line that a person reads; programs hear of it before the end.
+    if let Some(warning) = verdict.warning() {
+        tracing::warn!("{warning}");
+    }
+    events::emit("end", &results);
+    match !show.quiet && events::are_on() {
+        true => terminal::print(report.text(show.colour.stdout())),
+        false => Ok(()),
     }
 }
 
@@ -279,6 +290,14 @@ pub fn load_method(
         return Err(Error::Usage(format!(
             "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
             adapter.origin, adapter.method
+        )));
+    }
+    if let Some(adapter) = adapter.filter(|adapter| !adapter.unsaid.is_empty()) {
+        return Err(Error::Usage(format!(
+            "--init-adapter {}: the adapter has what the method {id} has no option for: {}; merge it into the model \
+             (progtune merge), and train the merged model",
+            adapter.origin,
+            adapter.unsaid.join("; ")
         )));
     }
     let phase = Phase::begin("plugin", format!("loading the method {id}"), "", None);

@@ -12,6 +12,7 @@ use crate::{
     plan::grouped,
     progress::{metrics, metrics_text},
     terminal::{
+        Screen,
         colour::{Colour, Paint},
         wrapped,
     },
@@ -19,6 +20,7 @@ use crate::{
 };
 use commands::ShellCommand;
 use progtune_datasets::Task;
+use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -87,13 +89,15 @@ impl Report<'_> {
     }
 
     /// What the person reads.
-    pub fn text(&self, paint: Paint) -> String {
+    pub fn text(&self, paint: Paint) -> Screen {
         let summary = self.summary;
-        let mut text = class_report::table(&summary.evaluation);
-        if !text.is_empty() {
-            text.push('\n');
+        let mut text = Screen::default();
+        let classes = class_report::table(&summary.evaluation);
+        if !classes.is_empty() {
+            text += &classes;
+            text += "\n";
         }
-        text += &self.epoch_table(paint);
+        text += self.epoch_table(paint);
         let result = match &summary.best {
             Some(best) => format!(
                 "{} (epoch {}, the best)",
@@ -102,15 +106,15 @@ impl Report<'_> {
             ),
             None => metrics_text(&summary.evaluation),
         };
-        text += &fact("result", &result, |line| paint.colour(Colour::Good, line));
+        text += fact("result", &result, |line| paint.colour(Colour::Good, line));
         if let (None, Some((name, value, epoch))) = (&summary.best, self.better_epoch()) {
             let better = format!(
                 "{name} {value:.4} after epoch {epoch}; --load-best-model-at-end keeps that model"
             );
-            text += &fact("best", &better, str::to_owned);
+            text += fact("best", &better, |line| line.into());
         }
-        let plain = |name: &str, value: String| fact(name, &value, str::to_owned);
-        text += &plain(
+        let plain = |name: &str, value: String| fact(name, &value, |line| line.into());
+        text += plain(
             "updated parameters",
             format!(
                 "{} ({:.1} % of every block in every epoch)",
@@ -118,7 +122,7 @@ impl Report<'_> {
                 100.0 * self.updated_share(),
             ),
         );
-        text += &plain(
+        text += plain(
             "time",
             format!(
                 "{:.1} s, and {:.1} s to start; {:.0} tokens/s in training",
@@ -128,10 +132,11 @@ impl Report<'_> {
             ),
         );
         if let Some(bytes) = peak::peak_memory() {
-            text += &plain("peak memory", mib(bytes));
+            text += plain("peak memory", mib(bytes));
         }
         // Not broken, whatever its length: it is copied.
-        text += &format!("{:<LEFT$}{}\n", "saved in", self.directory.display());
+        let directory = self.directory.display().to_string();
+        text += &format!("{:<LEFT$}{}\n", "saved in", shown_line(&directory));
         let (what, next) = commands::next(self.config, self.task, self.directory, self.is_whole());
         for (what, command) in [("use it", self.predict()), (what, next)] {
             text += &format!("{what}:\n{}\n", command.lines(WIDTH));
@@ -185,7 +190,7 @@ impl Report<'_> {
     }
 
     /// What each epoch trained, took and was worth.
-    fn epoch_table(&self, paint: Paint) -> String {
+    fn epoch_table(&self, paint: Paint) -> Screen {
         let history = &self.summary.history;
         let metric = self.metric().filter(|name| name != "loss");
         let blocks = |epoch: &EpochRecord| {
@@ -199,14 +204,14 @@ impl Report<'_> {
         let width = width.max().unwrap_or(0).max(6);
         let columns = metric.iter().map(String::as_str).chain(["loss"]);
         let columns: Vec<&str> = columns.collect();
-        let mut text = format!(
+        let mut header = format!(
             "epoch  {:<width$}  {:>14}  {:>8}",
             "blocks", "updated", "seconds"
         );
         for column in &columns {
-            text += &format!("  {column:>8}");
+            header += &format!("  {column:>8}");
         }
-        text.push('\n');
+        let mut text = Screen::from(header + "\n");
         let best = match &self.summary.best {
             Some(best) => Some(best.epoch),
             None => self.better_epoch().map(|(.., epoch)| epoch),
@@ -238,12 +243,14 @@ impl Report<'_> {
                 let value = value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
                 row += &format!("  {value:>0$}", column.len().max(8));
             }
-            if is_best {
-                row = paint.bold(&(row + "  best"));
+            match is_best {
+                true => text += paint.bold(&(row + "  best")),
+                false => text += &row,
             }
-            text += &(row + "\n");
+            text += "\n";
         }
-        text + "\n"
+        text += "\n";
+        text
     }
 }
 
@@ -263,11 +270,13 @@ fn epoch_json(epoch: &EpochRecord) -> Value {
 }
 
 /// A fact after its name, over as many lines as it needs.
-fn fact(name: &str, value: &str, paint: impl Fn(&str) -> String) -> String {
-    let mut text = String::new();
+fn fact(name: &str, value: &str, paint: impl Fn(&str) -> Screen) -> Screen {
+    let mut text = Screen::default();
     for (at, line) in wrapped(value, WIDTH - LEFT).lines().enumerate() {
         let name = if at == 0 { name } else { "" };
-        text += &format!("{name:<LEFT$}{}\n", paint(line));
+        text += &format!("{name:<LEFT$}");
+        text += paint(line);
+        text += "\n";
     }
     text
 }

@@ -3,6 +3,7 @@
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
 use crate::{
+    adapter::learned_from_peft,
     config::{InferenceConfig, RunConfig, max_length},
     error::{Error, Result},
     learned_task::LearnedTask,
@@ -17,6 +18,7 @@ use progtune_datasets::{
     Labels, Metric, OwnFiles, OwnRequest, ProblemType, QuestionData, RepairTags, SkippedRows,
     TaggedData, Task,
 };
+use progtune_plain_text::shown_line;
 use std::path::{Path, PathBuf};
 
 /// How many rows that were left out are shown on the terminal.
@@ -206,7 +208,7 @@ pub fn describe(data: &OwnFiles) -> String {
             true => " (guessed)",
             false => "",
         };
-        format!("{what} `{name}`{guessed}")
+        format!("{what} `{}`{guessed}", shown_line(name))
     };
     let mut parts = vec![column("text", &columns.first.name)];
     parts.extend(columns.second.as_ref().map(|c| column("pair", &c.name)));
@@ -221,11 +223,17 @@ pub fn describe(data: &OwnFiles) -> String {
                 "" => String::new(),
                 form => format!(" ({form})"),
             };
-            format!("labels: {}{form}\n", data.task.labels.join(", "))
+            format!("labels: {}{form}\n", in_line(&data.task.labels))
         }
         ProblemType::QuestionAnswering => String::new(),
     });
     text + &describe_skipped(&data.facts.skipped)
+}
+
+/// Names with commas between them.
+pub fn in_line(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| shown_line(name)).collect();
+    names.join(", ")
 }
 
 /// How many rows were left out, and the first of them, a line each; nothing if there are none.
@@ -235,7 +243,7 @@ pub fn describe_skipped(skipped: &SkippedRows) -> String {
     }
     let mut text = format!("rows left out: {}\n", skipped.n_rows);
     for reason in skipped.reasons.iter().take(N_SHOWN) {
-        text.push_str(&format!("  {reason}\n"));
+        text.push_str(&format!("  {}\n", shown_line(reason)));
     }
     if skipped.n_rows > N_SHOWN {
         text.push_str(&format!("  and {} more\n", skipped.n_rows - N_SHOWN));
@@ -302,7 +310,13 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
         None if QuestionData::are_meant(request)? => LearnedTask::of_questions(),
         None => {
             let source = ModelSource::new(config.model.as_deref())?;
-            LearnedTask::of_checkpoint(&source.config()?, &source.name())?
+            let (base, name) = (source.config()?, source.name());
+            let adapters = config.adapters.iter();
+            let adapters = adapters.filter_map(|adapter| adapter.directory.as_deref());
+            match learned_from_peft(adapters, &base, &name)? {
+                Some(learned) => learned,
+                None => LearnedTask::of_checkpoint(&base, &name)?,
+            }
         }
     };
     let request = learned.complete(request);

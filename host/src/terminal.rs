@@ -5,8 +5,12 @@
 //! Results go to standard output, everything else to standard error.
 
 pub mod colour;
+mod panics;
+mod screen;
 mod wrap;
 
+pub use panics::say_panics;
+pub use screen::Screen;
 pub use wrap::wrapped;
 
 use crate::error::{Error, Result};
@@ -93,11 +97,24 @@ fn columns() -> Option<usize> {
     None
 }
 
-/// Writes a text to standard output. A reader that closed the pipe early is no failure.
+/// Writes a text to standard output. A reader that closed the pipe early is no failure. Texts of others in it are escaped
+/// and masked, unless it is a [`Screen`], which is so already.
 ///
 /// # Errors
 /// When standard output cannot take it, a file on a full disk for example.
-pub fn print(text: &str) -> Result<()> {
+pub fn print(text: impl Into<Screen>) -> Result<()> {
+    write_out(text.into().as_str())
+}
+
+/// Writes JSON to standard output, as [`print`] does; its values are not changed.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(json: &str) -> Result<()> {
+    write_out(Screen::json(json).as_str())
+}
+
+fn write_out(text: &str) -> Result<()> {
     above_the_bar(|| {
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -109,11 +126,21 @@ pub fn print(text: &str) -> Result<()> {
     })
 }
 
-/// Writes a line to standard error, if anything still reads it: above the bar, and whole, whoever else writes.
-pub fn say(line: &str) {
+/// Writes a line to standard error, if anything still reads it: above the bar, and whole, whoever else writes. Texts of
+/// others in it are escaped and masked, unless it is a [`Screen`].
+pub fn say(line: impl Into<Screen>) {
+    let line = line.into();
     above_the_bar(|| {
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
     });
+}
+
+/// Says a message after what kind it is of (`error`): further lines of it are indented.
+pub fn say_message(kind: Screen, text: &str) {
+    let mut line = kind;
+    line += ": ";
+    line += Screen::message(text);
+    say(line);
 }
 
 /// Draws this bar from now on, or none.
@@ -132,24 +159,5 @@ fn above_the_bar<T>(write: impl FnOnce() -> T) -> T {
     match bar() {
         Some(bar) => bar.suspend(write),
         None => write(),
-    }
-}
-
-/// A text of others (a file's, a plugin's, a server's) with nothing in it that a terminal would obey.
-pub fn harmless(text: &str) -> String {
-    let clean = |c: char| match c.is_control() && c != '\n' {
-        true => ' ',
-        false => c,
-    };
-    text.chars().map(clean).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_write_moves_no_cursor() {
-        assert_eq!(harmless("a\x1b[31mb\tc\r\nd"), "a [31mb c \nd");
     }
 }

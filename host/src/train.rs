@@ -374,7 +374,7 @@ impl Trainer<'_> {
         line.insert("step".into(), json!(state.summary.steps));
         line.insert("epoch".into(), json!(epoch));
         let mut all = Map::new();
-        let (mut first_metric, mut answers) = (None, None);
+        let (mut first_metric, mut answers, mut only_answer) = (None, None, None);
         for (number, split) in (1..).zip(self.eval_splits) {
             let (model, examples) = (&*self.model, &split.examples);
             let result = evaluate_from(
@@ -383,7 +383,11 @@ impl Trainer<'_> {
                 split,
                 self.config.eval_batch_limit(),
                 &mut |batch| self.cache.start(model, number, examples, batch),
-            )?;
+            )
+            .map_err(diverged)?;
+            if number == 1 {
+                only_answer = result.only_answer.clone();
+            }
             if let (Some(asked), Some(given)) = (&split.asked, &result.answers) {
                 answers = Some((asked, given.clone()));
             }
@@ -414,6 +418,9 @@ impl Trainer<'_> {
             if is_result {
                 tracing::info!(epoch, "the best model so far");
             }
+        }
+        if is_result {
+            state.summary.only_answer = only_answer;
         }
         if let (true, Some((asked, answers))) = (is_result, answers) {
             prediction_files::write(self.directory.path(), asked, &answers)?;
@@ -458,6 +465,19 @@ pub fn eval_keys(task: &Task, result: &Evaluation, suffix: &str) -> Map<String, 
         map.insert(format!("eval_{key}{suffix}"), value);
     }
     map
+}
+
+/// In a run, logits that are not finite are a failure of the training.
+fn diverged(error: Error) -> Error {
+    match error {
+        Error::NotFinite(fault) => Error::Training(format!(
+            "{}: the logits are not finite ({}): training diverged; try a lower --lr, a longer --warmup or a smaller \
+             --max-grad-norm",
+            fault.example(),
+            fault.found
+        )),
+        error => error,
+    }
 }
 
 fn check_finite(loss: f64, norms: &Norms, step: u64) -> Result<()> {

@@ -56,7 +56,7 @@ impl Wanted<'_> {
         }
         let adapter = self
             .adapter
-            .map(|path| Adapter::read(path, config.architecture).expect("the adapter"));
+            .map(|path| Adapter::read(path, &config).expect("the adapter"));
         let mut options: Vec<(String, String)> = self
             .options
             .iter()

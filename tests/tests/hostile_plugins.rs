@@ -1,8 +1,8 @@
 //! Every hostile library at hand, through the command line: what is said, the exit code, whether the host lived and whether
 //! the other plugins stay usable. `cargo test --test hostile_plugins -- --nocapture` prints the table.
 //!
-//! A library that fails its trial in the child process is never opened by the run itself: its constructor would write a
-//! witness, for which the child has no variable.
+//! With `--plugin-isolation process` the run never opens a library itself, and with `none` only one that has passed its trial: a
+//! constructor would write a witness, for which child processes have no variable. What they do in a run is in `isolation`.
 #![cfg(target_os = "linux")]
 
 #[path = "hostile_plugins/libraries.rs"]
@@ -26,7 +26,7 @@ struct Row {
     arguments: &'static str,
     code: i32,
     expected: &'static str,
-    /// Whether the run itself may open the library.
+    /// Whether the run itself may open the library, where it has no process of its own.
     opens: bool,
 }
 
@@ -264,17 +264,41 @@ fn answers() -> Vec<Row> {
     .into()
 }
 
-fn run(directory: &Path, witness: &Path, arguments: &str) -> Output {
+fn run(directory: &Path, witness: &Path, arguments: &str, isolation: &str) -> Output {
     let options = directory.join("options.toml");
     let arguments = arguments.replace("OPTIONS", &options.to_string_lossy());
     progtune()
         .args(["plan", "--task", "sample", "--plugin-dir"])
         .arg(directory)
         .args(arguments.split_whitespace())
+        .args(["--plugin-isolation", isolation])
         .env("HOSTILE_WITNESS", witness)
         .env("PROGTUNE_CACHE_DIR", directory.join("cache"))
         .output()
         .expect("the binary starts")
+}
+
+/// Runs one row and returns what was said.
+fn judged(row: &Row, directory: &Path, isolation: &str) -> String {
+    let witness = directory.join(isolation);
+    let output = run(directory, &witness, row.arguments, isolation);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let what = format!("{}, isolation {isolation}", row.what);
+    assert_eq!(output.status.code(), Some(row.code), "{what}: {text}");
+    assert!(text.contains(row.expected), "{what}: {text}");
+    assert!(
+        text.len() < 3000,
+        "{what}: {} bytes: {text:.3000}",
+        text.len()
+    );
+    assert!(!text.contains("panicked at host"), "{what}: {text}");
+    if isolation == "process" || !row.opens {
+        assert!(
+            !witness.exists(),
+            "{what}: the run opened the library itself"
+        );
+    }
+    text
 }
 
 /// Runs one row and returns its line of the table.
@@ -289,28 +313,13 @@ fn check(row: &Row) -> String {
         );
         fs::write(directory.join("options.toml"), options).expect("a file");
     }
-    let witness = directory.join("witness");
-    let output = run(directory, &witness, row.arguments);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let [text, _] = ["process", "none"].map(|isolation| judged(row, directory, isolation));
     let what = row.what;
-    assert_eq!(output.status.code(), Some(row.code), "{what}: {text}");
-    assert!(text.contains(row.expected), "{what}: {text}");
-    assert!(
-        text.len() < 3000,
-        "{what}: {} bytes: {text:.3000}",
-        text.len()
-    );
-    assert!(!text.contains("panicked at host"), "{what}: {text}");
-    if !row.opens {
-        assert!(
-            !witness.exists(),
-            "{what}: the run opened the library itself"
-        );
-    }
     let other = run(
         directory,
         &directory.join("other"),
         "--schedule progressive --peft lora",
+        "process",
     );
     let other_text = String::from_utf8_lossy(&other.stderr);
     assert!(
@@ -361,14 +370,13 @@ fn a_library_in_good_order_passes_and_its_constructor_leaves_a_witness() {
     let folder = tempfile::tempdir().expect("a directory");
     let directory = folder.path();
     fs::write(directory.join(library_name("x")), hostile("nothing")).expect("a file");
-    let witness = directory.join("witness");
-    let output = run(directory, &witness, SCHEDULE);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(witness.exists());
+    for (isolation, is_opened_here) in [("none", true), ("process", false)] {
+        let witness = directory.join(isolation);
+        let output = run(directory, &witness, SCHEDULE, isolation);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(witness.exists(), is_opened_here, "{isolation}");
+    }
 }
 
 /// A run that is killed takes the child process along, which would else wait in a constructor for ever.

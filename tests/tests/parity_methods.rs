@@ -205,8 +205,7 @@ fn pefts_adapters_are_written_as_they_were_read() {
                 continue;
             }
             let setup = setup(&path, method, &source, Kernels::Fused);
-            let architecture = setup.model.config.architecture;
-            let adapter = Adapter::read(&source, architecture).unwrap();
+            let adapter = Adapter::read(&source, &setup.model.config).unwrap();
             assert_eq!(adapter.method, method);
             let theirs = read_json(&source.join("adapter_config.json"));
             let options: Vec<(String, Value)> = theirs

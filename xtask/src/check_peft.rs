@@ -2,9 +2,11 @@
 //!
 //! Trains a few steps of full fine-tuning and of every method that PEFT has on the real MiniLM and MRPC with the release binary,
 //! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each; the same for
-//! tags (WNUT17, `check_tags.py`) and questions (SQuAD, `check_questions.py`); last, progtune and `huggingface_hub` read what
-//! the other has put into the hub's cache. Needs `tools/fetch_minilm.sh target/minilm` and the shared
-//! data.
+//! tags (WNUT17, `check_tags.py`) and questions (SQuAD, `check_questions.py`); then the drawn configurations of [`matrix`]; last,
+//! progtune and `huggingface_hub` read what the other has put into the hub's cache. Needs `tools/fetch_minilm.sh
+//! target/minilm` and the shared data, except with `--matrix`.
+
+mod matrix;
 
 use crate::python;
 use std::ffi::OsString;
@@ -15,7 +17,13 @@ use std::process::Command;
 ///
 /// # Errors
 /// When something needed is absent, or the logits differ.
-pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
+pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
+    let Some((matrix, alone)) = matrix::parse(args)? else {
+        return Ok(());
+    };
+    if alone {
+        return matrix.run(root, &python::interpreter(root)?);
+    }
     let minilm = given("PROGTUNE_MINILM", root.join("target/minilm"));
     let shared = given("PROGTUNE_SHARED", root.join("../shared"));
     let data = shared.join("data");
@@ -66,6 +74,7 @@ pub(crate) fn run(root: &Path, _: &[String]) -> Result<(), String> {
         job.tags(method)?;
         job.questions(method)?;
     }
+    matrix.run(root, &job.python)?;
     // The cache of the hub is one with Python's.
     python::run(
         Command::new("cargo")

@@ -6,8 +6,8 @@ mod bench_peer;
 mod check_cuda;
 mod check_dist;
 mod check_peft;
+mod check_tokenizers;
 mod dist;
-mod module_cycles;
 mod python;
 mod rust_text;
 mod tidy;
@@ -45,18 +45,18 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "check-peft",
-        help: "let PEFT and Transformers load what progtune saved and compare logits (installs PyTorch)",
+        help: "let PEFT and Transformers load what progtune saved, and the reverse, and compare logits (`check-peft --help`)",
         run: check_peft::run,
+    },
+    Task {
+        name: "check-tokenizers",
+        help: "let AutoTokenizer and progtune read drawn tokenizer files and compare ids (`check-tokenizers --help`)",
+        run: check_tokenizers::run,
     },
     Task {
         name: "dist",
         help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
         run: dist::run,
-    },
-    Task {
-        name: "module-cycles",
-        help: "list the modules of each crate that import each other in a circle",
-        run: module_cycles::run,
     },
     Task {
         name: "tidy",
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
 fn list_tasks() -> String {
     let mut list = String::from("cargo xtask NAME, where NAME is one of\n");
     for task in TASKS {
-        list.push_str(&format!("  {:<13} {}\n", task.name, task.help));
+        list.push_str(&format!("  {:<16} {}\n", task.name, task.help));
     }
     list
 }

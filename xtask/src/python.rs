@@ -1,5 +1,5 @@
 //! A throw-away Python environment with PyTorch, Transformers and PEFT, for the tasks that compare with them.
-//! Used by `bench-peer` and `check-peft`.
+//! Used by `bench-peer`, `check-peft` and `check-tokenizers`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -46,7 +46,8 @@ pub enum Activation {
     Linear,
 }
 
-/// μ of `laplace`, as transformers writes it.
+/// μ of `laplace`, as transformers writes it: six digits, so not 1/√2.
+#[allow(clippy::approx_constant)]
 pub const LAPLACE_MU: f64 = 0.707_107;
 /// σ of `laplace`, as transformers writes it.
 pub const LAPLACE_SIGMA: f64 = 0.282_095;

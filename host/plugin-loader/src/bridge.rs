@@ -3,8 +3,11 @@
 //! [`crate::Plugins`] creates the objects; the host asks them.
 
 use crate::{
+    consistency::{Decided, Twice},
     discover::Entry,
     fault::{PluginFault, printable},
+    isolation::{Answered, RemoteMethod, RemoteSchedule},
+    load::Loaded,
     offer::Offer,
 };
 use progtune_plugin_api::{
@@ -18,6 +21,7 @@ use progtune_plugin_api::{
     sdk::into_result,
     validate,
 };
+use std::sync::{Mutex, PoisonError};
 
 fn named(options: Vec<Attribute>) -> Vec<(String, Value)> {
     options
@@ -28,35 +32,98 @@ fn named(options: Vec<Attribute>) -> Vec<(String, Value)> {
 
 /// A schedule of a plugin, created for one run.
 pub struct LoadedSchedule {
-    object: ScheduleObject,
+    object: ScheduleAt,
     host: HostRecord,
     traits: ScheduleTraits,
     run: RunRecord,
     options: Vec<(String, Value)>,
     entry: Entry,
+    decided: Mutex<Decided>,
+}
+
+/// Where a schedule is.
+enum ScheduleAt {
+    Here(ScheduleObject),
+    There(RemoteSchedule),
+}
+
+/// Where a method is.
+enum MethodAt {
+    Here(MethodObject),
+    There(RemoteMethod),
+}
+
+impl ScheduleAt {
+    fn create(
+        loaded: Loaded,
+        id: &str,
+        options: &[Attribute],
+        host: &HostRecord,
+        run: &RunRecord,
+    ) -> Answered<(Self, ScheduleTraits)> {
+        let module = match loaded {
+            Loaded::Here(module) => module,
+            Loaded::There(server) => {
+                let created = server.schedule(id, options, host, run)?;
+                return Ok(created.map(|(schedule, traits)| (Self::There(schedule), traits)));
+            }
+        };
+        let create = module.create_schedule();
+        let created = into_result(create(id.into(), options.into(), host, run));
+        Ok(created.and_then(|object| {
+            let traits = into_result(object.traits())?;
+            Ok((Self::Here(object), traits))
+        }))
+    }
+
+    fn plan(&self, decision: &DecisionRecord) -> Result<Twice<SchedulePlan>, String> {
+        match self {
+            Self::Here(object) => Ok(Twice::of(|| into_result(object.plan(decision)))),
+            Self::There(schedule) => schedule.plan(decision),
+        }
+    }
+}
+
+impl MethodAt {
+    fn create(
+        loaded: Loaded,
+        id: &str,
+        options: &[Attribute],
+        host: &HostRecord,
+    ) -> Answered<Self> {
+        let module = match loaded {
+            Loaded::Here(module) => module,
+            Loaded::There(server) => {
+                return Ok(server.method(id, options, host)?.map(Self::There));
+            }
+        };
+        let create = module.create_method();
+        Ok(into_result(create(id.into(), options.into(), host)).map(Self::Here))
+    }
+
+    fn plan(&self, model: &ModelRecord) -> Result<Twice<MethodPlan>, String> {
+        match self {
+            Self::Here(object) => Ok(Twice::of(|| into_result(object.plan(model)))),
+            Self::There(method) => method.plan(model),
+        }
+    }
 }
 
 impl LoadedSchedule {
     /// Creates it.
     pub(crate) fn create(
         entry: Entry,
-        module: PluginModule_Ref,
+        loaded: Loaded,
         options: Vec<Attribute>,
         offer: &Offer,
         run: RunRecord,
     ) -> Result<Self, PluginFault> {
         let host = offer.record();
-        let id = entry.id.as_str();
-        let what = |what: &str| format!("schedule '{id}', {what}");
-        let object = into_result(module.create_schedule()(
-            id.into(),
-            options.as_slice().into(),
-            &host,
-            &run,
-        ))
-        .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
-        let traits = into_result(object.traits())
-            .and_then(|traits| needs::of_traits(&traits, &host).map(|()| traits))
+        let what = |what: &str| format!("schedule '{}', {what}", entry.id);
+        let (object, traits) = ScheduleAt::create(loaded, &entry.id, &options, &host, &run)
+            .map_err(|reason| PluginFault::unanswered(&entry, what("create"), &reason))?
+            .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
+        needs::of_traits(&traits, &host)
             .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
         validate::schedule_traits(&traits, &host)
             .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
@@ -67,6 +134,7 @@ impl LoadedSchedule {
             run,
             options: named(options),
             entry,
+            decided: Mutex::default(),
         })
     }
 
@@ -82,10 +150,10 @@ impl LoadedSchedule {
     }
 
     /// What is trained from this decision point on. The ids are in range, distinct and at least one; the scales are none or L,
-    /// finite and ≥ 0.
+    /// finite and ≥ 0. A history that is longer than the last one's begins with it, as a run's does.
     ///
     /// # Errors
-    /// A refusal, a panic, or a plan that breaks these rules.
+    /// A refusal, a panic, no answer, another answer than before, or a plan that breaks these rules.
     pub fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginFault> {
         let what = || {
             format!(
@@ -93,11 +161,21 @@ impl LoadedSchedule {
                 self.entry.id, decision.epoch
             )
         };
-        let mut plan = into_result(self.object.plan(decision))
+        let invalid = |reason: String| PluginFault::invalid(&self.entry, what(), &reason);
+        let twice = self
+            .object
+            .plan(decision)
+            .map_err(|reason| PluginFault::unanswered(&self.entry, what(), &reason))?;
+        let mut plan = twice
+            .agreed()
+            .map_err(invalid)?
             .and_then(|plan| needs::of_schedule(&plan, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
-        validate::schedule_plan(&plan, &self.run)
-            .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
+        validate::schedule_plan(&plan, &self.run).map_err(invalid)?;
+        if self.traits.signals.is_empty() {
+            let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+            decided.compare(decision, &plan).map_err(invalid)?;
+        }
         plan.note = printable(&plan.note).replace('\n', " ").into();
         Ok(plan)
     }
@@ -115,7 +193,7 @@ impl LoadedSchedule {
 
 /// A PEFT method of a plugin.
 pub struct LoadedMethod {
-    object: MethodObject,
+    object: MethodAt,
     host: HostRecord,
     options: Vec<(String, Value)>,
     entry: Entry,
@@ -125,19 +203,15 @@ impl LoadedMethod {
     /// Creates it.
     pub(crate) fn create(
         entry: Entry,
-        module: PluginModule_Ref,
+        loaded: Loaded,
         options: Vec<Attribute>,
         offer: &Offer,
     ) -> Result<Self, PluginFault> {
         let host = offer.record();
-        let object = into_result(module.create_method()(
-            entry.id.as_str().into(),
-            options.as_slice().into(),
-            &host,
-        ))
-        .map_err(|error| {
-            PluginFault::refused(&entry, format!("method '{}', create", entry.id), error)
-        })?;
+        let what = || format!("method '{}', create", entry.id);
+        let object = MethodAt::create(loaded, &entry.id, &options, &host)
+            .map_err(|reason| PluginFault::unanswered(&entry, what(), &reason))?
+            .map_err(|error| PluginFault::refused(&entry, what(), error))?;
         Ok(Self {
             object,
             host,
@@ -149,10 +223,15 @@ impl LoadedMethod {
     /// What the method does to a model. Names exist and are distinct, sites accept the modes, graphs have the right shapes.
     ///
     /// # Errors
-    /// A refusal, a panic, or a plan that breaks the rules of [`validate::method_plan`].
+    /// A refusal, a panic, no answer, or a plan that breaks the rules of [`validate::method_plan`].
     pub fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginFault> {
         let what = || format!("method '{}', plan", self.entry.id);
-        let plan = into_result(self.object.plan(model))
+        let plan = self
+            .object
+            .plan(model)
+            .map_err(|reason| PluginFault::unanswered(&self.entry, what(), &reason))?
+            .agreed()
+            .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?
             .and_then(|plan| needs::of_method(&plan, model, &self.host).map(|()| plan))
             .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
         validate::method_plan(&plan, model, &self.host)

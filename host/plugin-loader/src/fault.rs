@@ -2,6 +2,7 @@
 //! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
 
 use crate::{discover::Entry, manifest::EntryKind};
+use progtune_plain_text::escaped;
 use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},
@@ -109,6 +110,18 @@ pub enum PluginFault {
         /// Its answer, with what to do next.
         reason: String,
     },
+    /// The plugin's process gave no answer.
+    #[error(
+        "{plugin}: {what}: {reason}; there is no answer to go on with: get another build of the plugin, or tell its author"
+    )]
+    Unanswered {
+        /// The plugin and its file.
+        plugin: String,
+        /// What it was asked for.
+        what: String,
+        /// What became of the process.
+        reason: String,
+    },
     /// The plugin answered with something that cannot be carried out.
     #[error("{plugin}: {what}: {reason}; this is a fault of the plugin, report it to its author")]
     Invalid {
@@ -199,6 +212,14 @@ impl PluginFault {
         }
     }
 
+    pub(crate) fn unanswered(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+        Self::Unanswered {
+            plugin: entry.library.to_string(),
+            what: what.into(),
+            reason: printable(reason),
+        }
+    }
+
     pub(crate) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
         Self::Invalid {
             plugin: entry.library.to_string(),
@@ -262,15 +283,13 @@ fn completion() -> String {
     )
 }
 
-/// A text from a plugin or a file, fit for a terminal: no control characters, not endless.
+/// A text from a plugin or a file, fit for a terminal: nothing hidden in it, and not endless.
 pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 4000;
-    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
-    let mut result: String = text.chars().take(LONGEST).map(clean).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        result.push('…');
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => escaped(&text[..end]).into_owned() + "…",
+        None => escaped(text).into_owned(),
     }
-    result
 }
 
 #[cfg(test)]

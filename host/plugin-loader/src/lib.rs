@@ -7,7 +7,9 @@
 //! - [`options`]: what the user typed, against what an entry declares;
 //! - [`lock`]: which builds are meant (`progtune.lock`);
 //! - [`probe`]: trying an unknown library in a child process;
-//! - `load`: from a file to a root module, the only `unsafe` code here;
+//! - `load`: from a file to a root module, the `unsafe` code of plugins;
+//! - [`isolation`]: a library in a process of its own; `child_process`: what both have of such processes;
+//! - `consistency`: whether a plugin answers the same question in the same way;
 //! - [`bridge`]: the only caller of plugins: every answer is checked before it is used;
 //! - [`offer`]: what the program that runs the plugins can do for them;
 //! - [`cache`]: private copies, verdicts and warnings given; [`digest`]: the hash that names them;
@@ -20,10 +22,13 @@
 
 pub mod bridge;
 pub mod cache;
+mod child_process;
+mod consistency;
 pub mod digest;
 pub mod discover;
 pub mod fault;
 pub mod install;
+pub mod isolation;
 mod load;
 pub mod lock;
 pub mod manifest;
@@ -37,6 +42,7 @@ pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
 pub use cache::Cache;
 pub use discover::{Entry, Library};
 pub use fault::{PluginFault, no_plugins};
+pub use isolation::{Isolation, Limits};
 pub use lock::Lock;
 pub use manifest::EntryKind;
 pub use offer::{Offer, set_cancelled};

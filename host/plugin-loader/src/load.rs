@@ -1,4 +1,4 @@
-//! From a file to a root module. The only `unsafe` code of this crate.
+//! From a file to a root module.
 //!
 //! Called by `plugins`, once for each library that a run uses, and by the child process that tries one. The steps: read the
 //! bytes once; compare their manifest with the one that was listed; write them to a private file named by their hash
@@ -9,11 +9,12 @@
 #![allow(unsafe_code)]
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, PrivateCopy},
     digest::sha256_hex,
     discover::Library,
     fault::{PluginFault, printable},
-    manifest::{self, Manifest},
+    isolation::{Launch, Limits, Server},
+    manifest,
     probe::{Probe, Trial, Tried},
 };
 use abi_stable::{
@@ -26,68 +27,144 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 /// The libraries of this process by hash.
 static LOADED: LazyLock<Mutex<BTreeMap<String, PluginModule_Ref>>> = LazyLock::new(Mutex::default);
 
-/// Loads a library, or finds it loaded. Before it is opened here, `trials` have passed in a child process, now or earlier.
+/// A library that can be called: in this process or in one of its own.
+pub(crate) enum Loaded {
+    /// Its root module.
+    Here(PluginModule_Ref),
+    /// Who calls it.
+    There(Arc<Server>),
+}
+
+/// What is done with a library before it is opened, and where that happens.
+pub(crate) struct Terms<'a> {
+    /// Where private copies and verdicts are.
+    pub(crate) cache: &'a Cache,
+    /// Who tries it; `None`: nobody.
+    pub(crate) probe: Option<&'a Probe>,
+    /// What is tried, unless it has passed already.
+    pub(crate) trials: &'a [Trial],
+    /// The program that serves it in a process of its own, and what that one may use; `None`: it is opened here.
+    pub(crate) isolated: Option<(&'a Path, Limits)>,
+}
+
+/// Loads a library, or finds it loaded. Before it is opened, its trials have passed in a child process, now or earlier.
 ///
 /// # Errors
 /// [`PluginFault::Load`]: what was expected of the file, what was found, what to do.
-pub(crate) fn load(
-    library: &Library,
-    cache: &Cache,
-    probe: Option<&Probe>,
-    trials: &[Trial],
-) -> Result<PluginModule_Ref, PluginFault> {
+pub(crate) fn load(library: &Arc<Library>, terms: &Terms<'_>) -> Result<Loaded, PluginFault> {
     let fault = |reason: String| PluginFault::load(&library.file, printable(&reason));
-    let bytes =
-        fs::read(&library.file).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    let listed = manifest::read(bytes.as_slice()).map_err(|why| fault(why.to_string()))?;
-    let hash = sha256_hex(&bytes);
-    if listed != library.manifest || library.sha256_or(&hash) != hash {
-        return Err(fault(
-            "the file has changed since it was listed; start again".into(),
-        ));
-    }
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = loaded.get(&hash).copied();
-    let unknown: Vec<&Trial> = match probe {
-        Some(_) => trials
+    let (bytes, hash) = checked(library).map_err(&fault)?;
+    let unknown: Vec<&Trial> = match terms.probe {
+        Some(_) => terms
+            .trials
             .iter()
-            .filter(|trial| cache.verdict(&hash, trial) != Some(Tried::Passed))
+            .filter(|trial| terms.cache.verdict(&hash, trial) != Some(Tried::Passed))
             .collect(),
         None => vec![],
     };
-    if let (Some(module), true) = (known, unknown.is_empty()) {
-        return Ok(module);
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = loaded.get(&hash).copied();
+    if let (Some(module), true, None) = (known, unknown.is_empty(), terms.isolated) {
+        return Ok(Loaded::Here(module));
     }
-    let copy = cache
-        .copy(&bytes, &hash)
-        .map_err(|error| fault(format!("no private copy of it could be written: {error}")))?;
+    let copy = private_copy(terms.cache, &bytes, &hash).map_err(&fault)?;
     for trial in unknown {
-        if let Some(probe) = probe {
-            probe.run(&copy.path, &hash, trial, cache).map_err(&fault)?;
+        if let Some(probe) = terms.probe {
+            probe
+                .run(&copy.path, &hash, trial, terms.cache)
+                .map_err(&fault)?;
         }
     }
-    if let Some(module) = known {
-        return Ok(module);
+    if let Some((executable, limits)) = terms.isolated {
+        drop(loaded);
+        let server = Server::of(Launch {
+            executable: executable.into(),
+            limits,
+            library: Private {
+                library: Arc::clone(library),
+                hash,
+                cache: terms.cache.clone(),
+                first: Mutex::new(Some(copy)),
+            },
+        });
+        return server.map(Loaded::There).map_err(fault);
     }
-    let module = root(&copy.path, &library.manifest, &|_| ()).map_err(fault)?;
+    if let Some(module) = known {
+        return Ok(Loaded::Here(module));
+    }
+    let module = root(&copy.path, &library.manifest.json, &|_| ()).map_err(fault)?;
     if !library.manifest.unwinds {
         tracing::warn!("{library} is built with panic=abort: a panic in it ends the program");
     }
     tracing::debug!("loaded {library}, sha256 {hash}");
     loaded.insert(hash, module);
-    Ok(module)
+    Ok(Loaded::Here(module))
 }
 
-/// Opens a private copy and checks its types and its manifest. `stage` is told what comes next.
+/// The bytes of a library as it was listed, and their hash.
+fn checked(library: &Library) -> Result<(Vec<u8>, String), String> {
+    let bytes = fs::read(&library.file).map_err(|error| format!("cannot be read: {error}"))?;
+    let listed = manifest::read(bytes.as_slice()).map_err(|why| why.to_string())?;
+    let hash = sha256_hex(&bytes);
+    match listed == library.manifest && library.sha256_or(&hash) == hash {
+        true => Ok((bytes, hash)),
+        false => Err("the file has changed since it was listed; start again".into()),
+    }
+}
+
+fn private_copy(cache: &Cache, bytes: &[u8], hash: &str) -> Result<PrivateCopy, String> {
+    cache
+        .copy(bytes, hash)
+        .map_err(|error| format!("no private copy of it could be written: {error}"))
+}
+
+/// A library of which private copies are made as they are needed.
+pub(crate) struct Private {
+    library: Arc<Library>,
+    hash: String,
+    cache: Cache,
+    /// The first one, made already.
+    first: Mutex<Option<PrivateCopy>>,
+}
+
+impl Private {
+    /// A copy. It may be a temporary one, which goes when it is dropped.
+    pub(crate) fn copy(&self) -> Result<PrivateCopy, String> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(copy) = first.take() {
+            return Ok(copy);
+        }
+        let (bytes, hash) = checked(&self.library)?;
+        private_copy(&self.cache, &bytes, &hash)
+    }
+
+    /// The hash of its bytes.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The manifest as it was listed.
+    pub(crate) fn manifest(&self) -> &str {
+        &self.library.manifest.json
+    }
+}
+
+impl std::fmt::Display for Private {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.library.fmt(f)
+    }
+}
+
+/// Opens a private copy and checks its types and its manifest, whose text was listed. `stage` is told what comes next.
 pub(crate) fn root(
     copy: &Path,
-    listed: &Manifest,
+    listed: &str,
     stage: &dyn Fn(&str),
 ) -> Result<PluginModule_Ref, String> {
     stage("when it was opened, which runs its constructors");
@@ -95,7 +172,7 @@ pub(crate) fn root(
     stage("when its root module was checked");
     let module = root_module(header)?;
     stage("when it was asked for its manifest");
-    match module.manifest()().as_str() == listed.json {
+    match module.manifest()().as_str() == listed {
         true => Ok(module),
         false => Err(
             "the manifest in its section is not the one in its code: build the plugin again".into(),

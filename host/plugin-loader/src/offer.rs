@@ -13,7 +13,7 @@ use progtune_plugin_api::{
     records::{HostRecord, Mode, SiteKind},
 };
 use std::sync::{
-    LazyLock,
+    LazyLock, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -58,17 +58,41 @@ pub fn set_cancelled(cancelled: bool) {
     CANCELLED.store(cancelled, Ordering::Relaxed);
 }
 
-extern "C" fn log(level: u32, message: RStr<'_>) {
-    let message = printable(message.as_str());
-    // A subscriber that panics must not unwind into a plugin.
-    let _ = std::panic::catch_unwind(|| match level {
+/// Whether the user asked the run to stop.
+pub(crate) fn is_cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
+
+/// Takes a line for the log and its level.
+type LogSink = dyn Fn(u32, &str) + Send + Sync;
+
+/// Where lines go in a process that has no log of its own.
+static FORWARD: OnceLock<Box<LogSink>> = OnceLock::new();
+
+/// Sends what plugins log to somebody else from now on.
+pub(crate) fn forward_log(sink: impl Fn(u32, &str) + Send + Sync + 'static) {
+    let _ = FORWARD.set(Box::new(sink));
+}
+
+/// Writes a plugin's line to the log.
+pub(crate) fn write_log(level: u32, message: &str) {
+    let message = printable(message);
+    match level {
         1 => tracing::error!(target: "plugin", "{message}"),
         2 => tracing::warn!(target: "plugin", "{message}"),
         3 => tracing::info!(target: "plugin", "{message}"),
         _ => tracing::debug!(target: "plugin", "{message}"),
+    }
+}
+
+extern "C" fn log(level: u32, message: RStr<'_>) {
+    // A subscriber that panics must not unwind into a plugin.
+    let _ = std::panic::catch_unwind(|| match FORWARD.get() {
+        Some(sink) => sink(level, message.as_str()),
+        None => write_log(level, message.as_str()),
     });
 }
 
 extern "C" fn cancelled() -> bool {
-    CANCELLED.load(Ordering::Relaxed)
+    is_cancelled()
 }

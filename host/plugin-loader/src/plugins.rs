@@ -8,15 +8,19 @@ use crate::{
     cache::Cache,
     discover::{self, Entry, Found, Library},
     fault::{PinFault, PluginFault},
-    load::load,
+    isolation::{Isolation, Limits},
+    load::{Loaded, Terms, load},
     lock::{FILE_NAME, Lock},
     manifest::EntryKind,
     offer::Offer,
     options,
     probe::{Probe, Trial},
 };
-use progtune_plugin_api::{records::RunRecord, root::PluginModule_Ref};
-use std::path::{Path, PathBuf};
+use progtune_plugin_api::records::RunRecord;
+use std::{
+    path::{Path, PathBuf},
+    sync::Once,
+};
 
 /// The blocks and epochs that a method's options are tried with; it is told the model's own in its plan.
 const TRIED_SIZE: (u32, u32) = (2, 1);
@@ -34,8 +38,12 @@ pub struct Settings {
     pub lock: Option<Lock>,
     /// Whether what is not pinned is refused.
     pub locked: bool,
-    /// Who tries unknown libraries; `None`: nobody.
+    /// Who tries unknown libraries, and serves them in processes of their own; `None`: nobody, they are opened here.
     pub probe: Option<Probe>,
+    /// Where libraries are opened.
+    pub isolation: Isolation,
+    /// What a library in a process of its own may use.
+    pub limits: Limits,
     /// What is kept between runs.
     pub cache: Cache,
 }
@@ -50,6 +58,8 @@ impl Settings {
             lock: None,
             locked: false,
             probe: Probe::of_this_program(),
+            isolation: Isolation::default(),
+            limits: Limits::default(),
             cache: Cache::of_user(),
         }
     }
@@ -184,8 +194,8 @@ impl Plugins {
     ) -> Result<LoadedSchedule, PluginFault> {
         let entry = self.entry(EntryKind::Schedule, id)?.clone();
         let options = options::resolve(&entry, given)?;
-        let module = self.load(&entry, given, (run.blocks, run.epochs))?;
-        LoadedSchedule::create(entry, module, options, &self.settings.offer, run)
+        let loaded = self.load(&entry, given, (run.blocks, run.epochs))?;
+        LoadedSchedule::create(entry, loaded, options, &self.settings.offer, run)
     }
 
     /// Loads a method and creates it.
@@ -199,11 +209,11 @@ impl Plugins {
     ) -> Result<LoadedMethod, PluginFault> {
         let entry = self.entry(EntryKind::Method, id)?.clone();
         let options = options::resolve(&entry, given)?;
-        let module = self.load(&entry, given, TRIED_SIZE)?;
-        LoadedMethod::create(entry, module, options, &self.settings.offer)
+        let loaded = self.load(&entry, given, TRIED_SIZE)?;
+        LoadedMethod::create(entry, loaded, options, &self.settings.offer)
     }
 
-    /// Loads an entry's library for the contract test, which asks it for more than a run does.
+    /// Loads an entry's library into this process for the contract test, which asks it for more than a run does.
     ///
     /// # Errors
     /// A library that does not load.
@@ -213,18 +223,50 @@ impl Plugins {
         given: &[(String, String)],
     ) -> Result<Unchecked, PluginFault> {
         Ok(Unchecked {
-            module: self.load(entry, given, TRIED_SIZE)?,
+            module: match self.load_where(entry, given, TRIED_SIZE, None)? {
+                Loaded::Here(module) => module,
+                Loaded::There(_) => {
+                    let reason = "it is in another process";
+                    return Err(PluginFault::load(&entry.library.file, reason));
+                }
+            },
             id: entry.id.clone(),
         })
     }
 
-    /// The library of an entry. It is tried first; a third party's also with the options of this run.
     fn load(
         &self,
         entry: &Entry,
         given: &[(String, String)],
+        size: (u32, u32),
+    ) -> Result<Loaded, PluginFault> {
+        static SAID: Once = Once::new();
+        let isolated = match (&self.settings.probe, self.settings.isolation) {
+            (Some(_), Isolation::Process) if !Isolation::Process.is_supported() => {
+                SAID.call_once(|| {
+                    tracing::warn!(
+                        "plugins cannot run in processes of their own on this system; they are loaded into this one, as with \
+                         --plugin-isolation none"
+                    );
+                });
+                None
+            }
+            (Some(probe), Isolation::Process) => {
+                Some((probe.executable.as_path(), self.settings.limits))
+            }
+            _ => None,
+        };
+        self.load_where(entry, given, size, isolated)
+    }
+
+    /// The library of an entry. It is tried first; a third party's also with the options of this run.
+    fn load_where(
+        &self,
+        entry: &Entry,
+        given: &[(String, String)],
         (blocks, epochs): (u32, u32),
-    ) -> Result<PluginModule_Ref, PluginFault> {
+        isolated: Option<(&Path, Limits)>,
+    ) -> Result<Loaded, PluginFault> {
         let mut trials = vec![Trial::Library];
         if !entry.library.shipped {
             trials.push(Trial::Entry {
@@ -235,10 +277,15 @@ impl Plugins {
                 epochs,
             });
         }
-        let Settings { cache, probe, .. } = &self.settings;
-        let module = load(&entry.library, cache, probe.as_ref(), &trials)?;
+        let terms = Terms {
+            cache: &self.settings.cache,
+            probe: self.settings.probe.as_ref(),
+            trials: &trials,
+            isolated,
+        };
+        let loaded = load(&entry.library, &terms)?;
         self.warn_once(entry)?;
-        Ok(module)
+        Ok(loaded)
     }
 
     /// Third-party code that nothing pins runs with the user's rights: worth a word, once a build.

@@ -12,7 +12,7 @@
 mod child;
 mod process;
 
-use crate::{cache::Cache, digest::sha256_hex, manifest::EntryKind, offer::Offer};
+use crate::{cache::Cache, digest::sha256_hex, isolation, manifest::EntryKind, offer::Offer};
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -89,12 +89,16 @@ struct Note {
     verdict: Tried,
 }
 
-/// To be called before anything else by a program that runs plugins. When it was started to try a library, this does so
-/// and ends the process; else the program is known from now on as one that [`Probe::of_this_program`] can start.
+/// To be called before anything else by a program that runs plugins. When it was started to try a library or to serve one
+/// ([`crate::isolation`]), this does so and ends the process; else the program is known from now on as one that [`Probe::of_this_program`] can start.
 pub fn answer_if_asked(offer: &Offer) {
-    let mut arguments = env::args_os().skip(1);
-    if arguments.next().as_deref() == Some(OsStr::new(ARGUMENT)) {
+    let argument = env::args_os().nth(1);
+    if argument.as_deref() == Some(OsStr::new(ARGUMENT)) {
         std::process::exit(child::answer(offer));
+    }
+    #[cfg(unix)]
+    if argument.as_deref() == Some(OsStr::new(isolation::ARGUMENT)) {
+        std::process::exit(isolation::serve(offer));
     }
     // On Linux the running program itself, also when its file has been replaced by a newer build.
     let running = Path::new("/proc/self/exe");

@@ -2,7 +2,10 @@
 //!
 //! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
 
+mod head;
 pub mod peft;
+
+pub use head::learned_from_peft;
 
 use crate::{
     config::WeightDtype,
@@ -11,8 +14,12 @@ use crate::{
     files::{near_path, write_atomically},
     graph::distinct,
     labels::is_last_layer,
-    model::{config::Architecture, parameters::Parameters, safetensors_file::SafetensorsFile},
-    plugin::Entry,
+    model::{
+        config::ModelConfig, description::HeadKind, parameters::Parameters,
+        safetensors_file::SafetensorsFile,
+    },
+    plan::Blueprint,
+    plugin::{Entry, Plugins},
     provenance::MadeBy,
     short_list::short_list,
 };
@@ -35,6 +42,14 @@ pub struct Adapter {
     pub method: String,
     /// The options that make the same parameters.
     pub options: Vec<(String, String)>,
+    /// What it does to the model, where options cannot say it: only PEFT's formats have such adapters.
+    pub carried: Option<peft::Carried>,
+    /// What it changes of the base model's own parameters when it is put on it, by their names.
+    pub folds: BTreeMap<String, peft::Fold>,
+    /// What options cannot say of it, in words: training cannot go on from it.
+    pub unsaid: Vec<String>,
+    /// PEFT's name of its kind of task.
+    pub task_type: Option<String>,
     /// Values by canonical name.
     pub tensors: BTreeMap<String, Tensor>,
     /// The task of its head, where the directory says it: a PEFT adapter in a run's plan beside it.
@@ -48,17 +63,17 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads an adapter directory of either format.
+    /// Reads an adapter directory of either format, for a base model of this configuration.
     ///
     /// # Errors
     /// When neither format is there, or a file is damaged or of a kind this program has no plugin for.
-    pub fn read(directory: &Path, architecture: Architecture) -> Result<Self> {
+    pub fn read(directory: &Path, base: &ModelConfig) -> Result<Self> {
         let neutral = directory.join(NEUTRAL_CONFIG);
         let config = directory.join(peft::CONFIG);
         if neutral.exists() {
             read_neutral(directory, &neutral)
         } else if config.exists() {
-            peft::read(directory, &config, architecture)
+            peft::read(directory, &config, base)
         } else {
             Err(Error::Model(format!(
                 "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
@@ -90,13 +105,11 @@ impl Adapter {
         for (name, value) in &self.tensors {
             match parameters.id(name) {
                 Ok(id) if parameters.infos()[id].shape == value.dims() => {
-                    match head_order.filter(|_| is_last_layer(name)) {
-                        Some(order) => {
-                            let order = Tensor::new(order, value.device())?;
-                            parameters.set(id, &value.index_select(&order, 0)?)?
-                        }
-                        None => parameters.set(id, value)?,
-                    }
+                    let moved = match head_order {
+                        Some(order) => self.reordered(name, value, order)?,
+                        None => None,
+                    };
+                    parameters.set(id, moved.as_ref().unwrap_or(value))?;
                 }
                 Ok(id) => faults.push(format!(
                     "wrong shape: {name}: expected {:?}, found {:?}",
@@ -114,7 +127,7 @@ impl Adapter {
             }
         }
         if faults.is_empty() {
-            return Ok(());
+            return self.fold(parameters);
         }
         Err(Error::Model(format!(
             "{}: the adapter does not fit the model with method {}:\n  {}\nCheck that --model is the base it was \
@@ -123,6 +136,62 @@ impl Adapter {
             self.method,
             short_list(&faults, "\n  ")
         )))
+    }
+}
+
+impl Adapter {
+    /// A value whose rows belong to the outputs of the head, in another order; nothing when it has none.
+    fn reordered(&self, name: &str, value: &Tensor, order: &[u32]) -> Result<Option<Tensor>> {
+        let added = [
+            "lora_B.weight",
+            "lora_B.bias",
+            "lora_magnitude_vector",
+            "ia3_l",
+            "vera_lambda_b",
+        ];
+        let module = added.iter().find_map(|end| name.strip_suffix(end));
+        let of_last = module.is_some_and(|module| is_last_layer(&format!("{module}weight")));
+        if !is_last_layer(name) && !(of_last && value.dims()[0] == order.len()) {
+            return Ok(None);
+        }
+        if name.ends_with("vera_lambda_b") {
+            return Err(Error::Model(format!(
+                "{}: VeRA of the head ({name}) has the base model's order of labels, which the task's is not; name the labels \
+                 in the order of config.json",
+                self.origin
+            )));
+        }
+        let order = Tensor::new(order, value.device())?;
+        Ok(Some(value.index_select(&order, 0)?))
+    }
+
+    fn fold(&self, parameters: &Parameters) -> Result<()> {
+        for (name, fold) in &self.folds {
+            let id = parameters.id(name)?;
+            let value = parameters.variable(id).as_detached_tensor();
+            let folded = fold.apply(name, &value);
+            let folded = folded.map_err(|e| Error::Model(format!("{}: {e}", self.origin)))?;
+            parameters.set(id, &folded)?;
+        }
+        Ok(())
+    }
+
+    /// The model with this adapter: by the method's plugin, or as the format says it.
+    ///
+    /// # Errors
+    /// When there is no such plugin, or it refuses.
+    pub fn blueprint(
+        &self,
+        plugins: &Plugins,
+        config: &ModelConfig,
+        head: HeadKind,
+    ) -> Result<Blueprint> {
+        if let Some(carried) = &self.carried {
+            return Blueprint::of_plan(config, head, &carried.plan(config, head));
+        }
+        let method = plugins.method(&self.method, &self.options)?;
+        self.warn_if_made_by_another(method.source());
+        Blueprint::new(config, head, Some(&method), false)
     }
 }
 
@@ -172,6 +241,10 @@ fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
     Ok(Adapter {
         method: method.to_owned(),
         options,
+        carried: None,
+        folds: BTreeMap::new(),
+        unsaid: Vec::new(),
+        task_type: None,
         tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
         task: text_of(&config, "task"),
         is_peft: false,

@@ -22,6 +22,9 @@ pub struct PluginArgs {
     /// Refuse plugins that the lock file does not pin
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub locked: Option<String>,
+    /// Where plugins run: `process` gives each library a supervised process of its own, `none` loads it into progtune
+    #[arg(long, value_name = "KIND")]
+    pub plugin_isolation: Option<String>,
 }
 
 /// What to do about plugins.

@@ -6,7 +6,7 @@ use super::{
     own::{ON_BAD_ROW, PROBLEM_TYPES},
     show::PROGRESS,
 };
-use crate::terminal::colour::ColourChoice;
+use crate::{plugin::Isolation, terminal::colour::ColourChoice};
 use progtune_datasets::{Format, Metric, OWN_TASK, RepairTags, Task};
 
 /// The names that the key's value can be, or, of `task`, `device` and the like, the ones that are always there. Empty where
@@ -27,6 +27,7 @@ pub(crate) fn choices(key: &str) -> Vec<&'static str> {
         "metric_for_best_model" => ["loss"].into_iter().chain(metrics).collect(),
         "metrics" => metrics.collect(),
         "on_bad_row" => names(ON_BAD_ROW),
+        "plugin_isolation" => names(Isolation::NAMES),
         "prefix_cache" => names(PrefixCache::NAMES),
         "prefix_cache_dtype" => names(CacheDtype::NAMES),
         "problem_type" => names(PROBLEM_TYPES),

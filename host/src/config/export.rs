@@ -113,6 +113,7 @@ impl RunConfig {
             "plugin_dir" => paths(&self.plugins.directories),
             "lock" => self.plugins.lock.as_deref().map(path),
             "locked" => Some(Value::Boolean(self.plugins.locked)),
+            "plugin_isolation" => text(&self.plugins.isolation.to_string()),
             "threads" => self.threads.map(|n| whole(n as u64)),
             "device" => text(&self.device.to_string()),
             "kernels" => text(&self.kernels.to_string()),

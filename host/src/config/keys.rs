@@ -225,6 +225,7 @@ pub const KEYS: &[Key] = &[
         Scope::All,
     ),
     value("locked", "false", Scope::All),
+    value("plugin_isolation", "process", Scope::All),
     value("epochs", "3", Scope::Training),
     computed(
         "max_steps",

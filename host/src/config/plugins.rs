@@ -1,7 +1,7 @@
 //! Where plugins are looked for, and which builds are meant: the part of the configuration that every command has.
 
 use super::{ConfigError, Sources, keys::Scope, layers, settings::Settings};
-use crate::cli::PluginArgs;
+use crate::{cli::PluginArgs, plugin::Isolation};
 use std::path::PathBuf;
 
 /// Where plugins are looked for, and which builds are meant.
@@ -15,6 +15,8 @@ pub struct PluginSources {
     pub lock: Option<PathBuf>,
     /// Whether what is not pinned is refused.
     pub locked: bool,
+    /// Where they run.
+    pub isolation: Isolation,
 }
 
 impl PluginSources {
@@ -32,6 +34,7 @@ impl PluginSources {
             directories: settings.paths("plugin_dir")?,
             lock: settings.optional_path("lock")?,
             locked: settings.switch("locked")?,
+            isolation: settings.choice("plugin_isolation", Isolation::NAMES)?,
         })
     }
 }

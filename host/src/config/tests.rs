@@ -5,11 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cli::{self, Command, PluginArgs};
+use crate::cli::{self, Command};
+use crate::plugin::Isolation;
 
 mod bad_values;
 mod inference;
 mod own;
+mod plugins;
 
 /// Resolves a command line over an environment and, when `file` is not empty, a configuration file.
 fn resolve_with(
@@ -175,40 +177,6 @@ fn plugin_options_merge_by_name() {
         config.schedule_opt,
         [("block".to_string(), "3".to_string())]
     );
-}
-
-#[test]
-fn plugin_directories_come_from_flags_variables_and_files() {
-    let separated = std::env::join_paths(["a", "b"])
-        .unwrap()
-        .into_string()
-        .unwrap();
-    let config = resolve_with(&[], &[("PROGTUNE_PLUGIN_DIR", &separated)], "").unwrap();
-    assert_eq!(
-        config.plugins.directories,
-        [PathBuf::from("a"), PathBuf::from("b")]
-    );
-    let config = resolve_with(&["--plugin-dir", "c", "--plugin-dir", "d"], &[], "").unwrap();
-    assert_eq!(
-        config.plugins.directories,
-        [PathBuf::from("c"), PathBuf::from("d")]
-    );
-    let config = resolve_with(&[], &[], "plugin_dir = \"e\"\n").unwrap();
-    assert_eq!(config.plugins.directories, [PathBuf::from("e")]);
-    let args = PluginArgs {
-        plugin: vec!["g".into()],
-        plugin_dir: vec!["f".into()],
-        lock: Some("l".into()),
-        locked: Some("true".into()),
-    };
-    let expected = PluginSources {
-        files: vec!["g".into()],
-        directories: vec!["f".into()],
-        lock: Some("l".into()),
-        locked: true,
-    };
-    let resolved = PluginSources::resolve(&args, &Sources::default());
-    assert_eq!(resolved.unwrap(), expected);
 }
 
 #[test]
@@ -455,6 +423,7 @@ fn config_toml_gives_the_same_run_again() {
             directories: vec!["a".into(), "b".into()],
             lock: Some("l".into()),
             locked: true,
+            isolation: Isolation::None,
         },
         threads: Some(2),
         device: Device::Cuda(1),

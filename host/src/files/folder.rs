@@ -276,10 +276,7 @@ mod system {
     }
 
     pub fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
-        File::options()
-            .read(true)
-            .write(true)
-            .open(path.join(name))
+        File::options().read(true).write(true).open(path.join(name))
     }
 
     pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
@@ -321,7 +318,10 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
         }
         let kind = |error: io::Error| error.kind();
-        assert_eq!(open.open_own("none").map_err(kind).err(), Some(ErrorKind::NotFound));
+        assert_eq!(
+            open.open_own("none").map_err(kind).err(),
+            Some(ErrorKind::NotFound)
+        );
         assert!(open.existing_subfolder("sub").is_err() && open.subfolder("sub").is_err());
         for name in ["link", "name", "dangling"] {
             assert!(open.create_new(name).is_err(), "{name}");

@@ -55,13 +55,16 @@ impl Drop for LockFile {
 
 #[derive(Debug)]
 struct MadeDirectory {
-    path: PathBuf,
+    folder: Folder,
     _listed: Listed,
 }
 
 impl Drop for MadeDirectory {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.path);
+        // Another one may have taken its place.
+        if self.folder.is_in_place() {
+            let _ = fs::remove_dir(self.folder.path());
+        }
     }
 }
 
@@ -116,9 +119,15 @@ impl DirectoryLock {
         // Absolute, so that it is found again from wherever.
         let directory = &std::path::absolute(directory).map_err(failed)?;
         for _ in 0..TRIES {
-            let made = make_directories(directory).map_err(failed)?;
-            let folder = match Folder::open(directory) {
+            let made = match make_directories(directory) {
                 // Removed by whoever made it, and gave up.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    sleep(WAIT);
+                    continue;
+                }
+                outcome => outcome.map_err(failed)?,
+            };
+            let folder = match Folder::open(directory) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 outcome => outcome.map_err(failed)?,
             };
@@ -266,14 +275,15 @@ fn make_directories(directory: &Path) -> io::Result<Vec<MadeDirectory>> {
     let mut made = Vec::new();
     for path in missing.into_iter().rev() {
         let outcome = make_listed(|| {
-            fs::create_dir(path).map(|()| ((), Leftover::Directory(path.to_owned())))
+            fs::create_dir(path)?;
+            Ok::<_, io::Error>((Folder::open(path)?, Leftover::Directory(path.to_owned())))
         });
         match outcome {
             // The first that is dropped must be the innermost.
-            Ok(((), listed)) => made.insert(
+            Ok((folder, listed)) => made.insert(
                 0,
                 MadeDirectory {
-                    path: path.to_owned(),
+                    folder,
                     _listed: listed,
                 },
             ),

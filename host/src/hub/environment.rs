@@ -1,6 +1,7 @@
 //! What the environment says about the hub, in the variables that Hugging Face's own tools read. Read once a command by
 //! `Hub::new`.
 
+use progtune_plain_text::{keep_secret, keep_secrets_of_address};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 const ENDPOINT: &str = "https://huggingface.co";
@@ -75,6 +76,22 @@ impl Environment {
     }
 }
 
+/// Variables with addresses that may have a password in them; proxies' names count in small letters too.
+const ADDRESSES: [&str; 4] = ["HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
+/// From now on nothing that is shown or kept has the passwords and tokens of the environment in it.
+pub fn keep_secrets() {
+    let text = |name: &str| std::env::var_os(name)?.into_string().ok();
+    for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+        text(name).iter().for_each(|token| keep_secret(token));
+    }
+    for name in ADDRESSES {
+        let names = [name.to_owned(), name.to_lowercase()];
+        let addresses = names.iter().filter_map(|name| text(name));
+        addresses.for_each(|address| keep_secrets_of_address(&address));
+    }
+}
+
 /// The cache directory of this process.
 pub(super) fn cache_directory() -> PathBuf {
     Variables(&|name| std::env::var_os(name)).cache()
@@ -132,9 +149,12 @@ impl Token {
     fn new(text: &str, source: String) -> Option<Self> {
         let secret: String = text.chars().filter(|c| !"\r\n".contains(*c)).collect();
         let secret = secret.trim();
-        (!secret.is_empty() && secret.chars().all(|c| c.is_ascii_graphic())).then(|| Self {
-            secret: secret.to_owned(),
-            source,
+        (!secret.is_empty() && secret.chars().all(|c| c.is_ascii_graphic())).then(|| {
+            keep_secret(secret);
+            Self {
+                secret: secret.to_owned(),
+                source,
+            }
         })
     }
 }

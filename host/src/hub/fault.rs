@@ -5,6 +5,7 @@ use super::{
     environment::Environment,
     repository::{DEFAULT_REVISION, Repository},
 };
+use progtune_plain_text::masked;
 use std::path::PathBuf;
 
 /// A failure.
@@ -78,8 +79,12 @@ impl Fault {
         !matches!(self, Self::NoRevision)
     }
 
-    /// What is wrong, in words.
+    /// What is wrong, in words, without the passwords of addresses.
     pub fn text(&self, repository: &Repository, environment: &Environment) -> String {
+        masked(&self.unmasked(repository, environment)).into_owned()
+    }
+
+    fn unmasked(&self, repository: &Repository, environment: &Environment) -> String {
         let Repository { kind, revision, .. } = repository;
         let noun = kind.noun();
         let endpoint = &environment.endpoint;

@@ -15,7 +15,7 @@ mod checksum;
 mod client;
 pub mod data_files;
 mod download;
-mod environment;
+pub mod environment;
 mod fault;
 pub mod repository;
 mod transfer;

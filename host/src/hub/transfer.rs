@@ -68,7 +68,7 @@ impl Transfer {
                 let of = self
                     .size
                     .map_or_else(String::new, |size| format!(" of {}", megabytes(size)));
-                terminal::say(&format!("fetching {}: {}{of}", self.name, megabytes(have)));
+                terminal::say(format!("fetching {}: {}{of}", self.name, megabytes(have)));
             }
             _ => {}
         }

@@ -57,7 +57,7 @@ impl<'a> Opened<'a> {
         let read = |choice: &AdapterChoice| {
             let directory = choice.directory.as_ref();
             directory
-                .map(|directory| Adapter::read(directory, model_config.architecture))
+                .map(|directory| Adapter::read(directory, &model_config))
                 .transpose()
                 .map_err(|e| named(e, &choice.name, several))
         };
@@ -78,20 +78,18 @@ impl<'a> Opened<'a> {
                 Some(own) => own.task().clone(),
                 None => with_metrics(trainable_task(task)?, &config.metrics)?,
             };
-            let method = match (&adapter, &plugins) {
-                (Some(adapter), Some(plugins)) => {
-                    let loaded = plugins.method(&adapter.method, &adapter.options)?;
-                    adapter.warn_if_made_by_another(loaded.source());
-                    Some(loaded)
-                }
-                _ => None,
-            };
             let head = HeadKind::of(&task);
+            let blueprint = match (&adapter, &plugins) {
+                (Some(adapter), Some(plugins)) => {
+                    adapter.blueprint(plugins, &model_config, head)?
+                }
+                _ => Blueprint::new(&model_config, head, None, false)?,
+            };
             Ok(Layer {
                 name,
                 adapter,
                 task,
-                blueprint: Blueprint::new(&model_config, head, method.as_ref(), false)?,
+                blueprint,
             })
         };
         let names = config.adapters.iter().map(|choice| choice.name.as_str());

@@ -393,7 +393,9 @@ impl Reader<'_> {
             initializer_range: self.positive("initializer_range", 0.02)?,
             layer_norm_eps: self.positive("layer_norm_eps", 1e-12)?,
             pad_token_id: match self.raw.get("pad_token_id") {
-                None | Some(Value::Null) => pad,
+                None => pad,
+                // A BERT makes nothing of it; a RoBERTa counts positions from it, and transformers cannot without.
+                Some(Value::Null) if architecture == Architecture::Bert => pad,
                 Some(value) => value
                     .as_u64()
                     .filter(|&id| id < 1 << 24)

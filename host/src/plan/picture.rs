@@ -2,6 +2,7 @@
 //! table for a person, and the same as an SVG file. Called by `table` and by `progtune plan --svg`.
 
 use super::{Stage, View, grouped};
+use progtune_plain_text::shown_line;
 
 /// What becomes of a part of the model in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,9 +192,10 @@ pub fn to_svg(view: &View<'_>) -> String {
     )
 }
 
-/// Text as XML has it.
+/// Text as XML has it: also what XML cannot say and what a terminal would obey is escaped.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
+    shown_line(text)
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
@@ -226,5 +228,6 @@ mod tests {
     #[test]
     fn text_cannot_break_the_file() {
         assert_eq!(escaped("a<b & \"c\">"), "a&lt;b &amp; &quot;c&quot;&gt;");
+        assert_eq!(escaped("a\x1b\u{202e}\n<"), "a\\u{1b}\\u{202e}\\n&lt;");
     }
 }

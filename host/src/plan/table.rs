@@ -6,6 +6,7 @@ use super::{
     picture::{Square, column},
 };
 use crate::forecast::EpochSecs;
+use progtune_plain_text::shown_line;
 use serde_json::{Value, json};
 
 /// What one epoch is predicted to take on this machine.
@@ -92,13 +93,14 @@ impl View<'_> {
         let first = first.unwrap_or(5);
         let mut text = format!(
             "{} on {}: schedule {}, {}\n{} blocks, {} parameters\n\n",
-            names.model,
-            names.task,
-            names.schedule,
+            shown_line(names.model),
+            shown_line(names.task),
+            shown_line(names.schedule),
             names
                 .peft
                 .map_or("full fine-tuning".to_owned(), |peft| format!(
-                    "method {peft}"
+                    "method {}",
+                    shown_line(peft)
                 )),
             self.blueprint.blocks,
             millions(self.blueprint.model_size()),

@@ -8,7 +8,7 @@ use crate::{
     config::PluginSources,
     error::{Error, Result},
     plugin::{self, Entry, EntryKind, PluginFault, Plugins},
-    terminal::print,
+    terminal::{print, print_json},
 };
 use progtune_plugin_api::{
     contract::{
@@ -32,11 +32,10 @@ pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {
     for entry in entries {
         reports.push((entry, check(&plugins, entry, args)?));
     }
-    let text = match args.json {
-        true => format!("{:#}\n", to_json(args, &reports)),
-        false => to_table(&reports),
-    };
-    print(&text)?;
+    match args.json {
+        true => print_json(&format!("{:#}\n", to_json(args, &reports)))?,
+        false => print(to_table(&reports))?,
+    }
     let all = || reports.iter().flat_map(|(_, report)| &report.checks);
     match all().filter(|check| !check.kept()).count() {
         0 => Ok(()),

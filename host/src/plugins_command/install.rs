@@ -19,7 +19,7 @@ pub(super) fn install(places: &PluginSources, files: &[PathBuf], force: bool) ->
     for file in files {
         // Searched anew, so that each is compared with those before.
         let installed = install::install(&plugin::find(places)?, file, force)?;
-        print(&describe(&installed))?;
+        print(describe(&installed))?;
         if let ([_], Some(entry)) = (files, installed.library.manifest.entries.first()) {
             next = format!("next: progtune {} {}\n", flag(entry.kind), entry.id);
         }

@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     plugin::{Entry, EntryKind, Plugins, no_plugins},
     provenance::option_json,
-    terminal::print,
+    terminal::{print, print_json},
 };
 use serde_json::{Value, json};
 
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 pub(super) fn run(plugins: &Plugins, as_json: bool) -> Result<()> {
     if as_json {
         let entries: Vec<Value> = plugins.entries().iter().map(entry_json).collect();
-        return print(&format!("{:#}\n", Value::Array(entries)));
+        return print_json(&format!("{:#}\n", Value::Array(entries)));
     }
     if plugins.entries().is_empty() {
-        return print(&format!("{}\n", no_plugins(plugins.searched())));
+        return print(format!("{}\n", no_plugins(plugins.searched())));
     }
-    print(&table(plugins.entries()))
+    print(table(plugins.entries()))
 }
 
 fn table(entries: &[Entry]) -> String {

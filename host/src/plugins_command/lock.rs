@@ -51,7 +51,7 @@ pub(super) fn run(places: &PluginSources, ids: &[String]) -> Result<()> {
         ));
     }
     lock.write()?;
-    print(&format!(
+    print(format!(
         "pinned in {}\n{text}A plugin that differs is refused from now on; --locked refuses what is not pinned as well.\n",
         lock.path.display()
     ))

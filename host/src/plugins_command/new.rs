@@ -144,7 +144,7 @@ pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
         let path = directory.join(name);
         fs::write(&path, filled(template)).map_err(Error::io(&path, "write"))?;
     }
-    print(&format!(
+    print(format!(
         "Wrote the {kind} {} to {}; it takes progtune-plugin-api from {}. Next:\n\n  \
          cd {} && cargo test\n  cargo build --release\n  progtune --plugin-dir target/release {flags}\n",
         args.name,

@@ -32,7 +32,7 @@ pub(super) fn run(plugins: &Plugins, id: &str, model: Option<&str>) -> Result<()
     if entries.iter().any(is_askable) {
         let (name, record) = model_of(model)?;
         let plan = plugins.method(id, &[])?.plan(&record)?;
-        print(&insertion(&name, &plan))?;
+        print(insertion(&name, &plan))?;
     }
     Ok(())
 }

@@ -4,8 +4,9 @@
 
 use crate::{
     error::Error,
-    terminal::{self, Mode},
+    terminal::{self, Mode, Screen},
 };
+use progtune_plain_text::masked;
 use serde_json::{Map, Value, json};
 
 /// Whether events are what is asked for.
@@ -16,7 +17,7 @@ pub fn are_on() -> bool {
 /// Writes an event with what it is about, an object; nothing in other modes.
 pub fn emit(event: &str, about: &Value) {
     if are_on() {
-        terminal::say(&line(event, about));
+        terminal::say(Screen::json(&masked(&line(event, about))));
     }
 }
 
@@ -45,7 +46,7 @@ pub fn failure_of(message: &str, exit_code: u8) {
         false => {
             let paint = terminal::show().colour.stderr();
             let error = paint.colour(terminal::colour::Colour::Error, "error");
-            terminal::say(&format!("{error}: {message}"));
+            terminal::say_message(error, message);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     terminal::{self, Mode},
 };
 use indicatif::ProgressBar;
+use progtune_plain_text::shown_line;
 use serde_json::json;
 use std::{
     sync::{
@@ -68,6 +69,8 @@ pub struct Phase {
 struct Course {
     name: &'static str,
     what: String,
+    /// The same as a person sees it.
+    shown: String,
     unit: &'static str,
     total: Option<u64>,
     done: AtomicU64,
@@ -83,9 +86,11 @@ impl Phase {
         unit: &'static str,
         total: Option<u64>,
     ) -> Self {
+        let what = what.into();
         let course = Arc::new(Course {
             name,
-            what: what.into(),
+            shown: shown_line(&what),
+            what,
             unit,
             total,
             done: AtomicU64::new(0),
@@ -132,7 +137,7 @@ impl Phase {
         let shown = self.stop();
         match terminal::show().mode {
             Mode::Json => self.course.emit(true),
-            Mode::Plain if shown => terminal::say(&format!(
+            Mode::Plain if shown => terminal::say(format!(
                 "{}, done after {:.1} s",
                 self.course.text(),
                 self.course.start.elapsed().as_secs_f64()
@@ -171,9 +176,9 @@ impl Course {
     fn beside_a_bar(&self) -> String {
         let done = grouped(self.done.load(Ordering::Relaxed));
         match (self.total, self.unit) {
-            (_, "") => self.what.clone(),
-            (Some(total), _) => format!("{}: {done} of {}", self.what, grouped(total)),
-            (None, unit) => format!("{}: {done} {unit}", self.what),
+            (_, "") => self.shown.clone(),
+            (Some(total), _) => format!("{}: {done} of {}", self.shown, grouped(total)),
+            (None, unit) => format!("{}: {done} {unit}", self.shown),
         }
     }
 
@@ -212,7 +217,7 @@ impl Sign {
     fn show(&mut self, course: &Course) {
         self.shown = true;
         match self.mode {
-            Mode::Plain => terminal::say(&course.text()),
+            Mode::Plain => terminal::say(course.text()),
             Mode::Json => course.emit(false),
             Mode::Bar => {
                 let text = course.beside_a_bar();

@@ -12,9 +12,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{Answer, Question};
-use tokenizers::{
-    Encoding, PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy,
-};
+use tokenizers::{Encoding, PostProcessor, TruncationParams, TruncationStrategy};
 
 /// Questions that are tokenised at a time: enough for all threads, and few enough that what the library makes of them, many
 /// times the size of what is kept, stays small.
@@ -70,11 +68,17 @@ pub fn each_window(
     let max_length = tokenizer.max_length();
     let mut counting = library.clone();
     let mut cutting = library.clone();
+    // As `run_qa.py` has it: a tokenizer that pads on the left takes the context first.
+    let context_first = tokenizer.pads_left()?;
     let truncation = TruncationParams {
         max_length,
-        strategy: TruncationStrategy::OnlySecond,
+        strategy: if context_first {
+            TruncationStrategy::OnlyFirst
+        } else {
+            TruncationStrategy::OnlySecond
+        },
         stride: doc_stride,
-        direction: TruncationDirection::Right,
+        direction: tokenizer.truncation_direction()?,
     };
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| tokenizer.failure(&*e);
     counting.with_truncation(None).map_err(failed)?;
@@ -92,6 +96,7 @@ pub fn each_window(
         )));
     }
     cutting.with_truncation(Some(truncation)).map_err(failed)?;
+    let context_at = if context_first { 0 } else { 1 };
     for (chunk, number) in questions.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
         let texts: Vec<&str> = chunk.iter().map(|q| strip_left(&q.question)).collect();
         let counted = counting
@@ -112,13 +117,21 @@ pub fn each_window(
         let pairs: Vec<(&str, &str)> = texts
             .into_iter()
             .zip(chunk.iter().map(|q| &*q.context))
+            .map(|(question, context)| {
+                if context_first {
+                    (context, question)
+                } else {
+                    (question, context)
+                }
+            })
             .collect();
         let encodings = cutting
             .encode_batch_char_offsets(pairs, true)
             .map_err(failed)?;
         for ((encoding, question), number) in encodings.iter().zip(chunk).zip(number..) {
             for window in std::iter::once(encoding).chain(encoding.get_overflowing()) {
-                let (example, map) = read_window(tokenizer, window, question, number);
+                tokenizer.check(window)?;
+                let (example, map) = read_window(tokenizer, window, question, number, context_at);
                 take(example, map)?;
             }
         }
@@ -126,18 +139,19 @@ pub fn each_window(
     Ok(())
 }
 
-/// A window as the library made it, of the question with this number.
+/// A window as the library made it, of the question with this number; its context is the first or the second text.
 fn read_window(
     tokenizer: &Tokenizer,
     window: &Encoding,
     question: &Question,
     number: u32,
+    context_at: usize,
 ) -> (EncodedExample, WindowMap) {
     let offsets = window.get_offsets().iter();
     let offsets: Vec<Option<(u32, u32)>> = offsets
         .zip(window.get_sequence_ids())
         .map(|(&(start, end), sequence)| {
-            (sequence == Some(1)).then_some((start as u32, end as u32))
+            (sequence == Some(context_at)).then_some((start as u32, end as u32))
         })
         .collect();
     let target = question.answers.as_ref().map(|answers| {

@@ -6,6 +6,7 @@ use crate::{
     fetch::typed,
 };
 use progtune_datasets::{OWN_TASK, ProblemType, Task};
+use progtune_plain_text::is_hidden;
 use std::path::Path;
 
 /// A command as words.
@@ -60,10 +61,30 @@ impl ShellCommand {
 /// A word as a shell reads it.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if word.chars().any(is_hidden) {
+        return quoted_by_bytes(word);
+    }
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
     }
+}
+
+/// `$'a\033b'`: what a terminal would obey as the octal digits of its bytes, for a shell to make it again (Bash, Zsh and
+/// POSIX of 2024).
+fn quoted_by_bytes(word: &str) -> String {
+    let mut quoted = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            c if is_hidden(c) => {
+                let bytes = c.to_string().into_bytes();
+                quoted.extend(bytes.into_iter().map(|byte| format!("\\{byte:03o}")));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "'"
 }
 
 /// What uses a run's result: `progtune predict`, with a file's name to be replaced. `whole`: the result is a checkpoint
@@ -190,6 +211,8 @@ mod tests {
             ("it's", "'it'\\''s'"),
             ("$HOME", "'$HOME'"),
             ("", "''"),
+            ("a\x1bé'\\\n", "$'a\\033é\\'\\\\\\012'"),
+            ("\u{202e}x", "$'\\342\\200\\256x'"),
         ] {
             assert_eq!(quoted(word), expected);
         }

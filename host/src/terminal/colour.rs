@@ -4,6 +4,7 @@
 //! The palette is of fixed colours of middling lightness (of the 256 that terminals share), because what a terminal
 //! calls blue or yellow is its own affair: each is readable on black and on white.
 
+use super::screen::Screen;
 use std::{ffi::OsStr, io::IsTerminal};
 
 /// Whether colours are used.
@@ -75,27 +76,29 @@ pub struct Paint {
 
 impl Paint {
     /// The text in a colour.
-    pub fn colour(self, colour: Colour, text: &str) -> String {
-        match self.on {
-            true => format!("\x1b[38;5;{}m{text}\x1b[0m", colour as u8),
-            false => text.to_owned(),
-        }
+    pub fn colour(self, colour: Colour, text: &str) -> Screen {
+        self.within(format_args!("38;5;{}", colour as u8), text)
     }
 
     /// The text in bold letters.
-    pub fn bold(self, text: &str) -> String {
+    pub fn bold(self, text: &str) -> Screen {
+        self.within(format_args!("1"), text)
+    }
+
+    fn within(self, code: std::fmt::Arguments<'_>, text: &str) -> Screen {
+        let text = Screen::from(text);
         match self.on {
-            true => format!("\x1b[1m{text}\x1b[0m"),
-            false => text.to_owned(),
+            true => Screen::painted(code, &text),
+            false => text,
         }
     }
 
     /// A drawing with its squares in colours: a run of one kind of square in one go.
-    pub fn squares(self, text: &str) -> String {
+    pub fn squares(self, text: &str) -> Screen {
         if !self.on {
-            return text.to_owned();
+            return text.into();
         }
-        let (mut painted, mut run, mut of) = (String::new(), String::new(), None);
+        let (mut painted, mut run, mut of) = (Screen::default(), String::new(), None);
         let colour_of = |c: char| match c {
             '■' => Some(Colour::Trained),
             '░' => Some(Colour::Cached),
@@ -104,19 +107,20 @@ impl Paint {
         for c in text.chars() {
             let colour = colour_of(c);
             if colour != of {
-                painted += &self.run(of, &run);
+                painted += self.run(of, &run);
                 run.clear();
                 of = colour;
             }
             run.push(c);
         }
-        painted + &self.run(of, &run)
+        painted += self.run(of, &run);
+        painted
     }
 
-    fn run(self, colour: Option<Colour>, text: &str) -> String {
+    fn run(self, colour: Option<Colour>, text: &str) -> Screen {
         match colour {
             Some(colour) => self.colour(colour, text),
-            None => text.to_owned(),
+            None => text.into(),
         }
     }
 }
@@ -160,10 +164,10 @@ mod tests {
     fn squares_are_painted_and_nothing_else() {
         let paint = Paint { on: true };
         assert_eq!(
-            paint.squares("1 ■■·░ x"),
+            paint.squares("1 ■■·░ x").as_str(),
             "1 \x1b[38;5;33m■■\x1b[0m·\x1b[38;5;166m░\x1b[0m x"
         );
-        assert_eq!(Paint { on: false }.squares("■░"), "■░");
+        assert_eq!(Paint { on: false }.squares("■░").as_str(), "■░");
     }
 
     /// WCAG's contrast of each colour with black and with white: 3 is what it wants of large letters and drawings.

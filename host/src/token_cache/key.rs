@@ -15,6 +15,15 @@ use std::{
 /// (`tokenizers` among them) in its version.
 const CODE: u64 = {
     let hash = extend(READERS, include_bytes!("../tokenizer.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/added_tokens.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/build.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/byte_level.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/class.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/encode.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/serialized.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/settings.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/unigram.rs"));
+    let hash = extend(hash, include_bytes!("../tokenizer/word_piece.rs"));
     let hash = extend(hash, include_bytes!("../examples.rs"));
     let hash = extend(hash, include_bytes!("../own_files.rs"));
     let hash = extend(hash, include_bytes!("../question_answering/windows.rs"));

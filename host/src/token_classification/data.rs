@@ -3,10 +3,17 @@
 
 use super::align::{AlignedSentence, Coverage, align};
 use crate::{
-    config::RunConfig, error::Result, task_data::describe_skipped, token_store::Examples,
-    tokenizer::Tokenizer, train::EvalSplit,
+    config::RunConfig,
+    error::Result,
+    task_data::{describe_skipped, in_line},
+    token_store::Examples,
+    tokenizer::Tokenizer,
+    train::EvalSplit,
 };
-use progtune_datasets::{RepairTags, SplitName, TagFindings, TaggedData, TaggedSentence};
+use progtune_datasets::{
+    RepairTags, SplitName, TagFindings, TagScheme, TaggedData, TaggedSentence,
+};
+use progtune_plain_text::shown_line;
 
 /// Columns, tags, what was found in these, and sentences left out, a line each.
 pub fn describe(data: &TaggedData, how: RepairTags) -> String {
@@ -16,21 +23,47 @@ pub fn describe(data: &TaggedData, how: RepairTags) -> String {
             true => " (guessed)",
             false => "",
         };
-        format!("{what} `{name}`{guessed}")
+        format!("{what} `{}`{guessed}", shown_line(name))
     };
     format!(
-        "columns: {}, {}\ntags: {}\n{}{}",
+        "columns: {}, {}\ntags: {}\n{}{}{}",
         column("words", "text", &columns.first.name),
         column("tags", "label", &columns.label.name),
-        data.task.labels.join(", "),
+        in_line(&data.task.labels),
+        describe_scheme(&data.findings, how),
         describe_findings(&data.findings, how),
         describe_skipped(&data.skipped)
     )
 }
 
+/// The scheme of the tags, and what a default score makes of one that seqeval's default mode does not know.
+fn describe_scheme(findings: &TagFindings, how: RepairTags) -> String {
+    let Some(scheme) = findings.scheme else {
+        return String::new();
+    };
+    let name = scheme.as_str();
+    match (scheme, how) {
+        (_, RepairTags::Bio) if scheme != TagScheme::Iob2 => {
+            format!("scheme: {name}, changed to IOB2\n")
+        }
+        (TagScheme::Bilou | TagScheme::Ioe2, _) => format!(
+            "scheme: {name}; seqeval's default mode, which `f1` is, may count neighbours of one type as one entity: \
+             `f1_strict` follows the scheme, and --repair-tags bio changes the tags to IOB2\n"
+        ),
+        _ => format!("scheme: {name}\n"),
+    }
+}
+
 fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
     let mut text = String::new();
+    if findings.n_left_out > 0 {
+        text.push_str(&format!(
+            "comments and other lines that are no words: {} left out\n",
+            findings.n_left_out
+        ));
+    }
     if let Some(first) = &findings.first_stray {
+        let first = shown_line(&first.to_string());
         let what = match how {
             RepairTags::Off => {
                 "they stay, and count as seqeval's default mode has it; --repair-tags bio makes B- of them, drop O (files \

@@ -53,37 +53,3 @@ fn starts(before: char, now: char, kind_before: &str, kind: &str) -> bool {
     matches!((before, now), (_, 'B' | 'S') | ('E' | 'S' | 'O', 'E' | 'I'))
         || (!matches!(now, 'O' | '.') && kind_before != kind)
 }
-
-/// The entities of seqeval's strict mode with the scheme IOB2: `B-` and all `I-` of its type that follow at once; what
-/// continues nothing is none. `None` where a tag is not of the scheme.
-pub fn strict_entities<'a>(tags: &[&'a str]) -> Option<Vec<Entity<'a>>> {
-    let mut found: Vec<Entity<'a>> = Vec::new();
-    // Whether the last entity may be continued.
-    let mut is_open = false;
-    for (at, tag) in tags.iter().copied().enumerate() {
-        let (prefix, kind) = read_strictly(tag)?;
-        match (prefix, found.last_mut()) {
-            ('B', _) => {
-                found.push(Entity {
-                    kind,
-                    start: at,
-                    end: at + 1,
-                });
-                is_open = true;
-            }
-            ('I', Some(last)) if is_open && last.kind == kind => last.end = at + 1,
-            _ => is_open = false,
-        }
-    }
-    Some(found)
-}
-
-/// As [`read`], by the rules of the strict mode: the type is without hyphens at its ends.
-fn read_strictly(tag: &str) -> Option<(char, &str)> {
-    let prefix = tag
-        .chars()
-        .next()
-        .filter(|prefix| "BIO".contains(*prefix))?;
-    let kind = tag[1..].trim_matches('-');
-    Some((prefix, if kind.is_empty() { "_" } else { kind }))
-}

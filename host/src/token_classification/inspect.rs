@@ -13,6 +13,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{TaggedData, TaggedSentence};
+use progtune_plain_text::shown_line;
 use std::collections::{BTreeMap, HashSet};
 
 /// Columns, tags, entities by type, lengths and duplicates of all splits. `tokenizer` cuts nothing; inputs are cut at `limit`.
@@ -23,7 +24,7 @@ pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> R
     let data = TaggedData::load(&config.own, None)?;
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &data.survey.columns {
-        text.push_str(&format!("  {name:<24} {kind}\n"));
+        text.push_str(&format!("  {:<24} {kind}\n", shown_line(name)));
     }
     let repair = config.own.reading.repair_tags.unwrap_or_default();
     text.push_str(&describe(&data, repair));
@@ -102,13 +103,14 @@ fn tag_lines(labels: &[String], sentences: &[TaggedSentence]) -> String {
     if n_words > 0 {
         for (label, &count) in labels.iter().zip(&counts) {
             text.push_str(&format!(
-                "  {label:<24} {count:>8} {:5.1} %\n",
+                "  {:<24} {count:>8} {:5.1} %\n",
+                shown_line(label),
                 share(count, n_words)
             ));
         }
         let types: Vec<String> = types
             .iter()
-            .map(|(kind, count)| format!("{kind} {count}"))
+            .map(|(kind, count)| format!("{} {count}", shown_line(kind)))
             .collect();
         text.push_str(&format!("  entities: {}\n", types.join(", ")));
     }

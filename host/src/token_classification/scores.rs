@@ -1,9 +1,9 @@
 //! How many entities were found: precision, recall and F1 over all and of each type, as seqeval computes them in its
-//! default mode and, with the scheme IOB2, in its strict one. Called by the evaluator.
+//! default mode and, with the scheme of the expected tags, in its strict one. Called by the evaluator.
 
-use super::entities::{Entity, entities, strict_entities};
+use super::entities::{Entity, entities};
 use crate::metrics::classes::ClassReport;
-use progtune_datasets::Metric;
+use progtune_datasets::{Metric, SchemeEvidence, TagScheme, TagSpan};
 use std::collections::BTreeMap;
 
 /// How many entities are right, predicted and expected.
@@ -17,6 +17,14 @@ struct Counts {
 impl Counts {
     fn report(self) -> ClassReport {
         ClassReport::new(self.right, self.predicted, self.expected)
+    }
+
+    /// Adds one sentence's entities.
+    fn add(&mut self, predicted: &[TagSpan<'_>], expected: &[TagSpan<'_>]) {
+        let is_right = |span: &&TagSpan<'_>| expected.contains(span);
+        self.right += predicted.iter().filter(is_right).count() as u64;
+        self.predicted += predicted.len() as u64;
+        self.expected += expected.len() as u64;
     }
 
     fn sum(all: &BTreeMap<String, Self>) -> Self {
@@ -34,10 +42,18 @@ pub struct EntityScores {
     right_words: u64,
     words: u64,
     by_type: BTreeMap<String, Counts>,
-    /// Of the strict mode.
-    strict: BTreeMap<String, Counts>,
-    /// Whether some tag is not of the scheme IOB2.
-    is_other_scheme: bool,
+    /// What the expected tags say about their scheme.
+    evidence: SchemeEvidence,
+    /// Of the strict mode, in each scheme; `None` once a tag was not of it.
+    strict: [Strict; TagScheme::ALL.len()],
+}
+
+/// The counts of the strict mode in one scheme.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Strict {
+    counts: Counts,
+    /// Whether some tag is not of the scheme.
+    is_broken: bool,
 }
 
 impl EntityScores {
@@ -50,9 +66,14 @@ impl EntityScores {
             .filter(|(p, e)| p == e)
             .count() as u64;
         count(&mut self.by_type, &entities(predicted), &entities(expected));
-        match (strict_entities(predicted), strict_entities(expected)) {
-            (Some(predicted), Some(expected)) => count(&mut self.strict, &predicted, &expected),
-            _ => self.is_other_scheme = true,
+        self.evidence.add(expected.iter().copied());
+        // The scheme is known when all tags are; the sentences are not kept until then.
+        for (strict, scheme) in self.strict.iter_mut().zip(TagScheme::ALL) {
+            match (scheme.entities(predicted), scheme.entities(expected)) {
+                _ if strict.is_broken => (),
+                (Some(predicted), Some(expected)) => strict.counts.add(&predicted, &expected),
+                _ => strict.is_broken = true,
+            }
         }
     }
 
@@ -61,9 +82,17 @@ impl EntityScores {
         Counts::sum(&self.by_type).report()
     }
 
-    /// As [`EntityScores::overall`], in strict mode; `None` where a tag is not of the scheme IOB2.
+    /// The scheme of the expected tags, as far as it can be told; tags without any entity fit IOB2.
+    pub fn scheme(&self) -> TagScheme {
+        self.evidence.scheme().unwrap_or(TagScheme::Iob2)
+    }
+
+    /// As [`EntityScores::overall`], in strict mode with [`EntityScores::scheme`]; `None` where a tag is not of it.
     pub fn strict(&self) -> Option<ClassReport> {
-        (!self.is_other_scheme).then(|| Counts::sum(&self.strict).report())
+        let scheme = self.scheme();
+        let at = TagScheme::ALL.iter().position(|other| *other == scheme)?;
+        let strict = self.strict[at];
+        (!strict.is_broken).then(|| strict.counts.report())
     }
 
     /// The same of each type that is predicted or expected, by its name.
@@ -159,6 +188,7 @@ mod tests {
             for (kind, report) in found {
                 check(&format!("{name}: {kind}"), &types[kind], report);
             }
+            assert_eq!(case["scheme"], scores.scheme().as_str(), "{name}");
             match (&case["strict"], scores.strict()) {
                 (Value::Null, strict) => assert_eq!(strict, None, "{name}"),
                 (strict, Some(found)) => check(&format!("{name}: strict"), strict, found),

@@ -26,6 +26,8 @@ pub struct Summary {
     pub updated_parameters: f64,
     /// The last evaluation, or that of the best epoch where its model was brought back, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
+    /// The one answer that the model gives to every example of the first split, if it gives no other.
+    pub only_answer: Option<String>,
     /// The epoch whose model is the result, where the best one was asked for.
     pub best: Option<Best>,
     /// Every epoch that ran, the last one perhaps in part.

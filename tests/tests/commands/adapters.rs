@@ -142,8 +142,7 @@ fn the_base_is_in_memory_once() {
     let head = HeadKind::Sequence(2);
     let opened: Vec<(Adapter, Blueprint)> = [("lora", 1), ("lora", 2), ("adapter", 1)]
         .map(|(peft, seed)| {
-            let adapter =
-                Adapter::read(&trained(&scratch, peft, seed), config.architecture).unwrap();
+            let adapter = Adapter::read(&trained(&scratch, peft, seed), &config).unwrap();
             let method = plugins.method(peft, &adapter.options).unwrap();
             let blueprint = Blueprint::new(&config, head, Some(&method), false).unwrap();
             (adapter, blueprint)

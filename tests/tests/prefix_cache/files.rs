@@ -68,7 +68,8 @@ fn a_file_of_another_kind_is_replaced() {
 fn cut_short_again(line: &CommandLine, scratch: &Scratch) -> (CommandLine, std::path::PathBuf) {
     let line = line.clone().words("--overwrite-output");
     line.clone().words("--lr 1e20").fail(5);
-    let file = scratch.path("run").join("prefix-cache/rows.bin");
+    // The finished run stays in its place meanwhile.
+    let file = scratch.path("run").join("new-run/prefix-cache/rows.bin");
     assert!(file.exists());
     let run = scratch.path("run");
     (

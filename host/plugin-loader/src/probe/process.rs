@@ -2,33 +2,14 @@
 //! [`super::Probe`].
 
 use super::{ARGUMENT, Probe, Request};
-use crate::fault::printable;
+use crate::child_process::{Output, detach, ended, has_ended, kill_group, last_words};
 use std::{
-    io::{Read, Write},
+    io::Write,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-/// What the child may inherit: where the system looks for libraries and temporary files.
-const INHERITED: [&str; 9] = [
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "DYLD_FALLBACK_LIBRARY_PATH",
-    "SystemRoot",
-    "TMPDIR",
-    "TEMP",
-    "TMP",
-    "LANG",
-];
-/// What is kept of each of its outputs.
-const LONGEST_OUTPUT: usize = 64 << 10;
-/// What a message shows of its last words.
-const LAST_WORDS: usize = 400;
-/// How long the outputs may stay open when the child and its group are gone (a process that left the group may hold them).
-const LINGER: Duration = Duration::from_millis(200);
 const ADVICE: &str = "it is not used; get another build of the plugin, or tell its author";
 
 /// Runs one trial to its end or to the deadline.
@@ -37,20 +18,13 @@ pub(super) fn run(probe: &Probe, request: &Request) -> Result<(), String> {
     let mut command = Command::new(&probe.executable);
     command
         .arg(ARGUMENT)
-        .env_clear()
-        .envs(
-            INHERITED
-                .iter()
-                .filter_map(|&name| Some((name, std::env::var_os(name)?))),
-        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     if let Some(directory) = request.file.parent() {
         command.current_dir(directory);
     }
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    detach(&mut command);
     let mut child = command.spawn().map_err(|error| {
         format!(
             "it could not be tried in a child process: {} does not start: {error}",
@@ -99,39 +73,10 @@ fn judge(
         None => format!("was not done after {} s", deadline.as_secs_f64()),
         Some(status) => ended(status),
     };
-    let words = cried.trim();
-    let words = match words.char_indices().rev().nth(LAST_WORDS) {
-        Some((at, _)) => &words[at..],
-        None => words,
-    };
-    let words = match words.is_empty() {
-        true => String::new(),
-        false => format!(" (it wrote: {})", printable(words).replace('\n', " ")),
-    };
+    let words = last_words(cried);
     Err(format!(
         "a child process tried it and {what} {stage}{words}; {ADVICE}"
     ))
-}
-
-fn ended(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        let name = match signal {
-            4 => " (SIGILL, an illegal instruction)",
-            6 => " (SIGABRT, an abort)",
-            7 => " (SIGBUS)",
-            8 => " (SIGFPE)",
-            9 => " (SIGKILL: out of memory?)",
-            11 => " (SIGSEGV, a wild pointer or an endless recursion)",
-            15 => " (SIGTERM)",
-            _ => "",
-        };
-        return format!("was killed by signal {signal}{name}");
-    }
-    match status.code() {
-        Some(code) => format!("exited with code {code}"),
-        None => "ended".into(),
-    }
 }
 
 /// Waits for the child, at most until the deadline, and kills what is left of its process group. `None`: the deadline passed.
@@ -158,78 +103,6 @@ fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, Str
         .wait()
         .map_err(|error| format!("its trial in a child process cannot be watched: {error}"))?;
     Ok(in_time.then_some(status))
-}
-
-/// Whether it has ended; it stays a zombie, so that its number and its group's are still its own.
-#[cfg(unix)]
-fn has_ended(child: &mut Child) -> std::io::Result<bool> {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let Some(pid) = pid(child) else {
-        return Ok(child.try_wait()?.is_some());
-    };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Ok(waitid(WaitId::Pid(pid), options)?.is_some())
-}
-
-#[cfg(unix)]
-fn kill_group(child: &mut Child) {
-    if let Some(pid) = pid(child) {
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-    }
-}
-
-#[cfg(unix)]
-fn pid(child: &Child) -> Option<rustix::process::Pid> {
-    rustix::process::Pid::from_raw(i32::try_from(child.id()).ok()?)
-}
-
-#[cfg(not(unix))]
-fn has_ended(child: &mut Child) -> std::io::Result<bool> {
-    Ok(child.try_wait()?.is_some())
-}
-
-#[cfg(not(unix))]
-fn kill_group(child: &mut Child) {
-    let _ = child.kill();
-}
-
-/// The end of what a process writes, read by a thread for as long as somebody holds the other end.
-struct Output {
-    tail: Arc<Mutex<Vec<u8>>>,
-    reader: Option<thread::JoinHandle<()>>,
-}
-
-impl Output {
-    fn of(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let tail = Arc::new(Mutex::new(Vec::new()));
-        let reader = pipe.map(|mut pipe| {
-            let tail = Arc::clone(&tail);
-            thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                    let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-                    tail.extend_from_slice(&buffer[..count]);
-                    let surplus = tail.len().saturating_sub(LONGEST_OUTPUT);
-                    tail.drain(..surplus);
-                }
-            })
-        });
-        Self { tail, reader }
-    }
-
-    fn text(self) -> String {
-        let waited = Instant::now();
-        while self
-            .reader
-            .as_ref()
-            .is_some_and(|reader| !reader.is_finished())
-            && waited.elapsed() < LINGER
-        {
-            thread::sleep(Duration::from_micros(200));
-        }
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&tail).into_owned()
-    }
 }
 
 #[cfg(all(test, unix))]

@@ -4,28 +4,43 @@
 //! Keys are a checkpoint's with `base_model.model.` before them, without the name that PEFT gives an adapter; what differs is in
 //! the methods' modules.
 
+mod carried;
+mod content;
+mod folds;
+mod graphs;
 mod ia3;
+mod keys;
 mod lora;
+mod matching;
 mod prefix;
+mod settings;
 mod vera;
 
-use super::{Adapter, Provenance, kept, option_text, read_json, read_tensors, text_of, write_json};
+pub use carried::Carried;
+pub use folds::Fold;
+
+use super::{Adapter, Provenance, kept, read_json, text_of, write_json};
 use crate::{
     config::WeightDtype,
     error::{Error, Result},
     export::{value_of, write_tensors},
     labels::inverse,
     model::{
-        config::{Architecture, ModelConfig},
+        config::ModelConfig,
+        description::{self, HeadKind},
         parameters::Parameters,
-        weights::{canonical_name, checkpoint_key},
+        safetensors_file::SafetensorsFile,
+        weights::checkpoint_key,
     },
     provenance::MadeBy,
 };
 use candle_core::Tensor;
+use content::{Content, some};
+use keys::Keys;
 use progtune_datasets::ProblemType;
 use progtune_plugin_api::records::Rewrite;
 use serde_json::{Map, Value, json};
+use settings::Config;
 use std::{collections::BTreeMap, path::Path};
 
 /// The file that marks a PEFT adapter.
@@ -51,7 +66,14 @@ pub enum Format {
 /// What a configuration says in terms of a method here.
 struct Recognised {
     method: &'static str,
+    /// The options of the method's plugin, where they say all of it.
     options: Vec<(String, String)>,
+    /// The plan, where they do not.
+    carried: Option<Carried>,
+    /// What changes parameters of the base, by their names.
+    folds: BTreeMap<String, Fold>,
+    /// What the options cannot say, in words.
+    unsaid: Vec<String>,
 }
 
 impl Format {
@@ -162,114 +184,102 @@ impl Format {
     }
 }
 
-/// Reads the adapter of a directory; `path` is its configuration.
+/// Reads the adapter of a directory; `path` is its configuration, `base` that of the model it is for.
 ///
 /// # Errors
-/// When a file is damaged, or of a kind this program has no method for.
-pub fn read(directory: &Path, path: &Path, architecture: Architecture) -> Result<Adapter> {
-    let config = Config {
+/// When a file is damaged, the two do not agree, or the adapter computes something that this program does not.
+pub fn read(directory: &Path, path: &Path, base: &ModelConfig) -> Result<Adapter> {
+    let config = &Config {
         json: read_json(path)?,
         path,
     };
-    let Recognised { method, options } = match config.text("peft_type") {
-        Some("LORA") => lora::recognise(&config)?,
-        Some("IA3") => ia3::recognise(&config)?,
-        Some("VERA") => vera::recognise(&config)?,
-        Some("PREFIX_TUNING") => prefix::recognise(&config)?,
-        _ => {
-            let known = "\"LORA\", \"IA3\", \"VERA\" or \"PREFIX_TUNING\" (other PEFT methods cannot be read)";
-            return Err(config.fault("peft_type", known));
-        }
-    };
-    let is_prefix = method == "prefix";
-    let before = match is_prefix {
-        true => "base_model.",
-        false => "base_model.model.",
-    };
-    let name = |key: &str| -> Result<String> {
-        if let Some(name) = vera::projection_of(key) {
-            return Ok(name.to_owned());
-        }
-        if is_prefix && key == prefix::ROWS {
-            return Ok(key.to_owned());
-        }
-        let name = key.strip_prefix(before);
-        name.map(|key| canonical_name(key, architecture))
-            .ok_or_else(|| {
-                Error::Model(format!(
-                    "{}: unexpected key {key}: PEFT's begin with {before}",
-                    directory.display()
-                ))
-            })
-    };
-    let mut tensors = read_tensors(&directory.join(WEIGHTS), name)?;
+    let mut file = open(&directory.join(WEIGHTS))?;
+    let is_prefix = config.text("peft_type") == Some("PREFIX_TUNING");
+    let (mut content, recognised);
     if is_prefix {
-        tensors = prefix::cut(tensors, &config)?;
+        recognised = prefix::recognise(config)?;
+        let tensors = prefix::cut(prefix::read(&mut file, base.architecture)?, config)?;
+        content = Content::of(tensors, base, true);
+    } else {
+        let keys = Keys::of(
+            file.shapes().map(|(key, _)| key),
+            base.architecture,
+            &directory.display().to_string(),
+        )?;
+        let read = |(name, key): (&String, &String)| Ok((name.clone(), file.read(key)?));
+        let tensors = keys.by_name.iter().map(read).collect::<Result<Tensors>>()?;
+        content = Content::of(tensors, base, keys.is_wrapped);
+        recognised = recognise(config, &mut content)?;
+    }
+    content.has_saved(config)?;
+    let mut unsaid = recognised.unsaid;
+    let replaced = content.replaced();
+    if !replaced.is_empty() {
+        unsaid.push(format!(
+            "trained parameters of the base model ({})",
+            some(&replaced)
+        ));
     }
     Ok(Adapter {
-        method: method.into(),
-        options,
-        tensors,
+        method: recognised.method.into(),
+        options: recognised.options,
+        carried: recognised.carried,
+        folds: recognised.folds,
+        unsaid,
+        task_type: config.text("task_type").map(str::to_owned),
+        tensors: content.tensors,
         task: read_json(&directory.join("plan.json"))
             .ok()
             .and_then(|plan| text_of(&plan, "task")),
         is_peft: true,
         origin: directory.display().to_string(),
-        made_by: MadeBy::read(directory, method),
+        made_by: MadeBy::read(directory, recognised.method),
     })
 }
 
-/// An `adapter_config.json`.
-struct Config<'a> {
-    json: Value,
-    path: &'a Path,
+fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Recognised> {
+    match config.text("peft_type") {
+        Some("LORA") => lora::recognise(config, content),
+        Some("IA3") => ia3::recognise(config, content),
+        Some("VERA") => vera::recognise(config, content),
+        _ => {
+            let known = "\"LORA\", \"IA3\", \"VERA\" or \"PREFIX_TUNING\" (other PEFT methods cannot be read)";
+            Err(config.fault("peft_type", known))
+        }
+    }
 }
 
-impl Config<'_> {
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.json.get(key).filter(|value| !value.is_null())
+fn open(path: &Path) -> Result<SafetensorsFile> {
+    let pickled = path.with_file_name("adapter_model.bin");
+    if !path.exists() && pickled.exists() {
+        return Err(Error::Model(format!(
+            "{}: this is a pickle, which is not read: load the adapter with a current PEFT and save it again with \
+             `save_pretrained`, which writes {WEIGHTS}",
+            pickled.display()
+        )));
     }
+    SafetensorsFile::open(path)
+}
 
-    fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Value::as_str)
-    }
-
-    fn is_true(&self, key: &str) -> bool {
-        self.get(key).and_then(Value::as_bool) == Some(true)
-    }
-
-    fn fault(&self, key: &str, expected: &str) -> Error {
-        let found = self.json.get(key);
-        Error::Model(format!(
-            "{}: key `{key}`: expected {expected}, found {}",
-            self.path.display(),
-            found.map_or("nothing".to_owned(), Value::to_string)
-        ))
-    }
-
-    /// Refuses a setting that changes what is computed.
-    fn expect(&self, key: &str, harmless: &Value) -> Result<()> {
-        match self.get(key) {
-            Some(value) if value != harmless => Err(self.fault(key, &harmless.to_string())),
-            _ => Ok(()),
+impl Content {
+    fn of(tensors: Tensors, base: &ModelConfig, is_wrapped: bool) -> Self {
+        let before = match is_wrapped {
+            true => format!("{}.", base.architecture.model_type()),
+            false => String::new(),
+        };
+        // LayerNorms are the same under any head.
+        let parameters = description::parameters(base, HeadKind::QuestionAnswering);
+        Self {
+            tensors,
+            modules: matching::modules(base, is_wrapped),
+            norms: content::norms(&parameters, &before),
         }
     }
+}
 
-    /// A number as an option.
-    fn number(&self, key: &str, default: Option<&str>) -> Result<(String, String)> {
-        let found = self.get(key).filter(|value| value.is_number());
-        let text = found.map(Value::to_string).or(default.map(String::from));
-        let text = text.ok_or_else(|| self.fault(key, "a number"))?;
-        Ok((key.to_owned(), text))
-    }
-
-    /// A list of modules as an option.
-    fn modules(&self, key: &str) -> Result<(String, String)> {
-        match self.get(key) {
-            Some(value @ Value::Array(_)) => Ok((key.to_owned(), option_text(value))),
-            _ => Err(self.fault(key, "a list of module names (patterns cannot be read)")),
-        }
-    }
+/// A list as an option.
+fn option_list(key: &str, names: &[String]) -> (String, String) {
+    (key.to_owned(), names.join(","))
 }
 
 impl Provenance<'_> {

@@ -4,15 +4,21 @@
 //! PEFT saves the rows also where a network makes them (`prefix_projection`), so that is what is read and written; the
 //! configuration that is written says that they are rows.
 
-use super::{Config, Provenance, Recognised, Tensors, with};
+use super::{Provenance, Recognised, Tensors, settings::Config, with};
 use crate::{
     error::{Error, Result},
     graph::{Program, RowContext},
-    model::{config::ModelConfig, parameters::Parameters},
+    model::{
+        config::{Architecture, ModelConfig},
+        parameters::Parameters,
+        safetensors_file::SafetensorsFile,
+        weights::canonical_name,
+    },
 };
 use candle_core::Tensor;
 use progtune_plugin_api::records::{Mode, Rewrite};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The key of the rows.
 pub(super) const ROWS: &str = "prompt_embeddings";
@@ -30,12 +36,46 @@ fn site(block: usize) -> String {
     format!("encoder.layer.{block}.attention.self")
 }
 
+const KNOWN: [&str; 9] = [
+    "num_virtual_tokens",
+    "token_dim",
+    "num_transformer_submodules",
+    "num_attention_heads",
+    "num_layers",
+    "encoder_hidden_size",
+    "prefix_projection",
+    "encoder_dropout",
+    "init_weights",
+];
+
 pub(super) fn recognise(config: &Config<'_>) -> Result<Recognised> {
+    config.refuse_unknown(&[&KNOWN])?;
     config.expect("num_transformer_submodules", &json!(1))?;
+    config.flag("prefix_projection")?;
     Ok(Recognised {
         method: "prefix",
         options: vec![config.number("num_virtual_tokens", None)?],
+        carried: None,
+        folds: BTreeMap::new(),
+        unsaid: Vec::new(),
     })
+}
+
+/// The tensors of a file by their names here.
+pub(super) fn read(file: &mut SafetensorsFile, architecture: Architecture) -> Result<Tensors> {
+    let keys: Vec<String> = file.shapes().map(|(key, _)| key.to_owned()).collect();
+    let name = |key: &str| match key.strip_prefix("base_model.") {
+        _ if key == ROWS => Ok(key.to_owned()),
+        Some(key) => Ok(canonical_name(key, architecture)),
+        None => Err(Error::Model(format!(
+            "{}: unexpected key {key}: PEFT's begin with base_model.",
+            file.origin()
+        ))),
+    };
+    let names: Vec<String> = keys.iter().map(|key| name(key)).collect::<Result<_>>()?;
+    let each = names.into_iter().zip(&keys);
+    each.map(|(name, key)| Ok((name, file.read(key)?)))
+        .collect()
 }
 
 /// The tensors with each block's rows instead of those of all.

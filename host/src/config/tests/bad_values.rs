@@ -60,6 +60,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("plugin_dir", "", "a path"),
     ("lock", "", "a text that is not empty"),
     ("locked", "yes", "one of `true`, `false`"),
+    ("plugin_isolation", "thread", "one of `process`, `none`"),
     ("threads", "0", "a whole number from 1 to 1024"),
     ("device", "gpu", "`cpu`, `cuda` or `cuda:N`"),
     ("device", "cuda:x", "`cpu`, `cuda` or `cuda:N`"),

@@ -77,6 +77,11 @@ fn faults_name_the_key() {
         ),
         ("\"bert\"", "\"BERT\"", "model_type"),
         ("\"bert\"", "7", "model_type"),
+        (
+            "\"bert\"",
+            "\"roberta\",\"pad_token_id\":null",
+            "pad_token_id",
+        ),
         ("\"hidden_size\":8", "\"hidden_size\":8.5", "hidden_size"),
         (
             "\"model_type\"",

@@ -66,7 +66,8 @@ impl Checkpoint {
         } else if all("wrong shape: classifier") {
             (
                 "the head is that of another task".to_owned(),
-                "Pass the --task that the model was trained for",
+                "Pass the --task that the model was trained for; with --task own, check `id2label` and `num_labels` in \
+                 config.json",
             )
         } else {
             self.foreign_prefix().unwrap_or((

@@ -66,6 +66,9 @@ extern "C" fn destructor() {
     }
 }
 
+#[cfg(unix)]
+mod in_a_run;
+
 /// Trains everything, unless its marker or its option says otherwise.
 struct Hostile {
     run: RunRecord,
@@ -83,7 +86,18 @@ impl Hostile {
 }
 
 impl Schedule for Hostile {
-    fn plan(&self, _: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
+    fn traits(&self) -> ScheduleTraits {
+        match is("run-follows-signals") {
+            true => ScheduleTraits::signals(&["train_loss"]),
+            false => ScheduleTraits::default(),
+        }
+    }
+
+    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
+        #[cfg(unix)]
+        if let Some(plan) = in_a_run::plan(&self.run, decision) {
+            return Ok(plan);
+        }
         if is("plan-panics") {
             panic!("in plan");
         } else if is("plan-exits") {
@@ -103,6 +117,8 @@ impl Method for Nothing {
         if is("method-plan-aborts") {
             std::process::abort();
         }
+        #[cfg(unix)]
+        in_a_run::after_method_plan();
         Ok(MethodPlan::default())
     }
 }

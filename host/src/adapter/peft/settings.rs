@@ -1,0 +1,182 @@
+//! `adapter_config.json`: typed access to its keys, and what is refused because it would change the numbers. Called by
+//! the formats of [`super`] and by [`super::matching`].
+
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::path::Path;
+
+/// Keys of every kind of adapter that say where it came from or how it was trained.
+const COMMON: [&str; 12] = [
+    "peft_type",
+    "task_type",
+    "auto_mapping",
+    "base_model_name_or_path",
+    "peft_version",
+    "revision",
+    "inference_mode",
+    "modules_to_save",
+    "target_modules",
+    "exclude_modules",
+    "runtime_config",
+    "ensure_weight_tying",
+];
+
+/// An `adapter_config.json`.
+pub(super) struct Config<'a> {
+    /// The file's content.
+    pub json: Value,
+    /// Where it is, for messages.
+    pub path: &'a Path,
+}
+
+/// Whether a value says nothing: null, false, or empty.
+pub(super) fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+impl Config<'_> {
+    /// A key's value, unless it is null.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.json.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A key's text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+
+    /// A key's value, unless it is null, false or empty.
+    pub fn set(&self, key: &str) -> Option<&Value> {
+        self.json.get(key).filter(|value| !is_unset(value))
+    }
+
+    /// A flag, which is false when the key is absent.
+    ///
+    /// # Errors
+    /// When the value is no boolean: Python would take the text "no" for true.
+    pub fn flag(&self, key: &str) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(_) => Err(self.fault(key, "true or false")),
+        }
+    }
+
+    /// A number of a key; `default` when it is absent.
+    pub fn real(&self, key: &str, default: f64) -> Result<f64> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => match value.as_f64().filter(|number| number.is_finite()) {
+                Some(number) => Ok(number),
+                None => Err(self.fault(key, "a number")),
+            },
+        }
+    }
+
+    /// A whole number of at least 1; `default` when the key is absent.
+    pub fn size(&self, key: &str, default: usize) -> Result<usize> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => match value.as_u64().filter(|&number| number > 0) {
+                Some(number) => Ok(number as usize),
+                None => Err(self.fault(key, "a whole number of at least 1")),
+            },
+        }
+    }
+
+    /// The names in a list of texts; nothing when the key is absent.
+    pub fn names(&self, key: &str) -> Result<Vec<String>> {
+        let names = match self.get(key) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list.iter().map(Value::as_str),
+            Some(_) => return Err(self.fault(key, "a list of names")),
+        };
+        let names: Option<Vec<String>> = names.map(|name| name.map(str::to_owned)).collect();
+        names.ok_or_else(|| self.fault(key, "a list of names"))
+    }
+
+    /// What is wrong with a key.
+    pub fn fault(&self, key: &str, expected: &str) -> Error {
+        let found = self.json.get(key);
+        let mut found = found.map_or("nothing".to_owned(), Value::to_string);
+        if found.chars().count() > 200 {
+            found = found.chars().take(200).chain(['…']).collect();
+        }
+        Error::Model(format!(
+            "{}: key `{key}`: expected {expected}, found {found}",
+            self.path.display()
+        ))
+    }
+
+    /// Refuses a setting that changes what is computed.
+    pub fn expect(&self, key: &str, harmless: &Value) -> Result<()> {
+        match self.get(key) {
+            Some(value) if value != harmless => Err(self.fault(key, &harmless.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses settings that are not supported, by name.
+    pub fn refuse(&self, keys: &[&str]) -> Result<()> {
+        for &key in keys {
+            if self.set(key).is_some() {
+                let expected =
+                    "null: adapters with this setting compute something that this program does not";
+                return Err(self.fault(key, expected));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses every key that is not known and says something: PEFT may have given it a meaning that changes the numbers.
+    pub fn refuse_unknown(&self, known: &[&[&str]]) -> Result<()> {
+        let Value::Object(map) = &self.json else {
+            return Err(Error::Model(format!(
+                "{}: expected a JSON object; copy the adapter again",
+                self.path.display()
+            )));
+        };
+        let is_known =
+            |key: &str| COMMON.contains(&key) || known.iter().any(|keys| keys.contains(&key));
+        match map
+            .iter()
+            .find(|(key, value)| !is_known(key) && !is_unset(value))
+        {
+            Some((key, _)) => Err(self.fault(
+                key,
+                "null or no such key: this version does not know what it does; save the adapter again without it if it \
+                 changes nothing",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A number as an option.
+    pub fn number(&self, key: &str, default: Option<&str>) -> Result<(String, String)> {
+        let text = match self.get(key) {
+            Some(value) if value.is_number() => value.to_string(),
+            Some(_) => return Err(self.fault(key, "a number")),
+            None => default
+                .map(String::from)
+                .ok_or_else(|| self.fault(key, "a number"))?,
+        };
+        Ok((key.to_owned(), text))
+    }
+}
+
+impl Config<'_> {
+    /// Checks `bias`, of which the values are in the file whatever it says; `only` is its third value.
+    pub fn bias(&self, only: &str) -> Result<()> {
+        match self.get("bias") {
+            None => Ok(()),
+            Some(value) if ["none", "all", only].iter().any(|known| value == known) => Ok(()),
+            Some(_) => Err(self.fault("bias", &format!("\"none\", \"all\" or \"{only}\""))),
+        }
+    }
+}

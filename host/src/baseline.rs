@@ -1,0 +1,214 @@
+//! What guessing is worth: the loss and the metrics of a model that knows how often each label occurs in the training set and
+//! nothing of the texts. A run that is no better is suspect. Called by the recipe and the evaluator.
+//!
+//! The figures are those of scikit-learn's `DummyClassifier(strategy="prior")`, `DummyRegressor(strategy="mean")` and
+//! `log_loss`: probabilities are kept within [ε, 1 − ε] with ε = 2⁻⁵². Tags are judged token by token, sets of labels label
+//! by label. Questions about texts have no label frequencies: there each token of a window is as likely as any other, and
+//! no question has an answer.
+
+mod verdict;
+
+pub use verdict::{Verdict, judge};
+
+use crate::{
+    batch::Target,
+    error::Result,
+    evaluate::{arg_max, measure},
+    metrics::{Outcome, compute, sets},
+    token_store::Examples,
+    train::EvalSplit,
+};
+use progtune_datasets::{Metric, ProblemType, Task};
+
+/// What guessing is worth on a split.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Baseline {
+    /// The loss, as `eval_loss`; `None` where no example has a label.
+    pub loss: Option<f64>,
+    /// The metrics, by the task's names; NaN where one is undefined.
+    pub metrics: Vec<(&'static str, f64)>,
+}
+
+/// The labels of a training set, counted.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Prior {
+    /// Examples, or tagged tokens, with a label.
+    n: u64,
+    /// How many have each label.
+    counts: Vec<u64>,
+    /// The sum of the numbers.
+    sum: f64,
+}
+
+impl Prior {
+    fn of(task: &Task, examples: &Examples) -> Result<Self> {
+        let mut prior = Self {
+            counts: vec![0; task.num_labels()],
+            ..Self::default()
+        };
+        for example in examples.iter() {
+            match example?.target {
+                Some(Target::Class(class)) => prior.add(&[class]),
+                Some(Target::Classes(classes)) => prior.add(&classes),
+                Some(Target::Tags(tags)) => tags.iter().flatten().for_each(|&tag| prior.add(&[tag])),
+                Some(Target::Score(score)) => {
+                    prior.n += 1;
+                    prior.sum += f64::from(score);
+                }
+                Some(Target::Span(_)) | None => {}
+            }
+        }
+        Ok(prior)
+    }
+
+    fn add(&mut self, labels: &[u32]) {
+        self.n += 1;
+        labels.iter().for_each(|&label| self.counts[label as usize] += 1);
+    }
+
+    fn probability(&self, label: usize) -> f64 {
+        self.counts[label] as f64 / self.n.max(1) as f64
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.n.max(1) as f64
+    }
+
+    /// The loss of an example, and of how many things it is the sum; as the evaluator counts.
+    fn loss_of(&self, target: &Target, n_tokens: usize) -> (f64, u64) {
+        let of_class = |class: u32| -kept(self.probability(class as usize)).ln();
+        match target {
+            Target::Class(class) => (of_class(*class), 1),
+            Target::Tags(tags) => {
+                let tags = tags.iter().flatten();
+                tags.fold((0.0, 0), |(sum, n), &tag| (sum + of_class(tag), n + 1))
+            }
+            Target::Classes(classes) => {
+                let of_label = |label: usize| match classes.contains(&(label as u32)) {
+                    true => -kept(self.probability(label)).ln(),
+                    false => -kept(1.0 - self.probability(label)).ln(),
+                };
+                let n = self.counts.len();
+                ((0..n).map(of_label).sum::<f64>() / n as f64, 1)
+            }
+            Target::Score(score) => ((f64::from(*score) - self.mean()).powi(2), 1),
+            Target::Span(_) => ((n_tokens as f64).ln(), 1),
+        }
+    }
+}
+
+/// A probability as `log_loss` takes it.
+fn kept(p: f64) -> f64 {
+    p.clamp(f64::EPSILON, 1.0 - f64::EPSILON)
+}
+
+impl Baseline {
+    /// What guessing after the labels of `train` is worth on `split`.
+    ///
+    /// # Errors
+    /// When examples cannot be read.
+    pub fn new(task: &Task, train: &Examples, split: &EvalSplit) -> Result<Self> {
+        let prior = Prior::of(task, train)?;
+        let (mut targets, mut loss) = (Vec::new(), (0.0, 0));
+        for example in split.examples.iter() {
+            let example = example?;
+            let Some(target) = example.target else {
+                continue;
+            };
+            let (sum, n) = prior.loss_of(&target, example.input_ids.len());
+            loss = (loss.0 + sum, loss.1 + n);
+            targets.push(target);
+        }
+        let metrics = match (&split.asked, task.problem_type) {
+            (Some(asked), _) => {
+                let none = vec![Default::default(); asked.questions.len()];
+                asked.measure(&none).unwrap_or_default()
+            }
+            (None, _) if targets.is_empty() => Vec::new(),
+            (None, ProblemType::Regression) => numbers(task, &targets, prior.mean()),
+            (None, _) => guesses(task, &targets, &prior),
+        };
+        Ok(Self {
+            loss: (loss.1 > 0).then(|| loss.0 / loss.1 as f64),
+            metrics,
+        })
+    }
+}
+
+/// The metrics of the mean.
+fn numbers(task: &Task, targets: &[Target], mean: f64) -> Vec<(&'static str, f64)> {
+    let expected: Vec<f64> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Score(score) => Some(f64::from(*score)),
+            _ => None,
+        })
+        .collect();
+    let predicted = vec![mean; expected.len()];
+    let outcome = Outcome::Scores {
+        predicted: &predicted,
+        expected: &expected,
+    };
+    let of = |metric: Metric| match metric {
+        // A constant has no correlation with anything; rounding would find one.
+        Metric::Pearson | Metric::Spearman => f64::NAN,
+        metric => compute(metric, &outcome),
+    };
+    let metrics = task.metrics.iter();
+    metrics.map(|&metric| (metric.as_str(), of(metric))).collect()
+}
+
+/// The metrics of the most frequent label, or of the labels that more than half of the examples have.
+fn guesses(task: &Task, targets: &[Target], prior: &Prior) -> Vec<(&'static str, f64)> {
+    let is_set = task.problem_type == ProblemType::MultiLabelClassification;
+    // Counts are exact up to 2²⁴ in f32, and ranks are what matters: the first of the most frequent is chosen as an exact one.
+    let best = (0..prior.counts.len()).rev().max_by_key(|&label| prior.counts[label]);
+    let logit = |label: usize| match is_set {
+        true => if 2 * prior.counts[label] > prior.n { 1.0 } else { -1.0 },
+        false => if Some(label) == best { 1.0 } else { 0.0 },
+    };
+    let row: Vec<f32> = (0..prior.counts.len()).map(logit).collect();
+    let tokens = |target: &Target| match target {
+        Target::Tags(tags) => tags.len(),
+        _ => 1,
+    };
+    let longest = targets.iter().map(tokens).max().unwrap_or(1);
+    let rows = row.repeat(longest);
+    let labelled: Vec<(&[f32], &Target)> = targets
+        .iter()
+        .map(|target| (&rows[..row.len() * tokens(target)], target))
+        .collect();
+    measure(task, &labelled).metrics
+}
+
+/// The one answer to all examples, in words, where several are right and no other is given; not for tags and questions, whose
+/// metrics tell.
+pub(crate) fn only_answer(task: &Task, labelled: &[(&[f32], &Target)]) -> Option<String> {
+    let (first, rest) = labelled.split_first()?;
+    let of_all = |same: &dyn Fn(&[f32]) -> bool| rest.iter().all(|(row, _)| same(row));
+    if rest.iter().all(|(_, target)| *target == first.1) {
+        return None;
+    }
+    let name = |label: u32| task.labels.get(label as usize).cloned().unwrap_or_default();
+    match first.1 {
+        Target::Class(_) => {
+            let class = arg_max(first.0);
+            of_all(&|row| arg_max(row) == class).then(|| format!("`{}`", name(class)))
+        }
+        Target::Score(_) => of_all(&|row| row == first.0).then(|| first.0[0].to_string()),
+        Target::Classes(_) => {
+            let labels = sets::predicted(first.0);
+            of_all(&|row| sets::predicted(row) == labels).then(|| match labels.is_empty() {
+                true => "no label".to_owned(),
+                false => {
+                    let names: Vec<String> = labels.iter().map(|&label| format!("`{}`", name(label))).collect();
+                    names.join(", ")
+                }
+            })
+        }
+        Target::Tags(_) | Target::Span(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Tests of where plugins are looked for and where they run.
+
+use super::*;
+use crate::cli::PluginArgs;
+
+#[test]
+fn plugin_directories_come_from_flags_variables_and_files() {
+    let separated = std::env::join_paths(["a", "b"])
+        .unwrap()
+        .into_string()
+        .unwrap();
+    let config = resolve_with(&[], &[("PROGTUNE_PLUGIN_DIR", &separated)], "").unwrap();
+    assert_eq!(
+        config.plugins.directories,
+        [PathBuf::from("a"), PathBuf::from("b")]
+    );
+    let config = resolve_with(&["--plugin-dir", "c", "--plugin-dir", "d"], &[], "").unwrap();
+    assert_eq!(
+        config.plugins.directories,
+        [PathBuf::from("c"), PathBuf::from("d")]
+    );
+    let config = resolve_with(&[], &[], "plugin_dir = \"e\"\n").unwrap();
+    assert_eq!(config.plugins.directories, [PathBuf::from("e")]);
+    let args = PluginArgs {
+        plugin: vec!["g".into()],
+        plugin_dir: vec!["f".into()],
+        lock: Some("l".into()),
+        locked: Some("true".into()),
+        plugin_isolation: Some("none".into()),
+    };
+    let expected = PluginSources {
+        files: vec!["g".into()],
+        directories: vec!["f".into()],
+        lock: Some("l".into()),
+        locked: true,
+        isolation: Isolation::None,
+    };
+    let resolved = PluginSources::resolve(&args, &Sources::default());
+    assert_eq!(resolved.unwrap(), expected);
+}

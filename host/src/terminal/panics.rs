@@ -1,0 +1,30 @@
+//! A panic in words, which has the texts of others in it as any message does. Set up by `main`.
+
+use super::{Screen, say};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    panic::{self, PanicHookInfo},
+    thread,
+};
+
+/// From now on panics are said as the standard library says them, but escaped and masked.
+pub fn say_panics() {
+    panic::set_hook(Box::new(|info| {
+        say(Screen::message(&in_words(info, &Backtrace::capture())));
+    }));
+}
+
+fn in_words(info: &PanicHookInfo<'_>, trace: &Backtrace) -> String {
+    let thread = thread::current();
+    let place = info.location().map(ToString::to_string);
+    let text = format!(
+        "thread '{}' panicked at {}:\n{}\ninternal error: please report this",
+        thread.name().unwrap_or("unnamed"),
+        place.unwrap_or_default(),
+        info.payload_as_str().unwrap_or("no message"),
+    );
+    match trace.status() {
+        BacktraceStatus::Captured => format!("{text}\n{trace}"),
+        _ => text,
+    }
+}

@@ -1,0 +1,258 @@
+//! Added and special tokens: which there are, in which order, with which flags and ids. Called by the tokenizer's building.
+//!
+//! As `TokenizersBackend.__init__` of transformers 5.24 collects them and `AddedVocabulary` of tokenizers 0.23.3 keeps them: the
+//! last flags given for a token count. The library here keeps the first for a part of what it does, so each is added once.
+
+use super::fault::Fault;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tokenizers::{AddedToken, Model, NormalizedString, Normalizer};
+
+/// `AddedToken` as a file gives it; `None` is a flag that the file says nothing of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Spec {
+    pub content: String,
+    pub single_word: Option<bool>,
+    pub lstrip: Option<bool>,
+    pub rstrip: Option<bool>,
+    pub normalized: Option<bool>,
+    pub special: bool,
+}
+
+/// A named or extra special token: text, or a token with flags.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Named {
+    Text(String),
+    Token(Spec),
+}
+
+impl Spec {
+    /// Reads a JSON object with Hugging Face's keys.
+    ///
+    /// # Errors
+    /// When a value has the wrong type.
+    pub fn parse(map: &Map<String, Value>) -> Result<Self, String> {
+        let content = match map.get("content") {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(content)) => content.clone(),
+            Some(other) => return Err(format!("`content` is {other}: expected a text")),
+        };
+        let flag = |key: &str| match map.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(format!(
+                "`{key}` of the token {content:?} is {other}: expected true or false"
+            )),
+        };
+        Ok(Self {
+            single_word: flag("single_word")?,
+            lstrip: flag("lstrip")?,
+            rstrip: flag("rstrip")?,
+            normalized: flag("normalized")?,
+            special: flag("special")?.unwrap_or(false),
+            content,
+        })
+    }
+
+    /// A special token with no flag said.
+    fn special(content: &str) -> Self {
+        Self {
+            content: content.to_owned(),
+            single_word: None,
+            lstrip: None,
+            rstrip: None,
+            normalized: None,
+            special: true,
+        }
+    }
+
+    /// The library's token.
+    pub fn build(&self) -> AddedToken {
+        AddedToken::from(self.content.clone(), self.special)
+            .single_word(self.single_word.unwrap_or(false))
+            .lstrip(self.lstrip.unwrap_or(false))
+            .rstrip(self.rstrip.unwrap_or(false))
+            .normalized(self.normalized.unwrap_or(!self.special))
+    }
+}
+
+impl Named {
+    pub fn content(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Token(spec) => &spec.content,
+        }
+    }
+}
+
+/// The tokens that settings add: those of `added_tokens_decoder` in the order of their ids, then named and extra special tokens
+/// that are not among them. `present` is what the tokenizer has already.
+pub(super) fn to_add(
+    present: &HashSet<String>,
+    decoder: &BTreeMap<i64, Spec>,
+    named: &[Named],
+    extra: &[Named],
+) -> Vec<AddedToken> {
+    let mut tokens: Vec<Named> = decoder.values().cloned().map(Named::Token).collect();
+    let mut known = present.clone();
+    known.extend(decoder.values().map(|spec| spec.content.clone()));
+    for token in named.iter().chain(extra) {
+        if !known.contains(token.content()) && !tokens.contains(token) {
+            tokens.push(token.clone());
+        }
+    }
+    let names: HashSet<&str> = named.iter().map(Named::content).collect();
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            Named::Text(text) => Spec::special(&text).build(),
+            Named::Token(mut spec) => {
+                spec.special |= names.contains(spec.content.as_str());
+                spec.build()
+            }
+        })
+        .collect()
+}
+
+/// Adds tokens, a batch after the other, with the flags that each has last.
+///
+/// # Errors
+/// When two tokens are the same once normalised, of which tokenizers takes one by chance, or nothing is left of one.
+pub(super) fn install(
+    tokenizer: &mut tokenizers::Tokenizer,
+    batches: &[Vec<AddedToken>],
+) -> Result<(), Fault> {
+    let mut last: HashMap<&str, AddedToken> = HashMap::new();
+    for token in batches.iter().flatten() {
+        let was_special = last
+            .get(token.content.as_str())
+            .is_some_and(|earlier| earlier.special);
+        let mut token_now = token.clone();
+        // A token that was special once is left in one piece or not as the special ones are (`split_special_tokens`).
+        token_now.special |= was_special;
+        last.insert(&token.content, token_now);
+    }
+    let mut done: HashSet<&str> = HashSet::new();
+    for batch in batches {
+        let mut fresh = Vec::new();
+        for token in batch {
+            if !token.content.is_empty() && done.insert(&token.content) {
+                fresh.push(last[token.content.as_str()].clone());
+            }
+        }
+        if !fresh.is_empty() {
+            tokenizer.add_tokens(&fresh);
+        }
+    }
+    check_patterns(tokenizer, last.values())
+}
+
+/// Whether a token that goes around every text is in the vocabulary, or in a file as an added one. AutoTokenizer would give it
+/// the next free id, which is another token's embedding or none.
+///
+/// # Errors
+/// When it is not.
+pub(super) fn check_known(
+    tokenizer: &tokenizers::Tokenizer,
+    decoder: &BTreeMap<i64, Spec>,
+    name: &str,
+    content: &str,
+) -> Result<(), Fault> {
+    let is_known = content.is_empty()
+        || tokenizer.get_model().token_to_id(content).is_some()
+        || decoder.values().any(|spec| spec.content == content);
+    if is_known {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "the vocabulary (tokenizer.json, vocab.txt or vocab.json) has no {content}, which is the `{name}` around every text; \
+         use the vocabulary that the model was trained with, or name its token as `{name}` in tokenizer_config.json"
+    )))
+}
+
+fn check_patterns<'a>(
+    tokenizer: &tokenizers::Tokenizer,
+    tokens: impl Iterator<Item = &'a AddedToken>,
+) -> Result<(), Fault> {
+    let mut patterns: HashMap<String, &str> = HashMap::new();
+    for token in tokens.filter(|token| token.normalized && !token.content.is_empty()) {
+        let mut pattern = NormalizedString::from(token.content.as_str());
+        if let Some(normaliser) = tokenizer.get_normalizer() {
+            normaliser
+                .normalize(&mut pattern)
+                .map_err(|e| Fault::new(e.to_string()))?;
+        }
+        let advice = "remove it, or set its `normalized` to false";
+        if pattern.get().is_empty() {
+            return Err(Fault::new(format!(
+                "the added token {:?} is empty once it is normalised, so that it would be found everywhere; {advice}",
+                token.content
+            )));
+        }
+        if let Some(other) = patterns.insert(pattern.get().to_owned(), &token.content) {
+            return Err(Fault::new(format!(
+                "the added tokens {:?} and {other:?} are the same once they are normalised, and AutoTokenizer takes either \
+                 of them by chance; {advice}",
+                token.content
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(value: Value) -> Spec {
+        Spec::parse(value.as_object().unwrap()).unwrap()
+    }
+
+    /// The order and flags that `BertTokenizer` of transformers 5.24 gives these.
+    #[test]
+    fn tokens_come_by_id_then_by_name() {
+        let decoder = BTreeMap::from([
+            (9, spec(json!({"content": "[B]", "normalized": true}))),
+            (
+                7,
+                spec(json!({"content": "[A]", "special": true, "lstrip": true})),
+            ),
+        ]);
+        let named = [
+            Named::Text("[B]".into()),
+            Named::Text("[C]".into()),
+            Named::Text("[C]".into()),
+        ];
+        let extra = [Named::Token(spec(json!({"content": "[D]"})))];
+        let tokens = to_add(
+            &HashSet::from(["[C]x".to_owned()]),
+            &decoder,
+            &named,
+            &extra,
+        );
+        let flags: Vec<_> = tokens
+            .iter()
+            .map(|t| (t.content.as_str(), t.special, t.normalized, t.lstrip))
+            .collect();
+        assert_eq!(
+            flags,
+            [
+                ("[A]", true, false, true),
+                ("[B]", true, true, false),
+                ("[C]", true, false, false),
+                ("[D]", false, true, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn flags_of_the_wrong_type_are_named() {
+        let wrong = json!({"content": "[A]", "lstrip": "yes"});
+        let error = Spec::parse(wrong.as_object().unwrap()).unwrap_err();
+        assert_eq!(
+            error,
+            r#"`lstrip` of the token "[A]" is "yes": expected true or false"#
+        );
+    }
+}

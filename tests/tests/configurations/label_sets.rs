@@ -1,0 +1,468 @@
+//! Whatever the labels are, a saved model tells them apart as the run did: label sets are drawn at random, a tiny model takes
+//! a step on each, is saved, and is opened again by what it left; the loss, every metric and every class's report are then
+//! those of the run to the last bit.
+//!
+//! Draws are a seed each; a draw that fails is shown with its seed and its labels, and so are all others that fail. A dozen
+//! sets go through the binary as well: trained, evaluated, with LoRA, merged.
+
+use super::*;
+use progtune::{
+    batch_order::BatchLimit,
+    config::{TokenCacheUse, WeightDtype},
+    evaluate::{Evaluation, evaluate},
+    examples::{ExampleSource, Origin},
+    export::save_checkpoint,
+    learned_task::LearnedTask,
+    recipe::open_tokenizer,
+    task_data::TaskData,
+    token_cache::TokenCache,
+    token_store::Examples,
+    tokenizer::Tokenizer,
+    train::EvalSplit,
+};
+use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
+use progtune_tests::{command_line::CommandLine, read_json};
+use serde_json::json;
+
+/// How many sets are drawn.
+const N_DRAWS: u64 = 240;
+/// Words of the tiny model.
+const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ndog\ncat\nruns\nsleeps\na\nof\n";
+
+/// Labels that a loose comparison takes for each other, that have an order of their own, or that are hard to write.
+const FAMILIES: [&[&str]; 14] = [
+    &["us", "US", "Us", "uS", "u-s", "u_s", "u s", " us", "us "],
+    &["-1", "0", "1", "-2", "10", "2"],
+    &["A", "A-", "A+", "B", "B-", "B+", "a", "a-"],
+    &[
+        "not-equivalent",
+        "not_equivalent",
+        "Not Equivalent",
+        "notequivalent",
+        "equivalent",
+    ],
+    &["straße", "STRASSE", "strasse", "Straße"],
+    &["é", "e\u{301}", "É", "e", "E"],
+    &["İ", "i", "I", "ı", "i\u{307}"],
+    &["日本", "日 本", "日-本", "中国", "🙂", "👩‍👩‍👧"],
+    &[
+        "LABEL_0", "LABEL_1", "LABEL_2", "label_1", "LABEL-1", "LABEL1",
+    ],
+    &["-", "_", "--", "__", "- -", "."],
+    &[
+        "\u{202e}abc",
+        "abc",
+        "\u{200b}abc",
+        "a\tbc",
+        "a\nbc",
+        "\u{1b}[31mabc",
+        "a\u{7}bc",
+    ],
+    &["true", "false", "True", "False", "null", "None", "NaN"],
+    &["a,b", "a;b", "a\"b", "a'b", "a|b", "[\"a\"]", "{a}", "\\"],
+    &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"],
+];
+
+/// SplitMix64.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+
+    /// Two labels or more, of one family or of two.
+    fn labels(&mut self) -> Vec<String> {
+        let mut pool: Vec<String> = Vec::new();
+        for _ in 0..1 + self.below(2) {
+            let family = FAMILIES[self.below(FAMILIES.len())];
+            pool.extend(family.iter().map(|&label| label.to_owned()));
+        }
+        if self.below(4) == 0 {
+            let any = |draws: &mut Self| char::from_u32(0x20 + draws.below(0x2000) as u32);
+            let made: String = (0..3).filter_map(|_| any(self)).collect();
+            pool.extend([made.to_lowercase(), made.to_uppercase(), made]);
+        }
+        pool.sort();
+        pool.dedup();
+        self.shuffle(&mut pool);
+        pool.truncate(2 + self.below(6));
+        pool
+    }
+}
+
+/// A draw: labels, rows, and what the base model's head is called.
+struct Draw {
+    labels: Vec<String>,
+    are_sets: bool,
+    is_csv: bool,
+    rows: Vec<(String, Vec<usize>)>,
+    /// `id2label` of a base model with a head of that size.
+    base: Option<Vec<String>>,
+}
+
+impl Draw {
+    fn new(seed: u64) -> Self {
+        let mut draws = Draws(seed);
+        let labels = draws.labels();
+        let are_sets = draws.below(4) == 0;
+        let words = ["the", "dog", "cat", "runs", "sleeps", "a", "of"];
+        let mut rows = Vec::new();
+        for at in 0..labels.len() * 3 {
+            let text: Vec<&str> = (0..2 + draws.below(4))
+                .map(|_| words[draws.below(7)])
+                .collect();
+            let mut of = vec![at % labels.len()];
+            if are_sets && draws.below(2) == 0 {
+                of.push(draws.below(labels.len()));
+            }
+            rows.push((text.join(" "), of));
+        }
+        let mut base = labels.clone();
+        draws.shuffle(&mut base);
+        let base = match draws.below(3) {
+            0 => None,
+            1 => Some((0..labels.len()).map(|id| format!("LABEL_{id}")).collect()),
+            _ => Some(base),
+        };
+        Self {
+            labels,
+            are_sets,
+            is_csv: !are_sets && draws.below(3) == 0,
+            rows,
+            base,
+        }
+    }
+
+    /// The name of the file of rows.
+    fn file(&self) -> &'static str {
+        if self.is_csv {
+            "rows.csv"
+        } else {
+            "rows.jsonl"
+        }
+    }
+
+    /// The rows as JSONL or CSV.
+    fn write(&self, path: &Path) {
+        if self.is_csv {
+            let label = |of: &[usize]| self.labels[of[0]].replace('"', "\"\"");
+            let rows = self.rows.iter();
+            let lines = rows.map(|(text, of)| format!("{text},\"{}\"\n", label(of)));
+            let lines: String = lines.collect();
+            return fs::write(path, format!("text,label\n{lines}")).unwrap();
+        }
+        let label = |of: &[usize]| match self.are_sets {
+            true => json!(of.iter().map(|&id| &self.labels[id]).collect::<Vec<_>>()),
+            false => json!(self.labels[of[0]]),
+        };
+        let rows = self.rows.iter();
+        let lines =
+            rows.map(|(text, of)| json!({"text": text, "label": label(of)}).to_string() + "\n");
+        fs::write(path, lines.collect::<String>()).unwrap();
+    }
+
+    fn request(&self, path: &Path) -> OwnRequest {
+        let file = vec![path.to_str().unwrap().to_owned()];
+        OwnRequest {
+            train: file.clone(),
+            validation: file,
+            // Numbers beside names are refused unless it is said that both are names.
+            reading: Reading {
+                problem_type: Some(match self.are_sets {
+                    true => ProblemType::MultiLabelClassification,
+                    false => ProblemType::SingleLabelClassification,
+                }),
+                ..Reading::default()
+            },
+            ..OwnRequest::default()
+        }
+    }
+}
+
+/// A tiny BERT with random weights, and a head if its outputs have names.
+fn write_base(directory: &Path, head: Option<&[String]>) {
+    fs::create_dir_all(directory).unwrap();
+    let mut config = json!({
+        "model_type": "bert", "vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 8, "max_position_embeddings": 16, "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0, "initializer_range": 0.5, "architectures": ["BertModel"],
+    });
+    if let Some(names) = head {
+        let by_id = names
+            .iter()
+            .enumerate()
+            .map(|(id, name)| (id.to_string(), json!(name)));
+        config["id2label"] = Value::Object(by_id.collect());
+        config["architectures"] = json!(["BertForSequenceClassification"]);
+    }
+    fs::write(directory.join("config.json"), config.to_string()).unwrap();
+    fs::write(directory.join("vocab.txt"), VOCABULARY).unwrap();
+    let config = ModelConfig::read(directory).unwrap();
+    let kind = HeadKind::Sequence(head.map_or(2, <[String]>::len));
+    let mut infos = parameters(&config, kind);
+    infos.retain(|info| head.is_some() || !info.is_classifier());
+    let draw = json!({"seed": 7, "dtype": "F32", "wrapper": "", "base_prefix": true});
+    write_weights(directory, &draw, config.architecture, &infos);
+}
+
+fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tokenizer)> {
+    let source = ModelSource::Directory(directory.to_owned());
+    let config = source.config()?;
+    let head = HeadKind::of(task);
+    let blueprint = Blueprint::new(&config, head, None, false)?;
+    let tokenizer = open_tokenizer(&source, &config, 16)?;
+    let mut model = Assembly {
+        source: &source,
+        config,
+        head,
+        labels: &task.labels,
+        blueprint: &blueprint,
+        adapter: None,
+        policy,
+        seed: 3,
+        device: Device::Cpu,
+        kernels: Kernels::Auto,
+    }
+    .build()?;
+    model.parameters.set_trainable(&blueprint.candidates);
+    Ok((model, tokenizer))
+}
+
+/// The examples of a draw's file, read with the labels that a model knows, if there are any.
+fn read(
+    request: &OwnRequest,
+    known: Option<&Labels>,
+    tokenizer: impl FnOnce(&Task) -> Result<(Model, Tokenizer)>,
+) -> Result<(Task, Model, Tokenizer, Examples)> {
+    let cache = TokenCache::new(TokenCacheUse::Off);
+    let TaskData::Own(files) = TaskData::own(request, known, &[], &cache)? else {
+        panic!("own files are read as such");
+    };
+    let task = files.files.task.clone();
+    let (model, tokenizer) = tokenizer(&task)?;
+    let source = ExampleSource {
+        task: &task,
+        tokenizer: &tokenizer,
+        cache: &cache,
+    };
+    let name = SplitName::Validation;
+    let examples = source.load(
+        Origin::Own {
+            files: &files,
+            name,
+        },
+        None,
+    )?;
+    Ok((task, model, tokenizer, examples))
+}
+
+fn evaluated(model: &Model, task: &Task, examples: Examples) -> Result<Evaluation> {
+    let split = EvalSplit {
+        name: SplitName::Validation,
+        examples,
+        asked: None,
+    };
+    evaluate(model, task, &split, BatchLimit::Examples(8))
+}
+
+/// A step of gradient descent over all rows.
+fn take_step(model: &Model, examples: &Examples) -> Result<()> {
+    let all: Vec<usize> = (0..examples.len()).collect();
+    let batch = examples.batch(&all, model.config.first_position())?;
+    let mut gradients = Gradients::new(&model.parameters);
+    let step = Step { seed: 0, number: 0 };
+    model.train(&batch, step, all.len() as f64, &mut gradients)?;
+    let parameters = &model.parameters;
+    for id in parameters.trainable().collect::<Vec<_>>() {
+        if let Some(gradient) = gradients.tensor(id, parameters)? {
+            let value = parameters.variable(id).as_detached_tensor();
+            parameters.set(id, &(value - (gradient * 0.5)?)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is compared, to the last bit.
+fn figures(evaluation: &Evaluation) -> String {
+    let loss = evaluation.loss.map(f64::to_bits);
+    format!(
+        "{loss:?} {:?} {:?} {:?}",
+        evaluation.metrics, evaluation.confusion, evaluation.parts
+    )
+}
+
+/// Trains on a draw, saves, opens, evaluates: what is wrong, or the run's loss.
+fn fault_of_draw(draw: &Draw, directory: &Path) -> Result<Option<String>> {
+    let (base, run) = (directory.join("base"), directory.join("run"));
+    write_base(&base, draw.base.as_deref());
+    fs::create_dir_all(&run).unwrap();
+    let data = directory.join(draw.file());
+    draw.write(&data);
+    let request = draw.request(&data);
+    let make = |task: &Task| open(&base, task, HeadPolicy::MakeNew);
+    let (task, model, tokenizer, examples) = read(&request, None, make)?;
+    let mut labels = draw.labels.clone();
+    let mut learned = task.labels.clone();
+    labels.sort();
+    learned.sort();
+    if labels != learned {
+        return Ok(Some(format!("the labels were read as {:?}", task.labels)));
+    }
+    take_step(&model, &examples)?;
+    let of_run = evaluated(&model, &task, examples)?;
+    save_checkpoint(&run, &model, &tokenizer, &task, WeightDtype::F32)?;
+
+    // By what the run has left, and by config.json alone.
+    let config = ModelConfig::read(&run)?;
+    let mut ways = vec![("config.json", LearnedTask::of_checkpoint(&config, "run")?)];
+    LearnedTask::new(&task, &request.reading).save(&run)?;
+    let found = LearnedTask::find([run.as_path()].into_iter())?;
+    ways.push(("task.json", found.expect("it was saved")));
+    for (way, learned) in ways {
+        let request = learned.complete(&request);
+        let make = |task: &Task| open(&run, task, HeadPolicy::Require);
+        let (task, model, _, examples) = read(&request, Some(&learned.labels), make)?;
+        let again = evaluated(&model, &task, examples)?;
+        if figures(&again) != figures(&of_run) {
+            return Ok(Some(format!(
+                "by {way}: {} instead of {}",
+                figures(&again),
+                figures(&of_run)
+            )));
+        }
+    }
+    Ok(None)
+}
+
+#[test]
+fn any_labels_are_told_apart_by_what_was_saved() {
+    let scratch = Scratch::new();
+    let mut faults = Vec::new();
+    for seed in 0..N_DRAWS {
+        let draw = Draw::new(seed);
+        let directory = scratch.path("draw");
+        let fault = match fault_of_draw(&draw, &directory) {
+            Ok(fault) => fault,
+            Err(error) => Some(error.to_string()),
+        };
+        faults.extend(fault.map(|fault| format!("seed {seed}, {:?}: {fault}", draw.labels)));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+    let shown = faults.join("\n");
+    println!("{N_DRAWS} sets of labels");
+    assert!(faults.is_empty(), "{} draws fail:\n{shown}", faults.len());
+}
+
+/// The sets that go through the binary: rows of one class each, and what the head of the base model is called.
+const RUNS: [(&[&str], Option<&[&str]>); 6] = [
+    (&["us", "US"], None),
+    (&["-1", "0", "1"], None),
+    (&["A", "A-", "B+", "B"], None),
+    (&["a b", "a-b", "a_b"], Some(&["a_b", "a b", "a-b"])),
+    (
+        &["notequivalent", "equivalent"],
+        Some(&["NOT-EQUIVALENT", "Equivalent"]),
+    ),
+    (
+        &["İ", "i", "\u{202e}i"],
+        Some(&["LABEL_0", "LABEL_1", "LABEL_2"]),
+    ),
+];
+
+/// The keys that a class report and the metrics have; times differ.
+fn measured(results: &Value) -> Vec<(String, Value)> {
+    let entries = results.as_object().unwrap().iter();
+    let kept = entries.filter(|(key, _)| {
+        key.starts_with("eval_")
+            && !["runtime", "second", "samples"]
+                .iter()
+                .any(|of| key.contains(of))
+    });
+    kept.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+#[test]
+fn the_binary_gives_a_runs_figures_again_with_lora_and_merged_too() {
+    let scratch = Scratch::new();
+    for (at, (labels, head)) in RUNS.into_iter().enumerate() {
+        let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
+        let draw = Draw {
+            labels: names(labels),
+            are_sets: false,
+            is_csv: false,
+            base: head.map(names),
+            rows: (0..12)
+                .map(|row| {
+                    (
+                        format!("the {}", ["dog", "cat runs", "a of"][row % 3]),
+                        vec![row % labels.len()],
+                    )
+                })
+                .collect(),
+        };
+        let path = |name: &str| scratch.path(&format!("{at}-{name}"));
+        let (base, data) = (path("base"), path("rows.jsonl"));
+        write_base(&base, draw.base.as_deref());
+        draw.write(&data);
+        let train = |output: &Path, peft: &str| {
+            CommandLine::new("train --quiet --epochs 1 --batch-size 4 --lr 1e-2 --problem-type single_label_classification")
+                .path("--model", &base)
+                .path("--train-file", &data)
+                .path("--validation-file", &data)
+                .path("--output", output)
+                .words(peft)
+                .run();
+            measured(&read_json(&output.join("all_results.json")))
+        };
+        let evaluate = |model: &Path, adapter: Option<&Path>| {
+            let line = CommandLine::new("evaluate --quiet --task own")
+                .path("--model", model)
+                .path("--validation-file", &data);
+            let line = match adapter {
+                Some(adapter) => line.path("--adapter", adapter),
+                None => line,
+            };
+            measured(&serde_json::from_str(&line.run()).unwrap())
+        };
+        let (full, lora, merged) = (path("full"), path("lora"), path("merged"));
+        let figures = train(&full, "");
+        assert!(figures.len() > 3, "{figures:?}");
+        assert_eq!(evaluate(&full, None), figures, "{labels:?}");
+        let figures = train(&lora, "--peft lora");
+        assert_eq!(evaluate(&base, Some(&lora)), figures, "{labels:?}, LoRA");
+        CommandLine::new("merge --quiet")
+            .path("--model", &base)
+            .path("--adapter", &lora)
+            .path("--output", &merged)
+            .run();
+        assert_close(&evaluate(&merged, None), &figures, labels);
+    }
+}
+
+/// Merging rounds: the loss is the same but for that, everything else as it was.
+#[track_caller]
+fn assert_close(found: &[(String, Value)], expected: &[(String, Value)], labels: &[&str]) {
+    assert_eq!(found.len(), expected.len());
+    for ((key, found), (_, expected)) in found.iter().zip(expected) {
+        match (found.as_f64(), expected.as_f64()) {
+            (Some(found), Some(expected)) => {
+                assert!(
+                    (found - expected).abs() < 1e-5,
+                    "{labels:?}, merged: {key} {found}, {expected}"
+                );
+            }
+            _ => assert_eq!(found, expected, "{labels:?}, merged: {key}"),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a plugin can do so that there is no answer: the run ends with one message and exit code 4, and nothing is left of it.
+//! Each library behaves in its trial.
+
+use super::Place;
+
+/// A misdeed in `plan`, and what is said.
+const FAULTS: [(&str, &str); 8] = [
+    (
+        "run-exits",
+        "schedule 'hostile-00', plan for epoch 2: its process exited with code 0 in plan of the schedule 'hostile-00'",
+    ),
+    (
+        "run-kills-itself",
+        "its process was killed by signal 9 (SIGKILL: out of memory?) in plan of the schedule",
+    ),
+    (
+        "run-crashes",
+        "its process was killed by signal 11 (SIGSEGV, a wild pointer or an endless recursion) in plan",
+    ),
+    (
+        "run-closes-descriptors",
+        "its process closed the connection to the run in plan of the schedule",
+    ),
+    (
+        "run-writes-garbage",
+        "its process wrote something that is no answer where its answers go (it does not begin as a message does)",
+    ),
+    (
+        "run-hangs",
+        "its process has given no answer for 10 s in plan of the schedule 'hostile-00' and was ended",
+    ),
+    (
+        "run-allocates",
+        "its process wanted more memory than the 1024 MiB that a plugin may use in plan of the schedule",
+    ),
+    (
+        "run-plan-differs",
+        "plan for epoch 2: it was asked twice for the same and answered differently:",
+    ),
+];
+
+#[test]
+fn without_an_answer_the_run_ends_with_a_message() {
+    println!("| in plan | exit code | message |\n|---|---|---|");
+    for (marker, expected) in FAULTS {
+        let place = Place::new(marker);
+        let said = place.plan("--epochs 3");
+        assert_eq!(said.code, Some(4), "{marker}: {}", said.error);
+        assert!(
+            said.error.contains(expected),
+            "{marker}: no '{expected}' in: {}",
+            said.error
+        );
+        assert!(said.error.len() < 2000, "{marker}: {}", said.error);
+        place.assert_clean(marker);
+        println!("| {marker} | 4 | {} |", said.message(&place));
+    }
+}
+
+/// In this process a plan that differs is noticed as well.
+#[test]
+fn plans_that_differ_are_refused_wherever_the_plugin_runs() {
+    for isolation in ["process", "none"] {
+        let flag = format!("--plugin-isolation {isolation} --epochs 2");
+        let said = Place::new("run-plan-differs").plan(&flag);
+        assert_eq!(said.code, Some(4), "{isolation}: {}", said.error);
+        assert!(
+            said.error
+                .contains("parameters were trained by the first answer and"),
+            "{isolation}: {}",
+            said.error
+        );
+        // The two answers to one question agree; those to the same question before the run and in it do not.
+        let place = Place::new("run-plan-differs-later");
+        let said = place.train(&format!("--schedule hostile-00 {flag}"));
+        assert_eq!(said.code, Some(4), "{isolation}: {}", said.error);
+        assert!(
+            said.error.contains("schedule 'hostile-00', plan for epoch 2: it answers this decision (step 0 of the epoch) otherwise"),
+            "{isolation}: {}",
+            said.error
+        );
+        place.assert_clean(isolation);
+    }
+}
+
+/// What a crash does to a run that has the plugin inside: the reason for all this.
+#[test]
+fn without_isolation_an_exit_of_the_plugin_ends_the_run() {
+    let place = Place::new("run-exits");
+    let said = place.plan("--epochs 3 --plugin-isolation none");
+    assert_eq!(said.code, Some(0), "{}", said.error);
+    assert!(
+        said.out.is_empty() && said.error.lines().count() <= 2,
+        "{}",
+        said.error
+    );
+}
+
+/// A process that dies between two questions is replaced once.
+#[test]
+fn a_thread_that_crashes_twice_ends_the_run() {
+    let place = Place::new("run-thread-crashes");
+    let said = place.train("--schedule hostile-00 --epochs 4");
+    assert_eq!(said.code, Some(4), "{}", said.error);
+    assert!(
+        said.error.contains("its process was killed by signal 11"),
+        "{}",
+        said.error
+    );
+    place.assert_clean("run-thread-crashes");
+}

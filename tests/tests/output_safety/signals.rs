@@ -1,0 +1,220 @@
+//! Signals in every part of a command: exit code 130, a message, and nothing temporary left; and what a killed run leaves
+//! is removed by the next one.
+
+use super::*;
+
+/// Rows whose tokens need a file, and which take some seconds.
+const MANY: usize = 150_000;
+
+/// Whether a temporary file of tokens is being written in the cache.
+fn has_temporary(scratch: &Scratch) -> bool {
+    let cache = scratch.path("cache/tokenized");
+    cache.is_dir()
+        && leftovers(&cache)
+            .iter()
+            .any(|name| name.ends_with(".tokens"))
+}
+
+/// What is left in the places of a test, but for its own files.
+fn left(scratch: &Scratch) -> Vec<String> {
+    let mut left = leftovers(&scratch.path("cache"));
+    left.extend(names(&scratch.path("tmp")));
+    left
+}
+
+#[test]
+fn a_run_can_be_stopped_while_it_reads_and_tokenises() {
+    let scratch = Scratch::new();
+    let file = big(&scratch, MANY);
+    let output = scratch.path("run");
+    for (phase, doing) in [
+        ("read", "reading the data"),
+        ("tokenize", "tokenising the train split"),
+    ] {
+        for signal in ["INT", "TERM"] {
+            let _ = fs::remove_dir_all(scratch.path("cache"));
+            let mut running = Running::start(&mut train_on_big(&scratch, &file, &output));
+            running.wait_for(&format!("\"phase\":\"{phase}\""));
+            if phase == "tokenize" {
+                wait_until("a temporary file", || has_temporary(&scratch));
+            }
+            let start = Instant::now();
+            send(&running.child, signal);
+            let (status, said) = running.end();
+            assert_eq!(status.code(), Some(130), "{phase}, {signal}: {said}");
+            // Two seconds of patience, on a machine that may have other things to do.
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "{:?}",
+                start.elapsed()
+            );
+            let last = said.lines().last().unwrap();
+            assert_eq!(
+                last,
+                format!(
+                    "{{\"event\":\"error\",\"message\":\"interrupted while {doing}; nothing was \
+                     saved\",\"exit_code\":130}}"
+                )
+            );
+            assert_eq!(left(&scratch), [""; 0], "{phase}, {signal}");
+            assert!(!output.exists(), "{phase}, {signal}");
+        }
+    }
+}
+
+/// Nothing else than a message and the code: the same for those who only compute.
+#[test]
+fn evaluating_and_predicting_can_be_stopped() {
+    let scratch = Scratch::new();
+    let file = big(&scratch, 60_000);
+    let run = scratch.path("run");
+    let mut command = train_on_big(&scratch, &file, &run);
+    command.args(["--max-train-samples", "8", "--max-eval-samples", "8"]);
+    assert!(command.output().unwrap().status.success());
+    let predictions = scratch.path("predictions.jsonl");
+    let lines = [
+        CommandLine::new("evaluate").path("--validation-file", &file),
+        CommandLine::new("predict --task own")
+            .path("--input", &file)
+            .path("--output", &predictions),
+    ];
+    for line in lines {
+        let mut command = line
+            .words("--progress json")
+            .path("--model", &run)
+            .command();
+        with_own_places(&scratch, &mut command);
+        let mut running = Running::start(&mut command);
+        running.wait_for("\"phase\":\"compute\"");
+        send(&running.child, "INT");
+        let (status, said) = running.end();
+        assert_eq!(status.code(), Some(130), "{said}");
+        assert!(
+            said.lines()
+                .last()
+                .unwrap()
+                .contains("interrupted while computing"),
+            "{said}"
+        );
+        assert!(!predictions.exists());
+        assert_eq!(left(&scratch), [""; 0], "{said}");
+    }
+}
+
+/// Where nothing asks whether to stop, the command is ended from outside after a while; a second signal ends it at once.
+#[test]
+fn a_second_signal_does_not_wait_for_a_step() {
+    let scratch = Scratch::new();
+    let output = scratch.path("run");
+    // One step takes long: all rows, a thousand times over.
+    let file = big(&scratch, 20_000);
+    let mut command = CommandLine::new("train --validation-split 0.1 --progress json --epochs 2")
+        .words("--batch-size 18000 --peft lora")
+        .path("--model", fixture("parity/bert"))
+        .path("--train-file", &file)
+        .path("--output", &output)
+        .command();
+    with_own_places(&scratch, &mut command);
+    let mut running = Running::start(&mut command);
+    running.wait_for("\"event\":\"start\"");
+    send(&running.child, "INT");
+    running.wait_for("stopping after this step");
+    send(&running.child, "INT");
+    let (status, said) = running.end();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(
+        said.lines()
+            .last()
+            .unwrap()
+            .contains("interrupted at once; a result was not saved"),
+        "{said}"
+    );
+    assert_eq!(left(&scratch), [""; 0]);
+    assert_eq!(leftovers(&output), [""; 0], "the lock is gone as well");
+}
+
+/// An evaluation between two epochs can be stopped; the one after the last step belongs to the result.
+#[test]
+fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
+    let scratch = Scratch::new();
+    let file = big(&scratch, 40_000);
+    let train = |epochs: &str, output: &Path| {
+        let mut command = CommandLine::new("train --validation-split 0.5 --max-train-samples 16")
+            .words("--progress json --epochs")
+            .words(epochs)
+            .path("--model", fixture("parity/bert"))
+            .path("--train-file", &file)
+            .path("--output", output)
+            .command();
+        with_own_places(&scratch, &mut command);
+        command
+    };
+    let stopped = scratch.path("stopped");
+    let mut running = Running::start(&mut train("2", &stopped));
+    running.wait_for("\"phase\":\"compute\"");
+    send(&running.child, "TERM");
+    let (status, said) = running.end();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(
+        said.contains("interrupted after 2 steps; the records so far are in"),
+        "{said}"
+    );
+    assert!(!stopped.join("all_results.json").exists());
+
+    let finished = scratch.path("finished");
+    let mut running = Running::start(&mut train("1", &finished));
+    running.wait_for("\"phase\":\"compute\"");
+    send(&running.child, "TERM");
+    let (status, said) = running.end();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("saving the result; once more"), "{said}");
+    assert!(finished.join("all_results.json").exists());
+    assert!(finished.join("model.safetensors").exists());
+}
+
+#[test]
+fn what_a_killed_run_leaves_is_removed_by_the_next_and_what_a_living_one_uses_is_not() {
+    let scratch = Scratch::new();
+    let file = big(&scratch, MANY);
+    let start = |name: &str| {
+        let output = scratch.path(name);
+        let running = Running::start(&mut train_on_big(&scratch, &file, &output));
+        wait_until("a temporary file", || has_temporary(&scratch));
+        running
+    };
+    let killed = start("killed");
+    send(&killed.child, "KILL");
+    killed.end();
+    let of_killed = left(&scratch);
+    assert_eq!(of_killed.len(), 1, "{of_killed:?}");
+    // One in each place where a run may leave some.
+    let name = of_killed[0].rsplit('/').next().unwrap();
+    fs::write(scratch.path("tmp").join(name), "").unwrap();
+    let output = scratch.path("next");
+    fs::create_dir(&output).unwrap();
+    fs::write(output.join(name), "").unwrap();
+
+    let living = start("living");
+    wait_until("another temporary file", || {
+        left(&scratch).iter().any(|found| !found.ends_with(name))
+    });
+    send(&living.child, "STOP");
+    let of_living: Vec<String> = left(&scratch);
+    let mut next = short(&output).command();
+    with_own_places(&scratch, &mut next);
+    let done = next.output().unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let still: Vec<String> = left(&scratch);
+    assert_eq!(still.len(), 1, "{of_living:?}, then {still:?}");
+    assert!(!still[0].ends_with(name) && of_living.contains(&still[0]));
+    assert_eq!(leftovers(&output), [""; 0]);
+    send(&living.child, "CONT");
+    send(&living.child, "INT");
+    let (status, said) = living.end();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert_eq!(left(&scratch), [""; 0]);
+}

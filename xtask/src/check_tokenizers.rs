@@ -1,0 +1,82 @@
+//! `cargo xtask check-tokenizers`: AutoTokenizer and progtune read the same drawn tokenizer files and give the same ids. Called by
+//! `main`.
+//!
+//! `tests/fixtures/make_tokenizers.py` draws files, settings and texts and asks the installed transformers; the test
+//! `tokenizers` encodes them here and saves each tokenizer; then AutoTokenizer reads what was saved. What differs is printed.
+
+use crate::python;
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const HELP: &str = "\
+cargo xtask check-tokenizers [--seed N] [--draws N]
+
+  --seed N     seed of the draws; another one each time if it is left out. The seed is printed
+  --draws N    number of tokenizers [default: 600, at least 200]
+
+XTASK_PYTHON names a Python with transformers; without it one is installed.
+";
+
+/// Draws, compares, and compares what was saved.
+///
+/// # Errors
+/// When an argument is wrong, Python is absent, or anything differs.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    if arguments.iter().any(|a| a == "--help" || a == "-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let (mut seed, mut draws) = (fresh_seed(), 600);
+    for pair in arguments.chunks(2) {
+        let number = pair.get(1).and_then(|value| value.parse::<u64>().ok());
+        match (pair[0].as_str(), number) {
+            ("--seed", Some(number)) => seed = number,
+            ("--draws", Some(number)) if number >= 200 => draws = number,
+            _ => {
+                let given = pair.join(" ");
+                return Err(format!("`{given}` is no option here\n\n{HELP}"));
+            }
+        }
+    }
+    let python = python::interpreter(root)?;
+    let folder = root.join("target").join("check-tokenizers");
+    let (rows, saved) = (folder.join("rows.json"), folder.join("saved"));
+    if saved.exists() {
+        std::fs::remove_dir_all(&saved).map_err(|e| format!("{}: {e}", saved.display()))?;
+    }
+    std::fs::create_dir_all(&saved).map_err(|e| format!("{}: {e}", saved.display()))?;
+    let script = root.join("tests/fixtures/make_tokenizers.py");
+    let make = || {
+        let mut make = Command::new(&python);
+        // The library's panics are part of what is asked; their traces are no news.
+        make.env("RUST_BACKTRACE", "0")
+            .arg(&script)
+            .arg("--out")
+            .arg(&rows);
+        make
+    };
+    println!("drawing {draws} tokenizers with the seed {seed}");
+    python::run(
+        make()
+            .args(["--seed", &seed.to_string()])
+            .args(["--draws", &draws.to_string()]),
+    )?;
+    let compared = python::run(
+        Command::new("cargo")
+            .current_dir(root)
+            .args(["test", "--package", "progtune-tests"])
+            .args(["--test", "tokenizers", "--", "--nocapture"])
+            .env("PROGTUNE_TOKENIZER_ROWS", &rows)
+            .env("PROGTUNE_TOKENIZER_SAVED", &saved),
+    );
+    let read_again = python::run(make().arg("--verify").arg(&saved));
+    compared?;
+    read_again
+}
+
+/// A seed that differs from run to run and is short enough to type.
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(1, |now| now.as_secs() % 1_000_000)
+}
