@@ -2,7 +2,7 @@
 //! `own`.
 
 use crate::error::OwnDataError;
-use crate::format::DataFile;
+use crate::format::{DataFile, Format, Header};
 use crate::nearest::nearest;
 use crate::own::Reading;
 use crate::survey::{ColumnKind, Survey};
@@ -35,6 +35,15 @@ const LABELS: &[&str] = &[
     "score",
     "sentiment",
 ];
+
+/// Whether columns of texts or labels usually have this name.
+pub(crate) fn is_usual_name(name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    let is_in_pair = |(a, b): &(&str, &str)| *a == name || *b == name;
+    PAIRS.iter().any(is_in_pair)
+        || TEXTS.contains(&name.as_str())
+        || LABELS.contains(&name.as_str())
+}
 
 /// The columns of a file, and which of them (`text`, `pair`, `label`) were guessed.
 #[derive(Debug)]
@@ -138,6 +147,8 @@ pub(crate) fn named(
         name: name.to_owned(),
         found: survey.names().map(str::to_owned).collect(),
         nearest: nearest(name, survey.names()).map(str::to_owned),
+        has_header: matches!(file.format, Format::Csv | Format::Tsv)
+            && file.header == Header::FirstRow,
     })
 }
 

@@ -11,12 +11,14 @@ mod own;
 mod place;
 mod question;
 mod show;
+mod table;
 mod tags;
 
 pub use own::OwnDataError;
 pub use place::{Place, Position};
 pub use question::{QuestionError, QuestionPlace};
 pub(crate) use show::{names, printable, quote};
+pub use table::TableError;
 pub use tags::TagError;
 
 /// Where the number of cells of a column file's lines is from.
@@ -187,12 +189,7 @@ pub enum DataError {
     #[error(
         "{place}: expected {expected} {separator}-separated cells as in {layout}, found {found}; repair or delete the \
          line{}",
-        match *separator {
-            _ if *layout == WORDS => "",
-            "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out \
-                      the rows of QQP that lack cells)",
-            _ => " (a comma inside a text needs double quotes around the text)",
-        }
+        show::ragged_advice(separator, *layout == WORDS)
     )]
     RaggedRow {
         /// The row's line.
@@ -276,6 +273,10 @@ pub enum DataError {
     /// A sentence whose tags are not what they should be.
     #[error(transparent)]
     Tags(Box<TagError>),
+
+    /// A table that cannot be read as it is.
+    #[error(transparent)]
+    Table(Box<TableError>),
 
     /// A byte sequence that is not UTF-8 in a text file.
     #[error(
@@ -381,8 +382,8 @@ pub enum DataError {
 
     /// The parquet library could not read the file: truncated, damaged, not parquet, or compressed by another codec.
     #[error(
-        "{place}: expected a whole parquet file, uncompressed or compressed with snappy or gzip, found: {found}; \
-             fetch the file again, or write it again with snappy compression"
+        "{place}: expected a whole parquet file, found: {found}; fetch the file again, or write it again (any compression but \
+             LZO is read)"
     )]
     Parquet {
         /// The file, or the row that could not be read.
@@ -434,6 +435,12 @@ impl From<QuestionError> for DataError {
     }
 }
 
+impl From<TableError> for DataError {
+    fn from(error: TableError) -> Self {
+        Self::Table(Box::new(error))
+    }
+}
+
 impl From<TagError> for DataError {
     fn from(error: TagError) -> Self {
         Self::Tags(Box::new(error))
@@ -446,6 +453,7 @@ impl DataError {
     pub fn is_about_a_row(&self) -> bool {
         match self {
             Self::Question(error) => error.is_about_a_question(),
+            Self::Table(error) => error.is_about_a_row(),
             Self::NotUtf8 { .. }
             | Self::NotEncoded { .. }
             | Self::NulByte { .. }

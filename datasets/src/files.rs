@@ -3,54 +3,55 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, OwnDataError};
-use crate::format::{DataFile, Format, TextEncoding};
+use crate::foreign;
+use crate::format::{DataFile, Format};
 use crate::nearest::nearest;
+use crate::own::Reading;
 
 /// The files that `given` (the values of `flag`) stand for, in that order, those of a directory or pattern sorted, with
-/// their formats: `format`, or what their names tell.
+/// their formats: the one that `reading` asks for, or what their names tell.
 ///
 /// # Errors
 /// One stands for no file; a name tells no format.
 pub(crate) fn find_files(
     flag: &'static str,
     given: &[String],
-    format: Option<Format>,
-    encoding: TextEncoding,
+    reading: &Reading,
 ) -> Result<Vec<DataFile>, DataError> {
-    find(flag, given, format, encoding, Format::of_name)
+    find(flag, given, reading, Format::of_name)
 }
 
 /// As [`find_files`], for sentences with tags: a TSV has a word and its tags a line, as has a file whose name tells nothing.
 pub(crate) fn find_tagged_files(
     flag: &'static str,
     given: &[String],
-    format: Option<Format>,
-    encoding: TextEncoding,
+    reading: &Reading,
 ) -> Result<Vec<DataFile>, DataError> {
     let of_name = |path: &Path| match Format::of_name(path) {
         None | Some(Format::Tsv) => Some(Format::Conll),
         other => other,
     };
-    find(flag, given, format, encoding, of_name)
+    find(flag, given, reading, of_name)
 }
 
 fn find(
     flag: &'static str,
     given: &[String],
-    format: Option<Format>,
-    encoding: TextEncoding,
+    reading: &Reading,
     of_name: impl Fn(&Path) -> Option<Format>,
 ) -> Result<Vec<DataFile>, DataError> {
     let mut files = Vec::new();
     for given in given {
-        for path in expand(flag, given, format)? {
-            let format = format
-                .or_else(|| of_name(&path))
-                .ok_or_else(|| OwnDataError::UnknownFormat { path: path.clone() })?;
+        for path in expand(flag, given, reading.format)? {
+            let Some(format) = reading.format.or_else(|| of_name(&path)) else {
+                foreign::refuse_file(&path)?;
+                return Err(OwnDataError::UnknownFormat { path }.into());
+            };
             files.push(DataFile {
                 path,
                 format,
-                encoding,
+                encoding: reading.encoding,
+                header: reading.header.clone(),
             });
         }
     }

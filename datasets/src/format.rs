@@ -3,18 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
 /// A format of data files. Text formats may be compressed with gzip or zstd, which their contents tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated cells, quoted as in RFC 4180; a header line.
+    /// Cells with commas (or semicolons, bars or tabs, which are recognised) between them, quoted as in RFC 4180; a header line.
     Csv,
     /// Tab-separated cells, nothing quoted; a header line.
     Tsv,
     /// A JSON object a line.
     Jsonl,
-    /// Parquet: uncompressed, snappy or gzip.
+    /// Parquet: uncompressed, snappy, gzip, zstd, lz4 or brotli.
     Parquet,
     /// `LABEL text` a line, as in TREC.
     LabelText,
@@ -84,10 +84,14 @@ impl Default for TextEncoding {
 
 impl TextEncoding {
     /// The encoding with this label of the WHATWG Encoding Standard (`utf-8`, `windows-1252`, `latin1`, `shift_jis`), in
-    /// any case. `None` if there is none, or if its line ends are not a byte (UTF-16, ISO-2022-JP).
+    /// any case. `None` if there is none, or if its line ends are not a byte (ISO-2022-JP) and it is not UTF-16, which is
+    /// made UTF-8 before lines are looked for.
     pub fn by_name(name: &str) -> Option<Self> {
+        let has_lines = |encoding: &&'static Encoding| {
+            encoding.is_ascii_compatible() || [UTF_16LE, UTF_16BE].contains(encoding)
+        };
         Encoding::for_label(name.as_bytes())
-            .filter(|encoding| encoding.is_ascii_compatible())
+            .filter(has_lines)
             .map(Self)
     }
 
@@ -95,6 +99,19 @@ impl TextEncoding {
     pub fn name(self) -> String {
         self.0.name().to_lowercase()
     }
+}
+
+/// Where the names of a CSV or TSV file's columns are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Header {
+    /// In the first row.
+    #[default]
+    FirstRow,
+    /// Not in the file: these are they, or numbers from 1 if there are none.
+    Absent(Vec<String>),
+    /// As in the files that a model was trained on, which had no header: a file whose first row has one of these names has
+    /// one for all that.
+    Learned(Vec<String>),
 }
 
 /// A file and how to read it.
@@ -106,6 +123,8 @@ pub struct DataFile {
     pub format: Format,
     /// The encoding of its text; parquet is UTF-8 whatever it says.
     pub encoding: TextEncoding,
+    /// Where its columns' names are.
+    pub header: Header,
 }
 
 #[cfg(test)]
@@ -137,7 +156,9 @@ mod tests {
         assert_eq!(name("UTF8"), Some("utf-8".to_owned()));
         assert_eq!(name("Windows-1252"), Some("windows-1252".to_owned()));
         assert_eq!(name("latin1"), Some("windows-1252".to_owned()));
-        assert_eq!(name("utf-16"), None);
+        assert_eq!(name("utf-16"), Some("utf-16le".to_owned()));
+        assert_eq!(name("UTF-16BE"), Some("utf-16be".to_owned()));
+        assert_eq!(name("iso-2022-jp"), None);
         assert_eq!(name("klingon"), None);
     }
 }

@@ -1,8 +1,8 @@
-//! JSONL files: one JSON object a line, keyed by columns. `rows` opens them, and the host's `predict` reads its input
-//! from them.
+//! JSONL files: one JSON object a line, keyed by columns; and JSON documents, whose objects come from `json_document`.
+//! `rows` opens them, and the host's `predict` reads its input from them.
 //!
-//! A text is a string; a label is its name, its id, a score, or absent or `null` for unlabelled. Other keys (`idx`) are
-//! ignored. Blank lines are skipped.
+//! A text is a string; a label is its name, its id, a score, or absent or `null` for unlabelled; the `NaN` that Python
+//! writes is `null`. Other keys (`idx`) are ignored. Blank lines are skipped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use crate::cell::Cell;
 use crate::error::{DataError, Place, missing_column, printable, quote};
 use crate::example::Example;
-use crate::format::{DataFile, Format, TextEncoding};
+use crate::format::{DataFile, Format, Header, TextEncoding};
+use crate::json_document::{ColumnLists, Elements, Layout, detect};
+use crate::json_scan::without_nan;
 use crate::label::LabelRule;
 use crate::lines::Lines;
 use crate::rows::{ExampleRows, RawRow, Rows};
@@ -42,6 +44,7 @@ pub fn jsonl_rows(
         path: path.to_path_buf(),
         format: Format::Jsonl,
         encoding: TextEncoding::default(),
+        header: Header::default(),
     };
     ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
 }
@@ -49,30 +52,50 @@ pub fn jsonl_rows(
 /// An object with its place.
 type Located = (Place, Map<String, Value>);
 
-/// The objects of a JSONL file, line by line.
-pub(crate) struct JsonlObjects(Lines);
+/// The objects of a JSON file, one at a time.
+pub(crate) enum JsonlObjects {
+    Lines(Lines),
+    Elements(Elements),
+    Columns(ColumnLists),
+}
 
 impl JsonlObjects {
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
-        Ok(Self(Lines::open(file)?))
+        Ok(match detect(file)?.layout {
+            Layout::Lines => Self::Lines(Lines::open(file)?),
+            Layout::Columns(names) => Self::Columns(ColumnLists::open(file, &names)?),
+            layout => Self::Elements(Elements::open(file, layout)?),
+        })
     }
 
     pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
-        let path = self.0.path().to_path_buf();
-        while let Some((number, line)) = self.0.next_line()? {
-            if !line.trim().is_empty() {
-                return Ok(Some((
-                    Place::line(&path, number),
-                    parse(&path, number, line)?,
-                )));
-            }
+        match self {
+            Self::Lines(lines) => next_on_a_line(lines),
+            Self::Elements(elements) => elements.next_object(),
+            Self::Columns(columns) => columns.next_object(),
         }
-        Ok(None)
     }
 }
 
+fn next_on_a_line(lines: &mut Lines) -> Result<Option<Located>, DataError> {
+    let path = lines.path().to_path_buf();
+    while let Some((number, line)) = lines.next_line()? {
+        if !line.trim().is_empty() {
+            let object = parse(&path, number, line)?;
+            return Ok(Some((Place::line(&path, number), object)));
+        }
+    }
+    Ok(None)
+}
+
 fn parse(path: &Path, line: usize, text: &str) -> Result<Map<String, Value>, DataError> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    let read = serde_json::from_str(text).or_else(|error| {
+        match without_nan(text).filter(|_| text.trim_start().starts_with('{')) {
+            Some(text) => serde_json::from_str(&text),
+            None => Err(error),
+        }
+    });
+    let value: Value = read.map_err(|error| {
         // The parser knows only this line: its message ends in " at line 1 column N".
         let message = error.to_string();
         let message = message

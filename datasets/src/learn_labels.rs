@@ -3,12 +3,15 @@
 //! Names are sorted, as in Hugging Face's `run_classification`; whole numbers by their value (there: as texts, so that 10
 //! comes before 2), so that the labels 0 to n - 1 have themselves as ids.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cell::Cell;
 use crate::error::{DataError, OwnDataError, Place, Position};
 use crate::format::DataFile;
+use crate::label_form::{self, LabelForm, ListShapes};
 use crate::rows::RawRow;
 use crate::task::ProblemType;
 
@@ -62,6 +65,14 @@ struct Seen {
     shown: String,
 }
 
+/// What was learned of labels.
+pub(crate) struct Learned {
+    pub(crate) labels: Labels,
+    pub(crate) form: LabelForm,
+    /// Where every row has a class: the rows of each.
+    pub(crate) by_class: Option<Vec<usize>>,
+}
+
 /// What the labels of rows look like, taken in row by row: names and counts, never rows.
 pub(crate) struct Tally<'a> {
     files: &'a [DataFile],
@@ -70,6 +81,9 @@ pub(crate) struct Tally<'a> {
     /// Whether rows have lists of labels: as the user says, or as the first label is.
     are_sets: Option<bool>,
     first_of: BTreeMap<Kind, Seen>,
+    lists: ListShapes,
+    /// The names that the files give to ids.
+    classes: Option<Arc<[String]>>,
     /// The different labels and how many rows have each; given up when they turn out to be numbers.
     names: BTreeMap<String, usize>,
     has_fraction: bool,
@@ -87,6 +101,8 @@ impl<'a> Tally<'a> {
             are_sets: problem_type
                 .map(|problem_type| problem_type == ProblemType::MultiLabelClassification),
             first_of: BTreeMap::new(),
+            lists: ListShapes::default(),
+            classes: None,
             names: BTreeMap::new(),
             has_fraction: false,
             n_rows: 0,
@@ -94,36 +110,66 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Takes in a row of the file with this index. Rows without a label are left to whoever reads them.
+    /// Takes in a row of the file with this index, which gives ids the names `classes`. Rows without a label are left to
+    /// whoever reads them.
     ///
     /// # Errors
-    /// More different labels than any classes.
-    pub(crate) fn add(&mut self, file: usize, row: &RawRow) -> Result<(), DataError> {
+    /// More different labels than any classes, or shares of labels.
+    pub(crate) fn add(
+        &mut self,
+        file: usize,
+        row: &RawRow,
+        classes: Option<&Arc<[String]>>,
+    ) -> Result<(), DataError> {
         self.n_rows += 1;
         self.column
             .get_or_insert_with(|| row.label_column.to_string());
         if self.are_sets.is_none() && !row.label.is_empty() {
             self.are_sets = Some(matches!(row.label, Cell::List(_)));
         }
+        let label = match classes {
+            None => Cow::Borrowed(&row.label),
+            Some(names) => {
+                self.classes.get_or_insert_with(|| Arc::clone(names));
+                Cow::Owned(label_form::of_ids(row.label.clone(), names))
+            }
+        };
         if self.are_sets == Some(true) {
-            if let Cell::List(labels) = &row.label {
+            self.lists.add(
+                self.files,
+                file,
+                row.position,
+                &row.label_column,
+                &row.label,
+            )?;
+            if let Cell::List(labels) = label.as_ref() {
                 for label in labels.iter().filter_map(Cell::name) {
                     *self.names.entry(label).or_default() += 1;
                 }
             }
             return self.check_few();
         }
-        let Some(name) = row.label.name() else {
+        self.add_value(file, row.position, &label)
+    }
+
+    fn add_value(
+        &mut self,
+        file: usize,
+        position: Position,
+        label: &Cell,
+    ) -> Result<(), DataError> {
+        let Some(name) = label.name() else {
             self.n_unnamed += 1;
             return Ok(());
         };
-        let kind = Kind::of(&row.label);
+        let kind = Kind::of(label);
         self.first_of.entry(kind).or_insert_with(|| Seen {
             file,
-            position: row.position,
-            shown: format!("{} {}", kind.describe(), row.label.show()),
+            position,
+            shown: format!("{} {}", kind.describe(), label.show()),
         });
-        if self.problem_type.is_none() && kind == Kind::Decimal {
+        // A class that the file itself names is one whatever its name looks like.
+        if self.problem_type.is_none() && self.classes.is_none() && kind == Kind::Decimal {
             self.has_fraction |= name.parse::<f64>().is_ok_and(|x| x.fract() != 0.0);
         }
         if self.has_fraction {
@@ -146,21 +192,27 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The labels, and for classes of which every row has one the rows of each.
+    /// The labels, how they are written, and for classes of which every row has one the rows of each.
     ///
     /// # Errors
-    /// Names among numbers, numbers that may be classes, a single class, nearly as many classes as rows.
-    pub(crate) fn learn(mut self) -> Result<(Labels, Option<Vec<usize>>), DataError> {
+    /// Names among numbers, numbers that may be classes, a single class, nearly as many classes as rows, lists that are neither
+    /// vectors nor sets.
+    pub(crate) fn learn(mut self) -> Result<Learned, DataError> {
+        let numbers = || Learned {
+            labels: Labels::numbers(),
+            form: LabelForm::Value,
+            by_class: None,
+        };
         let Some(column) = self.column.clone() else {
-            return Ok((Labels::numbers(), None));
+            return Ok(numbers());
         };
         if self.are_sets == Some(true) {
-            return Ok((self.learn_sets(column)?, None));
+            return self.learn_sets(column);
         }
-        if self.problem_type.is_none() {
+        if self.problem_type.is_none() && self.classes.is_none() {
             self.check_one_kind(&column)?;
             if self.has_fraction {
-                return Ok((Labels::numbers(), None));
+                return Ok(numbers());
             }
             if self.first_of.contains_key(&Kind::Decimal) {
                 return Err(OwnDataError::ClassesOrNumbers {
@@ -185,16 +237,34 @@ impl<'a> Tally<'a> {
             .into());
         }
         let have_all = self.n_unnamed == 0;
+        let form = self.form(LabelForm::Value);
         let (names, counts) = self.in_order();
         let labels = Labels {
             problem_type: ProblemType::SingleLabelClassification,
             names,
         };
-        Ok((labels, have_all.then_some(counts)))
+        Ok(Learned {
+            labels,
+            form,
+            by_class: have_all.then_some(counts),
+        })
     }
 
-    /// The names sorted, whole numbers by their value, with the rows of each.
-    fn in_order(self) -> (Vec<String>, Vec<usize>) {
+    fn form(&self, otherwise: LabelForm) -> LabelForm {
+        match self.classes {
+            Some(_) => LabelForm::Named,
+            None => otherwise,
+        }
+    }
+
+    /// The names with the rows of each: in the order of the file, where that gives them, with those that no row has; else
+    /// sorted, whole numbers by their value.
+    fn in_order(mut self) -> (Vec<String>, Vec<usize>) {
+        let has_all = |names: &Arc<[String]>| self.names.keys().all(|name| names.contains(name));
+        if let Some(names) = self.classes.take().filter(has_all) {
+            let count = |name: &String| self.names.get(name).copied().unwrap_or(0);
+            return (names.to_vec(), names.iter().map(count).collect());
+        }
         let mut classes: Vec<(String, usize)> = self.names.into_iter().collect();
         if classes.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
             classes.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
@@ -203,7 +273,19 @@ impl<'a> Tally<'a> {
     }
 
     /// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
-    fn learn_sets(self, column: String) -> Result<Labels, DataError> {
+    fn learn_sets(self, column: String) -> Result<Learned, DataError> {
+        let sets = |names, form| Learned {
+            labels: Labels {
+                problem_type: ProblemType::MultiLabelClassification,
+                names,
+            },
+            form,
+            by_class: None,
+        };
+        if let Some(length) = self.lists.vectors(self.files, &column)? {
+            let names = label_form::vector_names(length, self.classes.as_deref());
+            return Ok(sets(names, LabelForm::Vector));
+        }
         if self.names.is_empty() {
             let path = self.path();
             return Err(OwnDataError::NoLists { path, column }.into());
@@ -211,10 +293,8 @@ impl<'a> Tally<'a> {
         if self.names.len() > MANY_CLASSES && self.names.len() * 2 > self.n_rows {
             return Err(self.too_many().into());
         }
-        Ok(Labels {
-            problem_type: ProblemType::MultiLabelClassification,
-            names: self.in_order().0,
-        })
+        let form = self.form(LabelForm::List);
+        Ok(sets(self.in_order().0, form))
     }
 
     fn path(&self) -> PathBuf {

@@ -19,11 +19,12 @@
 //! ```
 //!
 //! Code map: `example` (a row), `task` and `glue` (what a task is; the table of tasks), `metric` (names), `split` (loading
-//! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `files`,
-//! `choose_columns`, `learn_labels`, `hold_out`, `survey`), `rows` (what all readers give), `table` over `tsv`, `csv` and
-//! `plain_text` by way of `record`, `jsonl`, `parquet_file` (the readers; `lines` under the text ones, `format` what a file
-//! is), `tagged` over `conll` (on `word_lines`) and `word_lists` (sentences with tags; `tag_columns`, `tag_repair` and
-//! `tag_scheme` beside it), `squad`
+//! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `own_reader`,
+//! `files`, `choose_columns`, `header`, `learn_labels`, `label_form`, `hold_out`, `survey`), `rows` (what all readers give),
+//! `table` over `tsv`, `csv` (with `separator`) and `plain_text` by way of `record`, `jsonl` with `json_document` over
+//! `json_scan`, `parquet_file` with `parquet_zstd` (the readers; `lines` over `text_file` and `decompress` under the text
+//! ones, `hub_names` under parquet, `foreign` what is refused, `format` what a file is), `tagged` over `conll` (on
+//! `word_lines`) and `word_lists` (sentences with tags; `tag_columns`, `tag_repair` and `tag_scheme` beside it), `squad`
 //! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `parquet_rows` (under all that read parquet),
 //! `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
 //! and `splitmix`), `error`, `fingerprint` (of this crate's source, for caches).
@@ -33,16 +34,23 @@ mod cell;
 mod choose_columns;
 mod conll;
 mod csv;
+mod decompress;
 mod error;
 mod example;
 mod files;
 pub mod fingerprint;
+mod foreign;
 mod format;
 mod glue;
 mod grammar;
+mod header;
 mod hold_out;
+mod hub_names;
+mod json_document;
+mod json_scan;
 mod jsonl;
 mod label;
+mod label_form;
 mod learn_labels;
 mod lines;
 mod locate;
@@ -50,15 +58,18 @@ mod metric;
 mod nearest;
 mod own;
 mod own_files;
+mod own_reader;
 mod parquet_file;
 mod parquet_lists;
 mod parquet_objects;
 mod parquet_rows;
+mod parquet_zstd;
 mod plain_text;
 mod record;
 mod rows;
 pub mod sample;
 pub mod sample_pairs;
+mod separator;
 mod split;
 mod splitmix;
 mod squad;
@@ -69,15 +80,19 @@ mod tag_repair;
 mod tag_scheme;
 mod tagged;
 mod task;
+mod text_file;
 mod tsv;
 mod whole_text;
 mod word_lines;
 mod word_lists;
 
-pub use error::{DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TagError};
+pub use error::{
+    DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TableError, TagError,
+};
 pub use example::{Example, Label};
-pub use format::{DataFile, Format, TextEncoding};
+pub use format::{DataFile, Format, Header, TextEncoding};
 pub use jsonl::{jsonl_rows, read_jsonl};
+pub use label_form::LabelForm;
 pub use learn_labels::Labels;
 pub use metric::Metric;
 pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};

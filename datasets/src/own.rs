@@ -3,7 +3,7 @@
 
 use crate::error::DataError;
 use crate::example::Example;
-use crate::format::{Format, TextEncoding};
+use crate::format::{Format, Header, TextEncoding};
 use crate::learn_labels::Labels;
 use crate::metric::Metric;
 use crate::own_files::OwnFiles;
@@ -32,6 +32,8 @@ pub struct Reading {
     pub format: Option<Format>,
     /// The encoding of text files.
     pub encoding: TextEncoding,
+    /// Where the names of CSV and TSV columns are.
+    pub header: Header,
     /// The column of the (first) text.
     pub text_column: Option<String>,
     /// The column of the second text; only with a text column, or as usual names have it.

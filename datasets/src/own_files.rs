@@ -7,22 +7,23 @@
 
 use std::path::PathBuf;
 
-use crate::cell::Cell;
 use crate::choose_columns::choose;
-use crate::error::{DataError, OwnDataError};
+use crate::error::{DataError, OwnDataError, TableError};
 use crate::example::Example;
 use crate::files::find_files;
 use crate::format::{DataFile, Format};
+use crate::header;
 use crate::hold_out::{HoldOut, Strata};
 use crate::label::LabelRule;
+use crate::label_form::{LabelForm, ListShapes};
 use crate::learn_labels::{Labels, Tally};
 use crate::own::{OnBadRow, OwnRequest, SkippedRows};
-use crate::rows::{RawRow, Rows, open};
+use crate::own_reader::Reader;
 use crate::split::SplitName;
 use crate::survey::Survey;
 use crate::task::{ProblemType, Task};
 
-const FLAGS: [&str; 3] = ["--train-file", "--validation-file", "--test-file"];
+pub(crate) const FLAGS: [&str; 3] = ["--train-file", "--validation-file", "--test-file"];
 const RULES: [LabelRule; 3] = [
     LabelRule::Required,
     LabelRule::Required,
@@ -34,6 +35,8 @@ const RULES: [LabelRule; 3] = [
 pub struct OwnFacts {
     /// The labels.
     pub labels: Labels,
+    /// How they are written.
+    pub form: LabelForm,
     /// Of the training, validation and test files.
     pub counts: [RowCounts; 3],
     /// Rows left out.
@@ -93,9 +96,7 @@ pub struct OwnFiles {
 
 fn find_all(request: &OwnRequest) -> Result<[Vec<DataFile>; 3], DataError> {
     let reading = &request.reading;
-    let find = |at: usize, given: &[String]| {
-        find_files(FLAGS[at], given, reading.format, reading.encoding)
-    };
+    let find = |at: usize, given: &[String]| find_files(FLAGS[at], given, reading);
     Ok([
         find(0, &request.train)?,
         find(1, &request.validation)?,
@@ -139,6 +140,9 @@ impl OwnFiles {
             .into());
         }
         let survey = Survey::of(first)?;
+        if request.reading.text_column.is_none() && request.reading.label_column.is_none() {
+            header::check(first)?;
+        }
         let has_labels = !request.train.is_empty() || !request.validation.is_empty();
         let wants_label = has_labels && !request.ignore_labels;
         let chosen = choose(first, &survey, &request.reading, wants_label)?;
@@ -150,6 +154,7 @@ impl OwnFiles {
             survey,
             facts: OwnFacts {
                 labels: Labels::numbers(),
+                form: LabelForm::Value,
                 counts: Default::default(),
                 skipped: SkippedRows::default(),
             },
@@ -180,38 +185,66 @@ impl OwnFiles {
         let mut skipped = SkippedRows::default();
         let mut counts: [Option<RowCounts>; 3] = Default::default();
         let at = self.files.iter().position(|files| !files.is_empty());
-        let labels = match (known, problem_type, at) {
-            (Some(known), _, _) => known.clone(),
-            (None, Some(ProblemType::Regression), _) | (None, _, None) => Labels::numbers(),
+        let (labels, form) = match (known, problem_type, at) {
+            (Some(known), _, at) => (known.clone(), self.form_of(at, known)?),
+            (None, Some(ProblemType::Regression), _) | (None, _, None) => {
+                (Labels::numbers(), LabelForm::Value)
+            }
             (None, _, Some(at)) => {
-                let mut reader = self.reader(at, &self.task);
+                let mut reader = self.reader(at, &self.task, LabelForm::Value);
                 let mut tally = Tally::new(&self.files[at], problem_type);
                 let mut n_rows = 0;
                 while let Some((file, row)) = reader.next_row()? {
-                    tally.add(file, &row)?;
+                    tally.add(file, &row, reader.classes.as_ref())?;
                     n_rows += 1;
                 }
                 reader.check_rows(at, n_rows)?;
-                let (labels, by_class) = tally.learn()?;
+                let learned = tally.learn()?;
                 // Where every row has a class, nothing is left to check.
-                if let Some(by_class) = by_class {
+                if let Some(by_class) = learned.by_class {
                     skipped.append(reader.skipped);
                     counts[at] = Some(RowCounts::of_classes(by_class));
                 }
-                labels
+                (learned.labels, learned.form)
             }
         };
         let task = task(&labels);
         let mut count = |at: usize| {
             let known = counts[at].take();
-            known.map_or_else(|| self.count(at, &task, &mut skipped), Ok)
+            known.map_or_else(|| self.count(at, &task, form, &mut skipped), Ok)
         };
         let counts = [count(0)?, count(1)?, count(2)?];
         Ok(OwnFacts {
             labels,
+            form,
             counts,
             skipped,
         })
+    }
+
+    /// How the labels of a model are written in the `at`-th split's files: whether they are vectors lists alone can tell.
+    fn form_of(&self, at: Option<usize>, known: &Labels) -> Result<LabelForm, DataError> {
+        let is_multi = known.problem_type == ProblemType::MultiLabelClassification;
+        let Some(at) = at.filter(|_| is_multi && !self.ignore_labels) else {
+            return Ok(LabelForm::Value);
+        };
+        let mut reader = self.reader(at, &self.task, LabelForm::Value);
+        let mut lists = ListShapes::default();
+        while let Some((file, row)) = reader.next_row()? {
+            let column = &row.label_column;
+            lists.add(&self.files[at], file, row.position, column, &row.label)?;
+        }
+        let column = &self.task.columns.label.name;
+        match lists.vectors(&self.files[at], column)? {
+            None => Ok(LabelForm::List),
+            Some(length) if length == known.names.len() => Ok(LabelForm::Vector),
+            Some(found) => Err(TableError::VectorLength {
+                column: column.clone(),
+                expected: known.names.len(),
+                found,
+            }
+            .into()),
+        }
     }
 
     /// Checks and counts the rows of the `at`-th split's files.
@@ -219,9 +252,10 @@ impl OwnFiles {
         &self,
         at: usize,
         task: &Task,
+        form: LabelForm,
         skipped: &mut SkippedRows,
     ) -> Result<RowCounts, DataError> {
-        let mut reader = self.reader(at, task);
+        let mut reader = self.reader(at, task, form);
         let mut counts = RowCounts::default();
         let mut strata = Strata::default();
         while let Some(example) = reader.next_example()? {
@@ -232,9 +266,11 @@ impl OwnFiles {
         Ok(counts)
     }
 
-    fn reader<'a>(&'a self, at: usize, task: &'a Task) -> Reader<'a> {
+    fn reader<'a>(&'a self, at: usize, task: &'a Task, form: LabelForm) -> Reader<'a> {
         Reader {
             task,
+            form,
+            classes: None,
             files: &self.files[at],
             rule: match self.ignore_labels {
                 true => LabelRule::Optional,
@@ -261,7 +297,7 @@ impl OwnFiles {
             _ => (2, None),
         };
         OwnRows {
-            reader: self.reader(at, &self.task),
+            reader: self.reader(at, &self.task, self.facts.form),
             wanted,
             strata: Strata::default(),
             seen: Vec::new(),
@@ -313,92 +349,5 @@ impl Iterator for OwnRows<'_> {
                 return Some(Ok(example));
             }
         }
-    }
-}
-
-/// Reads the rows of several files, and leaves out those that are wrong if it may.
-struct Reader<'a> {
-    task: &'a Task,
-    files: &'a [DataFile],
-    rule: LabelRule,
-    on_bad_row: OnBadRow,
-    label_separator: Option<&'a str>,
-    ignore_labels: bool,
-    /// The file that is being read.
-    file: usize,
-    rows: Option<Box<dyn Rows>>,
-    skipped: SkippedRows,
-}
-
-impl Reader<'_> {
-    /// The value, or `None` for a row that is left out.
-    fn pass<T>(&mut self, result: Result<T, DataError>) -> Result<Option<T>, DataError> {
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if self.on_bad_row == OnBadRow::Skip && error.is_about_a_row() => {
-                self.skipped.add(&error);
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The next row and the index of its file.
-    fn next_row(&mut self) -> Result<Option<(usize, RawRow)>, DataError> {
-        loop {
-            let rows = match &mut self.rows {
-                Some(rows) => rows,
-                none => {
-                    let Some(file) = self.files.get(self.file) else {
-                        return Ok(None);
-                    };
-                    none.insert(open(file, &self.task.columns, None, self.rule)?)
-                }
-            };
-            let row = rows.next_row();
-            match self.pass(row)? {
-                None => {}
-                Some(Some(mut row)) => {
-                    if let Some(separator) = self.label_separator {
-                        row.label = row.label.split(separator);
-                    }
-                    return Ok(Some((self.file, row)));
-                }
-                Some(None) => {
-                    self.rows = None;
-                    self.file += 1;
-                }
-            }
-        }
-    }
-
-    fn next_example(&mut self) -> Result<Option<Example>, DataError> {
-        while let Some((at, mut row)) = self.next_row()? {
-            if self.ignore_labels {
-                row.label = Cell::Absent;
-            }
-            let example = row.into_example(self.task, &self.files[at], self.rule);
-            if let Some(example) = self.pass(example)? {
-                return Ok(Some(example));
-            }
-        }
-        Ok(None)
-    }
-
-    /// That files of a split have rows.
-    fn check_rows(&self, split: usize, n_rows: usize) -> Result<(), DataError> {
-        let Some(file) = self.files.first().filter(|_| n_rows == 0) else {
-            return Ok(());
-        };
-        let found = match self.skipped.reasons.last() {
-            None => "none".to_owned(),
-            Some(reason) => format!("none that is good; the last that was left out: {reason}"),
-        };
-        Err(OwnDataError::NoRows {
-            flag: FLAGS[split],
-            path: file.path.clone(),
-            found,
-        }
-        .into())
     }
 }

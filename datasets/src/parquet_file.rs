@@ -1,26 +1,27 @@
 //! Parquet files as the Hugging Face hub serves GLUE; opened by `rows`.
 //!
 //! Texts are UTF-8 byte arrays, labels integers (-1: unlabelled), floats (STS-B) or names. The columns' types are checked
-//! against the schema before a row is read, and only those columns are decoded (`idx` is not). Snappy, gzip and no
-//! compression are built in.
+//! against the schema before a row is read, and only those columns are decoded (`idx` is not). All codecs but LZO are read.
 
-use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::{Arc, Once};
 
-use parquet::basic::{ConvertedType, Repetition, Type as PhysicalType};
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::FileReader;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place, missing_column, printable, quote};
+use crate::foreign;
 use crate::format::DataFile;
+use crate::hub_names::{self, HUB_KEY};
 use crate::label::LabelRule;
 use crate::parquet_lists::is_list;
 use crate::parquet_rows::PlacedRows;
+use crate::parquet_zstd::AnyCodec;
 use crate::rows::{RawRow, Rows};
 use crate::task::{Column, Columns};
 
@@ -38,6 +39,7 @@ struct Layout {
 pub(crate) struct ParquetRows {
     rows: PlacedRows,
     layout: Layout,
+    classes: Option<Vec<String>>,
 }
 
 impl ParquetRows {
@@ -49,10 +51,18 @@ impl ParquetRows {
         let path = &file.path;
         contain(|| {
             let reader = open_file(path)?;
-            let root = reader.metadata().file_metadata().schema();
-            let layout = layout(columns, path, root, rule)?;
+            let about = reader.metadata().file_metadata();
+            let layout = layout(columns, path, about.schema(), rule)?;
+            let classes = about
+                .key_value_metadata()
+                .and_then(|entries| entries.iter().find(|entry| entry.key == HUB_KEY))
+                .and_then(|entry| hub_names::classes(entry.value.as_deref()?, &layout.label_name));
             let rows = PlacedRows::new(path, reader, layout.projection.clone())?;
-            Ok(Self { rows, layout })
+            Ok(Self {
+                rows,
+                layout,
+                classes,
+            })
         })
         .unwrap_or_else(|| Err(contradictory(path)))
     }
@@ -64,6 +74,10 @@ impl Rows for ParquetRows {
             return Ok(None);
         };
         raw_row(&self.layout, place, row).map(Some)
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        self.classes.as_deref()
     }
 }
 
@@ -101,12 +115,13 @@ pub(crate) fn read_all_columns(
     .unwrap_or_else(|| Err(contradictory(path)))
 }
 
-pub(crate) fn open_file(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Io {
+pub(crate) fn open_file(path: &Path) -> Result<AnyCodec, DataError> {
+    foreign::refuse_file(path)?;
+    let opened = AnyCodec::open(path).map_err(|source| DataError::Io {
         path: path.to_path_buf(),
         source,
     })?;
-    SerializedFileReader::new(file).map_err(broken(Place::file(path)))
+    opened.map_err(broken(Place::file(path)))
 }
 
 pub(crate) fn broken(place: Place) -> impl FnOnce(ParquetError) -> DataError {
@@ -264,10 +279,21 @@ fn is_label(field: &Type) -> bool {
     is_integer(field)
         || is_list(field)
         || is_text(field)
+        || is_decimal(field)
+        || is_half(field)
         || matches!(
             scalar(field),
             Some(PhysicalType::FLOAT | PhysicalType::DOUBLE | PhysicalType::BOOLEAN)
         )
+}
+
+fn is_decimal(field: &Type) -> bool {
+    scalar(field).is_some() && field.get_basic_info().converted_type() == ConvertedType::DECIMAL
+}
+
+fn is_half(field: &Type) -> bool {
+    let logical = field.get_basic_info().logical_type_ref();
+    scalar(field).is_some() && matches!(logical, Some(LogicalType::Float16))
 }
 
 fn describe_type(field: &Type) -> String {
@@ -339,7 +365,9 @@ pub(crate) fn cell(field: &Field) -> Cell {
             Ok(int) => Cell::Int(int),
             Err(_) => Cell::Other(int.to_string()),
         },
+        Field::Float16(float) => Cell::Float(float.to_f64()),
         Field::Float(float) => Cell::Float((*float).into()),
+        Field::Decimal(_) => decimal(&field.to_string()),
         Field::Double(float) => Cell::Float(*float),
         Field::Str(text) => Cell::Text(text.clone()),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
@@ -348,6 +376,16 @@ pub(crate) fn cell(field: &Field) -> Cell {
         },
         Field::ListInternal(list) => Cell::List(list.elements().iter().map(cell).collect()),
         other => Cell::Other(quote(&other.to_string())),
+    }
+}
+
+/// A decimal number by its digits: whole where nothing but zeros comes after the point.
+pub(crate) fn decimal(digits: &str) -> Cell {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    match (whole.parse(), digits.parse()) {
+        (Ok(int), _) if fraction.bytes().all(|digit| digit == b'0') => Cell::Int(int),
+        (_, Ok(float)) => Cell::Float(float),
+        _ => Cell::Other(digits.to_owned()),
     }
 }
 

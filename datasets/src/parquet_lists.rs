@@ -9,12 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place};
+use crate::hub_names::{self, HUB_KEY};
 use crate::parquet_file::{cell, contain, contradictory, find, open_file, projection, scalar};
 use crate::parquet_rows::PlacedRows;
 use crate::task::Column;
-
-/// The key that Hugging Face's `datasets` writes the features of a data set under.
-const HUB_KEY: &str = "huggingface";
 
 /// Some columns of a parquet file being read.
 pub(crate) struct ParquetCells {
@@ -62,7 +60,7 @@ impl ParquetCells {
             let features = about
                 .key_value_metadata()
                 .and_then(|entries| entries.iter().find(|entry| entry.key == HUB_KEY))
-                .and_then(|entry| hub_features(entry.value.as_deref()?));
+                .and_then(|entry| hub_names::features(entry.value.as_deref()?));
             let projection = projection(path, root, fields)?;
             let rows = PlacedRows::new(path, reader, projection)?;
             Ok(Self { rows, features })
@@ -86,11 +84,6 @@ impl ParquetCells {
     pub(crate) fn hub_features(&self) -> Option<&Map<String, Value>> {
         self.features.as_ref()
     }
-}
-
-fn hub_features(text: &str) -> Option<Map<String, Value>> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    Some(value.get("info")?.get("features")?.as_object()?.clone())
 }
 
 /// Whether a column has a value or a list a row.

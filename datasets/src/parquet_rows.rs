@@ -1,16 +1,15 @@
 //! Chosen columns of a parquet file, row by row, each row with its place. Called by the readers of values
 //! (`parquet_file`), of lists (`parquet_lists`) and of nested columns (`parquet_objects`).
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parquet::file::reader::SerializedFileReader;
 use parquet::record::Row;
 use parquet::record::reader::RowIter;
 use parquet::schema::types::Type;
 
 use crate::error::{DataError, Place};
 use crate::parquet_file::{broken, contain, contradictory};
+use crate::parquet_zstd::AnyCodec;
 
 /// The rows of an open file that are left.
 pub(crate) struct PlacedRows {
@@ -22,11 +21,7 @@ pub(crate) struct PlacedRows {
 
 impl PlacedRows {
     /// Every row of `reader`, the file at `path`, with the columns of `projection` in its order.
-    pub(crate) fn new(
-        path: &Path,
-        reader: SerializedFileReader<File>,
-        projection: Type,
-    ) -> Result<Self, DataError> {
+    pub(crate) fn new(path: &Path, reader: AnyCodec, projection: Type) -> Result<Self, DataError> {
         let rows = RowIter::from_file_into(Box::new(reader))
             .project(Some(projection))
             .map_err(broken(Place::file(path)))?;

@@ -50,6 +50,11 @@ pub(crate) trait Rows {
     /// The next row; `None` at the end of the file. After an error about a row ([`DataError::is_about_a_row`]) the next
     /// call goes on behind it.
     fn next_row(&mut self) -> Result<Option<RawRow>, DataError>;
+
+    /// The names of the label column's ids, if the file has them.
+    fn class_names(&self) -> Option<&[String]> {
+        None
+    }
 }
 
 /// Opens a file to read `columns` of it. With an optional label, files without its column have none.

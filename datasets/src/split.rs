@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::example::Example;
-use crate::format::{DataFile, TextEncoding};
+use crate::format::{DataFile, Header, TextEncoding};
 use crate::label::LabelRule;
 use crate::locate;
 use crate::rows::ExampleRows;
@@ -126,6 +126,7 @@ pub fn split_rows(
         path,
         format,
         encoding: TextEncoding::default(),
+        header: Header::default(),
     };
     let files = located.files.into_iter().map(file).collect();
     ExampleRows::open(task, files, split.label_rule(), limit)

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{DataError, QuestionError};
-use crate::format::{DataFile, Format, TextEncoding};
+use crate::format::{DataFile, Format, Header, TextEncoding};
 use crate::locate::locate;
 use crate::own::{OnBadRow, SkippedRows};
 use crate::split::SplitName;
@@ -147,6 +147,7 @@ pub fn load_questions(
             path,
             format: located.format,
             encoding: TextEncoding::default(),
+            header: Header::default(),
         })
         .collect();
     read_questions(&files, task.answer_rule(), OnBadRow::Error, limit)

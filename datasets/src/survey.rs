@@ -7,10 +7,9 @@ use crate::cell::Cell;
 use crate::conll;
 use crate::error::DataError;
 use crate::format::{DataFile, Format};
+use crate::header::TableHead;
 use crate::jsonl::{self, JsonlObjects};
 use crate::parquet_file::read_all_columns;
-use crate::record::Record;
-use crate::table::{open_records, read_header};
 
 /// How many rows are looked at.
 const N_ROWS: usize = 1000;
@@ -120,21 +119,14 @@ fn join(a: ColumnKind, b: ColumnKind) -> ColumnKind {
 type Columns = (Vec<String>, Vec<Vec<Cell>>);
 
 fn first_records(file: &DataFile) -> Result<Columns, DataError> {
-    let mut records = open_records(file)?;
-    let mut record = Record::default();
-    let names: Vec<String> = match records.fixed_columns() {
-        Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
-        None => {
-            read_header(file, records.as_mut(), &mut record)?;
-            record.cells().map(str::to_owned).collect()
-        }
-    };
+    let mut head = TableHead::open(file)?;
+    let names = head.names.clone();
     let mut rows = Vec::new();
     while rows.len() < N_ROWS {
-        match records.next_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) if record.n_cells() != names.len() => {}
-            Ok(true) => rows.push(
+        match head.next_record() {
+            Ok(None) => break,
+            Ok(Some(record)) if record.n_cells() != names.len() => {}
+            Ok(Some(record)) => rows.push(
                 record
                     .cells()
                     .map(|cell| Cell::Text(cell.to_owned()))

@@ -11,6 +11,7 @@ use crate::cell::Cell;
 use crate::csv::CsvRecords;
 use crate::error::{DataError, Place, Position, missing_column};
 use crate::format::{DataFile, Format};
+use crate::header::TableHead;
 use crate::label::LabelRule;
 use crate::plain_text::{LabelTextRecords, LineRecords};
 use crate::record::{Record, Records};
@@ -52,21 +53,6 @@ pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataErro
     })
 }
 
-/// Reads the header line into `record`, where the format has one.
-pub(crate) fn read_header(
-    file: &DataFile,
-    records: &mut dyn Records,
-    record: &mut Record,
-) -> Result<(), DataError> {
-    if records.next_record(record)? && record.n_cells() > 0 {
-        return Ok(());
-    }
-    Err(DataError::Empty {
-        path: file.path.clone(),
-        found: "nothing on the first line",
-    })
-}
-
 impl Table {
     pub(crate) fn open(
         file: &DataFile,
@@ -74,29 +60,20 @@ impl Table {
         headerless: Option<Headerless>,
         rule: LabelRule,
     ) -> Result<Self, DataError> {
-        let mut records = open_records(file)?;
-        let mut record = Record::default();
-        let path = &file.path;
-        let mut is_pending = false;
-        let layout = match records.fixed_columns() {
-            Some(names) => header(columns, path, names, rule)?,
-            None => {
-                read_header(file, records.as_mut(), &mut record)?;
-                let cells: Vec<&str> = record.cells().collect();
-                match headerless.and_then(|layout| without_header(columns, layout, &cells)) {
-                    None => header(columns, path, &cells, rule)?,
-                    Some(layout) => {
-                        is_pending = true;
-                        layout
-                    }
-                }
+        let mut head = TableHead::open(file)?;
+        let cells: Vec<&str> = head.names.iter().map(String::as_str).collect();
+        let layout = match headerless.and_then(|layout| without_header(columns, layout, &cells)) {
+            None => header(columns, &file.path, &cells, rule)?,
+            Some(layout) => {
+                head.is_pending = true;
+                layout
             }
         };
         Ok(Self {
-            path: path.clone(),
-            records,
-            record,
-            is_pending,
+            path: file.path.clone(),
+            records: head.records,
+            record: head.record,
+            is_pending: head.is_pending,
             layout,
         })
     }

@@ -66,7 +66,7 @@ impl TaggedData {
         };
         // What is wrong with the files is said by whoever reads them.
         let given = std::slice::from_ref(given);
-        let files = find_files("", given, reading.format, reading.encoding);
+        let files = find_files("", given, reading);
         match files.ok().as_deref() {
             Some([file, ..]) => match file.format {
                 Format::Conll => true,
@@ -86,9 +86,7 @@ impl TaggedData {
     /// See [`DataError`] and [`OwnDataError`].
     pub fn load(request: &OwnRequest, known: Option<&Labels>) -> Result<Self, DataError> {
         let reading = &request.reading;
-        let files_of = |flag, given: &[String]| {
-            find_tagged_files(flag, given, reading.format, reading.encoding)
-        };
+        let files_of = |flag, given: &[String]| find_tagged_files(flag, given, reading);
         let splits = [
             ("--train-file", files_of("--train-file", &request.train)?),
             (

@@ -5,7 +5,8 @@ use std::io::{BufRead, Read};
 
 use crate::error::{DataError, Place, QuestionError};
 use crate::format::{DataFile, TextEncoding};
-use crate::lines::{BYTE_ORDER_MARK, decompressed, read_failure};
+use crate::lines::BYTE_ORDER_MARK;
+use crate::text_file::TextFile;
 
 /// The largest document: six times SQuAD v2.0's training file. A file of lines may be larger.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
@@ -13,8 +14,7 @@ const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
 /// A document being read.
 pub(crate) struct WholeText<'a> {
     file: &'a DataFile,
-    reader: Box<dyn BufRead>,
-    compression: Option<&'static str>,
+    opened: TextFile,
     /// What was read so far, as in the file.
     bytes: Vec<u8>,
     /// The same as characters.
@@ -23,11 +23,9 @@ pub(crate) struct WholeText<'a> {
 
 impl<'a> WholeText<'a> {
     pub(crate) fn open(file: &'a DataFile) -> Result<Self, DataError> {
-        let (reader, compression) = decompressed(&file.path)?;
         Ok(Self {
             file,
-            reader,
-            compression,
+            opened: TextFile::open(file)?,
             bytes: Vec::new(),
             text: String::new(),
         })
@@ -39,6 +37,7 @@ impl<'a> WholeText<'a> {
             let before = self.bytes.len();
             let room = self.room()?;
             let result = self
+                .opened
                 .reader
                 .by_ref()
                 .take(room)
@@ -67,7 +66,12 @@ impl<'a> WholeText<'a> {
 
     fn read_rest(&mut self) -> Result<(), DataError> {
         let room = self.room()?;
-        let result = self.reader.by_ref().take(room).read_to_end(&mut self.bytes);
+        let result = self
+            .opened
+            .reader
+            .by_ref()
+            .take(room)
+            .read_to_end(&mut self.bytes);
         result.map_err(|error| self.failure(error))?;
         self.room().map(|_| ())
     }
@@ -94,12 +98,12 @@ impl<'a> WholeText<'a> {
 
     fn failure(&self, source: std::io::Error) -> DataError {
         let line = self.line_number(self.bytes.len());
-        read_failure(&self.file.path, self.compression, line, source)
+        self.opened.failure(line, source)
     }
 
     fn decode(&mut self) -> Result<&str, DataError> {
         let path = &self.file.path;
-        if self.file.encoding == TextEncoding::default() {
+        if self.opened.encoding == TextEncoding::default() {
             let text = std::str::from_utf8(&self.bytes).map_err(|error| {
                 let at = error.valid_up_to();
                 DataError::NotUtf8 {
@@ -111,13 +115,13 @@ impl<'a> WholeText<'a> {
             })?;
             return Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
         }
-        let encoding = self.file.encoding.0;
+        let encoding = self.opened.encoding.0;
         match encoding.decode_without_bom_handling_and_without_replacement(&self.bytes) {
             Some(text) => self.text = text.into_owned(),
             None => {
                 return Err(DataError::NotEncoded {
                     place: Place::file(path),
-                    encoding: self.file.encoding.name(),
+                    encoding: self.opened.encoding.name(),
                 });
             }
         }

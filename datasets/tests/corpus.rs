@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use progtune_datasets::{
-    AnswerRule, DataFile, Format, OnBadRow, OwnData, OwnRequest, QuestionData, Reading, RepairTags,
-    TaggedData, TextEncoding, read_questions,
+    AnswerRule, DataFile, Format, Header, OnBadRow, OwnData, OwnRequest, QuestionData, Reading,
+    RepairTags, TaggedData, TextEncoding, read_questions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -91,6 +91,7 @@ fn read_as_questions(path: &Path, format: Format, on_bad_row: OnBadRow) {
         path: path.to_owned(),
         format,
         encoding: TextEncoding::default(),
+        header: Header::default(),
     };
     match read_questions(&[file], AnswerRule::OrNone, on_bad_row, None) {
         Ok(read) => {

@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use progtune_datasets::{
-    AnswerRule, DataFile, Example, Format, Label, OnBadRow, OwnData, OwnRequest, ProblemType,
-    Question, Reading, SplitName, TaggedData, TaggedSentence, Task, TextEncoding, has_split,
-    load_questions, load_split, read_jsonl, read_questions,
+    AnswerRule, DataFile, Example, Format, Header, Label, OnBadRow, OwnData, OwnRequest,
+    ProblemType, Question, Reading, SplitName, TaggedData, TaggedSentence, Task, TextEncoding,
+    has_split, load_questions, load_split, read_jsonl, read_questions,
 };
 
 /// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
@@ -368,6 +368,7 @@ fn xquad_and_the_flat_layout() {
             path,
             format: Format::Jsonl,
             encoding: TextEncoding::default(),
+            header: Header::default(),
         };
         let read = read_questions(&[file], AnswerRule::OrNone, OnBadRow::Error, None);
         assert_eq!(asked(&read.unwrap().questions), sizes, "{name}");

@@ -7,7 +7,7 @@ use crate::{
     model::config::ModelConfig,
 };
 use progtune_datasets::{
-    Column, Columns, Labels, OwnRequest, ProblemType, Reading, RepairTags, Task,
+    Column, Columns, Header, Labels, OwnRequest, ProblemType, Reading, RepairTags, Task,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -24,6 +24,8 @@ pub struct LearnedTask {
     columns: Option<(String, Option<String>, String)>,
     /// How its labels or tags were read.
     label_separator: Option<String>,
+    /// The columns of its files, if they had no header.
+    header: Option<Vec<String>>,
     repair_tags: Option<RepairTags>,
     /// Whether questions may be without answer; `None` if nothing is known of it, or it has none.
     pub has_unanswerable: Option<bool>,
@@ -53,6 +55,10 @@ impl LearnedTask {
                 columns.label.name.clone(),
             )),
             label_separator: reading.label_separator.clone(),
+            header: match &reading.header {
+                Header::FirstRow => None,
+                Header::Absent(names) | Header::Learned(names) => Some(names.clone()),
+            },
             repair_tags: reading.repair_tags,
             has_unanswerable: (task.problem_type == ProblemType::QuestionAnswering)
                 .then_some(task.has_unanswerable),
@@ -68,6 +74,7 @@ impl LearnedTask {
             },
             columns: None,
             label_separator: None,
+            header: None,
             repair_tags: None,
             has_unanswerable: None,
         }
@@ -88,6 +95,9 @@ impl LearnedTask {
         });
         if let Some(separator) = &self.label_separator {
             value["label_separator"] = json!(separator);
+        }
+        if let Some(names) = &self.header {
+            value["columns"] = json!(names);
         }
         if let Some(repair) = self.repair_tags {
             value["repair_tags"] = json!(repair.as_str());
@@ -140,12 +150,12 @@ impl LearnedTask {
         let repairs = RepairTags::NAMES.iter();
         let repair = repair.and_then(|found| repairs.clone().find(|(name, _)| *name == found));
         let labels = value.get("labels").and_then(Value::as_array);
-        let names: Option<Vec<String>> = labels.and_then(|labels| {
-            labels
-                .iter()
+        let texts = |list: &Vec<Value>| -> Option<Vec<String>> {
+            list.iter()
                 .map(|label| label.as_str().map(str::to_owned))
                 .collect()
-        });
+        };
+        let names = labels.and_then(texts);
         Ok(Self {
             labels: Labels {
                 problem_type,
@@ -158,6 +168,10 @@ impl LearnedTask {
                 text("label_column")?,
             )),
             label_separator: text("label_separator").ok(),
+            header: value
+                .get("columns")
+                .and_then(Value::as_array)
+                .and_then(texts),
             repair_tags: repair.map(|(_, repair)| *repair),
             has_unanswerable: value.get("has_unanswerable").and_then(Value::as_bool),
         })
@@ -187,6 +201,7 @@ impl LearnedTask {
             },
             columns: None,
             label_separator: None,
+            header: None,
             repair_tags: None,
             has_unanswerable: None,
         })
@@ -223,6 +238,9 @@ impl LearnedTask {
         }
         if reading.label_separator.is_none() {
             reading.label_separator.clone_from(&self.label_separator);
+        }
+        if let (Some(names), Header::FirstRow) = (&self.header, &reading.header) {
+            reading.header = Header::Learned(names.clone());
         }
         reading.repair_tags = reading.repair_tags.or(self.repair_tags);
         request

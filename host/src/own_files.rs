@@ -10,7 +10,8 @@ use crate::{
     },
 };
 use progtune_datasets::{
-    Labels, OwnFacts, OwnFiles, OwnRequest, ProblemType, RowCounts, SkippedRows, SplitName,
+    LabelForm, Labels, OwnFacts, OwnFiles, OwnRequest, ProblemType, RowCounts, SkippedRows,
+    SplitName,
 };
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::SystemTime};
@@ -110,6 +111,7 @@ fn facts_json(facts: &OwnFacts) -> Value {
     json!({
         "problem_type": facts.labels.problem_type.as_str(),
         "labels": facts.labels.names,
+        "form": facts.form.as_str(),
         "counts": counts,
         "n_skipped": facts.skipped.n_rows,
         "skipped": facts.skipped.reasons,
@@ -142,6 +144,7 @@ fn parse_facts(note: &Value) -> Option<OwnFacts> {
             problem_type: ProblemType::by_name(note.get("problem_type")?.as_str()?)?,
             names: texts("labels")?,
         },
+        form: LabelForm::by_name(note.get("form")?.as_str()?)?,
         counts: all.try_into().ok()?,
         skipped: SkippedRows {
             n_rows: number(note.get("n_skipped"))?,
@@ -166,6 +169,7 @@ mod tests {
                 problem_type: ProblemType::SingleLabelClassification,
                 names: vec!["a \"b\"".into(), "c".into()],
             },
+            form: LabelForm::Named,
             counts: [counts(1), counts(0), counts(7)],
             skipped: SkippedRows {
                 n_rows: 12,

@@ -219,7 +219,11 @@ pub fn describe(data: &OwnFiles) -> String {
         ProblemType::SingleLabelClassification
         | ProblemType::MultiLabelClassification
         | ProblemType::TokenClassification => {
-            format!("labels: {}\n", in_line(&data.task.labels))
+            let form = match data.facts.form.describe() {
+                "" => String::new(),
+                form => format!(" ({form})"),
+            };
+            format!("labels: {}{form}\n", in_line(&data.task.labels))
         }
         ProblemType::QuestionAnswering => String::new(),
     });

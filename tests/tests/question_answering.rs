@@ -13,7 +13,7 @@ use progtune::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{
-    AnswerRule, DataFile, Format, OnBadRow, Question, Task, TextEncoding, read_questions,
+    AnswerRule, DataFile, Format, Header, OnBadRow, Question, Task, TextEncoding, read_questions,
 };
 use progtune_tests::{fixture, read_json, shared_data};
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ fn questions(data: &Path, file: &str, limit: &Value) -> Vec<Question> {
         path: data.join(file),
         format: Format::Jsonl,
         encoding: TextEncoding::default(),
+        header: Header::default(),
     };
     let limit = limit.as_u64().map(|n| n as usize);
     read_questions(&[file], AnswerRule::OrNone, OnBadRow::Error, limit)

@@ -25,7 +25,7 @@ pub enum OwnDataError {
 
     /// A directory without data files.
     #[error(
-        "{flag} {}: expected files named .csv, .tsv, .jsonl, .parquet or .conll (and .gz or .zst after that) in the \
+        "{flag} {}: expected files named .csv, .tsv, .json, .jsonl, .parquet or .conll (and .gz or .zst after that) in the \
          directory, found {}; name the files themselves, with --file-format",
         dir.display(), names(found)
     )]
@@ -55,7 +55,7 @@ pub enum OwnDataError {
 
     /// A file whose name tells no format.
     #[error(
-        "{}: expected a name that ends in .csv, .tsv, .jsonl, .parquet or .conll (and .gz or .zst after that); give \
+        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet or .conll (and .gz or .zst after that); give \
          --file-format: csv, tsv, jsonl, parquet, label-text (`LABEL text` a line), lines (a text a line) or conll (a \
          word and its tag a line)",
         path.display()
@@ -105,9 +105,10 @@ pub enum OwnDataError {
 
     /// A column that was asked for and is not there.
     #[error(
-        "{}: {flag}: expected a column named `{}`, found the columns {}{}; correct the name",
+        "{}: {flag}: expected a column named `{}`, found the columns {}{}; correct the name{}",
         path.display(), printable(name, 60), names(found),
-        nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default()
+        nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default(),
+        if *has_header { ", or give --no-header if the first row is data" } else { "" }
     )]
     NoColumn {
         /// The file.
@@ -120,6 +121,8 @@ pub enum OwnDataError {
         found: Vec<String>,
         /// The one most like it.
         nearest: Option<String>,
+        /// Whether the first row was taken for the names.
+        has_header: bool,
     },
 
     /// One column for two things.

@@ -18,6 +18,17 @@ pub(crate) fn names(list: &[String]) -> String {
 }
 
 /// A value from a file as a message shows it: quoted, control characters escaped, long ones cut.
+/// What may help with a row that has another number of cells.
+pub(super) fn ragged_advice(separator: &str, has_words: bool) -> String {
+    match separator {
+        _ if has_words => String::new(),
+        "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out the rows of \
+                  QQP that lack cells)"
+            .to_owned(),
+        other => format!(" (a {other} inside a text needs double quotes around the text)"),
+    }
+}
+
 pub(crate) fn quote(value: &str) -> String {
     format!("{:?}", shorten(value, 60))
 }

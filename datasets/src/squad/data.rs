@@ -49,7 +49,7 @@ impl QuestionData {
         let Some((flag, paths)) = given.into_iter().find(|(_, paths)| !paths.is_empty()) else {
             return Ok(false);
         };
-        let files = find_files(flag, paths, reading.format, reading.encoding)?;
+        let files = find_files(flag, paths, reading)?;
         files.first().map_or(Ok(false), is_question_file)
     }
 
@@ -76,7 +76,7 @@ impl QuestionData {
         let reading = &request.reading;
         let mut skipped = SkippedRows::default();
         let mut read = |flag: &'static str, given: &[String], rule: AnswerRule| {
-            let files = find_files(flag, given, reading.format, reading.encoding)?;
+            let files = find_files(flag, given, reading)?;
             if files.is_empty() {
                 return Ok(Vec::new());
             }

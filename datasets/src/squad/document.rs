@@ -10,6 +10,7 @@ use super::check::Taker;
 use super::{COLUMNS, fields};
 use crate::error::{DataError, Place, QuestionError, QuestionPlace};
 use crate::format::{DataFile, Format};
+use crate::json_document::{Detected, Layout, detect};
 use crate::jsonl::{JsonlObjects, describe};
 use crate::whole_text::WholeText;
 
@@ -17,36 +18,59 @@ use crate::whole_text::WholeText;
 enum Content {
     /// A JSON value that is the whole file.
     Document(Value),
-    /// An object a line; the first of them.
-    Lines(Value),
+    /// An object a line.
+    Lines,
 }
 
 /// Reads the questions of a file, whichever of the layouts it has.
 pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {
     match content(file)? {
         Content::Document(value) => read_document(file, &value, taker),
-        Content::Lines(_) => read_lines(file, taker),
+        Content::Lines => read_lines(file, taker),
     }
 }
 
-/// Whether a file holds questions, as far as its beginning tells: a JSON document with `data`, or lines or parquet rows
-/// with `question`, `context` and `answers`.
+/// Whether a file holds questions, as far as its first row tells: one of an array, of lines or of parquet with `question`,
+/// `context` and `answers`, or one of `data` that is an article with `paragraphs` or a question with its context. Rows of
+/// `data` that have a label are none.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
-    let is_question = |value: &Value| COLUMNS.iter().all(|key| value.get(key).is_some());
+    let has = |row: &Value, key: &str| row.get(key).is_some();
     match file.format {
         Format::Parquet => super::parquet::has_questions(file),
-        Format::Jsonl => Ok(match content(file) {
-            Ok(Content::Document(Value::Array(list))) => list.first().is_some_and(is_question),
-            Ok(Content::Document(value)) => value.get("data").is_some_and(Value::is_array),
-            Ok(Content::Lines(first)) => is_question(&first),
-            Err(error @ DataError::Io { .. }) => return Err(error),
-            // What is wrong with it is told by whoever reads it.
-            Err(_) => false,
-        }),
+        Format::Jsonl => {
+            let Detected { layout, first } = match detect(file) {
+                Ok(detected) => detected,
+                Err(error @ DataError::Io { .. }) => return Err(error),
+                // What is wrong with it is told by whoever reads it.
+                Err(_) => return Ok(false),
+            };
+            if layout == Layout::Data {
+                return Ok(first.is_some_and(|row| {
+                    let [question, context, answers] = COLUMNS.map(|key| has(&row, key));
+                    let has_label = ["label", "labels"].iter().any(|key| has(&row, key));
+                    has(&row, "paragraphs") || question && context && (answers || !has_label)
+                }));
+            }
+            let first = match (first, layout) {
+                (Some(first), _) => Some(first),
+                (None, Layout::Lines) => first_on_a_line(file)?,
+                (None, _) => None,
+            };
+            Ok(first.is_some_and(|row| COLUMNS.iter().all(|key| has(&row, key))))
+        }
         _ => Ok(false),
+    }
+}
+
+/// The first row of a file of lines, if it is good.
+fn first_on_a_line(file: &DataFile) -> Result<Option<Value>, DataError> {
+    match JsonlObjects::open(file).and_then(|mut objects| objects.next_object()) {
+        Ok(first) => Ok(first.map(|(_, row)| Value::Object(row))),
+        Err(error @ DataError::Io { .. }) => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
@@ -56,9 +80,7 @@ fn content(file: &DataFile) -> Result<Content, DataError> {
     let first = text.first_line()?;
     let alone = serde_json::from_str::<Value>(first).ok();
     match alone {
-        Some(value) if value.is_object() && value.get("data").is_none() => {
-            Ok(Content::Lines(value))
-        }
+        Some(value) if value.is_object() && value.get("data").is_none() => Ok(Content::Lines),
         Some(value) if text.rest_is_blank()? => Ok(Content::Document(value)),
         _ => {
             let all = text.whole()?;

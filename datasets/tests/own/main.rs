@@ -9,6 +9,7 @@ mod files;
 mod formats;
 mod labels;
 mod sets;
+mod tables;
 mod tags;
 
 use std::path::Path;

@@ -190,13 +190,12 @@ fn files() {
 }
 
 #[test]
-fn a_pretty_printed_file_is_told_from_jsonl() {
+fn a_pretty_printed_file_is_read_as_the_rows_it_has() {
+    let file = b"[\n  {\"sentence\": \"A\",\n \"label\": 1}\n]\n";
+    assert_eq!(train("sst2", "jsonl", file), [single("A", 1)]);
     let message = train_message("sst2", "jsonl", b"[\n  {\"sentence\": \"A\"}\n]\n");
     assert_has(
         &message,
-        &[
-            "train.jsonl, line 1: expected one JSON object on the line",
-            "JSONL has one whole object a line",
-        ],
+        &["train.jsonl, row 1: expected a column named `label`"],
     );
 }

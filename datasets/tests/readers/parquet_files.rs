@@ -317,10 +317,20 @@ fn wrong_columns() {
 #[test]
 fn files_that_are_not_parquet() {
     let whole = sst2(&["a", "b"], &[1, 0]);
+    assert_has(
+        &train_message(
+            "sst2",
+            "parquet",
+            b"version https://git-lfs.github.com/spec/v1",
+        ),
+        &[
+            "train.parquet: this is a pointer of Git LFS",
+            "git lfs pull",
+        ],
+    );
     for file in [
         &b""[..],
         b"sentence\tlabel\na\t1\n",
-        b"version https://git-lfs.github.com/spec/v1",
         &whole[..whole.len() / 2],
     ] {
         let message = train_message("sst2", "parquet", file);

@@ -280,10 +280,14 @@ fn bytes_that_are_not_utf8() {
             "train.tsv, line 2: expected UTF-8 text, found the byte 0xE9 at byte 23 of the file (counted from 0); convert",
         ],
     );
-    // UTF-16, cut inside a character, and a character cut by the end of the file
+    // UTF-16, which is read, and cut inside a character; and a character cut by the end of the file
     assert_has(
         &train_message("sst2", "tsv", b"\xFF\xFEs\0e\0"),
-        &["line 1", "0xFF at byte 0 "],
+        &["line 1: expected a column named `sentence`", "`se`"],
+    );
+    assert_has(
+        &train_message("sst2", "tsv", b"\xFF\xFEs\0e\0n"),
+        &["line 1: expected UTF-16LE text"],
     );
     assert_has(
         &train_message("sst2", "tsv", b"sentence\tlabel\nx\t1\xE2\x82"),

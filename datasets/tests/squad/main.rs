@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use progtune_datasets::{
-    Answer, AnswerRule, DataFile, Format, OnBadRow, OwnRequest, ProblemType, Question,
+    Answer, AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question,
     QuestionData, Questions, Reading, SplitName, Task, TextEncoding, load_questions,
     read_questions,
 };
@@ -57,6 +57,7 @@ fn file(path: PathBuf, format: Format) -> DataFile {
         path,
         format,
         encoding: TextEncoding::default(),
+        header: Header::default(),
     }
 }
 

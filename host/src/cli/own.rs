@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Own data")]
 pub struct OwnDataArgs {
-    /// Training file: CSV, TSV, JSONL, parquet or SQuAD's JSON, plain or .gz or .zst; a directory or 'a/*.csv' is all files in it; repeat it for more
+    /// Training file: CSV, TSV, JSONL, JSON, parquet or SQuAD's JSON, plain or .gz or .zst; a directory or 'a/*.csv' is all files in it; repeat it for more
     #[arg(long, value_name = "FILE")]
     pub train_file: Vec<String>,
     /// Validation file, likewise
@@ -20,9 +20,15 @@ pub struct OwnDataArgs {
     /// Format of these files: csv, tsv, jsonl, parquet, label-text (`LABEL text` a line), lines (a text a line) or conll (a word and its tag a line)
     #[arg(long, value_name = "NAME")]
     pub file_format: Option<String>,
-    /// Encoding of text files, such as windows-1252
+    /// Encoding of text files, such as windows-1252; UTF-16 is recognised
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<String>,
+    /// The first row of CSV and TSV files is data; columns have numbers, from 1, or the names of --columns
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub no_header: Option<String>,
+    /// Names of the columns of CSV and TSV files without a header, such as text,label; implies --no-header
+    #[arg(long, value_name = "NAMES")]
+    pub columns: Option<String>,
     /// Column of the text, or of a sentence's words
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,

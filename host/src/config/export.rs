@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::keys::{KEYS, KeyDefault};
 use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
 use crate::fetch::typed;
-use progtune_datasets::{OnBadRow, OwnRequest};
+use progtune_datasets::{Header, OnBadRow, OwnRequest};
 use toml::Value;
 
 /// What the file begins with, and by which it is known.
@@ -148,6 +148,13 @@ fn own_value(own: &OwnRequest, key: &str) -> Option<Value> {
         "test_file" => files(&own.test),
         "file_format" => reading.format.map(|format| text(format.as_str())),
         "encoding" => Some(text(&reading.encoding.name())),
+        "no_header" => Some(Value::Boolean(reading.header != Header::FirstRow)),
+        "columns" => match &reading.header {
+            Header::FirstRow => None,
+            Header::Absent(names) | Header::Learned(names) => {
+                (!names.is_empty()).then(|| text(&names.join(",")))
+            }
+        },
         "text_column" => reading.text_column.as_deref().map(text),
         "pair_column" => reading.pair_column.as_deref().map(text),
         "label_separator" => reading.label_separator.as_deref().map(text),

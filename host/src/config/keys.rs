@@ -139,7 +139,19 @@ pub const KEYS: &[Key] = &[
     computed("validation_file", "none", "data/dev.csv", Scope::All),
     computed("test_file", "none", "data/test.csv", Scope::All),
     computed("file_format", "as the names say", "csv", Scope::All),
-    computed("encoding", "utf-8", "windows-1252", Scope::All),
+    computed(
+        "encoding",
+        "utf-8, or UTF-16 where a file begins so",
+        "windows-1252",
+        Scope::All,
+    ),
+    value("no_header", "false", Scope::All),
+    computed(
+        "columns",
+        "none: the first row has them",
+        "text,label",
+        Scope::All,
+    ),
     computed(
         "text_column",
         "the one with a usual name, or the only one with texts",

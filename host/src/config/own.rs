@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use progtune_datasets::{
-    DataError, Format, Metric, OWN_TASK, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags,
-    TextEncoding,
+    DataError, Format, Header, Metric, OWN_TASK, OnBadRow, OwnRequest, ProblemType, Reading,
+    RepairTags, TextEncoding,
 };
 
 use super::Split;
@@ -15,9 +15,11 @@ use super::settings::Settings;
 const FILE_KEYS: [&str; 3] = ["train_file", "validation_file", "test_file"];
 
 /// The keys that say how own files are read.
-const READING_KEYS: [&str; 10] = [
+const READING_KEYS: [&str; 12] = [
     "file_format",
     "encoding",
+    "no_header",
+    "columns",
     "text_column",
     "pair_column",
     "label_column",
@@ -120,10 +122,11 @@ fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
         encoding: settings
             .optional_parsed(
                 "encoding",
-                "the name of an encoding whose line ends are one byte, such as utf-8, windows-1252 or shift_jis",
+                "the name of an encoding, such as utf-8, utf-16, windows-1252 or shift_jis",
                 TextEncoding::by_name,
             )?
             .unwrap_or_default(),
+        header: read_header(settings)?,
         text_column: settings.optional_text("text_column")?,
         pair_column: settings.optional_text("pair_column")?,
         label_column: settings.optional_text("label_column")?,
@@ -131,6 +134,25 @@ fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
         repair_tags: optional_choice(settings, "repair_tags", RepairTags::NAMES)?,
         problem_type: optional_choice(settings, "problem_type", PROBLEM_TYPES)?,
         on_bad_row: optional_choice(settings, "on_bad_row", ON_BAD_ROW)?.unwrap_or_default(),
+    })
+}
+
+/// Where the names of columns are: names that are given mean that the files have none.
+fn read_header(settings: &Settings) -> Result<Header, ConfigError> {
+    let names = settings.optional_parsed(
+        "columns",
+        "different names with commas between them, such as `text,label`",
+        |text| {
+            let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+            let is_new = |(at, name): (usize, &String)| !names[..at].contains(name);
+            let are_good = names.iter().enumerate().all(is_new) && !names.contains(&String::new());
+            are_good.then_some(names)
+        },
+    )?;
+    Ok(match (names, settings.switch("no_header")?) {
+        (Some(names), _) => Header::Absent(names),
+        (None, true) => Header::Absent(Vec::new()),
+        (None, false) => Header::FirstRow,
     })
 }
 

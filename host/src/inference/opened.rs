@@ -23,7 +23,7 @@ use crate::{
     train::EvalSplit,
 };
 use progtune_datasets::{
-    AnswerRule, DataFile, Format, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
+    AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
     TaggedSentence, Task, TextEncoding, load_questions, read_questions,
 };
 use std::path::Path;
@@ -143,6 +143,7 @@ impl<'a> Opened<'a> {
             path: path.to_path_buf(),
             format: Format::of_name(path).unwrap_or(Format::Jsonl),
             encoding: TextEncoding::default(),
+            header: Header::default(),
         };
         let limit = self.config.max_eval_samples;
         let read = read_questions(&[file], AnswerRule::Optional, OnBadRow::Error, limit)?;

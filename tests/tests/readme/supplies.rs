@@ -96,6 +96,7 @@ pub fn files(directory: &Path) {
     };
     let header = |rows: String| format!("text,label\n{rows}");
     write("reviews.csv", header(csv(60)).as_bytes());
+    write("plain.csv", csv(60).as_bytes());
     write("reviews/train.csv", header(csv(24)).as_bytes());
     write("reviews/validation.csv", header(csv(12)).as_bytes());
     let more = rows(12, |_, text, label| {

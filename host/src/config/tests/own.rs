@@ -2,7 +2,7 @@
 
 use super::*;
 use progtune_datasets::{
-    Format, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags, TextEncoding,
+    Format, Header, OnBadRow, OwnRequest, ProblemType, Reading, RepairTags, TextEncoding,
 };
 
 const FILE: &str = "--train-file=t.csv";
@@ -21,6 +21,7 @@ fn config_toml_gives_the_same_request_again() {
             reading: Reading {
                 format: Some(Format::LabelText),
                 encoding: TextEncoding::by_name("windows-1252").unwrap(),
+                header: Header::Absent(vec!["text".into(), "label".into()]),
                 text_column: Some("text".into()),
                 pair_column: Some("a \"b\"".into()),
                 label_column: Some("label".into()),

@@ -1,0 +1,187 @@
+//! Files of kinds that are not read, recognised by their first bytes: one line says what a file is and how to convert it.
+//! Called wherever a file is opened whose name may say something else.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{DataError, TableError};
+
+/// How much of a file is needed.
+const N_BYTES: u64 = 4096;
+
+/// What a file is, and what makes one of it that is read.
+type Kind = (&'static str, &'static str);
+
+const PANDAS_EXCEL: &str = "save the sheet as CSV (UTF-8), or convert it with `python -c \"import pandas; \
+     pandas.read_excel('FILE').to_csv('FILE.csv', index=False)\"`";
+
+/// By first bytes; zip and OLE files, which hold many things, are looked into.
+const KINDS: &[(&[u8], Kind)] = &[
+    (
+        b"SQLite format 3\0",
+        (
+            "an SQLite database",
+            "export the table with `sqlite3 -header -csv FILE 'SELECT * FROM table' > FILE.csv`",
+        ),
+    ),
+    (
+        b"FEA1",
+        (
+            "a feather file of version 1",
+            "write it again with pandas' `to_feather`, which writes version 2, or with `to_parquet`",
+        ),
+    ),
+    (
+        b"ARROW1",
+        (
+            "an Arrow file (Feather of version 2)",
+            "convert it with `python -c \"import pandas; pandas.read_feather('FILE').to_parquet('FILE.parquet')\"`",
+        ),
+    ),
+    (
+        b"\xFF\xFF\xFF\xFF",
+        (
+            "an Arrow stream, as Hugging Face's `save_to_disk` writes it",
+            "convert it with `python -c \"import datasets; datasets.Dataset.from_file('FILE').to_parquet('FILE.parquet')\"`",
+        ),
+    ),
+    (
+        b"ORC",
+        (
+            "an ORC file",
+            "convert it with `python -c \"import pandas; pandas.read_orc('FILE').to_parquet('FILE.parquet')\"`",
+        ),
+    ),
+    (
+        b"Obj\x01",
+        (
+            "an Avro file",
+            "convert it to JSONL, for example with `avro-tools tojson FILE > FILE.jsonl`",
+        ),
+    ),
+    (
+        b"\x93NUMPY",
+        (
+            "a NumPy array",
+            "write the rows as CSV or JSONL with their columns named",
+        ),
+    ),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        (
+            "an HDF5 file",
+            "convert it with pandas: `pandas.read_hdf('FILE').to_parquet('FILE.parquet')`",
+        ),
+    ),
+    (
+        b"%PDF-",
+        ("a PDF", "write its texts as CSV or JSONL, a text a row"),
+    ),
+    (
+        b"BZh",
+        (
+            "a file compressed with bzip2",
+            "unpack it with `bunzip2`, or compress it with gzip or zstd",
+        ),
+    ),
+    (
+        b"\xFD7zXZ\0",
+        (
+            "a file compressed with xz",
+            "unpack it with `unxz`, or compress it with gzip or zstd",
+        ),
+    ),
+    (
+        b"\x04\x22\x4D\x18",
+        (
+            "a file compressed with lz4",
+            "unpack it with `unlz4`, or compress it with gzip or zstd",
+        ),
+    ),
+    (
+        b"7z\xBC\xAF\x27\x1C",
+        ("a 7z archive", "unpack it and name the files inside"),
+    ),
+    (
+        b"Rar!\x1a\x07",
+        ("a RAR archive", "unpack it and name the files inside"),
+    ),
+    (
+        b"version https://git-lfs.github.com/spec/",
+        (
+            "a pointer of Git LFS in place of the file",
+            "fetch the file itself with `git lfs pull`",
+        ),
+    ),
+];
+
+/// What a file that begins so is, if it is of a kind that is known and not read.
+fn recognise(start: &[u8]) -> Option<Kind> {
+    if let Some((_, kind)) = KINDS.iter().find(|(magic, _)| start.starts_with(magic)) {
+        // `ORC` and `BZh` are also how a text may begin.
+        let is_text = !start.iter().any(|&byte| byte < 9) && !start.starts_with(b"version ");
+        return (!is_text).then_some(*kind);
+    }
+    let has = |name: &[u8]| start.windows(name.len()).any(|part| part == name);
+    match start {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(
+            if has(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet") {
+                (
+                    "an OpenDocument spreadsheet (.ods)",
+                    "save the sheet as CSV (UTF-8) and give that file",
+                )
+            } else if has(b"xl/") || has(b"[Content_Types].xml") {
+                ("an Excel workbook (.xlsx)", PANDAS_EXCEL)
+            } else {
+                (
+                    "a zip archive",
+                    "unpack it with `unzip` and name the files inside",
+                )
+            },
+        ),
+        [0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1, ..] => {
+            Some(("an Excel workbook of the old kind (.xls)", PANDAS_EXCEL))
+        }
+        // A protocol of 2 to 5, and an operation that a pickle begins with.
+        [
+            0x80,
+            2..=5,
+            b'c' | b'}' | b']' | b'(' | b'X' | 0x95 | 0x8C,
+            ..,
+        ] => Some((
+            "a Python pickle",
+            "a pickle can run any program when it is loaded; if you trust it, convert it with `python -c \"import pandas; \
+             pandas.read_pickle('FILE').to_parquet('FILE.parquet')\"`",
+        )),
+        _ => None,
+    }
+}
+
+/// Refuses a file that begins so if it is of another kind than those that are read.
+///
+/// # Errors
+/// It is.
+pub(crate) fn refuse(path: &Path, start: &[u8]) -> Result<(), DataError> {
+    match recognise(start) {
+        None => Ok(()),
+        Some((what, advice)) => Err(TableError::Foreign {
+            path: path.to_path_buf(),
+            what,
+            advice: advice.replace("FILE", &path.display().to_string()),
+        }
+        .into()),
+    }
+}
+
+/// As [`refuse`], for a file that is not open. One that cannot be opened is left to whoever reads it.
+pub(crate) fn refuse_file(path: &Path) -> Result<(), DataError> {
+    let mut start = Vec::new();
+    if path.is_file()
+        && let Ok(file) = File::open(path)
+        && file.take(N_BYTES).read_to_end(&mut start).is_ok()
+    {
+        return refuse(path, &start);
+    }
+    Ok(())
+}
