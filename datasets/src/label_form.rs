@@ -1,7 +1,6 @@
 //! How a row's labels are written: a value, a list of those that hold, a vector of 0 and 1 for all labels, or ids whose names
 //! the file itself gives. Told apart here, and made names of; called by `learn_labels` and `own_files`.
 
-use std::path::PathBuf;
 
 use crate::cell::Cell;
 use crate::error::{DataError, Place, Position, TableError};
@@ -183,7 +182,7 @@ impl ListShapes {
 fn place(files: &[DataFile], file: usize, position: Position) -> Place {
     let path = files.get(file).map(|file| file.path.clone());
     Place {
-        path: path.unwrap_or_else(PathBuf::new),
+        path: path.unwrap_or_default(),
         position,
     }
 }

@@ -237,9 +237,9 @@ impl SchemeEvidence {
             Some(TagScheme::Iob2)
         } else if only("IOE") && has('E') {
             Some(TagScheme::Ioe2)
-        } else if only("IOBES") && (has('B') && has('E') || has('S')) {
+        } else if only("IOBES") && has('B') && has('E') || only("OS") && has('S') {
             Some(TagScheme::Iobes)
-        } else if only("IOBLU") && (has('B') && has('L') || has('U')) {
+        } else if only("IOBLU") && has('B') && has('L') || only("OU") && has('U') {
             Some(TagScheme::Bilou)
         } else {
             None

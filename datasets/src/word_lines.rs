@@ -3,8 +3,8 @@
 //!
 //! A comment begins with `#` and white space, before the first word of a sentence (`# id 7`, `# text = …`, as MultiCoNER's
 //! and CoNLL-U's files have them). The word `#` looks the same where it begins a sentence: such a line is a word if it has
-//! as many cells as the file's words, and its last cell is a tag: `O`, a part of an entity, or neither with small letters nor a
-//! number.
+//! as many cells as the file's words, and its last cell, if it is not the only one, is a tag: `O`, a part of an entity, or
+//! neither with small letters nor a number.
 
 use std::collections::VecDeque;
 
@@ -161,10 +161,11 @@ impl WordLines {
         };
         // `# id 7` and `# text = O` may have as many cells as a word.
         let is_key = cells.len() > 2 && (cells[1] == "id" || cells[2] == "=");
+        // In a file of words only, `#` by itself is one.
+        let is_lone = cells.len() == 1;
         cells.len() == self.n_columns
-            && cells.len() > 1
             && !is_key
-            && cells.last().is_some_and(|tag| is_tag(tag))
+            && (is_lone || cells.last().is_some_and(|tag| is_tag(tag)))
     }
 }
 

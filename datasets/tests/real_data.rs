@@ -303,7 +303,12 @@ fn glue_files_are_own_data_as_well() {
     for (file, n_rows, labels) in [
         ("SST-2/train.tsv", 67349, &["0", "1"][..]),
         ("RTE/train.tsv", 2490, &["entailment", "not_entailment"]),
-        ("RTE/hf_parquet/train.parquet", 2490, &["0", "1"]),
+        // By the ClassLabel in the file's metadata.
+        (
+            "RTE/hf_parquet/train.parquet",
+            2490,
+            &["entailment", "not_entailment"],
+        ),
         (
             "MNLI/dev.jsonl",
             9815,

@@ -333,7 +333,7 @@ mod tests {
             (7, true, 1)
         );
         let entry = &manifest.entries[0];
-        assert_eq!(entry.summary, "s [31m");
+        assert_eq!(entry.summary, "s\\u{1b}[31m");
         assert_eq!(entry.options[0].default, Some(Value::Int(8)));
         assert_eq!(entry.options[2].default, None);
     }

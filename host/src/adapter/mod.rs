@@ -154,7 +154,7 @@ impl Adapter {
         ];
         let module = added.iter().find_map(|end| name.strip_suffix(end));
         let of_last = module.is_some_and(|module| is_last_layer(&format!("{module}weight")));
-        if !is_last_layer(name) && !(of_last && value.dims()[0] == order.len()) {
+        if !(is_last_layer(name) || of_last && value.dims()[0] == order.len()) {
             return Ok(None);
         }
         if name.ends_with("vera_lambda_b") {

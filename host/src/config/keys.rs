@@ -145,7 +145,7 @@ pub const KEYS: &[Key] = &[
         "windows-1252",
         Scope::All,
     ),
-    value("no_header", "false", Scope::All),
+    computed("no_header", "false", "true", Scope::All),
     computed(
         "columns",
         "none: the first row has them",

@@ -149,7 +149,8 @@ fn read_header(settings: &Settings) -> Result<Header, ConfigError> {
             are_good.then_some(names)
         },
     )?;
-    Ok(match (names, settings.switch("no_header")?) {
+    let no_header = settings.optional_choice("no_header", &[("true", true), ("false", false)])?;
+    Ok(match (names, no_header.unwrap_or_default()) {
         (Some(names), _) => Header::Absent(names),
         (None, true) => Header::Absent(Vec::new()),
         (None, false) => Header::FirstRow,

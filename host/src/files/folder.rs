@@ -186,7 +186,7 @@ mod system {
             return false;
         };
         // Types differ from system to system.
-        (held.st_dev as u64, held.st_ino as u64) == (found.dev(), found.ino())
+        (held.st_dev, held.st_ino) == (found.dev(), found.ino())
     }
 
     pub fn is_file_at(file: &File, path: &Path) -> bool {

@@ -66,8 +66,8 @@ fn missing_unexpected_and_misshapen_tensors_are_listed_together() {
     );
     assert_eq!(
         text.lines().filter(|line| line.starts_with("  ")).count(),
-        6,
-        "five and the count: {text}"
+        7,
+        "five, the count and the advice: {text}"
     );
 }
 

@@ -207,7 +207,7 @@ fn configuration_flags_and_variables() {
         clean(words("plan").arg(flag).arg(BAD));
         clean(words("plan --peft lora").arg(flag).arg(format!("k={BAD}")));
     }
-    clean(&mut words("plan --task sample").arg(format!("--{BAD}")));
+    clean(words("plan --task sample").arg(format!("--{BAD}")));
     clean(progtune().arg(BAD));
     for line in [
         "plugins show",

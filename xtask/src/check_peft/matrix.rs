@@ -24,11 +24,11 @@ impl Matrix {
     /// # Errors
     /// When a row differs, or something cannot be started.
     pub(super) fn run(self, root: &Path, python: &Path) -> Result<(), String> {
-        self.from_peft(root, python)?;
+        self.read_from_peft(root, python)?;
         self.to_peft(root, python)
     }
 
-    fn from_peft(self, root: &Path, python: &Path) -> Result<(), String> {
+    fn read_from_peft(self, root: &Path, python: &Path) -> Result<(), String> {
         let work = root.join("target/check-peft");
         std::fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
         let file = work.join(format!("matrix-{}.json", self.seed));

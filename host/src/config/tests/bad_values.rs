@@ -9,7 +9,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("data", " ", "a text that is not empty"),
     ("train_file", "", "a path"),
     ("file_format", "xls", "one of `csv`, `tsv`, `jsonl`"),
-    ("encoding", "utf-16", "the name of an encoding"),
+    ("encoding", "utf-64", "the name of an encoding"),
     ("text_column", "", "a text that is not empty"),
     ("on_bad_row", "ignore", "one of `error`, `skip`"),
     (
