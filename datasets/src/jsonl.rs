@@ -61,6 +61,11 @@ pub(crate) enum JsonlObjects {
 
 impl JsonlObjects {
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
+        // A pipe can be read only once, so its layout is not looked for: it gives an object per line.
+        let is_pipe = std::fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file());
+        if is_pipe {
+            return Ok(Self::Lines(Lines::open(file)?));
+        }
         Ok(match detect(file)?.layout {
             Layout::Lines => Self::Lines(Lines::open(file)?),
             Layout::Columns(names) => Self::Columns(ColumnLists::open(file, &names)?),

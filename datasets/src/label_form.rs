@@ -1,7 +1,6 @@
 //! How a row's labels are written: a value, a list of those that hold, a vector of 0 and 1 for all labels, or ids whose names
 //! the file itself gives. Told apart here, and made names of; called by `learn_labels` and `own_files`.
 
-
 use crate::cell::Cell;
 use crate::error::{DataError, Place, Position, TableError};
 use crate::format::DataFile;

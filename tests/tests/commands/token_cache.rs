@@ -58,7 +58,12 @@ impl Place {
         };
         Outcome {
             stdout: String::from_utf8(output.stdout).unwrap(),
-            warnings: with("warning: ").join("\n"),
+            warnings: {
+                // Eight rows and one epoch teach the model nothing, which is said and is not what is tested here.
+                let mut warnings = with("warning: ");
+                warnings.retain(|line| !line.contains("no better than guessing"));
+                warnings.join("\n")
+            },
             read: with("tokenised examples from ").len(),
             written: with("tokenised examples kept in ").len(),
         }
@@ -130,12 +135,18 @@ fn what_changes_the_tokens_is_tokenised_anew() {
         let (outcome, _) = place.train(flags);
         assert_eq!((outcome.read, outcome.written), (2, 0), "{flags}");
     }
-    // The tokenizer; its own configuration counts as well.
+    // The tokenizer. What its configuration says of capitals goes before `tokenizer.json`.
     let tokenizer = place.model.join("tokenizer.json");
     let mut json = read_json(&tokenizer);
     assert_eq!(json["normalizer"]["lowercase"], true);
     json["normalizer"]["lowercase"] = false.into();
     fs::write(&tokenizer, json.to_string()).unwrap();
+    assert_eq!(place.train("").0.written, 2);
+    set_key(
+        &place.model.join("tokenizer_config.json"),
+        "do_lower_case",
+        false.into(),
+    );
     let (outcome, result) = place.train("");
     assert_eq!((outcome.read, outcome.written), (0, 2));
     assert!(result != expected);
