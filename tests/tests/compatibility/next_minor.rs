@@ -102,11 +102,11 @@ const EDITS: &[Edit] = &[
     ),
 ];
 
-/// The workspace of the next version: `plugin-api`, `host/plugin-loader`, `next-host`.
+/// The workspace of the next version: `plugin-api`, `host/plain-text`, `host/plugin-loader`, `next-host`.
 pub fn workspace() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        let members = ["plugin-api", "host/plugin-loader", "next-host"];
+        let members = ["plugin-api", "host/plain-text", "host/plugin-loader", "next-host"];
         let place = workspace_with("next", EDITS, &members, 1);
         let manifest = "[package]\nname = \"next-host\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
                         progtune-plugin-api.workspace = true\nprogtune-plugin-loader = { path = \"../host/plugin-loader\" }\n";

@@ -137,7 +137,7 @@ fn lists_of_tensors_name_five() {
     let line = CommandLine::evaluate(&fixture("parity/bert")).path("--adapter", &adapter);
     let text = line.fail(3);
     assert!(text.lines().count() < 12, "{text}");
-    assert_says(&text, &["missing: ", "and 15 more"]);
+    assert_says(&text, &["has no tensors for modules", "and 5 more"]);
 }
 
 /// Names of labels in `config.json`.
