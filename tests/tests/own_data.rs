@@ -299,7 +299,7 @@ fn flags_that_do_not_go_together() {
             &["--metrics mse", "compares numbers"],
         ),
         (
-            "--validation-split 0.5 --encoding utf-16",
+            "--validation-split 0.5 --encoding utf-64",
             2,
             &["encoding (from flag --encoding)"],
         ),

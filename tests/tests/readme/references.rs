@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Flags in the documents that are cargo's.
-const FLAGS_OF_CARGO: &[&str] = &["--release", "--workspace", "--features"];
+const FLAGS_OF_CARGO: &[&str] = &["--release", "--workspace", "--features", "--matrix"];
 
 /// The document whose command draws docs/plan.svg.
 const PICTURED: &str = "docs/plan.md";
