@@ -8,6 +8,7 @@ mod check_dist;
 mod check_peft;
 mod check_tokenizers;
 mod dist;
+mod module_cycles;
 mod python;
 mod rust_text;
 mod tidy;
@@ -57,6 +58,11 @@ const TASKS: &[Task] = &[
         name: "dist",
         help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
         run: dist::run,
+    },
+    Task {
+        name: "module-cycles",
+        help: "list the modules of each crate that import each other in a circle",
+        run: module_cycles::run,
     },
     Task {
         name: "tidy",
