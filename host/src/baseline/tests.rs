@@ -8,10 +8,17 @@ use serde_json::{Value, json};
 const FIXTURE: &str = include_str!("../../../tests/fixtures/baselines.json");
 
 fn examples(targets: Vec<Target>) -> Examples {
-    let example = |target| EncodedExample {
-        input_ids: vec![0; 5],
-        token_type_ids: vec![0; 5],
-        target: Some(target),
+    let example = |target| {
+        // A tag for each token; of the others only a question's loss depends on the number of tokens.
+        let n_tokens = match &target {
+            Target::Tags(tags) => tags.len(),
+            _ => 5,
+        };
+        EncodedExample {
+            input_ids: vec![0; n_tokens],
+            token_type_ids: vec![0; n_tokens],
+            target: Some(target),
+        }
     };
     targets.into_iter().map(example).collect()
 }
