@@ -23,7 +23,7 @@ pub(crate) fn decompressed(
     };
     let mut plain = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
     let start = plain.fill_buf().map_err(failed)?;
-    foreign::refuse(path, start)?;
+    foreign::refuse(path, start, None)?;
     Ok(if start.starts_with(&GZIP) {
         let gzip = flate2::bufread::MultiGzDecoder::new(plain);
         (Box::new(BufReader::new(gzip)), Some("gzip"))

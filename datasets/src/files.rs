@@ -44,7 +44,7 @@ fn find(
     for given in given {
         for path in expand(flag, given, reading.format)? {
             let Some(format) = reading.format.or_else(|| of_name(&path)) else {
-                foreign::refuse_file(&path)?;
+                foreign::refuse_file(&path, None)?;
                 return Err(OwnDataError::UnknownFormat { path }.into());
             };
             files.push(DataFile {

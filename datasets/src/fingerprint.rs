@@ -6,6 +6,16 @@ pub const READERS: u64 = {
     let mut hash = SEED;
     hash = extend(hash, include_bytes!("cell.rs"));
     hash = extend(hash, include_bytes!("choose_columns.rs"));
+    hash = extend(hash, include_bytes!("columnar/arrow.rs"));
+    hash = extend(hash, include_bytes!("columnar/arrow_messages.rs"));
+    hash = extend(hash, include_bytes!("columnar/contain.rs"));
+    hash = extend(hash, include_bytes!("columnar/examples.rs"));
+    hash = extend(hash, include_bytes!("columnar/lists.rs"));
+    hash = extend(hash, include_bytes!("columnar/objects.rs"));
+    hash = extend(hash, include_bytes!("columnar/parquet.rs"));
+    hash = extend(hash, include_bytes!("columnar/parquet_zstd.rs"));
+    hash = extend(hash, include_bytes!("columnar/value.rs"));
+    hash = extend(hash, include_bytes!("columnar.rs"));
     hash = extend(hash, include_bytes!("conll.rs"));
     hash = extend(hash, include_bytes!("csv.rs"));
     hash = extend(hash, include_bytes!("decompress.rs"));
@@ -27,10 +37,6 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("own.rs"));
     hash = extend(hash, include_bytes!("own_files.rs"));
     hash = extend(hash, include_bytes!("own_reader.rs"));
-    hash = extend(hash, include_bytes!("parquet_file.rs"));
-    hash = extend(hash, include_bytes!("parquet_lists.rs"));
-    hash = extend(hash, include_bytes!("parquet_rows.rs"));
-    hash = extend(hash, include_bytes!("parquet_zstd.rs"));
     hash = extend(hash, include_bytes!("plain_text.rs"));
     hash = extend(hash, include_bytes!("record.rs"));
     hash = extend(hash, include_bytes!("rows.rs"));
@@ -88,14 +94,15 @@ mod tests {
             "locate.rs",
             "metric.rs",
             "nearest.rs",
-            "parquet_objects.rs",
             "squad.rs",
             "survey.rs",
             "whole_text.rs",
         ];
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut files: Vec<std::path::PathBuf> = std::fs::read_dir(folder)
-            .unwrap()
+        let folders = [folder.clone(), folder.join("columnar")];
+        let mut files: Vec<std::path::PathBuf> = folders
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.is_file())
             .filter(|path| !others.iter().any(|name| path.ends_with(name)))

@@ -1,11 +1,12 @@
-//! Files of kinds that are not read, recognised by their first bytes: one line says what a file is and how to convert it.
-//! Called wherever a file is opened whose name may say something else.
+//! Files of other kinds than their names say, recognised by their first bytes: one line says what a file is and how to
+//! convert it, or under which format it is read. Called wherever a file is opened.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use crate::error::{DataError, TableError};
+use crate::format::Format;
 
 /// How much of a file is needed.
 const N_BYTES: u64 = 4096;
@@ -30,20 +31,6 @@ const KINDS: &[(&[u8], Kind)] = &[
         (
             "a feather file of version 1",
             "write it again with pandas' `to_feather`, which writes version 2, or with `to_parquet`",
-        ),
-    ),
-    (
-        b"ARROW1",
-        (
-            "an Arrow file (Feather of version 2)",
-            "convert it with `python -c \"import pandas; pandas.read_feather('FILE').to_parquet('FILE.parquet')\"`",
-        ),
-    ),
-    (
-        b"\xFF\xFF\xFF\xFF",
-        (
-            "an Arrow stream, as Hugging Face's `save_to_disk` writes it",
-            "convert it with `python -c \"import datasets; datasets.Dataset.from_file('FILE').to_parquet('FILE.parquet')\"`",
         ),
     ),
     (
@@ -116,11 +103,31 @@ const KINDS: &[(&[u8], Kind)] = &[
     ),
 ];
 
+/// Columnar files by their first bytes: what they are, and the format that they are read as.
+const COLUMNAR: &[(&[u8], &str, Format)] = &[
+    (b"PAR1", "a parquet file", Format::Parquet),
+    (
+        b"ARROW1",
+        "an Arrow file (Feather of version 2)",
+        Format::Arrow,
+    ),
+    (
+        b"\xFF\xFF\xFF\xFF",
+        "an Arrow stream, as Hugging Face's `save_to_disk` writes it",
+        Format::Arrow,
+    ),
+];
+
+/// Whether bytes may be text.
+fn may_be_text(start: &[u8]) -> bool {
+    !start.iter().any(|&byte| byte < 9)
+}
+
 /// What a file that begins so is, if it is of a kind that is known and not read.
 fn recognise(start: &[u8]) -> Option<Kind> {
     if let Some((_, kind)) = KINDS.iter().find(|(magic, _)| start.starts_with(magic)) {
         // `ORC` and `BZh` are also how a text may begin.
-        let is_text = !start.iter().any(|&byte| byte < 9) && !start.starts_with(b"version ");
+        let is_text = may_be_text(start) && !start.starts_with(b"version ");
         return (!is_text).then_some(*kind);
     }
     let has = |name: &[u8]| start.windows(name.len()).any(|part| part == name);
@@ -158,11 +165,24 @@ fn recognise(start: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Refuses a file that begins so if it is of another kind than those that are read.
+/// Refuses a file that begins so if it is of another kind than those that are read, or columnar and not read as `format`.
 ///
 /// # Errors
 /// It is.
-pub(crate) fn refuse(path: &Path, start: &[u8]) -> Result<(), DataError> {
+pub(crate) fn refuse(path: &Path, start: &[u8], format: Option<Format>) -> Result<(), DataError> {
+    let mut columnar = COLUMNAR.iter();
+    if let Some((_, what, is)) = columnar.find(|(magic, ..)| start.starts_with(magic)) {
+        return if format == Some(*is) || may_be_text(start) {
+            Ok(())
+        } else {
+            Err(TableError::OtherFormat {
+                path: path.to_path_buf(),
+                what,
+                format: is.as_str(),
+            }
+            .into())
+        };
+    }
     match recognise(start) {
         None => Ok(()),
         Some((what, advice)) => Err(TableError::Foreign {
@@ -175,13 +195,13 @@ pub(crate) fn refuse(path: &Path, start: &[u8]) -> Result<(), DataError> {
 }
 
 /// As [`refuse`], for a file that is not open. One that cannot be opened is left to whoever reads it.
-pub(crate) fn refuse_file(path: &Path) -> Result<(), DataError> {
+pub(crate) fn refuse_file(path: &Path, format: Option<Format>) -> Result<(), DataError> {
     let mut start = Vec::new();
     if path.is_file()
         && let Ok(file) = File::open(path)
         && file.take(N_BYTES).read_to_end(&mut start).is_ok()
     {
-        return refuse(path, &start);
+        return refuse(path, &start, format);
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ pub enum Format {
     Jsonl,
     /// Parquet: uncompressed, snappy, gzip, zstd, lz4 or brotli.
     Parquet,
+    /// Arrow: Feather of version 2, the file format, and streams, plain or with lz4 or zstd.
+    Arrow,
     /// `LABEL text` a line, as in TREC.
     LabelText,
     /// A text a line; what tells its label is the file's name.
@@ -31,6 +33,7 @@ impl Format {
         ("tsv", Self::Tsv),
         ("jsonl", Self::Jsonl),
         ("parquet", Self::Parquet),
+        ("arrow", Self::Arrow),
         ("label-text", Self::LabelText),
         ("lines", Self::Lines),
         ("conll", Self::Conll),
@@ -43,6 +46,7 @@ impl Format {
             Self::Tsv => "tsv",
             Self::Jsonl => "jsonl",
             Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
             Self::LabelText => "label-text",
             Self::Lines => "lines",
             Self::Conll => "conll",
@@ -56,7 +60,8 @@ impl Format {
             "tsv" | "tab" => Some(Self::Tsv),
             "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
             "parquet" => Some(Self::Parquet),
-            "conll" | "bio" | "iob" | "iob2" => Some(Self::Conll),
+            "arrow" | "feather" | "ipc" => Some(Self::Arrow),
+            "conll" | "conllu" | "bio" | "iob" | "iob2" => Some(Self::Conll),
             _ => None,
         }
     }
@@ -121,7 +126,7 @@ pub struct DataFile {
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
-    /// The encoding of its text; parquet is UTF-8 whatever it says.
+    /// The encoding of its text; parquet and Arrow are UTF-8 whatever it says.
     pub encoding: TextEncoding,
     /// Where its columns' names are.
     pub header: Header,
@@ -138,6 +143,9 @@ mod tests {
             ("a.CSV.GZ", Some(Format::Csv)),
             ("a.b.jsonl.zst", Some(Format::Jsonl)),
             ("train-00000-of-00001.parquet", Some(Format::Parquet)),
+            ("a.feather", Some(Format::Arrow)),
+            ("data-00000-of-00001.arrow", Some(Format::Arrow)),
+            ("en-ud-train.conllu", Some(Format::Conll)),
             ("a.tab", Some(Format::Tsv)),
             ("a.iob2.gz", Some(Format::Conll)),
             ("TREC.train", None),

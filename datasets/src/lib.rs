@@ -22,16 +22,16 @@
 //! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `own_reader`,
 //! `files`, `choose_columns`, `header`, `learn_labels`, `label_form`, `hold_out`, `survey`), `rows` (what all readers give),
 //! `table` over `tsv`, `csv` (with `separator`) and `plain_text` by way of `record`, `jsonl` with `json_document` over
-//! `json_scan`, `parquet_file` with `parquet_zstd` (the readers; `lines` over `text_file` and `decompress` under the text
-//! ones, `hub_names` under parquet, `foreign` what is refused, `format` what a file is), `tagged` over `conll` (on
+//! `json_scan`, `columnar` for parquet and Arrow (the readers; `lines` over `text_file` and `decompress` under the text
+//! ones, `hub_names` under the columnar ones, `foreign` what is refused, `format` what a file is), `tagged` over `conll` (on
 //! `word_lines`) and `word_lists` (sentences with tags; `tag_columns`, `tag_repair` and `tag_scheme` beside it), `squad`
-//! (questions about texts, over `whole_text`, `jsonl` and `parquet_objects`), `parquet_rows` (under all that read parquet),
-//! `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
+//! (questions about texts, over `whole_text`, `jsonl` and `columnar`), `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
 //! and `splitmix`), `error`, `fingerprint` (of this crate's source, for caches).
 #![forbid(unsafe_code)]
 
 mod cell;
 mod choose_columns;
+mod columnar;
 mod conll;
 mod csv;
 mod decompress;
@@ -59,11 +59,6 @@ mod nearest;
 mod own;
 mod own_files;
 mod own_reader;
-mod parquet_file;
-mod parquet_lists;
-mod parquet_objects;
-mod parquet_rows;
-mod parquet_zstd;
 mod plain_text;
 mod record;
 mod rows;

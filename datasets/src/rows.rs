@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use crate::cell::Cell;
+use crate::columnar::ColumnarExamples;
 use crate::error::{DataError, OwnDataError, Place, Position};
 use crate::example::Example;
 use crate::format::{DataFile, Format};
 use crate::jsonl::JsonlRows;
 use crate::label::{self, LabelRule};
-use crate::parquet_file::ParquetRows;
 use crate::table::Table;
 use crate::task::{Columns, Headerless, Task};
 
@@ -69,7 +69,7 @@ pub(crate) fn open(
 ) -> Result<Box<dyn Rows>, DataError> {
     Ok(match file.format {
         Format::Jsonl => Box::new(JsonlRows::open(file, columns, rule)?),
-        Format::Parquet => Box::new(ParquetRows::open(file, columns, rule)?),
+        Format::Parquet | Format::Arrow => Box::new(ColumnarExamples::open(file, columns, rule)?),
         Format::Conll => {
             return Err(OwnDataError::OnlyTags {
                 path: file.path.clone(),

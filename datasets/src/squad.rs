@@ -15,10 +15,10 @@ use crate::split::SplitName;
 use crate::task::{Column, Columns, ProblemType, Task, TaskSource};
 
 mod check;
+mod columnar;
 mod data;
 mod document;
 mod fields;
-mod parquet;
 
 pub use data::QuestionData;
 pub use document::is_question_file;
@@ -94,7 +94,7 @@ pub fn read_questions(
         }
         match file.format {
             Format::Jsonl => document::read(file, &mut taker)?,
-            Format::Parquet => parquet::read(file, &mut taker)?,
+            Format::Parquet | Format::Arrow => columnar::read(file, &mut taker)?,
             other => {
                 return Err(QuestionError::WrongFormat {
                     path: file.path.clone(),

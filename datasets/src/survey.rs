@@ -4,12 +4,12 @@
 use std::fmt;
 
 use crate::cell::Cell;
+use crate::columnar;
 use crate::conll;
 use crate::error::DataError;
 use crate::format::{DataFile, Format};
 use crate::header::TableHead;
 use crate::jsonl::{self, JsonlObjects};
-use crate::parquet_file::read_all_columns;
 
 /// How many rows are looked at.
 const N_ROWS: usize = 1000;
@@ -65,7 +65,9 @@ impl Survey {
     pub fn of(file: &DataFile) -> Result<Self, DataError> {
         let (names, rows) = match file.format {
             Format::Jsonl => first_objects(file)?,
-            Format::Parquet => read_all_columns(&file.path, N_ROWS)?,
+            Format::Parquet | Format::Arrow => {
+                columnar::first_rows(&file.path, file.format, N_ROWS)?
+            }
             Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => first_records(file)?,
             Format::Conll => (
                 conll::column_names(file)?,

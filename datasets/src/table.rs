@@ -41,13 +41,13 @@ pub(crate) struct Table {
     layout: Layout,
 }
 
-/// The records of a file; not for JSONL, parquet and column files, whose rows are none.
+/// The records of a file; not for JSONL, columnar and column files, whose rows are none.
 pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataError> {
     Ok(match file.format {
         Format::Csv => Box::new(CsvRecords::open(file)?),
         Format::LabelText => Box::new(LabelTextRecords::open(file)?),
         Format::Lines => Box::new(LineRecords::open(file)?),
-        Format::Tsv | Format::Jsonl | Format::Parquet | Format::Conll => {
+        Format::Tsv | Format::Jsonl | Format::Parquet | Format::Arrow | Format::Conll => {
             Box::new(TsvRecords::open(file)?)
         }
     })

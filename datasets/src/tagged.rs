@@ -70,7 +70,7 @@ impl TaggedData {
         match files.ok().as_deref() {
             Some([file, ..]) => match file.format {
                 Format::Conll => true,
-                Format::Jsonl | Format::Parquet => {
+                Format::Jsonl | Format::Parquet | Format::Arrow => {
                     Survey::of(file).is_ok_and(|survey| has_tagged_words(&survey))
                 }
                 _ => false,
@@ -424,7 +424,7 @@ impl Reader<'_> {
 
 fn check_format(file: &DataFile) -> Result<(), OwnDataError> {
     match file.format {
-        Format::Conll | Format::Jsonl | Format::Parquet => Ok(()),
+        Format::Conll | Format::Jsonl | Format::Parquet | Format::Arrow => Ok(()),
         Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => {
             Err(OwnDataError::NoSentences {
                 path: file.path.clone(),

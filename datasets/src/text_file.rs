@@ -42,7 +42,7 @@ impl TextFile {
         let (reader, compression) = decompressed(&file.path)?;
         let (start, reader) = peek(reader);
         if compression.is_some() {
-            foreign::refuse(&file.path, &start)?;
+            foreign::refuse(&file.path, &start, None)?;
         }
         let wide = wide_encoding(&file.path, &start, file.encoding)?;
         let asked = Some(file.encoding.0).filter(|encoding| as_utf8 && *encoding != UTF_8);

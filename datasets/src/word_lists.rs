@@ -1,17 +1,17 @@
-//! Sentences that are rows with a list of words and a list of tags, as the Hugging Face hub has them: JSONL and parquet.
+//! Sentences that are rows with a list of words and a list of tags, as the Hugging Face hub has them: JSONL, parquet and Arrow.
 //! `tagged` reads from it.
 //!
-//! A tag is a name or a number. What the numbers mean a parquet file of the hub says itself, in the metadata that
+//! A tag is a name or a number. What the numbers mean a columnar file of the hub says itself, in the metadata that
 //! Hugging Face's `datasets` writes (`ClassLabel`).
 
 use serde_json::{Map, Value};
 
 use crate::cell::Cell;
+use crate::columnar::ListColumns;
 use crate::conll::{RawSentence, Sentences};
 use crate::error::{DataError, Place, TagError, missing_column};
 use crate::format::{DataFile, Format};
 use crate::jsonl::{self, JsonlObjects};
-use crate::parquet_lists::ParquetCells;
 use crate::task::Column;
 
 /// A file of such rows being read.
@@ -25,7 +25,7 @@ pub(crate) struct WordLists {
 
 enum Source {
     Jsonl(JsonlObjects),
-    Parquet { cells: ParquetCells, has_tags: bool },
+    Columnar { cells: ListColumns, has_tags: bool },
 }
 
 impl WordLists {
@@ -42,18 +42,18 @@ impl WordLists {
     ) -> Result<Self, DataError> {
         let mut tag_names = None;
         let rows = match file.format {
-            Format::Parquet => {
+            Format::Parquet | Format::Arrow => {
                 let mut names = vec![words.name.as_str()];
-                let known = ParquetCells::columns(&file.path)?;
+                let known = ListColumns::names(&file.path, file.format)?;
                 let has_tags = needs_tags || known.contains(&tags.name);
                 if has_tags {
                     names.push(&tags.name);
                 }
-                let cells = ParquetCells::open(&file.path, &names)?;
+                let cells = ListColumns::open(&file.path, file.format, &names)?;
                 tag_names = cells
                     .hub_features()
                     .and_then(|features| class_names(features.get(&tags.name)?));
-                Source::Parquet { cells, has_tags }
+                Source::Columnar { cells, has_tags }
             }
             _ => Source::Jsonl(JsonlObjects::open(file)?),
         };
@@ -69,7 +69,7 @@ impl WordLists {
     /// The next row's place, words and tags.
     fn next_cells(&mut self) -> Result<Option<(Place, Cell, Cell)>, DataError> {
         match &mut self.rows {
-            Source::Parquet { cells, has_tags } => {
+            Source::Columnar { cells, has_tags } => {
                 let Some((place, cells)) = cells.next_cells()? else {
                     return Ok(None);
                 };

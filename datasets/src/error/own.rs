@@ -25,7 +25,7 @@ pub enum OwnDataError {
 
     /// A directory without data files.
     #[error(
-        "{flag} {}: expected files named .csv, .tsv, .json, .jsonl, .parquet or .conll (and .gz or .zst after that) in the \
+        "{flag} {}: expected files named .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (and .gz or .zst after that) in the \
          directory, found {}; name the files themselves, with --file-format",
         dir.display(), names(found)
     )]
@@ -55,8 +55,8 @@ pub enum OwnDataError {
 
     /// A file whose name tells no format.
     #[error(
-        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet or .conll (and .gz or .zst after that); give \
-         --file-format: csv, tsv, jsonl, parquet, label-text (`LABEL text` a line), lines (a text a line) or conll (a \
+        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (and .gz or .zst after that); give \
+         --file-format: csv, tsv, jsonl, parquet, arrow, label-text (`LABEL text` a line), lines (a text a line) or conll (a \
          word and its tag a line)",
         path.display()
     )]
@@ -67,8 +67,8 @@ pub enum OwnDataError {
 
     /// A file that has no sentences with tags.
     #[error(
-        "{}: expected sentences with a tag for each word: a word and its tag a line (--file-format conll), or JSONL or \
-         parquet with lists of words and tags; found the format {format}; convert the file",
+        "{}: expected sentences with a tag for each word: a word and its tag a line (--file-format conll), or JSONL, \
+         parquet or Arrow with lists of words and tags; found the format {format}; convert the file",
         path.display()
     )]
     NoSentences {

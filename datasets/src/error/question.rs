@@ -54,9 +54,9 @@ impl fmt::Display for QuestionPlace {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuestionError {
-    /// A file that is no JSON and no parquet.
+    /// A file that is no JSON and not columnar.
     #[error(
-        "{}: questions about texts are read from JSON (SQuAD's, or a question a line) and parquet, found the format \
+        "{}: questions about texts are read from JSON (SQuAD's, or a question a line), parquet and Arrow, found the format \
          {format}; convert the file",
         path.display()
     )]

@@ -20,6 +20,17 @@ pub enum TableError {
         advice: String,
     },
 
+    /// A columnar file under a name of another format.
+    #[error("{}: this is {what}; give its name the ending .{format}, or give --file-format {format}", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// The name of the format that it is read as.
+        format: &'static str,
+    },
+
     /// UTF-32.
     #[error(
         "{}: expected UTF-8 or UTF-16, found UTF-32; convert the file, for example with `iconv -f UTF-32 -t UTF-8`",

@@ -30,7 +30,7 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
     }
 }
 
-/// Whether a file holds questions, as far as its first row tells: one of an array, of lines or of parquet with `question`,
+/// Whether a file holds questions, as far as its first row tells: one of an array, of lines or of a columnar file with `question`,
 /// `context` and `answers`, or one of `data` that is an article with `paragraphs` or a question with its context. Rows of
 /// `data` that have a label are none.
 ///
@@ -39,7 +39,7 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
 pub fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
     let has = |row: &Value, key: &str| row.get(key).is_some();
     match file.format {
-        Format::Parquet => super::parquet::has_questions(file),
+        Format::Parquet | Format::Arrow => super::columnar::has_questions(file),
         Format::Jsonl => {
             let Detected { layout, first } = match detect(file) {
                 Ok(detected) => detected,

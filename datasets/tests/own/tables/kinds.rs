@@ -135,12 +135,14 @@ fn other_files_are_named() {
     assert_eq!(good("a.csv", b"ORC,label\na,x\nb,y\n").train.len(), 2);
 }
 
-/// Every cut and changed byte of parquet files, of pages in zstd too: rows or an error, never a panic or an endless loop.
+/// Every cut and changed byte of columnar files, of contents in zstd too: rows or an error, never a panic or an endless loop.
 #[test]
 fn damaged_files_are_errors() {
     for (name, whole) in [
         ("a.parquet", &include_bytes!("zstd.parquet")[..]),
         ("a.parquet", include_bytes!("classes.parquet")),
+        ("a.feather", include_bytes!("zstd.feather")),
+        ("a.arrow", include_bytes!("classes.arrow")),
     ] {
         let mut n_errors = 0;
         let mut load =
@@ -160,21 +162,39 @@ fn damaged_files_are_errors() {
     }
 }
 
+/// The rows of an Arrow file are those of the parquet file with the same table, names of classes included.
 #[test]
-fn arrow_files_say_how_to_convert_them() {
-    for (name, file, parts) in [
+fn arrow_files_are_read_as_parquet_files() {
+    for (arrow, parquet) in [
         (
-            "a.feather",
             &include_bytes!("zstd.feather")[..],
-            ["an Arrow file", "read_feather"],
+            &include_bytes!("zstd.parquet")[..],
         ),
         (
-            "a.arrow",
             include_bytes!("classes.arrow"),
-            ["an Arrow stream", "Dataset.from_file"],
+            include_bytes!("classes.parquet"),
         ),
     ] {
-        bad(name, file, &parts);
-        bad("a.csv", file, &parts);
+        let (found, expected) = (good("a.arrow", arrow), good("a.parquet", parquet));
+        assert_eq!(found.train, expected.train);
+        assert_eq!(found.task.labels, expected.task.labels);
     }
+}
+
+/// A name that says something else than the contents.
+#[test]
+fn columnar_files_under_wrong_names() {
+    let arrow = &include_bytes!("classes.arrow")[..];
+    let feather = &include_bytes!("zstd.feather")[..];
+    let parquet = &include_bytes!("classes.parquet")[..];
+    for name in ["a.csv", "a.tsv", "a.jsonl", "a.parquet"] {
+        bad(name, arrow, &["an Arrow stream", "--file-format arrow"]);
+        bad(name, feather, &["an Arrow file", "--file-format arrow"]);
+    }
+    for name in ["a.csv", "a.tsv", "a.jsonl", "a.arrow"] {
+        bad(name, parquet, &["a parquet file", "--file-format parquet"]);
+    }
+    let text = b"text,label\na,x\nb,y\n";
+    bad("a.arrow", text, &["expected a whole Arrow file"]);
+    bad("a.parquet", text, &["expected a whole parquet file"]);
 }

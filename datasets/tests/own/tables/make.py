@@ -197,7 +197,7 @@ def write_arrow(rng, table, kind, spec):
         )
         back = pyarrow.parquet.read_table(io.BytesIO(out.getvalue()))
     elif spec["layout"] == "feather":
-        spec["codec"] = rng.choice(["lz4", "uncompressed"])
+        spec["codec"] = rng.choice(["lz4", "uncompressed", "zstd"])
         pyarrow.feather.write_feather(made, out, compression=spec["codec"], chunksize=rng.choice([3, 100]))
         back = pyarrow.feather.read_table(io.BytesIO(out.getvalue()))
     else:

@@ -1,19 +1,19 @@
-//! Questions in parquet, as the hub serves `squad` and `squad_v2`: `id`, `question`, `context`, and `answers` with a list of
+//! Questions in parquet and Arrow, as the hub serves `squad` and `squad_v2`: `id`, `question`, `context`, and `answers` with a list of
 //! `text` and one of `answer_start`. A row becomes an object, and is read as a line of JSON would be.
 
 use std::sync::Arc;
 
 use super::check::Taker;
 use super::{COLUMNS, fields};
+use crate::columnar::{ColumnarObjects, column_names};
 use crate::error::{DataError, QuestionPlace};
 use crate::format::DataFile;
-use crate::parquet_objects::{ParquetObjects, column_names};
 
 /// Reads the questions of a file.
 pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {
     let [question, context, answers] = COLUMNS;
     let wanted = ["id", question, context, answers, "is_impossible"];
-    let mut objects = ParquetObjects::open(&file.path, &wanted)?;
+    let mut objects = ColumnarObjects::open(&file.path, file.format, &wanted)?;
     let mut context = Arc::from("");
     while !taker.is_full() {
         let Some((place, object)) = objects.next_object()? else {
@@ -27,7 +27,7 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
 
 /// Whether the file has the columns of questions.
 pub(super) fn has_questions(file: &DataFile) -> Result<bool, DataError> {
-    let names = column_names(&file.path)?;
+    let names = column_names(&file.path, file.format)?;
     Ok(COLUMNS
         .iter()
         .all(|column| names.iter().any(|name| name == column)))

@@ -1,6 +1,6 @@
 //! Parquet files whose pages are compressed with zstd. The parquet library takes that codec from a C library or not at all,
 //! so its page reader is told that such columns are not compressed, and what it gives is decompressed here, in Rust.
-//! Opened by `parquet_file`.
+//! Opened by `parquet`.
 
 use std::fs::File;
 use std::io::Read;
