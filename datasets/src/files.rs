@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, OwnDataError};
 use crate::foreign;
-use crate::format::{DataFile, Format};
+use crate::format::{DataFile, Format, may_hold_rows};
 use crate::nearest::nearest;
 use crate::own::Reading;
 
@@ -111,7 +111,12 @@ fn files_in(
             .collect()
     };
     let all = names(&paths);
-    paths.retain(|path| path.is_file() && (format.is_some() || Format::of_name(path).is_some()));
+    let is_wanted = |path: &Path| {
+        path.is_file()
+            && may_hold_rows(path)
+            && (format.is_some() || Format::of_name(path).is_some())
+    };
+    paths.retain(|path| is_wanted(path));
     if paths.is_empty() {
         return Err(OwnDataError::NoDataInDirectory {
             flag,

@@ -67,6 +67,25 @@ impl Format {
     }
 }
 
+/// JSON files that describe a data set, beside the files that hold it.
+const DESCRIPTIONS: &[&str] = &[
+    "dataset_infos.json",
+    "dataset_info.json",
+    "dataset_dict.json",
+    "state.json",
+    "config.json",
+];
+
+/// Whether a file in a data set's directory may hold rows, by its name: neither a description of the set nor what Hugging
+/// Face's `datasets` keeps of a computation (`cache-….arrow`).
+pub fn may_hold_rows(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| {
+        let is_kept = name.starts_with("cache-") && name.ends_with(".arrow");
+        !is_kept && !DESCRIPTIONS.contains(&name)
+    })
+}
+
 /// A file name's extension in lower case, once `.gz` or `.zst` is taken off.
 pub(crate) fn extension(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_lowercase();
@@ -155,6 +174,19 @@ mod tests {
         }
         for (name, format) in Format::NAMES {
             assert_eq!(format.as_str(), *name);
+        }
+    }
+
+    #[test]
+    fn descriptions_hold_no_rows() {
+        for (name, expected) in [
+            ("train/data-00000-of-00001.arrow", true),
+            ("train/cache-1b2f9a.arrow", false),
+            ("train/state.json", false),
+            ("dataset_dict.json", false),
+            ("states.json", true),
+        ] {
+            assert_eq!(may_hold_rows(Path::new(name)), expected, "{name}");
         }
     }
 

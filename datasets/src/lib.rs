@@ -85,7 +85,7 @@ pub use error::{
     DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TableError, TagError,
 };
 pub use example::{Example, Label};
-pub use format::{DataFile, Format, Header, TextEncoding};
+pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
 pub use jsonl::{jsonl_rows, read_jsonl};
 pub use label_form::LabelForm;
 pub use learn_labels::Labels;

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Own data")]
 pub struct OwnDataArgs {
-    /// Training file: CSV, TSV, JSONL, JSON, parquet or SQuAD's JSON, plain or .gz or .zst; a directory or 'a/*.csv' is all files in it; repeat it for more
+    /// Training file: CSV, TSV, JSONL, JSON, parquet, Arrow or SQuAD's JSON, plain or .gz or .zst; a directory or 'a/*.csv' is all files in it; repeat it for more
     #[arg(long, value_name = "FILE")]
     pub train_file: Vec<String>,
     /// Validation file, likewise
@@ -17,7 +17,7 @@ pub struct OwnDataArgs {
     /// Test file, likewise; training measures the result on it
     #[arg(long, value_name = "FILE")]
     pub test_file: Vec<String>,
-    /// Format of these files: csv, tsv, jsonl, parquet, label-text (`LABEL text` a line), lines (a text a line) or conll (a word and its tag a line)
+    /// Format of these files: csv, tsv, jsonl, parquet, arrow, label-text (`LABEL text` a line), lines (a text a line) or conll (a word and its tag a line)
     #[arg(long, value_name = "NAME")]
     pub file_format: Option<String>,
     /// Encoding of text files, such as windows-1252; UTF-16 is recognised

@@ -5,7 +5,7 @@
 //! `default/test/0000.parquet`). The other folders are configurations (`plain_text/train-…`), of which one is read.
 
 use super::wanted::Wanted;
-use progtune_datasets::Format;
+use progtune_datasets::{Format, may_hold_rows};
 use std::{collections::BTreeMap, path::Path};
 
 /// The words for each split.
@@ -16,19 +16,16 @@ const SPLITS: [(&str, &[&str]); 3] = [
 ];
 
 /// Which format is read of a data set that has several.
-const FORMATS: [Format; 4] = [Format::Parquet, Format::Jsonl, Format::Csv, Format::Tsv];
+const FORMATS: [Format; 5] = [
+    Format::Parquet,
+    Format::Arrow,
+    Format::Jsonl,
+    Format::Csv,
+    Format::Tsv,
+];
 
 /// The configuration of files in no folder of their own, as the hub calls it.
 const DEFAULT: &str = "default";
-
-/// JSON files that say something about a data set.
-const ABOUT: &[&str] = &[
-    "dataset_infos.json",
-    "dataset_info.json",
-    "dataset_dict.json",
-    "state.json",
-    "config.json",
-];
 
 /// The files of each split of one configuration, sorted; a file whose name says nothing is for training.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,16 +46,16 @@ impl SplitFiles {
     pub fn find(names: &[String], configuration: Option<&str>) -> Result<Self, String> {
         let mut configurations: BTreeMap<String, Vec<(&str, Format)>> = BTreeMap::new();
         for name in names {
-            let file = name.rsplit('/').next().unwrap_or(name);
-            let format = Format::of_name(Path::new(name)).filter(|f| FORMATS.contains(f));
-            if let Some(format) = format.filter(|_| !ABOUT.contains(&file)) {
+            let path = Path::new(name);
+            let format = Format::of_name(path).filter(|format| FORMATS.contains(format));
+            if let Some(format) = format.filter(|_| may_hold_rows(path)) {
                 let found = configurations.entry(configuration_of(name)).or_default();
                 found.push((name, format));
             }
         }
         if configurations.is_empty() {
             return Err(
-                "no data here that is read: expected parquet, JSONL, CSV or TSV files; the hub has most data sets as parquet \
+                "no data here that is read: expected parquet, Arrow, JSONL, CSV or TSV files; the hub has most data sets as parquet \
                  too: append @refs/convert/parquet"
                     .into(),
             );
@@ -263,6 +260,16 @@ mod tests {
                 ["train.parquet", "", ""],
             ),
             ("dataset_infos.json train.tsv", ["train.tsv", "", ""]),
+            // As `DatasetDict.save_to_disk` lays it out.
+            (
+                "dataset_dict.json train/data-00000-of-00001.arrow train/dataset_info.json train/state.json \
+                 train/cache-2f.arrow validation/data-00000-of-00001.arrow validation/state.json",
+                [
+                    "train/data-00000-of-00001.arrow",
+                    "validation/data-00000-of-00001.arrow",
+                    "",
+                ],
+            ),
         ] {
             assert_eq!(
                 find(names, None).unwrap(),

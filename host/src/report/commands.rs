@@ -183,8 +183,8 @@ fn with_reading(mut command: ShellCommand, config: &RunConfig, task: &Task) -> S
 
 /// The end of the name of a file like those that were trained on.
 fn input_type(config: &RunConfig) -> &str {
-    const PLAIN: [&str; 8] = [
-        "csv", "tsv", "jsonl", "json", "parquet", "conll", "bio", "txt",
+    const PLAIN: [&str; 10] = [
+        "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "bio", "txt",
     ];
     let own = config.own.as_ref();
     let first = own.and_then(|own| own.train.first());
