@@ -86,5 +86,5 @@ fn drawn_sentences_come_back() {
         draws.len(),
         failures.join("\n")
     );
-    assert_eq!((draws.len(), n_words), (228, 3865));
+    assert_eq!((draws.len(), n_words), (252, 4263));
 }

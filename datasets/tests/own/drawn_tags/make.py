@@ -22,7 +22,7 @@ from datasets import ClassLabel, Features, List, Value
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Tokens
 
 SEED = 20261128
-DRAWS = {"conll": 150, "conllu": 30, "json": 24, "parquet": 24, "arrow": 0}
+DRAWS = {"conll": 150, "conllu": 30, "json": 24, "parquet": 24, "arrow": 24}
 ENCODINGS = ["utf-8", "utf-8", "utf-8-sig"]
 JSON_LAYOUTS = ["lines"]
 PARQUET_CODECS = ["none", "snappy", "gzip"]
