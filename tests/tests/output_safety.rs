@@ -157,13 +157,18 @@ fn wait_for_a_step(running: &mut Running, directory: &Path) {
 
 /// CSV of so many rows of twenty words, some megabytes of tokens.
 fn big(scratch: &Scratch, rows: usize) -> PathBuf {
+    big_with_words(scratch, rows, 20)
+}
+
+/// CSV of so many rows of so many words, a token each.
+fn big_with_words(scratch: &Scratch, rows: usize, words: u32) -> PathBuf {
     let mut text = String::from("text,label\n");
     for row in 0..rows {
         let random = (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16;
-        for word in 0..20 {
+        for word in 0..words {
             let word = [
                 "kebe", "zepi", "moli", "natomo", "gugifu", "fafe", "vepona", "gite",
-            ][(random >> (2 * word) & 7) as usize];
+            ][(random.rotate_right(2 * word % 64) & 7) as usize];
             text.push_str(word);
             text.push(' ');
         }

@@ -7,6 +7,7 @@ mod check_cuda;
 mod check_dist;
 mod check_peft;
 mod check_tokenizers;
+mod compare_builds;
 mod dist;
 mod module_cycles;
 mod python;
@@ -53,6 +54,11 @@ const TASKS: &[Task] = &[
         name: "check-tokenizers",
         help: "let AutoTokenizer and progtune read drawn tokenizer files and compare ids (`check-tokenizers --help`)",
         run: check_tokenizers::run,
+    },
+    Task {
+        name: "compare-builds",
+        help: "run the same jobs with two builds and compare every number (`compare-builds --help`)",
+        run: compare_builds::run,
     },
     Task {
         name: "dist",

@@ -2,8 +2,9 @@
 //! a step on each, is saved, and is opened again by what it left; the loss, every metric and every class's report are then
 //! those of the run to the last bit.
 //!
-//! Draws are a seed each; a draw that fails is shown with its seed and its labels, and so are all others that fail. A dozen
-//! sets go through the binary as well: trained, evaluated, with LoRA, merged.
+//! Draws are a seed each; a draw that fails is shown with its seed and its labels, and so are all others that fail. Some go
+//! through the binary as well, named sets and drawn ones, of classes, of sets of labels and of tags: trained, evaluated, with
+//! LoRA, merged.
 
 use super::*;
 use progtune::{
@@ -26,6 +27,8 @@ use serde_json::json;
 
 /// How many sets are drawn.
 const N_DRAWS: u64 = 240;
+/// How many drawn sets go through the binary, of tags as many again.
+const N_RUNS: u64 = 12;
 /// Words of the tiny model.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ndog\ncat\nruns\nsleeps\na\nof\n";
 
@@ -100,10 +103,21 @@ impl Draws {
     }
 }
 
+/// What the labels of a draw are of.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Each row has one.
+    Classes,
+    /// Each row has some.
+    Sets,
+    /// Each word has one.
+    Tags,
+}
+
 /// A draw: labels, rows, and what the base model's head is called.
 struct Draw {
     labels: Vec<String>,
-    are_sets: bool,
+    kind: Kind,
     is_csv: bool,
     rows: Vec<(String, Vec<usize>)>,
     /// `id2label` of a base model with a head of that size.
@@ -114,7 +128,11 @@ impl Draw {
     fn new(seed: u64) -> Self {
         let mut draws = Draws(seed);
         let labels = draws.labels();
-        let are_sets = draws.below(4) == 0;
+        let kind = if draws.below(4) == 0 {
+            Kind::Sets
+        } else {
+            Kind::Classes
+        };
         let words = ["the", "dog", "cat", "runs", "sleeps", "a", "of"];
         let mut rows = Vec::new();
         for at in 0..labels.len() * 3 {
@@ -122,7 +140,7 @@ impl Draw {
                 .map(|_| words[draws.below(7)])
                 .collect();
             let mut of = vec![at % labels.len()];
-            if are_sets && draws.below(2) == 0 {
+            if kind == Kind::Sets && draws.below(2) == 0 {
                 of.push(draws.below(labels.len()));
             }
             rows.push((text.join(" "), of));
@@ -136,10 +154,35 @@ impl Draw {
         };
         Self {
             labels,
-            are_sets,
-            is_csv: !are_sets && draws.below(3) == 0,
+            kind,
+            is_csv: kind == Kind::Classes && draws.below(3) == 0,
             rows,
             base,
+        }
+    }
+
+    /// Sentences with entities of the kinds that are drawn.
+    fn of_tags(seed: u64) -> Self {
+        let mut draws = Draws(seed);
+        let kinds = draws.labels();
+        let begin = |kind: &String| [format!("B-{kind}"), format!("I-{kind}")];
+        let mut labels: Vec<String> = kinds.iter().flat_map(begin).collect();
+        labels.push("O".to_owned());
+        let outside = labels.len() - 1;
+        let row = |at: usize| {
+            let entity = 2 * (at % kinds.len());
+            let before = vec![outside; draws.below(2)];
+            let tags = [before, vec![entity, entity + 1, outside]].concat();
+            let words = ["the", "dog", "cat", "runs", "sleeps", "a", "of"];
+            let text: Vec<&str> = tags.iter().map(|_| words[draws.below(7)]).collect();
+            (text.join(" "), tags)
+        };
+        Self {
+            rows: (0..kinds.len() * 3).map(row).collect(),
+            labels,
+            kind: Kind::Tags,
+            is_csv: false,
+            base: None,
         }
     }
 
@@ -161,14 +204,22 @@ impl Draw {
             let lines: String = lines.collect();
             return fs::write(path, format!("text,label\n{lines}")).unwrap();
         }
-        let label = |of: &[usize]| match self.are_sets {
-            true => json!(of.iter().map(|&id| &self.labels[id]).collect::<Vec<_>>()),
-            false => json!(self.labels[of[0]]),
+        let all = |of: &[usize]| of.iter().map(|&id| &self.labels[id]).collect::<Vec<_>>();
+        let row = |(text, of): &(String, Vec<usize>)| match self.kind {
+            Kind::Classes => json!({"text": text, "label": self.labels[of[0]]}),
+            Kind::Sets => json!({"text": text, "label": all(of)}),
+            Kind::Tags => json!({"tokens": text.split(' ').collect::<Vec<_>>(), "tags": all(of)}),
         };
-        let rows = self.rows.iter();
-        let lines =
-            rows.map(|(text, of)| json!({"text": text, "label": label(of)}).to_string() + "\n");
+        let lines = self.rows.iter().map(|line| row(line).to_string() + "\n");
         fs::write(path, lines.collect::<String>()).unwrap();
+    }
+
+    fn problem_type(&self) -> ProblemType {
+        match self.kind {
+            Kind::Classes => ProblemType::SingleLabelClassification,
+            Kind::Sets => ProblemType::MultiLabelClassification,
+            Kind::Tags => ProblemType::TokenClassification,
+        }
     }
 
     fn request(&self, path: &Path) -> OwnRequest {
@@ -178,10 +229,7 @@ impl Draw {
             validation: file,
             // Numbers beside names are refused unless it is said that both are names.
             reading: Reading {
-                problem_type: Some(match self.are_sets {
-                    true => ProblemType::MultiLabelClassification,
-                    false => ProblemType::SingleLabelClassification,
-                }),
+                problem_type: Some(self.problem_type()),
                 ..Reading::default()
             },
             ..OwnRequest::default()
@@ -392,31 +440,41 @@ fn measured(results: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
+/// The draws that go through the binary.
+fn draws_to_run() -> Vec<Draw> {
+    let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
+    let named = RUNS.into_iter().map(|(labels, head)| Draw {
+        labels: names(labels),
+        kind: Kind::Classes,
+        is_csv: false,
+        base: head.map(names),
+        rows: (0..12)
+            .map(|row| {
+                (
+                    format!("the {}", ["dog", "cat runs", "a of"][row % 3]),
+                    vec![row % labels.len()],
+                )
+            })
+            .collect(),
+    });
+    let drawn = (0..N_RUNS).map(|at| Draw::new(N_DRAWS + at));
+    let tags = (0..N_RUNS).map(|at| Draw::of_tags(N_DRAWS + at));
+    named.chain(drawn).chain(tags).collect()
+}
+
 #[test]
 fn the_binary_gives_a_runs_figures_again_with_lora_and_merged_too() {
     let scratch = Scratch::new();
-    for (at, (labels, head)) in RUNS.into_iter().enumerate() {
-        let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
-        let draw = Draw {
-            labels: names(labels),
-            are_sets: false,
-            is_csv: false,
-            base: head.map(names),
-            rows: (0..12)
-                .map(|row| {
-                    (
-                        format!("the {}", ["dog", "cat runs", "a of"][row % 3]),
-                        vec![row % labels.len()],
-                    )
-                })
-                .collect(),
-        };
+    for (at, draw) in draws_to_run().into_iter().enumerate() {
+        let labels = &draw.labels;
+        let problem_type = draw.problem_type().as_str();
         let path = |name: &str| scratch.path(&format!("{at}-{name}"));
-        let (base, data) = (path("base"), path("rows.jsonl"));
+        let (base, data) = (path("base"), path(draw.file()));
         write_base(&base, draw.base.as_deref());
         draw.write(&data);
         let train = |output: &Path, peft: &str| {
-            CommandLine::new("train --quiet --epochs 1 --batch-size 4 --lr 1e-2 --problem-type single_label_classification")
+            CommandLine::new("train --quiet --epochs 1 --batch-size 4 --lr 1e-2")
+                .words(&format!("--problem-type {problem_type}"))
                 .path("--model", &base)
                 .path("--train-file", &data)
                 .path("--validation-file", &data)
@@ -452,7 +510,7 @@ fn the_binary_gives_a_runs_figures_again_with_lora_and_merged_too() {
 
 /// Merging rounds: the loss is the same but for that, everything else as it was.
 #[track_caller]
-fn assert_close(found: &[(String, Value)], expected: &[(String, Value)], labels: &[&str]) {
+fn assert_close(found: &[(String, Value)], expected: &[(String, Value)], labels: &[String]) {
     assert_eq!(found.len(), expected.len());
     for ((key, found), (_, expected)) in found.iter().zip(expected) {
         match (found.as_f64(), expected.as_f64()) {
