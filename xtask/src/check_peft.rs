@@ -42,7 +42,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
     python::run(
         Command::new("cargo")
             .current_dir(root)
-            .args(["build", "--release"]),
+            .args(["build", "--release", "--workspace"]),
     )?;
     let job = Job {
         root,
