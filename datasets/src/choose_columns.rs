@@ -1,49 +1,15 @@
 //! Which columns are the texts and the label: those the user names, else those whose names leave no doubt. Called by
 //! `own`.
 
+use crate::columns::{Column, Columns};
 use crate::error::OwnDataError;
 use crate::format::{DataFile, Format, Header};
 use crate::nearest::nearest;
-use crate::own::Reading;
+use crate::own_request::Reading;
 use crate::survey::{ColumnKind, Survey};
-use crate::task::{Column, Columns};
-
-/// Pairs of texts under the names that data sets on the Hugging Face hub use most.
-const PAIRS: &[(&str, &str)] = &[
-    ("sentence1", "sentence2"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("question", "sentence"),
-    ("question", "context"),
-    ("question", "passage"),
-    ("query", "passage"),
-    ("text1", "text2"),
-    ("text_a", "text_b"),
-];
-
-/// Single texts, likewise.
-const TEXTS: &[&str] = &["text", "sentence", "content", "review", "tweet"];
-
-/// Labels, likewise. Where the first is there, it is the label whatever else there is.
-const LABELS: &[&str] = &[
-    "label",
-    "labels",
-    "gold_label",
-    "class",
-    "category",
-    "target",
-    "score",
-    "sentiment",
-];
-
-/// Whether columns of texts or labels usually have this name.
-pub(crate) fn is_usual_name(name: &str) -> bool {
-    let name = name.trim().to_lowercase();
-    let is_in_pair = |(a, b): &(&str, &str)| *a == name || *b == name;
-    PAIRS.iter().any(is_in_pair)
-        || TEXTS.contains(&name.as_str())
-        || LABELS.contains(&name.as_str())
-}
+use crate::usual_columns::LABELS;
+use crate::usual_columns::PAIRS;
+use crate::usual_columns::TEXTS;
 
 /// The columns of a file, and which of them (`text`, `pair`, `label`) were guessed.
 #[derive(Debug)]

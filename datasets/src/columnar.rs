@@ -18,9 +18,9 @@ pub(crate) use objects::ColumnarObjects;
 use std::path::Path;
 
 use crate::cell::Cell;
+use crate::columns::Column;
 use crate::error::{DataError, Place, missing_column};
 use crate::format::Format;
-use crate::task::Column;
 use arrow::ArrowFile;
 use parquet::ParquetFile;
 use value::Value;

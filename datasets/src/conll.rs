@@ -7,10 +7,10 @@
 //! (`word_lines`). What a word has in it is left alone, U+FEFF too.
 
 use crate::cell::Cell;
+use crate::columns::Column;
 use crate::error::{DataError, Place, Position, WORDS};
 use crate::format::DataFile;
 use crate::lines::MAX_LINE_BYTES;
-use crate::task::Column;
 use crate::word_lines::{WordLine, WordLines};
 
 /// What a word and its tag take beside their letters.

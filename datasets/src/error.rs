@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
+use crate::columns::Column;
 use crate::nearest::nearest;
-use crate::split::SplitName;
-use crate::task::Column;
+use crate::split_name::SplitName;
 
 mod own;
 mod place;

@@ -6,7 +6,7 @@ use crate::error::{DataError, OwnDataError};
 use crate::foreign;
 use crate::format::{DataFile, Format, may_hold_rows};
 use crate::nearest::nearest;
-use crate::own::Reading;
+use crate::own_request::Reading;
 
 /// The files that `given` (the values of `flag`) stand for, in that order, those of a directory or pattern sorted, with
 /// their formats: the one that `reading` asks for, or what their names tell.

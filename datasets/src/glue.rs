@@ -1,20 +1,49 @@
-//! The table of tasks: the nine of GLUE (Wang et al. 2018), the two generated ones, and SQuAD's two. `task` looks names up here.
+//! The table of tasks: the nine of GLUE (Wang et al. 2018), the two generated ones, and SQuAD's two. [`Task::by_name`] looks here.
 //!
 //! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub; the TSV names are those of
 //! the official download. WNLI's ids are the other way round than RTE's: that is how they are published.
 
 use std::sync::LazyLock;
 
+use crate::columns::{Column, Columns, Headerless};
+use crate::error::DataError;
 use crate::metric::Metric;
-use crate::split::SplitName;
-use crate::task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};
+use crate::nearest::nearest;
+use crate::problem_type::ProblemType;
+use crate::split_name::SplitName;
+use crate::task::{Generator, Task, TaskSource};
 
 /// A column's name, and after it the one in the official TSV files where that differs.
 type Names = (&'static str, Option<&'static str>);
 
 const LABEL: Names = ("label", None);
 
-pub(crate) static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
+impl Task {
+    /// The task named `name`, in any case and with or without hyphens and underscores (`SST-2`, `sts_b`).
+    ///
+    /// # Errors
+    /// [`DataError::UnknownTask`] names the nearest task and lists all.
+    pub fn by_name(name: &str) -> Result<&'static Task, DataError> {
+        let wanted = name.to_lowercase().replace(['-', '_'], "");
+        TASKS
+            .iter()
+            .find(|task| task.name.replace('_', "") == wanted)
+            .ok_or_else(|| DataError::UnknownTask {
+                name: name.to_owned(),
+                nearest: nearest(&wanted, TASKS.iter().map(|task| task.name.as_str()))
+                    .unwrap_or_default()
+                    .to_owned(),
+                known: TASKS.iter().map(|task| task.name.clone()).collect(),
+            })
+    }
+
+    /// The nine GLUE tasks, `sample`, `sample_pairs`, `squad` and `squad_v2`.
+    pub fn all() -> &'static [Task] {
+        &TASKS
+    }
+}
+
+static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
     let accuracy = [Metric::Accuracy];
     let with_f1 = [Metric::Accuracy, Metric::F1];
     let correlations = [Metric::Pearson, Metric::Spearman];

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use crate::choose_columns::is_usual_name;
 use crate::error::{DataError, TableError};
 use crate::format::{DataFile, Format, Header};
 use crate::record::{Record, Records};
-use crate::table::open_records;
+use crate::records::open_records;
+use crate::usual_columns::is_usual_name;
 
 /// How many rows a first row is compared with.
 const N_ROWS: usize = 1000;

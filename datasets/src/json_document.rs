@@ -176,7 +176,7 @@ fn parse(scan: &JsonScan, row: usize, bytes: Vec<u8>) -> Result<Located, DataErr
         Value::Object(object) => Ok((place, object)),
         other => Err(DataError::NotAnObject {
             place,
-            found: crate::jsonl::describe(&other),
+            found: crate::json_value::describe(&other),
         }),
     }
 }

@@ -10,44 +10,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::cell::Cell;
-use crate::error::{DataError, Place, missing_column, printable, quote};
-use crate::example::Example;
-use crate::format::{DataFile, Format, Header, TextEncoding};
+use crate::columns::{Column, Columns};
+use crate::error::{DataError, Place, missing_column};
+use crate::format::DataFile;
 use crate::json_document::{ColumnLists, Elements, Layout, detect};
 use crate::json_scan::without_nan;
-use crate::label::LabelRule;
+use crate::json_value::cell;
+use crate::json_value::describe;
 use crate::lines::Lines;
-use crate::rows::{ExampleRows, RawRow, Rows};
-use crate::task::{Column, Columns, Task};
-
-/// All rows of a JSONL file, with labels where it gives them.
-///
-/// The keys are the task's columns ([`Columns`]); the names in the official TSV files are understood as well.
-///
-/// # Errors
-/// The file cannot be read, has no row or is not UTF-8; a line is not a JSON object, lacks a text column, or has a value
-/// of the wrong type or a label outside the task's set.
-pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
-    jsonl_rows(task, path, None)?.collect()
-}
-
-/// As [`read_jsonl`], row by row, the first `limit` of them.
-///
-/// # Errors
-/// As [`read_jsonl`]; those about rows when they are reached.
-pub fn jsonl_rows(
-    task: &Task,
-    path: &Path,
-    limit: Option<usize>,
-) -> Result<ExampleRows, DataError> {
-    let file = DataFile {
-        path: path.to_path_buf(),
-        format: Format::Jsonl,
-        encoding: TextEncoding::default(),
-        header: Header::default(),
-    };
-    ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
-}
+use crate::raw_row::LabelRule;
+use crate::raw_row::{RawRow, Rows};
 
 /// An object with its place.
 type Located = (Place, Map<String, Value>);
@@ -195,33 +167,5 @@ fn string(
             found: describe(other),
         }),
         None => Err(missing(object, column, place.clone())),
-    }
-}
-
-/// A JSON value before it is understood.
-pub(crate) fn cell(value: &Value) -> Cell {
-    match value {
-        Value::Null => Cell::Absent,
-        Value::String(text) => Cell::Text(text.clone()),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(int), _) => Cell::Int(int),
-            (None, Some(float)) => Cell::Float(float),
-            (None, None) => Cell::Other(describe(value)),
-        },
-        Value::Bool(bool) => Cell::Bool(*bool),
-        Value::Array(items) => Cell::List(items.iter().map(cell).collect()),
-        Value::Object(_) => Cell::Other(describe(value)),
-    }
-}
-
-/// A JSON value as a message shows it.
-pub(crate) fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(bool) => format!("the boolean {bool}"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the string {}", quote(text)),
-        Value::Array(_) => format!("the array {}", printable(&value.to_string(), 60)),
-        Value::Object(_) => format!("the object {}", printable(&value.to_string(), 60)),
     }
 }

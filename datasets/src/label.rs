@@ -6,16 +6,9 @@
 use crate::cell::Cell;
 use crate::error::{DataError, Place, printable};
 use crate::example::Label;
-use crate::task::{ProblemType, Task, TaskSource};
-
-/// Whether each row of a file must have a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LabelRule {
-    /// Training and validation files.
-    Required,
-    /// Test files and `predict` input.
-    Optional,
-}
+use crate::problem_type::ProblemType;
+use crate::raw_row::LabelRule;
+use crate::task::{Task, TaskSource};
 
 /// The label that `raw` means in `task`, or `None` if the row is unlabelled and `rule` allows that. `place` is only
 /// called for an error's sake.

@@ -12,8 +12,8 @@ use crate::cell::Cell;
 use crate::error::{DataError, OwnDataError, Place, Position};
 use crate::format::DataFile;
 use crate::label_form::{self, LabelForm, ListShapes};
-use crate::rows::RawRow;
-use crate::task::ProblemType;
+use crate::problem_type::ProblemType;
+use crate::raw_row::RawRow;
 
 /// Beyond this many classes in so few rows, the column is taken for something else.
 pub(crate) const MANY_CLASSES: usize = 100;

@@ -32,6 +32,7 @@
 mod cell;
 mod choose_columns;
 mod columnar;
+mod columns;
 mod conll;
 mod csv;
 mod decompress;
@@ -48,6 +49,7 @@ mod hold_out;
 mod hub_names;
 mod json_document;
 mod json_scan;
+mod json_value;
 mod jsonl;
 mod label;
 mod label_form;
@@ -59,13 +61,19 @@ mod nearest;
 mod own;
 mod own_files;
 mod own_reader;
+mod own_request;
 mod plain_text;
+mod problem_type;
+mod raw_row;
 mod record;
+mod records;
 mod rows;
 pub mod sample;
 pub mod sample_pairs;
 mod separator;
+mod skipped_rows;
 mod split;
+mod split_name;
 mod splitmix;
 mod squad;
 mod survey;
@@ -77,23 +85,28 @@ mod tagged;
 mod task;
 mod text_file;
 mod tsv;
+mod usual_columns;
 mod whole_text;
 mod word_lines;
 mod word_lists;
 
+pub use columns::{Column, Columns, Headerless};
 pub use error::{
     DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TableError, TagError,
 };
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
-pub use jsonl::{jsonl_rows, read_jsonl};
 pub use label_form::LabelForm;
 pub use learn_labels::Labels;
 pub use metric::Metric;
-pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};
+pub use own::{OWN_TASK, OwnData};
 pub use own_files::{OwnFacts, OwnFiles, OwnRows, RowCounts};
-pub use rows::ExampleRows;
-pub use split::{Split, SplitName, has_split, load_split, split_files, split_rows};
+pub use own_request::{OnBadRow, OwnRequest, Reading};
+pub use problem_type::ProblemType;
+pub use rows::{ExampleRows, jsonl_rows, read_jsonl};
+pub use skipped_rows::SkippedRows;
+pub use split::{Split, has_split, load_split, split_files, split_rows};
+pub use split_name::SplitName;
 pub use squad::{
     Answer, AnswerRule, Question, QuestionData, Questions, is_question_file, load_questions,
     read_questions,
@@ -102,4 +115,4 @@ pub use survey::{ColumnKind, Survey};
 pub use tag_repair::{RepairTags, TagFindings};
 pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
 pub use tagged::{TaggedData, TaggedSentence};
-pub use task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};
+pub use task::{Generator, Task, TaskSource};

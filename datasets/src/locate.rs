@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::format::Format;
-use crate::split::SplitName;
+use crate::split_name::SplitName;
 use crate::task::{Task, TaskSource};
 
 /// Formats with their file name's extension.

@@ -2,7 +2,7 @@
 
 use crate::error::DataError;
 use crate::nearest::nearest;
-use crate::task::ProblemType;
+use crate::problem_type::ProblemType;
 
 /// A metric's name; the host computes it, as scikit-learn, scipy and seqeval do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,16 +14,18 @@ use crate::files::find_files;
 use crate::format::{DataFile, Format};
 use crate::header;
 use crate::hold_out::{HoldOut, Strata};
-use crate::label::LabelRule;
 use crate::label_form::{LabelForm, ListShapes};
 use crate::learn_labels::{Labels, Tally};
-use crate::own::{OnBadRow, OwnRequest, SkippedRows};
 use crate::own_reader::Reader;
-use crate::split::SplitName;
+use crate::own_request::FLAGS;
+use crate::own_request::{OnBadRow, OwnRequest};
+use crate::problem_type::ProblemType;
+use crate::raw_row::LabelRule;
+use crate::skipped_rows::SkippedRows;
+use crate::split_name::SplitName;
 use crate::survey::Survey;
-use crate::task::{ProblemType, Task};
+use crate::task::Task;
 
-pub(crate) const FLAGS: [&str; 3] = ["--train-file", "--validation-file", "--test-file"];
 const RULES: [LabelRule; 3] = [
     LabelRule::Required,
     LabelRule::Required,

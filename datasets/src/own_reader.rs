@@ -6,12 +6,15 @@ use crate::cell::Cell;
 use crate::error::{DataError, OwnDataError, Place, TableError};
 use crate::example::Example;
 use crate::format::DataFile;
-use crate::label::LabelRule;
 use crate::label_form::{self, LabelForm};
-use crate::own::{OnBadRow, SkippedRows};
-use crate::own_files::FLAGS;
-use crate::rows::{RawRow, Rows, open};
-use crate::task::{ProblemType, Task};
+use crate::own_request::FLAGS;
+use crate::own_request::OnBadRow;
+use crate::problem_type::ProblemType;
+use crate::raw_row::LabelRule;
+use crate::raw_row::{RawRow, Rows};
+use crate::rows::open;
+use crate::skipped_rows::SkippedRows;
+use crate::task::Task;
 
 /// Reads the rows of several files, and leaves out those that are wrong if it may.
 pub(crate) struct Reader<'a> {

@@ -1,28 +1,21 @@
-//! Rows as the readers make them, whatever the format: texts, and a label that is not understood yet. `split` and `own`
-//! read through this.
+//! Opens files for their rows, and makes examples of a task of them. `split` and `own` read through this, and the host's
+//! `predict` its input.
 
-use std::sync::Arc;
-
-use crate::cell::Cell;
 use crate::columnar::ColumnarExamples;
-use crate::error::{DataError, OwnDataError, Place, Position};
+use crate::columns::{Columns, Headerless};
+use crate::error::{DataError, OwnDataError, Place};
 use crate::example::Example;
+use crate::format::Header;
+use crate::format::TextEncoding;
 use crate::format::{DataFile, Format};
 use crate::jsonl::JsonlRows;
-use crate::label::{self, LabelRule};
+use crate::label;
+use crate::raw_row::LabelRule;
+use crate::raw_row::RawRow;
+use crate::raw_row::Rows;
 use crate::table::Table;
-use crate::task::{Columns, Headerless, Task};
-
-/// A row of a file.
-#[derive(Debug)]
-pub(crate) struct RawRow {
-    pub(crate) position: Position,
-    pub(crate) text: String,
-    pub(crate) pair: Option<String>,
-    pub(crate) label: Cell,
-    /// The label column's name in this file.
-    pub(crate) label_column: Arc<str>,
-}
+use crate::task::Task;
+use std::path::Path;
 
 impl RawRow {
     /// The row of a file as an example of `task`.
@@ -42,18 +35,6 @@ impl RawRow {
             pair: self.pair,
             label,
         })
-    }
-}
-
-/// An open file.
-pub(crate) trait Rows {
-    /// The next row; `None` at the end of the file. After an error about a row ([`DataError::is_about_a_row`]) the next
-    /// call goes on behind it.
-    fn next_row(&mut self) -> Result<Option<RawRow>, DataError>;
-
-    /// The names of the label column's ids, if the file has them.
-    fn class_names(&self) -> Option<&[String]> {
-        None
     }
 }
 
@@ -80,6 +61,35 @@ pub(crate) fn open(
             Box::new(Table::open(file, columns, headerless, rule)?)
         }
     })
+}
+
+/// All rows of a JSONL file, with labels where it gives them.
+///
+/// The keys are the task's columns ([`Columns`]); the names in the official TSV files are understood as well.
+///
+/// # Errors
+/// The file cannot be read, has no row or is not UTF-8; a line is not a JSON object, lacks a text column, or has a value
+/// of the wrong type or a label outside the task's set.
+pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
+    jsonl_rows(task, path, None)?.collect()
+}
+
+/// As [`read_jsonl`], row by row, the first `limit` of them.
+///
+/// # Errors
+/// As [`read_jsonl`]; those about rows when they are reached.
+pub fn jsonl_rows(
+    task: &Task,
+    path: &Path,
+    limit: Option<usize>,
+) -> Result<ExampleRows, DataError> {
+    let file = DataFile {
+        path: path.to_path_buf(),
+        format: Format::Jsonl,
+        encoding: TextEncoding::default(),
+        header: Header::default(),
+    };
+    ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
 }
 
 /// The rows of a split as examples, one at a time: no more than one is in memory.

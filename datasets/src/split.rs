@@ -1,62 +1,22 @@
 //! Loading one split of a task, from whichever files hold it; the host calls this for training and evaluation data.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::example::Example;
 use crate::format::{DataFile, Header, TextEncoding};
-use crate::label::LabelRule;
 use crate::locate;
+use crate::raw_row::LabelRule;
 use crate::rows::ExampleRows;
+use crate::split_name::SplitName;
 use crate::task::{Generator, Task, TaskSource};
 use crate::{sample, sample_pairs};
 
-/// A part of a data set, by the name Hugging Face gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SplitName {
-    /// `train`
-    Train,
-    /// `validation`, GLUE's dev
-    Validation,
-    /// `validation_matched`: MNLI, genres that are in train
-    ValidationMatched,
-    /// `validation_mismatched`: MNLI, other genres
-    ValidationMismatched,
-    /// `test`
-    Test,
-    /// `test_matched`: MNLI
-    TestMatched,
-    /// `test_mismatched`: MNLI
-    TestMismatched,
-}
-
-impl SplitName {
-    /// Hugging Face's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::ValidationMatched => "validation_matched",
-            Self::ValidationMismatched => "validation_mismatched",
-            Self::Test => "test",
-            Self::TestMatched => "test_matched",
-            Self::TestMismatched => "test_mismatched",
-        }
-    }
-
-    /// Test files may be without labels; the others must have one in each row.
-    fn label_rule(self) -> LabelRule {
-        match self {
-            Self::Test | Self::TestMatched | Self::TestMismatched => LabelRule::Optional,
-            _ => LabelRule::Required,
-        }
-    }
-}
-
-impl fmt::Display for SplitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+/// Test files may be without labels; the others must have one in each row.
+fn label_rule(split: SplitName) -> LabelRule {
+    match split {
+        SplitName::Test | SplitName::TestMatched | SplitName::TestMismatched => LabelRule::Optional,
+        _ => LabelRule::Required,
     }
 }
 
@@ -129,7 +89,7 @@ pub fn split_rows(
         header: Header::default(),
     };
     let files = located.files.into_iter().map(file).collect();
-    ExampleRows::open(task, files, split.label_rule(), limit)
+    ExampleRows::open(task, files, label_rule(split), limit)
 }
 
 /// Whether `dir` has files for a split, as [`load_split`] looks for them: a download may lack MNLI's mismatched half.

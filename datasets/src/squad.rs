@@ -7,12 +7,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::columns::{Column, Columns};
 use crate::error::{DataError, QuestionError};
 use crate::format::{DataFile, Format, Header, TextEncoding};
 use crate::locate::locate;
-use crate::own::{OnBadRow, SkippedRows};
-use crate::split::SplitName;
-use crate::task::{Column, Columns, ProblemType, Task, TaskSource};
+use crate::own_request::OnBadRow;
+use crate::problem_type::ProblemType;
+use crate::skipped_rows::SkippedRows;
+use crate::split_name::SplitName;
+use crate::task::{Task, TaskSource};
 
 mod check;
 mod columnar;

@@ -9,7 +9,8 @@ use crate::conll;
 use crate::error::DataError;
 use crate::format::{DataFile, Format};
 use crate::header::TableHead;
-use crate::jsonl::{self, JsonlObjects};
+use crate::json_value;
+use crate::jsonl::JsonlObjects;
 
 /// How many rows are looked at.
 const N_ROWS: usize = 1000;
@@ -161,7 +162,7 @@ fn first_objects(file: &DataFile) -> Result<Columns, DataError> {
                 names.push(name.clone());
             }
         }
-        let cell = |name: &String| object.get(name).map_or(Cell::Absent, jsonl::cell);
+        let cell = |name: &String| object.get(name).map_or(Cell::Absent, json_value::cell);
         rows.push(names.iter().map(cell).collect());
     }
     match first_error {

@@ -8,16 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cell::Cell;
-use crate::csv::CsvRecords;
+use crate::columns::{Column, Columns, Headerless};
 use crate::error::{DataError, Place, Position, missing_column};
-use crate::format::{DataFile, Format};
+use crate::format::DataFile;
 use crate::header::TableHead;
-use crate::label::LabelRule;
-use crate::plain_text::{LabelTextRecords, LineRecords};
+use crate::raw_row::LabelRule;
+use crate::raw_row::{RawRow, Rows};
 use crate::record::{Record, Records};
-use crate::rows::{RawRow, Rows};
-use crate::task::{Column, Columns, Headerless};
-use crate::tsv::TsvRecords;
 
 /// Where a file's cells are, counted from 0.
 struct Layout {
@@ -39,18 +36,6 @@ pub(crate) struct Table {
     /// Whether `record` is a row that is yet to be given.
     is_pending: bool,
     layout: Layout,
-}
-
-/// The records of a file; not for JSONL, columnar and column files, whose rows are none.
-pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataError> {
-    Ok(match file.format {
-        Format::Csv => Box::new(CsvRecords::open(file)?),
-        Format::LabelText => Box::new(LabelTextRecords::open(file)?),
-        Format::Lines => Box::new(LineRecords::open(file)?),
-        Format::Tsv | Format::Jsonl | Format::Parquet | Format::Arrow | Format::Conll => {
-            Box::new(TsvRecords::open(file)?)
-        }
-    })
 }
 
 impl Table {

@@ -2,11 +2,11 @@
 //! Called by `tagged`.
 
 use crate::choose_columns::{Chosen, check_different, named};
+use crate::columns::{Column, Columns};
 use crate::error::OwnDataError;
 use crate::format::{DataFile, Format};
-use crate::own::Reading;
+use crate::own_request::Reading;
 use crate::survey::{ColumnKind, Survey};
-use crate::task::{Column, Columns};
 
 /// Lists of words under the names that data sets on the Hugging Face hub use most.
 const WORDS: &[&str] = &["tokens", "words"];

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::cell::Cell;
+use crate::columns::Columns;
 use crate::conll::{ColumnFile, RawSentence, Sentences};
 use crate::error::{DataError, OwnDataError, TagError};
 use crate::files::{find_files, find_tagged_files};
@@ -14,12 +15,14 @@ use crate::format::{DataFile, Format};
 use crate::hold_out::HoldOut;
 use crate::label;
 use crate::learn_labels::{Labels, MANY_CLASSES};
-use crate::own::{OnBadRow, OwnRequest, SkippedRows};
+use crate::own_request::{OnBadRow, OwnRequest};
+use crate::problem_type::ProblemType;
+use crate::skipped_rows::SkippedRows;
 use crate::survey::Survey;
 use crate::tag_columns::{choose, has_tagged_words};
 use crate::tag_repair::{TagFindings, repair};
 use crate::tag_scheme::SchemeEvidence;
-use crate::task::{Columns, ProblemType, Task};
+use crate::task::Task;
 use crate::word_lists::WordLists;
 
 /// A sentence and the tags of its words.

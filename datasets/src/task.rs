@@ -1,104 +1,10 @@
 //! What a task is: columns, labels, problem type, metrics, splits. The host asks for one by name, or has `own` make one of the
 //! user's files; the readers take their column names from it. The named tasks are the table in `glue`.
 
-use crate::error::DataError;
-use crate::glue::TASKS;
+use crate::columns::{Columns, Headerless};
 use crate::metric::Metric;
-use crate::nearest::nearest;
-use crate::split::SplitName;
-
-/// What the head predicts, which picks head and loss: the values of Hugging Face's `problem_type` for a text or a pair as
-/// a whole, and the two kinds of task that read every token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemType {
-    /// One of several classes; cross-entropy.
-    SingleLabelClassification,
-    /// Any number of several labels; binary cross-entropy.
-    MultiLabelClassification,
-    /// One number; mean squared error.
-    Regression,
-    /// A tag for every word; cross-entropy at each word's first token.
-    TokenClassification,
-    /// The first and the last token of the answer in a text; cross-entropy of each.
-    QuestionAnswering,
-}
-
-impl ProblemType {
-    /// The name in configurations and records: for a head of whole texts, the value of `problem_type` in `config.json`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SingleLabelClassification => "single_label_classification",
-            Self::MultiLabelClassification => "multi_label_classification",
-            Self::Regression => "regression",
-            Self::TokenClassification => "token_classification",
-            Self::QuestionAnswering => "question_answering",
-        }
-    }
-
-    /// The kind with this name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        [
-            Self::SingleLabelClassification,
-            Self::MultiLabelClassification,
-            Self::Regression,
-            Self::TokenClassification,
-            Self::QuestionAnswering,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
-    }
-
-    /// Whether the head reads every token; else each text's first.
-    pub fn reads_every_token(self) -> bool {
-        matches!(self, Self::TokenClassification | Self::QuestionAnswering)
-    }
-}
-
-/// A column under each of its names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// The name in the Hugging Face data set (parquet, JSONL), or in a file of the user's own.
-    pub name: String,
-    /// The name in the official GLUE TSV files where it is another one, such as `#1 String`.
-    pub tsv_name: Option<String>,
-}
-
-impl Column {
-    /// A column with one name.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            tsv_name: None,
-        }
-    }
-
-    /// Both names, Hugging Face's first: where a file has both, that one is read.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.name.as_str()).chain(self.tsv_name.as_deref())
-    }
-}
-
-/// The columns that make an [`Example`](crate::Example) of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns {
-    /// The (first) text.
-    pub first: Column,
-    /// The second text of a sentence-pair task.
-    pub second: Option<Column>,
-    /// The label or score.
-    pub label: Column,
-}
-
-/// Where the columns of a TSV file without a header are, counted from 0. Only CoLA's train and dev files are like that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Headerless {
-    /// The number of cells a row has.
-    pub n_columns: usize,
-    /// The cell of the first text.
-    pub first: usize,
-    /// The cell of the label.
-    pub label: usize,
-}
+use crate::problem_type::ProblemType;
+use crate::split_name::SplitName;
 
 /// A grammar that makes the rows of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,29 +57,6 @@ pub struct Task {
 }
 
 impl Task {
-    /// The task named `name`, in any case and with or without hyphens and underscores (`SST-2`, `sts_b`).
-    ///
-    /// # Errors
-    /// [`DataError::UnknownTask`] names the nearest task and lists all.
-    pub fn by_name(name: &str) -> Result<&'static Task, DataError> {
-        let wanted = name.to_lowercase().replace(['-', '_'], "");
-        TASKS
-            .iter()
-            .find(|task| task.name.replace('_', "") == wanted)
-            .ok_or_else(|| DataError::UnknownTask {
-                name: name.to_owned(),
-                nearest: nearest(&wanted, TASKS.iter().map(|task| task.name.as_str()))
-                    .unwrap_or_default()
-                    .to_owned(),
-                known: TASKS.iter().map(|task| task.name.clone()).collect(),
-            })
-    }
-
-    /// The nine GLUE tasks, `sample`, `sample_pairs`, `squad` and `squad_v2`.
-    pub fn all() -> &'static [Task] {
-        &TASKS
-    }
-
     /// The size of the head's output: the number of classes, 1 for regression.
     pub fn num_labels(&self) -> usize {
         self.labels.len().max(1)

@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 
 use crate::cell::Cell;
 use crate::columnar::ListColumns;
+use crate::columns::Column;
 use crate::conll::{RawSentence, Sentences};
 use crate::error::{DataError, Place, TagError, missing_column};
 use crate::format::{DataFile, Format};
-use crate::jsonl::{self, JsonlObjects};
-use crate::task::Column;
+use crate::json_value;
+use crate::jsonl::JsonlObjects;
 
 /// A file of such rows being read.
 pub(crate) struct WordLists {
@@ -136,7 +137,7 @@ impl Sentences for WordLists {
 
 fn cell_of(object: &Map<String, Value>, column: &Column, place: &Place) -> Result<Cell, DataError> {
     match object.get(&column.name) {
-        Some(value) => Ok(jsonl::cell(value)),
+        Some(value) => Ok(json_value::cell(value)),
         None => Err(missing_column(
             place.clone(),
             column,

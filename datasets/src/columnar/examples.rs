@@ -9,12 +9,12 @@ use std::sync::Arc;
 use super::value::Value;
 use super::{Field, FieldKind, ValueRows, find, open};
 use crate::cell::Cell;
+use crate::columns::{Column, Columns};
 use crate::error::{DataError, Place};
 use crate::format::DataFile;
 use crate::hub_names;
-use crate::label::LabelRule;
-use crate::rows::{RawRow, Rows};
-use crate::task::{Column, Columns};
+use crate::raw_row::LabelRule;
+use crate::raw_row::{RawRow, Rows};
 
 /// A columnar file being read row by row. A file without rows gives none.
 pub(crate) struct ColumnarExamples {

@@ -7,10 +7,10 @@ use serde_json::{Map, Value as Json};
 use super::value::Value;
 use super::{Field, ValueRows, find, open};
 use crate::cell::Cell;
+use crate::columns::Column;
 use crate::error::{DataError, Place};
 use crate::format::Format;
 use crate::hub_names;
-use crate::task::Column;
 
 /// Some columns of a columnar file being read.
 pub(crate) struct ListColumns {

@@ -11,7 +11,8 @@ use super::{COLUMNS, fields};
 use crate::error::{DataError, Place, QuestionError, QuestionPlace};
 use crate::format::{DataFile, Format};
 use crate::json_document::{Detected, Layout, detect};
-use crate::jsonl::{JsonlObjects, describe};
+use crate::json_value::describe;
+use crate::jsonl::JsonlObjects;
 use crate::whole_text::WholeText;
 
 /// What a file of questions is made of.
