@@ -392,18 +392,6 @@ pub enum DataError {
         found: String,
     },
 
-    /// An Arrow file could not be read: truncated, damaged, or no Arrow file.
-    #[error(
-        "{place}: expected a whole Arrow file, found: {found}; fetch the file again, or write it again (without compression, \
-             or with lz4 or zstd)"
-    )]
-    Arrow {
-        /// The file, or the row that could not be read.
-        place: Place,
-        /// What is wrong with it.
-        found: String,
-    },
-
     /// A line of a JSONL file is not JSON.
     #[error(
         "{}, line {line}: expected one JSON object on the line, found a syntax error at column {column}: {message}; \
