@@ -15,8 +15,8 @@ use crate::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
+    phase::Phase,
     plan::Blueprint,
-    progress::Phase,
     rng::Stream,
     short_list::short_list,
 };

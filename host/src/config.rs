@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
+pub use crate::error::ConfigError;
 use crate::{batch_order::BatchLimit, cli::TrainArgs};
 
 mod answering;
 mod choices;
-mod error;
 pub(crate) mod export;
 mod hub;
 mod inference;
@@ -31,7 +31,6 @@ mod values;
 
 pub use answering::{Answering, max_length};
 pub(crate) use choices::choices;
-pub use error::ConfigError;
 pub use hub::HubConfig;
 pub use inference::{
     AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,

@@ -14,7 +14,7 @@ use crate::{
         sets::LabelSets,
     },
     model::{Model, Start},
-    progress::Phase,
+    phase::Phase,
     question_answering::{decode::Decoded, squad_metrics},
     token_classification,
     token_store::Examples,

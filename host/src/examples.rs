@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     interrupt,
     own_files::KeyedFiles,
-    progress::Phase,
+    phase::Phase,
     question_answering::load::QuestionSource,
     task_data::TaskData,
     token_cache::{

@@ -16,7 +16,7 @@ use crate::{
         wanted::{AdapterFiles, ModelFiles},
     },
     plan::trainable_task,
-    progress::note,
+    terminal::note,
 };
 use progtune_datasets::{OwnRequest, Task};
 use serde_json::{Map, Value, json};

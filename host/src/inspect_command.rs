@@ -12,10 +12,10 @@ use crate::{
     fetch::Fetcher,
     hub::wanted::ModelFiles,
     model_source::ModelSource,
-    plan::grouped,
     question_answering,
     task_data::describe,
     terminal,
+    thousands::grouped,
     token_classification::inspect::inspect,
 };
 use duplicates::Texts;

@@ -10,10 +10,8 @@ use progtune::{
     error::Result,
     hub::environment,
     inference, inspect_command, interrupt, logging, merge_command, plan_command, plugin,
-    plugins_command,
-    progress::events,
-    recipe,
-    terminal::{self, Screen, Show},
+    plugins_command, recipe,
+    terminal::{self, Screen, Show, events},
     token_cache,
 };
 use std::{ffi::OsString, process::ExitCode, time::Instant};

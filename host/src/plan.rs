@@ -9,7 +9,7 @@ mod table;
 pub use foresight::Foresight;
 pub use picture::to_svg;
 pub use stage::{LrScales, Stage};
-pub use table::{PlanNames, Prediction, View, grouped, to_json};
+pub use table::{PlanNames, Prediction, View, to_json};
 
 use crate::{
     error::{Error, Result},

@@ -14,12 +14,12 @@ use crate::{
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
+    phase::Phase,
     plan::{
         Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg, trainable_task,
     },
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
-    progress::Phase,
     recipe::{load_method, open_tokenizer},
     task_data::TaskData,
     terminal,
@@ -244,7 +244,7 @@ fn predict_run(
             examples: Some(examples.len()),
             eval_tokens: splits[1..].iter().map(tokens_of).sum::<u64>() as f64,
         };
-        let basis = format!("the data's {} tokens", crate::plan::grouped(tokens));
+        let basis = format!("the data's {} tokens", crate::thousands::grouped(tokens));
         cached = Some(splits);
         (
             data,

@@ -9,13 +9,13 @@ use crate::{
     class_report,
     config::RunConfig,
     memory::mib,
-    plan::grouped,
     progress::{metrics, metrics_text},
     terminal::{
         Screen,
         colour::{Colour, Paint},
         wrapped,
     },
+    thousands::grouped,
     train::{EpochRecord, Summary},
 };
 use commands::ShellCommand;

@@ -9,8 +9,9 @@ use crate::{
     learned_task::LearnedTask,
     model_source::ModelSource,
     own_files::KeyedFiles,
+    phase::Phase,
     plan::trainable_task,
-    progress::{Phase, note},
+    terminal::note,
     token_cache::TokenCache,
     token_classification,
 };

@@ -16,9 +16,10 @@ use crate::{
     plugin::LoadedSchedule,
     prefetch::{BatchSource, Batches, with_batches},
     prefix_cache::PrefixCache,
-    progress::{Progress, note_for_people},
+    progress::Progress,
     question_answering::{answers::Asked, prediction_files},
     run_directory::RunDirectory,
+    terminal::note_for_people,
     token_store::Examples,
 };
 use progtune_datasets::{SplitName, Task};

@@ -1,7 +1,7 @@
 //! The keys about questions over texts: how they are cut into inputs, and how answers are chosen. Read by the resolved
 //! configurations of every command that reads data.
 
-use super::error::ConfigError;
+use super::ConfigError;
 use super::settings::Settings;
 use crate::question_answering::decode::DecodeSettings;
 use progtune_datasets::{ProblemType, Task};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
 use serde::Serialize;
 
-use super::error::ConfigError;
+use super::ConfigError;
 use super::keys::{
     KEYS, Key, KeyDefault, OTHER_VARIABLES, Scope, VARIABLE_PREFIX, advice, find_key, flag_of,
 };

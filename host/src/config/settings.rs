@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::error::ConfigError;
+use super::ConfigError;
 use super::keys::{advice, find_key};
 
 /// The merged layers. Readers take a key's name and return its value; keys without a value are `None`.

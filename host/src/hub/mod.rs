@@ -24,7 +24,7 @@ pub mod wanted;
 use crate::{
     error::{Error, Result},
     files::near_path,
-    progress::note,
+    terminal::note,
 };
 use cache::Cache;
 pub use cache::files_below;

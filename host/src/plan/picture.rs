@@ -1,7 +1,8 @@
 //! A plan as squares, blocks by epochs: what is trained, what is frozen, and what the prefix cache spares. Rows of the
 //! table for a person, and the same as an SVG file. Called by `table` and by `progtune plan --svg`.
 
-use super::{Stage, View, grouped};
+use super::{Stage, View};
+use crate::thousands::grouped;
 use progtune_plain_text::shown_line;
 
 /// What becomes of a part of the model in an epoch.

@@ -5,7 +5,7 @@ use super::{
     foresight::Epoch,
     picture::{Square, column},
 };
-use crate::forecast::EpochSecs;
+use crate::{forecast::EpochSecs, thousands::grouped};
 use progtune_plain_text::shown_line;
 use serde_json::{Value, json};
 
@@ -267,19 +267,6 @@ fn most(foresight: &Foresight) -> &'static str {
     }
 }
 
-/// `1 234 567` as `1,234,567`.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 fn millions(n: u64) -> String {
     match n {
         0..100_000 => grouped(n),
@@ -301,11 +288,5 @@ mod tests {
             "eleven rows and a line"
         );
         assert_eq!(left_out(13, 12), 6..8);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1234567), "1,234,567");
     }
 }

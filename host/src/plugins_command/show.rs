@@ -6,9 +6,9 @@ use crate::{
     error::Result,
     model::description::{HeadKind, model_record, parameters},
     model_source::ModelSource,
-    plan::grouped,
     plugin::{Entry, EntryKind, Plugins},
     terminal::print,
+    thousands::grouped,
 };
 use progtune_plugin_api::{
     contract::{self, Dimensions},

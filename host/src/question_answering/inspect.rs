@@ -5,8 +5,8 @@ use crate::{
     config::{Answering, max_length},
     error::Result,
     model_source::ModelSource,
-    plan::grouped,
     task_data::describe_skipped,
+    thousands::grouped,
 };
 use progtune_datasets::{ProblemType, Question, QuestionData};
 use std::collections::HashSet;

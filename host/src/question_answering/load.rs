@@ -10,7 +10,7 @@ use crate::{
     config::Answering,
     error::Result,
     interrupt,
-    progress::Phase,
+    phase::Phase,
     token_cache::{
         TokenCache,
         key::{Key, KeyBuilder},

@@ -9,7 +9,7 @@ use crate::{
     config::InspectConfig,
     error::Result,
     inspect_command::{lengths::Lengths, share},
-    plan::grouped,
+    thousands::grouped,
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{TaggedData, TaggedSentence};
