@@ -3,7 +3,6 @@
 
 use crate::{
     adapter::Adapter,
-    config::{Device as DeviceChoice, Kernels},
     error::{Error, Result},
     graph::initial_value,
     labels::{LabelMatch, is_last_layer},
@@ -11,6 +10,7 @@ use crate::{
         Model,
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
+        device::{Device as DeviceChoice, Kernels},
         parameters::Parameters,
         weights::HeadPolicy,
     },

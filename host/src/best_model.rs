@@ -1,10 +1,10 @@
 //! Keeps the trained parameters of the best epoch, and brings them back at the end. Called by the trainer.
 
 use crate::{
-    config::{RunConfig, WeightDtype},
+    config::RunConfig,
     error::{Error, Result},
     evaluate::metric_names,
-    export::write_safetensors,
+    export::{WeightDtype, write_safetensors},
     model::{Model, parameters::ParameterId},
 };
 use candle_core::Device;

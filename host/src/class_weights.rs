@@ -3,13 +3,57 @@
 
 use crate::{
     batch::Target,
-    config::{ClassWeights, RunConfig},
+    config::RunConfig,
     error::{Error, Result},
     model::loss::LossWeighting,
     short_list::short_list,
     token_store::Examples,
 };
 use progtune_datasets::{ProblemType, Task};
+use std::fmt;
+
+/// How much classes count in the loss of training.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ClassWeights {
+    /// All alike.
+    #[default]
+    Even,
+    /// Each by the inverse of its share of the training set.
+    Balanced,
+    /// These, a positive number a class, in the order of ids.
+    Given(Vec<f32>),
+}
+
+impl ClassWeights {
+    pub(crate) const EXPECTED: &'static str =
+        "`balanced`, or a number above 0 for every label, such as 0.5,2 (or `none`)";
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::Even),
+            "balanced" => Some(Self::Balanced),
+            numbers => numbers
+                .split(',')
+                .map(|number| number.trim().parse::<f32>().ok())
+                .map(|number| number.filter(|n| n.is_finite() && *n > 0.0))
+                .collect::<Option<_>>()
+                .map(Self::Given),
+        }
+    }
+}
+
+impl fmt::Display for ClassWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Even => f.write_str("none"),
+            Self::Balanced => f.write_str("balanced"),
+            Self::Given(weights) => {
+                let weights: Vec<String> = weights.iter().map(f32::to_string).collect();
+                f.write_str(&weights.join(","))
+            }
+        }
+    }
+}
 
 /// The weighting of a run over these training examples.
 ///

@@ -3,10 +3,9 @@
 
 use crate::{
     cli::{self, CompletionsArgs, InstalledIds, ManArgs},
-    config::PluginSources,
     error::{Error, Result},
     files::{create_directory, write_atomically},
-    plugin::{self, EntryKind},
+    plugin::{self, EntryKind, PluginSources},
     terminal::print,
 };
 use clap::Command;

@@ -10,7 +10,17 @@ use std::path::{Path, PathBuf};
 use progtune_datasets::{Metric, OwnRequest};
 
 pub use crate::error::ConfigError;
-use crate::{batch_order::BatchLimit, cli::TrainArgs};
+use crate::{
+    batch_order::BatchLimit,
+    byte_size::ByteSize,
+    class_weights::ClassWeights,
+    cli::TrainArgs,
+    model::device::{Device, Kernels},
+    optim::{LrScheduler, Warmup},
+    plugin::PluginSources,
+    question_answering::Answering,
+    token_cache::TokenCacheUse,
+};
 
 mod answering;
 mod choices;
@@ -24,27 +34,21 @@ mod own;
 mod plugins;
 mod settings;
 mod show;
-mod size;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use answering::{Answering, max_length};
+pub use answering::max_length;
 pub(crate) use choices::choices;
 pub use hub::HubConfig;
 pub use inference::{
     AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
-    WeightDtype,
 };
 pub use inspect::InspectConfig;
 pub use layers::Sources;
 pub use own::check_complete as check_own_complete;
-pub use plugins::PluginSources;
-pub use size::ByteSize;
-pub use values::{
-    CacheDtype, ClassWeights, Device, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse,
-    Warmup,
-};
+pub use plugins::resolve_plugins;
+pub use values::{CacheDtype, PrefixCache, Split};
 
 use keys::Scope;
 use settings::Settings;
@@ -259,7 +263,7 @@ impl RunConfig {
             adam_epsilon: settings
                 .number("adam_epsilon", "a number above 0", |&x| is_positive(x))?,
             max_length: read_max_length(settings)?,
-            answering: Answering::read(settings)?,
+            answering: answering::read(settings)?,
             max_grad_norm: settings.number(
                 "max_grad_norm",
                 "a number from 0 (0 is no clipping)",
@@ -286,7 +290,7 @@ impl RunConfig {
                 .optional_number("max_steps", "a whole number from 1", |&n| n >= 1)?,
             init_adapter: settings.optional_path("init_adapter")?,
             train_pooler: settings.switch("train_pooler")?,
-            plugins: PluginSources::read(settings)?,
+            plugins: plugins::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,

@@ -9,12 +9,12 @@ use crate::{
     phase::Phase,
     question_answering::load::QuestionSource,
     task_data::TaskData,
-    token_cache::{
-        TokenCache,
+    token_cache::TokenCache,
+    token_classification,
+    token_store::{
+        Examples,
         key::{Key, KeyBuilder},
     },
-    token_classification,
-    token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };

@@ -1,7 +1,6 @@
 //! Writes a model as Hugging Face's classes read it. Called at the end of a run and by `progtune merge`.
 
 use crate::{
-    config::WeightDtype,
     error::{Error, Result},
     files::write_atomically,
     labels::is_last_layer,
@@ -16,6 +15,22 @@ use candle_core::{DType, Tensor};
 use progtune_datasets::Task;
 use safetensors::{Dtype, tensor::TensorView};
 use std::{collections::HashMap, path::Path};
+
+/// The type of the numbers in saved weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightDtype {
+    /// As computed.
+    F32,
+    /// Rounded to half precision.
+    F16,
+    /// Rounded to bfloat16.
+    Bf16,
+}
+
+impl WeightDtype {
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
+}
 
 /// Writes `model.safetensors`, `config.json` and the tokenizer's files: what
 /// `AutoModelForSequenceClassification.from_pretrained` loads.

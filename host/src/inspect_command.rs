@@ -4,7 +4,9 @@
 //! are looked for among a part of the texts; the report says so.
 
 mod duplicates;
-pub mod lengths;
+mod lengths;
+mod questions;
+mod tagged;
 
 use crate::{
     config::{InspectConfig, max_length},
@@ -12,11 +14,9 @@ use crate::{
     fetch::Fetcher,
     hub::wanted::ModelFiles,
     model_source::ModelSource,
-    question_answering,
     task_data::describe,
     terminal,
     thousands::grouped,
-    token_classification::inspect::inspect,
 };
 use duplicates::Texts;
 use lengths::Lengths;
@@ -42,7 +42,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     if QuestionData::are_meant(&config.own)? {
         let data = QuestionData::own(&config.own, None)?;
         let asked = config.max_length;
-        let report = question_answering::inspect::inspect(&source()?, asked, &data)?;
+        let report = questions::inspect(&source()?, asked, &data)?;
         return terminal::print(&report);
     }
     let source = source()?;
@@ -52,7 +52,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
         let problem = ProblemType::TokenClassification;
         let limit = max_length(config.max_length, problem).min(model.max_tokens());
         let tokenizer = tokenizer.for_task(problem);
-        return terminal::print(inspect(config, &tokenizer, limit)?);
+        return terminal::print(tagged::inspect(config, &tokenizer, limit)?);
     }
     let files = OwnFiles::open(&config.own, None, None)?;
     let limit = max_length(config.max_length, files.task.problem_type).min(model.max_tokens());
@@ -93,7 +93,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
 }
 
 /// Per cent.
-pub fn share(part: u64, of: u64) -> f64 {
+fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
 }
 

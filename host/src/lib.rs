@@ -8,6 +8,8 @@ pub mod baseline;
 pub mod batch;
 pub mod batch_order;
 pub mod best_model;
+pub mod byte_size;
+mod choice;
 pub mod class_report;
 pub mod class_weights;
 pub mod cli;

@@ -4,7 +4,7 @@
 use crate::{
     adapter::Adapter,
     assemble::Assembly,
-    config::{Device, Kernels, MergeConfig},
+    config::MergeConfig,
     error::{Error, Result},
     export::save_checkpoint,
     fetch::Fetcher,
@@ -12,7 +12,12 @@ use crate::{
     interrupt::{self, Course},
     learned_task::LearnedTask,
     merge::merge,
-    model::{config::ModelConfig, description::HeadKind, weights::HeadPolicy},
+    model::{
+        config::ModelConfig,
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
     plan::trainable_task,
     plugin,

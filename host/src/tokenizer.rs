@@ -22,7 +22,7 @@ use crate::{
         config::{Architecture, ModelConfig},
         weights::check_vocabulary,
     },
-    token_cache::key::KeyBuilder,
+    token_store::key::KeyBuilder,
 };
 use build::{Built, Parts};
 use progtune_datasets::ProblemType;

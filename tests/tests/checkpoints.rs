@@ -10,8 +10,7 @@ mod damaged;
 use candle_core::{DType, Device, Tensor};
 use progtune::{
     batch::{Batch, EncodedExample},
-    config::Kernels,
-    model::description::HeadKind,
+    model::{description::HeadKind, device::Kernels},
     model_source::ModelSource,
     recipe::open_tokenizer,
 };

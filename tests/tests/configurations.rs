@@ -12,12 +12,12 @@ mod messages;
 use progtune::{
     assemble::Assembly,
     batch::{Batch, EncodedExample, Target},
-    config::{Device, Kernels},
     error::Result,
     model::{
         Model,
         config::{Architecture, ModelConfig},
         description::{HeadKind, ParameterInfo, parameters},
+        device::{Device, Kernels},
         gradients::Gradients,
         step::Step,
         weights::{HeadPolicy, checkpoint_key},

@@ -5,12 +5,12 @@ use candle_core::{Device as Place, Tensor};
 use progtune::{
     assemble::Assembly,
     batch::Batch,
-    config::{Device, Kernels},
     error::Error,
     merge::merge,
     model::{
         Model,
         description::{HeadKind, parameters},
+        device::{Device, Kernels},
         weights::HeadPolicy,
     },
     model_source::ModelSource,

@@ -7,11 +7,10 @@ use candle_core::{DType, Tensor};
 use progtune::{
     batch::{Batch, EncodedExample, Target},
     batch_order::BatchLimit,
-    config::Kernels,
     evaluate::{evaluate, logits},
     model::{
-        Start, description::HeadKind, gradients::Gradients, loss::LossWeighting, step::Step,
-        weights::canonical_name,
+        Start, description::HeadKind, device::Kernels, gradients::Gradients, loss::LossWeighting,
+        step::Step, weights::canonical_name,
     },
     train::EvalSplit,
 };

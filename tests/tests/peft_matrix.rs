@@ -12,9 +12,13 @@ use progtune::{
     adapter::Adapter,
     assemble::Assembly,
     batch::{Batch, EncodedExample},
-    config::{Device, Kernels},
     merge::merge,
-    model::{Model, description::HeadKind, weights::HeadPolicy},
+    model::{
+        Model,
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
     plugin::{self, Plugins},
 };

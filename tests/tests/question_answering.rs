@@ -4,8 +4,8 @@
 
 use progtune::{
     batch::Target,
-    config::Answering,
     question_answering::{
+        Answering,
         answers::Asked,
         decode::Decoded,
         windows::{Windows, make_windows},

@@ -3,10 +3,10 @@
 use progtune::{
     assemble::Assembly,
     batch::Batch,
-    config::{Device, Kernels},
     model::{
         Model,
         description::{Added, HeadKind, ParameterInfo, parameters},
+        device::{Device, Kernels},
         gradients::Gradients,
         step::Step,
         weights::HeadPolicy,

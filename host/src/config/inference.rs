@@ -8,12 +8,13 @@ use super::keys::{Scope, advice};
 use super::settings::Settings;
 use super::{
     Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
-    TokenCacheUse, layers, limit_of, own, read_device, read_eval_batch, read_kernels, read_limit,
-    read_max_length, read_model, read_threads,
+    TokenCacheUse, answering, layers, limit_of, own, plugins, read_device, read_eval_batch,
+    read_kernels, read_limit, read_max_length, read_model, read_threads,
 };
 use crate::{
     batch_order::BatchLimit,
     cli::{EvaluateArgs, MergeArgs, PredictArgs},
+    export::WeightDtype,
 };
 
 /// An adapter to put on the model.
@@ -115,10 +116,10 @@ impl InferenceConfig {
             task,
             metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
-            answering: Answering::read(settings)?,
+            answering: answering::read(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
-            plugins: PluginSources::read(settings)?,
+            plugins: plugins::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
@@ -265,22 +266,6 @@ impl PredictConfig {
     }
 }
 
-/// The type of the numbers in saved weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WeightDtype {
-    /// As computed.
-    F32,
-    /// Rounded to half precision.
-    F16,
-    /// Rounded to bfloat16.
-    Bf16,
-}
-
-impl WeightDtype {
-    pub(super) const NAMES: &'static [(&'static str, Self)] =
-        &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
-}
-
 /// The configuration of `progtune merge`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeConfig {
@@ -342,7 +327,7 @@ impl MergeConfig {
                         "give something like --dtype f32",
                     ),
                 })?,
-            plugins: PluginSources::read(&settings)?,
+            plugins: plugins::read(&settings)?,
             threads: read_threads(&settings)?,
         })
     }

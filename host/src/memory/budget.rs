@@ -2,7 +2,8 @@
 
 use super::{Estimator, Footprint, mib};
 use crate::{
-    config::{ByteSize, PrefixCache, RunConfig},
+    byte_size::ByteSize,
+    config::{PrefixCache, RunConfig},
     error::{Error, Result},
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},

@@ -6,6 +6,7 @@
 mod composed;
 pub mod config;
 pub mod description;
+pub mod device;
 pub(crate) mod fused;
 pub mod gradients;
 mod head;

@@ -19,7 +19,8 @@ pub use outlook::{Outlook, Sizes};
 pub use usage::Usage;
 
 use crate::{
-    config::{ByteSize, PrefixCache as Mode, RunConfig},
+    byte_size::ByteSize,
+    config::{PrefixCache as Mode, RunConfig},
     error::Result,
     files::folder::Folder,
     model::{Model, parameters::ParameterId},

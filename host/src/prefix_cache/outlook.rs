@@ -10,7 +10,8 @@ use super::{
     disk::SLOT_HEADER,
 };
 use crate::{
-    config::{ByteSize, PrefixCache as Mode, RunConfig},
+    byte_size::ByteSize,
+    config::{PrefixCache as Mode, RunConfig},
     error::Result,
     token_store::Examples,
 };

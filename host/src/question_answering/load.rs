@@ -7,15 +7,15 @@ use super::{
 };
 use crate::{
     batch::EncodedExample,
-    config::Answering,
     error::Result,
     interrupt,
     phase::Phase,
-    token_cache::{
-        TokenCache,
+    question_answering::Answering,
+    token_cache::TokenCache,
+    token_store::{
+        Examples,
         key::{Key, KeyBuilder},
     },
-    token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,
 };

@@ -5,7 +5,6 @@
 pub mod align;
 pub mod data;
 pub mod entities;
-pub mod inspect;
 pub mod predictions;
 pub mod scores;
 

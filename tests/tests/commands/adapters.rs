@@ -4,8 +4,11 @@ use super::*;
 use progtune::{
     adapter::Adapter,
     assemble::Assembly,
-    config::{Device, Kernels},
-    model::{description::HeadKind, weights::HeadPolicy},
+    model::{
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
     plan::Blueprint,
 };

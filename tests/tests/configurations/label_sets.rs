@@ -8,14 +8,13 @@
 use super::*;
 use progtune::{
     batch_order::BatchLimit,
-    config::{TokenCacheUse, WeightDtype},
     evaluate::{Evaluation, evaluate},
     examples::{ExampleSource, Origin},
-    export::save_checkpoint,
+    export::{WeightDtype, save_checkpoint},
     learned_task::LearnedTask,
     recipe::open_tokenizer,
     task_data::TaskData,
-    token_cache::TokenCache,
+    token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,
     tokenizer::Tokenizer,
     train::EvalSplit,

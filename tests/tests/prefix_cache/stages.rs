@@ -5,9 +5,9 @@ use candle_core::{Device, Tensor};
 use progtune::{
     batch::Batch,
     batch_order::BatchLimit,
-    config::{Kernels, PrefixCache as Mode, RunConfig},
+    config::{PrefixCache as Mode, RunConfig},
     evaluate::{logits, logits_from},
-    model::{description::HeadKind, gradients::Gradients, step::Step},
+    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},
     plan::Stage,
     prefix_cache::{CachedRun, PrefixCache},

@@ -21,9 +21,8 @@ pub use folds::Fold;
 
 use super::{Adapter, Provenance, kept, read_json, text_of, write_json};
 use crate::{
-    config::WeightDtype,
     error::{Error, Result},
-    export::{value_of, write_tensors},
+    export::{WeightDtype, value_of, write_tensors},
     labels::inverse,
     model::{
         config::{Architecture, ModelConfig},

@@ -1,10 +1,10 @@
-//! What `progtune data inspect` says of questions about texts.
+//! What `progtune data inspect` says of questions about texts. Called by `inspect_command`.
 
-use super::windows::make_windows;
 use crate::{
-    config::{Answering, max_length},
+    config::max_length,
     error::Result,
     model_source::ModelSource,
+    question_answering::{Answering, windows::make_windows},
     task_data::describe_skipped,
     thousands::grouped,
 };
