@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     evaluate::metric_names,
     export::{WeightDtype, write_safetensors},
+    metrics::is_lower_better,
     model::{Model, parameters::ParameterId},
 };
 use candle_core::Device;
@@ -18,14 +19,6 @@ use std::{
 
 /// The file in the run directory while training goes on; a run that is cut short leaves it.
 pub const FILE: &str = "best.safetensors";
-
-/// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
-const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
-
-/// Whether less is better of a metric, of MNLI's second half too (`loss_mm`).
-pub fn is_lower_better(name: &str) -> bool {
-    LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name))
-}
 
 /// The best epoch so far.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 use crate::{
     config::RunConfig,
     error::{Error, Result},
+    eval_split::EvalSplit,
     interrupt,
     own_files::KeyedFiles,
     phase::Phase,
@@ -16,7 +17,6 @@ use crate::{
         key::{Key, KeyBuilder},
     },
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
 use progtune_datasets::{
     DataError, Example, SplitName, Task, has_split, jsonl_rows, split_files, split_rows,
@@ -234,22 +234,33 @@ pub fn load_data(
             };
             let train = source.examples(&questions.train, config.max_train_samples)?;
             let (validation, limit) = (&questions.validation, config.max_eval_samples);
-            let validation = source.split(SplitName::Validation, validation, limit)?;
+            let validation = source.split(validation, limit)?;
+            let validation = EvalSplit::of_questions(SplitName::Validation, validation);
             return Ok((train, vec![validation]));
         }
         TaskData::Own(own) => {
             let load = |name, limit| source.load(Origin::Own { files: own, name }, limit);
             let train = load(SplitName::Train, config.max_train_samples)?;
             let name = SplitName::Validation;
-            let validation = EvalSplit {
-                name,
-                examples: load(name, config.max_eval_samples)?,
-                asked: None,
-            };
+            let validation = load(name, config.max_eval_samples)?;
+            let validation = EvalSplit::of_examples(name, validation);
             return Ok((train, vec![validation]));
         }
         TaskData::Tagged { data, .. } => {
-            return token_classification::data::load(config, data, tokenizer);
+            let load = |name, sentences, limit| {
+                let sentences = token_classification::data::first(sentences, limit);
+                token_classification::data::examples(
+                    tokenizer,
+                    name,
+                    sentences,
+                    tokenizer.max_length(),
+                )
+            };
+            let train = load(SplitName::Train, &data.train, config.max_train_samples)?;
+            let name = SplitName::Validation;
+            let validation = load(name, &data.validation, config.max_eval_samples)?;
+            let validation = EvalSplit::of_examples(name, validation);
+            return Ok((train, vec![validation]));
         }
     };
     let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
@@ -269,11 +280,8 @@ pub fn load_data(
             );
             continue;
         }
-        eval_splits.push(EvalSplit {
-            name,
-            examples: load(name, config.max_eval_samples)?,
-            asked: None,
-        });
+        let examples = load(name, config.max_eval_samples)?;
+        eval_splits.push(EvalSplit::of_examples(name, examples));
     }
     if eval_splits.is_empty() {
         let names: Vec<&str> = task.eval_splits.iter().map(|name| name.as_str()).collect();

@@ -15,7 +15,7 @@ use crate::{
         repository::{Kind, Repository},
         wanted::{AdapterFiles, ModelFiles},
     },
-    plan::trainable_task,
+    task_data::trainable_task,
     terminal::note,
 };
 use progtune_datasets::{OwnRequest, Task};

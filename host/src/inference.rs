@@ -6,20 +6,21 @@ mod opened;
 use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
-    evaluate::{arg_max, evaluate, logits, split_logits},
+    eval_split::EvalSplit,
+    evaluate::{evaluate, logits, split_logits},
     fetch::Fetcher,
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
     },
     interrupt::{self, Course},
-    metrics::sets,
+    metrics::{classes::arg_max, sets},
     model::Model,
     progress::metrics_table,
     question_answering::{answers, decode::Decoded, prediction_files},
     terminal::{self, note_for_people},
     token_classification::predictions,
     token_store::Examples,
-    train::{EvalSplit, eval_keys},
+    train::eval_keys,
 };
 use opened::Opened;
 use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};

@@ -10,11 +10,11 @@ mod tagged;
 
 use crate::{
     config::{InspectConfig, max_length},
+    data_description::describe,
     error::Result,
     fetch::Fetcher,
     hub::wanted::ModelFiles,
     model_source::ModelSource,
-    task_data::describe,
     terminal,
     thousands::grouped,
 };

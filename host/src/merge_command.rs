@@ -19,11 +19,11 @@ use crate::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
-    plan::trainable_task,
     plugin,
     recipe::open_tokenizer,
     report::commands::quoted,
     run_directory::is_passing,
+    task_data::trainable_task,
     terminal,
 };
 use progtune_datasets::{OWN_TASK, Task};

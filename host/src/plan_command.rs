@@ -6,6 +6,7 @@ use crate::{
     batch_order::BatchOrder,
     config::{RunConfig, max_length},
     error::Result,
+    eval_split::EvalSplit,
     examples::load_data,
     fetch::Fetcher,
     files::write_named,
@@ -15,16 +16,13 @@ use crate::{
     model::{config::ModelConfig, description::HeadKind},
     model_source::ModelSource,
     phase::Phase,
-    plan::{
-        Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg, trainable_task,
-    },
+    plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
     recipe::{load_method, open_tokenizer},
-    task_data::TaskData,
+    task_data::{TaskData, trainable_task},
     terminal,
     token_store::Examples,
-    train::EvalSplit,
 };
 use serde_json::{Value, json};
 use std::path::Path;

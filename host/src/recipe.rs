@@ -9,6 +9,7 @@ use crate::{
     class_weights::{self, loss_weighting},
     config::{RunConfig, max_length},
     error::{Error, Result},
+    eval_split::EvalSplit,
     evaluate::evaluate,
     examples::{ExampleSource, Origin, load_data},
     export::{WeightDtype, save_checkpoint},
@@ -35,7 +36,7 @@ use crate::{
     token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
-    train::{EvalSplit, Trainer, eval_keys},
+    train::{Trainer, eval_keys},
 };
 use progtune_datasets::{SplitName, Task, TaskSource};
 use serde_json::{Value, json};
@@ -381,19 +382,12 @@ fn test_results(
                 tokenizer,
                 cache,
             };
-            EvalSplit {
-                name,
-                examples: source.load(Origin::Own { files, name }, None)?,
-                asked: None,
-            }
+            EvalSplit::of_examples(name, source.load(Origin::Own { files, name }, None)?)
         }
         TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
             let (test, length) = (&data.test, tokenizer.max_length());
-            EvalSplit {
-                name,
-                examples: token_classification::data::examples(tokenizer, name, test, length)?,
-                asked: None,
-            }
+            let examples = token_classification::data::examples(tokenizer, name, test, length)?;
+            EvalSplit::of_examples(name, examples)
         }
         TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
             let source = QuestionSource {
@@ -402,7 +396,7 @@ fn test_results(
                 cache,
                 answering,
             };
-            source.split(name, &own.test, None)?
+            EvalSplit::of_questions(name, source.split(&own.test, None)?)
         }
         _ => return Ok(serde_json::Map::new()),
     };

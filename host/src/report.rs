@@ -5,10 +5,10 @@ pub mod commands;
 mod peak;
 
 use crate::{
-    best_model::is_lower_better,
     class_report,
     config::RunConfig,
     memory::mib,
+    metrics::is_lower_better,
     progress::{metrics, metrics_text},
     terminal::{
         Screen,

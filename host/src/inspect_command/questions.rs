@@ -2,10 +2,10 @@
 
 use crate::{
     config::max_length,
+    data_description::describe_skipped,
     error::Result,
     model_source::ModelSource,
     question_answering::{Answering, windows::make_windows},
-    task_data::describe_skipped,
     thousands::grouped,
 };
 use progtune_datasets::{ProblemType, Question, QuestionData};

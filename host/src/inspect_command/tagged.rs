@@ -4,11 +4,11 @@ use super::{lengths::Lengths, share};
 use crate::{
     config::InspectConfig,
     error::Result,
+    metrics::entities::entities,
     thousands::grouped,
     token_classification::{
         align::{Coverage, align},
         data::describe,
-        entities::entities,
     },
     tokenizer::Tokenizer,
 };

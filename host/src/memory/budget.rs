@@ -5,10 +5,10 @@ use crate::{
     byte_size::ByteSize,
     config::{PrefixCache, RunConfig},
     error::{Error, Result},
+    eval_split::EvalSplit,
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},
     token_store::Examples,
-    train::EvalSplit,
 };
 
 /// What `--memory-budget` decides.

@@ -1,22 +1,13 @@
 //! A plan as a table for a person, and as `plan.json`. Called by `progtune plan` and by the recipe.
 
 use super::{
-    Blueprint, Foresight,
+    Blueprint, Foresight, Prediction,
     foresight::Epoch,
-    picture::{Square, column},
+    square::{Square, column},
 };
-use crate::{forecast::EpochSecs, thousands::grouped};
+use crate::thousands::grouped;
 use progtune_plain_text::shown_line;
 use serde_json::{Value, json};
-
-/// What one epoch is predicted to take on this machine.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
-    /// Its time.
-    pub secs: EpochSecs,
-    /// The largest amount of memory, in training or evaluation; `None` where it cannot be predicted.
-    pub peak_bytes: Option<u64>,
-}
 
 /// `plan.json`, also what `progtune plan --json` prints.
 pub fn to_json(blueprint: &Blueprint, foresight: &Foresight, names: &PlanNames<'_>) -> Value {

@@ -8,6 +8,7 @@
 use super::*;
 use progtune::{
     batch_order::BatchLimit,
+    eval_split::EvalSplit,
     evaluate::{Evaluation, evaluate},
     examples::{ExampleSource, Origin},
     export::{WeightDtype, save_checkpoint},
@@ -17,7 +18,6 @@ use progtune::{
     token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
 use progtune_tests::{command_line::CommandLine, read_json};
