@@ -4,13 +4,13 @@
 use crate::{
     adapter::Adapter,
     error::{Error, Result},
-    graph::initial_value,
     labels::{LabelMatch, is_last_layer},
     model::{
         Model,
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
         device::{Device as DeviceChoice, Kernels},
+        graph::initial_value,
         parameters::Parameters,
         weights::HeadPolicy,
     },

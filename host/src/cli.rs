@@ -27,7 +27,7 @@ mod training;
 
 pub use answering::AnsweringArgs;
 pub use authoring::{CheckArgs, NewArgs, NewKind};
-pub use completions::{CompletionsArgs, InstalledIds, ManArgs};
+pub use completions::{Choices, CompletionsArgs, InstalledIds, ManArgs};
 pub use hub::HubArgs;
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
@@ -160,7 +160,7 @@ pub fn clap_command() -> clap::Command {
     help::dressed(Cli::command())
 }
 
-/// The same as a shell is to complete it, with the names that values can be. Not for parsing.
-pub fn completed_command(installed: &InstalledIds) -> clap::Command {
-    completions::with_values(clap_command(), installed)
+/// The same as a shell is to complete it, with the names that values can be: `choices` tells those of a key. Not for parsing.
+pub fn completed_command(installed: &InstalledIds, choices: Choices) -> clap::Command {
+    completions::with_values(clap_command(), installed, choices)
 }

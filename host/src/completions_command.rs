@@ -3,6 +3,7 @@
 
 use crate::{
     cli::{self, CompletionsArgs, InstalledIds, ManArgs},
+    config,
     error::{Error, Result},
     files::{create_directory, write_atomically},
     plugin::{self, EntryKind, PluginSources},
@@ -30,7 +31,7 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
         methods: ids(EntryKind::Method),
     };
     let mut script = Vec::new();
-    let mut command = cli::completed_command(&installed);
+    let mut command = cli::completed_command(&installed, config::choices);
     clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
     print(String::from_utf8_lossy(&script).into_owned())
 }

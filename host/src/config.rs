@@ -2,7 +2,7 @@
 //! value checked. `main` resolves once, right after `cli` has parsed; everything later reads these structs and never
 //! the arguments, so that a later error is about the run.
 //!
-//! A key is a flag's name in snake case. [`keys`] lists them with their defaults, `layers` merges, `settings`
+//! A key is a flag's name in snake case. [`crate::config_keys`] lists them with their defaults, `layers` merges, `settings`
 //! checks single values, this file puts them together and checks what concerns more than one.
 
 use std::path::{Path, PathBuf};
@@ -11,10 +11,11 @@ use progtune_datasets::{Metric, OwnRequest};
 
 pub use crate::error::ConfigError;
 use crate::{
-    batch_order::BatchLimit,
+    batch_order::{BatchLimit, Rule},
     byte_size::ByteSize,
     class_weights::ClassWeights,
     cli::TrainArgs,
+    config_keys::Scope,
     model::device::{Device, Kernels},
     optim::{LrScheduler, Warmup},
     plugin::PluginSources,
@@ -28,7 +29,6 @@ pub(crate) mod export;
 mod hub;
 mod inference;
 mod inspect;
-pub mod keys;
 mod layers;
 mod own;
 mod plugins;
@@ -50,7 +50,6 @@ pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
 pub use values::{CacheDtype, PrefixCache, Split};
 
-use keys::Scope;
 use settings::Settings;
 
 /// The task where none is named: one that generates its own data.
@@ -62,7 +61,7 @@ const DEFAULT_BATCH_SIZE: usize = 8;
 /// The word for the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
 
-/// A training run, or the plan of one. Defaults are in [`keys::KEYS`]; where Hugging Face's Trainer has one it is the
+/// A training run, or the plan of one. Defaults are in [`KEYS`](crate::config_keys::KEYS); where Hugging Face's Trainer has one it is the
 /// same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
@@ -217,6 +216,17 @@ impl RunConfig {
         limit_of(self.batch_size, self.batch_tokens)
     }
 
+    /// How training batches are made of examples.
+    pub fn batch_rule(&self) -> Rule {
+        Rule {
+            limit: self.batch_limit(),
+            shuffle: !self.no_shuffle,
+            group_by_length: self.group_by_length,
+            seed: self.seed,
+            gradient_accumulation_steps: self.gradient_accumulation_steps,
+        }
+    }
+
     /// What an evaluation batch holds at most.
     pub fn eval_batch_limit(&self) -> BatchLimit {
         limit_of(self.eval_batch_size, self.eval_batch_tokens)
@@ -343,7 +353,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         layers::merge(&TrainArgs::default(), &Sources::default(), Scope::Training)
             .and_then(|settings| Self::read(&settings))
-            .expect("the defaults in config::keys are valid, as a test checks")
+            .expect("the defaults in config_keys are valid, as a test checks")
     }
 }
 

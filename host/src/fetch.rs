@@ -13,6 +13,7 @@ use crate::{
         data_files::{DataFiles, SplitFiles},
         files_below, pin_of,
         repository::{Kind, Repository},
+        typed,
         wanted::{AdapterFiles, ModelFiles},
     },
     task_data::trainable_task,
@@ -300,11 +301,6 @@ fn usual_files(task: &str, folder: &str) -> Vec<String> {
     splits
         .map(|split| format!("{folder}/{split}-00000-of-00001.parquet"))
         .collect()
-}
-
-/// A path as it is typed: in the cache, by the id and the commit that it is of.
-pub fn typed(path: &str) -> String {
-    pin_of(Path::new(path)).map_or_else(|| path.to_owned(), |pin| pin.typed())
 }
 
 /// For the records of a run: ids and commits of what came from the hub; `None` if nothing did.

@@ -14,12 +14,12 @@ use crate::{
     batch_order::BatchLimit,
     config::RunConfig,
     error::{Error, Result},
-    graph::initial_value,
     model::{
         Model,
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
         gradients::Gradients,
+        graph::initial_value,
         parameters::Parameters,
         step::Step,
     },

@@ -79,7 +79,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     // 0: not known.
     let steps_per_epoch = match &data {
         None => 0,
-        Some((examples, _)) => BatchOrder::new(config, examples)?.steps_per_epoch(),
+        Some((examples, _)) => BatchOrder::new(config.batch_rule(), examples)?.steps_per_epoch(),
     };
     let run = blueprint.run_record(
         config.epochs,

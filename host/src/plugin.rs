@@ -1,7 +1,7 @@
 //! Plugins as this host runs them: what it offers them, and how it looks for them. The recipe and the commands call
 //! [`find`]; everything behind it is in the crate `progtune-plugin-loader`.
 
-use crate::graph::OPERATIONS;
+use crate::model::graph::OPERATIONS;
 use progtune_plugin_api::{extensions, records::Mode};
 pub use progtune_plugin_loader::*;
 use std::path::PathBuf;

@@ -85,10 +85,15 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     let tokenizer = open_tokenizer(&source, &model_config, longest)?;
     let tokenizer = tokenizer.for_task(task.problem_type);
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
-    let order = BatchOrder::new(config, &examples)?;
+    let order = BatchOrder::new(config.batch_rule(), &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
-    let weighting = loss_weighting(config, task, &examples)?;
+    let weighting = loss_weighting(
+        &config.class_weights,
+        config.label_smoothing,
+        task,
+        &examples,
+    )?;
     let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.

@@ -11,11 +11,11 @@ use crate::{
     error::{Error, Result},
     export::{WeightDtype, write_safetensors},
     files::{near_path, write_atomically},
-    graph::distinct,
     labels::is_last_layer,
     model::{
         config::ModelConfig,
         description::{HeadKind, model_record, parameters},
+        graph::distinct,
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
     },

@@ -1,5 +1,5 @@
 //! The flags of `train` and `plan`, in the groups of `--help`. Made by `cli::parse`, read by `config::RunConfig`.
-//! A field's name is its configuration key; the defaults in the help come from `config::keys` (see `cli::help`).
+//! A field's name is its configuration key; the defaults in the help come from `config_keys` (see `cli::help`).
 
 use clap::Args;
 use serde::Serialize;

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::keys::{KEYS, KeyDefault};
 use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
-use crate::fetch::typed;
+use crate::config_keys::{KEYS, KeyDefault};
+use crate::hub::typed;
 use progtune_datasets::{Header, OnBadRow, OwnRequest};
 use toml::Value;
 

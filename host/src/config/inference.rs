@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
-use super::keys::{Scope, advice};
 use super::settings::Settings;
 use super::{
     Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
     TokenCacheUse, answering, layers, limit_of, own, plugins, read_device, read_eval_batch,
     read_kernels, read_limit, read_max_length, read_model, read_threads,
 };
+use crate::config_keys::{Scope, advice};
 use crate::{
     batch_order::BatchLimit,
     cli::{EvaluateArgs, MergeArgs, PredictArgs},

@@ -2,9 +2,9 @@
 
 use progtune_datasets::OwnRequest;
 
-use super::keys::Scope;
 use super::{ConfigError, HubConfig, Sources, layers, own, read_max_length, read_model};
 use crate::cli::InspectArgs;
+use crate::config_keys::Scope;
 
 /// What to look at, and through whose tokenizer.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,9 @@
 //! Where plugins are looked for, and which builds are meant: the part of the configuration that every command has.
 
-use super::{ConfigError, Sources, keys::Scope, layers, settings::Settings};
+use super::{ConfigError, Sources, layers, settings::Settings};
 use crate::{
     cli::PluginArgs,
+    config_keys::Scope,
     plugin::{Isolation, PluginSources},
 };
 

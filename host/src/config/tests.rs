@@ -446,7 +446,7 @@ fn config_toml_tells_how_unset_keys_are_decided() {
     let toml = RunConfig::default().to_toml();
     assert!(toml.contains("# lr: the method's suggestion"), "{toml}");
     assert!(toml.contains("peft = \"none\"\n"), "{toml}");
-    for key in keys::KEYS
+    for key in crate::config_keys::KEYS
         .iter()
         .filter(|key| !matches!(key.scope, Scope::Inference | Scope::Display))
         .filter(|key| !key.name.ends_with("_opt") && key.name != "overwrite_output")

@@ -270,3 +270,8 @@ impl Hub {
 pub fn pin_of(path: &Path) -> Option<Pin> {
     Pin::below(&cache_directory(), path)
 }
+
+/// A path as it is typed: in the cache, by the id and the commit that it is of.
+pub fn typed(path: &str) -> String {
+    pin_of(Path::new(path)).map_or_else(|| path.to_owned(), |pin| pin.typed())
+}

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::{RowContext, normalise},
+    model::graph::{RowContext, normalise},
 };
 use candle_core::{D, Device, Tensor, Var};
 use progtune_kernels::dropout;

@@ -9,6 +9,7 @@ pub mod description;
 pub mod device;
 pub(crate) mod fused;
 pub mod gradients;
+pub mod graph;
 mod head;
 mod layout;
 pub mod loss;
@@ -19,7 +20,7 @@ pub mod safetensors_file;
 pub mod step;
 pub mod weights;
 
-use crate::{batch::Batch, error::Result, graph::distinct};
+use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::{Tensor, Var};
 use config::ModelConfig;
 use description::HeadKind;

@@ -10,7 +10,7 @@ use super::{
     parameters::Parameters,
     step::{DropoutSite, Step},
 };
-use crate::{batch::Batch, graph::RowContext};
+use crate::{batch::Batch, model::graph::RowContext};
 use progtune_kernels::dropout::Dropout;
 
 /// One batch on its way through the model.

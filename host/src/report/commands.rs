@@ -3,7 +3,7 @@
 
 use crate::{
     config::{RunConfig, SAMPLE_TASK, max_length},
-    fetch::typed,
+    hub::typed,
 };
 use progtune_datasets::{OWN_TASK, ProblemType, Task};
 use progtune_plain_text::is_hidden;

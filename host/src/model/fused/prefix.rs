@@ -7,10 +7,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::distinct,
     model::{
-        composed::key_value_prefix, gradients::Gradients, layout::Site, parameters::HostSlice,
-        pass::Pass,
+        composed::key_value_prefix, gradients::Gradients, graph::distinct, layout::Site,
+        parameters::HostSlice, pass::Pass,
     },
 };
 use candle_core::Tensor;

@@ -9,8 +9,11 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::{Program, RowContext},
-    model::{gradients::Gradients, parameters::Parameters},
+    model::{
+        gradients::Gradients,
+        graph::{Program, RowContext},
+        parameters::Parameters,
+    },
 };
 use std::slice::from_ref;
 

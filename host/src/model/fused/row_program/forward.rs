@@ -126,7 +126,7 @@ impl RowProgram {
         &self,
         columns: usize,
         x: &[f32],
-        rows: crate::graph::RowContext<'_>,
+        rows: crate::model::graph::RowContext<'_>,
     ) -> usize {
         match columns {
             0 => (x.len() / rows.row_keys.len().max(1)).max(1),

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::{Program, RowContext},
     model::{
         gradients::Gradients,
+        graph::{Program, RowContext},
         parameters::{HostSlice, ParameterId, Parameters},
     },
 };
