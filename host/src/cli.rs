@@ -20,6 +20,7 @@ mod hub;
 mod inference;
 mod inspect;
 mod own;
+mod plugin_args;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -32,9 +33,8 @@ pub use hub::HubArgs;
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
 pub use own::OwnDataArgs;
-pub use plugins::{
-    InstallArgs, ListArgs, LockArgs, PluginArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs,
-};
+pub use plugin_args::PluginArgs;
+pub use plugins::{InstallArgs, ListArgs, LockArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs};
 pub use training::{
     BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, OwnTrainingArgs,
     PlanArgs, ScheduleArgs, TrainArgs,

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugins::PluginArgs};
+use super::{answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugin_args::PluginArgs};
 
 /// The flags of `progtune train`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]

@@ -11,12 +11,14 @@ pub(crate) mod fused;
 pub mod gradients;
 pub mod graph;
 mod head;
+mod key_value_prefix;
 mod layout;
 pub mod loss;
 pub mod parameters;
 mod pass;
 mod prefix;
 pub mod safetensors_file;
+mod scratch;
 pub mod step;
 pub mod weights;
 
@@ -31,6 +33,7 @@ use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
 pub use prefix::Start;
 use progtune_plugin_api::records::Rewrite;
+use scratch::Scratch;
 use step::Step;
 
 /// A model in memory.
@@ -41,7 +44,7 @@ pub struct Model {
     pub parameters: Parameters,
     layout: Layout,
     fused: bool,
-    scratch: fused::Scratch,
+    scratch: Scratch,
     /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
     pub frozen_dropout: bool,
     /// Whether blocks keep their input alone while training and run their forward again in the backward: same bits,
@@ -95,7 +98,7 @@ impl Model {
             parameters,
             layout,
             fused,
-            scratch: fused::Scratch::for_weights(n_packed),
+            scratch: Scratch::for_weights(n_packed),
             frozen_dropout: false,
             recompute: false,
             loss_weighting: LossWeighting::default(),

@@ -4,10 +4,10 @@
 use super::{
     Model,
     config::ModelConfig,
-    fused::Scratch,
     layout::Head,
     loss::LossWeighting,
     parameters::Parameters,
+    scratch::Scratch,
     step::{DropoutSite, Step},
 };
 use crate::{batch::Batch, model::graph::RowContext};

@@ -150,7 +150,7 @@ impl Format {
         match self {
             Self::Prefix if added => None,
             Self::Prefix => Some(format!("base_model.{key}")),
-            Self::Vera if vera::is_projection(name) => vera::projection_key(name, about),
+            Self::Vera if keys::is_projection(name) => keys::projection_key(name, about),
             _ => Some(format!("base_model.model.{key}")),
         }
     }

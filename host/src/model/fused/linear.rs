@@ -3,13 +3,17 @@
 
 use super::{
     partials::Partials,
-    scratch::{Buffer, Columns, Direction, Scratch, WeightValues, Workspace},
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
     error::Result,
     model::{
-        gradients::Gradients, graph::RowContext, layout::Linear, parameters::HostSlice, pass::Pass,
+        gradients::Gradients,
+        graph::RowContext,
+        layout::Linear,
+        parameters::HostSlice,
+        pass::Pass,
+        scratch::{Buffer, Columns, Direction, Scratch, WeightValues, Workspace},
     },
 };
 use candle_core::{Tensor, Var};

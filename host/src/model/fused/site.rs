@@ -4,7 +4,6 @@
 use super::{
     partials::{Partials, Target},
     row_program::{INPUTS, Others, PackedMatrix, RowProgram, Run},
-    scratch::{Buffer, Scratch, Workspace},
 };
 use crate::{
     error::Result,
@@ -12,6 +11,7 @@ use crate::{
         gradients::Gradients,
         graph::{Program, RowContext},
         parameters::{HostSlice, Parameters},
+        scratch::{Buffer, Scratch, Workspace},
     },
 };
 use candle_core::{Device, Tensor, Var};

@@ -4,7 +4,6 @@
 use super::{
     partials::Partials,
     row_program::{INPUTS, RowProgram},
-    scratch::Scratch,
     site::{Place, backward, forward, prepare},
 };
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
         gradients::Gradients,
         graph::{Program, RowContext},
         parameters::Parameters,
+        scratch::Scratch,
     },
 };
 use std::slice::from_ref;
