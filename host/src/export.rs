@@ -9,7 +9,6 @@ use crate::{
         parameters::{ParameterId, Parameters},
         weights::checkpoint_key,
     },
-    tokenizer::Tokenizer,
 };
 use candle_core::{DType, Tensor};
 use progtune_datasets::Task;
@@ -32,12 +31,11 @@ impl WeightDtype {
         &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
 }
 
-/// Writes `model.safetensors`, `config.json` and the tokenizer's files: what
-/// `AutoModelForSequenceClassification.from_pretrained` loads.
+/// Writes `model.safetensors` and `config.json`: what `AutoModelForSequenceClassification.from_pretrained` loads. The tokenizer's
+/// files are the tokenizer's to write.
 pub fn save_checkpoint(
     directory: &Path,
     model: &Model,
-    tokenizer: &Tokenizer,
     task: &Task,
     dtype: WeightDtype,
 ) -> Result<()> {
@@ -57,8 +55,7 @@ pub fn save_checkpoint(
     let mut config =
         serde_json::to_string_pretty(&config).map_err(|e| Error::Model(e.to_string()))?;
     config.push('\n');
-    write_atomically(&directory.join("config.json"), config.as_bytes())?;
-    tokenizer.save(directory)
+    write_atomically(&directory.join("config.json"), config.as_bytes())
 }
 
 impl WeightDtype {

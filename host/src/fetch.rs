@@ -1,6 +1,8 @@
 //! What a command names, made directories: what is there is taken as it is, an id is looked up on the hub. Called at the start of
 //! every command that reads models, adapters or data; everything after it knows paths alone.
 
+mod wanted;
+
 use crate::{
     config::{
         AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
@@ -14,7 +16,6 @@ use crate::{
         files_below, pin_of,
         repository::{Kind, Repository},
         typed,
-        wanted::{AdapterFiles, ModelFiles},
     },
     task_data::trainable_task,
     terminal::note,
@@ -22,6 +23,9 @@ use crate::{
 use progtune_datasets::{OwnRequest, Task};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+
+use wanted::AdapterFiles;
+pub use wanted::ModelFiles;
 
 /// The data sets of named tasks on the hub: task, id, configuration.
 const DATA_SETS: &[(&str, &str, &str)] = &[

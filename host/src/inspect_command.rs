@@ -12,11 +12,11 @@ use crate::{
     config::{InspectConfig, max_length},
     data_description::describe,
     error::Result,
-    fetch::Fetcher,
-    hub::wanted::ModelFiles,
+    fetch::{Fetcher, ModelFiles},
     model_source::ModelSource,
     terminal,
     thousands::grouped,
+    tokenizer::Tokenizer,
 };
 use duplicates::Texts;
 use lengths::Lengths;
@@ -47,7 +47,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     }
     let source = source()?;
     let model = source.config()?;
-    let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
+    let tokenizer = Tokenizer::of_model(&source, &model, NO_LIMIT)?;
     if TaggedData::is_asked_for(&config.own) {
         let problem = ProblemType::TokenClassification;
         let limit = max_length(config.max_length, problem).min(model.max_tokens());

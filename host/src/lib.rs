@@ -54,6 +54,7 @@ pub mod recipe;
 pub mod report;
 pub mod rng;
 pub mod run_directory;
+pub mod run_examples;
 pub mod short_list;
 pub mod task_data;
 pub mod terminal;

@@ -67,7 +67,8 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     drop(model);
     interrupt::check()?;
     interrupt::set_course(Course::Saving);
-    save_checkpoint(&config.output, &merged, &tokenizer, task, config.dtype)?;
+    save_checkpoint(&config.output, &merged, task, config.dtype)?;
+    tokenizer.save(&config.output)?;
     if let Some(learned) = learned {
         learned.save(&config.output)?;
     }

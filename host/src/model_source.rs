@@ -10,7 +10,6 @@ use crate::{
         safetensors_file::SafetensorsFile,
         weights::Checkpoint,
     },
-    tokenizer::Tokenizer,
 };
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,8 @@ pub enum ModelSource {
 }
 
 const CONFIG: &str = include_str!("../assets/minilm-l6-12k/config.json");
-const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
+/// The vocabulary of the embedded model's tokenizer.
+pub(crate) const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
 const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-12k/model.safetensors");
 const EMBEDDED: &str = "embedded";
 
@@ -82,18 +82,6 @@ impl ModelSource {
             Self::Embedded => {
                 let file = SafetensorsFile::embedded(WEIGHTS, "embedded model: model.safetensors")?;
                 Checkpoint::from_files(vec![file], architecture, "embedded model".into())
-            }
-        }
-    }
-
-    /// Its tokenizer.
-    pub fn tokenizer(&self, config: &ModelConfig, max_length: usize) -> Result<Tokenizer> {
-        match self {
-            Self::Directory(path) => Tokenizer::read(path, config, max_length),
-            Self::Embedded => {
-                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
-                let origin = "embedded model".into();
-                Ok(Tokenizer::from_files(files, config, max_length, origin))
             }
         }
     }

@@ -11,10 +11,9 @@ use crate::{
     error::{Error, Result},
     eval_split::EvalSplit,
     evaluate::evaluate,
-    examples::{ExampleSource, Origin, load_data},
+    examples::{ExampleSource, Origin},
     export::{WeightDtype, save_checkpoint},
-    fetch::{self, Fetcher},
-    hub::wanted::ModelFiles,
+    fetch::{self, Fetcher, ModelFiles},
     labels::LabelMatch,
     learned_task::LearnedTask,
     memory::budget::settle_memory,
@@ -29,6 +28,7 @@ use crate::{
     question_answering::load::QuestionSource,
     report::Report,
     run_directory::{Claim, RunDirectory},
+    run_examples::load_data,
     task_data::TaskData,
     terminal::{self, events, note, note_for_people},
     thousands::grouped,
@@ -368,7 +368,7 @@ pub fn open_tokenizer(
             "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
         );
     }
-    source.tokenizer(config, length)
+    Tokenizer::of_model(source, config, length)
 }
 
 /// What the trained model makes of own test files, under keys that begin with `test_`; nothing without them.
@@ -429,7 +429,8 @@ fn save_result(
         .iter()
         .any(|info| info.added.is_some());
     let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
-        return save_checkpoint(path, model, tokenizer, task, WeightDtype::F32);
+        save_checkpoint(path, model, task, WeightDtype::F32)?;
+        return tokenizer.save(path);
     };
     let options: Vec<(String, Value)> = method
         .options()

@@ -22,6 +22,7 @@ use crate::{
         config::{Architecture, ModelConfig},
         weights::check_vocabulary,
     },
+    model_source::{ModelSource, VOCABULARY},
     token_store::key::KeyBuilder,
 };
 use build::{Built, Parts};
@@ -79,6 +80,21 @@ impl Tokenizer {
         }
         let origin = directory.display().to_string();
         Ok(Self::from_files(files, config, max_length, origin))
+    }
+
+    /// As [`Tokenizer::read`], of a model wherever it is.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::read`].
+    pub fn of_model(source: &ModelSource, config: &ModelConfig, max_length: usize) -> Result<Self> {
+        match source {
+            ModelSource::Directory(path) => Self::read(path, config, max_length),
+            ModelSource::Embedded => {
+                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
+                let origin = "embedded model".into();
+                Ok(Self::from_files(files, config, max_length, origin))
+            }
+        }
     }
 
     /// As [`Tokenizer::read`], from contents.

@@ -62,9 +62,7 @@ fn tokenizer(data: &Path, name: &str, max_length: usize) -> Tokenizer {
     }
     write("config.json", &config.to_string());
     let source = progtune::model_source::ModelSource::new(directory.path().to_str()).unwrap();
-    source
-        .tokenizer(&source.config().unwrap(), max_length)
-        .unwrap()
+    Tokenizer::of_model(&source, &source.config().unwrap(), max_length).unwrap()
 }
 
 fn span(windows: &Windows, window: usize) -> [u32; 2] {

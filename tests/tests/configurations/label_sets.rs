@@ -319,7 +319,8 @@ fn fault_of_draw(draw: &Draw, directory: &Path) -> Result<Option<String>> {
     }
     take_step(&model, &examples)?;
     let of_run = evaluated(&model, &task, examples)?;
-    save_checkpoint(&run, &model, &tokenizer, &task, WeightDtype::F32)?;
+    save_checkpoint(&run, &model, &task, WeightDtype::F32)?;
+    tokenizer.save(&run)?;
 
     // By what the run has left, and by config.json alone.
     let config = ModelConfig::read(&run)?;
