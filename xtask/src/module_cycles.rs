@@ -1,4 +1,4 @@
-//! `cargo xtask module-cycles`: which modules of a crate import each other in a circle. Called by `main`.
+//! `cargo xtask module-cycles`: which modules of a crate import each other in a circle. Called by `main` and by `tidy`.
 //!
 //! The rule: among the modules that one module declares, imports form no cycle; what lies below a module counts as part of it. So
 //! `crate::model::head` naming `crate::graph` is an edge from `model` to `graph`, and naming `crate::model::loss` one from `head` to
@@ -32,39 +32,44 @@ struct Crate {
     renamed: BTreeMap<Names, Names>,
 }
 
-/// Looks into every crate of the workspace. With `--imports` it prints which module imports which, of all crates or those named.
+/// Looks into every crate of the workspace. With `--imports` it prints which module imports which, of all
+/// crates or of those in the folders named.
 ///
 /// # Errors
 /// The cycles; or that a file cannot be read.
 pub(crate) fn run(root: &Path, further: &[String]) -> Result<(), String> {
-    let crate_roots = crate_roots(root)?;
-    let shown = |file: &Path| {
-        let file = file.strip_prefix(root).unwrap_or(file);
-        file.display().to_string()
-    };
-    if let Some(("--imports", wanted)) = further
-        .split_first()
-        .map(|(first, rest)| (first.as_str(), rest))
+    if let Some((first, wanted)) = further.split_first()
+        && first == "--imports"
     {
-        for file in &crate_roots {
-            if wanted.is_empty() || wanted.iter().any(|start| shown(file).starts_with(start)) {
-                println!("{}", shown(file));
-                print_imports(&parse(file)?);
+        for file in crate_roots(root)? {
+            let place = file.strip_prefix(root).unwrap_or(&file);
+            if wanted.is_empty() || wanted.iter().any(|start| place.starts_with(start)) {
+                println!("{}", place.display());
+                print_imports(&parse(&file)?);
             }
         }
         return Ok(());
     }
-    let mut found = Vec::new();
-    for file in &crate_roots {
-        let cycles = find(file)?;
-        let place = shown(file);
-        found.extend(cycles.iter().map(|cycle| format!("{place}: {cycle}")));
-    }
+    let found = all(root)?;
     if found.is_empty() {
         println!("no modules import each other in a circle");
         return Ok(());
     }
     Err(found.join("\n"))
+}
+
+/// The cycles of every crate of the workspace: `host/src/lib.rs: 2 modules of …`.
+///
+/// # Errors
+/// When cargo does not tell the crates, or a file cannot be read.
+pub(crate) fn all(root: &Path) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for file in crate_roots(root)? {
+        let place = file.strip_prefix(root).unwrap_or(&file).display();
+        let cycles = find(&file)?;
+        found.extend(cycles.iter().map(|cycle| format!("{place}: {cycle}")));
+    }
+    Ok(found)
 }
 
 /// Prints the imports among the modules that one module declares, a line for each name.
