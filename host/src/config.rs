@@ -16,6 +16,7 @@ use crate::{
     class_weights::ClassWeights,
     cli::TrainArgs,
     config_keys::Scope,
+    hub::NamedPath,
     model::device::{Device, Kernels},
     optim::{LrScheduler, Warmup},
     plugin::PluginSources,
@@ -66,12 +67,12 @@ const EMBEDDED_MODEL: &str = "embedded";
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
     /// Directory of a Hugging Face checkpoint, or an id on the hub until `fetch` has made it one; `None` is the embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
     /// Directory with the task's files, or as `model` an id; `None` for tasks that generate their data or, until `fetch`
     /// was there, for those that have a data set on the hub.
-    pub data: Option<PathBuf>,
+    pub data: Option<NamedPath>,
     /// The user's own files; `Some` exactly for the task `own`. Without files, those of `data` are meant.
     pub own: Option<OwnRequest>,
     /// How ids are looked up.
@@ -142,7 +143,7 @@ pub struct RunConfig {
     /// Stop after this many optimizer steps, at least 1; T and the learning-rate horizon stay those of `epochs`.
     pub max_steps: Option<u64>,
     /// Adapter directory to start from.
-    pub init_adapter: Option<PathBuf>,
+    pub init_adapter: Option<NamedPath>,
     /// Whether the pooler is trained under LoRA and adapters too.
     pub train_pooler: bool,
     /// Where plugins are looked for, and which builds are meant.
@@ -243,7 +244,7 @@ impl RunConfig {
         let config = Self {
             model: read_model(settings)?,
             task,
-            data: settings.optional_path("data")?,
+            data: settings.optional_path("data")?.map(NamedPath::new),
             own,
             hub: HubConfig::read(settings)?,
             metrics: own::read_metrics(settings)?,
@@ -298,7 +299,7 @@ impl RunConfig {
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
             max_steps: settings
                 .optional_number("max_steps", "a whole number from 1", |&n| n >= 1)?,
-            init_adapter: settings.optional_path("init_adapter")?,
+            init_adapter: settings.optional_path("init_adapter")?.map(NamedPath::new),
             train_pooler: settings.switch("train_pooler")?,
             plugins: plugins::read(settings)?,
             threads: read_threads(settings)?,
@@ -357,10 +358,11 @@ impl Default for RunConfig {
     }
 }
 
-fn read_model(settings: &Settings) -> Result<Option<String>, ConfigError> {
+fn read_model(settings: &Settings) -> Result<Option<NamedPath>, ConfigError> {
     Ok(settings
         .optional_text("model")?
-        .filter(|model| model != EMBEDDED_MODEL))
+        .filter(|model| model != EMBEDDED_MODEL)
+        .map(NamedPath::new))
 }
 
 fn read_count(settings: &Settings, key: &str) -> Result<usize, ConfigError> {

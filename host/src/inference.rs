@@ -12,6 +12,7 @@ use crate::{
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
     },
+    hub::NamedPath,
     interrupt::{self, Course},
     metrics::{classes::arg_max, sets},
     model::Model,
@@ -42,7 +43,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
         Some(_) => None,
         None => fetcher.task_data(&task.name, config.data.as_deref())?,
     };
-    let directory = data.as_deref().unwrap_or(Path::new("."));
+    let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
     let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
     let results = opened.with_each_model(|model, task| {
         let (mut results, mut answers) = (Map::new(), None);
@@ -330,7 +331,7 @@ fn input(
         }
         PredictInput::Data { data, split } => {
             let data = fetcher.task_data(&task.name, data.as_deref())?;
-            let directory = data.as_deref().unwrap_or(Path::new("."));
+            let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
             opened.load_splits(task, directory, &split_names(task, *split))
         }
     }

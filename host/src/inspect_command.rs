@@ -36,8 +36,8 @@ const SAMPLED: usize = 100_000;
 pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     let fetcher = Fetcher::new(&config.hub);
     let source = || {
-        let model = fetcher.model(config.model.as_deref(), ModelFiles::Tokenizer)?;
-        ModelSource::new(model.as_deref())
+        let model = fetcher.model(config.model.as_ref(), ModelFiles::Tokenizer)?;
+        ModelSource::new(model.as_ref())
     };
     if QuestionData::are_meant(&config.own)? {
         let data = QuestionData::own(&config.own, None)?;

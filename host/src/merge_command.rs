@@ -39,7 +39,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     let _lock = DirectoryLock::take(&config.output, "--output")?;
     refuse_used(&config.output)?;
     let config = &Fetcher::new(&config.hub).merge(config)?;
-    let source = ModelSource::new(config.model.as_deref())?;
+    let source = ModelSource::new(config.model.as_ref())?;
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;
     let adapter = Adapter::read(&config.adapter, &model_config)?;

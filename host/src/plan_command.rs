@@ -35,15 +35,15 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         false => ModelFiles::Config,
     };
     let config = &Fetcher::new(&config.hub).run(config, files, reads_data)?;
-    let source = ModelSource::new(config.model.as_deref())?;
+    let source = ModelSource::new(config.model.as_ref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {
         model_config.override_dropout(p);
     }
     let adapter = config
         .init_adapter
-        .as_deref()
-        .map(|directory| Adapter::read(directory, &model_config))
+        .as_ref()
+        .map(|directory| Adapter::read(directory.path(), &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     // Only reading them tells how many labels own files have.

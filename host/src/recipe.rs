@@ -67,15 +67,15 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     let task = data.task();
     let config = &data.settle(config);
     let head = HeadKind::of(task);
-    let source = ModelSource::new(config.model.as_deref())?;
+    let source = ModelSource::new(config.model.as_ref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {
         model_config.override_dropout(p);
     }
     let adapter = config
         .init_adapter
-        .as_deref()
-        .map(|directory| Adapter::read(directory, &model_config))
+        .as_ref()
+        .map(|directory| Adapter::read(directory.path(), &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;

@@ -7,6 +7,7 @@ use crate::{
     config::{InferenceConfig, RunConfig, max_length},
     data_description::{describe, describe_skipped},
     error::{Error, Result},
+    hub::NamedPath,
     learned_task::LearnedTask,
     model_source::ModelSource,
     own_files::KeyedFiles,
@@ -126,7 +127,11 @@ impl TaskData {
                 Self::own(request, None, &config.metrics, &cache)
             }
             None => {
-                let named = Self::named(&config.task, config.data.as_deref(), &config.metrics)?;
+                let named = Self::named(
+                    &config.task,
+                    config.data.as_ref().map(NamedPath::path),
+                    &config.metrics,
+                )?;
                 let limits = [config.max_train_samples, config.max_eval_samples];
                 match named {
                     Self::Named { task, directory }
@@ -264,12 +269,12 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
     let adapters = config.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
-        .chain(config.model.as_deref().map(Path::new));
+        .chain(config.model.as_ref().map(NamedPath::path));
     let learned = match LearnedTask::find(directories)? {
         Some(learned) => learned,
         None if QuestionData::are_meant(request)? => LearnedTask::of_questions(),
         None => {
-            let source = ModelSource::new(config.model.as_deref())?;
+            let source = ModelSource::new(config.model.as_ref())?;
             let (base, name) = (source.config()?, source.name());
             let adapters = config.adapters.iter();
             let adapters = adapters.filter_map(|adapter| adapter.directory.as_deref());

@@ -88,7 +88,7 @@ impl Tokenizer {
     /// As [`Tokenizer::read`].
     pub fn of_model(source: &ModelSource, config: &ModelConfig, max_length: usize) -> Result<Self> {
         match source {
-            ModelSource::Directory(path) => Self::read(path, config, max_length),
+            ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
             ModelSource::Embedded => {
                 let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
                 let origin = "embedded model".into();

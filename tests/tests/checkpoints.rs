@@ -166,7 +166,7 @@ fn texts() -> Vec<Example> {
 }
 
 fn encode(model: &Path) -> Vec<EncodedExample> {
-    let source = ModelSource::Directory(model.to_owned());
+    let source = ModelSource::Directory(model.to_owned().into());
     let tokenizer = open_tokenizer(&source, &source.config().unwrap(), 64).unwrap();
     tokenizer.encode(&texts()).unwrap()
 }

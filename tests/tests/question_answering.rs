@@ -4,6 +4,7 @@
 
 use progtune::{
     batch::Target,
+    model_source::ModelSource,
     question_answering::{
         Answering,
         answers::Asked,
@@ -61,7 +62,7 @@ fn tokenizer(data: &Path, name: &str, max_length: usize) -> Tokenizer {
         }
     }
     write("config.json", &config.to_string());
-    let source = progtune::model_source::ModelSource::new(directory.path().to_str()).unwrap();
+    let source = ModelSource::Directory(directory.path().to_owned().into());
     Tokenizer::of_model(&source, &source.config().unwrap(), max_length).unwrap()
 }
 

@@ -15,6 +15,7 @@ use crate::{
     batch_order::BatchLimit,
     cli::{EvaluateArgs, MergeArgs, PredictArgs},
     export::WeightDtype,
+    hub::NamedPath,
 };
 
 /// An adapter to put on the model.
@@ -77,7 +78,7 @@ impl AdapterChoice {
 pub struct InferenceConfig {
     /// Directory of a checkpoint, or of the base model of `adapters`, or an id until `fetch` has made it one; `None` is the
     /// embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// How ids are looked up.
     pub hub: HubConfig,
     /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
@@ -270,7 +271,7 @@ impl PredictConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeConfig {
     /// Directory or id of the base model; `None` is the embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// How ids are looked up.
     pub hub: HubConfig,
     /// The adapter's directory.

@@ -17,6 +17,7 @@ pub mod data_files;
 mod download;
 pub mod environment;
 mod fault;
+mod named_path;
 pub mod repository;
 mod transfer;
 pub mod wanted;
@@ -30,9 +31,10 @@ use cache::Cache;
 pub use cache::files_below;
 use client::{Client, FileInfo, Listing};
 use download::Download;
-use environment::{Environment, cache_directory};
+use environment::Environment;
 use fault::Fault;
-use repository::{Kind, Pin, Repository};
+pub use named_path::NamedPath;
+use repository::{Kind, Repository};
 use std::path::{Path, PathBuf};
 use wanted::Wanted;
 
@@ -264,14 +266,4 @@ impl Hub {
             wanted.flag(),
         ))
     }
-}
-
-/// What a path in this process' cache is of; `None` for any other path.
-pub fn pin_of(path: &Path) -> Option<Pin> {
-    Pin::below(&cache_directory(), path)
-}
-
-/// A path as it is typed: in the cache, by the id and the commit that it is of.
-pub fn typed(path: &str) -> String {
-    pin_of(Path::new(path)).map_or_else(|| path.to_owned(), |pin| pin.typed())
 }

@@ -51,7 +51,7 @@ impl<'a> Opened<'a> {
     /// Opens the model and every adapter; own files, if that is what they are used on, are read with the labels they know.
     pub fn new(config: &'a InferenceConfig, own: Option<&OwnRequest>) -> Result<Self> {
         let own = own.map(|request| read_own(config, request)).transpose()?;
-        let source = ModelSource::new(config.model.as_deref())?;
+        let source = ModelSource::new(config.model.as_ref())?;
         let mut model_config = source.config()?;
         let several = config.adapters.len() > 1;
         let read = |choice: &AdapterChoice| {

@@ -139,7 +139,7 @@ fn an_error_names_the_adapter() {
 #[test]
 fn the_base_is_in_memory_once() {
     let scratch = Scratch::new();
-    let source = ModelSource::Directory(fixture("parity/bert"));
+    let source = ModelSource::Directory(fixture("parity/bert").into());
     let config = source.config().unwrap();
     let plugins = progtune::plugin::discover(&[profile_dir()]).unwrap();
     let head = HeadKind::Sequence(2);

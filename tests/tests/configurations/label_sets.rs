@@ -215,7 +215,7 @@ fn write_base(directory: &Path, head: Option<&[String]>) {
 }
 
 fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tokenizer)> {
-    let source = ModelSource::Directory(directory.to_owned());
+    let source = ModelSource::Directory(directory.to_owned().into());
     let config = source.config()?;
     let head = HeadKind::of(task);
     let blueprint = Blueprint::new(&config, head, None, false)?;
