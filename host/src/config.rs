@@ -20,6 +20,7 @@ use crate::{
     model::device::{Device, Kernels},
     optim::{LrScheduler, Warmup},
     plugin::PluginSources,
+    prefix_cache::{self, CacheDtype, Mode},
     question_answering::Answering,
     token_cache::TokenCacheUse,
 };
@@ -35,9 +36,9 @@ mod own;
 mod plugins;
 mod settings;
 mod show;
+mod split;
 #[cfg(test)]
 mod tests;
-mod values;
 
 pub use answering::max_length;
 pub(crate) use choices::choices;
@@ -49,7 +50,7 @@ pub use inspect::InspectConfig;
 pub use layers::Sources;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
-pub use values::{CacheDtype, PrefixCache, Split};
+pub use split::Split;
 
 use settings::Settings;
 
@@ -165,7 +166,7 @@ pub struct RunConfig {
     /// What is done with tokenised data on disk.
     pub token_cache: TokenCacheUse,
     /// Where the output of frozen blocks is kept from one epoch to the next.
-    pub prefix_cache: PrefixCache,
+    pub prefix_cache: Mode,
     /// The most it may take there; `None` is a quarter of the available memory, or half of the free disk.
     pub prefix_cache_budget: Option<ByteSize>,
     /// The precision it is kept in.
@@ -225,6 +226,15 @@ impl RunConfig {
             group_by_length: self.group_by_length,
             seed: self.seed,
             gradient_accumulation_steps: self.gradient_accumulation_steps,
+        }
+    }
+
+    /// What is asked of the prefix cache.
+    pub fn prefix_cache_settings(&self) -> prefix_cache::Settings {
+        prefix_cache::Settings {
+            mode: self.prefix_cache,
+            dtype: self.prefix_cache_dtype,
+            budget: self.prefix_cache_budget,
         }
     }
 
@@ -310,7 +320,7 @@ impl RunConfig {
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
             token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
-            prefix_cache: settings.choice("prefix_cache", PrefixCache::NAMES)?,
+            prefix_cache: settings.choice("prefix_cache", Mode::NAMES)?,
             prefix_cache_budget: settings.optional_parsed(
                 "prefix_cache_budget",
                 ByteSize::EXPECTED,

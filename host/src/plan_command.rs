@@ -319,5 +319,10 @@ fn expected_cache(
         hidden_size: model.encoder.hidden_size,
         splits,
     };
-    Outlook::new(config, sizes, &frozen)
+    Outlook::new(
+        config.prefix_cache_settings(),
+        &config.output_dir(),
+        sizes,
+        &frozen,
+    )
 }

@@ -113,7 +113,10 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
         peft_opt: merged_options(config, adapter.as_ref()),
         ..config.clone()
     };
-    let best = BestModel::of_run(config, task)?;
+    let best = config
+        .load_best_model_at_end
+        .then(|| BestModel::told_by(&config.metric_for_best_model, task))
+        .transpose()?;
     let mut model = Assembly {
         source: &source,
         config: model_config,
@@ -155,7 +158,7 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
         .chain(eval_splits.iter().map(|split| &split.examples))
         .collect();
     let mut cache = PrefixCache::new(&CachedRun {
-        config,
+        settings: config.prefix_cache_settings(),
         model: &model,
         stages: foresight
             .is_by_epoch()

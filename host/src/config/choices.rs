@@ -2,7 +2,7 @@
 //! decided where a value is read, from the same lists.
 
 use super::{
-    CacheDtype, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse,
+    CacheDtype, Kernels, LrScheduler, Mode, Split, TokenCacheUse,
     own::{ON_BAD_ROW, PROBLEM_TYPES},
     show::PROGRESS,
 };
@@ -28,7 +28,7 @@ pub(crate) fn choices(key: &str) -> Vec<&'static str> {
         "metrics" => metrics.collect(),
         "on_bad_row" => names(ON_BAD_ROW),
         "plugin_isolation" => names(Isolation::NAMES),
-        "prefix_cache" => names(PrefixCache::NAMES),
+        "prefix_cache" => names(Mode::NAMES),
         "prefix_cache_dtype" => names(CacheDtype::NAMES),
         "problem_type" => names(PROBLEM_TYPES),
         "progress" => names(PROGRESS),

@@ -32,7 +32,7 @@ impl<'a> Place<'a> {
     }
 
     /// A path's names from the crate's root; `None` for one that leads out of the crate.
-    fn from_root(&self, path: &[String]) -> Option<Names> {
+    fn resolved(&self, path: &[String]) -> Option<Names> {
         let first = path.first()?.as_str();
         let mut names = match first {
             "crate" => vec![],
@@ -143,8 +143,8 @@ fn end_of_path(tokens: &[TokenTree], at: usize) -> usize {
 pub(super) fn use_tree(tokens: &TokenStream, place: &Place) -> Vec<(Names, String)> {
     let mut found = Vec::new();
     branches(tokens, &mut vec![], &mut found);
-    let from_root = |(path, name): (Names, String)| Some((place.from_root(&path)?, name));
-    found.into_iter().filter_map(from_root).collect()
+    let resolved = |(path, name): (Names, String)| Some((place.resolved(&path)?, name));
+    found.into_iter().filter_map(resolved).collect()
 }
 
 /// Follows a `use` tree to its leaves.

@@ -1,12 +1,22 @@
-//! The types of values that only the run itself reads: where frozen rows are kept, and a part of the data. Fields of `RunConfig`,
-//! `EvaluateConfig` and `PredictConfig`; each prints (`Display`) as the text that configures it.
+//! What a run asks of the prefix cache: `--prefix-cache` and the flags beside it. Values of the configuration, read by the cache.
 
-use crate::choice::name_of;
+use crate::{byte_size::ByteSize, choice::name_of};
 use std::fmt;
+
+/// What a run asks of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it goes.
+    pub mode: Mode,
+    /// The precision in which numbers are kept.
+    pub dtype: CacheDtype,
+    /// The most it may take there; `None` is a quarter of the available memory, or half of the free disk.
+    pub budget: Option<ByteSize>,
+}
 
 /// Where the output of frozen blocks is kept between epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PrefixCache {
+pub enum Mode {
     /// In memory if all of it fits there, else on disk if all of it fits there, else a part of it in memory.
     Auto,
     /// Nowhere: every epoch computes it again.
@@ -17,8 +27,8 @@ pub enum PrefixCache {
     Disk,
 }
 
-impl PrefixCache {
-    pub(super) const NAMES: &'static [(&'static str, Self)] = &[
+impl Mode {
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
         ("auto", Self::Auto),
         ("off", Self::Off),
         ("ram", Self::Ram),
@@ -26,7 +36,7 @@ impl PrefixCache {
     ];
 }
 
-impl fmt::Display for PrefixCache {
+impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(Self::NAMES, self))
     }
@@ -42,7 +52,7 @@ pub enum CacheDtype {
 }
 
 impl CacheDtype {
-    pub(super) const NAMES: &'static [(&'static str, Self)] =
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
         &[("f32", Self::F32), ("f16", Self::F16)];
 
     /// Bytes of a number.
@@ -55,31 +65,6 @@ impl CacheDtype {
 }
 
 impl fmt::Display for CacheDtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(Self::NAMES, self))
-    }
-}
-
-/// A part of a task's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// What training reads.
-    Train,
-    /// What evaluation reads: `dev` in GLUE's files.
-    Validation,
-    /// Often without labels.
-    Test,
-}
-
-impl Split {
-    pub(super) const NAMES: &'static [(&'static str, Self)] = &[
-        ("validation", Self::Validation),
-        ("test", Self::Test),
-        ("train", Self::Train),
-    ];
-}
-
-impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(Self::NAMES, self))
     }
