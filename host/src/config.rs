@@ -63,8 +63,8 @@ const DEFAULT_BATCH_SIZE: usize = 8;
 /// The word for the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
 
-/// A training run, or the plan of one. Defaults are in [`KEYS`](crate::config_keys::KEYS); where Hugging Face's Trainer has one it is the
-/// same.
+/// A training run, or the plan of one. Defaults are in [`KEYS`](crate::config_keys::KEYS); where Hugging Face's Trainer has
+/// one it is the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
     /// Directory of a Hugging Face checkpoint, or an id on the hub until `fetch` has made it one; `None` is the embedded model.

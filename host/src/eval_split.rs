@@ -1,5 +1,5 @@
-//! A split to evaluate on: its examples, and what turns a model's logits into answers where they are windows of questions. Made by
-//! the loading of data, read by the evaluator.
+//! A split to evaluate on: its examples, and what turns a model's logits into answers where they are windows of questions.
+//! Made by the loading of data, read by the evaluator.
 
 use crate::{question_answering::answers::Asked, token_store::Examples};
 use progtune_datasets::SplitName;

@@ -1,11 +1,10 @@
 //! From a file to a root module.
 //!
-//! Called by `plugins`, once for each library that a run uses. The steps: read the
-//! bytes once; compare their manifest with the one that was listed; write them to a private file named by their hash
-//! (overwriting a loaded library in place would kill this process, a rebuild must not) and read that back; try what is
-//! unknown in a child process (`probe`); open it (`open`); check the layout of every type of the interface, in the one direction or,
-//! for an older plugin, in the other; compare the manifest in memory with the file's. A library stays loaded for the life of
-//! the process.
+//! Called by `plugins`, once for each library that a run uses. The steps: read the bytes once; compare their manifest with the one
+//! that was listed; write them to a private file named by their hash (overwriting a loaded library in place would kill this
+//! process, a rebuild must not) and read that back; try what is unknown in a child process (`probe`); open it (`open`); check the
+//! layout of every type of the interface, in the one direction or, for an older plugin, in the other; compare the manifest in
+//! memory with the file's. A library stays loaded for the life of the process.
 
 use crate::{
     cache::Cache,

@@ -1,5 +1,5 @@
-//! A path that a command names, or has fetched for a name, and what it is of where it lies in the hub's cache. Made by `config` and
-//! `fetch`, read by whatever opens it or says later what it was.
+//! A path that a command names, or has fetched for a name, and what it is of where it lies in the hub's cache. Made by
+//! `config` and `fetch`, read by whatever opens it or says later what it was.
 
 use super::{environment::cache_directory, repository::Pin};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What an epoch is predicted to take on this machine. Made by the forecast and the arithmetic of memory, shown by the table and the
-//! picture of a plan.
+//! What an epoch is predicted to take on this machine. Made by the forecast and the arithmetic of memory, shown by the table
+//! and the picture of a plan.
 
 /// What one epoch is predicted to take.
 #[derive(Debug, Clone, Copy, PartialEq)]

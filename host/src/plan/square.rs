@@ -1,5 +1,5 @@
-//! A part of the model in an epoch as a square: trained, frozen, or read from the prefix cache. Drawn by the table and the picture
-//! of a plan.
+//! A part of the model in an epoch as a square: trained, frozen, or read from the prefix cache. Drawn by the table and the
+//! picture of a plan.
 
 use super::Stage;
 

@@ -44,8 +44,8 @@ pub struct Sizes<'a> {
 }
 
 impl Outlook {
-    /// The outlook of a run in `directory` whose epochs have so many leading blocks `frozen`; `None` when there is no cache: off, or
-    /// nothing to gain.
+    /// The outlook of a run in `directory` whose epochs have so many leading blocks `frozen`; `None` when there is no cache:
+    /// off, or nothing to gain.
     ///
     /// # Errors
     /// When examples cannot be read.

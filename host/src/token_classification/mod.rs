@@ -1,5 +1,5 @@
-//! Token classification (named entities, parts of speech): [`data`] with [`align`] makes examples of sentences with tags, [`score`]
-//! measures what a model says of them, [`predictions`] writes it down. The sentences come from
+//! Token classification (named entities, parts of speech): [`data`] with [`align`] makes examples of sentences with tags,
+//! [`score`] measures what a model says of them, [`predictions`] writes it down. The sentences come from
 //! `progtune_datasets::TaggedData`; the model is the same as ever, with a head that reads every token.
 
 pub mod align;
