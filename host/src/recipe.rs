@@ -7,33 +7,36 @@ use crate::{
     batch_order::BatchOrder,
     best_model::BestModel,
     class_weights::{self, loss_weighting},
-    config::{RunConfig, WeightDtype, max_length},
+    config::{RunConfig, max_length},
     error::{Error, Result},
+    eval_split::EvalSplit,
     evaluate::evaluate,
-    examples::{ExampleSource, Origin, load_data},
-    export::save_checkpoint,
-    fetch::{self, Fetcher},
-    hub::wanted::ModelFiles,
+    examples::{ExampleSource, Origin},
+    export::{WeightDtype, save_checkpoint},
+    fetch::{self, Fetcher, ModelFiles},
     labels::LabelMatch,
     learned_task::LearnedTask,
     memory::budget::settle_memory,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, View, grouped, to_json},
+    phase::Phase,
+    plan::{Blueprint, Foresight, PlanNames, View, to_json},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     prefix_cache::{CachedRun, PrefixCache},
-    progress::{Phase, Progress, events, note, note_for_people},
+    progress::Progress,
     provenance::{self, option_json, plugin_name, plugins_json},
     question_answering::load::QuestionSource,
     report::Report,
     run_directory::{Claim, RunDirectory},
+    run_examples::load_data,
     task_data::TaskData,
-    terminal,
+    terminal::{self, events, note, note_for_people},
+    thousands::grouped,
     token_cache::TokenCache,
     token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
-    train::{EvalSplit, Trainer, eval_keys},
+    train::{Trainer, eval_keys},
 };
 use progtune_datasets::{SplitName, Task, TaskSource};
 use serde_json::{Value, json};
@@ -64,15 +67,15 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     let task = data.task();
     let config = &data.settle(config);
     let head = HeadKind::of(task);
-    let source = ModelSource::new(config.model.as_deref())?;
+    let source = ModelSource::new(config.model.as_ref())?;
     let mut model_config = source.config()?;
     if let Some(p) = config.dropout {
         model_config.override_dropout(p);
     }
     let adapter = config
         .init_adapter
-        .as_deref()
-        .map(|directory| Adapter::read(directory, &model_config))
+        .as_ref()
+        .map(|directory| Adapter::read(directory.path(), &model_config))
         .transpose()?;
     let method = load_method(&plugins, config, adapter.as_ref())?;
     let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
@@ -82,10 +85,15 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
     let tokenizer = open_tokenizer(&source, &model_config, longest)?;
     let tokenizer = tokenizer.for_task(task.problem_type);
     let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
-    let order = BatchOrder::new(config, &examples)?;
+    let order = BatchOrder::new(config.batch_rule(), &examples)?;
     let steps_per_epoch = order.steps_per_epoch();
     let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
-    let weighting = loss_weighting(config, task, &examples)?;
+    let weighting = loss_weighting(
+        &config.class_weights,
+        config.label_smoothing,
+        task,
+        &examples,
+    )?;
     let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
 
     // What is written down is what was used: the method's own learning rate, an adapter's options.
@@ -105,7 +113,10 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
         peft_opt: merged_options(config, adapter.as_ref()),
         ..config.clone()
     };
-    let best = BestModel::of_run(config, task)?;
+    let best = config
+        .load_best_model_at_end
+        .then(|| BestModel::told_by(&config.metric_for_best_model, task))
+        .transpose()?;
     let mut model = Assembly {
         source: &source,
         config: model_config,
@@ -147,7 +158,7 @@ fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
         .chain(eval_splits.iter().map(|split| &split.examples))
         .collect();
     let mut cache = PrefixCache::new(&CachedRun {
-        config,
+        settings: config.prefix_cache_settings(),
         model: &model,
         stages: foresight
             .is_by_epoch()
@@ -360,7 +371,7 @@ pub fn open_tokenizer(
             "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
         );
     }
-    source.tokenizer(config, length)
+    Tokenizer::of_model(source, config, length)
 }
 
 /// What the trained model makes of own test files, under keys that begin with `test_`; nothing without them.
@@ -379,19 +390,12 @@ fn test_results(
                 tokenizer,
                 cache,
             };
-            EvalSplit {
-                name,
-                examples: source.load(Origin::Own { files, name }, None)?,
-                asked: None,
-            }
+            EvalSplit::of_examples(name, source.load(Origin::Own { files, name }, None)?)
         }
         TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
             let (test, length) = (&data.test, tokenizer.max_length());
-            EvalSplit {
-                name,
-                examples: token_classification::data::examples(tokenizer, name, test, length)?,
-                asked: None,
-            }
+            let examples = token_classification::data::examples(tokenizer, name, test, length)?;
+            EvalSplit::of_examples(name, examples)
         }
         TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
             let source = QuestionSource {
@@ -400,7 +404,7 @@ fn test_results(
                 cache,
                 answering,
             };
-            source.split(name, &own.test, None)?
+            EvalSplit::of_questions(name, source.split(&own.test, None)?)
         }
         _ => return Ok(serde_json::Map::new()),
     };
@@ -428,7 +432,8 @@ fn save_result(
         .iter()
         .any(|info| info.added.is_some());
     let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
-        return save_checkpoint(path, model, tokenizer, task, WeightDtype::F32);
+        save_checkpoint(path, model, task, WeightDtype::F32)?;
+        return tokenizer.save(path);
     };
     let options: Vec<(String, Value)> = method
         .options()

@@ -5,17 +5,17 @@ pub mod commands;
 mod peak;
 
 use crate::{
-    best_model::is_lower_better,
     class_report,
     config::RunConfig,
     memory::mib,
-    plan::grouped,
+    metrics::is_lower_better,
     progress::{metrics, metrics_text},
     terminal::{
         Screen,
         colour::{Colour, Paint},
         wrapped,
     },
+    thousands::grouped,
     train::{EpochRecord, Summary},
 };
 use commands::ShellCommand;

@@ -8,6 +8,7 @@ use crate::{
     class_report,
     config::RunConfig,
     error::{Error, Result},
+    eval_split::EvalSplit,
     evaluate::{Evaluation, evaluate_from},
     interrupt,
     model::{Model, gradients::Gradients, step::Step},
@@ -16,43 +17,18 @@ use crate::{
     plugin::LoadedSchedule,
     prefetch::{BatchSource, Batches, with_batches},
     prefix_cache::PrefixCache,
-    progress::{Progress, note_for_people},
-    question_answering::{answers::Asked, prediction_files},
+    progress::Progress,
+    question_answering::prediction_files,
     run_directory::RunDirectory,
+    terminal::note_for_people,
     token_store::Examples,
 };
-use progtune_datasets::{SplitName, Task};
+use progtune_datasets::Task;
 use progtune_plugin_api::records::{DecisionRecord, SignalRecord};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 
 pub use summary::{EpochRecord, Summary};
-
-/// A split to evaluate on.
-pub struct EvalSplit {
-    /// Its name.
-    pub name: SplitName,
-    /// Its examples; of questions about texts their windows.
-    pub examples: Examples,
-    /// The questions behind the windows.
-    pub asked: Option<Asked>,
-}
-
-impl EvalSplit {
-    /// Rows of the data: questions, or examples.
-    pub fn rows(&self) -> usize {
-        let asked = self.asked.as_ref();
-        asked.map_or(self.examples.len(), |asked| asked.questions.len())
-    }
-
-    /// The suffix of its metrics: `_mm` for MNLI's mismatched half, as Hugging Face's `run_glue` writes it.
-    pub fn suffix(&self) -> &'static str {
-        match self.name {
-            SplitName::ValidationMismatched | SplitName::TestMismatched => "_mm",
-            _ => "",
-        }
-    }
-}
 
 /// What training needs.
 pub struct Trainer<'a> {

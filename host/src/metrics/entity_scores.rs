@@ -1,8 +1,10 @@
 //! How many entities were found: precision, recall and F1 over all and of each type, as seqeval computes them in its
 //! default mode and, with the scheme of the expected tags, in its strict one. Called by the evaluator.
 
-use super::entities::{Entity, entities};
-use crate::metrics::classes::ClassReport;
+use super::{
+    classes::ClassReport,
+    entities::{Entity, entities},
+};
 use progtune_datasets::{Metric, SchemeEvidence, TagScheme, TagSpan};
 use std::collections::BTreeMap;
 

@@ -2,22 +2,20 @@
 //! `event`. docs/progress-events.md lists the events and their keys, which stay; new ones may come. Called by everything
 //! that a person would see on standard error.
 
-use crate::{
-    error::Error,
-    terminal::{self, Mode, Screen},
-};
+use super::{Mode, Screen, colour::Colour, say, say_message, show};
+use crate::error::Error;
 use progtune_plain_text::masked;
 use serde_json::{Map, Value, json};
 
 /// Whether events are what is asked for.
 pub fn are_on() -> bool {
-    terminal::show().mode == Mode::Json
+    show().mode == Mode::Json
 }
 
 /// Writes an event with what it is about, an object; nothing in other modes.
 pub fn emit(event: &str, about: &Value) {
     if are_on() {
-        terminal::say(Screen::json(&masked(&line(event, about))));
+        say(Screen::json(&masked(&line(event, about))));
     }
 }
 
@@ -44,9 +42,9 @@ pub fn failure_of(message: &str, exit_code: u8) {
             &json!({ "message": message, "exit_code": exit_code }),
         ),
         false => {
-            let paint = terminal::show().colour.stderr();
-            let error = paint.colour(terminal::colour::Colour::Error, "error");
-            terminal::say_message(error, message);
+            let paint = show().colour.stderr();
+            let error = paint.colour(Colour::Error, "error");
+            say_message(error, message);
         }
     }
 }

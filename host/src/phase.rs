@@ -4,10 +4,9 @@
 //! A thread of its own shows it, so that it is seen also where nothing counts: a bar or a spinner after a moment; as lines
 //! only what takes seconds, and then seldom; as events its beginning, its end, and in between once a second.
 
-use super::{bar_style, events::emit};
 use crate::{
-    plan::grouped,
-    terminal::{self, Mode},
+    terminal::{self, Mode, bar_style, events::emit},
+    thousands::grouped,
 };
 use indicatif::ProgressBar;
 use progtune_plain_text::shown_line;

@@ -1,15 +1,15 @@
 //! What `progtune data inspect` says of sentences whose words have tags. Called by `inspect_command`.
 
-use super::{
-    align::{Coverage, align},
-    data::describe,
-    entities::entities,
-};
+use super::{lengths::Lengths, share};
 use crate::{
     config::InspectConfig,
     error::Result,
-    inspect_command::{lengths::Lengths, share},
-    plan::grouped,
+    metrics::entities::entities,
+    thousands::grouped,
+    token_classification::{
+        align::{Coverage, align},
+        data::describe,
+    },
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{TaggedData, TaggedSentence};

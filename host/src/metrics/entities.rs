@@ -1,4 +1,5 @@
-//! Which words of a sentence make an entity, by the tags, as seqeval 1.2.2 reads them. Called by `scores` and `predictions`.
+//! Which words of a sentence make an entity, by the tags, as seqeval 1.2.2 reads them. Called by `entity_scores` and by
+//! the predictions of tags.
 
 /// An entity of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

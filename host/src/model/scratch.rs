@@ -3,7 +3,7 @@
 //!
 //! A step asks for the same buffers as the step before; fresh ones would cost a page fault for every 4 kB.
 
-use crate::model::parameters::{ParameterId, Parameters};
+use super::parameters::{ParameterId, Parameters};
 use progtune_kernels::{
     attention,
     gemm::{PackedColumns, PackedRows},

@@ -1,5 +1,5 @@
 //! The records of the interface as bytes, exactly: every bit of a number, every value of an open enumeration, every extension.
-//! Both sides of [`super`] use it, and [`crate::consistency`] compares answers by it.
+//! Both sides of [`crate::isolation`] use it, and [`crate::consistency`] compares answers by it.
 //!
 //! Numbers are little-endian, texts and lists begin with their length in four bytes. What is read comes from a process that may
 //! write anything: a length is checked against what is left, values that nest are limited in depth, and what the result takes

@@ -23,11 +23,11 @@ const UNITS: &[(&str, u64)] = &[
 
 impl ByteSize {
     /// What [`ByteSize::parse`] takes, in words.
-    pub(super) const EXPECTED: &'static str =
+    pub(crate) const EXPECTED: &'static str =
         "a size above 0 in bytes or with a unit, such as 512MB or 2GiB";
 
     /// Reads a size above 0.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let end = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')

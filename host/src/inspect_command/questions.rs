@@ -1,12 +1,13 @@
-//! What `progtune data inspect` says of questions about texts.
+//! What `progtune data inspect` says of questions about texts. Called by `inspect_command`.
 
-use super::windows::make_windows;
 use crate::{
-    config::{Answering, max_length},
+    config::max_length,
+    data_description::describe_skipped,
     error::Result,
     model_source::ModelSource,
-    plan::grouped,
-    task_data::describe_skipped,
+    question_answering::{Answering, windows::make_windows},
+    thousands::grouped,
+    tokenizer::Tokenizer,
 };
 use progtune_datasets::{ProblemType, Question, QuestionData};
 use std::collections::HashSet;
@@ -19,7 +20,7 @@ pub fn inspect(source: &ModelSource, asked: Option<usize>, data: &QuestionData) 
     let model = source.config()?;
     let limit = max_length(asked, ProblemType::QuestionAnswering);
     let limit = limit.min(model.max_tokens());
-    let tokenizer = source.tokenizer(&model, limit)?;
+    let tokenizer = Tokenizer::of_model(source, &model, limit)?;
     let stride = Answering::default().doc_stride.min(limit / 3);
     let mut text = String::from("questions about texts\n") + &describe_skipped(&data.skipped);
     let mut seen: Vec<(&str, HashSet<&str>)> = Vec::new();

@@ -1,6 +1,6 @@
 //! Every configuration key: its default, an example and the commands that read it. The one place for defaults: the
 //! bottom layer of the configuration, the `[default: …]` of `--help` and the comments of a run's `config.toml` are
-//! all made from this table. Read by the other modules of `config` and by `cli::help`.
+//! all made from this table. Read by `config` and by `cli::help`.
 
 use progtune_plugin_api::names::did_you_mean;
 
@@ -60,7 +60,7 @@ impl Key {
 }
 
 /// The flag of a field or key name: `batch_size` is `--batch-size`.
-pub(super) fn flag_of(name: &str) -> String {
+pub(crate) fn flag_of(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
@@ -332,7 +332,7 @@ pub fn find_key(name: &str) -> Option<&'static Key> {
 }
 
 /// What to do about a name that there is not: the nearest ones, else `otherwise`.
-pub(super) fn advice<'a>(
+pub(crate) fn advice<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,
     otherwise: &str,
