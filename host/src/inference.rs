@@ -7,7 +7,7 @@ use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     eval_split::EvalSplit,
-    evaluate::{evaluate, logits, split_logits},
+    evaluate::{eval_keys, evaluate, logits, split_logits},
     fetch::Fetcher,
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
@@ -21,7 +21,6 @@ use crate::{
     terminal::{self, note_for_people},
     token_classification::predictions,
     token_store::Examples,
-    train::eval_keys,
 };
 use opened::Opened;
 use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};

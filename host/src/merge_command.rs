@@ -20,7 +20,7 @@ use crate::{
     },
     model_source::ModelSource,
     plugin,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
     report::commands::quoted,
     run_directory::is_passing,
     task_data::trainable_task,

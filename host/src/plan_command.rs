@@ -2,7 +2,6 @@
 //! takes on this machine and how much memory, for the data if it is given. Called by `main`.
 
 use crate::{
-    adapter::Adapter,
     batch_order::BatchOrder,
     config::{RunConfig, max_length},
     error::Result,
@@ -12,12 +11,11 @@ use crate::{
     forecast::{DataSize, forecast},
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
-    model_source::ModelSource,
     phase::Phase,
     plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
-    recipe::{load_method, open_tokenizer},
+    recipe::prepare::{ModelSide, open_tokenizer},
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
     terminal,
@@ -35,17 +33,12 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         false => ModelFiles::Config,
     };
     let config = &Fetcher::new(&config.hub).run(config, files, reads_data)?;
-    let source = ModelSource::new(config.model.as_ref())?;
-    let mut model_config = source.config()?;
-    if let Some(p) = config.dropout {
-        model_config.override_dropout(p);
-    }
-    let adapter = config
-        .init_adapter
-        .as_ref()
-        .map(|directory| Adapter::read(directory.path(), &model_config))
-        .transpose()?;
-    let method = load_method(&plugins, config, adapter.as_ref())?;
+    let ModelSide {
+        source,
+        config: model_config,
+        adapter: _,
+        method,
+    } = ModelSide::read(config, &plugins)?;
     // Only reading them tells how many labels own files have.
     let own = match &config.own {
         Some(_) => Some(TaskData::of_run(config)?),

@@ -10,13 +10,13 @@ use crate::{
     memory::mib,
     metrics::is_lower_better,
     progress::{metrics, metrics_text},
+    summary::{EpochRecord, Summary},
     terminal::{
         Screen,
         colour::{Colour, Paint},
         wrapped,
     },
     thousands::grouped,
-    train::{EpochRecord, Summary},
 };
 use commands::ShellCommand;
 use progtune_datasets::Task;

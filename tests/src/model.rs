@@ -15,7 +15,7 @@ use progtune::{
     model_source::ModelSource,
     plan::{Blueprint, Foresight, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
 };
 use progtune_datasets::{SplitName, Task, load_split};
 use std::path::Path;

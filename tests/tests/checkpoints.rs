@@ -12,7 +12,7 @@ use progtune::{
     batch::{Batch, EncodedExample},
     model::{description::HeadKind, device::Kernels},
     model_source::ModelSource,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
 };
 use progtune_datasets::Example;
 use progtune_tests::{

@@ -1,7 +1,7 @@
 //! What guessing is worth, against scikit-learn; and when a run is suspect.
 
 use super::*;
-use crate::{batch::EncodedExample, model::loss::LossWeighting, train::Summary};
+use crate::{batch::EncodedExample, model::loss::LossWeighting, summary::Summary};
 use progtune_datasets::SplitName;
 use serde_json::{Value, json};
 

@@ -13,7 +13,7 @@ use crate::{
     plan::Blueprint,
     plugin,
     question_answering::load::QuestionSource,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
     task_data::{OwnRead, read_own, trainable_task, with_metrics},
     token_cache::TokenCache,
     token_classification::{

@@ -14,7 +14,7 @@ use progtune::{
     examples::{ExampleSource, Origin},
     export::{WeightDtype, save_checkpoint},
     learned_task::LearnedTask,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
     task_data::TaskData,
     token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,

@@ -1,4 +1,4 @@
-//! What a run amounts to, for its report and its records. Made by the trainer, read by the recipe and the report.
+//! The outcome of a training run, for its report and its records. Made by the recipe, read by the report.
 
 use crate::{best_model::Best, plan::Stage};
 use serde_json::{Map, Value};
@@ -51,7 +51,7 @@ pub struct EpochRecord {
 
 impl EpochRecord {
     /// A stage of it begins.
-    pub(super) fn add_stage(&mut self, stage: &Stage) {
+    pub fn add_stage(&mut self, stage: &Stage) {
         let blocks = stage.block_ranges();
         if self.blocks.is_empty() {
             self.blocks = blocks;
