@@ -1,5 +1,5 @@
 //! What guessing is worth: the loss and the metrics of a model that knows how often each label occurs in the training set and
-//! nothing of the texts. A run that is no better is suspect. Called by the recipe and the evaluator.
+//! nothing of the texts. A run that is no better is suspect. Called by the recipe.
 //!
 //! The figures are those of scikit-learn's `DummyClassifier(strategy="prior")`, `DummyRegressor(strategy="mean")` and
 //! `log_loss`: probabilities are kept within [ε, 1 − ε] with ε = 2⁻⁵². Tags are judged token by token, sets of labels label

@@ -1,5 +1,5 @@
-//! What is seen of a command on standard error: a bar in a terminal, plain lines, events for a program, or nothing
-//! (`--progress`). Called by the recipe and the trainer, and by everything that takes long.
+//! What is seen of the course of a run on standard error: a bar in a terminal, plain lines, events for a program, or nothing
+//! (`--progress`); and the metrics of an evaluation in words. Called by the recipe, the trainer and `evaluate`.
 
 use crate::{
     class_report,

@@ -47,7 +47,7 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
 
     // Everything has been read. From here on the output directory changes.
     let mut directory = claim.begin(&prepared.config)?;
-    let plan = prepared.record_plan(&directory)?;
+    let plan = prepared.record_plan(&mut directory)?;
     let mut cache = prefix_cache(&prepared, &directory);
     let mut progress = Progress::new(prepared.config.logging_steps, prepared.config.epochs);
     prepared.announce(&plan, cache.outlook(), &directory, started);

@@ -23,7 +23,7 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn record_plan(&self, directory: &RunDirectory) -> Result<Value> {
+    pub(super) fn record_plan(&self, directory: &mut RunDirectory) -> Result<Value> {
         let config = self.config.to_toml().replace('\n', "; ");
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");
         self.inputs.data.log_skipped();
