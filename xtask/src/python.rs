@@ -7,7 +7,7 @@ use std::process::Command;
 /// The versions the fixtures were made with.
 const PACKAGES: &[&str] = &[
     "torch==2.15.0",
-    "transformers==5.23.0",
+    "transformers==5.24.0",
     "peft==0.21.2",
     "scikit-learn",
     "scipy",
