@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
+use crate::columns::Column;
 use crate::nearest::nearest;
-use crate::split::SplitName;
-use crate::task::Column;
+use crate::split_name::SplitName;
 
 mod own;
 mod place;
@@ -389,18 +389,6 @@ pub enum DataError {
         /// The file, or the row that could not be read.
         place: Place,
         /// The library's reason.
-        found: String,
-    },
-
-    /// An Arrow file could not be read: truncated, damaged, or no Arrow file.
-    #[error(
-        "{place}: expected a whole Arrow file, found: {found}; fetch the file again, or write it again (without compression, \
-             or with lz4 or zstd)"
-    )]
-    Arrow {
-        /// The file, or the row that could not be read.
-        place: Place,
-        /// What is wrong with it.
         found: String,
     },
 

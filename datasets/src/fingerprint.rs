@@ -4,57 +4,76 @@
 /// The fingerprint of everything in this crate that decides what a file's rows become.
 pub const READERS: u64 = {
     let mut hash = SEED;
-    hash = extend(hash, include_bytes!("cell.rs"));
-    hash = extend(hash, include_bytes!("choose_columns.rs"));
-    hash = extend(hash, include_bytes!("columnar/arrow.rs"));
-    hash = extend(hash, include_bytes!("columnar/arrow_messages.rs"));
-    hash = extend(hash, include_bytes!("columnar/contain.rs"));
-    hash = extend(hash, include_bytes!("columnar/examples.rs"));
-    hash = extend(hash, include_bytes!("columnar/lists.rs"));
-    hash = extend(hash, include_bytes!("columnar/objects.rs"));
-    hash = extend(hash, include_bytes!("columnar/parquet.rs"));
-    hash = extend(hash, include_bytes!("columnar/parquet_zstd.rs"));
-    hash = extend(hash, include_bytes!("columnar/value.rs"));
-    hash = extend(hash, include_bytes!("columnar.rs"));
-    hash = extend(hash, include_bytes!("conll.rs"));
-    hash = extend(hash, include_bytes!("csv.rs"));
-    hash = extend(hash, include_bytes!("decompress.rs"));
-    hash = extend(hash, include_bytes!("files.rs"));
-    hash = extend(hash, include_bytes!("foreign.rs"));
+    hash = extend(hash, include_bytes!("columns.rs"));
     hash = extend(hash, include_bytes!("format.rs"));
-    hash = extend(hash, include_bytes!("glue.rs"));
-    hash = extend(hash, include_bytes!("grammar.rs"));
-    hash = extend(hash, include_bytes!("header.rs"));
-    hash = extend(hash, include_bytes!("hold_out.rs"));
-    hash = extend(hash, include_bytes!("hub_names.rs"));
-    hash = extend(hash, include_bytes!("json_document.rs"));
-    hash = extend(hash, include_bytes!("json_scan.rs"));
-    hash = extend(hash, include_bytes!("jsonl.rs"));
-    hash = extend(hash, include_bytes!("label.rs"));
-    hash = extend(hash, include_bytes!("label_form.rs"));
-    hash = extend(hash, include_bytes!("learn_labels.rs"));
-    hash = extend(hash, include_bytes!("lines.rs"));
+    hash = extend(hash, include_bytes!("generated/grammar/reading.rs"));
+    hash = extend(hash, include_bytes!("generated/grammar.rs"));
+    hash = extend(hash, include_bytes!("generated/sample.rs"));
+    hash = extend(hash, include_bytes!("generated/sample_pairs.rs"));
+    hash = extend(hash, include_bytes!("generated.rs"));
+    hash = extend(hash, include_bytes!("own/choose_columns.rs"));
+    hash = extend(hash, include_bytes!("own/data.rs"));
+    hash = extend(hash, include_bytes!("own/files.rs"));
+    hash = extend(hash, include_bytes!("own/find.rs"));
+    hash = extend(hash, include_bytes!("own/hold_out.rs"));
+    hash = extend(hash, include_bytes!("own/label_form.rs"));
+    hash = extend(hash, include_bytes!("own/learn_labels.rs"));
+    hash = extend(hash, include_bytes!("own/reader.rs"));
+    hash = extend(hash, include_bytes!("own/survey.rs"));
     hash = extend(hash, include_bytes!("own.rs"));
-    hash = extend(hash, include_bytes!("own_files.rs"));
-    hash = extend(hash, include_bytes!("own_reader.rs"));
-    hash = extend(hash, include_bytes!("plain_text.rs"));
-    hash = extend(hash, include_bytes!("record.rs"));
-    hash = extend(hash, include_bytes!("rows.rs"));
-    hash = extend(hash, include_bytes!("sample.rs"));
-    hash = extend(hash, include_bytes!("sample_pairs.rs"));
-    hash = extend(hash, include_bytes!("separator.rs"));
-    hash = extend(hash, include_bytes!("split.rs"));
+    hash = extend(hash, include_bytes!("problem_type.rs"));
+    hash = extend(hash, include_bytes!("readers/cell.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/arrow.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/arrow_messages.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/contain.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/examples.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/lists.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/objects.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/parquet.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/parquet_zstd.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar/value.rs"));
+    hash = extend(hash, include_bytes!("readers/columnar.rs"));
+    hash = extend(hash, include_bytes!("readers/conll.rs"));
+    hash = extend(hash, include_bytes!("readers/csv.rs"));
+    hash = extend(hash, include_bytes!("readers/decompress.rs"));
+    hash = extend(hash, include_bytes!("readers/foreign.rs"));
+    hash = extend(hash, include_bytes!("readers/header.rs"));
+    hash = extend(hash, include_bytes!("readers/hub_names.rs"));
+    hash = extend(hash, include_bytes!("readers/json_document.rs"));
+    hash = extend(hash, include_bytes!("readers/json_scan.rs"));
+    hash = extend(hash, include_bytes!("readers/json_value.rs"));
+    hash = extend(hash, include_bytes!("readers/jsonl.rs"));
+    hash = extend(hash, include_bytes!("readers/lines.rs"));
+    hash = extend(hash, include_bytes!("readers/plain_text.rs"));
+    hash = extend(hash, include_bytes!("readers/raw_row.rs"));
+    hash = extend(hash, include_bytes!("readers/record.rs"));
+    hash = extend(hash, include_bytes!("readers/records.rs"));
+    hash = extend(hash, include_bytes!("readers/separator.rs"));
+    hash = extend(hash, include_bytes!("readers/table.rs"));
+    hash = extend(hash, include_bytes!("readers/text_file.rs"));
+    hash = extend(hash, include_bytes!("readers/tsv.rs"));
+    hash = extend(hash, include_bytes!("readers/usual_columns.rs"));
+    hash = extend(hash, include_bytes!("readers/whole_text.rs"));
+    hash = extend(hash, include_bytes!("readers/word_lines.rs"));
+    hash = extend(hash, include_bytes!("readers/word_lists.rs"));
+    hash = extend(hash, include_bytes!("readers.rs"));
+    hash = extend(hash, include_bytes!("request.rs"));
+    hash = extend(hash, include_bytes!("split_name.rs"));
     hash = extend(hash, include_bytes!("splitmix.rs"));
-    hash = extend(hash, include_bytes!("table.rs"));
-    hash = extend(hash, include_bytes!("tag_columns.rs"));
-    hash = extend(hash, include_bytes!("tag_repair.rs"));
+    hash = extend(hash, include_bytes!("tag_scheme/repair.rs"));
     hash = extend(hash, include_bytes!("tag_scheme.rs"));
-    hash = extend(hash, include_bytes!("tagged.rs"));
-    hash = extend(hash, include_bytes!("task.rs"));
-    hash = extend(hash, include_bytes!("text_file.rs"));
-    hash = extend(hash, include_bytes!("tsv.rs"));
-    hash = extend(hash, include_bytes!("word_lines.rs"));
-    extend(hash, include_bytes!("word_lists.rs"))
+    hash = extend(hash, include_bytes!("tags/columns.rs"));
+    hash = extend(hash, include_bytes!("tags/data.rs"));
+    hash = extend(hash, include_bytes!("tags.rs"));
+    hash = extend(hash, include_bytes!("tasks/label.rs"));
+    hash = extend(hash, include_bytes!("tasks/locate.rs"));
+    hash = extend(hash, include_bytes!("tasks/metric.rs"));
+    hash = extend(hash, include_bytes!("tasks/named.rs"));
+    hash = extend(hash, include_bytes!("tasks/rows.rs"));
+    hash = extend(hash, include_bytes!("tasks/split.rs"));
+    hash = extend(hash, include_bytes!("tasks/squad.rs"));
+    hash = extend(hash, include_bytes!("tasks/task.rs"));
+    extend(hash, include_bytes!("tasks.rs"))
 };
 
 /// What a fingerprint starts from (the offset basis of 64-bit FNV-1a).
@@ -73,6 +92,10 @@ pub const fn extend(mut hash: u64, bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     /// Reference: the test vectors of the FNV draft (draft-eastlake-fnv).
     #[test]
@@ -82,31 +105,47 @@ mod tests {
         assert_eq!(extend(SEED, b"foobar"), 0x8594_4171_f739_67e8);
     }
 
-    /// Every file of this crate is in the fingerprint, in the order of their names, but for those that change no row, and
-    /// those of questions: what is kept of questions is known by their contents.
+    /// All files below `folder`, in the order of their names.
+    fn files_below(folder: &Path) -> Vec<PathBuf> {
+        let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        entries.sort();
+        entries
+            .into_iter()
+            .flat_map(|entry| {
+                if entry.is_dir() {
+                    files_below(&entry)
+                } else {
+                    vec![entry]
+                }
+            })
+            .collect()
+    }
+
+    /// Every file of this crate is in the fingerprint, in the order of their names, but for tests, those that change no row,
+    /// and those of questions: what is kept of questions is known by their contents.
     #[test]
     fn no_reader_is_forgotten() {
         let others = [
+            "error",
             "error.rs",
             "example.rs",
             "fingerprint.rs",
             "lib.rs",
-            "locate.rs",
-            "metric.rs",
             "nearest.rs",
+            "skipped_rows.rs",
+            "squad",
             "squad.rs",
-            "survey.rs",
-            "whole_text.rs",
         ];
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let folders = [folder.clone(), folder.join("columnar")];
-        let mut files: Vec<std::path::PathBuf> = folders
-            .iter()
-            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file())
-            .filter(|path| !others.iter().any(|name| path.ends_with(name)))
-            .collect();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let is_reader = |file: &PathBuf| {
+            let below = file.strip_prefix(&folder).unwrap();
+            !below.ends_with("tests.rs") && !others.iter().any(|other| below.starts_with(other))
+        };
+        let mut files = files_below(&folder);
+        files.retain(is_reader);
         files.sort();
         let hash = files.iter().fold(SEED, |hash, file| {
             extend(hash, &std::fs::read(file).unwrap())

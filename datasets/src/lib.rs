@@ -18,88 +18,57 @@
 //! # Ok::<(), progtune_datasets::DataError>(())
 //! ```
 //!
-//! Code map: `example` (a row), `task` and `glue` (what a task is; the table of tasks), `metric` (names), `split` (loading
-//! a named task), `locate` (which file holds a split), `own` and `own_files` (the user's files; under them `own_reader`,
-//! `files`, `choose_columns`, `header`, `learn_labels`, `label_form`, `hold_out`, `survey`), `rows` (what all readers give),
-//! `table` over `tsv`, `csv` (with `separator`) and `plain_text` by way of `record`, `jsonl` with `json_document` over
-//! `json_scan`, `columnar` for parquet and Arrow (the readers; `lines` over `text_file` and `decompress` under the text
-//! ones, `hub_names` under the columnar ones, `foreign` what is refused, `format` what a file is), `tagged` over `conll` (on
-//! `word_lines`) and `word_lists` (sentences with tags; `tag_columns`, `tag_repair` and `tag_scheme` beside it), `squad`
-//! (questions about texts, over `whole_text`, `jsonl` and `columnar`), `label` (a `cell` to a label), `sample` and `sample_pairs` (generated tasks, over `grammar`
-//! and `splitmix`), `error`, `fingerprint` (of this crate's source, for caches).
+//! Code map: `readers` (from bytes to rows, a format a file), `tasks` (what a task is, and its splits), `own` (texts with labels
+//! in the user's own files), `tags` (sentences whose words have tags; `tag_scheme` knows BIO and its kin), `squad` (questions
+//! about texts), `generated` (the tasks whose rows a grammar makes). Under all of them: `columns`, `problem_type` and
+//! `split_name` (what tasks, readers and errors name), `format` (what a data file is), `request` (what the user asks for),
+//! `example` and `skipped_rows` (what comes out), `error`, `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for
+//! caches).
 #![forbid(unsafe_code)]
 
-mod cell;
-mod choose_columns;
-mod columnar;
-mod conll;
-mod csv;
-mod decompress;
+mod columns;
 mod error;
 mod example;
-mod files;
 pub mod fingerprint;
-mod foreign;
 mod format;
-mod glue;
-mod grammar;
-mod header;
-mod hold_out;
-mod hub_names;
-mod json_document;
-mod json_scan;
-mod jsonl;
-mod label;
-mod label_form;
-mod learn_labels;
-mod lines;
-mod locate;
-mod metric;
+mod generated;
 mod nearest;
 mod own;
-mod own_files;
-mod own_reader;
-mod plain_text;
-mod record;
-mod rows;
-pub mod sample;
-pub mod sample_pairs;
-mod separator;
-mod split;
+mod problem_type;
+mod readers;
+mod request;
+mod skipped_rows;
+mod split_name;
 mod splitmix;
 mod squad;
-mod survey;
-mod table;
-mod tag_columns;
-mod tag_repair;
 mod tag_scheme;
-mod tagged;
-mod task;
-mod text_file;
-mod tsv;
-mod whole_text;
-mod word_lines;
-mod word_lists;
+mod tags;
+mod tasks;
 
+pub use columns::{Column, Columns, Headerless};
 pub use error::{
     DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TableError, TagError,
 };
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
-pub use jsonl::{jsonl_rows, read_jsonl};
-pub use label_form::LabelForm;
-pub use learn_labels::Labels;
-pub use metric::Metric;
-pub use own::{OWN_TASK, OnBadRow, OwnData, OwnRequest, Reading, SkippedRows};
-pub use own_files::{OwnFacts, OwnFiles, OwnRows, RowCounts};
-pub use rows::ExampleRows;
-pub use split::{Split, SplitName, has_split, load_split, split_files, split_rows};
+pub use generated::{sample, sample_pairs};
+pub use own::data::{OWN_TASK, OwnData};
+pub use own::files::{OwnFacts, OwnFiles, OwnRows, RowCounts};
+pub use own::label_form::LabelForm;
+pub use own::learn_labels::Labels;
+pub use own::survey::{ColumnKind, Survey};
+pub use problem_type::ProblemType;
+pub use request::{OnBadRow, OwnRequest, Reading};
+pub use skipped_rows::SkippedRows;
+pub use split_name::SplitName;
 pub use squad::{
     Answer, AnswerRule, Question, QuestionData, Questions, is_question_file, load_questions,
     read_questions,
 };
-pub use survey::{ColumnKind, Survey};
-pub use tag_repair::{RepairTags, TagFindings};
+pub use tag_scheme::repair::{RepairTags, TagFindings};
 pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
-pub use tagged::{TaggedData, TaggedSentence};
-pub use task::{Column, Columns, Generator, Headerless, ProblemType, Task, TaskSource};
+pub use tags::data::{TaggedData, TaggedSentence};
+pub use tasks::metric::Metric;
+pub use tasks::rows::{ExampleRows, jsonl_rows, read_jsonl};
+pub use tasks::split::{Split, has_split, load_split, split_files, split_rows};
+pub use tasks::task::{Generator, Task, TaskSource};

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use crate::error::{DataError, QuestionError};
 use crate::format::{DataFile, Format, Header, TextEncoding};
-use crate::locate::locate;
-use crate::own::{OnBadRow, SkippedRows};
-use crate::split::SplitName;
-use crate::task::{Column, Columns, ProblemType, Task, TaskSource};
+use crate::request::OnBadRow;
+use crate::skipped_rows::SkippedRows;
+use crate::split_name::SplitName;
+use crate::tasks::locate::locate;
+use crate::tasks::squad::questions;
+use crate::tasks::task::{Task, TaskSource};
 
 mod check;
 mod columnar;
@@ -22,9 +24,6 @@ mod fields;
 
 pub use data::QuestionData;
 pub use document::is_question_file;
-
-/// The names of the columns (keys) of a question, as the hub's `squad` has them.
-const COLUMNS: [&str; 3] = ["question", "context", "answers"];
 
 /// A question about a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,35 +164,10 @@ impl Task {
     /// The task that files of the user's own with questions make; `has_unanswerable`: some have no answer.
     pub fn own_questions(has_unanswerable: bool) -> Self {
         Self {
-            name: crate::own::OWN_TASK.to_owned(),
+            name: crate::own::data::OWN_TASK.to_owned(),
             source: TaskSource::Own,
             test_splits: vec![SplitName::Test],
             ..questions("", has_unanswerable)
         }
-    }
-}
-
-/// `squad` (v1.1) and `squad_v2`, as the hub names them.
-pub(crate) fn tasks() -> [Task; 2] {
-    [questions("squad", false), questions("squad_v2", true)]
-}
-
-fn questions(name: &str, has_unanswerable: bool) -> Task {
-    let [question, context, answers] = COLUMNS;
-    Task {
-        name: name.to_owned(),
-        source: TaskSource::Squad,
-        columns: Columns {
-            first: Column::named(question),
-            second: Some(Column::named(context)),
-            label: Column::named(answers),
-        },
-        labels: Vec::new(),
-        problem_type: ProblemType::QuestionAnswering,
-        metrics: Vec::new(),
-        eval_splits: vec![SplitName::Validation],
-        test_splits: Vec::new(),
-        headerless: None,
-        has_unanswerable,
     }
 }

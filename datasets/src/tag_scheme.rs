@@ -1,8 +1,10 @@
 //! Schemes of tags that say where entities begin and end, as seqeval 1.2.2 (`seqeval.scheme`) has them: which one some
-//! tags are in, and the entities that a sentence has in it. Called by `tagged`, and by the host's entity scores.
+//! tags are in, and the entities that a sentence has in it. Called by `tags`, and by the host's entity scores.
 //!
 //! A scheme is two lists of patterns over a word's tag and the one before it: where an entity begins, and what continues
 //! it. It ends before the first word that does not continue it, and counts only if a third list has it end there.
+
+pub(crate) mod repair;
 
 /// A scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

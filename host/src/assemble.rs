@@ -3,20 +3,20 @@
 
 use crate::{
     adapter::Adapter,
-    config::{Device as DeviceChoice, Kernels},
     error::{Error, Result},
-    graph::initial_value,
     labels::{LabelMatch, is_last_layer},
     model::{
         Model,
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
+        device::{Device as DeviceChoice, Kernels},
+        graph::initial_value,
         parameters::Parameters,
         weights::HeadPolicy,
     },
     model_source::ModelSource,
+    phase::Phase,
     plan::Blueprint,
-    progress::Phase,
     rng::Stream,
     short_list::short_list,
 };

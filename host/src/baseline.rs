@@ -1,5 +1,5 @@
 //! What guessing is worth: the loss and the metrics of a model that knows how often each label occurs in the training set and
-//! nothing of the texts. A run that is no better is suspect. Called by the recipe and the evaluator.
+//! nothing of the texts. A run that is no better is suspect. Called by the recipe.
 //!
 //! The figures are those of scikit-learn's `DummyClassifier(strategy="prior")`, `DummyRegressor(strategy="mean")` and
 //! `log_loss`: probabilities are kept within [ε, 1 − ε] with ε = 2⁻⁵². Tags are judged token by token, sets of labels label
@@ -13,10 +13,10 @@ pub use verdict::{Verdict, judge};
 use crate::{
     batch::Target,
     error::Result,
-    evaluate::{arg_max, measure},
-    metrics::{Outcome, compute, sets},
+    eval_split::EvalSplit,
+    evaluate::measure,
+    metrics::{Outcome, compute},
     token_store::Examples,
-    train::EvalSplit,
 };
 use progtune_datasets::{Metric, ProblemType, Task};
 
@@ -199,38 +199,6 @@ fn guesses(task: &Task, targets: &[Target], prior: &Prior) -> Vec<(&'static str,
         .map(|target| (&rows[..row.len() * tokens(target)], target))
         .collect();
     measure(task, &labelled).metrics
-}
-
-/// The one answer to all examples, in words, where several are right and no other is given; not for tags and questions, whose
-/// metrics tell.
-pub(crate) fn only_answer(task: &Task, labelled: &[(&[f32], &Target)]) -> Option<String> {
-    let (first, rest) = labelled.split_first()?;
-    let of_all = |same: &dyn Fn(&[f32]) -> bool| rest.iter().all(|(row, _)| same(row));
-    if rest.iter().all(|(_, target)| *target == first.1) {
-        return None;
-    }
-    let name = |label: u32| task.labels.get(label as usize).cloned().unwrap_or_default();
-    match first.1 {
-        Target::Class(_) => {
-            let class = arg_max(first.0);
-            of_all(&|row| arg_max(row) == class).then(|| format!("`{}`", name(class)))
-        }
-        Target::Score(_) => of_all(&|row| row == first.0).then(|| first.0[0].to_string()),
-        Target::Classes(_) => {
-            let labels = sets::predicted(first.0);
-            of_all(&|row| sets::predicted(row) == labels).then(|| match labels.is_empty() {
-                true => "no label".to_owned(),
-                false => {
-                    let names: Vec<String> = labels
-                        .iter()
-                        .map(|&label| format!("`{}`", name(label)))
-                        .collect();
-                    names.join(", ")
-                }
-            })
-        }
-        Target::Tags(_) | Target::Span(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod by_length;
 mod listed;
 mod windowed;
 
-use crate::{config::RunConfig, error::Result, token_store::Examples};
+use crate::{error::Result, token_store::Examples};
 use listed::Listed;
 use windowed::Windowed;
 
@@ -53,12 +53,17 @@ impl BatchLimit {
 
 /// How batches are made of examples.
 #[derive(Debug, Clone, Copy)]
-struct Rule {
-    limit: BatchLimit,
-    shuffle: bool,
+pub struct Rule {
+    /// What a batch holds at most.
+    pub limit: BatchLimit,
+    /// Whether the examples come in another order in each epoch.
+    pub shuffle: bool,
     /// Whether examples of similar length share a batch.
-    group: bool,
-    seed: u64,
+    pub group_by_length: bool,
+    /// Seed of the order.
+    pub seed: u64,
+    /// Batches in an optimizer step, at least 1.
+    pub gradient_accumulation_steps: usize,
 }
 
 /// Batches as they come: lists of example indices.
@@ -82,17 +87,11 @@ impl<'a> BatchOrder<'a> {
     ///
     /// # Errors
     /// When the examples cannot be read, or a temporary file cannot be written.
-    pub fn new(config: &RunConfig, examples: &'a Examples) -> Result<Self> {
-        Self::with_list(config, examples, LISTED)
+    pub fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
+        Self::with_list(rule, examples, LISTED)
     }
 
-    fn with_list(config: &RunConfig, examples: &'a Examples, most: usize) -> Result<Self> {
-        let rule = Rule {
-            limit: config.batch_limit(),
-            shuffle: !config.no_shuffle,
-            group: config.group_by_length,
-            seed: config.seed,
-        };
+    fn with_list(rule: Rule, examples: &'a Examples, most: usize) -> Result<Self> {
         Ok(Self {
             form: match examples.len() <= most {
                 true => {
@@ -102,7 +101,7 @@ impl<'a> BatchOrder<'a> {
                 }
                 false => Form::Windowed(Windowed::new(rule, examples)?),
             },
-            accumulation: config.gradient_accumulation_steps,
+            accumulation: rule.gradient_accumulation_steps,
         })
     }
 

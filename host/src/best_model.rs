@@ -1,10 +1,10 @@
 //! Keeps the trained parameters of the best epoch, and brings them back at the end. Called by the trainer.
 
 use crate::{
-    config::{RunConfig, WeightDtype},
     error::{Error, Result},
     evaluate::metric_names,
-    export::write_safetensors,
+    export::{WeightDtype, write_safetensors},
+    metrics::is_lower_better,
     model::{Model, parameters::ParameterId},
 };
 use candle_core::Device;
@@ -18,14 +18,6 @@ use std::{
 
 /// The file in the run directory while training goes on; a run that is cut short leaves it.
 pub const FILE: &str = "best.safetensors";
-
-/// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
-const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
-
-/// Whether less is better of a metric, of MNLI's second half too (`loss_mm`).
-pub fn is_lower_better(name: &str) -> bool {
-    LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name))
-}
 
 /// The best epoch so far.
 #[derive(Debug)]
@@ -49,15 +41,11 @@ pub struct Best {
 }
 
 impl BestModel {
-    /// What a run asks for; `None` when the last model is the result.
+    /// None yet; it is told by the metric `given`, a key of the evaluation with or without `eval_`.
     ///
     /// # Errors
     /// When the task has no such metric.
-    pub fn of_run(config: &RunConfig, task: &Task) -> Result<Option<Self>> {
-        if !config.load_best_model_at_end {
-            return Ok(None);
-        }
-        let given = config.metric_for_best_model.as_str();
+    pub fn told_by(given: &str, task: &Task) -> Result<Self> {
         let name = given.strip_prefix("eval_").unwrap_or(given);
         let known = metric_names(task);
         let is_known = |name: &str| name == "loss" || known.contains(&name);
@@ -70,12 +58,12 @@ impl BestModel {
                 did_you_mean(name, known.iter().copied().chain(["loss"])),
             )));
         }
-        Ok(Some(Self {
+        Ok(Self {
             file: PathBuf::from(FILE),
             key: format!("eval_{name}"),
             lower: is_lower_better(name),
             best: None,
-        }))
+        })
     }
 
     /// Says where the parameters are kept: in the directory of the run, wherever that is now.

@@ -3,13 +3,56 @@
 
 use crate::{
     batch::Target,
-    config::{ClassWeights, RunConfig},
     error::{Error, Result},
     model::loss::LossWeighting,
     short_list::short_list,
     token_store::Examples,
 };
 use progtune_datasets::{ProblemType, Task};
+use std::fmt;
+
+/// How much classes count in the loss of training.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ClassWeights {
+    /// All alike.
+    #[default]
+    Even,
+    /// Each by the inverse of its share of the training set.
+    Balanced,
+    /// These, a positive number a class, in the order of ids.
+    Given(Vec<f32>),
+}
+
+impl ClassWeights {
+    pub(crate) const EXPECTED: &'static str =
+        "`balanced`, or a number above 0 for every label, such as 0.5,2 (or `none`)";
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::Even),
+            "balanced" => Some(Self::Balanced),
+            numbers => numbers
+                .split(',')
+                .map(|number| number.trim().parse::<f32>().ok())
+                .map(|number| number.filter(|n| n.is_finite() && *n > 0.0))
+                .collect::<Option<_>>()
+                .map(Self::Given),
+        }
+    }
+}
+
+impl fmt::Display for ClassWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Even => f.write_str("none"),
+            Self::Balanced => f.write_str("balanced"),
+            Self::Given(weights) => {
+                let weights: Vec<String> = weights.iter().map(f32::to_string).collect();
+                f.write_str(&weights.join(","))
+            }
+        }
+    }
+}
 
 /// The weighting of a run over these training examples.
 ///
@@ -20,7 +63,8 @@ use progtune_datasets::{ProblemType, Task};
 /// # Errors
 /// When the task has no classes to weigh, or another number of them than weights were given; when examples cannot be read.
 pub fn loss_weighting(
-    config: &RunConfig,
+    class_weights: &ClassWeights,
+    label_smoothing: f64,
     task: &Task,
     examples: &Examples,
 ) -> Result<LossWeighting> {
@@ -35,24 +79,24 @@ pub fn loss_weighting(
         task.problem_type,
         ProblemType::Regression | ProblemType::QuestionAnswering
     );
-    if config.class_weights != ClassWeights::Even && !has_classes {
+    if *class_weights != ClassWeights::Even && !has_classes {
         return refuse("--class-weights", "weights are for classes");
     }
     let smooths = has_classes && task.problem_type != ProblemType::MultiLabelClassification;
-    if config.label_smoothing > 0.0 && !smooths {
+    if label_smoothing > 0.0 && !smooths {
         return refuse(
             "--label-smoothing",
             "it spreads the target of one class over the others",
         );
     }
-    let class_weights = match &config.class_weights {
+    let class_weights = match class_weights {
         ClassWeights::Even => Vec::new(),
         ClassWeights::Balanced => balanced(task, examples)?,
         ClassWeights::Given(weights) if weights.len() == task.num_labels() => weights.clone(),
         ClassWeights::Given(weights) => {
             return Err(Error::Usage(format!(
                 "--class-weights {}: expected a number for each of the {} labels ({}), found {}",
-                config.class_weights,
+                class_weights,
                 task.num_labels(),
                 short_list(&task.labels, ", "),
                 weights.len()
@@ -60,7 +104,7 @@ pub fn loss_weighting(
         }
     };
     Ok(LossWeighting {
-        label_smoothing: config.label_smoothing as f32,
+        label_smoothing: label_smoothing as f32,
         class_weights,
     })
 }
@@ -121,11 +165,8 @@ mod tests {
     }
 
     fn weights(problem_type: ProblemType, targets: Vec<Target>) -> Vec<f32> {
-        let config = RunConfig {
-            class_weights: ClassWeights::Balanced,
-            ..RunConfig::default()
-        };
-        let weighting = loss_weighting(&config, &task(problem_type), &examples(targets));
+        let (task, examples) = (task(problem_type), examples(targets));
+        let weighting = loss_weighting(&ClassWeights::Balanced, 0.0, &task, &examples);
         weighting.expect("weights").class_weights
     }
 
@@ -156,30 +197,28 @@ mod tests {
 
     #[test]
     fn what_has_no_classes_takes_neither() {
-        let message = |config: &RunConfig, task: &Task| {
-            let result = loss_weighting(config, task, &examples(Vec::new()));
+        let message = |class_weights: &ClassWeights, label_smoothing: f64, task: &Task| {
+            let result =
+                loss_weighting(class_weights, label_smoothing, task, &examples(Vec::new()));
             result
                 .err()
                 .map_or(String::new(), |error| error.to_string())
         };
-        let weighted = RunConfig {
-            class_weights: ClassWeights::Given(vec![1.0, 2.0, 3.0]),
-            ..RunConfig::default()
-        };
-        let smoothed = RunConfig {
-            label_smoothing: 0.1,
-            ..RunConfig::default()
-        };
+        let weights = ClassWeights::Given(vec![1.0, 2.0, 3.0]);
         let single = task(ProblemType::SingleLabelClassification);
-        let text = message(&weighted, &single);
+        let text = message(&weights, 0.0, &single);
         assert!(
             text.contains("each of the 2 labels (negative, positive), found 3"),
             "{text}"
         );
-        let text = message(&weighted, &task(ProblemType::Regression));
+        let text = message(&weights, 0.0, &task(ProblemType::Regression));
         assert!(text.contains("weights are for classes"), "{text}");
-        let text = message(&smoothed, &task(ProblemType::QuestionAnswering));
+        let text = message(
+            &ClassWeights::Even,
+            0.1,
+            &task(ProblemType::QuestionAnswering),
+        );
         assert!(text.contains("--label-smoothing"), "{text}");
-        assert_eq!(message(&smoothed, &single), "");
+        assert_eq!(message(&ClassWeights::Even, 0.1, &single), "");
     }
 }

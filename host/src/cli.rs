@@ -20,6 +20,7 @@ mod hub;
 mod inference;
 mod inspect;
 mod own;
+mod plugin_args;
 mod plugins;
 #[cfg(test)]
 mod tests;
@@ -27,14 +28,13 @@ mod training;
 
 pub use answering::AnsweringArgs;
 pub use authoring::{CheckArgs, NewArgs, NewKind};
-pub use completions::{CompletionsArgs, InstalledIds, ManArgs};
+pub use completions::{Choices, CompletionsArgs, InstalledIds, ManArgs};
 pub use hub::HubArgs;
 pub use inference::{EvaluateArgs, MergeArgs, ModelArgs, PredictArgs};
 pub use inspect::{DataCommand, InspectArgs};
 pub use own::OwnDataArgs;
-pub use plugins::{
-    InstallArgs, ListArgs, LockArgs, PluginArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs,
-};
+pub use plugin_args::PluginArgs;
+pub use plugins::{InstallArgs, ListArgs, LockArgs, PluginsCommand, RemoveArgs, ShowArgs, WhyArgs};
 pub use training::{
     BatchArgs, DataArgs, MachineArgs, MemoryArgs, OptimisationArgs, OutputArgs, OwnTrainingArgs,
     PlanArgs, ScheduleArgs, TrainArgs,
@@ -160,7 +160,7 @@ pub fn clap_command() -> clap::Command {
     help::dressed(Cli::command())
 }
 
-/// The same as a shell is to complete it, with the names that values can be. Not for parsing.
-pub fn completed_command(installed: &InstalledIds) -> clap::Command {
-    completions::with_values(clap_command(), installed)
+/// The same as a shell is to complete it, with the names that values can be: `choices` tells those of a key. Not for parsing.
+pub fn completed_command(installed: &InstalledIds, choices: Choices) -> clap::Command {
+    completions::with_values(clap_command(), installed, choices)
 }

@@ -3,10 +3,10 @@
 
 use crate::{
     cli::{self, CompletionsArgs, InstalledIds, ManArgs},
-    config::PluginSources,
+    config,
     error::{Error, Result},
     files::{create_directory, write_atomically},
-    plugin::{self, EntryKind},
+    plugin::{self, EntryKind, PluginSources},
     terminal::print,
 };
 use clap::Command;
@@ -31,7 +31,7 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
         methods: ids(EntryKind::Method),
     };
     let mut script = Vec::new();
-    let mut command = cli::completed_command(&installed);
+    let mut command = cli::completed_command(&installed, config::choices);
     clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
     print(String::from_utf8_lossy(&script).into_owned())
 }

@@ -2,52 +2,56 @@
 //! value checked. `main` resolves once, right after `cli` has parsed; everything later reads these structs and never
 //! the arguments, so that a later error is about the run.
 //!
-//! A key is a flag's name in snake case. [`keys`] lists them with their defaults, `layers` merges, `settings`
+//! A key is a flag's name in snake case. [`crate::config_keys`] lists them with their defaults, `layers` merges, `settings`
 //! checks single values, this file puts them together and checks what concerns more than one.
 
 use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
-use crate::{batch_order::BatchLimit, cli::TrainArgs};
+pub use crate::error::ConfigError;
+use crate::{
+    batch_order::{BatchLimit, Rule},
+    byte_size::ByteSize,
+    class_weights::ClassWeights,
+    cli::TrainArgs,
+    config_keys::Scope,
+    hub::NamedPath,
+    model::device::{Device, Kernels},
+    optim::{LrScheduler, Warmup},
+    plugin::PluginSources,
+    prefix_cache::{self, CacheDtype, Mode},
+    question_answering::Answering,
+    token_cache::TokenCacheUse,
+};
 
 mod answering;
 mod choices;
-mod error;
 pub(crate) mod export;
 mod hub;
 mod inference;
 mod inspect;
-pub mod keys;
 mod layers;
 mod own;
 mod plugins;
 mod settings;
 mod show;
-mod size;
+mod split;
 #[cfg(test)]
 mod tests;
-mod values;
 
-pub use answering::{Answering, max_length};
+pub use answering::max_length;
 pub(crate) use choices::choices;
-pub use error::ConfigError;
 pub use hub::HubConfig;
 pub use inference::{
     AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig, PredictInput,
-    WeightDtype,
 };
 pub use inspect::InspectConfig;
 pub use layers::Sources;
 pub use own::check_complete as check_own_complete;
-pub use plugins::PluginSources;
-pub use size::ByteSize;
-pub use values::{
-    CacheDtype, ClassWeights, Device, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse,
-    Warmup,
-};
+pub use plugins::resolve_plugins;
+pub use split::Split;
 
-use keys::Scope;
 use settings::Settings;
 
 /// The task where none is named: one that generates its own data.
@@ -59,17 +63,17 @@ const DEFAULT_BATCH_SIZE: usize = 8;
 /// The word for the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
 
-/// A training run, or the plan of one. Defaults are in [`keys::KEYS`]; where Hugging Face's Trainer has one it is the
-/// same.
+/// A training run, or the plan of one. Defaults are in [`KEYS`](crate::config_keys::KEYS); where Hugging Face's Trainer has
+/// one it is the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
     /// Directory of a Hugging Face checkpoint, or an id on the hub until `fetch` has made it one; `None` is the embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// Name of the task; not yet checked against the tasks there are.
     pub task: String,
     /// Directory with the task's files, or as `model` an id; `None` for tasks that generate their data or, until `fetch`
     /// was there, for those that have a data set on the hub.
-    pub data: Option<PathBuf>,
+    pub data: Option<NamedPath>,
     /// The user's own files; `Some` exactly for the task `own`. Without files, those of `data` are meant.
     pub own: Option<OwnRequest>,
     /// How ids are looked up.
@@ -140,7 +144,7 @@ pub struct RunConfig {
     /// Stop after this many optimizer steps, at least 1; T and the learning-rate horizon stay those of `epochs`.
     pub max_steps: Option<u64>,
     /// Adapter directory to start from.
-    pub init_adapter: Option<PathBuf>,
+    pub init_adapter: Option<NamedPath>,
     /// Whether the pooler is trained under LoRA and adapters too.
     pub train_pooler: bool,
     /// Where plugins are looked for, and which builds are meant.
@@ -162,7 +166,7 @@ pub struct RunConfig {
     /// What is done with tokenised data on disk.
     pub token_cache: TokenCacheUse,
     /// Where the output of frozen blocks is kept from one epoch to the next.
-    pub prefix_cache: PrefixCache,
+    pub prefix_cache: Mode,
     /// The most it may take there; `None` is a quarter of the available memory, or half of the free disk.
     pub prefix_cache_budget: Option<ByteSize>,
     /// The precision it is kept in.
@@ -214,6 +218,26 @@ impl RunConfig {
         limit_of(self.batch_size, self.batch_tokens)
     }
 
+    /// How training batches are made of examples.
+    pub fn batch_rule(&self) -> Rule {
+        Rule {
+            limit: self.batch_limit(),
+            shuffle: !self.no_shuffle,
+            group_by_length: self.group_by_length,
+            seed: self.seed,
+            gradient_accumulation_steps: self.gradient_accumulation_steps,
+        }
+    }
+
+    /// What is asked of the prefix cache.
+    pub fn prefix_cache_settings(&self) -> prefix_cache::Settings {
+        prefix_cache::Settings {
+            mode: self.prefix_cache,
+            dtype: self.prefix_cache_dtype,
+            budget: self.prefix_cache_budget,
+        }
+    }
+
     /// What an evaluation batch holds at most.
     pub fn eval_batch_limit(&self) -> BatchLimit {
         limit_of(self.eval_batch_size, self.eval_batch_tokens)
@@ -230,7 +254,7 @@ impl RunConfig {
         let config = Self {
             model: read_model(settings)?,
             task,
-            data: settings.optional_path("data")?,
+            data: settings.optional_path("data")?.map(NamedPath::new),
             own,
             hub: HubConfig::read(settings)?,
             metrics: own::read_metrics(settings)?,
@@ -260,7 +284,7 @@ impl RunConfig {
             adam_epsilon: settings
                 .number("adam_epsilon", "a number above 0", |&x| is_positive(x))?,
             max_length: read_max_length(settings)?,
-            answering: Answering::read(settings)?,
+            answering: answering::read(settings)?,
             max_grad_norm: settings.number(
                 "max_grad_norm",
                 "a number from 0 (0 is no clipping)",
@@ -285,9 +309,9 @@ impl RunConfig {
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
             max_steps: settings
                 .optional_number("max_steps", "a whole number from 1", |&n| n >= 1)?,
-            init_adapter: settings.optional_path("init_adapter")?,
+            init_adapter: settings.optional_path("init_adapter")?.map(NamedPath::new),
             train_pooler: settings.switch("train_pooler")?,
-            plugins: PluginSources::read(settings)?,
+            plugins: plugins::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
@@ -296,7 +320,7 @@ impl RunConfig {
             logging_steps: read_count(settings, "logging_steps")?,
             frozen_dropout: settings.switch("frozen_dropout")?,
             token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
-            prefix_cache: settings.choice("prefix_cache", PrefixCache::NAMES)?,
+            prefix_cache: settings.choice("prefix_cache", Mode::NAMES)?,
             prefix_cache_budget: settings.optional_parsed(
                 "prefix_cache_budget",
                 ByteSize::EXPECTED,
@@ -340,14 +364,15 @@ impl Default for RunConfig {
     fn default() -> Self {
         layers::merge(&TrainArgs::default(), &Sources::default(), Scope::Training)
             .and_then(|settings| Self::read(&settings))
-            .expect("the defaults in config::keys are valid, as a test checks")
+            .expect("the defaults in config_keys are valid, as a test checks")
     }
 }
 
-fn read_model(settings: &Settings) -> Result<Option<String>, ConfigError> {
+fn read_model(settings: &Settings) -> Result<Option<NamedPath>, ConfigError> {
     Ok(settings
         .optional_text("model")?
-        .filter(|model| model != EMBEDDED_MODEL))
+        .filter(|model| model != EMBEDDED_MODEL)
+        .map(NamedPath::new))
 }
 
 fn read_count(settings: &Settings, key: &str) -> Result<usize, ConfigError> {

@@ -1,7 +1,10 @@
 //! Every way a run can fail, rendered once in `main`, with the exit code each has.
 
-use crate::{config::ConfigError, plugin::PluginFault};
+mod config;
+
+pub use config::ConfigError;
 use progtune_datasets::DataError;
+use progtune_plugin_loader::PluginFault;
 use std::{
     fmt,
     path::{Path, PathBuf},

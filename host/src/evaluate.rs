@@ -1,25 +1,29 @@
 //! Runs a model over a split: logits, loss and metrics. Called by the trainer after each epoch, by `evaluate` and
 //! `predict`.
 
+mod keys;
+mod only_answer;
+
 use crate::{
-    baseline,
     batch::{Batch, Target},
     batch_order::BatchLimit,
     error::{Error, NotFinite, Result},
+    eval_split::EvalSplit,
     interrupt,
     metrics::{
         Outcome,
-        classes::{ClassReport, Confusion},
+        classes::{ClassReport, Confusion, arg_max},
         compute,
         sets::LabelSets,
     },
     model::{Model, Start},
-    progress::Phase,
+    phase::Phase,
     question_answering::{decode::Decoded, squad_metrics},
     token_classification,
     token_store::Examples,
-    train::EvalSplit,
 };
+pub use keys::eval_keys;
+use only_answer::only_answer;
 use progtune_datasets::{ProblemType, Task, TaskSource};
 
 /// What a model says about a split.
@@ -200,7 +204,7 @@ pub fn evaluate_from(
         metrics: measured.metrics,
         confusion: measured.confusion,
         answers,
-        only_answer: baseline::only_answer(task, &labelled),
+        only_answer: only_answer(task, &labelled),
         parts: measured.parts,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),
@@ -352,15 +356,4 @@ pub(crate) fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
         confusion,
         parts,
     }
-}
-
-/// The class with the highest logit; the first of equals.
-pub fn arg_max(row: &[f32]) -> u32 {
-    let mut best = 0;
-    for (class, &value) in row.iter().enumerate() {
-        if value > row[best] {
-            best = class;
-        }
-    }
-    best as u32
 }

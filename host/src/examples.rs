@@ -2,25 +2,18 @@
 //! tokenised now, some thousand rows at a time. Called by the recipe, `evaluate` and `predict`.
 
 use crate::{
-    config::RunConfig,
-    error::{Error, Result},
+    error::Result,
     interrupt,
     own_files::KeyedFiles,
-    progress::Phase,
-    question_answering::load::QuestionSource,
-    task_data::TaskData,
-    token_cache::{
-        TokenCache,
+    phase::Phase,
+    token_cache::TokenCache,
+    token_store::{
+        Examples,
         key::{Key, KeyBuilder},
     },
-    token_classification,
-    token_store::Examples,
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
-use progtune_datasets::{
-    DataError, Example, SplitName, Task, has_split, jsonl_rows, split_files, split_rows,
-};
+use progtune_datasets::{DataError, Example, SplitName, Task, jsonl_rows, split_files, split_rows};
 use std::{
     mem,
     path::Path,
@@ -209,79 +202,4 @@ impl ExampleSource<'_> {
         }
         Some(key.finish())
     }
-}
-
-/// The tokenised training set and evaluation splits.
-pub fn load_data(
-    config: &RunConfig,
-    data: &TaskData,
-    tokenizer: &Tokenizer,
-) -> Result<(Examples, Vec<EvalSplit>)> {
-    let task = data.task();
-    let source = ExampleSource {
-        task,
-        tokenizer,
-        cache: &TokenCache::new(config.token_cache),
-    };
-    let directory = match data {
-        TaskData::Named { directory, .. } => directory,
-        TaskData::Questions(questions) => {
-            let source = QuestionSource {
-                task,
-                tokenizer,
-                cache: source.cache,
-                answering: config.answering,
-            };
-            let train = source.examples(&questions.train, config.max_train_samples)?;
-            let (validation, limit) = (&questions.validation, config.max_eval_samples);
-            let validation = source.split(SplitName::Validation, validation, limit)?;
-            return Ok((train, vec![validation]));
-        }
-        TaskData::Own(own) => {
-            let load = |name, limit| source.load(Origin::Own { files: own, name }, limit);
-            let train = load(SplitName::Train, config.max_train_samples)?;
-            let name = SplitName::Validation;
-            let validation = EvalSplit {
-                name,
-                examples: load(name, config.max_eval_samples)?,
-                asked: None,
-            };
-            return Ok((train, vec![validation]));
-        }
-        TaskData::Tagged { data, .. } => {
-            return token_classification::data::load(config, data, tokenizer);
-        }
-    };
-    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
-    let train = load(SplitName::Train, config.max_train_samples)?;
-    if train.is_empty() {
-        return Err(Error::Usage(
-            "the training set is empty; raise --max-train-samples".into(),
-        ));
-    }
-    let mut eval_splits = Vec::new();
-    for &name in &task.eval_splits {
-        // MNLI's halves are separate files, and one of them is enough.
-        if task.eval_splits.len() > 1 && !has_split(task, directory, name)? {
-            tracing::warn!(
-                "{}: no {name} split here; it is not evaluated",
-                directory.display()
-            );
-            continue;
-        }
-        eval_splits.push(EvalSplit {
-            name,
-            examples: load(name, config.max_eval_samples)?,
-            asked: None,
-        });
-    }
-    if eval_splits.is_empty() {
-        let names: Vec<&str> = task.eval_splits.iter().map(|name| name.as_str()).collect();
-        return Err(Error::Usage(format!(
-            "{}: none of the splits to evaluate on is here: {}; add one of them",
-            directory.display(),
-            names.join(", ")
-        )));
-    }
-    Ok((train, eval_splits))
 }

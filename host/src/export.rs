@@ -1,7 +1,6 @@
 //! Writes a model as Hugging Face's classes read it. Called at the end of a run and by `progtune merge`.
 
 use crate::{
-    config::WeightDtype,
     error::{Error, Result},
     files::write_atomically,
     labels::is_last_layer,
@@ -10,19 +9,33 @@ use crate::{
         parameters::{ParameterId, Parameters},
         weights::checkpoint_key,
     },
-    tokenizer::Tokenizer,
 };
 use candle_core::{DType, Tensor};
 use progtune_datasets::Task;
 use safetensors::{Dtype, tensor::TensorView};
 use std::{collections::HashMap, path::Path};
 
-/// Writes `model.safetensors`, `config.json` and the tokenizer's files: what
-/// `AutoModelForSequenceClassification.from_pretrained` loads.
+/// The type of the numbers in saved weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightDtype {
+    /// As computed.
+    F32,
+    /// Rounded to half precision.
+    F16,
+    /// Rounded to bfloat16.
+    Bf16,
+}
+
+impl WeightDtype {
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
+}
+
+/// Writes `model.safetensors` and `config.json`: what `AutoModelForSequenceClassification.from_pretrained` loads. The tokenizer's
+/// files are the tokenizer's to write.
 pub fn save_checkpoint(
     directory: &Path,
     model: &Model,
-    tokenizer: &Tokenizer,
     task: &Task,
     dtype: WeightDtype,
 ) -> Result<()> {
@@ -42,8 +55,7 @@ pub fn save_checkpoint(
     let mut config =
         serde_json::to_string_pretty(&config).map_err(|e| Error::Model(e.to_string()))?;
     config.push('\n');
-    write_atomically(&directory.join("config.json"), config.as_bytes())?;
-    tokenizer.save(directory)
+    write_atomically(&directory.join("config.json"), config.as_bytes())
 }
 
 impl WeightDtype {

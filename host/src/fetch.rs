@@ -1,6 +1,8 @@
 //! What a command names, made directories: what is there is taken as it is, an id is looked up on the hub. Called at the start of
 //! every command that reads models, adapters or data; everything after it knows paths alone.
 
+mod wanted;
+
 use crate::{
     config::{
         AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
@@ -9,18 +11,20 @@ use crate::{
     error::{Error, Result},
     files::near_path,
     hub::{
-        Hub,
+        Hub, NamedPath,
         data_files::{DataFiles, SplitFiles},
-        files_below, pin_of,
+        files_below,
         repository::{Kind, Repository},
-        wanted::{AdapterFiles, ModelFiles},
     },
-    plan::trainable_task,
-    progress::note,
+    task_data::trainable_task,
+    terminal::note,
 };
 use progtune_datasets::{OwnRequest, Task};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+
+use wanted::AdapterFiles;
+pub use wanted::ModelFiles;
 
 /// The data sets of named tasks on the hub: task, id, configuration.
 const DATA_SETS: &[(&str, &str, &str)] = &[
@@ -74,25 +78,28 @@ impl<'a> Fetcher<'a> {
             trainable_task(&config.task)?;
         }
         let mut config = config.clone();
-        config.model = self.model(config.model.as_deref(), files)?;
+        config.model = self.model(config.model.as_ref(), files)?;
         if let Some(adapter) = &config.init_adapter {
-            config.init_adapter = Some(self.adapter(adapter)?);
+            config.init_adapter = Some(self.adapter(adapter.path())?.into());
         }
         if !with_data {
             return Ok(config);
         }
         match (&mut config.own, &config.data) {
             (Some(own), Some(data)) => {
-                let (directory, found) = self.own_data(data)?;
+                let (directory, found) = self.own_data(data.path())?;
                 own.train = paths(&directory, &found.train);
                 own.test = paths(&directory, &found.test);
                 if own.validation_split.is_none() {
                     own.validation = paths(&directory, &found.validation);
                 }
                 check_own_complete(own)?;
-                config.data = Some(directory);
+                config.data = Some(directory.into());
             }
-            (None, data) => config.data = self.task_data(&config.task, data.as_deref())?,
+            (None, data) => {
+                let data = data.as_ref().map(NamedPath::path);
+                config.data = self.task_data(&config.task, data)?;
+            }
             (Some(_), None) => {}
         }
         Ok(config)
@@ -104,7 +111,7 @@ impl<'a> Fetcher<'a> {
     /// As [`Fetcher::run`].
     pub fn inference(&self, config: &InferenceConfig) -> Result<InferenceConfig> {
         let mut config = config.clone();
-        config.model = self.model(config.model.as_deref(), ModelFiles::All)?;
+        config.model = self.model(config.model.as_ref(), ModelFiles::All)?;
         for AdapterChoice { directory, .. } in &mut config.adapters {
             if let Some(given) = directory {
                 *given = self.adapter(given)?;
@@ -119,7 +126,7 @@ impl<'a> Fetcher<'a> {
     /// As [`Fetcher::run`].
     pub fn merge(&self, config: &MergeConfig) -> Result<MergeConfig> {
         Ok(MergeConfig {
-            model: self.model(config.model.as_deref(), ModelFiles::All)?,
+            model: self.model(config.model.as_ref(), ModelFiles::All)?,
             adapter: self.adapter(&config.adapter)?,
             ..config.clone()
         })
@@ -151,24 +158,24 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// As [`Fetcher::run`]; also for a revision of what is not on the hub.
-    pub fn model(&self, model: Option<&str>, files: ModelFiles) -> Result<Option<String>> {
+    pub fn model(&self, model: Option<&NamedPath>, files: ModelFiles) -> Result<Option<NamedPath>> {
         let revision = self.settings.revision.as_deref();
-        let repository = model
-            .filter(|model| !Path::new(model).exists())
-            .and_then(|model| Repository::parse(Kind::Model, model));
+        let repository = model.and_then(|model| self.repository(Kind::Model, model.path()));
         match (repository, revision) {
             (Some(mut repository), revision) => {
                 if let Some(revision) = revision {
-                    repository = with_revision(&repository, model.unwrap_or_default(), revision)?;
+                    let given = model.map(|model| model.path().to_string_lossy());
+                    repository = with_revision(&repository, &given.unwrap_or_default(), revision)?;
                 }
                 let snapshot = self.hub.snapshot(&repository, &files)?;
-                Ok(Some(snapshot.display().to_string()))
+                Ok(Some(snapshot.into()))
             }
-            (None, None) => Ok(model.map(str::to_owned)),
+            (None, None) => Ok(model.cloned()),
             (None, Some(revision)) => Err(Error::Usage(format!(
                 "--revision {revision}: expected a --model with an id on the hub (org/name), found {}; remove --revision",
                 model.map_or("the embedded model".to_owned(), |model| format!(
-                    "`{model}`"
+                    "`{}`",
+                    model.path().display()
                 ))
             ))),
         }
@@ -189,7 +196,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// As [`Fetcher::run`].
-    pub fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<PathBuf>> {
+    pub fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<NamedPath>> {
         let on_hub = data_set_of(task);
         let repository = match (data, on_hub) {
             (Some(data), _) => self.repository(Kind::Dataset, data),
@@ -199,8 +206,8 @@ impl<'a> Fetcher<'a> {
         let Some(repository) = repository else {
             let folder = self.settings.data_config.as_ref();
             return Ok(data.map(|data| match folder {
-                Some(folder) => data.join(folder),
-                None => data.to_owned(),
+                Some(folder) => data.join(folder).into(),
+                None => data.to_owned().into(),
             }));
         };
         let mut preferred = vec![canonical(task)];
@@ -221,11 +228,11 @@ impl<'a> Fetcher<'a> {
         let files = self.found(&snapshot, &wanted)?;
         let first = files.all().next().map(|name| snapshot.join(name));
         let directory = first.and_then(|file| Some(file.parent()?.to_owned()));
-        let directory = directory.unwrap_or(snapshot);
+        let directory = NamedPath::new(directory.unwrap_or(snapshot));
         if data.is_none() {
             note(&format!(
                 "data: {} of the hub (no --data was given)",
-                typed(&directory.display().to_string())
+                directory.typed()
             ));
         }
         Ok(Some(directory))
@@ -302,22 +309,17 @@ fn usual_files(task: &str, folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// A path as it is typed: in the cache, by the id and the commit that it is of.
-pub fn typed(path: &str) -> String {
-    pin_of(Path::new(path)).map_or_else(|| path.to_owned(), |pin| pin.typed())
-}
-
 /// For the records of a run: ids and commits of what came from the hub; `None` if nothing did.
 pub fn record(config: &RunConfig) -> Option<Value> {
     let named = [
-        ("model", config.model.as_deref().map(Path::new)),
-        ("data", config.data.as_deref()),
-        ("init_adapter", config.init_adapter.as_deref()),
+        ("model", &config.model),
+        ("data", &config.data),
+        ("init_adapter", &config.init_adapter),
     ];
     let pins: Map<String, Value> = named
         .into_iter()
         .filter_map(|(key, path)| {
-            let pin = pin_of(path?)?;
+            let pin = path.as_ref()?.pin()?;
             Some((
                 key.to_owned(),
                 json!({ "id": pin.id, "commit": pin.commit }),

@@ -14,17 +14,17 @@ use crate::{
     batch_order::BatchLimit,
     config::RunConfig,
     error::{Error, Result},
-    graph::initial_value,
     model::{
         Model,
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
         gradients::Gradients,
+        graph::initial_value,
         parameters::Parameters,
         step::Step,
     },
     optim::{AdamW, Settings},
-    plan::{Blueprint, Stage},
+    plan::{Blueprint, EpochSecs, Stage},
     plugin::LoadedMethod,
     prefix_cache::Outlook,
     rng::Stream,
@@ -53,19 +53,6 @@ pub struct DataSize {
     pub examples: Option<usize>,
     /// Tokens of all evaluation splits.
     pub eval_tokens: f64,
-}
-
-/// What one epoch is predicted to take.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EpochSecs {
-    /// Seconds of an optimizer step.
-    pub step: f64,
-    /// Seconds of the evaluation after the epoch; `None` when the data is unknown.
-    pub evaluation: Option<f64>,
-    /// Seconds of all steps and the evaluation; `None` when the data is unknown.
-    pub epoch: Option<f64>,
-    /// Seconds that the prefix cache has taken off the epoch: 0 without one.
-    pub spared: f64,
 }
 
 /// Predicts every stage's seconds, with what the prefix cache spares.

@@ -6,20 +6,21 @@ mod opened;
 use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
-    evaluate::{arg_max, evaluate, logits, split_logits},
+    eval_split::EvalSplit,
+    evaluate::{eval_keys, evaluate, logits, split_logits},
     fetch::Fetcher,
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
     },
+    hub::NamedPath,
     interrupt::{self, Course},
-    metrics::sets,
+    metrics::{classes::arg_max, sets},
     model::Model,
-    progress::{metrics_table, note_for_people},
+    progress::metrics_table,
     question_answering::{answers, decode::Decoded, prediction_files},
-    terminal,
+    terminal::{self, note_for_people},
     token_classification::predictions,
     token_store::Examples,
-    train::{EvalSplit, eval_keys},
 };
 use opened::Opened;
 use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
@@ -41,7 +42,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
         Some(_) => None,
         None => fetcher.task_data(&task.name, config.data.as_deref())?,
     };
-    let directory = data.as_deref().unwrap_or(Path::new("."));
+    let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
     let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
     let results = opened.with_each_model(|model, task| {
         let (mut results, mut answers) = (Map::new(), None);
@@ -329,7 +330,7 @@ fn input(
         }
         PredictInput::Data { data, split } => {
             let data = fetcher.task_data(&task.name, data.as_deref())?;
-            let directory = data.as_deref().unwrap_or(Path::new("."));
+            let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
             opened.load_splits(task, directory, &split_names(task, *split))
         }
     }

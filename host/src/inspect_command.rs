@@ -4,19 +4,19 @@
 //! are looked for among a part of the texts; the report says so.
 
 mod duplicates;
-pub mod lengths;
+mod lengths;
+mod questions;
+mod tagged;
 
 use crate::{
     config::{InspectConfig, max_length},
+    data_description::describe,
     error::Result,
-    fetch::Fetcher,
-    hub::wanted::ModelFiles,
+    fetch::{Fetcher, ModelFiles},
     model_source::ModelSource,
-    plan::grouped,
-    question_answering,
-    task_data::describe,
     terminal,
-    token_classification::inspect::inspect,
+    thousands::grouped,
+    tokenizer::Tokenizer,
 };
 use duplicates::Texts;
 use lengths::Lengths;
@@ -36,23 +36,23 @@ const SAMPLED: usize = 100_000;
 pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     let fetcher = Fetcher::new(&config.hub);
     let source = || {
-        let model = fetcher.model(config.model.as_deref(), ModelFiles::Tokenizer)?;
-        ModelSource::new(model.as_deref())
+        let model = fetcher.model(config.model.as_ref(), ModelFiles::Tokenizer)?;
+        ModelSource::new(model.as_ref())
     };
     if QuestionData::are_meant(&config.own)? {
         let data = QuestionData::own(&config.own, None)?;
         let asked = config.max_length;
-        let report = question_answering::inspect::inspect(&source()?, asked, &data)?;
+        let report = questions::inspect(&source()?, asked, &data)?;
         return terminal::print(&report);
     }
     let source = source()?;
     let model = source.config()?;
-    let tokenizer = source.tokenizer(&model, NO_LIMIT)?;
+    let tokenizer = Tokenizer::of_model(&source, &model, NO_LIMIT)?;
     if TaggedData::is_asked_for(&config.own) {
         let problem = ProblemType::TokenClassification;
         let limit = max_length(config.max_length, problem).min(model.max_tokens());
         let tokenizer = tokenizer.for_task(problem);
-        return terminal::print(inspect(config, &tokenizer, limit)?);
+        return terminal::print(tagged::inspect(config, &tokenizer, limit)?);
     }
     let files = OwnFiles::open(&config.own, None, None)?;
     let limit = max_length(config.max_length, files.task.problem_type).min(model.max_tokens());
@@ -93,7 +93,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
 }
 
 /// Per cent.
-pub fn share(part: u64, of: u64) -> f64 {
+fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
 }
 

@@ -8,10 +8,10 @@
 use crate::{
     error::{Error, Result},
     files::cleanup,
-    plugin::set_cancelled,
-    progress::{events, phase},
-    terminal,
+    phase,
+    terminal::{self, events},
 };
+use progtune_plugin_loader::set_cancelled;
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,

@@ -1,9 +1,6 @@
 //! The log: warnings on the terminal, everything in the run directory's `log.txt`. Set up by `main`.
 
-use crate::{
-    progress::events,
-    terminal::{self, colour::Colour},
-};
+use crate::terminal::{self, colour::Colour, events};
 use progtune_plain_text::shown;
 use serde_json::{Map, Value, json};
 use std::{

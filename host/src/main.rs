@@ -4,16 +4,14 @@ use progtune::{
     cli::{self, Command, DataCommand, Invocation},
     completions_command,
     config::{
-        EvaluateConfig, InspectConfig, MergeConfig, PluginSources, PredictConfig, RunConfig,
-        Sources,
+        EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
+        resolve_plugins,
     },
     error::Result,
     hub::environment,
     inference, inspect_command, interrupt, logging, merge_command, plan_command, plugin,
-    plugins_command,
-    progress::events,
-    recipe,
-    terminal::{self, Screen, Show},
+    plugins_command, recipe,
+    terminal::{self, Screen, Show, events},
     token_cache,
 };
 use std::{ffi::OsString, process::ExitCode, time::Instant};
@@ -98,11 +96,11 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
         }
         Command::Plugins(command) => {
-            let places = PluginSources::resolve(command.sources(), &sources)?;
+            let places = resolve_plugins(command.sources(), &sources)?;
             plugins_command::run(command, &places)
         }
         Command::Completions(args) => {
-            let places = PluginSources::resolve(&args.sources, &sources)?;
+            let places = resolve_plugins(&args.sources, &sources)?;
             completions_command::run_completions(args, &places)
         }
         Command::Man(args) => completions_command::run_man(args),

@@ -36,13 +36,13 @@ pub use batch_shape::BatchShape;
 use crate::{
     config::RunConfig,
     error::Result,
+    eval_split::EvalSplit,
     model::{
         config::ModelConfig,
         description::{HeadKind, ParameterInfo, sites},
     },
     plan::{Blueprint, Stage},
     token_store::Examples,
-    train::EvalSplit,
 };
 use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};

@@ -9,8 +9,12 @@ mod affine;
 use crate::{
     batch::{Batch, EncodedExample},
     error::{Error, Result},
-    graph::{Program, RowContext},
-    model::{Model, description::HeadKind, description::sites, parameters::Parameters},
+    model::{
+        Model,
+        description::{HeadKind, sites},
+        graph::{Program, RowContext},
+        parameters::Parameters,
+    },
 };
 use affine::{Rows, fold};
 use candle_core::Tensor;

@@ -4,7 +4,7 @@
 use crate::{
     adapter::Adapter,
     assemble::Assembly,
-    config::{Device, Kernels, MergeConfig},
+    config::MergeConfig,
     error::{Error, Result},
     export::save_checkpoint,
     fetch::Fetcher,
@@ -12,13 +12,18 @@ use crate::{
     interrupt::{self, Course},
     learned_task::LearnedTask,
     merge::merge,
-    model::{config::ModelConfig, description::HeadKind, weights::HeadPolicy},
+    model::{
+        config::ModelConfig,
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
-    plan::trainable_task,
     plugin,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
     report::commands::quoted,
     run_directory::is_passing,
+    task_data::trainable_task,
     terminal,
 };
 use progtune_datasets::{OWN_TASK, Task};
@@ -34,7 +39,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     let _lock = DirectoryLock::take(&config.output, "--output")?;
     refuse_used(&config.output)?;
     let config = &Fetcher::new(&config.hub).merge(config)?;
-    let source = ModelSource::new(config.model.as_deref())?;
+    let source = ModelSource::new(config.model.as_ref())?;
     let model_config = source.config()?;
     refuse_plain(&config.adapter)?;
     let adapter = Adapter::read(&config.adapter, &model_config)?;
@@ -62,7 +67,8 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     drop(model);
     interrupt::check()?;
     interrupt::set_course(Course::Saving);
-    save_checkpoint(&config.output, &merged, &tokenizer, task, config.dtype)?;
+    save_checkpoint(&config.output, &merged, task, config.dtype)?;
+    tokenizer.save(&config.output)?;
     if let Some(learned) = learned {
         learned.save(&config.output)?;
     }

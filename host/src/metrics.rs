@@ -3,13 +3,23 @@
 use progtune_datasets::Metric;
 
 pub mod classes;
+pub mod entities;
+pub mod entity_scores;
 pub mod sets;
 #[cfg(test)]
 mod tests;
 
-use crate::token_classification::scores::EntityScores;
 use classes::{Confusion, auroc};
+use entity_scores::EntityScores;
 use sets::LabelSets;
+
+/// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
+const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
+
+/// Whether less is better of a metric, of MNLI's second half too (`loss_mm`).
+pub fn is_lower_better(name: &str) -> bool {
+    LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name))
+}
 
 /// Predictions and references of one evaluation.
 #[derive(Debug)]

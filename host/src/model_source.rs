@@ -4,27 +4,26 @@
 use crate::{
     error::{Error, Result},
     files::near_path,
-    hub::pin_of,
+    hub::NamedPath,
     model::{
         config::{Architecture, ModelConfig},
         safetensors_file::SafetensorsFile,
         weights::Checkpoint,
     },
-    tokenizer::Tokenizer,
 };
-use std::path::{Path, PathBuf};
 
 /// A model that can be opened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelSource {
     /// A directory as Hugging Face writes it.
-    Directory(PathBuf),
+    Directory(NamedPath),
     /// The model inside the binary: MiniLM with a pruned vocabulary and 8-bit weights.
     Embedded,
 }
 
 const CONFIG: &str = include_str!("../assets/minilm-l6-12k/config.json");
-const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
+/// The vocabulary of the embedded model's tokenizer.
+pub(crate) const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
 const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-12k/model.safetensors");
 const EMBEDDED: &str = "embedded";
 
@@ -33,17 +32,18 @@ impl ModelSource {
     ///
     /// # Errors
     /// When there is no such directory.
-    pub fn new(model: Option<&str>) -> Result<Self> {
+    pub fn new(model: Option<&NamedPath>) -> Result<Self> {
         let Some(model) = model else {
             return Ok(Self::Embedded);
         };
-        let path = Path::new(model);
+        let path = model.path();
         if path.is_dir() {
-            return Ok(Self::Directory(path.to_owned()));
+            return Ok(Self::Directory(model.clone()));
         }
         Err(Error::Model(format!(
-            "{model}: no such directory{}; --model takes a directory with config.json, model.safetensors and the \
+            "{}: no such directory{}; --model takes a directory with config.json, model.safetensors and the \
              tokenizer's files, the id of a model on the Hugging Face hub (org/name), or nothing for the embedded model",
+            path.display(),
             near_path(path)
         )))
     }
@@ -51,9 +51,9 @@ impl ModelSource {
     /// How messages and saved files call it: one from the hub by its id.
     pub fn name(&self) -> String {
         match self {
-            Self::Directory(path) => match pin_of(path) {
-                Some(pin) => pin.id,
-                None => path.display().to_string(),
+            Self::Directory(named) => match named.pin() {
+                Some(pin) => pin.id.clone(),
+                None => named.path().display().to_string(),
             },
             Self::Embedded => EMBEDDED.into(),
         }
@@ -62,7 +62,7 @@ impl ModelSource {
     /// The commit, of a model from the hub.
     pub fn revision(&self) -> Option<String> {
         match self {
-            Self::Directory(path) => pin_of(path).map(|pin| pin.commit),
+            Self::Directory(named) => named.pin().map(|pin| pin.commit.clone()),
             Self::Embedded => None,
         }
     }
@@ -70,7 +70,7 @@ impl ModelSource {
     /// Its configuration.
     pub fn config(&self) -> Result<ModelConfig> {
         match self {
-            Self::Directory(path) => ModelConfig::read(path),
+            Self::Directory(named) => ModelConfig::read(named.path()),
             Self::Embedded => ModelConfig::parse(CONFIG, "embedded model: config.json"),
         }
     }
@@ -78,22 +78,10 @@ impl ModelSource {
     /// Its weights, opened.
     pub fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
         match self {
-            Self::Directory(path) => Checkpoint::open(path, architecture),
+            Self::Directory(named) => Checkpoint::open(named.path(), architecture),
             Self::Embedded => {
                 let file = SafetensorsFile::embedded(WEIGHTS, "embedded model: model.safetensors")?;
                 Checkpoint::from_files(vec![file], architecture, "embedded model".into())
-            }
-        }
-    }
-
-    /// Its tokenizer.
-    pub fn tokenizer(&self, config: &ModelConfig, max_length: usize) -> Result<Tokenizer> {
-        match self {
-            Self::Directory(path) => Tokenizer::read(path, config, max_length),
-            Self::Embedded => {
-                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
-                let origin = "embedded model".into();
-                Ok(Tokenizer::from_files(files, config, max_length, origin))
             }
         }
     }

@@ -4,10 +4,8 @@
 use crate::{
     error::Result,
     interrupt,
-    token_cache::{
-        TokenCache,
-        key::{Key, KeyBuilder},
-    },
+    token_cache::TokenCache,
+    token_store::key::{Key, KeyBuilder},
 };
 use progtune_datasets::{
     LabelForm, Labels, OwnFacts, OwnFiles, OwnRequest, ProblemType, RowCounts, SkippedRows,

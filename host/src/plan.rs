@@ -3,13 +3,16 @@
 
 mod foresight;
 mod picture;
+mod prediction;
+mod square;
 mod stage;
 mod table;
 
 pub use foresight::Foresight;
 pub use picture::to_svg;
+pub use prediction::{EpochSecs, Prediction};
 pub use stage::{LrScales, Stage};
-pub use table::{PlanNames, Prediction, View, grouped, to_json};
+pub use table::{PlanNames, View, to_json};
 
 use crate::{
     error::{Error, Result},
@@ -20,7 +23,6 @@ use crate::{
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
-use progtune_datasets::{OWN_TASK, Task};
 use progtune_plugin_api::{
     graph::Op,
     records::{
@@ -230,18 +232,4 @@ fn is_candidate(info: &ParameterInfo, plan: Option<&MethodPlan>, train_pooler: b
                 || plan.unfreeze.iter().any(|name| name.as_str() == info.name)
         }
     }
-}
-
-/// The task that training, evaluation and prediction mean by `name`.
-///
-/// # Errors
-/// When there is no such task, or it is one of the user's own files, of which there are none.
-pub fn trainable_task(name: &str) -> Result<&'static Task> {
-    if name == OWN_TASK {
-        return Err(Error::Usage(format!(
-            "task `{name}`: this is a task of your own files, and none were given; give --train-file, --validation-file \
-             or --test-file, or `--task {name}` with `predict --input`"
-        )));
-    }
-    Ok(Task::by_name(name)?)
 }

@@ -2,29 +2,24 @@
 //! takes on this machine and how much memory, for the data if it is given. Called by `main`.
 
 use crate::{
-    adapter::Adapter,
     batch_order::BatchOrder,
     config::{RunConfig, max_length},
     error::Result,
-    examples::load_data,
-    fetch::Fetcher,
+    eval_split::EvalSplit,
+    fetch::{Fetcher, ModelFiles},
     files::write_named,
     forecast::{DataSize, forecast},
-    hub::wanted::ModelFiles,
     memory::{Estimator, budget::settle},
     model::{config::ModelConfig, description::HeadKind},
-    model_source::ModelSource,
-    plan::{
-        Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg, trainable_task,
-    },
+    phase::Phase,
+    plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
-    progress::Phase,
-    recipe::{load_method, open_tokenizer},
-    task_data::TaskData,
+    recipe::prepare::{ModelSide, open_tokenizer},
+    run_examples::load_data,
+    task_data::{TaskData, trainable_task},
     terminal,
     token_store::Examples,
-    train::EvalSplit,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -38,17 +33,12 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         false => ModelFiles::Config,
     };
     let config = &Fetcher::new(&config.hub).run(config, files, reads_data)?;
-    let source = ModelSource::new(config.model.as_deref())?;
-    let mut model_config = source.config()?;
-    if let Some(p) = config.dropout {
-        model_config.override_dropout(p);
-    }
-    let adapter = config
-        .init_adapter
-        .as_deref()
-        .map(|directory| Adapter::read(directory, &model_config))
-        .transpose()?;
-    let method = load_method(&plugins, config, adapter.as_ref())?;
+    let ModelSide {
+        source,
+        config: model_config,
+        adapter: _,
+        method,
+    } = ModelSide::read(config, &plugins)?;
     // Only reading them tells how many labels own files have.
     let own = match &config.own {
         Some(_) => Some(TaskData::of_run(config)?),
@@ -81,7 +71,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     // 0: not known.
     let steps_per_epoch = match &data {
         None => 0,
-        Some((examples, _)) => BatchOrder::new(config, examples)?.steps_per_epoch(),
+        Some((examples, _)) => BatchOrder::new(config.batch_rule(), examples)?.steps_per_epoch(),
     };
     let run = blueprint.run_record(
         config.epochs,
@@ -244,7 +234,7 @@ fn predict_run(
             examples: Some(examples.len()),
             eval_tokens: splits[1..].iter().map(tokens_of).sum::<u64>() as f64,
         };
-        let basis = format!("the data's {} tokens", crate::plan::grouped(tokens));
+        let basis = format!("the data's {} tokens", crate::thousands::grouped(tokens));
         cached = Some(splits);
         (
             data,
@@ -322,5 +312,10 @@ fn expected_cache(
         hidden_size: model.encoder.hidden_size,
         splits,
     };
-    Outlook::new(config, sizes, &frozen)
+    Outlook::new(
+        config.prefix_cache_settings(),
+        &config.output_dir(),
+        sizes,
+        &frozen,
+    )
 }

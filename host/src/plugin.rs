@@ -1,7 +1,7 @@
 //! Plugins as this host runs them: what it offers them, and how it looks for them. The recipe and the commands call
 //! [`find`]; everything behind it is in the crate `progtune-plugin-loader`.
 
-use crate::{config::PluginSources, graph::OPERATIONS};
+use crate::model::graph::OPERATIONS;
 use progtune_plugin_api::{extensions, records::Mode};
 pub use progtune_plugin_loader::*;
 use std::path::PathBuf;
@@ -19,6 +19,21 @@ pub const OFFER: Offer = Offer {
         ])]
     },
 };
+
+/// Where plugins are looked for, and which builds are meant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PluginSources {
+    /// Library files that go before all others.
+    pub files: Vec<PathBuf>,
+    /// Directories searched before the usual ones.
+    pub directories: Vec<PathBuf>,
+    /// The lock file; `None`: `progtune.lock` in the current directory, if it is there.
+    pub lock: Option<PathBuf>,
+    /// Whether what is not pinned is refused.
+    pub locked: bool,
+    /// Where they run.
+    pub isolation: Isolation,
+}
 
 /// Searches as configured; see [`mod@discover`]. Runs no plugin.
 ///

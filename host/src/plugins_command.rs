@@ -10,9 +10,8 @@ mod why;
 
 use crate::{
     cli::PluginsCommand,
-    config::PluginSources,
     error::{Error, Result},
-    plugin::{self, Entry, EntryKind, Plugins},
+    plugin::{self, Entry, EntryKind, PluginSources, Plugins},
 };
 use progtune_plugin_api::names::did_you_mean;
 

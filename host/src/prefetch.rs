@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         batch::{EncodedExample, Target},
-        config::RunConfig,
+        batch_order::{BatchLimit, Rule},
     };
 
     fn examples() -> Examples {
@@ -131,12 +131,14 @@ mod tests {
     }
 
     fn order(examples: &Examples) -> BatchOrder<'_> {
-        let config = RunConfig {
-            batch_size: 3,
+        let rule = Rule {
+            limit: BatchLimit::Examples(3),
+            shuffle: true,
+            group_by_length: true,
+            seed: 42,
             gradient_accumulation_steps: 3,
-            ..Default::default()
         };
-        BatchOrder::new(&config, examples).unwrap()
+        BatchOrder::new(rule, examples).unwrap()
     }
 
     fn epoch(order: &BatchOrder<'_>, epoch: u32) -> Vec<Vec<usize>> {

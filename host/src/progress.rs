@@ -1,18 +1,13 @@
-//! What is seen of a command on standard error: a bar in a terminal, plain lines, events for a program, or nothing
-//! (`--progress`). Called by the recipe and the trainer, and by everything that takes long.
-
-pub mod events;
-pub mod phase;
-
-pub use phase::Phase;
+//! What is seen of the course of a run on standard error: a bar in a terminal, plain lines, events for a program, or nothing
+//! (`--progress`); and the metrics of an evaluation in words. Called by the recipe, the trainer and `evaluate`.
 
 use crate::{
     class_report,
-    plan::{Stage, grouped},
-    terminal::{self, Mode},
+    plan::Stage,
+    terminal::{self, Mode, bar_style, events::emit, note_for_people},
+    thousands::grouped,
 };
-use events::emit;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
@@ -128,35 +123,6 @@ fn training_bar(last: u64) -> ProgressBar {
     };
     bar.set_style(bar_style(&style));
     bar
-}
-
-/// A template's style. Its bar is a line, so that nobody takes it for the squares of a plan.
-pub fn bar_style(template: &str) -> ProgressStyle {
-    // Two columns stay free behind the cursor: the `^C` that a terminal writes there would begin a new line, and the old one
-    // would stay.
-    let template = format!("{template}  \x1b[2D");
-    ProgressStyle::with_template(&template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸ ")
-}
-
-/// A line about the course of things that stays; for programs an event `message`.
-pub fn note(text: &str) {
-    emit("message", &json!({ "message": text }));
-    note_for_people(text);
-}
-
-/// A line for people, of which programs hear in another way.
-pub fn note_for_people(text: &str) {
-    let show = terminal::show();
-    match show.mode {
-        Mode::Bar => {
-            let text = terminal::wrapped(text, terminal::width());
-            terminal::say(show.colour.stderr().squares(&text));
-        }
-        Mode::Plain => terminal::say(show.colour.stderr().squares(text)),
-        Mode::Json | Mode::Silent => {}
-    }
 }
 
 /// The metrics of an evaluation in words, without counts and times.

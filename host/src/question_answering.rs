@@ -2,10 +2,12 @@
 //! answers become metrics and files. The steps are Hugging Face's `run_qa.py` (transformers, examples/pytorch/
 //! question-answering). The readers of questions are in `progtune_datasets`.
 
+mod answering;
 pub mod answers;
 pub mod decode;
-pub mod inspect;
 pub mod load;
 pub mod prediction_files;
 pub mod squad_metrics;
 pub mod windows;
+
+pub use answering::Answering;

@@ -1,465 +1,328 @@
-//! The whole run, readable from top to bottom: set up, train, save. Called by `main`.
+//! A training run, readable from top to bottom: prepare, train, save. Called by `main`.
+//!
+//! [`prepare`] reads everything a run needs, `announce` shows its plan, and `save` leaves its result. Between them, in this
+//! file: the epochs, and the optimizer step. `stage` asks the schedule, `evaluation` measures the model after each epoch.
+
+mod announce;
+mod evaluation;
+pub mod prepare;
+mod save;
+mod stage;
 
 use crate::{
-    adapter::{Adapter, Provenance, peft, save_neutral},
-    assemble::{Assembly, open_device},
-    baseline::{self, Baseline},
     batch_order::BatchOrder,
     best_model::BestModel,
-    class_weights::{self, loss_weighting},
-    config::{RunConfig, WeightDtype, max_length},
+    config::RunConfig,
     error::{Error, Result},
-    evaluate::evaluate,
-    examples::{ExampleSource, Origin, load_data},
-    export::save_checkpoint,
-    fetch::{self, Fetcher},
-    hub::wanted::ModelFiles,
-    labels::LabelMatch,
-    learned_task::LearnedTask,
-    memory::budget::settle_memory,
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
-    plan::{Blueprint, Foresight, PlanNames, View, grouped, to_json},
-    plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
+    interrupt,
+    model::{Model, gradients::Gradients, step::Step},
+    optim::{AdamW, LrCurve, Norms, Settings},
+    plan::Stage,
+    plugin::LoadedSchedule,
+    prefetch::{BatchSource, Batches, with_batches},
     prefix_cache::{CachedRun, PrefixCache},
-    progress::{Phase, Progress, events, note, note_for_people},
-    provenance::{self, option_json, plugin_name, plugins_json},
-    question_answering::load::QuestionSource,
-    report::Report,
+    progress::Progress,
     run_directory::{Claim, RunDirectory},
-    task_data::TaskData,
-    terminal,
-    token_cache::TokenCache,
-    token_classification,
+    summary::{EpochRecord, Summary},
     token_store::Examples,
-    tokenizer::Tokenizer,
-    train::{EvalSplit, Trainer, eval_keys},
 };
-use progtune_datasets::{SplitName, Task, TaskSource};
-use serde_json::{Value, json};
+use prepare::{Inputs, Prepared};
+use progtune_plugin_api::records::DecisionRecord;
+use serde_json::json;
 use std::time::Instant;
-
-/// Learning rate of full fine-tuning when none is given: Hugging Face's default.
-const FULL_LR: f64 = 5e-5;
-
-/// Epochs whose plan is shown row by row at the start of a run; of more, those that are alike share one.
-const MOST_ROWS: usize = 12;
-
-/// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
-const SHORTEST_MODEL: usize = 5;
 
 /// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
 /// began.
-pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
-    let claim = Claim::take(config)?;
-    train_in(&claim, config, started).map_err(|error| claim.explain(error))
-}
-
-fn train_in(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
-    open_device(config.device)?;
-    let plugins = plugin::find(&config.plugins)?;
-    let fetcher = Fetcher::new(&config.hub);
-    let config = &fetcher.run(config, ModelFiles::All, true)?;
-    let data = TaskData::of_run(config)?;
-    let task = data.task();
-    let config = &data.settle(config);
-    let head = HeadKind::of(task);
-    let source = ModelSource::new(config.model.as_deref())?;
-    let mut model_config = source.config()?;
-    if let Some(p) = config.dropout {
-        model_config.override_dropout(p);
-    }
-    let adapter = config
-        .init_adapter
-        .as_deref()
-        .map(|directory| Adapter::read(directory, &model_config))
-        .transpose()?;
-    let method = load_method(&plugins, config, adapter.as_ref())?;
-    let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
-    model_config.position_shift = blueprint.position_shift;
-
-    let longest = max_length(config.max_length, task.problem_type);
-    let tokenizer = open_tokenizer(&source, &model_config, longest)?;
-    let tokenizer = tokenizer.for_task(task.problem_type);
-    let (examples, eval_splits) = load_data(config, &data, &tokenizer)?;
-    let order = BatchOrder::new(config, &examples)?;
-    let steps_per_epoch = order.steps_per_epoch();
-    let schedule = load_schedule(&plugins, config, &blueprint, steps_per_epoch)?;
-    let weighting = loss_weighting(config, task, &examples)?;
-    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
-
-    // What is written down is what was used: the method's own learning rate, an adapter's options.
-    let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
-    let settled = settle_memory(
-        config,
-        &model_config,
-        head,
-        &blueprint,
-        &foresight.stages,
-        (&examples, &eval_splits),
-    )?;
-    let config = &RunConfig {
-        lr: Some(lr),
-        recompute: settled.recompute,
-        prefix_cache_budget: settled.prefix_cache_budget,
-        peft_opt: merged_options(config, adapter.as_ref()),
-        ..config.clone()
-    };
-    let best = BestModel::of_run(config, task)?;
-    let mut model = Assembly {
-        source: &source,
-        config: model_config,
-        head,
-        labels: &task.labels,
-        blueprint: &blueprint,
-        adapter: adapter.as_ref(),
-        policy: HeadPolicy::MakeNew,
-        seed: config.seed,
-        device: config.device,
-        kernels: config.kernels,
-    }
-    .build()?;
-    model.frozen_dropout = config.frozen_dropout;
-    model.recompute = config.recompute;
-    model.loss_weighting = weighting;
-
-    // Everything has been read. From here on the output directory changes.
-    let mut directory = claim.begin(config)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %config.to_toml().replace('\n', "; "), "run");
-    data.log_skipped();
-    let name = source.name();
-    let names = PlanNames {
-        model: &name,
-        task: &task.name,
-        schedule: &config.schedule,
-        peft: config.peft.as_deref(),
-    };
-    let used = plugins_json(&schedule, method.as_ref());
-    let mut plan = to_json(&blueprint, &foresight, &names);
-    plan["plugins"] = used.clone();
-    let fetched = fetch::record(config);
-    if let Some(fetched) = &fetched {
-        plan["hub"] = fetched.clone();
-    }
-    directory.write_plan(&plan)?;
-
-    let splits: Vec<&Examples> = std::iter::once(&examples)
-        .chain(eval_splits.iter().map(|split| &split.examples))
-        .collect();
-    let mut cache = PrefixCache::new(&CachedRun {
-        config,
-        model: &model,
-        stages: foresight
-            .is_by_epoch()
-            .then_some(foresight.stages.as_slice()),
-        epochs: Trainer::epochs(config, steps_per_epoch),
-        splits: &splits,
-        directory: directory.path(),
-    });
-    let mut progress = Progress::new(config.logging_steps, config.epochs);
-    data.announce();
-    let cached = cache.outlook();
-    let view = View {
-        blueprint: &blueprint,
-        foresight: &foresight,
-        names: &names,
-        predictions: &[],
-        starts: cached.map_or(&[][..], |cached| &cached.starts),
-    };
-    let last_step = Trainer::last_step(config, steps_per_epoch);
-    let secs = started.elapsed().as_secs_f64();
-    let rows = (config.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
-    note_for_people(&format!("{}\n", view.to_table(rows).trim_end()));
-    if let Some(cached) = cached.filter(|cached| cached.starts.iter().any(|&start| start > 0)) {
-        note_for_people(&format!("prefix cache: {}", cached.describe()));
-    }
-    note_for_people(&format!(
-        "{} steps over {} examples, learning rate {lr:e}; ready after {secs:.1} s",
-        grouped(last_step),
-        grouped(examples.len() as u64),
-    ));
-    let sizes = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "command": "train",
-        "output": directory.output(),
-        "train_samples": examples.len(),
-        "steps_per_epoch": steps_per_epoch,
-        "last_step": last_step,
-        "lr": lr,
-        "startup_secs": secs,
-        "prefix_cache_bytes": cached.map_or(0, |cached| cached.bytes),
-        "prefix_cache_starts": cached.map_or(&[][..], |cached| &cached.starts),
-        "plan": plan,
-    });
-    events::emit("start", &sizes);
-    if let Some(weights) = class_weights::describe(&model.loss_weighting, task) {
-        note(&weights);
-    }
-    if let Some(settled) = &settled.note {
-        tracing::debug!("{settled}");
-        note(settled);
-    }
-
-    let mut summary = Trainer {
-        config,
-        task,
-        model: &mut model,
-        blueprint: &blueprint,
-        schedule: &schedule,
-        examples: &examples,
-        order: &order,
-        eval_splits: &eval_splits,
-        cache: &mut cache,
-        lr,
-        started,
-        best,
-        directory: &mut directory,
-        progress: &mut progress,
-    }
-    .run()?;
-    progress.finish();
-    model.release_memory();
-    cache.finish();
-    summary
-        .evaluation
-        .extend(test_results(config, &data, &tokenizer, &model)?);
-    directory.stay()?;
-    let saving = Phase::begin("save", "saving the result", "", None);
-    if let (TaskSource::Own, Some(own)) = (&task.source, &config.own) {
-        LearnedTask::new(task, &own.reading).save(directory.path())?;
-    }
-    save_result(
-        &directory,
-        &model,
-        &tokenizer,
-        task,
-        &blueprint,
-        method.as_ref(),
-        &source,
-    )?;
-    provenance::save(directory.path(), &used)?;
-    directory.take_the_place()?;
-    saving.finish();
-    let report = Report {
-        summary: &summary,
-        config,
-        task,
-        directory: directory.path(),
-        candidate_size: blueprint.candidate_size(),
-        train_samples: examples.len(),
-    };
-    let guessing = Baseline::new(task, &examples, &eval_splits[0])?;
-    let verdict = baseline::judge(&summary, guessing, &model.loss_weighting);
-    let mut results = report.results(used);
-    if let Some(results) = results.as_object_mut() {
-        results.extend(verdict.to_json());
-    }
-    if let Some(fetched) = fetched {
-        results["hub"] = fetched;
-    }
-    directory.finish(&results)?;
-    let show = terminal::show();
-    if !show.quiet && !events::are_on() {
-        note_for_people("");
-        terminal::print(report.text(show.colour.stdout()))?;
-    }
-    // The last line that a person reads; programs hear of it before the end.
-    if let Some(warning) = verdict.warning() {
-        tracing::warn!("{warning}");
-    }
-    events::emit("end", &results);
-    match !show.quiet && events::are_on() {
-        true => terminal::print(report.text(show.colour.stdout())),
-        false => Ok(()),
-    }
-}
-
-/// The method of the run; its options are the user's, then those of the adapter it starts from.
 ///
 /// # Errors
-/// When the adapter is of another method, or the method refuses its options.
-pub fn load_method(
-    plugins: &Plugins,
-    config: &RunConfig,
-    adapter: Option<&Adapter>,
-) -> Result<Option<LoadedMethod>> {
-    let Some(id) = config.peft.as_deref() else {
-        return Ok(None);
-    };
-    if let Some(adapter) = adapter.filter(|adapter| adapter.method != id) {
-        return Err(Error::Usage(format!(
-            "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
-            adapter.origin, adapter.method
-        )));
-    }
-    if let Some(adapter) = adapter.filter(|adapter| !adapter.unsaid.is_empty()) {
-        return Err(Error::Usage(format!(
-            "--init-adapter {}: the adapter has what the method {id} has no option for: {}; merge it into the model \
-             (progtune merge), and train the merged model",
-            adapter.origin,
-            adapter.unsaid.join("; ")
-        )));
-    }
-    let phase = Phase::begin("plugin", format!("loading the method {id}"), "", None);
-    let method = plugins.method(id, &merged_options(config, adapter))?;
-    phase.finish();
-    if let Some(adapter) = adapter {
-        adapter.warn_if_made_by_another(method.source());
-    }
-    Ok(Some(method))
+/// When the run cannot be prepared, training diverges or is interrupted, or the result cannot be saved.
+pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
+    let claim = Claim::take(config)?;
+    prepare_train_save(&claim, config, started).map_err(|error| claim.explain(error))
 }
 
-fn merged_options(config: &RunConfig, adapter: Option<&Adapter>) -> Vec<(String, String)> {
-    let mut options = config.peft_opt.clone();
-    for (key, value) in adapter.iter().flat_map(|adapter| &adapter.options) {
-        if !options.iter().any(|(given, _)| given == key) {
-            options.push((key.clone(), value.clone()));
-        }
-    }
-    options
+fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
+    let inputs = Inputs::read(config)?;
+    let mut prepared = Prepared::new(&inputs)?;
+
+    // Everything has been read. From here on the output directory changes.
+    let mut directory = claim.begin(&prepared.config)?;
+    let plan = prepared.record_plan(&mut directory)?;
+    let mut cache = prefix_cache(&prepared, &directory);
+    let mut progress = Progress::new(prepared.config.logging_steps, prepared.config.epochs);
+    prepared.announce(&plan, cache.outlook(), &directory, started);
+
+    let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress);
+    run.summary.startup_secs = started.elapsed().as_secs_f64();
+    let summary = run.train()?;
+    progress.finish();
+    prepared.model.release_memory();
+    cache.finish();
+    prepared.save(summary, directory)
 }
 
-fn load_schedule(
-    plugins: &Plugins,
-    config: &RunConfig,
-    blueprint: &Blueprint,
-    steps_per_epoch: u64,
-) -> Result<LoadedSchedule> {
-    let method = config.peft.as_deref().unwrap_or_default();
-    let run = blueprint.run_record(config.epochs, steps_per_epoch, config.seed, method);
-    let what = format!("loading the schedule {}", config.schedule);
-    let phase = Phase::begin("plugin", what, "", None);
-    let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
-    phase.finish();
-    Ok(schedule)
-}
-
-/// The tokenizer of a model, for inputs of at most `max_length` tokens and no more than the model takes.
-pub fn open_tokenizer(
-    source: &ModelSource,
-    config: &ModelConfig,
-    max_length: usize,
-) -> Result<Tokenizer> {
-    let longest = config.max_tokens();
-    if longest < SHORTEST_MODEL {
-        return Err(Error::Model(format!(
-            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{} leave inputs of {longest} tokens; \
-             expected {SHORTEST_MODEL} at least: correct them",
-            source.name(),
-            config.encoder.max_position_embeddings,
-            config.encoder.pad_token_id,
-            match config.position_shift {
-                0 => String::new(),
-                shift => format!(" and the {shift} positions that the method takes"),
-            }
-        )));
-    }
-    let length = max_length.min(longest);
-    if max_length > longest {
-        tracing::info!(
-            "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
-        );
-    }
-    source.tokenizer(config, length)
-}
-
-/// What the trained model makes of own test files, under keys that begin with `test_`; nothing without them.
-fn test_results(
-    config: &RunConfig,
-    data: &TaskData,
-    tokenizer: &Tokenizer,
-    model: &Model,
-) -> Result<serde_json::Map<String, Value>> {
-    let (task, cache) = (data.task(), &TokenCache::new(config.token_cache));
-    let (name, answering) = (SplitName::Test, config.answering);
-    let split = match data {
-        TaskData::Own(files) if files.has_test_labels() => {
-            let source = ExampleSource {
-                task,
-                tokenizer,
-                cache,
-            };
-            EvalSplit {
-                name,
-                examples: source.load(Origin::Own { files, name }, None)?,
-                asked: None,
-            }
-        }
-        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
-            let (test, length) = (&data.test, tokenizer.max_length());
-            EvalSplit {
-                name,
-                examples: token_classification::data::examples(tokenizer, name, test, length)?,
-                asked: None,
-            }
-        }
-        TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
-            let source = QuestionSource {
-                task,
-                tokenizer,
-                cache,
-                answering,
-            };
-            source.split(name, &own.test, None)?
-        }
-        _ => return Ok(serde_json::Map::new()),
-    };
-    let result = evaluate(model, task, &split, config.eval_batch_limit())?;
-    let keys = eval_keys(task, &result, "").into_iter();
-    Ok(keys
-        .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
-        .collect())
-}
-
-/// A full checkpoint when the method adds nothing, a PEFT adapter where PEFT has the method, the neutral format otherwise.
-fn save_result(
-    directory: &RunDirectory,
-    model: &Model,
-    tokenizer: &Tokenizer,
-    task: &Task,
-    blueprint: &Blueprint,
-    method: Option<&LoadedMethod>,
-    source: &ModelSource,
-) -> Result<()> {
-    let path = directory.path();
-    let adds = model
-        .parameters
-        .infos()
-        .iter()
-        .any(|info| info.added.is_some());
-    let Some(method) = method.filter(|_| adds || !blueprint.rewrites.is_empty()) else {
-        return save_checkpoint(path, model, tokenizer, task, WeightDtype::F32);
-    };
-    let options: Vec<(String, Value)> = method
-        .options()
-        .iter()
-        .map(|(key, value)| (key.clone(), option_json(value)))
+/// The cache of what frozen blocks make of the examples: split 0 is the training set, then those to evaluate on.
+fn prefix_cache(prepared: &Prepared<'_>, directory: &RunDirectory) -> PrefixCache {
+    let inputs = prepared.inputs;
+    let splits: Vec<&Examples> = std::iter::once(&inputs.examples)
+        .chain(inputs.eval_splits.iter().map(|split| &split.examples))
         .collect();
-    let plugin = plugin_name(method.source());
-    let id = method.source().id.as_str();
-    let head_order = LabelMatch::of(&model.config.labels, &task.labels).order();
-    let (base_model, base_revision) = (source.name(), source.revision());
-    let about = Provenance {
-        base_model: &base_model,
-        base_revision: base_revision.as_deref(),
-        task: &task.name,
-        problem_type: task.problem_type,
-        method: id,
-        options: &options,
-        plugin: &plugin,
-        head_order: head_order.as_deref(),
-    };
-    let trained: Vec<usize> = blueprint
-        .candidates
-        .iter()
-        .chain(&model.not_in_base)
-        .copied()
-        .collect();
-    match peft::Format::of(id, &model.parameters) {
-        Some(format) => {
-            let (parameters, rewrites) = (&model.parameters, &blueprint.rewrites);
-            format.save(path, parameters, &trained, &model.config, rewrites, about)
+    let foresight = &prepared.foresight;
+    let stages = foresight.stages.as_slice();
+    PrefixCache::new(&CachedRun {
+        settings: prepared.config.prefix_cache_settings(),
+        model: &prepared.model,
+        stages: foresight.is_by_epoch().then_some(stages),
+        epochs: prepared.epochs(),
+        splits: &splits,
+        directory: directory.path(),
+    })
+}
+
+/// A run between its first step and its last.
+struct Run<'a> {
+    config: &'a RunConfig,
+    inputs: &'a Inputs,
+    order: &'a BatchOrder<'a>,
+    schedule: &'a LoadedSchedule,
+    /// Its parameters change.
+    model: &'a mut Model,
+    cache: &'a mut PrefixCache,
+    directory: &'a mut RunDirectory,
+    progress: &'a mut Progress,
+    best: Option<BestModel>,
+    curve: LrCurve,
+    /// The step that the run ends with.
+    last_step: u64,
+    optimizer: AdamW,
+    gradients: Gradients,
+    /// The trainable set.
+    stage: Stage,
+    /// The point that the schedule is asked about next. Its history grows in place, so that a decision costs no more the
+    /// later it comes.
+    point: DecisionRecord,
+    /// The epoch that runs, the sum of its losses and their number.
+    epoch: EpochRecord,
+    epoch_loss: (f64, u64),
+    loss_sum: f64,
+    summary: Summary,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        prepared: &'a mut Prepared<'_>,
+        cache: &'a mut PrefixCache,
+        directory: &'a mut RunDirectory,
+        progress: &'a mut Progress,
+    ) -> Self {
+        let total_steps = prepared.total_steps();
+        let last_step = prepared.last_step();
+        let config = &prepared.config;
+        let settings = Settings {
+            beta1: config.adam_beta1,
+            beta2: config.adam_beta2,
+            eps: config.adam_epsilon,
+            weight_decay: config.weight_decay,
+            max_grad_norm: config.max_grad_norm,
+        };
+        Self {
+            config,
+            inputs: prepared.inputs,
+            order: &prepared.order,
+            schedule: &prepared.schedule,
+            model: &mut prepared.model,
+            cache,
+            directory,
+            progress,
+            best: prepared.best.take(),
+            curve: LrCurve {
+                peak: prepared.lr,
+                warmup_steps: config.warmup.steps(total_steps),
+                total_steps,
+                kind: config.lr_scheduler,
+            },
+            last_step,
+            optimizer: AdamW::new(settings),
+            gradients: Gradients::default(),
+            stage: Stage::default(),
+            point: DecisionRecord::epoch(1),
+            epoch: EpochRecord::default(),
+            epoch_loss: (0.0, 0),
+            loss_sum: 0.0,
+            summary: Summary::default(),
         }
-        None => save_neutral(path, &model.parameters, &trained, about),
     }
+
+    /// Trains to the end of the last epoch or to `--max-steps`, while a thread assembles the batches.
+    fn train(mut self) -> Result<Summary> {
+        let weighting = self.model.loss_weighting.clone();
+        let source = BatchSource {
+            examples: &self.inputs.examples,
+            order: self.order,
+            first_position: self.model.config.first_position(),
+            weighting: &weighting,
+        };
+        with_batches(source, 1..=self.config.epochs, |batches| {
+            self.train_on(&batches)
+        })
+    }
+
+    fn train_on(&mut self, batches: &Batches) -> Result<Summary> {
+        let start = Instant::now();
+        self.progress.begin(self.last_step);
+        for epoch in 1..=self.config.epochs {
+            self.train_epoch(epoch, batches)?;
+            if self.summary.steps == self.last_step {
+                break;
+            }
+        }
+        let mut summary = std::mem::take(&mut self.summary);
+        let updated = summary.history.iter().map(|epoch| epoch.updated_parameters);
+        summary.updated_parameters = updated.sum();
+        if let Some(best) = self.best.take() {
+            summary.best = best.restore(self.model, summary.epochs.ceil() as u32)?;
+        }
+        if let Some(best) = &summary.best {
+            summary.evaluation = best.evaluation.clone();
+        }
+        summary.train_loss = self.loss_sum / summary.steps.max(1) as f64;
+        summary.train_secs = start.elapsed().as_secs_f64();
+        Ok(summary)
+    }
+
+    /// One epoch: the schedule decides at its start, and every so many steps if it wants; an evaluation ends it.
+    fn train_epoch(&mut self, epoch: u32, batches: &Batches) -> Result<()> {
+        let start = Instant::now();
+        let steps_per_epoch = self.order.steps_per_epoch();
+        let interval = self.schedule.traits().interval_steps;
+        self.epoch_loss = (0.0, 0);
+        self.epoch = EpochRecord {
+            epoch,
+            ..EpochRecord::default()
+        };
+        for step_in_epoch in 0..steps_per_epoch {
+            if self.summary.steps == self.last_step {
+                break;
+            }
+            if interrupt::requested() {
+                return Err(self.interrupted());
+            }
+            if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
+                self.decide(epoch, step_in_epoch)?;
+            }
+            self.step(batches)?;
+            self.epoch.updated_parameters +=
+                self.stage.trainable_parameters as f64 / steps_per_epoch as f64;
+        }
+        if self.epoch_loss.1 > 0 {
+            self.summary.epochs = self.summary.steps as f64 / steps_per_epoch as f64;
+            self.signal_loss();
+            self.evaluate().map_err(|error| match error {
+                Error::Stopped { .. } => self.interrupted(),
+                other => other,
+            })?;
+            self.epoch.secs = start.elapsed().as_secs_f64();
+            let epoch = std::mem::take(&mut self.epoch);
+            self.summary.history.push(epoch);
+        }
+        Ok(())
+    }
+
+    /// One optimizer step over the batches of an effective batch: forward from where the prefix cache starts, backward down to
+    /// the lowest trained block, clipping, AdamW.
+    fn step(&mut self, batches: &Batches) -> Result<()> {
+        let start = Instant::now();
+        let number = self.summary.steps;
+        let step = Step {
+            seed: self.config.seed,
+            number,
+        };
+        let mut seen = Seen::default();
+        loop {
+            let next = batches.next_batch()?;
+            let batch = &next.batch;
+            // Tokens without a tag weigh nothing, and a step may have no others.
+            let denominator = if next.step_weight == 0.0 {
+                1.0
+            } else {
+                next.step_weight
+            };
+            let rows = self
+                .cache
+                .start(self.model, 0, &self.inputs.examples, batch)?;
+            let gradients = &mut self.gradients;
+            seen.loss += self
+                .model
+                .train_from(batch, rows, step, denominator, gradients)?;
+            seen.tokens += batch.tokens();
+            seen.examples += batch.sequences();
+            if next.ends_step {
+                break;
+            }
+        }
+        let (parameters, gradients) = (&self.model.parameters, &mut self.gradients);
+        gradients.check_reached(parameters)?;
+        let norms = AdamW::norms(parameters, gradients, self.model.config.blocks())?;
+        check_finite(seen.loss, &norms, number + 1)?;
+        let lr = self.curve.at(number);
+        let scales = &self.stage.lr_scales;
+        let scale = |id: usize| scales.factor(&parameters.infos()[id]);
+        self.optimizer
+            .step(parameters, gradients, &norms, lr, &scale)?;
+        self.record_step(&seen, lr, norms, start)
+    }
+
+    fn record_step(&mut self, seen: &Seen, lr: f64, norms: Norms, start: Instant) -> Result<()> {
+        let secs = start.elapsed().as_secs_f64();
+        let summary = &mut self.summary;
+        summary.steps += 1;
+        summary.samples += seen.examples as u64;
+        summary.tokens += seen.tokens as u64;
+        summary.step_secs += secs;
+        self.loss_sum += seen.loss;
+        self.epoch_loss = (self.epoch_loss.0 + seen.loss, self.epoch_loss.1 + 1);
+        let record = json!({
+            "step": summary.steps,
+            "epoch": self.epoch.epoch,
+            "loss": seen.loss,
+            "lr": lr,
+            "grad_norm": norms.global,
+            "tokens": seen.tokens,
+            "secs": secs,
+        });
+        if summary.steps == self.last_step {
+            self.directory.begin_saving();
+        }
+        self.directory.record(&record)?;
+        self.signal("block_grad_norm", || norms.blocks);
+        self.progress.step(&record, self.last_step);
+        Ok(())
+    }
+
+    fn interrupted(&self) -> Error {
+        Error::Interrupted {
+            steps: self.summary.steps,
+            directory: self.directory.path().to_owned(),
+        }
+    }
+}
+
+/// The batches of a step so far.
+#[derive(Default)]
+struct Seen {
+    /// The part of the step's loss that they make.
+    loss: f64,
+    tokens: usize,
+    examples: usize,
+}
+
+fn check_finite(loss: f64, norms: &Norms, step: u64) -> Result<()> {
+    if loss.is_finite() && norms.global.is_finite() {
+        return Ok(());
+    }
+    Err(Error::Training(format!(
+        "step {step}: the loss is {loss} and the gradient norm {}: training diverged; try a lower --lr, a longer \
+         --warmup or a smaller --max-grad-norm",
+        norms.global
+    )))
 }

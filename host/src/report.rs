@@ -5,18 +5,18 @@ pub mod commands;
 mod peak;
 
 use crate::{
-    best_model::is_lower_better,
     class_report,
     config::RunConfig,
     memory::mib,
-    plan::grouped,
+    metrics::is_lower_better,
     progress::{metrics, metrics_text},
+    summary::{EpochRecord, Summary},
     terminal::{
         Screen,
         colour::{Colour, Paint},
         wrapped,
     },
-    train::{EpochRecord, Summary},
+    thousands::grouped,
 };
 use commands::ShellCommand;
 use progtune_datasets::Task;

@@ -5,24 +5,22 @@
 use crate::{
     adapter::learned_from_peft,
     config::{InferenceConfig, RunConfig, max_length},
+    data_description::{describe, describe_skipped},
     error::{Error, Result},
+    hub::NamedPath,
     learned_task::LearnedTask,
     model_source::ModelSource,
     own_files::KeyedFiles,
-    plan::trainable_task,
-    progress::{Phase, note},
+    phase::Phase,
+    terminal::note,
     token_cache::TokenCache,
     token_classification,
 };
 use progtune_datasets::{
-    Labels, Metric, OwnFiles, OwnRequest, ProblemType, QuestionData, RepairTags, SkippedRows,
+    Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags, SkippedRows,
     TaggedData, Task,
 };
-use progtune_plain_text::shown_line;
 use std::path::{Path, PathBuf};
-
-/// How many rows that were left out are shown on the terminal.
-const N_SHOWN: usize = 5;
 
 /// A task and where its examples are.
 #[derive(Debug)]
@@ -129,7 +127,11 @@ impl TaskData {
                 Self::own(request, None, &config.metrics, &cache)
             }
             None => {
-                let named = Self::named(&config.task, config.data.as_deref(), &config.metrics)?;
+                let named = Self::named(
+                    &config.task,
+                    config.data.as_ref().map(NamedPath::path),
+                    &config.metrics,
+                )?;
                 let limits = [config.max_train_samples, config.max_eval_samples];
                 match named {
                     Self::Named { task, directory }
@@ -200,55 +202,18 @@ fn reading() -> Phase {
     Phase::begin("read", "reading the data", "", None)
 }
 
-/// Columns, labels and rows left out, a line each.
-pub fn describe(data: &OwnFiles) -> String {
-    let columns = &data.task.columns;
-    let column = |what: &str, name: &str| {
-        let guessed = match data.guessed.contains(&what) {
-            true => " (guessed)",
-            false => "",
-        };
-        format!("{what} `{}`{guessed}", shown_line(name))
-    };
-    let mut parts = vec![column("text", &columns.first.name)];
-    parts.extend(columns.second.as_ref().map(|c| column("pair", &c.name)));
-    parts.push(column("label", &columns.label.name));
-    let mut text = format!("columns: {}\n", parts.join(", "));
-    text.push_str(&match data.task.problem_type {
-        ProblemType::Regression => "labels: numbers (regression)\n".to_owned(),
-        ProblemType::SingleLabelClassification
-        | ProblemType::MultiLabelClassification
-        | ProblemType::TokenClassification => {
-            let form = match data.facts.form.describe() {
-                "" => String::new(),
-                form => format!(" ({form})"),
-            };
-            format!("labels: {}{form}\n", in_line(&data.task.labels))
-        }
-        ProblemType::QuestionAnswering => String::new(),
-    });
-    text + &describe_skipped(&data.facts.skipped)
-}
-
-/// Names with commas between them.
-pub fn in_line(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| shown_line(name)).collect();
-    names.join(", ")
-}
-
-/// How many rows were left out, and the first of them, a line each; nothing if there are none.
-pub fn describe_skipped(skipped: &SkippedRows) -> String {
-    if skipped.n_rows == 0 {
-        return String::new();
+/// The task that training, evaluation and prediction mean by `name`.
+///
+/// # Errors
+/// When there is no such task, or it is one of the user's own files, of which there are none.
+pub fn trainable_task(name: &str) -> Result<&'static Task> {
+    if name == OWN_TASK {
+        return Err(Error::Usage(format!(
+            "task `{name}`: this is a task of your own files, and none were given; give --train-file, --validation-file \
+             or --test-file, or `--task {name}` with `predict --input`"
+        )));
     }
-    let mut text = format!("rows left out: {}\n", skipped.n_rows);
-    for reason in skipped.reasons.iter().take(N_SHOWN) {
-        text.push_str(&format!("  {}\n", shown_line(reason)));
-    }
-    if skipped.n_rows > N_SHOWN {
-        text.push_str(&format!("  and {} more\n", skipped.n_rows - N_SHOWN));
-    }
-    text
+    Ok(Task::by_name(name)?)
 }
 
 /// The task with `metrics` in place of its own, if there are any.
@@ -304,12 +269,12 @@ pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRea
     let adapters = config.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
-        .chain(config.model.as_deref().map(Path::new));
+        .chain(config.model.as_ref().map(NamedPath::path));
     let learned = match LearnedTask::find(directories)? {
         Some(learned) => learned,
         None if QuestionData::are_meant(request)? => LearnedTask::of_questions(),
         None => {
-            let source = ModelSource::new(config.model.as_deref())?;
+            let source = ModelSource::new(config.model.as_ref())?;
             let (base, name) = (source.config()?, source.name());
             let adapters = config.adapters.iter();
             let adapters = adapters.filter_map(|adapter| adapter.directory.as_deref());

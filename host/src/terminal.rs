@@ -5,17 +5,20 @@
 //! Results go to standard output, everything else to standard error.
 
 pub mod colour;
+pub mod events;
+mod note;
 mod panics;
 mod screen;
 mod wrap;
 
+pub use note::{note, note_for_people};
 pub use panics::say_panics;
 pub use screen::Screen;
 pub use wrap::wrapped;
 
 use crate::error::{Error, Result};
 use colour::ColourChoice;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{ErrorKind, IsTerminal, Write},
     path::Path,
@@ -32,7 +35,7 @@ pub enum Mode {
     Bar,
     /// Lines without control characters.
     Plain,
-    /// An object a line, and nothing else ([`crate::progress::events`]).
+    /// An object a line, and nothing else ([`events`]).
     Json,
     /// Warnings alone.
     Silent,
@@ -153,6 +156,16 @@ pub fn set_bar(bar: Option<ProgressBar>) {
 /// The bar that is drawn now.
 pub fn bar() -> Option<ProgressBar> {
     BAR.lock().ok().and_then(|now| now.clone())
+}
+
+/// A template's style. Its bar is a line, so that nobody takes it for the squares of a plan.
+pub fn bar_style(template: &str) -> ProgressStyle {
+    // Two columns stay free behind the cursor: the `^C` that a terminal writes there would begin a new line, and the old one
+    // would stay.
+    let template = format!("{template}  \x1b[2D");
+    ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
 }
 
 fn above_the_bar<T>(write: impl FnOnce() -> T) -> T {

@@ -1,4 +1,4 @@
-//! Tokenised examples kept on disk, one file a split, named by the SHA-256 of everything that decides them ([`key`]).
+//! Tokenised examples kept on disk, one file a split, named by the SHA-256 of everything that decides them ([`Key`]).
 //! Called by [`crate::examples`].
 //!
 //! A cache never makes a run fail: what cannot be read is made anew, what cannot be written is not kept. Files lie in
@@ -6,10 +6,8 @@
 //! those used longest ago go when all of them exceed 2 GiB. Beside them lie notes: what a first reading of own files
 //! found out, so that a later run need not read them.
 
-pub mod key;
-
 use crate::{
-    config::TokenCacheUse,
+    choice::name_of,
     files::{
         temporary::{self, Access},
         write_with,
@@ -17,13 +15,14 @@ use crate::{
     token_store::{
         Examples, Fault, Medium,
         builder::{Builder, SUFFIX},
+        key::Key,
     },
 };
-use key::Key;
 use serde_json::Value;
 use std::{
     env,
     ffi::OsString,
+    fmt,
     fs::{self, DirBuilder, File},
     io,
     path::{Path, PathBuf},
@@ -38,6 +37,31 @@ const ENDS: [&str; 2] = [SUFFIX, ".json"];
 
 /// What all files may have together.
 const CAPACITY_BYTES: u64 = 2 << 30;
+
+/// What is done with tokenised data on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCacheUse {
+    /// What is there is read, what is not is written.
+    Auto,
+    /// Nothing is read or written.
+    Off,
+    /// Nothing is read, and what is there is written anew.
+    Overwrite,
+}
+
+impl TokenCacheUse {
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("off", Self::Off),
+        ("overwrite", Self::Overwrite),
+    ];
+}
+
+impl fmt::Display for TokenCacheUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(Self::NAMES, self))
+    }
+}
 
 /// The cache, or none.
 #[derive(Debug, Clone)]

@@ -22,7 +22,8 @@ use crate::{
         config::{Architecture, ModelConfig},
         weights::check_vocabulary,
     },
-    token_cache::key::KeyBuilder,
+    model_source::{ModelSource, VOCABULARY},
+    token_store::key::KeyBuilder,
 };
 use build::{Built, Parts};
 use progtune_datasets::ProblemType;
@@ -79,6 +80,21 @@ impl Tokenizer {
         }
         let origin = directory.display().to_string();
         Ok(Self::from_files(files, config, max_length, origin))
+    }
+
+    /// As [`Tokenizer::read`], of a model wherever it is.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::read`].
+    pub fn of_model(source: &ModelSource, config: &ModelConfig, max_length: usize) -> Result<Self> {
+        match source {
+            ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
+            ModelSource::Embedded => {
+                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
+                let origin = "embedded model".into();
+                Ok(Self::from_files(files, config, max_length, origin))
+            }
+        }
     }
 
     /// As [`Tokenizer::read`], from contents.

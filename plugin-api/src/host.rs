@@ -1,10 +1,10 @@
-//! What the host lets a plugin call. The host fills the table; the SDK wraps it in [`HostRecord`]'s methods.
+//! What the host lets a plugin call. The host fills the table; [`HostRecord`](crate::records::HostRecord)'s methods
+//! call it.
 
 // abi_stable writes a type named `HostApi_Ref`, and `unsafe` code of its own for the functions that later versions append;
 // there is none of ours in this file.
 #![allow(non_camel_case_types, unsafe_code)]
 
-use crate::records::HostRecord;
 use abi_stable::{StableAbi, std_types::RStr};
 
 /// The table of functions the host offers. Later minor versions append to it.
@@ -23,22 +23,5 @@ pub struct HostApi {
 impl std::fmt::Debug for HostApi_Ref {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("HostApi")
-    }
-}
-
-impl HostRecord {
-    /// Writes an info line to the run's log.
-    pub fn log(&self, message: &str) {
-        (self.api.log())(3, message.into());
-    }
-
-    /// Writes a warning to the run's log.
-    pub fn warn(&self, message: &str) {
-        (self.api.log())(2, message.into());
-    }
-
-    /// Whether the user asked the run to stop.
-    pub fn cancelled(&self) -> bool {
-        (self.api.cancelled())()
     }
 }

@@ -364,3 +364,20 @@ pub struct HostRecord {
     /// [`crate::extensions`].
     pub ext: Ext,
 }
+
+impl HostRecord {
+    /// Writes an info line to the run's log.
+    pub fn log(&self, message: &str) {
+        (self.api.log())(3, message.into());
+    }
+
+    /// Writes a warning to the run's log.
+    pub fn warn(&self, message: &str) {
+        (self.api.log())(2, message.into());
+    }
+
+    /// Whether the user asked the run to stop.
+    pub fn cancelled(&self) -> bool {
+        (self.api.cancelled())()
+    }
+}

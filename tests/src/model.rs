@@ -6,12 +6,16 @@ use progtune::{
     adapter::Adapter,
     assemble::Assembly,
     batch::EncodedExample,
-    config::{Device, Kernels},
-    model::{Model, description::HeadKind, weights::HeadPolicy},
+    model::{
+        Model,
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
     plan::{Blueprint, Foresight, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
 };
 use progtune_datasets::{SplitName, Task, load_split};
 use std::path::Path;
@@ -49,7 +53,7 @@ impl Wanted<'_> {
     /// Puts it together.
     pub fn build(&self) -> Setup {
         let plugins = plugin::discover(&[profile_dir()]).expect("the built plugins");
-        let source = ModelSource::Directory(self.model.to_owned());
+        let source = ModelSource::Directory(self.model.to_owned().into());
         let mut config = source.config().expect("config.json");
         if let Some(p) = self.dropout {
             config.override_dropout(p);
@@ -134,7 +138,7 @@ pub fn examples(
     max_length: usize,
 ) -> Vec<EncodedExample> {
     let task = Task::by_name(task).expect("the task");
-    let source = ModelSource::Directory(model.to_owned());
+    let source = ModelSource::Directory(model.to_owned().into());
     let config = source.config().expect("config.json");
     let tokenizer = open_tokenizer(&source, &config, max_length).expect("the tokenizer");
     let split = load_split(task, data, split, limit).expect("the split");

@@ -10,10 +10,9 @@ mod damaged;
 use candle_core::{DType, Device, Tensor};
 use progtune::{
     batch::{Batch, EncodedExample},
-    config::Kernels,
-    model::description::HeadKind,
+    model::{description::HeadKind, device::Kernels},
     model_source::ModelSource,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
 };
 use progtune_datasets::Example;
 use progtune_tests::{
@@ -167,7 +166,7 @@ fn texts() -> Vec<Example> {
 }
 
 fn encode(model: &Path) -> Vec<EncodedExample> {
-    let source = ModelSource::Directory(model.to_owned());
+    let source = ModelSource::Directory(model.to_owned().into());
     let tokenizer = open_tokenizer(&source, &source.config().unwrap(), 64).unwrap();
     tokenizer.encode(&texts()).unwrap()
 }

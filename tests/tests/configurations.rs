@@ -12,12 +12,12 @@ mod messages;
 use progtune::{
     assemble::Assembly,
     batch::{Batch, EncodedExample, Target},
-    config::{Device, Kernels},
     error::Result,
     model::{
         Model,
         config::{Architecture, ModelConfig},
         description::{HeadKind, ParameterInfo, parameters},
+        device::{Device, Kernels},
         gradients::Gradients,
         step::Step,
         weights::{HeadPolicy, checkpoint_key},
@@ -186,7 +186,7 @@ fn differs(what: &str, found: Vec<f64>, expected: Vec<f64>, tolerance: f64) -> O
 
 /// What is wrong with a draw that Transformers reads.
 fn fault_of(directory: &Path, draw: &Value) -> Option<String> {
-    let source = ModelSource::Directory(directory.to_owned());
+    let source = ModelSource::Directory(directory.to_owned().into());
     let config = match source.config() {
         Ok(config) => config,
         Err(error) => return Some(error.to_string()),
@@ -246,7 +246,7 @@ fn fault_of(directory: &Path, draw: &Value) -> Option<String> {
 
 /// The message for a draw that Transformers refuses: of the configuration, or of weights that do not fit it.
 fn refusal_of(directory: &Path, draw: &Value) -> Result<()> {
-    let source = ModelSource::Directory(directory.to_owned());
+    let source = ModelSource::Directory(directory.to_owned().into());
     let config = source.config()?;
     let head = HeadKind::Sequence(config.labels.len());
     // The tables of the draw's own weights have other rows: those before the key was changed.

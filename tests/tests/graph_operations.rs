@@ -2,13 +2,11 @@
 //! derivatives (central differences, tolerance 1e-2 of the larger of 1 and the derivative, in f32).
 
 use candle_core::{Device, Tensor, Var};
-use progtune::{
+use progtune::model::{
+    description::{Added, ParameterInfo},
     graph::{OPERATIONS, Program, RowContext, initial_value},
-    model::{
-        description::{Added, ParameterInfo},
-        parameters::Parameters,
-        step::Step,
-    },
+    parameters::Parameters,
+    step::Step,
 };
 use progtune_plugin_api::{
     graph::{Graph, GraphBuilder, Op, Tensor as Node},

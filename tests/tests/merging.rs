@@ -5,12 +5,12 @@ use candle_core::{Device as Place, Tensor};
 use progtune::{
     assemble::Assembly,
     batch::Batch,
-    config::{Device, Kernels},
     error::Error,
     merge::merge,
     model::{
         Model,
         description::{HeadKind, parameters},
+        device::{Device, Kernels},
         weights::HeadPolicy,
     },
     model_source::ModelSource,
@@ -142,7 +142,7 @@ fn rewrite(site: &str, mode: Mode, graph: Graph) -> Rewrite {
 
 /// The BERT fixture with rewrites made by hand, which read its own parameters.
 fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
-    let source = ModelSource::Directory(fixture("parity/bert"));
+    let source = ModelSource::Directory(fixture("parity/bert").into());
     let config = source.config().unwrap();
     let parameters = parameters(&config, HEAD);
     let blueprint = Blueprint {

@@ -8,9 +8,11 @@ use candle_core::{D, Device, Tensor};
 use progtune::{
     batch::Batch,
     batch_order::BatchLimit,
-    config::Kernels,
     evaluate,
-    model::{description::HeadKind, gradients::Gradients, step::Step, weights::canonical_name},
+    model::{
+        description::HeadKind, device::Kernels, gradients::Gradients, step::Step,
+        weights::canonical_name,
+    },
 };
 use progtune_datasets::SplitName;
 use progtune_tests::{

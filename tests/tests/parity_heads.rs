@@ -7,13 +7,12 @@ use candle_core::{DType, Tensor};
 use progtune::{
     batch::{Batch, EncodedExample, Target},
     batch_order::BatchLimit,
-    config::Kernels,
+    eval_split::EvalSplit,
     evaluate::{evaluate, logits},
     model::{
-        Start, description::HeadKind, gradients::Gradients, loss::LossWeighting, step::Step,
-        weights::canonical_name,
+        Start, description::HeadKind, device::Kernels, gradients::Gradients, loss::LossWeighting,
+        step::Step, weights::canonical_name,
     },
-    train::EvalSplit,
 };
 use progtune_datasets::{Column, Columns, Labels, ProblemType, SplitName, Task};
 use progtune_tests::{

@@ -9,9 +9,8 @@ use progtune::{
     adapter::{Adapter, Provenance, peft::Format},
     batch::Batch,
     batch_order::BatchLimit,
-    config::Kernels,
     evaluate,
-    model::{description::HeadKind, gradients::Gradients, step::Step},
+    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
 };
 use progtune_datasets::{ProblemType, SplitName};
 use progtune_tests::{

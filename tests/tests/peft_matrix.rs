@@ -12,9 +12,13 @@ use progtune::{
     adapter::Adapter,
     assemble::Assembly,
     batch::{Batch, EncodedExample},
-    config::{Device, Kernels},
     merge::merge,
-    model::{Model, description::HeadKind, weights::HeadPolicy},
+    model::{
+        Model,
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
     plugin::{self, Plugins},
 };
@@ -162,7 +166,7 @@ fn load(
     kernels: Kernels,
     labels: &[String],
 ) -> Result<Loaded, String> {
-    let source = ModelSource::Directory(base.to_owned());
+    let source = ModelSource::Directory(base.to_owned().into());
     let config = source.config().map_err(|e| e.to_string())?;
     let adapter = Adapter::read(directory, &config).map_err(|e| e.to_string())?;
     let blueprint = adapter

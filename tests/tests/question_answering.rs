@@ -4,8 +4,9 @@
 
 use progtune::{
     batch::Target,
-    config::Answering,
+    model_source::ModelSource,
     question_answering::{
+        Answering,
         answers::Asked,
         decode::Decoded,
         windows::{Windows, make_windows},
@@ -61,10 +62,8 @@ fn tokenizer(data: &Path, name: &str, max_length: usize) -> Tokenizer {
         }
     }
     write("config.json", &config.to_string());
-    let source = progtune::model_source::ModelSource::new(directory.path().to_str()).unwrap();
-    source
-        .tokenizer(&source.config().unwrap(), max_length)
-        .unwrap()
+    let source = ModelSource::Directory(directory.path().to_owned().into());
+    Tokenizer::of_model(&source, &source.config().unwrap(), max_length).unwrap()
 }
 
 fn span(windows: &Windows, window: usize) -> [u32; 2] {

@@ -5,7 +5,11 @@
 //! the same keys, shapes and configuration.
 
 use candle_core::{Device, Tensor};
-use progtune::{batch_order::BatchLimit, config::Kernels, evaluate, model::description::HeadKind};
+use progtune::{
+    batch_order::BatchLimit,
+    evaluate,
+    model::{description::HeadKind, device::Kernels},
+};
 use progtune_datasets::SplitName;
 use progtune_tests::{
     fixture, max_difference, minilm,

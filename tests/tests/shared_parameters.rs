@@ -3,10 +3,10 @@
 use progtune::{
     assemble::Assembly,
     batch::Batch,
-    config::{Device, Kernels},
     model::{
         Model,
         description::{Added, HeadKind, ParameterInfo, parameters},
+        device::{Device, Kernels},
         gradients::Gradients,
         step::Step,
         weights::HeadPolicy,
@@ -90,7 +90,7 @@ fn weight() -> Graph {
 
 /// A method that shares one vector among sites, blocks and modes, and the head's weight with itself.
 fn model(kernels: Kernels) -> Model {
-    let source = ModelSource::Directory(fixture("parity/bert"));
+    let source = ModelSource::Directory(fixture("parity/bert").into());
     let mut config = source.config().unwrap();
     config.override_dropout(0.0);
     let head = HeadKind::Sequence(2);

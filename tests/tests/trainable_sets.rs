@@ -4,8 +4,7 @@
 use candle_core::{DType, Tensor};
 use progtune::{
     batch::Batch,
-    config::Kernels,
-    model::{description::HeadKind, gradients::Gradients, step::Step},
+    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},
 };
 use progtune_tests::{

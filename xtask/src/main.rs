@@ -67,7 +67,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "module-cycles",
-        help: "list the modules of each crate that import each other in a circle",
+        help: "list the modules of each crate that import each other in a circle; with --imports who imports whom",
         run: module_cycles::run,
     },
     Task {

@@ -1,11 +1,13 @@
-//! `cargo xtask module-cycles`: which modules of a crate import each other in a circle. Called by `main`.
+//! `cargo xtask module-cycles`: which modules of a crate import each other in a circle. Called by `main` and by `tidy`.
 //!
 //! The rule: among the modules that one module declares, imports form no cycle; what lies below a module counts as part of it. So
 //! `crate::model::head` naming `crate::graph` is an edge from `model` to `graph`, and naming `crate::model::loss` one from `head` to
 //! `loss` among the modules of `model`. A child may name what its parent holds, and a parent its children: that is how Rust's
 //! folders work. Code for tests only does not count.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+mod paths;
+
+use paths::{Place, named_in, use_tree, without_tests};
 use quote::ToTokens;
 use serde_json::Value;
 use std::{
@@ -18,6 +20,9 @@ use std::{
 /// A path of module or item names from the crate's root.
 type Names = Vec<String>;
 
+/// What one module names of another, and each way it is named: `a::b names c::D`.
+type Edges = BTreeMap<(String, String), Vec<String>>;
+
 /// The modules of one crate, and what they name.
 #[derive(Default)]
 struct Crate {
@@ -27,25 +32,56 @@ struct Crate {
     renamed: BTreeMap<Names, Names>,
 }
 
-/// Looks into every crate of the workspace.
+/// Looks into every crate of the workspace. With `--imports` it prints which module imports which, of all
+/// crates or of those in the folders named.
 ///
 /// # Errors
 /// The cycles; or that a file cannot be read.
-pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
-    let mut found = Vec::new();
-    for crate_root in crate_roots(root)? {
-        let shown = crate_root
-            .strip_prefix(root)
-            .unwrap_or(&crate_root)
-            .display();
-        let cycles = find(&crate_root)?;
-        found.extend(cycles.iter().map(|cycle| format!("{shown}: {cycle}")));
+pub(crate) fn run(root: &Path, further: &[String]) -> Result<(), String> {
+    if let Some((first, wanted)) = further.split_first()
+        && first == "--imports"
+    {
+        for file in crate_roots(root)? {
+            let place = file.strip_prefix(root).unwrap_or(&file);
+            if wanted.is_empty() || wanted.iter().any(|start| place.starts_with(start)) {
+                println!("{}", place.display());
+                print_imports(&parse(&file)?);
+            }
+        }
+        return Ok(());
     }
+    let found = all(root)?;
     if found.is_empty() {
         println!("no modules import each other in a circle");
         return Ok(());
     }
     Err(found.join("\n"))
+}
+
+/// The cycles of every crate of the workspace: `host/src/lib.rs: 2 modules of …`.
+///
+/// # Errors
+/// When cargo does not tell the crates, or a file cannot be read.
+pub(crate) fn all(root: &Path) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for file in crate_roots(root)? {
+        let place = file.strip_prefix(root).unwrap_or(&file).display();
+        let cycles = find(&file)?;
+        found.extend(cycles.iter().map(|cycle| format!("{place}: {cycle}")));
+    }
+    Ok(found)
+}
+
+/// Prints the imports among the modules that one module declares, a line for each name.
+fn print_imports(parsed: &Crate) {
+    for (parent, edges) in parsed.edges() {
+        for ((from, to), named) in edges {
+            let [from, to] = [&from, &to].map(|name| child(&parent, name).join("::"));
+            for named in named {
+                println!("    {from} -> {to}: {named}");
+            }
+        }
+    }
 }
 
 /// The `lib.rs`, or else the `main.rs`, of every member of the workspace.
@@ -82,10 +118,15 @@ fn crate_roots(root: &Path) -> Result<Vec<PathBuf>, String> {
 /// # Errors
 /// When a file cannot be read or is not Rust.
 fn find(root_file: &Path) -> Result<Vec<String>, String> {
+    Ok(parse(root_file)?.cycles())
+}
+
+/// Reads the crate whose root file this is.
+fn parse(root_file: &Path) -> Result<Crate, String> {
     let mut parsed = Crate::default();
     let folder = root_file.parent().unwrap_or(Path::new("."));
     parsed.read(root_file, folder, vec![])?;
-    Ok(parsed.cycles())
+    Ok(parsed)
 }
 
 impl Crate {
@@ -94,31 +135,54 @@ impl Crate {
         let shown = file.display();
         let text = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
         let parsed = syn::parse_file(&text).map_err(|error| format!("{shown}: {error}"))?;
+        let code = without_tests(parsed.into_token_stream());
+        let code = syn::parse2::<syn::File>(code).map_err(|error| format!("{shown}: {error}"))?;
+        self.read_items(&code.items, folder, module)
+    }
+
+    /// Reads the items of one module.
+    fn read_items(
+        &mut self,
+        items: &[syn::Item],
+        folder: &Path,
+        module: Names,
+    ) -> Result<(), String> {
         self.named.entry(module.clone()).or_default();
-        let declared = |item: &syn::Item| match item {
-            syn::Item::Mod(module) => Some(module.ident.to_string()),
-            _ => None,
-        };
-        let children: BTreeSet<String> = parsed.items.iter().filter_map(declared).collect();
-        for item in parsed.items.iter().filter(|item| !is_for_tests(item)) {
+        let mut place = Place::new(&module);
+        for item in items {
             match item {
-                syn::Item::Mod(declared) if declared.content.is_none() => {
+                syn::Item::Mod(declared) => place.declare(&declared.ident.to_string()),
+                syn::Item::Use(import) => {
+                    for (target, name) in use_tree(&import.tree.to_token_stream(), &place) {
+                        place.import(&name, &target);
+                    }
+                }
+                _ => (),
+            }
+        }
+        for item in items {
+            match item {
+                syn::Item::Mod(declared) => {
                     let name = declared.ident.to_string();
+                    let inner = child(&module, &name);
+                    let inner_folder = folder.join(&name);
+                    if let Some((_, items)) = &declared.content {
+                        self.read_items(items, &inner_folder, inner)?;
+                        continue;
+                    }
                     let beside = folder.join(format!("{name}.rs"));
-                    let inside = folder.join(&name).join("mod.rs");
+                    let inside = inner_folder.join("mod.rs");
                     let file = if beside.is_file() { beside } else { inside };
-                    self.read(&file, &folder.join(&name), child(&module, &name))?;
+                    self.read(&file, &inner_folder, inner)?;
                 }
                 syn::Item::Use(import) => {
-                    let tokens = import.tree.to_token_stream();
-                    for (target, name) in use_tree(&tokens, &module, &children) {
-                        let visible = child(&module, &name);
-                        self.renamed.insert(visible, target.clone());
+                    for (target, name) in use_tree(&import.tree.to_token_stream(), &place) {
+                        self.renamed.insert(child(&module, &name), target.clone());
                         self.name(&module, target);
                     }
                 }
                 other => {
-                    for target in paths(other.to_token_stream(), &module) {
+                    for target in named_in(other.to_token_stream(), &place) {
                         self.name(&module, target);
                     }
                 }
@@ -156,9 +220,9 @@ impl Crate {
         path
     }
 
-    /// The edges among the modules that one module declares: from, to, and an example.
-    fn edges(&self) -> BTreeMap<Names, BTreeMap<(String, String), String>> {
-        let mut levels: BTreeMap<Names, BTreeMap<(String, String), String>> = BTreeMap::new();
+    /// The edges among the modules that one module declares, by that module.
+    fn edges(&self) -> BTreeMap<Names, Edges> {
+        let mut levels: BTreeMap<Names, Edges> = BTreeMap::new();
         for (module, targets) in &self.named {
             for target in targets {
                 let leads_to = self.module_of(target);
@@ -172,7 +236,8 @@ impl Crate {
                 };
                 let example = format!("{} names {}", module.join("::"), target.join("::"));
                 let level = levels.entry(module[..shared].to_vec()).or_default();
-                level.entry((from.clone(), to.clone())).or_insert(example);
+                let named = level.entry((from.clone(), to.clone())).or_default();
+                named.push(example);
             }
         }
         levels
@@ -187,7 +252,7 @@ impl Crate {
                 let steps: Vec<&str> = edges
                     .iter()
                     .filter(|(edge, _)| inside(edge))
-                    .map(|(_, example)| example.as_str())
+                    .filter_map(|(_, named)| named.first().map(String::as_str))
                     .collect();
                 let names: Vec<&str> = group.iter().map(String::as_str).collect();
                 let place = if parent.is_empty() {
@@ -208,7 +273,7 @@ impl Crate {
 }
 
 /// The groups of more than one module in which each reaches every other.
-fn circles(edges: &BTreeMap<(String, String), String>) -> Vec<BTreeSet<String>> {
+fn circles(edges: &Edges) -> Vec<BTreeSet<String>> {
     let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in edges.keys() {
         next.entry(from).or_default().push(to);
@@ -246,194 +311,5 @@ fn child(module: &[String], name: &str) -> Names {
     module.iter().cloned().chain([name.to_owned()]).collect()
 }
 
-/// Whether an item is behind `#[cfg(test)]`.
-fn is_for_tests(item: &syn::Item) -> bool {
-    let tokens = item.to_token_stream().into_iter().collect::<Vec<_>>();
-    // Attributes come first; each is `#` and a group.
-    tokens
-        .chunks(2)
-        .take_while(|pair| pair[0].to_string() == "#")
-        .any(|pair| {
-            let text: String = pair.iter().map(ToString::to_string).collect();
-            text.replace(' ', "") == "#[cfg(test)]"
-        })
-}
-
-/// Every path in the tokens that begins with `crate`, `self` or `super`, from the crate's root.
-fn paths(tokens: TokenStream, module: &Names) -> Vec<Names> {
-    let mut found = Vec::new();
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    let mut at = 0;
-    while at < tokens.len() {
-        match &tokens[at] {
-            TokenTree::Group(group) => found.extend(paths(group.stream(), module)),
-            TokenTree::Ident(_) => {
-                let end = end_of_path(&tokens, at);
-                let path: TokenStream = tokens[at..end].iter().cloned().collect();
-                found.extend(
-                    use_tree(&path, module, &BTreeSet::new())
-                        .into_iter()
-                        .map(|(target, _)| target),
-                );
-                at = end.max(at + 1);
-                continue;
-            }
-            _ => (),
-        }
-        at += 1;
-    }
-    found
-}
-
-/// One past the last token of `a::b::c` or `a::{…}` that begins at `at`.
-fn end_of_path(tokens: &[TokenTree], at: usize) -> usize {
-    let is_colon = |at: usize| tokens.get(at).is_some_and(|token| token.to_string() == ":");
-    let mut end = at + 1;
-    while is_colon(end) && is_colon(end + 1) {
-        match tokens.get(end + 2) {
-            Some(TokenTree::Ident(_)) => end += 3,
-            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
-                return end + 3;
-            }
-            _ => break,
-        }
-    }
-    end
-}
-
-/// The paths of a `use` tree that begin with `crate`, `self` or `super`, from the crate's root, each with the name it gets.
-fn use_tree(
-    tokens: &TokenStream,
-    module: &Names,
-    children: &BTreeSet<String>,
-) -> Vec<(Names, String)> {
-    let mut found = Vec::new();
-    branches(tokens, &mut vec![], &mut found);
-    found
-        .into_iter()
-        .filter_map(|(path, name)| {
-            let mut from = match path.first().map(String::as_str)? {
-                "crate" => vec![],
-                "self" => module.clone(),
-                "super" => module[..module.len().checked_sub(1)?].to_vec(),
-                // `use inner::X` of a module declared here.
-                first if children.contains(first) => child(module, first),
-                _ => return None,
-            };
-            for part in &path[1..] {
-                match part.as_str() {
-                    "super" => drop(from.pop()),
-                    "self" => (),
-                    _ => from.push(part.clone()),
-                }
-            }
-            Some((from, name))
-        })
-        .collect()
-}
-
-/// Follows a `use` tree to its leaves.
-fn branches(tokens: &TokenStream, before: &mut Names, found: &mut Vec<(Names, String)>) {
-    let depth = before.len();
-    let mut name = None;
-    let mut is_rename = false;
-    for token in tokens.clone() {
-        match token {
-            TokenTree::Ident(ident) if ident == "as" => is_rename = true,
-            TokenTree::Ident(ident) if is_rename => name = Some(ident.to_string()),
-            TokenTree::Ident(ident) => before.push(ident.to_string()),
-            TokenTree::Group(group) => {
-                let mut part = TokenStream::new();
-                for inner in group.stream() {
-                    if inner.to_string() == "," {
-                        branches(&part, before, found);
-                        part = TokenStream::new();
-                    } else {
-                        part.extend([inner]);
-                    }
-                }
-                branches(&part, before, found);
-                before.truncate(depth);
-                return;
-            }
-            TokenTree::Punct(_) | TokenTree::Literal(_) => (),
-        }
-    }
-    if before.len() > depth {
-        let last = before.last().cloned().unwrap_or_default();
-        found.push((before.clone(), name.unwrap_or(last)));
-    }
-    before.truncate(depth);
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The cycles of a crate made of these files.
-    fn cycles_of(files: &[(&str, &str)]) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        find(&folder.path().join("lib.rs")).unwrap()
-    }
-
-    #[test]
-    fn imports_one_way_are_no_cycle() {
-        let none: Vec<String> = vec![];
-        let files = [
-            ("lib.rs", "mod a; mod b; pub use b::B;"),
-            ("a.rs", "use crate::b::B; fn f() { crate::b::g() }"),
-            (
-                "b.rs",
-                "pub struct B; #[cfg(test)] mod tests { use crate::a::f; }",
-            ),
-        ];
-        assert_eq!(cycles_of(&files), none);
-        // A folder and what is in it may name each other.
-        let folder = [
-            ("lib.rs", "mod a;"),
-            ("a.rs", "mod inner; pub use inner::X; pub struct Y;"),
-            ("a/inner.rs", "use super::Y; pub struct X(Y);"),
-        ];
-        assert_eq!(cycles_of(&folder), none);
-    }
-
-    #[test]
-    fn cycles_are_found_in_every_form() {
-        for (what, a, b) in [
-            ("use", "use crate::b::B;", "use crate::a::A;"),
-            (
-                "group",
-                "use crate::{b::{self, B}};",
-                "use super::a::{A as C};",
-            ),
-            ("path", "fn f() { crate::b::g() }", "type A = crate::a::A;"),
-            (
-                "macro",
-                "fn f() { println!(\"{}\", crate::b::g()) }",
-                "use crate::a;",
-            ),
-            ("re-export", "use crate::B;", "use crate::a::A;"),
-        ] {
-            let root = "mod a; mod b; pub use b::B;";
-            let found = cycles_of(&[("lib.rs", root), ("a.rs", a), ("b.rs", b)]);
-            assert_eq!(found.len(), 1, "{what}: {found:?}");
-            assert!(
-                found[0].starts_with("2 modules of the crate's root"),
-                "{found:?}"
-            );
-        }
-        let nested = cycles_of(&[
-            ("lib.rs", "mod m;"),
-            ("m/mod.rs", "mod x; mod y;"),
-            ("m/x.rs", "use super::y::Y;"),
-            ("m/y.rs", "use crate::m::x::X;"),
-        ]);
-        assert_eq!(nested.len(), 1, "{nested:?}");
-        assert!(nested[0].starts_with("2 modules of m import"), "{nested:?}");
-    }
-}
+mod tests;

@@ -31,6 +31,18 @@ pub enum TableError {
         format: &'static str,
     },
 
+    /// An Arrow file could not be read: truncated, damaged, or no Arrow file.
+    #[error(
+        "{place}: expected a whole Arrow file, found: {found}; fetch the file again, or write it again (without compression, \
+             or with lz4 or zstd)"
+    )]
+    Arrow {
+        /// The file, or the row that could not be read.
+        place: Place,
+        /// What is wrong with it.
+        found: String,
+    },
+
     /// UTF-32.
     #[error(
         "{}: expected UTF-8 or UTF-16, found UTF-32; convert the file, for example with `iconv -f UTF-32 -t UTF-8`",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Answer, AnswerRule, Question, Questions};
 use crate::error::{DataError, QuestionError, QuestionPlace, quote};
-use crate::own::OnBadRow;
+use crate::request::OnBadRow;
 
 /// A question as a file has it.
 pub(super) struct RawQuestion {

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::check::Taker;
-use super::{COLUMNS, fields};
-use crate::columnar::{ColumnarObjects, column_names};
+use super::fields;
 use crate::error::{DataError, QuestionPlace};
 use crate::format::DataFile;
+use crate::readers::columnar::{ColumnarObjects, column_names};
+use crate::tasks::squad::COLUMNS;
 
 /// Reads the questions of a file.
 pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {

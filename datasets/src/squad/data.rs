@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use super::{AnswerRule, Question, is_question_file, load_questions, read_questions};
 use crate::error::{DataError, OwnDataError};
-use crate::files::find_files;
-use crate::own::{OwnRequest, SkippedRows};
-use crate::split::SplitName;
+use crate::own::find::find_files;
+use crate::problem_type::ProblemType;
+use crate::request::OwnRequest;
+use crate::skipped_rows::SkippedRows;
+use crate::split_name::SplitName;
 use crate::splitmix::SplitMix64;
-use crate::task::{ProblemType, Task};
+use crate::tasks::task::Task;
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq)]

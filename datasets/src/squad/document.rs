@@ -7,12 +7,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::check::Taker;
-use super::{COLUMNS, fields};
+use super::fields;
 use crate::error::{DataError, Place, QuestionError, QuestionPlace};
 use crate::format::{DataFile, Format};
-use crate::json_document::{Detected, Layout, detect};
-use crate::jsonl::{JsonlObjects, describe};
-use crate::whole_text::WholeText;
+use crate::readers::json_document::{Detected, Layout, detect};
+use crate::readers::json_value::describe;
+use crate::readers::jsonl::JsonlObjects;
+use crate::readers::whole_text::WholeText;
+use crate::tasks::squad::COLUMNS;
 
 /// What a file of questions is made of.
 enum Content {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::Answer;
 use super::check::RawQuestion;
 use crate::error::{DataError, QuestionError, QuestionPlace};
-use crate::jsonl::describe;
 use crate::nearest::nearest;
+use crate::readers::json_value::describe;
 
 /// The question of a flat object: the context is one of its keys. `last` is the context before it, which is shared where
 /// it is the same.

@@ -5,10 +5,11 @@
 use crate::{
     consistency::{Decided, Twice},
     discover::Entry,
-    fault::{PluginFault, printable},
+    fault::PluginFault,
     isolation::{Answered, RemoteMethod, RemoteSchedule},
     load::Loaded,
     offer::Offer,
+    printable::printable,
 };
 use progtune_plugin_api::{
     needs,
@@ -125,12 +126,12 @@ impl LoadedSchedule {
         let host = offer.record();
         let what = |what: &str| format!("schedule '{}', {what}", entry.id);
         let (object, traits) = ScheduleAt::create(loaded, &entry.id, &options, &host, &run)
-            .map_err(|reason| PluginFault::unanswered(&entry, what("create"), &reason))?
-            .map_err(|error| PluginFault::refused(&entry, what("create"), error))?;
+            .map_err(|reason| PluginFault::unanswered(&entry.library, what("create"), &reason))?
+            .map_err(|error| PluginFault::refused(&entry.library, what("create"), error))?;
         needs::of_traits(&traits, &host)
-            .map_err(|error| PluginFault::refused(&entry, what("traits"), error))?;
+            .map_err(|error| PluginFault::refused(&entry.library, what("traits"), error))?;
         validate::schedule_traits(&traits, &host)
-            .map_err(|reason| PluginFault::invalid(&entry, what("traits"), &reason))?;
+            .map_err(|reason| PluginFault::invalid(&entry.library, what("traits"), &reason))?;
         Ok(Self {
             object,
             host,
@@ -165,16 +166,16 @@ impl LoadedSchedule {
                 self.entry.id, decision.epoch
             )
         };
-        let invalid = |reason: String| PluginFault::invalid(&self.entry, what(), &reason);
+        let invalid = |reason: String| PluginFault::invalid(&self.entry.library, what(), &reason);
         let twice = self
             .object
             .plan(decision)
-            .map_err(|reason| PluginFault::unanswered(&self.entry, what(), &reason))?;
+            .map_err(|reason| PluginFault::unanswered(&self.entry.library, what(), &reason))?;
         let mut plan = twice
             .agreed()
             .map_err(invalid)?
             .and_then(|plan| needs::of_schedule(&plan, &self.host).map(|()| plan))
-            .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
+            .map_err(|error| PluginFault::refused(&self.entry.library, what(), error))?;
         validate::schedule_plan(&plan, &self.run).map_err(invalid)?;
         if self.traits.signals.is_empty() {
             let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,8 +215,8 @@ impl LoadedMethod {
         let host = offer.record();
         let what = || format!("method '{}', create", entry.id);
         let object = MethodAt::create(loaded, &entry.id, &options, &host)
-            .map_err(|reason| PluginFault::unanswered(&entry, what(), &reason))?
-            .map_err(|error| PluginFault::refused(&entry, what(), error))?;
+            .map_err(|reason| PluginFault::unanswered(&entry.library, what(), &reason))?
+            .map_err(|error| PluginFault::refused(&entry.library, what(), error))?;
         Ok(Self {
             object,
             host,
@@ -233,13 +234,13 @@ impl LoadedMethod {
         let plan = self
             .object
             .plan(model)
-            .map_err(|reason| PluginFault::unanswered(&self.entry, what(), &reason))?
+            .map_err(|reason| PluginFault::unanswered(&self.entry.library, what(), &reason))?
             .agreed()
-            .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?
+            .map_err(|reason| PluginFault::invalid(&self.entry.library, what(), &reason))?
             .and_then(|plan| needs::of_method(&plan, model, &self.host).map(|()| plan))
-            .map_err(|error| PluginFault::refused(&self.entry, what(), error))?;
+            .map_err(|error| PluginFault::refused(&self.entry.library, what(), error))?;
         validate::method_plan(&plan, model, &self.host)
-            .map_err(|reason| PluginFault::invalid(&self.entry, what(), &reason))?;
+            .map_err(|reason| PluginFault::invalid(&self.entry.library, what(), &reason))?;
         Ok(plan)
     }
 

@@ -1,7 +1,7 @@
 //! Child processes as their parent sees them: what they inherit, whether and how they have ended, what they wrote. Used by
 //! [`crate::probe`] and [`crate::isolation`].
 
-use crate::fault::printable;
+use crate::printable::printable;
 use std::{
     io::Read,
     process::{Child, Command, ExitStatus},

@@ -4,7 +4,7 @@
 //! A schedule or method is a pure function of what it is told; a plan that depends on a clock, on memory that nobody has written
 //! or on the number of the call would make a run that cannot be repeated.
 
-use crate::isolation::wire::{Malformed, Reader, Wire};
+use crate::wire::{Malformed, Reader, Wire};
 use progtune_plugin_api::records::{DecisionRecord, MethodPlan, PluginError, SchedulePlan};
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,8 +1,7 @@
 //! What can go wrong with a plugin. Each message names the plugin and its file, what was expected, what was found and
 //! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
 
-use crate::{discover::Entry, manifest::EntryKind};
-use progtune_plain_text::escaped;
+use crate::{manifest::EntryKind, printable::printable};
 use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},
@@ -202,27 +201,39 @@ impl PluginFault {
         }
     }
 
-    pub(crate) fn refused(entry: &Entry, what: impl Into<String>, error: PluginError) -> Self {
+    pub(crate) fn refused(
+        library: &impl fmt::Display,
+        what: impl Into<String>,
+        error: PluginError,
+    ) -> Self {
         let reason = printable(&error.to_string());
         Self::Refused {
-            plugin: entry.library.to_string(),
+            plugin: library.to_string(),
             what: what.into(),
             code: error.code,
             reason,
         }
     }
 
-    pub(crate) fn unanswered(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+    pub(crate) fn unanswered(
+        library: &impl fmt::Display,
+        what: impl Into<String>,
+        reason: &str,
+    ) -> Self {
         Self::Unanswered {
-            plugin: entry.library.to_string(),
+            plugin: library.to_string(),
             what: what.into(),
             reason: printable(reason),
         }
     }
 
-    pub(crate) fn invalid(entry: &Entry, what: impl Into<String>, reason: &str) -> Self {
+    pub(crate) fn invalid(
+        library: &impl fmt::Display,
+        what: impl Into<String>,
+        reason: &str,
+    ) -> Self {
         Self::Invalid {
-            plugin: entry.library.to_string(),
+            plugin: library.to_string(),
             what: what.into(),
             reason: printable(reason),
         }
@@ -281,15 +292,6 @@ fn completion() -> String {
         std::env::consts::DLL_PREFIX,
         std::env::consts::DLL_SUFFIX
     )
-}
-
-/// A text from a plugin or a file, fit for a terminal: nothing hidden in it, and not endless.
-pub(crate) fn printable(text: &str) -> String {
-    const LONGEST: usize = 4000;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => escaped(&text[..end]).into_owned() + "…",
-        None => escaped(text).into_owned(),
-    }
 }
 
 #[cfg(test)]

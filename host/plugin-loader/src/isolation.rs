@@ -5,7 +5,7 @@
 //! The child has its own standard output, working directory, umask, memory limit and process group, and a deadline for each
 //! answer. Whatever the plugin does there, the run goes on without it, or ends with a message.
 //!
-//! - [`wire`]: the records of the interface as bytes; `frame`: messages on a socket; `message`: which there are;
+//! - `frame`: messages on a socket; `message`: which there are;
 //! - `server`: the child; `process`: a child as the run sees it;
 //! - `client`: the schedules and methods in a child, and what is done when it dies between two questions;
 //! - `escaped`: what a plugin has started and hidden.
@@ -27,7 +27,6 @@ mod message;
 mod process;
 #[cfg(unix)]
 mod server;
-pub(crate) mod wire;
 
 pub(crate) use client::{Answered, Launch, RemoteMethod, RemoteSchedule, Server};
 #[cfg(unix)]

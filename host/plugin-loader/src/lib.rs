@@ -7,14 +7,15 @@
 //! - [`options`]: what the user typed, against what an entry declares;
 //! - [`lock`]: which builds are meant (`progtune.lock`);
 //! - [`probe`]: trying an unknown library in a child process;
-//! - `load`: from a file to a root module, the `unsafe` code of plugins;
+//! - `load`: from a file to a root module; `private`: copies of the file as it was listed; `open`: the `unsafe` code of plugins;
 //! - [`isolation`]: a library in a process of its own; `child_process`: what both have of such processes;
 //! - `consistency`: whether a plugin answers the same question in the same way;
 //! - [`bridge`]: the only caller of plugins: every answer is checked before it is used;
 //! - [`offer`]: what the program that runs the plugins can do for them;
 //! - [`cache`]: private copies, verdicts and warnings given; [`digest`]: the hash that names them;
 //! - [`install`]: into the user's plugin directory, and out;
-//! - [`fault`]: what can go wrong, in words for the user.
+//! - `wire`: the records of the interface as bytes;
+//! - [`fault`]: what can go wrong, in words for the user; `printable`: texts of others in them.
 //!
 //! No tensor library is in here: the crate builds in seconds, and against any version of the interface.
 //!
@@ -33,10 +34,14 @@ mod load;
 pub mod lock;
 pub mod manifest;
 pub mod offer;
+mod open;
 pub mod options;
 mod permissions;
 pub mod plugins;
+mod printable;
+mod private;
 pub mod probe;
+mod wire;
 
 pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
 pub use cache::Cache;

@@ -16,11 +16,8 @@
 //! a lock file can make nothing run.
 
 use crate::{
-    cache::write_atomically,
-    digest::is_sha256,
-    discover::Library,
-    fault::{PluginFault, printable},
-    manifest::EntryKind,
+    cache::write_atomically, digest::is_sha256, discover::Library, fault::PluginFault,
+    manifest::EntryKind, printable::printable,
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -3,7 +3,7 @@
 //!
 //! Called by `discover` for each candidate file and by `load` for the bytes that are about to be loaded.
 
-use crate::fault::printable;
+use crate::printable::printable;
 use object::{Object, ObjectSection, ReadRef};
 use progtune_plugin_api::{
     manifest::{ABI_MAJOR, FLAG_UNWIND, HEADER_LEN, MAGIC, SECTIONS},

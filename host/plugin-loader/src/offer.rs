@@ -1,6 +1,6 @@
 //! What the program that runs the plugins can do for them. Made by the host, told to every plugin.
 
-use crate::fault::printable;
+use crate::printable::printable;
 use abi_stable::{
     prefix_type::PrefixTypeTrait,
     std_types::{RStr, RString},

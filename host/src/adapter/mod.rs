@@ -8,15 +8,14 @@ pub mod peft;
 pub use head::learned_from_peft;
 
 use crate::{
-    config::WeightDtype,
     error::{Error, Result},
-    export::write_safetensors,
+    export::{WeightDtype, write_safetensors},
     files::{near_path, write_atomically},
-    graph::distinct,
     labels::is_last_layer,
     model::{
         config::ModelConfig,
         description::{HeadKind, model_record, parameters},
+        graph::distinct,
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
     },

@@ -1,7 +1,7 @@
 //! What guessing is worth, against scikit-learn; and when a run is suspect.
 
 use super::*;
-use crate::{batch::EncodedExample, model::loss::LossWeighting, train::Summary};
+use crate::{batch::EncodedExample, model::loss::LossWeighting, summary::Summary};
 use progtune_datasets::SplitName;
 use serde_json::{Value, json};
 
@@ -199,19 +199,4 @@ fn undefined_and_perfect_metrics() {
     assert_eq!(reasons("mse", 2.0, json!(2.5)), 1);
     assert_eq!(reasons("mse", 2.0, json!(1.5)), 0);
     assert_eq!(reasons("accuracy", 1.0, json!(1.0)), 0, "nothing is better");
-}
-
-#[test]
-fn one_answer_for_all_is_noticed() {
-    let task = task(ProblemType::SingleLabelClassification, 2, &[]);
-    let (a, b) = (Target::Class(0), Target::Class(1));
-    let (left, right): (&[f32], &[f32]) = (&[1.0, 0.0], &[0.0, 1.0]);
-    let name = Some("`label 0`".to_owned());
-    assert_eq!(only_answer(&task, &[(left, &a), (left, &b)]), name);
-    assert_eq!(only_answer(&task, &[(left, &a), (right, &b)]), None);
-    assert_eq!(
-        only_answer(&task, &[(left, &a), (left, &a)]),
-        None,
-        "it is right"
-    );
 }

@@ -1,7 +1,7 @@
 //! Whether a run's result is better than guessing, and what is said if it is not. Called by the recipe.
 
 use super::Baseline;
-use crate::{best_model::is_lower_better, model::loss::LossWeighting, train::Summary};
+use crate::{metrics::is_lower_better, model::loss::LossWeighting, summary::Summary};
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 

@@ -67,7 +67,7 @@ impl Listed {
         let mut stream = Stream::new(rule.seed, &format!("shuffle/{epoch}"));
         let (drawn, shuffles_batches) = match (&self.layout, rule.limit) {
             (None, BatchLimit::Examples(size) | BatchLimit::Tokens(size)) => {
-                (self.draw(size, &mut stream), rule.group)
+                (self.draw(size, &mut stream), rule.group_by_length)
             }
             (Some(layout), _) if !rule.shuffle => (layout.clone(), false),
             (Some(layout), _) => (self.deal(layout, &mut stream), true),
@@ -93,7 +93,7 @@ impl Listed {
         let mut examples: Vec<u32> = (0..n as u32).collect();
         if self.rule.shuffle {
             stream.shuffle(&mut examples);
-            if self.rule.group {
+            if self.rule.group_by_length {
                 let batches = (n / size.saturating_mul(4)).clamp(1, WINDOW);
                 for window in examples.chunks_mut(size.saturating_mul(batches)) {
                     window.sort_by_key(|&example| Reverse(self.length(example)));
@@ -113,7 +113,7 @@ impl Listed {
         let mut order: Vec<usize> = (0..self.lengths.len()).collect();
         if self.rule.shuffle {
             Stream::new(self.rule.seed, "batches").shuffle(&mut order);
-            if self.rule.group {
+            if self.rule.group_by_length {
                 let tokens: usize = self.lengths.iter().map(|&length| length as usize).sum();
                 let batches = (tokens / budget.saturating_mul(4)).clamp(1, WINDOW);
                 let window = BatchLimit::Tokens(budget.saturating_mul(batches));

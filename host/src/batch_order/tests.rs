@@ -16,13 +16,26 @@ fn lengths() -> Vec<usize> {
     (0..1003).map(|i| 3 + i * 37 % 41).collect()
 }
 
+/// As a run has it by default.
+const USUAL: Rule = Rule {
+    limit: BatchLimit::Examples(8),
+    shuffle: true,
+    group_by_length: true,
+    seed: 42,
+    gradient_accumulation_steps: 1,
+};
+
+fn limit(size: usize, tokens: Option<usize>) -> BatchLimit {
+    tokens.map_or(BatchLimit::Examples(size), BatchLimit::Tokens)
+}
+
 /// What `check` says of the order as a list and window by window.
-fn both(change: impl Fn(&mut RunConfig), check: impl Fn(&BatchOrder<'_>)) {
-    let mut config = RunConfig::default();
-    change(&mut config);
+fn both(change: impl Fn(&mut Rule), check: impl Fn(&BatchOrder<'_>)) {
+    let mut rule = USUAL;
+    change(&mut rule);
     let examples = examples(&lengths());
-    check(&BatchOrder::new(&config, &examples).unwrap());
-    check(&BatchOrder::with_list(&config, &examples, 0).unwrap());
+    check(&BatchOrder::new(rule, &examples).unwrap());
+    check(&BatchOrder::with_list(rule, &examples, 0).unwrap());
 }
 
 fn epoch(order: &BatchOrder<'_>, epoch: u32) -> Vec<Vec<usize>> {
@@ -33,11 +46,10 @@ fn epoch(order: &BatchOrder<'_>, epoch: u32) -> Vec<Vec<usize>> {
 fn every_example_comes_once_an_epoch() {
     for (no_shuffle, group_by_length) in [(true, true), (false, false), (false, true)] {
         for batch_tokens in [None, Some(100), Some(usize::MAX)] {
-            let change = |c: &mut RunConfig| {
-                c.batch_size = 8;
-                c.batch_tokens = batch_tokens;
-                c.no_shuffle = no_shuffle;
-                c.group_by_length = group_by_length;
+            let change = |rule: &mut Rule| {
+                rule.limit = limit(8, batch_tokens);
+                rule.shuffle = !no_shuffle;
+                rule.group_by_length = group_by_length;
             };
             both(change, |order| {
                 for number in 1..=5 {
@@ -60,9 +72,9 @@ fn every_example_comes_once_an_epoch() {
 #[test]
 fn without_shuffling_the_examples_stay_as_they_are() {
     for batch_tokens in [None, Some(100)] {
-        let change = |c: &mut RunConfig| {
-            c.no_shuffle = true;
-            c.batch_tokens = batch_tokens;
+        let change = |rule: &mut Rule| {
+            rule.shuffle = false;
+            rule.limit = limit(8, batch_tokens);
         };
         both(change, |order| {
             assert_eq!(epoch(order, 2).concat(), (0..1003).collect::<Vec<_>>());
@@ -74,10 +86,10 @@ fn without_shuffling_the_examples_stay_as_they_are() {
 fn a_limit_of_tokens_holds_in_every_batch_of_every_epoch() {
     let lengths = lengths();
     for (no_shuffle, group_by_length) in [(true, true), (false, false), (false, true)] {
-        let change = |c: &mut RunConfig| {
-            c.batch_tokens = Some(100);
-            c.no_shuffle = no_shuffle;
-            c.group_by_length = group_by_length;
+        let change = |rule: &mut Rule| {
+            rule.limit = BatchLimit::Tokens(100);
+            rule.shuffle = !no_shuffle;
+            rule.group_by_length = group_by_length;
         };
         both(change, |order| {
             for number in 1..=5 {
@@ -94,14 +106,13 @@ fn grouping_puts_similar_lengths_together() {
     let lengths = lengths();
     for batch_tokens in [None, Some(100)] {
         let spread = |group: bool, most: usize| -> usize {
-            let config = RunConfig {
-                batch_size: 4,
-                batch_tokens,
+            let rule = Rule {
+                limit: limit(4, batch_tokens),
                 group_by_length: group,
-                ..RunConfig::default()
+                ..USUAL
             };
             let examples = examples(&lengths);
-            let order = BatchOrder::with_list(&config, &examples, most).unwrap();
+            let order = BatchOrder::with_list(rule, &examples, most).unwrap();
             let of = |batch: &Vec<usize>| batch.iter().map(|&i| lengths[i]).collect::<Vec<_>>();
             epoch(&order, 1)
                 .iter()
@@ -120,9 +131,8 @@ fn grouping_puts_similar_lengths_together() {
 fn batches_do_not_come_by_length() {
     let lengths = lengths();
     for batch_tokens in [None, Some(200)] {
-        let change = |c: &mut RunConfig| {
-            c.batch_size = 8;
-            c.batch_tokens = batch_tokens;
+        let change = |rule: &mut Rule| {
+            rule.limit = limit(8, batch_tokens);
         };
         both(change, |order| {
             let means: Vec<usize> = epoch(order, 1)
@@ -146,23 +156,23 @@ fn an_example_beyond_the_limit_is_a_batch_by_itself() {
     let all = BatchLimit::Tokens(usize::MAX).cut(&[0, 1, 2], length);
     assert_eq!(all, [vec![0, 1, 2]]);
 
-    let config = RunConfig {
-        batch_tokens: Some(10),
-        no_shuffle: true,
-        ..RunConfig::default()
+    let rule = Rule {
+        limit: BatchLimit::Tokens(10),
+        shuffle: false,
+        ..USUAL
     };
     for most in [0, LISTED] {
         let examples = examples(&lengths);
-        let order = BatchOrder::with_list(&config, &examples, most).unwrap();
+        let order = BatchOrder::with_list(rule, &examples, most).unwrap();
         assert_eq!(epoch(&order, 1), expected);
     }
 }
 
 #[test]
 fn steps_are_counted_before_the_first() {
-    let change = |c: &mut RunConfig| {
-        c.batch_tokens = Some(100);
-        c.gradient_accumulation_steps = 4;
+    let change = |rule: &mut Rule| {
+        rule.limit = BatchLimit::Tokens(100);
+        rule.gradient_accumulation_steps = 4;
     };
     both(change, |order| {
         let batches = epoch(order, 3).len();
@@ -175,20 +185,20 @@ fn steps_are_counted_before_the_first() {
 fn a_listed_order_stays_as_it_was() {
     let lengths: Vec<usize> = (0..40).map(|i| 3 + i * 37 % 11).collect();
     let examples = examples(&lengths);
-    let first = |change: fn(&mut RunConfig)| {
-        let mut config = RunConfig::default();
-        change(&mut config);
-        let order = BatchOrder::new(&config, &examples).unwrap();
+    let first = |change: fn(&mut Rule)| {
+        let mut rule = USUAL;
+        change(&mut rule);
+        let order = BatchOrder::new(rule, &examples).unwrap();
         epoch(&order, 2)[..2].to_vec()
     };
-    let sized = first(|c| c.batch_size = 8);
+    let sized = first(|rule| rule.limit = BatchLimit::Examples(8));
     assert_eq!(sized, SIZED);
-    let ungrouped = first(|c| {
-        c.batch_size = 8;
-        c.group_by_length = false;
+    let ungrouped = first(|rule| {
+        rule.limit = BatchLimit::Examples(8);
+        rule.group_by_length = false;
     });
     assert_eq!(ungrouped, UNGROUPED);
-    let tokens = first(|c| c.batch_tokens = Some(100));
+    let tokens = first(|rule| rule.limit = BatchLimit::Tokens(100));
     assert_eq!(tokens, TOKENS);
 }
 

@@ -105,13 +105,13 @@ impl<'a> Windowed<'a> {
                 return all_good(rule.limit.cut(&rows, |_| 0));
             };
             let mut rows: Vec<usize> = places.map(|place| order.at(place)).collect();
-            if rule.group
+            if rule.group_by_length
                 && let Err(error) = self.sort(&mut rows)
             {
                 return vec![Err(error)];
             }
             let mut batches = rule.limit.cut(&rows, |_| 0);
-            if rule.group {
+            if rule.group_by_length {
                 stream.shuffle(&mut batches);
             }
             all_good(batches)
@@ -190,7 +190,7 @@ impl Layout {
         let places = self.starts[window]..self.starts[window + 1];
         let mut ranks: Vec<usize> = places.map(|place| self.ranks.at(place)).collect();
         let length = |rank: usize| self.by_length.length(rank);
-        if rule.group {
+        if rule.group_by_length {
             ranks.sort_by_key(|&rank| Reverse(length(rank)));
         }
         rule.limit.cut(&ranks, length)

@@ -2,7 +2,6 @@
 //! names that a value may be. Made by `cli::parse`, read by `completions_command`.
 
 use super::PluginArgs;
-use crate::config::choices;
 use clap::{Arg, ArgAction, Args, Command, ValueHint, builder::PossibleValuesParser};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -36,15 +35,18 @@ pub struct InstalledIds {
     pub methods: Vec<String>,
 }
 
+/// The names that a key's value can be.
+pub type Choices = fn(&str) -> Vec<&'static str>;
+
 /// The command line for completion, where only names can be completed: each value is one of its names, a file, a directory or
 /// nothing to complete. It is not for parsing: a key also takes what is no name.
-pub(crate) fn with_values(command: Command, ids: &InstalledIds) -> Command {
+pub(crate) fn with_values(command: Command, ids: &InstalledIds, choices: Choices) -> Command {
     command
-        .mut_args(|arg| with_value(arg, ids))
-        .mut_subcommands(|command| with_values(command, ids))
+        .mut_args(|arg| with_value(arg, ids, choices))
+        .mut_subcommands(|command| with_values(command, ids, choices))
 }
 
-fn with_value(arg: Arg, ids: &InstalledIds) -> Arg {
+fn with_value(arg: Arg, ids: &InstalledIds, choices: Choices) -> Arg {
     // Flags have a name for a value, too.
     let names = arg
         .get_value_names()
@@ -56,7 +58,7 @@ fn with_value(arg: Arg, ids: &InstalledIds) -> Arg {
     if place == "BOOL" {
         return as_flag(&arg);
     }
-    let names = names_of(arg.get_id().as_str(), ids);
+    let names = names_of(arg.get_id().as_str(), ids, choices);
     if !names.is_empty() {
         return arg.value_parser(PossibleValuesParser::new(names));
     }
@@ -77,7 +79,7 @@ fn as_flag(arg: &Arg) -> Arg {
     }
 }
 
-fn names_of(id: &str, ids: &InstalledIds) -> Vec<String> {
+fn names_of(id: &str, ids: &InstalledIds, choices: Choices) -> Vec<String> {
     let none = || [String::from("none")];
     match id {
         "schedule" => ids.schedules.clone(),

@@ -1,11 +1,11 @@
-//! What clap's derive does not say by itself: the default of every flag, taken from `config::keys`, examples for every
+//! What clap's derive does not say by itself: the default of every flag, taken from `config_keys`, examples for every
 //! command, which flags `-h` shows, and which belong to training. Called by `cli`.
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command};
 
 use super::training::TrainArgs;
-use crate::config::keys::{Key, find_key};
+use crate::config_keys::{Key, find_key};
 
 /// The width of help, whatever the terminal's: longer lines are hard to read, and files have no width.
 const WIDTH: usize = 80;

@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugins::PluginArgs,
+    answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugin_args::PluginArgs,
     training::MachineArgs,
 };
 

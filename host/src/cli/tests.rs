@@ -3,7 +3,7 @@
 use clap::error::ErrorKind;
 
 use super::*;
-use crate::config::keys::{KEYS, KeyDefault, Scope};
+use crate::config_keys::{KEYS, KeyDefault, Scope};
 
 fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
     parse(line.split_whitespace())
@@ -137,7 +137,7 @@ fn every_key_is_a_flag_and_every_value_flag_a_key() {
         );
     }
     command.debug_assert();
-    completed_command(&InstalledIds::default()).debug_assert();
+    completed_command(&InstalledIds::default(), crate::config::choices).debug_assert();
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The flags of `train` and `plan`, in the groups of `--help`. Made by `cli::parse`, read by `config::RunConfig`.
-//! A field's name is its configuration key; the defaults in the help come from `config::keys` (see `cli::help`).
+//! A field's name is its configuration key; the defaults in the help come from `config_keys` (see `cli::help`).
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugins::PluginArgs};
+use super::{answering::AnsweringArgs, hub::HubArgs, own::OwnDataArgs, plugin_args::PluginArgs};
 
 /// The flags of `progtune train`; what is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]

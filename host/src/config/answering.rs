@@ -1,60 +1,22 @@
 //! The keys about questions over texts: how they are cut into inputs, and how answers are chosen. Read by the resolved
 //! configurations of every command that reads data.
 
-use super::error::ConfigError;
+use super::ConfigError;
 use super::settings::Settings;
-use crate::question_answering::decode::DecodeSettings;
-use progtune_datasets::{ProblemType, Task};
+use crate::question_answering::Answering;
+use progtune_datasets::ProblemType;
 
 /// The longest input where none is asked for; of questions about texts, as Hugging Face's `run_qa.py` has it.
 const MAX_LENGTH: (usize, usize) = (128, 384);
 
-/// How questions are read and answered. Names and defaults are those of `run_qa.py`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answering {
-    /// Tokens that the windows of a long text share.
-    pub doc_stride: usize,
-    /// Answers that are kept of a question, and first and last tokens of a window that are tried; at least 1.
-    pub n_best_size: usize,
-    /// The most tokens of an answer; at least 1.
-    pub max_answer_length: usize,
-    /// There is no answer when its score exceeds the best answer's by more than this (`null_score_diff_threshold`).
-    pub null_threshold: f32,
-}
-
-impl Default for Answering {
-    fn default() -> Self {
-        let decode = DecodeSettings::default();
-        Self {
-            doc_stride: 128,
-            n_best_size: decode.n_best_size,
-            max_answer_length: decode.max_answer_length,
-            null_threshold: decode.null_score_diff_threshold,
-        }
-    }
-}
-
-impl Answering {
-    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let count = |key: &str| settings.number(key, "a whole number from 1", |&n| n >= 1);
-        Ok(Self {
-            doc_stride: settings.number("doc_stride", "a whole number from 0", |_| true)?,
-            n_best_size: count("n_best_size")?,
-            max_answer_length: count("max_answer_length")?,
-            null_threshold: settings
-                .number("null_threshold", "a number", |x: &f32| x.is_finite())?,
-        })
-    }
-
-    /// How answers of a task are chosen.
-    pub fn decode_settings(&self, task: &Task) -> DecodeSettings {
-        DecodeSettings {
-            n_best_size: self.n_best_size,
-            max_answer_length: self.max_answer_length,
-            version_2_with_negative: task.has_unanswerable,
-            null_score_diff_threshold: self.null_threshold,
-        }
-    }
+pub(super) fn read(settings: &Settings) -> Result<Answering, ConfigError> {
+    let count = |key: &str| settings.number(key, "a whole number from 1", |&n| n >= 1);
+    Ok(Answering {
+        doc_stride: settings.number("doc_stride", "a whole number from 0", |_| true)?,
+        n_best_size: count("n_best_size")?,
+        max_answer_length: count("max_answer_length")?,
+        null_threshold: settings.number("null_threshold", "a number", |x: &f32| x.is_finite())?,
+    })
 }
 
 /// The longest input in tokens: what is asked for, else what suits the task.

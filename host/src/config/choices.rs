@@ -2,11 +2,11 @@
 //! decided where a value is read, from the same lists.
 
 use super::{
-    CacheDtype, Kernels, LrScheduler, PrefixCache, Split, TokenCacheUse, WeightDtype,
+    CacheDtype, Kernels, LrScheduler, Mode, Split, TokenCacheUse,
     own::{ON_BAD_ROW, PROBLEM_TYPES},
     show::PROGRESS,
 };
-use crate::{plugin::Isolation, terminal::colour::ColourChoice};
+use crate::{export::WeightDtype, plugin::Isolation, terminal::colour::ColourChoice};
 use progtune_datasets::{Format, Metric, OWN_TASK, RepairTags, Task};
 
 /// The names that the key's value can be, or, of `task`, `device` and the like, the ones that are always there. Empty where
@@ -28,7 +28,7 @@ pub(crate) fn choices(key: &str) -> Vec<&'static str> {
         "metrics" => metrics.collect(),
         "on_bad_row" => names(ON_BAD_ROW),
         "plugin_isolation" => names(Isolation::NAMES),
-        "prefix_cache" => names(PrefixCache::NAMES),
+        "prefix_cache" => names(Mode::NAMES),
         "prefix_cache_dtype" => names(CacheDtype::NAMES),
         "problem_type" => names(PROBLEM_TYPES),
         "progress" => names(PROGRESS),

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::keys::{KEYS, KeyDefault};
 use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
-use crate::fetch::typed;
+use crate::config_keys::{KEYS, KeyDefault};
+use crate::hub::NamedPath;
 use progtune_datasets::{Header, OnBadRow, OwnRequest};
 use toml::Value;
 
@@ -46,17 +46,28 @@ impl RunConfig {
     /// The field behind a key; `None` when it is unset or not a field of a training run.
     fn value_of(&self, key: &str) -> Option<Value> {
         let text = |text: &str| Some(Value::String(text.into()));
-        let path = |path: &Path| Value::String(typed(&path.to_string_lossy()));
+        let named = |path: &NamedPath| Value::String(path.typed());
+        let path = |path: &Path| named(&NamedPath::new(path));
         let paths = |all: &[PathBuf]| Some(Value::Array(all.iter().map(|one| path(one)).collect()));
         match key {
             // What came from the hub is written as what it was, commit and all.
-            "model" => text(&typed(self.model.as_deref().unwrap_or(EMBEDDED_MODEL))),
-            "revision" if self.model.as_deref().is_some_and(|m| typed(m) != m) => None,
+            "model" => Some(match &self.model {
+                Some(model) => named(model),
+                None => Value::String(EMBEDDED_MODEL.into()),
+            }),
+            "revision"
+                if self
+                    .model
+                    .as_ref()
+                    .is_some_and(|model| model.pin().is_some()) =>
+            {
+                None
+            }
             "revision" => self.hub.revision.as_deref().and_then(text),
             "offline" => Some(Value::Boolean(self.hub.offline)),
             "data_config" => self.hub.data_config.as_deref().and_then(text),
             "task" => text(&self.task),
-            "data" => self.data.as_deref().map(path),
+            "data" => self.data.as_ref().map(named),
             "metrics" if self.metrics.is_empty() => None,
             "metrics" => {
                 let names: Vec<&str> = self.metrics.iter().map(|metric| metric.as_str()).collect();
@@ -107,7 +118,7 @@ impl RunConfig {
             "max_train_samples" => self.max_train_samples.map(|n| whole(n as u64)),
             "max_eval_samples" => self.max_eval_samples.map(|n| whole(n as u64)),
             "max_steps" => self.max_steps.map(whole),
-            "init_adapter" => self.init_adapter.as_deref().map(path),
+            "init_adapter" => self.init_adapter.as_ref().map(named),
             "train_pooler" => Some(Value::Boolean(self.train_pooler)),
             "plugin" => paths(&self.plugins.files),
             "plugin_dir" => paths(&self.plugins.directories),

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
-use super::keys::{Scope, advice};
 use super::settings::Settings;
 use super::{
     Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
-    TokenCacheUse, layers, limit_of, own, read_device, read_eval_batch, read_kernels, read_limit,
-    read_max_length, read_model, read_threads,
+    TokenCacheUse, answering, layers, limit_of, own, plugins, read_device, read_eval_batch,
+    read_kernels, read_limit, read_max_length, read_model, read_threads,
 };
+use crate::config_keys::{Scope, advice};
 use crate::{
     batch_order::BatchLimit,
     cli::{EvaluateArgs, MergeArgs, PredictArgs},
+    export::WeightDtype,
+    hub::NamedPath,
 };
 
 /// An adapter to put on the model.
@@ -76,7 +78,7 @@ impl AdapterChoice {
 pub struct InferenceConfig {
     /// Directory of a checkpoint, or of the base model of `adapters`, or an id until `fetch` has made it one; `None` is the
     /// embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// How ids are looked up.
     pub hub: HubConfig,
     /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
@@ -115,10 +117,10 @@ impl InferenceConfig {
             task,
             metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
-            answering: Answering::read(settings)?,
+            answering: answering::read(settings)?,
             eval_batch: limit_of(size, tokens),
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
-            plugins: PluginSources::read(settings)?,
+            plugins: plugins::read(settings)?,
             threads: read_threads(settings)?,
             device: read_device(settings)?,
             kernels: read_kernels(settings)?,
@@ -265,27 +267,11 @@ impl PredictConfig {
     }
 }
 
-/// The type of the numbers in saved weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WeightDtype {
-    /// As computed.
-    F32,
-    /// Rounded to half precision.
-    F16,
-    /// Rounded to bfloat16.
-    Bf16,
-}
-
-impl WeightDtype {
-    pub(super) const NAMES: &'static [(&'static str, Self)] =
-        &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
-}
-
 /// The configuration of `progtune merge`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeConfig {
     /// Directory or id of the base model; `None` is the embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// How ids are looked up.
     pub hub: HubConfig,
     /// The adapter's directory.
@@ -342,7 +328,7 @@ impl MergeConfig {
                         "give something like --dtype f32",
                     ),
                 })?,
-            plugins: PluginSources::read(&settings)?,
+            plugins: plugins::read(&settings)?,
             threads: read_threads(&settings)?,
         })
     }

@@ -2,9 +2,10 @@
 
 use progtune_datasets::OwnRequest;
 
-use super::keys::Scope;
 use super::{ConfigError, HubConfig, Sources, layers, own, read_max_length, read_model};
 use crate::cli::InspectArgs;
+use crate::config_keys::Scope;
+use crate::hub::NamedPath;
 
 /// What to look at, and through whose tokenizer.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,7 +13,7 @@ pub struct InspectConfig {
     /// The files to look at.
     pub own: OwnRequest,
     /// Directory or id of the checkpoint whose tokenizer counts; `None` is the embedded model.
-    pub model: Option<String>,
+    pub model: Option<NamedPath>,
     /// How ids are looked up.
     pub hub: HubConfig,
     /// Longest sequence in tokens, special tokens included; at least 3. `None`: what suits the task.

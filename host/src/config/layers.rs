@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
 use serde::Serialize;
 
-use super::error::ConfigError;
-use super::keys::{
+use super::ConfigError;
+use super::settings::Settings;
+use crate::config_keys::{
     KEYS, Key, KeyDefault, OTHER_VARIABLES, Scope, VARIABLE_PREFIX, advice, find_key, flag_of,
 };
-use super::settings::Settings;
 use crate::files::near_path;
 
 /// What lies below the flags: a configuration file and the environment's variables. Given, not read from the process,

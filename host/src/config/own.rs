@@ -8,8 +8,8 @@ use progtune_datasets::{
     RepairTags, TextEncoding,
 };
 
+use super::ConfigError;
 use super::Split;
-use super::error::ConfigError;
 use super::settings::Settings;
 
 const FILE_KEYS: [&str; 3] = ["train_file", "validation_file", "test_file"];

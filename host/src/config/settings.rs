@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::error::ConfigError;
-use super::keys::{advice, find_key};
+use super::ConfigError;
+use crate::config_keys::{advice, find_key};
 
 /// The merged layers. Readers take a key's name and return its value; keys without a value are `None`.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! How a command is shown: the part of the configuration that every command has and no result depends on. Resolved by
 //! `main` before anything else.
 
-use super::{ConfigError, Sources, keys::Scope, layers};
+use super::{ConfigError, Sources, layers};
 use crate::{
     cli::GlobalArgs,
+    config_keys::Scope,
     terminal::{self, Mode, Show, colour::ColourChoice},
 };
 

@@ -95,7 +95,7 @@ fn defaults_are_those_of_the_design() {
         logging_steps: 50,
         frozen_dropout: false,
         token_cache: TokenCacheUse::Auto,
-        prefix_cache: PrefixCache::Auto,
+        prefix_cache: Mode::Auto,
         prefix_cache_budget: None,
         prefix_cache_dtype: CacheDtype::F32,
         recompute: false,
@@ -433,7 +433,7 @@ fn config_toml_gives_the_same_run_again() {
         logging_steps: 5,
         frozen_dropout: true,
         token_cache: TokenCacheUse::Off,
-        prefix_cache: PrefixCache::Disk,
+        prefix_cache: Mode::Disk,
         prefix_cache_budget: Some(ByteSize(2 << 30)),
         prefix_cache_dtype: CacheDtype::F16,
         recompute: true,
@@ -446,7 +446,7 @@ fn config_toml_tells_how_unset_keys_are_decided() {
     let toml = RunConfig::default().to_toml();
     assert!(toml.contains("# lr: the method's suggestion"), "{toml}");
     assert!(toml.contains("peft = \"none\"\n"), "{toml}");
-    for key in keys::KEYS
+    for key in crate::config_keys::KEYS
         .iter()
         .filter(|key| !matches!(key.scope, Scope::Inference | Scope::Display))
         .filter(|key| !key.name.ends_with("_opt") && key.name != "overwrite_output")

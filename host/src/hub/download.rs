@@ -9,7 +9,7 @@ use super::{
     repository::Repository,
     transfer::Transfer,
 };
-use crate::progress::note;
+use crate::terminal::note;
 use std::{
     fs::{self, File},
     io::{Read, Write},

@@ -17,6 +17,7 @@ pub mod data_files;
 mod download;
 pub mod environment;
 mod fault;
+mod named_path;
 pub mod repository;
 mod transfer;
 pub mod wanted;
@@ -24,15 +25,16 @@ pub mod wanted;
 use crate::{
     error::{Error, Result},
     files::near_path,
-    progress::note,
+    terminal::note,
 };
 use cache::Cache;
 pub use cache::files_below;
 use client::{Client, FileInfo, Listing};
 use download::Download;
-use environment::{Environment, cache_directory};
+use environment::Environment;
 use fault::Fault;
-use repository::{Kind, Pin, Repository};
+pub use named_path::NamedPath;
+use repository::{Kind, Repository};
 use std::path::{Path, PathBuf};
 use wanted::Wanted;
 
@@ -264,9 +266,4 @@ impl Hub {
             wanted.flag(),
         ))
     }
-}
-
-/// What a path in this process' cache is of; `None` for any other path.
-pub fn pin_of(path: &Path) -> Option<Pin> {
-    Pin::below(&cache_directory(), path)
 }

@@ -144,7 +144,7 @@ fn is_revision(revision: &str) -> bool {
 
 /// Whether a file's name in a repository stays where it is put: parts divided by `/`, none of them empty, `.` or `..`, no
 /// other system's separators.
-pub(super) fn is_plain_path(name: &str) -> bool {
+pub(crate) fn is_plain_path(name: &str) -> bool {
     !name.contains(['\\', ':', '\0'])
         && name
             .split('/')

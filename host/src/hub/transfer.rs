@@ -2,8 +2,8 @@
 //! of a long transfer one from time to time; for programs events `fetch`. Called by `download`.
 
 use crate::{
-    progress::{bar_style, events::emit, note_for_people, phase::GoingOn},
-    terminal::{self, Mode},
+    phase::GoingOn,
+    terminal::{self, Mode, bar_style, events::emit, note_for_people},
 };
 use indicatif::ProgressBar;
 use serde_json::json;

@@ -6,21 +6,21 @@ use crate::{
     assemble::Assembly,
     config::{AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
     error::{Error, Result},
+    eval_split::EvalSplit,
     examples::{ExampleSource, Origin},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, trainable_task},
+    plan::Blueprint,
     plugin,
     question_answering::load::QuestionSource,
-    recipe::open_tokenizer,
-    task_data::{OwnRead, read_own, with_metrics},
+    recipe::prepare::open_tokenizer,
+    task_data::{OwnRead, read_own, trainable_task, with_metrics},
     token_cache::TokenCache,
     token_classification::{
         align::{AlignedSentence, align},
         data::{first, warn_of_gaps},
     },
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
 use progtune_datasets::{
     AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
@@ -51,7 +51,7 @@ impl<'a> Opened<'a> {
     /// Opens the model and every adapter; own files, if that is what they are used on, are read with the labels they know.
     pub fn new(config: &'a InferenceConfig, own: Option<&OwnRequest>) -> Result<Self> {
         let own = own.map(|request| read_own(config, request)).transpose()?;
-        let source = ModelSource::new(config.model.as_deref())?;
+        let source = ModelSource::new(config.model.as_ref())?;
         let mut model_config = source.config()?;
         let several = config.adapters.len() > 1;
         let read = |choice: &AdapterChoice| {
@@ -156,11 +156,10 @@ impl<'a> Opened<'a> {
             tokenizer: &self.tokenizer,
             cache: &self.cache,
         };
-        Ok(EvalSplit {
+        Ok(EvalSplit::of_examples(
             name,
-            examples: source.load(origin, self.config.max_eval_samples)?,
-            asked: None,
-        })
+            source.load(origin, self.config.max_eval_samples)?,
+        ))
     }
 
     fn load_questions(
@@ -175,7 +174,8 @@ impl<'a> Opened<'a> {
             cache: &self.cache,
             answering: self.config.answering,
         };
-        source.split(name, questions, self.config.max_eval_samples)
+        let split = source.split(questions, self.config.max_eval_samples)?;
+        Ok(EvalSplit::of_questions(name, split))
     }
 
     /// The sentences whose words have tags, if these are what the models are used on: those of the only split there is.

@@ -46,7 +46,7 @@ impl BatchShape {
             return Ok(Self::largest_sorted(examples, config.batch_limit()));
         }
         let lengths: Vec<usize> = examples.lengths().collect::<Result<_>>()?;
-        let order = BatchOrder::new(config, examples)?;
+        let order = BatchOrder::new(config.batch_rule(), examples)?;
         let mut largest = Self::default();
         for epoch in 1..=config.epochs.min(LOOKED_THROUGH) {
             for batch in order.epoch(epoch) {

@@ -2,12 +2,14 @@
 
 use super::{Estimator, Footprint, mib};
 use crate::{
-    config::{ByteSize, PrefixCache, RunConfig},
+    byte_size::ByteSize,
+    config::RunConfig,
     error::{Error, Result},
+    eval_split::EvalSplit,
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},
+    prefix_cache::Mode,
     token_store::Examples,
-    train::EvalSplit,
 };
 
 /// What `--memory-budget` decides.
@@ -66,8 +68,8 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
         let left = ByteSize((budget.0 - peak.total()).max(1));
         let given = config.prefix_cache_budget.unwrap_or(left);
         match config.prefix_cache {
-            PrefixCache::Auto | PrefixCache::Ram => Some(given.min(left)),
-            PrefixCache::Off | PrefixCache::Disk => config.prefix_cache_budget,
+            Mode::Auto | Mode::Ram => Some(given.min(left)),
+            Mode::Off | Mode::Disk => config.prefix_cache_budget,
         }
     };
     let asked = estimator.peak(stages, config.recompute);

@@ -5,7 +5,10 @@
 //! each unit vector, and c, what becomes of zero; every operation that keeps a value affine acts on both. A value without
 //! rows is a constant, on which everything may be done.
 
-use crate::{error::Result, graph::evaluate, model::parameters::Parameters};
+use crate::{
+    error::Result,
+    model::{graph::evaluate, parameters::Parameters},
+};
 use candle_core::{DType, Device, Tensor};
 use progtune_plugin_api::graph::{Graph, Node, Op};
 

@@ -149,3 +149,14 @@ pub(super) fn area(scores: &[f64], is_class: &[bool]) -> f64 {
         .sum();
     (sum - inside * (inside + 1.0) / 2.0) / (inside * outside)
 }
+
+/// The class with the highest logit; the first of equals.
+pub fn arg_max(row: &[f32]) -> u32 {
+    let mut best = 0;
+    for (class, &value) in row.iter().enumerate() {
+        if value > row[best] {
+            best = class;
+        }
+    }
+    best as u32
+}

@@ -7,6 +7,7 @@ mod activation;
 
 use super::{
     gradients::Gradients,
+    key_value_prefix::key_value_prefix,
     layout::{Block, Embeddings, Linear, Norm, Site},
     parameters::{ParameterId, Parameters},
     pass::{BlockMode, Pass},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    graph::{RowContext, normalise},
+    model::graph::{RowContext, normalise},
 };
 use candle_core::{D, Device, Tensor, Var};
 use progtune_kernels::dropout;
@@ -202,22 +203,6 @@ fn sub_layer_end(
         pass.row_context(keys, mode.dropout),
     )?;
     layer_norm(&(y + x)?, norm, encoder.layer_norm_eps, p)
-}
-
-/// The rows of keys and values that the method adds, `[prefix, 2·hidden]`.
-pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
-    let rows = RowContext {
-        step: None,
-        row_keys: &[],
-    };
-    let programs = site.prefixes.iter();
-    let prefixes: Vec<Tensor> = programs
-        .map(|program| program.run(&[], pass.parameters, rows))
-        .collect::<Result<_>>()?;
-    Ok(match prefixes.is_empty() {
-        true => None,
-        false => Some(Tensor::cat(&prefixes, 0)?.contiguous()?),
-    })
 }
 
 /// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers back. The rows of

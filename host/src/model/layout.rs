@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    graph::{Program, distinct},
+    model::graph::{Program, distinct},
 };
 use progtune_plugin_api::records::{Mode, Rewrite};
 use std::collections::HashMap;

@@ -6,19 +6,23 @@
 mod composed;
 pub mod config;
 pub mod description;
+pub mod device;
 pub(crate) mod fused;
 pub mod gradients;
+pub mod graph;
 mod head;
+mod key_value_prefix;
 mod layout;
 pub mod loss;
 pub mod parameters;
 mod pass;
 mod prefix;
 pub mod safetensors_file;
+mod scratch;
 pub mod step;
 pub mod weights;
 
-use crate::{batch::Batch, error::Result, graph::distinct};
+use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::{Tensor, Var};
 use config::ModelConfig;
 use description::HeadKind;
@@ -29,6 +33,7 @@ use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
 pub use prefix::Start;
 use progtune_plugin_api::records::Rewrite;
+use scratch::Scratch;
 use step::Step;
 
 /// A model in memory.
@@ -39,7 +44,7 @@ pub struct Model {
     pub parameters: Parameters,
     layout: Layout,
     fused: bool,
-    scratch: fused::Scratch,
+    scratch: Scratch,
     /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
     pub frozen_dropout: bool,
     /// Whether blocks keep their input alone while training and run their forward again in the backward: same bits,
@@ -93,7 +98,7 @@ impl Model {
             parameters,
             layout,
             fused,
-            scratch: fused::Scratch::for_weights(n_packed),
+            scratch: Scratch::for_weights(n_packed),
             frozen_dropout: false,
             recompute: false,
             loss_weighting: LossWeighting::default(),

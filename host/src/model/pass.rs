@@ -4,13 +4,13 @@
 use super::{
     Model,
     config::ModelConfig,
-    fused::Scratch,
     layout::Head,
     loss::LossWeighting,
     parameters::Parameters,
+    scratch::Scratch,
     step::{DropoutSite, Step},
 };
-use crate::{batch::Batch, graph::RowContext};
+use crate::{batch::Batch, model::graph::RowContext};
 use progtune_kernels::dropout::Dropout;
 
 /// One batch on its way through the model.

@@ -10,7 +10,7 @@ use super::{
     parameters::ParameterId,
     pass::Pass,
 };
-use crate::{batch::Batch, error::Result, graph::distinct};
+use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::Tensor;
 
 /// Where a forward starts: rows that are known already.

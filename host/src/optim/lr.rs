@@ -1,6 +1,27 @@
 //! The learning-rate curve over the steps of a run. Called by the trainer at every step.
 
-use crate::config::LrScheduler;
+use crate::choice::name_of;
+use std::fmt;
+
+/// The learning-rate curve after warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LrScheduler {
+    /// Falls in a line to zero at the last step.
+    Linear,
+    /// Stays.
+    Constant,
+}
+
+impl LrScheduler {
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("linear", Self::Linear), ("constant", Self::Constant)];
+}
+
+impl fmt::Display for LrScheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(Self::NAMES, self))
+    }
+}
 
 /// Warm-up from zero, then linear to zero at the last step, or constant
 /// (Hugging Face's `get_linear_schedule_with_warmup`, `get_constant_schedule_with_warmup`).

@@ -3,6 +3,8 @@
 
 mod adamw;
 mod lr;
+mod warmup;
 
 pub use adamw::{AdamW, Norms, Settings};
-pub use lr::LrCurve;
+pub use lr::{LrCurve, LrScheduler};
+pub use warmup::Warmup;

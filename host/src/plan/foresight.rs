@@ -2,7 +2,7 @@
 //! it follows signals. Made by the recipe and by `progtune plan`.
 
 use super::{Blueprint, Stage};
-use crate::{error::Result, plugin::LoadedSchedule};
+use crate::{error::Result, plugin::LoadedSchedule, thousands::grouped};
 use progtune_plugin_api::records::DecisionRecord;
 use std::collections::BTreeSet;
 
@@ -130,7 +130,7 @@ impl Foresight {
                  ({} parameters), and the figures are the most it may come to",
                 self.signals.join(", "),
                 self.first.block_ranges(),
-                super::grouped(self.first.trainable_parameters),
+                grouped(self.first.trainable_parameters),
             ));
         }
         Some(match self.steps_per_epoch {

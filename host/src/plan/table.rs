@@ -1,22 +1,13 @@
 //! A plan as a table for a person, and as `plan.json`. Called by `progtune plan` and by the recipe.
 
 use super::{
-    Blueprint, Foresight,
+    Blueprint, Foresight, Prediction,
     foresight::Epoch,
-    picture::{Square, column},
+    square::{Square, column},
 };
-use crate::forecast::EpochSecs;
+use crate::thousands::grouped;
 use progtune_plain_text::shown_line;
 use serde_json::{Value, json};
-
-/// What one epoch is predicted to take on this machine.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
-    /// Its time.
-    pub secs: EpochSecs,
-    /// The largest amount of memory, in training or evaluation; `None` where it cannot be predicted.
-    pub peak_bytes: Option<u64>,
-}
 
 /// `plan.json`, also what `progtune plan --json` prints.
 pub fn to_json(blueprint: &Blueprint, foresight: &Foresight, names: &PlanNames<'_>) -> Value {
@@ -267,19 +258,6 @@ fn most(foresight: &Foresight) -> &'static str {
     }
 }
 
-/// `1 234 567` as `1,234,567`.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 fn millions(n: u64) -> String {
     match n {
         0..100_000 => grouped(n),
@@ -301,11 +279,5 @@ mod tests {
             "eleven rows and a line"
         );
         assert_eq!(left_out(13, 12), 6..8);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1234567), "1,234,567");
     }
 }

@@ -5,9 +5,8 @@ mod executors;
 
 use crate::{
     cli::CheckArgs,
-    config::PluginSources,
     error::{Error, Result},
-    plugin::{self, Entry, EntryKind, PluginFault, Plugins},
+    plugin::{self, Entry, EntryKind, PluginFault, PluginSources, Plugins},
     terminal::{print, print_json},
 };
 use progtune_plugin_api::{

@@ -2,10 +2,9 @@
 
 use super::flag;
 use crate::{
-    config::PluginSources,
     error::Result,
     plugin::{
-        self, Library, Plugins,
+        self, Library, PluginSources, Plugins,
         install::{self, Installed},
     },
     terminal::print,

@@ -2,9 +2,8 @@
 
 use super::entries_of;
 use crate::{
-    config::PluginSources,
     error::{Error, Result},
-    plugin::{self, Entry, Lock, lock::FILE_NAME},
+    plugin::{self, Entry, Lock, PluginSources, lock::FILE_NAME},
     terminal::print,
 };
 use std::path::PathBuf;

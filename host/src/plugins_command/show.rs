@@ -6,9 +6,9 @@ use crate::{
     error::Result,
     model::description::{HeadKind, model_record, parameters},
     model_source::ModelSource,
-    plan::grouped,
     plugin::{Entry, EntryKind, Plugins},
     terminal::print,
+    thousands::grouped,
 };
 use progtune_plugin_api::{
     contract::{self, Dimensions},
@@ -91,7 +91,10 @@ fn model_of(directory: Option<&str>) -> Result<(String, ModelRecord)> {
             contract::model_record("bert", 2, Dimensions::of(32, 64)),
         ));
     };
-    let source = ModelSource::new(Some(directory).filter(|name| *name != "embedded"))?;
+    let source = match directory {
+        "embedded" => ModelSource::Embedded,
+        directory => ModelSource::new(Some(&directory.into()))?,
+    };
     let (config, head) = (source.config()?, HeadKind::Sequence(2));
     let record = model_record(&config, &parameters(&config, head), head);
     Ok((source.name(), record))

@@ -1,6 +1,7 @@
 //! How much the cache may take, where it goes, and which examples it then holds. Called by the prefix cache, once a run.
 
-use crate::{config::PrefixCache as Mode, error::Result, token_store::Examples};
+use super::settings::Mode;
+use crate::{error::Result, token_store::Examples};
 use std::{fs, path::Path};
 
 /// What is assumed to be free where the system does not say.

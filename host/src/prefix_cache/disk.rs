@@ -5,8 +5,8 @@
 //! entry that was torn by a crash or damaged fails its checksum. A run that was cut short leaves the file, and the next
 //! one in the same directory takes over those entries whose keys are still right.
 
+use super::settings::CacheDtype;
 use super::{budget::Chosen, key::Key};
-use crate::config::CacheDtype;
 use half::{f16, slice::HalfFloatSliceExt};
 use std::{
     collections::BTreeMap,

@@ -10,16 +10,18 @@ mod disk;
 mod key;
 mod outlook;
 mod ram;
+mod settings;
 mod start;
 mod store;
 mod usage;
 
 pub use budget::Place;
 pub use outlook::{Outlook, Sizes};
+pub use settings::{CacheDtype, Mode, Settings};
 pub use usage::Usage;
 
 use crate::{
-    config::{ByteSize, PrefixCache as Mode, RunConfig},
+    byte_size::ByteSize,
     error::Result,
     files::folder::Folder,
     model::{Model, parameters::ParameterId},
@@ -71,8 +73,8 @@ pub struct PrefixCache {
 
 /// What the cache must know of a run.
 pub struct CachedRun<'a> {
-    /// The configuration.
-    pub config: &'a RunConfig,
+    /// What is asked of it.
+    pub settings: Settings,
     /// The model.
     pub model: &'a Model,
     /// Every epoch's stage, when the schedule decides by the epoch alone.
@@ -131,13 +133,17 @@ impl PrefixCache {
     }
 
     fn open(&mut self, run: &CachedRun<'_>, frozen: Option<&[usize]>, saves: Option<&[usize]>) {
-        let (config, dtype) = (run.config, run.config.prefix_cache_dtype);
-        if config.prefix_cache == Mode::Off {
+        let Settings {
+            mode,
+            dtype,
+            budget,
+        } = run.settings;
+        if mode == Mode::Off {
             return;
         }
         let file = self.directory.join(FILE);
         let reusable = fs::symlink_metadata(&file).map_or(0, |data| data.len());
-        let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
+        let budget = budget.map(|ByteSize(bytes)| bytes);
         let limits = Limits::new(budget, run.directory, reusable);
         let most = most_rows(
             saves,
@@ -146,7 +152,7 @@ impl PrefixCache {
         );
         let row = run.model.config.encoder.hidden_size * dtype.bytes();
         let size = |tokens: usize| (most(tokens) * row) as u64 + SLOT_HEADER;
-        let chosen = match choose(config.prefix_cache, run.splits, &size, limits) {
+        let chosen = match choose(mode, run.splits, &size, limits) {
             Ok(Some(chosen)) => chosen,
             Ok(None) => return,
             Err(error) => return self.turn_off(&std::io::Error::other(error.to_string())),

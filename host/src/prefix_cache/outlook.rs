@@ -8,12 +8,9 @@ use super::{
     boundary::{Plan, starts},
     budget::{Chosen, Limits, Place, choose},
     disk::SLOT_HEADER,
+    settings::{Mode, Settings},
 };
-use crate::{
-    config::{ByteSize, PrefixCache as Mode, RunConfig},
-    error::Result,
-    token_store::Examples,
-};
+use crate::{byte_size::ByteSize, error::Result, token_store::Examples};
 use std::path::Path;
 
 /// The cache of a run that has not begun.
@@ -47,25 +44,30 @@ pub struct Sizes<'a> {
 }
 
 impl Outlook {
-    /// The outlook of a run whose epochs have so many leading blocks `frozen`; `None` when there is no cache: off, or
-    /// nothing to gain.
+    /// The outlook of a run in `directory` whose epochs have so many leading blocks `frozen`; `None` when there is no cache:
+    /// off, or nothing to gain.
     ///
     /// # Errors
     /// When examples cannot be read.
-    pub fn new(config: &RunConfig, sizes: Sizes<'_>, frozen: &[usize]) -> Result<Option<Self>> {
+    pub fn new(
+        settings: Settings,
+        directory: &Path,
+        sizes: Sizes<'_>,
+        frozen: &[usize],
+    ) -> Result<Option<Self>> {
         let plan = Plan::new(frozen.len() as u32, Some(frozen.to_vec()));
         let Some(saves) = plan.saves() else {
             return Ok(None);
         };
-        if config.prefix_cache == Mode::Off || saves.iter().all(|&boundary| boundary == 0) {
+        if settings.mode == Mode::Off || saves.iter().all(|&boundary| boundary == 0) {
             return Ok(None);
         }
         let most = most_rows(Some(&saves), sizes.blocks, sizes.every_token);
-        let row = (sizes.hidden_size * config.prefix_cache_dtype.bytes()) as u64;
+        let row = (sizes.hidden_size * settings.dtype.bytes()) as u64;
         let size = |tokens: usize| most(tokens) as u64 * row + SLOT_HEADER;
-        let budget = config.prefix_cache_budget.map(|ByteSize(bytes)| bytes);
-        let limits = Limits::new(budget, existing(&config.output_dir()), 0);
-        let Some(chosen) = choose(config.prefix_cache, sizes.splits, &size, limits)? else {
+        let budget = settings.budget.map(|ByteSize(bytes)| bytes);
+        let limits = Limits::new(budget, existing(directory), 0);
+        let Some(chosen) = choose(settings.mode, sizes.splits, &size, limits)? else {
             return Ok(None);
         };
         Ok(Some(Self::of(&chosen, sizes.splits, frozen, &saves)))
@@ -146,7 +148,7 @@ fn existing(directory: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::EncodedExample;
+    use crate::{batch::EncodedExample, prefix_cache::CacheDtype};
 
     fn examples(lengths: &[usize]) -> Examples {
         let example = |&length: &usize| EncodedExample {
@@ -157,42 +159,47 @@ mod tests {
         lengths.iter().map(example).collect()
     }
 
-    fn outlook(config: &RunConfig, frozen: &[usize]) -> Option<Outlook> {
+    const USUAL: Settings = Settings {
+        mode: Mode::Auto,
+        dtype: CacheDtype::F32,
+        budget: None,
+    };
+
+    fn outlook(settings: Settings, frozen: &[usize]) -> Option<Outlook> {
         let sizes = Sizes {
             blocks: 6,
             every_token: false,
             hidden_size: 4,
             splits: &[&examples(&[10, 20, 30]), &examples(&[40])],
         };
-        Outlook::new(config, sizes, frozen).unwrap()
+        Outlook::new(settings, Path::new("."), sizes, frozen).unwrap()
     }
 
     #[test]
     fn epochs_start_where_the_last_one_saved() {
-        let config = RunConfig::default();
-        let starts = |frozen: &[usize]| outlook(&config, frozen).map(|o| o.starts);
+        let starts = |frozen: &[usize]| outlook(USUAL, frozen).map(|o| o.starts);
         assert_eq!(starts(&[0, 2, 4]), Some(vec![0, 0, 2]), "progressive");
         assert_eq!(starts(&[0, 1, 2, 3]), Some(vec![0, 0, 1, 2]));
         assert_eq!(starts(&[4, 2, 0]), Some(vec![0, 2, 0]), "grow-from-hb");
         assert_eq!(starts(&[3, 3, 3]), Some(vec![0, 3, 3]), "single-block");
         assert_eq!(starts(&[0, 0, 0]), None, "full");
         assert_eq!(starts(&[5]), None, "one epoch");
-        let off = RunConfig {
-            prefix_cache: Mode::Off,
-            ..config
+        let off = Settings {
+            mode: Mode::Off,
+            ..USUAL
         };
-        assert_eq!(outlook(&off, &[0, 2, 4]), None);
+        assert_eq!(outlook(off, &[0, 2, 4]), None);
     }
 
     #[test]
     fn what_does_not_fit_is_not_counted() {
         let entry = |tokens: u64| tokens * 16 + SLOT_HEADER;
-        let config = RunConfig {
-            prefix_cache: Mode::Ram,
-            prefix_cache_budget: Some(ByteSize(entry(10) + entry(20) + 1)),
-            ..RunConfig::default()
+        let settings = Settings {
+            mode: Mode::Ram,
+            budget: Some(ByteSize(entry(10) + entry(20) + 1)),
+            ..USUAL
         };
-        let found = outlook(&config, &[0, 2, 4]).unwrap();
+        let found = outlook(settings, &[0, 2, 4]).unwrap();
         assert_eq!(found.bytes, entry(10) + entry(20));
         assert_eq!((found.training_share, found.evaluation_share), (0.5, 0.0));
         assert_eq!(
@@ -208,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_last_blocks_output_is_one_row() {
-        let found = outlook(&RunConfig::default(), &[6, 6]).unwrap();
+        let found = outlook(USUAL, &[6, 6]).unwrap();
         assert_eq!(found.bytes, 4 * (16 + SLOT_HEADER));
     }
 }

@@ -1,6 +1,6 @@
 //! Entries in memory: one allocation an example. Called by the store.
 
-use crate::config::CacheDtype;
+use super::settings::CacheDtype;
 use half::{f16, slice::HalfFloatSliceExt};
 
 /// The numbers of one entry.

@@ -2,8 +2,8 @@
 //!
 //! Only entries that are kept have a place here: with a budget most examples of a large set have none.
 
+use super::settings::CacheDtype;
 use super::{budget::Place, disk::Disk, ram::Ram};
-use crate::config::CacheDtype;
 use std::io::Result;
 
 /// What is held of one example.

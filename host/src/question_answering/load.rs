@@ -7,19 +7,18 @@ use super::{
 };
 use crate::{
     batch::EncodedExample,
-    config::Answering,
     error::Result,
     interrupt,
-    progress::Phase,
-    token_cache::{
-        TokenCache,
+    phase::Phase,
+    question_answering::Answering,
+    token_cache::TokenCache,
+    token_store::{
+        Examples,
         key::{Key, KeyBuilder},
     },
-    token_store::Examples,
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
-use progtune_datasets::{Question, SplitName, Task};
+use progtune_datasets::{Question, Task};
 
 fn tokenising() -> Phase {
     Phase::begin("tokenize", "tokenising questions", "windows", None)
@@ -68,23 +67,15 @@ impl QuestionSource<'_> {
     ///
     /// # Errors
     /// When a question is too long for the model's input, or the tokenizer refuses a text.
-    pub fn split(
-        &self,
-        name: SplitName,
-        questions: &[Question],
-        limit: Option<usize>,
-    ) -> Result<EvalSplit> {
+    pub fn split(&self, questions: &[Question], limit: Option<usize>) -> Result<(Examples, Asked)> {
         let questions = first(questions, limit);
         let (examples, maps) = self.windows(questions)?;
-        Ok(EvalSplit {
-            name,
-            examples,
-            asked: Some(Asked {
-                questions: questions.to_vec(),
-                maps,
-                settings: self.answering.decode_settings(self.task),
-            }),
-        })
+        let asked = Asked {
+            questions: questions.to_vec(),
+            maps,
+            settings: self.answering.decode_settings(self.task),
+        };
+        Ok((examples, asked))
     }
 
     fn windows(&self, questions: &[Question]) -> Result<(Examples, Vec<WindowMap>)> {

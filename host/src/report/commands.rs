@@ -1,10 +1,7 @@
 //! The commands that a run ends with: what uses its result, and a next step. They are made to be copied into a shell, so
 //! they name all that the result needs and nothing else. Called by the report.
 
-use crate::{
-    config::{RunConfig, SAMPLE_TASK, max_length},
-    fetch::typed,
-};
+use crate::config::{RunConfig, SAMPLE_TASK, max_length};
 use progtune_datasets::{OWN_TASK, ProblemType, Task};
 use progtune_plain_text::is_hidden;
 use std::path::Path;
@@ -110,7 +107,7 @@ pub fn next(
             words: vec!["progtune".into()],
         };
         if let Some(model) = &config.model {
-            command = command.flag("--model", typed(model));
+            command = command.flag("--model", model.typed());
         }
         command = command
             .flag("--train-file", "FILE.csv")
@@ -131,9 +128,7 @@ pub fn next(
     let command = match (task.name.as_str(), &config.data) {
         (OWN_TASK, _) => command.flag("--test-file", format!("FILE.{}", input_type(config))),
         (name, None) => command.flag("--task", name),
-        (name, Some(data)) => command
-            .flag("--task", name)
-            .flag("--data", typed(&data.display().to_string())),
+        (name, Some(data)) => command.flag("--task", name).flag("--data", data.typed()),
     };
     ("measure it", with_reading(command, config, task))
 }
@@ -150,7 +145,7 @@ fn with_result(
         return command.flag("--model", directory);
     }
     if let Some(model) = &config.model {
-        command = command.flag("--model", typed(model));
+        command = command.flag("--model", model.typed());
     }
     with_plugins(command.flag("--adapter", directory), config)
 }

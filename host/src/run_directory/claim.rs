@@ -125,11 +125,12 @@ fn refuse_own_input(path: &Path, config: &RunConfig) -> Result<()> {
         return Ok(());
     };
     let inputs = [
-        ("--model", config.model.as_deref().map(Path::new)),
-        ("--init-adapter", config.init_adapter.as_deref()),
+        ("--model", &config.model),
+        ("--init-adapter", &config.init_adapter),
     ];
     for (flag, input) in inputs {
-        if input.and_then(|input| input.canonicalize().ok()).as_ref() == Some(&output) {
+        let input = input.as_ref().map(|input| input.path().canonicalize());
+        if input.is_some_and(|input| input.is_ok_and(|input| input == output)) {
             return Err(Error::Usage(format!(
                 "--output {}: this is also {flag}, which the run would destroy; choose another --output",
                 path.display()

@@ -2,7 +2,8 @@
 
 use crate::{
     adapter, best_model,
-    config::{export::FIRST_LINE, keys::KEYS},
+    config::export::FIRST_LINE,
+    config_keys::KEYS,
     files::{folder::Folder, lock::LOCK_FILE, temporary},
     learned_task::TASK_FILE,
     prefix_cache, provenance,

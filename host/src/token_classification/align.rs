@@ -5,7 +5,7 @@
 use crate::{
     batch::{EncodedExample, Target},
     error::Result,
-    progress::Phase,
+    phase::Phase,
     tokenizer::Tokenizer,
 };
 use progtune_datasets::TaggedSentence;

@@ -3,12 +3,10 @@
 
 use super::align::{AlignedSentence, Coverage, align};
 use crate::{
-    config::RunConfig,
+    data_description::{describe_skipped, in_line},
     error::Result,
-    task_data::{describe_skipped, in_line},
     token_store::Examples,
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
 use progtune_datasets::{
     RepairTags, SplitName, TagFindings, TagScheme, TaggedData, TaggedSentence,
@@ -83,40 +81,10 @@ fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
     text
 }
 
-/// The tokenised training set and validation split, with a note on words that take no part.
-///
-/// # Errors
-/// When the tokenizer refuses a sentence.
-pub fn load(
-    config: &RunConfig,
-    data: &TaggedData,
-    tokenizer: &Tokenizer,
-) -> Result<(Examples, Vec<EvalSplit>)> {
-    let load = |name: SplitName, sentences: &[TaggedSentence], limit| {
-        examples(
-            tokenizer,
-            name,
-            first(sentences, limit),
-            tokenizer.max_length(),
-        )
-    };
-    let train = load(SplitName::Train, &data.train, config.max_train_samples)?;
-    let name = SplitName::Validation;
-    let examples = load(name, &data.validation, config.max_eval_samples)?;
-    Ok((
-        train,
-        vec![EvalSplit {
-            name,
-            examples,
-            asked: None,
-        }],
-    ))
-}
-
 /// The examples of a split; what takes no part is told in the log.
 ///
 /// # Errors
-/// As [`load`].
+/// When the tokenizer refuses a sentence.
 pub fn examples(
     tokenizer: &Tokenizer,
     split: SplitName,

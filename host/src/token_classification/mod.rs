@@ -1,17 +1,16 @@
-//! Token classification (named entities, parts of speech): [`data`] with [`align`] makes examples of sentences with tags, [`scores`]
-//! measures what a model says of them, [`predictions`] writes it down; [`entities`] reads tags. The sentences come from
+//! Token classification (named entities, parts of speech): [`data`] with [`align`] makes examples of sentences with tags,
+//! [`score`] measures what a model says of them, [`predictions`] writes it down. The sentences come from
 //! `progtune_datasets::TaggedData`; the model is the same as ever, with a head that reads every token.
 
 pub mod align;
 pub mod data;
-pub mod entities;
-pub mod inspect;
 pub mod predictions;
-pub mod scores;
 
-use crate::{batch::Target, evaluate::arg_max};
+use crate::{
+    batch::Target,
+    metrics::{classes::arg_max, entity_scores::EntityScores},
+};
 use progtune_datasets::Task;
-use scores::EntityScores;
 
 /// The scores of logits, `tokens × labels` numbers a sentence, against the tags that count.
 pub fn score(task: &Task, labelled: &[(&[f32], &Target)]) -> EntityScores {

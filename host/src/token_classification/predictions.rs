@@ -1,7 +1,7 @@
 //! What a model says about a sentence, as a line of JSON: words, their tags, and the entities these make. Called by `predict`.
 
-use super::{align::AlignedSentence, entities::entities};
-use crate::evaluate::arg_max;
+use super::align::AlignedSentence;
+use crate::metrics::{classes::arg_max, entities::entities};
 use progtune_datasets::{TaggedSentence, Task};
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use crate::{
     batch::EncodedExample,
     error::{Error, Result},
     files::temporary::{Access, Temporary},
-    token_cache::key::Key,
+    token_store::key::Key,
 };
 use sha2::{Digest, Sha256};
 use std::{

@@ -9,7 +9,7 @@
 //! lengths, and each with its count; how many blocks, and each with its size and CRC-32; the fingerprint. A block is
 //! checked by its CRC when it is read, so that opening a file does not read it all.
 
-use crate::token_cache::key::Key;
+use crate::token_store::key::Key;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 

@@ -9,16 +9,17 @@
 pub mod block;
 pub mod builder;
 pub mod directory;
+pub mod key;
 
 use crate::{
     batch::{Batch, EncodedExample},
     error::{Error, Result},
     files::temporary::{Temporary, TemporaryPath},
-    token_cache::key::Key,
 };
 use block::Block;
 use builder::Image;
 use directory::{BLOCK, Directory, HEADER, Summary, TRAILER};
+use key::Key;
 use std::{
     borrow::Cow,
     fs::File,

@@ -4,8 +4,11 @@ use super::*;
 use progtune::{
     adapter::Adapter,
     assemble::Assembly,
-    config::{Device, Kernels},
-    model::{description::HeadKind, weights::HeadPolicy},
+    model::{
+        description::HeadKind,
+        device::{Device, Kernels},
+        weights::HeadPolicy,
+    },
     model_source::ModelSource,
     plan::Blueprint,
 };
@@ -136,7 +139,7 @@ fn an_error_names_the_adapter() {
 #[test]
 fn the_base_is_in_memory_once() {
     let scratch = Scratch::new();
-    let source = ModelSource::Directory(fixture("parity/bert"));
+    let source = ModelSource::Directory(fixture("parity/bert").into());
     let config = source.config().unwrap();
     let plugins = progtune::plugin::discover(&[profile_dir()]).unwrap();
     let head = HeadKind::Sequence(2);

@@ -9,17 +9,16 @@
 use super::*;
 use progtune::{
     batch_order::BatchLimit,
-    config::{TokenCacheUse, WeightDtype},
+    eval_split::EvalSplit,
     evaluate::{Evaluation, evaluate},
     examples::{ExampleSource, Origin},
-    export::save_checkpoint,
+    export::{WeightDtype, save_checkpoint},
     learned_task::LearnedTask,
-    recipe::open_tokenizer,
+    recipe::prepare::open_tokenizer,
     task_data::TaskData,
-    token_cache::TokenCache,
+    token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,
     tokenizer::Tokenizer,
-    train::EvalSplit,
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
 use progtune_tests::{command_line::CommandLine, read_json};
@@ -264,7 +263,7 @@ fn write_base(directory: &Path, head: Option<&[String]>) {
 }
 
 fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tokenizer)> {
-    let source = ModelSource::Directory(directory.to_owned());
+    let source = ModelSource::Directory(directory.to_owned().into());
     let config = source.config()?;
     let head = HeadKind::of(task);
     let blueprint = Blueprint::new(&config, head, None, false)?;
@@ -368,7 +367,8 @@ fn fault_of_draw(draw: &Draw, directory: &Path) -> Result<Option<String>> {
     }
     take_step(&model, &examples)?;
     let of_run = evaluated(&model, &task, examples)?;
-    save_checkpoint(&run, &model, &tokenizer, &task, WeightDtype::F32)?;
+    save_checkpoint(&run, &model, &task, WeightDtype::F32)?;
+    tokenizer.save(&run)?;
 
     // By what the run has left, and by config.json alone.
     let config = ModelConfig::read(&run)?;

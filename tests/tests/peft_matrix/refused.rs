@@ -317,7 +317,7 @@ fn adapters_merge_without_a_task_or_data() {
         if task != "QUESTION_ANS" {
             assert_eq!(config["id2label"]["2"], "LABEL_2");
         }
-        let source = ModelSource::Directory(merged);
+        let source = ModelSource::Directory(merged.into());
         let config = source.config().unwrap();
         let head = head_of(&row.matrix.json["bases"][row.base]);
         let blueprint = progtune::plan::Blueprint::new(&config, head, None, false).unwrap();

@@ -5,12 +5,11 @@ use candle_core::{Device, Tensor};
 use progtune::{
     batch::Batch,
     batch_order::BatchLimit,
-    config::{Kernels, PrefixCache as Mode, RunConfig},
     evaluate::{logits, logits_from},
-    model::{description::HeadKind, gradients::Gradients, step::Step},
+    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},
     plan::Stage,
-    prefix_cache::{CachedRun, PrefixCache},
+    prefix_cache::{self, CacheDtype, CachedRun, Mode, PrefixCache},
     token_store::Examples,
 };
 use progtune_plugin_api::records::Part;
@@ -86,9 +85,10 @@ fn train(
     let epochs = stages.len() as u32;
     let (mode, ahead) = cache.unwrap_or((Mode::Off, false));
     let mut cache = PrefixCache::new(&CachedRun {
-        config: &RunConfig {
-            prefix_cache: mode,
-            ..RunConfig::default()
+        settings: prefix_cache::Settings {
+            mode,
+            dtype: CacheDtype::F32,
+            budget: None,
         },
         model: &setup.model,
         stages: ahead.then_some(stages.as_slice()),

@@ -7,7 +7,7 @@ use super::{
 };
 use progtune::{
     cli::clap_command,
-    config::keys::{KEYS, OTHER_VARIABLES},
+    config_keys::{KEYS, OTHER_VARIABLES},
 };
 use progtune_tests::{root, run};
 use serde_json::Value;

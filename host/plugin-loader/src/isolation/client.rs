@@ -10,9 +10,8 @@ use super::{
         Request,
     },
     process::{Process, Trouble},
-    wire::Wire,
 };
-use crate::{consistency::Twice, load::Private};
+use crate::{consistency::Twice, private::Private, wire::Wire};
 use progtune_plugin_api::{
     open::Attribute,
     records::{

@@ -1,6 +1,6 @@
 //! What a run asks a plugin's process, and what comes back: the first byte says which, the next four number the question.
 
-use super::wire::{HostOffer, Malformed, Reader, Wire, records};
+use crate::wire::{HostOffer, Malformed, Reader, Wire, records};
 use progtune_plugin_api::{
     open::Attribute,
     records::{DecisionRecord, ModelRecord, RunRecord, ScheduleTraits, SignalRecord},

@@ -4,12 +4,12 @@ use super::{
     ARGUMENT, LOST_CONNECTION, Limits, escaped,
     frame::{Broken, Inbox, Token, framed},
     message::{Greeting, Numbered, Reply, Request},
-    wire::{Malformed, Wire},
 };
 use crate::{
     child_process::{Output, detach, ended, has_ended, kill_group, last_words},
-    fault::printable,
     offer,
+    printable::printable,
+    wire::{Malformed, Wire},
 };
 use std::{
     hash::{BuildHasher, Hasher, RandomState},

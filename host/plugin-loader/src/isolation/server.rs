@@ -12,12 +12,12 @@ use super::{
         CreateMethod, CreateSchedule, CreatedSchedule, Greeting, Numbered, Open, PlanMethod,
         PlanSchedule, Reply, Request,
     },
-    wire::{HostOffer, Reader, Wire},
 };
 use crate::{
     consistency::Twice,
-    load,
     offer::{self, Offer},
+    open,
+    wire::{HostOffer, Reader, Wire},
 };
 use abi_stable::std_types::RVec;
 use progtune_plugin_api::{
@@ -238,7 +238,7 @@ impl Served {
     fn open(&mut self, request: Open) -> Result<u8, String> {
         let file = OsString::from_vec(request.file);
         let at = |stage: &str| self.replies.at(stage);
-        self.module = Some(load::root(file.as_ref(), &request.manifest, &at)?);
+        self.module = Some(open::root(file.as_ref(), &request.manifest, &at)?);
         Ok(0)
     }
 

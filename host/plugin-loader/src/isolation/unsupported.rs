@@ -2,7 +2,7 @@
 //! ([`super::Isolation::is_supported`]), so none of these values exists.
 
 use super::Limits;
-use crate::{consistency::Twice, load::Private};
+use crate::{consistency::Twice, private::Private};
 use progtune_plugin_api::{
     open::Attribute,
     records::{

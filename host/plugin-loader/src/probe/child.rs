@@ -5,10 +5,10 @@
 
 use super::{Request, Trial};
 use crate::{
-    fault::printable,
-    load,
     manifest::{self, EntryKind, Manifest, ManifestEntry},
     offer::Offer,
+    open,
+    printable::printable,
 };
 use abi_stable::std_types::RString;
 use progtune_plugin_api::{
@@ -103,7 +103,7 @@ fn attempt(request: &Request, offer: &Offer) -> Result<(), String> {
     let bytes = fs::read(&request.file).map_err(|error| format!("cannot be read: {error}"))?;
     let manifest = manifest::read(bytes.as_slice()).map_err(|why| why.to_string())?;
     let at = |stage: &str| say(&format!("at {stage}"));
-    let module = load::root(&request.file, &manifest.json, &at)?;
+    let module = open::root(&request.file, &manifest.json, &at)?;
     let host = offer.record();
     match &request.trial {
         Trial::Library => {

@@ -4,11 +4,12 @@
 //! of the base under `base_layer`, `modules_to_save` and `original_module`. Files of older versions, or of a training loop
 //! that saved a wrapped model, have the adapter's name in the keys (`lora_A.default.weight`) or `module.` before them.
 
-use super::vera;
+use super::Provenance;
 use crate::{
     error::{Error, Result},
     model::{config::Architecture, weights::canonical_name},
 };
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What PEFT adds to a module.
@@ -26,6 +27,27 @@ const ADDED: [&str; 8] = [
 pub(super) const TOKENS: &str = "token_adapter.trainable_tokens_delta";
 /// What wrappers of the training loop put before keys.
 const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "_fsdp_wrapped_module."];
+
+/// VeRA's shared projections, which stand beside the model.
+pub(super) const PROJECTIONS: [&str; 2] = ["vera_A", "vera_B"];
+/// What stands before them.
+pub(super) const BEFORE: &str = "base_model.";
+
+/// Whether this is the name of a projection.
+pub(super) fn is_projection(name: &str) -> bool {
+    PROJECTIONS.contains(&name)
+}
+
+/// The key of a projection, if the adapter holds it.
+pub(super) fn projection_key(name: &str, about: Provenance<'_>) -> Option<String> {
+    let saved = about.option("save_projection") != json!(false);
+    saved.then(|| format!("{BEFORE}{name}"))
+}
+
+/// The name of a projection's key.
+pub(super) fn projection_of(key: &str) -> Option<&str> {
+    key.strip_prefix(BEFORE).filter(|name| is_projection(name))
+}
 
 /// The keys of a file.
 #[derive(Debug, Default)]
@@ -122,7 +144,7 @@ fn unwrapped(mut key: &str) -> &str {
 /// What follows `base_model.model.`, or the name of a shared projection.
 fn inside(key: &str) -> Option<&str> {
     let key = unwrapped(key);
-    if let Some(name) = vera::projection_of(key) {
+    if let Some(name) = projection_of(key) {
         return Some(name);
     }
     key.strip_prefix("base_model.model.").map(unwrapped)
@@ -179,7 +201,7 @@ fn parse(name: &str) -> Option<(String, Rank, Option<String>)> {
         .collect();
     let own = match own.as_slice() {
         // A projection of VeRA with the adapter's name.
-        [projection, _] if vera::is_projection(projection) => (*projection).to_owned(),
+        [projection, _] if is_projection(projection) => (*projection).to_owned(),
         _ => own.join("."),
     };
     Some((own, Rank::Value, None))

@@ -21,9 +21,8 @@ pub use folds::Fold;
 
 use super::{Adapter, Provenance, kept, read_json, text_of, write_json};
 use crate::{
-    config::WeightDtype,
     error::{Error, Result},
-    export::{value_of, write_tensors},
+    export::{WeightDtype, value_of, write_tensors},
     labels::inverse,
     model::{
         config::{Architecture, ModelConfig},
@@ -151,7 +150,7 @@ impl Format {
         match self {
             Self::Prefix if added => None,
             Self::Prefix => Some(format!("base_model.{key}")),
-            Self::Vera if vera::is_projection(name) => vera::projection_key(name, about),
+            Self::Vera if keys::is_projection(name) => keys::projection_key(name, about),
             _ => Some(format!("base_model.model.{key}")),
         }
     }

@@ -7,9 +7,9 @@
 use super::{Provenance, Recognised, Tensors, settings::Config, with};
 use crate::{
     error::{Error, Result},
-    graph::{Program, RowContext},
     model::{
         config::{Architecture, ModelConfig},
+        graph::{Program, RowContext},
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
         weights::canonical_name,

@@ -4,6 +4,7 @@ use super::{
     Provenance, Recognised,
     carried::{Carried, Change, Shared},
     content::{Content, some},
+    keys::{BEFORE, PROJECTIONS},
     matching::Targets,
     option_list,
     settings::Config,
@@ -12,24 +13,6 @@ use super::{
 use crate::error::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-const PROJECTIONS: [&str; 2] = ["vera_A", "vera_B"];
-const BEFORE: &str = "base_model.";
-
-pub(super) fn is_projection(name: &str) -> bool {
-    PROJECTIONS.contains(&name)
-}
-
-/// The key of a projection, if the adapter holds it.
-pub(super) fn projection_key(name: &str, about: Provenance<'_>) -> Option<String> {
-    let saved = about.option("save_projection") != json!(false);
-    saved.then(|| format!("{BEFORE}{name}"))
-}
-
-/// The name of a projection's key.
-pub(super) fn projection_of(key: &str) -> Option<&str> {
-    key.strip_prefix(BEFORE).filter(|name| is_projection(name))
-}
 
 const KNOWN: [&str; 10] = [
     "r",

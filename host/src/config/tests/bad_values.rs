@@ -82,7 +82,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
 #[test]
 fn every_bad_value_names_key_origin_expected_and_found() {
     for &(key, value, expected) in BAD_VALUES {
-        let known = keys::find_key(key).unwrap();
+        let known = crate::config_keys::find_key(key).unwrap();
         let flag = format!("{}={value}", known.flag());
         let text = message(&[&flag], &[], "");
         let start = format!("{key} (from flag {}): expected {expected}", known.flag());
@@ -115,7 +115,7 @@ fn every_bad_value_names_key_origin_expected_and_found() {
 #[test]
 fn the_choices_of_a_key_are_those_it_is_refused_for() {
     let mut with_names = 0;
-    for key in keys::KEYS
+    for key in crate::config_keys::KEYS
         .iter()
         .filter(|key| key.scope != Scope::Inference)
     {

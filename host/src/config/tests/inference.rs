@@ -137,7 +137,10 @@ fn merge_takes_one_adapter() {
     };
     let config = resolve(&["--adapter", "runs/x", "--dtype", "bf16"]).unwrap();
     assert_eq!(config.adapter, PathBuf::from("runs/x"));
-    assert_eq!((config.dtype, config.task), (WeightDtype::Bf16, None));
+    assert_eq!(
+        (config.dtype, config.task),
+        (crate::export::WeightDtype::Bf16, None)
+    );
     let config = resolve(&["--adapter", "runs/x", "--task", "sample"]).unwrap();
     assert_eq!(config.task.as_deref(), Some("sample"));
     assert!(resolve(&[]).unwrap_err().contains("--adapter is missing"));

@@ -35,6 +35,6 @@ fn plugin_directories_come_from_flags_variables_and_files() {
         locked: true,
         isolation: Isolation::None,
     };
-    let resolved = PluginSources::resolve(&args, &Sources::default());
+    let resolved = resolve_plugins(&args, &Sources::default());
     assert_eq!(resolved.unwrap(), expected);
 }

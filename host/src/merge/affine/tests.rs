@@ -1,9 +1,9 @@
 //! Folding against running the same graph on rows.
 
 use super::*;
-use crate::{
+use crate::model::{
+    description::ParameterInfo,
     graph::{Program, RowContext},
-    model::description::ParameterInfo,
 };
 use progtune_plugin_api::{
     graph::GraphBuilder,

@@ -10,7 +10,6 @@ use super::{
     linear::LinearRows,
     partials::Partials,
     prefix::PrefixRows,
-    scratch::{Buffer, Direction, Scratch, Workspace},
     site::{self, Place},
     weight_gradients::{Kept, KeptRows},
 };
@@ -21,6 +20,7 @@ use crate::{
         layout::Block,
         parameters::HostSlice,
         pass::{BlockMode, Pass},
+        scratch::{Buffer, Direction, Scratch, Workspace},
         step::DropoutSite,
     },
 };

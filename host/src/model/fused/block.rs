@@ -10,7 +10,6 @@ use super::{
     linear::{LinearTape, ReadyLinear, RewrittenWeight},
     partials::Target,
     prefix::PrefixRows,
-    scratch::{Buffer, Direction, Scratch},
     site::{self, ReadyProgram, SiteTape},
 };
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
         layout::{Block, Norm, Site},
         parameters::{HostSlice, Parameters},
         pass::{BlockMode, Pass},
+        scratch::{Buffer, Direction, Scratch},
         step::DropoutSite,
     },
 };

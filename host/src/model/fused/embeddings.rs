@@ -3,12 +3,17 @@
 use super::{
     groups::{Group, groups, split},
     partials::Partials,
-    scratch::{Buffer, Scratch, Workspace},
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
     error::Result,
-    model::{gradients::Gradients, layout::Embeddings, pass::Pass, step::DropoutSite},
+    model::{
+        gradients::Gradients,
+        layout::Embeddings,
+        pass::Pass,
+        scratch::{Buffer, Scratch, Workspace},
+        step::DropoutSite,
+    },
 };
 use progtune_kernels::{dropout, embedding, layer_norm, linear::backward_bias};
 use rayon::prelude::*;

@@ -7,7 +7,6 @@ use super::{
     },
     groups::split,
     prefix::PrefixRows,
-    scratch::{Buffer, Direction, Scratch, Workspace},
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         layout::Block,
         parameters::HostSlice,
         pass::{BlockMode, Pass},
+        scratch::{Buffer, Direction, Scratch, Workspace},
         step::DropoutSite,
     },
 };

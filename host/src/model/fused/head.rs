@@ -5,7 +5,6 @@
 use super::{
     linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
     partials::Partials,
-    scratch::{Buffer, Direction, Workspace},
     site::Place,
 };
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
         gradients::Gradients,
         layout::{Head, Linear},
         pass::Pass,
+        scratch::{Buffer, Direction, Workspace},
         step::DropoutSite,
     },
 };

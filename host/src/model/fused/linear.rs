@@ -3,13 +3,18 @@
 
 use super::{
     partials::Partials,
-    scratch::{Buffer, Columns, Direction, Scratch, WeightValues, Workspace},
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
     error::Result,
-    graph::RowContext,
-    model::{gradients::Gradients, layout::Linear, parameters::HostSlice, pass::Pass},
+    model::{
+        gradients::Gradients,
+        graph::RowContext,
+        layout::Linear,
+        parameters::HostSlice,
+        pass::Pass,
+        scratch::{Buffer, Columns, Direction, Scratch, WeightValues, Workspace},
+    },
 };
 use candle_core::{Tensor, Var};
 use progtune_kernels::{
@@ -63,7 +68,7 @@ impl RewrittenWeight {
             .weights
             .iter()
             .flat_map(|program| program.parameters());
-        for id in crate::graph::distinct(parameters) {
+        for id in crate::model::graph::distinct(parameters) {
             let trained = pass.parameters.is_trainable(id);
             if let Some(gradient) = store.get(pass.parameters.variable(id)).filter(|_| trained) {
                 gradients.add(id, gradient)?;

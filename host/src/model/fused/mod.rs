@@ -14,7 +14,6 @@ mod linear;
 mod partials;
 mod prefix;
 mod row_program;
-mod scratch;
 mod site;
 mod trial;
 mod weight_gradients;
@@ -27,5 +26,4 @@ pub use embeddings::{
 pub use forward::forward as block_forward;
 pub use head::{logits as head_logits, train as head_train};
 pub use row_program::INPUTS;
-pub use scratch::Scratch;
 pub use trial::run as run_program;

@@ -1,10 +1,10 @@
 //! Parameter gradients of one task, added up in task order when all tasks are done. Made by the tasks of a block's
 //! backward, so that sums over rows do not depend on which thread was first.
 
-use super::scratch::{Buffer, Scratch};
 use crate::model::{
     gradients::Gradients,
     parameters::{ParameterId, Parameters},
+    scratch::{Buffer, Scratch},
 };
 
 /// What a gradient is of.

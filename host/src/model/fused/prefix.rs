@@ -1,16 +1,12 @@
 //! The keys and values that a method adds to a block's attention, the same rows for every sequence. Made for each pass over a
 //! block; attention reads them beside the sequences' own.
 
-use super::{
-    partials::{Partials, Target},
-    scratch::Buffer,
-};
+use super::partials::{Partials, Target};
 use crate::{
     error::Result,
-    graph::distinct,
     model::{
-        composed::key_value_prefix, gradients::Gradients, layout::Site, parameters::HostSlice,
-        pass::Pass,
+        gradients::Gradients, graph::distinct, key_value_prefix::key_value_prefix, layout::Site,
+        parameters::HostSlice, pass::Pass, scratch::Buffer,
     },
 };
 use candle_core::Tensor;

@@ -4,14 +4,14 @@
 use super::{
     partials::{Partials, Target},
     row_program::{INPUTS, Others, PackedMatrix, RowProgram, Run},
-    scratch::{Buffer, Scratch, Workspace},
 };
 use crate::{
     error::Result,
-    graph::{Program, RowContext},
     model::{
         gradients::Gradients,
+        graph::{Program, RowContext},
         parameters::{HostSlice, Parameters},
+        scratch::{Buffer, Scratch, Workspace},
     },
 };
 use candle_core::{Device, Tensor, Var};

@@ -4,13 +4,16 @@
 use super::{
     partials::Partials,
     row_program::{INPUTS, RowProgram},
-    scratch::Scratch,
     site::{Place, backward, forward, prepare},
 };
 use crate::{
     error::Result,
-    graph::{Program, RowContext},
-    model::{gradients::Gradients, parameters::Parameters},
+    model::{
+        gradients::Gradients,
+        graph::{Program, RowContext},
+        parameters::Parameters,
+        scratch::Scratch,
+    },
 };
 use std::slice::from_ref;
 

@@ -4,7 +4,6 @@
 use super::{
     block::{BlockTape, ReadyBlock, Tasks},
     groups::split,
-    scratch::{Buffer, Columns},
 };
 use crate::{
     error::Result,
@@ -12,6 +11,7 @@ use crate::{
         gradients::Gradients,
         layout::{Block, Linear},
         pass::Pass,
+        scratch::{Buffer, Columns},
     },
 };
 use progtune_kernels::{

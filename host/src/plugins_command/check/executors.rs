@@ -3,11 +3,11 @@
 
 use crate::{
     error::Result,
-    graph::{Program, RowContext, initial_value},
     model::{
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
         fused::{INPUTS, run_program},
+        graph::{Program, RowContext, initial_value},
         parameters::{HostSlice, Parameters},
     },
     plan::Blueprint,

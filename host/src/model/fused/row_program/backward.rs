@@ -4,7 +4,7 @@ use super::{
     FixedMatrix, Others, RowProgram, Run, Step, add_gradient, by_row, drop_out, forward::normalise,
     packed_of, swap,
 };
-use crate::model::fused::{partials::Partials, scratch::Buffer};
+use crate::model::{fused::partials::Partials, scratch::Buffer};
 use progtune_kernels::{
     activation, elementwise,
     gemm::{Start, multiply},

@@ -4,8 +4,10 @@
 use super::{Derived, Fixed, FixedMatrix, INPUTS, RowProgram, Step};
 use crate::{
     error::Result,
-    graph::Program,
-    model::parameters::{ParameterId, Parameters},
+    model::{
+        graph::Program,
+        parameters::{ParameterId, Parameters},
+    },
 };
 use candle_core::Tensor;
 use progtune_kernels::activation::Activation;

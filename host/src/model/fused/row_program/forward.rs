@@ -1,7 +1,7 @@
 //! The forward of a program on the rows of one task. Called by [`crate::model::fused`]'s sites.
 
 use super::{Others, RowProgram, Run, Step, by_row, drop_out, packed_of, swap};
-use crate::model::fused::scratch::Buffer;
+use crate::model::scratch::Buffer;
 use progtune_kernels::{
     activation, elementwise,
     gemm::{Start, multiply},
@@ -126,7 +126,7 @@ impl RowProgram {
         &self,
         columns: usize,
         x: &[f32],
-        rows: crate::graph::RowContext<'_>,
+        rows: crate::model::graph::RowContext<'_>,
     ) -> usize {
         match columns {
             0 => (x.len() / rows.row_keys.len().max(1)).max(1),

@@ -11,16 +11,14 @@ mod backward;
 mod compile;
 mod forward;
 
-use super::{
-    partials::{Partials, Target},
-    scratch::{Buffer, Columns, Scratch, Workspace},
-};
+use super::partials::{Partials, Target};
 use crate::{
     error::Result,
-    graph::{Program, RowContext},
     model::{
         gradients::Gradients,
+        graph::{Program, RowContext},
         parameters::{HostSlice, ParameterId, Parameters},
+        scratch::{Buffer, Columns, Scratch, Workspace},
     },
 };
 use candle_core::Tensor;

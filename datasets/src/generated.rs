@@ -1,0 +1,5 @@
+//! Tasks whose rows a grammar makes, so that nothing is downloaded. Called by the readers of splits and by the host.
+
+pub(crate) mod grammar;
+pub mod sample;
+pub mod sample_pairs;

@@ -1,0 +1,355 @@
+//! The rows of the user's own files, one at a time; called by the host, and by `own` for small files.
+//!
+//! Files are found first, then columns chosen from the first file. Then all rows are read once and forgotten: their labels
+//! are learned, if they are not those of a model, every row is checked, and the rows of each class are counted, which
+//! decides the ones that are held out ([`OwnFacts`]). From then on the files can be read again, row by row, as often as
+//! somebody wants them; whoever remembers the facts spares the first reading.
+
+use std::path::PathBuf;
+
+use crate::error::{DataError, OwnDataError, TableError};
+use crate::example::Example;
+use crate::format::{DataFile, Format};
+use crate::own::choose_columns::choose;
+use crate::own::find::find_files;
+use crate::own::hold_out::{HoldOut, Strata};
+use crate::own::label_form::{LabelForm, ListShapes};
+use crate::own::learn_labels::{Labels, Tally};
+use crate::own::reader::Reader;
+use crate::own::survey::Survey;
+use crate::problem_type::ProblemType;
+use crate::readers::header;
+use crate::readers::raw_row::LabelRule;
+use crate::request::FLAGS;
+use crate::request::{OnBadRow, OwnRequest};
+use crate::skipped_rows::SkippedRows;
+use crate::split_name::SplitName;
+use crate::tasks::task::Task;
+
+const RULES: [LabelRule; 3] = [
+    LabelRule::Required,
+    LabelRule::Required,
+    LabelRule::Optional,
+];
+
+/// What a first reading of all rows finds out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnFacts {
+    /// The labels.
+    pub labels: Labels,
+    /// How they are written.
+    pub form: LabelForm,
+    /// Of the training, validation and test files.
+    pub counts: [RowCounts; 3],
+    /// Rows left out.
+    pub skipped: SkippedRows,
+}
+
+/// How many good rows files have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// All of them.
+    pub n_rows: usize,
+    /// Those with a label.
+    pub n_labelled: usize,
+    /// The rows of each class, of each set of labels where rows have several; numbers, and rows without a label, are in
+    /// the first.
+    pub by_class: Vec<usize>,
+}
+
+impl RowCounts {
+    fn of_classes(by_class: Vec<usize>) -> Self {
+        let n_rows = by_class.iter().sum();
+        Self {
+            n_rows,
+            n_labelled: n_rows,
+            by_class,
+        }
+    }
+
+    fn add(&mut self, example: &Example, strata: &mut Strata) {
+        let class = strata.class_of(example.label.as_ref());
+        if self.by_class.len() <= class {
+            self.by_class.resize(class + 1, 0);
+        }
+        self.by_class[class] += 1;
+        self.n_rows += 1;
+        self.n_labelled += usize::from(example.label.is_some());
+    }
+}
+
+/// Files of the user's own whose rows are known to be good.
+#[derive(Debug, Clone)]
+pub struct OwnFiles {
+    /// The task that the columns and labels make.
+    pub task: Task,
+    /// Which columns were not named but guessed: `text`, `pair`, `label`.
+    pub guessed: Vec<&'static str>,
+    /// The columns of the first file.
+    pub survey: Survey,
+    /// What the first reading found out.
+    pub facts: OwnFacts,
+    files: [Vec<DataFile>; 3],
+    hold_out: Option<HoldOut>,
+    on_bad_row: OnBadRow,
+    label_separator: Option<String>,
+    ignore_labels: bool,
+}
+
+fn find_all(request: &OwnRequest) -> Result<[Vec<DataFile>; 3], DataError> {
+    let reading = &request.reading;
+    let find = |at: usize, given: &[String]| find_files(FLAGS[at], given, reading);
+    Ok([
+        find(0, &request.train)?,
+        find(1, &request.validation)?,
+        find(2, &request.test)?,
+    ])
+}
+
+impl OwnFiles {
+    /// The files of a request, those of training first.
+    ///
+    /// # Errors
+    /// As [`OwnFiles::open`] before it opens a file.
+    pub fn paths(request: &OwnRequest) -> Result<Vec<PathBuf>, DataError> {
+        let files = find_all(request)?.into_iter().flatten();
+        Ok(files.map(|file| file.path).collect())
+    }
+
+    /// Reads all rows of `request`, unless the `facts` about these files are known. `known` are the labels of a model;
+    /// without it they are learned from the training rows, or from the first split there is.
+    ///
+    /// # Errors
+    /// See [`DataError`] and [`OwnDataError`].
+    pub fn open(
+        request: &OwnRequest,
+        known: Option<&Labels>,
+        facts: Option<OwnFacts>,
+    ) -> Result<Self, DataError> {
+        let files = find_all(request)?;
+        let Some(first) = files.iter().flatten().next() else {
+            return Err(OwnDataError::NoFiles {
+                flag: FLAGS[0],
+                given: String::new(),
+                nearest: None,
+            }
+            .into());
+        };
+        if first.format == Format::Conll {
+            return Err(OwnDataError::OnlyTags {
+                path: first.path.clone(),
+            }
+            .into());
+        }
+        let survey = Survey::of(first)?;
+        if request.reading.text_column.is_none() && request.reading.label_column.is_none() {
+            header::check(first)?;
+        }
+        let has_labels = !request.train.is_empty() || !request.validation.is_empty();
+        let wants_label = has_labels && !request.ignore_labels;
+        let chosen = choose(first, &survey, &request.reading, wants_label)?;
+        let task = |labels: &Labels| Task::own(chosen.columns.clone(), labels.clone());
+        let mut own = Self {
+            // The labels are not known yet.
+            task: task(&Labels::numbers()),
+            guessed: chosen.guessed,
+            survey,
+            facts: OwnFacts {
+                labels: Labels::numbers(),
+                form: LabelForm::Value,
+                counts: Default::default(),
+                skipped: SkippedRows::default(),
+            },
+            files,
+            hold_out: None,
+            on_bad_row: request.reading.on_bad_row,
+            label_separator: request.reading.label_separator.clone(),
+            ignore_labels: request.ignore_labels,
+        };
+        own.facts = match facts {
+            Some(facts) => facts,
+            None => own.find_facts(known, request.reading.problem_type, &task)?,
+        };
+        own.task = task(&own.facts.labels);
+        if let Some(share) = request.validation_split {
+            let by_class = &own.facts.counts[0].by_class;
+            own.hold_out = Some(HoldOut::new(by_class, share, request.seed)?);
+        }
+        Ok(own)
+    }
+
+    fn find_facts(
+        &self,
+        known: Option<&Labels>,
+        problem_type: Option<ProblemType>,
+        task: &dyn Fn(&Labels) -> Task,
+    ) -> Result<OwnFacts, DataError> {
+        let mut skipped = SkippedRows::default();
+        let mut counts: [Option<RowCounts>; 3] = Default::default();
+        let at = self.files.iter().position(|files| !files.is_empty());
+        let (labels, form) = match (known, problem_type, at) {
+            (Some(known), _, at) => (known.clone(), self.form_of(at, known)?),
+            (None, Some(ProblemType::Regression), _) | (None, _, None) => {
+                (Labels::numbers(), LabelForm::Value)
+            }
+            (None, _, Some(at)) => {
+                let mut reader = self.reader(at, &self.task, LabelForm::Value);
+                let mut tally = Tally::new(&self.files[at], problem_type);
+                let mut n_rows = 0;
+                while let Some((file, row)) = reader.next_row()? {
+                    tally.add(file, &row, reader.classes.as_ref())?;
+                    n_rows += 1;
+                }
+                reader.check_rows(at, n_rows)?;
+                let learned = tally.learn()?;
+                // Where every row has a class, nothing is left to check.
+                if let Some(by_class) = learned.by_class {
+                    skipped.append(reader.skipped);
+                    counts[at] = Some(RowCounts::of_classes(by_class));
+                }
+                (learned.labels, learned.form)
+            }
+        };
+        let task = task(&labels);
+        let mut count = |at: usize| {
+            let known = counts[at].take();
+            known.map_or_else(|| self.count(at, &task, form, &mut skipped), Ok)
+        };
+        let counts = [count(0)?, count(1)?, count(2)?];
+        Ok(OwnFacts {
+            labels,
+            form,
+            counts,
+            skipped,
+        })
+    }
+
+    /// How the labels of a model are written in the `at`-th split's files: whether they are vectors lists alone can tell.
+    fn form_of(&self, at: Option<usize>, known: &Labels) -> Result<LabelForm, DataError> {
+        let is_multi = known.problem_type == ProblemType::MultiLabelClassification;
+        let Some(at) = at.filter(|_| is_multi && !self.ignore_labels) else {
+            return Ok(LabelForm::Value);
+        };
+        let mut reader = self.reader(at, &self.task, LabelForm::Value);
+        let mut lists = ListShapes::default();
+        while let Some((file, row)) = reader.next_row()? {
+            let column = &row.label_column;
+            lists.add(&self.files[at], file, row.position, column, &row.label)?;
+        }
+        let column = &self.task.columns.label.name;
+        match lists.vectors(&self.files[at], column)? {
+            None => Ok(LabelForm::List),
+            Some(length) if length == known.names.len() => Ok(LabelForm::Vector),
+            Some(found) => Err(TableError::VectorLength {
+                column: column.clone(),
+                expected: known.names.len(),
+                found,
+            }
+            .into()),
+        }
+    }
+
+    /// Checks and counts the rows of the `at`-th split's files.
+    fn count(
+        &self,
+        at: usize,
+        task: &Task,
+        form: LabelForm,
+        skipped: &mut SkippedRows,
+    ) -> Result<RowCounts, DataError> {
+        let mut reader = self.reader(at, task, form);
+        let mut counts = RowCounts::default();
+        let mut strata = Strata::default();
+        while let Some(example) = reader.next_example()? {
+            counts.add(&example, &mut strata);
+        }
+        reader.check_rows(at, counts.n_rows)?;
+        skipped.append(reader.skipped);
+        Ok(counts)
+    }
+
+    fn reader<'a>(&'a self, at: usize, task: &'a Task, form: LabelForm) -> Reader<'a> {
+        Reader {
+            task,
+            form,
+            classes: None,
+            files: &self.files[at],
+            rule: match self.ignore_labels {
+                true => LabelRule::Optional,
+                false => RULES[at],
+            },
+            on_bad_row: self.on_bad_row,
+            label_separator: self.label_separator.as_deref(),
+            ignore_labels: self.ignore_labels,
+            file: 0,
+            rows: None,
+            skipped: SkippedRows::default(),
+        }
+    }
+
+    /// The rows of a split, in the order of the files: those of `train` that are not held out, those of `validation` from
+    /// their files or held out, those of any other from the test files.
+    ///
+    /// After an error there is nothing more to expect.
+    pub fn rows(&self, split: SplitName) -> OwnRows<'_> {
+        let (at, wanted) = match (split, &self.hold_out) {
+            (SplitName::Train, hold_out) => (0, hold_out.as_ref().map(|h| (h, false))),
+            (SplitName::Validation, Some(hold_out)) => (0, Some((hold_out, true))),
+            (SplitName::Validation, None) => (1, None),
+            _ => (2, None),
+        };
+        OwnRows {
+            reader: self.reader(at, &self.task, self.facts.form),
+            wanted,
+            strata: Strata::default(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// How many rows [`OwnFiles::rows`] gives.
+    pub fn n_rows(&self, split: SplitName) -> usize {
+        let n_rows = |at: usize| self.facts.counts[at].n_rows;
+        let n_taken = self.hold_out.as_ref().map(HoldOut::n_taken);
+        match (split, n_taken) {
+            (SplitName::Train, n_taken) => n_rows(0) - n_taken.unwrap_or(0),
+            (SplitName::Validation, Some(n_taken)) => n_taken,
+            (SplitName::Validation, None) => n_rows(1),
+            _ => n_rows(2),
+        }
+    }
+}
+
+/// The rows of a split of own files.
+pub struct OwnRows<'a> {
+    reader: Reader<'a>,
+    /// Which of the rows: those that are held out, or the others.
+    wanted: Option<(&'a HoldOut, bool)>,
+    strata: Strata,
+    /// Rows of each class so far.
+    seen: Vec<usize>,
+}
+
+impl Iterator for OwnRows<'_> {
+    type Item = Result<Example, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let example = match self.reader.next_example().transpose()? {
+                Ok(example) => example,
+                Err(error) => return Some(Err(error)),
+            };
+            let Some((hold_out, taken)) = self.wanted else {
+                return Some(Ok(example));
+            };
+            let class = self.strata.class_of(example.label.as_ref());
+            if self.seen.len() <= class {
+                self.seen.resize(class + 1, 0);
+            }
+            let at = self.seen[class];
+            self.seen[class] += 1;
+            if hold_out.takes(class, at) == taken {
+                return Some(Ok(example));
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What the labels of training rows are: classes with their names in order, sets of labels, or numbers. Called by `own::files`.
+//!
+//! Names are sorted, as in Hugging Face's `run_classification`; whole numbers by their value (there: as texts, so that 10
+//! comes before 2), so that the labels 0 to n - 1 have themselves as ids.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{DataError, OwnDataError, Place, Position};
+use crate::format::DataFile;
+use crate::own::label_form::{self, LabelForm, ListShapes};
+use crate::problem_type::ProblemType;
+use crate::readers::cell::Cell;
+use crate::readers::raw_row::RawRow;
+
+/// Beyond this many classes in so few rows, the column is taken for something else.
+pub(crate) const MANY_CLASSES: usize = 100;
+
+/// What the labels are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// Classes or numbers.
+    pub problem_type: ProblemType,
+    /// The classes' names by id; empty for numbers.
+    pub names: Vec<String>,
+}
+
+/// How a label is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Whole,
+    Decimal,
+    Name,
+}
+
+impl Kind {
+    fn of(cell: &Cell) -> Self {
+        match cell {
+            Cell::Int(_) => Self::Whole,
+            Cell::Float(_) => Self::Decimal,
+            Cell::Text(text) if text.parse::<i64>().is_ok() => Self::Whole,
+            Cell::Text(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => Self::Decimal,
+            _ => Self::Name,
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Whole | Self::Decimal => "number",
+            Self::Name => "name",
+        }
+    }
+}
+
+/// Beyond this many different labels none of any sense is expected, and no more are remembered.
+const MOST_CLASSES: usize = 1 << 17;
+
+/// A label, where it was first seen, and how a message shows it.
+#[derive(Debug)]
+struct Seen {
+    file: usize,
+    position: Position,
+    shown: String,
+}
+
+/// What was learned of labels.
+pub(crate) struct Learned {
+    pub(crate) labels: Labels,
+    pub(crate) form: LabelForm,
+    /// Where every row has a class: the rows of each.
+    pub(crate) by_class: Option<Vec<usize>>,
+}
+
+/// What the labels of rows look like, taken in row by row: names and counts, never rows.
+pub(crate) struct Tally<'a> {
+    files: &'a [DataFile],
+    problem_type: Option<ProblemType>,
+    column: Option<String>,
+    /// Whether rows have lists of labels: as the user says, or as the first label is.
+    are_sets: Option<bool>,
+    first_of: BTreeMap<Kind, Seen>,
+    lists: ListShapes,
+    /// The names that the files give to ids.
+    classes: Option<Arc<[String]>>,
+    /// The different labels and how many rows have each; given up when they turn out to be numbers.
+    names: BTreeMap<String, usize>,
+    has_fraction: bool,
+    n_rows: usize,
+    n_unnamed: usize,
+}
+
+impl<'a> Tally<'a> {
+    /// Of no rows yet; with `problem_type` as the user says it is.
+    pub(crate) fn new(files: &'a [DataFile], problem_type: Option<ProblemType>) -> Self {
+        Self {
+            files,
+            problem_type,
+            column: None,
+            are_sets: problem_type
+                .map(|problem_type| problem_type == ProblemType::MultiLabelClassification),
+            first_of: BTreeMap::new(),
+            lists: ListShapes::default(),
+            classes: None,
+            names: BTreeMap::new(),
+            has_fraction: false,
+            n_rows: 0,
+            n_unnamed: 0,
+        }
+    }
+
+    /// Takes in a row of the file with this index, which gives ids the names `classes`. Rows without a label are left to
+    /// whoever reads them.
+    ///
+    /// # Errors
+    /// More different labels than any classes, or shares of labels.
+    pub(crate) fn add(
+        &mut self,
+        file: usize,
+        row: &RawRow,
+        classes: Option<&Arc<[String]>>,
+    ) -> Result<(), DataError> {
+        self.n_rows += 1;
+        self.column
+            .get_or_insert_with(|| row.label_column.to_string());
+        if self.are_sets.is_none() && !row.label.is_empty() {
+            self.are_sets = Some(matches!(row.label, Cell::List(_)));
+        }
+        let label = match classes {
+            None => Cow::Borrowed(&row.label),
+            Some(names) => {
+                self.classes.get_or_insert_with(|| Arc::clone(names));
+                Cow::Owned(label_form::of_ids(row.label.clone(), names))
+            }
+        };
+        if self.are_sets == Some(true) {
+            self.lists.add(
+                self.files,
+                file,
+                row.position,
+                &row.label_column,
+                &row.label,
+            )?;
+            if let Cell::List(labels) = label.as_ref() {
+                for label in labels.iter().filter_map(Cell::name) {
+                    *self.names.entry(label).or_default() += 1;
+                }
+            }
+            return self.check_few();
+        }
+        self.add_value(file, row.position, &label)
+    }
+
+    fn add_value(
+        &mut self,
+        file: usize,
+        position: Position,
+        label: &Cell,
+    ) -> Result<(), DataError> {
+        let Some(name) = label.name() else {
+            self.n_unnamed += 1;
+            return Ok(());
+        };
+        let kind = Kind::of(label);
+        self.first_of.entry(kind).or_insert_with(|| Seen {
+            file,
+            position,
+            shown: format!("{} {}", kind.describe(), label.show()),
+        });
+        // A class that the file itself names is one whatever its name looks like.
+        if self.problem_type.is_none() && self.classes.is_none() && kind == Kind::Decimal {
+            self.has_fraction |= name.parse::<f64>().is_ok_and(|x| x.fract() != 0.0);
+        }
+        if self.has_fraction {
+            self.names.clear();
+            return Ok(());
+        }
+        match self.names.get_mut(&name) {
+            Some(count) => *count += 1,
+            None => {
+                self.names.insert(name, 1);
+            }
+        }
+        self.check_few()
+    }
+
+    fn check_few(&self) -> Result<(), DataError> {
+        match self.names.len() > MOST_CLASSES {
+            true => Err(self.too_many().into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The labels, how they are written, and for classes of which every row has one the rows of each.
+    ///
+    /// # Errors
+    /// Names among numbers, numbers that may be classes, a single class, nearly as many classes as rows, lists that are neither
+    /// vectors nor sets.
+    pub(crate) fn learn(mut self) -> Result<Learned, DataError> {
+        let numbers = || Learned {
+            labels: Labels::numbers(),
+            form: LabelForm::Value,
+            by_class: None,
+        };
+        let Some(column) = self.column.clone() else {
+            return Ok(numbers());
+        };
+        if self.are_sets == Some(true) {
+            return self.learn_sets(column);
+        }
+        if self.problem_type.is_none() && self.classes.is_none() {
+            self.check_one_kind(&column)?;
+            if self.has_fraction {
+                return Ok(numbers());
+            }
+            if self.first_of.contains_key(&Kind::Decimal) {
+                return Err(OwnDataError::ClassesOrNumbers {
+                    column,
+                    found: self.names.into_keys().take(8).collect(),
+                }
+                .into());
+            }
+            if self.names.len() > MANY_CLASSES && self.names.len() * 2 > self.n_rows {
+                return Err(self.too_many().into());
+            }
+        }
+        if self.names.len() == 1
+            && let Some((label, _)) = self.names.pop_first()
+        {
+            return Err(OwnDataError::OneClass {
+                path: self.path(),
+                column,
+                label,
+                n_rows: self.n_rows,
+            }
+            .into());
+        }
+        let have_all = self.n_unnamed == 0;
+        let form = self.form(LabelForm::Value);
+        let (names, counts) = self.in_order();
+        let labels = Labels {
+            problem_type: ProblemType::SingleLabelClassification,
+            names,
+        };
+        Ok(Learned {
+            labels,
+            form,
+            by_class: have_all.then_some(counts),
+        })
+    }
+
+    fn form(&self, otherwise: LabelForm) -> LabelForm {
+        match self.classes {
+            Some(_) => LabelForm::Named,
+            None => otherwise,
+        }
+    }
+
+    /// The names with the rows of each: in the order of the file, where that gives them, with those that no row has; else
+    /// sorted, whole numbers by their value.
+    fn in_order(mut self) -> (Vec<String>, Vec<usize>) {
+        let has_all = |names: &Arc<[String]>| self.names.keys().all(|name| names.contains(name));
+        if let Some(names) = self.classes.take().filter(has_all) {
+            let count = |name: &String| self.names.get(name).copied().unwrap_or(0);
+            return (names.to_vec(), names.iter().map(count).collect());
+        }
+        let mut classes: Vec<(String, usize)> = self.names.into_iter().collect();
+        if classes.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
+            classes.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
+        }
+        classes.into_iter().unzip()
+    }
+
+    /// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
+    fn learn_sets(self, column: String) -> Result<Learned, DataError> {
+        let sets = |names, form| Learned {
+            labels: Labels {
+                problem_type: ProblemType::MultiLabelClassification,
+                names,
+            },
+            form,
+            by_class: None,
+        };
+        if let Some(length) = self.lists.vectors(self.files, &column)? {
+            let names = label_form::vector_names(length, self.classes.as_deref());
+            return Ok(sets(names, LabelForm::Vector));
+        }
+        if self.names.is_empty() {
+            let path = self.path();
+            return Err(OwnDataError::NoLists { path, column }.into());
+        }
+        if self.names.len() > MANY_CLASSES && self.names.len() * 2 > self.n_rows {
+            return Err(self.too_many().into());
+        }
+        let form = self.form(LabelForm::List);
+        Ok(sets(self.in_order().0, form))
+    }
+
+    fn path(&self) -> PathBuf {
+        let first = self.files.first();
+        first.map(|file| file.path.clone()).unwrap_or_default()
+    }
+
+    fn too_many(&self) -> OwnDataError {
+        OwnDataError::TooManyClasses {
+            path: self.path(),
+            column: self.column.clone().unwrap_or_default(),
+            n_labels: self.names.len(),
+            n_rows: self.n_rows,
+            found: self.names.keys().take(3).cloned().collect(),
+        }
+    }
+
+    fn check_one_kind(&self, column: &str) -> Result<(), OwnDataError> {
+        let number = self.first_of.get(&Kind::Whole);
+        let number = number.or(self.first_of.get(&Kind::Decimal));
+        let (Some(number), Some(name)) = (number, self.first_of.get(&Kind::Name)) else {
+            return Ok(());
+        };
+        let (mut a, mut b) = (number, name);
+        if (b.file, b.position) < (a.file, a.position) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let show = |seen: &Seen| {
+            let path = self.files.get(seen.file).map(|file| file.path.clone());
+            let place = Place {
+                path: path.unwrap_or_default(),
+                position: seen.position,
+            };
+            format!("{} ({place})", seen.shown)
+        };
+        Err(OwnDataError::MixedLabels {
+            column: column.to_owned(),
+            first: show(a),
+            other: show(b),
+        })
+    }
+}
+
+impl Labels {
+    /// Numbers.
+    pub(crate) fn numbers() -> Self {
+        Self {
+            problem_type: ProblemType::Regression,
+            names: Vec::new(),
+        }
+    }
+}

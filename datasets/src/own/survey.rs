@@ -1,0 +1,176 @@
+//! What columns a file has and what is in them, from its first rows: what guesses are made of, and what
+//! `progtune data inspect` prints.
+
+use std::fmt;
+
+use crate::error::DataError;
+use crate::format::{DataFile, Format};
+use crate::readers::cell::Cell;
+use crate::readers::columnar;
+use crate::readers::conll;
+use crate::readers::header::TableHead;
+use crate::readers::json_value;
+use crate::readers::jsonl::JsonlObjects;
+
+/// How many rows are looked at.
+const N_ROWS: usize = 1000;
+
+/// What the values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Whole numbers.
+    Integer,
+    /// Numbers, some of them not whole or written with a decimal point.
+    Number,
+    /// True and false.
+    Boolean,
+    /// Texts.
+    Text,
+    /// Lists.
+    List,
+    /// Objects.
+    Nested,
+    /// Nothing, in any row.
+    Empty,
+    /// More than one of these.
+    Mixed,
+}
+
+impl fmt::Display for ColumnKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Text => "text",
+            Self::List => "list",
+            Self::Nested => "nested",
+            Self::Empty => "empty",
+            Self::Mixed => "mixed",
+        })
+    }
+}
+
+/// The columns of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survey {
+    /// Names and what the first thousand rows have, in the file's order.
+    pub columns: Vec<(String, ColumnKind)>,
+}
+
+impl Survey {
+    /// Looks at a file. Rows that are wrong are passed over: whoever reads the file will speak of them.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no header or no row that is good.
+    pub fn of(file: &DataFile) -> Result<Self, DataError> {
+        let (names, rows) = match file.format {
+            Format::Jsonl => first_objects(file)?,
+            Format::Parquet | Format::Arrow => {
+                columnar::first_rows(&file.path, file.format, N_ROWS)?
+            }
+            Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => first_records(file)?,
+            Format::Conll => (
+                conll::column_names(file)?,
+                conll::first_words(file, N_ROWS)?,
+            ),
+        };
+        let kind_of = |at: usize| {
+            rows.iter()
+                .filter_map(|row| row.get(at))
+                .fold(ColumnKind::Empty, |so_far, cell| join(so_far, kind(cell)))
+        };
+        let kinds: Vec<ColumnKind> = (0..names.len()).map(kind_of).collect();
+        Ok(Self {
+            columns: names.into_iter().zip(kinds).collect(),
+        })
+    }
+
+    /// The columns' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+fn kind(cell: &Cell) -> ColumnKind {
+    match cell {
+        Cell::Absent => ColumnKind::Empty,
+        Cell::Text(text) if text.is_empty() => ColumnKind::Empty,
+        Cell::Text(text) if text.parse::<i64>().is_ok() => ColumnKind::Integer,
+        Cell::Text(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => ColumnKind::Number,
+        Cell::Text(_) => ColumnKind::Text,
+        Cell::Int(_) => ColumnKind::Integer,
+        Cell::Float(_) => ColumnKind::Number,
+        Cell::Bool(_) => ColumnKind::Boolean,
+        Cell::List(_) => ColumnKind::List,
+        Cell::Other(_) => ColumnKind::Nested,
+    }
+}
+
+fn join(a: ColumnKind, b: ColumnKind) -> ColumnKind {
+    use ColumnKind::{Empty, Integer, Mixed, Number, Text};
+    match (a, b) {
+        (Empty, other) | (other, Empty) => other,
+        (Integer, Number) | (Number, Integer) => Number,
+        // Among texts some look like numbers.
+        (Text, Integer | Number) | (Integer | Number, Text) => Text,
+        (a, b) if a == b => a,
+        _ => Mixed,
+    }
+}
+
+type Columns = (Vec<String>, Vec<Vec<Cell>>);
+
+fn first_records(file: &DataFile) -> Result<Columns, DataError> {
+    let mut head = TableHead::open(file)?;
+    let names = head.names.clone();
+    let mut rows = Vec::new();
+    while rows.len() < N_ROWS {
+        match head.next_record() {
+            Ok(None) => break,
+            Ok(Some(record)) if record.n_cells() != names.len() => {}
+            Ok(Some(record)) => rows.push(
+                record
+                    .cells()
+                    .map(|cell| Cell::Text(cell.to_owned()))
+                    .collect(),
+            ),
+            Err(error) if error.is_about_a_row() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((names, rows))
+}
+
+fn first_objects(file: &DataFile) -> Result<Columns, DataError> {
+    let mut objects = JsonlObjects::open(file)?;
+    let mut names: Vec<String> = Vec::new();
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let mut first_error = None;
+    while rows.len() < N_ROWS {
+        let object = match objects.next_object() {
+            Ok(None) => break,
+            Ok(Some((_, object))) => object,
+            Err(error) if error.is_about_a_row() => {
+                first_error.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for name in object.keys() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        let cell = |name: &String| object.get(name).map_or(Cell::Absent, json_value::cell);
+        rows.push(names.iter().map(cell).collect());
+    }
+    match first_error {
+        Some(error) if rows.is_empty() => Err(error),
+        _ if rows.is_empty() => Err(DataError::Empty {
+            path: file.path.clone(),
+            found: "no line with text",
+        }),
+        _ => Ok((names, rows)),
+    }
+}

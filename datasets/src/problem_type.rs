@@ -1,0 +1,48 @@
+//! What a head predicts. Named by tasks, metrics, labels and errors.
+
+/// What the head predicts, which picks head and loss: the values of Hugging Face's `problem_type` for a text or a pair as
+/// a whole, and the two kinds of task that read every token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemType {
+    /// One of several classes; cross-entropy.
+    SingleLabelClassification,
+    /// Any number of several labels; binary cross-entropy.
+    MultiLabelClassification,
+    /// One number; mean squared error.
+    Regression,
+    /// A tag for every word; cross-entropy at each word's first token.
+    TokenClassification,
+    /// The first and the last token of the answer in a text; cross-entropy of each.
+    QuestionAnswering,
+}
+
+impl ProblemType {
+    /// The name in configurations and records: for a head of whole texts, the value of `problem_type` in `config.json`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SingleLabelClassification => "single_label_classification",
+            Self::MultiLabelClassification => "multi_label_classification",
+            Self::Regression => "regression",
+            Self::TokenClassification => "token_classification",
+            Self::QuestionAnswering => "question_answering",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        [
+            Self::SingleLabelClassification,
+            Self::MultiLabelClassification,
+            Self::Regression,
+            Self::TokenClassification,
+            Self::QuestionAnswering,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether the head reads every token; else each text's first.
+    pub fn reads_every_token(self) -> bool {
+        matches!(self, Self::TokenClassification | Self::QuestionAnswering)
+    }
+}

@@ -1,0 +1,66 @@
+//! Columns that may hold lists, row by row: what `word_lists` reads.
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use super::value::Value;
+use super::{Field, ValueRows, find, open};
+use crate::columns::Column;
+use crate::error::{DataError, Place};
+use crate::format::Format;
+use crate::readers::cell::Cell;
+use crate::readers::hub_names;
+
+/// Some columns of a columnar file being read.
+pub(crate) struct ListColumns {
+    rows: Box<dyn ValueRows>,
+    features: Option<Map<String, Json>>,
+}
+
+impl ListColumns {
+    /// The names of all columns that hold values or lists.
+    pub(crate) fn names(path: &Path, format: Format) -> Result<Vec<String>, DataError> {
+        let file = open(path, format)?;
+        let fields = file.fields().iter().filter(|field| field.is_readable());
+        Ok(fields.map(|field| field.name.clone()).collect())
+    }
+
+    /// Opens a file to read these columns, in this order.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a column is not there or holds neither values nor lists.
+    pub(crate) fn open(path: &Path, format: Format, names: &[&str]) -> Result<Self, DataError> {
+        let file = open(path, format)?;
+        let position = |name: &&str| {
+            let position = find(path, file.fields(), &Column::named(*name))?;
+            let Field { name, shown, .. } = &file.fields()[position];
+            if file.fields()[position].is_readable() {
+                return Ok(position);
+            }
+            Err(DataError::WrongType {
+                place: Place::file(path),
+                column: name.clone(),
+                expected: "a column of values or of lists",
+                found: shown.clone(),
+            })
+        };
+        let chosen: Vec<usize> = names.iter().map(position).collect::<Result<_, _>>()?;
+        let features = file.hub_text().and_then(hub_names::features);
+        Ok(Self {
+            rows: file.rows(&chosen)?,
+            features,
+        })
+    }
+
+    /// The next row's place and cells.
+    pub(crate) fn next_cells(&mut self) -> Result<Option<(Place, Vec<Cell>)>, DataError> {
+        let next = self.rows.next_values()?;
+        Ok(next.map(|(place, values)| (place, values.into_iter().map(Value::into_cell).collect())))
+    }
+
+    /// What Hugging Face's `datasets` says of the columns, by name.
+    pub(crate) fn hub_features(&self) -> Option<&Map<String, Json>> {
+        self.features.as_ref()
+    }
+}

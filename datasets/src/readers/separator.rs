@@ -1,0 +1,127 @@
+//! What lies between the cells of a CSV file: a comma, or what its first rows or Excel's first line say. Called by `csv`.
+
+use crate::error::DataError;
+use crate::readers::lines::Lines;
+
+/// How many rows are looked at.
+pub(crate) const SAMPLE_ROWS: usize = 50;
+
+/// A character between cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Separator(char);
+
+impl Separator {
+    pub(crate) const COMMA: Self = Self(',');
+
+    /// Those that are recognised, the comma first.
+    const ALL: [Self; 4] = [Self::COMMA, Self(';'), Self('\t'), Self('|')];
+
+    pub(crate) fn character(self) -> char {
+        self.0
+    }
+
+    /// For messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self.0 {
+            ';' => "semicolon",
+            // `tab` is what TSV files have, in which nothing is quoted.
+            '\t' => "TAB",
+            '|' => "bar",
+            _ => "comma",
+        }
+    }
+
+    /// The separator that Excel's first line names: `sep=;`.
+    pub(crate) fn of_excel_line(line: &str) -> Option<Self> {
+        let line = line.trim_matches('"');
+        let (key, named) = line.split_at_checked(4)?;
+        let mut all = Self::ALL.into_iter();
+        let named = all.find(|separator| named.chars().eq([separator.0]));
+        named.filter(|_| key.eq_ignore_ascii_case("sep="))
+    }
+
+    /// The separator of a file. `counts` reads the cells of its first rows with one. It is the comma, unless there is no comma
+    /// in the first row and another separator is, or the rows have one number of cells with another and not with the comma.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn recognise(
+        counts: impl Fn(Self) -> Result<Vec<usize>, DataError>,
+    ) -> Result<Self, DataError> {
+        let mut best = (Self::COMMA, Fit::default());
+        for separator in Self::ALL {
+            let fit = Fit::of(&counts(separator)?);
+            if fit > best.1 {
+                best = (separator, fit);
+            }
+        }
+        Ok(best.0)
+    }
+}
+
+/// How well a separator fits: the greater, the better. Where two fit alike the one that is asked for first is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    /// Whether it is in the first row at all.
+    divides: bool,
+    /// Whether all rows have as many cells as the first.
+    is_even: bool,
+}
+
+impl Fit {
+    fn of(counts: &[usize]) -> Self {
+        let Some((&first, others)) = counts.split_first() else {
+            return Self::default();
+        };
+        let divides = first > 1;
+        Self {
+            divides,
+            is_even: divides && others.iter().all(|&count| count == first),
+        }
+    }
+}
+
+/// The separator that the first line names, as Excel writes it.
+pub(crate) fn excel_line(lines: &mut Lines) -> Option<Separator> {
+    let (_, line) = lines.next_line().ok()??;
+    Separator::of_excel_line(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excel_names_a_separator() {
+        assert_eq!(Separator::of_excel_line("sep=;"), Some(Separator(';')));
+        assert_eq!(Separator::of_excel_line("SEP=\t"), Some(Separator('\t')));
+        assert_eq!(Separator::of_excel_line("\"sep=|\""), Some(Separator('|')));
+        for line in ["sep=", "sep=;;", "sep=x", "step=;", "text,label", "é"] {
+            assert_eq!(Separator::of_excel_line(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_comma_gives_way_to_what_divides_the_rows_evenly() {
+        let found = |commas: &[usize], semicolons: &[usize]| {
+            Separator::recognise(|separator| {
+                Ok(match separator.0 {
+                    ',' => commas.to_vec(),
+                    ';' => semicolons.to_vec(),
+                    _ => vec![1; commas.len()],
+                })
+            })
+            .unwrap()
+            .0
+        };
+        assert_eq!(found(&[2, 2, 2], &[1, 1, 1]), ',');
+        assert_eq!(found(&[1, 2, 1], &[2, 2, 2]), ';');
+        // `a,b;label`: one of the two is part of a text.
+        assert_eq!(found(&[2, 3, 1], &[2, 2, 2]), ';');
+        assert_eq!(found(&[2, 2, 2], &[2, 2, 2]), ',');
+        // A ragged row is told of, whatever lies between its cells.
+        assert_eq!(found(&[2, 2, 3], &[1, 1, 1]), ',');
+        assert_eq!(found(&[1, 2, 4], &[2, 2, 3]), ';');
+        assert_eq!(found(&[1], &[1]), ',');
+    }
+}

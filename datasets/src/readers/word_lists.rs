@@ -1,0 +1,196 @@
+//! Sentences that are rows with a list of words and a list of tags, as the Hugging Face hub has them: JSONL, parquet and Arrow.
+//! `tags` reads from it.
+//!
+//! A tag is a name or a number. What the numbers mean a columnar file of the hub says itself, in the metadata that
+//! Hugging Face's `datasets` writes (`ClassLabel`).
+
+use serde_json::{Map, Value};
+
+use crate::columns::Column;
+use crate::error::{DataError, Place, TagError, missing_column};
+use crate::format::{DataFile, Format};
+use crate::readers::cell::Cell;
+use crate::readers::columnar::ListColumns;
+use crate::readers::conll::{RawSentence, Sentences};
+use crate::readers::json_value;
+use crate::readers::jsonl::JsonlObjects;
+
+/// A file of such rows being read.
+pub(crate) struct WordLists {
+    rows: Source,
+    words: Column,
+    tags: Column,
+    needs_tags: bool,
+    tag_names: Option<Vec<String>>,
+}
+
+enum Source {
+    Jsonl(JsonlObjects),
+    Columnar { cells: ListColumns, has_tags: bool },
+}
+
+impl WordLists {
+    /// Opens a file to read two of its columns. Without `needs_tags`, a row that has words alone is a sentence without
+    /// tags.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its schema lacks a column.
+    pub(crate) fn open(
+        file: &DataFile,
+        words: &Column,
+        tags: &Column,
+        needs_tags: bool,
+    ) -> Result<Self, DataError> {
+        let mut tag_names = None;
+        let rows = match file.format {
+            Format::Parquet | Format::Arrow => {
+                let mut names = vec![words.name.as_str()];
+                let known = ListColumns::names(&file.path, file.format)?;
+                let has_tags = needs_tags || known.contains(&tags.name);
+                if has_tags {
+                    names.push(&tags.name);
+                }
+                let cells = ListColumns::open(&file.path, file.format, &names)?;
+                tag_names = cells
+                    .hub_features()
+                    .and_then(|features| class_names(features.get(&tags.name)?));
+                Source::Columnar { cells, has_tags }
+            }
+            _ => Source::Jsonl(JsonlObjects::open(file)?),
+        };
+        Ok(Self {
+            rows,
+            words: words.clone(),
+            tags: tags.clone(),
+            needs_tags,
+            tag_names,
+        })
+    }
+
+    /// The next row's place, words and tags.
+    fn next_cells(&mut self) -> Result<Option<(Place, Cell, Cell)>, DataError> {
+        match &mut self.rows {
+            Source::Columnar { cells, has_tags } => {
+                let Some((place, cells)) = cells.next_cells()? else {
+                    return Ok(None);
+                };
+                let mut cells = cells.into_iter();
+                let words = cells.next().unwrap_or(Cell::Absent);
+                let tags = cells.next().filter(|_| *has_tags);
+                Ok(Some((place, words, tags.unwrap_or(Cell::Absent))))
+            }
+            Source::Jsonl(objects) => {
+                let Some((place, object)) = objects.next_object()? else {
+                    return Ok(None);
+                };
+                let words = cell_of(&object, &self.words, &place)?;
+                let tags = match object.get(&self.tags.name) {
+                    None if !self.needs_tags => Cell::Absent,
+                    _ => cell_of(&object, &self.tags, &place)?,
+                };
+                Ok(Some((place, words, tags)))
+            }
+        }
+    }
+}
+
+impl Sentences for WordLists {
+    fn next_sentence(&mut self) -> Result<Option<RawSentence>, DataError> {
+        let Some((place, words, tags)) = self.next_cells()? else {
+            return Ok(None);
+        };
+        let words = texts(words, &self.words.name, &place)?;
+        let tags = match tags {
+            Cell::List(tags) => Some(tags),
+            Cell::Absent if !self.needs_tags => None,
+            other => {
+                return Err(DataError::WrongType {
+                    place,
+                    column: self.tags.name.clone(),
+                    expected: "a list of tags",
+                    found: other.show(),
+                });
+            }
+        };
+        if let Some(tags) = tags.as_ref().filter(|tags| tags.len() != words.len()) {
+            return Err(TagError::Counts {
+                place,
+                words: words.len(),
+                words_column: self.words.name.clone(),
+                tags: tags.len(),
+                tags_column: self.tags.name.clone(),
+            }
+            .into());
+        }
+        Ok(Some(RawSentence {
+            position: place.position,
+            has_lines: false,
+            words,
+            tags,
+        }))
+    }
+
+    fn tag_names(&self) -> Option<&[String]> {
+        self.tag_names.as_deref()
+    }
+}
+
+fn cell_of(object: &Map<String, Value>, column: &Column, place: &Place) -> Result<Cell, DataError> {
+    match object.get(&column.name) {
+        Some(value) => Ok(json_value::cell(value)),
+        None => Err(missing_column(
+            place.clone(),
+            column,
+            object.keys().map(String::as_str),
+        )),
+    }
+}
+
+/// A list of words; at least one.
+fn texts(cell: Cell, column: &str, place: &Place) -> Result<Vec<String>, DataError> {
+    let wrong = |found: String| DataError::WrongType {
+        place: place.clone(),
+        column: column.to_owned(),
+        expected: "a list of words, at least one",
+        found,
+    };
+    match cell {
+        Cell::List(items) if !items.is_empty() => items
+            .into_iter()
+            .map(|item| match item {
+                Cell::Text(text) => Ok(text),
+                other => Err(wrong(format!("a list with {}", other.show()))),
+            })
+            .collect(),
+        other => Err(wrong(other.show())),
+    }
+}
+
+/// The names of a feature that is a list of `ClassLabel`s: `{"feature": {"names": […]}}`, or as older versions write it,
+/// `[{"names": […]}]`.
+fn class_names(feature: &Value) -> Option<Vec<String>> {
+    let inner = feature.get("feature").or_else(|| feature.get(0))?;
+    let names = inner.get("names")?.as_array()?;
+    names
+        .iter()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::class_names;
+    use serde_json::json;
+
+    #[test]
+    fn class_names_of_both_layouts() {
+        let names = Some(vec!["O".to_owned(), "B-PER".to_owned()]);
+        for feature in [
+            json!({"feature": {"names": ["O", "B-PER"], "_type": "ClassLabel"}, "_type": "Sequence"}),
+            json!([{"names": ["O", "B-PER"], "_type": "ClassLabel"}]),
+        ] {
+            assert_eq!(class_names(&feature), names);
+        }
+        assert_eq!(class_names(&json!({"dtype": "string"})), None);
+    }
+}

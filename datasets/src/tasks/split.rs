@@ -1,0 +1,126 @@
+//! Loading one split of a task, from whichever files hold it; the host calls this for training and evaluation data.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+use crate::example::Example;
+use crate::format::{DataFile, Header, TextEncoding};
+use crate::generated::sample;
+use crate::generated::sample_pairs;
+use crate::readers::raw_row::LabelRule;
+use crate::split_name::SplitName;
+use crate::tasks::locate;
+use crate::tasks::rows::ExampleRows;
+use crate::tasks::task::{Generator, Task, TaskSource};
+
+/// Test files may be without labels; the others must have one in each row.
+fn label_rule(split: SplitName) -> LabelRule {
+    match split {
+        SplitName::Test | SplitName::TestMatched | SplitName::TestMismatched => LabelRule::Optional,
+        _ => LabelRule::Required,
+    }
+}
+
+/// A loaded split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// Which one.
+    pub name: SplitName,
+    /// Its rows in the file's order; never empty unless zero rows were asked for.
+    pub examples: Vec<Example>,
+}
+
+/// The first `limit` rows (all if `None`) of a split of `task` in the directory `dir`.
+///
+/// `dir` holds the official GLUE files (`train.tsv`, `dev.tsv`, `test.tsv`; MNLI `dev_matched.tsv`, ...), Hugging Face's
+/// parquet (`validation.parquet` or all of `validation-00000-of-00001.parquet`, ...; snappy, gzip or uncompressed) or JSONL with
+/// the same columns, either itself or in a folder named after the task (`mrpc` or `MRPC`). The directory itself comes
+/// before those folders, TSV before parquet before JSONL, GLUE's file names before Hugging Face's; each split is looked
+/// for on its own. For MNLI a plain `dev` or `test` file is the matched half.
+///
+/// In train and validation splits every row must have a label; in test splits labels are read where there are any.
+/// A row that does not fit the header is an error, unlike in Hugging Face's `tasks::named`, which leaves such rows of QQP out.
+///
+/// For a generated task `dir` is not looked at: the rows are made with the task's own seed ([`sample::DEFAULT_SEED`],
+/// [`sample_pairs::DEFAULT_SEED`]).
+///
+/// # Errors
+/// See [`DataError`]: the split is none of the task's, the directory or file is absent, or something in the file is not
+/// as expected. With a `limit`, rows beyond it are not looked at.
+pub fn load_split(
+    task: &Task,
+    dir: &Path,
+    split: SplitName,
+    limit: Option<usize>,
+) -> Result<Split, DataError> {
+    Ok(Split {
+        name: split,
+        examples: split_rows(task, dir, split, limit)?.collect::<Result<_, _>>()?,
+    })
+}
+
+/// As [`load_split`], row by row.
+///
+/// # Errors
+/// As [`load_split`]; those about rows when they are reached.
+pub fn split_rows(
+    task: &Task,
+    dir: &Path,
+    split: SplitName,
+    limit: Option<usize>,
+) -> Result<ExampleRows, DataError> {
+    check_has(task, split)?;
+    if let TaskSource::Generated(generator) = task.source {
+        let (train, validation) = match generator {
+            Generator::Sample => sample::generate(sample::DEFAULT_SEED),
+            Generator::SamplePairs => sample_pairs::generate(sample_pairs::DEFAULT_SEED),
+        };
+        let examples = match split {
+            SplitName::Train => train,
+            _ => validation,
+        };
+        return Ok(ExampleRows::made(examples, limit));
+    }
+    let located = locate::locate(task, dir, split)?;
+    let format = located.format;
+    let file = |path| DataFile {
+        path,
+        format,
+        encoding: TextEncoding::default(),
+        header: Header::default(),
+    };
+    let files = located.files.into_iter().map(file).collect();
+    ExampleRows::open(task, files, label_rule(split), limit)
+}
+
+/// Whether `dir` has files for a split, as [`load_split`] looks for them: a download may lack MNLI's mismatched half.
+///
+/// # Errors
+/// The split is none of the task's, the directory is absent or cannot be listed, or parquet shards are incomplete.
+pub fn has_split(task: &Task, dir: &Path, split: SplitName) -> Result<bool, DataError> {
+    check_has(task, split)?;
+    Ok(task.is_generated() || locate::find(task, dir, split)?.is_some())
+}
+
+/// The files that [`load_split`] would read, in order; none for a task that is generated.
+///
+/// # Errors
+/// As [`load_split`] before it opens a file.
+pub fn split_files(task: &Task, dir: &Path, split: SplitName) -> Result<Vec<PathBuf>, DataError> {
+    check_has(task, split)?;
+    if task.is_generated() {
+        return Ok(Vec::new());
+    }
+    Ok(locate::locate(task, dir, split)?.files)
+}
+
+fn check_has(task: &Task, split: SplitName) -> Result<(), DataError> {
+    if task.splits().any(|name| name == split) {
+        return Ok(());
+    }
+    Err(DataError::NoSuchSplit {
+        task: task.name.clone(),
+        split,
+        available: task.splits().map(|name| name.to_string()).collect(),
+    })
+}

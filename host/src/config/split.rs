@@ -1,0 +1,29 @@
+//! The part of a data set that `evaluate` and `predict` read: `--split`. A field of their configurations.
+
+use crate::choice::name_of;
+use std::fmt;
+
+/// A part of a task's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// What training reads.
+    Train,
+    /// What evaluation reads: `dev` in GLUE's files.
+    Validation,
+    /// Often without labels.
+    Test,
+}
+
+impl Split {
+    pub(super) const NAMES: &'static [(&'static str, Self)] = &[
+        ("validation", Self::Validation),
+        ("test", Self::Test),
+        ("train", Self::Train),
+    ];
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(Self::NAMES, self))
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether a model says the same of every example. Called by the evaluator.
+
+use crate::{
+    batch::Target,
+    metrics::{classes::arg_max, sets},
+};
+use progtune_datasets::Task;
+
+/// The one answer to all examples, in words, where several are right and no other is given; not for tags and questions, whose
+/// metrics tell.
+pub(super) fn only_answer(task: &Task, labelled: &[(&[f32], &Target)]) -> Option<String> {
+    let (first, rest) = labelled.split_first()?;
+    let of_all = |same: &dyn Fn(&[f32]) -> bool| rest.iter().all(|(row, _)| same(row));
+    if rest.iter().all(|(_, target)| *target == first.1) {
+        return None;
+    }
+    let name = |label: u32| task.labels.get(label as usize).cloned().unwrap_or_default();
+    match first.1 {
+        Target::Class(_) => {
+            let class = arg_max(first.0);
+            of_all(&|row| arg_max(row) == class).then(|| format!("`{}`", name(class)))
+        }
+        Target::Score(_) => of_all(&|row| row == first.0).then(|| first.0[0].to_string()),
+        Target::Classes(_) => {
+            let labels = sets::predicted(first.0);
+            of_all(&|row| sets::predicted(row) == labels).then(|| match labels.is_empty() {
+                true => "no label".to_owned(),
+                false => {
+                    let names: Vec<String> = labels
+                        .iter()
+                        .map(|&label| format!("`{}`", name(label)))
+                        .collect();
+                    names.join(", ")
+                }
+            })
+        }
+        Target::Tags(_) | Target::Span(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_for_all_is_noticed() {
+        let mut task = Task::by_name("sst2").expect("a task").clone();
+        task.labels = vec!["label 0".into(), "label 1".into()];
+        let (a, b) = (Target::Class(0), Target::Class(1));
+        let (left, right): (&[f32], &[f32]) = (&[1.0, 0.0], &[0.0, 1.0]);
+        let name = Some("`label 0`".to_owned());
+        assert_eq!(only_answer(&task, &[(left, &a), (left, &b)]), name);
+        assert_eq!(only_answer(&task, &[(left, &a), (right, &b)]), None);
+        assert_eq!(
+            only_answer(&task, &[(left, &a), (left, &a)]),
+            None,
+            "it is right"
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! Which files of a repository a command needs: of a model, of an adapter. Made by `fetch`, asked by the hub.
+
+use crate::{
+    adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
+    hub::{repository::is_plain_path, wanted::Wanted},
+    learned_task::TASK_FILE,
+    provenance, tokenizer,
+};
+use serde_json::Value;
+use std::{collections::BTreeSet, path::Path};
+
+/// How much of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelFiles {
+    /// `config.json` alone.
+    Config,
+    /// That and the tokenizer.
+    Tokenizer,
+    /// All that training and prediction read.
+    All,
+}
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+impl Wanted for ModelFiles {
+    fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {
+        let has = |name: &str| names.iter().any(|other| other == name);
+        if !has(CONFIG) {
+            return Err(match has(peft::CONFIG) {
+                true => format!(
+                    "no {CONFIG}, but {}: this is an adapter; pass it as --adapter, with its base as --model",
+                    peft::CONFIG
+                ),
+                false => format!(
+                    "no {CONFIG}: expected a Hugging Face checkpoint of BERT or RoBERTa; choose another model"
+                ),
+            });
+        }
+        let mut chosen = vec![CONFIG.to_owned()];
+        if *self == Self::Config {
+            return Ok(chosen);
+        }
+        let others = tokenizer::FILES.iter().copied();
+        chosen.extend(
+            others
+                .chain([TASK_FILE, provenance::FILE])
+                .filter(|name| has(name))
+                .map(str::to_owned),
+        );
+        let has_tokenizer =
+            has("tokenizer.json") || has("vocab.txt") || has("vocab.json") && has("merges.txt");
+        if !has_tokenizer {
+            return Err(
+                "no tokenizer: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt; download the model \
+                 and its tokenizer into one directory, and pass that as --model"
+                    .into(),
+            );
+        }
+        if *self == Self::Tokenizer {
+            return Ok(chosen);
+        }
+        match [WEIGHTS, INDEX].into_iter().find(|name| has(name)) {
+            Some(weights) => chosen.push(weights.to_owned()),
+            None => return Err(no_weights(names)),
+        }
+        Ok(chosen)
+    }
+
+    fn then(&self, snapshot: &Path) -> Result<Vec<String>, String> {
+        if *self != Self::All || snapshot.join(WEIGHTS).exists() {
+            return Ok(Vec::new());
+        }
+        let fault = |what: String| {
+            format!("{INDEX}: {what}; the model is damaged, choose another revision")
+        };
+        let text =
+            std::fs::read_to_string(snapshot.join(INDEX)).map_err(|e| fault(e.to_string()))?;
+        let index: Value = serde_json::from_str(&text).map_err(|e| fault(e.to_string()))?;
+        let map = index["weight_map"].as_object();
+        let map = map.ok_or_else(|| fault("expected the key `weight_map`".into()))?;
+        let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+        match shards.iter().find(|name| !is_plain_path(name)) {
+            Some(name) => Err(fault(format!("expected names of files, found `{name}`"))),
+            None => Ok(shards.into_iter().map(str::to_owned).collect()),
+        }
+    }
+
+    fn usual(&self) -> Vec<String> {
+        let files: &[&str] = match self {
+            Self::Config => &[CONFIG],
+            Self::Tokenizer => &[CONFIG, "tokenizer.json"],
+            Self::All => &[CONFIG, "tokenizer.json", WEIGHTS],
+        };
+        files.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn flag(&self) -> &'static str {
+        "--model"
+    }
+}
+
+fn no_weights(names: &[String]) -> String {
+    let is_pickle = |name: &String| name.starts_with("pytorch_model") && name.ends_with(".bin");
+    let has = |other: &&str| match *other {
+        "pytorch_model.bin" => names.iter().any(is_pickle),
+        other => names.iter().any(|name| name == other),
+    };
+    let found = ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack"]
+        .into_iter()
+        .find(has);
+    match found {
+        Some(name) => format!(
+            "no {WEIGHTS}, only {name}, which is not read: look for a revision that has been converted (the hub offers some as \
+             --revision refs/pr/N, see the model's Community page), or save the model once more with `save_pretrained` of a \
+             current transformers and pass that directory as --model"
+        ),
+        None => format!(
+            "no {WEIGHTS} and no {INDEX}: expected the model's weights; choose another model"
+        ),
+    }
+}
+
+/// An adapter: PEFT's format or progtune's own, with what a run leaves beside it.
+pub struct AdapterFiles;
+
+impl Wanted for AdapterFiles {
+    fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {
+        let has = |name: &str| names.iter().any(|other| other == name);
+        let needed = match has(NEUTRAL_CONFIG) {
+            true => [NEUTRAL_CONFIG, NEUTRAL_WEIGHTS],
+            false => [peft::CONFIG, peft::WEIGHTS],
+        };
+        if let Some(missing) = needed.iter().find(|name| !has(name)) {
+            return Err(match has("adapter_model.bin") {
+                true => format!(
+                    "no {missing}, only adapter_model.bin, a pickle, which is not read: save the adapter once more with a \
+                     current PEFT"
+                ),
+                false => format!(
+                    "no {missing}: expected {} with {} (PEFT), or {NEUTRAL_CONFIG} with {NEUTRAL_WEIGHTS}; choose another \
+                     adapter",
+                    peft::CONFIG,
+                    peft::WEIGHTS
+                ),
+            });
+        }
+        let beside = [TASK_FILE, provenance::FILE, "plan.json"];
+        let beside = beside.into_iter().filter(|name| has(name));
+        Ok(needed
+            .into_iter()
+            .chain(beside)
+            .map(str::to_owned)
+            .collect())
+    }
+
+    fn usual(&self) -> Vec<String> {
+        vec![peft::CONFIG.to_owned(), peft::WEIGHTS.to_owned()]
+    }
+
+    fn flag(&self) -> &'static str {
+        "--adapter"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_model_is_what_is_read_of_it() {
+        let all = names(
+            ".gitattributes README.md config.json model.safetensors pytorch_model.bin tokenizer.json \
+             tokenizer_config.json vocab.txt onnx/model.onnx",
+        );
+        assert_eq!(ModelFiles::Config.choose(&all).unwrap(), ["config.json"]);
+        assert_eq!(
+            ModelFiles::All.choose(&all).unwrap(),
+            names("config.json tokenizer.json vocab.txt tokenizer_config.json model.safetensors")
+        );
+        let sharded =
+            names("config.json vocab.json merges.txt model.safetensors.index.json m-1.safetensors");
+        let chosen = ModelFiles::All.choose(&sharded).unwrap();
+        assert_eq!(chosen.last().unwrap(), INDEX);
+        for (text, expected) in [
+            ("README.md", "no config.json"),
+            ("adapter_config.json", "this is an adapter"),
+            ("config.json model.safetensors", "no tokenizer"),
+            ("config.json vocab.txt", "expected the model's weights"),
+            (
+                "config.json vocab.txt pytorch_model.bin",
+                "only pytorch_model.bin",
+            ),
+            (
+                "config.json vocab.txt pytorch_model-00001-of-00002.bin",
+                "only pytorch_model.bin",
+            ),
+            ("config.json vocab.txt tf_model.h5", "only tf_model.h5"),
+        ] {
+            let error = ModelFiles::All.choose(&names(text)).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn shards_are_those_of_the_index() {
+        let snapshot = tempfile::tempdir().unwrap();
+        let write = |text: &str| std::fs::write(snapshot.path().join(INDEX), text).unwrap();
+        write(
+            r#"{"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}"#,
+        );
+        let then = || ModelFiles::All.then(snapshot.path());
+        assert_eq!(then().unwrap(), ["m-1.safetensors", "m-2.safetensors"]);
+        write(r#"{"weight_map": {"a": "../../../etc/passwd"}}"#);
+        assert!(then().unwrap_err().contains("../../../etc/passwd"));
+        write("{}");
+        assert!(then().unwrap_err().contains("weight_map"));
+    }
+
+    #[test]
+    fn an_adapter_is_of_one_format() {
+        let peft = names("README.md adapter_config.json adapter_model.safetensors task.json");
+        assert_eq!(
+            AdapterFiles.choose(&peft).unwrap(),
+            names("adapter_config.json adapter_model.safetensors task.json")
+        );
+        let own = names("adapter.safetensors progtune_adapter.json");
+        assert_eq!(AdapterFiles.choose(&own).unwrap().len(), 2);
+        let pickled = AdapterFiles.choose(&names("adapter_config.json adapter_model.bin"));
+        assert!(pickled.unwrap_err().contains("a pickle"));
+    }
+}

@@ -1,0 +1,21 @@
+//! The keys and values that a method puts before those of every sequence. Called by both paths of the model.
+
+use super::{graph::RowContext, layout::Site, pass::Pass};
+use crate::error::Result;
+use candle_core::Tensor;
+
+/// The rows of keys and values that the method adds, `[prefix, 2·hidden]`.
+pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
+    let rows = RowContext {
+        step: None,
+        row_keys: &[],
+    };
+    let programs = site.prefixes.iter();
+    let prefixes: Vec<Tensor> = programs
+        .map(|program| program.run(&[], pass.parameters, rows))
+        .collect::<Result<_>>()?;
+    Ok(match prefixes.is_empty() {
+        true => None,
+        false => Some(Tensor::cat(&prefixes, 0)?.contiguous()?),
+    })
+}

@@ -1,0 +1,361 @@
+//! Memory that steps share: recycled buffers, packing space of the threads, packed weights. Owned by the model, used
+//! throughout the fused path.
+//!
+//! A step asks for the same buffers as the step before; fresh ones would cost a page fault for every 4 kB.
+
+use super::parameters::{ParameterId, Parameters};
+use progtune_kernels::{
+    attention,
+    gemm::{PackedColumns, PackedRows},
+    linear,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Packed weights of both directions are kept for models up to this size; of larger ones the direction that is cheap
+/// to pack is packed again at every step.
+const KEEP_BOTH_BYTES: usize = 256 << 20;
+
+/// What one thread packs operands in.
+#[derive(Default)]
+pub struct Workspace {
+    /// Rows of activations or gradients.
+    pub rows: PackedRows,
+    /// More of them, while the first are in use.
+    pub more_rows: PackedRows,
+    /// The right operand of a method's small products.
+    pub columns: PackedColumns,
+    /// What attention works in.
+    pub attention: attention::Scratch,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Scratch {
+    buffers: Arc<Buffers>,
+    workspaces: Mutex<Vec<Workspace>>,
+    columns: Mutex<Vec<PackedColumns>>,
+    weights: Mutex<HashMap<(ParameterId, Direction), KeptWeight>>,
+    keep_both: bool,
+}
+
+/// A packed weight and the version of the values it was made of.
+type KeptWeight = (u64, Arc<PackedColumns>);
+
+/// What a packed weight is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// x·Wᵀ.
+    Forward,
+    /// dy·W.
+    Backward,
+}
+
+/// A linear layer's weight in numbers: `[out_dim, in_dim]`.
+#[derive(Clone, Copy)]
+pub struct WeightValues<'a> {
+    /// Which parameter it is.
+    pub id: ParameterId,
+    /// The values, unless they are the parameter's own.
+    pub rewritten: Option<&'a [f32]>,
+    /// Columns.
+    pub in_dim: usize,
+    /// Rows.
+    pub out_dim: usize,
+}
+
+impl Scratch {
+    /// For a model whose blocks have `n` weights that are packed.
+    pub fn for_weights(n: usize) -> Self {
+        Self {
+            keep_both: n * 2 * size_of::<f32>() <= KEEP_BOTH_BYTES,
+            ..Self::default()
+        }
+    }
+
+    /// Gives the recycled buffers back to the system; packed weights stay.
+    pub fn release_buffers(&self) {
+        lock(&self.buffers.0).clear();
+    }
+
+    /// Gives everything back.
+    pub fn release(&self) {
+        self.release_buffers();
+        lock(&self.workspaces).clear();
+        lock(&self.columns).clear();
+        lock(&self.weights).clear();
+    }
+
+    /// A task's buffer of `n` numbers, whatever they are.
+    pub fn take(&self, n: usize) -> Buffer {
+        self.buffer(0, n)
+    }
+
+    /// A buffer for the rows of a whole batch, `[rows, columns]`, whatever they are. Buffers of one width are for each
+    /// other only: batches differ in rows, and a wide buffer is too much for narrow rows.
+    pub fn rows(&self, rows: usize, columns: usize) -> Buffer {
+        self.buffer(columns, rows * columns)
+    }
+
+    fn buffer(&self, kind: usize, n: usize) -> Buffer {
+        Buffer {
+            values: self.buffers.take(kind, n),
+            kind,
+            home: Arc::clone(&self.buffers),
+        }
+    }
+
+    /// A buffer with a copy of `values`.
+    pub fn copy(&self, values: &[f32]) -> Buffer {
+        let mut buffer = self.take(values.len());
+        buffer.copy_from_slice(values);
+        buffer
+    }
+
+    /// Runs `f` with a workspace that nobody else uses meanwhile.
+    pub fn with_workspace<T>(&self, f: impl FnOnce(&mut Workspace) -> T) -> T {
+        let mut workspace = lock(&self.workspaces).pop().unwrap_or_default();
+        let result = f(&mut workspace);
+        lock(&self.workspaces).push(workspace);
+        result
+    }
+
+    /// Space for the packed columns of a matrix, `[rows, columns]`, to be filled.
+    pub fn columns(&self, rows: usize, columns: usize) -> Columns<'_> {
+        Columns::Spare(self.spare(rows, columns), self)
+    }
+
+    /// The spare space that fits best: the smallest that is large enough, else the largest, which then grows.
+    fn spare(&self, rows: usize, columns: usize) -> PackedColumns {
+        let wanted = PackedColumns::bytes_of(rows, columns);
+        let mut spare = lock(&self.columns);
+        let sizes = || spare.iter().map(PackedColumns::bytes).enumerate();
+        let fits = sizes()
+            .filter(|(_, bytes)| *bytes >= wanted)
+            .min_by_key(|(_, bytes)| *bytes);
+        let best = fits.or_else(|| sizes().max_by_key(|(_, bytes)| *bytes));
+        best.map(|(at, _)| at)
+            .map_or_else(PackedColumns::default, |at| spare.swap_remove(at))
+    }
+
+    /// A packed weight: kept from pass to pass while it does not change.
+    ///
+    /// `training` says whether a step is under way: then a weight that is trained changes before it is read again.
+    pub fn weight(
+        &self,
+        parameters: &Parameters,
+        weight: WeightValues<'_>,
+        direction: Direction,
+        training: bool,
+    ) -> Columns<'_> {
+        let key = (weight.id, direction);
+        let transient = weight.rewritten.is_some()
+            || (training && parameters.is_trainable(weight.id))
+            || (direction == Direction::Backward && !self.keep_both);
+        let version = parameters.version(weight.id);
+        if transient {
+            lock(&self.weights).remove(&key);
+        } else if let Some((kept, packed)) = lock(&self.weights).get(&key)
+            && *kept == version
+        {
+            return Columns::Kept(Arc::clone(packed));
+        }
+        let stored = parameters.host(weight.id);
+        let values = weight.rewritten.unwrap_or(&stored);
+        let pack = |packed: &mut PackedColumns| {
+            let (k, n) = (weight.in_dim, weight.out_dim);
+            match direction {
+                Direction::Forward => linear::pack_forward(packed, values, k, n),
+                Direction::Backward => linear::pack_backward(packed, values, k, n),
+            }
+        };
+        if transient {
+            let mut packed = self.spare(weight.in_dim, weight.out_dim);
+            pack(&mut packed);
+            return Columns::Spare(packed, self);
+        }
+        let mut packed = PackedColumns::default();
+        pack(&mut packed);
+        let packed = Arc::new(packed);
+        lock(&self.weights).insert(key, (version, Arc::clone(&packed)));
+        Columns::Kept(packed)
+    }
+}
+
+/// Packed columns: kept ones are shared, others go back to the scratch.
+pub enum Columns<'a> {
+    /// A weight that is kept.
+    Kept(Arc<PackedColumns>),
+    /// For this pass only.
+    Spare(PackedColumns, &'a Scratch),
+}
+
+impl Columns<'_> {
+    /// The space to pack into.
+    ///
+    /// # Panics
+    /// For a weight that is kept: others may be reading it.
+    pub fn space(&mut self) -> &mut PackedColumns {
+        match self {
+            Self::Spare(columns, _) => columns,
+            Self::Kept(_) => unreachable!("kept weights are packed once"),
+        }
+    }
+}
+
+impl Deref for Columns<'_> {
+    type Target = PackedColumns;
+
+    fn deref(&self) -> &PackedColumns {
+        match self {
+            Self::Kept(columns) => columns,
+            Self::Spare(columns, _) => columns,
+        }
+    }
+}
+
+impl Drop for Columns<'_> {
+    fn drop(&mut self) {
+        if let Self::Spare(columns, scratch) = self {
+            lock(&scratch.columns).push(std::mem::take(columns));
+        }
+    }
+}
+
+/// A recycled buffer; it goes back when dropped.
+pub struct Buffer {
+    values: Vec<f32>,
+    kind: usize,
+    home: Arc<Buffers>,
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.home.put(self.kind, std::mem::take(&mut self.values));
+    }
+}
+
+/// Buffers that nobody uses now, by kind (see [`Scratch::rows`]; tasks' buffers are of kind 0) and capacity.
+#[derive(Default)]
+struct Buffers(Mutex<Free>);
+
+type Free = BTreeMap<(usize, usize), Vec<Vec<f32>>>;
+
+/// A task takes no buffer this much larger than what it asks for.
+const SLACK: usize = 8;
+
+impl Buffers {
+    fn take(&self, kind: usize, n: usize) -> Vec<f32> {
+        let most = match kind {
+            0 => n.saturating_mul(SLACK).max(4096),
+            _ => usize::MAX,
+        };
+        let found = {
+            let mut free = lock(&self.0);
+            let fit = free.range((kind, n)..=(kind, most)).next();
+            let fit = fit.map(|(&key, _)| key);
+            let small = || {
+                free.range((kind, n / SLACK)..(kind, n))
+                    .next_back()
+                    .map(|(&key, _)| key)
+            };
+            // Batches have grown: a buffer that is too small makes way, so that memory does not add up.
+            match (fit, fit.is_none().then(small).flatten()) {
+                (Some(key), _) => pop(&mut free, key),
+                (None, Some(key)) => {
+                    pop(&mut free, key);
+                    None
+                }
+                (None, None) => None,
+            }
+        };
+        let mut found = found.unwrap_or_else(|| Vec::with_capacity(n));
+        found.resize(n, 0.0);
+        if cfg!(debug_assertions) {
+            // Whoever reads what it did not write shall notice.
+            found.fill(f32::NAN);
+        }
+        found
+    }
+
+    fn put(&self, kind: usize, values: Vec<f32>) {
+        if values.capacity() > 0 {
+            let mut free = lock(&self.0);
+            free.entry((kind, values.capacity()))
+                .or_default()
+                .push(values);
+        }
+    }
+}
+
+fn pop(free: &mut Free, key: (usize, usize)) -> Option<Vec<f32>> {
+    let list = free.get_mut(&key)?;
+    let found = list.pop();
+    if list.is_empty() {
+        free.remove(&key);
+    }
+    found
+}
+
+/// A lock that a panic elsewhere does not spoil: what it guards is only memory to reuse.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back() {
+        let scratch = Scratch::default();
+        let first = scratch.take(10_000).as_ptr();
+        assert_eq!(scratch.take(9_000).as_ptr(), first, "a little smaller fits");
+        assert_eq!(scratch.take(10_000).len(), 10_000);
+        let (a, b) = (scratch.take(10_000), scratch.take(10_000));
+        assert_ne!(a.as_ptr(), b.as_ptr(), "two at a time are two");
+        drop((a, b));
+        assert_ne!(
+            scratch.take(10).as_ptr(),
+            first,
+            "far too large is left alone"
+        );
+        drop(scratch.take(20_000));
+        let held: usize = lock(&scratch.buffers.0)
+            .values()
+            .flatten()
+            .map(Vec::capacity)
+            .sum();
+        assert!(held < 35_000, "a small one makes way for a larger: {held}");
+        let wide = scratch.rows(100, 40).as_ptr();
+        assert_ne!(
+            scratch.rows(100, 10).as_ptr(),
+            wide,
+            "narrow rows leave wide buffers alone"
+        );
+        assert_eq!(
+            scratch.rows(3, 40).as_ptr(),
+            wide,
+            "a batch of few rows reuses those of many"
+        );
+        scratch.release_buffers();
+        assert!(lock(&scratch.buffers.0).is_empty());
+    }
+}

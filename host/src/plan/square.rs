@@ -1,0 +1,82 @@
+//! A part of the model in an epoch as a square: trained, frozen, or read from the prefix cache. Drawn by the table and the
+//! picture of a plan.
+
+use super::Stage;
+
+/// What becomes of a part of the model in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Square {
+    /// Trained.
+    Trained,
+    /// Computed and left as it is.
+    Frozen,
+    /// Frozen, and its output read from the prefix cache.
+    Cached,
+}
+
+impl Square {
+    /// As a character of a terminal.
+    pub fn glyph(self) -> char {
+        match self {
+            Self::Trained => '■',
+            Self::Frozen => '·',
+            Self::Cached => '░',
+        }
+    }
+
+    /// As a colour of the picture.
+    pub fn colour(self) -> &'static str {
+        match self {
+            Self::Trained => "#2f6fb5",
+            Self::Frozen => "#d5d9de",
+            Self::Cached => "#f0dca8",
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Trained => "trained",
+            Self::Frozen => "frozen",
+            Self::Cached => "frozen, from the prefix cache",
+        }
+    }
+}
+
+/// The squares of the embeddings and of `blocks` blocks, from the input, in an epoch that begins with `stage` and starts
+/// at block `start` (0: at the embeddings).
+pub fn column(stage: &Stage, blocks: usize, start: usize) -> (Square, Vec<Square>) {
+    let spared = |is_trained: bool, below: bool| match (is_trained, below) {
+        (true, _) => Square::Trained,
+        (false, true) => Square::Cached,
+        (false, false) => Square::Frozen,
+    };
+    let embeddings = spared(stage.embeddings, start > 0);
+    let block = |block: usize| spared(stage.blocks.contains(&block), block < start);
+    (embeddings, (0..blocks).map(block).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(blocks: &[usize], embeddings: bool) -> Stage {
+        Stage {
+            blocks: blocks.to_vec(),
+            embeddings,
+            ..Stage::default()
+        }
+    }
+
+    #[test]
+    fn squares_say_what_becomes_of_a_block() {
+        let glyphs = |stage: &Stage, start: usize| {
+            let (embeddings, blocks) = column(stage, 4, start);
+            let blocks: String = blocks.iter().map(|square| square.glyph()).collect();
+            format!("{} {blocks}", embeddings.glyph())
+        };
+        assert_eq!(glyphs(&stage(&[0, 1, 2, 3], true), 0), "■ ■■■■");
+        assert_eq!(glyphs(&stage(&[2, 3], false), 0), "· ··■■");
+        assert_eq!(glyphs(&stage(&[3], false), 2), "░ ░░·■");
+    }
+}

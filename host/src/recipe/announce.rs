@@ -1,0 +1,105 @@
+//! The beginning of a training run in its records and on the screen: `plan.json`, the plan as a table, and the event `start`.
+//! Called by the recipe, once everything has been read.
+
+use super::prepare::Prepared;
+use crate::error::Result;
+use crate::{
+    class_weights, fetch,
+    plan::{PlanNames, View, to_json},
+    prefix_cache::Outlook,
+    provenance::plugins_json,
+    run_directory::RunDirectory,
+    terminal::{events, note, note_for_people},
+    thousands::grouped,
+};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Epochs whose plan is shown row by row at the start of a run; of more, those that are alike share one.
+const MOST_ROWS: usize = 12;
+
+impl Prepared<'_> {
+    /// Logs the run and writes `plan.json`, which is returned.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn record_plan(&self, directory: &mut RunDirectory) -> Result<Value> {
+        let config = self.config.to_toml().replace('\n', "; ");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");
+        self.inputs.data.log_skipped();
+        let model = self.inputs.model.source.name();
+        let mut plan = to_json(&self.inputs.blueprint, &self.foresight, &self.names(&model));
+        plan["plugins"] = plugins_json(&self.schedule, self.inputs.model.method.as_ref());
+        if let Some(fetched) = fetch::record(&self.config) {
+            plan["hub"] = fetched;
+        }
+        directory.write_plan(&plan)?;
+        Ok(plan)
+    }
+
+    /// Shows the plan and sends the event `start`.
+    pub(super) fn announce(
+        &self,
+        plan: &Value,
+        cached: Option<&Outlook>,
+        directory: &RunDirectory,
+        started: Instant,
+    ) {
+        self.inputs.data.announce();
+        let secs = started.elapsed().as_secs_f64();
+        self.show_table(cached);
+        note_for_people(&format!(
+            "{} steps over {} examples, learning rate {:e}; ready after {secs:.1} s",
+            grouped(self.last_step()),
+            grouped(self.inputs.examples.len() as u64),
+            self.lr,
+        ));
+        let sizes = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "command": "train",
+            "output": directory.output(),
+            "train_samples": self.inputs.examples.len(),
+            "steps_per_epoch": self.order.steps_per_epoch(),
+            "last_step": self.last_step(),
+            "lr": self.lr,
+            "startup_secs": secs,
+            "prefix_cache_bytes": cached.map_or(0, |cached| cached.bytes),
+            "prefix_cache_starts": cached.map_or(&[][..], |cached| &cached.starts),
+            "plan": plan,
+        });
+        events::emit("start", &sizes);
+        let weighting = &self.model.loss_weighting;
+        if let Some(weights) = class_weights::describe(weighting, self.inputs.task()) {
+            note(&weights);
+        }
+        if let Some(settled) = &self.memory_note {
+            tracing::debug!("{settled}");
+            note(settled);
+        }
+    }
+
+    fn show_table(&self, cached: Option<&Outlook>) {
+        let model = self.inputs.model.source.name();
+        let view = View {
+            blueprint: &self.inputs.blueprint,
+            foresight: &self.foresight,
+            names: &self.names(&model),
+            predictions: &[],
+            starts: cached.map_or(&[][..], |cached| &cached.starts),
+        };
+        let rows = (self.config.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
+        note_for_people(&format!("{}\n", view.to_table(rows).trim_end()));
+        if let Some(cached) = cached.filter(|cached| cached.starts.iter().any(|&start| start > 0)) {
+            note_for_people(&format!("prefix cache: {}", cached.describe()));
+        }
+    }
+
+    fn names<'a>(&'a self, model: &'a str) -> PlanNames<'a> {
+        PlanNames {
+            model,
+            task: &self.inputs.task().name,
+            schedule: &self.config.schedule,
+            peft: self.config.peft.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Prepares a training run: reads everything that it needs, and changes nothing. Called by the recipe; `plan` and the commands
+//! that use a result share its parts.
+
+use crate::{
+    adapter::Adapter,
+    assemble::{Assembly, open_device},
+    batch_order::BatchOrder,
+    best_model::BestModel,
+    class_weights::loss_weighting,
+    config::{RunConfig, max_length},
+    error::{Error, Result},
+    eval_split::EvalSplit,
+    fetch::{Fetcher, ModelFiles},
+    memory::budget::settle_memory,
+    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
+    model_source::ModelSource,
+    phase::Phase,
+    plan::{Blueprint, Foresight},
+    plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
+    run_examples::load_data,
+    task_data::TaskData,
+    token_store::Examples,
+    tokenizer::Tokenizer,
+};
+use progtune_datasets::Task;
+
+/// Learning rate of full fine-tuning when none is given: Hugging Face's default.
+const FULL_LR: f64 = 5e-5;
+
+/// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
+const SHORTEST_MODEL: usize = 5;
+
+/// The model of a run before its weights are read, and the method that trains it.
+pub struct ModelSide {
+    /// Where the model comes from.
+    pub source: ModelSource,
+    /// Its configuration, with the run's dropout.
+    pub config: ModelConfig,
+    /// The adapter that training starts from.
+    pub adapter: Option<Adapter>,
+    /// The PEFT method; `None`: full fine-tuning.
+    pub method: Option<LoadedMethod>,
+}
+
+impl ModelSide {
+    /// Reads the configuration and the adapter, and loads the method.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the method refuses its options or the adapter.
+    pub fn read(config: &RunConfig, plugins: &Plugins) -> Result<Self> {
+        let source = ModelSource::new(config.model.as_ref())?;
+        let mut model_config = source.config()?;
+        if let Some(p) = config.dropout {
+            model_config.override_dropout(p);
+        }
+        let adapter = config
+            .init_adapter
+            .as_ref()
+            .map(|directory| Adapter::read(directory.path(), &model_config))
+            .transpose()?;
+        let method = load_method(plugins, config, adapter.as_ref())?;
+        Ok(Self {
+            source,
+            config: model_config,
+            adapter,
+            method,
+        })
+    }
+}
+
+/// Everything that is read before the schedule is asked: the model's description, the method's plan, the data.
+pub struct Inputs {
+    /// The run's configuration with local paths, and with what the data decides.
+    pub config: RunConfig,
+    /// The task and its data.
+    pub data: TaskData,
+    /// The model and the method.
+    pub model: ModelSide,
+    /// The parameters that may be trained.
+    pub blueprint: Blueprint,
+    /// The model's tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The training set.
+    pub examples: Examples,
+    /// The splits to evaluate on after each epoch.
+    pub eval_splits: Vec<EvalSplit>,
+    plugins: Plugins,
+}
+
+impl Inputs {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When something is absent, damaged, or does not fit the rest.
+    pub fn read(config: &RunConfig) -> Result<Self> {
+        open_device(config.device)?;
+        let plugins = plugin::find(&config.plugins)?;
+        let fetcher = Fetcher::new(&config.hub);
+        let config = fetcher.run(config, ModelFiles::All, true)?;
+        let data = TaskData::of_run(&config)?;
+        let config = data.settle(&config);
+        let task = data.task();
+        let mut model = ModelSide::read(&config, &plugins)?;
+        let (head, method) = (HeadKind::of(task), model.method.as_ref());
+        let blueprint = Blueprint::new(&model.config, head, method, config.train_pooler)?;
+        model.config.position_shift = blueprint.position_shift;
+        let longest = max_length(config.max_length, task.problem_type);
+        let tokenizer = open_tokenizer(&model.source, &model.config, longest)?;
+        let tokenizer = tokenizer.for_task(task.problem_type);
+        let (examples, eval_splits) = load_data(&config, &data, &tokenizer)?;
+        Ok(Self {
+            config,
+            data,
+            model,
+            blueprint,
+            tokenizer,
+            examples,
+            eval_splits,
+            plugins,
+        })
+    }
+
+    /// The task.
+    pub fn task(&self) -> &Task {
+        self.data.task()
+    }
+}
+
+/// A run that is ready to train.
+pub struct Prepared<'a> {
+    /// What was read.
+    pub inputs: &'a Inputs,
+    /// The configuration as it is written down: with the method's own learning rate, an adapter's options, and what the
+    /// memory budget decided.
+    pub config: RunConfig,
+    /// The batches of each epoch.
+    pub order: BatchOrder<'a>,
+    /// The schedule.
+    pub schedule: LoadedSchedule,
+    /// What the schedule says of its epochs before the first one.
+    pub foresight: Foresight,
+    /// The learning rate at its peak.
+    pub lr: f64,
+    /// The decision about memory, in words.
+    pub memory_note: Option<String>,
+    /// Keeps the best epoch's parameters, if that is asked for.
+    pub best: Option<BestModel>,
+    /// The model with its weights.
+    pub model: Model,
+}
+
+impl<'a> Prepared<'a> {
+    /// Orders the batches, loads the schedule, settles learning rate and memory, and builds the model.
+    ///
+    /// # Errors
+    /// When the schedule refuses, the run does not fit its memory budget, or weights cannot be read.
+    pub fn new(inputs: &'a Inputs) -> Result<Self> {
+        let (config, task, blueprint) = (&inputs.config, inputs.task(), &inputs.blueprint);
+        let (examples, eval_splits) = (&inputs.examples, &inputs.eval_splits);
+        let order = BatchOrder::new(config.batch_rule(), examples)?;
+        let steps_per_epoch = order.steps_per_epoch();
+        let schedule = load_schedule(&inputs.plugins, config, blueprint, steps_per_epoch)?;
+        let (weights, smoothing) = (&config.class_weights, config.label_smoothing);
+        let weighting = loss_weighting(weights, smoothing, task, examples)?;
+        let foresight = Foresight::new(blueprint, &schedule, config.epochs, steps_per_epoch)?;
+        let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
+        let settled = settle_memory(
+            config,
+            &inputs.model.config,
+            HeadKind::of(task),
+            blueprint,
+            &foresight.stages,
+            (examples, eval_splits),
+        )?;
+        let config = RunConfig {
+            lr: Some(lr),
+            recompute: settled.recompute,
+            prefix_cache_budget: settled.prefix_cache_budget,
+            peft_opt: merged_options(config, inputs.model.adapter.as_ref()),
+            ..config.clone()
+        };
+        let best = config
+            .load_best_model_at_end
+            .then(|| BestModel::told_by(&config.metric_for_best_model, task))
+            .transpose()?;
+        let mut model = build(inputs, &config)?;
+        model.loss_weighting = weighting;
+        Ok(Self {
+            inputs,
+            config,
+            order,
+            schedule,
+            foresight,
+            lr,
+            memory_note: settled.note,
+            best,
+            model,
+        })
+    }
+
+    /// The step that the run ends with.
+    pub fn last_step(&self) -> u64 {
+        let total = self.total_steps();
+        self.config.max_steps.unwrap_or(total).min(total)
+    }
+
+    /// The steps of all epochs, whether they run or not.
+    pub fn total_steps(&self) -> u64 {
+        self.order.steps_per_epoch() * u64::from(self.config.epochs)
+    }
+
+    /// Epochs that run, the last one perhaps in part.
+    pub fn epochs(&self) -> u32 {
+        let steps = self.config.max_steps.unwrap_or(u64::MAX);
+        let epochs = steps.div_ceil(self.order.steps_per_epoch().max(1));
+        epochs.min(self.config.epochs.into()) as u32
+    }
+}
+
+fn build(inputs: &Inputs, config: &RunConfig) -> Result<Model> {
+    let task = inputs.task();
+    let mut model = Assembly {
+        source: &inputs.model.source,
+        config: inputs.model.config.clone(),
+        head: HeadKind::of(task),
+        labels: &task.labels,
+        blueprint: &inputs.blueprint,
+        adapter: inputs.model.adapter.as_ref(),
+        policy: HeadPolicy::MakeNew,
+        seed: config.seed,
+        device: config.device,
+        kernels: config.kernels,
+    }
+    .build()?;
+    model.frozen_dropout = config.frozen_dropout;
+    model.recompute = config.recompute;
+    Ok(model)
+}
+
+/// The method of the run; its options are the user's, then those of the adapter it starts from.
+///
+/// # Errors
+/// When the adapter is of another method, or the method refuses its options.
+fn load_method(
+    plugins: &Plugins,
+    config: &RunConfig,
+    adapter: Option<&Adapter>,
+) -> Result<Option<LoadedMethod>> {
+    let Some(id) = config.peft.as_deref() else {
+        return Ok(None);
+    };
+    if let Some(adapter) = adapter.filter(|adapter| adapter.method != id) {
+        return Err(Error::Usage(format!(
+            "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
+            adapter.origin, adapter.method
+        )));
+    }
+    if let Some(adapter) = adapter.filter(|adapter| !adapter.unsaid.is_empty()) {
+        return Err(Error::Usage(format!(
+            "--init-adapter {}: the adapter has what the method {id} has no option for: {}; merge it into the model \
+             (progtune merge), and train the merged model",
+            adapter.origin,
+            adapter.unsaid.join("; ")
+        )));
+    }
+    let phase = Phase::begin("plugin", format!("loading the method {id}"), "", None);
+    let method = plugins.method(id, &merged_options(config, adapter))?;
+    phase.finish();
+    if let Some(adapter) = adapter {
+        adapter.warn_if_made_by_another(method.source());
+    }
+    Ok(Some(method))
+}
+
+fn merged_options(config: &RunConfig, adapter: Option<&Adapter>) -> Vec<(String, String)> {
+    let mut options = config.peft_opt.clone();
+    for (key, value) in adapter.iter().flat_map(|adapter| &adapter.options) {
+        if !options.iter().any(|(given, _)| given == key) {
+            options.push((key.clone(), value.clone()));
+        }
+    }
+    options
+}
+
+fn load_schedule(
+    plugins: &Plugins,
+    config: &RunConfig,
+    blueprint: &Blueprint,
+    steps_per_epoch: u64,
+) -> Result<LoadedSchedule> {
+    let method = config.peft.as_deref().unwrap_or_default();
+    let run = blueprint.run_record(config.epochs, steps_per_epoch, config.seed, method);
+    let what = format!("loading the schedule {}", config.schedule);
+    let phase = Phase::begin("plugin", what, "", None);
+    let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
+    phase.finish();
+    Ok(schedule)
+}
+
+/// The tokenizer of a model, for inputs of at most `max_length` tokens and no more than the model takes.
+pub fn open_tokenizer(
+    source: &ModelSource,
+    config: &ModelConfig,
+    max_length: usize,
+) -> Result<Tokenizer> {
+    let longest = config.max_tokens();
+    if longest < SHORTEST_MODEL {
+        return Err(Error::Model(format!(
+            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{} leave inputs of {longest} tokens; \
+             expected {SHORTEST_MODEL} at least: correct them",
+            source.name(),
+            config.encoder.max_position_embeddings,
+            config.encoder.pad_token_id,
+            match config.position_shift {
+                0 => String::new(),
+                shift => format!(" and the {shift} positions that the method takes"),
+            }
+        )));
+    }
+    let length = max_length.min(longest);
+    if max_length > longest {
+        tracing::info!(
+            "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
+        );
+    }
+    Tokenizer::of_model(source, config, length)
+}

@@ -1,0 +1,180 @@
+//! The end of a training run: test results, the model or adapter, records and report. Called by the recipe.
+
+use super::prepare::{Inputs, ModelSide, Prepared};
+use crate::{
+    adapter::{Provenance, peft, save_neutral},
+    baseline::{self, Baseline, Verdict},
+    error::Result,
+    eval_split::EvalSplit,
+    evaluate::{eval_keys, evaluate},
+    examples::{ExampleSource, Origin},
+    export::{WeightDtype, save_checkpoint},
+    fetch,
+    labels::LabelMatch,
+    learned_task::LearnedTask,
+    phase::Phase,
+    provenance::{self, option_json, plugin_name, plugins_json},
+    question_answering::load::QuestionSource,
+    report::Report,
+    run_directory::RunDirectory,
+    summary::Summary,
+    task_data::TaskData,
+    terminal::{self, events, note_for_people},
+    token_cache::TokenCache,
+    token_classification,
+};
+use progtune_datasets::{SplitName, TaskSource};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+impl Prepared<'_> {
+    /// Evaluates on the test files, saves the result, and reports.
+    ///
+    /// # Errors
+    /// When the directory is gone, or something cannot be written.
+    pub(super) fn save(&self, mut summary: Summary, mut directory: RunDirectory) -> Result<()> {
+        summary.evaluation.extend(test_results(self)?);
+        directory.stay()?;
+        let saving = Phase::begin("save", "saving the result", "", None);
+        let (inputs, task) = (self.inputs, self.inputs.task());
+        if let (TaskSource::Own, Some(own)) = (&task.source, &self.config.own) {
+            LearnedTask::new(task, &own.reading).save(directory.path())?;
+        }
+        save_result(self, directory.path())?;
+        let used = plugins_json(&self.schedule, inputs.model.method.as_ref());
+        provenance::save(directory.path(), &used)?;
+        directory.take_the_place()?;
+        saving.finish();
+        let guessing = Baseline::new(task, &inputs.examples, &inputs.eval_splits[0])?;
+        let verdict = baseline::judge(&summary, guessing, &self.model.loss_weighting);
+        let place = directory.path().to_owned();
+        let report = Report {
+            summary: &summary,
+            config: &self.config,
+            task,
+            directory: &place,
+            candidate_size: inputs.blueprint.candidate_size(),
+            train_samples: inputs.examples.len(),
+        };
+        let mut results = report.results(used);
+        if let Some(results) = results.as_object_mut() {
+            results.extend(verdict.to_json());
+        }
+        if let Some(fetched) = fetch::record(&self.config) {
+            results["hub"] = fetched;
+        }
+        directory.finish(&results)?;
+        show(&report, &results, &verdict)
+    }
+}
+
+/// The report and its warning for people, the event `end` for programs.
+fn show(report: &Report<'_>, results: &Value, verdict: &Verdict) -> Result<()> {
+    let show = terminal::show();
+    if !show.quiet && !events::are_on() {
+        note_for_people("");
+        terminal::print(report.text(show.colour.stdout()))?;
+    }
+    // The last line that a person reads; programs hear of it before the end.
+    if let Some(warning) = verdict.warning() {
+        tracing::warn!("{warning}");
+    }
+    events::emit("end", results);
+    if !show.quiet && events::are_on() {
+        return terminal::print(report.text(show.colour.stdout()));
+    }
+    Ok(())
+}
+
+/// The trained model's results on own test files, under keys that begin with `test_`; none without such files.
+fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
+    let (config, model) = (&prepared.config, &prepared.model);
+    let (data, tokenizer) = (&prepared.inputs.data, &prepared.inputs.tokenizer);
+    let (task, cache) = (data.task(), &TokenCache::new(config.token_cache));
+    let (name, answering) = (SplitName::Test, config.answering);
+    let split = match data {
+        TaskData::Own(files) if files.has_test_labels() => {
+            let source = ExampleSource {
+                task,
+                tokenizer,
+                cache,
+            };
+            EvalSplit::of_examples(name, source.load(Origin::Own { files, name }, None)?)
+        }
+        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
+            let (test, length) = (&data.test, tokenizer.max_length());
+            let examples = token_classification::data::examples(tokenizer, name, test, length)?;
+            EvalSplit::of_examples(name, examples)
+        }
+        TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
+            let source = QuestionSource {
+                task,
+                tokenizer,
+                cache,
+                answering,
+            };
+            EvalSplit::of_questions(name, source.split(&own.test, None)?)
+        }
+        _ => return Ok(Map::new()),
+    };
+    let result = evaluate(model, task, &split, config.eval_batch_limit())?;
+    let keys = eval_keys(task, &result, "").into_iter();
+    Ok(keys
+        .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
+        .collect())
+}
+
+/// A full checkpoint when the method adds nothing, a PEFT adapter where PEFT has the method, the neutral format otherwise.
+fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
+    let Inputs {
+        blueprint,
+        tokenizer,
+        model: ModelSide { source, method, .. },
+        ..
+    } = prepared.inputs;
+    let (model, task) = (&prepared.model, prepared.inputs.task());
+    let adds = model
+        .parameters
+        .infos()
+        .iter()
+        .any(|info| info.added.is_some());
+    let Some(method) = method
+        .as_ref()
+        .filter(|_| adds || !blueprint.rewrites.is_empty())
+    else {
+        save_checkpoint(path, model, task, WeightDtype::F32)?;
+        return tokenizer.save(path);
+    };
+    let options: Vec<(String, Value)> = method
+        .options()
+        .iter()
+        .map(|(key, value)| (key.clone(), option_json(value)))
+        .collect();
+    let plugin = plugin_name(method.source());
+    let id = method.source().id.as_str();
+    let head_order = LabelMatch::of(&model.config.labels, &task.labels).order();
+    let (base_model, base_revision) = (source.name(), source.revision());
+    let about = Provenance {
+        base_model: &base_model,
+        base_revision: base_revision.as_deref(),
+        task: &task.name,
+        problem_type: task.problem_type,
+        method: id,
+        options: &options,
+        plugin: &plugin,
+        head_order: head_order.as_deref(),
+    };
+    let trained: Vec<usize> = blueprint
+        .candidates
+        .iter()
+        .chain(&model.not_in_base)
+        .copied()
+        .collect();
+    match peft::Format::of(id, &model.parameters) {
+        Some(format) => {
+            let (parameters, rewrites) = (&model.parameters, &blueprint.rewrites);
+            format.save(path, parameters, &trained, &model.config, rewrites, about)
+        }
+        None => save_neutral(path, &model.parameters, &trained, about),
+    }
+}

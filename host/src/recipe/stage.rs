@@ -1,0 +1,65 @@
+//! Decision points of a run: the schedule is asked, its answer becomes the trainable set, and it is told the signals that it
+//! subscribed to. Called by the recipe.
+
+use super::Run;
+use crate::{error::Result, model::gradients::Gradients};
+use progtune_plugin_api::records::SignalRecord;
+
+impl Run<'_> {
+    /// Asks the schedule, and makes exactly its answer trainable.
+    pub(super) fn decide(&mut self, epoch: u32, step_in_epoch: u64) -> Result<()> {
+        let done = self.summary.steps;
+        if step_in_epoch > 0 {
+            self.signal_loss();
+        }
+        self.point.epoch = epoch;
+        self.point.step_in_epoch = step_in_epoch;
+        self.point.global_step = done;
+        let stage = self.inputs.blueprint.decide(self.schedule, &self.point)?;
+        let changed = stage.trainable != self.stage.trainable;
+        self.stage = stage;
+        if changed {
+            self.model.parameters.set_trainable(&self.stage.trainable);
+            self.optimizer.retain_trainable(&self.model.parameters);
+            self.gradients = Gradients::new(&self.model.parameters);
+        }
+        if changed || step_in_epoch == 0 {
+            self.cache.begin_stage(self.model, epoch)?;
+        }
+        tracing::info!(
+            epoch,
+            step = done,
+            blocks = self.stage.block_ranges(),
+            embeddings = self.stage.embeddings,
+            trainable_parameters = self.stage.trainable_parameters,
+            note = self.stage.note,
+            "stage"
+        );
+        self.epoch.add_stage(&self.stage);
+        // What signals decided is news; what a schedule does every few steps is in the log.
+        if step_in_epoch == 0 || (changed && !self.schedule.traits().signals.is_empty()) {
+            self.progress.stage(&self.stage, done);
+        }
+        Ok(())
+    }
+
+    /// Notes the mean loss of the epoch so far, if the schedule subscribed to it.
+    pub(super) fn signal_loss(&mut self) {
+        let (sum, n) = self.epoch_loss;
+        self.signal("train_loss", || vec![sum / n.max(1) as f64]);
+    }
+
+    /// Notes an observation, if the schedule subscribed to it.
+    pub(super) fn signal(&mut self, name: &str, values: impl FnOnce() -> Vec<f64>) {
+        let mut signals = self.schedule.traits().signals.iter();
+        if signals.any(|signal| signal.as_str() == name) {
+            self.point.history.push(SignalRecord {
+                name: name.into(),
+                epoch: self.epoch.epoch,
+                step: self.summary.steps,
+                values: values().into(),
+                ext: Default::default(),
+            });
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A run's examples: the training set and the splits to evaluate on, tokenised. Called by the recipe and `plan`.
+
+use crate::{
+    config::RunConfig,
+    error::{Error, Result},
+    eval_split::EvalSplit,
+    examples::{ExampleSource, Origin},
+    question_answering::load::QuestionSource,
+    task_data::TaskData,
+    token_cache::TokenCache,
+    token_classification,
+    token_store::Examples,
+    tokenizer::Tokenizer,
+};
+use progtune_datasets::{SplitName, has_split};
+
+/// The tokenised training set and evaluation splits.
+pub fn load_data(
+    config: &RunConfig,
+    data: &TaskData,
+    tokenizer: &Tokenizer,
+) -> Result<(Examples, Vec<EvalSplit>)> {
+    let task = data.task();
+    let source = ExampleSource {
+        task,
+        tokenizer,
+        cache: &TokenCache::new(config.token_cache),
+    };
+    let directory = match data {
+        TaskData::Named { directory, .. } => directory,
+        TaskData::Questions(questions) => {
+            let source = QuestionSource {
+                task,
+                tokenizer,
+                cache: source.cache,
+                answering: config.answering,
+            };
+            let train = source.examples(&questions.train, config.max_train_samples)?;
+            let (validation, limit) = (&questions.validation, config.max_eval_samples);
+            let validation = source.split(validation, limit)?;
+            let validation = EvalSplit::of_questions(SplitName::Validation, validation);
+            return Ok((train, vec![validation]));
+        }
+        TaskData::Own(own) => {
+            let load = |name, limit| source.load(Origin::Own { files: own, name }, limit);
+            let train = load(SplitName::Train, config.max_train_samples)?;
+            let name = SplitName::Validation;
+            let validation = load(name, config.max_eval_samples)?;
+            let validation = EvalSplit::of_examples(name, validation);
+            return Ok((train, vec![validation]));
+        }
+        TaskData::Tagged { data, .. } => {
+            let load = |name, sentences, limit| {
+                let sentences = token_classification::data::first(sentences, limit);
+                token_classification::data::examples(
+                    tokenizer,
+                    name,
+                    sentences,
+                    tokenizer.max_length(),
+                )
+            };
+            let train = load(SplitName::Train, &data.train, config.max_train_samples)?;
+            let name = SplitName::Validation;
+            let validation = load(name, &data.validation, config.max_eval_samples)?;
+            let validation = EvalSplit::of_examples(name, validation);
+            return Ok((train, vec![validation]));
+        }
+    };
+    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
+    let train = load(SplitName::Train, config.max_train_samples)?;
+    if train.is_empty() {
+        return Err(Error::Usage(
+            "the training set is empty; raise --max-train-samples".into(),
+        ));
+    }
+    let mut eval_splits = Vec::new();
+    for &name in &task.eval_splits {
+        // MNLI's halves are separate files, and one of them is enough.
+        if task.eval_splits.len() > 1 && !has_split(task, directory, name)? {
+            tracing::warn!(
+                "{}: no {name} split here; it is not evaluated",
+                directory.display()
+            );
+            continue;
+        }
+        let examples = load(name, config.max_eval_samples)?;
+        eval_splits.push(EvalSplit::of_examples(name, examples));
+    }
+    if eval_splits.is_empty() {
+        let names: Vec<&str> = task.eval_splits.iter().map(|name| name.as_str()).collect();
+        return Err(Error::Usage(format!(
+            "{}: none of the splits to evaluate on is here: {}; add one of them",
+            directory.display(),
+            names.join(", ")
+        )));
+    }
+    Ok((train, eval_splits))
+}
