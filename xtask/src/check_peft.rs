@@ -39,11 +39,11 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         }
     }
     let python = python::interpreter(root)?;
-    python::run(
-        Command::new("cargo")
-            .current_dir(root)
-            .args(["build", "--release", "--workspace"]),
-    )?;
+    python::run(Command::new("cargo").current_dir(root).args([
+        "build",
+        "--release",
+        "--workspace",
+    ]))?;
     let job = Job {
         root,
         python,

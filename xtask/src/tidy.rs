@@ -19,11 +19,6 @@ const UNSAFE_PLACES: &[&str] = &[
     "plugin-api/",
     "tests/outside-plugins/hostile/",
 ];
-/// Crates whose modules may import each other in a circle.
-const CYCLES_ALLOWED: &[&str] = &[
-    // Its readers, its errors and its tasks name each other; to be cut, and then this list is empty.
-    "datasets/src/lib.rs",
-];
 /// Code that is not finished, or not meant to stay.
 const LEFT_OVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore"];
 
@@ -50,7 +45,7 @@ pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
             check_manifest(&path, &text, &mut findings);
         }
     }
-    findings.extend(circular_imports(module_cycles::all(root)?));
+    findings.extend(module_cycles::all(root)?);
     if n_files == 0 {
         return Err("git lists no file to check: is this a clone of the repository?".into());
     }
@@ -63,19 +58,6 @@ pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
         "{n} broken house rules (see CONTRIBUTING.md)\n{}",
         findings.join("\n")
     ))
-}
-
-/// The cycles that are not allowed, each with its crate's root before it.
-fn circular_imports(cycles: Vec<String>) -> impl Iterator<Item = String> {
-    let is_allowed = |cycle: &String| {
-        let mut places = CYCLES_ALLOWED.iter();
-        places.any(|place| {
-            cycle
-                .strip_prefix(place)
-                .is_some_and(|rest| rest.starts_with(':'))
-        })
-    };
-    cycles.into_iter().filter(move |cycle| !is_allowed(cycle))
 }
 
 /// Paths from the root, with `/`, in alphabetical order.
@@ -189,14 +171,6 @@ mod tests {
             findings_of("Cargo.toml", "[workspace]\nmembers = []\n"),
             Vec::<String>::new()
         );
-    }
-
-    #[test]
-    fn cycles_are_findings_but_for_those_allowed() {
-        let cycle = |place: &str| format!("{place}: 2 modules of the crate's root");
-        let all = [CYCLES_ALLOWED[0], "host/src/lib.rs"].map(cycle).to_vec();
-        let found: Vec<String> = circular_imports(all).collect();
-        assert_eq!(found, [cycle("host/src/lib.rs")]);
     }
 
     #[test]
