@@ -84,7 +84,7 @@ pub enum DataError {
 
     /// The data directory does not exist, or is a file.
     #[error(
-        "{} {}: expected a directory that holds one of {}; check the path, or put the data there",
+        "{} {}: expected a directory that contains one of {}; check the path, or put the data there",
         dir.display(),
         if *is_file { "is a file" } else { "does not exist" },
         names(looked_for)
@@ -100,8 +100,8 @@ pub enum DataError {
 
     /// The directory contains no file for the split.
     #[error(
-        "{}: no file for the split `{split}` of task `{task}`: looked for {}; found {}; rename the file, or pass the \
-         directory that contains it",
+        "{}: no file for the split `{split}` of task `{task}`: looked for {}; found {}; rename a file to one \
+         of these names, or pass the directory that contains one",
         dir.display(), names(looked_for), names(found)
     )]
     NoSplitFile {

@@ -1,7 +1,7 @@
 //! Tasks, data readers and the two generated tasks of progtune. The host calls [`Task::by_name`]
-//! for a task's columns, labels and metrics, [`split_rows`] for training and evaluation data,
-//! [`jsonl_rows`] for `progtune predict --input FILE.jsonl`, and [`OwnFiles::open`] for the user's
-//! own files. All of them deliver one row at a time; [`load_split`], [`read_jsonl`] and
+//! for a task's columns, labels and metrics, and [`split_rows`] for training and evaluation data.
+//! It calls [`jsonl_rows`] for `progtune predict --input FILE.jsonl`, and [`OwnFiles::open`] for
+//! the user's own files. All of them deliver one row at a time; [`load_split`], [`read_jsonl`] and
 //! [`OwnData::load`] collect the rows of small files. [`TaggedData::load`] reads files of tagged
 //! words; [`load_questions`] and [`read_questions`] read questions about texts (SQuAD).
 //!
@@ -20,13 +20,18 @@
 //! # Ok::<(), progtune_datasets::DataError>(())
 //! ```
 //!
-//! Code map: `readers` (from bytes to rows, one format per file), `tasks` (the definition of a
-//! task, and its splits), `own` (texts with labels in the user's own files), `tags` (sentences of
-//! tagged words; `tag_scheme` knows BIO and its variants), `squad` (questions about texts),
-//! `generated` (the tasks whose rows a grammar makes). Below them lie `columns`, `problem_type` and
-//! `split_name` (the vocabulary of tasks, readers and errors), `format` (the format of a data
-//! file), `request` (the user's request), `example` and `skipped_rows` (the results), `error`,
-//! `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for caches).
+//! Code map:
+//!
+//! - `readers`: from bytes to rows, one format per file
+//! - `tasks`: the definition of a task, and its splits
+//! - `own`: texts with labels in the user's own files
+//! - `tags`: sentences of tagged words; `tag_scheme` knows BIO and its variants
+//! - `squad`: questions about texts
+//! - `generated`: the tasks whose rows a grammar makes
+//! - below them `columns`, `problem_type` and `split_name` (the vocabulary of tasks, readers and
+//!   errors), `format` (of a data file), `request` (of the user), `example` and `skipped_rows` (the
+//!   results), `error`, `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for
+//!   caches)
 #![forbid(unsafe_code)]
 
 mod columns;

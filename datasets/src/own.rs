@@ -1,7 +1,7 @@
 //! Texts with labels in the user's own files. Called by the host; `tags` and `squad` use its parts.
 //!
 //! `files` reads all files of a request; `data` holds small ones in memory. `find` expands paths,
-//! `survey` inspects columns, `choose_columns` picks them, `learn_labels` and `label_form`
+//! `survey` inspects columns, and `choose_columns` picks them. `learn_labels` and `label_form`
 //! determine the labels, `reader` reads row by row, and `hold_out` holds out rows for validation.
 
 pub(crate) mod choose_columns;

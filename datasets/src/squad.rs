@@ -2,9 +2,9 @@
 //! questions from files. The host calls [`load_questions`] for a named task's split and
 //! [`read_questions`] for the user's own files.
 //!
-//! Layouts are recognised by content: the official JSON (`data`, `paragraphs`, `qas`), Hugging
-//! Face's flat one (`data` with one question per element, or one question per line), and parquet as
-//! the hub serves `squad` and `squad_v2`.
+//! Layouts are recognised by content. They are the official JSON (`data`, `paragraphs`, `qas`),
+//! Hugging Face's flat JSON, and parquet as the hub serves `squad` and `squad_v2`. Flat JSON is
+//! `data` with one question per element, or one question per line.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,22 +6,22 @@
 //! validation rows about books. **No word that expresses a judgement is in both**: no adjective,
 //! noun, verb or feeling, nor the judged aspect. The splits share the grammar, and its words do not
 //! reveal the label. Many sentences say the opposite of their judging word, or judge two things of
-//! which one counts. Knowing good words from bad ones without any grammar therefore classifies less
-//! than 65 % of the validation rows correctly (tested).
+//! which one counts. A classifier that knows good words from bad ones, but no grammar, is therefore
+//! right about less than 65 % of the validation rows (tested).
 //!
 //! The grammar is the table `FORMS` with the words in `TABLES`. In a form, `+` precedes a word that
 //! agrees with the row's label, and `-` precedes a word that says the opposite. Each form therefore
 //! makes rows of both labels with the same surrounding words:
 //!
 //! ```text
-//! kind         share  a form                                                  label
-//! plain         15 %  this WORK was a +NOUN.                                   the word's
-//! negation      25 %  nothing about the ASPECT was -ADJ.                       the word's opposite, where the negation is
-//!                     nobody can deny that the ASPECT was +ADJ.                about it; or not, where it only looks so
-//! concession    20 %  CONCESSION the ASPECT1 was -ADJ, i +VERB this WORK.      the main clause's
-//! comparison    10 %  unlike the -ADJ WORK1 before it, this WORK2 was +ADJ.    that of what is reviewed
-//! expectation   15 %  we expected the ASPECT to be -ADJ, but we were wrong.    what came of it
-//! opinion       15 %  PEOPLE called the ASPECT -ADJ, but they are wrong.       the author's, not the others'
+//! kind        share  a form                                                label
+//! plain        15 %  this WORK was a +NOUN.                                the word's
+//! negation     25 %  nothing about the ASPECT was -ADJ.                    the word's opposite
+//!                    nobody can deny that the ASPECT was +ADJ.             the word's: not negated
+//! concession   20 %  CONCESSION the ASPECT1 was -ADJ, i +VERB this WORK.   the main clause's
+//! comparison   10 %  unlike the -ADJ WORK1 before it, this WORK2 was +ADJ. the reviewed work's
+//! expectation  15 %  we expected the ASPECT to be -ADJ, but we were wrong. the outcome's
+//! opinion      15 %  PEOPLE called the ASPECT -ADJ, but they are wrong.    the author's
 //! ```
 //!
 //! Both splits are exactly balanced between the labels, and so is each kind. No two rows are alike

@@ -3,10 +3,10 @@
 //! [`generate`].
 //!
 //! The task needs two things that pretraining provides. The first is knowledge of words: a dog is
-//! an animal, someone glad is happy, whoever sold somebody a car has a customer who bought it. The
-//! second is structure: who did what to whom, and what is denied. **No word of the first kind is in
-//! both splits**: the validation rows use different names, things, kinds, qualities, deeds and
-//! numbers from the training rows. The splits share only the grammar.
+//! an animal, and someone glad is happy. If A sold B a car, B bought it. The second is structure:
+//! who did what to whom, and what is denied. **No word of the first kind is in both splits**: the
+//! validation rows have other names, things, kinds, qualities, deeds and numbers. The splits share
+//! only the grammar.
 //!
 //! The grammar is the table `SQUARES` with the words in `TABLES`. A square consists of two first
 //! sentences and two second ones, filled with the same words. Each second sentence follows from the
@@ -25,12 +25,13 @@
 //! correctly. All this is tested.
 //!
 //! ```text
-//! kind         share  what decides
+//! kind         share  decided by
 //! kinds         30 %  a thing is of a kind: a dog is an animal, no weapon
-//! likeness      25 %  words of like meaning: who is rich is wealthy
-//! denial        10 %  "not" before words of like and opposite meaning, "no" before a kind and a thing
-//! outcomes      20 %  "failed to", "wrong to think that", "only", "everyone but", "neither ... nor", "but ... did not"
-//! roles         10 %  active and passive, converse relations, whom a relative clause is about
+//! likeness      25 %  synonyms: someone rich is wealthy
+//! denial        10 %  "not" before synonyms and antonyms, "no" before a kind and a thing
+//! outcomes      20 %  "failed to", "wrong to think that", "only", "everyone but",
+//!                     "neither ... nor", "but ... did not"
+//! roles         10 %  active and passive, converse relations, the head of a relative clause
 //! quantities     5 %  numbers that are few or many
 //! ```
 //!

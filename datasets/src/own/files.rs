@@ -293,8 +293,8 @@ impl OwnFiles {
     }
 
     /// The rows of a split, in the order of the files. `train` gives the rows that are not held
-    /// out, `validation` those from its files or held out, and any other split those from the test
-    /// files.
+    /// out, and `validation` those that are, or those of its files. Any other split gives the rows
+    /// of the test files.
     ///
     /// Callers should stop at the first error.
     pub fn rows(&self, split: SplitName) -> OwnRows<'_> {

@@ -1,7 +1,7 @@
 //! Holds out a share of the training rows for validation. Called by `own::files`.
 //!
 //! The choice depends only on the number of rows per class, and is made before any row is read
-//! again: the k-th row of a class is taken or not, at one bit per row.
+//! again. One bit per row says whether the k-th row of a class is taken.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
-//! The notation of a row's labels: a value, a list of those that apply, a vector of 0 and 1 for all
-//! labels, or ids whose names the file gives. Recognised here and converted to names. Called by
-//! `learn_labels` and `own::files`.
+//! The notation of a row's labels: a value, a list of those that apply, a vector of 0 and 1, or ids
+//! that the file names. Recognised here and converted to names. Called by `learn_labels` and
+//! `own::files`.
 
 use crate::error::{DataError, Place, Position, TableError};
 use crate::format::DataFile;
@@ -226,8 +226,8 @@ pub(crate) fn of_vector(
     ))
 }
 
-/// An id as the name that the file gives it, and likewise for a list of them; -1 means no label.
-/// Anything that is not one of these ids is unchanged.
+/// Converts an id, or a list of ids, to the names that the file gives; -1 means no label. Anything
+/// that is not one of these ids is unchanged.
 pub(crate) fn of_ids(label: Cell, classes: &[String]) -> Cell {
     match label {
         Cell::Int(-1) => Cell::Absent,

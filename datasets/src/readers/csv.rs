@@ -3,9 +3,9 @@
 //!
 //! A cell that begins with a double quote ends at the next quote that is not doubled. In between,
 //! commas, line breaks and doubled quotes (one quote each) are text. Elsewhere a quote is an
-//! ordinary character. Blank lines between rows are ignored. The `csv` crate is not used, but the
-//! tests compare against it: if a quote is not closed, it reads on silently to the end, whereas a
-//! message must say where the quote was opened.
+//! ordinary character. Blank lines between rows are ignored. The tests compare against the `csv`
+//! crate, but it is not used here. If a quote is not closed, that crate reads on silently to the
+//! end, whereas a message must say where the quote was opened.
 
 use crate::error::{DataError, Place};
 use crate::format::DataFile;

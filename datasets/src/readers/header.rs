@@ -97,9 +97,9 @@ fn learned(names: &[String], first: &[String]) -> Option<Vec<String>> {
     Some(names.to_vec())
 }
 
-/// Refuses a table whose first row is read as names but looks like data: a name is a number among
-/// numbers, occurs again in the rows below, or is a sentence. One usual name of a text or label
-/// column, or numbers counted from 0 as pandas writes them, make it a header regardless.
+/// Refuses a table whose first row is read as names but looks like data. It does if a name is a
+/// number among numbers, occurs again in the rows below, or is a sentence. One usual name of a text
+/// or label column, or numbers counted from 0 as pandas writes them, make it a header regardless.
 ///
 /// # Errors
 /// The first row looks like data, or cannot be read.

@@ -1,7 +1,7 @@
-//! JSON files that consist of one document rather than one object per line: an array of rows,
-//! `{"data": [rows]}`, one list per column, or consecutive objects that span several lines. Rows
-//! are read from the file one at a time. Called by `jsonl`, and by the reader of questions to
-//! determine a file's layout.
+//! JSON files that consist of one document rather than one object per line. The document is an
+//! array of rows, `{"data": [rows]}`, one list per column, or consecutive objects that span several
+//! lines. Rows are read from the file one at a time. Called by `jsonl`, and by the reader of
+//! questions to determine a file's layout.
 
 use std::path::Path;
 
@@ -113,7 +113,7 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
     }
     scan.take(b'}')?;
     let is_one_line = scan.line() == start;
-    // A value that cannot be read is not alone either; the reader reports the reason.
+    // Unreadable bytes also count as a further value; the reader reports the reason.
     let is_alone = matches!(scan.peek(), Ok(None));
     let all_begin = |with: u8| keys.len() > 1 && keys.iter().all(|(_, begin)| *begin == with);
     let names = || keys.iter().map(|(key, _)| key.clone()).collect();

@@ -15,8 +15,8 @@ use crate::readers::text_file::TextFile;
 
 pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
-/// The upper bound for a line, and for a row of a CSV file: far above any text that a model reads,
-/// far below the size of memory.
+/// The upper bound for a line, and for a row of a CSV file. It is far above any text that a model
+/// reads, and far below the size of memory.
 pub(crate) const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// A text file being read.

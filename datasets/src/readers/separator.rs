@@ -42,8 +42,8 @@ impl Separator {
     }
 
     /// The separator of a file. `counts` counts the cells of the first rows with a given separator.
-    /// The result is the comma, with two exceptions: only another separator occurs in the first
-    /// row, or only another one gives all rows the same number of cells.
+    /// The result is the comma, with two exceptions. Another separator wins if only that one occurs
+    /// in the first row, or only that one gives all rows the same number of cells.
     ///
     /// # Errors
     /// The file cannot be read.

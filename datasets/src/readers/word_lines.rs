@@ -4,8 +4,8 @@
 //! A comment begins with `#` and whitespace, before the first word of a sentence (`# id 7`,
 //! `# text = …`, as in MultiCoNER's and CoNLL-U's files). The word `#` at the beginning of a
 //! sentence looks the same. Such a line is a word if it has as many cells as the file's words and
-//! its last cell, unless it is the only one, is a tag. Tags are `O`, a part of an entity, or a text
-//! with neither lower-case letters nor a number.
+//! ends in a tag or has only one cell. Tags are `O`, a part of an entity, or a text with neither
+//! lower-case letters nor a number.
 
 use std::collections::VecDeque;
 

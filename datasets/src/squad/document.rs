@@ -35,7 +35,7 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
 
 /// Whether a file contains questions, judging by its first row. In an array, in lines or in a
 /// columnar file, the row must have `question`, `context` and `answers`. Under `data` it must be an
-/// article with `paragraphs`, or a question with its context and no label.
+/// article with `paragraphs`, or a question with its context and either answers or no label.
 ///
 /// # Errors
 /// The file cannot be read.

@@ -74,9 +74,9 @@ fn class(
     known(task, id, raw, column, place).map(|id| Some(Label::Class(id)))
 }
 
-/// A class of the user's own data. It is identified by its name, whatever its type in the file: the
-/// class `2` of the labels `2` and `3` does not have the id 2. Data for a model whose labels are
-/// words may also use ids.
+/// A class of the user's own data. It is identified by its name, whatever its type in the file. For
+/// example, the class `2` of the labels `2` and `3` does not have the id 2. Data for a model whose
+/// labels are words may also use ids.
 fn own_class(
     task: &Task,
     raw: &Cell,

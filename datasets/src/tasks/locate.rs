@@ -56,8 +56,8 @@ fn stems(task: &Task, split: SplitName) -> &'static [&'static str] {
 /// The files of `split` in `dir`.
 ///
 /// # Errors
-/// `dir` does not exist, is a file or cannot be listed; it contains no file for the split; parquet
-/// shards are incomplete.
+/// `dir` does not exist, is a file, cannot be listed, or contains no file for the split. Also if
+/// parquet shards are incomplete.
 pub(crate) fn locate(task: &Task, dir: &Path, split: SplitName) -> Result<Located, DataError> {
     match find(task, dir, split)? {
         Some(located) => Ok(located),

@@ -1,7 +1,7 @@
 //! The table of tasks: the nine of GLUE (Wang et al. 2018), the two generated ones, and SQuAD's
 //! two. [`Task::by_name`] looks them up here.
 //!
-//! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub; the
+//! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub. The
 //! TSV names are those of the official download. WNLI's ids are reversed relative to RTE's, as
 //! published.
 

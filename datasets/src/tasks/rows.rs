@@ -70,8 +70,8 @@ pub(crate) fn open(
 /// too.
 ///
 /// # Errors
-/// The file cannot be read, has no row or is not UTF-8; a line is not a JSON object, lacks a text
-/// column, or has a value of the wrong type or a label outside the task's set.
+/// The file cannot be read, has no row or is not UTF-8. Also if a line is not a JSON object, lacks
+/// a text column, or has a value of the wrong type or an unknown label.
 pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
     jsonl_rows(task, path, None)?.collect()
 }

@@ -58,7 +58,7 @@ fn a_file_that_is_absent_is_answered_with_the_names_looked_for() {
         "DIR: no file for the split `validation` of task `sst2`: looked for `dev.tsv`, `validation.tsv`, `dev.parquet`, \
          `dev-00000-of-00001.parquet`, `validation.parquet`, `validation-00000-of-00001.parquet`, `dev.jsonl`, \
          `validation.jsonl`, `sst2/ with one of these`, `SST-2/ with one of these`; found `notes.txt`, `train.tsv`; rename \
-         the file, or pass the directory that contains it"
+         a file to one of these names, or pass the directory that contains one"
     );
 }
 
@@ -69,7 +69,7 @@ fn a_directory_that_is_absent_or_a_file() {
     assert_has(
         &absent,
         &[
-            "does not exist: expected a directory that holds one of `train.tsv`, `train.parquet`",
+            "does not exist: expected a directory that contains one of `train.tsv`, `train.parquet`",
             "check",
         ],
     );

@@ -280,8 +280,8 @@ fn bytes_that_are_not_utf8() {
             "train.tsv, line 2: expected UTF-8 text, found the byte 0xE9 at byte 23 of the file (counted from 0); convert",
         ],
     );
-    // Valid UTF-16, which is supported; UTF-16 cut inside a character; a UTF-8 character cut by the
-    // end of the file.
+    // Valid UTF-16 (which is supported), UTF-16 cut inside a character, and a UTF-8 character cut
+    // by the end of the file.
     assert_has(
         &train_message("sst2", "tsv", b"\xFF\xFEs\0e\0"),
         &["line 1: expected a column named `sentence`", "`se`"],
