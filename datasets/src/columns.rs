@@ -1,11 +1,11 @@
-//! The columns that a task reads. Named by tasks, by the readers of files and by errors.
+//! The columns that a task reads. Tasks, the readers of files and errors use these types.
 
-/// A column under each of its names.
+/// A column with each of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// The name in the Hugging Face data set (parquet, JSONL), or in a file of the user's own.
+    /// The name in the Hugging Face data set (parquet, JSONL), or in the user's own file.
     pub name: String,
-    /// The name in the official GLUE TSV files where it is another one, such as `#1 String`.
+    /// The name in the official GLUE TSV files if it differs, such as `#1 String`.
     pub tsv_name: Option<String>,
 }
 
@@ -18,13 +18,13 @@ impl Column {
         }
     }
 
-    /// Both names, Hugging Face's first: where a file has both, that one is read.
+    /// Both names, Hugging Face's first. If a file has both, the first one is read.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.name.as_str()).chain(self.tsv_name.as_deref())
     }
 }
 
-/// The columns that make an [`Example`](crate::Example) of a row.
+/// The columns from which a row's [`Example`](crate::Example) is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
     /// The (first) text.
@@ -35,7 +35,8 @@ pub struct Columns {
     pub label: Column,
 }
 
-/// Where the columns of a TSV file without a header are, counted from 0. Only CoLA's train and dev files are like that.
+/// The positions of the columns in a TSV file without a header, counted from 0. Only CoLA's train
+/// and dev files lack one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headerless {
     /// The number of cells a row has.

@@ -1,5 +1,6 @@
-//! Every way in which data can be wrong. The readers make these; the host prints them (exit code 3) as they are, so each
-//! message names the file and line, what was expected, what was found and what to do next.
+//! Every way in which data can be wrong. The readers create these errors and the host prints them
+//! unchanged (exit code 3). Each message therefore names the file and line, what was expected, what
+//! was found, and what to do next.
 
 use std::path::PathBuf;
 
@@ -21,10 +22,10 @@ pub(crate) use show::{names, printable, quote};
 pub use table::TableError;
 pub use tags::TagError;
 
-/// Where the number of cells of a column file's lines is from.
+/// The origin of the expected number of cells in a column file.
 pub(crate) const WORDS: &str = "the file's first word";
 
-/// What is wrong with the data or with the request for it.
+/// An error in the data or in the request for it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -35,9 +36,9 @@ pub enum DataError {
         names(known)
     )]
     UnknownTask {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The task whose name is most like it.
+        /// The most similar task name.
         nearest: String,
         /// All task names.
         known: Vec<String>,
@@ -50,23 +51,24 @@ pub enum DataError {
         names(known)
     )]
     UnknownMetric {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The metric whose name is most like it.
+        /// The most similar metric name.
         nearest: String,
         /// All metrics.
         known: Vec<String>,
     },
 
-    /// The user's own files, or what is asked of them.
+    /// An error in the user's own files or in the request for them.
     #[error(transparent)]
     Own(Box<OwnDataError>),
 
-    /// Questions about texts.
+    /// An error in a file of questions about texts.
     #[error(transparent)]
     Question(Box<QuestionError>),
 
-    /// The task does not have this split (MNLI has two validation splits, the generated tasks no test).
+    /// The task does not have this split. (MNLI has two validation splits; the generated tasks have
+    /// no test split.)
     #[error(
         "task `{task}` has no split `{split}`: ask for one of {}",
         names(available)
@@ -74,55 +76,55 @@ pub enum DataError {
     NoSuchSplit {
         /// The task's name.
         task: String,
-        /// The split that was asked for.
+        /// The requested split.
         split: SplitName,
-        /// The names of the splits it has.
+        /// The names of the available splits.
         available: Vec<String>,
     },
 
     /// The data directory does not exist, or is a file.
     #[error(
-        "{} {}: expected a directory that holds one of {}; check the path, or put the data there",
+        "{} {}: expected a directory that contains one of {}; check the path, or put the data there",
         dir.display(),
         if *is_file { "is a file" } else { "does not exist" },
         names(looked_for)
     )]
     NoDirectory {
-        /// The path that was given.
+        /// The given path.
         dir: PathBuf,
-        /// Whether something that is not a directory is at that path.
+        /// Whether the path exists but is not a directory.
         is_file: bool,
-        /// File names that would have been read.
+        /// The file names that progtune looks for.
         looked_for: Vec<String>,
     },
 
-    /// The directory holds no file for the split.
+    /// The directory contains no file for the split.
     #[error(
-        "{}: no file for the split `{split}` of task `{task}`: looked for {}; found {}; name a file so, or pass the \
-         directory that holds it",
+        "{}: no file for the split `{split}` of task `{task}`: looked for {}; found {}; rename a file to one \
+         of these names, or pass the directory that contains one",
         dir.display(), names(looked_for), names(found)
     )]
     NoSplitFile {
         /// The task's name.
         task: String,
-        /// The split that was asked for.
+        /// The requested split.
         split: SplitName,
         /// The data directory.
         dir: PathBuf,
-        /// File names that would have been read, in the order they are tried.
+        /// The file names that progtune looks for, in order.
         looked_for: Vec<String>,
-        /// What the directory holds, sorted.
+        /// The directory's entries, sorted.
         found: Vec<String>,
     },
 
-    /// The files `NAME-00000-of-00002.parquet`, ... do not make up one whole data set.
+    /// The files `NAME-00000-of-00002.parquet`, … do not form one complete data set.
     #[error(
-        "{}: the parquet shards of `{stem}` are not one whole set: expected each of 0 to {} once, found {}; fetch the \
-         missing files, or remove those of another download",
+        "{}: the parquet shards of `{stem}` are incomplete or mixed: expected each of 0 to {} once, found {}; fetch the \
+         missing files, or remove those that belong to another download",
         dir.display(), total.saturating_sub(1), names(found)
     )]
     Shards {
-        /// The folder that holds them.
+        /// The folder of the shards.
         dir: PathBuf,
         /// The name before the shard number, such as `train`.
         stem: String,
@@ -132,16 +134,16 @@ pub enum DataError {
         found: Vec<String>,
     },
 
-    /// The operating system would not give the file.
+    /// The operating system refused to read the file.
     #[error("{}: cannot read it: {source}; check that it is a file and that you may read it", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The reason that the operating system gave.
         source: std::io::Error,
     },
 
-    /// The file has no row of data.
+    /// The file has no data row.
     #[error(
         "{}: expected at least one row of data, found {found}; fetch the file again, or leave the split out",
         path.display()
@@ -149,11 +151,11 @@ pub enum DataError {
     Empty {
         /// The file.
         path: PathBuf,
-        /// What there is instead.
+        /// The contents found instead.
         found: &'static str,
     },
 
-    /// A column that the task needs is not in the header, the parquet schema or the JSON object.
+    /// The header, the parquet schema or the JSON object lacks a column that the task needs.
     #[error(
         "{place}: expected a column named {expected}, found the columns {}{}; rename the column, or pass the task that \
          this file belongs to",
@@ -163,15 +165,15 @@ pub enum DataError {
     MissingColumn {
         /// The header line, the file or the JSON line.
         place: Place,
-        /// The names that would do, quoted, such as `` `sentence1` or `#1 String` ``.
+        /// The accepted names, quoted, such as `` `sentence1` or `#1 String` ``.
         expected: String,
-        /// The columns there are.
+        /// The existing columns.
         found: Vec<String>,
-        /// The one of them that is most like an expected name.
+        /// The existing column that is most similar to an accepted name.
         nearest: Option<String>,
     },
 
-    /// A column that the task needs is there more than once.
+    /// A column that the task needs occurs more than once.
     #[error(
         "{place}: expected one column named `{column}`, found {count}; rename or delete all but one",
         column = printable(column, 60)
@@ -181,11 +183,12 @@ pub enum DataError {
         place: Place,
         /// The column's name.
         column: String,
-        /// How many times it is there.
+        /// The number of occurrences.
         count: usize,
     },
 
-    /// A row has another number of cells than the header, or the first word (0: the line is blank).
+    /// A row has a different number of cells from the header or the first word (0: the line is
+    /// blank).
     #[error(
         "{place}: expected {expected} {separator}-separated cells as in {layout}, found {found}; repair or delete the \
          line{}",
@@ -194,17 +197,17 @@ pub enum DataError {
     RaggedRow {
         /// The row's line.
         place: Place,
-        /// The number of cells wanted.
+        /// The expected number of cells.
         expected: usize,
-        /// The number of cells there are.
+        /// The number of cells found.
         found: usize,
-        /// What separates them.
+        /// The separator's name.
         separator: &'static str,
-        /// Where the wanted number is from: the header, or the headerless layout.
+        /// The origin of the expected number: the header, or the headerless layout.
         layout: &'static str,
     },
 
-    /// A label that is none of the task's.
+    /// A label that the task does not have.
     #[error(
         "{place}: column `{column}`: expected one of the labels {allowed}, found {found}; correct the label, or \
              pass the task that this file belongs to",
@@ -217,14 +220,14 @@ pub enum DataError {
         column: String,
         /// The label, quoted.
         found: String,
-        /// The labels there are, as `0 (negative), 1 (positive)`.
+        /// The allowed labels, such as `0 (negative), 1 (positive)`.
         allowed: String,
     },
 
-    /// A row of a training or validation file has no label.
+    /// A row of a training or validation file without a label.
     #[error(
         "{place}: column `{column}`: expected {expected} in every row of this split, found {found}, which means \
-             unlabelled; add the label or delete the row (only test files may be without labels)",
+             unlabelled; add the label or delete the row (only test files may lack labels)",
         column = printable(column, 60)
     )]
     MissingLabel {
@@ -232,15 +235,15 @@ pub enum DataError {
         place: Place,
         /// The label column.
         column: String,
-        /// The labels there are, or what a score is.
+        /// The allowed labels, or the description of a score.
         expected: String,
-        /// What is there instead, quoted.
+        /// The value found, quoted.
         found: String,
     },
 
     /// A regression target that is not a finite number.
     #[error(
-        "{place}: column `{column}`: expected a finite number as score, found {found}; correct the score or delete \
+        "{place}: column `{column}`: expected a finite number as the score, found {found}; correct the score or delete \
              the row",
         column = printable(column, 60)
     )]
@@ -249,36 +252,36 @@ pub enum DataError {
         place: Place,
         /// The label column.
         column: String,
-        /// What is there, quoted.
+        /// The value found, quoted.
         found: String,
     },
 
-    /// A column or a JSON value has a type that cannot hold what it should.
+    /// A column or a JSON value whose type cannot hold the expected values.
     #[error(
         "{place}: column `{column}`: expected {expected}, found {found}; convert the column, or pass the task that \
              this file belongs to",
         column = printable(column, 60)
     )]
     WrongType {
-        /// The row, or the file if its schema says so.
+        /// The row, or the file if the schema is at fault.
         place: Place,
         /// The column or JSON key.
         column: String,
-        /// The types that would do.
+        /// The accepted types.
         expected: &'static str,
-        /// The type or value there is.
+        /// The type or value found.
         found: String,
     },
 
-    /// A sentence whose tags are not what they should be.
+    /// A sentence with wrong tags.
     #[error(transparent)]
     Tags(Box<TagError>),
 
-    /// A table that cannot be read as it is.
+    /// A table that cannot be read in its present form.
     #[error(transparent)]
     Table(Box<TableError>),
 
-    /// A byte sequence that is not UTF-8 in a text file.
+    /// A byte sequence in a text file that is not valid UTF-8.
     #[error(
         "{}, line {line}: expected UTF-8 text, found the byte 0x{byte:02X} at byte {offset} of the file (counted from \
          0); convert the file to UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`, or give --encoding with --train-file",
@@ -287,17 +290,17 @@ pub enum DataError {
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// The offset of the first bad byte from the start of the file, from 0.
+        /// The offset of the first invalid byte from the start of the file, counted from 0.
         offset: u64,
-        /// That byte.
+        /// The invalid byte.
         byte: u8,
     },
 
-    /// A line that is not in the encoding asked for.
+    /// A line that is not valid in the requested encoding.
     #[error(
-        "{place}: expected text in the encoding {encoding}, found bytes that it does not have; check --encoding"
+        "{place}: expected text in the encoding {encoding}, found bytes that are invalid in it; check --encoding"
     )]
     NotEncoded {
         /// The line.
@@ -314,40 +317,40 @@ pub enum DataError {
     NulByte {
         /// The line.
         place: Place,
-        /// Its offset from the start of the file, from 0.
+        /// The offset from the start of the file, counted from 0.
         offset: u64,
     },
 
-    /// A line beyond what any text needs: read to its end, it might not fit into memory.
+    /// A line longer than any text needs to be. Read to its end, it might not fit into memory.
     #[error(
-        "{place}: expected a {what} of at most {} MiB, found {found}; check that the file has line ends",
+        "{place}: expected a {what} of at most {} MiB, found {found}; check that the file has line breaks",
         limit >> 20
     )]
     TooLong {
         /// The line.
         place: Place,
-        /// What is too long.
+        /// The kind of item that is too long.
         what: &'static str,
-        /// Its length.
+        /// The length found.
         found: String,
-        /// The longest allowed, in bytes.
+        /// The maximum length in bytes.
         limit: usize,
     },
 
-    /// A gzip or zstd file that is damaged or cut short.
+    /// A gzip or zstd file that is damaged or truncated.
     #[error(
-        "{place}: expected a whole {compression} file, found: {found}; fetch or compress the file again"
+        "{place}: expected a complete {compression} file, found: {found}; fetch or compress the file again"
     )]
     Compressed {
-        /// The line that could not be read.
+        /// The line at which reading failed.
         place: Place,
         /// `gzip` or `zstd`.
         compression: &'static str,
-        /// The decoder's reason.
+        /// The reason that the decoder gave.
         found: String,
     },
 
-    /// A quoted CSV cell that does not end.
+    /// A quoted CSV cell that is never closed.
     #[error(
         "{place}: expected the double quote that opens a cell on this line to be closed {until}, found none; close it, \
          or double it (\"\") if it is part of the text and the cell is quoted"
@@ -355,11 +358,11 @@ pub enum DataError {
     UnclosedQuote {
         /// The line of the opening quote.
         place: Place,
-        /// Where the search ended.
+        /// The point at which the search ended.
         until: String,
     },
 
-    /// A quoted CSV cell with text after its closing quote.
+    /// A quoted CSV cell that is followed by text after its closing quote.
     #[error(
         "{place}: expected a comma or the end of the line after the double quote that closes a cell (opened on line \
          {opened}), found text; double the quotes (\"\") inside a quoted cell, and check that every quote is closed"
@@ -371,7 +374,7 @@ pub enum DataError {
         opened: usize,
     },
 
-    /// A line of a `label-text` file without white space.
+    /// A line of a `label-text` file without whitespace.
     #[error("{place}: expected a label, a space and a text, found {found}; write `LABEL text`")]
     NoLabelWord {
         /// The line.
@@ -380,36 +383,37 @@ pub enum DataError {
         found: String,
     },
 
-    /// The parquet library could not read the file: truncated, damaged, not parquet, or compressed by another codec.
+    /// The parquet library could not read the file. It is truncated, damaged, not parquet, or
+    /// compressed with an unsupported codec.
     #[error(
-        "{place}: expected a whole parquet file, found: {found}; fetch the file again, or write it again (any compression but \
-             LZO is read)"
+        "{place}: expected a complete parquet file, found: {found}; fetch the file again, or write it again (any compression but \
+             LZO is supported)"
     )]
     Parquet {
         /// The file, or the row that could not be read.
         place: Place,
-        /// The library's reason.
+        /// The reason that the library gave.
         found: String,
     },
 
-    /// A line of a JSONL file is not JSON.
+    /// A line of a JSONL file that is not JSON.
     #[error(
         "{}, line {line}: expected one JSON object on the line, found a syntax error at column {column}: {message}; \
-         JSONL has one whole object a line",
+         JSONL has one complete object per line",
         path.display()
     )]
     JsonSyntax {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// The byte in the line where the parser stopped, from 1.
+        /// The byte within the line at which the parser stopped, counted from 1.
         column: usize,
-        /// The parser's reason.
+        /// The reason that the parser gave.
         message: String,
     },
 
-    /// A line of a JSONL file is JSON, but not an object.
+    /// A line of a JSONL file that is JSON, but not an object.
     #[error(
         "{place}: expected a JSON object with the task's columns as keys, found {found}; write each row as \
              {{\"column\": \"text\"}}"
@@ -417,7 +421,7 @@ pub enum DataError {
     NotAnObject {
         /// The line.
         place: Place,
-        /// The value that is there.
+        /// The value found.
         found: String,
     },
 }
@@ -448,8 +452,8 @@ impl From<TagError> for DataError {
 }
 
 impl DataError {
-    /// Whether one row is wrong, so that the rest of the file can be read without it. Not so where a reader cannot tell
-    /// where the row ends.
+    /// Whether the error concerns one row only, so that the rest of the file can be read without
+    /// it. It does not if a reader cannot tell where the row ends.
     pub fn is_about_a_row(&self) -> bool {
         match self {
             Self::Question(error) => error.is_about_a_question(),
@@ -475,7 +479,7 @@ impl DataError {
     }
 }
 
-/// The error for a `column` that is under none of its names among those of a file.
+/// The error for a missing `column`: a file has none of its names.
 pub(crate) fn missing_column<'a>(
     place: Place,
     column: &Column,

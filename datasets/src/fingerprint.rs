@@ -1,7 +1,8 @@
-//! A fingerprint of source text, computed by the compiler: whoever keeps on disk what some code has made puts the code's
-//! fingerprint into the key, so that no kept result outlives a change of the code. Used by the host's token cache.
+//! A fingerprint of source text, computed by the compiler. Whoever keeps results of some code on
+//! disk includes the code's fingerprint in the key, so that no result outlives a change to the
+//! code. The host's token cache uses it.
 
-/// The fingerprint of everything in this crate that decides what a file's rows become.
+/// The fingerprint of everything in this crate that determines how a file's rows are read.
 pub const READERS: u64 = {
     let mut hash = SEED;
     hash = extend(hash, include_bytes!("columns.rs"));
@@ -76,10 +77,11 @@ pub const READERS: u64 = {
     extend(hash, include_bytes!("tasks.rs"))
 };
 
-/// What a fingerprint starts from (the offset basis of 64-bit FNV-1a).
+/// The initial value of a fingerprint (the offset basis of 64-bit FNV-1a).
 pub const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// `hash` with further bytes taken in, by 64-bit FNV-1a. Not for what an adversary chooses.
+/// `hash` extended by further bytes, by 64-bit FNV-1a. Do not use it for data chosen by an
+/// adversary.
 pub const fn extend(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut i = 0;
     while i < bytes.len() {
@@ -105,7 +107,7 @@ mod tests {
         assert_eq!(extend(SEED, b"foobar"), 0x8594_4171_f739_67e8);
     }
 
-    /// All files below `folder`, in the order of their names.
+    /// All files below `folder`, sorted by name.
     fn files_below(folder: &Path) -> Vec<PathBuf> {
         let mut entries: Vec<PathBuf> = fs::read_dir(folder)
             .unwrap()
@@ -124,8 +126,9 @@ mod tests {
             .collect()
     }
 
-    /// Every file of this crate is in the fingerprint, in the order of their names, but for tests, those that change no row,
-    /// and those of questions: what is kept of questions is known by their contents.
+    /// Every file of this crate is in the fingerprint, sorted by name. Excepted are tests, files
+    /// that affect no row, and the readers of questions, because kept questions are identified by
+    /// their contents.
     #[test]
     fn no_reader_is_forgotten() {
         let others = [

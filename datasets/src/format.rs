@@ -1,33 +1,36 @@
-//! What a data file is made of: its format and the encoding of its text. `locate` and `own` decide on them, `rows` opens
-//! the reader for them.
+//! The format of a data file and the encoding of its text. `locate` and `own` choose them; `rows`
+//! opens the matching reader.
 
 use std::path::{Path, PathBuf};
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
-/// A format of data files. Text formats may be compressed with gzip or zstd, which their contents tell.
+/// A format of data files. Text formats may be compressed with gzip or zstd; the first bytes reveal
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Cells with commas (or semicolons, bars or tabs, which are recognised) between them, quoted as in RFC 4180; a header line.
+    /// Cells separated by commas (or by semicolons, bars or tabs, which are recognised) and quoted
+    /// as in RFC 4180, with a header line.
     Csv,
-    /// Tab-separated cells, nothing quoted; a header line.
+    /// Tab-separated cells without quoting, with a header line.
     Tsv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// Parquet: uncompressed, snappy, gzip, zstd, lz4 or brotli.
     Parquet,
-    /// Arrow: Feather of version 2, the file format, and streams, plain or with lz4 or zstd.
+    /// Arrow: Feather version 2, the file format, and streams; uncompressed or with lz4 or zstd.
     Arrow,
-    /// `LABEL text` a line, as in TREC.
+    /// `LABEL text` per line, as in TREC.
     LabelText,
-    /// A text a line; what tells its label is the file's name.
+    /// One text per line; the file's name determines the label.
     Lines,
-    /// A word and its tags a line, an empty line after each sentence, as in the CoNLL tasks.
+    /// One word with its tags per line and an empty line after each sentence, as in the CoNLL
+    /// tasks.
     Conll,
 }
 
 impl Format {
-    /// Their names in configurations.
+    /// The formats and their names in configurations.
     pub const NAMES: &'static [(&'static str, Self)] = &[
         ("csv", Self::Csv),
         ("tsv", Self::Tsv),
@@ -39,7 +42,7 @@ impl Format {
         ("conll", Self::Conll),
     ];
 
-    /// The name; where files are known by an extension, it is that.
+    /// The name: the file extension, if the format has one.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -53,7 +56,8 @@ impl Format {
         }
     }
 
-    /// The format that a file's name tells, `.gz` and `.zst` aside; `None` if it tells none.
+    /// The format that a file's name indicates, ignoring `.gz` and `.zst`; `None` if it indicates
+    /// none.
     pub fn of_name(path: &Path) -> Option<Self> {
         match extension(path)?.as_str() {
             "csv" => Some(Self::Csv),
@@ -67,7 +71,7 @@ impl Format {
     }
 }
 
-/// JSON files that describe a data set, beside the files that hold it.
+/// JSON files that describe a data set and lie beside its data files.
 const DESCRIPTIONS: &[&str] = &[
     "dataset_infos.json",
     "dataset_info.json",
@@ -76,8 +80,8 @@ const DESCRIPTIONS: &[&str] = &[
     "config.json",
 ];
 
-/// Whether a file in a data set's directory may hold rows, by its name: neither a description of the set nor what Hugging
-/// Face's `datasets` keeps of a computation (`cache-….arrow`).
+/// Whether a file in a data set's directory may hold rows, judging by its name. Neither the set's
+/// descriptions nor the results that Hugging Face's `datasets` caches (`cache-….arrow`) do.
 pub fn may_hold_rows(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| {
@@ -86,7 +90,7 @@ pub fn may_hold_rows(path: &Path) -> bool {
     })
 }
 
-/// A file name's extension in lower case, once `.gz` or `.zst` is taken off.
+/// A file name's extension in lower case, after removing `.gz` or `.zst`.
 pub(crate) fn extension(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_lowercase();
     let name = [".gz", ".zst"]
@@ -96,7 +100,7 @@ pub(crate) fn extension(path: &Path) -> Option<String> {
     name.rsplit_once('.').map(|(_, end)| end.to_owned())
 }
 
-/// The encoding of a text file; UTF-8 unless something else is asked for.
+/// The encoding of a text file; the default is UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextEncoding(pub(crate) &'static Encoding);
 
@@ -107,9 +111,10 @@ impl Default for TextEncoding {
 }
 
 impl TextEncoding {
-    /// The encoding with this label of the WHATWG Encoding Standard (`utf-8`, `windows-1252`, `latin1`, `shift_jis`), in
-    /// any case. `None` if there is none, or if its line ends are not a byte (ISO-2022-JP) and it is not UTF-16, which is
-    /// made UTF-8 before lines are looked for.
+    /// The encoding with this label in the WHATWG Encoding Standard (`utf-8`, `windows-1252`,
+    /// `latin1`, `shift_jis`), in any case. Unknown labels give `None`. So do encodings whose line
+    /// ends are not a single byte (ISO-2022-JP), except UTF-16, which is converted to UTF-8 before
+    /// lines are split.
     pub fn by_name(name: &str) -> Option<Self> {
         let has_lines = |encoding: &&'static Encoding| {
             encoding.is_ascii_compatible() || [UTF_16LE, UTF_16BE].contains(encoding)
@@ -125,16 +130,16 @@ impl TextEncoding {
     }
 }
 
-/// Where the names of a CSV or TSV file's columns are.
+/// The origin of a CSV or TSV file's column names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Header {
-    /// In the first row.
+    /// The first row.
     #[default]
     FirstRow,
-    /// Not in the file: these are they, or numbers from 1 if there are none.
+    /// The user: the file has no header. An empty list numbers the columns from 1.
     Absent(Vec<String>),
-    /// As in the files that a model was trained on, which had no header: a file whose first row has one of these names has
-    /// one for all that.
+    /// The training files, which had no header. If a file's first row contains one of these names,
+    /// it has a header nevertheless.
     Learned(Vec<String>),
 }
 
@@ -145,9 +150,9 @@ pub struct DataFile {
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
-    /// The encoding of its text; parquet and Arrow are UTF-8 whatever it says.
+    /// The encoding of its text. Parquet and Arrow are always UTF-8.
     pub encoding: TextEncoding,
-    /// Where its columns' names are.
+    /// The origin of its column names.
     pub header: Header,
 }
 

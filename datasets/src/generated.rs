@@ -1,4 +1,5 @@
-//! Tasks whose rows a grammar makes, so that nothing is downloaded. Called by the readers of splits and by the host.
+//! Tasks whose rows are produced by a grammar, so that nothing is downloaded. Called by the readers
+//! of splits and by the host.
 
 pub(crate) mod grammar;
 pub mod sample;

@@ -1,11 +1,13 @@
-//! Tasks, data readers and the two generated tasks of progtune. The host calls [`Task::by_name`] to learn what a task's
-//! columns, labels and metrics are, [`split_rows`] for training and evaluation data, [`jsonl_rows`] for
-//! `progtune predict --input FILE.jsonl`, and [`OwnFiles::open`] for files of the user's own. All of them give row by row;
-//! [`load_split`], [`read_jsonl`] and [`OwnData::load`] collect the rows of small files. Files whose words have tags are
-//! read by [`TaggedData::load`], questions about texts (SQuAD) by [`load_questions`] and [`read_questions`].
+//! Tasks, data readers and the two generated tasks of progtune. The host calls [`Task::by_name`]
+//! for a task's columns, labels and metrics, and [`split_rows`] for training and evaluation data.
+//! It calls [`jsonl_rows`] for `progtune predict --input FILE.jsonl`, and [`OwnFiles::open`] for
+//! the user's own files. All of them deliver one row at a time; [`load_split`], [`read_jsonl`] and
+//! [`OwnData::load`] collect the rows of small files. [`TaggedData::load`] reads files of tagged
+//! words; [`load_questions`] and [`read_questions`] read questions about texts (SQuAD).
 //!
-//! Nothing here tokenises, shuffles or computes a metric, and nothing downloads: it turns files into [`Example`]s with
-//! the text exactly as it stands in the file, or says in a [`DataError`] what is wrong with which line.
+//! Nothing here tokenises, shuffles, computes a metric or downloads. The crate turns files into
+//! [`Example`]s with the text exactly as in the file, or reports in a [`DataError`] what is wrong
+//! on which line.
 //!
 //! ```
 //! use progtune_datasets::{Label, SplitName, Task, load_split};
@@ -18,12 +20,18 @@
 //! # Ok::<(), progtune_datasets::DataError>(())
 //! ```
 //!
-//! Code map: `readers` (from bytes to rows, a format a file), `tasks` (what a task is, and its splits), `own` (texts with labels
-//! in the user's own files), `tags` (sentences whose words have tags; `tag_scheme` knows BIO and its kin), `squad` (questions
-//! about texts), `generated` (the tasks whose rows a grammar makes). Under all of them: `columns`, `problem_type` and
-//! `split_name` (what tasks, readers and errors name), `format` (what a data file is), `request` (what the user asks for),
-//! `example` and `skipped_rows` (what comes out), `error`, `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for
-//! caches).
+//! Code map:
+//!
+//! - `readers`: from bytes to rows, one format per file
+//! - `tasks`: the definition of a task, and its splits
+//! - `own`: texts with labels in the user's own files
+//! - `tags`: sentences of tagged words; `tag_scheme` knows BIO and its variants
+//! - `squad`: questions about texts
+//! - `generated`: the tasks whose rows a grammar makes
+//! - below them `columns`, `problem_type` and `split_name` (the vocabulary of tasks, readers and
+//!   errors), `format` (of a data file), `request` (of the user), `example` and `skipped_rows` (the
+//!   results), `error`, `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for
+//!   caches)
 #![forbid(unsafe_code)]
 
 mod columns;

@@ -1,7 +1,8 @@
-//! The candidate that looks most like a name that was not found; called where error messages are made.
+//! The candidate most similar to a name that was not found. Called where error messages are made.
 
-/// The candidate nearest to `name` without regard to case (Damerau-Levenshtein distance over the longer length), the
-/// first one if several are as near; `None` if there are no candidates.
+/// The candidate nearest to `name`, ignoring case: the Damerau-Levenshtein distance divided by the
+/// longer length. The first of several equally near candidates wins; `None` if there are no
+/// candidates.
 pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -1,8 +1,8 @@
-//! Texts with labels in files of the user's own. Called by the host; `tags` and `squad` use its parts.
+//! Texts with labels in the user's own files. Called by the host; `tags` and `squad` use its parts.
 //!
-//! `files` reads all files of a request, `data` holds small ones in memory. `find` expands paths, `survey` looks at columns,
-//! `choose_columns` picks them, `learn_labels` and `label_form` find out what the labels are, `reader` reads row by row, and
-//! `hold_out` keeps rows for validation.
+//! `files` reads all files of a request; `data` holds small ones in memory. `find` expands paths,
+//! `survey` inspects columns, and `choose_columns` picks them. `learn_labels` and `label_form`
+//! determine the labels, `reader` reads row by row, and `hold_out` holds out rows for validation.
 
 pub(crate) mod choose_columns;
 pub(crate) mod data;

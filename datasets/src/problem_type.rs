@@ -1,7 +1,7 @@
-//! What a head predicts. Named by tasks, metrics, labels and errors.
+//! The kind of prediction that a head makes. Tasks, metrics, labels and errors use it.
 
-/// What the head predicts, which picks head and loss: the values of Hugging Face's `problem_type` for a text or a pair as
-/// a whole, and the two kinds of task that read every token.
+/// The kind of prediction, which determines head and loss. The values are those of Hugging Face's
+/// `problem_type` for a whole text or pair, and the two kinds of task that read every token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemType {
     /// One of several classes; cross-entropy.
@@ -12,12 +12,13 @@ pub enum ProblemType {
     Regression,
     /// A tag for every word; cross-entropy at each word's first token.
     TokenClassification,
-    /// The first and the last token of the answer in a text; cross-entropy of each.
+    /// The first and the last token of the answer in a text; cross-entropy for each.
     QuestionAnswering,
 }
 
 impl ProblemType {
-    /// The name in configurations and records: for a head of whole texts, the value of `problem_type` in `config.json`.
+    /// The name in configurations and records. For heads of whole texts it is the value of
+    /// `problem_type` in `config.json`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SingleLabelClassification => "single_label_classification",
@@ -41,7 +42,7 @@ impl ProblemType {
         .find(|kind| kind.as_str() == name)
     }
 
-    /// Whether the head reads every token; else each text's first.
+    /// Whether the head reads every token rather than each text's first one.
     pub fn reads_every_token(self) -> bool {
         matches!(self, Self::TokenClassification | Self::QuestionAnswering)
     }

@@ -1,11 +1,12 @@
-//! From the bytes of a file to rows: one reader a format, over what they share. Called by tasks, the user's own files, tags
-//! and questions.
+//! From the bytes of a file to rows: one reader per format, built on shared layers. Called by
+//! tasks, the user's own files, tags and questions.
 //!
-//! `table` reads rows of cells: `tsv`, `csv` (with `separator`) and `plain_text` give each a `record`, `records` opens them,
-//! `header` finds the names of columns. `jsonl` reads objects, over `json_document` and `json_scan`. `columnar` reads parquet and
-//! Arrow. `conll` (over `word_lines`) and `word_lists` read sentences of words with tags, `whole_text` a file in one piece.
-//! Under the text formats lie `lines`, `text_file` (encodings) and `decompress`. A `raw_row` is what a row of any format
-//! becomes, of `cell`s.
+//! `table` reads rows of cells. `tsv`, `csv` (with `separator`) and `plain_text` each deliver a
+//! `record`; `records` opens them, and `header` finds the names of columns. `jsonl` reads objects,
+//! using `json_document` and `json_scan`. `columnar` reads parquet and Arrow. `conll` (using
+//! `word_lines`) and `word_lists` read sentences of tagged words; `whole_text` reads a file in one
+//! piece. Below the text formats lie `lines`, `text_file` (encodings) and `decompress`. A row of
+//! any format becomes a `raw_row` of `cell`s.
 
 pub(crate) mod cell;
 pub(crate) mod columnar;

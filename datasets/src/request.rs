@@ -1,5 +1,5 @@
-//! What a user asks for: files of their own and how to read them. Made by the host; read by the modules of own files, of tags
-//! and of questions.
+//! The user's request: files of their own and how to read them. Made by the host; read by the
+//! modules for own files, tags and questions.
 
 use crate::format::Format;
 use crate::format::Header;
@@ -7,41 +7,43 @@ use crate::format::TextEncoding;
 use crate::problem_type::ProblemType;
 use crate::tag_scheme::repair::RepairTags;
 
-/// The flags of the files of each split.
+/// The flags for the files of each split.
 pub(crate) const FLAGS: [&str; 3] = ["--train-file", "--validation-file", "--test-file"];
 
-/// What is done about a row that is wrong.
+/// The treatment of invalid rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBadRow {
-    /// The first one is an error.
+    /// The first invalid row is an error.
     #[default]
     Error,
-    /// It is left out, and told of.
+    /// Invalid rows are left out and reported.
     Skip,
 }
 
-/// How files are read, as far as the user says; what is `None` is told by names and values.
+/// The user's instructions for reading files. A `None` is inferred from names and values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     /// The format of all files.
     pub format: Option<Format>,
     /// The encoding of text files.
     pub encoding: TextEncoding,
-    /// Where the names of CSV and TSV columns are.
+    /// The origin of the column names of CSV and TSV files.
     pub header: Header,
     /// The column of the (first) text.
     pub text_column: Option<String>,
-    /// The column of the second text; only with a text column, or as usual names have it.
+    /// The column of the second text; only together with a text column, or inferred from usual
+    /// names.
     pub pair_column: Option<String>,
     /// The column of the label.
     pub label_column: Option<String>,
-    /// What lies between the labels of a row in one text; there are several labels a row then.
+    /// The separator of several labels in one text. If given, rows have several labels.
     pub label_separator: Option<String>,
-    /// What is predicted.
+    /// The kind of prediction.
     pub problem_type: Option<ProblemType>,
-    /// What is done about a row that is wrong.
+    /// The treatment of invalid rows.
     pub on_bad_row: OnBadRow,
-    /// What is done about tags that continue nothing, or are in another scheme than BIO; `None` is nothing.
+    /// The repair of tags that continue nothing or follow a scheme other than BIO; `None` means no
+    /// repair.
     pub repair_tags: Option<RepairTags>,
 }
 
@@ -52,13 +54,13 @@ pub struct OwnRequest {
     pub train: Vec<String>,
     /// Validation files.
     pub validation: Vec<String>,
-    /// Test files; rows may be without labels.
+    /// Test files; rows may lack labels.
     pub test: Vec<String>,
-    /// The share of the training rows that are for validation, above 0 and below 1.
+    /// The share of the training rows held out for validation, above 0 and below 1.
     pub validation_split: Option<f64>,
-    /// Decides which rows those are.
+    /// The random seed for holding out rows.
     pub seed: u64,
-    /// Whether labels are left alone: for prediction.
+    /// Whether labels are ignored, for prediction.
     pub ignore_labels: bool,
     /// How to read them.
     pub reading: Reading,

@@ -1,21 +1,22 @@
-//! Rows that were left out because something is wrong with them. Counted by the readers of the user's own files.
+//! Rows that were left out because they are invalid. Counted by the readers of the user's own
+//! files.
 
 use crate::error::DataError;
 
 /// Rows that were left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SkippedRows {
-    /// How many.
+    /// Their number.
     pub n_rows: usize,
-    /// What was wrong with the first [`SkippedRows::N_LISTED`] of them, with file and line.
+    /// The errors in the first [`SkippedRows::N_LISTED`] of them, with file and line.
     pub reasons: Vec<String>,
 }
 
 impl SkippedRows {
-    /// How many are listed: enough to read, too few to fill the memory.
+    /// The number of rows listed: enough to read, too few to fill the memory.
     pub const N_LISTED: usize = 10_000;
 
-    /// Takes in those of another file.
+    /// Adds the rows of another file.
     pub(crate) fn extend(&mut self, other: Self) {
         self.n_rows += other.n_rows;
         let room = Self::N_LISTED.saturating_sub(self.reasons.len());

@@ -1,4 +1,4 @@
-//! The splits of a data set by name. Named by tasks, by the readers of splits and by errors.
+//! The splits of a data set by name. Tasks, the readers of splits and errors use it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub enum SplitName {
     Train,
     /// `validation`, GLUE's dev
     Validation,
-    /// `validation_matched`: MNLI, genres that are in train
+    /// `validation_matched`: MNLI, genres that occur in train
     ValidationMatched,
     /// `validation_mismatched`: MNLI, other genres
     ValidationMismatched,

@@ -1,7 +1,8 @@
-//! The generator of random numbers under the generated tasks: integers only, so that every machine makes the same sentences.
+//! The random number generator of the generated tasks. It uses only integers, so that every machine
+//! produces the same sentences.
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; constants as in
-/// Vigna's public-domain `splitmix64.c`).
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA
+/// 2014; constants as in Vigna's public-domain `splitmix64.c`).
 pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -17,14 +18,14 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, 0 if `bound` is 0. The high half of a 128-bit product, whose bias (`bound` / 2^64) does
-    /// not matter for picking words.
+    /// A number below `bound`, or 0 if `bound` is 0. It is the high half of a 128-bit product,
+    /// whose bias (`bound` / 2^64) does not matter for choosing words.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let product = u128::from(self.next_u64()) * bound as u128;
         (product >> 64) as usize
     }
 
-    /// Fisher and Yates.
+    /// The shuffle of Fisher and Yates.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

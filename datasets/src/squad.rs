@@ -1,8 +1,10 @@
-//! Questions about texts, as SQuAD has them: what a question is, the two tasks of that name, and reading the questions of
-//! files. The host calls [`load_questions`] for a named task's split and [`read_questions`] for files of the user's own.
+//! Questions about texts, as in SQuAD: the question type, the two tasks of that name, and reading
+//! questions from files. The host calls [`load_questions`] for a named task's split and
+//! [`read_questions`] for the user's own files.
 //!
-//! Layouts are told by content: the official JSON (`data`, `paragraphs`, `qas`), Hugging Face's flat one (`data` with a
-//! question each, or a question a line), and parquet as the hub serves `squad` and `squad_v2`.
+//! Layouts are recognised by content. They are the official JSON (`data`, `paragraphs`, `qas`),
+//! Hugging Face's flat JSON, and parquet as the hub serves `squad` and `squad_v2`. Flat JSON is
+//! `data` with one question per element, or one question per line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,58 +30,58 @@ pub use document::is_question_file;
 /// A question about a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// What it is known by in predictions; unique within a split.
+    /// The id that identifies the question in predictions; unique within a split.
     pub id: String,
-    /// The text that holds the answer; the questions of a paragraph share it. Never empty.
+    /// The text that contains the answer, shared by the questions of a paragraph. Never empty.
     pub context: Arc<str>,
     /// The question, exactly as in the file. Never blank.
     pub question: String,
-    /// The answers that count as right, of which training takes the first; empty: there is none in the text (SQuAD v2.0).
-    /// `None`: the file does not say (`predict` input).
+    /// The correct answers; training uses the first. An empty list means that the text contains
+    /// none (SQuAD v2.0). `None` means that the file does not say (`predict` input).
     pub answers: Option<Vec<Answer>>,
 }
 
 impl Question {
-    /// Whether the file says that the text holds no answer.
+    /// Whether the file says that the text contains no answer.
     pub fn is_impossible(&self) -> bool {
         self.answers.as_ref().is_some_and(Vec::is_empty)
     }
 }
 
-/// A right answer: a part of the context.
+/// A correct answer: a part of the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The text; what the context has at `start`. Never empty.
+    /// The text, which equals the context at `start`. Never empty.
     pub text: String,
-    /// Where it begins in the context, in Unicode code points.
+    /// Its beginning in the context, in Unicode code points.
     pub start: usize,
 }
 
-/// What each question of a file must say about its answers.
+/// The requirement that a file's questions must meet regarding answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerRule {
     /// At least one answer (SQuAD v1.1).
     Required,
-    /// Answers, or that there are none (SQuAD v2.0).
+    /// Answers, or an explicit statement that there are none (SQuAD v2.0).
     OrNone,
-    /// Nothing (`predict` input).
+    /// No requirement (`predict` input).
     Optional,
 }
 
-/// Questions that were read.
+/// The questions read from files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Questions {
     /// In the files' order; ids are unique.
     pub questions: Vec<Question>,
-    /// Those left out because something is wrong with them.
+    /// The questions left out because they are invalid.
     pub skipped: SkippedRows,
 }
 
-/// The first `limit` questions (all if `None`) of files, in order. With [`OnBadRow::Skip`] a question that is wrong is left
-/// out; a file that cannot be taken apart into questions is an error either way.
+/// The first `limit` questions (all if `None`) of files, in order. With [`OnBadRow::Skip`] an
+/// invalid question is left out. A file that cannot be split into questions is always an error.
 ///
 /// # Errors
-/// See [`DataError`] and [`QuestionError`]; also when no question is left.
+/// See [`DataError`] and [`QuestionError`]; also an error if no question is left.
 pub fn read_questions(
     files: &[DataFile],
     rule: AnswerRule,
@@ -110,7 +112,7 @@ pub fn read_questions(
             found: match read.skipped.reasons.last() {
                 None => "none".to_owned(),
                 Some(reason) => {
-                    format!("none that is good; the last that was left out: {reason}")
+                    format!("no valid question; the last one left out: {reason}")
                 }
             },
         }
@@ -119,9 +121,10 @@ pub fn read_questions(
     Ok(read)
 }
 
-/// The first `limit` questions (all if `None`) of a split of `task` in the directory `dir`, which holds the official files
-/// (`train-v1.1.json`, `dev-v2.0.json`, ...), JSON or JSONL named after the split, or Hugging Face's parquet, itself or in
-/// a folder named after the task.
+/// The first `limit` questions (all if `None`) of a split of `task` in the directory `dir`. The
+/// directory contains the official files (`train-v1.1.json`, `dev-v2.0.json`, …), JSON or JSONL
+/// named after the split, or Hugging Face's parquet. The files are in `dir` itself or in a folder
+/// named after the task.
 ///
 /// # Errors
 /// See [`DataError`].
@@ -153,15 +156,18 @@ pub fn load_questions(
 }
 
 impl Task {
-    /// What a question of this task's training and validation files must say about its answers.
+    /// The requirement that the questions in this task's training and validation files must meet
+    /// regarding answers.
     pub fn answer_rule(&self) -> AnswerRule {
-        match self.has_unanswerable {
-            true => AnswerRule::OrNone,
-            false => AnswerRule::Required,
+        if self.has_unanswerable {
+            AnswerRule::OrNone
+        } else {
+            AnswerRule::Required
         }
     }
 
-    /// The task that files of the user's own with questions make; `has_unanswerable`: some have no answer.
+    /// The task formed by the user's own files of questions. `has_unanswerable` says whether some
+    /// questions have no answer.
     pub fn own_questions(has_unanswerable: bool) -> Self {
         Self {
             name: crate::own::data::OWN_TASK.to_owned(),

@@ -1,15 +1,17 @@
-//! Schemes of tags that say where entities begin and end, as seqeval 1.2.2 (`seqeval.scheme`) has them: which one some
-//! tags are in, and the entities that a sentence has in it. Called by `tags`, and by the host's entity scores.
+//! Tagging schemes that mark where entities begin and end, as defined by seqeval 1.2.2
+//! (`seqeval.scheme`). Detects the scheme of given tags, and finds the entities of a sentence in a
+//! scheme. Called by `tags`, and by the host's entity scores.
 //!
-//! A scheme is two lists of patterns over a word's tag and the one before it: where an entity begins, and what continues
-//! it. It ends before the first word that does not continue it, and counts only if a third list has it end there.
+//! A scheme consists of lists of patterns over a word's tag and the previous one. The first list
+//! says where an entity begins, the second what continues it. An entity ends before the first word
+//! that does not continue it, and counts only if a third list allows it to end there.
 
 pub(crate) mod repair;
 
 /// A scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TagScheme {
-    /// `B-` only between two neighbours of a type (CoNLL-2003 as it was published).
+    /// `B-` only between two adjacent entities of the same type (CoNLL-2003 as published).
     Iob1,
     /// `B-` at every beginning (BIO).
     Iob2,
@@ -24,7 +26,7 @@ pub enum TagScheme {
 /// An entity of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TagSpan<'a> {
-    /// Its type: what follows the prefix, without hyphens at its ends; `_` where there is none.
+    /// Its type: the part after the prefix, without hyphens at its ends; `_` if there is none.
     pub kind: &'a str,
     /// Its first word.
     pub start: usize,
@@ -32,14 +34,15 @@ pub struct TagSpan<'a> {
     pub end: usize,
 }
 
-/// What two neighbouring tags must be: prefixes, prefixes, and whether their types are the same (`None`: either).
+/// The requirements for two adjacent tags: prefixes, prefixes, and whether their types are equal
+/// (`None`: either).
 type Pattern = (&'static str, &'static str, Option<bool>);
 
 const ANY: &str = "IOBESUL";
 const SAME: Option<bool> = Some(true);
 const DIFFERENT: Option<bool> = Some(false);
 
-/// Prefixes, where an entity starts, what continues it, where one ends.
+/// The prefixes, and the patterns of starts, continuations and ends of entities.
 struct Rules {
     prefixes: &'static str,
     start: &'static [Pattern],
@@ -118,7 +121,7 @@ impl TagScheme {
     /// Every scheme, in the order of [`TagScheme`].
     pub const ALL: [Self; 5] = [Self::Iob1, Self::Iob2, Self::Ioe2, Self::Iobes, Self::Bilou];
 
-    /// Its name, as seqeval writes it.
+    /// The name that seqeval gives it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Iob1 => "IOB1",
@@ -139,7 +142,8 @@ impl TagScheme {
         }
     }
 
-    /// The entities of a sentence in seqeval's strict mode; `None` where a tag is not of the scheme.
+    /// The entities of a sentence in seqeval's strict mode; `None` if a tag does not belong to the
+    /// scheme.
     pub fn entities<'a>(self, tags: &[&'a str]) -> Option<Vec<TagSpan<'a>>> {
         let rules = self.rules();
         let mut read = Vec::with_capacity(tags.len() + 1);
@@ -173,10 +177,10 @@ impl TagScheme {
     }
 }
 
-/// The tag of a word that is part of nothing.
+/// The tag of a word that is not part of an entity.
 const OUTSIDE: (char, &str) = ('O', "_");
 
-/// The prefix of a tag and its type; `None` for a tag that begins otherwise.
+/// The prefix of a tag and its type; `None` for a tag with any other beginning.
 fn split(tag: &str) -> Option<(char, &str)> {
     let prefix = tag.chars().next().filter(|prefix| ANY.contains(*prefix))?;
     let kind = tag[1..].trim_matches('-');
@@ -190,20 +194,20 @@ fn matches(patterns: &[Pattern], before: (char, &str), now: (char, &str)) -> boo
     })
 }
 
-/// What the tags of many sentences say about their scheme.
+/// The evidence about the scheme, collected from the tags of many sentences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchemeEvidence {
     prefixes: [bool; ANY.len()],
     /// Whether some tag begins with another letter.
     has_others: bool,
-    /// Whether a `B-` follows no word of its type: IOB1 would have written `I-`.
+    /// Whether a `B-` does not follow a word of its type, so that IOB1 would have used `I-`.
     has_needless_begin: bool,
-    /// Whether an `I-` follows no word of its type: IOB2 would have written `B-`.
+    /// Whether an `I-` does not follow a word of its type, so that IOB2 would have used `B-`.
     has_stray_inside: bool,
 }
 
 impl SchemeEvidence {
-    /// Takes in the tags of a sentence.
+    /// Adds the tags of a sentence.
     pub fn add<'a>(&mut self, tags: impl IntoIterator<Item = &'a str>) {
         let mut before = OUTSIDE;
         for tag in tags {
@@ -221,9 +225,9 @@ impl SchemeEvidence {
         }
     }
 
-    /// The scheme, by the rules of seqeval's `auto_detect`, which knows no IOB1: tags of `I`, `O` and `B` are in IOB1 where
-    /// an entity begins with `I-` and no `B-` stands where IOB1 has none. `None` for parts of speech and the like, and for
-    /// tags that mix schemes.
+    /// The scheme, by the rules of seqeval's `auto_detect`, which does not know IOB1. Tags of `I`,
+    /// `O` and `B` are IOB1 if an entity begins with `I-` and no `B-` contradicts IOB1. `None` for
+    /// parts of speech and the like, and for tags that mix schemes.
     pub fn scheme(&self) -> Option<TagScheme> {
         let has = |prefix: char| ANY.find(prefix).is_some_and(|place| self.prefixes[place]);
         let only = |allowed: &str| {
@@ -265,7 +269,7 @@ mod tests {
     fn a_scheme_is_told_by_its_prefixes() {
         for (sentences, expected) in [
             (&["O B-a I-a", "B-b O"][..], Some(TagScheme::Iob2)),
-            // Strays do not make IOB1 of tags that begin entities with B-.
+            // Strays do not turn tags that begin entities with `B-` into IOB1.
             (&["O B-a I-b"], Some(TagScheme::Iob2)),
             (&["O I-a B-a I-a O I-b"], Some(TagScheme::Iob1)),
             (&["O I-a I-a", "I-b"], Some(TagScheme::Iob1)),

@@ -1,4 +1,4 @@
-//! Sentences whose words have tags, in files of the user's own. Called by the host.
+//! Sentences of tagged words in the user's own files. Called by the host.
 
 pub(crate) mod columns;
 pub(crate) mod data;

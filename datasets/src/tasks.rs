@@ -1,7 +1,9 @@
-//! What a task is, and the rows of its splits. Called by the host for named tasks, by `own`, `tags` and `squad` for theirs.
+//! The definitions of tasks, and the rows of their splits. Called by the host for named tasks, and
+//! by `own`, `tags` and `squad` for theirs.
 //!
-//! A `task` says columns, labels and metrics (`metric`); `named` is the table of the named ones, with `squad`'s two. `locate`
-//! finds the files of a split, `rows` opens files, `label` understands a label, and `split` loads a split of a named task.
+//! A `task` defines columns, labels and metrics (`metric`). `named` is the table of named tasks,
+//! including `squad`'s two. `locate` finds the files of a split, `rows` opens files, `label`
+//! interprets a label, and `split` loads a split of a named task.
 
 pub(crate) mod label;
 pub(crate) mod locate;

@@ -1,8 +1,10 @@
-//! The readers against the files of `corpus/`, as they are, damaged, and as noise: rows or an error, never a panic, and
-//! never more memory than a limit that the operating system enforces.
+//! The readers against the files of `corpus/`: intact, damaged, and as noise. Each must give rows
+//! or an error, never panic, and never use more memory than a limit enforced by the operating
+//! system.
 //!
-//! A file that once broke a reader belongs in `corpus/`. `bomb.jsonl.zst` is a line of three hundred million letters
-//! (`zstd -19`); the files of parquet are those that the tests `own` and `squad` write.
+//! A file that once broke a reader belongs in `corpus/`. `bomb.jsonl.zst` is a line of three
+//! hundred million letters (`zstd -19`); the parquet files are those that the tests `own` and
+//! `squad` write.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,7 +32,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
     files.into_iter().map(named).collect()
 }
 
-/// Reads these bytes in every way there is.
+/// Reads these bytes in every possible way.
 fn read_in_every_way(bytes: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
@@ -58,14 +60,15 @@ fn read_in_every_way(bytes: &[u8]) {
     }
 }
 
-/// As rows with a class or a number, as sentences with tags, their tags repaired, and as rows with several labels.
+/// As rows with a class or a number, as tagged sentences (also with repaired tags), and as rows
+/// with several labels.
 fn read_rows(mut request: OwnRequest) {
     match OwnData::load(&request, None) {
         Ok(data) => assert!(!data.train.is_empty()),
         Err(error) => is_one_message(&error),
     }
     TaggedData::is_asked_for(&request);
-    // An error is as good as an answer; what is tested is that either comes.
+    // An error is as good as a result; the test is that there is either.
     let _ = QuestionData::are_meant(&request);
     for repair in [None, Some(RepairTags::Bio), Some(RepairTags::Drop)] {
         request.reading.repair_tags = repair;
@@ -107,13 +110,13 @@ fn read_as_questions(path: &Path, format: Format, on_bad_row: OnBadRow) {
     }
 }
 
-/// What was read reaches a terminal through messages only as text.
+/// Text from a file reaches a terminal through messages only as plain text.
 fn is_one_message(error: &dyn std::error::Error) {
     let message = error.to_string();
     assert!(!message.is_empty() && !message.contains(|c: char| c.is_control()));
 }
 
-/// A file of the corpus with some bytes changed and perhaps its end missing.
+/// A file of the corpus with some bytes changed and possibly truncated.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let files: Vec<Vec<u8>> = corpus()
         .into_iter()
@@ -134,12 +137,13 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// The tests below run in a child of this size; set there.
+/// The variable that marks the memory-limited child process in which the tests below run.
 const IN_CHILD: &str = "PROGTUNE_CORPUS_CHILD";
-/// Address space in KiB: the largest JSON document (256 MiB) as its buffer grows, and what a process needs to start.
+/// The limit on the address space in KiB: the largest JSON document (256 MiB) as its buffer grows,
+/// and the needs of a starting process.
 const LIMIT_KIB: u32 = 1 << 20;
 
-/// A test of this file in a process whose memory is limited.
+/// A test of this file in a process with limited memory.
 fn limited(test: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -151,7 +155,7 @@ fn limited(test: &str) -> Command {
     command
 }
 
-/// Runs a test of this file again, in a process whose memory is limited; `true` in that process.
+/// Runs a test of this file again, in a process with limited memory; `true` inside that process.
 fn with_limited_memory(test: &str) -> bool {
     if std::env::var_os(IN_CHILD).is_some() {
         return true;
@@ -179,7 +183,7 @@ fn the_corpus_as_it_is() {
 
 #[test]
 fn the_limit_is_one() {
-    // Else the other tests would prove nothing about memory.
+    // Without this, the other tests would prove nothing about memory.
     if std::env::var_os(IN_CHILD).is_none() {
         let output = limited("the_limit_is_one").output().unwrap();
         assert!(!output.status.success());
@@ -203,7 +207,7 @@ fn arbitrary_bytes() {
     }
 }
 
-/// Reads three hundred files of a kind; of one that breaks a reader the smallest is shown.
+/// Reads three hundred files of a kind. If one breaks a reader, the smallest such file is shown.
 fn read_all(files: impl Strategy<Value = Vec<u8>>) {
     let mut runner = TestRunner::new(ProptestConfig::with_cases(300));
     let outcome = runner.run(&files, |bytes| {

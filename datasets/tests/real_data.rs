@@ -1,6 +1,6 @@
-//! Reads the real data sets of the shared data folder and checks what its README says of them. The folder is
-//! `../shared` beside the workspace, or `PROGTUNE_SHARED`; without it each test says so and passes, since the data is not
-//! the project's to ship.
+//! Reads the real data sets of the shared data folder and checks the figures in its README. The
+//! folder is `../shared` beside the workspace, or `PROGTUNE_SHARED`. Without it each test says so
+//! and passes, because the data may not be shipped with the project.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use progtune_datasets::{
     has_split, load_questions, load_split, read_jsonl, read_questions,
 };
 
-/// `NAME` in the shared folder, or `None`, with a loud line, if it is absent.
+/// `NAME` in the shared folder. If it is absent, a conspicuous line is printed and the result is
+/// `None`.
 fn shared(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("PROGTUNE_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
@@ -38,7 +39,7 @@ fn load(name: &str, dir: &Path, split: SplitName) -> Vec<Example> {
         .examples
 }
 
-/// Rows of each class, from class 0 on.
+/// The number of rows per class, from class 0 on.
 fn counts(rows: &[Example]) -> Vec<usize> {
     let mut counts = Vec::new();
     for row in rows {
@@ -52,7 +53,8 @@ fn counts(rows: &[Example]) -> Vec<usize> {
     counts
 }
 
-/// Loads the three splits and checks their sizes, that pairs are pairs, and that only the test split is unlabelled.
+/// Loads the three splits. Checks their sizes, that pairs are pairs, and that only the test split
+/// is unlabelled.
 fn check(name: &str, folder: &str, sizes: [usize; 3]) -> Option<[Vec<Example>; 3]> {
     let dir = shared(folder)?;
     let splits = [SplitName::Train, SplitName::Validation, SplitName::Test]
@@ -98,9 +100,10 @@ fn mrpc() {
     assert_eq!(counts(&train), [1194, 2474]);
     assert_eq!(counts(&validation), [129, 279]);
     let has_quote = |row: &&Example| row.text.matches('"').count() % 2 == 1;
-    assert_eq!(train.iter().filter(has_quote).count(), 126); // sentences a CSV reader would run on from
+    assert_eq!(train.iter().filter(has_quote).count(), 126); // sentences at which a CSV reader would fail
 
-    // The labelled test file of Microsoft's original download, under the name the reader looks for.
+    // The labelled test file of Microsoft's original download, under the name that the reader looks
+    // for.
     let dir = tempfile::tempdir().unwrap();
     let Some(original) = shared("MRPC/msr_paraphrase_test.txt") else {
         return;
@@ -213,7 +216,7 @@ fn fixtures() {
     }
 }
 
-/// Two files of other tasks that are not UTF-8, and one of another layout.
+/// Two files of other tasks that are not UTF-8, and one in another layout.
 #[test]
 fn foreign_files_are_errors() {
     let (Some(mr), Some(trec), Some(wnut)) = (
@@ -236,7 +239,7 @@ fn foreign_files_are_errors() {
     }
 }
 
-/// Reads files of the shared folder as own data.
+/// Reads files of the shared folder as the user's own data.
 fn own(train: &[&str], test: &[&str], reading: Reading) -> Option<OwnData> {
     let paths = |names: &[&str]| -> Option<Vec<String>> {
         names
@@ -276,7 +279,7 @@ fn trec() {
         ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
     );
     assert_eq!(counts(&data.train).iter().sum::<usize>(), 5452);
-    // One byte of it is not UTF-8.
+    // It contains one byte that is not UTF-8.
     let data = own(files.0, files.1, skip).unwrap();
     assert_eq!((data.train.len(), data.skipped.n_rows), (5451, 1));
     eprintln!("TREC: {}", data.skipped.reasons[0]);
@@ -303,7 +306,7 @@ fn glue_files_are_own_data_as_well() {
     for (file, n_rows, labels) in [
         ("SST-2/train.tsv", 67349, &["0", "1"][..]),
         ("RTE/train.tsv", 2490, &["entailment", "not_entailment"]),
-        // By the ClassLabel in the file's metadata.
+        // According to the ClassLabel in the file's metadata.
         (
             "RTE/hf_parquet/train.parquet",
             2490,
@@ -331,7 +334,7 @@ fn glue_files_are_own_data_as_well() {
     }
 }
 
-/// Questions, and how many of them have no answer.
+/// The number of questions, and the number of those without an answer.
 fn asked(questions: &[Question]) -> (usize, usize) {
     let impossible = questions.iter().filter(|question| question.is_impossible());
     (questions.len(), impossible.count())
@@ -401,7 +404,8 @@ fn tagged(train: PathBuf, others: [Vec<PathBuf>; 2]) -> TaggedData {
     TaggedData::load(&request, None).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The train file separates sentences with a tab, the dev file ends in a line of U+FEFF and has it inside a word.
+/// The train file separates sentences with a tab. The dev file ends in a line of U+FEFF and
+/// contains it inside a word.
 #[test]
 fn wnut17() {
     let Some(folder) = shared("WNUT17") else {

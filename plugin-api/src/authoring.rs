@@ -1,6 +1,5 @@
-//! Constructors, selections and builders for the records: what an author writes plans with.
-//!
-//! Used by plugins, by [`crate::stage`] and by the contract test; the host uses the constructors too.
+//! Constructors, selections and builders for the records, with which authors write plans. Used by
+//! plugins, by [`crate::stage`] and by the contract test; the host uses the constructors too.
 
 use crate::{
     graph::{Graph, GraphBuilder},
@@ -26,17 +25,17 @@ impl PluginError {
         }
     }
 
-    /// An option the plugin refuses: what was expected, what was found.
+    /// An option that the plugin refuses. The reason says what was expected and what was found.
     pub fn bad_option(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(ErrorCode::BAD_OPTION, format!("option '{name}': {reason}"))
     }
 
-    /// The host or the model lacks something.
+    /// The host or the model lacks a feature.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::UNSUPPORTED, message)
     }
 
-    /// Adds what to do next.
+    /// Adds advice on what to do next.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into().into();
@@ -47,9 +46,10 @@ impl PluginError {
 impl std::fmt::Display for PluginError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)?;
-        match self.help.is_empty() {
-            true => Ok(()),
-            false => write!(f, " ({})", self.help),
+        if self.help.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.help)
         }
     }
 }
@@ -57,7 +57,7 @@ impl std::fmt::Display for PluginError {
 impl std::error::Error for PluginError {}
 
 impl ParameterRecord {
-    /// The number of its elements; `u64::MAX` when the shape is too large for one.
+    /// The number of elements; `u64::MAX` if the shape is too large.
     pub fn elements(&self) -> u64 {
         self.shape
             .iter()
@@ -67,7 +67,7 @@ impl ParameterRecord {
 }
 
 impl RunRecord {
-    /// The ids of the candidates that a test picks.
+    /// The ids of the candidates that satisfy a predicate.
     pub fn select(&self, mut wanted: impl FnMut(&ParameterRecord) -> bool) -> Vec<u32> {
         (0u32..)
             .zip(self.candidates.iter())
@@ -106,12 +106,13 @@ impl RunRecord {
         self.select(|p| p.part == Part::HEAD)
     }
 
-    /// The ids of the candidates of every other part: parameters that several blocks share, and parts of later versions.
+    /// The ids of the candidates in all other parts: parameters that several blocks share, and
+    /// parts of later versions.
     pub fn shared(&self) -> Vec<u32> {
         self.select(|p| ![Part::BLOCK, Part::EMBEDDINGS, Part::HEAD].contains(&p.part))
     }
 
-    /// The candidate of an id.
+    /// The candidate with an id.
     pub fn candidate(&self, id: u32) -> Option<&ParameterRecord> {
         self.candidates.get(id as usize)
     }
@@ -128,7 +129,7 @@ impl Default for ScheduleTraits {
 }
 
 impl ScheduleTraits {
-    /// The traits of a schedule that wants the history of these signals.
+    /// The traits of a schedule that subscribes to the history of these signals.
     pub fn signals(names: &[&str]) -> Self {
         Self {
             signals: names.iter().map(|&name| name.into()).collect(),
@@ -161,7 +162,7 @@ impl SchedulePlan {
         }
     }
 
-    /// Adds a line for the log.
+    /// Adds a line to the log.
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into().into();
@@ -175,8 +176,8 @@ impl SchedulePlan {
         self
     }
 
-    /// Scales the learning rate of [`Part::EMBEDDINGS`] or [`Part::HEAD`]; other parts have none here. A host of
-    /// interface 1.0 does not know it and refuses the plan.
+    /// Scales the learning rate of [`Part::EMBEDDINGS`] or [`Part::HEAD`]; other parts have no such
+    /// scale. A host of interface 1.0 does not know it and refuses the plan.
     #[must_use]
     pub fn with_lr_scale_of(mut self, part: Part, scale: f64) -> Self {
         self.ext
@@ -184,7 +185,8 @@ impl SchedulePlan {
         self
     }
 
-    /// The factor on the learning rate of [`Part::EMBEDDINGS`] or [`Part::HEAD`], 1 when there is none.
+    /// The factor on the learning rate of [`Part::EMBEDDINGS`] or [`Part::HEAD`]; 1 if there is
+    /// none.
     pub fn lr_scale_of(&self, part: Part) -> f64 {
         let wanted = format!("lr_scale.{part}");
         let ours = |attribute: &&Attribute| attribute.key.trim_start_matches('!') == wanted;
@@ -196,7 +198,7 @@ impl SchedulePlan {
 }
 
 impl SiteRecord {
-    /// Whether the site is a linear layer: it has a weight.
+    /// Whether the site is a linear layer, that is, whether it has a weight.
     pub fn is_linear(&self) -> bool {
         !self.weight.is_empty()
     }
@@ -206,7 +208,7 @@ impl SiteRecord {
         self.modes.contains(&mode)
     }
 
-    /// The part a parameter at this site belongs to.
+    /// The part to which a parameter at this site belongs.
     pub fn part(&self) -> Part {
         match self.kind {
             _ if self.block >= 0 => Part::BLOCK,
@@ -217,19 +219,19 @@ impl SiteRecord {
 }
 
 impl ModelRecord {
-    /// The parameter of this name.
+    /// The parameter with this name.
     pub fn parameter(&self, name: &str) -> Option<&ParameterRecord> {
         self.parameters
             .iter()
             .find(|parameter| parameter.name == name)
     }
 
-    /// The site of this name.
+    /// The site with this name.
     pub fn site(&self, name: &str) -> Option<&SiteRecord> {
         self.sites.iter().find(|site| site.name == name)
     }
 
-    /// The value of `config.json`'s entry of this name, if the host passed it.
+    /// The value of the `config.json` entry with this name, if the host passed it.
     pub fn config(&self, name: &str) -> Option<&Value> {
         let attribute = self
             .ext
@@ -241,7 +243,7 @@ impl ModelRecord {
     /// The sites of these kinds, from the input to the head.
     ///
     /// # Errors
-    /// [`ErrorCode::UNSUPPORTED`] when the model lacks one of the kinds.
+    /// [`ErrorCode::UNSUPPORTED`] if the model lacks one of the kinds.
     pub fn sites_of(&self, kinds: &[SiteKind]) -> Result<Vec<&SiteRecord>, PluginError> {
         for kind in kinds {
             if !self.sites.iter().any(|site| site.kind == *kind) {
@@ -257,11 +259,12 @@ impl ModelRecord {
             .collect())
     }
 
-    /// The linear layers inside the blocks whose name is a pattern or ends with `.` and a pattern, as Hugging Face
-    /// PEFT matches `target_modules`.
+    /// The linear layers inside the blocks whose name is a pattern or ends with `.` and a pattern,
+    /// as Hugging Face PEFT matches `target_modules`.
     ///
     /// # Errors
-    /// [`ErrorCode::BAD_OPTION`] when a pattern matches nothing, with the nearest names; `option` names the option.
+    /// [`ErrorCode::BAD_OPTION`] with the nearest names if a pattern matches nothing. `option` is
+    /// the option's name.
     pub fn linear_sites(
         &self,
         option: &str,
@@ -299,7 +302,8 @@ impl ModelRecord {
     }
 }
 
-/// The ends of a site's name that do not depend on the block: `attention.self.query`, `self.query`, `query`.
+/// The suffixes of a site's name that do not depend on the block: `attention.self.query`,
+/// `self.query`, `query`.
 fn suffixes(site: &SiteRecord) -> impl Iterator<Item = &str> {
     let block = format!(".{}.", site.block);
     let inside = site
@@ -312,7 +316,7 @@ fn suffixes(site: &SiteRecord) -> impl Iterator<Item = &str> {
 }
 
 impl NewParameter {
-    /// A trained parameter of a block, a weight with decay and no scale on its learning rate.
+    /// A trained parameter of a block: a weight with weight decay and no learning-rate scale.
     pub fn trained(name: impl Into<String>, shape: &[u64], init: Graph, block: i32) -> Self {
         Self {
             name: name.into().into(),
@@ -328,7 +332,8 @@ impl NewParameter {
         }
     }
 
-    /// A trained parameter at a site: as [`NewParameter::trained`], of the site's block and part.
+    /// A trained parameter at a site, like [`NewParameter::trained`] with the site's block and
+    /// part.
     pub fn at(site: &SiteRecord, name: impl Into<String>, shape: &[u64], init: Graph) -> Self {
         Self {
             part: site.part(),
@@ -346,7 +351,7 @@ impl NewParameter {
         }
     }
 
-    /// The same as a bias: no weight decay.
+    /// The same as a bias, without weight decay.
     #[must_use]
     pub fn bias(self) -> Self {
         Self {
@@ -356,7 +361,7 @@ impl NewParameter {
         }
     }
 
-    /// The same as a constant: never trained.
+    /// The same as a constant, which is never trained.
     #[must_use]
     pub fn frozen(self) -> Self {
         Self {
@@ -372,23 +377,23 @@ impl NewParameter {
     }
 }
 
-/// Init graphs of one node.
+/// Init graphs with one node.
 impl Graph {
-    /// One value everywhere.
+    /// The same value everywhere.
     pub fn filled(value: f64, shape: &[u64]) -> Self {
         let mut graph = GraphBuilder::new();
         graph.constant(value, shape);
         graph.finish()
     }
 
-    /// Normal random numbers of mean 0.
+    /// Normal random numbers with mean 0.
     pub fn normal(std: f64, shape: &[u64]) -> Self {
         let mut graph = GraphBuilder::new();
         graph.normal(std, shape);
         graph.finish()
     }
 
-    /// Normal random numbers of mean 0, redrawn beyond two deviations.
+    /// Normal random numbers with mean 0, redrawn beyond two standard deviations.
     pub fn truncated_normal(std: f64, shape: &[u64]) -> Self {
         let mut graph = GraphBuilder::new();
         graph.truncated_normal(std, shape);
@@ -441,14 +446,14 @@ impl Rewrite {
         }
     }
 
-    /// Adds what the weight becomes on merging.
+    /// Adds the graph that computes the merged weight.
     #[must_use]
     pub fn with_merge(mut self, merge: Graph) -> Self {
         self.merge = ROption::RSome(merge);
         self
     }
 
-    /// Adds what the bias becomes on merging.
+    /// Adds the graph that computes the merged bias.
     #[must_use]
     pub fn with_merge_bias(mut self, merge: Graph) -> Self {
         self.merge_bias = ROption::RSome(merge);
@@ -457,7 +462,7 @@ impl Rewrite {
 }
 
 impl Default for MethodPlan {
-    /// A method that changes nothing: the head alone is trained.
+    /// A method that changes nothing: only the head is trained.
     fn default() -> Self {
         Self {
             unfreeze: RVec::new(),
@@ -471,7 +476,7 @@ impl Default for MethodPlan {
 }
 
 impl MethodPlan {
-    /// Sets the learning rate for a user who gives none.
+    /// Sets the learning rate used if the user gives none.
     #[must_use]
     pub fn with_suggested_lr(mut self, lr: f64) -> Self {
         self.suggested_lr = ROption::RSome(lr);

@@ -1,11 +1,17 @@
-//! The contract test that every plugin runs from its own tests, and `progtune plugins check` on a built library.
+//! The contract test. Every plugin runs it in its own tests, and `progtune plugins check` runs it
+//! on a built library.
 //!
-//! A schedule is asked for every epoch of many runs (L and T from 1 up, T above L, not dividing, with and without
-//! embeddings and pooler), a method for its plan on synthetic BERT- and RoBERTa-like models. Every answer must be valid
-//! ([`crate::validate`]) and the same whenever it is asked; nothing may panic. Options go to their limits, runs, models and
-//! hosts lack what an author may take for granted: then a plan is adapted or refused with
-//! [`BAD_OPTION`](crate::records::ErrorCode::BAD_OPTION) or [`UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED). A method's graphs are run by the reference
-//! interpreter ([`crate::interpret`]): initial values, the identity where it is declared, merged against unmerged.
+//! A schedule is asked for every epoch of many runs: L and T from 1 up, T above L, T not dividing
+//! L, with and without embeddings and pooler. A method is asked for its plan on synthetic BERT- and
+//! RoBERTa-like models. Every answer must be valid ([`crate::validate`]) and identical whenever it
+//! is asked for; nothing may panic.
+//!
+//! Options are set to their limits, and runs, models and hosts lack features that an author may
+//! take for granted. A plan must then be adapted, or refused with
+//! [`BAD_OPTION`](crate::records::ErrorCode::BAD_OPTION) or
+//! [`UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED). The reference interpreter
+//! ([`crate::interpret`]) runs a method's graphs and checks their initial values, the declared
+//! identity, and that merged and unmerged results agree.
 //!
 //! ```
 //! # use progtune_plugin_api::prelude::*;
@@ -44,22 +50,23 @@ use crate::{
     sdk::{Plugin, into_result},
 };
 
-/// An entry to check, whoever creates it.
+/// An entry to check, independent of how it is created.
 pub struct Subject<'a, C: ?Sized> {
     /// Its id.
     pub id: &'a str,
     /// The options it declares.
     pub declared: &'a [OptionSchema],
-    /// Those that are given, as a user types them; the checks of the options change one at a time.
+    /// The given options as a user types them. The checks of the options change one at a time.
     pub given: &'a [(String, String)],
-    /// Makes it: [`CreateSchedule`] or [`CreateMethod`].
+    /// Creates it: [`CreateSchedule`] or [`CreateMethod`].
     pub create: &'a C,
 }
 
-/// Checks every entry of a library with its default options (entries with required options are left out).
+/// Checks every entry of a library with its default options. Entries with required options are
+/// skipped.
 ///
 /// # Panics
-/// With the violations, when there are any: it is an assertion for tests.
+/// If there are violations, which it lists: it is an assertion for tests.
 #[track_caller]
 pub fn assert_kept(plugin: &Plugin) {
     for entry in plugin.spec.entries {
@@ -78,7 +85,7 @@ pub fn assert_kept(plugin: &Plugin) {
 /// Checks a schedule with these options.
 ///
 /// # Panics
-/// With the violations, when there are any, or when there is no such schedule or option.
+/// If there are violations, which it lists, or if there is no such schedule or option.
 #[track_caller]
 pub fn assert_schedule(plugin: &Plugin, id: &str, options: &[(&str, &str)]) -> Report {
     let create = |options: &[Attribute], host: &HostRecord, run: &RunRecord| {
@@ -101,7 +108,7 @@ pub fn assert_schedule(plugin: &Plugin, id: &str, options: &[(&str, &str)]) -> R
 /// Checks a method with these options.
 ///
 /// # Panics
-/// With the violations, when there are any, or when there is no such method or option.
+/// If there are violations, which it lists, or if there is no such method or option.
 #[track_caller]
 pub fn assert_method(plugin: &Plugin, id: &str, options: &[(&str, &str)]) -> Report {
     let create = |options: &[Attribute], host: &HostRecord| {
@@ -116,13 +123,13 @@ pub fn assert_method(plugin: &Plugin, id: &str, options: &[(&str, &str)]) -> Rep
     check_method(&subject).assert(id)
 }
 
-/// Creates a schedule as the host does, for a test of what it plans.
+/// Creates a schedule as the host does, for a test of its plans.
 ///
 /// # Panics
-/// When there is no such schedule or option.
+/// If there is no such schedule or option.
 ///
 /// # Errors
-/// What the plugin answers.
+/// The plugin's error.
 #[track_caller]
 pub fn create_schedule(
     plugin: &Plugin,
@@ -139,10 +146,10 @@ pub fn create_schedule(
     ))
 }
 
-/// What a schedule trains in each epoch of a run.
+/// The plans of a schedule for each epoch of a run.
 ///
 /// # Panics
-/// When there is no such schedule or option, or the plugin answers with an error.
+/// If there is no such schedule or option, or the plugin answers with an error.
 #[track_caller]
 pub fn schedule_plans(
     plugin: &Plugin,
@@ -159,13 +166,13 @@ pub fn schedule_plans(
     (1..=run.epochs).map(plan).collect()
 }
 
-/// What a method does to a model.
+/// The plan of a method for a model.
 ///
 /// # Panics
-/// When there is no such method or option.
+/// If there is no such method or option.
 ///
 /// # Errors
-/// What the plugin answers.
+/// The plugin's error.
 #[track_caller]
 pub fn plan_method(
     plugin: &Plugin,

@@ -2,7 +2,8 @@
 //!
 //! It writes the manifest section, the root module and a crate-level constant `PLUGIN` for tests.
 
-/// Makes the crate a plugin library. Write it once, at the crate's root, in a crate of type `cdylib`.
+/// Makes the crate a plugin library. Write it once, at the crate's root, in a crate of type
+/// `cdylib`.
 ///
 /// ```text
 /// export_plugin! {
@@ -21,12 +22,14 @@
 /// }
 /// ```
 ///
-/// - Either list may be left out; an entry's `id` is lower-case with `-`.
-/// - An option: `name`, `kind` (`Bool`, `Int`, `Float`, `Str`, `Ints`, `Floats`, `Strs`), `default` (without one
-///   it is required), `min`, `max`, `choices` (a list), `help`, in this order; or the name of a
+/// - Either list may be left out. An entry's `id` is lower-case with `-`.
+/// - An option has `name`, `kind`, `default`, `min`, `max`, `choices` (a list) and `help`, in this
+///   order. The kinds are `Bool`, `Int`, `Float`, `Str`, `Ints`, `Floats` and `Strs`. An option
+///   without a default is required. Alternatively it is the name of a
 ///   [`crate::manifest::OptionSpec`] constant. Numbers are plain JSON literals.
-/// - `create` of a schedule: `fn(&Options, &HostRecord, &RunRecord) -> Result<impl Schedule, PluginError>`; of a
-///   method: `fn(&Options, &HostRecord) -> Result<impl Method, PluginError>`.
+/// - `create` of a schedule is
+///   `fn(&Options, &HostRecord, &RunRecord) -> Result<impl Schedule, PluginError>`. For a method it
+///   is `fn(&Options, &HostRecord) -> Result<impl Method, PluginError>`.
 #[macro_export]
 macro_rules! export_plugin {
     (
@@ -91,7 +94,7 @@ macro_rules! export_plugin {
         const _: () = {
             const LENGTH: usize = PLUGIN.spec.json_len();
 
-            /// Read from the file by the host, without loading the library.
+            /// The host reads it from the file, without loading the library.
             #[used]
             #[unsafe(no_mangle)]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__progtune"))]
@@ -108,7 +111,7 @@ macro_rules! export_plugin {
                 $crate::sdk::generated::load(|| PLUGIN.into_module(manifest))
             }
 
-            /// Found by the host's loader.
+            /// The symbol that the host's loader looks up.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static PROGTUNE_ROOT: $crate::sdk::generated::Header = $crate::sdk::generated::header(load);
         };
@@ -135,7 +138,7 @@ macro_rules! __option {
     ($constant:ident) => { $constant };
 }
 
-/// The type of an option by its name in [`export_plugin!`].
+/// The type of an option, from its name in [`export_plugin!`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __option_kind {
@@ -162,7 +165,7 @@ macro_rules! __option_kind {
     };
 }
 
-/// The default of an option, by its type.
+/// The default of an option, according to its type.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __option_default {

@@ -1,7 +1,9 @@
-//! What minor versions added to a method's plan: keys of its `ext` tail, and how a plugin learns which of them a host acts on.
+//! The additions of minor versions to a method's plan: the keys of its `ext` tail. A plugin learns
+//! here which of them a host supports.
 //!
-//! Written by plugins with the methods here, read by the host. All keys are critical (`!` before them in the record): a host that
-//! does not know one refuses the plan, so a plugin that can do without asks [`HostRecord::understands`] first.
+//! Plugins write them with the methods here, and the host reads them. All keys are critical
+//! (preceded by `!` in the record): a host that does not know one refuses the plan. A plugin that
+//! can do without a key should therefore ask [`HostRecord::understands`] first.
 
 use crate::{
     open::{Attribute, Value},
@@ -9,12 +11,14 @@ use crate::{
 };
 use abi_stable::std_types::{RString, RVec};
 
-/// A whole number to add to every position id: where Hugging Face's models see the inputs when a prefix of that many key and
-/// value rows comes before them. The longest input is shorter by as much. Named since 1.0, a host acts on it since 1.1.
+/// A whole number added to every position id. With a prefix of that many key and value rows,
+/// Hugging Face's models see the inputs at these shifted positions. The longest input is shorter by
+/// the same number. Named since 1.0; hosts support it since 1.1.
 pub const POSITION_SHIFT: &str = "position_shift";
 
-/// Factors on the learning rate of the model's own parameters, by name ([`Value::Record`] of [`Value::Float`]): what
-/// `NewParameter::lr_scale` is to added ones. Names that are no candidates mean nothing. Since 1.1.
+/// Factors on the learning rate of the model's own parameters, by name ([`Value::Record`] of
+/// [`Value::Float`]). They correspond to `NewParameter::lr_scale` for added parameters. Names that
+/// are not candidates have no effect. Since 1.1.
 pub const LR_SCALES: &str = "lr_scales";
 
 /// The key of the list in [`HostRecord`]'s `ext`.
@@ -22,7 +26,7 @@ const UNDERSTANDS: &str = "understands";
 /// More positions than any model has.
 const MAX_SHIFT: i64 = 1 << 31;
 
-/// The attribute with which a host says which keys it acts on.
+/// The attribute in which a host lists the keys that it supports.
 pub fn understands(keys: &[&str]) -> Attribute {
     Attribute {
         key: UNDERSTANDS.into(),
@@ -31,7 +35,7 @@ pub fn understands(keys: &[&str]) -> Attribute {
 }
 
 impl HostRecord {
-    /// The critical keys of a plan that this host acts on; none for a host of interface 1.0.
+    /// The critical plan keys that this host supports; none for a host of interface 1.0.
     pub fn understands(&self) -> Vec<&str> {
         let list = self.ext.iter().find(|a| a.key == UNDERSTANDS);
         match list.map(|attribute| &attribute.value) {
@@ -42,27 +46,29 @@ impl HostRecord {
 }
 
 impl MethodPlan {
-    /// Adds to every position id: see [`POSITION_SHIFT`].
+    /// Adds to every position id; see [`POSITION_SHIFT`].
     #[must_use]
     pub fn with_position_shift(self, positions: u64) -> Self {
         let value = i64::try_from(positions).unwrap_or(i64::MAX);
         self.with_extension(POSITION_SHIFT, Value::Int(value))
     }
 
-    /// Scales the learning rate of the model's own parameters: see [`LR_SCALES`].
+    /// Scales the learning rate of the model's own parameters; see [`LR_SCALES`].
     #[must_use]
     pub fn with_lr_scales<'a>(self, scales: impl IntoIterator<Item = (&'a str, f64)>) -> Self {
         let scales: RVec<Attribute> = scales
             .into_iter()
             .map(|(name, scale)| Attribute::new(name, scale))
             .collect();
-        match scales.is_empty() {
-            true => self,
-            false => self.with_extension(LR_SCALES, Value::Record(scales)),
+        if scales.is_empty() {
+            self
+        } else {
+            self.with_extension(LR_SCALES, Value::Record(scales))
         }
     }
 
-    /// What to add to every position id, 0 when the plan says nothing; `None` for a value that makes no sense.
+    /// The number added to every position id; 0 if the plan gives none, and `None` for an invalid
+    /// value.
     pub fn position_shift(&self) -> Option<u32> {
         match self.extension(POSITION_SHIFT) {
             None => Some(0),
@@ -71,7 +77,7 @@ impl MethodPlan {
         }
     }
 
-    /// Factors on the learning rate of the model's own parameters; `None` for a value that makes no sense.
+    /// The factors on the learning rate of the model's own parameters; `None` for an invalid value.
     pub fn lr_scales(&self) -> Option<Vec<(&str, f64)>> {
         let scales = match self.extension(LR_SCALES) {
             None => return Some(Vec::new()),

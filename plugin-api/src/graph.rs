@@ -1,8 +1,9 @@
-//! Tensor graphs: how a method describes what it computes, and the builder to write them.
+//! Tensor graphs, with which a method describes its computation, and the builder to write them.
 //!
-//! A [`Graph`] is a list of nodes in SSA form: a node reads earlier nodes only, the last one is the result.
-//! At a site the inputs are `[rows, dim]`, and dimension 0 is opaque: a graph is **row-wise**, it never mixes
-//! rows and never learns how many there are. The host runs the graph, differentiates it, checks and prints it.
+//! A [`Graph`] is a list of nodes in SSA form: a node reads only earlier nodes, and the last one is
+//! the result. At a site the inputs are `[rows, dim]`, and dimension 0 is opaque. A graph is
+//! **row-wise**: it never mixes rows, and never learns how many there are. The host runs,
+//! differentiates, checks and prints the graph.
 
 use crate::open::{Attribute, Ext, Value, open_enum};
 use abi_stable::{
@@ -11,31 +12,34 @@ use abi_stable::{
 };
 
 open_enum!(
-    /// A tensor operation; the host differentiates them all. Attributes are in parentheses.
+    /// A tensor operation. The host differentiates all of them. Attributes are in parentheses.
     Op(u16) {
-        /// A named input of the site (`name`: `x`, `y`, `residual`; `w` in a weight or merge graph).
+        /// A named input of the site (`name`: `x`, `y`, `residual`; `w` in a weight or merge
+        /// graph).
         INPUT = 1 => "input",
-        /// A parameter the method added (`name`).
+        /// A parameter that the method added (`name`).
         PARAMETER = 2 => "parameter",
-        /// A parameter of the model, trainable or not (`name`), in the layout its record states.
+        /// A parameter of the model, trainable or not (`name`), in the layout that its record
+        /// states.
         BASE = 3 => "base",
-        /// A constant (`value`, `shape`; no shape: a scalar).
+        /// A constant (`value`, `shape`; without a shape it is a scalar).
         CONSTANT = 4 => "constant",
         /// Normal random numbers (`std`, `shape`); only in init graphs.
         NORMAL = 5 => "normal",
         /// Uniform random numbers (`low`, `high`, `shape`); only in init graphs.
         UNIFORM = 6 => "uniform",
-        /// Normal random numbers of deviation `std`, redrawn beyond two of it (`std`, `shape`); only in init graphs.
+        /// Normal random numbers with standard deviation `std`, redrawn beyond two of these (`std`,
+        /// `shape`); only in init graphs.
         TRUNCATED_NORMAL = 7 => "truncated_normal",
-        /// Uniform random numbers from the Mersenne Twister of a seed of their own, as `torch.Tensor.uniform_` draws f32
-        /// on the CPU (`low`, `high`, `seed`, `skip`: how many numbers to leave out first, `shape`); only in init graphs.
-        /// Since 1.1.
+        /// Uniform random numbers from a Mersenne Twister with its own seed, as
+        /// `torch.Tensor.uniform_` draws f32 on the CPU (`low`, `high`, `seed`, `skip`, `shape`).
+        /// `skip` is the number of draws to skip first. Only in init graphs. Since 1.1.
         UNIFORM_MT19937 = 8 => "uniform_mt19937",
-        /// Matrix product `[…, k] · [k, n]`; the left factor has at least two dimensions (rows count), the
-        /// right one exactly two and no rows.
+        /// Matrix product `[…, k] · [k, n]`. The left factor has at least two dimensions (rows
+        /// count); the right one has exactly two and no rows.
         MATMUL = 20 => "matmul",
-        /// Sum, trailing dimensions broadcast as in NumPy. Rows meet rows only: with `[rows, d]` goes `[rows, d]`,
-        /// `[rows, 1]`, `[d]`, `[1, d]` or a scalar.
+        /// Sum; trailing dimensions broadcast as in NumPy. Rows combine only with rows: `[rows, d]`
+        /// combines with `[rows, d]`, `[rows, 1]`, `[d]`, `[1, d]` or a scalar.
         ADD = 21 => "add",
         /// Difference, broadcast.
         SUB = 22 => "sub",
@@ -45,9 +49,10 @@ open_enum!(
         DIV = 24 => "div",
         /// Product with a number (`by`).
         SCALE = 25 => "scale",
-        /// Swap of the last two dimensions; rows take no part.
+        /// Swap of the last two dimensions; rows are not affected.
         TRANSPOSE = 26 => "transpose",
-        /// New shape, same elements in order (`shape`); with rows, the shape after dimension 0.
+        /// New shape with the same elements in order (`shape`); with rows, the shape after
+        /// dimension 0.
         RESHAPE = 27 => "reshape",
         /// Concatenation of all inputs (`dim`, counted without rows).
         CONCAT = 28 => "concat",
@@ -69,17 +74,19 @@ open_enum!(
         SQRT = 46 => "sqrt",
         /// Softmax (`dim`, counted without rows).
         SOFTMAX = 47 => "softmax",
-        /// Sum over one dimension, which stays with size 1 (`dim`, counted without rows).
+        /// Sum over one dimension, which is kept with size 1 (`dim`, counted without rows).
         SUM = 60 => "sum",
-        /// Mean over one dimension, which stays with size 1 (`dim`).
+        /// Mean over one dimension, which is kept with size 1 (`dim`).
         MEAN = 61 => "mean",
-        /// Euclidean norm over one dimension, which stays with size 1 (`dim`); the derivative at 0 is 0.
+        /// Euclidean norm over one dimension, which is kept with size 1 (`dim`); the derivative at
+        /// 0 is 0.
         NORM2 = 62 => "norm2",
         /// Layer normalisation over the last dimension, without scale and shift (`eps`).
         LAYER_NORM = 63 => "layer_norm",
-        /// Dropout while training, nothing otherwise (`p`, from 0 to below 1); on tensors with rows only.
+        /// Dropout during training, the identity otherwise (`p`, at least 0 and below 1); only on
+        /// tensors with rows.
         DROPOUT = 80 => "dropout",
-        /// The same numbers, without gradient.
+        /// The same numbers, without a gradient.
         DETACH = 81 => "detach",
     }
 );
@@ -92,12 +99,13 @@ pub struct Node {
     pub op: Op,
     /// Indices of earlier nodes.
     pub inputs: RVec<u32>,
-    /// Its attributes; an unknown one is refused. Floating-point attributes are [`Value::Float`], `dim`, `start`
-    /// and `length` are [`Value::Int`], `shape` is [`Value::Ints`]. A negative `dim` counts from the end.
+    /// Its attributes; an unknown one is refused. Floating-point attributes are [`Value::Float`];
+    /// `dim`, `start` and `length` are [`Value::Int`], and `shape` is [`Value::Ints`]. A negative
+    /// `dim` counts from the end.
     pub attributes: Ext,
 }
 
-/// A tensor computation. See the module's documentation.
+/// A tensor computation; see the module's documentation.
 #[repr(C)]
 #[derive(StableAbi, Debug, Clone, PartialEq, Default)]
 pub struct Graph {
@@ -107,7 +115,7 @@ pub struct Graph {
     pub ext: Ext,
 }
 
-/// A node of the graph that a [`GraphBuilder`] is making.
+/// A node of the graph that a [`GraphBuilder`] is building.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tensor(u32);
 
@@ -141,7 +149,7 @@ impl GraphBuilder {
         self.graph
     }
 
-    /// Adds any node; the typed methods below are easier.
+    /// Adds any node; the typed methods below are more convenient.
     pub fn node(&mut self, op: Op, inputs: &[Tensor], attributes: Vec<Attribute>) -> Tensor {
         self.graph.nodes.push(Node {
             op,
@@ -156,7 +164,7 @@ impl GraphBuilder {
         self.node(Op::INPUT, &[], vec![Attribute::new("name", name)])
     }
 
-    /// A parameter the method adds.
+    /// A parameter that the method adds.
     pub fn parameter(&mut self, name: &str) -> Tensor {
         self.node(Op::PARAMETER, &[], vec![Attribute::new("name", name)])
     }
@@ -184,7 +192,7 @@ impl GraphBuilder {
         )
     }
 
-    /// Normal random numbers redrawn beyond two deviations (init graphs only).
+    /// Normal random numbers, redrawn beyond two standard deviations (init graphs only).
     pub fn truncated_normal(&mut self, std: f64, shape: &[u64]) -> Tensor {
         self.node(
             Op::TRUNCATED_NORMAL,
@@ -206,8 +214,8 @@ impl GraphBuilder {
         )
     }
 
-    /// Uniform random numbers in `[low, high)` from the Mersenne Twister of `seed`, after the first `skip` ones (init
-    /// graphs only, since 1.1).
+    /// Uniform random numbers in `[low, high)` from the Mersenne Twister of `seed`, after skipping
+    /// the first `skip` numbers (init graphs only, since 1.1).
     pub fn uniform_mt19937(
         &mut self,
         (low, high): (f64, f64),
@@ -233,7 +241,7 @@ impl GraphBuilder {
         self.node(Op::MATMUL, &[a, b], vec![])
     }
 
-    /// `x · wᵀ` for a weight `[out, in]`, as PyTorch's Linear without bias.
+    /// `x · wᵀ` for a weight `[out, in]`, like PyTorch's Linear without a bias.
     pub fn linear(&mut self, x: Tensor, weight: Tensor) -> Tensor {
         let transposed = self.transpose(weight);
         self.matmul(x, transposed)
@@ -274,12 +282,12 @@ impl GraphBuilder {
         self.node(Op::RESHAPE, &[a], vec![shape_attribute(shape)])
     }
 
-    /// The tensors one after the other along `dim`.
+    /// The tensors concatenated along `dim`.
     pub fn concat(&mut self, tensors: &[Tensor], dim: i64) -> Tensor {
         self.node(Op::CONCAT, tensors, vec![Attribute::new("dim", dim)])
     }
 
-    /// `length` entries of `dim` from `start`.
+    /// `length` entries along `dim`, beginning at `start`.
     pub fn slice(&mut self, a: Tensor, dim: i64, start: i64, length: i64) -> Tensor {
         let attributes = vec![
             Attribute::new("dim", dim),
@@ -289,7 +297,8 @@ impl GraphBuilder {
         self.node(Op::SLICE, &[a], attributes)
     }
 
-    /// An operation of one tensor without attributes: an activation, [`Op::SQRT`], [`Op::DETACH`], ….
+    /// An operation on one tensor without attributes: an activation, [`Op::SQRT`], [`Op::DETACH`],
+    /// ….
     pub fn unary(&mut self, op: Op, a: Tensor) -> Tensor {
         self.node(op, &[a], vec![])
     }
@@ -299,12 +308,12 @@ impl GraphBuilder {
         self.node(op, &[a], vec![Attribute::new("dim", dim)])
     }
 
-    /// Layer normalisation of the last dimension.
+    /// Layer normalisation over the last dimension.
     pub fn layer_norm(&mut self, a: Tensor, eps: f64) -> Tensor {
         self.node(Op::LAYER_NORM, &[a], vec![Attribute::new("eps", eps)])
     }
 
-    /// Dropout while training.
+    /// Dropout during training.
     pub fn dropout(&mut self, a: Tensor, p: f64) -> Tensor {
         self.node(Op::DROPOUT, &[a], vec![Attribute::new("p", p)])
     }
@@ -318,7 +327,7 @@ fn shape_attribute(shape: &[u64]) -> Attribute {
 }
 
 impl Node {
-    /// The attribute of this name.
+    /// The attribute with this name.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         self.attributes
             .iter()
@@ -326,7 +335,7 @@ impl Node {
             .map(|a| &a.value)
     }
 
-    /// The attribute of this name when it is a [`Value::Float`].
+    /// The attribute with this name if it is a [`Value::Float`].
     pub fn float(&self, key: &str) -> Option<f64> {
         match self.attribute(key) {
             Some(Value::Float(value)) => Some(*value),
@@ -334,7 +343,7 @@ impl Node {
         }
     }
 
-    /// The attribute of this name when it is a [`Value::Int`].
+    /// The attribute with this name if it is a [`Value::Int`].
     pub fn int(&self, key: &str) -> Option<i64> {
         match self.attribute(key) {
             Some(Value::Int(value)) => Some(*value),
@@ -342,7 +351,7 @@ impl Node {
         }
     }
 
-    /// The attribute of this name when it is a [`Value::Str`].
+    /// The attribute with this name if it is a [`Value::Str`].
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.attribute(key) {
             Some(Value::Str(value)) => Some(value.as_str()),
@@ -350,7 +359,7 @@ impl Node {
         }
     }
 
-    /// The `shape` attribute; `None` when there is none or a size is negative.
+    /// The `shape` attribute; `None` if there is none or a size is negative.
     pub fn shape(&self) -> Option<Vec<u64>> {
         match self.attribute("shape") {
             Some(Value::Ints(sizes)) => {
@@ -362,8 +371,8 @@ impl Node {
 }
 
 impl Graph {
-    /// The names that the nodes of this operation carry ([`Op::INPUT`], [`Op::PARAMETER`], [`Op::BASE`]), in
-    /// order, repeated ones included.
+    /// The names in the nodes of this operation ([`Op::INPUT`], [`Op::PARAMETER`], [`Op::BASE`]),
+    /// in order and with repetitions.
     pub fn names(&self, op: Op) -> impl Iterator<Item = &str> {
         self.nodes
             .iter()

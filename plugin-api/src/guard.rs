@@ -1,8 +1,10 @@
-//! The panic guard: nothing unwinds out of a plugin. Every entry the host can call runs inside [`guarded`].
+//! The panic guard: nothing unwinds out of a plugin. Every function that the host can call runs
+//! inside [`guarded`].
 //!
-//! A library carries its own copy of the standard library, so its panic hook is its own: `install_hook` runs
-//! when the host loads the library, keeps message and place of a panic inside [`guarded`] for the error, and
-//! leaves every other panic (a thread of the plugin's own, a unit test) to the hook that was there.
+//! A library contains its own copy of the standard library and thus has its own panic hook.
+//! `install_hook` runs when the host loads the library. It keeps the message and place of a panic
+//! inside [`guarded`] for the error. Every other panic (in a thread that the plugin started, or in
+//! a unit test) goes to the previous hook.
 
 use crate::{
     records::{ErrorCode, PluginError},
@@ -20,7 +22,8 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `body`; a panic becomes an error of code [`ErrorCode::PANIC`]. `what` names the entry.
+/// Runs `body`; a panic becomes an error with the code [`ErrorCode::PANIC`]. `what` names the
+/// entry.
 pub fn guarded<T>(what: &str, body: impl FnOnce() -> Result<T, PluginError>) -> Answer<T> {
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(body));
@@ -64,7 +67,7 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
         .downcast_ref::<&str>()
         .map(|text| (*text).to_string())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".into())
+        .unwrap_or_else(|| "a value that is not text".into())
 }
 
 #[cfg(test)]

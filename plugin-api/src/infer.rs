@@ -1,8 +1,9 @@
-//! Checks a graph and infers the shape of every node: what the host does with a plan before it trains a byte,
-//! and what an author's tests can do with a graph of their own.
+//! Checks a graph and infers the shape of every node. The host does this with a plan before it
+//! trains anything, and an author's tests can do it with a graph of their own.
 //!
-//! The rules are those of [`crate::graph`]: nodes read earlier ones, dimension 0 at a site is opaque ("rows"), random
-//! numbers are for init graphs. Every error names the node and its operation.
+//! The rules are those of [`crate::graph`]: nodes read earlier ones, dimension 0 at a site is
+//! opaque ("rows"), and random numbers are only for init graphs. Every error names the node and its
+//! operation.
 
 use crate::{
     graph::{Graph, Node, Op},
@@ -11,11 +12,11 @@ use crate::{
 };
 use std::{collections::BTreeMap, fmt};
 
-/// The most elements a tensor may have (rows count as one).
+/// The maximum number of elements in a tensor (rows count as one).
 pub const MAX_ELEMENTS: u64 = 1 << 34;
-/// The most nodes a graph may have.
+/// The maximum number of nodes in a graph.
 pub const MAX_NODES: usize = 10_000;
-/// The most dimensions a tensor may have, rows not counted.
+/// The maximum number of dimensions of a tensor, not counting rows.
 pub const MAX_DIMS: usize = 6;
 
 /// The shape of a node's result.
@@ -65,25 +66,25 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What a graph may read, by name.
+/// The tensors that a graph may read, by name.
 #[derive(Debug, Clone)]
 pub struct Scope<'a> {
     /// The inputs.
     pub inputs: Vec<(&'a str, Shape)>,
-    /// The shapes of the parameters the method adds.
+    /// The shapes of the parameters that the method adds.
     pub parameters: &'a BTreeMap<String, Vec<u64>>,
     /// The shapes of the model's parameters.
     pub base: &'a BTreeMap<String, Vec<u64>>,
-    /// Whether it is an init graph: random numbers are allowed, added parameters are not.
+    /// Whether it is an init graph, which may use random numbers but no added parameters.
     pub init: bool,
 }
 
-/// What is wrong with a graph.
+/// An error in a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphFault {
-    /// The index of the node and its operation; `None`: the graph as a whole.
+    /// The index of the node and its operation; `None` for the graph as a whole.
     pub node: Option<(usize, Op)>,
-    /// What was expected, what was found.
+    /// The expectation and the finding.
     pub reason: String,
 }
 
@@ -129,7 +130,7 @@ pub fn infer(graph: &Graph, scope: &Scope<'_>) -> Result<Vec<Shape>, GraphFault>
     Ok(shapes)
 }
 
-/// The dimension that an attribute `dim` means among `rank` ones (a negative one counts from the end).
+/// The index of the dimension `dim` among `rank` dimensions (a negative `dim` counts from the end).
 pub fn dimension(dim: i64, rank: usize) -> Option<usize> {
     let counted = if dim < 0 {
         dim.checked_add(rank as i64)?
@@ -175,7 +176,7 @@ fn check(node: &Node, earlier: &[Shape], scope: &Scope<'_>) -> Result<Shape, Str
     }
 }
 
-/// How many inputs an operation takes.
+/// The number of inputs that an operation takes.
 fn arity(op: Op) -> Option<std::ops::RangeInclusive<usize>> {
     match op {
         Op::INPUT | Op::PARAMETER | Op::BASE | Op::CONSTANT => Some(0..=0),
@@ -195,7 +196,7 @@ enum Kind {
     Str,
 }
 
-/// The attributes of an operation: name, type, whether it must be there.
+/// The attributes of an operation: name, type, and whether it is required.
 fn attributes(op: Op) -> &'static [(&'static str, Kind, bool)] {
     match op {
         Op::INPUT | Op::PARAMETER | Op::BASE => &[("name", Kind::Str, true)],
@@ -268,7 +269,7 @@ fn check_attributes(node: &Node) -> Result<(), String> {
     }
 }
 
-/// The shape of the result, when number of inputs and attributes are right.
+/// The shape of the result, provided that the number of inputs and the attributes are valid.
 fn result(node: &Node, inputs: &[&Shape], scope: &Scope<'_>) -> Result<Shape, String> {
     match (node.op, inputs) {
         (Op::INPUT | Op::PARAMETER | Op::BASE, _) => named(node, scope),
@@ -393,7 +394,7 @@ fn broadcast(left: &Shape, right: &Shape) -> Result<Shape, String> {
     };
     let mut shorter = other.dims.as_slice();
     if rows.rows && !other.rows && shorter.len() == rows.dims.len() + 1 && shorter[0] == 1 {
-        // A leading 1 meets the rows.
+        // A leading 1 broadcasts over the rows.
         shorter = &shorter[1..];
     }
     if rows.rows && shorter.len() > rows.dims.len() {

@@ -1,4 +1,4 @@
-//! Tests of [`super`]: one good graph of each kind, and each rule broken once.
+//! Tests of [`super`]: one valid graph of each kind, and each rule broken once.
 
 use super::*;
 use crate::graph::{GraphBuilder, Tensor};

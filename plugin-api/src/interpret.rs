@@ -1,8 +1,10 @@
-//! The reference interpreter: runs a tensor graph in `f64`, straight from the definitions in [`crate::graph`].
+//! The reference interpreter: runs a tensor graph in `f64`, directly from the definitions in
+//! [`crate::graph`].
 //!
-//! An author's tests use it to see what a graph computes, the contract test ([`crate::contract`]) to compare merged with
-//! unmerged and to see whether the start changes nothing, and the host's `plugins check` as the oracle of its own
-//! executors. It is written to be read, not to be fast.
+//! An author's tests use it to see what a graph computes. The contract test ([`crate::contract`])
+//! uses it to compare merged with unmerged results, and to check that the start changes nothing.
+//! The host's `plugins check` uses it as the oracle for its own executors. It is written to be
+//! read, not to be fast.
 //!
 //! ```
 //! use progtune_plugin_api::{graph::GraphBuilder, interpret::{Array, Values, evaluate}};
@@ -32,7 +34,7 @@ use std::collections::BTreeMap;
 pub struct Array {
     /// Whether dimension 0 is the rows of a site.
     pub rows: bool,
-    /// The sizes, the rows included.
+    /// The sizes, including the rows.
     pub dims: Vec<usize>,
     /// The numbers in row-major order.
     pub values: Vec<f64>,
@@ -42,7 +44,7 @@ impl Array {
     /// `[rows, columns]` at a site.
     ///
     /// # Panics
-    /// When the numbers do not fill whole rows.
+    /// If the numbers do not fill whole rows.
     pub fn rows(columns: usize, values: &[f64]) -> Self {
         assert!(
             columns > 0 && values.len().is_multiple_of(columns),
@@ -59,7 +61,7 @@ impl Array {
     /// A tensor without rows.
     ///
     /// # Panics
-    /// When shape and numbers differ in length.
+    /// If the shape does not match the number of values.
     pub fn fixed(dims: &[usize], values: &[f64]) -> Self {
         let size: usize = dims.iter().product();
         assert_eq!(
@@ -74,7 +76,7 @@ impl Array {
         }
     }
 
-    /// Its shape as [`crate::infer`] writes it.
+    /// Its shape in the form of [`crate::infer`].
     pub fn shape(&self) -> Shape {
         let sizes = &self.dims[usize::from(self.rows)..];
         Shape {
@@ -83,7 +85,8 @@ impl Array {
         }
     }
 
-    /// The largest difference from another of the same shape; infinite when the shapes differ or a number is none.
+    /// The largest difference from another array of the same shape; infinite if the shapes differ
+    /// or a value is NaN.
     pub fn distance(&self, other: &Self) -> f64 {
         if self.dims != other.dims {
             return f64::INFINITY;
@@ -101,17 +104,17 @@ impl Array {
     }
 }
 
-/// What a graph reads, by name.
+/// The inputs of a graph, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     /// The inputs of the site.
     pub inputs: BTreeMap<String, Array>,
-    /// The parameters the method adds.
+    /// The parameters that the method adds.
     pub parameters: BTreeMap<String, Array>,
     /// The parameters of the model.
     pub base: BTreeMap<String, Array>,
-    /// The seed of an init graph's random numbers; without one, the graph is none and has none. The host has numbers of
-    /// its own for a seed, of the same distribution.
+    /// The seed of an init graph's random numbers. Without one, the graph is not an init graph and
+    /// may not use them. The host draws different numbers for a seed, from the same distribution.
     pub seed: Option<u64>,
 }
 
@@ -120,14 +123,14 @@ pub struct Values {
 pub enum Leaf {
     /// An input of the site.
     Input(String),
-    /// A parameter the method adds.
+    /// A parameter that the method adds.
     Parameter(String),
     /// A parameter of the model.
     Base(String),
 }
 
 impl Leaf {
-    /// The tensors that a graph reads, each once.
+    /// The tensors that a graph reads, without duplicates.
     pub fn of(graph: &Graph) -> Vec<Self> {
         let named = |op, make: fn(String) -> Self| graph.names(op).map(move |n| make(n.into()));
         let mut leaves: Vec<Self> = named(Op::INPUT, Self::Input)
@@ -154,7 +157,7 @@ impl Leaf {
     }
 }
 
-/// The result of a graph, dropout left out as in evaluation.
+/// The result of a graph. Dropout is off, as in evaluation.
 ///
 /// # Errors
 /// The first node that breaks a rule of [`crate::infer`].
@@ -163,14 +166,14 @@ pub fn evaluate(graph: &Graph, values: &Values) -> Result<Array, GraphFault> {
     Ok(all.pop().expect("a checked graph has a node"))
 }
 
-/// The derivatives of Σ `weights` ⊙ result with respect to some elements of a tensor, by central differences. What goes
-/// through [`Op::DETACH`] counts as constant.
+/// The derivatives of Σ `weights` ⊙ result with respect to some elements of a tensor, by central
+/// differences. The output of [`Op::DETACH`] counts as constant.
 ///
 /// # Errors
-/// As [`evaluate`].
+/// As for [`evaluate`].
 ///
 /// # Panics
-/// When the graph does not read the tensor, or an element is outside of it.
+/// If the graph does not read the tensor, or an element lies outside of it.
 pub fn derivatives(
     graph: &Graph,
     values: &Values,
@@ -205,7 +208,7 @@ pub fn derivatives(
     elements.iter().map(difference).collect()
 }
 
-/// Every node's result; detached ones as in `before`, where that is given.
+/// Every node's result. If `before` is given, detached nodes keep their values from it.
 fn evaluate_nodes(
     graph: &Graph,
     values: &Values,

@@ -1,5 +1,5 @@
-//! Tests of [`super`]: every operation on numbers worked out by hand (those of the error function from tables), and the
-//! derivatives against known ones.
+//! Tests of [`super`]: every operation on numbers worked out by hand (from tables for the error
+//! function), and the derivatives against known ones.
 
 use super::*;
 use crate::graph::{GraphBuilder, Node, Tensor};
@@ -24,7 +24,7 @@ fn values() -> Values {
     }
 }
 
-/// The result and, for the last test, the operations of a graph over `x`.
+/// The result of a graph over `x` and, for the last test, its operations.
 fn run(build: impl FnOnce(&mut GraphBuilder, Tensor)) -> (Array, Vec<Op>) {
     let mut g = GraphBuilder::new();
     let x = g.input("x");
@@ -131,7 +131,7 @@ fn operations_are_their_definitions() {
         g.along(Op::SUM, y, 0);
     });
     check(&[2, 1], &[0.0, 0.0], &|g, x| {
-        // log-ratios of a softmax are differences of its inputs: e^(x₀−x₁)·p₁ − p₀ = 0.
+        // Log-ratios of a softmax are differences of its inputs: e^(x₀−x₁)·p₁ − p₀ = 0.
         let p = g.along(Op::SOFTMAX, x, 0);
         let (p0, p1) = (g.slice(p, 0, 0, 1), g.slice(p, 0, 1, 1));
         let (x0, x1) = (g.slice(x, 0, 0, 1), g.slice(x, 0, 1, 1));
@@ -216,7 +216,7 @@ fn derivatives_are_known_ones_and_stop_at_detach() {
         leaves,
         [Leaf::Input("x".into()), Leaf::Parameter("v".into())]
     );
-    // Σ (x·v)²·v̄: by v 2·x²·v·v̄ in every row, by x 2·x·v²·v̄.
+    // The derivatives of Σ (x·v)²·v̄ are 2·x²·v·v̄ by v in every row, and 2·x·v²·v̄ by x.
     let weights = [1.0; 6];
     let of = |leaf, elements: &[usize]| {
         derivatives(&graph, &values(), &weights, leaf, elements).unwrap()

@@ -1,21 +1,27 @@
 //! The stable interface between progtune and its plugins, and the kit for their authors.
 //!
-//! A plugin is one dynamic library that offers *schedules* (which parameters each epoch trains) or *PEFT methods* (what is
-//! trained inside the model and how it changes the computation). It depends on this crate and on nothing of the host. What
-//! crosses the boundary is plain data; a method **describes** what it computes as a tensor graph, and the host runs it.
+//! A plugin is one dynamic library that offers *schedules* or *PEFT methods*. A schedule decides
+//! which parameters each epoch trains. A method decides which parameters are trained inside the
+//! model, and how they change the computation. It depends on this crate and on nothing in the host.
+//! Only plain data crosses the boundary. A method **describes** its computation as a tensor graph,
+//! and the host runs it.
 //!
 //! # The tour
 //!
-//! `progtune plugins new NAME --kind schedule|peft` writes a crate like the one below, with its tests; `cargo test`, `cargo build
-//! --release` and `progtune --plugin-dir target/release --schedule NAME` work at once.
+//! `progtune plugins new NAME --kind schedule|peft` writes a crate like the one below, with its
+//! tests. `cargo test`, `cargo build --release` and
+//! `progtune --plugin-dir target/release --schedule NAME` work immediately.
 //!
-//! **A schedule** is created for a run with its options and the [`RunRecord`](records::RunRecord): L blocks, T epochs and the
-//! candidates, the parameters that may be trained. At each decision point, normally the start of an epoch, it answers with
-//! the ids of those that are trained from here on. [`stage::Stage`] collects them by blocks, with head and embeddings. It may
-//! follow signals ([`ScheduleTraits`](records::ScheduleTraits)) and scale learning rates ([`SchedulePlan`](records::SchedulePlan)).
+//! **A schedule** is created for a run with its options and the [`RunRecord`](records::RunRecord):
+//! L blocks, T epochs, and the candidates, which are the parameters that may be trained. At each
+//! decision point, normally the start of an epoch, it answers with the ids of the parameters to
+//! train from there on. [`stage::Stage`] collects them by blocks, with head and embeddings. A
+//! schedule may follow signals ([`ScheduleTraits`](records::ScheduleTraits)) and scale learning
+//! rates ([`SchedulePlan`](records::SchedulePlan)).
 //!
-//! **A method** is told the model: every parameter, and every *site* where it may change the computation. It answers with
-//! parameters to unfreeze, parameters to add, and rewrites of sites, each a tensor graph:
+//! **A method** receives the model: every parameter, and every *site* at which it may change the
+//! computation. It answers with parameters to unfreeze, parameters to add, and rewrites of sites,
+//! each of which is a tensor graph:
 //!
 //! ```
 //! # use progtune_plugin_api::{graph::GraphBuilder, interpret::{Array, Values, evaluate}};
@@ -45,18 +51,22 @@
 //! assert_eq!(evaluate(&graph, &values).unwrap(), Array::rows(1, &[14.0]));
 //! ```
 //!
-//! **Options** are declared in [`export_plugin!`] with type, default, range and help. What arrives has been checked; what only the
-//! run or the model can tell is refused with [`PluginError::bad_option`](records::PluginError::bad_option).
+//! **Options** are declared in [`export_plugin!`] with type, default, range and help. The values
+//! that arrive have been checked. Values that only the run or the model can judge are refused with
+//! [`PluginError::bad_option`](records::PluginError::bad_option).
 //!
-//! **What a host lacks** (an operation, a mode, a signal) is refused by the SDK, by name, before anything is trained
-//! ([`needs`]). A plugin that can do without reads [`HostRecord`](records::HostRecord) and does.
+//! **Features that a host lacks** (an operation, a mode, a signal) are refused by the SDK, by name,
+//! before anything is trained ([`needs`]). A plugin that can do without a feature reads
+//! [`HostRecord`](records::HostRecord) and adapts.
 //!
-//! **The contract** ([`contract`]) is one line in the plugin's tests. `progtune plugins check FILE` runs it on the built library, and
-//! the graphs in the host's own executors against [`interpret`] and finite differences.
+//! **The contract** ([`contract`]) is one line in the plugin's tests. `progtune plugins check FILE`
+//! runs it on the built library. It also runs the graphs in the host's own executors and compares
+//! them with [`interpret`] and finite differences.
 //!
 //! # A complete plugin
 //!
-//! `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]` and this crate as its one dependency. `src/lib.rs`:
+//! `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]` and this crate as its only dependency.
+//! `src/lib.rs`:
 //!
 //! ```
 //! use progtune_plugin_api::{contract, prelude::*, stage};
@@ -134,41 +144,51 @@
 //! # }
 //! ```
 //!
-//! Build it with `cargo build --release` and start the trainer with `--plugin-dir target/release --schedule growing`.
+//! Build it with `cargo build --release` and start the trainer with
+//! `--plugin-dir target/release --schedule growing`.
 //!
-//! # Where things are
+//! # Where to find things
 //!
-//! - [`records`], [`open`], [`graph`], [`host`], [`extensions`]: the data types, [`root`]: the functions. They are the ABI.
-//! - [`sdk`], [`authoring`], [`options`], [`stage`], [`export_plugin!`]: the kit.
-//! - [`infer`], [`validate`], [`needs`], [`contract`]: what a plan must keep; the host applies the same rules.
-//! - [`interpret`]: runs graphs, for tests.
-//! - [`manifest`]: what the host reads from the file without running it.
+//! - [`records`], [`open`], [`graph`], [`host`] and [`extensions`] are the data types, and [`root`]
+//!   the functions. They are the ABI.
+//! - [`sdk`], [`authoring`], [`options`], [`stage`] and [`export_plugin!`] are the kit.
+//! - [`infer`], [`validate`], [`needs`] and [`contract`] are the rules for a plan; the host applies
+//!   the same rules.
+//! - [`interpret`] runs graphs, for tests.
+//! - [`manifest`] is the part of the file that the host reads without running it.
 //!
-//! # What a plugin may rely on
+//! # Guarantees for a plugin
 //!
-//! Options arrive checked against their declaration with defaults filled in. Any thread may call any object at any time;
-//! answers are pure functions of what was given. A panic inside an entry becomes an error (build with `panic=unwind`, the
-//! default). A library is loaded once and never unloaded.
+//! Options arrive checked against their declaration, with defaults filled in. Any thread may call
+//! any object at any time, and answers must be pure functions of the arguments. A panic inside an
+//! entry becomes an error (build with `panic=unwind`, the default). A library is loaded once and
+//! never unloaded.
 //!
 //! # How the interface grows
 //!
-//! Within major version 1, host and plugin of any two minor versions work together. A 1.1 may:
+//! Within major version 1, host and plugin of any two minor versions work together. A minor version
+//! may:
 //!
-//! - add constants to the open enumerations ([`graph::Op`], [`records::SiteKind`], [`records::Mode`], [`records::Part`],
-//!   [`records::Role`], [`records::ErrorCode`], [`options::OptionKind`]). A host lists what it runs in
-//!   [`records::HostRecord`], so that a plugin can adapt; an unknown one in a plan is refused by name.
-//! - add keys to the `ext` tail of a record, with [`open::Value::Record`] and [`open::Value::List`] for structure. A key
-//!   that begins with `!` must be understood or the record refused; others may be ignored.
-//! - append functions to [`root::PluginModule`] and [`host::HostApi`], and methods with default bodies to
-//!   [`root::ScheduleInterface`] and [`root::MethodInterface`]: absent in an older library, and checked for at run time.
-//! - offer new signals to schedules, new keys in the manifest's JSON (unknown ones are ignored), new helpers here.
+//! - add constants to the open enumerations ([`graph::Op`], [`records::SiteKind`],
+//!   [`records::Mode`], [`records::Part`], [`records::Role`], [`records::ErrorCode`],
+//!   [`options::OptionKind`]). A host lists what it supports in [`records::HostRecord`], so that a
+//!   plugin can adapt; an unknown constant in a plan is refused by name.
+//! - add keys to the `ext` tail of a record, with [`open::Value::Record`] and [`open::Value::List`]
+//!   for structure. If a key begins with `!`, the reader must understand it or refuse the record;
+//!   others may be ignored.
+//! - append functions to [`root::PluginModule`] and [`host::HostApi`], and methods with default
+//!   bodies to [`root::ScheduleInterface`] and [`root::MethodInterface`]. They are absent in older
+//!   libraries, which is checked at run time.
+//! - offer new signals to schedules, new keys in the manifest's JSON (unknown ones are ignored),
+//!   and new helpers in this crate.
 //!
-//! What 1.1 added: the mode [`records::Mode::INPUT`], the operation [`graph::Op::UNIFORM_MT19937`], and the plan's keys of
-//! [`extensions`] with the list of those that a host acts on. A plugin that can do without them asks first (`ia3` and `vera` of
-//! the first party do) and runs on a 1.0 host too.
+//! Version 1.1 added the mode [`records::Mode::INPUT`], the operation
+//! [`graph::Op::UNIFORM_MT19937`], and the plan's keys of [`extensions`] with the list of those
+//! that a host supports. A plugin that can do without them asks first, as the first-party `ia3` and
+//! `vera` do, and then also runs on a 1.0 host.
 //!
-//! It never changes a record's fields, the meaning of a number, or the name of a type or of this crate: those are part of
-//! the layout that is checked when a library is loaded.
+//! A minor version never changes a record's fields, the meaning of a number, or the name of a type
+//! or of this crate. These are part of the layout that is checked when a library is loaded.
 
 pub mod authoring;
 pub mod contract;
@@ -193,7 +213,7 @@ pub mod stage;
 pub mod validate;
 
 pub mod prelude {
-    //! What a plugin's source usually needs.
+    //! The items that a plugin's source usually needs.
     pub use crate::{
         export_plugin,
         graph::{Graph, GraphBuilder, Op},

@@ -1,8 +1,10 @@
-//! The manifest: what a library offers, in a linker section that the host reads without running the library.
+//! The manifest lists what a library offers. It lies in a linker section that the host reads
+//! without running the library.
 //!
-//! [`crate::export_plugin!`] writes a [`PluginSpec`] from literals and turns it into a [`ManifestRecord`] at
-//! compile time. The record, all numbers little-endian: 16 bytes magic, then `u32` each for the interface's
-//! major version, its minor version, flags and the length of the JSON text that follows.
+//! [`crate::export_plugin!`] writes a [`PluginSpec`] from literals and turns it into a
+//! [`ManifestRecord`] at compile time. All numbers in the record are little-endian. It starts with
+//! 16 bytes of magic. A `u32` each follows for the interface's major version, its minor version,
+//! the flags and the length of the JSON text. The JSON text comes last.
 
 use crate::{
     open::Value,
@@ -10,17 +12,18 @@ use crate::{
 };
 use abi_stable::std_types::RString;
 
-/// How a record begins.
+/// The first bytes of a record.
 pub const MAGIC: [u8; 16] = *b"PROGTUNE-PLUGIN\n";
-/// Bytes before the JSON text.
+/// The number of bytes before the JSON text.
 pub const HEADER_LEN: usize = 32;
-/// The name of the section, by platform: ELF, PE (eight characters at most), Mach-O.
+/// The name of the section, by platform: ELF, PE (at most eight characters), Mach-O.
 pub const SECTIONS: [&str; 3] = [".progtune", ".progtun", "__progtune"];
-/// Flag: the library was built with `panic=unwind`, so that a panic becomes an error. Without it a panic ends the process.
+/// A flag: the library was built with `panic=unwind`, so that a panic becomes an error. Without it
+/// a panic ends the process.
 pub const FLAG_UNWIND: u32 = 1;
-/// The interface's major version; host and plugin must agree.
+/// The interface's major version, on which host and plugin must agree.
 pub const ABI_MAJOR: u32 = number(env!("CARGO_PKG_VERSION_MAJOR"));
-/// The interface's minor version; any two work together.
+/// The interface's minor version; any two minor versions work together.
 pub const ABI_MINOR: u32 = number(env!("CARGO_PKG_VERSION_MINOR"));
 
 const fn number(digits: &str) -> u32 {
@@ -32,10 +35,10 @@ const fn number(digits: &str) -> u32 {
     value
 }
 
-/// The default of an option, as [`crate::export_plugin!`] writes it. Numbers are kept as they were written.
+/// The default of an option, as [`crate::export_plugin!`] writes it. Numbers are kept as written.
 #[derive(Debug, Clone, Copy)]
 pub enum DefaultSpec {
-    /// None: the user must give the option.
+    /// No default: the user must give the option.
     Required,
     /// A truth value.
     Bool(bool),
@@ -58,13 +61,13 @@ pub struct OptionSpec {
     pub kind: OptionKind,
     /// The default.
     pub default: DefaultSpec,
-    /// The least number as a JSON literal; empty: none.
+    /// The minimum as a JSON literal; empty if there is none.
     pub min: &'static str,
-    /// The greatest number as a JSON literal; empty: none.
+    /// The maximum as a JSON literal; empty if there is none.
     pub max: &'static str,
-    /// The texts allowed; empty: any.
+    /// The allowed texts; empty if any text is allowed.
     pub choices: &'static [&'static str],
-    /// One sentence.
+    /// One sentence of help.
     pub help: &'static str,
 }
 
@@ -75,7 +78,7 @@ pub struct EntrySpec {
     pub id: &'static str,
     /// `schedule` or `method`.
     pub kind: &'static str,
-    /// One line.
+    /// One line of description.
     pub summary: &'static str,
     /// Its options.
     pub options: &'static [OptionSpec],
@@ -90,7 +93,7 @@ pub struct PluginSpec {
     pub version: &'static str,
     /// The crate's licence.
     pub license: &'static str,
-    /// What it offers.
+    /// The entries that it offers.
     pub entries: &'static [EntrySpec],
 }
 
@@ -107,7 +110,7 @@ pub struct ManifestRecord<const N: usize> {
 }
 
 impl<const N: usize> ManifestRecord<N> {
-    /// The record of a library. `unwind`: whether it was built with `panic=unwind`.
+    /// The record of a library. `unwind` says whether it was built with `panic=unwind`.
     pub const fn new(spec: &PluginSpec, unwind: bool) -> Self {
         let mut json = [0; N];
         assert!(spec.write_json(&mut json) == N);
@@ -136,7 +139,7 @@ impl PluginSpec {
         self.write_json(&mut [])
     }
 
-    /// Writes as much of the JSON text as fits and returns its whole length.
+    /// Writes as much of the JSON text as fits, and returns its full length.
     pub const fn write_json(&self, out: &mut [u8]) -> usize {
         let mut json = Json { out, at: 0 };
         json.raw("{\"name\":");
@@ -163,7 +166,7 @@ impl PluginSpec {
     }
 }
 
-/// Writes JSON in a constant context: counts every byte, keeps those that fit.
+/// Writes JSON in a constant context: counts every byte and keeps those that fit.
 struct Json<'a> {
     out: &'a mut [u8],
     at: usize,
@@ -334,7 +337,7 @@ const fn is_json_number(bytes: &[u8]) -> bool {
 }
 
 impl OptionSpec {
-    /// The same as owned data, which the parser of options reads.
+    /// The same as owned data, for the parser of options.
     pub fn schema(&self) -> OptionSchema {
         let float = |literal: &str| literal.parse::<f64>().ok();
         let default = match (self.default, self.kind) {

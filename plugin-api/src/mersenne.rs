@@ -1,14 +1,16 @@
-//! The Mersenne Twister as PyTorch uses it on the CPU: what a method starts from that shares random matrices with Hugging
-//! Face PEFT by a seed. Called for init graphs, by the host and by [`crate::interpret`].
+//! The Mersenne Twister as PyTorch uses it on the CPU. Methods that share random matrices with
+//! Hugging Face PEFT by a seed start from it. Called for init graphs, by the host and by
+//! [`crate::interpret`].
 //!
-//! Matsumoto and Nishimura 1998, MT19937; PyTorch's `at::mt19937` and `at::uniform_real_distribution<float>`.
+//! Sources: Matsumoto and Nishimura 1998, MT19937; PyTorch's `at::mt19937` and
+//! `at::uniform_real_distribution<float>`.
 
-/// Numbers of the state.
+/// The number of words in the state.
 const N: usize = 624;
-/// How far apart the numbers are that a new one is made of.
+/// The distance between the words that are combined into a new one.
 const M: usize = 397;
 
-/// A generator that gives the numbers of `torch.Generator().manual_seed(seed)`.
+/// A generator of the same numbers as `torch.Generator().manual_seed(seed)`.
 #[derive(Debug, Clone)]
 pub struct MersenneTwister {
     state: [u32; N],
@@ -16,7 +18,7 @@ pub struct MersenneTwister {
 }
 
 impl MersenneTwister {
-    /// The generator of a seed, of which the low 32 bits count.
+    /// The generator for a seed, of which only the low 32 bits are used.
     pub fn new(seed: u64) -> Self {
         let mut state = [seed as u32; N];
         for i in 1..N {
@@ -41,7 +43,8 @@ impl MersenneTwister {
         y ^ (y >> 18)
     }
 
-    /// The next number of `torch.empty(…).uniform_(low, high)` in f32: 24 bits, scaled in double precision.
+    /// The next number of `torch.empty(…).uniform_(low, high)` in f32: 24 bits, scaled in double
+    /// precision.
     pub fn uniform(&mut self, low: f64, high: f64) -> f32 {
         let (low, high) = (low as f32, high as f32);
         let x = f64::from(self.bits() & 0x00ff_ffff) / f64::from(1 << 24);
@@ -62,7 +65,9 @@ impl MersenneTwister {
 mod tests {
     use super::*;
 
-    /// torch 2.15: `torch.empty(700).uniform_(low, high, generator=torch.Generator().manual_seed(seed))`, as bits.
+    /// torch 2.15:
+    /// `torch.empty(700).uniform_(low, high, generator=torch.Generator().manual_seed(seed))`, as
+    /// bits.
     #[test]
     fn equals_pytorchs_numbers() {
         for (seed, low, high, at, expected) in CASES {
@@ -77,7 +82,7 @@ mod tests {
         }
     }
 
-    /// Seed, bounds, how many numbers come before, the next four.
+    /// Seed, bounds, the count of preceding numbers, the next four numbers.
     type Case = (u64, f64, f64, usize, [u32; 4]);
     const CASES: [Case; 4] = [
         (

@@ -1,12 +1,15 @@
-//! Nearest names, so that a name or pattern that matches nothing becomes an error that says what was meant.
+//! Nearest names, so that the error for a name or pattern that matches nothing suggests what was
+//! meant.
 //!
-//! Used by the option parser, the graph checker, the selection helpers and the host's "unknown id" messages.
+//! Used by the option parser, the graph checker, the selection helpers and the host's "unknown id"
+//! messages.
 
-/// Longest part of a name that is compared; whatever a file holds, a message costs little.
+/// The maximum length of a name that is compared, so that a message stays cheap whatever a file
+/// contains.
 const COMPARED: usize = 160;
 
-/// At most `count` of the candidates, nearest to `name` first, among equals the shorter, then in name order. Candidates that have nothing in
-/// common with it are left out.
+/// At most `count` of the candidates, nearest to `name` first; ties are broken by length, then by
+/// name. Candidates that have nothing in common with it are left out.
 pub fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -16,7 +19,7 @@ pub fn nearest<'a>(
     ranked.map(|(_, candidate)| candidate).collect()
 }
 
-/// Candidates by their distance, which is less than the length of either.
+/// Candidates with their distance, if it is less than the length of either name.
 fn ranked<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -29,7 +32,8 @@ fn ranked<'a>(
             let longest = wanted.len().max(candidate_characters.len());
             let mut distance = distance(&wanted, &candidate_characters);
             let mut likeness = Likeness::of(distance, longest);
-            // `lora` should find `lora-fa`, and `query` `encoder.layer.0.attention.self.query`.
+            // `lora` should find `lora-fa`, and `query` should find
+            // `encoder.layer.0.attention.self.query`.
             if !wanted.is_empty() && contains(&candidate_characters, &wanted) {
                 distance = distance.min(1 + longest / 16);
                 likeness = Likeness::Near;
@@ -45,26 +49,28 @@ fn ranked<'a>(
         .collect()
 }
 
-/// Whether one name may have been meant by another.
+/// Whether a name may have been a misspelling of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Likeness {
     /// A part of it, or a few letters away.
     Near,
-    /// Not more like it than any name is.
+    /// No more similar to it than an arbitrary name.
     Far,
 }
 
 impl Likeness {
     fn of(distance: usize, longest: usize) -> Self {
-        match distance * 5 <= longest * 2 {
-            true => Self::Near,
-            false => Self::Far,
+        if distance * 5 <= longest * 2 {
+            Self::Near
+        } else {
+            Self::Far
         }
     }
 }
 
-/// The end of an error message: `; did you mean 'a', 'b' or 'c'?`, or nothing when no candidate is near: one of which more
-/// than two letters in five are others, is not. The words are the same wherever a name is typed.
+/// The end of an error message: `; did you mean 'a', 'b' or 'c'?`, or nothing if no candidate is
+/// near. A candidate is not near if more than two letters in five differ. The words are the same
+/// wherever a name is typed.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let near: Vec<String> = ranked(name, candidates)
         .iter()
@@ -90,8 +96,8 @@ fn contains(text: &[char], part: &[char]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Insertions, deletions, substitutions and swaps of neighbours between two texts, each place changed once (optimal string
-/// alignment).
+/// The number of insertions, deletions, substitutions and swaps of neighbours between two texts,
+/// with each place changed once (optimal string alignment).
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -140,14 +146,14 @@ mod tests {
         assert_eq!(
             did_you_mean("progresive", ids),
             "; did you mean 'progressive'?",
-            "what has some letters in common was not meant"
+            "a name that shares only a few letters was not meant"
         );
         let methods = ["adapter", "bitfit", "dora", "lora", "vera"];
         assert_eq!(did_you_mean("lra", methods), "; did you mean 'lora'?");
         assert_eq!(
             did_you_mean("batch-size", ["eval-batch-size", "batch-size-x"]),
             "; did you mean 'batch-size-x' or 'eval-batch-size'?",
-            "what has it as a part may be meant"
+            "a name that contains it may be meant"
         );
         assert_eq!(did_you_mean("lroa", methods), "; did you mean 'lora'?");
         assert_eq!(did_you_mean("elephant", methods), "");

@@ -1,9 +1,11 @@
-//! What a plugin needs and a host may lack: operations, modes, signals, critical extensions. The negotiation between
-//! versions of the interface, before anything is trained.
+//! The features that a plugin needs and a host may lack: operations, modes, signals, critical
+//! extensions. This is the negotiation between versions of the interface, before anything is
+//! trained.
 //!
-//! The SDK asks here with every answer, so that a plugin of a later version refuses in an earlier host with
-//! [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED) and says what it lacks; a plugin that can do without reads [`HostRecord`] and
-//! does. The host asks again, for plugins of other SDKs.
+//! The SDK checks every answer here. A plugin of a later version therefore refuses to run in an
+//! earlier host with [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED) and names
+//! the missing feature. A plugin that can do without the feature reads [`HostRecord`] and adapts.
+//! The host checks again, for plugins of other SDKs.
 
 use crate::{
     graph::{Graph, Op},
@@ -19,10 +21,11 @@ use abi_stable::std_types::RString;
 /// The critical extensions of a schedule's traits and plans that this version understands.
 pub const SCHEDULE_EXTENSIONS: &[&str] = &["lr_scale.embeddings", "lr_scale.head"];
 
-/// What a schedule's traits need and the host lacks.
+/// Checks that the host has what a schedule's traits need.
 ///
 /// # Errors
-/// [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED), naming the signal or the extension.
+/// [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED), naming the signal or the
+/// extension.
 pub fn of_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(), PluginError> {
     extensions(&traits.ext, SCHEDULE_EXTENSIONS, host)?;
     for signal in &traits.signals {
@@ -36,18 +39,19 @@ pub fn of_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(), Plugi
     Ok(())
 }
 
-/// What a schedule's plan needs and the host lacks.
+/// Checks that the host has what a schedule's plan needs.
 ///
 /// # Errors
-/// As [`of_traits`].
+/// As for [`of_traits`].
 pub fn of_schedule(plan: &SchedulePlan, host: &HostRecord) -> Result<(), PluginError> {
     extensions(&plan.ext, SCHEDULE_EXTENSIONS, host)
 }
 
-/// What a method's plan needs and the host or the model's sites lack.
+/// Checks that the host and the model's sites have what a method's plan needs.
 ///
 /// # Errors
-/// [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED), naming the operation, the mode, the input of a site or the extension.
+/// [`ErrorCode::UNSUPPORTED`](crate::records::ErrorCode::UNSUPPORTED), naming the operation, the
+/// mode, the input of a site or the extension.
 pub fn of_method(
     plan: &MethodPlan,
     model: &ModelRecord,
@@ -66,7 +70,7 @@ pub fn of_method(
             let what = format!("the rewrite mode '{mode}'; it runs: {offered}");
             return Err(lacking(&what, host));
         }
-        // A site that is not there is no matter of versions.
+        // A missing site does not depend on the version.
         if let Some(site) = model.site(&rewrite.site) {
             at_site(rewrite, site)?;
         }
@@ -127,13 +131,14 @@ fn lacking(what: &str, host: &HostRecord) -> PluginError {
 }
 
 fn listed(names: &[impl ToString]) -> String {
-    match names.is_empty() {
-        true => "none".into(),
-        false => names
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
-            .join(", "),
+            .join(", ")
     }
 }
 

@@ -1,8 +1,9 @@
-//! Open enumerations and attribute values: the two ways in which the interface grows without breaking.
+//! Open enumerations and attribute values: the two ways in which the interface grows without
+//! breaking.
 //!
-//! Used by every record of this crate. An *open enumeration* is an integer with named constants: a reader
-//! that meets a number it does not know can say so instead of being undefined behaviour. An [`Attribute`] is
-//! a named value in the `ext` tail of a record.
+//! Every record of this crate uses them. An *open enumeration* is an integer with named constants.
+//! A reader can therefore report an unknown number instead of causing undefined behaviour. An
+//! [`Attribute`] is a named value in the `ext` tail of a record.
 
 use abi_stable::{
     StableAbi,
@@ -47,8 +48,8 @@ macro_rules! open_enum {
 }
 pub(crate) use open_enum;
 
-/// A value of an option or an attribute. The set of variants is closed for the whole of major version 1:
-/// [`Value::List`] and [`Value::Record`] are what later versions build structured extensions from.
+/// A value of an option or an attribute. The set of variants is closed throughout major version 1.
+/// Later versions build structured extensions from [`Value::List`] and [`Value::Record`].
 #[repr(u8)]
 #[derive(StableAbi, Debug, Clone, PartialEq)]
 pub enum Value {
@@ -145,19 +146,19 @@ impl std::fmt::Display for Value {
     }
 }
 
-/// A named value. A key that begins with `!` is critical: a reader that does not know it must refuse the
-/// record; any other unknown key is ignored.
+/// A named value. A key that begins with `!` is critical: a reader that does not know it must
+/// refuse the record. Any other unknown key is ignored.
 #[repr(C)]
 #[derive(StableAbi, Debug, Clone, PartialEq)]
 pub struct Attribute {
-    /// The name, `!name` when a reader must understand it.
+    /// The name, with a leading `!` if a reader must understand it.
     pub key: RString,
     /// The value.
     pub value: Value,
 }
 
 impl Attribute {
-    /// An attribute from a key and anything that makes a [`Value`].
+    /// An attribute from a key and anything that converts to a [`Value`].
     pub fn new(key: &str, value: impl Into<Value>) -> Self {
         Self {
             key: key.into(),
@@ -166,7 +167,7 @@ impl Attribute {
     }
 }
 
-/// The extension tail of a record: what later minor versions add to it.
+/// The extension tail of a record, to which later minor versions add.
 pub type Ext = RVec<Attribute>;
 
 /// The first critical attribute whose key (without the `!`) is not among `understood`.

@@ -1,7 +1,8 @@
-//! What an entry declares about its options, the one rule that turns `K=V` texts into values, and the typed
-//! view an author gets of the result.
+//! The declaration of an entry's options, the single rule that converts `K=V` texts to values, and
+//! the typed view of the result for authors.
 //!
-//! The host resolves what the user typed before it calls a plugin; the contract test resolves the same way.
+//! The host resolves the user's input before it calls a plugin; the contract test resolves in the
+//! same way.
 
 use crate::{
     names::did_you_mean,
@@ -30,30 +31,31 @@ open_enum!(
     }
 );
 
-/// One option as its entry declares it. Owned, because the host reads it from a file.
+/// One option as declared by its entry. Owned, because the host reads it from a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptionSchema {
-    /// The name the user types.
+    /// The name that the user types.
     pub name: String,
     /// Its type.
     pub kind: OptionKind,
-    /// The value when the user gives none; without it the option is required.
+    /// The value used if the user gives none; an option without it is required.
     pub default: Option<Value>,
-    /// The least number allowed (of each, in a list).
+    /// The minimum of a number, or of each number in a list.
     pub min: Option<f64>,
-    /// The greatest number allowed (of each, in a list).
+    /// The maximum of a number, or of each number in a list.
     pub max: Option<f64>,
-    /// The texts allowed (for each, in a list); empty: any.
+    /// The allowed texts (for each element of a list); empty if any text is allowed.
     pub choices: Vec<String>,
     /// One sentence for `plugins show`.
     pub help: String,
 }
 
 impl OptionSchema {
-    /// The value that a text means for this option.
+    /// The value that a text stands for in this option.
     ///
     /// # Errors
-    /// Says what was expected when the text is of another type, outside the range or not among the choices.
+    /// If the text is of the wrong type, out of range or not among the choices; the message says
+    /// what was expected.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let refused = |expected: &str| format!("expected {expected}, found '{}'", shortened(text));
         let list = || {
@@ -85,10 +87,10 @@ impl OptionSchema {
         Ok(value)
     }
 
-    /// Checks a value: type, range, choices.
+    /// Checks a value's type, range and choices.
     ///
     /// # Errors
-    /// Says what was expected.
+    /// If the value is invalid; the message says what was expected.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         let (numbers, texts): (Vec<f64>, Vec<&str>) = match (self.kind, value) {
             (OptionKind::BOOL, Value::Bool(_)) => Default::default(),
@@ -134,16 +136,16 @@ impl OptionSchema {
     }
 }
 
-/// Which option is wrong, and why.
+/// The option at fault, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionFault {
-    /// The option's name as it was typed.
+    /// The option's name as typed.
     pub name: String,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
-/// Turns what the user typed into the full set of values, in the order of the declaration.
+/// Converts the user's input to the full set of values, in the order of the declaration.
 ///
 /// # Errors
 /// The first option that is not declared, given twice, of the wrong type, out of range, or missing.
@@ -158,9 +160,10 @@ pub fn resolve(
     for (index, (name, _)) in given.iter().enumerate() {
         if !declared.iter().any(|option| option.name == *name) {
             let names = || declared.iter().map(|option| option.name.as_str());
-            let known = match declared.is_empty() {
-                true => "it has no options".to_string(),
-                false => format!("its options are {}", names().collect::<Vec<_>>().join(", ")),
+            let known = if declared.is_empty() {
+                "it has no options".to_string()
+            } else {
+                format!("its options are {}", names().collect::<Vec<_>>().join(", "))
             };
             return Err(fault(
                 name,
@@ -195,8 +198,9 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The options of one entry, as an author's `create` function gets them: already checked against the
-/// declaration, defaults filled in. A getter fails only when the declaration lacks the option or its type differs.
+/// The options of one entry, as passed to an author's `create` function: checked against the
+/// declaration, with defaults filled in. A getter fails only if the declaration lacks the option or
+/// its type differs.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a>(&'a [Attribute]);
 
@@ -206,7 +210,7 @@ impl<'a> Options<'a> {
         Self(values)
     }
 
-    /// The value of any type.
+    /// The value, whatever its type.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.0
             .iter()
@@ -217,7 +221,8 @@ impl<'a> Options<'a> {
     /// A truth value.
     ///
     /// # Errors
-    /// [`ErrorCode::INTERNAL`] when no option of this name and type is declared; so do the other getters.
+    /// [`ErrorCode::INTERNAL`] if no option with this name and type is declared. The other getters
+    /// return the same error.
     pub fn bool(&self, name: &str) -> Result<bool, PluginError> {
         match self.get(name) {
             Some(Value::Bool(value)) => Ok(*value),
@@ -228,7 +233,7 @@ impl<'a> Options<'a> {
     /// A whole number.
     ///
     /// # Errors
-    /// As [`Options::bool`].
+    /// As for [`Options::bool`].
     pub fn int(&self, name: &str) -> Result<i64, PluginError> {
         match self.get(name) {
             Some(Value::Int(value)) => Ok(*value),
@@ -239,7 +244,7 @@ impl<'a> Options<'a> {
     /// A whole number as a size.
     ///
     /// # Errors
-    /// As [`Options::bool`], and [`ErrorCode::BAD_OPTION`] below 0.
+    /// As for [`Options::bool`], and [`ErrorCode::BAD_OPTION`] for a negative number.
     pub fn size(&self, name: &str) -> Result<u64, PluginError> {
         let value = self.int(name)?;
         u64::try_from(value).map_err(|_| {
@@ -250,7 +255,7 @@ impl<'a> Options<'a> {
     /// A number.
     ///
     /// # Errors
-    /// As [`Options::bool`].
+    /// As for [`Options::bool`].
     pub fn float(&self, name: &str) -> Result<f64, PluginError> {
         match self.get(name) {
             Some(Value::Float(value)) => Ok(*value),
@@ -261,7 +266,7 @@ impl<'a> Options<'a> {
     /// A text.
     ///
     /// # Errors
-    /// As [`Options::bool`].
+    /// As for [`Options::bool`].
     pub fn str(&self, name: &str) -> Result<&'a str, PluginError> {
         match self.get(name) {
             Some(Value::Str(value)) => Ok(value.as_str()),
@@ -272,7 +277,7 @@ impl<'a> Options<'a> {
     /// Texts.
     ///
     /// # Errors
-    /// As [`Options::bool`].
+    /// As for [`Options::bool`].
     pub fn strs(&self, name: &str) -> Result<Vec<&'a str>, PluginError> {
         match self.get(name) {
             Some(Value::Strs(values)) => Ok(values.iter().map(RString::as_str).collect()),
@@ -283,7 +288,7 @@ impl<'a> Options<'a> {
     /// Whole numbers.
     ///
     /// # Errors
-    /// As [`Options::bool`].
+    /// As for [`Options::bool`].
     pub fn ints(&self, name: &str) -> Result<&'a [i64], PluginError> {
         match self.get(name) {
             Some(Value::Ints(values)) => Ok(values.as_slice()),
@@ -294,7 +299,7 @@ impl<'a> Options<'a> {
     /// Numbers.
     ///
     /// # Errors
-    /// As [`Options::bool`].
+    /// As for [`Options::bool`].
     pub fn floats(&self, name: &str) -> Result<&'a [f64], PluginError> {
         match self.get(name) {
             Some(Value::Floats(values)) => Ok(values.as_slice()),

@@ -1,4 +1,5 @@
-//! Graphs as text: `%3 = matmul %1 %2`, one node a line. `plugins show` prints them, tests compare them.
+//! Graphs as text: `%3 = matmul %1 %2`, one node per line. `plugins show` prints them, and tests
+//! compare them.
 
 use crate::graph::{Graph, Node};
 use std::fmt::{Display, Formatter, Result};

@@ -1,11 +1,12 @@
-//! The root module of a plugin library and the two kinds of object it makes: all that host and plugin call.
+//! The root module of a plugin library and the two kinds of objects that it creates: everything
+//! that host and plugin call.
 //!
-//! [`crate::export_plugin!`] fills the module through [`crate::sdk`]; the host reads it after the layout check
-//! in its `plugin-loader/load` and calls it from `plugin-loader/bridge` only. Later minor versions append members, each with
-//! a default body or readable as absent.
+//! [`crate::export_plugin!`] fills the module through [`crate::sdk`]. The host reads it after the
+//! layout check in its `plugin-loader/load`, and calls it only from `plugin-loader/bridge`. Later
+//! minor versions append members, each with a default body or readable as absent.
 
-// abi_stable's macros write types named `Thing_Ref` and `Thing_TO`, some without documentation, and `unsafe`
-// code of their own; there is none of ours in this file.
+// abi_stable's macros generate types named `Thing_Ref` and `Thing_TO`, some of them undocumented,
+// and their own `unsafe` code. There is no handwritten `unsafe` code in this file.
 #![allow(non_camel_case_types, non_local_definitions, missing_docs, unsafe_code)]
 
 use crate::{
@@ -23,32 +24,32 @@ use abi_stable::{
     std_types::{RBox, RResult, RSlice, RStr},
 };
 
-/// What crosses the boundary instead of a `Result`.
+/// The type that crosses the boundary instead of a `Result`.
 pub type Answer<T> = RResult<T, PluginError>;
 
-/// A schedule made by a plugin. Any thread may call it at any time; every answer is a pure function of what
-/// the schedule was created with and of the argument.
+/// A schedule created by a plugin. Any thread may call it at any time. Every answer is a pure
+/// function of the argument and of the data with which the schedule was created.
 #[sabi_trait]
 pub trait ScheduleInterface: Send + Sync {
-    /// What the schedule declares about itself. Asked once.
+    /// The properties that the schedule declares. Requested once.
     fn traits(&self) -> Answer<ScheduleTraits>;
-    /// What is trained from this decision point on.
+    /// The parameters to train from this decision point on.
     #[sabi(last_prefix_field)]
     fn plan(&self, decision: &DecisionRecord) -> Answer<SchedulePlan>;
 }
 
-/// A PEFT method made by a plugin. Any thread may call it at any time; every answer is a pure function of what
-/// the method was created with and of the argument.
+/// A PEFT method created by a plugin. Any thread may call it at any time. Every answer is a pure
+/// function of the argument and of the data with which the method was created.
 #[sabi_trait]
 pub trait MethodInterface: Send + Sync {
-    /// What the method does to a model.
+    /// The changes that the method makes to a model.
     #[sabi(last_prefix_field)]
     fn plan(&self, model: &ModelRecord) -> Answer<MethodPlan>;
 }
 
-/// An owned schedule; dropping it frees it in the library that made it.
+/// An owned schedule. Dropping it frees it in the library that created it.
 pub type ScheduleObject = ScheduleInterface_TO<'static, RBox<()>>;
-/// An owned method; dropping it frees it in the library that made it.
+/// An owned method. Dropping it frees it in the library that created it.
 pub type MethodObject = MethodInterface_TO<'static, RBox<()>>;
 
 /// The type of [`PluginModule::create_schedule`].
@@ -65,7 +66,8 @@ pub type CreateMethod = extern "C" fn(
     host: &HostRecord,
 ) -> Answer<MethodObject>;
 
-/// What a library exports. Options arrive resolved: all declared ones, checked, in the order of the declaration.
+/// The exports of a library. Options arrive resolved: all declared ones, checked, in the order of
+/// the declaration.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginModule_Ref)))]
@@ -73,14 +75,14 @@ pub type CreateMethod = extern "C" fn(
 pub struct PluginModule {
     /// The JSON text of the manifest, for comparison with the file's.
     pub manifest: extern "C" fn() -> RStr<'static>,
-    /// Makes the schedule of this id.
+    /// Creates the schedule with this id.
     pub create_schedule: extern "C" fn(
         id: RStr<'_>,
         options: RSlice<'_, Attribute>,
         host: &HostRecord,
         run: &RunRecord,
     ) -> RResult<ScheduleObject, PluginError>,
-    /// Makes the method of this id.
+    /// Creates the method with this id.
     #[sabi(last_prefix_field)]
     pub create_method: extern "C" fn(
         id: RStr<'_>,

@@ -1,6 +1,7 @@
-//! What an author implements, and how it becomes the objects of [`crate::root`].
+//! The traits that an author implements, and their conversion to the objects of [`crate::root`].
 //!
-//! [`crate::export_plugin!`] calls the `make_*` functions; the host and the contract test then call the objects.
+//! [`crate::export_plugin!`] calls the `make_*` functions; the host and the contract test then call
+//! the objects.
 
 use crate::{
     guard::{guarded, install_hook},
@@ -25,31 +26,35 @@ use abi_stable::{
 };
 use std::mem::ManuallyDrop;
 
-/// A schedule: which parameters each epoch trains. It keeps what it needs of the [`RunRecord`] it was created
-/// with and no other state: the host may ask for any epoch, in any order, from any thread.
+/// A schedule: which parameters each epoch trains. It keeps what it needs from the [`RunRecord`]
+/// with which it was created, and no other state. The host may ask for any epoch, in any order,
+/// from any thread.
 pub trait Schedule: Send + Sync + 'static {
-    /// The signals it wants and how often it decides; by default none, at the start of each epoch.
+    /// The signals to which it subscribes and how often it decides. By default it has no signals
+    /// and decides at the start of each epoch.
     fn traits(&self) -> ScheduleTraits {
         ScheduleTraits::default()
     }
 
-    /// What is trained from this decision point to the next.
+    /// The parameters to train from this decision point to the next.
     ///
     /// # Errors
-    /// Why the schedule cannot say; the run stops with the message.
+    /// The reason why the schedule cannot decide; the run stops with the message.
     fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError>;
 }
 
-/// A PEFT method: which of a model's parameters it trains, which it adds, and how they change the computation.
+/// A PEFT method: which of a model's parameters it trains, which parameters it adds, and how they
+/// change the computation.
 pub trait Method: Send + Sync + 'static {
-    /// What the method does to this model.
+    /// The changes that the method makes to this model.
     ///
     /// # Errors
-    /// Why it cannot work on this model, in words for the user.
+    /// The reason why it cannot work on this model, in words for the user.
     fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError>;
 }
 
-/// Runs every call, the destructor too, inside the panic guard, and refuses what the host lacks.
+/// Runs every call, including the destructor, inside the panic guard, and refuses plans that need a
+/// feature the host lacks.
 struct Guarded<T> {
     value: ManuallyDrop<T>,
     host: HostRecord,
@@ -66,7 +71,7 @@ impl<T> Guarded<T> {
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // A panic here has nobody to report to; what the value owned leaks.
+        // A panic here cannot be reported to anyone; the resources that the value owned leak.
         let _ = guarded("drop", || {
             // SAFETY: the value is dropped once, here, and not used again.
             #[allow(unsafe_code)]
@@ -141,14 +146,14 @@ pub fn no_such_entry<T>(kind: &str, id: &str) -> Answer<T> {
     ))
 }
 
-/// A library as [`crate::export_plugin!`] describes it: for the contract test and for unit tests.
+/// A library as [`crate::export_plugin!`] describes it, for the contract test and for unit tests.
 #[derive(Clone, Copy)]
 pub struct Plugin {
-    /// What the manifest says.
+    /// The contents of the manifest.
     pub spec: &'static PluginSpec,
-    /// Makes the schedule of an id.
+    /// Creates the schedule with an id.
     pub create_schedule: CreateSchedule,
-    /// Makes the method of an id.
+    /// Creates the method with an id.
     pub create_method: CreateMethod,
 }
 
@@ -164,14 +169,15 @@ impl Plugin {
     }
 }
 
-/// What `export_plugin!` needs of abi_stable, so that an author depends on this crate alone.
+/// The items of abi_stable that `export_plugin!` needs, so that an author depends only on this
+/// crate.
 pub mod generated {
     use super::{LibHeader, PluginModule_Ref, RootModuleResult};
     pub use abi_stable::std_types::{RSlice, RStr};
 
-    /// What the host's loader looks for in the library's symbols.
+    /// The symbol that the host's loader looks for in the library.
     pub type Header = LibHeader;
-    /// What the loader calls.
+    /// The result of the function that the loader calls.
     pub type Loaded = RootModuleResult;
 
     /// Runs once, when the host loads the library.
@@ -182,8 +188,8 @@ pub mod generated {
 
     /// The header of a library whose loader is `load`.
     pub const fn header(load: extern "C" fn() -> Loaded) -> Header {
-        // SAFETY: `load` comes from `export_plugin!`, which passes a function that ends in `load` above; that
-        // one yields a `PluginModule_Ref`.
+        // SAFETY: `load` comes from `export_plugin!`, which passes a function that ends in `load`
+        // above; that one yields a `PluginModule_Ref`.
         #[allow(unsafe_code)]
         unsafe {
             LibHeader::from_constructor::<PluginModule_Ref>(load, super::CheckTypeLayout::Yes)

@@ -1,8 +1,9 @@
 //! Stages: the set of blocks that one epoch trains, and the paper's arithmetic for it.
 //!
-//! The paper splits L blocks into T parts (Eq. 2) and trains the parts from t to T in epoch t (Eq. 3). Where T does
-//! not divide L, its own tables settle the remainder: p of T parts are the top ⌈L·p/T⌉ blocks ([`parts`]).
-//! With each stage the head is trained, and the embeddings by the option [`EMBEDDINGS_OPTION`].
+//! The paper splits L blocks into T parts (Eq. 2) and trains the parts from t to T in epoch t (Eq.
+//! 3). If T does not divide L, the paper's own tables determine the remainder: p of T parts are the
+//! top ⌈L·p/T⌉ blocks ([`parts`]). Each stage also trains the head, and the embeddings according to
+//! the option [`EMBEDDINGS_OPTION`].
 
 use crate::{
     manifest::{DefaultSpec, OptionSpec},
@@ -11,7 +12,8 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// The option `embeddings` of every first-party schedule; read it with [`Embeddings::from_options`].
+/// The option `embeddings` of every first-party schedule; read it with
+/// [`Embeddings::from_options`].
 pub const EMBEDDINGS_OPTION: OptionSpec = OptionSpec {
     name: "embeddings",
     kind: OptionKind::STR,
@@ -23,20 +25,20 @@ pub const EMBEDDINGS_OPTION: OptionSpec = OptionSpec {
            block 0); auto: every epoch in full fine-tuning, first part under a PEFT method",
 };
 
-/// When the embedding candidates are trained.
+/// The epochs in which the embedding candidates are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Embeddings {
-    /// In every epoch.
+    /// Every epoch.
     EveryEpoch,
-    /// In exactly the epochs whose stage contains block 0.
+    /// Exactly the epochs whose stage contains block 0.
     FirstPart,
 }
 
 impl Embeddings {
-    /// Reads the option `embeddings`; `auto` follows the run.
+    /// Reads the option `embeddings`; `auto` depends on the run.
     ///
     /// # Errors
-    /// When the entry does not declare the option.
+    /// If the entry does not declare the option.
     pub fn from_options(options: &Options<'_>, run: &RunRecord) -> Result<Self, PluginError> {
         match options.str("embeddings")? {
             "every-epoch" => Ok(Self::EveryEpoch),
@@ -47,7 +49,7 @@ impl Embeddings {
     }
 }
 
-/// The number of top blocks that `parts` of the run's T parts make: ⌈L·parts/T⌉, at most L.
+/// The number of top blocks in `parts` of the run's T parts: ⌈L·parts/T⌉, at most L.
 pub fn parts(run: &RunRecord, parts: u32) -> u32 {
     let blocks = u64::from(run.blocks) * u64::from(parts);
     blocks
@@ -55,10 +57,10 @@ pub fn parts(run: &RunRecord, parts: u32) -> u32 {
         .min(u64::from(run.blocks)) as u32
 }
 
-/// The epoch of a decision, checked: 1 to T.
+/// The epoch of a decision, checked to be from 1 to T.
 ///
 /// # Errors
-/// When the host asks for another epoch.
+/// If the host asks for an epoch outside the run.
 pub fn epoch(run: &RunRecord, decision: &DecisionRecord) -> Result<u32, PluginError> {
     match decision.epoch {
         epoch if (1..=run.epochs).contains(&epoch) => Ok(epoch),
@@ -69,7 +71,7 @@ pub fn epoch(run: &RunRecord, decision: &DecisionRecord) -> Result<u32, PluginEr
     }
 }
 
-/// The blocks one epoch trains.
+/// The blocks that one epoch trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     blocks: BTreeSet<u32>,
@@ -77,12 +79,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The top `k` blocks of the run's L (all of them when `k` is more).
+    /// The top `k` of the run's L blocks (all of them if `k` is larger).
     pub fn top_blocks(run: &RunRecord, k: u32, embeddings: Embeddings) -> Self {
         Self::blocks(run.blocks.saturating_sub(k)..run.blocks, embeddings)
     }
 
-    /// Any blocks.
+    /// Any set of blocks.
     pub fn blocks(blocks: impl IntoIterator<Item = u32>, embeddings: Embeddings) -> Self {
         Self {
             blocks: blocks.into_iter().collect(),
@@ -90,10 +92,11 @@ impl Stage {
         }
     }
 
-    /// Trains the candidates in the stage's blocks, the head, what several blocks share, and the embeddings by the option.
+    /// Trains the candidates in the stage's blocks, the head, the parameters that several blocks
+    /// share, and the embeddings according to the option.
     ///
     /// # Errors
-    /// When that is nothing at all: the run has no candidate in these parts.
+    /// If there are none: the run has no candidate in these parts.
     pub fn plan(&self, run: &RunRecord) -> Result<SchedulePlan, PluginError> {
         let with_embeddings = self.embeddings == Embeddings::EveryEpoch || self.blocks.contains(&0);
         let embeddings = if with_embeddings {
@@ -140,13 +143,17 @@ pub fn block_ranges(blocks: impl IntoIterator<Item = u32>) -> String {
             _ => ranges.push((block, block)),
         }
     }
-    let text = |&(first, last): &(u32, u32)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
+    let text = |&(first, last): &(u32, u32)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
     };
-    match ranges.is_empty() {
-        true => "none".into(),
-        false => ranges.iter().map(text).collect::<Vec<_>>().join(","),
+    if ranges.is_empty() {
+        "none".into()
+    } else {
+        ranges.iter().map(text).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -1,7 +1,7 @@
-//! Whether a plan may be carried out: the rules a plugin's answers must keep, in one place.
+//! The rules that a plugin's answers must follow before a plan is carried out, in one place.
 //!
-//! The host checks every answer with these before it acts on it; the contract test does so in an author's own tests.
-//! Each error is one sentence: what was expected, what was found.
+//! The host checks every answer with them before it acts on it; the contract test does so in an
+//! author's own tests. Each error is one sentence that says what was expected and what was found.
 
 use crate::{
     extensions::{LR_SCALES, POSITION_SHIFT},
@@ -18,15 +18,17 @@ use crate::{
 use abi_stable::std_types::RString;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest name of a new parameter.
+/// The maximum length of the name of a new parameter.
 const MAX_NAME: usize = 512;
-/// A method may add this many values to any model, and four times as many as the model has to a large one.
+/// A method may add this many values to any model, and to a large model four times as many as it
+/// has.
 const MAX_ADDED: u64 = 1 << 26;
 
-/// Checks what a schedule declares about itself.
+/// Checks the properties that a schedule declares.
 ///
 /// # Errors
-/// A signal the host does not offer, or an extension it must understand and does not.
+/// A signal that the host does not offer, or a critical extension that the host does not
+/// understand.
 pub fn schedule_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(), String> {
     extensions(&traits.ext, "the traits", SCHEDULE_EXTENSIONS)?;
     for signal in &traits.signals {
@@ -43,11 +45,11 @@ pub fn schedule_traits(traits: &ScheduleTraits, host: &HostRecord) -> Result<(),
     Ok(())
 }
 
-/// Checks what a schedule wants trained.
+/// Checks the parameters that a schedule wants to train.
 ///
 /// # Errors
-/// Ids out of range or twice, no id at all, learning-rate scales of the wrong number or not finite and ≥ 0 (those of
-/// embeddings and head in `ext` too).
+/// Ids out of range or repeated, or no id at all. Learning-rate scales whose number is wrong or
+/// that are not finite and ≥ 0, including those of embeddings and head in `ext`.
 pub fn schedule_plan(plan: &SchedulePlan, run: &RunRecord) -> Result<(), String> {
     extensions(&plan.ext, "the plan", SCHEDULE_EXTENSIONS)?;
     let candidates = run.candidates.len();
@@ -93,10 +95,11 @@ pub fn schedule_plan(plan: &SchedulePlan, run: &RunRecord) -> Result<(), String>
     Ok(())
 }
 
-/// Checks everything a method wants to do to a model.
+/// Checks everything that a method wants to do to a model.
 ///
 /// # Errors
-/// The first name, shape, site, mode or graph that is wrong; more new values than 2^26 and than four times the model's own.
+/// The first name, shape, site, mode or graph that is wrong; more new values than 2^26 and than
+/// four times the model's own.
 pub fn method_plan(
     plan: &MethodPlan,
     model: &ModelRecord,
@@ -160,7 +163,8 @@ pub fn method_plan(
     }
 }
 
-/// What a method adds is allocated: a plan must not be able to fill a machine.
+/// Checks the size of a method's additions, which are allocated: a plan must not be able to fill a
+/// machine's memory.
 fn added_size(plan: &MethodPlan, model: &ModelRecord) -> Result<(), String> {
     let size = |shape: &[u64]| shape.iter().copied().fold(1, u64::saturating_mul);
     let added = plan.parameters.iter().map(|new| size(&new.shape));
@@ -168,13 +172,14 @@ fn added_size(plan: &MethodPlan, model: &ModelRecord) -> Result<(), String> {
     let own = model.parameters.iter().map(|p| size(&p.shape));
     let own = own.fold(0, u64::saturating_add);
     let limit = own.saturating_mul(4).max(MAX_ADDED);
-    match added <= limit {
-        true => Ok(()),
-        false => Err(format!(
+    if added <= limit {
+        Ok(())
+    } else {
+        Err(format!(
             "it adds {added} values ({:.1} GB); a method may add {limit} to this model (four times the model's own, or 2^26 \
              where that is more): choose smaller options",
             added as f64 * 4e-9
-        )),
+        ))
     }
 }
 
@@ -194,7 +199,7 @@ fn plan_extensions(
         ));
     }
     let lr_scales = plan.lr_scales().ok_or_else(|| {
-        format!("the extension '!{LR_SCALES}': expected a finite number ≥ 0 a parameter")
+        format!("the extension '!{LR_SCALES}': expected a finite number ≥ 0 per parameter")
     })?;
     let unknown = lr_scales
         .iter()
@@ -298,9 +303,10 @@ fn new_parameter(
     };
     let found =
         graph(&parameter.init, &scope, host).map_err(|fault| format!("init graph: {fault}"))?;
-    match found == shape {
-        true => Ok(()),
-        false => Err(format!("its init graph yields {found}; expected {shape}")),
+    if found == shape {
+        Ok(())
+    } else {
+        Err(format!("its init graph yields {found}; expected {shape}"))
     }
 }
 
@@ -336,9 +342,12 @@ fn check_rewrite(
     let run = |what: &str, tensors: &Graph, inputs| {
         graph(tensors, &scope(inputs), host).map_err(|fault| format!("{what}: {fault}"))
     };
-    let expect = |what: &str, found: Shape, wanted: &Shape| match found == *wanted {
-        true => Ok(()),
-        false => Err(format!("{what} yields {found}; expected {wanted}")),
+    let expect = |what: &str, found: Shape, wanted: &Shape| {
+        if found == *wanted {
+            Ok(())
+        } else {
+            Err(format!("{what} yields {found}; expected {wanted}"))
+        }
     };
     match rewrite.mode {
         Mode::OUTPUT => {
@@ -407,7 +416,7 @@ fn check_rewrite(
     Ok(())
 }
 
-/// The shape of a graph's result, every operation being one the host runs.
+/// The shape of a graph's result, after checking that the host runs every operation.
 fn graph(graph: &Graph, scope: &Scope<'_>, host: &HostRecord) -> Result<Shape, String> {
     let shapes = infer(graph, scope).map_err(|fault| fault.to_string())?;
     match graph

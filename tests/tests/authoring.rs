@@ -156,7 +156,7 @@ fn a_broken_promise_is_named_and_fails() {
         (
             "other-plans",
             "same plan when asked again",
-            "another plan when asked again",
+            "a different plan when asked again",
         ),
         (
             "no-identity",
@@ -164,7 +164,11 @@ fn a_broken_promise_is_named_and_fails() {
             "after the rewrites, y differs",
         ),
         ("wrong-merge", "merged equals unmerged", "merged, y differs"),
-        ("dead", "what is trained matters", "no result depends on it"),
+        (
+            "dead",
+            "trained parameters matter",
+            "no result depends on it",
+        ),
         (
             "not-finite",
             "initial values",

@@ -1,8 +1,9 @@
-//! `cargo xtask bench-large`: how time to the first step and peak memory grow with the data file. Called by `main`.
+//! `cargo xtask bench-large`: how the time to the first step and the peak memory grow with the data
+//! file. Called by `main`.
 //!
-//! Makes JSONL files of short texts, one small and one large, and trains the embedded model on each for a few steps, twice:
-//! the first run tokenises, the second takes over what it kept. Files and kept tokens lie in a temporary directory and are
-//! removed.
+//! Makes two JSONL files of short texts, one small and one large, and trains the embedded model on
+//! each for a few steps, twice. The first run tokenises, and the second reuses the tokens that it
+//! kept. Files and kept tokens lie in a temporary directory and are removed.
 
 use crate::bench_peer::measure::{Run, measure};
 use std::fs::{self, File};
@@ -12,9 +13,9 @@ use std::process::Command;
 
 const HELP: &str = "\
 cargo xtask bench-large [--rows N]… [--dir DIR] [--program FILE] [FLAG OF PROGTUNE]…
-  --rows N        rows of a file; repeat it for more [default: 100000 and 10000000]
-  --dir DIR       where files and kept tokens go, 150 bytes a row [default: the system's temporary directory]
-  --program FILE  the program [default: target/release/progtune]
+  --rows N        number of rows in a file; repeat it for more files [default: 100000 and 10000000]
+  --dir DIR       directory for files and kept tokens, 150 bytes per row [default: the system's temporary directory]
+  --program FILE  program to run [default: target/release/progtune]
 Everything else is passed on to `progtune train`.
 ";
 
@@ -40,7 +41,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             "--rows" => {
                 let value = value()?;
                 let n = value.parse::<u64>().ok().filter(|n| *n >= 10_000);
-                rows.push(n.ok_or(format!("--rows {value}: expected a number, 10000 at least"))?);
+                rows.push(n.ok_or(format!(
+                    "--rows {value}: expected a number of at least 10000"
+                ))?);
             }
             "--dir" => directory = PathBuf::from(value()?),
             "--program" => program = PathBuf::from(value()?),
@@ -118,7 +121,7 @@ fn one_run(program: &Path, place: &Path, flags: &[String]) -> Result<Run, String
     measure(&mut command, &output, 0)
 }
 
-/// Rows of six to twenty words, one of two labels. The same for the same `n`.
+/// Writes rows of six to twenty words with one of two labels. The rows are determined by `n`.
 fn write_rows(path: &Path, n: u64) -> std::io::Result<()> {
     const WORDS: [&str; 16] = [
         "the", "film", "was", "not", "very", "good", "story", "slow", "actors", "bright", "a",

@@ -1,8 +1,10 @@
-//! `cargo xtask bench-peer`: whole jobs of progtune (release build) against PyTorch, Transformers and PEFT on this
-//! machine, the sides alternating; writes the medians and ratios as a table and every run as JSON. Called by `main`.
+//! `cargo xtask bench-peer`: runs whole jobs of progtune (release build) and of PyTorch,
+//! Transformers and PEFT on this machine, in alternation. Writes the medians and ratios as a table,
+//! and every run as JSON. Called by `main`.
 //!
-//! Needs the real MiniLM (PROGTUNE_MINILM, else target/minilm), GLUE's files (PROGTUNE_SHARED) and a Python environment,
-//! which it makes under target/ unless it is given one. The peer's script is `xtask/bench_peer/peer.py`.
+//! It needs the real MiniLM (PROGTUNE_MINILM, otherwise target/minilm), GLUE's files
+//! (PROGTUNE_SHARED) and a Python environment, which it makes under target/ unless one is given.
+//! The peer's script is `xtask/bench_peer/peer.py`.
 
 mod jobs;
 mod machine;
@@ -21,18 +23,18 @@ use std::process::Command;
 const HELP: &str = "\
 cargo xtask bench-peer [--job NAME]… [--repeats N] [--steps N] [--warm-up N] [--rows N] [--threads N] [--venv DIR]
                        [--records DIR]
-  --job NAME     one of the jobs below; repeat it for more [default: all]
-  --repeats N    pairs of runs, the sides alternating [default: 3]
-  --steps N      steps of a job that is not run whole; given, it also cuts whole ones short [default: 30]
-  --warm-up N    first steps that do not count for the throughput [default: 5]
-  --rows N       training rows [default: all]
-  --threads N    threads of both sides [default: all cores]
-  --venv DIR     Python environment with torch, transformers, peft, scikit-learn [default: XTASK_PYTHON, else made]
-  --records DIR  where the table and the JSON go [default: xtask/bench_peer/records]
+  --job NAME     name of a job below; repeat it for more jobs [default: all]
+  --repeats N    number of pairs of runs; the sides alternate [default: 3]
+  --steps N      number of steps of a job that is not run whole; if given, it also limits whole jobs [default: 30]
+  --warm-up N    number of first steps excluded from the throughput [default: 5]
+  --rows N       number of training rows [default: all]
+  --threads N    number of threads for both sides [default: all cores]
+  --venv DIR     Python environment with torch, transformers, peft, scikit-learn [default: XTASK_PYTHON, else a new one]
+  --records DIR  directory for the table and the JSON [default: xtask/bench_peer/records]
 Jobs:
 ";
 
-/// What was asked for.
+/// The options of the command line.
 struct Wanted {
     jobs: Vec<&'static Job>,
     repeats: u32,
@@ -44,10 +46,10 @@ struct Wanted {
     records: PathBuf,
 }
 
-/// Builds, prepares, and runs every job that was asked for; the record is written after each.
+/// Builds, prepares, and runs every requested job; the record is written after each.
 ///
 /// # Errors
-/// When an argument is wrong, something needed is absent, or a run fails.
+/// If an argument is invalid, a prerequisite is missing, or a run fails.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     if arguments
         .iter()
@@ -154,7 +156,8 @@ fn parse(root: &Path, arguments: &[String]) -> Result<Wanted, String> {
     Ok(wanted)
 }
 
-/// Finds model, data and Python, builds progtune, and makes the model of BERT-base's shape when a job wants it.
+/// Finds model, data and Python, builds progtune, and makes the model with BERT-base's shape if a
+/// job needs it.
 fn prepare(root: &Path, wanted: &Wanted) -> Result<Places, String> {
     let given =
         |variable: &str, default: PathBuf| std::env::var_os(variable).map_or(default, Into::into);

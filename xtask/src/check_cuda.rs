@@ -1,8 +1,9 @@
-//! `cargo xtask check-cuda`: type-checks `--features cuda` of package progtune on a machine without a GPU or a CUDA
-//! toolkit. Called by `main`.
+//! `cargo xtask check-cuda`: type-checks `--features cuda` of package progtune on a machine without
+//! a GPU or a CUDA toolkit. Called by `main`.
 //!
-//! Only candle-kernels' build script needs `nvcc`, to turn `.cu` files into PTX and objects that `cargo check` never
-//! reads. A stub that writes empty ones is enough; nothing built this way can run, so it has a target folder of its own.
+//! Only candle-kernels' build script needs `nvcc`, to turn `.cu` files into PTX and objects that
+//! `cargo check` never reads. A stub that writes empty ones is enough. Nothing built this way can
+//! run, so it has its own target folder.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,11 +13,12 @@ use std::process::Command;
 
 /// The compute capability to check for: 8.0 (Ampere), the oldest with all of candle's bf16 kernels.
 const COMPUTE_CAP: &str = "80";
-/// The toolkit version whose bindings cudarc is to use, as it writes them: 12.8.
+/// The toolkit version whose bindings cudarc should use, in its own notation: 12.8.
 const CUDA_VERSION: &str = "12080";
 
-/// Answers what cudaforge (the build helper of candle-kernels) asks of `nvcc`: `--ptx` writes `X.ptx` into the output
-/// directory for each `X.cu`; `-c` and `--lib` write the file named by `-o`.
+/// Answers the calls to `nvcc` by cudaforge, the build helper of candle-kernels. `--ptx` writes
+/// `X.ptx` into the output directory for each `X.cu`; `-c` and `--lib` write the file named by
+/// `-o`.
 const STUB_NVCC: &str = r#"#!/bin/sh
 # Written by `cargo xtask check-cuda`: stands in for nvcc and writes empty files, for type-checking only.
 ptx=no; dir=.; out=; sources=
@@ -39,10 +41,11 @@ elif [ -n "$out" ]; then
 fi
 "#;
 
-/// Runs `cargo check --package progtune --features cuda` with the stub in place of `nvcc`; `further` is handed to cargo.
+/// Runs `cargo check --package progtune --features cuda` with the stub in place of `nvcc`;
+/// `further` is passed to cargo.
 ///
 /// # Errors
-/// When the stub cannot be written or cargo reports an error (its own output says which).
+/// If the stub cannot be written, or cargo reports an error (which its own output describes).
 pub(crate) fn run(root: &Path, further: &[String]) -> Result<(), String> {
     if !cfg!(unix) {
         return Err("the stub nvcc is a shell script: run this on Linux or macOS".into());
@@ -82,7 +85,8 @@ fn write_stub(bin: &Path) -> Result<PathBuf, String> {
     let nvcc = bin.join("nvcc");
     let fail = |error: std::io::Error| format!("cannot write {}: {error}", nvcc.display());
     fs::create_dir_all(bin).map_err(fail)?;
-    // Left alone when it is the same, so that its time does not make cargo build the kernels anew.
+    // An identical stub is left alone, so that its modification time does not make cargo rebuild
+    // the kernels.
     if fs::read_to_string(&nvcc).is_ok_and(|old| old == STUB_NVCC) {
         return Ok(nvcc);
     }

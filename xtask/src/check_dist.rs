@@ -1,5 +1,5 @@
-//! `cargo xtask check-dist`: unpacks the archive that `dist` made into an empty directory and runs what is in it where nothing
-//! of this repository is to be seen. Called by `main` and `.ci/run`.
+//! `cargo xtask check-dist`: unpacks the archive made by `dist` into an empty directory, and runs
+//! the contents where nothing of this repository is visible. Called by `main` and `.ci/run`.
 
 mod hidden;
 mod trial;
@@ -13,11 +13,11 @@ use trial::Trial;
 
 const HELP: &str = "\
 cargo xtask check-dist [--full] [ARCHIVE]
-  --full   let the first command train to its end [default: some steps of it]
-  ARCHIVE  what to check [default: what `cargo xtask dist` makes]
+  --full   train the first command to its end [default: only some steps]
+  ARCHIVE  archive to check [default: the one that `cargo xtask dist` makes]
 ";
 
-/// Files without which the archive is not whole.
+/// Files that a complete archive must contain.
 const EXPECTED: [&str; 9] = [
     "LICENSE",
     "NOTICE",
@@ -30,10 +30,10 @@ const EXPECTED: [&str; 9] = [
     "share/man/man1/progtune.1",
 ];
 
-/// Checks the archive and prints what is in it and how large that is.
+/// Checks the archive and prints its contents with their sizes.
 ///
 /// # Errors
-/// The first thing that is not as it should be.
+/// The first fault found.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let (mut full, mut archive) = (false, None);
     for argument in arguments {
@@ -60,7 +60,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         .path()
         .canonicalize()
         .map_err(|error| format!("{}: {error}", place.path().display()))?;
-    // Nobody promises users paths without spaces.
+    // Users may unpack it under a path with spaces.
     let unpacked = unpack(&archive, &place.join("a place with spaces"))?.join(&name);
     let machine = machine_paths(root, &workspace);
     check_files(&unpacked, &machine)?;
@@ -97,8 +97,8 @@ fn unpack(archive: &Path, place: &Path) -> Result<PathBuf, String> {
     Ok(place.to_owned())
 }
 
-/// Directories of this machine that nothing in the archive may know of: the repository, what cargo builds in and fetches to,
-/// the toolchain.
+/// The directories of this machine that must not appear in the archive: the repository, cargo's
+/// build and download directories, the toolchain.
 fn machine_paths(root: &Path, workspace: &Workspace) -> Vec<PathBuf> {
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
@@ -115,7 +115,7 @@ fn machine_paths(root: &Path, workspace: &Workspace) -> Vec<PathBuf> {
         .collect()
 }
 
-/// That all is there, and that no file has a path of this machine in it.
+/// Checks that all files exist, and that none contains a path of this machine.
 fn check_files(unpacked: &Path, machine: &[PathBuf]) -> Result<(), String> {
     for name in EXPECTED {
         if !unpacked.join(name).is_file() {
@@ -124,7 +124,7 @@ fn check_files(unpacked: &Path, machine: &[PathBuf]) -> Result<(), String> {
     }
     for file in files(unpacked)? {
         let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        // One of a single part, such as /src, is found in other words, too.
+        // A path with a single part, such as /src, also occurs inside other words.
         for path in machine.iter().filter(|path| path.components().count() > 2) {
             let sought = path.as_os_str().as_encoded_bytes();
             if let Some(at) = find(&bytes, sought) {
@@ -148,15 +148,16 @@ fn find(bytes: &[u8], sought: &[u8]) -> Option<usize> {
         .map(|(at, _)| at)
 }
 
-/// Every file below a directory, in the order of their paths.
+/// Every file below a directory, sorted by path.
 fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        match path.is_dir() {
-            true => found.extend(files(&path)?),
-            false => found.push(path),
+        if path.is_dir() {
+            found.extend(files(&path)?)
+        } else {
+            found.push(path)
         }
     }
     found.sort();

@@ -1,10 +1,13 @@
-//! `cargo xtask check-peft`: PEFT and Transformers load what progtune saved and give the same logits. Called by `main`.
+//! `cargo xtask check-peft`: checks that PEFT and Transformers load what progtune saved and compute
+//! the same logits. Called by `main`.
 //!
-//! Trains a few steps of full fine-tuning and of every method that PEFT has on the real MiniLM and MRPC with the release binary,
-//! merges the adapters that can be into plain checkpoints, then lets `tests/fixtures/check_peft.py` compare each; the same for
-//! tags (WNUT17, `check_tags.py`) and questions (SQuAD, `check_questions.py`); then the drawn configurations of [`matrix`]; last,
-//! progtune and `huggingface_hub` read what the other has put into the hub's cache. Needs `tools/fetch_minilm.sh
-//! target/minilm` and the shared data, except with `--matrix`.
+//! With the release binary it trains a few steps of full fine-tuning, and of every method that PEFT
+//! has, on the real MiniLM and MRPC. It merges the adapters that can be merged into plain
+//! checkpoints, and `tests/fixtures/check_peft.py` compares each. The same follows for tags
+//! (WNUT17, `check_tags.py`) and questions (SQuAD, `check_questions.py`), and for the random
+//! configurations of [`matrix`]. Finally progtune and `huggingface_hub` read each other's files in
+//! the hub's cache. It needs `tools/fetch_minilm.sh target/minilm` and the shared data, except with
+//! `--matrix`.
 
 mod matrix;
 
@@ -13,10 +16,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Trains, predicts and compares, once a kind of result.
+/// Trains, predicts and compares, once for each kind of result.
 ///
 /// # Errors
-/// When something needed is absent, or the logits differ.
+/// If a prerequisite is missing, or the logits differ.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
     let Some((matrix, alone)) = matrix::parse(args)? else {
         return Ok(());
@@ -62,10 +65,11 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         job.predict(&job.minilm, Some(&output), &predictions)?;
         job.compare(&job.minilm, Some(&output), &predictions)?;
         if method == "prefix" {
-            // Keys and values are no change of a weight.
+            // Keys and values do not change a weight.
             continue;
         }
-        // The merged checkpoint alone, in Transformers, gives what the adapter gave here.
+        // The merged checkpoint by itself, in Transformers, must give the same results as the
+        // adapter here.
         let merged = output.with_extension("merged");
         job.merge(&output, &merged)?;
         job.compare(&merged, None, &predictions)?;
@@ -75,7 +79,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         job.questions(method)?;
     }
     matrix.run(root, &job.python)?;
-    // The cache of the hub is one with Python's.
+    // progtune and Python share the hub's cache.
     python::run(
         Command::new("cargo")
             .current_dir(root)
@@ -104,7 +108,7 @@ impl Job<'_> {
         Command::new(self.root.join("target/release/progtune"))
     }
 
-    /// What is trained where nothing else is said.
+    /// The arguments for training on sentence pairs, which is the default.
     fn pairs(&self) -> Vec<OsString> {
         let data = self.data.join("MRPC");
         ["--task", "mrpc", "--data"]
@@ -128,7 +132,7 @@ impl Job<'_> {
         python::run(&mut train)
     }
 
-    /// Trains tags and lets Transformers, or PEFT, tag the same sentences.
+    /// Trains on tags, and lets Transformers or PEFT tag the same sentences.
     fn tags(&self, method: &str) -> Result<(), String> {
         let output = self.output("tags", method);
         let file = |name: &str| self.data.join("WNUT17").join(name).into_os_string();
@@ -156,7 +160,7 @@ impl Job<'_> {
         python::run(&mut check)
     }
 
-    /// Trains on questions and lets Transformers, or PEFT, answer the same.
+    /// Trains on questions, and lets Transformers or PEFT answer the same ones.
     fn questions(&self, method: &str) -> Result<(), String> {
         let output = self.output("questions", method);
         let dev = self.data.join("XQuAD/xquad.en.json");
@@ -192,7 +196,8 @@ impl Job<'_> {
         self.root.join("target").join("check-peft").join(name)
     }
 
-    /// What names a result, to progtune and to the scripts: a checkpoint, or the base model with an adapter.
+    /// The arguments that name a result to progtune and to the scripts: a checkpoint, or the base
+    /// model with an adapter.
     fn model(&self, method: &str, output: &Path) -> Vec<OsString> {
         match method {
             "none" => vec!["--model".into(), output.into()],
@@ -247,7 +252,7 @@ impl Job<'_> {
         python::run(&mut merge)
     }
 
-    /// What Transformers and PEFT compute against these predictions.
+    /// Compares the results of Transformers and PEFT with these predictions.
     fn compare(
         &self,
         base: &Path,

@@ -1,8 +1,9 @@
-//! `cargo xtask check-tokenizers`: AutoTokenizer and progtune read the same drawn tokenizer files and give the same ids. Called by
-//! `main`.
+//! `cargo xtask check-tokenizers`: checks that AutoTokenizer and progtune read the same random
+//! tokenizer files and give the same ids. Called by `main`.
 //!
-//! `tests/fixtures/make_tokenizers.py` draws files, settings and texts and asks the installed transformers; the test
-//! `tokenizers` encodes them here and saves each tokenizer; then AutoTokenizer reads what was saved. What differs is printed.
+//! `tests/fixtures/make_tokenizers.py` generates files, settings and texts, and encodes them with
+//! the installed transformers. The test `tokenizers` encodes them here and saves each tokenizer.
+//! AutoTokenizer then reads the saved files. Differences are printed.
 
 use crate::python;
 use std::path::Path;
@@ -12,16 +13,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const HELP: &str = "\
 cargo xtask check-tokenizers [--seed N] [--draws N]
 
-  --seed N     seed of the draws; another one each time if it is left out. The seed is printed
+  --seed N     random seed, which is printed [default: a new one each time]
   --draws N    number of tokenizers [default: 600, at least 200]
 
 XTASK_PYTHON names a Python with transformers; without it one is installed.
 ";
 
-/// Draws, compares, and compares what was saved.
+/// Generates tokenizers, compares their ids, and compares the saved files.
 ///
 /// # Errors
-/// When an argument is wrong, Python is absent, or anything differs.
+/// If an argument is invalid, Python is missing, or anything differs.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     if arguments.iter().any(|a| a == "--help" || a == "-h") {
         print!("{HELP}");
@@ -35,7 +36,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             ("--draws", Some(number)) if number >= 200 => draws = number,
             _ => {
                 let given = pair.join(" ");
-                return Err(format!("`{given}` is no option here\n\n{HELP}"));
+                return Err(format!("unknown option `{given}`\n\n{HELP}"));
             }
         }
     }
@@ -49,7 +50,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let script = root.join("tests/fixtures/make_tokenizers.py");
     let make = || {
         let mut make = Command::new(&python);
-        // The library's panics are part of what is asked; their traces are no news.
+        // The library's panics are part of the expected results; their backtraces are noise.
         make.env("RUST_BACKTRACE", "0")
             .arg(&script)
             .arg("--out")

@@ -1,8 +1,10 @@
-//! `cargo xtask dist`: builds the program and its plugins with the profile `dist` and packs them as
-//! `progtune-VERSION-TRIPLE.tar.gz`, which runs wherever it is unpacked. Called by `main`; `check_dist` tries the result.
+//! `cargo xtask dist`: builds the program and its plugins with the profile `dist`, and packs them
+//! as `progtune-VERSION-TRIPLE.tar.gz`, which runs wherever it is unpacked. Called by `main`;
+//! `check_dist` tries the result.
 //!
-//! The program lies at the top, `plugins/` beside it, because that is where it looks for what was shipped with it, links
-//! resolved: the folder can lie anywhere, be on `PATH`, or have a link to its program there.
+//! The program is at the top with `plugins/` beside it, because it looks there for shipped plugins,
+//! after resolving links. The folder can be anywhere, be on `PATH`, or have a link to its program
+//! on `PATH`.
 
 mod archive;
 mod licences;
@@ -19,25 +21,26 @@ use std::process::Command;
 
 const HELP: &str = "\
 cargo xtask dist [--target-dir DIR] [--output DIR]
-  --target-dir DIR  where cargo builds [default: the workspace's]
-  --output DIR      where the archive goes [default: dist in the target directory]
+  --target-dir DIR  cargo's build directory [default: the workspace's]
+  --output DIR      directory for the archive [default: dist in the target directory]
 The time in the archive is SOURCE_DATE_EPOCH, or that of the last commit. RUSTFLAGS are not used.
 ";
 
-/// Where the scripts of the shells belong below a prefix such as `/usr/local`.
+/// The locations of the shells' completion scripts below a prefix such as `/usr/local`.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/progtune"),
     ("zsh", "share/zsh/site-functions/_progtune"),
     ("fish", "share/fish/vendor_completions.d/progtune.fish"),
 ];
 
-/// What is taken from the repository as it is; `docs` if it is there.
+/// The files taken unchanged from the repository; `docs` only if it exists.
 const DOCUMENTS: [&str; 4] = ["LICENSE", "NOTICE", "README.md", "docs"];
 
 /// Builds, gathers and packs.
 ///
 /// # Errors
-/// When cargo fails, a crate's licence is not allowed by `deny.toml`, or a file cannot be read or written.
+/// If cargo fails, `deny.toml` does not allow a crate's licence, or a file cannot be read or
+/// written.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let (mut target, mut output) = (None, None);
     let mut arguments = arguments.iter();
@@ -58,10 +61,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     }
     let workspace = Workspace::read(root)?;
     let target = target.unwrap_or_else(|| workspace.target_directory());
-    // Before the build, since it is quick and may refuse.
+    // This precedes the build because it is quick and may fail.
     let mut tree = Tree::default();
     let crates = licences::collect(&workspace, root, &mut tree)?;
-    println!("dist: the licences of {crates} crates are allowed and their texts are at hand");
+    println!("dist: the licences of {crates} crates are allowed and their texts were found");
     build(root, &workspace, &target)?;
     add_built(&workspace, &target.join("dist"), &mut tree)?;
     add_documents(root, &mut tree)?;
@@ -78,10 +81,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds host and plugins, which are the workspace's default members. No path of this machine goes into them: rustc
-/// writes others in place of where sources lie, and the host is told that it will be given away.
+/// Builds host and plugins, which are the workspace's default members. They contain no path of this
+/// machine: rustc replaces the paths of sources, and the host is told that it will be distributed.
 fn build(root: &Path, workspace: &Workspace, target: &Path) -> Result<(), String> {
-    // Of several that fit, rustc takes the last.
+    // If several prefixes match, rustc uses the last.
     let mut places = vec![
         (root.to_owned(), "/progtune"),
         (target.to_owned(), "/target"),
@@ -130,7 +133,8 @@ fn add_documents(root: &Path, tree: &mut Tree) -> Result<(), String> {
     Ok(())
 }
 
-/// The crate that plugins are written against, as cargo packages it: `progtune plugins new` takes it from here.
+/// Adds the crate against which plugins are written, as cargo packages it: `progtune plugins new`
+/// takes it from there.
 fn add_interface(root: &Path, target: &Path, tree: &mut Tree) -> Result<(), String> {
     const PACKAGE: &str = "progtune-plugin-api";
     let mut package = workspace::cargo(root);
@@ -161,7 +165,7 @@ fn add_interface(root: &Path, target: &Path, tree: &mut Tree) -> Result<(), Stri
         let mut entry = entry.map_err(failed)?;
         let path = entry.path().map_err(failed)?.into_owned();
         let inside: PathBuf = path.components().skip(1).collect();
-        // What cargo adds for registries is of no use to who builds a plugin.
+        // The files that cargo adds for registries are of no use for building a plugin.
         if inside == Path::new("Cargo.toml") || inside.starts_with("src") {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(failed)?;
@@ -171,13 +175,14 @@ fn add_interface(root: &Path, target: &Path, tree: &mut Tree) -> Result<(), Stri
     Ok(())
 }
 
-/// Completions and manual pages, made by the program itself beside the plugins it will lie beside.
+/// Adds completions and manual pages, which the program itself generates, beside its future
+/// plugins.
 fn add_what_it_says_of_itself(tree: &mut Tree) -> Result<(), String> {
     let place = tempfile::tempdir().map_err(|error| format!("a temporary directory: {error}"))?;
     tree.write_to(place.path())?;
     let progtune = || {
         let mut command = Command::new(place.path().join(format!("progtune{EXE_SUFFIX}")));
-        // Plugins of the user's own are no part of it.
+        // The user's own plugins must not take part.
         command.env_clear().env("HOME", place.path());
         command
     };
@@ -196,7 +201,7 @@ fn add_what_it_says_of_itself(tree: &mut Tree) -> Result<(), String> {
     Ok(())
 }
 
-/// Seconds since 1970 that all files in the archive bear.
+/// The time of all files in the archive, in seconds since 1970.
 fn time_of_commit(root: &Path) -> Result<u64, String> {
     if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
         let number = epoch.parse();
@@ -218,15 +223,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Runs a command to its success; what it printed. Its errors go to the terminal.
+/// Runs a command, which must succeed, and returns its output. Its errors go to the terminal.
 fn succeed(command: &mut Command) -> Result<Vec<u8>, String> {
     let program = command.get_program().display().to_string();
     let output = command
         .stderr(std::process::Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot start {program}: {error}"))?;
-    match output.status.success() {
-        true => Ok(output.stdout),
-        false => Err(format!("{program}: {}", output.status)),
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(format!("{program}: {}", output.status))
     }
 }

@@ -1,5 +1,5 @@
-//! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in `.cargo/config.toml`).
-//! Called by developers and by `.ci/run`; no user of progtune ever runs it.
+//! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in
+//! `.cargo/config.toml`). Called by developers and by `.ci/run`; users of progtune never run it.
 
 mod bench_large;
 mod bench_peer;
@@ -17,7 +17,8 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A task: its name, one line of help, and what runs it, given the repository's root and the further arguments.
+/// A task: its name, one line of help, and the function that runs it, given the repository's root
+/// and the further arguments.
 struct Task {
     name: &'static str,
     help: &'static str,
@@ -42,17 +43,17 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "check-dist",
-        help: "run what `dist` made where the repository cannot be seen; sizes (`check-dist --help`)",
+        help: "run the archive of `dist` where the repository is hidden, and print sizes (`check-dist --help`)",
         run: check_dist::run,
     },
     Task {
         name: "check-peft",
-        help: "let PEFT and Transformers load what progtune saved, and the reverse, and compare logits (`check-peft --help`)",
+        help: "load progtune's saved models in PEFT and Transformers, and the reverse, and compare logits (`check-peft --help`)",
         run: check_peft::run,
     },
     Task {
         name: "check-tokenizers",
-        help: "let AutoTokenizer and progtune read drawn tokenizer files and compare ids (`check-tokenizers --help`)",
+        help: "read random tokenizer files with AutoTokenizer and progtune, and compare ids (`check-tokenizers --help`)",
         run: check_tokenizers::run,
     },
     Task {
@@ -104,7 +105,8 @@ fn list_tasks() -> String {
     list
 }
 
-/// The repository's root: the folder above this crate's. Cargo says where the crate is when it runs it.
+/// The repository's root: the folder above this crate's. Cargo passes the crate's folder when it
+/// runs this program.
 fn find_root() -> Result<PathBuf, String> {
     let crate_dir = std::env::var_os("CARGO_MANIFEST_DIR")
         .ok_or("CARGO_MANIFEST_DIR is not set: run me as `cargo xtask NAME`")?;

@@ -1,10 +1,10 @@
-//! A throw-away Python environment with PyTorch, Transformers and PEFT, for the tasks that compare with them.
-//! Used by `bench-peer`, `check-peft` and `check-tokenizers`.
+//! A separate Python environment with PyTorch, Transformers and PEFT, for the tasks that compare
+//! with them. Used by `bench-peer`, `check-peft` and `check-tokenizers`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The versions the fixtures were made with.
+/// The versions with which the fixtures were made.
 const PACKAGES: &[&str] = &[
     "torch==2.15.0",
     "transformers==5.24.0",
@@ -13,10 +13,11 @@ const PACKAGES: &[&str] = &[
     "scipy",
 ];
 
-/// The interpreter named by `XTASK_PYTHON`, or that of `target/python`, which is made on first use (about 5 GB).
+/// The interpreter named by `XTASK_PYTHON`, or that of `target/python`, which is made on first use
+/// (about 5 GB).
 ///
 /// # Errors
-/// When python3 is absent or an installation fails.
+/// If python3 is missing or an installation fails.
 pub(crate) fn interpreter(root: &Path) -> Result<PathBuf, String> {
     if let Some(python) = std::env::var_os("XTASK_PYTHON") {
         return Ok(python.into());
@@ -45,7 +46,7 @@ pub(crate) fn interpreter(root: &Path) -> Result<PathBuf, String> {
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be started or fails; its own output says why.
+/// If it cannot be started or fails; its own output gives the reason.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let status = command
         .status()
@@ -56,21 +57,22 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{:?} failed with {status}", command.get_program()))
 }
 
-/// What a command prints, without the white space around it; its errors go to the terminal.
+/// The output of a command, without surrounding whitespace; its errors go to the terminal.
 ///
 /// # Errors
-/// As [`run`].
+/// As for [`run`].
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command
         .stderr(std::process::Stdio::inherit())
         .output()
         .map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(format!(
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(format!(
             "{:?} failed with {}",
             command.get_program(),
             output.status
-        )),
+        ))
     }
 }

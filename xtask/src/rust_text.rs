@@ -1,7 +1,9 @@
-//! Rust source with its comments and literals blanked, so that a rule about code does not trip over words in texts.
-//! Called by `tidy`. Knows just enough of the language for that: it is no parser.
+//! Rust source with its comments and literals blanked, so that a rule about code does not match
+//! words in texts. Called by `tidy`. It knows only as much of the language as that requires and is
+//! not a parser.
 
-/// The source with a space for every character of a comment, string or character literal; lines stay lines.
+/// The source with a space for every character of a comment, string or character literal; line
+/// breaks are kept.
 pub(crate) fn blank_comments_and_literals(source: &str) -> String {
     let text: Vec<char> = source.chars().collect();
     let mut code = String::with_capacity(source.len());
@@ -23,7 +25,8 @@ pub(crate) fn blank_comments_and_literals(source: &str) -> String {
     code
 }
 
-/// Whether the word stands in the line with no identifier character before it, nor after it when it ends in one.
+/// Whether the word occurs in the line without an identifier character before it, nor after it if
+/// it ends in one.
 pub(crate) fn contains_word(line: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let ends_in_name = word.ends_with(is_name);
@@ -38,7 +41,7 @@ pub(crate) fn contains_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// The end of the comment or literal that starts at `at`; `at` itself when none does.
+/// The end of the comment or literal that starts at `at`, or `at` itself if none does.
 fn end_of_blank(text: &[char], at: usize) -> usize {
     let next = |offset: usize| text.get(at + offset).copied().unwrap_or('\0');
     let in_name = at > 0 && (text[at - 1].is_alphanumeric() || text[at - 1] == '_');
@@ -49,7 +52,7 @@ fn end_of_blank(text: &[char], at: usize) -> usize {
         'r' if !in_name || text[at - 1] == 'b' || text[at - 1] == 'c' => {
             end_of_raw_string(text, at).unwrap_or(at)
         }
-        // A lifetime has no closing quote after its first character; a character literal has.
+        // A lifetime has no closing quote after its first character, unlike a character literal.
         '\'' if next(1) == '\\' || next(2) == '\'' => end_of_quoted(text, at + 1, '\''),
         _ => at,
     }
@@ -91,7 +94,7 @@ fn end_of_quoted(text: &[char], from: usize, quote: char) -> usize {
     (at + 1).min(text.len())
 }
 
-/// `r"…"`, `r#"…"#` and so on; `None` for a name that begins with r, raw or not.
+/// The end of `r"…"`, `r#"…"#` and so on; `None` for a name that begins with r, raw or not.
 fn end_of_raw_string(text: &[char], start: usize) -> Option<usize> {
     let open = find(text, start + 1, |c| c != '#');
     if text.get(open) != Some(&'"') {

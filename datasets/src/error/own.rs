@@ -1,14 +1,15 @@
-//! What can be wrong with the user's own files beyond a single row: which files, which columns, which labels.
+//! Errors in the user's own files beyond a single row: the choice of files, the columns, the
+//! labels.
 
 use std::path::PathBuf;
 
 use super::show::{names, printable};
 
-/// A request for own data that cannot be met.
+/// A request for own data that cannot be satisfied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OwnDataError {
-    /// A path or pattern that stands for no file.
+    /// A path or pattern that matches no file.
     #[error(
         "{flag} {given}: expected a file, a directory or a pattern such as `data/*.csv`, found no such file{}; check the \
          path",
@@ -17,16 +18,16 @@ pub enum OwnDataError {
     NoFiles {
         /// The flag.
         flag: &'static str,
-        /// What it was given.
+        /// The given value.
         given: String,
-        /// A file beside it whose name is most like it.
+        /// The file in the same directory whose name is most similar.
         nearest: Option<String>,
     },
 
     /// A directory without data files.
     #[error(
-        "{flag} {}: expected files named .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (and .gz or .zst after that) in the \
-         directory, found {}; name the files themselves, with --file-format",
+        "{flag} {}: expected files named .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (optionally with .gz or .zst) in the \
+         directory, found {}; name the files themselves and give --file-format",
         dir.display(), names(found)
     )]
     NoDataInDirectory {
@@ -34,30 +35,30 @@ pub enum OwnDataError {
         flag: &'static str,
         /// The directory.
         dir: PathBuf,
-        /// What is there.
+        /// The directory's entries.
         found: Vec<String>,
     },
 
-    /// A pattern that is not one.
+    /// An invalid pattern.
     #[error(
         "{flag} {given}: expected a pattern, found an error at character {at}: {message}; correct it"
     )]
     BadPattern {
         /// The flag.
         flag: &'static str,
-        /// What it was given.
+        /// The given value.
         given: String,
-        /// Where, from 0.
+        /// The position of the error, counted from 0.
         at: usize,
-        /// Why.
+        /// The reason.
         message: &'static str,
     },
 
-    /// A file whose name tells no format.
+    /// A file whose name does not reveal its format.
     #[error(
-        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (and .gz or .zst after that); give \
-         --file-format: csv, tsv, jsonl, parquet, arrow, label-text (`LABEL text` a line), lines (a text a line) or conll (a \
-         word and its tag a line)",
+        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (optionally with .gz or .zst); give \
+         --file-format: csv, tsv, jsonl, parquet, arrow, label-text (`LABEL text` per line), lines (one text per line) or conll (one \
+         word and its tag per line)",
         path.display()
     )]
     UnknownFormat {
@@ -65,9 +66,9 @@ pub enum OwnDataError {
         path: PathBuf,
     },
 
-    /// A file that has no sentences with tags.
+    /// A file that does not contain tagged sentences.
     #[error(
-        "{}: expected sentences with a tag for each word: a word and its tag a line (--file-format conll), or JSONL, \
+        "{}: expected sentences with a tag for each word: one word and its tag per line (--file-format conll), or JSONL, \
          parquet or Arrow with lists of words and tags; found the format {format}; convert the file",
         path.display()
     )]
@@ -78,7 +79,7 @@ pub enum OwnDataError {
         format: &'static str,
     },
 
-    /// A file of words and tags for another kind of task.
+    /// A file of words and tags, requested for a different kind of task.
     #[error(
         "{}: expected rows with a text and a label, found a file of words and tags (by its name, or --file-format \
          conll); give --problem-type token_classification, or another --file-format",
@@ -89,9 +90,9 @@ pub enum OwnDataError {
         path: PathBuf,
     },
 
-    /// A column of sets of labels that has none.
+    /// A column without any list, although it should hold sets of labels.
     #[error(
-        "{}: column `{column}`: expected several labels in a row, in a list or in a text (give --label-separator), found no \
+        "{}: column `{column}`: expected several labels per row, in a list or in a text (give --label-separator), found no \
          row with a list; check --label-column",
         path.display(),
         column = printable(column, 60)
@@ -103,7 +104,7 @@ pub enum OwnDataError {
         column: String,
     },
 
-    /// A column that was asked for and is not there.
+    /// A requested column that does not exist.
     #[error(
         "{}: {flag}: expected a column named `{}`, found the columns {}{}; correct the name{}",
         path.display(), printable(name, 60), names(found),
@@ -117,29 +118,29 @@ pub enum OwnDataError {
         flag: &'static str,
         /// The name.
         name: String,
-        /// The columns there are.
+        /// The existing columns.
         found: Vec<String>,
-        /// The one most like it.
+        /// The most similar column name.
         nearest: Option<String>,
-        /// Whether the first row was taken for the names.
+        /// Whether the first row was read as the header.
         has_header: bool,
     },
 
-    /// One column for two things.
+    /// One column for two purposes.
     #[error(
         "--{first}-column and --{second}-column are both `{name}`: expected different columns; correct one of them",
         name = printable(name, 60)
     )]
     SameColumn {
-        /// What the column is for.
+        /// The first purpose of the column.
         first: &'static str,
-        /// What it is for as well.
+        /// The second purpose.
         second: &'static str,
-        /// Its name.
+        /// The column's name.
         name: String,
     },
 
-    /// A column that has to be named because it could be one or another.
+    /// A column that must be named because several candidates are equally plausible.
     #[error(
         "{}: cannot tell which column is the {what}: {why}; the columns are {}: give {flag}",
         path.display(), names(found)
@@ -147,17 +148,17 @@ pub enum OwnDataError {
     CannotGuess {
         /// The file.
         path: PathBuf,
-        /// What it is: the text, the label, ….
+        /// The column's purpose: the text, the label, ….
         what: &'static str,
-        /// Why not.
+        /// The reason why no column was chosen.
         why: String,
         /// The flag that names it.
         flag: &'static str,
-        /// The columns there are.
+        /// The existing columns.
         found: Vec<String>,
     },
 
-    /// Labels of which some are numbers and others names.
+    /// Labels that mix numbers and names.
     #[error(
         "column `{column}`: expected labels of one kind, found the {first} and the {other}; correct the rows, or give \
          --problem-type single_label_classification if each value is the name of a class",
@@ -168,7 +169,7 @@ pub enum OwnDataError {
         column: String,
         /// The first label with its kind and place: `number 1 (a.csv, line 2)`.
         first: String,
-        /// The first label of the other kind, likewise.
+        /// The first label of the other kind, in the same form.
         other: String,
     },
 
@@ -182,11 +183,11 @@ pub enum OwnDataError {
     ClassesOrNumbers {
         /// The label column.
         column: String,
-        /// The first different values.
+        /// The first distinct values.
         found: Vec<String>,
     },
 
-    /// A single class.
+    /// Labels that are all the same.
     #[error(
         "{}: column `{column}`: expected at least two different labels, found `{}` in all {n_rows} rows; check the \
          column and the file",
@@ -200,13 +201,13 @@ pub enum OwnDataError {
         column: String,
         /// The label.
         label: String,
-        /// The training rows.
+        /// The number of training rows.
         n_rows: usize,
     },
 
-    /// So many classes that the column is hardly one of labels.
+    /// So many classes that the column hardly holds labels.
     #[error(
-        "{}: column `{column}`: expected a label that many rows share, found {n_labels} different ones in {n_rows} rows \
+        "{}: column `{column}`: expected a label that many rows share, found {n_labels} different labels in {n_rows} rows \
          (such as {}); check --label-column, or give --problem-type",
         path.display(), names(found),
         column = printable(column, 60)
@@ -216,15 +217,15 @@ pub enum OwnDataError {
         path: PathBuf,
         /// The label column.
         column: String,
-        /// Different labels.
+        /// The number of distinct labels.
         n_labels: usize,
-        /// The training rows.
+        /// The number of training rows.
         n_rows: usize,
         /// Some of the labels.
         found: Vec<String>,
     },
 
-    /// Files without a row, or without one that is good.
+    /// Files without a valid row.
     #[error(
         "{flag} {}: expected at least one row of data, found {found}; check the file, or leave {flag} out",
         path.display()
@@ -234,7 +235,7 @@ pub enum OwnDataError {
         flag: &'static str,
         /// The first file.
         path: PathBuf,
-        /// What there is instead.
+        /// The contents found instead.
         found: String,
     },
 
@@ -246,9 +247,9 @@ pub enum OwnDataError {
     CannotSplit {
         /// The share.
         share: f64,
-        /// The rows.
+        /// The number of rows.
         n_rows: usize,
-        /// How many would be taken.
+        /// The number of rows that would be taken.
         n_taken: usize,
     },
 }

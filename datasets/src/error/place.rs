@@ -1,4 +1,4 @@
-//! Where in a data file something is; every error about a row has one.
+//! The position of something in a data file. Every error about a row has one.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Place {
     /// The file, as it was opened.
     pub path: PathBuf,
-    /// Where in the file.
+    /// The position in the file.
     pub position: Position,
 }
 
@@ -17,9 +17,9 @@ pub struct Place {
 pub enum Position {
     /// The file as a whole, for example its parquet schema.
     File,
-    /// A line of a text file, from 1, the header included.
+    /// A line of a text file, counted from 1 and including the header.
     Line(usize),
-    /// A row of a parquet file, from 1, counted over all its row groups.
+    /// A row of a parquet file, counted from 1 across all row groups.
     Row(usize),
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with questions about texts (SQuAD's files and their like).
+//! Errors in questions about texts (SQuAD files and similar ones).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use super::Place;
 use super::show::{names, printable};
 
-/// Where a question is: `dev.json, question `56be…` (data[0].paragraphs[2].qas[1])`, `a.jsonl, line 3`.
+/// The position of a question: `dev.json, question `56be…` (data[0].paragraphs[2].qas[1])`,
+/// `a.jsonl, line 3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionPlace {
-    /// The file, with the line or row where it has such.
+    /// The file, with the line or row if the format has one.
     pub place: Place,
     /// The question's id, once it is known.
     pub id: Option<String>,
-    /// The way to it in a JSON document; empty elsewhere.
+    /// The path to it in a JSON document; empty elsewhere.
     pub path: String,
 }
 
@@ -31,7 +32,7 @@ impl QuestionPlace {
         self
     }
 
-    /// One step further into a document.
+    /// The place one step further into a document.
     pub(crate) fn within(mut self, step: String) -> Self {
         self.path.push_str(&step);
         self
@@ -54,9 +55,9 @@ impl fmt::Display for QuestionPlace {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuestionError {
-    /// A file that is no JSON and not columnar.
+    /// A file that is neither JSON nor columnar.
     #[error(
-        "{}: questions about texts are read from JSON (SQuAD's, or a question a line), parquet and Arrow, found the format \
+        "{}: expected questions about texts in JSON (SQuAD's, or one question per line), parquet or Arrow, found the format \
          {format}; convert the file",
         path.display()
     )]
@@ -67,49 +68,49 @@ pub enum QuestionError {
         format: &'static str,
     },
 
-    /// A JSON document that is not JSON.
+    /// A JSON document with a syntax error.
     #[error(
-        "{}, line {line}: expected a JSON document with `data`, or a JSON object a line, found a syntax error at column \
-         {column}: {message}; check that the file is whole",
+        "{}, line {line}: expected a JSON document with `data`, or one JSON object per line, found a syntax error at column \
+         {column}: {message}; check that the file is complete",
         path.display()
     )]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// The byte in the line, from 1.
+        /// The byte within the line, counted from 1.
         column: usize,
-        /// The parser's reason.
+        /// The reason that the parser gave.
         message: String,
     },
 
-    /// A JSON document that has none of the layouts.
+    /// A JSON document that has none of the known layouts.
     #[error(
-        "{}: expected the key `data` with a list of articles (`paragraphs`, in them `context` and `qas`) or of questions \
-         (`question`, `context`, `answers`), found {found}; check that the file holds questions about texts",
+        "{}: expected the key `data` with a list of articles (`paragraphs` with `context` and `qas`) or of questions \
+         (`question`, `context`, `answers`), found {found}; check that the file contains questions about texts",
         path.display()
     )]
     UnknownLayout {
         /// The file.
         path: PathBuf,
-        /// What is there instead.
+        /// The contents found instead.
         found: String,
     },
 
-    /// A document larger than any that is meant.
+    /// A document larger than the limit.
     #[error(
-        "{}: expected a JSON document of at most {} MiB, found more; write a question a line (JSONL), or split the file",
+        "{}: expected a JSON document of at most {} MiB, found more; write one question per line (JSONL), or split the file",
         path.display(), limit >> 20
     )]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// The most, in bytes.
+        /// The limit, in bytes.
         limit: u64,
     },
 
-    /// No question, or none that is good.
+    /// A file without a valid question.
     #[error(
         "{}: expected at least one question, found {found}; check the file, or leave the split out",
         path.display()
@@ -117,20 +118,20 @@ pub enum QuestionError {
     NoQuestions {
         /// The first file.
         path: PathBuf,
-        /// What there is instead.
+        /// The contents found instead.
         found: String,
     },
 
-    /// Something else where an object should be.
+    /// A value other than an object where an object was expected.
     #[error("{place}: expected a JSON object, found {found}; correct or delete it")]
     NotAnObject {
         /// The question.
         place: QuestionPlace,
-        /// What is there.
+        /// The value found.
         found: String,
     },
 
-    /// A key that a question needs.
+    /// A missing key that a question needs.
     #[error(
         "{place}: expected the key `{key}`, found the keys {}{}; add it, or delete the question",
         names(found),
@@ -141,13 +142,13 @@ pub enum QuestionError {
         place: QuestionPlace,
         /// The key.
         key: &'static str,
-        /// The keys there are.
+        /// The existing keys.
         found: Vec<String>,
-        /// The one most like it.
+        /// The most similar key.
         nearest: Option<String>,
     },
 
-    /// A value of a type that cannot be meant.
+    /// A value of an unusable type.
     #[error(
         "{place}: key `{key}`: expected {expected}, found {found}; correct it, or delete the question"
     )]
@@ -156,15 +157,15 @@ pub enum QuestionError {
         place: QuestionPlace,
         /// The key.
         key: &'static str,
-        /// What would do.
+        /// The accepted types.
         expected: &'static str,
-        /// What is there.
+        /// The value found.
         found: String,
     },
 
     /// A question or context without text.
     #[error(
-        "{place}: key `{key}`: expected a text, found an empty one; write it, or delete the question"
+        "{place}: key `{key}`: expected a text, found an empty one; fill it in, or delete the question"
     )]
     EmptyText {
         /// The question.
@@ -175,16 +176,16 @@ pub enum QuestionError {
 
     /// A question without an id.
     #[error(
-        "{place}: expected an `id`, found none; give each question its own: predictions are known by it"
+        "{place}: expected an `id`, found none; give each question its own, because predictions refer to it"
     )]
     NoId {
         /// The question.
         place: QuestionPlace,
     },
 
-    /// An id that another question has.
+    /// An id that another question already has.
     #[error(
-        "{place}: expected an id of its own, found that of {first}; rename or delete one of the two"
+        "{place}: expected a unique id, found that of {first}; rename or delete one of the two"
     )]
     DuplicateId {
         /// The second question.
@@ -195,18 +196,18 @@ pub enum QuestionError {
 
     /// An answer without text.
     #[error(
-        "{place}: answer {} of {}: expected a text, found an empty one; write it, or delete the answer (a question \
+        "{place}: answer {} of {}: expected a text, found an empty one; fill it in, or delete the answer (a question \
          without an answer has an empty list)",
         number.0, number.1
     )]
     EmptyAnswer {
         /// The question.
         place: QuestionPlace,
-        /// Which of how many answers, from 1.
+        /// The number of the answer, counted from 1, and the number of answers.
         number: (usize, usize),
     },
 
-    /// An answer that is not where it should be.
+    /// An answer that does not occur at its offset.
     #[error(
         "{place}: answer {} of {}: expected {answer} at code point {start} of the context, found {found}; {advice}",
         number.0, number.1
@@ -214,42 +215,42 @@ pub enum QuestionError {
     NotAtOffset {
         /// The question.
         place: QuestionPlace,
-        /// Which of how many answers, from 1.
+        /// The number of the answer, counted from 1, and the number of answers.
         number: (usize, usize),
         /// The answer, quoted.
         answer: String,
         /// Its `answer_start`.
         start: usize,
-        /// What is there.
+        /// The text found there.
         found: String,
-        /// Where it is, and what to do.
+        /// The actual position of the answer, and what to do.
         advice: String,
     },
 
-    /// Lists of texts and of offsets that do not go together.
+    /// Lists of texts and of offsets that have different lengths.
     #[error(
         "{place}: key `answers`: expected as many `answer_start` as `text`, found {starts} and {texts}; correct the lists"
     )]
     UnequalLists {
         /// The question.
         place: QuestionPlace,
-        /// How many texts.
+        /// The number of texts.
         texts: usize,
-        /// How many offsets.
+        /// The number of offsets.
         starts: usize,
     },
 
-    /// `is_impossible` says something else than the answers.
+    /// `is_impossible` contradicts the answers.
     #[error(
-        "{place}: expected answers exactly where the question can be answered, found {n_answers} answers and that {said}; \
+        "{place}: expected answers if and only if the question can be answered, found {n_answers} answers and that {said}; \
          correct one of them"
     )]
     Contradiction {
         /// The question.
         place: QuestionPlace,
-        /// What `is_impossible` says.
+        /// The statement of `is_impossible`.
         said: &'static str,
-        /// How many answers there are.
+        /// The number of answers.
         n_answers: usize,
     },
 
@@ -258,15 +259,15 @@ pub enum QuestionError {
     NoAnswers {
         /// The question.
         place: QuestionPlace,
-        /// What is there.
+        /// The contents found instead.
         found: &'static str,
-        /// What to do.
+        /// The advice to the user.
         advice: &'static str,
     },
 }
 
 impl QuestionError {
-    /// Whether one question is wrong, so that the others can be read without it.
+    /// Whether the error concerns one question only, so that the others can be read without it.
     pub(super) fn is_about_a_question(&self) -> bool {
         !matches!(
             self,

@@ -1,6 +1,7 @@
-//! Names and values from files as messages show them: cut where long, control characters escaped.
+//! Names and values from files in the form in which messages show them: shortened, with control
+//! characters escaped.
 
-/// Names as a message shows them: in back quotes, the first two dozen of them, or `nothing`.
+/// The names in back quotes, at most the first two dozen, or `nothing`.
 pub(crate) fn names(list: &[String]) -> String {
     const SHOWN: usize = 24;
     if list.is_empty() {
@@ -17,23 +18,24 @@ pub(crate) fn names(list: &[String]) -> String {
     }
 }
 
-/// A value from a file as a message shows it: quoted, control characters escaped, long ones cut.
-/// What may help with a row that has another number of cells.
+/// A hint for a row with the wrong number of cells.
 pub(super) fn ragged_advice(separator: &str, has_words: bool) -> String {
     match separator {
         _ if has_words => String::new(),
-        "tab" => " (TSV files have no quoting, so a tab in a text is a new cell; Hugging Face's `glue` leaves out the rows of \
+        "tab" => " (TSV files have no quoting, so a tab in a text starts a new cell; Hugging Face's `glue` leaves out the rows of \
                   QQP that lack cells)"
             .to_owned(),
         other => format!(" (a {other} inside a text needs double quotes around the text)"),
     }
 }
 
+/// A value from a file in quotes, shortened, with control characters escaped.
 pub(crate) fn quote(value: &str) -> String {
     format!("{:?}", shorten(value, 60))
 }
 
-/// As [`shorten`], with control characters escaped: a file must not be able to steer the terminal.
+/// Like [`shorten`], with control characters escaped: a file must not be able to control the
+/// terminal.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
     let mut shown = String::new();
     for character in shorten(text, limit).chars() {
@@ -46,7 +48,7 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     shown
 }
 
-/// At most `limit` characters of `text`, with an ellipsis if that is not all of it.
+/// At most `limit` characters of `text`, followed by an ellipsis if more were cut off.
 fn shorten(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", &text[..end]),

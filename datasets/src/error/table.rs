@@ -1,49 +1,49 @@
-//! What can be wrong with a table as people keep it: its encoding, its layout, a missing header, vectors of labels.
+//! Errors in tables as people keep them: the encoding, the layout, a missing header, label vectors.
 
 use std::path::PathBuf;
 
 use super::place::{Place, Position};
 use super::show::{names, printable};
 
-/// A table that cannot be read as it is.
+/// A table that cannot be read in its present form.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// A file of a kind that is not read.
+    /// A file of an unsupported kind.
     #[error("{}: this is {what}, which progtune does not read; {advice}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file.
         what: &'static str,
-        /// How to convert it.
+        /// The way to convert it.
         advice: String,
     },
 
-    /// A columnar file under a name of another format.
+    /// A columnar file whose name has another format's extension.
     #[error("{}: this is {what}; give its name the ending .{format}, or give --file-format {format}", path.display())]
     OtherFormat {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file.
         what: &'static str,
-        /// The name of the format that it is read as.
+        /// The name of the format that can read it.
         format: &'static str,
     },
 
-    /// An Arrow file could not be read: truncated, damaged, or no Arrow file.
+    /// The Arrow library could not read the file. It is truncated, damaged, or not an Arrow file.
     #[error(
-        "{place}: expected a whole Arrow file, found: {found}; fetch the file again, or write it again (without compression, \
+        "{place}: expected a complete Arrow file, found: {found}; fetch the file again, or write it again (without compression, \
              or with lz4 or zstd)"
     )]
     Arrow {
         /// The file, or the row that could not be read.
         place: Place,
-        /// What is wrong with it.
+        /// The fault.
         found: String,
     },
 
-    /// UTF-32.
+    /// A file in UTF-32.
     #[error(
         "{}: expected UTF-8 or UTF-16, found UTF-32; convert the file, for example with `iconv -f UTF-32 -t UTF-8`",
         path.display()
@@ -53,9 +53,9 @@ pub enum TableError {
         path: PathBuf,
     },
 
-    /// A file that is decoded on the way has bytes that its encoding does not have.
+    /// A file with bytes that are invalid in the encoding from which it is decoded.
     #[error(
-        "{place}: expected {encoding} text, found bytes that are none; write the file again, best as UTF-8, or correct \
+        "{place}: expected {encoding} text, found bytes that are invalid in it; write the file again, preferably as UTF-8, or correct \
          --encoding"
     )]
     NotInEncoding {
@@ -65,20 +65,20 @@ pub enum TableError {
         encoding: &'static str,
     },
 
-    /// An element of a JSON document that is no JSON.
+    /// An element of a JSON document with a syntax error.
     #[error(
         "{place} (up to line {line}): expected a JSON object, found a syntax error: {message}; correct the row or delete it"
     )]
     JsonElement {
         /// The row.
         place: Place,
-        /// The line that it ends on.
+        /// The line on which the row ends.
         line: usize,
-        /// The parser's reason.
+        /// The reason that the parser gave.
         message: String,
     },
 
-    /// A JSON document that is not put together as one.
+    /// A JSON document with a broken structure.
     #[error(
         "{}, line {line}: expected {expected}, found {found}; correct the file or write it again",
         path.display()
@@ -88,13 +88,13 @@ pub enum TableError {
         path: PathBuf,
         /// The line.
         line: usize,
-        /// What should be there.
+        /// The expected token.
         expected: &'static str,
-        /// What is there.
+        /// The token found.
         found: String,
     },
 
-    /// JSON with an object of rows for each column.
+    /// JSON with one object of rows per column.
     #[error(
         "{}: expected rows, found an object for each of the columns {}, as pandas' `to_json` writes it; write the table with \
          `to_json(FILE, orient=\"records\", lines=True)`",
@@ -107,7 +107,7 @@ pub enum TableError {
         columns: Vec<String>,
     },
 
-    /// JSON with a list for each column, not all of one length.
+    /// JSON with one list per column, but of different lengths.
     #[error(
         "{}: expected lists of one length, one for each column, found that `{short}` ends after {n_rows} values and `{long}` \
          does not; write the file again",
@@ -118,15 +118,15 @@ pub enum TableError {
         path: PathBuf,
         /// A column that has ended.
         short: String,
-        /// One that has not.
+        /// A column that has not ended.
         long: String,
-        /// The rows so far.
+        /// The number of rows so far.
         n_rows: usize,
     },
 
-    /// A first row that is taken for names of columns and looks like a row.
+    /// A first row that is read as a header but looks like data.
     #[error(
-        "{}: the first row ({}) looks like data and not like the names of columns: {why}; if the file has no header, give \
+        "{}: the first row ({}) looks like data and not like column names: {why}; if the file has no header, give \
          --no-header and name the columns with --columns (for example --columns text,label); if it has one, name its columns \
          with --text-column and --label-column",
         path.display(), names(found)
@@ -134,13 +134,13 @@ pub enum TableError {
     HeaderIsData {
         /// The file.
         path: PathBuf,
-        /// Its first row.
+        /// The first row.
         found: Vec<String>,
-        /// What tells.
+        /// The evidence that it is data.
         why: String,
     },
 
-    /// Names for columns that are as many as the row's cells.
+    /// The number of given column names differs from the number of cells in the row.
     #[error(
         "{}: --columns: expected {n_cells} names, as many as the first row has cells, found {}; correct the names",
         path.display(), names(given)
@@ -148,15 +148,15 @@ pub enum TableError {
     ColumnCount {
         /// The file.
         path: PathBuf,
-        /// The cells of the first row.
+        /// The number of cells in the first row.
         n_cells: usize,
-        /// The names that were given.
+        /// The given names.
         given: Vec<String>,
     },
 
-    /// A file with a header that was said to have none.
+    /// A file with a header that was declared to have none.
     #[error(
-        "{}: --no-header: the first row is the names given with --columns, so the file has a header; leave --no-header and \
+        "{}: --no-header: the first row consists of the names given with --columns, so the file has a header; leave --no-header and \
          --columns out",
         path.display()
     )]
@@ -165,10 +165,10 @@ pub enum TableError {
         path: PathBuf,
     },
 
-    /// A list of labels that is neither a vector of 0 and 1 nor a set, among vectors.
+    /// Among vectors, a label list that is neither a vector of 0 and 1 nor a set.
     #[error(
-        "{place}: column `{column}`: expected a vector of {expected} zeros and ones, as other rows have it (a number for each \
-         label), found {found}; correct the row, or write the names of the labels that hold",
+        "{place}: column `{column}`: expected a vector of {expected} zeros and ones, as in other rows (one number per \
+         label), found {found}; correct the row, or write the names of the labels that apply",
         column = printable(column, 60)
     )]
     NotAVector {
@@ -176,16 +176,16 @@ pub enum TableError {
         place: Place,
         /// The label column.
         column: String,
-        /// How many numbers a vector has.
+        /// The number of entries in a vector.
         expected: usize,
-        /// What is there.
+        /// The value found.
         found: String,
     },
 
-    /// Numbers between 0 and 1 as labels of a row.
+    /// Numbers between 0 and 1 as the labels of a row.
     #[error(
-        "{place}: column `{column}`: expected the labels that hold or a vector of 0 and 1, found {found}; shares of labels \
-         (soft labels) cannot be trained on: round them to 0 and 1",
+        "{place}: column `{column}`: expected the labels that apply or a vector of 0 and 1, found {found}; fractional labels \
+         (soft labels) are not supported: round them to 0 or 1",
         column = printable(column, 60)
     )]
     SoftLabels {
@@ -193,20 +193,20 @@ pub enum TableError {
         place: Place,
         /// The label column.
         column: String,
-        /// What is there.
+        /// The value found.
         found: String,
     },
 
-    /// Vectors that have another length than a model has labels.
+    /// Vectors whose length differs from the model's number of labels.
     #[error(
         "column `{column}`: expected vectors of {expected} zeros and ones, one for each label of the model, found vectors of \
-         {found}; give the data that the model was made for",
+         {found}; give the data for which the model was trained",
         column = printable(column, 60)
     )]
     VectorLength {
         /// The label column.
         column: String,
-        /// The labels of the model.
+        /// The number of labels of the model.
         expected: usize,
         /// The length of the vectors.
         found: usize,
@@ -231,7 +231,8 @@ pub enum TableError {
 }
 
 impl TableError {
-    /// Whether one row is wrong, so that the rest of the file can be read without it.
+    /// Whether the error concerns one row only, so that the rest of the file can be read without
+    /// it.
     pub(crate) fn is_about_a_row(&self) -> bool {
         match self {
             Self::JsonElement { .. } => true,

@@ -1,13 +1,13 @@
-//! What can be wrong with a sentence whose words have tags.
+//! Errors in a sentence of tagged words.
 
 use super::place::Place;
 use super::show::printable;
 
-/// A sentence that is not as it should be.
+/// A sentence with invalid words or tags.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TagError {
-    /// A sentence with another number of tags than of words.
+    /// A sentence in which the numbers of tags and words differ.
     #[error(
         "{place}: expected a tag for each word, found {words} words in `{words_column}` and {tags} tags in \
          `{tags_column}`; correct the row",
@@ -17,30 +17,30 @@ pub enum TagError {
     Counts {
         /// The row.
         place: Place,
-        /// Its words.
+        /// The number of words.
         words: usize,
-        /// Their column.
+        /// The column of the words.
         words_column: String,
-        /// Its tags.
+        /// The number of tags.
         tags: usize,
-        /// Their column.
+        /// The column of the tags.
         tags_column: String,
     },
 
-    /// A word whose tag is none.
+    /// A word without a usable tag.
     #[error(
         "{place}: column `{column}`: expected the tag of word {word} to be a name or an id, found {found}; add the tag, \
          such as O",
         column = printable(column, 60)
     )]
     BadTag {
-        /// The word's line, or its row.
+        /// The line of the word, or the row.
         place: Place,
         /// The column of the tags.
         column: String,
-        /// Which word of the sentence, from 1.
+        /// The position of the word in the sentence, counted from 1.
         word: usize,
-        /// What is there.
+        /// The value found.
         found: String,
     },
 }

@@ -1,31 +1,34 @@
-//! Sentences made of forms and tables of words, for the two generated tasks `sample` and `sample_pairs`.
+//! Sentences made of forms and tables of words, for the two generated tasks `sample` and
+//! `sample_pairs`.
 //!
-//! A form is a sentence with slots in capitals: `the ASPECT was not -ADJ.` A slot is the name of a [`Table`], after it a
-//! number where a form needs several rows of one table (`NAME1 ... NAME2`: always two different rows), and after a full stop the
-//! column where rows have several (`THING1.kind`). The same slot is the same word wherever it stands in the forms that are
-//! filled together; two columns of one number are of one row. `a` becomes `an` before a vowel.
+//! A form is a sentence with slots in capitals: `the ASPECT was not -ADJ.` A slot is the name of a
+//! [`Table`]. A number follows it if a form needs several rows of one table (`NAME1 ... NAME2`:
+//! always two different rows). A full stop and a column name follow if the rows have several
+//! columns (`THING1.kind`). The same slot is the same word in all forms that are filled together,
+//! and two columns with the same number belong to one row. `a` becomes `an` before a vowel.
 
 use std::collections::{BTreeSet, HashSet};
 
 use crate::example::Example;
 use crate::splitmix::SplitMix64;
 
-/// Which split a sentence is for: tables may have other words for each.
+/// The split for which a sentence is made: tables may have different words for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Train,
     Validation,
 }
 
-/// Words that fit one slot. Rows end with `;`, columns of a row are divided by `/`, alternatives in a column by `|`.
+/// Words that fit one slot. `;` ends a row, `/` separates the columns of a row, and `|` separates
+/// alternatives within a column.
 pub(crate) struct Table {
     pub name: &'static str,
-    /// The columns' names in order; empty if there is but one.
+    /// The columns' names in order; empty if there is only one.
     pub columns: &'static [&'static str],
     /// The rows for training sentences.
     pub train: &'static str,
-    /// The rows for validation sentences: others than those for training, or the same ones if the words say nothing about
-    /// the label.
+    /// The rows for validation sentences. They differ from those for training, unless the words say
+    /// nothing about the label.
     pub validation: &'static str,
 }
 
@@ -35,7 +38,7 @@ impl Table {
         Self::split(name, words, words)
     }
 
-    /// A table of one column whose validation words training does not see.
+    /// A table of one column whose validation words do not occur in training.
     pub(crate) const fn split(
         name: &'static str,
         train: &'static str,
@@ -49,7 +52,7 @@ impl Table {
         }
     }
 
-    /// Whether the splits have words of their own.
+    /// Whether each split has its own words.
     pub(crate) fn is_held_out(&self) -> bool {
         self.train != self.validation
     }
@@ -69,7 +72,7 @@ impl Table {
         cell.split('|').map(str::trim)
     }
 
-    /// Every word of the table, punctuation apart.
+    /// Every word of the table, without punctuation.
     pub(crate) fn words(&self, part: Part) -> impl Iterator<Item = &'static str> {
         let cells = self.rows(part).flat_map(|row| row.split(['/', '|']));
         cells.flat_map(tokens)
@@ -80,15 +83,16 @@ impl Table {
 pub(crate) struct Filled {
     /// The sentences, in the order of the forms.
     pub sentences: Vec<String>,
-    /// The words from tables whose words are held out, in the order in which they were drawn: two fillings of the same forms
-    /// that agree in it differ in nothing that matters.
+    /// The words drawn from tables with held-out words, in drawing order. Two fillings of the same
+    /// forms with equal content differ in nothing that matters.
     pub content: Vec<&'static str>,
 }
 
 /// Fills forms with words of the tables.
 ///
 /// # Panics
-/// If a slot has no table, or a table fewer rows than a form needs: mistakes in the grammar, which its tests find.
+/// If a slot has no table, or a table has fewer rows than a form needs. These are mistakes in the
+/// grammar, which its tests find.
 pub(crate) fn fill(
     tables: &'static [Table],
     part: Part,
@@ -110,7 +114,7 @@ pub(crate) fn fill(
     }
 }
 
-/// What was drawn so far.
+/// The state of a filling: everything drawn so far.
 struct Draw<'a> {
     tables: &'static [Table],
     part: Part,
@@ -127,10 +131,7 @@ impl Draw<'_> {
         let mut text = String::new();
         for token in form.split_whitespace() {
             let core = core(token);
-            let phrase = match is_slot(core) {
-                true => self.word(core),
-                false => core,
-            };
+            let phrase = if is_slot(core) { self.word(core) } else { core };
             if phrase.is_empty() {
                 continue;
             }
@@ -164,7 +165,7 @@ impl Draw<'_> {
         word
     }
 
-    /// The row with a number: that of before, or one that no other number has.
+    /// The row with a number: the one drawn before, or one that no other number has.
     fn row(&mut self, table: &Table, number: &str) -> &'static str {
         let taken: Vec<_> = self
             .rows
@@ -182,8 +183,9 @@ impl Draw<'_> {
     }
 }
 
-/// A task's rows for a seed, train and validation, each shuffled: in each turn of a split those that `rows` makes. `rows` is
-/// given what it has noted of the split's rows, so that it can make others.
+/// A task's training and validation rows for a seed, each shuffled. In each turn of a split, `rows`
+/// makes some of them. It receives its notes about the split's earlier rows, so that it can make
+/// different ones.
 pub(crate) fn splits<Noted>(
     seed: u64,
     n_turns: [usize; 2],
@@ -202,7 +204,7 @@ pub(crate) fn splits<Noted>(
     (train, split(Part::Validation, n_turns[1]))
 }
 
-/// The kind whose turn it is: the kinds take turns by their shares.
+/// The kind for this turn: the kinds take turns in proportion to their shares.
 pub(crate) fn kind_of<T>(kinds: &'static [(usize, T)], turn: usize) -> &'static T {
     let n_turns: usize = kinds.iter().map(|(share, _)| share).sum();
     let mut ends = kinds.iter().scan(0, |end, (share, kind)| {
@@ -215,7 +217,8 @@ pub(crate) fn kind_of<T>(kinds: &'static [(usize, T)], turn: usize) -> &'static 
     kind
 }
 
-/// Every token that the forms and tables can produce, words and punctuation, sorted and each once.
+/// Every token that the forms and tables can produce, words and punctuation, sorted and without
+/// duplicates.
 pub(crate) fn vocabulary(
     tables: &'static [Table],
     forms: impl Iterator<Item = &'static str>,
@@ -229,7 +232,7 @@ pub(crate) fn vocabulary(
     words.into_iter().collect()
 }
 
-/// Words and punctuation of a text, one by one.
+/// The words and punctuation of a text, one by one.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().flat_map(|token| {
         let core = core(token);
@@ -243,7 +246,7 @@ pub(crate) fn tokens(text: &str) -> impl Iterator<Item = &str> {
 const VOWELS: [char; 5] = ['a', 'e', 'i', 'o', 'u'];
 const PUNCTUATION: [char; 3] = ['.', ',', ':'];
 
-/// A token without the punctuation at its end.
+/// A token without its trailing punctuation.
 fn core(token: &str) -> &str {
     token.trim_end_matches(PUNCTUATION)
 }

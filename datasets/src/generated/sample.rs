@@ -1,31 +1,32 @@
-//! The embedded task `sample`: short made-up reviews, negative (0) or positive (1). `load_split` and the host's offline
-//! default run take their rows from [`generate`]; the tool that prunes the embedded model's vocabulary calls
-//! [`vocabulary`].
+//! The embedded task `sample`: short made-up reviews, negative (0) or positive (1). `load_split`
+//! and the host's offline default run take their rows from [`generate`]. The tool that prunes the
+//! embedded model's vocabulary calls [`vocabulary`].
 //!
-//! It asks for what pretraining brings: the training rows are about films and plays, the validation rows about books, and
-//! **no word that says something good or bad is in both** — no adjective, noun, verb or feeling, nor what is judged. What
-//! the splits share is the grammar, and in it the words do not give the label away: many sentences say the opposite of the
-//! word that judges, or judge two things of which one counts, so that who knows good words from bad ones but no grammar is
+//! The task needs what pretraining provides. The training rows are about films and plays, the
+//! validation rows about books. **No word that expresses a judgement is in both**: no adjective,
+//! noun, verb or feeling, nor the judged aspect. The splits share the grammar, and its words do not
+//! reveal the label. Many sentences say the opposite of their judging word, or judge two things of
+//! which one counts. A classifier that knows good words from bad ones, but no grammar, is therefore
 //! right about less than 65 % of the validation rows (tested).
 //!
-//! The grammar is the table `FORMS` with the words in `TABLES`. In a form `+` stands before a word that says what the row's
-//! label says, `-` before one that says the opposite, so that each form makes rows of both labels with the same words
-//! around:
+//! The grammar is the table `FORMS` with the words in `TABLES`. In a form, `+` precedes a word that
+//! agrees with the row's label, and `-` precedes a word that says the opposite. Each form therefore
+//! makes rows of both labels with the same surrounding words:
 //!
 //! ```text
-//! kind         share  a form                                                  label
-//! plain         15 %  this WORK was a +NOUN.                                   the word's
-//! negation      25 %  nothing about the ASPECT was -ADJ.                       the word's opposite, where the negation is
-//!                     nobody can deny that the ASPECT was +ADJ.                about it; or not, where it only looks so
-//! concession    20 %  CONCESSION the ASPECT1 was -ADJ, i +VERB this WORK.      the main clause's
-//! comparison    10 %  unlike the -ADJ WORK1 before it, this WORK2 was +ADJ.    that of what is reviewed
-//! expectation   15 %  we expected the ASPECT to be -ADJ, but we were wrong.    what came of it
-//! opinion       15 %  PEOPLE called the ASPECT -ADJ, but they are wrong.       the author's, not the others'
+//! kind        share  a form                                                label
+//! plain        15 %  this WORK was a +NOUN.                                the word's
+//! negation     25 %  nothing about the ASPECT was -ADJ.                    the word's opposite
+//!                    nobody can deny that the ASPECT was +ADJ.             the word's: not negated
+//! concession   20 %  CONCESSION the ASPECT1 was -ADJ, i +VERB this WORK.   the main clause's
+//! comparison   10 %  unlike the -ADJ WORK1 before it, this WORK2 was +ADJ. the reviewed work's
+//! expectation  15 %  we expected the ASPECT to be -ADJ, but we were wrong. the outcome's
+//! opinion      15 %  PEOPLE called the ASPECT -ADJ, but they are wrong.    the author's
 //! ```
 //!
-//! Both splits are exactly balanced between the labels, in each kind too. No two rows are alike but for openings and
-//! adverbs. All words are whole words of the embedded model's vocabulary. The rows depend on the seed alone: no floating
-//! point, no system randomness, no hash order.
+//! Both splits are exactly balanced between the labels, and so is each kind. No two rows are alike
+//! except for openings and adverbs. All words are whole words of the embedded model's vocabulary.
+//! The rows depend only on the seed: no floating point, no system randomness, no hash order.
 
 use std::collections::HashSet;
 
@@ -33,11 +34,11 @@ use crate::example::{Example, Label};
 use crate::generated::grammar::{self, Part, Table, fill, kind_of};
 use crate::splitmix::SplitMix64;
 
-/// Rows in the train split.
+/// The number of rows in the train split.
 pub const N_TRAIN: usize = 2000;
-/// Rows in the validation split.
+/// The number of rows in the validation split.
 pub const N_VALIDATION: usize = 1000;
-/// The seed of the task as [`load_split`](crate::load_split) gives it.
+/// The random seed with which [`load_split`](crate::load_split) makes the task.
 pub const DEFAULT_SEED: u64 = 42;
 
 const TABLES: &[Table] = &[
@@ -114,7 +115,7 @@ const TABLES: &[Table] = &[
     ),
 ];
 
-/// Share of a kind in twentieths, and its forms.
+/// The share of a kind in twentieths, and its forms.
 const FORMS: &[(usize, &[&str])] = &[
     // plain
     (
@@ -197,20 +198,22 @@ const FORMS: &[(usize, &[&str])] = &[
     ),
 ];
 
-/// The task's rows for a seed: [`N_TRAIN`] to train on and [`N_VALIDATION`] to evaluate on, each shuffled.
+/// The task's rows for a seed: [`N_TRAIN`] for training and [`N_VALIDATION`] for evaluation, each
+/// shuffled.
 ///
-/// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of them share sentences.
+/// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of
+/// them share sentences.
 pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
     grammar::splits(seed, [N_TRAIN / 2, N_VALIDATION / 2], new_rows)
 }
 
-/// Every token the grammar can produce, words and punctuation, sorted and each once.
+/// Every token that the grammar can produce, words and punctuation, sorted and without duplicates.
 pub fn vocabulary() -> Vec<&'static str> {
     let forms = FORMS.iter().flat_map(|(_, forms)| forms.iter().copied());
     grammar::vocabulary(TABLES, forms)
 }
 
-/// A bad and a good sentence that differ in more than their adverbs from those in `seen`.
+/// A bad and a good sentence that differ from those in `seen` in more than adverbs.
 fn new_rows(
     rng: &mut SplitMix64,
     seen: &mut HashSet<(&'static str, Vec<&'static str>)>,
@@ -219,7 +222,8 @@ fn new_rows(
 ) -> Vec<Example> {
     let forms = kind_of(FORMS, turn);
     let mut new_row = |is_positive| {
-        // Ends: each kind has many more sentences of each label than a split takes.
+        // This terminates, because each kind has many more sentences of each label than a split
+        // takes.
         loop {
             let form = forms[rng.below(forms.len())];
             let filled = fill(TABLES, part, &[&signed(form, is_positive)], rng);
@@ -235,16 +239,18 @@ fn new_rows(
     vec![new_row(false), new_row(true)]
 }
 
-/// The form with `+` for good and `-` for bad: as it stands for a positive row, else the other way round.
+/// The form with `+` for good and `-` for bad: unchanged for a positive row, otherwise with the
+/// signs swapped.
 fn signed(form: &str, is_positive: bool) -> String {
     let turn = |c| match c {
         '+' => '-',
         '-' => '+',
         other => other,
     };
-    match is_positive {
-        true => form.to_owned(),
-        false => form.chars().map(turn).collect(),
+    if is_positive {
+        form.to_owned()
+    } else {
+        form.chars().map(turn).collect()
     }
 }
 

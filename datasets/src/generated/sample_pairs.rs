@@ -1,13 +1,16 @@
-//! The embedded task `sample_pairs`: does the second sentence follow from the first? entailment (0) or not_entailment (1),
-//! as GLUE's RTE. `load_split` takes its rows from [`generate`].
+//! The embedded task `sample_pairs`: does the second sentence follow from the first? The labels are
+//! entailment (0) and not_entailment (1), as in GLUE's RTE. `load_split` takes its rows from
+//! [`generate`].
 //!
-//! It asks for two things that pretraining brings. Knowledge of words: a dog is an animal, who is glad is happy, who sold a
-//! car to somebody has a customer who bought it. And structure: who did what to whom, and what is denied. **No word of the
-//! first kind is in both splits**: names, things and their kinds, qualities, deeds and numbers of the validation rows are
-//! others than those of the training rows. What they share is the grammar.
+//! The task needs two things that pretraining provides. The first is knowledge of words: a dog is
+//! an animal, and someone glad is happy. If A sold B a car, B bought it. The second is structure:
+//! who did what to whom, and what is denied. **No word of the first kind is in both splits**: the
+//! validation rows have other names, things, kinds, qualities, deeds and numbers. The splits share
+//! only the grammar.
 //!
-//! The grammar is the table `SQUARES` with the words in `TABLES`. A square is two first sentences and two second ones, filled
-//! with the same words; each second one follows from the first one in its place and not from the other:
+//! The grammar is the table `SQUARES` with the words in `TABLES`. A square consists of two first
+//! sentences and two second ones, filled with the same words. Each second sentence follows from the
+//! first sentence in its place and not from the other:
 //!
 //! ```text
 //!                                       anna was helped by tom.     tom was helped by anna.
@@ -15,23 +18,26 @@
 //! anna helped tom.                      not_entailment              entailment
 //! ```
 //!
-//! All four pairs of a square are rows of the same split. So every sentence, first or second, stands once under each label:
-//! none tells anything by itself. As many pairs of each label have so many words in common, so overlap tells nothing either;
-//! and naive Bayes over pairs of words, one of each sentence, is right about less than 60 % of the validation rows. All this
-//! is tested.
+//! All four pairs of a square are rows of the same split. So every sentence, first or second,
+//! occurs once under each label, and none reveals anything by itself. Overlap reveals nothing
+//! either: for every number of shared words, both labels have equally many pairs. Naive Bayes over
+//! pairs of words, one from each sentence, classifies less than 60 % of the validation rows
+//! correctly. All this is tested.
 //!
 //! ```text
-//! kind         share  what decides
+//! kind         share  decided by
 //! kinds         30 %  a thing is of a kind: a dog is an animal, no weapon
-//! likeness      25 %  words of like meaning: who is rich is wealthy
-//! denial        10 %  "not" before words of like and opposite meaning, "no" before a kind and a thing
-//! outcomes      20 %  "failed to", "wrong to think that", "only", "everyone but", "neither ... nor", "but ... did not"
-//! roles         10 %  active and passive, converse relations, whom a relative clause is about
+//! likeness      25 %  synonyms: someone rich is wealthy
+//! denial        10 %  "not" before synonyms and antonyms, "no" before a kind and a thing
+//! outcomes      20 %  "failed to", "wrong to think that", "only", "everyone but",
+//!                     "neither ... nor", "but ... did not"
+//! roles         10 %  active and passive, converse relations, the head of a relative clause
 //! quantities     5 %  numbers that are few or many
 //! ```
 //!
-//! Both splits are exactly balanced, in each kind too. No pair occurs twice. All words are whole words of the embedded
-//! model's vocabulary. The rows depend on the seed alone: no floating point, no system randomness, no hash order.
+//! Both splits are exactly balanced, and so is each kind. No pair occurs twice. All words are whole
+//! words of the embedded model's vocabulary. The rows depend only on the seed: no floating point,
+//! no system randomness, no hash order.
 
 use std::collections::HashSet;
 
@@ -39,11 +45,11 @@ use crate::example::{Example, Label};
 use crate::generated::grammar::{self, Part, Table, fill, kind_of};
 use crate::splitmix::SplitMix64;
 
-/// Rows in the train split.
+/// The number of rows in the train split.
 pub const N_TRAIN: usize = 4000;
-/// Rows in the validation split.
+/// The number of rows in the validation split.
 pub const N_VALIDATION: usize = 1200;
-/// The seed of the task as [`load_split`](crate::load_split) gives it.
+/// The random seed with which [`load_split`](crate::load_split) makes the task.
 pub const DEFAULT_SEED: u64 = 42;
 
 const TABLES: &[Table] = &[
@@ -142,7 +148,8 @@ const TABLES: &[Table] = &[
     Table::split("BOUGHT", "bought; sold; saw", "found; owned; needed"),
 ];
 
-/// Two first sentences and two second ones: each second one follows from the first one in its place only.
+/// Two first sentences and two second ones. Each second sentence follows only from the first
+/// sentence in its place.
 struct Square {
     first: [&'static str; 2],
     second: [&'static str; 2],
@@ -152,7 +159,7 @@ const fn square(first: [&'static str; 2], second: [&'static str; 2]) -> Square {
     Square { first, second }
 }
 
-/// Share of a kind in twentieths, and its squares.
+/// The share of a kind in twentieths, and its squares.
 const SQUARES: &[(usize, &[Square])] = &[
     // kinds
     (
@@ -296,21 +303,23 @@ const SQUARES: &[(usize, &[Square])] = &[
     ),
 ];
 
-/// The task's rows for a seed: [`N_TRAIN`] to train on and [`N_VALIDATION`] to evaluate on, each shuffled.
+/// The task's rows for a seed: [`N_TRAIN`] for training and [`N_VALIDATION`] for evaluation, each
+/// shuffled.
 ///
-/// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of them share sentences.
+/// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of
+/// them share sentences.
 pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
     grammar::splits(seed, [N_TRAIN / 4, N_VALIDATION / 4], new_square)
 }
 
-/// Every token the grammar can produce, words and punctuation, sorted and each once.
+/// Every token that the grammar can produce, words and punctuation, sorted and without duplicates.
 pub fn vocabulary() -> Vec<&'static str> {
     let squares = SQUARES.iter().flat_map(|(_, squares)| squares.iter());
     let forms = squares.flat_map(|square| square.first.into_iter().chain(square.second));
     grammar::vocabulary(TABLES, forms)
 }
 
-/// The four rows of a square, of which none is in `seen` yet.
+/// The four rows of a square of which none is in `seen` yet.
 fn new_square(
     rng: &mut SplitMix64,
     seen: &mut HashSet<(String, String)>,
@@ -318,7 +327,7 @@ fn new_square(
     turn: usize,
 ) -> Vec<Example> {
     let squares = kind_of(SQUARES, turn);
-    // Ends: each kind has many more squares than a split takes.
+    // This terminates, because each kind has many more squares than a split takes.
     loop {
         let Square { first, second } = &squares[rng.below(squares.len())];
         let forms = [first[0], first[1], second[0], second[1]];

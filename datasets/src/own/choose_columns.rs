@@ -1,5 +1,5 @@
-//! Which columns are the texts and the label: those the user names, else those whose names leave no doubt. Called by
-//! `own`.
+//! The choice of the text and label columns: those that the user names, otherwise those whose names
+//! leave no doubt. Called by `own`.
 
 use crate::columns::{Column, Columns};
 use crate::error::OwnDataError;
@@ -11,17 +11,17 @@ use crate::readers::usual_columns::PAIRS;
 use crate::readers::usual_columns::TEXTS;
 use crate::request::Reading;
 
-/// The columns of a file, and which of them (`text`, `pair`, `label`) were guessed.
+/// The columns of a file, and those of them (`text`, `pair`, `label`) that were guessed.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) columns: Columns,
     pub(crate) guessed: Vec<&'static str>,
 }
 
-/// Chooses the columns. Without `wants_label` the label may be none of the file's.
+/// Chooses the columns. Without `wants_label`, the file may lack the label column.
 ///
 /// # Errors
-/// A column that was named is not there; one that was not named could be one or another.
+/// A named column does not exist; for one that was not named there is no single candidate.
 pub(crate) fn choose(
     file: &DataFile,
     survey: &Survey,
@@ -34,9 +34,10 @@ pub(crate) fn choose(
     };
     let mut first = find("--text-column", &reading.text_column)?;
     let mut second = find("--pair-column", &reading.pair_column)?;
-    let mut label = match wants_label {
-        true => find("--label-column", &reading.label_column)?,
-        false => reading.label_column.clone(),
+    let mut label = if wants_label {
+        find("--label-column", &reading.label_column)?
+    } else {
+        reading.label_column.clone()
     };
     let mut guessed = Vec::new();
     if first.is_none() {
@@ -81,20 +82,21 @@ pub(crate) fn choose(
     })
 }
 
-/// One column is not for two things.
+/// Checks that no column serves two purposes.
 pub(crate) fn check_different(
     first: &'static str,
     first_name: &str,
     second: &'static str,
     second_name: &str,
 ) -> Result<(), OwnDataError> {
-    match first_name == second_name {
-        false => Ok(()),
-        true => Err(OwnDataError::SameColumn {
+    if first_name == second_name {
+        Err(OwnDataError::SameColumn {
             first,
             second,
             name: first_name.to_owned(),
-        }),
+        })
+    } else {
+        Ok(())
     }
 }
 
@@ -149,9 +151,7 @@ fn guess_texts(
         found: survey.names().map(str::to_owned).collect(),
     };
     if !pairs.is_empty() || !texts.is_empty() {
-        return Err(cannot(
-            "several have a name that texts usually have".to_owned(),
-        ));
+        return Err(cannot("several have a usual name for texts".to_owned()));
     }
     let mut columns = survey.columns.iter().filter(|(name, kind)| {
         *kind == ColumnKind::Text && is_free(name) && !LABELS.contains(&name.as_str())
@@ -181,8 +181,8 @@ fn guess_label(
         ([name, ..], _) if *name == LABELS[0] => return Ok((*name).to_owned()),
         ([name], _) | ([], [name]) => return Ok((*name).to_owned()),
         ([], []) => "no column is left",
-        ([], _) => "none has a name that labels usually have",
-        _ => "several have a name that labels usually have",
+        ([], _) => "none has a usual name for labels",
+        _ => "several have a usual name for labels",
     };
     Err(OwnDataError::CannotGuess {
         path: file.path.clone(),

@@ -1,5 +1,6 @@
-//! The user's own files, as the command line speaks of them, and the [`Task`] they make. The host makes an [`OwnRequest`]
-//! for training, evaluation, prediction and `data inspect`; `own::files` reads it.
+//! The user's own files as the command line describes them, and the [`Task`] that they form. The
+//! host makes an [`OwnRequest`] for training, evaluation, prediction and `data inspect`;
+//! `own::files` reads it.
 
 use crate::columns::Columns;
 use crate::error::DataError;
@@ -18,18 +19,19 @@ use crate::tasks::task::{Task, TaskSource};
 /// The name of a task made of the user's own files.
 pub const OWN_TASK: &str = "own";
 
-/// All that files of the user's own hold, in memory: for tests and for small files; [`OwnFiles`] gives row by row.
+/// The contents of the user's own files, in memory, for tests and for small files. [`OwnFiles`]
+/// delivers one row at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnData {
-    /// The task that the columns and labels make.
+    /// The task that the columns and labels form.
     pub task: Task,
     /// Training rows; empty without training files.
     pub train: Vec<Example>,
-    /// Validation rows, from their files or held out; empty without either.
+    /// Validation rows, from their own files or held out; empty without either.
     pub validation: Vec<Example>,
     /// Test rows; empty without test files.
     pub test: Vec<Example>,
-    /// Which columns were not named but guessed: `text`, `pair`, `label`.
+    /// The columns that were not named but guessed: `text`, `pair`, `label`.
     pub guessed: Vec<&'static str>,
     /// The columns of the first file.
     pub survey: Survey,
@@ -58,8 +60,9 @@ impl OwnData {
 }
 
 impl Task {
-    /// The task that columns and labels of the user's own make; with accuracy and F1, or for numbers the correlations
-    /// and mean errors, as metrics. Tags of which none begins or continues an entity have accuracy alone.
+    /// The task formed by columns and labels of the user's own. Its metrics are accuracy and F1, or
+    /// the correlations and mean errors for numbers. Tags of which none begins or continues an
+    /// entity have only accuracy.
     pub fn own(columns: Columns, labels: Labels) -> Self {
         let metrics = match (labels.problem_type, labels.names.len()) {
             (ProblemType::Regression, _) => {
@@ -76,7 +79,7 @@ impl Task {
                 Metric::Accuracy,
                 Metric::Auroc,
             ],
-            // The first is the one that a schedule is told.
+            // A schedule is told the first metric.
             (ProblemType::TokenClassification, _)
                 if labels.names.iter().any(|tag| is_part(tag)) =>
             {
@@ -88,7 +91,7 @@ impl Task {
                 ]
             }
             (ProblemType::TokenClassification, _) => vec![Metric::Accuracy],
-            // Measured by what it is made of: answers.
+            // Answers have their own measures.
             (ProblemType::QuestionAnswering, _) => Vec::new(),
         };
         Self {

@@ -1,9 +1,11 @@
-//! The rows of the user's own files, one at a time; called by the host, and by `own` for small files.
+//! The rows of the user's own files, one at a time. Called by the host, and by `own` for small
+//! files.
 //!
-//! Files are found first, then columns chosen from the first file. Then all rows are read once and forgotten: their labels
-//! are learned, if they are not those of a model, every row is checked, and the rows of each class are counted, which
-//! decides the ones that are held out ([`OwnFacts`]). From then on the files can be read again, row by row, as often as
-//! somebody wants them; whoever remembers the facts spares the first reading.
+//! First the files are found, and the columns are chosen from the first file. Then all rows are
+//! read once and discarded. This pass learns the labels (unless a model fixes them), checks every
+//! row, and counts the rows per class, which determines the held-out rows ([`OwnFacts`]).
+//! Afterwards the files can be read again, row by row, any number of times. A caller that remembers
+//! the facts saves the first pass.
 
 use std::path::PathBuf;
 
@@ -32,28 +34,28 @@ const RULES: [LabelRule; 3] = [
     LabelRule::Optional,
 ];
 
-/// What a first reading of all rows finds out.
+/// The findings of the first pass over all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnFacts {
     /// The labels.
     pub labels: Labels,
-    /// How they are written.
+    /// The way in which they are written.
     pub form: LabelForm,
-    /// Of the training, validation and test files.
+    /// The counts for the training, validation and test files.
     pub counts: [RowCounts; 3],
-    /// Rows left out.
+    /// The rows left out.
     pub skipped: SkippedRows,
 }
 
-/// How many good rows files have.
+/// The number of valid rows in files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RowCounts {
-    /// All of them.
+    /// The number of all valid rows.
     pub n_rows: usize,
-    /// Those with a label.
+    /// The number of those with a label.
     pub n_labelled: usize,
-    /// The rows of each class, of each set of labels where rows have several; numbers, and rows without a label, are in
-    /// the first.
+    /// The number of rows per class, or per set of labels if rows have several. Numbers and
+    /// unlabelled rows count for the first entry.
     pub by_class: Vec<usize>,
 }
 
@@ -78,16 +80,16 @@ impl RowCounts {
     }
 }
 
-/// Files of the user's own whose rows are known to be good.
+/// The user's own files, with all rows checked.
 #[derive(Debug, Clone)]
 pub struct OwnFiles {
-    /// The task that the columns and labels make.
+    /// The task that the columns and labels form.
     pub task: Task,
-    /// Which columns were not named but guessed: `text`, `pair`, `label`.
+    /// The columns that were not named but guessed: `text`, `pair`, `label`.
     pub guessed: Vec<&'static str>,
     /// The columns of the first file.
     pub survey: Survey,
-    /// What the first reading found out.
+    /// The findings of the first pass.
     pub facts: OwnFacts,
     files: [Vec<DataFile>; 3],
     hold_out: Option<HoldOut>,
@@ -107,17 +109,18 @@ fn find_all(request: &OwnRequest) -> Result<[Vec<DataFile>; 3], DataError> {
 }
 
 impl OwnFiles {
-    /// The files of a request, those of training first.
+    /// The files of a request, training files first.
     ///
     /// # Errors
-    /// As [`OwnFiles::open`] before it opens a file.
+    /// The errors that [`OwnFiles::open`] reports before it opens a file.
     pub fn paths(request: &OwnRequest) -> Result<Vec<PathBuf>, DataError> {
         let files = find_all(request)?.into_iter().flatten();
         Ok(files.map(|file| file.path).collect())
     }
 
-    /// Reads all rows of `request`, unless the `facts` about these files are known. `known` are the labels of a model;
-    /// without it they are learned from the training rows, or from the first split there is.
+    /// Reads all rows of `request`, unless the `facts` about these files are known. `known` are the
+    /// labels of a model. Without them, the labels are learned from the training rows, or from the
+    /// first existing split.
     ///
     /// # Errors
     /// See [`DataError`] and [`OwnDataError`].
@@ -202,7 +205,7 @@ impl OwnFiles {
                 }
                 reader.check_rows(at, n_rows)?;
                 let learned = tally.learn()?;
-                // Where every row has a class, nothing is left to check.
+                // If every row has a class, nothing is left to check.
                 if let Some(by_class) = learned.by_class {
                     skipped.append(reader.skipped);
                     counts[at] = Some(RowCounts::of_classes(by_class));
@@ -224,7 +227,8 @@ impl OwnFiles {
         })
     }
 
-    /// How the labels of a model are written in the `at`-th split's files: whether they are vectors lists alone can tell.
+    /// The form of a model's labels in the files of split `at`: only lists can show whether they
+    /// are vectors.
     fn form_of(&self, at: Option<usize>, known: &Labels) -> Result<LabelForm, DataError> {
         let is_multi = known.problem_type == ProblemType::MultiLabelClassification;
         let Some(at) = at.filter(|_| is_multi && !self.ignore_labels) else {
@@ -249,7 +253,7 @@ impl OwnFiles {
         }
     }
 
-    /// Checks and counts the rows of the `at`-th split's files.
+    /// Checks and counts the rows of the files of split `at`.
     fn count(
         &self,
         at: usize,
@@ -274,9 +278,10 @@ impl OwnFiles {
             form,
             classes: None,
             files: &self.files[at],
-            rule: match self.ignore_labels {
-                true => LabelRule::Optional,
-                false => RULES[at],
+            rule: if self.ignore_labels {
+                LabelRule::Optional
+            } else {
+                RULES[at]
             },
             on_bad_row: self.on_bad_row,
             label_separator: self.label_separator.as_deref(),
@@ -287,10 +292,11 @@ impl OwnFiles {
         }
     }
 
-    /// The rows of a split, in the order of the files: those of `train` that are not held out, those of `validation` from
-    /// their files or held out, those of any other from the test files.
+    /// The rows of a split, in the order of the files. `train` gives the rows that are not held
+    /// out, and `validation` those that are, or those of its files. Any other split gives the rows
+    /// of the test files.
     ///
-    /// After an error there is nothing more to expect.
+    /// Callers should stop at the first error.
     pub fn rows(&self, split: SplitName) -> OwnRows<'_> {
         let (at, wanted) = match (split, &self.hold_out) {
             (SplitName::Train, hold_out) => (0, hold_out.as_ref().map(|h| (h, false))),
@@ -306,7 +312,7 @@ impl OwnFiles {
         }
     }
 
-    /// How many rows [`OwnFiles::rows`] gives.
+    /// The number of rows that [`OwnFiles::rows`] delivers.
     pub fn n_rows(&self, split: SplitName) -> usize {
         let n_rows = |at: usize| self.facts.counts[at].n_rows;
         let n_taken = self.hold_out.as_ref().map(HoldOut::n_taken);
@@ -322,10 +328,10 @@ impl OwnFiles {
 /// The rows of a split of own files.
 pub struct OwnRows<'a> {
     reader: Reader<'a>,
-    /// Which of the rows: those that are held out, or the others.
+    /// The selected rows: those that are held out, or the others.
     wanted: Option<(&'a HoldOut, bool)>,
     strata: Strata,
-    /// Rows of each class so far.
+    /// The number of rows of each class so far.
     seen: Vec<usize>,
 }
 

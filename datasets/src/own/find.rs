@@ -1,4 +1,5 @@
-//! Which files a user means: a file, a directory or a pattern. `own` asks for each flag's files before it reads any.
+//! Resolves a path, a directory or a pattern to files. `own` resolves each flag's values before it
+//! reads any file.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,12 @@ use crate::nearest::nearest;
 use crate::readers::foreign;
 use crate::request::Reading;
 
-/// The files that `given` (the values of `flag`) stand for, in that order, those of a directory or pattern sorted, with
-/// their formats: the one that `reading` asks for, or what their names tell.
+/// The files that `given` (the values of `flag`) stand for, in that order; those of a directory or
+/// pattern are sorted. Their format is the one that `reading` requests, or the one that their names
+/// indicate.
 ///
 /// # Errors
-/// One stands for no file; a name tells no format.
+/// A value matches no file, or a name indicates no format.
 pub(crate) fn find_files(
     flag: &'static str,
     given: &[String],
@@ -21,7 +23,8 @@ pub(crate) fn find_files(
     find(flag, given, reading, Format::of_name)
 }
 
-/// As [`find_files`], for sentences with tags: a TSV has a word and its tags a line, as has a file whose name tells nothing.
+/// Like [`find_files`], for tagged sentences: a TSV, and a file whose name indicates no format, has
+/// one word and its tags per line.
 pub(crate) fn find_tagged_files(
     flag: &'static str,
     given: &[String],
@@ -67,7 +70,7 @@ fn expand(
     if path.is_dir() {
         return files_in(flag, path, format);
     }
-    // A name that is there is meant as it stands, whatever characters it has.
+    // An existing name is taken literally, whatever characters it contains.
     if path.exists() {
         return Ok(vec![path.to_path_buf()]);
     }
@@ -79,7 +82,7 @@ fn expand(
             at: error.pos,
             message: error.msg,
         })?;
-        // Sorted by `glob`; what cannot be looked into is no match.
+        // `glob` sorts the matches; unreadable entries are not matches.
         found.extend(matches.flatten().filter(|path| path.is_file()));
     }
     if found.is_empty() {
@@ -93,7 +96,7 @@ fn expand(
     Ok(found)
 }
 
-/// The data files of a directory, by name; with a format asked for, all its files.
+/// The data files of a directory, sorted by name. If a format is requested, all files are included.
 fn files_in(
     flag: &'static str,
     dir: &Path,
@@ -134,7 +137,7 @@ fn list(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// The file in the same directory whose name is most like that of `path`.
+/// The file in the same directory whose name is most similar to that of `path`.
 fn nearest_file(path: &Path) -> Option<String> {
     let parent = path
         .parent()

@@ -1,7 +1,7 @@
-//! Takes a share of the training rows for validation; called by `own::files`.
+//! Holds out a share of the training rows for validation. Called by `own::files`.
 //!
-//! What is decided is decided by the number of rows of each class alone, before any row is read again: the k-th row of a
-//! class is taken or not, a bit a row.
+//! The choice depends only on the number of rows per class, and is made before any row is read
+//! again. One bit per row says whether the k-th row of a class is taken.
 
 use std::collections::HashMap;
 
@@ -9,26 +9,28 @@ use crate::error::OwnDataError;
 use crate::example::Label;
 use crate::splitmix::SplitMix64;
 
-/// Classes with more rows than this are drawn from in one pass, so that no list of their rows is in memory.
+/// Classes with more rows than this are sampled in one pass, so that no list of their rows is held
+/// in memory.
 const LISTED: usize = 1 << 22;
 
-/// Which rows are taken.
+/// The rows that are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HoldOut {
-    /// For each class 64 rows a number.
+    /// One bit per row for each class, in words of 64 rows.
     taken: Vec<Vec<u64>>,
     n_taken: usize,
 }
 
-/// Tells rows into classes, of each of which a share is taken. Read in the same order, rows get the same classes.
+/// Assigns rows to classes, from each of which a share is taken. Rows read in the same order get
+/// the same classes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Strata {
-    /// Each set of labels that was seen is a class, in the order of appearance.
+    /// Each set of labels seen is a class, in order of appearance.
     sets: HashMap<Vec<u32>, usize>,
 }
 
 impl Strata {
-    /// The class of the next row. Numbers are one class, together with rows that have no label.
+    /// The class of the next row. Numbers and unlabelled rows form one class.
     pub(crate) fn class_of(&mut self, label: Option<&Label>) -> usize {
         match label {
             Some(Label::Class(id)) => *id as usize,
@@ -46,8 +48,8 @@ impl Strata {
 }
 
 impl HoldOut {
-    /// A `share` (above 0 and below 1) of `by_class` rows. The same seed takes the same rows. Of each class about that
-    /// share is taken, and at least one row stays.
+    /// A `share` (above 0 and below 1) of `by_class` rows, stratified by class. The same seed takes
+    /// the same rows. Of each class at least one row stays.
     ///
     /// # Errors
     /// One side would be empty.
@@ -59,7 +61,7 @@ impl HoldOut {
         };
         let mut wanted = 0.0;
         for &n_rows in by_class {
-            // What rounding leaves over in one class is made up for in the next.
+            // A rounding error in one class is compensated in the next.
             wanted += n_rows as f64 * share;
             let n = (wanted.round() as usize).saturating_sub(hold_out.n_taken);
             let n = n.min(n_rows.saturating_sub(1));
@@ -67,29 +69,30 @@ impl HoldOut {
             hold_out.n_taken += n;
         }
         let n_rows = by_class.iter().sum();
-        match hold_out.n_taken == 0 || hold_out.n_taken == n_rows {
-            true => Err(OwnDataError::CannotSplit {
+        if hold_out.n_taken == 0 || hold_out.n_taken == n_rows {
+            Err(OwnDataError::CannotSplit {
                 share,
                 n_rows,
                 n_taken: hold_out.n_taken,
-            }),
-            false => Ok(hold_out),
+            })
+        } else {
+            Ok(hold_out)
         }
     }
 
-    /// Rows that are taken.
+    /// The number of rows that are taken.
     pub(crate) fn n_taken(&self) -> usize {
         self.n_taken
     }
 
-    /// Whether the `at`-th row of a class, counted from 0, is taken.
+    /// Whether row `at` of a class, counted from 0, is taken.
     pub(crate) fn takes(&self, class: usize, at: usize) -> bool {
         let word = self.taken.get(class).and_then(|taken| taken.get(at / 64));
         word.is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 }
 
-/// `n` of `n_rows` rows, a bit each.
+/// `n` of `n_rows` rows, one bit per row.
 fn draw(n: usize, n_rows: usize, random: &mut SplitMix64) -> Vec<u64> {
     let mut taken = vec![0; n_rows.div_ceil(64)];
     let mut take = |row: usize| taken[row / 64] |= 1 << (row % 64);
@@ -142,7 +145,8 @@ mod tests {
         let hold_out = HoldOut::new(&[n], 0.25, 3).unwrap();
         let wanted = (n as f64 * 0.25).round() as usize;
         assert_eq!(taken(&hold_out, &[n]), [wanted]);
-        // About as many in each half: eight standard deviations are 8 * sqrt(n / 2 * 0.25 * 0.75).
+        // The halves differ by chance only: eight standard deviations are 8 * sqrt(n / 2 * 0.25 *
+        // 0.75).
         let half = (0..n / 2).filter(|&at| hold_out.takes(0, at)).count();
         assert!(half.abs_diff(wanted / 2) < 5100, "{half} of {wanted}");
     }

@@ -1,21 +1,23 @@
-//! How a row's labels are written: a value, a list of those that hold, a vector of 0 and 1 for all labels, or ids whose names
-//! the file itself gives. Told apart here, and made names of; called by `learn_labels` and `own::files`.
+//! The notation of a row's labels: a value, a list of those that apply, a vector of 0 and 1, or ids
+//! that the file names. Recognised here and converted to names. Called by `learn_labels` and
+//! `own::files`.
 
 use crate::error::{DataError, Place, Position, TableError};
 use crate::format::DataFile;
 use crate::readers::cell::Cell;
 
-/// How labels are written in files of the user's own.
+/// The notation of labels in the user's own files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LabelForm {
-    /// A value a row, or none.
+    /// At most one value per row.
     #[default]
     Value,
-    /// A list a row of the labels that hold.
+    /// Per row a list of the labels that apply.
     List,
-    /// A list a row of a 0 or 1 for each label.
+    /// Per row a list with a 0 or 1 for each label.
     Vector,
-    /// Ids, one or a list a row, whose names are in the file: `ClassLabel` of Hugging Face's `datasets`.
+    /// Ids, one or a list per row, whose names are in the file: `ClassLabel` of Hugging Face's
+    /// `datasets`.
     Named,
 }
 
@@ -27,7 +29,7 @@ impl LabelForm {
         ("named", Self::Named),
     ];
 
-    /// The name in what is kept of a file.
+    /// The name in the records about a file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Value => "value",
@@ -43,18 +45,18 @@ impl LabelForm {
         all.find(|(known, _)| *known == name).map(|(_, form)| form)
     }
 
-    /// What is said of it where labels are listed; nothing of single values.
+    /// The description shown beside a list of labels; empty for single values.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Value => "",
-            Self::List => "a list in each row, of the labels that hold",
+            Self::List => "a list of the applicable labels in each row",
             Self::Vector => "a vector of 0 and 1 in each row",
             Self::Named => "names given by the file (ClassLabel)",
         }
     }
 }
 
-/// Whether a value is a 0 or 1 of a vector, and which.
+/// The bit of a vector that a value is, if it is 0 or 1.
 fn bit(cell: &Cell) -> Option<bool> {
     match cell {
         Cell::Int(0) => Some(false),
@@ -70,42 +72,42 @@ fn is_number(cell: &Cell) -> bool {
     matches!(cell, Cell::Int(_) | Cell::Float(_) | Cell::Bool(_))
 }
 
-/// The names of vectors that have none.
+/// The names of vector entries that have none.
 fn numbered(n: usize) -> Vec<String> {
     (0..n).map(|at| format!("LABEL_{at}")).collect()
 }
 
-/// Whether labels are called as those without names are.
+/// Whether labels have the names given to unnamed ones.
 pub(crate) fn are_numbered(names: &[String]) -> bool {
     names == numbered(names.len())
 }
 
-/// A list, where it was seen.
+/// A list, and where it was seen.
 struct Seen {
     file: usize,
     position: Position,
     shown: String,
 }
 
-/// What the lists of labels of rows look like.
+/// The shapes of the rows' label lists.
 #[derive(Default)]
 pub(crate) struct ListShapes {
-    /// The length of the first that is not empty.
+    /// The length of the first list that is not empty.
     length: Option<usize>,
-    /// The first of another length.
+    /// The first list of a different length.
     other_length: Option<Seen>,
-    /// The first with something else than 0 and 1.
+    /// The first list with a value other than 0 and 1.
     other_values: Option<Seen>,
     has_names: bool,
-    /// Whether a list has a number twice, as a set of ids never has.
+    /// Whether a list contains a number twice, which a set of ids never does.
     has_repeats: bool,
 }
 
 impl ListShapes {
-    /// Takes in a row's label; what is no list says nothing.
+    /// Takes in a row's label. Anything but a list is ignored.
     ///
     /// # Errors
-    /// Shares of labels.
+    /// Fractional labels.
     pub(crate) fn add(
         &mut self,
         files: &[DataFile],
@@ -131,7 +133,7 @@ impl ListShapes {
             position,
             shown: label.show(),
         };
-        // An empty list is a set, and no vector.
+        // An empty list is a set, not a vector.
         let length = match items.len() {
             0 => self.length.unwrap_or(1),
             n_items => *self.length.get_or_insert(n_items),
@@ -144,17 +146,18 @@ impl ListShapes {
         }
         self.has_names |= !items.iter().all(is_number);
         let repeats = |(at, item): (usize, &Cell)| items[..at].contains(item);
-        // Of lists of names nothing more is asked.
+        // Lists of names need no further check.
         self.has_repeats =
             self.has_repeats || !self.has_names && items.iter().enumerate().any(repeats);
         Ok(())
     }
 
-    /// The length of vectors of 0 and 1, if the lists are such: all of one length, at least 2, and nothing but 0 and 1 in them.
-    /// Otherwise they are lists of the labels that hold.
+    /// The length of vectors of 0 and 1, if the lists are such: all of the same length, at least 2,
+    /// and containing only 0 and 1. Otherwise they are lists of the labels that apply.
     ///
     /// # Errors
-    /// They are neither: a number is twice in a list, as in vectors, and they differ in length or have other numbers.
+    /// They are neither. A number occurs twice in a list, as in vectors, but the lists differ in
+    /// length or contain other numbers.
     pub(crate) fn vectors(
         &self,
         files: &[DataFile],
@@ -186,7 +189,7 @@ fn place(files: &[DataFile], file: usize, position: Position) -> Place {
     }
 }
 
-/// The names of vectors of `length`: those that the file gives, if they are as many.
+/// The names for vectors of `length`: those that the file gives, if their number matches.
 pub(crate) fn vector_names(length: usize, classes: Option<&[String]>) -> Vec<String> {
     match classes {
         Some(names) if names.len() == length => names.to_vec(),
@@ -194,10 +197,10 @@ pub(crate) fn vector_names(length: usize, classes: Option<&[String]>) -> Vec<Str
     }
 }
 
-/// A vector as the list of the labels that hold.
+/// A vector as the list of the labels that apply.
 ///
 /// # Errors
-/// It is none, or has another length than there are labels.
+/// It is not a vector, or its length differs from the number of labels.
 pub(crate) fn of_vector(
     label: &Cell,
     names: &[String],
@@ -223,7 +226,8 @@ pub(crate) fn of_vector(
     ))
 }
 
-/// An id as the name that the file gives it, a list of them likewise; -1 is no label. What is no id of these stays.
+/// Converts an id, or a list of ids, to the names that the file gives; -1 means no label. Anything
+/// that is not one of these ids is unchanged.
 pub(crate) fn of_ids(label: Cell, classes: &[String]) -> Cell {
     match label {
         Cell::Int(-1) => Cell::Absent,

@@ -1,7 +1,9 @@
-//! What the labels of training rows are: classes with their names in order, sets of labels, or numbers. Called by `own::files`.
+//! The labels of training rows: classes with their names in order, sets of labels, or numbers.
+//! Called by `own::files`.
 //!
-//! Names are sorted, as in Hugging Face's `run_classification`; whole numbers by their value (there: as texts, so that 10
-//! comes before 2), so that the labels 0 to n - 1 have themselves as ids.
+//! Names are sorted, as in Hugging Face's `run_classification`. Whole numbers are sorted by value,
+//! so that the labels 0 to n - 1 are their own ids. (Hugging Face sorts them as text, so that 10
+//! precedes 2.)
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,19 +17,19 @@ use crate::problem_type::ProblemType;
 use crate::readers::cell::Cell;
 use crate::readers::raw_row::RawRow;
 
-/// Beyond this many classes in so few rows, the column is taken for something else.
+/// With more classes than this in so few rows, the column hardly holds labels.
 pub(crate) const MANY_CLASSES: usize = 100;
 
-/// What the labels are.
+/// The labels of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// Classes or numbers.
+    /// The kind of task: classes or numbers.
     pub problem_type: ProblemType,
     /// The classes' names by id; empty for numbers.
     pub names: Vec<String>,
 }
 
-/// How a label is written.
+/// The notation of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Whole,
@@ -54,7 +56,7 @@ impl Kind {
     }
 }
 
-/// Beyond this many different labels none of any sense is expected, and no more are remembered.
+/// More distinct labels than this make no sense, and no more are remembered.
 const MOST_CLASSES: usize = 1 << 17;
 
 /// A label, where it was first seen, and how a message shows it.
@@ -65,26 +67,26 @@ struct Seen {
     shown: String,
 }
 
-/// What was learned of labels.
+/// The findings about labels.
 pub(crate) struct Learned {
     pub(crate) labels: Labels,
     pub(crate) form: LabelForm,
-    /// Where every row has a class: the rows of each.
+    /// The number of rows per class, if every row has a class.
     pub(crate) by_class: Option<Vec<usize>>,
 }
 
-/// What the labels of rows look like, taken in row by row: names and counts, never rows.
+/// The labels of rows, taken in row by row: names and counts, never rows.
 pub(crate) struct Tally<'a> {
     files: &'a [DataFile],
     problem_type: Option<ProblemType>,
     column: Option<String>,
-    /// Whether rows have lists of labels: as the user says, or as the first label is.
+    /// Whether rows have lists of labels: as the user says, or like the first label.
     are_sets: Option<bool>,
     first_of: BTreeMap<Kind, Seen>,
     lists: ListShapes,
     /// The names that the files give to ids.
     classes: Option<Arc<[String]>>,
-    /// The different labels and how many rows have each; given up when they turn out to be numbers.
+    /// The distinct labels with their row counts; discarded once they turn out to be numbers.
     names: BTreeMap<String, usize>,
     has_fraction: bool,
     n_rows: usize,
@@ -92,7 +94,7 @@ pub(crate) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Of no rows yet; with `problem_type` as the user says it is.
+    /// An empty tally, with `problem_type` as given by the user.
     pub(crate) fn new(files: &'a [DataFile], problem_type: Option<ProblemType>) -> Self {
         Self {
             files,
@@ -110,11 +112,11 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Takes in a row of the file with this index, which gives ids the names `classes`. Rows without a label are left to
-    /// whoever reads them.
+    /// Takes in a row of the file with this index, which gives ids the names `classes`. Unlabelled
+    /// rows are left to the caller.
     ///
     /// # Errors
-    /// More different labels than any classes, or shares of labels.
+    /// More distinct labels than any classification has, or fractional labels.
     pub(crate) fn add(
         &mut self,
         file: usize,
@@ -168,7 +170,7 @@ impl<'a> Tally<'a> {
             position,
             shown: format!("{} {}", kind.describe(), label.show()),
         });
-        // A class that the file itself names is one whatever its name looks like.
+        // A class that the file itself names is a class, even if its name looks like a number.
         if self.problem_type.is_none() && self.classes.is_none() && kind == Kind::Decimal {
             self.has_fraction |= name.parse::<f64>().is_ok_and(|x| x.fract() != 0.0);
         }
@@ -186,17 +188,19 @@ impl<'a> Tally<'a> {
     }
 
     fn check_few(&self) -> Result<(), DataError> {
-        match self.names.len() > MOST_CLASSES {
-            true => Err(self.too_many().into()),
-            false => Ok(()),
+        if self.names.len() > MOST_CLASSES {
+            Err(self.too_many().into())
+        } else {
+            Ok(())
         }
     }
 
-    /// The labels, how they are written, and for classes of which every row has one the rows of each.
+    /// The labels and their notation. For classes, also the number of rows of each, if every row
+    /// has one.
     ///
     /// # Errors
-    /// Names among numbers, numbers that may be classes, a single class, nearly as many classes as rows, lists that are neither
-    /// vectors nor sets.
+    /// Names among numbers, numbers that may be classes, a single class, nearly as many classes as
+    /// rows, lists that are neither vectors nor sets.
     pub(crate) fn learn(mut self) -> Result<Learned, DataError> {
         let numbers = || Learned {
             labels: Labels::numbers(),
@@ -257,8 +261,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The names with the rows of each: in the order of the file, where that gives them, with those that no row has; else
-    /// sorted, whole numbers by their value.
+    /// The names with their row counts. If the file gives an order, that order is kept, with unused
+    /// names included. Otherwise the names are sorted, whole numbers by value.
     fn in_order(mut self) -> (Vec<String>, Vec<usize>) {
         let has_all = |names: &Arc<[String]>| self.names.keys().all(|name| names.contains(name));
         if let Some(names) = self.classes.take().filter(has_all) {
@@ -272,7 +276,7 @@ impl<'a> Tally<'a> {
         classes.into_iter().unzip()
     }
 
-    /// The labels that occur in lists of them. Rows without a list are left to whoever reads them.
+    /// The labels that occur in lists. Rows without a list are left to the caller.
     fn learn_sets(self, column: String) -> Result<Learned, DataError> {
         let sets = |names, form| Learned {
             labels: Labels {
@@ -339,7 +343,7 @@ impl<'a> Tally<'a> {
 }
 
 impl Labels {
-    /// Numbers.
+    /// The labels of regression: numbers.
     pub(crate) fn numbers() -> Self {
         Self {
             problem_type: ProblemType::Regression,

@@ -1,4 +1,5 @@
-//! The rows of several files of the user's own, one after the other, with their labels as names. Called by `own::files`.
+//! The rows of several of the user's own files, one after the other, with their labels as names.
+//! Called by `own::files`.
 
 use std::sync::Arc;
 
@@ -16,19 +17,19 @@ use crate::skipped_rows::SkippedRows;
 use crate::tasks::rows::open;
 use crate::tasks::task::Task;
 
-/// Reads the rows of several files, and leaves out those that are wrong if it may.
+/// Reads the rows of several files, skipping invalid ones if the request allows it.
 pub(crate) struct Reader<'a> {
     pub(crate) task: &'a Task,
-    /// How labels are written.
+    /// The notation of the labels.
     pub(crate) form: LabelForm,
-    /// The names that the files give to ids of labels.
+    /// The names that the files give to label ids.
     pub(crate) classes: Option<Arc<[String]>>,
     pub(crate) files: &'a [DataFile],
     pub(crate) rule: LabelRule,
     pub(crate) on_bad_row: OnBadRow,
     pub(crate) label_separator: Option<&'a str>,
     pub(crate) ignore_labels: bool,
-    /// The file that is being read.
+    /// The index of the file being read.
     pub(crate) file: usize,
     pub(crate) rows: Option<Box<dyn Rows>>,
     pub(crate) skipped: SkippedRows,
@@ -91,7 +92,8 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// Puts names in the place of vectors, and of ids that the file names. A model whose labels have no names keeps ids.
+    /// Replaces vectors, and ids that the file names, by names. A model whose labels have no names
+    /// keeps ids.
     fn name_label(&self, row: &mut RawRow, file: &DataFile) -> Result<(), DataError> {
         let label = std::mem::replace(&mut row.label, Cell::Absent);
         if self.ignore_labels {
@@ -114,14 +116,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// That files of a split have rows.
+    /// Checks that the files of a split have rows.
     pub(crate) fn check_rows(&self, split: usize, n_rows: usize) -> Result<(), DataError> {
         let Some(file) = self.files.first().filter(|_| n_rows == 0) else {
             return Ok(());
         };
         let found = match self.skipped.reasons.last() {
             None => "none".to_owned(),
-            Some(reason) => format!("none that is good; the last that was left out: {reason}"),
+            Some(reason) => format!("no valid row; the last one left out: {reason}"),
         };
         Err(OwnDataError::NoRows {
             flag: FLAGS[split],
@@ -132,7 +134,8 @@ impl Reader<'_> {
     }
 }
 
-/// The names that a file gives to ids: those of the files before it, if there were any.
+/// The names that a file gives to ids. They must equal those of the files before it, if there were
+/// any.
 fn same_classes(
     first: Option<Arc<[String]>>,
     opened: &dyn Rows,

@@ -1,5 +1,5 @@
-//! What columns a file has and what is in them, from its first rows: what guesses are made of, and what
-//! `progtune data inspect` prints.
+//! The columns of a file and the kinds of their values, from its first rows. Guesses are based on
+//! it, and `progtune data inspect` prints it.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use crate::readers::header::TableHead;
 use crate::readers::json_value;
 use crate::readers::jsonl::JsonlObjects;
 
-/// How many rows are looked at.
+/// The number of rows inspected.
 const N_ROWS: usize = 1000;
 
-/// What the values of a column are.
+/// The kind of values in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// Whole numbers.
@@ -30,9 +30,9 @@ pub enum ColumnKind {
     List,
     /// Objects.
     Nested,
-    /// Nothing, in any row.
+    /// No value in any row.
     Empty,
-    /// More than one of these.
+    /// Several of these kinds.
     Mixed,
 }
 
@@ -54,15 +54,15 @@ impl fmt::Display for ColumnKind {
 /// The columns of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {
-    /// Names and what the first thousand rows have, in the file's order.
+    /// The names with the kinds found in the first thousand rows, in the file's order.
     pub columns: Vec<(String, ColumnKind)>,
 }
 
 impl Survey {
-    /// Looks at a file. Rows that are wrong are passed over: whoever reads the file will speak of them.
+    /// Inspects a file. Invalid rows are passed over; the reader of the file reports them.
     ///
     /// # Errors
-    /// The file cannot be read, or has no header or no row that is good.
+    /// The file cannot be read, or has no header or no valid row.
     pub fn of(file: &DataFile) -> Result<Self, DataError> {
         let (names, rows) = match file.format {
             Format::Jsonl => first_objects(file)?,
@@ -112,7 +112,7 @@ fn join(a: ColumnKind, b: ColumnKind) -> ColumnKind {
     match (a, b) {
         (Empty, other) | (other, Empty) => other,
         (Integer, Number) | (Number, Integer) => Number,
-        // Among texts some look like numbers.
+        // Some texts look like numbers.
         (Text, Integer | Number) | (Integer | Number, Text) => Text,
         (a, b) if a == b => a,
         _ => Mixed,

@@ -1,11 +1,12 @@
-//! A value in a file before it is understood: what every reader makes of a label, and `survey` of all columns.
+//! A value in a file before it is interpreted. Every reader delivers labels as cells, and `survey`
+//! uses them for all columns.
 
 use crate::error::{printable, quote};
 
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
-    /// The column is not there, or holds null.
+    /// The column does not exist, or contains null.
     Absent,
     Text(String),
     Int(i64),
@@ -13,12 +14,12 @@ pub(crate) enum Cell {
     Bool(bool),
     /// A list of values.
     List(Vec<Cell>),
-    /// Something that is none of these, as a message shows it.
+    /// Any other value, in the form in which a message shows it.
     Other(String),
 }
 
 impl Cell {
-    /// As a message shows it.
+    /// The value in the form in which a message shows it.
     pub(crate) fn show(&self) -> String {
         match self {
             Self::Absent => "nothing".to_owned(),
@@ -35,7 +36,7 @@ impl Cell {
         }
     }
 
-    /// The value as the name of a class; `None` where there is none (absent, empty) or it can be none.
+    /// The value as the name of a class; `None` if it is absent or empty, or cannot be one.
     pub(crate) fn name(&self) -> Option<String> {
         match self {
             Self::Absent | Self::List(_) | Self::Other(_) => None,
@@ -46,7 +47,8 @@ impl Cell {
         }
     }
 
-    /// The labels in a text, which `separator` lies between; none in an empty one. White space around them is not theirs.
+    /// The labels in a text, divided by `separator` and trimmed of whitespace; none in an empty
+    /// text.
     pub(crate) fn split(self, separator: &str) -> Self {
         match self {
             Self::Text(text) => Self::List(
@@ -60,7 +62,7 @@ impl Cell {
         }
     }
 
-    /// Whether the row has nothing here.
+    /// Whether the row has no value here.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Absent) || matches!(self, Self::Text(text) if text.is_empty())
     }

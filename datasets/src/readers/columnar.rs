@@ -1,5 +1,5 @@
-//! Files whose columns have types, parquet and Arrow, opened alike. Called by the readers of rows with values (`rows`),
-//! with lists (`word_lists`), and of nested columns (`squad`), and by `survey`.
+//! Files with typed columns, parquet and Arrow, behind one interface. Called by the readers of rows
+//! with values (`rows`), of lists (`word_lists`) and of nested columns (`squad`), and by `survey`.
 
 mod arrow;
 mod arrow_messages;
@@ -25,16 +25,16 @@ use arrow::ArrowFile;
 use parquet::ParquetFile;
 use value::Value;
 
-/// A column, as the file's schema has it.
+/// A column in the file's schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) kind: FieldKind,
-    /// Its type, as a message shows it.
+    /// Its type, in the form in which a message shows it.
     pub(crate) shown: String,
 }
 
-/// What a column holds in each row.
+/// The kind of value that a column holds in each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     /// A text.
@@ -56,19 +56,19 @@ impl Field {
     }
 }
 
-/// A file that is open, before its rows are read.
+/// An open file whose rows have not been read yet.
 pub(crate) trait ColumnarFile {
     /// Its columns.
     fn fields(&self) -> &[Field];
 
-    /// What Hugging Face's `datasets` says of the columns, in JSON.
+    /// The description of the columns by Hugging Face's `datasets`, in JSON.
     fn hub_text(&self) -> Option<&str>;
 
     /// All rows, with the columns `chosen` in this order.
     fn rows(self: Box<Self>, chosen: &[usize]) -> Result<Box<dyn ValueRows>, DataError>;
 }
 
-/// The rows that are left.
+/// The remaining rows.
 pub(crate) trait ValueRows {
     /// The next row with its place; `None` at the end.
     fn next_values(&mut self) -> Result<Option<PlacedValues>, DataError>;
@@ -77,7 +77,7 @@ pub(crate) trait ValueRows {
 /// A row with its place.
 type PlacedValues = (Place, Vec<Value>);
 
-/// Opens a file of one of the two formats.
+/// Opens a file in one of the two formats.
 fn open(path: &Path, format: Format) -> Result<Box<dyn ColumnarFile>, DataError> {
     Ok(match format {
         Format::Arrow => Box::new(ArrowFile::open(path)?),

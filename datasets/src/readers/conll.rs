@@ -1,10 +1,11 @@
-//! Column files of token classification, as the CoNLL tasks have them: a word a line with its tags, an empty line after
-//! each sentence. `tags` reads from it, `survey` looks at its columns.
+//! Column files for token classification, as in the CoNLL tasks: one word with its tags per line,
+//! and an empty line after each sentence. `tags` reads from it, and `survey` inspects its columns.
 //!
-//! Columns are separated by a tab where the first word's line has one (a word may then hold spaces), else by spaces. They
-//! are called `1`, `2`, … as they stand. A line of white space and U+FEFF alone is an empty one: WNUT17's train file
-//! has a tab on each, its dev file ends in U+FEFF. `-DOCSTART-` begins a document and is no word; comments are left out
-//! (`word_lines`). What a word has in it is left alone, U+FEFF too.
+//! Columns are separated by a tab if the first word's line contains one (a word may then contain
+//! spaces), otherwise by spaces. They are named `1`, `2`, … by position. A line that contains only
+//! whitespace and U+FEFF counts as empty: WNUT17's train file has a tab on each such line, and its
+//! dev file ends in U+FEFF. `-DOCSTART-` begins a document and is not a word; comments are left out
+//! (`word_lines`). The characters of a word are kept, including U+FEFF.
 
 use crate::columns::Column;
 use crate::error::{DataError, Place, Position, WORDS};
@@ -13,23 +14,23 @@ use crate::readers::cell::Cell;
 use crate::readers::lines::MAX_LINE_BYTES;
 use crate::readers::word_lines::{WordLine, WordLines};
 
-/// What a word and its tag take beside their letters.
+/// The memory that a word and its tag take in addition to their letters.
 const WORD_BYTES: usize = 64;
 
-/// A sentence of a file, its tags not understood yet.
+/// A sentence of a file, with its tags not yet interpreted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RawSentence {
     /// Its first line, or its row.
     pub(crate) position: Position,
-    /// Whether each word has a line of its own.
+    /// Whether each word has its own line.
     pub(crate) has_lines: bool,
     pub(crate) words: Vec<String>,
-    /// As many as words; `None` where the file has none.
+    /// One tag per word; `None` if the file has none.
     pub(crate) tags: Option<Vec<Cell>>,
 }
 
 impl RawSentence {
-    /// Where a word of it is.
+    /// The place of one of its words.
     pub(crate) fn place(&self, file: &DataFile, word: usize) -> Place {
         let position = match self.position {
             Position::Line(line) if self.has_lines => Position::Line(line + word),
@@ -44,39 +45,39 @@ impl RawSentence {
 
 /// An open file of sentences.
 pub(crate) trait Sentences {
-    /// The next sentence; `None` at the end of the file. After an error about a row ([`DataError::is_about_a_row`]) the
-    /// next call goes on behind its sentence.
+    /// The next sentence; `None` at the end of the file. After an error about a row
+    /// ([`DataError::is_about_a_row`]) the next call continues after its sentence.
     fn next_sentence(&mut self) -> Result<Option<RawSentence>, DataError>;
 
-    /// The names that the file itself gives the ids of its tags.
+    /// The names that the file gives to the ids of its tags.
     fn tag_names(&self) -> Option<&[String]> {
         None
     }
 
-    /// How many lines so far were comments, or no words of their own.
+    /// The number of lines so far that were comments or not words of their own.
     fn n_left_out(&self) -> usize {
         0
     }
 }
 
-/// Where words and tags are, counted from 0; `tags` is `None` where they are not read.
+/// The positions of words and tags, counted from 0. `tags` is `None` if they are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
     words: usize,
     tags: Option<usize>,
 }
 
-/// A column file being read.
+/// An open column file.
 pub(crate) struct ColumnFile {
     lines: WordLines,
     layout: Layout,
-    /// What the words of the sentence that is being read take.
+    /// The memory taken by the words of the sentence being read.
     bytes: usize,
 }
 
 impl ColumnFile {
-    /// Opens a file to read two of its columns, by number from 1. Without `needs_tags`, a file that has words alone gives
-    /// sentences without tags.
+    /// Opens a file to read two of its columns, by number from 1. Without `needs_tags`, a file with
+    /// only words gives sentences without tags.
     ///
     /// # Errors
     /// The file cannot be read, or its first word lacks a column.
@@ -97,7 +98,7 @@ impl ColumnFile {
                 )
             })
         };
-        // A file without a word has no columns, and gives no sentence.
+        // A file without a word has no columns and gives no sentence.
         let layout = match (columns.is_empty(), needs_tags) {
             (true, _) => Layout {
                 words: 0,
@@ -119,7 +120,7 @@ impl ColumnFile {
         })
     }
 
-    /// Takes a word's line in.
+    /// Takes in a word's line.
     fn take(
         &mut self,
         number: usize,
@@ -143,7 +144,7 @@ impl ColumnFile {
             return Err(DataError::TooLong {
                 place: place(),
                 what: "sentence",
-                found: "more (it is counted with 64 bytes a word)".to_owned(),
+                found: "more (counting 64 extra bytes per word)".to_owned(),
                 limit: MAX_LINE_BYTES,
             });
         }
@@ -170,7 +171,7 @@ impl Sentences for ColumnFile {
                     _ => break,
                 },
                 Ok(None) => break,
-                // The sentence ends where it would have without the fault.
+                // The sentence ends where it would have ended without the fault.
                 Err(error) if error.is_about_a_row() => {
                     fault = fault.or(Some(error));
                     continue;
@@ -199,7 +200,8 @@ impl Sentences for ColumnFile {
     }
 }
 
-/// The names of the columns: `1`, `2`, … as many as the first word's line has; none for a file without a word.
+/// The names of the columns: `1`, `2`, … for each cell on the first word's line; none for a file
+/// without a word.
 pub(crate) fn column_names(file: &DataFile) -> Result<Vec<String>, DataError> {
     let cells = first_words(file, 1)?.into_iter().next();
     let n = cells.map_or(0, |cells| cells.len());

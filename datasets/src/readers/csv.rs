@@ -1,10 +1,11 @@
-//! Comma-separated files as RFC 4180 has them, and those with another separator, which `separator` recognises; `table` reads
-//! from it.
+//! Comma-separated files according to RFC 4180, and files with another separator, which `separator`
+//! recognises. `table` reads from it.
 //!
-//! A cell that begins with a double quote ends at the next one that is not doubled; commas, line ends and doubled quotes
-//! (each one quote) are text in between. Elsewhere a quote is a character like any other. Blank lines between rows are
-//! no rows. Written here and not taken from the `csv` crate, which its tests compare it with, because that crate reads
-//! on without end and without a word where a quote is not closed, and a message has to say where it was opened.
+//! A cell that begins with a double quote ends at the next quote that is not doubled. In between,
+//! commas, line breaks and doubled quotes (one quote each) are text. Elsewhere a quote is an
+//! ordinary character. Blank lines between rows are ignored. The tests compare against the `csv`
+//! crate, but it is not used here. If a quote is not closed, that crate reads on silently to the
+//! end, whereas a message must say where the quote was opened.
 
 use crate::error::{DataError, Place};
 use crate::format::DataFile;
@@ -20,7 +21,7 @@ pub(crate) struct CsvRecords {
     is_first: bool,
 }
 
-/// Where in a cell the parser is.
+/// The parser's state within a cell.
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Start,
@@ -50,7 +51,7 @@ impl CsvRecords {
     }
 }
 
-/// How many cells the first rows have with this separator, as far as they can be read.
+/// The number of cells in each of the first rows with this separator, as far as they can be read.
 fn sample(file: &DataFile, separator: Separator) -> Result<Vec<usize>, DataError> {
     let mut records = CsvRecords::with_separator(file, separator)?;
     let mut record = Record::default();
@@ -58,14 +59,15 @@ fn sample(file: &DataFile, separator: Separator) -> Result<Vec<usize>, DataError
     while counts.len() < SAMPLE_ROWS {
         match records.next_record(&mut record) {
             Ok(true) => counts.push(record.n_cells()),
-            // What is wrong is told by whoever reads the rows.
+            // The reader of the rows reports what is wrong.
             Ok(false) | Err(_) => break,
         }
     }
     Ok(counts)
 }
 
-/// Takes in a line; gives where the parser is at its end, or the line of the quote that closed before other text.
+/// Takes in a line. Returns the parser's state at its end, or the line of a closing quote that is
+/// followed by text.
 fn take_line(
     record: &mut Record,
     mut state: State,

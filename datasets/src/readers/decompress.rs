@@ -1,4 +1,5 @@
-//! The contents of files that may be compressed with gzip or zstd, which their first bytes tell. Called by `text_file`.
+//! The contents of files that may be compressed with gzip or zstd, which is recognised by their
+//! first bytes. Called by `text_file`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,10 +11,10 @@ use crate::readers::foreign;
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
-/// The contents of a file, and by what it is compressed.
+/// The contents of a file, and the name of its compression.
 ///
 /// # Errors
-/// The file cannot be opened, or is of a kind that is recognised and not read.
+/// The file cannot be opened, or is of a kind that is recognised but not supported.
 pub(crate) fn decompressed(
     path: &Path,
 ) -> Result<(Box<dyn BufRead>, Option<&'static str>), DataError> {
@@ -35,7 +36,7 @@ pub(crate) fn decompressed(
     })
 }
 
-/// Why a file could not be read on, at a line.
+/// The error for a file that could not be read beyond a line.
 pub(crate) fn read_failure(
     path: &Path,
     compression: Option<&'static str>,

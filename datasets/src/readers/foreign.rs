@@ -1,5 +1,6 @@
-//! Files of other kinds than their names say, recognised by their first bytes: one line says what a file is and how to
-//! convert it, or under which format it is read. Called wherever a file is opened.
+//! Files of a different kind from what their names say, recognised by their first bytes. One line
+//! says what the file is and how to convert it, or which format reads it. Called wherever a file is
+//! opened.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,16 +9,16 @@ use std::path::Path;
 use crate::error::{DataError, TableError};
 use crate::format::Format;
 
-/// How much of a file is needed.
+/// The number of leading bytes inspected.
 const N_BYTES: u64 = 4096;
 
-/// What a file is, and what makes one of it that is read.
+/// The kind of file, and how to convert it into a supported one.
 type Kind = (&'static str, &'static str);
 
 const PANDAS_EXCEL: &str = "save the sheet as CSV (UTF-8), or convert it with `python -c \"import pandas; \
      pandas.read_excel('FILE').to_csv('FILE.csv', index=False)\"`";
 
-/// By first bytes; zip and OLE files, which hold many things, are looked into.
+/// Kinds by first bytes. Zip and OLE files can hold many things and are inspected further.
 const KINDS: &[(&[u8], Kind)] = &[
     (
         b"SQLite format 3\0",
@@ -63,7 +64,7 @@ const KINDS: &[(&[u8], Kind)] = &[
     ),
     (
         b"%PDF-",
-        ("a PDF", "write its texts as CSV or JSONL, a text a row"),
+        ("a PDF", "write its texts as CSV or JSONL, one text per row"),
     ),
     (
         b"BZh",
@@ -103,7 +104,7 @@ const KINDS: &[(&[u8], Kind)] = &[
     ),
 ];
 
-/// Columnar files by their first bytes: what they are, and the format that they are read as.
+/// Columnar files by their first bytes: their kind, and the format that reads them.
 const COLUMNAR: &[(&[u8], &str, Format)] = &[
     (b"PAR1", "a parquet file", Format::Parquet),
     (
@@ -123,10 +124,10 @@ fn may_be_text(start: &[u8]) -> bool {
     !start.iter().any(|&byte| byte < 9)
 }
 
-/// What a file that begins so is, if it is of a kind that is known and not read.
+/// The kind of a file that begins with these bytes, if the kind is known and not supported.
 fn recognise(start: &[u8]) -> Option<Kind> {
     if let Some((_, kind)) = KINDS.iter().find(|(magic, _)| start.starts_with(magic)) {
-        // `ORC` and `BZh` are also how a text may begin.
+        // `ORC` and `BZh` may also begin a text.
         let is_text = may_be_text(start) && !start.starts_with(b"version ");
         return (!is_text).then_some(*kind);
     }
@@ -148,9 +149,9 @@ fn recognise(start: &[u8]) -> Option<Kind> {
             },
         ),
         [0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1, ..] => {
-            Some(("an Excel workbook of the old kind (.xls)", PANDAS_EXCEL))
+            Some(("an Excel workbook in the old format (.xls)", PANDAS_EXCEL))
         }
-        // A protocol of 2 to 5, and an operation that a pickle begins with.
+        // A protocol number from 2 to 5, and an operation with which a pickle begins.
         [
             0x80,
             2..=5,
@@ -165,10 +166,11 @@ fn recognise(start: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Refuses a file that begins so if it is of another kind than those that are read, or columnar and not read as `format`.
+/// Refuses a file that begins with these bytes if its kind is not supported, or if it is columnar
+/// and not read as `format`.
 ///
 /// # Errors
-/// It is.
+/// The file is of such a kind.
 pub(crate) fn refuse(path: &Path, start: &[u8], format: Option<Format>) -> Result<(), DataError> {
     let mut columnar = COLUMNAR.iter();
     if let Some((_, what, is)) = columnar.find(|(magic, ..)| start.starts_with(magic)) {
@@ -194,7 +196,8 @@ pub(crate) fn refuse(path: &Path, start: &[u8], format: Option<Format>) -> Resul
     }
 }
 
-/// As [`refuse`], for a file that is not open. One that cannot be opened is left to whoever reads it.
+/// Like [`refuse`], for a file that is not open. A file that cannot be opened is left to its
+/// reader.
 pub(crate) fn refuse_file(path: &Path, format: Option<Format>) -> Result<(), DataError> {
     let mut start = Vec::new();
     if path.is_file()

@@ -1,5 +1,6 @@
-//! The names of a table's columns: from its first row, from the format, or from the user where the file has none; and
-//! whether a first row that is taken for names looks like one. `table` and `survey` read through it, `own::files` asks.
+//! The names of a table's columns: from its first row, from the format, or from the user if the
+//! file has none. Also checks whether a first row that is read as names looks like names. `table`
+//! and `survey` read through it; `own::files` calls the check.
 
 use std::collections::HashSet;
 
@@ -9,17 +10,17 @@ use crate::readers::record::{Record, Records};
 use crate::readers::records::open_records;
 use crate::readers::usual_columns::is_usual_name;
 
-/// How many rows a first row is compared with.
+/// The number of rows with which a first row is compared.
 const N_ROWS: usize = 1000;
 
-/// A name of so many words is a sentence.
+/// A name with this many words is a sentence.
 const SENTENCE_WORDS: usize = 5;
 
-/// A table of which the names of the columns are known.
+/// A table whose column names are known.
 pub(crate) struct TableHead {
     pub(crate) records: Box<dyn Records>,
     pub(crate) record: Record,
-    /// Whether `record` is a row that is yet to be given.
+    /// Whether `record` is a row that has not been delivered yet.
     pub(crate) is_pending: bool,
     pub(crate) names: Vec<String>,
 }
@@ -56,7 +57,8 @@ impl TableHead {
         })
     }
 
-    /// The next row; `None` at the end. After an error about a row the next call goes on behind it.
+    /// The next row; `None` at the end. After an error about a row the next call continues after
+    /// it.
     pub(crate) fn next_record(&mut self) -> Result<Option<&Record>, DataError> {
         let has_row =
             std::mem::take(&mut self.is_pending) || self.records.next_record(&mut self.record)?;
@@ -64,7 +66,7 @@ impl TableHead {
     }
 }
 
-/// The names that the user gives to as many cells as the first row has.
+/// The user's names, which must be as many as the cells of the first row.
 fn given(file: &DataFile, names: &[String], first: &[String]) -> Result<Vec<String>, DataError> {
     let path = file.path.clone();
     if names.is_empty() {
@@ -84,8 +86,8 @@ fn given(file: &DataFile, names: &[String], first: &[String]) -> Result<Vec<Stri
     Ok(names.to_vec())
 }
 
-/// The names that training files without a header were given, unless the first row has one of them or too many cells. Files
-/// to predict may lack the last columns.
+/// The names that were given for training files without a header, unless the first row contains one
+/// of them or has too many cells. Files to predict may lack the last columns.
 fn learned(names: &[String], first: &[String]) -> Option<Vec<String>> {
     if names.is_empty() {
         return Some((1..=first.len()).map(|at| at.to_string()).collect());
@@ -95,12 +97,12 @@ fn learned(names: &[String], first: &[String]) -> Option<Vec<String>> {
     Some(names.to_vec())
 }
 
-/// Refuses a table whose first row was taken for names and looks like data: a name is a number among numbers, occurs again
-/// below itself, or is a sentence. One name that texts or labels usually have, or numbers counted from 0 as pandas writes
-/// them, are a header whatever else there is.
+/// Refuses a table whose first row is read as names but looks like data. It does if a name is a
+/// number among numbers, occurs again in the rows below, or is a sentence. One usual name of a text
+/// or label column, or numbers counted from 0 as pandas writes them, make it a header regardless.
 ///
 /// # Errors
-/// It looks like data, or cannot be read.
+/// The first row looks like data, or cannot be read.
 pub(crate) fn check(file: &DataFile) -> Result<(), DataError> {
     let is_table = matches!(file.format, Format::Csv | Format::Tsv);
     if !is_table || file.header != Header::FirstRow {
@@ -140,7 +142,7 @@ pub(crate) fn check(file: &DataFile) -> Result<(), DataError> {
     }
 }
 
-/// What the first rows have in a column.
+/// The values of the first rows in a column.
 #[derive(Default)]
 struct Column {
     values: HashSet<String>,

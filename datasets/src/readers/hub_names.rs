@@ -1,9 +1,9 @@
-//! What Hugging Face's `datasets` says of the columns of a parquet or Arrow file, in the schema's metadata. Called by the
-//! readers of both.
+//! The description of the columns of a parquet or Arrow file by Hugging Face's `datasets`, in the
+//! schema's metadata. Called by the readers of both.
 
 use serde_json::{Map, Value};
 
-/// The key that it is under.
+/// The metadata key of the description.
 pub(crate) const HUB_KEY: &str = "huggingface";
 
 /// The features by name.
@@ -12,7 +12,7 @@ pub(crate) fn features(text: &str) -> Option<Map<String, Value>> {
     Some(value.get("info")?.get("features")?.as_object()?.clone())
 }
 
-/// The names of the classes in a column of `ClassLabel`s or of lists of them, in the order of their ids.
+/// The class names in a column of `ClassLabel`s or of lists of them, in the order of their ids.
 pub(crate) fn classes(text: &str, column: &str) -> Option<Vec<String>> {
     let features = features(text)?;
     let feature = features.get(column)?;

@@ -1,6 +1,7 @@
-//! JSON files that are one document and not an object a line: an array of rows, `{"data": [rows]}`, a list for each column,
-//! or objects one after the other over several lines. Rows are taken from the file one at a time. Called by `jsonl` and by
-//! the reader of questions, which asks what a file is.
+//! JSON files that consist of one document rather than one object per line. The document is an
+//! array of rows, `{"data": [rows]}`, one list per column, or consecutive objects that span several
+//! lines. Rows are read from the file one at a time. Called by `jsonl`, and by the reader of
+//! questions to determine a file's layout.
 
 use std::path::Path;
 
@@ -10,24 +11,24 @@ use crate::error::{DataError, Place, TableError};
 use crate::format::DataFile;
 use crate::readers::json_scan::{JsonScan, without_nan};
 
-/// The key of the rows where they are not the whole document.
+/// The key of the rows if they are not the whole document.
 const DATA: &str = "data";
 
 /// Lists under these names are the words of a sentence.
 const WORDS: [&str; 2] = ["tokens", "words"];
 
-/// How the rows of a JSON file are put down.
+/// The layout of the rows in a JSON file.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Layout {
-    /// An object a line.
+    /// One object per line.
     Lines,
-    /// Objects one after the other, not one a line.
+    /// Consecutive objects, not one per line.
     Values,
     /// An array.
     Array,
     /// An array under `data`.
     Data,
-    /// A list for each of these columns.
+    /// One list for each of these columns.
     Columns(Vec<String>),
 }
 
@@ -37,10 +38,11 @@ pub(crate) struct Detected {
     pub(crate) first: Option<Value>,
 }
 
-/// Looks at a file as far as the end of its first value. What is no JSON is left to the reader of lines.
+/// Inspects a file up to the end of its first value. Anything that is not JSON is left to the
+/// reader of lines.
 ///
 /// # Errors
-/// The file cannot be read, or is a table that pandas has written by index.
+/// The file cannot be read, or is a table that pandas wrote by index.
 pub(crate) fn detect(file: &DataFile) -> Result<Detected, DataError> {
     let mut scan = JsonScan::open(file)?;
     let plain = |layout| {
@@ -96,7 +98,7 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
         };
         if key == DATA && begin == b'[' {
             let is_whole = skip_rows(scan, start, &mut first);
-            // A document that breaks off is one for all that: its reader says where.
+            // A truncated document is still a document: its reader reports where it ends.
             if first.is_some() && (is_whole.is_err() || scan.line() > start) {
                 return Ok(Detected {
                     layout: Layout::Data,
@@ -111,7 +113,7 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
     }
     scan.take(b'}')?;
     let is_one_line = scan.line() == start;
-    // What cannot be read on is not alone either; the reader says why.
+    // Unreadable bytes also count as a further value; the reader reports the reason.
     let is_alone = matches!(scan.peek(), Ok(None));
     let all_begin = |with: u8| keys.len() > 1 && keys.iter().all(|(_, begin)| *begin == with);
     let names = || keys.iter().map(|(key, _)| key.clone()).collect();
@@ -133,8 +135,8 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
     Ok(Detected { layout, first })
 }
 
-/// Passes over the array of rows, or over the first alone where that goes beyond the line `start`; the first goes into
-/// `first`, if it is an object.
+/// Skips the array of rows, or only its first row if that extends beyond the line `start`. The
+/// first row is stored in `first` if it is an object.
 fn skip_rows(
     scan: &mut JsonScan,
     start: usize,
@@ -209,7 +211,7 @@ pub(crate) struct Elements {
 }
 
 impl Elements {
-    /// The rows of a file of this layout, which is an array, `data` or values one after the other.
+    /// The rows of a file with this layout: an array, `data`, or consecutive values.
     pub(crate) fn open(file: &DataFile, layout: Layout) -> Result<Self, DataError> {
         let mut scan = JsonScan::open(file)?;
         match layout {
@@ -225,7 +227,8 @@ impl Elements {
         })
     }
 
-    /// The next row; `None` at the end. After an error about a row the next call goes on behind it.
+    /// The next row; `None` at the end. After an error about a row the next call continues after
+    /// it.
     pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
         let is_list = self.layout != Layout::Values;
         if self.is_over || (!is_list && self.scan.peek()?.is_none()) {
@@ -244,7 +247,7 @@ impl Elements {
     }
 }
 
-/// Goes to the array under a key of the object that the file is.
+/// Moves to the array under a key of the object that forms the file.
 fn enter(scan: &mut JsonScan, name: &str) -> Result<(), DataError> {
     scan.expect(b'{', "an object")?;
     loop {
@@ -256,7 +259,8 @@ fn enter(scan: &mut JsonScan, name: &str) -> Result<(), DataError> {
     }
 }
 
-/// Whether an array has another element after `n_taken`; the scan is before it then, else behind the array.
+/// Whether an array has another element after `n_taken`. The scan then stands before that element,
+/// otherwise after the array.
 fn next_in_array(scan: &mut JsonScan, n_taken: usize) -> Result<bool, DataError> {
     if scan.take(b']')? {
         return Ok(false);
@@ -267,7 +271,8 @@ fn next_in_array(scan: &mut JsonScan, n_taken: usize) -> Result<bool, DataError>
     Ok(true)
 }
 
-/// The rows of a document with a list for each column: each list is read by itself, side by side with the others.
+/// The rows of a document with one list per column. Each list is read by its own scan, in step with
+/// the others.
 pub(crate) struct ColumnLists {
     lists: Vec<(String, JsonScan)>,
     n_rows: usize,
@@ -290,9 +295,10 @@ impl ColumnLists {
     pub(crate) fn next_object(&mut self) -> Result<Option<Located>, DataError> {
         let (mut going, mut over) = (None, None);
         for (name, scan) in &mut self.lists {
-            match next_in_array(scan, self.n_rows)? {
-                true => going = Some(name.clone()),
-                false => over = Some(name.clone()),
+            if next_in_array(scan, self.n_rows)? {
+                going = Some(name.clone());
+            } else {
+                over = Some(name.clone());
             }
         }
         match (going, over) {

@@ -1,5 +1,6 @@
-//! A JSON text taken apart value by value, without holding more than one: where each begins and ends, and no more than
-//! that; `serde_json` reads the values. Called by `json_document`, and by `jsonl` for `NaN`.
+//! Splits a JSON text into values while holding only one of them. It determines where each value
+//! begins and ends and nothing else; `serde_json` parses the values. Called by `json_document`, and
+//! by `jsonl` for `NaN`.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -9,17 +10,17 @@ use crate::format::DataFile;
 use crate::readers::lines::{BYTE_ORDER_MARK, MAX_LINE_BYTES};
 use crate::readers::text_file::TextFile;
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 pub(crate) struct JsonScan {
     path: PathBuf,
     file: TextFile,
     line: usize,
 }
 
-/// Where in a value the scan is.
+/// The state of the scan within a value.
 #[derive(Default)]
 struct Inside {
-    /// Braces and brackets that are open.
+    /// The number of open braces and brackets.
     depth: usize,
     is_string: bool,
     is_escaped: bool,
@@ -27,7 +28,8 @@ struct Inside {
 }
 
 impl Inside {
-    /// Takes in a byte: `None` if the value ended before it, else whether it ends with it.
+    /// Takes in a byte: `None` if the value ended before it, otherwise whether the value ends with
+    /// it.
     fn take(&mut self, byte: u8) -> Option<bool> {
         if self.is_string {
             match byte {
@@ -80,12 +82,12 @@ impl JsonScan {
         &self.path
     }
 
-    /// The line that the scan has got to.
+    /// The line that the scan has reached.
     pub(crate) fn line(&self) -> usize {
         self.line
     }
 
-    /// The next byte that is not white space; it stays.
+    /// The next byte that is not whitespace, without consuming it.
     pub(crate) fn peek(&mut self) -> Result<Option<u8>, DataError> {
         loop {
             let line = self.line;
@@ -108,7 +110,7 @@ impl JsonScan {
         }
     }
 
-    /// Takes the next byte, if it is this one.
+    /// Consumes the next byte if it is this one.
     pub(crate) fn take(&mut self, byte: u8) -> Result<bool, DataError> {
         let is_next = self.peek()? == Some(byte);
         if is_next {
@@ -117,23 +119,27 @@ impl JsonScan {
         Ok(is_next)
     }
 
-    /// Takes the next byte, which has to be this one.
+    /// Consumes the next byte, which must be this one.
     pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), DataError> {
-        match self.take(byte)? {
-            true => Ok(()),
-            false => Err(self.unexpected(expected)),
+        if self.take(byte)? {
+            Ok(())
+        } else {
+            Err(self.unexpected(expected))
         }
     }
 
-    /// The error for something else than was expected.
+    /// The error for an unexpected byte.
     pub(crate) fn unexpected(&mut self, expected: &'static str) -> DataError {
         let found = match self.peek() {
             Err(error) => return error,
             Ok(None) => "the end of the file".to_owned(),
-            Ok(Some(byte)) => match byte.is_ascii_graphic() {
-                true => format!("`{}`", byte as char),
-                false => format!("the byte 0x{byte:02X}"),
-            },
+            Ok(Some(byte)) => {
+                if byte.is_ascii_graphic() {
+                    format!("`{}`", byte as char)
+                } else {
+                    format!("the byte 0x{byte:02X}")
+                }
+            }
         };
         TableError::JsonLayout {
             path: self.path.clone(),
@@ -144,7 +150,7 @@ impl JsonScan {
         .into()
     }
 
-    /// The next value as it is written. `row` is what an error about its length names.
+    /// The next value as written. An error about its length names `row`.
     pub(crate) fn value(&mut self, row: usize) -> Result<Vec<u8>, DataError> {
         let mut value = Vec::new();
         let n_bytes = self.walk(Some(&mut value), u64::MAX)?;
@@ -159,7 +165,7 @@ impl JsonScan {
         Ok(value)
     }
 
-    /// Passes over a value: an array whatever its length, of others none that is longer than a row may be.
+    /// Skips a value. An array may have any length, other values at most the length of a row.
     pub(crate) fn skip(&mut self) -> Result<(), DataError> {
         let limit = match self.peek()? {
             Some(b'[') => u64::MAX,
@@ -168,7 +174,8 @@ impl JsonScan {
         self.walk(None, limit).map(|_| ())
     }
 
-    /// Walks over a value and gives its length; as much of it as a row may have goes into `value`.
+    /// Walks over a value and returns its length. As much of it as a row may have is copied to
+    /// `value`.
     fn walk(&mut self, mut value: Option<&mut Vec<u8>>, limit: u64) -> Result<u64, DataError> {
         if matches!(self.peek()?, None | Some(b',' | b':' | b']' | b'}')) {
             return Err(self.unexpected("a value"));
@@ -182,9 +189,10 @@ impl JsonScan {
                 Err(error) => return Err(self.file.failure(line, error)),
             };
             if bytes.is_empty() {
-                return match inside.is_scalar {
-                    true => Ok(n_bytes),
-                    false => Err(self.unexpected("the end of a value")),
+                return if inside.is_scalar {
+                    Ok(n_bytes)
+                } else {
+                    Err(self.unexpected("the end of a value"))
                 };
             }
             let mut n_taken = bytes.len();
@@ -214,7 +222,7 @@ impl JsonScan {
         }
     }
 
-    /// The rest of the file has nothing but white space.
+    /// Checks that only whitespace follows.
     pub(crate) fn expect_end(&mut self) -> Result<(), DataError> {
         match self.peek()? {
             None => Ok(()),
@@ -227,8 +235,9 @@ fn count_lines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte == b'\n').count()
 }
 
-/// A JSON text with what Python's `json` writes and JSON does not have put in JSON's words: `NaN` is `null`, as pandas reads
-/// it; an infinity is its name. `None` if there is none of them.
+/// A JSON text in which the constants that Python's `json` writes and JSON lacks are replaced:
+/// `NaN` by `null`, as pandas reads it, and an infinity by its name. `None` if there are none of
+/// them.
 pub(crate) fn without_nan(text: &str) -> Option<String> {
     const WORDS: [(&str, &str); 3] = [
         ("NaN", "null"),

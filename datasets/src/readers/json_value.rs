@@ -1,11 +1,12 @@
-//! JSON values as cells, and as a message shows them. Called by the readers of JSON.
+//! JSON values as cells, and in the form in which messages show them. Called by the readers of
+//! JSON.
 
 use serde_json::Value;
 
 use crate::error::{printable, quote};
 use crate::readers::cell::Cell;
 
-/// A JSON value before it is understood.
+/// A JSON value before it is interpreted.
 pub(crate) fn cell(value: &Value) -> Cell {
     match value {
         Value::Null => Cell::Absent,
@@ -21,7 +22,7 @@ pub(crate) fn cell(value: &Value) -> Cell {
     }
 }
 
-/// A JSON value as a message shows it.
+/// A JSON value in the form in which a message shows it.
 pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

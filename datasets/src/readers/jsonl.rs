@@ -1,8 +1,10 @@
-//! JSONL files: one JSON object a line, keyed by columns; and JSON documents, whose objects come from `json_document`.
-//! `rows` opens them, and the host's `predict` reads its input from them.
+//! JSONL files with one JSON object per line, keyed by column, and JSON documents, whose objects
+//! come from `json_document`. `rows` opens them, and the host's `predict` reads its input from
+//! them.
 //!
-//! A text is a string; a label is its name, its id, a score, or absent or `null` for unlabelled; the `NaN` that Python
-//! writes is `null`. Other keys (`idx`) are ignored. Blank lines are skipped.
+//! A text is a string. A label is its name, its id or a score; unlabelled rows have no label or
+//! `null`, and Python's `NaN` counts as `null`. Other keys (`idx`) are ignored. Blank lines are
+//! skipped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +35,8 @@ pub(crate) enum JsonlObjects {
 
 impl JsonlObjects {
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
-        // A pipe can be read only once, so its layout is not looked for: it gives an object per line.
+        // A pipe can be read only once, so its layout is not detected: it must contain one object
+        // per line.
         let is_pipe = std::fs::metadata(&file.path).is_ok_and(|metadata| !metadata.is_file());
         if is_pipe {
             return Ok(Self::Lines(Lines::open(file)?));

@@ -1,9 +1,10 @@
-//! The lines of a text file, one at a time; every text reader reads through it.
+//! The lines of a text file, one at a time. Every text reader reads through it.
 //!
-//! A byte order mark at the start is dropped, as is a line's LF or CRLF; nothing else is. Only LF ends a line (in a file
-//! whose beginning has none CR does, as on the Macintosh of old): texts may hold U+0085 or U+2028, which some readers take
-//! for line ends. What `text_file` does is done on the way: decompression, and UTF-16 made UTF-8. A line is held in memory
-//! once, and at most [`MAX_LINE_BYTES`] of it.
+//! Only a byte order mark at the start and a line's LF or CRLF are removed. Only LF ends a line,
+//! because texts may contain U+0085 or U+2028, which some readers take for line ends. If the
+//! beginning of a file has no LF, CR ends its lines, as on the classic Macintosh. `text_file`
+//! decompresses and converts UTF-16 to UTF-8 on the way. One copy of a line is held in memory, and
+//! at most [`MAX_LINE_BYTES`] of it.
 
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use crate::readers::text_file::TextFile;
 
 pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
-/// The longest line, and the longest row of a CSV file: far above any text a model reads, far below memory.
+/// The upper bound for a line, and for a row of a CSV file. It is far above any text that a model
+/// reads, and far below the size of memory.
 pub(crate) const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// A text file being read.
@@ -22,9 +24,9 @@ pub(crate) struct Lines {
     path: PathBuf,
     file: TextFile,
     line: Vec<u8>,
-    /// The line in characters, where it is not UTF-8 in the file.
+    /// The decoded line, if the file is not UTF-8.
     decoded: String,
-    /// The number of the line in `line`, from 1.
+    /// The number of the line in `line`, counted from 1.
     number: usize,
     /// The offset in the (decompressed) file of the byte after `line`.
     offset: u64,
@@ -47,15 +49,16 @@ impl Lines {
         &self.path
     }
 
-    /// The next line without its end, and its number from 1; `None` at the end of the file. After an error about a
-    /// line the next call goes on with the next line.
+    /// The next line without its end, and its number, counted from 1; `None` at the end of the
+    /// file. After an error about a line the next call continues with the next line.
     pub(crate) fn next_line(&mut self) -> Result<Option<(usize, &str)>, DataError> {
         Ok(self
             .next_line_and_end()?
             .map(|(number, line, _)| (number, line)))
     }
 
-    /// As [`Lines::next_line`], with what ended the line: LF, CRLF, CR, or nothing at the end of the file.
+    /// Like [`Lines::next_line`], with the line's end: LF, CRLF, CR, or nothing at the end of the
+    /// file.
     pub(crate) fn next_line_and_end(&mut self) -> Result<Option<(usize, &str, &str)>, DataError> {
         let start = self.offset;
         if !self.read_bytes()? {

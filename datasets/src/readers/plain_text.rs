@@ -1,10 +1,11 @@
-//! Files without columns, one text a line; `table` reads from it. What there is gets names, so that a label can be
-//! picked like a column.
+//! Files without columns, one text per line. `table` reads from it. The parts get names, so that a
+//! label can be chosen like a column.
 //!
-//! `label-text` lines hold a label, white space and the text: column `label` is the first word (`DESC:manner`),
-//! `coarse_label` what stands before its colon (`DESC`; all of it without a colon). `lines` hold a text alone: `file` is
-//! the file's name, `extension` the part of it after the last dot, `folder` the folder's name; one of these is the label
-//! when each class has its own file (`rt-polarity.pos`, `rt-polarity.neg`). Blank lines are no rows.
+//! `label-text` lines contain a label, whitespace and the text. The column `label` is the first
+//! word (`DESC:manner`), and `coarse_label` is the part before its colon (`DESC`; all of it without
+//! a colon). `lines` contain only a text. Their columns are `file` (the file's name), `extension`
+//! (the part after the last dot) and `folder` (the folder's name). One of these is the label if
+//! each class has its own file (`rt-polarity.pos`, `rt-polarity.neg`). Blank lines are ignored.
 
 use crate::error::{DataError, Place, quote};
 use crate::format::{DataFile, extension};
@@ -17,7 +18,7 @@ pub(crate) struct LabelTextRecords(Lines);
 /// The rows of a file in the format `lines`.
 pub(crate) struct LineRecords {
     lines: Lines,
-    /// Cells that are the same in every row.
+    /// The cells that are the same in every row.
     name: [String; 3],
 }
 

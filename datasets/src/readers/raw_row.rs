@@ -1,5 +1,5 @@
-//! Rows as the readers make them, whatever the format: texts, and a label that is not understood yet. Made by the readers
-//! (`table`, `jsonl`, `columnar`), understood by `rows`.
+//! Rows as the readers deliver them in any format: texts, and a label that is not interpreted yet.
+//! Made by the readers (`table`, `jsonl`, `columnar`), interpreted by `rows`.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub(crate) struct RawRow {
 
 /// An open file.
 pub(crate) trait Rows {
-    /// The next row; `None` at the end of the file. After an error about a row ([`DataError::is_about_a_row`]) the next
-    /// call goes on behind it.
+    /// The next row; `None` at the end of the file. After an error about a row
+    /// ([`DataError::is_about_a_row`]) the next call continues after it.
     fn next_row(&mut self) -> Result<Option<RawRow>, DataError>;
 
     /// The names of the label column's ids, if the file has them.

@@ -1,31 +1,31 @@
-//! A row of a file that has cells in columns: what `tsv`, `csv` and `plain_text` make and `table` takes columns from.
+//! A row of cells. `tsv`, `csv` and `plain_text` make it, and `table` takes columns from it.
 
 use crate::error::DataError;
 
-/// The cells of one row, in one buffer that is used again for the next.
+/// The cells of one row, in one buffer that is reused for the next row.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    /// The line that the row starts on, from 1.
+    /// The line on which the row starts, counted from 1.
     pub(crate) line: usize,
     text: String,
-    /// Where each cell ends in `text`.
+    /// The end of each cell in `text`.
     ends: Vec<usize>,
 }
 
 impl Record {
-    /// Empties it for a row that starts on `line`.
+    /// Clears the record for a row that starts on `line`.
     pub(crate) fn start(&mut self, line: usize) {
         self.line = line;
         self.text.clear();
         self.ends.clear();
     }
 
-    /// Adds to the cell that is not ended yet.
+    /// Appends to the cell that is not ended yet.
     pub(crate) fn push(&mut self, character: char) {
         self.text.push(character);
     }
 
-    /// Adds to the cell that is not ended yet.
+    /// Appends to the cell that is not ended yet.
     pub(crate) fn push_str(&mut self, text: &str) {
         self.text.push_str(text);
     }
@@ -34,7 +34,7 @@ impl Record {
         self.ends.push(self.text.len());
     }
 
-    /// A whole cell.
+    /// Appends a whole cell.
     pub(crate) fn add_cell(&mut self, text: &str) {
         self.push_str(text);
         self.end_cell();
@@ -44,7 +44,7 @@ impl Record {
         self.ends.len()
     }
 
-    /// The bytes of all cells together.
+    /// The total number of bytes in the cells.
     pub(crate) fn n_bytes(&self) -> usize {
         self.text.len()
     }
@@ -65,8 +65,8 @@ impl Record {
 
 /// A file of records.
 pub(crate) trait Records {
-    /// Reads the next row into `record`; false at the end of the file. After an error about a row the next call goes on
-    /// behind it.
+    /// Reads the next row into `record`; false at the end of the file. After an error about a row
+    /// the next call continues after it.
     fn next_record(&mut self, record: &mut Record) -> Result<bool, DataError>;
 
     /// The columns of a file that has no header line to name them.
@@ -74,6 +74,6 @@ pub(crate) trait Records {
         None
     }
 
-    /// What lies between two cells, for messages.
+    /// The name of the separator, for messages.
     fn separator(&self) -> &'static str;
 }

@@ -7,7 +7,7 @@ use crate::readers::plain_text::{LabelTextRecords, LineRecords};
 use crate::readers::record::Records;
 use crate::readers::tsv::TsvRecords;
 
-/// The records of a file; not for JSONL, columnar and column files, whose rows are none.
+/// The records of a file. JSONL, columnar and column files have none.
 pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataError> {
     Ok(match file.format {
         Format::Csv => Box::new(CsvRecords::open(file)?),

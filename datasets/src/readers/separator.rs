@@ -1,9 +1,10 @@
-//! What lies between the cells of a CSV file: a comma, or what its first rows or Excel's first line say. Called by `csv`.
+//! The separator of a CSV file: a comma, or the character that its first rows or Excel's first line
+//! indicate. Called by `csv`.
 
 use crate::error::DataError;
 use crate::readers::lines::Lines;
 
-/// How many rows are looked at.
+/// The number of rows inspected.
 pub(crate) const SAMPLE_ROWS: usize = 50;
 
 /// A character between cells.
@@ -13,18 +14,18 @@ pub(crate) struct Separator(char);
 impl Separator {
     pub(crate) const COMMA: Self = Self(',');
 
-    /// Those that are recognised, the comma first.
+    /// The recognised separators, the comma first.
     const ALL: [Self; 4] = [Self::COMMA, Self(';'), Self('\t'), Self('|')];
 
     pub(crate) fn character(self) -> char {
         self.0
     }
 
-    /// For messages.
+    /// The name in messages.
     pub(crate) fn name(self) -> &'static str {
         match self.0 {
             ';' => "semicolon",
-            // `tab` is what TSV files have, in which nothing is quoted.
+            // `tab` is the name for TSV files, which have no quoting.
             '\t' => "TAB",
             '|' => "bar",
             _ => "comma",
@@ -40,8 +41,9 @@ impl Separator {
         named.filter(|_| key.eq_ignore_ascii_case("sep="))
     }
 
-    /// The separator of a file. `counts` reads the cells of its first rows with one. It is the comma, unless there is no comma
-    /// in the first row and another separator is, or the rows have one number of cells with another and not with the comma.
+    /// The separator of a file. `counts` counts the cells of the first rows with a given separator.
+    /// The result is the comma, with two exceptions. Another separator wins if only that one occurs
+    /// in the first row, or only that one gives all rows the same number of cells.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -59,10 +61,10 @@ impl Separator {
     }
 }
 
-/// How well a separator fits: the greater, the better. Where two fit alike the one that is asked for first is taken.
+/// The quality of a separator: greater is better. Of two equal ones, the one tried first is taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
-    /// Whether it is in the first row at all.
+    /// Whether it occurs in the first row at all.
     divides: bool,
     /// Whether all rows have as many cells as the first.
     is_even: bool,
@@ -119,7 +121,7 @@ mod tests {
         // `a,b;label`: one of the two is part of a text.
         assert_eq!(found(&[2, 3, 1], &[2, 2, 2]), ';');
         assert_eq!(found(&[2, 2, 2], &[2, 2, 2]), ',');
-        // A ragged row is told of, whatever lies between its cells.
+        // A ragged row is reported, whatever separates its cells.
         assert_eq!(found(&[2, 2, 3], &[1, 1, 1]), ',');
         assert_eq!(found(&[1, 2, 4], &[2, 2, 3]), ';');
         assert_eq!(found(&[1], &[1]), ',');

@@ -1,8 +1,8 @@
-//! Files with cells in columns (`tsv`, `csv`, `plain_text`): which column is what, and rows taken from it. `rows` opens
-//! it, `survey` uses its header.
+//! Files with cells in columns (`tsv`, `csv`, `plain_text`): determines each column's role and
+//! takes rows from the file. `rows` opens it; `survey` uses its header.
 //!
-//! Columns are found by the names in the header line; only CoLA's train and dev files have none, and are recognised by
-//! their number of cells.
+//! Columns are found by the names in the header line. Only CoLA's train and dev files have none;
+//! they are recognised by their number of cells.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::readers::raw_row::LabelRule;
 use crate::readers::raw_row::{RawRow, Rows};
 use crate::readers::record::{Record, Records};
 
-/// Where a file's cells are, counted from 0.
+/// The positions of a file's cells, counted from 0.
 struct Layout {
     n_columns: usize,
     first: usize,
@@ -24,16 +24,16 @@ struct Layout {
     /// `None` in test files without labels.
     label: Option<usize>,
     label_column: Arc<str>,
-    /// What an error says the layout is from.
+    /// The origin of the layout, for errors.
     source: &'static str,
 }
 
-/// A file with columns, being read.
+/// An open file with columns.
 pub(crate) struct Table {
     path: PathBuf,
     records: Box<dyn Records>,
     record: Record,
-    /// Whether `record` is a row that is yet to be given.
+    /// Whether `record` is a row that has not been delivered yet.
     is_pending: bool,
     layout: Layout,
 }
@@ -74,7 +74,7 @@ impl Table {
     }
 }
 
-/// The error for a row with another number of cells than there are columns.
+/// The error for a row whose number of cells differs from the number of columns.
 pub(crate) fn ragged(
     place: Place,
     expected: usize,
@@ -117,7 +117,7 @@ impl Rows for Table {
     }
 }
 
-/// The layout of a file of which `cells` is the first line, if it is one without a header.
+/// The layout of a file whose first line is `cells`, if it is a file without a header.
 fn without_header(columns: &Columns, layout: Headerless, cells: &[&str]) -> Option<Layout> {
     let is_header = cells
         .iter()
@@ -160,7 +160,7 @@ fn header(
     })
 }
 
-/// The position of `column` in the header `cells`, and under which of its names.
+/// The position of `column` in the header `cells`, and the one of its names that matched.
 fn find<'a>(
     path: &Path,
     cells: &[&str],

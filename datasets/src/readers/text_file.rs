@@ -1,5 +1,5 @@
-//! A text file as it lies on disk, made readable: decompressed, recognised as UTF-16 where it is, its line ends known.
-//! `lines`, `whole_text` and `json_scan` read through it.
+//! A text file from disk, made readable: decompressed, decoded if it is UTF-16, with its line ends
+//! determined. `lines`, `whole_text` and `json_scan` read through it.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::format::{DataFile, TextEncoding};
 use crate::readers::decompress::{decompressed, read_failure};
 use crate::readers::foreign;
 
-/// How much of a file's beginning is looked at.
+/// The number of leading bytes inspected.
 const PEEKED: u64 = 1 << 16;
 
 /// An open text file.
@@ -19,16 +19,16 @@ pub(crate) struct TextFile {
     path: PathBuf,
     pub(crate) reader: Box<dyn BufRead>,
     compression: Option<&'static str>,
-    /// What `reader` makes UTF-8 of.
+    /// The encoding that `reader` converts to UTF-8.
     transcoded: Option<&'static Encoding>,
-    /// The encoding of what `reader` gives.
+    /// The encoding of the bytes from `reader`.
     pub(crate) encoding: TextEncoding,
     /// The byte that ends a line: LF, or CR in a file whose beginning has no LF.
     pub(crate) line_end: u8,
 }
 
 impl TextFile {
-    /// Opens a file. What is in another encoding than UTF-8 and UTF-16 is given as it is.
+    /// Opens a file. Encodings other than UTF-8 and UTF-16 are passed through unchanged.
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
         Self::open_as(file, false)
     }
@@ -72,7 +72,7 @@ impl TextFile {
         Ok(opened)
     }
 
-    /// Why the file could not be read on, at a line.
+    /// The error for a file that could not be read beyond a line.
     pub(crate) fn failure(&self, line: usize, source: io::Error) -> DataError {
         match self.transcoded {
             Some(encoding) if source.kind() == io::ErrorKind::InvalidData => {
@@ -87,8 +87,8 @@ impl TextFile {
     }
 }
 
-/// The beginning of what a reader gives, and the same reader from its beginning. What goes wrong on the way goes wrong
-/// again where it is reached.
+/// The beginning of a reader's contents, and the same reader from its beginning. A failure on the
+/// way is repeated where it occurred.
 fn peek(mut reader: Box<dyn BufRead>) -> (Vec<u8>, Box<dyn BufRead>) {
     let mut start = Vec::new();
     let failure = reader.by_ref().take(PEEKED).read_to_end(&mut start).err();
@@ -99,7 +99,7 @@ fn peek(mut reader: Box<dyn BufRead>) -> (Vec<u8>, Box<dyn BufRead>) {
     }
 }
 
-/// A reader that has failed, and fails whenever it is asked.
+/// A reader that has failed, and fails whenever it is read.
 struct Failed(io::Error);
 
 impl Read for Failed {
@@ -108,8 +108,8 @@ impl Read for Failed {
     }
 }
 
-/// UTF-16, if a file is in it: a byte order mark says so, the user, or every other of the first eight bytes being
-/// zero, which no other text has.
+/// The UTF-16 encoding of a file, if it has one. A byte order mark or the user says so, or every
+/// other of the first eight bytes is zero, as in no other text.
 fn wide_encoding(
     path: &Path,
     start: &[u8],
@@ -121,7 +121,8 @@ fn wide_encoding(
         }
         .into())
     };
-    // Of eight bytes, which are zero: what ASCII looks like in an encoding of two or of four bytes a character.
+    // The zeros among the first eight bytes: they show ASCII in an encoding of two or four bytes
+    // per character.
     let zeros = start.get(..8).map(|start| {
         start
             .iter()
@@ -139,21 +140,22 @@ fn wide_encoding(
     })
 }
 
-/// What ends a line, as the beginning of a file has it.
+/// The line end used at the beginning of a file.
 fn line_end(start: &[u8]) -> u8 {
-    // At the very end of what was looked at, a CR may belong to an LF behind it.
+    // At the very end of the inspected bytes, a CR may be followed by an LF.
     let is_cut = start.len() as u64 == PEEKED;
     let seen = match start.split_last() {
         Some((_, before)) if is_cut => before,
         _ => start,
     };
-    match seen.contains(&b'\r') && !start.contains(&b'\n') {
-        true => b'\r',
-        false => b'\n',
+    if seen.contains(&b'\r') && !start.contains(&b'\n') {
+        b'\r'
+    } else {
+        b'\n'
     }
 }
 
-/// Text of another encoding as UTF-8.
+/// Text of another encoding, converted to UTF-8.
 struct Transcoded {
     source: Box<dyn BufRead>,
     decoder: Decoder,
@@ -164,7 +166,7 @@ struct Transcoded {
 enum State {
     Going,
     Done,
-    /// Bytes that the encoding does not have come next.
+    /// The next bytes are invalid in the encoding.
     Broken,
 }
 

@@ -1,7 +1,7 @@
-//! Tab-separated files, GLUE's official ones among them; `table` reads from it.
+//! Tab-separated files, including GLUE's official ones. `table` reads from it.
 //!
-//! Nothing is quoted: a double quote is a character like any other (MRPC has thousands of unbalanced ones). Blank lines
-//! at the end of a file are ignored, elsewhere they are rows without cells.
+//! There is no quoting: a double quote is an ordinary character (MRPC has thousands of unbalanced
+//! ones). Blank lines at the end of a file are ignored; elsewhere they are rows without cells.
 
 use crate::error::DataError;
 use crate::format::DataFile;
@@ -11,7 +11,7 @@ use crate::readers::record::{Record, Records};
 /// The rows of a TSV file.
 pub(crate) struct TsvRecords {
     lines: Lines,
-    /// The row that followed a run of blank lines, which come first.
+    /// The row after a run of blank lines, which are delivered first.
     held: Option<(usize, String)>,
 }
 

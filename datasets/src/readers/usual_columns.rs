@@ -1,7 +1,7 @@
-//! The names that columns of texts and labels usually have. Read by `choose_columns`, and by `header`, which tells names from
-//! data.
+//! The usual names of text and label columns. Read by `choose_columns`, and by `header`, which
+//! distinguishes names from data.
 
-/// Pairs of texts under the names that data sets on the Hugging Face hub use most.
+/// The most common names of text pairs on the Hugging Face hub.
 pub(crate) const PAIRS: &[(&str, &str)] = &[
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
@@ -14,10 +14,11 @@ pub(crate) const PAIRS: &[(&str, &str)] = &[
     ("text_a", "text_b"),
 ];
 
-/// Single texts, likewise.
+/// The most common names of single texts.
 pub(crate) const TEXTS: &[&str] = &["text", "sentence", "content", "review", "tweet"];
 
-/// Labels, likewise. Where the first is there, it is the label whatever else there is.
+/// The most common names of labels. If the first exists, it is the label regardless of the other
+/// columns.
 pub(crate) const LABELS: &[&str] = &[
     "label",
     "labels",
@@ -29,7 +30,7 @@ pub(crate) const LABELS: &[&str] = &[
     "sentiment",
 ];
 
-/// Whether columns of texts or labels usually have this name.
+/// Whether text or label columns usually have this name.
 pub(crate) fn is_usual_name(name: &str) -> bool {
     let name = name.trim().to_lowercase();
     let is_in_pair = |(a, b): &(&str, &str)| *a == name || *b == name;

@@ -1,5 +1,5 @@
-//! A text file that is one document: read as far as it is asked for, then as a whole. Called by the reader of JSON
-//! documents; files that are lines are read by `lines`.
+//! A text file that is one document: read as far as requested, then as a whole. Called by the
+//! reader of JSON documents; `lines` reads files that consist of lines.
 
 use std::io::{BufRead, Read};
 
@@ -15,9 +15,9 @@ const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
 pub(crate) struct WholeText<'a> {
     file: &'a DataFile,
     opened: TextFile,
-    /// What was read so far, as in the file.
+    /// The bytes read so far, as in the file.
     bytes: Vec<u8>,
-    /// The same as characters.
+    /// The same bytes, decoded.
     text: String,
 }
 
@@ -31,7 +31,7 @@ impl<'a> WholeText<'a> {
         })
     }
 
-    /// The file up to the end of its first line that is not blank.
+    /// The file up to the end of its first non-blank line.
     pub(crate) fn first_line(&mut self) -> Result<&str, DataError> {
         loop {
             let before = self.bytes.len();
@@ -51,7 +51,7 @@ impl<'a> WholeText<'a> {
         self.decode()
     }
 
-    /// Whether nothing but white space comes after what was read.
+    /// Whether only whitespace follows the part that was read.
     pub(crate) fn rest_is_blank(&mut self) -> Result<bool, DataError> {
         let before = self.bytes.len();
         self.read_rest()?;
@@ -76,7 +76,7 @@ impl<'a> WholeText<'a> {
         self.room().map(|_| ())
     }
 
-    /// How many bytes may still come, and one that may not.
+    /// The number of bytes that may still follow, and one more to detect excess.
     fn room(&self) -> Result<u64, DataError> {
         let left = (MAX_DOCUMENT_BYTES + 1).saturating_sub(self.bytes.len() as u64);
         match left {

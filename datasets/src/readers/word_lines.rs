@@ -1,10 +1,11 @@
-//! The lines of a column file that hold words: without comments, document marks and, in CoNLL-U, the lines that are no word
-//! of their own. Called by `conll`.
+//! The lines of a column file that contain words: without comments, document marks and, in CoNLL-U,
+//! the lines that are not words of their own. Called by `conll`.
 //!
-//! A comment begins with `#` and white space, before the first word of a sentence (`# id 7`, `# text = …`, as MultiCoNER's
-//! and CoNLL-U's files have them). The word `#` looks the same where it begins a sentence: such a line is a word if it has
-//! as many cells as the file's words, and its last cell, if it is not the only one, is a tag: `O`, a part of an entity, or
-//! neither with small letters nor a number.
+//! A comment begins with `#` and whitespace, before the first word of a sentence (`# id 7`,
+//! `# text = …`, as in MultiCoNER's and CoNLL-U's files). The word `#` at the beginning of a
+//! sentence looks the same. Such a line is a word if it has as many cells as the file's words and
+//! ends in a tag or has only one cell. Tags are `O`, a part of an entity, or a text with neither
+//! lower-case letters nor a number.
 
 use std::collections::VecDeque;
 
@@ -16,13 +17,14 @@ use crate::tag_scheme::repair::is_part;
 const DOCUMENT_START: &str = "-DOCSTART-";
 /// The columns of CoNLL-U: ID, FORM, LEMMA, UPOS, XPOS, FEATS, HEAD, DEPREL, DEPS, MISC.
 const CONLL_U_COLUMNS: usize = 10;
-/// How many lines that begin with `#` are held until a word tells how many columns there are; more are comments.
+/// The maximum number of lines beginning with `#` that are held until a word shows the number of
+/// columns. Beyond it they are comments.
 const MAX_HELD: usize = 1000;
 
-/// A line that matters.
+/// A relevant line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WordLine {
-    /// A word with its number in the file, from 1.
+    /// A word with its line number, counted from 1.
     Word(usize, String),
     /// The end of a sentence.
     End,
@@ -31,11 +33,11 @@ pub(crate) enum WordLine {
 /// The lines of a file.
 pub(crate) struct WordLines {
     lines: Lines,
-    /// Whether tabs separate; known from the first word on.
+    /// Whether tabs separate the cells; known from the first word on.
     has_tabs: bool,
-    /// The columns of the first word; 0 before it.
+    /// The number of columns of the first word; 0 before it.
     n_columns: usize,
-    /// Whether no word of a sentence has come yet.
+    /// Whether no word of a sentence has been read yet.
     at_start: bool,
     /// Lines that were read ahead of the first word.
     held: VecDeque<WordLine>,
@@ -46,7 +48,7 @@ impl WordLines {
     /// Opens a file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// The file cannot be read.
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
         Ok(Self {
             lines: Lines::open(file)?,
@@ -63,17 +65,17 @@ impl WordLines {
         self.lines.path()
     }
 
-    /// The columns of the first word; 0 before it.
+    /// The number of columns of the first word; 0 before it.
     pub(crate) fn n_columns(&self) -> usize {
         self.n_columns
     }
 
-    /// What separates the cells, for messages.
+    /// The name of the separator, for messages.
     pub(crate) fn separator(&self) -> &'static str {
         if self.has_tabs { "tab" } else { "space" }
     }
 
-    /// Comments so far, and lines of CoNLL-U that are no word of their own.
+    /// The number of lines so far that were comments or, in CoNLL-U, not words of their own.
     pub(crate) fn n_left_out(&self) -> usize {
         self.n_left_out
     }
@@ -83,10 +85,10 @@ impl WordLines {
         split(line, self.has_tabs)
     }
 
-    /// The next line that matters; `None` at the end of the file.
+    /// The next relevant line; `None` at the end of the file.
     ///
     /// # Errors
-    /// A line that cannot be read; the next call goes on behind it.
+    /// A line cannot be read; the next call continues after it.
     pub(crate) fn next_line(&mut self) -> Result<Option<WordLine>, DataError> {
         loop {
             if self.n_columns > 0
@@ -117,7 +119,7 @@ impl WordLines {
         }
     }
 
-    /// Keeps a line from before the first word, or learns the columns from that.
+    /// Keeps a line that precedes the first word, or learns the columns from that word.
     fn hold(&mut self, line: WordLine) {
         if let WordLine::Word(_, text) = &line {
             if !may_be_comment(text) {
@@ -139,7 +141,7 @@ impl WordLines {
         };
         let cells = self.split(text);
         let is_comment = self.at_start && may_be_comment(text) && !self.is_word(&cells);
-        // `3-4` is words 3 and 4 together as they are written, `3.1` a word that is not written.
+        // `3-4` is the surface form of words 3 and 4 together; `3.1` is a word that is not written.
         let is_no_word = self.has_tabs
             && self.n_columns == CONLL_U_COLUMNS
             && cells.len() == CONLL_U_COLUMNS
@@ -161,7 +163,7 @@ impl WordLines {
         };
         // `# id 7` and `# text = O` may have as many cells as a word.
         let is_key = cells.len() > 2 && (cells[1] == "id" || cells[2] == "=");
-        // In a file of words only, `#` by itself is one.
+        // In a file with only words, `#` by itself is a word.
         let is_lone = cells.len() == 1;
         cells.len() == self.n_columns
             && !is_key

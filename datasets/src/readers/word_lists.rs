@@ -1,8 +1,8 @@
-//! Sentences that are rows with a list of words and a list of tags, as the Hugging Face hub has them: JSONL, parquet and Arrow.
-//! `tags` reads from it.
+//! Sentences stored as rows with a list of words and a list of tags, as on the Hugging Face hub:
+//! JSONL, parquet and Arrow. `tags` reads from it.
 //!
-//! A tag is a name or a number. What the numbers mean a columnar file of the hub says itself, in the metadata that
-//! Hugging Face's `datasets` writes (`ClassLabel`).
+//! A tag is a name or a number. Columnar files from the hub give the meaning of the numbers in the
+//! metadata written by Hugging Face's `datasets` (`ClassLabel`).
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::readers::conll::{RawSentence, Sentences};
 use crate::readers::json_value;
 use crate::readers::jsonl::JsonlObjects;
 
-/// A file of such rows being read.
+/// An open file of such rows.
 pub(crate) struct WordLists {
     rows: Source,
     words: Column,
@@ -30,8 +30,8 @@ enum Source {
 }
 
 impl WordLists {
-    /// Opens a file to read two of its columns. Without `needs_tags`, a row that has words alone is a sentence without
-    /// tags.
+    /// Opens a file to read two of its columns. Without `needs_tags`, a row that has only words is
+    /// a sentence without tags.
     ///
     /// # Errors
     /// The file cannot be read, or its schema lacks a column.
@@ -146,7 +146,7 @@ fn cell_of(object: &Map<String, Value>, column: &Column, place: &Place) -> Resul
     }
 }
 
-/// A list of words; at least one.
+/// A list of at least one word.
 fn texts(cell: Cell, column: &str, place: &Place) -> Result<Vec<String>, DataError> {
     let wrong = |found: String| DataError::WrongType {
         place: place.clone(),
@@ -166,8 +166,8 @@ fn texts(cell: Cell, column: &str, place: &Place) -> Result<Vec<String>, DataErr
     }
 }
 
-/// The names of a feature that is a list of `ClassLabel`s: `{"feature": {"names": […]}}`, or as older versions write it,
-/// `[{"names": […]}]`.
+/// The names of a feature that is a list of `ClassLabel`s: `{"feature": {"names": […]}}`, or in
+/// older versions `[{"names": […]}]`.
 fn class_names(feature: &Value) -> Option<Vec<String>> {
     let inner = feature.get("feature").or_else(|| feature.get(0))?;
     let names = inner.get("names")?.as_array()?;

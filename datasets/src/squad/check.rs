@@ -1,5 +1,5 @@
-//! What must be true of a question, and the taking of those that are as they should be. The layouts' readers hand over
-//! what they find; what is wrong with it is said here, once for all layouts.
+//! Validates questions and collects the valid ones. The readers of the layouts pass on what they
+//! find; errors in it are reported here, once for all layouts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,9 +9,9 @@ use super::{Answer, AnswerRule, Question, Questions};
 use crate::error::{DataError, QuestionError, QuestionPlace, quote};
 use crate::request::OnBadRow;
 
-/// A question as a file has it.
+/// A question as the file gives it.
 pub(super) struct RawQuestion {
-    /// `None`: the file gives none, which `predict` input may.
+    /// `None` if the file gives none, which is allowed in `predict` input.
     pub(super) id: Option<String>,
     pub(super) context: Arc<str>,
     pub(super) question: String,
@@ -19,15 +19,15 @@ pub(super) struct RawQuestion {
     pub(super) is_impossible: Option<bool>,
 }
 
-/// Takes questions until it has enough.
+/// Collects questions up to a limit.
 pub(super) struct Taker {
     rule: AnswerRule,
     on_bad_row: OnBadRow,
     limit: usize,
-    /// Where each id was seen first.
+    /// The place where each id first occurred.
     ids: HashMap<String, QuestionPlace>,
     read: Questions,
-    /// Questions seen, good or not.
+    /// The number of questions seen, valid or not.
     n_seen: usize,
 }
 
@@ -43,15 +43,15 @@ impl Taker {
         }
     }
 
-    /// Whether no more are wanted.
+    /// Whether the limit is reached.
     pub(super) fn is_full(&self) -> bool {
         self.read.questions.len() >= self.limit
     }
 
-    /// Takes a question, or what is wrong with it.
+    /// Takes a question, or the error in it.
     ///
     /// # Errors
-    /// It is wrong, and may not be left out.
+    /// The question is invalid, and may not be left out.
     pub(super) fn take(
         &mut self,
         place: &QuestionPlace,
@@ -91,7 +91,8 @@ impl Taker {
     }
 }
 
-/// `number`: which question of all it is, from 1; the id of one that has none.
+/// Validates a question. `number` is its position among all questions, counted from 1; it becomes
+/// the id of a question without one.
 fn check(
     raw: RawQuestion,
     rule: AnswerRule,
@@ -145,13 +146,13 @@ fn check(
         (None, AnswerRule::Required | AnswerRule::OrNone) => Err(QuestionError::NoAnswers {
             place: place.clone(),
             found: "nothing about answers",
-            advice: "add `answers`; without them there is nothing to learn from or to measure by, only to predict",
+            advice: "add `answers`; without them a question can only be predicted, not used for training or evaluation",
         }
         .into()),
         (Some(none), AnswerRule::Required) if none.is_empty() => Err(QuestionError::NoAnswers {
             place: place.clone(),
             found: "no answer",
-            advice: "add one, or pass --task squad_v2, where a question may have none",
+            advice: "add one, or pass --task squad_v2, which allows questions without an answer",
         }
         .into()),
         _ => Ok(Question {
@@ -163,7 +164,7 @@ fn check(
     }
 }
 
-/// `number`: which of how many answers, from 1.
+/// Validates an answer. `number` is its position, counted from 1, and the number of answers.
 fn check_answer(
     answer: &Answer,
     context: &str,
@@ -201,9 +202,9 @@ fn check_answer(
     .into())
 }
 
-/// What to do about an answer that is not where it should be.
+/// The advice for an answer that does not occur at its offset.
 fn advice(answer: &Answer, context: &str) -> String {
-    // (code point, byte, UTF-16 unit) of every place where the text is.
+    // (code point, byte, UTF-16 unit) of every occurrence of the text.
     let mut places = context
         .match_indices(answer.text.as_str())
         .map(|(byte, _)| {
@@ -215,12 +216,13 @@ fn advice(answer: &Answer, context: &str) -> String {
         .iter()
         .find(|(_, byte, utf16)| *byte == answer.start || *utf16 == answer.start)
     {
-        let unit = match *byte == answer.start {
-            true => "bytes",
-            false => "UTF-16 units",
+        let unit = if *byte == answer.start {
+            "bytes"
+        } else {
+            "UTF-16 units"
         };
         return format!(
-            "it is there if {unit} are counted, but `answer_start` counts code points: write {code_point}"
+            "it is there when counting {unit}, but `answer_start` counts code points: write {code_point}"
         );
     }
     let nearest = all
@@ -229,13 +231,13 @@ fn advice(answer: &Answer, context: &str) -> String {
         .min_by_key(|code_point| code_point.abs_diff(answer.start));
     match nearest {
         Some(at) => format!("it is at {at}: correct `answer_start`"),
-        None => "it is nowhere in the context: correct the answer, or delete it".to_owned(),
+        None => "it does not occur in the context: correct the answer, or delete it".to_owned(),
     }
 }
 
-/// The byte where a code point begins; the length for the one after the last.
+/// The byte at which a code point begins; the text's length for the one after the last.
 fn byte_of(text: &str, code_point: usize) -> Option<usize> {
-    // Counting is slow only for what is not ASCII.
+    // Counting is needed only for text that is not ASCII.
     if text.is_ascii() {
         return (code_point <= text.len()).then_some(code_point);
     }

@@ -1,5 +1,6 @@
-//! Questions in parquet and Arrow, as the hub serves `squad` and `squad_v2`: `id`, `question`, `context`, and `answers` with a list of
-//! `text` and one of `answer_start`. A row becomes an object, and is read as a line of JSON would be.
+//! Questions in parquet and Arrow, as the hub serves `squad` and `squad_v2`: `id`, `question`,
+//! `context`, and `answers` with lists of `text` and `answer_start`. Each row becomes an object and
+//! is read like a line of JSON.
 
 use std::sync::Arc;
 

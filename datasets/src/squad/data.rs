@@ -1,5 +1,6 @@
-//! The splits of questions that a run needs: those of a named task, or of files of the user's own. The host asks whether such
-//! files hold questions before it reads them as rows with labels ([`OwnData`](crate::OwnData)).
+//! The splits of questions that a run needs, from a named task or from the user's own files. The
+//! host asks whether such files contain questions before it reads them as labelled rows
+//! ([`OwnData`](crate::OwnData)).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,23 +16,24 @@ use crate::split_name::SplitName;
 use crate::splitmix::SplitMix64;
 use crate::tasks::task::Task;
 
-/// What was read.
+/// The questions read, by split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuestionData {
-    /// The task: whether questions may be without answer.
+    /// The task, which says whether questions may lack an answer.
     pub task: Task,
     /// Training questions; empty without training files.
     pub train: Vec<Question>,
-    /// Validation questions, from their files or held out; empty without either.
+    /// Validation questions, from their own files or held out; empty without either.
     pub validation: Vec<Question>,
     /// Test questions; empty without test files.
     pub test: Vec<Question>,
-    /// Questions left out.
+    /// The questions left out.
     pub skipped: SkippedRows,
 }
 
 impl QuestionData {
-    /// Whether a request is about questions: it says so, or says nothing of labels and its first file holds some.
+    /// Whether a request is about questions: it says so, or it does not mention labels and its
+    /// first file contains questions.
     ///
     /// # Errors
     /// The file cannot be found or read.
@@ -55,7 +57,8 @@ impl QuestionData {
         files.first().map_or(Ok(false), is_question_file)
     }
 
-    /// The training and validation questions of a named task in a directory, at most `limits` of each.
+    /// The training and validation questions of a named task in a directory, at most `limits` of
+    /// each.
     ///
     /// # Errors
     /// See [`load_questions`].
@@ -69,8 +72,8 @@ impl QuestionData {
         })
     }
 
-    /// Reads all files of `request`. `has_unanswerable` is what a model was trained for; without it the task may have
-    /// questions without answer if some question has none.
+    /// Reads all files of `request`. `has_unanswerable` says what a model was trained for. Without
+    /// it, the task allows questions without an answer if any question has none.
     ///
     /// # Errors
     /// See [`DataError`].
@@ -82,9 +85,10 @@ impl QuestionData {
             if files.is_empty() {
                 return Ok(Vec::new());
             }
-            let rule = match request.ignore_labels {
-                true => AnswerRule::Optional,
-                false => rule,
+            let rule = if request.ignore_labels {
+                AnswerRule::Optional
+            } else {
+                rule
             };
             let read = read_questions(&files, rule, reading.on_bad_row, None)?;
             skipped.extend(read.skipped);
@@ -116,8 +120,9 @@ impl QuestionData {
     }
 }
 
-/// `questions` without and with a `share` of them, both in their order. The questions of a text stay together, so that no
-/// text is on both sides; the same seed takes the same texts.
+/// `questions` split into those that remain and a held-out `share`, both in their order. The
+/// questions about a text stay together, so that no text is on both sides. The same seed takes the
+/// same texts.
 fn hold_out(
     questions: Vec<Question>,
     share: f64,

@@ -1,4 +1,5 @@
-//! Questions in JSON: a whole document (the official layout, or `data` with flat questions), or a question a line.
+//! Questions in JSON: a whole document (the official layout, or `data` with flat questions), or one
+//! question per line.
 //!
 //! A document is held in memory; the questions of a paragraph share its context.
 
@@ -16,15 +17,15 @@ use crate::readers::jsonl::JsonlObjects;
 use crate::readers::whole_text::WholeText;
 use crate::tasks::squad::COLUMNS;
 
-/// What a file of questions is made of.
+/// The content of a file of questions.
 enum Content {
     /// A JSON value that is the whole file.
     Document(Value),
-    /// An object a line.
+    /// One object per line.
     Lines,
 }
 
-/// Reads the questions of a file, whichever of the layouts it has.
+/// Reads the questions of a file in any of the layouts.
 pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> {
     match content(file)? {
         Content::Document(value) => read_document(file, &value, taker),
@@ -32,9 +33,9 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
     }
 }
 
-/// Whether a file holds questions, as far as its first row tells: one of an array, of lines or of a columnar file with `question`,
-/// `context` and `answers`, or one of `data` that is an article with `paragraphs` or a question with its context. Rows of
-/// `data` that have a label are none.
+/// Whether a file contains questions, judging by its first row. In an array, in lines or in a
+/// columnar file, the row must have `question`, `context` and `answers`. Under `data` it must be an
+/// article with `paragraphs`, or a question with its context and either answers or no label.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -46,7 +47,7 @@ pub fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
             let Detected { layout, first } = match detect(file) {
                 Ok(detected) => detected,
                 Err(error @ DataError::Io { .. }) => return Err(error),
-                // What is wrong with it is told by whoever reads it.
+                // The file's reader reports what is wrong with it.
                 Err(_) => return Ok(false),
             };
             if layout == Layout::Data {
@@ -67,7 +68,7 @@ pub fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
     }
 }
 
-/// The first row of a file of lines, if it is good.
+/// The first row of a file of lines, if it is valid.
 fn first_on_a_line(file: &DataFile) -> Result<Option<Value>, DataError> {
     match JsonlObjects::open(file).and_then(|mut objects| objects.next_object()) {
         Ok(first) => Ok(first.map(|(_, row)| Value::Object(row))),
@@ -193,7 +194,7 @@ fn read_article(
             let found = fields::object(question, &place).and_then(|object| {
                 let context = match &context {
                     Some(context) => Arc::clone(context),
-                    // Every question of the paragraph is wrong then, and counted.
+                    // In this case every question of the paragraph is invalid, and counted.
                     None => fields::text(paragraph, "context", &place)?.into(),
                 };
                 fields::question(object, context, &place)

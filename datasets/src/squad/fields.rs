@@ -1,4 +1,5 @@
-//! From JSON values to the parts of a question: the same for every layout, a row of parquet being an object as well.
+//! Converts JSON values to the parts of a question. All layouts use it, since a row of parquet is
+//! an object too.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use crate::error::{DataError, QuestionError, QuestionPlace};
 use crate::nearest::nearest;
 use crate::readers::json_value::describe;
 
-/// The question of a flat object: the context is one of its keys. `last` is the context before it, which is shared where
-/// it is the same.
+/// The question of a flat object, which has the context among its keys. `last` is the previous
+/// context, which is shared if it is equal.
 pub(super) fn flat_question(
     object: &Map<String, Value>,
     place: &QuestionPlace,
@@ -25,7 +26,7 @@ pub(super) fn flat_question(
     question(object, Arc::clone(last), place)
 }
 
-/// The question of an object, about a context known already.
+/// The question of an object whose context is already known.
 pub(super) fn question(
     object: &Map<String, Value>,
     context: Arc<str>,
@@ -47,7 +48,7 @@ pub(super) fn question(
     })
 }
 
-/// The place, with the question's id if it has one: what a message is found by.
+/// The place, with the question's id if it has one, by which a message can be traced.
 fn with_id_of(place: &QuestionPlace, object: &Map<String, Value>) -> QuestionPlace {
     match object.get("id") {
         Some(Value::String(id)) => place.clone().with_id(id),
@@ -55,7 +56,7 @@ fn with_id_of(place: &QuestionPlace, object: &Map<String, Value>) -> QuestionPla
     }
 }
 
-/// A string under a key.
+/// The string under a key.
 pub(super) fn text<'a>(
     object: &'a Map<String, Value>,
     key: &'static str,
@@ -68,7 +69,7 @@ pub(super) fn text<'a>(
     }
 }
 
-/// A list under a key.
+/// The list under a key.
 pub(super) fn list<'a>(
     object: &'a Map<String, Value>,
     key: &'static str,
@@ -81,7 +82,7 @@ pub(super) fn list<'a>(
     }
 }
 
-/// An object in a list.
+/// The object in a list.
 pub(super) fn object<'a>(
     value: &'a Value,
     place: &QuestionPlace,
@@ -105,14 +106,15 @@ fn id(object: &Map<String, Value>, place: &QuestionPlace) -> Result<Option<Strin
     }
 }
 
-/// The answers: a list of `{text, answer_start}`, or, as Hugging Face has it, `{text: [...], answer_start: [...]}`.
+/// The answers: a list of `{text, answer_start}`, or Hugging Face's form
+/// `{text: [...], answer_start: [...]}`.
 fn answers(
     object: &Map<String, Value>,
     place: &QuestionPlace,
 ) -> Result<Option<Vec<Answer>>, DataError> {
     const KEY: &str = "answers";
     const EXPECTED: &str =
-        "a list of {text, answer_start}, or an object with a list of each of the two";
+        "a list of {text, answer_start}, or an object with a list for each of the two";
     match object.get(KEY) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Array(list)) => {

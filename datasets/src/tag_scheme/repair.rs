@@ -1,26 +1,27 @@
-//! Tags that say where entities begin and end, and what is done about those that are in another scheme or contradict
-//! each other. Called by `tags`, a sentence at a time.
+//! Repairs tags that mark where entities begin and end, if they follow another scheme or contradict
+//! each other. Called by `tags`, one sentence at a time.
 //!
-//! A tag is a prefix, a hyphen and a type: `B-` begins an entity, `I-` continues one; BIOES (BILOU) files also end one
-//! with `E-` (`L-`) and write those of a single word with `S-` (`U-`). In IOB1 files `B-` stands only between two
-//! neighbours of a type.
+//! A tag is a prefix, a hyphen and a type: `B-` begins an entity, and `I-` continues one. BIOES
+//! (BILOU) files also mark an entity's end with `E-` (`L-`), and a single word with `S-` (`U-`). In
+//! IOB1 files `B-` occurs only between two adjacent entities of the same type.
 
 use crate::tag_scheme::TagScheme;
 
-/// What is done about the tags of a file (`--repair-tags`).
+/// The treatment of the tags of a file (`--repair-tags`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RepairTags {
-    /// They are taken as they stand, and those that continue nothing are counted.
+    /// Tags are used unchanged, and those that continue nothing are counted.
     #[default]
     Off,
-    /// BIO (IOB2) is made of IOB1, BIOES and BILOU: an `I-` that continues nothing becomes `B-`.
+    /// IOB1, BIOES and BILOU are converted to BIO (IOB2); an `I-` that continues nothing becomes
+    /// `B-`.
     Bio,
     /// An `I-` that continues nothing becomes `O`.
     Drop,
 }
 
 impl RepairTags {
-    /// Their names in configurations.
+    /// The values and their names in configurations.
     pub const NAMES: &'static [(&'static str, Self)] =
         &[("off", Self::Off), ("bio", Self::Bio), ("drop", Self::Drop)];
 
@@ -34,25 +35,26 @@ impl RepairTags {
     }
 }
 
-/// What was found in the tags of all files.
+/// The findings about the tags of all files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagFindings {
-    /// Tags that continue an entity (`I-`, `E-`, `L-`) where there is none of their type.
+    /// The number of tags that continue an entity (`I-`, `E-`, `L-`) without a preceding one of
+    /// their type.
     pub n_strays: usize,
-    /// The first of these, with its place.
+    /// The first of these tags, with its place.
     pub first_stray: Option<String>,
-    /// Tags that were changed.
+    /// The number of tags changed.
     pub n_changed: usize,
-    /// Lines of column files that were comments, or no words of their own.
+    /// The number of lines in column files that were comments or not words of their own.
     pub n_left_out: usize,
-    /// The scheme of the tags as they are in the training files, else in the first split there is.
+    /// The scheme of the unmodified tags in the training files, or in the first existing split.
     pub scheme: Option<TagScheme>,
 }
 
-/// What one sentence was found to have.
+/// The findings in one sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The strays, and the first word that has one.
+    /// The number of stray tags, and the first word that has one.
     pub(crate) n_strays: usize,
     pub(crate) first_stray: usize,
     pub(crate) n_changed: usize,
@@ -64,11 +66,11 @@ enum Part {
     Inside,
     End,
     Single,
-    /// `O`, and whatever is in no scheme.
+    /// `O`, and any tag that belongs to no scheme.
     Other,
 }
 
-/// What a tag says, and of which type.
+/// The meaning of a tag, and its type.
 fn read(tag: &str) -> (Part, &str) {
     let mut characters = tag.chars();
     let part = match characters.next() {
@@ -84,15 +86,15 @@ fn read(tag: &str) -> (Part, &str) {
     }
 }
 
-/// Whether a tag says that a word is part of an entity.
+/// Whether a tag marks a word as part of an entity.
 pub(crate) fn is_part(tag: &str) -> bool {
     read(tag).0 != Part::Other
 }
 
-/// Counts what is wrong with the tags of a sentence, and changes them as asked.
+/// Counts the faults in the tags of a sentence, and changes them as requested.
 pub(crate) fn repair(tags: &mut [String], how: RepairTags) -> Found {
     let mut found = Found::default();
-    // What the tag before was in the file, and what it is now.
+    // The previous tag, as it was in the file and as it is now.
     let mut before = (Part::Other, String::new());
     let mut before_now = before.clone();
     for (word, tag) in tags.iter_mut().enumerate() {
@@ -121,7 +123,7 @@ pub(crate) fn repair(tags: &mut [String], how: RepairTags) -> Found {
             (part, kind.to_owned())
         };
         before = (part, kind.to_owned());
-        // What ends an entity in the file is not continued, whatever it is called now.
+        // An entity that ended in the file is not continued, whatever its last tag is now.
         let ended = matches!(part, Part::End | Part::Single);
         before_now = match &now {
             _ if ended => (Part::Other, String::new()),
@@ -163,7 +165,7 @@ mod tests {
             // BIOES and BILOU
             ("B-a I-a E-a S-a O", "B-a I-a I-a B-a O"),
             ("B-a L-a U-b", "B-a I-a B-b"),
-            // two entities side by side are still two
+            // Two adjacent entities remain two.
             ("B-a E-a I-a", "B-a I-a B-a"),
             ("S-a I-a", "B-a B-a"),
             // another type

@@ -1,5 +1,5 @@
-//! Which columns hold a sentence's words and their tags: those the user names, else those whose names leave no doubt.
-//! Called by `tags`.
+//! The choice of the columns with a sentence's words and tags: those that the user names, otherwise
+//! those whose names leave no doubt. Called by `tags`.
 
 use crate::columns::{Column, Columns};
 use crate::error::OwnDataError;
@@ -8,13 +8,13 @@ use crate::own::choose_columns::{Chosen, check_different, named};
 use crate::own::survey::{ColumnKind, Survey};
 use crate::request::Reading;
 
-/// Lists of words under the names that data sets on the Hugging Face hub use most.
+/// The most common names of word lists on the Hugging Face hub.
 const WORDS: &[&str] = &["tokens", "words"];
 
-/// Lists of tags, likewise. Where the first is there, it is the one whatever else there is.
+/// The most common names of tag lists. If the first exists, it is chosen regardless of the others.
 const TAGS: &[&str] = &["ner_tags", "tags", "labels", "ner", "label", "ner_labels"];
 
-/// Whether the columns are those of sentences with tags.
+/// Whether the columns are those of tagged sentences.
 pub(crate) fn has_tagged_words(survey: &Survey) -> bool {
     let has = |names: &[&str]| lists(survey).any(|name| names.contains(&name));
     has(WORDS) && has(TAGS)
@@ -27,10 +27,12 @@ fn lists(survey: &Survey) -> impl Iterator<Item = &str> {
         .map(|(name, _)| name.as_str())
 }
 
-/// The columns of CoNLL-U. The first numbers the words of a sentence, and several hold tags.
+/// The number of columns of CoNLL-U. The first numbers the words of a sentence, and several hold
+/// tags.
 const CONLL_U_COLUMNS: usize = 10;
 
-/// Whether a column file is laid out as CoNLL-U is: ten columns, of which the first has numbers.
+/// Whether a column file has the layout of CoNLL-U: ten columns, of which the first contains
+/// numbers.
 fn is_conll_u(file: &DataFile, survey: &Survey) -> bool {
     let first = survey.columns.first().map(|(_, kind)| *kind);
     file.format == Format::Conll
@@ -38,11 +40,12 @@ fn is_conll_u(file: &DataFile, survey: &Survey) -> bool {
         && first == Some(ColumnKind::Integer)
 }
 
-/// Chooses the columns. In a column file words come first and tags last; in CoNLL-U the words are the second column, and
-/// which tags are meant the user says. Without `wants_tags` they may be missing.
+/// Chooses the columns. In a column file, words come first and tags last. In CoNLL-U the words are
+/// the second column, and the user must choose the tags. Without `wants_tags`, the tags may be
+/// missing.
 ///
 /// # Errors
-/// A column that was named is not there; one that was not named could be one or another.
+/// A named column does not exist; for one that was not named there is no single candidate.
 pub(crate) fn choose(
     file: &DataFile,
     survey: &Survey,
@@ -86,9 +89,10 @@ fn guess_words(file: &DataFile, survey: &Survey) -> Result<String, OwnDataError>
         Format::Conll => survey.names().take(1).collect(),
         _ => {
             let usual: Vec<&str> = lists(survey).filter(|name| WORDS.contains(name)).collect();
-            match usual.is_empty() {
-                true => lists(survey).filter(|name| !TAGS.contains(name)).collect(),
-                false => usual,
+            if usual.is_empty() {
+                lists(survey).filter(|name| !TAGS.contains(name)).collect()
+            } else {
+                usual
             }
         }
     };

@@ -1,8 +1,9 @@
-//! Sentences whose words have tags, from the user's own files: column files, JSONL and parquet. The counterpart of `own`
-//! for token classification; the host calls it for training, evaluation, prediction and `data inspect`.
+//! Sentences of tagged words from the user's own files: column files, JSONL and parquet. The
+//! counterpart of `own` for token classification. The host calls it for training, evaluation,
+//! prediction and `data inspect`.
 //!
-//! The training sentences are read first, and their tags are the labels: sorted, as in Hugging Face's `run_ner`, unless
-//! the file names them itself. Every other file is read with those.
+//! The training sentences are read first, and their tags become the labels: sorted, as in Hugging
+//! Face's `run_ner`, unless the file names them itself. Every other file is read with these labels.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,34 +31,35 @@ use crate::tasks::task::Task;
 pub struct TaggedSentence {
     /// Its words, exactly as in the file; at least one.
     pub words: Vec<String>,
-    /// As many ids, indices into [`Task::labels`](crate::Task::labels); `None` where the file gives none.
+    /// One id per word, an index into [`Task::labels`](crate::Task::labels); `None` if the file
+    /// gives no tags.
     pub tags: Option<Vec<u32>>,
 }
 
-/// What was read.
+/// The sentences read, by split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaggedData {
-    /// The task that the columns and tags make.
+    /// The task that the columns and tags form.
     pub task: Task,
     /// Training sentences; empty without training files.
     pub train: Vec<TaggedSentence>,
-    /// Validation sentences, from their files or held out; empty without either.
+    /// Validation sentences, from their own files or held out; empty without either.
     pub validation: Vec<TaggedSentence>,
     /// Test sentences; empty without test files.
     pub test: Vec<TaggedSentence>,
-    /// Which columns were not named but guessed: `text` (the words), `label` (the tags).
+    /// The columns that were not named but guessed: `text` (the words), `label` (the tags).
     pub guessed: Vec<&'static str>,
     /// The columns of the first file.
     pub survey: Survey,
-    /// Sentences left out.
+    /// The sentences left out.
     pub skipped: SkippedRows,
-    /// Tags that continue nothing, and tags that were changed.
+    /// The tags that continue nothing, and the tags that were changed.
     pub findings: TagFindings,
 }
 
 impl TaggedData {
-    /// Whether a request is about token classification: it says so, its first file is a column file, or has columns of
-    /// words and tags under usual names.
+    /// Whether a request is about token classification. It says so, its first file is a column
+    /// file, or that file has columns of words and tags under usual names.
     pub fn is_asked_for(request: &OwnRequest) -> bool {
         let reading = &request.reading;
         if let Some(problem_type) = reading.problem_type {
@@ -67,7 +69,7 @@ impl TaggedData {
         let Some(given) = all.into_iter().flatten().next() else {
             return false;
         };
-        // What is wrong with the files is said by whoever reads them.
+        // The reader of the files reports what is wrong with them.
         let given = std::slice::from_ref(given);
         let files = find_files("", given, reading);
         match files.ok().as_deref() {
@@ -82,8 +84,8 @@ impl TaggedData {
         }
     }
 
-    /// Reads all files of `request`. `known` are the labels of a model; without it they are learned from the training
-    /// sentences, or from the first split there is.
+    /// Reads all files of `request`. `known` are the labels of a model. Without them, the labels
+    /// are learned from the training sentences, or from the first existing split.
     ///
     /// # Errors
     /// See [`DataError`] and [`OwnDataError`].
@@ -150,8 +152,8 @@ impl TaggedData {
     }
 }
 
-/// Sentences without and with a share of them. A sentence counts as the rarest of its tags but `O`, so that what is rare is on
-/// both sides.
+/// The sentences split into those that remain and a held-out share, stratified by each sentence's
+/// rarest tag other than `O`. Rare tags therefore occur on both sides.
 fn take_share(
     sentences: Vec<TaggedSentence>,
     labels: &Labels,
@@ -159,7 +161,7 @@ fn take_share(
     seed: u64,
 ) -> Result<(Vec<TaggedSentence>, Vec<TaggedSentence>), OwnDataError> {
     let n_labels = labels.names.len();
-    // Without any tag: one class more.
+    // Sentences without any tag form an additional class.
     let outside = labels.names.iter().position(|name| name == "O");
     let outside = outside.unwrap_or(n_labels);
     let tags_of = |sentence: &TaggedSentence| {
@@ -198,7 +200,7 @@ fn take_share(
 struct TagNames {
     names: Vec<String>,
     ids: HashMap<String, u32>,
-    /// Whether there may be more.
+    /// Whether new names may be added.
     is_open: bool,
 }
 
@@ -222,7 +224,7 @@ impl TagNames {
             return Some(id);
         }
         if !self.is_open {
-            // A model whose tags are words may be given ids as well.
+            // Data for a model whose tags are words may also use ids.
             let id = name.parse::<u32>().ok()?;
             let are_words = self.names.iter().all(|name| name.parse::<f64>().is_err());
             return Some(id).filter(|&id| are_words && (id as usize) < self.names.len());
@@ -234,14 +236,14 @@ impl TagNames {
     }
 }
 
-/// Reads sentences, and leaves out those that are wrong if it may.
+/// Reads sentences, skipping invalid ones if the request allows it.
 struct Reader<'a> {
     request: &'a OwnRequest,
     columns: &'a Columns,
     names: TagNames,
     skipped: SkippedRows,
     findings: TagFindings,
-    /// Of the splits so far.
+    /// The evidence from the splits read so far.
     evidence: SchemeEvidence,
 }
 
@@ -291,7 +293,7 @@ impl Reader<'_> {
                 found: match self.skipped.reasons.last() {
                     None => "none".to_owned(),
                     Some(reason) => {
-                        format!("none that is good; the last that was left out: {reason}")
+                        format!("no valid sentence; the last one left out: {reason}")
                     }
                 },
             }
@@ -307,7 +309,8 @@ impl Reader<'_> {
         })
     }
 
-    /// A sentence with ids for tags. Those of a training file are new ones, in the order of the file.
+    /// A sentence with its tags converted to ids. The tags of a training file get new ids, in the
+    /// order of the file.
     fn understand(
         &mut self,
         file: &DataFile,
@@ -359,7 +362,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Fixes the labels once a split has been read, in the order they are to have.
+    /// Fixes the labels, in their final order, after a split has been read.
     fn learn(
         &mut self,
         files: &[DataFile],
@@ -414,7 +417,7 @@ impl Reader<'_> {
         Ok(sentences)
     }
 
-    /// The names that the first file gives its tags itself, where these are what the tags are called now.
+    /// The names that the first file itself gives to its tags, if the tags still have these names.
     fn named_by(&self, files: &[DataFile]) -> Result<Option<Vec<String>>, DataError> {
         let Some(file) = files.first() else {
             return Ok(None);
@@ -437,7 +440,7 @@ fn check_format(file: &DataFile) -> Result<(), OwnDataError> {
     }
 }
 
-/// As texts, numbers by their value.
+/// Sorts names as text, or numbers by value.
 fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort();
     if names.iter().all(|name| name.parse::<i64>().is_ok()) {
@@ -446,7 +449,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// The name of a tag; a number is one of `names`, where the file has them.
+/// The name of a tag. A number is an index into `names` if the file has them.
 fn name_of(tag: &Cell, names: Option<&[String]>) -> Option<String> {
     match (tag, names) {
         (Cell::Int(id), Some(names)) => names.get(usize::try_from(*id).ok()?).cloned(),

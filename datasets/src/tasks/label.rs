@@ -1,7 +1,9 @@
-//! From a cell to a [`Label`]: the same rules for TSV, parquet and JSONL, so that a data set means the same in each.
+//! From a cell to a [`Label`]: the same rules for TSV, parquet and JSONL, so that a data set means
+//! the same in each.
 //!
-//! A class may be written as its name or as its Hugging Face id, as a number or as text. Unlabelled is an absent or empty
-//! cell, or -1: Hugging Face writes -1 for classes and, in STS-B, for scores too (scores run from 0 to 5).
+//! A class may be written as its name or as its Hugging Face id, as a number or as text. A row is
+//! unlabelled if the cell is absent or empty, or contains -1. Hugging Face writes -1 for classes
+//! and, in STS-B, for scores too (scores run from 0 to 5).
 
 use crate::error::{DataError, Place, printable};
 use crate::example::Label;
@@ -10,8 +12,8 @@ use crate::readers::cell::Cell;
 use crate::readers::raw_row::LabelRule;
 use crate::tasks::task::{Task, TaskSource};
 
-/// The label that `raw` means in `task`, or `None` if the row is unlabelled and `rule` allows that. `place` is only
-/// called for an error's sake.
+/// The label that `raw` stands for in `task`, or `None` if the row is unlabelled and `rule` allows
+/// that. `place` is called only for an error.
 pub(crate) fn parse(
     task: &Task,
     raw: &Cell,
@@ -72,8 +74,9 @@ fn class(
     known(task, id, raw, column, place).map(|id| Some(Label::Class(id)))
 }
 
-/// A class of the user's own data. It is known by its name, whatever type that has in the file: the class `2` of the
-/// labels `2` and `3` is not the one with the id 2. A model whose labels are words may be given ids as well.
+/// A class of the user's own data. It is identified by its name, whatever its type in the file. For
+/// example, the class `2` of the labels `2` and `3` does not have the id 2. Data for a model whose
+/// labels are words may also use ids.
 fn own_class(
     task: &Task,
     raw: &Cell,
@@ -86,7 +89,7 @@ fn own_class(
     own_id(task, raw, column, place).map(|id| Some(Label::Class(id)))
 }
 
-/// The labels that hold for a row of the user's own data: any number of them, or none.
+/// The labels that apply to a row of the user's own data: any number of them, or none.
 fn set(
     task: &Task,
     raw: &Cell,
@@ -139,7 +142,7 @@ fn own_id(
     known(task, id.or_else(by_id), raw, column, place)
 }
 
-/// The id read from a cell, if it is that of one of the task's labels.
+/// The id read from a cell, if it is the id of one of the task's labels.
 fn known(
     task: &Task,
     id: Option<usize>,
@@ -157,7 +160,7 @@ fn known(
         })
 }
 
-/// In the user's own data -1 is a score like any other.
+/// The score in a cell. In the user's own data, -1 is an ordinary score.
 fn score(
     raw: &Cell,
     is_own: bool,
@@ -170,7 +173,8 @@ fn score(
     let score = match raw {
         Cell::Absent => return Ok(None),
         Cell::Text(text) => text.parse::<f32>().ok(),
-        // A score has a handful of digits; one that f32 cannot hold becomes infinite and is refused below.
+        // A score has a handful of digits; one that f32 cannot hold becomes infinite and is refused
+        // below.
         Cell::Int(int) => Some(*int as f32),
         Cell::Float(float) => Some(*float as f32),
         Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
@@ -193,7 +197,7 @@ fn score(
     }
 }
 
-/// The labels of a task as messages list them: `0 (entailment), 1 (not_entailment)`.
+/// The labels of a task in the form used by messages: `0 (entailment), 1 (not_entailment)`.
 pub(crate) fn allowed(task: &Task) -> String {
     if task.problem_type == ProblemType::Regression {
         return "a score".to_owned();
@@ -201,7 +205,7 @@ pub(crate) fn allowed(task: &Task) -> String {
     listed(&task.labels)
 }
 
-/// Labels as messages list them, with their ids.
+/// Labels with their ids in the form used by messages.
 pub(crate) fn listed(labels: &[String]) -> String {
     const SHOWN: usize = 24;
     let shown = labels.iter().enumerate();
@@ -288,7 +292,7 @@ mod tests {
         ] {
             let message = read("stsb", raw).unwrap_err();
             assert!(
-                message.contains("line 7: column `label`: expected a finite number as score"),
+                message.contains("line 7: column `label`: expected a finite number as the score"),
                 "{message}"
             );
         }

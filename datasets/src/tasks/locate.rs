@@ -1,9 +1,10 @@
-//! Which files hold a split; called by `split` and `squad`.
+//! Finds the files of a split. Called by `split` and `squad`.
 //!
-//! Tried in this order, and the first that is there is read: the data directory itself, then the folders below it named
-//! after the task as Hugging Face (`mrpc`) and GLUE (`MRPC`) name it; in each folder TSV, then parquet, then JSONL (for
-//! SQuAD: JSON, parquet, JSONL); for each format the official name (`dev`, `dev-v1.1`), then Hugging Face's (`validation`);
-//! for parquet one file before shards.
+//! The following are tried in this order, and the first that exists is read. Folders: the data
+//! directory itself, then the folders in it named after the task as by Hugging Face (`mrpc`) and
+//! GLUE (`MRPC`). Formats within a folder: TSV, then parquet, then JSONL (for SQuAD: JSON, parquet,
+//! JSONL). Names within a format: the official one (`dev`, `dev-v1.1`), then Hugging Face's
+//! (`validation`). For parquet, a single file comes before shards.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +13,10 @@ use crate::format::Format;
 use crate::split_name::SplitName;
 use crate::tasks::task::{Task, TaskSource};
 
-/// Formats with their file name's extension.
+/// Formats with their file extensions.
 type Formats = [(Format, &'static str); 3];
 
-/// The formats that a data directory is searched for, in this order.
+/// The formats for which a data directory is searched, in this order.
 fn formats(task: &Task) -> Formats {
     let (parquet, jsonl) = ((Format::Parquet, "parquet"), (Format::Jsonl, "jsonl"));
     match task.source {
@@ -31,8 +32,8 @@ pub(crate) struct Located {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// File names without extension. A plain `dev` or `test` stands for MNLI's matched half, which is how JSONL copies of
-/// MNLI come.
+/// The file names without extension. A plain `dev` or `test` stands for MNLI's matched half,
+/// because JSONL copies of MNLI use these names.
 fn stems(task: &Task, split: SplitName) -> &'static [&'static str] {
     let official = task.source == TaskSource::Squad;
     match split {
@@ -52,10 +53,11 @@ fn stems(task: &Task, split: SplitName) -> &'static [&'static str] {
     }
 }
 
-/// The files of `split` below `dir`.
+/// The files of `split` in `dir`.
 ///
 /// # Errors
-/// `dir` is absent, is a file or cannot be listed; it holds no file for the split; parquet shards are incomplete.
+/// `dir` does not exist, is a file, cannot be listed, or contains no file for the split. Also if
+/// parquet shards are incomplete.
 pub(crate) fn locate(task: &Task, dir: &Path, split: SplitName) -> Result<Located, DataError> {
     match find(task, dir, split)? {
         Some(located) => Ok(located),
@@ -69,7 +71,7 @@ pub(crate) fn locate(task: &Task, dir: &Path, split: SplitName) -> Result<Locate
     }
 }
 
-/// As [`locate`], but `None` if there is no file for the split.
+/// Like [`locate`], but `None` if there is no file for the split.
 pub(crate) fn find(
     task: &Task,
     dir: &Path,
@@ -105,7 +107,7 @@ pub(crate) fn find(
 fn subfolders(task: &Task) -> impl Iterator<Item = &str> {
     let glue_folder = match &task.source {
         TaskSource::Glue(folder) => Some(folder.as_str()),
-        // The hub's name of v1.1's only configuration.
+        // The hub's name for v1.1's only configuration.
         TaskSource::Squad if !task.has_unanswerable => Some("plain_text"),
         TaskSource::Squad | TaskSource::Generated(_) | TaskSource::Own => None,
     };
@@ -127,7 +129,7 @@ fn looked_for(task: &Task, split: SplitName) -> Vec<String> {
     names
 }
 
-/// The names in a folder, sorted; names that are not Unicode cannot be ours and are left out.
+/// The names in a folder, sorted. Names that are not Unicode cannot match and are left out.
 fn entries(folder: &Path) -> Result<Vec<String>, DataError> {
     let failed = |source| DataError::Io {
         path: folder.to_path_buf(),
@@ -188,7 +190,7 @@ fn shards(folder: &Path, present: &[String], stem: &str) -> Result<Vec<PathBuf>,
         .collect())
 }
 
-/// (index, total) of a shard's file name. Older uploads to the hub have a hash after the total
+/// (index, total) from a shard's file name. Older uploads to the hub have a hash after the total
 /// (`train-00000-of-00001-3f9a.parquet`).
 fn shard_number(name: &str, stem: &str) -> Option<(usize, usize)> {
     let rest = name

@@ -1,36 +1,38 @@
-//! The names of metrics: what a task reports, and what a user may ask for instead. The host computes them.
+//! The names of metrics: those that a task reports, and those that a user may request instead. The
+//! host computes them.
 
 use crate::error::DataError;
 use crate::nearest::nearest;
 use crate::problem_type::ProblemType;
 
-/// A metric's name; the host computes it, as scikit-learn, scipy and seqeval do.
+/// A metric's name. The host computes the metric as scikit-learn, scipy and seqeval do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Share of examples with the right class, or with exactly the right labels; of words with the right tag.
+    /// The share of examples with the right class or exactly the right labels, or of words with the
+    /// right tag.
     Accuracy,
-    /// F1 of class 1, of two classes; of entities.
+    /// F1 of class 1 of two classes, or of entities.
     F1,
-    /// Of the entities that were predicted, the share that is right.
+    /// The share of correct entities among those predicted.
     Precision,
-    /// Of the entities there are, the share that was found.
+    /// The share of found entities among those in the data.
     Recall,
-    /// F1 of entities where only what is right by IOB2's rules is one (seqeval's strict mode).
+    /// F1 of entities that are valid under IOB2's rules (seqeval's strict mode).
     F1Strict,
-    /// Precision, likewise.
+    /// Precision in strict mode.
     PrecisionStrict,
-    /// Recall, likewise.
+    /// Recall in strict mode.
     RecallStrict,
-    /// The mean of the classes' F1, or of the labels'.
+    /// The mean F1 over the classes or labels.
     F1Macro,
-    /// F1 of all decisions together: with one label an example, the accuracy.
+    /// F1 of all decisions together; with one label per example it equals the accuracy.
     F1Micro,
-    /// The mean of the classes' F1, each weighted by its examples.
+    /// The mean F1 over the classes, each weighted by its number of examples.
     F1Weighted,
-    /// Matthews correlation coefficient.
+    /// The Matthews correlation coefficient.
     Matthews,
-    /// Area under the ROC curve; with more than two classes the mean of each class against the rest, with several labels
-    /// the mean over these.
+    /// The area under the ROC curve. With more than two classes it is the mean of each class
+    /// against the rest, and with several labels the mean over the labels.
     Auroc,
     /// Pearson's correlation.
     Pearson,
@@ -43,7 +45,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics.
     pub const ALL: [Self; 16] = [
         Self::Accuracy,
         Self::F1,
@@ -63,7 +65,8 @@ impl Metric {
         Self::Mae,
     ];
 
-    /// The key that Hugging Face's `tasks::named` metric reports (in `all_results.json` with `eval_` before it).
+    /// The key under which Hugging Face's `glue` metric reports it (with the prefix `eval_` in
+    /// `all_results.json`).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
@@ -85,7 +88,8 @@ impl Metric {
         }
     }
 
-    /// The metric named `name`: its key, or `matthews`, `spearman`, `f1_binary`; hyphens count as underscores.
+    /// The metric named `name`: its key, or `matthews`, `spearman`, `f1_binary`. Hyphens count as
+    /// underscores.
     ///
     /// # Errors
     /// [`DataError::UnknownMetric`] names the nearest and lists all.
@@ -108,7 +112,7 @@ impl Metric {
             })
     }
 
-    /// Why the metric says nothing about such a head; `None` where it does.
+    /// The reason why the metric does not apply to such a head; `None` if it does.
     pub fn unfit_for(self, problem: ProblemType, n_labels: usize) -> Option<&'static str> {
         let of_scores = matches!(self, Self::Pearson | Self::Spearman | Self::Mse | Self::Mae);
         let of_entities_alone = matches!(
@@ -122,7 +126,7 @@ impl Metric {
         let of_entities = of_entities_alone || matches!(self, Self::F1 | Self::Accuracy);
         match problem {
             ProblemType::QuestionAnswering => {
-                Some("answers are measured by exact match and F1 of their words, always both")
+                Some("answers are always measured by exact match and by F1 over their words")
             }
             ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification
                 if of_scores =>

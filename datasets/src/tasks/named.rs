@@ -1,7 +1,9 @@
-//! The table of tasks: the nine of GLUE (Wang et al. 2018), the two generated ones, and SQuAD's two. [`Task::by_name`] looks here.
+//! The table of tasks: the nine of GLUE (Wang et al. 2018), the two generated ones, and SQuAD's
+//! two. [`Task::by_name`] looks them up here.
 //!
-//! Columns, label order and splits are those of the data set `tasks::named` on the Hugging Face hub; the TSV names are those of
-//! the official download. WNLI's ids are the other way round than RTE's: that is how they are published.
+//! Columns, label order and splits are those of the data set `glue` on the Hugging Face hub. The
+//! TSV names are those of the official download. WNLI's ids are reversed relative to RTE's, as
+//! published.
 
 use std::sync::LazyLock;
 
@@ -13,13 +15,14 @@ use crate::split_name::SplitName;
 use crate::tasks::metric::Metric;
 use crate::tasks::task::{Generator, Task, TaskSource};
 
-/// A column's name, and after it the one in the official TSV files where that differs.
+/// A column's name, followed by its name in the official TSV files if that differs.
 type Names = (&'static str, Option<&'static str>);
 
 const LABEL: Names = ("label", None);
 
 impl Task {
-    /// The task named `name`, in any case and with or without hyphens and underscores (`SST-2`, `sts_b`).
+    /// The task named `name`, in any case and with or without hyphens and underscores (`SST-2`,
+    /// `sts_b`).
     ///
     /// # Errors
     /// [`DataError::UnknownTask`] names the nearest task and lists all.
@@ -63,7 +66,7 @@ static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
     let qnli = [("question", None), ("sentence", None)];
     let mut tasks = vec![
         Task {
-            // source, label, the linguists' mark, sentence
+            // Columns: source, label, the linguists' mark, sentence.
             headerless: Some(Headerless {
                 n_columns: 4,
                 first: 3,
@@ -164,7 +167,7 @@ static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
     tasks
 });
 
-/// A task with one validation and one test split; regression if it has no labels.
+/// A task with one validation and one test split. Without labels it is a regression.
 fn task(
     name: &str,
     glue_folder: &str,

@@ -1,5 +1,5 @@
-//! Opens files for their rows, and makes examples of a task of them. `split` and `own` read through this, and the host's
-//! `predict` its input.
+//! Opens files for their rows and converts these to examples of a task. `split` and `own` read
+//! through it, and the host's `predict` reads its input through it.
 
 use crate::columns::{Columns, Headerless};
 use crate::error::{DataError, OwnDataError, Place};
@@ -38,7 +38,8 @@ impl RawRow {
     }
 }
 
-/// Opens a file to read `columns` of it. With an optional label, files without its column have none.
+/// Opens a file to read its `columns`. If labels are optional, a file without the label column is
+/// unlabelled.
 ///
 /// # Errors
 /// The file cannot be read, or its header or schema lacks a column.
@@ -63,21 +64,22 @@ pub(crate) fn open(
     })
 }
 
-/// All rows of a JSONL file, with labels where it gives them.
+/// All rows of a JSONL file, with labels if the file gives them.
 ///
-/// The keys are the task's columns ([`Columns`]); the names in the official TSV files are understood as well.
+/// The keys are the task's columns ([`Columns`]); the names in the official TSV files are accepted
+/// too.
 ///
 /// # Errors
-/// The file cannot be read, has no row or is not UTF-8; a line is not a JSON object, lacks a text column, or has a value
-/// of the wrong type or a label outside the task's set.
+/// The file cannot be read, has no row or is not UTF-8. Also if a line is not a JSON object, lacks
+/// a text column, or has a value of the wrong type or an unknown label.
 pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
     jsonl_rows(task, path, None)?.collect()
 }
 
-/// As [`read_jsonl`], row by row, the first `limit` of them.
+/// Like [`read_jsonl`], but row by row, and only the first `limit` rows.
 ///
 /// # Errors
-/// As [`read_jsonl`]; those about rows when they are reached.
+/// As for [`read_jsonl`]; errors about rows appear when the rows are reached.
 pub fn jsonl_rows(
     task: &Task,
     path: &Path,
@@ -92,17 +94,17 @@ pub fn jsonl_rows(
     ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
 }
 
-/// The rows of a split as examples, one at a time: no more than one is in memory.
+/// The rows of a split as examples, one at a time: at most one is in memory.
 ///
-/// After an error there is nothing more to expect.
+/// Callers should stop at the first error.
 pub struct ExampleRows {
     source: Source,
-    /// How many may still come.
+    /// The number of rows that may still follow.
     left: usize,
 }
 
 enum Source {
-    /// Generated.
+    /// Generated examples.
     Made(std::vec::IntoIter<Example>),
     Files(Box<Files>),
 }
@@ -111,15 +113,15 @@ struct Files {
     task: Task,
     rule: LabelRule,
     files: Vec<DataFile>,
-    /// The file that is being read.
+    /// The index of the file being read.
     at: usize,
     rows: Box<dyn Rows>,
-    /// Whether no row is an error.
+    /// Whether a file without rows is an error.
     must_have_rows: bool,
 }
 
 impl ExampleRows {
-    /// Examples that are there already, `limit` at most.
+    /// Existing examples, at most `limit` of them.
     pub(crate) fn made(examples: Vec<Example>, limit: Option<usize>) -> Self {
         Self {
             source: Source::Made(examples.into_iter()),
@@ -183,16 +185,17 @@ impl Files {
             self.rows = open(file, &self.task.columns, self.task.headerless, self.rule)?;
             self.at += 1;
         }
-        match self.must_have_rows {
-            false => Ok(None),
-            true => Err(DataError::Empty {
+        if self.must_have_rows {
+            Err(DataError::Empty {
                 path: self.files[0].path.clone(),
                 found: match self.files[0].format {
                     Format::Tsv => "a header only",
                     Format::Jsonl => "no line with text",
                     _ => "no rows",
                 },
-            }),
+            })
+        } else {
+            Ok(None)
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Loading one split of a task, from whichever files hold it; the host calls this for training and evaluation data.
+//! Loads one split of a task from the files that contain it. The host calls it for training and
+//! evaluation data.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::tasks::locate;
 use crate::tasks::rows::ExampleRows;
 use crate::tasks::task::{Generator, Task, TaskSource};
 
-/// Test files may be without labels; the others must have one in each row.
+/// The label rule of a split: test files may lack labels; the others must have one in each row.
 fn label_rule(split: SplitName) -> LabelRule {
     match split {
         SplitName::Test | SplitName::TestMatched | SplitName::TestMismatched => LabelRule::Optional,
@@ -24,29 +25,36 @@ fn label_rule(split: SplitName) -> LabelRule {
 /// A loaded split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    /// Which one.
+    /// Its name.
     pub name: SplitName,
-    /// Its rows in the file's order; never empty unless zero rows were asked for.
+    /// Its rows in the file's order; never empty unless zero rows were requested.
     pub examples: Vec<Example>,
 }
 
 /// The first `limit` rows (all if `None`) of a split of `task` in the directory `dir`.
 ///
-/// `dir` holds the official GLUE files (`train.tsv`, `dev.tsv`, `test.tsv`; MNLI `dev_matched.tsv`, ...), Hugging Face's
-/// parquet (`validation.parquet` or all of `validation-00000-of-00001.parquet`, ...; snappy, gzip or uncompressed) or JSONL with
-/// the same columns, either itself or in a folder named after the task (`mrpc` or `MRPC`). The directory itself comes
-/// before those folders, TSV before parquet before JSONL, GLUE's file names before Hugging Face's; each split is looked
-/// for on its own. For MNLI a plain `dev` or `test` file is the matched half.
+/// `dir` contains one of the following, either itself or in a folder named after the task (`mrpc`
+/// or `MRPC`):
 ///
-/// In train and validation splits every row must have a label; in test splits labels are read where there are any.
-/// A row that does not fit the header is an error, unlike in Hugging Face's `tasks::named`, which leaves such rows of QQP out.
+/// - the official GLUE files (`train.tsv`, `dev.tsv`, `test.tsv`; MNLI `dev_matched.tsv`, …)
+/// - Hugging Face's parquet (`validation.parquet` or all of `validation-00000-of-00001.parquet`, …;
+///   snappy, gzip or uncompressed)
+/// - JSONL with the same columns
 ///
-/// For a generated task `dir` is not looked at: the rows are made with the task's own seed ([`sample::DEFAULT_SEED`],
-/// [`sample_pairs::DEFAULT_SEED`]).
+/// The directory itself comes before those folders, TSV before parquet before JSONL, and GLUE's
+/// file names before Hugging Face's. Each split is looked up separately. For MNLI, a plain `dev` or
+/// `test` file is the matched half.
+///
+/// In train and validation splits every row must have a label; in test splits labels are read if
+/// they exist. A row that does not fit the header is an error, unlike in Hugging Face's `glue`,
+/// which leaves such rows of QQP out.
+///
+/// For a generated task `dir` is ignored: the rows are made with the task's own seed
+/// ([`sample::DEFAULT_SEED`], [`sample_pairs::DEFAULT_SEED`]).
 ///
 /// # Errors
-/// See [`DataError`]: the split is none of the task's, the directory or file is absent, or something in the file is not
-/// as expected. With a `limit`, rows beyond it are not looked at.
+/// See [`DataError`]: the task lacks the split, the directory or file does not exist, or the file's
+/// contents are not as expected. With a `limit`, rows beyond it are not checked.
 pub fn load_split(
     task: &Task,
     dir: &Path,
@@ -59,10 +67,10 @@ pub fn load_split(
     })
 }
 
-/// As [`load_split`], row by row.
+/// Like [`load_split`], but row by row.
 ///
 /// # Errors
-/// As [`load_split`]; those about rows when they are reached.
+/// As for [`load_split`]; errors about rows appear when the rows are reached.
 pub fn split_rows(
     task: &Task,
     dir: &Path,
@@ -93,19 +101,21 @@ pub fn split_rows(
     ExampleRows::open(task, files, label_rule(split), limit)
 }
 
-/// Whether `dir` has files for a split, as [`load_split`] looks for them: a download may lack MNLI's mismatched half.
+/// Whether `dir` has files for a split, by the rules of [`load_split`]. A download may lack MNLI's
+/// mismatched half.
 ///
 /// # Errors
-/// The split is none of the task's, the directory is absent or cannot be listed, or parquet shards are incomplete.
+/// The task lacks the split, the directory does not exist or cannot be listed, or parquet shards
+/// are incomplete.
 pub fn has_split(task: &Task, dir: &Path, split: SplitName) -> Result<bool, DataError> {
     check_has(task, split)?;
     Ok(task.is_generated() || locate::find(task, dir, split)?.is_some())
 }
 
-/// The files that [`load_split`] would read, in order; none for a task that is generated.
+/// The files that [`load_split`] would read, in order; none for a generated task.
 ///
 /// # Errors
-/// As [`load_split`] before it opens a file.
+/// The errors that [`load_split`] reports before it opens a file.
 pub fn split_files(task: &Task, dir: &Path, split: SplitName) -> Result<Vec<PathBuf>, DataError> {
     check_has(task, split)?;
     if task.is_generated() {

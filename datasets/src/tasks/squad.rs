@@ -1,11 +1,12 @@
-//! The two tasks of questions about texts. Listed by `named`; `squad` makes those of the user's own files alike.
+//! The two tasks of questions about texts. Listed by `named`; `squad` makes those for the user's
+//! own files in the same way.
 
 use crate::columns::{Column, Columns};
 use crate::problem_type::ProblemType;
 use crate::split_name::SplitName;
 use crate::tasks::task::{Task, TaskSource};
 
-/// The names of the columns (keys) of a question, as the hub's `squad` has them.
+/// The columns (keys) of a question, named as in the hub's `squad`.
 pub(crate) const COLUMNS: [&str; 3] = ["question", "context", "answers"];
 
 /// `squad` (v1.1) and `squad_v2`, as the hub names them.
@@ -13,7 +14,7 @@ pub(crate) fn tasks() -> [Task; 2] {
     [questions("squad", false), questions("squad_v2", true)]
 }
 
-/// A task of that name; whether a question may be without an answer.
+/// A task with that name. `has_unanswerable` says whether a question may lack an answer.
 pub(crate) fn questions(name: &str, has_unanswerable: bool) -> Task {
     let [question, context, answers] = COLUMNS;
     Task {

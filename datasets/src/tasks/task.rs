@@ -1,58 +1,60 @@
-//! What a task is: columns, labels, problem type, metrics, splits. The host asks for one by name, or has `own` make one of the
-//! user's files; the readers take their column names from it. The named tasks are the table in `tasks::named`.
+//! The definition of a task: columns, labels, problem type, metrics, splits. The host looks one up
+//! by name, or has `own` make one from the user's files. The readers take their column names from
+//! it. The named tasks are the table in `tasks::named`.
 
 use crate::columns::{Columns, Headerless};
 use crate::problem_type::ProblemType;
 use crate::split_name::SplitName;
 use crate::tasks::metric::Metric;
 
-/// A grammar that makes the rows of a task.
+/// A grammar that generates the rows of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generator {
     /// The task `sample`: [`sample::generate`](crate::generated::sample::generate).
     Sample,
-    /// The task `sample_pairs`: [`sample_pairs::generate`](crate::generated::sample_pairs::generate).
+    /// The task `sample_pairs`:
+    /// [`sample_pairs::generate`](crate::generated::sample_pairs::generate).
     SamplePairs,
 }
 
-/// Where a task's rows come from.
+/// The origin of a task's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskSource {
-    /// Made in memory by a grammar: no file is read.
+    /// Generated in memory by a grammar; no file is read.
     Generated(Generator),
     /// A download of GLUE, whose official folder has this name (`SST-2`).
     Glue(String),
     /// A download of SQuAD: questions about texts.
     Squad,
-    /// The user's own files; labels are known by their names, which were learned from the training rows or read from a
-    /// model's `id2label`.
+    /// The user's own files. Labels are identified by their names, which were learned from the
+    /// training rows or read from a model's `id2label`.
     Own,
 }
 
-/// A supervised task over one text or a pair of texts: GLUE's and the generated ones ([`Task::all`]), or one made of the user's
-/// own files ([`OwnData`](crate::OwnData)).
+/// A supervised task over one text or a pair of texts: GLUE's and the generated ones
+/// ([`Task::all`]), or one made from the user's own files ([`OwnData`](crate::OwnData)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// The name of the configuration in Hugging Face's `tasks::named`, in lower case (`sst2`), `squad`, `squad_v2`, `sample`,
-    /// `sample_pairs`, or `own`.
+    /// The name: a configuration of Hugging Face's `glue` in lower case (`sst2`), `squad`,
+    /// `squad_v2`, `sample`, `sample_pairs`, or `own`.
     pub name: String,
-    /// Where its rows come from.
+    /// The origin of its rows.
     pub source: TaskSource,
-    /// What is read of a row.
+    /// The columns read from a row.
     pub columns: Columns,
     /// Label names by class id, in Hugging Face's order; empty for regression.
     pub labels: Vec<String>,
-    /// What the head predicts.
+    /// The kind of prediction that the head makes.
     pub problem_type: ProblemType,
-    /// What is reported, most important first: GLUE's choice, or the user's.
+    /// The reported metrics, most important first: GLUE's choice, or the user's.
     pub metrics: Vec<Metric>,
-    /// The splits to evaluate on: one, but two for MNLI.
+    /// The splits to evaluate on: one, or two for MNLI.
     pub eval_splits: Vec<SplitName>,
-    /// The test splits, which GLUE publishes without labels; none for what is generated.
+    /// The test splits, which GLUE publishes without labels; none for generated tasks.
     pub test_splits: Vec<SplitName>,
     /// The layout of TSV files that have no header, if the task has such files.
     pub headerless: Option<Headerless>,
-    /// Whether a question may be without an answer (SQuAD v2.0); false for tasks that ask none.
+    /// Whether a question may lack an answer (SQuAD v2.0); false for tasks without questions.
     pub has_unanswerable: bool,
 }
 
@@ -62,14 +64,15 @@ impl Task {
         self.labels.len().max(1)
     }
 
-    /// Every split the task has: train, those to evaluate on, test.
+    /// Every split of the task: train, the evaluation splits, test.
     pub fn splits(&self) -> impl Iterator<Item = SplitName> {
         std::iter::once(SplitName::Train)
             .chain(self.eval_splits.iter().copied())
             .chain(self.test_splits.iter().copied())
     }
 
-    /// Whether the task's examples are made in memory (`sample`, `sample_pairs`), so that no data directory is needed.
+    /// Whether the task's examples are generated in memory (`sample`, `sample_pairs`), so that no
+    /// data directory is needed.
     pub fn is_generated(&self) -> bool {
         matches!(self.source, TaskSource::Generated(_))
     }

@@ -1,4 +1,5 @@
-//! The table of bad input: each damage, the message that it gets, and what is left when bad rows may be skipped.
+//! The table of bad input: each kind of damage, its message, and the rows that remain when bad rows
+//! may be skipped.
 
 use super::*;
 use progtune_datasets::OnBadRow;
@@ -21,7 +22,7 @@ fn cases() -> Vec<Case<'static>> {
         ("quote closed too early", "f.csv", b"text,label\na,x\n\"q\nr \"s\" t\",x\nb,y\n".to_vec(), &["f.csv, line 4: expected a comma", "opened on line 3", "double the quotes"], all),
         ("NUL byte", "f.csv", b"text,label\na,x\nq\0,x\nb,y\n".to_vec(), &["f.csv, line 3: expected text, found a NUL character at byte 16", "remove it"], all),
         ("invalid UTF-8", "f.csv", b"text,label\na,x\n\xFF,x\nb,y\n".to_vec(), &["f.csv, line 3: expected UTF-8 text, found the byte 0xFF at byte 15"], all),
-        ("100 MB line", "f.csv", long, &["f.csv, line 3: expected a line of at most 16 MiB, found 104857603 bytes", "line ends"], all),
+        ("100 MB line", "f.csv", long, &["f.csv, line 3: expected a line of at most 16 MiB, found 104857603 bytes", "line breaks"], all),
         ("empty file", "f.csv", Vec::new(), &["f.csv: expected at least one row of data, found nothing on the first line"], None),
         ("header only", "f.csv", b"text,label\n".to_vec(), &["--train-file f.csv: expected at least one row of data, found none"], None),
         ("one class only", "f.csv", b"text,label\na,x\nb,x\n".to_vec(), &["f.csv: column `label`: expected at least two different labels, found `x` in all 2 rows"], None),
@@ -29,8 +30,8 @@ fn cases() -> Vec<Case<'static>> {
         ("label that is a list", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"q\",\"label\":[1]}\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: column `label`: expected a label's name, found the list [1]"], all),
         ("text that is a number", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":3,\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: column `text`: expected a JSON string, found the number 3"], all),
         ("no JSON", "f.jsonl", b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\"\n{\"text\":\"b\",\"label\":\"y\"}\n".to_vec(), &["f.jsonl, line 2: expected one JSON object on the line"], all),
-        ("truncated parquet", "f.parquet", b"PAR1\x15\x04\x15".to_vec(), &["f.parquet: expected a whole parquet file"], None),
-        ("gzip cut short", "f.csv.gz", b"\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\x03\x2B".to_vec(), &["f.csv.gz, line 1: expected a whole gzip file", "again"], None),
+        ("truncated parquet", "f.parquet", b"PAR1\x15\x04\x15".to_vec(), &["f.parquet: expected a complete parquet file"], None),
+        ("gzip cut short", "f.csv.gz", b"\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\x03\x2B".to_vec(), &["f.csv.gz, line 1: expected a complete gzip file", "again"], None),
     ]
 }
 

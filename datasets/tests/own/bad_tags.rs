@@ -1,5 +1,5 @@
-//! The table of bad input for sentences whose words have tags: each damage, the message that it gets, and what is left when
-//! bad sentences may be skipped.
+//! The table of bad input for tagged sentences: each kind of damage, its message, and the sentences
+//! that remain when bad ones may be skipped.
 
 use super::tags::{all_shown, load_tags, typed};
 use super::*;

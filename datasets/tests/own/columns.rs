@@ -1,17 +1,17 @@
-//! Which columns are read, named or guessed.
+//! The choice of columns, whether named or guessed.
 
 use super::*;
 
 fn chosen(header: &str, reading: Reading) -> Result<(String, Option<String>, String), String> {
     let n = header.split(',').count();
-    // Every cell is a text of its own, the last one a label.
+    // Every cell is a distinct text, and the last one is a label.
     let row = |i: usize| {
         let mut cells: Vec<String> = (0..n).map(|at| format!("text {at}")).collect();
         cells[n - 1] = format!("label {i}");
         cells.join(",")
     };
     let file = format!("{header}\n{}\n{}\n", row(0), row(1));
-    // Guessing is what is tested, and a text column in the label's place has one label only.
+    // Only the choice is tested: a text column in the label's place has a single label.
     match read("a.csv", file.as_bytes(), reading) {
         Ok(data) => {
             let columns = data.task.columns;
@@ -72,7 +72,7 @@ fn what_is_in_doubt_has_to_be_named() {
         (
             "text,sentence,label",
             &[
-                "the text: several have a name",
+                "the text: several have a usual name",
                 "`text`, `sentence`",
                 "--text-column",
             ][..],
@@ -99,7 +99,7 @@ fn what_is_in_doubt_has_to_be_named() {
 fn named_columns_are_taken() {
     let found = chosen("a,b,c", named(Some("b"), Some("a"), Some("c")));
     assert_eq!(found, Ok(("b".into(), Some("a".into()), "c".into())));
-    // a named text is alone, unless a pair is named too
+    // If a text is named, there is no pair unless it is named too.
     let found = chosen(
         "sentence1,sentence2,label",
         named(Some("sentence1"), None, None),
@@ -143,7 +143,7 @@ fn every_file_has_the_columns_of_the_first() {
     );
 }
 
-/// Found by `hostile`: a column's name could steer the terminal.
+/// Found by `hostile`: a column's name could control the terminal.
 #[test]
 fn control_characters_in_names_are_escaped() {
     bad(

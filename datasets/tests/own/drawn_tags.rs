@@ -1,5 +1,6 @@
-//! Sentences with tags that `drawn_tags/make.py` drew and wrote, each file in a drawn format, layout, scheme, encoding and
-//! compression: their words and tags must come back. Failures are shown with their seeds.
+//! Tagged sentences that `drawn_tags/make.py` generated, each file with a random format, layout,
+//! scheme, encoding and compression. The same words and tags must be read back. Failures are shown
+//! with their seeds.
 
 use std::io::Read;
 
@@ -28,7 +29,7 @@ fn text<'a>(draw: &'a Value, key: &str) -> Option<&'a str> {
     draw.get(key).and_then(Value::as_str)
 }
 
-/// The file of a draw, read.
+/// Reads the file of a draw.
 fn read_draw(draw: &Value) -> Result<TaggedData, String> {
     let packed = base64(text(draw, "file").unwrap());
     let mut contents = Vec::new();
@@ -46,14 +47,14 @@ fn read_draw(draw: &Value) -> Result<TaggedData, String> {
     TaggedData::load(&request, None).map_err(|error| error.to_string())
 }
 
-/// A sentence as the script has it: its words, and the names of their tags.
+/// A sentence in the script's form: its words, and the names of their tags.
 fn shown(data: &TaggedData, sentence: &TaggedSentence) -> Value {
     let ids = sentence.tags.iter().flatten();
     let tags: Vec<&String> = ids.map(|&id| &data.task.labels[id as usize]).collect();
     json!([sentence.words, tags])
 }
 
-/// The number of words, or what is wrong.
+/// The number of words, or the difference from the expected result.
 fn check(draw: &Value) -> Result<usize, String> {
     let data = read_draw(draw)?;
     let labels = json!(data.task.labels);
@@ -62,9 +63,10 @@ fn check(draw: &Value) -> Result<usize, String> {
     }
     let found: Vec<Value> = data.train.iter().map(|it| shown(&data, it)).collect();
     let found = Value::from(found);
-    match found == draw["sentences"] {
-        true => Ok(data.train.iter().map(|it| it.words.len()).sum()),
-        false => Err(format!("expected {}, found {found}", draw["sentences"])),
+    if found == draw["sentences"] {
+        Ok(data.train.iter().map(|it| it.words.len()).sum())
+    } else {
+        Err(format!("expected {}, found {found}", draw["sentences"]))
     }
 }
 

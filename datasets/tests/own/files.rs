@@ -1,4 +1,4 @@
-//! Which files are read.
+//! The choice of files.
 
 use super::*;
 

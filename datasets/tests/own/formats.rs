@@ -104,7 +104,7 @@ fn gzip_and_zstd_are_seen_by_their_first_bytes() {
                 &[
                     name,
                     "line ",
-                    &format!("expected a whole {what} file"),
+                    &format!("expected a complete {what} file"),
                     "again",
                 ],
             );
@@ -146,7 +146,7 @@ fn other_encodings_on_request() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// What the `csv` crate writes is read as it was.
+    /// Files written by the `csv` crate are read back unchanged.
     #[test]
     fn csv_agrees_with_the_csv_crate(rows in prop::collection::vec(("[ -~\n\"',é]{0,12}", "[ab]"), 2..8)) {
         let mut writer = csv::Writer::from_writer(Vec::new());

@@ -1,4 +1,4 @@
-//! Labels: learned, or a model's; classes or numbers; rows held out.
+//! Labels: learned or from a model, classes or numbers, and held-out rows.
 
 use super::*;
 use progtune_datasets::{Labels, Metric, OnBadRow, ProblemType};
@@ -73,7 +73,7 @@ fn a_models_labels_are_kept() {
         .collect();
     assert_eq!(labels, [Some(Label::Class(1)), Some(Label::Class(2)), None]);
     assert_eq!(data.task.labels, known.names);
-    // for prediction labels are nothing, and may be anything
+    // For prediction, labels are ignored and may be anything.
     let dir = dir_with(&[("t.csv", b"text,label\na,unheard of\n")]);
     request.test = vec![dir.path().join("t.csv").display().to_string()];
     assert!(OwnData::load(&request, Some(&known)).is_err());
@@ -109,7 +109,7 @@ fn validation_rows_are_held_out_or_have_files() {
         &load(dir.path(), &request).unwrap_err(),
         &["--validation-split 0.001", "100 training rows"],
     );
-    // a label that training has never seen
+    // A label that does not occur in training.
     request.validation_split = None;
     request.validation = vec![dir.path().join("v.csv").display().to_string()];
     assert_has(
@@ -121,7 +121,7 @@ fn validation_rows_are_held_out_or_have_files() {
         &load(dir.path(), &request).unwrap_err(),
         &[
             "--validation-file v.csv: expected at least one row",
-            "none that is good; the last that was left out: v.csv, line 2",
+            "no valid row; the last one left out: v.csv, line 2",
         ],
     );
 }
@@ -150,7 +150,7 @@ fn labels_that_are_none() {
     bad(
         "a.csv",
         &with_labels(&many),
-        &["found 300 different ones in 300 rows", "--label-column"],
+        &["found 300 different labels in 300 rows", "--label-column"],
     );
     let message = read(
         "a.csv",
@@ -160,6 +160,6 @@ fn labels_that_are_none() {
     .unwrap_err();
     assert_has(
         &message,
-        &["a.csv, line 3: column `label`: expected a finite number as score, found \"high\""],
+        &["a.csv, line 3: column `label`: expected a finite number as the score, found \"high\""],
     );
 }

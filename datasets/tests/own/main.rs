@@ -1,5 +1,6 @@
-//! Tests of the user's own files through the public interface, on small made-up files in temporary directories: formats,
-//! choice of columns, labels, and every error by what its message says. `real_data` is about the real files.
+//! Tests of the user's own files through the public interface, on small made-up files in temporary
+//! directories. They cover formats, the choice of columns, labels, and the message of every error.
+//! `real_data` covers the real files.
 
 mod bad_input;
 mod bad_tags;
@@ -17,7 +18,8 @@ use std::path::Path;
 use progtune_datasets::{Example, Label, OwnData, OwnRequest, Reading, SplitName};
 use tempfile::TempDir;
 
-/// Damage, file, contents, parts of the message, and the rows or sentences that are good; `None` where the file cannot be read on.
+/// A case: damage, file, contents, parts of the message, and the valid rows or sentences. The last
+/// is `None` if the file cannot be read further.
 type Case<'a> = (
     &'a str,
     &'a str,
@@ -26,7 +28,7 @@ type Case<'a> = (
     Option<&'a [&'a str]>,
 );
 
-/// A fresh directory with these files.
+/// A new directory with these files.
 fn dir_with(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, contents) in files {
@@ -49,7 +51,7 @@ fn train_on(dir: &Path, names: &[&str], reading: Reading) -> OwnRequest {
     }
 }
 
-/// A training file read as `reading` says; an error's message without the directory's path.
+/// Reads a training file as `reading` says. In an error's message, the directory's path is removed.
 fn read(name: &str, contents: &[u8], reading: Reading) -> Result<OwnData, String> {
     let dir = dir_with(&[(name, contents)]);
     load(dir.path(), &train_on(dir.path(), &[name], reading))

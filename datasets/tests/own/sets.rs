@@ -1,4 +1,4 @@
-//! Several labels a row: lists, or a text with a separator.
+//! Several labels per row: lists, or a text with a separator.
 
 use super::*;
 use progtune_datasets::{Labels, Metric, OnBadRow, ProblemType};
@@ -46,7 +46,7 @@ fn a_separator_makes_lists_of_texts() {
     assert_eq!(sets(&data), [vec!["x", "y"], vec![], vec!["z"]]);
     let data = read("a.tsv", b"text\tlabels\na\ty|x\nb\tx\n", separated("|")).unwrap();
     assert_eq!(sets(&data), [vec!["x", "y"], vec!["x"]]);
-    // without it each text is a class
+    // Without it each text is a class.
     let data = good("a.csv", b"text,labels\na,\"y, x\"\nb,z\n");
     assert_eq!(
         data.task.problem_type,
@@ -60,7 +60,7 @@ fn a_separator_makes_lists_of_texts() {
     assert_has(
         &message,
         &[
-            "a.csv: column `labels`: expected several labels in a row",
+            "a.csv: column `labels`: expected several labels per row",
             "--label-separator",
         ],
     );
@@ -104,7 +104,7 @@ fn rows_that_are_wrong_are_told() {
             (vec!["a", "b"], 1)
         );
     }
-    // labels that training does not have
+    // Labels that do not occur in training.
     let dir = dir_with(&[("v.csv", b"text,labels\na,x\nb,x;new\n")]);
     let known = Labels {
         problem_type: SETS,

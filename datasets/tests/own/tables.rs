@@ -1,5 +1,6 @@
-//! Tables as people keep them. `tables/draws.json` has tables that a script drew and wrote in a drawn format, layout, encoding
-//! and compression, with what csv, json, pandas and pyarrow read back; the other tests are about one thing each.
+//! Tables as people keep them. `tables/draws.json` contains random tables, which a script wrote
+//! with random formats, layouts, encodings and compressions. With each come the contents that csv,
+//! json, pandas and pyarrow read back. The other tests each cover one topic.
 
 mod draws;
 mod headers;

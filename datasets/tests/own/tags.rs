@@ -1,5 +1,5 @@
-//! Sentences whose words have tags: column files with their quirks, lists in JSONL and parquet, labels, repair, and
-//! every error by what its message says.
+//! Tagged sentences: column files with their quirks, lists in JSONL and parquet, labels, repair,
+//! and the message of every error.
 
 use super::*;
 use parquet::file::metadata::KeyValue;
@@ -58,7 +58,7 @@ fn a_word_a_line_and_an_empty_line_between_sentences() {
     for (name, file) in [
         ("tabs.conll", "a\tO\nb c\tB-x\n\nd\tI-x\n"),
         ("crlf.bio", "a\tO\r\nb c\tB-x\r\n\r\nd\tI-x\r\n"),
-        // WNUT17's: a tab on the empty lines; the last line is U+FEFF
+        // As in WNUT17: a tab on the empty lines, and U+FEFF as the last line.
         ("tab_lines.iob", "a\tO\nb c\tB-x\n\t\n\t\nd\tI-x\n\u{FEFF}"),
         (
             "documents.iob2",
@@ -82,7 +82,7 @@ fn a_word_a_line_and_an_empty_line_between_sentences() {
     let data = read_tags("a.conll", b"a NN O\nb NNP B-x\n", middle).unwrap();
     assert_eq!(data.task.labels, ["NN", "NNP"]);
     assert_eq!(data.task.metrics, [Metric::Accuracy], "no entities");
-    // U+FEFF inside a word is the word's
+    // U+FEFF inside a word belongs to the word.
     let data = good_tags("a.conll", "a\u{FEFF}\tO\nb\tB-x\n".as_bytes());
     assert_eq!(data.train[0].words[0], "a\u{FEFF}");
 }
@@ -95,10 +95,10 @@ fn lists_of_words_and_tags() {
 {"tokens": ["c"], "ner_tags": ["O"], "pos_tags": ["NN"]}"#,
     );
     assert_eq!(all_shown(&data), ["a/O b/B-x", "c/O"]);
-    // The fixture of Hugging Face's tests has other names.
+    // The fixture of Hugging Face's tests uses other names.
     let data = good_tags("a.json", br#"{"words": ["a", "b"], "ner": ["O", "B-x"]}"#);
     assert_eq!(all_shown(&data), ["a/O b/B-x"]);
-    // ids without names keep their numbers
+    // Ids without names keep their numbers.
     let data = good_tags(
         "a.jsonl",
         br#"{"tokens": ["a", "b", "c"], "tags": [10, 0, 2]}"#,
@@ -119,7 +119,7 @@ fn lists_of_words_and_tags() {
     );
 }
 
-/// A parquet file of the hub's layout: words, ids of tags, and in its metadata their names.
+/// A parquet file in the hub's layout: words, tag ids, and the tags' names in its metadata.
 fn hub_parquet() -> Vec<u8> {
     use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
     let schema = "message schema {
@@ -166,7 +166,7 @@ fn the_hubs_parquet_names_its_tags() {
         let message = read_tags("a.parquet", &bytes[..cut], Reading::default()).unwrap_err();
         assert_has(&message, &["a.parquet"]);
     }
-    // With a wrong byte it is read otherwise, or an error: never a panic.
+    // With a wrong byte there is another result or an error, but never a panic.
     let dir = dir_with(&[("a.parquet", &bytes)]);
     let request = train_on(dir.path(), &["a.parquet"], typed());
     for at in 0..bytes.len() {
@@ -207,13 +207,13 @@ fn what_is_asked_for() {
         assert!(asked(name, Some(TAGS)));
         assert!(!asked(name, Some(ProblemType::Regression)));
     }
-    // another problem type over a column file
+    // Another problem type for a column file.
     let request = train_on(dir.path(), &["a.conll"], Reading::default());
     assert_has(
         &load(dir.path(), &request).unwrap_err(),
         &["a.conll", "--problem-type token_classification"],
     );
-    // any name, and TSV as a column file
+    // Any name, and TSV as a column file.
     assert_eq!(
         read_tags("a.tsv", b"a\tO\nb\tB-x\n", typed())
             .unwrap()
@@ -262,7 +262,7 @@ fn validation_and_test_have_the_tags_of_training() {
     assert_eq!((data.validation.len(), data.skipped.n_rows), (1, 1));
     assert_eq!(data.test[0].words, ["c", "d"]);
     assert_eq!(data.test[0].tags, None);
-    // a model's own tags, by name or by id
+    // A model's own tags, by name or by id.
     let known = Labels {
         problem_type: TAGS,
         names: ["O", "B-x"].map(str::to_owned).into(),

@@ -1,4 +1,5 @@
-//! Which files are read: names, folders, order of preference, shards, and what is said when there are none.
+//! The search for files: names, folders, order of preference, shards, and the message when there
+//! are none.
 
 use super::*;
 use progtune_datasets::{has_split, sample, sample_pairs};
@@ -56,8 +57,8 @@ fn a_file_that_is_absent_is_answered_with_the_names_looked_for() {
         message,
         "DIR: no file for the split `validation` of task `sst2`: looked for `dev.tsv`, `validation.tsv`, `dev.parquet`, \
          `dev-00000-of-00001.parquet`, `validation.parquet`, `validation-00000-of-00001.parquet`, `dev.jsonl`, \
-         `validation.jsonl`, `sst2/ with one of these`, `SST-2/ with one of these`; found `notes.txt`, `train.tsv`; name \
-         a file so, or pass the directory that holds it"
+         `validation.jsonl`, `sst2/ with one of these`, `SST-2/ with one of these`; found `notes.txt`, `train.tsv`; rename \
+         a file to one of these names, or pass the directory that contains one"
     );
 }
 
@@ -68,7 +69,7 @@ fn a_directory_that_is_absent_or_a_file() {
     assert_has(
         &absent,
         &[
-            "does not exist: expected a directory that holds one of `train.tsv`, `train.parquet`",
+            "does not exist: expected a directory that contains one of `train.tsv`, `train.parquet`",
             "check",
         ],
     );
@@ -113,13 +114,13 @@ fn incomplete_shards() {
         assert_has(
             &message,
             &[
-                "DIR: the parquet shards of `train` are not one whole set: expected each of 0 to",
+                "DIR: the parquet shards of `train` are incomplete or mixed: expected each of 0 to",
                 names[0],
                 "fetch",
             ],
         );
     }
-    // not shards at all
+    // Files that are not shards at all.
     let dir = dir_with(&[
         ("train-x-of-y.parquet", b""),
         ("train-of-.parquet", b""),

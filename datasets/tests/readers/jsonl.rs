@@ -1,9 +1,9 @@
-//! JSONL: as data set and as input of `predict`.
+//! JSONL as a data set and as the input of `predict`.
 
 use super::*;
 use progtune_datasets::read_jsonl;
 
-/// The row, or the error, of a line after four blank ones.
+/// Parses a line that follows four blank ones.
 fn parse(name: &str, line: &str) -> Result<Example, String> {
     let dir = dir_with(&[("in.jsonl", format!("\n\n\n\n{line}\n").as_bytes())]);
     let here = format!("{}/", dir.path().display());
@@ -92,7 +92,7 @@ fn labels_by_id_name_and_score() {
     );
     assert_has(
         &label("stsb", "1e60").unwrap_err(),
-        &["expected a finite number as score, found 1"],
+        &["expected a finite number as the score, found 1"],
     );
     assert_has(
         &label("rte", "18446744073709551615").unwrap_err(),

@@ -1,5 +1,6 @@
-//! Tests of the readers through the public interface, on small made-up files in temporary directories: every quirk of
-//! the layouts and every error, by what its message says. `real_data` is about the real files.
+//! Tests of the readers through the public interface, on small made-up files in temporary
+//! directories. They cover every quirk of the layouts and the message of every error. `real_data`
+//! covers the real files.
 
 mod finding;
 mod jsonl;
@@ -12,7 +13,7 @@ use std::path::Path;
 use progtune_datasets::{Example, Label, SplitName, Task, load_split};
 use tempfile::TempDir;
 
-/// A fresh directory with these files; a name with a slash makes the folder.
+/// A new directory with these files; a slash in a name creates a folder.
 fn dir_with(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, contents) in files {
@@ -32,7 +33,7 @@ fn rows(name: &str, dir: &Path, split: SplitName) -> Vec<Example> {
     split.unwrap_or_else(|error| panic!("{error}")).examples
 }
 
-/// The message of the error that loading must end in, with the directory's own path taken out.
+/// The message of the error with which loading must end, without the directory's own path.
 fn message(name: &str, dir: &Path, split: SplitName) -> String {
     let error = load_split(task(name), dir, split, None)
         .unwrap_err()

@@ -1,4 +1,4 @@
-//! What holds of every message: it is one line, and says where and what to do.
+//! Properties of every message: it is one line, and says where the fault is and what to do.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Parquet: types, nulls, shards, row groups, and files that are damaged or something else. The files are written here,
-//! with the `parquet` crate's writer.
+//! Parquet: types, nulls, shards, row groups, and files that are damaged or not parquet. The files
+//! are written here, with the `parquet` crate's writer.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use parquet::schema::parser::parse_message_type;
 
 use super::*;
 
-/// A column's values, one a row; a `None` in an optional column is a null.
+/// A column's values, one per row; a `None` in an optional column is a null.
 enum Values<'a> {
     Text(&'a [&'a str]),
     Bytes(&'a [&'a [u8]]),
@@ -21,7 +21,7 @@ enum Values<'a> {
     Double(&'a [f64]),
 }
 
-/// A snappy-compressed parquet file of the given fields, with one row group for each entry of `groups`.
+/// A snappy-compressed parquet file with the given fields and one row group per entry of `groups`.
 fn parquet(fields: &str, groups: &[&[Values<'_>]]) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(&format!("message schema {{ {fields} }}")).unwrap());
     let properties = Arc::new(
@@ -180,7 +180,9 @@ fn scores_as_float_or_double() {
     );
     assert_has(
         &train_message("stsb", "parquet", &file),
-        &["train.parquet, row 2: column `label`: expected a finite number as score, found NaN;"],
+        &[
+            "train.parquet, row 2: column `label`: expected a finite number as the score, found NaN;",
+        ],
     );
 }
 
@@ -260,7 +262,7 @@ fn errors_name_the_row() {
             "row 2: column `sentence`: expected a UTF-8 string, found bytes that are not UTF-8 from byte 3",
         ],
     );
-    // the library itself checks a column that is annotated as UTF-8
+    // The library itself checks a column that is annotated as UTF-8.
     let file = parquet(
         SINGLE,
         &[&[Values::Bytes(&[b"ok", b"caf\xE9"]), Values::Long(&[1, 1])]],
@@ -337,7 +339,7 @@ fn files_that_are_not_parquet() {
         assert_has(
             &message,
             &[
-                "train.parquet: expected a whole parquet file",
+                "train.parquet: expected a complete parquet file",
                 "found: ",
                 "fetch the file again",
             ],
@@ -345,7 +347,8 @@ fn files_that_are_not_parquet() {
     }
 }
 
-/// Every cut and many changed bytes of a file: rows or an error, never a panic or an endless loop.
+/// Truncations at every byte and many changed bytes of a file. Each must give rows or an error,
+/// never a panic or an endless loop.
 #[test]
 fn damaged_files_are_errors() {
     let texts: Vec<String> = (0..40)

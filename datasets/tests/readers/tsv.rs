@@ -52,7 +52,7 @@ fn mrpc_with_byte_order_mark_quotes_and_crlf() {
         train("mrpc", "tsv", lf.replace('\n', "\r\n").as_bytes()),
         expected
     );
-    // no line end after the last row, and blank lines after it
+    // No line break after the last row, and blank lines after it.
     assert_eq!(train("mrpc", "tsv", lf.trim_end().as_bytes()), expected);
     assert_eq!(
         train("mrpc", "tsv", format!("{lf}\n\r\n").as_bytes()),
@@ -187,7 +187,7 @@ fn a_missing_column_is_answered_with_those_there_are() {
         &message,
         &["expected a column named `sentence2` or `#2 String`, found"],
     );
-    // only test files may lack the label
+    // Only test files may lack the label.
     let message = train_message("rte", "tsv", b"sentence1\tsentence2\na\tb\n");
     assert_has(&message, &["expected a column named `label`, found"]);
 }
@@ -215,7 +215,7 @@ fn ragged_rows() {
         format!("{header}1\t2\t3\tW\thy\tHow?\t1\n").as_bytes(),
     );
     assert_has(&message, &["line 3", "found 7"]);
-    // a blank line inside the file
+    // A blank line inside the file.
     let message = train_message(
         "qqp",
         "tsv",
@@ -261,7 +261,7 @@ fn labels_that_are_none() {
     let message = train_message("stsb", "tsv", b"sentence1\tsentence2\tscore\na\tb\tnan\n");
     assert_has(
         &message,
-        &["line 2: column `score`: expected a finite number as score, found \"nan\"; correct"],
+        &["line 2: column `score`: expected a finite number as the score, found \"nan\"; correct"],
     );
     let message = train_message("stsb", "tsv", b"sentence1\tsentence2\tscore\na\tb\t3,8\n");
     assert_has(&message, &["found \"3,8\""]);
@@ -280,7 +280,8 @@ fn bytes_that_are_not_utf8() {
             "train.tsv, line 2: expected UTF-8 text, found the byte 0xE9 at byte 23 of the file (counted from 0); convert",
         ],
     );
-    // UTF-16, which is read, and cut inside a character; and a character cut by the end of the file
+    // Valid UTF-16 (which is supported), UTF-16 cut inside a character, and a UTF-8 character cut
+    // by the end of the file.
     assert_has(
         &train_message("sst2", "tsv", b"\xFF\xFEs\0e\0"),
         &["line 1: expected a column named `sentence`", "`se`"],

@@ -1,8 +1,8 @@
-//! Every fault of a question, by what its message says, and that it may be left out.
+//! Every fault of a question, with its message, and that the question may be left out.
 
 use super::*;
 
-/// A fault, what is changed in [`OFFICIAL`] to make it, and what is said.
+/// A fault, the text in [`OFFICIAL`] and its replacement that cause it, and the message.
 const FAULTS: &[(&str, &str, &str, &str)] = &[
     (
         "an answer at the wrong offset",
@@ -15,13 +15,13 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "an offset in bytes",
         r#""a cat", "answer_start": 6}]},"#,
         r#""a cat", "answer_start": 9}]},"#,
-        "it is there if bytes are counted, but `answer_start` counts code points: write 6",
+        "it is there when counting bytes, but `answer_start` counts code points: write 6",
     ),
     (
         "an answer that is nowhere",
         r#""a cat", "answer_start": 6}]},"#,
         r#""a dog", "answer_start": 6}]},"#,
-        "expected \"a dog\" at code point 6 of the context, found \"a cat\"; it is nowhere in the context: correct the answer",
+        "expected \"a dog\" at code point 6 of the context, found \"a cat\"; it does not occur in the context: correct the answer",
     ),
     (
         "an offset behind the end",
@@ -45,7 +45,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "the same id twice",
         r#""id": "q2""#,
         r#""id": "q1""#,
-        "f, question `q1` (data[0].paragraphs[0].qas[1]): expected an id of its own, found that of f, question `q1` \
+        "f, question `q1` (data[0].paragraphs[0].qas[1]): expected a unique id, found that of f, question `q1` \
          (data[0].paragraphs[0].qas[0]); rename or delete one of the two",
     ),
     (
@@ -77,7 +77,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "impossible, with answers",
         r#""is_impossible": false"#,
         r#""is_impossible": true"#,
-        "question `q1` (data[0].paragraphs[0].qas[0]): expected answers exactly where the question can be answered, found 2 \
+        "question `q1` (data[0].paragraphs[0].qas[0]): expected answers if and only if the question can be answered, found 2 \
          answers and that `is_impossible` is true",
     ),
     (
@@ -102,7 +102,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "an answer that is a text",
         r#""is_impossible": true, "answers": []"#,
         r#""answers": "a cat""#,
-        "key `answers`: expected a list of {text, answer_start}, or an object with a list of each of the two, found the \
+        "key `answers`: expected a list of {text, answer_start}, or an object with a list for each of the two, found the \
          string \"a cat\"",
     ),
 ];

@@ -1,5 +1,5 @@
-//! Questions about texts: every layout, and every fault by what its message says. Files are made up and written here; the
-//! real ones are read in `real_data`.
+//! Questions about texts: every layout, and the message of every fault. Files are made up and
+//! written here; `real_data` reads the real ones.
 
 mod faults;
 
@@ -16,7 +16,7 @@ use progtune_datasets::{
     read_questions,
 };
 
-/// Two questions about a text that is not ASCII, as SQuAD v2.0 has them.
+/// Two questions about a text that is not ASCII, in SQuAD v2.0's layout.
 const OFFICIAL: &str = r#"{"version": "v2.0", "data": [{"title": "T", "paragraphs": [{
   "context": "Zoë – a cat – sat.",
   "qas": [
@@ -61,7 +61,7 @@ fn file(path: PathBuf, format: Format) -> DataFile {
     }
 }
 
-/// What is read of a file with these contents; of an error the message, without the directory.
+/// Reads a file with these contents; an error becomes its message without the directory.
 fn read_as(
     contents: &[u8],
     format: Format,
@@ -117,7 +117,7 @@ fn every_layout_says_the_same() {
     assert!(Arc::ptr_eq(&questions[0].context, &questions[1].context));
 }
 
-/// As `datasets` writes it: a struct of two lists, everything optional.
+/// A parquet file as `datasets` writes it: a struct of two lists, all optional.
 fn parquet() -> Vec<u8> {
     let schema = parse_message_type(
         "message schema {
@@ -199,7 +199,7 @@ fn a_named_tasks_files_are_found_and_v1_needs_answers() {
     assert!(
         message.ends_with(
             "train.json, question `q2` (data[0].paragraphs[0].qas[1]): expected an answer, found no answer; add one, or \
-             pass --task squad_v2, where a question may have none"
+             pass --task squad_v2, which allows questions without an answer"
         ),
         "{message}"
     );
@@ -210,7 +210,7 @@ fn a_file_that_is_no_questions_is_told_at_once() {
     for (contents, message) in [
         (
             "",
-            "f, line 1: expected a JSON document with `data`, or a JSON object a line, found a syntax error",
+            "f, line 1: expected a JSON document with `data`, or one JSON object per line, found a syntax error",
         ),
         ("{\"data\": [", "f, line 1: expected a JSON document"),
         (&OFFICIAL[..200], "found a syntax error at column"),
@@ -218,7 +218,7 @@ fn a_file_that_is_no_questions_is_told_at_once() {
         ("{\"data\": 7}", "found `data` is the number 7"),
         (
             "{\n\"questions\": []\n}",
-            "found the keys `questions`; check that the file holds questions",
+            "found the keys `questions`; check that the file contains questions",
         ),
         (
             "{\"data\": []}",
@@ -267,10 +267,14 @@ fn a_file_that_is_no_questions_is_told_at_once() {
         AnswerRule::OrNone,
         OnBadRow::Error,
     );
-    assert!(found.unwrap_err().contains("expected a whole parquet file"));
+    assert!(
+        found
+            .unwrap_err()
+            .contains("expected a complete parquet file")
+    );
     let cut = b"\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\x03\x2B\x49\xAD";
     let found = read_as(cut, Format::Jsonl, AnswerRule::OrNone, OnBadRow::Error).unwrap_err();
-    assert!(found.contains("expected a whole gzip file"), "{found}");
+    assert!(found.contains("expected a complete gzip file"), "{found}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Every kernel against its naive reference, candle's own operation, and (for products) the `gemm` crate that candle
-//! multiplies with: `cargo bench -p progtune-kernels`. Everything runs on one thread, as the kernels do in a training step;
-//! `item/s` counts floating-point operations for products and attention, numbers for the rest.
+//! Times every kernel against its naive reference, candle's own operation, and (for products) the
+//! `gemm` crate with which candle multiplies: `cargo bench -p progtune-kernels`. Everything runs on
+//! one thread, like the kernels in a training step. `item/s` counts floating-point operations for
+//! products and attention, and numbers for the rest.
 
 use candle_core::{D, Device, Tensor};
 use divan::{Bencher, black_box, counter::ItemsCount};
@@ -36,7 +37,7 @@ fn tensor(values: &[f32], shape: (usize, usize)) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).expect("a tensor of that shape")
 }
 
-/// m × k × n of the products of MiniLM's and BERT-base's blocks, for the rows of one task.
+/// m × k × n of the products in MiniLM's and BERT-base's blocks, for the rows of one task.
 mod product {
     use super::*;
 
@@ -70,7 +71,7 @@ mod product {
         });
     }
 
-    /// The ceiling: both operands packed beforehand.
+    /// The upper bound: both operands packed beforehand.
     #[divan::bench(args = SHAPES)]
     fn ours_packed(bencher: Bencher, shape: (usize, usize, usize)) {
         let ((m, k, n), (x, w, mut y, flops)) = (shape, operands(shape));
@@ -97,7 +98,8 @@ mod product {
             .bench_local(|| naive(Matrix::new(&x, m, k), Matrix::new(&w, n, k).transposed()));
     }
 
-    /// A weight's gradient over the tokens of a batch: MiniLM's and BERT-base's intermediate layer.
+    /// The gradient of a weight over the tokens of a batch: MiniLM's and BERT-base's intermediate
+    /// layer.
     #[divan::bench(args = [(1700, 384, 1536), (2048, 768, 3072)])]
     fn weight_gradient(bencher: Bencher, (rows, k, n): (usize, usize, usize)) {
         let (x, d_y, mut d_weight) = (numbers(rows * k), numbers(rows * n), vec![0f32; n * k]);
@@ -221,7 +223,7 @@ mod attention_of {
         });
     }
 
-    /// The same from candle's operations, with the rearranging of heads that they need.
+    /// The same with candle's operations, including the rearrangement of heads that they need.
     #[divan::bench(args = LENGTHS)]
     fn candle_forward(bencher: Bencher, length: usize) {
         let case = Case::new(length);
@@ -335,7 +337,7 @@ mod sub_layer_end {
             .bench_local(|| layer_norm::backward_input(black_box(&mut d), &x_hat, &rstd, &gamma));
     }
 
-    /// candle's own, which has no backward.
+    /// candle's own operation, which has no backward.
     #[divan::bench]
     fn candle_forward(bencher: Bencher) {
         let (x, residual) = (

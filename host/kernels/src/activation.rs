@@ -1,5 +1,6 @@
-//! The activations of BERT's feed-forward part and heads: forward and backward. Called by the fused
-//! block, on one thread for the rows that thread owns. Their definitions in double precision are in [`definition`].
+//! The activations of BERT's feed-forward part and heads, forward and backward. The fused block
+//! calls them on one thread for the rows that the thread owns. Their definitions in double
+//! precision are in `definition`.
 
 mod definition;
 
@@ -9,12 +10,14 @@ use crate::{
 };
 pub use definition::naive;
 
-/// Hugging Face's `hidden_act`: every function of transformers' `ACT2FN` that has no parameters of its own.
+/// Hugging Face's `hidden_act`: every function of transformers' `ACT2FN` without parameters of its
+/// own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `gelu`, `gelu_python`: x·Φ(x) with the error function.
     Gelu,
-    /// `gelu_new`, `gelu_fast`, `gelu_accurate`, `gelu_pytorch_tanh`, `gelu_python_tanh`: the tanh approximation.
+    /// `gelu_new`, `gelu_fast`, `gelu_accurate`, `gelu_pytorch_tanh`, `gelu_python_tanh`: the tanh
+    /// approximation.
     GeluTanh,
     /// `gelu_10`: GELU clipped to [−10, 10].
     GeluClipped,
@@ -26,7 +29,7 @@ pub enum Activation {
     ReluSquared,
     /// `relu6`: ReLU clipped at 6.
     Relu6,
-    /// `leaky_relu`: a hundredth of x below 0, as PyTorch's default has it.
+    /// `leaky_relu`: a hundredth of x below 0, PyTorch's default.
     LeakyRelu,
     /// `silu`, `swish`: x·σ(x).
     Silu,
@@ -40,24 +43,24 @@ pub enum Activation {
     Laplace,
     /// `sigmoid`.
     Sigmoid,
-    /// `tanh`: also what poolers and classifier heads use.
+    /// `tanh`, which poolers and classifier heads also use.
     Tanh,
     /// `linear`: x itself.
     Linear,
 }
 
-/// μ of `laplace`, as transformers writes it: six digits, so not 1/√2.
+/// μ of `laplace`, with six digits as in transformers, and therefore not 1/√2.
 #[allow(clippy::approx_constant)]
 pub const LAPLACE_MU: f64 = 0.707_107;
-/// σ of `laplace`, as transformers writes it.
+/// σ of `laplace`, as in transformers.
 pub const LAPLACE_SIGMA: f64 = 0.282_095;
 /// The factor of `quick_gelu`.
 pub const QUICK_GELU: f64 = 1.702;
 /// The slope of `leaky_relu` below 0.
 pub const LEAKY_SLOPE: f64 = 0.01;
-/// Where `gelu_10` is clipped.
+/// The bound at which `gelu_10` is clipped.
 pub const GELU_CLIP: f64 = 10.0;
-/// Beyond this softplus(x) is x, as in PyTorch.
+/// Above this value softplus(x) is x, as in PyTorch.
 const SOFTPLUS_THRESHOLD: f32 = 20.0;
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
@@ -91,7 +94,8 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// tanh(softplus(x)) as a fraction: with e = eˣ and n = e·(e + 2) it is n/(n + 2). Gives e, n and the value.
+/// tanh(softplus(x)) as a fraction: with e = eˣ and n = e·(e + 2) it is n/(n + 2). Returns e, n and
+/// the value.
 #[inline(always)]
 fn tanh_softplus(x: f32) -> (f32, f32, f32) {
     let e = exp(x.min(SOFTPLUS_THRESHOLD));
@@ -111,7 +115,7 @@ fn sqrt_softplus(x: f32) -> f32 {
     (x.max(0.0) + exp(-x.abs()).ln_1p()).sqrt()
 }
 
-/// σ(x)/(2·√softplus(x)): 0 where e^x is too small for its root to be seen.
+/// σ(x)/(2·√softplus(x)); 0 if eˣ underflows in the square root.
 #[inline(always)]
 fn sqrt_softplus_slope(x: f32) -> f32 {
     let y = sqrt_softplus(x);
@@ -141,7 +145,7 @@ fn quick_gelu_slope(x: f32) -> f32 {
     s * (1.0 + QUICK_GELU as f32 * x * (1.0 - s))
 }
 
-/// PyTorch's: 0 up to −3, 1 from 3 on.
+/// PyTorch's slope: 0 up to −3, 1 from 3 on.
 #[inline(always)]
 fn hard_swish_slope(x: f32) -> f32 {
     if x <= -3.0 {
@@ -153,8 +157,8 @@ fn hard_swish_slope(x: f32) -> f32 {
     }
 }
 
-/// A loop over a body for every activation. Not `for_each`: a closure that the compiler leaves outside the function
-/// is compiled for the baseline instruction set.
+/// A loop over a body for every activation. It does not use `for_each`, because a closure that the
+/// compiler does not inline is compiled for the baseline instruction set.
 macro_rules! each {
     ($values:ident, $x:ident, |$value:ident, $number:ident| $body:expr) => {
         for ($value, &$number) in $values.iter_mut().zip($x) {
@@ -199,7 +203,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// `d ← d·f′(x)`, in place: `d` comes in as the gradient of `y` and leaves as that of `x`.
+    /// `d ← d·f′(x)`, in place: `d` holds the gradient of `y` on entry and that of `x` on return.
     pub fn backward(d: &mut [f32], x: &[f32], activation: Activation) {
         assert_eq!(d.len(), x.len(), "an activation keeps the shape");
         match activation {
@@ -256,7 +260,7 @@ mod tests {
                 let d_y = random(n, 6);
                 let mut d = d_y.clone();
                 backward(&mut d, &x, activation);
-                // Beside a kink a finite difference is the slope of neither side.
+                // Beside a kink, a finite difference equals the slope of neither side.
                 let smooth = |x: f32| kinks(activation).iter().all(|kink| (x - kink).abs() > 0.02);
                 let kept: Vec<usize> = (0..n.min(1000)).filter(|&i| smooth(x[i])).collect();
                 let of = |values: &[f32]| -> Vec<f32> { kept.iter().map(|&i| values[i]).collect() };
@@ -269,7 +273,7 @@ mod tests {
         }
     }
 
-    /// PyTorch's derivatives where a function has none.
+    /// PyTorch's derivatives at points where a function has none.
     #[test]
     fn kinks_have_pytorchs_slopes() {
         for (activation, x, slopes) in [
@@ -309,7 +313,7 @@ mod tests {
             backward(&mut d, &x, activation);
             for (i, &x) in x.iter().enumerate() {
                 let (want, d) = (naive(x, activation), d[i]);
-                // A value of 0 has passed below what e^x can say.
+                // A value of 0 means that e^x has underflowed.
                 assert!(
                     (y[i] - want).abs() <= 1e-6 * want.abs().max(1.0),
                     "{activation:?}({x}) = {}, expected {want}",

@@ -3,13 +3,14 @@
 use crate::{math::sum_by, simd::simd_fn};
 use rayon::prelude::*;
 
-/// Numbers that one task takes; partial sums of squares are per chunk, added in order.
+/// The numbers that one task takes. Partial sums of squares are computed per chunk and added in
+/// order.
 const CHUNK: usize = 16 * 1024;
 
-/// One update of one parameter (Loshchilov & Hutter; the arithmetic of `torch.optim.AdamW`).
+/// One update of one parameter (Loshchilov & Hutter), with the arithmetic of `torch.optim.AdamW`.
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
-    /// Learning rate of this step, already scaled for this parameter.
+    /// The learning rate of this step, already scaled for this parameter.
     pub lr: f64,
     /// β₁.
     pub beta1: f64,
@@ -19,13 +20,14 @@ pub struct Update {
     pub eps: f64,
     /// Decoupled weight decay; 0 for biases and LayerNorm.
     pub weight_decay: f64,
-    /// This parameter's own step, from 1.
+    /// This parameter's own step, counted from 1.
     pub step: u64,
-    /// Factor on the gradient: the clip.
+    /// The factor on the gradient, from clipping.
     pub gradient_scale: f64,
 }
 
-/// `p`, `m` and `v` one step on; `g` is the gradient, all of one length. `g` leaves as zeros, ready to accumulate.
+/// Advances `p`, `m` and `v` by one step. `g` is the gradient; all have the same length. `g` is
+/// zero on return, ready to accumulate.
 pub fn step(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], update: &Update) {
     let c = Constants::new(update);
     p.par_chunks_mut(CHUNK)
@@ -35,11 +37,12 @@ pub fn step(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], update: 
         .for_each(|(((p, g), m), v)| step_chunk(p, g, m, v, &c));
 }
 
-/// As [`step`] for a table, `[rows, columns]`, of which few rows get a gradient at a step (an embedding): the same
-/// numbers for a fraction of the memory traffic.
+/// Like [`step`], for a table `[rows, columns]` of which few rows get a gradient in a step (an
+/// embedding). It computes the same numbers with a fraction of the memory traffic.
 ///
-/// `touched` says which rows of `g` were added to, `live` which have moments, now or from earlier steps; rows that are
-/// not live have zeros everywhere but in `p`, which only decays. `g`'s touched rows leave as zeros.
+/// `touched` marks the rows of `g` that were added to, and `live` those that have moments, now or
+/// from earlier steps. Rows that are not live contain zeros everywhere except in `p`, which only
+/// decays. The touched rows of `g` are zero on return.
 #[allow(clippy::too_many_arguments)]
 pub fn step_rows(
     p: &mut [f32],
@@ -119,7 +122,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// [`step_chunk`] where the gradient is zero.
+    /// [`step_chunk`] for a zero gradient.
     fn step_without_gradient(p: &mut [f32], m: &mut [f32], v: &mut [f32], c: &Constants) {
         for ((p, m), v) in p.iter_mut().zip(m.iter_mut()).zip(v.iter_mut()) {
             *m += (0.0 - *m) * c.one_minus_beta1;

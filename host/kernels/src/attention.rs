@@ -1,10 +1,11 @@
 //! Multi-head attention over sequences of different lengths, without padding.
 //!
-//! Called by the fused block, on one thread for the sequences that thread owns. Queries, keys and values are
-//! `[tokens, heads·head_dim]` as the linear layers leave them; a sequence is a range of rows. The forward keeps one
-//! number a query and head (the logarithm of the softmax's denominator); the backward computes the probabilities
-//! again. Queries may be fewer than keys (a head that reads the first token needs only that one query). A prefix is more
-//! keys and values, the same for all sequences, that come before their own.
+//! The fused block calls it on one thread for the sequences that the thread owns. Queries, keys and
+//! values are `[tokens, heads·head_dim]`, as the linear layers produce them; a sequence is a range
+//! of rows. The forward keeps one number per query and head, the logarithm of the softmax's
+//! denominator. From it the backward recomputes the probabilities. There may be fewer queries than
+//! keys: a head that reads the first token needs only that query. A prefix consists of additional
+//! keys and values, the same for all sequences, that precede their own.
 
 use crate::{
     dropout::{Dropout, apply_row},
@@ -15,16 +16,17 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Which rows belong together. Offsets may begin anywhere: the first one is row 0 of the slices that go with it.
+/// The assignment of rows to sequences. Offsets may begin anywhere: the first one corresponds to
+/// row 0 of the accompanying slices.
 #[derive(Debug, Clone, Copy)]
 pub struct Sequences<'a> {
-    /// Number of heads.
+    /// The number of heads.
     pub heads: usize,
-    /// Columns of one head.
+    /// The number of columns of one head.
     pub head_dim: usize,
-    /// Row offsets of the queries of each sequence, `[sequences + 1]`.
+    /// The row offsets of the queries of each sequence, `[sequences + 1]`.
     pub query_offsets: &'a [u32],
-    /// Row offsets of the keys and values of each sequence, `[sequences + 1]`.
+    /// The row offsets of the keys and values of each sequence, `[sequences + 1]`.
     pub key_offsets: &'a [u32],
 }
 
@@ -37,7 +39,7 @@ impl Sequences<'_> {
         1.0 / (self.head_dim as f32).sqrt()
     }
 
-    /// Query rows and key rows of every sequence that has queries, relative to the slices.
+    /// The query rows and key rows of every sequence that has queries, relative to the slices.
     fn ranges(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let relative = |offsets: &[u32]| -> Vec<Range<usize>> {
             let at = |offset: u32| (offset - offsets[0]) as usize;
@@ -51,7 +53,7 @@ impl Sequences<'_> {
             .zip(relative(self.key_offsets))
     }
 
-    /// One head's columns of some rows.
+    /// One head's columns in some rows.
     fn view<'b>(&self, data: &'b [f32], rows: &Range<usize>, head: usize) -> Matrix<'b> {
         let start = (rows.start * self.hidden() + head * self.head_dim).min(data.len());
         Matrix::strided(&data[start..], rows.len(), self.head_dim, self.hidden())
@@ -66,7 +68,7 @@ pub struct Prefix<'a> {
 }
 
 impl<'a> Prefix<'a> {
-    /// How many rows there are.
+    /// The number of rows.
     fn len(self, sequences: &Sequences<'_>) -> usize {
         self.rows.len() / (2 * sequences.hidden()).max(1)
     }
@@ -83,17 +85,17 @@ impl<'a> Prefix<'a> {
     }
 }
 
-/// Where a head's columns begin among the keys (`half` 0) or values (1) of a prefix.
+/// The first column of a head among the keys (`half` 0) or values (1) of a prefix.
 fn half_start(sequences: &Sequences<'_>, half: usize, head: usize) -> usize {
     half * sequences.hidden() + head * sequences.head_dim
 }
 
-/// First mask channel of a head: leaves room for 65 536 key positions.
+/// The first mask channel of a head, with room for 65 536 key positions.
 pub fn first_channel(head: usize) -> u32 {
     (head as u32) << 16
 }
 
-/// Memory that attention works in, kept from call to call.
+/// The working memory of attention, kept from call to call.
 #[derive(Default)]
 pub struct Scratch {
     rows: PackedRows,
@@ -114,7 +116,7 @@ fn product(
     product_from(Start::Zero, c, row_stride, a, b, packed);
 }
 
-/// As [`product`], added to what `start` says.
+/// Like [`product`], added to the contents that `start` selects.
 fn product_from(
     start: Start<'_>,
     c: &mut [f32],
@@ -138,8 +140,9 @@ fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
 
 /// `context = softmax(q·kᵀ/√d)·v` and the log-sum-exp, `[queries, heads]`.
 ///
-/// `q` and `context` are `[queries, hidden]`, `k` and `v` `[keys, hidden]`; those of `prefix` come before them. `dropout`
-/// acts on the probabilities; its row keys are those of the queries, its channels count the prefix's keys first.
+/// `q` and `context` are `[queries, hidden]`; `k` and `v` are `[keys, hidden]` and are preceded by
+/// those of `prefix`. `dropout` acts on the probabilities. Its row keys are those of the queries,
+/// and its channels count the prefix's keys first.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     context: &mut [f32],
@@ -222,7 +225,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// Scores to probabilities with a known log-sum-exp.
+    /// Converts scores to probabilities, given the log-sum-exp.
     fn probabilities_row(row: &mut [f32], scale: f32, log_sum_exp: f32) {
         for value in row.iter_mut() {
             *value = exp(*value * scale - log_sum_exp);
@@ -240,8 +243,8 @@ simd_fn! {
     }
 }
 
-/// The gradients of `q`, `k` and `v`, overwritten; `d_context` is `[queries, hidden]`. That of the prefix's rows is added
-/// to `d_prefix`, where there is one.
+/// The gradients of `q`, `k` and `v`, which are overwritten; `d_context` is `[queries, hidden]`.
+/// The gradient of the prefix's rows is added to `d_prefix`, if there is one.
 #[allow(clippy::too_many_arguments)]
 pub fn backward(
     d_q: &mut [f32],
@@ -357,7 +360,8 @@ pub fn backward(
     }
 }
 
-/// The definition, in double precision; `mask(row, head, key)` multiplies the probabilities, the prefix's keys first.
+/// The definition, in double precision. `mask(row, head, key)` multiplies the probabilities, the
+/// prefix's keys first.
 pub fn naive(
     q: &[f32],
     k: &[f32],
@@ -372,7 +376,7 @@ pub fn naive(
     for (queries, keys) in sequences.ranges() {
         for i in queries {
             for head in 0..sequences.heads {
-                // Key (`half` 0) or value (1) number j, the prefix's first.
+                // Key (`half` 0) or value (1) number j, counting the prefix's first.
                 let at = |half: usize, j: usize, c: usize| match (prefix, j.checked_sub(n_prefix)) {
                     (Some(prefix), None) => {
                         prefix.rows[j * 2 * hidden + half_start(&sequences, half, head) + c] as f64

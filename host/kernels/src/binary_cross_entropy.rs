@@ -1,16 +1,18 @@
-//! Binary cross-entropy of logits, each output a question of its own: loss and gradient in one pass. Called by the fused
-//! head for multi-label classification.
+//! Binary cross-entropy of logits, with each output as a separate question: loss and gradient in
+//! one pass. Called by the fused head for multi-label classification.
 
 use crate::math::exp;
 
-/// Σ over the rows of the mean over the outputs c of −w\[c\] t log σ(x) − (1 − t) log(1 − σ(x)), divided by `denominator`;
-/// `logits` x is `[rows, outputs]`, `sets` has for each row the outputs whose target t is 1, the others' is 0.
-/// That is PyTorch's `BCEWithLogitsLoss(pos_weight)` where `denominator` is the number of rows.
+/// Σ over the rows of the mean over the outputs c of −w\[c\] t log σ(x) − (1 − t) log(1 − σ(x)),
+/// divided by `denominator`. `logits` x is `[rows, outputs]`. For each row, `sets` lists the
+/// outputs whose target t is 1; the others' is 0. If `denominator` is the number of rows, this is
+/// PyTorch's `BCEWithLogitsLoss(pos_weight)`.
 ///
-/// `d_logits` receives the gradient. `positive_weights` w: one an output, `None` for 1 each.
+/// `d_logits` receives the gradient. `positive_weights` w has one entry per output; `None` means 1
+/// for each.
 ///
 /// # Panics
-/// When an output is outside the logits or the weights: the host checks labels before.
+/// If an output is outside the logits or the weights. The host checks labels beforehand.
 pub fn forward_backward(
     d_logits: &mut [f32],
     logits: &[f32],
@@ -34,7 +36,7 @@ pub fn forward_backward(
         for &output in set {
             let (output, x) = (output as usize, logits[output as usize]);
             let weight = positive_weights.map_or(1.0, |weights| weights[output]);
-            // softplus(−x) and σ(−x), in place of softplus(x) and σ(x) above.
+            // These are softplus(−x) and σ(−x), which replace softplus(x) and σ(x) above.
             let (sigmoid, softplus) = sigmoid_softplus(-x);
             total += f64::from(weight * softplus) - f64::from(sigmoid_softplus(x).1);
             d[output] = -weight * sigmoid * scale;
@@ -67,9 +69,10 @@ pub fn naive(
         for (output, &x) in row.iter().enumerate() {
             let p = 1.0 / (1.0 + (-f64::from(x)).exp());
             let weight = positive_weights.map_or(1.0, |weights| f64::from(weights[output]));
-            total -= match set.contains(&(output as u32)) {
-                true => weight * p.ln(),
-                false => (1.0 - p).ln(),
+            total -= if set.contains(&(output as u32)) {
+                weight * p.ln()
+            } else {
+                (1.0 - p).ln()
             };
         }
     }

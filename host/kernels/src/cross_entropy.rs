@@ -1,13 +1,15 @@
-//! Softmax cross-entropy of a batch of logits: loss and gradient in one pass. Called by the fused head.
+//! Softmax cross-entropy of a batch of logits: loss and gradient in one pass. Called by the fused
+//! head.
 
 use crate::math::exp;
 
-/// How classes count. The default counts all alike and takes labels at their word.
+/// The weighting of classes. The default weights all classes equally and does not smooth labels.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weighting<'a> {
-    /// w, a weight a class; `None`: 1 each.
+    /// The class weights w; `None` means 1 for each.
     pub class_weights: Option<&'a [f32]>,
-    /// ε in [0, 1): the share of the target that is spread evenly over the classes.
+    /// The label smoothing ε in [0, 1): the share of the target that is spread evenly over the
+    /// classes.
     pub label_smoothing: f32,
 }
 
@@ -17,14 +19,15 @@ impl Weighting<'_> {
     }
 }
 
-/// Σ over the rows of (1 − ε) w\[y\] · −log p\[y\] + ε / C · Σ over classes c of w\[c\] · −log p\[c\], divided by
-/// `denominator`, with p = softmax(logits), y the row's class and C the number of classes; `logits` is `[rows, classes]`.
-/// That is PyTorch's `CrossEntropyLoss(weight, label_smoothing)` where `denominator` is the sum of the rows' w\[y\].
+/// Σ over the rows of (1 − ε) w\[y\] · −log p\[y\] + ε / C · Σ over classes c of w\[c\] · −log
+/// p\[c\], divided by `denominator`. Here p = softmax(logits), y is the row's class and C the
+/// number of classes; `logits` is `[rows, classes]`. If `denominator` is the sum of the rows'
+/// w\[y\], this is PyTorch's `CrossEntropyLoss(weight, label_smoothing)`.
 ///
 /// `d_logits` receives the gradient.
 ///
 /// # Panics
-/// When a class is outside the logits or the weights: the host checks labels before.
+/// If a class is outside the logits or the weights. The host checks labels beforehand.
 pub fn forward_backward(
     d_logits: &mut [f32],
     logits: &[f32],
@@ -56,7 +59,7 @@ pub fn forward_backward(
         let log_sum = f64::from(max) + f64::from(sum).ln();
         let spread = weighting.label_smoothing / n as f32;
         let on_class = (1.0 - weighting.label_smoothing) * weighting.weight(class);
-        // Σ over c of the target of c.
+        // The sum over c of the targets.
         let mut target_sum = f64::from(on_class);
         total += f64::from(on_class) * (log_sum - f64::from(logits[class]));
         for (c, &logit) in logits.iter().enumerate() {
@@ -124,7 +127,7 @@ mod tests {
         assert_eq!(d, [0.0, 0.0]);
     }
 
-    /// Weights of 1 are no weights, though computed in another order.
+    /// Weights of 1 equal no weights, although they are computed in a different order.
     #[test]
     fn equal_weights_count_nothing() {
         let logits = random(12, 3);

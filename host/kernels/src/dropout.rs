@@ -1,23 +1,25 @@
-//! Dropout from a counter: the mask is a pure function of (seed, step, site, example, token, channel).
+//! Dropout from a counter: the mask is a pure function of (seed, step, site, example, token,
+//! channel).
 //!
-//! Called by the attention and layer-norm kernels and by the host. Nothing is stored: the backward computes
-//! the same mask again. A row's mask does not depend on where the row lies in the batch, nor on threads.
+//! Called by the attention and layer-norm kernels and by the host. Nothing is stored, because the
+//! backward computes the same mask again. A row's mask depends neither on the row's position in the
+//! batch nor on threads.
 
 use crate::simd::simd_fn;
 use rayon::prelude::*;
 
-/// One dropout: a probability and a key for the place and time it happens at.
+/// One dropout: a probability, and a key for its place and time.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout<'a> {
-    /// Probability of dropping, in (0, 1).
+    /// The probability of dropping, in (0, 1).
     pub p: f32,
-    /// Key of (seed, step, site); see [`site_key`].
+    /// The key of (seed, step, site); see [`site_key`].
     pub site_key: u64,
-    /// One key a row, of (example, token); see [`row_key`].
+    /// One key per row, from (example, token); see [`row_key`].
     pub row_keys: &'a [u64],
 }
 
-/// splitmix64's finaliser: a bijection that scatters every bit.
+/// splitmix64's finaliser, a bijection that scatters every bit.
 #[inline(always)]
 pub fn mix(z: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -25,7 +27,7 @@ pub fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The key of a row: its example's index in the data set and its position in the example.
+/// The key of a row, from its example's index in the data set and its position in the example.
 pub fn row_key(example: u64, position: u64) -> u64 {
     mix(mix(example.wrapping_add(0x9E37_79B9_7F4A_7C15)) ^ position)
 }
@@ -68,15 +70,16 @@ simd_fn! {
     }
 }
 
-/// Multiplies `data` (`[rows, columns]`) by the mask, row by row, in place. Forward and backward are the same.
+/// Multiplies `data` (`[rows, columns]`) by the mask, row by row, in place. Forward and backward
+/// are the same operation.
 pub fn apply(data: &mut [f32], columns: usize, dropout: &Dropout<'_>) {
     for (values, &row_key) in data.chunks_mut(columns).zip(dropout.row_keys) {
         apply_row(values, dropout.p, dropout.site_key, row_key, 0);
     }
 }
 
-/// The mask itself as numbers, `[rows, columns]`, on all threads: what the composed path and a method's graphs
-/// multiply with.
+/// The mask itself as numbers, `[rows, columns]`, computed on all threads. The composed path and a
+/// method's graphs multiply by it.
 pub fn mask(rows: usize, columns: usize, dropout: &Dropout<'_>) -> Vec<f32> {
     let mut mask = vec![1f32; rows * columns];
     const ROWS: usize = 64;

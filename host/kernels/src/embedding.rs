@@ -3,10 +3,10 @@
 use crate::elementwise::add_scaled;
 use rayon::prelude::*;
 
-/// `y[r] = Σ_tables table[ids[r]]`; each table is `[entries, columns]` with one id a row of `y`.
+/// `y[r] = Σ_tables table[ids[r]]`; each table is `[entries, columns]` with one id per row of `y`.
 ///
 /// # Panics
-/// When an id is outside its table: the host checks ids before.
+/// If an id is outside its table. The host checks ids beforehand.
 pub fn forward(y: &mut [f32], columns: usize, tables: &[(&[f32], &[u32])]) {
     for (r, row) in y.chunks_mut(columns).enumerate() {
         row.fill(0.0);
@@ -17,9 +17,10 @@ pub fn forward(y: &mut [f32], columns: usize, tables: &[(&[f32], &[u32])]) {
     }
 }
 
-/// `d_table[ids[r]] += d_y[r]`: only the rows that occur are touched.
+/// `d_table[ids[r]] += d_y[r]`: only the rows that occur are changed.
 pub fn backward(d_table: &mut [f32], ids: &[u32], d_y: &[f32], columns: usize) {
-    // Each task owns a range of entries and adds in row order: no locks, and a fixed order of additions.
+    // Each task owns a range of entries and adds in row order, which needs no locks and fixes the
+    // order of additions.
     let entries = (d_table.len() / columns).div_ceil(16).max(1);
     d_table
         .par_chunks_mut(entries * columns)

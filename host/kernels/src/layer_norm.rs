@@ -1,5 +1,6 @@
-//! Dropout + residual + LayerNorm in one pass, `y = LN(dropout(x) + residual)·γ + β`, with its backward.
-//! Called by the fused block and the embeddings, on one thread for the rows that thread owns.
+//! Dropout, residual and LayerNorm in one pass, `y = LN(dropout(x) + residual)·γ + β`, with its
+//! backward. The fused block and the embeddings call it on one thread for the rows that the thread
+//! owns.
 
 use crate::{
     dropout::{Dropout, apply_row},
@@ -8,10 +9,12 @@ use crate::{
     simd::simd_fn,
 };
 
-/// `y = LN(dropout(x) + residual)·γ + β`; all `[rows, columns]`; `gamma`, `beta` `[columns]`, `rstd` `[rows]`.
+/// `y = LN(dropout(x) + residual)·γ + β`; all are `[rows, columns]`, except `gamma` and `beta`
+/// `[columns]` and `rstd` `[rows]`.
 ///
-/// `x` is used up: it leaves as the normalised rows x̂ = (s − mean)·rstd of the sum s, which with the reciprocal
-/// deviations `rstd` = 1/√(variance + ε) is what the backward needs.
+/// `x` is consumed. On return it contains the normalised rows x̂ = (s − mean)·rstd of the sum s.
+/// These and the reciprocal standard deviations `rstd` = 1/√(variance + ε) are the inputs of the
+/// backward.
 #[allow(clippy::too_many_arguments)]
 pub fn forward(
     y: &mut [f32],
@@ -37,7 +40,8 @@ pub fn forward(
 }
 
 simd_fn! {
-    /// Turns `x` into its normalised form, writes `y = x·γ + β`, returns the reciprocal deviation.
+    /// Normalises `x` in place, writes `y = x·γ + β`, and returns the reciprocal standard
+    /// deviation.
     fn normalise_row(y: &mut [f32], x: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32) -> f32 {
         let n = x.len();
         let mean = sum_by(n, |i| x[i]) / n as f32;
@@ -52,7 +56,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// `y = x̂·γ + β`: the result again, bit for bit, from what the forward left.
+    /// `y = x̂·γ + β`: recomputes the result, bit for bit, from the values that the forward kept.
     pub fn affine(y: &mut [f32], x_hat: &[f32], gamma: &[f32], beta: &[f32]) {
         let n = gamma.len();
         for (y, x) in y.chunks_mut(n).zip(x_hat.chunks(n)) {
@@ -63,9 +67,10 @@ simd_fn! {
     }
 }
 
-/// `d_s`, the gradient of the normalised sum (so of the residual; of `x` after [`crate::dropout::apply`]).
+/// `d_s`, the gradient of the sum before normalisation. It is also the gradient of the residual
+/// and, after [`crate::dropout::apply`], of `x`.
 ///
-/// `d` comes in as the gradient of `y`, `[rows, columns]`, and leaves as `d_s`.
+/// `d` holds the gradient of `y`, `[rows, columns]`, on entry and `d_s` on return.
 pub fn backward_input(d: &mut [f32], x_hat: &[f32], rstd: &[f32], gamma: &[f32]) {
     let columns = gamma.len();
     for ((d, x_hat), &rstd) in d.chunks_mut(columns).zip(x_hat.chunks(columns)).zip(rstd) {

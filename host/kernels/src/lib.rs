@@ -1,15 +1,17 @@
 //! Training kernels for Transformer encoders on CPUs, called by the host's fused compute path.
 //!
-//! One op a file: forward, backward, a naive reference, and the tests that hold them together. The rules:
+//! Each file contains one operation: forward, backward, a naive reference, and the tests that
+//! compare them. The rules are:
 //!
-//! - Tensors are plain `f32` slices in row-major order; every function says their shapes.
-//! - Most kernels run on one thread, for the rows or sequences that thread owns; the host decides who owns what.
-//!   Where a kernel splits its work itself, the pieces depend on the shapes alone. Either way the bits do not depend on
-//!   the number of threads.
+//! - Tensors are plain `f32` slices in row-major order; every function documents their shapes.
+//! - Most kernels run on one thread, for the rows or sequences that the thread owns; the host
+//!   assigns them. If a kernel splits its own work, the pieces depend only on the shapes. Either
+//!   way the bits do not depend on the number of threads.
 //! - Gradients *accumulate* into parameter buffers (`+=`) and *overwrite* activation buffers (`=`).
-//! - Inner loops are written once; [`simd`] compiles them for the instruction sets it can detect at run time.
-//! - `unsafe` is confined to [`gemm`] (its inner loops and packed buffers), [`simd`] (the call into a detected
-//!   instruction set) and [`threads`] (the environment).
+//! - Inner loops are written once; [`simd`] compiles them for the instruction sets that it can
+//!   detect at run time.
+//! - `unsafe` is confined to [`gemm`] (its inner loops and packed buffers), [`simd`] (the call into
+//!   a detected instruction set) and [`threads`] (the environment).
 
 pub mod activation;
 pub mod adamw;

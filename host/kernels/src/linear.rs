@@ -1,8 +1,8 @@
-//! The linear layer `y = x·Wᵀ + b` (PyTorch's `Linear`): forward and the three gradients, each on its own, so
-//! that a frozen weight costs no weight-gradient product. Called by the fused block.
+//! The linear layer `y = x·Wᵀ + b` (PyTorch's `Linear`): the forward and three separate gradients,
+//! so that a frozen weight costs no weight-gradient product. Called by the fused block.
 //!
-//! Forward and input gradient run on one thread, for the rows that thread owns; weight gradients read all rows and are
-//! split over the rows of the weight.
+//! Forward and input gradient run on one thread, for the rows that the thread owns. Weight
+//! gradients read all rows and are split over the rows of the weight.
 
 use crate::{
     gemm::{PackedColumns, PackedRows, Start, multiply},
@@ -12,23 +12,25 @@ use crate::{
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// A weight, `[n, k]`, as [`forward`] reads it.
+/// A weight, `[n, k]`, in the form that [`forward`] reads.
 pub fn pack_forward(packed: &mut PackedColumns, weight: &[f32], k: usize, n: usize) {
     packed.pack(Matrix::new(weight, n, k).transposed());
 }
 
-/// A weight, `[n, k]`, as [`backward_input`] reads it.
+/// A weight, `[n, k]`, in the form that [`backward_input`] reads.
 pub fn pack_backward(packed: &mut PackedColumns, weight: &[f32], k: usize, n: usize) {
     packed.pack(Matrix::new(weight, n, k));
 }
 
-/// `y = x·Wᵀ + b`; `x` is `[rows, k]`, `weight` from [`pack_forward`], `bias` `[n]`, `y` `[rows, n]` (overwritten).
+/// `y = x·Wᵀ + b`; `x` is `[rows, k]`, `weight` is from [`pack_forward`], `bias` is `[n]`, and `y`
+/// is `[rows, n]` (overwritten).
 pub fn forward(y: &mut [f32], x: &PackedRows, weight: &PackedColumns, bias: Option<&[f32]>) {
     let start = bias.map_or(Start::Zero, Start::Bias);
     multiply(y, weight.columns(), x, weight, start);
 }
 
-/// `dx (=|+=) dy·W`; `d_y` is `[rows, n]`, `weight` from [`pack_backward`], `d_x` `[rows, k]`.
+/// `dx (=|+=) dy·W`; `d_y` is `[rows, n]`, `weight` is from [`pack_backward`], `d_x` is
+/// `[rows, k]`.
 pub fn backward_input(d_x: &mut [f32], d_y: &PackedRows, weight: &PackedColumns, accumulate: bool) {
     let start = if accumulate {
         Start::Stored
@@ -38,17 +40,18 @@ pub fn backward_input(d_x: &mut [f32], d_y: &PackedRows, weight: &PackedColumns,
     multiply(d_x, weight.columns(), d_y, weight, start);
 }
 
-/// One weight gradient of several that are computed together.
+/// One of several weight gradients that are computed together.
 pub struct WeightGradient<'a> {
-    /// `[n, k]`; the gradient is added, straight into the weight's layout.
+    /// `[n, k]`; the gradient is added directly in the weight's layout.
     pub d_weight: &'a mut [f32],
     /// `[rows, n]`.
     pub d_y: &'a [f32],
-    /// The layer's input, `[rows, k]`, packed: layers with the same input share it.
+    /// The layer's input, `[rows, k]`, packed; layers with the same input share it.
     pub x: &'a PackedColumns,
 }
 
-/// Rows of a weight that one task computes: whole tiles, and a panel of dy that stays in the second cache.
+/// The number of a weight's rows that one task computes: whole tiles, and a panel of dy that stays
+/// in the second-level cache.
 const TASK_ROWS: usize = 48;
 
 /// `dW += dyᵀ·x` of every job, on all threads.

@@ -1,4 +1,5 @@
-//! Exponential, error function and hyperbolic tangent that the compiler can vectorise; used inside kernels.
+//! Exponential, error function and hyperbolic tangent in a form that the compiler can vectorise;
+//! used inside kernels.
 
 /// eˣ for finite `x`, relative error below 3e-7; 0 below −87, clamped above 88.
 ///
@@ -46,11 +47,12 @@ pub fn tanh(x: f32) -> f32 {
     ((1.0 - e) / (1.0 + e)).copysign(x)
 }
 
-/// Lanes of a vectorised reduction: fixed, so that every instruction set adds in the same order.
+/// The number of lanes of a vectorised reduction. It is fixed, so that every instruction set adds
+/// in the same order.
 pub const LANES: usize = 16;
 
-/// Σ f(i) over 0..n: in four times [`LANES`] partial sums while there is enough to add (four chains of additions keep
-/// a core busy), then in [`LANES`], then one by one.
+/// Σ f(i) over 0..n. It uses four times [`LANES`] partial sums while enough terms remain (four
+/// chains of additions keep a core busy), then [`LANES`], then single additions.
 #[inline(always)]
 pub fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     const WIDE: usize = 4 * LANES;
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn erf_and_tanh_match_known_values() {
-        // Reference values to ten digits (Abramowitz and Stegun, table 7.1).
+        // Reference values with ten digits (Abramowitz and Stegun, table 7.1).
         for (x, want) in [
             (0.0, 0.0),
             (0.1, 0.112_462_916),

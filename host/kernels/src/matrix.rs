@@ -1,4 +1,5 @@
-//! Read-only views of matrices, and the definition of their product. Called by every kernel that multiplies.
+//! Read-only views of matrices, and the definition of their product. Called by every kernel that
+//! multiplies.
 
 /// A read-only matrix view.
 #[derive(Clone, Copy)]
@@ -19,7 +20,7 @@ impl<'a> Matrix<'a> {
     /// `data` as `[rows, columns]` whose rows begin `row_stride` apart.
     ///
     /// # Panics
-    /// When `data` is too short for that shape.
+    /// If `data` is too short for that shape.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let matrix = Self {
             data,
@@ -47,25 +48,25 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// How many rows it has.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many columns it has.
+    /// The number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// How far apart the numbers of a row are.
+    /// The distance between adjacent numbers of a row.
     pub fn column_stride(&self) -> usize {
         self.column_stride
     }
 
-    /// A row of a view whose rows are dense, at least as long as the view is wide.
+    /// A row of a view with dense rows; the slice is at least as long as the view is wide.
     ///
     /// # Panics
-    /// When the view is a transposed one.
+    /// If the view is transposed.
     #[inline]
     pub fn row(&self, row: usize) -> &'a [f32] {
         assert_eq!(self.column_stride, 1, "a dense row");

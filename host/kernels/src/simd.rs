@@ -1,10 +1,11 @@
-//! Run-time selection of the instruction set: one generic body, compiled once per set. Used by every kernel.
+//! Run-time selection of the instruction set: one generic body, compiled once per set. Used by
+//! every kernel.
 #![allow(unsafe_code)]
 
-/// The instruction sets the kernels are compiled for, each containing the one before.
+/// The instruction sets for which the kernels are compiled; each contains the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What the target triple guarantees.
+    /// The features that the target triple guarantees.
     Portable,
     /// AVX2 with FMA (x86-64).
     Avx2,
@@ -38,11 +39,11 @@ fn detect() -> Level {
     Level::Portable
 }
 
-/// Defines a function whose body is compiled for every [`Level`] and picked at run time.
+/// Defines a function whose body is compiled for every [`Level`] and selected at run time.
 ///
-/// Loops over slices in the body are vectorised by the compiler for each set. The body must be plain safe
-/// code; products and sums stay as written (no contraction), so all levels give the same bits unless the
-/// body calls `mul_add`.
+/// The compiler vectorises loops over slices in the body for each set. The body must be plain safe
+/// code. Products and sums stay as written (no contraction), so all levels give the same bits
+/// unless the body calls `mul_add`.
 macro_rules! simd_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -60,7 +61,8 @@ macro_rules! simd_fn {
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
                 match $crate::simd::level() {
-                    // SAFETY: the level was detected on this machine, so every enabled feature is present.
+                    // SAFETY: the level was detected on this machine, so every enabled feature is
+                    // present.
                     #[allow(unsafe_code)]
                     $crate::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.

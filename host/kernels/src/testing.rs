@@ -1,4 +1,4 @@
-//! Helpers of this crate's tests: seeded numbers, comparison, finite differences.
+//! Helpers for this crate's tests: seeded numbers, comparison, finite differences.
 
 /// `n` numbers in (−1, 1).
 pub(crate) fn random(n: usize, seed: u64) -> Vec<f32> {
@@ -13,7 +13,7 @@ pub(crate) fn random(n: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Asserts |got − want| ≤ tolerance · max(1, |want|) everywhere.
+/// Asserts that |got − want| ≤ tolerance · max(1, |want|) everywhere.
 #[track_caller]
 pub(crate) fn assert_close(got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len());
@@ -25,7 +25,8 @@ pub(crate) fn assert_close(got: &[f32], want: &[f32], tolerance: f32) {
     }
 }
 
-/// Asserts that `gradient` is the derivative of `f` at `x`, by central differences on up to 40 coordinates.
+/// Asserts that `gradient` is the derivative of `f` at `x`, by central differences on up to 40
+/// coordinates.
 #[track_caller]
 pub(crate) fn assert_gradient(
     x: &[f32],
@@ -50,7 +51,7 @@ pub(crate) fn assert_gradient(
     }
 }
 
-/// Σ a·b in f64: turns an output into a scalar with known output gradient `b`.
+/// Σ a·b in f64: turns an output into a scalar whose gradient with respect to the output is `b`.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&x, &y)| x as f64 * y as f64).sum()
 }

@@ -1,13 +1,14 @@
-//! Characters that a terminal obeys, or that hide or reorder the text around them, in a form that can be seen: `\u{1b}`.
-//! The form is Rust's own, so that what `{:?}` has escaped looks the same.
+//! Makes characters visible that a terminal obeys, or that hide or reorder the text around them:
+//! `\u{1b}`. The form is Rust's own, so that text escaped by `{:?}` looks the same.
 
 use std::borrow::Cow;
 
-/// The base of the flags of England, Scotland and Wales, which tag characters follow.
+/// The base of the flags of England, Scotland and Wales, which is followed by tag characters.
 const BLACK_FLAG: char = '\u{1f3f4}';
 
-/// Whether a character steers a terminal, ends a line unseen, reorders text, or is not seen at all. The joiners (U+200C, U+200D)
-/// and variation selectors are none of these: emoji and several scripts are written with them.
+/// Whether a character controls a terminal, ends a line invisibly, reorders text, or is itself
+/// invisible. The joiners (U+200C, U+200D) and variation selectors do not count, because emoji and
+/// several scripts need them.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -16,8 +17,8 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text with every hidden character but line feeds and tabs as `\u{…}`. Text without any comes back as it is, and the result
-/// of this function does too.
+/// The text with every hidden character except line feeds and tabs as `\u{…}`. Text without any is
+/// returned unchanged, and so is the result of this function.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(
         text,
@@ -26,7 +27,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// As [`escaped`], in one line: line feeds, tabs and carriage returns are `\n`, `\t` and `\r`.
+/// Like [`escaped`], in one line: line feeds, tabs and carriage returns become `\n`, `\t` and `\r`.
 pub fn escaped_line(text: &str) -> Cow<'_, str> {
     replaced(text, is_hidden, |c, out| match c {
         '\n' | '\t' | '\r' => out.extend(c.escape_default()),
@@ -34,8 +35,8 @@ pub fn escaped_line(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// JSON text with every hidden character in its strings as `\uXXXX`: the same values, and nothing that a terminal obeys.
-/// Whitespace between values stays.
+/// JSON text with every hidden character in its strings as `\uXXXX`. The values are the same, and a
+/// terminal obeys none of it. Whitespace between values is unchanged.
 pub fn json_escaped(json: &str) -> Cow<'_, str> {
     let is_not_json = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t' | '\r');
     replaced(json, is_not_json, |c, out| {
@@ -45,7 +46,7 @@ pub fn json_escaped(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// The text with its further lines two columns in, which empty ones are not.
+/// The text with every further line indented by two columns, except empty ones.
 pub fn continued(text: &str) -> String {
     let mut lines = text.split('\n');
     let mut result = lines.next().unwrap_or_default().to_owned();
@@ -75,16 +76,17 @@ fn replaced(
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let length = flag_length(rest).unwrap_or(c.len_utf8());
-        match length == c.len_utf8() && is_bad(c) {
-            true => push(c, &mut result),
-            false => result.push_str(&rest[..length]),
+        if length == c.len_utf8() && is_bad(c) {
+            push(c, &mut result);
+        } else {
+            result.push_str(&rest[..length]);
         }
         rest = &rest[length..];
     }
     result.into()
 }
 
-/// The bytes of the flag that a text begins with, if it is one that tag characters spell.
+/// The number of bytes of the flag at the beginning of a text, if tag characters spell one.
 fn flag_length(text: &str) -> Option<usize> {
     let tags = text.strip_prefix(BLACK_FLAG)?;
     let end = tags.find(|c| !matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}'))?;
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Takes [`escaped_line`] back.
+    /// The inverse of [`escaped_line`].
     fn unescaped(text: &str) -> String {
         let (mut result, mut rest) = (String::new(), text);
         while let Some(at) = rest.find("\\u{") {
@@ -111,7 +113,7 @@ mod tests {
         result + rest
     }
 
-    /// Texts with many hidden characters in them.
+    /// Texts with many hidden characters.
     fn texts() -> impl Strategy<Value = String> {
         let all: Vec<char> = ('\0'..='\u{e007f}').filter(|&c| is_hidden(c)).collect();
         let hidden = prop::sample::select(all);
@@ -150,7 +152,7 @@ mod tests {
         #[test]
         fn nothing_hidden_is_left_and_nothing_else_changes(text in texts()) {
             let line = escaped_line(&text).into_owned();
-            // What is left of tag characters is in a flag.
+            // Any remaining tag characters belong to a flag.
             let flagless: String = {
                 let (mut left, mut rest) = (String::new(), line.as_str());
                 while let Some(c) = rest.chars().next() {
@@ -166,7 +168,7 @@ mod tests {
             if !text.contains('\\') {
                 let breaks = text.contains(['\n', '\t', '\r']);
                 if !breaks {
-                    prop_assert_eq!(unescaped(&line), text.clone(), "it can be told what was there");
+                    prop_assert_eq!(unescaped(&line), text.clone(), "the original can be recovered");
                 }
                 prop_assert_eq!(visible(&unescaped(&line.replace("\\n", "").replace("\\t", "").replace("\\r", ""))),
                     visible(&text));

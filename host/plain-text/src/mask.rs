@@ -1,24 +1,26 @@
-//! Passwords and tokens in texts, replaced by `***`: in addresses before the `@`, in their query, after `Bearer` and `Basic`,
-//! as a token of the hub, and where a secret that is known stands anywhere.
+//! Replaces passwords and tokens in texts by `***`. They are found in addresses (before the `@` and
+//! in the query), after `Bearer` and `Basic`, and as tokens of the hub. Known secrets are found
+//! anywhere.
 
 use std::{
     borrow::Cow,
     sync::{PoisonError, RwLock},
 };
 
-/// What stands in place of a secret.
+/// The replacement for a secret.
 const MASK: &str = "***";
 
-/// Secrets shorter than this would be found in words that have nothing to do with them.
+/// Shorter secrets would match inside unrelated words.
 const SHORTEST_SECRET: usize = 8;
 
-/// Characters of a hub's token after its beginning, at least.
+/// The minimum number of characters after the prefix of a hub token.
 const SHORTEST_TOKEN: usize = 16;
 
-/// Secrets that this process knows.
+/// The secrets known to this process.
 static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// From now on [`masked`] replaces this text wherever it stands, unless it is too short to tell.
+/// From now on [`masked`] replaces this text wherever it occurs, unless it is too short to be
+/// distinctive.
 pub fn keep_secret(secret: &str) {
     let secret = secret.trim();
     if secret.len() < SHORTEST_SECRET {
@@ -27,12 +29,12 @@ pub fn keep_secret(secret: &str) {
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     if !secrets.iter().any(|known| known == secret) {
         secrets.push(secret.to_owned());
-        // The longest first: one may be a part of another.
+        // The longest comes first, because one may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 }
 
-/// As [`keep_secret`], of the password in an address, as it is written there and as it is meant.
+/// Like [`keep_secret`], for the password in an address, both as written and decoded.
 pub fn keep_secrets_of_address(address: &str) {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let Some((user, _)) = rest.rsplit_once('@') else {
@@ -62,7 +64,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The text without the secrets in it. Text without any comes back as it is.
+/// The text without the secrets in it. Text without any is returned unchanged.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let steps: [fn(&str) -> Option<String>; 5] = [known, addresses, queries, schemes, tokens];
     let mut result = Cow::Borrowed(text);
@@ -102,21 +104,19 @@ fn addresses(text: &str) -> Option<String> {
         let authority = address.find(['/', '?', '#']).unwrap_or(address.len());
         let end = match address[..authority].rfind('@') {
             Some(end) => Some(end),
-            // A password with a slash that should have been encoded: what stands in the place of a port is none.
+            // This is a password with a slash that should have been encoded: the text in the place
+            // of a port is not one.
             None => {
                 let port = address[..authority].split_once(':').map(|(_, port)| port);
                 let is_port = port.is_none_or(|port| port.chars().all(|c| c.is_ascii_digit()));
-                match is_port {
-                    true => None,
-                    false => address.rfind('@'),
-                }
+                if is_port { None } else { address.rfind('@') }
             }
         };
         Some((start, start + end.unwrap_or(0)))
     })
 }
 
-/// Names of values in a query that are secrets, or that name what signs a request.
+/// Names of query values that are secrets, or that identify the signer of a request.
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let parts = [
@@ -175,7 +175,7 @@ fn schemes(text: &str) -> Option<String> {
         let n = rest[start..]
             .find(|c| !is_token(c))
             .unwrap_or(rest.len() - start);
-        // Prose has words there, which are short.
+        // In prose, short words follow instead.
         Some((
             start,
             if n >= SHORTEST_TOKEN {
@@ -208,8 +208,8 @@ fn tokens(text: &str) -> Option<String> {
     })
 }
 
-/// Replaces the parts that `next` finds in what is left of a text: from where to where; an empty part is none, and the search
-/// goes on behind it. `None` if nothing was replaced.
+/// Replaces the parts that `next` finds in the rest of a text, given as ranges. An empty part is
+/// not replaced, and the search continues after it. `None` if nothing was replaced.
 fn replace_parts(text: &str, next: impl Fn(&str) -> Option<(usize, usize)>) -> Option<String> {
     let (mut result, mut rest, mut changed) = (String::new(), text, false);
     while let Some((start, end)) = next(rest) {

@@ -1,5 +1,6 @@
-//! What a method's plan computes, run by the reference interpreter on a model of two narrow blocks: the start, the identity
-//! where it is declared, merged against unmerged, rows that do not mix, parameters that matter. Called by [`super::method`].
+//! Checks the computation of a method's plan, which the reference interpreter runs on a model of
+//! two narrow blocks. It checks the start, the declared identity, merged against unmerged results,
+//! that rows do not mix, and that parameters matter. Called by [`super::method`].
 
 use super::{
     report::Check,
@@ -12,15 +13,15 @@ use crate::{
     records::{MethodPlan, Mode, ModelRecord, NewParameter, Rewrite},
 };
 
-/// The most numbers that a plan's new parameters may have to be run here.
+/// A plan is not run here if its new parameters have more numbers than this.
 const MAX_NUMBERS: u64 = 1 << 20;
-/// How many elements of a parameter are moved to see whether it matters.
+/// The number of a parameter's elements that are moved to see whether it matters.
 const ELEMENTS: usize = 16;
 
-/// At how many points that is tried.
+/// The number of points at which that is tried.
 const DRAWS: usize = 12;
 
-/// Every check of a valid plan for this model.
+/// All checks of a valid plan for this model.
 pub(super) fn checks(plan: &MethodPlan, model: &ModelRecord) -> Vec<Check> {
     let size = |p: &NewParameter| Shape::fixed(&p.shape).elements().unwrap_or(u64::MAX);
     let numbers = plan
@@ -33,7 +34,7 @@ pub(super) fn checks(plan: &MethodPlan, model: &ModelRecord) -> Vec<Check> {
         "nothing changes at the start",
         "merged equals unmerged",
         "rows do not mix",
-        "what is trained matters",
+        "trained parameters matter",
     ];
     if numbers > MAX_NUMBERS {
         let why = format!("not run: its parameters have {numbers} numbers on a tiny model");
@@ -56,7 +57,7 @@ fn initial_values(name: &str, plan: &MethodPlan, trial: &Trial<'_>) -> Check {
         let found = trial.initial(parameter, 1);
         let outcome = found.and_then(|array| {
             if array != trial.initial(parameter, 1)? {
-                return Err("other numbers when evaluated again".into());
+                return Err("different numbers when evaluated again".into());
             }
             match array.values.iter().find(|value| !value.is_finite()) {
                 Some(value) => Err(format!("expected finite numbers, found {value}")),
@@ -115,15 +116,16 @@ fn merges(name: &str, plan: &MethodPlan, trial: &Trial<'_>) -> Check {
         check.case(&site.name, outcome);
     }
     if check.cases == 0 {
-        check.note = match plan.rewrites.is_empty() {
-            true => "it rewrites nothing".into(),
-            false => "it has no merge graph".into(),
+        check.note = if plan.rewrites.is_empty() {
+            "it rewrites nothing".into()
+        } else {
+            "it has no merge graph".into()
         };
     }
     check
 }
 
-/// The graphs that run on rows, each with the values it reads.
+/// The graphs that run on rows, each with its input values.
 fn row_graphs<'p>(
     plan: &'p MethodPlan,
     trial: &Trial<'_>,
@@ -148,7 +150,7 @@ fn row_wise(name: &str, plan: &MethodPlan, trial: &Trial<'_>) -> Check {
     check
 }
 
-/// The last row among all, and by itself.
+/// The last row among all rows, and by itself.
 fn all_and_alone(graph: &Graph, values: &Values) -> Result<(), String> {
     let last = |array: &Array| {
         let columns: usize = array.dims[1..].iter().product();
@@ -174,7 +176,7 @@ fn gradients(name: &str, plan: &MethodPlan, trial: &Trial<'_>) -> Check {
         };
         let mut largest: f64 = 0.0;
         let mut fault = None;
-        // A unit may be dead at one point, and not at many.
+        // A unit may be dead at one point, but not at many.
         for values in (0..DRAWS).map(|draw| trial.trained(draw)) {
             if largest > 0.0 || fault.is_some() {
                 break;
@@ -202,7 +204,7 @@ fn gradients(name: &str, plan: &MethodPlan, trial: &Trial<'_>) -> Check {
     check
 }
 
-/// The derivatives of a weighted sum of the result by some elements of a parameter.
+/// The derivatives of a weighted sum of the result with respect to some elements of a parameter.
 fn sampled(graph: &Graph, values: &Values, leaf: &Leaf) -> Result<Vec<f64>, String> {
     let described = |fault: crate::infer::GraphFault| fault.to_string();
     let result = evaluate(graph, values).map_err(described)?;

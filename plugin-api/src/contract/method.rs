@@ -1,5 +1,6 @@
-//! The contract of a method: its plan on many models, asked twice, with every option at its limits, on models and hosts that
-//! lack what it may expect; and what the plan computes ([`super::behaviour`]). Called by [`super::check_method`].
+//! The contract of a method. Its plan is requested twice on many models, with every option at its
+//! limits, and on models and hosts that lack features. [`super::behaviour`] then checks the plan's
+//! computation. Called by [`super::check_method`].
 
 use super::{
     Subject, behaviour,
@@ -17,7 +18,7 @@ use crate::{
     validate,
 };
 
-/// How a method is made: by its options, for a host.
+/// Creates a method from its options, for a host.
 pub type CreateMethod<'a> =
     dyn Fn(&[Attribute], &HostRecord) -> Result<MethodObject, PluginError> + 'a;
 
@@ -52,7 +53,7 @@ impl Suite<'_> {
         host: &HostRecord,
         model: &ModelRecord,
     ) -> Result<MethodPlan, PluginError> {
-        // A host refuses by name what it lacks, whatever the plugin's kit does.
+        // A host refuses missing features by name, whatever the plugin's kit does.
         let plan =
             (self.create)(options, host).and_then(|method| into_result(method.plan(model)))?;
         needs::of_method(&plan, model, host).map(|()| plan)
@@ -76,9 +77,10 @@ impl Suite<'_> {
                     self.ask(options, &host, &model),
                     self.ask(options, &host, &model),
                 );
-                let outcome = match plan == again {
-                    true => Ok(()),
-                    false => Err("another plan when asked again".into()),
+                let outcome = if plan == again {
+                    Ok(())
+                } else {
+                    Err("a different plan when asked again".into())
                 };
                 same.case(&context, outcome);
                 self.answer(&mut valid, &context, plan, &model, &host);
@@ -107,7 +109,7 @@ impl Suite<'_> {
             model_record("bert", 2, Dimensions::of(8, 12)),
         );
         let plan = self.ask(options, &host, &model);
-        // What is wrong with the plan itself has been said.
+        // Errors in the plan itself have already been reported.
         if let Ok(plan) = plan
             && validate::method_plan(&plan, &model, &host).is_ok()
         {
@@ -124,7 +126,7 @@ impl Suite<'_> {
             Err(reason) => check.violation(reason),
             Ok(all) => {
                 for variation in all {
-                    // Narrow, so that the largest rank still is one a host accepts.
+                    // The model is narrow, so that a host accepts even the largest rank.
                     for (architecture, blocks) in [("bert", 1), ("roberta", 3)] {
                         let model = model_record(architecture, blocks, Dimensions::of(8, 12));
                         let answer = self.ask(&variation.options, &host, &model);
@@ -226,13 +228,16 @@ fn without_biases(model: &mut ModelRecord) {
 }
 
 fn renamed(model: &mut ModelRecord) {
-    let other = |name: &str| match name.is_empty() {
-        true => name.into(),
-        false => format!(
-            "x.{}",
-            name.replace("attention", "att").replace("query", "q")
-        )
-        .into(),
+    let other = |name: &str| {
+        if name.is_empty() {
+            name.into()
+        } else {
+            format!(
+                "x.{}",
+                name.replace("attention", "att").replace("query", "q")
+            )
+            .into()
+        }
     };
     for parameter in model.parameters.iter_mut() {
         parameter.name = other(&parameter.name);

@@ -1,23 +1,24 @@
-//! What the contract test saw: one line a check. Printed by `progtune plugins check`, asserted on by an author's tests.
+//! The results of the contract test, one line per check. `progtune plugins check` prints them, and
+//! an author's tests assert on them.
 
 use crate::{
     options::OptionFault,
     records::{ErrorCode, PluginError},
 };
 
-/// After so many violations of one check the rest is not listed.
+/// The maximum number of violations listed per check.
 const MAX_VIOLATIONS: usize = 10;
 
-/// One promise, and how often it was put to the test.
+/// One promise, and how often it was tested.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
     /// The promise in a few words: `valid plans`.
     pub name: String,
-    /// How many cases were tried.
+    /// The number of cases tried.
     pub cases: u64,
-    /// What was wrong, each with its case.
+    /// The violations, each with its case.
     pub violations: Vec<String>,
-    /// What a reader should know, such as why there was no case.
+    /// A note for the reader, such as the reason why there was no case.
     pub note: String,
 }
 
@@ -30,7 +31,7 @@ impl Check {
         }
     }
 
-    /// A check of which there is no case, and why.
+    /// A check without any case, and the reason.
     pub fn without_case(name: &str, why: &str) -> Self {
         Self {
             note: why.into(),
@@ -46,37 +47,37 @@ impl Check {
         }
     }
 
-    /// Notes a violation.
+    /// Records a violation.
     pub fn violation(&mut self, text: String) {
         if self.violations.len() < MAX_VIOLATIONS && !self.violations.contains(&text) {
             self.violations.push(text);
         }
     }
 
-    /// Whether nothing was wrong.
+    /// Whether there are no violations.
     pub fn kept(&self) -> bool {
         self.violations.is_empty()
     }
 }
 
-/// What the contract test saw.
+/// The results of the contract test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Plans that were made and found in order.
+    /// The number of plans that were made and found valid.
     pub plans: u64,
-    /// Usual runs or models that the entry refused with a proper error: bad option or unsupported. What it refuses of
-    /// hostile ones, or at the limits of its options, is not counted.
+    /// The number of ordinary runs or models that the entry refused with a proper error: bad option
+    /// or unsupported. Refusals of hostile ones, or at the limits of options, are not counted.
     pub refusals: u64,
     /// Every check.
     pub checks: Vec<Check>,
-    /// What was wrong in all of them, each with its check.
+    /// The violations in all checks, each with its check.
     pub violations: Vec<String>,
-    /// A refusal, for the entry that has nothing else to say.
+    /// One refusal, reported for an entry that refuses everything.
     refusal: String,
 }
 
 impl Report {
-    /// Whether nothing was wrong.
+    /// Whether there are no violations.
     pub fn kept(&self) -> bool {
         self.checks.iter().all(Check::kept)
     }
@@ -88,7 +89,8 @@ impl Report {
         self.checks.push(check);
     }
 
-    /// Counts an answer, which is in order when it is a valid plan or a refusal that a user can understand.
+    /// Counts an answer. It is acceptable if it is a valid plan or a refusal that a user can
+    /// understand.
     pub(super) fn answer<T>(
         &mut self,
         check: &mut Check,
@@ -114,7 +116,7 @@ impl Report {
         }
     }
 
-    /// The report on an entry whose given options are wrong.
+    /// The report on an entry whose given options are invalid.
     pub(super) fn unusable(mut self, fault: &OptionFault) -> Self {
         let mut check = Check::new("the given options");
         check.case(
@@ -125,7 +127,8 @@ impl Report {
         self
     }
 
-    /// The whole report; `refusals` are those of usual runs and models. An entry that refuses everything keeps no contract.
+    /// Completes the report; `refusals` counts those of ordinary runs and models. An entry that
+    /// refuses everything breaks the contract.
     pub(super) fn finish(mut self, what: &str, refusals: u64) -> Self {
         self.refusals = refusals;
         if self.plans == 0 && self.violations.is_empty() {
@@ -143,7 +146,7 @@ impl Report {
     }
 
     /// # Panics
-    /// When there are violations; it lists them.
+    /// If there are violations, which it lists.
     #[track_caller]
     pub(super) fn assert(self, what: &str) -> Self {
         assert!(
@@ -158,8 +161,9 @@ impl Report {
 /// Whether a refusal is one that a user can understand.
 fn proper(error: &PluginError) -> Result<(), String> {
     let proper = [ErrorCode::BAD_OPTION, ErrorCode::UNSUPPORTED].contains(&error.code);
-    match proper && !error.message.is_empty() {
-        true => Ok(()),
-        false => Err(format!("{} error: {error}", error.code)),
+    if proper && !error.message.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} error: {error}", error.code))
     }
 }

@@ -1,5 +1,6 @@
-//! The contract of a schedule: every epoch of many runs, asked twice in different orders, with every option at its limits,
-//! in runs and on hosts that lack what it may expect. Called by [`super::check_schedule`].
+//! The contract of a schedule. It is asked for every epoch of many runs, twice in different orders,
+//! and with every option at its limits. Some runs and hosts lack features. Called by
+//! [`super::check_schedule`].
 
 use super::{
     Subject,
@@ -17,11 +18,11 @@ use crate::{
     validate,
 };
 
-/// How a schedule is made: by its options, for a host and a run.
+/// Creates a schedule from its options, for a host and a run.
 pub type CreateSchedule<'a> =
     dyn Fn(&[Attribute], &HostRecord, &RunRecord) -> Result<ScheduleObject, PluginError> + 'a;
 
-/// The values of L and T that schedules are asked for.
+/// The values of L and T for which schedules are asked.
 const BLOCKS: [u32; 7] = [1, 2, 3, 5, 6, 12, 24];
 const EPOCHS: [u32; 9] = [1, 2, 3, 4, 5, 7, 12, 25, 30];
 
@@ -75,7 +76,7 @@ impl Suite<'_> {
         self.report.push(same);
     }
 
-    /// Every epoch of one run (of many, the first and last ones).
+    /// Every epoch of one run (only the first and last ones if there are many).
     fn run(
         &mut self,
         valid: &mut Check,
@@ -115,9 +116,10 @@ impl Suite<'_> {
             .collect();
         if let Some(same) = same {
             for ((epoch, plan), again) in epochs.iter().zip(&forwards).zip(backwards.iter().rev()) {
-                let outcome = match plan == again {
-                    true => Ok(()),
-                    false => Err("another plan when asked again, in another order".into()),
+                let outcome = if plan == again {
+                    Ok(())
+                } else {
+                    Err("a different plan when asked again in a different order".into())
                 };
                 same.case(&format!("{context} t={epoch}"), outcome);
             }
@@ -164,7 +166,7 @@ impl Suite<'_> {
         type Change = fn(&mut RunRecord);
         let changes: [(&str, Change); 8] = [
             ("no candidate", |run| run.candidates.clear()),
-            ("the head alone", |run| {
+            ("only the head", |run| {
                 run.candidates.retain(|p| p.part == Part::HEAD)
             }),
             ("no head", |run| {
@@ -198,7 +200,7 @@ impl Suite<'_> {
         self.report.push(check);
     }
 
-    /// Epochs outside the run, and histories with holes.
+    /// Epochs outside the run, and histories with gaps.
     fn odd_decisions(
         &mut self,
         check: &mut Check,

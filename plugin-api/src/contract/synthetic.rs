@@ -1,6 +1,8 @@
-//! Synthetic hosts, models and runs: records shaped as the host's, without a weight behind them.
+//! Synthetic hosts, models and runs: records shaped like the host's, without any weights behind
+//! them.
 //!
-//! Names and shapes are those of Hugging Face checkpoints, so a test can count the parameters of a real model.
+//! Names and shapes are those of Hugging Face checkpoints, so a test can count the parameters of a
+//! real model.
 
 use crate::{
     extensions::{LR_SCALES, POSITION_SHIFT, understands},
@@ -35,7 +37,7 @@ pub struct Dimensions {
 }
 
 impl Dimensions {
-    /// A small vocabulary with these widths.
+    /// These widths with a small vocabulary.
     pub const fn of(hidden_size: u32, intermediate_size: u32) -> Self {
         Self {
             hidden_size,
@@ -46,14 +48,14 @@ impl Dimensions {
         }
     }
 
-    /// Those of `bert-base-uncased`.
+    /// The dimensions of `bert-base-uncased`.
     pub const BERT_BASE: Self = Self {
         vocab_size: 30_522,
         max_position_embeddings: 512,
         ..Self::of(768, 3072)
     };
 
-    /// Those of `roberta-base`.
+    /// The dimensions of `roberta-base`.
     pub const ROBERTA_BASE: Self = Self {
         vocab_size: 50_265,
         max_position_embeddings: 514,
@@ -67,7 +69,7 @@ extern "C" fn cancelled() -> bool {
     false
 }
 
-/// A host that offers all this version of the interface names.
+/// A host that offers everything that this version of the interface names.
 pub fn host_record() -> HostRecord {
     static API: OnceLock<HostApi_Ref> = OnceLock::new();
     HostRecord {
@@ -86,7 +88,7 @@ pub fn host_record() -> HostRecord {
     }
 }
 
-/// A host that offers nothing but a log.
+/// A host that offers only a log.
 pub fn bare_host() -> HostRecord {
     HostRecord {
         name: "bare".into(),
@@ -100,7 +102,8 @@ pub fn bare_host() -> HostRecord {
     }
 }
 
-/// A model of `architecture` `bert` (with pooler) or `roberta` (without), with a head for two labels.
+/// A model of `architecture` `bert` (with pooler) or `roberta` (without), with a head for two
+/// labels.
 pub fn model_record(architecture: &str, blocks: u32, dimensions: Dimensions) -> ModelRecord {
     let mut model = Model {
         parameters: Vec::new(),
@@ -145,8 +148,9 @@ pub fn model_record(architecture: &str, blocks: u32, dimensions: Dimensions) -> 
     }
 }
 
-/// A run of `epochs` epochs over a BERT-like model of `blocks` blocks. An empty `method` is full fine-tuning; with
-/// one, the candidates are the biases and the classifier. Without `embeddings`, none of theirs is a candidate.
+/// A run of `epochs` epochs over a BERT-like model of `blocks` blocks. An empty `method` means full
+/// fine-tuning; otherwise the candidates are the biases and the classifier. Without `embeddings`,
+/// no embedding parameter is a candidate.
 pub fn run_record(blocks: u32, epochs: u32, method: &str, embeddings: bool) -> RunRecord {
     let model = model_record("bert", blocks, Dimensions::of(32, 64));
     let wanted = |parameter: &ParameterRecord| {
@@ -166,7 +170,8 @@ pub fn run_record(blocks: u32, epochs: u32, method: &str, embeddings: bool) -> R
     }
 }
 
-/// A history of what a schedule subscribed to: three observations in each epoch before this one.
+/// A history of the signals to which a schedule subscribed: three observations in each earlier
+/// epoch.
 pub(super) fn synthetic_history(
     traits: &ScheduleTraits,
     run: &RunRecord,

@@ -1,5 +1,5 @@
-//! A plan put to work on a synthetic model: numbers for every parameter, the sites' inputs, the rewrites one after the other.
-//! Used by [`super::behaviour`].
+//! Runs a plan on a synthetic model: numbers for every parameter, the sites' inputs, and the
+//! rewrites one after the other. Used by [`super::behaviour`].
 
 use crate::{
     interpret::{Array, Random, Values, evaluate},
@@ -7,10 +7,10 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Rows at a site.
+/// The number of rows at a site.
 const ROWS: usize = 3;
 
-/// A plan and a model with numbers.
+/// A plan, and a model with numbers.
 pub(super) struct Trial<'a> {
     plan: &'a MethodPlan,
     model: &'a ModelRecord,
@@ -18,7 +18,8 @@ pub(super) struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// The model's parameters get numbers as a trained model has them: weights around 0, scales around 1.
+    /// Gives the model's parameters numbers like those of a trained model: weights around 0, scales
+    /// around 1.
     pub(super) fn new(plan: &'a MethodPlan, model: &'a ModelRecord) -> Self {
         let numbered = model
             .parameters
@@ -40,7 +41,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// What a new parameter starts with.
+    /// The initial value of a new parameter.
     pub(super) fn initial(&self, parameter: &NewParameter, seed: u64) -> Result<Array, String> {
         let values = Values {
             base: self.base.clone(),
@@ -56,7 +57,8 @@ impl<'a> Trial<'a> {
         self.values(|_, parameter| start(parameter))
     }
 
-    /// The values after some training: what is trained has moved, each time of asking (`draw`) elsewhere.
+    /// The values after some training: each trained parameter has moved, to a different place for
+    /// each `draw`.
     pub(super) fn trained(&self, draw: usize) -> Values {
         self.values(|index, parameter| {
             let mut array = self.initial(parameter, 1).ok()?;
@@ -83,7 +85,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The site of a name.
+    /// The site with a name.
     pub(super) fn site(&self, name: &str) -> Option<&'a SiteRecord> {
         self.model.site(name)
     }
@@ -94,7 +96,8 @@ impl<'a> Trial<'a> {
         self.model.sites.iter().filter(rewritten)
     }
 
-    /// The rewrites of a site: of its weight first, then of its input, as a host applies them.
+    /// The rewrites of a site in the order in which a host applies them: first of its weight, then
+    /// of its input.
     pub(super) fn rewrites_of(&self, site: &SiteRecord) -> Vec<&'a Rewrite> {
         let here = self
             .plan
@@ -110,7 +113,7 @@ impl<'a> Trial<'a> {
         here
     }
 
-    /// Inputs for a site; at a linear layer `y` is what the layer makes of `x`.
+    /// Inputs for a site. At a linear layer, `y` is the layer's output for `x`.
     pub(super) fn inputs(&self, site: &SiteRecord) -> BTreeMap<String, Array> {
         let input = |(index, name): (usize, &str)| {
             let columns = if name == "x" {
@@ -136,7 +139,7 @@ impl<'a> Trial<'a> {
         inputs
     }
 
-    /// What a rewrite's graph reads, before any other rewrite of its site.
+    /// The inputs of a rewrite's graph, before any other rewrite of its site.
     pub(super) fn graph_values(
         &self,
         rewrite: &Rewrite,
@@ -197,7 +200,7 @@ impl<'a> Trial<'a> {
         Ok((before, after))
     }
 
-    /// The result of the site's layer after every rewrite was merged into it.
+    /// The result of the site's layer after all rewrites have been merged into it.
     pub(super) fn merged(
         &self,
         site: &SiteRecord,
@@ -238,12 +241,12 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// What a graph of an input may read.
+/// The inputs that an input graph may read.
 fn only_x(inputs: BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     inputs.into_iter().filter(|(name, _)| name == "x").collect()
 }
 
-/// An error when two results differ by more than `tolerance` of their size.
+/// An error if two results differ by more than `tolerance` relative to their size.
 pub(super) fn far(
     what: &str,
     found: &Array,
@@ -252,11 +255,12 @@ pub(super) fn far(
     tolerance: f64,
 ) -> Result<(), String> {
     let (distance, size) = (found.distance(expected), expected.magnitude().max(1.0));
-    match distance <= tolerance * size {
-        true => Ok(()),
-        false => Err(format!(
+    if distance <= tolerance * size {
+        Ok(())
+    } else {
+        Err(format!(
             "{what}, y differs by {distance:.2e} from y {than} (of size {size:.2e})"
-        )),
+        ))
     }
 }
 

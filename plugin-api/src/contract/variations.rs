@@ -1,5 +1,5 @@
-//! Every option at its limits: what the contract test tries of what an entry declares. Called by [`super::schedule`] and
-//! [`super::method`].
+//! The option settings that the contract test tries: every option that an entry declares, at its
+//! limits. Called by [`super::schedule`] and [`super::method`].
 
 use super::report::Check;
 use crate::{
@@ -10,14 +10,14 @@ use crate::{
 
 /// One setting of the options.
 pub(super) struct Variation {
-    /// `r=65536`.
+    /// The changed option, such as `r=65536`.
     pub text: String,
     /// All options.
     pub options: Vec<Attribute>,
 }
 
-/// The given options, with each declared option in turn at its limits, at every choice and at a value between; limits that
-/// are not declared are those of the type.
+/// The given options, with each declared option in turn at its limits, at every choice and at a
+/// value in between. Undeclared limits are those of the type.
 pub(super) fn variations(
     declared: &[OptionSchema],
     given: &[(String, String)],
@@ -25,7 +25,7 @@ pub(super) fn variations(
     let mut all = Vec::new();
     for option in declared {
         for text in texts(option) {
-            // What the declaration refuses never reaches a plugin.
+            // A value that the declaration refuses never reaches a plugin.
             if option.parse(&text).is_err() {
                 continue;
             }
@@ -45,7 +45,8 @@ pub(super) fn variations(
     Ok(all)
 }
 
-/// Values the declaration must refuse: of another type, just outside the limits, not among the choices.
+/// Values that the declaration must refuse: of a wrong type, just outside the limits, or not among
+/// the choices.
 pub(super) fn refused(declared: &[OptionSchema]) -> Check {
     let mut check = Check::new("options out of range are refused");
     for option in declared {
@@ -83,7 +84,7 @@ fn texts(option: &OptionSchema) -> Vec<String> {
     let mut random = Random::of(42, option.name.len());
     let numbers = |low: f64, high: f64, random: &mut Random| {
         let (low, high) = (option.min.unwrap_or(low), option.max.unwrap_or(high));
-        // Between the limits, where people are: near the lower one.
+        // Between the limits, near the lower one, where values are typical.
         let span = (high - low).clamp(0.0, 64.0);
         [low, high, low + (span * random.uniform()).floor()]
     };

@@ -1,5 +1,6 @@
-//! Every operation of a graph on `f64` arrays, from its definition in [`crate::graph::Op`]. Called by [`super::evaluate`]
-//! after the graph has been checked, so that shapes and attributes are right here.
+//! Every operation of a graph on `f64` arrays, from its definition in [`crate::graph::Op`]. Called
+//! by [`super::evaluate`] after the graph has been checked, so shapes and attributes are valid
+//! here.
 
 use super::{Array, Values};
 use crate::{
@@ -8,7 +9,8 @@ use crate::{
     mersenne::MersenneTwister,
 };
 
-/// The result of one node; `None` for an operation of a later version. `index` keys its random numbers.
+/// The result of one node; `None` for an operation of a later version. `index` keys its random
+/// numbers.
 pub(super) fn run(node: &Node, index: usize, inputs: &[&Array], values: &Values) -> Option<Array> {
     let name = node.text("name").unwrap_or_default();
     let float = |key: &str| node.float(key).unwrap_or_default();
@@ -59,7 +61,7 @@ fn each(x: &Array, f: impl Fn(f64) -> f64) -> Array {
     }
 }
 
-/// The index of the dimension that the attribute `dim` counts without rows.
+/// The index of the dimension in the attribute `dim`, which does not count the rows.
 fn axis(node: &Node, x: &Array) -> Option<usize> {
     let rows = usize::from(x.rows);
     dimension(node.int("dim")?, x.dims.len() - rows).map(|dim| dim + rows)
@@ -126,7 +128,7 @@ fn matmul(a: &Array, b: &Array) -> Array {
     }
 }
 
-/// Trailing dimensions broadcast as in NumPy; the rows count as one of them.
+/// Trailing dimensions broadcast as in NumPy; the rows count as a dimension.
 fn broadcast(a: &Array, b: &Array, f: impl Fn(f64, f64) -> f64) -> Array {
     let rank = a.dims.len().max(b.dims.len());
     let size = |x: &Array, dim: usize| match (dim + x.dims.len()).checked_sub(rank) {
@@ -137,7 +139,7 @@ fn broadcast(a: &Array, b: &Array, f: impl Fn(f64, f64) -> f64) -> Array {
         .map(|dim| size(a, dim).max(size(b, dim)))
         .collect();
     let n: usize = dims.iter().product();
-    // The element of `x` that meets element `flat` of the result.
+    // The element of `x` that corresponds to element `flat` of the result.
     let at = |x: &Array, flat: usize| {
         let (mut rest, mut index, mut stride) = (flat, 0, 1);
         for dim in (0..rank).rev() {
@@ -183,7 +185,7 @@ fn reshape(x: &Array, node: &Node) -> Array {
     }
 }
 
-/// The sizes before and after a dimension, multiplied up.
+/// The products of the sizes before and after a dimension.
 fn around(x: &Array, axis: usize) -> (usize, usize) {
     let product = |dims: &[usize]| dims.iter().product();
     (product(&x.dims[..axis]), product(&x.dims[axis + 1..]))
@@ -225,7 +227,7 @@ fn slice(x: &Array, axis: usize, node: &Node) -> Array {
     result
 }
 
-/// `f` on every line along a dimension.
+/// Applies `f` to every line along a dimension.
 fn along(x: &Array, axis: usize, f: impl Fn(&[f64]) -> Vec<f64>) -> Array {
     let (outer, inner) = around(x, axis);
     let n = x.dims[axis];
@@ -272,7 +274,8 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// The error function, by the series 2/√π·e^(−x²)·Σ 2ⁿx²ⁿ⁺¹/(2n+1)!!, whose terms all have one sign.
+/// The error function, by the series 2/√π·e^(−x²)·Σ 2ⁿx²ⁿ⁺¹/(2n+1)!!, whose terms all have the same
+/// sign.
 fn erf(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return x.signum();
@@ -286,11 +289,11 @@ fn erf(x: f64) -> f64 {
     2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum
 }
 
-/// Random numbers (SplitMix64), the same for the same seed and node.
+/// Random numbers (SplitMix64) that are determined by seed and node.
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// A stream of its own for each pair.
+    /// A separate stream for each pair.
     pub(crate) fn of(seed: u64, stream: usize) -> Self {
         let mut first = Self(seed ^ (stream as u64).wrapping_mul(0xd134_2543_de82_ef95));
         first.next();
@@ -305,12 +308,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// In `[0, 1)`.
+    /// A number in `[0, 1)`.
     pub(crate) fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Mean 0, deviation 1 (Box and Muller).
+    /// A number with mean 0 and standard deviation 1 (Box and Muller).
     pub(crate) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()

@@ -1,31 +1,34 @@
-//! A bottleneck W_up·act(W_down·x + b_down) + b_up: what the adapters of this library are made of.
+//! A bottleneck W_up·act(W_down·x + b_down) + b_up, the building block of the adapters in this
+//! library.
 
 use progtune_plugin_api::{graph::Tensor, prelude::*};
 
-/// How the weights start; biases start at zero.
+/// The initialisation of the weights; biases start at zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Start {
-    /// Normal with this deviation.
+    /// Normal with this standard deviation.
     Normal(f64),
-    /// Normal with this deviation, redrawn beyond two of it.
+    /// Normal with this standard deviation, redrawn beyond two of these.
     TruncatedNormal(f64),
-    /// W_down uniform within ±1/√in (PyTorch's kaiming-uniform with √5), W_up zero: the bottleneck yields zero.
+    /// W_down uniform within ±1/√in (PyTorch's kaiming-uniform with √5) and W_up zero, so that the
+    /// bottleneck yields zero.
     Nothing,
 }
 
 /// The shape of a bottleneck.
 #[derive(Debug, Clone, Copy)]
 pub struct Bottleneck {
-    /// Columns inside.
+    /// The number of columns inside.
     pub width: u64,
     /// The activation inside.
     pub activation: Op,
-    /// How it starts.
+    /// The initialisation.
     pub start: Start,
 }
 
 impl Bottleneck {
-    /// Adds the parameters of a bottleneck at a site to the plan, and what it computes of `x` to the graph.
+    /// Adds the parameters of a bottleneck at a site to the plan, and its computation on `x` to the
+    /// graph.
     pub fn insert(
         self,
         plan: &mut MethodPlan,

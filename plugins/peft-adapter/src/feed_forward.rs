@@ -1,9 +1,12 @@
-//! The methods with one bottleneck a block, at the end of the feed-forward part: `pfeiffer` and `parallel`.
+//! The methods with one bottleneck per block, at the end of the feed-forward part: `pfeiffer` and
+//! `parallel`.
 //!
-//! - `pfeiffer`: y' = y + s·bottleneck(LayerNorm(y + residual)) with the block's own LayerNorm, which then normalises y' + residual as
-//!   before. Pfeiffer et al. 2020, arXiv:2005.00247; AdapterHub's `seq_bn` configuration: hidden/16 wide, ReLU, s = 1, weights normal 0.02.
-//! - `parallel`: y' = y + s·bottleneck(x), x being what the feed-forward part reads. He et al. 2021, arXiv:2110.04366; AdapterHub's `par_bn`
-//!   configuration: hidden/2 wide, ReLU, s = 4, W_up zero, so that nothing changes before the first step.
+//! - `pfeiffer`: y' = y + s·bottleneck(LayerNorm(y + residual)) with the block's own LayerNorm,
+//!   which then normalises y' + residual as before. Pfeiffer et al. 2020, arXiv:2005.00247;
+//!   AdapterHub's `seq_bn` configuration: hidden/16 wide, ReLU, s = 1, weights normal 0.02.
+//! - `parallel`: y' = y + s·bottleneck(x), where x is the input of the feed-forward part. He et al.
+//!   2021, arXiv:2110.04366; AdapterHub's `par_bn` configuration: hidden/2 wide, ReLU, s = 4, W_up
+//!   zero, so that nothing changes before the first step.
 
 use crate::bottleneck::{Bottleneck, Start, activation};
 use progtune_plugin_api::{graph::Tensor, prelude::*};
@@ -39,7 +42,7 @@ impl FeedForwardAdapter {
         })
     }
 
-    /// What the bottleneck reads.
+    /// The input of the bottleneck.
     fn input(
         &self,
         g: &mut GraphBuilder,
@@ -57,7 +60,7 @@ impl FeedForwardAdapter {
             .find(|name| model.parameter(name).is_none())
         {
             return Err(PluginError::unsupported(format!(
-                "the model has no {missing}, which the adapter's input is normalised with"
+                "the model has no {missing}, which normalises the adapter's input"
             )));
         }
         let eps = match model.config("layer_norm_eps") {

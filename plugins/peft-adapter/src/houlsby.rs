@@ -1,9 +1,10 @@
-//! The method `adapter`: a bottleneck y' = y + W_up·act(W_down·y + b_down) + b_up at the end of both sub-layers of each block, after dropout
-//! and before the residual sum and LayerNorm.
+//! The method `adapter`: a bottleneck y' = y + W_up·act(W_down·y + b_down) + b_up at the end of
+//! both sub-layers of each block. It comes after dropout and before the residual sum and LayerNorm.
 //!
-//! Houlsby et al. 2019, arXiv:1902.00751. Two presets: `adapterhub` (the `double_seq_bn` configuration of AdapterHub's library: hidden/16
-//! wide, swish, weights normal 0.02, LayerNorms frozen) and `houlsby` (the original: 64 wide, GELU, weights truncated normal 1e-3, the
-//! LayerNorms of blocks and embeddings trained).
+//! Houlsby et al. 2019, arXiv:1902.00751. There are two presets. `adapterhub` is the
+//! `double_seq_bn` configuration of AdapterHub's library: hidden/16 wide, swish, weights normal
+//! 0.02, LayerNorms frozen. `houlsby` is the original: 64 wide, GELU, weights truncated normal
+//! 1e-3, the LayerNorms of blocks and embeddings trained.
 
 use crate::bottleneck::{Bottleneck, Start, activation};
 use progtune_plugin_api::prelude::*;
@@ -16,7 +17,7 @@ enum Preset {
 
 pub struct Adapter {
     preset: Preset,
-    /// 0: the preset's.
+    /// 0 means the preset's width.
     bottleneck: u64,
     activation: Op,
 }

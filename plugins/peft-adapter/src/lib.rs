@@ -1,5 +1,5 @@
-//! Bottleneck adapters: the methods `adapter` ([`houlsby`]), `pfeiffer` and `parallel` ([`feed_forward`]). Loaded by the host; see
-//! `progtune-plugin-api` for the interface.
+//! Bottleneck adapters: the methods `adapter` ([`houlsby`]), `pfeiffer` and `parallel`
+//! ([`feed_forward`]). Loaded by the host; see `progtune-plugin-api` for the interface.
 
 mod bottleneck;
 mod feed_forward;
@@ -21,11 +21,11 @@ export_plugin! {
                 },
                 {
                     name: "bottleneck", kind: Int, default: 0, min: 0, max: 65536,
-                    help: "the width of the bottleneck; 0 is the preset's"
+                    help: "width of the bottleneck; 0: the preset's"
                 },
                 {
                     name: "non_linearity", kind: Str, default: "auto", choices: ["auto", "silu", "gelu", "relu"],
-                    help: "the activation inside; auto is the preset's"
+                    help: "activation inside the bottleneck; auto: the preset's"
                 },
             ],
             create: Adapter::create,
@@ -36,13 +36,13 @@ export_plugin! {
             options: [
                 {
                     name: "reduction_factor", kind: Int, default: 16, min: 1, max: 65536,
-                    help: "the bottleneck is this many times narrower than the hidden size"
+                    help: "hidden size divided by the width of the bottleneck"
                 },
                 {
                     name: "non_linearity", kind: Str, default: "relu", choices: ["relu", "gelu", "silu"],
-                    help: "the activation inside"
+                    help: "activation inside the bottleneck"
                 },
-                { name: "scaling", kind: Float, default: 1, help: "what the bottleneck yields is multiplied by this" },
+                { name: "scaling", kind: Float, default: 1, help: "factor on the output of the bottleneck" },
             ],
             create: FeedForwardAdapter::pfeiffer,
         },
@@ -52,13 +52,13 @@ export_plugin! {
             options: [
                 {
                     name: "reduction_factor", kind: Int, default: 2, min: 1, max: 65536,
-                    help: "the bottleneck is this many times narrower than the hidden size"
+                    help: "hidden size divided by the width of the bottleneck"
                 },
                 {
                     name: "non_linearity", kind: Str, default: "relu", choices: ["relu", "gelu", "silu"],
-                    help: "the activation inside"
+                    help: "activation inside the bottleneck"
                 },
-                { name: "scaling", kind: Float, default: 4, help: "what the bottleneck yields is multiplied by this" },
+                { name: "scaling", kind: Float, default: 4, help: "factor on the output of the bottleneck" },
             ],
             create: FeedForwardAdapter::parallel,
         },
@@ -97,7 +97,8 @@ mod tests {
         }
     }
 
-    /// BERT-base: a bottleneck is w·(2·768 + 1) + 768 numbers; `seq_bn` is 48 wide, `par_bn` 384.
+    /// On BERT-base a bottleneck has w·(2·768 + 1) + 768 numbers; `seq_bn` is 48 wide, `par_bn`
+    /// 384.
     #[test]
     fn counts_at_the_feed_forward_part_are_adapterhubs() {
         let model = model_record("bert", 12, Dimensions::BERT_BASE);
@@ -123,7 +124,7 @@ mod tests {
             plan.rewrites[0].graph.to_string()
         };
         let site = "encoder.layer.0.output";
-        // A bottleneck of %x whose first node is %n, and what follows it.
+        // A bottleneck on %x whose first node is %n, and the nodes that follow it.
         let bottleneck = |x: usize, n: usize| {
             [
                 format!("%{n} = parameter name={site}.adapter_down.weight"),

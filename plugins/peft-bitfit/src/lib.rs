@@ -1,7 +1,9 @@
-//! The method `bitfit`: trains every parameter of the model named `bias`, those of the LayerNorms, of the embeddings and of the pooler
-//! included, and adds nothing. (The host trains the classifier under every method.)
+//! The method `bitfit` trains every parameter of the model named `bias`, including those of the
+//! LayerNorms, the embeddings and the pooler, and adds nothing. (The host trains the classifier
+//! under every method.)
 //!
-//! Ben Zaken et al. 2021, arXiv:2106.10199. Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Ben Zaken et al. 2021, arXiv:2106.10199. Loaded by the host; see `progtune-plugin-api` for the
+//! interface.
 
 use progtune_plugin_api::prelude::*;
 
@@ -18,11 +20,12 @@ impl Method for BitFit {
             identity_at_init: true,
             ..MethodPlan::default()
         };
-        match plan.unfreeze.is_empty() {
-            true => Err(PluginError::unsupported(
+        if plan.unfreeze.is_empty() {
+            Err(PluginError::unsupported(
                 "the model has no parameter named bias, so there is nothing to train",
-            )),
-            false => Ok(plan.with_suggested_lr(1e-3)),
+            ))
+        } else {
+            Ok(plan.with_suggested_lr(1e-3))
         }
     }
 }
@@ -48,7 +51,7 @@ mod tests {
         contract::assert_kept(&PLUGIN);
     }
 
-    /// Ben Zaken et al. count these without the classifier.
+    /// Ben Zaken et al. count these parameters without the classifier.
     #[test]
     fn selects_the_papers_parameters() {
         let count = |architecture, dimensions| -> u64 {

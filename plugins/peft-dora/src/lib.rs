@@ -1,13 +1,16 @@
-//! The method `dora`: weight-decomposed low-rank updates, W' = m ⊙ (W + s·B·A)/‖W + s·B·A‖ with the norm of each row (one
-//! output), at chosen linear layers. m `[out]` starts as ‖W‖ and B `[out, r]` at zero, so that nothing changes before the first
-//! step; A `[r, in]` starts as LoRA's. The norm counts as a constant in the backward (section 4.3 of the paper).
+//! The method `dora`: weight-decomposed low-rank updates, W' = m ⊙ (W + s·B·A)/‖W + s·B·A‖, at
+//! chosen linear layers. The norm is that of each row (one output). Initially m `[out]` is ‖W‖ and
+//! B `[out, r]` is zero, so that nothing changes before the first step. A `[r, in]` starts as in
+//! LoRA. The norm counts as a constant in the backward pass (section 4.3 of the paper).
 //!
-//! Computed row by row, so that no gradient of a whole weight is needed: with f = m/‖W + s·B·A‖ and bias b,
-//! y' = b + f ⊙ ((y − b) + s·B·A·x). With dropout PEFT drops out the input of W too: then y' = y + (f − 1) ⊙ W·x̃ + f ⊙ s·B·A·x̃ of
-//! the dropped x̃. Merged: W' as above, the bias stays.
+//! The update is computed row by row, so that no gradient of a whole weight is needed. With f =
+//! m/‖W + s·B·A‖ and the bias b, y' = b + f ⊙ ((y − b) + s·B·A·x). With dropout, PEFT also drops
+//! out the input of W. Then y' = y + (f − 1) ⊙ W·x̃ + f ⊙ s·B·A·x̃, where x̃ is x after dropout.
+//! Merging yields W' as above; the bias is unchanged.
 //!
-//! Liu et al. 2024, arXiv:2402.09353. Options, names and starts are those of Hugging Face PEFT (`LoraConfig(use_dora=True)`).
-//! Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Liu et al. 2024, arXiv:2402.09353. Options, names and initialisation are those of Hugging Face
+//! PEFT (`LoraConfig(use_dora=True)`). Loaded by the host; see `progtune-plugin-api` for the
+//! interface.
 
 use progtune_plugin_api::{graph::Tensor, prelude::*};
 
@@ -18,7 +21,7 @@ struct Dora {
     target_modules: Vec<String>,
 }
 
-/// The names of what is added at a site.
+/// The names of the parameters added at a site.
 struct Names {
     a: String,
     b: String,
@@ -39,9 +42,10 @@ impl Names {
 impl Dora {
     fn create(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
         let (r, lora_alpha) = (options.size("r")?, options.float("lora_alpha")?);
-        let divisor = match options.bool("use_rslora")? {
-            true => (r as f64).sqrt(),
-            false => r as f64,
+        let divisor = if options.bool("use_rslora")? {
+            (r as f64).sqrt()
+        } else {
+            r as f64
         };
         Ok(Self {
             r,
@@ -153,18 +157,18 @@ export_plugin! {
             id: "dora",
             summary: "low-rank updates with a magnitude for each output (DoRA)",
             options: [
-                { name: "r", kind: Int, default: 8, min: 1, max: 65536, help: "the rank" },
+                { name: "r", kind: Int, default: 8, min: 1, max: 65536, help: "rank of the update" },
                 {
                     name: "lora_alpha", kind: Float, default: 16, min: 0,
                     help: "the update is scaled by lora_alpha / r"
                 },
                 {
                     name: "lora_dropout", kind: Float, default: 0, min: 0, max: 0.99,
-                    help: "the probability of dropping an input of the layer while training; above 0 each step multiplies by the frozen weight once more"
+                    help: "dropout probability of the layer's inputs during training; above 0, each step multiplies by the frozen weight once more"
                 },
                 {
                     name: "target_modules", kind: Strs, default: ["query", "value"],
-                    help: "the linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
+                    help: "linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
                 },
                 {
                     name: "use_rslora", kind: Bool, default: false,

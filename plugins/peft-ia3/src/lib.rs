@@ -1,10 +1,12 @@
-//! The method `ia3`: learned factors, one a channel, that start at 1. At attention's keys and values (and any other target)
-//! they scale what the layer yields, y' = l ⊙ y; at the layers that `feedforward_modules` names what it reads, y' = W·(l ⊙ x) + b.
-//! Merged: the rows of W and b, or the columns of W, times l.
+//! The method `ia3`: learned factors l, one per channel, that start at 1. At attention's keys and
+//! values (and any other target) they scale the layer's output, y' = l ⊙ y. At the layers named by
+//! `feedforward_modules` they scale its input, y' = W·(l ⊙ x) + b. Merging multiplies the rows of W
+//! and b, or the columns of W, by l.
 //!
-//! Liu et al. 2022, arXiv:2205.05638. Options, names and shapes are those of Hugging Face PEFT, whose defaults for BERT and
-//! RoBERTa name `output.dense`: both the end of the feed-forward part and that of attention. On a host without the mode `input` (interface
-//! 1.0) y' = y + W·((l − 1) ⊙ x). Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Liu et al. 2022, arXiv:2205.05638. Options, names and shapes are those of Hugging Face PEFT. Its
+//! defaults for BERT and RoBERTa name `output.dense`, which matches the end of the feed-forward
+//! part and that of attention. A host of interface 1.0 lacks the mode `input`; there
+//! y' = y + W·((l − 1) ⊙ x). Loaded by the host; see `progtune-plugin-api` for the interface.
 
 use progtune_plugin_api::prelude::*;
 
@@ -74,14 +76,15 @@ impl Ia3 {
         let rows = [u64::from(site.out_dim)];
         let rewrite = Rewrite::output(site, product_with("y", factors, Some(&rows)))
             .with_merge(product_with("w", factors, None));
-        match site.bias.is_empty() {
-            true => rewrite,
-            false => rewrite.with_merge_bias(product_with("b", factors, Some(&rows))),
+        if site.bias.is_empty() {
+            rewrite
+        } else {
+            rewrite.with_merge_bias(product_with("b", factors, Some(&rows)))
         }
     }
 }
 
-/// An input times the factors, in another shape if there is one.
+/// An input times the factors, which are reshaped if a shape is given.
 fn product_with(input: &str, factors: &str, shape: Option<&[u64]>) -> Graph {
     let mut g = GraphBuilder::new();
     let (value, mut l) = (g.input(input), g.parameter(factors));
@@ -102,9 +105,10 @@ impl Method for Ia3 {
         let targets: Vec<&str> = self.target_modules.iter().map(String::as_str).collect();
         for site in model.linear_sites("target_modules", &targets)? {
             let factors = format!("{}.ia3_l", site.name);
-            let (rewrite, shape) = match self.scales_input(site) {
-                true => (self.at_input(site, &factors), [1, u64::from(site.in_dim)]),
-                false => (self.at_output(site, &factors), [u64::from(site.out_dim), 1]),
+            let (rewrite, shape) = if self.scales_input(site) {
+                (self.at_input(site, &factors), [1, u64::from(site.in_dim)])
+            } else {
+                (self.at_output(site, &factors), [u64::from(site.out_dim), 1])
             };
             plan.rewrites.push(rewrite);
             plan.parameters.push(NewParameter::at(
@@ -122,15 +126,15 @@ export_plugin! {
     methods: [
         {
             id: "ia3",
-            summary: "learned factors on keys, values and what output layers read ((IA)³)",
+            summary: "learned factors on keys, values and the inputs of output layers ((IA)³)",
             options: [
                 {
                     name: "target_modules", kind: Strs, default: ["key", "value", "output.dense"],
-                    help: "the linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
+                    help: "linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
                 },
                 {
                     name: "feedforward_modules", kind: Strs, default: ["output.dense"],
-                    help: "those of target_modules whose input is scaled instead of their output"
+                    help: "members of target_modules whose input is scaled instead of their output"
                 },
             ],
             create: Ia3::create,
@@ -155,7 +159,8 @@ mod tests {
         contract::assert_method(&PLUGIN, "ia3", &none);
     }
 
-    /// BERT-base: 768 at key, value and attention's end, 3072 at the feed-forward part's, in 12 blocks.
+    /// On BERT-base there are 768 at key, value and the end of attention, and 3072 at the end of
+    /// the feed-forward part, in 12 blocks.
     #[test]
     fn adds_pefts_parameters() {
         let model = model_record("bert", 12, Dimensions::BERT_BASE);

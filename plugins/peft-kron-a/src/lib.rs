@@ -1,11 +1,13 @@
-//! The method `kron-a`: y' = y + s·(A ⊗ B)·dropout(x) with the Kronecker product of two small matrices, at chosen linear layers. The
-//! layer's sizes are cut into factors, out = a₁·b₁ and in = a₂·b₂; A is `[a₁, a₂]` and starts at zero, B is `[b₁, b₂]` and starts uniform within
-//! ±1/√b₂, so that nothing changes before the first step. The product is never made: with x as a matrix X `[a₂, b₂]`, the
-//! update is A·X·Bᵀ. Merged: W' = W + s·(A ⊗ B).
+//! The method `kron-a`: y' = y + s·(A ⊗ B)·dropout(x) with the Kronecker product of two small
+//! matrices, at chosen linear layers. The layer's sizes are factorised, out = a₁·b₁ and in = a₂·b₂.
+//! A `[a₁, a₂]` starts at zero and B `[b₁, b₂]` uniform within ±1/√b₂, so that nothing changes
+//! before the first step. The product is never formed: with x as a matrix X `[a₂, b₂]`, the update
+//! is A·X·Bᵀ. Merged: W' = W + s·(A ⊗ B).
 //!
-//! Edalati et al. 2022, arXiv:2212.10650. Hugging Face PEFT has no class for it; its LoKr is this when neither factor is decomposed further
-//! (`r` large), with s = alpha/r. LoKr's names (`lokr_w1` is A, `lokr_w2` B), starts and `decompose_factor` are used here.
-//! Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Edalati et al. 2022, arXiv:2212.10650. Hugging Face PEFT has no class for it. Its LoKr is
+//! equivalent if neither factor is decomposed further (`r` large), with s = alpha/r. LoKr's names
+//! (`lokr_w1` is A, `lokr_w2` is B), initialisation and `decompose_factor` are used here. Loaded by
+//! the host; see `progtune-plugin-api` for the interface.
 
 use progtune_plugin_api::prelude::*;
 
@@ -90,17 +92,19 @@ impl KronA {
     }
 }
 
-/// A size as a product of two: the first is `factor` if that divides the size; otherwise the two are as near to each other as
-/// can be, the first at most `factor` when that is positive.
+/// Factorises a size into two numbers. If `factor` divides the size, it is the first one. Otherwise
+/// the two are as close to each other as possible; a positive `factor` is an upper bound for the
+/// first.
 fn factorization(size: u64, factor: i64) -> (u64, u64) {
     let at_most = u64::try_from(factor).unwrap_or(size).min(size);
-    let first = match factor > 0 && size.is_multiple_of(at_most) {
-        true => at_most,
-        false => (1..=at_most)
+    let first = if factor > 0 && size.is_multiple_of(at_most) {
+        at_most
+    } else {
+        (1..=at_most)
             .take_while(|first| first * first <= size)
             .filter(|&first| size.is_multiple_of(first))
             .last()
-            .unwrap_or(1),
+            .unwrap_or(1)
     };
     (first, size / first)
 }
@@ -134,18 +138,18 @@ export_plugin! {
             id: "kron-a",
             summary: "updates that are Kronecker products of two small matrices (KronA)",
             options: [
-                { name: "scale", kind: Float, default: 1, help: "the update is multiplied by this" },
+                { name: "scale", kind: Float, default: 1, help: "factor on the update" },
                 {
                     name: "dropout", kind: Float, default: 0, min: 0, max: 0.99,
-                    help: "the probability of dropping an input of the update while training"
+                    help: "dropout probability of the update's inputs during training"
                 },
                 {
                     name: "decompose_factor", kind: Int, default: -1, min: -1,
-                    help: "the rows and columns of the first factor where it divides the layer's sizes; -1: both factors as near to square roots as can be"
+                    help: "rows and columns of the first factor, where this divides the layer's sizes; -1: both factors as close to the square root as possible"
                 },
                 {
                     name: "target_modules", kind: Strs, default: ["query", "value"],
-                    help: "the linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
+                    help: "linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
                 },
             ],
             create: KronA::create,
@@ -183,7 +187,7 @@ mod tests {
         assert_eq!(factorization(30, 4), (3, 10));
     }
 
-    /// BERT-base, query and value: (24·24 + 32·32) numbers at each of 24 layers.
+    /// On BERT-base, query and value: 24·24 + 32·32 numbers at each of 24 layers.
     #[test]
     fn adds_two_small_matrices_a_layer() {
         let model = model_record("bert", 12, Dimensions::BERT_BASE);

@@ -1,11 +1,13 @@
-//! The method `lora`: y' = y + s·B·A·dropout(x) at chosen linear layers, with A `[r, in]`, B `[out, r]` and s = α/r (α/√r with
-//! `use_rslora`). A starts kaiming-uniform(√5), that is uniform within ±1/√in, B at zero, so that nothing changes before the
-//! first step. Merged: W' = W + s·B·A.
+//! The method `lora`: y' = y + s·B·A·dropout(x) at chosen linear layers, with A `[r, in]`, B
+//! `[out, r]` and s = α/r (α/√r with `use_rslora`). A starts kaiming-uniform(√5), that is, uniform
+//! within ±1/√in. B starts at zero, so that nothing changes before the first step. Merged: W' = W +
+//! s·B·A.
 //!
-//! Hu et al. 2021, arXiv:2106.09685; rank-stabilised scaling: Kalajdzievski 2023, arXiv:2312.03732; LoRA+ (`loraplus_lr_ratio`), a larger
-//! learning rate for B: Hayou et al. 2024, arXiv:2402.12354. Options, names and starts are those of Hugging Face PEFT; its LoRA+ optimizer
-//! gives the larger rate to the head's biases too (every trained parameter of one dimension), and so does this.
-//! Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Hu et al. 2021, arXiv:2106.09685; rank-stabilised scaling: Kalajdzievski 2023, arXiv:2312.03732;
+//! LoRA+ (`loraplus_lr_ratio`), a larger learning rate for B: Hayou et al. 2024, arXiv:2402.12354.
+//! Options, names and initialisation are those of Hugging Face PEFT. Its LoRA+ optimizer also
+//! applies the larger rate to the head's biases (every trained parameter with one dimension), and
+//! so does this method. Loaded by the host; see `progtune-plugin-api` for the interface.
 
 use progtune_plugin_api::{extensions::LR_SCALES, prelude::*};
 
@@ -14,7 +16,7 @@ struct Lora {
     scaling: f64,
     dropout: f64,
     target_modules: Vec<String>,
-    /// The learning rate of B over that of A.
+    /// The learning rate of B divided by that of A.
     lr_ratio: f64,
     /// Whether the host scales the learning rate of the model's own parameters.
     scales_base: bool,
@@ -42,7 +44,7 @@ impl Lora {
         })
     }
 
-    /// y + (s·(dropout(x)·Aᵀ))·Bᵀ: the scale falls on r columns instead of `out`.
+    /// y + (s·(dropout(x)·Aᵀ))·Bᵀ: the scale is applied to r columns instead of `out`.
     fn forward(&self, a: &str, b: &str) -> Graph {
         let mut g = GraphBuilder::new();
         let (mut x, y) = (g.input("x"), g.input("y"));
@@ -111,18 +113,18 @@ export_plugin! {
             id: "lora",
             summary: "low-rank updates of linear layers (LoRA)",
             options: [
-                { name: "r", kind: Int, default: 8, min: 1, max: 65536, help: "the rank" },
+                { name: "r", kind: Int, default: 8, min: 1, max: 65536, help: "rank of the update" },
                 {
                     name: "lora_alpha", kind: Float, default: 16, min: 0,
                     help: "the update is scaled by lora_alpha / r"
                 },
                 {
                     name: "lora_dropout", kind: Float, default: 0, min: 0, max: 0.99,
-                    help: "the probability of dropping an input of A while training"
+                    help: "dropout probability of A's inputs during training"
                 },
                 {
                     name: "target_modules", kind: Strs, default: ["query", "value"],
-                    help: "the linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
+                    help: "linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
                 },
                 {
                     name: "use_rslora", kind: Bool, default: false,
@@ -130,7 +132,7 @@ export_plugin! {
                 },
                 {
                     name: "loraplus_lr_ratio", kind: Float, default: 1, min: 1,
-                    help: "the learning rate of B and of the head's biases, over that of A (LoRA+; its paper uses 16)"
+                    help: "learning rate of B and of the head's biases, divided by that of A (LoRA+; its paper uses 16)"
                 },
             ],
             create: Lora::create,

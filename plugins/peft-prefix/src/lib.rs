@@ -1,11 +1,15 @@
-//! The method `prefix`: rows of keys and values that each block's attention reads before the sequence's own (prefix tuning). The rows
-//! are learned directly, `[num_virtual_tokens, 2·hidden]` a block, or with `prefix_projection` made by a small network that the blocks
-//! share, but for their part of its last layer: E `[num_virtual_tokens, hidden]`, then W_b·tanh(W·E + c) + c_b. Position ids are shifted by the number of rows, as
-//! Hugging Face's models do when PEFT puts the rows into their cache.
+//! The method `prefix`: rows of keys and values that each block's attention reads before the
+//! sequence's own (prefix tuning). The rows are learned directly, as
+//! `[num_virtual_tokens, 2·hidden]` per block. With `prefix_projection` a small network generates
+//! them: E `[num_virtual_tokens, hidden]`, then W_b·tanh(W·E + c) + c_b. The blocks share the
+//! network except for their parts of its last layer. Position ids are shifted by the number of
+//! rows, as in Hugging Face's models when PEFT puts the rows into their cache.
 //!
-//! Li and Liang 2021, arXiv:2101.00190; without the network: P-tuning v2, Liu et al. 2021, arXiv:2110.07602. Options and starts are those
-//! of Hugging Face PEFT (`PrefixTuningConfig`), which keeps all blocks' rows in one parameter: the host cuts it up and puts it together again. Cannot be
-//! merged. Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Li and Liang 2021, arXiv:2101.00190; without the network: P-tuning v2, Liu et al. 2021,
+//! arXiv:2110.07602. Options and initialisation are those of Hugging Face PEFT
+//! (`PrefixTuningConfig`). PEFT keeps all blocks' rows in one parameter, which the host splits and
+//! reassembles. The method cannot be merged. Loaded by the host; see `progtune-plugin-api` for the
+//! interface.
 
 use progtune_plugin_api::{extensions::POSITION_SHIFT, prelude::*};
 
@@ -16,7 +20,7 @@ const BIAS: &str = "prefix_encoder.transform.0.bias";
 struct Prefix {
     num_virtual_tokens: u64,
     projection: bool,
-    /// 0: the model's hidden size.
+    /// 0 means the model's hidden size.
     encoder_hidden_size: u64,
     zero: bool,
 }
@@ -47,15 +51,16 @@ impl Prefix {
         let mut g = GraphBuilder::new();
         g.parameter(&name);
         plan.rewrites.push(Rewrite::kv_prefix(site, g.finish()));
-        let init = match self.zero {
-            true => Graph::filled(0.0, &shape),
-            false => Graph::normal(1.0, &shape),
+        let init = if self.zero {
+            Graph::filled(0.0, &shape)
+        } else {
+            Graph::normal(1.0, &shape)
         };
         plan.parameters
             .push(NewParameter::at(site, name, &shape, init));
     }
 
-    /// What the blocks share of the network.
+    /// The part of the network that the blocks share.
     fn encoder(&self, plan: &mut MethodPlan, hidden: u64, inner: u64) {
         let bound = 1.0 / (hidden as f64).sqrt();
         let (embedding, weight, bias) =
@@ -86,9 +91,12 @@ impl Prefix {
         }
         plan.rewrites.push(Rewrite::kv_prefix(site, g.finish()));
         let bound = 1.0 / (inner as f64).sqrt();
-        let init = |shape: &[u64]| match self.zero {
-            true => Graph::filled(0.0, shape),
-            false => Graph::uniform(bound, shape),
+        let init = |shape: &[u64]| {
+            if self.zero {
+                Graph::filled(0.0, shape)
+            } else {
+                Graph::uniform(bound, shape)
+            }
         };
         let shape = [columns, inner];
         plan.parameters.extend([
@@ -113,9 +121,10 @@ impl Method for Prefix {
             self.encoder(&mut plan, hidden, inner);
         }
         for site in sites {
-            match self.projection {
-                true => self.projected(&mut plan, site, inner),
-                false => self.flat(&mut plan, site),
+            if self.projection {
+                self.projected(&mut plan, site, inner)
+            } else {
+                self.flat(&mut plan, site)
             }
         }
         Ok(plan)
@@ -130,19 +139,19 @@ export_plugin! {
             options: [
                 {
                     name: "num_virtual_tokens", kind: Int, default: 20, min: 1, max: 4096,
-                    help: "the rows a block; the longest input is shorter by as many tokens"
+                    help: "number of rows per block; the longest input is shorter by as many tokens"
                 },
                 {
                     name: "prefix_projection", kind: Bool, default: false,
-                    help: "make the rows by a network that the blocks share; it is trained in every epoch, and what is saved are its rows"
+                    help: "generate the rows with a network that the blocks share; it is trained in every epoch, and only its rows are saved"
                 },
                 {
                     name: "encoder_hidden_size", kind: Int, default: 0, min: 0, max: 65536,
-                    help: "the width of that network; 0 is the model's hidden size"
+                    help: "width of that network; 0: the model's hidden size"
                 },
                 {
                     name: "init_weights", kind: Str, default: "random", choices: ["random", "zero"],
-                    help: "what the rows start as: normal numbers (with the network what it makes of them), or zeros"
+                    help: "initial rows: normal random numbers (with the network, its output for them), or zeros"
                 },
             ],
             create: Prefix::create,

@@ -1,11 +1,13 @@
-//! The method `vera`: y' = y + λ_b ⊙ B·(λ_d ⊙ A·dropout(x)) at chosen linear layers. A `[r, in]` and B `[out, r]` are random, frozen and
-//! shared by all layers, of the size of the largest, from which the others take a corner; each layer learns λ_d `[r]`, which starts at
-//! `d_initial`, and λ_b `[out]`, which starts at zero, so that nothing changes before the first step. Merged:
-//! W' = W + (λ_b ⊙ B)·(λ_d ⊙ A).
+//! The method `vera`: y' = y + λ_b ⊙ B·(λ_d ⊙ A·dropout(x)) at chosen linear layers. A `[r, in]`
+//! and B `[out, r]` are random, frozen and shared by all layers. They have the size of the largest
+//! layer; the others use a corner of them. Each layer learns λ_d `[r]`, which starts at
+//! `d_initial`, and λ_b `[out]`, which starts at zero, so that nothing changes before the first
+//! step. Merged: W' = W + (λ_b ⊙ B)·(λ_d ⊙ A).
 //!
-//! Kopiczko et al. 2023, arXiv:2310.11454. Options, names and starts are those of Hugging Face PEFT; A and B are uniform within
-//! √(6/in) and √(6/r), the numbers of PyTorch's generator with the seed `projection_prng_key`, so that an adapter which was saved
-//! without them gets the same ones. On a host that lacks the operation (interface 1.0) they come from the run's seed.
+//! Kopiczko et al. 2023, arXiv:2310.11454. Options, names and initialisation are those of Hugging
+//! Face PEFT. A and B are uniform within √(6/in) and √(6/r). They are the numbers of PyTorch's
+//! generator with the seed `projection_prng_key`, so that an adapter saved without them gets the
+//! same ones. On a host that lacks the operation (interface 1.0) they come from the run's seed.
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
 use progtune_plugin_api::{graph::Tensor, prelude::*};
@@ -27,7 +29,7 @@ impl Vera {
         let draws_as_pytorch = host.ops.contains(&Op::UNIFORM_MT19937);
         if !draws_as_pytorch && !options.bool("save_projection")? {
             return Err(PluginError::unsupported(
-                "this host cannot draw the projections from projection_prng_key, so an adapter without them could not be read",
+                "this host cannot draw the projections from projection_prng_key, so it could not read an adapter saved without them",
             )
             .with_help("leave save_projection at true, or use a newer progtune"));
         }
@@ -45,9 +47,9 @@ impl Vera {
         })
     }
 
-    /// Kaiming-uniform numbers; those of `before` others come first in the generator's sequence.
+    /// Kaiming-uniform numbers, preceded by `before` others in the generator's sequence.
     fn projection(&self, shape: [u64; 2], before: u64) -> Graph {
-        // The order of PyTorch's own operations, for the same last bit.
+        // The order of PyTorch's own operations, for bit-identical results.
         let bound = 3f64.sqrt() * (2f64.sqrt() / (shape[1] as f64).sqrt());
         if !self.draws_as_pytorch {
             return Graph::uniform(bound, &shape);
@@ -59,7 +61,7 @@ impl Vera {
     }
 }
 
-/// A layer's corners of the shared projections, and its factors' names.
+/// A layer's corners of the shared projections, and the names of its factors.
 struct Layer<'a> {
     site: &'a SiteRecord,
     /// The sizes of the shared projections: inputs and outputs.
@@ -161,14 +163,14 @@ export_plugin! {
             id: "vera",
             summary: "learned factors around shared random projections (VeRA)",
             options: [
-                { name: "r", kind: Int, default: 256, min: 1, max: 65536, help: "the rank of the shared projections" },
+                { name: "r", kind: Int, default: 256, min: 1, max: 65536, help: "rank of the shared projections" },
                 {
                     name: "target_modules", kind: Strs, default: ["query", "value"],
-                    help: "the linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
+                    help: "linear layers inside the blocks, by the end of their name: query, key, value, attention.output.dense, intermediate.dense, output.dense, dense"
                 },
                 {
                     name: "projection_prng_key", kind: Int, default: 0, min: 0,
-                    help: "the seed of the projections, as PyTorch draws them"
+                    help: "random seed of the projections, which are PyTorch's numbers"
                 },
                 {
                     name: "save_projection", kind: Bool, default: true,
@@ -176,9 +178,9 @@ export_plugin! {
                 },
                 {
                     name: "vera_dropout", kind: Float, default: 0, min: 0, max: 0.99,
-                    help: "the probability of dropping an input of A while training"
+                    help: "dropout probability of A's inputs during training"
                 },
-                { name: "d_initial", kind: Float, default: 0.1, help: "what lambda_d starts at" },
+                { name: "d_initial", kind: Float, default: 0.1, help: "initial value of lambda_d" },
             ],
             create: Vera::create,
         },
@@ -201,7 +203,8 @@ mod tests {
         contract::assert_method(&PLUGIN, "vera", &options);
     }
 
-    /// RoBERTa-base, r 1024 on query and value: 24 layers × (768 + 1024) = 43 008 trained numbers, the paper's 0.043 M.
+    /// On RoBERTa-base with r 1024 on query and value: 24 layers × (768 + 1024) = 43 008 trained
+    /// numbers, the paper's 0.043 M.
     #[test]
     fn trains_the_papers_parameters() {
         let model = model_record("roberta", 12, Dimensions::ROBERTA_BASE);

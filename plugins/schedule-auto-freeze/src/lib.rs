@@ -1,15 +1,18 @@
-//! The schedule `auto-freeze`: trains everything at first and freezes from the bottom what has stopped changing, judged by the
-//! norms of the blocks' gradients.
+//! The schedule `auto-freeze` trains everything at first, and freezes from the bottom the blocks
+//! that have stopped changing, judged by the norms of their gradients.
 //!
-//! Liu, Agarwal & Venkataraman 2021, arXiv:2102.01386. The run is cut into evaluation intervals. After each one every block
-//! still trained has a ratio of change, η = |Δ(T−1) − Δ(T)| / Δ(T−1), between its gradient norms of the last two intervals;
-//! the new lowest trained block is the first whose η reaches the N-th percentile of them all, so blocks are frozen when
-//! they and everything below them lie under it. Frozen blocks stay frozen, and the largest η is never below the percentile,
-//! so one block is always left. The defaults are the authors': the median, and five intervals an epoch (their 20 over 4).
+//! Liu, Agarwal & Venkataraman 2021, arXiv:2102.01386. The run is divided into evaluation
+//! intervals. After each one, every block still trained has a ratio of change, η = |Δ(T−1) − Δ(T)|
+//! / Δ(T−1), between its gradient norms in the last two intervals. The new lowest trained block is
+//! the first whose η reaches the N-th percentile of all ratios. Blocks are thus frozen if they and
+//! everything below them lie under it. Frozen blocks stay frozen. The largest η is never below the
+//! percentile, so one block is always left. The defaults are the authors': the median, and five
+//! intervals per epoch (their 20 over 4).
 //!
-//! Where this differs: the authors take the norm of the gradients' sum over an interval, here it is the mean of each step's
-//! norm, the signal `block_grad_norm`. The embeddings are frozen with the lowest block, as in the authors' code. Loaded by
-//! the host; see `progtune-plugin-api` for the interface.
+//! There is one difference: the authors take the norm of the summed gradients of an interval. Here
+//! it is the mean of each step's norm, the signal `block_grad_norm`. The embeddings are frozen with
+//! the lowest block, as in the authors' code. Loaded by the host; see `progtune-plugin-api` for the
+//! interface.
 
 use progtune_plugin_api::{
     manifest::{DefaultSpec, OptionSpec},
@@ -18,7 +21,7 @@ use progtune_plugin_api::{
     stage,
 };
 
-/// With embeddings trained all the way down nothing would be saved.
+/// If the embeddings were always trained, freezing the blocks above them would save nothing.
 const EMBEDDINGS: OptionSpec = OptionSpec {
     default: DefaultSpec::Str("first-part"),
     ..EMBEDDINGS_OPTION
@@ -28,7 +31,8 @@ const SIGNAL: &str = "block_grad_norm";
 struct AutoFreeze {
     run: RunRecord,
     percentile: f64,
-    /// Steps of an evaluation interval; the last one of an epoch may be shorter. 0 while the steps are not known.
+    /// The number of steps in an evaluation interval; the last one of an epoch may be shorter. 0
+    /// while the number of steps is unknown.
     interval: u64,
     embeddings: Embeddings,
 }
@@ -49,7 +53,7 @@ impl AutoFreeze {
         })
     }
 
-    /// The decision point before the one at `step` (steps of the run); `None` at the first.
+    /// The decision point before the one at `step` (in steps of the run); `None` at the first.
     fn previous(&self, step: u64) -> Option<u64> {
         let before = step.checked_sub(1)?;
         let in_epoch = before % self.run.steps_per_epoch.max(1);
@@ -76,7 +80,8 @@ impl AutoFreeze {
         first_above.map_or(trained, |&(block, _)| block)
     }
 
-    /// The mean gradient norm of each block over the steps `after + 1` to `to`; `None` for a block that was frozen.
+    /// The mean gradient norm of each block over the steps `after + 1` to `to`; `None` for a block
+    /// that was frozen.
     fn mean_norms(&self, history: &[SignalRecord], after: u64, to: u64) -> Vec<Option<f64>> {
         let end = history.partition_point(|signal| signal.step <= to);
         let start = history[..end].partition_point(|signal| signal.step <= after);
@@ -90,17 +95,18 @@ impl AutoFreeze {
     }
 }
 
-/// η of one block.
+/// The ratio η of one block.
 fn change(before: f64, last: f64) -> f64 {
     match (before - last).abs() {
         0.0 => 0.0,
-        // From nothing to something: more change than any other.
+        // A change from zero counts as larger than any other.
         _ if before == 0.0 => f64::MAX,
         difference => difference / before,
     }
 }
 
-/// The percentile of some numbers, interpolated between neighbours as numpy does; 0 of none.
+/// The percentile of some numbers, interpolated between neighbours as in numpy; 0 if there are
+/// none.
 fn percentile(numbers: impl Iterator<Item = f64>, percent: f64) -> f64 {
     let mut sorted: Vec<f64> = numbers.collect();
     sorted.sort_by(f64::total_cmp);
@@ -137,9 +143,9 @@ export_plugin! {
             options: [
                 {
                     name: "percentile", kind: Float, default: 50, min: 0, max: 100,
-                    help: "blocks below this percentile of change may be frozen; 0: none"
+                    help: "percentile of change below which blocks may be frozen; 0: none"
                 },
-                { name: "intervals", kind: Int, default: 5, min: 1, help: "how often in an epoch the changes are compared" },
+                { name: "intervals", kind: Int, default: 5, min: 1, help: "number of comparisons of the changes per epoch" },
                 EMBEDDINGS,
             ],
             create: AutoFreeze::create,

@@ -1,9 +1,9 @@
-//! The rule of AutoFreeze on histories made by hand, and through a whole simulated run.
+//! Tests of AutoFreeze's rule on histories written by hand, and over a whole simulated run.
 
 use super::*;
 use progtune_plugin_api::contract;
 
-/// A run of 4 blocks, 3 epochs of 10 steps: with five intervals an epoch they have 2 steps.
+/// A run with 4 blocks and 3 epochs of 10 steps. Each of the five intervals per epoch has 2 steps.
 fn schedule(options: &[(&str, &str)]) -> progtune_plugin_api::root::ScheduleObject {
     let run = contract::run_record(4, 3, "", true);
     contract::create_schedule(&PLUGIN, "auto-freeze", options, &run).unwrap()
@@ -76,7 +76,7 @@ fn nothing_is_frozen_before_two_intervals_are_there_to_compare() {
     assert_eq!(lowest(&[], 2, &history), 0);
 }
 
-/// η = 0.1, 0.2, 0.5, 0.4: the median is 0.3, so blocks 0 and 1 are below it.
+/// For η = 0.1, 0.2, 0.5, 0.4 the median is 0.3, so blocks 0 and 1 are below it.
 #[test]
 fn freezes_the_prefix_below_the_percentile() {
     let before = [1.0, 2.0, 3.0, 4.0];
@@ -85,13 +85,14 @@ fn freezes_the_prefix_below_the_percentile() {
         .map(|(step, values)| record(step, &values))
         .to_vec();
     assert_eq!(lowest(&[], 4, &history), 2);
-    // 0.1, 0.2, 0.4, 0.5 at 25 %: 0.175; at 100 %: 0.5.
+    // For 0.1, 0.2, 0.4, 0.5 the percentile is 0.175 at 25 % and 0.5 at 100 %.
     assert_eq!(lowest(&[("percentile", "25")], 4, &history), 1);
     assert_eq!(lowest(&[("percentile", "100")], 4, &history), 2);
     assert_eq!(lowest(&[("percentile", "0")], 4, &history), 0);
 }
 
-/// A calm block above a restless one stays: only a prefix is frozen. The norms of an interval are averaged.
+/// A calm block above a restless one stays trained, because only a prefix is frozen. The norms of
+/// an interval are averaged.
 #[test]
 fn a_restless_block_keeps_all_above_it() {
     let history: Vec<SignalRecord> = [
@@ -105,7 +106,7 @@ fn a_restless_block_keeps_all_above_it() {
     assert_eq!(lowest(&[], 4, &history), 0, "η = 2, 0, 0, 0");
 }
 
-/// Frozen blocks have no norm any more; they stay frozen, and the last block is never frozen.
+/// Frozen blocks no longer have a norm and stay frozen; the last block is never frozen.
 #[test]
 fn frozen_blocks_stay_frozen_and_one_block_is_left() {
     let mut history: Vec<SignalRecord> = Vec::new();
@@ -120,9 +121,12 @@ fn frozen_blocks_stay_frozen_and_one_block_is_left() {
         }
         // The lower a block, the less it changes from one interval to the next.
         let interval = (step / 2) as f64;
-        let norm = |block: i32| match block < first {
-            true => f64::NAN,
-            false => 1.0 + interval * f64::from(block + 1) * 0.1,
+        let norm = |block: i32| {
+            if block < first {
+                f64::NAN
+            } else {
+                1.0 + interval * f64::from(block + 1) * 0.1
+            }
         };
         history.push(record(step + 1, &[0, 1, 2, 3].map(norm)));
     }
@@ -130,7 +134,8 @@ fn frozen_blocks_stay_frozen_and_one_block_is_left() {
     assert_eq!(*frozen.last().unwrap(), 3, "{frozen:?}");
 }
 
-/// Interval ends inside an epoch and at its end, also when it is not a whole number of intervals.
+/// Intervals end inside an epoch and at its end, even if the epoch is not a whole number of
+/// intervals.
 #[test]
 fn the_last_interval_of_an_epoch_may_be_shorter() {
     let run = RunRecord {

@@ -1,4 +1,5 @@
-//! The schedule `full`: every candidate parameter in every epoch, k(t) = L. What the other schedules are measured against.
+//! The schedule `full` trains every candidate parameter in every epoch, k(t) = L. It is the
+//! baseline for the other schedules.
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 

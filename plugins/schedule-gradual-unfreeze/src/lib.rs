@@ -1,11 +1,13 @@
-//! The schedule `gradual-unfreeze`, from ULMFiT: the head and the top block first, one more block from the top after each epoch,
-//! until all are trained. Trained in epoch t: the top `start` + `blocks`·⌊(t−1)/`every`⌋ blocks, and the embeddings with the
-//! lowest block.
+//! The schedule `gradual-unfreeze`, from ULMFiT, starts with the head and the top block and
+//! unfreezes one more block from the top after each epoch. Epoch t trains the top `start` +
+//! `blocks`·⌊(t−1)/`every`⌋ blocks, and the embeddings with the lowest block.
 //!
-//! Howard & Ruder 2018, arXiv:1801.06146, section 3.3, "Gradual unfreezing". Their discriminative fine-tuning gives each
-//! layer a learning rate of its own, η^(l−1) = η^l / 2.6: here `lr_decay`, by which each block's rate is smaller than that
-//! of the block above (the top block has the run's). It is 1 by default, so that this schedule differs from the others in
-//! what is trained alone; the paper's is `lr_decay=2.6`. Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Howard & Ruder 2018, arXiv:1801.06146, section 3.3, "Gradual unfreezing". Their discriminative
+//! fine-tuning gives each layer its own learning rate, η^(l−1) = η^l / 2.6. Here `lr_decay` is the
+//! ratio between a block's rate and that of the block below it; the top block has the run's rate.
+//! It is 1 by default, so that this schedule differs from the others only in the trained
+//! parameters; the paper uses `lr_decay=2.6`. Loaded by the host; see `progtune-plugin-api` for the
+//! interface.
 
 use progtune_plugin_api::{
     manifest::{DefaultSpec, OptionSpec},
@@ -14,7 +16,7 @@ use progtune_plugin_api::{
     stage,
 };
 
-/// ULMFiT's lowest layer, the embeddings, is unfrozen last.
+/// ULMFiT unfreezes its lowest layer, the embeddings, last.
 const EMBEDDINGS: OptionSpec = OptionSpec {
     default: DefaultSpec::Str("first-part"),
     ..EMBEDDINGS_OPTION
@@ -50,13 +52,13 @@ impl GradualUnfreeze {
         })
     }
 
-    /// How many blocks epoch t trains.
+    /// The number of blocks that epoch t trains.
     fn trained(&self, t: u32) -> u32 {
         let more = self.blocks.saturating_mul((t - 1) / self.every);
         self.start.saturating_add(more).min(self.run.blocks)
     }
 
-    /// The factor on the learning rate of what lies `depth` blocks below the top one.
+    /// The factor on the learning rate of a part that lies `depth` blocks below the top one.
     fn scale(&self, depth: u32) -> f64 {
         self.lr_decay.powf(-f64::from(depth))
     }
@@ -84,12 +86,12 @@ export_plugin! {
             id: "gradual-unfreeze",
             summary: "starts with the top block and unfreezes one more after each epoch (ULMFiT)",
             options: [
-                { name: "start", kind: Int, default: 1, min: 0, help: "how many top blocks the first epoch trains; 0: the head alone" },
-                { name: "blocks", kind: Int, default: 1, min: 1, help: "how many blocks are unfrozen at a time" },
-                { name: "every", kind: Int, default: 1, min: 1, help: "after how many epochs the next ones are unfrozen" },
+                { name: "start", kind: Int, default: 1, min: 0, help: "number of top blocks that the first epoch trains; 0: only the head" },
+                { name: "blocks", kind: Int, default: 1, min: 1, help: "number of blocks to unfreeze at a time" },
+                { name: "every", kind: Int, default: 1, min: 1, help: "number of epochs between unfreezing" },
                 {
                     name: "lr_decay", kind: Float, default: 1, min: 1, max: 100,
-                    help: "each block's learning rate is that of the block above divided by this; ULMFiT's is 2.6"
+                    help: "learning rate of a block divided by that of the block below it; ULMFiT uses 2.6"
                 },
                 EMBEDDINGS,
             ],
@@ -124,8 +126,8 @@ mod tests {
         }
     }
 
-    /// "We first unfreeze the last layer and fine-tune all unfrozen layers for one epoch. We then unfreeze the next lower
-    /// frozen layer and repeat."
+    /// "We first unfreeze the last layer and fine-tune all unfrozen layers for one epoch. We then
+    /// unfreeze the next lower frozen layer and repeat."
     #[test]
     fn unfreezes_one_block_an_epoch_from_the_top() {
         let run = contract::run_record(4, 6, "", true);

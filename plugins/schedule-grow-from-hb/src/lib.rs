@@ -1,5 +1,6 @@
-//! The schedule `grow-from-hb`, the paper's "Progtuning from HB" (Eq. 5): S_t = P_{T−t+1} ∘ … ∘ P_T ∘ H. The highest part of the
-//! T in the first epoch, one part more, downwards, in each later one: k(t) = ⌈L·t/T⌉ top blocks.
+//! The schedule `grow-from-hb`, the paper's "Progtuning from HB" (Eq. 5): S_t = P_{T−t+1} ∘ … ∘ P_T
+//! ∘ H. The first epoch trains the highest of the T parts, and each later epoch one more part
+//! below: k(t) = ⌈L·t/T⌉ top blocks.
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
@@ -44,7 +45,7 @@ mod tests {
     use progtune_plugin_api::contract;
     use std::collections::BTreeSet;
 
-    /// The trained blocks of each epoch; they are the top ones.
+    /// The number of trained blocks in each epoch, which are the top ones.
     fn trained_blocks(blocks: u32, epochs: u32) -> Vec<usize> {
         let run = contract::run_record(blocks, epochs, "", true);
         let trained = |plan: SchedulePlan| {

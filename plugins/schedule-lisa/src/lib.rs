@@ -1,10 +1,12 @@
-//! The schedule `lisa`, layerwise importance sampled AdamW: every `interval_steps` optimizer steps it draws `blocks` of the L
-//! blocks, all equally likely, and trains these; the head, and in full fine-tuning the embeddings, are trained always.
+//! The schedule `lisa`, layerwise importance sampled AdamW. Every `interval_steps` optimizer steps
+//! it draws `blocks` of the L blocks with equal probability and trains these. The head, and in full
+//! fine-tuning the embeddings, are always trained.
 //!
-//! Pan et al. 2024, arXiv:2403.17919, algorithm 1 (γ is `blocks`, K is `interval_steps`). The defaults, 2 blocks and 20
-//! steps, are those of the authors' implementation in LMFlow. A block that is drawn again starts with fresh AdamW moments
-//! and a step count of its own: the host keeps state for what is trained alone. Loaded by the host; see
-//! `progtune-plugin-api` for the interface.
+//! Pan et al. 2024, arXiv:2403.17919, algorithm 1 (γ is `blocks`, K is `interval_steps`). The
+//! defaults, 2 blocks and 20 steps, are those of the authors' implementation in LMFlow. A block
+//! that is drawn again starts with new AdamW moments and its own step count, because the host keeps
+//! state only for trained parameters. Loaded by the host; see `progtune-plugin-api` for the
+//! interface.
 
 use progtune_plugin_api::{prelude::*, stage};
 
@@ -26,8 +28,8 @@ impl Lisa {
         })
     }
 
-    /// The blocks of one draw, without replacement: the first steps of a Fisher–Yates shuffle. A function of the run's
-    /// seed, the epoch and the number of the draw in it.
+    /// The blocks of one draw without replacement: the first steps of a Fisher–Yates shuffle. The
+    /// draw is a function of the run's seed, the epoch and the number of the draw within it.
     fn draw(&self, epoch: u32, number: u64) -> Vec<u32> {
         let mut random = SplitMix(self.run.seed ^ mix(mix(u64::from(epoch)) ^ number));
         let mut blocks: Vec<u32> = (0..self.run.blocks).collect();
@@ -50,7 +52,7 @@ impl Schedule for Lisa {
 
     fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
         let epoch = stage::epoch(&self.run, decision)?;
-        // Without an interval there is one draw an epoch.
+        // Without an interval there is one draw per epoch.
         let number = decision.step_in_epoch.checked_div(self.interval_steps);
         Stage::blocks(self.draw(epoch, number.unwrap_or(0)), self.embeddings).plan(&self.run)
     }
@@ -65,7 +67,8 @@ impl SplitMix {
         mix(self.0)
     }
 
-    /// A number below `n`: the upper half of a 128-bit product, even enough for any n below 2³².
+    /// A number below `n`: the upper half of a 128-bit product, which is even enough for any n
+    /// below 2³².
     fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
@@ -81,10 +84,10 @@ export_plugin! {
     schedules: [
         {
             id: "lisa",
-            summary: "a few random blocks, drawn anew every few steps, with head and embeddings (LISA)",
+            summary: "a few random blocks, redrawn every few steps, with head and embeddings (LISA)",
             options: [
-                { name: "blocks", kind: Int, default: 2, min: 1, help: "how many blocks are trained at a time (all, when the model has no more)" },
-                { name: "interval_steps", kind: Int, default: 20, min: 0, help: "optimizer steps between draws; each epoch begins with one; 0: only then" },
+                { name: "blocks", kind: Int, default: 2, min: 1, help: "number of blocks trained at a time (all if the model has no more)" },
+                { name: "interval_steps", kind: Int, default: 20, min: 0, help: "number of optimizer steps between draws; each epoch begins with a draw; 0: only then" },
                 EMBEDDINGS_OPTION,
             ],
             create: Lisa::create,
@@ -123,7 +126,7 @@ mod tests {
         }
     }
 
-    /// Algorithm 1: the head and the embeddings always, and γ distinct blocks.
+    /// Algorithm 1: always the head and the embeddings, and γ distinct blocks.
     #[test]
     fn trains_head_embeddings_and_gamma_blocks() {
         let run = contract::run_record(12, 30, "", true);
@@ -143,8 +146,8 @@ mod tests {
         }
     }
 
-    /// Every block is drawn γ/L of the time: 2 of 12 in 6000 draws is 1000 times each, with a deviation of
-    /// √(6000·1/6·5/6) ≈ 29.
+    /// Every block is drawn γ/L of the time. With 2 of 12 in 6000 draws that is 1000 times each,
+    /// with a standard deviation of √(6000·1/6·5/6) ≈ 29.
     #[test]
     fn draws_are_even() {
         let run = contract::run_record(12, 30, "", true);
@@ -188,7 +191,7 @@ mod tests {
             seen.dedup();
             seen.len()
         };
-        assert_eq!(distinct(&run, 0), 3, "one draw an epoch");
+        assert_eq!(distinct(&run, 0), 3, "one draw per epoch");
         assert!(distinct(&run, 5) > 3);
         let all = |run| -> Vec<_> { (0..8).map(|step| blocks(run, 1, 1, step)).collect() };
         assert_ne!(all(&run), all(&other));

@@ -1,5 +1,6 @@
-//! The schedule `progressive`, the paper's own (Progtuning, Eq. 3): S_t = P_t ∘ … ∘ P_T ∘ H. All blocks in the first epoch,
-//! one part of the T fewer, from the bottom, in each later one: k(t) = ⌈L·(T−t+1)/T⌉ top blocks.
+//! The schedule `progressive`, the paper's own (Progtuning, Eq. 3): S_t = P_t ∘ … ∘ P_T ∘ H. The
+//! first epoch trains all blocks, and each later epoch drops the lowest remaining of the T parts:
+//! k(t) = ⌈L·(T−t+1)/T⌉ top blocks.
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
@@ -44,7 +45,7 @@ mod tests {
     use progtune_plugin_api::contract;
     use std::collections::BTreeSet;
 
-    /// The trained blocks of each epoch; they are the top ones.
+    /// The number of trained blocks in each epoch, which are the top ones.
     fn trained_blocks(blocks: u32, epochs: u32) -> Vec<usize> {
         let run = contract::run_record(blocks, epochs, "", true);
         let trained = |plan: SchedulePlan| {

@@ -1,5 +1,6 @@
-//! The schedule `single-block`: the head, one block and (in full fine-tuning) the embeddings, in every epoch. It gives the paper's
-//! Fig. 1, where each block in turn is trained alone to see what it contributes.
+//! The schedule `single-block` trains the head, one block and (in full fine-tuning) the embeddings
+//! in every epoch. It reproduces the paper's Fig. 1, in which each block in turn is trained by
+//! itself to measure its contribution.
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
@@ -52,7 +53,7 @@ export_plugin! {
             options: [
                 {
                     name: "block", kind: Int, default: -1, min: -1,
-                    help: "the block to train, 0 at the input; -1 is the top one"
+                    help: "block to train, counted from 0 at the input; -1: the top one"
                 },
                 EMBEDDINGS_OPTION,
             ],
@@ -73,7 +74,7 @@ mod tests {
                 contract::assert_schedule(&PLUGIN, "single-block", &[("embeddings", embeddings)]);
             assert_eq!(report.refusals, 0);
         }
-        // Block 3 is not there when L is 1, 2 or 3: a proper refusal.
+        // Block 3 does not exist if L is 1, 2 or 3, so the plugin refuses properly.
         assert!(contract::assert_schedule(&PLUGIN, "single-block", &[("block", "3")]).refusals > 0);
     }
 

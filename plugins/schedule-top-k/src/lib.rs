@@ -1,9 +1,11 @@
-//! The schedule `top-k`: the top k blocks in every epoch, the others frozen throughout. With k = 0 the head alone is trained
-//! (and, in full fine-tuning, the embeddings; `embeddings=first-part` freezes them too): probing.
+//! The schedule `top-k` trains the top k blocks in every epoch and keeps the others frozen
+//! throughout. With k = 0 only the head is trained, which is probing. In full fine-tuning the
+//! embeddings are trained too, unless `embeddings=first-part` freezes them.
 //!
-//! Lee, Tang & Lin 2019, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning", arXiv:1911.03090, find that
-//! the last fourth of the blocks gives nine tenths of the quality: 3 of BERT-base's 12, the default. Loaded by the host;
-//! see `progtune-plugin-api` for the interface.
+//! Lee, Tang & Lin 2019, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning",
+//! arXiv:1911.03090, find that the last quarter of the blocks gives nine tenths of the quality.
+//! That is 3 of BERT-base's 12 blocks, the default. Loaded by the host; see `progtune-plugin-api`
+//! for the interface.
 
 use progtune_plugin_api::{prelude::*, stage};
 
@@ -46,7 +48,7 @@ export_plugin! {
             id: "top-k",
             summary: "the top k blocks in every epoch",
             options: [
-                { name: "k", kind: Int, default: 3, min: 0, help: "how many blocks are trained, counted from the top; 0: the head alone" },
+                { name: "k", kind: Int, default: 3, min: 0, help: "number of blocks to train, counted from the top; 0: only the head" },
                 EMBEDDINGS_OPTION,
             ],
             create: TopK::create,
@@ -61,7 +63,7 @@ mod tests {
 
     #[test]
     fn keeps_the_contract() {
-        // Three blocks are more than models of one or two have: a proper refusal.
+        // Models with one or two blocks have fewer than three, so the plugin refuses properly.
         contract::assert_kept(&PLUGIN);
         for embeddings in ["auto", "every-epoch", "first-part"] {
             let options = [("k", "0"), ("embeddings", embeddings)];

@@ -1,5 +1,6 @@
-//! The schedule `wo-lb`, the paper's "Progtuning without low blocks" (Eq. 4): S_t = P_{t+1} ∘ … ∘ P_T ∘ H. As `progressive`, but one
-//! part less in every epoch, down to the head alone (in full fine-tuning with the embeddings): k(t) = ⌈L·(T−t)/T⌉ top blocks.
+//! The schedule `wo-lb`, the paper's "Progtuning without low blocks" (Eq. 4): S_t = P_{t+1} ∘ … ∘
+//! P_T ∘ H. It is like `progressive` with one part less in every epoch: k(t) = ⌈L·(T−t)/T⌉ top
+//! blocks. The last epoch trains only the head (in full fine-tuning with the embeddings).
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
@@ -31,7 +32,7 @@ export_plugin! {
     schedules: [
         {
             id: "wo-lb",
-            summary: "as progressive, one part less in every epoch: the low blocks are never trained",
+            summary: "like progressive with one part less in every epoch: the low blocks are never trained",
             options: [EMBEDDINGS_OPTION],
             create: WithoutLowBlocks::create,
         },
@@ -44,7 +45,7 @@ mod tests {
     use progtune_plugin_api::contract;
     use std::collections::BTreeSet;
 
-    /// The trained blocks of each epoch; they are the top ones.
+    /// The number of trained blocks in each epoch, which are the top ones.
     fn trained_blocks(blocks: u32, epochs: u32) -> Vec<usize> {
         let run = contract::run_record(blocks, epochs, "", true);
         let trained = |plan: SchedulePlan| {

@@ -126,7 +126,10 @@ fn bad_data_is_named_with_file_and_line() {
                 fs::write(data.join("train.parquet"), "PAR1").unwrap();
             }),
             3,
-            &["DIR/parquet/train.parquet", "expected a whole parquet file"],
+            &[
+                "DIR/parquet/train.parquet",
+                "expected a complete parquet file",
+            ],
         ),
         Case::new(
             "no evaluation file",

@@ -1,34 +1,36 @@
 //! The jobs of `cargo xtask bench-peer`, in one table. Read by [`super`] and its other modules.
 //!
-//! A job is the same work on both sides: model, data, method, batch size, learning rate, decay, clipping, dropout, length
-//! grouping. The sides differ in what the job names: padding and schedule of the peer.
+//! A job is the same work on both sides: model, data, method, batch size, learning rate, decay,
+//! clipping, dropout, length grouping. The sides differ only in the padding and schedule of the
+//! peer that the job names.
 
-/// The data a job trains on.
+/// The data on which a job trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Data {
     /// GLUE's MRPC: pairs of sentences, 53 tokens on average.
     Mrpc,
     /// GLUE's SST-2: short phrases, 13 tokens on average.
     Sst2,
-    /// Generated sentences, every one cut at 128 tokens, for a random model of BERT-base's shape (110 M parameters).
+    /// Generated sentences, each truncated at 128 tokens, for a random model with BERT-base's shape
+    /// (110 M parameters).
     Base,
 }
 
-/// How the peer makes a batch rectangular; progtune never pads.
+/// The peer's way to make a batch rectangular; progtune never pads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Padding {
-    /// To the longest of the batch, with similar lengths grouped.
+    /// To the longest sequence in the batch, with similar lengths grouped.
     Dynamic,
-    /// To 128 tokens, as the usual script does.
+    /// To 128 tokens, as in the usual script.
     Full,
 }
 
-/// How much of it is run.
+/// The part of the job that is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// The first steps, without evaluation: throughput, memory, time to the first step.
     Steps,
-    /// Every epoch, evaluated: what a user waits for.
+    /// Every epoch with evaluation, which is the time that a user waits.
     Whole,
 }
 
@@ -39,15 +41,15 @@ pub(crate) struct Job {
     pub(crate) name: &'static str,
     /// Model and data.
     pub(crate) data: Data,
-    /// `none` or `lora`, as both sides call it.
+    /// `none` or `lora`; both sides use the same name.
     pub(crate) peft: &'static str,
     /// progtune's schedule.
     pub(crate) schedule: &'static str,
-    /// The peer's: `full` is what PEFT does; another one freezes per epoch in the peer too.
+    /// The peer's schedule: `full` is PEFT's; any other one freezes per epoch in the peer too.
     pub(crate) peer_schedule: &'static str,
-    /// T.
+    /// The number of epochs, T.
     pub(crate) epochs: u32,
-    /// Examples a step.
+    /// The number of examples per step.
     pub(crate) batch_size: u32,
     /// The peer's padding.
     pub(crate) padding: Padding,
@@ -55,7 +57,7 @@ pub(crate) struct Job {
     pub(crate) extent: Extent,
 }
 
-/// A few steps of every block on MiniLM with batches of 32.
+/// A job with a few steps of every block on MiniLM with batches of 32.
 const fn steps(name: &'static str, data: Data, peft: &'static str, padding: Padding) -> Job {
     Job {
         name,
@@ -73,7 +75,7 @@ const fn steps(name: &'static str, data: Data, peft: &'static str, padding: Padd
     }
 }
 
-/// LoRA on MRPC to the end, progressive in progtune.
+/// A job with LoRA on MRPC to the end, progressive in progtune.
 const fn whole(
     name: &'static str,
     epochs: u32,
@@ -93,7 +95,7 @@ const fn whole(
     }
 }
 
-/// Every job, in the order they are run and listed.
+/// Every job, in the order in which they are run and listed.
 pub(crate) const JOBS: &[Job] = &[
     steps("mrpc-full", Data::Mrpc, "none", Padding::Dynamic),
     steps("mrpc-lora", Data::Mrpc, "lora", Padding::Dynamic),
@@ -111,7 +113,7 @@ pub(crate) const JOBS: &[Job] = &[
 ];
 
 impl Job {
-    /// The job called so.
+    /// The job with this name.
     pub(crate) fn find(name: &str) -> Option<&'static Self> {
         JOBS.iter().find(|job| job.name == name)
     }

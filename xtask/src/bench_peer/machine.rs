@@ -1,5 +1,5 @@
-//! What a record says about the machine, the programs and the time: enough to judge the figures, and nothing that
-//! names the machine or its folders. Called by [`super::run`].
+//! The description of machine, programs and time in a record: enough to judge the figures, without
+//! naming the machine or its folders. Called by [`super::run`].
 
 use crate::python;
 use serde_json::{Value, json};
@@ -7,18 +7,18 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Where and with what the figures were measured.
+/// The setting in which the figures were measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     /// The processor's model, as the kernel names it.
     pub(crate) cpu: String,
-    /// Threads that both sides may use.
+    /// The number of threads that both sides may use.
     pub(crate) threads: usize,
     /// `YYYY-MM-DD`, UTC.
     pub(crate) date: String,
-    /// The commit that was built, with `-modified` when the work tree differs.
+    /// The commit that was built, with `-modified` if the work tree differs.
     pub(crate) commit: String,
-    /// Versions of rustc, Python and the peer's packages.
+    /// The versions of rustc, Python and the peer's packages.
     pub(crate) versions: Value,
     memory_gib: f64,
     cores: usize,
@@ -28,7 +28,7 @@ impl Setting {
     /// Asks the system, git, rustc and Python.
     ///
     /// # Errors
-    /// When one of them cannot be asked.
+    /// If one of them does not answer.
     pub(crate) fn read(
         root: &Path,
         python: &Path,
@@ -69,21 +69,22 @@ impl Setting {
         })
     }
 
-    /// The record's file name without ending: processor and date.
+    /// The record's file name without extension: processor and date.
     pub(crate) fn file_stem(&self) -> String {
         let mut name = String::new();
         for c in self.cpu.chars() {
-            match c.is_ascii_alphanumeric() {
-                true => name.push(c.to_ascii_lowercase()),
-                false if !name.is_empty() && !name.ends_with('-') => name.push('-'),
-                false => {}
+            if c.is_ascii_alphanumeric() {
+                name.push(c.to_ascii_lowercase());
+            } else if !name.is_empty() && !name.ends_with('-') {
+                name.push('-');
             }
         }
         format!("{}-{}", name.trim_end_matches('-'), self.date)
     }
 }
 
-/// The load of the last minute: on a machine with other work the figures are worth less, and the record says so.
+/// The load average of the last minute. With other work on the machine the figures are worth less,
+/// so the record contains it.
 pub(crate) fn load() -> Option<f64> {
     let text = fs::read_to_string("/proc/loadavg").ok()?;
     text.split_whitespace().next()?.parse().ok()

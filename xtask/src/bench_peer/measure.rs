@@ -1,8 +1,9 @@
-//! Runs one side of a job as a child process and measures it from outside. Called by [`super::run`].
+//! Runs one side of a job as a child process and measures it from outside. Called by
+//! [`super::run`].
 //!
-//! Both sides are measured in the same way: wall time from the start of the process, peak memory as the kernel counts
-//! it (`VmHWM`), and `metrics.jsonl`, which has a line a step with `tokens` (real ones) and `secs` (from the making
-//! of the batch to the end of the update).
+//! Both sides are measured in the same way. Wall time runs from the start of the process, and peak
+//! memory is the kernel's count (`VmHWM`). `metrics.jsonl` has one line per step with `tokens`
+//! (without padding) and `secs` (from the making of the batch to the end of the update).
 
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -10,15 +11,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often the child is looked at: memory and the first step are known this well.
+/// The interval at which the child is observed: the accuracy of memory and of the first step.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What one run of one side showed.
+/// The measurements of one run of one side.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
-    /// Tokens a second over the steps after the warm-up.
+    /// Tokens per second over the steps after the warm-up.
     pub(crate) tokens_per_second: f64,
-    /// Seconds of a step, the mean after the warm-up.
+    /// Seconds per step, as the mean after the warm-up.
     pub(crate) step_secs: f64,
     /// Seconds of all steps.
     pub(crate) train_secs: f64,
@@ -26,18 +27,18 @@ pub(crate) struct Run {
     pub(crate) wall_secs: f64,
     /// Seconds from the start of the process to the beginning of the first step.
     pub(crate) start_secs: f64,
-    /// Peak resident memory.
+    /// Peak resident memory in bytes.
     pub(crate) peak_bytes: f64,
-    /// Steps.
+    /// The number of steps.
     pub(crate) steps: usize,
-    /// Real tokens of all steps.
+    /// The number of tokens in all steps, without padding.
     pub(crate) tokens: f64,
     /// The side's own results (`eval_accuracy`, …).
     pub(crate) results: Map<String, Value>,
 }
 
 impl Run {
-    /// As an object of the record.
+    /// The run as an object of the record.
     pub(crate) fn to_json(&self) -> Value {
         let mut value = json!({
             "tokens_per_second": self.tokens_per_second,
@@ -58,10 +59,11 @@ impl Run {
     }
 }
 
-/// Runs the command, which leaves `metrics.jsonl` in `output`, and drops `warm_up` steps from the throughput.
+/// Runs the command, which leaves `metrics.jsonl` in `output`, and excludes `warm_up` steps from
+/// the throughput.
 ///
 /// # Errors
-/// When it cannot be started, fails, or made no step after the warm-up.
+/// If the command cannot be started, fails, or makes no step after the warm-up.
 pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> Result<Run, String> {
     let metrics = output.join("metrics.jsonl");
     let stale = fs::remove_file(&metrics);
@@ -94,7 +96,7 @@ pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> R
     if !status.success() {
         return Err(format!("{name} failed: {status}"));
     }
-    // A line or two: it fits the pipe, so the child never waits for us to read it.
+    // The output is a line or two and fits the pipe, so the child never waits for it to be read.
     let stdout = child
         .stdout
         .take()
@@ -131,7 +133,7 @@ pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> R
     })
 }
 
-/// The kernel's high-water mark of a process's resident memory, in bytes; 0 where there is no /proc.
+/// The kernel's high-water mark of a process's resident memory, in bytes; 0 without /proc.
 fn resident_peak(child: &Child) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     peak_of_status(&status)
@@ -145,7 +147,7 @@ fn peak_of_status(status: &str) -> f64 {
         .map_or(0.0, |kib| kib * 1024.0)
 }
 
-/// Tokens and seconds of every step of `metrics.jsonl`; other lines are evaluations.
+/// The tokens and seconds of every step in `metrics.jsonl`; other lines are evaluations.
 fn steps_of(text: &str) -> Result<Vec<(f64, f64)>, String> {
     let mut steps = Vec::new();
     for line in text.lines() {
@@ -158,7 +160,7 @@ fn steps_of(text: &str) -> Result<Vec<(f64, f64)>, String> {
     Ok(steps)
 }
 
-/// `all_results.json` of progtune, or the last line that the peer printed.
+/// The contents of progtune's `all_results.json`, or of the last line that the peer printed.
 fn results_of(output: &Path, stdout: &str) -> Map<String, Value> {
     let file = fs::read_to_string(output.join("all_results.json")).ok();
     let line = stdout.lines().last().map(ToOwned::to_owned);

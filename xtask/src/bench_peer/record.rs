@@ -1,6 +1,7 @@
-//! The record of measurements: a JSON file with every run, and the Markdown table made of it. Called by [`super::run`].
+//! The record of measurements: a JSON file with every run, and the Markdown table derived from it.
+//! Called by [`super::run`].
 //!
-//! Runs of one day on one processor share a record; measuring a job again replaces it there.
+//! Runs on the same day and processor share a record; measuring a job again replaces it there.
 
 use super::jobs::{Extent, Job};
 use super::machine::Setting;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// What a job showed, in pairs: progtune's run and the peer's, one after the other.
+/// The measurements of a job, in pairs: progtune's run and the peer's, one after the other.
 pub(crate) struct Measured<'a> {
     pub(crate) job: &'a Job,
     pub(crate) limits: Limits,
@@ -59,7 +60,7 @@ fn medians(runs: &[&Run]) -> Value {
     Value::Object(medians.collect())
 }
 
-/// The middle one, or the mean of the middle two; NaN of nothing.
+/// The middle number, or the mean of the middle two; NaN if there are none.
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let n = numbers.len();
@@ -70,10 +71,10 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     }
 }
 
-/// Puts the job into the day's record and writes its table anew; returns the table.
+/// Puts the job into the day's record and rewrites its table, which is returned.
 ///
 /// # Errors
-/// When the folder cannot be written, or an earlier record there is damaged.
+/// If the folder cannot be written, or an earlier record in it is damaged.
 pub(crate) fn save(
     directory: &Path,
     setting: &Setting,
@@ -103,7 +104,8 @@ pub(crate) fn save(
     Ok(table)
 }
 
-/// A column pair of the tables: heading, key of the medians, divisor, digits, whether more is better.
+/// A pair of columns in the tables: heading, key of the medians, divisor, digits, whether more is
+/// better.
 type Column = (&'static str, &'static str, f64, usize, bool);
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -122,7 +124,7 @@ step. *wall s*: the whole process, with start, training, evaluation after each e
 nothing). *steps s*: all training steps alone. *load*: the machine's load before the job, which should be near 0.
 ";
 
-/// The tables for a reader.
+/// The tables for readers.
 fn to_markdown(record: &Value) -> String {
     let versions = &record["versions"];
     let word = |value: &Value| match value {
@@ -167,9 +169,10 @@ fn to_markdown(record: &Value) -> String {
             word(&job["description"]),
             job["warm_up_steps"],
             job["threads"],
-            match job["same_tokens"] == json!(true) {
-                true => "; the same number of tokens on both sides",
-                false => "",
+            if job["same_tokens"] == json!(true) {
+                "; the same number of tokens on both sides"
+            } else {
+                ""
             },
             word(&job["progtune"]["command"]),
             word(&job["peer"]["command"]),
@@ -229,11 +232,12 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
 }
 
-/// Above 1 is in progtune's favour.
+/// The ratio of the sides; above 1 is in progtune's favour.
 fn ratio((.., more_is_better): &Column, own: f64, peer: f64) -> f64 {
-    match more_is_better {
-        true => own / peer,
-        false => peer / own,
+    if *more_is_better {
+        own / peer
+    } else {
+        peer / own
     }
 }
 

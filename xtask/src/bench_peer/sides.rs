@@ -1,25 +1,26 @@
-//! The command lines of the two sides of a job, for running and, with names in place of folders, for the record.
-//! Called by [`super::run`].
+//! The command lines of the two sides of a job, for running and, with names in place of folders,
+//! for the record. Called by [`super::run`].
 
 use super::jobs::{Data, Extent, Job, Padding};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Tokens a sequence is cut at, and what full padding fills up to.
+/// The number of tokens at which sequences are truncated, and to which full padding fills up.
 const MAX_LENGTH: &str = "128";
 
-/// What a user of the task can change.
+/// The limits that a user of the task can change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Steps of a job of [`Extent::Steps`], warm-up included; `None` for whole jobs is all of them.
+    /// The number of steps of a job of [`Extent::Steps`], including the warm-up; `None` for whole
+    /// jobs means all.
     pub(crate) steps: Option<u32>,
-    /// Training rows; `None`: all.
+    /// The number of training rows; `None` means all.
     pub(crate) rows: Option<u32>,
-    /// Threads of both sides.
+    /// The number of threads of both sides.
     pub(crate) threads: usize,
 }
 
-/// Where things are.
+/// The locations of programs, models and data.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     /// The release binary.
@@ -30,7 +31,7 @@ pub(crate) struct Places {
     pub(crate) peer: PathBuf,
     /// The real MiniLM.
     pub(crate) minilm: PathBuf,
-    /// The random model of BERT-base's shape, which holds its own sentences.
+    /// The random model with BERT-base's shape, whose folder also contains its sentences.
     pub(crate) base: PathBuf,
     /// GLUE's folders.
     pub(crate) data: PathBuf,
@@ -74,7 +75,7 @@ pub(crate) fn progtune(
     output: &Path,
 ) -> Command {
     let mut command = Command::new(&places.progtune);
-    // Nothing of the caller's settings may take part.
+    // The caller's settings must not influence the run.
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("PROGTUNE_") {
             command.env_remove(key);
@@ -110,7 +111,7 @@ pub(crate) fn peer(
     command
 }
 
-/// The flags that both sides have under the same names.
+/// Adds the flags that have the same names on both sides.
 fn add_same(
     command: &mut Command,
     job: &Job,

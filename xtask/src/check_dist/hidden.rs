@@ -1,35 +1,36 @@
-//! Running a program where some directories cannot be seen, so that it is sure to need nothing in them. Called by `check_dist`.
+//! Runs a program while some directories are hidden, which proves that it needs nothing in them.
+//! Called by `check_dist`.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Puts an empty file system over each directory before `--`, then runs what comes after.
+/// Mounts an empty file system over each directory before `--`, then runs the command after it.
 const COVER: &str = "\
 while [ \"$1\" != -- ]; do mount -t tmpfs none \"$1\" || exit 125; shift; done
 shift
 exec \"$@\"";
 
-/// Directories that are hidden, and how.
+/// The hidden directories, and the method of hiding.
 pub(super) struct Hidden {
-    /// None of them lies in another.
+    /// No directory lies in another.
     pub(super) directories: Vec<PathBuf>,
     way: Way,
 }
 
 enum Way {
-    /// In a mount namespace of its own with empty directories over them.
+    /// In a separate mount namespace, with empty directories over them.
     Covered,
-    /// By looking afterwards at every path that was opened, which are in the files of this directory.
+    /// By checking afterwards every path that was opened, as logged in the files of this directory.
     Watched(PathBuf),
 }
 
 impl Hidden {
-    /// Chooses a way that this machine permits; `place` is a directory that stays visible.
+    /// Chooses a method that this machine permits; `place` is a directory that stays visible.
     ///
     /// # Errors
-    /// When there is none, or `place` lies in a directory to hide.
+    /// If there is none, or `place` lies in a directory to hide.
     pub(super) fn choose(directories: &[PathBuf], place: &Path) -> Result<Self, String> {
         if let Some(directory) = directories
             .iter()
@@ -60,7 +61,7 @@ impl Hidden {
         }
         let strace = Command::new("strace").arg("-V").output();
         if !strace.is_ok_and(|output| output.status.success()) {
-            return Err("neither `unshare -rm` works here, to hide the repository, nor is there strace, to watch what is opened".into());
+            return Err("cannot hide the repository: `unshare -rm` does not work here, and strace, which would log opened files, is missing".into());
         }
         let logs = place.join("opened");
         fs::create_dir(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
@@ -73,7 +74,7 @@ impl Hidden {
     pub(super) fn describe(&self) -> &str {
         match self.way {
             Way::Covered => "empty file systems over them (unshare -rm)",
-            Way::Watched(_) => "no means: strace watches that nothing in them is opened",
+            Way::Watched(_) => "no means: strace checks that nothing in them is opened",
         }
     }
 
@@ -88,7 +89,7 @@ impl Hidden {
             }
             Way::Watched(logs) => {
                 let mut command = Command::new("strace");
-                // A file a process: `-ff` puts its number behind the name.
+                // There is one file per process: `-ff` appends its number to the name.
                 let log = logs.join("log");
                 command
                     .args(["-ff", "-qq", "-e", "trace=file", "-o"])
@@ -100,10 +101,10 @@ impl Hidden {
         }
     }
 
-    /// That nothing hidden was opened by what has run.
+    /// Checks that the commands run so far opened nothing hidden.
     ///
     /// # Errors
-    /// The call that did.
+    /// The system call that did.
     pub(super) fn check(&self) -> Result<(), String> {
         let Way::Watched(logs) = &self.way else {
             return Ok(());
@@ -115,7 +116,7 @@ impl Hidden {
                 let opened =
                     |directory: &PathBuf| line.contains(&format!("\"{}", directory.display()));
                 if self.directories.iter().any(opened) {
-                    return Err(format!("what is to be hidden was looked for: {line}"));
+                    return Err(format!("a hidden directory was accessed: {line}"));
                 }
             }
         }

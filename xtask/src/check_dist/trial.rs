@@ -1,5 +1,5 @@
-//! What is tried of an unpacked archive, as a user would: its plugins, the first command, what its result is good for. Called by
-//! `check_dist`.
+//! Tries an unpacked archive as a user would: its plugins, the first command, and the use of its
+//! result. Called by `check_dist`.
 
 use super::{files, hidden::Hidden};
 use serde_json::Value;
@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// The first command of README, and where its result is.
+/// The first command in README, and the directory of its result.
 const FIRST_COMMAND: [&str; 4] = ["--schedule", "progressive", "--peft", "lora"];
 const FIRST_RUN: &str = "runs/sample-progressive-lora-seed42";
 
-/// The program as a user runs it: from a directory of its own, with nothing in the environment but a home and a path.
+/// The program as a user runs it: from its own directory, with only a home and a path in the
+/// environment.
 pub(super) struct Trial {
     program: PathBuf,
     plugins: PathBuf,
-    /// Where it is run.
+    /// The directory in which it is run.
     work: PathBuf,
     home: PathBuf,
     /// A directory on `PATH` with a link to the program.
@@ -49,7 +50,7 @@ impl Trial {
         self.run_as(self.program.as_os_str(), arguments)
     }
 
-    /// Runs to success.
+    /// Runs a program, which must succeed.
     fn run_as<S: AsRef<OsStr>>(&self, program: &OsStr, arguments: &[S]) -> Result<Said, String> {
         let mut command: Command = self.hidden.command(program);
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", self.links.display());
@@ -86,7 +87,8 @@ impl Trial {
         Ok(said)
     }
 
-    /// All plugins are found and are shipped ones, so that nothing is to be trusted first; also by a link on `PATH`.
+    /// Checks that all plugins are found and count as shipped, so that the user need not trust any
+    /// first; also through a link on `PATH`.
     pub(super) fn lists_its_plugins(&self, libraries: usize) -> Result<(), String> {
         let listed = self.run(&["plugins", "list", "--json"])?;
         let entries: Value = listed.json()?;
@@ -111,16 +113,18 @@ impl Trial {
             return Err(format!("plugins list: said {}", listed.err));
         }
         let by_link = self.run_as(OsStr::new("progtune"), &["plugins", "list", "--json"])?;
-        match by_link.out == listed.out {
-            true => Ok(()),
-            false => Err(format!(
-                "plugins list: by a link on PATH it is {}",
+        if by_link.out == listed.out {
+            Ok(())
+        } else {
+            Err(format!(
+                "plugins list: through a link on PATH it is {}",
                 by_link.out
-            )),
+            ))
         }
     }
 
-    /// The contract of every plugin, and their graphs: stripping has taken nothing that is read.
+    /// Runs the contract of every plugin, with their graphs, which shows that stripping has removed
+    /// nothing that is read.
     pub(super) fn checks_its_plugins(&self) -> Result<(), String> {
         for library in files(&self.plugins)? {
             let checked = self.run(&[
@@ -135,17 +139,18 @@ impl Trial {
         Ok(())
     }
 
-    /// A plugin of one's own takes the interface from the archive.
+    /// Checks that a user's own plugin takes the interface from the archive.
     pub(super) fn starts_a_plugin(&self) -> Result<(), String> {
         let said = self.run(&["plugins", "new", "my-own", "--kind", "schedule"])?;
         let interface = self.plugins.with_file_name("plugin-api");
-        match said.out.contains(&format!("from {}", interface.display())) {
-            true => Ok(()),
-            false => Err(format!(
+        if said.out.contains(&format!("from {}", interface.display())) {
+            Ok(())
+        } else {
+            Err(format!(
                 "plugins new: expected the interface from {}: {}",
                 interface.display(),
                 said.out
-            )),
+            ))
         }
     }
 
@@ -164,20 +169,21 @@ impl Trial {
         Ok(())
     }
 
-    /// What the run says of its result.
+    /// The accuracy that the run reports for its result.
     fn accuracy(&self) -> Result<Value, String> {
         let path = self.work.join(FIRST_RUN).join("all_results.json");
         let text =
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let results: Value =
             serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        match results["eval_accuracy"].is_number() {
-            true => Ok(results["eval_accuracy"].clone()),
-            false => Err(format!("{}: has no eval_accuracy", path.display())),
+        if results["eval_accuracy"].is_number() {
+            Ok(results["eval_accuracy"].clone())
+        } else {
+            Err(format!("{}: has no eval_accuracy", path.display()))
         }
     }
 
-    /// Evaluation tells what the run told of itself, and predictions come out.
+    /// Checks that evaluation reports the same as the run, and that there are predictions.
     pub(super) fn uses_the_result(&self) -> Result<(), String> {
         let evaluated = self.run(&["evaluate", "--adapter", FIRST_RUN])?.json()?;
         let expected = self.accuracy()?;
@@ -208,7 +214,7 @@ impl Trial {
     }
 }
 
-/// What a command printed.
+/// The output of a command.
 struct Said {
     out: String,
     err: String,

@@ -1,28 +1,29 @@
-//! The round trip over drawn configurations: adapters that PEFT makes are loaded by progtune, adapters that progtune saves by
-//! PEFT, with equal logits. Called by [`super::run`], or alone with `--matrix`.
+//! The round trip over random configurations: progtune loads adapters made by PEFT, and PEFT loads
+//! adapters saved by progtune, with equal logits. Called by [`super::run`], or separately with
+//! `--matrix`.
 
 use crate::python;
 use std::path::Path;
 use std::process::Command;
 
-/// How much is drawn.
+/// The number of random configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Matrix {
-    /// The seed of the draws.
+    /// The random seed.
     pub seed: u64,
-    /// Configurations of PEFT.
+    /// The number of PEFT configurations.
     pub rows: u64,
-    /// Runs of progtune.
+    /// The number of progtune runs.
     pub draws: u64,
-    /// With the debug build, which is there while one works on it.
+    /// Whether to use the debug build, which exists while one works on progtune.
     pub debug: bool,
 }
 
 impl Matrix {
-    /// Both directions.
+    /// Checks both directions.
     ///
     /// # Errors
-    /// When a row differs, or something cannot be started.
+    /// If a row differs, or a program cannot be started.
     pub(super) fn run(self, root: &Path, python: &Path) -> Result<(), String> {
         self.read_from_peft(root, python)?;
         self.to_peft(root, python)
@@ -70,19 +71,20 @@ impl Matrix {
 const HELP: &str = "\
 cargo xtask check-peft [--matrix] [--seed N] [--rows N] [--draws N] [--debug]
 
-Lets PEFT and Transformers load what progtune saved, and progtune what PEFT saved, and compares logits.
+Loads progtune's saved models in PEFT and Transformers, loads PEFT's in progtune, and compares logits.
 
-  --matrix    only the drawn configurations: neither MiniLM nor the shared data are needed
-  --seed N    the seed of the draws [default: 2]
-  --rows N    configurations of PEFT that progtune loads [default: 240]
-  --draws N   runs of progtune that PEFT loads [default: 40]
+  --matrix    check only the random configurations, without MiniLM and the shared data
+  --seed N    random seed [default: 2]
+  --rows N    number of PEFT configurations that progtune loads [default: 240]
+  --draws N   number of progtune runs that PEFT loads [default: 40]
   --debug     use the debug build of the test and the program (with --matrix)
 ";
 
-/// What the command line asks for: the draws, and whether they are all; `None` after `--help`.
+/// Parses the command line into the matrix, and whether only that is checked; `None` after
+/// `--help`.
 ///
 /// # Errors
-/// When an argument is not known or is no number.
+/// If an argument is unknown or not a number.
 pub(super) fn parse(args: &[String]) -> Result<Option<(Matrix, bool)>, String> {
     let mut matrix = Matrix {
         seed: 2,
@@ -119,7 +121,7 @@ pub(super) fn parse(args: &[String]) -> Result<Option<(Matrix, bool)>, String> {
         *place = number.ok_or_else(|| format!("{flag}: expected a number after it"))?;
     }
     if matrix.debug && !alone {
-        return Err("--debug: only with --matrix; the other checks take the release build".into());
+        return Err("--debug: only with --matrix; the other checks use the release build".into());
     }
     Ok(Some((matrix, alone)))
 }

@@ -1,5 +1,5 @@
-//! A tree of files in memory, and the `.tar.gz` made of it, which is the same bytes for the same files: names are sorted, owner
-//! and time are fixed. Called by `dist`.
+//! A tree of files in memory, and the `.tar.gz` made of it. The same files give the same bytes:
+//! names are sorted, owner and time are fixed. Called by `dist`.
 
 use flate2::{Compression, GzBuilder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use tar::{EntryType, Header};
 
-/// Files by their paths, with `/`.
+/// Files by path, with `/` as the separator.
 #[derive(Default)]
 pub(super) struct Tree {
     files: BTreeMap<String, File>,
@@ -37,7 +37,8 @@ impl Tree {
         Ok(())
     }
 
-    /// The archive, in which everything lies in the directory `top` and was last changed at `time`, in seconds since 1970.
+    /// The archive. Everything in it lies in the directory `top` and was last changed at `time`, in
+    /// seconds since 1970.
     pub(super) fn pack(&self, top: &str, time: u64) -> Result<Vec<u8>, String> {
         self.write_archive(top, time)
             .map_err(|error| format!("{top}.tar.gz: {error}"))
@@ -56,8 +57,8 @@ impl Tree {
             header.set_gid(0);
             header
         };
-        // Directories have entries of their own: one that unpacking makes by itself may become writable for everyone, and
-        // plugins there are refused.
+        // Directories have their own entries. One that unpacking creates implicitly may become
+        // writable for everyone, and plugins in it are then refused.
         for directory in self.directories(top) {
             let mut header = header(EntryType::Directory, 0, 0o755);
             archive.append_data(&mut header, format!("{directory}/"), &[][..])?;

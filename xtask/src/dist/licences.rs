@@ -1,5 +1,5 @@
-//! The licences of what is linked into the program and its plugins: whether `deny.toml` allows them, and their texts, for
-//! `licenses/` in the archive. Called by `dist`.
+//! The licences of the crates linked into the program and its plugins. Checks that `deny.toml`
+//! allows them, and collects their texts for `licenses/` in the archive. Called by `dist`.
 
 use super::archive::Tree;
 use super::workspace::{Workspace, list, text};
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-/// Beginnings of the names, in capitals, of files that say under which terms a crate may be used.
+/// The beginnings, in capitals, of the names of files that state the terms of a crate.
 const NAMES: [&str; 6] = [
     "LICENSE",
     "LICENCE",
@@ -18,7 +18,7 @@ const NAMES: [&str; 6] = [
     "NOTICE",
     "UNLICENSE",
 ];
-/// Where rustc's packages have what the standard library's parts are under.
+/// The file in rustc's packages with the licences of the standard library's parts.
 const OF_THE_STANDARD_LIBRARY: &str = "share/doc/rust/COPYRIGHT-library.html";
 
 const INTRODUCTION: &str = "\
@@ -33,16 +33,16 @@ struct Crate {
     /// The SPDX expression in its manifest.
     expression: String,
     authors: String,
-    /// Where its sources are published.
+    /// The address at which its sources are published.
     repository: String,
-    /// Name and text of each file that says its terms.
+    /// The name and text of each file that states its terms.
     files: Vec<(String, String)>,
 }
 
-/// Adds `licenses/` with an index and every text, each once. Returns how many crates there are.
+/// Adds `licenses/` with an index and every text once. Returns the number of crates.
 ///
 /// # Errors
-/// All crates that are under no licence which `deny.toml` allows.
+/// All crates without a licence that `deny.toml` allows.
 pub(super) fn collect(
     workspace: &Workspace,
     root: &Path,
@@ -89,7 +89,7 @@ pub(super) fn collect(
     }
     if !refused.is_empty() {
         return Err(format!(
-            "deny.toml does not allow what is linked in; decide on it there, or do without\n  {}",
+            "deny.toml does not allow the licences of linked crates; allow them there, or do without the crates\n  {}",
             refused.join("\n  ")
         ));
     }
@@ -100,7 +100,7 @@ pub(super) fn collect(
     Ok(crates.len())
 }
 
-/// Different texts, each under a name of its own.
+/// Distinct texts, each under its own name.
 #[derive(Default)]
 struct Texts {
     names: HashMap<String, String>,
@@ -108,7 +108,8 @@ struct Texts {
 }
 
 impl Texts {
-    /// The name of a text in `licenses/`: a number before what the file was called where it was found first.
+    /// The name of a text in `licenses/`: a number, followed by the file name under which it was
+    /// found first.
     fn name(&mut self, file: &str, text: &str) -> String {
         let text = text.replace("\r\n", "\n").trim().to_owned() + "\n";
         if let Some(name) = self.names.get(&text) {
@@ -140,10 +141,10 @@ impl Crate {
     }
 }
 
-/// Rust's standard library is in every library and program.
+/// Rust's standard library, which is in every library and program.
 fn standard_library(workspace: &Workspace) -> Crate {
     let path = workspace.sysroot.join(OF_THE_STANDARD_LIBRARY);
-    // Toolchains from elsewhere than the project may come without.
+    // Toolchains that do not come from the Rust project may lack it.
     let file = fs::read_to_string(path).ok();
     Crate {
         name: "Rust's standard library".into(),
@@ -158,7 +159,7 @@ fn standard_library(workspace: &Workspace) -> Crate {
     }
 }
 
-/// The texts in a package's directory, in the order of their names.
+/// The texts in a package's directory, sorted by name.
 fn read_files(directory: &Path, named: Option<&str>) -> std::io::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -177,10 +178,10 @@ fn read_files(directory: &Path, named: Option<&str>) -> std::io::Result<Vec<(Str
     Ok(files)
 }
 
-/// What `deny.toml` allows.
+/// The licences that `deny.toml` allows.
 struct Allowed {
     everyone: Vec<Licensee>,
-    /// By the name of a crate.
+    /// The exceptions, by crate name.
     exceptions: HashMap<String, Vec<Licensee>>,
 }
 
@@ -223,14 +224,14 @@ impl Allowed {
         })
     }
 
-    /// The licences of a crate's expression that are allowed, if they suffice.
+    /// The allowed licences in a crate's expression, if they suffice.
     fn licences(&self, each: &Crate) -> Result<Vec<LicenseId>, String> {
         let named = format!("{} {}", each.name, each.version);
-        // Older manifests have `/` for OR.
+        // Older manifests use `/` for OR.
         let expression =
             Expression::parse_mode(&each.expression, ParseMode::LAX).map_err(|error| {
                 format!(
-                    "{named}: `{}` is no SPDX expression: {}",
+                    "{named}: `{}` is not an SPDX expression: {}",
                     each.expression, error.reason
                 )
             })?;
@@ -244,9 +245,10 @@ impl Allowed {
             }
             allowed
         });
-        match suffices {
-            true => Ok(taken),
-            false => Err(format!("{named}: {}", each.expression)),
+        if suffices {
+            Ok(taken)
+        } else {
+            Err(format!("{named}: {}", each.expression))
         }
     }
 }
@@ -283,8 +285,8 @@ mod tests {
             ("MPL-2.0", "a 1.0.0: MPL-2.0"),
             ("MIT AND GPL-3.0-only", "a 1.0.0: MIT AND GPL-3.0-only"),
             ("Apache-2.0 WITH LLVM-exception", "a 1.0.0: Apache-2.0 WITH"),
-            ("", "a 1.0.0: `` is no SPDX expression"),
-            ("my own", "a 1.0.0: `my own` is no SPDX expression"),
+            ("", "a 1.0.0: `` is not an SPDX expression"),
+            ("my own", "a 1.0.0: `my own` is not an SPDX expression"),
         ] {
             let error = licences_of("a", expression).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

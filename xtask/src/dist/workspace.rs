@@ -1,5 +1,5 @@
-//! What `cargo metadata` and `rustc` tell of the workspace: version, target, what is built, and which crates are linked into it.
-//! Called by `dist`, its `licences`, and `check_dist`.
+//! The description of the workspace by `cargo metadata` and `rustc`: version, target, built
+//! packages, and the crates linked into them. Called by `dist`, its `licences`, and `check_dist`.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +11,9 @@ use std::process::Command;
 pub(crate) struct Workspace {
     metadata: Value,
     triple: String,
-    /// The version of rustc, such as `1.95.0`, which is its standard library's, too.
+    /// The version of rustc, such as `1.95.0`, which is also that of its standard library.
     pub(crate) rust_version: String,
-    /// Where rustc and its standard library lie.
+    /// The directory of rustc and its standard library.
     pub(crate) sysroot: PathBuf,
 }
 
@@ -80,7 +80,7 @@ impl Workspace {
             .collect()
     }
 
-    /// The directories that the sources of packages from elsewhere lie in.
+    /// The directories with the sources of external packages.
     pub(super) fn package_places(&self) -> BTreeSet<PathBuf> {
         let elsewhere =
             list(&self.metadata["packages"]).filter(|package| !package["source"].is_null());
@@ -92,8 +92,9 @@ impl Workspace {
         places.flatten().map(Path::to_owned).collect()
     }
 
-    /// The packages from elsewhere that are part of the program or a plugin, by name and version: what the default members
-    /// depend on, and what that does, without what only builds or tests need.
+    /// The external packages that are part of the program or a plugin, by name and version. They
+    /// are the direct and indirect dependencies of the default members, without those that only
+    /// builds or tests need.
     pub(super) fn linked(&self) -> Vec<&Value> {
         let nodes: BTreeMap<&str, &Value> = list(&self.metadata["resolve"]["nodes"])
             .map(|node| (text(&node["id"]), node))
@@ -130,7 +131,7 @@ impl Workspace {
     }
 }
 
-/// Not for build scripts or tests alone.
+/// Whether the dependency is needed not only by build scripts or tests.
 fn is_normal(dependency: &Value) -> bool {
     list(&dependency["dep_kinds"]).any(|kind| kind["kind"].is_null())
 }

@@ -1,13 +1,14 @@
-//! Reads sentences by forms, for the tests of the generated tasks: which form a person's sentence belongs to.
+//! Reads sentences by forms, for the tests of the generated tasks: finds the form to which a
+//! person's sentence belongs.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// Whether words of one split make these texts of these forms.
+/// Whether these texts are these forms, filled with the words of one split.
 pub(crate) fn fits(tables: &'static [Table], forms: &[&str], texts: &[&str]) -> bool {
     [Part::Train, Part::Validation].into_iter().any(|part| {
-        // The sentences as one, with a border that is in no phrase.
+        // The sentences are joined, with a border that occurs in no phrase.
         let form: Vec<&str> = forms.iter().flat_map(|form| bordered(form)).collect();
         let text: Vec<&str> = texts.iter().flat_map(|text| bordered(text)).collect();
         let reading = Reading {
@@ -23,12 +24,12 @@ fn bordered(text: &str) -> impl Iterator<Item = &str> {
     tokens(text).chain(["|"])
 }
 
-/// A reading as far as it has got.
+/// A partial reading.
 #[derive(Clone)]
 struct Reading<'a> {
     tables: &'static [Table],
     part: Part,
-    /// What each slot was read as: slot, row, word.
+    /// The slots read so far: slot, row, word.
     slots: Vec<(&'a str, &'static str, &'static str)>,
 }
 
@@ -56,7 +57,8 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// The same slot is the same word; the same number the same row, another number another row.
+    /// Whether the reading is consistent: the same slot is the same word, the same number is the
+    /// same row, and different numbers are different rows.
     fn allows(&self, table: &Table, slot: &str, row: &str, word: &str) -> bool {
         let number = |slot: &str| slot.split('.').next().unwrap_or_default().to_owned();
         let of_table =
@@ -70,7 +72,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Asserts that a split has, of each kind and label, as many rows as the kind's share says.
+/// Asserts that a split has as many rows of each kind and label as the kind's share requires.
 ///
 /// # Panics
 /// If it has not.
@@ -88,7 +90,8 @@ pub(crate) fn assert_shares<T>(
     }
 }
 
-/// Asserts that the embedded model knows each word as a whole, so that none falls to pieces.
+/// Asserts that the embedded model's vocabulary contains each word, so that none is split into
+/// pieces.
 ///
 /// # Panics
 /// If it does not.
@@ -101,7 +104,8 @@ pub(crate) fn assert_whole_in_the_embedded_model(words: &[&str]) {
     assert!(absent.is_empty(), "{absent:?}");
 }
 
-/// The words that the model inside the program knows as a whole: its vocabulary's lines, whatever the model is called.
+/// The words in the embedded model's vocabulary. The lines of its file are read, whatever the
+/// model's name.
 fn embedded_vocabulary() -> BTreeSet<String> {
     let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/assets");
     let model = std::fs::read_dir(assets).unwrap().next().unwrap().unwrap();

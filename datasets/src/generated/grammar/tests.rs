@@ -1,4 +1,4 @@
-//! Tests of filling, and of the reading that the tasks' tests check it with.
+//! Tests of filling forms, and of the reader with which the tasks' tests check it.
 
 use super::reading::fits;
 use super::*;

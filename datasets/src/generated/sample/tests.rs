@@ -1,4 +1,5 @@
-//! Tests of the sample: its promises, a person's reading of each form, and how far counting words gets.
+//! Tests of the sample: its promises, a person's reading of each form, and how well counting words
+//! performs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +115,7 @@ fn words_of(rows: &[Example]) -> BTreeSet<&str> {
     rows.iter().flat_map(|row| tokens(&row.text)).collect()
 }
 
-/// The kind, the form and the label of a sentence: all ways to read it.
+/// All readings of a sentence: the kind, the form and the label.
 fn readings(text: &str) -> Vec<(usize, &'static str, bool)> {
     let mut found = Vec::new();
     for (kind, (_, forms)) in FORMS.iter().enumerate() {
@@ -165,8 +166,8 @@ fn a_person_reads_every_form_so() {
     assert!(forms.is_empty(), "nobody has read {forms:?}");
 }
 
-/// What could be remembered of the training rows is in no validation row: only the words of the forms, and of tables that say
-/// nothing about the label, are in both.
+/// No validation row contains anything that could be remembered from the training rows. The splits
+/// share only the words of the forms and of tables that say nothing about the label.
 #[test]
 fn the_splits_share_the_grammar_alone() {
     let shared = TABLES.iter().filter(|table| !table.is_held_out());
@@ -198,7 +199,8 @@ fn the_splits_share_the_grammar_alone() {
     }
 }
 
-/// Within a split no two rows have the same form and the same words but for openings, verbs and adverbs.
+/// Within a split, no two rows have the same form and the same words except for openings, verbs and
+/// adverbs.
 #[test]
 fn no_row_is_another_one_in_disguise() {
     let grammar: BTreeSet<&str> = TABLES
@@ -218,8 +220,8 @@ fn no_row_is_another_one_in_disguise() {
     assert_eq!(bare.len(), N_TRAIN + N_VALIDATION);
 }
 
-/// FNV-1a over all rows: the sample is the same on every machine and from version to version. A change of the grammar
-/// changes it, and with it every figure measured on the sample.
+/// FNV-1a over all rows: the sample is the same on every machine and in every version. A change to
+/// the grammar changes it, and with it every figure measured on the sample.
 #[test]
 fn the_rows_are_pinned() {
     let (train, validation) = rows();
@@ -269,7 +271,7 @@ fn every_adjective_stands_in_rows_of_both_labels() {
     }
 }
 
-/// Accuracy of multinomial naive Bayes (add one) over the words of each sentence.
+/// The accuracy of multinomial naive Bayes (add one) over the words of each sentence.
 fn naive_bayes(train: &[Example], validation: &[Example]) -> f64 {
     let mut counts: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
     let mut totals = [0.0; 2];
@@ -295,8 +297,8 @@ fn share(rows: &[Example], is_right: impl Fn(&Example) -> bool) -> f64 {
     rows.iter().filter(|row| is_right(row)).count() as f64 / rows.len() as f64
 }
 
-/// Counting words learns nothing from the training rows, and even who knows which words are good and which bad, but no
-/// grammar, is right about little more than half of the rows.
+/// Counting words learns nothing from the training rows. Even knowing which words are good and
+/// which are bad, without grammar, is right about little more than half of the rows.
 #[test]
 fn counting_words_is_not_enough() {
     let (train, validation) = rows();
@@ -315,7 +317,8 @@ fn counting_words_is_not_enough() {
         match n(&good).cmp(&n(&bad)) {
             std::cmp::Ordering::Greater => is_positive(row),
             std::cmp::Ordering::Less => !is_positive(row),
-            // Undecided, and right half of the time: the sentence's length tosses the coin.
+            // Undecided, and right half of the time: the sentence's length decides like a coin
+            // toss.
             std::cmp::Ordering::Equal => (row.text.len() % 2 == 0) == is_positive(row),
         }
     });

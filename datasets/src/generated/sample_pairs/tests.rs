@@ -1,5 +1,5 @@
-//! Tests of the pairs: their promises, a person's reading of each square, and what single sentences, overlap and counted
-//! words tell.
+//! Tests of the pairs: their promises, a person's reading of each square, and how much single
+//! sentences, overlap and word counts reveal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::fingerprint::{SEED, extend};
 use crate::generated::grammar::reading::{assert_shares, assert_whole_in_the_embedded_model, fits};
 use crate::generated::grammar::tokens;
 
-/// For every square a pair of each label, as a person takes it.
+/// For every square, one pair of each label, as a person judges it.
 const READ_BY_A_PERSON: &[(&str, &str, bool)] = &[
     ("anna saw a dog.", "anna saw an animal.", true),
     ("emma found a duck.", "emma found a weapon.", false),
@@ -157,7 +157,7 @@ fn forms() -> impl Iterator<Item = &'static str> {
     squares.flat_map(|square| square.first.into_iter().chain(square.second))
 }
 
-/// Kind, square and label of a pair: all ways to read it.
+/// All readings of a pair: the kind, the square and the label.
 fn readings(first: &str, second: &str) -> BTreeSet<(usize, usize, bool)> {
     let mut found = BTreeSet::new();
     for (kind, (_, squares)) in SQUARES.iter().enumerate() {
@@ -215,8 +215,8 @@ fn a_person_reads_every_square_so() {
     assert!(unread.is_empty(), "nobody has read {unread:?}");
 }
 
-/// What could be remembered of the training rows is in no validation row: only the words of the forms, and of tables that say
-/// nothing about the label, are in both.
+/// No validation row contains anything that could be remembered from the training rows. The splits
+/// share only the words of the forms and of tables that say nothing about the label.
 #[test]
 fn the_splits_share_the_grammar_alone() {
     let shared = TABLES.iter().filter(|table| !table.is_held_out());
@@ -224,7 +224,7 @@ fn the_splits_share_the_grammar_alone() {
         .flat_map(tokens)
         .chain(shared.flat_map(|table| table.words(Part::Train)))
         .chain(["an"])
-        // Of phrases in the tables, what is no content.
+        // The function words of phrases in the tables.
         .chain(["of", "than", "from"])
         .collect();
     for seed in [0, DEFAULT_SEED] {
@@ -259,8 +259,8 @@ fn no_pair_twice() {
     }
 }
 
-/// The best that anything can do which sees one of the sentences only is to toss a coin: each is as often under one label as
-/// under the other.
+/// Nothing that sees only one of the sentences can beat a coin toss: each sentence occurs equally
+/// often under both labels.
 #[test]
 fn one_sentence_alone_tells_nothing() {
     let (train, validation) = rows();
@@ -276,8 +276,8 @@ fn one_sentence_alone_tells_nothing() {
     }
 }
 
-/// As many pairs of each label have so many words in common, for every number: of words of the second sentence, and of
-/// different words. "An" is the word "a".
+/// For every number of shared words, both labels have equally many pairs. Tested for words of the
+/// second sentence, and for distinct words. "An" counts as the word "a".
 #[test]
 fn overlap_tells_nothing() {
     let (train, validation) = rows();
@@ -298,8 +298,8 @@ fn overlap_tells_nothing() {
     }
 }
 
-/// Naive Bayes (add one) over pairs of words, one of each sentence: what an alignment of words without their order learns from
-/// the training rows.
+/// Naive Bayes (add one) over pairs of words, one from each sentence: this is what aligning words
+/// without their order learns from the training rows.
 #[test]
 fn counting_pairs_of_words_is_not_enough() {
     let (train, validation) = rows();
@@ -341,8 +341,8 @@ fn counting_pairs_of_words_is_not_enough() {
     assert!((0.4..0.6).contains(&accuracy), "{accuracy}");
 }
 
-/// FNV-1a over all rows: the task is the same on every machine and from version to version. A change of the grammar changes
-/// it, and with it every figure measured on it.
+/// FNV-1a over all rows: the task is the same on every machine and in every version. A change to
+/// the grammar changes it, and with it every figure measured on it.
 #[test]
 fn the_rows_are_pinned() {
     let (train, validation) = rows();

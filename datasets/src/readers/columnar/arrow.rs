@@ -1,5 +1,5 @@
-//! Arrow files: Feather of version 2, Arrow's file format, and streams as Hugging Face's `save_to_disk` writes them. Opened
-//! by `columnar`.
+//! Arrow files: Feather version 2, Arrow's file format, and streams such as Hugging Face's
+//! `save_to_disk` writes. Opened by `columnar`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -41,11 +41,11 @@ impl ArrowFile {
         let opened = contained(|| {
             let mut messages = Messages::open(path)?;
             let parts = messages.next_parts()?;
-            let parts = parts.ok_or_else(|| damaged("a file without anything in it"))?;
+            let parts = parts.ok_or_else(|| damaged("an empty file"))?;
             let schema = parts.message()?.header_as_schema();
             let schema = schema.ok_or_else(|| damaged("no schema at its beginning"))?;
             if schema.endianness() != Endianness::Little {
-                return Err(damaged("numbers with their highest byte first"));
+                return Err(damaged("big-endian numbers"));
             }
             Ok((messages, SchemaRef::new(try_fb_to_schema(schema)?)))
         });
@@ -89,15 +89,15 @@ impl ColumnarFile for ArrowFile {
     }
 }
 
-/// The rows of an open file that are left.
+/// The remaining rows of an open file.
 struct ArrowRows {
     path: PathBuf,
     chosen: Vec<usize>,
     batches: Batches,
-    /// The batch that is being read, and the next row in it.
+    /// The batch being read, and the next row in it.
     batch: Option<RecordBatch>,
     at: usize,
-    /// Rows given so far.
+    /// The number of rows delivered so far.
     n_rows: usize,
 }
 
@@ -125,7 +125,7 @@ impl ValueRows for ArrowRows {
     }
 }
 
-/// The batches of rows that are left, over the dictionaries that came before them.
+/// The remaining batches of rows, with the dictionaries that preceded them.
 struct Batches {
     messages: Messages,
     schema: SchemaRef,
@@ -156,7 +156,7 @@ impl Batches {
     fn decode(&self, parts: &Parts, chosen: &[usize]) -> Result<RecordBatch, Fault> {
         let message = parts.message()?;
         let batch = message.header_as_record_batch();
-        let batch = batch.ok_or_else(|| damaged("a batch of rows that is none"))?;
+        let batch = batch.ok_or_else(|| damaged("an invalid batch of rows"))?;
         let (schema, version) = (SchemaRef::clone(&self.schema), message.version());
         let decoder =
             RecordBatchDecoder::try_new(&parts.body, batch, schema, &self.dictionaries, &version)?;
@@ -170,7 +170,7 @@ impl From<ArrowError> for Fault {
     }
 }
 
-/// What `read` gives; a panic of the library is damage.
+/// The result of `read`; a panic of the library counts as damage.
 fn contained<T>(read: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     contain(read).unwrap_or_else(|| Err(damaged(CONTRADICTORY)))
 }
@@ -208,12 +208,12 @@ fn kind(data_type: &DataType) -> FieldKind {
         Struct(_) | Union(..) | Map(..) => FieldKind::Nested,
         Dictionary(_, values) => kind(values),
         whole if whole.is_integer() => FieldKind::Number,
-        // Only nulls, dates, times, bytes of a fixed size, runs.
+        // Nulls, dates, times, bytes of fixed size, and run-end encoded values.
         _ => FieldKind::Other,
     }
 }
 
-/// The value at a row of a column.
+/// The value in a row of a column.
 fn value(column: &dyn Array, at: usize) -> Value {
     use DataType::*;
     let absent = Value::Cell(Cell::Absent);

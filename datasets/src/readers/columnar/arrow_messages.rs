@@ -1,8 +1,10 @@
-//! The messages of an Arrow file or stream, one after the other, each with its body. Read by `arrow`.
+//! The messages of an Arrow file or stream, one after the other, each with its body. Read by
+//! `arrow`.
 //!
-//! A file is a stream with a magic number before it and a footer behind it; since messages are read in order, the footer
-//! is needed only to see that the file is whole. Sizes are checked against what is left of the file before memory is taken.
-//! Bodies compressed with zstd come out plain: the Arrow library takes that codec from a C library or not at all.
+//! A file is a stream with a magic number before it and a footer after it. Since messages are read
+//! in order, the footer only shows that the file is complete. Sizes are checked against the
+//! remaining bytes of the file before memory is allocated. Bodies compressed with zstd are
+//! decompressed here, because the Arrow library supports that codec only through a C library.
 //! Source: the columnar format's section "Serialization and Interprocess Communication (IPC)".
 
 use std::fs::File;
@@ -16,14 +18,15 @@ use arrow_ipc::{
 };
 use flatbuffers::FlatBufferBuilder;
 
-/// What a file begins and ends with; a stream does not.
+/// The magic number at both ends of a file; streams lack it.
 pub(super) const MAGIC: &[u8] = b"ARROW1";
-/// How a message begins since version 0.15 of the format; before, it began with its size.
+/// The start of a message since version 0.15 of the format; earlier messages began with their size.
 const CONTINUATION: u32 = u32::MAX;
-/// The largest buffer that zstd, which packs a gigabyte of nothing into a few kilobytes, may unpack to.
+/// The upper bound for a buffer unpacked from zstd, which packs a gigabyte of zeros into a few
+/// kilobytes.
 const MAX_BUFFER_BYTES: u64 = 1 << 30;
 
-/// What is wrong with a file.
+/// The reason why a file cannot be read.
 pub(super) enum Fault {
     Io(io::Error),
     Damaged(String),
@@ -40,12 +43,12 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// The fault of a file that can be read and is not as its format wants.
+/// The fault of a readable file that violates its format.
 pub(super) fn damaged(found: impl Into<String>) -> Fault {
     Fault::Damaged(found.into())
 }
 
-/// A message: a flatbuffer, which [`root_as_message`] has found to be sound, and a body.
+/// A message: a flatbuffer, which [`root_as_message`] has found valid, and a body.
 pub(super) struct Parts {
     pub(super) metadata: Vec<u8>,
     pub(super) body: Buffer,
@@ -55,14 +58,14 @@ impl Parts {
     /// The message itself.
     pub(super) fn message(&self) -> Result<Message<'_>, Fault> {
         root_as_message(&self.metadata)
-            .map_err(|error| damaged(format!("a message that is none: {error}")))
+            .map_err(|error| damaged(format!("an invalid message: {error}")))
     }
 }
 
-/// The messages that are left.
+/// The remaining messages.
 pub(super) struct Messages {
     file: BufReader<File>,
-    /// Bytes that may still belong to messages.
+    /// The number of bytes that may still belong to messages.
     left: u64,
 }
 
@@ -111,7 +114,7 @@ impl Messages {
         }
         let metadata = self.bytes(size.into())?;
         let body_bytes = root_as_message(&metadata)
-            .map_err(|error| damaged(format!("a message that is none: {error}")))?
+            .map_err(|error| damaged(format!("an invalid message: {error}")))?
             .bodyLength();
         let body_bytes =
             u64::try_from(body_bytes).map_err(|_| damaged("a body of a negative size"))?;
@@ -133,7 +136,7 @@ impl Messages {
     }
 }
 
-/// The message with its body decompressed if that is in zstd.
+/// The message with its body decompressed, if the body is in zstd.
 fn plain(parts: Parts) -> Result<Parts, Fault> {
     let message = parts.message()?;
     let dictionary = message.header_as_dictionary_batch();
@@ -159,7 +162,7 @@ fn plain(parts: Parts) -> Result<Parts, Fault> {
             start as i64,
             (body.len() - start) as i64,
         ));
-        // Buffers lie at multiples of the largest alignment there is.
+        // Buffers start at multiples of the largest alignment in use.
         body.resize(body.len().next_multiple_of(64), 0);
     }
     let metadata = without_compression(message, batch, dictionary, &places, body.len());
@@ -173,7 +176,8 @@ fn is_zstd(compression: BodyCompression<'_>) -> bool {
     compression.codec() == CompressionType::ZSTD
 }
 
-/// Appends the contents of a compressed buffer: nothing, or the size of its contents (-1: not compressed) and a frame.
+/// Appends the contents of a compressed buffer. A buffer is empty, or holds the size of its
+/// contents (-1: not compressed) and a frame.
 fn unpack(packed: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     let Some((size, frame)) = packed.split_first_chunk::<8>() else {
         return Ok(());
@@ -199,11 +203,11 @@ fn unpack(packed: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     }
     match (out.len() - start) as u64 {
         found if found == size => Ok(()),
-        _ => Err(wrong(&"contents of another size than it says")),
+        _ => Err(wrong(&"contents whose size differs from the declared one")),
     }
 }
 
-/// The flatbuffer of a message whose buffers are at `places` in a body of `n_bytes` that is not compressed.
+/// The flatbuffer of a message whose buffers are at `places` in an uncompressed body of `n_bytes`.
 fn without_compression(
     message: Message<'_>,
     batch: RecordBatch<'_>,

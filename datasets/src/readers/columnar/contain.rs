@@ -1,4 +1,5 @@
-//! Panics of the libraries that read columnar files, as errors. Called by `parquet` and `arrow`.
+//! Panics of the libraries that read columnar files, converted to errors. Called by `parquet` and
+//! `arrow`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
@@ -8,10 +9,11 @@ thread_local! {
     static CONTAINED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// The result of `read`, or `None` if it panicked: the libraries assert some of what they read from a file (60.1: negative
-/// sizes, a page that wants a dictionary the file lacks), and a damaged file must neither end the process nor look like a
-/// bug of ours on the terminal. The first call puts a panic hook before the one in place, which keeps quiet about panics
-/// in here and passes on all others.
+/// The result of `read`, or `None` if it panicked. The libraries assert parts of what they read
+/// from a file (60.1: negative sizes, a page that wants a dictionary the file lacks). A damaged
+/// file must neither end the process nor look like one of our bugs on the terminal. The first call
+/// installs a panic hook that suppresses panics in here and passes on all others to the previous
+/// hook.
 pub(super) fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -28,15 +30,15 @@ pub(super) fn contain<T>(read: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// What is said of a file whose reader panicked.
-pub(super) const CONTRADICTORY: &str =
-    "contents that contradict each other, so that the decoder gave up";
+/// The description of a file whose reader panicked.
+pub(super) const CONTRADICTORY: &str = "inconsistent contents that the decoder could not read";
 
 #[cfg(test)]
 mod tests {
     use super::contain;
 
-    /// That damaged files come out as errors is tested from outside, in `tests/readers/parquet_files` and `tests/own/tables`.
+    /// Tests in `tests/readers/parquet_files` and `tests/own/tables` check from outside that
+    /// damaged files are reported as errors.
     #[test]
     fn a_panic_is_contained() {
         assert_eq!(contain(|| 3), Some(3));

@@ -1,7 +1,8 @@
-//! Rows of a text, or two, and a label in columnar files; opened by `rows`.
+//! Rows of one or two texts and a label in columnar files. Opened by `rows`.
 //!
-//! Texts are UTF-8, labels integers (-1: unlabelled), floats (STS-B), names or lists. The columns' types are checked
-//! against the schema before a row is read, and only those columns are decoded (`idx` is not).
+//! Texts are UTF-8; labels are integers (-1: unlabelled), floats (STS-B), names or lists. The
+//! columns' types are checked against the schema before a row is read, and only those columns are
+//! decoded (`idx` is not).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,20 +17,21 @@ use crate::readers::hub_names;
 use crate::readers::raw_row::LabelRule;
 use crate::readers::raw_row::{RawRow, Rows};
 
-/// A columnar file being read row by row. A file without rows gives none.
+/// The rows of a columnar file. A file without rows gives none.
 pub(crate) struct ColumnarExamples {
     rows: Box<dyn ValueRows>,
     layout: Layout,
     classes: Option<Vec<String>>,
 }
 
-/// The columns to decode, in the order text, pair (if the task has one), label (if the file has one).
+/// The columns to decode, in the order text, pair (if the task has one), label (if the file has
+/// one).
 struct Layout {
     chosen: Vec<usize>,
     first: String,
     second: Option<String>,
     has_label: bool,
-    /// What the label column is called, or would be.
+    /// The name of the label column, or the name that it would have.
     label_name: Arc<str>,
 }
 
@@ -110,7 +112,7 @@ impl Layout {
     }
 
     fn row(&self, place: Place, values: Vec<Value>) -> Result<RawRow, DataError> {
-        // A row's values come in the order that they were chosen in.
+        // A row's values arrive in the order in which they were chosen.
         let mut cells = values.into_iter().map(Value::into_cell);
         let mut next = || cells.next().unwrap_or(Cell::Absent);
         let text = text(next(), &self.first, &place)?;

@@ -1,4 +1,4 @@
-//! Columns that may hold lists, row by row: what `word_lists` reads.
+//! Columns that may hold lists, row by row. Read by `word_lists`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::format::Format;
 use crate::readers::cell::Cell;
 use crate::readers::hub_names;
 
-/// Some columns of a columnar file being read.
+/// Some columns of an open columnar file.
 pub(crate) struct ListColumns {
     rows: Box<dyn ValueRows>,
     features: Option<Map<String, Json>>,
@@ -29,7 +29,7 @@ impl ListColumns {
     /// Opens a file to read these columns, in this order.
     ///
     /// # Errors
-    /// The file cannot be read, or a column is not there or holds neither values nor lists.
+    /// The file cannot be read; a column does not exist, or holds neither values nor lists.
     pub(crate) fn open(path: &Path, format: Format, names: &[&str]) -> Result<Self, DataError> {
         let file = open(path, format)?;
         let position = |name: &&str| {
@@ -59,7 +59,7 @@ impl ListColumns {
         Ok(next.map(|(place, values)| (place, values.into_iter().map(Value::into_cell).collect())))
     }
 
-    /// What Hugging Face's `datasets` says of the columns, by name.
+    /// The features of the columns by name, as described by Hugging Face's `datasets`.
     pub(crate) fn hub_features(&self) -> Option<&Map<String, Json>> {
         self.features.as_ref()
     }

@@ -1,4 +1,5 @@
-//! The rows of columnar files as JSON objects, for data sets whose columns are nested. Called by the reader of questions.
+//! The rows of columnar files as JSON objects, for data sets with nested columns. Called by the
+//! reader of questions.
 
 use std::path::Path;
 
@@ -11,14 +12,14 @@ use crate::format::Format;
 /// A row with its place.
 type Located = (Place, Map<String, Json>);
 
-/// The rows of a file as JSON objects, lists and groups of columns included.
+/// The rows of a file as JSON objects, including lists and groups of columns.
 pub(crate) struct ColumnarObjects {
     names: Vec<String>,
     rows: Box<dyn ValueRows>,
 }
 
 impl ColumnarObjects {
-    /// Opens a file to decode those of the columns `wanted` that it has.
+    /// Opens a file to decode those of the `wanted` columns that it has.
     pub(crate) fn open(path: &Path, format: Format, wanted: &[&str]) -> Result<Self, DataError> {
         let file = open(path, format)?;
         let fields = file.fields().iter().enumerate();

@@ -1,4 +1,5 @@
-//! Parquet files, as the Hugging Face hub serves data sets. All codecs but LZO are read. Opened by `columnar`.
+//! Parquet files, as the Hugging Face hub serves data sets. All codecs except LZO are supported.
+//! Opened by `columnar`.
 
 use std::path::{Path, PathBuf};
 
@@ -85,11 +86,11 @@ impl ColumnarFile for ParquetFile {
     }
 }
 
-/// The rows of an open file that are left.
+/// The remaining rows of an open file.
 struct ParquetRows {
     path: PathBuf,
     rows: RowIter<'static>,
-    /// Rows given so far.
+    /// The number of rows delivered so far.
     n_rows: usize,
 }
 

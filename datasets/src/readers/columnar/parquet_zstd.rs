@@ -1,6 +1,6 @@
-//! Parquet files whose pages are compressed with zstd. The parquet library takes that codec from a C library or not at all,
-//! so its page reader is told that such columns are not compressed, and what it gives is decompressed here, in Rust.
-//! Opened by `parquet`.
+//! Parquet files whose pages are compressed with zstd. The parquet library supports that codec only
+//! through a C library. Its page reader is therefore told that such columns are not compressed, and
+//! the pages are decompressed here, in Rust. Opened by `parquet`.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,11 +17,11 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::record::reader::RowIter;
 use parquet::schema::types::Type;
 
-/// The largest page: what the library allows a page of another codec to claim is the file's own word, too, but zstd packs
-/// a gigabyte of nothing into a few kilobytes.
+/// The largest page. The library trusts a page's own claim for other codecs too, but zstd packs a
+/// gigabyte of zeros into a few kilobytes.
 const MAX_PAGE_BYTES: u64 = 1 << 30;
 
-/// A parquet file, whatever the codec of its columns.
+/// A parquet file with any supported codec.
 pub(crate) struct AnyCodec {
     inner: SerializedFileReader<File>,
     file: Arc<File>,
@@ -95,7 +95,7 @@ impl RowGroupReader for Group<'_> {
     }
 }
 
-/// The column as if its pages were not compressed.
+/// The column as if its pages were uncompressed.
 fn plain(column: &ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
     let builder = column.clone().into_builder();
     builder.set_compression(Compression::UNCOMPRESSED).build()
@@ -149,14 +149,14 @@ fn unpacked(mut page: Page) -> Result<Page> {
     Ok(page)
 }
 
-/// The bytes with all after the first `n_plain` decompressed.
+/// The bytes, with everything after the first `n_plain` decompressed.
 fn decompress(bytes: &[u8], n_plain: usize) -> Result<Vec<u8>> {
     let wrong = |what: String| ParquetError::General(format!("a zstd page: {what}"));
     let (plain, packed) = bytes
         .split_at_checked(n_plain)
         .ok_or_else(|| wrong("levels longer than the page".to_owned()))?;
     let mut out = plain.to_vec();
-    // A page without values is nothing at all.
+    // A page without values is empty.
     if !packed.is_empty() {
         let decoder = ruzstd::decoding::StreamingDecoder::new(packed)
             .map_err(|error| wrong(error.to_string()))?;

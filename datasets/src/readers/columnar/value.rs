@@ -1,4 +1,4 @@
-//! A value of a columnar file, which may hold further values. Made by `parquet` and `arrow`.
+//! A value of a columnar file, which may contain further values. Made by `parquet` and `arrow`.
 
 use serde_json::{Map, Number};
 
@@ -16,12 +16,12 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// A value that is understood no further than this.
+    /// A value that is only shown and not interpreted.
     pub(super) fn other(shown: impl Into<String>) -> Self {
         Self::Cell(Cell::Other(shown.into()))
     }
 
-    /// Bytes as the text that they are.
+    /// Bytes as text.
     pub(super) fn bytes(bytes: &[u8]) -> Self {
         Self::Cell(match std::str::from_utf8(bytes) {
             Ok(text) => Cell::Text(text.to_owned()),
@@ -32,7 +32,7 @@ impl Value {
         })
     }
 
-    /// A whole number without a sign.
+    /// An unsigned whole number.
     pub(super) fn unsigned(int: u64) -> Self {
         match i64::try_from(int) {
             Ok(int) => Self::Cell(Cell::Int(int)),
@@ -40,7 +40,7 @@ impl Value {
         }
     }
 
-    /// A decimal number by its digits: whole where nothing but zeros comes after the point.
+    /// A decimal number from its digits: whole if only zeros follow the point.
     pub(super) fn decimal(digits: &str) -> Self {
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         Self::Cell(match (whole.parse(), digits.parse()) {
@@ -50,7 +50,7 @@ impl Value {
         })
     }
 
-    /// As all readers make it.
+    /// The value as a cell, as all readers deliver it.
     pub(crate) fn into_cell(self) -> Cell {
         match self {
             Self::Cell(cell) => cell,
@@ -59,7 +59,7 @@ impl Value {
         }
     }
 
-    /// As JSON has it; what JSON lacks (dates, decimals beyond its range) as its text.
+    /// The value as JSON. Types that JSON lacks (dates, decimals beyond its range) become text.
     pub(crate) fn into_json(self) -> serde_json::Value {
         match self {
             Self::List(items) => items.into_iter().map(Self::into_json).collect(),
@@ -71,7 +71,7 @@ impl Value {
                 object.into()
             }
             Self::Cell(cell) => match cell {
-                // There is no list among cells.
+                // Cells contain no lists.
                 Cell::Absent | Cell::List(_) => serde_json::Value::Null,
                 Cell::Text(text) | Cell::Other(text) => text.into(),
                 Cell::Int(int) => int.into(),

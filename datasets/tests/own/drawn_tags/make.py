@@ -1,9 +1,9 @@
-"""Writes draws.json beside this script: sentences whose words have tags, each file in a drawn format, layout, scheme of tags,
-encoding and compression, and the words and tags that progtune must read from it. Those of parquet and Arrow files are what
-pyarrow reads back, those of CoNLL-U what its description says (https://universaldependencies.org/format.html); all files of
-column lines are checked against a reader of a few lines here, so that no row is lost in writing.
+"""Writes draws.json beside this script: tagged sentences, each file in a random format, layout, tagging scheme, encoding
+and compression, and the words and tags that progtune must read from it. For parquet and Arrow files, pyarrow reads these back;
+for CoNLL-U they follow its description (https://universaldependencies.org/format.html). A short reader in this script checks
+all column files, so that no row is lost in writing.
 
-Called by hand, only when the fixture changes; two runs write identical files.
+Run it by hand, only when the fixture changes; two runs write identical files.
 
     python datasets/tests/own/drawn_tags/make.py
 
@@ -32,7 +32,7 @@ SCHEMES = {"IOB2": IOB2, "IOB1": IOB1, "IOBES": IOBES, "BILOU": BILOU}
 
 
 def tag_entity(scheme, kind, n, touches):
-    """The tags of an entity of n words, which `touches` one of its kind before it."""
+    """The tags of an entity of n words. `touches` says whether it follows one of its kind."""
     if scheme == "IOB1":
         parts = ["B" if touches else "I"] + ["I"] * (n - 1)
     elif scheme == "IOB2":
@@ -55,7 +55,7 @@ def sentence(rng, scheme):
             n = rng.randint(1, 3)
             tags += ["O"] * n
         words += rng.choices(WORDS, k=n)
-    # seqeval finds as many entities in these tags as were put there
+    # seqeval must find as many entities in these tags as were put in
     assert len(Tokens(tags, SCHEMES[scheme]).entities) == len(entities), (scheme, tags)
     return words, tags
 
@@ -103,7 +103,7 @@ def draw_conll(rng, draw):
 
 
 def draw_conllu(rng, draw):
-    """Parts of speech in the fourth column, lines for two words written as one, and for words that are not there."""
+    """Parts of speech in the fourth column, with lines for two words written as one and for omitted words."""
     sentences, lines = [], []
     for number in range(rng.randint(2, 4)):
         words = rng.choices(WORDS, k=rng.randint(2, 6))
@@ -118,7 +118,7 @@ def draw_conllu(rng, draw):
         lines.append("")
         sentences.append((words, tags))
     draw["name"] = rng.choice(["a.conll", "a.conllu"])
-    # the words are told by the layout, the tags are not
+    # the layout identifies the words, but not the tags
     if rng.random() < 0.5:
         draw["text_column"] = "2"
     draw["label_column"] = "4"
@@ -145,7 +145,7 @@ def draw_json(rng, draw):
 
 
 def with_ids(rng, draw):
-    """The sentences with the ids of their tags, whose names are in the schema, or with the names."""
+    """The sentences with the names of their tags, or with ids whose names are in the schema."""
     sentences = drawn(rng, draw)
     words, tags = [words for words, _ in sentences], [tags for _, tags in sentences]
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-//! Every drawn table is read as Python reads it.
+//! Every random table is read as Python reads it.
 
 use super::*;
 use progtune_datasets::{Header, OnBadRow};
@@ -30,7 +30,7 @@ fn texts_of(value: &Value) -> Vec<String> {
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// An example as the script writes it: both texts, and the label by its name, number or names.
+/// An example in the script's form: both texts, and the label as its name, number or names.
 fn shown(example: &Example, labels: &[String]) -> Value {
     let label = match example.label.as_ref().unwrap() {
         Label::Class(id) => Value::from(labels[*id as usize].as_str()),

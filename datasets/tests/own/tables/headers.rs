@@ -28,7 +28,8 @@ fn a_first_row_that_looks_like_data_is_refused() {
         bad("a.csv", file.as_bytes(), &["a.csv: the first row (`", why]);
         bad("a.csv", file.as_bytes(), &ways);
     }
-    // Names that people use, numbers as pandas counts columns, and names that the user gives are names.
+    // Names in common use, numbers as pandas numbers columns, and names given by the user all count
+    // as names.
     assert_eq!(
         good("a.csv", b"text,label\ntext,label\nb,c\n").train.len(),
         2
@@ -74,9 +75,9 @@ fn files_without_a_header_have_numbers_or_the_names_given() {
     );
     assert_has(
         &message.unwrap_err(),
-        &["the first row is the names given with --columns"],
+        &["the first row consists of the names given with --columns"],
     );
-    // What a run without header has noted down holds for files without one, and for those alone.
+    // The names learned in a run without a header apply to files without one, and only to those.
     let learned = Reading {
         header: Header::Learned(vec!["text".to_owned(), "label".to_owned()]),
         ..Reading::default()
@@ -138,9 +139,12 @@ fn utf_16_is_recognised_and_utf_32_refused() {
     let wide = |big: bool| -> Vec<u8> {
         let units = text.encode_utf16();
         units
-            .flat_map(|unit| match big {
-                true => unit.to_be_bytes(),
-                false => unit.to_le_bytes(),
+            .flat_map(|unit| {
+                if big {
+                    unit.to_be_bytes()
+                } else {
+                    unit.to_le_bytes()
+                }
             })
             .collect()
     };
@@ -175,7 +179,7 @@ fn utf_16_is_recognised_and_utf_32_refused() {
         &["expected UTF-8 or UTF-16, found UTF-32", "iconv -f UTF-32"],
     );
     bad("a.csv", &utf_32("\u{FEFF}text"), &["found UTF-32"]);
-    // Half of a pair of surrogates.
+    // Half of a surrogate pair.
     let mut broken = wide(false);
     broken.extend_from_slice(&[0x3D, 0xD8, b'\n', 0]);
     bad(

@@ -1,4 +1,4 @@
-"""Writes the files with class names, and those for damage, beside this script. Needs pyarrow."""
+"""Writes the files with class names, and those to be damaged, beside this script. Needs pyarrow."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-//! JSON documents, damaged files, and files of kinds that are not read.
+//! JSON documents, damaged files, and unsupported kinds of files.
 
 use super::*;
 
@@ -131,11 +131,12 @@ fn other_files_are_named() {
             bad(name, &file, parts);
         }
     }
-    // Texts that begin like one of them are texts.
+    // Texts that begin like one of these files are texts.
     assert_eq!(good("a.csv", b"ORC,label\na,x\nb,y\n").train.len(), 2);
 }
 
-/// Every cut and changed byte of columnar files, of contents in zstd too: rows or an error, never a panic or an endless loop.
+/// Truncations at every byte and changes of every byte of columnar files, including those in zstd.
+/// Each must give rows or an error, never a panic or an endless loop.
 #[test]
 fn damaged_files_are_errors() {
     for (name, whole) in [
@@ -162,7 +163,8 @@ fn damaged_files_are_errors() {
     }
 }
 
-/// The rows of an Arrow file are those of the parquet file with the same table, names of classes included.
+/// The rows of an Arrow file equal those of the parquet file with the same table, including class
+/// names.
 #[test]
 fn arrow_files_are_read_as_parquet_files() {
     for (arrow, parquet) in [
@@ -181,7 +183,7 @@ fn arrow_files_are_read_as_parquet_files() {
     }
 }
 
-/// A name that says something else than the contents.
+/// File names that contradict the contents.
 #[test]
 fn columnar_files_under_wrong_names() {
     let arrow = &include_bytes!("classes.arrow")[..];
@@ -195,6 +197,6 @@ fn columnar_files_under_wrong_names() {
         bad(name, parquet, &["a parquet file", "--file-format parquet"]);
     }
     let text = b"text,label\na,x\nb,y\n";
-    bad("a.arrow", text, &["expected a whole Arrow file"]);
-    bad("a.parquet", text, &["expected a whole parquet file"]);
+    bad("a.arrow", text, &["expected a complete Arrow file"]);
+    bad("a.parquet", text, &["expected a complete parquet file"]);
 }

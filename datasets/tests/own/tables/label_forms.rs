@@ -1,4 +1,4 @@
-//! Lists of labels told apart, and the names that a file gives to ids.
+//! Label lists of different kinds, and the names that a file gives to ids.
 
 use super::*;
 use progtune_datasets::{LabelForm, Labels, OwnFiles, ProblemType};
@@ -118,7 +118,7 @@ fn a_model_reads_vectors_of_its_length() {
     );
 }
 
-/// The files are made by `hub.py` with `datasets`' metadata; ids 0, 1, 2 are named world, sports, a.
+/// `hub.py` makes the files, with `datasets`' metadata; the ids 0, 1, 2 are named world, sports, a.
 #[test]
 fn class_labels_of_the_file_are_the_names() {
     let data = good("a.parquet", include_bytes!("classes.parquet"));
@@ -131,7 +131,7 @@ fn class_labels_of_the_file_are_the_names() {
     let data = good("a.parquet", include_bytes!("class_lists.parquet"));
     assert_eq!(data.task.labels, ["world", "sports", "a"]);
     assert_eq!(classes(&data), [vec![1], vec![0, 2], vec![]]);
-    // A model is matched by name; one whose labels have no names takes ids.
+    // A model is matched by name. For a model whose labels have no names, ids are used.
     let load = |names: [&str; 3]| {
         let dir = dir_with(&[("a.parquet", include_bytes!("classes.parquet"))]);
         let known = Labels {

@@ -1,9 +1,9 @@
-"""Draws tables and writes each in a drawn format, encoding, compression and layout, for `tables.rs`.
+"""Generates random tables and writes each in a random format, encoding, compression and layout, for `tables.rs`.
 
     python make.py            # writes draws.json beside this file
 
-What is expected of a draw is not what was written but what csv, json, pandas and pyarrow read back from the file. Every draw
-has its own seed, its number. Needs pandas and pyarrow.
+The expected contents of a table are not those that were written, but those that csv, json, pandas and pyarrow read back from
+the file. The number of a table is its random seed. Needs pandas and pyarrow.
 """
 
 import base64
@@ -210,7 +210,7 @@ def write_arrow(rng, table, kind, spec):
 
 
 def packed(rng, body, spec):
-    """The bytes of a text, encoded and compressed; and the text that Python reads back from them."""
+    """The bytes of a text, encoded and compressed, and the text that Python reads back from them."""
     start_is_ascii = body[:4].isascii()
     encodings = ["utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-be-bom"]
     encodings += ["utf-16-le", "utf-16-be"] if start_is_ascii else []
@@ -230,7 +230,7 @@ def packed(rng, body, spec):
 
 
 def expected(rows, kind):
-    """Texts, and of a label its name, its number or the names of a set."""
+    """The texts, and the label as its name, its number or the names of a set."""
     found = []
     for row in rows:
         label = row["label"]

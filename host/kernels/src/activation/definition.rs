@@ -1,5 +1,5 @@
-//! The definitions of the activations in double precision, which the kernels and their tests are compared with. Called
-//! by the tests and the benchmark.
+//! The definitions of the activations in double precision, to which the kernels are compared.
+//! Called by the tests and the benchmark.
 
 use super::{Activation, GELU_CLIP, LAPLACE_MU, LAPLACE_SIGMA, LEAKY_SLOPE, QUICK_GELU};
 
@@ -24,7 +24,7 @@ pub(super) const ALL: [Activation; 16] = [
     Activation::Linear,
 ];
 
-/// Where an activation has no derivative.
+/// The points at which an activation has no derivative.
 #[cfg(test)]
 pub(super) fn kinks(activation: Activation) -> &'static [f32] {
     match activation {
@@ -36,7 +36,7 @@ pub(super) fn kinks(activation: Activation) -> &'static [f32] {
     }
 }
 
-/// The definition of the forward, in double precision (the error function by its series).
+/// The definition of the forward, in double precision (with the error function as a series).
 pub fn naive(x: f32, activation: Activation) -> f32 {
     let x = f64::from(x);
     let gelu = |x: f64| 0.5 * x * (1.0 + erf_series(x / std::f64::consts::SQRT_2));

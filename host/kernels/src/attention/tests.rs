@@ -91,7 +91,7 @@ fn check(
         vec![f32::NAN; keys * hidden],
         vec![f32::NAN; keys * hidden],
     );
-    // What is there already stays: sequences add up.
+    // Existing contents are kept: sequences add up.
     let mut d_prefix = vec![1f32; added.len()];
     backward(
         &mut d_q,

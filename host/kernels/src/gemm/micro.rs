@@ -1,36 +1,38 @@
-//! The inner loop of the matrix product: a tile of up to [`MR`]×[`NR`] numbers over packed operands, once for every
-//! instruction set. Called by [`super`] only.
+//! The inner loop of the matrix product: a tile of up to [`MR`]×[`NR`] numbers over packed
+//! operands, with one version per instruction set. Called only by [`super`].
 //!
-//! Every number of the tile is one chain of multiply-adds over k in order, whatever the tile's height: so the bits of a
-//! row do not depend on which rows share its tile.
+//! Every number of the tile is one chain of multiply-adds over k in order, whatever the tile's
+//! height. The bits of a row therefore do not depend on the other rows in its tile.
 #![allow(unsafe_code)]
 
 use crate::simd::Level;
 
-/// Rows of a full tile: 12 × 2 accumulators of 16 numbers, two vectors of B and a broadcast fill AVX-512's registers.
+/// The number of rows in a full tile: 12 × 2 accumulators of 16 numbers, two vectors of B and a
+/// broadcast fill AVX-512's registers.
 pub const MR: usize = 12;
-/// Columns of a tile, and of a packed panel of B.
+/// The number of columns in a tile, and in a packed panel of B.
 pub const NR: usize = 32;
 
-/// What the accumulators begin with.
+/// The initial contents of the accumulators.
 #[derive(Clone, Copy)]
 pub enum Start<'a> {
-    /// Nothing: C is overwritten.
+    /// Zeros: C is overwritten.
     Zero,
-    /// The row of a bias, one number a column of C.
+    /// A bias, with one number per column of C.
     Bias(&'a [f32]),
-    /// What C holds: the product is added.
+    /// The contents of C: the product is added.
     Stored,
 }
 
 /// A tile: `c (=|+=) a·b` over `k` steps.
 ///
-/// `a` holds `k` groups of `rows` numbers, `b` `k` groups of [`NR`]; `c` has rows `row_stride` apart, of which
-/// `columns` (at most [`NR`]) are written. `bias` (with [`Start::Bias`]) has `columns` numbers. `ahead` is fetched into the
-/// second cache meanwhile, where the machine can do that: what the next tiles read.
+/// `a` contains `k` groups of `rows` numbers, and `b` contains `k` groups of [`NR`]. The rows of
+/// `c` are `row_stride` apart, and `columns` of each (at most [`NR`]) are written. `bias` (with
+/// [`Start::Bias`]) has `columns` numbers. Meanwhile `ahead`, which the next tiles read, is
+/// prefetched into the second-level cache if the machine supports it.
 ///
 /// # Panics
-/// When a slice is too short.
+/// If a slice is too short.
 #[inline]
 #[allow(clippy::too_many_arguments)]
 pub fn tile(
@@ -140,7 +142,7 @@ mod x86 {
     }
 
     /// # Safety
-    /// The machine has AVX-512F; `a`, `b` and `c` are as long as [`super::tile`] says.
+    /// The machine must have AVX-512F; `a`, `b` and `c` must be as long as [`super::tile`] says.
     #[allow(clippy::too_many_arguments)]
     pub unsafe fn avx512(
         rows: usize,
@@ -176,13 +178,14 @@ mod x86 {
         start: Start<'_>,
         ahead: &[f32],
     ) {
-        // Bytes of `ahead` a step passes, so that all of it is fetched in k steps; a line more than once costs nothing.
+        // The bytes of `ahead` per step, so that all of it is fetched in k steps. Fetching a line
+        // more than once costs nothing.
         let (mut fetch, stride) = (ahead.as_ptr(), size_of_val(ahead).div_ceil(k.max(1)));
-        // Lanes of the two vectors of a row that are inside C.
+        // The lanes of a row's two vectors that are inside C.
         let inside = |columns: usize| -> __mmask16 { ((1u32 << columns.min(16)) - 1) as __mmask16 };
         let masks = [inside(columns), inside(columns.saturating_sub(16))];
-        // SAFETY: masked loads and stores touch only lanes inside `columns`; rows and steps are within the slices
-        // whose lengths `tile` checked.
+        // SAFETY: masked loads and stores touch only lanes inside `columns`; rows and steps are
+        // within the slices whose lengths `tile` checked.
         unsafe {
             let mut sums = [[_mm512_setzero_ps(); 2]; R];
             match start {
@@ -209,7 +212,7 @@ mod x86 {
                 }
                 a = a.add(R);
                 b = b.add(NR);
-                // Fetching is no access: past the end of `ahead` it does nothing.
+                // A prefetch is not an access: past the end of `ahead` it does nothing.
                 _mm_prefetch::<_MM_HINT_T1>(fetch.cast());
                 fetch = fetch.wrapping_byte_add(stride);
             }
@@ -222,7 +225,8 @@ mod x86 {
     }
 
     /// # Safety
-    /// The machine has AVX2 and FMA; `a`, `b` and `c` are as long as [`super::tile`] says.
+    /// The machine must have AVX2 and FMA; `a`, `b` and `c` must be as long as [`super::tile`]
+    /// says.
     #[allow(clippy::too_many_arguments)]
     pub unsafe fn avx2(
         rows: usize,
@@ -234,7 +238,8 @@ mod x86 {
         row_stride: usize,
         start: Start<'_>,
     ) {
-        // Sixteen registers hold 6×16 numbers: the tile is done in quarters, through a copy where C ends inside one.
+        // Sixteen registers hold 6×16 numbers, so the tile is computed in quarters, through a copy
+        // if C ends inside one.
         let half = rows.div_ceil(2);
         for first_column in (0..columns).step_by(16) {
             let width = (columns - first_column).min(16);
@@ -257,16 +262,18 @@ mod x86 {
                         }
                     }
                 }
-                // Bias rows come through `edge`; a whole tile that adds reads C itself.
+                // Bias rows are read from `edge`; a whole tile that accumulates reads C itself.
                 let (from, from_stride) = match (start, whole) {
                     (Start::Stored, true) => (c.as_ptr(), row_stride),
                     _ => (edge.as_ptr(), 16),
                 };
-                let (to, to_stride) = match whole {
-                    true => (c.as_mut_ptr(), row_stride),
-                    false => (edge.as_mut_ptr(), 16),
+                let (to, to_stride) = if whole {
+                    (c.as_mut_ptr(), row_stride)
+                } else {
+                    (edge.as_mut_ptr(), 16)
                 };
-                // SAFETY: `from` and `to` hold n rows of 16 numbers; `a` and `b` as the caller promised.
+                // SAFETY: `from` and `to` hold n rows of 16 numbers; `a` and `b` are as the caller
+                // promised.
                 unsafe {
                     let (a, b) = (a.add(first), b.add(first_column));
                     let args = (k, a, rows, b);
@@ -299,7 +306,8 @@ mod x86 {
         to: *mut f32,
         to_stride: usize,
     ) {
-        // SAFETY: the caller's promise: R rows of 16 numbers at `from` and `to`, k steps at `a` and `b`.
+        // SAFETY: by the caller's promise there are R rows of 16 numbers at `from` and `to`, and k
+        // steps at `a` and `b`.
         unsafe {
             let mut sums = [[_mm256_setzero_ps(); 2]; R];
             for (row, sum) in sums.iter_mut().enumerate() {

@@ -1,8 +1,10 @@
-//! The matrix product of the linear layers: C = A·B over packed operands, written for the sizes of Transformer blocks.
+//! The matrix product of the linear layers: C = A·B over packed operands, designed for the sizes of
+//! Transformer blocks.
 //!
-//! Called by [`crate::linear`] and by the host's fused blocks. B (a weight, or the rows that a weight's gradient reads)
-//! is packed once into panels of [`NR`] columns and shared by all threads; A is packed a few rows at a time by the
-//! thread that multiplies them. The scheme is Goto's, with one level of blocking over k.
+//! Called by [`crate::linear`] and by the host's fused blocks. B (a weight, or the rows that a
+//! weight's gradient reads) is packed once into panels of [`NR`] columns and shared by all threads.
+//! A is packed a few rows at a time by the thread that multiplies them. The scheme is Goto's, with
+//! one level of blocking over k.
 
 mod micro;
 mod pack;
@@ -13,9 +15,10 @@ pub use pack::{PackedColumns, PackedRows};
 use crate::simd::{Level, level};
 use micro::tile;
 
-/// Steps over k that one pass takes. With AVX-512 come second caches of a megabyte and more: the rows of A of a tile stay in
-/// the first one, a panel of B and all of A in the second, and most products write C once. Elsewhere a panel and all of A
-/// have to do with less. The bits are the same: every number is one chain over k.
+/// The number of steps over k per pass. Machines with AVX-512 have second-level caches of a
+/// megabyte and more. There a tile's rows of A stay in the first-level cache, and a panel of B and
+/// all of A in the second. Most products write C once. On other machines a panel and all of A must
+/// fit into less. The bits are the same, because every number is one chain over k.
 const fn steps_of(level: Level) -> usize {
     match level {
         Level::Avx512 => 768,
@@ -23,10 +26,11 @@ const fn steps_of(level: Level) -> usize {
     }
 }
 
-/// `c (=|+=) a·b`; `c` has `a.rows()` rows of `b.columns()` numbers, `row_stride` apart. One thread.
+/// `c (=|+=) a·b`; `c` has `a.rows()` rows of `b.columns()` numbers, `row_stride` apart. Runs on
+/// one thread.
 ///
 /// # Panics
-/// When the inner dimensions differ or `c` is too short.
+/// If the inner dimensions differ or `c` is too short.
 pub fn multiply(
     c: &mut [f32],
     row_stride: usize,
@@ -37,7 +41,7 @@ pub fn multiply(
     multiply_columns(c, row_stride, a, b, 0..b.panels(), start);
 }
 
-/// As [`multiply`], for some of B's panels only: `c` begins at the first of their columns.
+/// Like [`multiply`], for only some of B's panels: `c` begins at the first of their columns.
 pub fn multiply_columns(
     c: &mut [f32],
     row_stride: usize,
@@ -63,7 +67,8 @@ pub fn multiply_columns(
             let after = (panel + 1).min(panels.end - 1);
             let (b, next) = (b.panel(panel, steps.clone()), b.panel(after, steps.clone()));
             let blocks = a.blocks(steps.clone());
-            // Each block of rows fetches its share of the next panel: from further than the second cache it comes late.
+            // Each block of rows prefetches its share of the next panel, which would arrive late
+            // from beyond the second-level cache.
             let share = next.len().div_ceil(blocks.len().max(1));
             let shares = next
                 .chunks(share.max(1))
@@ -107,7 +112,7 @@ mod tests {
             let want = naive(a, b);
             let mut c = vec![f32::NAN; m * n];
             multiply(&mut c, n, &rows, &columns, Start::Zero);
-            // Up to 1700 terms of size one: f32 sums them to some 1e-5.
+            // For up to 1700 terms of size one, the error of an f32 sum is about 1e-5.
             assert_close(&c, &want, 2e-4);
             multiply(&mut c, n, &rows, &columns, Start::Stored);
             assert_close(&c, &want.iter().map(|v| v * 2.0).collect::<Vec<_>>(), 2e-4);

@@ -1,4 +1,4 @@
-//! Operands in the order the inner loop reads them. Called by [`super`] and its callers.
+//! Operands in the order in which the inner loop reads them. Called by [`super`] and its callers.
 #![allow(unsafe_code)]
 
 use super::micro::{MR, NR};
@@ -8,7 +8,8 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Sixteen numbers on a cache line of their own: packed operands begin on one, so that no vector straddles two.
+/// Sixteen numbers on their own cache line. Packed operands begin on one, so that no vector
+/// straddles two lines.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
@@ -20,7 +21,7 @@ struct Aligned {
 }
 
 impl Aligned {
-    /// Makes room for `n` numbers; their values are whatever was there.
+    /// Makes room for `n` numbers; their values are unspecified.
     fn resize(&mut self, n: usize) {
         let lines = n.div_ceil(16);
         if self.lines.len() < lines {
@@ -41,7 +42,8 @@ impl Aligned {
     }
 }
 
-/// The right operand, `[k, n]`, in panels of [`NR`] columns: a panel holds k groups of [`NR`] numbers, zeros beyond n.
+/// The right operand, `[k, n]`, in panels of [`NR`] columns. A panel holds k groups of [`NR`]
+/// numbers, with zeros beyond n.
 #[derive(Clone, Default)]
 pub struct PackedColumns {
     data: Aligned,
@@ -65,7 +67,7 @@ impl PackedColumns {
             .for_each(|(panel, to)| pack_panel(to, b, panel * NR));
     }
 
-    /// As [`PackedColumns::pack`], on this thread alone.
+    /// Like [`PackedColumns::pack`], but only on this thread.
     pub fn pack_here(&mut self, b: Matrix<'_>) {
         (self.k, self.columns) = (b.rows(), b.columns());
         let (k, n) = (self.k, self.panels());
@@ -93,17 +95,17 @@ impl PackedColumns {
         self.columns
     }
 
-    /// How many panels there are.
+    /// The number of panels.
     pub fn panels(&self) -> usize {
         self.columns.div_ceil(NR)
     }
 
-    /// Bytes in memory.
+    /// The size in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.data.lines.len() * 64
     }
 
-    /// Bytes that the packed form of a matrix, `[k, n]`, needs.
+    /// The number of bytes that the packed form of a matrix, `[k, n]`, needs.
     pub fn bytes_of(k: usize, n: usize) -> usize {
         n.div_ceil(NR) * NR * k * size_of::<f32>()
     }
@@ -114,13 +116,14 @@ impl PackedColumns {
     }
 }
 
-/// Columns `first…` of `b` into a panel.
+/// Copies columns `first…` of `b` into a panel.
 fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
     let columns = NR.min(b.columns() - first);
     if b.column_stride() == 1 {
         for (step, to) in to.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
             let from = &b.row(step)[first..first + columns];
-            // A whole group is copied in registers; a call for 128 bytes would take longer than the copy.
+            // A whole group is copied in registers; a call for 128 bytes would take longer than the
+            // copy.
             match from.first_chunk::<NR>() {
                 Some(from) => *to = *from,
                 None => {
@@ -130,7 +133,7 @@ fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
             }
         }
     } else {
-        // B is the transpose of a matrix whose rows are dense, as a weight is.
+        // B is the transpose of a matrix with dense rows, such as a weight.
         let rows = b.transposed();
         if columns < NR {
             to.fill(0.0);
@@ -142,7 +145,8 @@ fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
     }
 }
 
-/// The left operand, `[m, k]`, in blocks of rows of nearly equal height: a block holds k groups of one number a row.
+/// The left operand, `[m, k]`, in blocks of rows of nearly equal height. A block holds k groups of
+/// one number per row.
 #[derive(Clone, Default)]
 pub struct PackedRows {
     data: Aligned,
@@ -181,7 +185,7 @@ impl PackedRows {
         self.k
     }
 
-    /// `(first row, rows, numbers)` of every block, cut to some steps of k.
+    /// `(first row, rows, numbers)` for every block, restricted to some steps of k.
     pub(super) fn blocks(
         &self,
         steps: Range<usize>,
@@ -195,8 +199,8 @@ impl PackedRows {
     }
 }
 
-/// `(first row, rows)` of the blocks of m rows: as few as possible, of heights that differ by one at most, since a low
-/// block keeps the multipliers waiting.
+/// `(first row, rows)` of the blocks of m rows. There are as few blocks as possible, and their
+/// heights differ by at most one, because a low block leaves the multipliers waiting.
 fn heights(m: usize) -> impl ExactSizeIterator<Item = (usize, usize)> {
     let blocks = m.div_ceil(MR);
     (0..blocks).map(move |i| {
@@ -210,7 +214,7 @@ fn pack_rows(to: &mut [f32], a: Matrix<'_>) {
     if a.column_stride() == 1 {
         transpose(to, rows, a);
     } else {
-        // A is the transpose of a matrix whose rows are dense: each group is there already.
+        // A is the transpose of a matrix with dense rows, so each group is already contiguous.
         let steps = a.transposed();
         match rows {
             MR => copy_groups::<MR>(to, steps),
@@ -243,8 +247,8 @@ fn transpose(to: &mut [f32], stride: usize, a: Matrix<'_>) {
     if level() == Level::Avx512 {
         for step in (0..steps).step_by(16) {
             let n = (steps - step).min(16);
-            // SAFETY: the level was detected; the squares' rows and columns are inside `a` and, by the assertion
-            // above, inside `to`.
+            // SAFETY: the level was detected; the squares' rows and columns are inside `a` and, by
+            // the assertion above, inside `to`.
             unsafe { transpose_square(&mut to[step * stride..], stride, a, step, n) };
         }
         return;
@@ -256,14 +260,15 @@ fn transpose(to: &mut [f32], stride: usize, a: Matrix<'_>) {
     }
 }
 
-/// Numbers between what is transposed and what is fetched of a row meanwhile.
+/// The distance, in numbers, between the part of a row that is transposed and the part that is
+/// prefetched.
 #[cfg(target_arch = "x86_64")]
 const FETCH_AHEAD: usize = 96;
 
-/// Steps `first..first + n` (at most 16) of up to 16 rows, in registers.
+/// Transposes steps `first..first + n` (at most 16) of up to 16 rows, in registers.
 ///
 /// # Safety
-/// AVX-512F is there; `to` holds `n` groups of `a.rows()` numbers `stride` apart.
+/// AVX-512F must be available; `to` must hold `n` groups of `a.rows()` numbers, `stride` apart.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn transpose_square(to: &mut [f32], stride: usize, a: Matrix<'_>, first: usize, n: usize) {
@@ -274,7 +279,8 @@ unsafe fn transpose_square(to: &mut [f32], stride: usize, a: Matrix<'_>, first: 
     let mut t = r;
     for (row, r) in r.iter_mut().enumerate().take(rows) {
         let from = a.row(row)[first..].as_ptr();
-        // Sixteen rows are more streams than the machine foresees. Fetching is no access, so it may pass the end.
+        // Sixteen rows are more streams than the hardware prefetcher tracks. A prefetch is not an
+        // access, so it may pass the end.
         _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(FETCH_AHEAD).cast());
         // SAFETY: the mask keeps the load inside the row.
         *r = unsafe { _mm512_maskz_loadu_ps(inside, from) };
@@ -282,7 +288,8 @@ unsafe fn transpose_square(to: &mut [f32], stride: usize, a: Matrix<'_>, first: 
     let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
     let high =
         |a, b| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-    // Pairs of rows, then fours, inside each quarter of the vectors; then the quarters themselves, twice.
+    // First pairs of rows, then groups of four, inside each quarter of the vectors; then the
+    // quarters themselves, twice.
     for i in 0..8 {
         t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
@@ -309,7 +316,7 @@ unsafe fn transpose_square(to: &mut [f32], stride: usize, a: Matrix<'_>, first: 
     }
     let to = to.as_mut_ptr();
     for (step, r) in r.iter().enumerate().take(n) {
-        // SAFETY: the caller's promise; the mask keeps the store inside the group.
+        // SAFETY: by the caller's promise; the mask keeps the store inside the group.
         unsafe { _mm512_mask_storeu_ps(to.add(step * stride), lanes(rows), *r) };
     }
 }
