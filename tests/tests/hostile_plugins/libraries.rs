@@ -86,7 +86,7 @@ pub fn removed_function() -> Vec<u8> {
         &[
             (
                 "src/root.rs",
-                "    /// Makes the schedule of this id.\n    pub create_schedule: extern \"C\" fn(\n        id: RStr<'_>,\n        options: \
+                "    pub create_schedule: extern \"C\" fn(\n        id: RStr<'_>,\n        options: \
                  RSlice<'_, Attribute>,\n        host: &HostRecord,\n        run: &RunRecord,\n    ) -> RResult<ScheduleObject, \
                  PluginError>,\n",
                 "",
