@@ -1,7 +1,6 @@
 //! Runs a model over a split: logits, loss and metrics. Called by the trainer after each epoch, by `evaluate` and
 //! `predict`.
 
-mod keys;
 mod only_answer;
 
 use crate::{
@@ -22,7 +21,6 @@ use crate::{
     token_classification,
     token_store::Examples,
 };
-pub use keys::eval_keys;
 use only_answer::only_answer;
 use progtune_datasets::{ProblemType, Task, TaskSource};
 

@@ -7,7 +7,8 @@ use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
     error::{Error, Result},
     eval_split::EvalSplit,
-    evaluate::{eval_keys, evaluate, logits, split_logits},
+    evaluate::{evaluate, logits, split_logits},
+    evaluation_keys::eval_keys,
     fetch::Fetcher,
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,

@@ -20,6 +20,7 @@ pub mod data_description;
 pub mod error;
 pub mod eval_split;
 pub mod evaluate;
+pub mod evaluation_keys;
 pub mod examples;
 pub mod export;
 pub mod fetch;

@@ -3,7 +3,8 @@
 use super::Run;
 use crate::{
     error::{Error, Result},
-    evaluate::{eval_keys, evaluate_from},
+    evaluate::evaluate_from,
+    evaluation_keys::eval_keys,
     prefix_cache::Usage,
     question_answering::{answers::Asked, decode::Decoded, prediction_files},
     terminal::note_for_people,

@@ -3,8 +3,7 @@
 //! those of the run to the last bit.
 //!
 //! Draws are a seed each; a draw that fails is shown with its seed and its labels, and so are all others that fail. Some go
-//! through the binary as well, named sets and drawn ones, of classes, of sets of labels and of tags: trained, evaluated, with
-//! LoRA, merged.
+//! through the binary as well (`label_runs.rs`).
 
 use super::*;
 use progtune::{
@@ -21,13 +20,10 @@ use progtune::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
-use progtune_tests::{command_line::CommandLine, read_json};
 use serde_json::json;
 
 /// How many sets are drawn.
-const N_DRAWS: u64 = 240;
-/// How many drawn sets go through the binary, of tags as many again.
-const N_RUNS: u64 = 12;
+pub const N_DRAWS: u64 = 240;
 /// Words of the tiny model.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ndog\ncat\nruns\nsleeps\na\nof\n";
 
@@ -104,7 +100,7 @@ impl Draws {
 
 /// What the labels of a draw are of.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     /// Each row has one.
     Classes,
     /// Each row has some.
@@ -114,17 +110,17 @@ enum Kind {
 }
 
 /// A draw: labels, rows, and what the base model's head is called.
-struct Draw {
-    labels: Vec<String>,
-    kind: Kind,
-    is_csv: bool,
-    rows: Vec<(String, Vec<usize>)>,
+pub struct Draw {
+    pub labels: Vec<String>,
+    pub kind: Kind,
+    pub is_csv: bool,
+    pub rows: Vec<(String, Vec<usize>)>,
     /// `id2label` of a base model with a head of that size.
-    base: Option<Vec<String>>,
+    pub base: Option<Vec<String>>,
 }
 
 impl Draw {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let mut draws = Draws(seed);
         let labels = draws.labels();
         let kind = if draws.below(4) == 0 {
@@ -161,7 +157,7 @@ impl Draw {
     }
 
     /// Sentences with entities of the kinds that are drawn.
-    fn of_tags(seed: u64) -> Self {
+    pub fn of_tags(seed: u64) -> Self {
         let mut draws = Draws(seed);
         let kinds = draws.labels();
         let begin = |kind: &String| [format!("B-{kind}"), format!("I-{kind}")];
@@ -186,7 +182,7 @@ impl Draw {
     }
 
     /// The name of the file of rows.
-    fn file(&self) -> &'static str {
+    pub fn file(&self) -> &'static str {
         if self.is_csv {
             "rows.csv"
         } else {
@@ -195,7 +191,7 @@ impl Draw {
     }
 
     /// The rows as JSONL or CSV.
-    fn write(&self, path: &Path) {
+    pub fn write(&self, path: &Path) {
         if self.is_csv {
             let label = |of: &[usize]| self.labels[of[0]].replace('"', "\"\"");
             let rows = self.rows.iter();
@@ -213,7 +209,7 @@ impl Draw {
         fs::write(path, lines.collect::<String>()).unwrap();
     }
 
-    fn problem_type(&self) -> ProblemType {
+    pub fn problem_type(&self) -> ProblemType {
         match self.kind {
             Kind::Classes => ProblemType::SingleLabelClassification,
             Kind::Sets => ProblemType::MultiLabelClassification,
@@ -237,7 +233,7 @@ impl Draw {
 }
 
 /// A tiny BERT with random weights, and a head if its outputs have names.
-fn write_base(directory: &Path, head: Option<&[String]>) {
+pub fn write_base(directory: &Path, head: Option<&[String]>) {
     fs::create_dir_all(directory).unwrap();
     let mut config = json!({
         "model_type": "bert", "vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -409,118 +405,4 @@ fn any_labels_are_told_apart_by_what_was_saved() {
     let shown = faults.join("\n");
     println!("{N_DRAWS} sets of labels");
     assert!(faults.is_empty(), "{} draws fail:\n{shown}", faults.len());
-}
-
-/// The sets that go through the binary: rows of one class each, and what the head of the base model is called.
-const RUNS: [(&[&str], Option<&[&str]>); 6] = [
-    (&["us", "US"], None),
-    (&["-1", "0", "1"], None),
-    (&["A", "A-", "B+", "B"], None),
-    (&["a b", "a-b", "a_b"], Some(&["a_b", "a b", "a-b"])),
-    (
-        &["notequivalent", "equivalent"],
-        Some(&["NOT-EQUIVALENT", "Equivalent"]),
-    ),
-    (
-        &["İ", "i", "\u{202e}i"],
-        Some(&["LABEL_0", "LABEL_1", "LABEL_2"]),
-    ),
-];
-
-/// The keys that a class report and the metrics have; times differ.
-fn measured(results: &Value) -> Vec<(String, Value)> {
-    let entries = results.as_object().unwrap().iter();
-    let kept = entries.filter(|(key, _)| {
-        key.starts_with("eval_")
-            && !["runtime", "second", "samples"]
-                .iter()
-                .any(|of| key.contains(of))
-    });
-    kept.map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
-}
-
-/// The draws that go through the binary.
-fn draws_to_run() -> Vec<Draw> {
-    let names = |list: &[&str]| -> Vec<String> { list.iter().map(|&l| l.to_owned()).collect() };
-    let named = RUNS.into_iter().map(|(labels, head)| Draw {
-        labels: names(labels),
-        kind: Kind::Classes,
-        is_csv: false,
-        base: head.map(names),
-        rows: (0..12)
-            .map(|row| {
-                (
-                    format!("the {}", ["dog", "cat runs", "a of"][row % 3]),
-                    vec![row % labels.len()],
-                )
-            })
-            .collect(),
-    });
-    let drawn = (0..N_RUNS).map(|at| Draw::new(N_DRAWS + at));
-    let tags = (0..N_RUNS).map(|at| Draw::of_tags(N_DRAWS + at));
-    named.chain(drawn).chain(tags).collect()
-}
-
-#[test]
-fn the_binary_gives_a_runs_figures_again_with_lora_and_merged_too() {
-    let scratch = Scratch::new();
-    for (at, draw) in draws_to_run().into_iter().enumerate() {
-        let labels = &draw.labels;
-        let problem_type = draw.problem_type().as_str();
-        let path = |name: &str| scratch.path(&format!("{at}-{name}"));
-        let (base, data) = (path("base"), path(draw.file()));
-        write_base(&base, draw.base.as_deref());
-        draw.write(&data);
-        let train = |output: &Path, peft: &str| {
-            CommandLine::new("train --quiet --epochs 1 --batch-size 4 --lr 1e-2")
-                .words(&format!("--problem-type {problem_type}"))
-                .path("--model", &base)
-                .path("--train-file", &data)
-                .path("--validation-file", &data)
-                .path("--output", output)
-                .words(peft)
-                .run();
-            measured(&read_json(&output.join("all_results.json")))
-        };
-        let evaluate = |model: &Path, adapter: Option<&Path>| {
-            let line = CommandLine::new("evaluate --quiet --task own")
-                .path("--model", model)
-                .path("--validation-file", &data);
-            let line = match adapter {
-                Some(adapter) => line.path("--adapter", adapter),
-                None => line,
-            };
-            measured(&serde_json::from_str(&line.run()).unwrap())
-        };
-        let (full, lora, merged) = (path("full"), path("lora"), path("merged"));
-        let figures = train(&full, "");
-        assert!(figures.len() > 3, "{figures:?}");
-        assert_eq!(evaluate(&full, None), figures, "{labels:?}");
-        let figures = train(&lora, "--peft lora");
-        assert_eq!(evaluate(&base, Some(&lora)), figures, "{labels:?}, LoRA");
-        CommandLine::new("merge --quiet")
-            .path("--model", &base)
-            .path("--adapter", &lora)
-            .path("--output", &merged)
-            .run();
-        assert_close(&evaluate(&merged, None), &figures, labels);
-    }
-}
-
-/// Merging rounds: the loss is the same but for that, everything else as it was.
-#[track_caller]
-fn assert_close(found: &[(String, Value)], expected: &[(String, Value)], labels: &[String]) {
-    assert_eq!(found.len(), expected.len());
-    for ((key, found), (_, expected)) in found.iter().zip(expected) {
-        match (found.as_f64(), expected.as_f64()) {
-            (Some(found), Some(expected)) => {
-                assert!(
-                    (found - expected).abs() < 1e-5,
-                    "{labels:?}, merged: {key} {found}, {expected}"
-                );
-            }
-            _ => assert_eq!(found, expected, "{labels:?}, merged: {key}"),
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! An evaluation as records have it: under Hugging Face's keys. Called by the recipe and by `evaluate`.
 
-use super::Evaluation;
-use crate::class_report;
+use crate::{class_report, evaluate::Evaluation};
 use progtune_datasets::Task;
 use serde_json::{Map, Value, json};
 
