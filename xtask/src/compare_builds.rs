@@ -84,24 +84,17 @@ const JOBS: &[(&str, &str)] = &[
 ];
 
 /// Files of a result that tell of the run and not of its numbers.
-const NOT_COMPARED: &[&str] = &["log.txt", "config.toml", "plugins.json", "README.md"];
+const NOT_COMPARED: &[&str] = &[
+    "log.txt",
+    "config.toml",
+    "progtune_plugins.json",
+    "README.md",
+];
 
 /// Parts of keys whose values are times, memory, paths or the build.
 const VOLATILE: &[&str] = &[
-    "second",
-    "runtime",
-    "memory",
-    "_rss",
-    "path",
-    "version",
-    "time",
-    "seconds",
-    "speed",
-    "tokens_per",
-    "peak",
-    "plugin",
-    "build",
-    "sha256",
+    "sec", "runtime", "memory", "rss", "peak", "path", "output", "version", "plugin", "build",
+    "command", "sha256", "file",
 ];
 
 /// Runs the task.
