@@ -171,7 +171,7 @@ impl Assembly<'_> {
             }
         }
         if !made_new.is_empty() {
-            tracing::info!("new, from random numbers: {}", made_new.join(", "));
+            tracing::info!("randomly initialised: {}", made_new.join(", "));
         }
         let from_adapter = self
             .adapter

@@ -43,13 +43,13 @@ pub use training::{
 /// A command line that clap has accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation {
-    /// What holds for every command.
+    /// Flags of every command.
     pub global: GlobalArgs,
-    /// What to do; without a command it is training.
+    /// The command; without one, progtune trains.
     pub command: Command,
 }
 
-/// What holds for every command.
+/// Flags of every command.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 #[command(next_help_heading = "Every command")]
 pub struct GlobalArgs {
@@ -61,12 +61,12 @@ pub struct GlobalArgs {
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     #[serde(skip)]
     pub verbose: u8,
-    /// Show errors and what was asked for only: no progress, no warnings, no report at the end of a run [default: off]
+    /// Show only errors and the requested output: no progress, no warnings, no report at the end of a run [default: off]
     #[arg(long, global = true)]
     #[serde(skip)]
     pub quiet: bool,
-    /// Show progress as a bar in a terminal and lines elsewhere (auto), as lines (plain), as JSON, an event a line (json), or
-    /// not at all (none)
+    /// Show progress as a bar in a terminal and lines elsewhere (auto), as lines (plain), as JSON with one event per line
+    /// (json), or not at all (none)
     #[arg(long, global = true, value_name = "HOW")]
     pub progress: Option<String>,
     /// Use colours: auto (in a terminal, unless NO_COLOR is set), always or never
@@ -79,21 +79,21 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Fine-tune a model; this is what progtune does without a command
     Train(Box<TrainArgs>),
-    /// Show what training would update in each epoch, and at what cost
+    /// Show the parameters that training would update in each epoch, and the cost
     Plan(Box<PlanArgs>),
-    /// Measure a model on a task's labelled data
+    /// Evaluate a model on labelled data
     Evaluate(EvaluateArgs),
-    /// Write a model's logits and labels for unlabelled examples
+    /// Write a model's predictions for unlabelled examples
     Predict(PredictArgs),
-    /// Write a base model with an adapter as one plain checkpoint
+    /// Merge an adapter into its base model and write a plain checkpoint
     Merge(MergeArgs),
-    /// Look at data files before training on them
+    /// Inspect data files before training on them
     #[command(subcommand)]
     Data(DataCommand),
     /// List, describe, pin, install and remove plugins
     #[command(subcommand)]
     Plugins(PluginsCommand),
-    /// Print the completion script of a shell
+    /// Print the completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages
     Man(ManArgs),
@@ -116,7 +116,7 @@ struct Cli {
 /// Parses a command line, whose first item is the program's name.
 ///
 /// # Errors
-/// What cannot be parsed, and also `--help` and `--version`: `clap::Error::exit` prints either and ends the process
+/// Arguments that cannot be parsed, and also `--help` and `--version`: `clap::Error::exit` prints either and ends the process
 /// with 2 or 0; `exit_code` tells which.
 pub fn parse<I, T>(arguments: I) -> Result<Invocation, clap::Error>
 where

@@ -56,7 +56,9 @@ impl Batches {
     pub fn next_batch(&self) -> Result<MicroBatch> {
         let next = self.ready.recv();
         next.map_err(|_| {
-            Error::Training("there is no further batch: a fault of this program".into())
+            Error::Training(
+                "internal error: the prefetch thread stopped early; please report this".into(),
+            )
         })?
     }
 }

@@ -103,7 +103,7 @@ impl TokenCache {
             }
             Err(Fault::Damaged(why)) => {
                 tracing::warn!(
-                    "{}: these tokenised examples are damaged ({why}); they are made anew",
+                    "{}: these tokenised examples are damaged ({why}); they will be recreated",
                     path.display()
                 );
                 None

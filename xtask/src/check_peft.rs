@@ -86,8 +86,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
             .args([
                 "test",
                 "--release",
-                "--package",
-                "progtune-tests",
+                "--workspace",
                 "--test",
                 "hub",
                 "python",

@@ -66,7 +66,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let compared = python::run(
         Command::new("cargo")
             .current_dir(root)
-            .args(["test", "--package", "progtune-tests"])
+            .args(["test", "--workspace"])
             .args(["--test", "tokenizers", "--", "--nocapture"])
             .env("PROGTUNE_TOKENIZER_ROWS", &rows)
             .env("PROGTUNE_TOKENIZER_SAVED", &saved),

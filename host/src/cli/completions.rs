@@ -12,7 +12,7 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,
-    /// Where the plugins are whose ids are completed.
+    /// The directories of the plugins whose ids are completed.
     #[command(flatten)]
     pub sources: PluginArgs,
 }
@@ -20,7 +20,7 @@ pub struct CompletionsArgs {
 /// The arguments of `progtune man`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ManArgs {
-    /// Directory to write the pages into, one a command; made if it is not there
+    /// Directory for the pages, one per command; created if it does not exist
     // Not the key `output`, which is training's run directory.
     #[arg(long = "output", value_name = "DIR", required = true)]
     pub pages: PathBuf,
@@ -69,7 +69,7 @@ fn with_value(arg: Arg, ids: &InstalledIds, choices: Choices) -> Arg {
     })
 }
 
-/// A switch takes a value after `=` only, so what follows it is not its value; scripts know that of flags alone.
+/// A switch takes a value after `=` only, so what follows it is not its value; scripts know that only of flags.
 fn as_flag(arg: &Arg) -> Arg {
     let mut flag = Arg::new(arg.get_id().clone()).action(ArgAction::SetTrue);
     flag = flag.help(arg.get_help().cloned().unwrap_or_default());

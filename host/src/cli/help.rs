@@ -171,8 +171,8 @@ const EXAMPLES: &[(&str, &str)] = &[
 const SETTINGS: &str = "\
 Every flag with a default can also be a key of the --config file (batch_size = 16; options are \
 tables: peft_opt = { r = 8 }) or an environment variable (PROGTUNE_BATCH_SIZE=16; \
-PROGTUNE_PEFT_OPT='r=8;lora_alpha=16'). Flags go over variables, variables over the file. \
-`none` unsets what a lower one has set.
+PROGTUNE_PEFT_OPT='r=8;lora_alpha=16'). Flags override variables, \
+and variables override the file. `none` unsets a setting from a lower level.
 
 Exit codes: 0 success, 2 bad arguments or configuration, 3 bad data or model, 4 a plugin's \
 failure, 5 failed training, 130 interrupted.";

@@ -9,7 +9,7 @@ use super::{
     training::MachineArgs,
 };
 
-/// The flags of `progtune evaluate`; what is not given is `None` or empty.
+/// The flags of `progtune evaluate`; a flag that is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct EvaluateArgs {
     /// The model and how it reads.
@@ -26,7 +26,7 @@ pub struct EvaluateArgs {
     pub machine: MachineArgs,
 }
 
-/// The flags of `progtune predict`; what is not given is `None` or empty.
+/// The flags of `progtune predict`; a flag that is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct PredictArgs {
     /// The model and how it reads.
@@ -37,14 +37,13 @@ pub struct PredictArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub examples: ExampleArgs,
-    /// File to predict, with the task's columns: JSONL, with own data any of its formats, for questions about texts also
-    /// SQuAD's JSON [default: --data's --split]
+    /// Input file with the task's columns: JSONL; for own data any of its formats, for questions about texts also SQuAD's
+    /// JSON [default: the --split of --data]
     #[arg(long, value_name = "FILE", help_heading = "Model and data", conflicts_with_all = ["data", "split"])]
     #[serde(skip)]
     pub input: Option<String>,
-    /// JSONL file to write, a line with `logits` and `label` for each example, the `tags` and `entities` of a sentence, or the
-    /// `answer` to a question
-    /// (with several adapters, of each by its name) [default: standard output]
+    /// JSONL file to write: for each example a line with `logits` and `label`, the `tags` and `entities` of a sentence, or
+    /// the `answer` to a question (for several adapters, each under its name) [default: standard output]
     // Not the key `output`, which is training's run directory.
     #[arg(long = "output", value_name = "FILE.jsonl", help_heading = "Output")]
     #[serde(skip)]
@@ -55,16 +54,16 @@ pub struct PredictArgs {
     pub machine: MachineArgs,
 }
 
-/// The flags of the examples that `evaluate` and `predict` read, and of what they write about answers.
+/// The flags for the examples that `evaluate` and `predict` read, and for the files of answers that they write.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct ExampleArgs {
     /// Directory with the task's files, or id of a data set on the hub
     #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub data: Option<String>,
-    /// Configuration of that data set, a folder of it
+    /// Configuration of that data set (one of its folders)
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub data_config: Option<String>,
-    /// Part of the data: validation, test or train
+    /// Split of the data: validation, test or train
     #[arg(long, value_name = "NAME", help_heading = "Model and data")]
     pub split: Option<String>,
     /// The user's own files.
@@ -75,27 +74,27 @@ pub struct ExampleArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub answering: AnsweringArgs,
-    /// Directory for predictions.json, nbest_predictions.json and (SQuAD v2.0) null_odds.json, of several adapters each in a
-    /// directory of its name [default: not written]
+    /// Directory for predictions.json, nbest_predictions.json and (SQuAD v2.0) null_odds.json; several adapters get a
+    /// directory each [default: not written]
     #[arg(long, value_name = "DIR", help_heading = "Questions about texts")]
     #[serde(skip)]
     pub answers: Option<String>,
 }
 
-/// The flags of `progtune merge`; what is not given is `None` or empty.
+/// The flags of `progtune merge`; a flag that is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct MergeArgs {
     /// Base model of --adapter: a directory, an id on the hub, or `embedded`
     #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub model: Option<String>,
-    /// Adapter to merge into the model's weights
+    /// Adapter to merge into the weights of the model
     #[arg(long, value_name = "DIR or ID", help_heading = "Model and data")]
     pub adapter: Vec<String>,
-    /// Task of the adapter's head [default: what its directory says]
+    /// Task of the adapter's head [default: the task recorded in its directory]
     #[arg(long = "task", value_name = "NAME", help_heading = "Model and data")]
     #[serde(rename = "task")]
     pub head_task: Option<String>,
-    /// Directory to write the merged model into; new or empty
+    /// Directory for the merged model; new or empty
     // Not the key `output`, which is training's run directory.
     #[arg(
         long = "output",
@@ -105,7 +104,7 @@ pub struct MergeArgs {
     )]
     #[serde(skip)]
     pub merged: String,
-    /// Numbers of the saved weights: f32, f16 or bf16 [default: f32]
+    /// Data type of the saved weights: f32, f16 or bf16 [default: f32]
     #[arg(long, value_name = "TYPE", help_heading = "Output")]
     #[serde(skip)]
     pub dtype: Option<String>,
@@ -113,7 +112,7 @@ pub struct MergeArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub hub: HubArgs,
-    /// Where the plugins are.
+    /// The plugin directories.
     #[command(flatten)]
     #[serde(flatten)]
     pub plugins: PluginArgs,
@@ -129,33 +128,33 @@ pub struct ModelArgs {
     /// Directory of a checkpoint (a run's, or the base model of --adapter), id of one on the hub, or `embedded`
     #[arg(long, value_name = "DIR or ID")]
     pub model: Option<String>,
-    /// Adapter to put on the model, also from the hub; repeat it for several over one loaded model, `none` is the model alone
+    /// Adapter to apply to the model, also from the hub; repeatable for several over one loaded model, `none` is the model without one
     #[arg(long, value_name = "DIR or NAME=DIR")]
     pub adapter: Vec<String>,
-    /// Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own, which files imply;
-    /// without it an adapter has its own
+    /// Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own (implied by files);
+    /// the default for an adapter is its own task
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
     /// Metrics to report, such as accuracy,f1_macro
     #[arg(long, value_name = "A,B")]
     pub metrics: Option<String>,
-    /// Use the first N rows only
+    /// Use only the first N rows
     #[arg(long, value_name = "N")]
     pub max_eval_samples: Option<String>,
-    /// Examples in a batch
+    /// Examples per batch
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub eval_batch_size: Option<String>,
-    /// Tokens in a batch at most, in place of a number of examples
+    /// Maximum tokens per batch, instead of a number of examples
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub eval_batch_tokens: Option<String>,
-    /// Longest sequence in tokens; what is longer is cut
+    /// Maximum sequence length in tokens; longer sequences are truncated
     #[arg(long, value_name = "N", help_heading = "Batches and length")]
     pub max_length: Option<String>,
     /// The hub.
     #[command(flatten)]
     #[serde(flatten)]
     pub hub: HubArgs,
-    /// Where the plugins are.
+    /// The plugin directories.
     #[command(flatten)]
     #[serde(flatten)]
     pub plugins: PluginArgs,

@@ -5,17 +5,17 @@ use serde::Serialize;
 
 use super::{hub::HubArgs, own::OwnDataArgs};
 
-/// What to do about data.
+/// The commands for data.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum DataCommand {
-    /// Show what is in data files: columns, labels, lengths in tokens, duplicates, what would be cut
+    /// Show the contents of data files: columns, labels, lengths in tokens, duplicates, truncation
     Inspect(InspectArgs),
 }
 
-/// The arguments of `progtune data inspect`; what is not given is `None` or empty.
+/// The arguments of `progtune data inspect`; a flag that is not given is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize)]
 pub struct InspectArgs {
-    /// Files to look at, as --train-file
+    /// Files to inspect, like --train-file
     #[arg(value_name = "FILE", conflicts_with = "train_file")]
     #[serde(skip)]
     pub files: Vec<String>,
@@ -23,10 +23,10 @@ pub struct InspectArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub own: OwnDataArgs,
-    /// Checkpoint whose tokenizer counts: a directory, an id on the hub, or `embedded`
+    /// Checkpoint whose tokenizer is used: a directory, an id on the hub, or `embedded`
     #[arg(long, value_name = "DIR or ID", help_heading = "Model")]
     pub model: Option<String>,
-    /// Longest sequence in tokens; what is longer is cut
+    /// Maximum sequence length in tokens; longer sequences are truncated
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub max_length: Option<String>,
     /// The hub.

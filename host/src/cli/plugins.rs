@@ -4,18 +4,18 @@ use super::{CheckArgs, NewArgs, PluginArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// What to do about plugins.
+/// The commands for plugins.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum PluginsCommand {
-    /// List every schedule and method, without running any of their code
+    /// List all schedules and methods without running their code
     List(ListArgs),
-    /// Describe a schedule or method: its options and its file, and what a method would insert into a model
+    /// Describe a schedule or method: its options, its file, and the parameters that a method inserts into a model
     Show(ShowArgs),
-    /// Tell which library an id means and why: where it was looked for, what is pinned, what was not used
+    /// Explain which library an id resolves to: the searched directories, the pins, the libraries passed over
     Why(WhyArgs),
-    /// Pin plugins to their present builds in progtune.lock
+    /// Pin plugins to their current builds in progtune.lock
     Lock(LockArgs),
-    /// Copy plugin libraries into the user's plugin directory, once a child process has tried each
+    /// Copy plugin libraries into the user's plugin directory, after trying each in a child process
     Install(InstallArgs),
     /// Remove a plugin library from the user's plugin directory
     Remove(RemoveArgs),
@@ -26,7 +26,7 @@ pub enum PluginsCommand {
 }
 
 impl PluginsCommand {
-    /// Where the command looks.
+    /// The directories that the command searches.
     pub fn sources(&self) -> &PluginArgs {
         match self {
             Self::List(args) => &args.sources,
@@ -44,7 +44,7 @@ impl PluginsCommand {
 /// The arguments of `progtune plugins list`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct ListArgs {
-    /// Where to look.
+    /// The plugin directories.
     #[command(flatten)]
     pub sources: PluginArgs,
     /// Print JSON [default: a table]
@@ -58,10 +58,10 @@ pub struct ShowArgs {
     /// Id of the schedule or method, as `plugins list` prints it
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Where to look.
+    /// The plugin directories.
     #[command(flatten)]
     pub sources: PluginArgs,
-    /// Show what a method inserts into this model, of which only config.json is read [default: a small BERT]
+    /// Show the parameters that a method inserts into this model; only its config.json is read [default: a small BERT]
     #[arg(long, value_name = "DIR")]
     pub model: Option<String>,
 }
@@ -72,7 +72,7 @@ pub struct WhyArgs {
     /// Id of the schedule or method
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Where to look.
+    /// The plugin directories.
     #[command(flatten)]
     pub sources: PluginArgs,
 }
@@ -80,10 +80,10 @@ pub struct WhyArgs {
 /// The arguments of `progtune plugins lock`.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct LockArgs {
-    /// Ids to pin in the file as it is [default: everything that is found, in a new file]
+    /// Ids to pin in the existing file [default: everything found, in a new file]
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
-    /// Where to look.
+    /// The plugin directories.
     #[command(flatten)]
     pub sources: PluginArgs,
 }
@@ -94,10 +94,10 @@ pub struct InstallArgs {
     /// The libraries
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Install them also when another plugin offers one of their ids [default: off]
+    /// Install them even if another plugin offers one of their ids [default: off]
     #[arg(long)]
     pub force: bool,
-    /// Where else to look.
+    /// Further plugin directories.
     #[command(flatten)]
     pub sources: PluginArgs,
 }
@@ -108,7 +108,7 @@ pub struct RemoveArgs {
     /// Id of a schedule or method that the library offers
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Where else to look.
+    /// Further plugin directories.
     #[command(flatten)]
     pub sources: PluginArgs,
 }

@@ -101,7 +101,9 @@ impl Fault {
             Self::Unreachable { address, why } => {
                 let server = super::address::origin(address).unwrap_or_else(|| address.clone());
                 let hint = match why.contains("certificate") {
-                    true => "; where a proxy signs anew, set SSL_CERT_FILE to its certificates",
+                    true => {
+                        "; behind a TLS-inspecting proxy, set SSL_CERT_FILE to its certificates"
+                    }
                     false => "",
                 };
                 format!("{server} gives no answer ({why}{hint})")
@@ -117,13 +119,15 @@ impl Fault {
                 };
                 format!("{endpoint} has no such {noun}, {private}; check the name at {page}")
             }
-            Self::Gated => format!(
-                "the {noun} is gated, and {token} was not let in: accept its conditions at {page} and {}",
-                match &environment.token {
-                    Some(_) => "use a token of that account".to_owned(),
-                    None => token_of_ones_own,
-                }
-            ),
+            Self::Gated => match &environment.token {
+                Some(_) => format!(
+                    "the {noun} is gated, and {token} has no access: accept its conditions at {page} and use a token of that \
+                     account"
+                ),
+                None => format!(
+                    "the {noun} is gated and no token was sent: accept its conditions at {page} and {token_of_ones_own}"
+                ),
+            },
             Self::BadToken => format!(
                 "{endpoint} does not accept {token}; replace it ({endpoint}/settings/tokens), or unset it for what is public"
             ),

@@ -279,8 +279,8 @@ impl Examples {
             Medium::File { path, .. } => path,
         };
         Error::Model(format!(
-            "{}: these tokenised examples are damaged (a checksum is wrong); run once with --token-cache overwrite to make \
-             them anew",
+            "{}: these tokenised examples are damaged (a checksum is wrong); run once with --token-cache overwrite to \
+             recreate them",
             path.display()
         ))
     }

@@ -5,7 +5,7 @@
 
 use super::fault::Fault;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tokenizers::{AddedToken, Model, NormalizedString, Normalizer};
 
 /// `AddedToken` as a file gives it; `None` is a flag that the file says nothing of.
@@ -83,6 +83,35 @@ impl Named {
             Self::Token(spec) => &spec.content,
         }
     }
+}
+
+/// The texts of special tokens, as AutoTokenizer knows them when it reads `added_tokens.json`: a token that
+/// `tokenizer_config.json` gives with flags is not known by its text yet, one of `special_tokens_map.json` is.
+/// Named tokens are under the keys `names`, further ones in the list `extra`.
+pub(super) fn special_texts(
+    (names, extra): (&[&str], &str),
+    config: &Map<String, Value>,
+    map: &Map<String, Value>,
+) -> BTreeSet<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let of_map = |value: &Value| match value {
+        Value::Object(flags) => flags.get("content").and_then(text),
+        value => text(value),
+    };
+    let of_name = |name: &&str| match map.get(*name) {
+        Some(value) => of_map(value),
+        None => config.get(*name).and_then(text),
+    };
+    let list = |values: &Map<String, Value>| match values.get(extra) {
+        Some(Value::Array(tokens)) => tokens.clone(),
+        _ => Vec::new(),
+    };
+    let mut texts: BTreeSet<String> = names.iter().filter_map(of_name).collect();
+    if map.get(extra).is_none_or(Value::is_array) {
+        texts.extend(list(config).iter().filter_map(text));
+        texts.extend(list(map).iter().filter_map(of_map));
+    }
+    texts
 }
 
 /// The tokens that settings add: those of `added_tokens_decoder` in the order of their ids, then named and extra special tokens
@@ -207,6 +236,21 @@ mod tests {
 
     fn spec(value: Value) -> Spec {
         Spec::parse(value.as_object().unwrap()).unwrap()
+    }
+
+    /// `BertTokenizer` of transformers 5.24 finds the mask token "é" in "uber" if `tokenizer_config.json` gives it with flags.
+    #[test]
+    fn texts_of_special_tokens_are_known_but_for_those_with_flags() {
+        let config = json!({
+            "mask_token": {"__type": "AddedToken", "content": "é"}, "cls_token": "[CLS]", "sep_token": "[SEP]",
+            "extra": ["[A]", {"__type": "AddedToken", "content": "[B]"}],
+        });
+        let map = json!({"sep_token": {"content": "</s>"}, "extra": [{"content": "[C]"}]});
+        let names: &[&str] = &["cls_token", "sep_token", "mask_token"];
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let texts = special_texts((names, "extra"), &object(config), &object(map));
+        let expected = ["[CLS]", "</s>", "[A]", "[C]"].map(str::to_owned);
+        assert_eq!(texts, BTreeSet::from(expected));
     }
 
     /// The order and flags that `BertTokenizer` of transformers 5.24 gives these.

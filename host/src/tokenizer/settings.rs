@@ -2,7 +2,7 @@
 //!
 //! The order is that of `PreTrainedTokenizerBase._from_pretrained` of transformers 5.24; docs/tokenizers.md has it as a table.
 
-use super::added_tokens::{Named, Spec};
+use super::added_tokens::{Named, Spec, special_texts};
 use super::class::Class;
 use super::fault::Fault;
 use serde_json::{Map, Value, json};
@@ -85,11 +85,11 @@ impl Settings {
         if let Some(stated) = values.shift_remove(DECODER) {
             read_decoder(&stated, &mut decoder)?;
         } else {
-            if let Some(map) = special_tokens_map {
-                merge_special_tokens_map(&mut values, map)?;
-            }
+            let map = special_tokens_map.unwrap_or_default();
+            let special = special_texts((NAMES, EXTRA), &values, &map);
+            merge_special_tokens_map(&mut values, map)?;
             if let Some(added) = added_tokens {
-                read_added_tokens(&added, &values, &mut decoder)?;
+                read_added_tokens(&added, &special, &mut decoder)?;
             }
             if let Some(file) = tokenizer {
                 for (id, spec) in serialized_tokens(file)? {
@@ -384,19 +384,12 @@ fn special_spec(flags: &Map<String, Value>) -> Result<Spec, Fault> {
     Spec::parse(&flags).map_err(|what| Fault::of(SPECIAL_TOKENS_MAP, what))
 }
 
-/// `added_tokens.json`: a token that no setting names is a word like others, so it is matched after normalising.
+/// `added_tokens.json`: a token that is not `special` is a word like others, so it is matched after normalising.
 fn read_added_tokens(
     added: &Map<String, Value>,
-    values: &Map<String, Value>,
+    special: &BTreeSet<String>,
     decoder: &mut BTreeMap<i64, Spec>,
 ) -> Result<(), Fault> {
-    let mut special: BTreeSet<String> = NAMES
-        .iter()
-        .filter_map(|name| values.get(*name).and_then(content_of))
-        .collect();
-    if let Some(Value::Array(extra)) = values.get(EXTRA) {
-        special.extend(extra.iter().filter_map(content_of));
-    }
     for (content, id) in added {
         let id = id.as_i64().ok_or_else(|| {
             Fault::of(

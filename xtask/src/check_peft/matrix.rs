@@ -47,7 +47,7 @@ impl Matrix {
             test.arg("--release");
         }
         python::run(
-            test.args(["--package", "progtune-tests", "--test", "peft_matrix", "--"])
+            test.args(["--workspace", "--test", "peft_matrix", "--"])
                 .args(["--nocapture", "adapters_give_pefts_logits_and_merge"])
                 .env("PROGTUNE_PEFT_MATRIX", file),
         )
