@@ -171,7 +171,7 @@ mod tests {
                 }
             }
             let text = batches.next_batch().unwrap_err().to_string();
-            assert!(text.contains("no further batch"), "{text}");
+            assert!(text.contains("internal error"), "{text}");
         });
     }
 
