@@ -123,7 +123,7 @@ fn a_head_of_another_size_is_made_new() {
         "{log}"
     );
     assert!(
-        log.contains("new, from random numbers: classifier.bias, classifier.weight"),
+        log.contains("randomly initialised: classifier.bias, classifier.weight"),
         "{log}"
     );
 }
