@@ -155,17 +155,22 @@ impl<'a> Settings<'a> {
         Ok(settings)
     }
 
-    /// The strength of a module; `found` is the rank of its tensors.
-    fn strength(&self, path: &str, found: Option<usize>) -> Result<Strength> {
+    /// The strength of a module; `found` is the rank of its tensors, and `limit` the smaller side of its weight: an
+    /// initialisation that decomposes the weight gives no more ranks than that, but scales by the rank that was asked for.
+    fn strength(&self, path: &str, found: Option<usize>, limit: usize) -> Result<Strength> {
         let config = self.config;
         let r = match self.ranks.of(path) {
             Some(rank) => rank.as_u64().filter(|&r| r > 0).map(|r| r as usize),
             None => Some(config.size("r", 8)?),
         };
         let r = r.ok_or_else(|| config.fault("rank_pattern", "whole numbers of at least 1"))?;
-        if let Some(found) = found.filter(|&found| found != r) {
+        let expected = match self.start {
+            Start::Plain => r,
+            Start::Olora | Start::Pissa => r.min(limit),
+        };
+        if let Some(found) = found.filter(|&found| found != expected) {
             return Err(Error::Model(format!(
-                "{}: keys `r` and `rank_pattern`: they give {path} the rank {r}, its tensors have {found}; copy the adapter \
+                "{}: keys `r` and `rank_pattern`: they give {path} the rank {expected}, its tensors have {found}; copy the adapter \
                  again",
                 config.path.display()
             )));
@@ -182,7 +187,11 @@ impl<'a> Settings<'a> {
             false => r as f64,
         };
         let scaling = alpha.as_f64().unwrap_or_default() / divisor;
-        Ok(Strength { r, alpha, scaling })
+        Ok(Strength {
+            r: expected,
+            alpha,
+            scaling,
+        })
     }
 }
 
@@ -202,12 +211,18 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
             true => format!("{name}.lora_embedding_A"),
             false => format!("{name}.lora_A.weight"),
         };
-        let rank = content
-            .tensors
-            .get(&a)
-            .and_then(|a| a.dims().first())
-            .copied();
-        let strength = settings.strength(&module.path, rank)?;
+        let dims = |key: &str| {
+            content
+                .tensors
+                .get(key)
+                .map(|tensor| tensor.dims().to_vec())
+        };
+        let rank = dims(&a).and_then(|dims| dims.first().copied());
+        let columns = dims(&a).and_then(|dims| dims.last().copied());
+        let rows = dims(&format!("{name}.lora_B.weight")).and_then(|dims| dims.first().copied());
+        let limit = columns.into_iter().chain(rows).min().unwrap_or(usize::MAX);
+        let limit = if is_table { usize::MAX } else { limit };
+        let strength = settings.strength(&module.path, rank, limit)?;
         let weight = format!("{name}.weight");
         let fold = match is_table {
             true => Some(table(&settings, content, name, strength.scaling)?),
@@ -348,4 +363,31 @@ pub(super) fn config(about: Provenance<'_>, use_dora: bool) -> Value {
             "init_lora_weights": true,
         }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Reference: PEFT 0.21.2, whose PiSSA and OLoRA of a `[2, hidden]` layer give two ranks of the three that are asked for,
+    /// and scale by three.
+    #[test]
+    fn a_decomposed_weight_has_no_more_ranks_than_its_smaller_side() {
+        let strength = |start: Value, found: usize| {
+            let config = Config {
+                json: json!({"r": 3, "lora_alpha": 2, "init_lora_weights": start}),
+                path: Path::new("adapter_config.json"),
+            };
+            let settings = Settings::read(&config)?;
+            settings.strength("qa_outputs", Some(found), 2)
+        };
+        for start in ["pissa", "olora"] {
+            let found = strength(start.into(), 2).unwrap();
+            assert_eq!((found.r, found.scaling), (2, 2.0 / 3.0), "{start}");
+            assert!(strength(start.into(), 3).is_err(), "{start}");
+        }
+        assert_eq!(strength(true.into(), 3).unwrap().r, 3);
+        assert!(strength(true.into(), 2).is_err());
+    }
 }
