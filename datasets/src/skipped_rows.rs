@@ -29,10 +29,4 @@ impl SkippedRows {
             self.reasons.push(error.to_string());
         }
     }
-
-    pub(crate) fn append(&mut self, other: Self) {
-        self.n_rows += other.n_rows;
-        let room = Self::N_LISTED.saturating_sub(self.reasons.len());
-        self.reasons.extend(other.reasons.into_iter().take(room));
-    }
 }

@@ -207,7 +207,7 @@ impl OwnFiles {
                 let learned = tally.learn()?;
                 // If every row has a class, nothing is left to check.
                 if let Some(by_class) = learned.by_class {
-                    skipped.append(reader.skipped);
+                    skipped.extend(reader.skipped);
                     counts[at] = Some(RowCounts::of_classes(by_class));
                 }
                 (learned.labels, learned.form)
@@ -268,7 +268,7 @@ impl OwnFiles {
             counts.add(&example, &mut strata);
         }
         reader.check_rows(at, counts.n_rows)?;
-        skipped.append(reader.skipped);
+        skipped.extend(reader.skipped);
         Ok(counts)
     }
 

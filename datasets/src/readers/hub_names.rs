@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 pub(crate) const HUB_KEY: &str = "huggingface";
 
 /// The features by name.
-pub(crate) fn features(text: &str) -> Option<Map<String, Value>> {
+fn features(text: &str) -> Option<Map<String, Value>> {
     let value: Value = serde_json::from_str(text).ok()?;
     Some(value.get("info")?.get("features")?.as_object()?.clone())
 }

@@ -51,9 +51,7 @@ impl WordLists {
                     names.push(&tags.name);
                 }
                 let cells = ListColumns::open(&file.path, file.format, &names)?;
-                tag_names = cells
-                    .hub_features()
-                    .and_then(|features| class_names(features.get(&tags.name)?));
+                tag_names = cells.class_names(&tags.name);
                 Source::Columnar { cells, has_tags }
             }
             _ => Source::Jsonl(JsonlObjects::open(file)?),
@@ -163,34 +161,5 @@ fn texts(cell: Cell, column: &str, place: &Place) -> Result<Vec<String>, DataErr
             })
             .collect(),
         other => Err(wrong(other.show())),
-    }
-}
-
-/// The names of a feature that is a list of `ClassLabel`s: `{"feature": {"names": […]}}`, or in
-/// older versions `[{"names": […]}]`.
-fn class_names(feature: &Value) -> Option<Vec<String>> {
-    let inner = feature.get("feature").or_else(|| feature.get(0))?;
-    let names = inner.get("names")?.as_array()?;
-    names
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::class_names;
-    use serde_json::json;
-
-    #[test]
-    fn class_names_of_both_layouts() {
-        let names = Some(vec!["O".to_owned(), "B-PER".to_owned()]);
-        for feature in [
-            json!({"feature": {"names": ["O", "B-PER"], "_type": "ClassLabel"}, "_type": "Sequence"}),
-            json!([{"names": ["O", "B-PER"], "_type": "ClassLabel"}]),
-        ] {
-            assert_eq!(class_names(&feature), names);
-        }
-        assert_eq!(class_names(&json!({"dtype": "string"})), None);
     }
 }

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value as Json};
-
 use super::value::Value;
 use super::{Field, ValueRows, find, open};
 use crate::columns::Column;
@@ -15,7 +13,7 @@ use crate::readers::hub_names;
 /// Some columns of an open columnar file.
 pub(crate) struct ListColumns {
     rows: Box<dyn ValueRows>,
-    features: Option<Map<String, Json>>,
+    hub_text: Option<String>,
 }
 
 impl ListColumns {
@@ -46,10 +44,10 @@ impl ListColumns {
             })
         };
         let chosen: Vec<usize> = names.iter().map(position).collect::<Result<_, _>>()?;
-        let features = file.hub_text().and_then(hub_names::features);
+        let hub_text = file.hub_text().map(str::to_owned);
         Ok(Self {
             rows: file.rows(&chosen)?,
-            features,
+            hub_text,
         })
     }
 
@@ -59,8 +57,8 @@ impl ListColumns {
         Ok(next.map(|(place, values)| (place, values.into_iter().map(Value::into_cell).collect())))
     }
 
-    /// The features of the columns by name, as described by Hugging Face's `datasets`.
-    pub(crate) fn hub_features(&self) -> Option<&Map<String, Json>> {
-        self.features.as_ref()
+    /// The names that the file gives the classes in a column, in the order of their ids.
+    pub(crate) fn class_names(&self, column: &str) -> Option<Vec<String>> {
+        hub_names::classes(self.hub_text.as_deref()?, column)
     }
 }
