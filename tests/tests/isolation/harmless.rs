@@ -8,9 +8,12 @@ fn model(place: &Place) -> Vec<u8> {
     fs::read(place.path("out/model.safetensors")).expect("a model")
 }
 
+/// A run that outlasts a crash in the background many times over: some milliseconds an epoch, also on a busy machine.
+const EPOCHS: u32 = 100;
+
 fn trained(marker: &str, words: &str) -> (Place, Said) {
     let place = Place::new(marker);
-    let said = place.train(&format!("--epochs 3 {words}"));
+    let said = place.train(&format!("--epochs {EPOCHS} {words}"));
     assert_eq!(said.code, Some(0), "{marker}: {}", said.error);
     (place, said)
 }
