@@ -1,12 +1,12 @@
 """Makes the model that progtune embeds, so that it can train something without a download: all-MiniLM-L6-v2 with a
 vocabulary pruned to about 12,000 WordPieces and its matrices in 8 bits, at most 16 MB.
 
-Called by hand, when the model or the sample task's words change; the result is committed under host/assets/ and read by
+Called by hand, when the model or the sample task's words change; the result is committed under host/engine/assets/ and read by
 the checkpoint loader. Deterministic.
 
     tools/fetch_minilm.sh MODEL_DIR
     cargo run -p progtune-datasets --example sample_words > FILE
-    python tools/make_embedded_model.py MODEL_DIR host/assets/minilm-l6-12k --words FILE [--check]
+    python tools/make_embedded_model.py MODEL_DIR host/engine/assets/minilm-l6-12k --words FILE [--check]
 
 Writes config.json, vocab.txt and model.safetensors, with the checkpoint's tensor names:
   matrices   `<name>` I8 [rows, columns] and `<name>.scale` F32 [rows]; weight[r, c] = scale[r] * I8[r, c].

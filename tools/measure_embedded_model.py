@@ -1,4 +1,4 @@
-"""Measures the embedded model as its card states it (host/assets/*/README.md), and prints the card's tables.
+"""Measures the embedded model as its card states it (host/engine/assets/*/README.md), and prints the card's tables.
 
 Called by hand, when the embedded model or the embedded tasks change:
 
@@ -22,7 +22,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).resolve().parent.parent
-ASSETS = next((ROOT / "host/assets").iterdir())
+ASSETS = next((ROOT / "host/engine/assets").iterdir())
 GLUE = {  # task → directory, metric, further flags
     "sst2": ("SST-2", "eval_accuracy", ["--max-train-samples", "8000"]),
     "mrpc": ("MRPC", "eval_accuracy", []),

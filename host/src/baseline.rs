@@ -10,15 +10,14 @@ mod verdict;
 
 pub use verdict::{Verdict, judge};
 
-use crate::{
-    batch::Target,
-    error::Result,
+use crate::evaluate::measure;
+use progtune_datasets::{Metric, ProblemType, Task};
+use progtune_engine::{batch::Target, error::Result};
+use progtune_pipeline::{
     eval_split::EvalSplit,
-    evaluate::measure,
     metrics::{Outcome, compute},
     token_store::Examples,
 };
-use progtune_datasets::{Metric, ProblemType, Task};
 
 /// What guessing is worth on a split.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,14 +1,14 @@
 //! Keeps the trained parameters of the best epoch, and brings them back at the end. Called by the trainer.
 
-use crate::{
-    error::{Error, Result},
-    evaluate::metric_names,
-    export::{WeightDtype, write_safetensors},
-    metrics::is_lower_better,
-    model::{Model, parameters::ParameterId},
-};
+use crate::evaluate::metric_names;
 use candle_core::Device;
 use progtune_datasets::Task;
+use progtune_engine::{
+    error::{Error, Result},
+    export::{WeightDtype, write_safetensors},
+    model::{Model, parameters::ParameterId},
+};
+use progtune_pipeline::metrics::is_lower_better;
 use progtune_plugin_api::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::{

@@ -1,8 +1,9 @@
 //! What an evaluation says of each class of the user's own data: keys for the records, and a table to read. Called by
 //! the trainer, the recipe and `evaluate`.
 
-use crate::{evaluate::Evaluation, metrics::classes::ClassReport};
+use crate::evaluate::Evaluation;
 use progtune_datasets::{Task, TaskSource};
+use progtune_pipeline::metrics::classes::ClassReport;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 

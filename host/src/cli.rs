@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use progtune_plain_text::shown_line;
 use serde::Serialize;
 
-use crate::terminal::colour::ColourChoice;
+use progtune_process::terminal::colour::ColourChoice;
 
 mod answering;
 mod authoring;
@@ -123,7 +123,7 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let mut command = clap_command().color(match crate::terminal::show().colour {
+    let mut command = clap_command().color(match progtune_process::terminal::show().colour {
         ColourChoice::Auto => clap::ColorChoice::Auto,
         ColourChoice::Always => clap::ColorChoice::Always,
         ColourChoice::Never => clap::ColorChoice::Never,

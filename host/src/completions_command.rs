@@ -4,13 +4,17 @@
 use crate::{
     cli::{self, CompletionsArgs, InstalledIds, ManArgs},
     config,
-    error::{Error, Result},
-    files::{create_directory, write_atomically},
-    plugin::{self, EntryKind, PluginSources},
-    terminal::print,
 };
 use clap::Command;
 use clap_mangen::Man;
+use progtune_engine::{
+    error::{Error, Result},
+    plugin::{self, EntryKind, PluginSources},
+};
+use progtune_process::{
+    files::{create_directory, write_atomically},
+    terminal::print,
+};
 use std::path::Path;
 
 /// Prints the completion script of a shell; the ids in it are those of the plugins found.
@@ -33,7 +37,7 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
     let mut script = Vec::new();
     let mut command = cli::completed_command(&installed, config::choices);
     clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
-    print(String::from_utf8_lossy(&script).into_owned())
+    Ok(print(String::from_utf8_lossy(&script).into_owned())?)
 }
 
 /// Writes the manual pages: `progtune.1`, and one for each command below it, such as `progtune-plan.1`.
@@ -47,11 +51,11 @@ pub fn run_man(args: &ManArgs) -> Result<()> {
     command.build();
     let count = write_pages(&command, &args.pages)?;
     let first = args.pages.join("progtune.1");
-    print(format!(
+    Ok(print(format!(
         "Wrote {count} manual pages to {}; `man -l {}` shows the first.\n",
         args.pages.display(),
         first.display()
-    ))
+    ))?)
 }
 
 /// Writes the page of a command and of each below it; how many.

@@ -9,24 +9,29 @@ use std::path::{Path, PathBuf};
 
 use progtune_datasets::{Metric, OwnRequest};
 
-pub use crate::error::ConfigError;
 use crate::{
-    batch_order::{BatchLimit, Rule},
-    byte_size::ByteSize,
-    class_weights::ClassWeights,
     cli::TrainArgs,
     config_keys::Scope,
-    hub::NamedPath,
+    prefix_cache::{self, CacheDtype, Mode},
+};
+pub use error::ConfigError;
+use progtune_engine::{
     model::device::{Device, Kernels},
     optim::{LrScheduler, Warmup},
     plugin::PluginSources,
-    prefix_cache::{self, CacheDtype, Mode},
+};
+use progtune_hub::NamedPath;
+use progtune_pipeline::{
+    batch_order::{BatchLimit, Rule},
+    class_weights::ClassWeights,
     question_answering::Answering,
     token_cache::TokenCacheUse,
 };
+use progtune_process::byte_size::ByteSize;
 
 mod answering;
 mod choices;
+mod error;
 pub(crate) mod export;
 mod hub;
 mod inference;
@@ -35,7 +40,7 @@ mod layers;
 mod own;
 mod plugins;
 mod settings;
-mod show;
+pub mod show;
 mod split;
 #[cfg(test)]
 mod tests;

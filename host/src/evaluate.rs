@@ -3,26 +3,27 @@
 
 mod only_answer;
 
-use crate::{
+use only_answer::only_answer;
+use progtune_datasets::{ProblemType, Task, TaskSource};
+use progtune_engine::{
     batch::{Batch, Target},
-    batch_order::BatchLimit,
     error::{Error, NotFinite, Result},
+    model::{Model, Start},
+};
+use progtune_pipeline::{
+    batch_order::BatchLimit,
     eval_split::EvalSplit,
-    interrupt,
     metrics::{
         Outcome,
         classes::{ClassReport, Confusion, arg_max},
         compute,
         sets::LabelSets,
     },
-    model::{Model, Start},
-    phase::Phase,
     question_answering::{decode::Decoded, squad_metrics},
     token_classification,
     token_store::Examples,
 };
-use only_answer::only_answer;
-use progtune_datasets::{ProblemType, Task, TaskSource};
+use progtune_process::{interrupt, phase::Phase};
 
 /// What a model says about a split.
 #[derive(Debug, Clone)]

@@ -1,6 +1,8 @@
 //! What a command names, made directories: what is there is taken as it is, an id is looked up on the hub. Called at the start of
 //! every command that reads models, adapters or data; everything after it knows paths alone.
 
+mod data_files;
+mod transfer;
 mod wanted;
 
 use crate::{
@@ -8,18 +10,16 @@ use crate::{
         AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
         check_own_complete,
     },
-    error::{Error, Result},
-    files::near_path,
-    hub::{
-        Hub, NamedPath,
-        data_files::{DataFiles, SplitFiles},
-        files_below,
-        repository::{Kind, Repository},
-    },
     task_data::trainable_task,
-    terminal::note,
 };
+use data_files::{DataFiles, SplitFiles};
 use progtune_datasets::{OwnRequest, Task};
+use progtune_engine::error::{Error, Result};
+use progtune_hub::{
+    Hub, NamedPath, files_below,
+    repository::{Kind, Repository},
+};
+use progtune_process::{files::near_path, terminal::note};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ impl<'a> Fetcher<'a> {
     pub fn new(settings: &'a HubConfig) -> Self {
         Self {
             settings,
-            hub: Hub::new(settings.offline),
+            hub: Hub::new(settings.offline, transfer::Shown),
         }
     }
 
@@ -187,7 +187,7 @@ impl<'a> Fetcher<'a> {
     /// As [`Fetcher::run`].
     pub fn adapter(&self, adapter: &Path) -> Result<PathBuf> {
         match self.repository(Kind::Model, adapter) {
-            Some(repository) => self.hub.snapshot(&repository, &AdapterFiles),
+            Some(repository) => Ok(self.hub.snapshot(&repository, &AdapterFiles)?),
             None => Ok(adapter.to_owned()),
         }
     }
@@ -220,10 +220,8 @@ impl<'a> Fetcher<'a> {
         };
         let snapshot = self.hub.snapshot(&repository, &wanted);
         let snapshot = snapshot.map_err(|error| match (data, error) {
-            (None, Error::Model(text)) => {
-                Error::Model(format!("task `{task}` without --data: {text}"))
-            }
-            (_, error) => error,
+            (None, error) => Error::Model(format!("task `{task}` without --data: {error}")),
+            (Some(_), error) => error.into(),
         })?;
         let files = self.found(&snapshot, &wanted)?;
         let first = files.all().next().map(|name| snapshot.join(name));

@@ -8,11 +8,12 @@
 //! data, one optimizer update a step by the number of trained parameters, and the evaluation. What the prefix cache
 //! spares is the price of frozen blocks, for the tokens it holds.
 
-use crate::{
+use crate::{config::RunConfig, prefix_cache::Outlook};
+use candle_core::{Device, Tensor};
+use progtune_engine::rng::Stream;
+use progtune_engine::{
     assemble::open_device,
     batch::{Batch, EncodedExample, Target},
-    batch_order::BatchLimit,
-    config::RunConfig,
     error::{Error, Result},
     model::{
         Model,
@@ -26,10 +27,8 @@ use crate::{
     optim::{AdamW, Settings},
     plan::{Blueprint, EpochSecs, Stage},
     plugin::LoadedMethod,
-    prefix_cache::Outlook,
-    rng::Stream,
 };
-use candle_core::{Device, Tensor};
+use progtune_pipeline::batch_order::BatchLimit;
 use progtune_plugin_api::records::Part;
 use std::{
     collections::{BTreeMap, BTreeSet},

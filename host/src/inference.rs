@@ -5,26 +5,32 @@ mod opened;
 
 use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
-    error::{Error, Result},
-    eval_split::EvalSplit,
     evaluate::{evaluate, logits, split_logits},
     evaluation_keys::eval_keys,
     fetch::Fetcher,
-    files::{
-        directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
-    },
-    hub::NamedPath,
-    interrupt::{self, Course},
-    metrics::{classes::arg_max, sets},
-    model::Model,
     progress::metrics_table,
-    question_answering::{answers, decode::Decoded, prediction_files},
-    terminal::{self, note_for_people},
-    token_classification::predictions,
-    token_store::Examples,
 };
 use opened::Opened;
 use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
+use progtune_engine::{
+    error::{Error, Result},
+    model::Model,
+};
+use progtune_hub::NamedPath;
+use progtune_pipeline::{
+    eval_split::EvalSplit,
+    metrics::{classes::arg_max, sets},
+    question_answering::{answers, decode::Decoded, prediction_files},
+    token_classification::predictions,
+    token_store::Examples,
+};
+use progtune_process::{
+    files::{
+        directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
+    },
+    interrupt::{self, Course},
+    terminal::{self, note_for_people},
+};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -66,7 +72,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     }
     let results = by_name(results.into_iter().map(|(name, map)| (name, map.into())));
     let text = serde_json::to_string_pretty(&results).map_err(|e| Error::Model(e.to_string()))?;
-    terminal::print_json(&format!("{text}\n"))
+    Ok(terminal::print_json(&format!("{text}\n"))?)
 }
 
 /// Data is one task's.
@@ -246,8 +252,8 @@ fn write_lines(
         text.push('\n');
     }
     match &config.output {
-        Some(path) => write_named(path, text.as_bytes()),
-        None => terminal::print_json(&text),
+        Some(path) => Ok(write_named(path, text.as_bytes())?),
+        None => Ok(terminal::print_json(&text)?),
     }
 }
 

@@ -10,18 +10,15 @@ mod tagged;
 
 use crate::{
     config::{InspectConfig, max_length},
-    data_description::describe,
-    error::Result,
     fetch::{Fetcher, ModelFiles},
-    model_source::ModelSource,
-    terminal,
-    thousands::grouped,
-    tokenizer::Tokenizer,
 };
 use duplicates::Texts;
 use lengths::Lengths;
 use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, TaggedData, Task};
+use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_pipeline::{data_description::describe, tokenizer::Tokenizer};
 use progtune_plain_text::shown_line;
+use progtune_process::{terminal, thousands::grouped};
 
 /// Longer than any text: the lengths before anything is cut.
 const NO_LIMIT: usize = 1 << 24;
@@ -43,7 +40,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
         let data = QuestionData::own(&config.own, None)?;
         let asked = config.max_length;
         let report = questions::inspect(&source()?, asked, &data)?;
-        return terminal::print(&report);
+        return Ok(terminal::print(&report)?);
     }
     let source = source()?;
     let model = source.config()?;
@@ -52,7 +49,9 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
         let problem = ProblemType::TokenClassification;
         let limit = max_length(config.max_length, problem).min(model.max_tokens());
         let tokenizer = tokenizer.for_task(problem);
-        return terminal::print(tagged::inspect(config, &tokenizer, limit)?);
+        return Ok(terminal::print(tagged::inspect(
+            config, &tokenizer, limit,
+        )?)?);
     }
     let files = OwnFiles::open(&config.own, None, None)?;
     let limit = max_length(config.max_length, files.task.problem_type).min(model.max_tokens());
@@ -89,7 +88,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     for (at, own) in texts.iter().enumerate() {
         text.push_str(&own.report(&texts[..at]));
     }
-    terminal::print(&text)
+    Ok(terminal::print(&text)?)
 }
 
 /// Per cent.

@@ -5,14 +5,16 @@ use progtune::{
     completions_command,
     config::{
         EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
-        resolve_plugins,
+        resolve_plugins, show,
     },
-    error::Result,
-    hub::environment,
-    inference, inspect_command, interrupt, logging, merge_command, plan_command, plugin,
-    plugins_command, recipe,
-    terminal::{self, Screen, Show, events},
-    token_cache,
+    inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
+};
+use progtune_engine::{error::Result, plugin};
+use progtune_hub::environment;
+use progtune_pipeline::token_cache;
+use progtune_process::{
+    interrupt, logging,
+    terminal::{self, Screen, events},
 };
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -23,19 +25,19 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args_os().map(text).collect();
     terminal::say_panics();
     environment::keep_secrets();
-    terminal::set_up(Show::guessed(&words, &|name| std::env::var(name).ok()));
+    terminal::set_up(show::guessed(&words, &|name| std::env::var(name).ok()));
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(error) => return refuse(error),
     };
-    interrupt::listen();
+    interrupt::listen(|| progtune_plugin_loader::set_cancelled(true));
     let outcome = run(&invocation, started);
     let is_news = interrupt::may_say_how_it_ended();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if is_news {
-                events::failure(&error);
+                events::failure(&error.to_string(), error.exit_code());
             }
             ExitCode::from(error.exit_code())
         }
@@ -56,14 +58,14 @@ fn refuse(error: clap::Error) -> ExitCode {
         error.exit();
     }
     let message = shown.as_str().trim_start_matches("error: ").trim_end();
-    events::failure_of(message, 2);
+    events::failure(message, 2);
     ExitCode::from(2)
 }
 
 fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     let global = &invocation.global;
     let sources = Sources::from_process(global.config.as_deref());
-    terminal::set_up(Show::resolve(global, &sources)?);
+    terminal::set_up(show::resolve(global, &sources)?);
     logging::start(global.verbose);
     token_cache::remove_leftovers();
     match &invocation.command {

@@ -33,17 +33,16 @@ mod rewrites;
 
 pub use batch_shape::BatchShape;
 
-use crate::{
-    config::RunConfig,
+use crate::config::RunConfig;
+use progtune_engine::{
     error::Result,
-    eval_split::EvalSplit,
     model::{
         config::ModelConfig,
         description::{HeadKind, ParameterInfo, sites},
     },
     plan::{Blueprint, Stage},
-    token_store::Examples,
 };
+use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
 use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};
 use std::collections::BTreeMap;

@@ -2,14 +2,15 @@
 //! progtune. Called by `main`.
 
 use crate::{
+    config::MergeConfig, fetch::Fetcher, recipe::prepare::open_tokenizer, report::commands::quoted,
+    run_directory::is_passing, task_data::trainable_task,
+};
+use progtune_datasets::{OWN_TASK, Task};
+use progtune_engine::{
     adapter::Adapter,
     assemble::Assembly,
-    config::MergeConfig,
     error::{Error, Result},
     export::save_checkpoint,
-    fetch::Fetcher,
-    files::lock::DirectoryLock,
-    interrupt::{self, Course},
     learned_task::LearnedTask,
     merge::merge,
     model::{
@@ -20,13 +21,12 @@ use crate::{
     },
     model_source::ModelSource,
     plugin,
-    recipe::prepare::open_tokenizer,
-    report::commands::quoted,
-    run_directory::is_passing,
-    task_data::trainable_task,
+};
+use progtune_process::{
+    files::lock::DirectoryLock,
+    interrupt::{self, Course},
     terminal,
 };
-use progtune_datasets::{OWN_TASK, Task};
 use std::path::Path;
 
 /// Writes the merged model.
@@ -76,7 +76,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         return Ok(());
     }
     let output = config.output.display();
-    terminal::print(format!(
+    Ok(terminal::print(format!(
         "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --task {} --input \
          FILE.jsonl\n",
         source.name(),
@@ -84,7 +84,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         adapter.method,
         quoted(&output.to_string()),
         task.name,
-    ))
+    ))?)
 }
 
 /// The task that the adapter's head is for: one that was given, own files' if it was trained on such (and what is known of

@@ -2,25 +2,23 @@
 //! takes on this machine and how much memory, for the data if it is given. Called by `main`.
 
 use crate::{
-    batch_order::BatchOrder,
     config::{RunConfig, max_length},
-    error::Result,
-    eval_split::EvalSplit,
     fetch::{Fetcher, ModelFiles},
-    files::write_named,
     forecast::{DataSize, forecast},
     memory::{Estimator, budget::settle},
-    model::{config::ModelConfig, description::HeadKind},
-    phase::Phase,
-    plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg},
-    plugin::{self, LoadedMethod},
     prefix_cache::{Outlook, Place, Sizes},
     recipe::prepare::{ModelSide, open_tokenizer},
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
-    terminal,
-    token_store::Examples,
 };
+use progtune_engine::{
+    error::Result,
+    model::{config::ModelConfig, description::HeadKind},
+    plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg},
+    plugin::{self, LoadedMethod},
+};
+use progtune_pipeline::{batch_order::BatchOrder, eval_split::EvalSplit, token_store::Examples};
+use progtune_process::{files::write_named, phase::Phase, terminal};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -118,12 +116,14 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
             if let Some(predicted) = &predicted {
                 predicted.add_to(&mut plan);
             }
-            terminal::print_json(&format!("{plan:#}\n"))
+            Ok(terminal::print_json(&format!("{plan:#}\n"))?)
         }
         false => {
             let note = predicted.as_ref().map_or(String::new(), Predicted::note);
             let table = view.to_table(None) + &note;
-            terminal::print(terminal::show().colour.stdout().squares(&table))
+            Ok(terminal::print(
+                terminal::show().colour.stdout().squares(&table),
+            )?)
         }
     }
 }
@@ -234,7 +234,10 @@ fn predict_run(
             examples: Some(examples.len()),
             eval_tokens: splits[1..].iter().map(tokens_of).sum::<u64>() as f64,
         };
-        let basis = format!("the data's {} tokens", crate::thousands::grouped(tokens));
+        let basis = format!(
+            "the data's {} tokens",
+            progtune_process::thousands::grouped(tokens)
+        );
         cached = Some(splits);
         (
             data,

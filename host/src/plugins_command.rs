@@ -8,8 +8,8 @@ mod new;
 mod show;
 mod why;
 
-use crate::{
-    cli::PluginsCommand,
+use crate::cli::PluginsCommand;
+use progtune_engine::{
     error::{Error, Result},
     plugin::{self, Entry, EntryKind, PluginSources, Plugins},
 };

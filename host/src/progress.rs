@@ -1,14 +1,14 @@
 //! What is seen of the course of a run on standard error: a bar in a terminal, plain lines, events for a program, or nothing
 //! (`--progress`); and the metrics of an evaluation in words. Called by the recipe, the trainer and `evaluate`.
 
-use crate::{
-    class_report,
-    plan::Stage,
+use crate::class_report;
+use indicatif::ProgressBar;
+use progtune_engine::plan::Stage;
+use progtune_plain_text::shown_line;
+use progtune_process::{
     terminal::{self, Mode, bar_style, events::emit, note_for_people},
     thousands::grouped,
 };
-use indicatif::ProgressBar;
-use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
 /// The course of one run.

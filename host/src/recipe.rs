@@ -10,24 +10,29 @@ mod save;
 mod stage;
 
 use crate::{
-    batch_order::BatchOrder,
     best_model::BestModel,
     config::RunConfig,
-    error::{Error, Result},
-    interrupt,
-    model::{Model, gradients::Gradients, step::Step},
-    optim::{AdamW, LrCurve, Norms, Settings},
-    plan::Stage,
-    plugin::LoadedSchedule,
-    prefetch::{BatchSource, Batches, with_batches},
     prefix_cache::{CachedRun, PrefixCache},
     progress::Progress,
     run_directory::{Claim, RunDirectory},
     summary::{EpochRecord, Summary},
-    token_store::Examples,
 };
 use prepare::{Inputs, Prepared};
+use progtune_engine::{
+    error::{Error, Result},
+    model::{Model, gradients::Gradients, step::Step},
+    optim::{AdamW, LrCurve, Norms, Settings},
+    plan::Stage,
+    plugin::LoadedSchedule,
+};
+use progtune_pipeline::{
+    batch_order::BatchOrder,
+    prefetch::{BatchSource, Batches, with_batches},
+    token_store::Examples,
+};
 use progtune_plugin_api::records::DecisionRecord;
+use progtune_process::error::Error::Stopped;
+use progtune_process::interrupt;
 use serde_json::json;
 use std::time::Instant;
 
@@ -218,7 +223,7 @@ impl<'a> Run<'a> {
             self.summary.epochs = self.summary.steps as f64 / steps_per_epoch as f64;
             self.signal_loss();
             self.evaluate().map_err(|error| match error {
-                Error::Stopped { .. } => self.interrupted(),
+                Error::Process(Stopped { .. }) => self.interrupted(),
                 other => other,
             })?;
             self.epoch.secs = start.elapsed().as_secs_f64();

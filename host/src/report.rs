@@ -8,9 +8,14 @@ use crate::{
     class_report,
     config::RunConfig,
     memory::mib,
-    metrics::is_lower_better,
     progress::{metrics, metrics_text},
     summary::{EpochRecord, Summary},
+};
+use commands::ShellCommand;
+use progtune_datasets::Task;
+use progtune_pipeline::metrics::is_lower_better;
+use progtune_plain_text::shown_line;
+use progtune_process::{
     terminal::{
         Screen,
         colour::{Colour, Paint},
@@ -18,9 +23,6 @@ use crate::{
     },
     thousands::grouped,
 };
-use commands::ShellCommand;
-use progtune_datasets::Task;
-use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 

@@ -10,9 +10,11 @@ mod names;
 pub use claim::Claim;
 pub use names::{NEW_RUN, is_passing};
 
-use crate::{
-    config::RunConfig,
-    error::{Error, Result},
+use crate::config::RunConfig;
+use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
+use progtune_engine::error::{Error, Result};
+use progtune_plain_text::masked;
+use progtune_process::{
     files::{
         folder::Folder,
         lock::{DirectoryLock, LOCK_FILE},
@@ -21,8 +23,6 @@ use crate::{
     interrupt::{self, Course},
     logging,
 };
-use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
-use progtune_plain_text::masked;
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -180,7 +180,10 @@ impl RunDirectory {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(&self, results: &Value) -> Result<()> {
-        write_atomically(&self.path().join(RESULTS), pretty(results)?.as_bytes())
+        Ok(write_atomically(
+            &self.path().join(RESULTS),
+            pretty(results)?.as_bytes(),
+        )?)
     }
 }
 

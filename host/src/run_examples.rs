@@ -1,18 +1,17 @@
 //! A run's examples: the training set and the splits to evaluate on, tokenised. Called by the recipe and `plan`.
 
-use crate::{
-    config::RunConfig,
-    error::{Error, Result},
+use crate::{config::RunConfig, task_data::TaskData};
+use progtune_datasets::{SplitName, has_split};
+use progtune_engine::error::{Error, Result};
+use progtune_pipeline::{
     eval_split::EvalSplit,
     examples::{ExampleSource, Origin},
     question_answering::load::QuestionSource,
-    task_data::TaskData,
     token_cache::TokenCache,
     token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{SplitName, has_split};
 
 /// The tokenised training set and evaluation splits.
 pub fn load_data(

@@ -1,6 +1,7 @@
 //! The outcome of a training run, for its report and its records. Made by the recipe, read by the report.
 
-use crate::{best_model::Best, plan::Stage};
+use crate::best_model::Best;
+use progtune_engine::plan::Stage;
 use serde_json::{Map, Value};
 
 /// What a run amounts to.

@@ -2,24 +2,25 @@
 //! files, which make the task and are read with it.
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
-use crate::{
-    adapter::learned_from_peft,
-    config::{InferenceConfig, RunConfig, max_length},
-    data_description::{describe, describe_skipped},
-    error::{Error, Result},
-    hub::NamedPath,
-    learned_task::LearnedTask,
-    model_source::ModelSource,
-    own_files::KeyedFiles,
-    phase::Phase,
-    terminal::note,
-    token_cache::TokenCache,
-    token_classification,
-};
+use crate::config::{InferenceConfig, RunConfig, max_length};
 use progtune_datasets::{
     Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags, SkippedRows,
     TaggedData, Task,
 };
+use progtune_engine::{
+    adapter::learned_from_peft,
+    error::{Error, Result},
+    learned_task::LearnedTask,
+    model_source::ModelSource,
+};
+use progtune_hub::NamedPath;
+use progtune_pipeline::{
+    data_description::{describe, describe_skipped},
+    own_files::KeyedFiles,
+    token_cache::TokenCache,
+    token_classification,
+};
+use progtune_process::{phase::Phase, terminal::note};
 use std::path::{Path, PathBuf};
 
 /// A task and where its examples are.

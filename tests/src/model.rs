@@ -2,7 +2,9 @@
 
 use crate::{fixture, profile_dir};
 use candle_core::Tensor;
-use progtune::{
+use progtune::recipe::prepare::open_tokenizer;
+use progtune_datasets::{SplitName, Task, load_split};
+use progtune_engine::{
     adapter::Adapter,
     assemble::Assembly,
     batch::EncodedExample,
@@ -15,9 +17,7 @@ use progtune::{
     model_source::ModelSource,
     plan::{Blueprint, Foresight, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
-    recipe::prepare::open_tokenizer,
 };
-use progtune_datasets::{SplitName, Task, load_split};
 use std::path::Path;
 
 /// A model with its method, as a run would make it.

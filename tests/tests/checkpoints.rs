@@ -8,13 +8,13 @@
 mod damaged;
 
 use candle_core::{DType, Device, Tensor};
-use progtune::{
+use progtune::recipe::prepare::open_tokenizer;
+use progtune_datasets::Example;
+use progtune_engine::{
     batch::{Batch, EncodedExample},
     model::{description::HeadKind, device::Kernels},
     model_source::ModelSource,
-    recipe::prepare::open_tokenizer,
 };
-use progtune_datasets::Example;
 use progtune_tests::{
     command_line::CommandLine,
     fixture, max_difference,

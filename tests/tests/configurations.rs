@@ -11,7 +11,7 @@ mod label_sets;
 #[path = "configurations/messages.rs"]
 mod messages;
 
-use progtune::{
+use progtune_engine::{
     assemble::Assembly,
     batch::{Batch, EncodedExample, Target},
     error::Result,

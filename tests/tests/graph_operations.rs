@@ -2,7 +2,7 @@
 //! derivatives (central differences, tolerance 1e-2 of the larger of 1 and the derivative, in f32).
 
 use candle_core::{Device, Tensor, Var};
-use progtune::model::{
+use progtune_engine::model::{
     description::{Added, ParameterInfo},
     graph::{OPERATIONS, Program, RowContext, initial_value},
     parameters::Parameters,
@@ -245,7 +245,7 @@ fn edges_have_finite_derivatives() {
 
 #[test]
 fn initial_values_depend_on_seed_and_name_alone() {
-    let none = |name: &str| -> progtune::error::Result<Tensor> { panic!("reads {name}") };
+    let none = |name: &str| -> progtune_engine::error::Result<Tensor> { panic!("reads {name}") };
     let value = |graph: &Graph, name: &str, seed| {
         initial_value(graph, name, seed, &none)
             .unwrap()

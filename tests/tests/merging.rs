@@ -2,7 +2,7 @@
 //! that is built, with its merge graphs and without them, and for rewrites at every place by hand.
 
 use candle_core::{Device as Place, Tensor};
-use progtune::{
+use progtune_engine::{
     assemble::Assembly,
     batch::Batch,
     error::Error,
@@ -73,7 +73,7 @@ fn without_merge_graphs(rewrites: &[Rewrite]) -> Vec<Rewrite> {
 
 #[test]
 fn every_method_merges_or_says_why_not() {
-    let plugins = progtune::plugin::discover(&[profile_dir()]).unwrap();
+    let plugins = progtune_engine::plugin::discover(&[profile_dir()]).unwrap();
     let methods = plugins.entries().iter();
     let mut ids: Vec<&str> = methods
         .filter(|entry| entry.kind == EntryKind::Method)

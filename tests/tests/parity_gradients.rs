@@ -5,16 +5,16 @@
 //! global norm.
 
 use candle_core::{D, Device, Tensor};
-use progtune::{
+use progtune::evaluate;
+use progtune_datasets::SplitName;
+use progtune_engine::{
     batch::Batch,
-    batch_order::BatchLimit,
-    evaluate,
     model::{
         description::HeadKind, device::Kernels, gradients::Gradients, step::Step,
         weights::canonical_name,
     },
 };
-use progtune_datasets::SplitName;
+use progtune_pipeline::batch_order::BatchLimit;
 use progtune_tests::{
     fixture, max_difference,
     model::{Wanted, examples, parity_examples},

@@ -4,17 +4,16 @@
 //! Reference: `tests/fixtures/parity/*/heads.safetensors` (by `parity_heads.py`). Tolerances as in `parity_gradients`.
 
 use candle_core::{DType, Tensor};
-use progtune::{
+use progtune::evaluate::{evaluate, logits};
+use progtune_datasets::{Column, Columns, Labels, ProblemType, SplitName, Task};
+use progtune_engine::{
     batch::{Batch, EncodedExample, Target},
-    batch_order::BatchLimit,
-    eval_split::EvalSplit,
-    evaluate::{evaluate, logits},
     model::{
         Start, description::HeadKind, device::Kernels, gradients::Gradients, loss::LossWeighting,
         step::Step, weights::canonical_name,
     },
 };
-use progtune_datasets::{Column, Columns, Labels, ProblemType, SplitName, Task};
+use progtune_pipeline::{batch_order::BatchLimit, eval_split::EvalSplit};
 use progtune_tests::{
     fixture, max_difference,
     model::{Setup, Wanted, parity_examples},

@@ -5,14 +5,14 @@
 //! logits and loss 1e-5; each parameter's gradient 1e-4 of the larger of its own norm and a thousandth of the global norm.
 
 use candle_core::{Device, Tensor};
-use progtune::{
+use progtune::evaluate;
+use progtune_datasets::{ProblemType, SplitName};
+use progtune_engine::{
     adapter::{Adapter, Provenance, peft::Format},
     batch::Batch,
-    batch_order::BatchLimit,
-    evaluate,
     model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
 };
-use progtune_datasets::{ProblemType, SplitName};
+use progtune_pipeline::batch_order::BatchLimit;
 use progtune_tests::{
     fixture, max_difference,
     model::{Setup, Wanted, examples, parity_examples},

@@ -8,7 +8,7 @@
 #[path = "peft_matrix/refused.rs"]
 mod refused;
 
-use progtune::{
+use progtune_engine::{
     adapter::Adapter,
     assemble::Assembly,
     batch::{Batch, EncodedExample},
@@ -155,7 +155,7 @@ struct Loaded {
     adapter: Adapter,
     model: Model,
     head: HeadKind,
-    blueprint: progtune::plan::Blueprint,
+    blueprint: progtune_engine::plan::Blueprint,
 }
 
 fn load(

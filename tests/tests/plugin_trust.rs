@@ -128,7 +128,7 @@ impl Said {
 
 /// The hash of a file, as `plugins show` prints it.
 fn sha256(file: &Path) -> String {
-    progtune::plugin::digest::sha256_hex(&fs::read(file).unwrap())
+    progtune_engine::plugin::digest::sha256_hex(&fs::read(file).unwrap())
 }
 
 const PLAN: &str = "plan --task sample --schedule hostile-00";

@@ -6,7 +6,7 @@
 #[path = "plugins/broken.rs"]
 mod broken;
 
-use progtune::plugin::{self, EntryKind, PluginFault, Plugins};
+use progtune_engine::plugin::{self, EntryKind, PluginFault, Plugins};
 use progtune_plugin_api::{
     contract::{Dimensions, model_record, run_record},
     open::Value,

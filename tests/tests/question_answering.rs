@@ -2,9 +2,11 @@
 //! scripts, whose results `tests/fixtures/make_question_answering.py` keeps as figures and hashes. Exact, but for
 //! probabilities (1e-5) and metrics (1e-9).
 
-use progtune::{
-    batch::Target,
-    model_source::ModelSource,
+use progtune_datasets::{
+    AnswerRule, DataFile, Format, Header, OnBadRow, Question, Task, TextEncoding, read_questions,
+};
+use progtune_engine::{batch::Target, model_source::ModelSource};
+use progtune_pipeline::{
     question_answering::{
         Answering,
         answers::Asked,
@@ -12,9 +14,6 @@ use progtune::{
         windows::{Windows, make_windows},
     },
     tokenizer::Tokenizer,
-};
-use progtune_datasets::{
-    AnswerRule, DataFile, Format, Header, OnBadRow, Question, Task, TextEncoding, read_questions,
 };
 use progtune_tests::{fixture, read_json, shared_data};
 use serde_json::{Value, json};

@@ -5,12 +5,10 @@
 //! the same keys, shapes and configuration.
 
 use candle_core::{Device, Tensor};
-use progtune::{
-    batch_order::BatchLimit,
-    evaluate,
-    model::{description::HeadKind, device::Kernels},
-};
+use progtune::evaluate;
 use progtune_datasets::SplitName;
+use progtune_engine::model::{description::HeadKind, device::Kernels};
+use progtune_pipeline::batch_order::BatchLimit;
 use progtune_tests::{
     fixture, max_difference, minilm,
     model::{Wanted, examples},

@@ -1,6 +1,6 @@
 //! A method's parameter that is read at several nodes, sites and blocks: its gradient is the sum, once, on both paths.
 
-use progtune::{
+use progtune_engine::{
     assemble::Assembly,
     batch::Batch,
     model::{

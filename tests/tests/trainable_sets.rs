@@ -2,7 +2,7 @@
 //! bit. For every model × method × schedule and epoch, and for both compute paths.
 
 use candle_core::{DType, Tensor};
-use progtune::{
+use progtune_engine::{
     batch::Batch,
     model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},

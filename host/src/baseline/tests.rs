@@ -1,8 +1,9 @@
 //! What guessing is worth, against scikit-learn; and when a run is suspect.
 
 use super::*;
-use crate::{batch::EncodedExample, model::loss::LossWeighting, summary::Summary};
+use crate::summary::Summary;
 use progtune_datasets::SplitName;
+use progtune_engine::{batch::EncodedExample, model::loss::LossWeighting};
 use serde_json::{Value, json};
 
 const FIXTURE: &str = include_str!("../../../tests/fixtures/baselines.json");

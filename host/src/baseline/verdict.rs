@@ -1,7 +1,9 @@
 //! Whether a run's result is better than guessing, and what is said if it is not. Called by the recipe.
 
 use super::Baseline;
-use crate::{metrics::is_lower_better, model::loss::LossWeighting, summary::Summary};
+use crate::summary::Summary;
+use progtune_engine::model::loss::LossWeighting;
+use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 

@@ -3,8 +3,8 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use crate::question_answering::Answering;
 use progtune_datasets::ProblemType;
+use progtune_pipeline::question_answering::Answering;
 
 /// The longest input where none is asked for; of questions about texts, as Hugging Face's `run_qa.py` has it.
 const MAX_LENGTH: (usize, usize) = (128, 384);

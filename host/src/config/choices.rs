@@ -6,8 +6,9 @@ use super::{
     own::{ON_BAD_ROW, PROBLEM_TYPES},
     show::PROGRESS,
 };
-use crate::{export::WeightDtype, plugin::Isolation, terminal::colour::ColourChoice};
 use progtune_datasets::{Format, Metric, OWN_TASK, RepairTags, Task};
+use progtune_engine::{export::WeightDtype, plugin::Isolation};
+use progtune_process::terminal::colour::ColourChoice;
 
 /// The names that the key's value can be, or, of `task`, `device` and the like, the ones that are always there. Empty where
 /// there are none: numbers, paths, names of the user's own; and for switches, which need no value.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
 use crate::config_keys::{KEYS, KeyDefault};
-use crate::hub::NamedPath;
 use progtune_datasets::{Header, OnBadRow, OwnRequest};
+use progtune_hub::NamedPath;
 use toml::Value;
 
 /// What the file begins with, and by which it is known.

@@ -10,13 +10,11 @@ use super::{
     TokenCacheUse, answering, layers, limit_of, own, plugins, read_device, read_eval_batch,
     read_kernels, read_limit, read_max_length, read_model, read_threads,
 };
+use crate::cli::{EvaluateArgs, MergeArgs, PredictArgs};
 use crate::config_keys::{Scope, advice};
-use crate::{
-    batch_order::BatchLimit,
-    cli::{EvaluateArgs, MergeArgs, PredictArgs},
-    export::WeightDtype,
-    hub::NamedPath,
-};
+use progtune_engine::export::WeightDtype;
+use progtune_hub::NamedPath;
+use progtune_pipeline::batch_order::BatchLimit;
 
 /// An adapter to put on the model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use progtune_datasets::OwnRequest;
 use super::{ConfigError, HubConfig, Sources, layers, own, read_max_length, read_model};
 use crate::cli::InspectArgs;
 use crate::config_keys::Scope;
-use crate::hub::NamedPath;
+use progtune_hub::NamedPath;
 
 /// What to look at, and through whose tokenizer.
 #[derive(Debug, Clone, PartialEq)]

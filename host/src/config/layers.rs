@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::config_keys::{
     KEYS, Key, KeyDefault, OTHER_VARIABLES, Scope, VARIABLE_PREFIX, advice, find_key, flag_of,
 };
-use crate::files::near_path;
+use progtune_process::files::near_path;
 
 /// What lies below the flags: a configuration file and the environment's variables. Given, not read from the process,
 /// so that tests need not change their own environment.

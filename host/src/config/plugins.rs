@@ -1,11 +1,8 @@
 //! Where plugins are looked for, and which builds are meant: the part of the configuration that every command has.
 
 use super::{ConfigError, Sources, layers, settings::Settings};
-use crate::{
-    cli::PluginArgs,
-    config_keys::Scope,
-    plugin::{Isolation, PluginSources},
-};
+use crate::{cli::PluginArgs, config_keys::Scope};
+use progtune_engine::plugin::{Isolation, PluginSources};
 
 /// Resolves where `progtune plugins …` looks for plugins.
 ///

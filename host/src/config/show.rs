@@ -2,11 +2,8 @@
 //! `main` before anything else.
 
 use super::{ConfigError, Sources, layers};
-use crate::{
-    cli::GlobalArgs,
-    config_keys::Scope,
-    terminal::{self, Mode, Show, colour::ColourChoice},
-};
+use crate::{cli::GlobalArgs, config_keys::Scope};
+use progtune_process::terminal::{self, Mode, Show, colour::ColourChoice};
 
 /// What `--progress` takes; `None`: what suits standard error.
 pub(super) const PROGRESS: &[(&str, Option<Mode>)] = &[
@@ -16,67 +13,64 @@ pub(super) const PROGRESS: &[(&str, Option<Mode>)] = &[
     ("none", Some(Mode::Silent)),
 ];
 
-impl Show {
-    /// Resolves it. `--quiet` goes over what a variable or file says of progress.
-    ///
-    /// # Errors
-    /// As [`super::RunConfig::resolve_train`]; also when `--quiet` stands beside a `--progress` that shows something.
-    pub fn resolve(args: &GlobalArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let settings = layers::merge(args, sources, Scope::Display)?;
-        let asked = settings.choice("progress", PROGRESS)?;
-        let colour = settings.choice("color", ColourChoice::NAMES)?;
-        let is_flag = args.progress.is_some();
-        if let (true, true, Some(Mode::Plain | Mode::Json)) = (args.quiet, is_flag, asked) {
-            return Err(ConfigError::Conflict {
-                first: "--quiet".into(),
-                second: format!(
-                    "--progress {}",
-                    args.progress.as_deref().unwrap_or_default()
-                ),
-                reason: "one leaves out all progress, the other asks for it".into(),
-                advice:
-                    "remove one of them; --progress none leaves warnings and the report at the end"
-                        .into(),
-            });
-        }
-        Ok(Self {
-            mode: match (args.quiet, asked) {
-                (true, _) => Mode::Silent,
-                (false, Some(mode)) => mode,
-                (false, None) => terminal::automatic_mode(),
-            },
-            quiet: args.quiet,
-            colour,
-        })
+/// Resolves it. `--quiet` goes over what a variable or file says of progress.
+///
+/// # Errors
+/// As [`super::RunConfig::resolve_train`]; also when `--quiet` stands beside a `--progress` that shows something.
+pub fn resolve(args: &GlobalArgs, sources: &Sources) -> Result<Show, ConfigError> {
+    let settings = layers::merge(args, sources, Scope::Display)?;
+    let asked = settings.choice("progress", PROGRESS)?;
+    let colour = settings.choice("color", ColourChoice::NAMES)?;
+    let is_flag = args.progress.is_some();
+    if let (true, true, Some(Mode::Plain | Mode::Json)) = (args.quiet, is_flag, asked) {
+        return Err(ConfigError::Conflict {
+            first: "--quiet".into(),
+            second: format!(
+                "--progress {}",
+                args.progress.as_deref().unwrap_or_default()
+            ),
+            reason: "one leaves out all progress, the other asks for it".into(),
+            advice: "remove one of them; --progress none leaves warnings and the report at the end"
+                .into(),
+        });
     }
+    Ok(Show {
+        mode: match (args.quiet, asked) {
+            (true, _) => Mode::Silent,
+            (false, Some(mode)) => mode,
+            (false, None) => terminal::automatic_mode(),
+        },
+        quiet: args.quiet,
+        colour,
+    })
+}
 
-    /// What can be told before the arguments are known to be right, so that also what is wrong with them is said as it is
-    /// asked for: flags that are spelt in full, else the variables.
-    pub fn guessed(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Self {
-        let given = |name: &str| {
-            let flag = format!("--{name}");
-            let after = arguments.iter().position(|word| *word == flag);
-            let after = after.and_then(|at| arguments.get(at + 1)).cloned();
-            let with = arguments
-                .iter()
-                .find_map(|word| word.strip_prefix(&format!("{flag}=")));
-            after
-                .or(with.map(str::to_owned))
-                .or_else(|| variable(&format!("PROGTUNE_{}", name.to_uppercase())))
-        };
-        let named = |name: &str| given(name).unwrap_or_default();
-        let progress = PROGRESS.iter().find(|(name, _)| *name == named("progress"));
-        let colour = ColourChoice::NAMES
+/// What can be told before the arguments are known to be right, so that also what is wrong with them is said as it is
+/// asked for: flags that are spelt in full, else the variables.
+pub fn guessed(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Show {
+    let given = |name: &str| {
+        let flag = format!("--{name}");
+        let after = arguments.iter().position(|word| *word == flag);
+        let after = after.and_then(|at| arguments.get(at + 1)).cloned();
+        let with = arguments
             .iter()
-            .find(|(name, _)| *name == named("color"));
-        Self {
-            mode: match progress {
-                Some((_, Some(mode))) => *mode,
-                _ => Mode::Plain,
-            },
-            quiet: false,
-            colour: colour.map_or(ColourChoice::Auto, |&(_, choice)| choice),
-        }
+            .find_map(|word| word.strip_prefix(&format!("{flag}=")));
+        after
+            .or(with.map(str::to_owned))
+            .or_else(|| variable(&format!("PROGTUNE_{}", name.to_uppercase())))
+    };
+    let named = |name: &str| given(name).unwrap_or_default();
+    let progress = PROGRESS.iter().find(|(name, _)| *name == named("progress"));
+    let colour = ColourChoice::NAMES
+        .iter()
+        .find(|(name, _)| *name == named("color"));
+    Show {
+        mode: match progress {
+            Some((_, Some(mode))) => *mode,
+            _ => Mode::Plain,
+        },
+        quiet: false,
+        colour: colour.map_or(ColourChoice::Auto, |&(_, choice)| choice),
     }
 }
 
@@ -101,7 +95,7 @@ mod tests {
     fn flags_go_over_variables() {
         let json = with(&[("PROGTUNE_PROGRESS", "json"), ("PROGTUNE_COLOR", "never")]);
         let mode = |line: &str, sources: &Sources| {
-            let show = Show::resolve(&args(line), sources).unwrap();
+            let show = resolve(&args(line), sources).unwrap();
             (show.mode, show.quiet, show.colour)
         };
         let (never, auto) = (ColourChoice::Never, ColourChoice::Auto);
@@ -123,7 +117,7 @@ mod tests {
     fn what_excludes_each_other_is_refused() {
         for progress in ["plain", "json"] {
             let line = format!("--quiet --progress {progress}");
-            let error = Show::resolve(&args(&line), &with(&[])).unwrap_err();
+            let error = resolve(&args(&line), &with(&[])).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!(
@@ -132,7 +126,7 @@ mod tests {
                 )
             );
         }
-        let error = Show::resolve(&args("--progress jsn"), &with(&[])).unwrap_err();
+        let error = resolve(&args("--progress jsn"), &with(&[])).unwrap_err();
         let text = error.to_string();
         assert!(
             text.contains("flag --progress") && text.contains("json"),
@@ -148,7 +142,7 @@ mod tests {
                 "PROGTUNE_PROGRESS" => variable.map(str::to_owned),
                 _ => None,
             };
-            Show::guessed(&words(line), &variable)
+            guessed(&words(line), &variable)
         };
         assert_eq!(guess("p --progress json --epochz", None).mode, Mode::Json);
         assert_eq!(guess("p --progress=json --epochz", None).mode, Mode::Json);

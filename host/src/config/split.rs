@@ -1,6 +1,6 @@
 //! The part of a data set that `evaluate` and `predict` read: `--split`. A field of their configurations.
 
-use crate::choice::name_of;
+use progtune_process::choice::name_of;
 use std::fmt;
 
 /// A part of a task's data.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cli::{self, Command};
-use crate::plugin::Isolation;
+use progtune_engine::plugin::Isolation;
 
 mod bad_values;
 mod inference;

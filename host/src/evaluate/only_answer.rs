@@ -1,10 +1,8 @@
 //! Whether a model says the same of every example. Called by the evaluator.
 
-use crate::{
-    batch::Target,
-    metrics::{classes::arg_max, sets},
-};
 use progtune_datasets::Task;
+use progtune_engine::batch::Target;
+use progtune_pipeline::metrics::{classes::arg_max, sets};
 
 /// The one answer to all examples, in words, where several are right and no other is given; not for tags and questions, whose
 /// metrics tell.

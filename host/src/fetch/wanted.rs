@@ -1,11 +1,12 @@
 //! Which files of a repository a command needs: of a model, of an adapter. Made by `fetch`, asked by the hub.
 
-use crate::{
+use progtune_engine::{
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
-    hub::{repository::is_plain_path, wanted::Wanted},
     learned_task::TASK_FILE,
-    provenance, tokenizer,
+    provenance,
 };
+use progtune_hub::{repository::is_plain_path, wanted::Wanted};
+use progtune_pipeline::tokenizer;
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
 

@@ -2,29 +2,33 @@
 //! be good, and shared by the models that its adapters make.
 
 use crate::{
+    config::{AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
+    recipe::prepare::open_tokenizer,
+    task_data::{OwnRead, read_own, trainable_task, with_metrics},
+};
+use progtune_datasets::{
+    AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
+    TaggedSentence, Task, TextEncoding, load_questions, read_questions,
+};
+use progtune_engine::{
     adapter::Adapter,
     assemble::Assembly,
-    config::{AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
     error::{Error, Result},
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::Blueprint,
     plugin,
+};
+use progtune_pipeline::{
+    eval_split::EvalSplit,
+    examples::{ExampleSource, Origin},
     question_answering::load::QuestionSource,
-    recipe::prepare::open_tokenizer,
-    task_data::{OwnRead, read_own, trainable_task, with_metrics},
     token_cache::TokenCache,
     token_classification::{
         align::{AlignedSentence, align},
         data::{first, warn_of_gaps},
     },
     tokenizer::Tokenizer,
-};
-use progtune_datasets::{
-    AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
-    TaggedSentence, Task, TextEncoding, load_questions, read_questions,
 };
 use std::path::Path;
 

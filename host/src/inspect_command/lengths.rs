@@ -1,8 +1,9 @@
 //! How long rows are in tokens. Called by `data inspect`.
 
 use super::{of_every, share};
-use crate::{error::Result, tokenizer::Tokenizer};
 use progtune_datasets::Example;
+use progtune_engine::error::Result;
+use progtune_pipeline::tokenizer::Tokenizer;
 use std::collections::BTreeMap;
 
 /// Rows and bytes of text that are tokenised together.

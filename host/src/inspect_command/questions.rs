@@ -1,15 +1,14 @@
 //! What `progtune data inspect` says of questions about texts. Called by `inspect_command`.
 
-use crate::{
-    config::max_length,
+use crate::config::max_length;
+use progtune_datasets::{ProblemType, Question, QuestionData};
+use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_pipeline::{
     data_description::describe_skipped,
-    error::Result,
-    model_source::ModelSource,
     question_answering::{Answering, windows::make_windows},
-    thousands::grouped,
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{ProblemType, Question, QuestionData};
+use progtune_process::thousands::grouped;
 use std::collections::HashSet;
 
 /// Counts, windows of the longest input that is `asked` for, and shared texts of all splits.

@@ -1,19 +1,19 @@
 //! What `progtune data inspect` says of sentences whose words have tags. Called by `inspect_command`.
 
 use super::{lengths::Lengths, share};
-use crate::{
-    config::InspectConfig,
-    error::Result,
+use crate::config::InspectConfig;
+use progtune_datasets::{TaggedData, TaggedSentence};
+use progtune_engine::error::Result;
+use progtune_pipeline::{
     metrics::entities::entities,
-    thousands::grouped,
     token_classification::{
         align::{Coverage, align},
         data::describe,
     },
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{TaggedData, TaggedSentence};
 use progtune_plain_text::shown_line;
+use progtune_process::thousands::grouped;
 use std::collections::{BTreeMap, HashSet};
 
 /// Columns, tags, entities by type, lengths and duplicates of all splits. `tokenizer` cuts nothing; inputs are cut at `limit`.

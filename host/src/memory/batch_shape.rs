@@ -1,9 +1,9 @@
 //! The largest batch of a run, as far as memory depends on it. Called by the estimator.
 
-use crate::{
+use crate::config::RunConfig;
+use progtune_engine::error::Result;
+use progtune_pipeline::{
     batch_order::{BatchLimit, BatchOrder, LISTED},
-    config::RunConfig,
-    error::Result,
     token_store::Examples,
 };
 

@@ -1,16 +1,14 @@
 //! `--memory-budget`: makes a run fit, or refuses it before it begins. Called by the recipe.
 
 use super::{Estimator, Footprint, mib};
-use crate::{
-    byte_size::ByteSize,
-    config::RunConfig,
+use crate::{config::RunConfig, prefix_cache::Mode};
+use progtune_engine::{
     error::{Error, Result},
-    eval_split::EvalSplit,
     model::{config::ModelConfig, description::HeadKind},
     plan::{Blueprint, Stage},
-    prefix_cache::Mode,
-    token_store::Examples,
 };
+use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
+use progtune_process::byte_size::ByteSize;
 
 /// What `--memory-budget` decides.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the rewrites of a method keep for their backward. Called by the estimator.
 
-use crate::error::{Error, Result};
+use progtune_engine::error::{Error, Result};
 use progtune_plugin_api::{
     graph::Op,
     infer::{Scope, Shape, infer},

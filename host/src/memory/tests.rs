@@ -1,13 +1,12 @@
 //! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory.rs`.
 
 use super::*;
-use crate::{
-    batch::EncodedExample, batch_order::BatchLimit, model_source::ModelSource, plan::Blueprint,
-};
+use progtune_engine::{batch::EncodedExample, model_source::ModelSource, plan::Blueprint};
+use progtune_pipeline::batch_order::BatchLimit;
 
 fn stage(
     blueprint: &Blueprint,
-    wanted: impl Fn(&crate::model::description::ParameterInfo) -> bool,
+    wanted: impl Fn(&progtune_engine::model::description::ParameterInfo) -> bool,
 ) -> Stage {
     let trainable = blueprint.candidates.iter().copied();
     Stage {

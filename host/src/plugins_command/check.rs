@@ -3,11 +3,10 @@
 
 mod executors;
 
-use crate::{
-    cli::CheckArgs,
+use crate::cli::CheckArgs;
+use progtune_engine::{
     error::{Error, Result},
     plugin::{self, Entry, EntryKind, PluginFault, PluginSources, Plugins},
-    terminal::{print, print_json},
 };
 use progtune_plugin_api::{
     contract::{
@@ -18,6 +17,7 @@ use progtune_plugin_api::{
     options,
     records::{HostRecord, RunRecord},
 };
+use progtune_process::terminal::{print, print_json};
 use serde_json::{Value, json};
 
 /// Checks every entry of the library, prints what was seen, and fails when a promise is broken.

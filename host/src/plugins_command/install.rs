@@ -1,14 +1,14 @@
 //! `progtune plugins install FILE…` and `plugins remove ID`: the user's plugin directory.
 
 use super::flag;
-use crate::{
+use progtune_engine::{
     error::Result,
     plugin::{
         self, Library, PluginSources, Plugins,
         install::{self, Installed},
     },
-    terminal::print,
 };
+use progtune_process::terminal::print;
 use std::path::PathBuf;
 
 /// Installs libraries, each once it has been tried, and says what they offer. At the first that cannot be installed it
@@ -29,7 +29,7 @@ pub(super) fn install(places: &PluginSources, files: &[PathBuf], force: bool) ->
             files.len()
         );
     }
-    print(&next)
+    Ok(print(&next)?)
 }
 
 fn describe(installed: &Installed) -> String {
@@ -84,7 +84,7 @@ pub(super) fn remove(plugins: &Plugins, id: &str) -> Result<()> {
             library.file.display()
         ));
     }
-    print(&text)
+    Ok(print(&text)?)
 }
 
 fn name(library: &Library) -> String {

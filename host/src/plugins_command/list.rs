@@ -1,23 +1,23 @@
 //! `progtune plugins list`: every schedule and method, read from the files without running any of them.
 
-use crate::{
+use progtune_engine::{
     error::Result,
     plugin::{Entry, EntryKind, Plugins, no_plugins},
     provenance::option_json,
-    terminal::{print, print_json},
 };
+use progtune_process::terminal::{print, print_json};
 use serde_json::{Value, json};
 
 /// Prints every schedule and method as a table, or as JSON.
 pub(super) fn run(plugins: &Plugins, as_json: bool) -> Result<()> {
     if as_json {
         let entries: Vec<Value> = plugins.entries().iter().map(entry_json).collect();
-        return print_json(&format!("{:#}\n", Value::Array(entries)));
+        return Ok(print_json(&format!("{:#}\n", Value::Array(entries)))?);
     }
     if plugins.entries().is_empty() {
-        return print(format!("{}\n", no_plugins(plugins.searched())));
+        return Ok(print(format!("{}\n", no_plugins(plugins.searched())))?);
     }
-    print(table(plugins.entries()))
+    Ok(print(table(plugins.entries()))?)
 }
 
 fn table(entries: &[Entry]) -> String {

@@ -1,11 +1,11 @@
 //! `progtune plugins lock [ID…]`: pins plugins to the builds that are found now. Runs no plugin.
 
 use super::entries_of;
-use crate::{
+use progtune_engine::{
     error::{Error, Result},
     plugin::{self, Entry, Lock, PluginSources, lock::FILE_NAME},
-    terminal::print,
 };
+use progtune_process::terminal::print;
 use std::path::PathBuf;
 
 /// Pins everything that is found in a new file, or `ids` in the file as it is.
@@ -50,8 +50,8 @@ pub(super) fn run(places: &PluginSources, ids: &[String]) -> Result<()> {
         ));
     }
     lock.write()?;
-    print(format!(
+    Ok(print(format!(
         "pinned in {}\n{text}A plugin that differs is refused from now on; --locked refuses what is not pinned as well.\n",
         lock.path.display()
-    ))
+    ))?)
 }

@@ -1,13 +1,13 @@
 //! `progtune plugins new NAME --kind schedule|peft`: writes the crate of a plugin that builds, passes its own tests and runs by
 //! name. Called by `plugins_command`. What is written lies in `template/`.
 
-use crate::{
-    cli::{NewArgs, NewKind},
+use crate::cli::{NewArgs, NewKind};
+use progtune_engine::{
     error::{Error, Result},
     plugin::{EntryKind, Plugins},
-    terminal::print,
 };
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
+use progtune_process::terminal::print;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -144,14 +144,14 @@ pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
         let path = directory.join(name);
         fs::write(&path, filled(template)).map_err(Error::io(&path, "write"))?;
     }
-    print(format!(
+    Ok(print(format!(
         "Wrote the {kind} {} to {}; it takes progtune-plugin-api from {}. Next:\n\n  \
          cd {} && cargo test\n  cargo build --release\n  progtune --plugin-dir target/release {flags}\n",
         args.name,
         directory.display(),
         interface.origin,
         directory.display(),
-    ))
+    ))?)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -2,13 +2,11 @@
 //! model, for which it is loaded and asked.
 
 use super::entries_of;
-use crate::{
+use progtune_engine::{
     error::Result,
     model::description::{HeadKind, model_record, parameters},
     model_source::ModelSource,
     plugin::{Entry, EntryKind, Plugins},
-    terminal::print,
-    thousands::grouped,
 };
 use progtune_plugin_api::{
     contract::{self, Dimensions},
@@ -16,6 +14,7 @@ use progtune_plugin_api::{
     options::OptionSchema,
     records::{MethodPlan, ModelRecord},
 };
+use progtune_process::{terminal::print, thousands::grouped};
 
 /// Describes the schedules and methods of an id. `model`: the directory of the model that a method's graphs are shown for.
 pub(super) fn run(plugins: &Plugins, id: &str, model: Option<&str>) -> Result<()> {

@@ -1,14 +1,14 @@
 //! `progtune plugins why ID`: which library an id means, and how that came about. Runs no plugin.
 
 use super::entries_of;
-use crate::{
+use progtune_engine::{
     error::Result,
     plugin::{
         Entry, EntryKind, Plugins,
         probe::{Trial, Tried},
     },
-    terminal::print,
 };
+use progtune_process::terminal::print;
 
 /// Tells where an id comes from, what else offers it, and what was not used.
 pub(super) fn run(plugins: &Plugins, id: &str) -> Result<()> {

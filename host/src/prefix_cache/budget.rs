@@ -1,7 +1,8 @@
 //! How much the cache may take, where it goes, and which examples it then holds. Called by the prefix cache, once a run.
 
 use super::settings::Mode;
-use crate::{error::Result, token_store::Examples};
+use progtune_engine::error::Result;
+use progtune_pipeline::token_store::Examples;
 use std::{fs, path::Path};
 
 /// What is assumed to be free where the system does not say.
@@ -165,7 +166,7 @@ fn free_disk(_: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::EncodedExample;
+    use progtune_engine::batch::EncodedExample;
 
     const LIMITS: Limits = Limits {
         ram: 100,

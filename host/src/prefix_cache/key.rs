@@ -1,15 +1,15 @@
 //! What the rows at a boundary depend on, as a hash: the inputs, the computation, and every parameter below. Rows in a
 //! file are used only under the key they were written with. Called by the prefix cache when its entries are on disk.
 
-use crate::{
+use candle_core::Device;
+use progtune_engine::{
     error::Result,
     model::{
         Model,
         parameters::{HostSlice, ParameterId},
     },
-    token_store::Examples,
 };
-use candle_core::Device;
+use progtune_pipeline::token_store::Examples;
 use sha2::{Digest, Sha256};
 
 /// The beginning of a SHA-256, enough to tell keys apart.

@@ -20,19 +20,18 @@ pub use outlook::{Outlook, Sizes};
 pub use settings::{CacheDtype, Mode, Settings};
 pub use usage::Usage;
 
-use crate::{
-    byte_size::ByteSize,
-    error::Result,
-    files::folder::Folder,
-    model::{Model, parameters::ParameterId},
-    plan::Stage,
-    token_store::Examples,
-};
 use boundary::{Plan, save_boundary};
 use budget::{Limits, choose};
 use disk::{Disk, SLOT_HEADER};
 use key::Keys;
 use outlook::most_rows;
+use progtune_engine::{
+    error::Result,
+    model::{Model, parameters::ParameterId},
+    plan::Stage,
+};
+use progtune_pipeline::token_store::Examples;
+use progtune_process::{byte_size::ByteSize, files::folder::Folder};
 use ram::Ram;
 use std::{
     fs::{self, File},

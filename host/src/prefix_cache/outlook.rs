@@ -10,7 +10,9 @@ use super::{
     disk::SLOT_HEADER,
     settings::{Mode, Settings},
 };
-use crate::{byte_size::ByteSize, error::Result, token_store::Examples};
+use progtune_engine::error::Result;
+use progtune_pipeline::token_store::Examples;
+use progtune_process::byte_size::ByteSize;
 use std::path::Path;
 
 /// The cache of a run that has not begun.
@@ -148,7 +150,8 @@ fn existing(directory: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batch::EncodedExample, prefix_cache::CacheDtype};
+    use crate::prefix_cache::CacheDtype;
+    use progtune_engine::batch::EncodedExample;
 
     fn examples(lengths: &[usize]) -> Examples {
         let example = |&length: &usize| EncodedExample {

@@ -1,6 +1,6 @@
 //! What a run asks of the prefix cache: `--prefix-cache` and the flags beside it. Values of the configuration, read by the cache.
 
-use crate::{byte_size::ByteSize, choice::name_of};
+use progtune_process::{byte_size::ByteSize, choice::name_of};
 use std::fmt;
 
 /// What a run asks of the cache.

@@ -2,13 +2,13 @@
 //! way up they are saved. Called for every batch by the trainer and the evaluator, through the prefix cache.
 
 use super::PrefixCache;
-use crate::{
+use candle_core::{Device, Tensor};
+use progtune_engine::{
     batch::Batch,
     error::Result,
     model::{Model, Start, parameters::HostSlice},
-    token_store::Examples,
 };
-use candle_core::{Device, Tensor};
+use progtune_pipeline::token_store::Examples;
 use std::collections::BTreeMap;
 
 /// Sequences of a batch that have come from one boundary to the common one.

@@ -1,7 +1,7 @@
 //! What the cache did in an epoch, for the records and for the person. Made by the prefix cache, written by the trainer.
 
 use super::budget::Place;
-use crate::{byte_size::ByteSize, thousands::grouped};
+use progtune_process::{byte_size::ByteSize, thousands::grouped};
 use serde_json::{Value, json};
 
 /// An epoch of the cache.

@@ -2,13 +2,14 @@
 //! Called by the recipe, once everything has been read.
 
 use super::prepare::Prepared;
-use crate::error::Result;
-use crate::{
-    class_weights, fetch,
+use crate::{fetch, prefix_cache::Outlook, run_directory::RunDirectory};
+use progtune_engine::error::Result;
+use progtune_engine::{
     plan::{PlanNames, View, to_json},
-    prefix_cache::Outlook,
     provenance::plugins_json,
-    run_directory::RunDirectory,
+};
+use progtune_pipeline::class_weights;
+use progtune_process::{
     terminal::{events, note, note_for_people},
     thousands::grouped,
 };

@@ -1,14 +1,10 @@
 //! The evaluation after each epoch of a run: measured, recorded, shown, and offered as the best so far. Called by the recipe.
 
 use super::Run;
-use crate::{
-    error::{Error, Result},
-    evaluate::evaluate_from,
-    evaluation_keys::eval_keys,
-    prefix_cache::Usage,
-    question_answering::{answers::Asked, decode::Decoded, prediction_files},
-    terminal::note_for_people,
-};
+use crate::{evaluate::evaluate_from, evaluation_keys::eval_keys, prefix_cache::Usage};
+use progtune_engine::error::{Error, Result};
+use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, prediction_files};
+use progtune_process::terminal::note_for_people;
 use serde_json::{Map, Value, json};
 
 /// Every split's evaluation.

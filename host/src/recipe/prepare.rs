@@ -2,27 +2,28 @@
 //! that use a result share its parts.
 
 use crate::{
-    adapter::Adapter,
-    assemble::{Assembly, open_device},
-    batch_order::BatchOrder,
     best_model::BestModel,
-    class_weights::loss_weighting,
     config::{RunConfig, max_length},
-    error::{Error, Result},
-    eval_split::EvalSplit,
     fetch::{Fetcher, ModelFiles},
     memory::budget::settle_memory,
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
-    phase::Phase,
-    plan::{Blueprint, Foresight},
-    plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
     run_examples::load_data,
     task_data::TaskData,
-    token_store::Examples,
-    tokenizer::Tokenizer,
 };
 use progtune_datasets::Task;
+use progtune_engine::{
+    adapter::Adapter,
+    assemble::{Assembly, open_device},
+    error::{Error, Result},
+    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
+    model_source::ModelSource,
+    plan::{Blueprint, Foresight},
+    plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
+};
+use progtune_pipeline::{
+    batch_order::BatchOrder, class_weights::loss_weighting, eval_split::EvalSplit,
+    token_store::Examples, tokenizer::Tokenizer,
+};
+use progtune_process::phase::Phase;
 
 /// Learning rate of full fine-tuning when none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;

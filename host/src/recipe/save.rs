@@ -2,29 +2,35 @@
 
 use super::prepare::{Inputs, ModelSide, Prepared};
 use crate::{
-    adapter::{Provenance, peft, save_neutral},
     baseline::{self, Baseline, Verdict},
-    error::Result,
-    eval_split::EvalSplit,
     evaluate::evaluate,
     evaluation_keys::eval_keys,
-    examples::{ExampleSource, Origin},
-    export::{WeightDtype, save_checkpoint},
     fetch,
-    labels::LabelMatch,
-    learned_task::LearnedTask,
-    phase::Phase,
-    provenance::{self, option_json, plugin_name, plugins_json},
-    question_answering::load::QuestionSource,
     report::Report,
     run_directory::RunDirectory,
     summary::Summary,
     task_data::TaskData,
-    terminal::{self, events, note_for_people},
+};
+use progtune_datasets::{SplitName, TaskSource};
+use progtune_engine::{
+    adapter::{Provenance, peft, save_neutral},
+    error::Result,
+    export::{WeightDtype, save_checkpoint},
+    labels::LabelMatch,
+    learned_task::LearnedTask,
+    provenance::{self, option_json, plugin_name, plugins_json},
+};
+use progtune_pipeline::{
+    eval_split::EvalSplit,
+    examples::{ExampleSource, Origin},
+    question_answering::load::QuestionSource,
     token_cache::TokenCache,
     token_classification,
 };
-use progtune_datasets::{SplitName, TaskSource};
+use progtune_process::{
+    phase::Phase,
+    terminal::{self, events, note_for_people},
+};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -82,7 +88,7 @@ fn show(report: &Report<'_>, results: &Value, verdict: &Verdict) -> Result<()> {
     }
     events::emit("end", results);
     if !show.quiet && events::are_on() {
-        return terminal::print(report.text(show.colour.stdout()));
+        return Ok(terminal::print(report.text(show.colour.stdout()))?);
     }
     Ok(())
 }

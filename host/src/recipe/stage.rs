@@ -2,7 +2,7 @@
 //! subscribed to. Called by the recipe.
 
 use super::Run;
-use crate::{error::Result, model::gradients::Gradients};
+use progtune_engine::{error::Result, model::gradients::Gradients};
 use progtune_plugin_api::records::SignalRecord;
 
 impl Run<'_> {

@@ -5,9 +5,9 @@ use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
 };
-use crate::{
-    config::RunConfig,
-    error::{Error, Result},
+use crate::config::RunConfig;
+use progtune_engine::error::{Error, Result};
+use progtune_process::{
     files::{folder::Folder, lock::DirectoryLock},
     interrupt::{self, Course},
 };
@@ -58,14 +58,7 @@ impl Claim {
         check(&self.output, config)?;
         interrupt::set_course(Course::Training);
         interrupt::set_last_words("a result was not saved");
-        let failed = |action| {
-            let path = self.output.clone();
-            move |source| Error::Io {
-                path,
-                action,
-                source,
-            }
-        };
+        let failed = |action| Error::io(&self.output, action);
         // The path of the lock's folder is absolute; the user's own is shown.
         let folder = Folder::open(&self.output).map_err(failed("open"))?;
         if !self.output.join(RESULTS).exists() {

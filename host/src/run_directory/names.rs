@@ -1,15 +1,9 @@
 //! What a run writes into its directory, and how a directory is known for a run's. Called by the run directory.
 
-use crate::{
-    adapter, best_model,
-    config::export::FIRST_LINE,
-    config_keys::KEYS,
-    files::{folder::Folder, lock::LOCK_FILE, temporary},
-    learned_task::TASK_FILE,
-    prefix_cache, provenance,
-    question_answering::prediction_files,
-    tokenizer,
-};
+use crate::{best_model, config::export::FIRST_LINE, config_keys::KEYS, prefix_cache};
+use progtune_engine::{adapter, learned_task::TASK_FILE, provenance};
+use progtune_pipeline::{question_answering::prediction_files, tokenizer};
+use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};
 
 /// The file whose presence means that a run finished.

@@ -1,7 +1,7 @@
 //! Several adapters over one base: each gives what it gives alone, under its own name, and the base is in memory once.
 
 use super::*;
-use progtune::{
+use progtune_engine::{
     adapter::Adapter,
     assemble::Assembly,
     model::{
@@ -141,7 +141,7 @@ fn the_base_is_in_memory_once() {
     let scratch = Scratch::new();
     let source = ModelSource::Directory(fixture("parity/bert").into());
     let config = source.config().unwrap();
-    let plugins = progtune::plugin::discover(&[profile_dir()]).unwrap();
+    let plugins = progtune_engine::plugin::discover(&[profile_dir()]).unwrap();
     let head = HeadKind::Sequence(2);
     let opened: Vec<(Adapter, Blueprint)> = [("lora", 1), ("lora", 2), ("adapter", 1)]
         .map(|(peft, seed)| {
@@ -168,7 +168,7 @@ fn the_base_is_in_memory_once() {
         .unwrap();
     let build = |(adapter, blueprint)| assembly(blueprint, Some(adapter)).build_on(&base).unwrap();
     let models: Vec<_> = opened.iter().map(|(a, b)| build((a, b))).collect();
-    let place = |model: &progtune::model::Model, name: &str| {
+    let place = |model: &progtune_engine::model::Model, name: &str| {
         let id = model.parameters.id(name).unwrap();
         model.parameters.host(id).as_ptr() as usize
     };

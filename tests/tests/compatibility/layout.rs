@@ -80,7 +80,7 @@ fn other_types_are_refused_in_one_line() {
             &interface_fixture("old_plugin.rs"),
             &interface,
         );
-        let plugins = progtune::plugin::discover(&[directory]).unwrap();
+        let plugins = progtune_engine::plugin::discover(&[directory]).unwrap();
         let fault = plugins
             .schedule("old-schedule", &[], run_record(2, 2, "", true))
             .unwrap_err();

@@ -7,19 +7,23 @@
 
 use super::*;
 use progtune::{
-    batch_order::BatchLimit,
-    eval_split::EvalSplit,
     evaluate::{Evaluation, evaluate},
-    examples::{ExampleSource, Origin},
-    export::{WeightDtype, save_checkpoint},
-    learned_task::LearnedTask,
     recipe::prepare::open_tokenizer,
     task_data::TaskData,
+};
+use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
+use progtune_engine::{
+    export::{WeightDtype, save_checkpoint},
+    learned_task::LearnedTask,
+};
+use progtune_pipeline::{
+    batch_order::BatchLimit,
+    eval_split::EvalSplit,
+    examples::{ExampleSource, Origin},
     token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
 use serde_json::json;
 
 /// How many sets are drawn.

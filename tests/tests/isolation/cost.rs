@@ -1,7 +1,7 @@
 //! What processes of their own cost: when a plugin is loaded, and at a decision point. The times are printed, not judged: they are
 //! this machine's.
 
-use progtune::plugin::{Cache, Isolation, LoadedMethod, OFFER, Plugins, Probe, Settings};
+use progtune_engine::plugin::{Cache, Isolation, LoadedMethod, OFFER, Plugins, Probe, Settings};
 use progtune_plugin_api::{
     contract::{Dimensions, model_record, run_record},
     records::{DecisionRecord, SignalRecord},

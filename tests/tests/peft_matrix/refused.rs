@@ -320,7 +320,7 @@ fn adapters_merge_without_a_task_or_data() {
         let source = ModelSource::Directory(merged.into());
         let config = source.config().unwrap();
         let head = head_of(&row.matrix.json["bases"][row.base]);
-        let blueprint = progtune::plan::Blueprint::new(&config, head, None, false).unwrap();
+        let blueprint = progtune_engine::plan::Blueprint::new(&config, head, None, false).unwrap();
         let model = Assembly {
             source: &source,
             config,

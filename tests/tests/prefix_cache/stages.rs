@@ -3,15 +3,16 @@
 
 use candle_core::{Device, Tensor};
 use progtune::{
-    batch::Batch,
-    batch_order::BatchLimit,
     evaluate::{logits, logits_from},
+    prefix_cache::{self, CacheDtype, CachedRun, Mode, PrefixCache},
+};
+use progtune_engine::{
+    batch::Batch,
     model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
     optim::{AdamW, Settings},
     plan::Stage,
-    prefix_cache::{self, CacheDtype, CachedRun, Mode, PrefixCache},
-    token_store::Examples,
 };
+use progtune_pipeline::{batch_order::BatchLimit, token_store::Examples};
 use progtune_plugin_api::records::Part;
 use progtune_tests::{
     fixture,

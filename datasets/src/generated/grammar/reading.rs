@@ -107,7 +107,7 @@ pub(crate) fn assert_whole_in_the_embedded_model(words: &[&str]) {
 /// The words in the embedded model's vocabulary. The lines of its file are read, whatever the
 /// model's name.
 fn embedded_vocabulary() -> BTreeSet<String> {
-    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/assets");
+    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/engine/assets");
     let model = std::fs::read_dir(assets).unwrap().next().unwrap().unwrap();
     let vocabulary = std::fs::read_to_string(model.path().join("vocab.txt")).unwrap();
     vocabulary.lines().map(str::to_owned).collect()

@@ -139,7 +139,7 @@ fn merge_takes_one_adapter() {
     assert_eq!(config.adapter, PathBuf::from("runs/x"));
     assert_eq!(
         (config.dtype, config.task),
-        (crate::export::WeightDtype::Bf16, None)
+        (progtune_engine::export::WeightDtype::Bf16, None)
     );
     let config = resolve(&["--adapter", "runs/x", "--task", "sample"]).unwrap();
     assert_eq!(config.task.as_deref(), Some("sample"));

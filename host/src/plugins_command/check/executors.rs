@@ -1,7 +1,10 @@
 //! A method's graphs in the executors of this program, against the reference interpreter: values, and gradients against its
 //! finite differences, on a model of two narrow blocks. Called by `plugins check`.
 
-use crate::{
+use abi_stable::std_types::RString;
+use candle_core::{Device, Tensor, Var};
+use progtune_engine::rng::Stream;
+use progtune_engine::{
     error::Result,
     model::{
         config::ModelConfig,
@@ -12,10 +15,7 @@ use crate::{
     },
     plan::Blueprint,
     plugin::Plugins,
-    rng::Stream,
 };
-use abi_stable::std_types::RString;
-use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::{
     contract::Check,
     graph::{Graph, Op},
@@ -47,7 +47,7 @@ pub fn checks(plugins: &Plugins, id: &str, given: &[(String, String)]) -> Result
             return Ok(vec![Check::without_case(COMPOSED, &note)]);
         }
     };
-    let sites = crate::model::description::sites(&config, head);
+    let sites = progtune_engine::model::description::sites(&config, head);
     let trial = Trial::new(&blueprint)?;
     let (mut composed, mut fused) = (Check::new(COMPOSED), Check::new(FUSED));
     let mut merges = Check::new(MERGES);
@@ -401,7 +401,7 @@ fn noise(info: &ParameterInfo, size: f64) -> Result<Tensor> {
 fn base_value(infos: &[ParameterInfo], name: &str) -> Result<Tensor> {
     match infos.iter().find(|info| info.name == name) {
         Some(info) => noise(info, 0.5),
-        None => Err(crate::error::Error::Model(format!(
+        None => Err(progtune_engine::error::Error::Model(format!(
             "the tiny model has no parameter {name}"
         ))),
     }

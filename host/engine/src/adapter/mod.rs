@@ -1,0 +1,347 @@
+//! Adapters on disk: the formats of Hugging Face PEFT ([`peft`]), and the method-neutral one of this program.
+//!
+//! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
+
+mod head;
+pub mod peft;
+
+pub use head::learned_from_peft;
+
+use crate::{
+    error::{Error, Result},
+    export::{WeightDtype, write_safetensors},
+    labels::is_last_layer,
+    model::{
+        config::ModelConfig,
+        description::{HeadKind, model_record, parameters},
+        graph::distinct,
+        parameters::Parameters,
+        safetensors_file::SafetensorsFile,
+    },
+    plan::Blueprint,
+    plugin::{Entry, OFFER, Plugins},
+    provenance::MadeBy,
+};
+use candle_core::Tensor;
+use progtune_datasets::ProblemType;
+use progtune_plugin_api::validate;
+use progtune_process::{
+    files::{near_path, write_atomically},
+    short_list::short_list,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::Path};
+
+/// The file that marks a method-neutral adapter.
+pub const NEUTRAL_CONFIG: &str = "progtune_adapter.json";
+/// The weights beside it.
+pub const NEUTRAL_WEIGHTS: &str = "adapter.safetensors";
+/// The format this version writes and reads.
+const FORMAT_VERSION: u64 = 1;
+
+/// An adapter in memory.
+#[derive(Debug)]
+pub struct Adapter {
+    /// The method's id.
+    pub method: String,
+    /// The options that make the same parameters.
+    pub options: Vec<(String, String)>,
+    /// What it does to the model, where options cannot say it: only PEFT's formats have such adapters.
+    pub carried: Option<peft::Carried>,
+    /// What it changes of the base model's own parameters when it is put on it, by their names.
+    pub folds: BTreeMap<String, peft::Fold>,
+    /// What options cannot say of it, in words: training cannot go on from it.
+    pub unsaid: Vec<String>,
+    /// PEFT's name of its kind of task.
+    pub task_type: Option<String>,
+    /// Values by canonical name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The task of its head, where the directory says it: a PEFT adapter in a run's plan beside it.
+    pub task: Option<String>,
+    /// Whether it is in PEFT's format, whose head has its base model's order of labels.
+    pub is_peft: bool,
+    /// Where it came from, for messages.
+    pub origin: String,
+    /// The build of the plugin that made it, where it is known.
+    pub made_by: Option<MadeBy>,
+}
+
+impl Adapter {
+    /// Reads an adapter directory of either format, for a base model of this configuration.
+    ///
+    /// # Errors
+    /// When neither format is there, or a file is damaged or of a kind this program has no plugin for.
+    pub fn read(directory: &Path, base: &ModelConfig) -> Result<Self> {
+        let neutral = directory.join(NEUTRAL_CONFIG);
+        let config = directory.join(peft::CONFIG);
+        if neutral.exists() {
+            read_neutral(directory, &neutral)
+        } else if config.exists() {
+            peft::read(directory, &config, base)
+        } else {
+            Err(Error::Model(format!(
+                "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
+                directory.display(),
+                peft::CONFIG,
+                match directory.exists() {
+                    true => String::new(),
+                    false => near_path(directory),
+                }
+            )))
+        }
+    }
+
+    /// Says so when `loaded` is not the build of the method that made the adapter.
+    pub fn warn_if_made_by_another(&self, loaded: &Entry) {
+        let made_by = self.made_by.as_ref();
+        if let Some(text) = made_by.and_then(|made_by| made_by.difference(loaded)) {
+            tracing::warn!("{}: {text}", self.origin);
+        }
+    }
+
+    /// Puts the adapter's values into the model; `head_order` is the order of the head's rows, if it differs.
+    ///
+    /// # Errors
+    /// One error that lists tensors without a place, added parameters without a value and shapes that differ: the
+    /// first of them, and how many there are more.
+    pub fn apply(&self, parameters: &Parameters, head_order: Option<&[u32]>) -> Result<()> {
+        let mut faults = Vec::new();
+        for (name, value) in &self.tensors {
+            match parameters.id(name) {
+                Ok(id) if parameters.infos()[id].shape == value.dims() => {
+                    let moved = match head_order {
+                        Some(order) => self.reordered(name, value, order)?,
+                        None => None,
+                    };
+                    parameters.set(id, moved.as_ref().unwrap_or(value))?;
+                }
+                Ok(id) => faults.push(format!(
+                    "wrong shape: {name}: expected {:?}, found {:?}",
+                    parameters.infos()[id].shape,
+                    value.dims()
+                )),
+                Err(_) => faults.push(format!("unexpected: {name} {:?}", value.dims())),
+            }
+        }
+        for info in parameters.infos() {
+            if info.added.as_ref().is_some_and(|added| added.trainable)
+                && !self.tensors.contains_key(&info.name)
+            {
+                faults.push(format!("missing: {} {:?}", info.name, info.shape));
+            }
+        }
+        if faults.is_empty() {
+            return self.fold(parameters);
+        }
+        Err(Error::Model(format!(
+            "{}: the adapter does not fit the model with method {}:\n  {}\nCheck that --model is the base it was \
+             trained on and that the --peft-opt options are those of the adapter",
+            self.origin,
+            self.method,
+            short_list(&faults, "\n  ")
+        )))
+    }
+}
+
+impl Adapter {
+    /// A value whose rows belong to the outputs of the head, in another order; nothing when it has none.
+    fn reordered(&self, name: &str, value: &Tensor, order: &[u32]) -> Result<Option<Tensor>> {
+        let added = [
+            "lora_B.weight",
+            "lora_B.bias",
+            "lora_magnitude_vector",
+            "ia3_l",
+            "vera_lambda_b",
+        ];
+        let module = added.iter().find_map(|end| name.strip_suffix(end));
+        let of_last = module.is_some_and(|module| is_last_layer(&format!("{module}weight")));
+        if !(is_last_layer(name) || of_last && value.dims()[0] == order.len()) {
+            return Ok(None);
+        }
+        if name.ends_with("vera_lambda_b") {
+            return Err(Error::Model(format!(
+                "{}: VeRA of the head ({name}) has the base model's order of labels, which the task's is not; name the labels \
+                 in the order of config.json",
+                self.origin
+            )));
+        }
+        let order = Tensor::new(order, value.device())?;
+        Ok(Some(value.index_select(&order, 0)?))
+    }
+
+    fn fold(&self, parameters: &Parameters) -> Result<()> {
+        for (name, fold) in &self.folds {
+            let id = parameters.id(name)?;
+            let value = parameters.variable(id).as_detached_tensor();
+            let folded = fold.apply(name, &value);
+            let folded = folded.map_err(|e| Error::Model(format!("{}: {e}", self.origin)))?;
+            parameters.set(id, &folded)?;
+        }
+        Ok(())
+    }
+
+    /// The model with this adapter: by the method's plugin, or as the format says it.
+    ///
+    /// # Errors
+    /// When there is no such plugin, or it refuses; when the adapter's own plan does not fit the model.
+    pub fn blueprint(
+        &self,
+        plugins: &Plugins,
+        config: &ModelConfig,
+        head: HeadKind,
+    ) -> Result<Blueprint> {
+        if let Some(carried) = &self.carried {
+            let plan = carried.plan(config, head);
+            let record = model_record(config, &parameters(config, head), head);
+            validate::method_plan(&plan, &record, &OFFER.record()).map_err(|reason| {
+                Error::Model(format!(
+                    "{}: {reason}; check that --model is the base the adapter was trained on",
+                    self.origin
+                ))
+            })?;
+            return Blueprint::of_plan(config, head, &plan);
+        }
+        let method = plugins.method(&self.method, &self.options)?;
+        self.warn_if_made_by_another(method.source());
+        Blueprint::new(config, head, Some(&method), false)
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Error::Model(format!(
+            "{}: not valid JSON: {e}; copy the adapter again",
+            path.display()
+        ))
+    })
+}
+
+fn read_tensors(
+    path: &Path,
+    name: impl Fn(&str) -> Result<String>,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut file = SafetensorsFile::open(path)?;
+    let keys: Vec<String> = file.shapes().map(|(key, _)| key.to_owned()).collect();
+    keys.iter()
+        .map(|key| Ok((name(key)?, file.read(key)?)))
+        .collect()
+}
+
+fn read_neutral(directory: &Path, path: &Path) -> Result<Adapter> {
+    let config = read_json(path)?;
+    let fault = |what: &str| Error::Model(format!("{}: {what}", path.display()));
+    let version = config.get("format_version");
+    if version.and_then(Value::as_u64) != Some(FORMAT_VERSION) {
+        let found = version.map_or("nothing".to_owned(), Value::to_string);
+        return Err(fault(&format!(
+            "key `format_version`: expected {FORMAT_VERSION}, found {found}; use the progtune that wrote it"
+        )));
+    }
+    let method = config
+        .get("method")
+        .and_then(Value::as_str)
+        .ok_or_else(|| fault("key `method`: expected a name"))?;
+    let options = match config.get("method_options") {
+        None => Vec::new(),
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), option_text(value)))
+            .collect(),
+        Some(_) => return Err(fault("key `method_options`: expected an object")),
+    };
+    Ok(Adapter {
+        method: method.to_owned(),
+        options,
+        carried: None,
+        folds: BTreeMap::new(),
+        unsaid: Vec::new(),
+        task_type: None,
+        tensors: read_tensors(&directory.join(NEUTRAL_WEIGHTS), |key| Ok(key.to_owned()))?,
+        task: text_of(&config, "task"),
+        is_peft: false,
+        origin: directory.display().to_string(),
+        made_by: MadeBy::read(directory, method).or_else(|| {
+            Some(MadeBy {
+                plugin: config.get("plugin")?.as_str()?.to_owned(),
+                sha256: None,
+            })
+        }),
+    })
+}
+
+fn text_of(config: &Value, key: &str) -> Option<String> {
+    config.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// A JSON value as the text a user would type for the option.
+fn option_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(option_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// What a saved adapter says about the run that made it.
+#[derive(Debug, Clone, Copy)]
+pub struct Provenance<'a> {
+    /// `--model` of the run; of one from the hub its id.
+    pub base_model: &'a str,
+    /// The commit of a base model from the hub.
+    pub base_revision: Option<&'a str>,
+    /// The task.
+    pub task: &'a str,
+    /// What its head predicts.
+    pub problem_type: ProblemType,
+    /// The method's id.
+    pub method: &'a str,
+    /// Its options, resolved.
+    pub options: &'a [(String, Value)],
+    /// The plugin's name and version.
+    pub plugin: &'a str,
+    /// The base model's order of the head's outputs, which a PEFT adapter keeps; `None` when it is the task's.
+    pub head_order: Option<&'a [u32]>,
+}
+
+/// Writes the method-neutral format: everything the method trains or adds, under canonical names.
+pub fn save_neutral(
+    directory: &Path,
+    parameters: &Parameters,
+    trained: &[usize],
+    about: Provenance<'_>,
+) -> Result<()> {
+    let options: serde_json::Map<String, Value> = about.options.iter().cloned().collect();
+    let mut config = json!({
+        "format_version": FORMAT_VERSION,
+        "method": about.method,
+        "method_options": options,
+        "plugin": about.plugin,
+        "base_model": about.base_model,
+        "task": about.task,
+    });
+    if let Some(revision) = about.base_revision {
+        config["base_model_revision"] = json!(revision);
+    }
+    write_safetensors(
+        &directory.join(NEUTRAL_WEIGHTS),
+        parameters,
+        &kept(parameters, trained),
+        |name| name.to_owned(),
+        None,
+        WeightDtype::F32,
+    )?;
+    write_json(&directory.join(NEUTRAL_CONFIG), &config)
+}
+
+/// What an adapter holds: what was trained, and everything the method adds.
+fn kept(parameters: &Parameters, trained: &[usize]) -> Vec<usize> {
+    let added = (0..parameters.len()).filter(|id| parameters.infos()[*id].added.is_some());
+    distinct(trained.iter().copied().chain(added))
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
+    text.push('\n');
+    Ok(write_atomically(path, text.as_bytes())?)
+}

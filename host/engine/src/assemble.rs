@@ -1,0 +1,286 @@
+//! Puts a model together: checkpoint, new head, the method's parameters, an adapter's values.
+//! Called by the recipe, `evaluate`, `predict` and `merge`.
+
+use crate::rng::Stream;
+use crate::{
+    adapter::Adapter,
+    error::{Error, Result},
+    labels::{LabelMatch, is_last_layer},
+    model::{
+        Model,
+        config::ModelConfig,
+        description::{HeadKind, ParameterInfo},
+        device::{Device as DeviceChoice, Kernels},
+        graph::initial_value,
+        parameters::Parameters,
+        weights::HeadPolicy,
+    },
+    model_source::ModelSource,
+    plan::Blueprint,
+};
+use candle_core::{Device, Tensor, Var};
+use progtune_plugin_api::records::Role;
+use progtune_process::{phase::Phase, short_list::short_list};
+
+/// Everything that decides a model's first values.
+pub struct Assembly<'a> {
+    /// Where the weights come from.
+    pub source: &'a ModelSource,
+    /// Their configuration.
+    pub config: ModelConfig,
+    /// The head.
+    pub head: HeadKind,
+    /// The task's labels in id order; empty when they do not matter.
+    pub labels: &'a [String],
+    /// The model with its method.
+    pub blueprint: &'a Blueprint,
+    /// Values that replace those of checkpoint and method.
+    pub adapter: Option<&'a Adapter>,
+    /// What to do about a head that the checkpoint lacks.
+    pub policy: HeadPolicy,
+    /// The seed of what starts from random numbers.
+    pub seed: u64,
+    /// The device.
+    pub device: DeviceChoice,
+    /// The kernels.
+    pub kernels: Kernels,
+}
+
+/// The base model's values in memory, for as many models as are built on it: they share what no adapter replaces.
+pub struct BaseWeights {
+    /// Of each parameter of the base model with its head, in name order; `None`: not in the checkpoint.
+    values: Vec<Option<Var>>,
+}
+
+impl Assembly<'_> {
+    /// Reads, makes and places every parameter.
+    pub fn build(self) -> Result<Model> {
+        // An adapter brings the head along, so the checkpoint need not have it.
+        let policy = match self.adapter.is_some() {
+            true => HeadPolicy::MakeNew,
+            false => self.policy,
+        };
+        let base = self.read_base(policy)?;
+        self.build_on(&base)
+    }
+
+    /// The parameters of the base model and its head.
+    fn base_infos(&self) -> Vec<ParameterInfo> {
+        let infos = self.blueprint.parameters.iter();
+        infos.filter(|info| info.added.is_none()).cloned().collect()
+    }
+
+    /// Reads the checkpoint.
+    pub fn read_base(&self, policy: HeadPolicy) -> Result<BaseWeights> {
+        let phase = Phase::begin(
+            "load",
+            format!("loading the {} model", self.source.name()),
+            "",
+            None,
+        );
+        let device = open_device(self.device)?;
+        let base = self.base_infos();
+        let loaded =
+            self.source
+                .checkpoint(self.config.architecture)?
+                .load(&base, policy, &Device::Cpu)?;
+        let place = |value: Option<Tensor>| {
+            let value = value.map(|value| value.to_device(&device)).transpose()?;
+            Ok(value.map(|value| Var::from_tensor(&value)).transpose()?)
+        };
+        let values = loaded.values.into_iter().map(place);
+        let values = values.collect::<Result<_>>()?;
+        phase.finish();
+        Ok(BaseWeights { values })
+    }
+
+    /// Puts the model together from a checkpoint that was read before, for the same model and perhaps another head. What
+    /// the adapter replaces is the model's own; all else is shared, so only one of several models may be trained.
+    pub fn build_on(self, weights: &BaseWeights) -> Result<Model> {
+        let device = open_device(self.device)?;
+        let infos = &self.blueprint.parameters;
+        let base = self.base_infos();
+        let replaced = |info: &ParameterInfo| {
+            self.adapter
+                .is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
+        };
+        let folded = |info: &ParameterInfo| {
+            self.adapter
+                .is_some_and(|adapter| adapter.folds.contains_key(&info.name))
+        };
+        let is_kept = |(info, value): (&ParameterInfo, &Option<Var>)| {
+            let fits = value
+                .as_ref()
+                .is_some_and(|value| value.dims() == info.shape);
+            fits && is_last_layer(&info.name) && !replaced(info)
+        };
+        let order = match base.iter().zip(&weights.values).any(is_kept) {
+            true => self.checkpoint_order()?,
+            false => None,
+        };
+        let mut base_values = Vec::with_capacity(base.len());
+        let mut made_new = Vec::new();
+        for (info, value) in base.iter().zip(&weights.values) {
+            base_values.push(match value {
+                Some(value) if replaced(info) && value.dims() == info.shape => {
+                    value.as_detached_tensor()
+                }
+                Some(value) if value.dims() == info.shape => {
+                    let value = in_task_order(info, value.as_tensor().clone(), order.as_deref())?;
+                    // What the adapter changes is the model's own, too.
+                    if folded(info) { value.detach() } else { value }
+                }
+                // Nowhere, or the head of another task.
+                _ => {
+                    made_new.push(info.name.clone());
+                    new_head_value(info, self.config.encoder.initializer_range, self.seed)?
+                }
+            });
+        }
+        let find = |name: &str| -> Result<Tensor> {
+            let at = base.iter().position(|info| info.name == name);
+            at.map(|at| base_values[at].clone()).ok_or_else(|| {
+                Error::Model(format!("an init graph reads {name}, which the model lacks"))
+            })
+        };
+        // Init graphs compute with values; a variable would make candle record what they do.
+        let find_plain = |name: &str| Ok(find(name)?.detach());
+        let mut values = Vec::with_capacity(infos.len());
+        for info in infos {
+            let value = match &info.added {
+                None => find(&info.name)?,
+                Some(added) => {
+                    let value = initial_value(&added.init, &info.name, self.seed, &find_plain)?;
+                    value.broadcast_as(info.shape.as_slice())?.contiguous()?
+                }
+            };
+            values.push(value.to_device(&device)?);
+        }
+        let parameters = Parameters::new(infos.clone(), values)?;
+        if let Some(adapter) = self.adapter {
+            // A PEFT head has the order of the base it was trained on.
+            let order = match adapter.is_peft {
+                true => LabelMatch::of(&self.config.labels, self.labels).order(),
+                false => None,
+            };
+            adapter.apply(&parameters, order.as_deref())?;
+            made_new.retain(|name| !adapter.tensors.contains_key(name));
+            if self.policy == HeadPolicy::Require && !made_new.is_empty() {
+                return Err(headless(adapter, &made_new));
+            }
+        }
+        if !made_new.is_empty() {
+            tracing::info!("randomly initialised: {}", made_new.join(", "));
+        }
+        let from_adapter = self
+            .adapter
+            .iter()
+            .flat_map(|adapter| adapter.tensors.keys());
+        let not_in_base = made_new
+            .iter()
+            .chain(from_adapter)
+            .map(|name| parameters.id(name))
+            .collect::<Result<_>>()?;
+        let fused = self.kernels.fused_on(self.device);
+        let config = ModelConfig {
+            position_shift: self.blueprint.position_shift,
+            ..self.config
+        };
+        let mut model = Model::new(
+            config,
+            parameters,
+            self.head,
+            &self.blueprint.rewrites,
+            fused,
+        )?;
+        model.not_in_base = not_in_base;
+        Ok(model)
+    }
+}
+
+impl Assembly<'_> {
+    /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels: a checkpoint that was
+    /// trained elsewhere may have another one (`id2label`), as many MNLI models do.
+    ///
+    /// # Errors
+    /// When its outputs have other names than the task's labels and are to be used as they are. In training, ids count
+    /// then, as in Hugging Face's `run_glue`, and a warning says so.
+    fn checkpoint_order(&self) -> Result<Option<Vec<u32>>> {
+        if let Some(doubt) = self
+            .config
+            .label_doubt
+            .as_ref()
+            .filter(|_| !self.labels.is_empty())
+        {
+            tracing::warn!("{doubt}");
+        }
+        let what = match LabelMatch::of(&self.config.labels, self.labels) {
+            LabelMatch::Differ(what) => what,
+            known => return Ok(known.order()),
+        };
+        let origin = self.source.name();
+        match self.policy {
+            HeadPolicy::MakeNew => {
+                tracing::warn!(
+                    "{origin}: the head was trained for other labels: {what}; training goes on from it, output by output"
+                );
+                Ok(None)
+            }
+            HeadPolicy::Require => Err(Error::Model(format!(
+                "{origin}: the labels of the head (`id2label` in config.json) are not those of the task: {what}; pass the \
+                 --task that the model was trained for, or correct the names in `id2label` (without it, ids count)"
+            ))),
+        }
+    }
+}
+
+/// The last layer of a saved head with its outputs in the task's order of labels.
+fn in_task_order(info: &ParameterInfo, value: Tensor, order: Option<&[u32]>) -> Result<Tensor> {
+    match order.filter(|_| is_last_layer(&info.name)) {
+        Some(order) => {
+            let order = Tensor::new(order, value.device())?;
+            Ok(value.detach().index_select(&order, 0)?)
+        }
+        None => Ok(value),
+    }
+}
+
+/// Hugging Face's initialisation of a new layer: normal with `initializer_range`, zero bias.
+fn new_head_value(info: &ParameterInfo, std: f64, seed: u64) -> Result<Tensor> {
+    let mut stream = Stream::new(seed, &info.name);
+    let values: Vec<f32> = match info.role {
+        Role::BIAS => vec![0f32; info.size()],
+        _ => (0..info.size())
+            .map(|_| (stream.normal() * std) as f32)
+            .collect(),
+    };
+    Ok(Tensor::from_vec(
+        values,
+        info.shape.as_slice(),
+        &Device::Cpu,
+    )?)
+}
+
+/// An adapter for evaluation must bring what the base lacks, or the numbers would be random.
+fn headless(adapter: &Adapter, missing: &[String]) -> Error {
+    Error::Model(format!(
+        "{}: neither the base model nor the adapter has {}; save the adapter with its head (PEFT: modules_to_save)",
+        adapter.origin,
+        short_list(missing, ", ")
+    ))
+}
+
+/// The device that `--device` names.
+///
+/// # Errors
+/// When it is a GPU and there is none, or this build cannot use it.
+pub fn open_device(choice: DeviceChoice) -> Result<Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Cuda(number) => Device::new_cuda(number).map_err(|e| {
+            Error::Usage(format!(
+                "--device cuda:{number}: {e}; this needs an NVIDIA GPU and a build with `--features cuda`, or use --device cpu"
+            ))
+        }),
+    }
+}

@@ -1,0 +1,18 @@
+//! The engine: models and their training step, the plan of a run, PEFT methods as plugins, adapters,
+//! merging and export. It knows no files of data, no configuration and no command.
+
+pub mod adapter;
+pub mod assemble;
+pub mod batch;
+pub mod error;
+pub mod export;
+pub mod labels;
+pub mod learned_task;
+pub mod merge;
+pub mod model;
+pub mod model_source;
+pub mod optim;
+pub mod plan;
+pub mod plugin;
+pub mod provenance;
+pub mod rng;

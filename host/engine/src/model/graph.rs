@@ -1,0 +1,401 @@
+//! Runs a method's tensor graphs with candle's own differentiable primitives, so on every device.
+//!
+//! Called at the sites of the model ([`Program::run`]) and once for every new parameter ([`initial_value`]).
+//! Graphs arrive validated: the bridge has checked order, shapes and attributes of every node.
+
+use crate::rng::Stream;
+use crate::{
+    error::{Error, Result},
+    model::{
+        parameters::{ParameterId, Parameters},
+        step::Step,
+    },
+};
+use candle_core::{D, Device, Tensor};
+use progtune_kernels::dropout::{Dropout, mask};
+use progtune_plugin_api::{
+    graph::{Graph, Node, Op},
+    infer::dimension,
+    mersenne::MersenneTwister,
+};
+
+/// A graph with its parameters resolved.
+#[derive(Debug, Clone)]
+pub struct Program {
+    graph: Graph,
+    /// For each node the parameter it reads, if it reads one.
+    parameters: Vec<Option<ParameterId>>,
+    /// Key of this program's dropout masks.
+    site: u64,
+}
+
+/// What a program's rows are: who asks for dropout masks.
+#[derive(Clone, Copy)]
+pub struct RowContext<'a> {
+    /// The training step; `None` while evaluating.
+    pub step: Option<Step>,
+    /// One key a row.
+    pub row_keys: &'a [u64],
+}
+
+impl Program {
+    /// Resolves the names of parameters; `site` keys the dropout masks.
+    pub fn new(graph: &Graph, site: u64, parameters: &Parameters) -> Result<Self> {
+        let resolve = |node: &Node| match node.op {
+            Op::PARAMETER | Op::BASE => parameters
+                .id(node.text("name").unwrap_or_default())
+                .map(Some),
+            _ => Ok(None),
+        };
+        let ids = graph.nodes.iter().map(resolve).collect::<Result<_>>()?;
+        Ok(Self {
+            graph: graph.clone(),
+            parameters: ids,
+            site,
+        })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The parameter that a node reads, if it reads one.
+    pub fn parameter_of(&self, node: usize) -> Option<ParameterId> {
+        self.parameters[node]
+    }
+
+    /// The key of the dropout masks of a node at a step.
+    pub fn dropout_key(&self, node: usize, step: Step) -> u64 {
+        step.site_key(self.node_key(node))
+    }
+
+    /// A number that no other node of the method has.
+    pub fn node_key(&self, node: usize) -> u64 {
+        self.site.wrapping_add(node as u64)
+    }
+
+    /// Evaluates one node without rows; `known` has the values of those it reads, by node.
+    pub fn fixed_value(
+        &self,
+        node: usize,
+        known: &[Option<Tensor>],
+        parameters: &Parameters,
+    ) -> Result<Tensor> {
+        if let Some(id) = self.parameters[node] {
+            return Ok(parameters.tensor(id));
+        }
+        let node = &self.graph.nodes[node];
+        let inputs = node.inputs.iter();
+        let operands: Vec<&Tensor> = inputs
+            .filter_map(|&input| known[input as usize].as_ref())
+            .collect();
+        evaluate(node, &operands, 0, parameters.device())
+    }
+
+    /// The parameters it reads, each once: a graph may read one at several nodes, and its gradient is their sum.
+    pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
+        distinct(self.parameters.iter().flatten().copied()).into_iter()
+    }
+
+    /// Whether it drops out while training.
+    pub fn drops_out(&self) -> bool {
+        let mut nodes = self.graph.nodes.iter();
+        nodes.any(|node| node.op == Op::DROPOUT && node.float("p").unwrap_or(0.0) > 0.0)
+    }
+
+    /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]` (or `w`, a matrix).
+    pub fn run(
+        &self,
+        inputs: &[(&str, Tensor)],
+        parameters: &Parameters,
+        rows: RowContext<'_>,
+    ) -> Result<Tensor> {
+        let mut values: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
+        // Whether dimension 0 of a value is the rows: dimensions in attributes are counted without them.
+        let mut with_rows: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let at: Vec<usize> = node.inputs.iter().map(|&i| i as usize).collect();
+            let value = match (node.op, self.parameters[index]) {
+                (_, Some(id)) => parameters.tensor(id),
+                (Op::INPUT, _) => named_input(node, inputs)?,
+                (Op::DROPOUT, _) => self.dropout(index, node, &values[at[0]], rows)?,
+                _ => {
+                    let operands: Vec<&Tensor> = at.iter().map(|&i| &values[i]).collect();
+                    let offset = usize::from(at.iter().any(|&i| with_rows[i]));
+                    evaluate(node, &operands, offset, parameters.device())?
+                }
+            };
+            with_rows.push(match node.op {
+                // In weight and merge graphs `w` and `b` are the layer's own matrix and bias.
+                Op::INPUT => !matches!(node.text("name"), Some("w" | "b")),
+                _ => at.iter().any(|&i| with_rows[i]),
+            });
+            values.push(value);
+        }
+        values
+            .pop()
+            .ok_or_else(|| Error::Model("an empty graph".into()))
+    }
+
+    /// Dropout on `[rows, …]`: the mask depends on step, row and this node only.
+    fn dropout(
+        &self,
+        index: usize,
+        node: &Node,
+        x: &Tensor,
+        rows: RowContext<'_>,
+    ) -> Result<Tensor> {
+        let p = node.float("p").unwrap_or(0.0) as f32;
+        let Some(step) = rows.step.filter(|_| p > 0.0) else {
+            return Ok(x.clone());
+        };
+        let n = rows.row_keys.len();
+        let columns = x.elem_count() / n.max(1);
+        let site_key = self.dropout_key(index, step);
+        let values = mask(
+            n,
+            columns,
+            &Dropout {
+                p,
+                site_key,
+                row_keys: rows.row_keys,
+            },
+        );
+        Ok((x * Tensor::from_vec(values, x.dims(), x.device())?)?)
+    }
+}
+
+/// Ids in order, each once.
+pub fn distinct(ids: impl IntoIterator<Item = ParameterId>) -> Vec<ParameterId> {
+    let mut ids: Vec<ParameterId> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn named_input(node: &Node, inputs: &[(&str, Tensor)]) -> Result<Tensor> {
+    let name = node.text("name").unwrap_or_default();
+    let found = inputs.iter().find(|(input, _)| *input == name);
+    found
+        .map(|(_, tensor)| tensor.clone())
+        .ok_or_else(|| Error::Model(format!("a graph reads {name}, which its site lacks")))
+}
+
+/// One operation; `offset` is 1 when dimension 0 of the operands is the rows.
+pub(crate) fn evaluate(
+    node: &Node,
+    operands: &[&Tensor],
+    offset: usize,
+    device: &Device,
+) -> Result<Tensor> {
+    let x = operands.first().copied();
+    let first = || x.ok_or_else(|| Error::Model(format!("{}: no operand", node.op)));
+    let along = |x: &Tensor| {
+        let dim = dimension(node.int("dim").unwrap_or_default(), x.rank() - offset);
+        dim.map(|d| d + offset)
+            .ok_or_else(|| Error::Model(format!("{}: no such dimension", node.op)))
+    };
+    let pair = || match operands {
+        [a, b] => Ok((*a, *b)),
+        _ => Err(Error::Model(format!("{}: expected two operands", node.op))),
+    };
+    Ok(match node.op {
+        Op::CONSTANT => {
+            let shape: Vec<usize> = node
+                .shape()
+                .unwrap_or_default()
+                .iter()
+                .map(|&n| n as usize)
+                .collect();
+            Tensor::full(
+                node.float("value").unwrap_or_default() as f32,
+                shape,
+                device,
+            )?
+        }
+        Op::MATMUL => {
+            let (a, b) = pair()?;
+            if a.rank() == 2 {
+                a.matmul(b)?
+            } else {
+                a.contiguous()?.broadcast_matmul(b)?
+            }
+        }
+        Op::ADD => pair().and_then(|(a, b)| Ok(a.broadcast_add(b)?))?,
+        Op::SUB => pair().and_then(|(a, b)| Ok(a.broadcast_sub(b)?))?,
+        Op::MUL => pair().and_then(|(a, b)| Ok(a.broadcast_mul(b)?))?,
+        Op::DIV => pair().and_then(|(a, b)| Ok(a.broadcast_div(b)?))?,
+        Op::SCALE => (first()? * node.float("by").unwrap_or(1.0))?,
+        Op::TRANSPOSE => first()?.t()?,
+        Op::RESHAPE => {
+            let x = first()?;
+            let mut shape: Vec<usize> = node
+                .shape()
+                .unwrap_or_default()
+                .iter()
+                .map(|&n| n as usize)
+                .collect();
+            if offset == 1 {
+                shape.insert(0, x.dim(0)?);
+            }
+            x.reshape(shape)?
+        }
+        Op::CONCAT => {
+            let dim = along(first()?)?;
+            Tensor::cat(operands, dim)?
+        }
+        Op::SLICE => {
+            let x = first()?;
+            let (start, length) = (
+                node.int("start").unwrap_or(0),
+                node.int("length").unwrap_or(0),
+            );
+            x.narrow(along(x)?, start as usize, length as usize)?
+        }
+        // candle's own relu has derivative 1 at 0; PyTorch's and the documented one is 0.
+        Op::RELU => {
+            let x = first()?;
+            let positive = x.gt(&x.zeros_like()?)?.to_dtype(x.dtype())?.detach();
+            (x * positive)?
+        }
+        Op::GELU => first()?.gelu_erf()?,
+        Op::SILU => first()?.silu()?,
+        Op::TANH => first()?.tanh()?,
+        // ½·(1 + tanh(x/2)): no overflow, so a finite derivative everywhere.
+        Op::SIGMOID => (((first()? * 0.5)?.tanh()? + 1.0)? * 0.5)?,
+        Op::EXP => first()?.exp()?,
+        Op::SQRT => first()?.sqrt()?,
+        Op::SOFTMAX => {
+            let x = first()?;
+            candle_nn::ops::softmax(x, along(x)?)?
+        }
+        Op::SUM => first().and_then(|x| Ok(x.sum_keepdim(along(x)?)?))?,
+        Op::MEAN => first().and_then(|x| Ok(x.mean_keepdim(along(x)?)?))?,
+        // The square root's derivative is infinite at 0: a vector of zeros gets gradient 0, as in PyTorch.
+        Op::NORM2 => first().and_then(|x| {
+            let squares = x.sqr()?.sum_keepdim(along(x)?)?;
+            let zero = squares
+                .eq(&squares.zeros_like()?)?
+                .to_dtype(x.dtype())?
+                .detach();
+            let norm = (&squares + &zero)?.sqrt()?;
+            Ok((norm - zero)?)
+        })?,
+        Op::LAYER_NORM => normalise(first()?, node.float("eps").unwrap_or(1e-12))?,
+        Op::DETACH => first()?.detach(),
+        other => {
+            return Err(Error::Model(format!(
+                "this version does not run the graph operation {other}"
+            )));
+        }
+    })
+}
+
+/// (x − mean)/√(variance + ε) over the last dimension, from primitives that all have a backward.
+pub fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    Ok(centred.broadcast_div(&(variance + eps)?.sqrt()?)?)
+}
+
+/// The operations this host runs, which it tells plugins: what [`Program::run`] and [`initial_value`] know, so a
+/// newer interface does not promise more than this program keeps.
+pub const OPERATIONS: &[Op] = &[
+    Op::INPUT,
+    Op::PARAMETER,
+    Op::BASE,
+    Op::CONSTANT,
+    Op::NORMAL,
+    Op::UNIFORM,
+    Op::TRUNCATED_NORMAL,
+    Op::UNIFORM_MT19937,
+    Op::MATMUL,
+    Op::ADD,
+    Op::SUB,
+    Op::MUL,
+    Op::DIV,
+    Op::SCALE,
+    Op::TRANSPOSE,
+    Op::RESHAPE,
+    Op::CONCAT,
+    Op::SLICE,
+    Op::RELU,
+    Op::GELU,
+    Op::SILU,
+    Op::TANH,
+    Op::SIGMOID,
+    Op::EXP,
+    Op::SQRT,
+    Op::SOFTMAX,
+    Op::SUM,
+    Op::MEAN,
+    Op::NORM2,
+    Op::LAYER_NORM,
+    Op::DROPOUT,
+    Op::DETACH,
+];
+
+/// Evaluates an init graph: the value a new parameter starts with. Numbers depend on the seed and the name only.
+pub fn initial_value(
+    graph: &Graph,
+    name: &str,
+    seed: u64,
+    base: &dyn Fn(&str) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let device = Device::Cpu;
+    let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let operands: Vec<&Tensor> = node.inputs.iter().map(|&i| &values[i as usize]).collect();
+        let mut stream = Stream::new(seed, &format!("{name}/{index}"));
+        let value = match node.op {
+            Op::BASE => base(node.text("name").unwrap_or_default())?,
+            Op::NORMAL => {
+                let std = node.float("std").unwrap_or(1.0);
+                fill(node, &mut || stream.normal() * std)?
+            }
+            Op::TRUNCATED_NORMAL => {
+                let std = node.float("std").unwrap_or(1.0);
+                fill(node, &mut || loop {
+                    let z = stream.normal();
+                    if z.abs() <= 2.0 {
+                        break z * std;
+                    }
+                })?
+            }
+            Op::UNIFORM => {
+                let (low, high) = (
+                    node.float("low").unwrap_or(0.0),
+                    node.float("high").unwrap_or(1.0),
+                );
+                fill(node, &mut || low + (high - low) * stream.uniform())?
+            }
+            Op::UNIFORM_MT19937 => {
+                let limit = |name| node.float(name).unwrap_or_default();
+                let whole = |name| node.int(name).unwrap_or_default().unsigned_abs();
+                let mut twister = MersenneTwister::new(whole("seed"));
+                for _ in 0..whole("skip") {
+                    twister.bits();
+                }
+                let (low, high) = (limit("low"), limit("high"));
+                fill(node, &mut || f64::from(twister.uniform(low, high)))?
+            }
+            _ => evaluate(node, &operands, 0, &device)?,
+        };
+        values.push(value);
+    }
+    values
+        .pop()
+        .ok_or_else(|| Error::Model(format!("{name}: an empty init graph")))
+}
+
+fn fill(node: &Node, next: &mut dyn FnMut() -> f64) -> Result<Tensor> {
+    let shape: Vec<usize> = node
+        .shape()
+        .unwrap_or_default()
+        .iter()
+        .map(|&n| n as usize)
+        .collect();
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| next() as f32).collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}

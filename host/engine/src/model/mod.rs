@@ -1,0 +1,384 @@
+//! The model: BERT and RoBERTa encoders with a head, trainable block by block.
+//!
+//! Called by the trainer and the evaluator. A forward keeps a tape a block; the backward walks down from the
+//! head, consumes one tape after the other, and stops at the lowest part that is trained.
+
+mod composed;
+pub mod config;
+pub mod description;
+pub mod device;
+pub mod fused;
+pub mod gradients;
+pub mod graph;
+mod head;
+mod key_value_prefix;
+mod layout;
+pub mod loss;
+pub mod parameters;
+mod pass;
+mod prefix;
+pub mod safetensors_file;
+mod scratch;
+pub mod step;
+pub mod weights;
+
+use crate::{batch::Batch, error::Result, model::graph::distinct};
+use candle_core::{Tensor, Var};
+use config::ModelConfig;
+use description::HeadKind;
+use gradients::Gradients;
+use layout::{Block, Layout};
+use loss::LossWeighting;
+use parameters::{HostSlice, Parameters};
+use pass::{BlockMode, Pass};
+pub use prefix::Start;
+use progtune_plugin_api::records::Rewrite;
+use scratch::Scratch;
+use step::Step;
+
+/// A model in memory.
+pub struct Model {
+    /// Its configuration.
+    pub config: ModelConfig,
+    /// Its parameters.
+    pub parameters: Parameters,
+    layout: Layout,
+    fused: bool,
+    scratch: Scratch,
+    /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
+    pub frozen_dropout: bool,
+    /// Whether blocks keep their input alone while training and run their forward again in the backward: same bits,
+    /// less memory, more time.
+    pub recompute: bool,
+    /// How labels count in the loss of training.
+    pub loss_weighting: LossWeighting,
+    /// Parameters whose first value was not the base checkpoint's: they belong to a saved adapter, trained or not.
+    pub not_in_base: Vec<parameters::ParameterId>,
+}
+
+/// What a block's backward needs.
+enum Tape {
+    Fused(Box<fused::BlockTape>),
+    Composed(composed::Tape),
+    /// The block's input and mode: enough to make one of the above again.
+    Recompute {
+        x: Tensor,
+        mode: BlockMode,
+    },
+}
+
+enum EmbeddingsTape {
+    Fused(fused::EmbeddingsTape),
+    Composed(composed::Tape),
+}
+
+/// How deep a backward goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    /// The embeddings are trained.
+    Embeddings,
+    /// This is the lowest block with something trained.
+    Block(usize),
+}
+
+impl Model {
+    /// Puts a model together; `fused` selects the CPU kernels (the device must be the CPU then).
+    pub fn new(
+        config: ModelConfig,
+        parameters: Parameters,
+        head: HeadKind,
+        rewrites: &[Rewrite],
+        fused: bool,
+    ) -> Result<Self> {
+        let layout = Layout::new(&config, head, rewrites, &parameters)?;
+        let weights = layout.blocks.iter().flat_map(|block| block.linears());
+        let n_packed = weights.map(|layer| layer.in_dim * layer.out_dim).sum();
+        Ok(Self {
+            config,
+            parameters,
+            layout,
+            fused,
+            scratch: Scratch::for_weights(n_packed),
+            frozen_dropout: false,
+            recompute: false,
+            loss_weighting: LossWeighting::default(),
+            not_in_base: Vec::new(),
+        })
+    }
+
+    /// Whether the head reads every token, and has logits for each; else one a sequence.
+    pub fn reads_every_token(&self) -> bool {
+        self.layout.head.every_token
+    }
+
+    /// Gives back the memory that training steps reuse: a step of another kind, such as an evaluation, follows.
+    pub fn release_buffers(&self) {
+        self.scratch.release_buffers();
+    }
+
+    /// Gives back all memory but the parameters: no step follows.
+    pub fn release_memory(&self) {
+        self.scratch.release();
+    }
+
+    /// Logits, without dropout and without a tape: `[S, outputs]`, or `[T, outputs]` of a head that reads every token.
+    pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
+        self.logits_from(batch, None)
+    }
+
+    /// As [`Model::logits`], from rows that are known.
+    pub fn logits_from(&self, batch: &Batch, start: Option<Start>) -> Result<Tensor> {
+        let pass = Pass::new(self, batch, None);
+        let depth = Depth::Block(self.layout.blocks.len());
+        let (hidden, _, _) = self.encode(&pass, depth, start, self.layout.blocks.len())?;
+        if self.fused {
+            let logits = fused::head_logits(&self.layout.head, &HostSlice::of(&hidden), &pass)?;
+            let outputs = self.layout.head.outputs();
+            let shape = (logits.len() / outputs, outputs);
+            return Ok(Tensor::from_vec(logits, shape, self.parameters.device())?);
+        }
+        Ok(head::logits(&self.layout.head, &hidden, &pass)?.detach())
+    }
+
+    /// One micro-batch: forward, loss (Σ over its examples / `denominator`, see [`LossWeighting::weight_of`]), backward into
+    /// `gradients`. Returns the loss.
+    pub fn train(
+        &self,
+        batch: &Batch,
+        step: Step,
+        denominator: f64,
+        gradients: &mut Gradients,
+    ) -> Result<f64> {
+        self.train_from(batch, None, step, denominator, gradients)
+    }
+
+    /// As [`Model::train`], from rows that are known: they lie at or below the lowest trained block.
+    pub fn train_from(
+        &self,
+        batch: &Batch,
+        start: Option<Start>,
+        step: Step,
+        denominator: f64,
+        gradients: &mut Gradients,
+    ) -> Result<f64> {
+        let pass = Pass::new(self, batch, Some(step));
+        let depth = self.depth();
+        let (hidden, mut tapes, embeddings_tape) =
+            self.encode(&pass, depth, start, self.layout.blocks.len())?;
+
+        let below = depth < Depth::Block(self.layout.blocks.len());
+        let (value, d) = self.train_head(&pass, hidden, denominator, below, gradients)?;
+        let Some(mut d) = d else {
+            return Ok(value);
+        };
+        for block in self.layout.blocks.iter().rev() {
+            let Some(tape) = tapes.pop() else {
+                return Ok(value);
+            };
+            let next = self.block_backward(block, tape, &d, &pass, gradients)?;
+            match next {
+                Some(next) => d = next,
+                None => return Ok(value),
+            }
+        }
+        match embeddings_tape {
+            Some(EmbeddingsTape::Fused(tape)) => {
+                let d = HostSlice::of(&d.contiguous()?).to_vec();
+                fused::embeddings_backward(
+                    &self.layout.embeddings,
+                    tape,
+                    d,
+                    &pass,
+                    gradients,
+                    true,
+                )?;
+            }
+            Some(EmbeddingsTape::Composed(tape)) => {
+                tape.backward(
+                    &d,
+                    &self.embedding_parameters(),
+                    &self.parameters,
+                    gradients,
+                )?;
+            }
+            None => {}
+        }
+        Ok(value)
+    }
+
+    /// The loss and, with `below`, the gradient of the rows the head reads, `hidden`.
+    fn train_head(
+        &self,
+        pass: &Pass<'_>,
+        hidden: Tensor,
+        denominator: f64,
+        below: bool,
+        gradients: &mut Gradients,
+    ) -> Result<(f64, Option<Tensor>)> {
+        let head = &self.layout.head;
+        if self.fused {
+            let rows = HostSlice::of(&hidden);
+            let (loss, d) = fused::head_train(head, &rows, pass, denominator, below, gradients)?;
+            return Ok((loss, d.map(|d| self.tensor(d)).transpose()?));
+        }
+        let hidden = if below {
+            Var::from_tensor(&hidden)?.into_inner()
+        } else {
+            hidden
+        };
+        let logits = head::logits(head, &hidden, pass)?;
+        let loss = head::loss(&logits, pass.batch, &self.loss_weighting, denominator)?;
+        let store = loss.backward()?;
+        for id in self.head_parameters() {
+            let trained = self.parameters.is_trainable(id);
+            if let Some(gradient) = store.get(self.parameters.variable(id)).filter(|_| trained) {
+                gradients.add(id, gradient)?;
+            }
+        }
+        let d = store.get(&hidden).filter(|_| below).map(Tensor::detach);
+        Ok((f64::from(loss.to_scalar::<f32>()?), d))
+    }
+
+    fn tensor(&self, rows: Vec<f32>) -> Result<Tensor> {
+        let hidden = self.config.encoder.hidden_size;
+        let shape = (rows.len() / hidden, hidden);
+        Ok(Tensor::from_vec(rows, shape, self.parameters.device())?)
+    }
+
+    /// The input of the first block `[T, hidden]`, and its tape if the embeddings are trained.
+    fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
+        let record = depth == Depth::Embeddings;
+        let dropout = record || self.frozen_dropout;
+        let embeddings = &self.layout.embeddings;
+        let (x, tape) = if self.fused {
+            let (rows, tape) = fused::embeddings_forward(embeddings, pass, record, dropout)?;
+            (self.tensor(rows)?, EmbeddingsTape::Fused(tape))
+        } else {
+            let (x, tape) = composed::embeddings(embeddings, pass, dropout)?;
+            (x, EmbeddingsTape::Composed(tape))
+        };
+        Ok((x, record.then_some(tape)))
+    }
+
+    /// The rows below block `end` (after the last one: those the head reads), and the tapes from `depth` on. Begins with
+    /// the embeddings or at `start`.
+    fn encode(
+        &self,
+        pass: &Pass<'_>,
+        depth: Depth,
+        start: Option<Start>,
+        end: usize,
+    ) -> Result<(Tensor, Vec<Tape>, Option<EmbeddingsTape>)> {
+        let first = start.as_ref().map_or(0, |start| start.block);
+        let (mut x, embeddings_tape) = match start {
+            Some(start) => (start.hidden, None),
+            None => self.embed(pass, depth)?,
+        };
+        let mut tapes = Vec::new();
+        let last = self.layout.blocks.len() - 1;
+        for block in &self.layout.blocks[first..end] {
+            let record = depth <= Depth::Block(block.number);
+            let mode = BlockMode {
+                first_only: block.number == last && !self.layout.head.every_token,
+                record,
+                input_gradient: depth < Depth::Block(block.number),
+                dropout: record || self.frozen_dropout,
+            };
+            // The topmost tape is the first that the backward takes: keeping it costs no memory at the peak.
+            if record && self.recompute && block.number != last {
+                let tape = Tape::Recompute { x: x.clone(), mode };
+                let without = BlockMode {
+                    record: false,
+                    ..mode
+                };
+                (x, _) = self.block_forward(block, x, pass, without)?;
+                tapes.push(tape);
+                continue;
+            }
+            let tape;
+            (x, tape) = self.block_forward(block, x, pass, mode)?;
+            tapes.extend(tape);
+        }
+        Ok((x, tapes, embeddings_tape))
+    }
+
+    /// A block's output, and its tape when the mode records.
+    fn block_forward(
+        &self,
+        block: &Block,
+        x: Tensor,
+        pass: &Pass<'_>,
+        mode: BlockMode,
+    ) -> Result<(Tensor, Option<Tape>)> {
+        if self.fused {
+            let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
+            return Ok((
+                self.tensor(rows)?,
+                tape.map(|tape| Tape::Fused(Box::new(tape))),
+            ));
+        }
+        let (x, tape) = composed::block(block, &x, pass, mode)?;
+        Ok((x, mode.record.then_some(Tape::Composed(tape))))
+    }
+
+    /// Adds the gradients of a block's parameters; returns that of its input when its mode asks for it.
+    fn block_backward(
+        &self,
+        block: &Block,
+        tape: Tape,
+        d: &Tensor,
+        pass: &Pass<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<Option<Tensor>> {
+        match tape {
+            Tape::Fused(tape) => {
+                let d = HostSlice::of(&d.contiguous()?).to_vec();
+                fused::block_backward(block, *tape, d, pass, gradients)?
+                    .map(|d| self.tensor(d))
+                    .transpose()
+            }
+            Tape::Composed(tape) => {
+                tape.backward(d, &block.parameters(), &self.parameters, gradients)
+            }
+            Tape::Recompute { x, mode } => match self.block_forward(block, x, pass, mode)?.1 {
+                Some(tape) => self.block_backward(block, tape, d, pass, gradients),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The lowest part that is trained now.
+    fn depth(&self) -> Depth {
+        self.depth_of(|id| self.parameters.is_trainable(id))
+    }
+
+    /// The lowest part that is trained when `is_trained` says which parameters are.
+    fn depth_of(&self, is_trained: impl Fn(parameters::ParameterId) -> bool) -> Depth {
+        let trained = |id: &usize| is_trained(*id);
+        if self.embedding_parameters().iter().any(trained) {
+            return Depth::Embeddings;
+        }
+        let lowest = self
+            .layout
+            .blocks
+            .iter()
+            .find(|block| block.parameters().iter().any(trained));
+        Depth::Block(lowest.map_or(self.layout.blocks.len(), |block| block.number))
+    }
+
+    fn embedding_parameters(&self) -> Vec<usize> {
+        let e = &self.layout.embeddings;
+        let mut ids = vec![e.word, e.position, e.token_type, e.norm.weight, e.norm.bias];
+        ids.extend(e.end.parameters());
+        distinct(ids)
+    }
+
+    fn head_parameters(&self) -> Vec<usize> {
+        let mut ids = Vec::new();
+        for layer in &self.layout.head.layers {
+            ids.extend([layer.linear.weight, layer.linear.bias]);
+            ids.extend(layer.linear.site.parameters());
+        }
+        distinct(ids)
+    }
+}

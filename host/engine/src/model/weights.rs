@@ -1,0 +1,218 @@
+//! Loads a checkpoint as Hugging Face writes it into the names of [`super::description`].
+//!
+//! Called by the recipe, `evaluate` and `predict`. Understood: keys with and without the base model's prefix and those
+//! of wrappers, `gamma`/`beta` for LayerNorm, `position_ids`, shards with an index, f64, f32, f16 and bf16, and the
+//! embedded model's int8 rows. Everything that is wrong with a checkpoint is said in one error.
+
+mod keys;
+mod mismatch;
+
+pub use keys::{canonical_name, checkpoint_key};
+
+use super::{config::Architecture, description::ParameterInfo, safetensors_file::SafetensorsFile};
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
+use progtune_process::short_list::short_list;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+/// What to do when the checkpoint's head does not fit the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadPolicy {
+    /// Training: a head that is absent or of another size is made new.
+    MakeNew,
+    /// Evaluation and prediction: the head must be there.
+    Require,
+}
+
+/// An opened checkpoint: its tensors by canonical name.
+pub struct Checkpoint {
+    files: Vec<SafetensorsFile>,
+    /// Canonical name → (file, key in the file, shape).
+    tensors: BTreeMap<String, (usize, String, Vec<usize>)>,
+    architecture: Architecture,
+    origin: String,
+}
+
+/// The values of a model, and which parameters the checkpoint did not have.
+pub struct Loaded {
+    /// One tensor for each parameter that was asked for; `None`: to be made new.
+    pub values: Vec<Option<Tensor>>,
+}
+
+impl Checkpoint {
+    /// Opens `DIR/model.safetensors`, or the shards of `DIR/model.safetensors.index.json`.
+    pub fn open(directory: &Path, architecture: Architecture) -> Result<Self> {
+        let single = directory.join("model.safetensors");
+        let index = directory.join("model.safetensors.index.json");
+        let files = if single.exists() {
+            vec![SafetensorsFile::open(&single)?]
+        } else if index.exists() {
+            open_shards(directory, &index)?
+        } else {
+            let pickled = directory.join("pytorch_model.bin").exists();
+            return Err(Error::Model(format!(
+                "{}: no model.safetensors here{}",
+                directory.display(),
+                if pickled {
+                    "; pytorch_model.bin is a pickle, which is not read: save the model once more with \
+                     `save_pretrained` of a current transformers, which writes safetensors"
+                } else {
+                    " and no model.safetensors.index.json: download the model's weights"
+                }
+            )));
+        };
+        Self::from_files(files, architecture, directory.display().to_string())
+    }
+
+    /// A checkpoint of files already opened.
+    pub fn from_files(
+        files: Vec<SafetensorsFile>,
+        architecture: Architecture,
+        origin: String,
+    ) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        let mut wrappers = BTreeSet::new();
+        for (number, file) in files.iter().enumerate() {
+            for (key, shape) in file.shapes() {
+                let (bare, taken) = keys::unwrapped(key);
+                wrappers.extend(taken);
+                let name = canonical_name(&bare, architecture);
+                let entry = (number, key.to_owned(), shape.to_vec());
+                if let Some((_, other, _)) = tensors.insert(name.clone(), entry) {
+                    return Err(Error::Model(format!(
+                        "{origin}: both {other} and {key} hold {name}; keep one of them"
+                    )));
+                }
+            }
+        }
+        if !wrappers.is_empty() {
+            let wrappers: Vec<String> = wrappers.iter().map(|of| format!("`{of}`")).collect();
+            tracing::warn!(
+                "{origin}: the names of tensors have a wrapper's prefix, {}; they are read without it",
+                short_list(&wrappers, ", ")
+            );
+        }
+        Ok(Self {
+            files,
+            tensors,
+            architecture,
+            origin,
+        })
+    }
+
+    /// Reads every parameter of `infos`.
+    ///
+    /// # Errors
+    /// One error for everything: another number of layers than the configuration's, or else the first of the missing,
+    /// unexpected and wrongly shaped tensors, and how many there are.
+    pub fn load(
+        &mut self,
+        infos: &[ParameterInfo],
+        policy: HeadPolicy,
+        device: &Device,
+    ) -> Result<Loaded> {
+        self.check_layers(infos)?;
+        let mut faults = Vec::new();
+        let mut values = Vec::with_capacity(infos.len());
+        for info in infos {
+            match self.tensors.get(&info.name).cloned() {
+                Some((file, key, shape)) if shape == info.shape => {
+                    values.push(Some(self.files[file].read(&key)?.to_device(device)?));
+                }
+                Some((_, key, shape))
+                    if !(keys::may_be_new(&info.name) && policy == HeadPolicy::MakeNew) =>
+                {
+                    faults.push(self.wrong_shape(info, &key, &shape));
+                    values.push(None);
+                }
+                Some((_, key, shape)) => {
+                    tracing::warn!(
+                        "{key} has shape {shape:?}, the task needs {:?}: it will be randomly initialised",
+                        info.shape
+                    );
+                    values.push(None);
+                }
+                None => {
+                    if !(keys::may_be_new(&info.name) && policy == HeadPolicy::MakeNew) {
+                        faults.push(format!("missing: {} {:?}", info.name, info.shape));
+                    }
+                    values.push(None);
+                }
+            }
+        }
+        let known: BTreeSet<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+        for (name, (_, key, shape)) in &self.tensors {
+            if !known.contains(name.as_str()) && !keys::is_other_head(name) {
+                faults.push(format!("unexpected: {key} {shape:?}"));
+            }
+        }
+        if faults.is_empty() {
+            Ok(Loaded { values })
+        } else {
+            Err(self.mismatch(&faults))
+        }
+    }
+}
+
+fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
+    let text = std::fs::read_to_string(index).map_err(Error::io(index, "read"))?;
+    let fault = |what: &str| {
+        Error::Model(format!(
+            "{}: {what}; download the file again",
+            index.display()
+        ))
+    };
+    let value: Value =
+        serde_json::from_str(&text).map_err(|e| fault(&format!("not valid JSON: {e}")))?;
+    let map = value
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| fault("no `weight_map`"))?;
+    let mut names = BTreeSet::new();
+    for file in map.values() {
+        let name = file
+            .as_str()
+            .ok_or_else(|| fault("`weight_map` holds something that is no file name"))?;
+        if Path::new(name).components().count() != 1 {
+            return Err(fault(&format!("shard {name} is not beside the index")));
+        }
+        names.insert(name.to_owned());
+    }
+    names
+        .iter()
+        .map(|name| {
+            let path = directory.join(name);
+            if !path.exists() {
+                return Err(Error::Model(format!(
+                    "{}: the shard {name} is missing, which {} lists; download it",
+                    directory.display(),
+                    index.display()
+                )));
+            }
+            SafetensorsFile::open(&path)
+        })
+        .collect()
+}
+
+/// Whether a model with this vocabulary size can serve a tokenizer of `tokens` entries.
+///
+/// # Errors
+/// When the tokenizer can produce an id beyond the embedding table.
+pub fn check_vocabulary(
+    vocab_size: usize,
+    largest_id: u32,
+    tokens: usize,
+    origin: &str,
+) -> Result<()> {
+    if (largest_id as usize) < vocab_size {
+        return Ok(());
+    }
+    Err(Error::Model(format!(
+        "{origin}: the tokenizer has {tokens} tokens with ids up to {largest_id}, but config.json says vocab_size \
+         {vocab_size}: the tokenizer belongs to another model"
+    )))
+}

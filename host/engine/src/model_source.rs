@@ -1,0 +1,88 @@
+//! Where a model comes from: a directory, which `fetch` has made of an id on the hub, or the one inside the binary. Called by the
+//! recipe, `plan`, `evaluate`, `predict`.
+
+use crate::{
+    error::{Error, Result},
+    model::{
+        config::{Architecture, ModelConfig},
+        safetensors_file::SafetensorsFile,
+        weights::Checkpoint,
+    },
+};
+use progtune_hub::NamedPath;
+use progtune_process::files::near_path;
+
+/// A model that can be opened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelSource {
+    /// A directory as Hugging Face writes it.
+    Directory(NamedPath),
+    /// The model inside the binary: MiniLM with a pruned vocabulary and 8-bit weights.
+    Embedded,
+}
+
+const CONFIG: &str = include_str!("../assets/minilm-l6-12k/config.json");
+/// The vocabulary of the embedded model's tokenizer.
+pub const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
+const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-12k/model.safetensors");
+const EMBEDDED: &str = "embedded";
+
+impl ModelSource {
+    /// The source that `--model` names; `None` is the embedded model.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn new(model: Option<&NamedPath>) -> Result<Self> {
+        let Some(model) = model else {
+            return Ok(Self::Embedded);
+        };
+        let path = model.path();
+        if path.is_dir() {
+            return Ok(Self::Directory(model.clone()));
+        }
+        Err(Error::Model(format!(
+            "{}: no such directory{}; --model takes a directory with config.json, model.safetensors and the \
+             tokenizer's files, the id of a model on the Hugging Face hub (org/name), or nothing for the embedded model",
+            path.display(),
+            near_path(path)
+        )))
+    }
+
+    /// How messages and saved files call it: one from the hub by its id.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Directory(named) => match named.pin() {
+                Some(pin) => pin.id.clone(),
+                None => named.path().display().to_string(),
+            },
+            Self::Embedded => EMBEDDED.into(),
+        }
+    }
+
+    /// The commit, of a model from the hub.
+    pub fn revision(&self) -> Option<String> {
+        match self {
+            Self::Directory(named) => named.pin().map(|pin| pin.commit.clone()),
+            Self::Embedded => None,
+        }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Result<ModelConfig> {
+        match self {
+            Self::Directory(named) => ModelConfig::read(named.path()),
+            Self::Embedded => ModelConfig::parse(CONFIG, "embedded model: config.json"),
+        }
+    }
+
+    /// Its weights, opened.
+    pub fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
+        match self {
+            Self::Directory(named) => Checkpoint::open(named.path(), architecture),
+            Self::Embedded => {
+                let file = SafetensorsFile::embedded(WEIGHTS, "embedded model: model.safetensors")?;
+                Checkpoint::from_files(vec![file], architecture, "embedded model".into())
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is known of a run's stages before it: everything when the schedule goes by epochs or steps alone, an upper bound when
+//! it follows signals. Made by the recipe and by `progtune plan`.
+
+use super::{Blueprint, Stage};
+use crate::{error::Result, plugin::LoadedSchedule};
+use progtune_plugin_api::records::DecisionRecord;
+use progtune_process::thousands::grouped;
+use std::collections::BTreeSet;
+
+/// The stages of a run as far as they are known.
+#[derive(Debug, Clone)]
+pub struct Foresight {
+    /// The first stage of each epoch, and every other one that trains something else, in order. For a schedule that
+    /// follows signals one an epoch: everything it may train.
+    pub stages: Vec<Stage>,
+    /// Of each epoch the parameters it updates: those of every stage, weighted by its steps.
+    updated: Vec<u64>,
+    /// Optimizer steps in an epoch; 0 when not known.
+    steps_per_epoch: u64,
+    /// Steps between decisions inside an epoch; 0: none.
+    pub interval_steps: u64,
+    /// The signals that decide; empty: none.
+    pub signals: Vec<String>,
+    /// What the run begins with.
+    first: Stage,
+}
+
+/// One epoch of a [`Foresight`].
+#[derive(Debug, Clone, Copy)]
+pub struct Epoch<'a> {
+    /// What it begins with; with signals, the most it may train.
+    pub stage: &'a Stage,
+    /// The parameters it updates.
+    pub updated: u64,
+}
+
+impl Foresight {
+    /// Asks the schedule ahead of the run.
+    ///
+    /// # Errors
+    /// When it refuses or answers wrongly.
+    pub fn new(
+        blueprint: &Blueprint,
+        schedule: &LoadedSchedule,
+        epochs: u32,
+        steps_per_epoch: u64,
+    ) -> Result<Self> {
+        let traits = schedule.traits();
+        let decide = |epoch: u32, step_in_epoch: u64| {
+            let before = u64::from(epoch - 1) * steps_per_epoch;
+            let point = DecisionRecord {
+                step_in_epoch,
+                global_step: before + step_in_epoch,
+                ..DecisionRecord::epoch(epoch)
+            };
+            blueprint.decide(schedule, &point)
+        };
+        let mut foresight = Self {
+            stages: Vec::new(),
+            updated: Vec::new(),
+            steps_per_epoch,
+            interval_steps: traits.interval_steps,
+            signals: traits.signals.iter().map(|name| name.to_string()).collect(),
+            first: decide(1, 0)?,
+        };
+        let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
+        for epoch in 1..=epochs {
+            if !foresight.signals.is_empty() {
+                let most = blueprint.stage_of(epoch, 0, blueprint.candidates.clone());
+                foresight.updated.push(most.trainable_parameters);
+                foresight.stages.push(most);
+                continue;
+            }
+            let mut sum = 0u128;
+            for (from, to) in foresight.intervals() {
+                let stage = decide(epoch, from)?;
+                sum += u128::from(stage.trainable_parameters) * u128::from(to - from);
+                if seen.insert(stage.trainable.clone()) || from == 0 {
+                    foresight.stages.push(stage);
+                }
+            }
+            let steps = u128::from(steps_per_epoch.max(1));
+            foresight.updated.push(((sum + steps / 2) / steps) as u64);
+        }
+        Ok(foresight)
+    }
+
+    /// The steps of an epoch from one decision to the next; one step that stands for all when their number is not known.
+    fn intervals(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let steps = self.steps_per_epoch.max(1);
+        let interval = match self.interval_steps {
+            0 => steps,
+            n => n,
+        };
+        let ends = move |number: u64| (number * interval, ((number + 1) * interval).min(steps));
+        (0..steps.div_ceil(interval)).map(ends)
+    }
+
+    /// Whether each stage is a whole epoch, known before the run.
+    pub fn is_by_epoch(&self) -> bool {
+        self.signals.is_empty() && self.interval_steps == 0
+    }
+
+    /// Every epoch.
+    pub fn epochs(&self) -> Vec<Epoch<'_>> {
+        let stages = self.stages.iter().filter(|s| s.step_in_epoch == 0);
+        stages
+            .zip(&self.updated)
+            .map(|(stage, &updated)| Epoch { stage, updated })
+            .collect()
+    }
+
+    /// The first stage of each epoch.
+    pub fn first_stages(&self) -> Vec<Stage> {
+        let stages = self.stages.iter();
+        stages.filter(|s| s.step_in_epoch == 0).cloned().collect()
+    }
+
+    /// What a person must know beside the table; `None` when the table says it all.
+    pub fn note(&self, schedule: &str) -> Option<String> {
+        if self.is_by_epoch() {
+            return None;
+        }
+        let pace = match self.interval_steps {
+            0 => "at the start of each epoch".to_owned(),
+            n => format!("every {n} steps"),
+        };
+        if !self.signals.is_empty() {
+            return Some(format!(
+                "{schedule} follows {}: it begins with blocks {}\n\
+                 ({} parameters), and the figures are the most it may come to",
+                self.signals.join(", "),
+                self.first.block_ranges(),
+                grouped(self.first.trainable_parameters),
+            ));
+        }
+        Some(match self.steps_per_epoch {
+            0 => format!(
+                "{schedule} decides again {pace}:\nblocks and figures are those of each epoch's first steps"
+            ),
+            _ => format!(
+                "{schedule} decides again {pace}:\nthe blocks are those of each epoch's first steps"
+            ),
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! The one way in which the hub fails: a repository, a revision or a file that cannot be had.
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What was asked for is neither in the cache nor to be had. The message names it, says why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);

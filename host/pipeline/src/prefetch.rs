@@ -1,0 +1,191 @@
+//! Assembles the next batches on another thread while a step computes. Called by the trainer.
+//!
+//! The thread waits when two batches are ready, and ends when nobody takes them any more. Batches come in the order of
+//! [`BatchOrder`], so that results are the same as without it.
+
+use crate::{batch_order::BatchOrder, token_store::Examples};
+use progtune_engine::{
+    batch::Batch,
+    error::{Error, Result},
+    model::loss::LossWeighting,
+};
+use std::{
+    ops::RangeInclusive,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+/// Batches that are ready at most, beside the one in use.
+const READY: usize = 2;
+
+/// One batch of a step.
+#[derive(Debug, Clone)]
+pub struct MicroBatch {
+    /// The batch.
+    pub batch: Batch,
+    /// What the labels of the whole step weigh: its loss is divided by it.
+    pub step_weight: f64,
+    /// Whether the step has no further batch.
+    pub ends_step: bool,
+}
+
+/// Where batches come from.
+#[derive(Clone, Copy)]
+pub struct BatchSource<'a> {
+    /// The training set.
+    pub examples: &'a Examples,
+    /// Who shares a batch.
+    pub order: &'a BatchOrder<'a>,
+    /// The model's first position.
+    pub first_position: u32,
+    /// How labels count.
+    pub weighting: &'a LossWeighting,
+}
+
+/// Batches as they get ready.
+pub struct Batches {
+    ready: Receiver<Result<MicroBatch>>,
+}
+
+impl Batches {
+    /// The next batch of the run; waits for it.
+    ///
+    /// # Errors
+    /// When examples cannot be read; when there is none, since the run is over or its thread failed.
+    pub fn next_batch(&self) -> Result<MicroBatch> {
+        let next = self.ready.recv();
+        next.map_err(|_| {
+            Error::Training(
+                "internal error: the prefetch thread stopped early; please report this".into(),
+            )
+        })?
+    }
+}
+
+/// Calls `run` with the batches of `epochs`, and ends the thread that makes them when it returns.
+pub fn with_batches<R>(
+    source: BatchSource<'_>,
+    epochs: RangeInclusive<u32>,
+    run: impl FnOnce(Batches) -> R,
+) -> R {
+    let (sender, ready) = sync_channel(READY);
+    thread::scope(|scope| {
+        scope.spawn(move || source.send(epochs, &sender));
+        run(Batches { ready })
+    })
+}
+
+impl BatchSource<'_> {
+    fn send(self, epochs: RangeInclusive<u32>, sender: &SyncSender<Result<MicroBatch>>) {
+        for epoch in epochs {
+            let mut batches = self.order.epoch(epoch);
+            loop {
+                let step = batches.by_ref().take(self.order.batches_per_step());
+                let step: Result<Vec<Batch>> = step
+                    .map(|indices| self.examples.batch(&indices?, self.first_position))
+                    .collect();
+                let step = match step {
+                    Ok(step) if step.is_empty() => break,
+                    Ok(step) => step,
+                    Err(error) => {
+                        // If nobody waits any more, nobody needs to know.
+                        let _ = sender.send(Err(error));
+                        return;
+                    }
+                };
+                let weights = step.iter();
+                let step_weight = weights
+                    .map(|batch| self.weighting.weight_of(&batch.labels))
+                    .sum();
+                let n_batches = step.len();
+                for (at, batch) in step.into_iter().enumerate() {
+                    let micro_batch = MicroBatch {
+                        batch,
+                        step_weight,
+                        ends_step: at + 1 == n_batches,
+                    };
+                    if sender.send(Ok(micro_batch)).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch_order::{BatchLimit, Rule};
+    use progtune_engine::batch::{EncodedExample, Target};
+
+    fn examples() -> Examples {
+        (0..10)
+            .map(|n| EncodedExample {
+                input_ids: vec![n; 1 + n as usize % 3],
+                token_type_ids: vec![0; 1 + n as usize % 3],
+                target: Some(Target::Class(0)),
+            })
+            .collect()
+    }
+
+    fn order(examples: &Examples) -> BatchOrder<'_> {
+        let rule = Rule {
+            limit: BatchLimit::Examples(3),
+            shuffle: true,
+            group_by_length: true,
+            seed: 42,
+            gradient_accumulation_steps: 3,
+        };
+        BatchOrder::new(rule, examples).unwrap()
+    }
+
+    fn epoch(order: &BatchOrder<'_>, epoch: u32) -> Vec<Vec<usize>> {
+        order.epoch(epoch).collect::<Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn batches_come_in_order_and_say_where_a_step_ends() {
+        let examples = examples();
+        let order = order(&examples);
+        let source = BatchSource {
+            examples: &examples,
+            order: &order,
+            first_position: 0,
+            weighting: &LossWeighting::default(),
+        };
+        with_batches(source, 1..=2, |batches| {
+            for epoch in 1..=2 {
+                for (at, indices) in self::epoch(&order, epoch).into_iter().enumerate() {
+                    let next = batches.next_batch().unwrap();
+                    assert_eq!(next.batch.examples, indices);
+                    // Four batches: three in the first step, one in the second.
+                    assert_eq!(next.ends_step, at >= 2, "epoch {epoch}, batch {at}");
+                    let batches = self::epoch(&order, epoch);
+                    let last = batches[3].len();
+                    let expected = if at < 3 { 10 - last } else { last };
+                    assert_eq!(next.step_weight, expected as f64);
+                }
+            }
+            let text = batches.next_batch().unwrap_err().to_string();
+            assert!(text.contains("internal error"), "{text}");
+        });
+    }
+
+    #[test]
+    fn a_run_that_stops_early_ends_the_thread() {
+        let examples = examples();
+        let order = order(&examples);
+        let source = BatchSource {
+            examples: &examples,
+            order: &order,
+            first_position: 0,
+            weighting: &LossWeighting::default(),
+        };
+        let result: Result<()> = with_batches(source, 1..=10_000, |batches| {
+            batches.next_batch()?;
+            Err(Error::Training("stopped".into()))
+        });
+        assert_eq!(result.unwrap_err().to_string(), "stopped");
+    }
+}

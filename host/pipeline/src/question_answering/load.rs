@@ -1,0 +1,199 @@
+//! From questions to a split to train or evaluate on: windows kept on disk when the same questions were tokenised before, else
+//! made now. Called by the loading of a run's data and by `evaluate` and `predict`.
+
+use super::{
+    answers::Asked,
+    windows::{WindowMap, each_window},
+};
+use crate::{
+    question_answering::Answering,
+    token_cache::TokenCache,
+    token_store::{
+        Examples,
+        key::{Key, KeyBuilder},
+    },
+    tokenizer::Tokenizer,
+};
+use progtune_datasets::{Question, Task};
+use progtune_engine::{batch::EncodedExample, error::Result};
+use progtune_process::{interrupt, phase::Phase};
+
+fn tokenising() -> Phase {
+    Phase::begin("tokenize", "tokenising questions", "windows", None)
+}
+
+/// What turns questions into inputs.
+pub struct QuestionSource<'a> {
+    /// The task, which knows whether a question may be without answer.
+    pub task: &'a Task,
+    /// The model's tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// Where windows are kept.
+    pub cache: &'a TokenCache,
+    /// How questions are cut and answered.
+    pub answering: Answering,
+}
+
+impl QuestionSource<'_> {
+    /// The windows of the first `limit` questions, all of them for `None`, to train on.
+    ///
+    /// # Errors
+    /// As [`QuestionSource::split`].
+    pub fn examples(&self, questions: &[Question], limit: Option<usize>) -> Result<Examples> {
+        let questions = first(questions, limit);
+        let key = self.keys(questions).map(|[key, _]| key);
+        if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
+            return Ok(known);
+        }
+        let mut examples = self.cache.builder(key.as_ref());
+        let stride = self.answering.doc_stride;
+        let phase = tokenising();
+        each_window(self.tokenizer, questions, stride, &mut |example, _| {
+            interrupt::check()?;
+            phase.advance(1);
+            examples.push(example)
+        })?;
+        let mut examples = examples.finish()?;
+        phase.finish();
+        if let Some(key) = key {
+            self.cache.keep(&key, &mut examples);
+        }
+        Ok(examples)
+    }
+
+    /// The windows of the first `limit` questions, all of them for `None`, and what turns their logits into answers.
+    ///
+    /// # Errors
+    /// When a question is too long for the model's input, or the tokenizer refuses a text.
+    pub fn split(&self, questions: &[Question], limit: Option<usize>) -> Result<(Examples, Asked)> {
+        let questions = first(questions, limit);
+        let (examples, maps) = self.windows(questions)?;
+        let asked = Asked {
+            questions: questions.to_vec(),
+            maps,
+            settings: self.answering.decode_settings(self.task),
+        };
+        Ok((examples, asked))
+    }
+
+    fn windows(&self, questions: &[Question]) -> Result<(Examples, Vec<WindowMap>)> {
+        let keys = self.keys(questions);
+        let kept = |at: usize| keys.and_then(|keys| self.cache.get(&keys[at]));
+        if let (Some(examples), Some(maps)) = (kept(0), kept(1)) {
+            let maps = maps.iter().map(|numbers| Ok(from_numbers(&numbers?)));
+            let maps: Option<Vec<WindowMap>> = maps.collect::<Result<_>>()?;
+            if let Some(maps) = maps.filter(|maps| maps.len() == examples.len()) {
+                return Ok((examples, maps));
+            }
+        }
+        let builder = |at: usize| self.cache.builder(keys.as_ref().map(|keys| &keys[at]));
+        let (mut examples, mut numbers, mut maps) = (builder(0), builder(1), Vec::new());
+        let stride = self.answering.doc_stride;
+        let phase = tokenising();
+        each_window(self.tokenizer, questions, stride, &mut |example, map| {
+            interrupt::check()?;
+            phase.advance(1);
+            examples.push(example)?;
+            numbers.push(to_numbers(&map))?;
+            maps.push(map);
+            Ok(())
+        })?;
+        let (mut examples, mut numbers) = (examples.finish()?, numbers.finish()?);
+        phase.finish();
+        if let Some(keys) = keys {
+            self.cache.keep(&keys[0], &mut examples);
+            self.cache.keep(&keys[1], &mut numbers);
+        }
+        Ok((examples, maps))
+    }
+
+    /// What decides the windows, and their maps; questions count by what they say, wherever they were read. `None`: nothing
+    /// is kept.
+    fn keys(&self, questions: &[Question]) -> Option<[Key; 2]> {
+        if !self.cache.is_on() {
+            return None;
+        }
+        let mut key = KeyBuilder::new();
+        self.tokenizer.add_to(&mut key);
+        key.add_number("doc_stride", self.answering.doc_stride as u64);
+        let mut last: *const str = "";
+        for question in questions {
+            // The questions of a paragraph share its text.
+            if !std::ptr::eq(last, &*question.context) {
+                key.add("context", question.context.as_bytes());
+            }
+            last = &*question.context;
+            key.add("question", question.question.as_bytes());
+            if let Some(answers) = &question.answers {
+                key.add_number("answers", answers.len() as u64);
+                for answer in answers.iter().take(1) {
+                    key.add_number("start", answer.start as u64);
+                    key.add("text", answer.text.as_bytes());
+                }
+            }
+        }
+        let mut maps = key.clone();
+        maps.add("part", b"maps");
+        Some([key.finish(), maps.finish()])
+    }
+}
+
+fn first(questions: &[Question], limit: Option<usize>) -> &[Question] {
+    &questions[..questions.len().min(limit.unwrap_or(usize::MAX))]
+}
+
+/// A map as the cache keeps it: two rows of numbers. First the question and how many tokens come before the context; the
+/// number of tokens; then the context's tokens, from and to.
+fn to_numbers(map: &WindowMap) -> EncodedExample {
+    let before = map.offsets.iter().take_while(|part| part.is_none()).count();
+    let parts = || map.offsets.iter().flatten();
+    let head = [map.question, map.offsets.len() as u32];
+    EncodedExample {
+        input_ids: head.into_iter().chain(parts().map(|part| part.0)).collect(),
+        token_type_ids: [before as u32, 0]
+            .into_iter()
+            .chain(parts().map(|part| part.1))
+            .collect(),
+        target: None,
+    }
+}
+
+fn from_numbers(numbers: &EncodedExample) -> Option<WindowMap> {
+    let (&[question, tokens], starts) = numbers.input_ids.split_first_chunk()?;
+    let (&[before, _], ends) = numbers.token_type_ids.split_first_chunk()?;
+    let parts = starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| Some((*start, *end)));
+    let outside = std::iter::repeat(None);
+    let offsets = outside
+        .clone()
+        .take(before as usize)
+        .chain(parts)
+        .chain(outside);
+    Some(WindowMap {
+        question,
+        offsets: offsets.take(tokens as usize).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_survive_the_cache() {
+        for offsets in [
+            vec![None, None, Some((0, 3)), Some((4, 9)), None],
+            vec![None, Some((7, 8))],
+            vec![None, None],
+            vec![],
+        ] {
+            let map = WindowMap {
+                question: 7,
+                offsets,
+            };
+            assert_eq!(from_numbers(&to_numbers(&map)), Some(map));
+        }
+    }
+}

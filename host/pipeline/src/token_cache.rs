@@ -1,0 +1,453 @@
+//! Tokenised examples kept on disk, one file a split, named by the SHA-256 of everything that decides them ([`Key`]).
+//! Called by [`crate::examples`].
+//!
+//! A cache never makes a run fail: what cannot be read is made anew, what cannot be written is not kept. Files lie in
+//! `$PROGTUNE_CACHE_DIR/tokenized`, else `$XDG_CACHE_HOME/progtune/tokenized`, else `~/.cache/progtune/tokenized`;
+//! those used longest ago go when all of them exceed 2 GiB. Beside them lie notes: what a first reading of own files
+//! found out, so that a later run need not read them.
+
+use crate::token_store::{
+    Examples, Fault, Medium,
+    builder::{Builder, SUFFIX},
+    key::Key,
+};
+use progtune_process::{
+    choice::name_of,
+    files::{
+        temporary::{self, Access},
+        write_with,
+    },
+};
+use serde_json::Value;
+use std::{
+    env,
+    ffi::OsString,
+    fmt,
+    fs::{self, DirBuilder, File},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// The variable that names the directory of progtune's caches.
+pub const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
+
+/// The ends of the names of files of tokens, and of notes.
+const ENDS: [&str; 2] = [SUFFIX, ".json"];
+
+/// What all files may have together.
+const CAPACITY_BYTES: u64 = 2 << 30;
+
+/// What is done with tokenised data on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCacheUse {
+    /// What is there is read, what is not is written.
+    Auto,
+    /// Nothing is read or written.
+    Off,
+    /// Nothing is read, and what is there is written anew.
+    Overwrite,
+}
+
+impl TokenCacheUse {
+    /// The names of the flag's values.
+    pub const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("off", Self::Off),
+        ("overwrite", Self::Overwrite),
+    ];
+}
+
+impl fmt::Display for TokenCacheUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(Self::NAMES, self))
+    }
+}
+
+/// The cache, or none.
+#[derive(Debug, Clone)]
+pub struct TokenCache {
+    /// `None`: nothing is read or written.
+    directory: Option<PathBuf>,
+    reads: bool,
+    capacity: u64,
+}
+
+impl TokenCache {
+    /// The user's cache, used as configured.
+    pub fn new(wanted: TokenCacheUse) -> Self {
+        let directory = directory(&|name| env::var_os(name));
+        Self {
+            directory: directory.filter(|_| wanted != TokenCacheUse::Off),
+            reads: wanted == TokenCacheUse::Auto,
+            capacity: CAPACITY_BYTES,
+        }
+    }
+
+    /// Whether anything is read or written.
+    pub fn is_on(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// What is kept under a key. `None` also when the file is damaged, which is said.
+    pub fn get(&self, key: &Key) -> Option<Examples> {
+        let path = self.path(key, SUFFIX).filter(|_| self.reads)?;
+        match Examples::open(&path, key) {
+            Ok(examples) => {
+                tracing::debug!(
+                    "{} tokenised examples from {}",
+                    examples.len(),
+                    path.display()
+                );
+                mark_used(&path);
+                Some(examples)
+            }
+            Err(Fault::Damaged(why)) => {
+                tracing::warn!(
+                    "{}: these tokenised examples are damaged ({why}); they will be recreated",
+                    path.display()
+                );
+                None
+            }
+            Err(Fault::Io(error)) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::debug!("{}: cannot be read: {error}", path.display());
+                }
+                None
+            }
+        }
+    }
+
+    /// Makes examples to be kept under a key, or, without one, for this run alone. If they become many they go into a file
+    /// in the cache's directory, else in the system's for temporary files.
+    pub fn builder(&self, key: Option<&Key>) -> Builder {
+        let mut directories = vec![env::temp_dir()];
+        if let Some(directory) = &self.directory {
+            match create_private(directory) {
+                Ok(()) => directories.insert(0, directory.clone()),
+                Err(error) => tracing::debug!("{}: {error}", directory.display()),
+            }
+        }
+        Builder::new(key.copied().unwrap_or_default(), directories)
+    }
+
+    /// Keeps examples that were made under this key.
+    pub fn keep(&self, key: &Key, examples: &mut Examples) {
+        let Some(path) = self.path(key, SUFFIX) else {
+            return;
+        };
+        let (n, size) = (examples.len(), examples.file_bytes());
+        if size > self.capacity {
+            tracing::debug!("{size} bytes of tokenised examples are not kept");
+            return;
+        }
+        let kept = match examples.medium() {
+            Medium::Memory(bytes) => self.write(&path, bytes),
+            // Unlike a small one this file is not flushed to the disk: if the system fails now, its checksums will tell.
+            Medium::File {
+                path: now,
+                temporary,
+                ..
+            } => match temporary.take() {
+                None => return,
+                Some(file) => match file.persist(&path) {
+                    Ok(()) => {
+                        now.clone_from(&path);
+                        Ok(())
+                    }
+                    Err((file, error)) => {
+                        *temporary = Some(file);
+                        Err(error)
+                    }
+                },
+            },
+        };
+        match kept {
+            Ok(()) => tracing::debug!("{n} tokenised examples kept in {}", path.display()),
+            Err(error) => tracing::debug!("tokenised examples are not kept: {error}"),
+        }
+        self.drop_oldest(&path);
+    }
+
+    /// The note that is kept under a key.
+    pub fn note(&self, key: &Key) -> Option<Value> {
+        let path = self.path(key, ".json").filter(|_| self.reads)?;
+        let note = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        mark_used(&path);
+        Some(note)
+    }
+
+    /// Keeps a note under a key.
+    pub fn keep_note(&self, key: &Key, note: &Value) {
+        let Some(path) = self.path(key, ".json") else {
+            return;
+        };
+        if let Err(error) = self.write(&path, note.to_string().as_bytes()) {
+            tracing::debug!("what own files hold is not kept: {error}");
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.directory.as_deref().map_or(Ok(()), create_private)?;
+        write_with(path, bytes, Access::Private)
+    }
+
+    fn path(&self, key: &Key, end: &str) -> Option<PathBuf> {
+        let directory = self.directory.as_ref()?;
+        Some(directory.join(format!("{key}{end}")))
+    }
+
+    /// Removes files, those used longest ago first, until the rest fits; `newest` stays.
+    fn drop_oldest(&self, newest: &Path) {
+        let mut files: Vec<(SystemTime, PathBuf, u64)> = newest
+            .parent()
+            .and_then(|directory| fs::read_dir(directory).ok())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                // Temporary ones are in use: those of killed runs go elsewhere.
+                !name.starts_with(temporary::PREFIX) && ENDS.iter().any(|end| name.ends_with(end))
+            })
+            .filter_map(|path| {
+                let about = path.symlink_metadata().ok()?;
+                Some((about.modified().ok()?, path, about.len()))
+            })
+            .collect();
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, _, size)| size).sum();
+        for (_, path, size) in files {
+            if total <= self.capacity {
+                break;
+            }
+            if path != newest && fs::remove_file(&path).is_ok() {
+                total -= size;
+            }
+        }
+    }
+}
+
+/// Removes what killed runs left in the places for large temporary files.
+pub fn remove_leftovers() {
+    let cache = directory(&|name| env::var_os(name));
+    for directory in cache.into_iter().chain([env::temp_dir()]) {
+        temporary::sweep_once(&directory);
+    }
+}
+
+/// The directory that the environment says; `None` where it says nothing.
+fn directory(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let path = |name: &str| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    // The XDG specification has relative paths ignored.
+    let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
+    path(DIRECTORY_VARIABLE)
+        .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("progtune")))
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache/progtune")))
+        .map(|cache| cache.join("tokenized"))
+}
+
+/// Makes the directory for this user alone: texts can be read back from their tokens.
+fn create_private(directory: &Path) -> io::Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// The time of a file is that of its last use.
+fn mark_used(path: &Path) {
+    let mut options = File::options();
+    options.append(true);
+    // Another file's time is none of ours.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NOFOLLOW.bits() as i32,
+    );
+    let marked = options
+        .open(path)
+        .and_then(|file| file.set_modified(SystemTime::now()));
+    if let Err(error) = marked {
+        tracing::debug!("{}: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use progtune_engine::batch::EncodedExample;
+    use std::time::Duration;
+
+    fn cache(directory: &Path, capacity: u64) -> TokenCache {
+        TokenCache {
+            directory: Some(directory.to_owned()),
+            reads: true,
+            capacity,
+        }
+    }
+
+    fn examples(tokens: u32) -> Vec<EncodedExample> {
+        vec![EncodedExample {
+            input_ids: (0..tokens).collect(),
+            token_type_ids: vec![0; tokens as usize],
+            target: None,
+        }]
+    }
+
+    fn made(cache: &TokenCache, key: &Key, tokens: u32) -> Examples {
+        let mut builder = cache.builder(Some(key));
+        for example in examples(tokens) {
+            builder.push(example).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    fn put(cache: &TokenCache, key: &Key, tokens: u32) {
+        cache.keep(key, &mut made(cache, key, tokens));
+    }
+
+    fn got(cache: &TokenCache, key: &Key) -> Option<Vec<EncodedExample>> {
+        let examples = cache.get(key)?;
+        Some(examples.iter().collect::<Result<_, _>>().unwrap())
+    }
+
+    #[test]
+    fn what_is_put_is_got_and_a_damaged_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(&folder.path().join("new"), CAPACITY_BYTES);
+        let key = Key::of_text("a");
+        assert_eq!(got(&cache, &key), None);
+        put(&cache, &key, 5);
+        assert_eq!(got(&cache, &key), Some(examples(5)));
+        assert_eq!(got(&cache, &Key::of_text("b")), None);
+        let file = cache.path(&key, SUFFIX).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        assert_eq!(got(&cache, &key), None);
+        put(&cache, &key, 5);
+        assert_eq!(got(&cache, &key), Some(examples(5)));
+        let overwriting = TokenCache {
+            reads: false,
+            ..cache.clone()
+        };
+        assert_eq!(got(&overwriting, &key), None);
+    }
+
+    /// A file that was written because the examples became many is the one that is kept.
+    #[test]
+    fn many_examples_are_kept_as_well_and_leave_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), CAPACITY_BYTES);
+        let key = Key::of_text("many");
+        let mut builder = cache.builder(Some(&key));
+        for _ in 0..30_000 {
+            builder.push(examples(200).remove(0)).unwrap();
+        }
+        let mut many = builder.finish().unwrap();
+        assert!(many.held_bytes() < 100_000, "{}", many.held_bytes());
+        let files = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files(), 1, "a temporary file");
+        cache.keep(&key, &mut many);
+        let file = cache.path(&key, SUFFIX).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().len(), many.file_bytes());
+        assert_eq!(many.get(29_999).unwrap(), examples(200)[0]);
+        drop(many);
+        assert_eq!(cache.get(&key).unwrap().len(), 30_000);
+
+        let mut builder = cache.builder(None);
+        for _ in 0..30_000 {
+            builder.push(examples(200).remove(0)).unwrap();
+        }
+        let temporary = builder.finish().unwrap();
+        assert_eq!(files(), 2);
+        drop(temporary);
+        assert_eq!(files(), 1, "what is not kept is removed");
+    }
+
+    #[test]
+    fn notes_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(&folder.path().join("new"), CAPACITY_BYTES);
+        let key = Key::of_text("a");
+        assert_eq!(cache.note(&key), None);
+        cache.keep_note(&key, &serde_json::json!({"n": 1}));
+        assert_eq!(cache.note(&key), Some(serde_json::json!({"n": 1})));
+        fs::write(cache.path(&key, ".json").unwrap(), "{\"n\"").unwrap();
+        assert_eq!(cache.note(&key), None, "half a file");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let cache = cache(&file.join("below"), CAPACITY_BYTES);
+        put(&cache, &Key::of_text("a"), 5);
+        assert_eq!(got(&cache, &Key::of_text("a")), None);
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = Examples::from(examples(1000)).file_bytes();
+        let cache = cache(folder.path(), 3 * size);
+        let keys: Vec<Key> = ["a", "b", "c", "d"].map(Key::of_text).into();
+        for (age, key) in keys[..3].iter().enumerate() {
+            put(&cache, key, 1000);
+            let time = SystemTime::now() - Duration::from_secs(100 - age as u64);
+            let path = cache.path(key, SUFFIX).unwrap();
+            let file = File::options().append(true).open(path);
+            file.unwrap().set_modified(time).unwrap();
+        }
+        fs::write(folder.path().join("other"), vec![0; 10_000]).unwrap();
+        assert!(cache.get(&keys[0]).is_some(), "used now");
+        put(&cache, &keys[3], 1000);
+        let there: Vec<bool> = keys.iter().map(|key| cache.get(key).is_some()).collect();
+        assert_eq!(there, [true, false, true, true]);
+        assert!(folder.path().join("other").exists());
+        let small = TokenCache {
+            capacity: size - 1,
+            ..cache
+        };
+        put(&small, &Key::of_text("e"), 1000);
+        assert!(small.get(&Key::of_text("e")).is_none(), "larger than all");
+    }
+
+    #[test]
+    fn the_directory_is_the_documented_one() {
+        let found = |set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let value = set.iter().find(|(key, _)| *key == name);
+                value.map(|&(_, value)| OsString::from(value))
+            };
+            directory(&variable)
+        };
+        let home = ("HOME", "/home/u");
+        assert_eq!(found(&[]), None);
+        let expected = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(
+            found(&[home]),
+            expected("/home/u/.cache/progtune/tokenized")
+        );
+        let cache = ("XDG_CACHE_HOME", "/c");
+        assert_eq!(found(&[home, cache]), expected("/c/progtune/tokenized"));
+        let relative = ("XDG_CACHE_HOME", "c");
+        assert_eq!(
+            found(&[home, relative]),
+            expected("/home/u/.cache/progtune/tokenized")
+        );
+        let own = (DIRECTORY_VARIABLE, "own");
+        assert_eq!(found(&[home, cache, own]), expected("own/tokenized"));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a model says about a sentence, as a line of JSON: words, their tags, and the entities these make. Called by `predict`.
+
+use super::align::AlignedSentence;
+use crate::metrics::{classes::arg_max, entities::entities};
+use progtune_datasets::{TaggedSentence, Task};
+use serde_json::{Value, json};
+
+/// `tokens`, and for each its `tags` and `scores` (the tag's probability; null for a word that took no part); `entities` with
+/// type, first word, word after the last one, text and mean score. `logits` are those of every token.
+pub fn prediction(
+    task: &Task,
+    sentence: &TaggedSentence,
+    aligned: &AlignedSentence,
+    logits: &[f32],
+) -> Value {
+    let rows: Vec<&[f32]> = logits.chunks(task.num_labels()).collect();
+    let said: Vec<Option<(&str, f64)>> = aligned
+        .first_tokens
+        .iter()
+        .map(|first| {
+            let row = rows.get((*first)?)?;
+            let tag = arg_max(row) as usize;
+            Some((task.labels.get(tag)?.as_str(), probability(row, tag)))
+        })
+        .collect();
+    // A word that took no part is outside of everything.
+    let tags: Vec<&str> = said
+        .iter()
+        .map(|said| said.map_or("O", |(tag, _)| tag))
+        .collect();
+    let entities: Vec<Value> = entities(&tags)
+        .iter()
+        .map(|entity| {
+            let scores: Vec<f64> = said[entity.start..entity.end]
+                .iter()
+                .flatten()
+                .map(|(_, score)| *score)
+                .collect();
+            json!({
+                "type": entity.kind,
+                "start": entity.start,
+                "end": entity.end,
+                "text": sentence.words[entity.start..entity.end].join(" "),
+                "score": scores.iter().sum::<f64>() / scores.len().max(1) as f64,
+            })
+        })
+        .collect();
+    json!({
+        "tokens": sentence.words,
+        "tags": said.iter().map(|said| said.map(|(tag, _)| tag)).collect::<Vec<_>>(),
+        "scores": said.iter().map(|said| said.map(|(_, score)| score)).collect::<Vec<_>>(),
+        "entities": entities,
+    })
+}
+
+/// The softmax of a row at one place.
+fn probability(row: &[f32], at: usize) -> f64 {
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
+    f64::from(row[at] - max).exp() / sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use progtune_datasets::{Column, Columns, Labels, ProblemType};
+    use progtune_engine::batch::EncodedExample;
+
+    #[test]
+    fn words_without_a_token_have_no_tag() {
+        let names = ["B-x", "I-x", "O"];
+        let columns = Columns {
+            first: Column::named("1"),
+            second: None,
+            label: Column::named("2"),
+        };
+        let labels = Labels {
+            problem_type: ProblemType::TokenClassification,
+            names: names.map(str::to_owned).into(),
+        };
+        let sentence = TaggedSentence {
+            words: ["New", "York", "\u{FEFF}", "now"].map(str::to_owned).into(),
+            tags: None,
+        };
+        let aligned = AlignedSentence {
+            example: EncodedExample {
+                input_ids: vec![0; 6],
+                token_type_ids: vec![0; 6],
+                target: None,
+            },
+            // The second word has two tokens.
+            first_tokens: vec![Some(1), Some(2), None, Some(4)],
+        };
+        let low = [0.0, 0.0, 0.0];
+        let rows = [
+            low,
+            [9.0, 0.0, 0.0],
+            [0.0, 9.0, 0.0],
+            [9.0, 0.0, 0.0],
+            [0.0, 0.0, 9.0],
+            low,
+        ];
+        let said = prediction(
+            &Task::own(columns, labels),
+            &sentence,
+            &aligned,
+            &rows.concat(),
+        );
+        assert_eq!(said["tags"], json!(["B-x", "I-x", null, "O"]));
+        assert_eq!(said["scores"][2], Value::Null);
+        let entities = said["entities"].as_array().unwrap();
+        assert_eq!(entities.len(), 1);
+        assert_eq!(entities[0]["text"], "New York");
+        assert_eq!(entities[0]["end"], 2);
+        assert!(entities[0]["score"].as_f64().unwrap() > 0.99);
+    }
+}

@@ -1,0 +1,194 @@
+//! Makes a store, example by example: in memory at first, and in a temporary file once it is no longer small. Called by
+//! [`crate::examples`] while it tokenises.
+
+use super::{
+    Examples, Medium, SMALL, block,
+    directory::{BLOCK, Directory, Place, header},
+};
+use crate::token_store::key::Key;
+use progtune_engine::{
+    batch::EncodedExample,
+    error::{Error, Result},
+};
+use progtune_process::files::temporary::{Access, Temporary};
+use sha2::{Digest, Sha256};
+use std::{
+    io::Write,
+    mem,
+    path::{Path, PathBuf},
+};
+
+/// How the names of files of tokens end, temporary ones too.
+pub const SUFFIX: &str = ".tokens";
+
+/// Bytes that are written to the file at a time.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+/// The bytes of a store in the making.
+pub struct Image {
+    key: Key,
+    /// Examples that make no whole block yet.
+    pending: Vec<EncodedExample>,
+    /// Bytes that are not in a file; with all before them, if there is none.
+    bytes: Vec<u8>,
+    /// Bytes that are in the file.
+    n_written: u64,
+    directory: Directory,
+    /// Which tokens there are, 64 a number.
+    seen: Vec<u64>,
+    hash: Sha256,
+}
+
+impl Image {
+    /// Of no examples.
+    pub fn new(key: Key) -> Self {
+        Self {
+            key,
+            pending: Vec::with_capacity(BLOCK),
+            bytes: header(&key).to_vec(),
+            n_written: 0,
+            directory: Directory::default(),
+            seen: Vec::new(),
+            hash: Sha256::new(),
+        }
+    }
+
+    /// Appends an example.
+    pub fn push(&mut self, example: EncodedExample) {
+        let summary = &mut self.directory.summary;
+        summary.examples += 1;
+        summary.tokens += example.input_ids.len() as u64;
+        *summary.lengths.entry(example.input_ids.len()).or_default() += 1;
+        for &id in &example.input_ids {
+            let word = id as usize / 64;
+            if self.seen.len() <= word {
+                self.seen.resize(word + 1, 0);
+            }
+            self.seen[word] |= 1 << (id % 64);
+        }
+        self.pending.push(example);
+        if self.pending.len() == BLOCK {
+            self.end_block();
+        }
+    }
+
+    fn end_block(&mut self) {
+        let start = self.bytes.len();
+        block::encode(&self.pending, &mut self.bytes);
+        self.pending.clear();
+        let bytes = &self.bytes[start..];
+        self.hash.update(bytes);
+        self.directory.blocks.push(Place {
+            start: self.n_written + start as u64,
+            size: bytes.len() as u32,
+            checksum: crc32fast::hash(bytes),
+        });
+    }
+
+    /// The bytes so far that are not in the file, which are from now on.
+    fn take(&mut self) -> Vec<u8> {
+        self.n_written += self.bytes.len() as u64;
+        mem::take(&mut self.bytes)
+    }
+
+    /// The last bytes, and what is known of all.
+    pub fn finish(mut self) -> (Vec<u8>, Directory) {
+        if !self.pending.is_empty() {
+            self.end_block();
+        }
+        let summary = &mut self.directory.summary;
+        summary.distinct_tokens = self
+            .seen
+            .iter()
+            .map(|word| u64::from(word.count_ones()))
+            .sum();
+        summary.fingerprint = self.hash.finalize().into();
+        let before = self.n_written + self.bytes.len() as u64;
+        self.directory.encode(&self.key, before, &mut self.bytes);
+        self.bytes.shrink_to_fit();
+        (self.bytes, self.directory)
+    }
+}
+
+/// Makes a store that may become large.
+pub struct Builder {
+    image: Image,
+    /// Where a file may go, the best place first.
+    directories: Vec<PathBuf>,
+    file: Option<Temporary>,
+    /// From how many bytes on there is a file.
+    pub(super) small: usize,
+}
+
+impl Builder {
+    /// A file, if one is needed, goes into the first of `directories` that takes one. Where none does, everything stays in
+    /// memory.
+    pub fn new(key: Key, directories: Vec<PathBuf>) -> Self {
+        Self {
+            image: Image::new(key),
+            directories,
+            file: None,
+            small: SMALL,
+        }
+    }
+
+    /// Appends an example.
+    ///
+    /// # Errors
+    /// When the file cannot be written any further.
+    pub fn push(&mut self, example: EncodedExample) -> Result<()> {
+        self.image.push(example);
+        if self.file.is_none() && self.image.bytes.len() > self.small {
+            self.file = self
+                .directories
+                .iter()
+                .find_map(|directory| create(directory));
+            if self.file.is_none() {
+                tracing::warn!(
+                    "tokenised examples stay in memory: no directory takes a file for them; set PROGTUNE_CACHE_DIR or TMPDIR"
+                );
+                self.small = usize::MAX;
+            }
+        }
+        match self.image.bytes.len() > WRITTEN_AT_ONCE {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let bytes = self.image.take();
+        let written = file.file().write_all(&bytes);
+        written.map_err(Error::io(file.path(), "write"))
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// As [`Builder::push`].
+    pub fn finish(self) -> Result<Examples> {
+        let (bytes, directory) = self.image.finish();
+        let medium = match self.file {
+            None => Medium::Memory(bytes),
+            Some(mut file) => {
+                let written = file.file().write_all(&bytes);
+                written.map_err(Error::io(file.path(), "write"))?;
+                Medium::temporary(file)
+            }
+        };
+        Ok(Examples { medium, directory })
+    }
+}
+
+fn create(directory: &Path) -> Option<Temporary> {
+    match Temporary::new_in(directory, SUFFIX, Access::Private) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            tracing::debug!("{}: takes no file: {error}", directory.display());
+            None
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The model's tokenizer: `tokenizer.json`, or `vocab.txt`, or `vocab.json` + `merges.txt`, with the settings beside them.
+//! Called by the recipe, `evaluate` and `predict`; the files are copied beside what a run saves.
+//!
+//! What comes of the files is what `AutoTokenizer.from_pretrained` of transformers 5.24 makes of them; docs/tokenizers.md says
+//! which file decides what, and `tests/tests/tokenizers.rs` compares ids.
+
+mod added_tokens;
+mod build;
+mod byte_level;
+mod class;
+mod encode;
+mod fault;
+mod save;
+mod serialized;
+mod settings;
+mod unigram;
+mod word_piece;
+
+use crate::token_store::key::KeyBuilder;
+use build::{Built, Parts};
+use progtune_datasets::ProblemType;
+use progtune_engine::{
+    error::{Error, Result},
+    model::{
+        config::{Architecture, ModelConfig},
+        weights::check_vocabulary,
+    },
+    model_source::{ModelSource, VOCABULARY},
+};
+use serde_json::Value;
+use std::{path::Path, sync::OnceLock};
+use tokenizers::{PostProcessor, TruncationDirection, TruncationParams};
+
+/// A tokenizer and the files it came from. It is built from them when it is first needed: not at all where the
+/// tokenised examples are known already.
+pub struct Tokenizer {
+    built: OnceLock<Built>,
+    /// File name and contents of what a saved model needs beside it.
+    files: Vec<(String, Vec<u8>)>,
+    architecture: Architecture,
+    /// `tokenizer_class` of `config.json`.
+    class_in_config: Option<Value>,
+    max_length: usize,
+    /// Whether that is the files' `model_max_length`.
+    is_own_limit: bool,
+    vocabulary: usize,
+    token_types: u32,
+    origin: String,
+    /// Whether inputs are given word by word.
+    takes_words: bool,
+}
+
+/// The files that belong to a tokenizer, in the order they are looked for.
+pub const FILES: &[&str] = &[
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
+
+impl Tokenizer {
+    /// Reads the tokenizer's files in a model's directory. `max_length` is the longest input in tokens; where the files say less
+    /// (`model_max_length`), theirs counts.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(directory: &Path, config: &ModelConfig, max_length: usize) -> Result<Self> {
+        let mut files = Vec::new();
+        for name in FILES {
+            let path = directory.join(name);
+            if path.exists() {
+                files.push((
+                    (*name).to_owned(),
+                    std::fs::read(&path).map_err(Error::io(&path, "read"))?,
+                ));
+            }
+        }
+        let origin = directory.display().to_string();
+        Ok(Self::from_files(files, config, max_length, origin))
+    }
+
+    /// As [`Tokenizer::read`], of a model wherever it is.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::read`].
+    pub fn of_model(source: &ModelSource, config: &ModelConfig, max_length: usize) -> Result<Self> {
+        match source {
+            ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
+            ModelSource::Embedded => {
+                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
+                let origin = "embedded model".into();
+                Ok(Self::from_files(files, config, max_length, origin))
+            }
+        }
+    }
+
+    /// As [`Tokenizer::read`], from contents.
+    pub fn from_files(
+        files: Vec<(String, Vec<u8>)>,
+        config: &ModelConfig,
+        max_length: usize,
+        origin: String,
+    ) -> Self {
+        let own_limit = own_limit(&files);
+        let lower = own_limit.filter(|&limit| limit < max_length);
+        if let Some(limit) = lower {
+            tracing::warn!(
+                "{origin}/tokenizer_config.json: `model_max_length` is {limit}, which is less than --max-length {max_length}; \
+                 inputs are cut after {limit} tokens"
+            );
+        }
+        Self {
+            built: OnceLock::new(),
+            files,
+            architecture: config.architecture,
+            class_in_config: config.raw.get("tokenizer_class").cloned(),
+            max_length: lower.unwrap_or(max_length),
+            is_own_limit: lower.is_some(),
+            vocabulary: config.encoder.vocab_size,
+            token_types: config.encoder.type_vocab_size as u32,
+            origin,
+            takes_words: false,
+        }
+    }
+
+    /// As a task needs it: where inputs are given word by word, each word is tokenised as within a text, after a space
+    /// (Hugging Face's `add_prefix_space`, which a saved tokenizer then says as well).
+    pub fn for_task(mut self, problem: ProblemType) -> Self {
+        self.takes_words = problem == ProblemType::TokenClassification;
+        self
+    }
+
+    /// Takes in everything of the tokenizer and its model that decides ids and types, or whether there are any.
+    pub fn add_to(&self, key: &mut KeyBuilder) {
+        for (name, bytes) in &self.files {
+            key.add(name, bytes);
+        }
+        key.add("architecture", self.architecture.model_type().as_bytes());
+        if let Some(class) = &self.class_in_config {
+            key.add("tokenizer_class", class.to_string().as_bytes());
+        }
+        key.add_number("takes_words", self.takes_words.into());
+        key.add_number("max_length", self.max_length as u64);
+        key.add_number("vocab_size", self.vocabulary as u64);
+        key.add_number("type_vocab_size", self.token_types.into());
+    }
+
+    /// The longest input in tokens.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// What the library says, as an error about this tokenizer.
+    pub fn failure(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::Model(format!("{}: the tokenizer failed: {error}", self.origin))
+    }
+
+    /// The library's tokenizer, which cuts at the longest input; an error where the files make none.
+    pub fn inner(&self) -> Result<&tokenizers::Tokenizer> {
+        Ok(&self.built()?.inner)
+    }
+
+    /// The side on which inputs that are too long are cut (`truncation_side`).
+    ///
+    /// # Errors
+    /// As [`Tokenizer::inner`].
+    pub fn truncation_direction(&self) -> Result<TruncationDirection> {
+        Ok(if self.built()?.cuts_left {
+            TruncationDirection::Left
+        } else {
+            TruncationDirection::Right
+        })
+    }
+
+    /// Whether the files set `padding_side` to left.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::inner`].
+    pub fn pads_left(&self) -> Result<bool> {
+        Ok(self.built()?.pads_left)
+    }
+
+    fn built(&self) -> Result<&Built> {
+        if let Some(built) = self.built.get() {
+            return Ok(built);
+        }
+        let built = self.build()?;
+        Ok(self.built.get_or_init(|| built))
+    }
+
+    /// Whether the longest input has room for the special tokens and a word.
+    fn check_length(&self, inner: &tokenizers::Tokenizer, pairs: bool) -> Result<()> {
+        let special = inner
+            .get_post_processor()
+            .map_or(0, |processor| processor.added_tokens(pairs));
+        if self.max_length > special {
+            return Ok(());
+        }
+        let (limit, least) = (self.max_length, special + 1);
+        let texts = if pairs { "a pair of texts" } else { "a text" };
+        Err(if self.is_own_limit {
+            Error::Model(format!(
+                "{}/tokenizer_config.json: `model_max_length` is {limit}: expected at least {least}, because the tokenizer adds \
+                 {special} special tokens to {texts}; raise it to what the model was trained with",
+                self.origin
+            ))
+        } else {
+            Error::Usage(format!(
+                "--max-length {limit}: expected at least {least}, because the tokenizer adds {special} special tokens to \
+                 {texts}; give a larger one"
+            ))
+        })
+    }
+
+    /// Builds the tokenizer, checked against the model's vocabulary.
+    ///
+    /// # Errors
+    /// When no known file is there, one is damaged, or they belong to another model.
+    fn build(&self) -> Result<Built> {
+        let origin = &self.origin;
+        let parts = Parts {
+            files: &self.files,
+            class_in_config: self.class_in_config.as_ref(),
+            architecture: self.architecture,
+            takes_words: self.takes_words,
+        };
+        let mut built = parts
+            .build()
+            .map_err(|fault| Error::Model(fault.at(origin)))?;
+        let inner = &mut built.inner;
+        // The library would panic.
+        self.check_length(inner, false)?;
+        let truncation = TruncationParams {
+            max_length: self.max_length,
+            direction: if built.cuts_left {
+                TruncationDirection::Left
+            } else {
+                TruncationDirection::Right
+            },
+            ..Default::default()
+        };
+        inner
+            .with_truncation(Some(truncation))
+            .map_err(|e| self.failure(&e))?;
+        inner.with_padding(None);
+        // Tokens that were added beyond the vocabulary count where a text has one.
+        let vocabulary = inner.get_vocab(false);
+        let largest = vocabulary.values().copied().max().unwrap_or(0);
+        check_vocabulary(self.vocabulary, largest, vocabulary.len(), origin)?;
+        Ok(built)
+    }
+}
+
+/// `model_max_length`; a wrong value is an error when the tokenizer is built.
+fn own_limit(files: &[(String, Vec<u8>)]) -> Option<usize> {
+    let config = files
+        .iter()
+        .find(|(name, _)| name == settings::TOKENIZER_CONFIG)?;
+    let config = settings::object(&config.0, &config.1).ok()?;
+    settings::model_max_length(&config).ok()?
+}

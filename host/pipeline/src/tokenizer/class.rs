@@ -1,0 +1,454 @@
+//! Which class of transformers reads a tokenizer's files, as `AutoTokenizer.from_pretrained` chooses it (transformers 5.24,
+//! `models/auto/tokenization_auto.py`). Called by the tokenizer's building; what is not here is refused by its name.
+
+use super::fault::Fault;
+use progtune_engine::model::config::Architecture;
+use serde_json::{Map, Value};
+
+/// A way of making a tokenizer out of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// `BertTokenizer`: WordPiece, rebuilt from the vocabulary and the settings.
+    Bert,
+    /// `DistilBertTokenizer`: the same without token types.
+    DistilBert,
+    /// `BertJapaneseTokenizer` whose settings make it BERT's: `word_tokenizer_type` basic.
+    JapaneseBasic,
+    /// `RobertaTokenizer`: byte-level BPE, rebuilt from the vocabulary, the merges and the settings.
+    Roberta,
+    /// `XLMRobertaTokenizer`: Unigram, rebuilt from `tokenizer.json`.
+    XlmRoberta,
+    /// `TokenizersBackend` (`PreTrainedTokenizerFast`): `tokenizer.json` as it stands.
+    Serialized,
+}
+
+/// Where a class was named, for messages.
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const CONFIG: &str = "config.json";
+
+/// Names of transformers 5.24 for its BERT tokenizer, without the `Fast` at the end.
+const BERT: &[&str] = &[
+    "BertTokenizer",
+    "ElectraTokenizer",
+    "LayoutLMTokenizer",
+    "LxmertTokenizer",
+    "MobileBertTokenizer",
+    "SqueezeBertTokenizer",
+];
+
+/// Names of transformers 5.24 for its RoBERTa tokenizer.
+const ROBERTA: &[&str] = &[
+    "RobertaTokenizer",
+    "BartTokenizer",
+    "LEDTokenizer",
+    "LongformerTokenizer",
+    "MvpTokenizer",
+];
+
+/// Classes of transformers 5.24 with rules of their own, which are not here. A name in none of these lists is unknown to
+/// transformers too, which then takes `tokenizer.json` as it stands.
+const OTHERS: &[&str] = &[
+    "AlbertTokenizer",
+    "BarthezTokenizer",
+    "BartphoTokenizer",
+    "BertGenerationTokenizer",
+    "BertTokenizerLegacy",
+    "BertweetTokenizer",
+    "BigBirdTokenizer",
+    "BioGptTokenizer",
+    "BlenderbotSmallTokenizer",
+    "BlenderbotTokenizer",
+    "ByT5Tokenizer",
+    "CLIPTokenizer",
+    "CTRLTokenizer",
+    "CamembertTokenizer",
+    "CanineTokenizer",
+    "ClvpTokenizer",
+    "CodeGenTokenizer",
+    "CodeLlamaTokenizer",
+    "CohereTokenizer",
+    "ConvBertTokenizer",
+    "CpmAntTokenizer",
+    "CpmTokenizer",
+    "DPRContextEncoderTokenizer",
+    "DPRQuestionEncoderTokenizer",
+    "DPRReaderTokenizer",
+    "DebertaTokenizer",
+    "DebertaV2Tokenizer",
+    "DiaTokenizer",
+    "EsmTokenizer",
+    "EsmcTokenizer",
+    "FNetTokenizer",
+    "FSMTTokenizer",
+    "FastSpeech2ConformerTokenizer",
+    "FlaubertTokenizer",
+    "FunnelTokenizer",
+    "GPT2Tokenizer",
+    "GPTNeoXJapaneseTokenizer",
+    "GPTNeoXTokenizer",
+    "GPTSw3Tokenizer",
+    "GemmaTokenizer",
+    "HerbertTokenizer",
+    "LasrTokenizer",
+    "LayoutLMv2Tokenizer",
+    "LayoutLMv3Tokenizer",
+    "LayoutXLMTokenizer",
+    "LlamaTokenizer",
+    "LukeTokenizer",
+    "M2M100Tokenizer",
+    "MBart50Tokenizer",
+    "MBartTokenizer",
+    "MLukeTokenizer",
+    "MPNetTokenizer",
+    "MarianTokenizer",
+    "MarkupLMTokenizer",
+    "MgpstrTokenizer",
+    "MistralCommonBackend",
+    "MyT5Tokenizer",
+    "NllbTokenizer",
+    "NougatTokenizer",
+    "OpenAIGPTTokenizer",
+    "PLBartTokenizer",
+    "ParakeetTokenizer",
+    "PegasusTokenizer",
+    "PerceiverTokenizer",
+    "PhobertTokenizer",
+    "Pop2PianoTokenizer",
+    "ProphetNetTokenizer",
+    "Qwen2Tokenizer",
+    "Qwen3_5Tokenizer",
+    "RagTokenizer",
+    "ReformerTokenizer",
+    "RemBertTokenizer",
+    "RoCBertTokenizer",
+    "RoFormerTokenizer",
+    "SeamlessM4TTokenizer",
+    "SentencePieceBackend",
+    "Siglip2Tokenizer",
+    "SiglipTokenizer",
+    "Speech2TextTokenizer",
+    "SpeechT5Tokenizer",
+    "SplinterTokenizer",
+    "T5Tokenizer",
+    "TapasTokenizer",
+    "Tipsv2Tokenizer",
+    "UdopTokenizer",
+    "VideoPrismTokenizer",
+    "VitsTokenizer",
+    "Wav2Vec2CTCTokenizer",
+    "Wav2Vec2PhonemeCTCTokenizer",
+    "WhisperTokenizer",
+    "XGLMTokenizer",
+    "XLMTokenizer",
+    "XLNetTokenizer",
+];
+
+impl Class {
+    /// The class of a model's tokenizer: `tokenizer_class` of `tokenizer_config.json`, else of `config.json`, else the one that
+    /// goes with the family.
+    ///
+    /// # Errors
+    /// When the class, or code that comes with the model, is not here.
+    pub fn resolve(
+        settings: &Map<String, Value>,
+        in_config: Option<&Value>,
+        architecture: Architecture,
+    ) -> Result<Self, Fault> {
+        let stated = |value: Option<&Value>, file| match value {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(name)) => Ok(Some((name.clone(), file))),
+            Some(other) => Err(Fault::of(
+                file,
+                format!("`tokenizer_class` is {other}: expected the name of a class"),
+            )),
+        };
+        let in_config = stated(in_config, CONFIG)?.filter(|(name, _)| !name.is_empty());
+        let named = match stated(settings.get("tokenizer_class"), TOKENIZER_CONFIG)? {
+            // An empty name is none that AutoTokenizer knows, unless `config.json` has one of another family.
+            Some(named) if named.0.is_empty() => match in_config {
+                Some(other) if !is_of(&other.0, architecture) => Some(other),
+                _ => Some(named),
+            },
+            Some(named) => Some(named),
+            None => in_config,
+        };
+        let own_code = own_code(settings);
+        let Some((name, file)) = named else {
+            if let Some(code) = own_code {
+                return Err(own_code_refused(&code));
+            }
+            return Ok(match architecture {
+                Architecture::Bert => Self::Bert,
+                Architecture::Roberta => Self::Roberta,
+            });
+        };
+        let class = Self::of_name(&name, file, settings)?;
+        match own_code {
+            Some(code) if class == Self::Serialized => Err(own_code_refused(&code)),
+            Some(code) => {
+                tracing::warn!(
+                    "{TOKENIZER_CONFIG} names custom tokenizer code (`auto_map`: {code}), which is not run; the tokenizer is \
+                     read as its `tokenizer_class` {name}, as AutoTokenizer does without `trust_remote_code`"
+                );
+                Ok(class)
+            }
+            None => Ok(class),
+        }
+    }
+
+    fn of_name(
+        name: &str,
+        file: &'static str,
+        settings: &Map<String, Value>,
+    ) -> Result<Self, Fault> {
+        let bare = name.strip_suffix("Fast").unwrap_or(name);
+        if BERT.contains(&bare) {
+            Ok(Self::Bert)
+        } else if ROBERTA.contains(&bare) {
+            Ok(Self::Roberta)
+        } else if bare == "DistilBertTokenizer" {
+            Ok(Self::DistilBert)
+        } else if bare == "XLMRobertaTokenizer" {
+            Ok(Self::XlmRoberta)
+        } else if bare == "BertJapaneseTokenizer" {
+            japanese(file, settings)
+        } else if OTHERS.contains(&bare) {
+            Err(Fault::of(
+                file,
+                format!(
+                    "`tokenizer_class` is {name}, whose rules progtune does not have, and reading its files by other rules \
+                     would give other tokens; use a model with BertTokenizer, RobertaTokenizer or XLMRobertaTokenizer, or \
+                     save its tokenizer.json as `PreTrainedTokenizerFast`"
+                ),
+            ))
+        } else {
+            Ok(Self::Serialized)
+        }
+    }
+
+    /// The name under which a saved tokenizer states its class.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bert => "BertTokenizer",
+            Self::DistilBert => "DistilBertTokenizer",
+            Self::JapaneseBasic => "BertJapaneseTokenizer",
+            Self::Roberta => "RobertaTokenizer",
+            Self::XlmRoberta => "XLMRobertaTokenizer",
+            Self::Serialized => "TokenizersBackend",
+        }
+    }
+
+    /// Whether models are given `token_type_ids` when `model_input_names` says nothing.
+    pub fn gives_types(self) -> bool {
+        self == Self::Bert
+    }
+
+    /// The special tokens that the class has where no file names another, by the key that would.
+    pub fn default_tokens(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Bert | Self::DistilBert | Self::JapaneseBasic => &[
+                ("unk_token", "[UNK]"),
+                ("sep_token", "[SEP]"),
+                ("pad_token", "[PAD]"),
+                ("cls_token", "[CLS]"),
+                ("mask_token", "[MASK]"),
+            ],
+            Self::Roberta | Self::XlmRoberta => &[
+                ("bos_token", "<s>"),
+                ("eos_token", "</s>"),
+                ("unk_token", "<unk>"),
+                ("sep_token", "</s>"),
+                ("pad_token", "<pad>"),
+                ("cls_token", "<s>"),
+                ("mask_token", "<mask>"),
+            ],
+            Self::Serialized => &[],
+        }
+    }
+}
+
+/// Whether a name is that of the family's own tokenizer.
+fn is_of(name: &str, architecture: Architecture) -> bool {
+    let own = match architecture {
+        Architecture::Bert => "BertTokenizer",
+        Architecture::Roberta => "RobertaTokenizer",
+    };
+    name.strip_suffix("Fast").unwrap_or(name) == own
+}
+
+/// `BertJapaneseTokenizer` without a morphological analyser is BERT's WordPiece with defaults of its own.
+fn japanese(file: &'static str, settings: &Map<String, Value>) -> Result<Class, Fault> {
+    let kind = |key: &str, default: &'static str| match settings.get(key) {
+        None => default.to_owned(),
+        Some(Value::String(kind)) => kind.clone(),
+        Some(other) => other.to_string(),
+    };
+    let words = kind("word_tokenizer_type", "basic");
+    let parts = kind("subword_tokenizer_type", "wordpiece");
+    let is_on = |key: &str| {
+        settings
+            .get(key)
+            .is_none_or(|value| value == &Value::Bool(true))
+    };
+    let has_rules = is_on("do_word_tokenize")
+        && is_on("do_subword_tokenize")
+        && settings.get("never_split").is_none_or(Value::is_null);
+    if words == "basic" && parts == "wordpiece" && has_rules {
+        return Ok(Class::JapaneseBasic);
+    }
+    Err(Fault::of(
+        file,
+        format!(
+            "`tokenizer_class` is BertJapaneseTokenizer with word_tokenizer_type {words} and subword_tokenizer_type {parts}: \
+             it cuts words with a tool that progtune does not have (MeCab, Sudachi, Juman++ or SentencePiece), and plain \
+             WordPiece would give other tokens; use a model whose tokenizer needs none, such as one with tokenizer.json and \
+             `PreTrainedTokenizerFast`"
+        ),
+    ))
+}
+
+/// The class in code that comes with a model (`auto_map`), which transformers runs with `trust_remote_code`.
+fn own_code(settings: &Map<String, Value>) -> Option<String> {
+    let map = match settings.get("auto_map")? {
+        Value::Object(map) => map.get("AutoTokenizer")?,
+        list => list,
+    };
+    match map {
+        Value::Array(names) => names
+            .iter()
+            .rev()
+            .find_map(Value::as_str)
+            .map(str::to_owned),
+        Value::String(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+fn own_code_refused(code: &str) -> Fault {
+    Fault::of(
+        TOKENIZER_CONFIG,
+        format!(
+            "`auto_map` names custom tokenizer code ({code}), which progtune does not run; use a model whose \
+             `tokenizer_class` is one of transformers' own, such as BertTokenizer or RobertaTokenizer"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn resolve(
+        settings: Value,
+        in_config: Value,
+        architecture: Architecture,
+    ) -> Result<Class, String> {
+        Class::resolve(
+            settings.as_object().unwrap(),
+            Some(&in_config),
+            architecture,
+        )
+        .map_err(|fault| fault.at("DIR"))
+    }
+
+    /// Classes by `tokenizer_class_from_name` of transformers 5.24.
+    #[test]
+    fn classes_are_those_of_auto_tokenizer() {
+        let (bert, roberta) = (Architecture::Bert, Architecture::Roberta);
+        for (settings, in_config, architecture, class) in [
+            (json!({}), Value::Null, bert, Class::Bert),
+            (json!({}), Value::Null, roberta, Class::Roberta),
+            (
+                json!({"tokenizer_class": null}),
+                json!("RobertaTokenizer"),
+                bert,
+                Class::Roberta,
+            ),
+            (
+                json!({"tokenizer_class": "BertTokenizerFast"}),
+                json!("RobertaTokenizer"),
+                roberta,
+                Class::Bert,
+            ),
+            (
+                json!({"tokenizer_class": "ElectraTokenizerFast"}),
+                Value::Null,
+                bert,
+                Class::Bert,
+            ),
+            (
+                json!({"tokenizer_class": "LongformerTokenizer"}),
+                Value::Null,
+                bert,
+                Class::Roberta,
+            ),
+            (
+                json!({"tokenizer_class": "PreTrainedTokenizerFast"}),
+                Value::Null,
+                bert,
+                Class::Serialized,
+            ),
+            (
+                json!({"tokenizer_class": "KoBertTokenizer"}),
+                Value::Null,
+                bert,
+                Class::Serialized,
+            ),
+            (
+                json!({"tokenizer_class": "XLMRobertaTokenizerFast"}),
+                Value::Null,
+                bert,
+                Class::XlmRoberta,
+            ),
+            (
+                json!({"tokenizer_class": "BertJapaneseTokenizer"}),
+                Value::Null,
+                bert,
+                Class::JapaneseBasic,
+            ),
+            (
+                json!({"tokenizer_class": "BertTokenizer", "auto_map": {"AutoTokenizer": ["own.Slow", null]}}),
+                Value::Null,
+                bert,
+                Class::Bert,
+            ),
+        ] {
+            assert_eq!(
+                resolve(settings.clone(), in_config, architecture),
+                Ok(class),
+                "{settings}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_here_is_refused_by_name() {
+        for (settings, says) in [
+            (
+                json!({"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab"}),
+                "BertJapaneseTokenizer with word_tokenizer_type mecab",
+            ),
+            (
+                json!({"tokenizer_class": "BertweetTokenizer"}),
+                "BertweetTokenizer, whose rules",
+            ),
+            (
+                json!({"auto_map": {"AutoTokenizer": ["own.Slow", null]}}),
+                "(own.Slow)",
+            ),
+            (
+                json!({"tokenizer_class": "Own", "auto_map": ["own.Slow", "own.Own"]}),
+                "(own.Own)",
+            ),
+            (json!({"tokenizer_class": 3}), "`tokenizer_class` is 3"),
+        ] {
+            let message = resolve(settings, Value::Null, Architecture::Bert).unwrap_err();
+            assert!(message.contains(says), "{message}");
+            assert!(
+                message.starts_with("DIR/tokenizer_config.json: "),
+                "{message}"
+            );
+        }
+    }
+}
