@@ -1,5 +1,6 @@
-//! What is seen of a transfer: on a terminal a bar, then a line a file with its size and speed; elsewhere the line alone, and
-//! of a long transfer one from time to time; for programs events `fetch`. Called by `download`.
+//! The visible progress of a transfer: a bar on a terminal, then a line per file with its size and
+//! speed. Elsewhere there is only this line, and occasional lines during a long transfer. Programs
+//! get `fetch` events. Called by `download`.
 
 use crate::{
     phase::GoingOn,
@@ -9,7 +10,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Between two signs of a transfer, where no bar is drawn.
+/// The intervals between two signs of a transfer without a bar.
 const LINES: Duration = Duration::from_secs(10);
 const EVENTS: Duration = Duration::from_secs(1);
 
@@ -19,15 +20,15 @@ pub(super) struct Transfer {
     size: Option<u64>,
     bar: Option<ProgressBar>,
     start: Instant,
-    /// When there was a sign of it.
+    /// The time of the last sign.
     said: Instant,
-    /// Bytes that came over the network.
+    /// Bytes received over the network.
     bytes: u64,
     _going_on: GoingOn,
 }
 
 impl Transfer {
-    /// A transfer that goes on from `have` bytes.
+    /// Starts or resumes a transfer after `have` bytes.
     pub fn new(name: &str, have: u64, size: Option<u64>) -> Self {
         let bar = (terminal::show().mode == Mode::Bar).then(|| {
             let bar = ProgressBar::new(size.unwrap_or(0)).with_position(have);
@@ -54,7 +55,7 @@ impl Transfer {
         transfer
     }
 
-    /// More bytes have come; `have` are there now.
+    /// Counts received bytes; `have` is the new total.
     pub fn add(&mut self, bytes: u64, have: u64) {
         self.bytes += bytes;
         match (&self.bar, terminal::show().mode) {
@@ -74,14 +75,14 @@ impl Transfer {
         }
     }
 
-    /// All of it is there.
+    /// Reports that the file is complete.
     pub fn finish(mut self, size: u64) {
         self.clear();
         self.emit(size, true);
         let secs = self.start.elapsed().as_secs_f64().max(1e-3);
         let resumed = match size.saturating_sub(self.bytes) {
             0 => String::new(),
-            before => format!(", {} were there", megabytes(before)),
+            before => format!(", {} were already there", megabytes(before)),
         };
         note_for_people(&format!(
             "fetched {}: {} in {secs:.1} s ({}/s{resumed})",
@@ -118,7 +119,7 @@ impl Drop for Transfer {
     }
 }
 
-/// A number of bytes for a person, in powers of 1000 as the hub shows sizes.
+/// A number of bytes for people, in powers of 1000 like the hub.
 pub(super) fn megabytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
