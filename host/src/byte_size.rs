@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// A number of bytes. It is parsed from a whole or decimal number with a unit, in any case. `kB`,
-/// `MB`, `GB` and `TB` are powers of 1000; `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024; `B` is
+/// `MB`, `GB` and `TB` are powers of 1000. `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024. `B` is
 /// optional. The printed form parses to the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);

@@ -54,8 +54,8 @@ impl Stream {
 /// A random permutation of 0..n that computes each element on its own, for sets whose order would
 /// take much memory.
 ///
-/// A Feistel network over the next power of four is applied until the number is below n. (Black and
-/// Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.)
+/// A Feistel network over the next power of four is applied until the number is below n. Source:
+/// Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
 #[derive(Debug, Clone)]
 pub struct Permutation {
     n: u64,

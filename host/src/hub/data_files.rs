@@ -1,5 +1,5 @@
-//! The files of each split, recognised by their names as Hugging Face's `datasets` does, for a data
-//! set on the hub or a directory with the same layout. Called by `fetch`.
+//! The files of each split, recognised by their names as in Hugging Face's `datasets`. They belong
+//! to a data set on the hub, or to a directory with the same layout. Called by `fetch`.
 //!
 //! A split is a word in the name of a file or a folder (`train-00000-of-00002.parquet`,
 //! `data/dev.csv`, `default/test/0000.parquet`). The other folders are configurations

@@ -1,6 +1,6 @@
-//! The Hugging Face hub. Models, adapters and data sets are found by their ids and fetched into the
-//! cache shared by all of Hugging Face's tools, or read from there. `fetch` calls it for the ids in
-//! a command; everything behind `fetch` reads directories.
+//! The Hugging Face hub. Models, adapters and data sets are found by their ids. They are fetched
+//! into the cache shared by all of Hugging Face's tools, or read from there. `fetch` calls it for
+//! the ids in a command; everything behind `fetch` reads directories.
 //!
 //! A repository is listed first: one request returns its commit and its files. Then every required
 //! file that is not in the cache is fetched from that commit. The cache is enough if the revision

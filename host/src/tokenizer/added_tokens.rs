@@ -1,7 +1,7 @@
 //! Added and special tokens: their order, flags and ids. Called when a tokenizer is built.
 //!
-//! The tokens are collected as by `TokenizersBackend.__init__` of transformers 5.24, and kept as by
-//! `AddedVocabulary` of tokenizers 0.23.3: the last flags given for a token count. The Rust library
+//! The tokens are collected as by `TokenizersBackend.__init__` of transformers 5.24. As in
+//! `AddedVocabulary` of tokenizers 0.23.3, the last flags given for a token count. The Rust library
 //! partly keeps the first ones, so each token is added only once.
 
 use super::fault::Fault;
@@ -116,9 +116,9 @@ pub(super) fn special_texts(
     texts
 }
 
-/// The tokens that the settings add: those of `added_tokens_decoder` in the order of their ids,
-/// then named and extra special tokens that are not among them. `present` contains the tokens that
-/// the tokenizer already has.
+/// The tokens that the settings add. Those of `added_tokens_decoder` come first, in the order of
+/// their ids, followed by named and extra special tokens that are not among them. `present`
+/// contains the tokens that the tokenizer already has.
 pub(super) fn to_add(
     present: &HashSet<String>,
     decoder: &BTreeMap<i64, Spec>,
@@ -202,7 +202,7 @@ pub(super) fn check_known(
     }
     Err(Fault::new(format!(
         "the vocabulary (tokenizer.json, vocab.txt or vocab.json) has no {content}, which is the `{name}` around every text; \
-         use the vocabulary that the model was trained with, or name its token as `{name}` in tokenizer_config.json"
+         use the vocabulary that the model was trained with, or set `{name}` in tokenizer_config.json to its token"
     )))
 }
 

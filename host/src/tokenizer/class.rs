@@ -15,7 +15,7 @@ pub(super) enum Class {
     DistilBert,
     /// `BertJapaneseTokenizer` with settings that make it BERT's: `word_tokenizer_type` basic.
     JapaneseBasic,
-    /// `RobertaTokenizer`: byte-level BPE, rebuilt from the vocabulary, the merges and the settings.
+    /// `RobertaTokenizer`: byte-level BPE, rebuilt from vocabulary, merges and settings.
     Roberta,
     /// `XLMRobertaTokenizer`: Unigram, rebuilt from `tokenizer.json`.
     XlmRoberta,
