@@ -89,7 +89,7 @@ impl<'a> BatchOrder<'a> {
     /// Computes the order of a run over these examples.
     ///
     /// # Errors
-    /// If the examples cannot be read, or a temporary file cannot be written.
+    /// Fails if the examples cannot be read, or a temporary file cannot be written.
     pub fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
         Self::with_list(rule, examples, LISTED)
     }

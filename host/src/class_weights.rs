@@ -62,8 +62,8 @@ impl fmt::Display for ClassWeights {
 /// its absence. A label without examples has weight 1.
 ///
 /// # Errors
-/// If the task has no classes, if the number of weights differs from the number of classes, or if
-/// examples cannot be read.
+/// Fails if the task has no classes, if the number of weights differs from the number of classes,
+/// or if examples cannot be read.
 pub fn loss_weighting(
     class_weights: &ClassWeights,
     label_smoothing: f64,

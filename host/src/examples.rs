@@ -90,7 +90,7 @@ impl ExampleSource<'_> {
     /// Loads the first `limit` examples, or all of them for `None`.
     ///
     /// # Errors
-    /// If a file or a text in it does not meet the task's or the tokenizer's requirements.
+    /// Fails if a file or a text in it does not meet the task's or the tokenizer's requirements.
     pub fn load(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Examples> {
         let key = self.key(origin, limit);
         interrupt::check()?;

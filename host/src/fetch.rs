@@ -72,7 +72,7 @@ impl<'a> Fetcher<'a> {
     /// Resolves the names in a run's configuration; data is resolved only if `with_data` is set.
     ///
     /// # Errors
-    /// If something exists neither locally nor on the hub.
+    /// Fails if something exists neither locally nor on the hub.
     pub fn run(&self, config: &RunConfig, files: ModelFiles, with_data: bool) -> Result<RunConfig> {
         if with_data && config.own.is_none() {
             // Rejects an unknown task before anything is fetched.
@@ -109,7 +109,7 @@ impl<'a> Fetcher<'a> {
     /// Like [`Fetcher::run`], for the model and adapters of `evaluate` and `predict`.
     ///
     /// # Errors
-    /// Those of [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn inference(&self, config: &InferenceConfig) -> Result<InferenceConfig> {
         let mut config = config.clone();
         config.model = self.model(config.model.as_ref(), ModelFiles::All)?;
@@ -124,7 +124,7 @@ impl<'a> Fetcher<'a> {
     /// Like [`Fetcher::run`], for `merge`.
     ///
     /// # Errors
-    /// Those of [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn merge(&self, config: &MergeConfig) -> Result<MergeConfig> {
         Ok(MergeConfig {
             model: self.model(config.model.as_ref(), ModelFiles::All)?,
@@ -136,7 +136,7 @@ impl<'a> Fetcher<'a> {
     /// The files of a data set's split, as own files to evaluate or predict.
     ///
     /// # Errors
-    /// Those of [`Fetcher::run`], or if the data set has no such split.
+    /// Fails like [`Fetcher::run`], or if the data set has no such split.
     pub fn own_split(&self, own: &OwnRequest, data: &Path, split: Split) -> Result<OwnRequest> {
         let (directory, found) = self.own_data(data)?;
         let mut own = own.clone();
@@ -160,7 +160,7 @@ impl<'a> Fetcher<'a> {
     /// is returned unchanged, so that opening it reports the error.
     ///
     /// # Errors
-    /// Those of [`Fetcher::run`], or if a revision is given for something that is not on the hub.
+    /// Fails like [`Fetcher::run`], or if a revision is given for something that is not on the hub.
     pub fn model(&self, model: Option<&NamedPath>, files: ModelFiles) -> Result<Option<NamedPath>> {
         let revision = self.settings.revision.as_deref();
         let repository = model.and_then(|model| self.repository(Kind::Model, model.path()));
@@ -187,7 +187,7 @@ impl<'a> Fetcher<'a> {
     /// Resolves an adapter to a directory.
     ///
     /// # Errors
-    /// Those of [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn adapter(&self, adapter: &Path) -> Result<PathBuf> {
         match self.repository(Kind::Model, adapter) {
             Some(repository) => self.hub.snapshot(&repository, &AdapterFiles),
@@ -199,7 +199,7 @@ impl<'a> Fetcher<'a> {
     /// hub. `None` for a task that needs no data.
     ///
     /// # Errors
-    /// Those of [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<NamedPath>> {
         let on_hub = data_set_of(task);
         let repository = match (data, on_hub) {

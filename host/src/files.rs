@@ -17,7 +17,7 @@ use temporary::{Access, Temporary};
 /// file.
 ///
 /// # Errors
-/// If the file system refuses; the error names the path.
+/// Fails if the file system refuses; the error names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     // The message omits the name of the temporary file, which would only confuse.
     let unnamed = |error: io::Error| match error.raw_os_error() {
@@ -30,7 +30,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Like [`write_atomically`], with explicit access rights.
 ///
 /// # Errors
-/// If the file system refuses.
+/// Fails if the file system refuses.
 pub fn write_with(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     let mut file = Temporary::new_in(directory_of(path), "", access)?;
     file.file().write_all(bytes)?;
@@ -42,7 +42,7 @@ pub fn write_with(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
 /// to directly; any other file is replaced as a whole.
 ///
 /// # Errors
-/// If the file system refuses; the error names the path.
+/// Fails if the file system refuses; the error names the path.
 pub fn write_named(path: &Path, bytes: &[u8]) -> Result<()> {
     let is_stream = fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
     if !is_stream && !path.starts_with("/dev") && !path.starts_with("/proc") {

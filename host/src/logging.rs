@@ -183,7 +183,7 @@ impl Visit for Said {
 /// Sends the log to this new file from now on, beginning with the buffered lines.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Fails if the file cannot be written.
 pub fn write_to(mut file: File) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
         if let Sink::Waiting(kept) = &*sink {
@@ -197,7 +197,7 @@ pub fn write_to(mut file: File) -> io::Result<()> {
 /// Moves the log to this new file, beginning with the whole log so far.
 ///
 /// # Errors
-/// If the old log cannot be read, or the file cannot be written.
+/// Fails if the old log cannot be read, or the file cannot be written.
 pub fn move_to(mut file: File) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
         match &mut *sink {

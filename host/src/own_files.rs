@@ -32,7 +32,7 @@ impl KeyedFiles {
     /// Opens the files of a request; `known` are the labels of a model.
     ///
     /// # Errors
-    /// If the files are invalid.
+    /// Fails if the files are invalid.
     pub fn open(request: &OwnRequest, known: Option<&Labels>, cache: &TokenCache) -> Result<Self> {
         let paths = OwnFiles::paths(request)?;
         let stamps: Vec<Stamp> = paths.into_iter().map(stamp).collect();

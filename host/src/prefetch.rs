@@ -52,8 +52,8 @@ impl Batches {
     /// Waits for the next batch of the run.
     ///
     /// # Errors
-    /// If examples cannot be read, or if no batch is left because the run is over or the thread
-    /// failed.
+    /// Fails if examples cannot be read, or if no batch is left because the run is over or the
+    /// thread failed.
     pub fn next_batch(&self) -> Result<MicroBatch> {
         let next = self.ready.recv();
         next.map_err(|_| {

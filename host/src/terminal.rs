@@ -105,7 +105,7 @@ fn columns() -> Option<usize> {
 /// is escaped and masked, unless it is a [`Screen`], whose parts have been already.
 ///
 /// # Errors
-/// If standard output cannot be written, for example because a disk is full.
+/// Fails if standard output cannot be written, for example because a disk is full.
 pub fn print(text: impl Into<Screen>) -> Result<()> {
     write_out(text.into().as_str())
 }
@@ -113,7 +113,7 @@ pub fn print(text: impl Into<Screen>) -> Result<()> {
 /// Writes JSON to standard output like [`print`], without changing its values.
 ///
 /// # Errors
-/// Those of [`print`].
+/// Fails like [`print`].
 pub fn print_json(json: &str) -> Result<()> {
     write_out(Screen::json(json).as_str())
 }

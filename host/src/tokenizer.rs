@@ -67,7 +67,7 @@ impl Tokenizer {
     /// many tokens; a smaller `model_max_length` in the files takes precedence.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// Fails if a file cannot be read.
     pub fn read(directory: &Path, config: &ModelConfig, max_length: usize) -> Result<Self> {
         let mut files = Vec::new();
         for name in FILES {
@@ -86,7 +86,7 @@ impl Tokenizer {
     /// Like [`Tokenizer::read`], for a model from any source.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::read`].
+    /// Fails like [`Tokenizer::read`].
     pub fn of_model(source: &ModelSource, config: &ModelConfig, max_length: usize) -> Result<Self> {
         match source {
             ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
@@ -170,7 +170,7 @@ impl Tokenizer {
     /// The side on which long inputs are truncated (`truncation_side`).
     ///
     /// # Errors
-    /// Those of [`Tokenizer::inner`].
+    /// Fails like [`Tokenizer::inner`].
     pub fn truncation_direction(&self) -> Result<TruncationDirection> {
         Ok(if self.built()?.cuts_left {
             TruncationDirection::Left
@@ -182,7 +182,7 @@ impl Tokenizer {
     /// Whether the files set `padding_side` to left.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::inner`].
+    /// Fails like [`Tokenizer::inner`].
     pub fn pads_left(&self) -> Result<bool> {
         Ok(self.built()?.pads_left)
     }
@@ -222,7 +222,7 @@ impl Tokenizer {
     /// Builds the tokenizer and checks it against the model's vocabulary.
     ///
     /// # Errors
-    /// If no known file exists, a file is damaged, or the files belong to another model.
+    /// Fails if no known file exists, a file is damaged, or the files belong to another model.
     fn build(&self) -> Result<Built> {
         let origin = &self.origin;
         let parts = Parts {

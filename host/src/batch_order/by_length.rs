@@ -35,7 +35,7 @@ impl ByLength {
     /// Sorts the examples.
     ///
     /// # Errors
-    /// If they cannot be read, or the temporary file cannot be written.
+    /// Fails if they cannot be read, or the temporary file cannot be written.
     pub fn new(examples: &Examples) -> Result<Self> {
         let directory = env::temp_dir();
         let failed = |source| Error::io(&directory, "write a temporary file in")(source);
@@ -94,7 +94,7 @@ impl ByLength {
     /// The example with a rank.
     ///
     /// # Errors
-    /// If the temporary file cannot be read.
+    /// Fails if the temporary file cannot be read.
     pub fn example(&self, rank: usize) -> Result<usize> {
         let mut bytes = [0; 4];
         // A lock poisoned by a panic guards only the file position, which is set again here.

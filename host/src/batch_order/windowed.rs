@@ -52,7 +52,7 @@ impl<'a> Windowed<'a> {
     /// Creates the order of these examples.
     ///
     /// # Errors
-    /// If they cannot be read, or a temporary file cannot be written.
+    /// Fails if they cannot be read, or a temporary file cannot be written.
     pub fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
         let kind = match rule.limit {
             BatchLimit::Examples(size) => Kind::Sized(size),

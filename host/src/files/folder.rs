@@ -22,7 +22,7 @@ impl Folder {
     /// Opens a directory that a person named. Its path may lead through links.
     ///
     /// # Errors
-    /// If there is no such directory, or it cannot be read.
+    /// Fails if there is no such directory, or it cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
@@ -43,7 +43,7 @@ impl Folder {
     /// Opens the subdirectory of this name, and creates it if it does not exist.
     ///
     /// # Errors
-    /// If the name belongs to something else (including a link), or the file system refuses.
+    /// Fails if the name belongs to something else (including a link), or the file system refuses.
     pub fn subfolder(&self, name: &str) -> io::Result<Self> {
         match system::make_directory(&self.handle, &self.path, name) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
@@ -54,7 +54,7 @@ impl Folder {
     /// Opens the existing subdirectory of this name.
     ///
     /// # Errors
-    /// If there is none, or the name belongs to something else (including a link).
+    /// Fails if there is none, or the name belongs to something else (including a link).
     pub fn existing_subfolder(&self, name: &str) -> io::Result<Self> {
         let path = self.path.join(name);
         if path.is_symlink() {
@@ -68,7 +68,7 @@ impl Folder {
     /// first. The target of a link and the other names of a hard-linked file stay untouched.
     ///
     /// # Errors
-    /// If a directory has the name, or the file system refuses.
+    /// Fails if a directory has the name, or the file system refuses.
     pub fn create(&self, name: &str) -> io::Result<File> {
         for _ in 0..TRIES {
             self.remove(name)?;
@@ -115,7 +115,7 @@ impl Folder {
     /// Removes a file or a link, but not the link's target. A missing name is not an error.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// Fails if the file system refuses.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match system::remove(&self.handle, &self.path, name, false) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -126,7 +126,7 @@ impl Folder {
     /// Removes an empty directory. A missing name is not an error.
     ///
     /// # Errors
-    /// If it is not empty, or the file system refuses.
+    /// Fails if it is not empty, or the file system refuses.
     pub fn remove_folder(&self, name: &str) -> io::Result<()> {
         match system::remove(&self.handle, &self.path, name, true) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -138,7 +138,7 @@ impl Folder {
     /// lossily.
     ///
     /// # Errors
-    /// If the directory cannot be read.
+    /// Fails if the directory cannot be read.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {

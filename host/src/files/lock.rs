@@ -112,7 +112,7 @@ impl DirectoryLock {
     /// `flag` (`--output`).
     ///
     /// # Errors
-    /// If another run writes there, or the file system refuses.
+    /// Fails if another run writes there, or the file system refuses.
     pub fn take(directory: &Path, flag: &str) -> Result<Self> {
         let failed = |error: io::Error| {
             let error = Error::io(directory, "write to the directory")(error);

@@ -49,7 +49,7 @@ impl Temporary {
     /// Creates a file in a directory; its name ends with `suffix`.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// Fails if the file system refuses.
     pub fn new_in(directory: &Path, suffix: &str, access: Access) -> io::Result<Self> {
         sweep_once(directory);
         let prefix = format!("{PREFIX}{}-", Owner::this().tag());
@@ -95,7 +95,7 @@ impl Temporary {
     /// followed.
     ///
     /// # Errors
-    /// If the file system refuses; in that case the file is removed.
+    /// Fails if the file system refuses; in that case the file is removed.
     pub fn persist(self, to: &Path) -> io::Result<()> {
         self.path.persist(to).map_err(|(_, error)| error)
     }
@@ -115,7 +115,7 @@ impl TemporaryPath {
     /// Like [`Temporary::persist`].
     ///
     /// # Errors
-    /// If the file system refuses; the error returns the path unchanged.
+    /// Fails if the file system refuses; the error returns the path unchanged.
     pub fn persist(self, to: &Path) -> Result<(), (Self, io::Error)> {
         let Self { path, _listed } = self;
         path.persist(to).map_err(|failed| {

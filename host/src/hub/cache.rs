@@ -83,7 +83,7 @@ impl Cache {
     /// not wait; each blob is checked before it gets its name.
     ///
     /// # Errors
-    /// If the lock file cannot be created.
+    /// Fails if the lock file cannot be created.
     pub fn lock(
         &self,
         repository: &Repository,
@@ -107,7 +107,7 @@ impl Cache {
     /// Gives a blob a name in a snapshot.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// Fails if the file system refuses.
     pub fn link(
         &self,
         repository: &Repository,

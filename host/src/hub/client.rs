@@ -61,7 +61,7 @@ impl Client {
     /// Creates a client with the settings of the environment, without sending anything.
     ///
     /// # Errors
-    /// If the certificate file cannot be read.
+    /// Fails if the certificate file cannot be read.
     pub fn new(environment: &Environment) -> Result<Self, Fault> {
         let tls = match &environment.certificates {
             Some(path) => {

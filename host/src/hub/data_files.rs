@@ -44,8 +44,8 @@ impl SplitFiles {
     /// Assigns the files of a data set to splits.
     ///
     /// # Errors
-    /// If there is no data, the configuration does not exist, none of several was chosen, or a
-    /// shard is missing.
+    /// Fails if there is no data, the configuration does not exist, none of several was chosen, or
+    /// a shard is missing.
     pub fn find(names: &[String], configuration: Option<&str>) -> Result<Self, String> {
         let mut configurations: BTreeMap<String, Vec<(&str, Format)>> = BTreeMap::new();
         for name in names {
@@ -194,7 +194,7 @@ impl DataFiles {
     /// Assigns the files of a data set to splits.
     ///
     /// # Errors
-    /// Those of [`SplitFiles::find`].
+    /// Fails like [`SplitFiles::find`].
     pub fn find(&self, names: &[String]) -> Result<SplitFiles, String> {
         if self.configuration.is_none() {
             let preferred = self.preferred.iter();

@@ -69,8 +69,8 @@ impl Hub {
     /// wanted files.
     ///
     /// # Errors
-    /// If a file is neither in the cache nor available from the hub. The message says what was
-    /// expected and what to do.
+    /// Fails if a file is neither in the cache nor available from the hub. The message says what
+    /// was expected and what to do.
     pub fn snapshot(&self, repository: &Repository, wanted: &dyn Wanted) -> Result<PathBuf> {
         let cached = self.cached(repository, wanted);
         if let (Ok(snapshot), true) = (&cached, repository.is_pinned() || self.offline.is_some()) {

@@ -8,13 +8,13 @@ pub trait Wanted {
     /// Chooses files from `names`. An error says what is missing and what to do.
     ///
     /// # Errors
-    /// If `names` lacks a required file.
+    /// Fails if `names` lacks a required file.
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String>;
 
     /// Further files, which are named by those already fetched.
     ///
     /// # Errors
-    /// If these cannot be read.
+    /// Fails if these cannot be read.
     fn then(&self, _snapshot: &Path) -> Result<Vec<String>, String> {
         Ok(Vec::new())
     }

@@ -41,7 +41,7 @@ impl QuestionSource<'_> {
     /// The windows of the first `limit` questions, or of all for `None`, for training.
     ///
     /// # Errors
-    /// Those of [`QuestionSource::split`].
+    /// Fails like [`QuestionSource::split`].
     pub fn examples(&self, questions: &[Question], limit: Option<usize>) -> Result<Examples> {
         let questions = first(questions, limit);
         let key = self.keys(questions).map(|[key, _]| key);
@@ -68,7 +68,7 @@ impl QuestionSource<'_> {
     /// turn logits into answers.
     ///
     /// # Errors
-    /// If a question is too long for the model's input, or the tokenizer refuses a text.
+    /// Fails if a question is too long for the model's input, or the tokenizer refuses a text.
     pub fn split(&self, questions: &[Question], limit: Option<usize>) -> Result<(Examples, Asked)> {
         let questions = first(questions, limit);
         let (examples, maps) = self.windows(questions)?;

@@ -21,7 +21,7 @@ pub const NULL_ODDS: &str = "null_odds.json";
 /// Writes the files into an existing directory.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// Fails if a file cannot be written.
 pub fn write(directory: &Path, asked: &Asked, answers: &[Decoded]) -> Result<()> {
     let by_id = |of: &dyn Fn(&str, &Decoded) -> Value| -> Map<String, Value> {
         let pairs = asked.questions.iter().zip(answers);

@@ -43,7 +43,7 @@ pub struct Windows {
 /// Splits questions into windows, on all threads.
 ///
 /// # Errors
-/// Those of [`each_window`].
+/// Fails like [`each_window`].
 pub fn make_windows(
     tokenizer: &Tokenizer,
     questions: &[Question],
@@ -61,8 +61,8 @@ pub fn make_windows(
 /// Passes every window of the questions to `take`, in order.
 ///
 /// # Errors
-/// If a question leaves less room in an input than windows need to advance, or if the tokenizer or
-/// `take` fails.
+/// Fails if a question leaves less room in an input than windows need to advance, or if the
+/// tokenizer or `take` fails.
 pub fn each_window(
     tokenizer: &Tokenizer,
     questions: &[Question],
@@ -101,7 +101,7 @@ impl<'a> Cutter<'a> {
     /// Prepares the library's tokenizer for windows that overlap by `doc_stride` tokens.
     ///
     /// # Errors
-    /// If no context fits into an input together with a question of one token.
+    /// Fails if no context fits into an input together with a question of one token.
     fn new(tokenizer: &'a Tokenizer, doc_stride: usize) -> Result<Self> {
         let library = tokenizer.inner()?;
         let max_length = tokenizer.max_length();
@@ -147,7 +147,7 @@ impl<'a> Cutter<'a> {
     /// Encodes the first window of each question; the others are its overflowing encodings.
     ///
     /// # Errors
-    /// If a question is too long, or the library fails.
+    /// Fails if a question is too long, or the library fails.
     fn cut(&self, questions: &[Question]) -> Result<Vec<Encoding>> {
         let failed = |e: Box<dyn std::error::Error + Send + Sync>| self.tokenizer.failure(&*e);
         let texts: Vec<&str> = questions.iter().map(|q| strip_left(&q.question)).collect();

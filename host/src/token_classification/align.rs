@@ -23,7 +23,7 @@ pub struct AlignedSentence {
 /// Tokenises sentences.
 ///
 /// # Errors
-/// If the tokenizer refuses a sentence, or the maximum length is too short.
+/// Fails if the tokenizer refuses a sentence, or the maximum length is too short.
 pub fn align(tokenizer: &Tokenizer, sentences: &[TaggedSentence]) -> Result<Vec<AlignedSentence>> {
     let phase = Phase::begin("tokenize", "tokenising sentences", "", None);
     let encoded = tokenizer.encode_words(sentences)?;

@@ -85,7 +85,7 @@ fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
 /// The examples of a split; words left out are reported in the log.
 ///
 /// # Errors
-/// If the tokenizer refuses a sentence.
+/// Fails if the tokenizer refuses a sentence.
 pub fn examples(
     tokenizer: &Tokenizer,
     split: SplitName,

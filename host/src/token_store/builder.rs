@@ -135,7 +135,7 @@ impl Builder {
     /// Appends an example.
     ///
     /// # Errors
-    /// If the file cannot be written any further.
+    /// Fails if the file cannot be written any further.
     pub fn push(&mut self, example: EncodedExample) -> Result<()> {
         self.image.push(example);
         if self.file.is_none() && self.image.bytes.len() > self.small {
@@ -170,7 +170,7 @@ impl Builder {
     /// Finishes the store.
     ///
     /// # Errors
-    /// Those of [`Builder::push`].
+    /// Fails like [`Builder::push`].
     pub fn finish(self) -> Result<Examples> {
         let (bytes, directory) = self.image.finish();
         let medium = match self.file {

@@ -91,7 +91,7 @@ impl KeyBuilder {
     /// Adds a file: its name and its contents.
     ///
     /// # Errors
-    /// If it cannot be read, or cannot be read twice (a pipe).
+    /// Fails if it cannot be read, or cannot be read twice (a pipe).
     pub fn add_file(&mut self, path: &Path) -> io::Result<()> {
         // This is checked before the file is opened, because opening a pipe would already disturb
         // its writer.

@@ -87,7 +87,7 @@ impl Examples {
     /// is; each block is checked when it is read.
     ///
     /// # Errors
-    /// If the file cannot be read or is damaged.
+    /// Fails if the file cannot be read or is damaged.
     pub fn open(path: &Path, key: &Key) -> Result<Self, Fault> {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
@@ -177,7 +177,7 @@ impl Examples {
     /// Concatenates several stores.
     ///
     /// # Errors
-    /// Those of [`Examples::get`].
+    /// Fails like [`Examples::get`].
     pub fn concat(mut stores: Vec<Self>) -> Result<Self> {
         if stores.len() == 1 {
             return Ok(stores.remove(0));
@@ -193,10 +193,10 @@ impl Examples {
     /// Reads an example.
     ///
     /// # Errors
-    /// If it cannot be read, or is damaged on disk.
+    /// Fails if it cannot be read, or is damaged on disk.
     ///
     /// # Panics
-    /// If the index is out of range.
+    /// Panics if the index is out of range.
     pub fn get(&self, index: usize) -> Result<EncodedExample> {
         let example = self.in_block(index / BLOCK, |block| block.example(index % BLOCK))?;
         example.ok_or_else(|| self.damaged())
@@ -205,10 +205,10 @@ impl Examples {
     /// The number of tokens of an example.
     ///
     /// # Errors
-    /// Those of [`Examples::get`].
+    /// Fails like [`Examples::get`].
     ///
     /// # Panics
-    /// If the index is out of range.
+    /// Panics if the index is out of range.
     pub fn length(&self, index: usize) -> Result<usize> {
         self.in_block(index / BLOCK, |block| block.length(index % BLOCK))
     }
@@ -231,10 +231,10 @@ impl Examples {
     /// The batch of these examples; positions count from `first_position`.
     ///
     /// # Errors
-    /// Those of [`Examples::get`].
+    /// Fails like [`Examples::get`].
     ///
     /// # Panics
-    /// If an index is out of range.
+    /// Panics if an index is out of range.
     pub fn batch(&self, indices: &[usize], first_position: u32) -> Result<Batch> {
         let rows: Vec<EncodedExample> = indices
             .iter()

@@ -31,7 +31,7 @@ impl Spec {
     /// Parses a JSON object with Hugging Face's keys.
     ///
     /// # Errors
-    /// If a value has the wrong type.
+    /// Fails if a value has the wrong type.
     pub fn parse(map: &Map<String, Value>) -> Result<Self, String> {
         let content = match map.get("content") {
             None | Some(Value::Null) => String::new(),
@@ -149,8 +149,8 @@ pub(super) fn to_add(
 /// Adds tokens in batches, each with the last flags given for it.
 ///
 /// # Errors
-/// If two tokens are equal after normalisation, because tokenizers then chooses one at random, or
-/// if a token becomes empty.
+/// Fails if two tokens are equal after normalisation, because tokenizers then chooses one at
+/// random, or if a token becomes empty.
 pub(super) fn install(
     tokenizer: &mut tokenizers::Tokenizer,
     batches: &[Vec<AddedToken>],
@@ -186,8 +186,7 @@ pub(super) fn install(
 /// none.
 ///
 /// # Errors
-/// If it is not.
-/// When it is not.
+/// Fails if it is in neither.
 pub(super) fn check_known(
     tokenizer: &tokenizers::Tokenizer,
     decoder: &BTreeMap<i64, Spec>,

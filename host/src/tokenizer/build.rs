@@ -53,7 +53,7 @@ impl Parts<'_> {
     /// Builds the tokenizer.
     ///
     /// # Errors
-    /// If files are missing or damaged, or contain values that AutoTokenizer refuses.
+    /// Fails if files are missing or damaged, or contain values that AutoTokenizer refuses.
     pub fn build(&self) -> Result<Built, Fault> {
         let tokenizer_config = self.object(TOKENIZER_CONFIG)?.unwrap_or_default();
         settings::model_max_length(&tokenizer_config)?;

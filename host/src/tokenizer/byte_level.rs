@@ -18,7 +18,7 @@ pub(super) const PREFIX_SPACE: &str = "add_prefix_space";
 /// numbers.
 ///
 /// # Errors
-/// If this is not a JSON object, or an id is negative or fractional.
+/// Fails if this is not a JSON object, or an id is negative or fractional.
 pub(super) fn vocabulary(bytes: &[u8]) -> Result<Vec<(String, u32)>, Fault> {
     let fault = |why: String| Fault::unreadable("vocab.json", why);
     let value: Value = serde_json::from_slice(bytes).map_err(|e| fault(e.to_string()))?;
@@ -41,7 +41,7 @@ pub(super) fn vocabulary(bytes: &[u8]) -> Result<Vec<(String, u32)>, Fault> {
 /// `#version`.
 ///
 /// # Errors
-/// If a line has a different number of tokens.
+/// Fails if a line has a different number of tokens.
 pub(super) fn merges(bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
     let fault = |why: String| Fault::unreadable("merges.txt", why);
     let text = std::str::from_utf8(bytes).map_err(|e| fault(e.to_string()))?;
@@ -64,7 +64,8 @@ pub(super) fn merges(bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
 /// Builds the tokenizer without added tokens and without the special tokens around texts.
 ///
 /// # Errors
-/// If a merge contains a token that is not in the vocabulary, or a setting has the wrong type.
+/// Fails if a merge contains a token that is not in the vocabulary, or a setting has the wrong
+/// type.
 pub(super) fn build(
     vocabulary: Vec<(String, u32)>,
     merges: Vec<(String, String)>,
@@ -88,7 +89,7 @@ pub(super) fn build(
 /// Puts `<s>` and `</s>`, whatever their names, around texts.
 ///
 /// # Errors
-/// If one of them is null, or a setting has the wrong type.
+/// Fails if one of them is null, or a setting has the wrong type.
 pub(super) fn frame_texts(
     tokenizer: &mut tokenizers::Tokenizer,
     settings: &Settings,
@@ -106,7 +107,7 @@ pub(super) fn frame_texts(
 /// A required special token with its id.
 ///
 /// # Errors
-/// If the files set it to null.
+/// Fails if the files set it to null.
 pub(super) fn with_id(
     tokenizer: &tokenizers::Tokenizer,
     settings: &Settings,

@@ -149,7 +149,8 @@ impl Class {
     /// otherwise in `config.json`, otherwise the default of the family.
     ///
     /// # Errors
-    /// If the class is not implemented here, or the tokenizer needs code that comes with the model.
+    /// Fails if the class is not implemented here, or the tokenizer needs code that comes with the
+    /// model.
     pub fn resolve(
         settings: &Map<String, Value>,
         in_config: Option<&Value>,

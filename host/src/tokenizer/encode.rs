@@ -13,7 +13,8 @@ impl Tokenizer {
     /// Tokenises examples on all threads; a pair becomes one sequence.
     ///
     /// # Errors
-    /// If the tokenizer refuses a text, or the maximum length is too short for these examples.
+    /// Fails if the tokenizer refuses a text, or the maximum length is too short for these
+    /// examples.
     pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
         self.encode_rows(examples, 0)
     }
@@ -49,7 +50,7 @@ impl Tokenizer {
     /// threads. Each result includes the word of every token, counted from 0.
     ///
     /// # Errors
-    /// Those of [`Tokenizer::encode`].
+    /// Fails like [`Tokenizer::encode`].
     pub fn encode_words(
         &self,
         sentences: &[TaggedSentence],
@@ -137,7 +138,7 @@ impl Tokenizer {
     /// Checks that the model has embeddings for the ids and types of an input.
     ///
     /// # Errors
-    /// If it does not.
+    /// Fails if it does not.
     pub fn check(&self, encoding: &tokenizers::Encoding) -> Result<()> {
         let largest_type = encoding.get_type_ids().iter().max().copied();
         if self.gives_types() && largest_type >= Some(self.token_types) {

@@ -24,7 +24,7 @@ impl Serialized {
     /// Parses the file.
     ///
     /// # Errors
-    /// If it is not JSON.
+    /// Fails if it is not JSON.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let value = serde_json::from_slice(bytes).map_err(|e| Fault::unreadable(TOKENIZER, e))?;
         Ok(Self { value })
@@ -33,7 +33,7 @@ impl Serialized {
     /// The tokenizer in the file, without its added tokens.
     ///
     /// # Errors
-    /// If the library rejects it.
+    /// Fails if the library rejects it.
     pub fn whole(&self) -> Result<tokenizers::Tokenizer, Fault> {
         let mut value = self.value.clone();
         if let Some(map) = value.as_object_mut() {
@@ -46,7 +46,7 @@ impl Serialized {
     /// file must still be valid.
     ///
     /// # Errors
-    /// Those of [`Serialized::whole`].
+    /// Fails like [`Serialized::whole`].
     pub fn frame(&self) -> Result<tokenizers::Tokenizer, Fault> {
         let kind = self.model().and_then(|model| model.get("type"));
         if kind.is_none_or(|kind| kind == "Unigram") {
@@ -73,7 +73,7 @@ impl Serialized {
     /// The vocabulary with an id for each token; in a list the ids count from 0.
     ///
     /// # Errors
-    /// If there is none, or an id is not a number.
+    /// Fails if there is none, or an id is not a number.
     pub fn vocabulary(&self) -> Result<Vec<(String, u32)>, Fault> {
         let fault = |what: &str| Fault::unreadable(TOKENIZER, format!("`model.vocab` has {what}"));
         match self.model().and_then(|model| model.get("vocab")) {
@@ -105,7 +105,7 @@ impl Serialized {
     /// The merges of a BPE model; empty if the model has none.
     ///
     /// # Errors
-    /// If an entry is not a pair.
+    /// Fails if an entry is not a pair.
     pub fn merges(&self) -> Result<Vec<(String, String)>, Fault> {
         let Some(merges) = self.model().and_then(|model| model.get("merges")) else {
             return Ok(Vec::new());
@@ -135,7 +135,7 @@ impl Serialized {
     /// The pieces and scores of a Unigram model.
     ///
     /// # Errors
-    /// If the model has another type.
+    /// Fails if the model has another type.
     pub fn pieces(&self) -> Result<Vec<(String, f64)>, Fault> {
         let fault = || {
             Fault::unreadable(

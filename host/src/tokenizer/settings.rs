@@ -52,7 +52,7 @@ pub(super) struct Sources<'a> {
 /// Parses a file as a JSON object.
 ///
 /// # Errors
-/// If it is not one.
+/// Fails if it is not one.
 pub(super) fn object(file: &str, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => Ok(map),
@@ -65,7 +65,7 @@ impl Settings {
     /// Combines the files; the task's `forced` settings override them.
     ///
     /// # Errors
-    /// If AutoTokenizer would reject a value.
+    /// Fails if AutoTokenizer would reject a value.
     pub fn resolve(sources: Sources<'_>, forced: &[(&str, Value)]) -> Result<Self, Fault> {
         let Sources {
             tokenizer_config: mut values,
@@ -130,7 +130,7 @@ impl Settings {
     /// A boolean setting.
     ///
     /// # Errors
-    /// If the value has another type. As in transformers, null is an error.
+    /// Fails if the value has another type. As in transformers, null is an error.
     pub fn flag(&self, key: &str, default: bool) -> Result<bool, Fault> {
         match self.values.get(key) {
             None => Ok(default),
@@ -142,7 +142,7 @@ impl Settings {
     /// A boolean setting that may be null.
     ///
     /// # Errors
-    /// Those of [`Settings::flag`].
+    /// Fails like [`Settings::flag`].
     pub fn optional_flag(&self, key: &str) -> Result<Option<bool>, Fault> {
         match self.values.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -154,7 +154,7 @@ impl Settings {
     /// Whether `truncation_side` or `padding_side` is left.
     ///
     /// # Errors
-    /// If it is neither left nor right.
+    /// Fails if it is neither left nor right.
     pub fn is_left(&self, key: &str) -> Result<bool, Fault> {
         match self.values.get(key) {
             None => Ok(false),
@@ -167,7 +167,7 @@ impl Settings {
     /// Whether the model receives `token_type_ids`.
     ///
     /// # Errors
-    /// If `model_input_names` is not a list of names.
+    /// Fails if `model_input_names` is not a list of names.
     pub fn gives_types(&self, class: Class) -> Result<bool, Fault> {
         let key = "model_input_names";
         match self.values.get(key) {
@@ -180,7 +180,7 @@ impl Settings {
     /// A special token by name; `None` if the files set it to null.
     ///
     /// # Errors
-    /// If it is neither a text nor a token with flags.
+    /// Fails if it is neither a text nor a token with flags.
     pub fn special(&self, name: &str, class: Class) -> Result<Option<Named>, Fault> {
         match self.values.get(name) {
             Some(value) => named(name, value),
@@ -195,7 +195,7 @@ impl Settings {
     /// All named special tokens in transformers' order, followed by the model's own.
     ///
     /// # Errors
-    /// Those of [`Settings::special`].
+    /// Fails like [`Settings::special`].
     pub fn specials(&self, class: Class) -> Result<Vec<Named>, Fault> {
         let mut tokens = Vec::new();
         for name in NAMES {
@@ -229,7 +229,7 @@ impl Settings {
     /// `extra_special_tokens`, formerly `additional_special_tokens`.
     ///
     /// # Errors
-    /// If it is not a list of tokens.
+    /// Fails if it is not a list of tokens.
     pub fn extra(&self) -> Result<Vec<Named>, Fault> {
         let stated = self
             .values
@@ -249,7 +249,7 @@ impl Settings {
 /// The added tokens in `tokenizer.json`, with their ids.
 ///
 /// # Errors
-/// If there is no such list, or an entry is invalid.
+/// Fails if there is no such list, or an entry is invalid.
 pub(super) fn serialized_tokens(file: &Value) -> Result<Vec<(i64, Spec)>, Fault> {
     let tokens = file.get("added_tokens").and_then(Value::as_array);
     let tokens = tokens
@@ -277,7 +277,7 @@ pub(super) fn serialized_tokens(file: &Value) -> Result<Vec<(i64, Spec)>, Fault>
 /// limit.
 ///
 /// # Errors
-/// If it is not a number of tokens.
+/// Fails if it is not a number of tokens.
 pub(super) fn model_max_length(config: &Map<String, Value>) -> Result<Option<usize>, Fault> {
     let key = if config.contains_key("model_max_length") {
         "model_max_length"

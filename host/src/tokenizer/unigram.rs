@@ -24,7 +24,7 @@ const UNKNOWN: usize = 3;
 /// Builds the tokenizer without added tokens and without the special tokens around texts.
 ///
 /// # Errors
-/// If the file has another type of model, or a setting has the wrong type.
+/// Fails if the file has another type of model, or a setting has the wrong type.
 pub(super) fn build(
     file: &Serialized,
     settings: &Settings,
@@ -52,7 +52,7 @@ pub(super) fn build(
 /// Puts `<s>` and `</s>` around texts, and `</s></s>` between two.
 ///
 /// # Errors
-/// If one of them is null.
+/// Fails if one of them is null.
 pub(super) fn frame_texts(
     tokenizer: &mut tokenizers::Tokenizer,
     settings: &Settings,

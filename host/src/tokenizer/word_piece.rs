@@ -15,7 +15,7 @@ use tokenizers::{
 /// space is ignored.
 ///
 /// # Errors
-/// If a line is not UTF-8.
+/// Fails if a line is not UTF-8.
 pub(super) fn vocabulary(lines: &[u8]) -> Result<AHashMap<String, u32>, Fault> {
     std::str::from_utf8(lines).map_err(|e| Fault::unreadable("vocab.txt", e))?;
     WordPiece::read_bytes(lines).map_err(|e| Fault::unreadable("vocab.txt", e))
@@ -24,7 +24,7 @@ pub(super) fn vocabulary(lines: &[u8]) -> Result<AHashMap<String, u32>, Fault> {
 /// Builds the tokenizer without added tokens and without the special tokens around texts.
 ///
 /// # Errors
-/// If a setting has the wrong type.
+/// Fails if a setting has the wrong type.
 pub(super) fn build(
     vocabulary: AHashMap<String, u32>,
     settings: &Settings,
@@ -63,7 +63,7 @@ pub(super) fn build(
 /// Puts `[CLS]` and `[SEP]`, whatever their names, around texts.
 ///
 /// # Errors
-/// If a name cannot be part of a template.
+/// Fails if a name cannot be part of a template.
 pub(super) fn frame_texts(
     tokenizer: &mut tokenizers::Tokenizer,
     settings: &Settings,
