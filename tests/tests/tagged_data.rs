@@ -108,7 +108,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
     let (text, messages) = cut.output();
     assert_eq!(lines(&text)[0]["tags"][2], Value::Null);
     assert!(
-        messages.contains("words, in 1 sentences, are left out"),
+        messages.contains(", in 1 sentence; they are beyond --max-length 4"),
         "{messages}"
     );
 

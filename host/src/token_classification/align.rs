@@ -82,10 +82,14 @@ impl Coverage {
     /// A note about the words left out; `None` if there are none.
     pub fn note(&self, split: &str, max_length: usize) -> Option<String> {
         (self.n_left_out > 0).then(|| {
+            let sentences = match self.n_sentences {
+                1 => "1 sentence".to_owned(),
+                n => format!("{n} sentences"),
+            };
             format!(
-                "{split}: {} of {} words, in {} sentences, are left out: they are beyond --max-length {max_length}, or the \
+                "{split}: words left out: {} of {}, in {sentences}; they are beyond --max-length {max_length}, or the \
                  tokenizer produces no token for them",
-                self.n_left_out, self.n_words, self.n_sentences
+                self.n_left_out, self.n_words
             )
         })
     }
