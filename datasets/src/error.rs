@@ -18,7 +18,7 @@ mod tags;
 pub use own::OwnDataError;
 pub use place::{Place, Position};
 pub use question::{QuestionError, QuestionPlace};
-pub(crate) use show::{names, printable, quote};
+pub(crate) use show::{listed, names, printable, quote};
 pub use table::TableError;
 pub use tags::TagError;
 
@@ -157,9 +157,9 @@ pub enum DataError {
 
     /// The header, the parquet schema or the JSON object lacks a column that the task needs.
     #[error(
-        "{place}: expected a column named {expected}, found the columns {}{}; rename the column, or pass the task that \
+        "{place}: expected a column named {expected}, found {}{}; rename the column, or pass the task that \
          this file belongs to",
-        names(found),
+        listed("column", found),
         nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default()
     )]
     MissingColumn {

@@ -1,5 +1,6 @@
-//! What a command names, made directories: what is there is taken as it is, an id is looked up on the hub. Called at the start of
-//! every command that reads models, adapters or data; everything after it knows paths alone.
+//! Resolves paths and hub ids to local directories. An existing path is used as it is; an id is
+//! looked up on the hub. Called at the start of every command that reads models, adapters or data;
+//! later code sees only paths.
 
 mod data_files;
 mod transfer;
@@ -48,19 +49,19 @@ pub fn data_set_of(task: &str) -> Option<(&'static str, &'static str)> {
     found.map(|&(_, id, configuration)| (id, configuration))
 }
 
-/// A task's own name, of the several that it may go by (`SST-2`).
+/// The canonical name of a task that has several (`SST-2`).
 fn canonical(task: &str) -> String {
     Task::by_name(task).map_or_else(|_| task.to_lowercase(), |task| task.name.clone())
 }
 
-/// Makes directories of names.
+/// Resolves names to directories.
 pub struct Fetcher<'a> {
     settings: &'a HubConfig,
     hub: Hub,
 }
 
 impl<'a> Fetcher<'a> {
-    /// For one command.
+    /// Creates the resolver for one command.
     pub fn new(settings: &'a HubConfig) -> Self {
         Self {
             settings,
@@ -68,13 +69,13 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// The configuration of a run with directories for names; data only if it is wanted.
+    /// Resolves the names in a run's configuration; data is resolved only if `with_data` is set.
     ///
     /// # Errors
-    /// When something is neither here nor on the hub.
+    /// Fails if something exists neither locally nor on the hub.
     pub fn run(&self, config: &RunConfig, files: ModelFiles, with_data: bool) -> Result<RunConfig> {
         if with_data && config.own.is_none() {
-            // Before anything is fetched for a task that does not exist.
+            // Rejects an unknown task before anything is fetched.
             trainable_task(&config.task)?;
         }
         let mut config = config.clone();
@@ -105,10 +106,10 @@ impl<'a> Fetcher<'a> {
         Ok(config)
     }
 
-    /// As [`Fetcher::run`], for `evaluate` and `predict`: model and adapters.
+    /// Like [`Fetcher::run`], for the model and adapters of `evaluate` and `predict`.
     ///
     /// # Errors
-    /// As [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn inference(&self, config: &InferenceConfig) -> Result<InferenceConfig> {
         let mut config = config.clone();
         config.model = self.model(config.model.as_ref(), ModelFiles::All)?;
@@ -120,10 +121,10 @@ impl<'a> Fetcher<'a> {
         Ok(config)
     }
 
-    /// As [`Fetcher::run`], for `merge`.
+    /// Like [`Fetcher::run`], for `merge`.
     ///
     /// # Errors
-    /// As [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn merge(&self, config: &MergeConfig) -> Result<MergeConfig> {
         Ok(MergeConfig {
             model: self.model(config.model.as_ref(), ModelFiles::All)?,
@@ -132,10 +133,10 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    /// Own files to evaluate or predict: those of a split of a data set.
+    /// The files of a data set's split, as own files to evaluate or predict.
     ///
     /// # Errors
-    /// As [`Fetcher::run`]; also when the data set has no such split.
+    /// Fails like [`Fetcher::run`], or if the data set has no such split.
     pub fn own_split(&self, own: &OwnRequest, data: &Path, split: Split) -> Result<OwnRequest> {
         let (directory, found) = self.own_data(data)?;
         let mut own = own.clone();
@@ -146,7 +147,8 @@ impl<'a> Fetcher<'a> {
         };
         if files.is_empty() {
             return Err(Error::Usage(format!(
-                "--data {}: no file of its {split} split is here: expected names with that word; choose another --split",
+                "--data {}: found no file of the {split} split: expected file or folder names with that word; choose another \
+                 --split",
                 data.display()
             )));
         }
@@ -154,10 +156,11 @@ impl<'a> Fetcher<'a> {
         Ok(own)
     }
 
-    /// The directory of a model; `None` for the embedded one. What can be no id is left for the error that it makes.
+    /// Resolves a model to a directory; `None` for the embedded model. A path that cannot be an id
+    /// is returned unchanged, so that opening it reports the error.
     ///
     /// # Errors
-    /// As [`Fetcher::run`]; also for a revision of what is not on the hub.
+    /// Fails like [`Fetcher::run`], or if a revision is given for something that is not on the hub.
     pub fn model(&self, model: Option<&NamedPath>, files: ModelFiles) -> Result<Option<NamedPath>> {
         let revision = self.settings.revision.as_deref();
         let repository = model.and_then(|model| self.repository(Kind::Model, model.path()));
@@ -172,7 +175,7 @@ impl<'a> Fetcher<'a> {
             }
             (None, None) => Ok(model.cloned()),
             (None, Some(revision)) => Err(Error::Usage(format!(
-                "--revision {revision}: expected a --model with an id on the hub (org/name), found {}; remove --revision",
+                "--revision {revision}: expected --model to be an id on the hub (org/name), found {}; remove --revision",
                 model.map_or("the embedded model".to_owned(), |model| format!(
                     "`{}`",
                     model.path().display()
@@ -181,10 +184,10 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// The directory of an adapter.
+    /// Resolves an adapter to a directory.
     ///
     /// # Errors
-    /// As [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn adapter(&self, adapter: &Path) -> Result<PathBuf> {
         match self.repository(Kind::Model, adapter) {
             Some(repository) => Ok(self.hub.snapshot(&repository, &AdapterFiles)?),
@@ -192,10 +195,11 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// The directory of a named task's files: `--data`, else the task's data set on the hub; `None` for a task that needs none.
+    /// Resolves a named task's data to a directory: `--data`, otherwise the task's data set on the
+    /// hub. `None` for a task that needs no data.
     ///
     /// # Errors
-    /// As [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`].
     pub fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<NamedPath>> {
         let on_hub = data_set_of(task);
         let repository = match (data, on_hub) {
@@ -229,14 +233,14 @@ impl<'a> Fetcher<'a> {
         let directory = NamedPath::new(directory.unwrap_or(snapshot));
         if data.is_none() {
             note(&format!(
-                "data: {} of the hub (no --data was given)",
+                "data: {} from the hub (no --data was given)",
                 directory.typed()
             ));
         }
         Ok(Some(directory))
     }
 
-    /// The directory of a data set of the user's own choice, and its splits.
+    /// Resolves a data set of the user's choice, and finds its splits.
     fn own_data(&self, data: &Path) -> Result<(PathBuf, SplitFiles)> {
         let wanted = DataFiles {
             configuration: self.settings.data_config.clone(),
@@ -247,12 +251,13 @@ impl<'a> Fetcher<'a> {
             None if data.is_dir() => data.to_owned(),
             None => {
                 return Err(Error::Usage(format!(
-                    "--data {}: expected a directory, or the id of a data set on the hub (org/name){}; a single file is \
-                     --train-file's",
+                    "--data {}: expected a directory, or the id of a data set on the hub (org/name){}; pass a single file as \
+                     --train-file",
                     data.display(),
-                    match data.exists() {
-                        true => String::new(),
-                        false => near_path(data),
+                    if data.exists() {
+                        String::new()
+                    } else {
+                        near_path(data)
                     }
                 )));
             }
@@ -266,16 +271,17 @@ impl<'a> Fetcher<'a> {
         found.map_err(|what| Error::Usage(format!("--data {}: {what}", directory.display())))
     }
 
-    /// The repository of this name, unless a file or directory has it.
+    /// The repository of this name, unless a file or directory has the name.
     fn repository(&self, kind: Kind, path: &Path) -> Option<Repository> {
-        match path.exists() {
-            true => None,
-            false => Repository::parse(kind, path.to_str()?),
+        if path.exists() {
+            None
+        } else {
+            Repository::parse(kind, path.to_str()?)
         }
     }
 }
 
-/// The same repository at the revision of the flag.
+/// The same repository at the revision given by the flag.
 fn with_revision(repository: &Repository, given: &str, revision: &str) -> Result<Repository> {
     if given.contains('@') {
         return Err(Error::Usage(format!(
@@ -295,7 +301,7 @@ fn paths(directory: &Path, names: &[String]) -> Vec<String> {
     names.iter().map(path).collect()
 }
 
-/// The names that the hub's data sets of named tasks have.
+/// The usual file names of a named task's data set on the hub.
 fn usual_files(task: &str, folder: &str) -> Vec<String> {
     let splits: Vec<String> = match Task::by_name(task) {
         Ok(task) => task.splits().map(|split| split.to_string()).collect(),
@@ -307,7 +313,8 @@ fn usual_files(task: &str, folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// For the records of a run: ids and commits of what came from the hub; `None` if nothing did.
+/// The ids and commits of everything that came from the hub, for the records of a run; `None` if
+/// nothing did.
 pub fn record(config: &RunConfig) -> Option<Value> {
     let named = [
         ("model", &config.model),

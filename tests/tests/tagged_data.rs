@@ -108,7 +108,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
     let (text, messages) = cut.output();
     assert_eq!(lines(&text)[0]["tags"][2], Value::Null);
     assert!(
-        messages.contains("words, in 1 sentences, take no part"),
+        messages.contains(", in 1 sentence; they are beyond --max-length 4"),
         "{messages}"
     );
 
@@ -278,7 +278,7 @@ fn inspection_and_messages() {
         "columns: words `1` (guessed), tags `2` (guessed)",
         "tags: B-x, I-x, O",
         "tags that continue no entity: 3, the first \"I-x\"",
-        "--repair-tags bio makes B- of them",
+        "--repair-tags bio changes them to B-",
         "train: 3 sentences, 6 words",
         "I-x                             3  50.0 %",
         "entities: x 4",

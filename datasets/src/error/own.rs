@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::show::{names, printable};
+use super::show::{self, names, printable};
 
 /// A request for own data that cannot be satisfied.
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +106,8 @@ pub enum OwnDataError {
 
     /// A requested column that does not exist.
     #[error(
-        "{}: {flag}: expected a column named `{}`, found the columns {}{}; correct the name{}",
-        path.display(), printable(name, 60), names(found),
+        "{}: {flag}: expected a column named `{}`, found {}{}; correct the name{}",
+        path.display(), printable(name, 60), show::listed("column", found),
         nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default(),
         if *has_header { ", or give --no-header if the first row is data" } else { "" }
     )]

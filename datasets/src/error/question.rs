@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Place;
-use super::show::{names, printable};
+use super::show::{self, printable};
 
 /// The position of a question: `dev.json, question `56be…` (data[0].paragraphs[2].qas[1])`,
 /// `a.jsonl, line 3`.
@@ -133,8 +133,8 @@ pub enum QuestionError {
 
     /// A missing key that a question needs.
     #[error(
-        "{place}: expected the key `{key}`, found the keys {}{}; add it, or delete the question",
-        names(found),
+        "{place}: expected the key `{key}`, found {}{}; add it, or delete the question",
+        show::listed("key", found),
         nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default()
     )]
     MissingKey {

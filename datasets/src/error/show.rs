@@ -18,6 +18,16 @@ pub(crate) fn names(list: &[String]) -> String {
     }
 }
 
+/// The list in a sentence after "found": `no columns`, the column `` `a` ``, the columns
+/// `` `a`, `b` ``.
+pub(crate) fn listed(noun: &str, list: &[String]) -> String {
+    match list.len() {
+        0 => format!("no {noun}s"),
+        1 => format!("the {noun} {}", names(list)),
+        _ => format!("the {noun}s {}", names(list)),
+    }
+}
+
 /// A hint for a row with the wrong number of cells.
 pub(super) fn ragged_advice(separator: &str, has_words: bool) -> String {
     match separator {
@@ -58,13 +68,15 @@ fn shorten(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{names, quote};
+    use super::{listed, names, quote};
 
     #[test]
     fn long_values_and_lists_are_cut() {
         assert_eq!(quote("a\tb"), r#""a\tb""#);
         assert_eq!(quote(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60)));
         assert_eq!(names(&[]), "nothing");
+        assert_eq!(listed("column", &[]), "no columns");
+        assert_eq!(listed("key", &["a".to_owned()]), "the key `a`");
         let many: Vec<String> = (0..30).map(|i| i.to_string()).collect();
         assert!(
             names(&many).ends_with("`23` and 6 more"),

@@ -135,7 +135,7 @@ fn read_document(file: &DataFile, document: &Value, taker: &mut Taker) -> Result
             Some(other) => return Err(unknown(format!("`data` is {}", describe(other)))),
             None => {
                 let keys: Vec<String> = object.keys().cloned().collect();
-                return Err(unknown(format!("the keys {}", crate::error::names(&keys))));
+                return Err(unknown(crate::error::listed("key", &keys)));
             }
         },
         other => return Err(unknown(describe(other))),

@@ -146,10 +146,7 @@ fn lines_that_are_wrong() {
             "`premise`, `hypotesis` (the nearest is `hypotesis`)",
         ],
     );
-    assert_has(
-        &parse("sst2", "{}").unwrap_err(),
-        &["found the columns nothing;"],
-    );
+    assert_has(&parse("sst2", "{}").unwrap_err(), &["found no columns;"]);
 }
 
 #[test]

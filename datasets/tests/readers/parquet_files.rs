@@ -151,7 +151,7 @@ fn test_splits_have_minus_one_null_or_no_label() {
     );
     assert_has(
         &train_message("sst2", "parquet", &none),
-        &["train.parquet: expected a column named `label`, found the columns `sentence`"],
+        &["train.parquet: expected a column named `label`, found the column `sentence`"],
     );
 }
 

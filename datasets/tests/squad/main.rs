@@ -218,7 +218,7 @@ fn a_file_that_is_no_questions_is_told_at_once() {
         ("{\"data\": 7}", "found `data` is the number 7"),
         (
             "{\n\"questions\": []\n}",
-            "found the keys `questions`; check that the file contains questions",
+            "found the key `questions`; check that the file contains questions",
         ),
         (
             "{\"data\": []}",
@@ -230,7 +230,7 @@ fn a_file_that_is_no_questions_is_told_at_once() {
         ),
         (
             "{\"data\": [{\"paragraphs\": [{\"qas\": [{\"id\": \"a\"}]}]}]}",
-            "f, data[0].paragraphs[0].qas[0]: expected the key `context`, found the keys `qas`",
+            "f, data[0].paragraphs[0].qas[0]: expected the key `context`, found the key `qas`",
         ),
         (
             "{\"data\": [3]}",
@@ -239,7 +239,7 @@ fn a_file_that_is_no_questions_is_told_at_once() {
         ("text,label\na,b\n", "found a syntax error"),
         (
             "{\"id\": \"a\"}\n",
-            "f, line 1, question `a`: expected the key `context`, found the keys `id`",
+            "f, line 1, question `a`: expected the key `context`, found the key `id`",
         ),
     ] {
         let found = read(contents).unwrap_err();

@@ -1,4 +1,4 @@
-//! Every way a run can fail, rendered once in `main`, with the exit code each has.
+//! The errors with which a run can fail, and their exit codes. `main` prints them.
 
 use progtune_datasets::DataError;
 use progtune_plugin_loader::PluginFault;
@@ -7,16 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The result of everything in the host that can fail.
+/// The result of every function in the host that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed run. Messages name the file or key, what was expected, what was found and what to do.
+/// An error that ends a command. Its message names the file or key, then says what was expected,
+/// what was found and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Bad arguments or configuration.
     #[error(transparent)]
     Config(Box<dyn std::error::Error + Send + Sync>),
-    /// Arguments that do not fit the run (an output directory that is in use, for example).
+    /// Arguments that do not fit the run, for example an output directory that is in use.
     #[error("{0}")]
     Usage(String),
     /// Bad input data.
@@ -25,72 +26,72 @@ pub enum Error {
     /// A checkpoint, adapter, configuration or tokenizer that cannot be used.
     #[error("{0}")]
     Model(String),
-    /// A plugin refused or failed.
+    /// A failure that a plugin reported or caused.
     #[error(transparent)]
     Plugin(#[from] PluginFault),
-    /// Training failed: a loss that is not finite, a parameter without gradient.
+    /// A failure of training: a loss that is not finite, or a parameter without a gradient.
     #[error("{0}")]
     Training(String),
-    /// A model's logits for an example are no numbers.
+    /// An example whose logits are not finite.
     #[error("{0}")]
     NotFinite(Box<NotFinite>),
-    /// One of several adapters cannot be used.
+    /// A failure of one of several adapters.
     #[error("adapter {name}: {source}")]
     Adapter {
-        /// How it is called.
+        /// The name of the adapter.
         name: String,
-        /// Why.
+        /// The reason.
         source: Box<Error>,
     },
-    /// The user asked to stop.
-    #[error("interrupted after {steps} steps; the records so far are in {}, a result was not saved", directory.display())]
+    /// The user interrupted a training run.
+    #[error("interrupted after {steps} steps; the records so far are in {}, but no result was saved", directory.display())]
     Interrupted {
-        /// Optimizer steps done.
+        /// Number of optimizer steps that were completed.
         steps: u64,
         /// The run's directory.
         directory: PathBuf,
     },
-    /// The output directory of a run is not there any more.
+    /// The output directory of the run has disappeared.
     #[error(
-        "{}: the output directory is gone (removed, unmounted or replaced by another one) and the result would have no \
-         place, so the run ends; nothing was saved: choose an --output that stays, and run it again",
+        "{}: the output directory is gone (removed, unmounted or replaced), so the run cannot save its result; \
+         nothing was saved: choose an --output directory that stays, and run it again",
         directory.display()
     )]
     OutputLost {
         /// The directory.
         directory: PathBuf,
     },
-    /// A failure with something else that the user must know.
+    /// A failure together with something else that the user must know.
     #[error("{source}; {note}")]
     Noted {
-        /// The failure.
+        /// The underlying failure.
         source: Box<Error>,
-        /// What else there is to know.
+        /// The additional information.
         note: String,
     },
-    /// The file system refused, or the user asked to stop before there was anything to keep.
+    /// An error of the file system, or the user interrupted a command that had nothing to save yet.
     #[error(transparent)]
     Process(#[from] progtune_process::error::Error),
-    /// The tensor library refused: a fault of this program or a device out of memory.
+    /// An error of the tensor library: an internal error, or a device that is out of memory.
     #[error("tensor computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 
-/// The example whose logits are no numbers.
+/// An example whose logits are not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotFinite {
-    /// What is computed: `the validation split`, or a file.
+    /// The input of the computation: `the validation split`, or a file.
     pub split: String,
-    /// The example's index in it, from 0.
+    /// The index of the example in this input, counted from 0.
     pub index: usize,
-    /// The id of its question, where it has one.
+    /// The id of its question, if it has one.
     pub id: Option<String>,
     /// The first logit that is NaN or infinite.
     pub found: f32,
 }
 
 impl NotFinite {
-    /// `the validation split, example 3`.
+    /// The input and the example in words: `the validation split, example 4`.
     pub fn example(&self) -> String {
         match &self.id {
             Some(id) => format!("{}, question {id:?}", self.split),
@@ -111,7 +112,7 @@ impl fmt::Display for NotFinite {
     }
 }
 
-// Boxed, so that results stay small.
+// Boxed to keep `Result` small.
 impl From<progtune_hub::Error> for Error {
     fn from(error: progtune_hub::Error) -> Self {
         Self::Model(error.to_string())
@@ -125,13 +126,14 @@ impl From<DataError> for Error {
 }
 
 impl Error {
-    /// An I/O error with its path, for `map_err`.
+    /// Wraps an I/O error with its path and action, for `map_err`.
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let with_path = progtune_process::error::Error::io(path, action);
         move |source| with_path(source).into()
     }
 
-    /// The exit code: 2 arguments, 3 data or model, 4 plugin, 5 training, 130 interrupted.
+    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, 130 for
+    /// an interruption.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,

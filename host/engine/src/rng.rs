@@ -1,9 +1,9 @@
-//! Seeded random numbers that depend on what they are for, never on the order of calls.
-//! Called for new parameters and for shuffling.
+//! Seeded random numbers that depend on their purpose, never on the order of calls. Called to
+//! initialise parameters and to shuffle.
 
 use progtune_kernels::dropout::mix;
 
-/// A stream of random numbers for one purpose: (seed, purpose) → the same numbers, always.
+/// A stream of random numbers, determined by the seed and the purpose.
 #[derive(Debug, Clone)]
 pub struct Stream {
     state: u64,
@@ -12,7 +12,7 @@ pub struct Stream {
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Stream {
-    /// The stream of `seed` for `purpose` (a parameter's name, `shuffle/3`, …).
+    /// Creates the stream of `seed` for `purpose` (a parameter's name, `shuffle/3`, …).
     pub fn new(seed: u64, purpose: &str) -> Self {
         let mut state = mix(seed.wrapping_add(GOLDEN));
         for byte in purpose.bytes() {
@@ -21,29 +21,29 @@ impl Stream {
         Self { state }
     }
 
-    /// 64 random bits (splitmix64).
+    /// The next 64 random bits (splitmix64).
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)
     }
 
-    /// A number in [0, 1), of 53 bits.
+    /// A uniform number in [0, 1) with 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A standard normal number (Box–Muller, one of the pair).
+    /// A standard normal number (Box–Muller; the second of each pair is discarded).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (2.0 * std::f64::consts::PI * self.uniform()).cos()
     }
 
-    /// A whole number in 0..n, each equally likely (n > 0).
+    /// A uniform whole number in 0..n (n > 0).
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
-    /// Fisher–Yates.
+    /// Shuffles the items (Fisher–Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
@@ -51,20 +51,21 @@ impl Stream {
     }
 }
 
-/// A random order of 0..n, of which each place is computed by itself: for sets whose order would be long to hold.
+/// A random permutation of 0..n that computes each element on its own, for sets whose order would
+/// take much memory.
 ///
-/// A Feistel network over the next power of four, walked until it is inside (Black and Rogaway, "Ciphers with arbitrary
-/// finite domains", CT-RSA 2002).
+/// A Feistel network over the next power of four is applied until the number is below n. Source:
+/// Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
 #[derive(Debug, Clone)]
 pub struct Permutation {
     n: u64,
-    /// Half the bits of a number.
+    /// Half the number of bits.
     half: u32,
     keys: [u64; 6],
 }
 
 impl Permutation {
-    /// An order that `stream` decides.
+    /// Creates the permutation that `stream` determines.
     pub fn new(n: usize, stream: &mut Stream) -> Self {
         let n = n as u64;
         let bits = u64::BITS - n.saturating_sub(1).leading_zeros();
@@ -75,7 +76,7 @@ impl Permutation {
         }
     }
 
-    /// What comes at a place (below n).
+    /// The element at a position below n.
     pub fn at(&self, place: usize) -> usize {
         let mut number = place as u64;
         loop {
@@ -110,7 +111,7 @@ mod tests {
         }
     }
 
-    /// Neighbours go far apart, and the halves mix: what a random order does.
+    /// Neighbours are far apart and the halves mix, as in a random order.
     #[test]
     fn a_permutation_is_random() {
         let n = 100_000;

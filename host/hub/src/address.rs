@@ -1,26 +1,30 @@
-//! Addresses: parts of the hub's, encoded; where a redirect leads; whether two are of one server. Called by `client`.
+//! Web addresses: encodes parts of the hub's addresses, resolves redirects, and compares servers.
+//! Called by `client`.
 
-/// Whether a path's part needs no encoding here; `/` stays, since names of files have folders.
+/// Whether a byte needs no encoding here. `/` stays, because file names contain folders.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte)
 }
 
-/// A file's path in an address.
+/// Encodes a file's path for an address.
 pub(super) fn encode_path(path: &str) -> String {
     path.bytes()
-        .map(|byte| match is_plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
+        .map(|byte| {
+            if is_plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
         })
         .collect()
 }
 
-/// A revision in an address: one part, whatever it has in it.
+/// Encodes a revision as one part of an address, whatever characters it contains.
 pub(super) fn encode_revision(revision: &str) -> String {
     encode_path(revision).replace('/', "%2F")
 }
 
-/// Scheme and server with its port: `https://host`. `None` if it is no address of the web.
+/// The scheme and the server with its port: `https://host`. `None` if this is not a web address.
 pub(super) fn origin(address: &str) -> Option<String> {
     let (scheme, rest) = address.split_once("://")?;
     let scheme = scheme.to_lowercase();
@@ -33,7 +37,7 @@ pub(super) fn origin(address: &str) -> Option<String> {
     (!server.is_empty() && !server.contains('@')).then(|| format!("{scheme}://{server}"))
 }
 
-/// Where the `Location` of an answer from `address` leads.
+/// Resolves the `Location` of an answer from `address`.
 pub(super) fn redirected(address: &str, location: &str) -> Option<String> {
     if location.contains("://") {
         return origin(location).map(|_| location.to_owned());

@@ -1,7 +1,9 @@
-//! The cache directory that all of Hugging Face's tools share: `models--org--name/{refs,snapshots,blobs}`. Called by `hub`.
+//! The cache directory shared by all of Hugging Face's tools:
+//! `models--org--name/{refs,snapshots,blobs}`. Called by `hub`.
 //!
-//! `refs/main` names a commit; `snapshots/COMMIT/` has the files under their names, as links to `blobs/ETAG` (or as
-//! files, where links cannot be made); `.locks/` beside the repositories keeps two processes from fetching the same blob.
+//! `refs/main` names a commit. `snapshots/COMMIT/` contains the files under their names, as links
+//! to `blobs/ETAG`, or as files if links cannot be created. `.locks/` beside the repositories keeps
+//! two processes from fetching the same blob.
 
 use progtune_process::files::{temporary::Access, write_with};
 
@@ -17,7 +19,7 @@ use std::{
 pub(super) struct Cache {
     /// The directory.
     pub root: PathBuf,
-    /// Files in place of links.
+    /// Whether snapshots contain files instead of links.
     pub copies: bool,
 }
 
@@ -27,7 +29,7 @@ impl Cache {
         self.root.join(repository.folder())
     }
 
-    /// The commit that the revision stands for, as far as the cache knows.
+    /// The commit to which the revision refers, if the cache knows it.
     pub fn commit_of(&self, repository: &Repository) -> Option<String> {
         if repository.is_pinned() {
             return Some(repository.revision.clone());
@@ -41,7 +43,7 @@ impl Cache {
         (is_plain_path(commit) && !commit.contains('/')).then(|| commit.to_owned())
     }
 
-    /// Remembers what the revision stands for. A cache that cannot be written to is used as it is.
+    /// Remembers the commit of the revision. A read-only cache is used as it is.
     pub fn remember(&self, repository: &Repository, commit: &str) {
         let path = self
             .folder(repository)
@@ -66,21 +68,22 @@ impl Cache {
         self.folder(repository).join("snapshots").join(commit)
     }
 
-    /// The names of a snapshot's files, sorted; empty if there is none.
+    /// The names of a snapshot's files, sorted; empty if there is no such snapshot.
     pub fn names(&self, repository: &Repository, commit: &str) -> Vec<String> {
         files_below(&self.snapshot(repository, commit))
     }
 
-    /// Where contents lie.
+    /// The path of a blob.
     pub fn blob(&self, repository: &Repository, etag: &str) -> PathBuf {
         self.folder(repository).join("blobs").join(etag)
     }
 
-    /// Waits until no other process fetches this blob; the lock goes with the file that is returned. `waiting` is called
-    /// when there is one. A file system without locks gives none: each blob is checked before it gets its name.
+    /// Waits until no other process is fetching this blob. The lock is released when the returned
+    /// file is dropped. `waiting` is called before a wait. On file systems without locks this does
+    /// not wait; each blob is checked before it gets its name.
     ///
     /// # Errors
-    /// When the lock's file cannot be made.
+    /// Fails if the lock file cannot be created.
     pub fn lock(
         &self,
         repository: &Repository,
@@ -95,7 +98,7 @@ impl Cache {
         let file = options.open(folder.join(format!("{etag}.lock")))?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             waiting();
-            // Refused where locks do not exist.
+            // File systems without locks refuse this.
             let _ = file.lock();
         }
         Ok(file)
@@ -104,7 +107,7 @@ impl Cache {
     /// Gives a blob a name in a snapshot.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn link(
         &self,
         repository: &Repository,
@@ -119,15 +122,16 @@ impl Cache {
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        // What is there and leads nowhere: its blob was deleted.
+        // Replaces a dangling link, whose blob was deleted.
         if target.is_symlink() {
             fs::remove_file(&target)?;
         }
         let up = "../".repeat(2 + name.matches('/').count());
         let relative = format!("{up}blobs/{etag}");
-        let linked = match self.copies {
-            true => Err(io::ErrorKind::Unsupported.into()),
-            false => symlink(Path::new(&relative), &target),
+        let linked = if self.copies {
+            Err(io::ErrorKind::Unsupported.into())
+        } else {
+            symlink(Path::new(&relative), &target)
         };
         match linked {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -137,7 +141,8 @@ impl Cache {
         }
     }
 
-    /// Repositories in the cache with the same last part of the name, of this kind: what may have been meant.
+    /// Repositories of this kind in the cache whose names end alike: the ones that may have been
+    /// meant.
     pub fn namesakes(&self, repository: &Repository) -> Vec<String> {
         let name = repository.id.rsplit('/').next().unwrap_or_default();
         let prefix = format!("{}--", repository.kind.plural());
@@ -155,7 +160,7 @@ impl Cache {
     }
 }
 
-/// A name that is a link is not opened: what is written goes nowhere else.
+/// Refuses to open a link, so that nothing is written elsewhere.
 pub(super) fn not_through_links(options: &mut OpenOptions) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(
@@ -166,8 +171,8 @@ pub(super) fn not_through_links(options: &mut OpenOptions) {
     let _ = options;
 }
 
-/// The files below a directory, by their names relative to it with `/` between the parts, sorted; hidden ones and links
-/// that lead nowhere are left out.
+/// The files below a directory, sorted by their relative names with `/` between the parts. Hidden
+/// files and dangling links are left out.
 pub fn files_below(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![String::new()];

@@ -1,20 +1,20 @@
-//! Whether fetched contents are those the hub has: its entity tags are hashes. Called by `download`.
+//! Checksums of fetched contents: the hub's entity tags are hashes. Called by `download`.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// A hash in the making, of the kind that the entity tag is.
+/// A hash in progress, of the kind that the entity tag indicates.
 pub(super) enum Checksum {
-    /// Large files: SHA-256 of the contents.
+    /// For large files: SHA-256 of the contents.
     Sha256(Sha256),
-    /// Files kept in git: SHA-1 of `blob SIZE`, a zero byte and the contents.
+    /// For files in git: SHA-1 of `blob SIZE`, a zero byte and the contents.
     Git(Sha1),
-    /// A tag of another kind, a mirror's: only the size is checked.
+    /// For tags of another kind, for example a mirror's: only the size is checked.
     Unknown,
 }
 
 impl Checksum {
-    /// The kind is told by the tag's length; git's needs the size ahead.
+    /// Starts a checksum. The tag's length tells its kind; git's hash needs the size in advance.
     pub fn new(etag: &str, size: Option<u64>) -> Self {
         let is_hex = etag.bytes().all(|b| b.is_ascii_hexdigit());
         match (etag.len(), size) {
@@ -28,7 +28,7 @@ impl Checksum {
         }
     }
 
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
@@ -37,7 +37,7 @@ impl Checksum {
         }
     }
 
-    /// The hash in hexadecimal, if there is one to compare.
+    /// The hash in hexadecimal, if the tag can be compared with one.
     pub fn finish(self) -> Option<String> {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {

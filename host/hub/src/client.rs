@@ -1,8 +1,9 @@
-//! The hub's routes over HTTP: which commit and files a repository has, what is known of a file, its bytes. Called by `hub`
-//! and `download`.
+//! The hub's HTTP routes: the commit and files of a repository, the metadata of a file, and its
+//! bytes. Called by `hub` and `download`.
 //!
-//! Redirects are followed here and not by `ureq`, because the token goes to the hub's own address alone, and because what
-//! the hub says of a file stands in its redirect and not in the answer of the server that it leads to.
+//! Redirects are followed here and not by `ureq`, for two reasons. The token is sent to the hub's
+//! own address only. And the hub's metadata of a file is in its redirect, not in the answer of the
+//! server behind it.
 
 use super::{
     address::{encode_path, encode_revision, origin, redirected},
@@ -18,11 +19,11 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-/// How long is waited before each new try of what a busy server refused.
+/// The delays before each retry when a server is busy.
 const WAITS_MS: [u64; 3] = [100, 1000, 5000];
-/// More redirects than this are a loop.
+/// More redirects than this are treated as a loop.
 const MAX_REDIRECTS: usize = 10;
-/// A listing of more bytes is no listing.
+/// A listing with more bytes than this is rejected.
 const MAX_LISTING_BYTES: u64 = 256 << 20;
 
 /// A client of one hub.
@@ -32,7 +33,7 @@ pub(super) struct Client {
     authorization: Option<String>,
 }
 
-/// What a repository has at a revision.
+/// The contents of a repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listing {
     /// The commit.
@@ -41,12 +42,12 @@ pub(super) struct Listing {
     pub names: Vec<String>,
 }
 
-/// What is known of a file before it is fetched.
+/// The metadata of a file, known before it is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileInfo {
-    /// The tag of its contents, mostly their hash.
+    /// The entity tag of its contents, usually their hash.
     pub etag: String,
-    /// Its bytes; `None` if the server does not say.
+    /// Its size in bytes; `None` if the server does not say.
     pub size: Option<u64>,
 }
 
@@ -57,10 +58,10 @@ enum Method {
 }
 
 impl Client {
-    /// A client as the environment says. Nothing is sent yet.
+    /// Creates a client with the settings of the environment, without sending anything.
     ///
     /// # Errors
-    /// When the file of certificates cannot be read.
+    /// Fails if the certificate file cannot be read.
     pub fn new(environment: &Environment) -> Result<Self, Fault> {
         let tls = match &environment.certificates {
             Some(path) => {
@@ -97,7 +98,7 @@ impl Client {
         })
     }
 
-    /// The commit and the files of a repository.
+    /// Requests the commit and the files of a repository.
     ///
     /// # Errors
     /// See [`Fault`].
@@ -129,7 +130,7 @@ impl Client {
         let names = files.iter().filter_map(|file| file["rfilename"].as_str());
         Ok(Listing {
             commit: commit.to_owned(),
-            // No other is a name of git's; none leads out of the snapshot.
+            // Git allows no other names, and these stay inside the snapshot.
             names: names
                 .filter(|name| is_plain_path(name))
                 .map(str::to_owned)
@@ -137,7 +138,7 @@ impl Client {
         })
     }
 
-    /// What the hub knows of a file of a commit.
+    /// Requests the metadata of a file at a commit.
     ///
     /// # Errors
     /// See [`Fault`].
@@ -166,9 +167,10 @@ impl Client {
             is_plain_path(etag) && etag.len() <= 200 && etag.bytes().all(is_name)
         });
         let linked = header(headers, "x-linked-size");
-        let size = match answer.status().is_redirection() {
-            true => linked,
-            false => linked.or_else(|| header(headers, "content-length")),
+        let size = if answer.status().is_redirection() {
+            linked
+        } else {
+            linked.or_else(|| header(headers, "content-length"))
         };
         Ok(FileInfo {
             etag: etag.ok_or_else(|| strange("an answer without a usable `etag`".into()))?,
@@ -176,7 +178,8 @@ impl Client {
         })
     }
 
-    /// The bytes of a file from `start` on: the answer is 206 from there, or 200 from the beginning.
+    /// Requests the bytes of a file from `start`. The answer has status 206 if it begins there, and
+    /// 200 if it begins at 0.
     ///
     /// # Errors
     /// See [`Fault`].
@@ -201,7 +204,7 @@ impl Client {
         )
     }
 
-    /// As [`Client::send`], again where a server is busy.
+    /// Like [`Client::send`], but retries when a server is busy.
     fn patiently(
         &self,
         method: Method,
@@ -220,8 +223,8 @@ impl Client {
         }
     }
 
-    /// An answer that is a success, and the address that gave it. A `HEAD` ends with what the hub itself says: with a
-    /// redirect to another server, which is not followed.
+    /// Sends a request and returns the successful answer with its address. A `HEAD` request returns
+    /// the hub's own answer: it does not follow a redirect to another server.
     fn send(
         &self,
         method: Method,
@@ -281,7 +284,7 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// What a refusal means, by the hub's own code where it has one.
+/// The failure that a refusal means, by the hub's error code if there is one.
 fn refusal(answer: Response<Body>, address: String, is_hub: bool) -> Fault {
     let status = answer.status().as_u16();
     let code = header(answer.headers(), "x-error-code").unwrap_or_default();
@@ -292,7 +295,7 @@ fn refusal(answer: Response<Body>, address: String, is_hub: bool) -> Fault {
         ("EntryNotFound", _) => Fault::NoFile,
         ("GatedRepo", _) => Fault::Gated,
         _ if is_hub && status == 401 && message.contains("Invalid credentials") => Fault::BadToken,
-        // What is private is not there for those who may not read it.
+        // The hub hides private repositories from those who may not read them.
         (_, 401 | 404) if is_hub => Fault::NoRepository,
         _ => Fault::Refused {
             address,

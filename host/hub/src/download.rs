@@ -1,5 +1,5 @@
-//! A file's bytes into the cache: what is there already is gone on from, a connection that breaks is made again, and what does not have
-//! the hub's checksum never gets a name. Called by `hub`.
+//! Downloads a file into the cache. Earlier partial transfers are resumed, and broken connections
+//! are retried. Only contents with the hub's checksum get their final name. Called by `hub`.
 
 use super::{
     cache::{Cache, not_through_links},
@@ -18,9 +18,9 @@ use std::{
 };
 use ureq::{Body, http::Response};
 
-/// How long is waited before each new try in a row that brings nothing.
+/// The delays before each retry after consecutive attempts that transferred nothing.
 const WAITS_MS: [u64; 5] = [100, 500, 2000, 5000, 10_000];
-/// Bytes that are read at once.
+/// Number of bytes read at once.
 const CHUNK: usize = 1 << 18;
 
 /// One file to fetch.
@@ -34,7 +34,7 @@ pub(super) struct Download<'a> {
     pub observer: &'a dyn Observer,
 }
 
-/// A blob that is not whole yet.
+/// A blob that is not complete yet.
 struct Partial {
     path: PathBuf,
     file: File,
@@ -43,7 +43,7 @@ struct Partial {
 }
 
 impl Download<'_> {
-    /// Makes the blob, if no other process has made it meanwhile.
+    /// Fetches the blob, unless another process has done so meanwhile.
     ///
     /// # Errors
     /// See [`Fault`].
@@ -56,7 +56,7 @@ impl Download<'_> {
         };
         fs::create_dir_all(&directory).map_err(disk(&directory))?;
         let waiting = || {
-            let text = format!("waiting: another process fetches {}", self.name);
+            let text = format!("waiting: another process is fetching {}", self.name);
             self.observer.note(&text);
         };
         let locked = self.cache.lock(self.repository, &self.info.etag, waiting);
@@ -72,7 +72,7 @@ impl Download<'_> {
         self.fill(&mut partial, &mut *transfer)?;
         if let Err(fault) = self.check(&mut partial) {
             self.restart(&mut partial).map_err(disk(&directory))?;
-            // What an earlier process left may be to blame.
+            // The leftover of an earlier process may be the cause.
             if !was_there {
                 let _ = fs::remove_file(&partial.path);
                 return Err(fault);
@@ -89,7 +89,8 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// What an earlier transfer left, with its checksum, or an empty file.
+    /// Opens the leftover of an earlier transfer and computes its checksum so far, or creates an
+    /// empty file.
     fn open(&self, path: PathBuf) -> std::io::Result<Partial> {
         let mut options = File::options();
         options.read(true).append(true).create(true);
@@ -126,7 +127,7 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// Room that is missing is better heard of before hours than after.
+    /// Reports missing space before a long transfer rather than after it.
     fn check_space(&self, directory: &Path, have: u64) -> Result<(), Fault> {
         let needed = self.info.size.unwrap_or(0).saturating_sub(have);
         match free_space(directory) {
@@ -140,7 +141,8 @@ impl Download<'_> {
         }
     }
 
-    /// Fetches until all bytes are there; gives up when several tries in a row bring none.
+    /// Fetches until the file is complete; gives up after several consecutive attempts without
+    /// progress.
     fn fill(&self, partial: &mut Partial, transfer: &mut dyn Transfer) -> Result<(), Fault> {
         let mut waits = WAITS_MS.iter();
         loop {
@@ -155,7 +157,11 @@ impl Download<'_> {
                 Err(fault) if fault.may_pass() => format!("{fault:?}"),
                 Err(fault) => return Err(fault),
             };
-            tracing::info!("{}: cut after {} bytes: {why}", self.name, partial.have);
+            tracing::info!(
+                "{}: interrupted after {} bytes: {why}",
+                self.name,
+                partial.have
+            );
             if partial.have > before {
                 waits = WAITS_MS.iter();
             }
@@ -171,7 +177,8 @@ impl Download<'_> {
         }
     }
 
-    /// One request for what is missing. Whether the answer came to its end, and with it the file.
+    /// Sends one request for the missing bytes. Returns whether the answer, and thus the file, is
+    /// complete.
     fn fetch_on(&self, partial: &mut Partial, transfer: &mut dyn Transfer) -> Result<bool, Fault> {
         let disk = |path: &Path| {
             let path = path.to_owned();
@@ -185,7 +192,7 @@ impl Download<'_> {
             ..
         } = self;
         let answer = match client.bytes(repository, commit, name, partial.have) {
-            // Beyond the end: what is there is not of this file.
+            // The leftover is longer than the file, so it belongs to another one.
             Err(Fault::Refused { status: 416, .. }) => {
                 self.restart(partial).map_err(disk(&partial.path))?;
                 client.bytes(repository, commit, name, 0)?
@@ -193,7 +200,7 @@ impl Download<'_> {
             answer => answer?,
         };
         if range_start(&answer) != partial.have {
-            // The server does not know ranges, or gives another one.
+            // The server does not support ranges, or sent another one.
             self.restart(partial).map_err(disk(&partial.path))?;
             if range_start(&answer) != 0 {
                 return Ok(false);
@@ -217,7 +224,7 @@ impl Download<'_> {
             partial.checksum.update(&chunk[..n]);
             partial.have += n as u64;
             transfer.add(n as u64, partial.have);
-            // More than was promised is not this file; no need to hear the rest.
+            // The file is longer than announced, so it is the wrong one; the rest is not needed.
             if self.info.size.is_some_and(|size| partial.have > size) {
                 break;
             }
@@ -225,7 +232,7 @@ impl Download<'_> {
         Ok(self.info.size.is_none_or(|size| partial.have >= size))
     }
 
-    /// Size and hash against what the hub says.
+    /// Compares size and hash with the hub's.
     fn check(&self, partial: &mut Partial) -> Result<(), Fault> {
         let corrupt = |expected: String, found: String| {
             Err(Fault::Corrupt {
@@ -247,7 +254,7 @@ impl Download<'_> {
     }
 }
 
-/// Where the bytes of an answer begin in the file.
+/// The position in the file at which the answer's bytes begin.
 fn range_start(answer: &Response<Body>) -> u64 {
     if answer.status().as_u16() != 206 {
         return 0;
@@ -261,7 +268,7 @@ fn range_start(answer: &Response<Body>) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// Bytes that may still be written to the disk of a directory.
+/// The free bytes on the disk of a directory.
 #[cfg(unix)]
 fn free_space(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;

@@ -1,45 +1,46 @@
-//! What the environment says about the hub, in the variables that Hugging Face's own tools read. Read once a command by
-//! `Hub::new`.
+//! The environment variables about the hub, which Hugging Face's own tools read as well. `Hub::new`
+//! reads them once per command.
 
 use progtune_plain_text::{keep_secret, keep_secrets_of_address};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// The token that is sent to the hub, and nowhere else.
+/// The token, which is sent to the hub and nowhere else.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    /// Never printed.
+    /// The token itself, which is never printed.
     pub secret: String,
     /// The variable or file it came from.
     pub source: String,
 }
 
-/// Everything the environment decides.
+/// All settings from the environment.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Environment {
-    /// The hub's address, without a slash at its end: `HF_ENDPOINT`.
+    /// The hub's address without a trailing slash: `HF_ENDPOINT`.
     pub endpoint: String,
-    /// The cache directory: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in `~/.cache/huggingface`.
+    /// The cache directory: `HF_HUB_CACHE`, otherwise `hub` in `HF_HOME` or in
+    /// `~/.cache/huggingface`.
     pub cache: PathBuf,
-    /// The variable that forbids the network, if one does: `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`.
+    /// The variable that forbids network access, if any: `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`.
     pub offline: Option<&'static str>,
-    /// `HF_TOKEN`, else the file that `hf auth login` writes.
+    /// `HF_TOKEN`, otherwise the file that `hf auth login` writes.
     pub token: Option<Token>,
-    /// That file.
+    /// The path of that file.
     pub token_path: PathBuf,
-    /// Whether snapshots hold files in place of links: `HF_HUB_DISABLE_SYMLINKS`.
+    /// Whether snapshots contain files instead of links: `HF_HUB_DISABLE_SYMLINKS`.
     pub copies: bool,
-    /// Certificates to trust in place of Mozilla's: `SSL_CERT_FILE`.
+    /// Certificates to trust instead of Mozilla's: `SSL_CERT_FILE`.
     pub certificates: Option<PathBuf>,
-    /// How long an answer may take to begin: `HF_HUB_ETAG_TIMEOUT`.
+    /// The time limit for an answer to begin: `HF_HUB_ETAG_TIMEOUT`.
     pub answer_timeout: Duration,
-    /// How long a transfer may stand still: `HF_HUB_DOWNLOAD_TIMEOUT`.
+    /// The time limit for a stalled transfer: `HF_HUB_DOWNLOAD_TIMEOUT`.
     pub stall_timeout: Duration,
 }
 
 impl Environment {
-    /// The process' own.
+    /// The settings of this process.
     pub fn from_process() -> Self {
         Self::from(&Variables(&|name| std::env::var_os(name)))
     }
@@ -76,10 +77,12 @@ impl Environment {
     }
 }
 
-/// Variables with addresses that may have a password in them; proxies' names count in small letters too.
+/// Variables whose addresses may contain passwords; the names of proxy variables may also be lower
+/// case.
 const ADDRESSES: [&str; 4] = ["HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// From now on nothing that is shown or kept has the passwords and tokens of the environment in it.
+/// Masks the passwords and tokens of the environment in everything that is shown or saved from now
+/// on.
 pub fn keep_secrets() {
     let text = |name: &str| std::env::var_os(name)?.into_string().ok();
     for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
@@ -97,7 +100,7 @@ pub(super) fn cache_directory() -> PathBuf {
     Variables(&|name| std::env::var_os(name)).cache()
 }
 
-/// A way to look variables up; one that is empty counts as unset.
+/// A lookup of variables; an empty variable counts as unset.
 struct Variables<'a>(&'a dyn Fn(&str) -> Option<OsString>);
 
 impl Variables<'_> {
@@ -114,7 +117,7 @@ impl Variables<'_> {
         ["1", "ON", "YES", "TRUE"].contains(&value.as_str())
     }
 
-    /// A path; `~` at its beginning is the user's directory.
+    /// A path; a leading `~` stands for the user's directory.
     fn path(&self, name: &str) -> Option<PathBuf> {
         let path = self.get(name).map(PathBuf::from)?;
         match path.strip_prefix("~") {
@@ -128,7 +131,7 @@ impl Variables<'_> {
         user.map_or_else(|| PathBuf::from("."), PathBuf::from)
     }
 
-    /// Where Hugging Face's tools keep everything.
+    /// The directory of Hugging Face's tools.
     fn home(&self) -> PathBuf {
         self.path("HF_HOME").unwrap_or_else(|| {
             let caches = self.path("XDG_CACHE_HOME");
@@ -145,7 +148,8 @@ impl Variables<'_> {
 }
 
 impl Token {
-    /// A text without the line ends that files have; `None` if nothing is left, or what no header can carry.
+    /// Trims the line ends that files have; `None` if nothing is left, or if no header can carry
+    /// the text.
     fn new(text: &str, source: String) -> Option<Self> {
         let secret: String = text.chars().filter(|c| !"\r\n".contains(*c)).collect();
         let secret = secret.trim();

@@ -1,5 +1,5 @@
-//! What can go wrong between here and the hub, and how it is said. Made by `client` and `download`, worded for a repository by
-//! `hub`.
+//! Failures between progtune and the hub, and their messages. Made by `client` and `download`;
+//! `hub` names the repository.
 
 use super::{
     environment::Environment,
@@ -11,13 +11,13 @@ use std::path::PathBuf;
 /// A failure.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// No answer: no network, no such server, or a broken connection.
+    /// No answer: there is no network or no such server, or the connection broke.
     Unreachable { address: String, why: String },
-    /// There is no such repository, or none that may be seen.
+    /// The repository does not exist, or is hidden from this user.
     NoRepository,
-    /// The repository is there, and its conditions were not accepted.
+    /// The repository exists, but its conditions were not accepted.
     Gated,
-    /// The hub does not know the token.
+    /// The hub rejects the token.
     BadToken,
     /// The repository has no such branch, tag or commit.
     NoRevision,
@@ -29,34 +29,34 @@ pub(super) enum Fault {
         status: u16,
         message: String,
     },
-    /// An answer that no hub gives.
+    /// An answer that no hub would give.
     NotAHub { address: String, what: String },
-    /// A transfer that ended early again and again.
+    /// A transfer that was cut several times.
     Cut {
         name: String,
         have: u64,
         size: Option<u64>,
         why: String,
     },
-    /// Contents that are not what the hub has.
+    /// Contents that differ from the hub's.
     Corrupt {
         name: String,
         expected: String,
         found: String,
     },
-    /// Less free space than the file takes.
+    /// Less free space than the file needs.
     NoSpace {
         name: String,
         directory: PathBuf,
         needed: u64,
         free: u64,
     },
-    /// The cache cannot be written to.
+    /// The cache cannot be written.
     Disk {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// The file of certificates is of no use.
+    /// The certificate file is unusable.
     Certificates { path: PathBuf, why: String },
 }
 
@@ -69,89 +69,47 @@ impl Fault {
         }
     }
 
-    /// Whether trying again may help: a server that is busy.
+    /// Whether a retry may help, because the server is busy.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == 429 || *status >= 500)
     }
 
-    /// Whether what is in the cache can stand in. Not for a revision that does not exist: it was never right.
+    /// Whether the cached copy may be used instead. A missing revision excludes that, because it
+    /// was never correct.
     pub fn leaves_the_cache(&self) -> bool {
         !matches!(self, Self::NoRevision)
     }
 
-    /// What is wrong, in words, without the passwords of addresses.
+    /// The message, with passwords in addresses masked.
     pub fn text(&self, repository: &Repository, environment: &Environment) -> String {
         masked(&self.unmasked(repository, environment)).into_owned()
     }
 
+    /// The message without masking.
     fn unmasked(&self, repository: &Repository, environment: &Environment) -> String {
-        let Repository { kind, revision, .. } = repository;
-        let noun = kind.noun();
+        let noun = repository.kind.noun();
         let endpoint = &environment.endpoint;
         let page = format!("{endpoint}/{}", repository.page());
-        let token_of_ones_own = format!(
-            "set HF_TOKEN, or run `hf auth login`, which writes {}",
-            environment.token_path.display()
-        );
-        let token = match &environment.token {
-            Some(token) => format!("the token of {}", token.source),
-            None => "no token".to_owned(),
-        };
         match self {
-            Self::Unreachable { address, why } => {
-                let server = super::address::origin(address).unwrap_or_else(|| address.clone());
-                let hint = match why.contains("certificate") {
-                    true => {
-                        "; behind a TLS-inspecting proxy, set SSL_CERT_FILE to its certificates"
-                    }
-                    false => "",
-                };
-                format!("{server} gives no answer ({why}{hint})")
-            }
-            Self::NoRepository => {
-                let private = match &environment.token {
-                    Some(token) => {
-                        format!("or the token of {} may not see it", token.source)
-                    }
-                    None => {
-                        format!("or it is private and no token was found ({token_of_ones_own})")
-                    }
-                };
-                format!("{endpoint} has no such {noun}, {private}; check the name at {page}")
-            }
-            Self::Gated => match &environment.token {
-                Some(_) => format!(
-                    "the {noun} is gated, and {token} has no access: accept its conditions at {page} and use a token of that \
-                     account"
-                ),
-                None => format!(
-                    "the {noun} is gated and no token was sent: accept its conditions at {page} and {token_of_ones_own}"
-                ),
-            },
+            Self::Unreachable { address, why } => unreachable(address, why),
+            Self::NoRepository => no_repository(environment, noun, &page),
+            Self::Gated => gated(environment, noun, &page),
             Self::BadToken => format!(
-                "{endpoint} does not accept {token}; replace it ({endpoint}/settings/tokens), or unset it for what is public"
+                "{endpoint} does not accept {}; replace it ({endpoint}/settings/tokens), or unset it, which is enough for \
+                 public repositories",
+                sent_token(environment)
             ),
             Self::NoRevision => format!(
-                "the {noun} has no revision `{revision}`: expected a branch, a tag or a commit's 40 digits; see \
-                 {page}/commits/{DEFAULT_REVISION}"
+                "the {noun} has no revision `{}`: expected a branch, a tag or a commit's 40 digits; see \
+                 {page}/commits/{DEFAULT_REVISION}",
+                repository.revision
             ),
-            Self::NoFile => format!("the file is not in the {noun} any more; see {page}"),
+            Self::NoFile => format!("the {noun} no longer contains this file; see {page}"),
             Self::Refused {
                 address,
                 status,
                 message,
-            } => {
-                let advice = match status {
-                    429 => "too many requests: wait some minutes",
-                    500.. => "the server has trouble: try again later",
-                    _ => "check HF_ENDPOINT, proxies and the token",
-                };
-                let message = match message.as_str() {
-                    "" => String::new(),
-                    message => format!(" ({message})"),
-                };
-                format!("{address}: refused with status {status}{message}; {advice}")
-            }
+            } => refused(address, *status, message),
             Self::NotAHub { address, what } => format!(
                 "{address}: expected a Hugging Face hub, found {what}; check HF_ENDPOINT and proxies"
             ),
@@ -160,20 +118,14 @@ impl Fault {
                 have,
                 size,
                 why,
-            } => {
-                let size = size.map_or("an unknown number".to_owned(), |size| size.to_string());
-                format!(
-                    "{name}: the transfer ended after {have} of {size} bytes, several times ({why}); run it again, it goes \
-                     on from there"
-                )
-            }
+            } => cut(name, *have, *size, why),
             Self::Corrupt {
                 name,
                 expected,
                 found,
             } => format!(
-                "{name}: expected {expected}, found {found}; what was fetched is thrown away: run it again, and if it stays so, a \
-                 proxy or mirror changes files (HF_ENDPOINT is {endpoint})"
+                "{name}: expected {expected}, found {found}; the download was thrown away: run the command again, and if \
+                 this repeats, a proxy or mirror changes files (HF_ENDPOINT is {endpoint})"
             ),
             Self::NoSpace {
                 name,
@@ -181,17 +133,93 @@ impl Fault {
                 needed,
                 free,
             } => format!(
-                "{name}: needs {needed} bytes in {}, where {free} are free; free some, or set HF_HOME to another disk",
+                "{name}: needs {needed} bytes in {}, where {free} are free; free some space, or set HF_HOME to a directory \
+                 on another disk",
                 directory.display()
             ),
             Self::Disk { path, source } => format!(
-                "{}: cannot write: {source}; set HF_HOME or HF_HUB_CACHE to a directory that can be written to and has room",
+                "{}: cannot write: {source}; set HF_HOME or HF_HUB_CACHE to a writable directory with enough space",
                 path.display()
             ),
             Self::Certificates { path, why } => format!(
-                "SSL_CERT_FILE {}: expected certificates in PEM form: {why}; correct the variable, or unset it for Mozilla's",
+                "SSL_CERT_FILE {}: expected certificates in PEM format: {why}; correct the variable, or unset it to trust \
+                 Mozilla's",
                 path.display()
             ),
         }
     }
+}
+
+/// The advice to someone without a suitable token.
+fn get_a_token(environment: &Environment) -> String {
+    format!(
+        "set HF_TOKEN, or run `hf auth login`, which writes {}",
+        environment.token_path.display()
+    )
+}
+
+/// The token that requests carried, by its origin.
+fn sent_token(environment: &Environment) -> String {
+    match &environment.token {
+        Some(token) => format!("the token from {}", token.source),
+        None => "no token".to_owned(),
+    }
+}
+
+fn unreachable(address: &str, why: &str) -> String {
+    let server = super::address::origin(address).unwrap_or_else(|| address.to_owned());
+    let hint = if why.contains("certificate") {
+        "; behind a TLS-inspecting proxy, set SSL_CERT_FILE to its certificates"
+    } else {
+        ""
+    };
+    format!("{server} does not answer ({why}{hint})")
+}
+
+fn no_repository(environment: &Environment, noun: &str, page: &str) -> String {
+    let endpoint = &environment.endpoint;
+    let private = match &environment.token {
+        Some(_) => format!("or {} has no access to it", sent_token(environment)),
+        None => format!(
+            "or it is private and no token was found ({})",
+            get_a_token(environment)
+        ),
+    };
+    format!("{endpoint} has no such {noun}, {private}; check the name at {page}")
+}
+
+fn gated(environment: &Environment, noun: &str, page: &str) -> String {
+    match &environment.token {
+        Some(_) => format!(
+            "the {noun} is gated, and {} has no access: accept its conditions at {page} and use a token of that account",
+            sent_token(environment)
+        ),
+        None => format!(
+            "the {noun} is gated and no token was sent: accept its conditions at {page} and {}",
+            get_a_token(environment)
+        ),
+    }
+}
+
+fn refused(address: &str, status: u16, message: &str) -> String {
+    let advice = match status {
+        429 => "too many requests: wait a few minutes",
+        500.. => "the server has a problem: try again later",
+        _ => "check HF_ENDPOINT, proxies and the token",
+    };
+    let message = match message {
+        "" => String::new(),
+        message => format!(" ({message})"),
+    };
+    format!("{address}: refused with status {status}{message}; {advice}")
+}
+
+fn cut(name: &str, have: u64, size: Option<u64>, why: &str) -> String {
+    let progress = match size {
+        Some(size) => format!("{have} of {size} bytes"),
+        None => format!("{have} bytes of an unknown total"),
+    };
+    format!(
+        "{name}: the transfer ended several times, last after {progress} ({why}); run the command again to resume it"
+    )
 }

@@ -1,13 +1,14 @@
-//! The Hugging Face hub: models, adapters and data sets by their ids, fetched into the cache that all of Hugging Face's tools share, or read from
-//! there. `fetch` calls it for what a command names; everything behind it reads directories.
+//! The Hugging Face hub. Models, adapters and data sets are found by their ids. They are fetched
+//! into the cache shared by all of Hugging Face's tools, or read from there. `fetch` calls it for
+//! the ids in a command; everything behind `fetch` reads directories.
 //!
-//! A repository is listed first (one request says its commit and its files), then every file that is needed and not in the
-//! cache is fetched from that commit. What is in the cache is enough where the revision is a commit, where the network is
-//! forbidden, and where the hub gives no answer.
+//! A repository is listed first: one request returns its commit and its files. Then every required
+//! file that is not in the cache is fetched from that commit. The cache is enough if the revision
+//! is a commit, if the network is forbidden, or if the hub does not answer.
 //!
-//! The client is our own over `ureq`. The crate `hf-hub` was weighed: 0.5 checks neither hash nor size, drops the hub's
-//! error codes, knows no offline mode and brings an MPL crate; 1.0 brings an asynchronous runtime and over two hundred
-//! crates.
+//! The client is our own, on top of `ureq`. The crate `hf-hub` was considered. Its version 0.5
+//! checks neither hash nor size, drops the hub's error codes, has no offline mode and depends on an
+//! MPL crate. Version 1.0 depends on an asynchronous runtime and more than two hundred crates.
 
 mod address;
 mod cache;
@@ -36,17 +37,17 @@ use repository::{Kind, Repository};
 use std::path::{Path, PathBuf};
 use wanted::Wanted;
 
-/// The hub as this process sees it.
+/// The hub, as configured for this process.
 pub struct Hub {
     environment: Environment,
     cache: Cache,
-    /// Why there is no network, if it is forbidden.
+    /// The reason why network access is forbidden, if it is.
     offline: Option<&'static str>,
     observer: Box<dyn Observer>,
 }
 
 impl Hub {
-    /// The hub that the environment names; `offline`: `--offline` was given; `observer` shows what it does.
+    /// The hub named by the environment; `offline` is set by `--offline`, and `observer` shows the work.
     pub fn new(offline: bool, observer: impl Observer + 'static) -> Self {
         let environment = Environment::from_process();
         Self {
@@ -54,19 +55,22 @@ impl Hub {
                 root: environment.cache.clone(),
                 copies: environment.copies,
             },
-            offline: match offline {
-                true => Some("--offline"),
-                false => environment.offline,
+            offline: if offline {
+                Some("--offline")
+            } else {
+                environment.offline
             },
             environment,
             observer: Box::new(observer),
         }
     }
 
-    /// The directory of a repository's files: a snapshot in the cache, with at least the files that are wanted.
+    /// The directory of a repository's files: a snapshot in the cache that contains at least the
+    /// wanted files.
     ///
     /// # Errors
-    /// When they are neither in the cache nor to be had from the hub, with what was expected and what to do.
+    /// Fails if a file is neither in the cache nor available from the hub. The message says what
+    /// was expected and what to do.
     pub fn snapshot(&self, repository: &Repository, wanted: &dyn Wanted) -> Result<PathBuf> {
         let cached = self.cached(repository, wanted);
         if let (Ok(snapshot), true) = (&cached, repository.is_pinned() || self.offline.is_some()) {
@@ -104,7 +108,7 @@ impl Hub {
         Client::new(&self.environment)
     }
 
-    /// The snapshot in the cache, if it has all that is wanted; else what is missing.
+    /// The snapshot in the cache if it contains all wanted files, otherwise what is missing.
     fn cached(&self, repository: &Repository, wanted: &dyn Wanted) -> Result<PathBuf, String> {
         let commit = self.cache.commit_of(repository);
         let commit = commit.ok_or_else(|| format!("no refs/{}", repository.revision))?;
@@ -137,7 +141,7 @@ impl Hub {
         let snapshot = self.cache.snapshot(repository, commit);
         let more = wanted.then(&snapshot).map_err(lacking)?;
         self.fetch_files(client, repository, commit, &more, &mut announced)?;
-        // Only now, so that a revision in the cache has its files.
+        // Recorded last, so that a revision in the cache always has its files.
         self.cache.remember(repository, commit);
         Ok(snapshot)
     }
@@ -210,7 +214,7 @@ impl Hub {
         ))
     }
 
-    /// What else may have been meant by a name that the hub does not know.
+    /// A suggestion for a name that the hub does not know.
     fn hint(&self, repository: &Repository, fault: &Fault) -> String {
         match fault {
             Fault::NoRepository => {
@@ -224,7 +228,8 @@ impl Hub {
         }
     }
 
-    /// The error for what is neither in the cache nor to be fetched: which files belong where.
+    /// The error for files that are neither in the cache nor available: it says which files belong
+    /// where.
     fn absent(
         &self,
         repository: &Repository,
@@ -234,9 +239,10 @@ impl Hub {
     ) -> Error {
         let (id, noun) = (&repository.id, repository.kind.noun());
         let usual = wanted.usual();
-        let (files, listed) = match usual.is_empty() {
-            true => ("its files".to_owned(), String::new()),
-            false => (usual.join(", "), format!(" {}", usual.join(" "))),
+        let (files, listed) = if usual.is_empty() {
+            ("its files".to_owned(), String::new())
+        } else {
+            (usual.join(", "), format!(" {}", usual.join(" ")))
         };
         let (commit, reference) = match self.cache.commit_of(repository) {
             Some(commit) => (commit, String::new()),
@@ -258,10 +264,11 @@ impl Hub {
             ids => format!(" The cache has {}.", ids.join(", ")),
         };
         Error(format!(
-            "{id}: no such directory{}, and the {noun} of this name on the hub is not in the cache ({missing}), while {why}.\n\
+            "{id}: no such directory{}, and the {noun} of this name on the hub is not in the cache ({missing}) and cannot be \
+             fetched: {why}.\n\
              Expected {files} in {}/snapshots/{commit}{reference}.{namesakes}\n\
-             Fetch it where there is a network (hf download {id}{kind}{revision}{listed}) and copy that folder, or put the files \
-             into a directory and pass it: {} DIR",
+             Fetch it on a machine with network access (hf download {id}{kind}{revision}{listed}) and copy that folder, or \
+             put the files into a directory and pass that: {} DIR",
             near_path(Path::new(id)),
             self.cache.folder(repository).display(),
             wanted.flag(),

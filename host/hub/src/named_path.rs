@@ -1,10 +1,10 @@
-//! A path that a command names, or has fetched for a name, and what it is of where it lies in the hub's cache. Made by
-//! `config` and `fetch`, read by whatever opens it or says later what it was.
+//! A path from a command line, or fetched for an id there, with its origin if it lies in the hub's
+//! cache. Made by `config` and `fetch`; read by whatever opens the path or reports its origin.
 
 use super::{environment::cache_directory, repository::Pin};
 use std::path::{Path, PathBuf};
 
-/// A path, and what it is of in the cache.
+/// A path and its origin in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedPath {
     path: PathBuf,
@@ -12,7 +12,7 @@ pub struct NamedPath {
 }
 
 impl NamedPath {
-    /// A path, or an id that has not been looked up.
+    /// A path, or an id that has not been resolved yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self {
@@ -26,12 +26,13 @@ impl NamedPath {
         &self.path
     }
 
-    /// The repository and the commit that it is of, in this process' cache.
+    /// The repository and commit of the path, if it lies in this process' cache.
     pub fn pin(&self) -> Option<&Pin> {
         self.pin.as_ref()
     }
 
-    /// As it is typed: in the cache, by the id and the commit that it is of.
+    /// The name to type on a command line: id and commit for a path in the cache, otherwise the
+    /// path.
     pub fn typed(&self) -> String {
         match &self.pin {
             Some(pin) => pin.typed(),

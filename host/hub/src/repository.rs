@@ -1,11 +1,12 @@
-//! What is named on the hub: a kind, an id and a revision. Parsed by `fetch` from `--model`, `--data` and `--adapter`.
+//! Names on the hub: a kind, an id and a revision. `fetch` parses them from `--model`, `--data` and
+//! `--adapter`.
 
 use std::path::Path;
 
-/// The revision when none is given.
+/// The default revision.
 pub(super) const DEFAULT_REVISION: &str = "main";
 
-/// The kinds of repositories that are read.
+/// The kinds of repositories that progtune reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Models and adapters.
@@ -15,7 +16,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word in addresses of the interface and in names of cache folders: `models`, `datasets`.
+    /// The word in API addresses and in names of cache folders: `models`, `datasets`.
     pub(super) fn plural(self) -> &'static str {
         match self {
             Self::Model => "models",
@@ -23,7 +24,7 @@ impl Kind {
         }
     }
 
-    /// What a person calls it.
+    /// The word in messages.
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Model => "model",
@@ -37,15 +38,15 @@ impl Kind {
 pub struct Repository {
     /// Model or data set.
     pub kind: Kind,
-    /// `org/name`, or an old model's `name` alone.
+    /// `org/name`, or only `name` for some old models.
     pub id: String,
     /// A branch, a tag, `refs/pr/N` or a commit.
     pub revision: String,
 }
 
 impl Repository {
-    /// Reads `org/name`, `name` or either with `@REVISION`; `None` if `text` cannot be the name of a repository, a path with
-    /// other characters or more parts for example.
+    /// Parses `org/name` or `name`, optionally followed by `@REVISION`. `None` if `text` cannot
+    /// name a repository, for example because it is a path with more parts.
     pub fn parse(kind: Kind, text: &str) -> Option<Self> {
         let (id, revision) = match text.split_once('@') {
             Some((id, revision)) => (id, revision),
@@ -68,7 +69,7 @@ impl Repository {
         format!("{}--{}", self.kind.plural(), self.id.replace('/', "--"))
     }
 
-    /// The path of its page and its files on the hub: `org/name`, `datasets/org/name`.
+    /// The path of its page and files on the hub: `org/name`, `datasets/org/name`.
     pub(super) fn page(&self) -> String {
         match self.kind {
             Kind::Model => self.id.clone(),
@@ -77,7 +78,7 @@ impl Repository {
     }
 }
 
-/// A model or data set in the cache, as its path tells.
+/// A model or data set in the cache, recognised by its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
     /// `org/name`.
@@ -87,7 +88,7 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// What a path in a snapshot below the cache directory `root` is of; `None` for any other path.
+    /// Identifies a path in a snapshot below the cache directory `root`; `None` for any other path.
     pub(super) fn below(root: &Path, path: &Path) -> Option<Self> {
         let mut parts = path.strip_prefix(root).ok()?.iter();
         let mut part = || parts.next()?.to_str();
@@ -103,19 +104,19 @@ impl Pin {
         })
     }
 
-    /// As it is typed: `org/name@COMMIT`.
+    /// The name to type on a command line: `org/name@COMMIT`.
     pub fn typed(&self) -> String {
         format!("{}@{}", self.id, self.commit)
     }
 }
 
-/// Whether it is the name of a commit: 40 digits of hexadecimal.
+/// Whether the text is a commit's name: 40 hexadecimal digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// One or two parts of letters, digits, `-`, `_` and `.`; as the hub has it, no part begins or ends with `-` or `.`, and
-/// neither `--` nor `..` occurs.
+/// Whether the text is one or two parts of letters, digits, `-`, `_` and `.`. As on the hub, no
+/// part begins or ends with `-` or `.`, and neither `--` nor `..` occurs.
 fn is_id(id: &str) -> bool {
     let is_part = |part: &str| {
         let is_edge = |c: char| c == '-' || c == '.';
@@ -134,7 +135,7 @@ fn is_id(id: &str) -> bool {
         && !id.ends_with(".git")
 }
 
-/// A name that git takes and that is a relative path in the cache.
+/// Whether git accepts this name and it is a relative path in the cache.
 fn is_revision(revision: &str) -> bool {
     is_plain_path(revision)
         && revision
@@ -142,8 +143,8 @@ fn is_revision(revision: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-_./+=".contains(c))
 }
 
-/// Whether a file's name in a repository stays where it is put: parts divided by `/`, none of them empty, `.` or `..`, no
-/// other system's separators.
+/// Whether a file's name stays inside its repository. Its parts are divided by `/`; none is empty,
+/// `.` or `..`, or contains another system's separators.
 pub fn is_plain_path(name: &str) -> bool {
     !name.contains(['\\', ':', '\0'])
         && name

@@ -1,27 +1,27 @@
-//! Which files of a repository are wanted, chosen from the names that the repository has, or from those in the cache. Called by
-//! `hub`; made by whoever asks it for a snapshot.
+//! A choice of files, made from the names in a repository or in the cache. Called by `hub`;
+//! implemented for each kind of snapshot.
 
 use std::path::Path;
 
 /// A choice of files.
 pub trait Wanted {
-    /// The files out of `names`; an error says what is missing and what to do.
+    /// Chooses files from `names`. An error says what is missing and what to do.
     ///
     /// # Errors
-    /// When `names` lacks one that is needed.
+    /// Fails if `names` lacks a required file.
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String>;
 
-    /// More files, which those that are there name.
+    /// Further files, which are named by those already fetched.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// Fails if these cannot be read.
     fn then(&self, _snapshot: &Path) -> Result<Vec<String>, String> {
         Ok(Vec::new())
     }
 
-    /// The names of the usual files, for a person who is to put them somewhere.
+    /// The usual file names, for messages to a person who has to supply them.
     fn usual(&self) -> Vec<String>;
 
-    /// The flag that takes a directory of them in place of an id.
+    /// The flag that accepts a directory of these files instead of an id.
     fn flag(&self) -> &'static str;
 }

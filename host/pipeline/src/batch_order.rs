@@ -1,8 +1,9 @@
-//! Which examples share a batch, and in which order the batches of an epoch come. Made by the recipe from the lengths of
-//! the training set; the trainer reads it; the evaluator cuts by the same limits.
+//! The batches of an epoch: the examples that share each batch, and the order of the batches. Built
+//! by the recipe from the lengths of the training set and read by the trainer. The evaluator forms
+//! its batches with the same limits.
 //!
-//! Of up to a million examples the order of an epoch is a list ([`listed`]); of more it is computed window by window
-//! ([`windowed`]), so that memory does not grow with the training set.
+//! For up to a million examples the order of an epoch is a list ([`listed`]). For more it is
+//! computed window by window ([`windowed`]), so that memory does not grow with the training set.
 
 mod by_length;
 mod listed;
@@ -13,23 +14,24 @@ use listed::Listed;
 use progtune_engine::error::Result;
 use windowed::Windowed;
 
-/// The most examples whose order is a list.
+/// The largest number of examples whose order is a list.
 pub const LISTED: usize = 1 << 20;
 
-/// Batches that are sorted by length together, at most.
+/// The largest number of batches that are sorted by length together.
 const WINDOW: usize = 50;
 
-/// What a batch holds at most.
+/// The upper bound on a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchLimit {
-    /// This many examples.
+    /// A number of examples.
     Examples(usize),
-    /// Examples of this many tokens together; a longer one is a batch by itself.
+    /// A total number of tokens. A longer example forms a batch of its own.
     Tokens(usize),
 }
 
 impl BatchLimit {
-    /// Cuts `order` into batches: each takes examples, of `length` tokens by index, as long as they fit.
+    /// Splits `order` into batches, each with as many examples as fit; `length` gives the tokens of
+    /// an example.
     pub fn cut(self, order: &[usize], length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
         let budget = match self {
             Self::Examples(size) => return order.chunks(size).map(<[usize]>::to_vec).collect(),
@@ -52,25 +54,26 @@ impl BatchLimit {
     }
 }
 
-/// How batches are made of examples.
+/// The rules by which batches are formed.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// What a batch holds at most.
+    /// The upper bound on a batch.
     pub limit: BatchLimit,
-    /// Whether the examples come in another order in each epoch.
+    /// Whether the examples are shuffled in each epoch.
     pub shuffle: bool,
     /// Whether examples of similar length share a batch.
     pub group_by_length: bool,
-    /// Seed of the order.
+    /// The random seed of the order.
     pub seed: u64,
-    /// Batches in an optimizer step, at least 1.
+    /// Number of batches per optimizer step, at least 1.
     pub gradient_accumulation_steps: usize,
 }
 
-/// Batches as they come: lists of example indices.
+/// A sequence of batches, each a list of example indices.
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<Vec<usize>>> + 'a>;
 
-/// The batches of every epoch of a run: as many in each, so that the steps are known before the first.
+/// The batches of all epochs of a run. Each epoch has the same number of batches, so that the
+/// number of steps is known in advance.
 #[derive(Debug)]
 pub struct BatchOrder<'a> {
     form: Form<'a>,
@@ -84,29 +87,28 @@ enum Form<'a> {
 }
 
 impl<'a> BatchOrder<'a> {
-    /// The order of a run over these examples.
+    /// Computes the order of a run over these examples.
     ///
     /// # Errors
-    /// When the examples cannot be read, or a temporary file cannot be written.
+    /// Fails if the examples cannot be read, or a temporary file cannot be written.
     pub fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
         Self::with_list(rule, examples, LISTED)
     }
 
     fn with_list(rule: Rule, examples: &'a Examples, most: usize) -> Result<Self> {
         Ok(Self {
-            form: match examples.len() <= most {
-                true => {
-                    let lengths = examples.lengths();
-                    let lengths = lengths.map(|length| Ok(length? as u32));
-                    Form::Listed(Listed::new(rule, lengths.collect::<Result<_>>()?))
-                }
-                false => Form::Windowed(Windowed::new(rule, examples)?),
+            form: if examples.len() <= most {
+                let lengths = examples.lengths();
+                let lengths = lengths.map(|length| Ok(length? as u32));
+                Form::Listed(Listed::new(rule, lengths.collect::<Result<_>>()?))
+            } else {
+                Form::Windowed(Windowed::new(rule, examples)?)
             },
             accumulation: rule.gradient_accumulation_steps,
         })
     }
 
-    /// Batches in each epoch.
+    /// Number of batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         match &self.form {
             Form::Listed(listed) => listed.n_batches(),
@@ -114,17 +116,17 @@ impl<'a> BatchOrder<'a> {
         }
     }
 
-    /// Optimizer steps in each epoch: a partial last effective batch counts.
+    /// Number of optimizer steps per epoch; a partial last effective batch counts.
     pub fn steps_per_epoch(&self) -> u64 {
         self.batches_per_epoch().div_ceil(self.accumulation) as u64
     }
 
-    /// Batches in an optimizer step, but for an epoch's last.
+    /// Number of batches per optimizer step, except for an epoch's last step.
     pub fn batches_per_step(&self) -> usize {
         self.accumulation
     }
 
-    /// The batches of an epoch, counted from 1.
+    /// The batches of an epoch; epochs count from 1.
     pub fn epoch(&self, epoch: u32) -> Batches<'_> {
         match &self.form {
             Form::Listed(listed) => Box::new(listed.epoch(epoch).map(Ok)),

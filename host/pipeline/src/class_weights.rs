@@ -1,5 +1,5 @@
-//! From `--class-weights` and `--label-smoothing` to what the loss of training takes: balanced weights are counted from the
-//! training set. Called by the recipe.
+//! The weights in the training loss, from `--class-weights` and `--label-smoothing`. Balanced
+//! weights are counted from the training set. Called by the recipe.
 
 use crate::token_store::Examples;
 use progtune_datasets::{ProblemType, Task};
@@ -11,22 +11,22 @@ use progtune_engine::{
 use progtune_process::short_list::short_list;
 use std::fmt;
 
-/// How much classes count in the loss of training.
+/// The weights of classes in the training loss.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum ClassWeights {
-    /// All alike.
+    /// Equal weights.
     #[default]
     Even,
-    /// Each by the inverse of its share of the training set.
+    /// Weights inversely proportional to the class frequencies in the training set.
     Balanced,
-    /// These, a positive number a class, in the order of ids.
+    /// Given weights: one positive number per class, in the order of ids.
     Given(Vec<f32>),
 }
 
 impl ClassWeights {
     /// The values that [`ClassWeights::parse`] takes, in words.
     pub const EXPECTED: &'static str =
-        "`balanced`, or a number above 0 for every label, such as 0.5,2 (or `none`)";
+        "`balanced`, `none`, or a number above 0 for each label, such as 0.5,2";
 
     /// Reads `balanced`, `none` or one number per label; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
@@ -56,14 +56,16 @@ impl fmt::Display for ClassWeights {
     }
 }
 
-/// The weighting of a run over these training examples.
+/// Computes the weights for a run over these training examples.
 ///
-/// Balanced weights are scikit-learn's, n / (C · n\[c\]) with n\[c\] of n examples (or tagged tokens) in class c of C that
-/// occur; for sets of labels, each output is a question of its own, and a label that holds for p of n examples weighs
-/// (n − p) / p against its absence. A label that no example has weighs 1.
+/// Balanced weights are scikit-learn's, n / (C · n\[c\]), where n\[c\] of n examples (or tagged
+/// tokens) belong to class c and C classes occur. For sets of labels, each output is a separate
+/// question. There, a label that applies to p of n examples has the weight (n − p) / p relative to
+/// its absence. A label without examples has weight 1.
 ///
 /// # Errors
-/// When the task has no classes to weigh, or another number of them than weights were given; when examples cannot be read.
+/// Fails if the task has no classes, if the number of weights differs from the number of classes,
+/// or if examples cannot be read.
 pub fn loss_weighting(
     class_weights: &ClassWeights,
     label_smoothing: f64,
@@ -72,7 +74,7 @@ pub fn loss_weighting(
 ) -> Result<LossWeighting> {
     let refuse = |key: &str, why: &str| {
         Err(Error::Usage(format!(
-            "{key}: {why}, and the task `{}` is {}; remove it",
+            "{key}: {why}, but the task `{}` is {}; remove it",
             task.name,
             task.problem_type.as_str().replace('_', " ")
         )))
@@ -82,7 +84,7 @@ pub fn loss_weighting(
         ProblemType::Regression | ProblemType::QuestionAnswering
     );
     if *class_weights != ClassWeights::Even && !has_classes {
-        return refuse("--class-weights", "weights are for classes");
+        return refuse("--class-weights", "only classes have weights");
     }
     let smooths = has_classes && task.problem_type != ProblemType::MultiLabelClassification;
     if label_smoothing > 0.0 && !smooths {
@@ -97,7 +99,7 @@ pub fn loss_weighting(
         ClassWeights::Given(weights) if weights.len() == task.num_labels() => weights.clone(),
         ClassWeights::Given(weights) => {
             return Err(Error::Usage(format!(
-                "--class-weights {}: expected a number for each of the {} labels ({}), found {}",
+                "--class-weights {}: expected a number for each of the {} labels ({}), found {}; give one per label",
                 class_weights,
                 task.num_labels(),
                 short_list(&task.labels, ", "),
@@ -123,9 +125,10 @@ fn balanced(task: &Task, examples: &Examples) -> Result<Vec<f32>> {
         }
     }
     let is_set = task.problem_type == ProblemType::MultiLabelClassification;
-    let total: usize = match is_set {
-        true => examples.len(),
-        false => counts.iter().sum(),
+    let total: usize = if is_set {
+        examples.len()
+    } else {
+        counts.iter().sum()
     };
     let occurring = counts.iter().filter(|&&n| n > 0).count();
     let weight = |n: usize| match n {
@@ -136,7 +139,7 @@ fn balanced(task: &Task, examples: &Examples) -> Result<Vec<f32>> {
     Ok(counts.iter().map(|&n| weight(n) as f32).collect())
 }
 
-/// The weights in words, a label each; `None` where all count alike.
+/// The weights in words, one per label; `None` if all are equal.
 pub fn describe(weighting: &LossWeighting, task: &Task) -> Option<String> {
     let weights = weighting.weights()?;
     let labelled = task.labels.iter().zip(weights);
@@ -172,7 +175,8 @@ mod tests {
         weighting.expect("weights").class_weights
     }
 
-    /// scikit-learn 1.7: `compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])` is [2/3, 2].
+    /// scikit-learn 1.7: `compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])` is
+    /// [2/3, 2].
     #[test]
     fn balanced_weights_are_scikit_learns() {
         let of = |class| Target::Class(class);
@@ -214,7 +218,7 @@ mod tests {
             "{text}"
         );
         let text = message(&weights, 0.0, &task(ProblemType::Regression));
-        assert!(text.contains("weights are for classes"), "{text}");
+        assert!(text.contains("only classes have weights"), "{text}");
         let text = message(
             &ClassWeights::Even,
             0.1,

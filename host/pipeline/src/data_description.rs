@@ -1,18 +1,20 @@
-//! What a person is told of their own data: columns, labels, rows left out. Called by whatever reads it, and by `data inspect`.
+//! Descriptions of the user's own data: columns, labels, skipped rows. Called by whatever reads the
+//! data, and by `data inspect`.
 
 use progtune_datasets::{OwnFiles, ProblemType, SkippedRows};
 use progtune_plain_text::shown_line;
 
-/// How many rows that were left out are shown on the terminal.
+/// The number of skipped rows shown on the terminal.
 const N_SHOWN: usize = 5;
 
-/// Columns, labels and rows left out, a line each.
+/// Describes columns, labels and skipped rows, one per line.
 pub fn describe(data: &OwnFiles) -> String {
     let columns = &data.task.columns;
     let column = |what: &str, name: &str| {
-        let guessed = match data.guessed.contains(&what) {
-            true => " (guessed)",
-            false => "",
+        let guessed = if data.guessed.contains(&what) {
+            " (guessed)"
+        } else {
+            ""
         };
         format!("{what} `{}`{guessed}", shown_line(name))
     };
@@ -36,13 +38,13 @@ pub fn describe(data: &OwnFiles) -> String {
     text + &describe_skipped(&data.facts.skipped)
 }
 
-/// Names with commas between them.
+/// Joins names with commas.
 pub fn in_line(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| shown_line(name)).collect();
     names.join(", ")
 }
 
-/// How many rows were left out, and the first of them, a line each; nothing if there are none.
+/// The number of skipped rows and the first few of them, one per line; empty if there are none.
 pub fn describe_skipped(skipped: &SkippedRows) -> String {
     if skipped.n_rows == 0 {
         return String::new();

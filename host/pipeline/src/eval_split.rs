@@ -1,21 +1,21 @@
-//! A split to evaluate on: its examples, and what turns a model's logits into answers where they are windows of questions.
-//! Made by the loading of data, read by the evaluator.
+//! An evaluation split: its examples and, for question answering, the questions that turn logits of
+//! windows into answers. Built when data is loaded; read by the evaluator.
 
 use crate::{question_answering::answers::Asked, token_store::Examples};
 use progtune_datasets::SplitName;
 
-/// A split to evaluate on.
+/// An evaluation split.
 pub struct EvalSplit {
     /// Its name.
     pub name: SplitName,
-    /// Its examples; of questions about texts their windows.
+    /// Its examples; for question answering, the windows of its questions.
     pub examples: Examples,
     /// The questions behind the windows.
     pub asked: Option<Asked>,
 }
 
 impl EvalSplit {
-    /// Examples whose logits are what is asked for.
+    /// A split whose logits are the result.
     pub fn of_examples(name: SplitName, examples: Examples) -> Self {
         Self {
             name,
@@ -24,7 +24,7 @@ impl EvalSplit {
         }
     }
 
-    /// Questions about texts: their windows, and what turns logits into answers.
+    /// A split of questions: their windows, and the questions that turn logits into answers.
     pub fn of_questions(name: SplitName, (examples, asked): (Examples, Asked)) -> Self {
         Self {
             name,
@@ -33,13 +33,14 @@ impl EvalSplit {
         }
     }
 
-    /// Rows of the data: questions, or examples.
+    /// Number of rows in the data: questions or examples.
     pub fn rows(&self) -> usize {
         let asked = self.asked.as_ref();
         asked.map_or(self.examples.len(), |asked| asked.questions.len())
     }
 
-    /// The suffix of its metrics: `_mm` for MNLI's mismatched half, as Hugging Face's `run_glue` writes it.
+    /// The suffix of its metrics: `_mm` for MNLI's mismatched half, as in Hugging Face's
+    /// `run_glue`.
     pub fn suffix(&self) -> &'static str {
         match self.name {
             SplitName::ValidationMismatched | SplitName::TestMismatched => "_mm",

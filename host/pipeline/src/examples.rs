@@ -1,5 +1,6 @@
-//! From data files to tokenised examples: those kept on disk when the same files were tokenised before, else read and
-//! tokenised now, some thousand rows at a time. Called by the recipe, `evaluate` and `predict`.
+//! Turns data files into tokenised examples. If the same files were tokenised before, the cached
+//! examples are used. Otherwise the files are read and tokenised, a few thousand rows at a time.
+//! Called by the recipe, `evaluate` and `predict`.
 
 use crate::{
     own_files::KeyedFiles,
@@ -20,26 +21,26 @@ use std::{
     thread,
 };
 
-/// Rows that are tokenised together, at most: enough for all threads.
+/// The maximum number of rows tokenised together, which is enough for all threads.
 const ROWS_AT_ONCE: usize = 4096;
-/// Bytes of text that are tokenised together, but for a longer text: what the tokenizer makes of them takes a hundred
-/// times as much.
+/// The maximum number of text bytes tokenised together, except for a single longer text. The
+/// tokenizer's output takes a hundred times as much memory.
 const TEXT_AT_ONCE: usize = 1 << 19;
 
-/// Chunks of rows that are read ahead.
+/// The number of chunks that are read ahead.
 const READY: usize = 2;
 
-/// What turns files into examples.
+/// Turns files into examples.
 pub struct ExampleSource<'a> {
     /// The task, which knows the columns.
     pub task: &'a Task,
     /// The model's tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// Where tokenised examples are kept.
+    /// The cache of tokenised examples.
     pub cache: &'a TokenCache,
 }
 
-/// Which examples.
+/// The origin of a set of examples.
 #[derive(Debug, Clone, Copy)]
 pub enum Origin<'a> {
     /// A split of the task in a data directory.
@@ -49,7 +50,7 @@ pub enum Origin<'a> {
         /// The split.
         name: SplitName,
     },
-    /// A JSONL file, labelled or not.
+    /// A JSONL file, with or without labels.
     Jsonl(&'a Path),
     /// A split of the user's own files.
     Own {
@@ -61,7 +62,7 @@ pub enum Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// `the train split`.
+    /// The name of this origin in messages, such as `the train split`.
     fn describe(&self) -> String {
         match self {
             Self::Split { name, .. } | Self::Own { name, .. } => format!("the {name} split"),
@@ -69,7 +70,7 @@ impl Origin<'_> {
         }
     }
 
-    /// How many rows there are, where that is known.
+    /// The number of rows, if it is known.
     fn rows(&self, limit: Option<usize>) -> Option<u64> {
         match self {
             Self::Own { files, name } => {
@@ -85,10 +86,10 @@ type Chunks = SyncSender<Result<Vec<Example>>>;
 type Rows<'a> = Box<dyn Iterator<Item = Result<Example, DataError>> + 'a>;
 
 impl ExampleSource<'_> {
-    /// The first `limit` examples, all of them for `None`.
+    /// Loads the first `limit` examples, or all of them for `None`.
     ///
     /// # Errors
-    /// When a file or a text in it is not as the task or the tokenizer expects.
+    /// Fails if a file or a text in it does not meet the task's or the tokenizer's requirements.
     pub fn load(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Examples> {
         let key = self.key(origin, limit);
         interrupt::check()?;
@@ -105,14 +106,14 @@ impl ExampleSource<'_> {
             let (sender, chunks) = sync_channel(READY);
             scope.spawn(move || {
                 if let Err(error) = self.read(origin, limit, &sender) {
-                    // If nobody waits any more, nobody needs to know.
+                    // If the receiver is gone, nobody needs the error.
                     let _ = sender.send(Err(error));
                 }
             });
             self.tokenise(chunks, key.as_ref(), &phase)
         })?;
         phase.finish();
-        // Not what was read from a file that changed since it was hashed.
+        // Examples from a file that changed since it was hashed are not cached.
         if let Some(key) = key.filter(|_| self.key(origin, limit) == key) {
             self.cache.keep(&key, &mut examples);
         }
@@ -131,7 +132,7 @@ impl ExampleSource<'_> {
         })
     }
 
-    /// Reads rows in chunks, while those before are tokenised.
+    /// Reads rows in chunks, while earlier chunks are tokenised.
     fn read(&self, origin: Origin<'_>, limit: Option<usize>, chunks: &Chunks) -> Result<()> {
         let (mut chunk, mut text_bytes) = (Vec::new(), 0);
         for example in self.rows(origin, limit)? {
@@ -147,7 +148,7 @@ impl ExampleSource<'_> {
             }
         }
         if !chunk.is_empty() {
-            // Nobody waits: tokenising has failed, which is said.
+            // If the receiver is gone, tokenising has failed and reports that itself.
             let _ = chunks.send(Ok(chunk));
         }
         Ok(())
@@ -173,8 +174,9 @@ impl ExampleSource<'_> {
         builder.finish()
     }
 
-    /// What decides the examples; `None` where nothing is kept, or where reading will tell what is wrong. Generated
-    /// examples have no file: the code that makes them is part of every key.
+    /// The key of everything that determines the examples. `None` if the cache is off, or if a file
+    /// is unreadable, which reading will report. Generated examples have no file: the code that
+    /// generates them is part of every key.
     fn key(&self, origin: Origin<'_>, limit: Option<usize>) -> Option<Key> {
         if !self.cache.is_on() {
             return None;

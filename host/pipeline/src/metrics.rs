@@ -1,4 +1,5 @@
-//! The metrics of tasks, as scikit-learn, scipy and seqeval compute them. Called by the evaluator.
+//! The metrics of all tasks, computed like scikit-learn, scipy and seqeval. Called by the
+//! evaluator.
 
 use progtune_datasets::Metric;
 
@@ -13,24 +14,25 @@ use classes::{Confusion, auroc};
 use entity_scores::EntityScores;
 use sets::LabelSets;
 
-/// Metrics that are better when lower; every other one is better when higher (Hugging Face's `greater_is_better`).
+/// Metrics where lower is better; for every other one higher is better (Hugging Face's
+/// `greater_is_better`).
 const LOWER_IS_BETTER: [&str; 3] = ["loss", "mse", "mae"];
 
-/// Whether less is better of a metric, of MNLI's second half too (`loss_mm`).
+/// Whether lower is better for a metric, including MNLI's second half (`loss_mm`).
 pub fn is_lower_better(name: &str) -> bool {
     LOWER_IS_BETTER.contains(&name.strip_suffix("_mm").unwrap_or(name))
 }
 
-/// Predictions and references of one evaluation.
+/// The predictions and references of one evaluation.
 #[derive(Debug)]
 pub enum Outcome<'a> {
     /// Classes.
     Classes {
-        /// The model's logits, a row an example.
+        /// The model's logits, one row per example.
         logits: &'a [&'a [f32]],
-        /// What is right: class ids.
+        /// The reference class ids.
         expected: &'a [u32],
-        /// What the model said against what is right.
+        /// The confusion matrix of predictions and references.
         confusion: &'a Confusion,
     },
     /// Sets of labels.
@@ -39,15 +41,15 @@ pub enum Outcome<'a> {
     Entities(&'a EntityScores),
     /// Numbers.
     Scores {
-        /// What the model said.
+        /// The predicted values.
         predicted: &'a [f64],
-        /// What is right.
+        /// The reference values.
         expected: &'a [f64],
     },
 }
 
-/// The value of a metric; NaN where it is undefined (a constant prediction has no correlation) or is about another kind
-/// of outcome.
+/// The value of a metric. NaN if it is undefined (a constant prediction has no correlation) or does
+/// not apply to this kind of outcome.
 pub fn compute(metric: Metric, outcome: &Outcome<'_>) -> f64 {
     match outcome {
         Outcome::Classes {
@@ -55,7 +57,8 @@ pub fn compute(metric: Metric, outcome: &Outcome<'_>) -> f64 {
             expected,
             confusion,
         } => match metric {
-            // With one label an example, each wrong decision is one false positive and one false negative.
+            // With one label per example, each wrong decision is one false positive and one false
+            // negative.
             Metric::Accuracy | Metric::F1Micro => confusion.accuracy(),
             Metric::F1 if confusion.counts.len() < 2 => f64::NAN,
             Metric::F1 => confusion.report(1).f1,
@@ -87,7 +90,7 @@ pub fn compute(metric: Metric, outcome: &Outcome<'_>) -> f64 {
     }
 }
 
-/// The mean of `of` the differences.
+/// The mean of `of` over the differences.
 fn mean(a: &[f64], b: &[f64], of: impl Fn(f64) -> f64) -> f64 {
     let sum: f64 = a.iter().zip(b).map(|(a, b)| of(a - b)).sum();
     sum / a.len() as f64
@@ -105,7 +108,7 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
     ab / (aa * bb).sqrt()
 }
 
-/// Ranks from 1; equal numbers share the mean of their ranks.
+/// Ranks counted from 1; equal numbers share the mean of their ranks.
 fn ranks(x: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&i, &j| x[i].total_cmp(&x[j]));

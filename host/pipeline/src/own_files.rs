@@ -1,5 +1,6 @@
-//! The user's own files in a run: their rows, and the key of all that decides them. Opened through the token cache, which
-//! remembers what the first reading of the same files found out. Called by [`crate::task_data`] and [`crate::examples`].
+//! The user's own files in a run: their rows, and the key of everything that determines these. The
+//! files are opened through the token cache, which remembers facts from the first reading. Called
+//! by [`crate::task_data`] and [`crate::examples`].
 
 use crate::{
     token_cache::TokenCache,
@@ -19,9 +20,9 @@ use std::{fs, path::PathBuf, time::SystemTime};
 pub struct KeyedFiles {
     /// The files.
     pub files: OwnFiles,
-    /// `None`: nothing is kept, or a file is none that can be read twice.
+    /// `None` if the cache is off, or a file cannot be read twice.
     key: Option<Key>,
-    /// The files' sizes and times when they were hashed.
+    /// The files' sizes and modification times when they were hashed.
     stamps: Vec<Stamp>,
 }
 
@@ -31,13 +32,14 @@ impl KeyedFiles {
     /// Opens the files of a request; `known` are the labels of a model.
     ///
     /// # Errors
-    /// When the files are not as they should be.
+    /// Fails if the files are invalid.
     pub fn open(request: &OwnRequest, known: Option<&Labels>, cache: &TokenCache) -> Result<Self> {
         let paths = OwnFiles::paths(request)?;
         let stamps: Vec<Stamp> = paths.into_iter().map(stamp).collect();
-        let key = match cache.is_on() {
-            true => key(request, known, &stamps),
-            false => None,
+        let key = if cache.is_on() {
+            key(request, known, &stamps)
+        } else {
+            None
         };
         interrupt::check()?;
         let facts = key.and_then(|key| parse_facts(&cache.note(&key)?));
@@ -53,20 +55,20 @@ impl KeyedFiles {
         Ok(opened)
     }
 
-    /// The key of the rows; `None` where there is none, or where a file has changed since it was hashed.
+    /// The key of the rows. `None` if there is none, or if a file has changed since it was hashed.
     pub fn key(&self) -> Option<Key> {
         let unchanged = |(path, then): &Stamp| stamp(path.clone()).1 == *then;
         self.key.filter(|_| self.stamps.iter().all(unchanged))
     }
 
-    /// The split that has rows, of files that were opened for one.
+    /// The split with rows, if the files were opened for a single one.
     pub fn only_split(&self) -> SplitName {
         let splits = [SplitName::Train, SplitName::Validation];
         let has_rows = |split: &SplitName| self.files.n_rows(*split) > 0;
         splits.into_iter().find(has_rows).unwrap_or(SplitName::Test)
     }
 
-    /// Whether a test row has a label.
+    /// Whether any test row has a label.
     pub fn has_test_labels(&self) -> bool {
         self.files.facts.counts[2].n_labelled > 0
     }
@@ -78,7 +80,8 @@ fn stamp(path: PathBuf) -> Stamp {
     (path, stamp)
 }
 
-/// Everything that decides the rows: what was asked for, where (a format may make columns of a path), and every byte.
+/// The key of everything that determines the rows: the request, the paths (which a format may turn
+/// into columns), and every byte.
 fn key(request: &OwnRequest, known: Option<&Labels>, files: &[Stamp]) -> Option<Key> {
     let mut key = KeyBuilder::new();
     let counts = [&request.train, &request.validation, &request.test].map(Vec::len);

@@ -1,7 +1,7 @@
 //! Assembles the next batches on another thread while a step computes. Called by the trainer.
 //!
-//! The thread waits when two batches are ready, and ends when nobody takes them any more. Batches come in the order of
-//! [`BatchOrder`], so that results are the same as without it.
+//! The thread waits while two batches are ready, and ends when its receiver is gone. The batches
+//! keep the order of [`BatchOrder`], so prefetching does not change the results.
 
 use crate::{batch_order::BatchOrder, token_store::Examples};
 use progtune_engine::{
@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-/// Batches that are ready at most, beside the one in use.
+/// The maximum number of ready batches, in addition to the one in use.
 const READY: usize = 2;
 
 /// One batch of a step.
@@ -23,35 +23,36 @@ const READY: usize = 2;
 pub struct MicroBatch {
     /// The batch.
     pub batch: Batch,
-    /// What the labels of the whole step weigh: its loss is divided by it.
+    /// The total weight of the labels in the whole step, by which its loss is divided.
     pub step_weight: f64,
-    /// Whether the step has no further batch.
+    /// Whether this is the last batch of its step.
     pub ends_step: bool,
 }
 
-/// Where batches come from.
+/// The source of the batches.
 #[derive(Clone, Copy)]
 pub struct BatchSource<'a> {
     /// The training set.
     pub examples: &'a Examples,
-    /// Who shares a batch.
+    /// The grouping and order of the batches.
     pub order: &'a BatchOrder<'a>,
-    /// The model's first position.
+    /// The model's first position id.
     pub first_position: u32,
-    /// How labels count.
+    /// The weights of labels in the loss.
     pub weighting: &'a LossWeighting,
 }
 
-/// Batches as they get ready.
+/// The prefetched batches.
 pub struct Batches {
     ready: Receiver<Result<MicroBatch>>,
 }
 
 impl Batches {
-    /// The next batch of the run; waits for it.
+    /// Waits for the next batch of the run.
     ///
     /// # Errors
-    /// When examples cannot be read; when there is none, since the run is over or its thread failed.
+    /// Fails if examples cannot be read, or if no batch is left because the run is over or the
+    /// thread failed.
     pub fn next_batch(&self) -> Result<MicroBatch> {
         let next = self.ready.recv();
         next.map_err(|_| {
@@ -62,7 +63,7 @@ impl Batches {
     }
 }
 
-/// Calls `run` with the batches of `epochs`, and ends the thread that makes them when it returns.
+/// Calls `run` with the batches of `epochs`, and ends the prefetch thread when it returns.
 pub fn with_batches<R>(
     source: BatchSource<'_>,
     epochs: RangeInclusive<u32>,
@@ -88,7 +89,7 @@ impl BatchSource<'_> {
                     Ok(step) if step.is_empty() => break,
                     Ok(step) => step,
                     Err(error) => {
-                        // If nobody waits any more, nobody needs to know.
+                        // If the receiver is gone, nobody needs the error.
                         let _ = sender.send(Err(error));
                         return;
                     }

@@ -1,6 +1,7 @@
-//! Question answering over texts, as SQuAD has it: questions become windows of tokens, logits of windows become answers,
-//! answers become metrics and files. The steps are Hugging Face's `run_qa.py` (transformers, examples/pytorch/
-//! question-answering). The readers of questions are in `progtune_datasets`.
+//! Question answering about texts, as in SQuAD. Questions become windows of tokens, logits of
+//! windows become answers, and answers become metrics and files. The steps are those of Hugging
+//! Face's `run_qa.py` (transformers, examples/pytorch/question-answering). The readers of questions
+//! are in `progtune_datasets`.
 
 mod answering;
 pub mod answers;

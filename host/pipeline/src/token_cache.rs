@@ -1,10 +1,11 @@
-//! Tokenised examples kept on disk, one file a split, named by the SHA-256 of everything that decides them ([`Key`]).
-//! Called by [`crate::examples`].
+//! The cache of tokenised examples: one file per split, named by the SHA-256 of everything that
+//! determines its contents ([`Key`]). Called by [`crate::examples`].
 //!
-//! A cache never makes a run fail: what cannot be read is made anew, what cannot be written is not kept. Files lie in
-//! `$PROGTUNE_CACHE_DIR/tokenized`, else `$XDG_CACHE_HOME/progtune/tokenized`, else `~/.cache/progtune/tokenized`;
-//! those used longest ago go when all of them exceed 2 GiB. Beside them lie notes: what a first reading of own files
-//! found out, so that a later run need not read them.
+//! The cache never makes a run fail: an unreadable file is created again, and a file that cannot be
+//! written is not kept. The directory is `$PROGTUNE_CACHE_DIR/tokenized`, otherwise
+//! `$XDG_CACHE_HOME/progtune/tokenized`, otherwise `~/.cache/progtune/tokenized`. If the files
+//! exceed 2 GiB in total, the least recently used ones are deleted. The cache also keeps notes:
+//! facts from the first reading of own files, so that a later run need not read them.
 
 use crate::token_store::{
     Examples, Fault, Medium,
@@ -29,23 +30,23 @@ use std::{
     time::SystemTime,
 };
 
-/// The variable that names the directory of progtune's caches.
+/// The variable that sets the directory of progtune's caches.
 pub const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
 
-/// The ends of the names of files of tokens, and of notes.
+/// The suffixes of files with tokens, and of notes.
 const ENDS: [&str; 2] = [SUFFIX, ".json"];
 
-/// What all files may have together.
+/// The maximum total size of all files.
 const CAPACITY_BYTES: u64 = 2 << 30;
 
-/// What is done with tokenised data on disk.
+/// The use of cached tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenCacheUse {
-    /// What is there is read, what is not is written.
+    /// Existing files are read, and missing ones are written.
     Auto,
     /// Nothing is read or written.
     Off,
-    /// Nothing is read, and what is there is written anew.
+    /// Nothing is read, and existing files are overwritten.
     Overwrite,
 }
 
@@ -64,17 +65,17 @@ impl fmt::Display for TokenCacheUse {
     }
 }
 
-/// The cache, or none.
+/// The cache, or a disabled one.
 #[derive(Debug, Clone)]
 pub struct TokenCache {
-    /// `None`: nothing is read or written.
+    /// `None` if nothing is read or written.
     directory: Option<PathBuf>,
     reads: bool,
     capacity: u64,
 }
 
 impl TokenCache {
-    /// The user's cache, used as configured.
+    /// Opens the user's cache, used as configured.
     pub fn new(wanted: TokenCacheUse) -> Self {
         let directory = directory(&|name| env::var_os(name));
         Self {
@@ -89,7 +90,7 @@ impl TokenCache {
         self.directory.is_some()
     }
 
-    /// What is kept under a key. `None` also when the file is damaged, which is said.
+    /// The examples cached under a key. `None` also if the file is damaged, which causes a warning.
     pub fn get(&self, key: &Key) -> Option<Examples> {
         let path = self.path(key, SUFFIX).filter(|_| self.reads)?;
         match Examples::open(&path, key) {
@@ -111,15 +112,16 @@ impl TokenCache {
             }
             Err(Fault::Io(error)) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::debug!("{}: cannot be read: {error}", path.display());
+                    tracing::debug!("{}: cannot read: {error}", path.display());
                 }
                 None
             }
         }
     }
 
-    /// Makes examples to be kept under a key, or, without one, for this run alone. If they become many they go into a file
-    /// in the cache's directory, else in the system's for temporary files.
+    /// Builds examples to keep under a key, or without a key for this run only. Many examples go
+    /// into a file in the cache's directory, otherwise in the system's directory for temporary
+    /// files.
     pub fn builder(&self, key: Option<&Key>) -> Builder {
         let mut directories = vec![env::temp_dir()];
         if let Some(directory) = &self.directory {
@@ -131,19 +133,20 @@ impl TokenCache {
         Builder::new(key.copied().unwrap_or_default(), directories)
     }
 
-    /// Keeps examples that were made under this key.
+    /// Keeps examples that were built under this key.
     pub fn keep(&self, key: &Key, examples: &mut Examples) {
         let Some(path) = self.path(key, SUFFIX) else {
             return;
         };
         let (n, size) = (examples.len(), examples.file_bytes());
         if size > self.capacity {
-            tracing::debug!("{size} bytes of tokenised examples are not kept");
+            tracing::debug!("{size} bytes of tokenised examples are too large to be kept");
             return;
         }
         let kept = match examples.medium() {
             Medium::Memory(bytes) => self.write(&path, bytes),
-            // Unlike a small one this file is not flushed to the disk: if the system fails now, its checksums will tell.
+            // Unlike a small file, this one is not flushed to disk; after a system crash its
+            // checksums would reveal damage.
             Medium::File {
                 path: now,
                 temporary,
@@ -164,12 +167,12 @@ impl TokenCache {
         };
         match kept {
             Ok(()) => tracing::debug!("{n} tokenised examples kept in {}", path.display()),
-            Err(error) => tracing::debug!("tokenised examples are not kept: {error}"),
+            Err(error) => tracing::debug!("cannot keep tokenised examples: {error}"),
         }
         self.drop_oldest(&path);
     }
 
-    /// The note that is kept under a key.
+    /// The note under a key.
     pub fn note(&self, key: &Key) -> Option<Value> {
         let path = self.path(key, ".json").filter(|_| self.reads)?;
         let note = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
@@ -183,7 +186,7 @@ impl TokenCache {
             return;
         };
         if let Err(error) = self.write(&path, note.to_string().as_bytes()) {
-            tracing::debug!("what own files hold is not kept: {error}");
+            tracing::debug!("cannot keep the note about own files: {error}");
         }
     }
 
@@ -197,7 +200,7 @@ impl TokenCache {
         Some(directory.join(format!("{key}{end}")))
     }
 
-    /// Removes files, those used longest ago first, until the rest fits; `newest` stays.
+    /// Deletes the least recently used files until the rest fits; `newest` is kept.
     fn drop_oldest(&self, newest: &Path) {
         let mut files: Vec<(SystemTime, PathBuf, u64)> = newest
             .parent()
@@ -208,7 +211,7 @@ impl TokenCache {
             .map(|entry| entry.path())
             .filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                // Temporary ones are in use: those of killed runs go elsewhere.
+                // Temporary files are in use; those of killed runs are swept elsewhere.
                 !name.starts_with(temporary::PREFIX) && ENDS.iter().any(|end| name.ends_with(end))
             })
             .filter_map(|path| {
@@ -229,7 +232,7 @@ impl TokenCache {
     }
 }
 
-/// Removes what killed runs left in the places for large temporary files.
+/// Removes the leftovers of killed runs from the directories for large temporary files.
 pub fn remove_leftovers() {
     let cache = directory(&|name| env::var_os(name));
     for directory in cache.into_iter().chain([env::temp_dir()]) {
@@ -237,14 +240,14 @@ pub fn remove_leftovers() {
     }
 }
 
-/// The directory that the environment says; `None` where it says nothing.
+/// The directory according to the environment; `None` if no variable is set.
 fn directory(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let path = |name: &str| {
         variable(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    // The XDG specification has relative paths ignored.
+    // The XDG specification says that relative paths are ignored.
     let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
     path(DIRECTORY_VARIABLE)
         .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("progtune")))
@@ -252,7 +255,7 @@ fn directory(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         .map(|cache| cache.join("tokenized"))
 }
 
-/// Makes the directory for this user alone: texts can be read back from their tokens.
+/// Creates the directory for this user only, because texts can be reconstructed from their tokens.
 fn create_private(directory: &Path) -> io::Result<()> {
     if directory.exists() {
         return Ok(());
@@ -264,11 +267,11 @@ fn create_private(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// The time of a file is that of its last use.
+/// Sets the file's modification time, which records its last use.
 fn mark_used(path: &Path) {
     let mut options = File::options();
     options.append(true);
-    // Another file's time is none of ours.
+    // The file times of a link's target must not change.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(
         &mut options,
@@ -344,7 +347,7 @@ mod tests {
         assert_eq!(got(&overwriting, &key), None);
     }
 
-    /// A file that was written because the examples became many is the one that is kept.
+    /// The file to which many examples were written becomes the cached file.
     #[test]
     fn many_examples_are_kept_as_well_and_leave_nothing_else() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! The model's tokenizer: `tokenizer.json`, or `vocab.txt`, or `vocab.json` + `merges.txt`, with the settings beside them.
-//! Called by the recipe, `evaluate` and `predict`; the files are copied beside what a run saves.
+//! The model's tokenizer, built from `tokenizer.json`, `vocab.txt`, or `vocab.json` and
+//! `merges.txt`, with the settings beside them. Called by the recipe, `evaluate` and `predict`. The
+//! files are copied beside everything that a run saves.
 //!
-//! What comes of the files is what `AutoTokenizer.from_pretrained` of transformers 5.24 makes of them; docs/tokenizers.md says
-//! which file decides what, and `tests/tests/tokenizers.rs` compares ids.
+//! The result is what `AutoTokenizer.from_pretrained` of transformers 5.24 makes of the same files.
+//! docs/tokenizers.md says which file decides what, and `tests/tests/tokenizers.rs` compares ids.
 
 mod added_tokens;
 mod build;
@@ -31,26 +32,26 @@ use serde_json::Value;
 use std::{path::Path, sync::OnceLock};
 use tokenizers::{PostProcessor, TruncationDirection, TruncationParams};
 
-/// A tokenizer and the files it came from. It is built from them when it is first needed: not at all where the
-/// tokenised examples are known already.
+/// A tokenizer and the files it came from. It is built on first use, and not at all if the
+/// tokenised examples are cached.
 pub struct Tokenizer {
     built: OnceLock<Built>,
-    /// File name and contents of what a saved model needs beside it.
+    /// Names and contents of the files that a saved model needs beside it.
     files: Vec<(String, Vec<u8>)>,
     architecture: Architecture,
     /// `tokenizer_class` of `config.json`.
     class_in_config: Option<Value>,
     max_length: usize,
-    /// Whether that is the files' `model_max_length`.
+    /// Whether `max_length` is the files' own `model_max_length`.
     is_own_limit: bool,
     vocabulary: usize,
     token_types: u32,
     origin: String,
-    /// Whether inputs are given word by word.
+    /// Whether inputs are sequences of words.
     takes_words: bool,
 }
 
-/// The files that belong to a tokenizer, in the order they are looked for.
+/// The files that belong to a tokenizer, in lookup order.
 pub const FILES: &[&str] = &[
     "tokenizer.json",
     "vocab.txt",
@@ -62,11 +63,11 @@ pub const FILES: &[&str] = &[
 ];
 
 impl Tokenizer {
-    /// Reads the tokenizer's files in a model's directory. `max_length` is the longest input in tokens; where the files say less
-    /// (`model_max_length`), theirs counts.
+    /// Reads the tokenizer's files from a model's directory. `max_length` limits inputs to this
+    /// many tokens; a smaller `model_max_length` in the files takes precedence.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// Fails if a file cannot be read.
     pub fn read(directory: &Path, config: &ModelConfig, max_length: usize) -> Result<Self> {
         let mut files = Vec::new();
         for name in FILES {
@@ -82,10 +83,10 @@ impl Tokenizer {
         Ok(Self::from_files(files, config, max_length, origin))
     }
 
-    /// As [`Tokenizer::read`], of a model wherever it is.
+    /// Like [`Tokenizer::read`], for a model from any source.
     ///
     /// # Errors
-    /// As [`Tokenizer::read`].
+    /// Fails like [`Tokenizer::read`].
     pub fn of_model(source: &ModelSource, config: &ModelConfig, max_length: usize) -> Result<Self> {
         match source {
             ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
@@ -97,7 +98,7 @@ impl Tokenizer {
         }
     }
 
-    /// As [`Tokenizer::read`], from contents.
+    /// Like [`Tokenizer::read`], from the contents of the files.
     pub fn from_files(
         files: Vec<(String, Vec<u8>)>,
         config: &ModelConfig,
@@ -109,7 +110,7 @@ impl Tokenizer {
         if let Some(limit) = lower {
             tracing::warn!(
                 "{origin}/tokenizer_config.json: `model_max_length` is {limit}, which is less than --max-length {max_length}; \
-                 inputs are cut after {limit} tokens"
+                 inputs are truncated to {limit} tokens"
             );
         }
         Self {
@@ -126,14 +127,16 @@ impl Tokenizer {
         }
     }
 
-    /// As a task needs it: where inputs are given word by word, each word is tokenised as within a text, after a space
-    /// (Hugging Face's `add_prefix_space`, which a saved tokenizer then says as well).
+    /// Adapts the tokenizer to a task. If inputs are sequences of words, each word is tokenised as
+    /// if it followed a space in a text. This is Hugging Face's `add_prefix_space`, which is also
+    /// set in the saved tokenizer.
     pub fn for_task(mut self, problem: ProblemType) -> Self {
         self.takes_words = problem == ProblemType::TokenClassification;
         self
     }
 
-    /// Takes in everything of the tokenizer and its model that decides ids and types, or whether there are any.
+    /// Adds everything in the tokenizer and its model that determines the ids and types, or whether
+    /// they are valid.
     pub fn add_to(&self, key: &mut KeyBuilder) {
         for (name, bytes) in &self.files {
             key.add(name, bytes);
@@ -148,25 +151,26 @@ impl Tokenizer {
         key.add_number("type_vocab_size", self.token_types.into());
     }
 
-    /// The longest input in tokens.
+    /// The maximum length of an input in tokens.
     pub fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// What the library says, as an error about this tokenizer.
+    /// An error that the library reported about this tokenizer.
     pub fn failure(&self, error: &dyn std::fmt::Display) -> Error {
         Error::Model(format!("{}: the tokenizer failed: {error}", self.origin))
     }
 
-    /// The library's tokenizer, which cuts at the longest input; an error where the files make none.
+    /// The library's tokenizer, which truncates to the maximum length; an error if the files are
+    /// unusable.
     pub fn inner(&self) -> Result<&tokenizers::Tokenizer> {
         Ok(&self.built()?.inner)
     }
 
-    /// The side on which inputs that are too long are cut (`truncation_side`).
+    /// The side on which long inputs are truncated (`truncation_side`).
     ///
     /// # Errors
-    /// As [`Tokenizer::inner`].
+    /// Fails like [`Tokenizer::inner`].
     pub fn truncation_direction(&self) -> Result<TruncationDirection> {
         Ok(if self.built()?.cuts_left {
             TruncationDirection::Left
@@ -178,7 +182,7 @@ impl Tokenizer {
     /// Whether the files set `padding_side` to left.
     ///
     /// # Errors
-    /// As [`Tokenizer::inner`].
+    /// Fails like [`Tokenizer::inner`].
     pub fn pads_left(&self) -> Result<bool> {
         Ok(self.built()?.pads_left)
     }
@@ -191,7 +195,7 @@ impl Tokenizer {
         Ok(self.built.get_or_init(|| built))
     }
 
-    /// Whether the longest input has room for the special tokens and a word.
+    /// Checks that the maximum length has room for the special tokens and at least one word.
     fn check_length(&self, inner: &tokenizers::Tokenizer, pairs: bool) -> Result<()> {
         let special = inner
             .get_post_processor()
@@ -204,21 +208,21 @@ impl Tokenizer {
         Err(if self.is_own_limit {
             Error::Model(format!(
                 "{}/tokenizer_config.json: `model_max_length` is {limit}: expected at least {least}, because the tokenizer adds \
-                 {special} special tokens to {texts}; raise it to what the model was trained with",
+                 {special} special tokens to {texts}; raise it to the length that the model was trained with",
                 self.origin
             ))
         } else {
             Error::Usage(format!(
                 "--max-length {limit}: expected at least {least}, because the tokenizer adds {special} special tokens to \
-                 {texts}; give a larger one"
+                 {texts}; choose a larger one"
             ))
         })
     }
 
-    /// Builds the tokenizer, checked against the model's vocabulary.
+    /// Builds the tokenizer and checks it against the model's vocabulary.
     ///
     /// # Errors
-    /// When no known file is there, one is damaged, or they belong to another model.
+    /// Fails if no known file exists, a file is damaged, or the files belong to another model.
     fn build(&self) -> Result<Built> {
         let origin = &self.origin;
         let parts = Parts {
@@ -246,7 +250,7 @@ impl Tokenizer {
             .with_truncation(Some(truncation))
             .map_err(|e| self.failure(&e))?;
         inner.with_padding(None);
-        // Tokens that were added beyond the vocabulary count where a text has one.
+        // Tokens added beyond the vocabulary matter only when a text contains one.
         let vocabulary = inner.get_vocab(false);
         let largest = vocabulary.values().copied().max().unwrap_or(0);
         check_vocabulary(self.vocabulary, largest, vocabulary.len(), origin)?;
@@ -254,7 +258,7 @@ impl Tokenizer {
     }
 }
 
-/// `model_max_length`; a wrong value is an error when the tokenizer is built.
+/// `model_max_length`. A wrong value is reported when the tokenizer is built.
 fn own_limit(files: &[(String, Vec<u8>)]) -> Option<usize> {
     let config = files
         .iter()

@@ -1,14 +1,15 @@
-//! Amounts of memory as a person writes them: `512MB`, `2GiB`. A value of the configuration; also how amounts are
-//! shown.
+//! Amounts of memory as people write them: `512MB`, `2GiB`. Used for values of the configuration
+//! and in messages.
 
 use std::fmt;
 
-/// A number of bytes. It is read from a whole or decimal number with a unit: `B` (or none), `kB`, `MB`, `GB`, `TB` of
-/// 1000 and `KiB`, `MiB`, `GiB`, `TiB` of 1024, in any case. It prints as what is read back as the same number.
+/// A number of bytes. It is parsed from a whole or decimal number with a unit, in any case. `kB`,
+/// `MB`, `GB` and `TB` are powers of 1000. `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024. `B` is
+/// optional. The printed form parses to the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-/// Larger units first.
+/// The units, larger ones first.
 const UNITS: &[(&str, u64)] = &[
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),
@@ -22,11 +23,11 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 impl ByteSize {
-    /// What [`ByteSize::parse`] takes, in words.
+    /// A description of the values that [`ByteSize::parse`] accepts.
     pub const EXPECTED: &'static str =
         "a size above 0 in bytes or with a unit, such as 512MB or 2GiB";
 
-    /// Reads a size above 0.
+    /// Parses a size above 0.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let end = text
@@ -50,7 +51,7 @@ impl ByteSize {
         (bytes > 0).then_some(Self(bytes))
     }
 
-    /// For a person, rounded: `312 MB`.
+    /// The size for people, rounded: `312 MB`.
     pub fn rounded(self) -> String {
         let bytes = self.0 as f64;
         match self.0 {

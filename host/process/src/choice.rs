@@ -1,7 +1,7 @@
-//! Values that a person chooses by name: each such type has a table of its names, `NAMES`, which is read where a value is
-//! given, and listed where one is not known. Used by the types themselves to print the name.
+//! Values that people choose by name. Each such type has a table of names, `NAMES`, for parsing and
+//! for listing the choices in error messages. The types call it to print a name.
 
-/// The name of a value in a table that holds all values of its type.
+/// The name of a value, from a table of all values of its type.
 pub fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
     names
         .iter()

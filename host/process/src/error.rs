@@ -60,9 +60,11 @@ fn io_hint(source: &std::io::Error) -> &'static str {
         std::io::ErrorKind::NotFound => "check the path",
         std::io::ErrorKind::PermissionDenied => "check the permissions, or choose another path",
         std::io::ErrorKind::NotADirectory => {
-            "a file stands where the path has a directory: choose another path"
+            "a part of the path is a file, not a directory: choose another path"
         }
-        std::io::ErrorKind::InvalidData => "the file is damaged or of another kind: fetch it again",
+        std::io::ErrorKind::InvalidData => {
+            "the file is damaged or has another format: fetch it again"
+        }
         std::io::ErrorKind::StorageFull => "free some space, or choose another disk with --output",
         _ => "check the disk and the path",
     }

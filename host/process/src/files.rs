@@ -1,5 +1,5 @@
-//! Writing files so that a crash or a full disk never leaves half of one, nothing is written through a link, and nothing
-//! temporary stays. Called by everything that saves.
+//! Safe writing: a crash or a full disk never leaves half a file, nothing is written through a
+//! link, and no temporary file stays behind. Everything that saves files calls it.
 
 pub mod cleanup;
 pub mod folder;
@@ -12,13 +12,14 @@ use progtune_plugin_api::names::did_you_mean;
 use std::{fs, io, io::Write, path::Path};
 use temporary::{Access, Temporary};
 
-/// Writes `bytes` beside `path` and renames: readers see the old file or the new one, and a link of that name is replaced.
-/// The umask says who may read it.
+/// Writes `bytes` to a temporary file beside `path` and renames it. Readers see either the old file
+/// or the new one. A link at `path` is replaced, not followed. The umask decides who may read the
+/// file.
 ///
 /// # Errors
-/// With the path, when the file system refuses.
+/// Fails if the file system refuses; the error names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    // Without the temporary file's name, which would only puzzle.
+    // The message omits the name of the temporary file, which would only confuse.
     let unnamed = |error: io::Error| match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => error.kind().into(),
@@ -26,10 +27,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, bytes, Access::Shared).map_err(|e| Error::io(path, "write")(unnamed(e)))
 }
 
-/// As [`write_atomically`], for a file whose readers are not those of `path` only.
+/// Like [`write_atomically`], with explicit access rights.
 ///
 /// # Errors
-/// When the file system refuses.
+/// Fails if the file system refuses.
 pub fn write_with(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     let mut file = Temporary::new_in(directory_of(path), "", access)?;
     file.file().write_all(bytes)?;
@@ -37,11 +38,11 @@ pub fn write_with(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     file.persist(path)
 }
 
-/// Writes a file that a person named. A device or a pipe (`/dev/stdout`, `>(command)`) is written to; anything else is
-/// replaced as a whole.
+/// Writes a file that a person named. A device or a pipe (`/dev/stdout`, `>(command)`) is written
+/// to directly; any other file is replaced as a whole.
 ///
 /// # Errors
-/// With the path, when the file system refuses.
+/// Fails if the file system refuses; the error names the path.
 pub fn write_named(path: &Path, bytes: &[u8]) -> Result<()> {
     let is_stream = fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
     if !is_stream && !path.starts_with("/dev") && !path.starts_with("/proc") {
@@ -53,16 +54,16 @@ pub fn write_named(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(Error::io(path, "write"))
 }
 
-/// The directory that a file lies in.
+/// The directory that contains a file.
 pub fn directory_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
 }
 
-/// The end of a message about a path that is not there: `; did you mean 'glue/MRPC'?`, or nothing where nothing beside it has
-/// a name like it.
+/// The end of a message about a missing path, such as `; did you mean 'glue/MRPC'?`. It is empty if
+/// nothing beside the path has a similar name.
 pub fn near_path(path: &Path) -> String {
-    // The first part that is not there is the one that is wrong.
+    // The first missing part is the one that was misspelt.
     let there = |parent: &Path| parent.as_os_str().is_empty() || parent.is_dir();
     let wrong = path
         .ancestors()
@@ -71,22 +72,24 @@ pub fn near_path(path: &Path) -> String {
     else {
         return String::new();
     };
-    let listed = match parent.as_os_str().is_empty() {
-        true => Path::new(".").read_dir(),
-        false => parent.read_dir(),
+    let listed = if parent.as_os_str().is_empty() {
+        Path::new(".").read_dir()
+    } else {
+        parent.read_dir()
     };
     let entries = listed.into_iter().flatten().flatten();
     let names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     let near = did_you_mean(&name.to_string_lossy(), names.iter().map(String::as_str));
-    match parent.as_os_str().is_empty() {
-        true => near,
-        false => near.replace(" '", &format!(" '{}/", parent.display())),
+    if parent.as_os_str().is_empty() {
+        near
+    } else {
+        near.replace(" '", &format!(" '{}/", parent.display()))
     }
 }
 
-/// Creates a directory with its parents.
+/// Creates a directory and its parents.
 pub fn create_directory(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "create"))
 }

@@ -1,9 +1,11 @@
-//! Ctrl-C and SIGTERM, from the start of the program: the first one asks to stop, the second one ends the process.
-//! Listened to by `main`, which passes it on to the plugins; asked by whatever takes long.
+//! Ctrl-C and SIGTERM. The first signal asks the command to stop; the second one ends the process.
+//! `main` starts to listen, and long work asks here. Plugins see the request as
+//! `HostRecord::cancelled`.
 //!
-//! Long loops ask [`check`] and return an error. What cannot ask (a reader, a library, a system call) is not waited for
-//! longer than [`PATIENCE`]: then the thread that handles signals removes temporary files and ends the process. A run that
-//! trains is never ended like that, because it has something to lose.
+//! Long loops call [`check`] and return its error. Work that cannot ask (a reader, a library, a
+//! system call) has [`PATIENCE`] to finish. Then the thread that handles signals removes temporary
+//! files and ends the process. A training run is never ended in this way, because it has something
+//! to lose.
 
 use crate::{
     error::{Error, Result},
@@ -22,30 +24,30 @@ use std::{
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static COURSE: AtomicU8 = AtomicU8::new(Course::Free as u8);
-/// Whether the command has ended and says why by itself.
+/// Whether the command has ended and reports its own outcome.
 static ENDED: AtomicBool = AtomicBool::new(false);
-/// What a process that is ended at once says last.
+/// The last message of a process that is ended at once.
 static LAST_WORDS: Mutex<String> = Mutex::new(String::new());
-/// Held while files are moved that belong together.
+/// Held while files that belong together are moved.
 static MOVING: Mutex<()> = Mutex::new(());
 
-/// How long a command may take to notice that it is to stop.
+/// The time within which a command should notice the request to stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(50);
 
-/// What an interruption costs now.
+/// The cost of an interruption at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Course {
-    /// Nothing: the command can end anywhere.
+    /// No cost: the command can end anywhere.
     Free,
-    /// A run trains: it ends after a step.
+    /// A training run is in progress: it ends after the current step.
     Training,
-    /// What took long is done, and saving it is a matter of moments: the command ends by itself.
+    /// The long work is done and is being saved, which takes a moment: the command ends by itself.
     Saving,
 }
 
-/// Says what an interruption costs from now on.
+/// Sets the cost of an interruption from now on.
 pub fn set_course(course: Course) {
     COURSE.store(course as u8, Ordering::SeqCst);
 }
@@ -54,7 +56,7 @@ fn is(course: Course) -> bool {
     COURSE.load(Ordering::SeqCst) == course as u8
 }
 
-/// Starts listening, and calls `on_request` at the first signal; a second call changes nothing.
+/// Starts to listen for signals; a second call has no effect.
 pub fn listen(on_request: fn()) {
     let outcome = ctrlc::set_handler(move || {
         if REQUESTED.swap(true, Ordering::SeqCst) {
@@ -62,18 +64,18 @@ pub fn listen(on_request: fn()) {
         }
         on_request();
         if is(Course::Training) {
-            tracing::warn!("stopping after this step; once more (Ctrl-C) ends the run at once");
+            tracing::warn!("stopping after this step; press Ctrl-C again to end the run at once");
         }
         if is(Course::Saving) {
             tracing::warn!(
-                "saving the result; once more (Ctrl-C) ends the command at once, without it"
+                "saving the result; press Ctrl-C again to end the command at once, without saving"
             );
         }
-        // Not here: this thread must hear the second signal.
+        // A new thread, because this one must receive the second signal.
         thread::spawn(end_what_does_not_notice);
     });
     if let Err(error) = outcome {
-        tracing::debug!("no signal handler: {error}");
+        tracing::debug!("cannot install a signal handler: {error}");
     }
 }
 
@@ -85,9 +87,10 @@ fn end_what_does_not_notice() {
             end(&Error::Stopped { doing }.to_string());
         }
         thread::sleep(TICK);
-        free = match is(Course::Free) {
-            true => free + TICK,
-            false => Duration::ZERO,
+        free = if is(Course::Free) {
+            free + TICK
+        } else {
+            Duration::ZERO
         };
     }
 }
@@ -109,17 +112,19 @@ fn last_words() -> String {
     }
 }
 
-/// What a process that is ended at once says last; nothing has been saved until this is called.
+/// Sets the last message of a process that is ended at once. Until the first call it says that
+/// nothing was saved.
 pub fn set_last_words(words: impl Into<String>) {
     *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
 }
 
-/// No signal ends the process until this is dropped.
+/// Keeps signals from ending the process until the guard is dropped.
 pub fn uninterrupted() -> MutexGuard<'static, ()> {
     MOVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The command has ended, and the caller says how; false if that has been said already.
+/// Marks the command as ended, so that the caller reports the outcome; false if that was done
+/// already.
 pub fn may_say_how_it_ended() -> bool {
     !ENDED.swap(true, Ordering::SeqCst)
 }
@@ -129,15 +134,16 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
 
-/// Ends what can be ended, if the user asked for it.
+/// Returns an error if the user asked to stop and the command can be stopped now.
 ///
 /// # Errors
-/// [`Error::Stopped`], if so.
+/// [`Error::Stopped`], in that case.
 pub fn check() -> Result<()> {
-    match requested() && !is(Course::Saving) {
-        true => Err(Error::Stopped {
+    if requested() && !is(Course::Saving) {
+        Err(Error::Stopped {
             doing: phase::current(),
-        }),
-        false => Ok(()),
+        })
+    } else {
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! The log: warnings on the terminal, everything in the run directory's `log.txt`. Set up by `main`.
+//! The log: warnings on the terminal, and everything in the run directory's `log.txt`. Set up by
+//! `main`.
 
 use crate::terminal::{self, colour::Colour, events};
 use progtune_plain_text::shown;
@@ -20,7 +21,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Where log lines go: kept until the run has a directory, then its file.
+/// The destination of log lines: a buffer until the run has a directory, then a file in it.
 enum Sink {
     Waiting(Vec<u8>),
     File(File),
@@ -28,14 +29,15 @@ enum Sink {
 
 static SINK: Mutex<Sink> = Mutex::new(Sink::Waiting(Vec::new()));
 
-/// What is kept at most before there is a file.
+/// The limit of the buffer.
 const WAITING_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy)]
 struct FileWriter;
 
 impl Write for FileWriter {
-    /// Writes an event, which the subscriber hands over whole: what others say in it steers no pager, and begins no line.
+    /// Writes one event, which the subscriber passes in one piece. It is escaped, so that it cannot
+    /// control a pager or begin a line of its own.
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let text = shown(text.trim_end_matches('\n')) + "\n";
@@ -61,7 +63,8 @@ impl<'a> MakeWriter<'a> for FileWriter {
     }
 }
 
-/// Starts logging. Standard error has warnings, or more with `-v`, or what `PROGTUNE_LOG` says; with `--quiet` none.
+/// Starts logging. Standard error shows warnings, more with `-v` or by `PROGTUNE_LOG`, and only
+/// errors with `--quiet`.
 pub fn start(verbose: u8) {
     let level = match (terminal::show().quiet, verbose) {
         (true, _) => "error",
@@ -89,8 +92,7 @@ pub fn start(verbose: u8) {
         .try_init();
 }
 
-/// Says what is logged on standard error, in the words of a message rather than those of a log: above the bar, or as an
-/// event.
+/// Shows log events on standard error as messages, above the bar, or as progress events.
 struct Terminal;
 
 impl<S: Subscriber> Layer<S> for Terminal {
@@ -99,9 +101,10 @@ impl<S: Subscriber> Layer<S> for Terminal {
         event.record(&mut said);
         let level = event.metadata().level();
         if events::are_on() {
-            let name = match *level == Level::WARN {
-                true => "warning",
-                false => "log",
+            let name = if *level == Level::WARN {
+                "warning"
+            } else {
+                "log"
             };
             let mut about = Map::new();
             if name == "log" {
@@ -133,7 +136,7 @@ impl<S: Subscriber> Layer<S> for Terminal {
     }
 }
 
-/// The parts of an event.
+/// The message and the fields of an event.
 #[derive(Default)]
 struct Said {
     message: String,
@@ -177,10 +180,10 @@ impl Visit for Said {
     }
 }
 
-/// From now on everything goes to this file, which is new, beginning with what was logged before.
+/// Sends the log to this new file from now on, beginning with the buffered lines.
 ///
 /// # Errors
-/// When it cannot be written.
+/// Fails if the file cannot be written.
 pub fn write_to(mut file: File) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
         if let Sink::Waiting(kept) = &*sink {
@@ -191,10 +194,10 @@ pub fn write_to(mut file: File) -> io::Result<()> {
     Ok(())
 }
 
-/// From now on everything goes to this file, which is new, beginning with the whole log so far.
+/// Moves the log to this new file, beginning with the whole log so far.
 ///
 /// # Errors
-/// When the log cannot be read again, or the file cannot be written.
+/// Fails if the old log cannot be read, or the file cannot be written.
 pub fn move_to(mut file: File) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
         match &mut *sink {

@@ -1,8 +1,10 @@
-//! A part of the work that may take long and is no training step: reading and tokenising data, loading a model, evaluating.
-//! Called by whatever does it.
+//! A part of the work that may take long and is not a training step: reading and tokenising data,
+//! loading a model, evaluating. The code that does the work calls it.
 //!
-//! A thread of its own shows it, so that it is seen also where nothing counts: a bar or a spinner after a moment; as lines
-//! only what takes seconds, and then seldom; as events its beginning, its end, and in between once a second.
+//! A separate thread shows the phase, so it is visible even if nothing counts its progress. On a
+//! terminal a bar or a spinner appears after a moment. As lines, only phases of several seconds are
+//! shown, and rarely. As events, a phase has a beginning, an end, and one event per second in
+//! between.
 
 use crate::{
     terminal::{self, Mode, bar_style, events::emit},
@@ -21,28 +23,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Until the first sign of a phase, and between two of them.
+/// The delays before the first sign of a phase, and between two signs.
 const BAR: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(100));
 const LINES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 const EVENTS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(1));
 
-/// The phases that go on, the innermost last, by number.
+/// The active phases by number, the innermost last.
 static GOING_ON: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
 
 fn going_on() -> MutexGuard<'static, Vec<(u64, String)>> {
     GOING_ON.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What goes on now, for people: `tokenising the train split`.
+/// The innermost active phase, for people: `tokenising the train split`.
 pub fn current() -> Option<String> {
     going_on().last().map(|(_, what)| what.clone())
 }
 
-/// Something that goes on until this is dropped.
+/// An activity that lasts until this is dropped.
 pub struct GoingOn(u64);
 
 impl GoingOn {
-    /// Begins it.
+    /// Registers the activity.
     pub fn new(what: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -57,18 +59,18 @@ impl Drop for GoingOn {
     }
 }
 
-/// A phase that goes on until it is finished or let go.
+/// A phase that lasts until it is finished or dropped.
 pub struct Phase {
     course: Arc<Course>,
     _going_on: GoingOn,
     ticker: Option<(Sender<()>, JoinHandle<bool>)>,
 }
 
-/// How far it is.
+/// The progress of a phase.
 struct Course {
     name: &'static str,
     what: String,
-    /// The same as a person sees it.
+    /// `what`, escaped for a terminal.
     shown: String,
     unit: &'static str,
     total: Option<u64>,
@@ -77,8 +79,8 @@ struct Course {
 }
 
 impl Phase {
-    /// Begins a phase. `name` is for programs (`tokenize`), `what` for people (`tokenising the train split`); `total` are the
-    /// `unit`s (`rows`) there will be, if that is known.
+    /// Begins a phase. `name` is for programs (`tokenize`), `what` for people (`tokenising the
+    /// train split`). `total` is the number of `unit`s (`rows`), if it is known.
     pub fn begin(
         name: &'static str,
         what: impl Into<String>,
@@ -126,12 +128,12 @@ impl Phase {
         }
     }
 
-    /// So many more units are done.
+    /// Counts further units as done.
     pub fn advance(&self, units: u64) {
         self.course.done.fetch_add(units, Ordering::Relaxed);
     }
 
-    /// It is done.
+    /// Ends the phase successfully.
     pub fn finish(mut self) {
         let shown = self.stop();
         match terminal::show().mode {
@@ -145,7 +147,7 @@ impl Phase {
         }
     }
 
-    /// Ends what shows it; whether anything was shown.
+    /// Stops the thread that shows the phase; returns whether it showed anything.
     fn stop(&mut self) -> bool {
         let Some((sender, thread)) = self.ticker.take() else {
             return false;
@@ -156,14 +158,14 @@ impl Phase {
 }
 
 impl Drop for Phase {
-    /// Of what failed nothing is said but the error.
+    /// A failed phase says nothing, because the error is reported anyway.
     fn drop(&mut self) {
         self.stop();
     }
 }
 
 impl Course {
-    /// `tokenising the train split: 12,288 of 67,349 rows`.
+    /// The phase in words: `tokenising the train split: 12,288 of 67,349 rows`.
     fn text(&self) -> String {
         match (self.total, self.unit) {
             (Some(_), unit) if !unit.is_empty() => format!("{} {unit}", self.beside_a_bar()),
@@ -171,7 +173,7 @@ impl Course {
         }
     }
 
-    /// The same, but without the unit where the total says enough: beside a bar there is little room.
+    /// The same without the unit if there is a total, because there is little room beside a bar.
     fn beside_a_bar(&self) -> String {
         let done = grouped(self.done.load(Ordering::Relaxed));
         match (self.total, self.unit) {
@@ -196,10 +198,10 @@ impl Course {
     }
 }
 
-/// What is seen of a phase.
+/// The visible sign of a phase.
 struct Sign {
     mode: Mode,
-    /// The one that it draws itself.
+    /// The bar that the phase draws itself.
     own: Option<ProgressBar>,
     shown: bool,
 }
@@ -220,7 +222,7 @@ impl Sign {
             Mode::Json => course.emit(false),
             Mode::Bar => {
                 let text = course.beside_a_bar();
-                // While training its own bar says what goes on.
+                // While training, the training bar shows the phase.
                 if let (None, Some(bar)) = (&self.own, terminal::bar()) {
                     bar.set_message(text);
                     return;

@@ -1,10 +1,11 @@
-//! A list in a message: the first five, and how many more there are, so that no message is longer than a screen. Called
-//! wherever tensors, labels or other names are listed that a file may hold any number of.
+//! A short list for messages: the first five items and the number of the others, so that no message
+//! fills a screen. Called to list tensors, labels or other names, of which a file may contain any
+//! number.
 
-/// How many are named.
+/// Number of items that are named.
 const N_NAMED: usize = 5;
 
-/// The first five of `items` with `separator` between them, then how many more there are.
+/// Joins the first five `items` with `separator`, and counts the others.
 pub fn short_list(items: &[String], separator: &str) -> String {
     let mut text = items[..items.len().min(N_NAMED)].join(separator);
     if items.len() > N_NAMED {

@@ -1,6 +1,6 @@
-//! The terminal as this process uses it: how progress is shown, in which colours, and printing that never panics
-//! (`println!` and `eprintln!` do when a reader has gone (`| head`) or a disk is full, and hours of training would be lost
-//! to it). `main` sets it up once; everything that prints asks here.
+//! The terminal: how progress is shown, in which colours, and printing that never panics.
+//! `println!` and `eprintln!` panic when a reader has gone (`| head`) or a disk is full, which
+//! could cost hours of training. `main` sets it up once; everything that prints goes through here.
 //!
 //! Results go to standard output, everything else to standard error.
 
@@ -25,66 +25,67 @@ use std::{
     sync::{Mutex, RwLock},
 };
 
-/// The width of lines where nobody says how wide the terminal is.
+/// The width of lines if the width of the terminal is unknown.
 const USUAL_WIDTH: usize = 80;
 
-/// How the course of a command is shown, once it is known where standard error goes.
+/// The way in which progress is shown on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// A bar that is drawn again and again, and lines above it.
+    /// A bar that is redrawn in place, with other lines above it.
     Bar,
     /// Lines without control characters.
     Plain,
-    /// An object a line, and nothing else ([`events`]).
+    /// One object per line and nothing else ([`events`]).
     Json,
-    /// Warnings alone.
+    /// Warnings only.
     Silent,
 }
 
-/// How a process shows what it does.
+/// The settings for everything that this process shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Show {
-    /// The course of things.
+    /// The way in which progress is shown.
     pub mode: Mode,
-    /// Whether warnings and the report at the end are left out as well.
+    /// Whether warnings and the final report are left out as well.
     pub quiet: bool,
-    /// Colours.
+    /// The use of colours.
     pub colour: ColourChoice,
 }
 
-/// Until `main` has read the arguments, and in tests.
+/// The settings before `main` has read the arguments, and in tests.
 static SHOW: RwLock<Show> = RwLock::new(Show {
     mode: Mode::Silent,
     quiet: false,
     colour: ColourChoice::Never,
 });
 
-/// The bar that is drawn now: what is said meanwhile goes above it.
+/// The visible bar; other output goes above it.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Sets how this process shows what it does.
+/// Changes the settings of this process.
 pub fn set_up(show: Show) {
     if let Ok(mut now) = SHOW.write() {
         *now = show;
     }
 }
 
-/// How this process shows what it does.
+/// The settings of this process.
 pub fn show() -> Show {
     SHOW.read()
         .map_or_else(|poisoned| *poisoned.into_inner(), |now| *now)
 }
 
-/// What is shown on standard error where nothing else is asked for: a bar in a terminal that can draw one.
+/// The default mode: a bar if standard error is a terminal that can draw one, otherwise lines.
 pub fn automatic_mode() -> Mode {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    match std::io::stderr().is_terminal() && !dumb {
-        true => Mode::Bar,
-        false => Mode::Plain,
+    if std::io::stderr().is_terminal() && !dumb {
+        Mode::Bar
+    } else {
+        Mode::Plain
     }
 }
 
-/// The width of the terminal at standard error, 80 where there is none.
+/// The width of the terminal at standard error; 80 if there is none.
 pub fn width() -> usize {
     columns().unwrap_or(USUAL_WIDTH)
 }
@@ -100,19 +101,19 @@ fn columns() -> Option<usize> {
     None
 }
 
-/// Writes a text to standard output. A reader that closed the pipe early is no failure. Texts of others in it are escaped
-/// and masked, unless it is a [`Screen`], which is so already.
+/// Writes a text to standard output. It is not an error if a reader closed the pipe early. The text
+/// is escaped and masked, unless it is a [`Screen`], whose parts have been already.
 ///
 /// # Errors
-/// When standard output cannot take it, a file on a full disk for example.
+/// Fails if standard output cannot be written, for example because a disk is full.
 pub fn print(text: impl Into<Screen>) -> Result<()> {
     write_out(text.into().as_str())
 }
 
-/// Writes JSON to standard output, as [`print`] does; its values are not changed.
+/// Writes JSON to standard output like [`print`], without changing its values.
 ///
 /// # Errors
-/// As [`print`].
+/// Fails like [`print`].
 pub fn print_json(json: &str) -> Result<()> {
     write_out(Screen::json(json).as_str())
 }
@@ -129,8 +130,8 @@ fn write_out(text: &str) -> Result<()> {
     })
 }
 
-/// Writes a line to standard error, if anything still reads it: above the bar, and whole, whoever else writes. Texts of
-/// others in it are escaped and masked, unless it is a [`Screen`].
+/// Writes a line to standard error, above the bar and in one piece; if nobody reads it any more,
+/// nothing happens. The line is escaped and masked, unless it is a [`Screen`].
 pub fn say(line: impl Into<Screen>) {
     let line = line.into();
     above_the_bar(|| {
@@ -138,7 +139,7 @@ pub fn say(line: impl Into<Screen>) {
     });
 }
 
-/// Says a message after what kind it is of (`error`): further lines of it are indented.
+/// Writes a message after its kind (`error`); the message's further lines are indented.
 pub fn say_message(kind: Screen, text: &str) {
     let mut line = kind;
     line += ": ";
@@ -146,22 +147,23 @@ pub fn say_message(kind: Screen, text: &str) {
     say(line);
 }
 
-/// Draws this bar from now on, or none.
+/// Sets or removes the visible bar.
 pub fn set_bar(bar: Option<ProgressBar>) {
     if let Ok(mut now) = BAR.lock() {
         *now = bar;
     }
 }
 
-/// The bar that is drawn now.
+/// The visible bar.
 pub fn bar() -> Option<ProgressBar> {
     BAR.lock().ok().and_then(|now| now.clone())
 }
 
-/// A template's style. Its bar is a line, so that nobody takes it for the squares of a plan.
+/// The style for a template. Its bar is a thin line, so that nobody mistakes it for the squares of
+/// a plan.
 pub fn bar_style(template: &str) -> ProgressStyle {
-    // Two columns stay free behind the cursor: the `^C` that a terminal writes there would begin a new line, and the old one
-    // would stay.
+    // Two columns stay free behind the cursor. Otherwise the `^C` that a terminal echoes would
+    // start a new line and leave the old one behind.
     let template = format!("{template}  \x1b[2D");
     ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -1,7 +1,7 @@
-//! A large number for a person: its digits in groups of three. Called wherever parameters, rows or tokens are counted in a
-//! message or a table.
+//! Large numbers for people, with digits in groups of three. Called for counts of parameters, rows
+//! or tokens in messages and tables.
 
-/// `1 234 567` as `1,234,567`.
+/// Formats 1234567 as `1,234,567`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();

@@ -1,66 +1,66 @@
-//! What can be wrong with flags, environment variables and configuration files. Made by the modules of
-//! `config`, rendered once in `main`.
+//! Errors in flags, environment variables and configuration files. The modules of `config` create
+//! them; `main` prints them.
 
 use std::path::PathBuf;
 
-/// A configuration that cannot be used. Each message names the key and where its value came from, what was
-/// expected, what was found and what to do.
+/// A configuration that cannot be used. Each message names the key and the origin of its value,
+/// then says what was expected, what was found and what to do.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// A file or the environment sets something that no key stands for.
+    /// An unknown key in a file or in the environment.
     #[error("{place}: there is no key `{key}`; {advice}")]
     UnknownKey {
         /// The file, or the environment variable.
         place: String,
-        /// The key as found.
+        /// The key as it was written.
         key: String,
-        /// The nearest key, or where to find them all.
+        /// The nearest key, or where the list of keys can be found.
         advice: String,
     },
-    /// A file sets a key that belongs to other commands.
+    /// A key in a file that belongs to other commands.
     #[error("{place}: `{key}` is a key of {owners}, not of this command; remove it")]
     ForeignKey {
         /// The file.
         place: String,
-        /// The key as found.
+        /// The key as it was written.
         key: String,
-        /// The commands that read it.
+        /// The commands that accept it.
         owners: &'static str,
     },
-    /// A value that its key does not take.
+    /// A value that the key does not accept.
     #[error("{key} (from {origin}): expected {expected}, found {found}; {advice}")]
     BadValue {
         /// The key, in snake case.
         key: String,
         /// The flag, environment variable or file that gave the value.
         origin: String,
-        /// What the key takes.
+        /// The values that the key accepts.
         expected: String,
-        /// What was given.
+        /// The given value.
         found: String,
-        /// What to do, in the form that the origin has.
+        /// The advice, in the syntax of the origin.
         advice: String,
     },
-    /// A key without which the rest makes no sense.
+    /// A required key that was not given.
     #[error("{key} is missing: {reason}; {advice}")]
     Missing {
         /// The key, as a flag.
         key: String,
-        /// Why it is needed.
+        /// The reason why it is required.
         reason: String,
-        /// What to do.
+        /// The advice.
         advice: String,
     },
-    /// Two values, each good by itself, that exclude each other.
+    /// Two valid values that exclude each other.
     #[error("{first} and {second} exclude each other: {reason}; {advice}")]
     Conflict {
-        /// One value with its origin.
+        /// One value and its origin.
         first: String,
-        /// The other.
+        /// The other value and its origin.
         second: String,
-        /// Why.
+        /// The reason.
         reason: String,
-        /// What to do.
+        /// The advice.
         advice: String,
     },
     /// A configuration file that cannot be read or is not TOML.
@@ -68,15 +68,15 @@ pub enum ConfigError {
     File {
         /// The file given by `--config` or `PROGTUNE_CONFIG`.
         path: PathBuf,
-        /// What is wrong, with the line where there is one.
+        /// The problem, with its line if that is known.
         reason: String,
-        /// What to do.
+        /// The advice.
         advice: String,
     },
 }
 
 impl ConfigError {
-    /// The exit code of the process for this error: 2, bad arguments or configuration.
+    /// The exit code for this error: 2, for arguments and configuration.
     pub fn exit_code(&self) -> u8 {
         2
     }

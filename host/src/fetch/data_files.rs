@@ -1,8 +1,9 @@
-//! Which files of a data set hold which split, told by their names as `datasets` of Hugging Face tells them: of a data set on the hub, or of
-//! a directory that is laid out like one. Called by `fetch`.
+//! The files of each split, recognised by their names as in Hugging Face's `datasets`. They belong
+//! to a data set on the hub, or to a directory with the same layout. Called by `fetch`.
 //!
-//! A split is a word in a file's name or in that of a folder (`train-00000-of-00002.parquet`, `data/dev.csv`,
-//! `default/test/0000.parquet`). The other folders are configurations (`plain_text/train-…`), of which one is read.
+//! A split is a word in the name of a file or a folder (`train-00000-of-00002.parquet`,
+//! `data/dev.csv`, `default/test/0000.parquet`). The other folders are configurations
+//! (`plain_text/train-…`), of which one is read.
 
 use progtune_datasets::{Format, may_hold_rows};
 use progtune_hub::wanted::Wanted;
@@ -15,7 +16,7 @@ const SPLITS: [(&str, &[&str]); 3] = [
     ("test", &["test", "testing", "eval", "evaluation"]),
 ];
 
-/// Which format is read of a data set that has several.
+/// The formats by preference, for data sets that have several.
 const FORMATS: [Format; 5] = [
     Format::Parquet,
     Format::Arrow,
@@ -24,10 +25,11 @@ const FORMATS: [Format; 5] = [
     Format::Tsv,
 ];
 
-/// The configuration of files in no folder of their own, as the hub calls it.
+/// The hub's name for the configuration of files outside of any folder.
 const DEFAULT: &str = "default";
 
-/// The files of each split of one configuration, sorted; a file whose name says nothing is for training.
+/// The files of each split of one configuration, sorted. A file without a split in its name counts
+/// as training data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SplitFiles {
     /// `train`
@@ -39,10 +41,11 @@ pub struct SplitFiles {
 }
 
 impl SplitFiles {
-    /// The splits out of the names of a data set's files.
+    /// Assigns the files of a data set to splits.
     ///
     /// # Errors
-    /// When there is no data, no such configuration, more than one and none chosen, or a file of several is missing.
+    /// Fails if there is no data, the configuration does not exist, none of several was chosen, or
+    /// a shard is missing.
     pub fn find(names: &[String], configuration: Option<&str>) -> Result<Self, String> {
         let mut configurations: BTreeMap<String, Vec<(&str, Format)>> = BTreeMap::new();
         for name in names {
@@ -55,8 +58,8 @@ impl SplitFiles {
         }
         if configurations.is_empty() {
             return Err(
-                "no data here that is read: expected parquet, Arrow, JSONL, CSV or TSV files; the hub has most data sets as parquet \
-                 too: append @refs/convert/parquet"
+                "no data files in a known format: expected Parquet, Arrow, JSONL, CSV or TSV files; the hub offers most \
+                 data sets as Parquet too: append @refs/convert/parquet"
                     .into(),
             );
         }
@@ -108,7 +111,7 @@ impl SplitFiles {
         Ok(found)
     }
 
-    /// All of them.
+    /// The files of all splits.
     pub fn all(&self) -> impl Iterator<Item = &String> {
         let Self {
             train,
@@ -119,7 +122,7 @@ impl SplitFiles {
     }
 }
 
-/// The words of a name: what is between signs and digits.
+/// The words of a name, which is split at punctuation and digits.
 fn words(name: &str) -> impl Iterator<Item = String> {
     name.split(|c: char| !c.is_ascii_alphabetic())
         .filter(|word| !word.is_empty())
@@ -135,25 +138,26 @@ fn split_of_part(part: &str) -> Option<&'static str> {
     })
 }
 
-/// The split that a file's own name tells, else the innermost folder that tells one.
+/// The split in the file's own name, otherwise in the innermost folder that names one.
 fn split_of(name: &str) -> Option<&'static str> {
     name.rsplit('/').find_map(split_of_part)
 }
 
-/// The folders that are no split's.
+/// The folders that do not name a split.
 fn configuration_of(name: &str) -> String {
     let (folders, _) = name.rsplit_once('/').unwrap_or_default();
     let own: Vec<&str> = folders
         .split('/')
         .filter(|folder| !folder.is_empty() && *folder != "data" && split_of_part(folder).is_none())
         .collect();
-    match own.is_empty() {
-        true => DEFAULT.to_owned(),
-        false => own.join("/"),
+    if own.is_empty() {
+        DEFAULT.to_owned()
+    } else {
+        own.join("/")
     }
 }
 
-/// Of files that are numbered, `-00000-of-00003`, all must be there.
+/// Checks that numbered files (`-00000-of-00003`) are complete.
 fn check_shards(files: &[String]) -> Result<(), String> {
     let shard = |name: &str| -> Option<(String, usize)> {
         let (stem, rest) = name.rsplit_once("-of-")?;
@@ -168,28 +172,29 @@ fn check_shards(files: &[String]) -> Result<(), String> {
     }
     match stems.iter().find(|((_, total), found)| **found != *total) {
         Some(((stem, total), found)) => Err(format!(
-            "{stem}-…: expected {total} files, found {found}; fetch the missing ones, or another revision"
+            "{stem}-…: expected {total} files, found {found}; fetch the missing files, or another revision"
         )),
         None => Ok(()),
     }
 }
 
-/// The files of a data set's configuration.
+/// A data set's files, restricted to one configuration.
 #[derive(Debug, Clone, Default)]
 pub struct DataFiles {
-    /// Which configuration; `None`: the first of `preferred` that is there, else the only one, or the default one.
+    /// The configuration. `None` chooses the first of `preferred` that exists, otherwise the only
+    /// one or the default one.
     pub configuration: Option<String>,
-    /// What a named task's configuration may be called.
+    /// Names that the configuration of a named task may have.
     pub preferred: Vec<String>,
-    /// What the files are called usually.
+    /// The usual names of the files.
     pub usual: Vec<String>,
 }
 
 impl DataFiles {
-    /// The splits out of the names of a data set's files.
+    /// Assigns the files of a data set to splits.
     ///
     /// # Errors
-    /// As [`SplitFiles::find`].
+    /// Fails like [`SplitFiles::find`].
     pub fn find(&self, names: &[String]) -> Result<SplitFiles, String> {
         if self.configuration.is_none() {
             let preferred = self.preferred.iter();
@@ -254,13 +259,13 @@ mod tests {
                 ],
             ),
             ("constrained.csv", ["constrained.csv", "", ""]),
-            // One format, the first that has a training set.
+            // One format is read: the first that has a training set.
             (
                 "train.csv train.parquet test.csv",
                 ["train.parquet", "", ""],
             ),
             ("dataset_infos.json train.tsv", ["train.tsv", "", ""]),
-            // As `DatasetDict.save_to_disk` lays it out.
+            // The layout of `DatasetDict.save_to_disk`.
             (
                 "dataset_dict.json train/data-00000-of-00001.arrow train/dataset_info.json train/state.json \
                  train/cache-2f.arrow validation/data-00000-of-00001.arrow validation/state.json",

@@ -1,5 +1,6 @@
-//! What is seen of a transfer: on a terminal a bar, then a line a file with its size and speed; elsewhere the line alone, and
-//! of a long transfer one from time to time; for programs events `fetch`. The hub calls it, which `fetch` makes.
+//! The visible progress of a transfer: a bar on a terminal, then a line per file with its size and
+//! speed. Elsewhere there is only this line, and occasional lines during a long transfer. Programs
+//! get `fetch` events. The hub calls it.
 
 use indicatif::ProgressBar;
 use progtune_hub::{Observer, Transfer};
@@ -10,7 +11,7 @@ use progtune_process::{
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Between two signs of a transfer, where no bar is drawn.
+/// The intervals between two signs of a transfer without a bar.
 const LINES: Duration = Duration::from_secs(10);
 const EVENTS: Duration = Duration::from_secs(1);
 
@@ -33,15 +34,15 @@ struct ShownTransfer {
     size: Option<u64>,
     bar: Option<ProgressBar>,
     start: Instant,
-    /// When there was a sign of it.
+    /// The time of the last sign.
     said: Instant,
-    /// Bytes that came over the network.
+    /// Bytes received over the network.
     bytes: u64,
     _going_on: GoingOn,
 }
 
 impl ShownTransfer {
-    /// A transfer that goes on from `have` bytes.
+    /// Starts or resumes a transfer after `have` bytes.
     fn new(name: &str, have: u64, size: Option<u64>) -> Self {
         let bar = (terminal::show().mode == Mode::Bar).then(|| {
             let bar = ProgressBar::new(size.unwrap_or(0)).with_position(have);
@@ -115,7 +116,7 @@ impl Transfer for ShownTransfer {
         let secs = self.start.elapsed().as_secs_f64().max(1e-3);
         let resumed = match size.saturating_sub(self.bytes) {
             0 => String::new(),
-            before => format!(", {} were there", megabytes(before)),
+            before => format!(", {} were already there", megabytes(before)),
         };
         note_for_people(&format!(
             "fetched {}: {} in {secs:.1} s ({}/s{resumed})",
@@ -132,7 +133,7 @@ impl Drop for ShownTransfer {
     }
 }
 
-/// A number of bytes for a person, in powers of 1000 as the hub shows sizes.
+/// A number of bytes for people, in powers of 1000 like the hub.
 fn megabytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),

@@ -1,4 +1,5 @@
-//! Which files of a repository a command needs: of a model, of an adapter. Made by `fetch`, asked by the hub.
+//! The files that a command needs from a model or adapter repository. Made by `fetch`, called by
+//! the hub.
 
 use progtune_engine::{
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
@@ -10,14 +11,14 @@ use progtune_pipeline::tokenizer;
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
 
-/// How much of a model.
+/// The required part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelFiles {
-    /// `config.json` alone.
+    /// Only `config.json`.
     Config,
-    /// That and the tokenizer.
+    /// `config.json` and the tokenizer.
     Tokenizer,
-    /// All that training and prediction read.
+    /// Everything that training and prediction read.
     All,
 }
 
@@ -29,14 +30,15 @@ impl Wanted for ModelFiles {
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {
         let has = |name: &str| names.iter().any(|other| other == name);
         if !has(CONFIG) {
-            return Err(match has(peft::CONFIG) {
-                true => format!(
-                    "no {CONFIG}, but {}: this is an adapter; pass it as --adapter, with its base as --model",
+            return Err(if has(peft::CONFIG) {
+                format!(
+                    "no {CONFIG}, but {}: this is an adapter; pass it as --adapter, with its base model as --model",
                     peft::CONFIG
-                ),
-                false => format!(
+                )
+            } else {
+                format!(
                     "no {CONFIG}: expected a Hugging Face checkpoint of BERT or RoBERTa; choose another model"
-                ),
+                )
             });
         }
         let mut chosen = vec![CONFIG.to_owned()];
@@ -113,8 +115,8 @@ fn no_weights(names: &[String]) -> String {
         .find(has);
     match found {
         Some(name) => format!(
-            "no {WEIGHTS}, only {name}, which is not read: look for a revision that has been converted (the hub offers some as \
-             --revision refs/pr/N, see the model's Community page), or save the model once more with `save_pretrained` of a \
+            "no {WEIGHTS}, only {name}, which progtune does not read: look for a converted revision (the hub offers some as \
+             --revision refs/pr/N, see the model's Community page), or save the model again with `save_pretrained` of a \
              current transformers and pass that directory as --model"
         ),
         None => format!(
@@ -123,28 +125,30 @@ fn no_weights(names: &[String]) -> String {
     }
 }
 
-/// An adapter: PEFT's format or progtune's own, with what a run leaves beside it.
+/// An adapter in PEFT's or progtune's own format, with the files that a run saves beside it.
 pub struct AdapterFiles;
 
 impl Wanted for AdapterFiles {
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {
         let has = |name: &str| names.iter().any(|other| other == name);
-        let needed = match has(NEUTRAL_CONFIG) {
-            true => [NEUTRAL_CONFIG, NEUTRAL_WEIGHTS],
-            false => [peft::CONFIG, peft::WEIGHTS],
+        let needed = if has(NEUTRAL_CONFIG) {
+            [NEUTRAL_CONFIG, NEUTRAL_WEIGHTS]
+        } else {
+            [peft::CONFIG, peft::WEIGHTS]
         };
         if let Some(missing) = needed.iter().find(|name| !has(name)) {
-            return Err(match has("adapter_model.bin") {
-                true => format!(
-                    "no {missing}, only adapter_model.bin, a pickle, which is not read: save the adapter once more with a \
-                     current PEFT"
-                ),
-                false => format!(
+            return Err(if has("adapter_model.bin") {
+                format!(
+                    "no {missing}, only adapter_model.bin, a pickle, which progtune does not read: save the adapter again \
+                     with a current PEFT"
+                )
+            } else {
+                format!(
                     "no {missing}: expected {} with {} (PEFT), or {NEUTRAL_CONFIG} with {NEUTRAL_WEIGHTS}; choose another \
                      adapter",
                     peft::CONFIG,
                     peft::WEIGHTS
-                ),
+                )
             });
         }
         let beside = [TASK_FILE, provenance::FILE, "plan.json"];

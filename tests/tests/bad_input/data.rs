@@ -227,7 +227,7 @@ fn bad_lines_to_predict_are_named() {
                 &[
                     "DIR/column, line 2",
                     "`sentence2`",
-                    "found the columns `sentence1`",
+                    "found the column `sentence1`",
                 ],
             ),
             Case::new(

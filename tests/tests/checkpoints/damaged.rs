@@ -413,7 +413,7 @@ fn damaged_tokenizer_files_are_named() {
     });
     assert_says(
         &text,
-        &["tokenizer.json", "not a tokenizer this program can read"],
+        &["tokenizer.json", "progtune cannot read this tokenizer"],
     );
     let text = refusal("bert", |model| {
         without_json(model);

@@ -186,7 +186,7 @@ fn what_is_missing_in_a_data_set_is_said() {
     );
     place
         .run(&evaluate)
-        .bad(2, &["no file of its validation split", "--split"]);
+        .bad(2, &["found no file of the validation split", "--split"]);
 }
 
 /// What a run prints for the use of its result names the model by its id and commit, and works as it is.

@@ -82,14 +82,14 @@ fn an_unreachable_hub_leaves_the_cache() {
         outcome(&mut command)
     };
     let cached = unreachable("plan --model org/tiny --task mrpc").good();
-    for words in ["http://127.0.0.1:1 gives no answer", "using the copy in"] {
+    for words in ["http://127.0.0.1:1 does not answer", "using the copy in"] {
         assert!(cached.stderr.contains(words), "{}", cached.stderr);
     }
     unreachable("plan --model org/other --task mrpc").bad(
         3,
         &[
             "org/other",
-            "gives no answer",
+            "does not answer",
             "Expected config.json in",
             "--model DIR",
         ],
@@ -156,12 +156,15 @@ fn refusals_say_what_to_do() {
     said(
         "org/none",
         "hf_good",
-        &["has no such model", "the token of HF_TOKEN may not see it"],
+        &[
+            "has no such model",
+            "the token from HF_TOKEN has no access to it",
+        ],
     );
     said(
         "org/tiny",
         "hf_bad",
-        &["org/tiny: ", "does not accept the token of HF_TOKEN"],
+        &["org/tiny: ", "does not accept the token from HF_TOKEN"],
     );
     said(
         "org/tiny@v9",

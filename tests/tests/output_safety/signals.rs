@@ -168,7 +168,10 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
     send(&running.child, "TERM");
     let (status, said) = running.end();
     assert!(status.success(), "{said}");
-    assert!(said.contains("saving the result; once more"), "{said}");
+    assert!(
+        said.contains("saving the result; press Ctrl-C again"),
+        "{said}"
+    );
     assert!(finished.join("all_results.json").exists());
     assert!(finished.join("model.safetensors").exists());
 }

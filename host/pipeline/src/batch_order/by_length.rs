@@ -1,5 +1,5 @@
-//! All examples sorted by length, in a temporary file: 4 bytes an example there, and in memory only how many have each
-//! length. Called by the windowed order.
+//! All examples sorted by length, in a temporary file with 4 bytes per example. Memory holds only
+//! the number of examples of each length. Called by the windowed order.
 
 use crate::token_store::Examples;
 use progtune_engine::error::{Error, Result};
@@ -11,28 +11,29 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Examples of one length that are written at a time.
+/// Number of examples of one length that are written at once.
 const WRITTEN_AT_ONCE: usize = 1024;
 
-/// Examples by rank: shorter ones before longer ones, those of one length in their own order.
+/// Examples by rank: shorter ones before longer ones, and those of equal length in their original
+/// order.
 #[derive(Debug)]
 pub struct ByLength {
     file: Mutex<File>,
-    /// Each length with the end of its ranks.
+    /// Each length with the end of its range of ranks.
     ends: Vec<(usize, usize)>,
 }
 
-/// The examples of one length on their way to the file.
+/// The buffered examples of one length.
 struct Deck {
     next: usize,
     waiting: Vec<u8>,
 }
 
 impl ByLength {
-    /// Sorts examples.
+    /// Sorts the examples.
     ///
     /// # Errors
-    /// When they cannot be read, or the temporary file cannot be written.
+    /// Fails if they cannot be read, or the temporary file cannot be written.
     pub fn new(examples: &Examples) -> Result<Self> {
         let directory = env::temp_dir();
         let failed = |source| Error::io(&directory, "write a temporary file in")(source);
@@ -67,12 +68,12 @@ impl ByLength {
         self.ends.partition_point(|&(_, end)| end <= rank)
     }
 
-    /// The length of the example of a rank.
+    /// The length of the example with a rank.
     pub fn length(&self, rank: usize) -> usize {
         self.ends[self.deck(rank)].0
     }
 
-    /// How many examples have each length, the shortest first.
+    /// The number of examples of each length, shortest first.
     pub fn counts(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.ends.len()).map(|deck| self.ranks(deck).len())
     }
@@ -81,19 +82,20 @@ impl ByLength {
         deck.checked_sub(1).map_or(0, |before| self.ends[before].1)..self.ends[deck].1
     }
 
-    /// Which length the example of a rank has, counted from the shortest, and the ranks of all that have it.
+    /// The index of the length of the example with a rank, counted from the shortest, and the range
+    /// of ranks with that length.
     pub fn equals(&self, rank: usize) -> (usize, Range<usize>) {
         let deck = self.deck(rank);
         (deck, self.ranks(deck))
     }
 
-    /// The example of a rank.
+    /// The example with a rank.
     ///
     /// # Errors
-    /// When the temporary file cannot be read.
+    /// Fails if the temporary file cannot be read.
     pub fn example(&self, rank: usize) -> Result<usize> {
         let mut bytes = [0; 4];
-        // A lock that a panic left behind guards nothing but the position, which is set anew.
+        // A lock poisoned by a panic guards only the file position, which is set again here.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(4 * rank as u64))
             .and_then(|_| file.read_exact(&mut bytes))

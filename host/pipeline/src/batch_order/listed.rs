@@ -1,24 +1,25 @@
-//! The order of an epoch as a list of all examples: 4 bytes an example, and 4 for its length. Called by the batch order.
+//! The order of an epoch as a list of all examples, with 4 bytes per example and 4 for its length.
+//! Called by the batch order.
 
 use super::{BatchLimit, Rule, WINDOW};
 use progtune_engine::rng::Stream;
 use std::{cmp::Reverse, ops::Range};
 
-/// The order of not too many examples.
+/// The order of a moderate number of examples.
 #[derive(Debug)]
 pub struct Listed {
     rule: Rule,
     lengths: Vec<u32>,
-    /// With a limit of tokens, the first draw of batches. It fixes how many batches there are and which lengths each
-    /// has; an epoch deals the examples of each length anew.
+    /// With a token limit, the first draw of batches. It fixes the number of batches and the
+    /// lengths in each; every epoch deals the examples of each length again.
     layout: Option<Drawn>,
 }
 
-/// Batches one after the other.
+/// A sequence of batches.
 #[derive(Debug, Clone)]
 struct Drawn {
     examples: Vec<u32>,
-    /// Where each batch ends among them.
+    /// The end of each batch in `order`.
     ends: Vec<u32>,
 }
 
@@ -28,7 +29,7 @@ impl Drawn {
         start as usize..self.ends[number] as usize
     }
 
-    /// The batches in this order.
+    /// Splits `order` into batches at these ends.
     fn into_batches(self, order: Vec<u32>) -> impl Iterator<Item = Vec<usize>> {
         order.into_iter().map(move |number| {
             let batch = &self.examples[self.batch(number as usize)];
@@ -38,7 +39,7 @@ impl Drawn {
 }
 
 impl Listed {
-    /// The order of examples of these lengths.
+    /// Creates the order for examples of these lengths.
     pub fn new(rule: Rule, lengths: Vec<u32>) -> Self {
         let mut listed = Self {
             rule,
@@ -51,7 +52,7 @@ impl Listed {
         listed
     }
 
-    /// Batches in each epoch.
+    /// Number of batches per epoch.
     pub fn n_batches(&self) -> usize {
         match (&self.layout, self.rule.limit) {
             (Some(layout), _) => layout.ends.len(),
@@ -83,11 +84,12 @@ impl Listed {
         self.lengths[example as usize] as usize
     }
 
-    /// Batches of `size` examples.
+    /// Draws batches of `size` examples.
     ///
-    /// With `group` examples of similar length share a batch, as in Hugging Face's `group_by_length`: a random order is
-    /// cut into windows of at most fifty batches and at least four windows a set, and each window is sorted by length.
-    /// Unlike there, the batches then come in random order. Without `shuffle` the examples stay as they are.
+    /// With `group`, examples of similar length share a batch, as with Hugging Face's
+    /// `group_by_length`. A random order is split into at least four windows of at most fifty
+    /// batches, and each window is sorted by length. Unlike in Hugging Face, the batches then come
+    /// in random order. Without `shuffle` the examples keep their order.
     fn draw(&self, size: usize, stream: &mut Stream) -> Drawn {
         let n = self.lengths.len();
         let mut examples: Vec<u32> = (0..n as u32).collect();
@@ -107,7 +109,7 @@ impl Listed {
         }
     }
 
-    /// As [`Listed::draw`], with windows of tokens in place of examples.
+    /// Like [`Listed::draw`], with windows that are measured in tokens instead of examples.
     fn draw_layout(&self, budget: usize) -> Drawn {
         let length = |example: usize| self.lengths[example] as usize;
         let mut order: Vec<usize> = (0..self.lengths.len()).collect();
@@ -138,9 +140,10 @@ impl Listed {
         }
     }
 
-    /// Batches of the same lengths as the layout's, with the examples of each length in random places.
+    /// Batches with the same lengths as the layout, in which the examples of each length are dealt
+    /// at random.
     fn deal(&self, layout: &Drawn, stream: &mut Stream) -> Drawn {
-        // The examples by length; those of one length are a deck.
+        // The examples by length; those of equal length form a deck.
         let mut decks: Vec<u32> = (0..self.lengths.len() as u32).collect();
         decks.sort_by_key(|&example| self.length(example));
         let same = |a: &u32, b: &u32| self.length(*a) == self.length(*b);
@@ -149,7 +152,7 @@ impl Listed {
             .iter()
             .max()
             .map_or(0, |&length| length as usize);
-        // Where what is left of the deck of each length ends.
+        // The end of the remaining deck of each length.
         let mut ends = vec![0; longest + 1];
         let mut end = 0;
         for deck in decks.chunk_by_mut(same) {
@@ -159,7 +162,7 @@ impl Listed {
         }
         let mut dealt = layout.clone();
         for place in &mut dealt.examples {
-            // Decks and layout hold the same examples, so a deck never runs out.
+            // Decks and layout contain the same examples, so a deck never runs out.
             let end = &mut ends[self.length(*place)];
             *end -= 1;
             *place = decks[*end];

@@ -1,4 +1,5 @@
-//! Both forms of the order: every example once, limits, lengths together, and the same again.
+//! Tests both forms of the order: each example occurs once, limits hold, similar lengths share
+//! batches, and the order is reproducible.
 
 use super::*;
 use progtune_engine::batch::EncodedExample;
@@ -16,7 +17,7 @@ fn lengths() -> Vec<usize> {
     (0..1003).map(|i| 3 + i * 37 % 41).collect()
 }
 
-/// As a run has it by default.
+/// The default rule of a run.
 const USUAL: Rule = Rule {
     limit: BatchLimit::Examples(8),
     shuffle: true,
@@ -29,7 +30,7 @@ fn limit(size: usize, tokens: Option<usize>) -> BatchLimit {
     tokens.map_or(BatchLimit::Examples(size), BatchLimit::Tokens)
 }
 
-/// What `check` says of the order as a list and window by window.
+/// Runs `check` on the order as a list and on the windowed one.
 fn both(change: impl Fn(&mut Rule), check: impl Fn(&BatchOrder<'_>)) {
     let mut rule = USUAL;
     change(&mut rule);
@@ -126,7 +127,8 @@ fn grouping_puts_similar_lengths_together() {
     }
 }
 
-/// Batches of a window in random order, windows in random order: the first batches are not the longest.
+/// Batches within a window and windows are in random order, so the first batches are not the
+/// longest.
 #[test]
 fn batches_do_not_come_by_length() {
     let lengths = lengths();
@@ -180,7 +182,8 @@ fn steps_are_counted_before_the_first() {
     });
 }
 
-/// The order of a set that fits a list is as it was in version 0.1: these batches were written down then.
+/// The order of a set that fits a list is unchanged since version 0.1, when these batches were
+/// recorded.
 #[test]
 fn a_listed_order_stays_as_it_was() {
     let lengths: Vec<usize> = (0..40).map(|i| 3 + i * 37 % 11).collect();

@@ -1,13 +1,15 @@
-//! The order of an epoch of very many examples: computed window by window, in memory for one window. Called by the batch
-//! order.
+//! The order of an epoch of very many examples. It is computed window by window, so that only one
+//! window is in memory. Called by the batch order.
 //!
-//! A random order of all examples is a [`Permutation`], of which each place is computed by itself. It is cut into windows of
-//! fifty batches; each is sorted by length, cut into batches, and these come in random order. Unlike in [`super::listed`],
-//! batches are shuffled within their window alone, which a random order of the examples makes as good.
+//! A random order of all examples is a [`Permutation`], which computes each place on its own. It is
+//! split into windows of fifty batches. Each window is sorted by length and split into batches,
+//! which then come in random order. Unlike in [`super::listed`], batches are shuffled only within
+//! their window. Since the examples are in random order, this is just as good.
 //!
-//! With a limit of tokens there are to be as many batches in every epoch. So windows are not made of examples but of
-//! ranks by length ([`ByLength`]): which ranks share a batch is drawn once, and an epoch deals the examples of each
-//! length to its ranks anew, and takes the windows in another order.
+//! With a token limit, every epoch must have the same number of batches. Windows therefore consist
+//! not of examples but of ranks by length ([`ByLength`]). The ranks that share a batch are drawn
+//! once. Every epoch deals the examples of each length to its ranks again, and takes the windows in
+//! a new order.
 
 use super::{BatchLimit, Batches, Rule, WINDOW, by_length::ByLength};
 use crate::token_store::Examples;
@@ -25,30 +27,30 @@ pub struct Windowed<'a> {
 
 #[derive(Debug)]
 enum Kind {
-    /// Batches of so many examples.
+    /// Batches with this number of examples.
     Sized(usize),
-    /// Batches of tokens, in the order of the examples.
+    /// Batches limited by tokens, in the order of the examples.
     InOrder { n_batches: usize },
-    /// Batches of tokens.
+    /// Batches limited by tokens, in random order.
     Dealt(Layout),
 }
 
-/// Which ranks share a batch.
+/// The ranks that share each batch.
 #[derive(Debug)]
 struct Layout {
     by_length: ByLength,
-    /// The ranks, place by place.
+    /// The rank at each place.
     ranks: Permutation,
-    /// The first place of each window, and the number of all places.
+    /// The first place of each window, followed by the number of places.
     starts: Vec<usize>,
     n_batches: usize,
 }
 
 impl<'a> Windowed<'a> {
-    /// The order of these examples.
+    /// Creates the order of these examples.
     ///
     /// # Errors
-    /// When they cannot be read, or a temporary file cannot be written.
+    /// Fails if they cannot be read, or a temporary file cannot be written.
     pub fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
         let kind = match rule.limit {
             BatchLimit::Examples(size) => Kind::Sized(size),
@@ -69,7 +71,7 @@ impl<'a> Windowed<'a> {
         })
     }
 
-    /// Batches in each epoch.
+    /// Number of batches per epoch.
     pub fn n_batches(&self) -> usize {
         match &self.kind {
             Kind::Sized(size) => self.examples.len().div_ceil(*size),
@@ -116,7 +118,7 @@ impl<'a> Windowed<'a> {
         }))
     }
 
-    /// Sorts rows by length, the longest first.
+    /// Sorts rows by length, longest first.
     fn sort(&self, rows: &mut [usize]) -> Result<()> {
         let lengths = rows
             .iter()
@@ -183,7 +185,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The batches of a window: lists of ranks.
+    /// The batches of a window, as lists of ranks.
     fn batches(&self, window: usize, rule: Rule) -> Vec<Vec<usize>> {
         let places = self.starts[window]..self.starts[window + 1];
         let mut ranks: Vec<usize> = places.map(|place| self.ranks.at(place)).collect();

@@ -1,28 +1,28 @@
-//! Metrics of classes, as scikit-learn computes them: from a confusion matrix, and for the area under the ROC curve from
-//! the logits. Called by `metrics`.
+//! Metrics of classes, computed like scikit-learn: from a confusion matrix or, for the area under
+//! the ROC curve, from the logits. Called by `metrics`.
 
-/// How often each class was taken for each.
+/// A confusion matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
-    /// `counts[expected][predicted]`, a row and a column a class.
+    /// `counts[expected][predicted]`, with one row and one column per class.
     pub counts: Vec<Vec<u64>>,
 }
 
-/// What is known of one class.
+/// The scores of one class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassReport {
-    /// The share of right ones among those predicted; 0 if there are none.
+    /// The fraction of predictions that are correct; 0 if there are none.
     pub precision: f64,
-    /// The share of right ones among those expected; 0 if there are none.
+    /// The fraction of expected examples that were found; 0 if there are none.
     pub recall: f64,
-    /// The harmonic mean of both; 0 if both are.
+    /// The harmonic mean of both; 0 if both are 0.
     pub f1: f64,
-    /// The examples of the class.
+    /// Number of examples of the class.
     pub support: u64,
 }
 
 impl ClassReport {
-    /// From how many are right, predicted and expected.
+    /// Computes the scores from the numbers of correct, predicted and expected examples.
     pub fn new(right: u64, predicted: u64, expected: u64) -> Self {
         Self {
             precision: ratio(right, predicted),
@@ -38,7 +38,7 @@ fn ratio(a: u64, b: u64) -> f64 {
 }
 
 impl Confusion {
-    /// Counts `predicted` against `expected`, both ids below `n_classes`.
+    /// Counts `predicted` against `expected`; all ids are below `n_classes`.
     pub fn new(predicted: &[u32], expected: &[u32], n_classes: usize) -> Self {
         let mut counts = vec![vec![0; n_classes]; n_classes];
         for (&p, &e) in predicted.iter().zip(expected) {
@@ -72,12 +72,12 @@ impl Confusion {
         )
     }
 
-    /// Share of right ones.
+    /// The fraction of correct predictions.
     pub fn accuracy(&self) -> f64 {
         self.right() as f64 / self.total() as f64
     }
 
-    /// The mean F1 of the classes that occur, as predicted or expected.
+    /// The mean F1 of the classes that occur among predictions or references.
     pub fn f1_macro(&self) -> f64 {
         let occurring: Vec<f64> = (0..self.counts.len())
             .filter(|&class| self.predicted(class) + self.expected(class) > 0)
@@ -86,7 +86,7 @@ impl Confusion {
         occurring.iter().sum::<f64>() / occurring.len() as f64
     }
 
-    /// The mean F1 of the classes, each weighted by its examples.
+    /// The mean F1 of the classes, weighted by their examples.
     pub fn f1_weighted(&self) -> f64 {
         let sum: f64 = (0..self.counts.len())
             .map(|class| self.report(class).f1 * self.expected(class) as f64)
@@ -94,7 +94,8 @@ impl Confusion {
         sum / self.total() as f64
     }
 
-    /// Matthews' correlation for any number of classes; 0 when a side is constant.
+    /// Matthews' correlation coefficient for any number of classes; 0 if predictions or references
+    /// are constant.
     pub fn matthews(&self) -> f64 {
         let n = self.total() as f64;
         let (mut cross, mut pp, mut ee) = (0.0, 0.0, 0.0);
@@ -113,8 +114,9 @@ impl Confusion {
     }
 }
 
-/// The area under the ROC curve of two classes, by the probability of class 1; of more the unweighted mean over the
-/// classes, each against the rest (`roc_auc_score(multi_class="ovr")`). NaN where a class has no example.
+/// The area under the ROC curve. For two classes it is computed from the probability of class 1.
+/// For more it is the unweighted mean over the classes, each against the rest
+/// (`roc_auc_score(multi_class="ovr")`). NaN if a class has no example.
 pub fn auroc(logits: &[&[f32]], expected: &[u32]) -> f64 {
     let n_classes = logits.first().map_or(0, |row| row.len());
     let probabilities: Vec<Vec<f64>> = logits.iter().map(|row| softmax(row)).collect();
@@ -136,7 +138,8 @@ fn softmax(row: &[f32]) -> Vec<f64> {
     exp.iter().map(|x| x / sum).collect()
 }
 
-/// The chance that an example of the class scores above another one, equal scores counting half (Mann and Whitney).
+/// The probability that an example of the class scores higher than another one; ties count half
+/// (Mann and Whitney).
 pub(super) fn area(scores: &[f64], is_class: &[bool]) -> f64 {
     let ranks = super::ranks(scores);
     let inside = is_class.iter().filter(|&&inside| inside).count() as f64;
@@ -150,7 +153,7 @@ pub(super) fn area(scores: &[f64], is_class: &[bool]) -> f64 {
     (sum - inside * (inside + 1.0) / 2.0) / (inside * outside)
 }
 
-/// The class with the highest logit; the first of equals.
+/// The class with the highest logit; the first one if several are equal.
 pub fn arg_max(row: &[f32]) -> u32 {
     let mut best = 0;
     for (class, &value) in row.iter().enumerate() {

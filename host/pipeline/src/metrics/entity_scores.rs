@@ -1,5 +1,6 @@
-//! How many entities were found: precision, recall and F1 over all and of each type, as seqeval computes them in its
-//! default mode and, with the scheme of the expected tags, in its strict one. Called by the evaluator.
+//! The scores of entities: precision, recall and F1, in total and per type. They are computed like
+//! seqeval in its default mode and, with the scheme of the expected tags, in its strict mode.
+//! Called by the evaluator.
 
 use super::{
     classes::ClassReport,
@@ -8,7 +9,7 @@ use super::{
 use progtune_datasets::{Metric, SchemeEvidence, TagScheme, TagSpan};
 use std::collections::BTreeMap;
 
-/// How many entities are right, predicted and expected.
+/// The numbers of correct, predicted and expected entities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Counts {
     right: u64,
@@ -38,28 +39,28 @@ impl Counts {
     }
 }
 
-/// What is known of the tags of all sentences.
+/// The totals over the tags of all sentences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EntityScores {
     right_words: u64,
     words: u64,
     by_type: BTreeMap<String, Counts>,
-    /// What the expected tags say about their scheme.
+    /// The evidence for the scheme of the expected tags.
     evidence: SchemeEvidence,
-    /// Of the strict mode, in each scheme; `None` once a tag was not of it.
+    /// The strict-mode counts for each scheme.
     strict: [Strict; TagScheme::ALL.len()],
 }
 
-/// The counts of the strict mode in one scheme.
+/// The strict-mode counts for one scheme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Strict {
     counts: Counts,
-    /// Whether some tag is not of the scheme.
+    /// Whether any tag violates the scheme.
     is_broken: bool,
 }
 
 impl EntityScores {
-    /// Takes in a sentence: as many predicted tags as expected ones.
+    /// Adds a sentence with as many predicted as expected tags.
     pub fn add(&mut self, predicted: &[&str], expected: &[&str]) {
         self.words += expected.len() as u64;
         self.right_words += predicted
@@ -69,7 +70,8 @@ impl EntityScores {
             .count() as u64;
         count(&mut self.by_type, &entities(predicted), &entities(expected));
         self.evidence.add(expected.iter().copied());
-        // The scheme is known when all tags are; the sentences are not kept until then.
+        // The scheme is known only after the last sentence, and the sentences are not kept until
+        // then.
         for (strict, scheme) in self.strict.iter_mut().zip(TagScheme::ALL) {
             match (scheme.entities(predicted), scheme.entities(expected)) {
                 _ if strict.is_broken => (),
@@ -84,12 +86,13 @@ impl EntityScores {
         Counts::sum(&self.by_type).report()
     }
 
-    /// The scheme of the expected tags, as far as it can be told; tags without any entity fit IOB2.
+    /// The scheme of the expected tags, as far as they tell. Tags without any entity count as IOB2.
     pub fn scheme(&self) -> TagScheme {
         self.evidence.scheme().unwrap_or(TagScheme::Iob2)
     }
 
-    /// As [`EntityScores::overall`], in strict mode with [`EntityScores::scheme`]; `None` where a tag is not of it.
+    /// Like [`EntityScores::overall`], in strict mode with [`EntityScores::scheme`]; `None` if a
+    /// tag violates it.
     pub fn strict(&self) -> Option<ClassReport> {
         let scheme = self.scheme();
         let at = TagScheme::ALL.iter().position(|other| *other == scheme)?;
@@ -97,18 +100,18 @@ impl EntityScores {
         (!strict.is_broken).then(|| strict.counts.report())
     }
 
-    /// The same of each type that is predicted or expected, by its name.
+    /// The scores of each type that is predicted or expected, by name.
     pub fn by_type(&self) -> impl Iterator<Item = (&str, ClassReport)> {
         let types = self.by_type.iter();
         types.map(|(kind, counts)| (kind.as_str(), counts.report()))
     }
 
-    /// The share of words with the right tag.
+    /// The fraction of words with the correct tag.
     pub fn accuracy(&self) -> f64 {
         self.right_words as f64 / self.words as f64
     }
 
-    /// The value of a metric; NaN where it is undefined, or about something else.
+    /// The value of a metric; NaN if it is undefined or does not apply.
     pub fn compute(&self, metric: Metric) -> f64 {
         let strict = |of: fn(ClassReport) -> f64| self.strict().map_or(f64::NAN, of);
         match metric {

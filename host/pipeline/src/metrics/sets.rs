@@ -1,19 +1,19 @@
-//! Metrics of examples that any number of labels hold for, as scikit-learn computes them of indicator matrices; a label is
-//! predicted where its probability is above one half. Called by `metrics` and the evaluator.
+//! Metrics of label sets, computed like scikit-learn for indicator matrices. A label is predicted
+//! if its probability exceeds one half. Called by `metrics` and the evaluator.
 
 use super::classes::{ClassReport, area};
 
-/// What was said of each example, and what is right.
+/// The predictions and references of all examples.
 #[derive(Debug)]
 pub struct LabelSets<'a> {
     logits: Vec<&'a [f32]>,
-    /// Ascending ids.
+    /// The reference label ids, ascending.
     expected: Vec<&'a [u32]>,
-    /// Of each label: how many are right, predicted and expected.
+    /// For each label, the numbers of correct, predicted and expected examples.
     counts: Vec<[u64; 3]>,
 }
 
-/// The labels that hold, ascending: those whose logit is above 0.
+/// The predicted labels, ascending: those with a logit above 0.
 pub fn predicted(row: &[f32]) -> Vec<u32> {
     (0..)
         .zip(row)
@@ -23,7 +23,8 @@ pub fn predicted(row: &[f32]) -> Vec<u32> {
 }
 
 impl<'a> LabelSets<'a> {
-    /// Counts; a row of logits an example, a number a label.
+    /// Counts predictions against references; `logits` has one row per example, with one number per
+    /// label.
     pub fn new(logits: Vec<&'a [f32]>, expected: Vec<&'a [u32]>, n_labels: usize) -> Self {
         let mut counts = vec![[0; 3]; n_labels];
         for (row, expected) in logits.iter().zip(&expected) {
@@ -48,25 +49,25 @@ impl<'a> LabelSets<'a> {
         counts.map(|&[right, predicted, expected]| ClassReport::new(right, predicted, expected))
     }
 
-    /// The share of examples with exactly the right labels (`accuracy_score` of sets).
+    /// The fraction of examples with exactly the correct labels (`accuracy_score` of sets).
     pub fn accuracy(&self) -> f64 {
         let rows = self.logits.iter().zip(&self.expected);
         let right = rows.filter(|(row, expected)| predicted(row) == **expected);
         right.count() as f64 / self.logits.len() as f64
     }
 
-    /// F1 of all decisions together.
+    /// F1 over all decisions.
     pub fn f1_micro(&self) -> f64 {
         let sum = |at: usize| self.counts.iter().map(|counts| counts[at]).sum();
         ClassReport::new(sum(0), sum(1), sum(2)).f1
     }
 
-    /// The mean of the labels' F1; that of a label that is neither predicted nor expected is 0.
+    /// The mean F1 of the labels; it is 0 for a label that is neither predicted nor expected.
     pub fn f1_macro(&self) -> f64 {
         self.reports().map(|report| report.f1).sum::<f64>() / self.counts.len() as f64
     }
 
-    /// The mean of the labels' F1, each weighted by its examples.
+    /// The mean F1 of the labels, weighted by their examples.
     pub fn f1_weighted(&self) -> f64 {
         let total: u64 = self.counts.iter().map(|counts| counts[2]).sum();
         if total == 0 {
@@ -76,8 +77,8 @@ impl<'a> LabelSets<'a> {
         sum / total as f64
     }
 
-    /// The mean over the labels of the area under the ROC curve (`roc_auc_score` with `average="macro"`); NaN where a label
-    /// holds for no example or for all.
+    /// The mean over the labels of the area under the ROC curve (`roc_auc_score` with
+    /// `average="macro"`). NaN if a label applies to no example or to all.
     pub fn auroc(&self) -> f64 {
         let of_label = |label: usize| {
             let scores: Vec<f64> = self
@@ -97,7 +98,7 @@ impl<'a> LabelSets<'a> {
     }
 }
 
-/// The probability that a label holds.
+/// The probability of a label.
 pub fn sigmoid(logit: f32) -> f64 {
     1.0 / (1.0 + (-f64::from(logit)).exp())
 }

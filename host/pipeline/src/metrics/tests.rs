@@ -1,4 +1,5 @@
-//! Tests of the metrics against scikit-learn and scipy: `fixtures/metrics.json`, made by `make_metrics.py` beside it.
+//! Compares the metrics with scikit-learn and scipy; `make_metrics.py` generates
+//! `fixtures/metrics.json`.
 
 use super::*;
 use progtune_datasets::Metric;
@@ -11,7 +12,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     list.iter().map(|x| x.as_f64().expect("a number")).collect()
 }
 
-/// Asserts every value of `expected`, a null being NaN.
+/// Asserts all values of `expected`, where null stands for NaN.
 fn check(case: &Value, outcome: &Outcome<'_>) {
     for (name, value) in case["metrics"].as_object().expect("metrics") {
         let metric = Metric::by_name(name).expect("a metric");

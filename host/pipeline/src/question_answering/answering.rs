@@ -1,19 +1,21 @@
-//! How questions about texts are cut into inputs, and how their answers are chosen. A value of the configuration, read where
-//! questions become windows.
+//! The settings that control how questions are split into inputs and how their answers are chosen.
+//! They are part of the configuration, and are read where questions become windows.
 
 use super::decode::DecodeSettings;
 use progtune_datasets::Task;
 
-/// How questions are read and answered. Names and defaults are those of `run_qa.py`.
+/// The settings for reading and answering questions. Names and defaults are those of `run_qa.py`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answering {
-    /// Tokens that the windows of a long text share.
+    /// Number of tokens shared by consecutive windows of a long text.
     pub doc_stride: usize,
-    /// Answers that are kept of a question, and first and last tokens of a window that are tried; at least 1.
+    /// Number of candidate answers per question, and of first and last tokens tried per window; at
+    /// least 1.
     pub n_best_size: usize,
-    /// The most tokens of an answer; at least 1.
+    /// The maximum number of tokens in an answer; at least 1.
     pub max_answer_length: usize,
-    /// There is no answer when its score exceeds the best answer's by more than this (`null_score_diff_threshold`).
+    /// The margin by which the score of no answer must exceed the best answer's
+    /// (`null_score_diff_threshold`).
     pub null_threshold: f32,
 }
 
@@ -30,7 +32,7 @@ impl Default for Answering {
 }
 
 impl Answering {
-    /// How answers of a task are chosen.
+    /// The settings for choosing answers in a task.
     pub fn decode_settings(&self, task: &Task) -> DecodeSettings {
         DecodeSettings {
             n_best_size: self.n_best_size,

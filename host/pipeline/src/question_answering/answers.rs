@@ -1,4 +1,5 @@
-//! From logits of windows to answers of questions, and what they are worth. Called by evaluation and prediction.
+//! Turns logits of windows into answers to questions, and measures them. Called by evaluation and
+//! prediction.
 
 use super::{
     decode::{DecodeSettings, Decoded, Window, decode},
@@ -9,21 +10,21 @@ use progtune_datasets::Question;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-/// The questions behind a set of windows, and how answers are chosen.
+/// The questions behind a set of windows, and the settings for choosing answers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Asked {
     /// The questions.
     pub questions: Vec<Question>,
-    /// Which part of which context each window's tokens stand for; windows of a question one after the other, questions in
-    /// order.
+    /// The map from each window's tokens to its context. The windows of a question are consecutive,
+    /// and the questions are in order.
     pub maps: Vec<WindowMap>,
-    /// How answers are chosen.
+    /// The settings for choosing answers.
     pub settings: DecodeSettings,
 }
 
 impl Asked {
-    /// The answer to every question, in order. `logits` are those of the windows: of each token the one for the answer's
-    /// first token and the one for its last, `2 · tokens` numbers.
+    /// The answer to every question, in order. `logits` has `2 · tokens` numbers for each window:
+    /// each token has one for being the answer's first and one for being its last.
     pub fn answers(&self, logits: &[Vec<f32>]) -> Vec<Decoded> {
         let mut answers = vec![Decoded::default(); self.questions.len()];
         let mut windows = self.maps.iter().zip(logits).peekable();
@@ -42,8 +43,8 @@ impl Asked {
         answers
     }
 
-    /// The metrics of Hugging Face's `squad`, or `squad_v2` where a question may be without answer, F1 before all; `None` if
-    /// no question has a right answer to compare with.
+    /// The metrics of Hugging Face's `squad`, or of `squad_v2` if questions may be unanswerable,
+    /// with F1 first. `None` if no question has a reference answer.
     pub fn measure(&self, answers: &[Decoded]) -> Option<Metrics> {
         let known: Vec<(&Question, &Decoded)> = self
             .questions
@@ -70,11 +71,12 @@ impl Asked {
                 null_odds: answer.null_odds.map(f64::from),
             })
             .collect();
-        let mut metrics = match self.settings.version_2_with_negative {
-            true => squad_v2(&answered),
-            false => squad_v1(&answered),
+        let mut metrics = if self.settings.version_2_with_negative {
+            squad_v2(&answered)
+        } else {
+            squad_v1(&answered)
         };
-        // The first one is what schedules are told.
+        // Schedules receive the first metric.
         metrics.sort_by_key(|(name, _)| *name != "f1");
         Some(metrics)
     }
@@ -102,8 +104,9 @@ fn decode_question(windows: &[(&WindowMap, &Vec<f32>)], settings: DecodeSettings
     decode(&windows, settings)
 }
 
-/// What `predict` says about a question: the text, where it is in the context (code points), its probability among the n
-/// best, and how much likelier no answer is, where that may be.
+/// The output of `predict` for a question: the answer's text, its position in the context (in code
+/// points), and its probability among the n best. If questions may be unanswerable, it includes the
+/// odds of no answer.
 pub fn prediction(question: &Question, answer: &Decoded) -> Value {
     let chosen = answer.n_best.iter().find(|span| span.said == answer.answer);
     let part = answer.answer.part();
@@ -176,7 +179,7 @@ mod tests {
             (&said["start"], &said["answer"]),
             (&json!(5), &json!("Rome"))
         );
-        // The null score is the lowest of the windows: −2 of the second.
+        // The null score is the lowest of the windows: −2 in the second one.
         assert_eq!(said["null_odds"], json!(-12.0));
         let said = prediction(&asked.questions[2], &answers[2]);
         assert_eq!(

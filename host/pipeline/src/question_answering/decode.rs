@@ -1,22 +1,24 @@
-//! From start and end logits to answers: the n best spans over the windows of a question, and whether it has an answer.
-//! Called by evaluation and prediction of question answering.
+//! Turns start and end logits into answers: the n best spans over the windows of a question, and
+//! the decision whether it has an answer. Called by evaluation and prediction of question
+//! answering.
 //!
-//! The rules are those of Hugging Face's `postprocess_qa_predictions` (transformers, `examples/pytorch/question-answering/
-//! utils_qa.py`), arithmetic in f32 as there. Where scores are equal, the earlier window and the higher logit come first.
-//! Tested against its output in `tests/tests/question_answering.rs`.
+//! The rules are those of Hugging Face's `postprocess_qa_predictions` (transformers,
+//! `examples/pytorch/question-answering/utils_qa.py`), with arithmetic in f32 as there. If scores
+//! are equal, the earlier window and the higher logit come first.
+//! `tests/tests/question_answering.rs` compares with its output.
 
 use std::cmp::Ordering;
 
-/// How answers are chosen; the defaults are Hugging Face's.
+/// The settings for choosing answers; the defaults are Hugging Face's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeSettings {
-    /// Spans that are kept, and starts and ends of a window that are tried: at least 1.
+    /// Number of spans kept, and of starts and ends tried per window; at least 1.
     pub n_best_size: usize,
-    /// The most tokens an answer has.
+    /// The maximum number of tokens in an answer.
     pub max_answer_length: usize,
-    /// Whether "no answer" is one (SQuAD v2).
+    /// Whether questions may be unanswerable (SQuAD v2).
     pub version_2_with_negative: bool,
-    /// The answer is empty when the null score exceeds the best span's by more than this.
+    /// The answer is empty if the null score exceeds the best span's by more than this.
     pub null_score_diff_threshold: f32,
 }
 
@@ -31,31 +33,32 @@ impl Default for DecodeSettings {
     }
 }
 
-/// One window of a question, with what the model says about it.
+/// One window of a question, with the model's logits.
 #[derive(Debug, Clone, Copy)]
 pub struct Window<'a> {
-    /// Logits of each token to be the answer's first.
+    /// Each token's logit for being the answer's first.
     pub start_logits: &'a [f32],
-    /// Logits of each token to be the answer's last.
+    /// Each token's logit for being the answer's last.
     pub end_logits: &'a [f32],
-    /// For each token the part of the context it stands for, in code points; `None` outside the context.
+    /// The part of the context that each token covers, in code points; `None` outside the context.
     pub offsets: &'a [Option<(u32, u32)>],
 }
 
-/// What is said: a part of the context, or not.
+/// A predicted answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Said {
-    /// From a code point of the context to one, which is no part of it any more; empty where a token stands for no text.
+    /// A part of the context, as a start and an exclusive end in code points; empty if the tokens
+    /// cover no text.
     Part(u32, u32),
-    /// That there is no answer.
+    /// The question has no answer.
     NoAnswer,
-    /// Nothing: the model's best tokens make no span. Hugging Face writes the word `empty`.
+    /// Nothing, because the model's best tokens form no span. Hugging Face writes the word `empty`.
     #[default]
     Nothing,
 }
 
 impl Said {
-    /// The text, as Hugging Face's prediction files have it.
+    /// The text of the answer, as in Hugging Face's prediction files.
     pub fn text(self, context: &str) -> &str {
         match self {
             Self::Part(start, end) if start < end => {
@@ -70,7 +73,7 @@ impl Said {
         }
     }
 
-    /// The part of the context, if that is what is said.
+    /// The part of the context, if the answer is one.
     pub fn part(self) -> Option<(u32, u32)> {
         match self {
             Self::Part(start, end) => Some((start, end)),
@@ -92,16 +95,16 @@ impl Said {
     }
 }
 
-/// One of the n best.
+/// One of the n best spans.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
-    /// What it says.
+    /// The answer that it represents.
     pub said: Said,
     /// The logit of its first token.
     pub start_logit: f32,
     /// The logit of its last token.
     pub end_logit: f32,
-    /// Softmax of the sums of both logits, over the n best.
+    /// Softmax of the sums of both logits over the n best.
     pub probability: f32,
 }
 
@@ -120,18 +123,20 @@ impl Span {
     }
 }
 
-/// What is said about one question.
+/// The result for one question.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decoded {
-    /// What is chosen.
+    /// The chosen answer.
     pub answer: Said,
-    /// The n best, best first, for `nbest_predictions.json`. Without any span that is one with a score of 0.
+    /// The n best spans, best first, for `nbest_predictions.json`. Without any span, this is one
+    /// span with a score of 0.
     pub n_best: Vec<Span>,
-    /// Null score − best span's score, for `null_odds.json`; with [`DecodeSettings::version_2_with_negative`] alone.
+    /// The null score minus the best span's score, for `null_odds.json`; only with
+    /// [`DecodeSettings::version_2_with_negative`].
     pub null_odds: Option<f32>,
 }
 
-/// The answer to a question from all its windows.
+/// Chooses the answer to a question from all its windows.
 pub fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
     let mut spans: Vec<Span> = Vec::new();
     let mut null: Option<Span> = None;
@@ -147,7 +152,7 @@ pub fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
     }
     let null = null.filter(|_| settings.version_2_with_negative);
     spans.extend(null.clone());
-    // Stable, so that equals stay in their order.
+    // The sort is stable, so that equal spans keep their order.
     spans.sort_by(|a, b| descending(a.score(), b.score()));
     spans.truncate(settings.n_best_size);
     if let Some(null) = &null
@@ -155,13 +160,13 @@ pub fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
     {
         spans.push(null.clone());
     }
-    // Something must be there to choose, also when only "no answer" is.
+    // There must be something to choose, even if "no answer" is the only candidate.
     if spans.is_empty() || (spans.len() == 1 && spans[0].said.is_empty()) {
         spans.insert(0, Span::new(Said::Nothing, 0.0, 0.0));
     }
     probabilities(&mut spans);
     let first = spans[0].said;
-    // One span that is not empty is always there, but for tokens that stand for no text.
+    // At least one span is not empty, unless the tokens cover no text.
     let best = spans.iter().find(|span| !span.said.is_empty());
     let null_odds = null.as_ref().map(|null| {
         let (start, end) = best.map_or((0.0, 0.0), |best| (best.start_logit, best.end_logit));
@@ -179,13 +184,13 @@ pub fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
     }
 }
 
-/// What a window says for "no answer": the logits of its first token.
+/// A window's score for "no answer": the logits of its first token.
 fn first_token(window: &Window<'_>) -> Option<Span> {
     let (start, end) = (window.start_logits.first()?, window.end_logits.first()?);
     Some(Span::new(Said::NoAnswer, *start, *end))
 }
 
-/// Every span of a window between one of its best starts and one of its best ends.
+/// All spans of a window between one of its best starts and one of its best ends.
 fn spans_of<'a>(
     window: &'a Window<'a>,
     settings: DecodeSettings,
@@ -206,7 +211,8 @@ fn spans_of<'a>(
     })
 }
 
-/// The places of the `n` highest numbers, highest first; of equals the later one first, as numpy's reversed `argsort`.
+/// The indices of the `n` highest numbers, highest first; of equal ones the later comes first, as
+/// in numpy's reversed `argsort`.
 fn highest(numbers: &[f32], n: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..numbers.len()).collect();
     let order = |a: &usize, b: &usize| descending(numbers[*a], numbers[*b]).then(b.cmp(a));
@@ -255,7 +261,8 @@ mod tests {
 
     #[test]
     fn the_best_span_lies_inside_the_context_and_ends_after_it_starts() {
-        // The highest logits are outside the context, and the highest end comes before the highest start.
+        // The highest logits are outside the context, and the highest end precedes the highest
+        // start.
         let (start, end) = (
             [9.0, 9.0, 1.0, 3.0, 2.0, 9.0],
             [9.0, 9.0, 5.0, 1.0, 2.0, 9.0],
@@ -277,7 +284,7 @@ mod tests {
             n_best_size: 2,
             ..DecodeSettings::default()
         };
-        // Only two starts and two ends are tried, and those lie outside.
+        // Only two starts and two ends are tried, and those are outside the context.
         assert_eq!(decode(&[window(&start, &end)], two).answer, Said::Nothing);
     }
 

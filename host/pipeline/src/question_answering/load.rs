@@ -1,5 +1,6 @@
-//! From questions to a split to train or evaluate on: windows kept on disk when the same questions were tokenised before, else
-//! made now. Called by the loading of a run's data and by `evaluate` and `predict`.
+//! Turns questions into a split for training or evaluation. If the same questions were tokenised
+//! before, the cached windows are used; otherwise they are made now. Called when a run's data is
+//! loaded, and by `evaluate` and `predict`.
 
 use super::{
     answers::Asked,
@@ -22,23 +23,23 @@ fn tokenising() -> Phase {
     Phase::begin("tokenize", "tokenising questions", "windows", None)
 }
 
-/// What turns questions into inputs.
+/// Turns questions into inputs.
 pub struct QuestionSource<'a> {
-    /// The task, which knows whether a question may be without answer.
+    /// The task, which knows whether questions may be unanswerable.
     pub task: &'a Task,
     /// The model's tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// Where windows are kept.
+    /// The cache of windows.
     pub cache: &'a TokenCache,
-    /// How questions are cut and answered.
+    /// The settings for splitting and answering questions.
     pub answering: Answering,
 }
 
 impl QuestionSource<'_> {
-    /// The windows of the first `limit` questions, all of them for `None`, to train on.
+    /// The windows of the first `limit` questions, or of all for `None`, for training.
     ///
     /// # Errors
-    /// As [`QuestionSource::split`].
+    /// Fails like [`QuestionSource::split`].
     pub fn examples(&self, questions: &[Question], limit: Option<usize>) -> Result<Examples> {
         let questions = first(questions, limit);
         let key = self.keys(questions).map(|[key, _]| key);
@@ -61,10 +62,11 @@ impl QuestionSource<'_> {
         Ok(examples)
     }
 
-    /// The windows of the first `limit` questions, all of them for `None`, and what turns their logits into answers.
+    /// The windows of the first `limit` questions, or of all for `None`, and the questions that
+    /// turn logits into answers.
     ///
     /// # Errors
-    /// When a question is too long for the model's input, or the tokenizer refuses a text.
+    /// Fails if a question is too long for the model's input, or the tokenizer refuses a text.
     pub fn split(&self, questions: &[Question], limit: Option<usize>) -> Result<(Examples, Asked)> {
         let questions = first(questions, limit);
         let (examples, maps) = self.windows(questions)?;
@@ -107,8 +109,8 @@ impl QuestionSource<'_> {
         Ok((examples, maps))
     }
 
-    /// What decides the windows, and their maps; questions count by what they say, wherever they were read. `None`: nothing
-    /// is kept.
+    /// The keys of the windows and of their maps. Questions are hashed by their contents,
+    /// regardless of the file they came from. `None` if the cache is off.
     fn keys(&self, questions: &[Question]) -> Option<[Key; 2]> {
         if !self.cache.is_on() {
             return None;
@@ -142,8 +144,9 @@ fn first(questions: &[Question], limit: Option<usize>) -> &[Question] {
     &questions[..questions.len().min(limit.unwrap_or(usize::MAX))]
 }
 
-/// A map as the cache keeps it: two rows of numbers. First the question and how many tokens come before the context; the
-/// number of tokens; then the context's tokens, from and to.
+/// Encodes a map for the cache, in two rows of numbers. The first row contains the question, the
+/// number of tokens, and the start of each token of the context. The second row contains the number
+/// of tokens before the context, 0, and the end of each token of the context.
 fn to_numbers(map: &WindowMap) -> EncodedExample {
     let before = map.offsets.iter().take_while(|part| part.is_none()).count();
     let parts = || map.offsets.iter().flatten();

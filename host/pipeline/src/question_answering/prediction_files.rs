@@ -1,6 +1,6 @@
-//! The files that Hugging Face's `run_qa.py` leaves of its answers: `predictions.json` (what the official SQuAD scripts
-//! read), `nbest_predictions.json` and, where a question may be without answer, `null_odds.json`. Called by training,
-//! `evaluate` and `predict`.
+//! The prediction files of Hugging Face's `run_qa.py`: `predictions.json` (read by the official
+//! SQuAD scripts), `nbest_predictions.json` and, if questions may be unanswerable,
+//! `null_odds.json`. Called by training, `evaluate` and `predict`.
 
 use super::{answers::Asked, decode::Decoded};
 use progtune_engine::error::{Error, Result};
@@ -9,17 +9,17 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Text of the answer by the question's id.
+/// The answer's text by question id.
 pub const PREDICTIONS: &str = "predictions.json";
-/// The n best answers by the question's id.
+/// The n best answers by question id.
 pub const N_BEST: &str = "nbest_predictions.json";
-/// How much the score of no answer exceeds the best answer's, by the question's id.
+/// The margin by which the score of no answer exceeds the best answer's, by question id.
 pub const NULL_ODDS: &str = "null_odds.json";
 
-/// Writes the files into a directory, which is there.
+/// Writes the files into an existing directory.
 ///
 /// # Errors
-/// When one cannot be written.
+/// Fails if a file cannot be written.
 pub fn write(directory: &Path, asked: &Asked, answers: &[Decoded]) -> Result<()> {
     let by_id = |of: &dyn Fn(&str, &Decoded) -> Value| -> Map<String, Value> {
         let pairs = asked.questions.iter().zip(answers);
@@ -48,7 +48,7 @@ pub fn write(directory: &Path, asked: &Asked, answers: &[Decoded]) -> Result<()>
     Ok(())
 }
 
-/// Four spaces a level, as `json.dumps(..., indent=4)`.
+/// Indents by four spaces per level, like `json.dumps(..., indent=4)`.
 fn write_json(path: &Path, value: &Map<String, Value>) -> Result<()> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");

@@ -1,38 +1,41 @@
-//! Exact match and F1 of answers, as the official SQuAD scripts count them. Called by the evaluation of question answering.
+//! Exact match and F1 of answers, computed like the official SQuAD scripts. Called by the
+//! evaluation of question answering.
 //!
-//! Sources: `evaluate-v1.1.py` and `evaluate-v2.0.py` of the SQuAD authors, which Hugging Face's `squad` and `squad_v2`
-//! metrics contain.
+//! Sources: `evaluate-v1.1.py` and `evaluate-v2.0.py` by the SQuAD authors, which Hugging Face's
+//! `squad` and `squad_v2` metrics contain.
 
 use std::collections::BTreeMap;
 
-/// The scores of one question against the best of its gold answers, 0 to 1.
+/// The scores of one question against its best reference answer, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// 1 when the normalised texts are equal.
+    /// 1 if the normalised texts are equal.
     pub exact_match: f64,
     /// The harmonic mean of precision and recall of words.
     pub f1: f64,
 }
 
-/// One question: what is predicted, and what is right.
+/// One question with its predicted and reference answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
-    /// The predicted text; empty: no answer.
+    /// The predicted text; empty for no answer.
     pub prediction: &'a str,
-    /// The gold answers; none: the question has no answer (v2).
+    /// The reference answers; empty if the question has no answer (v2).
     pub gold: &'a [&'a str],
-    /// Null score − best span's score: the higher, the surer that there is no answer.
+    /// The null score minus the best span's score. The higher it is, the more likely there is no
+    /// answer.
     pub null_odds: Option<f64>,
 }
 
-/// Metrics by Hugging Face's names, percentages from 0 to 100, in the order of the official scripts.
+/// Metrics by Hugging Face's names, as percentages from 0 to 100, in the order of the official
+/// scripts.
 pub type Metrics = Vec<(&'static str, f64)>;
 
-/// What is reported of v1.1, or of v2.0 where `has_unanswerable`; of v2.0 those that are better when higher.
+/// The reported metrics of v1.1, or of v2.0 if `has_unanswerable`. For v2.0 these are the ones
+/// where higher is better.
 pub fn names(has_unanswerable: bool) -> &'static [&'static str] {
-    match has_unanswerable {
-        false => &["exact_match", "f1"],
-        true => &[
+    if has_unanswerable {
+        &[
             "exact",
             "f1",
             "HasAns_exact",
@@ -41,7 +44,9 @@ pub fn names(has_unanswerable: bool) -> &'static [&'static str] {
             "NoAns_f1",
             "best_exact",
             "best_f1",
-        ],
+        ]
+    } else {
+        &["exact_match", "f1"]
     }
 }
 
@@ -57,8 +62,9 @@ pub fn squad_v1(questions: &[Answered<'_>]) -> Metrics {
     ]
 }
 
-/// The metrics of SQuAD v2.0: over all, over those with and without an answer (where there are any), and, when every
-/// question has its odds, the best that a threshold on them gives.
+/// The metrics of SQuAD v2.0: over all questions, and over those with and without an answer, if
+/// there are any. If every question has its odds, the best scores for a threshold on them are
+/// included.
 pub fn squad_v2(questions: &[Answered<'_>]) -> Metrics {
     let scores: Vec<Score> = questions.iter().map(score_of_v2).collect();
     let has_answer: Vec<bool> = questions.iter().map(has_answer).collect();
@@ -104,11 +110,12 @@ pub fn squad_v2(questions: &[Answered<'_>]) -> Metrics {
     metrics
 }
 
-/// Gold answers of which nothing is left are none.
+/// Whether the question has a reference answer.
 fn has_answer(question: &Answered<'_>) -> bool {
     !question.gold.is_empty()
 }
 
+/// The score of v2.0. Reference answers that are empty after normalisation do not count.
 fn score_of_v2(question: &Answered<'_>) -> Score {
     let gold: Vec<&str> = question
         .gold
@@ -116,14 +123,15 @@ fn score_of_v2(question: &Answered<'_>) -> Score {
         .copied()
         .filter(|answer| !normalise(answer).is_empty())
         .collect();
-    match gold.is_empty() {
-        // Nothing is right, so only the empty text is.
-        true => score_v2(question.prediction, ""),
-        false => best(question.prediction, &gold, score_v2),
+    if gold.is_empty() {
+        // Without a reference answer, only the empty text is correct.
+        score_v2(question.prediction, "")
+    } else {
+        best(question.prediction, &gold, score_v2)
     }
 }
 
-/// The best score over the gold answers, of exact match and F1 each.
+/// The best exact match and the best F1 over the reference answers.
 fn best(prediction: &str, gold: &[&str], score: fn(&str, &str) -> Score) -> Score {
     let nothing = Score {
         exact_match: 0.0,
@@ -145,20 +153,21 @@ fn score_v1(prediction: &str, gold: &str) -> Score {
     }
 }
 
-/// As v1.1, but two texts of which nothing is left are the same.
+/// Like v1.1, but two texts that are empty after normalisation match.
 fn score_v2(prediction: &str, gold: &str) -> Score {
     let (prediction, gold) = (normalise(prediction), normalise(gold));
     let same = f64::from(u8::from(prediction == gold));
     Score {
         exact_match: same,
-        f1: match prediction.is_empty() || gold.is_empty() {
-            true => same,
-            false => f1(&prediction, &gold),
+        f1: if prediction.is_empty() || gold.is_empty() {
+            same
+        } else {
+            f1(&prediction, &gold)
         },
     }
 }
 
-/// F1 of the words of two normalised texts, each as often as it is there.
+/// F1 of the words of two normalised texts, counted with repetitions.
 fn f1(prediction: &str, gold: &str) -> f64 {
     let count = |text: &str| text.split(' ').filter(|word| !word.is_empty()).count();
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
@@ -180,21 +189,23 @@ fn f1(prediction: &str, gold: &str) -> f64 {
     2.0 * precision * recall / (precision + recall)
 }
 
-/// Lower case, without ASCII punctuation, without the words a, an and the, one space between words.
+/// Lower-cases a text, removes ASCII punctuation and the words a, an and the, and separates words
+/// by one space.
 pub fn normalise(text: &str) -> String {
     let bare: String = text
         .to_lowercase()
         .chars()
         .filter(|c| !c.is_ascii_punctuation())
         .collect();
-    // An article is one between word boundaries, which are not spaces alone: "a–b" has one.
+    // An article is delimited by any word boundary, not only by spaces: "a–b" contains one.
     let mut kept = String::with_capacity(bare.len());
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = bare.as_str();
     while let Some(first) = rest.chars().next() {
-        let end = match is_word(first) {
-            true => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
-            false => first.len_utf8(),
+        let end = if is_word(first) {
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
         };
         let (piece, after) = rest.split_at(end);
         kept.push_str(match piece {
@@ -203,7 +214,7 @@ pub fn normalise(text: &str) -> String {
         });
         rest = after;
     }
-    // Python's `split` counts the four separators U+001C to U+001F as space.
+    // Python's `split` also treats the four separators U+001C to U+001F as space.
     let words = kept.split(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
     words
         .filter(|word| !word.is_empty())
@@ -215,8 +226,8 @@ fn percent(scores: &[Score], pick: impl Fn(&Score) -> f64) -> f64 {
     100.0 * scores.iter().map(pick).sum::<f64>() / scores.len().max(1) as f64
 }
 
-/// The best percentage, and the odds above which the answer is taken to be none. Starts with answering nothing; question
-/// by question, the most likely to have an answer first, it is answered.
+/// The best percentage, and the odds above which no answer is predicted. It starts with no answers
+/// at all. Then it adds the answers one by one, the question most likely to have an answer first.
 fn best_threshold(questions: &[Answered<'_>], scores: &[f64], odds: &[f64]) -> (f64, f64) {
     let mut order: Vec<usize> = (0..questions.len()).collect();
     order.sort_by(|&a, &b| odds[a].total_cmp(&odds[b]));
@@ -224,10 +235,12 @@ fn best_threshold(questions: &[Answered<'_>], scores: &[f64], odds: &[f64]) -> (
     let mut current = unanswerable as f64;
     let (mut best, mut threshold) = (current, 0.0);
     for question in order {
-        current += match has_answer(&questions[question]) {
-            true => scores[question],
-            false if questions[question].prediction.is_empty() => 0.0,
-            false => -1.0,
+        current += if has_answer(&questions[question]) {
+            scores[question]
+        } else if questions[question].prediction.is_empty() {
+            0.0
+        } else {
+            -1.0
         };
         if current > best {
             (best, threshold) = (current, odds[question]);
@@ -269,7 +282,7 @@ mod tests {
             question("Panthers", &["Denver Broncos"]),
         ];
         let metrics = squad_v1(&questions);
-        // Two of three words are right and both gold words are there: 2·(2/3·1)/(2/3 + 1) = 0.8.
+        // Two of three words are right and both reference words occur: 2·(2/3·1)/(2/3 + 1) = 0.8.
         assert_eq!(metrics[0], ("exact_match", 100.0 / 3.0));
         assert!((metrics[1].1 - 100.0 * 1.8 / 3.0).abs() < 1e-9);
         assert_eq!(
@@ -299,7 +312,7 @@ mod tests {
             (metrics["HasAns_total"], metrics["NoAns_total"]),
             (2.0, 2.0)
         );
-        // Answering y alone makes three of four right.
+        // Answering only y makes three of four right.
         assert_eq!(
             (metrics["best_exact"], metrics["best_exact_thresh"]),
             (75.0, -2.0)

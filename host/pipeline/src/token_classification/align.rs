@@ -1,6 +1,7 @@
-//! From sentences with tags to tokenised examples, as Hugging Face's `run_ner` makes them: a word's tag is its first token's, no
-//! other token has one. Words beyond the longest input, and words that the tokenizer makes nothing of, take no part.
-//! Called by the recipe, `evaluate`, `predict` and `data inspect`.
+//! Turns sentences with tags into tokenised examples, like Hugging Face's `run_ner`. A word's tag
+//! belongs to its first token; other tokens have none. Words beyond the maximum length, and words
+//! for which the tokenizer produces no token, are left out. Called by the recipe, `evaluate`,
+//! `predict` and `data inspect`.
 
 use crate::tokenizer::Tokenizer;
 use progtune_datasets::TaggedSentence;
@@ -13,16 +14,16 @@ use progtune_process::phase::Phase;
 /// A tokenised sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlignedSentence {
-    /// Its tokens; the target has the tags, where they are known.
+    /// Its tokens; the target contains the tags, if they are known.
     pub example: EncodedExample,
-    /// The first token of each word; `None` for a word that takes no part.
+    /// The first token of each word; `None` for a word that was left out.
     pub first_tokens: Vec<Option<usize>>,
 }
 
 /// Tokenises sentences.
 ///
 /// # Errors
-/// When the tokenizer refuses one, or the longest input is too short.
+/// Fails if the tokenizer refuses a sentence, or the maximum length is too short.
 pub fn align(tokenizer: &Tokenizer, sentences: &[TaggedSentence]) -> Result<Vec<AlignedSentence>> {
     let phase = Phase::begin("tokenize", "tokenising sentences", "", None);
     let encoded = tokenizer.encode_words(sentences)?;
@@ -53,19 +54,19 @@ pub fn align(tokenizer: &Tokenizer, sentences: &[TaggedSentence]) -> Result<Vec<
         .collect())
 }
 
-/// The words of sentences, those of them that take no part, and the sentences these are in.
+/// Counts of words, of words that were left out, and of the sentences that contain these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// All words.
+    /// Number of words.
     pub n_words: usize,
-    /// Words without a token.
+    /// Number of words without a token.
     pub n_left_out: usize,
-    /// Sentences that have such.
+    /// Number of sentences with such words.
     pub n_sentences: usize,
 }
 
 impl Coverage {
-    /// Counts.
+    /// Counts the words of sentences.
     pub fn of(sentences: &[AlignedSentence]) -> Self {
         let mut coverage = Self::default();
         for sentence in sentences {
@@ -78,13 +79,17 @@ impl Coverage {
         coverage
     }
 
-    /// What to tell of it; `None` if every word takes part.
+    /// A note about the words left out; `None` if there are none.
     pub fn note(&self, split: &str, max_length: usize) -> Option<String> {
         (self.n_left_out > 0).then(|| {
+            let sentences = match self.n_sentences {
+                1 => "1 sentence".to_owned(),
+                n => format!("{n} sentences"),
+            };
             format!(
-                "{split}: {} of {} words, in {} sentences, take no part: they are beyond --max-length {max_length}, or the \
-                 tokenizer makes nothing of them",
-                self.n_left_out, self.n_words, self.n_sentences
+                "{split}: words left out: {} of {}, in {sentences}; they are beyond --max-length {max_length}, or the \
+                 tokenizer produces no token for them",
+                self.n_left_out, self.n_words
             )
         })
     }

@@ -1,5 +1,5 @@
-//! A run's sentences: what is told of them, and the examples they make. Called by `task_data`, the recipe, `evaluate`
-//! and `predict`.
+//! A run's tagged sentences: their description, and the examples made from them. Called by
+//! `task_data`, the recipe, `evaluate` and `predict`.
 
 use super::align::{AlignedSentence, Coverage, align};
 use crate::{
@@ -13,13 +13,14 @@ use progtune_datasets::{
 use progtune_engine::error::Result;
 use progtune_plain_text::shown_line;
 
-/// Columns, tags, what was found in these, and sentences left out, a line each.
+/// Describes columns, tags, findings about the tags, and skipped sentences, one per line.
 pub fn describe(data: &TaggedData, how: RepairTags) -> String {
     let columns = &data.task.columns;
     let column = |what: &str, key: &str, name: &str| {
-        let guessed = match data.guessed.contains(&key) {
-            true => " (guessed)",
-            false => "",
+        let guessed = if data.guessed.contains(&key) {
+            " (guessed)"
+        } else {
+            ""
         };
         format!("{what} `{}`{guessed}", shown_line(name))
     };
@@ -34,7 +35,7 @@ pub fn describe(data: &TaggedData, how: RepairTags) -> String {
     )
 }
 
-/// The scheme of the tags, and what a default score makes of one that seqeval's default mode does not know.
+/// The scheme of the tags, with a warning if seqeval's default mode does not know it.
 fn describe_scheme(findings: &TagFindings, how: RepairTags) -> String {
     let Some(scheme) = findings.scheme else {
         return String::new();
@@ -45,7 +46,7 @@ fn describe_scheme(findings: &TagFindings, how: RepairTags) -> String {
             format!("scheme: {name}, changed to IOB2\n")
         }
         (TagScheme::Bilou | TagScheme::Ioe2, _) => format!(
-            "scheme: {name}; seqeval's default mode, which `f1` is, may count neighbours of one type as one entity: \
+            "scheme: {name}; seqeval's default mode, which `f1` uses, may count neighbours of one type as one entity: \
              `f1_strict` follows the scheme, and --repair-tags bio changes the tags to IOB2\n"
         ),
         _ => format!("scheme: {name}\n"),
@@ -56,7 +57,7 @@ fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
     let mut text = String::new();
     if findings.n_left_out > 0 {
         text.push_str(&format!(
-            "comments and other lines that are no words: {} left out\n",
+            "comments and other lines without a word: {} left out\n",
             findings.n_left_out
         ));
     }
@@ -64,11 +65,11 @@ fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
         let first = shown_line(&first.to_string());
         let what = match how {
             RepairTags::Off => {
-                "they stay, and count as seqeval's default mode has it; --repair-tags bio makes B- of them, drop O (files \
-                 in the scheme IOB1 need bio)"
+                "they are kept and count as in seqeval's default mode; --repair-tags bio changes them to B-, drop to O \
+                 (files in the scheme IOB1 need bio)"
             }
-            RepairTags::Bio => "they are B- now",
-            RepairTags::Drop => "they are O now",
+            RepairTags::Bio => "they were changed to B-",
+            RepairTags::Drop => "they were changed to O",
         };
         text.push_str(&format!(
             "tags that continue no entity: {}, the first {first}: {what}\n",
@@ -81,10 +82,10 @@ fn describe_findings(findings: &TagFindings, how: RepairTags) -> String {
     text
 }
 
-/// The examples of a split; what takes no part is told in the log.
+/// The examples of a split; words left out are reported in the log.
 ///
 /// # Errors
-/// When the tokenizer refuses a sentence.
+/// Fails if the tokenizer refuses a sentence.
 pub fn examples(
     tokenizer: &Tokenizer,
     split: SplitName,
@@ -99,14 +100,14 @@ pub fn examples(
         .collect())
 }
 
-/// Says how many words take no part.
+/// Warns about words that were left out.
 pub fn warn_of_gaps(aligned: &[AlignedSentence], split: SplitName, max_length: usize) {
     if let Some(note) = Coverage::of(aligned).note(split.as_str(), max_length) {
         tracing::warn!("{note}");
     }
 }
 
-/// The first `limit` sentences, all of them for `None`.
+/// The first `limit` sentences, or all of them for `None`.
 pub fn first(sentences: &[TaggedSentence], limit: Option<usize>) -> &[TaggedSentence] {
     &sentences[..sentences.len().min(limit.unwrap_or(usize::MAX))]
 }

@@ -1,6 +1,7 @@
-//! Token classification (named entities, parts of speech): [`data`] with [`align`] makes examples of sentences with tags,
-//! [`score`] measures what a model says of them, [`predictions`] writes it down. The sentences come from
-//! `progtune_datasets::TaggedData`; the model is the same as ever, with a head that reads every token.
+//! Token classification: named entities, parts of speech. [`data`] and [`align`] turn tagged
+//! sentences into examples, [`score`] measures a model's predictions, and [`predictions`] formats
+//! them. The sentences come from `progtune_datasets::TaggedData`. The model is an ordinary one,
+//! with a head that reads every token.
 
 pub mod align;
 pub mod data;
@@ -10,7 +11,7 @@ use crate::metrics::{classes::arg_max, entity_scores::EntityScores};
 use progtune_datasets::Task;
 use progtune_engine::batch::Target;
 
-/// The scores of logits, `tokens × labels` numbers a sentence, against the tags that count.
+/// Scores logits, `tokens × labels` numbers per sentence, against the expected tags.
 pub fn score(task: &Task, labelled: &[(&[f32], &Target)]) -> EntityScores {
     let name = |tag: u32| task.labels.get(tag as usize).map_or("O", String::as_str);
     let mut scores = EntityScores::default();

@@ -1,12 +1,14 @@
-//! What a model says about a sentence, as a line of JSON: words, their tags, and the entities these make. Called by `predict`.
+//! The prediction for a sentence as a line of JSON: words, their tags, and the resulting entities.
+//! Called by `predict`.
 
 use super::align::AlignedSentence;
 use crate::metrics::{classes::arg_max, entities::entities};
 use progtune_datasets::{TaggedSentence, Task};
 use serde_json::{Value, json};
 
-/// `tokens`, and for each its `tags` and `scores` (the tag's probability; null for a word that took no part); `entities` with
-/// type, first word, word after the last one, text and mean score. `logits` are those of every token.
+/// The object with `tokens`, `tags`, `scores` and `entities`. A score is the probability of its
+/// tag; tag and score are null for a word that was left out. An entity has its type, first word,
+/// exclusive end, text and mean score. `logits` are those of every token.
 pub fn prediction(
     task: &Task,
     sentence: &TaggedSentence,
@@ -23,7 +25,7 @@ pub fn prediction(
             Some((task.labels.get(tag)?.as_str(), probability(row, tag)))
         })
         .collect();
-    // A word that took no part is outside of everything.
+    // For entities, a word that was left out counts as outside.
     let tags: Vec<&str> = said
         .iter()
         .map(|said| said.map_or("O", |(tag, _)| tag))
@@ -53,7 +55,7 @@ pub fn prediction(
     })
 }
 
-/// The softmax of a row at one place.
+/// The softmax of a row at one index.
 fn probability(row: &[f32], at: usize) -> f64 {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();

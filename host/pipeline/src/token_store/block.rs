@@ -1,11 +1,12 @@
-//! The bytes of a block of tokenised examples. Called by the store and its builder.
+//! The encoding of a block of tokenised examples. Called by the store and its builder.
 //!
 //! ```text
 //! lengths · ids · token types · kinds of targets · counts of their numbers · their numbers
 //! ```
 //!
-//! Each of the six is a list of whole numbers: their count (4), the bytes of each (1: 0, 1, 2 or 4, by the largest; 0 says
-//! that all are zero), and the numbers. Everything is little-endian.
+//! Each of the six is a list of whole numbers: their count (4 bytes), the width of each number (1
+//! byte), and the numbers. The largest number decides the width, which is 0, 1, 2 or 4 bytes; 0
+//! means that all numbers are zero. Everything is little-endian.
 
 use progtune_engine::batch::{EncodedExample, Target};
 
@@ -17,7 +18,8 @@ const CLASSES: u32 = 3;
 const TAGS: u32 = 4;
 const SPAN: u32 = 5;
 
-/// A target as a kind and numbers. A tag is one more than its class, so that 0 is a token without one.
+/// Encodes a target as a kind and numbers. A tag is stored as its class plus one; 0 marks a token
+/// without a tag.
 fn numbers(target: Option<&Target>) -> (u32, Vec<u32>) {
     match target {
         None => (NONE, Vec::new()),
@@ -32,7 +34,8 @@ fn numbers(target: Option<&Target>) -> (u32, Vec<u32>) {
     }
 }
 
-/// The reverse of [`numbers`]; `None` for what it does not write about an example of `length` tokens.
+/// The reverse of [`numbers`]; `None` for anything that it would not write for an example of
+/// `length` tokens.
 fn target(kind: u32, numbers: Vec<u32>, length: usize) -> Option<Option<Target>> {
     Some(Some(match (kind, numbers.as_slice()) {
         (NONE, []) => return Some(None),
@@ -80,7 +83,7 @@ fn write_list(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32> + Clone) {
     }
 }
 
-/// A block that is being read.
+/// A view of an encoded block.
 pub struct Block<'a> {
     lengths: List<'a>,
     ids: List<'a>,
@@ -91,7 +94,7 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// The block that these bytes are; `None` when they are none.
+    /// Parses a block; `None` if the bytes are not one.
     pub fn read(mut bytes: &'a [u8]) -> Option<Self> {
         let rest = &mut bytes;
         let block = Self {
@@ -112,17 +115,17 @@ impl<'a> Block<'a> {
         is_whole.then_some(block)
     }
 
-    /// How many examples it has.
+    /// Number of examples in the block.
     pub fn n_examples(&self) -> usize {
         self.lengths.count
     }
 
-    /// The tokens of an example.
+    /// Number of tokens of an example.
     pub fn length(&self, at: usize) -> usize {
         self.lengths.at(at) as usize
     }
 
-    /// An example; `None` when its target is none.
+    /// Decodes an example; `None` if its target is invalid.
     pub fn example(&self, at: usize) -> Option<EncodedExample> {
         let start = self.lengths.sum(at);
         let end = start + self.length(at);
@@ -148,7 +151,7 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// The list that `rest` begins with, which `rest` then no longer does.
+    /// Takes a list from the beginning of `rest`.
     fn read(rest: &mut &'a [u8]) -> Option<Self> {
         let (count, after) = rest.split_first_chunk::<4>()?;
         let (&width, after) = after.split_first()?;
@@ -178,7 +181,7 @@ impl<'a> List<'a> {
         (0..n).map(|at| self.at(at) as usize).sum()
     }
 
-    /// The numbers from `start` to before `end`.
+    /// The numbers from `start` up to, but excluding, `end`.
     fn range(&self, start: usize, end: usize) -> Vec<u32> {
         (start..end).map(|at| self.at(at)).collect()
     }
@@ -234,7 +237,8 @@ mod tests {
         assert!(bytes.len() < 2 * 1000 + 100, "{}", bytes.len());
     }
 
-    /// Whatever a right checksum may stand over: no panic, no memory beyond the bytes there are.
+    /// Even under a correct checksum, nonsense causes no panic and no allocation beyond the bytes
+    /// that exist.
     #[test]
     fn nonsense_is_refused() {
         let mut good = Vec::new();

@@ -1,5 +1,5 @@
-//! Makes a store, example by example: in memory at first, and in a temporary file once it is no longer small. Called by
-//! [`crate::examples`] while it tokenises.
+//! Builds a store example by example, first in memory, and in a temporary file once it is large.
+//! Called by [`crate::examples`] while it tokenises.
 
 use super::{
     Examples, Medium, SMALL, block,
@@ -18,29 +18,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How the names of files of tokens end, temporary ones too.
+/// The suffix of files with tokens, including temporary ones.
 pub const SUFFIX: &str = ".tokens";
 
-/// Bytes that are written to the file at a time.
+/// Number of bytes written to the file at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
-/// The bytes of a store in the making.
+/// The bytes of an unfinished store.
 pub struct Image {
     key: Key,
-    /// Examples that make no whole block yet.
+    /// Examples that do not fill a block yet.
     pending: Vec<EncodedExample>,
-    /// Bytes that are not in a file; with all before them, if there is none.
+    /// Bytes that are not in a file. Without a file these are all bytes.
     bytes: Vec<u8>,
-    /// Bytes that are in the file.
+    /// Number of bytes in the file.
     n_written: u64,
     directory: Directory,
-    /// Which tokens there are, 64 a number.
+    /// The set of tokens that occur, as a bit set.
     seen: Vec<u64>,
     hash: Sha256,
 }
 
 impl Image {
-    /// Of no examples.
+    /// Creates the image of an empty store.
     pub fn new(key: Key) -> Self {
         Self {
             key,
@@ -85,13 +85,13 @@ impl Image {
         });
     }
 
-    /// The bytes so far that are not in the file, which are from now on.
+    /// Takes the bytes that are not in the file yet; from now on they count as written.
     fn take(&mut self) -> Vec<u8> {
         self.n_written += self.bytes.len() as u64;
         mem::take(&mut self.bytes)
     }
 
-    /// The last bytes, and what is known of all.
+    /// Finishes the store: returns the last bytes and the directory.
     pub fn finish(mut self) -> (Vec<u8>, Directory) {
         if !self.pending.is_empty() {
             self.end_block();
@@ -110,19 +110,19 @@ impl Image {
     }
 }
 
-/// Makes a store that may become large.
+/// A builder for a store that may become large.
 pub struct Builder {
     image: Image,
-    /// Where a file may go, the best place first.
+    /// The directories for a file, best first.
     directories: Vec<PathBuf>,
     file: Option<Temporary>,
-    /// From how many bytes on there is a file.
+    /// The size in bytes from which on a file is used.
     pub(super) small: usize,
 }
 
 impl Builder {
-    /// A file, if one is needed, goes into the first of `directories` that takes one. Where none does, everything stays in
-    /// memory.
+    /// Creates a builder. If a file becomes necessary, it goes into the first of `directories` that
+    /// accepts one. If none does, everything stays in memory.
     pub fn new(key: Key, directories: Vec<PathBuf>) -> Self {
         Self {
             image: Image::new(key),
@@ -135,7 +135,7 @@ impl Builder {
     /// Appends an example.
     ///
     /// # Errors
-    /// When the file cannot be written any further.
+    /// Fails if the file cannot be written any further.
     pub fn push(&mut self, example: EncodedExample) -> Result<()> {
         self.image.push(example);
         if self.file.is_none() && self.image.bytes.len() > self.small {
@@ -145,14 +145,16 @@ impl Builder {
                 .find_map(|directory| create(directory));
             if self.file.is_none() {
                 tracing::warn!(
-                    "tokenised examples stay in memory: no directory takes a file for them; set PROGTUNE_CACHE_DIR or TMPDIR"
+                    "tokenised examples stay in memory, because no directory accepts a file for them; set PROGTUNE_CACHE_DIR \
+                     or TMPDIR to a writable directory"
                 );
                 self.small = usize::MAX;
             }
         }
-        match self.image.bytes.len() > WRITTEN_AT_ONCE {
-            true => self.write(),
-            false => Ok(()),
+        if self.image.bytes.len() > WRITTEN_AT_ONCE {
+            self.write()
+        } else {
+            Ok(())
         }
     }
 
@@ -165,10 +167,10 @@ impl Builder {
         written.map_err(Error::io(file.path(), "write"))
     }
 
-    /// The store.
+    /// Finishes the store.
     ///
     /// # Errors
-    /// As [`Builder::push`].
+    /// Fails like [`Builder::push`].
     pub fn finish(self) -> Result<Examples> {
         let (bytes, directory) = self.image.finish();
         let medium = match self.file {
@@ -187,7 +189,7 @@ fn create(directory: &Path) -> Option<Temporary> {
     match Temporary::new_in(directory, SUFFIX, Access::Private) {
         Ok(file) => Some(file),
         Err(error) => {
-            tracing::debug!("{}: takes no file: {error}", directory.display());
+            tracing::debug!("{}: cannot create a file: {error}", directory.display());
             None
         }
     }

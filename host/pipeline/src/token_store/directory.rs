@@ -1,13 +1,19 @@
-//! What a store knows of its examples without reading them: where the blocks are, and sums over all. It is the end of the
-//! file, and the part of it that is in memory.
+//! The directory of a store: the positions of its blocks, and totals over all examples. It is
+//! stored at the end of the file, and kept in memory.
 //!
 //! ```text
-//! magic (16) · key (32) · blocks · directory · SHA-256 of magic, key and directory (32) · start of the directory (8)
+//! magic (16) · key (32) · blocks · directory ·
+//! SHA-256 of magic, key and directory (32) · start of the directory (8)
 //! ```
 //!
-//! The directory is a list of numbers of 8 bytes, little-endian: examples, tokens, different tokens; how many different
-//! lengths, and each with its count; how many blocks, and each with its size and CRC-32; the fingerprint. A block is
-//! checked by its CRC when it is read, so that opening a file does not read it all.
+//! The directory is a list of 8-byte little-endian numbers:
+//!
+//! - the numbers of examples, of tokens, and of distinct tokens,
+//! - the number of distinct lengths, and each length with its count,
+//! - the number of blocks, and each block's size and CRC-32,
+//! - the fingerprint.
+//!
+//! The CRC of a block is checked when the block is read, so opening a file does not read all of it.
 
 use crate::token_store::key::Key;
 use sha2::{Digest, Sha256};
@@ -15,57 +21,58 @@ use std::collections::BTreeMap;
 
 const MAGIC: &[u8; 16] = b"progtune tokens2";
 
-/// Magic and key.
+/// The size of magic and key.
 pub const HEADER: usize = 48;
-/// Checksum and start of the directory.
+/// The size of the checksum and the start of the directory.
 pub const TRAILER: usize = 40;
 
-/// Examples in a block, but for the last one. A block is what is read for one example: a few kilobytes of short texts.
+/// Number of examples per block, except for the last one. To read one example, a whole block is
+/// read: a few kilobytes for short texts.
 pub const BLOCK: usize = 128;
 
-/// Sums over all examples.
+/// Totals over all examples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Examples.
+    /// Number of examples.
     pub examples: usize,
-    /// Their tokens.
+    /// Number of tokens.
     pub tokens: u64,
-    /// Different tokens among these.
+    /// Number of distinct tokens.
     pub distinct_tokens: u64,
-    /// How many examples have each length.
+    /// The number of examples of each length.
     pub lengths: BTreeMap<usize, u64>,
     /// A SHA-256 over the examples, in order.
     pub fingerprint: [u8; 32],
 }
 
-/// Where a block is.
+/// The position of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Its first byte in the file.
+    /// The position of its first byte in the file.
     pub start: u64,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u32,
-    /// Their CRC-32.
+    /// Its CRC-32.
     pub checksum: u32,
 }
 
 impl Place {
-    /// Whether `bytes` are the block's.
+    /// Whether `bytes` match the checksum of the block.
     pub fn fits(&self, bytes: &[u8]) -> bool {
         crc32fast::hash(bytes) == self.checksum
     }
 }
 
-/// The end of a file.
+/// The directory at the end of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directory {
-    /// Sums over all examples.
+    /// Totals over all examples.
     pub summary: Summary,
-    /// The blocks.
+    /// The positions of the blocks.
     pub blocks: Vec<Place>,
 }
 
-/// The beginning of a file.
+/// The header of a file.
 pub fn header(key: &Key) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..16].copy_from_slice(MAGIC);
@@ -74,7 +81,7 @@ pub fn header(key: &Key) -> [u8; HEADER] {
 }
 
 impl Directory {
-    /// Appends the end of a file of which `before` bytes come first.
+    /// Appends the directory and trailer to a file whose preceding part has `before` bytes.
     pub fn encode(&self, key: &Key, before: u64, out: &mut Vec<u8>) {
         let first = out.len();
         let mut number = |number: u64| out.extend(number.to_le_bytes());
@@ -98,7 +105,7 @@ impl Directory {
         out.extend(before.to_le_bytes());
     }
 
-    /// Where the directory of a file of `size` bytes begins, by the file's trailer.
+    /// The position of the directory in a file of `size` bytes, according to the file's trailer.
     pub fn start(trailer: &[u8; TRAILER], size: u64) -> Option<u64> {
         let (_, start) = trailer.split_last_chunk::<8>()?;
         let start = u64::from_le_bytes(*start);
@@ -106,10 +113,11 @@ impl Directory {
         (start >= HEADER as u64 && start <= end).then_some(start)
     }
 
-    /// The directory of a file with this header; `bytes` are all from its start on, the trailer included.
+    /// Parses the directory of a file with this header. `bytes` extend from the directory's start
+    /// to the end of the file.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem, in words.
     pub fn decode(found: &[u8], bytes: &[u8], key: &Key) -> Result<Self, &'static str> {
         let too_short = "it is too short";
         let (bytes, trailer) = bytes.split_last_chunk::<TRAILER>().ok_or(too_short)?;
@@ -117,9 +125,10 @@ impl Directory {
             return Err("its checksum is wrong");
         }
         if found != header(key) {
-            return Err("it holds other examples than its name says");
+            return Err("it contains other examples than its name says");
         }
-        // With the right checksum the rest is as it was written; other programs' files get an error all the same.
+        // A file with the right checksum is intact; a file from another program still gets an
+        // error.
         Self::parse(bytes).ok_or("its directory contradicts itself")
     }
 

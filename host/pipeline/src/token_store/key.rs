@@ -1,5 +1,5 @@
-//! What a file of tokenised examples is named by: a hash over everything that decides its contents. Made by
-//! [`crate::examples`], [`crate::question_answering::load`] and the tokenizer.
+//! The key that names a file of tokenised examples: a hash over everything that determines its
+//! contents. Made by [`crate::examples`], [`crate::question_answering::load`] and the tokenizer.
 
 use progtune_datasets::fingerprint::{READERS, extend};
 use progtune_process::interrupt;
@@ -11,8 +11,8 @@ use std::{
     path::Path,
 };
 
-/// The code that turns files into ids: the readers, this program's own part of tokenisation, and every dependency
-/// (`tokenizers` among them) in its version.
+/// The code that turns files into ids: the readers, progtune's own part of the tokenisation, and
+/// all dependencies (including `tokenizers`) with their versions.
 const CODE: u64 = {
     let hash = extend(READERS, include_bytes!("../tokenizer.rs"));
     let hash = extend(hash, include_bytes!("../tokenizer/added_tokens.rs"));
@@ -52,7 +52,8 @@ impl Key {
     }
 }
 
-/// A key in the making. Each part has its name and its length, so that parts cannot run into each other.
+/// A builder for keys. Each part is hashed with its name and length, so that parts cannot run into
+/// each other.
 #[derive(Clone)]
 pub struct KeyBuilder {
     hash: Sha256,
@@ -65,7 +66,7 @@ impl Default for KeyBuilder {
 }
 
 impl KeyBuilder {
-    /// The key of nothing but this program.
+    /// Creates a builder whose key covers only progtune's code.
     pub fn new() -> Self {
         let mut builder = Self {
             hash: Sha256::new(),
@@ -74,7 +75,7 @@ impl KeyBuilder {
         builder
     }
 
-    /// Takes in a part.
+    /// Adds a part.
     pub fn add(&mut self, name: &str, value: &[u8]) {
         for part in [name.as_bytes(), value] {
             self.hash.update((part.len() as u64).to_le_bytes());
@@ -82,17 +83,18 @@ impl KeyBuilder {
         }
     }
 
-    /// Takes in a number.
+    /// Adds a number.
     pub fn add_number(&mut self, name: &str, value: u64) {
         self.add(name, &value.to_le_bytes());
     }
 
-    /// Takes in a file: its name and its contents.
+    /// Adds a file: its name and its contents.
     ///
     /// # Errors
-    /// When it cannot be read, or is none that can be read twice (a pipe).
+    /// Fails if it cannot be read, or cannot be read twice (a pipe).
     pub fn add_file(&mut self, path: &Path) -> io::Result<()> {
-        // Asked before it is opened: that alone would take a pipe's writer away.
+        // This is checked before the file is opened, because opening a pipe would already disturb
+        // its writer.
         if !path.metadata()?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
@@ -114,7 +116,7 @@ impl KeyBuilder {
         Ok(())
     }
 
-    /// The key.
+    /// The finished key.
     pub fn finish(self) -> Key {
         Key(self.hash.finalize().into())
     }

@@ -1,10 +1,14 @@
-//! Tokenised examples, however many: every split of a run is one of these. Made by [`crate::examples`], and from lists by
-//! tests; read by batches, their order, the evaluator and the prefix cache.
+//! Tokenised examples in any number; every split of a run is stored in this way. Made by
+//! [`crate::examples`], and from lists by tests. Read by batches, their order, the evaluator and
+//! the prefix cache.
 //!
-//! The examples are the bytes of one file ([`directory`] says how it is laid out). A small one is held in memory; of a large
-//! one only the directory is, about a tenth of a byte an example, and an example is read from its block when somebody
-//! asks for it. Reads at a position, not a memory map: pages of a map count as the process' memory, need `unsafe`, and turn
-//! a disk error into a signal; a block of a few kilobytes is read and checked in some microseconds.
+//! The examples are the bytes of one file, whose layout [`directory`] describes. A small file is
+//! held in memory. For a large one only the directory is, which takes about a tenth of a byte per
+//! example. An example is then read from its block on demand.
+//!
+//! Blocks are read with positioned reads, not through a memory map. The pages of a map count as the
+//! process' memory, need `unsafe`, and turn a disk error into a signal. Reading and checking a
+//! block of a few kilobytes takes microseconds.
 
 pub mod block;
 pub mod builder;
@@ -28,7 +32,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Bytes up to which a store is held in memory.
+/// The size in bytes up to which a store is held in memory.
 pub const SMALL: usize = 4 << 20;
 
 /// Tokenised examples.
@@ -38,12 +42,12 @@ pub struct Examples {
     directory: Directory,
 }
 
-/// Where the bytes are.
+/// The storage of the bytes.
 #[derive(Debug)]
 pub(crate) enum Medium {
-    /// The whole file.
+    /// The whole file in memory.
     Memory(Vec<u8>),
-    /// A file on disk; a temporary one lasts as long as the store.
+    /// A file on disk; a temporary one is deleted together with the store.
     File {
         file: Mutex<File>,
         path: PathBuf,
@@ -63,12 +67,12 @@ impl Medium {
     }
 }
 
-/// Why a file is no store.
+/// The reason why a file is not a store.
 #[derive(Debug)]
 pub enum Fault {
     /// It cannot be read.
     Io(io::Error),
-    /// It can, and is not as it was written.
+    /// It can be read, but its contents were changed.
     Damaged(&'static str),
 }
 
@@ -79,10 +83,11 @@ impl From<io::Error> for Fault {
 }
 
 impl Examples {
-    /// Opens a file. A small one is read and checked; of a large one the directory is, and each block when it is read.
+    /// Opens a file. A small file is read and checked at once. For a large file only the directory
+    /// is; each block is checked when it is read.
     ///
     /// # Errors
-    /// When it cannot be read or is damaged.
+    /// Fails if the file cannot be read or is damaged.
     pub fn open(path: &Path, key: &Key) -> Result<Self, Fault> {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
@@ -132,22 +137,22 @@ impl Examples {
         })
     }
 
-    /// How many there are.
+    /// Number of examples.
     pub fn len(&self) -> usize {
         self.directory.summary.examples
     }
 
-    /// Whether there are none.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Sums over all.
+    /// Totals over all examples.
     pub fn summary(&self) -> &Summary {
         &self.directory.summary
     }
 
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub fn file_bytes(&self) -> u64 {
         let blocks: u64 = self
             .directory
@@ -159,7 +164,7 @@ impl Examples {
         blocks + (HEADER + TRAILER + 8 * numbers + 32) as u64
     }
 
-    /// Bytes of memory that are taken as long as this lasts.
+    /// The memory in bytes that the store occupies.
     pub fn held_bytes(&self) -> u64 {
         let directory = self.directory.blocks.len() * size_of::<directory::Place>();
         let bytes = match &self.medium {
@@ -169,10 +174,10 @@ impl Examples {
         (bytes + directory) as u64
     }
 
-    /// All examples of several stores, one after the other.
+    /// Concatenates several stores.
     ///
     /// # Errors
-    /// As [`Examples::get`].
+    /// Fails like [`Examples::get`].
     pub fn concat(mut stores: Vec<Self>) -> Result<Self> {
         if stores.len() == 1 {
             return Ok(stores.remove(0));
@@ -180,30 +185,30 @@ impl Examples {
         stores.iter().flat_map(Self::iter).collect()
     }
 
-    /// The whole file, or where it is.
+    /// The storage of the bytes.
     pub(crate) fn medium(&mut self) -> &mut Medium {
         &mut self.medium
     }
 
-    /// An example.
+    /// Reads an example.
     ///
     /// # Errors
-    /// When it cannot be read, or is damaged on disk.
+    /// Fails if it cannot be read, or is damaged on disk.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// Panics if the index is out of range.
     pub fn get(&self, index: usize) -> Result<EncodedExample> {
         let example = self.in_block(index / BLOCK, |block| block.example(index % BLOCK))?;
         example.ok_or_else(|| self.damaged())
     }
 
-    /// The tokens of an example.
+    /// The number of tokens of an example.
     ///
     /// # Errors
-    /// As [`Examples::get`].
+    /// Fails like [`Examples::get`].
     ///
     /// # Panics
-    /// When there are fewer.
+    /// Panics if the index is out of range.
     pub fn length(&self, index: usize) -> Result<usize> {
         self.in_block(index / BLOCK, |block| block.length(index % BLOCK))
     }
@@ -218,7 +223,7 @@ impl Examples {
         .map(|example| example?.ok_or_else(|| self.damaged()))
     }
 
-    /// The tokens of each example in order.
+    /// The number of tokens of each example in order.
     pub fn lengths(&self) -> impl Iterator<Item = Result<usize>> + '_ {
         self.blocks(|block| (0..block.n_examples()).map(|at| block.length(at)).collect())
     }
@@ -226,10 +231,10 @@ impl Examples {
     /// The batch of these examples; positions count from `first_position`.
     ///
     /// # Errors
-    /// As [`Examples::get`].
+    /// Fails like [`Examples::get`].
     ///
     /// # Panics
-    /// When there are fewer.
+    /// Panics if an index is out of range.
     pub fn batch(&self, indices: &[usize], first_position: u32) -> Result<Batch> {
         let rows: Vec<EncodedExample> = indices
             .iter()
@@ -239,7 +244,7 @@ impl Examples {
         Ok(Batch::of(&rows, indices, first_position))
     }
 
-    /// What `read` finds in each block, one after the other.
+    /// Applies `read` to each block in order, and chains the results.
     fn blocks<T>(&self, read: impl Fn(&Block<'_>) -> Vec<T>) -> impl Iterator<Item = Result<T>> {
         (0..self.directory.blocks.len()).flat_map(move |number| {
             match self.in_block(number, &read) {
@@ -258,7 +263,8 @@ impl Examples {
             }
             Medium::File { file, path, .. } => {
                 let mut bytes = vec![0; place.size as usize];
-                // A lock that a panic left behind guards nothing but the position, which is set anew.
+                // A lock poisoned by a panic guards only the file position, which is set again
+                // here.
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.seek(SeekFrom::Start(place.start))
                     .and_then(|_| file.read_exact(&mut bytes))
@@ -287,7 +293,7 @@ impl Examples {
 }
 
 impl FromIterator<EncodedExample> for Examples {
-    /// In memory, however many.
+    /// Builds a store in memory, whatever its size.
     fn from_iter<I: IntoIterator<Item = EncodedExample>>(examples: I) -> Self {
         let mut image = Image::new(Key::default());
         examples.into_iter().for_each(|example| image.push(example));

@@ -1,5 +1,5 @@
-//! A store gives back what it was given, in memory and from a file; damage is found when the file is opened, or when the
-//! block is read.
+//! A store returns the examples that went in, from memory and from a file. Damage is found when the
+//! file is opened, or when the block is read.
 
 use super::{builder::Builder, *};
 use progtune_engine::batch::{Labels, Target};
@@ -18,7 +18,7 @@ fn examples(n: usize) -> Vec<EncodedExample> {
     (0..n).map(example).collect()
 }
 
-/// As [`Builder`] makes it of many examples: in a temporary file.
+/// A store in a temporary file, as [`Builder`] makes it for many examples.
 fn in_file(n: usize, folder: &Path) -> Examples {
     let mut builder = Builder::new(Key::of_text("k"), vec![folder.to_owned()]);
     builder.small = 0;
@@ -97,7 +97,7 @@ fn several_become_one() {
     );
 }
 
-/// The file of a store; where it is held in memory, its bytes.
+/// The bytes of the file that a store of `n` examples would have.
 fn file_of(n: usize) -> Vec<u8> {
     let mut image = Image::new(Key::of_text("k"));
     examples(n)
@@ -122,7 +122,7 @@ fn every_damage_of_a_small_file_is_found_when_it_is_opened() {
     }
 }
 
-/// Of a large file only the directory is read at first.
+/// Opening a large file reads only its directory.
 #[test]
 fn damage_of_a_large_file_is_found_where_it_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,15 @@
-//! Added and special tokens: which there are, in which order, with which flags and ids. Called by the tokenizer's building.
+//! Added and special tokens: their order, flags and ids. Called when a tokenizer is built.
 //!
-//! As `TokenizersBackend.__init__` of transformers 5.24 collects them and `AddedVocabulary` of tokenizers 0.23.3 keeps them: the
-//! last flags given for a token count. The library here keeps the first for a part of what it does, so each is added once.
+//! The tokens are collected as by `TokenizersBackend.__init__` of transformers 5.24. As in
+//! `AddedVocabulary` of tokenizers 0.23.3, the last flags given for a token count. The Rust library
+//! partly keeps the first ones, so each token is added only once.
 
 use super::fault::Fault;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tokenizers::{AddedToken, Model, NormalizedString, Normalizer};
 
-/// `AddedToken` as a file gives it; `None` is a flag that the file says nothing of.
+/// An `AddedToken` as a file gives it; `None` stands for a missing flag.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Spec {
     pub content: String,
@@ -19,7 +20,7 @@ pub(super) struct Spec {
     pub special: bool,
 }
 
-/// A named or extra special token: text, or a token with flags.
+/// A named or extra special token: a text, or a token with flags.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Named {
     Text(String),
@@ -27,10 +28,10 @@ pub(super) enum Named {
 }
 
 impl Spec {
-    /// Reads a JSON object with Hugging Face's keys.
+    /// Parses a JSON object with Hugging Face's keys.
     ///
     /// # Errors
-    /// When a value has the wrong type.
+    /// Fails if a value has the wrong type.
     pub fn parse(map: &Map<String, Value>) -> Result<Self, String> {
         let content = match map.get("content") {
             None | Some(Value::Null) => String::new(),
@@ -54,7 +55,7 @@ impl Spec {
         })
     }
 
-    /// A special token with no flag said.
+    /// A special token without explicit flags.
     fn special(content: &str) -> Self {
         Self {
             content: content.to_owned(),
@@ -66,7 +67,7 @@ impl Spec {
         }
     }
 
-    /// The library's token.
+    /// Converts to the library's token.
     pub fn build(&self) -> AddedToken {
         AddedToken::from(self.content.clone(), self.special)
             .single_word(self.single_word.unwrap_or(false))
@@ -85,9 +86,10 @@ impl Named {
     }
 }
 
-/// The texts of special tokens, as AutoTokenizer knows them when it reads `added_tokens.json`: a token that
-/// `tokenizer_config.json` gives with flags is not known by its text yet, one of `special_tokens_map.json` is.
-/// Named tokens are under the keys `names`, further ones in the list `extra`.
+/// The texts of special tokens that AutoTokenizer knows when it reads `added_tokens.json`. A token
+/// with flags in `tokenizer_config.json` is not known by its text yet, but one in
+/// `special_tokens_map.json` is. Named tokens are stored under the keys `names`, further ones in
+/// the list `extra`.
 pub(super) fn special_texts(
     (names, extra): (&[&str], &str),
     config: &Map<String, Value>,
@@ -114,8 +116,9 @@ pub(super) fn special_texts(
     texts
 }
 
-/// The tokens that settings add: those of `added_tokens_decoder` in the order of their ids, then named and extra special tokens
-/// that are not among them. `present` is what the tokenizer has already.
+/// The tokens that the settings add. Those of `added_tokens_decoder` come first, in the order of
+/// their ids, followed by named and extra special tokens that are not among them. `present`
+/// contains the tokens that the tokenizer already has.
 pub(super) fn to_add(
     present: &HashSet<String>,
     decoder: &BTreeMap<i64, Spec>,
@@ -143,10 +146,11 @@ pub(super) fn to_add(
         .collect()
 }
 
-/// Adds tokens, a batch after the other, with the flags that each has last.
+/// Adds tokens in batches, each with the last flags given for it.
 ///
 /// # Errors
-/// When two tokens are the same once normalised, of which tokenizers takes one by chance, or nothing is left of one.
+/// Fails if two tokens are equal after normalisation, because tokenizers then chooses one at
+/// random, or if a token becomes empty.
 pub(super) fn install(
     tokenizer: &mut tokenizers::Tokenizer,
     batches: &[Vec<AddedToken>],
@@ -157,7 +161,8 @@ pub(super) fn install(
             .get(token.content.as_str())
             .is_some_and(|earlier| earlier.special);
         let mut token_now = token.clone();
-        // A token that was special once is left in one piece or not as the special ones are (`split_special_tokens`).
+        // A token that was special once is kept whole or split like the special ones
+        // (`split_special_tokens`).
         token_now.special |= was_special;
         last.insert(&token.content, token_now);
     }
@@ -176,11 +181,12 @@ pub(super) fn install(
     check_patterns(tokenizer, last.values())
 }
 
-/// Whether a token that goes around every text is in the vocabulary, or in a file as an added one. AutoTokenizer would give it
-/// the next free id, which is another token's embedding or none.
+/// Checks that a token placed around every text is in the vocabulary or added by a file.
+/// AutoTokenizer would give it the next free id, which belongs to another token's embedding or to
+/// none.
 ///
 /// # Errors
-/// When it is not.
+/// Fails if it is in neither.
 pub(super) fn check_known(
     tokenizer: &tokenizers::Tokenizer,
     decoder: &BTreeMap<i64, Spec>,
@@ -195,7 +201,7 @@ pub(super) fn check_known(
     }
     Err(Fault::new(format!(
         "the vocabulary (tokenizer.json, vocab.txt or vocab.json) has no {content}, which is the `{name}` around every text; \
-         use the vocabulary that the model was trained with, or name its token as `{name}` in tokenizer_config.json"
+         use the vocabulary that the model was trained with, or set `{name}` in tokenizer_config.json to its token"
     )))
 }
 
@@ -214,14 +220,14 @@ fn check_patterns<'a>(
         let advice = "remove it, or set its `normalized` to false";
         if pattern.get().is_empty() {
             return Err(Fault::new(format!(
-                "the added token {:?} is empty once it is normalised, so that it would be found everywhere; {advice}",
+                "the added token {:?} is empty after normalisation, so it would match everywhere; {advice}",
                 token.content
             )));
         }
         if let Some(other) = patterns.insert(pattern.get().to_owned(), &token.content) {
             return Err(Fault::new(format!(
-                "the added tokens {:?} and {other:?} are the same once they are normalised, and AutoTokenizer takes either \
-                 of them by chance; {advice}",
+                "the added tokens {:?} and {other:?} are equal after normalisation, and AutoTokenizer chooses one of them at \
+                 random; {advice}",
                 token.content
             )));
         }
@@ -238,7 +244,8 @@ mod tests {
         Spec::parse(value.as_object().unwrap()).unwrap()
     }
 
-    /// `BertTokenizer` of transformers 5.24 finds the mask token "é" in "uber" if `tokenizer_config.json` gives it with flags.
+    /// `BertTokenizer` of transformers 5.24 finds the mask token "é" in "uber" if
+    /// `tokenizer_config.json` gives it with flags.
     #[test]
     fn texts_of_special_tokens_are_known_but_for_those_with_flags() {
         let config = json!({
@@ -253,7 +260,7 @@ mod tests {
         assert_eq!(texts, BTreeSet::from(expected));
     }
 
-    /// The order and flags that `BertTokenizer` of transformers 5.24 gives these.
+    /// The order and flags that `BertTokenizer` of transformers 5.24 assigns.
     #[test]
     fn tokens_come_by_id_then_by_name() {
         let decoder = BTreeMap::from([

@@ -1,5 +1,5 @@
-//! From files to the library's tokenizer, as `AutoTokenizer` of transformers 5.24 makes it. Called when a tokenizer is first
-//! needed.
+//! Builds the library's tokenizer from files, as `AutoTokenizer` of transformers 5.24 does. Called
+//! when a tokenizer is first needed.
 
 use super::added_tokens::{self, to_add};
 use super::byte_level::{self, PREFIX_SPACE};
@@ -16,27 +16,27 @@ use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use tokenizers::processors::template::TemplateProcessing;
 
-/// What a tokenizer is built from.
+/// The parts from which a tokenizer is built.
 pub(super) struct Parts<'a> {
     /// Names and contents of the files.
     pub files: &'a [(String, Vec<u8>)],
     /// `tokenizer_class` of `config.json`.
     pub class_in_config: Option<&'a Value>,
     pub architecture: Architecture,
-    /// Whether inputs are given word by word.
+    /// Whether inputs are sequences of words.
     pub takes_words: bool,
 }
 
-/// A tokenizer with what the library's own does not know of itself.
+/// A tokenizer, and the properties that the library's type does not store.
 pub(super) struct Built {
-    /// Without truncation and padding.
+    /// The library's tokenizer, without truncation and padding.
     pub inner: tokenizers::Tokenizer,
     pub class: Class,
-    /// Whether the model is given `token_type_ids`.
+    /// Whether the model receives `token_type_ids`.
     pub gives_types: bool,
-    /// Whether what is too long loses its beginning.
+    /// Whether long inputs lose their beginning.
     pub cuts_left: bool,
-    /// Whether `padding_side` is left, which `run_qa.py` takes as the context's place.
+    /// Whether `padding_side` is left, which makes `run_qa.py` put the context first.
     pub pads_left: bool,
 }
 
@@ -53,7 +53,7 @@ impl Parts<'_> {
     /// Builds the tokenizer.
     ///
     /// # Errors
-    /// When files are missing or damaged, or say what AutoTokenizer refuses.
+    /// Fails if files are missing or damaged, or contain values that AutoTokenizer refuses.
     pub fn build(&self) -> Result<Built, Fault> {
         let tokenizer_config = self.object(TOKENIZER_CONFIG)?.unwrap_or_default();
         settings::model_max_length(&tokenizer_config)?;
@@ -65,7 +65,7 @@ impl Parts<'_> {
             added_tokens: self.object(ADDED_TOKENS)?,
             tokenizer: serialized.as_ref().map(|file| &file.value),
         };
-        // As `run_ner.py` does for this family.
+        // `run_ner.py` does the same for this family.
         let forced = [(PREFIX_SPACE, Value::Bool(true))];
         let is_forced = self.takes_words && self.architecture == Architecture::Roberta;
         let forced = if is_forced { &forced[..] } else { &[] };
@@ -76,7 +76,7 @@ impl Parts<'_> {
         let mut batches = Vec::new();
         let mut present = HashSet::new();
         if let (Class::Serialized, Some(file)) = (class, &serialized) {
-            // Tokens of the file itself come first.
+            // The file's own tokens come first.
             let own = settings::serialized_tokens(&file.value)?;
             present.extend(own.iter().map(|(_, spec)| spec.content.clone()));
             batches.push(own.iter().map(|(_, spec)| spec.build()).collect());
@@ -139,7 +139,7 @@ impl Parts<'_> {
         let missing = |needed: &str| {
             Fault::new(if is_any {
                 format!(
-                    "no tokenizer here that {} reads: expected {needed}; if the files belong to another class, name it as \
+                    "no tokenizer here that {} can read: expected {needed}; if the files belong to another class, name it as \
                      `tokenizer_class` in {TOKENIZER_CONFIG}",
                     class.name()
                 )

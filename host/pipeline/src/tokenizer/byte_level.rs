@@ -1,5 +1,5 @@
-//! RoBERTa's byte-level BPE, rebuilt from a vocabulary, merges and the settings (`RobertaTokenizer` of transformers 5.24).
-//! Called by the tokenizer's building.
+//! RoBERTa's byte-level BPE, rebuilt from a vocabulary, merges and the settings (`RobertaTokenizer`
+//! of transformers 5.24). Called when a tokenizer is built.
 
 use super::added_tokens::{Named, check_known};
 use super::class::Class;
@@ -11,13 +11,14 @@ use tokenizers::{
     models::bpe::BPE, pre_tokenizers::byte_level::ByteLevel, processors::roberta::RobertaProcessing,
 };
 
-/// The key that says whether a text begins as after a space.
+/// The key that decides whether a text is treated as if it followed a space.
 pub(super) const PREFIX_SPACE: &str = "add_prefix_space";
 
-/// `vocab.json`: ids by token. Entries that are no numbers are left out, as tokenizers does.
+/// Parses `vocab.json`, an object of ids by token. Like tokenizers, it skips values that are not
+/// numbers.
 ///
 /// # Errors
-/// When it is no JSON object, or an id is negative or broken.
+/// Fails if this is not a JSON object, or an id is negative or fractional.
 pub(super) fn vocabulary(bytes: &[u8]) -> Result<Vec<(String, u32)>, Fault> {
     let fault = |why: String| Fault::unreadable("vocab.json", why);
     let value: Value = serde_json::from_slice(bytes).map_err(|e| fault(e.to_string()))?;
@@ -36,10 +37,11 @@ pub(super) fn vocabulary(bytes: &[u8]) -> Result<Vec<(String, u32)>, Fault> {
         .collect()
 }
 
-/// `merges.txt`: two tokens a line with a space between, after lines that begin with `#version`.
+/// Parses `merges.txt`: two tokens per line, separated by a space, after lines that begin with
+/// `#version`.
 ///
 /// # Errors
-/// When a line has another number of tokens.
+/// Fails if a line has a different number of tokens.
 pub(super) fn merges(bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
     let fault = |why: String| Fault::unreadable("merges.txt", why);
     let text = std::str::from_utf8(bytes).map_err(|e| fault(e.to_string()))?;
@@ -59,10 +61,11 @@ pub(super) fn merges(bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
         .collect()
 }
 
-/// The tokenizer without added tokens and without what goes around a text.
+/// Builds the tokenizer without added tokens and without the special tokens around texts.
 ///
 /// # Errors
-/// When a merge is about a token that the vocabulary lacks, or a setting has the wrong type.
+/// Fails if a merge contains a token that is not in the vocabulary, or a setting has the wrong
+/// type.
 pub(super) fn build(
     vocabulary: Vec<(String, u32)>,
     merges: Vec<(String, String)>,
@@ -73,7 +76,7 @@ pub(super) fn build(
         .build()
         .map_err(|e| {
             Fault::new(format!(
-                "the merges and the vocabulary do not go together: {e}; use the two files of one tokenizer"
+                "the merges do not match the vocabulary: {e}; use the two files of one tokenizer"
             ))
         })?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
@@ -83,10 +86,10 @@ pub(super) fn build(
     Ok(tokenizer)
 }
 
-/// Puts `<s>` and `</s>` around texts, whatever their names.
+/// Puts `<s>` and `</s>`, whatever their names, around texts.
 ///
 /// # Errors
-/// When one is null, or a setting has the wrong type.
+/// Fails if one of them is null, or a setting has the wrong type.
 pub(super) fn frame_texts(
     tokenizer: &mut tokenizers::Tokenizer,
     settings: &Settings,
@@ -101,10 +104,10 @@ pub(super) fn frame_texts(
     Ok(())
 }
 
-/// A special token that must be there, with its id.
+/// A required special token with its id.
 ///
 /// # Errors
-/// When the files say null.
+/// Fails if the files set it to null.
 pub(super) fn with_id(
     tokenizer: &tokenizers::Tokenizer,
     settings: &Settings,
@@ -114,7 +117,7 @@ pub(super) fn with_id(
     let token = settings.special(name, class)?;
     let unknown = settings.special("unk_token", class)?;
     let id_of = |token: &Named| tokenizer.token_to_id(token.content());
-    // A token without text is unknown.
+    // An empty token maps to the unknown token.
     let id = token
         .as_ref()
         .and_then(|token| id_of(token).or(unknown.as_ref().and_then(id_of)));
@@ -125,7 +128,7 @@ pub(super) fn with_id(
     match (token, id) {
         (Some(token), Some(id)) => Ok((token.to_owned(), id)),
         _ => Err(Fault::new(format!(
-            "`{name}` is null, and {} puts it around every text; name a token of the vocabulary",
+            "`{name}` is null, but {} puts it around every text; set it to a token of the vocabulary",
             class.name()
         ))),
     }

@@ -1,32 +1,33 @@
-//! Which class of transformers reads a tokenizer's files, as `AutoTokenizer.from_pretrained` chooses it (transformers 5.24,
-//! `models/auto/tokenization_auto.py`). Called by the tokenizer's building; what is not here is refused by its name.
+//! The class of transformers that reads a tokenizer's files, chosen like
+//! `AutoTokenizer.from_pretrained` (transformers 5.24, `models/auto/tokenization_auto.py`). Called
+//! when a tokenizer is built. A class that is missing here is refused by name.
 
 use super::fault::Fault;
 use progtune_engine::model::config::Architecture;
 use serde_json::{Map, Value};
 
-/// A way of making a tokenizer out of files.
+/// A way to build a tokenizer from files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// `BertTokenizer`: WordPiece, rebuilt from the vocabulary and the settings.
     Bert,
     /// `DistilBertTokenizer`: the same without token types.
     DistilBert,
-    /// `BertJapaneseTokenizer` whose settings make it BERT's: `word_tokenizer_type` basic.
+    /// `BertJapaneseTokenizer` with settings that make it BERT's: `word_tokenizer_type` basic.
     JapaneseBasic,
-    /// `RobertaTokenizer`: byte-level BPE, rebuilt from the vocabulary, the merges and the settings.
+    /// `RobertaTokenizer`: byte-level BPE, rebuilt from vocabulary, merges and settings.
     Roberta,
     /// `XLMRobertaTokenizer`: Unigram, rebuilt from `tokenizer.json`.
     XlmRoberta,
-    /// `TokenizersBackend` (`PreTrainedTokenizerFast`): `tokenizer.json` as it stands.
+    /// `TokenizersBackend` (`PreTrainedTokenizerFast`): `tokenizer.json` as it is.
     Serialized,
 }
 
-/// Where a class was named, for messages.
+/// The files that name a class, for messages.
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const CONFIG: &str = "config.json";
 
-/// Names of transformers 5.24 for its BERT tokenizer, without the `Fast` at the end.
+/// The names in transformers 5.24 of its BERT tokenizer, without the suffix `Fast`.
 const BERT: &[&str] = &[
     "BertTokenizer",
     "ElectraTokenizer",
@@ -36,7 +37,7 @@ const BERT: &[&str] = &[
     "SqueezeBertTokenizer",
 ];
 
-/// Names of transformers 5.24 for its RoBERTa tokenizer.
+/// The names in transformers 5.24 of its RoBERTa tokenizer.
 const ROBERTA: &[&str] = &[
     "RobertaTokenizer",
     "BartTokenizer",
@@ -45,8 +46,8 @@ const ROBERTA: &[&str] = &[
     "MvpTokenizer",
 ];
 
-/// Classes of transformers 5.24 with rules of their own, which are not here. A name in none of these lists is unknown to
-/// transformers too, which then takes `tokenizer.json` as it stands.
+/// Classes of transformers 5.24 with rules of their own, which are not implemented here. A name in
+/// none of these lists is unknown to transformers too, which then uses `tokenizer.json` as it is.
 const OTHERS: &[&str] = &[
     "AlbertTokenizer",
     "BarthezTokenizer",
@@ -144,11 +145,12 @@ const OTHERS: &[&str] = &[
 ];
 
 impl Class {
-    /// The class of a model's tokenizer: `tokenizer_class` of `tokenizer_config.json`, else of `config.json`, else the one that
-    /// goes with the family.
+    /// Resolves the class of a model's tokenizer: `tokenizer_class` in `tokenizer_config.json`,
+    /// otherwise in `config.json`, otherwise the default of the family.
     ///
     /// # Errors
-    /// When the class, or code that comes with the model, is not here.
+    /// Fails if the class is not implemented here, or the tokenizer needs code that comes with the
+    /// model.
     pub fn resolve(
         settings: &Map<String, Value>,
         in_config: Option<&Value>,
@@ -164,7 +166,8 @@ impl Class {
         };
         let in_config = stated(in_config, CONFIG)?.filter(|(name, _)| !name.is_empty());
         let named = match stated(settings.get("tokenizer_class"), TOKENIZER_CONFIG)? {
-            // An empty name is none that AutoTokenizer knows, unless `config.json` has one of another family.
+            // AutoTokenizer does not know an empty name, unless `config.json` names a class of
+            // another family.
             Some(named) if named.0.is_empty() => match in_config {
                 Some(other) if !is_of(&other.0, architecture) => Some(other),
                 _ => Some(named),
@@ -216,9 +219,9 @@ impl Class {
             Err(Fault::of(
                 file,
                 format!(
-                    "`tokenizer_class` is {name}, whose rules progtune does not have, and reading its files by other rules \
-                     would give other tokens; use a model with BertTokenizer, RobertaTokenizer or XLMRobertaTokenizer, or \
-                     save its tokenizer.json as `PreTrainedTokenizerFast`"
+                    "`tokenizer_class` is {name}, whose rules progtune does not have, and other rules would produce other \
+                     tokens; use a model with BertTokenizer, RobertaTokenizer or XLMRobertaTokenizer, or save its \
+                     tokenizer.json as `PreTrainedTokenizerFast`"
                 ),
             ))
         } else {
@@ -226,7 +229,7 @@ impl Class {
         }
     }
 
-    /// The name under which a saved tokenizer states its class.
+    /// The class name in a saved tokenizer.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bert => "BertTokenizer",
@@ -238,12 +241,12 @@ impl Class {
         }
     }
 
-    /// Whether models are given `token_type_ids` when `model_input_names` says nothing.
+    /// Whether models receive `token_type_ids` if `model_input_names` does not say.
     pub fn gives_types(self) -> bool {
         self == Self::Bert
     }
 
-    /// The special tokens that the class has where no file names another, by the key that would.
+    /// The class's default special tokens by key, used if no file names others.
     pub fn default_tokens(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Bert | Self::DistilBert | Self::JapaneseBasic => &[
@@ -267,7 +270,7 @@ impl Class {
     }
 }
 
-/// Whether a name is that of the family's own tokenizer.
+/// Whether a name belongs to the family's own tokenizer.
 fn is_of(name: &str, architecture: Architecture) -> bool {
     let own = match architecture {
         Architecture::Bert => "BertTokenizer",
@@ -276,7 +279,8 @@ fn is_of(name: &str, architecture: Architecture) -> bool {
     name.strip_suffix("Fast").unwrap_or(name) == own
 }
 
-/// `BertJapaneseTokenizer` without a morphological analyser is BERT's WordPiece with defaults of its own.
+/// Resolves `BertJapaneseTokenizer`: without a morphological analyser it is BERT's WordPiece with
+/// other defaults.
 fn japanese(file: &'static str, settings: &Map<String, Value>) -> Result<Class, Fault> {
     let kind = |key: &str, default: &'static str| match settings.get(key) {
         None => default.to_owned(),
@@ -300,14 +304,14 @@ fn japanese(file: &'static str, settings: &Map<String, Value>) -> Result<Class, 
         file,
         format!(
             "`tokenizer_class` is BertJapaneseTokenizer with word_tokenizer_type {words} and subword_tokenizer_type {parts}: \
-             it cuts words with a tool that progtune does not have (MeCab, Sudachi, Juman++ or SentencePiece), and plain \
-             WordPiece would give other tokens; use a model whose tokenizer needs none, such as one with tokenizer.json and \
-             `PreTrainedTokenizerFast`"
+             it splits words with a tool that progtune does not have (MeCab, Sudachi, Juman++ or SentencePiece), and plain \
+             WordPiece would produce other tokens; use a model whose tokenizer needs none, such as one with tokenizer.json \
+             and `PreTrainedTokenizerFast`"
         ),
     ))
 }
 
-/// The class in code that comes with a model (`auto_map`), which transformers runs with `trust_remote_code`.
+/// The class in custom code (`auto_map`), which transformers runs with `trust_remote_code`.
 fn own_code(settings: &Map<String, Value>) -> Option<String> {
     let map = match settings.get("auto_map")? {
         Value::Object(map) => map.get("AutoTokenizer")?,
@@ -352,7 +356,7 @@ mod tests {
         .map_err(|fault| fault.at("DIR"))
     }
 
-    /// Classes by `tokenizer_class_from_name` of transformers 5.24.
+    /// Reference: `tokenizer_class_from_name` of transformers 5.24.
     #[test]
     fn classes_are_those_of_auto_tokenizer() {
         let (bert, roberta) = (Architecture::Bert, Architecture::Roberta);

@@ -1,4 +1,5 @@
-//! Encoding: from texts, pairs and words to ids and types. Called with examples, evaluation sets and inputs of `predict`.
+//! Encodes texts, pairs and words to ids and types. Called for examples, evaluation sets and inputs
+//! of `predict`.
 
 use super::{Tokenizer, class::Class};
 use progtune_datasets::{Example, TaggedSentence};
@@ -9,15 +10,16 @@ use progtune_engine::{
 use tokenizers::{PostProcessor, TruncationDirection};
 
 impl Tokenizer {
-    /// Tokenises examples (pairs become one sequence each), on all threads.
+    /// Tokenises examples on all threads; a pair becomes one sequence.
     ///
     /// # Errors
-    /// When the tokenizer refuses a text, or the longest input is too short for these.
+    /// Fails if the tokenizer refuses a text, or the maximum length is too short for these
+    /// examples.
     pub fn encode(&self, examples: &[Example]) -> Result<Vec<EncodedExample>> {
         self.encode_rows(examples, 0)
     }
 
-    /// As [`Tokenizer::encode`], of a part of the examples: `n_before` come before.
+    /// Like [`Tokenizer::encode`], for a part of the examples; `n_before` examples precede it.
     pub fn encode_rows(
         &self,
         examples: &[Example],
@@ -44,11 +46,11 @@ impl Tokenizer {
             .collect())
     }
 
-    /// Tokenises sentences whose words are given (Hugging Face's `is_split_into_words`), on all threads; with each the word
-    /// that its tokens belong to, counted from 0.
+    /// Tokenises sentences that are given as words (Hugging Face's `is_split_into_words`), on all
+    /// threads. Each result includes the word of every token, counted from 0.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
+    /// Fails like [`Tokenizer::encode`].
     pub fn encode_words(
         &self,
         sentences: &[TaggedSentence],
@@ -69,7 +71,8 @@ impl Tokenizer {
             .collect())
     }
 
-    /// Tokenises inputs, on all threads; `n_before` come before them, `text` tells what a message calls one of them.
+    /// Tokenises inputs on all threads; `n_before` inputs precede them, and `text` describes one
+    /// for messages.
     fn encode_all(
         &self,
         inputs: Vec<tokenizers::EncodeInput<'_>>,
@@ -86,7 +89,7 @@ impl Tokenizer {
         let encodings = encodings.map_err(|e| self.failure(&e))?;
         if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
             return Err(Error::Model(format!(
-                "{}: the tokenizer makes no token of example {} (`{}`): expected special tokens around every text; \
+                "{}: the tokenizer produces no token for example {} (`{}`): expected special tokens around every text; \
                  use the model's own tokenizer.json, with its post_processor",
                 self.origin,
                 n_before + row + 1,
@@ -99,8 +102,9 @@ impl Tokenizer {
         Ok(encodings)
     }
 
-    /// As transformers' tokenizers in Python cut a pair (`truncate_sequences`): token by token from the longer text, from the
-    /// second where both are as long. The library's own halves give the other text the odd token.
+    /// Truncates a pair like transformers' Python tokenizers (`truncate_sequences`): token by token
+    /// from the longer text, or from the second one if both are equally long. The library's own
+    /// halving gives an odd token to the other text.
     fn encode_slowly(
         &self,
         inner: &tokenizers::Tokenizer,
@@ -131,16 +135,16 @@ impl Tokenizer {
         inner.post_process(first, Some(second), true)
     }
 
-    /// Whether the model has embeddings for the ids and types of an input.
+    /// Checks that the model has embeddings for the ids and types of an input.
     ///
     /// # Errors
-    /// When it does not.
+    /// Fails if it does not.
     pub fn check(&self, encoding: &tokenizers::Encoding) -> Result<()> {
         let largest_type = encoding.get_type_ids().iter().max().copied();
         if self.gives_types() && largest_type >= Some(self.token_types) {
             return Err(Error::Model(format!(
-                "{}: the tokenizer gives token types up to {}, but config.json says type_vocab_size {}: this model takes \
-                 single texts only, or the tokenizer belongs to another model",
+                "{}: the tokenizer produces token types up to {}, but config.json says type_vocab_size {}: this model takes \
+                 only single texts, or the tokenizer belongs to another model",
                 self.origin,
                 largest_type.unwrap_or_default(),
                 self.token_types
@@ -160,7 +164,7 @@ impl Tokenizer {
         }
     }
 
-    /// The `token_type_ids` of an input: 0 for all where the model is given none.
+    /// The `token_type_ids` of an input; all 0 if the model receives none.
     pub fn token_type_ids(&self, encoding: &tokenizers::Encoding) -> Vec<u32> {
         if self.gives_types() {
             encoding.get_type_ids().to_vec()

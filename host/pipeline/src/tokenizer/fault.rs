@@ -1,8 +1,9 @@
-//! What is wrong with a tokenizer's files, before it is known what the model is called. Made by the parts of the tokenizer.
+//! Errors in a tokenizer's files, before the model's name is known. Made by the parts of the
+//! tokenizer.
 
 use std::fmt::Display;
 
-/// A fault, in the file that has it.
+/// An error and the file that contains it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     file: Option<String>,
@@ -10,7 +11,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// A fault of the files together.
+    /// An error in the combination of the files.
     pub fn new(what: impl Into<String>) -> Self {
         Self {
             file: None,
@@ -18,7 +19,7 @@ impl Fault {
         }
     }
 
-    /// A fault of one file.
+    /// An error in one file.
     pub fn of(file: &str, what: impl Into<String>) -> Self {
         Self {
             file: Some(file.to_owned()),
@@ -26,15 +27,12 @@ impl Fault {
         }
     }
 
-    /// A file that the library, or the format, refuses.
+    /// A file that the library or the format rejects.
     pub fn unreadable(file: &str, why: impl Display) -> Self {
-        Self::of(
-            file,
-            format!("not a tokenizer this program can read: {why}"),
-        )
+        Self::of(file, format!("progtune cannot read this tokenizer: {why}"))
     }
 
-    /// The message about the model at `origin`.
+    /// The message for the model at `origin`.
     pub fn at(&self, origin: &str) -> String {
         match &self.file {
             Some(file) => format!("{origin}/{file}: {}", self.what),

@@ -1,5 +1,5 @@
-//! A tokenizer's files beside what a run saves: AutoTokenizer and progtune read the same tokenizer out of them again.
-//! Called by `export`, `merge` and the saving of adapters.
+//! Saves a tokenizer's files beside a run's result, so that AutoTokenizer and progtune read the
+//! same tokenizer from them. Called by `export`, `merge` and the saving of adapters.
 
 use super::Tokenizer;
 use super::build::Built;
@@ -14,8 +14,9 @@ use std::path::Path;
 use tokenizers::ModelWrapper;
 
 impl Tokenizer {
-    /// Writes the tokenizer's files into a model directory; always a `tokenizer.json` and a `tokenizer_config.json` among them.
-    /// Both say what the tokenizer does, also where the files that were read contradict each other.
+    /// Writes the tokenizer's files into a model directory, always including `tokenizer.json` and
+    /// `tokenizer_config.json`. Both describe the actual tokenizer, even if the original files
+    /// contradict each other.
     pub fn save(&self, directory: &Path) -> Result<()> {
         let built = self.built()?;
         for (name, bytes) in &self.files {
@@ -36,7 +37,7 @@ impl Tokenizer {
         found.map(|(_, bytes)| bytes.as_slice())
     }
 
-    /// Writes a file as it was where nothing changes.
+    /// Writes a file; its bytes stay the same if its values do.
     fn write(&self, directory: &Path, name: &str, given: Option<&[u8]>, now: Value) -> Result<()> {
         let path = directory.join(name);
         match given {
@@ -47,7 +48,7 @@ impl Tokenizer {
         }
     }
 
-    /// `tokenizer.json` of the tokenizer that was built.
+    /// The `tokenizer.json` of the tokenizer as built.
     fn rewritten(&self, built: &Built, given: Option<&[u8]>) -> Result<Value> {
         let read = given.and_then(|bytes| serde_json::from_slice(bytes).ok());
         match (built.class, read) {
@@ -56,7 +57,7 @@ impl Tokenizer {
         }
     }
 
-    /// What a class rebuilds is written over what the file says.
+    /// Replaces the parts of the file that the class rebuilds.
     fn patched(&self, built: &Built, read: Option<Value>) -> serde_json::Result<Value> {
         let mut map = match read {
             Some(Value::Object(map)) if built.class != Class::JapaneseBasic => map,
@@ -101,8 +102,8 @@ impl Tokenizer {
         Ok(Value::Object(map))
     }
 
-    /// The model's part, with the vocabulary where the files had it elsewhere. Made here and not by the library, which prints
-    /// to standard output about ids that no token has.
+    /// The model part, with the vocabulary even if the original files had it elsewhere. The library
+    /// is not used for this, because it prints to standard output if ids have no token.
     fn model(&self, built: &Built, mut model: Map<String, Value>) -> Map<String, Value> {
         let settings: &[(&str, Value)] = match built.inner.get_model() {
             ModelWrapper::WordPiece(word_piece) => &[
@@ -137,7 +138,7 @@ impl Tokenizer {
         }
         if matches!(built.inner.get_model(), ModelWrapper::BPE(_)) {
             for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
-                // Empty ones and none are the same.
+                // An empty value means the same as none.
                 let is_empty = model.get(key).is_some_and(|value| value == "");
                 if !is_empty {
                     model.insert(key.into(), Value::Null);
@@ -161,7 +162,8 @@ impl Tokenizer {
         model
     }
 
-    /// Ids that no token has are a sign of a damaged vocabulary; the library would print so to standard output.
+    /// Warns of ids without a token, which indicate a damaged vocabulary; the library would print
+    /// this to standard output.
     fn warn_of_holes(&self, ids: &[(String, u32)]) {
         let end = ids.last().map_or(0, |&(_, id)| u64::from(id) + 1);
         let mut taken: Vec<u32> = ids.iter().map(|&(_, id)| id).collect();
@@ -171,14 +173,14 @@ impl Tokenizer {
             let first = taken.iter().zip(0..).find(|&(&id, at)| id != at);
             let first = first.map_or(0, |(_, at)| at);
             tracing::warn!(
-                "{}: {n_missing} ids of the tokenizer's vocabulary have no token, the first is {first}; lines of its file may \
-                 be repeated or lost",
+                "{}: {n_missing} ids of the tokenizer's vocabulary have no token (the first is {first}); lines of its file may \
+                 be repeated or missing",
                 self.origin
             );
         }
     }
 
-    /// `tokenizer_config.json` with what was decided otherwise than by it.
+    /// `tokenizer_config.json` with the values that differ from it.
     fn rewritten_config(&self, built: &Built, given: Option<&[u8]>) -> Value {
         let read = given.and_then(|bytes| serde_json::from_slice(bytes).ok());
         let is_new = read.is_none();
@@ -202,12 +204,12 @@ impl Tokenizer {
     }
 }
 
-/// A part of the tokenizer as the file has it.
+/// A part of the tokenizer as JSON.
 fn part(part: Option<&impl Serialize>) -> serde_json::Result<Value> {
     part.map_or(Ok(Value::Null), serde_json::to_value)
 }
 
-/// BERT's `do_lower_case`, as the tokenizer's normaliser has it.
+/// BERT's `do_lower_case`, taken from the tokenizer's normaliser.
 fn lower_cases(inner: &tokenizers::Tokenizer) -> Option<bool> {
     let normaliser = serde_json::to_value(inner.get_normalizer()?).ok()?;
     normaliser.get("lowercase").and_then(Value::as_bool)

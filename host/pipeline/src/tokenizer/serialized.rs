@@ -1,16 +1,18 @@
-//! `tokenizer.json`: as a whole tokenizer, or as the vocabulary of one that a class rebuilds. Called by the tokenizer's building.
+//! `tokenizer.json`, either as a complete tokenizer or as the vocabulary for a class that rebuilds
+//! one. Called when a tokenizer is built.
 
 use super::fault::Fault;
 use super::settings::TOKENIZER;
 use serde_json::{Map, Value, json};
 use tokenizers::TruncationDirection;
 
-/// The file, parsed.
+/// The parsed file.
 pub(super) struct Serialized {
     pub value: Value,
 }
 
-/// What the file says about cutting and padding, which is a default for settings only: nothing is cut or padded because of it.
+/// The file's truncation and padding sides. They are only defaults for settings; they do not
+/// truncate or pad anything.
 pub(super) struct Sides {
     /// `truncation_side`.
     pub truncation: Option<&'static str>,
@@ -22,16 +24,16 @@ impl Serialized {
     /// Parses the file.
     ///
     /// # Errors
-    /// When it is not JSON.
+    /// Fails if it is not JSON.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let value = serde_json::from_slice(bytes).map_err(|e| Fault::unreadable(TOKENIZER, e))?;
         Ok(Self { value })
     }
 
-    /// The tokenizer as the file has it, but for its added tokens.
+    /// The tokenizer in the file, without its added tokens.
     ///
     /// # Errors
-    /// When the library refuses it.
+    /// Fails if the library rejects it.
     pub fn whole(&self) -> Result<tokenizers::Tokenizer, Fault> {
         let mut value = self.value.clone();
         if let Some(map) = value.as_object_mut() {
@@ -40,10 +42,11 @@ impl Serialized {
         from_value(value)
     }
 
-    /// The same without a vocabulary, for a class that takes only that from the file. The rest must be valid all the same.
+    /// The same without a vocabulary, for a class that uses only the vocabulary. The rest of the
+    /// file must still be valid.
     ///
     /// # Errors
-    /// As [`Serialized::whole`].
+    /// Fails like [`Serialized::whole`].
     pub fn frame(&self) -> Result<tokenizers::Tokenizer, Fault> {
         let kind = self.model().and_then(|model| model.get("type"));
         if kind.is_none_or(|kind| kind == "Unigram") {
@@ -67,10 +70,10 @@ impl Serialized {
         self.value.get("model").and_then(Value::as_object)
     }
 
-    /// A vocabulary with an id for each token; a list counts from 0.
+    /// The vocabulary with an id for each token; in a list the ids count from 0.
     ///
     /// # Errors
-    /// When there is none, or an id is no number.
+    /// Fails if there is none, or an id is not a number.
     pub fn vocabulary(&self) -> Result<Vec<(String, u32)>, Fault> {
         let fault = |what: &str| Fault::unreadable(TOKENIZER, format!("`model.vocab` has {what}"));
         match self.model().and_then(|model| model.get("vocab")) {
@@ -99,10 +102,10 @@ impl Serialized {
         }
     }
 
-    /// The merges of a BPE; none where the model has none.
+    /// The merges of a BPE model; empty if the model has none.
     ///
     /// # Errors
-    /// When an entry is no pair.
+    /// Fails if an entry is not a pair.
     pub fn merges(&self) -> Result<Vec<(String, String)>, Fault> {
         let Some(merges) = self.model().and_then(|model| model.get("merges")) else {
             return Ok(Vec::new());
@@ -132,12 +135,12 @@ impl Serialized {
     /// The pieces and scores of a Unigram model.
     ///
     /// # Errors
-    /// When the model is of another kind.
+    /// Fails if the model has another type.
     pub fn pieces(&self) -> Result<Vec<(String, f64)>, Fault> {
         let fault = || {
             Fault::unreadable(
                 TOKENIZER,
-                "`model.vocab` is no list of pieces with scores, which XLMRobertaTokenizer needs",
+                "`model.vocab` is not a list of pieces with scores, which XLMRobertaTokenizer needs",
             )
         };
         let list = self.model().and_then(|model| model.get("vocab"));
@@ -152,7 +155,7 @@ impl Serialized {
             .collect()
     }
 
-    /// The character map of SentencePiece among the normalisers, where there is one.
+    /// SentencePiece's character map among the normalisers, if there is one.
     pub fn precompiled(&self) -> Option<&Value> {
         let normaliser = self.value.get("normalizer")?;
         let parts = match normaliser.get("type").and_then(Value::as_str) {
@@ -171,7 +174,7 @@ fn from_value(value: Value) -> Result<tokenizers::Tokenizer, Fault> {
     tokenizers::Tokenizer::from_bytes(text.as_bytes()).map_err(|e| Fault::unreadable(TOKENIZER, e))
 }
 
-/// What the parsed file says about cutting and padding.
+/// The truncation and padding sides of the parsed file.
 pub(super) fn sides(frame: &tokenizers::Tokenizer) -> Sides {
     Sides {
         truncation: frame.get_truncation().map(|cut| match cut.direction {

@@ -1,6 +1,8 @@
-//! What the files beside a vocabulary say, each setting from the file that counts. Called by the tokenizer's building.
+//! The settings in the files beside a vocabulary, each from the file that takes precedence. Called
+//! when a tokenizer is built.
 //!
-//! The order is that of `PreTrainedTokenizerBase._from_pretrained` of transformers 5.24; docs/tokenizers.md has it as a table.
+//! The precedence is that of `PreTrainedTokenizerBase._from_pretrained` of transformers 5.24;
+//! docs/tokenizers.md shows it as a table.
 
 use super::added_tokens::{Named, Spec, special_texts};
 use super::class::Class;
@@ -8,7 +10,7 @@ use super::fault::Fault;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The names of special tokens that every tokenizer has, in transformers' order.
+/// The named special tokens of every tokenizer, in transformers' order.
 const NAMES: &[&str] = &[
     "bos_token",
     "eos_token",
@@ -28,18 +30,18 @@ const EXTRA: &str = "extra_special_tokens";
 const ADDITIONAL: &str = "additional_special_tokens";
 const MODEL_SPECIFIC: &str = "model_specific_special_tokens";
 const DECODER: &str = "added_tokens_decoder";
-/// What marks an object as a token with flags.
+/// The key that marks an object as a token with flags.
 const TYPE: &str = "__type";
 
-/// The files' settings. Tokens with flags are objects with `__type`.
+/// The combined settings. Tokens with flags are objects with `__type`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
     values: Map<String, Value>,
-    /// `added_tokens_decoder`: tokens by the id that the file gives them, which orders them and does no more.
+    /// `added_tokens_decoder`: tokens by the id in the file, which determines only their order.
     pub decoder: BTreeMap<i64, Spec>,
 }
 
-/// The parsed files that have settings.
+/// The parsed files that contain settings.
 pub(super) struct Sources<'a> {
     pub tokenizer_config: Map<String, Value>,
     pub special_tokens_map: Option<Map<String, Value>>,
@@ -47,10 +49,10 @@ pub(super) struct Sources<'a> {
     pub tokenizer: Option<&'a Value>,
 }
 
-/// A JSON object out of a file.
+/// Parses a file as a JSON object.
 ///
 /// # Errors
-/// When it is none.
+/// Fails if it is not one.
 pub(super) fn object(file: &str, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => Ok(map),
@@ -60,10 +62,10 @@ pub(super) fn object(file: &str, bytes: &[u8]) -> Result<Map<String, Value>, Fau
 }
 
 impl Settings {
-    /// Puts the files together; `forced` is what the task sets over them.
+    /// Combines the files; the task's `forced` settings override them.
     ///
     /// # Errors
-    /// When a value is none that AutoTokenizer takes.
+    /// Fails if AutoTokenizer would reject a value.
     pub fn resolve(sources: Sources<'_>, forced: &[(&str, Value)]) -> Result<Self, Fault> {
         let Sources {
             tokenizer_config: mut values,
@@ -102,7 +104,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Named tokens get the flags of the added token with the same text.
+    /// Gives named tokens the flags of the added token with the same text.
     fn name_decoded_tokens(&mut self) {
         let specs: HashMap<&str, &Spec> = self
             .decoder
@@ -120,15 +122,15 @@ impl Settings {
         }
     }
 
-    /// Sets what no file says.
+    /// Sets a value that no file contains.
     pub fn set_default(&mut self, key: &str, value: Value) {
         self.values.entry(key).or_insert(value);
     }
 
-    /// A setting that is true or false.
+    /// A boolean setting.
     ///
     /// # Errors
-    /// When it is anything else; null too, as in transformers.
+    /// Fails if the value has another type. As in transformers, null is an error.
     pub fn flag(&self, key: &str, default: bool) -> Result<bool, Fault> {
         match self.values.get(key) {
             None => Ok(default),
@@ -137,10 +139,10 @@ impl Settings {
         }
     }
 
-    /// A setting that may be null.
+    /// A boolean setting that may be null.
     ///
     /// # Errors
-    /// As [`Settings::flag`].
+    /// Fails like [`Settings::flag`].
     pub fn optional_flag(&self, key: &str) -> Result<Option<bool>, Fault> {
         match self.values.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -152,7 +154,7 @@ impl Settings {
     /// Whether `truncation_side` or `padding_side` is left.
     ///
     /// # Errors
-    /// When it is neither left nor right.
+    /// Fails if it is neither left nor right.
     pub fn is_left(&self, key: &str) -> Result<bool, Fault> {
         match self.values.get(key) {
             None => Ok(false),
@@ -162,10 +164,10 @@ impl Settings {
         }
     }
 
-    /// Whether the model is given `token_type_ids`.
+    /// Whether the model receives `token_type_ids`.
     ///
     /// # Errors
-    /// When `model_input_names` is no list of names.
+    /// Fails if `model_input_names` is not a list of names.
     pub fn gives_types(&self, class: Class) -> Result<bool, Fault> {
         let key = "model_input_names";
         match self.values.get(key) {
@@ -175,10 +177,10 @@ impl Settings {
         }
     }
 
-    /// A special token by its name; `None` where the files say null.
+    /// A special token by name; `None` if the files set it to null.
     ///
     /// # Errors
-    /// When it is neither text nor a token with flags.
+    /// Fails if it is neither a text nor a token with flags.
     pub fn special(&self, name: &str, class: Class) -> Result<Option<Named>, Fault> {
         match self.values.get(name) {
             Some(value) => named(name, value),
@@ -190,10 +192,10 @@ impl Settings {
         }
     }
 
-    /// All named special tokens in transformers' order, then those that a model has besides.
+    /// All named special tokens in transformers' order, followed by the model's own.
     ///
     /// # Errors
-    /// As [`Settings::special`].
+    /// Fails like [`Settings::special`].
     pub fn specials(&self, class: Class) -> Result<Vec<Named>, Fault> {
         let mut tokens = Vec::new();
         for name in NAMES {
@@ -224,10 +226,10 @@ impl Settings {
         Ok(tokens)
     }
 
-    /// `extra_special_tokens`, which were `additional_special_tokens` before.
+    /// `extra_special_tokens`, formerly `additional_special_tokens`.
     ///
     /// # Errors
-    /// When it is no list of tokens.
+    /// Fails if it is not a list of tokens.
     pub fn extra(&self) -> Result<Vec<Named>, Fault> {
         let stated = self
             .values
@@ -247,7 +249,7 @@ impl Settings {
 /// The added tokens in `tokenizer.json`, with their ids.
 ///
 /// # Errors
-/// When there is no such list, or an entry is none.
+/// Fails if there is no such list, or an entry is invalid.
 pub(super) fn serialized_tokens(file: &Value) -> Result<Vec<(i64, Spec)>, Fault> {
     let tokens = file.get("added_tokens").and_then(Value::as_array);
     let tokens = tokens
@@ -271,14 +273,16 @@ pub(super) fn serialized_tokens(file: &Value) -> Result<Vec<(i64, Spec)>, Fault>
         .collect()
 }
 
-/// `model_max_length` of `tokenizer_config.json`, or `max_len` of old ones; `None` without a limit.
+/// `model_max_length` of `tokenizer_config.json`, or `max_len` in old files; `None` without a
+/// limit.
 ///
 /// # Errors
-/// When it is no number of tokens.
+/// Fails if it is not a number of tokens.
 pub(super) fn model_max_length(config: &Map<String, Value>) -> Result<Option<usize>, Fault> {
-    let key = match config.contains_key("model_max_length") {
-        true => "model_max_length",
-        false => "max_len",
+    let key = if config.contains_key("model_max_length") {
+        "model_max_length"
+    } else {
+        "max_len"
     };
     match config.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -290,7 +294,8 @@ pub(super) fn model_max_length(config: &Map<String, Value>) -> Result<Option<usi
     }
 }
 
-/// Keys like `image_token` with a text, and an object of extra tokens, name tokens of this model only.
+/// Collects the tokens of this model only: keys like `image_token` with a text, and an object of
+/// extra tokens.
 fn gather_model_specific(values: &mut Map<String, Value>) {
     let mut found = Map::new();
     let keys: Vec<String> = values
@@ -337,7 +342,8 @@ fn read_decoder(stated: &Value, decoder: &mut BTreeMap<i64, Spec>) -> Result<(),
     Ok(())
 }
 
-/// `special_tokens_map.json` goes over `tokenizer_config.json`, unless that has `added_tokens_decoder`.
+/// Merges `special_tokens_map.json` over `tokenizer_config.json`, unless the latter has
+/// `added_tokens_decoder`.
 fn merge_special_tokens_map(
     values: &mut Map<String, Value>,
     map: Map<String, Value>,
@@ -384,7 +390,8 @@ fn special_spec(flags: &Map<String, Value>) -> Result<Spec, Fault> {
     Spec::parse(&flags).map_err(|what| Fault::of(SPECIAL_TOKENS_MAP, what))
 }
 
-/// `added_tokens.json`: a token that is not `special` is a word like others, so it is matched after normalising.
+/// Merges `added_tokens.json`. A token there that is not `special` is an ordinary word, so it is
+/// matched after normalisation.
 fn read_added_tokens(
     added: &Map<String, Value>,
     special: &BTreeSet<String>,
@@ -411,7 +418,7 @@ fn read_added_tokens(
     Ok(())
 }
 
-/// A special token as a file gives it; `None` for null.
+/// Parses a special token; `None` for null.
 fn named(key: &str, value: &Value) -> Result<Option<Named>, Fault> {
     match value {
         Value::Null => Ok(None),
@@ -428,7 +435,7 @@ fn named(key: &str, value: &Value) -> Result<Option<Named>, Fault> {
     }
 }
 
-/// The text of a token, however it is given.
+/// The text of a token in any of its forms.
 fn content_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -458,7 +465,7 @@ fn to_value(spec: &Spec) -> Value {
     Value::Object(map)
 }
 
-/// Python's notion of a value that counts.
+/// Python's truth value of a JSON value.
 fn is_truthy(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,

@@ -1,5 +1,6 @@
-//! XLM-RoBERTa's Unigram, rebuilt from the pieces in `tokenizer.json` and the settings (`XLMRobertaTokenizer` of transformers
-//! 5.24); many multilingual BERTs have it. Called by the tokenizer's building.
+//! XLM-RoBERTa's Unigram, rebuilt from the pieces in `tokenizer.json` and the settings
+//! (`XLMRobertaTokenizer` of transformers 5.24). Many multilingual BERTs use it. Called when a
+//! tokenizer is built.
 
 use super::byte_level::{PREFIX_SPACE, with_id};
 use super::class::Class;
@@ -17,13 +18,13 @@ use tokenizers::{
     processors::template::TemplateProcessing,
 };
 
-/// The id that the class has for unknown pieces, whatever the file says.
+/// The class's id for unknown pieces, regardless of the file.
 const UNKNOWN: usize = 3;
 
-/// The tokenizer without added tokens and without what goes around a text.
+/// Builds the tokenizer without added tokens and without the special tokens around texts.
 ///
 /// # Errors
-/// When the file has another kind of model, or a setting the wrong type.
+/// Fails if the file has another type of model, or a setting has the wrong type.
 pub(super) fn build(
     file: &Serialized,
     settings: &Settings,
@@ -51,7 +52,7 @@ pub(super) fn build(
 /// Puts `<s>` and `</s>` around texts, and `</s></s>` between two.
 ///
 /// # Errors
-/// When one is null.
+/// Fails if one of them is null.
 pub(super) fn frame_texts(
     tokenizer: &mut tokenizers::Tokenizer,
     settings: &Settings,
@@ -61,7 +62,7 @@ pub(super) fn frame_texts(
     let eos = with_id(tokenizer, settings, class, "eos_token")?;
     let (b, e) = (bos.0.clone(), eos.0.clone());
     let pieces = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<String>>();
-    let fault = |why: String| Fault::new(format!("{b:?} and {e:?} make no template: {why}"));
+    let fault = |why: String| Fault::new(format!("{b:?} and {e:?} cannot form a template: {why}"));
     let template = TemplateProcessing::builder()
         .try_single(pieces(&[&b, "$A", &e]))
         .map_err(fault)?

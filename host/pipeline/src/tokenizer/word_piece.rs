@@ -1,5 +1,5 @@
-//! BERT's WordPiece, rebuilt from a vocabulary and the settings (`BertTokenizer` of transformers 5.24). Called by the
-//! tokenizer's building.
+//! BERT's WordPiece, rebuilt from a vocabulary and the settings (`BertTokenizer` of transformers
+//! 5.24). Called when a tokenizer is built.
 
 use super::added_tokens::{Named, check_known};
 use super::class::Class;
@@ -11,19 +11,20 @@ use tokenizers::{
     pre_tokenizers::bert::BertPreTokenizer, processors::template::TemplateProcessing,
 };
 
-/// One token a line; the last of two equal ones counts, white space at the end of a line does not.
+/// Parses a vocabulary with one token per line. The last of equal tokens counts, and trailing white
+/// space is ignored.
 ///
 /// # Errors
-/// When a line is not UTF-8.
+/// Fails if a line is not UTF-8.
 pub(super) fn vocabulary(lines: &[u8]) -> Result<AHashMap<String, u32>, Fault> {
     std::str::from_utf8(lines).map_err(|e| Fault::unreadable("vocab.txt", e))?;
     WordPiece::read_bytes(lines).map_err(|e| Fault::unreadable("vocab.txt", e))
 }
 
-/// The tokenizer without added tokens and without what goes around a text.
+/// Builds the tokenizer without added tokens and without the special tokens around texts.
 ///
 /// # Errors
-/// When a setting has the wrong type.
+/// Fails if a setting has the wrong type.
 pub(super) fn build(
     vocabulary: AHashMap<String, u32>,
     settings: &Settings,
@@ -59,10 +60,10 @@ pub(super) fn build(
     Ok(tokenizer)
 }
 
-/// Puts `[CLS]` and `[SEP]` around texts, whatever their names.
+/// Puts `[CLS]` and `[SEP]`, whatever their names, around texts.
 ///
 /// # Errors
-/// When a name cannot stand in a template.
+/// Fails if a name cannot be part of a template.
 pub(super) fn frame_texts(
     tokenizer: &mut tokenizers::Tokenizer,
     settings: &Settings,
@@ -75,7 +76,7 @@ pub(super) fn frame_texts(
             check_known(tokenizer, &settings.decoder, name, token.content())?;
         }
     }
-    // The ids of a token that is null, as transformers has them; one without text is unknown.
+    // The ids of null tokens follow transformers; an empty token is unknown.
     let unknown = settings.special("unk_token", class)?;
     let unknown = unknown.and_then(|token| tokenizer.token_to_id(token.content()));
     let id = |token: Option<&Named>, default: u32| {
@@ -86,7 +87,8 @@ pub(super) fn frame_texts(
     let (cls, sep) = (text_of(cls.as_ref()), text_of(sep.as_ref()));
     let fault = |e: String| {
         Fault::new(format!(
-            "cls_token {cls:?} and sep_token {sep:?} make no template: {e}; expected names without spaces and colons"
+            "cls_token {cls:?} and sep_token {sep:?} cannot form a template: {e}; expected names without spaces and \
+             colons; rename them in the tokenizer's files"
         ))
     };
     let template = TemplateProcessing::builder()
@@ -101,7 +103,7 @@ pub(super) fn frame_texts(
     Ok(())
 }
 
-/// A token's text; Python's for one that is null.
+/// A token's text; for null it is Python's `None`.
 fn text_of(token: Option<&Named>) -> String {
     token.map_or("None", Named::content).to_owned()
 }

@@ -1,6 +1,7 @@
-//! The list of what must not outlive this process: temporary files, lock files, and directories that were made for a
-//! result that never came. Guards remove these things when a command succeeds or fails. An ending from the thread that
-//! handles signals runs no guards, so it removes what is listed here. Called by [`super::temporary`], [`super::lock`] and
+//! The list of things that must not outlive this process: temporary files, lock files, and new
+//! directories that are still empty. Guards remove these things when a command succeeds or fails.
+//! If the thread that handles signals ends the process, no guard runs, so that thread removes
+//! everything listed here. Called by [`super::temporary`], [`super::lock`] and
 //! [`crate::interrupt`].
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Something to remove.
+/// A thing to remove.
 #[derive(Debug, Clone)]
 pub enum Leftover {
     /// A file.
@@ -21,7 +22,7 @@ pub enum Leftover {
 
 impl Leftover {
     fn remove(&self) {
-        // It may be gone already, or hold something by now: both are fine.
+        // It may already be gone, or no longer be empty; both are fine.
         let _ = match self {
             Self::File(path) => fs::remove_file(path),
             Self::Directory(path) => fs::remove_dir(path),
@@ -41,11 +42,11 @@ static LIST: Mutex<List> = Mutex::new(List {
 });
 
 fn list() -> MutexGuard<'static, List> {
-    // A panic elsewhere leaves the list as it was.
+    // A panic elsewhere leaves the list intact.
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A place in the list, given up when this is dropped.
+/// An entry of the list, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Listed(u64);
 
@@ -55,10 +56,10 @@ impl Drop for Listed {
     }
 }
 
-/// Makes something and lists it in one go, so that no signal comes in between.
+/// Creates something and lists it in one step, so that no signal can come in between.
 ///
 /// # Errors
-/// Those of `make`; nothing is listed then.
+/// Those of `make`; in that case nothing is listed.
 pub fn make_listed<T, E>(
     make: impl FnOnce() -> Result<(T, Leftover), E>,
 ) -> Result<(T, Listed), E> {
@@ -70,9 +71,9 @@ pub fn make_listed<T, E>(
     Ok((made, Listed(number)))
 }
 
-/// Ends the process after everything that is listed was removed, the latest first.
+/// Removes everything that is listed, latest first, and ends the process.
 pub fn exit(code: i32) -> ! {
-    // Held to the end: what is made after this moment would not be removed.
+    // The lock is held to the end, because nothing created from here on would be removed.
     let list = list();
     for leftover in list.entries.values().rev() {
         leftover.remove();

@@ -1,5 +1,6 @@
-//! A directory that is held open: what is in it is opened by its name in there, so that no link leads elsewhere and
-//! a directory that takes its place is noticed. Called by the run directory, the prefix cache and locks.
+//! A directory that is held open. Its entries are opened relative to it, so that no link leads
+//! elsewhere and a replaced directory is noticed. Called by the run directory, the prefix cache and
+//! locks.
 
 use std::{
     fs::{self, File},
@@ -7,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How often a name is tried that others keep taking.
+/// Number of attempts at a name that other processes keep taking.
 const TRIES: usize = 16;
 
 /// An open directory.
@@ -18,10 +19,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a directory that a person named: this path may lead through links.
+    /// Opens a directory that a person named. Its path may lead through links.
     ///
     /// # Errors
-    /// When there is no such directory, or it cannot be read.
+    /// Fails if there is no such directory, or it cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
@@ -29,20 +30,20 @@ impl Folder {
         })
     }
 
-    /// Where it was when it was opened.
+    /// The path at which the directory was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether its path still leads to it.
+    /// Whether its path still leads to this directory.
     pub fn is_in_place(&self) -> bool {
         system::is_at(&self.handle, &self.path)
     }
 
-    /// The directory of this name in it, which is made if it is not there.
+    /// Opens the subdirectory of this name, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When something else has the name, a link too, or the file system refuses.
+    /// Fails if the name belongs to something else (including a link), or the file system refuses.
     pub fn subfolder(&self, name: &str) -> io::Result<Self> {
         match system::make_directory(&self.handle, &self.path, name) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
@@ -50,10 +51,10 @@ impl Folder {
         }
     }
 
-    /// The directory of this name in it.
+    /// Opens the existing subdirectory of this name.
     ///
     /// # Errors
-    /// When there is none, or something else has the name, a link too.
+    /// Fails if there is none, or the name belongs to something else (including a link).
     pub fn existing_subfolder(&self, name: &str) -> io::Result<Self> {
         let path = self.path.join(name);
         if path.is_symlink() {
@@ -63,11 +64,11 @@ impl Folder {
         Ok(Self { path, handle })
     }
 
-    /// A new, empty file to read and write. What had the name is removed; what a link of that name leads to is not
-    /// touched, nor is a file that has other names as well.
+    /// Creates a new, empty file for reading and writing. An existing entry of this name is removed
+    /// first. The target of a link and the other names of a hard-linked file stay untouched.
     ///
     /// # Errors
-    /// When a directory has the name, or the file system refuses.
+    /// Fails if a directory has the name, or the file system refuses.
     pub fn create(&self, name: &str) -> io::Result<File> {
         for _ in 0..TRIES {
             self.remove(name)?;
@@ -79,18 +80,20 @@ impl Folder {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// A new, empty file of a name that nothing has.
+    /// Creates a new, empty file under an unused name.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`] when something has the name, a link too.
+    /// [`ErrorKind::AlreadyExists`] if something, even a link, has the name.
     pub fn create_new(&self, name: &str) -> io::Result<File> {
         system::create_new(&self.handle, &self.path, name)
     }
 
-    /// Opens a file of our own to read and write: a regular one without other names, which belongs to this user.
+    /// Opens a file of our own for reading and writing: a regular file of this user without other
+    /// names.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::InvalidInput`] when it is not such a file.
+    /// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::InvalidInput`] if it is not such a
+    /// file.
     pub fn open_own(&self, name: &str) -> io::Result<File> {
         let refused = |what: &str| io::Error::new(ErrorKind::InvalidInput, what.to_owned());
         match fs::symlink_metadata(self.path.join(name)) {
@@ -104,15 +107,15 @@ impl Folder {
         Ok(file)
     }
 
-    /// Whether an open file is the one of this name.
+    /// Whether this name still leads to the open file.
     pub fn holds(&self, name: &str, file: &File) -> bool {
         is_named(file, &self.path.join(name))
     }
 
-    /// Removes a file or a link, not what it leads to. Nothing of that name is as good.
+    /// Removes a file or a link, but not the link's target. A missing name is not an error.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match system::remove(&self.handle, &self.path, name, false) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -120,10 +123,10 @@ impl Folder {
         }
     }
 
-    /// Removes an empty directory. Nothing of that name is as good.
+    /// Removes an empty directory. A missing name is not an error.
     ///
     /// # Errors
-    /// When there is something in it, or the file system refuses.
+    /// Fails if it is not empty, or the file system refuses.
     pub fn remove_folder(&self, name: &str) -> io::Result<()> {
         match system::remove(&self.handle, &self.path, name, true) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -131,10 +134,11 @@ impl Folder {
         }
     }
 
-    /// The names in it, sorted; those that are not UTF-8 are no names of ours, and are given as well as they can be.
+    /// The names of its entries, sorted. A name that is not UTF-8 cannot be ours, and is converted
+    /// lossily.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the directory cannot be read.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -145,7 +149,7 @@ impl Folder {
     }
 }
 
-/// Whether an open file has this name.
+/// Whether a path leads to an open file.
 pub(super) fn is_named(file: &File, path: &Path) -> bool {
     system::is_file_at(file, path)
 }
@@ -185,7 +189,7 @@ mod system {
         let (Ok(held), Ok(found)) = (fstat(handle), fs::metadata(path)) else {
             return false;
         };
-        // Types differ from system to system.
+        // The types of these fields differ between systems.
         (held.st_dev, held.st_ino) == (found.dev(), found.ino())
     }
 
@@ -211,7 +215,7 @@ mod system {
     }
 
     pub fn open_file(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
-        // A pipe that takes the name now must not make anyone wait.
+        // Without `NONBLOCK`, a pipe that took the name meanwhile would block.
         let flags = FILE.union(OFlags::NONBLOCK);
         Ok(openat(handle, name, flags, Mode::empty())?.into())
     }
@@ -223,7 +227,7 @@ mod system {
         if about.nlink() != 1 {
             return Err("the file has other names as well (hard links)");
         }
-        // The user this process acts as; not every system says.
+        // Compares with the user this process runs as, on systems that tell.
         match fs::metadata("/proc/self") {
             Ok(this) if this.uid() != about.uid() => Err("the file belongs to another user"),
             _ => Ok(()),
@@ -231,9 +235,10 @@ mod system {
     }
 
     pub fn remove(handle: &Handle, _: &Path, name: &str, is_folder: bool) -> io::Result<()> {
-        let flags = match is_folder {
-            true => AtFlags::REMOVEDIR,
-            false => AtFlags::empty(),
+        let flags = if is_folder {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
         };
         Ok(unlinkat(handle, name, flags)?)
     }
@@ -280,16 +285,18 @@ mod system {
     }
 
     pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
-        match about.is_file() {
-            true => Ok(()),
-            false => Err("it is not a regular file"),
+        if about.is_file() {
+            Ok(())
+        } else {
+            Err("it is not a regular file")
         }
     }
 
     pub fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {
-        match is_folder {
-            true => fs::remove_dir(path.join(name)),
-            false => fs::remove_file(path.join(name)),
+        if is_folder {
+            fs::remove_dir(path.join(name))
+        } else {
+            fs::remove_file(path.join(name))
         }
     }
 }

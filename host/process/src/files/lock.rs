@@ -1,8 +1,9 @@
-//! One writer per output directory: a lock file in it, which is locked as long as the writer lives and says who that is.
-//! Called by the run directory, `merge`, `evaluate` and `predict`.
+//! One writer per output directory. The directory contains a lock file, which is locked as long as
+//! the writer lives and names it. Called by the run directory, `merge`, `evaluate` and `predict`.
 //!
-//! The system lets go of a lock when its process ends, however it ends, so what a crashed run leaves is only a file with
-//! its name. On file systems without locks the text decides: its process is looked for on this machine.
+//! The system releases the lock when the process ends, however it ends, so a crashed run leaves
+//! only an unlocked file. On file systems without locks the text of the file decides: the process
+//! that it names is looked up on this machine.
 
 use super::{
     cleanup::{Leftover, Listed, make_listed},
@@ -22,17 +23,17 @@ use std::{
 /// The name of the lock file.
 pub const LOCK_FILE: &str = ".progtune.lock";
 
-/// How often a file is tried that others remove or replace meanwhile.
+/// Number of attempts at a file that others remove or replace meanwhile.
 const TRIES: usize = 50;
-/// Between two tries, and until a new owner has written who it is.
+/// The pause between two attempts, and the time that a new owner has to write its name.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// The right to write into a directory. The lock file goes with it, and so do directories that were made for it, if they
-/// are still empty.
+/// The exclusive right to write into a directory. When it is dropped, the lock file is removed, and
+/// so are directories that were created for it and are still empty.
 #[derive(Debug)]
 pub struct DirectoryLock {
     folder: Folder,
-    // The order counts: the file is removed before the directories it lies in.
+    // The order matters: the file is dropped before the directories that contain it.
     _file: LockFile,
     _made: Vec<MadeDirectory>,
 }
@@ -46,7 +47,7 @@ struct LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // Another one's lock may have the name, if the directory was removed and made again.
+        // The name may belong to another lock if the directory was removed and created again.
         if is_named(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
@@ -61,45 +62,45 @@ struct MadeDirectory {
 
 impl Drop for MadeDirectory {
     fn drop(&mut self) {
-        // Another one may have taken its place.
+        // Another directory may have taken its place.
         if self.folder.is_in_place() {
             let _ = fs::remove_dir(self.folder.path());
         }
     }
 }
 
-/// What the file system says to a lock.
+/// The file system's answer to a lock request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Granted {
-    /// Nobody else has it.
+    /// The lock is ours.
     Yes,
-    /// Somebody has it.
+    /// Another process holds the lock.
     No,
-    /// It knows no locks.
+    /// The file system does not support locks.
     Unsupported,
 }
 
-/// What is to be done about a lock file.
+/// The decision about a lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// It is ours now.
+    /// The lock file is ours now.
     Take,
-    /// Its owner is writing.
+    /// Its owner is still writing.
     Refuse,
-    /// Its owner may be writing; only a person can tell.
+    /// Its owner may still be writing; only a person can tell.
     RefuseUnlessRemoved,
 }
 
-/// Decides from what the system says, and from who the file says its owner is; `None` if it says nothing.
+/// Decides from the file system's answer and from the owner that the file names, if it names one.
 fn verdict(granted: Granted, owner: Option<&Owner>) -> Verdict {
     let life = owner.map(|owner| match owner.is_this() {
-        // A file of this process that is not locked is a leftover of an earlier attempt.
+        // An unlocked file of this process is a leftover of an earlier attempt.
         true => Life::Ended,
         false => owner.life(),
     });
     match (granted, life) {
         (Granted::No, _) => Verdict::Refuse,
-        // Locks that do not exclude a living owner are none.
+        // A lock that does not exclude a living owner is no lock.
         (_, Some(Life::Running)) => Verdict::Refuse,
         (Granted::Unsupported, Some(Life::Unknown)) => Verdict::RefuseUnlessRemoved,
         _ => Verdict::Take,
@@ -107,20 +108,21 @@ fn verdict(granted: Granted, owner: Option<&Owner>) -> Verdict {
 }
 
 impl DirectoryLock {
-    /// Makes the directory if need be and becomes its only writer; messages call it `flag` (`--output`).
+    /// Becomes the only writer of a directory, which is created if necessary. Messages name it by
+    /// `flag` (`--output`).
     ///
     /// # Errors
-    /// When another run writes there, or the file system refuses.
+    /// Fails if another run writes there, or the file system refuses.
     pub fn take(directory: &Path, flag: &str) -> Result<Self> {
         let failed = |error: io::Error| {
             let error = Error::io(directory, "write to the directory")(error);
             Error::Usage(format!("{flag} {error}"))
         };
-        // Absolute, so that it is found again from wherever.
+        // An absolute path stays valid if the working directory changes.
         let directory = &std::path::absolute(directory).map_err(failed)?;
         for _ in 0..TRIES {
             let made = match make_directories(directory) {
-                // Removed by whoever made it, and gave up.
+                // Another process created the directory, gave up and removed it.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     sleep(WAIT);
                     continue;
@@ -147,11 +149,11 @@ impl DirectoryLock {
             }
         }
         Err(failed(io::Error::other(
-            "its lock file keeps changing hands",
+            "other processes keep replacing its lock file",
         )))
     }
 
-    /// The directory.
+    /// The locked directory.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -168,13 +170,13 @@ impl From<io::Error> for Attempt {
     }
 }
 
-/// `None`: the file changed hands meanwhile.
+/// Tries to lock the file once; `None` if it changed hands meanwhile.
 fn try_file(folder: &Folder, flag: &str) -> Result<Option<LockFile>, Attempt> {
     let path = folder.path().join(LOCK_FILE);
     let existing = match folder.open_own(LOCK_FILE) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        // A link, or a file with other names: what it leads to is not ours to write.
+        // A link or a hard-linked file leads to something that is not ours to write.
         Err(error) if error.kind() == ErrorKind::InvalidInput => {
             folder.remove(LOCK_FILE).map(|()| None)
         }
@@ -201,7 +203,7 @@ fn try_file(folder: &Folder, flag: &str) -> Result<Option<LockFile>, Attempt> {
     let owner = owner_of(&mut file, !is_new && granted != Granted::Yes);
     match verdict(granted, owner.as_ref()) {
         Verdict::Take => {}
-        // Its owner has gone meanwhile.
+        // Its owner has ended meanwhile.
         Verdict::Refuse if !folder.holds(LOCK_FILE, &file) => return Ok(None),
         refused => {
             let unsure = refused == Verdict::RefuseUnlessRemoved;
@@ -230,7 +232,7 @@ fn try_file(folder: &Folder, flag: &str) -> Result<Option<LockFile>, Attempt> {
     Ok(Some(lock))
 }
 
-/// Who a lock file says its owner is, `patiently` if it may not have said so yet.
+/// The owner that a lock file names; with `patiently`, a new owner gets time to write its name.
 fn owner_of(file: &mut File, patiently: bool) -> Option<Owner> {
     let tries = if patiently { 20 } else { 1 };
     for attempt in 0..tries {
@@ -249,16 +251,18 @@ fn owner_of(file: &mut File, patiently: bool) -> Option<Owner> {
 
 fn in_use(folder: &Folder, flag: &str, owner: Option<Owner>, unsure: bool) -> Error {
     let who = owner.map_or_else(String::new, |owner| {
-        let host = match owner.host == Owner::this().host {
-            true => String::new(),
-            false => format!(" on {}", owner.host),
+        let host = if owner.host == Owner::this().host {
+            String::new()
+        } else {
+            format!(" on {}", owner.host)
         };
         format!(" (process {}{host}, since {})", owner.pid, owner.since)
     });
     let directory = folder.path().display();
-    let what_to_do = match unsure {
-        true => format!("if that run has ended, remove {directory}/{LOCK_FILE}; otherwise wait"),
-        false => "wait for it to end".into(),
+    let what_to_do = if unsure {
+        format!("if that run has ended, remove {directory}/{LOCK_FILE}; otherwise wait")
+    } else {
+        "wait for it to end".into()
     };
     Error::Usage(format!(
         "{flag} {directory}: another run of progtune is writing to this directory{who}; {what_to_do}, or choose another \
@@ -266,7 +270,7 @@ fn in_use(folder: &Folder, flag: &str, owner: Option<Owner>, unsure: bool) -> Er
     ))
 }
 
-/// Makes a directory with its parents; those that were not there.
+/// Creates a directory and its parents, and returns those that did not exist.
 fn make_directories(directory: &Path) -> io::Result<Vec<MadeDirectory>> {
     let missing: Vec<&Path> = directory
         .ancestors()
@@ -279,7 +283,7 @@ fn make_directories(directory: &Path) -> io::Result<Vec<MadeDirectory>> {
             Ok::<_, io::Error>((Folder::open(path)?, Leftover::Directory(path.to_owned())))
         });
         match outcome {
-            // The first that is dropped must be the innermost.
+            // The innermost directory must be dropped first.
             Ok((folder, listed)) => made.insert(
                 0,
                 MadeDirectory {

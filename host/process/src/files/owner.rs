@@ -1,5 +1,5 @@
-//! Who owns a lock or a temporary file: a process, told from every other one by its id, its start and the machine it runs
-//! on. Called by [`super::lock`] and [`super::temporary`].
+//! The owner of a lock or a temporary file: a process, identified by its id, its start and its
+//! machine. Called by [`super::lock`] and [`super::temporary`].
 
 use std::{
     fs,
@@ -10,26 +10,27 @@ use std::{
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// Its id.
+    /// The process id.
     pub pid: u32,
-    /// When it began, in clock ticks since the machine was started; 0 if that is unknown.
+    /// The start of the process, in clock ticks since the machine booted; 0 if unknown.
     pub started: u64,
-    /// A hash of the host, this start of it and the process namespace: ids say nothing elsewhere. 0 if it is unknown.
+    /// A hash of the host, its boot and the process namespace, outside of which ids mean nothing; 0
+    /// if unknown.
     pub place: u32,
-    /// The name of the host.
+    /// The host name.
     pub host: String,
-    /// When it began, for people.
+    /// The start of the process, for people.
     pub since: String,
 }
 
-/// Whether a process still runs.
+/// Whether a process is still running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
-    /// It runs.
+    /// The process is running.
     Running,
-    /// It has ended.
+    /// The process has ended.
     Ended,
-    /// It belongs to another machine or container, or this system does not tell.
+    /// The process belongs to another machine or container, or this system does not tell.
     Unknown,
 }
 
@@ -50,7 +51,7 @@ impl Owner {
         })
     }
 
-    /// Whether it still runs.
+    /// Whether the process is still running.
     pub fn life(&self) -> Life {
         if self.place == 0 || self.place != Self::this().place {
             return Life::Unknown;
@@ -62,18 +63,19 @@ impl Owner {
         }
     }
 
-    /// Whether it is this very process.
+    /// Whether it is this process.
     pub fn is_this(&self) -> bool {
         let this = Self::this();
         (self.pid, self.started, self.place) == (this.pid, this.started, this.place)
     }
 
-    /// The part of a temporary file's name that says whose it is.
+    /// The part of a temporary file's name that identifies its owner.
     pub fn tag(&self) -> String {
         format!("{:08x}-{}-{}", self.place, self.pid, self.started)
     }
 
-    /// The owner that a tag names, followed by something else; its host and its time are not in there.
+    /// The owner at the beginning of a file name; its host and its start time are not part of the
+    /// name.
     pub fn of_tag(text: &str) -> Option<Self> {
         let mut parts = text.splitn(4, '-');
         let place = u32::from_str_radix(parts.next()?, 16).ok()?;
@@ -89,7 +91,7 @@ impl Owner {
         })
     }
 
-    /// The text of a lock file.
+    /// The contents of a lock file.
     pub fn to_text(&self) -> String {
         format!(
             "pid = {}\nhost = {}\nsince = {}\nstarted = {}\nplace = {:08x}\n",
@@ -97,7 +99,7 @@ impl Owner {
         )
     }
 
-    /// The owner that a lock file names; `None` for anything else.
+    /// The owner named by a lock file; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| {
             text.lines()
@@ -128,21 +130,21 @@ fn place(host: &str) -> u32 {
     crc32fast::hash(text.as_bytes()).max(1)
 }
 
-/// When a process of this machine began; `None` if there is none with this id, or only what is left of it.
+/// The start of a process on this machine; `None` if no process has this id, or if it is a zombie.
 fn process_start(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program, in parentheses, may hold anything.
+    // The program's name, in parentheses, may contain any characters.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;
     if matches!(state, "Z" | "X") {
         return None;
     }
-    // `starttime` is field 22, the state field 3.
+    // `starttime` is field 22; the state is field 3.
     fields.nth(18)?.parse().ok()
 }
 
-/// A moment as people read it: `2026-11-28 22:17:03 UTC`.
+/// A time for people: `2026-11-28 22:17:03 UTC`.
 fn utc(time: SystemTime) -> String {
     let secs = time
         .duration_since(UNIX_EPOCH)
@@ -225,7 +227,7 @@ mod tests {
         };
         assert_eq!(other.life(), Life::Running);
         child.kill().unwrap();
-        // A process nobody has waited for yet has ended all the same.
+        // A zombie counts as ended.
         while other.life() == Life::Running {
             std::thread::sleep(Duration::from_millis(5));
         }

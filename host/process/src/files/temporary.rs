@@ -1,5 +1,6 @@
-//! Temporary files: named after their process and locked by it, removed in every ending that the process survives, and by
-//! the next run if it was killed. Called by everything that writes.
+//! Temporary files. Their names identify the process, which also holds a lock on them. They are
+//! removed whenever the process can still do so, otherwise by the next run. Everything that writes
+//! files calls it.
 
 use super::{
     cleanup::{Leftover, Listed, make_listed},
@@ -15,18 +16,18 @@ use std::{
 };
 use tempfile::TempPath;
 
-/// The beginning of the names of temporary files.
+/// The prefix of all temporary files.
 pub const PREFIX: &str = ".progtune-";
 
-/// When the file of a process that cannot be asked is taken for abandoned, if nobody holds its lock.
+/// The age at which the unlocked file of an unreachable process counts as abandoned.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who may read a file.
+/// The access rights of a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Its owner only.
+    /// Readable by its owner only.
     Private,
-    /// Whoever the umask leaves it to.
+    /// Readable as the umask allows.
     Shared,
 }
 
@@ -37,7 +38,7 @@ pub struct Temporary {
     path: TemporaryPath,
 }
 
-/// The name of a temporary file, which is removed with this.
+/// The path of a temporary file, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct TemporaryPath {
     path: TempPath,
@@ -45,10 +46,10 @@ pub struct TemporaryPath {
 }
 
 impl Temporary {
-    /// A new file in a directory, whose name ends with `suffix`.
+    /// Creates a file in a directory; its name ends with `suffix`.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn new_in(directory: &Path, suffix: &str, access: Access) -> io::Result<Self> {
         sweep_once(directory);
         let prefix = format!("{PREFIX}{}-", Owner::this().tag());
@@ -57,7 +58,7 @@ impl Temporary {
         #[cfg(unix)]
         if access == Access::Shared {
             use std::os::unix::fs::PermissionsExt;
-            // Less the umask: the system takes it off when the file is made.
+            // The system subtracts the umask when it creates the file.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         #[cfg(not(unix))]
@@ -68,7 +69,8 @@ impl Temporary {
             Ok::<_, io::Error>((made, Leftover::File(path)))
         })?;
         let (file, path) = made.into_parts();
-        // For those who cannot tell whether this process runs. Not every file system has locks.
+        // The lock tells processes elsewhere that this one is running. Not every file system has
+        // locks.
         let _ = file.try_lock();
         Ok(Self {
             file,
@@ -79,7 +81,7 @@ impl Temporary {
         })
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path.path
     }
@@ -89,30 +91,31 @@ impl Temporary {
         &mut self.file
     }
 
-    /// Gives it a lasting name, in the place of what has that name: a link is replaced, not followed.
+    /// Renames the file to `to`, replacing whatever has that name. A link is replaced, not
+    /// followed.
     ///
     /// # Errors
-    /// When the file system refuses; the file is removed then.
+    /// Fails if the file system refuses; in that case the file is removed.
     pub fn persist(self, to: &Path) -> io::Result<()> {
         self.path.persist(to).map_err(|(_, error)| error)
     }
 
-    /// The file and its name, which must outlive each other.
+    /// The file and its path; keep both as long as the file is in use.
     pub fn into_parts(self) -> (File, TemporaryPath) {
         (self.file, self.path)
     }
 }
 
 impl TemporaryPath {
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// As [`Temporary::persist`].
+    /// Like [`Temporary::persist`].
     ///
     /// # Errors
-    /// When the file system refuses, with the name as it was.
+    /// Fails if the file system refuses; the error returns the path unchanged.
     pub fn persist(self, to: &Path) -> Result<(), (Self, io::Error)> {
         let Self { path, _listed } = self;
         path.persist(to).map_err(|failed| {
@@ -125,7 +128,7 @@ impl TemporaryPath {
     }
 }
 
-/// Removes what killed runs left in a directory, once per process.
+/// Removes the leftovers of killed runs from a directory, once per process and directory.
 pub fn sweep_once(directory: &Path) {
     static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let Ok(directory) = directory.canonicalize() else {
@@ -149,7 +152,7 @@ pub fn sweep(directory: &Path) {
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        // Links and directories are no temporary files of ours.
+        // Links and directories cannot be our temporary files.
         let Some(about) = entry.metadata().ok().filter(fs::Metadata::is_file) else {
             continue;
         };
@@ -160,7 +163,10 @@ pub fn sweep(directory: &Path) {
             Life::Unknown => is_old(&about) && is_unlocked(&entry.path()),
         };
         if is_left && fs::remove_file(entry.path()).is_ok() {
-            tracing::debug!("{}: removed, left by a killed run", entry.path().display());
+            tracing::debug!(
+                "{}: removed the leftover of a killed run",
+                entry.path().display()
+            );
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Colours, where they help: trained blocks, warnings, errors, the result. They say nothing that the words beside them do
-//! not say as well. Called by everything that is read by a person.
+//! Colours for trained blocks, warnings, errors and the result. They convey nothing that the words
+//! do not say as well. Everything that people read calls it.
 //!
-//! The palette is of fixed colours of middling lightness (of the 256 that terminals share), because what a terminal
-//! calls blue or yellow is its own affair: each is readable on black and on white.
+//! Terminals define blue or yellow as they like. The palette therefore consists of fixed colours of
+//! medium lightness, out of the 256 that terminals share. Each is readable on black and on white.
 
 use super::screen::Screen;
 use std::{ffi::OsStr, io::IsTerminal};
 
-/// Whether colours are used.
+/// The use of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColourChoice {
-    /// In a terminal that has some, as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` want it.
+    /// On terminals that support them, subject to `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.
     Auto,
     /// Always.
     Always,
@@ -19,19 +19,19 @@ pub enum ColourChoice {
 }
 
 impl ColourChoice {
-    /// The choices by the names that `--color` takes.
+    /// The choices by the names that `--color` accepts.
     pub const NAMES: &'static [(&'static str, Self)] = &[
         ("auto", Self::Auto),
         ("always", Self::Always),
         ("never", Self::Never),
     ];
 
-    /// The paint for what is written to standard error.
+    /// The paint for standard error.
     pub fn stderr(self) -> Paint {
         self.paint(std::io::stderr().is_terminal())
     }
 
-    /// The paint for what is written to standard output.
+    /// The paint for standard output.
     pub fn stdout(self) -> Paint {
         self.paint(std::io::stdout().is_terminal())
     }
@@ -55,12 +55,12 @@ impl ColourChoice {
     }
 }
 
-/// A colour of the palette, as its number among the 256.
+/// A colour of the palette, with its number among the 256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// What is trained: blue.
+    /// Trained blocks: blue.
     Trained = 33,
-    /// What is read from the prefix cache, and warnings: orange.
+    /// Blocks served by the prefix cache, and warnings: orange.
     Cached = 166,
     /// Errors: red.
     Error = 160,
@@ -68,32 +68,33 @@ pub enum Colour {
     Good = 28,
 }
 
-/// Paints texts, or leaves them as they are.
+/// Paints texts, or leaves them unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paint {
     on: bool,
 }
 
 impl Paint {
-    /// The text in a colour.
+    /// Paints the text in a colour.
     pub fn colour(self, colour: Colour, text: &str) -> Screen {
         self.within(format_args!("38;5;{}", colour as u8), text)
     }
 
-    /// The text in bold letters.
+    /// Sets the text in bold.
     pub fn bold(self, text: &str) -> Screen {
         self.within(format_args!("1"), text)
     }
 
     fn within(self, code: std::fmt::Arguments<'_>, text: &str) -> Screen {
         let text = Screen::from(text);
-        match self.on {
-            true => Screen::painted(code, &text),
-            false => text,
+        if self.on {
+            Screen::painted(code, &text)
+        } else {
+            text
         }
     }
 
-    /// A drawing with its squares in colours: a run of one kind of square in one go.
+    /// Paints the squares of a drawing, each run of equal squares at once.
     pub fn squares(self, text: &str) -> Screen {
         if !self.on {
             return text.into();
@@ -170,11 +171,12 @@ mod tests {
         assert_eq!(Paint { on: false }.squares("■░").as_str(), "■░");
     }
 
-    /// WCAG's contrast of each colour with black and with white: 3 is what it wants of large letters and drawings.
+    /// Each colour's WCAG contrast with black and with white. WCAG requires 3 for large letters and
+    /// drawings.
     #[test]
     fn every_colour_is_readable_on_black_and_on_white() {
         for colour in [Colour::Trained, Colour::Cached, Colour::Error, Colour::Good] {
-            // The cube of 6 x 6 x 6 colours begins at 16.
+            // The 6 × 6 × 6 colour cube begins at 16.
             let n = colour as u32 - 16;
             let level = |n: u32| {
                 if n == 0 {
@@ -183,9 +185,12 @@ mod tests {
                     f64::from(55 + 40 * n) / 255.0
                 }
             };
-            let linear = |x: f64| match x <= 0.04045 {
-                true => x / 12.92,
-                false => ((x + 0.055) / 1.055).powf(2.4),
+            let linear = |x: f64| {
+                if x <= 0.04045 {
+                    x / 12.92
+                } else {
+                    ((x + 0.055) / 1.055).powf(2.4)
+                }
             };
             let [red, green, blue] = [n / 36, n / 6 % 6, n % 6].map(|n| linear(level(n)));
             let light = 0.2126 * red + 0.7152 * green + 0.0722 * blue;

@@ -1,24 +1,24 @@
-//! The course of a command for a program: with `--progress json` every line of standard error is an object with the key
-//! `event`. docs/progress-events.md lists the events and their keys, which stay; new ones may come. Called by everything
-//! that a person would see on standard error.
+//! Progress for programs: with `--progress json`, every line of standard error is an object with
+//! the key `event`. docs/progress-events.md lists the events and their keys. These are stable, and
+//! new ones may be added. Called by everything that a person would see on standard error.
 
 use super::{Mode, Screen, colour::Colour, say, say_message, show};
 use progtune_plain_text::masked;
 use serde_json::{Map, Value, json};
 
-/// Whether events are what is asked for.
+/// Whether events were requested.
 pub fn are_on() -> bool {
     show().mode == Mode::Json
 }
 
-/// Writes an event with what it is about, an object; nothing in other modes.
+/// Writes an event whose keys are those of the object `about`; does nothing in other modes.
 pub fn emit(event: &str, about: &Value) {
     if are_on() {
         say(Screen::json(&masked(&line(event, about))));
     }
 }
 
-/// The line of an event.
+/// The line for an event.
 fn line(event: &str, about: &Value) -> String {
     let mut object = Map::new();
     object.insert("event".into(), json!(event));
@@ -28,18 +28,17 @@ fn line(event: &str, about: &Value) -> String {
     Value::Object(object).to_string()
 }
 
-/// Emits the last event of a command that failed, or writes what a person reads in its place.
+/// Reports the error that ended a command: its last event, or a message for people.
 pub fn failure(message: &str, exit_code: u8) {
-    match are_on() {
-        true => emit(
+    if are_on() {
+        emit(
             "error",
             &json!({ "message": message, "exit_code": exit_code }),
-        ),
-        false => {
-            let paint = show().colour.stderr();
-            let error = paint.colour(Colour::Error, "error");
-            say_message(error, message);
-        }
+        )
+    } else {
+        let paint = show().colour.stderr();
+        let error = paint.colour(Colour::Error, "error");
+        say_message(error, message);
     }
 }
 

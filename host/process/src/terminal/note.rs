@@ -1,15 +1,16 @@
-//! Lines about the course of things that stay, whatever shows it. Called by everything that has something to say of it.
+//! Notes about progress, which stay visible in every mode. Everything that has something to report
+//! calls it.
 
 use super::{Mode, events::emit, say, show, width, wrapped};
 use serde_json::json;
 
-/// A line about the course of things that stays; for programs an event `message`.
+/// Writes a note for people, and an event `message` for programs.
 pub fn note(text: &str) {
     emit("message", &json!({ "message": text }));
     note_for_people(text);
 }
 
-/// A line for people, of which programs hear in another way.
+/// Writes a note for people only; programs learn about it in another way.
 pub fn note_for_people(text: &str) {
     let show = show();
     match show.mode {

@@ -1,4 +1,4 @@
-//! A panic in words, which has the texts of others in it as any message does. Set up by `main`.
+//! Panic messages, which are escaped and masked like all messages. Set up by `main`.
 
 use super::{Screen, say};
 use std::{
@@ -7,14 +7,14 @@ use std::{
     thread,
 };
 
-/// From now on panics are said as the standard library says them, but escaped and masked.
+/// Installs a panic hook that prints the standard library's message, but escaped and masked.
 pub fn say_panics() {
     panic::set_hook(Box::new(|info| {
         say(Screen::message(&in_words(info, &Backtrace::capture())));
     }));
 }
 
-/// What a panic was given: a text, or something else.
+/// The message of the panic, if it is a text.
 fn payload<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     let payload = info.payload();
     let fixed = payload.downcast_ref::<&str>().copied();

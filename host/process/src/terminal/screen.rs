@@ -1,10 +1,11 @@
-//! A text that is fit for a terminal. What it is made of was escaped and masked; the only sequences a terminal obeys are our own
-//! colours. Made by everything that is read by a person, taken by [`super::print`] and [`super::say`].
+//! A text that is safe to show on a terminal. Its parts have been escaped and masked, so the only
+//! escape sequences in it are our own colours. Made by everything that people read; taken by
+//! [`super::print`] and [`super::say`].
 
 use progtune_plain_text::{escaped, masked};
 use std::{fmt, ops::AddAssign};
 
-/// A text that is fit for a terminal.
+/// A text that is safe to show on a terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Screen(String);
 
@@ -14,23 +15,25 @@ impl Screen {
         &self.0
     }
 
-    /// A message: every line but the first is indented, so that none of them looks like a message of its own.
+    /// A message. Every line but the first is indented, so that none of them looks like a message
+    /// of its own.
     pub fn message(text: &str) -> Self {
         Self(progtune_plain_text::shown(text))
     }
 
-    /// JSON, whose values stay as they are: it is escaped as JSON is, and not masked.
+    /// JSON, whose values stay as they are: control characters are escaped the JSON way, and
+    /// nothing is masked.
     pub fn json(text: &str) -> Self {
         Self(progtune_plain_text::json_escaped(text).into_owned())
     }
 
-    /// A text between a sequence of "select graphic rendition" and its end.
+    /// A text between a "select graphic rendition" sequence and a reset.
     pub(super) fn painted(code: fmt::Arguments<'_>, text: &Self) -> Self {
         Self(format!("\x1b[{code}m{}\x1b[0m", text.0))
     }
 }
 
-/// The parts of a text that nobody painted.
+/// Escapes and masks an unpainted text.
 impl From<&str> for Screen {
     fn from(text: &str) -> Self {
         Self(escaped(&masked(text)).into_owned())

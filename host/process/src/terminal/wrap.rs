@@ -1,7 +1,8 @@
-//! Long lines broken at spaces, so that a terminal need not break them inside words. Called by what a person reads.
+//! Breaks long lines at spaces, so that a terminal need not break them inside words. Called for
+//! texts that people read.
 
-/// The text in lines of `width` characters at most, further lines of a long one after two spaces. A word that is longer (a
-/// path) stays whole.
+/// Wraps the text to `width` characters; continuation lines are indented by two more spaces. A
+/// longer word, such as a path, stays whole.
 pub fn wrapped(text: &str, width: usize) -> String {
     let lines: Vec<String> = text.lines().map(|line| wrapped_line(line, width)).collect();
     lines.join("\n")
@@ -17,20 +18,17 @@ fn wrapped_line(line: &str, width: usize) -> String {
     let (mut wrapped, mut column) = (line[..indent].to_owned(), indent);
     let mut first = true;
     for word in line.trim_start().split(' ') {
-        match !first && column + 1 + length(word) > width {
-            true => {
-                wrapped += &further;
-                column = indent + 2;
-            }
-            false if !first => {
-                wrapped.push(' ');
-                column += 1;
-            }
-            false => {}
+        if first {
+            first = false;
+        } else if column + 1 + length(word) > width {
+            wrapped += &further;
+            column = indent + 2;
+        } else {
+            wrapped.push(' ');
+            column += 1;
         }
         wrapped += word;
         column += length(word);
-        first = false;
     }
     wrapped
 }
