@@ -1,10 +1,12 @@
-//! What guessing is worth: the loss and the metrics of a model that knows how often each label occurs in the training set and
-//! nothing of the texts. A run that is no better is suspect. Called by the recipe.
+//! The baseline of a run: the loss and the metrics of guessing from the label frequencies of the
+//! training set, without reading the texts. A run that is no better is suspect. Called by the
+//! recipe.
 //!
-//! The figures are those of scikit-learn's `DummyClassifier(strategy="prior")`, `DummyRegressor(strategy="mean")` and
-//! `log_loss`: probabilities are kept within [ε, 1 − ε] with ε = 2⁻⁵². Tags are judged token by token, sets of labels label
-//! by label. Questions about texts have no label frequencies: there each token of a window is as likely as any other, and
-//! no question has an answer.
+//! The figures are those of scikit-learn's `DummyClassifier(strategy="prior")`,
+//! `DummyRegressor(strategy="mean")` and `log_loss`. Probabilities are clamped to [ε, 1 − ε] with
+//! ε = 2⁻⁵². Tags are judged token by token, and sets of labels label by label. Questions about texts
+//! have no label frequencies. For them, all tokens of a window are equally likely, and no question
+//! has an answer.
 
 mod verdict;
 
@@ -19,23 +21,23 @@ use progtune_pipeline::{
     token_store::Examples,
 };
 
-/// What guessing is worth on a split.
+/// The loss and the metrics of guessing on a split.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Baseline {
-    /// The loss, as `eval_loss`; `None` where no example has a label.
+    /// The loss, as in `eval_loss`; `None` if no example has a label.
     pub loss: Option<f64>,
-    /// The metrics, by the task's names; NaN where one is undefined.
+    /// The metrics under the names of the task; NaN if a metric is undefined.
     pub metrics: Vec<(&'static str, f64)>,
 }
 
-/// The labels of a training set, counted.
+/// The label counts of a training set.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Prior {
-    /// Examples, or tagged tokens, with a label.
+    /// Number of examples, or of tagged tokens, that have a label.
     n: u64,
-    /// How many have each label.
+    /// Number of occurrences of each label.
     counts: Vec<u64>,
-    /// The sum of the numbers.
+    /// The sum of the scores, for regression.
     sum: f64,
 }
 
@@ -77,7 +79,7 @@ impl Prior {
         self.sum / self.n.max(1) as f64
     }
 
-    /// The loss of an example, and of how many things it is the sum; as the evaluator counts.
+    /// The loss of an example, and the number of terms in it, as the evaluator counts them.
     fn loss_of(&self, target: &Target, n_tokens: usize) -> (f64, u64) {
         let of_class = |class: u32| -kept(self.probability(class as usize)).ln();
         match target {
@@ -87,9 +89,12 @@ impl Prior {
                 tags.fold((0.0, 0), |(sum, n), &tag| (sum + of_class(tag), n + 1))
             }
             Target::Classes(classes) => {
-                let of_label = |label: usize| match classes.contains(&(label as u32)) {
-                    true => -kept(self.probability(label)).ln(),
-                    false => -kept(1.0 - self.probability(label)).ln(),
+                let of_label = |label: usize| {
+                    if classes.contains(&(label as u32)) {
+                        -kept(self.probability(label)).ln()
+                    } else {
+                        -kept(1.0 - self.probability(label)).ln()
+                    }
                 };
                 let n = self.counts.len();
                 ((0..n).map(of_label).sum::<f64>() / n as f64, 1)
@@ -100,16 +105,16 @@ impl Prior {
     }
 }
 
-/// A probability as `log_loss` takes it.
+/// Clamps a probability as `log_loss` does.
 fn kept(p: f64) -> f64 {
     p.clamp(f64::EPSILON, 1.0 - f64::EPSILON)
 }
 
 impl Baseline {
-    /// What guessing after the labels of `train` is worth on `split`.
+    /// Measures on `split` the guesses that follow the labels of `train`.
     ///
     /// # Errors
-    /// When examples cannot be read.
+    /// Fails if examples cannot be read.
     pub fn new(task: &Task, train: &Examples, split: &EvalSplit) -> Result<Self> {
         let prior = Prior::of(task, train)?;
         let (mut targets, mut loss) = (Vec::new(), (0.0, 0));
@@ -138,7 +143,7 @@ impl Baseline {
     }
 }
 
-/// The metrics of the mean.
+/// The metrics of always predicting the mean.
 fn numbers(task: &Task, targets: &[Target], mean: f64) -> Vec<(&'static str, f64)> {
     let expected: Vec<f64> = targets
         .iter()
@@ -153,7 +158,7 @@ fn numbers(task: &Task, targets: &[Target], mean: f64) -> Vec<(&'static str, f64
         expected: &expected,
     };
     let of = |metric: Metric| match metric {
-        // A constant has no correlation with anything; rounding would find one.
+        // The correlation with a constant is undefined, but rounding errors would produce a value.
         Metric::Pearson | Metric::Spearman => f64::NAN,
         metric => compute(metric, &outcome),
     };
@@ -163,27 +168,26 @@ fn numbers(task: &Task, targets: &[Target], mean: f64) -> Vec<(&'static str, f64
         .collect()
 }
 
-/// The metrics of the most frequent label, or of the labels that more than half of the examples have.
+/// The metrics of always predicting the most frequent label, or for sets of labels every label that
+/// more than half of the examples have.
 fn guesses(task: &Task, targets: &[Target], prior: &Prior) -> Vec<(&'static str, f64)> {
     let is_set = task.problem_type == ProblemType::MultiLabelClassification;
-    // Counts are exact up to 2²⁴ in f32, and ranks are what matters: the first of the most frequent is chosen as an exact one.
+    // The integer counts are compared because f32 holds them exactly only up to 2²⁴. Of equally
+    // frequent labels the first is chosen.
     let best = (0..prior.counts.len())
         .rev()
         .max_by_key(|&label| prior.counts[label]);
-    let logit = |label: usize| match is_set {
-        true => {
+    let logit = |label: usize| {
+        if is_set {
             if 2 * prior.counts[label] > prior.n {
                 1.0
             } else {
                 -1.0
             }
-        }
-        false => {
-            if Some(label) == best {
-                1.0
-            } else {
-                0.0
-            }
+        } else if Some(label) == best {
+            1.0
+        } else {
+            0.0
         }
     };
     let row: Vec<f32> = (0..prior.counts.len()).map(logit).collect();

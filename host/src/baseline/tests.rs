@@ -1,4 +1,4 @@
-//! What guessing is worth, against scikit-learn; and when a run is suspect.
+//! Compares the baseline with scikit-learn, and tests when a run is suspect.
 
 use super::*;
 use crate::summary::Summary;
@@ -10,7 +10,8 @@ const FIXTURE: &str = include_str!("../../../tests/fixtures/baselines.json");
 
 fn examples(targets: Vec<Target>) -> Examples {
     let example = |target| {
-        // A tag for each token; of the others only a question's loss depends on the number of tokens.
+        // Tags need one token each. For other targets the number of tokens matters only to the loss
+        // of a question.
         let n_tokens = match &target {
             Target::Tags(tags) => tags.len(),
             _ => 5,
@@ -47,7 +48,8 @@ fn ids(value: &Value) -> Vec<u32> {
     ids.map(|id| id.as_u64().expect("an id") as u32).collect()
 }
 
-/// The kinds of target that a case is about: tags are classes in sentences of three tokens, of which the last does not count.
+/// The targets of a case. Tags are the classes in sentences of three tokens, the last of which does
+/// not count.
 fn targets(kind: &str, values: &Value) -> Vec<Target> {
     let all = values.as_array().expect("labels").iter();
     match kind {
@@ -63,7 +65,8 @@ fn targets(kind: &str, values: &Value) -> Vec<Target> {
     }
 }
 
-/// Reference: scikit-learn 1.9.1, by `tests/fixtures/make_baselines.py`; tolerance 1e-9, relative where figures are above 1.
+/// Reference: scikit-learn 1.9.1, by `tests/fixtures/make_baselines.py`. The tolerance is 1e-9,
+/// relative if a figure is above 1.
 #[test]
 fn guessing_is_worth_what_scikit_learn_says() {
     let fixture: Value = serde_json::from_str(FIXTURE).expect("JSON");
@@ -106,7 +109,7 @@ fn guessing_is_worth_what_scikit_learn_says() {
             let known = |name: &str| case[name].as_f64().expect("a number");
             for (name, value) in found.metrics {
                 let expected = if name == "combined_score" {
-                    // Hugging Face's mean of a task's metrics.
+                    // Hugging Face's name for the mean of a task's metrics.
                     metrics
                         .iter()
                         .map(|metric| known(metric.as_str()))
@@ -154,7 +157,9 @@ fn a_run_is_suspect_that_is_no_better_than_guessing() {
     let metric = reasons(json!({ "eval_loss": 0.4, "eval_accuracy": 0.8, "eval_f1": 0.7 }));
     assert_eq!(
         metric,
-        ["eval_accuracy 0.8000 is not above 0.8000, that of one answer for every example"]
+        [
+            "eval_accuracy 0.8000 is not above 0.8000, which the same answer for every example reaches"
+        ]
     );
     let constant = Summary {
         only_answer: Some("`a\x1b`".into()),
@@ -199,5 +204,9 @@ fn undefined_and_perfect_metrics() {
     assert_eq!(reasons("pearson", f64::NAN, json!(-0.1)), 1);
     assert_eq!(reasons("mse", 2.0, json!(2.5)), 1);
     assert_eq!(reasons("mse", 2.0, json!(1.5)), 0);
-    assert_eq!(reasons("accuracy", 1.0, json!(1.0)), 0, "nothing is better");
+    assert_eq!(
+        reasons("accuracy", 1.0, json!(1.0)),
+        0,
+        "guessing is already perfect"
+    );
 }

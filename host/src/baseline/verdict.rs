@@ -1,4 +1,5 @@
-//! Whether a run's result is better than guessing, and what is said if it is not. Called by the recipe.
+//! Decides whether a run's result is better than guessing, and words the warning if it is not.
+//! Called by the recipe.
 
 use super::Baseline;
 use crate::summary::Summary;
@@ -7,16 +8,19 @@ use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
-/// What comes of comparing a run with guessing.
+/// The result of comparing a run with guessing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
-    /// What makes the run suspect, a clause each; nothing if it is better than guessing.
+    /// The reasons why the run is suspect, one clause each; empty if the run is better than
+    /// guessing.
     pub reasons: Vec<String>,
     baseline: Baseline,
 }
 
-/// Compares a run's result with guessing. Where classes are weighed or labels smoothed the loss of training is another one than
-/// `eval_loss`, and it takes metrics that are all no better to make the run suspect; else the first one is compared.
+/// Compares a run's result with guessing. Normally the loss and the first metric are compared, and
+/// either one can make the run suspect. With class weights or label smoothing, the training loss
+/// differs from `eval_loss`. Then only the metrics are compared, and the run is suspect if none of
+/// them is better.
 pub fn judge(summary: &Summary, baseline: Baseline, weighting: &LossWeighting) -> Verdict {
     let value = |name: &str| summary.evaluation.get(&format!("eval_{name}"))?.as_f64();
     let is_plain = weighting.weights().is_none() && weighting.label_smoothing == 0.0;
@@ -28,9 +32,10 @@ pub fn judge(summary: &Summary, baseline: Baseline, weighting: &LossWeighting) -
             "eval_loss {loss:.4} is above {guessed:.4}, the loss of guessing the label frequencies of the training set"
         ));
     }
-    let compared: Vec<&(&str, f64)> = match is_plain {
-        true => baseline.metrics.iter().take(1).collect(),
-        false => baseline.metrics.iter().collect(),
+    let compared: Vec<&(&str, f64)> = if is_plain {
+        baseline.metrics.iter().take(1).collect()
+    } else {
+        baseline.metrics.iter().collect()
     };
     let no_better: Vec<String> = compared
         .iter()
@@ -45,10 +50,11 @@ pub fn judge(summary: &Summary, baseline: Baseline, weighting: &LossWeighting) -
     Verdict { reasons, baseline }
 }
 
-/// Why a metric is not above guessing; `None` if it is, or where guessing cannot be bettered.
+/// The reason why a metric is no better than guessing; `None` if it is better, or if guessing is
+/// already perfect.
 fn metric_reason(name: &str, value: Option<f64>, guessed: f64) -> Option<String> {
     let lower = is_lower_better(name);
-    // Undefined correlations are those of constants.
+    // The correlation is undefined because guesses are constant.
     let guessed = if guessed.is_nan() { 0.0 } else { guessed };
     let (is_better, is_perfect) = match (value, lower) {
         (None, _) => (false, false),
@@ -59,7 +65,7 @@ fn metric_reason(name: &str, value: Option<f64>, guessed: f64) -> Option<String>
     let how = if lower { "below" } else { "above" };
     (!is_better && !is_perfect).then(|| {
         format!(
-            "eval_{name} {value} is not {how} {guessed:.4}, that of one answer for every example"
+            "eval_{name} {value} is not {how} {guessed:.4}, which the same answer for every example reaches"
         )
     })
 }
@@ -70,7 +76,8 @@ impl Verdict {
         !self.reasons.is_empty()
     }
 
-    /// The keys of `all_results.json`: `suspect`, `suspect_reasons`, `baseline_loss` and a `baseline_…` for every metric.
+    /// The keys of `all_results.json`: `suspect`, `suspect_reasons`, `baseline_loss`, and a
+    /// `baseline_…` for every metric.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("suspect".into(), json!(self.is_suspect()));
@@ -83,12 +90,12 @@ impl Verdict {
         map
     }
 
-    /// What is said of a suspect run.
+    /// The warning about a suspect run; `None` if the run is better than guessing.
     pub fn warning(&self) -> Option<String> {
         self.is_suspect().then(|| {
             format!(
                 "the result is no better than guessing: {}; try a lower --lr, more --epochs or --max-steps, or check that \
-                 the labels belong to their texts",
+                 each label belongs to its text",
                 self.reasons.join("; ")
             )
         })
