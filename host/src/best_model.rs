@@ -1,4 +1,5 @@
-//! Keeps the trained parameters of the best epoch, and brings them back at the end. Called by the trainer.
+//! Sets aside the trained parameters of the best epoch, and restores them at the end. Called by the
+//! trainer.
 
 use crate::evaluate::metric_names;
 use candle_core::Device;
@@ -16,43 +17,46 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file in the run directory while training goes on; a run that is cut short leaves it.
+/// The file in the run directory during training; a run that is interrupted leaves it behind.
 pub const FILE: &str = "best.safetensors";
 
-/// The best epoch so far.
+/// The best epoch so far, and the file with its parameters.
 #[derive(Debug)]
 pub struct BestModel {
     file: PathBuf,
-    /// `eval_…`.
+    /// The key of the metric in an evaluation, with `eval_`.
     key: String,
+    /// Whether lower values are better.
     lower: bool,
     best: Option<Best>,
 }
 
-/// An epoch and what it was worth.
+/// The best epoch and its evaluation.
 #[derive(Debug, Clone)]
 pub struct Best {
-    /// Counted from 1.
+    /// The number of the epoch, counted from 1.
     pub epoch: u32,
-    /// Of the metric that is asked for.
+    /// The value of the chosen metric.
     pub value: f64,
     /// The epoch's evaluation, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
 }
 
 impl BestModel {
-    /// None yet; it is told by the metric `given`, a key of the evaluation with or without `eval_`.
+    /// Starts without a best epoch. Epochs are compared by the metric `given`, a key of the
+    /// evaluation with or without `eval_`.
     ///
     /// # Errors
-    /// When the task has no such metric.
+    /// Fails if the task has no such metric.
     pub fn told_by(given: &str, task: &Task) -> Result<Self> {
         let name = given.strip_prefix("eval_").unwrap_or(given);
         let known = metric_names(task);
         let is_known = |name: &str| name == "loss" || known.contains(&name);
-        // MNLI's second half has the same metrics under another name.
+        // MNLI's second validation split has the same metrics under other names.
         if !is_known(name) && !name.strip_suffix("_mm").is_some_and(is_known) {
             return Err(Error::Usage(format!(
-                "--metric-for-best-model {given}: expected loss or a metric of the task `{}`: {}{}; --metrics chooses others",
+                "--metric-for-best-model {given}: no such metric; expected loss or a metric of the task `{}`: {}{}; \
+                 choose other metrics with --metrics",
                 task.name,
                 known.join(", "),
                 did_you_mean(name, known.iter().copied().chain(["loss"])),
@@ -66,15 +70,16 @@ impl BestModel {
         })
     }
 
-    /// Says where the parameters are kept: in the directory of the run, wherever that is now.
+    /// Sets the directory for the parameters to the run's current directory, which may have moved.
     pub fn keep_in(&mut self, directory: &Path) {
         self.file = directory.join(FILE);
     }
 
-    /// Keeps the model if its evaluation is better than all before; the first of equals stays.
+    /// Keeps the parameters if this evaluation is better than all before it; of equal evaluations
+    /// the first is kept.
     ///
     /// # Errors
-    /// When the parameters cannot be written.
+    /// Fails if the parameters cannot be written.
     pub fn offer(
         &mut self,
         model: &Model,
@@ -85,9 +90,12 @@ impl BestModel {
         let Some(value) = evaluation.get(&self.key).and_then(Value::as_f64) else {
             return Ok(false);
         };
-        let is_better = self.best.as_ref().is_none_or(|best| match self.lower {
-            true => value < best.value,
-            false => value > best.value,
+        let is_better = self.best.as_ref().is_none_or(|best| {
+            if self.lower {
+                value < best.value
+            } else {
+                value > best.value
+            }
         });
         if is_better {
             let name = |name: &str| name.to_owned();
@@ -108,19 +116,21 @@ impl BestModel {
         Ok(is_better)
     }
 
-    /// Gives the model the parameters of the best epoch; `None` when no evaluation had a value.
+    /// Restores the parameters of the best epoch in the model; returns `None` if no evaluation had
+    /// a value.
     ///
     /// # Errors
-    /// When they cannot be read again.
+    /// Fails if the parameters cannot be read.
     pub fn restore(self, model: &Model, epochs: u32) -> Result<Option<Best>> {
         let Some(best) = self.best else {
             return Ok(None);
         };
         if best.epoch != epochs {
-            // The directory may be gone; the model of the last epoch is still here.
+            // If somebody removed the directory, the model of the last epoch still exists.
             if !self.file.exists() {
                 tracing::warn!(
-                    "{}: the parameters of the best epoch are gone; the result is the model of the last one",
+                    "{}: the file with the parameters of the best epoch is missing; the result is the model of \
+                     the last epoch",
                     self.file.display()
                 );
                 return Ok(None);

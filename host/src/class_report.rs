@@ -1,5 +1,5 @@
-//! What an evaluation says of each class of the user's own data: keys for the records, and a table to read. Called by
-//! the trainer, the recipe and `evaluate`.
+//! Reports an evaluation for each class of the user's own data, as keys for the records and as a
+//! table for people. Called by the trainer, the recipe and `evaluate`.
 
 use crate::evaluate::Evaluation;
 use progtune_datasets::{Task, TaskSource};
@@ -7,15 +7,18 @@ use progtune_pipeline::metrics::classes::ClassReport;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
-/// The keys, without the `eval_` before them.
+/// The keys, without their prefix `eval_`.
 pub const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
 
-/// How many classes a table shows.
+/// The maximum number of classes in a table.
 const N_SHOWN: usize = 20;
 
-/// `per_class` (precision, recall, F1 and examples by label) and `confusion_matrix` (a row an expected class, a column a
-/// predicted one, in the order of ids); of sentences with tags `per_class` alone, by type of entity. Nothing for GLUE's
-/// tasks, whose records have Hugging Face's keys alone, and for numbers.
+/// Builds `per_class` and `confusion_matrix`.
+///
+/// `per_class` has precision, recall, F1 and the number of examples for each label. In
+/// `confusion_matrix` rows are expected classes and columns are predicted ones, in the order of
+/// ids. Tagged sentences have only `per_class`, by entity type. The map is empty for regression and
+/// for GLUE's tasks, whose records have only Hugging Face's keys.
 pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
     let mut map = Map::new();
     if task.source != TaskSource::Own {
@@ -48,7 +51,7 @@ pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
     map
 }
 
-/// The `eval_per_class` of some results as a table; empty without it.
+/// Formats `eval_per_class` as a table; empty if the results do not contain it.
 pub fn table(results: &Map<String, Value>) -> String {
     let Some(Value::Object(classes)) = results.get("eval_per_class") else {
         return String::new();

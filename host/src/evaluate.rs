@@ -1,5 +1,5 @@
-//! Runs a model over a split: logits, loss and metrics. Called by the trainer after each epoch, by `evaluate` and
-//! `predict`.
+//! Runs a model on a split and computes logits, loss and metrics. Called by the trainer after each
+//! epoch, and by `evaluate` and `predict`.
 
 mod only_answer;
 
@@ -25,48 +25,51 @@ use progtune_pipeline::{
 };
 use progtune_process::{interrupt, phase::Phase};
 
-/// What a model says about a split.
+/// The result of evaluating a model on a split.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// `eval_loss`: the mean over the labelled examples; `None` without labels.
+    /// The mean loss over the labelled examples (`eval_loss`); `None` if there are no labels.
     pub loss: Option<f64>,
-    /// The task's metrics by Hugging Face's name; empty without labels.
+    /// The task's metrics under Hugging Face's names; empty if there are no labels.
     pub metrics: Vec<(&'static str, f64)>,
-    /// What was taken for what; `None` without labels, or where they are numbers.
+    /// The confusion matrix; `None` if there are no labels, or if they are numbers.
     pub confusion: Option<Confusion>,
-    /// The answers to the split's questions, if it has such.
+    /// The answers to the split's questions, if it has any.
     pub answers: Option<Vec<Decoded>>,
-    /// The one answer that is given to every example although several are right, if no other is given.
+    /// The one answer that every example gets, if the labels differ and no other answer is given.
     pub only_answer: Option<String>,
-    /// Of each type of entity, or of each label that may hold beside others; empty for other tasks.
+    /// The scores of each entity type, or of each label in a multi-label task; empty for other
+    /// tasks.
     pub parts: Vec<(String, ClassReport)>,
-    /// Wall time.
+    /// Wall time in seconds.
     pub secs: f64,
-    /// Examples.
+    /// Number of examples.
     pub samples: usize,
-    /// Batches they were computed in.
+    /// Number of batches.
     pub steps: usize,
 }
 
 /// The name of the mean of a GLUE task's metrics.
 const COMBINED_SCORE: &str = "combined_score";
 
-/// Tells where a batch starts; `None`: at the embeddings.
+/// Finds the place where the forward pass of a batch starts; `None` means at the embeddings.
 pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
 
-/// Logits of every example, in order: `outputs` numbers each, or of a head that reads every token so many for each token.
+/// Computes the logits of every example, in order. An example has `outputs` numbers, or `outputs`
+/// numbers per token if the head reads every token.
 pub fn logits(model: &Model, examples: &Examples, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
     compute_all(model, examples, limit, "predictions", &mut |_| Ok(None))
 }
 
-/// As [`logits`], of a split, which names the example where they are not finite.
+/// Computes logits like [`logits`], for a split. If logits are not finite, the error names the
+/// example.
 pub fn split_logits(model: &Model, split: &EvalSplit, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
     let what = format!("the {} split", split.name);
     compute_all(model, &split.examples, limit, &what, &mut |_| Ok(None))
         .map_err(|error| naming_question(error, split))
 }
 
-/// A window's logits that are not finite are about its question.
+/// Adds the question's id to an error about a window whose logits are not finite.
 fn naming_question(error: Error, split: &EvalSplit) -> Error {
     match (error, &split.asked) {
         (Error::NotFinite(mut fault), Some(asked)) => {
@@ -79,7 +82,7 @@ fn naming_question(error: Error, split: &EvalSplit) -> Error {
     }
 }
 
-/// As [`logits`], each batch from where `find_start` says.
+/// Computes logits like [`logits`], but starts each batch where `find_start` says.
 pub fn logits_from(
     model: &Model,
     examples: &Examples,
@@ -89,7 +92,7 @@ pub fn logits_from(
     compute_all(model, examples, limit, "predictions", find_start)
 }
 
-/// As [`logits_from`]; progress calls them `what`.
+/// Computes logits like [`logits_from`]; `what` names the work in progress messages.
 fn compute_all(
     model: &Model,
     examples: &Examples,
@@ -108,9 +111,10 @@ fn compute_all(
         let outputs = logits.dim(1)?;
         let numbers = logits.flatten_all()?.to_vec1::<f32>()?;
         for (position, &index) in indices.iter().enumerate() {
-            let rows = match model.reads_every_token() {
-                true => batch.offsets[position] as usize..batch.offsets[position + 1] as usize,
-                false => position..position + 1,
+            let rows = if model.reads_every_token() {
+                batch.offsets[position] as usize..batch.offsets[position + 1] as usize
+            } else {
+                position..position + 1
             };
             let row = &numbers[rows.start * outputs..rows.end * outputs];
             if let Some(&found) = row.iter().find(|logit| !logit.is_finite()) {
@@ -129,10 +133,11 @@ fn compute_all(
     Ok(results)
 }
 
-/// Examples that are sorted by length together.
+/// The number of consecutive examples that are sorted by length together.
 const WINDOW: usize = 1 << 16;
 
-/// Similar lengths together: attention's scratch memory stays small. Results go back to their places.
+/// Groups examples of similar length into batches, which keeps attention's scratch memory small.
+/// Callers put the results back in order.
 fn batches(
     examples: &Examples,
     limit: BatchLimit,
@@ -162,7 +167,7 @@ pub fn evaluate(
     evaluate_from(model, task, split, limit, &mut |_| Ok(None))
 }
 
-/// As [`evaluate`], each batch from where `find_start` says.
+/// Evaluates a split like [`evaluate`], but starts each batch where `find_start` says.
 pub fn evaluate_from(
     model: &Model,
     task: &Task,
@@ -211,7 +216,8 @@ pub fn evaluate_from(
     })
 }
 
-/// The mean of the loss over what has a label, which nothing weighs or smooths; `None` where no token has a tag.
+/// The mean loss over everything that has a label, without class weights or label smoothing. `None`
+/// if no token has a tag.
 fn mean_loss(labelled: &[(&[f32], &Target)]) -> Option<f64> {
     let (total, count) = labelled
         .iter()
@@ -220,7 +226,7 @@ fn mean_loss(labelled: &[(&[f32], &Target)]) -> Option<f64> {
     (count > 0).then(|| total / f64::from(count))
 }
 
-/// The names under which an evaluation reports metrics of a task, without `eval_`.
+/// The names under which an evaluation reports the metrics of a task, without `eval_`.
 pub fn metric_names(task: &Task) -> Vec<&'static str> {
     if task.problem_type == ProblemType::QuestionAnswering {
         return squad_metrics::names(task.has_unanswerable).to_vec();
@@ -232,12 +238,13 @@ pub fn metric_names(task: &Task) -> Vec<&'static str> {
     names
 }
 
-/// Hugging Face's `run_glue` adds the mean where a task has several metrics.
+/// Whether Hugging Face's `run_glue` adds the mean of the metrics, as it does if a task has
+/// several.
 fn has_combined_score(task: &Task) -> bool {
     task.metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_))
 }
 
-/// The loss of an example, and of how many things it is the sum: one, but for the tokens that have a tag.
+/// The loss of an example and the number of terms in it, which is one except for tagged tokens.
 fn loss_of(logits: &[f32], target: &Target) -> (f64, u32) {
     match target {
         Target::Class(class) => (cross_entropy(logits.iter().copied(), *class), 1),
@@ -245,9 +252,10 @@ fn loss_of(logits: &[f32], target: &Target) -> (f64, u32) {
         Target::Classes(classes) => {
             let of = |(output, &x): (usize, &f32)| {
                 let x = f64::from(x);
-                let x = match classes.contains(&(output as u32)) {
-                    true => -x,
-                    false => x,
+                let x = if classes.contains(&(output as u32)) {
+                    -x
+                } else {
+                    x
                 };
                 x.max(0.0) + (-x.abs()).exp().ln_1p()
             };
@@ -276,7 +284,7 @@ fn cross_entropy(logits: impl Iterator<Item = f32> + Clone, class: u32) -> f64 {
     max + sum.ln() - right.unwrap_or(f64::NAN)
 }
 
-/// What [`Evaluation`] says of labelled examples.
+/// The metrics of labelled examples, as parts of [`Evaluation`].
 #[derive(Default)]
 pub(crate) struct Measured {
     pub(crate) metrics: Vec<(&'static str, f64)>,
@@ -284,7 +292,7 @@ pub(crate) struct Measured {
     parts: Vec<(String, ClassReport)>,
 }
 
-/// The task's metrics, and what was taken for what where the task has classes.
+/// Computes the task's metrics, and the confusion matrix if the task has classes.
 pub(crate) fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
     let values = |outcome: &Outcome<'_>| -> Vec<(&'static str, f64)> {
         let metrics = task.metrics.iter();

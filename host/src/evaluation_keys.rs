@@ -1,10 +1,11 @@
-//! An evaluation as records have it: under Hugging Face's keys. Called by the recipe and by `evaluate`.
+//! Gives an evaluation the keys of Hugging Face's records. Called by the recipe and by `evaluate`.
 
 use crate::{class_report, evaluate::Evaluation};
 use progtune_datasets::Task;
 use serde_json::{Map, Value, json};
 
-/// An evaluation under Hugging Face's keys.
+/// Maps an evaluation to Hugging Face's keys: `eval_`, the name, and `suffix`. Values that are not
+/// finite become null.
 pub fn eval_keys(task: &Task, result: &Evaluation, suffix: &str) -> Map<String, Value> {
     let mut map = Map::new();
     let mut put = |key: &str, value: f64| {

@@ -1,11 +1,11 @@
-//! Whether a model says the same of every example. Called by the evaluator.
+//! Detects a model that gives every example the same answer. Called by the evaluator.
 
 use progtune_datasets::Task;
 use progtune_engine::batch::Target;
 use progtune_pipeline::metrics::{classes::arg_max, sets};
 
-/// The one answer to all examples, in words, where several are right and no other is given; not for tags and questions, whose
-/// metrics tell.
+/// The one answer to all examples, in words, if the labels differ and no other answer is given.
+/// Tags and questions are left out, because their metrics already show it.
 pub(super) fn only_answer(task: &Task, labelled: &[(&[f32], &Target)]) -> Option<String> {
     let (first, rest) = labelled.split_first()?;
     let of_all = |same: &dyn Fn(&[f32]) -> bool| rest.iter().all(|(row, _)| same(row));
@@ -21,15 +21,15 @@ pub(super) fn only_answer(task: &Task, labelled: &[(&[f32], &Target)]) -> Option
         Target::Score(_) => of_all(&|row| row == first.0).then(|| first.0[0].to_string()),
         Target::Classes(_) => {
             let labels = sets::predicted(first.0);
-            of_all(&|row| sets::predicted(row) == labels).then(|| match labels.is_empty() {
-                true => "no label".to_owned(),
-                false => {
-                    let names: Vec<String> = labels
-                        .iter()
-                        .map(|&label| format!("`{}`", name(label)))
-                        .collect();
-                    names.join(", ")
+            of_all(&|row| sets::predicted(row) == labels).then(|| {
+                if labels.is_empty() {
+                    return "no label".to_owned();
                 }
+                let names: Vec<String> = labels
+                    .iter()
+                    .map(|&label| format!("`{}`", name(label)))
+                    .collect();
+                names.join(", ")
             })
         }
         Target::Tags(_) | Target::Span(_) => None,
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(
             only_answer(&task, &[(left, &a), (left, &a)]),
             None,
-            "it is right"
+            "all labels are equal"
         );
     }
 }
