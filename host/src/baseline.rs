@@ -4,9 +4,9 @@
 //!
 //! The figures are those of scikit-learn's `DummyClassifier(strategy="prior")`,
 //! `DummyRegressor(strategy="mean")` and `log_loss`. Probabilities are clamped to [ε, 1 − ε] with
-//! ε = 2⁻⁵². Tags are judged token by token, and sets of labels label by label. Questions about texts
-//! have no label frequencies. For them, all tokens of a window are equally likely, and no question
-//! has an answer.
+//! ε = 2⁻⁵². Tags are judged token by token, and sets of labels label by label. Questions about
+//! texts have no label frequencies. For them, all tokens of a window are equally likely, and no
+//! question has an answer.
 
 mod verdict;
 

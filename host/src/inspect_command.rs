@@ -1,7 +1,8 @@
-//! `progtune data inspect`: what is in the user's own files, before anything is trained on them. Called by `main`.
+//! `progtune data inspect`: reports on the user's own files before anything is trained on them.
+//! Called by `main`.
 //!
-//! Files are read row by row, whatever their size. Of many rows, lengths are those of every so-many-th row, and duplicates
-//! are looked for among a part of the texts; the report says so.
+//! Files of any size are read row by row. For large files, lengths are measured on rows at regular
+//! intervals, and duplicates are counted in a sample of the texts. The report then says so.
 
 mod duplicates;
 mod lengths;
@@ -20,16 +21,19 @@ use progtune_pipeline::{data_description::describe, tokenizer::Tokenizer};
 use progtune_plain_text::shown_line;
 use progtune_process::{terminal, thousands::grouped};
 
-/// Longer than any text: the lengths before anything is cut.
+/// A maximum length above that of any text, so that lengths are measured before truncation.
 const NO_LIMIT: usize = 1 << 24;
 
-/// How many labels are listed.
+/// The maximum number of labels listed.
 const N_LABELS: usize = 50;
 
-/// Rows that are tokenised at most.
+/// The maximum number of rows tokenised per split.
 const SAMPLED: usize = 100_000;
 
 /// Prints columns, labels, lengths and duplicates of all splits.
+///
+/// # Errors
+/// Fails if the files, the model or its tokenizer cannot be read.
 pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     let fetcher = Fetcher::new(&config.hub);
     let source = || {
@@ -91,18 +95,19 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     Ok(terminal::print(&text)?)
 }
 
-/// Per cent.
+/// The share of a part in per cent.
 fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
 }
 
-/// The labels of a split.
+/// The label counts of a split, and for regression its labels' distribution.
 struct LabelCount<'a> {
     task: &'a Task,
+    /// The distance between sampled rows.
     every: usize,
     unlabelled: usize,
     classes: Vec<u64>,
-    /// Of every so-many-th row.
+    /// The scores of the sampled rows.
     scores: Vec<f32>,
     least: f32,
     most: f32,
@@ -168,7 +173,7 @@ impl<'a> LabelCount<'a> {
                 }
                 if self.classes.len() > N_LABELS {
                     let more = self.classes.len() - N_LABELS;
-                    text.push_str(&format!("  and {more} labels more\n"));
+                    text.push_str(&format!("  and {more} more labels\n"));
                 }
             }
             ProblemType::Regression
@@ -182,7 +187,7 @@ impl<'a> LabelCount<'a> {
     }
 }
 
-/// Says that not all rows were looked at.
+/// Says which rows were sampled; empty if every row was read.
 fn of_every(every: usize) -> String {
     match every {
         1 => String::new(),

@@ -1,8 +1,9 @@
-//! Texts that occur more than once: within a split, under different labels, and in two splits. Called by `data inspect`.
+//! Texts that occur more than once: within a split, under different labels, or in two splits.
+//! Called by `data inspect`.
 //!
-//! Texts are known by a hash of 64 bits. When they become many, only those whose hash ends in a zero bit stay, then in two,
-//! and so on: whatever stays is there with all its duplicates, so that counts of these, times two for every bit, are
-//! about those of all.
+//! Texts are identified by a 64-bit hash. If there are too many, only those whose hash ends in a
+//! zero bit are kept, then in two zero bits, and so on. A text that is kept is kept with all its
+//! duplicates. The counts, doubled for every bit, therefore estimate those of all texts.
 
 use progtune_datasets::{Example, Label, SplitName};
 use std::{
@@ -10,26 +11,28 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-/// The most texts that are remembered of a split.
+/// The maximum number of texts remembered per split.
 const MOST: usize = 1 << 19;
 
 /// The texts of a split.
 pub struct Texts {
     split: SplitName,
-    /// The low bits that are zero in the hashes of all texts that stay.
+    /// The number of low bits that are zero in the hash of every kept text.
     bits: u32,
+    /// The maximum number of texts remembered.
     most: usize,
     seen: HashMap<u64, Seen>,
-    /// Rows that are also in each earlier split.
+    /// Number of rows that also occur in each earlier split.
     shared: Vec<u64>,
 }
 
-/// What is known of a text.
+/// The counts for a text.
 struct Seen {
+    /// The hash of the label of the first row.
     label: u64,
-    /// Rows after the first.
+    /// Number of rows after the first.
     again: u32,
-    /// Those of them with another label than the first.
+    /// Number of rows after the first whose label differs from it.
     contradicting: u32,
 }
 
@@ -49,7 +52,7 @@ fn label_hash(label: Option<&Label>) -> u64 {
 }
 
 impl Texts {
-    /// None yet, of a split after `n_before` others.
+    /// An empty set for a split that comes after `n_before` others.
     pub fn new(split: SplitName, n_before: usize) -> Self {
         Self {
             split,
@@ -64,7 +67,7 @@ impl Texts {
         text.trailing_zeros() >= self.bits
     }
 
-    /// Takes in a row; `before` are the earlier splits.
+    /// Adds a row; `before` are the earlier splits.
     pub fn add(&mut self, example: &Example, before: &[Self]) {
         let text = hash(|hasher| (&example.text, &example.pair).hash(hasher));
         for (shared, other) in self.shared.iter_mut().zip(before) {
@@ -96,7 +99,7 @@ impl Texts {
         }
     }
 
-    /// A line on the split, and one for each earlier one.
+    /// One line about duplicates within the split, and one about each earlier split.
     pub fn report(&self, before: &[Self]) -> String {
         let sum = |of: fn(&Seen) -> u32| self.seen.values().map(|seen| u64::from(of(seen))).sum();
         let name = self.split.as_str();
@@ -165,8 +168,8 @@ mod tests {
         );
     }
 
-    /// 20,000 texts, each third one twice, of which at most 1000 are remembered: the estimate is off by less than a fifth,
-    /// three standard deviations.
+    /// 20,000 texts, every third of them twice, with at most 1000 remembered. The estimate is off
+    /// by less than a fifth, which is three standard deviations.
     #[test]
     fn many_texts_are_estimated() {
         let mut train = Texts::new(SplitName::Train, 0);

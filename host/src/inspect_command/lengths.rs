@@ -1,4 +1,4 @@
-//! How long rows are in tokens. Called by `data inspect`.
+//! The lengths of rows in tokens. Called by `data inspect`.
 
 use super::{of_every, share};
 use progtune_datasets::Example;
@@ -6,21 +6,21 @@ use progtune_engine::error::Result;
 use progtune_pipeline::tokenizer::Tokenizer;
 use std::collections::BTreeMap;
 
-/// Rows and bytes of text that are tokenised together.
+/// The numbers of rows and of text bytes after which waiting rows are tokenised.
 const AT_ONCE: (usize, usize) = (4096, 1 << 19);
 
-/// The lengths of the rows that were given.
+/// The lengths of the rows added so far.
 pub struct Lengths<'a> {
     tokenizer: &'a Tokenizer,
     waiting: Vec<Example>,
     text_bytes: usize,
     n_rows: usize,
-    /// How many rows have each length.
+    /// Number of rows of each length.
     counts: BTreeMap<usize, u64>,
 }
 
 impl<'a> Lengths<'a> {
-    /// Of no rows yet.
+    /// Starts without rows.
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
         Self {
             tokenizer,
@@ -31,20 +31,21 @@ impl<'a> Lengths<'a> {
         }
     }
 
-    /// Takes in a row.
+    /// Adds a row.
     ///
     /// # Errors
-    /// When the tokenizer refuses a text.
+    /// Fails if the tokenizer refuses a text.
     pub fn add(&mut self, example: Example) -> Result<()> {
         self.text_bytes += example.text.len() + example.pair.as_ref().map_or(0, String::len);
         self.waiting.push(example);
-        match self.waiting.len() >= AT_ONCE.0 || self.text_bytes >= AT_ONCE.1 {
-            true => self.tokenise(),
-            false => Ok(()),
+        if self.waiting.len() >= AT_ONCE.0 || self.text_bytes >= AT_ONCE.1 {
+            self.tokenise()
+        } else {
+            Ok(())
         }
     }
 
-    /// Takes in the length of a row that is tokenised already.
+    /// Adds the length of a row that is already tokenised.
     pub fn add_length(&mut self, length: usize) {
         *self.counts.entry(length).or_default() += 1;
         self.n_rows += 1;
@@ -60,10 +61,11 @@ impl<'a> Lengths<'a> {
         Ok(())
     }
 
-    /// Percentiles by the nearest rank, and what is longer than `limit`; the rows were every `every`-th.
+    /// Percentiles by nearest rank, and the number of rows longer than `limit`. The rows are every
+    /// `every`-th row of the split.
     ///
     /// # Errors
-    /// As [`Lengths::add`].
+    /// Fails in the same cases as [`Lengths::add`].
     pub fn report(mut self, limit: usize, every: usize) -> Result<String> {
         if !self.waiting.is_empty() {
             self.tokenise()?;

@@ -1,4 +1,4 @@
-//! What `progtune data inspect` says of questions about texts. Called by `inspect_command`.
+//! The report of `progtune data inspect` on questions about texts. Called by `inspect_command`.
 
 use crate::config::max_length;
 use progtune_datasets::{ProblemType, Question, QuestionData};
@@ -11,10 +11,11 @@ use progtune_pipeline::{
 use progtune_process::thousands::grouped;
 use std::collections::HashSet;
 
-/// Counts, windows of the longest input that is `asked` for, and shared texts of all splits.
+/// Counts questions, texts, windows and shared texts of all splits. Windows have the length `asked`
+/// for, or the default.
 ///
 /// # Errors
-/// When a question is too long for the model's input, or the tokenizer cannot be read.
+/// Fails if a question is too long for the model's input, or the tokenizer cannot be read.
 pub fn inspect(source: &ModelSource, asked: Option<usize>, data: &QuestionData) -> Result<String> {
     let model = source.config()?;
     let limit = max_length(asked, ProblemType::QuestionAnswering);
@@ -38,8 +39,8 @@ pub fn inspect(source: &ModelSource, asked: Option<usize>, data: &QuestionData) 
             .collect();
         let count = |of: fn(&&Question) -> bool| questions.iter().filter(of).count();
         text.push_str(&format!(
-            "\n{name}: {} questions about {} texts, {} without an answer, {} of which nothing is said\n  windows of \
-             {limit} tokens with --doc-stride {stride}: {} (questions of more than one: {})\n",
+            "\n{name}: {} questions about {} texts, {} without an answer, {} unlabelled\n  windows of \
+             {limit} tokens with --doc-stride {stride}: {} (questions with more than one: {})\n",
             grouped(questions.len() as u64),
             grouped(texts.len() as u64),
             count(|question| question.is_impossible()),

@@ -1,4 +1,5 @@
-//! What `progtune data inspect` says of sentences whose words have tags. Called by `inspect_command`.
+//! The report of `progtune data inspect` on sentences whose words have tags. Called by
+//! `inspect_command`.
 
 use super::{lengths::Lengths, share};
 use crate::config::InspectConfig;
@@ -16,10 +17,11 @@ use progtune_plain_text::shown_line;
 use progtune_process::thousands::grouped;
 use std::collections::{BTreeMap, HashSet};
 
-/// Columns, tags, entities by type, lengths and duplicates of all splits. `tokenizer` cuts nothing; inputs are cut at `limit`.
+/// Lists columns, tags, entities by type, lengths and duplicates of all splits. `tokenizer`
+/// truncates nothing; the report counts the inputs longer than `limit`.
 ///
 /// # Errors
-/// When the files are not as they should be, or the tokenizer refuses a sentence.
+/// Fails if the files are not valid, or the tokenizer refuses a sentence.
 pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> Result<String> {
     let data = TaggedData::load(&config.own, None)?;
     let mut text = String::from("columns of the first file\n");
@@ -53,7 +55,7 @@ pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> R
         let nothing = Coverage::of(&aligned).n_left_out;
         if nothing > 0 {
             text.push_str(&format!(
-                "  words that the tokenizer makes nothing of: {nothing}\n"
+                "  words for which the tokenizer produces no token: {nothing}\n"
             ));
         }
     }
@@ -79,7 +81,7 @@ pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> R
     Ok(text)
 }
 
-/// How many words have each tag, and how many entities there are of each type.
+/// Counts the words with each tag and the entities of each type.
 fn tag_lines(labels: &[String], sentences: &[TaggedSentence]) -> String {
     let mut counts = vec![0; labels.len()];
     let mut types: BTreeMap<String, usize> = BTreeMap::new();
