@@ -1,4 +1,4 @@
-//! `progtune plugins install FILE…` and `plugins remove ID`: the user's plugin directory.
+//! `progtune plugins install FILE…` and `progtune plugins remove ID`: the user's plugin directory.
 
 use super::flag;
 use progtune_engine::{
@@ -11,12 +11,15 @@ use progtune_engine::{
 use progtune_process::terminal::print;
 use std::path::PathBuf;
 
-/// Installs libraries, each once it has been tried, and says what they offer. At the first that cannot be installed it
-/// ends; those before are there then, and were said to be.
+/// Tries, installs and describes each library.
+///
+/// # Errors
+/// Fails at the first library that cannot be installed. Those before it have been installed and
+/// reported.
 pub(super) fn install(places: &PluginSources, files: &[PathBuf], force: bool) -> Result<()> {
     let mut next = String::new();
     for file in files {
-        // Searched anew, so that each is compared with those before.
+        // Searches again, so that each library is compared with those installed before it.
         let installed = install::install(&plugin::find(places)?, file, force)?;
         print(describe(&installed))?;
         if let ([_], Some(entry)) = (files, installed.library.manifest.entries.first()) {
@@ -59,7 +62,7 @@ fn describe(installed: &Installed) -> String {
     }
     for path in rivals {
         text.push_str(&format!(
-            "{} offers the same ids: name the one you mean with --plugin FILE, or pin it with `progtune plugins lock ID --plugin \
+            "{} offers the same ids; name the one you mean with --plugin FILE, or pin it with `progtune plugins lock ID --plugin \
              FILE`\n",
             path.display()
         ));
@@ -68,6 +71,9 @@ fn describe(installed: &Installed) -> String {
 }
 
 /// Removes the library that offers an id.
+///
+/// # Errors
+/// Fails if no installed library offers it, or the file cannot be removed.
 pub(super) fn remove(plugins: &Plugins, id: &str) -> Result<()> {
     let mut text = String::new();
     for library in install::remove(plugins, id)? {

@@ -1,4 +1,5 @@
-//! `progtune plugins list`: every schedule and method, read from the files without running any of them.
+//! `progtune plugins list`: every schedule and method. The list is read from the files, and no
+//! plugin runs.
 
 use progtune_engine::{
     error::Result,

@@ -1,4 +1,4 @@
-//! `progtune plugins lock [ID…]`: pins plugins to the builds that are found now. Runs no plugin.
+//! `progtune plugins lock [ID…]`: pins plugins to the builds that are found now. No plugin runs.
 
 use super::entries_of;
 use progtune_engine::{
@@ -8,17 +8,23 @@ use progtune_engine::{
 use progtune_process::terminal::print;
 use std::path::PathBuf;
 
-/// Pins everything that is found in a new file, or `ids` in the file as it is.
+/// Pins everything that is found in a new lock file, or adds `ids` to the existing one.
+///
+/// # Errors
+/// Fails if an id is unknown or ambiguous, there is nothing to pin, or a file cannot be read or
+/// written.
 pub(super) fn run(places: &PluginSources, ids: &[String]) -> Result<()> {
     let path = places
         .lock
         .clone()
         .unwrap_or_else(|| PathBuf::from(FILE_NAME));
-    let mut lock = match ids.is_empty() || !path.exists() {
-        true => Lock { path, pins: vec![] },
-        false => Lock::read(&path)?,
+    let mut lock = if ids.is_empty() || !path.exists() {
+        Lock { path, pins: vec![] }
+    } else {
+        Lock::read(&path)?
     };
-    // What the old pins say does not count: they are about to be replaced. Those that stay do not concern these ids.
+    // The search ignores the old pins: those of these ids are replaced, and the others concern
+    // other ids.
     let plugins = plugin::find_unlocked(places)?;
     let mut wanted: Vec<&Entry> = Vec::new();
     if ids.is_empty() {
@@ -29,7 +35,8 @@ pub(super) fn run(places: &PluginSources, ids: &[String]) -> Result<()> {
     }
     if wanted.is_empty() {
         return Err(Error::Usage(
-            "there are no plugins to pin; `progtune plugins list` shows where was looked".into(),
+            "there are no plugins to pin; `progtune plugins list` shows the searched directories"
+                .into(),
         ));
     }
     wanted.dedup_by(|a, b| (a.kind, &a.id) == (b.kind, &b.id));
@@ -51,7 +58,8 @@ pub(super) fn run(places: &PluginSources, ids: &[String]) -> Result<()> {
     }
     lock.write()?;
     Ok(print(format!(
-        "pinned in {}\n{text}A plugin that differs is refused from now on; --locked refuses what is not pinned as well.\n",
+        "pinned in {}\n{text}From now on, a plugin that differs from its pin is refused; --locked also refuses plugins \
+         without a pin.\n",
         lock.path.display()
     ))?)
 }

@@ -1,5 +1,6 @@
-//! `progtune plugins show ID`: its options and its file, read without running it; for a method then what it inserts into a
-//! model, for which it is loaded and asked.
+//! `progtune plugins show ID`: the options and the file of a plugin, read without running it. If a
+//! method has defaults for all its options, it is then loaded, and its changes to a model are
+//! shown.
 
 use super::entries_of;
 use progtune_engine::{
@@ -16,7 +17,11 @@ use progtune_plugin_api::{
 };
 use progtune_process::{terminal::print, thousands::grouped};
 
-/// Describes the schedules and methods of an id. `model`: the directory of the model that a method's graphs are shown for.
+/// Describes the schedules and methods of an id. `model` is the directory of the model for which a
+/// method's graphs are shown.
+///
+/// # Errors
+/// Fails if the id is unknown, the method fails, or the model cannot be read.
 pub(super) fn run(plugins: &Plugins, id: &str, model: Option<&str>) -> Result<()> {
     let entries = entries_of(plugins, id)?;
     let mut text = String::new();
@@ -45,9 +50,10 @@ fn description(entry: &Entry) -> Result<String> {
         manifest.name,
         manifest.version,
         manifest.license,
-        match manifest.unwinds {
-            true => "",
-            false => ", panic=abort: a panic in it ends the program",
+        if manifest.unwinds {
+            ""
+        } else {
+            ", panic=abort: a panic in it ends the program"
         }
     ));
     text.push_str(&format!("  file     {}\n", entry.library.file.display()));
@@ -81,7 +87,7 @@ fn option_text(flag: &str, option: &OptionSchema) -> String {
     )
 }
 
-/// A model of the user's, or a small BERT, and what to call it.
+/// The name and the description of the user's model, or of a small BERT.
 fn model_of(directory: Option<&str>) -> Result<(String, ModelRecord)> {
     let Some(directory) = directory else {
         let name = "a BERT of 2 blocks with hidden size 32".to_owned();
@@ -99,7 +105,7 @@ fn model_of(directory: Option<&str>) -> Result<(String, ModelRecord)> {
     Ok((source.name(), record))
 }
 
-/// What a plan does with the default options: the counts, and the graphs of the first block.
+/// A plan's changes to a model with default options: the counts, and the graphs of the first block.
 fn insertion(model: &str, plan: &MethodPlan) -> String {
     let size = |shape: &[u64]| shape.iter().product::<u64>();
     let added: u64 = plan.parameters.iter().map(|new| size(&new.shape)).sum();
@@ -109,9 +115,10 @@ fn insertion(model: &str, plan: &MethodPlan) -> String {
         grouped(added),
         plan.unfreeze.len(),
         plan.rewrites.len(),
-        match plan.identity_at_init {
-            true => "; the model starts as it is",
-            false => "",
+        if plan.identity_at_init {
+            "; the model's initial output is unchanged"
+        } else {
+            ""
         }
     );
     let is_first = |name: &str| name.contains("layer.0.") || !name.contains("layer.");

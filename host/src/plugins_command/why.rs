@@ -1,4 +1,4 @@
-//! `progtune plugins why ID`: which library an id means, and how that came about. Runs no plugin.
+//! `progtune plugins why ID`: explains which library an id resolves to and why. No plugin runs.
 
 use super::entries_of;
 use progtune_engine::{
@@ -10,7 +10,12 @@ use progtune_engine::{
 };
 use progtune_process::terminal::print;
 
-/// Tells where an id comes from, what else offers it, and what was not used.
+/// Prints the libraries that offer an id, the searched directories, and the files that were not
+/// used.
+///
+/// # Errors
+/// Fails if the id is unknown. Fails after printing if the id is ambiguous, or if a pin refuses the
+/// library that was found.
 pub(super) fn run(plugins: &Plugins, id: &str) -> Result<()> {
     let entries = entries_of(plugins, id)?;
     let mut text = String::new();
@@ -57,7 +62,7 @@ pub(super) fn run(plugins: &Plugins, id: &str) -> Result<()> {
         let state = if directory.is_dir() {
             ""
         } else {
-            " (not there)"
+            " (does not exist)"
         };
         text.push_str(&format!("  {}{state}\n", directory.display()));
     }
@@ -76,10 +81,12 @@ fn lock_state(plugins: &Plugins, entry: &Entry) -> Result<String> {
     let pins = lock.pins_of(entry.kind, &entry.id);
     let hash = entry.library.sha256()?;
     let path = lock.path.display();
-    Ok(match pins.iter().any(|pin| pin.sha256 == hash) {
-        true => format!("pinned in {path}"),
-        false if pins.is_empty() => format!("not pinned in {path}"),
-        false => format!("{path} pins another build: sha256 {}", pins[0].sha256),
+    Ok(if pins.iter().any(|pin| pin.sha256 == hash) {
+        format!("pinned in {path}")
+    } else if pins.is_empty() {
+        format!("not pinned in {path}")
+    } else {
+        format!("{path} pins another build: sha256 {}", pins[0].sha256)
     })
 }
 

@@ -1,5 +1,6 @@
-//! A method's graphs in the executors of this program, against the reference interpreter: values, and gradients against its
-//! finite differences, on a model of two narrow blocks. Called by `plugins check`.
+//! Runs a method's graphs in the executors of this program on a model of two narrow blocks. Values
+//! are compared with those of the reference interpreter, and gradients with its finite differences.
+//! Called by `plugins check`.
 
 use abi_stable::std_types::RString;
 use candle_core::{Device, Tensor, Var};
@@ -23,16 +24,21 @@ use progtune_plugin_api::{
     records::{Mode, Rewrite, SiteRecord},
 };
 
-/// Rows at a site.
+/// Number of rows at a site.
 const ROWS: usize = 5;
-/// How many elements of a tensor are compared with finite differences.
+/// The maximum number of elements per tensor that are compared with finite differences.
 const ELEMENTS: usize = 48;
-/// How far `f32` may be from the interpreter, in parts of the largest number.
+/// The largest accepted difference between `f32` and the interpreter, relative to the largest
+/// number.
 const TOLERANCE: f64 = 1e-3;
 const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2,
     "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 16}"#;
 
-/// Runs the method's plan for the tiny model; nothing when it refuses that model (which the contract test has counted).
+/// Checks the method's plan for the tiny model. If the method refuses this model, the check says so
+/// and has no cases; the contract test counts such refusals.
+///
+/// # Errors
+/// Fails if the tiny model or its values cannot be built.
 pub fn checks(plugins: &Plugins, id: &str, given: &[(String, String)]) -> Result<Vec<Check>> {
     let config = ModelConfig::parse(CONFIG, "the tiny model")?;
     let head = HeadKind::Sequence(2);
@@ -86,15 +92,15 @@ const COMPOSED: &str = "gradients, --kernels composed";
 const FUSED: &str = "gradients, --kernels fused";
 const MERGES: &str = "merge graphs in this program";
 
-/// What was found: agreement, or where not.
+/// Agreement, or the first disagreement in words.
 type Verdict = std::result::Result<(), String>;
 
-/// An executor that fails has failed the check.
+/// Counts an executor that fails as a failed check.
 fn outcome(ran: Result<Verdict>) -> Verdict {
     ran.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// The parameters with numbers, for both sides the same.
+/// The parameters and their values, the same for both sides.
 struct Trial {
     parameters: Parameters,
     values: Values,
@@ -105,16 +111,18 @@ impl Trial {
         let infos = &blueprint.parameters;
         let mut tensors: Vec<Tensor> = Vec::with_capacity(infos.len());
         for info in infos {
-            // As after some training: what is trained has moved, what the model has is not zero.
+            // The values resemble those after some training: trained parameters have moved, and the
+            // model's own are not zero.
             tensors.push(match &info.added {
                 None => base_value(infos, &info.name)?,
                 Some(added) => {
                     let base = |name: &str| base_value(infos, name);
                     let value = initial_value(&added.init, &info.name, 1, &base)?;
                     let start = value.broadcast_as(info.shape.as_slice())?.contiguous()?;
-                    match added.trainable {
-                        true => (start + noise(info, 0.2)?)?,
-                        false => start,
+                    if added.trainable {
+                        (start + noise(info, 0.2)?)?
+                    } else {
+                        start
                     }
                 }
             });
@@ -132,7 +140,8 @@ impl Trial {
         Ok(Self { parameters, values })
     }
 
-    /// Init graphs without random numbers: both sides must make the same of them.
+    /// Compares the values of init graphs without random numbers, which both sides must compute
+    /// alike.
     fn initial(&self, blueprint: &Blueprint) -> Check {
         let mut check = Check::new(INITIAL);
         let random = [Op::NORMAL, Op::TRUNCATED_NORMAL, Op::UNIFORM];
@@ -161,18 +170,19 @@ impl Trial {
             check.case(&info.name, outcome(run()));
         }
         if check.cases == 0 {
-            check.note = "none is without random numbers".into();
+            check.note = "no new parameter has an initial value without random numbers".into();
         }
         check
     }
 
-    /// Values and gradients by candle's primitives, as `--kernels composed` and CUDA run the graph.
+    /// Compares values and gradients of candle's primitives, which run the graph with
+    /// `--kernels composed` and on CUDA.
     fn composed(&self, rewrite: &Rewrite, site: &SiteRecord) -> Result<Verdict> {
         let case = Case::new(rewrite, site)?;
         let values = self.reading(&case.inputs);
         let wanted = match evaluate(&rewrite.graph, &values) {
             Ok(wanted) => wanted,
-            Err(fault) => return Ok(Err(format!("reference: {fault}"))),
+            Err(fault) => return Ok(Err(format!("the reference interpreter failed: {fault}"))),
         };
         let program = Program::new(&rewrite.graph, 0, &self.parameters)?;
         let variable = |(name, array): &(&'static str, Array)| -> Result<(&'static str, Var)> {
@@ -219,13 +229,19 @@ impl Trial {
         })
     }
 
-    /// Values and gradients on the CPU's own path; also whether the graph has a fused form there.
+    /// Compares values and gradients of the fused CPU path. Also returns whether the graph has a
+    /// fused form there.
     fn fused(&self, rewrite: &Rewrite, site: &SiteRecord) -> Result<(bool, Verdict)> {
         let case = Case::new(rewrite, site)?;
         let values = self.reading(&case.inputs);
         let wanted = match evaluate(&rewrite.graph, &values) {
             Ok(wanted) => wanted,
-            Err(fault) => return Ok((true, Err(format!("reference: {fault}")))),
+            Err(fault) => {
+                return Ok((
+                    true,
+                    Err(format!("the reference interpreter failed: {fault}")),
+                ));
+            }
         };
         let program = Program::new(&rewrite.graph, 0, &self.parameters)?;
         let narrow = |name: &str| -> Vec<f32> {
@@ -265,7 +281,7 @@ impl Trial {
         Ok((ran.fused, verdict))
     }
 
-    /// The values of a merge graph.
+    /// Compares the values of a merge graph.
     fn merge(&self, graph: &Graph, site: &SiteRecord) -> Result<Verdict> {
         let weight = array(&[site.out_dim, site.in_dim], "w", false)?;
         let bias = array(&[site.out_dim], "b", false)?;
@@ -277,7 +293,7 @@ impl Trial {
         let values = self.reading(&inputs);
         let wanted = match evaluate(graph, &values) {
             Ok(wanted) => wanted,
-            Err(fault) => return Ok(Err(format!("reference: {fault}"))),
+            Err(fault) => return Ok(Err(format!("the reference interpreter failed: {fault}"))),
         };
         let tensors = inputs.iter().map(|(name, array)| {
             let values = array.values.iter().map(|&v| v as f32).collect();
@@ -298,6 +314,7 @@ impl Trial {
         Ok(near("the merged tensor", &wide(&found), &wanted.values))
     }
 
+    /// The values for a graph with these inputs.
     fn reading(&self, inputs: &[(&'static str, Array)]) -> Values {
         let inputs = inputs
             .iter()
@@ -308,7 +325,7 @@ impl Trial {
         }
     }
 
-    /// Gradients of everything the graph reads that has one, against finite differences.
+    /// Compares the gradients of everything trainable that the graph reads with finite differences.
     fn compare(
         &self,
         graph: &Graph,
@@ -331,7 +348,7 @@ impl Trial {
             let elements: Vec<usize> = (0..size).step_by(size.div_ceil(ELEMENTS).max(1)).collect();
             let wanted = match derivatives(graph, values, weights, &leaf, &elements) {
                 Ok(wanted) => wanted,
-                Err(fault) => return Ok(Err(format!("reference: {fault}"))),
+                Err(fault) => return Ok(Err(format!("the reference interpreter failed: {fault}"))),
             };
             let found = gradient(&leaf)?.unwrap_or_else(|| vec![0.0; size]);
             let found: Vec<f64> = elements.iter().map(|&element| found[element]).collect();
@@ -346,7 +363,7 @@ impl Trial {
 
 const ROW_KEYS: [u64; ROWS] = [0, 1, 2, 3, 4];
 
-/// What a graph is run on.
+/// The inputs that a graph is run on.
 struct Case {
     inputs: Vec<(&'static str, Array)>,
 }
@@ -374,7 +391,7 @@ impl Case {
     }
 }
 
-/// Numbers in [−1, 1) that `f32` holds exactly.
+/// Random numbers in [−1, 1) that `f32` represents exactly.
 fn numbers(n: usize, purpose: &str) -> Vec<f32> {
     let mut stream = Stream::new(7, purpose);
     (0..n)
@@ -397,7 +414,7 @@ fn noise(info: &ParameterInfo, size: f64) -> Result<Tensor> {
     Ok((Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)? * size)?)
 }
 
-/// What a parameter of the tiny model holds.
+/// The value of a parameter of the tiny model.
 fn base_value(infos: &[ParameterInfo], name: &str) -> Result<Tensor> {
     match infos.iter().find(|info| info.name == name) {
         Some(info) => noise(info, 0.5),
@@ -407,7 +424,7 @@ fn base_value(infos: &[ParameterInfo], name: &str) -> Result<Tensor> {
     }
 }
 
-/// The gradient of the result: every element counts, none as another.
+/// The gradient of the result, random so that every element counts differently.
 fn weights(n: usize) -> Vec<f64> {
     numbers(n, "weights").into_iter().map(f64::from).collect()
 }
@@ -419,6 +436,7 @@ fn wide(tensor: &Tensor) -> Vec<f64> {
         .collect()
 }
 
+/// Compares numbers, within the tolerance times the largest of `wanted` (at least 0.01).
 fn near(what: &str, found: &[f64], wanted: &[f64]) -> Verdict {
     if found.len() != wanted.len() {
         let (found, wanted) = (found.len(), wanted.len());
@@ -437,11 +455,12 @@ fn near(what: &str, found: &[f64], wanted: &[f64]) -> Verdict {
             (0, 0.0),
             |worst, here| if here.1 > worst.1 { here } else { worst },
         );
-    match farthest <= TOLERANCE * size {
-        true => Ok(()),
-        false => Err(format!(
+    if farthest <= TOLERANCE * size {
+        Ok(())
+    } else {
+        Err(format!(
             "{what}, element {at}: {:.6}, expected {:.6}",
             found[at], wanted[at]
-        )),
+        ))
     }
 }
