@@ -1,20 +1,21 @@
-//! The rule which boundary is saved in which epoch. Boundary b lies below block b: the rows there are what the blocks
-//! 0 to b − 1 make of an example. Called by the prefix cache.
+//! Decides at which boundary the cache saves rows in each epoch. Boundary b lies below block b: the
+//! rows there are the output of the blocks 0 to b − 1 for an example. Called by the prefix cache.
 
-/// What is known about the epoch after the current one.
+/// The epoch after the current one, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// There is none: nothing that is saved would be read.
+    /// There is no further epoch, so nothing that is saved would be read.
     Nothing,
-    /// The schedule has yet to decide.
+    /// The schedule has not decided yet.
     Unknown,
     /// This many blocks will be frozen.
     Frozen(usize),
 }
 
-/// The boundary to save at while `frozen` blocks are frozen; 0: save nothing.
+/// The boundary at which to save while `frozen` blocks are frozen; 0 means that nothing is saved.
 ///
-/// Rows must not depend on anything that is trained before they are read: neither now nor in the next epoch.
+/// Rows must not depend on anything that is trained before they are read, in this epoch or the
+/// next.
 pub fn save_boundary(frozen: usize, next: Next) -> usize {
     match next {
         Next::Nothing => 0,
@@ -23,22 +24,22 @@ pub fn save_boundary(frozen: usize, next: Next) -> usize {
     }
 }
 
-/// The frozen blocks of every epoch, as far as they are known before the run.
+/// The length of the frozen prefix in every epoch, as far as it is known before the run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Epochs that run, the last one perhaps in part.
+    /// Number of epochs that run; the last one may be cut short.
     epochs: u32,
-    /// c of each of them; `None` when the schedule decides on the way.
+    /// Number of frozen blocks in each epoch (c); `None` if the schedule decides during the run.
     frozen: Option<Vec<usize>>,
 }
 
 impl Plan {
-    /// The plan of a run of `epochs` epochs; `frozen` has a number for each of them at least.
+    /// The plan of a run of `epochs` epochs; `frozen` has at least one number per epoch.
     pub fn new(epochs: u32, frozen: Option<Vec<usize>>) -> Self {
         Self { epochs, frozen }
     }
 
-    /// What follows `epoch` (from 1).
+    /// The epoch after `epoch`, which is counted from 1.
     pub fn after(&self, epoch: u32) -> Next {
         if epoch >= self.epochs {
             return Next::Nothing;
@@ -47,7 +48,7 @@ impl Plan {
         known.map_or(Next::Unknown, |&c| Next::Frozen(c))
     }
 
-    /// Every boundary that will be saved, epoch by epoch, 0 for none; `None` when that is not known.
+    /// The boundary saved in each epoch, with 0 for none; `None` if this is not known yet.
     pub fn saves(&self) -> Option<Vec<usize>> {
         if self.epochs < 2 {
             return Some(Vec::new());
@@ -61,8 +62,9 @@ impl Plan {
     }
 }
 
-/// Where kept examples start in each epoch, 0 for the embeddings, when so many leading blocks are `frozen` and these
-/// boundaries are saved: the cache moves up with the stage, and forgets what a stage trains.
+/// The boundary where cached examples start in each epoch, with 0 for the embeddings. `frozen` is
+/// the length of the frozen prefix and `saves` the saved boundary, per epoch. The cache moves up
+/// with the stage, and drops entries that depend on what a stage trains.
 pub fn starts(frozen: &[usize], saves: &[usize]) -> Vec<usize> {
     let mut boundary = 0;
     frozen

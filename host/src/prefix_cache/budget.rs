@@ -1,25 +1,27 @@
-//! How much the cache may take, where it goes, and which examples it then holds. Called by the prefix cache, once a run.
+//! Decides the size limit of the cache, its place, and which examples it holds. Called by the
+//! prefix cache once per run.
 
 use super::settings::Mode;
 use progtune_engine::error::Result;
 use progtune_pipeline::token_store::Examples;
 use std::{fs, path::Path};
 
-/// What is assumed to be free where the system does not say.
+/// The amount assumed to be free if the system does not report one.
 const UNKNOWN: u64 = 2 << 30;
 
-/// Bytes the cache may take in each place.
+/// Size limits of the cache in bytes, for each place.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// In memory.
+    /// The limit in memory.
     pub ram: u64,
-    /// On the run directory's disk.
+    /// The limit on the run directory's disk.
     pub disk: u64,
 }
 
 impl Limits {
-    /// Of the budget that was given, else a quarter of the available memory and half of the free disk (to which the
-    /// `reusable` bytes of an earlier file count).
+    /// Limits both places to the given budget. Without a budget, the limits are a quarter of the
+    /// available memory and half of the free disk space. The `reusable` bytes of an earlier run's
+    /// file count as free.
     pub fn new(budget: Option<u64>, directory: &Path, reusable: u64) -> Self {
         Self {
             ram: budget.unwrap_or_else(|| available_memory().unwrap_or(UNKNOWN) / 4),
@@ -29,7 +31,7 @@ impl Limits {
     }
 }
 
-/// Where entries are kept.
+/// The place where entries are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In memory.
@@ -38,27 +40,29 @@ pub enum Place {
     Disk,
 }
 
-/// What the cache holds, decided for the whole run.
+/// The contents of the cache, decided for the whole run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    /// Where.
+    /// The place of the entries.
     pub place: Place,
-    /// The entries that are kept, ascending: examples, counted through all splits.
+    /// The cached examples in ascending order, numbered across all splits.
     pub entries: Vec<u32>,
-    /// The bytes of each of these.
+    /// The size in bytes of each of these entries.
     pub sizes: Vec<u64>,
-    /// The tokens of each split's examples that are kept.
+    /// Number of tokens in the cached examples of each split.
     pub tokens: Vec<u64>,
-    /// The bytes of all examples, kept or not.
+    /// The size in bytes of all examples, cached or not.
     pub all_bytes: u64,
 }
 
-/// Where the cache of the examples of `splits` goes, and which it keeps: in order, each one that still fits, where
-/// `size` are the bytes for so many tokens. Depends on nothing else, so that it stays the same for the whole run. `None`:
+/// Chooses the place of the cache and the examples of `splits` that it holds; `None` means that
 /// there is no cache.
 ///
+/// Examples are taken in order, and each one that still fits is kept. `size` gives the bytes of an
+/// example with that many tokens. Nothing else matters, so the choice holds for the whole run.
+///
 /// # Errors
-/// When examples cannot be read.
+/// Fails if examples cannot be read.
 pub fn choose(
     mode: Mode,
     splits: &[&Examples],
@@ -99,8 +103,8 @@ pub fn choose(
     Ok(Some(chosen))
 }
 
-/// Where the cache goes, and its bytes there. With `Auto`: memory when `all` of it fits, else disk when all of it fits
-/// there, else a part of it in memory.
+/// The place of the cache and its size limit there. `Auto` prefers memory if `all` fits there, then
+/// disk if all fits there, and otherwise keeps a part in memory.
 fn place(mode: Mode, all: u64, limits: Limits) -> Option<(Place, u64)> {
     Some(match mode {
         Mode::Off => return None,
@@ -111,7 +115,8 @@ fn place(mode: Mode, all: u64, limits: Limits) -> Option<(Place, u64)> {
     })
 }
 
-/// Memory that can be taken without pressing others: the machine's, and no more than this process' control groups allow.
+/// Memory available without pushing out other processes: that of the machine, limited by the
+/// control groups of this process.
 #[cfg(target_os = "linux")]
 fn available_memory() -> Option<u64> {
     let free = meminfo_available(&fs::read_to_string("/proc/meminfo").ok()?)?;
@@ -123,7 +128,7 @@ fn available_memory() -> Option<u64> {
     None
 }
 
-/// `MemAvailable` of `/proc/meminfo` in bytes.
+/// Reads `MemAvailable` from the text of `/proc/meminfo`, in bytes.
 fn meminfo_available(text: &str) -> Option<u64> {
     let line = text
         .lines()
@@ -132,7 +137,7 @@ fn meminfo_available(text: &str) -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
-/// What the memory limits of the control groups (version 2) above this process leave.
+/// The memory left by the limits of all control groups (version 2) above this process.
 fn group_allowance() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
@@ -151,7 +156,7 @@ fn group_allowance() -> Option<u64> {
         .min()
 }
 
-/// Bytes a user may still write to the disk of a directory.
+/// Bytes that the user may still write to the disk of a directory.
 #[cfg(unix)]
 fn free_disk(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;
@@ -182,7 +187,7 @@ mod tests {
         lengths.iter().map(example).collect()
     }
 
-    /// The place and the entries, where a token takes a byte.
+    /// The place and the entries, if a token takes one byte.
     fn chosen(mode: Mode, splits: &[&[usize]]) -> Option<(Place, Vec<u32>)> {
         let splits: Vec<Examples> = splits.iter().map(|lengths| examples(lengths)).collect();
         let splits: Vec<&Examples> = splits.iter().collect();

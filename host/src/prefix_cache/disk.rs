@@ -1,9 +1,13 @@
-//! Entries in a file of the run directory. Called by the store.
+//! Cache entries in a file of the run directory. Called by the store.
 //!
-//! A header with the key of the run, then a slot for each entry that is kept, at a place that lengths alone decide: 32 bytes (marker,
-//! boundary, count of numbers, the key of their boundary, a checksum of all that and the numbers) and the numbers. An
-//! entry that was torn by a crash or damaged fails its checksum. A run that was cut short leaves the file, and the next
-//! one in the same directory takes over those entries whose keys are still right.
+//! The file begins with a header that contains the key of the run. Then follows a slot for each
+//! entry that is kept, at an offset that depends only on lengths. A slot has a header of 32 bytes
+//! and the numbers. Its header contains a marker, the boundary, the count of numbers, the key of
+//! the boundary, and a checksum of these fields and the numbers.
+//!
+//! An entry that was damaged, or only partly written before a crash, fails its checksum. A run that
+//! is cut short leaves the file behind. The next run in the same directory takes over the entries
+//! whose keys are still right.
 
 use super::settings::CacheDtype;
 use super::{budget::Chosen, key::Key};
@@ -15,14 +19,15 @@ use std::{
 };
 
 const MAGIC: &[u8; 16] = b"progtune prefix1";
-/// Magic, the key of the run, the end of the last slot, and which entries have one.
+/// Size of the file header: the magic, the key of the run, the end of the last slot, and a checksum
+/// of which entries have a slot.
 const HEADER: u64 = 64;
-/// The part of a slot before its numbers.
+/// Size of the header of a slot.
 pub const SLOT_HEADER: u64 = 32;
-/// What a slot that was written begins with.
+/// The marker at the beginning of a written slot.
 const WRITTEN: u32 = 0x5846_5250;
 
-/// What a slot's header says, its checksum apart.
+/// The fields of a slot's header, without its checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Label {
     boundary: u32,
@@ -41,7 +46,7 @@ impl Label {
         bytes
     }
 
-    /// Label and checksum of a slot that was written.
+    /// The label and the checksum of a slot; `None` if the slot was never written.
     fn parse(bytes: &[u8; SLOT_HEADER as usize]) -> Option<(Self, u32)> {
         let word = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -56,7 +61,8 @@ impl Label {
         (word(0) == WRITTEN).then_some((label, word(28)))
     }
 
-    /// Over the label and the numbers of one entry, which no other may take for its own.
+    /// The checksum of the label and the numbers of an entry. It includes `entry`, so that no entry
+    /// passes for another.
     fn checksum(self, entry: usize, numbers: &[u8]) -> u32 {
         let mut hash = crc32fast::Hasher::new();
         hash.update(&(entry as u64).to_le_bytes());
@@ -66,31 +72,32 @@ impl Label {
     }
 }
 
-/// The file.
+/// The file with the entries.
 #[derive(Debug)]
 pub struct Disk {
     file: File,
     dtype: CacheDtype,
-    /// Where each entry's slot is.
+    /// The offset of each entry's slot.
     slots: Vec<u64>,
-    /// Labels of what an earlier run left, by entry, until they are taken over or replaced.
+    /// Labels of the entries of an earlier run, until they are taken over or replaced.
     left: BTreeMap<usize, Label>,
-    /// The right keys by boundary.
+    /// The right key of each boundary.
     keys: BTreeMap<usize, Key>,
     half: Vec<f16>,
 }
 
 impl Disk {
-    /// Takes a file, a new one or one that an earlier run left, with a slot for each entry that was chosen. Entries go by
-    /// their place among these.
+    /// Prepares a file, which may be new or from an earlier run, with a slot for each chosen entry.
+    /// The other methods number entries by their place among these.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn open(file: File, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
         Self::make(file, run, &chosen.entries, &chosen.sizes, dtype)
     }
 
-    /// As [`Disk::open`]: `kept` says which examples have a slot, `sizes` are the bytes of each.
+    /// Prepares a file like [`Disk::open`]. `kept` lists the examples that have a slot, and `sizes`
+    /// their bytes.
     pub(super) fn make(
         mut file: File,
         run: &[u8; 32],
@@ -110,7 +117,7 @@ impl Disk {
         let mut header = [0; HEADER as usize];
         header[..16].copy_from_slice(MAGIC);
         header[16..48].copy_from_slice(run);
-        // Slots lie elsewhere when others are kept.
+        // Slots have other offsets if other entries are kept.
         header[48..56].copy_from_slice(&next.to_le_bytes());
         let kept = crc32fast::hash(bytemuck::cast_slice(kept));
         header[56..60].copy_from_slice(&kept.to_le_bytes());
@@ -131,7 +138,8 @@ impl Disk {
         };
         if same {
             for (entry, &size) in sizes.iter().enumerate() {
-                // A label is believed no further than its slot: its checksum is looked at when it is read.
+                // A label is trusted only if its numbers fit the slot. Its checksum is verified on
+                // reading.
                 if let Ok(Some((label, _))) = disk.label(entry)
                     && SLOT_HEADER + disk.bytes(label.numbers as usize) <= size
                 {
@@ -147,12 +155,13 @@ impl Disk {
         !self.left.is_empty()
     }
 
-    /// The right key of a boundary, from now on.
+    /// Sets the right key of a boundary from now on.
     pub fn set_key(&mut self, boundary: usize, key: Key) {
         self.keys.insert(boundary, key);
     }
 
-    /// Takes over what an earlier run left under the right key of its boundary: entries, and counts of numbers.
+    /// Takes over the entries of an earlier run that have the right key of their boundary. Returns
+    /// each entry with its count of numbers.
     pub fn take_over(&mut self, boundary: usize) -> Vec<(usize, usize)> {
         let Some(key) = self.keys.get(&boundary) else {
             return Vec::new();
@@ -182,7 +191,7 @@ impl Disk {
     /// Appends the `numbers` numbers of an entry to `rows`.
     ///
     /// # Errors
-    /// When the entry is damaged or cannot be read; `rows` may then have grown.
+    /// Fails if the entry is damaged or cannot be read. `rows` may then have grown.
     pub fn read(
         &mut self,
         entry: usize,
@@ -213,16 +222,17 @@ impl Disk {
                 label.checksum(entry, bytemuck::cast_slice(&self.half))
             }
         };
-        match found == checksum {
-            true => Ok(()),
-            false => Err(damaged()),
+        if found == checksum {
+            Ok(())
+        } else {
+            Err(damaged())
         }
     }
 
     /// Replaces an entry.
     ///
     /// # Errors
-    /// When the disk is full or refuses. The entry is then damaged.
+    /// Fails if the disk is full or refuses. The entry is then damaged.
     pub fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
         self.left.remove(&entry);
         let slot = self.slots[entry];

@@ -1,5 +1,6 @@
-//! What the rows at a boundary depend on, as a hash: the inputs, the computation, and every parameter below. Rows in a
-//! file are used only under the key they were written with. Called by the prefix cache when its entries are on disk.
+//! Hashes of everything that the rows at a boundary depend on: the inputs, the computation, and
+//! every parameter below. Rows in a file are used only under the key with which they were written.
+//! Called by the prefix cache when its entries are on disk.
 
 use candle_core::Device;
 use progtune_engine::{
@@ -12,19 +13,20 @@ use progtune_engine::{
 use progtune_pipeline::token_store::Examples;
 use sha2::{Digest, Sha256};
 
-/// The beginning of a SHA-256, enough to tell keys apart.
+/// The first 16 bytes of a SHA-256, which suffice to distinguish keys.
 pub type Key = [u8; 16];
 
-/// The keys of one run. Hashes of parameters are remembered until they are trained.
+/// The keys of one run. Hashes of parameters are remembered until the parameters are trained.
 #[derive(Debug)]
 pub struct Keys {
-    /// Inputs and computation.
+    /// The hash of the inputs and the computation.
     run: [u8; 32],
+    /// The hash of each parameter, if it is known.
     parameters: Vec<Option<[u8; 32]>>,
 }
 
 impl Keys {
-    /// For the examples of all splits, in order; `dtype` is that of the entries.
+    /// Prepares keys for the examples of all splits, in order; `dtype` is that of the entries.
     pub fn new(model: &Model, splits: &[&Examples], dtype: &str) -> Self {
         let mut hash = Sha256::new();
         let version = env!("CARGO_PKG_VERSION");
@@ -41,12 +43,15 @@ impl Keys {
         }
     }
 
-    /// The key of inputs and computation alone.
+    /// The key of only the inputs and the computation.
     pub fn of_run(&self) -> &[u8; 32] {
         &self.run
     }
 
-    /// The key of the rows at a boundary, as the parameters are now.
+    /// The key of the rows at a boundary for the current parameters.
+    ///
+    /// # Errors
+    /// Fails if a parameter cannot be copied from its device.
     pub fn at(&mut self, model: &Model, boundary: usize) -> Result<Key> {
         let mut hash = Sha256::new();
         hash.update(self.run);
@@ -72,7 +77,7 @@ impl Keys {
         Ok(*self.parameters[id].insert(hash.finalize().into()))
     }
 
-    /// These parameters may have changed.
+    /// Forgets the hashes of parameters that may have changed.
     pub fn forget(&mut self, ids: impl IntoIterator<Item = ParameterId>) {
         for id in ids {
             self.parameters[id] = None;

@@ -1,8 +1,10 @@
-//! The prefix cache: what the frozen blocks make of each example, kept from one epoch to the next.
+//! The prefix cache: the output of the frozen prefix for each example, kept from one epoch to the
+//! next.
 //!
-//! Blocks below the lowest trained parameter do not change, so neither does their output. Each epoch saves it at a
-//! [`boundary`]; the next one starts there, and saves it again when the boundary has moved up. Made by the recipe; asked
-//! by the trainer and, through it, by the evaluator. In f32 the results are the same bits with and without it.
+//! Blocks below the lowest trained parameter do not change, so neither does their output. Each
+//! epoch saves this output at a [`boundary`]. The next epoch starts there, and saves again if the
+//! boundary has moved up. The recipe creates the cache. The trainer and, through it, the evaluator
+//! use it. In f32 the results are the same bits with and without the cache.
 
 mod boundary;
 mod budget;
@@ -40,45 +42,47 @@ use std::{
 };
 use store::{Shelf, Store};
 
-/// The folder of the run directory.
+/// The cache's folder in the run directory.
 pub const DIRECTORY: &str = "prefix-cache";
-/// The file in it.
+/// The file in that folder.
 pub const FILE: &str = "rows.bin";
 
 /// The cache of one run, over the training set and every evaluation split.
 pub struct PrefixCache {
     plan: Plan,
-    /// `None`: off, or nothing to gain.
+    /// The entries; `None` if the cache is off or would save no work.
     store: Option<Store>,
-    /// What rows on disk depend on.
+    /// The hashes of everything that rows on disk depend on.
     keys: Option<Keys>,
-    /// The directory of the run, and the cache's in it.
+    /// The directory of the run.
     run: PathBuf,
+    /// The cache's folder in it.
     directory: PathBuf,
-    /// The entry of each split's first example; the number of all at the end.
+    /// The entry of each split's first example, followed by the number of all entries.
     first_entries: Vec<usize>,
-    /// The boundary of this epoch; 0: nothing is saved.
+    /// The boundary saved in this epoch; 0 means that nothing is saved.
     save_at: usize,
-    /// What the current stage trains.
+    /// The parameters that the current stage trains.
     trained: Vec<ParameterId>,
-    /// Examples that were asked for in this epoch, and those that were there.
+    /// Number of examples looked up in this epoch.
     lookups: usize,
+    /// Number of these that the cache had.
     hits: usize,
-    /// Examples that were saved in this epoch.
+    /// Number of examples saved in this epoch.
     saved: usize,
-    /// What it will do, where that is known before the run.
+    /// The forecast of the cache, if it is known before the run.
     outlook: Option<Outlook>,
 }
 
-/// What the cache must know of a run.
+/// The parts of a run that the cache needs.
 pub struct CachedRun<'a> {
-    /// What is asked of it.
+    /// The settings of the cache.
     pub settings: Settings,
     /// The model.
     pub model: &'a Model,
-    /// Every epoch's stage, when the schedule decides by the epoch alone.
+    /// The stage of every epoch, if the schedule depends only on the epoch.
     pub stages: Option<&'a [Stage]>,
-    /// How many epochs run.
+    /// Number of epochs that run.
     pub epochs: u32,
     /// The training set, then every evaluation split.
     pub splits: &'a [&'a Examples],
@@ -87,8 +91,8 @@ pub struct CachedRun<'a> {
 }
 
 impl PrefixCache {
-    /// Decides where the cache goes and what it holds, for the whole run. Nothing is held yet, unless an earlier run in
-    /// the same directory was cut short.
+    /// Decides the place and the contents of the cache for the whole run. The cache starts empty,
+    /// unless an earlier run in the same directory was cut short.
     pub fn new(run: &CachedRun<'_>) -> Self {
         let frozen: Option<Vec<usize>> = run.stages.map(|stages| {
             let frozen = |stage: &Stage| {
@@ -126,11 +130,13 @@ impl PrefixCache {
         cache
     }
 
-    /// What it will hold and where epochs will start; `None` where there is none, or where that is decided on the way.
+    /// The forecast of the contents and of where epochs start; `None` if there is no cache, or if
+    /// this is decided during the run.
     pub fn outlook(&self) -> Option<&Outlook> {
         self.outlook.as_ref()
     }
 
+    /// Opens the store, unless the cache is off or its file cannot be opened.
     fn open(&mut self, run: &CachedRun<'_>, frozen: Option<&[usize]>, saves: Option<&[usize]>) {
         let Settings {
             mode,
@@ -185,8 +191,11 @@ impl PrefixCache {
         self.store = Some(Store::new(chosen.entries, dtype, shelf));
     }
 
-    /// A stage of `epoch` begins: the model's trainable set is final. Lets go of what will not stay true, and chooses
-    /// the boundary to save at.
+    /// Begins a stage of `epoch`, after the trainable set of the model is final. Drops entries that
+    /// will become wrong, and chooses the boundary to save at.
+    ///
+    /// # Errors
+    /// Fails if a parameter cannot be read from its device.
     pub fn begin_stage(&mut self, model: &Model, epoch: u32) -> Result<()> {
         let Some(store) = &mut self.store else {
             return Ok(());
@@ -211,7 +220,7 @@ impl PrefixCache {
         Ok(())
     }
 
-    /// What the cache did since the last epoch ended; `None` when it did nothing.
+    /// The use of the cache since the last epoch ended; `None` if it holds no entries.
     pub fn end_epoch(&mut self) -> Option<Usage> {
         let [lookups, hits, saved] =
             [&mut self.lookups, &mut self.hits, &mut self.saved].map(std::mem::take);
@@ -229,31 +238,33 @@ impl PrefixCache {
         })
     }
 
-    /// The run is finished: nothing of the cache is left behind.
+    /// Ends the cache when the run is finished, and removes its files.
     pub fn finish(&mut self) {
         self.store = None;
         self.remove_unless_on_disk();
     }
 
-    /// Goes on without a cache, which changes no result.
+    /// Turns the cache off after an error. The run continues and computes the rows again.
     fn turn_off(&mut self, error: &std::io::Error) {
         tracing::warn!(
-            "prefix cache: {}: {error}; the run goes on without a cache (--prefix-cache off or ram avoids the disk)",
+            "prefix cache: {}: {error}; the run continues without it (--prefix-cache ram or off avoids the disk)",
             self.directory.join(FILE).display()
         );
         self.finish();
     }
 
-    /// The file that an earlier run left, if nobody else can have made it, or a new one.
+    /// Opens the file of an earlier run if nobody else can have made it, and otherwise creates a
+    /// new one.
     fn file(&self) -> io::Result<File> {
         let folder = Folder::open(&self.run)?.subfolder(DIRECTORY)?;
         folder.open_own(FILE).or_else(|_| folder.create(FILE))
     }
 
-    /// Removes the file, also one that an earlier run left; nothing that is not the cache's, and nothing through a link.
+    /// Removes the cache's file, including one from an earlier run. Nothing else is removed, and no
+    /// link is followed.
     fn remove_unless_on_disk(&self) {
         let on_disk = self.store.as_ref().map(Store::place) == Some(Place::Disk);
-        // Asked without following: a link that somebody made stays.
+        // The metadata is read without following links, so a link that somebody made is kept.
         let is_there = fs::symlink_metadata(&self.directory).is_ok_and(|about| about.is_dir());
         if on_disk || !is_there {
             return;

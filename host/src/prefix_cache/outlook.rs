@@ -1,8 +1,9 @@
-//! What the cache will hold and spare, epoch by epoch. Made before there are weights by `plan --predict`, and by the cache
-//! itself for the picture at the start of a run.
+//! Forecasts for each epoch what the cache will hold and which blocks it will spare. Called by
+//! `plan --predict` before there are weights, and by the cache for the picture at the start of a
+//! run.
 //!
-//! It follows the rules of the cache itself: [`super::boundary`] for what is saved when, [`super::budget`] for the place
-//! and for the examples that fit.
+//! It follows the rules of the cache itself: [`super::boundary`] decides what is saved in each
+//! epoch, and [`super::budget`] decides the place and the examples that fit.
 
 use super::{
     boundary::{Plan, starts},
@@ -15,29 +16,30 @@ use progtune_pipeline::token_store::Examples;
 use progtune_process::byte_size::ByteSize;
 use std::path::Path;
 
-/// The cache of a run that has not begun.
+/// The forecast of the cache of a run that has not begun.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {
-    /// Where the entries go.
+    /// The place of the entries.
     pub place: Place,
-    /// Bytes of all entries that are kept.
+    /// Size of all kept entries in bytes.
     pub bytes: u64,
-    /// The share of the training set's tokens that is kept.
+    /// The kept share of the training set's tokens.
     pub training_share: f64,
-    /// The share of the evaluated splits' tokens that is kept.
+    /// The kept share of the evaluated splits' tokens.
     pub evaluation_share: f64,
-    /// For each epoch the boundary where kept examples start, 0 for the embeddings: blocks whose output is known.
+    /// The boundary where kept examples start in each epoch, with 0 for the embeddings. The output
+    /// of the blocks below it is known.
     pub starts: Vec<usize>,
-    /// For each epoch whether entries are held when it ends.
+    /// Whether entries are held at the end of each epoch.
     pub holds: Vec<bool>,
 }
 
-/// Sizes of a model and its data, as the cache sees them.
+/// The sizes of a model and its data that determine the cache.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes<'a> {
-    /// L.
+    /// Number of blocks (L).
     pub blocks: usize,
-    /// Whether the head reads every token, so that the last block computes them all.
+    /// Whether the head reads every token, so that the last block computes all of them.
     pub every_token: bool,
     /// Hugging Face's `hidden_size`.
     pub hidden_size: usize,
@@ -46,11 +48,11 @@ pub struct Sizes<'a> {
 }
 
 impl Outlook {
-    /// The outlook of a run in `directory` whose epochs have so many leading blocks `frozen`; `None` when there is no cache:
-    /// off, or nothing to gain.
+    /// The forecast for a run in `directory`; `frozen` is the length of the frozen prefix per
+    /// epoch. `None` means that there is no cache, because it is off or would save no work.
     ///
     /// # Errors
-    /// When examples cannot be read.
+    /// Fails if examples cannot be read.
     pub fn new(
         settings: Settings,
         directory: &Path,
@@ -75,7 +77,7 @@ impl Outlook {
         Ok(Some(Self::of(&chosen, sizes.splits, frozen, &saves)))
     }
 
-    /// The outlook of what was chosen for these splits.
+    /// The forecast for the chosen entries of these splits.
     pub(super) fn of(
         chosen: &Chosen,
         splits: &[&Examples],
@@ -100,33 +102,35 @@ impl Outlook {
         }
     }
 
-    /// Bytes of memory the entries take at the end of each epoch; none of those on disk.
+    /// Bytes of memory taken by the entries at the end of an epoch; 0 if they are on disk.
     pub fn memory_after(&self, epoch: usize) -> u64 {
-        match self.place == Place::Ram && self.holds.get(epoch) == Some(&true) {
-            true => self.bytes,
-            false => 0,
+        if self.place == Place::Ram && self.holds.get(epoch) == Some(&true) {
+            self.bytes
+        } else {
+            0
         }
     }
 
-    /// `207 MB in RAM for 83 % of the training set's tokens`.
+    /// Describes the size and the place: `207 MB in RAM for 83 % of the training set's tokens`.
     pub fn describe(&self) -> String {
         let place = match self.place {
             Place::Ram => "in RAM",
             Place::Disk => "on disk",
         };
         let size = ByteSize(self.bytes).rounded();
-        match self.training_share >= 1.0 {
-            true => format!("{size} {place}"),
-            false => format!(
+        if self.training_share >= 1.0 {
+            format!("{size} {place}")
+        } else {
+            format!(
                 "{size} {place} for {:.0} % of the training set's tokens",
                 100.0 * self.training_share
-            ),
+            )
         }
     }
 }
 
-/// The most rows that an example of so many tokens will have: one where all that is ever saved (`saves`, if it is known) is
-/// the output of the last block, and the head reads no other.
+/// The maximum number of rows of an example, as a function of its tokens. It is one row if the head
+/// reads only the first token, and `saves` is known and contains only the output of the last block.
 pub(super) fn most_rows(
     saves: Option<&[usize]>,
     blocks: usize,
@@ -141,7 +145,7 @@ pub(super) fn most_rows(
     move |tokens| if first_tokens_only { 1 } else { tokens }
 }
 
-/// The directory, or the nearest one above it that is there already: the disk it will be on.
+/// The directory, or its nearest existing ancestor, which is on the same disk.
 fn existing(directory: &Path) -> &Path {
     let there = directory.ancestors().find(|path| path.is_dir());
     there.unwrap_or(Path::new("."))

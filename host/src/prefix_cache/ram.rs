@@ -1,4 +1,4 @@
-//! Entries in memory: one allocation an example. Called by the store.
+//! Cache entries in memory, with one allocation per example. Called by the store.
 
 use super::settings::CacheDtype;
 use half::{f16, slice::HalfFloatSliceExt};
@@ -10,7 +10,7 @@ enum Numbers {
     F16(Vec<f16>),
 }
 
-/// A place for each entry that is kept.
+/// The kept entries, each of which may be empty.
 #[derive(Debug)]
 pub struct Ram {
     dtype: CacheDtype,
@@ -18,13 +18,13 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// Room for `n` entries, all empty.
+    /// Creates `n` empty entries.
     pub fn new(n: usize, dtype: CacheDtype) -> Self {
         let entries = std::iter::repeat_with(|| None).take(n).collect();
         Self { dtype, entries }
     }
 
-    /// Appends an entry's numbers to `rows`; false when it is empty.
+    /// Appends an entry's numbers to `rows`; returns false if the entry is empty.
     pub fn read(&self, entry: usize, rows: &mut Vec<f32>) -> bool {
         match &self.entries[entry] {
             None => return false,

@@ -1,25 +1,28 @@
-//! What a run asks of the prefix cache: `--prefix-cache` and the flags beside it. Values of the configuration, read by the cache.
+//! The settings of the prefix cache, from `--prefix-cache` and its companion flags. They are part
+//! of the configuration, and are read by the cache.
 
 use progtune_process::{byte_size::ByteSize, choice::name_of};
 use std::fmt;
 
-/// What a run asks of the cache.
+/// The settings of the cache for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Where it goes.
+    /// The place of the cache.
     pub mode: Mode,
-    /// The precision in which numbers are kept.
+    /// The precision of the kept numbers.
     pub dtype: CacheDtype,
-    /// The most it may take there; `None` is a quarter of the available memory, or half of the free disk.
+    /// The size limit; `None` means a quarter of the available memory, or half of the free disk
+    /// space.
     pub budget: Option<ByteSize>,
 }
 
-/// Where the output of frozen blocks is kept between epochs.
+/// The place where the output of the frozen prefix is kept between epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// In memory if all of it fits there, else on disk if all of it fits there, else a part of it in memory.
+    /// In memory if everything fits there, else on disk if everything fits there, else a part in
+    /// memory.
     Auto,
-    /// Nowhere: every epoch computes it again.
+    /// Nowhere; every epoch computes it again.
     Off,
     /// In memory, as much as fits.
     Ram,
@@ -42,12 +45,12 @@ impl fmt::Display for Mode {
     }
 }
 
-/// The precision in which the prefix cache keeps numbers.
+/// The precision of the numbers in the prefix cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheDtype {
-    /// As they are computed: results are the same bits as without a cache.
+    /// Full precision; results are the same bits as without a cache.
     F32,
-    /// Half the space; results differ slightly.
+    /// Half the size; results differ slightly.
     F16,
 }
 
@@ -55,7 +58,7 @@ impl CacheDtype {
     pub(crate) const NAMES: &'static [(&'static str, Self)] =
         &[("f32", Self::F32), ("f16", Self::F16)];
 
-    /// Bytes of a number.
+    /// Size of a number in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,

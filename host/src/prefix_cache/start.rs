@@ -1,5 +1,6 @@
-//! Where a batch starts: its rows from the cache and, for examples that are not there, from the frozen blocks; on the
-//! way up they are saved. Called for every batch by the trainer and the evaluator, through the prefix cache.
+//! Finds the rows from which a batch starts. They come from the cache or, for examples that it does
+//! not hold, from the frozen blocks, and are saved at the boundary of the epoch. Called for every
+//! batch by the trainer and the evaluator, through the prefix cache.
 
 use super::PrefixCache;
 use candle_core::{Device, Tensor};
@@ -11,15 +12,15 @@ use progtune_engine::{
 use progtune_pipeline::token_store::Examples;
 use std::collections::BTreeMap;
 
-/// Sequences of a batch that have come from one boundary to the common one.
+/// Sequences of a batch that were brought from one boundary to the common one.
 struct Part {
-    /// Their places in the batch, ascending.
+    /// The positions of the sequences in the batch, ascending.
     positions: Vec<usize>,
-    /// Their rows, one sequence after the other.
+    /// The rows of the sequences, one sequence after the other.
     hidden: Tensor,
 }
 
-/// A batch on its way up.
+/// A batch whose sequences are brought to a common boundary.
 struct Climb<'a> {
     model: &'a Model,
     examples: &'a Examples,
@@ -31,10 +32,15 @@ struct Climb<'a> {
 }
 
 impl PrefixCache {
-    /// Where `batch` (of the `split`-th split, whose examples are given) starts; `None`: at the embeddings.
+    /// The rows from which `batch` starts; `None` means at the embeddings. `examples` are those of
+    /// the split with index `split`.
     ///
-    /// An example that the cache has starts at its boundary. All go up to the highest boundary that one of them has or
-    /// that is saved now, those from the same boundary in one sub-batch.
+    /// A cached example starts at its boundary. All examples are brought up to the highest boundary
+    /// among theirs and the one saved in this epoch. Examples from the same boundary form one
+    /// sub-batch.
+    ///
+    /// # Errors
+    /// Fails if the frozen blocks cannot be computed.
     pub fn start(
         &mut self,
         model: &Model,
@@ -64,7 +70,8 @@ impl PrefixCache {
             return Ok(None);
         }
         let mut parts = Vec::new();
-        // From the top, so that what cannot be read joins the sequences that are not there.
+        // The loop starts at the top, so that entries that cannot be read join the sequences
+        // without entries.
         while let Some((from, positions)) = groups.pop_last() {
             if from == 0 {
                 parts.push(self.compute(&climb, positions, None)?);
@@ -91,7 +98,8 @@ impl PrefixCache {
         }))
     }
 
-    /// Reads sequences that are at one boundary: which were read, which could not be, and the rows.
+    /// Reads the sequences at one boundary. Returns the positions that were read, those that could
+    /// not be read, and the rows.
     fn load(
         &mut self,
         climb: &Climb<'_>,
@@ -107,7 +115,8 @@ impl PrefixCache {
         (found, lost, rows)
     }
 
-    /// Takes sequences from one boundary (`None`: from the embeddings) to where all meet, saving them on the way.
+    /// Brings sequences from one boundary (`None`: the embeddings) to the common one, and saves
+    /// them on the way.
     fn compute(
         &mut self,
         climb: &Climb<'_>,
@@ -159,11 +168,12 @@ impl PrefixCache {
 }
 
 impl Climb<'_> {
+    /// The entry of the sequence at a position.
     fn entry(&self, position: usize) -> usize {
         self.first_entry + self.batch.examples[position]
     }
 
-    /// A batch of the sequences at these positions alone.
+    /// A batch of only the sequences at these positions.
     fn part(&self, positions: &[usize]) -> Result<Batch> {
         let example = |&position: &usize| self.batch.examples[position];
         let indices: Vec<usize> = positions.iter().map(example).collect();
@@ -175,14 +185,14 @@ impl Climb<'_> {
         self.model.config.encoder.hidden_size
     }
 
-    /// How many numbers a sequence has at a boundary.
+    /// Count of numbers that a sequence has at a boundary.
     fn numbers(&self, position: usize, boundary: usize) -> usize {
         let offsets = &self.batch.offsets;
         let tokens = (offsets[position + 1] - offsets[position]) as usize;
         self.model.rows_at(boundary, tokens) * self.hidden_size()
     }
 
-    /// Rows on the model's device.
+    /// Copies rows to the model's device.
     fn tensor(&self, rows: Vec<f32>) -> Result<Tensor> {
         let shape = (rows.len() / self.hidden_size(), self.hidden_size());
         Ok(Tensor::from_vec(
@@ -192,7 +202,7 @@ impl Climb<'_> {
         )?)
     }
 
-    /// The rows of the whole batch in its order.
+    /// Merges the parts into the rows of the whole batch, in its order.
     fn merge(&self, mut parts: Vec<Part>) -> Result<Tensor> {
         if let [part] = parts.as_mut_slice() {
             return Ok(part.hidden.clone());

@@ -1,20 +1,23 @@
-//! The entries of a run: what is held at which boundary, in memory or on disk. Called by the prefix cache.
+//! The cache entries of a run, each at its boundary, in memory or on disk. Called by the prefix
+//! cache.
 //!
-//! Only entries that are kept have a place here: with a budget most examples of a large set have none.
+//! Only entries that are kept have a place here. With a budget, most examples of a large data set
+//! have none.
 
 use super::settings::CacheDtype;
 use super::{budget::Place, disk::Disk, ram::Ram};
 use std::io::Result;
 
-/// What is held of one example.
+/// The state of one entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Held {
-    /// The boundary its rows belong to; 0: nothing is held.
+    /// The boundary of its rows; 0 means that nothing is held.
     boundary: usize,
+    /// Count of numbers in its rows.
     numbers: usize,
 }
 
-/// Where the numbers are.
+/// The place of the numbers.
 #[derive(Debug)]
 pub enum Shelf {
     /// In memory.
@@ -27,12 +30,12 @@ pub enum Shelf {
 #[derive(Debug)]
 pub struct Store {
     dtype: CacheDtype,
-    /// The fixed part of the examples that may be held, ascending.
+    /// The examples that may be held, ascending. They stay the same for the whole run.
     kept: Vec<u32>,
-    /// What is held of each of these.
+    /// The state of each of these examples.
     held: Vec<Held>,
     shelf: Shelf,
-    /// Entries that could not be read back since the start of the run.
+    /// Number of entries that could not be read since the start of the run.
     damaged: usize,
 }
 
@@ -49,17 +52,18 @@ impl Store {
         }
     }
 
-    /// An entry's place among those that are kept.
+    /// An entry's index among the kept ones.
     fn at(&self, entry: usize) -> Option<usize> {
         let entry = entry as u32;
-        // Where everything is kept there is nothing to search.
-        match self.kept.get(entry as usize) == Some(&entry) {
-            true => Some(entry as usize),
-            false => self.kept.binary_search(&entry).ok(),
+        // If everything is kept, no search is needed.
+        if self.kept.get(entry as usize) == Some(&entry) {
+            Some(entry as usize)
+        } else {
+            self.kept.binary_search(&entry).ok()
         }
     }
 
-    /// Where the numbers are.
+    /// The place of the numbers.
     pub fn place(&self) -> Place {
         match self.shelf {
             Shelf::Ram(_) => Place::Ram,
@@ -67,7 +71,7 @@ impl Store {
         }
     }
 
-    /// The file, if there is one.
+    /// The file, if the entries are on disk.
     pub fn disk(&mut self) -> Option<&mut Disk> {
         match &mut self.shelf {
             Shelf::Ram(_) => None,
@@ -75,12 +79,13 @@ impl Store {
         }
     }
 
-    /// The boundary an entry's rows belong to; 0: nothing is held.
+    /// The boundary of an entry's rows; 0 means that nothing is held.
     pub fn boundary(&self, entry: usize) -> usize {
         self.at(entry).map_or(0, |at| self.held[at].boundary)
     }
 
-    /// Appends an entry's rows to `rows`; false, and nothing is appended, when they are not there or damaged.
+    /// Appends an entry's rows to `rows`. If they are missing or damaged, appends nothing and
+    /// returns false.
     pub fn read(&mut self, entry: usize, rows: &mut Vec<f32>) -> bool {
         let Some(at) = self.at(entry) else {
             return false;
@@ -98,23 +103,23 @@ impl Store {
         self.damaged += 1;
         match self.damaged {
             1 => tracing::warn!(
-                "prefix cache: an entry on disk is damaged ({error}); it and others like it are computed again"
+                "prefix cache: an entry on disk is damaged ({error}); damaged entries are computed again"
             ),
             n => tracing::debug!(entry, n, "prefix cache: damaged entry"),
         }
         false
     }
 
-    /// Holds an entry's rows, if it is one of those that are kept.
+    /// Stores an entry's rows, if the entry is one of those that are kept.
     ///
     /// # Errors
-    /// When the disk is full or refuses.
+    /// Fails if the disk is full or refuses.
     pub fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
         let Some(at) = self.at(entry) else {
             return Ok(());
         };
         self.held[at] = Held::default();
-        // What half precision cannot say is computed again.
+        // Rows outside the range of half precision are not stored, so they are computed again.
         if self.dtype == CacheDtype::F16 && rows.iter().any(|x| x.abs() > half::f16::MAX.to_f32()) {
             return Ok(());
         }
@@ -127,7 +132,8 @@ impl Store {
         Ok(())
     }
 
-    /// Holds what an earlier run left at boundaries up to `highest`, where its keys are still right.
+    /// Takes over the entries of an earlier run at boundaries up to `highest` whose keys are still
+    /// right.
     pub fn take_over(&mut self, highest: usize) {
         let Shelf::Disk(disk) = &mut self.shelf else {
             return;
@@ -139,7 +145,7 @@ impl Store {
         }
     }
 
-    /// Lets go of everything above `boundary`: something below those rows will be trained.
+    /// Drops everything above `boundary`, because parameters below those rows will be trained.
     pub fn drop_above(&mut self, boundary: usize) {
         for (at, held) in self.held.iter_mut().enumerate() {
             if held.boundary > boundary {
@@ -151,7 +157,7 @@ impl Store {
         }
     }
 
-    /// Entries held, their bytes, and the highest of their boundaries.
+    /// Number of entries held, their size in bytes, and the highest of their boundaries.
     pub fn sum(&self) -> (usize, u64, usize) {
         let held = self.held.iter().filter(|held| held.boundary > 0);
         held.fold((0, 0, 0), |(n, bytes, boundary), held| {
@@ -160,7 +166,7 @@ impl Store {
         })
     }
 
-    /// Entries that could not be read back since the start of the run.
+    /// Number of entries that could not be read since the start of the run.
     pub fn damaged(&self) -> usize {
         self.damaged
     }

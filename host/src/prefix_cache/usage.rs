@@ -1,32 +1,33 @@
-//! What the cache did in an epoch, for the records and for the person. Made by the prefix cache, written by the trainer.
+//! The use of the cache in an epoch, for the records and for people. Made by the prefix cache,
+//! written by the trainer.
 
 use super::budget::Place;
 use progtune_process::{byte_size::ByteSize, thousands::grouped};
 use serde_json::{Value, json};
 
-/// An epoch of the cache.
+/// The use of the cache in one epoch.
 #[derive(Debug, Clone)]
 pub struct Usage {
-    /// Where the entries are.
+    /// The place of the entries.
     pub place: Place,
-    /// The entries hold the output of the blocks below this one.
+    /// The boundary of the entries: they hold the output of the blocks below this one.
     pub boundary: usize,
-    /// Entries held at the end of the epoch, training and evaluation together.
+    /// Number of entries held at the end of the epoch, for training and evaluation together.
     pub examples: usize,
-    /// Examples there are.
+    /// Number of all examples.
     pub all_examples: usize,
-    /// Entries saved or saved again in the epoch.
+    /// Number of entries saved or replaced in the epoch.
     pub saved: usize,
-    /// Bytes the entries take.
+    /// Size of the entries in bytes.
     pub bytes: u64,
     /// The share of this epoch's examples that started from the cache.
     pub hit_rate: f64,
-    /// Entries that turned out damaged since the start of the run.
+    /// Number of entries found damaged since the start of the run.
     pub damaged: usize,
 }
 
 impl Usage {
-    /// The part of an evaluation's line in `metrics.jsonl`.
+    /// The cache's part of an evaluation's line in `metrics.jsonl`.
     pub fn to_json(&self) -> Value {
         let mut json = json!({
             "place": self.place_name(),
@@ -41,16 +42,18 @@ impl Usage {
         json
     }
 
-    /// The line of the progress: `blocks 0-1 of 3,668 examples in RAM, 312 MB`.
+    /// The line in the progress output:
+    /// `prefix cache: blocks 0-1 of 3,668 examples in RAM, 312 MB`.
     pub fn line(&self) -> String {
         let blocks = match self.boundary {
             1 => "block 0".to_owned(),
             b => format!("blocks 0-{}", b - 1),
         };
         let count = |examples| grouped(examples as u64);
-        let examples = match self.examples == self.all_examples {
-            true => count(self.examples),
-            false => format!("{} of {}", count(self.examples), count(self.all_examples)),
+        let examples = if self.examples == self.all_examples {
+            count(self.examples)
+        } else {
+            format!("{} of {}", count(self.examples), count(self.all_examples))
         };
         let place = match self.place {
             Place::Ram => "in RAM",
