@@ -55,8 +55,8 @@ impl BestModel {
         // MNLI's second validation split has the same metrics under other names.
         if !is_known(name) && !name.strip_suffix("_mm").is_some_and(is_known) {
             return Err(Error::Usage(format!(
-                "--metric-for-best-model {given}: no such metric; expected loss or a metric of the task `{}`: {}{}; \
-                 choose other metrics with --metrics",
+                "--metric-for-best-model {given}: no such metric; expected loss or a metric of the task `{}`: {} \
+                 (choose other metrics with --metrics){}",
                 task.name,
                 known.join(", "),
                 did_you_mean(name, known.iter().copied().chain(["loss"])),

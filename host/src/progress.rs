@@ -1,5 +1,6 @@
-//! What is seen of the course of a run on standard error: a bar in a terminal, plain lines, events for a program, or nothing
-//! (`--progress`); and the metrics of an evaluation in words. Called by the recipe, the trainer and `evaluate`.
+//! Shows the progress of a run on standard error: as a bar in a terminal, plain lines, events for a
+//! program, or nothing (`--progress`). It also formats the metrics of an evaluation. Called by the
+//! recipe, the trainer and `evaluate`.
 
 use crate::class_report;
 use indicatif::ProgressBar;
@@ -11,20 +12,23 @@ use progtune_process::{
 };
 use serde_json::{Map, Value, json};
 
-/// The course of one run.
+/// The progress of one run.
 pub struct Progress {
     bar: Option<ProgressBar>,
     mode: Mode,
+    /// Number of steps between plain lines.
     every: u64,
-    /// The epochs of the run.
+    /// Number of epochs in the run.
     epochs: u32,
-    /// What the steps so far had and took.
+    /// Number of tokens in the steps so far.
     tokens: u64,
+    /// Duration of these steps in seconds.
     secs: f64,
 }
 
 impl Progress {
-    /// A reporter of so many epochs; `every` is the number of steps between plain lines.
+    /// Creates the display for a run of `epochs` epochs; `every` is the number of steps between
+    /// plain lines.
     pub fn new(every: usize, epochs: u32) -> Self {
         Self {
             bar: None,
@@ -36,7 +40,7 @@ impl Progress {
         }
     }
 
-    /// Training begins; it ends after the step `last`.
+    /// Begins training, which ends after the step `last`.
     pub fn begin(&mut self, last: u64) {
         if self.mode == Mode::Bar {
             let bar = training_bar(last);
@@ -45,7 +49,7 @@ impl Progress {
         }
     }
 
-    /// A new stage begins after `step` steps.
+    /// Shows that a new stage begins after `step` steps.
     pub fn stage(&self, stage: &Stage, step: u64) {
         let mut about = stage.to_json(stage.trainable_parameters);
         if let Value::Object(about) = &mut about {
@@ -63,7 +67,7 @@ impl Progress {
         ));
     }
 
-    /// A step is done, of which `record` is the line in `metrics.jsonl`.
+    /// Shows a finished step; `record` is its line in `metrics.jsonl`.
     pub fn step(&mut self, record: &Value, last: u64) {
         emit("step", record);
         let whole = |key: &str| record[key].as_u64().unwrap_or_default();
@@ -86,7 +90,7 @@ impl Progress {
         }
     }
 
-    /// An evaluation is done, of which `record` is the line in `metrics.jsonl`.
+    /// Shows a finished evaluation; `record` is its line in `metrics.jsonl`.
     pub fn evaluation(&self, epoch: u32, record: &Value, results: &Map<String, Value>) {
         emit("evaluation", record);
         note_for_people(&format!(
@@ -96,7 +100,7 @@ impl Progress {
         ));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             terminal::set_bar(None);
@@ -111,7 +115,7 @@ impl Drop for Progress {
     }
 }
 
-/// A bar that takes a part of the width and leaves the rest for words, which are cut where it ends.
+/// A bar that takes a part of the width and leaves the rest for the message, which is truncated.
 fn training_bar(last: u64) -> ProgressBar {
     let bar = ProgressBar::new(last);
     let style = match terminal::width() {
@@ -125,14 +129,14 @@ fn training_bar(last: u64) -> ProgressBar {
     bar
 }
 
-/// The metrics of an evaluation in words, without counts and times.
+/// Formats the metrics of an evaluation as text, without counts and times.
 pub fn metrics_text(results: &Map<String, Value>) -> String {
     let metrics = metrics(results);
     let texts: Vec<String> = metrics.map(|(name, v)| format!("{name} {v}")).collect();
     texts.join(", ")
 }
 
-/// The evaluations of several adapters as a table for a person.
+/// Formats the evaluations of several adapters as a table.
 pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
     let names = results
         .iter()
@@ -160,7 +164,7 @@ pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
     text
 }
 
-/// Names and values of an evaluation's metrics, without counts and times.
+/// The names and values of an evaluation's metrics, without counts and times.
 pub fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
     results.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix("eval_")?;

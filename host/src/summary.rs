@@ -1,57 +1,62 @@
-//! The outcome of a training run, for its report and its records. Made by the recipe, read by the report.
+//! The outcome of a training run, for its report and its records. Made by the recipe, read by the
+//! report.
 
 use crate::best_model::Best;
 use progtune_engine::plan::Stage;
 use serde_json::{Map, Value};
 
-/// What a run amounts to.
+/// The outcome of a training run.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: u64,
-    /// Epochs, with a fraction when stopped early.
+    /// Number of epochs, with a fraction if the run stopped early.
     pub epochs: f64,
-    /// Seconds from the process' beginning to its first step.
+    /// Seconds from the start of the process to the first step.
     pub startup_secs: f64,
-    /// Mean loss over the steps.
+    /// The mean loss over the steps.
     pub train_loss: f64,
-    /// Seconds of training, evaluations included (Hugging Face's `train_runtime`).
+    /// Duration of training in seconds, including evaluations (Hugging Face's `train_runtime`).
     pub train_secs: f64,
-    /// Seconds of training steps alone.
+    /// Duration of only the training steps in seconds.
     pub step_secs: f64,
-    /// Examples seen.
+    /// Number of examples seen.
     pub samples: u64,
-    /// Real tokens seen.
+    /// Number of tokens seen, without padding.
     pub tokens: u64,
-    /// Σ over epochs of the size of the trainable set, weighted by the share of the epoch that ran.
+    /// The size of the trainable set, summed over the epochs and weighted by the share of each
+    /// epoch that ran.
     pub updated_parameters: f64,
-    /// The last evaluation, or that of the best epoch where its model was brought back, by `eval_…` keys.
+    /// The last evaluation, or that of the best epoch if its model was restored, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
-    /// The one answer that the model gives to every example of the first split, if it gives no other.
+    /// The one answer that the model gives to every example of the first split, if it gives no
+    /// other.
     pub only_answer: Option<String>,
-    /// The epoch whose model is the result, where the best one was asked for.
+    /// The epoch whose model is the result, if the best model was requested.
     pub best: Option<Best>,
-    /// Every epoch that ran, the last one perhaps in part.
+    /// Every epoch that ran; the last one may be cut short.
     pub history: Vec<EpochRecord>,
 }
 
-/// An epoch of a run that is over.
+/// The record of an epoch.
 #[derive(Debug, Clone, Default)]
 pub struct EpochRecord {
-    /// Counted from 1.
+    /// The number of the epoch, counted from 1.
     pub epoch: u32,
-    /// What it trained, as [`Stage::block_ranges`]; of several stages the first one's, and `…`.
+    /// The trained blocks, as in [`Stage::block_ranges`]. If later stages train other blocks, `…`
+    /// follows those of the first stage.
     pub blocks: String,
-    /// The parameters it updated: those of its stages by the share of its steps they had.
+    /// Number of updated parameters: the trainable sets of its stages, weighted by their share of
+    /// its steps.
     pub updated_parameters: f64,
-    /// Seconds, its evaluation included.
+    /// Duration in seconds, including its evaluation.
     pub secs: f64,
-    /// The evaluation after it, by `eval_…` keys.
+    /// The evaluation after the epoch, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
 }
 
 impl EpochRecord {
-    /// A stage of it begins.
+    /// Adds a stage of the epoch.
     pub fn add_stage(&mut self, stage: &Stage) {
         let blocks = stage.block_ranges();
         if self.blocks.is_empty() {

@@ -19,8 +19,8 @@ use std::{
 };
 
 const MAGIC: &[u8; 16] = b"progtune prefix1";
-/// Size of the file header: the magic, the key of the run, the end of the last slot, and a checksum
-/// of which entries have a slot.
+/// Size of the file header. It contains the magic, the key of the run, the end of the last slot,
+/// and a checksum of which entries have a slot.
 const HEADER: u64 = 64;
 /// Size of the header of a slot.
 pub const SLOT_HEADER: u64 = 32;

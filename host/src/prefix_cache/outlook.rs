@@ -2,7 +2,7 @@
 //! `plan --predict` before there are weights, and by the cache for the picture at the start of a
 //! run.
 //!
-//! It follows the rules of the cache itself: [`super::boundary`] decides what is saved in each
+//! It follows the rules of the cache itself. [`super::boundary`] decides what is saved in each
 //! epoch, and [`super::budget`] decides the place and the examples that fit.
 
 use super::{

@@ -1,12 +1,15 @@
-//! Decision points of a run: the schedule is asked, its answer becomes the trainable set, and it is told the signals that it
-//! subscribed to. Called by the recipe.
+//! The decision points of a run. The schedule receives the signals it subscribed to and decides,
+//! and its decision becomes the trainable set. Called by the recipe.
 
 use super::Run;
 use progtune_engine::{error::Result, model::gradients::Gradients};
 use progtune_plugin_api::records::SignalRecord;
 
 impl Run<'_> {
-    /// Asks the schedule, and makes exactly its answer trainable.
+    /// Asks the schedule for a decision, and makes exactly the decided parameters trainable.
+    ///
+    /// # Errors
+    /// Fails if the schedule fails or decides something invalid, or if the prefix cache fails.
     pub(super) fn decide(&mut self, epoch: u32, step_in_epoch: u64) -> Result<()> {
         let done = self.summary.steps;
         if step_in_epoch > 0 {
@@ -36,20 +39,21 @@ impl Run<'_> {
             "stage"
         );
         self.epoch.add_stage(&self.stage);
-        // What signals decided is news; what a schedule does every few steps is in the log.
+        // A stage decided by signals is shown. A schedule that decides every few steps without
+        // signals only appears in the log.
         if step_in_epoch == 0 || (changed && !self.schedule.traits().signals.is_empty()) {
             self.progress.stage(&self.stage, done);
         }
         Ok(())
     }
 
-    /// Notes the mean loss of the epoch so far, if the schedule subscribed to it.
+    /// Records the mean loss of the epoch so far, if the schedule subscribed to it.
     pub(super) fn signal_loss(&mut self) {
         let (sum, n) = self.epoch_loss;
         self.signal("train_loss", || vec![sum / n.max(1) as f64]);
     }
 
-    /// Notes an observation, if the schedule subscribed to it.
+    /// Records an observation, if the schedule subscribed to it.
     pub(super) fn signal(&mut self, name: &str, values: impl FnOnce() -> Vec<f64>) {
         let mut signals = self.schedule.traits().signals.iter();
         if signals.any(|signal| signal.as_str() == name) {

@@ -1,6 +1,6 @@
-//! How much memory this process has held at its peak, as the system counts it. Called by the report.
+//! The peak memory of this process, as counted by the system. Called by the report.
 
-/// Bytes of the largest resident set so far; `None` where the system does not say.
+/// The largest resident set so far in bytes; `None` if the system does not report it.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let high = status
@@ -16,7 +16,7 @@ mod tests {
     #[test]
     fn it_grows_with_what_is_held() {
         let held = vec![1u8; 32 << 20];
-        let peak = super::peak_memory().expect("Linux says");
+        let peak = super::peak_memory().expect("Linux reports the peak");
         assert!(peak > held.iter().map(|&n| u64::from(n)).sum());
     }
 }
