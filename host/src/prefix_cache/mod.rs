@@ -275,7 +275,7 @@ impl PrefixCache {
         });
         if let Err(error) = removed {
             tracing::warn!(
-                "prefix cache: {}: cannot be removed: {error}",
+                "prefix cache: {}: cannot be removed: {error}; delete it by hand",
                 self.directory.display()
             );
         }
