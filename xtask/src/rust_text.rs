@@ -1,5 +1,5 @@
 //! Rust source with its comments and literals blanked, so that a rule about code does not match
-//! words in texts. Called by `tidy`. It knows only as much of the language as that requires and is
+//! words in texts, and its comments without the rest. Called by `tidy`. It knows only as much of the language as that requires and is
 //! not a parser.
 
 /// The source with a space for every character of a comment, string or character literal; line
@@ -25,18 +25,59 @@ pub(crate) fn blank_comments_and_literals(source: &str) -> String {
     code
 }
 
+/// A comment that begins with `//` and has no code before it.
+pub(crate) struct LineComment<'a> {
+    /// The number of its line, counted from 1.
+    pub(crate) line: usize,
+    /// The width of its line with the indentation, in characters.
+    pub(crate) columns: usize,
+    /// The comment from its `//` on.
+    pub(crate) text: &'a str,
+}
+
+/// The comments that are lines of their own, and no texts that look like them.
+pub(crate) fn line_comments(source: &str) -> Vec<LineComment<'_>> {
+    let text: Vec<char> = source.chars().collect();
+    let lines: Vec<&str> = source.split('\n').collect();
+    let (mut found, mut at, mut line, mut line_start) = (Vec::new(), 0, 0, 0);
+    while at < text.len() {
+        let is_comment = text[at..].starts_with(&['/', '/']);
+        if is_comment && text[line_start..at].iter().all(|c| c.is_whitespace()) {
+            found.push(LineComment {
+                line: line + 1,
+                columns: lines[line].chars().count(),
+                text: lines[line].trim_start(),
+            });
+        }
+        let end = end_of_blank(&text, at).max(at + 1);
+        for (offset, _) in text[at..end]
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| **c == '\n')
+        {
+            (line, line_start) = (line + 1, at + offset + 1);
+        }
+        at = end;
+    }
+    found
+}
+
+/// Whether a character may stand inside an identifier.
+pub(crate) fn is_in_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// Whether the word occurs in the line without an identifier character before it, nor after it if
 /// it ends in one.
 pub(crate) fn contains_word(line: &str, word: &str) -> bool {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let ends_in_name = word.ends_with(is_name);
-    let starts_in_name = word.starts_with(is_name);
+    let ends_in_name = word.ends_with(is_in_name);
+    let starts_in_name = word.starts_with(is_in_name);
     line.match_indices(word).any(|(start, _)| {
-        let before = line[..start].chars().next_back().is_some_and(is_name);
+        let before = line[..start].chars().next_back().is_some_and(is_in_name);
         let after = line[start + word.len()..]
             .chars()
             .next()
-            .is_some_and(is_name);
+            .is_some_and(is_in_name);
         !(starts_in_name && before || ends_in_name && after)
     })
 }
@@ -44,7 +85,7 @@ pub(crate) fn contains_word(line: &str, word: &str) -> bool {
 /// The end of the comment or literal that starts at `at`, or `at` itself if none does.
 fn end_of_blank(text: &[char], at: usize) -> usize {
     let next = |offset: usize| text.get(at + offset).copied().unwrap_or('\0');
-    let in_name = at > 0 && (text[at - 1].is_alphanumeric() || text[at - 1] == '_');
+    let in_name = at > 0 && is_in_name(text[at - 1]);
     match text[at] {
         '/' if next(1) == '/' => find(text, at, |c| c == '\n'),
         '/' if next(1) == '*' => end_of_block_comment(text, at),

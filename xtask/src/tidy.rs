@@ -1,5 +1,9 @@
-//! `cargo xtask tidy`: the house rules that a program can check, over the files that git tracks and the new ones that
-//! it does not ignore. Called by `main`. The rules in words are in CONTRIBUTING.md.
+//! `cargo xtask tidy` checks the house rules that a program can check. It reads the files that git
+//! tracks, and the new ones that git does not ignore. Called by `main`. CONTRIBUTING.md states the
+//! rules in words.
+
+mod comments;
+mod function_length;
 
 use std::fs;
 use std::path::Path;
@@ -12,9 +16,11 @@ use crate::rust_text::{blank_comments_and_literals, contains_word};
 const MAX_LINES: usize = 500;
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "common", "misc", "manager", "base"];
-/// Where `unsafe` may stand: the kernels, the loading of plugins, the ABI, and the plugin that does harm on purpose.
+/// The places of `unsafe`: the kernels, the call that sizes their thread pools, the loading of
+/// plugins, the ABI, and the plugin that does harm on purpose.
 const UNSAFE_PLACES: &[&str] = &[
     "host/kernels/",
+    "host/src/main.rs",
     "host/plugin-loader/",
     "plugin-api/",
     "tests/outside-plugins/hostile/",
@@ -22,10 +28,10 @@ const UNSAFE_PLACES: &[&str] = &[
 /// Code that is not finished, or not meant to stay.
 const LEFT_OVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore"];
 
-/// Checks every rule and lists all that is broken.
+/// Checks every rule and lists all violations.
 ///
 /// # Errors
-/// The list; or that git or a file cannot be read.
+/// The list, or that git or a file cannot be read.
 pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
     let mut findings = Vec::new();
     let mut n_files = 0;
@@ -34,7 +40,7 @@ pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
         if !is_rust && !path.ends_with("Cargo.toml") {
             continue;
         }
-        // A file may be deleted and not yet be out of git's index.
+        // A file may be deleted but still in git's index.
         let Ok(text) = fs::read_to_string(root.join(&path)) else {
             continue;
         };
@@ -45,6 +51,8 @@ pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
             check_manifest(&path, &text, &mut findings);
         }
     }
+    let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+    findings.extend(function_length::stale_tables(read));
     findings.extend(module_cycles::all(root)?);
     if n_files == 0 {
         return Err("git lists no file to check: is this a clone of the repository?".into());
@@ -105,6 +113,8 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
             ));
         }
     }
+    comments::check(path, text, findings);
+    function_length::check(path, text, findings);
     let may_be_unsafe = UNSAFE_PLACES.iter().any(|place| path.starts_with(place));
     for (number, line) in blank_comments_and_literals(text).lines().enumerate() {
         let at = format!("{path}:{}", number + 1);
@@ -122,8 +132,8 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
     }
 }
 
-/// Members of the workspace take its lints; a manifest with a `[workspace]` of its own is none (the root, and crates
-/// that tests build from outside).
+/// Members of the workspace use its lints. A manifest with its own `[workspace]` is not a member:
+/// the root, and crates that tests build separately.
 fn check_manifest(path: &str, text: &str, findings: &mut Vec<String>) {
     let mut table = "";
     let mut takes_lints = false;

@@ -8,18 +8,22 @@ use divan::{Bencher, black_box, counter::ItemsCount};
 use progtune_kernels::{
     activation::{self, Activation},
     adamw::{self, Update},
-    attention::{self, Sequences},
+    attention::{self, Qkv, QkvGradients, Sequences},
     cross_entropy,
     dropout::{Dropout, row_key, site_key},
     elementwise, embedding,
     gemm::{PackedColumns, PackedRows, Start, multiply},
-    layer_norm,
+    layer_norm::{self, Norm},
     linear::{self, WeightGradient},
     matrix::{Matrix, naive},
 };
 
 fn main() {
-    progtune_kernels::threads::configure(1);
+    // SAFETY: the process has no other thread yet.
+    #[allow(unsafe_code)]
+    unsafe {
+        progtune_kernels::threads::configure(1);
+    }
     divan::main();
 }
 
@@ -153,6 +157,15 @@ mod attention_of {
             }
         }
 
+        fn qkv(&self) -> Qkv<'_> {
+            Qkv {
+                q: &self.q,
+                k: &self.k,
+                v: &self.v,
+                prefix: None,
+            }
+        }
+
         fn flops(&self, products: usize) -> ItemsCount {
             let length = self.offsets[1] as usize;
             ItemsCount::new(products * 2 * length * self.q.len())
@@ -168,14 +181,10 @@ mod attention_of {
         );
         let mut scratch = attention::Scratch::default();
         bencher.counter(case.flops(2)).bench_local(|| {
-            let (q, k, v) = (&case.q, &case.k, &case.v);
             attention::forward(
                 &mut context,
                 &mut sums,
-                q,
-                k,
-                v,
-                None,
+                case.qkv(),
                 case.sequences(),
                 None,
                 &mut scratch,
@@ -190,14 +199,10 @@ mod attention_of {
         let (mut context, mut sums) = (vec![0f32; n], vec![0f32; n / case.head_dim]);
         let (mut d_q, mut d_k, mut d_v) = (vec![0f32; n], vec![0f32; n], vec![0f32; n]);
         let mut scratch = attention::Scratch::default();
-        let (q, k, v) = (&case.q, &case.k, &case.v);
         attention::forward(
             &mut context,
             &mut sums,
-            q,
-            k,
-            v,
-            None,
+            case.qkv(),
             case.sequences(),
             None,
             &mut scratch,
@@ -205,16 +210,16 @@ mod attention_of {
         bencher.counter(case.flops(5)).bench_local(|| {
             let d_context = &case.q;
             let sequences = case.sequences();
+            let gradients = QkvGradients {
+                d_q: &mut d_q,
+                d_k: &mut d_k,
+                d_v: &mut d_v,
+                d_prefix: None,
+            };
             attention::backward(
-                &mut d_q,
-                &mut d_k,
-                &mut d_v,
-                None,
+                gradients,
                 d_context,
-                q,
-                k,
-                v,
-                None,
+                case.qkv(),
                 &sums,
                 sequences,
                 None,
@@ -245,10 +250,9 @@ mod attention_of {
     #[divan::bench(args = &LENGTHS[..2])]
     fn reference(bencher: Bencher, length: usize) {
         let case = Case::new(length);
-        let (q, k, v) = (&case.q, &case.k, &case.v);
         bencher
             .counter(case.flops(2))
-            .bench_local(|| attention::naive(q, k, v, None, case.sequences(), |_, _, _| 1.0));
+            .bench_local(|| attention::naive(case.qkv(), case.sequences(), |_, _, _| 1.0));
     }
 }
 
@@ -320,9 +324,11 @@ mod sub_layer_end {
                 &mut x,
                 &mut rstd,
                 Some(&residual),
-                &gamma,
-                &beta,
-                1e-12,
+                Norm {
+                    gamma: &gamma,
+                    beta: &beta,
+                    eps: 1e-12,
+                },
                 dropout,
             );
         });

@@ -1,6 +1,19 @@
 //! The activations of BERT's feed-forward part and heads, forward and backward. The fused block
 //! calls them on one thread for the rows that the thread owns. Their definitions in double
 //! precision are in `definition`.
+//!
+//! ```
+//! use progtune_kernels::activation::{Activation, backward, forward};
+//!
+//! let x = [-1.0, 0.5, 7.0];
+//! let mut y = [0.0; 3];
+//! forward(&mut y, &x, Activation::Relu6);
+//! assert_eq!(y, [0.0, 0.5, 6.0]);
+//! // The gradient of y, in place, becomes that of x.
+//! let mut d = [3.0; 3];
+//! backward(&mut d, &x, Activation::Relu6);
+//! assert_eq!(d, [0.0, 3.0, 0.0]);
+//! ```
 
 mod definition;
 

@@ -1,4 +1,23 @@
 //! AdamW with clipping, and the sum of squares behind the clip. Called by the host's optimizer.
+//!
+//! ```
+//! use progtune_kernels::adamw::{Update, step};
+//!
+//! let update = Update {
+//!     lr: 0.1,
+//!     beta1: 0.9,
+//!     beta2: 0.999,
+//!     eps: 1e-8,
+//!     weight_decay: 0.0,
+//!     step: 1,
+//!     gradient_scale: 1.0,
+//! };
+//! let (mut p, mut g, mut m, mut v) = ([1.0, 1.0], [0.3, -20.0], [0.0; 2], [0.0; 2]);
+//! step(&mut p, &mut g, &mut m, &mut v, &update);
+//! // The first step has the length of the learning rate, whatever the gradient.
+//! assert!((p[0] - 0.9).abs() < 1e-5 && (p[1] - 1.1).abs() < 1e-5);
+//! assert_eq!(g, [0.0, 0.0]);
+//! ```
 
 use crate::{math::sum_by, simd::simd_fn};
 use rayon::prelude::*;
@@ -37,24 +56,36 @@ pub fn step(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], update: 
         .for_each(|(((p, g), m), v)| step_chunk(p, g, m, v, &c));
 }
 
-/// Like [`step`], for a table `[rows, columns]` of which few rows get a gradient in a step (an
-/// embedding). It computes the same numbers with a fraction of the memory traffic.
+/// The state of the rows of a table of which few get a gradient in a step (an embedding).
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Marks the rows whose gradient was added to.
+    pub touched: &'a [bool],
+    /// Marks the rows that have moments, now or from earlier steps.
+    pub live: &'a [bool],
+    /// The number of columns of the table.
+    pub columns: usize,
+}
+
+/// Like [`step`], for a table `[rows, columns]`. It computes the same numbers with a fraction of
+/// the memory traffic.
 ///
-/// `touched` marks the rows of `g` that were added to, and `live` those that have moments, now or
-/// from earlier steps. Rows that are not live contain zeros everywhere except in `p`, which only
-/// decays. The touched rows of `g` are zero on return.
-#[allow(clippy::too_many_arguments)]
+/// Rows that are not live contain zeros everywhere except in `p`, which only decays. The touched
+/// rows of `g` are zero on return.
 pub fn step_rows(
     p: &mut [f32],
     g: &mut [f32],
     m: &mut [f32],
     v: &mut [f32],
-    touched: &[bool],
-    live: &[bool],
-    columns: usize,
+    rows: Rows<'_>,
     update: &Update,
 ) {
     const ROWS: usize = 64;
+    let Rows {
+        touched,
+        live,
+        columns,
+    } = rows;
     let c = Constants::new(update);
     let chunk = ROWS * columns;
     p.par_chunks_mut(chunk)
@@ -236,9 +267,12 @@ mod tests {
             assert!((squares - sum_of_squares(&g)).abs() < 1e-5 * squares);
             let mut all_g = g.clone();
             step(&mut all_p, &mut all_g, &mut all_m, &mut all_v, &update);
-            step_rows(
-                &mut p, &mut g, &mut m, &mut v, &touched, &live, columns, &update,
-            );
+            let rows = Rows {
+                touched: &touched,
+                live: &live,
+                columns,
+            };
+            step_rows(&mut p, &mut g, &mut m, &mut v, rows, &update);
             assert_eq!((&p, &g, &m, &v), (&all_p, &all_g, &all_m, &all_v));
         }
     }

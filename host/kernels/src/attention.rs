@@ -6,15 +6,41 @@
 //! denominator. From it the backward recomputes the probabilities. There may be fewer queries than
 //! keys: a head that reads the first token needs only that query. A prefix consists of additional
 //! keys and values, the same for all sequences, that precede their own.
+//!
+//! Both directions go through the sequences, and in each through the heads. For one head, the
+//! forward has three steps, which the backward undoes from the last to the first:
+//!
+//! 1. scores `s = q·kᵀ`, `[queries, prefix + keys]`;
+//! 2. probabilities `p = dropout(softmax(s/√d))`, row by row;
+//! 3. `context = p·v`.
+//!
+//! ```
+//! use progtune_kernels::attention::{Qkv, Scratch, Sequences, forward};
+//!
+//! // Two sequences, of one and two tokens, and one head of one column.
+//! let offsets = [0, 1, 3];
+//! let sequences = Sequences {
+//!     heads: 1,
+//!     head_dim: 1,
+//!     query_offsets: &offsets,
+//!     key_offsets: &offsets,
+//! };
+//! let qkv = Qkv { q: &[0.0; 3], k: &[1.0, 2.0, 3.0], v: &[5.0, 2.0, 4.0], prefix: None };
+//! let (mut context, mut log_sum_exp) = ([0.0; 3], [0.0; 3]);
+//! forward(&mut context, &mut log_sum_exp, qkv, sequences, None, &mut Scratch::default());
+//! // Queries of zero read every key of their sequence equally.
+//! assert_eq!(context, [5.0, 3.0, 3.0]);
+//! ```
+
+mod tile;
 
 use crate::{
     dropout::{Dropout, apply_row},
-    gemm::{PackedColumns, PackedRows, Start, multiply},
     math::{exp, sum_by},
-    matrix::Matrix,
     simd::simd_fn,
 };
 use std::ops::Range;
+use tile::{Half, Packed, Tile};
 
 /// The assignment of rows to sequences. Offsets may begin anywhere: the first one corresponds to
 /// row 0 of the accompanying slices.
@@ -39,7 +65,7 @@ impl Sequences<'_> {
         1.0 / (self.head_dim as f32).sqrt()
     }
 
-    /// The query rows and key rows of every sequence that has queries, relative to the slices.
+    /// The query rows and key rows of every sequence, relative to the slices.
     fn ranges(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let relative = |offsets: &[u32]| -> Vec<Range<usize>> {
             let at = |offset: u32| (offset - offsets[0]) as usize;
@@ -53,10 +79,9 @@ impl Sequences<'_> {
             .zip(relative(self.key_offsets))
     }
 
-    /// One head's columns in some rows.
-    fn view<'b>(&self, data: &'b [f32], rows: &Range<usize>, head: usize) -> Matrix<'b> {
-        let start = (rows.start * self.hidden() + head * self.head_dim).min(data.len());
-        Matrix::strided(&data[start..], rows.len(), self.head_dim, self.hidden())
+    /// Writes zeros to the rows of `data`, `[_, hidden]`.
+    fn clear(&self, data: &mut [f32], rows: &Range<usize>) {
+        data[rows.start * self.hidden()..rows.end * self.hidden()].fill(0.0);
     }
 }
 
@@ -67,27 +92,30 @@ pub struct Prefix<'a> {
     pub rows: &'a [f32],
 }
 
-impl<'a> Prefix<'a> {
-    /// The number of rows.
-    fn len(self, sequences: &Sequences<'_>) -> usize {
-        self.rows.len() / (2 * sequences.hidden()).max(1)
-    }
-
-    /// One head's keys (`half` 0) or values (1).
-    fn view(self, sequences: &Sequences<'_>, half: usize, head: usize) -> Matrix<'a> {
-        let (start, n) = (half_start(sequences, half, head), self.len(sequences));
-        Matrix::strided(
-            &self.rows[start..],
-            n,
-            sequences.head_dim,
-            2 * sequences.hidden(),
-        )
-    }
+/// The rows that attention reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Qkv<'a> {
+    /// The queries, `[queries, hidden]`.
+    pub q: &'a [f32],
+    /// The keys, `[keys, hidden]`.
+    pub k: &'a [f32],
+    /// The values, `[keys, hidden]`.
+    pub v: &'a [f32],
+    /// The keys and values that precede those of every sequence.
+    pub prefix: Option<Prefix<'a>>,
 }
 
-/// The first column of a head among the keys (`half` 0) or values (1) of a prefix.
-fn half_start(sequences: &Sequences<'_>, half: usize, head: usize) -> usize {
-    half * sequences.hidden() + head * sequences.head_dim
+/// The gradients of [`Qkv`], in the same shapes.
+#[derive(Debug)]
+pub struct QkvGradients<'a> {
+    /// The gradient of the queries, which is overwritten.
+    pub d_q: &'a mut [f32],
+    /// The gradient of the keys, which is overwritten.
+    pub d_k: &'a mut [f32],
+    /// The gradient of the values, which is overwritten.
+    pub d_v: &'a mut [f32],
+    /// The sum to which the gradient of the prefix's rows is added, if it is wanted.
+    pub d_prefix: Option<&'a mut [f32]>,
 }
 
 /// The first mask channel of a head, with room for 65 536 key positions.
@@ -98,36 +126,10 @@ pub fn first_channel(head: usize) -> u32 {
 /// The working memory of attention, kept from call to call.
 #[derive(Default)]
 pub struct Scratch {
-    rows: PackedRows,
-    columns: PackedColumns,
+    packed: Packed,
     p: Vec<f32>,
     d_p: Vec<f32>,
     dropped: Vec<f32>,
-}
-
-/// `c = a·b` on this thread, through the scratch's packed operands.
-fn product(
-    c: &mut [f32],
-    row_stride: usize,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    packed: (&mut PackedRows, &mut PackedColumns),
-) {
-    product_from(Start::Zero, c, row_stride, a, b, packed);
-}
-
-/// Like [`product`], added to the contents that `start` selects.
-fn product_from(
-    start: Start<'_>,
-    c: &mut [f32],
-    row_stride: usize,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    (rows, columns): (&mut PackedRows, &mut PackedColumns),
-) {
-    rows.pack(a);
-    columns.pack_here(b);
-    multiply(c, row_stride, rows, columns, start);
 }
 
 /// The first `n` numbers of a buffer that grows as needed.
@@ -138,69 +140,141 @@ fn room(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
     &mut buffer[..n]
 }
 
-/// `context = softmax(q·kᵀ/√d)·v` and the log-sum-exp, `[queries, heads]`.
+/// `context = dropout(softmax(q·kᵀ/√d))·v`, `[queries, hidden]`, and the log-sum-exp,
+/// `[queries, heads]`, which the backward reads.
 ///
-/// `q` and `context` are `[queries, hidden]`; `k` and `v` are `[keys, hidden]` and are preceded by
-/// those of `prefix`. `dropout` acts on the probabilities. Its row keys are those of the queries,
-/// and its channels count the prefix's keys first.
-#[allow(clippy::too_many_arguments)]
+/// The row keys of `dropout` are those of the queries, and its channels count the prefix's keys
+/// first.
 pub fn forward(
     context: &mut [f32],
     log_sum_exp: &mut [f32],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    prefix: Option<Prefix<'_>>,
+    qkv: Qkv<'_>,
     sequences: Sequences<'_>,
     dropout: Option<&Dropout<'_>>,
     scratch: &mut Scratch,
 ) {
-    let (heads, hidden, d) = (sequences.heads, sequences.hidden(), sequences.head_dim);
-    let Scratch {
-        rows, columns, p, ..
-    } = scratch;
+    let (heads, scale) = (sequences.heads, sequences.scale());
+    let Scratch { packed, p, .. } = scratch;
     for (queries, keys) in sequences.ranges() {
         if queries.is_empty() || keys.is_empty() {
-            context[queries.start * hidden..queries.end * hidden].fill(0.0);
+            sequences.clear(context, &queries);
             continue;
         }
-        let n_prefix = prefix.map_or(0, |prefix| prefix.len(&sequences));
-        let width = n_prefix + keys.len();
-        let p = room(p, queries.len() * width);
         for head in 0..heads {
-            let query = sequences.view(q, &queries, head);
-            let key = sequences.view(k, &keys, head);
-            if let Some(prefix) = prefix {
-                let key = prefix.view(&sequences, 0, head);
-                product(p, width, query, key.transposed(), (rows, columns));
+            let tile = Tile::new(&qkv, &sequences, &queries, &keys, head);
+            let p = room(p, tile.n_scores());
+            // 1. s = q·kᵀ
+            tile.times_transposed(p, tile.rows_of_queries(qkv.q), Half::Keys, packed);
+            // 2. p = dropout(softmax(s/√d))
+            for (row, p) in queries.clone().zip(p.chunks_mut(tile.width())) {
+                log_sum_exp[row * heads + head] = softmax_row(p, scale);
+                apply_mask(p, dropout, row, head);
             }
-            let own = &mut p[n_prefix..];
-            product(own, width, query, key.transposed(), (rows, columns));
-            for (row, p) in queries.clone().zip(p.chunks_mut(width)) {
-                log_sum_exp[row * heads + head] = softmax_row(p, sequences.scale());
-                if let Some(dropout) = dropout {
-                    let channel = first_channel(head);
-                    apply_row(
-                        p,
-                        dropout.p,
-                        dropout.site_key,
-                        dropout.row_keys[row],
-                        channel,
-                    );
-                }
-            }
-            let value = sequences.view(v, &keys, head);
-            let out = &mut context[queries.start * hidden + head * d..];
-            let mut start = Start::Zero;
-            if let Some(prefix) = prefix {
-                let p = Matrix::strided(p, queries.len(), n_prefix, width);
-                let value = prefix.view(&sequences, 1, head);
-                product(out, hidden, p, value, (rows, columns));
-                start = Start::Stored;
-            }
-            let p = Matrix::strided(&p[n_prefix..], queries.len(), keys.len(), width);
-            product_from(start, out, hidden, p, value, (rows, columns));
+            // 3. context = p·v
+            tile.weighted_sum(context, p, Half::Values, packed);
         }
+    }
+}
+
+/// The gradients of `qkv`, given that of the context, `d_context` (`[queries, hidden]`). The other
+/// arguments are those of [`forward`], with the log-sum-exp that it returned.
+pub fn backward(
+    mut d: QkvGradients<'_>,
+    d_context: &[f32],
+    qkv: Qkv<'_>,
+    log_sum_exp: &[f32],
+    sequences: Sequences<'_>,
+    dropout: Option<&Dropout<'_>>,
+    scratch: &mut Scratch,
+) {
+    for (queries, keys) in sequences.ranges() {
+        if queries.is_empty() || keys.is_empty() {
+            sequences.clear(d.d_q, &queries);
+            sequences.clear(d.d_k, &keys);
+            sequences.clear(d.d_v, &keys);
+            continue;
+        }
+        for head in 0..sequences.heads {
+            let tile = Tile::new(&qkv, &sequences, &queries, &keys, head);
+            backward_head(&mut d, d_context, &tile, log_sum_exp, dropout, scratch);
+        }
+    }
+}
+
+/// [`backward`] for one head of one sequence.
+fn backward_head(
+    d: &mut QkvGradients<'_>,
+    d_context: &[f32],
+    tile: &Tile<'_>,
+    log_sum_exp: &[f32],
+    dropout: Option<&Dropout<'_>>,
+    scratch: &mut Scratch,
+) {
+    let Scratch {
+        packed,
+        p,
+        d_p,
+        dropped,
+    } = scratch;
+    let n = tile.n_scores();
+    let (p, d_p) = (room(p, n), room(d_p, n));
+    let dropped = room(dropped, if dropout.is_some() { n } else { 0 });
+    let query = tile.rows_of_queries(tile.qkv.q);
+    let d_context = tile.rows_of_queries(d_context);
+    let d_prefix = &mut d.d_prefix;
+    // The scores again: forward's step 1.
+    tile.times_transposed(p, query, Half::Keys, packed);
+    // Undoes step 3, context = p·v: d_p = d_context·vᵀ, and below d_v = pᵀ·d_context.
+    tile.times_transposed(d_p, d_context, Half::Values, packed);
+    // The probabilities again, and step 2 undone in place: d_p becomes d_s.
+    backward_softmax(p, d_p, dropped, tile, log_sum_exp, dropout);
+    let used: &[f32] = if dropout.is_some() { dropped } else { p };
+    tile.transposed_times(d.d_v, d_prefix, used, d_context, Half::Values, packed);
+    // Undoes step 1, s = q·kᵀ: d_q = d_s·k and d_k = d_sᵀ·q.
+    let d_s = d_p;
+    tile.weighted_sum(d.d_q, d_s, Half::Keys, packed);
+    tile.transposed_times(d.d_k, d_prefix, d_s, query, Half::Keys, packed);
+}
+
+/// Undoes [`forward`]'s step 2, p = dropout(softmax(s/√d)), row by row.
+///
+/// `p` holds the scores on entry and their softmax on return, and `d` the gradient of p on entry
+/// and that of s on return. `dropped` receives p itself, if there is dropout.
+fn backward_softmax(
+    p: &mut [f32],
+    d: &mut [f32],
+    dropped: &mut [f32],
+    tile: &Tile<'_>,
+    log_sum_exp: &[f32],
+    dropout: Option<&Dropout<'_>>,
+) {
+    let (width, head) = (tile.width(), tile.head);
+    let (heads, scale) = (tile.sequences.heads, tile.sequences.scale());
+    let rows = p.chunks_mut(width).zip(d.chunks_mut(width));
+    for (i, (p, d)) in rows.enumerate() {
+        let row = tile.queries.start + i;
+        probabilities_row(p, scale, log_sum_exp[row * heads + head]);
+        if dropout.is_some() {
+            let dropped = &mut dropped[i * width..(i + 1) * width];
+            dropped.copy_from_slice(p);
+            apply_mask(dropped, dropout, row, head);
+            apply_mask(d, dropout, row, head);
+        }
+        softmax_backward_row(d, p, scale);
+    }
+}
+
+/// Multiplies a query's probabilities, or their gradient, by the mask of dropout, if there is one.
+fn apply_mask(values: &mut [f32], dropout: Option<&Dropout<'_>>, row: usize, head: usize) {
+    if let Some(dropout) = dropout {
+        let channel = first_channel(head);
+        apply_row(
+            values,
+            dropout.p,
+            dropout.site_key,
+            dropout.row_keys[row],
+            channel,
+        );
     }
 }
 
@@ -243,162 +317,43 @@ simd_fn! {
     }
 }
 
-/// The gradients of `q`, `k` and `v`, which are overwritten; `d_context` is `[queries, hidden]`.
-/// The gradient of the prefix's rows is added to `d_prefix`, if there is one.
-#[allow(clippy::too_many_arguments)]
-pub fn backward(
-    d_q: &mut [f32],
-    d_k: &mut [f32],
-    d_v: &mut [f32],
-    mut d_prefix: Option<&mut [f32]>,
-    d_context: &[f32],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    prefix: Option<Prefix<'_>>,
-    log_sum_exp: &[f32],
-    sequences: Sequences<'_>,
-    dropout: Option<&Dropout<'_>>,
-    scratch: &mut Scratch,
-) {
-    let (heads, hidden, d) = (sequences.heads, sequences.hidden(), sequences.head_dim);
-    let Scratch {
-        rows,
-        columns,
-        p,
-        d_p,
-        dropped,
-    } = scratch;
-    for (queries, keys) in sequences.ranges() {
-        if queries.is_empty() || keys.is_empty() {
-            d_q[queries.start * hidden..queries.end * hidden].fill(0.0);
-            d_k[keys.start * hidden..keys.end * hidden].fill(0.0);
-            d_v[keys.start * hidden..keys.end * hidden].fill(0.0);
-            continue;
-        }
-        let n_prefix = prefix.map_or(0, |prefix| prefix.len(&sequences));
-        let (n_queries, n_keys) = (queries.len(), keys.len());
-        let width = n_prefix + n_keys;
-        let n = n_queries * width;
-        let (p, d_p) = (room(p, n), room(d_p, n));
-        let dropped = room(dropped, if dropout.is_some() { n } else { 0 });
-        for head in 0..heads {
-            let query = sequences.view(q, &queries, head);
-            let key = sequences.view(k, &keys, head);
-            let value = sequences.view(v, &keys, head);
-            let d_out = sequences.view(d_context, &queries, head);
-            if let Some(prefix) = prefix {
-                let [key, value] = [0, 1].map(|half| prefix.view(&sequences, half, head));
-                product(p, width, query, key.transposed(), (rows, columns));
-                product(d_p, width, d_out, value.transposed(), (rows, columns));
-            }
-            let (own, d_own) = (&mut p[n_prefix..], &mut d_p[n_prefix..]);
-            product(own, width, query, key.transposed(), (rows, columns));
-            product(d_own, width, d_out, value.transposed(), (rows, columns));
-            for (i, (p, d_p)) in p.chunks_mut(width).zip(d_p.chunks_mut(width)).enumerate() {
-                let row = queries.start + i;
-                probabilities_row(p, sequences.scale(), log_sum_exp[row * heads + head]);
-                if let Some(dropout) = dropout {
-                    let dropped = &mut dropped[i * width..(i + 1) * width];
-                    dropped.copy_from_slice(p);
-                    let key = dropout.row_keys[row];
-                    for values in [dropped, &mut *d_p] {
-                        apply_row(
-                            values,
-                            dropout.p,
-                            dropout.site_key,
-                            key,
-                            first_channel(head),
-                        );
-                    }
-                }
-                softmax_backward_row(d_p, p, sequences.scale());
-            }
-            let used: &[f32] = if dropout.is_some() { dropped } else { p };
-            let mut start = Start::Zero;
-            if let Some(prefix) = prefix {
-                let used = Matrix::strided(used, n_queries, n_prefix, width);
-                let d_scores = Matrix::strided(d_p, n_queries, n_prefix, width);
-                if let Some(d_prefix) = d_prefix.as_deref_mut() {
-                    for (half, left, right) in [(0, d_scores, query), (1, used, d_out)] {
-                        let sum = &mut d_prefix[half_start(&sequences, half, head)..];
-                        let left = left.transposed();
-                        product_from(Start::Stored, sum, 2 * hidden, left, right, (rows, columns));
-                    }
-                }
-                let d_query = &mut d_q[queries.start * hidden + head * d..];
-                let key = prefix.view(&sequences, 0, head);
-                product(d_query, hidden, d_scores, key, (rows, columns));
-                start = Start::Stored;
-            }
-            let used = Matrix::strided(&used[n_prefix..], n_queries, n_keys, width);
-            let d_scores = Matrix::strided(&d_p[n_prefix..], n_queries, n_keys, width);
-            let at = |rows: &Range<usize>| rows.start * hidden + head * d;
-            product(
-                &mut d_v[at(&keys)..],
-                hidden,
-                used.transposed(),
-                d_out,
-                (rows, columns),
-            );
-            product_from(
-                start,
-                &mut d_q[at(&queries)..],
-                hidden,
-                d_scores,
-                key,
-                (rows, columns),
-            );
-            product(
-                &mut d_k[at(&keys)..],
-                hidden,
-                d_scores.transposed(),
-                query,
-                (rows, columns),
-            );
-        }
-    }
-}
-
-/// The definition, in double precision. `mask(row, head, key)` multiplies the probabilities, the
-/// prefix's keys first.
+/// The definition of the forward, in double precision. `mask(row, head, key)` multiplies the
+/// probabilities, the prefix's keys first.
 pub fn naive(
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    prefix: Option<Prefix<'_>>,
+    qkv: Qkv<'_>,
     sequences: Sequences<'_>,
     mask: impl Fn(usize, usize, usize) -> f32,
 ) -> Vec<f32> {
     let (hidden, d) = (sequences.hidden(), sequences.head_dim);
-    let n_prefix = prefix.map_or(0, |prefix| prefix.len(&sequences));
-    let mut context = vec![0f32; q.len()];
+    let prefix = qkv.prefix.map_or(&[][..], |prefix| prefix.rows);
+    let n_prefix = prefix.len() / (2 * hidden).max(1);
+    let mut context = vec![0f32; qkv.q.len()];
     for (queries, keys) in sequences.ranges() {
-        for i in queries {
-            for head in 0..sequences.heads {
-                // Key (`half` 0) or value (1) number j, counting the prefix's first.
-                let at = |half: usize, j: usize, c: usize| match (prefix, j.checked_sub(n_prefix)) {
-                    (Some(prefix), None) => {
-                        prefix.rows[j * 2 * hidden + half_start(&sequences, half, head) + c] as f64
-                    }
-                    (_, own) => {
-                        let row = keys.start + own.unwrap_or(0);
-                        [k, v][half][row * hidden + head * d + c] as f64
-                    }
-                };
-                let query = |c: usize| q[i * hidden + head * d + c] as f64;
-                let score = |j: usize| (0..d).map(|c| query(c) * at(0, j, c)).sum::<f64>();
-                let weights: Vec<f64> = (0..n_prefix + keys.len())
-                    .map(|j| (score(j) / (d as f64).sqrt()).exp())
-                    .collect();
-                let total: f64 = weights.iter().sum();
-                for c in 0..d {
-                    let terms = weights.iter().enumerate();
-                    let sum: f64 = terms
-                        .map(|(j, w)| w / total * mask(i, head, j) as f64 * at(1, j, c))
-                        .sum();
-                    context[i * hidden + head * d + c] = sum as f32;
-                }
+        // Number `column` of key (`half` 0) or value (1) j, counting the prefix's first.
+        let at = |half: usize, j: usize, column: usize| {
+            f64::from(match j.checked_sub(n_prefix) {
+                None => prefix[(2 * j + half) * hidden + column],
+                Some(own) => [qkv.k, qkv.v][half][(keys.start + own) * hidden + column],
+            })
+        };
+        let width = n_prefix + keys.len();
+        for (i, head) in queries.flat_map(|i| (0..sequences.heads).map(move |head| (i, head))) {
+            let columns = head * d..(head + 1) * d;
+            let score = |j: usize| {
+                let terms = columns.clone();
+                let dot: f64 = terms
+                    .map(|c| f64::from(qkv.q[i * hidden + c]) * at(0, j, c))
+                    .sum();
+                (dot / (d as f64).sqrt()).exp()
+            };
+            let weights: Vec<f64> = (0..width).map(score).collect();
+            let total: f64 = weights.iter().sum();
+            for c in columns.clone() {
+                let terms = weights.iter().enumerate();
+                let sum: f64 = terms
+                    .map(|(j, w)| w / total * f64::from(mask(i, head, j)) * at(1, j, c))
+                    .sum();
+                context[i * hidden + c] = sum as f32;
             }
         }
     }

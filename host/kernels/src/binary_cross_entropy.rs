@@ -1,5 +1,15 @@
 //! Binary cross-entropy of logits, with each output as a separate question: loss and gradient in
 //! one pass. Called by the fused head for multi-label classification.
+//!
+//! ```
+//! use progtune_kernels::binary_cross_entropy::forward_backward;
+//!
+//! // One row of two outputs, of which the second is a target.
+//! let mut d_logits = [0.0; 2];
+//! let loss = forward_backward(&mut d_logits, &[0.0, 0.0], &[vec![1]], None, 1.0);
+//! assert!((loss - 2f32.ln()).abs() < 1e-6);
+//! assert_eq!(d_logits, [0.25, -0.25]);
+//! ```
 
 use crate::math::exp;
 

@@ -1,5 +1,15 @@
 //! Softmax cross-entropy of a batch of logits: loss and gradient in one pass. Called by the fused
 //! head.
+//!
+//! ```
+//! use progtune_kernels::cross_entropy::{Weighting, forward_backward};
+//!
+//! // One row of two classes, of which the second is the row's.
+//! let mut d_logits = [0.0; 2];
+//! let loss = forward_backward(&mut d_logits, &[0.0, 0.0], &[1], Weighting::default(), 1.0);
+//! assert!((loss - 2f32.ln()).abs() < 1e-6);
+//! assert_eq!(d_logits, [0.5, -0.5]);
+//! ```
 
 use crate::math::exp;
 

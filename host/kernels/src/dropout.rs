@@ -4,6 +4,20 @@
 //! Called by the attention and layer-norm kernels and by the host. Nothing is stored, because the
 //! backward computes the same mask again. A row's mask depends neither on the row's position in the
 //! batch nor on threads.
+//!
+//! ```
+//! use progtune_kernels::dropout::{Dropout, apply, row_key, site_key};
+//!
+//! let row_keys = [row_key(0, 0), row_key(0, 1)];
+//! let dropout = Dropout { p: 0.5, site_key: site_key(42, 1, 0), row_keys: &row_keys };
+//! let mut rows = [1.0; 2 * 64];
+//! apply(&mut rows, 64, &dropout);
+//! assert!(rows.iter().all(|&x| x == 0.0 || x == 2.0));
+//! // Row 1 gets the same mask without the row before it.
+//! let mut second = [1.0; 64];
+//! apply(&mut second, 64, &Dropout { row_keys: &row_keys[1..], ..dropout });
+//! assert_eq!(second, rows[64..]);
+//! ```
 
 use crate::simd::simd_fn;
 use rayon::prelude::*;

@@ -1,4 +1,14 @@
 //! The element-wise steps of a method's graph, in place. Called by the host's fused programs.
+//!
+//! ```
+//! use progtune_kernels::elementwise::{add_products, add_scaled};
+//!
+//! let mut a = [1.0, 2.0];
+//! add_scaled(&mut a, &[10.0, 20.0], 0.5);
+//! assert_eq!(a, [6.0, 12.0]);
+//! add_products(&mut a, &[2.0, 3.0], &[1.0, -1.0]);
+//! assert_eq!(a, [8.0, 9.0]);
+//! ```
 
 use crate::simd::simd_fn;
 

@@ -1,4 +1,17 @@
 //! Embedding look-up and its backward. Called by the fused embeddings.
+//!
+//! ```
+//! use progtune_kernels::embedding::{backward, forward};
+//!
+//! let table = [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]; // three entries of two columns
+//! let ids = [2, 0];
+//! let mut y = [0.0; 4];
+//! forward(&mut y, 2, &[(&table, &ids)]);
+//! assert_eq!(y, [3.0, 3.0, 1.0, 1.0]);
+//! let mut d_table = [0.0; 6];
+//! backward(&mut d_table, &ids, &[5.0, 5.0, 7.0, 7.0], 2);
+//! assert_eq!(d_table, [7.0, 7.0, 0.0, 0.0, 5.0, 5.0]);
+//! ```
 
 use crate::elementwise::add_scaled;
 use rayon::prelude::*;

@@ -1,6 +1,16 @@
 //! Dropout, residual and LayerNorm in one pass, `y = LN(dropout(x) + residual)·γ + β`, with its
 //! backward. The fused block and the embeddings call it on one thread for the rows that the thread
 //! owns.
+//!
+//! ```
+//! use progtune_kernels::layer_norm::{Norm, forward};
+//!
+//! let norm = Norm { gamma: &[2.0, 2.0], beta: &[1.0, 1.0], eps: 0.0 };
+//! // One row of two columns; on return x is normalised.
+//! let (mut x, mut y, mut rstd) = ([3.0, 5.0], [0.0; 2], [0.0]);
+//! forward(&mut y, &mut x, &mut rstd, None, norm, None);
+//! assert_eq!((x, y, rstd), ([-1.0, 1.0], [-1.0, 3.0], [1.0]));
+//! ```
 
 use crate::{
     dropout::{Dropout, apply_row},
@@ -9,23 +19,31 @@ use crate::{
     simd::simd_fn,
 };
 
-/// `y = LN(dropout(x) + residual)·γ + β`; all are `[rows, columns]`, except `gamma` and `beta`
-/// `[columns]` and `rstd` `[rows]`.
+/// The parameters of a LayerNorm over `columns` numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm<'a> {
+    /// γ, `[columns]`.
+    pub gamma: &'a [f32],
+    /// β, `[columns]`.
+    pub beta: &'a [f32],
+    /// ε, which is added to the variance.
+    pub eps: f32,
+}
+
+/// `y = LN(dropout(x) + residual)·γ + β`; all are `[rows, columns]`, except `rstd`, `[rows]`.
 ///
 /// `x` is consumed. On return it contains the normalised rows x̂ = (s − mean)·rstd of the sum s.
 /// These and the reciprocal standard deviations `rstd` = 1/√(variance + ε) are the inputs of the
 /// backward.
-#[allow(clippy::too_many_arguments)]
 pub fn forward(
     y: &mut [f32],
     x: &mut [f32],
     rstd: &mut [f32],
     residual: Option<&[f32]>,
-    gamma: &[f32],
-    beta: &[f32],
-    eps: f32,
+    norm: Norm<'_>,
     dropout: Option<&Dropout<'_>>,
 ) {
+    let Norm { gamma, beta, eps } = norm;
     let columns = gamma.len();
     let rows = y.chunks_mut(columns).zip(x.chunks_mut(columns)).zip(rstd);
     for (row, ((y, x), rstd)) in rows.enumerate() {
@@ -139,7 +157,8 @@ mod tests {
             let mut y = vec![f32::NAN; rows * columns];
             let (mut x_hat, mut rstd) = (x.clone(), vec![f32::NAN; rows]);
             let drop = with_dropout.then_some(&dropout);
-            forward(&mut y, &mut x_hat, &mut rstd, Some(&residual), &gamma, &beta, EPS, drop);
+            let norm = Norm { gamma: &gamma, beta: &beta, eps: EPS };
+            forward(&mut y, &mut x_hat, &mut rstd, Some(&residual), norm, drop);
             assert_close(&y, &naive(&sum(&x), &gamma, &beta, EPS), 2e-4);
             let mut again = vec![f32::NAN; rows * columns];
             affine(&mut again, &x_hat, &gamma, &beta);

@@ -3,6 +3,22 @@
 //!
 //! Forward and input gradient run on one thread, for the rows that the thread owns. Weight
 //! gradients read all rows and are split over the rows of the weight.
+//!
+//! ```
+//! use progtune_kernels::{
+//!     gemm::{PackedColumns, PackedRows},
+//!     linear::{forward, pack_forward},
+//!     matrix::Matrix,
+//! };
+//!
+//! // Two inputs and one output.
+//! let mut weight = PackedColumns::default();
+//! pack_forward(&mut weight, &[10.0, 1.0], 2, 1);
+//! let x = PackedRows::new(Matrix::new(&[3.0, 4.0], 1, 2));
+//! let mut y = [0.0];
+//! forward(&mut y, &x, &weight, Some(&[0.5]));
+//! assert_eq!(y, [34.5]);
+//! ```
 
 use crate::{
     gemm::{PackedColumns, PackedRows, Start, multiply},

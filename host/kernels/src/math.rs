@@ -1,5 +1,13 @@
 //! Exponential, error function and hyperbolic tangent in a form that the compiler can vectorise;
 //! used inside kernels.
+//!
+//! ```
+//! use progtune_kernels::math::{exp, sum_by};
+//!
+//! let x = [0.0, 1.0, 2.0];
+//! let sum = sum_by(x.len(), |i| exp(x[i]));
+//! assert!((sum - 11.107_338).abs() < 1e-5);
+//! ```
 
 /// eˣ for finite `x`, relative error below 3e-7; 0 below −87, clamped above 88.
 ///

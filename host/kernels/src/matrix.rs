@@ -1,5 +1,14 @@
 //! Read-only views of matrices, and the definition of their product. Called by every kernel that
 //! multiplies.
+//!
+//! ```
+//! use progtune_kernels::matrix::{Matrix, naive};
+//!
+//! let a = Matrix::new(&[1.0, 2.0, 3.0, 4.0], 2, 2);
+//! let column = Matrix::new(&[1.0, 10.0], 2, 1);
+//! assert_eq!(naive(a, column), [21.0, 43.0]);
+//! assert_eq!(naive(a.transposed(), column), [31.0, 42.0]);
+//! ```
 
 /// A read-only matrix view.
 #[derive(Clone, Copy)]

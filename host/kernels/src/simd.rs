@@ -1,5 +1,11 @@
 //! Run-time selection of the instruction set: one generic body, compiled once per set. Used by
 //! every kernel.
+//!
+//! ```
+//! use progtune_kernels::simd::{Level, level};
+//!
+//! assert!(level() >= Level::Portable);
+//! ```
 #![allow(unsafe_code)]
 
 /// The instruction sets for which the kernels are compiled; each contains the one before.

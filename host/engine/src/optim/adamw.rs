@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
-use progtune_kernels::adamw::{self, Update};
+use progtune_kernels::adamw::{self, Rows, Update};
 use std::{cell::Cell, collections::BTreeMap};
 
 /// What does not change during a run.
@@ -170,16 +170,12 @@ impl AdamW {
                         .zip(&g.touched)
                         .for_each(|(live, &touched)| *live |= touched);
                     update_host(parameters, id, |p| {
-                        adamw::step_rows(
-                            p,
-                            &mut g.values,
-                            m,
-                            v,
-                            &g.touched,
+                        let rows = Rows {
+                            touched: &g.touched,
                             live,
-                            g.columns,
-                            &update,
-                        );
+                            columns: g.columns,
+                        };
+                        adamw::step_rows(p, &mut g.values, m, v, rows, &update);
                     })?;
                     g.touched.fill(false);
                 }

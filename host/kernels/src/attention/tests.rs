@@ -15,127 +15,161 @@ fn offsets(lengths: &[usize]) -> Vec<u32> {
     offsets
 }
 
-fn check(
-    lengths: &[usize],
-    first_only: bool,
-    n_prefix: usize,
-    (heads, head_dim): (usize, usize),
+/// A test case: random rows, and the keys of a dropout.
+struct Case {
+    heads: usize,
+    head_dim: usize,
+    query_offsets: Vec<u32>,
+    key_offsets: Vec<u32>,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    prefix: Vec<f32>,
+    row_keys: Vec<u64>,
     p: f32,
     seed: u64,
-) {
-    let key_offsets = offsets(lengths);
-    let queries: Vec<usize> = lengths
-        .iter()
-        .map(|&n| if first_only { n.min(1) } else { n })
-        .collect();
-    let query_offsets = offsets(&queries);
-    let sequences = Sequences {
-        heads,
-        head_dim,
-        query_offsets: &query_offsets,
-        key_offsets: &key_offsets,
-    };
-    let (rows, keys) = (
-        *query_offsets.last().unwrap() as usize,
-        *key_offsets.last().unwrap() as usize,
-    );
-    let hidden = heads * head_dim;
-    let (q, k, v) = (
-        random(rows * hidden, seed),
-        random(keys * hidden, seed + 1),
-        random(keys * hidden, seed + 2),
-    );
-    let added = random(n_prefix * 2 * hidden, seed + 4);
-    let prefix = (n_prefix > 0).then_some(Prefix { rows: &added });
-    let row_keys: Vec<u64> = (0..rows as u64).map(|r| row_key(r, 1)).collect();
-    let dropout = Dropout {
-        p,
-        site_key: site_key(seed, 1, 1),
-        row_keys: &row_keys,
-    };
-    let mask = |row: usize, head: usize, key: usize| {
-        let mut one = [1f32];
-        if p > 0.0 {
-            apply_row(
-                &mut one,
-                p,
-                dropout.site_key,
-                row_keys[row],
-                first_channel(head) + key as u32,
-            );
+}
+
+impl Case {
+    /// Sequences of these lengths. With `first_only`, only the first token of each has a query.
+    fn new(
+        lengths: &[usize],
+        first_only: bool,
+        n_prefix: usize,
+        (heads, head_dim): (usize, usize),
+        p: f32,
+        seed: u64,
+    ) -> Self {
+        let first = |&n: &usize| if first_only { n.min(1) } else { n };
+        let queries: Vec<usize> = lengths.iter().map(first).collect();
+        let n_queries: usize = queries.iter().sum();
+        let n_keys: usize = lengths.iter().sum();
+        let hidden = heads * head_dim;
+        Self {
+            heads,
+            head_dim,
+            query_offsets: offsets(&queries),
+            key_offsets: offsets(lengths),
+            q: random(n_queries * hidden, seed),
+            k: random(n_keys * hidden, seed + 1),
+            v: random(n_keys * hidden, seed + 2),
+            prefix: random(n_prefix * 2 * hidden, seed + 4),
+            row_keys: (0..n_queries as u64).map(|r| row_key(r, 1)).collect(),
+            p,
+            seed,
         }
-        one[0]
-    };
-    let dropout = (p > 0.0).then_some(&dropout);
-    let mut context = vec![f32::NAN; rows * hidden];
-    let mut log_sum_exp = vec![f32::NAN; rows * heads];
-    let scratch = &mut Scratch::default();
-    forward(
-        &mut context,
-        &mut log_sum_exp,
-        &q,
-        &k,
-        &v,
-        prefix,
-        sequences,
-        dropout,
-        scratch,
-    );
-    assert_close(&context, &naive(&q, &k, &v, prefix, sequences, mask), 1e-5);
-    if rows == 0 {
-        return;
     }
-    let d = random(rows * hidden, seed + 3);
-    let (mut d_q, mut d_k, mut d_v) = (
-        vec![f32::NAN; rows * hidden],
-        vec![f32::NAN; keys * hidden],
-        vec![f32::NAN; keys * hidden],
-    );
-    // Existing contents are kept: sequences add up.
-    let mut d_prefix = vec![1f32; added.len()];
-    backward(
-        &mut d_q,
-        &mut d_k,
-        &mut d_v,
-        prefix.map(|_| &mut *d_prefix),
-        &d,
-        &q,
-        &k,
-        &v,
-        prefix,
-        &log_sum_exp,
-        sequences,
-        dropout,
-        scratch,
-    );
-    let loss = |q: &[f32], k: &[f32], v: &[f32], prefix: Option<Prefix<'_>>| {
-        dot(&naive(q, k, v, prefix, sequences, mask), &d)
-    };
-    assert_gradient(&q, &d_q, 2e-3, |q| loss(q, &k, &v, prefix));
-    assert_gradient(&k, &d_k, 2e-3, |k| loss(&q, k, &v, prefix));
-    assert_gradient(&v, &d_v, 2e-3, |v| loss(&q, &k, v, prefix));
-    if prefix.is_some() {
+
+    fn qkv(&self) -> Qkv<'_> {
+        Qkv {
+            q: &self.q,
+            k: &self.k,
+            v: &self.v,
+            prefix: (!self.prefix.is_empty()).then_some(Prefix { rows: &self.prefix }),
+        }
+    }
+
+    fn sequences(&self) -> Sequences<'_> {
+        Sequences {
+            heads: self.heads,
+            head_dim: self.head_dim,
+            query_offsets: &self.query_offsets,
+            key_offsets: &self.key_offsets,
+        }
+    }
+
+    fn dropout(&self) -> Option<Dropout<'_>> {
+        (self.p > 0.0).then_some(Dropout {
+            p: self.p,
+            site_key: site_key(self.seed, 1, 1),
+            row_keys: &self.row_keys,
+        })
+    }
+
+    /// The definition for these rows, or for others in their place.
+    fn naive(&self, qkv: Qkv<'_>) -> Vec<f32> {
+        let dropout = self.dropout();
+        naive(qkv, self.sequences(), |row, head, key| {
+            let mut one = [1f32];
+            if let Some(dropout) = dropout {
+                let channel = first_channel(head) + key as u32;
+                let row_key = dropout.row_keys[row];
+                apply_row(&mut one, dropout.p, dropout.site_key, row_key, channel);
+            }
+            one[0]
+        })
+    }
+
+    fn check(&self) {
+        let n_queries = self.row_keys.len();
+        let mut context = vec![f32::NAN; self.q.len()];
+        let mut log_sum_exp = vec![f32::NAN; n_queries * self.heads];
+        let (sequences, dropout) = (self.sequences(), self.dropout());
+        let scratch = &mut Scratch::default();
+        forward(
+            &mut context,
+            &mut log_sum_exp,
+            self.qkv(),
+            sequences,
+            dropout.as_ref(),
+            scratch,
+        );
+        assert_close(&context, &self.naive(self.qkv()), 1e-5);
+        if n_queries > 0 {
+            self.check_backward(&log_sum_exp, scratch);
+        }
+    }
+
+    fn check_backward(&self, log_sum_exp: &[f32], scratch: &mut Scratch) {
+        let qkv = self.qkv();
+        let d_context = random(self.q.len(), self.seed + 3);
+        let mut d_q = vec![f32::NAN; self.q.len()];
+        let mut d_k = vec![f32::NAN; self.k.len()];
+        let mut d_v = vec![f32::NAN; self.v.len()];
+        // Existing contents are kept: sequences add up.
+        let mut d_prefix = vec![1f32; self.prefix.len()];
+        backward(
+            QkvGradients {
+                d_q: &mut d_q,
+                d_k: &mut d_k,
+                d_v: &mut d_v,
+                d_prefix: qkv.prefix.map(|_| &mut *d_prefix),
+            },
+            &d_context,
+            qkv,
+            log_sum_exp,
+            self.sequences(),
+            self.dropout().as_ref(),
+            scratch,
+        );
         d_prefix.iter_mut().for_each(|d| *d -= 1.0);
-        assert_gradient(&added, &d_prefix, 2e-3, |rows| {
-            loss(&q, &k, &v, Some(Prefix { rows }))
-        });
+        let loss = |qkv: Qkv<'_>| dot(&self.naive(qkv), &d_context);
+        assert_gradient(&self.q, &d_q, 2e-3, |q| loss(Qkv { q, ..qkv }));
+        assert_gradient(&self.k, &d_k, 2e-3, |k| loss(Qkv { k, ..qkv }));
+        assert_gradient(&self.v, &d_v, 2e-3, |v| loss(Qkv { v, ..qkv }));
+        if qkv.prefix.is_some() {
+            assert_gradient(&self.prefix, &d_prefix, 2e-3, |rows| {
+                let prefix = Some(Prefix { rows });
+                loss(Qkv { prefix, ..qkv })
+            });
+        }
     }
 }
 
 #[test]
 fn empty_and_one_token_sequences() {
     for n_prefix in [0, 2] {
-        check(&[0, 1, 0, 5, 1], false, n_prefix, (2, 4), 0.0, 1);
-        check(&[3, 0, 1], true, n_prefix, (1, 3), 0.3, 2);
-        check(&[], false, n_prefix, (2, 4), 0.0, 3);
+        Case::new(&[0, 1, 0, 5, 1], false, n_prefix, (2, 4), 0.0, 1).check();
+        Case::new(&[3, 0, 1], true, n_prefix, (1, 3), 0.3, 2).check();
+        Case::new(&[], false, n_prefix, (2, 4), 0.0, 3).check();
     }
 }
 
 #[test]
 fn sequences_longer_than_a_panel() {
     for n_prefix in [0, 37] {
-        check(&[33, 1, 70], false, n_prefix, (2, 32), 0.1, 4);
-        check(&[40, 65], true, n_prefix, (1, 64), 0.0, 5);
+        Case::new(&[33, 1, 70], false, n_prefix, (2, 32), 0.1, 4).check();
+        Case::new(&[40, 65], true, n_prefix, (1, 64), 0.0, 5).check();
     }
 }
 
@@ -148,6 +182,6 @@ proptest! {
         seed in 0u64..99,
     ) {
         let p = if drop { 0.2 } else { 0.0 };
-        check(&lengths, first_only, n_prefix, (heads, head_dim), p, seed);
+        Case::new(&lengths, first_only, n_prefix, (heads, head_dim), p, seed).check();
     }
 }

@@ -24,85 +24,62 @@ pub enum Start<'a> {
     Stored,
 }
 
+/// The size of a tile.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// The number of rows of A and C, at most [`MR`].
+    pub rows: usize,
+    /// The number of columns of B and C, at most [`NR`].
+    pub columns: usize,
+    /// The number of steps: columns of A and rows of B.
+    pub k: usize,
+}
+
+/// The place of a tile in C, and its initial contents.
+pub struct Target<'a> {
+    /// C from the tile's first number on.
+    pub c: &'a mut [f32],
+    /// The distance between the rows of C.
+    pub row_stride: usize,
+    /// The initial contents of the accumulators. A bias has `columns` numbers.
+    pub start: Start<'a>,
+}
+
 /// A tile: `c (=|+=) a·b` over `k` steps.
 ///
-/// `a` contains `k` groups of `rows` numbers, and `b` contains `k` groups of [`NR`]. The rows of
-/// `c` are `row_stride` apart, and `columns` of each (at most [`NR`]) are written. `bias` (with
-/// [`Start::Bias`]) has `columns` numbers. Meanwhile `ahead`, which the next tiles read, is
-/// prefetched into the second-level cache if the machine supports it.
+/// `a` contains `k` groups of `rows` numbers, and `b` contains `k` groups of [`NR`]. Meanwhile
+/// `ahead`, which the next tiles read, is prefetched into the second-level cache if the machine
+/// supports it.
 ///
 /// # Panics
 /// If a slice is too short.
 #[inline]
-#[allow(clippy::too_many_arguments)]
-pub fn tile(
-    level: Level,
-    rows: usize,
-    columns: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-    row_stride: usize,
-    start: Start<'_>,
-    ahead: &[f32],
-) {
+pub fn tile(level: Level, size: Size, a: &[f32], b: &[f32], to: Target<'_>, ahead: &[f32]) {
+    let Size { rows, columns, k } = size;
     assert!((1..=MR).contains(&rows) && (1..=NR).contains(&columns));
     assert!(a.len() >= k * rows && b.len() >= k * NR);
-    assert!(c.len() >= (rows - 1) * row_stride + columns);
-    if let Start::Bias(bias) = start {
+    assert!(to.c.len() >= (rows - 1) * to.row_stride + columns);
+    if let Start::Bias(bias) = to.start {
         assert!(bias.len() >= columns);
     }
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level was detected on this machine; the lengths were checked above.
-        Level::Avx512 => unsafe {
-            x86::avx512(
-                rows,
-                columns,
-                k,
-                a.as_ptr(),
-                b.as_ptr(),
-                c,
-                row_stride,
-                start,
-                ahead,
-            )
-        },
+        Level::Avx512 => unsafe { x86::avx512(size, a.as_ptr(), b.as_ptr(), to, ahead) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Level::Avx2 => unsafe {
-            x86::avx2(
-                rows,
-                columns,
-                k,
-                a.as_ptr(),
-                b.as_ptr(),
-                c,
-                row_stride,
-                start,
-            )
-        },
-        _ => portable(rows, columns, k, a, b, c, row_stride, start),
+        Level::Avx2 => unsafe { x86::avx2(size, a.as_ptr(), b.as_ptr(), to) },
+        _ => portable(size, a, b, to),
     }
 }
 
 /// The same for any machine: loops that the compiler can vectorise for its baseline.
-#[allow(clippy::too_many_arguments)]
-fn portable(
-    rows: usize,
-    columns: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-    row_stride: usize,
-    start: Start<'_>,
-) {
+fn portable(size: Size, a: &[f32], b: &[f32], to: Target<'_>) {
+    let Size { rows, columns, k } = size;
     for row in 0..rows {
-        let c = &mut c[row * row_stride..][..columns];
+        let c = &mut to.c[row * to.row_stride..][..columns];
         let mut sums = [0f32; NR];
-        match start {
+        match to.start {
             Start::Zero => {}
             Start::Bias(bias) => sums[..columns].copy_from_slice(&bias[..columns]),
             Start::Stored => sums[..columns].copy_from_slice(c),
@@ -118,8 +95,8 @@ fn portable(
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{MR, NR, Start};
-    use std::arch::x86_64::*;
+    use super::{MR, NR, Size, Start, Target};
+    use std::{arch::x86_64::*, ops::Range};
 
     /// Calls `$body::<rows>` for the run-time `rows` from 1 to [`MR`].
     macro_rules! by_rows {
@@ -143,41 +120,21 @@ mod x86 {
 
     /// # Safety
     /// The machine must have AVX-512F; `a`, `b` and `c` must be as long as [`super::tile`] says.
-    #[allow(clippy::too_many_arguments)]
-    pub unsafe fn avx512(
-        rows: usize,
-        columns: usize,
-        k: usize,
-        a: *const f32,
-        b: *const f32,
-        c: &mut [f32],
-        row_stride: usize,
-        start: Start<'_>,
-        ahead: &[f32],
-    ) {
-        let c = c.as_mut_ptr();
+    pub unsafe fn avx512(size: Size, a: *const f32, b: *const f32, to: Target<'_>, ahead: &[f32]) {
         // SAFETY: passed on from the caller.
-        unsafe {
-            by_rows!(
-                avx512_rows,
-                rows,
-                (columns, k, a, b, c, row_stride, start, ahead)
-            )
-        }
+        unsafe { by_rows!(avx512_rows, size.rows, (size, a, b, to, ahead)) }
     }
 
+    /// [`avx512`] for `R` rows: all sums stay in registers.
     #[target_feature(enable = "avx512f")]
-    #[allow(clippy::too_many_arguments)]
     unsafe fn avx512_rows<const R: usize>(
-        columns: usize,
-        k: usize,
+        Size { columns, k, .. }: Size,
         mut a: *const f32,
         mut b: *const f32,
-        c: *mut f32,
-        row_stride: usize,
-        start: Start<'_>,
+        to: Target<'_>,
         ahead: &[f32],
     ) {
+        let (c, row_stride) = (to.c.as_mut_ptr(), to.row_stride);
         // The bytes of `ahead` per step, so that all of it is fetched in k steps. Fetching a line
         // more than once costs nothing.
         let (mut fetch, stride) = (ahead.as_ptr(), size_of_val(ahead).div_ceil(k.max(1)));
@@ -188,7 +145,7 @@ mod x86 {
         // within the slices whose lengths `tile` checked.
         unsafe {
             let mut sums = [[_mm512_setzero_ps(); 2]; R];
-            match start {
+            match to.start {
                 Start::Zero => {}
                 Start::Bias(bias) => {
                     let low = _mm512_maskz_loadu_ps(masks[0], bias.as_ptr());
@@ -227,70 +184,80 @@ mod x86 {
     /// # Safety
     /// The machine must have AVX2 and FMA; `a`, `b` and `c` must be as long as [`super::tile`]
     /// says.
-    #[allow(clippy::too_many_arguments)]
-    pub unsafe fn avx2(
-        rows: usize,
-        columns: usize,
-        k: usize,
+    pub unsafe fn avx2(size: Size, a: *const f32, b: *const f32, to: Target<'_>) {
+        // Sixteen registers hold 6×16 numbers, so the tile is computed in quarters.
+        let half = size.rows.div_ceil(2);
+        for first_column in (0..size.columns).step_by(16) {
+            let columns = first_column..size.columns.min(first_column + 16);
+            for rows in [0..half, half..size.rows] {
+                if !rows.is_empty() {
+                    let to = Target {
+                        c: &mut *to.c,
+                        ..to
+                    };
+                    // SAFETY: passed on from the caller; the quarter is inside the tile.
+                    unsafe { avx2_quarter(size, rows, columns.clone(), a, b, to) };
+                }
+            }
+        }
+    }
+
+    /// The part of a tile in up to 6 of its rows and up to 16 of its columns. If there are fewer
+    /// columns, it is computed in a copy of C.
+    ///
+    /// # Safety
+    /// As for [`avx2`].
+    #[inline(always)]
+    unsafe fn avx2_quarter(
+        size: Size,
+        rows: Range<usize>,
+        columns: Range<usize>,
         a: *const f32,
         b: *const f32,
-        c: &mut [f32],
-        row_stride: usize,
-        start: Start<'_>,
+        to: Target<'_>,
     ) {
-        // Sixteen registers hold 6×16 numbers, so the tile is computed in quarters, through a copy
-        // if C ends inside one.
-        let half = rows.div_ceil(2);
-        for first_column in (0..columns).step_by(16) {
-            let width = (columns - first_column).min(16);
-            for (first, n) in [(0, half), (half, rows - half)] {
-                if n == 0 {
-                    continue;
+        let (n, width, row_stride) = (rows.len(), columns.len(), to.row_stride);
+        let c = &mut to.c[rows.start * row_stride + columns.start..];
+        let mut edge = [0f32; 6 * 16];
+        let whole = width == 16;
+        match to.start {
+            Start::Zero => {}
+            Start::Bias(bias) => edge
+                .chunks_mut(16)
+                .for_each(|row| row[..width].copy_from_slice(&bias[columns.clone()])),
+            Start::Stored if whole => {}
+            Start::Stored => {
+                for (row, edge) in edge.chunks_mut(16).take(n).enumerate() {
+                    edge[..width].copy_from_slice(&c[row * row_stride..][..width]);
                 }
-                let c = &mut c[first * row_stride + first_column..];
-                let mut edge = [0f32; 6 * 16];
-                let whole = width == 16;
-                match start {
-                    Start::Zero => {}
-                    Start::Bias(bias) => edge.chunks_mut(16).for_each(|row| {
-                        row[..width].copy_from_slice(&bias[first_column..first_column + width]);
-                    }),
-                    Start::Stored if whole => {}
-                    Start::Stored => {
-                        for (row, edge) in edge.chunks_mut(16).take(n).enumerate() {
-                            edge[..width].copy_from_slice(&c[row * row_stride..][..width]);
-                        }
-                    }
-                }
-                // Bias rows are read from `edge`; a whole tile that accumulates reads C itself.
-                let (from, from_stride) = match (start, whole) {
-                    (Start::Stored, true) => (c.as_ptr(), row_stride),
-                    _ => (edge.as_ptr(), 16),
-                };
-                let (to, to_stride) = if whole {
-                    (c.as_mut_ptr(), row_stride)
-                } else {
-                    (edge.as_mut_ptr(), 16)
-                };
-                // SAFETY: `from` and `to` hold n rows of 16 numbers; `a` and `b` are as the caller
-                // promised.
-                unsafe {
-                    let (a, b) = (a.add(first), b.add(first_column));
-                    let args = (k, a, rows, b);
-                    match n {
-                        1 => avx2_rows::<1>(args, from, from_stride, to, to_stride),
-                        2 => avx2_rows::<2>(args, from, from_stride, to, to_stride),
-                        3 => avx2_rows::<3>(args, from, from_stride, to, to_stride),
-                        4 => avx2_rows::<4>(args, from, from_stride, to, to_stride),
-                        5 => avx2_rows::<5>(args, from, from_stride, to, to_stride),
-                        _ => avx2_rows::<6>(args, from, from_stride, to, to_stride),
-                    }
-                }
-                if !whole {
-                    for (row, edge) in edge.chunks(16).take(n).enumerate() {
-                        c[row * row_stride..][..width].copy_from_slice(&edge[..width]);
-                    }
-                }
+            }
+        }
+        // Bias rows are read from `edge`; a whole quarter that accumulates reads C itself.
+        let (from, from_stride) = match (to.start, whole) {
+            (Start::Stored, true) => (c.as_ptr(), row_stride),
+            _ => (edge.as_ptr(), 16),
+        };
+        let (out, out_stride) = if whole {
+            (c.as_mut_ptr(), row_stride)
+        } else {
+            (edge.as_mut_ptr(), 16)
+        };
+        // SAFETY: `from` and `out` hold n rows of 16 numbers; `a` and `b` are as the caller
+        // promised.
+        unsafe {
+            let args = (size.k, a.add(rows.start), size.rows, b.add(columns.start));
+            match n {
+                1 => avx2_rows::<1>(args, from, from_stride, out, out_stride),
+                2 => avx2_rows::<2>(args, from, from_stride, out, out_stride),
+                3 => avx2_rows::<3>(args, from, from_stride, out, out_stride),
+                4 => avx2_rows::<4>(args, from, from_stride, out, out_stride),
+                5 => avx2_rows::<5>(args, from, from_stride, out, out_stride),
+                _ => avx2_rows::<6>(args, from, from_stride, out, out_stride),
+            }
+        }
+        if !whole {
+            for (row, edge) in edge.chunks(16).take(n).enumerate() {
+                c[row * row_stride..][..width].copy_from_slice(&edge[..width]);
             }
         }
     }

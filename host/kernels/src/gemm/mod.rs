@@ -5,6 +5,21 @@
 //! weight's gradient reads) is packed once into panels of [`NR`] columns and shared by all threads.
 //! A is packed a few rows at a time by the thread that multiplies them. The scheme is Goto's, with
 //! one level of blocking over k.
+//!
+//! ```
+//! use progtune_kernels::{
+//!     gemm::{PackedColumns, PackedRows, Start, multiply},
+//!     matrix::Matrix,
+//! };
+//!
+//! let a = PackedRows::new(Matrix::new(&[1.0, 2.0], 1, 2));
+//! let b = PackedColumns::new(Matrix::new(&[3.0, 4.0, 5.0, 6.0], 2, 2));
+//! let mut c = [0.0; 2];
+//! multiply(&mut c, 2, &a, &b, Start::Bias(&[0.5, 0.0]));
+//! assert_eq!(c, [13.5, 16.0]);
+//! multiply(&mut c, 2, &a, &b, Start::Stored);
+//! assert_eq!(c, [26.5, 32.0]);
+//! ```
 
 mod micro;
 mod pack;
@@ -13,7 +28,7 @@ pub use micro::{NR, Start};
 pub use pack::{PackedColumns, PackedRows};
 
 use crate::simd::{Level, level};
-use micro::tile;
+use micro::{Size, Target, tile};
 
 /// The number of steps over k per pass. Machines with AVX-512 have second-level caches of a
 /// megabyte and more. There a tile's rows of A stay in the first-level cache, and a panel of B and
@@ -38,25 +53,12 @@ pub fn multiply(
     b: &PackedColumns,
     start: Start<'_>,
 ) {
-    multiply_columns(c, row_stride, a, b, 0..b.panels(), start);
-}
-
-/// Like [`multiply`], for only some of B's panels: `c` begins at the first of their columns.
-pub fn multiply_columns(
-    c: &mut [f32],
-    row_stride: usize,
-    a: &PackedRows,
-    b: &PackedColumns,
-    panels: std::ops::Range<usize>,
-    start: Start<'_>,
-) {
     assert_eq!(a.k(), b.k(), "inner dimensions of a product");
     let (k, level) = (b.k(), level());
     let kc = steps_of(level);
-    let first_column = panels.start * NR;
     for from in (0..k.max(1)).step_by(kc) {
         let steps = from..(from + kc).min(k);
-        for panel in panels.clone() {
+        for panel in 0..b.panels() {
             let column = panel * NR;
             let columns = NR.min(b.columns() - column);
             let start = match start {
@@ -64,7 +66,7 @@ pub fn multiply_columns(
                 Start::Bias(bias) => Start::Bias(&bias[column..column + columns]),
                 other => other,
             };
-            let after = (panel + 1).min(panels.end - 1);
+            let after = (panel + 1).min(b.panels() - 1);
             let (b, next) = (b.panel(panel, steps.clone()), b.panel(after, steps.clone()));
             let blocks = a.blocks(steps.clone());
             // Each block of rows prefetches its share of the next panel, which would arrive late
@@ -74,19 +76,17 @@ pub fn multiply_columns(
                 .chunks(share.max(1))
                 .chain(std::iter::repeat(&next[..0]));
             for ((row, rows, a), ahead) in blocks.zip(shares) {
-                let c = &mut c[row * row_stride + column - first_column..];
-                tile(
-                    level,
+                let size = Size {
                     rows,
                     columns,
-                    steps.len(),
-                    a,
-                    b,
-                    c,
+                    k: steps.len(),
+                };
+                let to = Target {
+                    c: &mut c[row * row_stride + column..],
                     row_stride,
                     start,
-                    ahead,
-                );
+                };
+                tile(level, size, a, b, to, ahead);
             }
         }
     }
@@ -138,7 +138,8 @@ mod tests {
                 if other <= here {
                     let mut got = c.clone();
                     let start = [Start::Zero, Start::Bias(&bias), Start::Stored][start];
-                    tile(other, rows, columns, k, &a, &b, &mut got, stride, start, &b);
+                    let to = Target { c: &mut got, row_stride: stride, start };
+                    tile(other, Size { rows, columns, k }, &a, &b, to, &b);
                     assert_close(&got, &want, 1e-5);
                 }
             }

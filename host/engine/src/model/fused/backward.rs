@@ -411,15 +411,19 @@ impl<'a> Backward<'a> {
             .dropout(p, DropoutSite::Attention(r.number), keys, mode.dropout);
         let prefix = r.prefix.as_ref().map(PrefixRows::values);
         attention::backward(
-            d_q,
-            d_k,
-            d_v,
-            r.prefix.as_ref().and_then(|prefix| prefix.sum(partials)),
+            attention::QkvGradients {
+                d_q,
+                d_k,
+                d_v,
+                d_prefix: r.prefix.as_ref().and_then(|prefix| prefix.sum(partials)),
+            },
             d_context,
-            rows_of(&attended.q, &task.computed, h),
-            rows_of(&attended.k, &task.rows, h),
-            rows_of(&attended.v, &task.rows, h),
-            prefix.as_deref().map(|rows| attention::Prefix { rows }),
+            attention::Qkv {
+                q: rows_of(&attended.q, &task.computed, h),
+                k: rows_of(&attended.k, &task.rows, h),
+                v: rows_of(&attended.v, &task.rows, h),
+                prefix: prefix.as_deref().map(|rows| attention::Prefix { rows }),
+            },
             rows_of(
                 &attended.log_sum_exp,
                 &task.computed,

@@ -58,8 +58,11 @@ pub fn forward(
     );
     let (word, position, kind): (&[f32], &[f32], &[f32]) = (&word, &position, &kind);
     let (gamma, beta) = (p.host(layer.norm.weight), p.host(layer.norm.bias));
-    let (gamma, beta): (&[f32], &[f32]) = (&gamma, &beta);
-    let eps = pass.config.encoder.layer_norm_eps as f32;
+    let norm = layer_norm::Norm {
+        gamma: &gamma,
+        beta: &beta,
+        eps: pass.config.encoder.layer_norm_eps as f32,
+    };
     let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, false)?;
     let mut y = vec![0f32; tokens * hidden];
     let (mut x_hat, mut rstd) = (scratch.rows(tokens, hidden), scratch.rows(tokens, 1));
@@ -80,7 +83,7 @@ pub fn forward(
                 (kind, &batch.token_type_ids[rows.clone()]),
             ];
             embedding::forward(x_hat, hidden, &tables);
-            layer_norm::forward(y, x_hat, rstd, None, gamma, beta, eps, None);
+            layer_norm::forward(y, x_hat, rstd, None, norm, None);
             let keys = &batch.row_keys[group.rows.clone()];
             let probability = pass.config.encoder.hidden_dropout_prob;
             if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, keys, drop) {

@@ -351,10 +351,12 @@ impl Forward<'_> {
         attention::forward(
             out.context,
             out.log_sum_exp,
-            out.q,
-            out.k,
-            out.v,
-            prefix.as_deref().map(|rows| attention::Prefix { rows }),
+            attention::Qkv {
+                q: out.q,
+                k: out.k,
+                v: out.v,
+                prefix: prefix.as_deref().map(|rows| attention::Prefix { rows }),
+            },
             sequences(pass, self.mode, task),
             drop.as_ref(),
             &mut workspace.attention,
@@ -458,21 +460,12 @@ impl Forward<'_> {
             }
             tapes = site::forward(end.programs, rows, [residual, residual], place)?;
         }
-        let (gamma, beta, eps) = (
-            &end.norm.gamma,
-            &end.norm.beta,
-            encoder.layer_norm_eps as f32,
-        );
-        layer_norm::forward(
-            y,
-            rows,
-            rstd,
-            Some(residual),
-            gamma,
-            beta,
-            eps,
-            drop.as_ref(),
-        );
+        let norm = layer_norm::Norm {
+            gamma: &end.norm.gamma,
+            beta: &end.norm.beta,
+            eps: encoder.layer_norm_eps as f32,
+        };
+        layer_norm::forward(y, rows, rstd, Some(residual), norm, drop.as_ref());
         Ok(tapes)
     }
 }

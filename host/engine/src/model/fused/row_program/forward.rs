@@ -149,6 +149,11 @@ pub(super) fn normalise(
     ones.fill(1.0);
     zeros.fill(0.0);
     let mut x_hat = scratch.copy(x);
-    layer_norm::forward(y, &mut x_hat, &mut rstd, None, &ones, &zeros, eps, None);
+    let norm = layer_norm::Norm {
+        gamma: &ones,
+        beta: &zeros,
+        eps,
+    };
+    layer_norm::forward(y, &mut x_hat, &mut rstd, None, norm, None);
     (rstd, ones)
 }
