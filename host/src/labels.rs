@@ -102,9 +102,10 @@ fn difference(checkpoint: &[String], task: &[String]) -> String {
         );
     }
     let side = |who: &str, names: Vec<&String>| {
-        let names = match names.is_empty() {
-            true => "no label of its own".to_owned(),
-            false => quoted(names),
+        let names = if names.is_empty() {
+            "no label of its own".to_owned()
+        } else {
+            quoted(names)
         };
         format!("only {who} has {names}")
     };

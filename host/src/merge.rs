@@ -184,9 +184,10 @@ impl Layers<'_> {
             linear: w.t()?.contiguous()?,
             constant: b.unsqueeze(0)?,
         };
-        let x = match reads_x {
-            true => Some(("x", Rows::identity(w.dim(1)?, w.device())?)),
-            false => None,
+        let x = if reads_x {
+            Some(("x", Rows::identity(w.dim(1)?, w.device())?))
+        } else {
+            None
         };
         let inputs: Vec<(&str, Rows)> = [("y", y)].into_iter().chain(x).collect();
         Ok(match fold(graph, &inputs, self.parameters)? {

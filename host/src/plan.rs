@@ -18,16 +18,14 @@ use crate::{
     error::{Error, Result},
     model::{
         config::ModelConfig,
+        depth::{Depth, lowest_readers},
         description::{Added, HeadKind, ParameterInfo, model_record, parameters},
     },
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
-use progtune_plugin_api::{
-    graph::Op,
-    records::{
-        DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
-    },
+use progtune_plugin_api::records::{
+    DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
 };
 
 /// The model with its method: every parameter, which of them are candidates, and the rewrites.
@@ -162,24 +160,17 @@ impl Blueprint {
             step_in_epoch,
             blocks,
             trainable_parameters: infos().map(|info| info.size() as u64).sum(),
-            shared_from: infos()
-                .filter(|info| info.part == Part::SHARED)
-                .filter_map(|info| self.lowest_reader(&info.name))
-                .min(),
+            lowest_reader: Some(self.depth(&trainable)),
             embeddings: infos().any(|info| info.part == Part::EMBEDDINGS),
             trainable,
             ..Stage::default()
         }
     }
 
-    /// The lowest block with a rewrite that reads an added parameter.
-    fn lowest_reader(&self, name: &str) -> Option<usize> {
-        let reads = |rewrite: &&Rewrite| rewrite.graph.names(Op::PARAMETER).any(|n| n == name);
-        let block = |rewrite: &Rewrite| {
-            let inside = rewrite.site.strip_prefix("encoder.layer.")?;
-            inside.split('.').next()?.parse().ok()
-        };
-        self.rewrites.iter().filter(reads).filter_map(block).min()
+    /// The lowest place that reads one of these parameters, which are indices into `parameters`.
+    pub fn depth(&self, trainable: &[usize]) -> Depth {
+        let readers = lowest_readers(&self.parameters, &self.rewrites, self.blocks);
+        Depth::lowest(trainable.iter().map(|&id| readers[id]), self.blocks)
     }
 
     /// Asks the schedule what is trained from a decision point on.

@@ -81,9 +81,10 @@ impl Adapter {
                 "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
                 directory.display(),
                 peft::CONFIG,
-                match directory.exists() {
-                    true => String::new(),
-                    false => near_path(directory),
+                if directory.exists() {
+                    String::new()
+                } else {
+                    near_path(directory)
                 }
             )))
         }

@@ -216,9 +216,10 @@ impl ModelConfig {
             "architectures".into(),
             json!([self.architecture.class_of(task.problem_type)]),
         );
-        match task.problem_type.reads_every_token() {
-            true => raw.remove("problem_type"),
-            false => raw.insert("problem_type".into(), json!(task.problem_type.as_str())),
+        if task.problem_type.reads_every_token() {
+            raw.remove("problem_type")
+        } else {
+            raw.insert("problem_type".into(), json!(task.problem_type.as_str()))
         };
         raw.insert("vocab_size".into(), json!(self.encoder.vocab_size));
         for stale in ["_name_or_path", "torch_dtype", "dtype", "num_labels"] {

@@ -182,108 +182,113 @@ fn named_input(node: &Node, inputs: &[(&str, Tensor)]) -> Result<Tensor> {
         .ok_or_else(|| Error::Model(format!("a graph reads {name}, which its site lacks")))
 }
 
-/// One operation; `offset` is 1 when dimension 0 of the operands is the rows.
+/// The result of one operation; `offset` is 1 when dimension 0 of the operands is the rows.
 pub(crate) fn evaluate(
     node: &Node,
     operands: &[&Tensor],
     offset: usize,
     device: &Device,
 ) -> Result<Tensor> {
-    let x = operands.first().copied();
-    let first = || x.ok_or_else(|| Error::Model(format!("{}: no operand", node.op)));
-    let along = |x: &Tensor| {
-        let dim = dimension(node.int("dim").unwrap_or_default(), x.rank() - offset);
-        dim.map(|d| d + offset)
-            .ok_or_else(|| Error::Model(format!("{}: no such dimension", node.op)))
+    if node.op == Op::CONSTANT {
+        let value = node.float("value").unwrap_or_default() as f32;
+        return Ok(Tensor::full(value, sizes(node), device)?);
+    }
+    let Some(&x) = operands.first() else {
+        return Err(Error::Model(format!("{}: no operand", node.op)));
     };
-    let pair = || match operands {
-        [a, b] => Ok((*a, *b)),
-        _ => Err(Error::Model(format!("{}: expected two operands", node.op))),
-    };
+    match node.op {
+        Op::MATMUL | Op::ADD | Op::SUB | Op::MUL | Op::DIV => match operands {
+            [a, b] => of_two(node.op, a, b),
+            _ => Err(Error::Model(format!("{}: expected two operands", node.op))),
+        },
+        Op::CONCAT => Ok(Tensor::cat(operands, dimension_of(node, x, offset)?)?),
+        Op::TRANSPOSE | Op::RESHAPE | Op::SLICE => rearranged(node, x, offset),
+        Op::SOFTMAX | Op::SUM | Op::MEAN | Op::NORM2 => {
+            reduced(node.op, x, dimension_of(node, x, offset)?)
+        }
+        Op::SCALE => Ok((x * node.float("by").unwrap_or(1.0))?),
+        Op::LAYER_NORM => normalise(x, node.float("eps").unwrap_or(1e-12)),
+        Op::DETACH => Ok(x.detach()),
+        op => of_each(op, x),
+    }
+}
+
+/// The dimension that a node names, counted in `x` with its rows.
+fn dimension_of(node: &Node, x: &Tensor, offset: usize) -> Result<usize> {
+    let dim = dimension(node.int("dim").unwrap_or_default(), x.rank() - offset);
+    dim.map(|dim| dim + offset)
+        .ok_or_else(|| Error::Model(format!("{}: no such dimension", node.op)))
+}
+
+/// The shape that a node names.
+fn sizes(node: &Node) -> Vec<usize> {
+    let sizes = node.shape().unwrap_or_default();
+    sizes.iter().map(|&size| size as usize).collect()
+}
+
+/// An operation on two values.
+fn of_two(op: Op, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    Ok(match op {
+        Op::ADD => a.broadcast_add(b)?,
+        Op::SUB => a.broadcast_sub(b)?,
+        Op::MUL => a.broadcast_mul(b)?,
+        Op::DIV => a.broadcast_div(b)?,
+        _ if a.rank() == 2 => a.matmul(b)?,
+        _ => a.contiguous()?.broadcast_matmul(b)?,
+    })
+}
+
+/// The same numbers in another order or shape, or some of them.
+fn rearranged(node: &Node, x: &Tensor, offset: usize) -> Result<Tensor> {
     Ok(match node.op {
-        Op::CONSTANT => {
-            let shape: Vec<usize> = node
-                .shape()
-                .unwrap_or_default()
-                .iter()
-                .map(|&n| n as usize)
-                .collect();
-            Tensor::full(
-                node.float("value").unwrap_or_default() as f32,
-                shape,
-                device,
-            )?
-        }
-        Op::MATMUL => {
-            let (a, b) = pair()?;
-            if a.rank() == 2 {
-                a.matmul(b)?
-            } else {
-                a.contiguous()?.broadcast_matmul(b)?
-            }
-        }
-        Op::ADD => pair().and_then(|(a, b)| Ok(a.broadcast_add(b)?))?,
-        Op::SUB => pair().and_then(|(a, b)| Ok(a.broadcast_sub(b)?))?,
-        Op::MUL => pair().and_then(|(a, b)| Ok(a.broadcast_mul(b)?))?,
-        Op::DIV => pair().and_then(|(a, b)| Ok(a.broadcast_div(b)?))?,
-        Op::SCALE => (first()? * node.float("by").unwrap_or(1.0))?,
-        Op::TRANSPOSE => first()?.t()?,
+        Op::TRANSPOSE => x.t()?,
         Op::RESHAPE => {
-            let x = first()?;
-            let mut shape: Vec<usize> = node
-                .shape()
-                .unwrap_or_default()
-                .iter()
-                .map(|&n| n as usize)
-                .collect();
+            let mut shape = sizes(node);
             if offset == 1 {
                 shape.insert(0, x.dim(0)?);
             }
             x.reshape(shape)?
         }
-        Op::CONCAT => {
-            let dim = along(first()?)?;
-            Tensor::cat(operands, dim)?
+        _ => {
+            let whole = |name| node.int(name).unwrap_or(0) as usize;
+            let dim = dimension_of(node, x, offset)?;
+            x.narrow(dim, whole("start"), whole("length"))?
         }
-        Op::SLICE => {
-            let x = first()?;
-            let (start, length) = (
-                node.int("start").unwrap_or(0),
-                node.int("length").unwrap_or(0),
-            );
-            x.narrow(along(x)?, start as usize, length as usize)?
+    })
+}
+
+/// An operation over one dimension.
+fn reduced(op: Op, x: &Tensor, dim: usize) -> Result<Tensor> {
+    Ok(match op {
+        Op::SOFTMAX => candle_nn::ops::softmax(x, dim)?,
+        Op::SUM => x.sum_keepdim(dim)?,
+        Op::MEAN => x.mean_keepdim(dim)?,
+        // The square root's derivative is infinite at 0. As in PyTorch, a vector of zeros gets gradient 0.
+        _ => {
+            let squares = x.sqr()?.sum_keepdim(dim)?;
+            let zero = squares.eq(&squares.zeros_like()?)?;
+            let zero = zero.to_dtype(x.dtype())?.detach();
+            let norm = (&squares + &zero)?.sqrt()?;
+            (norm - zero)?
         }
+    })
+}
+
+/// A function of each number.
+fn of_each(op: Op, x: &Tensor) -> Result<Tensor> {
+    Ok(match op {
         // candle's own relu has derivative 1 at 0; PyTorch's and the documented one is 0.
         Op::RELU => {
-            let x = first()?;
             let positive = x.gt(&x.zeros_like()?)?.to_dtype(x.dtype())?.detach();
             (x * positive)?
         }
-        Op::GELU => first()?.gelu_erf()?,
-        Op::SILU => first()?.silu()?,
-        Op::TANH => first()?.tanh()?,
-        // ½·(1 + tanh(x/2)): no overflow, so a finite derivative everywhere.
-        Op::SIGMOID => (((first()? * 0.5)?.tanh()? + 1.0)? * 0.5)?,
-        Op::EXP => first()?.exp()?,
-        Op::SQRT => first()?.sqrt()?,
-        Op::SOFTMAX => {
-            let x = first()?;
-            candle_nn::ops::softmax(x, along(x)?)?
-        }
-        Op::SUM => first().and_then(|x| Ok(x.sum_keepdim(along(x)?)?))?,
-        Op::MEAN => first().and_then(|x| Ok(x.mean_keepdim(along(x)?)?))?,
-        // The square root's derivative is infinite at 0: a vector of zeros gets gradient 0, as in PyTorch.
-        Op::NORM2 => first().and_then(|x| {
-            let squares = x.sqr()?.sum_keepdim(along(x)?)?;
-            let zero = squares
-                .eq(&squares.zeros_like()?)?
-                .to_dtype(x.dtype())?
-                .detach();
-            let norm = (&squares + &zero)?.sqrt()?;
-            Ok((norm - zero)?)
-        })?,
-        Op::LAYER_NORM => normalise(first()?, node.float("eps").unwrap_or(1e-12))?,
-        Op::DETACH => first()?.detach(),
+        Op::GELU => x.gelu_erf()?,
+        Op::SILU => x.silu()?,
+        Op::TANH => x.tanh()?,
+        // ½·(1 + tanh(x/2)) does not overflow, so its derivative is finite everywhere.
+        Op::SIGMOID => (((x * 0.5)?.tanh()? + 1.0)? * 0.5)?,
+        Op::EXP => x.exp()?,
+        Op::SQRT => x.sqrt()?,
         other => {
             return Err(Error::Model(format!(
                 "this version does not run the graph operation {other}"
@@ -390,12 +395,7 @@ pub fn initial_value(
 }
 
 fn fill(node: &Node, next: &mut dyn FnMut() -> f64) -> Result<Tensor> {
-    let shape: Vec<usize> = node
-        .shape()
-        .unwrap_or_default()
-        .iter()
-        .map(|&n| n as usize)
-        .collect();
+    let shape = sizes(node);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| next() as f32).collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

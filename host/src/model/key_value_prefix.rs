@@ -14,8 +14,9 @@ pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> 
     let prefixes: Vec<Tensor> = programs
         .map(|program| program.run(&[], pass.parameters, rows))
         .collect::<Result<_>>()?;
-    Ok(match prefixes.is_empty() {
-        true => None,
-        false => Some(Tensor::cat(&prefixes, 0)?.contiguous()?),
+    Ok(if prefixes.is_empty() {
+        None
+    } else {
+        Some(Tensor::cat(&prefixes, 0)?.contiguous()?)
     })
 }

@@ -2,9 +2,10 @@
 //! Built by [`super::Model`], read by the fused and the composed path.
 
 use super::{
-    config::{Architecture, ModelConfig},
-    description::HeadKind,
+    config::ModelConfig,
+    description::{HeadKind, head_layers},
     parameters::{ParameterId, Parameters},
+    per_linear::PerLinear,
     step::program_site,
 };
 use crate::{
@@ -101,26 +102,16 @@ pub struct Embeddings {
 pub struct Block {
     /// Its number, 0 at the input.
     pub number: usize,
-    /// `attention.self.query`.
-    pub query: Linear,
-    /// `attention.self.key`.
-    pub key: Linear,
-    /// `attention.self.value`.
-    pub value: Linear,
-    /// `attention.self`: more keys and values.
+    /// Its linear layers.
+    pub linears: PerLinear<Linear>,
+    /// `attention.self`: additional keys and values.
     pub key_value: Site,
-    /// `attention.output.dense`.
-    pub attention_dense: Linear,
     /// `attention.output`, before the residual sum.
     pub attention_end: Site,
     /// `attention.output.LayerNorm`.
     pub attention_norm: Norm,
-    /// `intermediate.dense`.
-    pub intermediate: Linear,
     /// `intermediate`, after the activation.
     pub activation: Site,
-    /// `output.dense`.
-    pub output: Linear,
     /// `output`, before the residual sum.
     pub output_end: Site,
     /// `output.LayerNorm`.
@@ -130,21 +121,9 @@ pub struct Block {
 }
 
 impl Block {
-    /// Its linear layers, in the order they are computed.
-    pub fn linears(&self) -> [&Linear; 6] {
-        [
-            &self.query,
-            &self.key,
-            &self.value,
-            &self.attention_dense,
-            &self.intermediate,
-            &self.output,
-        ]
-    }
-
     /// Whether the backward reads attention's output.
     pub fn reads_context(&self, parameters: &Parameters) -> bool {
-        self.attention_dense.reads_input(parameters)
+        self.linears.attention_dense.reads_input(parameters)
     }
 
     /// Every place where the method may rewrite it.
@@ -156,14 +135,14 @@ impl Block {
             &self.output_end,
             &self.end,
         ];
-        let linears = self.linears().into_iter();
-        linears.map(|linear| &linear.site).chain(ends)
+        let linears = self.linears.each().into_iter();
+        linears.map(|(_, linear)| &linear.site).chain(ends)
     }
 
     /// Every parameter the block's computation reads, those of the method included.
     pub fn parameters(&self) -> Vec<ParameterId> {
         let mut ids = Vec::new();
-        for linear in self.linears() {
+        for (_, linear) in self.linears.each() {
             ids.extend([linear.weight, linear.bias]);
         }
         for norm in [self.attention_norm, self.output_norm] {
@@ -302,46 +281,30 @@ impl Resolver<'_> {
         let path = format!("encoder.layer.{number}");
         Ok(Block {
             number,
-            query: self.linear(&format!("{path}.attention.self.query"))?,
-            key: self.linear(&format!("{path}.attention.self.key"))?,
-            value: self.linear(&format!("{path}.attention.self.value"))?,
+            linears: PerLinear::try_from_fn(|site| {
+                self.linear(&format!("{path}.{}", site.module()))
+            })?,
             key_value: self.site(&format!("{path}.attention.self")),
-            attention_dense: self.linear(&format!("{path}.attention.output.dense"))?,
             attention_end: self.site(&format!("{path}.attention.output")),
             attention_norm: self.norm(&format!("{path}.attention.output.LayerNorm"))?,
-            intermediate: self.linear(&format!("{path}.intermediate.dense"))?,
             activation: self.site(&format!("{path}.intermediate")),
-            output: self.linear(&format!("{path}.output.dense"))?,
             output_end: self.site(&format!("{path}.output")),
             output_norm: self.norm(&format!("{path}.output.LayerNorm"))?,
             end: self.site(&path),
         })
     }
 
-    /// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and `…ForTokenClassification`.
     fn head(&mut self, config: &ModelConfig, head: HeadKind) -> Result<Head> {
-        let roberta = config.architecture == Architecture::Roberta;
-        // Module, dropout before it, tanh after it.
-        let layers: &[(&str, bool, bool)] = match (head, roberta) {
-            (HeadKind::Sequence(_), false) => {
-                &[("pooler.dense", false, true), ("classifier", true, false)]
-            }
-            (HeadKind::Sequence(_), true) => &[
-                ("classifier.dense", true, true),
-                ("classifier.out_proj", true, false),
-            ],
-            (HeadKind::QuestionAnswering, _) => &[("qa_outputs", false, false)],
-            (HeadKind::Token(_), _) => &[("classifier", true, false)],
-        };
-        let layer = |&(module, drops_out, tanh): &(&str, bool, bool)| {
+        let layers = head_layers(config, head).into_iter();
+        let layers = layers.map(|layer| {
             Ok(HeadLayer {
-                linear: self.linear(module)?,
-                drops_out,
-                tanh,
+                linear: self.linear(layer.module)?,
+                drops_out: layer.drops_out,
+                tanh: layer.tanh,
             })
-        };
+        });
         Ok(Head {
-            layers: layers.iter().map(layer).collect::<Result<_>>()?,
+            layers: layers.collect::<Result<_>>()?,
             every_token: head.reads_every_token(),
         })
     }

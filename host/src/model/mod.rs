@@ -5,6 +5,7 @@
 
 mod composed;
 pub mod config;
+pub mod depth;
 pub mod description;
 pub mod device;
 pub(crate) mod fused;
@@ -16,6 +17,7 @@ mod layout;
 pub mod loss;
 pub mod parameters;
 mod pass;
+pub mod per_linear;
 mod prefix;
 pub mod safetensors_file;
 mod scratch;
@@ -25,7 +27,9 @@ pub mod weights;
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::{Tensor, Var};
 use config::ModelConfig;
+use depth::{Depth, lowest_readers};
 use description::HeadKind;
+pub use fused::most_task_rows;
 use gradients::Gradients;
 use layout::{Block, Layout};
 use loss::LossWeighting;
@@ -34,6 +38,7 @@ use pass::{BlockMode, Pass};
 pub use prefix::Start;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
+pub use scratch::keeps_both_directions;
 use step::Step;
 
 /// A model in memory.
@@ -43,6 +48,8 @@ pub struct Model {
     /// Its parameters.
     pub parameters: Parameters,
     layout: Layout,
+    /// The lowest place that reads each parameter, by id.
+    readers: Vec<Depth>,
     fused: bool,
     scratch: Scratch,
     /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
@@ -72,15 +79,6 @@ enum EmbeddingsTape {
     Composed(composed::Tape),
 }
 
-/// How deep a backward goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Depth {
-    /// The embeddings are trained.
-    Embeddings,
-    /// This is the lowest block with something trained.
-    Block(usize),
-}
-
 impl Model {
     /// Puts a model together; `fused` selects the CPU kernels (the device must be the CPU then).
     pub fn new(
@@ -91,9 +89,10 @@ impl Model {
         fused: bool,
     ) -> Result<Self> {
         let layout = Layout::new(&config, head, rewrites, &parameters)?;
-        let weights = layout.blocks.iter().flat_map(|block| block.linears());
-        let n_packed = weights.map(|layer| layer.in_dim * layer.out_dim).sum();
+        let weights = layout.blocks.iter().flat_map(|block| block.linears.each());
+        let n_packed = weights.map(|(_, layer)| layer.in_dim * layer.out_dim).sum();
         Ok(Self {
+            readers: lowest_readers(parameters.infos(), rewrites, config.blocks()),
             config,
             parameters,
             layout,
@@ -347,23 +346,16 @@ impl Model {
         }
     }
 
-    /// The lowest part that is trained now.
+    /// The lowest place that reads a parameter that is trained now.
     fn depth(&self) -> Depth {
         self.depth_of(|id| self.parameters.is_trainable(id))
     }
 
-    /// The lowest part that is trained when `is_trained` says which parameters are.
+    /// The lowest place that reads a trained parameter, where `is_trained` defines the trainable set.
     fn depth_of(&self, is_trained: impl Fn(parameters::ParameterId) -> bool) -> Depth {
-        let trained = |id: &usize| is_trained(*id);
-        if self.embedding_parameters().iter().any(trained) {
-            return Depth::Embeddings;
-        }
-        let lowest = self
-            .layout
-            .blocks
-            .iter()
-            .find(|block| block.parameters().iter().any(trained));
-        Depth::Block(lowest.map_or(self.layout.blocks.len(), |block| block.number))
+        let readers = self.readers.iter().enumerate();
+        let trained = readers.filter(|(id, _)| is_trained(*id));
+        Depth::lowest(trained.map(|(_, place)| *place), self.layout.blocks.len())
     }
 
     fn embedding_parameters(&self) -> Vec<usize> {

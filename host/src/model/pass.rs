@@ -67,9 +67,10 @@ impl<'a> Pass<'a> {
 
     /// Keys of the rows the head reads.
     pub fn head_row_keys(&self, head: &Head) -> &[u64] {
-        match head.every_token {
-            true => &self.batch.row_keys,
-            false => &self.first_row_keys,
+        if head.every_token {
+            &self.batch.row_keys
+        } else {
+            &self.first_row_keys
         }
     }
 

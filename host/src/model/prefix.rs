@@ -5,7 +5,8 @@
 //! the last block, where only first tokens are computed if the head reads no others, `[S, hidden]`.
 
 use super::{
-    Depth, Model,
+    Model,
+    depth::Depth,
     layout::{Block, Site},
     parameters::ParameterId,
     pass::Pass,
@@ -26,10 +27,7 @@ impl Model {
     /// The number of blocks below the lowest trained parameter; 0 also when the embeddings are trained.
     /// `is_trained` tells the trainable set.
     pub fn frozen_blocks(&self, is_trained: impl Fn(ParameterId) -> bool) -> usize {
-        match self.depth_of(is_trained) {
-            Depth::Embeddings => 0,
-            Depth::Block(lowest) => lowest,
-        }
+        self.depth_of(is_trained).frozen_blocks()
     }
 
     /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from `start`.
@@ -42,9 +40,10 @@ impl Model {
 
     /// How many rows a sequence of `tokens` tokens has at a boundary.
     pub fn rows_at(&self, boundary: usize, tokens: usize) -> usize {
-        match boundary == self.layout.blocks.len() && !self.layout.head.every_token {
-            true => 1,
-            false => tokens,
+        if boundary == self.layout.blocks.len() && !self.layout.head.every_token {
+            1
+        } else {
+            tokens
         }
     }
 

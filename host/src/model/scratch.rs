@@ -19,6 +19,11 @@ use std::{
 /// to pack is packed again at every step.
 const KEEP_BOTH_BYTES: usize = 256 << 20;
 
+/// Whether a model whose blocks have `n` weights keeps them packed for the forward and for the backward.
+pub fn keeps_both_directions(n: usize) -> bool {
+    n * 2 * size_of::<f32>() <= KEEP_BOTH_BYTES
+}
+
 /// What one thread packs operands in.
 #[derive(Default)]
 pub struct Workspace {
@@ -71,7 +76,7 @@ impl Scratch {
     /// For a model whose blocks have `n` weights that are packed.
     pub fn for_weights(n: usize) -> Self {
         Self {
-            keep_both: n * 2 * size_of::<f32>() <= KEEP_BOTH_BYTES,
+            keep_both: keeps_both_directions(n),
             ..Self::default()
         }
     }

@@ -1,7 +1,7 @@
 //! A stage: what is trained between two decision points. Made by [`super::Blueprint`], read by the trainer, the prefix
 //! cache and the predictions.
 
-use crate::model::description::ParameterInfo;
+use crate::model::{depth::Depth, description::ParameterInfo};
 use progtune_plugin_api::{
     open::Value as Attribute,
     records::{Part, SchedulePlan},
@@ -20,8 +20,8 @@ pub struct Stage {
     pub blocks: Vec<usize>,
     /// The size of the trainable set: one epoch's updated parameters.
     pub trainable_parameters: u64,
-    /// The lowest block that reads a trained parameter which blocks share.
-    pub shared_from: Option<usize>,
+    /// The lowest place that reads a trained parameter; `None` in a stage that lists only its blocks.
+    pub lowest_reader: Option<Depth>,
     /// Whether embedding parameters are trained.
     pub embeddings: bool,
     /// Factors on the learning rate.
@@ -33,15 +33,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// How many leading blocks of a model of `blocks` lie below everything that is trained; 0 when the embeddings are.
+    /// The number of leading blocks, in a model of `blocks` blocks, below everything that the stage trains. It is 0 if
+    /// the embeddings are trained.
     pub fn frozen_blocks(&self, blocks: usize) -> usize {
-        match self.embeddings {
-            true => 0,
-            false => {
-                let lowest = self.blocks.first().into_iter().chain(&self.shared_from);
-                lowest.min().copied().unwrap_or(blocks)
-            }
-        }
+        let trained = self.blocks.iter().map(|&block| Depth::Block(block));
+        let embeddings = self.embeddings.then_some(Depth::Embeddings);
+        let places = trained.chain(embeddings).chain(self.lowest_reader);
+        Depth::lowest(places, blocks).frozen_blocks()
     }
 
     /// The entry of `plan.json` for an epoch that begins with this stage and updates `updated` parameters.

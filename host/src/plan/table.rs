@@ -129,12 +129,13 @@ impl View<'_> {
             "total",
             "",
             grouped(total),
-            match predictions.is_empty() || !whole {
-                true => String::new(),
-                false => cells(
+            if predictions.is_empty() || !whole {
+                String::new()
+            } else {
+                cells(
                     predictions.iter().map(|p| p.secs.epoch).sum(),
-                    predictions.iter().map(|p| p.peak_bytes).max().flatten()
-                ),
+                    predictions.iter().map(|p| p.peak_bytes).max().flatten(),
+                )
             },
         );
         if self.is_drawn() {
@@ -182,9 +183,10 @@ impl View<'_> {
     /// Whether blocks are drawn as squares.
     fn is_drawn(&self) -> bool {
         self.blueprint.blocks
-            <= match self.predictions.is_empty() {
-                true => MOST_SQUARES.0,
-                false => MOST_SQUARES.1,
+            <= if self.predictions.is_empty() {
+                MOST_SQUARES.0
+            } else {
+                MOST_SQUARES.1
             }
     }
 
@@ -192,9 +194,10 @@ impl View<'_> {
     /// decide, `1,4 …` when more decisions follow in the epoch.
     fn trained_cell(&self, epoch: &Epoch<'_>, start: usize) -> String {
         let (embeddings, squares) = column(epoch.stage, self.blueprint.blocks, start);
-        let drawn: String = match self.is_drawn() {
-            true => squares.iter().map(|s| s.glyph()).chain([' ']).collect(),
-            false => String::new(),
+        let drawn: String = if self.is_drawn() {
+            squares.iter().map(|s| s.glyph()).chain([' ']).collect()
+        } else {
+            String::new()
         };
         let foresight = self.foresight;
         let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
@@ -220,9 +223,10 @@ impl Row {
 
 /// The rows in the middle that are left out so that `most` remain with the line that says so.
 fn left_out(n_rows: usize, most: usize) -> std::ops::Range<usize> {
-    match n_rows > most {
-        true => most / 2..n_rows - (most - 1 - most / 2),
-        false => 0..0,
+    if n_rows > most {
+        most / 2..n_rows - (most - 1 - most / 2)
+    } else {
+        0..0
     }
 }
 
@@ -237,12 +241,13 @@ fn cells(secs: Option<f64>, bytes: Option<u64>) -> String {
 const HEADER: &str = "embeddings, blocks";
 
 fn legend(starts: &[usize]) -> String {
-    let cached = match starts.iter().any(|&start| start > 0) {
-        true => format!(
+    let cached = if starts.iter().any(|&start| start > 0) {
+        format!(
             "  {} frozen, read from the prefix cache",
             Square::Cached.glyph()
-        ),
-        false => String::new(),
+        )
+    } else {
+        String::new()
     };
     format!(
         "{} trained  {} frozen{cached}\n",
@@ -252,9 +257,10 @@ fn legend(starts: &[usize]) -> String {
 }
 
 fn most(foresight: &Foresight) -> &'static str {
-    match foresight.signals.is_empty() {
-        true => "",
-        false => "at most ",
+    if foresight.signals.is_empty() {
+        ""
+    } else {
+        "at most "
     }
 }
 

@@ -29,9 +29,10 @@ pub(super) struct Content {
 
 /// A few names for a message.
 pub(super) fn some(names: &[&str]) -> String {
-    let more = match names.len() > NAMED {
-        true => format!(" and {} more", names.len() - NAMED),
-        false => String::new(),
+    let more = if names.len() > NAMED {
+        format!(" and {} more", names.len() - NAMED)
+    } else {
+        String::new()
     };
     let named: Vec<&str> = names.iter().take(NAMED).copied().collect();
     format!("{}{more}", named.join(", "))

@@ -138,10 +138,7 @@ struct Names {
 pub(super) fn add_factors(plan: &mut MethodPlan, site: &SiteRecord, scales_input: bool) {
     let name = format!("{}.ia3_l", site.name);
     let (n_in, n_out) = (u64::from(site.in_dim), u64::from(site.out_dim));
-    let shape = match scales_input {
-        true => [1, n_in],
-        false => [n_out, 1],
-    };
+    let shape = if scales_input { [1, n_in] } else { [n_out, 1] };
     let product = |input: &str, shape: Option<u64>| {
         let mut g = GraphBuilder::new();
         let (value, mut l) = (g.input(input), g.parameter(&name));

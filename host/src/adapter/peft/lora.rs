@@ -182,9 +182,10 @@ impl<'a> Settings<'a> {
                 config.get("lora_alpha").cloned().unwrap_or(json!(8))
             }
         };
-        let divisor = match self.is_rank_stabilised {
-            true => (r as f64).sqrt(),
-            false => r as f64,
+        let divisor = if self.is_rank_stabilised {
+            (r as f64).sqrt()
+        } else {
+            r as f64
         };
         let scaling = alpha.as_f64().unwrap_or_default() / divisor;
         Ok(Strength {
@@ -207,9 +208,10 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
             continue;
         };
         let is_table = module.kind == Kind::Embedding;
-        let a = match is_table {
-            true => format!("{name}.lora_embedding_A"),
-            false => format!("{name}.lora_A.weight"),
+        let a = if is_table {
+            format!("{name}.lora_embedding_A")
+        } else {
+            format!("{name}.lora_A.weight")
         };
         let dims = |key: &str| {
             content
@@ -224,9 +226,10 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
         let limit = if is_table { usize::MAX } else { limit };
         let strength = settings.strength(&module.path, rank, limit)?;
         let weight = format!("{name}.weight");
-        let fold = match is_table {
-            true => Some(table(&settings, content, name, strength.scaling)?),
-            false => settings.start.fold(strength.r, strength.scaling),
+        let fold = if is_table {
+            Some(table(&settings, content, name, strength.scaling)?)
+        } else {
+            settings.start.fold(strength.r, strength.scaling)
         };
         if let Some(fold) = fold
             && folds.insert(weight, fold).is_some()
@@ -253,10 +256,7 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
         _ => Vec::new(),
     };
     Ok(Recognised {
-        method: match settings.is_dora {
-            true => "dora",
-            false => "lora",
-        },
+        method: if settings.is_dora { "dora" } else { "lora" },
         options,
         carried: Some(carried).filter(|_| !unsaid.is_empty()),
         folds,
@@ -273,9 +273,10 @@ fn table(settings: &Settings<'_>, content: &mut Content, name: &str, scaling: f6
     }
     let a = content.take(config, &format!("{name}.lora_embedding_A"))?;
     let b = content.take(config, &format!("{name}.lora_embedding_B"))?;
-    let magnitude = match settings.is_dora {
-        true => Some(content.take(config, &format!("{name}.lora_magnitude_vector"))?),
-        false => None,
+    let magnitude = if settings.is_dora {
+        Some(content.take(config, &format!("{name}.lora_magnitude_vector"))?)
+    } else {
+        None
     };
     if a.rank() != 2 || b.rank() != 2 {
         return Err(Error::Model(format!(

@@ -5,7 +5,10 @@
 //! where the base was a bare `BertModel`), and so does this.
 
 use super::settings::Config;
-use crate::{error::Result, model::config::ModelConfig};
+use crate::{
+    error::Result,
+    model::{config::ModelConfig, per_linear::LinearSite},
+};
 use fancy_regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -36,15 +39,6 @@ impl Module {
     }
 }
 
-/// The linear layers of a block.
-const BLOCK: [&str; 6] = [
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-];
 const TABLES: [&str; 3] = [
     "word_embeddings",
     "position_embeddings",
@@ -59,9 +53,10 @@ const HEADS: [&str; 4] = [
 
 /// The modules of a model; `is_wrapped` when the base is a class with a head, whose encoder has a name before it.
 pub(super) fn modules(config: &ModelConfig, is_wrapped: bool) -> Vec<Module> {
-    let before = match is_wrapped {
-        true => format!("{}.", config.architecture.model_type()),
-        false => String::new(),
+    let before = if is_wrapped {
+        format!("{}.", config.architecture.model_type())
+    } else {
+        String::new()
     };
     let mut list = Vec::new();
     let mut add = |name: String, kind, certain, before: &str| {
@@ -81,9 +76,9 @@ pub(super) fn modules(config: &ModelConfig, is_wrapped: bool) -> Vec<Module> {
         );
     }
     for block in 0..config.blocks() {
-        for layer in BLOCK {
+        for layer in LinearSite::ALL {
             add(
-                format!("encoder.layer.{block}.{layer}"),
+                format!("encoder.layer.{block}.{}", layer.module()),
                 Kind::Linear,
                 true,
                 &before,
@@ -273,17 +268,19 @@ impl Layers {
             _ => config.names(key)?,
         };
         if indices.is_empty() {
-            return match patterns.is_empty() {
-                true => Ok(None),
-                false => Err(config.fault(key, "null without `layers_to_transform`, as in PEFT")),
+            return if patterns.is_empty() {
+                Ok(None)
+            } else {
+                Err(config.fault(key, "null without `layers_to_transform`, as in PEFT"))
             };
         }
-        let patterns = match patterns.is_empty() {
-            true => vec![r"\A.*?\.[^.]*\.(?P<idx>\d+)\.".to_owned()],
-            false => patterns
+        let patterns = if patterns.is_empty() {
+            vec![r"\A.*?\.[^.]*\.(?P<idx>\d+)\.".to_owned()]
+        } else {
+            patterns
                 .iter()
                 .map(|pattern| format!(r"\A(?:^|.*?\.){pattern}\.(?P<idx>\d+)\."))
-                .collect(),
+                .collect()
         };
         let patterns = patterns.iter().map(|text| regex(config, key, text));
         Ok(Some(Self {

@@ -268,9 +268,10 @@ fn open(path: &Path) -> Result<SafetensorsFile> {
 
 impl Content {
     fn of(tensors: Tensors, base: &ModelConfig, is_wrapped: bool) -> Self {
-        let before = match is_wrapped {
-            true => format!("{}.", base.architecture.model_type()),
-            false => String::new(),
+        let before = if is_wrapped {
+            format!("{}.", base.architecture.model_type())
+        } else {
+            String::new()
         };
         // LayerNorms are the same under any head.
         let parameters = description::parameters(base, HeadKind::QuestionAnswering);

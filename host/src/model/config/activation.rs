@@ -40,11 +40,10 @@ pub fn by_name(name: &str) -> Result<Activation, String> {
         return Ok(*activation);
     }
     let known = NAMES.map(|(name, _)| name).join(", ");
-    Err(match WITH_PARAMETERS.contains(&name) {
-        true => {
-            format!("one of {known} (`{name}` has parameters of its own, which are not supported)")
-        }
-        false => format!("one of {known}"),
+    Err(if WITH_PARAMETERS.contains(&name) {
+        format!("one of {known} (`{name}` has parameters of its own, which are not supported)")
+    } else {
+        format!("one of {known}")
     })
 }
 

@@ -93,9 +93,10 @@ fn by_id(map: &Map<String, Value>) -> Result<BTreeMap<usize, &Value>, (&'static 
     let mut names = BTreeMap::new();
     for (key, value) in map {
         let Some(id) = key.trim().parse().ok().filter(|&id| id < MOST_LABELS) else {
-            let advice = match value.is_u64() {
-                true => "; names and ids seem to have changed places",
-                false => "",
+            let advice = if value.is_u64() {
+                "; names and ids seem to have changed places"
+            } else {
+                ""
             };
             return Err((
                 "id2label",

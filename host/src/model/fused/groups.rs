@@ -20,19 +20,32 @@ pub struct Group {
     pub rows: Range<usize>,
 }
 
+/// The number of groups that `rows` rows in `sequences` sequences are cut into.
+fn n_groups(rows: usize, sequences: usize) -> usize {
+    let wanted = (rows / TASKS).clamp(ROWS.start, ROWS.end);
+    // Rounded down, so that the shares are even and the last group is not tiny.
+    (rows / wanted).clamp(1, sequences.max(1))
+}
+
+/// An upper bound on the rows of one task, in a batch of `rows` rows in `sequences` sequences, of which the longest has
+/// `longest`. A group ends where the first sequence after its even share begins, so it has less than one sequence more.
+pub fn most_task_rows(rows: usize, sequences: usize, longest: usize) -> usize {
+    let share = rows.div_ceil(n_groups(rows, sequences));
+    (share + longest.saturating_sub(1)).min(rows)
+}
+
 /// The groups of a batch with these sequence offsets.
 pub fn groups(offsets: &[u32]) -> Vec<Group> {
     let sequences = offsets.len() - 1;
     let rows = offsets[sequences] as usize;
-    let wanted = (rows / TASKS).clamp(ROWS.start, ROWS.end);
-    // Even shares: the last group is no crumb.
-    let n = (rows / wanted).clamp(1, sequences.max(1));
+    let n = n_groups(rows, sequences);
     let mut groups = Vec::with_capacity(n);
     let mut first = 0;
     for i in 1..=n {
-        let end = match i == n {
-            true => sequences,
-            false => offsets.partition_point(|&offset| (offset as usize) < i * rows / n),
+        let end = if i == n {
+            sequences
+        } else {
+            offsets.partition_point(|&offset| (offset as usize) < i * rows / n)
         };
         if end > first {
             groups.push(Group {
@@ -70,6 +83,11 @@ pub fn split(
         .collect()
 }
 
+/// Some rows of `data`, `[_, columns]`.
+pub fn rows_of<'a>(data: &'a [f32], rows: &Range<usize>, columns: usize) -> &'a [f32] {
+    &data[rows.start * columns..rows.end * columns]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,11 +111,15 @@ mod tests {
             vec![128; 16],
             (1..200).map(|i| i * 37 % 90).collect(),
             vec![512, 1, 1, 1, 300],
+            vec![60, 100, 100, 10],
         ] {
             let offsets = offsets(&lengths);
             let groups = groups(&offsets);
             let sequences: Vec<usize> = groups.iter().flat_map(|g| g.sequences.clone()).collect();
             assert_eq!(sequences, (0..lengths.len()).collect::<Vec<_>>());
+            let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+            let most = most_task_rows(*offsets.last().unwrap() as usize, lengths.len(), longest);
+            assert!(groups.iter().all(|g| g.rows.len() <= most), "{lengths:?}");
             let rows: Vec<usize> = groups.iter().flat_map(|g| g.rows.clone()).collect();
             assert_eq!(
                 rows,

@@ -41,9 +41,10 @@ impl RewrittenWeight {
             return Ok(None);
         }
         let stored = pass.parameters.variable(layer.weight);
-        let base = match record {
-            true => Var::from_tensor(&stored.as_detached_tensor())?.into_inner(),
-            false => stored.as_detached_tensor(),
+        let base = if record {
+            Var::from_tensor(&stored.as_detached_tensor())?.into_inner()
+        } else {
+            stored.as_detached_tensor()
         };
         let mut value = base.clone();
         for program in &layer.site.weights {

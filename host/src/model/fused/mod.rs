@@ -4,9 +4,11 @@
 //! memory is free as soon as its gradients are done. Rows are cut into tasks ([`groups`]) that go through a whole block
 //! on one thread.
 
+mod attention;
 mod backward;
 mod block;
 mod embeddings;
+mod feed_forward;
 mod forward;
 mod groups;
 mod head;
@@ -15,6 +17,7 @@ mod partials;
 mod prefix;
 mod row_program;
 mod site;
+mod sub_layer;
 mod trial;
 mod weight_gradients;
 
@@ -24,6 +27,7 @@ pub use embeddings::{
     EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
 };
 pub use forward::forward as block_forward;
+pub use groups::most_task_rows;
 pub use head::{logits as head_logits, train as head_train};
 pub use row_program::INPUTS;
 pub use trial::run as run_program;

@@ -132,9 +132,10 @@ fn run_candle(
             continue;
         }
         let shape = (n_rows, values.len().checked_div(n_rows).unwrap_or(0));
-        let tensor = match place.record {
-            true => Var::from_slice(values, shape, &Device::Cpu)?.into_inner(),
-            false => Tensor::from_slice(values, shape, &Device::Cpu)?,
+        let tensor = if place.record {
+            Var::from_slice(values, shape, &Device::Cpu)?.into_inner()
+        } else {
+            Tensor::from_slice(values, shape, &Device::Cpu)?
         };
         inputs.push((name, tensor));
     }

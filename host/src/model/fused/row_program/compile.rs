@@ -152,26 +152,23 @@ impl Compiler<'_> {
             Some(Value::Rows { step, .. }) => Some(step),
             _ => None,
         };
-        let activate = |activation| x.map(|x| Step::Activate { x, activation });
         let mut dims = dims;
         let step = match node.op {
+            Op::RESHAPE => {
+                let shape = match sizes(node) {
+                    shape if shape.len() != 1 => shape,
+                    shape if shape[0] == 1 => return Ok(None),
+                    _ => Vec::new(),
+                };
+                return Ok(x.map(|step| Value::Rows { step, dims: shape }));
+            }
             Op::INPUT => {
                 let name = node.text("name").unwrap_or_default();
                 INPUTS.iter().position(|i| *i == name).map(Step::Input)
             }
             Op::MATMUL => match (operand(0), operand(1)) {
                 (Some(Value::Rows { step: x, .. }), Some(right)) => {
-                    self.matrix(&right)?.and_then(|matrix| {
-                        let columns = match matrix.transposed {
-                            true => matrix.rows,
-                            false => matrix.columns,
-                        };
-                        if let Some(last) = dims.last_mut() {
-                            *last = columns;
-                        }
-                        // A single column would be broadcast by later operations.
-                        (columns > 1).then_some(Step::MatMul { x, matrix })
-                    })
+                    self.product(x, &right, &mut dims)?
                 }
                 _ => None,
             },
@@ -179,16 +176,6 @@ impl Compiler<'_> {
                 (Some(a), Some(b)) => self.pair(node.op, a, b)?,
                 _ => None,
             },
-            Op::RESHAPE => {
-                let mut shape = sizes(node);
-                if shape.len() == 1 {
-                    shape = match shape[0] {
-                        1 => return Ok(None),
-                        _ => Vec::new(),
-                    };
-                }
-                return Ok(x.map(|step| Value::Rows { step, dims: shape }));
-            }
             Op::TRANSPOSE => match (x, dims.as_mut_slice()) {
                 (Some(x), [n, m]) => {
                     let from = (*n, *m);
@@ -197,30 +184,29 @@ impl Compiler<'_> {
                 }
                 _ => None,
             },
-            Op::SCALE => {
-                let by = node.float("by").unwrap_or(1.0) as f32;
-                x.map(|x| Step::Scale { x, by })
-            }
-            Op::GELU => activate(Activation::Gelu),
-            Op::SILU => activate(Activation::Silu),
-            Op::RELU => activate(Activation::Relu),
-            Op::TANH => activate(Activation::Tanh),
-            Op::LAYER_NORM => {
-                let eps = node.float("eps").unwrap_or(1e-12) as f32;
-                let columns = dims.last().copied().unwrap_or(0);
-                x.map(|x| Step::Normalise { x, columns, eps })
-            }
-            Op::DROPOUT => x.map(|x| Step::Dropout {
-                x,
-                node: index,
-                p: node.float("p").unwrap_or(0.0) as f32,
-            }),
-            _ => None,
+            _ => x.and_then(|x| of_rows(index, node, x, &dims)),
         };
         let Some(step) = step else { return Ok(None) };
         self.steps.push(step);
         let step = self.steps.len() - 1;
         Ok(Some(Value::Rows { step, dims }))
+    }
+
+    /// The product of rows with a matrix, which sets the last of their dimensions.
+    fn product(&mut self, x: usize, right: &Value, dims: &mut [usize]) -> Compiled<Step> {
+        let Some(matrix) = self.matrix(right)? else {
+            return Ok(None);
+        };
+        let columns = if matrix.transposed {
+            matrix.rows
+        } else {
+            matrix.columns
+        };
+        if let Some(last) = dims.last_mut() {
+            *last = columns;
+        }
+        // Later operations would broadcast a single column.
+        Ok((columns > 1).then_some(Step::MatMul { x, matrix }))
     }
 
     /// An operation on two values of which one has rows at least.
@@ -319,6 +305,32 @@ impl Compiler<'_> {
         self.computed[node] = Some(value.clone());
         Ok(value)
     }
+}
+
+/// An operation on rows that has no other operand and keeps their dimensions.
+fn of_rows(index: usize, node: &Node, x: usize, dims: &[usize]) -> Option<Step> {
+    let activate = |activation| Step::Activate { x, activation };
+    Some(match node.op {
+        Op::SCALE => Step::Scale {
+            x,
+            by: node.float("by").unwrap_or(1.0) as f32,
+        },
+        Op::GELU => activate(Activation::Gelu),
+        Op::SILU => activate(Activation::Silu),
+        Op::RELU => activate(Activation::Relu),
+        Op::TANH => activate(Activation::Tanh),
+        Op::LAYER_NORM => Step::Normalise {
+            x,
+            columns: dims.last().copied().unwrap_or(0),
+            eps: node.float("eps").unwrap_or(1e-12) as f32,
+        },
+        Op::DROPOUT => Step::Dropout {
+            x,
+            node: index,
+            p: node.float("p").unwrap_or(0.0) as f32,
+        },
+        _ => return None,
+    })
 }
 
 fn sizes(node: &Node) -> Vec<usize> {

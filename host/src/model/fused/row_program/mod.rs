@@ -157,12 +157,11 @@ impl RowProgram {
             let (rows, columns) = (matrix.rows, matrix.columns);
             let mut space = scratch.columns(rows.min(columns), rows.max(columns));
             let stored = Matrix::new(&values, rows, columns);
-            space
-                .space()
-                .pack_here(match matrix.transposed != backward {
-                    true => stored.transposed(),
-                    false => stored,
-                });
+            space.space().pack_here(if matrix.transposed != backward {
+                stored.transposed()
+            } else {
+                stored
+            });
             space
         };
         let steps = self.steps.iter().enumerate();
