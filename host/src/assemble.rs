@@ -1,5 +1,5 @@
-//! Puts a model together: checkpoint, new head, the method's parameters, an adapter's values.
-//! Called by the recipe, `evaluate`, `predict` and `merge`.
+//! Puts a model together from a checkpoint, a new head, the method's parameters and an adapter's
+//! values. The recipe, `evaluate`, `predict` and `merge` call it.
 
 use crate::{
     adapter::Adapter,
@@ -23,23 +23,54 @@ use crate::{
 use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
 
-/// Everything that decides a model's first values.
+/// Everything that determines a model's first values.
+///
+/// ```no_run
+/// use progtune::{
+///     assemble::Assembly,
+///     model::{
+///         description::HeadKind,
+///         device::{Device, Kernels},
+///         weights::HeadPolicy,
+///     },
+///     model_source::ModelSource,
+///     plan::Blueprint,
+/// };
+///
+/// let source = ModelSource::Embedded;
+/// let (config, head) = (source.config()?, HeadKind::Sequence(2));
+/// let model = Assembly {
+///     blueprint: &Blueprint::new(&config, head, None, false)?,
+///     source: &source,
+///     config,
+///     head,
+///     labels: &[],
+///     adapter: None,
+///     policy: HeadPolicy::MakeNew,
+///     seed: 42,
+///     device: Device::Cpu,
+///     kernels: Kernels::Auto,
+/// }
+/// .build()?;
+/// println!("{} parameters", model.parameters.len());
+/// # Ok::<(), progtune::error::Error>(())
+/// ```
 pub struct Assembly<'a> {
-    /// Where the weights come from.
+    /// The source of the weights.
     pub source: &'a ModelSource,
     /// Their configuration.
     pub config: ModelConfig,
     /// The head.
     pub head: HeadKind,
-    /// The task's labels in id order; empty when they do not matter.
+    /// The task's labels in id order; empty when they are irrelevant.
     pub labels: &'a [String],
     /// The model with its method.
     pub blueprint: &'a Blueprint,
     /// Values that replace those of checkpoint and method.
     pub adapter: Option<&'a Adapter>,
-    /// What to do about a head that the checkpoint lacks.
+    /// The treatment of a head that the checkpoint lacks.
     pub policy: HeadPolicy,
-    /// The seed of what starts from random numbers.
+    /// The random seed.
     pub seed: u64,
     /// The device.
     pub device: DeviceChoice,
@@ -47,16 +78,18 @@ pub struct Assembly<'a> {
     pub kernels: Kernels,
 }
 
-/// The base model's values in memory, for as many models as are built on it: they share what no adapter replaces.
+/// The base model's values in memory. The models that are built on them share all values that no
+/// adapter replaces.
 pub struct BaseWeights {
-    /// Of each parameter of the base model with its head, in name order; `None`: not in the checkpoint.
+    /// The value of each parameter of the base model with its head, in name order; `None` if the
+    /// checkpoint lacks it.
     values: Vec<Option<Var>>,
 }
 
 impl Assembly<'_> {
-    /// Reads, makes and places every parameter.
+    /// Reads or makes every parameter, and moves it to the device.
     pub fn build(self) -> Result<Model> {
-        // An adapter brings the head along, so the checkpoint need not have it.
+        // An adapter contains the head, so the checkpoint need not have it.
         let policy = if self.adapter.is_some() {
             HeadPolicy::MakeNew
         } else {
@@ -96,9 +129,9 @@ impl Assembly<'_> {
         Ok(BaseWeights { values })
     }
 
-    /// Puts the model together from a checkpoint that was read before, for the same model and perhaps another head. The
-    /// values that the adapter replaces are the model's own; all others are shared, so at most one of several models may
-    /// be trained.
+    /// Puts the model together from a checkpoint that was read before, for the same model and
+    /// perhaps another head. The values that the adapter replaces are the model's own. All others
+    /// are shared, so at most one of several models may be trained.
     pub fn build_on(self, weights: &BaseWeights) -> Result<Model> {
         let device = open_device(self.device)?;
         let base = self.base_infos();
@@ -127,7 +160,8 @@ impl Assembly<'_> {
         Ok(model)
     }
 
-    /// The values of the base model and its head, in the order of `base`, and the names of those that are new.
+    /// The values of the base model and its head, in the order of `base`, and the names of those
+    /// that are new.
     fn base_values(
         &self,
         base: &[ParameterInfo],
@@ -174,7 +208,8 @@ impl Assembly<'_> {
         Ok((values, made_new))
     }
 
-    /// The values of all parameters on the device: those of the base model, and the first ones of the method's.
+    /// The values of all parameters on the device: those of the base model, and the first ones of
+    /// the method's.
     fn all_values(
         &self,
         base: &[ParameterInfo],
@@ -204,7 +239,7 @@ impl Assembly<'_> {
             .collect()
     }
 
-    /// Puts the adapter's values into the model, and takes their names out of those that are new.
+    /// Puts the adapter's values into the model, and removes their names from those that are new.
     fn apply_adapter(
         &self,
         adapter: &Adapter,
@@ -227,12 +262,13 @@ impl Assembly<'_> {
 }
 
 impl Assembly<'_> {
-    /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels: a checkpoint that was
-    /// trained elsewhere may have another one (`id2label`), as many MNLI models do.
+    /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels.
+    /// A checkpoint that was trained elsewhere may have another order (`id2label`), as many MNLI
+    /// models do.
     ///
     /// # Errors
-    /// When its outputs have other names than the task's labels and are to be used as they are. In training, ids count
-    /// then, as in Hugging Face's `run_glue`, and a warning says so.
+    /// When the names of its outputs are not the task's labels and the head must be used as it is.
+    /// In training, ids count in that case, as in Hugging Face's `run_glue`, and a warning says so.
     fn checkpoint_order(&self) -> Result<Option<Vec<u32>>> {
         if let Some(doubt) = self
             .config
@@ -250,7 +286,7 @@ impl Assembly<'_> {
         match self.policy {
             HeadPolicy::MakeNew => {
                 tracing::warn!(
-                    "{origin}: the head was trained for other labels: {what}; training goes on from it, output by output"
+                    "{origin}: the head was trained for other labels: {what}; training continues from it, output by output"
                 );
                 Ok(None)
             }
@@ -262,7 +298,7 @@ impl Assembly<'_> {
     }
 }
 
-/// The last layer of a saved head with its outputs in the task's order of labels.
+/// The last layer of a saved head, with its outputs in the order of the task's labels.
 fn in_task_order(info: &ParameterInfo, value: Tensor, order: Option<&[u32]>) -> Result<Tensor> {
     match order.filter(|_| is_last_layer(&info.name)) {
         Some(order) => {
@@ -289,7 +325,8 @@ fn new_head_value(info: &ParameterInfo, std: f64, seed: u64) -> Result<Tensor> {
     )?)
 }
 
-/// An adapter for evaluation must bring what the base lacks, or the numbers would be random.
+/// The error for evaluation without a parameter that neither base nor adapter has: random values
+/// would give random numbers.
 fn headless(adapter: &Adapter, missing: &[String]) -> Error {
     Error::Model(format!(
         "{}: neither the base model nor the adapter has {}; save the adapter with its head (PEFT: modules_to_save)",

@@ -1,7 +1,9 @@
-//! The same model from candle's own differentiable primitives: the path for CUDA, and the oracle of the fused one.
+//! The same model from candle's own differentiable primitives: the path for CUDA, and the oracle
+//! for the fused path.
 //!
-//! Called by [`super::Model`]. Each block is a graph of its own between two detached tensors; its backward is
-//! candle's, seeded with Σ y·dy. Attention pads inside, since primitives need rectangles.
+//! [`super::Model`] calls it. Each block is a graph of its own between two detached tensors. Its
+//! backward is candle's, seeded with Σ y·dy. Attention pads inside, because primitives need
+//! rectangles.
 
 mod activation;
 
@@ -20,14 +22,15 @@ use crate::{
 use candle_core::{D, Device, Tensor, Var};
 use progtune_kernels::dropout;
 
-/// What the backward of a block or of the embeddings needs: the graph between input and output.
+/// The graph between input and output that the backward of a block or of the embeddings needs.
 pub struct Tape {
     input: Option<Tensor>,
     output: Tensor,
 }
 
 impl Tape {
-    /// Adds the gradients of `parameters`; returns that of the input, if the forward tracked it.
+    /// Adds the gradients of the parameters `ids`; returns that of the input, if the forward
+    /// tracked it.
     pub fn backward(
         self,
         d_output: &Tensor,
@@ -127,7 +130,7 @@ pub fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tens
     ))
 }
 
-/// The block's output, `[rows, hidden]`, of its input `x`, `[T, hidden]`.
+/// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`.
 pub fn block(
     block: &Block,
     x: &Tensor,
@@ -206,8 +209,8 @@ fn sub_layer_end(
     layer_norm(&(y + x)?, norm, encoder.layer_norm_eps, p)
 }
 
-/// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers back. The rows of
-/// `prefix` come before every sequence's own keys and values.
+/// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers
+/// back. The rows of `prefix` come before every sequence's own keys and values.
 fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -255,7 +258,8 @@ fn longest(offsets: &[u32]) -> usize {
     lengths.max().unwrap_or(0)
 }
 
-/// The rows of every sequence by heads, `[S, heads, longest, head_dim]`. Shorter sequences repeat their first row.
+/// The rows of every sequence by heads, `[S, heads, longest, head_dim]`. Shorter sequences repeat
+/// their first row.
 fn padded(x: &Tensor, offsets: &[u32], heads: usize) -> Result<Tensor> {
     let (n, length, hidden) = (offsets.len() - 1, longest(offsets), x.dim(1)?);
     let sequences = offsets.windows(2);
@@ -270,7 +274,8 @@ fn padded(x: &Tensor, offsets: &[u32], heads: usize) -> Result<Tensor> {
         .contiguous()?)
 }
 
-/// A half of the rows of `prefix` (0: keys, 1: values) before every sequence's own, `[S, heads, longest, head_dim]`.
+/// A half of the rows of `prefix` (0: keys, 1: values) before every sequence's own, `[S, heads,
+/// longest, head_dim]`.
 fn with_prefix(own: Tensor, prefix: Option<&Tensor>, half: usize) -> Result<Tensor> {
     let Some(rows) = prefix else { return Ok(own) };
     let (n, heads, _, head_dim) = own.dims4()?;
@@ -293,7 +298,7 @@ fn visible(key_offsets: &[u32], n_prefix: usize, n_own: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The mask the fused attention draws, laid out with padding.
+/// The mask that the fused attention draws, laid out with padding.
 fn attention_mask(
     drop: &dropout::Dropout<'_>,
     (query_offsets, key_offsets): (&[u32], &[u32]),

@@ -1,5 +1,6 @@
-//! The lowest part of the model that a set of trained parameters reaches, and with it the number of leading frozen
-//! blocks. [`crate::plan`] asks before there are weights, [`super::Model`] at every step; both get the same answer.
+//! The lowest part of the model that a set of trained parameters reaches, and with it the number of
+//! leading frozen blocks. [`crate::plan`] asks before there are weights, [`super::Model`] at every
+//! step; both get the same answer.
 
 use super::description::ParameterInfo;
 use progtune_plugin_api::{
@@ -32,7 +33,8 @@ impl Depth {
         places.into_iter().fold(head, Self::min)
     }
 
-    /// The number of leading blocks below this place, all of which are frozen. It is 0 if the embeddings are trained.
+    /// The number of leading blocks below this place, all of which are frozen. It is 0 if the
+    /// embeddings are trained.
     pub fn frozen_blocks(self) -> usize {
         match self {
             Self::Embeddings => 0,
@@ -51,8 +53,8 @@ impl Depth {
         }
     }
 
-    /// The place that a parameter belongs to. A shared one belongs nowhere, so this is the head until a rewrite reads
-    /// it.
+    /// The place that a parameter belongs to. A shared one belongs nowhere, so this is the head
+    /// until a rewrite reads it.
     fn of_parameter(info: &ParameterInfo, blocks: usize) -> Self {
         match (info.part, info.block) {
             (Part::EMBEDDINGS, _) => Self::Embeddings,
@@ -62,8 +64,8 @@ impl Depth {
     }
 }
 
-/// The lowest place that reads each parameter, in the order of `infos`, which are sorted by name. A parameter is read
-/// where it belongs, and wherever a rewrite's graph names it.
+/// The lowest place that reads each parameter, in the order of `infos`, which are sorted by name. A
+/// parameter is read where it belongs, and wherever a rewrite's graph names it.
 pub fn lowest_readers(infos: &[ParameterInfo], rewrites: &[Rewrite], blocks: usize) -> Vec<Depth> {
     let own = infos.iter().map(|info| Depth::of_parameter(info, blocks));
     let mut readers: Vec<Depth> = own.collect();

@@ -1,7 +1,7 @@
-//! The names of a model: every parameter and every site, from its configuration and task alone.
+//! The names of a model: every parameter and every site, derived from its configuration and task.
 //!
-//! Called by `plan` (which needs no weights), by the weight loader, and to fill the record a method sees.
-//! Names are checkpoint keys without the base model's prefix (`bert.`).
+//! `plan` calls it, which needs no weights, and so do the weight loader and the bridge, for the
+//! record that a method sees. Names are checkpoint keys without the base model's prefix (`bert.`).
 
 mod head;
 mod sites;
@@ -17,43 +17,44 @@ use progtune_plugin_api::{
     records::{ModelRecord, ParameterRecord, Part, Role},
 };
 
-/// One parameter of the model or one that a method added, before any weight is read.
+/// One parameter of the model, or one that a method added, before any weight is read.
 #[derive(Debug, Clone)]
 pub struct ParameterInfo {
-    /// Checkpoint key without the base model's prefix.
+    /// The checkpoint key without the base model's prefix.
     pub name: String,
-    /// Shape as in the checkpoint.
+    /// The shape as in the checkpoint.
     pub shape: Vec<usize>,
     /// The part of the model.
     pub part: Part,
     /// The block; `None` outside the blocks.
     pub block: Option<usize>,
-    /// What it is.
+    /// The role, such as weight or bias.
     pub role: Role,
-    /// Factor on the learning rate, by the method.
+    /// The method's factor on the learning rate.
     pub lr_scale: f64,
-    /// `Some` when the method added it.
+    /// The method's description, if the method added the parameter.
     pub added: Option<Added>,
 }
 
-/// What the method said of a parameter that it adds.
+/// The method's description of a parameter that it adds.
 #[derive(Debug, Clone)]
 pub struct Added {
-    /// How it starts.
+    /// The graph of its first value.
     pub init: Graph,
-    /// Whether it is trained at all.
+    /// Whether it is ever trained.
     pub trainable: bool,
     /// Whether weight decay applies.
     pub weight_decay: bool,
 }
 
 impl ParameterInfo {
-    /// Number of elements.
+    /// The number of elements.
     pub fn size(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether AdamW decays it: not biases, not LayerNorm; an added one as its method says.
+    /// Whether AdamW decays it. Biases and LayerNorms do not decay; for an added parameter the
+    /// method decides.
     pub fn decays(&self) -> bool {
         match &self.added {
             Some(added) => added.weight_decay,
@@ -69,7 +70,7 @@ impl ParameterInfo {
                 .any(|head| self.name.starts_with(head))
     }
 
-    /// The record a plugin sees.
+    /// The record that a plugin sees.
     pub fn record(&self) -> ParameterRecord {
         ParameterRecord {
             name: self.name.as_str().into(),
@@ -95,7 +96,7 @@ impl ParameterInfo {
     }
 }
 
-/// The weight's shape of a linear layer of a block, `(out_dim, in_dim)`.
+/// The shape of a block's linear weight, `(out_dim, in_dim)`.
 pub fn linear_shape(site: LinearSite, config: &ModelConfig) -> (usize, usize) {
     let hidden = config.encoder.hidden_size;
     let inner = config.encoder.intermediate_size;
@@ -200,7 +201,7 @@ impl Place {
     }
 }
 
-/// The record a method sees.
+/// The record that a method sees.
 pub fn model_record(
     config: &ModelConfig,
     parameters: &[ParameterInfo],

@@ -1,7 +1,8 @@
-//! Runs a method's tensor graphs with candle's own differentiable primitives, so on every device.
+//! Runs a method's tensor graphs with candle's own differentiable primitives, on any device.
 //!
-//! Called at the sites of the model ([`Program::run`]) and once for every new parameter ([`initial_value`]).
-//! Graphs arrive validated: the bridge has checked order, shapes and attributes of every node.
+//! The model calls [`Program::run`] at its sites. [`initial_value`] is called once for every new
+//! parameter. Graphs arrive validated: the bridge has checked the order, shapes and attributes of
+//! all nodes.
 
 use crate::{
     error::{Error, Result},
@@ -23,23 +24,23 @@ use progtune_plugin_api::{
 #[derive(Debug, Clone)]
 pub struct Program {
     graph: Graph,
-    /// For each node the parameter it reads, if it reads one.
+    /// The parameter that each node reads, if it reads one.
     parameters: Vec<Option<ParameterId>>,
-    /// Key of this program's dropout masks.
+    /// The key of this program's dropout masks.
     site: u64,
 }
 
-/// What a program's rows are: who asks for dropout masks.
+/// The rows of a program, as dropout masks need them.
 #[derive(Clone, Copy)]
 pub struct RowContext<'a> {
-    /// The training step; `None` while evaluating.
+    /// The training step; `None` during evaluation.
     pub step: Option<Step>,
-    /// One key a row.
+    /// One key per row.
     pub row_keys: &'a [u64],
 }
 
 impl Program {
-    /// Resolves the names of parameters; `site` keys the dropout masks.
+    /// Resolves the names of parameters; `site` is the key of the dropout masks.
     pub fn new(graph: &Graph, site: u64, parameters: &Parameters) -> Result<Self> {
         let resolve = |node: &Node| match node.op {
             Op::PARAMETER | Op::BASE => parameters
@@ -75,7 +76,8 @@ impl Program {
         self.site.wrapping_add(node as u64)
     }
 
-    /// Evaluates one node without rows; `known` has the values of those it reads, by node.
+    /// Evaluates one node without rows; `known` holds the values of the nodes that it reads, by
+    /// node.
     pub fn fixed_value(
         &self,
         node: usize,
@@ -93,18 +95,20 @@ impl Program {
         evaluate(node, &operands, 0, parameters.device())
     }
 
-    /// The parameters it reads, each once: a graph may read one at several nodes, and its gradient is their sum.
+    /// The parameters that the program reads, each once. A graph may read one at several nodes, and
+    /// its gradient is the sum over them.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
         distinct(self.parameters.iter().flatten().copied()).into_iter()
     }
 
-    /// Whether it drops out while training.
+    /// Whether the program applies dropout in training.
     pub fn drops_out(&self) -> bool {
         let mut nodes = self.graph.nodes.iter();
         nodes.any(|node| node.op == Op::DROPOUT && node.float("p").unwrap_or(0.0) > 0.0)
     }
 
-    /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]` (or `w`, a matrix).
+    /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]`, or the matrix
+    /// `w`.
     pub fn run(
         &self,
         inputs: &[(&str, Tensor)],
@@ -112,7 +116,7 @@ impl Program {
         rows: RowContext<'_>,
     ) -> Result<Tensor> {
         let mut values: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
-        // Whether dimension 0 of a value is the rows: dimensions in attributes are counted without them.
+        // Whether dimension 0 of a value is the rows, which attributes do not count.
         let mut with_rows: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let at: Vec<usize> = node.inputs.iter().map(|&i| i as usize).collect();
@@ -138,7 +142,7 @@ impl Program {
             .ok_or_else(|| Error::Model("an empty graph".into()))
     }
 
-    /// Dropout on `[rows, …]`: the mask depends on step, row and this node only.
+    /// Dropout on `[rows, …]`. The mask depends only on the step, the row and this node.
     fn dropout(
         &self,
         index: usize,
@@ -166,7 +170,7 @@ impl Program {
     }
 }
 
-/// Ids in order, each once.
+/// Ids in ascending order, each once.
 pub fn distinct(ids: impl IntoIterator<Item = ParameterId>) -> Vec<ParameterId> {
     let mut ids: Vec<ParameterId> = ids.into_iter().collect();
     ids.sort_unstable();
@@ -263,7 +267,8 @@ fn reduced(op: Op, x: &Tensor, dim: usize) -> Result<Tensor> {
         Op::SOFTMAX => candle_nn::ops::softmax(x, dim)?,
         Op::SUM => x.sum_keepdim(dim)?,
         Op::MEAN => x.mean_keepdim(dim)?,
-        // The square root's derivative is infinite at 0. As in PyTorch, a vector of zeros gets gradient 0.
+        // The square root's derivative is infinite at 0. As in PyTorch, a vector of zeros gets
+        // gradient 0.
         _ => {
             let squares = x.sqr()?.sum_keepdim(dim)?;
             let zero = squares.eq(&squares.zeros_like()?)?;
@@ -304,8 +309,8 @@ pub fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
     Ok(centred.broadcast_div(&(variance + eps)?.sqrt()?)?)
 }
 
-/// The operations this host runs, which it tells plugins: what [`Program::run`] and [`initial_value`] know, so a
-/// newer interface does not promise more than this program keeps.
+/// The operations of this host, of which plugins are told. They are those of [`Program::run`] and
+/// [`initial_value`], so that a newer interface does not promise more than this program can do.
 pub const OPERATIONS: &[Op] = &[
     Op::INPUT,
     Op::PARAMETER,
@@ -341,7 +346,18 @@ pub const OPERATIONS: &[Op] = &[
     Op::DETACH,
 ];
 
-/// Evaluates an init graph: the value a new parameter starts with. Numbers depend on the seed and the name only.
+/// Evaluates an init graph: the first value of a new parameter. The numbers depend only on the seed
+/// and the name.
+///
+/// ```
+/// use progtune::{error::Error, model::graph::initial_value};
+/// use progtune_plugin_api::graph::Graph;
+///
+/// let base = |name: &str| Err(Error::Model(format!("the graph reads no {name}")));
+/// let value = initial_value(&Graph::filled(0.5, &[2]), "scale", 1, &base)?;
+/// assert_eq!(value.to_vec1::<f32>()?, [0.5, 0.5]);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn initial_value(
     graph: &Graph,
     name: &str,

@@ -1,10 +1,11 @@
-//! The keys and values that a method puts before those of every sequence. Called by both paths of the model.
+//! The key/value prefix: keys and values that a method places before those of every sequence. Both
+//! paths of the model call it.
 
 use super::{graph::RowContext, layout::Site, pass::Pass};
 use crate::error::Result;
 use candle_core::Tensor;
 
-/// The rows of keys and values that the method adds, `[prefix, 2·hidden]`.
+/// The rows of the key/value prefix, `[prefix, 2·hidden]`.
 pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
     let rows = RowContext {
         step: None,

@@ -1,5 +1,5 @@
-//! Where every parameter and site of the model is: names resolved to ids once, so that a step looks up nothing.
-//! Built by [`super::Model`], read by the fused and the composed path.
+//! The layout of the model: all names of parameters and sites, resolved to ids once, so that a step
+//! looks nothing up. [`super::Model`] builds it; the fused and the composed path read it.
 
 use super::{
     config::ModelConfig,
@@ -15,26 +15,27 @@ use crate::{
 use progtune_plugin_api::records::{Mode, Rewrite};
 use std::collections::HashMap;
 
-/// What the method does at one site.
+/// The programs of the method at one site.
 #[derive(Debug, Clone, Default)]
 pub struct Site {
     /// Programs on the output, in order.
     pub outputs: Vec<Program>,
     /// Programs on the weight, in order.
     pub weights: Vec<Program>,
-    /// Programs on the rows that the linear layer reads, in order: each sees as `x` what the one before it made.
+    /// Programs on the rows that the linear layer reads, in order. Each sees as `x` the result of
+    /// the previous one.
     pub inputs: Vec<Program>,
     /// Programs that make rows of keys and values, in order: `[prefix, 2·hidden]` each.
     pub prefixes: Vec<Program>,
 }
 
 impl Site {
-    /// Every parameter its programs read.
+    /// The parameters that its programs read, each once.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
         distinct(self.programs().flat_map(Program::parameters)).into_iter()
     }
 
-    /// Whether one of its programs drops out while training.
+    /// Whether one of its programs applies dropout in training.
     pub fn drops_out(&self) -> bool {
         self.programs().any(Program::drops_out)
     }
@@ -52,11 +53,11 @@ pub struct Linear {
     pub weight: ParameterId,
     /// `[out_dim]`.
     pub bias: ParameterId,
-    /// Columns of the input.
+    /// The number of columns of the input.
     pub in_dim: usize,
-    /// Columns of the output.
+    /// The number of columns of the output.
     pub out_dim: usize,
-    /// What the method does to it.
+    /// The method's programs at the layer.
     pub site: Site,
 }
 
@@ -67,7 +68,8 @@ impl Linear {
         self.trains_weight(parameters) || !(site.outputs.is_empty() && site.inputs.is_empty())
     }
 
-    /// Whether the backward computes the gradient of the weight: it is trained, or the method computes it.
+    /// Whether the backward computes the gradient of the weight, because it is trained or the
+    /// method computes it.
     pub fn trains_weight(&self, parameters: &Parameters) -> bool {
         parameters.is_trainable(self.weight) || !self.site.weights.is_empty()
     }
@@ -93,7 +95,7 @@ pub struct Embeddings {
     pub token_type: ParameterId,
     /// The LayerNorm after their sum.
     pub norm: Norm,
-    /// After LayerNorm and dropout.
+    /// The site after LayerNorm and dropout.
     pub end: Site,
 }
 
@@ -104,19 +106,19 @@ pub struct Block {
     pub number: usize,
     /// Its linear layers.
     pub linears: PerLinear<Linear>,
-    /// `attention.self`: additional keys and values.
+    /// The site `attention.self`: additional keys and values.
     pub key_value: Site,
-    /// `attention.output`, before the residual sum.
+    /// The site `attention.output`, before the residual sum.
     pub attention_end: Site,
     /// `attention.output.LayerNorm`.
     pub attention_norm: Norm,
-    /// `intermediate`, after the activation.
+    /// The site `intermediate`, after the activation.
     pub activation: Site,
-    /// `output`, before the residual sum.
+    /// The site `output`, before the residual sum.
     pub output_end: Site,
     /// `output.LayerNorm`.
     pub output_norm: Norm,
-    /// The block's output.
+    /// The site of the block's output.
     pub end: Site,
 }
 
@@ -126,7 +128,7 @@ impl Block {
         self.linears.attention_dense.reads_input(parameters)
     }
 
-    /// Every place where the method may rewrite it.
+    /// Every site of the block.
     pub fn sites(&self) -> impl Iterator<Item = &Site> {
         let ends = [
             &self.key_value,
@@ -139,7 +141,7 @@ impl Block {
         linears.map(|(_, linear)| &linear.site).chain(ends)
     }
 
-    /// Every parameter the block's computation reads, those of the method included.
+    /// Every parameter that the block's computation reads, including those of the method.
     pub fn parameters(&self) -> Vec<ParameterId> {
         let mut ids = Vec::new();
         for (_, linear) in self.linears.each() {
@@ -158,7 +160,7 @@ impl Block {
 pub struct HeadLayer {
     /// The layer.
     pub linear: Linear,
-    /// Whether what it reads drops out.
+    /// Whether dropout applies to its input.
     pub drops_out: bool,
     /// Whether tanh follows.
     pub tanh: bool,
@@ -167,14 +169,14 @@ pub struct HeadLayer {
 /// The head: the layers between the encoder's rows and the logits.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// The layers in their order: at least one.
+    /// The layers in the order in which they are computed. There is at least one.
     pub layers: Vec<HeadLayer>,
-    /// Whether it reads every token's row; else each sequence's first.
+    /// Whether it reads every token's row. Otherwise it reads the first row of each sequence.
     pub every_token: bool,
 }
 
 impl Head {
-    /// The number of logits a row has.
+    /// The number of logits in a row.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.linear.out_dim)
     }
@@ -185,7 +187,7 @@ impl Head {
 pub struct Layout {
     /// The embeddings.
     pub embeddings: Embeddings,
-    /// The blocks, from the input.
+    /// The blocks, in order from the input.
     pub blocks: Vec<Block>,
     /// The head.
     pub head: Head,

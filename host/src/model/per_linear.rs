@@ -1,5 +1,5 @@
-//! The six linear layers of a block, and one value for each of them. Used wherever a block's layers are listed: names,
-//! shapes, packed weights, tapes and gradients.
+//! The six linear layers of a block, and one value for each of them. Used wherever a block's layers
+//! are listed: names, shapes, packed weights, tapes and gradients.
 
 use std::ops::{Index, IndexMut};
 
@@ -48,7 +48,8 @@ impl LinearSite {
         matches!(self, Self::Query | Self::Key | Self::Value)
     }
 
-    /// Whether the layer computes all rows, even in a block whose other layers compute first tokens only: key or value.
+    /// Whether the layer computes all rows, even in a block whose other layers compute first tokens
+    /// only: key or value.
     pub fn computes_all_rows(self) -> bool {
         matches!(self, Self::Key | Self::Value)
     }

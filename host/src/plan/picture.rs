@@ -1,5 +1,5 @@
-//! A plan as squares, blocks by epochs: what is trained, what is frozen, and what the prefix cache spares. An
-//! SVG file. Called by `progtune plan --svg`.
+//! A plan as an SVG file of squares, blocks by epochs: trained, frozen, or spared by the prefix
+//! cache. `progtune plan --svg` writes it.
 
 use super::{
     View,
@@ -9,18 +9,19 @@ use super::{
 use crate::thousands::grouped;
 use progtune_plain_text::shown_line;
 
-/// Sizes of the drawing, in its units.
+/// The measures of the drawing, in its units.
 const SIDE: usize = 22;
 const GAP: usize = 3;
 const LEFT: usize = 110;
 const TOP: usize = 74;
 const TEXT: usize = 15;
-/// Figures stand below a column where columns are as wide as figures.
+/// The width of columns with figures below them.
 const WIDE: usize = 74;
-/// Columns at most; longer runs are drawn by every n-th epoch.
+/// The largest number of columns. Longer runs are drawn at regular intervals.
 const MOST_COLUMNS: usize = 60;
 
-/// The plan as an SVG file: one column per epoch, one row per part of the model, with the head on top.
+/// The plan as an SVG file: one column per epoch, one row per part of the model, with the head on
+/// top.
 pub fn to_svg(view: &View<'_>) -> String {
     let mut picture = Picture::new(view);
     picture.draw_names();
@@ -207,7 +208,8 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Text as XML has it: also what XML cannot say and what a terminal would obey is escaped.
+/// Text as XML requires it. Characters that XML lacks or that a terminal would obey are escaped as
+/// well.
 fn escaped(text: &str) -> String {
     shown_line(text)
         .replace('&', "&amp;")

@@ -47,8 +47,8 @@ pub struct HeadModule {
     pub tanh: bool,
 }
 
-/// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and `…ForTokenClassification`, in
-/// the order in which they are computed.
+/// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and
+/// `…ForTokenClassification`, in the order in which they are computed.
 pub fn head_layers(config: &ModelConfig, head: HeadKind) -> Vec<HeadModule> {
     let hidden = config.encoder.hidden_size;
     let layer = |module, out_dim| HeadModule {

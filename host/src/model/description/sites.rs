@@ -1,4 +1,5 @@
-//! The sites of a model: the places where a method may rewrite the computation, as records that a plugin sees.
+//! The sites of a model: the places where a method may rewrite the computation, as records that a
+//! plugin sees.
 
 use super::{
     head::{HeadKind, head_layers},

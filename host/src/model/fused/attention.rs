@@ -1,5 +1,5 @@
-//! The attention sub-layer, steps (1) to (4) of [`super::block`], with its backward. The first two steps belong to
-//! attending tasks, which have whole sequences, the other two to feeding tasks.
+//! The attention sub-layer, steps (1) to (4) of [`super::block`], with its backward. The first two
+//! steps belong to attending tasks, which have whole sequences, the other two to feeding tasks.
 
 use super::{
     backward::{Backward, BackwardPlace, FeedGradients, piece},
@@ -102,7 +102,8 @@ fn sequences<'a>(pass: &'a Pass<'_>, mode: BlockMode, task: &AttendTask) -> Sequ
 }
 
 impl Forward<'_> {
-    /// Steps (1) and (2). `x` are the task's rows, and `x_query` those that are computed. Returns c.
+    /// Steps (1) and (2). `x` are the task's rows, and `x_query` those that are computed. Returns
+    /// c.
     pub fn attend<'r>(
         &self,
         task: &AttendTask,
@@ -185,8 +186,8 @@ pub struct AttendGradients<'d> {
 }
 
 impl Backward<'_> {
-    /// Undoes steps (4) and (3). `d` comes in as the gradient of h and leaves as that of x through the residual sum;
-    /// that of c is written.
+    /// Undoes steps (4) and (3). `d` comes in as the gradient of h and leaves as that of x through
+    /// the residual sum; that of c is written.
     pub fn attention_output_backward(
         &self,
         range: &Range<usize>,
@@ -317,8 +318,8 @@ impl Backward<'_> {
         );
     }
 
-    /// Undoes q = query(x). `d_rows` reaches the computed rows of x through the residual sums; the gradient of x is
-    /// written to `d_x`, if that is wanted.
+    /// Undoes q = query(x). `d_rows` reaches the computed rows of x through the residual sums; the
+    /// gradient of x is written to `d_x`, if that is wanted.
     fn query_backward(
         &self,
         task: &AttendTask,

@@ -1,7 +1,7 @@
-//! The backward of a block on the fused path. Called by [`crate::model::Model`].
+//! The backward of a block on the fused path. [`crate::model::Model`] calls it.
 //!
-//! First every task takes its rows down through the block (input gradients, and the sums of small parameters); then the
-//! weight gradients, which read all rows, are computed together.
+//! First, every task takes its rows down through the block, which gives input gradients and the
+//! sums of small parameters. Then the weight gradients, which read all rows, are computed together.
 
 use super::{
     attention::AttendGradients,
@@ -25,7 +25,8 @@ use progtune_kernels::layer_norm;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Adds the gradients of the block's trainable parameters; returns that of its input when the mode asks for it.
+/// Adds the gradients of the block's trainable parameters; returns that of its input if the mode
+/// asks for it.
 ///
 /// `d` is the gradient of the block's output, `[computed rows, hidden]`.
 pub fn backward(
@@ -81,7 +82,8 @@ pub struct Backward<'a> {
     pub hidden: usize,
 }
 
-/// The rows and the memory of a task of the backward, and the sums to which it adds parameter gradients.
+/// The rows and the memory of a task of the backward, and the sums to which it adds parameter
+/// gradients.
 pub struct BackwardPlace<'t, 'p, 'w> {
     pub partials: &'t mut Partials<'p>,
     pub place: Place<'w, 'w>,
@@ -89,7 +91,8 @@ pub struct BackwardPlace<'t, 'p, 'w> {
 
 /// The gradients at a feeding task.
 pub struct FeedGradients<'d> {
-    /// Comes in as the gradient of the block's output, and leaves as that of its input through the residual sums.
+    /// Comes in as the gradient of the block's output, and leaves as that of its input through the
+    /// residual sums.
     pub d: &'d mut [f32],
     /// Receives the gradient of attention's output.
     pub d_context: &'d mut [f32],
@@ -113,7 +116,7 @@ impl<'a> Backward<'a> {
         self.tape.mode
     }
 
-    /// Feeding's and attending's backward in one task for the same rows.
+    /// Undoes all steps in one task for the same rows.
     fn rows_at_once(
         &self,
         tasks: &Tasks,
@@ -153,7 +156,7 @@ impl<'a> Backward<'a> {
         .collect()
     }
 
-    /// Feeding's backward of the first tokens, then attending's of all sequences.
+    /// Undoes the feeding steps for the first tokens, then the attending steps for all sequences.
     fn first_tokens(
         &self,
         tasks: &Tasks,
@@ -244,7 +247,7 @@ impl<'a> Backward<'a> {
         Ok(())
     }
 
-    /// h once more, from the tape's normalised rows; empty when nothing reads it.
+    /// h, computed again from the tape's normalised rows; empty when nothing reads it.
     fn hidden_rows<'k>(
         &self,
         range: &Range<usize>,

@@ -1,8 +1,8 @@
-//! One Transformer block (Hugging Face's `BertLayer`) of the fused path: everything that one pass over it needs, and
-//! its tape. [`super::forward`] and [`super::backward`] run it.
+//! One Transformer block (Hugging Face's `BertLayer`) of the fused path: everything that one pass
+//! over it needs, and its tape. [`super::forward`] and [`super::backward`] run it.
 //!
-//! The steps of a block, with x for its input and `LN` for LayerNorm. Code refers to them by number, and each step of
-//! the backward names the step that it undoes.
+//! The steps of a block, with x for its input and `LN` for LayerNorm. Code refers to them by
+//! number, and each step of the backward names the step that it undoes.
 //!
 //! | step | computes | in |
 //! |---|---|---|
@@ -16,9 +16,10 @@
 //! | (8) | y = LN(h + programs(dropout(o))) | [`super::sub_layer`] |
 //! | (9) | y = programs(y) | [`super::forward`] |
 //!
-//! A block's work is cut into tasks (see [`super::groups`]). To *attend* is to compute (1) and (2) for some sequences.
-//! To *feed* is to compute the remaining steps, in which rows are independent. In most blocks, a task does both for its
-//! rows. A block that computes first tokens only has few rows left to feed, which are shared out again.
+//! A block's work is cut into tasks (see [`super::groups`]). To *attend* is to compute (1) and (2)
+//! for some sequences. To *feed* is to compute the remaining steps, in which rows are independent.
+//! In most blocks, a task does both for its rows. A block that computes first tokens only has few
+//! rows left to feed, which are shared out again.
 
 use super::{
     attention::{AttendTapes, Attended},
@@ -56,7 +57,8 @@ pub struct BlockTape {
     pub(super) rewritten: Rewritten,
 }
 
-/// The values that a forward leaves behind: `[T, …]` for keys and values, the computed rows for the rest.
+/// The values that a forward leaves behind: `[T, …]` for keys and values, the computed rows for the
+/// rest.
 pub struct Saved {
     pub attended: Attended<Buffer>,
     pub fed: Fed<Buffer>,
@@ -133,7 +135,8 @@ impl<'a> ReadyBlock<'a> {
         }
     }
 
-    /// Takes the gradients of everything but parameters, added up over all tasks, back to the parameters.
+    /// Takes the gradients of everything but parameters, added up over all tasks, back to the
+    /// parameters.
     pub fn derived_backward(
         &self,
         block: &Block,
@@ -172,8 +175,8 @@ impl<'a> ReadyBlock<'a> {
 pub struct Tasks {
     /// The attending tasks.
     pub attend: Vec<AttendTask>,
-    /// The computed rows of each feeding task. They are those of the attending tasks, unless the block computes first
-    /// tokens only.
+    /// The computed rows of each feeding task. They are those of the attending tasks, unless the
+    /// block computes first tokens only.
     pub feed: Vec<Range<usize>>,
 }
 

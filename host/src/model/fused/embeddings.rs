@@ -1,4 +1,4 @@
-//! The embeddings of the fused path: look-up, sum, LayerNorm, dropout, and their backward.
+//! The embeddings of the fused path: look-up, sum, LayerNorm and dropout, with their backward.
 
 use super::{
     groups::{Group, groups, split},
@@ -18,7 +18,8 @@ use crate::{
 use progtune_kernels::{dropout, embedding, layer_norm, linear::backward_bias};
 use rayon::prelude::*;
 
-/// What the backward needs: the LayerNorm's normalised rows and reciprocal deviations, the tapes of every task.
+/// The values that the backward needs: the LayerNorm's normalised rows and reciprocal deviations,
+/// and the tapes of every task.
 pub struct EmbeddingsTape {
     x_hat: Buffer,
     rstd: Buffer,
@@ -42,7 +43,7 @@ fn place<'w>(
     }
 }
 
-/// The input of the first block, `[T, hidden]`. `drop`: whether dropout is on here.
+/// The input of the first block, `[T, hidden]`; `drop` says whether dropout applies.
 pub fn forward(
     layer: &Embeddings,
     pass: &Pass<'_>,
@@ -104,7 +105,8 @@ pub fn forward(
     Ok((y, tape))
 }
 
-/// Adds the gradients of the tables, the LayerNorm and the method; `d` is that of the output.
+/// Adds the gradients of the tables, the LayerNorm and the method; `d` is the gradient of the
+/// output.
 pub fn backward(
     layer: &Embeddings,
     tape: EmbeddingsTape,

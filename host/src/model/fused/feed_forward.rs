@@ -1,4 +1,5 @@
-//! The feed-forward sub-layer, steps (5) to (8) of [`super::block`], with its backward. Rows are independent in it.
+//! The feed-forward sub-layer, steps (5) to (8) of [`super::block`], with its backward. Rows are
+//! independent in it.
 
 use super::{
     backward::{Backward, BackwardPlace, add_all, piece},
@@ -137,7 +138,7 @@ impl Backward<'_> {
             residual: h,
         };
         self.end_backward(r.output_end(), range, tape, d, d_o, at)?;
-        // Undoes (7), o = output(g). If its backward reads g, this is step (6) once more.
+        // Undoes (7), o = output(g). If its backward reads g, step (6) is repeated.
         let g: &[f32] = if r.linears.output.layer.reads_input(parameters) {
             let g = piece(&mut kept.g, &mut own_g, n * inner, scratch);
             activation::forward(g, u, act);
@@ -165,7 +166,8 @@ impl Backward<'_> {
             site::backward(programs, tape, d_u, [u, &[]], at.partials, &mut at.place)?;
         activation::backward(d_u, u, act);
         add_all(d_u, from_programs);
-        // Undoes (5), u = intermediate(h), and adds to the gradient of h that the residual sum has left in d.
+        // Undoes (5), u = intermediate(h), and adds the result to the gradient of h that the
+        // residual sum has left in d.
         let rows = LinearRows {
             x: h,
             d_x: Some((d, true)),

@@ -1,6 +1,7 @@
-//! The forward of a block on the fused path. Called by [`crate::model::Model`].
+//! The forward of a block on the fused path. [`crate::model::Model`] calls it.
 //!
-//! [`super::block`] lists the steps; [`super::attention`] and [`super::feed_forward`] compute them for one task.
+//! [`super::block`] lists the steps; [`super::attention`] and [`super::feed_forward`] compute them
+//! for one task.
 
 use super::{
     attention::{AttendTapes, Attended, AttentionOutputTapes, Qkv},
@@ -23,8 +24,8 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`. With `mode.record` also the tape for
-/// [`super::block_backward`].
+/// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`. With `mode.record` it
+/// comes with the tape for [`super::block_backward`].
 pub fn forward(
     block: &Block,
     x: Tensor,
@@ -108,7 +109,8 @@ impl<'r> FeedRows<'r> {
 }
 
 impl Forward<'_> {
-    /// All steps for all rows: writes y. Returns the values that a backward reads, unless nothing has kept them.
+    /// Runs all steps for all rows and writes y. Returns the values that a backward reads, unless
+    /// they were not kept.
     fn all(&self, x: &[f32], first: Option<&[f32]>, y: &mut [f32]) -> Result<Option<Saved>> {
         let tasks = Tasks::new(self.pass, self.mode);
         if !self.mode.record && !self.mode.first_only {
@@ -138,8 +140,8 @@ impl Forward<'_> {
         self.ready.linears.intermediate.layer.out_dim
     }
 
-    /// Room for the values that `all` rows of keys and values and `computed` rows of the rest leave behind. The buffers
-    /// of a `whole` batch are kept apart from those of single tasks.
+    /// Room for the values that `all` rows of keys and values and `computed` rows of the rest leave
+    /// behind. The buffers of a `whole` batch are kept apart from those of single tasks.
     fn room(&self, all: usize, computed: usize, whole: bool) -> (Attended<Buffer>, Fed<Buffer>) {
         let h = self.hidden;
         let room = |rows: usize, columns: usize| {
@@ -170,8 +172,8 @@ impl Forward<'_> {
         (attended, fed)
     }
 
-    /// Attends and feeds without keeping anything. Every task works in room of its own, which stays in its core's
-    /// cache.
+    /// Attends and feeds without keeping anything. Every task works in room of its own, which stays
+    /// in its core's cache.
     fn without_tape(&self, tasks: &Tasks, x: &[f32], y: &mut [f32]) -> Result<()> {
         let ys = split(y, tasks.feed.iter().cloned(), self.hidden);
         tasks.attend.par_iter().zip(ys).try_for_each(|(task, y)| {

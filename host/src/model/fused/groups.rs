@@ -1,14 +1,16 @@
-//! Who computes what: a batch cut into groups of whole sequences, one task each. Called by the fused path.
+//! The division of work: a batch cut into groups of whole sequences, one task each. The fused path
+//! calls it.
 //!
-//! A task takes its rows through a whole block, so that they stay in the cache of one core and a block has one fork and
-//! one join. The cut depends on the lengths alone, never on the threads: sums over groups keep their order.
+//! A task takes its rows through a whole block. They stay in the cache of one core, and a block has
+//! one fork and one join. The cut depends only on the lengths, never on the threads, so that sums
+//! over groups keep their order.
 
 use std::ops::Range;
 
-/// Rows a task should have at least, so that the weights it reads are worth the trip, and at most, so that its rows
-/// stay in the second cache.
+/// The even share of rows of a task. It has enough rows to make loading the weights worthwhile, and
+/// few enough to stay in the second-level cache.
 const ROWS: Range<usize> = 40..128;
-/// Tasks a batch is cut into when its size allows.
+/// The number of tasks into which a batch is cut if its size allows.
 const TASKS: usize = 16;
 
 /// Consecutive sequences and their rows.
@@ -20,15 +22,16 @@ pub struct Group {
     pub rows: Range<usize>,
 }
 
-/// The number of groups that `rows` rows in `sequences` sequences are cut into.
+/// The number of groups into which `rows` rows in `sequences` sequences are cut.
 fn n_groups(rows: usize, sequences: usize) -> usize {
     let wanted = (rows / TASKS).clamp(ROWS.start, ROWS.end);
     // Rounded down, so that the shares are even and the last group is not tiny.
     (rows / wanted).clamp(1, sequences.max(1))
 }
 
-/// An upper bound on the rows of one task, in a batch of `rows` rows in `sequences` sequences, of which the longest has
-/// `longest`. A group ends where the first sequence after its even share begins, so it has less than one sequence more.
+/// An upper bound on the rows of one task, in a batch of `rows` rows in `sequences` sequences, of
+/// which the longest has `longest`. A group ends where the first sequence after its even share
+/// begins, so it has less than one sequence more.
 pub fn most_task_rows(rows: usize, sequences: usize, longest: usize) -> usize {
     let share = rows.div_ceil(n_groups(rows, sequences));
     (share + longest.saturating_sub(1)).min(rows)
@@ -58,7 +61,7 @@ pub fn groups(offsets: &[u32]) -> Vec<Group> {
     groups
 }
 
-/// The same for rows that are sequences of their own: the first tokens.
+/// The groups of rows that are independent of each other: the first tokens.
 pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
     const FIRST_TOKENS: usize = 12;
     let n = rows.div_ceil(FIRST_TOKENS).clamp(1, TASKS);
@@ -68,7 +71,7 @@ pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow one another from 0.
+/// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow each other from 0.
 pub fn split(
     mut data: &mut [f32],
     ranges: impl Iterator<Item = Range<usize>>,

@@ -1,6 +1,8 @@
-//! The head on the fused path: from the rows it reads to logits and loss, and back. Called by [`crate::model::Model`].
+//! The head on the fused path: from the rows that it reads to logits and loss, and back.
+//! [`crate::model::Model`] calls it.
 //!
-//! The equations are those of [`crate::model::head`]. It has few outputs: one thread does it.
+//! The equations are those of [`crate::model::head`]. A head has few outputs, so one thread
+//! computes it.
 
 use super::{
     linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
@@ -27,17 +29,17 @@ use progtune_kernels::{
     matrix::Matrix,
 };
 
-/// What the backward of one of the head's layers needs.
+/// The values that the backward of a layer needs.
 struct LayerTape {
     rewritten: Option<RewrittenWeight>,
     /// The layer's input, after dropout.
     x: Buffer,
-    /// Its output, where tanh follows.
+    /// The layer's output, where tanh follows.
     z: Option<Buffer>,
     linear: LinearTape,
 }
 
-/// Logits, `[rows, outputs]`, of the rows the head reads, `[rows, hidden]`.
+/// Logits, `[rows, outputs]`, for the rows that the head reads, `[rows, hidden]`.
 pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> {
     let (logits, _) = pass
         .scratch
@@ -45,8 +47,8 @@ pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> 
     Ok(logits.to_vec())
 }
 
-/// Loss (Σ over the examples / `denominator`), with the gradients of the head's trainable parameters added; and, if
-/// `below` says that it is wanted, the gradient of `hidden`.
+/// The loss (Σ over the examples / `denominator`) and, if `below` says that it is wanted, the
+/// gradient of `hidden`. Adds the gradients of the head's trainable parameters.
 pub fn train(
     head: &Head,
     hidden: &[f32],
@@ -120,7 +122,7 @@ fn forward(
     Ok((y, tapes))
 }
 
-/// From the gradient of the logits down; returns that of the head's input, if it is wanted.
+/// Goes down from the gradient of the logits; returns that of the head's input, if it is wanted.
 fn backward(
     head: &Head,
     tapes: &[LayerTape],
@@ -281,7 +283,7 @@ fn loss(d_logits: &mut [f32], logits: &[f32], pass: &Pass<'_>, denominator: f64)
     }
 }
 
-/// Cross-entropy of the tokens that have a tag.
+/// The cross-entropy of the tokens that have a tag.
 fn tag_loss(
     d_logits: &mut [f32],
     logits: &[f32],
@@ -307,7 +309,7 @@ fn tag_loss(
     .sum()
 }
 
-/// Half the cross-entropy of the start, over the tokens of the sequence, and half that of the end.
+/// The mean of the cross-entropies of start and end, over the tokens of the sequence.
 fn span_loss(
     d_logits: &mut [f32],
     logits: &[f32],

@@ -1,8 +1,9 @@
-//! The CPU path: blocks with a hand-written backward on `progtune-kernels`. Called by [`super::Model`].
+//! The CPU path: blocks on `progtune-kernels` with a hand-written backward. [`super::Model`] calls
+//! it.
 //!
-//! A block's forward returns a tape with what its backward needs; the backward consumes the tape, so a block's
-//! memory is free as soon as its gradients are done. Rows are cut into tasks ([`groups`]) that go through a whole block
-//! on one thread.
+//! A block's forward returns a tape with the values that its backward needs. The backward consumes
+//! the tape, so a block's memory is free as soon as its gradients are done. Rows are cut into tasks
+//! ([`groups`]) that go through a whole block on one thread. [`block`] lists the steps.
 
 mod attention;
 mod backward;

@@ -1,5 +1,5 @@
-//! The end of both sub-layers of a block, steps (4) and (8) of [`super::block`]: dropout, the method's programs,
-//! residual sum and LayerNorm, with their backward.
+//! The end of both sub-layers of a block, steps (4) and (8) of [`super::block`]: dropout, the
+//! method's programs, residual sum and LayerNorm, with their backward.
 
 use super::{
     backward::{Backward, BackwardPlace, add_all},
@@ -49,7 +49,8 @@ pub struct SubLayerEnd<'a> {
     pub site: DropoutSite,
 }
 
-/// The values that a LayerNorm leaves behind: its normalised rows, `[rows, hidden]`, and their reciprocal deviations.
+/// The values that a LayerNorm leaves behind: its normalised rows, `[rows, hidden]`, and their
+/// reciprocal deviations.
 pub struct Normalised<T> {
     pub x_hat: T,
     pub rstd: T,
@@ -118,8 +119,9 @@ pub struct EndTape<'t> {
 }
 
 impl Backward<'_> {
-    /// Undoes step (4) or (8) for the computed rows `range`. `d` comes in as the gradient of the result and leaves as
-    /// that of the residual; `d_dense` receives that of the dense layer's output.
+    /// Undoes step (4) or (8) for the computed rows `range`. `d` comes in as the gradient of the
+    /// result and leaves as that of the residual; `d_dense` receives that of the dense layer's
+    /// output.
     pub fn end_backward(
         &self,
         end: SubLayerEnd<'_>,
@@ -131,7 +133,7 @@ impl Backward<'_> {
     ) -> Result<()> {
         // Undoes LN.
         self.norm_backward(end.norm, d, tape.normalised, range, at.partials);
-        // Undoes the residual sum: its gradient goes both ways.
+        // Undoes the residual sum, whose gradient goes both ways.
         d_dense.copy_from_slice(d);
         // Undoes the programs, which may read the residual.
         let (others, partials) = ([tape.residual, tape.residual], &mut *at.partials);
@@ -146,8 +148,8 @@ impl Backward<'_> {
         Ok(())
     }
 
-    /// The backward of a LayerNorm: `d` comes in as the gradient of its result and leaves as that of the sum that it
-    /// normalised.
+    /// The backward of a LayerNorm: `d` comes in as the gradient of its result and leaves as that
+    /// of the sum that it normalised.
     fn norm_backward(
         &self,
         ready: &ReadyNorm<'_>,

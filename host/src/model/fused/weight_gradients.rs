@@ -1,5 +1,5 @@
-//! The weight gradients of a block, which read all rows of a batch: what the tasks of its backward keep for them, and the
-//! products, in one go. Called by [`super::backward`].
+//! The weight gradients of a block, which read all rows of a batch. The tasks of its backward keep
+//! rows for them, and all products are computed together. [`super::backward`] calls it.
 
 use super::{
     block::{BlockTape, ReadyBlock, Tasks},
@@ -20,8 +20,8 @@ use progtune_kernels::{
     matrix::Matrix,
 };
 
-/// The rows that weight gradients read, for the weights that are trained: gradients of the layers' outputs, and inputs
-/// that the tape has in another form.
+/// The rows that weight gradients read, for the weights that are trained: gradients of the layers'
+/// outputs, and inputs that the tape has in another form.
 pub struct Kept {
     d_outputs: PerLinear<Option<Buffer>>,
     /// The rows that the layers multiplied, where the method changes their input.
@@ -43,7 +43,8 @@ pub struct KeptRows<'a> {
 }
 
 impl Kept {
-    /// Room for the layers whose weights are trained, with `all` rows of keys and values and `computed` of the rest.
+    /// Room for the layers whose weights are trained, with `all` rows of keys and values and
+    /// `computed` of the rest.
     pub fn new(block: &Block, pass: &Pass<'_>, all: usize, computed: usize) -> Self {
         let linears = &block.linears;
         let room = |site: LinearSite, columns: usize| {
@@ -67,7 +68,8 @@ impl Kept {
         }
     }
 
-    /// The rows of every attending task (query, key and value) and of every feeding task (the rest).
+    /// The rows of every attending task (query, key and value) and of every feeding task (the
+    /// rest).
     pub fn split(
         &mut self,
         tasks: &Tasks,
@@ -115,7 +117,7 @@ impl Kept {
         (attend, feed)
     }
 
-    /// `dW += dyᵀ·x` of every trained weight, in one go.
+    /// Adds `dyᵀ·x` to the gradient of every trained weight, all at once.
     pub fn weight_gradients(
         self,
         block: &Block,

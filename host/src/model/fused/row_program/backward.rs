@@ -1,4 +1,4 @@
-//! The backward of a program on the rows of one task. Called by [`crate::model::fused`]'s sites.
+//! The backward of a program on the rows of one task. The sites of [`crate::model::fused`] call it.
 
 use super::{
     FixedMatrix, Others, RowProgram, Run, Step, add_gradient, by_row, drop_out, forward::normalise,
@@ -13,8 +13,8 @@ use progtune_kernels::{
 };
 
 impl RowProgram {
-    /// Turns `d`, the gradient of the result, into that of `y`; adds the parameters' gradients; returns those of the
-    /// other inputs. `saved` is what [`RowProgram::forward`] returned.
+    /// Turns `d`, the gradient of the result, into that of `y`, and adds the parameters' gradients.
+    /// Returns the gradients of the other inputs. `saved` is the result of [`RowProgram::forward`].
     pub fn backward(
         &self,
         saved: &[Option<Buffer>],
@@ -75,8 +75,8 @@ impl RowProgram {
         [d_x, d_residual]
     }
 
-    /// The gradient of the only operand with rows, `x`, of a step whose result has the gradient `g`. Adds the gradient of
-    /// the step's other operand, if it has one.
+    /// The gradient of the only operand with rows, `x`, of a step whose result has the gradient
+    /// `g`. Adds the gradient of the step's other operand, if it has one.
     fn step_backward(
         &self,
         index: usize,

@@ -1,5 +1,5 @@
-//! From a graph to steps on slices, for one pass; values without rows are computed here. Called by [`crate::model::fused`]'s
-//! sites.
+//! From a graph to steps on slices, for one pass. Values without rows are computed here. The sites
+//! of [`crate::model::fused`] call it.
 
 use super::{Derived, Fixed, FixedMatrix, INPUTS, RowProgram, Step};
 use crate::{
@@ -16,9 +16,10 @@ use progtune_plugin_api::graph::{Node, Op};
 /// A value of the graph.
 #[derive(Clone)]
 enum Value {
-    /// The value of a step, with its dimensions after the rows; none when it has one only, of any size above 1.
+    /// The value of a step, with its dimensions after the rows. The list is empty if there is only
+    /// one, of any size above 1.
     Rows { step: usize, dims: Vec<usize> },
-    /// A parameter, in its own shape or another one, or transposed.
+    /// A parameter, in its own shape or a different one, or transposed.
     Parameter {
         id: ParameterId,
         shape: Vec<usize>,
@@ -29,7 +30,8 @@ enum Value {
 }
 
 impl RowProgram {
-    /// The fused form of `program` with the parameters' values of now; `None` if not all its operations have one.
+    /// The fused form of `program` with the parameters' current values; `None` if one of its
+    /// operations has none.
     pub fn compile(program: &Program, parameters: &Parameters) -> Result<Option<Self>> {
         let mut compiler = Compiler {
             program,
@@ -53,19 +55,19 @@ struct Compiler<'a> {
     program: &'a Program,
     parameters: &'a Parameters,
     steps: Vec<Step>,
-    /// One a node so far.
+    /// One per node so far.
     values: Vec<Value>,
     derived: Vec<Derived>,
-    /// Values without rows that are known, by node.
+    /// The values without rows that are known, by node.
     computed: Vec<Option<Tensor>>,
 }
 
-/// What the compiler makes of a node: `None` when it has no fused form.
+/// The compiled form of a node; `None` when it has no fused form.
 type Compiled<T> = Result<Option<T>>;
 
 impl Compiler<'_> {
     fn finish(self) -> Option<RowProgram> {
-        // The result must be the last step's.
+        // The result must be that of the last step.
         match self.values.last()? {
             Value::Rows { step, .. } if *step + 1 == self.steps.len() => {}
             _ => return None,
@@ -108,7 +110,7 @@ impl Compiler<'_> {
         self.with_rows(index, node, &at, dims.unwrap_or_default())
     }
 
-    /// A parameter seen otherwise, or something to compute.
+    /// A parameter in another shape, or a value to compute later.
     fn without_rows(&self, index: usize, node: &Node, at: &[usize]) -> Value {
         match (node.op, at.first().map(|&at| &self.values[at])) {
             (
@@ -209,7 +211,7 @@ impl Compiler<'_> {
         Ok((columns > 1).then_some(Step::MatMul { x, matrix }))
     }
 
-    /// An operation on two values of which one has rows at least.
+    /// An operation on two values, of which at least one has rows.
     fn pair(&mut self, op: Op, a: Value, b: Value) -> Compiled<Step> {
         let factor = if op == Op::SUB { -1.0 } else { 1.0 };
         Ok(match (op, a, b) {
@@ -240,7 +242,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// A vector in an operation with rows: one number a column (one number for all columns is left to candle).
+    /// A vector in an operation with rows: one number per column. One number for all columns is
+    /// left to candle.
     fn vector(&mut self, value: &Value, dims: &[usize]) -> Compiled<Fixed> {
         let Some((source, shape, false)) = self.fixed(value)? else {
             return Ok(None);
@@ -266,7 +269,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// A value without rows as something a step can read: source, shape, whether it is transposed.
+    /// A value without rows as a step reads it: source, shape, and whether it is transposed.
     fn fixed(&mut self, value: &Value) -> Compiled<(Fixed, Vec<usize>, bool)> {
         match value {
             Value::Rows { .. } => Ok(None),
@@ -291,7 +294,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Lets candle compute a node without rows, and what it reads.
+    /// Computes a node without rows with candle, after the nodes that it reads.
     fn compute(&mut self, node: usize) -> Result<Tensor> {
         let inputs = self.program.graph().nodes[node].inputs.clone();
         for input in inputs {
