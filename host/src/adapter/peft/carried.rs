@@ -1,6 +1,6 @@
-//! The changes of a PEFT adapter that the options of a plugin cannot express, such as a different
-//! rank in each module, layers of the head, or biases. The format gives the host the plan that a
-//! method would give. [`super::super::Adapter::blueprint`] calls it.
+//! The changes of a PEFT adapter that a plugin's options cannot express: different ranks in each
+//! module, layers of the head, biases. The format gives the host the plan that a method would give.
+//! [`super::super::Adapter::blueprint`] calls it.
 
 use super::graphs::{Lora, Projections, add_factors};
 use crate::model::{

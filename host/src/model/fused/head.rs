@@ -1,8 +1,8 @@
 //! The head on the fused path: from the rows that it reads to logits and loss, and back.
 //! [`crate::model::Model`] calls it.
 //!
-//! The equations are those of [`crate::model::head`]. A head has few outputs, so one thread
-//! computes it.
+//! The equations are those of [`crate::model::head`]. Each layer has three steps: (1) dropout, (2)
+//! the linear layer, (3) tanh. A head has few outputs, so one thread computes it.
 
 use super::{
     linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
@@ -91,9 +91,11 @@ fn forward(
             true,
         )?;
         let mut x = y;
+        // (1)
         if layer.drops_out {
             drop_out(&mut x, number, linear.in_dim, keys, pass);
         }
+        // (2)
         packed.pack(Matrix::new(&x, keys.len(), linear.in_dim));
         let mut z = scratch.take(keys.len() * linear.out_dim);
         let tape = ready.forward(
@@ -103,6 +105,7 @@ fn forward(
             &mut place(pass, keys, workspace, record),
         )?;
         let mut before = None;
+        // (3)
         if layer.tanh {
             y = scratch.take(z.len());
             activation::forward(&mut y, &z, Activation::Tanh);
@@ -137,9 +140,11 @@ fn backward(
     let mut d = d_logits;
     for (number, (layer, tape)) in head.layers.iter().zip(tapes).enumerate().rev() {
         let linear = &layer.linear;
+        // Undoes (3).
         if let Some(z) = &tape.z {
             activation::backward(&mut d, z, Activation::Tanh);
         }
+        // Undoes (2).
         let wanted = number > 0 || below;
         let ready = ReadyLinear::new(
             linear,
@@ -167,6 +172,7 @@ fn backward(
         let Some(mut d_x) = d_x else {
             return Ok(None);
         };
+        // Undoes (1).
         if layer.drops_out {
             drop_out(&mut d_x, number, linear.in_dim, keys, pass);
         }
