@@ -2,15 +2,15 @@
 //! steps belong to attending tasks, which have whole sequences, the other two to feeding tasks.
 
 use super::{
-    backward::{Backward, BackwardPlace, FeedGradients, piece},
-    block::AttendTask,
-    forward::Forward,
-    groups::{rows_of, split},
+    context::{Backward, BackwardPlace, FeedGradients, Forward, piece},
+    groups::rows_of,
     linear::{LinearRows, LinearTape},
     partials::Partials,
     prefix::PrefixRows,
-    site::{self, Place, SiteTape},
-    sub_layer::{EndRows, EndTape, Normalised},
+    saved::{AttendTapes, Attended, AttentionOutputTapes, Normalised, Qkv},
+    site::{self, Place},
+    sub_layer::{EndRows, EndTape},
+    tasks::AttendTask,
     weight_gradients::KeptRows,
 };
 use crate::{
@@ -27,67 +27,6 @@ use progtune_kernels::{
     matrix::Matrix,
 };
 use std::ops::Range;
-
-/// Something for each of query, key and value.
-#[derive(Default)]
-pub struct Qkv<T> {
-    pub q: T,
-    pub k: T,
-    pub v: T,
-}
-
-/// The tapes of the programs at query, key and value, for one task.
-pub type AttendTapes = Qkv<LinearTape>;
-
-/// The values that attending leaves behind.
-pub struct Attended<T> {
-    pub qkv: Qkv<T>,
-    /// The logarithm of the softmax's denominator, `[computed rows, heads]`.
-    pub log_sum_exp: T,
-    /// Attention's output, `[computed rows, hidden]`.
-    pub context: T,
-}
-
-impl Attended<Buffer> {
-    pub fn as_rows(&mut self) -> Attended<&mut [f32]> {
-        Attended {
-            qkv: Qkv {
-                q: &mut self.qkv.q,
-                k: &mut self.qkv.k,
-                v: &mut self.qkv.v,
-            },
-            log_sum_exp: &mut self.log_sum_exp,
-            context: &mut self.context,
-        }
-    }
-}
-
-impl Attended<&mut [f32]> {
-    /// The rows of each task.
-    pub fn split(self, tasks: &[AttendTask], hidden: usize, heads: usize) -> Vec<Self> {
-        let rows = || tasks.iter().map(|task| task.rows.clone());
-        let computed = || tasks.iter().map(|task| task.computed.clone());
-        let q = split(self.qkv.q, computed(), hidden);
-        let k = split(self.qkv.k, rows(), hidden);
-        let v = split(self.qkv.v, rows(), hidden);
-        let sums = split(self.log_sum_exp, computed(), heads);
-        let context = split(self.context, computed(), hidden);
-        let pieces = q.into_iter().zip(k).zip(v).zip(sums).zip(context);
-        pieces
-            .map(|((((q, k), v), log_sum_exp), context)| Attended {
-                qkv: Qkv { q, k, v },
-                log_sum_exp,
-                context,
-            })
-            .collect()
-    }
-}
-
-/// The tapes of the programs at the attention output, for one task.
-pub struct AttentionOutputTapes {
-    dense: LinearTape,
-    end: Vec<SiteTape>,
-}
 
 /// The assignment of a task's rows to its sequences.
 fn sequences<'a>(pass: &'a Pass<'_>, mode: BlockMode, task: &AttendTask) -> Sequences<'a> {

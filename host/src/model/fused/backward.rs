@@ -5,10 +5,13 @@
 
 use super::{
     attention::AttendGradients,
-    block::{BlockTape, ReadyBlock, Tasks},
+    block::ReadyBlock,
+    context::{Backward, BackwardPlace, FeedGradients, add_all, piece},
     groups::{rows_of, split},
     partials::Partials,
-    site::{self, Place},
+    saved::BlockTape,
+    site,
+    tasks::Tasks,
     weight_gradients::{Kept, KeptRows},
 };
 use crate::{
@@ -17,8 +20,8 @@ use crate::{
         gradients::Gradients,
         layout::Block,
         parameters::HostSlice,
-        pass::{BlockMode, Pass},
-        scratch::{Buffer, Direction, Scratch, Workspace},
+        pass::Pass,
+        scratch::{Buffer, Direction, Workspace},
     },
 };
 use progtune_kernels::layer_norm;
@@ -71,51 +74,7 @@ pub fn backward(
     Ok(d_x)
 }
 
-/// The inputs that all tasks of a block's backward share.
-pub struct Backward<'a> {
-    pub ready: &'a ReadyBlock<'a>,
-    pub tape: &'a BlockTape,
-    pub x: &'a [f32],
-    pub first: Option<&'a [f32]>,
-    pub pass: &'a Pass<'a>,
-    pub scratch: &'a Scratch,
-    pub hidden: usize,
-}
-
-/// The rows and the memory of a task of the backward, and the sums to which it adds parameter
-/// gradients.
-pub struct BackwardPlace<'t, 'p, 'w> {
-    pub partials: &'t mut Partials<'p>,
-    pub place: Place<'w, 'w>,
-}
-
-/// The gradients at a feeding task.
-pub struct FeedGradients<'d> {
-    /// Comes in as the gradient of the block's output, and leaves as that of its input through the
-    /// residual sums.
-    pub d: &'d mut [f32],
-    /// Receives the gradient of attention's output.
-    pub d_context: &'d mut [f32],
-}
-
-/// The task's piece of a buffer that is kept, or else room of its own.
-pub fn piece<'k>(
-    kept: &'k mut Option<&mut [f32]>,
-    own: &'k mut Option<Buffer>,
-    n: usize,
-    scratch: &Scratch,
-) -> &'k mut [f32] {
-    match kept {
-        Some(kept) => kept,
-        None => own.insert(scratch.take(n)),
-    }
-}
-
 impl<'a> Backward<'a> {
-    pub fn mode(&self) -> BlockMode {
-        self.tape.mode
-    }
-
     /// Undoes all steps in one task for the same rows.
     fn rows_at_once(
         &self,
@@ -206,16 +165,6 @@ impl<'a> Backward<'a> {
         Ok(fed?.into_iter().chain(attended?).collect())
     }
 
-    pub fn place<'w>(&'w self, keys: &'w [u64], workspace: &'w mut Workspace) -> Place<'w, 'w> {
-        Place {
-            parameters: self.pass.parameters,
-            rows: self.pass.row_context(keys, self.mode().dropout),
-            scratch: self.scratch,
-            workspace,
-            record: false,
-        }
-    }
-
     /// Undoes steps (9) to (3) for the rows of a feeding task.
     fn feed(
         &self,
@@ -277,12 +226,5 @@ fn split_optional<'d>(
             let rows = tasks.attend.iter().map(|task| task.rows.clone());
             split(d_x, rows, hidden).into_iter().map(Some).collect()
         }
-    }
-}
-
-/// Adds the gradients that programs have for their other inputs.
-pub fn add_all(sum: &mut [f32], more: [Option<Buffer>; 2]) {
-    for more in more.into_iter().flatten() {
-        site::add(sum, &more);
     }
 }

@@ -1,5 +1,5 @@
-//! One Transformer block (Hugging Face's `BertLayer`) of the fused path: everything that one pass
-//! over it needs, and its tape. [`super::forward`] and [`super::backward`] run it.
+//! One Transformer block (Hugging Face's `BertLayer`) of the fused path, with everything that one
+//! pass over it needs. [`super::forward`] and [`super::backward`] run it.
 //!
 //! The steps of a block, with x for its input and `LN` for LayerNorm. Code refers to them by
 //! number, and each step of the backward names the step that it undoes.
@@ -16,60 +16,56 @@
 //! | (8) | y = LN(h + programs(dropout(o))) | [`super::sub_layer`] |
 //! | (9) | y = programs(y) | [`super::forward`] |
 //!
-//! A block's work is cut into tasks (see [`super::groups`]). To *attend* is to compute (1) and (2)
+//! A block's work is cut into tasks (see [`super::tasks`]). To *attend* is to compute (1) and (2)
 //! for some sequences. To *feed* is to compute the remaining steps, in which rows are independent.
 //! In most blocks, a task does both for its rows. A block that computes first tokens only has few
 //! rows left to feed, which are shared out again.
 
 use super::{
-    attention::{AttendTapes, Attended},
-    feed_forward::Fed,
-    forward::FeedTapes,
-    groups::{groups, row_groups},
     linear::{ReadyLinear, RewrittenWeight},
     partials::Target,
     prefix::PrefixRows,
     site::{self, ReadyProgram},
-    sub_layer::{ReadyNorm, SubLayerEnd},
 };
 use crate::{
     error::Result,
     model::{
         gradients::Gradients,
         layout::{Block, Norm, Site},
-        parameters::Parameters,
+        parameters::{HostSlice, Parameters},
         pass::{BlockMode, Pass},
         per_linear::PerLinear,
         scratch::{Buffer, Direction, Scratch},
         step::DropoutSite,
     },
 };
-use candle_core::Tensor;
-use std::ops::Range;
-
-/// Everything that the backward of a block needs.
-pub struct BlockTape {
-    pub(super) mode: BlockMode,
-    pub(super) x: Tensor,
-    /// The first token's row of each sequence, in a block that computes no other.
-    pub(super) first_rows: Option<Buffer>,
-    pub(super) saved: Saved,
-    pub(super) rewritten: Rewritten,
-}
-
-/// The values that a forward leaves behind: `[T, …]` for keys and values, the computed rows for the
-/// rest.
-pub struct Saved {
-    pub attended: Attended<Buffer>,
-    pub fed: Fed<Buffer>,
-    /// For each attending task.
-    pub attend_tapes: Vec<AttendTapes>,
-    /// For each feeding task.
-    pub feed_tapes: Vec<FeedTapes>,
-}
 
 /// The weights that the method computes.
 pub type Rewritten = PerLinear<Option<RewrittenWeight>>;
+
+/// A LayerNorm with its values.
+pub struct ReadyNorm<'a> {
+    pub norm: Norm,
+    pub gamma: HostSlice<'a>,
+    pub beta: HostSlice<'a>,
+}
+
+impl<'a> ReadyNorm<'a> {
+    pub fn new(norm: Norm, parameters: &'a Parameters) -> Self {
+        Self {
+            norm,
+            gamma: parameters.host(norm.weight),
+            beta: parameters.host(norm.bias),
+        }
+    }
+}
+
+/// The end of a sub-layer.
+pub struct SubLayerEnd<'a> {
+    pub programs: &'a [ReadyProgram<'a>],
+    pub norm: &'a ReadyNorm<'a>,
+    pub site: DropoutSite,
+}
 
 /// A block with everything that one pass over it reads.
 pub struct ReadyBlock<'a> {
@@ -168,48 +164,6 @@ impl<'a> ReadyBlock<'a> {
     pub fn reads_hidden(&self, parameters: &Parameters) -> bool {
         let intermediate = self.linears.intermediate.layer;
         intermediate.reads_input(parameters) || !self.output_end.is_empty()
-    }
-}
-
-/// The division of a pass over a block into tasks.
-pub struct Tasks {
-    /// The attending tasks.
-    pub attend: Vec<AttendTask>,
-    /// The computed rows of each feeding task. They are those of the attending tasks, unless the
-    /// block computes first tokens only.
-    pub feed: Vec<Range<usize>>,
-}
-
-/// The rows of an attending task.
-#[derive(Clone)]
-pub struct AttendTask {
-    pub sequences: Range<usize>,
-    /// Rows of keys and values.
-    pub rows: Range<usize>,
-    /// Rows of queries, and of everything after them.
-    pub computed: Range<usize>,
-}
-
-impl Tasks {
-    /// The tasks of a batch.
-    pub fn new(pass: &Pass<'_>, mode: BlockMode) -> Self {
-        let groups = groups(&pass.batch.offsets).into_iter();
-        let task = groups.map(|group| AttendTask {
-            computed: if mode.first_only {
-                group.sequences.clone()
-            } else {
-                group.rows.clone()
-            },
-            sequences: group.sequences,
-            rows: group.rows,
-        });
-        let attend: Vec<AttendTask> = task.collect();
-        let feed = if mode.first_only {
-            row_groups(pass.batch.sequences())
-        } else {
-            attend.iter().map(|task| task.computed.clone()).collect()
-        };
-        Self { attend, feed }
     }
 }
 

@@ -2,64 +2,17 @@
 //! independent in it.
 
 use super::{
-    backward::{Backward, BackwardPlace, add_all, piece},
-    forward::Forward,
-    groups::{rows_of, split},
-    linear::{LinearRows, LinearTape},
-    site::{self, Place, SiteTape},
-    sub_layer::{EndRows, EndTape, Normalised},
+    context::{Backward, BackwardPlace, Forward, add_all, piece},
+    groups::rows_of,
+    linear::LinearRows,
+    saved::{FeedForwardTapes, Normalised},
+    site::{self, Place},
+    sub_layer::{EndRows, EndTape},
     weight_gradients::KeptRows,
 };
 use crate::{error::Result, model::scratch::Buffer};
 use progtune_kernels::{activation, gemm::PackedRows, matrix::Matrix};
 use std::ops::Range;
-
-/// The values that feeding leaves behind: those of both LayerNorms, and u, `[rows, intermediate]`.
-pub struct Fed<T> {
-    pub attention: Normalised<T>,
-    pub u: T,
-    pub output: Normalised<T>,
-}
-
-impl Fed<Buffer> {
-    pub fn as_rows(&mut self) -> Fed<&mut [f32]> {
-        Fed {
-            attention: self.attention.as_rows(),
-            u: &mut self.u,
-            output: self.output.as_rows(),
-        }
-    }
-}
-
-impl Fed<&mut [f32]> {
-    /// The rows of each task.
-    pub fn split(self, tasks: &[Range<usize>], hidden: usize, inner: usize) -> Vec<Self> {
-        let rows = || tasks.iter().cloned();
-        let normalised = |of: Normalised<_>| {
-            let x_hats = split(of.x_hat, rows(), hidden).into_iter();
-            let pairs = x_hats.zip(split(of.rstd, rows(), 1));
-            pairs.map(|(x_hat, rstd)| Normalised { x_hat, rstd })
-        };
-        let pieces = normalised(self.attention)
-            .zip(split(self.u, rows(), inner))
-            .zip(normalised(self.output));
-        pieces
-            .map(|((attention, u), output)| Fed {
-                attention,
-                u,
-                output,
-            })
-            .collect()
-    }
-}
-
-/// The tapes of the programs at the feed-forward sub-layer, for one task.
-pub struct FeedForwardTapes {
-    intermediate: LinearTape,
-    activation: Vec<SiteTape>,
-    output: LinearTape,
-    end: Vec<SiteTape>,
-}
 
 /// The rows that the feed-forward sub-layer of a task writes.
 pub struct FeedForwardRows<'r> {

@@ -4,12 +4,13 @@
 //! for one task.
 
 use super::{
-    attention::{AttendTapes, Attended, AttentionOutputTapes, Qkv},
-    block::{BlockTape, ReadyBlock, Saved, Tasks, rewrite_weights},
-    feed_forward::{Fed, FeedForwardRows, FeedForwardTapes},
+    block::{ReadyBlock, rewrite_weights},
+    context::Forward,
+    feed_forward::FeedForwardRows,
     groups::{rows_of, split},
-    site::{self, Place, SiteTape},
-    sub_layer::Normalised,
+    saved::{AttendTapes, Attended, BlockTape, Fed, FeedTapes, Normalised, Qkv, Saved},
+    site,
+    tasks::Tasks,
 };
 use crate::{
     error::Result,
@@ -72,22 +73,6 @@ pub fn forward(
     Ok((y, Some(tape)))
 }
 
-/// The inputs that all tasks of a block's forward share.
-pub struct Forward<'a> {
-    pub ready: &'a ReadyBlock<'a>,
-    pub pass: &'a Pass<'a>,
-    pub mode: BlockMode,
-    pub scratch: &'a Scratch,
-    pub hidden: usize,
-}
-
-/// The tapes of the programs at one feeding task.
-pub struct FeedTapes {
-    pub attention_output: AttentionOutputTapes,
-    pub feed_forward: FeedForwardTapes,
-    pub end: Vec<SiteTape>,
-}
-
 /// The rows that a feeding task writes.
 struct FeedRows<'r> {
     fed: Fed<&'r mut [f32]>,
@@ -133,11 +118,6 @@ impl Forward<'_> {
 
     fn heads(&self) -> usize {
         self.pass.config.encoder.num_attention_heads
-    }
-
-    /// `intermediate_size`.
-    pub fn inner(&self) -> usize {
-        self.ready.linears.intermediate.layer.out_dim
     }
 
     /// Room for the values that `all` rows of keys and values and `computed` rows of the rest leave
@@ -247,16 +227,6 @@ impl Forward<'_> {
             })
             .collect();
         Ok((attend_tapes?, feed_tapes?))
-    }
-
-    pub fn place<'w>(&'w self, keys: &'w [u64], workspace: &'w mut Workspace) -> Place<'w, 'w> {
-        Place {
-            parameters: self.pass.parameters,
-            rows: self.pass.row_context(keys, self.mode.dropout),
-            scratch: self.scratch,
-            workspace,
-            record: self.mode.record,
-        }
     }
 
     /// Steps (3) to (9) for the computed rows `range`; `x` is their residual.

@@ -8,6 +8,7 @@
 mod attention;
 mod backward;
 mod block;
+mod context;
 mod embeddings;
 mod feed_forward;
 mod forward;
@@ -17,13 +18,14 @@ mod linear;
 mod partials;
 mod prefix;
 mod row_program;
+mod saved;
 mod site;
 mod sub_layer;
+mod tasks;
 mod trial;
 mod weight_gradients;
 
 pub use backward::backward as block_backward;
-pub use block::BlockTape;
 pub use embeddings::{
     EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
 };
@@ -31,4 +33,5 @@ pub use forward::forward as block_forward;
 pub use groups::most_task_rows;
 pub use head::{logits as head_logits, train as head_train};
 pub use row_program::INPUTS;
+pub use saved::BlockTape;
 pub use trial::run as run_program;

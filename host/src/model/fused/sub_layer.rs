@@ -2,17 +2,16 @@
 //! method's programs, residual sum and LayerNorm, with their backward.
 
 use super::{
-    backward::{Backward, BackwardPlace, add_all},
-    forward::Forward,
+    block::{ReadyNorm, SubLayerEnd},
+    context::{Backward, BackwardPlace, Forward, add_all},
     groups::rows_of,
     partials::Partials,
-    site::{self, Place, ReadyProgram, SiteTape},
+    saved::Normalised,
+    site::{self, Place, SiteTape},
 };
 use crate::{
     error::Result,
     model::{
-        layout::Norm,
-        parameters::{HostSlice, Parameters},
         pass::{BlockMode, Pass},
         scratch::Buffer,
         step::DropoutSite,
@@ -24,46 +23,6 @@ use progtune_kernels::{
     linear::backward_bias,
 };
 use std::ops::Range;
-
-/// A LayerNorm with its values.
-pub struct ReadyNorm<'a> {
-    pub norm: Norm,
-    pub gamma: HostSlice<'a>,
-    pub beta: HostSlice<'a>,
-}
-
-impl<'a> ReadyNorm<'a> {
-    pub fn new(norm: Norm, parameters: &'a Parameters) -> Self {
-        Self {
-            norm,
-            gamma: parameters.host(norm.weight),
-            beta: parameters.host(norm.bias),
-        }
-    }
-}
-
-/// The end of a sub-layer.
-pub struct SubLayerEnd<'a> {
-    pub programs: &'a [ReadyProgram<'a>],
-    pub norm: &'a ReadyNorm<'a>,
-    pub site: DropoutSite,
-}
-
-/// The values that a LayerNorm leaves behind: its normalised rows, `[rows, hidden]`, and their
-/// reciprocal deviations.
-pub struct Normalised<T> {
-    pub x_hat: T,
-    pub rstd: T,
-}
-
-impl Normalised<Buffer> {
-    pub fn as_rows(&mut self) -> Normalised<&mut [f32]> {
-        Normalised {
-            x_hat: &mut self.x_hat,
-            rstd: &mut self.rstd,
-        }
-    }
-}
 
 /// The rows of a task at the end of a sub-layer.
 pub struct EndRows<'r> {

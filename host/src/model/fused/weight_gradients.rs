@@ -1,10 +1,7 @@
 //! The weight gradients of a block, which read all rows of a batch. The tasks of its backward keep
 //! rows for them, and all products are computed together. [`super::backward`] calls it.
 
-use super::{
-    block::{BlockTape, ReadyBlock, Tasks},
-    groups::split,
-};
+use super::{block::ReadyBlock, groups::split, saved::BlockTape, tasks::Tasks};
 use crate::{
     error::Result,
     model::{
