@@ -38,7 +38,9 @@ use progtune_engine::{
     error::Result,
     model::{
         config::ModelConfig,
+        depth::Depth,
         description::{HeadKind, ParameterInfo, sites},
+        keeps_both_directions, most_task_rows,
     },
     plan::{Blueprint, Stage},
 };
@@ -57,10 +59,6 @@ const TOKENIZER_TOKEN: u64 = 640;
 const SLACK: u64 = 20;
 /// A page of memory: what a row of a table touches at least.
 const PAGE: u64 = 4096;
-/// Rows that a task works on, at most (`fused::groups`).
-const TASK_ROWS: u64 = 192;
-/// Weights, in numbers, up to which both directions stay packed (`fused::scratch`).
-const KEEP_BOTH: u64 = 32 << 20;
 
 /// What is held in a phase, by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,9 +258,10 @@ impl<'a> Estimator<'a> {
     fn saving(&self) -> Footprint {
         let blueprint = self.blueprint;
         let adds = blueprint.parameters.iter().any(|info| info.added.is_some());
-        let saved = match adds || !blueprint.rewrites.is_empty() {
-            true => blueprint.candidate_size(),
-            false => self.all(),
+        let saved = if adds || !blueprint.rewrites.is_empty() {
+            blueprint.candidate_size()
+        } else {
+            self.all()
         };
         self.footprint(
             "saving the result",
@@ -339,7 +338,7 @@ impl<'a> Estimator<'a> {
                 .filter(|&block| !trained.weights[block])
                 .count() as u64
         };
-        let keeps_both = weights * blocks as u64 <= KEEP_BOTH;
+        let keeps_both = keeps_both_directions(weights as usize * blocks);
         let backward = if keeps_both {
             frozen(trained.lowest)
         } else {
@@ -363,17 +362,19 @@ impl<'a> Estimator<'a> {
         } else {
             0
         };
-        let mut below = match trained.embeddings {
-            true => shape.tokens * (hidden + 1),
-            false => 0,
+        let mut below = if trained.embeddings {
+            shape.tokens * (hidden + 1)
+        } else {
+            0
         };
         for block in trained.lowest..blocks {
             let weights = trained.weights[block];
             let tape = self.tape(block, shape, weights);
             worst = worst.max(below + tape + self.backward(block, shape, weights));
-            below += match recompute && block + 1 < blocks {
-                true => shape.tokens * hidden,
-                false => tape,
+            below += if recompute && block + 1 < blocks {
+                shape.tokens * hidden
+            } else {
+                tape
             };
         }
         worst + self.scratch(shape)
@@ -381,9 +382,10 @@ impl<'a> Estimator<'a> {
 
     /// Rows that a block computes.
     fn rows(&self, block: usize, shape: BatchShape) -> u64 {
-        match block + 1 == self.config.blocks() && !self.head.reads_every_token() {
-            true => shape.sequences,
-            false => shape.tokens,
+        if block + 1 == self.config.blocks() && !self.head.reads_every_token() {
+            shape.sequences
+        } else {
+            shape.tokens
         }
     }
 
@@ -408,10 +410,11 @@ impl<'a> Estimator<'a> {
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
         let rows = self.rows(block, shape);
         let gradients = 2 * rows * hidden + shape.tokens * hidden;
-        match weights {
+        if weights {
             // The gradients of the six layers' outputs, two of their inputs, and all inputs packed.
-            true => gradients + rows * (6 * hidden + 3 * inner) + shape.tokens * 3 * hidden,
-            false => gradients,
+            gradients + rows * (6 * hidden + 3 * inner) + shape.tokens * 3 * hidden
+        } else {
+            gradients
         }
     }
 
@@ -420,13 +423,18 @@ impl<'a> Estimator<'a> {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
         let threads = self.threads.min(shape.sequences);
-        let rows = TASK_ROWS.max(shape.longest).min(shape.tokens);
+        let rows = most_task_rows(
+            shape.tokens as usize,
+            shape.sequences as usize,
+            shape.longest as usize,
+        ) as u64;
         let prefix = self.kept.iter().map(|kept| kept.prefix).max().unwrap_or(0);
         let scores = shape.longest * (shape.longest + prefix);
-        let of_head = match self.head.reads_every_token() {
+        let of_head = if self.head.reads_every_token() {
             // What it reads, with dropout, packed, and the gradient of it twice.
-            true => shape.tokens * 5 * hidden,
-            false => shape.sequences * 12 * hidden,
+            shape.tokens * 5 * hidden
+        } else {
+            shape.sequences * 12 * hidden
         };
         threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + of_head
     }
@@ -443,24 +451,18 @@ struct Trained {
 
 impl Trained {
     fn of(blueprint: &Blueprint, stage: &Stage, blocks: usize) -> Self {
-        let infos = || stage.trainable.iter().map(|&id| &blueprint.parameters[id]);
-        let embeddings = infos().any(|info| info.part == Part::EMBEDDINGS);
+        let infos = stage.trainable.iter();
+        let infos = infos.map(|&id| &blueprint.parameters[id]);
         let mut weights = vec![false; blocks];
-        for info in infos().filter(|info| info.added.is_none() && info.shape.len() == 2) {
+        for info in infos.filter(|info| info.added.is_none() && info.shape.len() == 2) {
             if let Some(block) = info.block {
                 weights[block] = true;
             }
         }
+        let depth = blueprint.depth(&stage.trainable);
         Self {
-            embeddings,
-            lowest: match embeddings {
-                true => 0,
-                false => infos()
-                    .filter_map(|info| info.block)
-                    .chain(stage.shared_from)
-                    .min()
-                    .unwrap_or(blocks),
-            },
+            embeddings: depth == Depth::Embeddings,
+            lowest: depth.frozen_blocks(),
             weights,
         }
     }

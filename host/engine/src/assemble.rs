@@ -1,5 +1,5 @@
-//! Puts a model together: checkpoint, new head, the method's parameters, an adapter's values.
-//! Called by the recipe, `evaluate`, `predict` and `merge`.
+//! Puts a model together from a checkpoint, a new head, the method's parameters and an adapter's
+//! values. The recipe, `evaluate`, `predict` and `merge` call it.
 
 use crate::rng::Stream;
 use crate::{
@@ -22,23 +22,54 @@ use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
 use progtune_process::{phase::Phase, short_list::short_list};
 
-/// Everything that decides a model's first values.
+/// Everything that determines a model's first values.
+///
+/// ```no_run
+/// use progtune_engine::{
+///     assemble::Assembly,
+///     model::{
+///         description::HeadKind,
+///         device::{Device, Kernels},
+///         weights::HeadPolicy,
+///     },
+///     model_source::ModelSource,
+///     plan::Blueprint,
+/// };
+///
+/// let source = ModelSource::Embedded;
+/// let (config, head) = (source.config()?, HeadKind::Sequence(2));
+/// let model = Assembly {
+///     blueprint: &Blueprint::new(&config, head, None, false)?,
+///     source: &source,
+///     config,
+///     head,
+///     labels: &[],
+///     adapter: None,
+///     policy: HeadPolicy::MakeNew,
+///     seed: 42,
+///     device: Device::Cpu,
+///     kernels: Kernels::Auto,
+/// }
+/// .build()?;
+/// println!("{} parameters", model.parameters.len());
+/// # Ok::<(), progtune_engine::error::Error>(())
+/// ```
 pub struct Assembly<'a> {
-    /// Where the weights come from.
+    /// The source of the weights.
     pub source: &'a ModelSource,
     /// Their configuration.
     pub config: ModelConfig,
     /// The head.
     pub head: HeadKind,
-    /// The task's labels in id order; empty when they do not matter.
+    /// The task's labels in id order; empty when they are irrelevant.
     pub labels: &'a [String],
     /// The model with its method.
     pub blueprint: &'a Blueprint,
     /// Values that replace those of checkpoint and method.
     pub adapter: Option<&'a Adapter>,
-    /// What to do about a head that the checkpoint lacks.
+    /// The treatment of a head that the checkpoint lacks.
     pub policy: HeadPolicy,
-    /// The seed of what starts from random numbers.
+    /// The random seed.
     pub seed: u64,
     /// The device.
     pub device: DeviceChoice,
@@ -46,19 +77,22 @@ pub struct Assembly<'a> {
     pub kernels: Kernels,
 }
 
-/// The base model's values in memory, for as many models as are built on it: they share what no adapter replaces.
+/// The base model's values in memory. The models that are built on them share all values that no
+/// adapter replaces.
 pub struct BaseWeights {
-    /// Of each parameter of the base model with its head, in name order; `None`: not in the checkpoint.
+    /// The value of each parameter of the base model with its head, in name order; `None` if the
+    /// checkpoint lacks it.
     values: Vec<Option<Var>>,
 }
 
 impl Assembly<'_> {
-    /// Reads, makes and places every parameter.
+    /// Reads or makes every parameter, and moves it to the device.
     pub fn build(self) -> Result<Model> {
-        // An adapter brings the head along, so the checkpoint need not have it.
-        let policy = match self.adapter.is_some() {
-            true => HeadPolicy::MakeNew,
-            false => self.policy,
+        // An adapter contains the head, so the checkpoint need not have it.
+        let policy = if self.adapter.is_some() {
+            HeadPolicy::MakeNew
+        } else {
+            self.policy
         };
         let base = self.read_base(policy)?;
         self.build_on(&base)
@@ -94,19 +128,51 @@ impl Assembly<'_> {
         Ok(BaseWeights { values })
     }
 
-    /// Puts the model together from a checkpoint that was read before, for the same model and perhaps another head. What
-    /// the adapter replaces is the model's own; all else is shared, so only one of several models may be trained.
+    /// Puts the model together from a checkpoint that was read before, for the same model and
+    /// perhaps another head. The values that the adapter replaces are the model's own. All others
+    /// are shared, so at most one of several models may be trained.
     pub fn build_on(self, weights: &BaseWeights) -> Result<Model> {
         let device = open_device(self.device)?;
-        let infos = &self.blueprint.parameters;
         let base = self.base_infos();
+        let (base_values, mut made_new) = self.base_values(&base, weights)?;
+        let values = self.all_values(&base, &base_values, &device)?;
+        let parameters = Parameters::new(self.blueprint.parameters.clone(), values)?;
+        if let Some(adapter) = self.adapter {
+            self.apply_adapter(adapter, &parameters, &mut made_new)?;
+        }
+        if !made_new.is_empty() {
+            tracing::info!("randomly initialised: {}", made_new.join(", "));
+        }
+        let adapters = self.adapter.iter();
+        let from_adapter = adapters.flat_map(|adapter| adapter.tensors.keys());
+        let not_in_base = made_new.iter().chain(from_adapter);
+        let not_in_base = not_in_base.map(|name| parameters.id(name));
+        let not_in_base = not_in_base.collect::<Result<_>>()?;
+        let fused = self.kernels.fused_on(self.device);
+        let config = ModelConfig {
+            position_shift: self.blueprint.position_shift,
+            ..self.config
+        };
+        let rewrites = &self.blueprint.rewrites;
+        let mut model = Model::new(config, parameters, self.head, rewrites, fused)?;
+        model.not_in_base = not_in_base;
+        Ok(model)
+    }
+
+    /// The values of the base model and its head, in the order of `base`, and the names of those
+    /// that are new.
+    fn base_values(
+        &self,
+        base: &[ParameterInfo],
+        weights: &BaseWeights,
+    ) -> Result<(Vec<Tensor>, Vec<String>)> {
         let replaced = |info: &ParameterInfo| {
-            self.adapter
-                .is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
+            let adapter = self.adapter;
+            adapter.is_some_and(|adapter| adapter.tensors.contains_key(&info.name))
         };
         let folded = |info: &ParameterInfo| {
-            self.adapter
-                .is_some_and(|adapter| adapter.folds.contains_key(&info.name))
+            let adapter = self.adapter;
+            adapter.is_some_and(|adapter| adapter.folds.contains_key(&info.name))
         };
         let is_kept = |(info, value): (&ParameterInfo, &Option<Var>)| {
             let fits = value
@@ -114,97 +180,94 @@ impl Assembly<'_> {
                 .is_some_and(|value| value.dims() == info.shape);
             fits && is_last_layer(&info.name) && !replaced(info)
         };
-        let order = match base.iter().zip(&weights.values).any(is_kept) {
-            true => self.checkpoint_order()?,
-            false => None,
+        let order = if base.iter().zip(&weights.values).any(is_kept) {
+            self.checkpoint_order()?
+        } else {
+            None
         };
-        let mut base_values = Vec::with_capacity(base.len());
+        let mut values = Vec::with_capacity(base.len());
         let mut made_new = Vec::new();
         for (info, value) in base.iter().zip(&weights.values) {
-            base_values.push(match value {
+            values.push(match value {
                 Some(value) if replaced(info) && value.dims() == info.shape => {
                     value.as_detached_tensor()
                 }
                 Some(value) if value.dims() == info.shape => {
                     let value = in_task_order(info, value.as_tensor().clone(), order.as_deref())?;
-                    // What the adapter changes is the model's own, too.
+                    // The values that the adapter changes are the model's own, too.
                     if folded(info) { value.detach() } else { value }
                 }
-                // Nowhere, or the head of another task.
+                // The checkpoint lacks it, or has the head of another task.
                 _ => {
                     made_new.push(info.name.clone());
                     new_head_value(info, self.config.encoder.initializer_range, self.seed)?
                 }
             });
         }
+        Ok((values, made_new))
+    }
+
+    /// The values of all parameters on the device: those of the base model, and the first ones of
+    /// the method's.
+    fn all_values(
+        &self,
+        base: &[ParameterInfo],
+        base_values: &[Tensor],
+        device: &Device,
+    ) -> Result<Vec<Tensor>> {
         let find = |name: &str| -> Result<Tensor> {
             let at = base.iter().position(|info| info.name == name);
             at.map(|at| base_values[at].clone()).ok_or_else(|| {
                 Error::Model(format!("an init graph reads {name}, which the model lacks"))
             })
         };
-        // Init graphs compute with values; a variable would make candle record what they do.
+        // Init graphs compute with plain values; candle would record operations on a variable.
         let find_plain = |name: &str| Ok(find(name)?.detach());
-        let mut values = Vec::with_capacity(infos.len());
-        for info in infos {
-            let value = match &info.added {
-                None => find(&info.name)?,
-                Some(added) => {
-                    let value = initial_value(&added.init, &info.name, self.seed, &find_plain)?;
-                    value.broadcast_as(info.shape.as_slice())?.contiguous()?
-                }
-            };
-            values.push(value.to_device(&device)?);
-        }
-        let parameters = Parameters::new(infos.clone(), values)?;
-        if let Some(adapter) = self.adapter {
-            // A PEFT head has the order of the base it was trained on.
-            let order = match adapter.is_peft {
-                true => LabelMatch::of(&self.config.labels, self.labels).order(),
-                false => None,
-            };
-            adapter.apply(&parameters, order.as_deref())?;
-            made_new.retain(|name| !adapter.tensors.contains_key(name));
-            if self.policy == HeadPolicy::Require && !made_new.is_empty() {
-                return Err(headless(adapter, &made_new));
-            }
-        }
-        if !made_new.is_empty() {
-            tracing::info!("randomly initialised: {}", made_new.join(", "));
-        }
-        let from_adapter = self
-            .adapter
-            .iter()
-            .flat_map(|adapter| adapter.tensors.keys());
-        let not_in_base = made_new
-            .iter()
-            .chain(from_adapter)
-            .map(|name| parameters.id(name))
-            .collect::<Result<_>>()?;
-        let fused = self.kernels.fused_on(self.device);
-        let config = ModelConfig {
-            position_shift: self.blueprint.position_shift,
-            ..self.config
+        let infos = self.blueprint.parameters.iter();
+        infos
+            .map(|info| {
+                let value = match &info.added {
+                    None => find(&info.name)?,
+                    Some(added) => {
+                        let value = initial_value(&added.init, &info.name, self.seed, &find_plain)?;
+                        value.broadcast_as(info.shape.as_slice())?.contiguous()?
+                    }
+                };
+                Ok(value.to_device(device)?)
+            })
+            .collect()
+    }
+
+    /// Puts the adapter's values into the model, and removes their names from those that are new.
+    fn apply_adapter(
+        &self,
+        adapter: &Adapter,
+        parameters: &Parameters,
+        made_new: &mut Vec<String>,
+    ) -> Result<()> {
+        // A PEFT head has the order of the base it was trained on.
+        let order = if adapter.is_peft {
+            LabelMatch::of(&self.config.labels, self.labels).order()
+        } else {
+            None
         };
-        let mut model = Model::new(
-            config,
-            parameters,
-            self.head,
-            &self.blueprint.rewrites,
-            fused,
-        )?;
-        model.not_in_base = not_in_base;
-        Ok(model)
+        adapter.apply(parameters, order.as_deref())?;
+        made_new.retain(|name| !adapter.tensors.contains_key(name));
+        if self.policy == HeadPolicy::Require && !made_new.is_empty() {
+            return Err(headless(adapter, made_new));
+        }
+        Ok(())
     }
 }
 
 impl Assembly<'_> {
-    /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels: a checkpoint that was
-    /// trained elsewhere may have another one (`id2label`), as many MNLI models do.
+    /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels.
+    /// A checkpoint that was trained elsewhere may have another order (`id2label`), as many MNLI
+    /// models do.
     ///
     /// # Errors
-    /// When its outputs have other names than the task's labels and are to be used as they are. In training, ids count
-    /// then, as in Hugging Face's `run_glue`, and a warning says so.
+    /// When the names of its outputs are not the task's labels and the head must be used as it is.
+    /// In training, ids count in that case, as in Hugging Face's `run_glue`, and a warning says so.
     fn checkpoint_order(&self) -> Result<Option<Vec<u32>>> {
         if let Some(doubt) = self
             .config
@@ -222,7 +285,7 @@ impl Assembly<'_> {
         match self.policy {
             HeadPolicy::MakeNew => {
                 tracing::warn!(
-                    "{origin}: the head was trained for other labels: {what}; training goes on from it, output by output"
+                    "{origin}: the head was trained for other labels: {what}; training continues from it, output by output"
                 );
                 Ok(None)
             }
@@ -234,7 +297,7 @@ impl Assembly<'_> {
     }
 }
 
-/// The last layer of a saved head with its outputs in the task's order of labels.
+/// The last layer of a saved head, with its outputs in the order of the task's labels.
 fn in_task_order(info: &ParameterInfo, value: Tensor, order: Option<&[u32]>) -> Result<Tensor> {
     match order.filter(|_| is_last_layer(&info.name)) {
         Some(order) => {
@@ -261,7 +324,8 @@ fn new_head_value(info: &ParameterInfo, std: f64, seed: u64) -> Result<Tensor> {
     )?)
 }
 
-/// An adapter for evaluation must bring what the base lacks, or the numbers would be random.
+/// The error for evaluation without a parameter that neither base nor adapter has: random values
+/// would give random numbers.
 fn headless(adapter: &Adapter, missing: &[String]) -> Error {
     Error::Model(format!(
         "{}: neither the base model nor the adapter has {}; save the adapter with its head (PEFT: modules_to_save)",

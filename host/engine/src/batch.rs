@@ -1,5 +1,5 @@
-//! Tokenised examples, and batches of them without padding: tokens one after the other, with the offsets of the sequences.
-//! Made by the trainer and the evaluator, read by the model.
+//! Tokenised examples, and batches of them without padding: tokens one after the other, with the
+//! offsets of the sequences. The trainer and the evaluator make them, and the model reads them.
 
 use progtune_datasets::Label;
 use progtune_kernels::dropout::row_key;
@@ -9,24 +9,24 @@ use progtune_kernels::dropout::row_key;
 pub struct EncodedExample {
     /// Hugging Face's `input_ids`, without padding.
     pub input_ids: Vec<u32>,
-    /// Hugging Face's `token_type_ids`, as long.
+    /// Hugging Face's `token_type_ids`, of the same length.
     pub token_type_ids: Vec<u32>,
-    /// What the model should say, where it is known.
+    /// The expected output, if it is known.
     pub target: Option<Target>,
 }
 
-/// What the model should say about an example.
+/// The expected output for an example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// A class.
     Class(u32),
-    /// The labels that hold, ascending; there may be none.
+    /// The labels that hold, in ascending order; there may be none.
     Classes(Vec<u32>),
     /// A number.
     Score(f32),
-    /// A tag for every token; `None`: the token does not count (Hugging Face's −100).
+    /// A tag for every token; `None` for a token that does not count (Hugging Face's −100).
     Tags(Vec<Option<u32>>),
-    /// The tokens that the answer begins and ends with, both included.
+    /// The first and the last token of the answer.
     Span([u32; 2]),
 }
 
@@ -40,35 +40,50 @@ impl From<Label> for Target {
     }
 }
 
-/// What the model should say about the sequences of a batch.
+/// The expected outputs for the sequences of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Labels {
-    /// None are known.
+    /// They are not known.
     None,
-    /// A class each.
+    /// One class for each.
     Classes(Vec<u32>),
-    /// The labels that hold, ascending, of each.
+    /// The labels that hold for each, in ascending order.
     Sets(Vec<Vec<u32>>),
-    /// A number each.
+    /// One number for each.
     Scores(Vec<f32>),
-    /// A tag for every token, `[T]`; `None`: the token does not count (Hugging Face's −100).
+    /// A tag for every token, `[T]`; `None` for a token that does not count (Hugging Face's −100).
     Tags(Vec<Option<u32>>),
-    /// The tokens of each sequence that its answer begins and ends with, counted in the sequence.
+    /// The first and the last token of each sequence's answer, counted in the sequence.
     Spans(Vec<[u32; 2]>),
 }
 
-/// Sequences laid out one after the other. T tokens in all, S sequences.
+/// Sequences laid out one after the other: T tokens in total, S sequences.
+///
+/// ```
+/// use progtune_engine::batch::{Batch, EncodedExample, Labels, Target};
+///
+/// let example = |ids: &[u32], class| EncodedExample {
+///     input_ids: ids.to_vec(),
+///     token_type_ids: vec![0; ids.len()],
+///     target: Some(Target::Class(class)),
+/// };
+/// let examples = [example(&[101, 7, 102], 0), example(&[101, 8, 9, 102], 1)];
+/// let batch = Batch::new(&examples, &[1, 0], 0);
+/// assert_eq!(batch.input_ids, [101, 8, 9, 102, 101, 7, 102]);
+/// assert_eq!(batch.offsets, [0, 4, 7]);
+/// assert_eq!(batch.labels, Labels::Classes(vec![1, 0]));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// `[T]`.
     pub input_ids: Vec<u32>,
     /// `[T]`.
     pub token_type_ids: Vec<u32>,
-    /// `[T]`, from the model's first position in each sequence.
+    /// `[T]`, counted from the model's first position in each sequence.
     pub position_ids: Vec<u32>,
-    /// `[S + 1]`: where each sequence begins; the last is T.
+    /// `[S + 1]`: the first row of each sequence, and T.
     pub offsets: Vec<u32>,
-    /// `[T]`: keys of (example, position), which dropout masks depend on.
+    /// `[T]`: keys of (example, position), on which dropout masks depend.
     pub row_keys: Vec<u64>,
     /// `[S]`: the examples' indices in their data set.
     pub examples: Vec<usize>,
@@ -109,12 +124,12 @@ impl Batch {
         batch
     }
 
-    /// T: real tokens.
+    /// T, the number of tokens.
     pub fn tokens(&self) -> usize {
         self.input_ids.len()
     }
 
-    /// S: sequences.
+    /// S, the number of sequences.
     pub fn sequences(&self) -> usize {
         self.examples.len()
     }
@@ -125,7 +140,8 @@ impl Batch {
     }
 }
 
-/// Of one kind, as the first says; [`Labels::None`] where any is missing or of another.
+/// The labels of the kind that the first one has; [`Labels::None`] if any is missing or of another
+/// kind.
 fn labels(rows: &[&EncodedExample]) -> Labels {
     let targets = || rows.iter().map(|example| example.target.as_ref());
     let all = match targets().next().flatten() {

@@ -1,4 +1,4 @@
-//! Writes a model as Hugging Face's classes read it. Called at the end of a run and by `progtune merge`.
+//! Writes a model as Hugging Face's classes read it, at the end of a run and for `progtune merge`.
 
 use crate::{
     error::{Error, Result},
@@ -18,7 +18,7 @@ use std::{collections::HashMap, path::Path};
 /// The type of the numbers in saved weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightDtype {
-    /// As computed.
+    /// The computed numbers.
     F32,
     /// Rounded to half precision.
     F16,
@@ -32,8 +32,17 @@ impl WeightDtype {
         &[("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16)];
 }
 
-/// Writes `model.safetensors` and `config.json`: what `AutoModelForSequenceClassification.from_pretrained` loads. The tokenizer's
-/// files are the tokenizer's to write.
+/// Writes `model.safetensors` and `config.json`, which
+/// `AutoModelForSequenceClassification.from_pretrained` loads. The tokenizer writes its own files.
+///
+/// ```no_run
+/// use progtune_engine::export::{WeightDtype, save_checkpoint};
+/// # fn save(model: &progtune_engine::model::Model, task: &progtune_datasets::Task)
+/// #     -> Result<(), progtune_engine::error::Error> {
+/// save_checkpoint("merged".as_ref(), model, task, WeightDtype::F16)?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn save_checkpoint(
     directory: &Path,
     model: &Model,
@@ -63,7 +72,7 @@ pub fn save_checkpoint(
 }
 
 impl WeightDtype {
-    /// PyTorch's name, which `config.json` has.
+    /// PyTorch's name, as in `config.json`.
     fn torch_name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -80,7 +89,7 @@ impl WeightDtype {
         }
     }
 
-    /// The numbers of a tensor as the file has them.
+    /// The numbers of a tensor in the file's form.
     fn bytes(self, tensor: &Tensor) -> Result<Vec<u8>> {
         let flat = tensor.flatten_all()?;
         Ok(match self {
@@ -100,8 +109,8 @@ impl WeightDtype {
     }
 }
 
-/// Writes parameters under the keys that `key` gives their names; the rows of the head's last layer in `head_order`,
-/// if there is one.
+/// Writes parameters under the keys that `key` makes of their names. If there is a `head_order`,
+/// the rows of the head's last layer are in that order.
 pub fn write_safetensors(
     path: &Path,
     parameters: &Parameters,
@@ -120,7 +129,8 @@ pub fn write_safetensors(
     write_tensors(path, &tensors, dtype)
 }
 
-/// The value of a parameter, the rows of the head's last layer in `head_order`, if there is one.
+/// The value of a parameter. If there is a `head_order`, the rows of the head's last layer are in
+/// that order.
 pub fn value_of(
     parameters: &Parameters,
     id: ParameterId,

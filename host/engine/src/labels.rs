@@ -1,30 +1,44 @@
-//! The order of a head's outputs: a checkpoint names its own in `id2label`, a task has Hugging Face's.
-//! Called by `assemble` when a saved head is read, by `recipe` when one is written for PEFT, and by `adapter`.
+//! The order of a head's outputs: a checkpoint has its own in `id2label`, a task has Hugging
+//! Face's. It is called by `assemble` for a saved head, by the recipe for a PEFT head, and by
+//! `adapter`.
 //!
-//! This is the only place where names of labels are compared loosely. Everywhere else (data, tags, class weights, class
-//! reports) a label is its exact text.
+//! This is the only place where names of labels are compared loosely. Everywhere else (data, tags,
+//! class weights, class reports) a label is its exact text.
 
 use progtune_process::short_list::short_list;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the names of a head's outputs say about a task's labels.
+/// The relation of the names of a head's outputs to a task's labels.
+///
+/// ```
+/// use progtune_engine::labels::LabelMatch;
+///
+/// let names = |list: [&str; 2]| list.map(str::to_owned);
+/// let task = names(["negative", "positive"]);
+/// let saved = names(["Positive", "Negative"]);
+/// assert_eq!(LabelMatch::of(&saved, &task), LabelMatch::Reordered(vec![1, 0]));
+/// let saved = names(["LABEL_0", "LABEL_1"]);
+/// assert_eq!(LabelMatch::of(&saved, &task), LabelMatch::ById);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelMatch {
-    /// Output i is label i: the names are the same, or they say nothing and the ids count.
+    /// Output i is label i: the names are equal, or they are uninformative and the ids count.
     ById,
-    /// The same names in another order: where each of the task's labels stands among the checkpoint's.
+    /// The same names in another order: the place of each of the task's labels among the
+    /// checkpoint's.
     Reordered(Vec<u32>),
-    /// Other names: what differs, as a sentence without its end.
+    /// Other names, with the difference as a sentence without its full stop.
     Differ(String),
 }
 
 impl LabelMatch {
     /// Compares the names of a checkpoint's outputs with a task's labels.
     ///
-    /// Names are first compared as they are. Names that say nothing (none at all, Hugging Face's placeholders `LABEL_0`,
-    /// `LABEL_1`, …, or the ids themselves beside words) then leave the ids to count. So does another number of labels: a
-    /// head of that size is no head of the task, which its shape tells. At last capitals, hyphens, underscores and spaces
-    /// are ignored, but only if each label then has exactly one partner.
+    /// Names are first compared as they are. If they are uninformative, the ids count: no names,
+    /// Hugging Face's placeholders `LABEL_0`, `LABEL_1`, …, or the ids themselves where the other
+    /// side has words. The ids also count for another number of labels, because such a head is not
+    /// the task's, which its shape shows. Finally, capitals, hyphens, underscores and spaces are
+    /// ignored, but only if each label then has exactly one partner.
     pub fn of(checkpoint: &[String], task: &[String]) -> Self {
         if checkpoint == task || checkpoint.len() != task.len() {
             return Self::ById;
@@ -41,7 +55,8 @@ impl LabelMatch {
         }
     }
 
-    /// The order of the rows, if it is not the task's; `None` also where other names leave the ids to count.
+    /// The order of the rows, if it is not the task's. It is also `None` if the names differ and
+    /// the ids count.
     pub fn order(self) -> Option<Vec<u32>> {
         match self {
             Self::Reordered(order) => Some(order),
@@ -50,8 +65,8 @@ impl LabelMatch {
     }
 }
 
-/// Whether the names are only their own numbers: `LABEL_0` for the output 0, and so on, or `0`, where the others are words:
-/// beside the labels -1, 0 and 1 the names 0, 1 and 2 are names.
+/// Whether the names are only their own numbers: `LABEL_0` for the output 0, and so on, or `0`
+/// where the others are words. Beside the labels -1, 0 and 1, the names 0, 1 and 2 are informative.
 fn are_silent(names: &[String], others: &[String]) -> bool {
     let numbered = |prefix: &str| {
         let mut names = names.iter().enumerate();
@@ -61,12 +76,13 @@ fn are_silent(names: &[String], others: &[String]) -> bool {
     numbered("LABEL_") || (numbered("") && are_words())
 }
 
-/// A label without what people write differently.
+/// A label without differences of spelling.
 fn folded(label: &str) -> String {
     label.to_lowercase().replace(['-', '_', ' '], "")
 }
 
-/// Where each of the task's labels stands among the checkpoint's, if every one of them stands there exactly once.
+/// The place of each of the task's labels among the checkpoint's, if every one occurs there exactly
+/// once.
 fn permutation(
     checkpoint: &[String],
     task: &[String],
@@ -78,12 +94,13 @@ fn permutation(
             return None;
         }
     }
-    // Each place is taken away with the label that it is for, so that none is taken twice.
+    // Each place is removed together with its label, so that none is used twice.
     let order = task.iter().map(|label| places.remove(&key(label)));
     order.collect()
 }
 
-/// Which names only one side has; of two sides with the same names, which it has more than once.
+/// The names that only one side has or, if both have the same names, those that occur more than
+/// once.
 fn difference(checkpoint: &[String], task: &[String]) -> String {
     let set = |names: &[String]| -> BTreeSet<String> { names.iter().cloned().collect() };
     let quoted = |names: Vec<&String>| {
@@ -102,11 +119,10 @@ fn difference(checkpoint: &[String], task: &[String]) -> String {
         );
     }
     let side = |who: &str, names: Vec<&String>| {
-        let names = match names.is_empty() {
-            true => "no label of its own".to_owned(),
-            false => quoted(names),
-        };
-        format!("only {who} has {names}")
+        if names.is_empty() {
+            return format!("{who} has no label of its own");
+        }
+        format!("only {who} has {}", quoted(names))
     };
     format!(
         "{}, {}",
@@ -124,7 +140,7 @@ pub fn inverse(order: &[u32]) -> Vec<u32> {
     inverse
 }
 
-/// Whether a parameter has one row an output.
+/// Whether a parameter has one row per output.
 pub fn is_last_layer(name: &str) -> bool {
     matches!(
         name,
@@ -169,7 +185,7 @@ mod tests {
             &["LABEL_0", "LABEL_1", "LABEL_2"][..],
             &["0", "1", "2"],
             &[],
-            // Another size: another head.
+            // Another size means another head.
             &["yes", "no"],
         ] {
             assert_eq!(of(names, &task), LabelMatch::ById);
@@ -177,7 +193,7 @@ mod tests {
         let placeholders = ["LABEL_0", "LABEL_1", "LABEL_2"];
         assert_eq!(of(&["-1", "0", "1"], &placeholders), LabelMatch::ById);
         assert_eq!(of(&["no", "yes"], &["0", "1"]), LabelMatch::ById);
-        // Unless they can be told apart by them.
+        // They are compared if they can be told apart.
         assert_eq!(
             of(&["LABEL_1", "LABEL_0"], &["LABEL_0", "LABEL_1"]),
             LabelMatch::Reordered(vec![1, 0])
@@ -188,7 +204,7 @@ mod tests {
         );
     }
 
-    /// Labels that fold to one text were all given the first such row.
+    /// Labels that fold to the same text were all given the first such row.
     #[test]
     fn exact_names_come_first() {
         for labels in [
@@ -214,7 +230,7 @@ mod tests {
                 &["equivalent", "not_equivalent"][..],
                 "only the model has \"negative\", \"positive\", only the task has \"equivalent\", \"not_equivalent\"",
             ),
-            // Folded, both would be "us": there is no telling which is which.
+            // Folded, both would be "us", so they cannot be told apart.
             (
                 &["us", "Us"],
                 &["US", "us"],
@@ -234,9 +250,9 @@ mod tests {
             (
                 &["a", "a"],
                 &["a", "b"],
-                "only the model has no label of its own, only the task has \"b\"",
+                "the model has no label of its own, only the task has \"b\"",
             ),
-            // Placeholders in an order of their own are names.
+            // Placeholders in another order are names.
             (
                 &["LABEL_1", "LABEL_0"],
                 &["no", "yes"],

@@ -1,5 +1,5 @@
-//! What a run on own files has learned, for the commands that come after it: `task.json` beside the result, or what a
-//! checkpoint says of its head. Called by the recipe, `task_data` and `merge`.
+//! The task that a run on own files has learned, for later commands: `task.json` beside the result,
+//! or the description of a checkpoint's head. The recipe, `task_data` and `merge` call it.
 
 use crate::{
     error::{Error, Result},
@@ -12,26 +12,34 @@ use progtune_process::files::write_atomically;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What a result of training on own files is accompanied by.
+/// The file that accompanies a result of training on own files.
 pub const TASK_FILE: &str = "task.json";
 
-/// What was learned by a run on own files: its labels, and the names of its columns.
+/// The task of a run on own files: its labels, and the names of its columns.
+///
+/// ```
+/// use progtune_engine::learned_task::LearnedTask;
+///
+/// let task = LearnedTask::of_questions().task();
+/// assert!(task.problem_type.reads_every_token());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedTask {
     /// The labels.
     pub labels: Labels,
-    /// The columns it was trained on: text, pair, label; `None` if nothing is known of them.
+    /// The columns of its training data: text, pair, label; `None` if they are unknown.
     columns: Option<(String, Option<String>, String)>,
-    /// How its labels or tags were read.
+    /// The separator of several labels or tags in a cell.
     label_separator: Option<String>,
     /// The columns of its files, if they had no header.
     header: Option<Vec<String>>,
     repair_tags: Option<RepairTags>,
-    /// Whether questions may be without answer; `None` if nothing is known of it, or it has none.
+    /// Whether questions may have no answer; `None` if this is unknown, or the task has no
+    /// questions.
     pub has_unanswerable: Option<bool>,
 }
 
-/// What own files can be read for.
+/// The types of problem that own files may have.
 const PROBLEM_TYPES: [ProblemType; 5] = [
     ProblemType::SingleLabelClassification,
     ProblemType::MultiLabelClassification,
@@ -41,7 +49,7 @@ const PROBLEM_TYPES: [ProblemType; 5] = [
 ];
 
 impl LearnedTask {
-    /// What a task of own files is, which were read so.
+    /// The description of a task of own files, which were read in this way.
     pub fn new(task: &Task, reading: &Reading) -> Self {
         let columns = &task.columns;
         Self {
@@ -65,7 +73,7 @@ impl LearnedTask {
         }
     }
 
-    /// Questions about texts, of which nothing more is known.
+    /// Questions about texts, with nothing else known.
     pub fn of_questions() -> Self {
         Self {
             labels: Labels {
@@ -80,7 +88,7 @@ impl LearnedTask {
         }
     }
 
-    /// Writes `task.json` beside a result, so that `evaluate` and `predict` need not be told of it again.
+    /// Writes `task.json` beside a result, so that `evaluate` and `predict` know the task.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -111,7 +119,7 @@ impl LearnedTask {
         )?)
     }
 
-    /// What the first of `directories` with a `task.json` says.
+    /// The content of the first `task.json` in `directories`.
     ///
     /// # Errors
     /// When such a file cannot be read or is not one of these.
@@ -177,7 +185,8 @@ impl LearnedTask {
         })
     }
 
-    /// What a checkpoint says of its head in `id2label` or `num_labels`; where it says nothing, transformers' two labels.
+    /// The task of a checkpoint's head, by `id2label` or `num_labels`. If it has neither, it has
+    /// transformers' two labels.
     ///
     /// # Errors
     /// When it has no head, or one that no task here has.
@@ -207,7 +216,7 @@ impl LearnedTask {
         })
     }
 
-    /// The task it was.
+    /// The task itself.
     pub fn task(&self) -> Task {
         if self.labels.problem_type == ProblemType::QuestionAnswering {
             return Task::own_questions(self.has_unanswerable.unwrap_or(false));
@@ -221,7 +230,7 @@ impl LearnedTask {
         Task::own(columns, self.labels.clone())
     }
 
-    /// The request with the columns of training where it names none.
+    /// The request, completed by the columns of training where it names none.
     pub fn complete(&self, request: &OwnRequest) -> OwnRequest {
         let mut request = request.clone();
         // The keys of questions have the same names everywhere.

@@ -1,8 +1,10 @@
-//! Folds a method into the base model's own weights: a model that computes the same with nothing added.
+//! Folds a method into the base model's own weights, which gives a model that computes the same
+//! without additions.
 //!
-//! Called by `merge_command`. A rewrite of a linear layer becomes new weights by its merge graph, else by running its graph
-//! on the layer as an affine function ([`affine`]). What rewrites the end of a sub-layer goes into the dense layer before
-//! it, what rewrites the activation into the dense layer after it. Everything is f32.
+//! `merge_command` calls it. A rewrite of a linear layer becomes new weights by its merge graph.
+//! Without one, its graph is run on the layer as an affine function ([`affine`]). Rewrites of a
+//! sub-layer's end go into the dense layer before it, rewrites of the activation into the dense
+//! layer after it. Everything is f32.
 
 mod affine;
 
@@ -24,15 +26,25 @@ use progtune_plugin_api::{
 };
 use std::collections::BTreeMap;
 
-/// How far the logits of the merged model may be from those of the model with its method, relative to the largest:
-/// beyond rounding, the method's merge graphs are wrong.
+/// The largest difference of the merged model's logits from those of the model with its method,
+/// relative to the largest logit. Larger ones are not rounding: the method's merge graphs are
+/// wrong.
 const TOLERANCE: f32 = 1e-3;
 
-/// The model with its method folded into its weights; `rewrites` are those it runs.
+/// The model with its method folded into its weights; `rewrites` are those that it runs.
+///
+/// ```no_run
+/// use progtune_engine::{merge::merge, model::{Model, description::HeadKind}, plan::Blueprint};
+/// # fn merged(model: &Model, blueprint: &Blueprint) -> Result<(), progtune_engine::error::Error> {
+/// let merged = merge(model, HeadKind::Sequence(2), &blueprint.rewrites, "lora")?;
+/// assert!(merged.parameters.infos().iter().all(|info| info.added.is_none()));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// When a rewrite cannot be said in weights: one error with every site and why. When the merged model computes something
-/// else, because the method's merge graphs are wrong.
+/// When weights cannot express a rewrite: one error with every site and the reason. When the merged
+/// model computes something else, because the method's merge graphs are wrong.
 pub fn merge(model: &Model, head: HeadKind, rewrites: &[Rewrite], method: &str) -> Result<Model> {
     let sites = sites(&model.config, head);
     let mut layers = Layers {
@@ -65,8 +77,9 @@ pub fn merge(model: &Model, head: HeadKind, rewrites: &[Rewrite], method: &str) 
     Ok(merged)
 }
 
-/// In which order rewrites apply: a layer's weight, then its output, what follows the layer, and last what precedes it,
-/// outwards from the layer. `number` is the rewrite's place in the plan.
+/// The order in which rewrites apply: a layer's weight, then its output, then what follows the
+/// layer, and last what precedes it, outwards from the layer. `number` is the rewrite's place in
+/// the plan.
 fn turn(site: &SiteRecord, rewrite: &Rewrite, number: isize) -> (usize, isize) {
     match site.kind {
         SiteKind::ACTIVATION => (4, -number),
@@ -92,13 +105,13 @@ fn refusal(method: &str, refused: &BTreeMap<String, Vec<&str>>) -> Error {
     ))
 }
 
-/// The linear layers as far as they are merged.
+/// The linear layers, as far as they are merged.
 struct Layers<'a> {
     parameters: &'a Parameters,
     changed: BTreeMap<String, Tensor>,
 }
 
-/// Merged, or why it cannot be.
+/// Success, or the reason why a rewrite cannot be merged.
 type Outcome = std::result::Result<(), String>;
 
 impl Layers<'_> {
@@ -126,7 +139,7 @@ impl Layers<'_> {
     fn apply(&mut self, site: &SiteRecord, rewrite: &Rewrite) -> Result<Outcome> {
         let name = site.name.as_str();
         if ![Mode::OUTPUT, Mode::WEIGHT, Mode::INPUT].contains(&rewrite.mode) {
-            let reason = format!("a {} rewrite is no change of a weight", rewrite.mode);
+            let reason = format!("a {} rewrite does not change a weight", rewrite.mode);
             return Ok(Err(reason));
         }
         match site.kind {
@@ -158,7 +171,7 @@ impl Layers<'_> {
         }
     }
 
-    /// W' and b' by graphs of W and b.
+    /// Computes W' and b' by graphs of W and b.
     fn with_graphs(&mut self, module: &str, merge: &Graph, bias: Option<&Graph>) -> Result<()> {
         let (w, b) = self.layer(module)?;
         let rows = RowContext {
@@ -177,16 +190,17 @@ impl Layers<'_> {
         Ok(())
     }
 
-    /// The layer followed by an affine function of its output and, with `reads_x`, its input.
+    /// Follows the layer with an affine function of its output and, with `reads_x`, its input.
     fn after(&mut self, module: &str, graph: &Graph, reads_x: bool) -> Result<Outcome> {
         let (w, b) = self.layer(module)?;
         let y = Rows {
             linear: w.t()?.contiguous()?,
             constant: b.unsqueeze(0)?,
         };
-        let x = match reads_x {
-            true => Some(("x", Rows::identity(w.dim(1)?, w.device())?)),
-            false => None,
+        let x = if reads_x {
+            Some(("x", Rows::identity(w.dim(1)?, w.device())?))
+        } else {
+            None
         };
         let inputs: Vec<(&str, Rows)> = [("y", y)].into_iter().chain(x).collect();
         Ok(match fold(graph, &inputs, self.parameters)? {
@@ -199,8 +213,8 @@ impl Layers<'_> {
         })
     }
 
-    /// The layer preceded by an affine function r·M + c of the row r that it reads, which is the graph's `input`: W' = W·Mᵀ,
-    /// b' = b + W·c.
+    /// Precedes the layer with an affine function r·M + c of the row r that it reads, the graph's
+    /// `input`: W' = W·Mᵀ, b' = b + W·c.
     fn before(&mut self, module: &str, input: &str, graph: &Graph) -> Result<Outcome> {
         let (w, b) = self.layer(module)?;
         let row = Rows::identity(w.dim(1)?, w.device())?;
@@ -225,7 +239,7 @@ impl Layers<'_> {
     }
 }
 
-/// Runs both models on token ids from all over the vocabulary.
+/// Compares both models on token ids from all over the vocabulary.
 fn check(model: &Model, merged: &Model, method: &str) -> Result<()> {
     let vocabulary = model.config.encoder.vocab_size;
     let length = model.config.max_tokens().min(16);
@@ -245,7 +259,7 @@ fn check(model: &Model, merged: &Model, method: &str) -> Result<()> {
     let pairs = || expected.iter().zip(&found);
     let scale = expected.iter().fold(1f32, |most, v| most.max(v.abs()));
     let off = pairs().fold(0f32, |most, (a, b)| most.max((a - b).abs())) / scale;
-    // A number that is none is off as well.
+    // A NaN is a difference, too.
     if off <= TOLERANCE && pairs().all(|(_, b)| b.is_finite()) {
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! Where a model comes from: a directory, which `fetch` has made of an id on the hub, or the one inside the binary. Called by the
-//! recipe, `plan`, `evaluate`, `predict`.
+//! The source of a model: a directory, to which `fetch` has resolved an id on the hub, or the model
+//! inside the binary. The recipe, `plan`, `evaluate` and `predict` call it.
 
 use crate::{
     error::{Error, Result},
@@ -13,6 +13,14 @@ use progtune_hub::NamedPath;
 use progtune_process::files::near_path;
 
 /// A model that can be opened.
+///
+/// ```
+/// use progtune_engine::model_source::ModelSource;
+///
+/// let config = ModelSource::Embedded.config()?;
+/// assert_eq!(config.blocks(), 6);
+/// # Ok::<(), progtune_engine::error::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelSource {
     /// A directory as Hugging Face writes it.
@@ -48,7 +56,7 @@ impl ModelSource {
         )))
     }
 
-    /// How messages and saved files call it: one from the hub by its id.
+    /// The name in messages and saved files: the id of a model from the hub, otherwise its path.
     pub fn name(&self) -> String {
         match self {
             Self::Directory(named) => match named.pin() {
@@ -59,7 +67,7 @@ impl ModelSource {
         }
     }
 
-    /// The commit, of a model from the hub.
+    /// The commit of a model from the hub.
     pub fn revision(&self) -> Option<String> {
         match self {
             Self::Directory(named) => named.pin().map(|pin| pin.commit.clone()),
@@ -75,7 +83,7 @@ impl ModelSource {
         }
     }
 
-    /// Its weights, opened.
+    /// Opens its weights.
     pub fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
         match self {
             Self::Directory(named) => Checkpoint::open(named.path(), architecture),

@@ -1,5 +1,5 @@
-//! What a run trains, epoch by epoch, and what that costs, from configuration and plugins alone: no weights.
-//! Called by `progtune plan` and by the recipe, which trains exactly this.
+//! The plan of a run: the parameters that each epoch trains, and their cost, from configuration and
+//! plugins, without weights. `progtune plan` shows it, and the recipe trains exactly this.
 
 mod foresight;
 mod picture;
@@ -18,37 +18,46 @@ use crate::{
     error::{Error, Result},
     model::{
         config::ModelConfig,
+        depth::{Depth, lowest_readers},
         description::{Added, HeadKind, ParameterInfo, model_record, parameters},
     },
     plugin::{LoadedMethod, LoadedSchedule},
 };
 use abi_stable::std_types::RVec;
-use progtune_plugin_api::{
-    graph::Op,
-    records::{
-        DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
-    },
+use progtune_plugin_api::records::{
+    DecisionRecord, MethodPlan, ParameterRecord, Part, Rewrite, RunRecord, SchedulePlan,
 };
 
-/// The model with its method: every parameter, which of them are candidates, and the rewrites.
+/// The model with its method: every parameter, the candidates among them, and the rewrites.
+///
+/// ```
+/// use progtune_engine::{model::description::HeadKind, model_source::ModelSource, plan::Blueprint};
+///
+/// let config = ModelSource::Embedded.config()?;
+/// let full = Blueprint::new(&config, HeadKind::Sequence(2), None, false)?;
+/// assert_eq!(full.candidate_size(), full.model_size());
+/// # Ok::<(), progtune_engine::error::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Blueprint {
-    /// Every parameter, the method's included, sorted by name.
+    /// Every parameter, including the method's, sorted by name.
     pub parameters: Vec<ParameterInfo>,
-    /// Indices into `parameters` of what may be trained, in name order: the order of a schedule's ids.
+    /// The candidates, as indices into `parameters` in name order. Their order is that of a
+    /// schedule's ids.
     pub candidates: Vec<usize>,
     /// The method's rewrites.
     pub rewrites: Vec<Rewrite>,
-    /// The method's suggestion.
+    /// The method's suggestion for the learning rate.
     pub suggested_lr: Option<f64>,
-    /// What the method adds to every position id; whoever computes tells the model's configuration.
+    /// The number that the method adds to every position id. It must be set in the configuration of
+    /// the model that computes.
     pub position_shift: u32,
-    /// L.
+    /// L, the number of blocks.
     pub blocks: usize,
 }
 
 impl Blueprint {
-    /// Asks the method (none: full fine-tuning) what it does to the model.
+    /// Asks the method for its changes to the model. Without a method, it is full fine-tuning.
     pub fn new(
         config: &ModelConfig,
         head: HeadKind,
@@ -65,7 +74,7 @@ impl Blueprint {
         Self::with(config, head, plan.as_ref(), train_pooler)
     }
 
-    /// The model with a plan that no plugin made: an adapter's own.
+    /// The model with a plan that no plugin made: that of an adapter.
     pub fn of_plan(config: &ModelConfig, head: HeadKind, plan: &MethodPlan) -> Result<Self> {
         Self::with(config, head, Some(plan), false)
     }
@@ -99,7 +108,7 @@ impl Blueprint {
                 match plan {
                     None => "full fine-tuning trains the pooler anyway",
                     Some(_) =>
-                        "this model has no pooler (RoBERTa's head is all classifier, which is always trained)",
+                        "this model has no pooler (RoBERTa's whole head is the classifier, which is always trained)",
                 }
             )));
         }
@@ -116,7 +125,7 @@ impl Blueprint {
         })
     }
 
-    /// What a schedule is told.
+    /// The record that a schedule sees.
     pub fn run_record(
         &self,
         epochs: u32,
@@ -162,32 +171,25 @@ impl Blueprint {
             step_in_epoch,
             blocks,
             trainable_parameters: infos().map(|info| info.size() as u64).sum(),
-            shared_from: infos()
-                .filter(|info| info.part == Part::SHARED)
-                .filter_map(|info| self.lowest_reader(&info.name))
-                .min(),
+            lowest_reader: Some(self.depth(&trainable)),
             embeddings: infos().any(|info| info.part == Part::EMBEDDINGS),
             trainable,
             ..Stage::default()
         }
     }
 
-    /// The lowest block with a rewrite that reads an added parameter.
-    fn lowest_reader(&self, name: &str) -> Option<usize> {
-        let reads = |rewrite: &&Rewrite| rewrite.graph.names(Op::PARAMETER).any(|n| n == name);
-        let block = |rewrite: &Rewrite| {
-            let inside = rewrite.site.strip_prefix("encoder.layer.")?;
-            inside.split('.').next()?.parse().ok()
-        };
-        self.rewrites.iter().filter(reads).filter_map(block).min()
+    /// The lowest place that reads one of these parameters, which are indices into `parameters`.
+    pub fn depth(&self, trainable: &[usize]) -> Depth {
+        let readers = lowest_readers(&self.parameters, &self.rewrites, self.blocks);
+        Depth::lowest(trainable.iter().map(|&id| readers[id]), self.blocks)
     }
 
-    /// Asks the schedule what is trained from a decision point on.
+    /// Asks the schedule for the stage that begins at a decision point.
     pub fn decide(&self, schedule: &LoadedSchedule, point: &DecisionRecord) -> Result<Stage> {
         Ok(self.stage(point, &schedule.plan(point)?))
     }
 
-    /// Parameters of the base model and its head.
+    /// The size of the base model and its head.
     pub fn model_size(&self) -> u64 {
         self.parameters
             .iter()
@@ -196,7 +198,8 @@ impl Blueprint {
             .sum()
     }
 
-    /// Size of all candidates: what one epoch of the `full` schedule updates.
+    /// The size of all candidates, which is the number of parameters that one epoch of the `full`
+    /// schedule updates.
     pub fn candidate_size(&self) -> u64 {
         self.candidates
             .iter()

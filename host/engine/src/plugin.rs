@@ -1,12 +1,12 @@
-//! Plugins as this host runs them: what it offers them, and how it looks for them. The recipe and the commands call
-//! [`find`]; everything behind it is in the crate `progtune-plugin-loader`.
+//! Plugins as this host runs them: the host's offer to them, and the search for them. The recipe
+//! and the commands call [`find`]; the rest is in the crate `progtune-plugin-loader`.
 
 use crate::model::graph::OPERATIONS;
 use progtune_plugin_api::{extensions, records::Mode};
 pub use progtune_plugin_loader::*;
 use std::path::PathBuf;
 
-/// What a plugin may ask of this host.
+/// The features of this host that a plugin may ask for.
 pub const OFFER: Offer = Offer {
     version: env!("CARGO_PKG_VERSION"),
     operations: OPERATIONS,
@@ -20,25 +20,33 @@ pub const OFFER: Offer = Offer {
     },
 };
 
-/// Where plugins are looked for, and which builds are meant.
+/// The places in which plugins are searched for, and the builds that are accepted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PluginSources {
-    /// Library files that go before all others.
+    /// Library files that take precedence over all others.
     pub files: Vec<PathBuf>,
-    /// Directories searched before the usual ones.
+    /// Directories that are searched before the usual ones.
     pub directories: Vec<PathBuf>,
-    /// The lock file; `None`: `progtune.lock` in the current directory, if it is there.
+    /// The lock file; `None` for `progtune.lock` in the current directory, if it exists.
     pub lock: Option<PathBuf>,
-    /// Whether what is not pinned is refused.
+    /// Whether plugins that are not pinned are refused.
     pub locked: bool,
-    /// Where they run.
+    /// The process in which plugins run.
     pub isolation: Isolation,
 }
 
-/// Searches as configured; see [`mod@discover`]. Runs no plugin.
+/// Searches for plugins as configured (see [`mod@discover`]), without running any.
+///
+/// ```no_run
+/// use progtune_engine::plugin::{PluginSources, find};
+///
+/// let plugins = find(&PluginSources::default())?;
+/// let lora = plugins.method("lora", &[("r".to_owned(), "8".to_owned())])?;
+/// # Ok::<(), progtune_engine::plugin::PluginFault>(())
+/// ```
 ///
 /// # Errors
-/// When a file or directory that is named cannot be used, or the lock file.
+/// When a named file or directory, or the lock file, cannot be used.
 pub fn find(sources: &PluginSources) -> Result<Plugins, PluginFault> {
     Plugins::discover(Settings {
         lock: Lock::find(sources.lock.as_deref())?,
@@ -47,10 +55,10 @@ pub fn find(sources: &PluginSources) -> Result<Plugins, PluginFault> {
     })
 }
 
-/// As [`find`], whatever is pinned.
+/// Searches for plugins without regard to the lock file.
 ///
 /// # Errors
-/// When a file or directory that is named cannot be used.
+/// When a named file or directory cannot be used.
 pub fn find_unlocked(sources: &PluginSources) -> Result<Plugins, PluginFault> {
     Plugins::discover(places(sources))
 }
@@ -64,10 +72,10 @@ fn places(sources: &PluginSources) -> Settings {
     }
 }
 
-/// Searches these directories, then the usual ones, without a lock.
+/// Searches these directories, then the usual ones, without a lock file.
 ///
 /// # Errors
-/// When a directory of `directories` cannot be used.
+/// When one of `directories` cannot be used.
 pub fn discover(directories: &[PathBuf]) -> Result<Plugins, PluginFault> {
     Plugins::discover(Settings {
         directories: directories.to_vec(),

@@ -1,5 +1,6 @@
-//! Which plugins made a result: written into `plan.json`, `all_results.json` and beside every saved model or adapter
-//! (`progtune_plugins.json`), and compared when the result is used. Called by the recipe, `adapter` and `inference`.
+//! The plugins that made a result. They are written into `plan.json`, `all_results.json` and beside
+//! every saved model or adapter (`progtune_plugins.json`), and compared when the result is used.
+//! The recipe, `adapter` and `inference` call it.
 
 use crate::{
     error::{Error, Result},
@@ -13,7 +14,8 @@ use std::path::Path;
 /// The file beside a result.
 pub const FILE: &str = "progtune_plugins.json";
 
-/// What a run's records say about its plugins: kind, id, plugin, version, hash, file and the options of the run.
+/// The plugins in a run's records: kind, id, plugin, version, hash, file and the options of the
+/// run.
 pub fn plugins_json(schedule: &LoadedSchedule, method: Option<&LoadedMethod>) -> Value {
     let mut plugins = vec![plugin_json(
         "schedule",
@@ -43,13 +45,20 @@ fn plugin_json(kind: &str, entry: &Entry, options: &[(String, OptionValue)]) -> 
     })
 }
 
-/// Name and version, as messages and adapters have it.
+/// Name and version, as in messages and adapters.
 pub fn plugin_name(entry: &Entry) -> String {
     let manifest = &entry.library.manifest;
     format!("{} {}", manifest.name, manifest.version)
 }
 
 /// An option's value as JSON.
+///
+/// ```
+/// use progtune_engine::provenance::option_json;
+/// use progtune_plugin_api::open::Value;
+///
+/// assert_eq!(option_json(&Value::Int(8)).to_string(), "8");
+/// ```
 pub fn option_json(value: &OptionValue) -> Value {
     match value {
         OptionValue::Bool(v) => json!(v),
@@ -63,7 +72,7 @@ pub fn option_json(value: &OptionValue) -> Value {
     }
 }
 
-/// Writes the file beside a result. It names no path: a result may be given away.
+/// Writes the file beside a result. It contains no path, because a result may be given to others.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -85,13 +94,13 @@ pub fn save(directory: &Path, plugins: &Value) -> Result<()> {
 pub struct MadeBy {
     /// Name and version.
     pub plugin: String,
-    /// The SHA-256 of its file, where it is known.
+    /// The SHA-256 of its file, if it is known.
     pub sha256: Option<String>,
 }
 
 impl MadeBy {
-    /// The method's, from the file beside an adapter; `None` when there is no such file (an adapter of PEFT's), or it tells
-    /// nothing.
+    /// The build of the method, from the file beside an adapter. It is `None` without such a file,
+    /// as for an adapter of PEFT's, or if the file does not mention it.
     pub fn read(directory: &Path, method: &str) -> Option<Self> {
         let text = std::fs::read_to_string(directory.join(FILE)).ok()?;
         let plugins: Value = serde_json::from_str(&text).ok()?;
@@ -103,7 +112,7 @@ impl MadeBy {
         })
     }
 
-    /// What there is to say when `loaded` is not the build that made the adapter.
+    /// The warning when `loaded` is not the build that made the adapter.
     pub fn difference(&self, loaded: &Entry) -> Option<String> {
         let name = plugin_name(loaded);
         let hash = loaded.library.sha256().ok();
@@ -115,7 +124,7 @@ impl MadeBy {
             None => String::new(),
         };
         Some(format!(
-            "the method '{}' of this adapter is of plugin {}{}, what is loaded is {name}{}: the results may differ",
+            "the method '{}' of this adapter was made by plugin {}{}, but the loaded plugin is {name}{}: the results may differ",
             loaded.id,
             self.plugin,
             short(self.sha256.as_deref()),

@@ -79,9 +79,10 @@ impl BatchShape {
 
     /// The one with more tokens; the other of equals.
     fn larger(self, other: Self) -> Self {
-        match self.tokens > other.tokens {
-            true => self,
-            false => other,
+        if self.tokens > other.tokens {
+            self
+        } else {
+            other
         }
     }
 

@@ -253,7 +253,7 @@ fn bad_values_in_config_json_name_the_key() {
         (
             "hidden_dropout_prob",
             json!(1.5),
-            "expected a number from 0 up to but not 1, found 1.5",
+            "expected a number of at least 0 and below 1, found 1.5",
         ),
         (
             "layer_norm_eps",
@@ -269,7 +269,7 @@ fn bad_values_in_config_json_name_the_key() {
         (
             "id2label",
             json!({"a": 0, "b": 1}),
-            "expected label names by id (\"0\", \"1\", …), not by \"a\"; names and ids seem to have changed places",
+            "expected label names by id (\"0\", \"1\", …), not by \"a\"; names and ids seem to be swapped",
         ),
     ] {
         let text = refusal("bert", |model| {
@@ -383,7 +383,7 @@ fn a_damaged_shard_index_is_named() {
     assert_says(&refusal(shards, damage("{}")), &[index, "no `weight_map`"]);
     assert_says(
         &refusal(shards, damage(r#"{"weight_map": {"a": 1}}"#)),
-        &[index, "no file name"],
+        &[index, "not a file name"],
     );
     let outside = damage(r#"{"weight_map": {"a": "../x.safetensors"}}"#);
     assert_says(

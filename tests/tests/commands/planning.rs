@@ -178,7 +178,7 @@ fn a_plan_says_what_it_knows() {
     assert!(
         text.ends_with(
             "auto-freeze follows block_grad_norm: it begins with blocks 0-4\n\
-             (49,858 parameters), and the figures are the most it may come to\n"
+             (49,858 parameters), and the figures are upper bounds\n"
         ),
         "{text}"
     );

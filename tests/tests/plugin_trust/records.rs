@@ -70,11 +70,13 @@ fn a_result_of_another_build_is_said_to_be_one() {
     fs::write(&file, [scaling.as_slice(), &[0]].concat()).unwrap();
     let text = evaluate();
     assert!(
-        text.contains("the method 'scaling' of this adapter is of plugin scaling 0.3.0 (sha256 "),
+        text.contains(
+            "the method 'scaling' of this adapter was made by plugin scaling 0.3.0 (sha256 "
+        ),
         "{text}"
     );
     assert!(
-        text.contains("what is loaded is scaling 0.3.0 (sha256 "),
+        text.contains("the loaded plugin is scaling 0.3.0 (sha256 "),
         "{text}"
     );
 }

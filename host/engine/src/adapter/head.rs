@@ -1,5 +1,6 @@
-//! What an adapter that PEFT saved says of its head: the kind of task, the number of outputs, and the labels as far as the base
-//! model's `config.json` has them. Called by `merge`, and where own files are read for such an adapter.
+//! The head of an adapter that PEFT saved: the kind of task, the number of outputs, and the labels,
+//! if the base model's `config.json` has them. `merge` calls it, and so does the reader of own
+//! files for such an adapter.
 
 use super::Adapter;
 use crate::{
@@ -12,10 +13,12 @@ use serde_json::json;
 use std::path::Path;
 
 impl Adapter {
-    /// What the adapter's head is for. Labels are the base model's if it has as many, else Transformers' `LABEL_0`, ….
+    /// The task of the adapter's head. The labels are the base model's if it has the same number,
+    /// otherwise Transformers' `LABEL_0`, ….
     ///
     /// # Errors
-    /// When the adapter is of a kind of task that has no head here, or neither it nor the base model has a head.
+    /// When the adapter's kind of task has no head here, or neither it nor the base model has a
+    /// head.
     pub fn learned_task(&self, base: &ModelConfig, base_origin: &str) -> Result<LearnedTask> {
         let Some(problem) = self.problem_type(base)? else {
             return LearnedTask::of_checkpoint(base, base_origin);
@@ -37,7 +40,8 @@ impl Adapter {
         LearnedTask::of_checkpoint(&config, base_origin)
     }
 
-    /// The kind of task by `task_type`, else by the head's tensors; `None` when only the base model says.
+    /// The type of problem by `task_type`, otherwise by the head's tensors; `None` when only the
+    /// base model knows it.
     fn problem_type(&self, base: &ModelConfig) -> Result<Option<ProblemType>> {
         let has = |name: &str| self.tensors.contains_key(name);
         let sequence = ProblemType::SingleLabelClassification;
@@ -75,7 +79,7 @@ impl Adapter {
     }
 }
 
-/// What the first of these directories that has a PEFT adapter says of its head; `None` when there is none.
+/// The task of the head of the first PEFT adapter in these directories; `None` when there is none.
 ///
 /// # Errors
 /// When the adapter cannot be read.

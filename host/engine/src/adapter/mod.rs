@@ -1,6 +1,8 @@
-//! Adapters on disk: the formats of Hugging Face PEFT ([`peft`]), and the method-neutral one of this program.
+//! Adapters on disk: the formats of Hugging Face PEFT ([`peft`]), and the method-neutral one of
+//! this program.
 //!
-//! Read for `--init-adapter` and `--adapter`; written at the end of a run with a method that adds parameters.
+//! They are read for `--init-adapter` and `--adapter`, and written at the end of a run with a
+//! method that adds parameters.
 
 mod head;
 pub mod peft;
@@ -36,7 +38,7 @@ use std::{collections::BTreeMap, path::Path};
 pub const NEUTRAL_CONFIG: &str = "progtune_adapter.json";
 /// The weights beside it.
 pub const NEUTRAL_WEIGHTS: &str = "adapter.safetensors";
-/// The format this version writes and reads.
+/// The version of the format that this program writes and reads.
 const FORMAT_VERSION: u64 = 1;
 
 /// An adapter in memory.
@@ -46,31 +48,43 @@ pub struct Adapter {
     pub method: String,
     /// The options that make the same parameters.
     pub options: Vec<(String, String)>,
-    /// What it does to the model, where options cannot say it: only PEFT's formats have such adapters.
+    /// The adapter's own plan for the model, if options cannot express it. Only PEFT's formats have
+    /// such adapters.
     pub carried: Option<peft::Carried>,
-    /// What it changes of the base model's own parameters when it is put on it, by their names.
+    /// The changes to the base model's own parameters, by name.
     pub folds: BTreeMap<String, peft::Fold>,
-    /// What options cannot say of it, in words: training cannot go on from it.
+    /// The properties that options cannot express, in words. Training cannot continue from such an
+    /// adapter.
     pub unsaid: Vec<String>,
-    /// PEFT's name of its kind of task.
+    /// PEFT's name for its kind of task.
     pub task_type: Option<String>,
     /// Values by canonical name.
     pub tensors: BTreeMap<String, Tensor>,
-    /// The task of its head, where the directory says it: a PEFT adapter in a run's plan beside it.
+    /// The task of its head, if the directory states it. For a PEFT adapter, this is a run's plan
+    /// beside it.
     pub task: Option<String>,
-    /// Whether it is in PEFT's format, whose head has its base model's order of labels.
+    /// Whether it is in PEFT's format, in which a head has its base model's order of labels.
     pub is_peft: bool,
-    /// Where it came from, for messages.
+    /// The source, for messages.
     pub origin: String,
-    /// The build of the plugin that made it, where it is known.
+    /// The build of the plugin that made it, if it is known.
     pub made_by: Option<MadeBy>,
 }
 
 impl Adapter {
     /// Reads an adapter directory of either format, for a base model of this configuration.
     ///
+    /// ```no_run
+    /// use progtune_engine::{adapter::Adapter, model_source::ModelSource};
+    ///
+    /// let base = ModelSource::Embedded.config()?;
+    /// let adapter = Adapter::read("output/adapter".as_ref(), &base)?;
+    /// println!("{} with {} tensors", adapter.method, adapter.tensors.len());
+    /// # Ok::<(), progtune_engine::error::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// When neither format is there, or a file is damaged or of a kind this program has no plugin for.
+    /// When neither format is there, a file is damaged, or its kind has no plugin in this program.
     pub fn read(directory: &Path, base: &ModelConfig) -> Result<Self> {
         let neutral = directory.join(NEUTRAL_CONFIG);
         let config = directory.join(peft::CONFIG);
@@ -83,15 +97,16 @@ impl Adapter {
                 "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
                 directory.display(),
                 peft::CONFIG,
-                match directory.exists() {
-                    true => String::new(),
-                    false => near_path(directory),
+                if directory.exists() {
+                    String::new()
+                } else {
+                    near_path(directory)
                 }
             )))
         }
     }
 
-    /// Says so when `loaded` is not the build of the method that made the adapter.
+    /// Warns if `loaded` is not the build of the method that made the adapter.
     pub fn warn_if_made_by_another(&self, loaded: &Entry) {
         let made_by = self.made_by.as_ref();
         if let Some(text) = made_by.and_then(|made_by| made_by.difference(loaded)) {
@@ -99,11 +114,12 @@ impl Adapter {
         }
     }
 
-    /// Puts the adapter's values into the model; `head_order` is the order of the head's rows, if it differs.
+    /// Puts the adapter's values into the model; `head_order` is the order of the head's rows, if
+    /// it differs.
     ///
     /// # Errors
-    /// One error that lists tensors without a place, added parameters without a value and shapes that differ: the
-    /// first of them, and how many there are more.
+    /// One error that lists the first of the tensors without a place, the added parameters without
+    /// a value and the shapes that differ, with their number.
     pub fn apply(&self, parameters: &Parameters, head_order: Option<&[u32]>) -> Result<()> {
         let mut faults = Vec::new();
         for (name, value) in &self.tensors {
@@ -144,7 +160,7 @@ impl Adapter {
 }
 
 impl Adapter {
-    /// A value whose rows belong to the outputs of the head, in another order; nothing when it has none.
+    /// A value with one row per output of the head, in another order; `None` for other values.
     fn reordered(&self, name: &str, value: &Tensor, order: &[u32]) -> Result<Option<Tensor>> {
         let added = [
             "lora_B.weight",
@@ -180,10 +196,11 @@ impl Adapter {
         Ok(())
     }
 
-    /// The model with this adapter: by the method's plugin, or as the format says it.
+    /// The model with this adapter, by the method's plugin or by the adapter's own plan.
     ///
     /// # Errors
-    /// When there is no such plugin, or it refuses; when the adapter's own plan does not fit the model.
+    /// When there is no such plugin, or it refuses. When the adapter's own plan does not fit the
+    /// model.
     pub fn blueprint(
         &self,
         plugins: &Plugins,
@@ -274,7 +291,7 @@ fn text_of(config: &Value, key: &str) -> Option<String> {
     config.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// A JSON value as the text a user would type for the option.
+/// A JSON value as the text that a user would type for the option.
 fn option_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -283,28 +300,30 @@ fn option_text(value: &Value) -> String {
     }
 }
 
-/// What a saved adapter says about the run that made it.
+/// The description, in a saved adapter, of the run that made it.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
-    /// `--model` of the run; of one from the hub its id.
+    /// The `--model` of the run, or the id of a model from the hub.
     pub base_model: &'a str,
     /// The commit of a base model from the hub.
     pub base_revision: Option<&'a str>,
     /// The task.
     pub task: &'a str,
-    /// What its head predicts.
+    /// The type of its head's predictions.
     pub problem_type: ProblemType,
     /// The method's id.
     pub method: &'a str,
-    /// Its options, resolved.
+    /// Its options, with all values resolved.
     pub options: &'a [(String, Value)],
     /// The plugin's name and version.
     pub plugin: &'a str,
-    /// The base model's order of the head's outputs, which a PEFT adapter keeps; `None` when it is the task's.
+    /// The base model's order of the head's outputs, which a PEFT adapter keeps; `None` when it is
+    /// the task's.
     pub head_order: Option<&'a [u32]>,
 }
 
-/// Writes the method-neutral format: everything the method trains or adds, under canonical names.
+/// Writes the method-neutral format, with everything that the method trains or adds, under
+/// canonical names.
 pub fn save_neutral(
     directory: &Path,
     parameters: &Parameters,
@@ -334,7 +353,7 @@ pub fn save_neutral(
     write_json(&directory.join(NEUTRAL_CONFIG), &config)
 }
 
-/// What an adapter holds: what was trained, and everything the method adds.
+/// The content of an adapter: the trained parameters, and everything that the method adds.
 fn kept(parameters: &Parameters, trained: &[usize]) -> Vec<usize> {
     let added = (0..parameters.len()).filter(|id| parameters.infos()[*id].added.is_some());
     distinct(trained.iter().copied().chain(added))

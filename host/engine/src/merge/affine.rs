@@ -1,9 +1,9 @@
-//! A row-wise graph as an affine function: found by its structure, operation by operation, and computed exactly. Called by
-//! [`super::merge`].
+//! A row-wise graph as an affine function, found by its structure, operation by operation, and
+//! computed exactly. [`super::merge`] calls it.
 //!
-//! A value with rows is an affine function of one row u of n numbers, value(u) = u·L + c. It is known by L, what becomes of
-//! each unit vector, and c, what becomes of zero; every operation that keeps a value affine acts on both. A value without
-//! rows is a constant, on which everything may be done.
+//! A value with rows is an affine function of one row u of n numbers, value(u) = u·L + c. L holds
+//! the images of the unit vectors, and c the image of zero. Every operation that keeps a value
+//! affine acts on both. A value without rows is a constant, to which all operations apply.
 
 use crate::{
     error::Result,
@@ -22,7 +22,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The row itself, of `n` numbers.
+    /// The row itself, with `n` numbers.
     pub fn identity(n: usize, device: &Device) -> Result<Self> {
         Ok(Self {
             linear: Tensor::eye(n, DType::F32, device)?,
@@ -37,7 +37,8 @@ enum Value {
     Rows(Rows),
 }
 
-/// The graph's result as an affine function, or the reason why it is none. `inputs` are those it may read.
+/// The graph's result as an affine function, or the reason why it is none. `inputs` are those that
+/// it may read.
 pub fn fold(
     graph: &Graph,
     inputs: &[(&str, Rows)],
@@ -95,13 +96,13 @@ fn operation(
     let n_rows = operands.iter().filter(|v| matches!(v, Value::Rows(_)));
     let n_rows = n_rows.count();
     match node.op {
-        // While training; here they change nothing.
+        // These act in training only, and change nothing here.
         Op::DROPOUT | Op::DETACH => {
             if let Some(Value::Rows(rows)) = operands.first() {
                 return Ok(Ok(Value::Rows(rows.clone())));
             }
         }
-        // A constant summand is in c alone.
+        // A constant summand appears only in c.
         Op::ADD | Op::SUB => return both(node, operands, device, |value| value.zeros_like()),
         Op::SCALE | Op::RESHAPE | Op::TRANSPOSE | Op::SLICE | Op::SUM | Op::MEAN | Op::CONCAT
             if n_rows == operands.len() =>
@@ -125,7 +126,7 @@ fn operation(
     Ok(Err(format!("{} of the row is not linear", node.op)))
 }
 
-/// The operation on L and on c; `in_linear` says what a constant operand is beside L.
+/// Applies the operation to L and to c; `in_linear` gives the form of a constant operand beside L.
 fn both(
     node: &Node,
     operands: &[&Value],

@@ -1,7 +1,9 @@
-//! The same model from candle's own differentiable primitives: the path for CUDA, and the oracle of the fused one.
+//! The same model from candle's own differentiable primitives: the path for CUDA, and the oracle
+//! for the fused path.
 //!
-//! Called by [`super::Model`]. Each block is a graph of its own between two detached tensors; its backward is
-//! candle's, seeded with Σ y·dy. Attention pads inside, since primitives need rectangles.
+//! [`super::Model`] calls it. Each block is a graph of its own between two detached tensors. Its
+//! backward is candle's, seeded with Σ y·dy. Attention pads inside, because primitives need
+//! rectangles.
 
 mod activation;
 
@@ -20,14 +22,15 @@ use crate::{
 use candle_core::{D, Device, Tensor, Var};
 use progtune_kernels::dropout;
 
-/// What the backward of a block or of the embeddings needs: the graph between input and output.
+/// The graph between input and output that the backward of a block or of the embeddings needs.
 pub struct Tape {
     input: Option<Tensor>,
     output: Tensor,
 }
 
 impl Tape {
-    /// Adds the gradients of `parameters`; returns that of the input, if the forward tracked it.
+    /// Adds the gradients of the parameters `ids`; returns that of the input, if the forward
+    /// tracked it.
     pub fn backward(
         self,
         d_output: &Tensor,
@@ -127,7 +130,7 @@ pub fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tens
     ))
 }
 
-/// The block's output, `[rows, hidden]`, of its input `x`, `[T, hidden]`.
+/// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`.
 pub fn block(
     block: &Block,
     x: &Tensor,
@@ -143,16 +146,17 @@ pub fn block(
     let x = input.as_ref().unwrap_or(x);
     let all_rows = pass.row_context(&pass.batch.row_keys, mode.dropout);
     let rows = pass.row_context(pass.row_keys(mode), mode.dropout);
-    let x_rows = match mode.first_only {
-        true => x.index_select(&indices(pass.batch.first_tokens(), p.device())?, 0)?,
-        false => x.clone(),
+    let x_rows = if mode.first_only {
+        x.index_select(&indices(pass.batch.first_tokens(), p.device())?, 0)?
+    } else {
+        x.clone()
     };
-    let q = linear(&block.query, &x_rows, p, rows)?;
-    let k = linear(&block.key, x, p, all_rows)?;
-    let v = linear(&block.value, x, p, all_rows)?;
+    let q = linear(&block.linears.query, &x_rows, p, rows)?;
+    let k = linear(&block.linears.key, x, p, all_rows)?;
+    let v = linear(&block.linears.value, x, p, all_rows)?;
     let prefix = key_value_prefix(&block.key_value, pass)?;
     let context = attention(&q, &k, &v, prefix.as_ref(), block.number, pass, mode)?;
-    let a = linear(&block.attention_dense, &context, p, rows)?;
+    let a = linear(&block.linears.attention_dense, &context, p, rows)?;
     let site = DropoutSite::AttentionOutput(block.number);
     let h = sub_layer_end(
         a,
@@ -163,10 +167,10 @@ pub fn block(
         pass,
         mode,
     )?;
-    let u = linear(&block.intermediate, &h, p, rows)?;
+    let u = linear(&block.linears.intermediate, &h, p, rows)?;
     let g = activation::forward(&u, pass.config.activation)?;
     let g = at_site(&block.activation, g, &[("x", &u)], p, rows)?;
-    let o = linear(&block.output, &g, p, rows)?;
+    let o = linear(&block.linears.output, &g, p, rows)?;
     let site = DropoutSite::Output(block.number);
     let y = sub_layer_end(
         o,
@@ -205,8 +209,8 @@ fn sub_layer_end(
     layer_norm(&(y + x)?, norm, encoder.layer_norm_eps, p)
 }
 
-/// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers back. The rows of
-/// `prefix` come before every sequence's own keys and values.
+/// Attention by padding: gathers rows into `[S, heads, longest, head_dim]`, masks, and gathers
+/// back. The rows of `prefix` come before every sequence's own keys and values.
 fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -220,82 +224,81 @@ fn attention(
     let (heads, hidden, device) = (encoder.num_attention_heads, encoder.hidden_size, q.device());
     let (query_offsets, key_offsets) = (pass.query_offsets(mode), &pass.batch.offsets);
     let n = pass.batch.sequences();
-    let longest = |offsets: &[u32]| {
-        offsets
-            .windows(2)
-            .map(|o| (o[1] - o[0]) as usize)
-            .max()
-            .unwrap_or(0)
-    };
-    let (n_q, n_k) = (longest(query_offsets), longest(key_offsets));
-    let padded = |x: &Tensor, offsets: &[u32], length: usize| -> Result<Tensor> {
-        let rows: Vec<u32> = offsets
-            .windows(2)
-            .flat_map(|o| {
-                (0..length as u32).map(move |i| if o[0] + i < o[1] { o[0] + i } else { o[0] })
-            })
-            .collect();
-        let x = x.index_select(&indices(&rows, device)?, 0)?;
-        Ok(x.reshape((n, length, heads, hidden / heads))?
-            .transpose(1, 2)?
-            .contiguous()?)
-    };
-    let (q, k, v) = (
-        padded(q, query_offsets, n_q)?,
-        padded(k, key_offsets, n_k)?,
-        padded(v, key_offsets, n_k)?,
-    );
+    let (n_q, n_own) = (longest(query_offsets), longest(key_offsets));
+    let q = padded(q, query_offsets, heads)?;
+    let k = with_prefix(padded(k, key_offsets, heads)?, prefix, 0)?;
+    let v = with_prefix(padded(v, key_offsets, heads)?, prefix, 1)?;
     let n_prefix = prefix.map_or(Ok(0), |rows| rows.dim(0))?;
-    let before = |own: Tensor, half: usize| -> Result<Tensor> {
-        let Some(rows) = prefix else { return Ok(own) };
-        let rows = rows.narrow(1, half * hidden, hidden)?;
-        let rows = rows.reshape((1, n_prefix, heads, hidden / heads))?;
-        let shape = (n, heads, n_prefix, hidden / heads);
-        let rows = rows.transpose(1, 2)?.broadcast_as(shape)?;
-        Ok(Tensor::cat(&[&rows.contiguous()?, &own], 2)?)
-    };
-    let (k, v) = (before(k, 0)?, before(v, 1)?);
-    let visible: Vec<f32> = key_offsets
-        .windows(2)
-        .flat_map(|o| {
-            let own = (0..n_k as u32).map(move |j| if o[0] + j < o[1] { 0.0 } else { -1e30 });
-            std::iter::repeat_n(0.0, n_prefix).chain(own)
-        })
-        .collect();
-    let n_k = n_prefix + n_k;
+    let n_k = n_prefix + n_own;
+    let visible = visible(key_offsets, n_prefix, n_own);
     let visible = Tensor::from_vec(visible, (n, 1, 1, n_k), device)?;
     let scale = 1.0 / ((hidden / heads) as f64).sqrt();
     let scores = (q.matmul(&k.t()?)? * scale)?.broadcast_add(&visible)?;
     let mut probabilities = candle_nn::ops::softmax(&scores, D::Minus1)?;
-    let site = DropoutSite::Attention(block);
-    if let Some(drop) = pass.dropout(
-        pass.config.attention_dropout,
-        site,
-        pass.row_keys(mode),
-        mode.dropout,
-    ) {
-        let mask = attention_mask(
-            &drop,
-            (query_offsets, key_offsets),
-            n_prefix,
-            heads,
-            (n_q, n_k),
-        );
+    let (site, keys) = (DropoutSite::Attention(block), pass.row_keys(mode));
+    if let Some(drop) = pass.dropout(pass.config.attention_dropout, site, keys, mode.dropout) {
+        let offsets: (&[u32], &[u32]) = (query_offsets, key_offsets);
+        let mask = attention_mask(&drop, offsets, n_prefix, heads, (n_q, n_k));
         probabilities = (probabilities * Tensor::from_vec(mask, (n, heads, n_q, n_k), device)?)?;
     }
     let context = probabilities
         .matmul(&v)?
         .transpose(1, 2)?
         .reshape((n * n_q, hidden))?;
-    let rows: Vec<u32> = query_offsets
-        .windows(2)
-        .enumerate()
+    let sequences = query_offsets.windows(2).enumerate();
+    let rows: Vec<u32> = sequences
         .flat_map(|(s, o)| (0..o[1] - o[0]).map(move |i| (s * n_q) as u32 + i))
         .collect();
     Ok(context.index_select(&indices(&rows, device)?, 0)?)
 }
 
-/// The mask the fused attention draws, laid out with padding.
+/// The number of rows of the longest sequence.
+fn longest(offsets: &[u32]) -> usize {
+    let lengths = offsets.windows(2).map(|o| (o[1] - o[0]) as usize);
+    lengths.max().unwrap_or(0)
+}
+
+/// The rows of every sequence by heads, `[S, heads, longest, head_dim]`. Shorter sequences repeat
+/// their first row.
+fn padded(x: &Tensor, offsets: &[u32], heads: usize) -> Result<Tensor> {
+    let (n, length, hidden) = (offsets.len() - 1, longest(offsets), x.dim(1)?);
+    let sequences = offsets.windows(2);
+    let rows: Vec<u32> = sequences
+        .flat_map(|o| {
+            (0..length as u32).map(move |i| if o[0] + i < o[1] { o[0] + i } else { o[0] })
+        })
+        .collect();
+    let x = x.index_select(&indices(&rows, x.device())?, 0)?;
+    Ok(x.reshape((n, length, heads, hidden / heads))?
+        .transpose(1, 2)?
+        .contiguous()?)
+}
+
+/// A half of the rows of `prefix` (0: keys, 1: values) before every sequence's own, `[S, heads,
+/// longest, head_dim]`.
+fn with_prefix(own: Tensor, prefix: Option<&Tensor>, half: usize) -> Result<Tensor> {
+    let Some(rows) = prefix else { return Ok(own) };
+    let (n, heads, _, head_dim) = own.dims4()?;
+    let (n_prefix, hidden) = (rows.dim(0)?, heads * head_dim);
+    let rows = rows.narrow(1, half * hidden, hidden)?;
+    let rows = rows.reshape((1, n_prefix, heads, head_dim))?;
+    let shape = (n, heads, n_prefix, head_dim);
+    let rows = rows.transpose(1, 2)?.broadcast_as(shape)?;
+    Ok(Tensor::cat(&[&rows.contiguous()?, &own], 2)?)
+}
+
+/// The summand that hides padding from attention, for every sequence and key.
+fn visible(key_offsets: &[u32], n_prefix: usize, n_own: usize) -> Vec<f32> {
+    let sequences = key_offsets.windows(2);
+    sequences
+        .flat_map(|o| {
+            let own = (0..n_own as u32).map(move |j| if o[0] + j < o[1] { 0.0 } else { -1e30 });
+            std::iter::repeat_n(0.0, n_prefix).chain(own)
+        })
+        .collect()
+}
+
+/// The mask that the fused attention draws, laid out with padding.
 fn attention_mask(
     drop: &dropout::Dropout<'_>,
     (query_offsets, key_offsets): (&[u32], &[u32]),

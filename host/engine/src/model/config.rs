@@ -1,9 +1,12 @@
-//! Hugging Face's `config.json`: read, checked, and written back with the task's labels.
-//! Called by the recipe and by `plan`, which needs nothing else of a model.
+//! Hugging Face's `config.json`: read, checked, and written back with the task's labels. The recipe
+//! calls it, and so does `plan`, which needs nothing else of a model.
 
 mod activation;
+mod family;
 mod labels;
 mod python_json;
+
+pub use family::Architecture;
 
 use crate::error::{Error, Result};
 use candle_transformers::models::bert::{Config as EncoderConfig, HiddenAct};
@@ -12,47 +15,20 @@ use progtune_kernels::activation::Activation;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The model families of this version, by Hugging Face's `model_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// `bert`.
-    Bert,
-    /// `roberta`.
-    Roberta,
-}
-
-impl Architecture {
-    /// Hugging Face's `model_type`, which is also the base model's prefix in checkpoints.
-    pub fn model_type(self) -> &'static str {
-        match self {
-            Self::Bert => "bert",
-            Self::Roberta => "roberta",
-        }
-    }
-
-    /// What the names of its classes begin with.
-    fn class_prefix(self) -> &'static str {
-        match self {
-            Self::Bert => "Bert",
-            Self::Roberta => "Roberta",
-        }
-    }
-
-    /// The name in `architectures` of the model with the head of such a task.
-    pub fn class_of(self, problem: ProblemType) -> String {
-        let family = self.class_prefix();
-        let head = match problem {
-            ProblemType::TokenClassification => "ForTokenClassification",
-            ProblemType::QuestionAnswering => "ForQuestionAnswering",
-            ProblemType::SingleLabelClassification
-            | ProblemType::MultiLabelClassification
-            | ProblemType::Regression => "ForSequenceClassification",
-        };
-        format!("{family}{head}")
-    }
-}
-
-/// What a model directory's `config.json` says, as far as this program computes with it.
+/// The content of a model directory's `config.json`, as far as this program computes with it.
+///
+/// ```
+/// use progtune_engine::model::config::ModelConfig;
+///
+/// let text = r#"{"model_type": "roberta", "vocab_size": 50265, "hidden_size": 768,
+///     "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+///     "max_position_embeddings": 514}"#;
+/// let config = ModelConfig::parse(text, "config.json")?;
+/// assert_eq!(config.blocks(), 12);
+/// // RoBERTa numbers positions from `pad_token_id` + 1.
+/// assert_eq!((config.first_position(), config.max_tokens()), (2, 512));
+/// # Ok::<(), progtune_engine::error::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ModelConfig {
     /// The family.
@@ -65,15 +41,16 @@ pub struct ModelConfig {
     pub classifier_dropout: f64,
     /// The activation of the feed-forward part.
     pub activation: Activation,
-    /// The labels of the saved head, in id order; transformers' two placeholders when the file says nothing of them.
+    /// The labels of the saved head, in id order. If the file does not mention them, these are
+    /// transformers' two placeholders.
     pub labels: Vec<String>,
-    /// Whether the file says what the labels are, or how many.
+    /// Whether the file states the labels or their number.
     pub labels_are_stated: bool,
-    /// What a person should know before the labels are used.
+    /// A doubt about the labels that a person should know before they are used.
     pub label_doubt: Option<String>,
-    /// What the method adds to every position id.
+    /// The number that the method adds to every position id.
     pub position_shift: u32,
-    /// The file as it was, so that what is saved keeps every key.
+    /// The original content of the file, so that saving keeps every key.
     pub raw: Map<String, Value>,
 }
 
@@ -81,7 +58,8 @@ impl ModelConfig {
     /// Reads `DIR/config.json`.
     ///
     /// # Errors
-    /// When the file is absent or not JSON, or a key is missing, of the wrong type, or not supported.
+    /// When the file is absent or not JSON, or a key is missing, of the wrong type, or not
+    /// supported.
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
@@ -95,7 +73,10 @@ impl ModelConfig {
         Self::parse(&text, &path.display().to_string())
     }
 
-    /// As [`ModelConfig::read`], from text; `origin` names it in messages.
+    /// Reads a configuration from text; `origin` names it in messages.
+    ///
+    /// # Errors
+    /// As for [`ModelConfig::read`].
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let value = python_json::parse(text).map_err(|e| {
             Error::Model(format!(
@@ -128,7 +109,8 @@ impl ModelConfig {
         })
     }
 
-    /// What the saved head predicts: by the class in `architectures`, `problem_type`, and the number of labels.
+    /// The type of the saved head's predictions, by the class in `architectures`, `problem_type`,
+    /// and the number of labels.
     pub fn problem_type(&self) -> ProblemType {
         let class = self.raw.get("architectures").and_then(|list| list.get(0));
         let class = class.and_then(Value::as_str).unwrap_or_default();
@@ -154,10 +136,11 @@ impl ModelConfig {
         class.is_some_and(|class| !heads.iter().any(|head| class.ends_with(head)))
     }
 
-    /// Whether `problem_type` and the number of labels say the same.
+    /// Checks that `problem_type` and the number of labels agree.
     ///
     /// # Errors
-    /// Several numbers for a text, which no task here has, and classes with a single output, which transformers refuses.
+    /// For several numbers per text, which no task here has, and for classes with a single output,
+    /// which transformers refuses.
     pub fn check_problem_type(&self, origin: &str) -> Result<()> {
         let stated = self.raw.get("problem_type").and_then(Value::as_str);
         let stated = stated.and_then(ProblemType::by_name);
@@ -167,7 +150,7 @@ impl ModelConfig {
                 "regression has one output here"
             }
             (ProblemType::Regression, Some(ProblemType::SingleLabelClassification)) => {
-                "classes need two outputs at least"
+                "classes need at least two outputs"
             }
             _ => return Ok(()),
         };
@@ -177,12 +160,12 @@ impl ModelConfig {
         )))
     }
 
-    /// L: the number of Transformer blocks.
+    /// L, the number of Transformer blocks.
     pub fn blocks(&self) -> usize {
         self.encoder.num_hidden_layers
     }
 
-    /// Sets every dropout of the model (`--dropout`).
+    /// Sets every dropout probability of the model (`--dropout`).
     pub fn override_dropout(&mut self, p: f64) {
         self.encoder.hidden_dropout_prob = p;
         self.attention_dropout = p;
@@ -197,14 +180,15 @@ impl ModelConfig {
 
     /// The position id of the first token.
     pub fn first_position(&self) -> u32 {
-        let own = match self.architecture {
-            Architecture::Bert => 0,
-            Architecture::Roberta => self.encoder.pad_token_id as u32 + 1,
+        let own = if self.architecture.family().positions_follow_padding {
+            self.encoder.pad_token_id as u32 + 1
+        } else {
+            0
         };
         own.saturating_add(self.position_shift)
     }
 
-    /// `config.json` of a model with `task`'s head.
+    /// The `config.json` of a model with `task`'s head.
     pub fn to_json(&self, task: &Task) -> Value {
         let mut raw = self.raw.clone();
         raw.insert("model_type".into(), json!(self.architecture.model_type()));
@@ -212,9 +196,10 @@ impl ModelConfig {
             "architectures".into(),
             json!([self.architecture.class_of(task.problem_type)]),
         );
-        match task.problem_type.reads_every_token() {
-            true => raw.remove("problem_type"),
-            false => raw.insert("problem_type".into(), json!(task.problem_type.as_str())),
+        if task.problem_type.reads_every_token() {
+            raw.remove("problem_type")
+        } else {
+            raw.insert("problem_type".into(), json!(task.problem_type.as_str()))
         };
         raw.insert("vocab_size".into(), json!(self.encoder.vocab_size));
         for stale in ["_name_or_path", "torch_dtype", "dtype", "num_labels"] {
@@ -223,7 +208,7 @@ impl ModelConfig {
         raw.insert("dtype".into(), json!("float32"));
         let labels: Vec<String> = match task.problem_type {
             ProblemType::Regression => vec!["LABEL_0".into()],
-            // Hugging Face's own: the outputs are places, not labels.
+            // Hugging Face's own names: the outputs are positions, not labels.
             ProblemType::QuestionAnswering => vec!["LABEL_0".into(), "LABEL_1".into()],
             ProblemType::SingleLabelClassification
             | ProblemType::MultiLabelClassification
@@ -258,7 +243,8 @@ const WHOLE: [&str; 9] = [
     "num_labels",
 ];
 
-/// Whole numbers that were written as `3.0`, by tools that have no others; transformers reads what is saved then.
+/// Repairs whole numbers that were written as `3.0` by tools that have no others. transformers can
+/// then read the saved file.
 fn make_whole(raw: &mut Map<String, Value>) {
     for key in WHOLE {
         if let Some(value) = raw.get_mut(key)
@@ -271,7 +257,7 @@ fn make_whole(raw: &mut Map<String, Value>) {
     }
 }
 
-/// Reads keys of one file with messages that name it.
+/// A reader of one file's keys, whose messages name the file.
 struct Reader<'a> {
     raw: &'a Map<String, Value>,
     origin: &'a str,
@@ -288,17 +274,18 @@ impl Reader<'_> {
     }
 
     fn architecture(&self) -> Result<Architecture> {
-        let known = [Architecture::Bert, Architecture::Roberta];
+        let known = Architecture::ALL;
         let of = |stated: &str| known.into_iter().find(|a| a.model_type() == stated);
         let stated = self.raw.get("model_type");
         let found = match stated.and_then(Value::as_str) {
             Some(stated) => of(stated),
             None if stated.is_some_and(|stated| !stated.is_null()) => None,
-            // Old releases had no model_type, but the class that was saved, or nothing (bert_config.json).
+            // Files of old releases have no model_type but the saved class, or neither
+            // (bert_config.json).
             None => match self.class() {
                 Some(class) => known
                     .into_iter()
-                    .find(|a| class.starts_with(a.class_prefix())),
+                    .find(|a| class.starts_with(a.family().class_prefix)),
                 None => (self.raw.get("type_vocab_size") == Some(&json!(2)))
                     .then_some(Architecture::Bert),
             },
@@ -335,7 +322,7 @@ impl Reader<'_> {
             None | Some(Value::Null) => Ok(default),
             Some(value) => match value.as_f64() {
                 Some(p) if (0.0..1.0).contains(&p) => Ok(p),
-                _ => Err(self.fault(key, "a number from 0 up to but not 1")),
+                _ => Err(self.fault(key, "a number of at least 0 and below 1")),
             },
         }
     }
@@ -372,10 +359,7 @@ impl Reader<'_> {
                 return Err(self.fault(key, &expected.to_string()));
             }
         }
-        let (types, pad) = match architecture {
-            Architecture::Bert => (2, 0),
-            Architecture::Roberta => (1, 1),
-        };
+        let family = architecture.family();
         let encoder = EncoderConfig {
             vocab_size: self.size("vocab_size", None)?,
             hidden_size: self.size("hidden_size", None)?,
@@ -385,13 +369,13 @@ impl Reader<'_> {
             hidden_act: HiddenAct::Gelu, // ours is in `ModelConfig::activation`, which knows more of them
             hidden_dropout_prob: self.probability("hidden_dropout_prob", 0.1)?,
             max_position_embeddings: self.size("max_position_embeddings", Some(512))?,
-            type_vocab_size: self.size("type_vocab_size", Some(types))?,
+            type_vocab_size: self.size("type_vocab_size", Some(family.type_vocab_size))?,
             initializer_range: self.positive("initializer_range", 0.02)?,
             layer_norm_eps: self.positive("layer_norm_eps", 1e-12)?,
             pad_token_id: match self.raw.get("pad_token_id") {
-                None => pad,
-                // A BERT makes nothing of it; a RoBERTa counts positions from it, and transformers cannot without.
-                Some(Value::Null) if architecture == Architecture::Bert => pad,
+                None => family.pad_token_id,
+                // If positions are counted from it, transformers needs a number, too.
+                Some(Value::Null) if !family.positions_follow_padding => family.pad_token_id,
                 Some(value) => value
                     .as_u64()
                     .filter(|&id| id < 1 << 24)

@@ -1,54 +1,60 @@
-//! The names of a model: every parameter and every site, from its configuration and task alone.
+//! The names of a model: every parameter and every site, derived from its configuration and task.
 //!
-//! Called by `plan` (which needs no weights), by the weight loader, and to fill the record a method sees.
-//! Names are checkpoint keys without the base model's prefix (`bert.`).
+//! `plan` calls it, which needs no weights, and so do the weight loader and the bridge, for the
+//! record that a method sees. Names are checkpoint keys without the base model's prefix (`bert.`).
 
-use super::config::{Architecture, ModelConfig};
+mod head;
+mod sites;
+
+pub use head::{HeadKind, HeadModule, head_layers};
+pub use sites::sites;
+
+use super::{config::ModelConfig, per_linear::LinearSite};
 use abi_stable::std_types::RVec;
-use progtune_datasets::{ProblemType, Task};
 use progtune_plugin_api::{
     graph::Graph,
     open::{Attribute, Value},
-    records::{Mode, ModelRecord, ParameterRecord, Part, Role, SiteKind, SiteRecord},
+    records::{ModelRecord, ParameterRecord, Part, Role},
 };
 
-/// One parameter of the model or one that a method added, before any weight is read.
+/// One parameter of the model, or one that a method added, before any weight is read.
 #[derive(Debug, Clone)]
 pub struct ParameterInfo {
-    /// Checkpoint key without the base model's prefix.
+    /// The checkpoint key without the base model's prefix.
     pub name: String,
-    /// Shape as in the checkpoint.
+    /// The shape as in the checkpoint.
     pub shape: Vec<usize>,
     /// The part of the model.
     pub part: Part,
     /// The block; `None` outside the blocks.
     pub block: Option<usize>,
-    /// What it is.
+    /// The role, such as weight or bias.
     pub role: Role,
-    /// Factor on the learning rate, by the method.
+    /// The method's factor on the learning rate.
     pub lr_scale: f64,
-    /// `Some` when the method added it.
+    /// The method's description, if the method added the parameter.
     pub added: Option<Added>,
 }
 
-/// What the method said of a parameter that it adds.
+/// The method's description of a parameter that it adds.
 #[derive(Debug, Clone)]
 pub struct Added {
-    /// How it starts.
+    /// The graph of its first value.
     pub init: Graph,
-    /// Whether it is trained at all.
+    /// Whether it is ever trained.
     pub trainable: bool,
     /// Whether weight decay applies.
     pub weight_decay: bool,
 }
 
 impl ParameterInfo {
-    /// Number of elements.
+    /// The number of elements.
     pub fn size(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether AdamW decays it: not biases, not LayerNorm; an added one as its method says.
+    /// Whether AdamW decays it. Biases and LayerNorms do not decay; for an added parameter the
+    /// method decides.
     pub fn decays(&self) -> bool {
         match &self.added {
             Some(added) => added.weight_decay,
@@ -64,7 +70,7 @@ impl ParameterInfo {
                 .any(|head| self.name.starts_with(head))
     }
 
-    /// The record a plugin sees.
+    /// The record that a plugin sees.
     pub fn record(&self) -> ParameterRecord {
         ParameterRecord {
             name: self.name.as_str().into(),
@@ -90,303 +96,112 @@ impl ParameterInfo {
     }
 }
 
-/// The head above the encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadKind {
-    /// One vector a sequence: classification or regression with this many outputs.
-    Sequence(usize),
-    /// Start and end logits of every token: question answering. Has no pooler.
-    QuestionAnswering,
-    /// This many logits of every token: token classification. Has no pooler.
-    Token(usize),
-}
-
-impl HeadKind {
-    /// The head of a task.
-    pub fn of(task: &Task) -> Self {
-        match task.problem_type {
-            ProblemType::SingleLabelClassification
-            | ProblemType::MultiLabelClassification
-            | ProblemType::Regression => Self::Sequence(task.num_labels()),
-            ProblemType::TokenClassification => Self::Token(task.num_labels()),
-            ProblemType::QuestionAnswering => Self::QuestionAnswering,
+/// The shape of a block's linear weight, `(out_dim, in_dim)`.
+pub fn linear_shape(site: LinearSite, config: &ModelConfig) -> (usize, usize) {
+    let hidden = config.encoder.hidden_size;
+    let inner = config.encoder.intermediate_size;
+    match site {
+        LinearSite::Query | LinearSite::Key | LinearSite::Value | LinearSite::AttentionDense => {
+            (hidden, hidden)
         }
-    }
-
-    /// Whether it reads every token's row; else each sequence's first.
-    pub fn reads_every_token(self) -> bool {
-        matches!(self, Self::QuestionAnswering | Self::Token(_))
+        LinearSite::Intermediate => (inner, hidden),
+        LinearSite::Output => (hidden, inner),
     }
 }
 
 /// All parameters of a model with its head, sorted by name.
 pub fn parameters(config: &ModelConfig, head: HeadKind) -> Vec<ParameterInfo> {
-    let mut list = Vec::new();
-    let encoder = &config.encoder;
-    let (hidden, inner) = (encoder.hidden_size, encoder.intermediate_size);
-    let mut add = |name: String, shape: &[usize], part: Part, block: Option<usize>, role: Role| {
-        list.push(ParameterInfo {
-            name,
-            shape: shape.to_vec(),
-            part,
-            block,
-            role,
-            lr_scale: 1.0,
-            added: None,
-        });
-    };
-    for (table, entries) in [
-        ("word", encoder.vocab_size),
-        ("position", encoder.max_position_embeddings),
-        ("token_type", encoder.type_vocab_size),
-    ] {
-        let name = format!("embeddings.{table}_embeddings.weight");
-        add(
-            name,
-            &[entries, hidden],
-            Part::EMBEDDINGS,
-            None,
-            Role::EMBEDDING,
-        );
-    }
-    add(
-        "embeddings.LayerNorm.weight".into(),
-        &[hidden],
-        Part::EMBEDDINGS,
-        None,
-        Role::NORM_WEIGHT,
-    );
-    add(
-        "embeddings.LayerNorm.bias".into(),
-        &[hidden],
-        Part::EMBEDDINGS,
-        None,
-        Role::NORM_BIAS,
-    );
+    let mut list = embedding_parameters(config);
     for block in 0..config.blocks() {
-        for (module, n, k) in [
-            ("attention.self.query", hidden, hidden),
-            ("attention.self.key", hidden, hidden),
-            ("attention.self.value", hidden, hidden),
-            ("attention.output.dense", hidden, hidden),
-            ("intermediate.dense", inner, hidden),
-            ("output.dense", hidden, inner),
-        ] {
-            let prefix = format!("encoder.layer.{block}.{module}");
-            add(
-                format!("{prefix}.weight"),
-                &[n, k],
-                Part::BLOCK,
-                Some(block),
-                Role::WEIGHT,
-            );
-            add(
-                format!("{prefix}.bias"),
-                &[n],
-                Part::BLOCK,
-                Some(block),
-                Role::BIAS,
-            );
-        }
-        for module in ["attention.output", "output"] {
-            let prefix = format!("encoder.layer.{block}.{module}.LayerNorm");
-            add(
-                format!("{prefix}.weight"),
-                &[hidden],
-                Part::BLOCK,
-                Some(block),
-                Role::NORM_WEIGHT,
-            );
-            add(
-                format!("{prefix}.bias"),
-                &[hidden],
-                Part::BLOCK,
-                Some(block),
-                Role::NORM_BIAS,
-            );
-        }
+        list.extend(block_parameters(config, block));
     }
-    for (module, n, k) in head_layers(config, head) {
-        add(
-            format!("{module}.weight"),
-            &[n, k],
-            Part::HEAD,
-            None,
-            Role::WEIGHT,
-        );
-        add(format!("{module}.bias"), &[n], Part::HEAD, None, Role::BIAS);
+    let place = Place {
+        part: Part::HEAD,
+        block: None,
+    };
+    for layer in head_layers(config, head) {
+        list.extend(place.linear(layer.module, layer.out_dim, layer.in_dim));
     }
     list.sort_by(|a, b| a.name.cmp(&b.name));
     list
 }
 
-/// The linear layers of the head: module, outputs, inputs.
-fn head_layers(config: &ModelConfig, head: HeadKind) -> Vec<(&'static str, usize, usize)> {
-    let hidden = config.encoder.hidden_size;
-    match (head, config.architecture) {
-        (HeadKind::QuestionAnswering, _) => vec![("qa_outputs", 2, hidden)],
-        (HeadKind::Token(n), _) => vec![("classifier", n, hidden)],
-        (HeadKind::Sequence(n), Architecture::Bert) => {
-            vec![("pooler.dense", hidden, hidden), ("classifier", n, hidden)]
-        }
-        (HeadKind::Sequence(n), Architecture::Roberta) => {
-            vec![
-                ("classifier.dense", hidden, hidden),
-                ("classifier.out_proj", n, hidden),
-            ]
-        }
-    }
+fn embedding_parameters(config: &ModelConfig) -> Vec<ParameterInfo> {
+    let (encoder, hidden) = (&config.encoder, config.encoder.hidden_size);
+    let place = Place {
+        part: Part::EMBEDDINGS,
+        block: None,
+    };
+    let table = |(name, entries): (&str, usize)| {
+        let name = format!("embeddings.{name}_embeddings.weight");
+        place.parameter(name, &[entries, hidden], Role::EMBEDDING)
+    };
+    let tables = [
+        ("word", encoder.vocab_size),
+        ("position", encoder.max_position_embeddings),
+        ("token_type", encoder.type_vocab_size),
+    ];
+    let norm = place.norm("embeddings.LayerNorm", hidden);
+    tables.into_iter().map(table).chain(norm).collect()
 }
 
-/// All sites, from the input to the head.
-pub fn sites(config: &ModelConfig, head: HeadKind) -> Vec<SiteRecord> {
-    let (hidden, inner) = (config.encoder.hidden_size, config.encoder.intermediate_size);
-    let mut list = vec![site(
-        "embeddings".into(),
-        SiteKind::EMBEDDINGS_END,
-        None,
-        &["y"],
-        hidden,
-        hidden,
-        false,
-    )];
-    for block in 0..config.blocks() {
-        let mut add = |module: &str, kind, inputs: &[&str], k, n, linear| {
-            let path = format!("encoder.layer.{block}");
-            let name = if module.is_empty() {
-                path
-            } else {
-                format!("{path}.{module}")
-            };
-            list.push(site(name, kind, Some(block), inputs, k, n, linear));
-        };
-        let (xy, xyr) = (["x", "y"], ["x", "y", "residual"]);
-        add(
-            "attention.self.query",
-            SiteKind::QUERY,
-            &xy,
-            hidden,
-            hidden,
-            true,
-        );
-        add(
-            "attention.self.key",
-            SiteKind::KEY,
-            &xy,
-            hidden,
-            hidden,
-            true,
-        );
-        add(
-            "attention.self.value",
-            SiteKind::VALUE,
-            &xy,
-            hidden,
-            hidden,
-            true,
-        );
-        add(
-            "attention.self",
-            SiteKind::KEY_VALUE,
-            &[],
-            0,
-            2 * hidden,
-            false,
-        );
-        add(
-            "attention.output.dense",
-            SiteKind::ATTENTION_DENSE,
-            &xy,
-            hidden,
-            hidden,
-            true,
-        );
-        add(
-            "attention.output",
-            SiteKind::ATTENTION_END,
-            &xyr,
-            hidden,
-            hidden,
-            false,
-        );
-        add(
-            "intermediate.dense",
-            SiteKind::INTERMEDIATE_DENSE,
-            &xy,
-            hidden,
-            inner,
-            true,
-        );
-        add(
-            "intermediate",
-            SiteKind::ACTIVATION,
-            &xy,
-            inner,
-            inner,
-            false,
-        );
-        add(
-            "output.dense",
-            SiteKind::OUTPUT_DENSE,
-            &xy,
-            inner,
-            hidden,
-            true,
-        );
-        add("output", SiteKind::OUTPUT_END, &xyr, hidden, hidden, false);
-        add("", SiteKind::BLOCK_END, &xy, hidden, hidden, false);
+fn block_parameters(config: &ModelConfig, block: usize) -> Vec<ParameterInfo> {
+    let place = Place {
+        part: Part::BLOCK,
+        block: Some(block),
+    };
+    let path = format!("encoder.layer.{block}");
+    let mut list = Vec::new();
+    for site in LinearSite::ALL {
+        let (out_dim, in_dim) = linear_shape(site, config);
+        let module = format!("{path}.{}", site.module());
+        list.extend(place.linear(&module, out_dim, in_dim));
     }
-    for (module, n, k) in head_layers(config, head) {
-        list.push(site(
-            module.into(),
-            SiteKind::HEAD_DENSE,
-            None,
-            &["x", "y"],
-            k,
-            n,
-            true,
-        ));
+    for module in ["attention.output", "output"] {
+        let module = format!("{path}.{module}.LayerNorm");
+        list.extend(place.norm(&module, config.encoder.hidden_size));
     }
     list
 }
 
-fn site(
-    name: String,
-    kind: SiteKind,
+/// The part of the model to which parameters belong.
+#[derive(Clone, Copy)]
+struct Place {
+    part: Part,
     block: Option<usize>,
-    inputs: &[&str],
-    in_dim: usize,
-    out_dim: usize,
-    linear: bool,
-) -> SiteRecord {
-    let parameter = |suffix| {
-        if linear {
-            format!("{name}.{suffix}").into()
-        } else {
-            "".into()
+}
+
+impl Place {
+    fn parameter(self, name: String, shape: &[usize], role: Role) -> ParameterInfo {
+        ParameterInfo {
+            name,
+            shape: shape.to_vec(),
+            part: self.part,
+            block: self.block,
+            role,
+            lr_scale: 1.0,
+            added: None,
         }
-    };
-    let modes: &[Mode] = match (kind, linear) {
-        (SiteKind::KEY_VALUE, _) => &[Mode::KV_PREFIX],
-        (SiteKind::HEAD_DENSE, _) => &[Mode::OUTPUT, Mode::WEIGHT],
-        (_, true) => &[Mode::OUTPUT, Mode::WEIGHT, Mode::INPUT],
-        (_, false) => &[Mode::OUTPUT],
-    };
-    SiteRecord {
-        kind,
-        block: block.map_or(-1, |b| b as i32),
-        inputs: inputs.iter().map(|&i| i.into()).collect(),
-        in_dim: in_dim as u32,
-        out_dim: out_dim as u32,
-        weight: parameter("weight"),
-        bias: parameter("bias"),
-        modes: modes.to_vec().into(),
-        ext: RVec::new(),
-        name: name.as_str().into(),
+    }
+
+    /// Weight and bias of a linear layer.
+    fn linear(self, module: &str, out_dim: usize, in_dim: usize) -> [ParameterInfo; 2] {
+        [
+            self.parameter(format!("{module}.weight"), &[out_dim, in_dim], Role::WEIGHT),
+            self.parameter(format!("{module}.bias"), &[out_dim], Role::BIAS),
+        ]
+    }
+
+    /// γ and β of a LayerNorm.
+    fn norm(self, module: &str, columns: usize) -> [ParameterInfo; 2] {
+        [
+            self.parameter(format!("{module}.weight"), &[columns], Role::NORM_WEIGHT),
+            self.parameter(format!("{module}.bias"), &[columns], Role::NORM_BIAS),
+        ]
     }
 }
 
-/// The record a method sees.
+/// The record that a method sees.
 pub fn model_record(
     config: &ModelConfig,
     parameters: &[ParameterInfo],

@@ -1,15 +1,15 @@
-//! Where a model is computed, and by which form of its operations: `--device`, `--kernels`. Values of the configuration, read by
-//! whatever makes a model.
+//! The device of a model, and the form of its operations: `--device`, `--kernels`. They are values
+//! of the configuration, read wherever a model is made.
 
 use progtune_process::choice::name_of;
 use std::fmt;
 
-/// Where tensors live and are computed on.
+/// The device that holds tensors and computes with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
     /// The processor.
     Cpu,
-    /// The NVIDIA GPU with this number, from 0; needs a build with the `cuda` feature.
+    /// The NVIDIA GPU with this number, counted from 0. It needs a build with the `cuda` feature.
     Cuda(usize),
 }
 
@@ -33,14 +33,14 @@ impl fmt::Display for Device {
     }
 }
 
-/// Which form of the model's operations runs.
+/// The form of the model's operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernels {
     /// Fused on the CPU, composed on CUDA.
     Auto,
-    /// The project's own kernels; CPU only.
+    /// The project's own kernels, on the CPU only.
     Fused,
-    /// The same operations made of candle's primitives.
+    /// The same operations, composed of candle's primitives.
     Composed,
 }
 
@@ -53,6 +53,13 @@ impl Kernels {
     ];
 
     /// Whether the fused kernels run on this device.
+    ///
+    /// ```
+    /// use progtune_engine::model::device::{Device, Kernels};
+    ///
+    /// assert!(Kernels::Auto.fused_on(Device::Cpu));
+    /// assert!(!Kernels::Auto.fused_on(Device::Cuda(0)));
+    /// ```
     pub fn fused_on(self, device: Device) -> bool {
         match self {
             Self::Auto => device == Device::Cpu,

@@ -1,5 +1,5 @@
-//! The gradients of what is trained: one buffer a trainable parameter, owned by the host.
-//! Filled by the backward passes, read and cleared by the optimizer.
+//! The gradients of the trainable set: one buffer per trainable parameter, owned by the host. The
+//! backward passes fill them; the optimizer reads and clears them.
 
 use super::parameters::{HostSlice, ParameterId, Parameters};
 use crate::error::{Error, Result};
@@ -7,26 +7,26 @@ use candle_core::Tensor;
 use progtune_kernels::embedding;
 use progtune_plugin_api::records::Part;
 
-/// Where a gradient lives.
+/// The place of a gradient.
 #[derive(Debug)]
 pub enum Buffer {
-    /// On the CPU: kernels add into it.
+    /// On the CPU, where kernels add to it.
     Host(Vec<f32>),
-    /// On the CPU, a table of which few rows get a gradient at a step.
+    /// On the CPU, for a table of which few rows get a gradient in a step.
     Rows(RowGradient),
-    /// On a device: `None` until the first gradient of a step.
+    /// On a device; `None` until the first gradient of a step.
     Device(Option<Tensor>),
 }
 
-/// The gradient of an embedding table: zero but for the rows that a batch read. The zeros cost neither time nor memory:
-/// pages that nobody writes to are not there.
+/// The gradient of an embedding table, which is zero except in the rows that a batch read. The
+/// zeros cost neither time nor memory, because pages that nobody writes to do not exist.
 #[derive(Debug)]
 pub struct RowGradient {
     /// `[rows, columns]`.
     pub values: Vec<f32>,
-    /// Which rows were added to since the last step.
+    /// The rows that were added to since the last step.
     pub touched: Vec<bool>,
-    /// Columns.
+    /// The number of columns.
     pub columns: usize,
 }
 
@@ -48,7 +48,30 @@ impl RowGradient {
     }
 }
 
-/// A buffer for each trainable parameter, by id; nothing for frozen ones.
+/// A buffer for each trainable parameter, by id. Frozen ones have none.
+///
+/// ```
+/// # use candle_core::{DType, Device, Tensor};
+/// # use progtune_engine::model::{description::ParameterInfo, parameters::Parameters};
+/// # use progtune_plugin_api::records::{Part, Role};
+/// use progtune_engine::model::gradients::Gradients;
+///
+/// # let info = |name: &str| ParameterInfo {
+/// #     name: name.into(), shape: vec![2], part: Part::HEAD, block: None, role: Role::BIAS,
+/// #     lr_scale: 1.0, added: None,
+/// # };
+/// # let value = Tensor::zeros(2, DType::F32, &Device::Cpu)?;
+/// # let mut parameters = Parameters::new(vec![info("a"), info("b")], vec![value.clone(), value])?;
+/// // Of the parameters `a` and `b`, the current epoch trains `b`.
+/// let (a, b) = (parameters.id("a")?, parameters.id("b")?);
+/// parameters.set_trainable(&[b]);
+/// let mut gradients = Gradients::new(&parameters);
+/// assert!(gradients.host(a).is_none());
+/// assert!(gradients.check_reached(&parameters).is_err());
+/// assert_eq!(gradients.host(b).map(|sum| sum.len()), Some(2));
+/// gradients.check_reached(&parameters)?;
+/// # Ok::<(), progtune_engine::error::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Gradients {
     buffers: Vec<Option<Buffer>>,
@@ -74,7 +97,8 @@ impl Gradients {
         }
     }
 
-    /// The buffer of a trainable parameter on the CPU, to add a gradient into; `None` for a frozen one.
+    /// The buffer of a trainable parameter on the CPU, for adding a gradient; `None` for a frozen
+    /// one.
     pub fn host(&mut self, id: ParameterId) -> Option<&mut [f32]> {
         match &mut self.buffers[id] {
             Some(Buffer::Host(buffer)) => {
@@ -90,7 +114,7 @@ impl Gradients {
         }
     }
 
-    /// The gradient of a trainable table on the CPU, to add rows to.
+    /// The gradient of a trainable table on the CPU, for adding rows.
     pub fn rows(&mut self, id: ParameterId) -> Option<&mut RowGradient> {
         match &mut self.buffers[id] {
             Some(Buffer::Rows(rows)) => {
@@ -101,7 +125,8 @@ impl Gradients {
         }
     }
 
-    /// Takes a trainable parameter's buffer out, to add to several at a time; [`Gradients::put`] brings it back.
+    /// Takes a trainable parameter's buffer out, so that several can be added to at a time.
+    /// [`Gradients::put`] returns it.
     pub fn take(&mut self, id: ParameterId) -> Option<Vec<f32>> {
         self.host(id)?;
         match &mut self.buffers[id] {
@@ -110,7 +135,7 @@ impl Gradients {
         }
     }
 
-    /// Brings a buffer back that [`Gradients::take`] took out.
+    /// Returns a buffer that [`Gradients::take`] took out.
     pub fn put(&mut self, id: ParameterId, buffer: Vec<f32>) {
         self.buffers[id] = Some(Buffer::Host(buffer));
     }
@@ -152,7 +177,7 @@ impl Gradients {
     /// Checks that every trainable parameter was reached since the last call, and starts over.
     ///
     /// # Errors
-    /// Names those that were not: training them would silently do nothing.
+    /// When some were not, with their names: training them would silently do nothing.
     pub fn check_reached(&mut self, parameters: &Parameters) -> Result<()> {
         let missed: Vec<&str> = parameters
             .trainable()

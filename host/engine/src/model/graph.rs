@@ -1,7 +1,8 @@
-//! Runs a method's tensor graphs with candle's own differentiable primitives, so on every device.
+//! Runs a method's tensor graphs with candle's own differentiable primitives, on any device.
 //!
-//! Called at the sites of the model ([`Program::run`]) and once for every new parameter ([`initial_value`]).
-//! Graphs arrive validated: the bridge has checked order, shapes and attributes of every node.
+//! The model calls [`Program::run`] at its sites. [`initial_value`] is called once for every new
+//! parameter. Graphs arrive validated: the bridge has checked the order, shapes and attributes of
+//! all nodes.
 
 use crate::rng::Stream;
 use crate::{
@@ -23,23 +24,23 @@ use progtune_plugin_api::{
 #[derive(Debug, Clone)]
 pub struct Program {
     graph: Graph,
-    /// For each node the parameter it reads, if it reads one.
+    /// The parameter that each node reads, if it reads one.
     parameters: Vec<Option<ParameterId>>,
-    /// Key of this program's dropout masks.
+    /// The key of this program's dropout masks.
     site: u64,
 }
 
-/// What a program's rows are: who asks for dropout masks.
+/// The rows of a program, as dropout masks need them.
 #[derive(Clone, Copy)]
 pub struct RowContext<'a> {
-    /// The training step; `None` while evaluating.
+    /// The training step; `None` during evaluation.
     pub step: Option<Step>,
-    /// One key a row.
+    /// One key per row.
     pub row_keys: &'a [u64],
 }
 
 impl Program {
-    /// Resolves the names of parameters; `site` keys the dropout masks.
+    /// Resolves the names of parameters; `site` is the key of the dropout masks.
     pub fn new(graph: &Graph, site: u64, parameters: &Parameters) -> Result<Self> {
         let resolve = |node: &Node| match node.op {
             Op::PARAMETER | Op::BASE => parameters
@@ -75,7 +76,8 @@ impl Program {
         self.site.wrapping_add(node as u64)
     }
 
-    /// Evaluates one node without rows; `known` has the values of those it reads, by node.
+    /// Evaluates one node without rows; `known` holds the values of the nodes that it reads, by
+    /// node.
     pub fn fixed_value(
         &self,
         node: usize,
@@ -93,18 +95,20 @@ impl Program {
         evaluate(node, &operands, 0, parameters.device())
     }
 
-    /// The parameters it reads, each once: a graph may read one at several nodes, and its gradient is their sum.
+    /// The parameters that the program reads, each once. A graph may read one at several nodes, and
+    /// its gradient is the sum over them.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
         distinct(self.parameters.iter().flatten().copied()).into_iter()
     }
 
-    /// Whether it drops out while training.
+    /// Whether the program applies dropout in training.
     pub fn drops_out(&self) -> bool {
         let mut nodes = self.graph.nodes.iter();
         nodes.any(|node| node.op == Op::DROPOUT && node.float("p").unwrap_or(0.0) > 0.0)
     }
 
-    /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]` (or `w`, a matrix).
+    /// Evaluates the graph. `inputs` are the named inputs of the site, `[rows, dim]`, or the matrix
+    /// `w`.
     pub fn run(
         &self,
         inputs: &[(&str, Tensor)],
@@ -112,7 +116,7 @@ impl Program {
         rows: RowContext<'_>,
     ) -> Result<Tensor> {
         let mut values: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
-        // Whether dimension 0 of a value is the rows: dimensions in attributes are counted without them.
+        // Whether dimension 0 of a value is the rows, which attributes do not count.
         let mut with_rows: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let at: Vec<usize> = node.inputs.iter().map(|&i| i as usize).collect();
@@ -138,7 +142,7 @@ impl Program {
             .ok_or_else(|| Error::Model("an empty graph".into()))
     }
 
-    /// Dropout on `[rows, …]`: the mask depends on step, row and this node only.
+    /// Dropout on `[rows, …]`. The mask depends only on the step, the row and this node.
     fn dropout(
         &self,
         index: usize,
@@ -166,7 +170,7 @@ impl Program {
     }
 }
 
-/// Ids in order, each once.
+/// Ids in ascending order, each once.
 pub fn distinct(ids: impl IntoIterator<Item = ParameterId>) -> Vec<ParameterId> {
     let mut ids: Vec<ParameterId> = ids.into_iter().collect();
     ids.sort_unstable();
@@ -182,108 +186,114 @@ fn named_input(node: &Node, inputs: &[(&str, Tensor)]) -> Result<Tensor> {
         .ok_or_else(|| Error::Model(format!("a graph reads {name}, which its site lacks")))
 }
 
-/// One operation; `offset` is 1 when dimension 0 of the operands is the rows.
+/// The result of one operation; `offset` is 1 when dimension 0 of the operands is the rows.
 pub(crate) fn evaluate(
     node: &Node,
     operands: &[&Tensor],
     offset: usize,
     device: &Device,
 ) -> Result<Tensor> {
-    let x = operands.first().copied();
-    let first = || x.ok_or_else(|| Error::Model(format!("{}: no operand", node.op)));
-    let along = |x: &Tensor| {
-        let dim = dimension(node.int("dim").unwrap_or_default(), x.rank() - offset);
-        dim.map(|d| d + offset)
-            .ok_or_else(|| Error::Model(format!("{}: no such dimension", node.op)))
+    if node.op == Op::CONSTANT {
+        let value = node.float("value").unwrap_or_default() as f32;
+        return Ok(Tensor::full(value, sizes(node), device)?);
+    }
+    let Some(&x) = operands.first() else {
+        return Err(Error::Model(format!("{}: no operand", node.op)));
     };
-    let pair = || match operands {
-        [a, b] => Ok((*a, *b)),
-        _ => Err(Error::Model(format!("{}: expected two operands", node.op))),
-    };
+    match node.op {
+        Op::MATMUL | Op::ADD | Op::SUB | Op::MUL | Op::DIV => match operands {
+            [a, b] => of_two(node.op, a, b),
+            _ => Err(Error::Model(format!("{}: expected two operands", node.op))),
+        },
+        Op::CONCAT => Ok(Tensor::cat(operands, dimension_of(node, x, offset)?)?),
+        Op::TRANSPOSE | Op::RESHAPE | Op::SLICE => rearranged(node, x, offset),
+        Op::SOFTMAX | Op::SUM | Op::MEAN | Op::NORM2 => {
+            reduced(node.op, x, dimension_of(node, x, offset)?)
+        }
+        Op::SCALE => Ok((x * node.float("by").unwrap_or(1.0))?),
+        Op::LAYER_NORM => normalise(x, node.float("eps").unwrap_or(1e-12)),
+        Op::DETACH => Ok(x.detach()),
+        op => of_each(op, x),
+    }
+}
+
+/// The dimension that a node names, counted in `x` with its rows.
+fn dimension_of(node: &Node, x: &Tensor, offset: usize) -> Result<usize> {
+    let dim = dimension(node.int("dim").unwrap_or_default(), x.rank() - offset);
+    dim.map(|dim| dim + offset)
+        .ok_or_else(|| Error::Model(format!("{}: no such dimension", node.op)))
+}
+
+/// The shape that a node names.
+fn sizes(node: &Node) -> Vec<usize> {
+    let sizes = node.shape().unwrap_or_default();
+    sizes.iter().map(|&size| size as usize).collect()
+}
+
+/// An operation on two values.
+fn of_two(op: Op, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    Ok(match op {
+        Op::ADD => a.broadcast_add(b)?,
+        Op::SUB => a.broadcast_sub(b)?,
+        Op::MUL => a.broadcast_mul(b)?,
+        Op::DIV => a.broadcast_div(b)?,
+        _ if a.rank() == 2 => a.matmul(b)?,
+        _ => a.contiguous()?.broadcast_matmul(b)?,
+    })
+}
+
+/// The same numbers in another order or shape, or some of them.
+fn rearranged(node: &Node, x: &Tensor, offset: usize) -> Result<Tensor> {
     Ok(match node.op {
-        Op::CONSTANT => {
-            let shape: Vec<usize> = node
-                .shape()
-                .unwrap_or_default()
-                .iter()
-                .map(|&n| n as usize)
-                .collect();
-            Tensor::full(
-                node.float("value").unwrap_or_default() as f32,
-                shape,
-                device,
-            )?
-        }
-        Op::MATMUL => {
-            let (a, b) = pair()?;
-            if a.rank() == 2 {
-                a.matmul(b)?
-            } else {
-                a.contiguous()?.broadcast_matmul(b)?
-            }
-        }
-        Op::ADD => pair().and_then(|(a, b)| Ok(a.broadcast_add(b)?))?,
-        Op::SUB => pair().and_then(|(a, b)| Ok(a.broadcast_sub(b)?))?,
-        Op::MUL => pair().and_then(|(a, b)| Ok(a.broadcast_mul(b)?))?,
-        Op::DIV => pair().and_then(|(a, b)| Ok(a.broadcast_div(b)?))?,
-        Op::SCALE => (first()? * node.float("by").unwrap_or(1.0))?,
-        Op::TRANSPOSE => first()?.t()?,
+        Op::TRANSPOSE => x.t()?,
         Op::RESHAPE => {
-            let x = first()?;
-            let mut shape: Vec<usize> = node
-                .shape()
-                .unwrap_or_default()
-                .iter()
-                .map(|&n| n as usize)
-                .collect();
+            let mut shape = sizes(node);
             if offset == 1 {
                 shape.insert(0, x.dim(0)?);
             }
             x.reshape(shape)?
         }
-        Op::CONCAT => {
-            let dim = along(first()?)?;
-            Tensor::cat(operands, dim)?
+        _ => {
+            let whole = |name| node.int(name).unwrap_or(0) as usize;
+            let dim = dimension_of(node, x, offset)?;
+            x.narrow(dim, whole("start"), whole("length"))?
         }
-        Op::SLICE => {
-            let x = first()?;
-            let (start, length) = (
-                node.int("start").unwrap_or(0),
-                node.int("length").unwrap_or(0),
-            );
-            x.narrow(along(x)?, start as usize, length as usize)?
+    })
+}
+
+/// An operation over one dimension.
+fn reduced(op: Op, x: &Tensor, dim: usize) -> Result<Tensor> {
+    Ok(match op {
+        Op::SOFTMAX => candle_nn::ops::softmax(x, dim)?,
+        Op::SUM => x.sum_keepdim(dim)?,
+        Op::MEAN => x.mean_keepdim(dim)?,
+        // The square root's derivative is infinite at 0. As in PyTorch, a vector of zeros gets
+        // gradient 0.
+        _ => {
+            let squares = x.sqr()?.sum_keepdim(dim)?;
+            let zero = squares.eq(&squares.zeros_like()?)?;
+            let zero = zero.to_dtype(x.dtype())?.detach();
+            let norm = (&squares + &zero)?.sqrt()?;
+            (norm - zero)?
         }
+    })
+}
+
+/// A function of each number.
+fn of_each(op: Op, x: &Tensor) -> Result<Tensor> {
+    Ok(match op {
         // candle's own relu has derivative 1 at 0; PyTorch's and the documented one is 0.
         Op::RELU => {
-            let x = first()?;
             let positive = x.gt(&x.zeros_like()?)?.to_dtype(x.dtype())?.detach();
             (x * positive)?
         }
-        Op::GELU => first()?.gelu_erf()?,
-        Op::SILU => first()?.silu()?,
-        Op::TANH => first()?.tanh()?,
-        // ½·(1 + tanh(x/2)): no overflow, so a finite derivative everywhere.
-        Op::SIGMOID => (((first()? * 0.5)?.tanh()? + 1.0)? * 0.5)?,
-        Op::EXP => first()?.exp()?,
-        Op::SQRT => first()?.sqrt()?,
-        Op::SOFTMAX => {
-            let x = first()?;
-            candle_nn::ops::softmax(x, along(x)?)?
-        }
-        Op::SUM => first().and_then(|x| Ok(x.sum_keepdim(along(x)?)?))?,
-        Op::MEAN => first().and_then(|x| Ok(x.mean_keepdim(along(x)?)?))?,
-        // The square root's derivative is infinite at 0: a vector of zeros gets gradient 0, as in PyTorch.
-        Op::NORM2 => first().and_then(|x| {
-            let squares = x.sqr()?.sum_keepdim(along(x)?)?;
-            let zero = squares
-                .eq(&squares.zeros_like()?)?
-                .to_dtype(x.dtype())?
-                .detach();
-            let norm = (&squares + &zero)?.sqrt()?;
-            Ok((norm - zero)?)
-        })?,
-        Op::LAYER_NORM => normalise(first()?, node.float("eps").unwrap_or(1e-12))?,
-        Op::DETACH => first()?.detach(),
+        Op::GELU => x.gelu_erf()?,
+        Op::SILU => x.silu()?,
+        Op::TANH => x.tanh()?,
+        // ½·(1 + tanh(x/2)) does not overflow, so its derivative is finite everywhere.
+        Op::SIGMOID => (((x * 0.5)?.tanh()? + 1.0)? * 0.5)?,
+        Op::EXP => x.exp()?,
+        Op::SQRT => x.sqrt()?,
         other => {
             return Err(Error::Model(format!(
                 "this version does not run the graph operation {other}"
@@ -299,8 +309,8 @@ pub fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
     Ok(centred.broadcast_div(&(variance + eps)?.sqrt()?)?)
 }
 
-/// The operations this host runs, which it tells plugins: what [`Program::run`] and [`initial_value`] know, so a
-/// newer interface does not promise more than this program keeps.
+/// The operations of this host, of which plugins are told. They are those of [`Program::run`] and
+/// [`initial_value`], so that a newer interface does not promise more than this program can do.
 pub const OPERATIONS: &[Op] = &[
     Op::INPUT,
     Op::PARAMETER,
@@ -336,7 +346,18 @@ pub const OPERATIONS: &[Op] = &[
     Op::DETACH,
 ];
 
-/// Evaluates an init graph: the value a new parameter starts with. Numbers depend on the seed and the name only.
+/// Evaluates an init graph: the first value of a new parameter. The numbers depend only on the seed
+/// and the name.
+///
+/// ```
+/// use progtune_engine::{error::Error, model::graph::initial_value};
+/// use progtune_plugin_api::graph::Graph;
+///
+/// let base = |name: &str| Err(Error::Model(format!("the graph reads no {name}")));
+/// let value = initial_value(&Graph::filled(0.5, &[2]), "scale", 1, &base)?;
+/// assert_eq!(value.to_vec1::<f32>()?, [0.5, 0.5]);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn initial_value(
     graph: &Graph,
     name: &str,
@@ -390,12 +411,7 @@ pub fn initial_value(
 }
 
 fn fill(node: &Node, next: &mut dyn FnMut() -> f64) -> Result<Tensor> {
-    let shape: Vec<usize> = node
-        .shape()
-        .unwrap_or_default()
-        .iter()
-        .map(|&n| n as usize)
-        .collect();
+    let shape = sizes(node);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| next() as f32).collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

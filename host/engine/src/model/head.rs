@@ -1,5 +1,6 @@
-//! The head of the composed path: from the rows it reads to logits and loss, by candle's autograd.
-//! Called by [`super::Model`]; [`super::fused`] has the same with a backward of its own.
+//! The head of the composed path: from the rows that it reads to logits and loss, by candle's
+//! autograd. [`super::Model`] calls it. [`super::fused`] has the same head with a backward of its
+//! own.
 
 use super::{
     composed::{drop_out, linear},
@@ -14,10 +15,12 @@ use crate::{
 };
 use candle_core::{D, Tensor};
 
-/// Logits `[rows, outputs]` of the rows the head reads, `[rows, hidden]`: each sequence's first, or all.
+/// Logits, `[rows, outputs]`, for the rows that the head reads, `[rows, hidden]`: each sequence's
+/// first, or all.
 ///
-/// Sequence: BERT has dense + tanh (the pooler) → dropout → linear, RoBERTa dropout → dense → tanh → dropout → linear.
-/// Question answering: linear. Tokens: dropout → linear.
+/// For sequences, BERT has dense + tanh (the pooler) → dropout → linear, and RoBERTa has dropout →
+/// dense → tanh → dropout → linear. For questions the head is one linear layer, and for tokens
+/// dropout → linear.
 pub fn logits(head: &Head, hidden: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
     let p = pass.config.classifier_dropout;
     let keys = pass.head_row_keys(head);
@@ -35,10 +38,12 @@ pub fn logits(head: &Head, hidden: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
     Ok(x)
 }
 
-/// Σ over the examples of the batch of the loss, divided by `denominator`: cross-entropy for classes and tags, the mean
-/// over the outputs of binary cross-entropy for sets, squared error for scores, the mean of both ends' cross-entropies over
-/// the sequence's tokens for spans. `denominator` is what the labels of the whole effective batch weigh together
-/// ([`LossWeighting::weight_of`]).
+/// The sum of the examples' losses, divided by `denominator`: the weight of the labels of the whole
+/// effective batch ([`LossWeighting::weight_of`]).
+///
+/// The loss of classes and tags is cross-entropy, that of sets the mean binary cross-entropy over
+/// the outputs, and that of scores the squared error. The loss of a span is the mean of the
+/// cross-entropies of both ends over the sequence's tokens.
 pub fn loss(
     logits: &Tensor,
     batch: &Batch,

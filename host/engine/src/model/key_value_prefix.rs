@@ -1,10 +1,11 @@
-//! The keys and values that a method puts before those of every sequence. Called by both paths of the model.
+//! The key/value prefix: keys and values that a method places before those of every sequence. Both
+//! paths of the model call it.
 
 use super::{graph::RowContext, layout::Site, pass::Pass};
 use crate::error::Result;
 use candle_core::Tensor;
 
-/// The rows of keys and values that the method adds, `[prefix, 2·hidden]`.
+/// The rows of the key/value prefix, `[prefix, 2·hidden]`.
 pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
     let rows = RowContext {
         step: None,
@@ -14,8 +15,9 @@ pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> 
     let prefixes: Vec<Tensor> = programs
         .map(|program| program.run(&[], pass.parameters, rows))
         .collect::<Result<_>>()?;
-    Ok(match prefixes.is_empty() {
-        true => None,
-        false => Some(Tensor::cat(&prefixes, 0)?.contiguous()?),
+    Ok(if prefixes.is_empty() {
+        None
+    } else {
+        Some(Tensor::cat(&prefixes, 0)?.contiguous()?)
     })
 }

@@ -1,10 +1,11 @@
-//! Where every parameter and site of the model is: names resolved to ids once, so that a step looks up nothing.
-//! Built by [`super::Model`], read by the fused and the composed path.
+//! The layout of the model: all names of parameters and sites, resolved to ids once, so that a step
+//! looks nothing up. [`super::Model`] builds it; the fused and the composed path read it.
 
 use super::{
-    config::{Architecture, ModelConfig},
-    description::HeadKind,
+    config::ModelConfig,
+    description::{HeadKind, head_layers},
     parameters::{ParameterId, Parameters},
+    per_linear::PerLinear,
     step::program_site,
 };
 use crate::{
@@ -14,26 +15,27 @@ use crate::{
 use progtune_plugin_api::records::{Mode, Rewrite};
 use std::collections::HashMap;
 
-/// What the method does at one site.
+/// The programs of the method at one site.
 #[derive(Debug, Clone, Default)]
 pub struct Site {
     /// Programs on the output, in order.
     pub outputs: Vec<Program>,
     /// Programs on the weight, in order.
     pub weights: Vec<Program>,
-    /// Programs on the rows that the linear layer reads, in order: each sees as `x` what the one before it made.
+    /// Programs on the rows that the linear layer reads, in order. Each sees as `x` the result of
+    /// the previous one.
     pub inputs: Vec<Program>,
     /// Programs that make rows of keys and values, in order: `[prefix, 2·hidden]` each.
     pub prefixes: Vec<Program>,
 }
 
 impl Site {
-    /// Every parameter its programs read.
+    /// The parameters that its programs read, each once.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
         distinct(self.programs().flat_map(Program::parameters)).into_iter()
     }
 
-    /// Whether one of its programs drops out while training.
+    /// Whether one of its programs applies dropout in training.
     pub fn drops_out(&self) -> bool {
         self.programs().any(Program::drops_out)
     }
@@ -51,11 +53,11 @@ pub struct Linear {
     pub weight: ParameterId,
     /// `[out_dim]`.
     pub bias: ParameterId,
-    /// Columns of the input.
+    /// The number of columns of the input.
     pub in_dim: usize,
-    /// Columns of the output.
+    /// The number of columns of the output.
     pub out_dim: usize,
-    /// What the method does to it.
+    /// The method's programs at the layer.
     pub site: Site,
 }
 
@@ -66,7 +68,8 @@ impl Linear {
         self.trains_weight(parameters) || !(site.outputs.is_empty() && site.inputs.is_empty())
     }
 
-    /// Whether the backward computes the gradient of the weight: it is trained, or the method computes it.
+    /// Whether the backward computes the gradient of the weight, because it is trained or the
+    /// method computes it.
     pub fn trains_weight(&self, parameters: &Parameters) -> bool {
         parameters.is_trainable(self.weight) || !self.site.weights.is_empty()
     }
@@ -92,7 +95,7 @@ pub struct Embeddings {
     pub token_type: ParameterId,
     /// The LayerNorm after their sum.
     pub norm: Norm,
-    /// After LayerNorm and dropout.
+    /// The site after LayerNorm and dropout.
     pub end: Site,
 }
 
@@ -101,53 +104,31 @@ pub struct Embeddings {
 pub struct Block {
     /// Its number, 0 at the input.
     pub number: usize,
-    /// `attention.self.query`.
-    pub query: Linear,
-    /// `attention.self.key`.
-    pub key: Linear,
-    /// `attention.self.value`.
-    pub value: Linear,
-    /// `attention.self`: more keys and values.
+    /// Its linear layers.
+    pub linears: PerLinear<Linear>,
+    /// The site `attention.self`: additional keys and values.
     pub key_value: Site,
-    /// `attention.output.dense`.
-    pub attention_dense: Linear,
-    /// `attention.output`, before the residual sum.
+    /// The site `attention.output`, before the residual sum.
     pub attention_end: Site,
     /// `attention.output.LayerNorm`.
     pub attention_norm: Norm,
-    /// `intermediate.dense`.
-    pub intermediate: Linear,
-    /// `intermediate`, after the activation.
+    /// The site `intermediate`, after the activation.
     pub activation: Site,
-    /// `output.dense`.
-    pub output: Linear,
-    /// `output`, before the residual sum.
+    /// The site `output`, before the residual sum.
     pub output_end: Site,
     /// `output.LayerNorm`.
     pub output_norm: Norm,
-    /// The block's output.
+    /// The site of the block's output.
     pub end: Site,
 }
 
 impl Block {
-    /// Its linear layers, in the order they are computed.
-    pub fn linears(&self) -> [&Linear; 6] {
-        [
-            &self.query,
-            &self.key,
-            &self.value,
-            &self.attention_dense,
-            &self.intermediate,
-            &self.output,
-        ]
-    }
-
     /// Whether the backward reads attention's output.
     pub fn reads_context(&self, parameters: &Parameters) -> bool {
-        self.attention_dense.reads_input(parameters)
+        self.linears.attention_dense.reads_input(parameters)
     }
 
-    /// Every place where the method may rewrite it.
+    /// Every site of the block.
     pub fn sites(&self) -> impl Iterator<Item = &Site> {
         let ends = [
             &self.key_value,
@@ -156,14 +137,14 @@ impl Block {
             &self.output_end,
             &self.end,
         ];
-        let linears = self.linears().into_iter();
-        linears.map(|linear| &linear.site).chain(ends)
+        let linears = self.linears.each().into_iter();
+        linears.map(|(_, linear)| &linear.site).chain(ends)
     }
 
-    /// Every parameter the block's computation reads, those of the method included.
+    /// Every parameter that the block's computation reads, including those of the method.
     pub fn parameters(&self) -> Vec<ParameterId> {
         let mut ids = Vec::new();
-        for linear in self.linears() {
+        for (_, linear) in self.linears.each() {
             ids.extend([linear.weight, linear.bias]);
         }
         for norm in [self.attention_norm, self.output_norm] {
@@ -179,7 +160,7 @@ impl Block {
 pub struct HeadLayer {
     /// The layer.
     pub linear: Linear,
-    /// Whether what it reads drops out.
+    /// Whether dropout applies to its input.
     pub drops_out: bool,
     /// Whether tanh follows.
     pub tanh: bool,
@@ -188,14 +169,14 @@ pub struct HeadLayer {
 /// The head: the layers between the encoder's rows and the logits.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// The layers in their order: at least one.
+    /// The layers in the order in which they are computed. There is at least one.
     pub layers: Vec<HeadLayer>,
-    /// Whether it reads every token's row; else each sequence's first.
+    /// Whether it reads every token's row. Otherwise it reads the first row of each sequence.
     pub every_token: bool,
 }
 
 impl Head {
-    /// The number of logits a row has.
+    /// The number of logits in a row.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.linear.out_dim)
     }
@@ -206,7 +187,7 @@ impl Head {
 pub struct Layout {
     /// The embeddings.
     pub embeddings: Embeddings,
-    /// The blocks, from the input.
+    /// The blocks, in order from the input.
     pub blocks: Vec<Block>,
     /// The head.
     pub head: Head,
@@ -302,46 +283,30 @@ impl Resolver<'_> {
         let path = format!("encoder.layer.{number}");
         Ok(Block {
             number,
-            query: self.linear(&format!("{path}.attention.self.query"))?,
-            key: self.linear(&format!("{path}.attention.self.key"))?,
-            value: self.linear(&format!("{path}.attention.self.value"))?,
+            linears: PerLinear::try_from_fn(|site| {
+                self.linear(&format!("{path}.{}", site.module()))
+            })?,
             key_value: self.site(&format!("{path}.attention.self")),
-            attention_dense: self.linear(&format!("{path}.attention.output.dense"))?,
             attention_end: self.site(&format!("{path}.attention.output")),
             attention_norm: self.norm(&format!("{path}.attention.output.LayerNorm"))?,
-            intermediate: self.linear(&format!("{path}.intermediate.dense"))?,
             activation: self.site(&format!("{path}.intermediate")),
-            output: self.linear(&format!("{path}.output.dense"))?,
             output_end: self.site(&format!("{path}.output")),
             output_norm: self.norm(&format!("{path}.output.LayerNorm"))?,
             end: self.site(&path),
         })
     }
 
-    /// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and `…ForTokenClassification`.
     fn head(&mut self, config: &ModelConfig, head: HeadKind) -> Result<Head> {
-        let roberta = config.architecture == Architecture::Roberta;
-        // Module, dropout before it, tanh after it.
-        let layers: &[(&str, bool, bool)] = match (head, roberta) {
-            (HeadKind::Sequence(_), false) => {
-                &[("pooler.dense", false, true), ("classifier", true, false)]
-            }
-            (HeadKind::Sequence(_), true) => &[
-                ("classifier.dense", true, true),
-                ("classifier.out_proj", true, false),
-            ],
-            (HeadKind::QuestionAnswering, _) => &[("qa_outputs", false, false)],
-            (HeadKind::Token(_), _) => &[("classifier", true, false)],
-        };
-        let layer = |&(module, drops_out, tanh): &(&str, bool, bool)| {
+        let layers = head_layers(config, head).into_iter();
+        let layers = layers.map(|layer| {
             Ok(HeadLayer {
-                linear: self.linear(module)?,
-                drops_out,
-                tanh,
+                linear: self.linear(layer.module)?,
+                drops_out: layer.drops_out,
+                tanh: layer.tanh,
             })
-        };
+        });
         Ok(Head {
-            layers: layers.iter().map(layer).collect::<Result<_>>()?,
+            layers: layers.collect::<Result<_>>()?,
             every_token: head.reads_every_token(),
         })
     }

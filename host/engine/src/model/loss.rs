@@ -1,22 +1,25 @@
-//! How labels count in the loss: label smoothing and class weights. Set on the model by the recipe; both paths' heads
-//! read it, and `prefetch` asks it what a step's labels weigh.
+//! The weight of labels in the loss: label smoothing and class weights. The recipe sets it on the
+//! model. The heads of both paths read it, and `prefetch` asks it for the weight of a step's
+//! labels.
 
 use crate::batch::Labels;
 use progtune_kernels::cross_entropy::Weighting;
 
-/// How labels count. The default takes them at their word, all alike.
+/// The weight of labels. By default all labels count alike, without smoothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LossWeighting {
-    /// In [0, 1): the share of a class's or tag's target that is spread evenly over all (PyTorch's `label_smoothing`,
-    /// Hugging Face's `label_smoothing_factor`). Says nothing about sets, scores and spans.
+    /// The share of a class's or tag's target that is spread evenly over all, in [0, 1) (PyTorch's
+    /// `label_smoothing`, Hugging Face's `label_smoothing_factor`). It does not apply to sets,
+    /// scores and spans.
     pub label_smoothing: f32,
-    /// A weight a class or tag (PyTorch's `weight`); for sets, what a label that holds counts against one that does not
-    /// (PyTorch's `pos_weight`). Empty: 1 each. Says nothing about scores and spans.
+    /// One weight per class or tag (PyTorch's `weight`). For sets, the weight of a label that holds
+    /// relative to one that does not (PyTorch's `pos_weight`). If it is empty, all weights are 1.
+    /// It does not apply to scores and spans.
     pub class_weights: Vec<f32>,
 }
 
 impl LossWeighting {
-    /// As the kernels take it.
+    /// The form that the kernels take.
     pub fn weighting(&self) -> Weighting<'_> {
         Weighting {
             class_weights: self.weights(),
@@ -29,8 +32,19 @@ impl LossWeighting {
         (!self.class_weights.is_empty()).then_some(&self.class_weights)
     }
 
-    /// What labels add to the number that the loss of a step is divided by, which makes it a mean: examples; for tags, the
-    /// tokens that have one; where classes are weighed, the sum of their weights.
+    /// The share of these labels in the denominator of a step's loss, which makes the loss a mean.
+    /// It is the number of examples or, for tags, of tokens that have one; with class weights it is
+    /// the sum of the weights.
+    ///
+    /// ```
+    /// use progtune_engine::{batch::Labels, model::loss::LossWeighting};
+    ///
+    /// let weighting = LossWeighting {
+    ///     class_weights: vec![0.5, 2.0],
+    ///     ..LossWeighting::default()
+    /// };
+    /// assert_eq!(weighting.weight_of(&Labels::Classes(vec![0, 1, 1])), 4.5);
+    /// ```
     pub fn weight_of(&self, labels: &Labels) -> f64 {
         match labels {
             Labels::None => 0.0,

@@ -1,10 +1,12 @@
 //! The model: BERT and RoBERTa encoders with a head, trainable block by block.
 //!
-//! Called by the trainer and the evaluator. A forward keeps a tape a block; the backward walks down from the
-//! head, consumes one tape after the other, and stops at the lowest part that is trained.
+//! The trainer and the evaluator call it. A forward keeps one tape per block. The backward walks
+//! down from the head, consumes one tape after the other, and stops at the lowest part that is
+//! trained.
 
 mod composed;
 pub mod config;
+pub mod depth;
 pub mod description;
 pub mod device;
 pub mod fused;
@@ -16,6 +18,7 @@ mod layout;
 pub mod loss;
 pub mod parameters;
 mod pass;
+pub mod per_linear;
 mod prefix;
 pub mod safetensors_file;
 mod scratch;
@@ -25,7 +28,9 @@ pub mod weights;
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::{Tensor, Var};
 use config::ModelConfig;
+use depth::{Depth, lowest_readers};
 use description::HeadKind;
+pub use fused::most_task_rows;
 use gradients::Gradients;
 use layout::{Block, Layout};
 use loss::LossWeighting;
@@ -34,6 +39,7 @@ use pass::{BlockMode, Pass};
 pub use prefix::Start;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
+pub use scratch::keeps_both_directions;
 use step::Step;
 
 /// A model in memory.
@@ -43,24 +49,28 @@ pub struct Model {
     /// Its parameters.
     pub parameters: Parameters,
     layout: Layout,
+    /// The lowest place that reads each parameter, by id.
+    readers: Vec<Depth>,
     fused: bool,
     scratch: Scratch,
-    /// Whether what lies below the lowest trained parameter drops out as well while training (the paper's code did).
+    /// Whether dropout also applies, in training, below the lowest trained parameter, as in the
+    /// paper's code.
     pub frozen_dropout: bool,
-    /// Whether blocks keep their input alone while training and run their forward again in the backward: same bits,
-    /// less memory, more time.
+    /// Whether blocks keep only their input while training and run their forward again in the
+    /// backward. The bits are the same; it takes less memory and more time.
     pub recompute: bool,
-    /// How labels count in the loss of training.
+    /// The weight of each label in the training loss.
     pub loss_weighting: LossWeighting,
-    /// Parameters whose first value was not the base checkpoint's: they belong to a saved adapter, trained or not.
+    /// The parameters whose first value was not the base checkpoint's. They belong to a saved
+    /// adapter, trained or not.
     pub not_in_base: Vec<parameters::ParameterId>,
 }
 
-/// What a block's backward needs.
+/// The values that a block's backward needs.
 enum Tape {
     Fused(Box<fused::BlockTape>),
     Composed(composed::Tape),
-    /// The block's input and mode: enough to make one of the above again.
+    /// The block's input and mode, from which one of the other tapes can be made again.
     Recompute {
         x: Tensor,
         mode: BlockMode,
@@ -72,17 +82,8 @@ enum EmbeddingsTape {
     Composed(composed::Tape),
 }
 
-/// How deep a backward goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Depth {
-    /// The embeddings are trained.
-    Embeddings,
-    /// This is the lowest block with something trained.
-    Block(usize),
-}
-
 impl Model {
-    /// Puts a model together; `fused` selects the CPU kernels (the device must be the CPU then).
+    /// Puts a model together; `fused` selects the CPU kernels, which require the CPU as the device.
     pub fn new(
         config: ModelConfig,
         parameters: Parameters,
@@ -91,9 +92,10 @@ impl Model {
         fused: bool,
     ) -> Result<Self> {
         let layout = Layout::new(&config, head, rewrites, &parameters)?;
-        let weights = layout.blocks.iter().flat_map(|block| block.linears());
-        let n_packed = weights.map(|layer| layer.in_dim * layer.out_dim).sum();
+        let weights = layout.blocks.iter().flat_map(|block| block.linears.each());
+        let n_packed = weights.map(|(_, layer)| layer.in_dim * layer.out_dim).sum();
         Ok(Self {
+            readers: lowest_readers(parameters.infos(), rewrites, config.blocks()),
             config,
             parameters,
             layout,
@@ -106,27 +108,43 @@ impl Model {
         })
     }
 
-    /// Whether the head reads every token, and has logits for each; else one a sequence.
+    /// Whether the head yields logits for every token. Otherwise it yields one row per sequence.
     pub fn reads_every_token(&self) -> bool {
         self.layout.head.every_token
     }
 
-    /// Gives back the memory that training steps reuse: a step of another kind, such as an evaluation, follows.
+    /// Releases the memory that training steps reuse, before a step of another kind such as an
+    /// evaluation.
     pub fn release_buffers(&self) {
         self.scratch.release_buffers();
     }
 
-    /// Gives back all memory but the parameters: no step follows.
+    /// Releases all memory except the parameters, when no step follows.
     pub fn release_memory(&self) {
         self.scratch.release();
     }
 
-    /// Logits, without dropout and without a tape: `[S, outputs]`, or `[T, outputs]` of a head that reads every token.
+    /// Logits, without dropout and without a tape: `[S, outputs]`, or `[T, outputs]` from a head
+    /// that reads every token.
+    ///
+    /// ```no_run
+    /// use progtune_engine::batch::{Batch, EncodedExample};
+    /// # fn logits(model: &progtune_engine::model::Model) -> Result<(), progtune_engine::error::Error> {
+    /// let example = EncodedExample {
+    ///     input_ids: vec![101, 7592, 102],
+    ///     token_type_ids: vec![0; 3],
+    ///     target: None,
+    /// };
+    /// let batch = Batch::new(&[example], &[0], model.config.first_position());
+    /// println!("{}", model.logits(&batch)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn logits(&self, batch: &Batch) -> Result<Tensor> {
         self.logits_from(batch, None)
     }
 
-    /// As [`Model::logits`], from rows that are known.
+    /// Logits as in [`Model::logits`], computed from known rows.
     pub fn logits_from(&self, batch: &Batch, start: Option<Start>) -> Result<Tensor> {
         let pass = Pass::new(self, batch, None);
         let depth = Depth::Block(self.layout.blocks.len());
@@ -140,8 +158,10 @@ impl Model {
         Ok(head::logits(&self.layout.head, &hidden, &pass)?.detach())
     }
 
-    /// One micro-batch: forward, loss (Σ over its examples / `denominator`, see [`LossWeighting::weight_of`]), backward into
-    /// `gradients`. Returns the loss.
+    /// Runs one micro-batch: forward, loss, and backward into `gradients`.
+    ///
+    /// The loss is the sum over the examples, divided by `denominator` (see
+    /// [`LossWeighting::weight_of`]). It is returned.
     pub fn train(
         &self,
         batch: &Batch,
@@ -152,7 +172,8 @@ impl Model {
         self.train_from(batch, None, step, denominator, gradients)
     }
 
-    /// As [`Model::train`], from rows that are known: they lie at or below the lowest trained block.
+    /// Runs one micro-batch as in [`Model::train`], from known rows at or below the lowest trained
+    /// block.
     pub fn train_from(
         &self,
         batch: &Batch,
@@ -206,7 +227,7 @@ impl Model {
         Ok(value)
     }
 
-    /// The loss and, with `below`, the gradient of the rows the head reads, `hidden`.
+    /// The loss and, with `below`, the gradient of `hidden`, the rows that the head reads.
     fn train_head(
         &self,
         pass: &Pass<'_>,
@@ -245,7 +266,7 @@ impl Model {
         Ok(Tensor::from_vec(rows, shape, self.parameters.device())?)
     }
 
-    /// The input of the first block `[T, hidden]`, and its tape if the embeddings are trained.
+    /// The input of the first block, `[T, hidden]`, and its tape if the embeddings are trained.
     fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
         let record = depth == Depth::Embeddings;
         let dropout = record || self.frozen_dropout;
@@ -260,8 +281,8 @@ impl Model {
         Ok((x, record.then_some(tape)))
     }
 
-    /// The rows below block `end` (after the last one: those the head reads), and the tapes from `depth` on. Begins with
-    /// the embeddings or at `start`.
+    /// The rows below block `end` and the tapes from `depth` on, computed from the embeddings or
+    /// from `start`. Above the last block, these are the rows that the head reads.
     fn encode(
         &self,
         pass: &Pass<'_>,
@@ -284,7 +305,7 @@ impl Model {
                 input_gradient: depth < Depth::Block(block.number),
                 dropout: record || self.frozen_dropout,
             };
-            // The topmost tape is the first that the backward takes: keeping it costs no memory at the peak.
+            // The backward takes the topmost tape first, so keeping it costs no memory at the peak.
             if record && self.recompute && block.number != last {
                 let tape = Tape::Recompute { x: x.clone(), mode };
                 let without = BlockMode {
@@ -302,7 +323,7 @@ impl Model {
         Ok((x, tapes, embeddings_tape))
     }
 
-    /// A block's output, and its tape when the mode records.
+    /// A block's output, and its tape if the mode records.
     fn block_forward(
         &self,
         block: &Block,
@@ -321,7 +342,8 @@ impl Model {
         Ok((x, mode.record.then_some(Tape::Composed(tape))))
     }
 
-    /// Adds the gradients of a block's parameters; returns that of its input when its mode asks for it.
+    /// Adds the gradients of a block's parameters; returns the gradient of its input if its mode
+    /// asks for it.
     fn block_backward(
         &self,
         block: &Block,
@@ -347,23 +369,17 @@ impl Model {
         }
     }
 
-    /// The lowest part that is trained now.
+    /// The lowest place that reads a parameter that is trained now.
     fn depth(&self) -> Depth {
         self.depth_of(|id| self.parameters.is_trainable(id))
     }
 
-    /// The lowest part that is trained when `is_trained` says which parameters are.
+    /// The lowest place that reads a trained parameter, where `is_trained` defines the trainable
+    /// set.
     fn depth_of(&self, is_trained: impl Fn(parameters::ParameterId) -> bool) -> Depth {
-        let trained = |id: &usize| is_trained(*id);
-        if self.embedding_parameters().iter().any(trained) {
-            return Depth::Embeddings;
-        }
-        let lowest = self
-            .layout
-            .blocks
-            .iter()
-            .find(|block| block.parameters().iter().any(trained));
-        Depth::Block(lowest.map_or(self.layout.blocks.len(), |block| block.number))
+        let readers = self.readers.iter().enumerate();
+        let trained = readers.filter(|(id, _)| is_trained(*id));
+        Depth::lowest(trained.map(|(_, place)| *place), self.layout.blocks.len())
     }
 
     fn embedding_parameters(&self) -> Vec<usize> {

@@ -1,5 +1,5 @@
-//! The parameters of a model in memory: one store, in name order, with the trainable flag of each.
-//! Called by every part of the model and by the optimizer.
+//! The parameters of a model in memory: one store in name order, with a flag for each that says
+//! whether it is trainable. Every part of the model and the optimizer call it.
 
 use super::description::ParameterInfo;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// The index of a parameter in [`Parameters`]; the order is that of the names.
+/// The index of a parameter in [`Parameters`], whose order is that of the names.
 pub type ParameterId = usize;
 
 /// All parameters of the model, its head and its method, sorted by name.
@@ -23,7 +23,30 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// The store of `infos` (sorted by name) with their values, each f32 of the declared shape.
+    /// The store of `infos`, which are sorted by name, with their values, each f32 of the declared
+    /// shape.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Tensor};
+    /// use progtune_engine::model::{
+    ///     config::ModelConfig,
+    ///     description::{self, HeadKind},
+    ///     parameters::Parameters,
+    /// };
+    ///
+    /// let text = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 1,
+    ///     "num_attention_heads": 1, "intermediate_size": 8}"#;
+    /// let config = ModelConfig::parse(text, "example")?;
+    /// let infos = description::parameters(&config, HeadKind::Token(3));
+    /// let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+    /// let values: Result<Vec<_>, _> = infos.iter().map(|info| zeros(&info.shape)).collect();
+    /// let mut parameters = Parameters::new(infos, values?)?;
+    ///
+    /// let bias = parameters.id("classifier.bias")?;
+    /// parameters.set_trainable(&[bias]);
+    /// assert_eq!(parameters.trainable().count(), 1);
+    /// # Ok::<(), progtune_engine::error::Error>(())
+    /// ```
     pub fn new(infos: Vec<ParameterInfo>, values: Vec<Tensor>) -> Result<Self> {
         debug_assert!(infos.windows(2).all(|pair| pair[0].name < pair[1].name));
         let variables = values
@@ -44,17 +67,17 @@ impl Parameters {
         })
     }
 
-    /// How many there are.
+    /// The number of parameters.
     pub fn len(&self) -> usize {
         self.infos.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.infos.is_empty()
     }
 
-    /// Name, shape, part and so on of every parameter, in id order.
+    /// The description of every parameter (name, shape, part and more), in id order.
     pub fn infos(&self) -> &[ParameterInfo] {
         &self.infos
     }
@@ -62,7 +85,7 @@ impl Parameters {
     /// The id of a name.
     ///
     /// # Errors
-    /// When there is no such parameter: a fault of this program, since names come from the description.
+    /// When there is no such parameter: an internal error, since names come from the description.
     pub fn id(&self, name: &str) -> Result<ParameterId> {
         self.ids
             .get(name)
@@ -75,7 +98,8 @@ impl Parameters {
         &self.variables[id]
     }
 
-    /// The values for candle's autograd: tracked when trainable, a plain tensor otherwise.
+    /// The values for candle's autograd: tracked if the parameter is trainable, a plain tensor
+    /// otherwise.
     pub fn tensor(&self, id: ParameterId) -> Tensor {
         if self.trainable[id] {
             self.variables[id].as_tensor().clone()
@@ -89,17 +113,19 @@ impl Parameters {
         HostSlice::of(&self.variables[id])
     }
 
-    /// How often the values changed: what is derived from them is up to date while this is the same.
+    /// The number of times that the values have changed. Anything derived from them is up to date
+    /// while this stays the same.
     pub fn version(&self, id: ParameterId) -> u64 {
         self.versions[id].load(Ordering::Relaxed)
     }
 
-    /// Notes that the values changed. Whoever writes to a [`Parameters::variable`] calls it.
+    /// Notes that the values have changed. Code that writes to a [`Parameters::variable`] must call
+    /// it.
     pub fn changed(&self, id: ParameterId) {
         self.versions[id].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the current epoch trains it.
+    /// Whether the current epoch trains the parameter.
     pub fn is_trainable(&self, id: ParameterId) -> bool {
         self.trainable[id]
     }
@@ -117,7 +143,7 @@ impl Parameters {
         }
     }
 
-    /// The device the values are on.
+    /// The device that holds the values.
     pub fn device(&self) -> &Device {
         self.variables[0].device()
     }
@@ -155,7 +181,7 @@ impl<'a> HostSlice<'a> {
     /// Borrows `tensor`.
     ///
     /// # Panics
-    /// When it is not f32, contiguous and on the CPU: the fused path makes no other.
+    /// When it is not f32, contiguous and on the CPU. The fused path makes no other tensors.
     pub fn of(tensor: &'a Tensor) -> Self {
         let (storage, layout) = tensor.storage_and_layout();
         let (start, end) = layout

@@ -1,5 +1,5 @@
-//! What a forward and its backward share: the batch, the step, which rows are computed, what drops out.
-//! Made by [`super::Model`] for every batch.
+//! The state that a forward and its backward share: the batch, the step, the rows that are
+//! computed, and dropout. [`super::Model`] makes it for every batch.
 
 use super::{
     Model,
@@ -23,26 +23,28 @@ pub struct Pass<'a> {
     pub batch: &'a Batch,
     /// Memory of the fused path.
     pub scratch: &'a Scratch,
-    /// How its labels count.
+    /// The weight of its labels.
     pub weighting: &'a LossWeighting,
-    /// The training step; `None` while evaluating: nothing is recorded, nothing drops out.
+    /// The training step. It is `None` during evaluation, which records nothing and has no dropout.
     pub step: Option<Step>,
-    /// Row keys of the first tokens.
+    /// The row keys of the first tokens.
     pub first_row_keys: Vec<u64>,
-    /// Query offsets of a block that computes first tokens only: 0, 1, 2, ….
+    /// The query offsets of a block that computes first tokens only: 0, 1, 2, ….
     pub first_offsets: Vec<u32>,
 }
 
-/// How a block is to be computed.
+/// The mode in which a block is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockMode {
-    /// Queries, and everything after them, for each sequence's first token only.
+    /// Whether queries, and everything after them, are computed for each sequence's first token
+    /// only.
     pub first_only: bool,
     /// Whether a backward will follow.
     pub record: bool,
     /// Whether that backward must reach the block's input.
     pub input_gradient: bool,
-    /// Whether this block drops out: below the lowest trained parameter it does not, unless asked for.
+    /// Whether dropout applies in this block. Below the lowest trained parameter it does so only on
+    /// request.
     pub dropout: bool,
 }
 
@@ -65,15 +67,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Keys of the rows the head reads.
+    /// The keys of the rows that the head reads.
     pub fn head_row_keys(&self, head: &Head) -> &[u64] {
-        match head.every_token {
-            true => &self.batch.row_keys,
-            false => &self.first_row_keys,
+        if head.every_token {
+            &self.batch.row_keys
+        } else {
+            &self.first_row_keys
         }
     }
 
-    /// Keys of the rows a block computes.
+    /// The keys of the rows that a block computes.
     pub fn row_keys(&self, mode: BlockMode) -> &[u64] {
         if mode.first_only {
             &self.first_row_keys
@@ -82,7 +85,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Offsets of the queries of a block.
+    /// The offsets of the queries of a block.
     pub fn query_offsets(&self, mode: BlockMode) -> &[u32] {
         if mode.first_only {
             &self.first_offsets
@@ -107,7 +110,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// What the programs at a block's sites need to know.
+    /// The rows as the programs at a block's sites need them.
     pub fn row_context<'k>(&self, row_keys: &'k [u64], on: bool) -> RowContext<'k> {
         RowContext {
             step: self.step.filter(|_| on),

@@ -1,11 +1,13 @@
-//! What the prefix cache asks of a model: how many blocks are frozen, what the rows at a boundary depend on, and the
-//! forward up to there. Called by [`crate::prefix_cache`].
+//! The frozen prefix of a model, as the prefix cache needs it: its number of blocks, the forward up
+//! to a boundary, and everything that the rows there depend on. [`crate::prefix_cache`] calls it.
 //!
-//! Boundary b lies below block b, so the rows there are the output of the blocks 0 to b − 1: `[T, hidden]`, and after
-//! the last block, where only first tokens are computed if the head reads no others, `[S, hidden]`.
+//! Boundary b lies below block b, so the rows there are the output of the blocks 0 to b − 1: `[T,
+//! hidden]`. After the last block they are `[S, hidden]` if the head reads first tokens only,
+//! because the block computes no others.
 
 use super::{
-    Depth, Model,
+    Model,
+    depth::Depth,
     layout::{Block, Site},
     parameters::ParameterId,
     pass::Pass,
@@ -13,26 +15,24 @@ use super::{
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::Tensor;
 
-/// Where a forward starts: rows that are known already.
+/// The start of a forward: rows that are known already.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// The boundary: the first block that is still to be computed.
+    /// The boundary: the first block that remains to be computed.
     pub block: usize,
     /// The rows there, on the model's device, in the order of the batch.
     pub hidden: Tensor,
 }
 
 impl Model {
-    /// The number of blocks below the lowest trained parameter; 0 also when the embeddings are trained.
-    /// `is_trained` tells the trainable set.
+    /// The number of leading frozen blocks, for the trainable set that `is_trained` defines. It is
+    /// 0 if the embeddings are trained.
     pub fn frozen_blocks(&self, is_trained: impl Fn(ParameterId) -> bool) -> usize {
-        match self.depth_of(is_trained) {
-            Depth::Embeddings => 0,
-            Depth::Block(lowest) => lowest,
-        }
+        self.depth_of(is_trained).frozen_blocks()
     }
 
-    /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from `start`.
+    /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from
+    /// `start`.
     pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Tensor> {
         let pass = Pass::new(self, batch, None);
         let no_tape = Depth::Block(self.layout.blocks.len());
@@ -40,11 +40,12 @@ impl Model {
         Ok(hidden.detach())
     }
 
-    /// How many rows a sequence of `tokens` tokens has at a boundary.
+    /// The number of rows at a boundary for a sequence of `tokens` tokens.
     pub fn rows_at(&self, boundary: usize, tokens: usize) -> usize {
-        match boundary == self.layout.blocks.len() && !self.layout.head.every_token {
-            true => 1,
-            false => tokens,
+        if boundary == self.layout.blocks.len() && !self.layout.head.every_token {
+            1
+        } else {
+            tokens
         }
     }
 
@@ -58,7 +59,8 @@ impl Model {
         )
     }
 
-    /// What rows depend on besides parameters and inputs: sizes, the method's graphs, the compute path.
+    /// The dependencies of rows besides parameters and inputs: sizes, the method's graphs, the
+    /// compute path.
     pub fn computation(&self) -> String {
         let c = &self.config;
         format!(
@@ -72,7 +74,8 @@ impl Model {
         )
     }
 
-    /// Whether frozen blocks or embeddings drop out while training, so that no two epochs see the same rows.
+    /// Whether dropout applies to frozen blocks or embeddings in training, so that no two epochs
+    /// see the same rows.
     pub fn frozen_part_drops_out(&self) -> bool {
         let c = &self.config;
         let blocks = self.layout.blocks.iter().flat_map(Block::sites);

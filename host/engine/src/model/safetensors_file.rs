@@ -1,5 +1,5 @@
-//! Reads one safetensors file tensor by tensor as f32, from disk or from the binary itself.
-//! Called by the weight loader and by adapter loading.
+//! Reads one safetensors file tensor by tensor as f32, from disk or from the binary itself. The
+//! weight loader and adapter loading call it.
 
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor, Var};
@@ -14,20 +14,32 @@ use std::{
     path::Path,
 };
 
-/// Suffix of the per-row scale beside an int8 matrix (the embedded model's format).
+/// The suffix of the per-row scale beside an int8 matrix (the embedded model's format).
 const SCALE_SUFFIX: &str = ".scale";
 
-/// What is read and converted at a time: few enough bytes to stay in the processor's cache between the two.
+/// The bytes that are read and converted at a time: few enough to stay in the processor's cache
+/// between the two.
 const PIECE_BYTES: usize = 1 << 18;
 
 trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
 
-/// An open file: its header is read, its tensors are not.
+/// An open file, of which the header has been read but no tensor.
+///
+/// ```no_run
+/// use progtune_engine::model::safetensors_file::SafetensorsFile;
+///
+/// let mut file = SafetensorsFile::open("model.safetensors".as_ref())?;
+/// let names: Vec<String> = file.shapes().map(|(name, _)| name.to_owned()).collect();
+/// for name in names {
+///     println!("{name}: {:?}", file.read(&name)?.dims());
+/// }
+/// # Ok::<(), progtune_engine::error::Error>(())
+/// ```
 pub struct SafetensorsFile {
     source: Box<dyn Source>,
     origin: String,
-    /// Byte offset of the data, after the header.
+    /// The byte offset of the data, after the header.
     data_start: u64,
     tensors: BTreeMap<String, TensorInfo>,
     metadata: BTreeMap<String, String>,
@@ -70,7 +82,8 @@ impl SafetensorsFile {
         source
             .read_exact(&mut buffer)
             .map_err(|e| broken(format!("cannot read the header: {e}")))?;
-        // Parsed alone, so that the file need not be in memory; deserialising checks the offsets.
+        // The header is parsed separately, so that the file need not be in memory. Deserialising
+        // checks the offsets.
         let header: Metadata = serde_json::from_slice(&buffer)
             .map_err(|e| broken(format!("the safetensors header is damaged: {e}")))?;
         let tensors: BTreeMap<String, TensorInfo> = header
@@ -105,7 +118,7 @@ impl SafetensorsFile {
         })
     }
 
-    /// What to call the file in messages.
+    /// The name of the file in messages.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -129,8 +142,8 @@ impl SafetensorsFile {
             .is_some_and(|base| base.dtype == Dtype::I8)
     }
 
-    /// One tensor as f32 on the CPU; f64, f16, bf16 and int8 rows with scales are converted. It is a variable, so that
-    /// [`Var::from_tensor`] takes it as it is, without a copy.
+    /// One tensor as f32 on the CPU, converted from f64, f16, bf16 or int8 rows with scales. It is
+    /// a variable, so that [`Var::from_tensor`] takes it without a copy.
     ///
     /// # Errors
     /// When there is no such tensor, its type is not one of those, or a value is NaN or infinite.
@@ -148,7 +161,7 @@ impl SafetensorsFile {
             }
             other => {
                 return Err(Error::Model(format!(
-                    "{}: tensor {name} has type {other:?}; expected F64, F32, F16 or BF16: save the model once more in \
+                    "{}: tensor {name} has type {other:?}; expected F64, F32, F16 or BF16: save the model again in \
                      one of these",
                     self.origin
                 )));
@@ -191,7 +204,7 @@ impl SafetensorsFile {
         Ok(numbers)
     }
 
-    /// value = int8 · scale of its row.
+    /// The values of an int8 matrix, each multiplied by the scale of its row.
     fn dequantise(&mut self, name: &str, info: &TensorInfo) -> Result<Vec<f32>> {
         let scale_name = format!("{name}{SCALE_SUFFIX}");
         let rows = info.shape.first().copied().unwrap_or(0);

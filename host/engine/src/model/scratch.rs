@@ -1,7 +1,8 @@
-//! Memory that steps share: recycled buffers, packing space of the threads, packed weights. Owned by the model, used
-//! throughout the fused path.
+//! Memory that steps share: recycled buffers, packing space of the threads, packed weights. The
+//! model owns it, and the fused path uses it throughout.
 //!
-//! A step asks for the same buffers as the step before; fresh ones would cost a page fault for every 4 kB.
+//! A step asks for the same buffers as the previous step. New ones would cost a page fault for
+//! every 4 kB.
 
 use super::parameters::{ParameterId, Parameters};
 use progtune_kernels::{
@@ -15,24 +16,30 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Packed weights of both directions are kept for models up to this size; of larger ones the direction that is cheap
-/// to pack is packed again at every step.
+/// The size of a model's weights up to which they stay packed for both directions. In larger
+/// models, the backward packs its weights again at every step.
 const KEEP_BOTH_BYTES: usize = 256 << 20;
 
-/// What one thread packs operands in.
+/// Whether a model whose blocks have `n` weights keeps them packed for the forward and for the
+/// backward.
+pub fn keeps_both_directions(n: usize) -> bool {
+    n * 2 * size_of::<f32>() <= KEEP_BOTH_BYTES
+}
+
+/// The space in which one thread packs operands.
 #[derive(Default)]
 pub struct Workspace {
     /// Rows of activations or gradients.
     pub rows: PackedRows,
-    /// More of them, while the first are in use.
+    /// More rows, while the first are in use.
     pub more_rows: PackedRows,
     /// The right operand of a method's small products.
     pub columns: PackedColumns,
-    /// What attention works in.
+    /// The space of the attention kernel.
     pub attention: attention::Scratch,
 }
 
-/// See the module.
+/// The memory that steps share. See the module's description.
 #[derive(Default)]
 pub struct Scratch {
     buffers: Arc<Buffers>,
@@ -42,10 +49,10 @@ pub struct Scratch {
     keep_both: bool,
 }
 
-/// A packed weight and the version of the values it was made of.
+/// A packed weight and the version of the values from which it was made.
 type KeptWeight = (u64, Arc<PackedColumns>);
 
-/// What a packed weight is for.
+/// The purpose of a packed weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// x·Wᵀ.
@@ -54,34 +61,34 @@ pub enum Direction {
     Backward,
 }
 
-/// A linear layer's weight in numbers: `[out_dim, in_dim]`.
+/// The values of a linear layer's weight, `[out_dim, in_dim]`.
 #[derive(Clone, Copy)]
 pub struct WeightValues<'a> {
-    /// Which parameter it is.
+    /// The parameter.
     pub id: ParameterId,
     /// The values, unless they are the parameter's own.
     pub rewritten: Option<&'a [f32]>,
-    /// Columns.
+    /// The number of columns.
     pub in_dim: usize,
-    /// Rows.
+    /// The number of rows.
     pub out_dim: usize,
 }
 
 impl Scratch {
-    /// For a model whose blocks have `n` weights that are packed.
+    /// The memory of a model whose blocks have `n` weights that are packed.
     pub fn for_weights(n: usize) -> Self {
         Self {
-            keep_both: n * 2 * size_of::<f32>() <= KEEP_BOTH_BYTES,
+            keep_both: keeps_both_directions(n),
             ..Self::default()
         }
     }
 
-    /// Gives the recycled buffers back to the system; packed weights stay.
+    /// Returns the recycled buffers to the system; packed weights stay.
     pub fn release_buffers(&self) {
         lock(&self.buffers.0).clear();
     }
 
-    /// Gives everything back.
+    /// Returns everything to the system.
     pub fn release(&self) {
         self.release_buffers();
         lock(&self.workspaces).clear();
@@ -89,13 +96,14 @@ impl Scratch {
         lock(&self.weights).clear();
     }
 
-    /// A task's buffer of `n` numbers, whatever they are.
+    /// A task's buffer of `n` numbers with arbitrary values.
     pub fn take(&self, n: usize) -> Buffer {
         self.buffer(0, n)
     }
 
-    /// A buffer for the rows of a whole batch, `[rows, columns]`, whatever they are. Buffers of one width are for each
-    /// other only: batches differ in rows, and a wide buffer is too much for narrow rows.
+    /// A buffer for the rows of a whole batch, `[rows, columns]`, with arbitrary values. Buffers
+    /// are reused only for rows of the same width: batches differ in rows, and a wide buffer is too
+    /// large for narrow rows.
     pub fn rows(&self, rows: usize, columns: usize) -> Buffer {
         self.buffer(columns, rows * columns)
     }
@@ -115,7 +123,7 @@ impl Scratch {
         buffer
     }
 
-    /// Runs `f` with a workspace that nobody else uses meanwhile.
+    /// Runs `f` with a workspace that nobody else uses in the meantime.
     pub fn with_workspace<T>(&self, f: impl FnOnce(&mut Workspace) -> T) -> T {
         let mut workspace = lock(&self.workspaces).pop().unwrap_or_default();
         let result = f(&mut workspace);
@@ -128,7 +136,8 @@ impl Scratch {
         Columns::Spare(self.spare(rows, columns), self)
     }
 
-    /// The spare space that fits best: the smallest that is large enough, else the largest, which then grows.
+    /// The spare space that fits best: the smallest that is large enough, or else the largest,
+    /// which then grows.
     fn spare(&self, rows: usize, columns: usize) -> PackedColumns {
         let wanted = PackedColumns::bytes_of(rows, columns);
         let mut spare = lock(&self.columns);
@@ -141,9 +150,10 @@ impl Scratch {
             .map_or_else(PackedColumns::default, |at| spare.swap_remove(at))
     }
 
-    /// A packed weight: kept from pass to pass while it does not change.
+    /// A packed weight, kept from pass to pass while it does not change.
     ///
-    /// `training` says whether a step is under way: then a weight that is trained changes before it is read again.
+    /// `training` says whether a step is under way, in which a trained weight changes before it is
+    /// read again.
     pub fn weight(
         &self,
         parameters: &Parameters,
@@ -185,7 +195,7 @@ impl Scratch {
     }
 }
 
-/// Packed columns: kept ones are shared, others go back to the scratch.
+/// Packed columns. Kept ones are shared, others return to the scratch.
 pub enum Columns<'a> {
     /// A weight that is kept.
     Kept(Arc<PackedColumns>),
@@ -197,7 +207,7 @@ impl Columns<'_> {
     /// The space to pack into.
     ///
     /// # Panics
-    /// For a weight that is kept: others may be reading it.
+    /// For a weight that is kept, because others may be reading it.
     pub fn space(&mut self) -> &mut PackedColumns {
         match self {
             Self::Spare(columns, _) => columns,
@@ -225,7 +235,7 @@ impl Drop for Columns<'_> {
     }
 }
 
-/// A recycled buffer; it goes back when dropped.
+/// A recycled buffer, which is returned when dropped.
 pub struct Buffer {
     values: Vec<f32>,
     kind: usize,
@@ -252,13 +262,14 @@ impl Drop for Buffer {
     }
 }
 
-/// Buffers that nobody uses now, by kind (see [`Scratch::rows`]; tasks' buffers are of kind 0) and capacity.
+/// The buffers that nobody uses now, by kind (see [`Scratch::rows`]; tasks' buffers have kind 0)
+/// and capacity.
 #[derive(Default)]
 struct Buffers(Mutex<Free>);
 
 type Free = BTreeMap<(usize, usize), Vec<Vec<f32>>>;
 
-/// A task takes no buffer this much larger than what it asks for.
+/// The factor above which a buffer is too large for a task's request.
 const SLACK: usize = 8;
 
 impl Buffers {
@@ -276,7 +287,8 @@ impl Buffers {
                     .next_back()
                     .map(|(&key, _)| key)
             };
-            // Batches have grown: a buffer that is too small makes way, so that memory does not add up.
+            // Batches have grown: a buffer that is too small is dropped, so that memory does not
+            // add up.
             match (fit, fit.is_none().then(small).flatten()) {
                 (Some(key), _) => pop(&mut free, key),
                 (None, Some(key)) => {
@@ -289,7 +301,7 @@ impl Buffers {
         let mut found = found.unwrap_or_else(|| Vec::with_capacity(n));
         found.resize(n, 0.0);
         if cfg!(debug_assertions) {
-            // Whoever reads what it did not write shall notice.
+            // Values that are read before they are written become visible.
             found.fill(f32::NAN);
         }
         found
@@ -314,7 +326,7 @@ fn pop(free: &mut Free, key: (usize, usize)) -> Option<Vec<f32>> {
     found
 }
 
-/// A lock that a panic elsewhere does not spoil: what it guards is only memory to reuse.
+/// Locks a mutex even after a panic elsewhere, because it guards only memory to reuse.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

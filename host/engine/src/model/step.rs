@@ -1,4 +1,5 @@
-//! The identity of a training step: what dropout masks are keyed by. Made by the trainer, read by the model.
+//! The identity of a training step, on which dropout masks depend. The trainer makes it, and the
+//! model reads it.
 
 use progtune_kernels::dropout::site_key;
 
@@ -12,13 +13,13 @@ pub struct Step {
 }
 
 impl Step {
-    /// The key of a site at this step.
+    /// The key of a site in this step.
     pub fn site_key(self, site: u64) -> u64 {
         site_key(self.seed, self.number, site)
     }
 }
 
-/// The places of the model that drop out, as keys of their masks.
+/// The places of the model where dropout applies, as keys of their masks.
 #[derive(Debug, Clone, Copy)]
 pub enum DropoutSite {
     /// After the embeddings' LayerNorm.
@@ -34,7 +35,13 @@ pub enum DropoutSite {
 }
 
 impl DropoutSite {
-    /// A number no other place has.
+    /// A number that no other place has.
+    ///
+    /// ```
+    /// use progtune_engine::model::step::DropoutSite;
+    ///
+    /// assert_ne!(DropoutSite::Attention(0).number(), DropoutSite::Output(0).number());
+    /// ```
     pub fn number(self) -> u64 {
         match self {
             Self::Embeddings => 0,
@@ -46,7 +53,7 @@ impl DropoutSite {
     }
 }
 
-/// The key of the first dropout node of a method's program; programs are numbered in plan order.
+/// The key of the first dropout node of a method's program. Programs are numbered in plan order.
 pub fn program_site(rewrite: usize) -> u64 {
     (1 << 32) + ((rewrite as u64) << 16)
 }

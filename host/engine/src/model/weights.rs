@@ -1,8 +1,10 @@
-//! Loads a checkpoint as Hugging Face writes it into the names of [`super::description`].
+//! Loads a checkpoint as Hugging Face writes it into the names of [`super::description`]. The
+//! recipe, `evaluate` and `predict` call it.
 //!
-//! Called by the recipe, `evaluate` and `predict`. Understood: keys with and without the base model's prefix and those
-//! of wrappers, `gamma`/`beta` for LayerNorm, `position_ids`, shards with an index, f64, f32, f16 and bf16, and the
-//! embedded model's int8 rows. Everything that is wrong with a checkpoint is said in one error.
+//! It understands keys with and without the base model's prefix and those of wrappers,
+//! `gamma`/`beta` for LayerNorm, `position_ids`, and shards with an index. Values may be f64, f32,
+//! f16, bf16 or the embedded model's int8 rows. One error reports everything that is wrong with a
+//! checkpoint.
 
 mod keys;
 mod mismatch;
@@ -19,16 +21,16 @@ use std::{
     path::Path,
 };
 
-/// What to do when the checkpoint's head does not fit the task.
+/// The treatment of a checkpoint whose head does not fit the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadPolicy {
-    /// Training: a head that is absent or of another size is made new.
+    /// For training: a head that is absent or of another size is randomly initialised.
     MakeNew,
-    /// Evaluation and prediction: the head must be there.
+    /// For evaluation and prediction: the head must be there.
     Require,
 }
 
-/// An opened checkpoint: its tensors by canonical name.
+/// An opened checkpoint, with its tensors by canonical name.
 pub struct Checkpoint {
     files: Vec<SafetensorsFile>,
     /// Canonical name → (file, key in the file, shape).
@@ -37,9 +39,9 @@ pub struct Checkpoint {
     origin: String,
 }
 
-/// The values of a model, and which parameters the checkpoint did not have.
+/// The values of a model.
 pub struct Loaded {
-    /// One tensor for each parameter that was asked for; `None`: to be made new.
+    /// One tensor for each requested parameter; `None` if it must be randomly initialised.
     pub values: Vec<Option<Tensor>>,
 }
 
@@ -58,7 +60,7 @@ impl Checkpoint {
                 "{}: no model.safetensors here{}",
                 directory.display(),
                 if pickled {
-                    "; pytorch_model.bin is a pickle, which is not read: save the model once more with \
+                    "; pytorch_model.bin is a pickle, which is not read: save the model again with \
                      `save_pretrained` of a current transformers, which writes safetensors"
                 } else {
                     " and no model.safetensors.index.json: download the model's weights"
@@ -68,7 +70,7 @@ impl Checkpoint {
         Self::from_files(files, architecture, directory.display().to_string())
     }
 
-    /// A checkpoint of files already opened.
+    /// A checkpoint of files that are open already.
     pub fn from_files(
         files: Vec<SafetensorsFile>,
         architecture: Architecture,
@@ -107,8 +109,8 @@ impl Checkpoint {
     /// Reads every parameter of `infos`.
     ///
     /// # Errors
-    /// One error for everything: another number of layers than the configuration's, or else the first of the missing,
-    /// unexpected and wrongly shaped tensors, and how many there are.
+    /// When the number of layers is not the configuration's. Otherwise one error that counts the
+    /// missing, unexpected and wrongly shaped tensors and lists the first of them.
     pub fn load(
         &mut self,
         infos: &[ParameterInfo],
@@ -176,7 +178,7 @@ fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
     for file in map.values() {
         let name = file
             .as_str()
-            .ok_or_else(|| fault("`weight_map` holds something that is no file name"))?;
+            .ok_or_else(|| fault("`weight_map` contains something that is not a file name"))?;
         if Path::new(name).components().count() != 1 {
             return Err(fault(&format!("shard {name} is not beside the index")));
         }
@@ -198,7 +200,7 @@ fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
         .collect()
 }
 
-/// Whether a model with this vocabulary size can serve a tokenizer of `tokens` entries.
+/// Checks that a model with this vocabulary size can serve a tokenizer of `tokens` entries.
 ///
 /// # Errors
 /// When the tokenizer can produce an id beyond the embedding table.

@@ -1,7 +1,8 @@
-//! AdamW (Loshchilov & Hutter; the arithmetic of `torch.optim.AdamW`) with state for what is trained now only.
+//! AdamW (Loshchilov & Hutter; the arithmetic of `torch.optim.AdamW`) with state for the current
+//! trainable set only.
 //!
-//! Called by the trainer. Every parameter has its own step count. A parameter that leaves the trainable set
-//! takes its state with it; one that enters starts fresh.
+//! The trainer calls it. Every parameter has its own step count. A parameter that leaves the
+//! trainable set loses its state, and one that enters starts without any.
 
 use crate::{
     error::Result,
@@ -14,7 +15,7 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
 use progtune_kernels::adamw::{self, Rows, Update};
 use std::{cell::Cell, collections::BTreeMap};
 
-/// What does not change during a run.
+/// The settings of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// β₁.
@@ -23,9 +24,9 @@ pub struct Settings {
     pub beta2: f64,
     /// ε.
     pub eps: f64,
-    /// Weight decay of what decays.
+    /// The weight decay of parameters that decay.
     pub weight_decay: f64,
-    /// Largest global gradient norm; 0: no clipping.
+    /// The largest global gradient norm; 0 for no clipping.
     pub max_grad_norm: f64,
 }
 
@@ -34,7 +35,7 @@ enum Moments {
         m: Vec<f32>,
         v: Vec<f32>,
     },
-    /// Of a table: which rows ever got a gradient.
+    /// For a table, whose `live` rows have had a gradient.
     Rows {
         m: Vec<f32>,
         v: Vec<f32>,
@@ -57,12 +58,12 @@ pub struct AdamW {
     states: BTreeMap<ParameterId, State>,
 }
 
-/// The gradient's norms at a step, before clipping.
+/// The gradient's norms in a step, before clipping.
 #[derive(Debug, Clone)]
 pub struct Norms {
-    /// Over everything trained.
+    /// The norm over the trainable set.
     pub global: f64,
-    /// Of each block; NaN for a block with nothing trained.
+    /// The norm for each block; NaN for a block without trained parameters.
     pub blocks: Vec<f64>,
 }
 
@@ -75,12 +76,12 @@ impl AdamW {
         }
     }
 
-    /// Drops the state of everything that is not trainable any more.
+    /// Drops the state of every parameter that is no longer trainable.
     pub fn retain_trainable(&mut self, parameters: &Parameters) {
         self.states.retain(|&id, _| parameters.is_trainable(id));
     }
 
-    /// How many parameters have state.
+    /// The number of parameters that have state.
     pub fn n_states(&self) -> usize {
         self.states.len()
     }
@@ -118,7 +119,7 @@ impl AdamW {
         })
     }
 
-    /// One update of everything trainable; the gradients are zero afterwards.
+    /// Updates the trainable set once; the gradients are zero afterwards.
     ///
     /// `lr` is the curve's value; `lr_scale` gives each parameter's factor.
     pub fn step(
@@ -130,7 +131,7 @@ impl AdamW {
         lr_scale: &dyn Fn(ParameterId) -> f64,
     ) -> Result<()> {
         let s = self.settings;
-        // torch.nn.utils.clip_grad_norm_
+        // As in torch.nn.utils.clip_grad_norm_.
         let clip = if s.max_grad_norm > 0.0 {
             (s.max_grad_norm / (norms.global + 1e-6)).min(1.0)
         } else {
@@ -161,31 +162,7 @@ impl AdamW {
                 step: state.step,
                 gradient_scale: clip,
             };
-            match (buffer, &mut state.moments) {
-                (Buffer::Host(g), Moments::Host { m, v }) => {
-                    update_host(parameters, id, |p| adamw::step(p, g, m, v, &update))?;
-                }
-                (Buffer::Rows(g), Moments::Rows { m, v, live }) => {
-                    live.iter_mut()
-                        .zip(&g.touched)
-                        .for_each(|(live, &touched)| *live |= touched);
-                    update_host(parameters, id, |p| {
-                        let rows = Rows {
-                            touched: &g.touched,
-                            live,
-                            columns: g.columns,
-                        };
-                        adamw::step_rows(p, &mut g.values, m, v, rows, &update);
-                    })?;
-                    g.touched.fill(false);
-                }
-                (Buffer::Device(g), Moments::Device { m, v }) => {
-                    if let Some(g) = g.take() {
-                        update_on_device(parameters, id, &g, m, v, &update)?;
-                    }
-                }
-                _ => unreachable!("gradients and moments are made for the same device"),
-            }
+            apply(parameters, id, buffer, &mut state.moments, &update)?;
         }
         Ok(())
     }
@@ -213,6 +190,40 @@ impl State {
             }
         };
         Ok(Self { step: 0, moments })
+    }
+}
+
+/// Updates one parameter once; its gradient is zero afterwards.
+fn apply(
+    parameters: &Parameters,
+    id: ParameterId,
+    gradient: &mut Buffer,
+    moments: &mut Moments,
+    update: &Update,
+) -> Result<()> {
+    match (gradient, moments) {
+        (Buffer::Host(g), Moments::Host { m, v }) => {
+            update_host(parameters, id, |p| adamw::step(p, g, m, v, update))
+        }
+        (Buffer::Rows(g), Moments::Rows { m, v, live }) => {
+            let touched = live.iter_mut().zip(&g.touched);
+            touched.for_each(|(live, &touched)| *live |= touched);
+            update_host(parameters, id, |p| {
+                let rows = Rows {
+                    touched: &g.touched,
+                    live,
+                    columns: g.columns,
+                };
+                adamw::step_rows(p, &mut g.values, m, v, rows, update);
+            })?;
+            g.touched.fill(false);
+            Ok(())
+        }
+        (Buffer::Device(g), Moments::Device { m, v }) => match g.take() {
+            Some(g) => update_on_device(parameters, id, &g, m, v, update),
+            None => Ok(()),
+        },
+        _ => unreachable!("gradients and moments are made for the same device"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The learning-rate curve over the steps of a run. Called by the trainer at every step.
+//! The learning-rate curve over the steps of a run. The trainer calls it in every step.
 
 use progtune_process::choice::name_of;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 /// The learning-rate curve after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LrScheduler {
-    /// Falls in a line to zero at the last step.
+    /// It decreases linearly to zero at the last step.
     Linear,
-    /// Stays.
+    /// It stays constant.
     Constant,
 }
 
@@ -24,15 +24,27 @@ impl fmt::Display for LrScheduler {
     }
 }
 
-/// Warm-up from zero, then linear to zero at the last step, or constant
-/// (Hugging Face's `get_linear_schedule_with_warmup`, `get_constant_schedule_with_warmup`).
+/// The curve: warm-up from zero, then linear to zero at the last step, or constant (Hugging Face's
+/// `get_linear_schedule_with_warmup`, `get_constant_schedule_with_warmup`).
+///
+/// ```
+/// use progtune_engine::optim::{LrCurve, LrScheduler};
+///
+/// let curve = LrCurve {
+///     peak: 1.0,
+///     warmup_steps: 2,
+///     total_steps: 10,
+///     kind: LrScheduler::Linear,
+/// };
+/// assert_eq!([0, 1, 2, 6, 10].map(|step| curve.at(step)), [0.0, 0.5, 1.0, 0.5, 0.0]);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct LrCurve {
     /// The highest learning rate.
     pub peak: f64,
-    /// Steps of warm-up.
+    /// The number of warm-up steps.
     pub warmup_steps: u64,
-    /// Steps of the whole run, by `--epochs`; `--max-steps` does not change it.
+    /// The steps of the whole run, by `--epochs`; `--max-steps` does not change it.
     pub total_steps: u64,
     /// The shape.
     pub kind: LrScheduler,

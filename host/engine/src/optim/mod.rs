@@ -1,5 +1,5 @@
-//! The optimizer: AdamW over what is trained now, with clipping, and the learning-rate curve.
-//! Called by the trainer.
+//! The optimizer: AdamW over the current trainable set, with clipping, and the learning-rate curve.
+//! The trainer calls it.
 
 mod adamw;
 mod lr;

@@ -1,18 +1,27 @@
-//! How long the learning rate climbs: `--warmup`. A value of the configuration, read by the trainer.
+//! The length of the warm-up: `--warmup`. It is a value of the configuration, which the trainer
+//! reads.
 
 use std::fmt;
 
-/// How long the learning rate climbs from zero to its full value.
+/// The length of the warm-up, in which the learning rate rises from zero to its full value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Warmup {
-    /// A share of all steps, above 0 and below 1.
+    /// A fraction of all steps, above 0 and below 1.
     Ratio(f64),
-    /// A count of steps; 0 is no warm-up.
+    /// A number of steps; 0 for no warm-up.
     Steps(u64),
 }
 
 impl Warmup {
-    /// The count of warm-up steps in a run of `total_steps`; a share is rounded up, as in transformers.
+    /// The number of warm-up steps in a run of `total_steps`. A fraction is rounded up, as in
+    /// transformers.
+    ///
+    /// ```
+    /// use progtune_engine::optim::Warmup;
+    ///
+    /// assert_eq!(Warmup::Ratio(0.1).steps(95), 10);
+    /// assert_eq!(Warmup::Steps(7).steps(95), 7);
+    /// ```
     pub fn steps(self, total_steps: u64) -> u64 {
         match self {
             Self::Ratio(ratio) => (ratio * total_steps as f64).ceil() as u64,
@@ -20,7 +29,8 @@ impl Warmup {
         }
     }
 
-    /// Reads a number: below 1 it is a share of all steps, from 1 a whole count of them (as transformers 5 reads it).
+    /// Reads a number: below 1 it is a fraction of all steps, from 1 a number of steps (as in
+    /// transformers 5).
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(steps) = text.parse() {
             return Some(Self::Steps(steps));

@@ -1,5 +1,6 @@
-//! What is known of a run's stages before it: everything when the schedule goes by epochs or steps alone, an upper bound when
-//! it follows signals. Made by the recipe and by `progtune plan`.
+//! The stages of a run, as far as they are known before it. A schedule that decides by epochs or
+//! steps has known stages; for one that follows signals they are an upper bound. The recipe and
+//! `progtune plan` make it.
 
 use super::{Blueprint, Stage};
 use crate::{error::Result, plugin::LoadedSchedule};
@@ -10,27 +11,27 @@ use std::collections::BTreeSet;
 /// The stages of a run as far as they are known.
 #[derive(Debug, Clone)]
 pub struct Foresight {
-    /// The first stage of each epoch, and every other one that trains something else, in order. For a schedule that
-    /// follows signals one an epoch: everything it may train.
+    /// The first stage of each epoch, and every further stage that trains a different set, in
+    /// order. For a schedule that follows signals, one stage per epoch, with every candidate.
     pub stages: Vec<Stage>,
-    /// Of each epoch the parameters it updates: those of every stage, weighted by its steps.
+    /// The parameters that each epoch updates: those of every stage, weighted by its steps.
     updated: Vec<u64>,
-    /// Optimizer steps in an epoch; 0 when not known.
+    /// Optimizer steps per epoch; 0 when not known.
     steps_per_epoch: u64,
-    /// Steps between decisions inside an epoch; 0: none.
+    /// Steps between decisions within an epoch; 0 if there are none.
     pub interval_steps: u64,
-    /// The signals that decide; empty: none.
+    /// The signals that the schedule follows; empty if there are none.
     pub signals: Vec<String>,
-    /// What the run begins with.
+    /// The first stage of the run.
     first: Stage,
 }
 
 /// One epoch of a [`Foresight`].
 #[derive(Debug, Clone, Copy)]
 pub struct Epoch<'a> {
-    /// What it begins with; with signals, the most it may train.
+    /// Its first stage; with signals, all that it may train.
     pub stage: &'a Stage,
-    /// The parameters it updates.
+    /// The number of parameters that it updates.
     pub updated: u64,
 }
 
@@ -85,7 +86,8 @@ impl Foresight {
         Ok(foresight)
     }
 
-    /// The steps of an epoch from one decision to the next; one step that stands for all when their number is not known.
+    /// The steps of an epoch from one decision to the next. If their number is not known, one step
+    /// stands for all.
     fn intervals(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
         let steps = self.steps_per_epoch.max(1);
         let interval = match self.interval_steps {
@@ -96,12 +98,12 @@ impl Foresight {
         (0..steps.div_ceil(interval)).map(ends)
     }
 
-    /// Whether each stage is a whole epoch, known before the run.
+    /// Whether each stage is a whole epoch and known before the run.
     pub fn is_by_epoch(&self) -> bool {
         self.signals.is_empty() && self.interval_steps == 0
     }
 
-    /// Every epoch.
+    /// All epochs, in order.
     pub fn epochs(&self) -> Vec<Epoch<'_>> {
         let stages = self.stages.iter().filter(|s| s.step_in_epoch == 0);
         stages
@@ -116,7 +118,7 @@ impl Foresight {
         stages.filter(|s| s.step_in_epoch == 0).cloned().collect()
     }
 
-    /// What a person must know beside the table; `None` when the table says it all.
+    /// An explanation that a person needs besides the table; `None` when the table is complete.
     pub fn note(&self, schedule: &str) -> Option<String> {
         if self.is_by_epoch() {
             return None;
@@ -128,7 +130,7 @@ impl Foresight {
         if !self.signals.is_empty() {
             return Some(format!(
                 "{schedule} follows {}: it begins with blocks {}\n\
-                 ({} parameters), and the figures are the most it may come to",
+                 ({} parameters), and the figures are upper bounds",
                 self.signals.join(", "),
                 self.first.block_ranges(),
                 grouped(self.first.trainable_parameters),

@@ -1,21 +1,21 @@
-//! A part of the model in an epoch as a square: trained, frozen, or read from the prefix cache. Drawn by the table and the
-//! picture of a plan.
+//! A part of the model in an epoch as a square: trained, frozen, or read from the prefix cache. The
+//! table and the picture of a plan draw it.
 
 use super::Stage;
 
-/// What becomes of a part of the model in an epoch.
+/// The state of a part of the model in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Square {
     /// Trained.
     Trained,
-    /// Computed and left as it is.
+    /// Computed and not changed.
     Frozen,
-    /// Frozen, and its output read from the prefix cache.
+    /// Frozen, with its output read from the prefix cache.
     Cached,
 }
 
 impl Square {
-    /// As a character of a terminal.
+    /// The square as a character of a terminal.
     pub fn glyph(self) -> char {
         match self {
             Self::Trained => '■',
@@ -24,7 +24,7 @@ impl Square {
         }
     }
 
-    /// As a colour of the picture.
+    /// The square as a colour of the picture.
     pub fn colour(self) -> &'static str {
         match self {
             Self::Trained => "#2f6fb5",
@@ -33,7 +33,7 @@ impl Square {
         }
     }
 
-    /// In words.
+    /// The square in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Trained => "trained",
@@ -43,8 +43,8 @@ impl Square {
     }
 }
 
-/// The squares of the embeddings and of `blocks` blocks, from the input, in an epoch that begins with `stage` and starts
-/// at block `start` (0: at the embeddings).
+/// The squares of the embeddings and of `blocks` blocks, from the input, in an epoch that begins
+/// with `stage`. Its forwards start at block `start`; 0 stands for the embeddings.
 pub fn column(stage: &Stage, blocks: usize, start: usize) -> (Square, Vec<Square>) {
     let spared = |is_trained: bool, below: bool| match (is_trained, below) {
         (true, _) => Square::Trained,

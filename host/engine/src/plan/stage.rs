@@ -1,7 +1,7 @@
-//! A stage: what is trained between two decision points. Made by [`super::Blueprint`], read by the trainer, the prefix
-//! cache and the predictions.
+//! A stage: the trainable set between two decision points. [`super::Blueprint`] makes it; the
+//! trainer, the prefix cache and the forecasts read it.
 
-use crate::model::description::ParameterInfo;
+use crate::model::{depth::Depth, description::ParameterInfo};
 use progtune_plugin_api::{
     open::Value as Attribute,
     records::{Part, SchedulePlan},
@@ -9,19 +9,31 @@ use progtune_plugin_api::{
 };
 use serde_json::{Value, json};
 
-/// What is trained between two decision points.
+/// The trainable set between two decision points.
+///
+/// ```
+/// use progtune_engine::plan::Stage;
+///
+/// let stage = Stage {
+///     blocks: vec![3, 4, 7],
+///     ..Stage::default()
+/// };
+/// assert_eq!(stage.block_ranges(), "3-4,7");
+/// assert_eq!(stage.frozen_blocks(12), 3);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stage {
     /// The epoch, from 1.
     pub epoch: u32,
-    /// The optimizer steps done in the epoch when it begins.
+    /// The optimizer steps of the epoch before it begins.
     pub step_in_epoch: u64,
-    /// The blocks with something trained, ascending.
+    /// The blocks with trained parameters, ascending.
     pub blocks: Vec<usize>,
-    /// The size of the trainable set: one epoch's updated parameters.
+    /// The size of the trainable set, which is the number of parameters that one epoch updates.
     pub trainable_parameters: u64,
-    /// The lowest block that reads a trained parameter which blocks share.
-    pub shared_from: Option<usize>,
+    /// The lowest place that reads a trained parameter; `None` in a stage that lists only its
+    /// blocks.
+    pub lowest_reader: Option<Depth>,
     /// Whether embedding parameters are trained.
     pub embeddings: bool,
     /// Factors on the learning rate.
@@ -33,18 +45,17 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// How many leading blocks of a model of `blocks` lie below everything that is trained; 0 when the embeddings are.
+    /// The number of leading frozen blocks, in a model of `blocks` blocks. It is 0 if the
+    /// embeddings are trained.
     pub fn frozen_blocks(&self, blocks: usize) -> usize {
-        match self.embeddings {
-            true => 0,
-            false => {
-                let lowest = self.blocks.first().into_iter().chain(&self.shared_from);
-                lowest.min().copied().unwrap_or(blocks)
-            }
-        }
+        let trained = self.blocks.iter().map(|&block| Depth::Block(block));
+        let embeddings = self.embeddings.then_some(Depth::Embeddings);
+        let places = trained.chain(embeddings).chain(self.lowest_reader);
+        Depth::lowest(places, blocks).frozen_blocks()
     }
 
-    /// The entry of `plan.json` for an epoch that begins with this stage and updates `updated` parameters.
+    /// The entry of `plan.json` for an epoch that begins with this stage and updates `updated`
+    /// parameters.
     pub fn to_json(&self, updated: u64) -> Value {
         json!({
             "epoch": self.epoch,
@@ -62,7 +73,7 @@ impl Stage {
     }
 }
 
-/// The factors on the learning rate that a schedule gives the parts of the model; 1 where it gives none.
+/// A schedule's factors on the learning rate for the parts of the model; 1 where it gives none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LrScales {
     blocks: Vec<f64>,
@@ -71,7 +82,7 @@ pub struct LrScales {
 }
 
 impl LrScales {
-    /// Those of a schedule's plan, which has been checked.
+    /// The factors in a schedule's plan, which has been checked.
     pub fn of(plan: &SchedulePlan) -> Self {
         let part = |key: &str| match plan
             .ext
@@ -89,7 +100,7 @@ impl LrScales {
         }
     }
 
-    /// The factor of a parameter: that of its part, times its own by the method.
+    /// The factor of a parameter: that of its part, times its own from the method.
     pub fn factor(&self, info: &ParameterInfo) -> f64 {
         let part = match (info.block, info.part) {
             (Some(block), _) => self.blocks.get(block).copied(),

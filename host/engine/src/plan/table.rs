@@ -1,4 +1,4 @@
-//! A plan as a table for a person, and as `plan.json`. Called by `progtune plan` and by the recipe.
+//! A plan as a table for a person, and as `plan.json`. `progtune plan` and the recipe call it.
 
 use super::{
     Blueprint, Foresight, Prediction,
@@ -9,7 +9,7 @@ use progtune_plain_text::shown_line;
 use progtune_process::thousands::grouped;
 use serde_json::{Value, json};
 
-/// `plan.json`, also what `progtune plan --json` prints.
+/// The content of `plan.json`, which `progtune plan --json` prints, too.
 pub fn to_json(blueprint: &Blueprint, foresight: &Foresight, names: &PlanNames<'_>) -> Value {
     let epochs = foresight.epochs();
     let total: u64 = epochs.iter().map(|epoch| epoch.updated).sum();
@@ -21,7 +21,7 @@ pub fn to_json(blueprint: &Blueprint, foresight: &Foresight, names: &PlanNames<'
         "num_hidden_layers": blueprint.blocks,
         "model_parameters": blueprint.model_size(),
         "candidate_parameters": blueprint.candidate_size(),
-        // With signals every figure below is an upper bound.
+        // For a schedule that follows signals, every figure below is an upper bound.
         "signals": foresight.signals,
         "interval_steps": foresight.interval_steps,
         "total_updated_parameters": total,
@@ -30,113 +30,74 @@ pub fn to_json(blueprint: &Blueprint, foresight: &Foresight, names: &PlanNames<'
     })
 }
 
-/// How the plan calls things.
+/// The names in a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanNames<'a> {
-    /// Directory or `embedded`.
+    /// The model's directory, or `embedded`.
     pub model: &'a str,
     /// The task.
     pub task: &'a str,
     /// The schedule.
     pub schedule: &'a str,
-    /// The method, `null` in JSON for full fine-tuning.
+    /// The method; `null` in JSON for full fine-tuning.
     pub peft: Option<&'a str>,
 }
 
-/// A plan as it is looked at: as a table, or as a drawing.
+/// A plan with everything that its table and its drawing show.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// The model with its method.
     pub blueprint: &'a Blueprint,
     /// The epochs.
     pub foresight: &'a Foresight,
-    /// What things are called.
+    /// The names.
     pub names: &'a PlanNames<'a>,
-    /// One an epoch, or none at all.
+    /// One forecast per epoch, or none at all.
     pub predictions: &'a [Prediction],
-    /// The blocks where epochs start from the prefix cache: one an epoch, or none at all.
+    /// The blocks at which epochs start from the prefix cache: one per epoch, or none at all.
     pub starts: &'a [usize],
 }
 
-/// Blocks at most that are drawn, without and with predictions; of more, their ranges alone are said.
+/// The largest number of blocks that are drawn, without and with forecasts. Of larger models only
+/// the ranges are shown.
 const MOST_SQUARES: (usize, usize) = (32, 24);
 
-/// A row of the table: an epoch, or several that are alike.
+/// A row of the table: an epoch, or several equal ones.
 struct Row {
-    /// Numbers of its first and last epoch, from 0.
+    /// The numbers of its first and last epoch, from 0.
     epochs: (usize, usize),
     cell: String,
     updated: u64,
 }
 
 impl View<'_> {
-    /// The plan as a table for a person, within 80 columns. With `most_rows` epochs that are alike share a row, and of more
-    /// rows than that the middle ones are left out.
+    /// The plan as a table for a person, within 80 columns. With `most_rows`, equal epochs share a
+    /// row, and the middle rows beyond that number are left out.
     pub fn to_table(&self, most_rows: Option<usize>) -> String {
-        let (names, predictions) = (self.names, self.predictions);
-        // Without the data nobody knows how many steps there are.
-        let whole = predictions.iter().all(|p| p.secs.epoch.is_some());
         let rows = self.rows(most_rows.is_some());
-        let widths = rows.iter().map(|row| row.cell.chars().count());
-        let width = widths.chain([HEADER.len()]).max().unwrap_or(0);
-        let numbers: Vec<String> = rows.iter().map(Row::numbers).collect();
-        let first = numbers.iter().map(String::len).chain([5]).max();
-        let first = first.unwrap_or(5);
-        let mut text = format!(
-            "{} on {}: schedule {}, {}\n{} blocks, {} parameters\n\n",
-            shown_line(names.model),
-            shown_line(names.task),
-            shown_line(names.schedule),
-            names
-                .peft
-                .map_or("full fine-tuning".to_owned(), |peft| format!(
-                    "method {}",
-                    shown_line(peft)
-                )),
-            self.blueprint.blocks,
-            millions(self.blueprint.model_size()),
-        );
-        text += &format!("{:>first$}  {HEADER:<width$}  {:>14}", "epoch", "updated");
-        if !predictions.is_empty() {
-            let secs = if whole { "seconds" } else { "s/step" };
-            text += &format!("  {secs:>8}  {:>8}", "peak MiB");
-        }
-        text.push('\n');
+        let widths = Widths::of(&rows);
+        let mut text = self.title() + "\n" + &self.header(widths);
         let left_out = most_rows.map_or(0..0, |most| left_out(rows.len(), most));
-        for (at, (row, number)) in rows.iter().zip(&numbers).enumerate() {
+        for (at, row) in rows.iter().enumerate() {
             if at == left_out.start && !left_out.is_empty() {
                 let epochs = rows[left_out.end - 1].epochs.1 + 1 - row.epochs.0;
                 text += &format!(
-                    "{:>first$}  {epochs} more epochs, as plan.json has them\n",
-                    "…"
+                    "{:>first$}  {epochs} more epochs, listed in plan.json\n",
+                    "…",
+                    first = widths.number
                 );
             }
-            if left_out.contains(&at) {
-                continue;
-            }
-            text += &format!(
-                "{number:>first$}  {:<width$}  {:>14}{}\n",
-                row.cell,
-                grouped(row.updated),
-                predictions.get(row.epochs.0).map_or_else(String::new, |p| {
+            if !left_out.contains(&at) {
+                let prediction = self.predictions.get(row.epochs.0);
+                let more = prediction.map_or_else(String::new, |p| {
                     cells(p.secs.epoch.or(Some(p.secs.step)), p.peak_bytes)
-                }),
-            );
+                });
+                text += &widths.line(&row.numbers(), &row.cell, row.updated, &more);
+            }
         }
         let (total, full) = self.totals();
-        text += &format!(
-            "{:>first$}  {:<width$}  {:>14}{}\n\n",
-            "total",
-            "",
-            grouped(total),
-            match predictions.is_empty() || !whole {
-                true => String::new(),
-                false => cells(
-                    predictions.iter().map(|p| p.secs.epoch).sum(),
-                    predictions.iter().map(|p| p.peak_bytes).max().flatten()
-                ),
-            },
-        );
+        text += &widths.line("total", "", total, &self.total_cells());
+        text.push('\n');
         if self.is_drawn() {
             text += &legend(self.starts);
         }
@@ -145,20 +106,70 @@ impl View<'_> {
             most(self.foresight),
             100.0 * total as f64 / full.max(1) as f64
         );
-        if let Some(note) = self.foresight.note(names.schedule) {
+        if let Some(note) = self.foresight.note(self.names.schedule) {
             text += &format!("{note}\n");
         }
         text
     }
 
-    /// Parameters that are updated, and those that full fine-tuning with the same method would update.
+    /// The lines above the table.
+    fn title(&self) -> String {
+        let names = self.names;
+        let method = names.peft.map_or("full fine-tuning".to_owned(), |peft| {
+            format!("method {}", shown_line(peft))
+        });
+        format!(
+            "{} on {}: schedule {}, {method}\n{} blocks, {} parameters\n",
+            shown_line(names.model),
+            shown_line(names.task),
+            shown_line(names.schedule),
+            self.blueprint.blocks,
+            millions(self.blueprint.model_size()),
+        )
+    }
+
+    fn header(&self, widths: Widths) -> String {
+        let Widths { number, cell } = widths;
+        let mut text = format!("{:>number$}  {HEADER:<cell$}  {:>14}", "epoch", "updated");
+        if !self.predictions.is_empty() {
+            let secs = if self.knows_epochs() {
+                "seconds"
+            } else {
+                "s/step"
+            };
+            text += &format!("  {secs:>8}  {:>8}", "peak MiB");
+        }
+        text + "\n"
+    }
+
+    /// Whether the time of whole epochs is known. Without the data, the number of steps is not.
+    fn knows_epochs(&self) -> bool {
+        let mut predictions = self.predictions.iter();
+        predictions.all(|prediction| prediction.secs.epoch.is_some())
+    }
+
+    /// Time and memory of the whole run.
+    fn total_cells(&self) -> String {
+        if self.predictions.is_empty() || !self.knows_epochs() {
+            return String::new();
+        }
+        let predictions = || self.predictions.iter();
+        cells(
+            predictions().map(|p| p.secs.epoch).sum(),
+            predictions().map(|p| p.peak_bytes).max().flatten(),
+        )
+    }
+
+    /// The number of parameters that are updated, and the number that full fine-tuning with the
+    /// same method would update.
     pub(super) fn totals(&self) -> (u64, u64) {
         let epochs = self.foresight.epochs();
         let total = epochs.iter().map(|epoch| epoch.updated).sum();
         (total, self.blueprint.candidate_size() * epochs.len() as u64)
     }
 
-    /// A row an epoch; `merged`: a row for each run of epochs that train the same from the same start.
+    /// One row per epoch. With `merged`, one row for each run of epochs that train the same set
+    /// from the same start.
     fn rows(&self, merged: bool) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         for (at, epoch) in self.foresight.epochs().iter().enumerate() {
@@ -182,19 +193,22 @@ impl View<'_> {
     /// Whether blocks are drawn as squares.
     fn is_drawn(&self) -> bool {
         self.blueprint.blocks
-            <= match self.predictions.is_empty() {
-                true => MOST_SQUARES.0,
-                false => MOST_SQUARES.1,
+            <= if self.predictions.is_empty() {
+                MOST_SQUARES.0
+            } else {
+                MOST_SQUARES.1
             }
     }
 
-    /// `· ··■■■■ 2-5`: the embeddings, the blocks from the input, and the trained ones by number; `at most 0-5` when signals
-    /// decide, `1,4 …` when more decisions follow in the epoch.
+    /// The cell of an epoch: `· ··■■■■ 2-5`, with the embeddings, the blocks from the input, and
+    /// the trained ones by number. It is `at most 0-5` if the schedule follows signals, and `1,4 …`
+    /// if more decisions follow in the epoch.
     fn trained_cell(&self, epoch: &Epoch<'_>, start: usize) -> String {
         let (embeddings, squares) = column(epoch.stage, self.blueprint.blocks, start);
-        let drawn: String = match self.is_drawn() {
-            true => squares.iter().map(|s| s.glyph()).chain([' ']).collect(),
-            false => String::new(),
+        let drawn: String = if self.is_drawn() {
+            squares.iter().map(|s| s.glyph()).chain([' ']).collect()
+        } else {
+            String::new()
         };
         let foresight = self.foresight;
         let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
@@ -208,8 +222,35 @@ impl View<'_> {
     }
 }
 
+/// The widths of the first two columns.
+#[derive(Clone, Copy)]
+struct Widths {
+    number: usize,
+    cell: usize,
+}
+
+impl Widths {
+    fn of(rows: &[Row]) -> Self {
+        let numbers = rows.iter().map(|row| row.numbers().len());
+        let cells = rows.iter().map(|row| row.cell.chars().count());
+        Self {
+            number: numbers.fold("epoch".len(), usize::max),
+            cell: cells.fold(HEADER.len(), usize::max),
+        }
+    }
+
+    fn line(self, number: &str, cell: &str, updated: u64, more: &str) -> String {
+        let Self {
+            number: first,
+            cell: width,
+        } = self;
+        let updated = grouped(updated);
+        format!("{number:>first$}  {cell:<width$}  {updated:>14}{more}\n")
+    }
+}
+
 impl Row {
-    /// `3`, or `3-7`.
+    /// The numbers of its epochs: `3`, or `3-7`.
     fn numbers(&self) -> String {
         match self.epochs {
             (first, last) if first == last => format!("{}", first + 1),
@@ -218,11 +259,13 @@ impl Row {
     }
 }
 
-/// The rows in the middle that are left out so that `most` remain with the line that says so.
+/// The middle rows that are left out, so that `most` rows remain, including the line that mentions
+/// them.
 fn left_out(n_rows: usize, most: usize) -> std::ops::Range<usize> {
-    match n_rows > most {
-        true => most / 2..n_rows - (most - 1 - most / 2),
-        false => 0..0,
+    if n_rows > most {
+        most / 2..n_rows - (most - 1 - most / 2)
+    } else {
+        0..0
     }
 }
 
@@ -233,16 +276,17 @@ fn cells(secs: Option<f64>, bytes: Option<u64>) -> String {
     format!("  {secs:>8}  {mib:>8}")
 }
 
-/// The header of what an epoch trains.
+/// The header of the column of trained parts.
 const HEADER: &str = "embeddings, blocks";
 
 fn legend(starts: &[usize]) -> String {
-    let cached = match starts.iter().any(|&start| start > 0) {
-        true => format!(
+    let cached = if starts.iter().any(|&start| start > 0) {
+        format!(
             "  {} frozen, read from the prefix cache",
             Square::Cached.glyph()
-        ),
-        false => String::new(),
+        )
+    } else {
+        String::new()
     };
     format!(
         "{} trained  {} frozen{cached}\n",
@@ -252,9 +296,10 @@ fn legend(starts: &[usize]) -> String {
 }
 
 fn most(foresight: &Foresight) -> &'static str {
-    match foresight.signals.is_empty() {
-        true => "",
-        false => "at most ",
+    if foresight.signals.is_empty() {
+        ""
+    } else {
+        "at most "
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a PEFT adapter does to a model, where the options of a plugin cannot say it: each module with its own rank and scale,
-//! layers of the head, biases. The format itself says it to the host, as the plan that a method would give. Called by
-//! [`super::super::Adapter::blueprint`].
+//! The changes of a PEFT adapter that a plugin's options cannot express: different ranks in each
+//! module, layers of the head, biases. The format gives the host the plan that a method would give.
+//! [`super::super::Adapter::blueprint`] calls it.
 
 use super::graphs::{Lora, Projections, add_factors};
 use crate::model::{
@@ -10,21 +10,22 @@ use crate::model::{
 use progtune_plugin_api::records::{MethodPlan, SiteRecord};
 use std::collections::BTreeMap;
 
-/// What happens to a linear layer.
+/// The change of a linear layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
     /// LoRA or DoRA.
     Lora(Lora),
     /// IA³'s factors.
     Factors {
-        /// On what the layer reads; else on what it yields.
+        /// Whether they apply to the rows that the layer reads. Otherwise they apply to those that
+        /// it yields.
         scales_input: bool,
     },
     /// VeRA's factors.
     Vera,
 }
 
-/// What VeRA's layers share.
+/// The parameters that VeRA's layers share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared {
     /// The rank.
@@ -41,7 +42,8 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// The plan for a model. A layer that the model lacks is left out: its tensors are then listed as unexpected.
+    /// The plan for a model. Layers that the model lacks are left out, so that their tensors are
+    /// listed as unexpected.
     pub fn plan(&self, config: &ModelConfig, head: HeadKind) -> MethodPlan {
         let mut plan = MethodPlan::default();
         let mut sites = sites(config, head);

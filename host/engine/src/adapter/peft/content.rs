@@ -1,5 +1,5 @@
-//! The tensors of a PEFT file beside the modules of the base model, and whether they agree with the configuration. Called
-//! by the formats of [`super`].
+//! The tensors of a PEFT file together with the modules of the base model, and whether they agree
+//! with the configuration. The formats of [`super`] call it.
 
 use super::{
     Tensors,
@@ -14,24 +14,25 @@ use progtune_plugin_api::records::Role;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many names a message lists.
+/// The number of names that a message lists.
 const NAMED: usize = 5;
 
-/// What a file holds.
+/// The content of a file.
 pub(super) struct Content {
-    /// By their names here.
+    /// The tensors by their names here.
     pub tensors: Tensors,
-    /// What the base model has that can be adapted.
+    /// The modules of the base model that can be adapted.
     pub modules: Vec<Module>,
-    /// The base model's LayerNorms: name here, and in Transformers.
+    /// The base model's LayerNorms: the name here, and that in Transformers.
     pub norms: Vec<(String, String)>,
 }
 
 /// A few names for a message.
 pub(super) fn some(names: &[&str]) -> String {
-    let more = match names.len() > NAMED {
-        true => format!(" and {} more", names.len() - NAMED),
-        false => String::new(),
+    let more = if names.len() > NAMED {
+        format!(" and {} more", names.len() - NAMED)
+    } else {
+        String::new()
     };
     let named: Vec<&str> = names.iter().take(NAMED).copied().collect();
     format!("{}{more}", named.join(", "))
@@ -43,7 +44,7 @@ impl Content {
         self.modules.iter().find(|module| module.name == name)
     }
 
-    /// The modules for which the file has one of these.
+    /// The modules for which the file has a tensor with one of these ends.
     pub fn adapted(&self, ends: &[&str]) -> BTreeSet<String> {
         let module = |name: &String| {
             let stem = name.strip_suffix(".weight").or(name.strip_suffix(".bias"));
@@ -54,7 +55,8 @@ impl Content {
         self.tensors.keys().filter_map(module).collect()
     }
 
-    /// Refuses a file whose modules are not those of the configuration: PEFT would leave some at random numbers, or out.
+    /// Refuses a file whose modules are not those of the configuration. PEFT would leave some
+    /// randomly initialised, or leave them out.
     pub fn agree(
         &self,
         config: &Config<'_>,
@@ -101,7 +103,7 @@ impl Content {
         Ok(())
     }
 
-    /// Refuses a file that lacks what `modules_to_save` names of the encoder.
+    /// Refuses a file that lacks parts of the encoder that `modules_to_save` names.
     pub fn has_saved(&self, config: &Config<'_>) -> Result<()> {
         let names = config.names("modules_to_save")?;
         let is_saved = |path: &str| {
@@ -134,7 +136,7 @@ impl Content {
         Ok(())
     }
 
-    /// Takes a tensor out of the file's.
+    /// Takes a tensor out of the file's content.
     pub fn take(&mut self, config: &Config<'_>, name: &str) -> Result<Tensor> {
         self.tensors.remove(name).ok_or_else(|| {
             Error::Model(format!(
@@ -144,7 +146,7 @@ impl Content {
         })
     }
 
-    /// The rows of tokens that were trained, as replacements of rows of the tables.
+    /// The rows of trained tokens, as replacements of rows of the tables.
     pub fn token_rows(&mut self, config: &Config<'_>) -> Result<BTreeMap<String, Fold>> {
         const KEY: &str = "trainable_token_indices";
         let names: Vec<String> = self.tensors.keys().cloned().collect();
@@ -178,8 +180,8 @@ impl Content {
         Ok(folds)
     }
 
-    /// Parameters of the base that the file replaces and that no option can say; heads and the pooler are trained and
-    /// saved by every method.
+    /// The base's parameters that the file replaces and that no option can express. Heads and the
+    /// pooler are not among them, because every method trains and saves these.
     pub fn replaced(&self) -> Vec<&str> {
         const HEADS: [&str; 4] = ["classifier", "qa_outputs", "pooler", "vera_"];
         let is_added = |name: &str| {

@@ -1,15 +1,15 @@
-//! What changes the base model's own parameters when a PEFT adapter is put on it: LoRA of embeddings, rows of single tokens,
-//! and the conversions of the base that some initialisations make whenever PEFT loads them. Called by
-//! [`super::Adapter::apply`].
+//! The changes to the base model's own parameters when a PEFT adapter is put on it. They are LoRA
+//! of embeddings, rows of single tokens, and the conversions of the base that some initialisations
+//! make whenever PEFT loads them. [`super::Adapter::apply`] calls it.
 
 use crate::error::{Error, Result};
 use candle_core::{D, Tensor};
 
-/// How a parameter changes.
+/// The change of a parameter.
 #[derive(Debug)]
 pub enum Fold {
-    /// LoRA of an embedding table W `[entries, hidden]`: W + s·(B·A)ᵀ with A `[r, entries]` and B `[hidden, r]`; with DoRA's
-    /// magnitudes m `[hidden]` its columns are scaled to that norm.
+    /// LoRA of an embedding table W `[entries, hidden]`: W + s·(B·A)ᵀ with A `[r, entries]` and B
+    /// `[hidden, r]`. With DoRA's magnitudes m `[hidden]`, its columns are scaled to that norm.
     Table {
         /// A.
         a: Tensor,
@@ -27,7 +27,7 @@ pub enum Fold {
         /// Their rows.
         rows: Tensor,
     },
-    /// OLoRA: W − s·Q_r·R_r, of the thin QR decomposition W = Q·R.
+    /// OLoRA: W − s·Q_r·R_r, with the thin QR decomposition W = Q·R.
     Olora {
         /// The rank.
         r: usize,
@@ -158,7 +158,7 @@ impl Columns {
     }
 }
 
-/// An orthonormal basis of what the vectors span, in their order: Gram-Schmidt, twice.
+/// An orthonormal basis of the space that the vectors span, in their order: Gram-Schmidt, twice.
 fn orthonormal(vectors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(vectors.len());
     for mut vector in vectors {
@@ -179,14 +179,15 @@ fn orthonormal(vectors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     basis
 }
 
-/// The left singular vectors of the `r` largest singular values, by subspace iteration with Rayleigh-Ritz; `None` when
-/// the subspace does not settle, as where the r-th and the next singular value are equal.
+/// The left singular vectors of the `r` largest singular values, by subspace iteration with
+/// Rayleigh-Ritz. It is `None` when the subspace does not converge, for example if the r-th and the
+/// next singular value are equal.
 fn leading(w: &Columns, r: usize) -> Option<Vec<Vec<f64>>> {
     let n = w.0.first().map_or(0, Vec::len);
     let smaller = n.min(w.0.len());
     let r = r.min(smaller);
     let width = (2 * r + 10).min(smaller);
-    // Fixed numbers that have a share in every direction.
+    // Fixed numbers with a component in every direction.
     let mut stream = crate::rng::Stream::new(0, "pissa");
     let start = (0..width).map(|_| (0..n).map(|_| stream.normal()).collect());
     let mut basis = orthonormal(start.collect());
@@ -214,7 +215,7 @@ fn leading(w: &Columns, r: usize) -> Option<Vec<Vec<f64>>> {
             .iter()
             .map(|weights| combine(weights, &images))
             .collect();
-        // Settled when W·Wᵀ takes the leading vectors to themselves.
+        // It has converged when W·Wᵀ maps the leading vectors to themselves.
         let largest = dot(&ritz[0], &mapped[0]).abs().max(f64::MIN_POSITIVE);
         let settled = ritz.iter().zip(&mapped).take(r).all(|(x, image)| {
             let value = dot(x, image);
@@ -233,7 +234,8 @@ fn leading(w: &Columns, r: usize) -> Option<Vec<Vec<f64>>> {
     None
 }
 
-/// The eigenvectors of a small symmetric matrix, those of large eigenvalues first: Jacobi's rotations.
+/// The eigenvectors of a small symmetric matrix by Jacobi rotations, in descending order of the
+/// eigenvalues.
 fn eigenvectors(mut m: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let n = m.len();
     let mut vectors: Vec<Vec<f64>> = (0..n)

@@ -1,8 +1,15 @@
-//! What PEFT's layers compute at a linear layer, as graphs and new parameters: LoRA with its bias and DoRA's magnitudes, IA³'s
-//! factors, VeRA's shared projections. Called by [`super::carried`], for adapters that a plugin's options cannot say.
+//! The computation of PEFT's layers at a linear layer, as graphs and new parameters: LoRA with its
+//! bias and DoRA's magnitudes, IA³'s factors, VeRA's shared projections. [`super::carried`] calls
+//! it for adapters that a plugin's options cannot express.
 //!
-//! The equations, for evaluation (no dropout), with s the scale: LoRA y' = y + s·(B·A·x + b_B); DoRA
-//! y' = b + m/‖W + s·B·A‖ ⊙ (y − b + s·B·A·x); IA³ y' = l ⊙ y or W·(l ⊙ x) + b; VeRA y' = y + λ_b ⊙ B·(λ_d ⊙ A·x).
+//! The equations for evaluation (without dropout), with the scale s:
+//!
+//! | method | y' |
+//! |---|---|
+//! | LoRA | y + s·(B·A·x + b_B) |
+//! | DoRA | b + m/‖W + s·B·A‖ ⊙ (y − b + s·B·A·x) |
+//! | IA³ | l ⊙ y, or W·(l ⊙ x) + b |
+//! | VeRA | y + λ_b ⊙ B·(λ_d ⊙ A·x) |
 
 use progtune_plugin_api::{
     graph::{Graph, GraphBuilder, Op, Tensor},
@@ -14,9 +21,9 @@ use progtune_plugin_api::{
 pub(super) struct Lora {
     pub r: usize,
     pub scaling: f64,
-    /// B has a bias (`lora_bias`).
+    /// Whether B has a bias (`lora_bias`).
     pub has_bias: bool,
-    /// With a magnitude for each output (`use_dora`).
+    /// Whether there is a magnitude for each output (`use_dora`).
     pub is_dora: bool,
 }
 
@@ -126,7 +133,7 @@ impl Lora {
     }
 }
 
-/// The names of what LoRA adds at a site.
+/// The names of the parameters that LoRA adds at a site.
 struct Names {
     a: String,
     b: String,
@@ -134,14 +141,11 @@ struct Names {
     magnitude: String,
 }
 
-/// IA³ at a layer: factors on what it reads, or on what it yields.
+/// Adds IA³ at a layer: factors on the rows that it reads, or on those that it yields.
 pub(super) fn add_factors(plan: &mut MethodPlan, site: &SiteRecord, scales_input: bool) {
     let name = format!("{}.ia3_l", site.name);
     let (n_in, n_out) = (u64::from(site.in_dim), u64::from(site.out_dim));
-    let shape = match scales_input {
-        true => [1, n_in],
-        false => [n_out, 1],
-    };
+    let shape = if scales_input { [1, n_in] } else { [n_out, 1] };
     let product = |input: &str, shape: Option<u64>| {
         let mut g = GraphBuilder::new();
         let (value, mut l) = (g.input(input), g.parameter(&name));
@@ -152,7 +156,7 @@ pub(super) fn add_factors(plan: &mut MethodPlan, site: &SiteRecord, scales_input
         g.finish()
     };
     let rewrite = if scales_input {
-        // Not the mode `input`, which the head's layers do not have: y' = y + W·((l − 1) ⊙ x).
+        // The mode `input` is not available at the head's layers, hence y' = y + W·((l − 1) ⊙ x).
         let mut g = GraphBuilder::new();
         let (x, y, w) = (g.input("x"), g.input("y"), g.base(&site.weight));
         let (l, one) = (g.parameter(&name), g.constant(1.0, &[]));
@@ -187,11 +191,11 @@ pub(super) const A: &str = "vera_A";
 pub(super) const B: &str = "vera_B";
 
 impl Projections {
-    /// Adds them to the plan, drawn as PyTorch draws them; those of the file replace them.
+    /// Adds them to the plan, drawn as PyTorch draws them. Those in the file replace them.
     pub fn add(self, plan: &mut MethodPlan) {
         let (a, b) = ([self.r, self.inputs], [self.outputs, self.r]);
         for (name, shape, before) in [(A, a, 0), (B, b, a[0] * a[1])] {
-            // The order of PyTorch's own operations, for the same last bit.
+            // This is the order of PyTorch's own operations, which gives the same last bit.
             let bound = 3f64.sqrt() * (2f64.sqrt() / (shape[1] as f64).sqrt());
             let mut g = GraphBuilder::new();
             g.uniform_mt19937((-bound, bound), self.seed, before as i64, &shape);
@@ -200,7 +204,7 @@ impl Projections {
         }
     }
 
-    /// Adds a layer, which takes the corners that it needs.
+    /// Adds a layer, which uses the corners that it needs.
     pub fn add_layer(self, plan: &mut MethodPlan, site: &SiteRecord) {
         let name = |end: &str| format!("{}.{end}", site.name);
         let (lambda_b, lambda_d) = (name("vera_lambda_b"), name("vera_lambda_d"));

@@ -1,4 +1,4 @@
-//! `IA3Config`. Called by [`super`].
+//! The format of `IA3Config`. [`super`] calls it.
 
 use super::{
     Provenance, Recognised,
@@ -40,8 +40,9 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
                 .is_some_and(|l| l.dims().first() == Some(&1))
         };
         if scales_input != is_row(&format!("{name}.ia3_l")) {
-            let expected =
-                format!("the modules whose input is scaled, as the shape of {name}.ia3_l has it");
+            let expected = format!(
+                "the modules whose input is scaled, according to the shape of {name}.ia3_l"
+            );
             return Err(config.fault("feedforward_modules", &expected));
         }
         if scales_input {
@@ -77,7 +78,8 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
     })
 }
 
-/// Whether the list says the same of names here, without what stands before them in Transformers.
+/// Whether the list has the same meaning for names here, without the prefix that they have in
+/// Transformers.
 fn is_same(
     inputs: &[String],
     targets: &[String],

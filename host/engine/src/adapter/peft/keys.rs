@@ -1,8 +1,9 @@
-//! The keys of a PEFT file as names here. Called by [`super::read`].
+//! The keys of a PEFT file as names here. [`super::read`] calls it.
 //!
-//! PEFT writes `base_model.model.` and a checkpoint's key, with what it adds (`lora_A`) after the module, and what it keeps
-//! of the base under `base_layer`, `modules_to_save` and `original_module`. Files of older versions, or of a training loop
-//! that saved a wrapped model, have the adapter's name in the keys (`lora_A.default.weight`) or `module.` before them.
+//! PEFT writes `base_model.model.` and a checkpoint's key. Its additions (`lora_A`) follow the
+//! module, and the parts that it keeps of the base are under `base_layer`, `modules_to_save` and
+//! `original_module`. Files of older versions, or of a training loop that saved a wrapped model,
+//! have the adapter's name in the keys (`lora_A.default.weight`) or the prefix `module.`.
 
 use super::Provenance;
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What PEFT adds to a module.
+/// PEFT's additions to a module.
 const ADDED: [&str; 8] = [
     "lora_A",
     "lora_B",
@@ -23,14 +24,14 @@ const ADDED: [&str; 8] = [
     "vera_lambda_b",
     "vera_lambda_d",
 ];
-/// The rows of tokens that were trained, below an embedding.
+/// The rows of trained tokens, below an embedding.
 pub(super) const TOKENS: &str = "token_adapter.trainable_tokens_delta";
-/// What wrappers of the training loop put before keys.
+/// The prefixes that wrappers of the training loop add to keys.
 const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "_fsdp_wrapped_module."];
 
-/// VeRA's shared projections, which stand beside the model.
+/// VeRA's shared projections, which are beside the model.
 pub(super) const PROJECTIONS: [&str; 2] = ["vera_A", "vera_B"];
-/// What stands before them.
+/// The prefix of their keys.
 pub(super) const BEFORE: &str = "base_model.";
 
 /// Whether this is the name of a projection.
@@ -54,11 +55,12 @@ pub(super) fn projection_of(key: &str) -> Option<&str> {
 pub(super) struct Keys {
     /// Key in the file by the name here.
     pub by_name: BTreeMap<String, String>,
-    /// Whether the base's encoder has a name before it, as in classes with a head.
+    /// Whether the base's encoder has a prefix, as in classes with a head.
     pub is_wrapped: bool,
 }
 
-/// How a key ranks where two have the same name: a copy that PEFT keeps beside the value that counts gives way.
+/// The rank of a key among those with the same name. A copy that PEFT keeps beside the effective
+/// value gives way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Copy,
@@ -114,7 +116,7 @@ impl Keys {
         if adapters.len() > 1 {
             let names: Vec<String> = adapters.into_iter().take(5).collect();
             return Err(Error::Model(format!(
-                "{origin}: expected one adapter, found several in the keys: {}; save the one that is meant with PEFT",
+                "{origin}: expected one adapter, found several in the keys: {}; save the intended one with PEFT",
                 names.join(", ")
             )));
         }
@@ -122,7 +124,7 @@ impl Keys {
     }
 }
 
-/// What stands before the blocks in a key, where that is another model's name.
+/// The prefix of the blocks in a key, if it is another model's name.
 fn other_encoder(inner: &str, architecture: Architecture) -> Option<&str> {
     let (before, _) = inner.split_once(".layer.")?;
     let before = before
@@ -141,7 +143,7 @@ fn unwrapped(mut key: &str) -> &str {
     key
 }
 
-/// What follows `base_model.model.`, or the name of a shared projection.
+/// The rest of a key after `base_model.model.`, or the name of a shared projection.
 fn inside(key: &str) -> Option<&str> {
     let key = unwrapped(key);
     if let Some(name) = projection_of(key) {
@@ -150,7 +152,7 @@ fn inside(key: &str) -> Option<&str> {
     key.strip_prefix("base_model.model.").map(unwrapped)
 }
 
-/// The name of a key, how it ranks, and the adapter's name in it; `None` for what counts for nothing.
+/// The name of a key, its rank, and the adapter's name in it; `None` for a key that is irrelevant.
 fn parse(name: &str) -> Option<(String, Rank, Option<String>)> {
     let parts: Vec<&str> = name.split('.').collect();
     if parts.contains(&"original_module") || name.ends_with(".position_ids") {
@@ -161,7 +163,7 @@ fn parse(name: &str) -> Option<(String, Rank, Option<String>)> {
         let name = name[..at + TOKENS.len()].to_owned();
         return Some((name, Rank::Value, adapter.map(str::to_owned)));
     }
-    // The frozen rows beside them.
+    // These are the frozen rows beside them.
     if parts.contains(&"token_adapter") {
         return None;
     }
@@ -179,7 +181,7 @@ fn parse(name: &str) -> Option<(String, Rank, Option<String>)> {
             [end] if is_layer => format!(".{end}"),
             [] if is_layer => ".weight".to_owned(),
             ["weight"] | [] => String::new(),
-            // Nothing of PEFT's; it is listed as unexpected.
+            // This is no part of PEFT's; it is listed as unexpected.
             rest => format!(".{}", rest.join(".")),
         };
         return Some((format!("{module}.{added}{end}"), Rank::Value, adapter));
@@ -200,14 +202,14 @@ fn parse(name: &str) -> Option<(String, Rank, Option<String>)> {
         .filter(|&part| part != "base_layer")
         .collect();
     let own = match own.as_slice() {
-        // A projection of VeRA with the adapter's name.
+        // This is a projection of VeRA with the adapter's name.
         [projection, _] if is_projection(projection) => (*projection).to_owned(),
         _ => own.join("."),
     };
     Some((own, Rank::Value, None))
 }
 
-/// Whether a part of a key is of a model, not the name of an adapter.
+/// Whether a part of a key belongs to a model and is not the name of an adapter.
 fn is_of_a_model(part: &str) -> bool {
     const PARTS: [&str; 18] = [
         "weight",

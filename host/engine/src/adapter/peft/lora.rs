@@ -1,4 +1,4 @@
-//! `LoraConfig`, with and without `use_dora`. Called by [`super`].
+//! The format of `LoraConfig`, with and without `use_dora`. [`super`] calls it.
 
 use super::{
     Provenance, Recognised,
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Keys that mean something here, or that change nothing once an adapter is trained.
+/// Keys that are understood here, or that change nothing once an adapter is trained.
 const KNOWN: [&str; 24] = [
     "r",
     "lora_alpha",
@@ -42,7 +42,7 @@ const KNOWN: [&str; 24] = [
     "loraplus_lr_embedding",
     "enable_lora",
 ];
-/// Keys that change what is computed, in ways that are not supported.
+/// Keys that change the computation in ways that are not supported.
 const REFUSED: [&str; 10] = [
     "target_parameters",
     "layer_replication",
@@ -63,7 +63,7 @@ const ENDS: [&str; 5] = [
     "lora_magnitude_vector",
 ];
 
-/// What an initialisation does to the base model when PEFT loads the adapter.
+/// The change that an initialisation makes to the base model when PEFT loads the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
     Plain,
@@ -87,7 +87,7 @@ impl Start {
             "pissa" => Ok(Self::Pissa),
             "corda" | "loftq" => Err(config.fault(
                 KEY,
-                "an initialisation whose base model can be had from the checkpoint (it cannot for CorDA and LoftQ); save the \
+                "an initialisation whose base model can be derived from the checkpoint (it cannot for CorDA and LoftQ); save the \
                  converted base model and set the key to true, or convert the adapter with PEFT (save_pretrained with \
                  path_initial_model_for_weight_conversion)",
             )),
@@ -112,7 +112,7 @@ impl Start {
     }
 }
 
-/// What the configuration says of every module.
+/// The part of the configuration that concerns every module.
 struct Settings<'a> {
     config: &'a Config<'a>,
     is_dora: bool,
@@ -155,8 +155,9 @@ impl<'a> Settings<'a> {
         Ok(settings)
     }
 
-    /// The strength of a module; `found` is the rank of its tensors, and `limit` the smaller side of its weight: an
-    /// initialisation that decomposes the weight gives no more ranks than that, but scales by the rank that was asked for.
+    /// The strength of a module; `found` is the rank of its tensors, and `limit` the smaller side
+    /// of its weight. An initialisation that decomposes the weight yields no more ranks than that,
+    /// but scales by the requested rank.
     fn strength(&self, path: &str, found: Option<usize>, limit: usize) -> Result<Strength> {
         let config = self.config;
         let r = match self.ranks.of(path) {
@@ -182,9 +183,10 @@ impl<'a> Settings<'a> {
                 config.get("lora_alpha").cloned().unwrap_or(json!(8))
             }
         };
-        let divisor = match self.is_rank_stabilised {
-            true => (r as f64).sqrt(),
-            false => r as f64,
+        let divisor = if self.is_rank_stabilised {
+            (r as f64).sqrt()
+        } else {
+            r as f64
         };
         let scaling = alpha.as_f64().unwrap_or_default() / divisor;
         Ok(Strength {
@@ -207,26 +209,13 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
             continue;
         };
         let is_table = module.kind == Kind::Embedding;
-        let a = match is_table {
-            true => format!("{name}.lora_embedding_A"),
-            false => format!("{name}.lora_A.weight"),
-        };
-        let dims = |key: &str| {
-            content
-                .tensors
-                .get(key)
-                .map(|tensor| tensor.dims().to_vec())
-        };
-        let rank = dims(&a).and_then(|dims| dims.first().copied());
-        let columns = dims(&a).and_then(|dims| dims.last().copied());
-        let rows = dims(&format!("{name}.lora_B.weight")).and_then(|dims| dims.first().copied());
-        let limit = columns.into_iter().chain(rows).min().unwrap_or(usize::MAX);
-        let limit = if is_table { usize::MAX } else { limit };
+        let (rank, limit) = ranks(content, name, is_table);
         let strength = settings.strength(&module.path, rank, limit)?;
         let weight = format!("{name}.weight");
-        let fold = match is_table {
-            true => Some(table(&settings, content, name, strength.scaling)?),
-            false => settings.start.fold(strength.r, strength.scaling),
+        let fold = if is_table {
+            Some(table(&settings, content, name, strength.scaling)?)
+        } else {
+            settings.start.fold(strength.r, strength.scaling)
         };
         if let Some(fold) = fold
             && folds.insert(weight, fold).is_some()
@@ -253,15 +242,28 @@ pub(super) fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Re
         _ => Vec::new(),
     };
     Ok(Recognised {
-        method: match settings.is_dora {
-            true => "dora",
-            false => "lora",
-        },
+        method: if settings.is_dora { "dora" } else { "lora" },
         options,
         carried: Some(carried).filter(|_| !unsaid.is_empty()),
         folds,
         unsaid,
     })
+}
+
+/// The rank of a module's tensors, and the smaller side of its weight according to them. A table
+/// has no such limit.
+fn ranks(content: &Content, name: &str, is_table: bool) -> (Option<usize>, usize) {
+    let dims = |key: &str| content.tensors.get(key).map(|tensor| tensor.dims());
+    if is_table {
+        let a = dims(&format!("{name}.lora_embedding_A"));
+        return (a.and_then(|dims| dims.first().copied()), usize::MAX);
+    }
+    let a = dims(&format!("{name}.lora_A.weight"));
+    let b = dims(&format!("{name}.lora_B.weight"));
+    let columns = a.and_then(|dims| dims.last().copied());
+    let rows = b.and_then(|dims| dims.first().copied());
+    let limit = columns.into_iter().chain(rows).min().unwrap_or(usize::MAX);
+    (a.and_then(|dims| dims.first().copied()), limit)
 }
 
 /// LoRA of an embedding.
@@ -273,9 +275,10 @@ fn table(settings: &Settings<'_>, content: &mut Content, name: &str, scaling: f6
     }
     let a = content.take(config, &format!("{name}.lora_embedding_A"))?;
     let b = content.take(config, &format!("{name}.lora_embedding_B"))?;
-    let magnitude = match settings.is_dora {
-        true => Some(content.take(config, &format!("{name}.lora_magnitude_vector"))?),
-        false => None,
+    let magnitude = if settings.is_dora {
+        Some(content.take(config, &format!("{name}.lora_magnitude_vector"))?)
+    } else {
+        None
     };
     if a.rank() != 2 || b.rank() != 2 {
         return Err(Error::Model(format!(
@@ -294,7 +297,7 @@ fn table(settings: &Settings<'_>, content: &mut Content, name: &str, scaling: f6
     })
 }
 
-/// What the plugin's options cannot say, in words.
+/// The properties that the plugin's options cannot express, in words.
 fn unsaid(
     settings: &Settings<'_>,
     content: &Content,
@@ -370,8 +373,8 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Reference: PEFT 0.21.2, whose PiSSA and OLoRA of a `[2, hidden]` layer give two ranks of the three that are asked for,
-    /// and scale by three.
+    /// Reference: PEFT 0.21.2. For a `[2, hidden]` layer, its PiSSA and OLoRA yield two of three
+    /// requested ranks, and scale by three.
     #[test]
     fn a_decomposed_weight_has_no_more_ranks_than_its_smaller_side() {
         let strength = |start: Value, found: usize| {

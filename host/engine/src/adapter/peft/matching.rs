@@ -1,16 +1,21 @@
-//! Which modules an adapter's configuration names, by PEFT's own rule (`check_target_module_exists`, `get_pattern_key` and
-//! `_maybe_include_all_linear_layers` of peft 0.21). Called by the formats of [`super`].
+//! The modules that an adapter's configuration names, by PEFT's own rule
+//! (`check_target_module_exists`, `get_pattern_key` and `_maybe_include_all_linear_layers` of peft
+//! 0.21). The formats of [`super`] call it.
 //!
-//! PEFT matches names as the class of Transformers has them (`bert.encoder.layer.0.attention.self.query`; without `bert.`
-//! where the base was a bare `BertModel`), and so does this.
+//! PEFT and this module match the names of the class in Transformers
+//! (`bert.encoder.layer.0.attention.self.query`, without `bert.` where the base was a bare
+//! `BertModel`).
 
 use super::settings::Config;
-use crate::{error::Result, model::config::ModelConfig};
+use crate::{
+    error::Result,
+    model::{config::ModelConfig, per_linear::LinearSite},
+};
 use fancy_regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What PEFT can adapt.
+/// The kinds of modules that PEFT can adapt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Linear,
@@ -25,7 +30,7 @@ pub(super) struct Module {
     /// Its name in Transformers.
     pub path: String,
     pub kind: Kind,
-    /// Whether every model has it; heads and poolers depend on the class.
+    /// Whether every model has it. Heads and poolers depend on the class.
     pub certain: bool,
 }
 
@@ -36,15 +41,6 @@ impl Module {
     }
 }
 
-/// The linear layers of a block.
-const BLOCK: [&str; 6] = [
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
-];
 const TABLES: [&str; 3] = [
     "word_embeddings",
     "position_embeddings",
@@ -57,11 +53,13 @@ const HEADS: [&str; 4] = [
     "qa_outputs",
 ];
 
-/// The modules of a model; `is_wrapped` when the base is a class with a head, whose encoder has a name before it.
+/// The modules of a model; `is_wrapped` when the base is a class with a head, in which the encoder
+/// has a prefix.
 pub(super) fn modules(config: &ModelConfig, is_wrapped: bool) -> Vec<Module> {
-    let before = match is_wrapped {
-        true => format!("{}.", config.architecture.model_type()),
-        false => String::new(),
+    let before = if is_wrapped {
+        format!("{}.", config.architecture.model_type())
+    } else {
+        String::new()
     };
     let mut list = Vec::new();
     let mut add = |name: String, kind, certain, before: &str| {
@@ -81,9 +79,9 @@ pub(super) fn modules(config: &ModelConfig, is_wrapped: bool) -> Vec<Module> {
         );
     }
     for block in 0..config.blocks() {
-        for layer in BLOCK {
+        for layer in LinearSite::ALL {
             add(
-                format!("encoder.layer.{block}.{layer}"),
+                format!("encoder.layer.{block}.{}", layer.module()),
                 Kind::Linear,
                 true,
                 &before,
@@ -106,7 +104,7 @@ pub(super) enum Names {
 }
 
 impl Names {
-    /// The names of a key; `None` when it says nothing.
+    /// The names in a key; `None` when it is empty.
     pub fn read(config: &Config<'_>, key: &str) -> Result<Option<Self>> {
         let is_target = key == "target_modules";
         match config.get(key) {
@@ -129,7 +127,7 @@ impl Names {
         matches!(self, Self::List(list) if list.iter().any(|name| name == path))
     }
 
-    /// Whether it names the module: as a whole or by the end of its name.
+    /// Whether it names the module, as a whole or by the end of its name.
     fn matches(&self, path: &str) -> bool {
         match self {
             Self::List(list) => list.iter().any(|name| is_end(path, name)),
@@ -138,7 +136,8 @@ impl Names {
         }
     }
 
-    /// As IA³ compares `feedforward_modules`: without regard to the dots.
+    /// Whether it names the module as IA³ compares `feedforward_modules`, without regard to the
+    /// dots.
     pub fn ends(&self, path: &str) -> bool {
         match self {
             Self::List(list) => list.iter().any(|name| path.ends_with(name.as_str())),
@@ -153,7 +152,8 @@ fn is_end(path: &str, name: &str) -> bool {
     before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
-/// A pattern that runs too long matches nothing, and then the adapter's tensors do not fit: an error, not a wrong number.
+/// Whether the pattern matches. One that runs too long matches nothing, so that the adapter's
+/// tensors do not fit: an error instead of a wrong number.
 fn found(pattern: &Regex, path: &str) -> bool {
     pattern.is_match(path).unwrap_or(false)
 }
@@ -165,13 +165,13 @@ fn regex(config: &Config<'_>, key: &str, text: &str) -> Result<Regex> {
     })
 }
 
-/// What a configuration targets.
+/// The modules that a configuration targets.
 pub(super) struct Targets {
     names: Names,
     exclude: Option<Names>,
     saved: Vec<Regex>,
     layers: Option<Layers>,
-    /// The head that `all-linear` leaves out.
+    /// Whether the configuration is one whose head `all-linear` leaves out.
     skips_head: bool,
 }
 
@@ -195,7 +195,7 @@ impl Targets {
         if layers.is_some() && !matches!(names, Names::List(_)) {
             return Err(config.fault(
                 "layers_to_transform",
-                "null beside a `target_modules` that is a text, as in PEFT",
+                "null beside a `target_modules` that is a string, as in PEFT",
             ));
         }
         let saved = config.names("modules_to_save")?;
@@ -236,8 +236,8 @@ impl Targets {
         }
     }
 
-    /// The names of the list as they stand, if they mean exactly `chosen` where they are matched by their ends among the
-    /// blocks' layers, which is what plugins do.
+    /// The names of the list, if plugins would choose exactly `chosen` by them. Plugins match them
+    /// by their ends among the blocks' layers.
     pub fn plain(&self, all: &[Module], chosen: &BTreeSet<String>) -> Option<Vec<String>> {
         let Names::List(list) = &self.names else {
             return None;
@@ -273,17 +273,19 @@ impl Layers {
             _ => config.names(key)?,
         };
         if indices.is_empty() {
-            return match patterns.is_empty() {
-                true => Ok(None),
-                false => Err(config.fault(key, "null without `layers_to_transform`, as in PEFT")),
+            return if patterns.is_empty() {
+                Ok(None)
+            } else {
+                Err(config.fault(key, "null without `layers_to_transform`, as in PEFT"))
             };
         }
-        let patterns = match patterns.is_empty() {
-            true => vec![r"\A.*?\.[^.]*\.(?P<idx>\d+)\.".to_owned()],
-            false => patterns
+        let patterns = if patterns.is_empty() {
+            vec![r"\A.*?\.[^.]*\.(?P<idx>\d+)\.".to_owned()]
+        } else {
+            patterns
                 .iter()
                 .map(|pattern| format!(r"\A(?:^|.*?\.){pattern}\.(?P<idx>\d+)\."))
-                .collect(),
+                .collect()
         };
         let patterns = patterns.iter().map(|text| regex(config, key, text));
         Ok(Some(Self {
@@ -300,7 +302,8 @@ impl Layers {
     }
 }
 
-/// `rank_pattern` or `alpha_pattern`: numbers by patterns, of which the first that matches the end of a name counts.
+/// The numbers of `rank_pattern` or `alpha_pattern` by pattern. The first that matches the end of a
+/// name counts.
 pub(super) struct Pattern(Vec<(Regex, String, Value)>);
 
 impl Pattern {
@@ -323,7 +326,7 @@ impl Pattern {
 
     /// The number for a module, if there is one.
     pub fn of(&self, path: &str) -> Option<&Value> {
-        // A pattern that is the whole name counts where no pattern before it matches, as all do.
+        // A pattern that is the whole name counts if no pattern before it matches, like all others.
         let matching = self.0.iter().find(|(pattern, ..)| found(pattern, path));
         matching.map(|(_, _, value)| value)
     }

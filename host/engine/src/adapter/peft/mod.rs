@@ -1,8 +1,9 @@
-//! The formats of Hugging Face PEFT: `adapter_config.json` with `adapter_model.safetensors`, one module a method. Read for
-//! `--adapter` and `--init-adapter`; written at the end of a run whose method PEFT has.
+//! The formats of Hugging Face PEFT: `adapter_config.json` with `adapter_model.safetensors`, one
+//! module per method. They are read for `--adapter` and `--init-adapter`, and written at the end of
+//! a run whose method PEFT has.
 //!
-//! Keys are a checkpoint's with `base_model.model.` before them, without the name that PEFT gives an adapter; what differs is in
-//! the methods' modules.
+//! Keys are a checkpoint's with the prefix `base_model.model.`, without the name that PEFT gives an
+//! adapter. The modules of the methods contain the exceptions.
 
 mod carried;
 mod content;
@@ -25,8 +26,8 @@ use crate::{
     export::{WeightDtype, value_of, write_tensors},
     labels::inverse,
     model::{
-        config::{Architecture, ModelConfig},
-        description::{self, HeadKind},
+        config::ModelConfig,
+        description::{self, HeadKind, head_layers},
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
         weights::checkpoint_key,
@@ -62,21 +63,21 @@ pub enum Format {
     Prefix,
 }
 
-/// What a configuration says in terms of a method here.
+/// A configuration in terms of a method here.
 struct Recognised {
     method: &'static str,
-    /// The options of the method's plugin, where they say all of it.
+    /// The options of the method's plugin, if they express all of it.
     options: Vec<(String, String)>,
-    /// The plan, where they do not.
+    /// The adapter's own plan, if they do not.
     carried: Option<Carried>,
-    /// What changes parameters of the base, by their names.
+    /// The changes to parameters of the base, by their names.
     folds: BTreeMap<String, Fold>,
-    /// What the options cannot say, in words.
+    /// The properties that the options cannot express, in words.
     unsaid: Vec<String>,
 }
 
 impl Format {
-    /// The format of a method, if PEFT has it and all that the method adds has a place in it.
+    /// The format of a method, if PEFT has it with a place for everything that the method adds.
     pub fn of(method: &str, parameters: &Parameters) -> Option<Self> {
         let (format, ends): (Self, &[&str]) = match method {
             "lora" => (Self::Lora, &[".lora_A.weight", ".lora_B.weight"]),
@@ -125,7 +126,7 @@ impl Format {
         }
         write_tensors(&directory.join(WEIGHTS), &tensors, WeightDtype::F32)?;
         let mut json = self.config(config, about);
-        // PEFT keeps the whole module when it saves one: the classifier always, the pooler when it was trained.
+        // PEFT saves whole modules: the classifier always, and the pooler if it was trained.
         let pooler = trained
             .iter()
             .any(|&id| parameters.infos()[id].name.starts_with("pooler."));
@@ -180,19 +181,21 @@ impl Format {
             })
             .flatten()
             .collect();
-        let has_pooler =
-            config.architecture == Architecture::Bert && task_type(about.problem_type) == "SEQ_CLS";
-        if has_pooler {
+        let layers = head_layers(config, HeadKind::Sequence(1));
+        let has_pooler = layers.iter().any(|layer| layer.module == "pooler.dense");
+        if has_pooler && task_type(about.problem_type) == "SEQ_CLS" {
             leave_out_pooler(&mut all);
         }
         all
     }
 }
 
-/// Reads the adapter of a directory; `path` is its configuration, `base` that of the model it is for.
+/// Reads the adapter of a directory; `path` is its configuration, `base` that of the model it is
+/// for.
 ///
 /// # Errors
-/// When a file is damaged, the two do not agree, or the adapter computes something that this program does not.
+/// When a file is damaged, the two do not agree, or the adapter computes something that this
+/// program does not.
 pub fn read(directory: &Path, path: &Path, base: &ModelConfig) -> Result<Adapter> {
     let config = &Config {
         json: read_json(path)?,
@@ -268,9 +271,10 @@ fn open(path: &Path) -> Result<SafetensorsFile> {
 
 impl Content {
     fn of(tensors: Tensors, base: &ModelConfig, is_wrapped: bool) -> Self {
-        let before = match is_wrapped {
-            true => format!("{}.", base.architecture.model_type()),
-            false => String::new(),
+        let before = if is_wrapped {
+            format!("{}.", base.architecture.model_type())
+        } else {
+            String::new()
         };
         // LayerNorms are the same under any head.
         let parameters = description::parameters(base, HeadKind::QuestionAnswering);
@@ -282,7 +286,8 @@ impl Content {
     }
 }
 
-/// Names the layers that `dense` means inside the blocks: PEFT would take the pooler's for one of them.
+/// Names the layers that `dense` means inside the blocks. Otherwise PEFT would take the pooler's
+/// for one of them.
 fn leave_out_pooler(config: &mut Map<String, Value>) {
     for key in ["target_modules", "feedforward_modules"] {
         if let Some(Value::Array(names)) = config.get_mut(key)
@@ -304,7 +309,7 @@ fn option_list(key: &str, names: &[String]) -> (String, String) {
 }
 
 impl Provenance<'_> {
-    /// An option of the run as PEFT's files have it: a whole number without its `.0`.
+    /// An option of the run in the form of PEFT's files: a whole number has no `.0`.
     fn option(&self, key: &str) -> Value {
         let found = self.options.iter().find(|(name, _)| name == key);
         match found.map(|(_, value)| value) {
@@ -333,7 +338,7 @@ fn with(mut map: Map<String, Value>, more: Value) -> Value {
 
 type Tensors = BTreeMap<String, Tensor>;
 
-/// PEFT's name of a kind of task.
+/// PEFT's name for a kind of task.
 fn task_type(problem: ProblemType) -> &'static str {
     match problem {
         ProblemType::TokenClassification => "TOKEN_CLS",

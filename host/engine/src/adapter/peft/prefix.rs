@@ -1,8 +1,9 @@
-//! `PrefixTuningConfig`: the rows of all blocks in one tensor, `[num_virtual_tokens, layers · 2 · hidden]`, a block's keys before its values.
-//! Called by [`super`].
+//! The format of `PrefixTuningConfig`: the key/value prefixes of all blocks in one tensor,
+//! `[num_virtual_tokens, layers · 2 · hidden]`, with a block's keys before its values. [`super`]
+//! calls it.
 //!
-//! PEFT saves the rows also where a network makes them (`prefix_projection`), so that is what is read and written; the
-//! configuration that is written says that they are rows.
+//! PEFT saves the rows even if a network makes them (`prefix_projection`), so rows are read and
+//! written, and the written configuration says so.
 
 use super::{Provenance, Recognised, Tensors, settings::Config, with};
 use crate::{
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 
 /// The key of the rows.
 pub(super) const ROWS: &str = "prompt_embeddings";
-/// How the names of what the method adds end.
+/// The ends of the names of parameters that the method adds.
 pub(super) const ENDS: &[&str] = &[
     ".attention.self.prefix",
     ".prefix_transform.weight",
@@ -78,7 +79,7 @@ pub(super) fn read(file: &mut SafetensorsFile, architecture: Architecture) -> Re
         .collect()
 }
 
-/// The tensors with each block's rows instead of those of all.
+/// The tensors with the rows of each block instead of those of all blocks.
 pub(super) fn cut(mut tensors: Tensors, config: &Config<'_>) -> Result<Tensors> {
     let rows = tensors.remove(ROWS).ok_or_else(|| {
         Error::Model(format!(

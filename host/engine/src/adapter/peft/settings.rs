@@ -1,11 +1,11 @@
-//! `adapter_config.json`: typed access to its keys, and what is refused because it would change the numbers. Called by
-//! the formats of [`super`] and by [`super::matching`].
+//! `adapter_config.json`: typed access to its keys, and the refusal of those that would change the
+//! numbers. The formats of [`super`] and [`super::matching`] call it.
 
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
 
-/// Keys of every kind of adapter that say where it came from or how it was trained.
+/// Keys of every kind of adapter that describe its origin or its training.
 const COMMON: [&str; 12] = [
     "peft_type",
     "task_type",
@@ -25,11 +25,11 @@ const COMMON: [&str; 12] = [
 pub(super) struct Config<'a> {
     /// The file's content.
     pub json: Value,
-    /// Where it is, for messages.
+    /// The path, for messages.
     pub path: &'a Path,
 }
 
-/// Whether a value says nothing: null, false, or empty.
+/// Whether a value is empty: null, false, or without entries.
 pub(super) fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -59,7 +59,7 @@ impl Config<'_> {
     /// A flag, which is false when the key is absent.
     ///
     /// # Errors
-    /// When the value is no boolean: Python would take the text "no" for true.
+    /// When the value is no boolean. Python would take the text "no" for true.
     pub fn flag(&self, key: &str) -> Result<bool> {
         match self.get(key) {
             None => Ok(false),
@@ -68,7 +68,7 @@ impl Config<'_> {
         }
     }
 
-    /// A number of a key; `default` when it is absent.
+    /// The number in a key; `default` when the key is absent.
     pub fn real(&self, key: &str, default: f64) -> Result<f64> {
         match self.get(key) {
             None => Ok(default),
@@ -90,7 +90,7 @@ impl Config<'_> {
         }
     }
 
-    /// The names in a list of texts; nothing when the key is absent.
+    /// The names in a list of texts; none when the key is absent.
     pub fn names(&self, key: &str) -> Result<Vec<String>> {
         let names = match self.get(key) {
             None => return Ok(Vec::new()),
@@ -101,7 +101,7 @@ impl Config<'_> {
         names.ok_or_else(|| self.fault(key, "a list of names"))
     }
 
-    /// What is wrong with a key.
+    /// The error about a key.
     pub fn fault(&self, key: &str, expected: &str) -> Error {
         let found = self.json.get(key);
         let mut found = found.map_or("nothing".to_owned(), Value::to_string);
@@ -114,7 +114,7 @@ impl Config<'_> {
         ))
     }
 
-    /// Refuses a setting that changes what is computed.
+    /// Refuses a setting that changes the computation.
     pub fn expect(&self, key: &str, harmless: &Value) -> Result<()> {
         match self.get(key) {
             Some(value) if value != harmless => Err(self.fault(key, &harmless.to_string())),
@@ -134,7 +134,8 @@ impl Config<'_> {
         Ok(())
     }
 
-    /// Refuses every key that is not known and says something: PEFT may have given it a meaning that changes the numbers.
+    /// Refuses every unknown key that is not empty, because PEFT may have given it a meaning that
+    /// changes the numbers.
     pub fn refuse_unknown(&self, known: &[&[&str]]) -> Result<()> {
         let Value::Object(map) = &self.json else {
             return Err(Error::Model(format!(
@@ -171,7 +172,7 @@ impl Config<'_> {
 }
 
 impl Config<'_> {
-    /// Checks `bias`, of which the values are in the file whatever it says; `only` is its third value.
+    /// Checks `bias`. Its values are in the file, whatever it says; `only` is its third value.
     pub fn bias(&self, only: &str) -> Result<()> {
         match self.get("bias") {
             None => Ok(()),

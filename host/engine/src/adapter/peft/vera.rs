@@ -1,4 +1,5 @@
-//! `VeraConfig`: the shared projections have keys of their own, or are drawn again from their seed. Called by [`super`].
+//! The format of `VeraConfig`: the shared projections have keys of their own, or are drawn again
+//! from their seed. [`super`] calls it.
 
 use super::{
     Provenance, Recognised,

@@ -1,4 +1,4 @@
-//! Folding against running the same graph on rows.
+//! Folding a graph, compared with running it on rows.
 
 use super::*;
 use crate::model::{
@@ -65,7 +65,7 @@ fn folded(build: impl Fn(&mut GraphBuilder)) -> (Graph, std::result::Result<Rows
     (graph, result)
 }
 
-/// Runs the graph on rows and compares with the folded function.
+/// Runs the graph on rows and compares the result with the folded function.
 #[track_caller]
 fn check(what: &str, build: impl Fn(&mut GraphBuilder)) {
     let (graph, rows) = folded(build);

@@ -1,5 +1,5 @@
-//! The activations as candle's differentiable primitives, with PyTorch's derivative where a function has none. Called by the
-//! composed block.
+//! The activations from candle's differentiable primitives, with PyTorch's derivative where a
+//! function has none. The composed block calls them.
 
 use crate::error::Result;
 use candle_core::Tensor;
@@ -8,7 +8,8 @@ use progtune_kernels::activation::{
     Activation, GELU_CLIP, LAPLACE_MU, LAPLACE_SIGMA, LEAKY_SLOPE, QUICK_GELU,
 };
 
-/// Below this, softplus is computed from its series: 1 + eˣ has lost too much of eˣ.
+/// The limit below which softplus is computed from its series, because 1 + eˣ has lost too much of
+/// eˣ.
 const DEEP: f64 = -8.0;
 
 /// `f(x)` of any shape.
@@ -47,17 +48,17 @@ pub fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
     })
 }
 
-/// 1 where a comparison holds, else 0, as a constant of `x`'s type.
+/// A constant of `x`'s type: 1 where a comparison holds, and 0 elsewhere.
 fn mask(holds: &Tensor, x: &Tensor) -> Result<Tensor> {
     Ok(holds.to_dtype(x.dtype())?.detach())
 }
 
-/// candle's own has derivative 1 at 0; PyTorch's is 0.
+/// max(x, 0). candle's own has derivative 1 at 0; PyTorch's is 0.
 fn relu(x: &Tensor) -> Result<Tensor> {
     Ok((x * mask(&x.gt(0.0)?, x)?)?)
 }
 
-/// 0 up to −3, x from 3 on, between them x·(x + 3)/6.
+/// 0 up to −3, x from 3 on, and x·(x + 3)/6 between them.
 fn hard_swish(x: &Tensor) -> Result<Tensor> {
     let above = mask(&x.ge(3.0)?, x)?;
     let between = (mask(&x.gt(-3.0)?, x)? - &above)?;
@@ -72,11 +73,13 @@ fn softplus(x: &Tensor) -> Result<Tensor> {
     Ok(((x * positive)? + (minus_abs.exp()? + 1.0)?.log()?)?)
 }
 
-/// √softplus(x); far below 0 e^(x/2)·√(1 − e/2 + e²/3), by the series of ln(1 + e) with e = eˣ.
+/// √softplus(x). Far below 0 it is e^(x/2)·√(1 − e/2 + e²/3), from the series of ln(1 + e) with e =
+/// eˣ.
 fn sqrt_softplus(x: &Tensor) -> Result<Tensor> {
     let deep = mask(&x.lt(DEEP)?, x)?;
     let rest = deep.affine(-1.0, 1.0)?;
-    // Each formula sees only arguments that it can compute: a gradient of infinity times 0 would be NaN.
+    // Each formula sees only arguments that it can compute, because a gradient of infinity times 0
+    // would be NaN.
     let kept =
         |of: &Tensor, others: &Tensor| -> Result<Tensor> { Ok(((x * of)? + (others * DEEP)?)?) };
     let usual = softplus(&kept(&rest, &deep)?)?.sqrt()?;

@@ -1,4 +1,5 @@
-//! The names of activations in `config.json`: transformers' `ACT2FN` (5.24.0). Called when a configuration is parsed.
+//! The names of activations in `config.json`: transformers' `ACT2FN` (5.24.0). They are resolved
+//! when a configuration is parsed.
 
 use progtune_kernels::activation::Activation;
 
@@ -28,23 +29,23 @@ const NAMES: [(&str, Activation); 22] = [
     ("tanh", Activation::Tanh),
 ];
 
-/// Those of `ACT2FN` with parameters of their own, which a checkpoint would have to bring.
+/// The names in `ACT2FN` whose activations have parameters of their own, which a checkpoint would
+/// have to contain.
 const WITH_PARAMETERS: [&str; 2] = ["prelu", "xielu"];
 
 /// The activation of this name.
 ///
 /// # Errors
-/// What was expected: the names there are, and why it is none of them.
+/// The expected names, and the reason why this is none of them.
 pub fn by_name(name: &str) -> Result<Activation, String> {
     if let Some((_, activation)) = NAMES.iter().find(|(known, _)| *known == name) {
         return Ok(*activation);
     }
     let known = NAMES.map(|(name, _)| name).join(", ");
-    Err(match WITH_PARAMETERS.contains(&name) {
-        true => {
-            format!("one of {known} (`{name}` has parameters of its own, which are not supported)")
-        }
-        false => format!("one of {known}"),
+    Err(if WITH_PARAMETERS.contains(&name) {
+        format!("one of {known} (`{name}` has parameters of its own, which are not supported)")
+    } else {
+        format!("one of {known}")
     })
 }
 
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(by_name("swish"), Ok(Activation::Silu));
         let expected = by_name("prelu").unwrap_err();
         assert!(expected.contains("`prelu` has parameters"), "{expected}");
-        // transformers' names are exact.
+        // transformers' names are case-sensitive.
         assert!(
             by_name("GELU")
                 .unwrap_err()

@@ -1,31 +1,32 @@
-//! What a head's outputs are called: `id2label` and `num_labels` of `config.json`, read as transformers' `PreTrainedConfig`
-//! reads them. Called when a configuration is parsed.
+//! The names of a head's outputs: `id2label` and `num_labels` of `config.json`, read as
+//! transformers' `PreTrainedConfig` reads them. They are read when a configuration is parsed.
 
 use progtune_process::short_list::short_list;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// More outputs than any head has: beyond, the file is damaged.
+/// The largest number of outputs. A file with more is damaged.
 const MOST_LABELS: usize = 1 << 20;
 
 /// The names of a head's outputs, as a configuration has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadLabels {
-    /// One name an output.
+    /// One name per output.
     pub names: Vec<String>,
-    /// Whether the file says anything of them; else there are two, transformers' default.
+    /// Whether the file mentions them. Otherwise there are two, transformers' default.
     pub are_stated: bool,
-    /// What a person should know before these names are used.
+    /// A doubt about the names that a person should know before they are used.
     pub doubt: Option<String>,
 }
 
 /// Reads the names.
 ///
-/// Names that are no texts are called as the same values in data are: `0`, `true`, `0.5`. An output without a name is called
-/// by transformers' placeholder (`LABEL_1`). A list names the outputs in order.
+/// Names that are not strings are written as the same values are written in data: `0`, `true`,
+/// `0.5`. An output without a name gets transformers' placeholder (`LABEL_1`). A list names the
+/// outputs in order.
 ///
 /// # Errors
-/// The key, and what was expected of it.
+/// The key, and the value that was expected of it.
 pub fn read(raw: &Map<String, Value>) -> Result<HeadLabels, (&'static str, String)> {
     let count = count(raw.get("num_labels"))?;
     let stated = match raw.get("id2label") {
@@ -42,13 +43,13 @@ pub fn read(raw: &Map<String, Value>) -> Result<HeadLabels, (&'static str, Strin
             doubt: None,
         });
     }
-    // As transformers does: another `num_labels` counts, and leaves no name.
+    // As in transformers, a different `num_labels` takes precedence and leaves no name.
     if let Some(n) = count.filter(|&n| n != stated.len()) {
         return Ok(HeadLabels {
             names: (0..n).map(placeholder).collect(),
             are_stated: true,
             doubt: Some(format!(
-                "key `num_labels` is {n}, but `id2label` has {} names; `num_labels` counts, so the names are not used",
+                "key `num_labels` is {n}, but `id2label` has {} names; `num_labels` takes precedence, so the names are not used",
                 stated.len()
             )),
         });
@@ -66,7 +67,7 @@ pub fn read(raw: &Map<String, Value>) -> Result<HeadLabels, (&'static str, Strin
     })
 }
 
-/// Hugging Face's name of an output that has none.
+/// Hugging Face's name for an output that has none.
 fn placeholder(id: usize) -> String {
     format!("LABEL_{id}")
 }
@@ -93,9 +94,10 @@ fn by_id(map: &Map<String, Value>) -> Result<BTreeMap<usize, &Value>, (&'static 
     let mut names = BTreeMap::new();
     for (key, value) in map {
         let Some(id) = key.trim().parse().ok().filter(|&id| id < MOST_LABELS) else {
-            let advice = match value.is_u64() {
-                true => "; names and ids seem to have changed places",
-                false => "",
+            let advice = if value.is_u64() {
+                "; names and ids seem to be swapped"
+            } else {
+                ""
             };
             return Err((
                 "id2label",
@@ -109,7 +111,7 @@ fn by_id(map: &Map<String, Value>) -> Result<BTreeMap<usize, &Value>, (&'static 
     Ok(names)
 }
 
-/// A name, as data has the same value; `None` if it is null.
+/// A name, written as the same value in data; `None` if it is null.
 fn name(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
@@ -122,7 +124,8 @@ fn name(value: &Value) -> Option<String> {
     }
 }
 
-/// Names that are missing, too many, not unique, or other than those of `label2id`.
+/// A doubt about names that are missing, too many, not unique, or different from those of
+/// `label2id`.
 fn doubt(
     raw: &Map<String, Value>,
     stated: &BTreeMap<usize, &Value>,
@@ -135,7 +138,7 @@ fn doubt(
         .collect();
     if !nameless.is_empty() {
         return Some(format!(
-            "key `id2label` has no name for these of the {} outputs: {}; they are called LABEL_ and their number",
+            "key `id2label` has no name for these of the {} outputs: {}; they are named LABEL_ and their number",
             names.len(),
             short_list(&nameless, ", ")
         ));
@@ -155,7 +158,7 @@ fn doubt(
     };
     let (id, name) = names.iter().enumerate().find(differs)?;
     Some(format!(
-        "keys `id2label` and `label2id` disagree: the output {id} is called {name:?}, whose id is {}; `id2label` counts",
+        "keys `id2label` and `label2id` disagree: the output {id} is called {name:?}, whose id is {}; `id2label` takes precedence",
         back[name.as_str()]
     ))
 }
@@ -169,8 +172,8 @@ mod tests {
         read(config.as_object().unwrap())
     }
 
-    /// References: `config.id2label` of transformers 5.24.0; where that holds no text, what the data readers make of the
-    /// same value.
+    /// References: `config.id2label` of transformers 5.24.0. For values that are not strings, the
+    /// reference is the form that the data readers give the same value.
     #[test]
     fn names_are_transformers() {
         for (config, names) in [
@@ -230,7 +233,7 @@ mod tests {
             (
                 json!({"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}}),
                 &["a", "b"],
-                "the output 0 is called \"a\", whose id is 1; `id2label` counts",
+                "the output 0 is called \"a\", whose id is 1; `id2label` takes precedence",
             ),
         ] {
             let labels = of(config.clone()).unwrap();
@@ -243,11 +246,7 @@ mod tests {
     #[test]
     fn what_transformers_cannot_read_is_refused() {
         for (config, key, says) in [
-            (
-                json!({"id2label": {"a": 0, "b": 1}}),
-                "id2label",
-                "changed places",
-            ),
+            (json!({"id2label": {"a": 0, "b": 1}}), "id2label", "swapped"),
             (
                 json!({"id2label": {"0.0": "a"}}),
                 "id2label",

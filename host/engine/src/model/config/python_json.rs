@@ -1,25 +1,25 @@
-//! JSON as Python's `json` writes and reads it: with `NaN`, `Infinity` and `-Infinity`, which JSON lacks, and with a byte
-//! order mark, which editors leave. Called for `config.json`.
+//! JSON as Python's `json` writes and reads it: with `NaN`, `Infinity` and `-Infinity`, which JSON
+//! lacks, and with the byte order mark that editors add. It is used for `config.json`.
 
 use serde_json::{Value, json};
 
-/// The key under which transformers writes a number that JSON lacks (`_FLOAT_TAG_KEY`), and so reads it again.
+/// The key under which transformers writes and reads a number that JSON lacks (`_FLOAT_TAG_KEY`).
 const FLOAT_TAG: &str = "__float__";
 
 /// Parses a text.
 ///
 /// # Errors
-/// When it is no JSON even so.
+/// When it is not even JSON in Python's form.
 pub fn parse(text: &str) -> serde_json::Result<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match serde_json::from_str(text) {
         Ok(value) => Ok(value),
-        // What is no JSON may be Python's; if not, the first error has the right place.
+        // Text that is not JSON may be Python's. If it is not, the first error has the right place.
         Err(error) => serde_json::from_str(&tag_floats(text)).map_err(|_| error),
     }
 }
 
-/// The text with `NaN` and the infinities, outside of strings, as transformers' objects.
+/// The text with `NaN` and the infinities, outside of strings, replaced by transformers' objects.
 fn tag_floats(text: &str) -> String {
     let mut tagged = String::with_capacity(text.len());
     let (mut rest, mut in_string) = (text, false);
@@ -34,7 +34,7 @@ fn tag_floats(text: &str) -> String {
                 rest = &rest[name.len()..];
                 continue;
             }
-            // An escaped character ends no string.
+            // An escaped character does not end a string.
             (None, '\\') => c.len_utf8() + rest.chars().nth(1).map_or(0, char::len_utf8),
             (None, _) => c.len_utf8(),
         };
@@ -45,7 +45,7 @@ fn tag_floats(text: &str) -> String {
     tagged
 }
 
-/// A value as the file had it.
+/// A value in the form that the file had.
 pub fn show(value: &Value) -> String {
     match value.get(FLOAT_TAG).and_then(Value::as_str) {
         Some(name) => name.to_owned(),

@@ -1,4 +1,4 @@
-//! What of `config.json` is read, how its quirks are, and which messages name a key.
+//! The values that are read from `config.json`, its quirks, and the messages that name a key.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn a_family_is_known_by_its_class_too() {
     }
 }
 
-/// What is saved of them has whole numbers, which transformers asks for.
+/// The saved file has whole numbers, which transformers requires.
 #[test]
 fn whole_numbers_may_be_written_as_floats() {
     let text = TINY.replace(

@@ -1,16 +1,31 @@
-//! One Transformer block (Hugging Face's `BertLayer`) of the fused path: what a pass over it needs, and its tape.
+//! One Transformer block (Hugging Face's `BertLayer`) of the fused path, with everything that one
+//! pass over it needs. [`super::forward`] and [`super::backward`] run it.
 //!
-//! [`super::forward`] and [`super::backward`] take it from there. A block's work is cut into tasks (see
-//! [`super::groups`]): *attend* is query, key, value and attention of some sequences, *feed* everything after, which
-//! sees rows only. In most blocks a task does both for its rows; in a block that computes first tokens only there are
-//! few rows left to feed, and they are shared out anew.
+//! The steps of a block, with x for its input and `LN` for LayerNorm. Code refers to them by
+//! number, and each step of the backward names the step that it undoes.
+//!
+//! | step | computes | in |
+//! |---|---|---|
+//! | (1) | q = query(x), k = key(x), v = value(x) | [`super::attention`] |
+//! | (2) | c = attention(q, k, v) | [`super::attention`] |
+//! | (3) | a = attention_dense(c) | [`super::attention`] |
+//! | (4) | h = LN(x + programs(dropout(a))) | [`super::sub_layer`] |
+//! | (5) | u = intermediate(h) | [`super::feed_forward`] |
+//! | (6) | g = programs(activation(u)) | [`super::feed_forward`] |
+//! | (7) | o = output(g) | [`super::feed_forward`] |
+//! | (8) | y = LN(h + programs(dropout(o))) | [`super::sub_layer`] |
+//! | (9) | y = programs(y) | [`super::forward`] |
+//!
+//! A block's work is cut into tasks (see [`super::tasks`]). To *attend* is to compute (1) and (2)
+//! for some sequences. To *feed* is to compute the remaining steps, in which rows are independent.
+//! In most blocks, a task does both for its rows. A block that computes first tokens only has few
+//! rows left to feed, which are shared out again.
 
 use super::{
-    groups::{groups, row_groups},
-    linear::{LinearTape, ReadyLinear, RewrittenWeight},
+    linear::{ReadyLinear, RewrittenWeight},
     partials::Target,
     prefix::PrefixRows,
-    site::{self, ReadyProgram, SiteTape},
+    site::{self, ReadyProgram},
 };
 use crate::{
     error::Result,
@@ -19,88 +34,49 @@ use crate::{
         layout::{Block, Norm, Site},
         parameters::{HostSlice, Parameters},
         pass::{BlockMode, Pass},
+        per_linear::PerLinear,
         scratch::{Buffer, Direction, Scratch},
         step::DropoutSite,
     },
 };
-use candle_core::Tensor;
-use progtune_kernels::{attention::Sequences, dropout::Dropout};
-use std::ops::Range;
 
-/// What the backward of a block needs. `[T, …]` for keys and values, the computed rows for the rest.
-pub struct BlockTape {
-    pub(super) mode: BlockMode,
-    pub(super) x: Tensor,
-    pub(super) first_rows: Option<Buffer>,
-    pub(super) attended: Attended,
-    pub(super) fed: Fed,
-    pub(super) attend_tapes: Vec<AttendTapes>,
-    pub(super) feed_tapes: Vec<FeedTapes>,
-    pub(super) rewritten: Rewritten,
-}
+/// The weights that the method computes.
+pub type Rewritten = PerLinear<Option<RewrittenWeight>>;
 
-/// Weights the method computes, in the order of [`Block::linears`].
-pub type Rewritten = [Option<RewrittenWeight>; 6];
-
-/// What attending leaves behind.
-pub struct Attended {
-    pub q: Buffer,
-    pub k: Buffer,
-    pub v: Buffer,
-    pub log_sum_exp: Buffer,
-    pub context: Buffer,
-}
-
-/// What feeding leaves behind: the two LayerNorms' normalised rows and reciprocal deviations, and the intermediate
-/// rows before the activation.
-pub struct Fed {
-    pub attention_x_hat: Buffer,
-    pub attention_rstd: Buffer,
-    pub u: Buffer,
-    pub output_x_hat: Buffer,
-    pub output_rstd: Buffer,
-}
-
-/// Tapes of the programs at one task's attending part.
-pub struct AttendTapes {
-    pub query: LinearTape,
-    pub key: LinearTape,
-    pub value: LinearTape,
-}
-
-/// Tapes of the programs at one task's feeding part.
-pub struct FeedTapes {
-    pub attention_dense: LinearTape,
-    pub attention_end: Vec<SiteTape>,
-    pub intermediate: LinearTape,
-    pub activation: Vec<SiteTape>,
-    pub output: LinearTape,
-    pub output_end: Vec<SiteTape>,
-    pub end: Vec<SiteTape>,
-}
-
-/// A LayerNorm's numbers.
+/// A LayerNorm with its values.
 pub struct ReadyNorm<'a> {
     pub norm: Norm,
     pub gamma: HostSlice<'a>,
     pub beta: HostSlice<'a>,
 }
 
-/// A block with everything one pass over it reads.
+impl<'a> ReadyNorm<'a> {
+    pub fn new(norm: Norm, parameters: &'a Parameters) -> Self {
+        Self {
+            norm,
+            gamma: parameters.host(norm.weight),
+            beta: parameters.host(norm.bias),
+        }
+    }
+}
+
+/// The end of a sub-layer.
+pub struct SubLayerEnd<'a> {
+    pub programs: &'a [ReadyProgram<'a>],
+    pub norm: &'a ReadyNorm<'a>,
+    pub site: DropoutSite,
+}
+
+/// A block with everything that one pass over it reads.
 pub struct ReadyBlock<'a> {
     pub number: usize,
-    pub query: ReadyLinear<'a>,
-    pub key: ReadyLinear<'a>,
-    pub value: ReadyLinear<'a>,
+    pub linears: PerLinear<ReadyLinear<'a>>,
     pub prefix: Option<PrefixRows>,
-    pub attention_dense: ReadyLinear<'a>,
-    pub attention_end: Vec<ReadyProgram<'a>>,
+    attention_end: Vec<ReadyProgram<'a>>,
     pub attention_norm: ReadyNorm<'a>,
-    pub intermediate: ReadyLinear<'a>,
     pub activation: Vec<ReadyProgram<'a>>,
-    pub output: ReadyLinear<'a>,
-    pub output_end: Vec<ReadyProgram<'a>>,
-    pub output_norm: ReadyNorm<'a>,
+    output_end: Vec<ReadyProgram<'a>>,
+    output_norm: ReadyNorm<'a>,
     pub end: Vec<ReadyProgram<'a>>,
 }
 
@@ -115,39 +91,48 @@ impl<'a> ReadyBlock<'a> {
         direction: Direction,
     ) -> Result<Self> {
         let p: &Parameters = pass.parameters;
-        let linears = block.linears();
         let backward = direction == Direction::Backward;
-        let linear = |at: usize| {
-            // On the way back the first three only multiply to reach the block's input.
-            let multiplies = !backward || at > 2 || mode.input_gradient;
-            let rewritten = rewritten[at].as_ref();
-            ReadyLinear::new(linears[at], rewritten, pass, scratch, direction, multiplies)
-        };
-        let norm = |norm: Norm| ReadyNorm {
-            norm,
-            gamma: p.host(norm.weight),
-            beta: p.host(norm.bias),
-        };
+        let linears = PerLinear::try_from_fn(|site| {
+            // In the backward, query, key and value multiply only to reach the block's input.
+            let multiplies = !backward || !site.feeds_attention() || mode.input_gradient;
+            let (layer, rewritten) = (&block.linears[site], rewritten[site].as_ref());
+            ReadyLinear::new(layer, rewritten, pass, scratch, direction, multiplies)
+        })?;
+        let norm = |norm: Norm| ReadyNorm::new(norm, p);
         let prepare = |site: &'a Site| site::prepare(&site.outputs, p, scratch, backward);
         Ok(Self {
             number: block.number,
-            query: linear(0)?,
-            key: linear(1)?,
-            value: linear(2)?,
+            linears,
             prefix: PrefixRows::of(&block.key_value, pass)?,
-            attention_dense: linear(3)?,
             attention_end: prepare(&block.attention_end)?,
             attention_norm: norm(block.attention_norm),
-            intermediate: linear(4)?,
             activation: prepare(&block.activation)?,
-            output: linear(5)?,
             output_end: prepare(&block.output_end)?,
             output_norm: norm(block.output_norm),
             end: prepare(&block.end)?,
         })
     }
 
-    /// Takes what the tasks added up for anything but parameters back to these.
+    /// Step (4).
+    pub fn attention_end(&self) -> SubLayerEnd<'_> {
+        SubLayerEnd {
+            programs: &self.attention_end,
+            norm: &self.attention_norm,
+            site: DropoutSite::AttentionOutput(self.number),
+        }
+    }
+
+    /// Step (8).
+    pub fn output_end(&self) -> SubLayerEnd<'_> {
+        SubLayerEnd {
+            programs: &self.output_end,
+            norm: &self.output_norm,
+            site: DropoutSite::Output(self.number),
+        }
+    }
+
+    /// Takes the gradients of everything but parameters, added up over all tasks, back to the
+    /// parameters.
     pub fn derived_backward(
         &self,
         block: &Block,
@@ -161,7 +146,8 @@ impl<'a> ReadyBlock<'a> {
         if let Some(prefix) = &self.prefix {
             prefix.backward(&block.key_value, sums, pass, gradients)?;
         }
-        let linears = (0..6).flat_map(|at| self.linear(at).programs());
+        let linears = self.linears.each().into_iter();
+        let linears = linears.flat_map(|(_, linear)| linear.programs());
         let ends = [
             &self.attention_end,
             &self.activation,
@@ -174,94 +160,17 @@ impl<'a> ReadyBlock<'a> {
         Ok(())
     }
 
-    /// A linear layer by its place in [`Block::linears`].
-    pub fn linear(&self, at: usize) -> &ReadyLinear<'a> {
-        [
-            &self.query,
-            &self.key,
-            &self.value,
-            &self.attention_dense,
-            &self.intermediate,
-            &self.output,
-        ][at]
-    }
-
-    /// Whether the backward reads the rows between the sub-layers.
+    /// Whether the backward reads h, the rows between the sub-layers.
     pub fn reads_hidden(&self, parameters: &Parameters) -> bool {
-        self.intermediate.layer.reads_input(parameters) || !self.output_end.is_empty()
+        let intermediate = self.linears.intermediate.layer;
+        intermediate.reads_input(parameters) || !self.output_end.is_empty()
     }
 }
 
-/// How a pass over a block is cut into tasks.
-pub struct Tasks {
-    /// Sequences, all rows and computed rows of each attending task.
-    pub attend: Vec<AttendTask>,
-    /// Computed rows of each feeding task; those of the attending ones unless first tokens only are computed.
-    pub feed: Vec<Range<usize>>,
-}
-
-/// The rows of an attending task.
-#[derive(Clone)]
-pub struct AttendTask {
-    pub sequences: Range<usize>,
-    /// Rows of keys and values.
-    pub rows: Range<usize>,
-    /// Rows of queries, and of everything after.
-    pub computed: Range<usize>,
-}
-
-impl Tasks {
-    /// The tasks of a batch.
-    pub fn new(pass: &Pass<'_>, mode: BlockMode) -> Self {
-        let attend: Vec<AttendTask> = groups(&pass.batch.offsets)
-            .into_iter()
-            .map(|group| AttendTask {
-                computed: match mode.first_only {
-                    true => group.sequences.clone(),
-                    false => group.rows.clone(),
-                },
-                sequences: group.sequences,
-                rows: group.rows,
-            })
-            .collect();
-        let feed = match mode.first_only {
-            true => row_groups(pass.batch.sequences()),
-            false => attend.iter().map(|task| task.computed.clone()).collect(),
-        };
-        Self { attend, feed }
-    }
-}
-
-/// What attention must know of a task's sequences.
-pub fn sequences<'a>(pass: &'a Pass<'_>, mode: BlockMode, task: &AttendTask) -> Sequences<'a> {
-    let encoder = &pass.config.encoder;
-    let offsets = task.sequences.start..task.sequences.end + 1;
-    Sequences {
-        heads: encoder.num_attention_heads,
-        head_dim: encoder.hidden_size / encoder.num_attention_heads,
-        query_offsets: &pass.query_offsets(mode)[offsets.clone()],
-        key_offsets: &pass.batch.offsets[offsets],
-    }
-}
-
-/// The dropout of a place for some of the computed rows.
-pub fn dropout<'a>(
-    pass: &'a Pass<'_>,
-    p: f64,
-    site: DropoutSite,
-    rows: &Range<usize>,
-    mode: BlockMode,
-) -> Option<Dropout<'a>> {
-    let keys = &pass.row_keys(mode)[rows.clone()];
-    pass.dropout(p, site, keys, mode.dropout)
-}
-
-/// The weights the method computes for this pass.
+/// The weights that the method computes for this pass.
 pub fn rewrite_weights(block: &Block, pass: &Pass<'_>, mode: BlockMode) -> Result<Rewritten> {
     let rows = pass.row_context(pass.row_keys(mode), mode.dropout);
-    let mut rewritten: Rewritten = Default::default();
-    for (slot, layer) in rewritten.iter_mut().zip(block.linears()) {
-        *slot = RewrittenWeight::of(layer, pass, rows, mode.record)?;
-    }
-    Ok(rewritten)
+    PerLinear::try_from_fn(|site| {
+        RewrittenWeight::of(&block.linears[site], pass, rows, mode.record)
+    })
 }

@@ -1,4 +1,6 @@
-//! The embeddings of the fused path: look-up, sum, LayerNorm, dropout, and their backward.
+//! The embeddings of the fused path, with their backward. Each task computes its rows in four
+//! steps: (1) the sum of the three tables' rows, (2) LayerNorm, (3) dropout, (4) the method's
+//! programs.
 
 use super::{
     groups::{Group, groups, split},
@@ -18,7 +20,8 @@ use crate::{
 use progtune_kernels::{dropout, embedding, layer_norm, linear::backward_bias};
 use rayon::prelude::*;
 
-/// What the backward needs: the LayerNorm's normalised rows and reciprocal deviations, the tapes of every task.
+/// The values that the backward needs: the LayerNorm's normalised rows and reciprocal deviations,
+/// and the tapes of every task.
 pub struct EmbeddingsTape {
     x_hat: Buffer,
     rstd: Buffer,
@@ -42,7 +45,7 @@ fn place<'w>(
     }
 }
 
-/// The input of the first block, `[T, hidden]`. `drop`: whether dropout is on here.
+/// The input of the first block, `[T, hidden]`; `drop` says whether dropout applies.
 pub fn forward(
     layer: &Embeddings,
     pass: &Pass<'_>,
@@ -82,13 +85,17 @@ pub fn forward(
                 (position, &batch.position_ids[rows.clone()]),
                 (kind, &batch.token_type_ids[rows.clone()]),
             ];
+            // (1)
             embedding::forward(x_hat, hidden, &tables);
+            // (2)
             layer_norm::forward(y, x_hat, rstd, None, norm, None);
             let keys = &batch.row_keys[group.rows.clone()];
             let probability = pass.config.encoder.hidden_dropout_prob;
+            // (3)
             if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, keys, drop) {
                 dropout::apply(y, hidden, &dropout);
             }
+            // (4)
             scratch.with_workspace(|w| {
                 site::forward(
                     programs,
@@ -107,7 +114,8 @@ pub fn forward(
     Ok((y, tape))
 }
 
-/// Adds the gradients of the tables, the LayerNorm and the method; `d` is that of the output.
+/// Adds the gradients of the tables, the LayerNorm and the method; `d` is the gradient of the
+/// output.
 pub fn backward(
     layer: &Embeddings,
     tape: EmbeddingsTape,
@@ -133,15 +141,18 @@ pub fn backward(
         .zip(&tape.end)
         .map(|((group, d), tapes)| {
             let mut partials = Partials::new(p, scratch);
+            // Undoes (4).
             scratch.with_workspace(|w| {
                 let place = &mut place(pass, group, drop, false, scratch, w);
                 site::backward(programs, tapes, d, [&[], &[]], &mut partials, place)
             })?;
             let keys = &batch.row_keys[group.rows.clone()];
             let probability = pass.config.encoder.hidden_dropout_prob;
+            // Undoes (3).
             if let Some(dropout) = pass.dropout(probability, DropoutSite::Embeddings, keys, drop) {
                 dropout::apply(d, hidden, &dropout);
             }
+            // Undoes (2).
             let x_hat = &tape.x_hat[group.rows.start * hidden..group.rows.end * hidden];
             if let Some(sum) = partials.sum(layer.norm.weight) {
                 layer_norm::backward_gamma(sum, d, x_hat);
@@ -157,6 +168,7 @@ pub fn backward(
     for program in programs {
         program.derived_backward(&sums, p, gradients)?;
     }
+    // Undoes (1): `d` is now the gradient of the sum, and of the rows in each table.
     let tables = [
         (layer.word, &batch.input_ids),
         (layer.position, &batch.position_ids),

@@ -1,13 +1,16 @@
-//! The forward of a block on the fused path. Called by [`crate::model::Model`].
+//! The forward of a block on the fused path. [`crate::model::Model`] calls it.
+//!
+//! [`super::block`] lists the steps; [`super::attention`] and [`super::feed_forward`] compute them
+//! for one task.
 
 use super::{
-    block::{
-        AttendTapes, AttendTask, Attended, BlockTape, Fed, FeedTapes, ReadyBlock, ReadyNorm, Tasks,
-        dropout, rewrite_weights, sequences,
-    },
-    groups::split,
-    prefix::PrefixRows,
-    site::{self, Place, ReadyProgram, SiteTape},
+    block::{ReadyBlock, rewrite_weights},
+    context::Forward,
+    feed_forward::FeedForwardRows,
+    groups::{rows_of, split},
+    saved::{AttendTapes, Attended, BlockTape, Fed, FeedTapes, Normalised, Qkv, Saved},
+    site,
+    tasks::Tasks,
 };
 use crate::{
     error::Result,
@@ -16,16 +19,14 @@ use crate::{
         parameters::HostSlice,
         pass::{BlockMode, Pass},
         scratch::{Buffer, Direction, Scratch, Workspace},
-        step::DropoutSite,
     },
 };
 use candle_core::Tensor;
-use progtune_kernels::{activation, attention, dropout as masks, layer_norm, matrix::Matrix};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The block's output, `[rows, hidden]`, of its input `x`, `[T, hidden]`; with `mode.record` the tape for
-/// [`super::block_backward`].
+/// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`. With `mode.record` it
+/// comes with the tape for [`super::block_backward`].
 pub fn forward(
     block: &Block,
     x: Tensor,
@@ -34,22 +35,18 @@ pub fn forward(
 ) -> Result<(Vec<f32>, Option<BlockTape>)> {
     let (scratch, hidden) = (pass.scratch, pass.config.encoder.hidden_size);
     let rewritten = rewrite_weights(block, pass, mode)?;
-    let first_rows = mode.first_only.then(|| {
-        gather(
-            &HostSlice::of(&x),
-            pass.batch.first_tokens(),
-            hidden,
-            scratch,
-        )
-    });
-    let all = pass.batch.tokens();
+    let first = || {
+        let tokens = pass.batch.first_tokens();
+        gather(&HostSlice::of(&x), tokens, hidden, scratch)
+    };
+    let first_rows = mode.first_only.then(first);
     let computed = if mode.first_only {
         pass.batch.sequences()
     } else {
-        all
+        pass.batch.tokens()
     };
     let mut y = vec![0f32; computed * hidden];
-    let (mut attended, fed, attend_tapes, feed_tapes) = {
+    let saved = {
         let ready = ReadyBlock::new(block, &rewritten, pass, scratch, mode, Direction::Forward)?;
         let run = Forward {
             ready: &ready,
@@ -58,187 +55,115 @@ pub fn forward(
             scratch,
             hidden,
         };
-        let (tasks, values) = (Tasks::new(pass, mode), HostSlice::of(&x));
-        if !mode.record && !mode.first_only {
-            run.without_tape(&tasks, &values, &mut y)?;
-            return Ok((y, None));
-        }
-        let (mut attended, mut fed) = run.room(all, computed, true);
-        let (attend_tapes, feed_tapes) = match first_rows.as_deref() {
-            None => run.rows_at_once(&tasks, &values, &mut attended, &mut fed, &mut y)?,
-            Some(first) => {
-                run.first_tokens(&tasks, &values, first, &mut attended, &mut fed, &mut y)?
-            }
-        };
-        (attended, fed, attend_tapes, feed_tapes)
+        run.all(&HostSlice::of(&x), first_rows.as_deref(), &mut y)?
     };
-    if !mode.record {
+    let Some(mut saved) = saved.filter(|_| mode.record) else {
         return Ok((y, None));
-    }
+    };
     if !block.reads_context(pass.parameters) {
-        attended.context = scratch.take(0);
+        saved.attended.context = scratch.take(0);
     }
     let tape = BlockTape {
         mode,
         x,
         first_rows,
-        attended,
-        fed,
-        attend_tapes,
-        feed_tapes,
+        saved,
         rewritten,
     };
     Ok((y, Some(tape)))
 }
 
-/// What all tasks of a block's forward share.
-struct Forward<'a> {
-    ready: &'a ReadyBlock<'a>,
-    pass: &'a Pass<'a>,
-    mode: BlockMode,
-    scratch: &'a Scratch,
-    hidden: usize,
+/// The rows that a feeding task writes.
+struct FeedRows<'r> {
+    fed: Fed<&'r mut [f32]>,
+    y: &'r mut [f32],
 }
 
-/// Where an attending task writes.
-struct AttendRows<'a> {
-    q: &'a mut [f32],
-    k: &'a mut [f32],
-    v: &'a mut [f32],
-    log_sum_exp: &'a mut [f32],
-    context: &'a mut [f32],
-}
-
-/// Where a feeding task writes.
-struct FeedRows<'a> {
-    attention_x_hat: &'a mut [f32],
-    attention_rstd: &'a mut [f32],
-    u: &'a mut [f32],
-    output_x_hat: &'a mut [f32],
-    output_rstd: &'a mut [f32],
-    y: &'a mut [f32],
-}
-
-impl Attended {
-    fn rows(&mut self) -> AttendRows<'_> {
-        AttendRows {
-            q: &mut self.q,
-            k: &mut self.k,
-            v: &mut self.v,
-            log_sum_exp: &mut self.log_sum_exp,
-            context: &mut self.context,
-        }
-    }
-}
-
-impl Fed {
-    fn rows<'a>(&'a mut self, y: &'a mut [f32]) -> FeedRows<'a> {
-        FeedRows {
-            attention_x_hat: &mut self.attention_x_hat,
-            attention_rstd: &mut self.attention_rstd,
-            u: &mut self.u,
-            output_x_hat: &mut self.output_x_hat,
-            output_rstd: &mut self.output_rstd,
-            y,
-        }
-    }
-}
-
-impl<'a> AttendRows<'a> {
-    fn split(self, tasks: &[AttendTask], hidden: usize, heads: usize) -> Vec<Self> {
-        let rows = || tasks.iter().map(|task| task.rows.clone());
-        let computed = || tasks.iter().map(|task| task.computed.clone());
-        let (k, v) = (split(self.k, rows(), hidden), split(self.v, rows(), hidden));
-        let q = split(self.q, computed(), hidden);
-        let sums = split(self.log_sum_exp, computed(), heads);
-        let context = split(self.context, computed(), hidden);
-        let pieces = q.into_iter().zip(k).zip(v).zip(sums).zip(context);
-        pieces
-            .map(|((((q, k), v), log_sum_exp), context)| Self {
-                q,
-                k,
-                v,
-                log_sum_exp,
-                context,
-            })
-            .collect()
-    }
-}
-
-impl<'a> FeedRows<'a> {
-    fn split(self, tasks: &[Range<usize>], hidden: usize, inner: usize) -> Vec<Self> {
-        let rows = || tasks.iter().cloned();
-        let x_hats = split(self.attention_x_hat, rows(), hidden);
-        let rstds = split(self.attention_rstd, rows(), 1);
-        let us = split(self.u, rows(), inner);
-        let output_x_hats = split(self.output_x_hat, rows(), hidden);
-        let output_rstds = split(self.output_rstd, rows(), 1);
-        let ys = split(self.y, rows(), hidden);
-        let pieces = x_hats
-            .into_iter()
-            .zip(rstds)
-            .zip(us)
-            .zip(output_x_hats)
-            .zip(output_rstds)
-            .zip(ys);
-        pieces
-            .map(
-                |(((((attention_x_hat, attention_rstd), u), output_x_hat), output_rstd), y)| Self {
-                    attention_x_hat,
-                    attention_rstd,
-                    u,
-                    output_x_hat,
-                    output_rstd,
-                    y,
-                },
-            )
-            .collect()
+impl<'r> FeedRows<'r> {
+    /// The rows of each task.
+    fn split(
+        fed: &'r mut Fed<Buffer>,
+        y: &'r mut [f32],
+        tasks: &[Range<usize>],
+        (hidden, inner): (usize, usize),
+    ) -> impl Iterator<Item = Self> {
+        let ys = split(y, tasks.iter().cloned(), hidden);
+        let fed = fed.as_rows().split(tasks, hidden, inner);
+        fed.into_iter().zip(ys).map(|(fed, y)| Self { fed, y })
     }
 }
 
 impl Forward<'_> {
+    /// Runs all steps for all rows and writes y. Returns the values that a backward reads, unless
+    /// they were not kept.
+    fn all(&self, x: &[f32], first: Option<&[f32]>, y: &mut [f32]) -> Result<Option<Saved>> {
+        let tasks = Tasks::new(self.pass, self.mode);
+        if !self.mode.record && !self.mode.first_only {
+            self.without_tape(&tasks, x, y)?;
+            return Ok(None);
+        }
+        let (all, computed) = (self.pass.batch.tokens(), y.len() / self.hidden);
+        let (mut attended, mut fed) = self.room(all, computed, true);
+        let (attend_tapes, feed_tapes) = match first {
+            None => self.rows_at_once(&tasks, x, &mut attended, &mut fed, y)?,
+            Some(first) => self.first_tokens(&tasks, (x, first), &mut attended, &mut fed, y)?,
+        };
+        Ok(Some(Saved {
+            attended,
+            fed,
+            attend_tapes,
+            feed_tapes,
+        }))
+    }
+
     fn heads(&self) -> usize {
         self.pass.config.encoder.num_attention_heads
     }
 
-    fn inner(&self) -> usize {
-        self.ready.intermediate.layer.out_dim
-    }
-
-    /// Room for what `all` rows of keys and values and `computed` rows of the rest leave behind.
-    /// A whole batch's buffers are kept apart from those of single tasks.
-    fn room(&self, all: usize, computed: usize, whole: bool) -> (Attended, Fed) {
+    /// Room for the values that `all` rows of keys and values and `computed` rows of the rest leave
+    /// behind. The buffers of a `whole` batch are kept apart from those of single tasks.
+    fn room(&self, all: usize, computed: usize, whole: bool) -> (Attended<Buffer>, Fed<Buffer>) {
         let h = self.hidden;
-        let room = |rows: usize, columns: usize| match whole {
-            true => self.scratch.rows(rows, columns),
-            false => self.scratch.take(rows * columns),
+        let room = |rows: usize, columns: usize| {
+            if whole {
+                self.scratch.rows(rows, columns)
+            } else {
+                self.scratch.take(rows * columns)
+            }
+        };
+        let normalised = || Normalised {
+            x_hat: room(computed, h),
+            rstd: room(computed, 1),
         };
         let attended = Attended {
-            q: room(computed, h),
-            k: room(all, h),
-            v: room(all, h),
+            qkv: Qkv {
+                q: room(computed, h),
+                k: room(all, h),
+                v: room(all, h),
+            },
             log_sum_exp: room(computed, self.heads()),
             context: room(computed, h),
         };
         let fed = Fed {
-            attention_x_hat: room(computed, h),
-            attention_rstd: room(computed, 1),
+            attention: normalised(),
             u: room(computed, self.inner()),
-            output_x_hat: room(computed, h),
-            output_rstd: room(computed, 1),
+            output: normalised(),
         };
         (attended, fed)
     }
 
-    /// Nothing is kept: every task works in room of its own, which stays in its core's cache.
+    /// Attends and feeds without keeping anything. Every task works in room of its own, which stays
+    /// in its core's cache.
     fn without_tape(&self, tasks: &Tasks, x: &[f32], y: &mut [f32]) -> Result<()> {
         let ys = split(y, tasks.feed.iter().cloned(), self.hidden);
         tasks.attend.par_iter().zip(ys).try_for_each(|(task, y)| {
-            let x = &x[task.rows.start * self.hidden..task.rows.end * self.hidden];
+            let x = rows_of(x, &task.rows, self.hidden);
             let (mut attended, mut fed) = self.room(task.rows.len(), task.rows.len(), false);
             self.scratch.with_workspace(|w| {
-                self.attend(task, x, x, attended.rows(), w)?;
-                self.feed(&task.computed, &attended.context, x, fed.rows(y), w)
+                self.attend(task, x, x, attended.as_rows(), w)?;
+                let fed = fed.as_rows();
+                let out = FeedRows { fed, y };
+                self.feed(&task.computed, &attended.context, x, out, w)
             })?;
             Ok(())
         })
@@ -249,18 +174,18 @@ impl Forward<'_> {
         &self,
         tasks: &Tasks,
         x: &[f32],
-        attended: &mut Attended,
-        fed: &mut Fed,
+        attended: &mut Attended<Buffer>,
+        fed: &mut Fed<Buffer>,
         y: &mut [f32],
     ) -> Result<(Vec<AttendTapes>, Vec<FeedTapes>)> {
-        let attended = attended
-            .rows()
-            .split(&tasks.attend, self.hidden, self.heads());
-        let fed = fed.rows(y).split(&tasks.feed, self.hidden, self.inner());
+        let h = self.hidden;
+        let attended = attended.as_rows().split(&tasks.attend, h, self.heads());
+        let fed = FeedRows::split(fed, y, &tasks.feed, (h, self.inner()));
+        let fed: Vec<_> = fed.collect();
         let work = tasks.attend.par_iter().zip(attended).zip(fed);
         let tapes: Result<Vec<_>> = work
             .map(|((task, attended), fed)| {
-                let x = &x[task.rows.start * self.hidden..task.rows.end * self.hidden];
+                let x = rows_of(x, &task.rows, h);
                 self.scratch.with_workspace(|w| {
                     let (context, tapes) = self.attend(task, x, x, attended, w)?;
                     Ok((tapes, self.feed(&task.computed, context, x, fed, w)?))
@@ -270,215 +195,72 @@ impl Forward<'_> {
         Ok(tapes?.into_iter().unzip())
     }
 
-    /// Attends for the first tokens, then shares these out and feeds them.
+    /// Attends for the first tokens, then divides these among new tasks and feeds them.
     fn first_tokens(
         &self,
         tasks: &Tasks,
-        x: &[f32],
-        first: &[f32],
-        attended: &mut Attended,
-        fed: &mut Fed,
+        (x, first): (&[f32], &[f32]),
+        attended: &mut Attended<Buffer>,
+        fed: &mut Fed<Buffer>,
         y: &mut [f32],
     ) -> Result<(Vec<AttendTapes>, Vec<FeedTapes>)> {
         let h = self.hidden;
-        let pieces = attended.rows().split(&tasks.attend, h, self.heads());
-        let attend_tapes: Result<Vec<_>> = tasks
-            .attend
-            .par_iter()
-            .zip(pieces)
+        let pieces = attended.as_rows().split(&tasks.attend, h, self.heads());
+        let work = tasks.attend.par_iter().zip(pieces);
+        let attend_tapes: Result<Vec<_>> = work
             .map(|(task, attended)| {
-                let rows = &x[task.rows.start * h..task.rows.end * h];
-                let queries = &first[task.computed.start * h..task.computed.end * h];
+                let rows = rows_of(x, &task.rows, h);
+                let queries = rows_of(first, &task.computed, h);
                 self.scratch
                     .with_workspace(|w| Ok(self.attend(task, rows, queries, attended, w)?.1))
             })
             .collect();
         let context: &[f32] = &attended.context;
-        let feed_tapes: Result<Vec<_>> = tasks
-            .feed
-            .par_iter()
-            .zip(fed.rows(y).split(&tasks.feed, h, self.inner()))
+        let fed = FeedRows::split(fed, y, &tasks.feed, (h, self.inner()));
+        let fed: Vec<_> = fed.collect();
+        let work = tasks.feed.par_iter().zip(fed);
+        let feed_tapes: Result<Vec<_>> = work
             .map(|(rows, fed)| {
-                let of = |data| -> &[f32] { rows_of(data, rows, h) };
+                let (context, x) = (rows_of(context, rows, h), rows_of(first, rows, h));
                 self.scratch
-                    .with_workspace(|w| self.feed(rows, of(context), of(first), fed, w))
+                    .with_workspace(|w| self.feed(rows, context, x, fed, w))
             })
             .collect();
         Ok((attend_tapes?, feed_tapes?))
     }
 
-    fn place<'w>(&'w self, keys: &'w [u64], workspace: &'w mut Workspace) -> Place<'w, 'w> {
-        Place {
-            parameters: self.pass.parameters,
-            rows: self.pass.row_context(keys, self.mode.dropout),
-            scratch: self.scratch,
-            workspace,
-            record: self.mode.record,
-        }
-    }
-
-    /// Query, key, value and attention; `x` are the task's rows, `x_query` those that are computed.
-    fn attend<'r>(
-        &self,
-        task: &AttendTask,
-        x: &[f32],
-        x_query: &[f32],
-        out: AttendRows<'r>,
-        workspace: &mut Workspace,
-    ) -> Result<(&'r [f32], AttendTapes)> {
-        let (r, pass, h) = (self.ready, self.pass, self.hidden);
-        let all_keys = &pass.batch.row_keys[task.rows.clone()];
-        let keys = &pass.row_keys(self.mode)[task.computed.clone()];
-        let mut packed = std::mem::take(&mut workspace.more_rows);
-        packed.pack(Matrix::new(x, x.len() / h, h));
-        let place = &mut self.place(all_keys, workspace);
-        let key = r.key.forward(out.k, x, &packed, place)?;
-        let value = r.value.forward(out.v, x, &packed, place)?;
-        if self.mode.first_only {
-            packed.pack(Matrix::new(x_query, x_query.len() / h, h));
-        }
-        let query = r
-            .query
-            .forward(out.q, x_query, &packed, &mut self.place(keys, workspace))?;
-        workspace.more_rows = packed;
-        let drop = pass.dropout(
-            pass.config.attention_dropout,
-            DropoutSite::Attention(r.number),
-            keys,
-            self.mode.dropout,
-        );
-        let prefix = r.prefix.as_ref().map(PrefixRows::values);
-        attention::forward(
-            out.context,
-            out.log_sum_exp,
-            attention::Qkv {
-                q: out.q,
-                k: out.k,
-                v: out.v,
-                prefix: prefix.as_deref().map(|rows| attention::Prefix { rows }),
-            },
-            sequences(pass, self.mode, task),
-            drop.as_ref(),
-            &mut workspace.attention,
-        );
-        Ok((out.context, AttendTapes { query, key, value }))
-    }
-
-    /// Everything after attention, for the computed rows `rows`; `x` is their residual.
+    /// Steps (3) to (9) for the computed rows `range`; `x` is their residual.
     fn feed(
         &self,
-        rows: &Range<usize>,
+        range: &Range<usize>,
         context: &[f32],
         x: &[f32],
         out: FeedRows<'_>,
         workspace: &mut Workspace,
     ) -> Result<FeedTapes> {
-        let (r, h, inner) = (self.ready, self.hidden, self.inner());
-        let keys = &self.pass.row_keys(self.mode)[rows.clone()];
+        let keys = &self.pass.row_keys(self.mode)[range.clone()];
         let mut packed = std::mem::take(&mut workspace.more_rows);
         let place = &mut self.place(keys, workspace);
-        packed.pack(Matrix::new(context, rows.len(), h));
-        let attention_dense =
-            r.attention_dense
-                .forward(out.attention_x_hat, context, &packed, place)?;
-        let mut hidden = self.scratch.take(rows.len() * h);
-        let end = SubLayerEnd {
-            programs: &r.attention_end,
-            norm: &r.attention_norm,
-            site: DropoutSite::AttentionOutput(r.number),
+        let mut h = self.scratch.take(range.len() * self.hidden);
+        let (fed, y) = (out.fed, out.y);
+        let input = (context, x);
+        let attention_output =
+            self.attention_output(range, input, &mut h, fed.attention, &mut packed, place)?;
+        let rows = FeedForwardRows {
+            u: fed.u,
+            output: fed.output,
+            y: &mut *y,
         };
-        let attention_end = self.end(
-            end,
-            rows,
-            &mut hidden,
-            out.attention_x_hat,
-            out.attention_rstd,
-            x,
-            place,
-        )?;
-
-        packed.pack(Matrix::new(&hidden, rows.len(), h));
-        let intermediate = r.intermediate.forward(out.u, &hidden, &packed, place)?;
-        let mut g: Buffer = self.scratch.take(out.u.len());
-        activation::forward(&mut g, out.u, self.pass.config.activation);
-        let activation = site::forward(&r.activation, &mut g, [out.u, &[]], place)?;
-        packed.pack(Matrix::new(&g, rows.len(), inner));
-        let output = r.output.forward(out.output_x_hat, &g, &packed, place)?;
-        let end = SubLayerEnd {
-            programs: &r.output_end,
-            norm: &r.output_norm,
-            site: DropoutSite::Output(r.number),
-        };
-        let output_end = self.end(
-            end,
-            rows,
-            out.y,
-            out.output_x_hat,
-            out.output_rstd,
-            &hidden,
-            place,
-        )?;
-        let end = site::forward(&r.end, out.y, [x, &[]], place)?;
+        let feed_forward = self.feed_forward(range, &h, rows, &mut packed, place)?;
+        // (9) y = programs(y)
+        let end = site::forward(&self.ready.end, y, [x, &[]], place)?;
         workspace.more_rows = packed;
         Ok(FeedTapes {
-            attention_dense,
-            attention_end,
-            intermediate,
-            activation,
-            output,
-            output_end,
+            attention_output,
+            feed_forward,
             end,
         })
     }
-
-    /// Dropout, the method's programs, residual sum and LayerNorm: the end of both sub-layers. `rows` come in as the
-    /// dense layer's output and leave normalised; `y` is the result.
-    #[allow(clippy::too_many_arguments)]
-    fn end(
-        &self,
-        end: SubLayerEnd<'_>,
-        range: &Range<usize>,
-        y: &mut [f32],
-        rows: &mut [f32],
-        rstd: &mut [f32],
-        residual: &[f32],
-        place: &mut Place<'_, '_>,
-    ) -> Result<Vec<SiteTape>> {
-        let encoder = &self.pass.config.encoder;
-        let mut drop = dropout(
-            self.pass,
-            encoder.hidden_dropout_prob,
-            end.site,
-            range,
-            self.mode,
-        );
-        let mut tapes = Vec::new();
-        if !end.programs.is_empty() {
-            // The programs see the rows after dropout, so it cannot be fused with the sum here.
-            if let Some(drop) = drop.take() {
-                masks::apply(rows, self.hidden, &drop);
-            }
-            tapes = site::forward(end.programs, rows, [residual, residual], place)?;
-        }
-        let norm = layer_norm::Norm {
-            gamma: &end.norm.gamma,
-            beta: &end.norm.beta,
-            eps: encoder.layer_norm_eps as f32,
-        };
-        layer_norm::forward(y, rows, rstd, Some(residual), norm, drop.as_ref());
-        Ok(tapes)
-    }
-}
-
-struct SubLayerEnd<'a> {
-    programs: &'a [ReadyProgram<'a>],
-    norm: &'a ReadyNorm<'a>,
-    site: DropoutSite,
-}
-
-/// Some rows of `data`, `[_, columns]`.
-pub fn rows_of<'a>(data: &'a [f32], rows: &Range<usize>, columns: usize) -> &'a [f32] {
-    &data[rows.start * columns..rows.end * columns]
 }
 
 /// The rows of `x` (`[T, columns]`) at `rows`.

@@ -1,14 +1,16 @@
-//! Who computes what: a batch cut into groups of whole sequences, one task each. Called by the fused path.
+//! The division of work: a batch cut into groups of whole sequences, one task each. The fused path
+//! calls it.
 //!
-//! A task takes its rows through a whole block, so that they stay in the cache of one core and a block has one fork and
-//! one join. The cut depends on the lengths alone, never on the threads: sums over groups keep their order.
+//! A task takes its rows through a whole block. They stay in the cache of one core, and a block has
+//! one fork and one join. The cut depends only on the lengths, never on the threads, so that sums
+//! over groups keep their order.
 
 use std::ops::Range;
 
-/// Rows a task should have at least, so that the weights it reads are worth the trip, and at most, so that its rows
-/// stay in the second cache.
+/// The even share of rows of a task. It has enough rows to make loading the weights worthwhile, and
+/// few enough to stay in the second-level cache.
 const ROWS: Range<usize> = 40..128;
-/// Tasks a batch is cut into when its size allows.
+/// The number of tasks into which a batch is cut if its size allows.
 const TASKS: usize = 16;
 
 /// Consecutive sequences and their rows.
@@ -20,19 +22,33 @@ pub struct Group {
     pub rows: Range<usize>,
 }
 
+/// The number of groups into which `rows` rows in `sequences` sequences are cut.
+fn n_groups(rows: usize, sequences: usize) -> usize {
+    let wanted = (rows / TASKS).clamp(ROWS.start, ROWS.end);
+    // Rounded down, so that the shares are even and the last group is not tiny.
+    (rows / wanted).clamp(1, sequences.max(1))
+}
+
+/// An upper bound on the rows of one task, in a batch of `rows` rows in `sequences` sequences, of
+/// which the longest has `longest`. A group ends where the first sequence after its even share
+/// begins, so it has less than one sequence more.
+pub fn most_task_rows(rows: usize, sequences: usize, longest: usize) -> usize {
+    let share = rows.div_ceil(n_groups(rows, sequences));
+    (share + longest.saturating_sub(1)).min(rows)
+}
+
 /// The groups of a batch with these sequence offsets.
 pub fn groups(offsets: &[u32]) -> Vec<Group> {
     let sequences = offsets.len() - 1;
     let rows = offsets[sequences] as usize;
-    let wanted = (rows / TASKS).clamp(ROWS.start, ROWS.end);
-    // Even shares: the last group is no crumb.
-    let n = (rows / wanted).clamp(1, sequences.max(1));
+    let n = n_groups(rows, sequences);
     let mut groups = Vec::with_capacity(n);
     let mut first = 0;
     for i in 1..=n {
-        let end = match i == n {
-            true => sequences,
-            false => offsets.partition_point(|&offset| (offset as usize) < i * rows / n),
+        let end = if i == n {
+            sequences
+        } else {
+            offsets.partition_point(|&offset| (offset as usize) < i * rows / n)
         };
         if end > first {
             groups.push(Group {
@@ -45,7 +61,7 @@ pub fn groups(offsets: &[u32]) -> Vec<Group> {
     groups
 }
 
-/// The same for rows that are sequences of their own: the first tokens.
+/// The groups of rows that are independent of each other: the first tokens.
 pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
     const FIRST_TOKENS: usize = 12;
     let n = rows.div_ceil(FIRST_TOKENS).clamp(1, TASKS);
@@ -55,7 +71,7 @@ pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow one another from 0.
+/// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow each other from 0.
 pub fn split(
     mut data: &mut [f32],
     ranges: impl Iterator<Item = Range<usize>>,
@@ -68,6 +84,11 @@ pub fn split(
             piece
         })
         .collect()
+}
+
+/// Some rows of `data`, `[_, columns]`.
+pub fn rows_of<'a>(data: &'a [f32], rows: &Range<usize>, columns: usize) -> &'a [f32] {
+    &data[rows.start * columns..rows.end * columns]
 }
 
 #[cfg(test)]
@@ -93,11 +114,15 @@ mod tests {
             vec![128; 16],
             (1..200).map(|i| i * 37 % 90).collect(),
             vec![512, 1, 1, 1, 300],
+            vec![60, 100, 100, 10],
         ] {
             let offsets = offsets(&lengths);
             let groups = groups(&offsets);
             let sequences: Vec<usize> = groups.iter().flat_map(|g| g.sequences.clone()).collect();
             assert_eq!(sequences, (0..lengths.len()).collect::<Vec<_>>());
+            let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+            let most = most_task_rows(*offsets.last().unwrap() as usize, lengths.len(), longest);
+            assert!(groups.iter().all(|g| g.rows.len() <= most), "{lengths:?}");
             let rows: Vec<usize> = groups.iter().flat_map(|g| g.rows.clone()).collect();
             assert_eq!(
                 rows,

@@ -1,6 +1,8 @@
-//! The head on the fused path: from the rows it reads to logits and loss, and back. Called by [`crate::model::Model`].
+//! The head on the fused path: from the rows that it reads to logits and loss, and back.
+//! [`crate::model::Model`] calls it.
 //!
-//! The equations are those of [`crate::model::head`]. It has few outputs: one thread does it.
+//! The equations are those of [`crate::model::head`]. Each layer has three steps: (1) dropout, (2)
+//! the linear layer, (3) tanh. A head has few outputs, so one thread computes it.
 
 use super::{
     linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
@@ -27,17 +29,17 @@ use progtune_kernels::{
     matrix::Matrix,
 };
 
-/// What the backward of one of the head's layers needs.
+/// The values that the backward of a layer needs.
 struct LayerTape {
     rewritten: Option<RewrittenWeight>,
     /// The layer's input, after dropout.
     x: Buffer,
-    /// Its output, where tanh follows.
+    /// The layer's output, where tanh follows.
     z: Option<Buffer>,
     linear: LinearTape,
 }
 
-/// Logits, `[rows, outputs]`, of the rows the head reads, `[rows, hidden]`.
+/// Logits, `[rows, outputs]`, for the rows that the head reads, `[rows, hidden]`.
 pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> {
     let (logits, _) = pass
         .scratch
@@ -45,8 +47,8 @@ pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> 
     Ok(logits.to_vec())
 }
 
-/// Loss (Σ over the examples / `denominator`), with the gradients of the head's trainable parameters added; and, if
-/// `below` says that it is wanted, the gradient of `hidden`.
+/// The loss (Σ over the examples / `denominator`) and, if `below` says that it is wanted, the
+/// gradient of `hidden`. Adds the gradients of the head's trainable parameters.
 pub fn train(
     head: &Head,
     hidden: &[f32],
@@ -89,9 +91,11 @@ fn forward(
             true,
         )?;
         let mut x = y;
+        // (1)
         if layer.drops_out {
             drop_out(&mut x, number, linear.in_dim, keys, pass);
         }
+        // (2)
         packed.pack(Matrix::new(&x, keys.len(), linear.in_dim));
         let mut z = scratch.take(keys.len() * linear.out_dim);
         let tape = ready.forward(
@@ -101,6 +105,7 @@ fn forward(
             &mut place(pass, keys, workspace, record),
         )?;
         let mut before = None;
+        // (3)
         if layer.tanh {
             y = scratch.take(z.len());
             activation::forward(&mut y, &z, Activation::Tanh);
@@ -120,7 +125,7 @@ fn forward(
     Ok((y, tapes))
 }
 
-/// From the gradient of the logits down; returns that of the head's input, if it is wanted.
+/// Goes down from the gradient of the logits; returns that of the head's input, if it is wanted.
 fn backward(
     head: &Head,
     tapes: &[LayerTape],
@@ -135,9 +140,11 @@ fn backward(
     let mut d = d_logits;
     for (number, (layer, tape)) in head.layers.iter().zip(tapes).enumerate().rev() {
         let linear = &layer.linear;
+        // Undoes (3).
         if let Some(z) = &tape.z {
             activation::backward(&mut d, z, Activation::Tanh);
         }
+        // Undoes (2).
         let wanted = number > 0 || below;
         let ready = ReadyLinear::new(
             linear,
@@ -165,6 +172,7 @@ fn backward(
         let Some(mut d_x) = d_x else {
             return Ok(None);
         };
+        // Undoes (1).
         if layer.drops_out {
             drop_out(&mut d_x, number, linear.in_dim, keys, pass);
         }
@@ -281,7 +289,7 @@ fn loss(d_logits: &mut [f32], logits: &[f32], pass: &Pass<'_>, denominator: f64)
     }
 }
 
-/// Cross-entropy of the tokens that have a tag.
+/// The cross-entropy of the tokens that have a tag.
 fn tag_loss(
     d_logits: &mut [f32],
     logits: &[f32],
@@ -307,7 +315,7 @@ fn tag_loss(
     .sum()
 }
 
-/// Half the cross-entropy of the start, over the tokens of the sequence, and half that of the end.
+/// The mean of the cross-entropies of start and end, over the tokens of the sequence.
 fn span_loss(
     d_logits: &mut [f32],
     logits: &[f32],

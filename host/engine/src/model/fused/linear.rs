@@ -1,5 +1,5 @@
-//! A linear layer of the fused path, ready for one pass: packed weight, bias, the method's programs. Called by the
-//! tasks of a block.
+//! A linear layer of the fused path, ready for one pass: packed weight, bias, the method's
+//! programs. The tasks of a block call it.
 
 use super::{
     partials::Partials,
@@ -41,9 +41,10 @@ impl RewrittenWeight {
             return Ok(None);
         }
         let stored = pass.parameters.variable(layer.weight);
-        let base = match record {
-            true => Var::from_tensor(&stored.as_detached_tensor())?.into_inner(),
-            false => stored.as_detached_tensor(),
+        let base = if record {
+            Var::from_tensor(&stored.as_detached_tensor())?.into_inner()
+        } else {
+            stored.as_detached_tensor()
         };
         let mut value = base.clone();
         for program in &layer.site.weights {
@@ -53,7 +54,8 @@ impl RewrittenWeight {
         Ok(Some(Self { base, value }))
     }
 
-    /// Adds the gradients of what the weight was computed from; `d_weight` is `[out_dim, in_dim]`.
+    /// Adds the gradients of the parameters from which the weight was computed; `d_weight` is
+    /// `[out_dim, in_dim]`.
     pub fn backward(
         &self,
         layer: &Linear,
@@ -81,38 +83,39 @@ impl RewrittenWeight {
     }
 }
 
-/// A linear layer as the tasks of one pass see it.
+/// A linear layer as the tasks of one pass use it.
 pub struct ReadyLinear<'a> {
     /// The layer.
     pub layer: &'a Linear,
-    /// `None` when the pass multiplies by no weight.
+    /// The packed weight; `None` when the pass multiplies by no weight.
     weight: Option<Columns<'a>>,
     bias: HostSlice<'a>,
-    /// On the rows it reads, in order.
+    /// The programs on the rows that it reads, in order.
     inputs: Vec<ReadyProgram<'a>>,
-    /// On the rows it yields.
+    /// The programs on the rows that it yields.
     outputs: Vec<ReadyProgram<'a>>,
 }
 
-/// What the backward of a layer's programs needs.
+/// The values that the backward of a layer's programs needs.
 #[derive(Default)]
 pub struct LinearTape {
     inputs: Vec<SiteTape>,
     outputs: Vec<SiteTape>,
 }
 
-/// The rows a layer's backward reads, and where it leaves what it finds out.
+/// The rows that a layer's backward reads and writes.
 pub struct LinearRows<'r> {
-    /// What the layer was given, `[rows, in_dim]`; empty when nothing reads it.
+    /// The layer's input, `[rows, in_dim]`; empty when nothing reads it.
     pub x: &'r [f32],
-    /// Receives the gradient of `x`, added when the flag beside it says so.
+    /// Receives the gradient of `x`, which is added if the flag beside it says so.
     pub d_x: Option<(&'r mut [f32], bool)>,
-    /// Receives what the layer multiplied, where programs change it and the weight's gradient reads it.
+    /// Receives the rows that the layer multiplied, if programs change them and the weight's
+    /// gradient reads them.
     pub multiplied: Option<&'r mut [f32]>,
 }
 
 impl<'a> ReadyLinear<'a> {
-    /// Packs what the pass needs.
+    /// Packs the operands that the pass needs.
     pub fn new(
         layer: &'a Linear,
         rewritten: Option<&RewrittenWeight>,
@@ -130,7 +133,7 @@ impl<'a> ReadyLinear<'a> {
         };
         let backward = direction == Direction::Backward;
         let prepare = |programs| site::prepare(programs, pass.parameters, scratch, backward);
-        // The way back to a program on the input goes through the weight.
+        // The backward to a program on the input goes through the weight.
         let multiplies = multiplies || !layer.site.inputs.is_empty();
         Ok(Self {
             layer,
@@ -147,7 +150,8 @@ impl<'a> ReadyLinear<'a> {
         self.inputs.iter().chain(&self.outputs)
     }
 
-    /// `y = x·Wᵀ + b` and the programs; `x` is `[rows, in_dim]`, packed for layers that share it.
+    /// Computes `y = x·Wᵀ + b` and the programs; `x` is `[rows, in_dim]`, packed for layers that
+    /// share it.
     pub fn forward(
         &self,
         y: &mut [f32],
@@ -172,7 +176,7 @@ impl<'a> ReadyLinear<'a> {
         Ok(LinearTape { inputs, outputs })
     }
 
-    /// What each of the programs on the input makes of it, and their tapes.
+    /// The result of each of the programs on the input, and their tapes.
     fn rewrite_input(
         &self,
         x: &[f32],
@@ -189,8 +193,8 @@ impl<'a> ReadyLinear<'a> {
         Ok((rewritten, tapes))
     }
 
-    /// Adds the gradients of bias and programs; `d` comes in as the gradient of the result and leaves as that of the
-    /// layer's own product.
+    /// Adds the gradients of bias and programs. `d` comes in as the gradient of the result and
+    /// leaves as that of the layer's own product.
     pub fn backward(
         &self,
         tape: &LinearTape,
@@ -199,7 +203,7 @@ impl<'a> ReadyLinear<'a> {
         partials: &mut Partials<'_>,
         place: &mut Place<'_, '_>,
     ) -> Result<()> {
-        // The same numbers again: dropout masks are those of the forward.
+        // This gives the same numbers again, because dropout masks are those of the forward.
         let (rewritten, _) = self.rewrite_input(rows.x, place)?;
         let x = rewritten.last().map_or(rows.x, |rows| rows);
         if let Some(multiplied) = rows.multiplied {
@@ -243,7 +247,8 @@ impl<'a> ReadyLinear<'a> {
         Ok(())
     }
 
-    /// The gradient of what the layer multiplied: through the weight, and what programs on the output add.
+    /// The gradient of the rows that the layer multiplied: through the weight, and from programs on
+    /// the output.
     fn backward_input(
         &self,
         d_x: &mut [f32],
@@ -262,6 +267,8 @@ impl<'a> ReadyLinear<'a> {
     }
 
     fn weight(&self) -> &PackedColumns {
-        self.weight.as_deref().expect("whoever multiplies says so")
+        self.weight
+            .as_deref()
+            .expect("a pass that multiplies packs the weight")
     }
 }

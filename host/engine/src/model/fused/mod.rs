@@ -1,12 +1,16 @@
-//! The CPU path: blocks with a hand-written backward on `progtune-kernels`. Called by [`super::Model`].
+//! The CPU path: blocks on `progtune-kernels` with a hand-written backward. [`super::Model`] calls
+//! it.
 //!
-//! A block's forward returns a tape with what its backward needs; the backward consumes the tape, so a block's
-//! memory is free as soon as its gradients are done. Rows are cut into tasks ([`groups`]) that go through a whole block
-//! on one thread.
+//! A block's forward returns a tape with the values that its backward needs. The backward consumes
+//! the tape, so a block's memory is free as soon as its gradients are done. Rows are cut into tasks
+//! ([`groups`]) that go through a whole block on one thread. [`block`] lists the steps.
 
+mod attention;
 mod backward;
 mod block;
+mod context;
 mod embeddings;
+mod feed_forward;
 mod forward;
 mod groups;
 mod head;
@@ -14,16 +18,20 @@ mod linear;
 mod partials;
 mod prefix;
 mod row_program;
+mod saved;
 mod site;
+mod sub_layer;
+mod tasks;
 mod trial;
 mod weight_gradients;
 
 pub use backward::backward as block_backward;
-pub use block::BlockTape;
 pub use embeddings::{
     EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
 };
 pub use forward::forward as block_forward;
+pub use groups::most_task_rows;
 pub use head::{logits as head_logits, train as head_train};
 pub use row_program::INPUTS;
+pub use saved::BlockTape;
 pub use trial::run as run_program;

@@ -1,5 +1,5 @@
-//! Parameter gradients of one task, added up in task order when all tasks are done. Made by the tasks of a block's
-//! backward, so that sums over rows do not depend on which thread was first.
+//! The parameter gradients of one task, added up in task order when all tasks are done. Sums over
+//! rows therefore do not depend on which thread was first.
 
 use crate::model::{
     gradients::Gradients,
@@ -7,18 +7,18 @@ use crate::model::{
     scratch::{Buffer, Scratch},
 };
 
-/// What a gradient is of.
+/// The target of a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// A parameter.
     Parameter(ParameterId),
     /// A value without rows that a program computes from parameters, by the key of its node.
     Derived(u64),
-    /// The rows of keys and values that the method adds to the block.
+    /// The rows of the key/value prefix.
     Prefix,
 }
 
-/// Gradients of small things: biases, LayerNorms, what a method adds.
+/// The gradients of small things: biases, LayerNorms, and the parameters that a method adds.
 pub struct Partials<'a> {
     parameters: &'a Parameters,
     scratch: &'a Scratch,
@@ -26,7 +26,7 @@ pub struct Partials<'a> {
 }
 
 impl<'a> Partials<'a> {
-    /// None yet.
+    /// No gradients yet.
     pub fn new(parameters: &'a Parameters, scratch: &'a Scratch) -> Self {
         Self {
             parameters,
@@ -40,7 +40,7 @@ impl<'a> Partials<'a> {
         self.parameters.is_trainable(id)
     }
 
-    /// The sum of a parameter to add to, zeros at first; `None` for a frozen one.
+    /// The sum to which a parameter's gradient is added, initially zero; `None` for a frozen one.
     pub fn sum(&mut self, id: ParameterId) -> Option<&mut [f32]> {
         if !self.wants(id) {
             return None;
@@ -49,7 +49,7 @@ impl<'a> Partials<'a> {
         Some(self.target(Target::Parameter(id), n))
     }
 
-    /// The sum of anything, `n` numbers, to add to; zeros at first.
+    /// The sum of `n` numbers to which a target's gradient is added, initially zero.
     pub fn target(&mut self, target: Target, n: usize) -> &mut [f32] {
         let at = match self.sums.iter().position(|(other, _)| *other == target) {
             Some(at) => at,
@@ -63,7 +63,8 @@ impl<'a> Partials<'a> {
         &mut self.sums[at].1
     }
 
-    /// Adds the parameters' sums of all tasks to the step's gradients; returns those of everything else.
+    /// Adds the parameters' sums of all tasks to the step's gradients; returns the sums of the
+    /// other targets.
     pub fn collect(tasks: Vec<Self>, gradients: &mut Gradients) -> Vec<(Target, Buffer)> {
         let mut others: Vec<(Target, Buffer)> = Vec::new();
         for (target, sum) in tasks.into_iter().flat_map(|task| task.sums) {

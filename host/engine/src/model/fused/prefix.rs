@@ -1,5 +1,6 @@
-//! The keys and values that a method adds to a block's attention, the same rows for every sequence. Made for each pass over a
-//! block; attention reads them beside the sequences' own.
+//! The key/value prefix of a block: the same rows for every sequence, which the method adds to the
+//! block's attention. They are made for each pass over a block, and attention reads them before
+//! each sequence's own.
 
 use super::partials::{Partials, Target};
 use crate::{
@@ -13,12 +14,12 @@ use candle_core::Tensor;
 
 /// The rows of one block.
 pub struct PrefixRows {
-    /// `[prefix, 2·hidden]`, with candle's graph when something trained is in it.
+    /// `[prefix, 2·hidden]`, with candle's graph if they depend on something trained.
     rows: Tensor,
 }
 
 impl PrefixRows {
-    /// Those that the method's programs at `site` make; `None` when there are no programs.
+    /// The rows that the method's programs at `site` make; `None` when there are no programs.
     pub fn of(site: &Site, pass: &Pass<'_>) -> Result<Option<Self>> {
         let rows = key_value_prefix(site, pass)?;
         Ok(rows.map(|rows| Self { rows }))
@@ -29,7 +30,7 @@ impl PrefixRows {
         HostSlice::of(&self.rows)
     }
 
-    /// Where a task adds their gradient; `None` when nothing in them is trained.
+    /// The sum to which a task adds their gradient; `None` when they depend on nothing trained.
     pub fn sum<'p>(&self, partials: &'p mut Partials<'_>) -> Option<&'p mut [f32]> {
         let n = self.rows.elem_count();
         self.rows

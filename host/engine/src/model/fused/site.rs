@@ -1,5 +1,5 @@
-//! Runs a method's programs at a site for the rows of one task, and their backward. Called by the linear layers, the
-//! sub-layer ends and the embeddings of the fused path.
+//! Runs a method's programs at a site for the rows of one task, and their backward. The linear
+//! layers, the sub-layer ends and the embeddings of the fused path call it.
 
 use super::{
     partials::{Partials, Target},
@@ -19,11 +19,11 @@ use candle_core::{Device, Tensor, Var};
 /// A program ready for one pass.
 pub struct ReadyProgram<'a> {
     program: &'a Program,
-    /// Its fused form with the matrices packed for this direction; `None`: candle runs it.
+    /// Its fused form with the matrices packed for this direction; `None` if candle runs it.
     fused: Option<(RowProgram, Vec<PackedMatrix<'a>>)>,
 }
 
-/// Prepares the programs of a site for the forward, or with `backward` for the way back.
+/// Prepares the programs of a site for the forward or, with `backward`, for the backward.
 pub fn prepare<'a>(
     programs: &'a [Program],
     parameters: &Parameters,
@@ -41,7 +41,8 @@ pub fn prepare<'a>(
 }
 
 impl ReadyProgram<'_> {
-    /// Takes the gradients of what the program computes without rows, added up over all tasks, back to the parameters.
+    /// Takes the gradients of the values that the program computes without rows back to the
+    /// parameters. The sums are those of all tasks.
     pub fn derived_backward(
         &self,
         sums: &[(Target, Buffer)],
@@ -55,28 +56,28 @@ impl ReadyProgram<'_> {
     }
 }
 
-/// What the backward of one program needs.
+/// The values that the backward of one program needs.
 pub enum SiteTape {
     /// Values of its steps.
     Fused(Vec<Option<Buffer>>),
     /// candle's graph from the inputs to the output.
     Candle {
-        /// By name.
+        /// The inputs by name.
         inputs: Vec<(&'static str, Tensor)>,
         /// `[rows, columns]`.
         output: Tensor,
     },
 }
 
-/// Where a task runs programs: its rows, and the memory it works in.
+/// The rows and the memory with which a task runs programs.
 pub struct Place<'a, 'w> {
     /// The parameters.
     pub parameters: &'a Parameters,
-    /// Step and keys of the task's rows.
+    /// The step, and the keys of the task's rows.
     pub rows: RowContext<'a>,
-    /// Shared memory.
+    /// The shared memory.
     pub scratch: &'a Scratch,
-    /// The task's own.
+    /// The task's own memory.
     pub workspace: &'w mut Workspace,
     /// Whether a backward follows.
     pub record: bool,
@@ -95,7 +96,7 @@ impl<'a> Place<'a, '_> {
     }
 }
 
-/// Applies `programs` to `y` one after the other; the other inputs stay.
+/// Applies `programs` to `y` one after the other; the other inputs stay the same.
 pub fn forward(
     programs: &[ReadyProgram<'_>],
     y: &mut [f32],
@@ -132,9 +133,10 @@ fn run_candle(
             continue;
         }
         let shape = (n_rows, values.len().checked_div(n_rows).unwrap_or(0));
-        let tensor = match place.record {
-            true => Var::from_slice(values, shape, &Device::Cpu)?.into_inner(),
-            false => Tensor::from_slice(values, shape, &Device::Cpu)?,
+        let tensor = if place.record {
+            Var::from_slice(values, shape, &Device::Cpu)?.into_inner()
+        } else {
+            Tensor::from_slice(values, shape, &Device::Cpu)?
         };
         inputs.push((name, tensor));
     }
@@ -145,8 +147,9 @@ fn run_candle(
     Ok(SiteTape::Candle { inputs, output })
 }
 
-/// The backward of [`forward`]: turns `d`, the gradient of the result, into that of the original `y`, adds the
-/// parameters' gradients, and returns the gradients of the other inputs, in the order of [`Others`].
+/// Undoes [`forward`]: turns `d`, the gradient of the result, into that of the original `y`, and
+/// adds the parameters' gradients. Returns the gradients of the other inputs, in the order of
+/// [`Others`].
 pub fn backward(
     programs: &[ReadyProgram<'_>],
     tapes: &[SiteTape],

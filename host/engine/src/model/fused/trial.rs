@@ -1,5 +1,6 @@
-//! One program of a method on given rows, forward and backward, as a task of the fused path runs it. Called by
-//! `progtune plugins check`, which compares the numbers with the reference interpreter's.
+//! One program of a method on given rows, forward and backward, as a task of the fused path runs
+//! it. `progtune plugins check` calls it and compares the numbers with those of the reference
+//! interpreter.
 
 use super::{
     partials::Partials,
@@ -17,19 +18,21 @@ use crate::{
 };
 use std::slice::from_ref;
 
-/// What came out.
+/// The outcome of a program.
 pub struct Outcome {
-    /// Whether the program has a fused form; otherwise candle ran it here too.
+    /// Whether the program has a fused form. Otherwise candle ran it here too.
     pub fused: bool,
     /// The result, `[rows, columns]`.
     pub y: Vec<f32>,
-    /// The gradients of `y`, `x`, `residual`, in the order of [`INPUTS`]; empty for an input the site lacks.
+    /// The gradients of `y`, `x` and `residual`, in the order of [`INPUTS`]; empty for an input
+    /// that the site lacks.
     pub d_inputs: [Vec<f32>; 3],
-    /// The gradients of what is trainable.
+    /// The gradients of the trainable parameters.
     pub gradients: Gradients,
 }
 
-/// Runs the program. `inputs` are `y`, `x`, `residual`, empty for one the site lacks; `d` is the gradient of the result.
+/// Runs the program. `inputs` are `y`, `x` and `residual`, empty for an input that the site lacks;
+/// `d` is the gradient of the result.
 pub fn run(
     program: &Program,
     inputs: [&[f32]; 3],

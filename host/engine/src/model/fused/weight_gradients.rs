@@ -1,16 +1,14 @@
-//! The weight gradients of a block, which read all rows of a batch: what the tasks of its backward keep for them, and the
-//! products, in one go. Called by [`super::backward`].
+//! The weight gradients of a block, which read all rows of a batch. The tasks of its backward keep
+//! rows for them, and all products are computed together. [`super::backward`] calls it.
 
-use super::{
-    block::{BlockTape, ReadyBlock, Tasks},
-    groups::split,
-};
+use super::{block::ReadyBlock, groups::split, saved::BlockTape, tasks::Tasks};
 use crate::{
     error::Result,
     model::{
         gradients::Gradients,
-        layout::{Block, Linear},
+        layout::Block,
         pass::Pass,
+        per_linear::{LinearSite, PerLinear},
         scratch::{Buffer, Columns},
     },
 };
@@ -19,13 +17,12 @@ use progtune_kernels::{
     matrix::Matrix,
 };
 
-/// What weight gradients read, for the weights that are trained: gradients of the layers' outputs, and inputs that the
-/// tape has in another form.
+/// The rows that weight gradients read, for the weights that are trained: gradients of the layers'
+/// outputs, and inputs that the tape has in another form.
 pub struct Kept {
-    /// In the order of [`Block::linears`].
-    d_outputs: [Option<Buffer>; 6],
-    /// What the layers multiplied, in the same order, where the method changes their input.
-    multiplied: [Option<Buffer>; 6],
+    d_outputs: PerLinear<Option<Buffer>>,
+    /// The rows that the layers multiplied, where the method changes their input.
+    multiplied: PerLinear<Option<Buffer>>,
     h: Option<Buffer>,
     g: Option<Buffer>,
 }
@@ -33,50 +30,43 @@ pub struct Kept {
 /// One task's rows of [`Kept`].
 #[derive(Default)]
 pub struct KeptRows<'a> {
-    /// In the order of [`Block::linears`].
-    pub d_outputs: [Option<&'a mut [f32]>; 6],
-    /// What the layers multiplied, in the same order.
-    pub multiplied: [Option<&'a mut [f32]>; 6],
-    /// Rows between the sub-layers: the intermediate layer's input.
+    pub d_outputs: PerLinear<Option<&'a mut [f32]>>,
+    /// The rows that the layers multiplied, where the method changes their input.
+    pub multiplied: PerLinear<Option<&'a mut [f32]>>,
+    /// The rows between the sub-layers: the intermediate layer's input.
     pub h: Option<&'a mut [f32]>,
-    /// Rows after the activation: the output layer's input.
+    /// The rows after the activation: the output layer's input.
     pub g: Option<&'a mut [f32]>,
 }
 
-/// Places in [`Block::linears`].
-const QUERY: usize = 0;
-const KEY: usize = 1;
-const VALUE: usize = 2;
-const INTERMEDIATE: usize = 4;
-const OUTPUT: usize = 5;
-
 impl Kept {
-    /// Room for the layers whose weights are trained, with `all` rows of keys and values and `computed` of the rest.
+    /// Room for the layers whose weights are trained, with `all` rows of keys and values and
+    /// `computed` of the rest.
     pub fn new(block: &Block, pass: &Pass<'_>, all: usize, computed: usize) -> Self {
-        let linears = block.linears();
-        let trains = |at: usize| linears[at].trains_weight(pass.parameters);
-        let rows = |at: usize| {
-            if matches!(at, KEY | VALUE) {
+        let linears = &block.linears;
+        let room = |site: LinearSite, columns: usize| {
+            let rows = if site.computes_all_rows() {
                 all
             } else {
                 computed
-            }
+            };
+            let trains = linears[site].trains_weight(pass.parameters);
+            trains.then(|| pass.scratch.rows(rows, columns))
         };
-        let room =
-            |at: usize, columns: usize| trains(at).then(|| pass.scratch.rows(rows(at), columns));
-        let multiplied = |at: usize| match linears[at].site.inputs.is_empty() {
-            true => None,
-            false => room(at, linears[at].in_dim),
+        let multiplied = |site: LinearSite| {
+            let changes = !linears[site].site.inputs.is_empty();
+            changes.then(|| room(site, linears[site].in_dim)).flatten()
         };
         Self {
-            d_outputs: std::array::from_fn(|at| room(at, linears[at].out_dim)),
-            multiplied: std::array::from_fn(multiplied),
-            h: room(INTERMEDIATE, linears[INTERMEDIATE].in_dim),
-            g: room(OUTPUT, linears[OUTPUT].in_dim),
+            d_outputs: PerLinear::from_fn(|site| room(site, linears[site].out_dim)),
+            multiplied: PerLinear::from_fn(multiplied),
+            h: room(LinearSite::Intermediate, linears.intermediate.in_dim),
+            g: room(LinearSite::Output, linears.output.in_dim),
         }
     }
 
-    /// The rows of every attending task (`attend`: query, key, value) or feeding task (the rest).
+    /// The rows of every attending task (query, key and value) and of every feeding task (the
+    /// rest).
     pub fn split(
         &mut self,
         tasks: &Tasks,
@@ -85,54 +75,46 @@ impl Kept {
         let mut attend: Vec<KeptRows<'_>> =
             tasks.attend.iter().map(|_| KeptRows::default()).collect();
         let mut feed: Vec<KeptRows<'_>> = tasks.feed.iter().map(|_| KeptRows::default()).collect();
-        let pieces = |at: usize, buffer, columns| match at {
-            QUERY => {
-                let computed = tasks.attend.iter().map(|task| task.computed.clone());
-                split(buffer, computed, columns)
-            }
-            KEY | VALUE => {
-                let rows = tasks.attend.iter().map(|task| task.rows.clone());
-                split(buffer, rows, columns)
-            }
-            _ => split(buffer, tasks.feed.iter().cloned(), columns),
-        };
-        let buffers = self.d_outputs.iter_mut().zip(&mut self.multiplied);
-        for (at, (d_output, multiplied)) in buffers.enumerate() {
-            let layer = block.linear(at).layer;
-            let rows = if at <= VALUE { &mut attend } else { &mut feed };
+        let multiplied = self.multiplied.each_mut().into_iter();
+        let buffers = self.d_outputs.each_mut().into_iter().zip(multiplied);
+        for ((site, d_output), (_, multiplied)) in buffers {
+            let layer = block.linears[site].layer;
+            let rows = if site.feeds_attention() {
+                &mut attend
+            } else {
+                &mut feed
+            };
             if let Some(buffer) = d_output {
-                for (rows, piece) in rows.iter_mut().zip(pieces(at, buffer, layer.out_dim)) {
-                    rows.d_outputs[at] = Some(piece);
+                let pieces = tasks.pieces(site, buffer, layer.out_dim);
+                for (rows, piece) in rows.iter_mut().zip(pieces) {
+                    rows.d_outputs[site] = Some(piece);
                 }
             }
             if let Some(buffer) = multiplied {
-                for (rows, piece) in rows.iter_mut().zip(pieces(at, buffer, layer.in_dim)) {
-                    rows.multiplied[at] = Some(piece);
+                let pieces = tasks.pieces(site, buffer, layer.in_dim);
+                for (rows, piece) in rows.iter_mut().zip(pieces) {
+                    rows.multiplied[site] = Some(piece);
                 }
             }
         }
         if let Some(h) = &mut self.h {
-            let columns = block.intermediate.layer.in_dim;
-            for (rows, piece) in feed
-                .iter_mut()
-                .zip(split(h, tasks.feed.iter().cloned(), columns))
-            {
+            let columns = block.linears.intermediate.layer.in_dim;
+            let pieces = tasks.pieces(LinearSite::Intermediate, h, columns);
+            for (rows, piece) in feed.iter_mut().zip(pieces) {
                 rows.h = Some(piece);
             }
         }
         if let Some(g) = &mut self.g {
-            let columns = block.output.layer.in_dim;
-            for (rows, piece) in feed
-                .iter_mut()
-                .zip(split(g, tasks.feed.iter().cloned(), columns))
-            {
+            let columns = block.linears.output.layer.in_dim;
+            let pieces = tasks.pieces(LinearSite::Output, g, columns);
+            for (rows, piece) in feed.iter_mut().zip(pieces) {
                 rows.g = Some(piece);
             }
         }
         (attend, feed)
     }
 
-    /// `dW += dyᵀ·x` of every trained weight, in one go.
+    /// Adds `dyᵀ·x` to the gradient of every trained weight, all at once.
     pub fn weight_gradients(
         self,
         block: &Block,
@@ -141,58 +123,92 @@ impl Kept {
         pass: &Pass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        let queries = tape.first_rows.as_deref().unwrap_or(x);
-        let inputs: [Option<&[f32]>; 6] = [
-            Some(queries),
-            Some(x),
-            Some(x),
-            Some(&tape.attended.context),
-            self.h.as_deref(),
-            self.g.as_deref(),
-        ];
-        // Layers with the same input share its packed form.
-        let mut packed: Vec<(*const f32, Columns<'_>)> = Vec::new();
-        let mut work: Vec<(&Linear, &[f32], usize, Vec<f32>)> = Vec::new();
-        for (at, layer) in block.linears().into_iter().enumerate() {
-            let input = self.multiplied[at].as_deref().or(inputs[at]);
-            let (Some(d_y), Some(input)) = (&self.d_outputs[at], input) else {
+        let inputs: PerLinear<Option<&[f32]>> = PerLinear {
+            query: Some(tape.first_rows.as_deref().unwrap_or(x)),
+            key: Some(x),
+            value: Some(x),
+            attention_dense: Some(&tape.saved.attended.context),
+            intermediate: self.h.as_deref(),
+            output: self.g.as_deref(),
+        };
+        let mut packed = PackedInputs::default();
+        let mut work: Vec<Work<'_>> = Vec::new();
+        for (site, layer) in block.linears.each() {
+            let input = self.multiplied[site].as_deref().or(inputs[site]);
+            let (Some(d_y), Some(input)) = (&self.d_outputs[site], input) else {
                 continue;
             };
-            let found = packed
-                .iter()
-                .position(|(pointer, _)| *pointer == input.as_ptr());
-            let columns = found.unwrap_or_else(|| {
-                let rows = input.len() / layer.in_dim;
-                let mut columns = pass.scratch.columns(rows, layer.in_dim);
-                columns.space().pack(Matrix::new(input, rows, layer.in_dim));
-                packed.push((input.as_ptr(), columns));
-                packed.len() - 1
-            });
-            let sum = match layer.site.weights.is_empty() {
-                true => gradients.take(layer.weight),
-                false => None,
+            let taken = if layer.site.weights.is_empty() {
+                gradients.take(layer.weight)
+            } else {
+                None
             };
-            let sum = sum.unwrap_or_else(|| vec![0f32; layer.in_dim * layer.out_dim]);
-            work.push((layer, d_y, columns, sum));
-        }
-        let jobs = work
-            .iter_mut()
-            .map(|(_, d_y, columns, sum)| WeightGradient {
-                d_weight: sum,
+            work.push(Work {
+                site,
                 d_y,
-                x: &packed[*columns].1,
+                input: packed.place_of(input, layer.in_dim, pass),
+                sum: taken.unwrap_or_else(|| vec![0f32; layer.in_dim * layer.out_dim]),
             });
+        }
+        let jobs = work.iter_mut().map(|work| WeightGradient {
+            d_weight: &mut work.sum,
+            d_y: work.d_y,
+            x: &packed.0[work.input].1,
+        });
         backward_weights(jobs.collect());
-        for (layer, _, _, sum) in work {
-            let at = block
-                .linears()
-                .iter()
-                .position(|other| std::ptr::eq(*other, layer));
-            match at.and_then(|at| tape.rewritten[at].as_ref()) {
+        for Work { site, sum, .. } in work {
+            let layer = &block.linears[site];
+            match &tape.rewritten[site] {
                 None => gradients.put(layer.weight, sum),
                 Some(rewritten) => rewritten.backward(layer, &sum, pass, gradients)?,
             }
         }
         Ok(())
+    }
+}
+
+/// The gradient of one weight.
+struct Work<'a> {
+    site: LinearSite,
+    d_y: &'a [f32],
+    /// The input's place in [`PackedInputs`].
+    input: usize,
+    sum: Vec<f32>,
+}
+
+/// The packed inputs of layers, by their address: layers with the same input share its packed form.
+#[derive(Default)]
+struct PackedInputs<'a>(Vec<(*const f32, Columns<'a>)>);
+
+impl<'a> PackedInputs<'a> {
+    /// The place of `input`, `[rows, in_dim]`, which is packed if it is new.
+    fn place_of(&mut self, input: &[f32], in_dim: usize, pass: &Pass<'a>) -> usize {
+        let known = self.0.iter().position(|(at, _)| *at == input.as_ptr());
+        known.unwrap_or_else(|| {
+            let rows = input.len() / in_dim;
+            let mut columns = pass.scratch.columns(rows, in_dim);
+            columns.space().pack(Matrix::new(input, rows, in_dim));
+            self.0.push((input.as_ptr(), columns));
+            self.0.len() - 1
+        })
+    }
+}
+
+impl Tasks {
+    /// The rows of `buffer`, `[rows, columns]`, that belong to each task that computes the layer.
+    fn pieces<'b>(
+        &self,
+        site: LinearSite,
+        buffer: &'b mut [f32],
+        columns: usize,
+    ) -> Vec<&'b mut [f32]> {
+        let attend = self.attend.iter();
+        match site {
+            LinearSite::Query => split(buffer, attend.map(|task| task.computed.clone()), columns),
+            LinearSite::Key | LinearSite::Value => {
+                split(buffer, attend.map(|task| task.rows.clone()), columns)
+            }
+            _ => split(buffer, self.feed.iter().cloned(), columns),
+        }
     }
 }

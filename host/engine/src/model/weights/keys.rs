@@ -1,19 +1,22 @@
-//! The names of tensors in checkpoints: what stands before the names of [`crate::model::description`], and what else a
-//! checkpoint may hold. Called when a checkpoint is opened, and by the writers of checkpoints and adapters.
+//! The names of tensors in checkpoints: the prefixes of the names of [`crate::model::description`],
+//! and the other tensors of a checkpoint. It is called when a checkpoint is opened, and by the
+//! writers of checkpoints and adapters.
 
 use crate::model::config::Architecture;
 
-/// What people's training loops put before every key: `DataParallel` and DDP, `LightningModule`s and classes around a model.
+/// The prefixes that training loops add to every key: `DataParallel` and DDP, `LightningModule`s
+/// and classes around a model.
 const BEFORE: [&str; 2] = ["module.", "model."];
 
-/// What PyTorch's wrappers put before the keys of any module: `torch.compile`, FSDP, activation checkpointing.
+/// The prefixes that PyTorch's wrappers add to the keys of any module: `torch.compile`, FSDP,
+/// activation checkpointing.
 const ANYWHERE: [&str; 3] = [
     "_orig_mod.",
     "_fsdp_wrapped_module.",
     "_checkpoint_wrapped_module.",
 ];
 
-/// A key without the prefixes of wrappers, and which these were.
+/// A key without the prefixes of wrappers, and these prefixes.
 pub fn unwrapped(key: &str) -> (String, Vec<&'static str>) {
     let (mut bare, mut taken) = (key.to_owned(), Vec::new());
     loop {
@@ -34,6 +37,18 @@ pub fn unwrapped(key: &str) -> (String, Vec<&'static str>) {
 }
 
 /// The name of [`crate::model::description`] for a key of a checkpoint.
+///
+/// ```
+/// use progtune_engine::model::{
+///     config::Architecture,
+///     weights::{canonical_name, checkpoint_key},
+/// };
+///
+/// let key = "bert.embeddings.LayerNorm.gamma";
+/// let name = canonical_name(key, Architecture::Bert);
+/// assert_eq!(name, "embeddings.LayerNorm.weight");
+/// assert_eq!(checkpoint_key(&name, Architecture::Bert), format!("bert.{name}"));
+/// ```
 pub fn canonical_name(key: &str, architecture: Architecture) -> String {
     let name = key
         .strip_prefix(architecture.model_type())
@@ -56,14 +71,15 @@ pub fn checkpoint_key(name: &str, architecture: Architecture) -> String {
     }
 }
 
-/// Parameters that a base model need not have: the head, with the pooler.
+/// Whether a base model may lack the parameter: those of the head, with the pooler.
 pub fn may_be_new(name: &str) -> bool {
     ["classifier.", "pooler.", "qa_outputs."]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
 
-/// Tensors of pre-training heads, other tasks' heads and buffers, which are no fault.
+/// Whether a tensor belongs to a pre-training head, another task's head or a buffer, which are no
+/// faults.
 pub fn is_other_head(name: &str) -> bool {
     let buffer = name == "embeddings.position_ids" || name == "embeddings.token_type_ids";
     buffer

@@ -1,4 +1,5 @@
-//! What is said when a checkpoint does not fit its configuration or the task. Called when its tensors are read.
+//! The messages about a checkpoint that does not fit its configuration or the task. They are made
+//! when its tensors are read.
 
 use super::{Checkpoint, ParameterInfo, keys};
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ fn layer_of(name: &str) -> Option<usize> {
     inside.split('.').next()?.parse().ok()
 }
 
-/// A key of `config.json` that decides how many rows a table of embeddings has.
+/// The key of `config.json` that decides the number of rows of an embedding table.
 fn key_of_rows(name: &str) -> Option<&'static str> {
     match name.strip_prefix("embeddings.")? {
         "word_embeddings.weight" => Some("vocab_size"),
@@ -21,8 +22,8 @@ fn key_of_rows(name: &str) -> Option<&'static str> {
 }
 
 impl Checkpoint {
-    /// Whether the checkpoint has the layers of the configuration, if it has whole layers at all: a layer is counted by its
-    /// query's weight.
+    /// Checks that the checkpoint has the layers of the configuration, if it has whole layers at
+    /// all. A layer is counted by its query's weight.
     ///
     /// # Errors
     /// One sentence with both numbers.
@@ -45,7 +46,8 @@ impl Checkpoint {
         )))
     }
 
-    /// Whether more than a layer's query is missing of the layers that both have: then the tensors are worth listing.
+    /// Whether more than a layer's query is missing from the layers that both have. The tensors are
+    /// then worth listing.
     fn is_damaged(&self, infos: &[ParameterInfo], found: usize) -> bool {
         let mut shared = infos
             .iter()
@@ -53,7 +55,7 @@ impl Checkpoint {
         shared.any(|info| !self.tensors.contains_key(&info.name))
     }
 
-    /// The error that lists `faults`: the first of them, and how many there are.
+    /// The error that lists the first of `faults` with their number.
     pub(super) fn mismatch(&self, faults: &[String]) -> Error {
         let all = |start: &str| faults.iter().all(|fault| fault.starts_with(start));
         let (what, advice) = if all("missing: classifier") {
@@ -63,7 +65,7 @@ impl Checkpoint {
             )
         } else if all("wrong shape: classifier") {
             (
-                "the head is that of another task".to_owned(),
+                "the head belongs to another task".to_owned(),
                 "Pass the --task that the model was trained for; with --task own, check `id2label` and `num_labels` in \
                  config.json",
             )
@@ -80,7 +82,7 @@ impl Checkpoint {
         ))
     }
 
-    /// What the fault is if all tensors have a prefix that is not the model's.
+    /// The prefix that all tensors have, if it is not the model's.
     fn foreign_prefix(&self) -> Option<(String, &'static str)> {
         let table = "embeddings.word_embeddings.weight";
         let keys = self.tensors.values().map(|(_, key, _)| key.as_str());
@@ -99,7 +101,8 @@ impl Checkpoint {
         Some((what, advice))
     }
 
-    /// A tensor of another shape, with the key that decides its rows where there is one.
+    /// The fault of a tensor with another shape. It names the key that decides its rows, where
+    /// there is one.
     pub(super) fn wrong_shape(&self, info: &ParameterInfo, key: &str, shape: &[usize]) -> String {
         let mut text = format!(
             "wrong shape: {key}: expected {:?}, found {shape:?}",

@@ -1,7 +1,8 @@
-//! Every activation's values and derivatives on both paths against PyTorch's.
+//! Values and derivatives of every activation on both paths, compared with PyTorch's.
 //!
-//! Reference: `tests/fixtures/activations.json`, made by `make_configurations.py` with torch 2.15.0 and transformers 5.24.0 in
-//! double precision, kinks and far ends included. Tolerance 2e-6, relative above 1.
+//! Reference: `tests/fixtures/activations.json`, made by `make_configurations.py` with torch 2.15.0
+//! and transformers 5.24.0 in double precision, including kinks and far ends. The tolerance is
+//! 2e-6, relative above 1.
 
 use super::*;
 use crate::model::config::ModelConfig;
@@ -16,7 +17,7 @@ fn numbers(value: &Value) -> Vec<f32> {
     list.map(|x| x.as_f64().unwrap() as f32).collect()
 }
 
-/// What differs from the reference, each a line.
+/// The differences from the reference, one per line.
 fn differences(about: &str, x: &[f32], found: &[f32], expected: &[f32]) -> Vec<String> {
     let rows = x.iter().zip(found).zip(expected);
     let bad = rows.filter(|((_, found), expected)| {

@@ -1,4 +1,4 @@
-//! The backward of a program on the rows of one task. Called by [`crate::model::fused`]'s sites.
+//! The backward of a program on the rows of one task. The sites of [`crate::model::fused`] call it.
 
 use super::{
     FixedMatrix, Others, RowProgram, Run, Step, add_gradient, by_row, drop_out, forward::normalise,
@@ -13,8 +13,8 @@ use progtune_kernels::{
 };
 
 impl RowProgram {
-    /// Turns `d`, the gradient of the result, into that of `y`; adds the parameters' gradients; returns those of the
-    /// other inputs. `saved` is what [`RowProgram::forward`] returned.
+    /// Turns `d`, the gradient of the result, into that of `y`, and adds the parameters' gradients.
+    /// Returns the gradients of the other inputs. `saved` is the result of [`RowProgram::forward`].
     pub fn backward(
         &self,
         saved: &[Option<Buffer>],
@@ -35,71 +35,35 @@ impl RowProgram {
         }
         let mut inputs = [None, None, None];
         for (index, step) in self.steps.iter().enumerate().rev() {
-            let Some(mut g) = gradients[index].take() else {
+            let Some(g) = gradients[index].take() else {
                 continue;
             };
-            let (scratch, parameters) = (run.scratch, run.parameters);
             match *step {
                 Step::Input(input) => add_gradient(&mut inputs[input], g),
-                Step::MatMul { x, matrix } => {
-                    let d_x = self.product(index, matrix, &g, value(x), partials, run);
-                    add_gradient(&mut gradients[x], d_x);
-                }
                 Step::Add { a, b, factor } => {
-                    let mut d_b = scratch.copy(&g);
+                    let mut d_b = run.scratch.copy(&g);
                     elementwise::scale(&mut d_b, factor);
                     add_gradient(&mut gradients[b], d_b);
                     add_gradient(&mut gradients[a], g);
                 }
                 Step::Mul { a, b } => {
-                    let mut d_b = scratch.copy(&g);
+                    let mut d_b = run.scratch.copy(&g);
                     elementwise::multiply(&mut d_b, value(a));
                     add_gradient(&mut gradients[b], d_b);
-                    elementwise::multiply(&mut g, value(b));
-                    add_gradient(&mut gradients[a], g);
+                    let mut d_a = g;
+                    elementwise::multiply(&mut d_a, value(b));
+                    add_gradient(&mut gradients[a], d_a);
                 }
-                Step::AddVector { x, vector, factor } => {
-                    if let Some(sum) = self.sum(vector, run.program, partials) {
-                        for row in g.chunks_exact(sum.len()) {
-                            elementwise::add_scaled(sum, row, factor);
-                        }
-                    }
-                    add_gradient(&mut gradients[x], g);
-                }
-                Step::MulVector { x, vector } => {
-                    if let Some(sum) = self.sum(vector, run.program, partials) {
-                        let n = sum.len();
-                        for (row, x) in g.chunks_exact(n).zip(value(x).chunks_exact(n)) {
-                            elementwise::add_products(sum, row, x);
-                        }
-                    }
-                    let vector = self.fixed(vector, parameters);
-                    by_row(&mut g, &vector, elementwise::multiply);
-                    add_gradient(&mut gradients[x], g);
-                }
-                Step::Scale { x, by } => {
-                    elementwise::scale(&mut g, by);
-                    add_gradient(&mut gradients[x], g);
-                }
-                Step::Activate { x, activation } => {
-                    activation::backward(&mut g, value(x), activation);
-                    add_gradient(&mut gradients[x], g);
-                }
-                Step::Swap { x, from } => {
-                    let mut d_x = scratch.take(g.len());
-                    swap(&mut d_x, &g, (from.1, from.0));
+                Step::MatMul { x, .. }
+                | Step::AddVector { x, .. }
+                | Step::MulVector { x, .. }
+                | Step::Scale { x, .. }
+                | Step::Activate { x, .. }
+                | Step::Swap { x, .. }
+                | Step::Normalise { x, .. }
+                | Step::Dropout { x, .. } => {
+                    let d_x = self.step_backward(index, g, value(x), partials, run);
                     add_gradient(&mut gradients[x], d_x);
-                }
-                Step::Normalise { x, columns, eps } => {
-                    let (rows, mut x_hat) = (value(x), scratch.take(g.len()));
-                    let columns = self.columns(columns, rows, run.rows);
-                    let (rstd, ones) = normalise(&mut x_hat, rows, columns, eps, run);
-                    layer_norm::backward_input(&mut g, &x_hat, &rstd, &ones);
-                    add_gradient(&mut gradients[x], g);
-                }
-                Step::Dropout { x, node, p } => {
-                    drop_out(&mut g, run.program, node, p, run.rows);
-                    add_gradient(&mut gradients[x], g);
                 }
             }
         }
@@ -109,6 +73,58 @@ impl RowProgram {
             None => d.fill(0.0),
         }
         [d_x, d_residual]
+    }
+
+    /// The gradient of the only operand with rows, `x`, of a step whose result has the gradient
+    /// `g`. Adds the gradient of the step's other operand, if it has one.
+    fn step_backward(
+        &self,
+        index: usize,
+        mut g: Buffer,
+        x: &[f32],
+        partials: &mut Partials<'_>,
+        run: &mut Run<'_, '_>,
+    ) -> Buffer {
+        match self.steps[index] {
+            Step::MatMul { matrix, .. } => {
+                return self.product(index, matrix, &g, x, partials, run);
+            }
+            Step::AddVector { vector, factor, .. } => {
+                if let Some(sum) = self.sum(vector, run.program, partials) {
+                    for row in g.chunks_exact(sum.len()) {
+                        elementwise::add_scaled(sum, row, factor);
+                    }
+                }
+            }
+            Step::MulVector { vector, .. } => {
+                if let Some(sum) = self.sum(vector, run.program, partials) {
+                    let n = sum.len();
+                    for (row, x) in g.chunks_exact(n).zip(x.chunks_exact(n)) {
+                        elementwise::add_products(sum, row, x);
+                    }
+                }
+                let vector = self.fixed(vector, run.parameters);
+                by_row(&mut g, &vector, elementwise::multiply);
+            }
+            Step::Scale { by, .. } => elementwise::scale(&mut g, by),
+            Step::Activate { activation, .. } => activation::backward(&mut g, x, activation),
+            Step::Swap { from, .. } => {
+                let mut d_x = run.scratch.take(g.len());
+                swap(&mut d_x, &g, (from.1, from.0));
+                return d_x;
+            }
+            Step::Normalise { columns, eps, .. } => {
+                let mut x_hat = run.scratch.take(g.len());
+                let columns = self.columns(columns, x, run.rows);
+                let (rstd, ones) = normalise(&mut x_hat, x, columns, eps, run);
+                layer_norm::backward_input(&mut g, &x_hat, &rstd, &ones);
+            }
+            Step::Dropout { node, p, .. } => drop_out(&mut g, run.program, node, p, run.rows),
+            Step::Input(_) | Step::Add { .. } | Step::Mul { .. } => {
+                unreachable!("`backward` handles steps with several operands")
+            }
+        }
+        g
     }
 
     /// Adds the gradient of a product's matrix; returns that of its rows `x`.
@@ -127,9 +143,10 @@ impl RowProgram {
         let d_rows = Matrix::new(d, n, n_out);
         if let Some(sum) = self.sum(matrix.source, run.program, partials) {
             let x_rows = Matrix::new(x, n, n_in);
-            let (left, right) = match matrix.transposed {
-                true => (d_rows, x_rows),
-                false => (x_rows, d_rows),
+            let (left, right) = if matrix.transposed {
+                (d_rows, x_rows)
+            } else {
+                (x_rows, d_rows)
             };
             let width = right.columns();
             run.workspace.rows.pack(left.transposed());

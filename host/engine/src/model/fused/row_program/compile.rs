@@ -1,5 +1,5 @@
-//! From a graph to steps on slices, for one pass; values without rows are computed here. Called by [`crate::model::fused`]'s
-//! sites.
+//! From a graph to steps on slices, for one pass. Values without rows are computed here. The sites
+//! of [`crate::model::fused`] call it.
 
 use super::{Derived, Fixed, FixedMatrix, INPUTS, RowProgram, Step};
 use crate::{
@@ -16,9 +16,10 @@ use progtune_plugin_api::graph::{Node, Op};
 /// A value of the graph.
 #[derive(Clone)]
 enum Value {
-    /// The value of a step, with its dimensions after the rows; none when it has one only, of any size above 1.
+    /// The value of a step, with its dimensions after the rows. The list is empty if there is only
+    /// one, of any size above 1.
     Rows { step: usize, dims: Vec<usize> },
-    /// A parameter, in its own shape or another one, or transposed.
+    /// A parameter, in its own shape or a different one, or transposed.
     Parameter {
         id: ParameterId,
         shape: Vec<usize>,
@@ -29,7 +30,8 @@ enum Value {
 }
 
 impl RowProgram {
-    /// The fused form of `program` with the parameters' values of now; `None` if not all its operations have one.
+    /// The fused form of `program` with the parameters' current values; `None` if one of its
+    /// operations has none.
     pub fn compile(program: &Program, parameters: &Parameters) -> Result<Option<Self>> {
         let mut compiler = Compiler {
             program,
@@ -53,19 +55,19 @@ struct Compiler<'a> {
     program: &'a Program,
     parameters: &'a Parameters,
     steps: Vec<Step>,
-    /// One a node so far.
+    /// One per node so far.
     values: Vec<Value>,
     derived: Vec<Derived>,
-    /// Values without rows that are known, by node.
+    /// The values without rows that are known, by node.
     computed: Vec<Option<Tensor>>,
 }
 
-/// What the compiler makes of a node: `None` when it has no fused form.
+/// The compiled form of a node; `None` when it has no fused form.
 type Compiled<T> = Result<Option<T>>;
 
 impl Compiler<'_> {
     fn finish(self) -> Option<RowProgram> {
-        // The result must be the last step's.
+        // The result must be that of the last step.
         match self.values.last()? {
             Value::Rows { step, .. } if *step + 1 == self.steps.len() => {}
             _ => return None,
@@ -108,7 +110,7 @@ impl Compiler<'_> {
         self.with_rows(index, node, &at, dims.unwrap_or_default())
     }
 
-    /// A parameter seen otherwise, or something to compute.
+    /// A parameter in another shape, or a value to compute later.
     fn without_rows(&self, index: usize, node: &Node, at: &[usize]) -> Value {
         match (node.op, at.first().map(|&at| &self.values[at])) {
             (
@@ -152,26 +154,23 @@ impl Compiler<'_> {
             Some(Value::Rows { step, .. }) => Some(step),
             _ => None,
         };
-        let activate = |activation| x.map(|x| Step::Activate { x, activation });
         let mut dims = dims;
         let step = match node.op {
+            Op::RESHAPE => {
+                let shape = match sizes(node) {
+                    shape if shape.len() != 1 => shape,
+                    shape if shape[0] == 1 => return Ok(None),
+                    _ => Vec::new(),
+                };
+                return Ok(x.map(|step| Value::Rows { step, dims: shape }));
+            }
             Op::INPUT => {
                 let name = node.text("name").unwrap_or_default();
                 INPUTS.iter().position(|i| *i == name).map(Step::Input)
             }
             Op::MATMUL => match (operand(0), operand(1)) {
                 (Some(Value::Rows { step: x, .. }), Some(right)) => {
-                    self.matrix(&right)?.and_then(|matrix| {
-                        let columns = match matrix.transposed {
-                            true => matrix.rows,
-                            false => matrix.columns,
-                        };
-                        if let Some(last) = dims.last_mut() {
-                            *last = columns;
-                        }
-                        // A single column would be broadcast by later operations.
-                        (columns > 1).then_some(Step::MatMul { x, matrix })
-                    })
+                    self.product(x, &right, &mut dims)?
                 }
                 _ => None,
             },
@@ -179,16 +178,6 @@ impl Compiler<'_> {
                 (Some(a), Some(b)) => self.pair(node.op, a, b)?,
                 _ => None,
             },
-            Op::RESHAPE => {
-                let mut shape = sizes(node);
-                if shape.len() == 1 {
-                    shape = match shape[0] {
-                        1 => return Ok(None),
-                        _ => Vec::new(),
-                    };
-                }
-                return Ok(x.map(|step| Value::Rows { step, dims: shape }));
-            }
             Op::TRANSPOSE => match (x, dims.as_mut_slice()) {
                 (Some(x), [n, m]) => {
                     let from = (*n, *m);
@@ -197,25 +186,7 @@ impl Compiler<'_> {
                 }
                 _ => None,
             },
-            Op::SCALE => {
-                let by = node.float("by").unwrap_or(1.0) as f32;
-                x.map(|x| Step::Scale { x, by })
-            }
-            Op::GELU => activate(Activation::Gelu),
-            Op::SILU => activate(Activation::Silu),
-            Op::RELU => activate(Activation::Relu),
-            Op::TANH => activate(Activation::Tanh),
-            Op::LAYER_NORM => {
-                let eps = node.float("eps").unwrap_or(1e-12) as f32;
-                let columns = dims.last().copied().unwrap_or(0);
-                x.map(|x| Step::Normalise { x, columns, eps })
-            }
-            Op::DROPOUT => x.map(|x| Step::Dropout {
-                x,
-                node: index,
-                p: node.float("p").unwrap_or(0.0) as f32,
-            }),
-            _ => None,
+            _ => x.and_then(|x| of_rows(index, node, x, &dims)),
         };
         let Some(step) = step else { return Ok(None) };
         self.steps.push(step);
@@ -223,7 +194,24 @@ impl Compiler<'_> {
         Ok(Some(Value::Rows { step, dims }))
     }
 
-    /// An operation on two values of which one has rows at least.
+    /// The product of rows with a matrix, which sets the last of their dimensions.
+    fn product(&mut self, x: usize, right: &Value, dims: &mut [usize]) -> Compiled<Step> {
+        let Some(matrix) = self.matrix(right)? else {
+            return Ok(None);
+        };
+        let columns = if matrix.transposed {
+            matrix.rows
+        } else {
+            matrix.columns
+        };
+        if let Some(last) = dims.last_mut() {
+            *last = columns;
+        }
+        // Later operations would broadcast a single column.
+        Ok((columns > 1).then_some(Step::MatMul { x, matrix }))
+    }
+
+    /// An operation on two values, of which at least one has rows.
     fn pair(&mut self, op: Op, a: Value, b: Value) -> Compiled<Step> {
         let factor = if op == Op::SUB { -1.0 } else { 1.0 };
         Ok(match (op, a, b) {
@@ -254,7 +242,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// A vector in an operation with rows: one number a column (one number for all columns is left to candle).
+    /// A vector in an operation with rows: one number per column. One number for all columns is
+    /// left to candle.
     fn vector(&mut self, value: &Value, dims: &[usize]) -> Compiled<Fixed> {
         let Some((source, shape, false)) = self.fixed(value)? else {
             return Ok(None);
@@ -280,7 +269,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// A value without rows as something a step can read: source, shape, whether it is transposed.
+    /// A value without rows as a step reads it: source, shape, and whether it is transposed.
     fn fixed(&mut self, value: &Value) -> Compiled<(Fixed, Vec<usize>, bool)> {
         match value {
             Value::Rows { .. } => Ok(None),
@@ -305,7 +294,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Lets candle compute a node without rows, and what it reads.
+    /// Computes a node without rows with candle, after the nodes that it reads.
     fn compute(&mut self, node: usize) -> Result<Tensor> {
         let inputs = self.program.graph().nodes[node].inputs.clone();
         for input in inputs {
@@ -319,6 +308,32 @@ impl Compiler<'_> {
         self.computed[node] = Some(value.clone());
         Ok(value)
     }
+}
+
+/// An operation on rows that has no other operand and keeps their dimensions.
+fn of_rows(index: usize, node: &Node, x: usize, dims: &[usize]) -> Option<Step> {
+    let activate = |activation| Step::Activate { x, activation };
+    Some(match node.op {
+        Op::SCALE => Step::Scale {
+            x,
+            by: node.float("by").unwrap_or(1.0) as f32,
+        },
+        Op::GELU => activate(Activation::Gelu),
+        Op::SILU => activate(Activation::Silu),
+        Op::RELU => activate(Activation::Relu),
+        Op::TANH => activate(Activation::Tanh),
+        Op::LAYER_NORM => Step::Normalise {
+            x,
+            columns: dims.last().copied().unwrap_or(0),
+            eps: node.float("eps").unwrap_or(1e-12) as f32,
+        },
+        Op::DROPOUT => Step::Dropout {
+            x,
+            node: index,
+            p: node.float("p").unwrap_or(0.0) as f32,
+        },
+        _ => return None,
+    })
 }
 
 fn sizes(node: &Node) -> Vec<usize> {

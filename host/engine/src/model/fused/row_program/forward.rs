@@ -1,4 +1,4 @@
-//! The forward of a program on the rows of one task. Called by [`crate::model::fused`]'s sites.
+//! The forward of a program on the rows of one task. The sites of [`crate::model::fused`] call it.
 
 use super::{Others, RowProgram, Run, Step, by_row, drop_out, packed_of, swap};
 use crate::model::scratch::Buffer;
@@ -10,7 +10,8 @@ use progtune_kernels::{
 };
 
 impl RowProgram {
-    /// Replaces `y` by the graph's result; returns what the backward reads, when it will be called.
+    /// Replaces `y` by the graph's result; with `record`, returns the values that the backward
+    /// reads.
     pub fn forward(
         &self,
         y: &mut [f32],
@@ -43,7 +44,7 @@ impl RowProgram {
         values
     }
 
-    /// The value of a step; `None` for an input, which is there.
+    /// The value of a step; `None` for an input, which exists already.
     fn step(
         &self,
         index: usize,
@@ -121,7 +122,7 @@ impl RowProgram {
         })
     }
 
-    /// The columns that are normalised together: 0 stands for those of a whole row.
+    /// The number of columns that are normalised together; 0 stands for a whole row.
     pub(super) fn columns(
         &self,
         columns: usize,

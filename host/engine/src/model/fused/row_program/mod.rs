@@ -1,11 +1,13 @@
-//! A method's graph on slices, with its own backward: the fused form of what most published methods are made of
-//! (low-rank updates, bottlenecks, scalings, Kronecker products). Called by [`super::site`]; other graphs run through candle
-//! there.
+//! A method's graph on slices, with its own backward: the fused form of the operations in most
+//! published methods (low-rank updates, bottlenecks, scalings, Kronecker products). [`super::site`]
+//! calls it, and runs other graphs through candle.
 //!
-//! A graph has two kinds of values: those with rows, which [`forward`] and [`backward`] compute for the rows of each task, and
-//! those without, which are the same for all of them. The latter are a parameter as it is, or *derived*: [`compile`] lets
-//! candle compute them once a pass (DoRA's factors are norms of a whole weight), the tasks add up their gradients like a
-//! parameter's, and candle takes these back to the parameters when all tasks are done ([`RowProgram::derived_backward`]).
+//! A graph has two kinds of values. Values with rows are computed by [`forward`] and [`backward`]
+//! for the rows of each task. Values without rows are the same for all tasks: they are parameters,
+//! or they are *derived*. [`compile`] computes derived values with candle once per pass (DoRA's
+//! factors are norms of a whole weight). The tasks add up their gradients like those of a
+//! parameter. When all tasks are done, candle takes these back to the parameters
+//! ([`RowProgram::derived_backward`]).
 
 mod backward;
 mod compile;
@@ -27,7 +29,8 @@ use progtune_kernels::{
     matrix::Matrix,
 };
 
-/// A graph ready for one pass: every value of a step is rows of numbers, in evaluation order; the last step is the result.
+/// A graph ready for one pass. The value of each step is rows of numbers, steps are in evaluation
+/// order, and the last one is the result.
 #[derive(Debug)]
 pub struct RowProgram {
     steps: Vec<Step>,
@@ -39,25 +42,25 @@ pub struct RowProgram {
 /// A value without rows that candle computed.
 #[derive(Debug)]
 struct Derived {
-    /// Its node in the graph.
+    /// The node in the graph.
     node: usize,
-    /// Contiguous; with candle's graph when something trained is in it.
+    /// The value: contiguous, with candle's graph if it depends on something trained.
     value: Tensor,
 }
 
-/// Something without rows that a step reads.
+/// A value without rows that a step reads.
 #[derive(Debug, Clone, Copy)]
 enum Fixed {
     Parameter(ParameterId),
-    /// By its place in [`RowProgram::derived`].
+    /// A derived value, by its place in [`RowProgram::derived`].
     Derived(usize),
 }
 
-/// A matrix that rows are multiplied by.
+/// A matrix by which rows are multiplied.
 #[derive(Debug, Clone, Copy)]
 struct FixedMatrix {
     source: Fixed,
-    /// As it is stored.
+    /// The shape as it is stored.
     rows: usize,
     columns: usize,
     /// Whether the product is x·Mᵀ.
@@ -108,7 +111,7 @@ enum Step {
         x: usize,
         from: (usize, usize),
     },
-    /// LayerNorm without scale and shift over the last dimension; 0 columns: all there are.
+    /// LayerNorm over the last dimension, without scale and shift; 0 columns stand for all.
     Normalise {
         x: usize,
         columns: usize,
@@ -122,30 +125,31 @@ enum Step {
     },
 }
 
-/// The names a site's inputs have: `y`, then those of [`Others`].
+/// The names of a site's inputs: `y`, then those of [`Others`].
 pub const INPUTS: [&str; 3] = ["y", "x", "residual"];
 
-/// The values of a site's inputs besides `y`: `x`, `residual`. Empty where the site has none.
+/// The values of a site's inputs besides `y`: `x` and `residual`. They are empty where the site
+/// lacks them.
 pub type Others<'a> = [&'a [f32]; 2];
 
-/// What running a program needs besides its rows.
+/// Everything that a program needs besides its rows.
 pub struct Run<'a, 'w> {
-    /// The program it was compiled from.
+    /// The program from which it was compiled.
     pub program: &'a Program,
     /// Its matrices, packed for this direction.
     pub packed: &'a [PackedMatrix<'a>],
     /// The parameters.
     pub parameters: &'a Parameters,
-    /// Step and keys of the rows.
+    /// The step, and the keys of the rows.
     pub rows: RowContext<'a>,
-    /// Shared memory.
+    /// The shared memory.
     pub scratch: &'a Scratch,
-    /// The task's own.
+    /// The task's own memory.
     pub workspace: &'w mut Workspace,
 }
 
 impl RowProgram {
-    /// The matrices of the program, packed for one pass; one for each step that multiplies.
+    /// The matrices of the program, packed for one pass, one for each step that multiplies.
     pub fn pack<'s>(
         &self,
         parameters: &Parameters,
@@ -157,12 +161,11 @@ impl RowProgram {
             let (rows, columns) = (matrix.rows, matrix.columns);
             let mut space = scratch.columns(rows.min(columns), rows.max(columns));
             let stored = Matrix::new(&values, rows, columns);
-            space
-                .space()
-                .pack_here(match matrix.transposed != backward {
-                    true => stored.transposed(),
-                    false => stored,
-                });
+            space.space().pack_here(if matrix.transposed != backward {
+                stored.transposed()
+            } else {
+                stored
+            });
             space
         };
         let steps = self.steps.iter().enumerate();
@@ -176,7 +179,7 @@ impl RowProgram {
         matrices.collect()
     }
 
-    /// The numbers of something without rows.
+    /// The numbers of a value without rows.
     fn fixed<'v>(&'v self, source: Fixed, parameters: &'v Parameters) -> HostSlice<'v> {
         match source {
             Fixed::Parameter(id) => parameters.host(id),
@@ -184,7 +187,8 @@ impl RowProgram {
         }
     }
 
-    /// Where the gradient of something without rows is added up; `None` when nothing in it is trained.
+    /// The sum to which the gradient of a value without rows is added; `None` when it depends on
+    /// nothing trained.
     fn sum<'p>(
         &self,
         source: Fixed,

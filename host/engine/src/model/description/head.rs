@@ -1,0 +1,83 @@
+//! The head above the encoder: its kinds, and the layers of each kind in each model family.
+
+use crate::model::config::{Architecture, ModelConfig};
+use progtune_datasets::{ProblemType, Task};
+
+/// The head above the encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadKind {
+    /// One row of logits per sequence, of this size: classification or regression.
+    Sequence(usize),
+    /// Start and end logits of every token, without a pooler: question answering.
+    QuestionAnswering,
+    /// This many logits of every token, without a pooler: token classification.
+    Token(usize),
+}
+
+impl HeadKind {
+    /// The head of a task.
+    pub fn of(task: &Task) -> Self {
+        match task.problem_type {
+            ProblemType::SingleLabelClassification
+            | ProblemType::MultiLabelClassification
+            | ProblemType::Regression => Self::Sequence(task.num_labels()),
+            ProblemType::TokenClassification => Self::Token(task.num_labels()),
+            ProblemType::QuestionAnswering => Self::QuestionAnswering,
+        }
+    }
+
+    /// Whether the head reads every token's row. Otherwise it reads the first row of each sequence.
+    pub fn reads_every_token(self) -> bool {
+        matches!(self, Self::QuestionAnswering | Self::Token(_))
+    }
+}
+
+/// A linear layer of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadModule {
+    /// The module's name, which is also the site's.
+    pub module: &'static str,
+    /// The number of columns that it reads.
+    pub in_dim: usize,
+    /// The number of columns that it yields.
+    pub out_dim: usize,
+    /// Whether dropout applies to its input.
+    pub drops_out: bool,
+    /// Whether tanh follows.
+    pub tanh: bool,
+}
+
+/// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and
+/// `…ForTokenClassification`, in the order in which they are computed.
+pub fn head_layers(config: &ModelConfig, head: HeadKind) -> Vec<HeadModule> {
+    let hidden = config.encoder.hidden_size;
+    let layer = |module, out_dim| HeadModule {
+        module,
+        in_dim: hidden,
+        out_dim,
+        drops_out: false,
+        tanh: false,
+    };
+    let dropped = |module, out_dim| HeadModule {
+        drops_out: true,
+        ..layer(module, out_dim)
+    };
+    let tanh = |layer| HeadModule {
+        tanh: true,
+        ..layer
+    };
+    match (head, config.architecture) {
+        (HeadKind::QuestionAnswering, _) => vec![layer("qa_outputs", 2)],
+        (HeadKind::Token(n), _) => vec![dropped("classifier", n)],
+        (HeadKind::Sequence(n), Architecture::Bert) => {
+            vec![
+                tanh(layer("pooler.dense", hidden)),
+                dropped("classifier", n),
+            ]
+        }
+        (HeadKind::Sequence(n), Architecture::Roberta) => vec![
+            tanh(dropped("classifier.dense", hidden)),
+            dropped("classifier.out_proj", n),
+        ],
+    }
+}
