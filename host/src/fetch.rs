@@ -4,10 +4,7 @@
 mod wanted;
 
 use crate::{
-    config::{
-        AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
-        check_own_complete,
-    },
+    config::{AdaptedModel, AdapterChoice, HubConfig, InputsConfig, Split, check_own_complete},
     error::{Error, Result},
     files::near_path,
     hub::{
@@ -68,24 +65,30 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// The configuration of a run with directories for names; data only if it is wanted.
+    /// The inputs of a run on `task` with directories for names; data only if it is wanted.
     ///
     /// # Errors
     /// When something is neither here nor on the hub.
-    pub fn run(&self, config: &RunConfig, files: ModelFiles, with_data: bool) -> Result<RunConfig> {
-        if with_data && config.own.is_none() {
+    pub fn run(
+        &self,
+        inputs: &InputsConfig,
+        task: &str,
+        files: ModelFiles,
+        with_data: bool,
+    ) -> Result<InputsConfig> {
+        if with_data && inputs.own.is_none() {
             // Before anything is fetched for a task that does not exist.
-            trainable_task(&config.task)?;
+            trainable_task(task)?;
         }
-        let mut config = config.clone();
-        config.model = self.model(config.model.as_ref(), files)?;
-        if let Some(adapter) = &config.init_adapter {
-            config.init_adapter = Some(self.adapter(adapter.path())?.into());
+        let mut local = inputs.clone();
+        local.model = self.model(inputs.model.as_ref(), files)?;
+        if let Some(adapter) = &inputs.init_adapter {
+            local.init_adapter = Some(self.adapter(adapter.path())?.into());
         }
         if !with_data {
-            return Ok(config);
+            return Ok(local);
         }
-        match (&mut config.own, &config.data) {
+        match (&mut local.own, &inputs.data) {
             (Some(own), Some(data)) => {
                 let (directory, found) = self.own_data(data.path())?;
                 own.train = paths(&directory, &found.train);
@@ -94,42 +97,32 @@ impl<'a> Fetcher<'a> {
                     own.validation = paths(&directory, &found.validation);
                 }
                 check_own_complete(own)?;
-                config.data = Some(directory.into());
+                local.data = Some(directory.into());
             }
             (None, data) => {
                 let data = data.as_ref().map(NamedPath::path);
-                config.data = self.task_data(&config.task, data)?;
+                local.data = self.task_data(task, data)?;
             }
             (Some(_), None) => {}
         }
-        Ok(config)
+        Ok(local)
     }
 
-    /// As [`Fetcher::run`], for `evaluate` and `predict`: model and adapters.
+    /// As [`Fetcher::run`], for `evaluate` and `predict`: a model and its adapters.
     ///
     /// # Errors
     /// As [`Fetcher::run`].
-    pub fn inference(&self, config: &InferenceConfig) -> Result<InferenceConfig> {
-        let mut config = config.clone();
-        config.model = self.model(config.model.as_ref(), ModelFiles::All)?;
-        for AdapterChoice { directory, .. } in &mut config.adapters {
-            if let Some(given) = directory {
-                *given = self.adapter(given)?;
-            }
-        }
-        Ok(config)
-    }
-
-    /// As [`Fetcher::run`], for `merge`.
-    ///
-    /// # Errors
-    /// As [`Fetcher::run`].
-    pub fn merge(&self, config: &MergeConfig) -> Result<MergeConfig> {
-        Ok(MergeConfig {
-            model: self.model(config.model.as_ref(), ModelFiles::All)?,
-            adapter: self.adapter(&config.adapter)?,
-            ..config.clone()
-        })
+    pub fn models(&self, named: &AdaptedModel) -> Result<AdaptedModel> {
+        let model = self.model(named.model.as_ref(), ModelFiles::All)?;
+        let local = |choice: &AdapterChoice| {
+            let directory = choice.directory.as_deref();
+            Ok(AdapterChoice {
+                name: choice.name.clone(),
+                directory: directory.map(|given| self.adapter(given)).transpose()?,
+            })
+        };
+        let adapters = named.adapters.iter().map(local).collect::<Result<_>>()?;
+        Ok(AdaptedModel { model, adapters })
     }
 
     /// Own files to evaluate or predict: those of a split of a data set.
@@ -310,11 +303,11 @@ fn usual_files(task: &str, folder: &str) -> Vec<String> {
 }
 
 /// For the records of a run: ids and commits of what came from the hub; `None` if nothing did.
-pub fn record(config: &RunConfig) -> Option<Value> {
+pub fn record(inputs: &InputsConfig) -> Option<Value> {
     let named = [
-        ("model", &config.model),
-        ("data", &config.data),
-        ("init_adapter", &config.init_adapter),
+        ("model", &inputs.model),
+        ("data", &inputs.data),
+        ("init_adapter", &inputs.init_adapter),
     ];
     let pins: Map<String, Value> = named
         .into_iter()

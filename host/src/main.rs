@@ -69,22 +69,22 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     match &invocation.command {
         Command::Train(args) => {
             let config = RunConfig::resolve_train(args, &sources)?;
-            use_threads(config.threads);
+            use_threads(config.machine.threads);
             recipe::train(&config, started)
         }
         Command::Plan(args) => {
             let config = RunConfig::resolve_plan(&args.train, &sources)?;
-            use_threads(config.threads);
+            use_threads(config.machine.threads);
             plan_command::run_plan(&config, args.json, args.predict, args.svg.as_deref())
         }
         Command::Evaluate(args) => {
             let config = EvaluateConfig::resolve(args, &sources)?;
-            use_threads(config.inference.threads);
+            use_threads(config.inference.machine.threads);
             inference::run_evaluate(&config)
         }
         Command::Predict(args) => {
             let config = PredictConfig::resolve(args, &sources)?;
-            use_threads(config.inference.threads);
+            use_threads(config.inference.machine.threads);
             inference::run_predict(&config)
         }
         Command::Merge(args) => {

@@ -1,13 +1,13 @@
 //! A run's examples: the training set and the splits to evaluate on, tokenised. Called by the recipe and `plan`.
 
 use crate::{
-    config::RunConfig,
+    config::DataConfig,
     error::{Error, Result},
     eval_split::EvalSplit,
     examples::{ExampleSource, Origin},
     question_answering::load::QuestionSource,
     task_data::TaskData,
-    token_cache::TokenCache,
+    token_cache::{TokenCache, TokenCacheUse},
     token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
@@ -16,15 +16,16 @@ use progtune_datasets::{SplitName, has_split};
 
 /// The tokenised training set and evaluation splits.
 pub fn load_data(
-    config: &RunConfig,
+    config: &DataConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
+    token_cache: TokenCacheUse,
 ) -> Result<(Examples, Vec<EvalSplit>)> {
     let task = data.task();
     let source = ExampleSource {
         task,
         tokenizer,
-        cache: &TokenCache::new(config.token_cache),
+        cache: &TokenCache::new(token_cache),
     };
     let directory = match data {
         TaskData::Named { directory, .. } => directory,

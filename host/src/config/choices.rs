@@ -2,11 +2,19 @@
 //! decided where a value is read, from the same lists.
 
 use super::{
-    CacheDtype, Kernels, LrScheduler, Mode, Split, TokenCacheUse,
+    Split,
     own::{ON_BAD_ROW, PROBLEM_TYPES},
     show::PROGRESS,
 };
-use crate::{export::WeightDtype, plugin::Isolation, terminal::colour::ColourChoice};
+use crate::{
+    export::WeightDtype,
+    model::device::Kernels,
+    optim::LrScheduler,
+    plugin::Isolation,
+    prefix_cache::{CacheDtype, Mode},
+    terminal::colour::ColourChoice,
+    token_cache::TokenCacheUse,
+};
 use progtune_datasets::{Format, Metric, OWN_TASK, RepairTags, Task};
 
 /// The names that the key's value can be, or, of `task`, `device` and the like, the ones that are always there. Empty where

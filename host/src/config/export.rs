@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
+use super::{EMBEDDED_MODEL, RunConfig};
+use crate::batch_order::BatchLimit;
+use crate::class_weights::ClassWeights;
 use crate::config_keys::{KEYS, KeyDefault};
 use crate::hub::NamedPath;
+use crate::optim::Warmup;
 use progtune_datasets::{Header, OnBadRow, OwnRequest};
 use toml::Value;
 
@@ -49,14 +52,17 @@ impl RunConfig {
         let named = |path: &NamedPath| Value::String(path.typed());
         let path = |path: &Path| named(&NamedPath::new(path));
         let paths = |all: &[PathBuf]| Some(Value::Array(all.iter().map(|one| path(one)).collect()));
+        let best_model_metric = self.training.best_model_metric.as_deref();
+        let (adamw, prefix_cache) = (&self.optimizer.adamw, &self.caching.prefix_cache);
         match key {
             // What came from the hub is written as what it was, commit and all.
-            "model" => Some(match &self.model {
+            "model" => Some(match &self.inputs.model {
                 Some(model) => named(model),
                 None => Value::String(EMBEDDED_MODEL.into()),
             }),
             "revision"
                 if self
+                    .inputs
                     .model
                     .as_ref()
                     .is_some_and(|model| model.pin().is_some()) =>
@@ -66,82 +72,103 @@ impl RunConfig {
             "revision" => self.hub.revision.as_deref().and_then(text),
             "offline" => Some(Value::Boolean(self.hub.offline)),
             "data_config" => self.hub.data_config.as_deref().and_then(text),
-            "task" => text(&self.task),
-            "data" => self.data.as_ref().map(named),
-            "metrics" if self.metrics.is_empty() => None,
+            "task" => text(&self.data.task),
+            "data" => self.inputs.data.as_ref().map(named),
+            "metrics" if self.data.metrics.is_empty() => None,
             "metrics" => {
-                let names: Vec<&str> = self.metrics.iter().map(|metric| metric.as_str()).collect();
+                let names: Vec<&str> = self
+                    .data
+                    .metrics
+                    .iter()
+                    .map(|metric| metric.as_str())
+                    .collect();
                 text(&names.join(","))
             }
-            "schedule" => text(&self.schedule),
-            "schedule_opt" => Some(option_table(&self.schedule_opt)),
-            "peft" => text(self.peft.as_deref().unwrap_or("none")),
-            "peft_opt" => Some(option_table(&self.peft_opt)),
-            "epochs" => Some(whole(self.epochs.into())),
-            // A limit of tokens excludes the size, which then means nothing.
-            "batch_size" if self.batch_tokens.is_some() => None,
-            "batch_size" => Some(whole(self.batch_size as u64)),
-            "batch_tokens" => self.batch_tokens.map(|n| whole(n as u64)),
-            "eval_batch_size" if self.eval_batch_tokens.is_some() => None,
-            "eval_batch_size" => Some(whole(self.eval_batch_size as u64)),
-            "eval_batch_tokens" => self.eval_batch_tokens.map(|n| whole(n as u64)),
-            "gradient_accumulation_steps" => Some(whole(self.gradient_accumulation_steps as u64)),
-            "lr" => self.lr.map(Value::Float),
-            "lr_scheduler" => text(&self.lr_scheduler.to_string()),
-            "weight_decay" => Some(Value::Float(self.weight_decay)),
-            "warmup" => Some(match self.warmup {
+            "schedule" => text(&self.trainables.schedule),
+            "schedule_opt" => Some(option_table(&self.trainables.schedule_opt)),
+            "peft" => text(self.trainables.peft.as_deref().unwrap_or("none")),
+            "peft_opt" => Some(option_table(&self.trainables.peft_opt)),
+            "epochs" => Some(whole(self.training.epochs.into())),
+            "batch_size" => examples_of(self.batching.train),
+            "batch_tokens" => tokens_of(self.batching.train),
+            "eval_batch_size" => examples_of(self.batching.eval),
+            "eval_batch_tokens" => tokens_of(self.batching.eval),
+            "gradient_accumulation_steps" => {
+                Some(whole(self.batching.gradient_accumulation_steps as u64))
+            }
+            "lr" => self.optimizer.lr.map(Value::Float),
+            "lr_scheduler" => text(&self.optimizer.lr_scheduler.to_string()),
+            "weight_decay" => Some(Value::Float(adamw.weight_decay)),
+            "warmup" => Some(match self.optimizer.warmup {
                 Warmup::Ratio(ratio) => Value::Float(ratio),
                 Warmup::Steps(steps) => whole(steps),
             }),
-            "adam_beta1" => Some(Value::Float(self.adam_beta1)),
-            "adam_beta2" => Some(Value::Float(self.adam_beta2)),
-            "adam_epsilon" => Some(Value::Float(self.adam_epsilon)),
-            "max_length" => self.max_length.map(|n| whole(n as u64)),
-            "doc_stride" => Some(whole(self.answering.doc_stride as u64)),
-            "n_best_size" => Some(whole(self.answering.n_best_size as u64)),
-            "max_answer_length" => Some(whole(self.answering.max_answer_length as u64)),
-            "null_threshold" => Some(Value::Float(self.answering.null_threshold.into())),
-            "max_grad_norm" => Some(Value::Float(self.max_grad_norm)),
-            "dropout" => self.dropout.map(Value::Float),
-            "class_weights" => match self.class_weights {
+            "adam_beta1" => Some(Value::Float(adamw.beta1)),
+            "adam_beta2" => Some(Value::Float(adamw.beta2)),
+            "adam_epsilon" => Some(Value::Float(adamw.eps)),
+            "max_length" => self.batching.max_length.map(|n| whole(n as u64)),
+            "doc_stride" => Some(whole(self.data.answering.doc_stride as u64)),
+            "n_best_size" => Some(whole(self.data.answering.n_best_size as u64)),
+            "max_answer_length" => Some(whole(self.data.answering.max_answer_length as u64)),
+            "null_threshold" => Some(Value::Float(self.data.answering.null_threshold.into())),
+            "max_grad_norm" => Some(Value::Float(adamw.max_grad_norm)),
+            "dropout" => self.training.dropout.map(Value::Float),
+            "class_weights" => match self.loss.class_weights {
                 ClassWeights::Even => None,
-                _ => text(&self.class_weights.to_string()),
+                _ => text(&self.loss.class_weights.to_string()),
             },
-            "label_smoothing" => Some(Value::Float(self.label_smoothing)),
-            "load_best_model_at_end" => Some(Value::Boolean(self.load_best_model_at_end)),
+            "label_smoothing" => Some(Value::Float(self.loss.label_smoothing)),
+            "load_best_model_at_end" => Some(Value::Boolean(best_model_metric.is_some())),
             // Naming a metric asks for the best model.
-            "metric_for_best_model" if !self.load_best_model_at_end => None,
-            "metric_for_best_model" => text(&self.metric_for_best_model),
-            "seed" => Some(whole(self.seed)),
-            "no_shuffle" => Some(Value::Boolean(self.no_shuffle)),
-            "no_group_by_length" => Some(Value::Boolean(!self.group_by_length)),
-            "max_train_samples" => self.max_train_samples.map(|n| whole(n as u64)),
-            "max_eval_samples" => self.max_eval_samples.map(|n| whole(n as u64)),
-            "max_steps" => self.max_steps.map(whole),
-            "init_adapter" => self.init_adapter.as_ref().map(named),
-            "train_pooler" => Some(Value::Boolean(self.train_pooler)),
+            "metric_for_best_model" => best_model_metric.and_then(text),
+            "seed" => Some(whole(self.training.seed)),
+            "no_shuffle" => Some(Value::Boolean(!self.batching.shuffle)),
+            "no_group_by_length" => Some(Value::Boolean(!self.batching.group_by_length)),
+            "max_train_samples" => self.data.max_train_samples.map(|n| whole(n as u64)),
+            "max_eval_samples" => self.data.max_eval_samples.map(|n| whole(n as u64)),
+            "max_steps" => self.training.max_steps.map(whole),
+            "init_adapter" => self.inputs.init_adapter.as_ref().map(named),
+            "train_pooler" => Some(Value::Boolean(self.trainables.train_pooler)),
             "plugin" => paths(&self.plugins.files),
             "plugin_dir" => paths(&self.plugins.directories),
             "lock" => self.plugins.lock.as_deref().map(path),
             "locked" => Some(Value::Boolean(self.plugins.locked)),
             "plugin_isolation" => text(&self.plugins.isolation.to_string()),
-            "threads" => self.threads.map(|n| whole(n as u64)),
-            "device" => text(&self.device.to_string()),
-            "kernels" => text(&self.kernels.to_string()),
-            "output" => self.output.as_deref().map(path),
+            "threads" => self.machine.threads.map(|n| whole(n as u64)),
+            "device" => text(&self.machine.device.to_string()),
+            "kernels" => text(&self.machine.kernels.to_string()),
+            "output" => self.output.directory.as_deref().map(path),
             // It is said for one run, not for every one that is run from this file.
             "overwrite_output" => None,
-            "logging_steps" => Some(whole(self.logging_steps as u64)),
-            "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
-            "token_cache" => text(&self.token_cache.to_string()),
-            "prefix_cache" => text(&self.prefix_cache.to_string()),
-            "prefix_cache_budget" => self.prefix_cache_budget.and_then(|n| text(&n.to_string())),
-            "prefix_cache_dtype" => text(&self.prefix_cache_dtype.to_string()),
-            "recompute" => Some(Value::Boolean(self.recompute)),
-            "memory_budget" => self.memory_budget.and_then(|size| text(&size.to_string())),
-            "train_file" | "validation_file" | "test_file" if self.data.is_some() => None,
-            other => self.own.as_ref().and_then(|own| own_value(own, other)),
+            "logging_steps" => Some(whole(self.output.logging_steps as u64)),
+            "frozen_dropout" => Some(Value::Boolean(self.training.frozen_dropout)),
+            "token_cache" => text(&self.caching.token_cache.to_string()),
+            "prefix_cache" => text(&prefix_cache.mode.to_string()),
+            "prefix_cache_budget" => prefix_cache.budget.and_then(|n| text(&n.to_string())),
+            "prefix_cache_dtype" => text(&prefix_cache.dtype.to_string()),
+            "recompute" => Some(Value::Boolean(self.memory.recompute)),
+            "memory_budget" => self.memory.budget.and_then(|size| text(&size.to_string())),
+            "train_file" | "validation_file" | "test_file" if self.inputs.data.is_some() => None,
+            other => self
+                .inputs
+                .own
+                .as_ref()
+                .and_then(|own| own_value(own, other)),
         }
+    }
+}
+
+fn examples_of(limit: BatchLimit) -> Option<Value> {
+    match limit {
+        BatchLimit::Examples(n) => Some(whole(n as u64)),
+        BatchLimit::Tokens(_) => None,
+    }
+}
+
+fn tokens_of(limit: BatchLimit) -> Option<Value> {
+    match limit {
+        BatchLimit::Examples(_) => None,
+        BatchLimit::Tokens(n) => Some(whole(n as u64)),
     }
 }
 

@@ -6,9 +6,13 @@ use progtune_datasets::{Metric, OwnRequest};
 
 use super::settings::Settings;
 use super::{
-    Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
-    TokenCacheUse, answering, layers, limit_of, own, plugins, read_device, read_eval_batch,
-    read_kernels, read_limit, read_max_length, read_model, read_threads,
+    ConfigError, HubConfig, MachineConfig, Sources, Split, answering,
+    batching::{read_eval_batch, read_max_length},
+    caching::read_token_cache,
+    inputs::read_model,
+    layers,
+    machine::read_threads,
+    own, plugins, read_limit,
 };
 use crate::config_keys::{Scope, advice};
 use crate::{
@@ -16,6 +20,9 @@ use crate::{
     cli::{EvaluateArgs, MergeArgs, PredictArgs},
     export::WeightDtype,
     hub::NamedPath,
+    plugin::PluginSources,
+    question_answering::Answering,
+    token_cache::TokenCacheUse,
 };
 
 /// An adapter to put on the model.
@@ -73,16 +80,22 @@ impl AdapterChoice {
     }
 }
 
+/// A model and the adapters to put on it: as the configuration names them, or, from `Fetcher::models`, as local paths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdaptedModel {
+    /// Directory or id of a checkpoint, or of the base model of `adapters`; `None` is the embedded model.
+    pub model: Option<NamedPath>,
+    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
+    pub adapters: Vec<AdapterChoice>,
+}
+
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceConfig {
-    /// Directory of a checkpoint, or of the base model of `adapters`, or an id until `fetch` has made it one; `None` is the
-    /// embedded model.
-    pub model: Option<NamedPath>,
+    /// The model and its adapters.
+    pub models: AdaptedModel,
     /// How ids are looked up.
     pub hub: HubConfig,
-    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
-    pub adapters: Vec<AdapterChoice>,
     /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
     pub task: Option<String>,
     /// Metrics to report; empty for the task's own.
@@ -97,34 +110,29 @@ pub struct InferenceConfig {
     pub max_eval_samples: Option<usize>,
     /// Where plugins are looked for, and which builds are meant.
     pub plugins: PluginSources,
-    /// Threads, from 1 to 1024; `None` is one for each core.
-    pub threads: Option<usize>,
-    /// Where the model is computed.
-    pub device: Device,
-    /// Which form of the operations runs; never `Fused` on CUDA.
-    pub kernels: Kernels,
+    /// Threads, device and kernels.
+    pub machine: MachineConfig,
     /// What is done with tokenised data on disk.
     pub token_cache: TokenCacheUse,
 }
 
 impl InferenceConfig {
     fn read(settings: &Settings, task: Option<String>) -> Result<Self, ConfigError> {
-        let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
-            model: read_model(settings)?,
+            models: AdaptedModel {
+                model: read_model(settings)?,
+                adapters: AdapterChoice::read(settings)?,
+            },
             hub: HubConfig::read(settings)?,
-            adapters: AdapterChoice::read(settings)?,
             task,
             metrics: own::read_metrics(settings)?,
             max_length: read_max_length(settings)?,
             answering: answering::read(settings)?,
-            eval_batch: limit_of(size, tokens),
+            eval_batch: read_eval_batch(settings)?,
             max_eval_samples: read_limit(settings, "max_eval_samples")?,
             plugins: plugins::read(settings)?,
-            threads: read_threads(settings)?,
-            device: read_device(settings)?,
-            kernels: read_kernels(settings)?,
-            token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
+            machine: MachineConfig::read(settings)?,
+            token_cache: read_token_cache(settings)?,
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use progtune_datasets::OwnRequest;
 
-use super::{ConfigError, HubConfig, Sources, layers, own, read_max_length, read_model};
+use super::{
+    ConfigError, HubConfig, Sources, batching::read_max_length, inputs::read_model, layers, own,
+};
 use crate::cli::InspectArgs;
 use crate::config_keys::Scope;
 use crate::hub::NamedPath;

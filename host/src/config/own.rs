@@ -194,17 +194,16 @@ pub(super) fn read_metrics(settings: &Settings) -> Result<Vec<Metric>, ConfigErr
 }
 
 /// What training adds: where validation rows come from. Both files and share, or neither, is an error.
-pub(super) fn read_validation_split(
+pub(super) fn with_validation_split(
     settings: &Settings,
-    request: &mut OwnRequest,
+    request: OwnRequest,
     seed: u64,
-) -> Result<(), ConfigError> {
-    request.validation_split =
+) -> Result<OwnRequest, ConfigError> {
+    let validation_split =
         settings.optional_number("validation_split", "a share above 0 and below 1", |share| {
             *share > 0.0 && *share < 1.0
         })?;
-    request.seed = seed;
-    match (request.validation_split, request.validation.is_empty()) {
+    match (validation_split, request.validation.is_empty()) {
         (Some(_), false) => Err(ConfigError::Conflict {
             first: format!(
                 "validation_split (from {})",
@@ -217,7 +216,11 @@ pub(super) fn read_validation_split(
             reason: "validation rows come from one of them".into(),
             advice: "remove one of them".into(),
         }),
-        _ => Ok(()),
+        _ => Ok(OwnRequest {
+            validation_split,
+            seed,
+            ..request
+        }),
     }
 }
 

@@ -15,7 +15,7 @@ use progtune_kernels::adamw::{self, Update};
 use std::{cell::Cell, collections::BTreeMap};
 
 /// What does not change during a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// β₁.
     pub beta1: f64,

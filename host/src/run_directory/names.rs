@@ -101,14 +101,17 @@ pub fn remove_cache(folder: &Folder) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RunConfig;
+    use crate::config::{OutputConfig, RunConfig};
 
     #[test]
     fn what_a_run_writes_is_known_for_a_runs_and_replaces_nothing_again() {
         let folder = tempfile::tempdir().unwrap();
         let config = RunConfig {
-            overwrite_output: true,
-            ..Default::default()
+            output: OutputConfig {
+                overwrite: true,
+                ..RunConfig::default().output
+            },
+            ..RunConfig::default()
         };
         let text = config.to_toml();
         fs::write(folder.path().join(CONFIG), &text).unwrap();

@@ -24,15 +24,22 @@ fn evaluate(flags: &[&str], file: &str) -> Result<EvaluateConfig, ConfigError> {
 
 #[test]
 fn evaluate_reads_a_runs_config_as_well() {
+    let plain = RunConfig::default();
     let toml = RunConfig {
-        max_length: Some(64),
-        output: Some("runs/x".into()),
-        ..Default::default()
+        batching: BatchingConfig {
+            max_length: Some(64),
+            ..plain.batching
+        },
+        output: OutputConfig {
+            directory: Some("runs/x".into()),
+            ..plain.output
+        },
+        ..RunConfig::default()
     }
     .to_toml();
     let config = evaluate(&["--adapter", "runs/x"], &toml).unwrap();
     assert_eq!(config.inference.max_length, Some(64));
-    let adapter = &config.inference.adapters[0];
+    let adapter = &config.inference.models.adapters[0];
     assert_eq!(adapter.directory, Some("runs/x".into()));
     assert_eq!(adapter.name, "x");
     assert_eq!(config.split, Split::Validation);
@@ -80,7 +87,7 @@ fn adapters_have_names_of_their_own() {
     let adapters = |flags: &[&str], file: &str| -> Result<Vec<(String, Option<String>)>, String> {
         let config = evaluate(flags, file).map_err(|error| error.to_string())?;
         let text = |path: PathBuf| path.display().to_string();
-        let choices = config.inference.adapters.into_iter();
+        let choices = config.inference.models.adapters.into_iter();
         Ok(choices
             .map(|choice| (choice.name, choice.directory.map(text)))
             .collect())
