@@ -2,14 +2,14 @@
 //! Called by `main`. The archive that `cargo xtask dist` makes has both already.
 
 use crate::{
-    cli::{self, CompletionsArgs, InstalledIds, ManArgs},
-    config,
+    cli::{self, InstalledIds},
     error::{Error, Result},
     files::{create_directory, write_atomically},
     plugin::{self, EntryKind, PluginSources},
     terminal::print,
 };
 use clap::Command;
+use clap_complete::Shell;
 use clap_mangen::Man;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// As [`plugin::find_unlocked`].
-pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result<()> {
+pub fn run_completions(shell: Shell, places: &PluginSources) -> Result<()> {
     let plugins = plugin::find_unlocked(places)?;
     let ids = |kind: EntryKind| {
         let of_kind = plugins.entries().iter().filter(|entry| entry.kind == kind);
@@ -31,8 +31,8 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
         methods: ids(EntryKind::Method),
     };
     let mut script = Vec::new();
-    let mut command = cli::completed_command(&installed, config::choices);
-    clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
+    let mut command = cli::completed_command(&installed);
+    clap_complete::generate(shell, &mut command, "progtune", &mut script);
     print(String::from_utf8_lossy(&script).into_owned())
 }
 
@@ -40,16 +40,16 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
 ///
 /// # Errors
 /// When a page cannot be written.
-pub fn run_man(args: &ManArgs) -> Result<()> {
-    create_directory(&args.pages)?;
+pub fn run_man(pages: &Path) -> Result<()> {
+    create_directory(pages)?;
     // `build` gives each command the name it has as a page.
     let mut command = cli::clap_command();
     command.build();
-    let count = write_pages(&command, &args.pages)?;
-    let first = args.pages.join("progtune.1");
+    let count = write_pages(&command, pages)?;
+    let first = pages.join("progtune.1");
     print(format!(
         "Wrote {count} manual pages to {}; `man -l {}` shows the first.\n",
-        args.pages.display(),
+        pages.display(),
         first.display()
     ))
 }

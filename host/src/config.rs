@@ -2,19 +2,21 @@
 //! value checked. `main` resolves once, right after `cli` has parsed; everything later reads these structs and never
 //! the arguments, so that a later error is about the run.
 //!
-//! A key is a flag's name in snake case. [`crate::config_keys`] lists them with their defaults, `layers` merges, `settings`
-//! checks single values, and a file for each concern reads and checks its own. A resolved configuration never changes: what
+//! A key is a flag's name in snake case. A file for each concern declares its flags, reads them, checks them and writes them
+//! down; [`keys()`] lists them all, `layers` merges, `settings` checks single values. A resolved configuration never changes: what
 //! a run finds out is in [`InputsConfig`], what it decides in [`Decided`].
 
 use std::path::{Path, PathBuf};
 
 pub use crate::error::ConfigError;
-use crate::{cli::TrainArgs, config_keys::Scope, plugin::PluginSources};
+use crate::{
+    flags::{About, Arguments, Declared, Form, List, Scope},
+    plugin::PluginSources,
+};
 
 mod answering;
 mod batching;
 mod caching;
-mod choices;
 mod data;
 mod decided;
 pub(crate) mod export;
@@ -26,6 +28,7 @@ mod layers;
 mod loss;
 mod machine;
 mod memory;
+mod merge;
 mod optimizer;
 mod output;
 mod own;
@@ -41,13 +44,11 @@ mod training;
 pub use answering::max_length;
 pub use batching::BatchingConfig;
 pub use caching::CachingConfig;
-pub(crate) use choices::choices;
 pub use data::DataConfig;
 pub use decided::Decided;
 pub use hub::HubConfig;
 pub use inference::{
-    AdaptedModel, AdapterChoice, EvaluateConfig, InferenceConfig, MergeConfig, PredictConfig,
-    PredictInput,
+    AdaptedModel, AdapterChoice, EvaluateConfig, InferenceConfig, PredictConfig, PredictInput,
 };
 pub use inputs::InputsConfig;
 pub use inspect::InspectConfig;
@@ -55,14 +56,40 @@ pub use layers::Sources;
 pub use loss::LossConfig;
 pub use machine::MachineConfig;
 pub use memory::MemoryConfig;
+pub use merge::MergeConfig;
 pub use optimizer::OptimizerConfig;
 pub use output::OutputConfig;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
+pub use show::verbosity;
 pub use split::Split;
 pub use trainables::TrainablesConfig;
 pub use training::TrainingConfig;
 
+/// The flags that commands name one by one.
+pub(crate) mod flags {
+    pub(crate) use super::{
+        batching::{EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, MAX_LENGTH},
+        data::{DATA, MAX_EVAL_SAMPLES, METRICS, TASK},
+        hub::DATA_CONFIG,
+        inference::{ADAPTER, ANSWERS, INPUT, PREDICTIONS},
+        inputs::MODEL,
+        inspect::FILES,
+        layers::CONFIG,
+        machine::THREADS,
+        merge::{DTYPE, HEAD_TASK, MERGED},
+        show::{QUIET, VERBOSE},
+        split::SPLIT,
+        trainables::{PEFT_OPT, SCHEDULE_OPT},
+    };
+}
+
+use self::{
+    answering::*, batching::*, caching::*, data::*, hub::*, inference::ADAPTER, inputs::*, loss::*,
+    machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, show::*, split::SPLIT,
+    trainables::*, training::*,
+};
+use export::Written;
 use settings::Settings;
 
 /// The task where none is named: one that generates its own data.
@@ -71,7 +98,7 @@ pub const SAMPLE_TASK: &str = "sample";
 /// The word for the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
 
-/// A training run, or the plan of one, by concern. Defaults are in [`KEYS`](crate::config_keys::KEYS); where Hugging Face's
+/// A training run, or the plan of one, by concern. Defaults are declared with the flags; where Hugging Face's
 /// Trainer has one it is the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
@@ -108,8 +135,8 @@ impl RunConfig {
     ///
     /// # Errors
     /// A file that cannot be read, an unknown key, a value that its key does not take, own data without its files.
-    pub fn resolve_train(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let config = Self::resolve_plan(args, sources)?;
+    pub fn resolve_train(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
+        let config = Self::resolve_plan(arguments, sources)?;
         if let (Some(own), None) = (&config.inputs.own, &config.inputs.data) {
             own::check_complete(own)?;
         }
@@ -120,8 +147,8 @@ impl RunConfig {
     ///
     /// # Errors
     /// As [`RunConfig::resolve_train`], but the data may be missing.
-    pub fn resolve_plan(args: &TrainArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        Self::read(&layers::merge(args, sources, Scope::Training)?)
+    pub fn resolve_plan(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
+        Self::read(&layers::merge(arguments, sources, Scope::Training)?)
     }
 
     /// The run directory when none is given: `runs/<task>-<schedule>-<method or "full">-seed<seed>`.
@@ -141,18 +168,39 @@ impl RunConfig {
         given.unwrap_or_else(|| self.default_output())
     }
 
+    /// The keys of the configuration with their values.
+    fn written(&self) -> Written {
+        let mut written = Written::default();
+        let model = self.inputs.model.as_ref();
+        let is_pinned = model.is_some_and(|model| model.pin().is_some());
+        self.inputs.write(&mut written);
+        self.hub.write(is_pinned, &mut written);
+        self.data.write(&mut written);
+        self.trainables.write(&mut written);
+        self.training.write(&mut written);
+        self.optimizer.write(&mut written);
+        self.loss.write(&mut written);
+        self.batching.write(&mut written);
+        self.caching.write(&mut written);
+        self.memory.write(&mut written);
+        self.machine.write(&mut written);
+        self.output.write(&mut written);
+        plugins::write(&self.plugins, &mut written);
+        written
+    }
+
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let seed = training::read_seed(settings)?;
+        let training = TrainingConfig::read(settings)?;
         let (task, own) = own::read_own(settings, true)?;
         let own = own
-            .map(|own| own::with_validation_split(settings, own, seed))
+            .map(|own| own::with_validation_split(settings, own, training.seed))
             .transpose()?;
         let config = Self {
             inputs: InputsConfig::read(settings, own)?,
             hub: HubConfig::read(settings)?,
             data: DataConfig::read(settings, task)?,
             trainables: TrainablesConfig::read(settings)?,
-            training: TrainingConfig::read(settings, seed)?,
+            training,
             optimizer: OptimizerConfig::read(settings)?,
             loss: LossConfig::read(settings)?,
             batching: BatchingConfig::read(settings)?,
@@ -162,8 +210,9 @@ impl RunConfig {
             output: OutputConfig::read(settings)?,
             plugins: plugins::read(settings)?,
         };
-        let has_init_adapter = config.inputs.init_adapter.is_some();
-        config.trainables.check(settings, has_init_adapter)?;
+        let adapter = config.inputs.init_adapter.as_ref();
+        let adapter = adapter.map(|_| &inputs::INIT_ADAPTER as &dyn Declared);
+        config.trainables.check(settings, adapter)?;
         Ok(config)
     }
 }
@@ -171,24 +220,141 @@ impl RunConfig {
 impl Default for RunConfig {
     /// The configuration when nothing is set anywhere.
     fn default() -> Self {
-        layers::merge(&TrainArgs::default(), &Sources::default(), Scope::Training)
+        layers::merge(&Arguments::default(), &Sources::default(), Scope::Training)
             .and_then(|settings| Self::read(&settings))
-            .expect("the defaults in config_keys are valid, as a test checks")
+            .expect("the declared defaults are valid, as a test checks")
     }
 }
 
-fn read_count(settings: &Settings, key: &str) -> Result<usize, ConfigError> {
-    settings.number(key, "a whole number from 1", |&n| n >= 1)
+pub(crate) const MODELS: List = &[&MODEL];
+pub(crate) const HUB: List = &[&REVISION, &OFFLINE];
+const INFERENCE: List = &[&ADAPTER, &SPLIT];
+pub(crate) const TASKS: List = &[
+    &TASK,
+    &DATA,
+    &DATA_CONFIG,
+    &METRICS,
+    &MAX_TRAIN_SAMPLES,
+    &MAX_EVAL_SAMPLES,
+];
+pub(crate) const OWN_DATA: List = &[
+    &TRAIN_FILE,
+    &VALIDATION_FILE,
+    &TEST_FILE,
+    &FILE_FORMAT,
+    &ENCODING,
+    &NO_HEADER,
+    &COLUMNS,
+    &TEXT_COLUMN,
+    &PAIR_COLUMN,
+    &LABEL_COLUMN,
+    &LABEL_SEPARATOR,
+    &REPAIR_TAGS,
+    &PROBLEM_TYPE,
+    &ON_BAD_ROW,
+];
+pub(crate) const OWN_TRAINING: List = &[&VALIDATION_SPLIT];
+pub(crate) const SCHEDULE_AND_METHOD: List = &[
+    &SCHEDULE,
+    &SCHEDULE_OPT,
+    &PEFT,
+    &PEFT_OPT,
+    &INIT_ADAPTER,
+    &TRAIN_POOLER,
+];
+pub(crate) const PLUGINS: List = &[&PLUGIN, &PLUGIN_DIR, &LOCK, &LOCKED, &PLUGIN_ISOLATION];
+pub(crate) const OPTIMISATION: List = &[
+    &EPOCHS,
+    &MAX_STEPS,
+    &LR,
+    &LR_SCHEDULER,
+    &WARMUP,
+    &WEIGHT_DECAY,
+    &ADAM_BETA1,
+    &ADAM_BETA2,
+    &ADAM_EPSILON,
+    &MAX_GRAD_NORM,
+    &DROPOUT,
+    &FROZEN_DROPOUT,
+    &CLASS_WEIGHTS,
+    &LABEL_SMOOTHING,
+    &LOAD_BEST_MODEL_AT_END,
+    &METRIC_FOR_BEST_MODEL,
+    &SEED,
+];
+pub(crate) const BATCHES: List = &[
+    &BATCH_SIZE,
+    &BATCH_TOKENS,
+    &EVAL_BATCH_SIZE,
+    &EVAL_BATCH_TOKENS,
+    &GRADIENT_ACCUMULATION_STEPS,
+    &MAX_LENGTH,
+];
+pub(crate) const QUESTIONS: List = &[
+    &DOC_STRIDE,
+    &N_BEST_SIZE,
+    &MAX_ANSWER_LENGTH,
+    &NULL_THRESHOLD,
+];
+pub(crate) const ORDER: List = &[&NO_SHUFFLE, &NO_GROUP_BY_LENGTH];
+pub(crate) const MEMORY: List = &[&RECOMPUTE, &MEMORY_BUDGET];
+pub(crate) const OUTPUTS: List = &[&OUTPUT, &OVERWRITE_OUTPUT, &LOGGING_STEPS];
+pub(crate) const MACHINE: List = &[
+    &PREFIX_CACHE,
+    &PREFIX_CACHE_BUDGET,
+    &PREFIX_CACHE_DTYPE,
+    &THREADS,
+    &DEVICE,
+    &KERNELS,
+    &TOKEN_CACHE,
+];
+pub(crate) const DISPLAY: List = &[&PROGRESS, &COLOR];
+
+/// The keys in the order of the help and of a run's `config.toml`. Each is declared beside the struct that reads it.
+const ALL: &[List] = &[
+    MODELS,
+    HUB,
+    INFERENCE,
+    TASKS,
+    OWN_DATA,
+    OWN_TRAINING,
+    SCHEDULE_AND_METHOD,
+    PLUGINS,
+    OPTIMISATION,
+    BATCHES,
+    QUESTIONS,
+    ORDER,
+    MEMORY,
+    OUTPUTS,
+    MACHINE,
+    DISPLAY,
+];
+
+/// All keys.
+pub fn keys() -> impl Iterator<Item = &'static About> {
+    key_flags().map(|flag| flag.about())
 }
 
-fn read_limit(settings: &Settings, key: &str) -> Result<Option<usize>, ConfigError> {
-    settings.optional_number(key, "a whole number from 1", |&n| n >= 1)
+/// The flags of all keys.
+pub(crate) fn key_flags() -> impl Iterator<Item = &'static dyn Declared> {
+    ALL.iter().flat_map(|list| list.iter().copied())
 }
 
-fn read_fraction(settings: &Settings, key: &str) -> Result<f64, ConfigError> {
-    settings.number(key, "a number from 0 and below 1", is_fraction)
+/// The key with this name.
+pub fn find_key(name: &str) -> Option<&'static About> {
+    keys().find(|key| key.name == name)
 }
 
-fn is_fraction(x: &f64) -> bool {
-    (0.0..1.0).contains(x)
+/// A count.
+const fn limit() -> Form<usize> {
+    Form::Parsed("a whole number from 1", |text| {
+        text.parse().ok().filter(|&n| n >= 1)
+    })
+}
+
+/// A share.
+const fn fraction() -> Form<f64> {
+    Form::Parsed("a number from 0 and below 1", |text| {
+        text.parse().ok().filter(|x| (0.0..1.0).contains(x))
+    })
 }

@@ -1,8 +1,45 @@
 //! The machine that a command computes on. Read by every command that computes.
 
 use super::ConfigError;
+use super::export::Written;
 use super::settings::Settings;
+use crate::flags::{Elsewhere, Flag, Form, Offers, Scope};
 use crate::model::device::{Device, Kernels};
+
+pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of threads")
+    .computed("all cores")
+    .example("2")
+    .scope(Scope::All)
+    .form(Form::Parsed("a whole number from 1 to 1024", |text| {
+        text.parse().ok().filter(|n| (1..=1024).contains(n))
+    }))
+    .elsewhere(&[Elsewhere {
+        commands: &["merge"],
+        value: "N",
+        help: "Threads",
+    }]);
+
+pub(crate) static DEVICE: Flag<Device> = Flag::key(
+    "device",
+    "NAME",
+    "Device: cpu, cuda or cuda:N (in a build with the cuda feature)",
+)
+.default("cpu")
+.scope(Scope::All)
+.form(Form::Parsed(
+    "`cpu`, `cuda` or `cuda:N` with the number N of a GPU",
+    Device::parse,
+))
+.offers(Offers::Some(|| vec!["cpu", "cuda"]));
+
+pub(crate) static KERNELS: Flag<Kernels> = Flag::key(
+    "kernels",
+    "NAME",
+    "Kernels: fused (CPU only), composed, or auto for the faster ones on the device",
+)
+.default("auto")
+.scope(Scope::All)
+.form(Form::OneOf(Kernels::NAMES));
 
 /// The machine of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,30 +59,25 @@ impl MachineConfig {
     }
 
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let device = settings.parsed(
-            "device",
-            "`cpu`, `cuda` or `cuda:N` with the number N of a GPU",
-            Device::parse,
-        )?;
-        let kernels = settings.choice("kernels", Kernels::NAMES)?;
+        let (device, kernels) = (settings.get(&DEVICE)?, settings.get(&KERNELS)?);
         if kernels == Kernels::Fused && device != Device::Cpu {
             return Err(ConfigError::Conflict {
-                first: format!("kernels fused (from {})", settings.origin("kernels")),
-                second: format!("device {device} (from {})", settings.origin("device")),
+                first: format!("kernels fused (from {})", settings.origin(&KERNELS)),
+                second: format!("device {device} (from {})", settings.origin(&DEVICE)),
                 reason: "the fused kernels are CPU code".into(),
                 advice: "leave kernels at auto, or use device cpu".into(),
             });
         }
         Ok(Self {
-            threads: read_threads(settings)?,
+            threads: settings.find(&THREADS)?,
             device,
             kernels,
         })
     }
-}
 
-pub(super) fn read_threads(settings: &Settings) -> Result<Option<usize>, ConfigError> {
-    settings.optional_number("threads", "a whole number from 1 to 1024", |n| {
-        (1..=1024).contains(n)
-    })
+    pub(super) fn write(&self, written: &mut Written) {
+        written.set_if(&THREADS, self.threads);
+        written.set(&DEVICE, self.device.to_string());
+        written.set(&KERNELS, self.kernels.to_string());
+    }
 }

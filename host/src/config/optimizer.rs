@@ -1,8 +1,69 @@
 //! AdamW and its learning rate. Read by `train` and `plan`.
 
+use super::export::Written;
 use super::settings::Settings;
-use super::{ConfigError, read_fraction};
+use super::{ConfigError, fraction};
+use crate::flags::{Flag, Form};
 use crate::optim::{self, LrScheduler, Warmup};
+
+pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of AdamW")
+    .computed(
+        "the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter, …",
+    )
+    .example("5e-4")
+    .usual()
+    .form(positive());
+
+pub(crate) static LR_SCHEDULER: Flag<LrScheduler> = Flag::key(
+    "lr_scheduler",
+    "NAME",
+    "Learning-rate schedule after warm-up: linear (to zero at the last step) or constant",
+)
+.default("linear")
+.form(Form::OneOf(LrScheduler::NAMES));
+
+pub(crate) static WARMUP: Flag<Warmup> = Flag::key(
+    "warmup",
+    "X",
+    "Warm-up: a share of all steps if below 1, else a number of steps",
+)
+.default("0")
+.example("0.06")
+.form(Form::Parsed(
+    "a share of all steps from 0 and below 1, or a whole number of steps from 1",
+    Warmup::parse,
+));
+
+pub(crate) static WEIGHT_DECAY: Flag<f64> = Flag::key(
+    "weight_decay",
+    "X",
+    "Weight decay, except for biases and LayerNorm",
+)
+.default("0.0")
+.form(Form::Parsed("a number from 0", from_zero));
+
+pub(crate) static ADAM_BETA1: Flag<f64> = Flag::key("adam_beta1", "X", "AdamW's beta 1")
+    .default("0.9")
+    .form(fraction());
+
+pub(crate) static ADAM_BETA2: Flag<f64> = Flag::key("adam_beta2", "X", "AdamW's beta 2")
+    .default("0.999")
+    .form(fraction());
+
+pub(crate) static ADAM_EPSILON: Flag<f64> = Flag::key("adam_epsilon", "X", "AdamW's epsilon")
+    .default("1e-8")
+    .form(positive());
+
+pub(crate) static MAX_GRAD_NORM: Flag<f64> = Flag::key(
+    "max_grad_norm",
+    "X",
+    "Maximum gradient norm; 0 turns clipping off",
+)
+.default("1.0")
+.form(Form::Parsed(
+    "a number from 0 (0 is no clipping)",
+    from_zero,
+));
 
 /// The optimizer. Where Hugging Face's Trainer has a default, it is the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,33 +81,41 @@ pub struct OptimizerConfig {
 impl OptimizerConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
-            lr: settings.optional_number("lr", "a number above 0", |&x| is_positive(x))?,
-            lr_scheduler: settings.choice("lr_scheduler", LrScheduler::NAMES)?,
-            warmup: settings.parsed(
-                "warmup",
-                "a share of all steps from 0 and below 1, or a whole number of steps from 1",
-                Warmup::parse,
-            )?,
+            lr: settings.find(&LR)?,
+            lr_scheduler: settings.get(&LR_SCHEDULER)?,
+            warmup: settings.get(&WARMUP)?,
             adamw: optim::Settings {
-                beta1: read_fraction(settings, "adam_beta1")?,
-                beta2: read_fraction(settings, "adam_beta2")?,
-                eps: settings.number("adam_epsilon", "a number above 0", |&x| is_positive(x))?,
-                weight_decay: settings
-                    .number("weight_decay", "a number from 0", |&x| is_from_zero(x))?,
-                max_grad_norm: settings.number(
-                    "max_grad_norm",
-                    "a number from 0 (0 is no clipping)",
-                    |&x| is_from_zero(x),
-                )?,
+                beta1: settings.get(&ADAM_BETA1)?,
+                beta2: settings.get(&ADAM_BETA2)?,
+                eps: settings.get(&ADAM_EPSILON)?,
+                weight_decay: settings.get(&WEIGHT_DECAY)?,
+                max_grad_norm: settings.get(&MAX_GRAD_NORM)?,
             },
         })
     }
+
+    pub(super) fn write(&self, written: &mut Written) {
+        written.set_if(&LR, self.lr);
+        written.set(&LR_SCHEDULER, self.lr_scheduler.to_string());
+        match self.warmup {
+            Warmup::Ratio(ratio) => written.set(&WARMUP, ratio),
+            Warmup::Steps(steps) => written.set(&WARMUP, steps),
+        }
+        written.set(&WEIGHT_DECAY, self.adamw.weight_decay);
+        written.set(&ADAM_BETA1, self.adamw.beta1);
+        written.set(&ADAM_BETA2, self.adamw.beta2);
+        written.set(&ADAM_EPSILON, self.adamw.eps);
+        written.set(&MAX_GRAD_NORM, self.adamw.max_grad_norm);
+    }
 }
 
-fn is_positive(x: f64) -> bool {
-    x.is_finite() && x > 0.0
+const fn positive() -> Form<f64> {
+    Form::Parsed("a number above 0", |text| {
+        from_zero(text).filter(|&x| x > 0.0)
+    })
 }
 
-fn is_from_zero(x: f64) -> bool {
-    x.is_finite() && x >= 0.0
+fn from_zero(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
 }

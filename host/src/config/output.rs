@@ -2,8 +2,32 @@
 
 use std::path::PathBuf;
 
+use super::export::Written;
 use super::settings::Settings;
-use super::{ConfigError, read_count};
+use super::{ConfigError, limit};
+use crate::flags::Flag;
+
+pub(crate) static OUTPUT: Flag<PathBuf> = Flag::key(
+    "output",
+    "DIR",
+    "Directory for the result and the records of the run",
+)
+.computed("runs/<task>-<schedule>-<method>-seed<seed>")
+.example("runs/my-run")
+.usual();
+
+pub(crate) static OVERWRITE_OUTPUT: Flag<bool> = Flag::switch(
+    "overwrite_output",
+    "Replace the finished run in that directory",
+);
+
+pub(crate) static LOGGING_STEPS: Flag<usize> = Flag::key(
+    "logging_steps",
+    "N",
+    "Steps between progress lines, when there is no progress bar",
+)
+.default("50")
+.form(limit());
 
 /// The output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +43,15 @@ pub struct OutputConfig {
 impl OutputConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
-            directory: settings.optional_path("output")?,
-            overwrite: settings.switch("overwrite_output")?,
-            logging_steps: read_count(settings, "logging_steps")?,
+            directory: settings.path(&OUTPUT)?,
+            overwrite: settings.get(&OVERWRITE_OUTPUT)?,
+            logging_steps: settings.get(&LOGGING_STEPS)?,
         })
+    }
+
+    /// Leaves out `overwrite`, which is said for one run, not for every one that is run from the file.
+    pub(super) fn write(&self, written: &mut Written) {
+        written.set_if(&OUTPUT, self.directory.as_deref());
+        written.set(&LOGGING_STEPS, self.logging_steps);
     }
 }

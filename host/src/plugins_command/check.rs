@@ -4,8 +4,10 @@
 mod executors;
 
 use crate::{
-    cli::CheckArgs,
+    cli::arguments::{JSON, LIBRARY, ONLY_ID},
+    config::flags::{PEFT_OPT, SCHEDULE_OPT},
     error::{Error, Result},
+    flags::Arguments,
     plugin::{self, Entry, EntryKind, PluginFault, PluginSources, Plugins},
     terminal::{print, print_json},
 };
@@ -19,6 +21,29 @@ use progtune_plugin_api::{
     records::{HostRecord, RunRecord},
 };
 use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What is to be checked.
+pub struct CheckArgs {
+    file: PathBuf,
+    id: Option<String>,
+    schedule_opt: Vec<String>,
+    peft_opt: Vec<String>,
+    json: bool,
+}
+
+impl CheckArgs {
+    /// From the command line.
+    pub fn of(arguments: &Arguments) -> Self {
+        Self {
+            file: arguments.required(&LIBRARY),
+            id: arguments.one(&ONLY_ID),
+            schedule_opt: arguments.texts(&SCHEDULE_OPT),
+            peft_opt: arguments.texts(&PEFT_OPT),
+            json: arguments.is_on(&JSON),
+        }
+    }
+}
 
 /// Checks every entry of the library, prints what was seen, and fails when a promise is broken.
 pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {

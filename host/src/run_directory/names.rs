@@ -2,8 +2,7 @@
 
 use crate::{
     adapter, best_model,
-    config::export::FIRST_LINE,
-    config_keys::KEYS,
+    config::{export::FIRST_LINE, find_key},
     files::{folder::Folder, lock::LOCK_FILE, temporary},
     learned_task::TASK_FILE,
     prefix_cache, provenance,
@@ -75,7 +74,7 @@ pub fn is_run(directory: &Path) -> bool {
     let Ok(table) = text.parse::<toml::Table>() else {
         return false;
     };
-    let is_key = |name: &String| KEYS.iter().any(|key| key.name == name.as_str());
+    let is_key = |name: &String| find_key(name).is_some();
     !table.is_empty() && table.keys().all(is_key)
 }
 

@@ -10,16 +10,7 @@ fn evaluate(flags: &[&str], file: &str) -> Result<EvaluateConfig, ConfigError> {
         file: Some(path),
         variables: vec![],
     };
-    let line = ["progtune", "evaluate"]
-        .into_iter()
-        .chain(flags.iter().copied());
-    match cli::parse(line)
-        .expect("a command line that parses")
-        .command
-    {
-        Command::Evaluate(args) => EvaluateConfig::resolve(&args, &sources),
-        other => panic!("not evaluation: {other:?}"),
-    }
+    EvaluateConfig::resolve(&arguments(&["evaluate"], flags), &sources)
 }
 
 #[test]
@@ -54,16 +45,7 @@ fn evaluate_reads_a_runs_config_as_well() {
 #[test]
 fn predict_reads_a_file_or_a_split() {
     let resolve = |flags: &[&str]| {
-        let line = ["progtune", "predict"]
-            .into_iter()
-            .chain(flags.iter().copied());
-        match cli::parse(line)
-            .expect("a command line that parses")
-            .command
-        {
-            Command::Predict(args) => PredictConfig::resolve(&args, &Sources::default()),
-            other => panic!("not prediction: {other:?}"),
-        }
+        PredictConfig::resolve(&arguments(&["predict"], flags), &Sources::default())
     };
     let config = resolve(&[
         "--task", "mrpc", "--input", "i.jsonl", "--output", "o.jsonl",
@@ -132,15 +114,8 @@ fn adapters_have_names_of_their_own() {
 #[test]
 fn merge_takes_one_adapter() {
     let resolve = |flags: &[&str]| {
-        let line = ["progtune", "merge", "--output", "out"]
-            .into_iter()
-            .chain(flags.iter().copied());
-        match cli::parse(line).expect("it parses").command {
-            Command::Merge(args) => {
-                MergeConfig::resolve(&args, &Sources::default()).map_err(|e| e.to_string())
-            }
-            other => panic!("not merging: {other:?}"),
-        }
+        let arguments = arguments(&["merge", "--output", "out"], flags);
+        MergeConfig::resolve(&arguments, &Sources::default()).map_err(|e| e.to_string())
     };
     let config = resolve(&["--adapter", "runs/x", "--dtype", "bf16"]).unwrap();
     assert_eq!(config.adapter, PathBuf::from("runs/x"));
