@@ -1,11 +1,9 @@
 //! `progtune completions` and `progtune man`: what shells and `man` know of the command line, made from `cli` itself.
 //! Called by `main`. The archive that `cargo xtask dist` makes has both already.
 
-use crate::{
-    cli::{self, CompletionsArgs, InstalledIds, ManArgs},
-    config,
-};
+use crate::cli::{self, InstalledIds};
 use clap::Command;
+use clap_complete::Shell;
 use clap_mangen::Man;
 use progtune_engine::{
     error::{Error, Result},
@@ -21,7 +19,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// As [`plugin::find_unlocked`].
-pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result<()> {
+pub fn run_completions(shell: Shell, places: &PluginSources) -> Result<()> {
     let plugins = plugin::find_unlocked(places)?;
     let ids = |kind: EntryKind| {
         let of_kind = plugins.entries().iter().filter(|entry| entry.kind == kind);
@@ -35,8 +33,8 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
         methods: ids(EntryKind::Method),
     };
     let mut script = Vec::new();
-    let mut command = cli::completed_command(&installed, config::choices);
-    clap_complete::generate(args.shell, &mut command, "progtune", &mut script);
+    let mut command = cli::completed_command(&installed);
+    clap_complete::generate(shell, &mut command, "progtune", &mut script);
     Ok(print(String::from_utf8_lossy(&script).into_owned())?)
 }
 
@@ -44,16 +42,16 @@ pub fn run_completions(args: &CompletionsArgs, places: &PluginSources) -> Result
 ///
 /// # Errors
 /// When a page cannot be written.
-pub fn run_man(args: &ManArgs) -> Result<()> {
-    create_directory(&args.pages)?;
+pub fn run_man(pages: &Path) -> Result<()> {
+    create_directory(pages)?;
     // `build` gives each command the name it has as a page.
     let mut command = cli::clap_command();
     command.build();
-    let count = write_pages(&command, &args.pages)?;
-    let first = args.pages.join("progtune.1");
+    let count = write_pages(&command, pages)?;
+    let first = pages.join("progtune.1");
     Ok(print(format!(
         "Wrote {count} manual pages to {}; `man -l {}` shows the first.\n",
-        args.pages.display(),
+        pages.display(),
         first.display()
     ))?)
 }

@@ -7,10 +7,7 @@ mod transfer;
 mod wanted;
 
 use crate::{
-    config::{
-        AdapterChoice, HubConfig, InferenceConfig, MergeConfig, RunConfig, Split,
-        check_own_complete,
-    },
+    config::{AdaptedModel, AdapterChoice, HubConfig, InputsConfig, Split, check_own_complete},
     task_data::trainable_task,
 };
 use data_files::{DataFiles, SplitFiles};
@@ -69,24 +66,31 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Resolves the names in a run's configuration; data is resolved only if `with_data` is set.
+    /// Resolves the names in the inputs of a run on `task`; data is resolved only if `with_data` is
+    /// set.
     ///
     /// # Errors
     /// Fails if something exists neither locally nor on the hub.
-    pub fn run(&self, config: &RunConfig, files: ModelFiles, with_data: bool) -> Result<RunConfig> {
-        if with_data && config.own.is_none() {
+    pub fn run(
+        &self,
+        inputs: &InputsConfig,
+        task: &str,
+        files: ModelFiles,
+        with_data: bool,
+    ) -> Result<InputsConfig> {
+        if with_data && inputs.own.is_none() {
             // Rejects an unknown task before anything is fetched.
-            trainable_task(&config.task)?;
+            trainable_task(task)?;
         }
-        let mut config = config.clone();
-        config.model = self.model(config.model.as_ref(), files)?;
-        if let Some(adapter) = &config.init_adapter {
-            config.init_adapter = Some(self.adapter(adapter.path())?.into());
+        let mut local = inputs.clone();
+        local.model = self.model(inputs.model.as_ref(), files)?;
+        if let Some(adapter) = &inputs.init_adapter {
+            local.init_adapter = Some(self.adapter(adapter.path())?.into());
         }
         if !with_data {
-            return Ok(config);
+            return Ok(local);
         }
-        match (&mut config.own, &config.data) {
+        match (&mut local.own, &inputs.data) {
             (Some(own), Some(data)) => {
                 let (directory, found) = self.own_data(data.path())?;
                 own.train = paths(&directory, &found.train);
@@ -95,42 +99,32 @@ impl<'a> Fetcher<'a> {
                     own.validation = paths(&directory, &found.validation);
                 }
                 check_own_complete(own)?;
-                config.data = Some(directory.into());
+                local.data = Some(directory.into());
             }
             (None, data) => {
                 let data = data.as_ref().map(NamedPath::path);
-                config.data = self.task_data(&config.task, data)?;
+                local.data = self.task_data(task, data)?;
             }
             (Some(_), None) => {}
         }
-        Ok(config)
+        Ok(local)
     }
 
-    /// Like [`Fetcher::run`], for the model and adapters of `evaluate` and `predict`.
+    /// Like [`Fetcher::run`], for a model and the adapters over it.
     ///
     /// # Errors
     /// Fails like [`Fetcher::run`].
-    pub fn inference(&self, config: &InferenceConfig) -> Result<InferenceConfig> {
-        let mut config = config.clone();
-        config.model = self.model(config.model.as_ref(), ModelFiles::All)?;
-        for AdapterChoice { directory, .. } in &mut config.adapters {
-            if let Some(given) = directory {
-                *given = self.adapter(given)?;
-            }
-        }
-        Ok(config)
-    }
-
-    /// Like [`Fetcher::run`], for `merge`.
-    ///
-    /// # Errors
-    /// Fails like [`Fetcher::run`].
-    pub fn merge(&self, config: &MergeConfig) -> Result<MergeConfig> {
-        Ok(MergeConfig {
-            model: self.model(config.model.as_ref(), ModelFiles::All)?,
-            adapter: self.adapter(&config.adapter)?,
-            ..config.clone()
-        })
+    pub fn models(&self, named: &AdaptedModel) -> Result<AdaptedModel> {
+        let model = self.model(named.model.as_ref(), ModelFiles::All)?;
+        let local = |choice: &AdapterChoice| {
+            let directory = choice.directory.as_deref();
+            Ok(AdapterChoice {
+                name: choice.name.clone(),
+                directory: directory.map(|given| self.adapter(given)).transpose()?,
+            })
+        };
+        let adapters = named.adapters.iter().map(local).collect::<Result<_>>()?;
+        Ok(AdaptedModel { model, adapters })
     }
 
     /// The files of a data set's split, as own files to evaluate or predict.
@@ -315,11 +309,11 @@ fn usual_files(task: &str, folder: &str) -> Vec<String> {
 
 /// The ids and commits of everything that came from the hub, for the records of a run; `None` if
 /// nothing did.
-pub fn record(config: &RunConfig) -> Option<Value> {
+pub fn record(inputs: &InputsConfig) -> Option<Value> {
     let named = [
-        ("model", &config.model),
-        ("data", &config.data),
-        ("init_adapter", &config.init_adapter),
+        ("model", &inputs.model),
+        ("data", &inputs.data),
+        ("init_adapter", &inputs.init_adapter),
     ];
     let pins: Map<String, Value> = named
         .into_iter()

@@ -54,12 +54,13 @@ pub struct DataSize {
     pub eval_tokens: f64,
 }
 
-/// Predicts every stage's seconds, with what the prefix cache spares.
+/// Predicts every stage's seconds, with what the prefix cache spares; `recompute`: with activations computed again.
 ///
 /// # Errors
 /// When the method refuses a model of a few blocks, or a computation fails.
 pub fn forecast(
     config: &RunConfig,
+    recompute: bool,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     stages: &[Stage],
     data: &DataSize,
@@ -78,7 +79,7 @@ pub fn forecast(
     }
     let mut cases: BTreeSet<Case> = cases.into_iter().map(|(_, case)| case).collect();
     cases.insert(Case::Update);
-    let calibration = Calibration::new(config, model, data)?;
+    let calibration = Calibration::new(config, recompute, model, data)?;
     let tokens = calibration.tokens;
     let secs = calibration.measure(cases)?;
     let price = |prices: &[(f64, Case)]| {
@@ -102,12 +103,12 @@ pub fn forecast(
             let update = secs[&Case::Update] * stage.trainable_parameters as f64;
             let eval_secs = (logits - spared_in_evaluation) * data.eval_tokens;
             let train_tokens = data.mean_length * data.examples.unwrap_or(0) as f64;
-            let in_batch = match config.batch_limit() {
+            let in_batch = match config.batching.train {
                 BatchLimit::Examples(size) => size as f64,
                 BatchLimit::Tokens(budget) => (budget as f64 / data.mean_length).max(1.0),
             };
             let in_batch = in_batch.min(data.examples.map_or(f64::MAX, |examples| examples as f64));
-            let in_step = in_batch * config.gradient_accumulation_steps as f64;
+            let in_step = in_batch * config.batching.gradient_accumulation_steps as f64;
             EpochSecs {
                 step: token * data.mean_length * in_step + update,
                 evaluation: data.examples.map(|_| eval_secs),
@@ -237,23 +238,29 @@ struct Calibration {
 impl Calibration {
     fn new(
         config: &RunConfig,
+        recompute: bool,
         (model, head, method): (&ModelConfig, HeadKind, Option<&LoadedMethod>),
         data: &DataSize,
     ) -> Result<Self> {
-        let build = |blocks| Small::build(config, model, head, method, blocks);
+        let build = |blocks| Small::build(config, recompute, model, head, method, blocks);
         let length = (data.mean_length.round() as usize).clamp(2, model.max_tokens().max(2));
+        // A limit of tokens says nothing of examples; then as many as there are by default.
+        let at_most = match config.batching.train {
+            BatchLimit::Examples(size) => size,
+            BatchLimit::Tokens(_) => 8,
+        };
         let most = match model.encoder.hidden_size <= 512 {
             true => TOKENS.0,
             false => TOKENS.1,
         };
-        let sequences = (most / length).clamp(1, config.batch_size);
+        let sequences = (most / length).clamp(1, at_most);
         let target = match head {
             HeadKind::Sequence(1) => Target::Score(0.5),
             HeadKind::Sequence(_) => Target::Class(0),
             HeadKind::Token(_) => Target::Tags(vec![Some(0); length]),
             HeadKind::QuestionAnswering => Target::Span([0, 0]),
         };
-        let mut stream = Stream::new(config.seed, "calibration");
+        let mut stream = Stream::new(config.training.seed, "calibration");
         let vocabulary = model.encoder.vocab_size.min(VOCABULARY);
         let examples: Vec<EncodedExample> = (0..sequences)
             .map(|_| EncodedExample {
@@ -270,7 +277,7 @@ impl Calibration {
             four: build(4)?,
             batch: Batch::new(&examples, &indices, model.first_position()),
             tokens: (sequences * length) as f64,
-            seed: config.seed,
+            seed: config.training.seed,
         })
     }
 
@@ -371,6 +378,7 @@ impl Calibration {
 impl Small {
     fn build(
         run: &RunConfig,
+        recompute: bool,
         config: &ModelConfig,
         head: HeadKind,
         method: Option<&LoadedMethod>,
@@ -379,9 +387,9 @@ impl Small {
         let mut config = config.clone();
         config.encoder.num_hidden_layers = blocks;
         config.encoder.vocab_size = config.encoder.vocab_size.min(VOCABULARY);
-        let blueprint = Blueprint::new(&config, head, method, run.train_pooler)?;
-        let device = open_device(run.device)?;
-        let numbers = random_numbers(run.seed);
+        let blueprint = Blueprint::new(&config, head, method, run.trainables.train_pooler)?;
+        let device = open_device(run.machine.device)?;
+        let numbers = random_numbers(run.training.seed);
         let mut base = BTreeMap::new();
         for info in blueprint.parameters.iter().filter(|i| i.added.is_none()) {
             base.insert(info.name.as_str(), base_value(info, &numbers)?);
@@ -395,17 +403,17 @@ impl Small {
         for info in &blueprint.parameters {
             let value = match &info.added {
                 None => find(&info.name)?,
-                Some(added) => initial_value(&added.init, &info.name, run.seed, &find)?
+                Some(added) => initial_value(&added.init, &info.name, run.training.seed, &find)?
                     .broadcast_as(info.shape.as_slice())?
                     .contiguous()?,
             };
             values.push(value.to_device(&device)?);
         }
         let parameters = Parameters::new(blueprint.parameters.clone(), values)?;
-        let fused = run.kernels.fused_on(run.device);
+        let fused = run.machine.is_fused();
         let mut model = Model::new(config, parameters, head, &blueprint.rewrites, fused)?;
-        model.frozen_dropout = run.frozen_dropout;
-        model.recompute = run.recompute;
+        model.frozen_dropout = run.training.frozen_dropout;
+        model.recompute = recompute;
         Ok(Self { model, blueprint })
     }
 }

@@ -38,12 +38,12 @@ use std::path::Path;
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     let answers_to = lock_answers(config.answers.as_deref())?;
     let fetcher = Fetcher::new(&config.inference.hub);
-    let inference = fetcher.inference(&config.inference)?;
+    let models = fetcher.models(&config.inference.models)?;
     let own = match (&config.own, &config.data) {
         (Some(own), Some(data)) => Some(fetcher.own_split(own, data, config.split)?),
         (own, _) => own.clone(),
     };
-    let opened = Opened::new(&inference, own.as_ref())?;
+    let opened = Opened::new(&config.inference, &models, own.as_ref())?;
     let task = one_task(&opened)?;
     let data = match own {
         Some(_) => None,
@@ -102,7 +102,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     }
     let answers_to = lock_answers(config.answers.as_deref())?;
     let fetcher = Fetcher::new(&config.inference.hub);
-    let inference = fetcher.inference(&config.inference)?;
+    let models = fetcher.models(&config.inference.models)?;
     let own = match &config.input {
         PredictInput::Own(request) => Some(request.clone()),
         PredictInput::OwnData {
@@ -112,7 +112,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
         } => Some(fetcher.own_split(request, data, *split)?),
         PredictInput::File(_) | PredictInput::Data { .. } => None,
     };
-    let opened = Opened::new(&inference, own.as_ref())?;
+    let opened = Opened::new(&config.inference, &models, own.as_ref())?;
     if let Some(sentences) = opened.sentences() {
         return predict_tags(config, &opened, sentences);
     }

@@ -1,11 +1,14 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
-    cli::{self, Command, DataCommand, Invocation},
+    cli::{
+        self, Command, Invocation,
+        arguments::{JSON, PAGES, PREDICT, SHELL, SVG},
+    },
     completions_command,
     config::{
         EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
-        resolve_plugins, show,
+        resolve_plugins, show, verbosity,
     },
     inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
 };
@@ -63,49 +66,50 @@ fn refuse(error: clap::Error) -> ExitCode {
 }
 
 fn run(invocation: &Invocation, started: Instant) -> Result<()> {
-    let global = &invocation.global;
-    let sources = Sources::from_process(global.config.as_deref());
-    terminal::set_up(show::resolve(global, &sources)?);
-    logging::start(global.verbose);
+    let arguments = &invocation.arguments;
+    let sources = Sources::of_process(arguments);
+    terminal::set_up(show::resolve(arguments, &sources)?);
+    logging::start(verbosity(arguments));
     token_cache::remove_leftovers();
-    match &invocation.command {
-        Command::Train(args) => {
-            let config = RunConfig::resolve_train(args, &sources)?;
-            use_threads(config.threads);
+    match invocation.command {
+        Command::Train => {
+            let config = RunConfig::resolve_train(arguments, &sources)?;
+            use_threads(config.machine.threads);
             recipe::train(&config, started)
         }
-        Command::Plan(args) => {
-            let config = RunConfig::resolve_plan(&args.train, &sources)?;
-            use_threads(config.threads);
-            plan_command::run_plan(&config, args.json, args.predict, args.svg.as_deref())
+        Command::Plan => {
+            let config = RunConfig::resolve_plan(arguments, &sources)?;
+            use_threads(config.machine.threads);
+            let [json, predict] = [&JSON, &PREDICT].map(|flag| arguments.is_on(flag));
+            plan_command::run_plan(&config, json, predict, arguments.one(&SVG).as_deref())
         }
-        Command::Evaluate(args) => {
-            let config = EvaluateConfig::resolve(args, &sources)?;
-            use_threads(config.inference.threads);
+        Command::Evaluate => {
+            let config = EvaluateConfig::resolve(arguments, &sources)?;
+            use_threads(config.inference.machine.threads);
             inference::run_evaluate(&config)
         }
-        Command::Predict(args) => {
-            let config = PredictConfig::resolve(args, &sources)?;
-            use_threads(config.inference.threads);
+        Command::Predict => {
+            let config = PredictConfig::resolve(arguments, &sources)?;
+            use_threads(config.inference.machine.threads);
             inference::run_predict(&config)
         }
-        Command::Merge(args) => {
-            let config = MergeConfig::resolve(args, &sources)?;
+        Command::Merge => {
+            let config = MergeConfig::resolve(arguments, &sources)?;
             use_threads(config.threads);
             merge_command::run_merge(&config)
         }
-        Command::Data(DataCommand::Inspect(args)) => {
-            inspect_command::run_inspect(&InspectConfig::resolve(args, &sources)?)
+        Command::Inspect => {
+            inspect_command::run_inspect(&InspectConfig::resolve(arguments, &sources)?)
         }
         Command::Plugins(command) => {
-            let places = resolve_plugins(command.sources(), &sources)?;
-            plugins_command::run(command, &places)
+            let places = resolve_plugins(arguments, &sources)?;
+            plugins_command::run(command, arguments, &places)
         }
-        Command::Completions(args) => {
-            let places = resolve_plugins(&args.sources, &sources)?;
-            completions_command::run_completions(args, &places)
+        Command::Completions => {
+            let places = resolve_plugins(arguments, &sources)?;
+            completions_command::run_completions(arguments.required(&SHELL), &places)
         }
-        Command::Man(args) => completions_command::run_man(args),
+        Command::Man => completions_command::run_man(&arguments.required(&PAGES)),
     }
 }
 

@@ -33,7 +33,7 @@ mod rewrites;
 
 pub use batch_shape::BatchShape;
 
-use crate::config::RunConfig;
+use crate::config::{BatchingConfig, TrainingConfig};
 use progtune_engine::{
     error::Result,
     model::{
@@ -172,13 +172,14 @@ impl<'a> Estimator<'a> {
     /// When examples cannot be read.
     pub fn with_data(
         mut self,
-        config: &RunConfig,
+        batching: &BatchingConfig,
+        training: &TrainingConfig,
         examples: &Examples,
         eval_splits: &[EvalSplit],
     ) -> Result<Self> {
-        self.keeps_best = config.load_best_model_at_end;
-        self.batch = BatchShape::largest(config, examples)?;
-        let limit = config.eval_batch_limit();
+        self.keeps_best = training.best_model_metric.is_some();
+        self.batch = BatchShape::largest(batching, training, examples)?;
+        let limit = batching.eval;
         self.eval_batch = eval_splits
             .iter()
             .map(|split| BatchShape::largest_sorted(&split.examples, limit))
@@ -194,10 +195,15 @@ impl<'a> Estimator<'a> {
     }
 
     /// With batches of sequences of `length` tokens: an upper bound when the data is not known.
-    pub fn with_length(mut self, config: &RunConfig, length: usize) -> Self {
-        self.keeps_best = config.load_best_model_at_end;
-        self.batch = BatchShape::full(config.batch_limit(), length);
-        self.eval_batch = BatchShape::full(config.eval_batch_limit(), length);
+    pub fn with_length(
+        mut self,
+        batching: &BatchingConfig,
+        training: &TrainingConfig,
+        length: usize,
+    ) -> Self {
+        self.keeps_best = training.best_model_metric.is_some();
+        self.batch = BatchShape::full(batching.train, length);
+        self.eval_batch = BatchShape::full(batching.eval, length);
         self
     }
 

@@ -2,8 +2,12 @@
 //! progtune. Called by `main`.
 
 use crate::{
-    config::MergeConfig, fetch::Fetcher, recipe::prepare::open_tokenizer, report::commands::quoted,
-    run_directory::is_passing, task_data::trainable_task,
+    config::MergeConfig,
+    fetch::{Fetcher, ModelFiles},
+    recipe::prepare::open_tokenizer,
+    report::commands::quoted,
+    run_directory::is_passing,
+    task_data::trainable_task,
 };
 use progtune_datasets::{OWN_TASK, Task};
 use progtune_engine::{
@@ -38,12 +42,20 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     refuse_used(&config.output)?;
     let _lock = DirectoryLock::take(&config.output, "--output")?;
     refuse_used(&config.output)?;
-    let config = &Fetcher::new(&config.hub).merge(config)?;
-    let source = ModelSource::new(config.model.as_ref())?;
+    let fetcher = Fetcher::new(&config.hub);
+    let model = fetcher.model(config.model.as_ref(), ModelFiles::All)?;
+    let directory = fetcher.adapter(&config.adapter)?;
+    let source = ModelSource::new(model.as_ref())?;
     let model_config = source.config()?;
-    refuse_plain(&config.adapter)?;
-    let adapter = Adapter::read(&config.adapter, &model_config)?;
-    let (task, learned) = &task_of(config, &adapter, &model_config, &source)?;
+    refuse_plain(&directory)?;
+    let adapter = Adapter::read(&directory, &model_config)?;
+    let asked = config.task.as_deref();
+    let (task, learned) = &task_of(
+        asked,
+        (directory.as_path(), &adapter),
+        &model_config,
+        &source,
+    )?;
     let head = HeadKind::of(task);
     let plugins = plugin::find(&config.plugins)?;
     let blueprint = adapter.blueprint(&plugins, &model_config, head)?;
@@ -90,13 +102,13 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
 /// The task that the adapter's head is for: one that was given, own files' if it was trained on such (and what is known of
 /// these), the one it names, or what PEFT's configuration and the head say.
 fn task_of(
-    config: &MergeConfig,
-    adapter: &Adapter,
+    asked: Option<&str>,
+    (directory, adapter): (&Path, &Adapter),
     base: &ModelConfig,
     source: &ModelSource,
 ) -> Result<(Task, Option<LearnedTask>)> {
-    let task = config.task.as_deref().or(adapter.task.as_deref());
-    let learned = LearnedTask::find([config.adapter.as_path()].into_iter())?;
+    let task = asked.or(adapter.task.as_deref());
+    let learned = LearnedTask::find([directory].into_iter())?;
     match (task, learned) {
         (None | Some(OWN_TASK), Some(learned)) => Ok((learned.task(), Some(learned))),
         (None | Some(OWN_TASK), None) if adapter.is_peft => {

@@ -6,7 +6,7 @@ use crate::{
     fetch::{Fetcher, ModelFiles},
     forecast::{DataSize, forecast},
     memory::{Estimator, budget::settle},
-    prefix_cache::{Outlook, Place, Sizes},
+    prefix_cache::{self, Outlook, Place, Sizes},
     recipe::prepare::{ModelSide, open_tokenizer},
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
@@ -25,64 +25,72 @@ use std::path::Path;
 /// Prints the plan as a table or as JSON, with predictions if they are wanted; draws it in a file, too.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
-    let reads_data = config.own.is_some() || predict && config.data.is_some();
+    let reads_data = config.inputs.own.is_some() || predict && config.inputs.data.is_some();
     let files = match predict {
         true => ModelFiles::Tokenizer,
         false => ModelFiles::Config,
     };
-    let config = &Fetcher::new(&config.hub).run(config, files, reads_data)?;
+    let fetcher = Fetcher::new(&config.hub);
+    let inputs = fetcher.run(&config.inputs, &config.data.task, files, reads_data)?;
     let ModelSide {
         source,
         config: model_config,
         adapter: _,
         method,
-    } = ModelSide::read(config, &plugins)?;
+    } = ModelSide::read(config, &inputs, &plugins)?;
     // Only reading them tells how many labels own files have.
-    let own = match &config.own {
-        Some(_) => Some(TaskData::of_run(config)?),
+    let token_cache = config.caching.token_cache;
+    let read = || TaskData::of_run(&config.data, &inputs, token_cache);
+    let own = match &inputs.own {
+        Some(_) => Some(read()?),
         None => None,
     };
     let task = match &own {
         Some(data) => data.task().clone(),
-        None => trainable_task(&config.task)?.clone(),
+        None => trainable_task(&config.data.task)?.clone(),
     };
     let head = HeadKind::of(&task);
-    let longest = max_length(config.max_length, task.problem_type);
-    let config = &RunConfig {
-        max_length: Some(longest),
-        ..config.clone()
-    };
-    let blueprint = Blueprint::new(&model_config, head, method.as_ref(), config.train_pooler)?;
-    let has_data = own.is_some() || config.data.is_some() || task.is_generated();
+    let longest = max_length(config.batching.max_length, task.problem_type);
+    let RunConfig {
+        trainables,
+        training,
+        ..
+    } = config;
+    let (method, train_pooler) = (method.as_ref(), trainables.train_pooler);
+    let blueprint = Blueprint::new(&model_config, head, method, train_pooler)?;
+    let has_data = own.is_some() || inputs.data.is_some() || task.is_generated();
     let data = match predict && has_data {
         true => {
             let tokenizer = open_tokenizer(&source, &model_config, longest)?;
             let data = match own {
                 Some(data) => data,
-                None => TaskData::of_run(config)?,
+                None => read()?,
             };
             let tokenizer = tokenizer.for_task(data.task().problem_type);
-            Some(load_data(config, &data, &tokenizer)?)
+            Some(load_data(&config.data, &data, &tokenizer, token_cache)?)
         }
         false => None,
     };
     // 0: not known.
     let steps_per_epoch = match &data {
         None => 0,
-        Some((examples, _)) => BatchOrder::new(config.batch_rule(), examples)?.steps_per_epoch(),
+        Some((examples, _)) => {
+            BatchOrder::new(config.batching.rule(training.seed), examples)?.steps_per_epoch()
+        }
     };
     let run = blueprint.run_record(
-        config.epochs,
+        training.epochs,
         steps_per_epoch,
-        config.seed,
-        config.peft.as_deref().unwrap_or_default(),
+        training.seed,
+        trainables.peft.as_deref().unwrap_or_default(),
     );
-    let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
-    let foresight = Foresight::new(&blueprint, &schedule, config.epochs, steps_per_epoch)?;
+    let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
+    let foresight = Foresight::new(&blueprint, &schedule, training.epochs, steps_per_epoch)?;
     let predicted = match predict {
         true => Some(predict_run(
             config,
-            (&model_config, head, method.as_ref()),
+            longest,
+            (&model_config, head, method),
             &blueprint,
             &foresight,
             data.as_ref(),
@@ -92,9 +100,9 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     let name = source.name();
     let names = PlanNames {
         model: &name,
-        task: &config.task,
-        schedule: &config.schedule,
-        peft: config.peft.as_deref(),
+        task: &config.data.task,
+        schedule: &trainables.schedule,
+        peft: trainables.peft.as_deref(),
     };
     let predictions = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
     let cache = predicted.as_ref().and_then(|p| p.cache.as_ref());
@@ -213,15 +221,16 @@ fn shortened(list: &[String]) -> String {
 
 fn predict_run(
     config: &RunConfig,
+    longest: usize,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     blueprint: &Blueprint,
     foresight: &Foresight,
     loaded: Option<&(Examples, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
     let stages = &foresight.first_stages();
-    let estimator = Estimator::new(model.0, model.1, blueprint, config.threads)?;
-    let most = model.0.max_tokens();
-    let longest = config.max_length.map_or(most, |length| length.min(most));
+    let estimator = Estimator::new(model.0, model.1, blueprint, config.machine.threads)?;
+    let longest = longest.min(model.0.max_tokens());
+    let (batching, training) = (&config.batching, &config.training);
     let mut cached = None;
     let (data, estimator, basis) = if let Some((examples, eval_splits)) = loaded {
         let splits: Vec<&Examples> = std::iter::once(examples)
@@ -241,7 +250,7 @@ fn predict_run(
         cached = Some(splits);
         (
             data,
-            estimator.with_data(config, examples, eval_splits)?,
+            estimator.with_data(batching, training, examples, eval_splits)?,
             basis,
         )
     } else {
@@ -252,18 +261,23 @@ fn predict_run(
         };
         let basis =
             format!("batches of sequences of {longest} tokens, the most there can be (no --data)");
-        (data, estimator.with_length(config, longest), basis)
+        (
+            data,
+            estimator.with_length(batching, training, longest),
+            basis,
+        )
     };
     let settled = settle(config, &estimator, &foresight.stages)?;
-    let config = &RunConfig {
-        recompute: settled.recompute,
-        prefix_cache_budget: settled.prefix_cache_budget,
-        ..config.clone()
-    };
     // What a schedule decides on the way decides what is cached.
     let cached = cached.filter(|_| foresight.is_by_epoch());
     let cache = match cached {
-        Some(splits) => expected_cache(config, (model.0, model.1), stages, &splits)?,
+        Some(splits) => {
+            let settings = prefix_cache::Settings {
+                budget: settled.prefix_cache_budget,
+                ..config.caching.prefix_cache
+            };
+            expected_cache(config, settings, (model.0, model.1), stages, &splits)?
+        }
         None => None,
     };
     let estimator = match &cache {
@@ -274,20 +288,27 @@ fn predict_run(
         None => estimator,
     };
     let phase = Phase::begin("calibrate", "calibrating: steps on this machine", "", None);
-    let secs = forecast(config, model, stages, &data, cache.as_ref())?;
+    let secs = forecast(
+        config,
+        settled.recompute,
+        model,
+        stages,
+        &data,
+        cache.as_ref(),
+    )?;
     phase.finish();
-    let fused = config.kernels.fused_on(config.device);
+    let fused = config.machine.is_fused();
     Ok(Predicted {
         epochs: stages
             .iter()
             .zip(secs)
             .map(|(stage, secs)| Prediction {
                 secs,
-                peak_bytes: fused.then(|| estimator.stage_peak(stage, config.recompute)),
+                peak_bytes: fused.then(|| estimator.stage_peak(stage, settled.recompute)),
             })
             .collect(),
         peak_bytes: fused.then(|| {
-            let peak = estimator.peak(&foresight.stages, config.recompute);
+            let peak = estimator.peak(&foresight.stages, settled.recompute);
             peak.total()
         }),
         basis,
@@ -299,12 +320,13 @@ fn predict_run(
 /// The prefix cache of the run; `splits` are the training set and the evaluated splits.
 fn expected_cache(
     config: &RunConfig,
+    settings: prefix_cache::Settings,
     (model, head): (&ModelConfig, HeadKind),
     stages: &[Stage],
     splits: &[&Examples],
 ) -> Result<Option<Outlook>> {
     // Dropout in what is frozen makes other rows in every epoch.
-    if config.frozen_dropout {
+    if config.training.frozen_dropout {
         return Ok(None);
     }
     let blocks = model.blocks();
@@ -315,10 +337,5 @@ fn expected_cache(
         hidden_size: model.encoder.hidden_size,
         splits,
     };
-    Outlook::new(
-        config.prefix_cache_settings(),
-        &config.output_dir(),
-        sizes,
-        &frozen,
-    )
+    Outlook::new(settings, &config.output_dir(), sizes, &frozen)
 }

@@ -8,7 +8,16 @@ mod new;
 mod show;
 mod why;
 
-use crate::cli::PluginsCommand;
+use crate::{
+    cli::{
+        PluginsCommand,
+        arguments::{FORCE, ID, IDS, JSON, LIBRARIES},
+    },
+    config::flags::MODEL,
+    flags::Arguments,
+};
+use check::CheckArgs;
+use new::NewArgs;
 use progtune_engine::{
     error::{Error, Result},
     plugin::{self, Entry, EntryKind, PluginSources, Plugins},
@@ -16,18 +25,23 @@ use progtune_engine::{
 use progtune_plugin_api::names::did_you_mean;
 
 /// Runs one of the commands, looking in `places`.
-pub fn run(command: &PluginsCommand, places: &PluginSources) -> Result<()> {
+pub fn run(command: PluginsCommand, arguments: &Arguments, places: &PluginSources) -> Result<()> {
+    let id = || arguments.required(&ID);
     match command {
-        PluginsCommand::List(args) => list::run(&plugin::find(places)?, args.json),
-        PluginsCommand::Show(args) => {
-            show::run(&plugin::find(places)?, &args.id, args.model.as_deref())
+        PluginsCommand::List => list::run(&plugin::find(places)?, arguments.is_on(&JSON)),
+        PluginsCommand::Show => {
+            let model = arguments.one(&MODEL);
+            show::run(&plugin::find(places)?, &id(), model.as_deref())
         }
-        PluginsCommand::Why(args) => why::run(&plugin::find(places)?, &args.id),
-        PluginsCommand::Lock(args) => lock::run(places, &args.ids),
-        PluginsCommand::Install(args) => install::install(places, &args.files, args.force),
-        PluginsCommand::New(args) => new::run(args, &plugin::find_unlocked(places)?),
-        PluginsCommand::Check(args) => check::run(args, places),
-        PluginsCommand::Remove(args) => install::remove(&plugin::find(places)?, &args.id),
+        PluginsCommand::Why => why::run(&plugin::find(places)?, &id()),
+        PluginsCommand::Lock => lock::run(places, &arguments.all(&IDS)),
+        PluginsCommand::Install => {
+            let files = arguments.all(&LIBRARIES);
+            install::install(places, &files, arguments.is_on(&FORCE))
+        }
+        PluginsCommand::New => new::run(&NewArgs::of(arguments), &plugin::find_unlocked(places)?),
+        PluginsCommand::Check => check::run(&CheckArgs::of(arguments), places),
+        PluginsCommand::Remove => install::remove(&plugin::find(places)?, &id()),
     }
 }
 

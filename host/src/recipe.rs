@@ -21,7 +21,7 @@ use prepare::{Inputs, Prepared};
 use progtune_engine::{
     error::{Error, Result},
     model::{Model, gradients::Gradients, step::Step},
-    optim::{AdamW, LrCurve, Norms, Settings},
+    optim::{AdamW, LrCurve, Norms},
     plan::Stage,
     plugin::LoadedSchedule,
 };
@@ -42,7 +42,8 @@ use std::time::Instant;
 /// # Errors
 /// When the run cannot be prepared, training diverges or is interrupted, or the result cannot be saved.
 pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
-    let claim = Claim::take(config)?;
+    let (output, overwrites) = (config.output_dir(), config.output.overwrite);
+    let claim = Claim::take(output, overwrites, &config.inputs)?;
     prepare_train_save(&claim, config, started).map_err(|error| claim.explain(error))
 }
 
@@ -51,10 +52,11 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     let mut prepared = Prepared::new(&inputs)?;
 
     // Everything has been read. From here on the output directory changes.
-    let mut directory = claim.begin(&prepared.config)?;
-    let plan = prepared.record_plan(&mut directory)?;
+    let record = config.record(&inputs.local, &prepared.decided);
+    let mut directory = claim.begin(&inputs.local, &record)?;
+    let plan = prepared.record_plan(&record, &mut directory)?;
     let mut cache = prefix_cache(&prepared, &directory);
-    let mut progress = Progress::new(prepared.config.logging_steps, prepared.config.epochs);
+    let mut progress = Progress::new(config.output.logging_steps, config.training.epochs);
     prepared.announce(&plan, cache.outlook(), &directory, started);
 
     let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress);
@@ -75,7 +77,7 @@ fn prefix_cache(prepared: &Prepared<'_>, directory: &RunDirectory) -> PrefixCach
     let foresight = &prepared.foresight;
     let stages = foresight.stages.as_slice();
     PrefixCache::new(&CachedRun {
-        settings: prepared.config.prefix_cache_settings(),
+        settings: prepared.decided.prefix_cache(inputs.config),
         model: &prepared.model,
         stages: foresight.is_by_epoch().then_some(stages),
         epochs: prepared.epochs(),
@@ -87,7 +89,7 @@ fn prefix_cache(prepared: &Prepared<'_>, directory: &RunDirectory) -> PrefixCach
 /// A run between its first step and its last.
 struct Run<'a> {
     config: &'a RunConfig,
-    inputs: &'a Inputs,
+    inputs: &'a Inputs<'a>,
     order: &'a BatchOrder<'a>,
     schedule: &'a LoadedSchedule,
     /// Its parameters change.
@@ -122,14 +124,8 @@ impl<'a> Run<'a> {
     ) -> Self {
         let total_steps = prepared.total_steps();
         let last_step = prepared.last_step();
-        let config = &prepared.config;
-        let settings = Settings {
-            beta1: config.adam_beta1,
-            beta2: config.adam_beta2,
-            eps: config.adam_epsilon,
-            weight_decay: config.weight_decay,
-            max_grad_norm: config.max_grad_norm,
-        };
+        let config = prepared.inputs.config;
+        let optimizer = &config.optimizer;
         Self {
             config,
             inputs: prepared.inputs,
@@ -141,13 +137,13 @@ impl<'a> Run<'a> {
             progress,
             best: prepared.best.take(),
             curve: LrCurve {
-                peak: prepared.lr,
-                warmup_steps: config.warmup.steps(total_steps),
+                peak: prepared.decided.lr,
+                warmup_steps: optimizer.warmup.steps(total_steps),
                 total_steps,
-                kind: config.lr_scheduler,
+                kind: optimizer.lr_scheduler,
             },
             last_step,
-            optimizer: AdamW::new(settings),
+            optimizer: AdamW::new(optimizer.adamw),
             gradients: Gradients::default(),
             stage: Stage::default(),
             point: DecisionRecord::epoch(1),
@@ -167,7 +163,7 @@ impl<'a> Run<'a> {
             first_position: self.model.config.first_position(),
             weighting: &weighting,
         };
-        with_batches(source, 1..=self.config.epochs, |batches| {
+        with_batches(source, 1..=self.config.training.epochs, |batches| {
             self.train_on(&batches)
         })
     }
@@ -175,7 +171,7 @@ impl<'a> Run<'a> {
     fn train_on(&mut self, batches: &Batches) -> Result<Summary> {
         let start = Instant::now();
         self.progress.begin(self.last_step);
-        for epoch in 1..=self.config.epochs {
+        for epoch in 1..=self.config.training.epochs {
             self.train_epoch(epoch, batches)?;
             if self.summary.steps == self.last_step {
                 break;
@@ -239,7 +235,7 @@ impl<'a> Run<'a> {
         let start = Instant::now();
         let number = self.summary.steps;
         let step = Step {
-            seed: self.config.seed,
+            seed: self.config.training.seed,
             number,
         };
         let mut seen = Seen::default();

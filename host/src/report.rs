@@ -6,13 +6,11 @@ mod peak;
 
 use crate::{
     class_report,
-    config::RunConfig,
     memory::mib,
     progress::{metrics, metrics_text},
     summary::{EpochRecord, Summary},
 };
-use commands::ShellCommand;
-use progtune_datasets::Task;
+use commands::Trained;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use progtune_process::{
@@ -24,7 +22,6 @@ use progtune_process::{
     thousands::grouped,
 };
 use serde_json::{Map, Value, json};
-use std::path::Path;
 
 /// The width of the report.
 const WIDTH: usize = 80;
@@ -37,12 +34,8 @@ const MOST_EPOCHS: usize = 12;
 pub struct Report<'a> {
     /// What it amounts to.
     pub summary: &'a Summary,
-    /// Its configuration.
-    pub config: &'a RunConfig,
-    /// Its task.
-    pub task: &'a Task,
-    /// Where its result is.
-    pub directory: &'a Path,
+    /// Its result.
+    pub trained: Trained<'a>,
     /// The size of everything that its method may train.
     pub candidate_size: u64,
     /// The training examples.
@@ -77,8 +70,11 @@ impl Report<'_> {
             ("updated_share", json!(self.updated_share())),
             ("peak_memory_bytes", json!(peak::peak_memory())),
             ("epochs", Value::Array(epochs)),
-            ("output", json!(self.directory.display().to_string())),
-            ("predict_command", json!(self.predict().line())),
+            (
+                "output",
+                json!(self.trained.directory.display().to_string()),
+            ),
+            ("predict_command", json!(self.trained.predict().line())),
             ("plugins", plugins),
         ] {
             results.insert(key.into(), value);
@@ -137,22 +133,13 @@ impl Report<'_> {
             text += plain("peak memory", mib(bytes));
         }
         // Not broken, whatever its length: it is copied.
-        let directory = self.directory.display().to_string();
+        let directory = self.trained.directory.display().to_string();
         text += &format!("{:<LEFT$}{}\n", "saved in", shown_line(&directory));
-        let (what, next) = commands::next(self.config, self.task, self.directory, self.is_whole());
-        for (what, command) in [("use it", self.predict()), (what, next)] {
+        let (what, next) = self.trained.next();
+        for (what, command) in [("use it", self.trained.predict()), (what, next)] {
             text += &format!("{what}:\n{}\n", command.lines(WIDTH));
         }
         text
-    }
-
-    fn predict(&self) -> ShellCommand {
-        commands::predict(self.config, self.task, self.directory, self.is_whole())
-    }
-
-    /// Whether the result is a checkpoint and no adapter.
-    fn is_whole(&self) -> bool {
-        self.directory.join("config.json").exists()
     }
 
     /// The updated parameters as a share of training every block in every epoch.

@@ -10,7 +10,6 @@ mod names;
 pub use claim::Claim;
 pub use names::{NEW_RUN, is_passing};
 
-use crate::config::RunConfig;
 use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
 use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
@@ -46,8 +45,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Begins the records in an empty directory.
-    fn open(folder: Folder, replaces: Option<Folder>, config: &RunConfig) -> Result<Self> {
+    /// Begins the records in an empty directory with `config.toml`.
+    fn open(folder: Folder, replaces: Option<Folder>, record: &str) -> Result<Self> {
         let metrics = create(&folder, METRICS)?;
         let log = create(&folder, LOG)?;
         logging::write_to(log).map_err(Error::io(&folder.path().join(LOG), "write"))?;
@@ -60,7 +59,7 @@ impl RunDirectory {
             _lock: None,
         };
         // What is kept is passed on: no passwords of addresses in it.
-        directory.write_text(CONFIG, masked(&config.to_toml()).into_owned())?;
+        directory.write_text(CONFIG, masked(record).into_owned())?;
         Ok(directory)
     }
 

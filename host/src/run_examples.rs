@@ -1,13 +1,13 @@
 //! A run's examples: the training set and the splits to evaluate on, tokenised. Called by the recipe and `plan`.
 
-use crate::{config::RunConfig, task_data::TaskData};
+use crate::{config::DataConfig, task_data::TaskData};
 use progtune_datasets::{SplitName, has_split};
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::{
     eval_split::EvalSplit,
     examples::{ExampleSource, Origin},
     question_answering::load::QuestionSource,
-    token_cache::TokenCache,
+    token_cache::{TokenCache, TokenCacheUse},
     token_classification,
     token_store::Examples,
     tokenizer::Tokenizer,
@@ -15,15 +15,16 @@ use progtune_pipeline::{
 
 /// The tokenised training set and evaluation splits.
 pub fn load_data(
-    config: &RunConfig,
+    config: &DataConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
+    token_cache: TokenCacheUse,
 ) -> Result<(Examples, Vec<EvalSplit>)> {
     let task = data.task();
     let source = ExampleSource {
         task,
         tokenizer,
-        cache: &TokenCache::new(config.token_cache),
+        cache: &TokenCache::new(token_cache),
     };
     let directory = match data {
         TaskData::Named { directory, .. } => directory,

@@ -2,7 +2,7 @@
 //! files, which make the task and are read with it.
 //! Called by the recipe, `plan`, `evaluate` and `predict`.
 
-use crate::config::{InferenceConfig, RunConfig, max_length};
+use crate::config::{AdaptedModel, DataConfig, InferenceConfig, InputsConfig};
 use progtune_datasets::{
     Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags, SkippedRows,
     TaggedData, Task,
@@ -17,7 +17,7 @@ use progtune_hub::NamedPath;
 use progtune_pipeline::{
     data_description::{describe, describe_skipped},
     own_files::KeyedFiles,
-    token_cache::TokenCache,
+    token_cache::{TokenCache, TokenCacheUse},
     token_classification,
 };
 use progtune_process::{phase::Phase, terminal::note};
@@ -104,19 +104,27 @@ impl TaskData {
         Ok(Self::Questions(Box::new(data)))
     }
 
-    /// What a run trains on.
+    /// What a run trains on; `inputs` has local paths.
     ///
     /// # Errors
     /// As [`TaskData::named`] and [`TaskData::own`].
-    pub fn of_run(config: &RunConfig) -> Result<Self> {
+    pub fn of_run(
+        config: &DataConfig,
+        inputs: &InputsConfig,
+        token_cache: TokenCacheUse,
+    ) -> Result<Self> {
         let phase = reading();
-        let data = Self::read(config)?;
+        let data = Self::read(config, inputs, token_cache)?;
         phase.finish();
         Ok(data)
     }
 
-    fn read(config: &RunConfig) -> Result<Self> {
-        match &config.own {
+    fn read(
+        config: &DataConfig,
+        inputs: &InputsConfig,
+        token_cache: TokenCacheUse,
+    ) -> Result<Self> {
+        match &inputs.own {
             Some(request) if TaggedData::is_asked_for(request) => {
                 Self::tagged(request, None, &config.metrics)
             }
@@ -124,13 +132,13 @@ impl TaskData {
                 Self::questions(request, None, &config.metrics)
             }
             Some(request) => {
-                let cache = TokenCache::new(config.token_cache);
+                let cache = TokenCache::new(token_cache);
                 Self::own(request, None, &config.metrics, &cache)
             }
             None => {
                 let named = Self::named(
                     &config.task,
-                    config.data.as_ref().map(NamedPath::path),
+                    inputs.data.as_ref().map(NamedPath::path),
                     &config.metrics,
                 )?;
                 let limits = [config.max_train_samples, config.max_eval_samples];
@@ -157,23 +165,20 @@ impl TaskData {
         }
     }
 
-    /// The configuration with what was guessed or learned written down: the longest input, the columns of own files.
-    pub fn settle(&self, config: &RunConfig) -> RunConfig {
-        let mut config = config.clone();
-        let problem = self.task().problem_type;
-        config.max_length = Some(max_length(config.max_length, problem));
-        if let (Self::Questions(_), Some(request)) = (self, &mut config.own) {
-            request.reading.problem_type = Some(problem);
+    /// The inputs with what was guessed or learned about own files written down: the kind of task, the columns.
+    pub fn settle(&self, mut inputs: InputsConfig) -> InputsConfig {
+        let task = self.task();
+        if let (Self::Questions(_), Some(request)) = (self, &mut inputs.own) {
+            request.reading.problem_type = Some(task.problem_type);
         }
-        if let (Self::Own(_) | Self::Tagged { .. }, Some(request)) = (self, &mut config.own) {
-            let task = self.task();
+        if let (Self::Own(_) | Self::Tagged { .. }, Some(request)) = (self, &mut inputs.own) {
             let columns = &task.columns;
             request.reading.text_column = Some(columns.first.name.clone());
             request.reading.pair_column = columns.second.as_ref().map(|c| c.name.clone());
             request.reading.label_column = Some(columns.label.name.clone());
             request.reading.problem_type = Some(task.problem_type);
         }
-        config
+        inputs
     }
 
     /// Lists the rows that were left out in the log.
@@ -260,24 +265,28 @@ impl OwnRead {
     }
 }
 
-/// Own files that a model is used on, read with the labels that the model, or the first adapter that says, was trained to
+/// Own files that a model is used on (its local paths are in `models`), read with the labels that the model, or the first adapter that says, was trained to
 /// tell.
 ///
 /// # Errors
 /// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
-pub fn read_own(config: &InferenceConfig, request: &OwnRequest) -> Result<OwnRead> {
+pub fn read_own(
+    config: &InferenceConfig,
+    models: &AdaptedModel,
+    request: &OwnRequest,
+) -> Result<OwnRead> {
     let phase = reading();
-    let adapters = config.adapters.iter();
+    let adapters = models.adapters.iter();
     let directories = adapters
         .filter_map(|adapter| adapter.directory.as_deref())
-        .chain(config.model.as_ref().map(NamedPath::path));
+        .chain(models.model.as_ref().map(NamedPath::path));
     let learned = match LearnedTask::find(directories)? {
         Some(learned) => learned,
         None if QuestionData::are_meant(request)? => LearnedTask::of_questions(),
         None => {
-            let source = ModelSource::new(config.model.as_ref())?;
+            let source = ModelSource::new(models.model.as_ref())?;
             let (base, name) = (source.config()?, source.name());
-            let adapters = config.adapters.iter();
+            let adapters = models.adapters.iter();
             let adapters = adapters.filter_map(|adapter| adapter.directory.as_deref());
             match learned_from_peft(adapters, &base, &name)? {
                 Some(learned) => learned,

@@ -2,8 +2,12 @@
 
 use clap::error::ErrorKind;
 
+use super::arguments::{ID, JSON};
+use super::commands::GLOBAL;
 use super::*;
-use crate::config_keys::{KEYS, KeyDefault, Scope};
+use crate::config::flags::{CONFIG, QUIET, SPLIT};
+use crate::config::{find_key, keys, verbosity};
+use crate::flags::{Declared, Scope, Takes};
 
 fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
     parse(line.split_whitespace())
@@ -63,12 +67,9 @@ fn help_shows_every_flag_with_its_default() {
         ("predict", Scope::Inference),
     ] {
         let help = help_of(command);
-        for key in KEYS
-            .iter()
-            .filter(|key| key.scope == scope || key.scope == Scope::All)
-        {
+        for key in keys().filter(|key| key.scope == scope || key.scope == Scope::All) {
             let line = line_of(&help, &key.flag());
-            let default = format!("[default: {}]", key.default_text());
+            let default = format!("[default: {}]", key.default_text().unwrap_or_default());
             assert!(line.ends_with(&default), "{command} {}: {line}", key.flag());
         }
     }
@@ -97,92 +98,92 @@ fn help_is_in_groups() {
     assert!(help.contains("5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter, …"));
 }
 
+/// The declared flags of every command.
+fn all_flags() -> Vec<&'static dyn Declared> {
+    let flags = COMMANDS.iter().flat_map(|described| described.all());
+    let global = GLOBAL.iter().flat_map(|(_, list)| list.iter().copied());
+    flags.chain(global).collect()
+}
+
 #[test]
-fn every_key_is_a_flag_and_every_value_flag_a_key() {
+fn every_flag_is_declared_and_every_key_is_a_flag() {
+    let flags = all_flags();
+    for key in keys() {
+        let is_taken = flags.iter().any(|flag| flag.about().name == key.name);
+        assert!(is_taken, "no command takes {}", key.name);
+    }
     let command = clap_command();
     let mut commands = vec![&command];
-    commands.extend(command.get_subcommands());
-    for key in KEYS {
-        let known = commands
-            .iter()
-            .any(|c| c.get_arguments().any(|arg| arg.get_id() == key.name));
-        assert!(known, "{} has no flag", key.name);
-        if let KeyDefault::Value(text) = key.default {
-            assert!(!text.is_empty());
+    while let Some(command) = commands.pop() {
+        commands.extend(command.get_subcommands());
+        for arg in command.get_arguments() {
+            let id = arg.get_id().as_str();
+            let is_declared = flags.iter().any(|flag| flag.about().name == id);
+            assert!(is_declared, "{id} is not declared");
         }
     }
-    let others = [
-        "help",
-        "version",
-        "config",
-        "verbose",
-        "quiet",
-        "json",
-        "input",
-        "predictions",
-        "answers",
-        "predict",
-        "svg",
-        "head_task",
-        "merged",
-        "dtype",
-        "shell",
-        "pages",
-    ];
-    for arg in commands.iter().flat_map(|c| c.get_arguments()) {
-        let id = arg.get_id().as_str();
-        assert!(
-            others.contains(&id) || KEYS.iter().any(|key| key.name == id),
-            "{id} is no key"
-        );
-    }
     command.debug_assert();
-    completed_command(&InstalledIds::default(), crate::config::choices).debug_assert();
+    completed_command(&InstalledIds::default()).debug_assert();
+}
+
+#[test]
+fn every_flag_has_help_and_a_default_or_is_required() {
+    for flag in all_flags() {
+        let about = flag.about();
+        let first = about.help.chars().next();
+        assert!(
+            first.is_some_and(char::is_uppercase) && !about.help.ends_with('.'),
+            "{}: {}",
+            about.name,
+            about.help
+        );
+        // Full sentences would begin so; help begins with a noun or an imperative.
+        let word = about.help.split(' ').next().unwrap_or_default();
+        let is_verb = ["Is", "Are", "Whether", "This", "If", "When", "Does"].contains(&word);
+        assert!(!is_verb, "{}: {}", about.name, about.help);
+        if let Some(key) = about.key {
+            assert!(find_key(key).is_some(), "{} sets no key", about.name);
+        }
+        let is_required = flag.about().argument("", "", false).is_required_set();
+        // No picture is drawn unless it is asked for, and files may be given otherwise.
+        let may_lack = is_required || ["svg", "files"].contains(&about.name);
+        assert!(
+            about.default.is_some() || may_lack,
+            "{} has no default",
+            about.name
+        );
+        if about.takes == Takes::Switch {
+            assert_eq!(flag.names(), ["true", "false"], "{}", about.name);
+        }
+    }
+    assert_eq!(SPLIT.names(), ["validation", "test", "train"]);
 }
 
 #[test]
 fn training_is_the_default_command() {
-    let line = "--schedule progressive --peft lora";
-    let without = parse_line(&format!("progtune {line}")).unwrap();
-    assert_eq!(
-        without,
-        parse_line(&format!("progtune train {line}")).unwrap()
-    );
-    let Command::Train(args) = without.command else {
-        panic!("not training")
-    };
-    assert_eq!(args.schedule.schedule.as_deref(), Some("progressive"));
-    assert_eq!(args.schedule.peft.as_deref(), Some("lora"));
-    assert_eq!(
-        parse_line("progtune").unwrap().command,
-        Command::Train(Box::default())
-    );
+    let parsed = parse_line("progtune --schedule progressive --peft lora").unwrap();
+    assert_eq!(parsed.command, Command::Train);
+    let typed: Vec<_> = parsed.arguments.keys().into_iter().collect();
+    let typed: Vec<_> = typed
+        .iter()
+        .map(|(_, key, texts)| (*key, texts[0].as_str()))
+        .collect();
+    assert_eq!(typed, [("peft", "lora"), ("schedule", "progressive")]);
+    let parsed = parse_line("progtune train").unwrap();
+    assert_eq!(parsed.command, Command::Train);
+    assert!(parsed.arguments.keys().is_empty());
 }
 
 #[test]
 fn other_commands() {
-    let Command::Plan(args) = parse_line("progtune plan --epochs 5 --json")
-        .unwrap()
-        .command
-    else {
-        panic!("not plan")
-    };
-    assert!(args.json && args.train.optimisation.epochs.as_deref() == Some("5"));
-    let Command::Plugins(PluginsCommand::Show(args)) =
-        parse_line("progtune plugins show lora --plugin-dir d")
-            .unwrap()
-            .command
-    else {
-        panic!("not show")
-    };
-    assert_eq!(
-        (args.id.as_str(), args.sources.plugin_dir),
-        ("lora", vec!["d".to_string()])
-    );
-    assert!(matches!(
-        parse_line("progtune plugins list --json").unwrap().command,
-        Command::Plugins(PluginsCommand::List(ListArgs { json: true, .. }))
-    ));
+    let plan = parse_line("progtune plan --epochs 5 --json").unwrap();
+    assert_eq!(plan.command, Command::Plan);
+    assert!(plan.arguments.is_on(&JSON));
+    assert_eq!(plan.arguments.keys()[0].2, ["5"]);
+    let show = parse_line("progtune plugins show lora --plugin-dir d").unwrap();
+    assert_eq!(show.command, Command::Plugins(PluginsCommand::Show));
+    assert_eq!(show.arguments.required(&ID), "lora");
+    assert_eq!(show.arguments.keys()[0].2, ["d"]);
 }
 
 #[test]
@@ -191,14 +192,12 @@ fn global_flags_stand_anywhere() {
         "progtune -vv --config c plan",
         "progtune plan -vv --config c",
     ] {
-        let global = parse_line(line).unwrap().global;
-        assert_eq!(
-            (global.verbose, global.config),
-            (2, Some("c".into())),
-            "{line}"
-        );
+        let arguments = parse_line(line).unwrap().arguments;
+        assert_eq!(verbosity(&arguments), 2, "{line}");
+        assert_eq!(arguments.one(&CONFIG), Some("c".into()), "{line}");
     }
-    assert!(parse_line("progtune --quiet").unwrap().global.quiet);
+    let quiet = parse_line("progtune --quiet").unwrap();
+    assert!(quiet.arguments.is_on(&QUIET));
 }
 
 #[test]
@@ -245,5 +244,51 @@ fn help_and_version_are_no_failures() {
         "progtune plan --help",
     ] {
         assert_eq!(parse_line(line).unwrap_err().exit_code(), 0, "{line}");
+    }
+}
+
+/// A command and all below it, with the words that name each.
+fn each(command: &clap::Command, path: &str, see: &mut dyn FnMut(&str, &clap::Command)) {
+    see(path, command);
+    for below in command.get_subcommands() {
+        each(below, &format!("{path} {}", below.get_name()), see);
+    }
+}
+
+#[test]
+fn every_command_has_help_in_80_columns_with_examples() {
+    let mut all = clap_command();
+    all.build();
+    each(&all, "progtune", &mut |path, command| {
+        let mut command = command.clone().term_width(80);
+        let (short, long) = (command.render_help(), command.render_long_help());
+        for help in [short.to_string(), long.to_string()] {
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{path}");
+            assert!(help.contains("Examples:\n  progtune"), "{path}: {help}");
+        }
+    });
+}
+
+#[test]
+fn short_help_is_short_and_names_the_long_one() {
+    let mut command = clap_command().term_width(80);
+    let (short, long) = (command.render_help(), command.render_long_help());
+    let lines = |text: String| text.lines().count();
+    assert!(short.to_string().contains("--help shows every flag"));
+    assert!(!short.to_string().contains("--adam-beta1"), "{short}");
+    assert!(short.to_string().contains("--schedule"), "{short}");
+    let (short, long) = (lines(short.to_string()), lines(long.to_string()));
+    assert!(short < 90 && long > 3 * short, "{short} of {long}");
+}
+
+#[test]
+fn every_example_can_be_typed() {
+    for described in COMMANDS {
+        let joined = described.examples.replace("\\\n", " ");
+        for line in joined.lines() {
+            let parsed = parse_line(line);
+            assert!(parsed.is_ok(), "{}: {line}", described.path);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! `RunConfig` as a TOML file: the `config.toml` of a run directory. Written by `recipe`; given back with `--config` it
 //! makes the same `RunConfig`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{ClassWeights, EMBEDDED_MODEL, RunConfig, Warmup};
-use crate::config_keys::{KEYS, KeyDefault};
-use progtune_datasets::{Header, OnBadRow, OwnRequest};
+use super::{RunConfig, keys};
+use crate::flags::{Declared, FlagDefault, Options, Scope};
 use progtune_hub::NamedPath;
 use toml::Value;
 
@@ -19,17 +19,20 @@ impl RunConfig {
     pub fn to_toml(&self) -> String {
         let mut lines = format!("{FIRST_LINE}; `progtune --config FILE` runs it again.\n");
         let mut tables = String::new();
-        for key in KEYS {
-            match (self.value_of(key.name), key.default) {
+        let written = self.written();
+        for key in keys() {
+            match (written.values.get(key.name), key.default) {
                 (Some(Value::Table(table)), _) if table.is_empty() => {}
                 // Tables come last: in TOML every key after a table's header belongs to it.
                 (Some(Value::Table(table)), _) => {
                     // Texts under names: always TOML.
-                    let lines = toml::to_string(&table).unwrap_or_default();
+                    let lines = toml::to_string(table).unwrap_or_default();
                     tables.push_str(&format!("\n[{}]\n{lines}", key.name));
                 }
                 (Some(value), _) => lines.push_str(&format!("{} = {value}\n", key.name)),
-                (None, KeyDefault::Computed(words)) if self.has(key.name) => {
+                (None, Some(FlagDefault::Computed(words)))
+                    if matches!(key.scope, Scope::All | Scope::Training) =>
+                {
                     lines.push_str(&format!("# {}: {words}\n", key.name));
                 }
                 (None, _) => {}
@@ -37,160 +40,103 @@ impl RunConfig {
         }
         lines + &tables
     }
+}
 
-    /// Whether the key is a field of a training run.
-    fn has(&self, key: &str) -> bool {
-        !matches!(key, "adapter" | "split" | "progress" | "color")
+/// The values of keys in TOML; those that are unset have none.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl Written {
+    /// Sets the key of a flag.
+    pub(super) fn set(&mut self, flag: &dyn Declared, value: impl IntoToml) {
+        self.values.insert(flag.about().name, value.into_toml());
     }
 
-    /// The field behind a key; `None` when it is unset or not a field of a training run.
-    fn value_of(&self, key: &str) -> Option<Value> {
-        let text = |text: &str| Some(Value::String(text.into()));
-        let named = |path: &NamedPath| Value::String(path.typed());
-        let path = |path: &Path| named(&NamedPath::new(path));
-        let paths = |all: &[PathBuf]| Some(Value::Array(all.iter().map(|one| path(one)).collect()));
-        match key {
-            // What came from the hub is written as what it was, commit and all.
-            "model" => Some(match &self.model {
-                Some(model) => named(model),
-                None => Value::String(EMBEDDED_MODEL.into()),
-            }),
-            "revision"
-                if self
-                    .model
-                    .as_ref()
-                    .is_some_and(|model| model.pin().is_some()) =>
-            {
-                None
-            }
-            "revision" => self.hub.revision.as_deref().and_then(text),
-            "offline" => Some(Value::Boolean(self.hub.offline)),
-            "data_config" => self.hub.data_config.as_deref().and_then(text),
-            "task" => text(&self.task),
-            "data" => self.data.as_ref().map(named),
-            "metrics" if self.metrics.is_empty() => None,
-            "metrics" => {
-                let names: Vec<&str> = self.metrics.iter().map(|metric| metric.as_str()).collect();
-                text(&names.join(","))
-            }
-            "schedule" => text(&self.schedule),
-            "schedule_opt" => Some(option_table(&self.schedule_opt)),
-            "peft" => text(self.peft.as_deref().unwrap_or("none")),
-            "peft_opt" => Some(option_table(&self.peft_opt)),
-            "epochs" => Some(whole(self.epochs.into())),
-            // A limit of tokens excludes the size, which then means nothing.
-            "batch_size" if self.batch_tokens.is_some() => None,
-            "batch_size" => Some(whole(self.batch_size as u64)),
-            "batch_tokens" => self.batch_tokens.map(|n| whole(n as u64)),
-            "eval_batch_size" if self.eval_batch_tokens.is_some() => None,
-            "eval_batch_size" => Some(whole(self.eval_batch_size as u64)),
-            "eval_batch_tokens" => self.eval_batch_tokens.map(|n| whole(n as u64)),
-            "gradient_accumulation_steps" => Some(whole(self.gradient_accumulation_steps as u64)),
-            "lr" => self.lr.map(Value::Float),
-            "lr_scheduler" => text(&self.lr_scheduler.to_string()),
-            "weight_decay" => Some(Value::Float(self.weight_decay)),
-            "warmup" => Some(match self.warmup {
-                Warmup::Ratio(ratio) => Value::Float(ratio),
-                Warmup::Steps(steps) => whole(steps),
-            }),
-            "adam_beta1" => Some(Value::Float(self.adam_beta1)),
-            "adam_beta2" => Some(Value::Float(self.adam_beta2)),
-            "adam_epsilon" => Some(Value::Float(self.adam_epsilon)),
-            "max_length" => self.max_length.map(|n| whole(n as u64)),
-            "doc_stride" => Some(whole(self.answering.doc_stride as u64)),
-            "n_best_size" => Some(whole(self.answering.n_best_size as u64)),
-            "max_answer_length" => Some(whole(self.answering.max_answer_length as u64)),
-            "null_threshold" => Some(Value::Float(self.answering.null_threshold.into())),
-            "max_grad_norm" => Some(Value::Float(self.max_grad_norm)),
-            "dropout" => self.dropout.map(Value::Float),
-            "class_weights" => match self.class_weights {
-                ClassWeights::Even => None,
-                _ => text(&self.class_weights.to_string()),
-            },
-            "label_smoothing" => Some(Value::Float(self.label_smoothing)),
-            "load_best_model_at_end" => Some(Value::Boolean(self.load_best_model_at_end)),
-            // Naming a metric asks for the best model.
-            "metric_for_best_model" if !self.load_best_model_at_end => None,
-            "metric_for_best_model" => text(&self.metric_for_best_model),
-            "seed" => Some(whole(self.seed)),
-            "no_shuffle" => Some(Value::Boolean(self.no_shuffle)),
-            "no_group_by_length" => Some(Value::Boolean(!self.group_by_length)),
-            "max_train_samples" => self.max_train_samples.map(|n| whole(n as u64)),
-            "max_eval_samples" => self.max_eval_samples.map(|n| whole(n as u64)),
-            "max_steps" => self.max_steps.map(whole),
-            "init_adapter" => self.init_adapter.as_ref().map(named),
-            "train_pooler" => Some(Value::Boolean(self.train_pooler)),
-            "plugin" => paths(&self.plugins.files),
-            "plugin_dir" => paths(&self.plugins.directories),
-            "lock" => self.plugins.lock.as_deref().map(path),
-            "locked" => Some(Value::Boolean(self.plugins.locked)),
-            "plugin_isolation" => text(&self.plugins.isolation.to_string()),
-            "threads" => self.threads.map(|n| whole(n as u64)),
-            "device" => text(&self.device.to_string()),
-            "kernels" => text(&self.kernels.to_string()),
-            "output" => self.output.as_deref().map(path),
-            // It is said for one run, not for every one that is run from this file.
-            "overwrite_output" => None,
-            "logging_steps" => Some(whole(self.logging_steps as u64)),
-            "frozen_dropout" => Some(Value::Boolean(self.frozen_dropout)),
-            "token_cache" => text(&self.token_cache.to_string()),
-            "prefix_cache" => text(&self.prefix_cache.to_string()),
-            "prefix_cache_budget" => self.prefix_cache_budget.and_then(|n| text(&n.to_string())),
-            "prefix_cache_dtype" => text(&self.prefix_cache_dtype.to_string()),
-            "recompute" => Some(Value::Boolean(self.recompute)),
-            "memory_budget" => self.memory_budget.and_then(|size| text(&size.to_string())),
-            "train_file" | "validation_file" | "test_file" if self.data.is_some() => None,
-            other => self.own.as_ref().and_then(|own| own_value(own, other)),
+    /// Sets the key of a flag unless it is unset.
+    pub(super) fn set_if(&mut self, flag: &dyn Declared, value: Option<impl IntoToml>) {
+        if let Some(value) = value {
+            self.set(flag, value);
         }
     }
-}
 
-/// The value of a key about own data.
-fn own_value(own: &OwnRequest, key: &str) -> Option<Value> {
-    let text = |text: &str| Value::String(text.into());
-    let reading = &own.reading;
-    let files = |files: &[String]| {
-        let files: Vec<Value> = files.iter().map(|file| text(file)).collect();
-        (!files.is_empty()).then_some(Value::Array(files))
-    };
-    match key {
-        "train_file" => files(&own.train),
-        "validation_file" => files(&own.validation),
-        "test_file" => files(&own.test),
-        "file_format" => reading.format.map(|format| text(format.as_str())),
-        "encoding" => Some(text(&reading.encoding.name())),
-        "no_header" => Some(Value::Boolean(reading.header != Header::FirstRow)),
-        "columns" => match &reading.header {
-            Header::FirstRow => None,
-            Header::Absent(names) | Header::Learned(names) => {
-                (!names.is_empty()).then(|| text(&names.join(",")))
-            }
-        },
-        "text_column" => reading.text_column.as_deref().map(text),
-        "pair_column" => reading.pair_column.as_deref().map(text),
-        "label_separator" => reading.label_separator.as_deref().map(text),
-        "repair_tags" => reading.repair_tags.map(|repair| text(repair.as_str())),
-        "label_column" => reading.label_column.as_deref().map(text),
-        "on_bad_row" => Some(text(match reading.on_bad_row {
-            OnBadRow::Error => "error",
-            OnBadRow::Skip => "skip",
-        })),
-        "validation_split" => own.validation_split.map(Value::Float),
-        "problem_type" => reading.problem_type.map(|problem| text(problem.as_str())),
-        _ => None,
+    /// Sets a table of plugin options.
+    pub(super) fn set_options(&mut self, flag: &dyn Declared, options: &Options) {
+        let text = |(name, value): &(String, String)| (name.clone(), Value::String(value.clone()));
+        let table = Value::Table(options.iter().map(text).collect());
+        self.values.insert(flag.about().name, table);
     }
 }
 
-/// A whole number; TOML's end at 2^63, so a larger one is written as text, which is read just as well.
-fn whole(n: u64) -> Value {
-    i64::try_from(n).map_or_else(|_| Value::String(n.to_string()), Value::Integer)
+/// A value in TOML.
+pub(super) trait IntoToml {
+    fn into_toml(self) -> Value;
 }
 
-fn option_table(options: &[(String, String)]) -> Value {
-    Value::Table(
-        options
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-            .collect(),
-    )
+impl IntoToml for bool {
+    fn into_toml(self) -> Value {
+        Value::Boolean(self)
+    }
+}
+
+impl IntoToml for f64 {
+    fn into_toml(self) -> Value {
+        Value::Float(self)
+    }
+}
+
+/// TOML's whole numbers end at 2^63, so a larger one is written as text, which is read just as well.
+impl IntoToml for u64 {
+    fn into_toml(self) -> Value {
+        i64::try_from(self).map_or_else(|_| Value::String(self.to_string()), Value::Integer)
+    }
+}
+
+impl IntoToml for usize {
+    fn into_toml(self) -> Value {
+        (self as u64).into_toml()
+    }
+}
+
+impl IntoToml for String {
+    fn into_toml(self) -> Value {
+        Value::String(self)
+    }
+}
+
+impl IntoToml for &String {
+    fn into_toml(self) -> Value {
+        Value::String(self.clone())
+    }
+}
+
+impl IntoToml for &str {
+    fn into_toml(self) -> Value {
+        Value::String(self.to_owned())
+    }
+}
+
+impl IntoToml for &NamedPath {
+    fn into_toml(self) -> Value {
+        Value::String(self.typed())
+    }
+}
+
+impl IntoToml for &Path {
+    fn into_toml(self) -> Value {
+        NamedPath::new(self).typed().into_toml()
+    }
+}
+
+impl IntoToml for &[PathBuf] {
+    fn into_toml(self) -> Value {
+        Value::Array(self.iter().map(|path| path.as_path().into_toml()).collect())
+    }
+}
+
+impl IntoToml for &[String] {
+    fn into_toml(self) -> Value {
+        Value::Array(self.iter().map(IntoToml::into_toml).collect())
+    }
 }

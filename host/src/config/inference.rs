@@ -1,4 +1,4 @@
-//! The resolved configurations of `evaluate`, `predict` and `merge`. Resolved by `main`, read by those commands.
+//! The resolved configurations of `evaluate` and `predict`. Resolved by `main`, read by those commands.
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +6,65 @@ use progtune_datasets::{Metric, OwnRequest};
 
 use super::settings::Settings;
 use super::{
-    Answering, ConfigError, Device, HubConfig, Kernels, PluginSources, Sources, Split,
-    TokenCacheUse, answering, layers, limit_of, own, plugins, read_device, read_eval_batch,
-    read_kernels, read_limit, read_max_length, read_model, read_threads,
+    ConfigError, HubConfig, MachineConfig, Sources, Split, answering,
+    batching::{MAX_LENGTH, read_eval_batch},
+    caching::TOKEN_CACHE,
+    data::{DATA, MAX_EVAL_SAMPLES, TASK, read_metrics},
+    inputs::read_model,
+    layers, own, plugins,
+    split::SPLIT,
 };
-use crate::cli::{EvaluateArgs, MergeArgs, PredictArgs};
-use crate::config_keys::{Scope, advice};
-use progtune_engine::export::WeightDtype;
+use crate::flags::{Arguments, Elsewhere, Flag, Scope, Takes};
+use progtune_engine::plugin::PluginSources;
 use progtune_hub::NamedPath;
-use progtune_pipeline::batch_order::BatchLimit;
+use progtune_pipeline::{
+    batch_order::BatchLimit, question_answering::Answering, token_cache::TokenCacheUse,
+};
+
+pub(crate) static ADAPTER: Flag<Vec<PathBuf>> = Flag::key(
+    "adapter",
+    "DIR or NAME=DIR",
+    "Adapter to apply to the model, also from the hub; repeatable for several over one loaded model, `none` is the model without \
+     one",
+)
+.computed("none")
+.example("runs/my-run")
+.scope(Scope::Inference)
+.takes(Takes::Values)
+.usual()
+.elsewhere(&[Elsewhere {
+    commands: &["merge"],
+    value: "DIR or ID",
+    help: "Adapter to merge into the weights of the model",
+}]);
+
+pub(crate) static INPUT: Flag<String> = Flag::argument(
+    "input",
+    "FILE",
+    "Input file with the task's columns: JSONL; for own data any of its formats, for questions about texts also SQuAD's JSON",
+)
+.computed("the --split of --data")
+.usual()
+.adjust(|arg| arg.conflicts_with_all(["data", "split"]));
+
+/// Not the key `output`, which is training's run directory.
+pub(crate) static PREDICTIONS: Flag<String> = Flag::argument(
+    "predictions",
+    "FILE.jsonl",
+    "JSONL file to write: for each example a line with `logits` and `label`, the `tags` and `entities` of a sentence, or the \
+     `answer` to a question (for several adapters, each under its name)",
+)
+.long("output")
+.computed("standard output")
+.usual();
+
+pub(crate) static ANSWERS: Flag<String> = Flag::argument(
+    "answers",
+    "DIR",
+    "Directory for predictions.json, nbest_predictions.json and (SQuAD v2.0) null_odds.json; several adapters get a directory \
+     each",
+)
+.computed("not written");
 
 /// An adapter to put on the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +98,12 @@ impl AdapterChoice {
     }
 
     /// All that were asked for; without any, the model alone.
-    fn read(settings: &Settings) -> Result<Vec<Self>, ConfigError> {
+    pub(super) fn read(settings: &Settings) -> Result<Vec<Self>, ConfigError> {
         let mut choices: Vec<Self> = Vec::new();
-        for path in settings.paths("adapter")? {
+        for path in settings.paths(&ADAPTER)? {
             let text = path.to_string_lossy();
             let choice = Self::parse(&text)
-                .ok_or_else(|| settings.bad("adapter", "DIR or NAME=DIR", &text))?;
+                .ok_or_else(|| settings.bad(&ADAPTER, "DIR or NAME=DIR", &text))?;
             if let Some(other) = choices.iter().find(|other| other.name == choice.name) {
                 return Err(ConfigError::Conflict {
                     first: format!("adapter `{text}`"),
@@ -71,16 +121,22 @@ impl AdapterChoice {
     }
 }
 
+/// A model and the adapters to put on it: as the configuration names them, or, from `Fetcher::models`, as local paths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdaptedModel {
+    /// Directory or id of a checkpoint, or of the base model of `adapters`; `None` is the embedded model.
+    pub model: Option<NamedPath>,
+    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
+    pub adapters: Vec<AdapterChoice>,
+}
+
 /// What `evaluate` and `predict` have in common: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceConfig {
-    /// Directory of a checkpoint, or of the base model of `adapters`, or an id until `fetch` has made it one; `None` is the
-    /// embedded model.
-    pub model: Option<NamedPath>,
+    /// The model and its adapters.
+    pub models: AdaptedModel,
     /// How ids are looked up.
     pub hub: HubConfig,
-    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
-    pub adapters: Vec<AdapterChoice>,
     /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
     pub task: Option<String>,
     /// Metrics to report; empty for the task's own.
@@ -95,42 +151,39 @@ pub struct InferenceConfig {
     pub max_eval_samples: Option<usize>,
     /// Where plugins are looked for, and which builds are meant.
     pub plugins: PluginSources,
-    /// Threads, from 1 to 1024; `None` is one for each core.
-    pub threads: Option<usize>,
-    /// Where the model is computed.
-    pub device: Device,
-    /// Which form of the operations runs; never `Fused` on CUDA.
-    pub kernels: Kernels,
+    /// Threads, device and kernels.
+    pub machine: MachineConfig,
     /// What is done with tokenised data on disk.
     pub token_cache: TokenCacheUse,
 }
 
 impl InferenceConfig {
     fn read(settings: &Settings, task: Option<String>) -> Result<Self, ConfigError> {
-        let (size, tokens) = read_eval_batch(settings)?;
         Ok(Self {
-            model: read_model(settings)?,
+            models: AdaptedModel {
+                model: read_model(settings)?,
+                adapters: AdapterChoice::read(settings)?,
+            },
             hub: HubConfig::read(settings)?,
-            adapters: AdapterChoice::read(settings)?,
             task,
-            metrics: own::read_metrics(settings)?,
-            max_length: read_max_length(settings)?,
+            metrics: read_metrics(settings)?,
+            max_length: settings.find(&MAX_LENGTH)?,
             answering: answering::read(settings)?,
-            eval_batch: limit_of(size, tokens),
-            max_eval_samples: read_limit(settings, "max_eval_samples")?,
+            eval_batch: read_eval_batch(settings)?,
+            max_eval_samples: settings.find(&MAX_EVAL_SAMPLES)?,
             plugins: plugins::read(settings)?,
-            threads: read_threads(settings)?,
-            device: read_device(settings)?,
-            kernels: read_kernels(settings)?,
-            token_cache: settings.choice("token_cache", TokenCacheUse::NAMES)?,
+            machine: MachineConfig::read(settings)?,
+            token_cache: settings.get(&TOKEN_CACHE)?,
         })
     }
 }
 
 /// The task that was asked for, or is implied by own files; and the request for these.
-fn read_task(settings: &Settings) -> Result<(Option<String>, Option<OwnRequest>), ConfigError> {
+pub(super) fn read_task(
+    settings: &Settings,
+) -> Result<(Option<String>, Option<OwnRequest>), ConfigError> {
     let (task, own) = own::read_own(settings, false)?;
-    let is_known = own.is_some() || settings.is_set("task");
+    let is_known = own.is_some() || settings.is_set(&TASK);
     Ok((is_known.then_some(task), own))
 }
 
@@ -154,12 +207,12 @@ impl EvaluateConfig {
     ///
     /// # Errors
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train).
-    pub fn resolve(args: &EvaluateArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let settings = layers::merge(args, sources, Scope::Inference)?;
+    pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
+        let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (task, own) = read_task(&settings)?;
-        let split = settings.optional_choice("split", Split::NAMES)?;
+        let split = settings.find(&SPLIT)?;
         let preferred = [Split::Validation, Split::Test, Split::Train];
-        let data = settings.optional_path("data")?;
+        let data = settings.path(&DATA)?;
         let own = own
             .map(|own| match data.is_some() && own::is_without_files(&own) {
                 // Its files are known when the data is.
@@ -175,7 +228,7 @@ impl EvaluateConfig {
                 None => split.unwrap_or(Split::Validation),
             },
             own: own.map(|(own, _)| own),
-            answers: args.examples.answers.as_ref().map(PathBuf::from),
+            answers: arguments.one(&ANSWERS).map(PathBuf::from),
         };
         Ok(config)
     }
@@ -224,13 +277,13 @@ impl PredictConfig {
     ///
     /// # Errors
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); the data is needed only without `--input`.
-    pub fn resolve(args: &PredictArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let settings = layers::merge(args, sources, Scope::Inference)?;
+    pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
+        let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (task, own) = read_task(&settings)?;
         let inference = InferenceConfig::read(&settings, task)?;
-        let data = settings.optional_path("data")?;
-        let split = settings.optional_choice("split", Split::NAMES)?;
-        let input = match (&args.input, own) {
+        let data = settings.path(&DATA)?;
+        let split = settings.find(&SPLIT)?;
+        let input = match (arguments.one(&INPUT), own) {
             (Some(file), Some(own)) => PredictInput::Own(own::of_input(own, file.as_ref())),
             (Some(file), None) => PredictInput::File(file.into()),
             (None, Some(own)) => {
@@ -259,75 +312,8 @@ impl PredictConfig {
         Ok(Self {
             inference,
             input,
-            output: args.predictions.as_ref().map(PathBuf::from),
-            answers: args.examples.answers.as_ref().map(PathBuf::from),
-        })
-    }
-}
-
-/// The configuration of `progtune merge`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MergeConfig {
-    /// Directory or id of the base model; `None` is the embedded model.
-    pub model: Option<NamedPath>,
-    /// How ids are looked up.
-    pub hub: HubConfig,
-    /// The adapter's directory.
-    pub adapter: PathBuf,
-    /// The task of its head; `None`: what the directory says.
-    pub task: Option<String>,
-    /// Where the merged model goes.
-    pub output: PathBuf,
-    /// The numbers of its weights.
-    pub dtype: WeightDtype,
-    /// Where plugins are looked for, and which builds are meant.
-    pub plugins: PluginSources,
-    /// Threads, from 1 to 1024; `None` is one for each core.
-    pub threads: Option<usize>,
-}
-
-impl MergeConfig {
-    /// The configuration of `progtune merge`.
-    ///
-    /// # Errors
-    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train), and when there is not exactly one adapter.
-    pub fn resolve(args: &MergeArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let settings = layers::merge(args, sources, Scope::Inference)?;
-        let mut adapters = AdapterChoice::read(&settings)?;
-        let adapter = match (adapters.pop(), adapters.is_empty()) {
-            (Some(AdapterChoice { directory, .. }), true) => directory,
-            _ => {
-                let found = "more than one";
-                return Err(settings.bad("adapter", "one directory (one model is merged)", found));
-            }
-        };
-        let given = args.dtype.as_deref().unwrap_or("f32");
-        let dtype = WeightDtype::NAMES.iter().find(|(name, _)| *name == given);
-        Ok(Self {
-            model: read_model(&settings)?,
-            hub: HubConfig::read(&settings)?,
-            adapter: adapter.ok_or_else(|| ConfigError::Missing {
-                key: "--adapter".into(),
-                reason: "it is what is merged into the model".into(),
-                advice: "pass the directory of an adapter".into(),
-            })?,
-            task: read_task(&settings)?.0,
-            output: PathBuf::from(&args.merged),
-            dtype: dtype
-                .map(|&(_, dtype)| dtype)
-                .ok_or_else(|| ConfigError::BadValue {
-                    key: "dtype".into(),
-                    origin: "flag --dtype".into(),
-                    expected: "one of f32, f16, bf16".into(),
-                    found: format!("`{given}`"),
-                    advice: advice(
-                        given,
-                        WeightDtype::NAMES.iter().map(|(name, _)| *name),
-                        "give something like --dtype f32",
-                    ),
-                })?,
-            plugins: plugins::read(&settings)?,
-            threads: read_threads(&settings)?,
+            output: arguments.one(&PREDICTIONS).map(PathBuf::from),
+            answers: arguments.one(&ANSWERS).map(PathBuf::from),
         })
     }
 }

@@ -2,10 +2,18 @@
 
 use progtune_datasets::OwnRequest;
 
-use super::{ConfigError, HubConfig, Sources, layers, own, read_max_length, read_model};
-use crate::cli::InspectArgs;
-use crate::config_keys::Scope;
+use super::{
+    ConfigError, HubConfig, Sources, batching::MAX_LENGTH, inputs::read_model, layers, own,
+};
+use crate::flags::{Arguments, Flag, Scope, Takes};
 use progtune_hub::NamedPath;
+
+pub(crate) static FILES: Flag<Vec<String>> =
+    Flag::argument("files", "FILE", "Files to inspect, like --train-file")
+        .sets("train_file")
+        .takes(Takes::Values)
+        .positional()
+        .adjust(|arg| arg.num_args(1..).conflicts_with("train_file"));
 
 /// What to look at, and through whose tokenizer.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +33,8 @@ impl InspectConfig {
     ///
     /// # Errors
     /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); also when there are no files.
-    pub fn resolve(args: &InspectArgs, sources: &Sources) -> Result<Self, ConfigError> {
-        let mut args = args.clone();
-        if !args.files.is_empty() {
-            args.own.train_file = std::mem::take(&mut args.files);
-        }
-        let settings = layers::merge(&args, sources, Scope::Inference)?;
+    pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
+        let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (_, own) = own::read_own(&settings, false)?;
         let own = own.filter(|own| {
             !own.train.is_empty() || !own.validation.is_empty() || !own.test.is_empty()
@@ -43,7 +47,7 @@ impl InspectConfig {
             })?,
             model: read_model(&settings)?,
             hub: HubConfig::read(&settings)?,
-            max_length: read_max_length(&settings)?,
+            max_length: settings.find(&MAX_LENGTH)?,
         })
     }
 }

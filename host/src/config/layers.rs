@@ -7,14 +7,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
-use serde::Serialize;
 
-use super::ConfigError;
 use super::settings::Settings;
-use crate::config_keys::{
-    KEYS, Key, KeyDefault, OTHER_VARIABLES, Scope, VARIABLE_PREFIX, advice, find_key, flag_of,
+use super::{ConfigError, find_key, keys};
+use crate::flags::{
+    About, Arguments, Flag, FlagDefault, OTHER_VARIABLES, Scope, Takes, VARIABLE_PREFIX, advice,
+    flag_of,
 };
+use clap::value_parser;
 use progtune_process::files::near_path;
+
+pub(crate) static CONFIG: Flag<PathBuf> = Flag::argument(
+    "config",
+    "FILE",
+    "Read settings from this TOML file; its keys are the flags' names with _ for -",
+)
+.computed("none")
+.usual()
+.adjust(|arg| arg.global(true).value_parser(value_parser!(PathBuf)));
 
 /// What lies below the flags: a configuration file and the environment's variables. Given, not read from the process,
 /// so that tests need not change their own environment.
@@ -28,38 +38,25 @@ pub struct Sources {
 
 impl Sources {
     /// The process' environment, and the file named by `--config` or else by `PROGTUNE_CONFIG`.
-    pub fn from_process(config_flag: Option<&Path>) -> Self {
+    pub fn of_process(arguments: &Arguments) -> Self {
         let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let from_variable = variables
             .iter()
             .find(|(name, value)| name == "PROGTUNE_CONFIG" && !value.is_empty())
             .map(|(_, value)| PathBuf::from(value));
         Self {
-            file: config_flag.map(Path::to_path_buf).or(from_variable),
+            file: arguments.one(&CONFIG).or(from_variable),
             variables,
         }
     }
 }
 
-/// Keys whose value is a table of plugin options.
-const OPTION_KEYS: &[&str] = &["schedule_opt", "peft_opt"];
-
-/// Keys whose value is a list of paths.
-const PATH_KEYS: &[&str] = &[
-    "plugin",
-    "plugin_dir",
-    "train_file",
-    "validation_file",
-    "test_file",
-];
-
-/// Merges the layers for a command that reads the keys of `scope`. `flags` is a parsed argument struct whose field
-/// names are keys; unset fields serialise to nothing.
+/// Merges the layers for a command that reads the keys of `scope`.
 ///
 /// # Errors
 /// A file that cannot be read, a key that does not exist, an option that is not `NAME=VALUE`.
 pub(super) fn merge(
-    flags: &impl Serialize,
+    arguments: &Arguments,
     sources: &Sources,
     scope: Scope,
 ) -> Result<Settings, ConfigError> {
@@ -69,7 +66,7 @@ pub(super) fn merge(
     }
     let merged = builder
         .add_source(read_variables(&sources.variables)?)
-        .add_source(read_flags(flags)?)
+        .add_source(read_flags(arguments)?)
         .build()
         .and_then(|merged| merged.collect());
     // The layers hold known keys and plain values only, so merging has nothing left to refuse.
@@ -107,8 +104,8 @@ impl Source for Layer {
 
 fn defaults() -> Layer {
     let mut layer = Layer::default();
-    for key in KEYS {
-        if let KeyDefault::Value(text) = key.default {
+    for key in keys() {
+        if let Some(FlagDefault::Value(text)) = key.default {
             layer.set(key.name, "its default", text);
         }
     }
@@ -163,7 +160,7 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
 fn unknown_in_file(place: &str, name: &str) -> ConfigError {
     let advice = advice(
         &name.replace('-', "_"),
-        KEYS.iter().map(|key| key.name),
+        keys().map(|key| key.name),
         "the keys are the flags of `progtune --help` with `_` for `-`",
     );
     ConfigError::UnknownKey {
@@ -185,7 +182,7 @@ fn read_variables(variables: &[(OsString, OsString)]) -> Result<Layer, ConfigErr
         if OTHER_VARIABLES.contains(&name.as_ref()) {
             continue;
         }
-        let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
+        let Some(key) = keys().find(|key| key.variable() == name) else {
             return Err(unknown_variable(&name, suffix));
         };
         if value.is_empty() {
@@ -200,9 +197,8 @@ fn read_variables(variables: &[(OsString, OsString)]) -> Result<Layer, ConfigErr
 }
 
 fn unknown_variable(name: &str, suffix: &str) -> ConfigError {
-    let names = KEYS
-        .iter()
-        .map(Key::variable)
+    let names = keys()
+        .map(About::variable)
         .chain(OTHER_VARIABLES.iter().map(|&name| name.into()));
     let names: Vec<String> = names.collect();
     // The prefix, which all have, makes none of them more like it.
@@ -223,7 +219,7 @@ fn unknown_variable(name: &str, suffix: &str) -> ConfigError {
 }
 
 /// The value of a variable. Options are `K=V;K=V`, directories and files are separated as in `PATH`.
-fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, ConfigError> {
+fn read_variable(key: &About, value: &OsStr, origin: &str) -> Result<Value, ConfigError> {
     let text = value.to_str().ok_or_else(|| ConfigError::BadValue {
         key: key.name.into(),
         origin: origin.into(),
@@ -235,7 +231,7 @@ fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, Config
             key.example
         ),
     })?;
-    if OPTION_KEYS.contains(&key.name) {
+    if key.takes == Takes::Options {
         let pairs = text
             .split(';')
             .map(str::trim)
@@ -244,7 +240,7 @@ fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, Config
         return read_options(key.name, pairs, origin, &advice);
     }
     let origin = origin.to_string();
-    if PATH_KEYS.contains(&key.name) {
+    if key.takes == Takes::Values && key.scope != Scope::Inference {
         let folders: Vec<Value> = std::env::split_paths(value)
             .map(|folder| Value::new(Some(&origin), folder.to_string_lossy().into_owned()))
             .collect();
@@ -253,34 +249,28 @@ fn read_variable(key: &Key, value: &OsStr, origin: &str) -> Result<Value, Config
     Ok(Value::new(Some(&origin), text))
 }
 
-fn read_flags(flags: &impl Serialize) -> Result<Layer, ConfigError> {
-    // The argument structs hold texts and switches only, which always serialise.
-    let fields = serde_json::to_value(flags).unwrap_or_default();
+fn read_flags(arguments: &Arguments) -> Result<Layer, ConfigError> {
     let mut layer = Layer::default();
-    let serde_json::Value::Object(fields) = fields else {
-        return Ok(layer);
-    };
-    for (name, value) in fields {
-        let flag = flag_of(&name);
-        let origin = format!("flag {flag}");
-        match value {
-            serde_json::Value::Bool(value) => layer.set(&name, &origin, value),
-            serde_json::Value::String(value) => layer.set(&name, &origin, value),
-            serde_json::Value::Array(items) if !items.is_empty() => {
-                let items: Vec<&str> = items.iter().filter_map(|item| item.as_str()).collect();
-                let value = if OPTION_KEYS.contains(&name.as_str()) {
-                    let advice = format!("write {flag} NAME=VALUE once for each option");
-                    read_options(&name, items.into_iter(), &origin, &advice)?
-                } else {
-                    let items: Vec<Value> = items
-                        .into_iter()
-                        .map(|item| Value::new(Some(&origin), item))
-                        .collect();
-                    Value::new(Some(&origin), items)
-                };
-                layer.values.insert(name, value);
+    for (flag, key, texts) in arguments.keys() {
+        let typed = flag_of(key);
+        let origin = format!("flag {typed}");
+        match flag.about().takes {
+            Takes::Options => {
+                let advice = format!("write {typed} NAME=VALUE once for each option");
+                let texts = texts.iter().map(String::as_str);
+                let options = read_options(key, texts, &origin, &advice)?;
+                layer.values.insert(key.into(), options);
             }
-            _ => {}
+            Takes::Values => {
+                let item = |text| Value::new(Some(&origin), text);
+                let items: Vec<Value> = texts.into_iter().map(item).collect();
+                layer.set(key, &origin, items);
+            }
+            Takes::Value | Takes::Switch | Takes::Nothing => {
+                if let Some(text) = texts.into_iter().next() {
+                    layer.set(key, &origin, text);
+                }
+            }
         }
     }
     Ok(layer)

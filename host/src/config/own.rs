@@ -1,51 +1,36 @@
-//! The keys about the user's own data files: which files, which columns, which metrics. Read by the resolved
+//! The keys about the user's own data files: which files, and how they are read. Read by the resolved
 //! configurations of every command that reads data.
 
 use std::path::Path;
 
-use progtune_datasets::{
-    DataError, Format, Header, Metric, OWN_TASK, OnBadRow, OwnRequest, ProblemType, Reading,
-    RepairTags, TextEncoding,
-};
+use progtune_datasets::{Header, OWN_TASK, OwnRequest, Reading};
 
-use super::ConfigError;
-use super::Split;
+use super::data::{DATA, TASK};
 use super::settings::Settings;
+use super::{ConfigError, Split};
+use crate::flags::{Declared, List};
 
-const FILE_KEYS: [&str; 3] = ["train_file", "validation_file", "test_file"];
+mod flags;
+mod written;
+
+pub(crate) use flags::*;
+pub(super) use written::write;
 
 /// The keys that say how own files are read.
-const READING_KEYS: [&str; 12] = [
-    "file_format",
-    "encoding",
-    "no_header",
-    "columns",
-    "text_column",
-    "pair_column",
-    "label_column",
-    "label_separator",
-    "repair_tags",
-    "on_bad_row",
-    "validation_split",
-    "problem_type",
+const READING: List = &[
+    &FILE_FORMAT,
+    &ENCODING,
+    &NO_HEADER,
+    &COLUMNS,
+    &TEXT_COLUMN,
+    &PAIR_COLUMN,
+    &LABEL_COLUMN,
+    &LABEL_SEPARATOR,
+    &REPAIR_TAGS,
+    &ON_BAD_ROW,
+    &VALIDATION_SPLIT,
+    &PROBLEM_TYPE,
 ];
-
-pub(super) const PROBLEM_TYPES: &[(&str, ProblemType)] = &[
-    (
-        "single_label_classification",
-        ProblemType::SingleLabelClassification,
-    ),
-    (
-        "multi_label_classification",
-        ProblemType::MultiLabelClassification,
-    ),
-    ("regression", ProblemType::Regression),
-    ("question_answering", ProblemType::QuestionAnswering),
-    ("token_classification", ProblemType::TokenClassification),
-];
-
-pub(super) const ON_BAD_ROW: &[(&str, OnBadRow)] =
-    &[("error", OnBadRow::Error), ("skip", OnBadRow::Skip)];
 
 /// The request for own data, and the name of the task: own data needs no `task`, and takes no other. With `data_is_own` it
 /// is also what `data` is without a task.
@@ -56,9 +41,9 @@ pub(super) fn read_own(
     settings: &Settings,
     data_is_own: bool,
 ) -> Result<(String, Option<OwnRequest>), ConfigError> {
-    let task = settings.text("task")?;
-    let files = |key: &str| -> Result<Vec<String>, ConfigError> {
-        let paths = settings.paths(key)?;
+    let task = settings.text(&TASK)?;
+    let files = |flag| -> Result<Vec<String>, ConfigError> {
+        let paths = settings.paths(flag)?;
         let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
         Ok(paths
             .iter()
@@ -67,89 +52,76 @@ pub(super) fn read_own(
             .collect())
     };
     let request = OwnRequest {
-        train: files("train_file")?,
-        validation: files("validation_file")?,
-        test: files("test_file")?,
+        train: files(&TRAIN_FILE)?,
+        validation: files(&VALIDATION_FILE)?,
+        test: files(&TEST_FILE)?,
         reading: read_reading(settings)?,
         ..OwnRequest::default()
     };
-    let Some(key) = FILE_KEYS.into_iter().find(|key| match *key {
-        "train_file" => !request.train.is_empty(),
-        "validation_file" => !request.validation.is_empty(),
-        _ => !request.test.is_empty(),
-    }) else {
-        let is_own = data_is_own && settings.is_set("data") && !settings.is_set("task");
+    let named = [
+        (&TRAIN_FILE, &request.train),
+        (&VALIDATION_FILE, &request.validation),
+        (&TEST_FILE, &request.test),
+    ];
+    let Some((flag, _)) = named.into_iter().find(|(_, files)| !files.is_empty()) else {
+        let is_own = data_is_own && settings.is_set(&DATA) && !settings.is_set(&TASK);
         if task == OWN_TASK || is_own {
             return Ok((OWN_TASK.to_owned(), Some(request)));
         }
         refuse_without_files(settings, &task)?;
         return Ok((task, None));
     };
-    for (other, what) in [
-        ("task", "a task has its own files"),
-        ("data", "own data is named by its files"),
-    ] {
-        let is_own = other == "task" && (task == OWN_TASK || !settings.is_set("task"));
-        let is_unset = other == "data" && settings.optional_path("data")?.is_none();
-        if !is_own && !is_unset {
-            return Err(ConfigError::Conflict {
-                first: format!("{key} (from {})", settings.origin(key)),
-                second: format!("{other} (from {})", settings.origin(other)),
-                reason: what.into(),
-                advice: "remove one of them".into(),
-            });
-        }
+    let conflict = |other: &dyn Declared, reason: &str| {
+        Err(ConfigError::Conflict {
+            first: settings.named(flag),
+            second: settings.named(other),
+            reason: reason.into(),
+            advice: "remove one of them".into(),
+        })
+    };
+    if task != OWN_TASK && settings.is_set(&TASK) {
+        return conflict(&TASK, "a task has its own files");
+    }
+    if settings.path(&DATA)?.is_some() {
+        return conflict(&DATA, "own data is named by its files");
     }
     Ok((OWN_TASK.to_owned(), Some(request)))
 }
 
 /// What is said of own files would silently do nothing without them.
 fn refuse_without_files(settings: &Settings, task: &str) -> Result<(), ConfigError> {
-    match READING_KEYS.iter().find(|key| settings.is_set(key)) {
+    match READING.iter().find(|flag| settings.is_set(**flag)) {
         None => Ok(()),
-        Some(key) => Err(ConfigError::Conflict {
-            first: format!("{key} (from {})", settings.origin(key)),
-            second: format!("the task `{task}` (from {})", settings.origin("task")),
+        Some(flag) => Err(ConfigError::Conflict {
+            first: settings.named(*flag),
+            second: format!("the task `{task}` (from {})", settings.origin(&TASK)),
             reason: "it is about your own files, and there are none".into(),
-            advice: format!("give --train-file or the like, or remove {key}"),
+            advice: format!(
+                "give --train-file or the like, or remove {}",
+                flag.about().name
+            ),
         }),
     }
 }
 
 fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
     Ok(Reading {
-        format: optional_choice(settings, "file_format", Format::NAMES)?,
-        encoding: settings
-            .optional_parsed(
-                "encoding",
-                "the name of an encoding, such as utf-8, utf-16, windows-1252 or shift_jis",
-                TextEncoding::by_name,
-            )?
-            .unwrap_or_default(),
+        format: settings.find(&FILE_FORMAT)?,
+        encoding: settings.find(&ENCODING)?.unwrap_or_default(),
         header: read_header(settings)?,
-        text_column: settings.optional_text("text_column")?,
-        pair_column: settings.optional_text("pair_column")?,
-        label_column: settings.optional_text("label_column")?,
-        label_separator: settings.optional_text("label_separator")?,
-        repair_tags: optional_choice(settings, "repair_tags", RepairTags::NAMES)?,
-        problem_type: optional_choice(settings, "problem_type", PROBLEM_TYPES)?,
-        on_bad_row: optional_choice(settings, "on_bad_row", ON_BAD_ROW)?.unwrap_or_default(),
+        text_column: settings.optional_text(&TEXT_COLUMN)?,
+        pair_column: settings.optional_text(&PAIR_COLUMN)?,
+        label_column: settings.optional_text(&LABEL_COLUMN)?,
+        label_separator: settings.optional_text(&LABEL_SEPARATOR)?,
+        repair_tags: settings.find(&REPAIR_TAGS)?,
+        problem_type: settings.find(&PROBLEM_TYPE)?,
+        on_bad_row: settings.find(&ON_BAD_ROW)?.unwrap_or_default(),
     })
 }
 
 /// Where the names of columns are: names that are given mean that the files have none.
 fn read_header(settings: &Settings) -> Result<Header, ConfigError> {
-    let names = settings.optional_parsed(
-        "columns",
-        "different names with commas between them, such as `text,label`",
-        |text| {
-            let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-            let is_new = |(at, name): (usize, &String)| !names[..at].contains(name);
-            let are_good = names.iter().enumerate().all(is_new) && !names.contains(&String::new());
-            are_good.then_some(names)
-        },
-    )?;
-    let no_header = settings.optional_choice("no_header", &[("true", true), ("false", false)])?;
+    let (names, no_header) = (settings.find(&COLUMNS)?, settings.find(&NO_HEADER)?);
     Ok(match (names, no_header.unwrap_or_default()) {
         (Some(names), _) => Header::Absent(names),
         (None, true) => Header::Absent(Vec::new()),
@@ -157,67 +129,25 @@ fn read_header(settings: &Settings) -> Result<Header, ConfigError> {
     })
 }
 
-/// One of some names, or `none`.
-fn optional_choice<T: Copy>(
-    settings: &Settings,
-    key: &str,
-    names: &[(&'static str, T)],
-) -> Result<Option<T>, ConfigError> {
-    match settings.optional_text(key)? {
-        Some(_) => settings.optional_choice(key, names),
-        None => Ok(None),
-    }
-}
-
-/// The metrics asked for, most important first; empty for the task's own.
-pub(super) fn read_metrics(settings: &Settings) -> Result<Vec<Metric>, ConfigError> {
-    let Some(text) = settings.optional_text("metrics")? else {
-        return Ok(Vec::new());
-    };
-    let mut metrics = Vec::new();
-    for name in text.split(',') {
-        let metric = Metric::by_name(name).map_err(|error| {
-            let DataError::UnknownMetric { known, .. } = &error else {
-                return settings.bad("metrics", "names of metrics", &text);
-            };
-            settings.bad(
-                "metrics",
-                &format!("names out of {}", known.join(", ")),
-                name,
-            )
-        })?;
-        if !metrics.contains(&metric) {
-            metrics.push(metric);
-        }
-    }
-    Ok(metrics)
-}
-
 /// What training adds: where validation rows come from. Both files and share, or neither, is an error.
-pub(super) fn read_validation_split(
+pub(super) fn with_validation_split(
     settings: &Settings,
-    request: &mut OwnRequest,
+    request: OwnRequest,
     seed: u64,
-) -> Result<(), ConfigError> {
-    request.validation_split =
-        settings.optional_number("validation_split", "a share above 0 and below 1", |share| {
-            *share > 0.0 && *share < 1.0
-        })?;
-    request.seed = seed;
-    match (request.validation_split, request.validation.is_empty()) {
+) -> Result<OwnRequest, ConfigError> {
+    let validation_split = settings.find(&VALIDATION_SPLIT)?;
+    match (validation_split, request.validation.is_empty()) {
         (Some(_), false) => Err(ConfigError::Conflict {
-            first: format!(
-                "validation_split (from {})",
-                settings.origin("validation_split")
-            ),
-            second: format!(
-                "validation_file (from {})",
-                settings.origin("validation_file")
-            ),
+            first: settings.named(&VALIDATION_SPLIT),
+            second: settings.named(&VALIDATION_FILE),
             reason: "validation rows come from one of them".into(),
             advice: "remove one of them".into(),
         }),
-        _ => Ok(()),
+        _ => Ok(OwnRequest {
+            validation_split,
+            seed,
+            ..request
+        }),
     }
 }
 

@@ -3,12 +3,11 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use ::config::{Map, Value, ValueKind};
 
 use super::ConfigError;
-use crate::config_keys::{advice, find_key};
+use crate::flags::{About, Declared, Flag, Form, Options, advice};
 
 /// The merged layers. Readers take a key's name and return its value; keys without a value are `None`.
 #[derive(Debug)]
@@ -24,78 +23,81 @@ impl Settings {
         Self { values }
     }
 
+    fn value(&self, flag: &dyn Declared) -> Option<&Value> {
+        self.values.get(flag.about().name)
+    }
+
     /// Where the value came from: a flag, a variable, a file, its default.
-    pub(super) fn origin(&self, key: &str) -> String {
-        describe_origin(self.values.get(key))
+    pub(super) fn origin(&self, flag: &dyn Declared) -> String {
+        describe_origin(self.value(flag))
+    }
+
+    /// The key with its origin: `lr (from flag --lr)`.
+    pub(super) fn named(&self, flag: &dyn Declared) -> String {
+        format!("{} (from {})", flag.about().name, self.origin(flag))
     }
 
     /// Whether a flag, a variable or a file gave the value.
-    pub(super) fn is_set(&self, key: &str) -> bool {
-        self.origin(key) != "its default"
+    pub(super) fn is_set(&self, flag: &dyn Declared) -> bool {
+        self.origin(flag) != "its default"
     }
 
     /// A text, as given; `None` when unset.
-    pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        let Some(text) = self.scalar(key, "a text")? else {
+    pub(super) fn optional_text(&self, flag: &Flag<String>) -> Result<Option<String>, ConfigError> {
+        self.plain(flag)
+    }
+
+    /// A text that has a default.
+    pub(super) fn text(&self, flag: &Flag<String>) -> Result<String, ConfigError> {
+        self.plain(flag)?
+            .ok_or_else(|| self.bad(flag, "a name", NONE))
+    }
+
+    /// A path; `none` unsets it.
+    pub(super) fn path(&self, flag: &Flag<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
+        Ok(self.plain(flag)?.map(PathBuf::from))
+    }
+
+    fn plain(&self, flag: &dyn Declared) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.scalar(flag, "a text")? else {
             return Ok(None);
         };
         if text.trim().is_empty() {
-            return Err(self.bad(key, "a text that is not empty", &text));
+            return Err(self.bad(flag, "a text that is not empty", &text));
         }
         Ok((text != NONE).then_some(text))
     }
 
-    /// A text that has a default.
-    pub(super) fn text(&self, key: &str) -> Result<String, ConfigError> {
-        self.optional_text(key)?
-            .ok_or_else(|| self.bad(key, "a name", NONE))
+    /// A value that has a default, by the form that its flag declares.
+    pub(super) fn get<T: Clone + Sync>(&self, flag: &Flag<T>) -> Result<T, ConfigError> {
+        let expected = match flag.form {
+            Form::Parsed(expected, _) => expected,
+            Form::Plain | Form::OneOf(_) | Form::OneOfOrNone(_) => "a name",
+        };
+        self.find(flag)?
+            .ok_or_else(|| self.bad(flag, expected, NONE))
     }
 
-    /// A path; `none` unsets it.
-    pub(super) fn optional_path(&self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
-        Ok(self.optional_text(key)?.map(PathBuf::from))
+    /// A value that may be unset, by the form that its flag declares.
+    pub(super) fn find<T: Clone + Sync>(&self, flag: &Flag<T>) -> Result<Option<T>, ConfigError> {
+        match flag.form {
+            Form::Plain => Ok(None),
+            Form::Parsed(expected, parse) => self.parsed(flag, expected, parse),
+            Form::OneOf(names) => self.one_of(flag, names),
+            Form::OneOfOrNone(names) => match self.plain(flag)? {
+                Some(_) => self.one_of(flag, names),
+                None => Ok(None),
+            },
+        }
     }
 
-    /// A number that has a default and must satisfy `valid`; `expected` says so in words.
-    pub(super) fn number<T: FromStr>(
+    fn parsed<T>(
         &self,
-        key: &str,
+        flag: &dyn Declared,
         expected: &str,
-        valid: impl Fn(&T) -> bool,
-    ) -> Result<T, ConfigError> {
-        self.optional_number(key, expected, valid)?
-            .ok_or_else(|| self.bad(key, expected, NONE))
-    }
-
-    /// A number that may be unset.
-    pub(super) fn optional_number<T: FromStr>(
-        &self,
-        key: &str,
-        expected: &str,
-        valid: impl Fn(&T) -> bool,
+        parse: fn(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        self.optional_parsed(key, expected, |text| text.parse().ok().filter(&valid))
-    }
-
-    /// A value of a type with a parser of its own, with a default.
-    pub(super) fn parsed<T>(
-        &self,
-        key: &str,
-        expected: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, ConfigError> {
-        self.optional_parsed(key, expected, parse)?
-            .ok_or_else(|| self.bad(key, expected, NONE))
-    }
-
-    /// As [`Settings::parsed`] for a value that may be unset.
-    pub(super) fn optional_parsed<T>(
-        &self,
-        key: &str,
-        expected: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(text) = self.scalar(key, expected)? else {
+        let Some(text) = self.scalar(flag, expected)? else {
             return Ok(None);
         };
         let text = text.trim();
@@ -104,13 +106,13 @@ impl Settings {
         }
         parse(text)
             .map(Some)
-            .ok_or_else(|| self.bad(key, expected, text))
+            .ok_or_else(|| self.bad(flag, expected, text))
     }
 
-    /// One of some names; the nearest is suggested for any other. `None` when unset.
-    pub(super) fn optional_choice<T: Copy>(
+    /// One of some names; the nearest is suggested for any other.
+    fn one_of<T: Clone>(
         &self,
-        key: &str,
+        flag: &dyn Declared,
         names: &[(&'static str, T)],
     ) -> Result<Option<T>, ConfigError> {
         let list = names
@@ -119,38 +121,23 @@ impl Settings {
             .collect::<Vec<_>>()
             .join(", ");
         let expected = format!("one of {list}");
-        let Some(text) = self.scalar(key, &expected)? else {
+        let Some(text) = self.scalar(flag, &expected)? else {
             return Ok(None);
         };
         if let Some((_, value)) = names.iter().find(|(name, _)| *name == text.trim()) {
-            return Ok(Some(*value));
+            return Ok(Some(value.clone()));
         }
-        let mut error = self.bad(key, &expected, &text);
+        let mut error = self.bad(flag, &expected, &text);
         if let ConfigError::BadValue { advice: said, .. } = &mut error {
             *said = advice(&text, names.iter().map(|(name, _)| *name), said);
         }
         Err(error)
     }
 
-    /// One of some names, with a default.
-    pub(super) fn choice<T: Copy>(
-        &self,
-        key: &str,
-        names: &[(&'static str, T)],
-    ) -> Result<T, ConfigError> {
-        self.optional_choice(key, names)?
-            .ok_or_else(|| self.bad(key, "a name", NONE))
-    }
-
-    /// A switch.
-    pub(super) fn switch(&self, key: &str) -> Result<bool, ConfigError> {
-        self.choice(key, &[("true", true), ("false", false)])
-    }
-
     /// Paths: an array or a single text.
-    pub(super) fn paths(&self, key: &str) -> Result<Vec<PathBuf>, ConfigError> {
+    pub(super) fn paths(&self, flag: &Flag<Vec<PathBuf>>) -> Result<Vec<PathBuf>, ConfigError> {
         let expected = "a path or an array of paths";
-        let Some(value) = self.values.get(key) else {
+        let Some(value) = self.value(flag) else {
             return Ok(Vec::new());
         };
         let items = match &value.kind {
@@ -162,30 +149,30 @@ impl Settings {
             .iter()
             .map(|item| match &item.kind {
                 ValueKind::String(path) if !path.trim().is_empty() => Ok(PathBuf::from(path)),
-                _ => Err(self.bad(key, expected, &describe_found(item))),
+                _ => Err(self.bad(flag, expected, &describe_found(item))),
             })
             .collect()
     }
 
     /// Plugin options, sorted by name. Each value becomes the text that a flag would have given.
-    pub(super) fn options(&self, key: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    pub(super) fn options(&self, flag: &Flag<Options>) -> Result<Options, ConfigError> {
         let expected = "a table such as { r = 8 }";
-        let Some(value) = self.values.get(key) else {
+        let Some(value) = self.value(flag) else {
             return Ok(Vec::new());
         };
         let ValueKind::Table(table) = &value.kind else {
-            return Err(self.bad(key, expected, &describe_found(value)));
+            return Err(self.bad(flag, expected, &describe_found(value)));
         };
         let mut options = Vec::with_capacity(table.len());
         for (name, value) in table {
             let text = option_text(value).ok_or_else(|| {
                 let expected = "a text, number, true or false, or an array of these";
                 bad_value(
-                    &format!("{key}.{name}"),
+                    &format!("{}.{name}", flag.about.name),
                     Some(value),
                     expected,
                     &describe_found(value),
-                    key,
+                    &flag.about,
                 )
             })?;
             options.push((name.clone(), text));
@@ -195,20 +182,21 @@ impl Settings {
     }
 
     /// The value as one text, whatever scalar it is in TOML.
-    fn scalar(&self, key: &str, expected: &str) -> Result<Option<String>, ConfigError> {
-        let Some(value) = self.values.get(key) else {
+    fn scalar(&self, flag: &dyn Declared, expected: &str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.value(flag) else {
             return Ok(None);
         };
         match scalar_text(value) {
             Some(text) => Ok(Some(text)),
             None if matches!(value.kind, ValueKind::Nil) => Ok(None),
-            None => Err(self.bad(key, expected, &describe_found(value))),
+            None => Err(self.bad(flag, expected, &describe_found(value))),
         }
     }
 
-    /// The error for this key's value.
-    pub(super) fn bad(&self, key: &str, expected: &str, found: &str) -> ConfigError {
-        bad_value(key, self.values.get(key), expected, found, key)
+    /// The error for this flag's value.
+    pub(super) fn bad(&self, flag: &dyn Declared, expected: &str, found: &str) -> ConfigError {
+        let about = flag.about();
+        bad_value(about.name, self.value(flag), expected, found, about)
     }
 }
 
@@ -277,32 +265,30 @@ fn bad_value(
     value: Option<&Value>,
     expected: &str,
     found: &str,
-    key: &str,
+    key: &About,
 ) -> ConfigError {
     let origin = describe_origin(value);
-    let advice = find_key(key).map_or_else(String::new, |key| {
-        let example = key.example;
-        if origin.starts_with("environment") {
-            format!("set it to something like {}={example}", key.variable())
-        } else if origin.starts_with("file") {
-            let quoted = if example.parse::<f64>().is_ok() || example == "false" {
-                example.to_string()
-            } else {
-                format!("{example:?}")
-            };
-            match example.split_once('=') {
-                Some((name, value)) => format!(
-                    "write something like `{} = {{ {name} = {value} }}`",
-                    key.name
-                ),
-                None => format!("write something like `{} = {quoted}`", key.name),
-            }
-        } else if example == "false" {
-            format!("give {0} alone, or {0}=false", key.flag())
+    let example = key.example;
+    let advice = if origin.starts_with("environment") {
+        format!("set it to something like {}={example}", key.variable())
+    } else if origin.starts_with("file") {
+        let quoted = if example.parse::<f64>().is_ok() || example == "false" {
+            example.to_string()
         } else {
-            format!("give something like {} {example}", key.flag())
+            format!("{example:?}")
+        };
+        match example.split_once('=') {
+            Some((name, value)) => format!(
+                "write something like `{} = {{ {name} = {value} }}`",
+                key.name
+            ),
+            None => format!("write something like `{} = {quoted}`", key.name),
         }
-    });
+    } else if example == "false" {
+        format!("give {0} alone, or {0}=false", key.flag())
+    } else {
+        format!("give something like {} {example}", key.flag())
+    };
     let found =
         if found.starts_with("a table") || found.starts_with("an array") || found == "nothing" {
             found.to_string()

@@ -1,46 +1,92 @@
 //! How a command is shown: the part of the configuration that every command has and no result depends on. Resolved by
 //! `main` before anything else.
 
-use super::{ConfigError, Sources, layers};
-use crate::{cli::GlobalArgs, config_keys::Scope};
+use super::{ConfigError, DISPLAY, Sources, layers};
+use crate::flags::{Arguments, Flag, Form, Scope, Takes};
+use clap::ArgAction;
 use progtune_process::terminal::{self, Mode, Show, colour::ColourChoice};
 
+pub(crate) static VERBOSE: Flag<u8> =
+    Flag::argument("verbose", "", "Show more of the log; -vv shows still more")
+        .computed("warnings")
+        .takes(Takes::Nothing)
+        .adjust(|arg| {
+            let arg = arg.global(true).short('v').action(ArgAction::Count);
+            arg.conflicts_with("quiet")
+        });
+
+pub(crate) static QUIET: Flag<bool> = Flag::argument(
+    "quiet",
+    "",
+    "Show only errors and the requested output: no progress, no warnings, no report at the end of a run",
+)
+.computed("off")
+.takes(Takes::Nothing)
+.usual()
+.adjust(|arg| arg.global(true));
+
+pub(crate) static PROGRESS: Flag<Option<Mode>> = Flag::key(
+    "progress",
+    "HOW",
+    "Show progress as a bar in a terminal and lines elsewhere (auto), as lines (plain), as JSON with one event per line (json), \
+     or not at all (none)",
+)
+.default("auto")
+.scope(Scope::Display)
+.usual()
+.form(Form::OneOf(MODES))
+.adjust(|arg| arg.global(true));
+
+pub(crate) static COLOR: Flag<ColourChoice> = Flag::key(
+    "color",
+    "WHEN",
+    "Use colours: auto (in a terminal, unless NO_COLOR is set), always or never",
+)
+.default("auto")
+.scope(Scope::Display)
+.form(Form::OneOf(ColourChoice::NAMES))
+.adjust(|arg| arg.global(true));
+
 /// What `--progress` takes; `None`: what suits standard error.
-pub(super) const PROGRESS: &[(&str, Option<Mode>)] = &[
+const MODES: &[(&str, Option<Mode>)] = &[
     ("auto", None),
     ("plain", Some(Mode::Plain)),
     ("json", Some(Mode::Json)),
     ("none", Some(Mode::Silent)),
 ];
 
+/// How often `-v` was given.
+pub fn verbosity(arguments: &Arguments) -> u8 {
+    arguments.one(&VERBOSE).unwrap_or_default()
+}
+
 /// Resolves it. `--quiet` goes over what a variable or file says of progress.
 ///
 /// # Errors
 /// As [`super::RunConfig::resolve_train`]; also when `--quiet` stands beside a `--progress` that shows something.
-pub fn resolve(args: &GlobalArgs, sources: &Sources) -> Result<Show, ConfigError> {
-    let settings = layers::merge(args, sources, Scope::Display)?;
-    let asked = settings.choice("progress", PROGRESS)?;
-    let colour = settings.choice("color", ColourChoice::NAMES)?;
-    let is_flag = args.progress.is_some();
-    if let (true, true, Some(Mode::Plain | Mode::Json)) = (args.quiet, is_flag, asked) {
+pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Show, ConfigError> {
+    let arguments = arguments.only(DISPLAY);
+    let settings = layers::merge(&arguments, sources, Scope::Display)?;
+    let asked = settings.get(&PROGRESS)?;
+    let colour = settings.get(&COLOR)?;
+    let quiet = arguments.is_on(&QUIET);
+    let typed = arguments.texts(&PROGRESS).pop();
+    if let (true, Some(typed), Some(Mode::Plain | Mode::Json)) = (quiet, typed, asked) {
         return Err(ConfigError::Conflict {
             first: "--quiet".into(),
-            second: format!(
-                "--progress {}",
-                args.progress.as_deref().unwrap_or_default()
-            ),
+            second: format!("--progress {typed}"),
             reason: "one leaves out all progress, the other asks for it".into(),
             advice: "remove one of them; --progress none leaves warnings and the report at the end"
                 .into(),
         });
     }
     Ok(Show {
-        mode: match (args.quiet, asked) {
+        mode: match (quiet, asked) {
             (true, _) => Mode::Silent,
             (false, Some(mode)) => mode,
             (false, None) => terminal::automatic_mode(),
         },
-        quiet: args.quiet,
+        quiet,
         colour,
     })
 }
@@ -60,7 +106,7 @@ pub fn guessed(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) 
             .or_else(|| variable(&format!("PROGTUNE_{}", name.to_uppercase())))
     };
     let named = |name: &str| given(name).unwrap_or_default();
-    let progress = PROGRESS.iter().find(|(name, _)| *name == named("progress"));
+    let progress = MODES.iter().find(|(name, _)| *name == named("progress"));
     let colour = ColourChoice::NAMES
         .iter()
         .find(|(name, _)| *name == named("color"));
@@ -78,9 +124,9 @@ pub fn guessed(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) 
 mod tests {
     use super::*;
 
-    fn args(line: &str) -> GlobalArgs {
+    fn args(line: &str) -> Arguments {
         let words = ["progtune"].into_iter().chain(line.split_whitespace());
-        crate::cli::parse(words).unwrap().global
+        crate::cli::parse(words).unwrap().arguments
     }
 
     fn with(variables: &[(&str, &str)]) -> Sources {

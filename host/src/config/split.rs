@@ -1,7 +1,19 @@
 //! The part of a data set that `evaluate` and `predict` read: `--split`. A field of their configurations.
 
+use crate::flags::{Flag, Form, Scope};
 use progtune_process::choice::name_of;
 use std::fmt;
+
+pub(crate) static SPLIT: Flag<Split> = Flag::key(
+    "split",
+    "NAME",
+    "Split of the data: validation, test or train",
+)
+.computed("validation for evaluate, test for predict; of own files the one there is")
+.example("validation")
+.scope(Scope::Inference)
+.usual()
+.form(Form::OneOf(Split::NAMES));
 
 /// A part of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

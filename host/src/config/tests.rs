@@ -5,13 +5,30 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cli::{self, Command};
-use progtune_engine::plugin::Isolation;
+use crate::{
+    cli,
+    prefix_cache::{self, CacheDtype, Mode},
+};
+use progtune_datasets::{Metric, OwnRequest};
+use progtune_engine::{
+    model::device::{Device, Kernels},
+    optim::{self, LrScheduler, Warmup},
+    plugin::Isolation,
+};
+use progtune_pipeline::{
+    batch_order::BatchLimit, class_weights::ClassWeights, question_answering::Answering,
+    token_cache::TokenCacheUse,
+};
+use progtune_process::byte_size::ByteSize;
 
 mod bad_values;
+mod completeness;
 mod inference;
 mod own;
 mod plugins;
+mod written;
+
+use written::assert_round_trip;
 
 /// Resolves a command line over an environment and, when `file` is not empty, a configuration file.
 fn resolve_with(
@@ -29,15 +46,14 @@ fn resolve_with(
             .map(|&(name, value)| (name.into(), value.into()))
             .collect(),
     };
-    RunConfig::resolve_train(&training_args(flags), &sources)
+    RunConfig::resolve_train(&arguments(&[], flags), &sources)
 }
 
-fn training_args(flags: &[&str]) -> TrainArgs {
-    let parsed = cli::parse(std::iter::once("progtune").chain(flags.iter().copied()));
-    match parsed.expect("a command line that parses").command {
-        Command::Train(args) => *args,
-        other => panic!("not training: {other:?}"),
-    }
+/// The arguments of a command line whose first words are `command`.
+fn arguments(command: &[&str], flags: &[&str]) -> Arguments {
+    let words = ["progtune"].iter().chain(command).chain(flags);
+    let parsed = cli::parse(words.copied());
+    parsed.expect("a command line that parses").arguments
 }
 
 fn message(flags: &[&str], variables: &[(&str, &str)], file: &str) -> String {
@@ -51,59 +67,77 @@ fn defaults_are_those_of_the_design() {
     let config = resolve_with(&[], &[], "").unwrap();
     assert_eq!(config, RunConfig::default());
     let expected = RunConfig {
-        model: None,
-        task: "sample".into(),
-        data: None,
-        own: None,
+        inputs: InputsConfig::default(),
         hub: HubConfig::default(),
-        metrics: vec![],
-        schedule: "full".into(),
-        schedule_opt: vec![],
-        peft: None,
-        peft_opt: vec![],
-        epochs: 3,
-        batch_size: 8,
-        batch_tokens: None,
-        eval_batch_size: 8,
-        eval_batch_tokens: None,
-        gradient_accumulation_steps: 1,
-        lr: None,
-        lr_scheduler: LrScheduler::Linear,
-        weight_decay: 0.0,
-        warmup: Warmup::Steps(0),
-        adam_beta1: 0.9,
-        adam_beta2: 0.999,
-        adam_epsilon: 1e-8,
-        max_length: None,
-        answering: Answering::default(),
-        max_grad_norm: 1.0,
-        dropout: None,
-        seed: 42,
-        no_shuffle: false,
-        group_by_length: true,
-        max_train_samples: None,
-        max_eval_samples: None,
-        max_steps: None,
-        init_adapter: None,
-        train_pooler: false,
+        data: DataConfig {
+            task: "sample".into(),
+            metrics: vec![],
+            max_train_samples: None,
+            max_eval_samples: None,
+            answering: Answering::default(),
+        },
+        trainables: TrainablesConfig {
+            schedule: "full".into(),
+            schedule_opt: vec![],
+            peft: None,
+            peft_opt: vec![],
+            train_pooler: false,
+        },
+        training: TrainingConfig {
+            epochs: 3,
+            max_steps: None,
+            seed: 42,
+            dropout: None,
+            frozen_dropout: false,
+            best_model_metric: None,
+        },
+        optimizer: OptimizerConfig {
+            lr: None,
+            lr_scheduler: LrScheduler::Linear,
+            warmup: Warmup::Steps(0),
+            adamw: optim::Settings {
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: 0.0,
+                max_grad_norm: 1.0,
+            },
+        },
+        loss: LossConfig {
+            class_weights: ClassWeights::Even,
+            label_smoothing: 0.0,
+        },
+        batching: BatchingConfig {
+            train: BatchLimit::Examples(8),
+            eval: BatchLimit::Examples(8),
+            gradient_accumulation_steps: 1,
+            max_length: None,
+            shuffle: true,
+            group_by_length: true,
+        },
+        caching: CachingConfig {
+            token_cache: TokenCacheUse::Auto,
+            prefix_cache: prefix_cache::Settings {
+                mode: Mode::Auto,
+                dtype: CacheDtype::F32,
+                budget: None,
+            },
+        },
+        memory: MemoryConfig {
+            recompute: false,
+            budget: None,
+        },
+        machine: MachineConfig {
+            threads: None,
+            device: Device::Cpu,
+            kernels: Kernels::Auto,
+        },
+        output: OutputConfig {
+            directory: None,
+            overwrite: false,
+            logging_steps: 50,
+        },
         plugins: PluginSources::default(),
-        threads: None,
-        device: Device::Cpu,
-        kernels: Kernels::Auto,
-        output: None,
-        overwrite_output: false,
-        logging_steps: 50,
-        frozen_dropout: false,
-        token_cache: TokenCacheUse::Auto,
-        prefix_cache: Mode::Auto,
-        prefix_cache_budget: None,
-        prefix_cache_dtype: CacheDtype::F32,
-        recompute: false,
-        memory_budget: None,
-        class_weights: ClassWeights::Even,
-        label_smoothing: 0.0,
-        load_best_model_at_end: false,
-        metric_for_best_model: "loss".into(),
     };
     assert_eq!(config, expected);
     assert_eq!(
@@ -117,8 +151,10 @@ fn flags_go_over_variables_over_the_file_over_defaults() {
     let file = "batch_size = 2\nepochs = 5\nseed = 1\nlr = 1e-3\n";
     let variables = [("PROGTUNE_BATCH_SIZE", "16"), ("PROGTUNE_SEED", "2")];
     let config = resolve_with(&["--seed", "3"], &variables, file).unwrap();
-    assert_eq!((config.epochs, config.batch_size, config.seed), (5, 16, 3));
-    assert_eq!((config.lr, config.eval_batch_size), (Some(1e-3), 8));
+    assert_eq!((config.training.epochs, config.training.seed), (5, 3));
+    assert_eq!(config.batching.train, BatchLimit::Examples(16));
+    assert_eq!(config.batching.eval, BatchLimit::Examples(8));
+    assert_eq!(config.optimizer.lr, Some(1e-3));
 }
 
 #[test]
@@ -141,11 +177,11 @@ fn none_unsets_what_a_lower_layer_set() {
 #[test]
 fn switches_can_be_given_and_taken_back() {
     let config = resolve_with(&["--no-shuffle", "--no-group-by-length"], &[], "").unwrap();
-    assert!(config.no_shuffle && !config.group_by_length);
+    assert!(!config.batching.shuffle && !config.batching.group_by_length);
     let config = resolve_with(&["--no-shuffle=false"], &[], "no_shuffle = true\n").unwrap();
-    assert!(!config.no_shuffle);
+    assert!(config.batching.shuffle);
     let config = resolve_with(&[], &[("PROGTUNE_FROZEN_DROPOUT", "true")], "").unwrap();
-    assert!(config.frozen_dropout);
+    assert!(config.training.frozen_dropout);
 }
 
 #[test]
@@ -170,11 +206,11 @@ fn plugin_options_merge_by_name() {
         ("targets", "query,value"),
     ];
     assert_eq!(
-        config.peft_opt,
+        config.trainables.peft_opt,
         expected.map(|(name, value)| (name.to_string(), value.to_string()))
     );
     assert_eq!(
-        config.schedule_opt,
+        config.trainables.schedule_opt,
         [("block".to_string(), "3".to_string())]
     );
 }
@@ -253,7 +289,7 @@ fn what_belongs_to_a_method_needs_one() {
 
 #[test]
 fn a_batch_is_bounded_by_examples_or_by_tokens() {
-    let limit = |flags: &[&str], file| resolve_with(flags, &[], file).unwrap().batch_limit();
+    let limit = |flags: &[&str], file| resolve_with(flags, &[], file).unwrap().batching.train;
     assert_eq!(limit(&[], ""), BatchLimit::Examples(8));
     assert_eq!(
         limit(&["--batch-tokens", "512"], ""),
@@ -289,25 +325,31 @@ fn fused_kernels_are_for_the_cpu() {
         "{text}"
     );
     let config = resolve_with(&["--device", "cuda"], &[], "").unwrap();
-    assert_eq!(config.device, Device::Cuda(0));
-    assert!(!config.kernels.fused_on(config.device));
-    assert!(RunConfig::default().kernels.fused_on(Device::Cpu));
+    assert_eq!(config.machine.device, Device::Cuda(0));
+    assert!(!config.machine.is_fused());
+    assert!(RunConfig::default().machine.is_fused());
 }
 
 #[test]
 fn data_without_a_task_is_own_data() {
     let config = resolve_with(&["--data", "org/name@v1"], &[], "").unwrap();
-    assert_eq!(config.task, "own");
+    assert_eq!(config.data.task, "own");
     assert_eq!(
-        config.own,
+        config.inputs.own,
         Some(OwnRequest::default()).map(|own| OwnRequest { seed: 42, ..own })
     );
-    assert_eq!(config.data, Some("org/name@v1".into()));
+    assert_eq!(config.inputs.data, Some("org/name@v1".into()));
     assert_round_trip(&config);
     let config = resolve_with(&["--data", "org/name", "--task", "mrpc"], &[], "").unwrap();
-    assert_eq!((config.task.as_str(), config.own), ("mrpc", None));
     assert_eq!(
-        resolve_with(&["--task", "mrpc"], &[], "").unwrap().data,
+        (config.data.task.as_str(), config.inputs.own),
+        ("mrpc", None)
+    );
+    assert_eq!(
+        resolve_with(&["--task", "mrpc"], &[], "")
+            .unwrap()
+            .inputs
+            .data,
         None
     );
 }
@@ -323,7 +365,7 @@ fn unreadable_files_are_named() {
         file: Some("no/such.toml".into()),
         variables: vec![],
     };
-    let error = RunConfig::resolve_train(&TrainArgs::default(), &sources).unwrap_err();
+    let error = RunConfig::resolve_train(&Arguments::default(), &sources).unwrap_err();
     assert!(
         error
             .to_string()
@@ -343,13 +385,16 @@ fn variables_that_are_not_text() {
         file: None,
         variables,
     };
-    let error = RunConfig::resolve_train(&TrainArgs::default(), &sources).unwrap_err();
+    let error = RunConfig::resolve_train(&Arguments::default(), &sources).unwrap_err();
     assert!(error.to_string().contains("expected UTF-8 text"), "{error}");
 }
 
 #[test]
 fn warmup_is_a_share_or_a_count() {
-    let warmup = |text| resolve_with(&["--warmup", text], &[], "").unwrap().warmup;
+    let warmup = |text| {
+        let config = resolve_with(&["--warmup", text], &[], "");
+        config.unwrap().optimizer.warmup
+    };
     assert_eq!(warmup("0.06"), Warmup::Ratio(0.06));
     assert_eq!(warmup("0.0"), Warmup::Steps(0));
     assert_eq!(warmup("1"), Warmup::Steps(1));
@@ -358,109 +403,19 @@ fn warmup_is_a_share_or_a_count() {
     assert_eq!(Warmup::Steps(5).steps(110), 5);
 }
 
-/// Resolves `toml` again and compares.
-fn assert_round_trip(config: &RunConfig) {
-    let toml = config.to_toml();
-    let again = resolve_with(&[], &[], &toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
-    assert_eq!(&again, config, "{toml}");
-}
-
-#[test]
-fn config_toml_gives_the_same_run_again() {
-    assert_round_trip(&RunConfig::default());
-    assert_round_trip(&RunConfig {
-        model: Some("models/\"odd\" name".into()),
-        task: "mrpc".into(),
-        data: Some("data".into()),
-        own: None,
-        hub: HubConfig {
-            revision: Some("v1.0".into()),
-            data_config: Some("plain_text".into()),
-            offline: true,
-        },
-        metrics: vec![Metric::F1, Metric::Accuracy],
-        schedule: "single-block".into(),
-        schedule_opt: vec![
-            ("block".into(), "3".into()),
-            ("em.beddings".into(), "a b".into()),
-        ],
-        peft: Some("lora".into()),
-        peft_opt: vec![
-            ("r".into(), "8".into()),
-            ("targets".into(), "query,value".into()),
-        ],
-        epochs: 7,
-        batch_size: 32,
-        batch_tokens: None,
-        eval_batch_size: 8,
-        eval_batch_tokens: Some(4096),
-        gradient_accumulation_steps: 2,
-        lr: Some(5e-4),
-        lr_scheduler: LrScheduler::Constant,
-        weight_decay: 0.1,
-        warmup: Warmup::Ratio(1.0 / 3.0),
-        adam_beta1: 0.0,
-        adam_beta2: 0.98,
-        adam_epsilon: 1e-6,
-        max_length: Some(64),
-        answering: answering::UNUSUAL,
-        max_grad_norm: 0.0,
-        dropout: Some(0.0),
-        class_weights: ClassWeights::Given(vec![0.5, 2.0]),
-        label_smoothing: 0.1,
-        load_best_model_at_end: true,
-        metric_for_best_model: "f1".into(),
-        seed: u64::MAX,
-        no_shuffle: true,
-        group_by_length: false,
-        max_train_samples: Some(100),
-        max_eval_samples: Some(10),
-        max_steps: Some(20),
-        init_adapter: Some("adapter".into()),
-        train_pooler: true,
-        plugins: PluginSources {
-            files: vec!["f".into()],
-            directories: vec!["a".into(), "b".into()],
-            lock: Some("l".into()),
-            locked: true,
-            isolation: Isolation::None,
-        },
-        threads: Some(2),
-        device: Device::Cuda(1),
-        kernels: Kernels::Composed,
-        output: Some("runs/x".into()),
-        overwrite_output: false, // never written down
-        logging_steps: 5,
-        frozen_dropout: true,
-        token_cache: TokenCacheUse::Off,
-        prefix_cache: Mode::Disk,
-        prefix_cache_budget: Some(ByteSize(2 << 30)),
-        prefix_cache_dtype: CacheDtype::F16,
-        recompute: true,
-        memory_budget: Some(ByteSize(1_500_000_000)),
-    });
-}
-
-#[test]
-fn config_toml_tells_how_unset_keys_are_decided() {
-    let toml = RunConfig::default().to_toml();
-    assert!(toml.contains("# lr: the method's suggestion"), "{toml}");
-    assert!(toml.contains("peft = \"none\"\n"), "{toml}");
-    for key in crate::config_keys::KEYS
-        .iter()
-        .filter(|key| !matches!(key.scope, Scope::Inference | Scope::Display))
-        .filter(|key| !key.name.ends_with("_opt") && key.name != "overwrite_output")
-    {
-        assert!(toml.contains(key.name), "{} is not in\n{toml}", key.name);
-    }
-}
-
 #[test]
 fn a_default_output_stays_inside_runs() {
+    let plain = RunConfig::default();
     let config = RunConfig {
-        peft: Some("../lora".into()),
-        task: "a b".into(),
-        ..Default::default()
+        trainables: TrainablesConfig {
+            peft: Some("../lora".into()),
+            ..plain.trainables
+        },
+        data: DataConfig {
+            task: "a b".into(),
+            ..plain.data
+        },
+        ..RunConfig::default()
     };
     assert_eq!(
         config.output_dir(),

@@ -2,7 +2,7 @@
 //! be good, and shared by the models that its adapters make.
 
 use crate::{
-    config::{AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
+    config::{AdaptedModel, AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
     recipe::prepare::open_tokenizer,
     task_data::{OwnRead, read_own, trainable_task, with_metrics},
 };
@@ -53,11 +53,17 @@ struct Layer<'a> {
 
 impl<'a> Opened<'a> {
     /// Opens the model and every adapter; own files, if that is what they are used on, are read with the labels they know.
-    pub fn new(config: &'a InferenceConfig, own: Option<&OwnRequest>) -> Result<Self> {
-        let own = own.map(|request| read_own(config, request)).transpose()?;
-        let source = ModelSource::new(config.model.as_ref())?;
+    pub fn new(
+        config: &'a InferenceConfig,
+        models: &'a AdaptedModel,
+        own: Option<&OwnRequest>,
+    ) -> Result<Self> {
+        let own = own
+            .map(|request| read_own(config, models, request))
+            .transpose()?;
+        let source = ModelSource::new(models.model.as_ref())?;
         let mut model_config = source.config()?;
-        let several = config.adapters.len() > 1;
+        let several = models.adapters.len() > 1;
         let read = |choice: &AdapterChoice| {
             let directory = choice.directory.as_ref();
             directory
@@ -66,7 +72,7 @@ impl<'a> Opened<'a> {
                 .map_err(|e| named(e, &choice.name, several))
         };
         let adapters: Vec<Option<Adapter>> =
-            config.adapters.iter().map(read).collect::<Result<_>>()?;
+            models.adapters.iter().map(read).collect::<Result<_>>()?;
         let plugins = match adapters.iter().any(Option::is_some) {
             true => Some(plugin::find(&config.plugins)?),
             false => None,
@@ -96,7 +102,7 @@ impl<'a> Opened<'a> {
                 blueprint,
             })
         };
-        let names = config.adapters.iter().map(|choice| choice.name.as_str());
+        let names = models.adapters.iter().map(|choice| choice.name.as_str());
         let layers = names
             .zip(adapters)
             .map(|(name, adapter)| open(name, adapter).map_err(|e| named(e, name, several)))
@@ -277,8 +283,8 @@ impl<'a> Opened<'a> {
             adapter: layer.adapter.as_ref(),
             policy: HeadPolicy::Require,
             seed: 0,
-            device: self.config.device,
-            kernels: self.config.kernels,
+            device: self.config.machine.device,
+            kernels: self.config.machine.kernels,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The largest batch of a run, as far as memory depends on it. Called by the estimator.
 
-use crate::config::RunConfig;
+use crate::config::{BatchingConfig, TrainingConfig};
 use progtune_engine::error::Result;
 use progtune_pipeline::{
     batch_order::{BatchLimit, BatchOrder, LISTED},
@@ -41,14 +41,18 @@ impl BatchShape {
     ///
     /// # Errors
     /// When examples cannot be read.
-    pub fn largest(config: &RunConfig, examples: &Examples) -> Result<Self> {
+    pub fn largest(
+        batching: &BatchingConfig,
+        training: &TrainingConfig,
+        examples: &Examples,
+    ) -> Result<Self> {
         if examples.len() > LISTED {
-            return Ok(Self::largest_sorted(examples, config.batch_limit()));
+            return Ok(Self::largest_sorted(examples, batching.train));
         }
         let lengths: Vec<usize> = examples.lengths().collect::<Result<_>>()?;
-        let order = BatchOrder::new(config.batch_rule(), examples)?;
+        let order = BatchOrder::new(batching.rule(training.seed), examples)?;
         let mut largest = Self::default();
-        for epoch in 1..=config.epochs.min(LOOKED_THROUGH) {
+        for epoch in 1..=training.epochs.min(LOOKED_THROUGH) {
             for batch in order.epoch(epoch) {
                 let shape = Self::of(batch?.into_iter().map(|i| lengths[i]));
                 largest = largest.larger(shape);

@@ -33,11 +33,14 @@ pub fn settle_memory(
     stages: &[Stage],
     (examples, eval_splits): (&Examples, &[EvalSplit]),
 ) -> Result<Settled> {
-    let estimator = Estimator::new(model_config, head, blueprint, config.threads)?;
-    let estimator = match config.memory_budget {
+    let estimator = Estimator::new(model_config, head, blueprint, config.machine.threads)?;
+    let estimator = match config.memory.budget {
         // Nothing is predicted.
         None => estimator,
-        Some(_) => estimator.with_data(config, examples, eval_splits)?,
+        Some(_) => {
+            let (batching, training) = (&config.batching, &config.training);
+            estimator.with_data(batching, training, examples, eval_splits)?
+        }
     };
     settle(config, &estimator, stages)
 }
@@ -47,34 +50,35 @@ pub fn settle_memory(
 /// # Errors
 /// When it does not fit even with recomputation; when the run is not on the fused path.
 pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -> Result<Settled> {
+    let cache = &config.caching.prefix_cache;
     let as_asked = Settled {
-        recompute: config.recompute,
+        recompute: config.memory.recompute,
         note: None,
-        prefix_cache_budget: config.prefix_cache_budget,
+        prefix_cache_budget: cache.budget,
     };
-    let Some(budget) = config.memory_budget else {
+    let Some(budget) = config.memory.budget else {
         return Ok(as_asked);
     };
-    if !config.kernels.fused_on(config.device) {
+    if !config.machine.is_fused() {
         return Err(Error::Usage(format!(
             "--memory-budget {budget}: the memory of the fused kernels on the CPU is predicted, and this run has --device \
              {} and --kernels {}; leave the budget out, or use --device cpu with --kernels auto",
-            config.device, config.kernels
+            config.machine.device, config.machine.kernels
         )));
     }
     let left = |peak: &Footprint| {
         let left = ByteSize((budget.0 - peak.total()).max(1));
-        let given = config.prefix_cache_budget.unwrap_or(left);
-        match config.prefix_cache {
+        let given = cache.budget.unwrap_or(left);
+        match cache.mode {
             Mode::Auto | Mode::Ram => Some(given.min(left)),
-            Mode::Off | Mode::Disk => config.prefix_cache_budget,
+            Mode::Off | Mode::Disk => cache.budget,
         }
     };
-    let asked = estimator.peak(stages, config.recompute);
+    let asked = estimator.peak(stages, config.memory.recompute);
     if asked.total() <= budget.0 {
         let note = format!("--memory-budget {budget}: {}", asked.describe());
         return Ok(Settled {
-            recompute: config.recompute,
+            recompute: config.memory.recompute,
             note: Some(note),
             prefix_cache_budget: left(&asked),
         });
@@ -92,7 +96,7 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
             prefix_cache_budget: left(&least),
         });
     }
-    Err(refusal(budget, &least, config.peft.is_some()))
+    Err(refusal(budget, &least, config.trainables.peft.is_some()))
 }
 
 fn refusal(budget: ByteSize, least: &Footprint, has_method: bool) -> Error {

@@ -1,6 +1,7 @@
 //! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory.rs`.
 
 use super::*;
+use crate::config::RunConfig;
 use progtune_engine::{batch::EncodedExample, model_source::ModelSource, plan::Blueprint};
 use progtune_pipeline::batch_order::BatchLimit;
 
@@ -71,9 +72,12 @@ fn footprints_add_up() {
 #[test]
 fn the_largest_batch_is_one_of_the_runs() {
     let lengths: Vec<usize> = (0..100).map(|i| i * 37 % 61 + 1).collect();
-    let config = RunConfig {
-        batch_size: 4,
-        ..RunConfig::default()
+    let RunConfig {
+        batching, training, ..
+    } = RunConfig::default();
+    let batching = BatchingConfig {
+        train: BatchLimit::Examples(4),
+        ..batching
     };
     let example = |&length: &usize| EncodedExample {
         input_ids: vec![1; length],
@@ -81,22 +85,24 @@ fn the_largest_batch_is_one_of_the_runs() {
         target: None,
     };
     let examples: Examples = lengths.iter().map(example).collect();
-    let largest = BatchShape::largest(&config, &examples).unwrap();
+    let largest = BatchShape::largest(&batching, &training, &examples).unwrap();
     assert_eq!(largest.sequences, 4);
     let bound = BatchShape::largest_sorted(&examples, BatchLimit::Examples(4));
     assert!(
         largest.tokens <= bound.tokens && largest.tokens * 10 > bound.tokens * 8,
         "{largest:?}"
     );
-    let in_order = RunConfig {
-        no_shuffle: true,
-        ..config
+    let in_order = BatchingConfig {
+        shuffle: false,
+        ..batching
     };
     let expected = lengths
         .chunks(4)
         .map(|batch| BatchShape::of(batch.iter().copied()));
     assert_eq!(
-        BatchShape::largest(&in_order, &examples).unwrap().tokens,
+        BatchShape::largest(&in_order, &training, &examples)
+            .unwrap()
+            .tokens,
         expected.map(|shape| shape.tokens).max().unwrap()
     );
 }

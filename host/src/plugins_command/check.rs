@@ -3,7 +3,11 @@
 
 mod executors;
 
-use crate::cli::CheckArgs;
+use crate::{
+    cli::arguments::{JSON, LIBRARY, ONLY_ID},
+    config::flags::{PEFT_OPT, SCHEDULE_OPT},
+    flags::Arguments,
+};
 use progtune_engine::{
     error::{Error, Result},
     plugin::{self, Entry, EntryKind, PluginFault, PluginSources, Plugins},
@@ -19,6 +23,29 @@ use progtune_plugin_api::{
 };
 use progtune_process::terminal::{print, print_json};
 use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What is to be checked.
+pub struct CheckArgs {
+    file: PathBuf,
+    id: Option<String>,
+    schedule_opt: Vec<String>,
+    peft_opt: Vec<String>,
+    json: bool,
+}
+
+impl CheckArgs {
+    /// From the command line.
+    pub fn of(arguments: &Arguments) -> Self {
+        Self {
+            file: arguments.required(&LIBRARY),
+            id: arguments.one(&ONLY_ID),
+            schedule_opt: arguments.texts(&SCHEDULE_OPT),
+            peft_opt: arguments.texts(&PEFT_OPT),
+            json: arguments.is_on(&JSON),
+        }
+    }
+}
 
 /// Checks every entry of the library, prints what was seen, and fails when a promise is broken.
 pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {

@@ -1,7 +1,10 @@
 //! `progtune plugins new NAME --kind schedule|peft`: writes the crate of a plugin that builds, passes its own tests and runs by
 //! name. Called by `plugins_command`. What is written lies in `template/`.
 
-use crate::cli::{NewArgs, NewKind};
+use crate::{
+    cli::arguments::{KIND, NAME, NewKind, PATH, PLUGIN_API},
+    flags::Arguments,
+};
 use progtune_engine::{
     error::{Error, Result},
     plugin::{EntryKind, Plugins},
@@ -85,6 +88,26 @@ const RESERVED: &[&str] = &[
     "while",
     "yield",
 ];
+
+/// The crate to write.
+pub struct NewArgs {
+    name: String,
+    kind: NewKind,
+    path: Option<PathBuf>,
+    plugin_api: Option<PathBuf>,
+}
+
+impl NewArgs {
+    /// From the command line.
+    pub fn of(arguments: &Arguments) -> Self {
+        Self {
+            name: arguments.required(&NAME),
+            kind: arguments.required(&KIND),
+            path: arguments.one(&PATH),
+            plugin_api: arguments.one(&PLUGIN_API),
+        }
+    }
+}
 
 /// Writes the crate and says what to do next.
 pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {

@@ -20,18 +20,18 @@ use std::time::Instant;
 const MOST_ROWS: usize = 12;
 
 impl Prepared<'_> {
-    /// Logs the run and writes `plan.json`, which is returned.
+    /// Logs the run, whose `config.toml` is `record`, and writes `plan.json`, which is returned.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn record_plan(&self, directory: &mut RunDirectory) -> Result<Value> {
-        let config = self.config.to_toml().replace('\n', "; ");
+    pub(super) fn record_plan(&self, record: &str, directory: &mut RunDirectory) -> Result<Value> {
+        let config = record.replace('\n', "; ");
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");
         self.inputs.data.log_skipped();
         let model = self.inputs.model.source.name();
         let mut plan = to_json(&self.inputs.blueprint, &self.foresight, &self.names(&model));
         plan["plugins"] = plugins_json(&self.schedule, self.inputs.model.method.as_ref());
-        if let Some(fetched) = fetch::record(&self.config) {
+        if let Some(fetched) = fetch::record(&self.inputs.local) {
             plan["hub"] = fetched;
         }
         directory.write_plan(&plan)?;
@@ -53,7 +53,7 @@ impl Prepared<'_> {
             "{} steps over {} examples, learning rate {:e}; ready after {secs:.1} s",
             grouped(self.last_step()),
             grouped(self.inputs.examples.len() as u64),
-            self.lr,
+            self.decided.lr,
         ));
         let sizes = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -62,7 +62,7 @@ impl Prepared<'_> {
             "train_samples": self.inputs.examples.len(),
             "steps_per_epoch": self.order.steps_per_epoch(),
             "last_step": self.last_step(),
-            "lr": self.lr,
+            "lr": self.decided.lr,
             "startup_secs": secs,
             "prefix_cache_bytes": cached.map_or(0, |cached| cached.bytes),
             "prefix_cache_starts": cached.map_or(&[][..], |cached| &cached.starts),
@@ -88,7 +88,7 @@ impl Prepared<'_> {
             predictions: &[],
             starts: cached.map_or(&[][..], |cached| &cached.starts),
         };
-        let rows = (self.config.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
+        let rows = (self.inputs.config.training.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
         note_for_people(&format!("{}\n", view.to_table(rows).trim_end()));
         if let Some(cached) = cached.filter(|cached| cached.starts.iter().any(|&start| start > 0)) {
             note_for_people(&format!("prefix cache: {}", cached.describe()));
@@ -96,11 +96,12 @@ impl Prepared<'_> {
     }
 
     fn names<'a>(&'a self, model: &'a str) -> PlanNames<'a> {
+        let trainables = &self.inputs.config.trainables;
         PlanNames {
             model,
             task: &self.inputs.task().name,
-            schedule: &self.config.schedule,
-            peft: self.config.peft.as_deref(),
+            schedule: &trainables.schedule,
+            peft: trainables.peft.as_deref(),
         }
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
                 model,
                 inputs.task(),
                 split,
-                self.config.eval_batch_limit(),
+                self.config.batching.eval,
                 &mut |batch| self.cache.start(model, number, examples, batch),
             )
             .map_err(diverged)?;

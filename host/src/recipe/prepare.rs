@@ -3,7 +3,7 @@
 
 use crate::{
     best_model::BestModel,
-    config::{RunConfig, max_length},
+    config::{Decided, InputsConfig, RunConfig, TrainablesConfig, TrainingConfig, max_length},
     fetch::{Fetcher, ModelFiles},
     memory::budget::settle_memory,
     run_examples::load_data,
@@ -44,22 +44,22 @@ pub struct ModelSide {
 }
 
 impl ModelSide {
-    /// Reads the configuration and the adapter, and loads the method.
+    /// Reads the configuration and the adapter, which `inputs` has as local paths, and loads the method.
     ///
     /// # Errors
     /// When a file cannot be read, or the method refuses its options or the adapter.
-    pub fn read(config: &RunConfig, plugins: &Plugins) -> Result<Self> {
-        let source = ModelSource::new(config.model.as_ref())?;
+    pub fn read(config: &RunConfig, inputs: &InputsConfig, plugins: &Plugins) -> Result<Self> {
+        let source = ModelSource::new(inputs.model.as_ref())?;
         let mut model_config = source.config()?;
-        if let Some(p) = config.dropout {
+        if let Some(p) = config.training.dropout {
             model_config.override_dropout(p);
         }
-        let adapter = config
+        let adapter = inputs
             .init_adapter
             .as_ref()
             .map(|directory| Adapter::read(directory.path(), &model_config))
             .transpose()?;
-        let method = load_method(plugins, config, adapter.as_ref())?;
+        let method = load_method(plugins, &config.trainables, adapter.as_ref())?;
         Ok(Self {
             source,
             config: model_config,
@@ -70,15 +70,19 @@ impl ModelSide {
 }
 
 /// Everything that is read before the schedule is asked: the model's description, the method's plan, the data.
-pub struct Inputs {
-    /// The run's configuration with local paths, and with what the data decides.
-    pub config: RunConfig,
+pub struct Inputs<'a> {
+    /// The run's configuration.
+    pub config: &'a RunConfig,
+    /// Its inputs as local paths, with the columns of own files as they were found.
+    pub local: InputsConfig,
     /// The task and its data.
     pub data: TaskData,
     /// The model and the method.
     pub model: ModelSide,
     /// The parameters that may be trained.
     pub blueprint: Blueprint,
+    /// The longest input in tokens, as asked for or as suits the task; the model may allow less.
+    pub longest: usize,
     /// The model's tokenizer.
     pub tokenizer: Tokenizer,
     /// The training set.
@@ -88,29 +92,34 @@ pub struct Inputs {
     plugins: Plugins,
 }
 
-impl Inputs {
+impl<'a> Inputs<'a> {
     /// Reads them.
     ///
     /// # Errors
     /// When something is absent, damaged, or does not fit the rest.
-    pub fn read(config: &RunConfig) -> Result<Self> {
-        open_device(config.device)?;
+    pub fn read(config: &'a RunConfig) -> Result<Self> {
+        open_device(config.machine.device)?;
         let plugins = plugin::find(&config.plugins)?;
         let fetcher = Fetcher::new(&config.hub);
-        let config = fetcher.run(config, ModelFiles::All, true)?;
-        let data = TaskData::of_run(&config)?;
-        let config = data.settle(&config);
+        let task = &config.data.task;
+        let local = fetcher.run(&config.inputs, task, ModelFiles::All, true)?;
+        let token_cache = config.caching.token_cache;
+        let data = TaskData::of_run(&config.data, &local, token_cache)?;
+        let local = data.settle(local);
         let task = data.task();
-        let mut model = ModelSide::read(&config, &plugins)?;
+        let mut model = ModelSide::read(config, &local, &plugins)?;
         let (head, method) = (HeadKind::of(task), model.method.as_ref());
-        let blueprint = Blueprint::new(&model.config, head, method, config.train_pooler)?;
+        let blueprint =
+            Blueprint::new(&model.config, head, method, config.trainables.train_pooler)?;
         model.config.position_shift = blueprint.position_shift;
-        let longest = max_length(config.max_length, task.problem_type);
+        let longest = max_length(config.batching.max_length, task.problem_type);
         let tokenizer = open_tokenizer(&model.source, &model.config, longest)?;
         let tokenizer = tokenizer.for_task(task.problem_type);
-        let (examples, eval_splits) = load_data(&config, &data, &tokenizer)?;
+        let (examples, eval_splits) = load_data(&config.data, &data, &tokenizer, token_cache)?;
         Ok(Self {
             config,
+            local,
+            longest,
             data,
             model,
             blueprint,
@@ -130,18 +139,15 @@ impl Inputs {
 /// A run that is ready to train.
 pub struct Prepared<'a> {
     /// What was read.
-    pub inputs: &'a Inputs,
-    /// The configuration as it is written down: with the method's own learning rate, an adapter's options, and what the
-    /// memory budget decided.
-    pub config: RunConfig,
+    pub inputs: &'a Inputs<'a>,
+    /// What the run's configuration leaves open.
+    pub decided: Decided,
     /// The batches of each epoch.
     pub order: BatchOrder<'a>,
     /// The schedule.
     pub schedule: LoadedSchedule,
     /// What the schedule says of its epochs before the first one.
     pub foresight: Foresight,
-    /// The learning rate at its peak.
-    pub lr: f64,
     /// The decision about memory, in words.
     pub memory_note: Option<String>,
     /// Keeps the best epoch's parameters, if that is asked for.
@@ -155,16 +161,21 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// When the schedule refuses, the run does not fit its memory budget, or weights cannot be read.
-    pub fn new(inputs: &'a Inputs) -> Result<Self> {
-        let (config, task, blueprint) = (&inputs.config, inputs.task(), &inputs.blueprint);
+    pub fn new(inputs: &'a Inputs<'a>) -> Result<Self> {
+        let (config, task, blueprint) = (inputs.config, inputs.task(), &inputs.blueprint);
         let (examples, eval_splits) = (&inputs.examples, &inputs.eval_splits);
-        let order = BatchOrder::new(config.batch_rule(), examples)?;
+        let training = &config.training;
+        let order = BatchOrder::new(config.batching.rule(training.seed), examples)?;
         let steps_per_epoch = order.steps_per_epoch();
         let schedule = load_schedule(&inputs.plugins, config, blueprint, steps_per_epoch)?;
-        let (weights, smoothing) = (&config.class_weights, config.label_smoothing);
+        let (weights, smoothing) = (&config.loss.class_weights, config.loss.label_smoothing);
         let weighting = loss_weighting(weights, smoothing, task, examples)?;
-        let foresight = Foresight::new(blueprint, &schedule, config.epochs, steps_per_epoch)?;
-        let lr = config.lr.or(blueprint.suggested_lr).unwrap_or(FULL_LR);
+        let foresight = Foresight::new(blueprint, &schedule, training.epochs, steps_per_epoch)?;
+        let lr = config
+            .optimizer
+            .lr
+            .or(blueprint.suggested_lr)
+            .unwrap_or(FULL_LR);
         let settled = settle_memory(
             config,
             &inputs.model.config,
@@ -173,26 +184,26 @@ impl<'a> Prepared<'a> {
             &foresight.stages,
             (examples, eval_splits),
         )?;
-        let config = RunConfig {
-            lr: Some(lr),
+        let adapter = inputs.model.adapter.as_ref();
+        let decided = Decided {
+            max_length: inputs.longest,
+            lr,
+            peft_opt: merged_options(&config.trainables.peft_opt, adapter),
             recompute: settled.recompute,
             prefix_cache_budget: settled.prefix_cache_budget,
-            peft_opt: merged_options(config, inputs.model.adapter.as_ref()),
-            ..config.clone()
         };
-        let best = config
-            .load_best_model_at_end
-            .then(|| BestModel::told_by(&config.metric_for_best_model, task))
+        let best = training.best_model_metric.as_ref();
+        let best = best
+            .map(|metric| BestModel::told_by(metric, task))
             .transpose()?;
-        let mut model = build(inputs, &config)?;
+        let mut model = build(inputs, decided.recompute)?;
         model.loss_weighting = weighting;
         Ok(Self {
             inputs,
-            config,
+            decided,
             order,
             schedule,
             foresight,
-            lr,
             memory_note: settled.note,
             best,
             model,
@@ -202,24 +213,28 @@ impl<'a> Prepared<'a> {
     /// The step that the run ends with.
     pub fn last_step(&self) -> u64 {
         let total = self.total_steps();
-        self.config.max_steps.unwrap_or(total).min(total)
+        self.training().max_steps.unwrap_or(total).min(total)
     }
 
     /// The steps of all epochs, whether they run or not.
     pub fn total_steps(&self) -> u64 {
-        self.order.steps_per_epoch() * u64::from(self.config.epochs)
+        self.order.steps_per_epoch() * u64::from(self.training().epochs)
     }
 
     /// Epochs that run, the last one perhaps in part.
     pub fn epochs(&self) -> u32 {
-        let steps = self.config.max_steps.unwrap_or(u64::MAX);
+        let steps = self.training().max_steps.unwrap_or(u64::MAX);
         let epochs = steps.div_ceil(self.order.steps_per_epoch().max(1));
-        epochs.min(self.config.epochs.into()) as u32
+        epochs.min(self.training().epochs.into()) as u32
+    }
+
+    fn training(&self) -> &'a TrainingConfig {
+        &self.inputs.config.training
     }
 }
 
-fn build(inputs: &Inputs, config: &RunConfig) -> Result<Model> {
-    let task = inputs.task();
+fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
+    let (config, task) = (inputs.config, inputs.task());
     let mut model = Assembly {
         source: &inputs.model.source,
         config: inputs.model.config.clone(),
@@ -228,13 +243,13 @@ fn build(inputs: &Inputs, config: &RunConfig) -> Result<Model> {
         blueprint: &inputs.blueprint,
         adapter: inputs.model.adapter.as_ref(),
         policy: HeadPolicy::MakeNew,
-        seed: config.seed,
-        device: config.device,
-        kernels: config.kernels,
+        seed: config.training.seed,
+        device: config.machine.device,
+        kernels: config.machine.kernels,
     }
     .build()?;
-    model.frozen_dropout = config.frozen_dropout;
-    model.recompute = config.recompute;
+    model.frozen_dropout = config.training.frozen_dropout;
+    model.recompute = recompute;
     Ok(model)
 }
 
@@ -244,7 +259,7 @@ fn build(inputs: &Inputs, config: &RunConfig) -> Result<Model> {
 /// When the adapter is of another method, or the method refuses its options.
 fn load_method(
     plugins: &Plugins,
-    config: &RunConfig,
+    config: &TrainablesConfig,
     adapter: Option<&Adapter>,
 ) -> Result<Option<LoadedMethod>> {
     let Some(id) = config.peft.as_deref() else {
@@ -265,7 +280,7 @@ fn load_method(
         )));
     }
     let phase = Phase::begin("plugin", format!("loading the method {id}"), "", None);
-    let method = plugins.method(id, &merged_options(config, adapter))?;
+    let method = plugins.method(id, &merged_options(&config.peft_opt, adapter))?;
     phase.finish();
     if let Some(adapter) = adapter {
         adapter.warn_if_made_by_another(method.source());
@@ -273,8 +288,11 @@ fn load_method(
     Ok(Some(method))
 }
 
-fn merged_options(config: &RunConfig, adapter: Option<&Adapter>) -> Vec<(String, String)> {
-    let mut options = config.peft_opt.clone();
+fn merged_options(
+    peft_opt: &[(String, String)],
+    adapter: Option<&Adapter>,
+) -> Vec<(String, String)> {
+    let mut options = peft_opt.to_vec();
     for (key, value) in adapter.iter().flat_map(|adapter| &adapter.options) {
         if !options.iter().any(|(given, _)| given == key) {
             options.push((key.clone(), value.clone()));
@@ -289,11 +307,12 @@ fn load_schedule(
     blueprint: &Blueprint,
     steps_per_epoch: u64,
 ) -> Result<LoadedSchedule> {
-    let method = config.peft.as_deref().unwrap_or_default();
-    let run = blueprint.run_record(config.epochs, steps_per_epoch, config.seed, method);
-    let what = format!("loading the schedule {}", config.schedule);
+    let (trainables, training) = (&config.trainables, &config.training);
+    let method = trainables.peft.as_deref().unwrap_or_default();
+    let run = blueprint.run_record(training.epochs, steps_per_epoch, training.seed, method);
+    let what = format!("loading the schedule {}", trainables.schedule);
     let phase = Phase::begin("plugin", what, "", None);
-    let schedule = plugins.schedule(&config.schedule, &config.schedule_opt, run)?;
+    let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
     phase.finish();
     Ok(schedule)
 }

@@ -6,7 +6,7 @@ use crate::{
     evaluate::evaluate,
     evaluation_keys::eval_keys,
     fetch,
-    report::Report,
+    report::{Report, commands::Trained},
     run_directory::RunDirectory,
     summary::Summary,
     task_data::TaskData,
@@ -44,7 +44,7 @@ impl Prepared<'_> {
         directory.stay()?;
         let saving = Phase::begin("save", "saving the result", "", None);
         let (inputs, task) = (self.inputs, self.inputs.task());
-        if let (TaskSource::Own, Some(own)) = (&task.source, &self.config.own) {
+        if let (TaskSource::Own, Some(own)) = (&task.source, &inputs.local.own) {
             LearnedTask::new(task, &own.reading).save(directory.path())?;
         }
         save_result(self, directory.path())?;
@@ -57,9 +57,13 @@ impl Prepared<'_> {
         let place = directory.path().to_owned();
         let report = Report {
             summary: &summary,
-            config: &self.config,
-            task,
-            directory: &place,
+            trained: Trained {
+                config: inputs.config,
+                inputs: &inputs.local,
+                max_length: self.decided.max_length,
+                task,
+                directory: &place,
+            },
             candidate_size: inputs.blueprint.candidate_size(),
             train_samples: inputs.examples.len(),
         };
@@ -67,7 +71,7 @@ impl Prepared<'_> {
         if let Some(results) = results.as_object_mut() {
             results.extend(verdict.to_json());
         }
-        if let Some(fetched) = fetch::record(&self.config) {
+        if let Some(fetched) = fetch::record(&inputs.local) {
             results["hub"] = fetched;
         }
         directory.finish(&results)?;
@@ -95,10 +99,10 @@ fn show(report: &Report<'_>, results: &Value, verdict: &Verdict) -> Result<()> {
 
 /// The trained model's results on own test files, under keys that begin with `test_`; none without such files.
 fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
-    let (config, model) = (&prepared.config, &prepared.model);
+    let (config, model) = (prepared.inputs.config, &prepared.model);
     let (data, tokenizer) = (&prepared.inputs.data, &prepared.inputs.tokenizer);
-    let (task, cache) = (data.task(), &TokenCache::new(config.token_cache));
-    let (name, answering) = (SplitName::Test, config.answering);
+    let (task, cache) = (data.task(), &TokenCache::new(config.caching.token_cache));
+    let (name, answering) = (SplitName::Test, config.data.answering);
     let split = match data {
         TaskData::Own(files) if files.has_test_labels() => {
             let source = ExampleSource {
@@ -124,7 +128,7 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
         }
         _ => return Ok(Map::new()),
     };
-    let result = evaluate(model, task, &split, config.eval_batch_limit())?;
+    let result = evaluate(model, task, &split, config.batching.eval)?;
     let keys = eval_keys(task, &result, "").into_iter();
     Ok(keys
         .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))

@@ -1,8 +1,9 @@
 //! The commands that a run ends with: what uses its result, and a next step. They are made to be copied into a shell, so
 //! they name all that the result needs and nothing else. Called by the report.
 
-use crate::config::{RunConfig, SAMPLE_TASK, max_length};
+use crate::config::{InputsConfig, RunConfig, SAMPLE_TASK, max_length};
 use progtune_datasets::{OWN_TASK, ProblemType, Task};
+use progtune_pipeline::question_answering::Answering;
 use progtune_plain_text::is_hidden;
 use std::path::Path;
 
@@ -84,112 +85,129 @@ fn quoted_by_bytes(word: &str) -> String {
     quoted + "'"
 }
 
-/// What uses a run's result: `progtune predict`, with a file's name to be replaced. `whole`: the result is a checkpoint
-/// and no adapter.
-pub fn predict(config: &RunConfig, task: &Task, directory: &Path, whole: bool) -> ShellCommand {
-    let mut command = with_result(ShellCommand::new("predict"), config, directory, whole);
-    // An adapter of a named task says which.
-    if task.name == OWN_TASK || whole && task.name != SAMPLE_TASK {
-        command = command.flag("--task", &task.name);
-    }
-    with_reading(command, config, task).flag("--input", format!("FILE.{}", input_type(config)))
+/// The result of a run, and what it was trained with.
+#[derive(Debug, Clone, Copy)]
+pub struct Trained<'a> {
+    /// The run's configuration.
+    pub config: &'a RunConfig,
+    /// Its inputs as local paths.
+    pub inputs: &'a InputsConfig,
+    /// The longest input in tokens.
+    pub max_length: usize,
+    /// Its task.
+    pub task: &'a Task,
+    /// Where the result is.
+    pub directory: &'a Path,
 }
 
-/// What to do next, in words, and how.
-pub fn next(
-    config: &RunConfig,
-    task: &Task,
-    directory: &Path,
-    whole: bool,
-) -> (&'static str, ShellCommand) {
-    if task.is_generated() {
+impl Trained<'_> {
+    /// The command that uses the result: `progtune predict`, with a file's name to be replaced.
+    pub fn predict(&self) -> ShellCommand {
+        let (task, whole) = (self.task, self.is_whole());
+        let mut command = self.open(ShellCommand::new("predict"));
+        // An adapter of a named task says which.
+        if task.name == OWN_TASK || whole && task.name != SAMPLE_TASK {
+            command = command.flag("--task", &task.name);
+        }
+        let input = format!("FILE.{}", self.input_type());
+        self.with_reading(command).flag("--input", input)
+    }
+
+    /// The next step, in words, and its command.
+    pub fn next(&self) -> (&'static str, ShellCommand) {
+        if self.task.is_generated() {
+            return ("the same on your own data", self.on_own_data());
+        }
+        if !self.is_whole() {
+            let merged = format!("{}-merged", self.directory.display());
+            let command = self.open(ShellCommand::new("merge"));
+            return ("as one plain checkpoint", command.flag("--output", merged));
+        }
+        let command = self.open(ShellCommand::new("evaluate"));
+        let command = match (self.task.name.as_str(), &self.inputs.data) {
+            (OWN_TASK, _) => command.flag("--test-file", format!("FILE.{}", self.input_type())),
+            (name, None) => command.flag("--task", name),
+            (name, Some(data)) => command.flag("--task", name).flag("--data", data.typed()),
+        };
+        ("measure it", self.with_reading(command))
+    }
+
+    fn on_own_data(&self) -> ShellCommand {
         let mut command = ShellCommand {
             words: vec!["progtune".into()],
         };
-        if let Some(model) = &config.model {
+        if let Some(model) = &self.inputs.model {
             command = command.flag("--model", model.typed());
         }
+        let trainables = &self.config.trainables;
         command = command
             .flag("--train-file", "FILE.csv")
             .flag("--validation-split", "0.1")
-            .flag("--schedule", &config.schedule);
-        if let Some(peft) = &config.peft {
+            .flag("--schedule", &trainables.schedule);
+        if let Some(peft) = &trainables.peft {
             command = command.flag("--peft", peft);
         }
-        let command = with_plugins(command, config);
-        return ("the same on your own data", command);
+        self.with_plugins(command)
     }
-    if !whole {
-        let merged = format!("{}-merged", directory.display());
-        let command = with_result(ShellCommand::new("merge"), config, directory, whole);
-        return ("as one plain checkpoint", command.flag("--output", merged));
-    }
-    let command = with_result(ShellCommand::new("evaluate"), config, directory, whole);
-    let command = match (task.name.as_str(), &config.data) {
-        (OWN_TASK, _) => command.flag("--test-file", format!("FILE.{}", input_type(config))),
-        (name, None) => command.flag("--task", name),
-        (name, Some(data)) => command.flag("--task", name).flag("--data", data.typed()),
-    };
-    ("measure it", with_reading(command, config, task))
-}
 
-/// The flags that open a run's result.
-fn with_result(
-    mut command: ShellCommand,
-    config: &RunConfig,
-    directory: &Path,
-    whole: bool,
-) -> ShellCommand {
-    let directory = directory.display();
-    if whole {
-        return command.flag("--model", directory);
+    /// Whether the result is a checkpoint and no adapter.
+    fn is_whole(&self) -> bool {
+        self.directory.join("config.json").exists()
     }
-    if let Some(model) = &config.model {
-        command = command.flag("--model", model.typed());
-    }
-    with_plugins(command.flag("--adapter", directory), config)
-}
 
-/// The flags that name where plugins were taken from, apart from the usual places.
-fn with_plugins(mut command: ShellCommand, config: &RunConfig) -> ShellCommand {
-    for file in &config.plugins.files {
-        command = command.flag("--plugin", file.display());
-    }
-    for folder in &config.plugins.directories {
-        command = command.flag("--plugin-dir", folder.display());
-    }
-    command
-}
-
-/// How texts were read in training, where it was not as usual: their length, and the windows of long ones.
-fn with_reading(mut command: ShellCommand, config: &RunConfig, task: &Task) -> ShellCommand {
-    match config.max_length {
-        Some(length) if length != max_length(None, task.problem_type) => {
-            command = command.flag("--max-length", length);
+    /// The command with the flags that open the result.
+    fn open(&self, mut command: ShellCommand) -> ShellCommand {
+        let directory = self.directory.display();
+        if self.is_whole() {
+            return command.flag("--model", directory);
         }
-        _ => {}
+        if let Some(model) = &self.inputs.model {
+            command = command.flag("--model", model.typed());
+        }
+        self.with_plugins(command.flag("--adapter", directory))
     }
-    let (asked, usual) = (config.answering, RunConfig::default().answering);
-    if task.problem_type == ProblemType::QuestionAnswering && asked.doc_stride != usual.doc_stride {
-        command = command.flag("--doc-stride", asked.doc_stride);
-    }
-    command
-}
 
-/// The end of the name of a file like those that were trained on.
-fn input_type(config: &RunConfig) -> &str {
-    const PLAIN: [&str; 10] = [
-        "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "bio", "txt",
-    ];
-    let own = config.own.as_ref();
-    let first = own.and_then(|own| own.train.first());
-    let end = first.and_then(|file| Path::new(file).extension()?.to_str());
-    end.filter(|end| PLAIN.contains(end)).unwrap_or("jsonl")
+    /// The command with the flags that name where plugins were taken from, apart from the usual places.
+    fn with_plugins(&self, mut command: ShellCommand) -> ShellCommand {
+        for file in &self.config.plugins.files {
+            command = command.flag("--plugin", file.display());
+        }
+        for folder in &self.config.plugins.directories {
+            command = command.flag("--plugin-dir", folder.display());
+        }
+        command
+    }
+
+    /// The command with how texts were read in training, where it was not as usual: their length, and the windows of long
+    /// ones.
+    fn with_reading(&self, mut command: ShellCommand) -> ShellCommand {
+        let problem = self.task.problem_type;
+        if self.max_length != max_length(None, problem) {
+            command = command.flag("--max-length", self.max_length);
+        }
+        let asked = self.config.data.answering.doc_stride;
+        if problem == ProblemType::QuestionAnswering && asked != Answering::default().doc_stride {
+            command = command.flag("--doc-stride", asked);
+        }
+        command
+    }
+
+    /// The end of the name of a file like those that were trained on.
+    fn input_type(&self) -> &str {
+        const PLAIN: [&str; 10] = [
+            "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "bio", "txt",
+        ];
+        let own = self.inputs.own.as_ref();
+        let first = own.and_then(|own| own.train.first());
+        let end = first.and_then(|file| Path::new(file).extension()?.to_str());
+        end.filter(|end| PLAIN.contains(end)).unwrap_or("jsonl")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use progtune_engine::plugin::PluginSources;
 
     fn command(words: &[&str]) -> ShellCommand {
         ShellCommand {
@@ -243,37 +261,68 @@ mod tests {
     #[test]
     fn nothing_is_said_that_the_result_says_itself() {
         let sample = Task::by_name("sample").unwrap();
-        let config = RunConfig {
-            max_length: Some(128),
-            ..RunConfig::default()
+        let config = RunConfig::default();
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("x");
+        std::fs::create_dir(&whole).unwrap();
+        std::fs::write(whole.join("config.json"), "{}").unwrap();
+        let shown = whole.display();
+        let of_sample = Trained {
+            config: &config,
+            inputs: &config.inputs,
+            max_length: 128,
+            task: sample,
+            directory: Path::new("runs/x"),
         };
-        let directory = Path::new("runs/x");
         assert_eq!(
-            predict(&config, sample, directory, false).line(),
+            of_sample.predict().line(),
             "progtune predict --adapter runs/x --input FILE.jsonl"
         );
+        let of_sample = Trained {
+            directory: &whole,
+            ..of_sample
+        };
         assert_eq!(
-            predict(&config, sample, directory, true).line(),
-            "progtune predict --model runs/x --input FILE.jsonl"
+            of_sample.predict().line(),
+            format!("progtune predict --model {shown} --input FILE.jsonl")
         );
-        let mut elsewhere = config.clone();
-        elsewhere.plugins.directories = vec!["target/release".into()];
+        let elsewhere = RunConfig {
+            plugins: PluginSources {
+                directories: vec!["target/release".into()],
+                ..PluginSources::default()
+            },
+            ..config.clone()
+        };
+        let of_elsewhere = Trained {
+            config: &elsewhere,
+            ..of_sample
+        };
         assert_eq!(
-            next(&elsewhere, sample, directory, true).1.line(),
+            of_elsewhere.next().1.line(),
             "progtune --train-file FILE.csv --validation-split 0.1 --schedule full --plugin-dir target/release"
         );
-        let config = RunConfig {
-            max_length: Some(64),
+        let inputs = InputsConfig {
             model: Some("my models/bert".into()),
-            ..config
+            ..InputsConfig::default()
         };
-        let mrpc = Task::by_name("mrpc").unwrap();
+        let of_mrpc = Trained {
+            inputs: &inputs,
+            max_length: 64,
+            task: Task::by_name("mrpc").unwrap(),
+            ..of_sample
+        };
         assert_eq!(
-            predict(&config, mrpc, directory, true).line(),
-            "progtune predict --model runs/x --task mrpc --max-length 64 --input FILE.jsonl"
+            of_mrpc.predict().line(),
+            format!(
+                "progtune predict --model {shown} --task mrpc --max-length 64 --input FILE.jsonl"
+            )
         );
+        let of_mrpc = Trained {
+            directory: Path::new("runs/x"),
+            ..of_mrpc
+        };
         assert_eq!(
-            next(&config, mrpc, directory, false).1.line(),
+            of_mrpc.next().1.line(),
             "progtune merge --model 'my models/bert' --adapter runs/x --output runs/x-merged"
         );
     }

@@ -5,7 +5,7 @@ use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
 };
-use crate::config::RunConfig;
+use crate::config::InputsConfig;
 use progtune_engine::error::{Error, Result};
 use progtune_process::{
     files::{folder::Folder, lock::DirectoryLock},
@@ -20,42 +20,43 @@ use std::{
 /// The output directory of a run that has not begun.
 pub struct Claim {
     output: PathBuf,
+    overwrites: bool,
     lock: DirectoryLock,
     /// What to say of an earlier result if the run fails.
     earlier: Cell<Option<String>>,
 }
 
 impl Claim {
-    /// Claims the directory of a run. It is made if it is not there, and removed again if nothing comes of the run.
+    /// Claims the directory of a run from `inputs`; a finished run there may be replaced if it `overwrites`. It is made if it is not there, and removed again if nothing comes of the run.
     ///
     /// # Errors
     /// When a finished run is there already, or files that are not a run's, or what this run starts from; when a file
     /// is in the way, or another run is writing there.
-    pub fn take(config: &RunConfig) -> Result<Self> {
-        let output = config.output_dir();
+    pub fn take(output: PathBuf, overwrites: bool, inputs: &InputsConfig) -> Result<Self> {
         // Before anything is made, and again when nobody else can change it.
-        check(&output, config)?;
+        check(&output, overwrites, inputs)?;
         let lock = DirectoryLock::take(&output, "--output")?;
-        check(&output, config)?;
+        check(&output, overwrites, inputs)?;
         Ok(Self {
             output,
+            overwrites,
             lock,
             earlier: Cell::new(None),
         })
     }
 
-    /// Begins the run: every input has been read, and records are written from now on. An earlier result stays where it
+    /// Begins the run, whose `config.toml` is `record`: every input has been read, and records are written from now on. An earlier result stays where it
     /// is until the new one is complete; what an unfinished run left is removed.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn begin(&self, config: &RunConfig) -> Result<RunDirectory> {
+    pub fn begin(&self, inputs: &InputsConfig, record: &str) -> Result<RunDirectory> {
         interrupt::check()?;
         if !self.lock.folder().is_in_place() {
             let directory = self.output.clone();
             return Err(Error::OutputLost { directory });
         }
-        check(&self.output, config)?;
+        check(&self.output, self.overwrites, inputs)?;
         interrupt::set_course(Course::Training);
         interrupt::set_last_words("a result was not saved");
         let failed = |action| Error::io(&self.output, action);
@@ -63,7 +64,7 @@ impl Claim {
         let folder = Folder::open(&self.output).map_err(failed("open"))?;
         if !self.output.join(RESULTS).exists() {
             remove_run(&folder).map_err(failed("remove an unfinished run in"))?;
-            return RunDirectory::open(folder, None, config);
+            return RunDirectory::open(folder, None, record);
         }
         if self.output.join(NEW_RUN).is_symlink() {
             folder.remove(NEW_RUN).map_err(failed("remove a link in"))?;
@@ -77,7 +78,7 @@ impl Claim {
         );
         interrupt::set_last_words(format!("a result was not saved; {words}"));
         self.earlier.set(Some(words));
-        RunDirectory::open(staged, Some(folder), config)
+        RunDirectory::open(staged, Some(folder), record)
     }
 
     /// An error of the run, with what has become of the result that it was to replace.
@@ -92,10 +93,10 @@ impl Claim {
     }
 }
 
-fn check(output: &Path, config: &RunConfig) -> Result<()> {
+fn check(output: &Path, overwrites: bool, inputs: &InputsConfig) -> Result<()> {
     refuse_file(output)?;
-    refuse_own_input(output, config)?;
-    match config.overwrite_output {
+    refuse_own_input(output, inputs)?;
+    match overwrites {
         true => refuse_foreign(output),
         false => refuse_used(output),
     }
@@ -113,13 +114,13 @@ fn refuse_file(path: &Path) -> Result<()> {
 }
 
 /// Replacing the run that a new one starts from would destroy its beginning.
-fn refuse_own_input(path: &Path, config: &RunConfig) -> Result<()> {
+fn refuse_own_input(path: &Path, inputs: &InputsConfig) -> Result<()> {
     let Ok(output) = path.canonicalize() else {
         return Ok(());
     };
     let inputs = [
-        ("--model", &config.model),
-        ("--init-adapter", &config.init_adapter),
+        ("--model", &inputs.model),
+        ("--init-adapter", &inputs.init_adapter),
     ];
     for (flag, input) in inputs {
         let input = input.as_ref().map(|input| input.path().canonicalize());

@@ -1,6 +1,10 @@
 //! What a run writes into its directory, and how a directory is known for a run's. Called by the run directory.
 
-use crate::{best_model, config::export::FIRST_LINE, config_keys::KEYS, prefix_cache};
+use crate::{
+    best_model,
+    config::{export::FIRST_LINE, find_key},
+    prefix_cache,
+};
 use progtune_engine::{adapter, learned_task::TASK_FILE, provenance};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
 use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
@@ -69,7 +73,7 @@ pub fn is_run(directory: &Path) -> bool {
     let Ok(table) = text.parse::<toml::Table>() else {
         return false;
     };
-    let is_key = |name: &String| KEYS.iter().any(|key| key.name == name.as_str());
+    let is_key = |name: &String| find_key(name).is_some();
     !table.is_empty() && table.keys().all(is_key)
 }
 
@@ -95,14 +99,17 @@ pub fn remove_cache(folder: &Folder) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RunConfig;
+    use crate::config::{OutputConfig, RunConfig};
 
     #[test]
     fn what_a_run_writes_is_known_for_a_runs_and_replaces_nothing_again() {
         let folder = tempfile::tempdir().unwrap();
         let config = RunConfig {
-            overwrite_output: true,
-            ..Default::default()
+            output: OutputConfig {
+                overwrite: true,
+                ..RunConfig::default().output
+            },
+            ..RunConfig::default()
         };
         let text = config.to_toml();
         fs::write(folder.path().join(CONFIG), &text).unwrap();

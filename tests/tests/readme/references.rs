@@ -5,10 +5,7 @@ use super::{
     documents::{Document, anchors, links, spans},
     sandbox::Sandbox,
 };
-use progtune::{
-    cli::clap_command,
-    config_keys::{KEYS, OTHER_VARIABLES},
-};
+use progtune::{cli::clap_command, config::keys, flags::OTHER_VARIABLES};
 use progtune_tests::{root, run};
 use serde_json::Value;
 use std::{
@@ -140,7 +137,7 @@ fn every_flag_in_the_documents_exists_and_every_flag_is_in_one() {
 
 #[test]
 fn every_variable_in_the_documents_exists() {
-    let variables: Vec<String> = KEYS.iter().map(|key| key.variable()).collect();
+    let variables: Vec<String> = keys().map(|key| key.variable()).collect();
     for document in Document::all() {
         let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
         for variable in words(&document.text, "PROGTUNE_", is_part) {

@@ -16,7 +16,7 @@ use progtune_kernels::adamw::{self, Rows, Update};
 use std::{cell::Cell, collections::BTreeMap};
 
 /// The settings of a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// β₁.
     pub beta1: f64,

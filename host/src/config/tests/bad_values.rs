@@ -82,7 +82,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
 #[test]
 fn every_bad_value_names_key_origin_expected_and_found() {
     for &(key, value, expected) in BAD_VALUES {
-        let known = crate::config_keys::find_key(key).unwrap();
+        let known = find_key(key).unwrap();
         let flag = format!("{}={value}", known.flag());
         let text = message(&[&flag], &[], "");
         let start = format!("{key} (from flag {}): expected {expected}", known.flag());
@@ -115,10 +115,8 @@ fn every_bad_value_names_key_origin_expected_and_found() {
 #[test]
 fn the_choices_of_a_key_are_those_it_is_refused_for() {
     let mut with_names = 0;
-    for key in crate::config_keys::KEYS
-        .iter()
-        .filter(|key| key.scope != Scope::Inference)
-    {
+    for flag in key_flags().filter(|flag| flag.about().scope != Scope::Inference) {
+        let key = flag.about();
         let Err(error) = resolve_with(&[&format!("{}=no-such-name", key.flag())], &[], "") else {
             continue;
         };
@@ -132,7 +130,7 @@ fn the_choices_of_a_key_are_those_it_is_refused_for() {
             .map(|name| name.trim_matches('`'))
             .collect();
         if expected != ["true", "false"] {
-            assert_eq!(choices(key.name), expected, "{}", key.name);
+            assert_eq!(flag.names(), expected, "{}", key.name);
             with_names += 1;
         }
     }

@@ -10,29 +10,27 @@ fn evaluate(flags: &[&str], file: &str) -> Result<EvaluateConfig, ConfigError> {
         file: Some(path),
         variables: vec![],
     };
-    let line = ["progtune", "evaluate"]
-        .into_iter()
-        .chain(flags.iter().copied());
-    match cli::parse(line)
-        .expect("a command line that parses")
-        .command
-    {
-        Command::Evaluate(args) => EvaluateConfig::resolve(&args, &sources),
-        other => panic!("not evaluation: {other:?}"),
-    }
+    EvaluateConfig::resolve(&arguments(&["evaluate"], flags), &sources)
 }
 
 #[test]
 fn evaluate_reads_a_runs_config_as_well() {
+    let plain = RunConfig::default();
     let toml = RunConfig {
-        max_length: Some(64),
-        output: Some("runs/x".into()),
-        ..Default::default()
+        batching: BatchingConfig {
+            max_length: Some(64),
+            ..plain.batching
+        },
+        output: OutputConfig {
+            directory: Some("runs/x".into()),
+            ..plain.output
+        },
+        ..RunConfig::default()
     }
     .to_toml();
     let config = evaluate(&["--adapter", "runs/x"], &toml).unwrap();
     assert_eq!(config.inference.max_length, Some(64));
-    let adapter = &config.inference.adapters[0];
+    let adapter = &config.inference.models.adapters[0];
     assert_eq!(adapter.directory, Some("runs/x".into()));
     assert_eq!(adapter.name, "x");
     assert_eq!(config.split, Split::Validation);
@@ -47,16 +45,7 @@ fn evaluate_reads_a_runs_config_as_well() {
 #[test]
 fn predict_reads_a_file_or_a_split() {
     let resolve = |flags: &[&str]| {
-        let line = ["progtune", "predict"]
-            .into_iter()
-            .chain(flags.iter().copied());
-        match cli::parse(line)
-            .expect("a command line that parses")
-            .command
-        {
-            Command::Predict(args) => PredictConfig::resolve(&args, &Sources::default()),
-            other => panic!("not prediction: {other:?}"),
-        }
+        PredictConfig::resolve(&arguments(&["predict"], flags), &Sources::default())
     };
     let config = resolve(&[
         "--task", "mrpc", "--input", "i.jsonl", "--output", "o.jsonl",
@@ -80,7 +69,7 @@ fn adapters_have_names_of_their_own() {
     let adapters = |flags: &[&str], file: &str| -> Result<Vec<(String, Option<String>)>, String> {
         let config = evaluate(flags, file).map_err(|error| error.to_string())?;
         let text = |path: PathBuf| path.display().to_string();
-        let choices = config.inference.adapters.into_iter();
+        let choices = config.inference.models.adapters.into_iter();
         Ok(choices
             .map(|choice| (choice.name, choice.directory.map(text)))
             .collect())
@@ -125,15 +114,8 @@ fn adapters_have_names_of_their_own() {
 #[test]
 fn merge_takes_one_adapter() {
     let resolve = |flags: &[&str]| {
-        let line = ["progtune", "merge", "--output", "out"]
-            .into_iter()
-            .chain(flags.iter().copied());
-        match cli::parse(line).expect("it parses").command {
-            Command::Merge(args) => {
-                MergeConfig::resolve(&args, &Sources::default()).map_err(|e| e.to_string())
-            }
-            other => panic!("not merging: {other:?}"),
-        }
+        let arguments = arguments(&["merge", "--output", "out"], flags);
+        MergeConfig::resolve(&arguments, &Sources::default()).map_err(|e| e.to_string())
     };
     let config = resolve(&["--adapter", "runs/x", "--dtype", "bf16"]).unwrap();
     assert_eq!(config.adapter, PathBuf::from("runs/x"));

@@ -9,8 +9,8 @@ const FILE: &str = "--train-file=t.csv";
 
 #[test]
 fn config_toml_gives_the_same_request_again() {
-    assert_round_trip(&RunConfig {
-        task: "own".into(),
+    let plain = RunConfig::default();
+    let inputs = InputsConfig {
         own: Some(OwnRequest {
             train: vec!["a.csv".into(), "d/*.csv".into()],
             validation: vec![],
@@ -31,8 +31,19 @@ fn config_toml_gives_the_same_request_again() {
                 on_bad_row: OnBadRow::Skip,
             },
         }),
-        metrics: vec![Metric::Mse],
-        seed: 7,
+        ..plain.inputs
+    };
+    assert_round_trip(&RunConfig {
+        inputs,
+        data: DataConfig {
+            task: "own".into(),
+            metrics: vec![Metric::Mse],
+            ..plain.data
+        },
+        training: TrainingConfig {
+            seed: 7,
+            ..plain.training
+        },
         ..RunConfig::default()
     });
 }
@@ -40,13 +51,13 @@ fn config_toml_gives_the_same_request_again() {
 #[test]
 fn files_imply_the_task() {
     let config = resolve_with(&[FILE, "--validation-split=0.1"], &[], "").unwrap();
-    assert_eq!(config.task, "own");
-    assert_eq!(config.own.unwrap().train, ["t.csv"]);
+    assert_eq!(config.data.task, "own");
+    assert_eq!(config.inputs.own.unwrap().train, ["t.csv"]);
     let config = resolve_with(&[FILE, "--validation-file=v.csv"], &[], "task = \"own\"").unwrap();
-    assert_eq!(config.own.unwrap().validation, ["v.csv"]);
+    assert_eq!(config.inputs.own.unwrap().validation, ["v.csv"]);
     let variables = [("PROGTUNE_TRAIN_FILE", "a.csv:b.csv")];
     let config = resolve_with(&["--validation-split=0.1"], &variables, "").unwrap();
-    assert_eq!(config.own.unwrap().train, ["a.csv", "b.csv"]);
+    assert_eq!(config.inputs.own.unwrap().train, ["a.csv", "b.csv"]);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Tests of where plugins are looked for and where they run.
 
 use super::*;
-use crate::cli::PluginArgs;
 
 #[test]
 fn plugin_directories_come_from_flags_variables_and_files() {
@@ -21,13 +20,9 @@ fn plugin_directories_come_from_flags_variables_and_files() {
     );
     let config = resolve_with(&[], &[], "plugin_dir = \"e\"\n").unwrap();
     assert_eq!(config.plugins.directories, [PathBuf::from("e")]);
-    let args = PluginArgs {
-        plugin: vec!["g".into()],
-        plugin_dir: vec!["f".into()],
-        lock: Some("l".into()),
-        locked: Some("true".into()),
-        plugin_isolation: Some("none".into()),
-    };
+    let flags = "--plugin g --plugin-dir f --lock l --locked --plugin-isolation none";
+    let flags: Vec<&str> = flags.split(' ').collect();
+    let arguments = arguments(&["plugins", "list"], &flags);
     let expected = PluginSources {
         files: vec!["g".into()],
         directories: vec!["f".into()],
@@ -35,6 +30,6 @@ fn plugin_directories_come_from_flags_variables_and_files() {
         locked: true,
         isolation: Isolation::None,
     };
-    let resolved = resolve_plugins(&args, &Sources::default());
+    let resolved = resolve_plugins(&arguments, &Sources::default());
     assert_eq!(resolved.unwrap(), expected);
 }

@@ -1,0 +1,146 @@
+//! The arguments of single commands that are no configuration keys; those that `config` reads are declared there.
+
+use crate::flags::{Elsewhere, Flag, Offers, Takes};
+use clap::{ValueEnum, value_parser};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// `--json` of several commands.
+pub static JSON: Flag<bool> = Flag::argument("json", "", "Print JSON")
+    .computed("a table")
+    .takes(Takes::Nothing)
+    .usual()
+    .elsewhere(&[Elsewhere {
+        commands: &["plan"],
+        value: "",
+        help: "Print the plan as JSON",
+    }]);
+
+/// `plan --svg`.
+pub static SVG: Flag<PathBuf> = Flag::argument(
+    "svg",
+    "FILE",
+    "SVG file for a picture of the plan, blocks by epochs",
+)
+.usual()
+.adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
+
+/// `plan --predict`.
+pub static PREDICT: Flag<bool> = Flag::argument(
+    "predict",
+    "",
+    "Predict time and peak memory per epoch on this machine, after a calibration of a few seconds",
+)
+.computed("off")
+.takes(Takes::Nothing)
+.usual();
+
+/// The id that a command is about.
+pub static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or method")
+    .positional()
+    .offers(Offers::Plugins)
+    .elsewhere(&[
+        Elsewhere {
+            commands: &["plugins show"],
+            value: "ID",
+            help: "Id of the schedule or method, as `plugins list` prints it",
+        },
+        Elsewhere {
+            commands: &["plugins remove"],
+            value: "ID",
+            help: "Id of a schedule or method that the library offers",
+        },
+    ])
+    .adjust(|arg| arg.required(true));
+
+/// The ids of `plugins lock`.
+pub static IDS: Flag<Vec<String>> = Flag::argument("ids", "ID", "Ids to pin in the existing file")
+    .computed("everything found, in a new file")
+    .takes(Takes::Values)
+    .positional()
+    .offers(Offers::Plugins)
+    .adjust(|arg| arg.num_args(1..));
+
+/// The files of `plugins install`.
+pub static LIBRARIES: Flag<Vec<PathBuf>> = Flag::argument("files", "FILE", "The libraries")
+    .takes(Takes::Values)
+    .positional()
+    .adjust(|arg| {
+        let arg = arg.num_args(1..).required(true);
+        arg.value_parser(value_parser!(PathBuf))
+    });
+
+/// `plugins install --force`.
+pub static FORCE: Flag<bool> = Flag::argument(
+    "force",
+    "",
+    "Install them even if another plugin offers one of their ids",
+)
+.computed("off")
+.takes(Takes::Nothing);
+
+/// The name of `plugins new`.
+pub static NAME: Flag<String> = Flag::argument(
+    "name",
+    "NAME",
+    "Name of the crate and id of the schedule or method: lower-case letters, digits and -",
+)
+.positional()
+.adjust(|arg| arg.required(true));
+
+/// `plugins new --kind`.
+pub static KIND: Flag<NewKind> = Flag::argument(
+    "kind",
+    "KIND",
+    "Kind of plugin: a schedule (decides which parameters each epoch trains) or a PEFT method (decides what is trained inside the \
+     model)",
+)
+.adjust(|arg| arg.required(true).value_parser(value_parser!(NewKind)));
+
+/// `plugins new --path`.
+pub static PATH: Flag<PathBuf> = Flag::argument("path", "DIR", "Parent directory of the new crate")
+    .computed(".")
+    .adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
+
+/// `plugins new --plugin-api`.
+pub static PLUGIN_API: Flag<PathBuf> = Flag::argument(
+    "plugin_api",
+    "DIR",
+    "Directory of the crate progtune-plugin-api",
+)
+.computed("the sources progtune was built from or came with, else their public repository")
+.adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
+
+/// The file of `plugins check`.
+pub static LIBRARY: Flag<PathBuf> = Flag::argument("file", "FILE", "The built library")
+    .positional()
+    .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
+
+/// `plugins check --id`.
+pub static ONLY_ID: Flag<String> = Flag::argument("id", "ID", "Check only this schedule or method")
+    .computed("all in the library")
+    .offers(Offers::Plugins);
+
+/// The shell of `completions`.
+pub static SHELL: Flag<Shell> = Flag::argument("shell", "SHELL", "The shell")
+    .positional()
+    .adjust(|arg| arg.required(true).value_parser(value_parser!(Shell)));
+
+/// `man --output`, which is not the key `output`, training's run directory.
+pub static PAGES: Flag<PathBuf> = Flag::argument(
+    "pages",
+    "DIR",
+    "Directory for the pages, one per command; created if it does not exist",
+)
+.long("output")
+.adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
+
+/// The kinds of plugins that `progtune plugins new` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NewKind {
+    /// A schedule.
+    Schedule,
+    /// A PEFT method.
+    #[value(alias = "method")]
+    Peft,
+}

@@ -1,0 +1,349 @@
+//! Every command: what it is, examples, and its flags in the groups of the help. `cli` builds the command line from this.
+
+use super::arguments::*;
+use crate::config::flags::{
+    ADAPTER, ANSWERS, CONFIG, DATA, DATA_CONFIG, DTYPE, EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, FILES,
+    HEAD_TASK, INPUT, MAX_EVAL_SAMPLES, MAX_LENGTH, MERGED, METRICS, MODEL, PEFT_OPT, PREDICTIONS,
+    QUIET, SCHEDULE_OPT, SPLIT, TASK, THREADS, VERBOSE,
+};
+use crate::config::{
+    BATCHES, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS, OWN_DATA,
+    OWN_TRAINING, PLUGINS, QUESTIONS, SCHEDULE_AND_METHOD, TASKS,
+};
+use crate::flags::{Declared, List};
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Fine-tune a model.
+    Train,
+    /// Show what training would update.
+    Plan,
+    /// Evaluate a model.
+    Evaluate,
+    /// Write a model's predictions.
+    Predict,
+    /// Merge an adapter into its base model.
+    Merge,
+    /// Inspect data files.
+    Inspect,
+    /// A command about plugins.
+    Plugins(PluginsCommand),
+    /// Print a completion script.
+    Completions,
+    /// Write the manual pages.
+    Man,
+}
+
+/// What to do about plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginsCommand {
+    /// List them.
+    List,
+    /// Describe one.
+    Show,
+    /// Explain which library an id resolves to.
+    Why,
+    /// Pin them.
+    Lock,
+    /// Install libraries.
+    Install,
+    /// Remove a library.
+    Remove,
+    /// Write a new crate.
+    New,
+    /// Check a library.
+    Check,
+}
+
+/// A command as the help describes it.
+pub(super) struct Described {
+    /// Its names, from below `progtune`; empty for `progtune` itself.
+    pub path: &'static str,
+    /// What it does; `None`: it needs a command below it.
+    pub command: Option<Command>,
+    pub about: &'static str,
+    /// What a reader can type with a little of their own put in.
+    pub examples: &'static str,
+    /// Its flags under their headings.
+    pub flags: &'static [Group],
+}
+
+/// A heading, empty for clap's own, and flags below it. Groups with the same heading are shown as one.
+pub(super) type Group = (&'static str, List);
+
+impl Described {
+    /// All flags of the command.
+    pub fn all(&self) -> impl Iterator<Item = &'static dyn Declared> {
+        self.flags.iter().flat_map(|(_, list)| list.iter().copied())
+    }
+}
+
+/// Flags of every command.
+pub(super) const GLOBAL: &[Group] = &[
+    ("Every command", &[&CONFIG, &VERBOSE, &QUIET]),
+    ("Every command", DISPLAY),
+];
+
+pub(super) const TRAINING: &[Group] = &[
+    ("Model and data", MODELS),
+    ("Model and data", TASKS),
+    ("Hub", HUB),
+    ("Own data", OWN_DATA),
+    ("Own data", OWN_TRAINING),
+    ("Schedule and method", SCHEDULE_AND_METHOD),
+    ("Plugins", PLUGINS),
+    ("Optimisation", OPTIMISATION),
+    ("Batches and length", BATCHES),
+    ("Batches and length", ORDER),
+    ("Questions about texts", QUESTIONS),
+    ("Memory", MEMORY),
+    ("Output", OUTPUTS),
+    ("Machine", MACHINE),
+];
+
+const PLANNING: &[Group] = &[
+    TRAINING[0],
+    TRAINING[1],
+    TRAINING[2],
+    TRAINING[3],
+    TRAINING[4],
+    TRAINING[5],
+    TRAINING[6],
+    TRAINING[7],
+    TRAINING[8],
+    TRAINING[9],
+    TRAINING[10],
+    TRAINING[11],
+    TRAINING[12],
+    TRAINING[13],
+    ("Output", &[&JSON, &SVG, &PREDICT]),
+];
+
+const MODEL_IN_USE: Group = (
+    "Model and data",
+    &[&MODEL, &ADAPTER, &TASK, &METRICS, &MAX_EVAL_SAMPLES],
+);
+const BATCHES_IN_USE: Group = (
+    "Batches and length",
+    &[&EVAL_BATCH_SIZE, &EVAL_BATCH_TOKENS, &MAX_LENGTH],
+);
+const EXAMPLES: Group = ("Model and data", &[&DATA, &DATA_CONFIG, &SPLIT]);
+
+/// The commands in the order of the help.
+pub(super) const COMMANDS: &[Described] = &[
+    Described {
+        path: "",
+        command: Some(Command::Train),
+        about: env!("CARGO_PKG_DESCRIPTION"),
+        examples: "\
+  progtune --schedule progressive --peft lora
+  progtune --train-file reviews.csv --validation-split 0.1 --peft lora
+  progtune --model bert --task mrpc --data glue/MRPC --schedule progressive
+  progtune --model google-bert/bert-base-uncased --task sst2 --peft lora
+  progtune plan --schedule progressive --peft lora
+  progtune predict --adapter runs/sample-progressive-lora-seed42 \\
+    --input FILE.jsonl",
+        flags: TRAINING,
+    },
+    Described {
+        path: "train",
+        command: Some(Command::Train),
+        about: "Fine-tune a model; this is what progtune does without a command",
+        examples: "\
+  progtune train --schedule progressive --peft lora --peft-opt r=4
+  progtune train --train-file reviews.csv --validation-split 0.1
+  progtune train --config runs/a/config.toml --seed 43 --output runs/b",
+        flags: TRAINING,
+    },
+    Described {
+        path: "plan",
+        command: Some(Command::Plan),
+        about: "Show the parameters that training would update in each epoch, and the cost",
+        examples: "\
+  progtune plan --schedule progressive --peft lora
+  progtune plan --model bert --task sst2 --schedule grow-from-hb --svg plan.svg
+  progtune plan --schedule progressive --predict",
+        flags: PLANNING,
+    },
+    Described {
+        path: "evaluate",
+        command: Some(Command::Evaluate),
+        about: "Evaluate a model on labelled data",
+        examples: "\
+  progtune evaluate --adapter runs/sample-progressive-lora-seed42
+  progtune evaluate --model bert --task mrpc --data glue/MRPC \\
+    --adapter a=runs/a --adapter b=runs/b
+  progtune evaluate --model runs/own-full-full-seed42 --test-file more.csv",
+        flags: &[
+            MODEL_IN_USE,
+            BATCHES_IN_USE,
+            ("Hub", HUB),
+            ("Plugins", PLUGINS),
+            EXAMPLES,
+            ("Own data", OWN_DATA),
+            ("Questions about texts", QUESTIONS),
+            ("Questions about texts", &[&ANSWERS]),
+            ("Machine", MACHINE),
+        ],
+    },
+    Described {
+        path: "predict",
+        command: Some(Command::Predict),
+        about: "Write a model's predictions for unlabelled examples",
+        examples: "\
+  progtune predict --adapter runs/sample-progressive-lora-seed42 \\
+    --input FILE.jsonl
+  progtune predict --model runs/own-full-full-seed42 --task own \\
+    --input new.csv --output predictions.jsonl",
+        flags: &[
+            MODEL_IN_USE,
+            BATCHES_IN_USE,
+            ("Hub", HUB),
+            ("Plugins", PLUGINS),
+            EXAMPLES,
+            ("Own data", OWN_DATA),
+            ("Questions about texts", QUESTIONS),
+            ("Questions about texts", &[&ANSWERS]),
+            ("Model and data", &[&INPUT]),
+            ("Output", &[&PREDICTIONS]),
+            ("Machine", MACHINE),
+        ],
+    },
+    Described {
+        path: "merge",
+        command: Some(Command::Merge),
+        about: "Merge an adapter into its base model and write a plain checkpoint",
+        examples: "\
+  progtune merge --adapter runs/sample-progressive-lora-seed42 --output merged
+  progtune merge --model bert --adapter runs/a --output merged --dtype bf16",
+        flags: &[
+            ("Model and data", &[&MODEL, &ADAPTER, &HEAD_TASK]),
+            ("Output", &[&MERGED, &DTYPE]),
+            ("Hub", HUB),
+            ("Plugins", PLUGINS),
+            ("Machine", &[&THREADS]),
+        ],
+    },
+    Described {
+        path: "data",
+        command: None,
+        about: "Inspect data files before training on them",
+        examples: "  progtune data inspect reviews.csv",
+        flags: &[],
+    },
+    Described {
+        path: "data inspect",
+        command: Some(Command::Inspect),
+        about: "Show the contents of data files: columns, labels, lengths in tokens, duplicates, truncation",
+        examples: "\
+  progtune data inspect reviews.csv
+  progtune data inspect --train-file train.csv --test-file test.csv",
+        flags: &[
+            ("", &[&FILES]),
+            ("Own data", OWN_DATA),
+            ("Model", &[&MODEL, &MAX_LENGTH]),
+            ("Hub", HUB),
+        ],
+    },
+    Described {
+        path: "plugins",
+        command: None,
+        about: "List, describe, pin, install and remove plugins",
+        examples: "\
+  progtune plugins list
+  progtune plugins show lora
+  progtune plugins new my-schedule --kind schedule",
+        flags: &[],
+    },
+    Described {
+        path: "plugins list",
+        command: Some(Command::Plugins(PluginsCommand::List)),
+        about: "List all schedules and methods without running their code",
+        examples: "\
+  progtune plugins list
+  progtune plugins list --json --plugin-dir my-plugins",
+        flags: &[("Plugins", PLUGINS), ("Plugins", &[&JSON])],
+    },
+    Described {
+        path: "plugins show",
+        command: Some(Command::Plugins(PluginsCommand::Show)),
+        about: "Describe a schedule or method: its options, its file, and the parameters that a method inserts into a model",
+        examples: "\
+  progtune plugins show progressive
+  progtune plugins show lora --model bert",
+        flags: &[("", &[&ID]), ("Plugins", PLUGINS), ("Plugins", &[&MODEL])],
+    },
+    Described {
+        path: "plugins why",
+        command: Some(Command::Plugins(PluginsCommand::Why)),
+        about: "Explain which library an id resolves to: the searched directories, the pins, the libraries passed over",
+        examples: "  progtune plugins why lora",
+        flags: &[("", &[&ID]), ("Plugins", PLUGINS)],
+    },
+    Described {
+        path: "plugins lock",
+        command: Some(Command::Plugins(PluginsCommand::Lock)),
+        about: "Pin plugins to their current builds in progtune.lock",
+        examples: "\
+  progtune plugins lock
+  progtune plugins lock lora --plugin my-lora.so",
+        flags: &[("", &[&IDS]), ("Plugins", PLUGINS)],
+    },
+    Described {
+        path: "plugins install",
+        command: Some(Command::Plugins(PluginsCommand::Install)),
+        about: "Copy plugin libraries into the user's plugin directory, after trying each in a child process",
+        examples: "\
+  progtune plugins install target/release/libmy_schedule.so
+  progtune plugins install target/release/libprogtune_*.so",
+        flags: &[("", &[&LIBRARIES, &FORCE]), ("Plugins", PLUGINS)],
+    },
+    Described {
+        path: "plugins remove",
+        command: Some(Command::Plugins(PluginsCommand::Remove)),
+        about: "Remove a plugin library from the user's plugin directory",
+        examples: "  progtune plugins remove my-schedule",
+        flags: &[("", &[&ID]), ("Plugins", PLUGINS)],
+    },
+    Described {
+        path: "plugins new",
+        command: Some(Command::Plugins(PluginsCommand::New)),
+        about: "Write the crate of a new plugin, which builds, passes its tests and runs",
+        examples: "\
+  progtune plugins new my-schedule --kind schedule
+  progtune plugins new my-method --kind peft --path crates",
+        flags: &[
+            ("", &[&NAME, &KIND, &PATH, &PLUGIN_API]),
+            ("Plugins", PLUGINS),
+        ],
+    },
+    Described {
+        path: "plugins check",
+        command: Some(Command::Plugins(PluginsCommand::Check)),
+        about: "Check a built library: the contract, and a method's graphs against a reference",
+        examples: "\
+  progtune plugins check target/debug/libmy_method.so
+  progtune plugins check target/debug/libmy_method.so --peft-opt r=4",
+        flags: &[
+            ("", &[&LIBRARY, &ONLY_ID, &SCHEDULE_OPT, &PEFT_OPT, &JSON]),
+            ("Plugins", PLUGINS),
+        ],
+    },
+    Described {
+        path: "completions",
+        command: Some(Command::Completions),
+        about: "Print the completion script for a shell",
+        examples: "\
+  progtune completions bash
+  progtune completions zsh --plugin-dir my-plugins",
+        flags: &[("", &[&SHELL]), ("Plugins", PLUGINS)],
+    },
+    Described {
+        path: "man",
+        command: Some(Command::Man),
+        about: "Write the manual pages",
+        examples: "  progtune man --output ~/.local/share/man/man1",
+        flags: &[("", &[&PAGES])],
+    },
+];

@@ -1,0 +1,78 @@
+//! What is kept to be read instead of computed again: tokenised data, and the output of frozen blocks. Read by `train` and
+//! `plan`; `evaluate` and `predict` read a part of it.
+
+use super::ConfigError;
+use super::export::Written;
+use super::settings::Settings;
+use crate::flags::{Flag, Form, Scope};
+use crate::prefix_cache::{self, CacheDtype, Mode};
+use progtune_pipeline::token_cache::TokenCacheUse;
+use progtune_process::byte_size::ByteSize;
+
+pub(crate) static PREFIX_CACHE: Flag<Mode> = Flag::key(
+    "prefix_cache",
+    "WHERE",
+    "Prefix cache, which keeps the output of frozen blocks for the next epoch: auto, off, ram, or disk (in the run directory)",
+)
+.default("auto")
+.form(Form::OneOf(Mode::NAMES));
+
+pub(crate) static PREFIX_CACHE_BUDGET: Flag<ByteSize> = Flag::key(
+    "prefix_cache_budget",
+    "SIZE",
+    "Size limit of the prefix cache, such as 512MB or 2GiB; the rest is recomputed",
+)
+.computed("a quarter of the available memory; on disk half of what is free")
+.example("2GiB")
+.form(Form::Parsed(ByteSize::EXPECTED, ByteSize::parse));
+
+pub(crate) static PREFIX_CACHE_DTYPE: Flag<CacheDtype> = Flag::key(
+    "prefix_cache_dtype",
+    "NAME",
+    "Data type of the prefix cache: f32 (changes no result) or f16 (half the space)",
+)
+.default("f32")
+.form(Form::OneOf(CacheDtype::NAMES));
+
+pub(crate) static TOKEN_CACHE: Flag<TokenCacheUse> = Flag::key(
+    "token_cache",
+    "NAME",
+    "Cache of tokenised data on disk: auto (read it, else write it), overwrite (replace it) or off",
+)
+.default("auto")
+.scope(Scope::All)
+.form(Form::OneOf(TokenCacheUse::NAMES));
+
+/// The caches of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachingConfig {
+    /// What is done with tokenised data on disk.
+    pub token_cache: TokenCacheUse,
+    /// Where, how precisely and how much of the output of frozen blocks is kept from one epoch to the next.
+    pub prefix_cache: prefix_cache::Settings,
+}
+
+impl CachingConfig {
+    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            token_cache: settings.get(&TOKEN_CACHE)?,
+            prefix_cache: prefix_cache::Settings {
+                mode: settings.get(&PREFIX_CACHE)?,
+                dtype: settings.get(&PREFIX_CACHE_DTYPE)?,
+                budget: settings.find(&PREFIX_CACHE_BUDGET)?,
+            },
+        })
+    }
+
+    pub(super) fn write(&self, written: &mut Written) {
+        let prefix_cache::Settings {
+            mode,
+            dtype,
+            budget,
+        } = self.prefix_cache;
+        written.set(&TOKEN_CACHE, self.token_cache.to_string());
+        written.set(&PREFIX_CACHE, mode.to_string());
+        written.set(&PREFIX_CACHE_DTYPE, dtype.to_string());
+        written.set_if(&PREFIX_CACHE_BUDGET, budget.map(|size| size.to_string()));
+    }
+}

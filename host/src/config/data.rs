@@ -1,0 +1,142 @@
+//! The task of a run, and how much of its data is used. Read by `train` and `plan`.
+
+use std::path::PathBuf;
+
+use progtune_datasets::{DataError, Metric, OWN_TASK, Task};
+
+use super::export::Written;
+use super::settings::Settings;
+use super::{ConfigError, answering, limit};
+use crate::flags::{Elsewhere, Flag, Offers, Scope};
+use progtune_pipeline::question_answering::Answering;
+
+pub(crate) static TASK: Flag<String> = Flag::key(
+    "task",
+    "NAME",
+    "Task: sample or sample_pairs (generated: reviews; entailment), a GLUE task such as mrpc, squad, squad_v2, or own \
+     (implied by --train-file, and by --data without --task)",
+)
+.default("sample")
+.scope(Scope::All)
+.usual()
+.offers(Offers::Some(|| {
+    let names = Task::all().iter().map(|task| task.name.as_str());
+    names.chain([OWN_TASK]).collect()
+}))
+.elsewhere(&[Elsewhere {
+    commands: &["evaluate", "predict"],
+    value: "NAME",
+    help: "Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own (implied by files); \
+           the default for an adapter is its own task",
+}]);
+
+pub(crate) static DATA: Flag<PathBuf> = Flag::key(
+    "data",
+    "DIR or ID",
+    "Directory with the task's files (GLUE's TSV, SQuAD's JSON, or Hugging Face's parquet), or id of a data set on the hub \
+     (org/name@REV)",
+)
+.computed("none: the task's data set on the hub")
+.example("glue/mrpc")
+.scope(Scope::All)
+.usual()
+.elsewhere(&[Elsewhere {
+    commands: &["evaluate", "predict"],
+    value: "DIR or ID",
+    help: "Directory with the task's files, or id of a data set on the hub",
+}]);
+
+pub(crate) static METRICS: Flag<String> = Flag::key(
+    "metrics",
+    "A,B",
+    "Metrics to report, such as accuracy,f1_macro; schedules receive the first one",
+)
+.computed("the task's")
+.example("accuracy,f1_macro")
+.scope(Scope::All)
+.offers(Offers::Some(|| {
+    Metric::ALL.into_iter().map(Metric::as_str).collect()
+}))
+.elsewhere(&[Elsewhere {
+    commands: &["evaluate", "predict"],
+    value: "A,B",
+    help: "Metrics to report, such as accuracy,f1_macro",
+}]);
+
+pub(crate) static MAX_TRAIN_SAMPLES: Flag<usize> =
+    Flag::key("max_train_samples", "N", "Train on only the first N rows")
+        .computed("none: all rows")
+        .example("1000")
+        .form(limit());
+
+pub(crate) static MAX_EVAL_SAMPLES: Flag<usize> =
+    Flag::key("max_eval_samples", "N", "Evaluate on only the first N rows")
+        .computed("none: all rows")
+        .example("200")
+        .scope(Scope::All)
+        .form(limit())
+        .elsewhere(&[Elsewhere {
+            commands: &["evaluate", "predict"],
+            value: "N",
+            help: "Use only the first N rows",
+        }]);
+
+/// The task of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataConfig {
+    /// Name of the task; not yet checked against the tasks there are.
+    pub task: String,
+    /// Metrics to report, the most important first; empty for the task's own.
+    pub metrics: Vec<Metric>,
+    /// Use the first N training rows, at least 1; `None` is all.
+    pub max_train_samples: Option<usize>,
+    /// Use the first N evaluation rows, at least 1; `None` is all.
+    pub max_eval_samples: Option<usize>,
+    /// How questions about texts are read and answered; without effect on other tasks.
+    pub answering: Answering,
+}
+
+impl DataConfig {
+    pub(super) fn read(settings: &Settings, task: String) -> Result<Self, ConfigError> {
+        Ok(Self {
+            task,
+            metrics: read_metrics(settings)?,
+            max_train_samples: settings.find(&MAX_TRAIN_SAMPLES)?,
+            max_eval_samples: settings.find(&MAX_EVAL_SAMPLES)?,
+            answering: answering::read(settings)?,
+        })
+    }
+
+    pub(super) fn write(&self, written: &mut Written) {
+        written.set(&TASK, &self.task);
+        let names: Vec<&str> = self.metrics.iter().map(|metric| metric.as_str()).collect();
+        written.set_if(&METRICS, (!names.is_empty()).then(|| names.join(",")));
+        written.set_if(&MAX_TRAIN_SAMPLES, self.max_train_samples);
+        written.set_if(&MAX_EVAL_SAMPLES, self.max_eval_samples);
+        answering::write(&self.answering, written);
+    }
+}
+
+/// The metrics asked for, most important first; empty for the task's own.
+pub(super) fn read_metrics(settings: &Settings) -> Result<Vec<Metric>, ConfigError> {
+    let Some(text) = settings.optional_text(&METRICS)? else {
+        return Ok(Vec::new());
+    };
+    let mut metrics = Vec::new();
+    for name in text.split(',') {
+        let metric = Metric::by_name(name).map_err(|error| {
+            let DataError::UnknownMetric { known, .. } = &error else {
+                return settings.bad(&METRICS, "names of metrics", &text);
+            };
+            settings.bad(
+                &METRICS,
+                &format!("names out of {}", known.join(", ")),
+                name,
+            )
+        })?;
+        if !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
+    Ok(metrics)
+}

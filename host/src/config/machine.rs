@@ -1,0 +1,83 @@
+//! The machine that a command computes on. Read by every command that computes.
+
+use super::ConfigError;
+use super::export::Written;
+use super::settings::Settings;
+use crate::flags::{Elsewhere, Flag, Form, Offers, Scope};
+use progtune_engine::model::device::{Device, Kernels};
+
+pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of threads")
+    .computed("all cores")
+    .example("2")
+    .scope(Scope::All)
+    .form(Form::Parsed("a whole number from 1 to 1024", |text| {
+        text.parse().ok().filter(|n| (1..=1024).contains(n))
+    }))
+    .elsewhere(&[Elsewhere {
+        commands: &["merge"],
+        value: "N",
+        help: "Threads",
+    }]);
+
+pub(crate) static DEVICE: Flag<Device> = Flag::key(
+    "device",
+    "NAME",
+    "Device: cpu, cuda or cuda:N (in a build with the cuda feature)",
+)
+.default("cpu")
+.scope(Scope::All)
+.form(Form::Parsed(
+    "`cpu`, `cuda` or `cuda:N` with the number N of a GPU",
+    Device::parse,
+))
+.offers(Offers::Some(|| vec!["cpu", "cuda"]));
+
+pub(crate) static KERNELS: Flag<Kernels> = Flag::key(
+    "kernels",
+    "NAME",
+    "Kernels: fused (CPU only), composed, or auto for the faster ones on the device",
+)
+.default("auto")
+.scope(Scope::All)
+.form(Form::OneOf(Kernels::NAMES));
+
+/// The machine of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// Threads, from 1 to 1024; `None` is one for each core.
+    pub threads: Option<usize>,
+    /// Where the model is computed.
+    pub device: Device,
+    /// Which form of the operations runs; never `Fused` on CUDA.
+    pub kernels: Kernels,
+}
+
+impl MachineConfig {
+    /// Whether the fused kernels run.
+    pub fn is_fused(&self) -> bool {
+        self.kernels.fused_on(self.device)
+    }
+
+    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let (device, kernels) = (settings.get(&DEVICE)?, settings.get(&KERNELS)?);
+        if kernels == Kernels::Fused && device != Device::Cpu {
+            return Err(ConfigError::Conflict {
+                first: format!("kernels fused (from {})", settings.origin(&KERNELS)),
+                second: format!("device {device} (from {})", settings.origin(&DEVICE)),
+                reason: "the fused kernels are CPU code".into(),
+                advice: "leave kernels at auto, or use device cpu".into(),
+            });
+        }
+        Ok(Self {
+            threads: settings.find(&THREADS)?,
+            device,
+            kernels,
+        })
+    }
+
+    pub(super) fn write(&self, written: &mut Written) {
+        written.set_if(&THREADS, self.threads);
+        written.set(&DEVICE, self.device.to_string());
+        written.set(&KERNELS, self.kernels.to_string());
+    }
+}

@@ -1,0 +1,121 @@
+//! AdamW and its learning rate. Read by `train` and `plan`.
+
+use super::export::Written;
+use super::settings::Settings;
+use super::{ConfigError, fraction};
+use crate::flags::{Flag, Form};
+use progtune_engine::optim::{self, LrScheduler, Warmup};
+
+pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of AdamW")
+    .computed(
+        "the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter, …",
+    )
+    .example("5e-4")
+    .usual()
+    .form(positive());
+
+pub(crate) static LR_SCHEDULER: Flag<LrScheduler> = Flag::key(
+    "lr_scheduler",
+    "NAME",
+    "Learning-rate schedule after warm-up: linear (to zero at the last step) or constant",
+)
+.default("linear")
+.form(Form::OneOf(LrScheduler::NAMES));
+
+pub(crate) static WARMUP: Flag<Warmup> = Flag::key(
+    "warmup",
+    "X",
+    "Warm-up: a share of all steps if below 1, else a number of steps",
+)
+.default("0")
+.example("0.06")
+.form(Form::Parsed(
+    "a share of all steps from 0 and below 1, or a whole number of steps from 1",
+    Warmup::parse,
+));
+
+pub(crate) static WEIGHT_DECAY: Flag<f64> = Flag::key(
+    "weight_decay",
+    "X",
+    "Weight decay, except for biases and LayerNorm",
+)
+.default("0.0")
+.form(Form::Parsed("a number from 0", from_zero));
+
+pub(crate) static ADAM_BETA1: Flag<f64> = Flag::key("adam_beta1", "X", "AdamW's beta 1")
+    .default("0.9")
+    .form(fraction());
+
+pub(crate) static ADAM_BETA2: Flag<f64> = Flag::key("adam_beta2", "X", "AdamW's beta 2")
+    .default("0.999")
+    .form(fraction());
+
+pub(crate) static ADAM_EPSILON: Flag<f64> = Flag::key("adam_epsilon", "X", "AdamW's epsilon")
+    .default("1e-8")
+    .form(positive());
+
+pub(crate) static MAX_GRAD_NORM: Flag<f64> = Flag::key(
+    "max_grad_norm",
+    "X",
+    "Maximum gradient norm; 0 turns clipping off",
+)
+.default("1.0")
+.form(Form::Parsed(
+    "a number from 0 (0 is no clipping)",
+    from_zero,
+));
+
+/// The optimizer. Where Hugging Face's Trainer has a default, it is the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OptimizerConfig {
+    /// Peak learning rate, above 0; `None` is the method's suggestion.
+    pub lr: Option<f64>,
+    /// The learning-rate curve after warm-up.
+    pub lr_scheduler: LrScheduler,
+    /// How long the learning rate climbs.
+    pub warmup: Warmup,
+    /// Decay, moments and clipping: β₁ and β₂ in `[0, 1)`, ε above 0, the others at least 0.
+    pub adamw: optim::Settings,
+}
+
+impl OptimizerConfig {
+    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            lr: settings.find(&LR)?,
+            lr_scheduler: settings.get(&LR_SCHEDULER)?,
+            warmup: settings.get(&WARMUP)?,
+            adamw: optim::Settings {
+                beta1: settings.get(&ADAM_BETA1)?,
+                beta2: settings.get(&ADAM_BETA2)?,
+                eps: settings.get(&ADAM_EPSILON)?,
+                weight_decay: settings.get(&WEIGHT_DECAY)?,
+                max_grad_norm: settings.get(&MAX_GRAD_NORM)?,
+            },
+        })
+    }
+
+    pub(super) fn write(&self, written: &mut Written) {
+        written.set_if(&LR, self.lr);
+        written.set(&LR_SCHEDULER, self.lr_scheduler.to_string());
+        match self.warmup {
+            Warmup::Ratio(ratio) => written.set(&WARMUP, ratio),
+            Warmup::Steps(steps) => written.set(&WARMUP, steps),
+        }
+        written.set(&WEIGHT_DECAY, self.adamw.weight_decay);
+        written.set(&ADAM_BETA1, self.adamw.beta1);
+        written.set(&ADAM_BETA2, self.adamw.beta2);
+        written.set(&ADAM_EPSILON, self.adamw.eps);
+        written.set(&MAX_GRAD_NORM, self.adamw.max_grad_norm);
+    }
+}
+
+const fn positive() -> Form<f64> {
+    Form::Parsed("a number above 0", |text| {
+        from_zero(text).filter(|&x| x > 0.0)
+    })
+}
+
+fn from_zero(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
+}

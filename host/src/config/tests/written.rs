@@ -1,0 +1,127 @@
+//! Tests of the round trip through `config.toml`.
+
+use super::*;
+
+/// Resolves `toml` again and compares.
+pub(super) fn assert_round_trip(config: &RunConfig) {
+    let toml = config.to_toml();
+    let again = resolve_with(&[], &[], &toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    assert_eq!(&again, config, "{toml}");
+}
+
+#[test]
+fn config_toml_gives_the_same_run_again() {
+    assert_round_trip(&RunConfig::default());
+    assert_round_trip(&unusual());
+}
+
+/// Differs from the defaults everywhere but in `overwrite`, which is never written down.
+fn unusual() -> RunConfig {
+    RunConfig {
+        inputs: InputsConfig {
+            model: Some("models/\"odd\" name".into()),
+            init_adapter: Some("adapter".into()),
+            data: Some("data".into()),
+            own: None,
+        },
+        hub: HubConfig {
+            revision: Some("v1.0".into()),
+            data_config: Some("plain_text".into()),
+            offline: true,
+        },
+        data: DataConfig {
+            task: "mrpc".into(),
+            metrics: vec![Metric::F1, Metric::Accuracy],
+            max_train_samples: Some(100),
+            max_eval_samples: Some(10),
+            answering: answering::UNUSUAL,
+        },
+        trainables: TrainablesConfig {
+            schedule: "single-block".into(),
+            schedule_opt: vec![
+                ("block".into(), "3".into()),
+                ("em.beddings".into(), "a b".into()),
+            ],
+            peft: Some("lora".into()),
+            peft_opt: vec![
+                ("r".into(), "8".into()),
+                ("targets".into(), "query,value".into()),
+            ],
+            train_pooler: true,
+        },
+        training: TrainingConfig {
+            epochs: 7,
+            max_steps: Some(20),
+            seed: u64::MAX,
+            dropout: Some(0.0),
+            frozen_dropout: true,
+            best_model_metric: Some("f1".into()),
+        },
+        optimizer: OptimizerConfig {
+            lr: Some(5e-4),
+            lr_scheduler: LrScheduler::Constant,
+            warmup: Warmup::Ratio(1.0 / 3.0),
+            adamw: optim::Settings {
+                beta1: 0.0,
+                beta2: 0.98,
+                eps: 1e-6,
+                weight_decay: 0.1,
+                max_grad_norm: 0.0,
+            },
+        },
+        loss: LossConfig {
+            class_weights: ClassWeights::Given(vec![0.5, 2.0]),
+            label_smoothing: 0.1,
+        },
+        batching: BatchingConfig {
+            train: BatchLimit::Examples(32),
+            eval: BatchLimit::Tokens(4096),
+            gradient_accumulation_steps: 2,
+            max_length: Some(64),
+            shuffle: false,
+            group_by_length: false,
+        },
+        caching: CachingConfig {
+            token_cache: TokenCacheUse::Off,
+            prefix_cache: prefix_cache::Settings {
+                mode: Mode::Disk,
+                dtype: CacheDtype::F16,
+                budget: Some(ByteSize(2 << 30)),
+            },
+        },
+        memory: MemoryConfig {
+            recompute: true,
+            budget: Some(ByteSize(1_500_000_000)),
+        },
+        machine: MachineConfig {
+            threads: Some(2),
+            device: Device::Cuda(1),
+            kernels: Kernels::Composed,
+        },
+        output: OutputConfig {
+            directory: Some("runs/x".into()),
+            overwrite: false,
+            logging_steps: 5,
+        },
+        plugins: PluginSources {
+            files: vec!["f".into()],
+            directories: vec!["a".into(), "b".into()],
+            lock: Some("l".into()),
+            locked: true,
+            isolation: Isolation::None,
+        },
+    }
+}
+
+#[test]
+fn config_toml_tells_how_unset_keys_are_decided() {
+    let toml = RunConfig::default().to_toml();
+    assert!(toml.contains("# lr: the method's suggestion"), "{toml}");
+    assert!(toml.contains("peft = \"none\"\n"), "{toml}");
+    for key in keys()
+        .filter(|key| !matches!(key.scope, Scope::Inference | Scope::Display))
+        .filter(|key| !key.name.ends_with("_opt") && key.name != "overwrite_output")
+    {
+        assert!(toml.contains(key.name), "{} is not in\n{toml}", key.name);
+    }
+}
