@@ -107,9 +107,13 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     }
 }
 
-/// Sizes the thread pools; nothing has used one yet. Without a number too: candle would count the cores at every
-/// operation.
+/// Sizes the thread pools, which nothing has used yet. Without a number it takes that of the cores,
+/// because candle would count them at every operation.
+#[allow(unsafe_code)]
 fn use_threads(threads: Option<usize>) {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    progtune_kernels::threads::configure(threads.unwrap_or_else(cores));
+    let threads = threads.unwrap_or_else(cores);
+    // SAFETY: the only other thread is that of `interrupt::listen`. It waits for a signal, and
+    // reads the environment only through `std::env`.
+    unsafe { progtune_kernels::threads::configure(threads) };
 }

@@ -19,7 +19,11 @@ use progtune_kernels::{
 };
 
 fn main() {
-    progtune_kernels::threads::configure(1);
+    // SAFETY: the process has no other thread yet.
+    #[allow(unsafe_code)]
+    unsafe {
+        progtune_kernels::threads::configure(1);
+    }
     divan::main();
 }
 
