@@ -48,7 +48,9 @@ use crate::{
     },
     root::ScheduleObject,
     sdk::{Plugin, into_result},
+    stage::top,
 };
+use std::collections::BTreeSet;
 
 /// An entry to check, independent of how it is created.
 pub struct Subject<'a, C: ?Sized> {
@@ -164,6 +166,31 @@ pub fn schedule_plans(
             .unwrap_or_else(|error| panic!("{id}, epoch {epoch}: {error}"))
     };
     (1..=run.epochs).map(plan).collect()
+}
+
+/// Asserts that a schedule with its default options trains the top `k` of a model's blocks, and no
+/// others, for each epoch of a run with as many epochs as `k` has numbers.
+///
+/// # Panics
+/// If it does not, if there is no such schedule, or if the plugin answers with an error.
+#[track_caller]
+pub fn assert_top_blocks(plugin: &Plugin, id: &str, blocks: u32, k: &[u32]) {
+    let run = run_record(blocks, k.len() as u32, "", true);
+    let trained = |plan: &SchedulePlan| -> BTreeSet<u32> {
+        let parameters = plan.trainable.iter().filter_map(|&id| run.candidate(id));
+        parameters
+            .filter_map(|parameter| u32::try_from(parameter.block).ok())
+            .collect()
+    };
+    for (epoch, (plan, &k)) in (1..).zip(schedule_plans(plugin, id, &[], &run).iter().zip(k)) {
+        let expected: BTreeSet<u32> = top(&run, k).collect();
+        assert_eq!(
+            trained(plan),
+            expected,
+            "{id}, epoch {epoch} of {}",
+            run.epochs
+        );
+    }
 }
 
 /// The plan of a method for a model.

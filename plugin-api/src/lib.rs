@@ -15,7 +15,8 @@
 //! **A schedule** is created for a run with its options and the [`RunRecord`](records::RunRecord):
 //! L blocks, T epochs, and the candidates, which are the parameters that may be trained. At each
 //! decision point, normally the start of an epoch, it answers with the ids of the parameters to
-//! train from there on. [`stage::Stage`] collects them by blocks, with head and embeddings. A
+//! train from there on. [`stage::Stage`] collects them by blocks, with head and embeddings, and
+//! [`stage::BlocksByEpoch`] is a whole schedule that only names the blocks of each epoch. A
 //! schedule may follow signals ([`ScheduleTraits`](records::ScheduleTraits)) and scale learning
 //! rates ([`SchedulePlan`](records::SchedulePlan)).
 //!
@@ -225,6 +226,6 @@ pub mod prelude {
             ScheduleTraits, SiteKind, SiteRecord,
         },
         sdk::{Method, Schedule},
-        stage::{EMBEDDINGS_OPTION, Embeddings, Stage},
+        stage::{BlocksByEpoch, EMBEDDINGS_OPTION, Embeddings, Stage},
     };
 }

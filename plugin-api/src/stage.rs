@@ -4,13 +4,36 @@
 //! 3). If T does not divide L, the paper's own tables determine the remainder: p of T parts are the
 //! top ⌈L·p/T⌉ blocks ([`parts`]). Each stage also trains the head, and the embeddings according to
 //! the option [`EMBEDDINGS_OPTION`].
+//!
+//! A schedule that is no more than a set of blocks for each epoch is a [`BlocksByEpoch`]:
+//!
+//! ```
+//! use progtune_plugin_api::{contract, prelude::*, stage};
+//!
+//! export_plugin! {
+//!     schedules: [
+//!         {
+//!             id: "alternating",
+//!             summary: "the upper half of the blocks in odd epochs, all of them in even ones",
+//!             options: [EMBEDDINGS_OPTION],
+//!             create: |options, _, run| BlocksByEpoch::new(options, run, |run, epoch| {
+//!                 stage::top(run, if epoch % 2 == 1 { run.blocks.div_ceil(2) } else { run.blocks })
+//!             }),
+//!         },
+//!     ],
+//! }
+//! # fn main() {
+//! contract::assert_top_blocks(&PLUGIN, "alternating", 12, &[6, 12, 6]);
+//! # }
+//! ```
 
 use crate::{
     manifest::{DefaultSpec, OptionSpec},
     options::{OptionKind, Options},
     records::{DecisionRecord, PluginError, RunRecord, SchedulePlan},
+    sdk::Schedule,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 /// The option `embeddings` of every first-party schedule; read it with
 /// [`Embeddings::from_options`].
@@ -57,6 +80,11 @@ pub fn parts(run: &RunRecord, parts: u32) -> u32 {
         .min(u64::from(run.blocks)) as u32
 }
 
+/// The top `k` of the run's L blocks; all of them if `k` is larger.
+pub fn top(run: &RunRecord, k: u32) -> Range<u32> {
+    run.blocks.saturating_sub(k)..run.blocks
+}
+
 /// The epoch of a decision, checked to be from 1 to T.
 ///
 /// # Errors
@@ -81,7 +109,7 @@ pub struct Stage {
 impl Stage {
     /// The top `k` of the run's L blocks (all of them if `k` is larger).
     pub fn top_blocks(run: &RunRecord, k: u32, embeddings: Embeddings) -> Self {
-        Self::blocks(run.blocks.saturating_sub(k)..run.blocks, embeddings)
+        Self::blocks(top(run, k), embeddings)
     }
 
     /// Any set of blocks.
@@ -131,6 +159,44 @@ impl Stage {
             return Err(PluginError::unsupported(message));
         }
         Ok(SchedulePlan::train(ids).with_note(note.join(", ")))
+    }
+}
+
+/// A schedule that decides at the start of each epoch, from nothing but the run and the epoch. It
+/// declares [`EMBEDDINGS_OPTION`].
+pub struct BlocksByEpoch<F> {
+    run: RunRecord,
+    embeddings: Embeddings,
+    blocks: F,
+}
+
+impl<F, B> BlocksByEpoch<F>
+where
+    F: Fn(&RunRecord, u32) -> B + Send + Sync + 'static,
+    B: IntoIterator<Item = u32>,
+{
+    /// The schedule for a run. `blocks` returns the blocks that an epoch (from 1 to T) trains.
+    ///
+    /// # Errors
+    /// If the entry does not declare the option `embeddings`.
+    pub fn new(options: &Options<'_>, run: &RunRecord, blocks: F) -> Result<Self, PluginError> {
+        Ok(Self {
+            run: run.clone(),
+            embeddings: Embeddings::from_options(options, run)?,
+            blocks,
+        })
+    }
+}
+
+impl<F, B> Schedule for BlocksByEpoch<F>
+where
+    F: Fn(&RunRecord, u32) -> B + Send + Sync + 'static,
+    B: IntoIterator<Item = u32>,
+{
+    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
+        let epoch = epoch(&self.run, decision)?;
+        let blocks = (self.blocks)(&self.run, epoch);
+        Stage::blocks(blocks, self.embeddings).plan(&self.run)
     }
 }
 

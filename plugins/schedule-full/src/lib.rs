@@ -3,28 +3,7 @@
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
-use progtune_plugin_api::{prelude::*, stage};
-
-struct Full {
-    run: RunRecord,
-    embeddings: Embeddings,
-}
-
-impl Full {
-    fn create(options: &Options, _: &HostRecord, run: &RunRecord) -> Result<Self, PluginError> {
-        Ok(Self {
-            run: run.clone(),
-            embeddings: Embeddings::from_options(options, run)?,
-        })
-    }
-}
-
-impl Schedule for Full {
-    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
-        stage::epoch(&self.run, decision)?;
-        Stage::top_blocks(&self.run, self.run.blocks, self.embeddings).plan(&self.run)
-    }
-}
+use progtune_plugin_api::prelude::*;
 
 export_plugin! {
     schedules: [
@@ -32,7 +11,7 @@ export_plugin! {
             id: "full",
             summary: "every block in every epoch (ordinary fine-tuning)",
             options: [EMBEDDINGS_OPTION],
-            create: Full::create,
+            create: |options, _, run| BlocksByEpoch::new(options, run, |run, _| 0..run.blocks),
         },
     ],
 }

@@ -5,27 +5,11 @@
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
 use progtune_plugin_api::{prelude::*, stage};
+use std::ops::Range;
 
-struct Progressive {
-    run: RunRecord,
-    embeddings: Embeddings,
-}
-
-impl Progressive {
-    fn create(options: &Options, _: &HostRecord, run: &RunRecord) -> Result<Self, PluginError> {
-        Ok(Self {
-            run: run.clone(),
-            embeddings: Embeddings::from_options(options, run)?,
-        })
-    }
-}
-
-impl Schedule for Progressive {
-    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
-        let t = stage::epoch(&self.run, decision)?;
-        let k = stage::parts(&self.run, self.run.epochs - t + 1);
-        Stage::top_blocks(&self.run, k, self.embeddings).plan(&self.run)
-    }
+/// The top ⌈L·(T−t+1)/T⌉ blocks.
+fn blocks(run: &RunRecord, t: u32) -> Range<u32> {
+    stage::top(run, stage::parts(run, run.epochs - t + 1))
 }
 
 export_plugin! {
@@ -34,7 +18,7 @@ export_plugin! {
             id: "progressive",
             summary: "starts with every block and drops the lowest part after each epoch (Progtuning)",
             options: [EMBEDDINGS_OPTION],
-            create: Progressive::create,
+            create: |options, _, run| BlocksByEpoch::new(options, run, blocks),
         },
     ],
 }
@@ -43,40 +27,20 @@ export_plugin! {
 mod tests {
     use super::*;
     use progtune_plugin_api::contract;
-    use std::collections::BTreeSet;
-
-    /// The number of trained blocks in each epoch, which are the top ones.
-    fn trained_blocks(blocks: u32, epochs: u32) -> Vec<usize> {
-        let run = contract::run_record(blocks, epochs, "", true);
-        let trained = |plan: SchedulePlan| {
-            let ids = plan.trainable.iter().filter_map(|&id| run.candidate(id));
-            let trained: BTreeSet<u32> = ids.filter_map(|p| u32::try_from(p.block).ok()).collect();
-            assert!(
-                trained.iter().eq((blocks - trained.len() as u32..blocks)
-                    .collect::<Vec<_>>()
-                    .iter())
-            );
-            trained.len()
-        };
-        contract::schedule_plans(&PLUGIN, "progressive", &[], &run)
-            .into_iter()
-            .map(trained)
-            .collect()
-    }
 
     #[test]
     fn keeps_the_contract() {
         for embeddings in ["auto", "every-epoch", "first-part"] {
-            let report =
-                contract::assert_schedule(&PLUGIN, "progressive", &[("embeddings", embeddings)]);
+            let options = [("embeddings", embeddings)];
+            let report = contract::assert_schedule(&PLUGIN, "progressive", &options);
             assert_eq!(report.refusals, 0);
         }
     }
 
     #[test]
     fn trains_the_blocks_of_the_equation() {
-        assert_eq!(trained_blocks(12, 3), [12, 8, 4]);
-        assert_eq!(trained_blocks(5, 3), [5, 4, 2]);
-        assert_eq!(trained_blocks(2, 5), [2, 2, 2, 1, 1]);
+        contract::assert_top_blocks(&PLUGIN, "progressive", 12, &[12, 8, 4]);
+        contract::assert_top_blocks(&PLUGIN, "progressive", 5, &[5, 4, 2]);
+        contract::assert_top_blocks(&PLUGIN, "progressive", 2, &[2, 2, 2, 1, 1]);
     }
 }

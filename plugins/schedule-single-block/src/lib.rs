@@ -4,44 +4,25 @@
 //!
 //! Loaded by the host; see `progtune-plugin-api` for the interface.
 
-use progtune_plugin_api::{prelude::*, stage};
+use progtune_plugin_api::prelude::*;
 
-struct SingleBlock {
-    run: RunRecord,
-    block: u32,
-    embeddings: Embeddings,
-}
-
-impl SingleBlock {
-    fn create(options: &Options, _: &HostRecord, run: &RunRecord) -> Result<Self, PluginError> {
-        let chosen = options.int("block")?;
-        let counted = if chosen < 0 {
-            i64::from(run.blocks) + chosen
-        } else {
-            chosen
-        };
-        match u32::try_from(counted) {
-            Ok(block) if block < run.blocks => Ok(Self {
-                run: run.clone(),
-                block,
-                embeddings: Embeddings::from_options(options, run)?,
-            }),
-            _ => Err(PluginError::bad_option(
-                "block",
-                format!(
-                    "expected 0 to {} (the model has {} blocks), found {chosen}",
-                    run.blocks.saturating_sub(1),
-                    run.blocks
-                ),
-            )),
-        }
-    }
-}
-
-impl Schedule for SingleBlock {
-    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
-        stage::epoch(&self.run, decision)?;
-        Stage::blocks([self.block], self.embeddings).plan(&self.run)
+fn create(options: &Options, run: &RunRecord) -> Result<impl Schedule + use<>, PluginError> {
+    let chosen = options.int("block")?;
+    let counted = if chosen < 0 {
+        i64::from(run.blocks) + chosen
+    } else {
+        chosen
+    };
+    match u32::try_from(counted) {
+        Ok(block) if block < run.blocks => BlocksByEpoch::new(options, run, move |_, _| [block]),
+        _ => Err(PluginError::bad_option(
+            "block",
+            format!(
+                "expected 0 to {} (the model has {} blocks), found {chosen}",
+                run.blocks.saturating_sub(1),
+                run.blocks
+            ),
+        )),
     }
 }
 
@@ -57,7 +38,7 @@ export_plugin! {
                 },
                 EMBEDDINGS_OPTION,
             ],
-            create: SingleBlock::create,
+            create: |options, _, run| create(options, run),
         },
     ],
 }

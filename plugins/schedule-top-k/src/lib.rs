@@ -9,36 +9,19 @@
 
 use progtune_plugin_api::{prelude::*, stage};
 
-struct TopK {
-    run: RunRecord,
-    k: u32,
-    embeddings: Embeddings,
-}
-
-impl TopK {
-    fn create(options: &Options, _: &HostRecord, run: &RunRecord) -> Result<Self, PluginError> {
-        let chosen = options.int("k")?;
-        match u32::try_from(chosen) {
-            Ok(k) if k <= run.blocks => Ok(Self {
-                run: run.clone(),
-                k,
-                embeddings: Embeddings::from_options(options, run)?,
-            }),
-            _ => Err(PluginError::bad_option(
-                "k",
-                format!(
-                    "expected 0 to {} (the model's blocks), found {chosen}",
-                    run.blocks
-                ),
-            )),
+fn create(options: &Options, run: &RunRecord) -> Result<impl Schedule + use<>, PluginError> {
+    let chosen = options.int("k")?;
+    match u32::try_from(chosen) {
+        Ok(k) if k <= run.blocks => {
+            BlocksByEpoch::new(options, run, move |run, _| stage::top(run, k))
         }
-    }
-}
-
-impl Schedule for TopK {
-    fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
-        stage::epoch(&self.run, decision)?;
-        Stage::top_blocks(&self.run, self.k, self.embeddings).plan(&self.run)
+        _ => Err(PluginError::bad_option(
+            "k",
+            format!(
+                "expected 0 to {} (the model's blocks), found {chosen}",
+                run.blocks
+            ),
+        )),
     }
 }
 
@@ -51,7 +34,7 @@ export_plugin! {
                 { name: "k", kind: Int, default: 3, min: 0, help: "number of blocks to train, counted from the top; 0: only the head" },
                 EMBEDDINGS_OPTION,
             ],
-            create: TopK::create,
+            create: |options, _, run| create(options, run),
         },
     ],
 }
