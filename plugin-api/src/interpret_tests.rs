@@ -43,54 +43,66 @@ fn assert_near(found: &Array, dims: &[usize], expected: &[f64]) {
     assert_eq!(found.values.len(), expected.len());
 }
 
-#[test]
-fn operations_are_their_definitions() {
-    let mut seen = Vec::new();
-    let mut check =
-        |dims: &[usize], expected: &[f64], build: &dyn Fn(&mut GraphBuilder, Tensor)| {
-            let (found, ops) = run(build);
-            assert_near(&found, dims, expected);
-            seen.extend(ops);
-        };
-    check(&[2, 2], &[10.0, 12.0, -3.5, -4.0], &|g, x| {
-        let m = g.parameter("m");
-        g.matmul(x, m);
-    });
-    check(&[2, 2], &[10.0, 12.0, -3.5, -4.0], &|g, x| {
-        let m = g.parameter("m");
-        let turned = g.transpose(m);
-        g.linear(x, turned);
-    });
-    check(&[2, 3], &[2.0, 8.0, 103.0, 1.0, 10.5, 99.0], &|g, x| {
-        let v = g.parameter("v");
-        g.add(x, v);
-    });
-    check(&[2, 3], &[-6.0, -9.0, -4.0, -7.0, -6.5, -8.0], &|g, x| {
-        let b = g.base("b");
-        g.sub(x, b);
-    });
-    check(&[2, 3], &[1.0, 4.0, 9.0, 0.0, 0.25, 1.0], &|g, x| {
-        g.mul(x, x);
-    });
-    check(&[2, 3], &[0.5, -1.0, 1.5, 0.0, 0.25, -0.5], &|g, x| {
-        let two = g.constant(2.0, &[]);
-        g.div(x, two);
-    });
-    check(&[2, 3], &[-1.0, 2.0, -3.0, 0.0, -0.5, 1.0], &|g, x| {
-        g.scale(x, -1.0);
-    });
-    check(
-        &[2, 2, 2],
-        &[3.0, 1.0, -2.0, 3.0, -1.0, 0.0, 0.5, -1.0],
-        &|g, x| {
-            let last = g.slice(x, -1, 2, 1);
-            let four = g.concat(&[last, x], 0);
-            g.reshape(four, &[2, 2]);
-        },
-    );
-    check(&[2, 3], &[1.0, 0.0, 3.0, 0.0, 0.5, 0.0], &|g, x| {
-        g.unary(Op::RELU, x);
-    });
+/// Checks a graph over `x` by the size and the numbers of its result, and returns its operations.
+#[track_caller]
+fn check(
+    dims: &[usize],
+    expected: &[f64],
+    build: impl FnOnce(&mut GraphBuilder, Tensor),
+) -> Vec<Op> {
+    let (found, ops) = run(build);
+    assert_near(&found, dims, expected);
+    ops
+}
+
+/// The numbers of `x` with a function applied to each.
+fn each(f: fn(f64) -> f64) -> [f64; 6] {
+    [1.0, -2.0, 3.0, 0.0, 0.5, -1.0].map(f)
+}
+
+fn products_and_sums() -> Vec<Vec<Op>> {
+    let product = [10.0, 12.0, -3.5, -4.0];
+    vec![
+        check(&[2, 2], &product, |g, x| {
+            let m = g.parameter("m");
+            g.matmul(x, m);
+        }),
+        check(&[2, 2], &product, |g, x| {
+            let m = g.parameter("m");
+            let turned = g.transpose(m);
+            g.linear(x, turned);
+        }),
+        check(&[2, 3], &[2.0, 8.0, 103.0, 1.0, 10.5, 99.0], |g, x| {
+            let v = g.parameter("v");
+            g.add(x, v);
+        }),
+        check(&[2, 3], &[-6.0, -9.0, -4.0, -7.0, -6.5, -8.0], |g, x| {
+            let b = g.base("b");
+            g.sub(x, b);
+        }),
+        check(&[2, 3], &[1.0, 4.0, 9.0, 0.0, 0.25, 1.0], |g, x| {
+            g.mul(x, x);
+        }),
+        check(&[2, 3], &[0.5, -1.0, 1.5, 0.0, 0.25, -0.5], |g, x| {
+            let two = g.constant(2.0, &[]);
+            g.div(x, two);
+        }),
+        check(&[2, 3], &[-1.0, 2.0, -3.0, 0.0, -0.5, 1.0], |g, x| {
+            g.scale(x, -1.0);
+        }),
+    ]
+}
+
+fn shapes() -> Vec<Vec<Op>> {
+    let expected = [3.0, 1.0, -2.0, 3.0, -1.0, 0.0, 0.5, -1.0];
+    vec![check(&[2, 2, 2], &expected, |g, x| {
+        let last = g.slice(x, -1, 2, 1);
+        let four = g.concat(&[last, x], 0);
+        g.reshape(four, &[2, 2]);
+    })]
+}
+
+fn functions_of_one_number() -> Vec<Vec<Op>> {
     let gelu = [
         0.841_344_746,
         -0.045_500_264,
@@ -99,65 +111,80 @@ fn operations_are_their_definitions() {
         0.345_731_231,
         -0.158_655_254,
     ];
-    check(&[2, 3], &gelu, &|g, x| {
-        g.unary(Op::GELU, x);
-    });
-    let of = |f: fn(f64) -> f64| [1.0, -2.0, 3.0, 0.0, 0.5, -1.0].map(f);
-    check(&[2, 3], &of(|v| v / (1.0 + (-v).exp())), &|g, x| {
-        g.unary(Op::SILU, x);
-    });
-    check(&[2, 3], &of(f64::tanh), &|g, x| {
-        g.unary(Op::TANH, x);
-    });
-    check(&[2, 3], &of(|v| 1.0 / (1.0 + (-v).exp())), &|g, x| {
-        g.unary(Op::SIGMOID, x);
-    });
-    check(&[2, 3], &of(|v| v.abs().sqrt()), &|g, x| {
-        let square = g.mul(x, x);
-        let root = g.unary(Op::SQRT, square);
-        g.unary(Op::SQRT, root);
-    });
-    check(&[2, 1], &[2.0, -0.5], &|g, x| {
-        g.along(Op::SUM, x, 0);
-    });
-    check(&[2, 1], &[2.0 / 3.0, -0.5 / 3.0], &|g, x| {
-        g.along(Op::MEAN, x, -1);
-    });
-    check(&[2, 1], &[14f64.sqrt(), 1.25f64.sqrt()], &|g, x| {
-        g.along(Op::NORM2, x, 0);
-    });
-    check(&[2, 1], &[1.0, 1.0], &|g, x| {
-        let y = g.along(Op::SOFTMAX, x, 0);
-        g.along(Op::SUM, y, 0);
-    });
-    check(&[2, 1], &[0.0, 0.0], &|g, x| {
-        // Log-ratios of a softmax are differences of its inputs: e^(x₀−x₁)·p₁ − p₀ = 0.
-        let p = g.along(Op::SOFTMAX, x, 0);
-        let (p0, p1) = (g.slice(p, 0, 0, 1), g.slice(p, 0, 1, 1));
-        let (x0, x1) = (g.slice(x, 0, 0, 1), g.slice(x, 0, 1, 1));
-        let difference = g.sub(x0, x1);
-        let ratio = g.unary(Op::EXP, difference);
-        let scaled = g.mul(ratio, p1);
-        g.sub(scaled, p0);
-    });
-    let deviation = [(38.0f64 / 9.0).sqrt(), (7.0f64 / 18.0).sqrt()];
-    let normal: Vec<f64> = [
-        1.0 / 3.0,
-        -8.0 / 3.0,
-        7.0 / 3.0,
-        1.0 / 6.0,
-        4.0 / 6.0,
-        -5.0 / 6.0,
+    let unary = |op: Op, expected: [f64; 6]| {
+        check(&[2, 3], &expected, |g, x| {
+            g.unary(op, x);
+        })
+    };
+    vec![
+        unary(Op::RELU, each(|v| v.max(0.0))),
+        unary(Op::GELU, gelu),
+        unary(Op::SILU, each(|v| v / (1.0 + (-v).exp()))),
+        unary(Op::TANH, each(f64::tanh)),
+        unary(Op::SIGMOID, each(|v| 1.0 / (1.0 + (-v).exp()))),
+        check(&[2, 3], &each(|v| v.abs().sqrt()), |g, x| {
+            let square = g.mul(x, x);
+            let root = g.unary(Op::SQRT, square);
+            g.unary(Op::SQRT, root);
+        }),
     ]
-    .iter()
-    .enumerate()
-    .map(|(i, v)| v / deviation[i / 3])
-    .collect();
-    check(&[2, 3], &normal, &|g, x| {
+}
+
+fn reductions() -> Vec<Vec<Op>> {
+    vec![
+        check(&[2, 1], &[2.0, -0.5], |g, x| {
+            g.along(Op::SUM, x, 0);
+        }),
+        check(&[2, 1], &[2.0 / 3.0, -0.5 / 3.0], |g, x| {
+            g.along(Op::MEAN, x, -1);
+        }),
+        check(&[2, 1], &[14f64.sqrt(), 1.25f64.sqrt()], |g, x| {
+            g.along(Op::NORM2, x, 0);
+        }),
+        check(&[2, 1], &[1.0, 1.0], |g, x| {
+            let y = g.along(Op::SOFTMAX, x, 0);
+            g.along(Op::SUM, y, 0);
+        }),
+        check(&[2, 1], &[0.0, 0.0], |g, x| {
+            // Log-ratios of a softmax are differences of its inputs: e^(x₀−x₁)·p₁ − p₀ = 0.
+            let p = g.along(Op::SOFTMAX, x, 0);
+            let (p0, p1) = (g.slice(p, 0, 0, 1), g.slice(p, 0, 1, 1));
+            let (x0, x1) = (g.slice(x, 0, 0, 1), g.slice(x, 0, 1, 1));
+            let difference = g.sub(x0, x1);
+            let ratio = g.unary(Op::EXP, difference);
+            let scaled = g.mul(ratio, p1);
+            g.sub(scaled, p0);
+        }),
+    ]
+}
+
+fn normalisation() -> Vec<Vec<Op>> {
+    let (first, second) = ((38.0f64 / 9.0).sqrt(), (7.0f64 / 18.0).sqrt());
+    let expected = [
+        1.0 / 3.0 / first,
+        -8.0 / 3.0 / first,
+        7.0 / 3.0 / first,
+        1.0 / 6.0 / second,
+        4.0 / 6.0 / second,
+        -5.0 / 6.0 / second,
+    ];
+    vec![check(&[2, 3], &expected, |g, x| {
         let y = g.layer_norm(x, 1e-14);
         let y = g.dropout(y, 0.5);
         g.unary(Op::DETACH, y);
-    });
+    })]
+}
+
+#[test]
+fn operations_are_their_definitions() {
+    let groups = [
+        products_and_sums(),
+        shapes(),
+        functions_of_one_number(),
+        reductions(),
+        normalisation(),
+    ];
+    let seen: Vec<Op> = groups.concat().concat();
     let random = [
         Op::NORMAL,
         Op::UNIFORM,

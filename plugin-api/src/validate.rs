@@ -3,6 +3,8 @@
 //! The host checks every answer with them before it acts on it; the contract test does so in an
 //! author's own tests. Each error is one sentence that says what was expected and what was found.
 
+mod rewrite;
+
 use crate::{
     extensions::{LR_SCALES, POSITION_SHIFT},
     graph::{Graph, Op},
@@ -11,11 +13,12 @@ use crate::{
     needs::SCHEDULE_EXTENSIONS,
     open::{Attribute, Value, unknown_critical},
     records::{
-        HostRecord, MethodPlan, Mode, ModelRecord, NewParameter, Part, Rewrite, RunRecord,
-        SchedulePlan, ScheduleTraits, SiteRecord,
+        HostRecord, MethodPlan, ModelRecord, NewParameter, Part, RunRecord, SchedulePlan,
+        ScheduleTraits, SiteRecord,
     },
 };
 use abi_stable::std_types::RString;
+use rewrite::Known;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The maximum length of the name of a new parameter.
@@ -119,19 +122,55 @@ pub fn method_plan(
         .map(|p| (p.name.to_string(), p.shape.to_vec()))
         .collect();
     unfrozen(plan, model)?;
-    let mut parameters = BTreeMap::new();
+    let added = new_parameters(plan, model, host, &base)?;
+    added_size(plan, model)?;
+    let known = Known {
+        host,
+        added: &added,
+        base: &base,
+    };
+    let read = rewrites(plan, model, &known)?;
+    let unused = plan
+        .parameters
+        .iter()
+        .find(|parameter| parameter.trainable && !read.contains(parameter.name.as_str()));
+    match unused {
+        Some(unused) => Err(format!(
+            "new parameter '{}': it is trained, but no rewrite reads it",
+            unused.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Checks the parameters that a method adds, and returns their shapes.
+fn new_parameters(
+    plan: &MethodPlan,
+    model: &ModelRecord,
+    host: &HostRecord,
+    base: &BTreeMap<String, Vec<u64>>,
+) -> Result<BTreeMap<String, Vec<u64>>, String> {
+    let mut added = BTreeMap::new();
     for parameter in &plan.parameters {
         let described =
             |reason: String| format!("new parameter '{}': {reason}", shortened(&parameter.name));
-        new_parameter(parameter, model, host, &base).map_err(described)?;
-        if parameters
+        new_parameter(parameter, model, host, base).map_err(described)?;
+        if added
             .insert(parameter.name.to_string(), parameter.shape.to_vec())
             .is_some()
         {
             return Err(described("it is added twice".into()));
         }
     }
-    added_size(plan, model)?;
+    Ok(added)
+}
+
+/// Checks the rewrites of sites, and returns the names of the added parameters that they read.
+fn rewrites<'a>(
+    plan: &'a MethodPlan,
+    model: &ModelRecord,
+    known: &Known<'_>,
+) -> Result<BTreeSet<&'a str>, String> {
     let sites: BTreeMap<&str, &SiteRecord> = model
         .sites
         .iter()
@@ -147,20 +186,10 @@ pub fn method_plan(
                 "the model has no site of this name{near}"
             )));
         };
-        check_rewrite(rewrite, site, host, &parameters, &base).map_err(described)?;
+        rewrite::check(rewrite, site, known).map_err(described)?;
         read.extend(rewrite.graph.names(Op::PARAMETER));
     }
-    match plan
-        .parameters
-        .iter()
-        .find(|parameter| parameter.trainable && !read.contains(parameter.name.as_str()))
-    {
-        Some(unused) => Err(format!(
-            "new parameter '{}': it is trained, but no rewrite reads it",
-            unused.name
-        )),
-        None => Ok(()),
-    }
+    Ok(read)
 }
 
 /// Checks the size of a method's additions, which are allocated: a plan must not be able to fill a
@@ -308,112 +337,6 @@ fn new_parameter(
     } else {
         Err(format!("its init graph yields {found}; expected {shape}"))
     }
-}
-
-fn check_rewrite(
-    rewrite: &Rewrite,
-    site: &SiteRecord,
-    host: &HostRecord,
-    parameters: &BTreeMap<String, Vec<u64>>,
-    base: &BTreeMap<String, Vec<u64>>,
-) -> Result<(), String> {
-    extensions(&rewrite.ext, "it", &[])?;
-    if !site.accepts(rewrite.mode) || !host.modes.contains(&rewrite.mode) {
-        let modes: Vec<String> = site
-            .modes
-            .iter()
-            .filter(|mode| host.modes.contains(mode))
-            .map(ToString::to_string)
-            .collect();
-        return Err(format!(
-            "the mode '{}' is not accepted here; accepted: {}",
-            rewrite.mode,
-            modes.join(", ")
-        ));
-    }
-    let (rows, columns) = (u64::from(site.out_dim), u64::from(site.in_dim));
-    let (weight, bias) = (Shape::fixed(&[rows, columns]), Shape::fixed(&[rows]));
-    let scope = |inputs| Scope {
-        inputs,
-        parameters,
-        base,
-        init: false,
-    };
-    let run = |what: &str, tensors: &Graph, inputs| {
-        graph(tensors, &scope(inputs), host).map_err(|fault| format!("{what}: {fault}"))
-    };
-    let expect = |what: &str, found: Shape, wanted: &Shape| {
-        if found == *wanted {
-            Ok(())
-        } else {
-            Err(format!("{what} yields {found}; expected {wanted}"))
-        }
-    };
-    match rewrite.mode {
-        Mode::OUTPUT => {
-            let input = |name: &str| Shape::rows(if name == "x" { columns } else { rows });
-            let inputs = site
-                .inputs
-                .iter()
-                .map(|name| (name.as_str(), input(name)))
-                .collect();
-            expect(
-                "the graph",
-                run("graph", &rewrite.graph, inputs)?,
-                &Shape::rows(rows),
-            )?;
-        }
-        Mode::INPUT => {
-            let inputs = vec![("x", Shape::rows(columns))];
-            expect(
-                "the graph",
-                run("graph", &rewrite.graph, inputs)?,
-                &Shape::rows(columns),
-            )?;
-        }
-        Mode::WEIGHT => {
-            expect(
-                "the graph",
-                run("graph", &rewrite.graph, vec![("w", weight.clone())])?,
-                &weight,
-            )?;
-        }
-        Mode::KV_PREFIX => {
-            let found = run("graph", &rewrite.graph, vec![])?;
-            if found.rows || found.dims.len() != 2 || found.dims[1] != rows {
-                return Err(format!(
-                    "the graph yields {found}; expected [prefix, {rows}]"
-                ));
-            }
-        }
-        later => {
-            return Err(format!(
-                "the mode '{later}' is of a later version of the interface"
-            ));
-        }
-    }
-    if let Some(merge) = rewrite.merge.as_ref().into_option() {
-        if !site.is_linear() {
-            return Err("it has a merge graph, but the site has no weight".into());
-        }
-        expect(
-            "the merge graph",
-            run("merge graph", merge, vec![("w", weight.clone())])?,
-            &weight,
-        )?;
-    }
-    if let Some(merge) = rewrite.merge_bias.as_ref().into_option() {
-        if rewrite.merge.is_none() || site.bias.is_empty() {
-            return Err("it has a merge graph for the bias, but none for the weight or the site has no bias".into());
-        }
-        let inputs = vec![("w", weight), ("b", bias.clone())];
-        expect(
-            "the bias' merge graph",
-            run("bias' merge graph", merge, inputs)?,
-            &bias,
-        )?;
-    }
-    Ok(())
 }
 
 /// The shape of a graph's result, after checking that the host runs every operation.

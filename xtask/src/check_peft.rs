@@ -54,44 +54,32 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         data,
     };
     for method in ["none", "lora", "dora", "ia3", "vera", "prefix"] {
-        let output = root.join("target").join("check-peft").join(method);
-        let predictions = output.join("predictions.jsonl");
-        job.train(&job.pairs(), method, &output)?;
-        if method == "none" {
-            job.predict(&output, None, &predictions)?;
-            job.compare(&output, None, &predictions)?;
-            continue;
-        }
-        job.predict(&job.minilm, Some(&output), &predictions)?;
-        job.compare(&job.minilm, Some(&output), &predictions)?;
-        if method == "prefix" {
-            // Keys and values do not change a weight.
-            continue;
-        }
-        // The merged checkpoint by itself, in Transformers, must give the same results as the
-        // adapter here.
-        let merged = output.with_extension("merged");
-        job.merge(&output, &merged)?;
-        job.compare(&merged, None, &predictions)?;
+        job.pairs_with(method)?;
     }
     for method in ["none", "lora"] {
         job.tags(method)?;
         job.questions(method)?;
     }
     matrix.run(root, &job.python)?;
-    // progtune and Python share the hub's cache.
+    share_the_hubs_cache(root, &job.python)
+}
+
+/// Runs the test in which progtune and Python share the hub's cache.
+fn share_the_hubs_cache(root: &Path, python: &Path) -> Result<(), String> {
+    let words = [
+        "test",
+        "--release",
+        "--workspace",
+        "--test",
+        "hub",
+        "python",
+    ];
+    let mut command = Command::new("cargo");
     python::run(
-        Command::new("cargo")
+        command
             .current_dir(root)
-            .args([
-                "test",
-                "--release",
-                "--workspace",
-                "--test",
-                "hub",
-                "python",
-            ])
-            .env("PROGTUNE_PYTHON", &job.python),
+            .args(words)
+            .env("PROGTUNE_PYTHON", python),
     )
 }
 
@@ -129,6 +117,29 @@ impl Job<'_> {
             .arg("--output")
             .arg(output);
         python::run(&mut train)
+    }
+
+    /// Trains on sentence pairs, and lets Transformers or PEFT predict the same ones: from the
+    /// adapter, and from the checkpoint that it is merged into.
+    fn pairs_with(&self, method: &str) -> Result<(), String> {
+        let output = self.root.join("target").join("check-peft").join(method);
+        let predictions = output.join("predictions.jsonl");
+        self.train(&self.pairs(), method, &output)?;
+        if method == "none" {
+            self.predict(&output, None, &predictions)?;
+            return self.compare(&output, None, &predictions);
+        }
+        self.predict(&self.minilm, Some(&output), &predictions)?;
+        self.compare(&self.minilm, Some(&output), &predictions)?;
+        if method == "prefix" {
+            // Keys and values do not change a weight.
+            return Ok(());
+        }
+        // The merged checkpoint by itself, in Transformers, must give the same results as the
+        // adapter here.
+        let merged = output.with_extension("merged");
+        self.merge(&output, &merged)?;
+        self.compare(&merged, None, &predictions)
     }
 
     /// Trains on tags, and lets Transformers or PEFT tag the same sentences.

@@ -25,18 +25,22 @@ pub(crate) fn blank_comments_and_literals(source: &str) -> String {
     code
 }
 
+/// Whether a character may stand inside an identifier.
+pub(crate) fn is_in_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// Whether the word occurs in the line without an identifier character before it, nor after it if
 /// it ends in one.
 pub(crate) fn contains_word(line: &str, word: &str) -> bool {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let ends_in_name = word.ends_with(is_name);
-    let starts_in_name = word.starts_with(is_name);
+    let ends_in_name = word.ends_with(is_in_name);
+    let starts_in_name = word.starts_with(is_in_name);
     line.match_indices(word).any(|(start, _)| {
-        let before = line[..start].chars().next_back().is_some_and(is_name);
+        let before = line[..start].chars().next_back().is_some_and(is_in_name);
         let after = line[start + word.len()..]
             .chars()
             .next()
-            .is_some_and(is_name);
+            .is_some_and(is_in_name);
         !(starts_in_name && before || ends_in_name && after)
     })
 }
@@ -44,7 +48,7 @@ pub(crate) fn contains_word(line: &str, word: &str) -> bool {
 /// The end of the comment or literal that starts at `at`, or `at` itself if none does.
 fn end_of_blank(text: &[char], at: usize) -> usize {
     let next = |offset: usize| text.get(at + offset).copied().unwrap_or('\0');
-    let in_name = at > 0 && (text[at - 1].is_alphanumeric() || text[at - 1] == '_');
+    let in_name = at > 0 && is_in_name(text[at - 1]);
     match text[at] {
         '/' if next(1) == '/' => find(text, at, |c| c == '\n'),
         '/' if next(1) == '*' => end_of_block_comment(text, at),

@@ -1,6 +1,8 @@
 //! `cargo xtask tidy`: the house rules that a program can check, over the files that git tracks and the new ones that
 //! it does not ignore. Called by `main`. The rules in words are in CONTRIBUTING.md.
 
+mod function_length;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -47,6 +49,8 @@ pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
             check_manifest(&path, &text, &mut findings);
         }
     }
+    let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+    findings.extend(function_length::stale_tables(read));
     findings.extend(module_cycles::all(root)?);
     if n_files == 0 {
         return Err("git lists no file to check: is this a clone of the repository?".into());
@@ -107,6 +111,7 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
             ));
         }
     }
+    function_length::check(path, text, findings);
     let may_be_unsafe = UNSAFE_PLACES.iter().any(|place| path.starts_with(place));
     for (number, line) in blank_comments_and_literals(text).lines().enumerate() {
         let at = format!("{path}:{}", number + 1);

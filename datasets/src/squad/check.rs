@@ -125,43 +125,63 @@ fn check(
     for (at, answer) in answers.iter().enumerate() {
         check_answer(answer, &raw.context, place, (at + 1, answers.len()))?;
     }
-    let contradiction = match (raw.is_impossible, answers.len()) {
-        (Some(true), 1..) => Some("`is_impossible` is true"),
-        (Some(false), 0) if rule != AnswerRule::Optional => Some("`is_impossible` is false"),
-        _ => None,
-    };
-    if let Some(said) = contradiction {
-        return Err(QuestionError::Contradiction {
-            place: place.clone(),
-            said,
-            n_answers: answers.len(),
-        }
-        .into());
-    }
+    check_contradiction(raw.is_impossible, answers.len(), rule, place)?;
     let answers = match (raw.answers, raw.is_impossible) {
         (None, Some(true)) => Some(Vec::new()),
         (answers, _) => answers,
     };
-    match (&answers, rule) {
-        (None, AnswerRule::Required | AnswerRule::OrNone) => Err(QuestionError::NoAnswers {
-            place: place.clone(),
-            found: "nothing about answers",
-            advice: "add `answers`; without them a question can only be predicted, not used for training or evaluation",
-        }
-        .into()),
-        (Some(none), AnswerRule::Required) if none.is_empty() => Err(QuestionError::NoAnswers {
-            place: place.clone(),
-            found: "no answer",
-            advice: "add one, or pass --task squad_v2, which allows questions without an answer",
-        }
-        .into()),
-        _ => Ok(Question {
-            id,
-            context: raw.context,
-            question: raw.question,
-            answers,
-        }),
+    check_presence(answers.as_deref(), rule, place)?;
+    Ok(Question {
+        id,
+        context: raw.context,
+        question: raw.question,
+        answers,
+    })
+}
+
+/// Refuses a question whose `is_impossible` and whose number of answers contradict each other.
+fn check_contradiction(
+    is_impossible: Option<bool>,
+    n_answers: usize,
+    rule: AnswerRule,
+    place: &QuestionPlace,
+) -> Result<(), DataError> {
+    let said = match (is_impossible, n_answers) {
+        (Some(true), 1..) => "`is_impossible` is true",
+        (Some(false), 0) if rule != AnswerRule::Optional => "`is_impossible` is false",
+        _ => return Ok(()),
+    };
+    Err(QuestionError::Contradiction {
+        place: place.clone(),
+        said,
+        n_answers,
     }
+    .into())
+}
+
+/// Refuses a question without the answers that the rule requires.
+fn check_presence(
+    answers: Option<&[Answer]>,
+    rule: AnswerRule,
+    place: &QuestionPlace,
+) -> Result<(), DataError> {
+    let (found, advice) = match (answers, rule) {
+        (None, AnswerRule::Required | AnswerRule::OrNone) => (
+            "nothing about answers",
+            "add `answers`; without them a question can only be predicted, not used for training or evaluation",
+        ),
+        (Some([]), AnswerRule::Required) => (
+            "no answer",
+            "add one, or pass --task squad_v2, which allows questions without an answer",
+        ),
+        _ => return Ok(()),
+    };
+    Err(QuestionError::NoAnswers {
+        place: place.clone(),
+        found,
+        advice,
+    }
+    .into())
 }
 
 /// Validates an answer. `number` is its position, counted from 1, and the number of answers.

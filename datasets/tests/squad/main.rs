@@ -245,6 +245,10 @@ fn a_file_that_is_no_questions_is_told_at_once() {
         let found = read(contents).unwrap_err();
         assert!(found.contains(message), "{contents}: {found}");
     }
+}
+
+#[test]
+fn a_damaged_file_and_one_in_another_format_are_told_at_once() {
     let found = read_as(
         b"\xFF{}",
         Format::Jsonl,

@@ -305,76 +305,79 @@ impl Model {
     }
 
     fn block(&mut self, index: u32) {
-        let (hidden, wide) = (
-            self.dimensions.hidden_size,
-            self.dimensions.intermediate_size,
+        let hidden = self.dimensions.hidden_size;
+        let path = format!("encoder.layer.{index}");
+        self.attention(&path, index as i32);
+        self.feed_forward(&path, index as i32);
+        self.site(
+            &path,
+            SiteKind::BLOCK_END,
+            index as i32,
+            &["x", "y"],
+            (hidden, hidden),
         );
-        let (block, path) = (index as i32, |end: &str| {
-            format!("encoder.layer.{index}.{end}")
-        });
-        let (square, all) = ((hidden, hidden), ["x", "y", "residual"]);
+    }
+
+    fn attention(&mut self, path: &str, block: i32) {
+        let hidden = self.dimensions.hidden_size;
+        let square = (hidden, hidden);
         for (name, kind) in [
             ("query", SiteKind::QUERY),
             ("key", SiteKind::KEY),
             ("value", SiteKind::VALUE),
         ] {
-            self.linear(
-                &path(&format!("attention.self.{name}")),
-                kind,
-                Part::BLOCK,
-                block,
-                square,
-            );
+            let name = format!("{path}.attention.self.{name}");
+            self.linear(&name, kind, Part::BLOCK, block, square);
         }
         self.site(
-            &path("attention.self"),
+            &format!("{path}.attention.self"),
             SiteKind::KEY_VALUE,
             block,
             &[],
             (0, 2 * hidden),
         );
-        let dense = path("attention.output.dense");
+        let output = format!("{path}.attention.output");
         self.linear(
-            &dense,
+            &format!("{output}.dense"),
             SiteKind::ATTENTION_DENSE,
             Part::BLOCK,
             block,
             square,
         );
-        self.site(
-            &path("attention.output"),
-            SiteKind::ATTENTION_END,
-            block,
-            &all,
-            square,
-        );
-        self.norm(&path("attention.output.LayerNorm"), Part::BLOCK, block);
-        let dense = path("intermediate.dense");
+        let inputs = ["x", "y", "residual"];
+        self.site(&output, SiteKind::ATTENTION_END, block, &inputs, square);
+        self.norm(&format!("{output}.LayerNorm"), Part::BLOCK, block);
+    }
+
+    fn feed_forward(&mut self, path: &str, block: i32) {
+        let hidden = self.dimensions.hidden_size;
+        let wide = self.dimensions.intermediate_size;
+        let intermediate = format!("{path}.intermediate");
         self.linear(
-            &dense,
+            &format!("{intermediate}.dense"),
             SiteKind::INTERMEDIATE_DENSE,
             Part::BLOCK,
             block,
             (hidden, wide),
         );
+        let size = (wide, wide);
         self.site(
-            &path("intermediate"),
+            &intermediate,
             SiteKind::ACTIVATION,
             block,
             &["x", "y"],
-            (wide, wide),
+            size,
         );
-        let dense = path("output.dense");
+        let output = format!("{path}.output");
         self.linear(
-            &dense,
+            &format!("{output}.dense"),
             SiteKind::OUTPUT_DENSE,
             Part::BLOCK,
             block,
             (wide, hidden),
         );
-        self.site(&path("output"), SiteKind::OUTPUT_END, block, &all, square);
-        self.norm(&path("output.LayerNorm"), Part::BLOCK, block);
-        let end = format!("encoder.layer.{index}");
-        self.site(&end, SiteKind::BLOCK_END, block, &["x", "y"], square);
+        let (inputs, size) = (["x", "y", "residual"], (hidden, hidden));
+        self.site(&output, SiteKind::OUTPUT_END, block, &inputs, size);
+        self.norm(&format!("{output}.LayerNorm"), Part::BLOCK, block);
     }
 }

@@ -71,6 +71,46 @@ pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> R
         return Err(format!("{}: {stale:?}", metrics.display()));
     }
     let name = command.get_program().to_string_lossy().into_owned();
+    let seen = watch(command, &name, &metrics)?;
+    let text =
+        fs::read_to_string(&metrics).map_err(|error| format!("{}: {error}", metrics.display()))?;
+    let steps = steps_of(&text)?;
+    let (Some(&(_, first_secs)), Some(after)) = (steps.first(), steps.get(warm_up..)) else {
+        return Err(format!("{name}: {} steps, warm-up {warm_up}", steps.len()));
+    };
+    if after.is_empty() {
+        return Err(format!("{name}: no step after {warm_up} of warm-up"));
+    }
+    let sum = |steps: &[(f64, f64)]| {
+        steps
+            .iter()
+            .fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1))
+    };
+    let ((tokens, train_secs), (after_tokens, after_secs)) = (sum(&steps), sum(after));
+    Ok(Run {
+        tokens_per_second: after_tokens / after_secs,
+        step_secs: after_secs / after.len() as f64,
+        train_secs,
+        wall_secs: seen.wall_secs,
+        start_secs: (seen.first_step_secs - first_secs).max(0.0),
+        peak_bytes: seen.peak_bytes,
+        steps: steps.len(),
+        tokens,
+        results: results_of(output, &seen.stdout),
+    })
+}
+
+/// The observations of a child process from outside, from its start to its end.
+struct Seen {
+    /// Seconds until the first step was in the metrics; those of the whole process if none was.
+    first_step_secs: f64,
+    wall_secs: f64,
+    peak_bytes: f64,
+    stdout: String,
+}
+
+/// Runs the command to its end and watches its memory and its file of metrics.
+fn watch(command: &mut Command, name: &str, metrics: &Path) -> Result<Seen, String> {
     let start = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -87,7 +127,7 @@ pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> R
             break status;
         }
         peak_bytes = peak_bytes.max(resident_peak(&child));
-        if first_step.is_none() && fs::read_to_string(&metrics).is_ok_and(|t| t.contains('\n')) {
+        if first_step.is_none() && fs::read_to_string(metrics).is_ok_and(|t| t.contains('\n')) {
             first_step = Some(start.elapsed());
         }
         std::thread::sleep(LOOK);
@@ -104,32 +144,11 @@ pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> R
         .transpose()
         .map_err(|error| format!("{name}: {error}"))?
         .unwrap_or_default();
-    let text =
-        fs::read_to_string(&metrics).map_err(|error| format!("{}: {error}", metrics.display()))?;
-    let steps = steps_of(&text)?;
-    let (Some(&(_, first_secs)), Some(after)) = (steps.first(), steps.get(warm_up..)) else {
-        return Err(format!("{name}: {} steps, warm-up {warm_up}", steps.len()));
-    };
-    if after.is_empty() {
-        return Err(format!("{name}: no step after {warm_up} of warm-up"));
-    }
-    let sum = |steps: &[(f64, f64)]| {
-        steps
-            .iter()
-            .fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1))
-    };
-    let ((tokens, train_secs), (after_tokens, after_secs)) = (sum(&steps), sum(after));
-    let first_step = first_step.map_or(wall_secs, |time| time.as_secs_f64());
-    Ok(Run {
-        tokens_per_second: after_tokens / after_secs,
-        step_secs: after_secs / after.len() as f64,
-        train_secs,
+    Ok(Seen {
+        first_step_secs: first_step.map_or(wall_secs, |time| time.as_secs_f64()),
         wall_secs,
-        start_secs: (first_step - first_secs).max(0.0),
         peak_bytes,
-        steps: steps.len(),
-        tokens,
-        results: results_of(output, &stdout),
+        stdout,
     })
 }
 
