@@ -1,6 +1,7 @@
-//! The only caller of plugins. What goes in is made here, what comes out is checked here before anything uses it.
+//! The only caller of plugins. Every request is made here, and every answer is checked here before
+//! anything uses it.
 //!
-//! [`crate::Plugins`] creates the objects; the host asks them.
+//! [`crate::Plugins`] creates the objects, and the host calls them.
 
 use crate::{
     consistency::{Decided, Twice},
@@ -42,13 +43,13 @@ pub struct LoadedSchedule {
     decided: Mutex<Decided>,
 }
 
-/// Where a schedule is.
+/// The process that holds a schedule: this one, or one of its own.
 enum ScheduleAt {
     Here(ScheduleObject),
     There(Box<RemoteSchedule>),
 }
 
-/// Where a method is.
+/// The process that holds a method: this one, or one of its own.
 enum MethodAt {
     Here(MethodObject),
     There(Box<RemoteMethod>),
@@ -115,7 +116,7 @@ impl MethodAt {
 }
 
 impl LoadedSchedule {
-    /// Creates it.
+    /// Creates the schedule.
     pub(crate) fn create(
         entry: Entry,
         loaded: Loaded,
@@ -143,22 +144,24 @@ impl LoadedSchedule {
         })
     }
 
-    /// Whether its stages are known before the run: it follows no signals and decides at no other time than the start
-    /// of each epoch.
+    /// Whether its stages are known before the run: it follows no signals and decides only at the
+    /// start of each epoch.
     pub fn decides_by_epoch(&self) -> bool {
         self.traits.signals.is_empty() && self.traits.interval_steps == 0
     }
 
-    /// What the schedule declares about itself; its signals are ones the host offers.
+    /// The traits that the schedule declares. The host offers all of its signals.
     pub fn traits(&self) -> &ScheduleTraits {
         &self.traits
     }
 
-    /// What is trained from this decision point on. The ids are in range, distinct and at least one; the scales are none or L,
-    /// finite and ≥ 0. A history that is longer than the last one's begins with it, as a run's does.
+    /// The plan from this decision point on. Its ids are in range, distinct and at least one. It
+    /// has no scales, or L of them, finite and ≥ 0. A history that is longer than the last one must
+    /// begin with that one, as in a run.
     ///
     /// # Errors
-    /// A refusal, a panic, no answer, another answer than before, or a plan that breaks these rules.
+    /// A refusal, a panic, no answer, a different answer than before, or a plan that breaks these
+    /// rules.
     pub fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginFault> {
         let what = || {
             format!(
@@ -185,7 +188,7 @@ impl LoadedSchedule {
         Ok(plan)
     }
 
-    /// Where it comes from.
+    /// The entry from which it was created.
     pub fn source(&self) -> &Entry {
         &self.entry
     }
@@ -205,7 +208,7 @@ pub struct LoadedMethod {
 }
 
 impl LoadedMethod {
-    /// Creates it.
+    /// Creates the method.
     pub(crate) fn create(
         entry: Entry,
         loaded: Loaded,
@@ -225,7 +228,8 @@ impl LoadedMethod {
         })
     }
 
-    /// What the method does to a model. Names exist and are distinct, sites accept the modes, graphs have the right shapes.
+    /// The method's changes to a model. The names exist and are distinct, the sites accept the
+    /// modes, and the graphs have the right shapes.
     ///
     /// # Errors
     /// A refusal, a panic, no answer, or a plan that breaks the rules of [`validate::method_plan`].
@@ -244,7 +248,7 @@ impl LoadedMethod {
         Ok(plan)
     }
 
-    /// Where it comes from.
+    /// The entry from which it was created.
     pub fn source(&self) -> &Entry {
         &self.entry
     }
@@ -255,17 +259,18 @@ impl LoadedMethod {
     }
 }
 
-/// An entry whose answers nobody checks: for the contract test, which is there to do that.
+/// An entry whose answers are not checked here. The contract test uses it, and makes these checks
+/// itself.
 pub struct Unchecked {
     pub(crate) module: PluginModule_Ref,
     pub(crate) id: String,
 }
 
 impl Unchecked {
-    /// Makes a schedule.
+    /// Creates a schedule.
     ///
     /// # Errors
-    /// What the plugin answers.
+    /// The plugin's error.
     pub fn schedule(
         &self,
         options: &[Attribute],
@@ -276,10 +281,10 @@ impl Unchecked {
         into_result(create(self.id.as_str().into(), options.into(), host, run))
     }
 
-    /// Makes a method.
+    /// Creates a method.
     ///
     /// # Errors
-    /// What the plugin answers.
+    /// The plugin's error.
     pub fn method(
         &self,
         options: &[Attribute],

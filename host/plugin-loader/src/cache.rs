@@ -1,8 +1,10 @@
-//! The user's cache of plugins: private copies to load from, verdicts of the probe, and which warnings were given.
+//! The user's cache of plugins: private copies to load, verdicts of the probe, and warnings that
+//! were given. Called by `load`, `probe` and `plugins`.
 //!
-//! It lies in `$PROGTUNE_CACHE_DIR/plugins`, else `$XDG_CACHE_HOME/progtune/plugins`, else `~/.cache/progtune/plugins`, and
-//! is readable by its owner alone. Where none can be written, copies go to a temporary directory that is removed as soon as
-//! the library is open, and nothing is remembered. Called by `load`, `probe` and `plugins`.
+//! It is `$PROGTUNE_CACHE_DIR/plugins`, otherwise `$XDG_CACHE_HOME/progtune/plugins`, otherwise
+//! `~/.cache/progtune/plugins`, and only its owner can read it. If it cannot be written, copies go
+//! to a temporary directory, which is removed as soon as the library is open. Nothing is remembered
+//! then.
 
 use crate::digest::sha256_hex;
 use std::{
@@ -14,41 +16,42 @@ use std::{
     time::Duration,
 };
 
-/// How long a file is kept at least.
+/// The minimum time for which a file is kept.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Where copies and notes are kept.
+/// The place of copies and notes.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    /// `None`: nothing is kept.
+    /// `None` if nothing is kept.
     directory: Option<PathBuf>,
 }
 
-/// A file that nobody else can change, with the bytes that were checked.
+/// A file that no other user can change, with the bytes that were checked.
 #[derive(Debug)]
 pub(crate) struct PrivateCopy {
-    /// Where.
+    /// Its path.
     pub(crate) path: PathBuf,
-    /// Removed when this goes, where there was no cache.
+    /// The temporary directory around it, if there was no cache; removed when this is dropped.
     _temporary: Option<tempfile::TempDir>,
 }
 
 impl Cache {
-    /// The user's.
+    /// The user's cache.
     pub fn of_user() -> Self {
         Self {
             directory: directory(&|name| env::var_os(name)),
         }
     }
 
-    /// One in this directory.
+    /// A cache in this directory.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: Some(directory.into()),
         }
     }
 
-    /// Writes the bytes to the cache, or to a temporary directory where that cannot be, and checks them there.
+    /// Writes the bytes to the cache, or to a temporary directory if that fails, and checks them
+    /// there.
     pub(crate) fn copy(&self, bytes: &[u8], hash: &str) -> io::Result<PrivateCopy> {
         let kept = |directory: &PathBuf| copy_into(directory, bytes, hash).ok();
         if let Some(path) = self.directory.as_ref().and_then(kept) {
@@ -66,12 +69,12 @@ impl Cache {
         })
     }
 
-    /// A note that was kept, if it is there and readable.
+    /// The note with this name, if it was kept and can be read.
     pub(crate) fn note(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.directory.as_ref()?.join(name)).ok()
     }
 
-    /// Keeps a note; that it could not be kept only costs time later.
+    /// Keeps a note. A failure is only logged, because it costs no more than time later.
     pub(crate) fn keep_note(&self, name: &str, text: &str) {
         let Some(directory) = &self.directory else {
             return;
@@ -100,29 +103,31 @@ fn directory(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 fn copy_into(directory: &Path, bytes: &[u8], hash: &str) -> io::Result<PathBuf> {
     create_private(directory)?;
     let copy = directory.join(format!("{hash}{}", env::consts::DLL_SUFFIX));
-    // A file of this name with these bytes is this library, whoever wrote it (nobody else can write to it any more).
+    // A file with this name and these bytes is this library, whoever wrote it. By now no other user
+    // can write to it.
     let is_ours = restrict(&copy, 0o500).is_ok();
     if is_ours && fs::read(&copy).is_ok_and(|found| found == bytes) {
         return Ok(copy);
     }
     write_atomically(&copy, bytes, 0o500)?;
     prune(directory);
-    match sha256_hex(&fs::read(&copy)?) == hash {
-        true => Ok(copy),
-        false => Err(io::Error::other(format!(
-            "{} does not hold what was written",
+    if sha256_hex(&fs::read(&copy)?) == hash {
+        Ok(copy)
+    } else {
+        Err(io::Error::other(format!(
+            "{} does not contain the written bytes",
             copy.display()
-        ))),
+        )))
     }
 }
 
 fn create_private(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    // Fails when the directory is another user's: then it is no cache for us.
+    // Fails if the directory belongs to another user. It is then not used as a cache.
     restrict(directory, 0o700)
 }
 
-/// Writes beside `path` and renames: readers see the old file or the new one.
+/// Writes a file beside `path` and renames it. A reader sees either the old file or the new one.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
     let mut file = tempfile::Builder::new()
@@ -135,8 +140,9 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Resu
     Ok(())
 }
 
-/// Removes what earlier builds left, so that a cache does not grow with every rebuild. Whoever has a library loaded keeps it;
-/// whoever needs a file again writes it again.
+/// Removes the files of earlier builds, so that the cache does not grow with every rebuild. A
+/// process that has loaded a library keeps it, and a process that needs a file again writes it
+/// again.
 fn prune(directory: &Path) {
     let old = |file: &fs::DirEntry| {
         let written = file

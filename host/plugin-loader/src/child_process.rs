@@ -1,5 +1,5 @@
-//! Child processes as their parent sees them: what they inherit, whether and how they have ended, what they wrote. Used by
-//! [`crate::probe`] and [`crate::isolation`].
+//! Child processes from their parent's side: the environment that they inherit, how they ended, and
+//! their output. Used by [`crate::probe`] and [`crate::isolation`].
 
 use crate::printable::printable;
 use std::{
@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the child may inherit: where the system looks for libraries and temporary files.
+/// The variables that the child may inherit: the system's search paths for libraries and temporary
+/// files.
 const INHERITED: [&str; 9] = [
     "PATH",
     "LD_LIBRARY_PATH",
@@ -22,13 +23,14 @@ const INHERITED: [&str; 9] = [
     "TMP",
     "LANG",
 ];
-/// What is kept of each of its outputs.
+/// The number of bytes kept from each output.
 const LONGEST_OUTPUT: usize = 64 << 10;
-/// What is given of a line at once.
+/// The longest part of a line that is passed on at once.
 const LONGEST_LINE: usize = 4 << 10;
-/// What a message shows of its last words.
+/// The length of the last output that a message shows.
 const LAST_WORDS: usize = 400;
-/// How long the outputs may stay open when the child and its group are gone (a process that left the group may hold them).
+/// The time for which the outputs may stay open after the child and its group have ended. A process
+/// that left the group may hold them.
 const LINGER: Duration = Duration::from_millis(200);
 
 /// Gives a command a clean environment and a process group of its own.
@@ -41,7 +43,7 @@ pub(crate) fn detach(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// How a process ended, as the end of a sentence about it.
+/// The way in which a process ended, as the end of a sentence about it.
 pub(crate) fn ended(status: ExitStatus) -> String {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
@@ -63,20 +65,23 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// What a process wrote last, in parentheses behind a sentence about its end; empty when it wrote nothing.
+/// The last output of a process, in parentheses, to follow a sentence about its end. Empty if there
+/// was none.
 pub(crate) fn last_words(text: &str) -> String {
     let words = text.trim();
     let words = match words.char_indices().rev().nth(LAST_WORDS) {
         Some((at, _)) => &words[at..],
         None => words,
     };
-    match words.is_empty() {
-        true => String::new(),
-        false => format!(" (it wrote: {})", printable(words).replace('\n', " ")),
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" (it wrote: {})", printable(words).replace('\n', " "))
     }
 }
 
-/// Whether it has ended; it stays a zombie, so that its number and its group's are still its own.
+/// Whether it has ended. It stays a zombie, so that its number and that of its group are not
+/// reused.
 #[cfg(unix)]
 pub(crate) fn has_ended(child: &mut Child) -> std::io::Result<bool> {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -109,7 +114,7 @@ pub(crate) fn kill_group(child: &mut Child) {
     let _ = child.kill();
 }
 
-/// The end of what a process writes, read by a thread for as long as somebody holds the other end.
+/// The end of a process's output, read by a thread for as long as any process holds the other end.
 pub(crate) struct Output {
     tail: Arc<Mutex<Vec<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
@@ -126,14 +131,14 @@ impl Output {
         Self::reading(pipe, |_| ())
     }
 
-    /// Gives each line to a function as well; what is longer than [`LONGEST_LINE`] comes in parts.
+    /// Also passes each line to a function. A line longer than [`LONGEST_LINE`] arrives in parts.
     pub(crate) fn by_line(
         pipe: impl Read + Send + 'static,
         mut line: impl FnMut(&str) + Send + 'static,
     ) -> Self {
         let mut begun: Vec<u8> = Vec::new();
         Self::reading(pipe, move |bytes| {
-            // No bytes: the end.
+            // No bytes mean the end.
             for part in bytes.split_inclusive(|&byte| byte == b'\n') {
                 begun.extend_from_slice(part);
                 if part.ends_with(b"\n") || begun.len() > LONGEST_LINE {

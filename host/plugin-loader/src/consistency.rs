@@ -1,8 +1,9 @@
-//! Whether a plugin answers the same question in the same way: each is asked twice, and a schedule that follows no signals has to
-//! decide in the run as it did before it. Called by [`crate::bridge`] and, in a plugin's process, by [`crate::isolation`].
+//! The check that a plugin gives the same answer to the same question. Every question is asked
+//! twice, and a schedule without signals must decide in the run as it did before it. Called by
+//! [`crate::bridge`] and, in a plugin's process, by [`crate::isolation`].
 //!
-//! A schedule or method is a pure function of what it is told; a plan that depends on a clock, on memory that nobody has written
-//! or on the number of the call would make a run that cannot be repeated.
+//! A schedule or method is a pure function of its arguments. A plan that depends on a clock, on
+//! uninitialised memory or on the number of the call would make a run that cannot be repeated.
 
 use crate::wire::{Malformed, Reader, Wire};
 use progtune_plugin_api::records::{DecisionRecord, MethodPlan, PluginError, SchedulePlan};
@@ -11,7 +12,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-/// An answer, and the second one where it was another.
+/// An answer, and the second one if it differs.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Twice<T> {
     first: Result<T, PluginError>,
@@ -48,17 +49,18 @@ impl<T: Wire> Wire for Twice<T> {
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             first: Wire::take(from)?,
-            second: match bool::take(from)? {
-                true => Some(Wire::take(from)?),
-                false => None,
+            second: if bool::take(from)? {
+                Some(Wire::take(from)?)
+            } else {
+                None
             },
         })
     }
 }
 
-/// A plan whose differences can be said.
+/// A plan whose differences from another can be described.
 pub(crate) trait Compared {
-    /// What differs, as the end of a sentence; the two are not the same.
+    /// The difference from another plan, as the end of a sentence. The two are not the same.
     fn difference(&self, other: &Self) -> String;
 }
 
@@ -66,7 +68,7 @@ impl<T: Compared> Twice<T> {
     /// The answer, if both are the same.
     ///
     /// # Errors
-    /// What differs.
+    /// The difference.
     pub(crate) fn agreed(self) -> Result<Result<T, PluginError>, String> {
         let Some(second) = self.second else {
             return Ok(self.first);
@@ -76,8 +78,8 @@ impl<T: Compared> Twice<T> {
             (_, Err(error)) | (Err(error), _) => format!("one answer is the error '{error}'"),
         };
         Err(format!(
-            "it was asked twice for the same and answered differently: {what}; a plan may depend on nothing but what the \
-             plugin is told"
+            "it gave two different answers to the same question: {what}; a plan may depend only on the \
+             plugin's arguments"
         ))
     }
 }
@@ -89,9 +91,10 @@ impl Compared for SchedulePlan {
         let only_one = first.symmetric_difference(&second).next();
         let n = |plan: &Self| plan.trainable.len();
         if let Some(id) = only_one {
-            let which = match first.contains(id) {
-                true => "first",
-                false => "second",
+            let which = if first.contains(id) {
+                "first"
+            } else {
+                "second"
             };
             return format!(
                 "{} parameters were trained by the first answer and {} by the second (the parameter id {id} by the {which} only)",
@@ -100,7 +103,7 @@ impl Compared for SchedulePlan {
             );
         }
         if n(self) != n(other) || self.trainable != other.trainable {
-            return "the ids of the parameters come in another order".into();
+            return "the ids of the parameters are in a different order".into();
         }
         if self.lr_scales.bytes() != other.lr_scales.bytes() {
             let pairs = self.lr_scales.iter().zip(&other.lr_scales).enumerate();
@@ -109,12 +112,13 @@ impl Compared for SchedulePlan {
                 Some((block, (a, b))) => {
                     format!("the learning rate of block {block} is scaled by {a} and by {b}")
                 }
-                None => "the number of learning-rate scales is another".into(),
+                None => "the number of learning-rate scales differs".into(),
             };
         }
-        match self.note == other.note {
-            true => "the extensions (ext) are others".into(),
-            false => format!("the notes are '{}' and '{}'", self.note, other.note),
+        if self.note == other.note {
+            "the extensions (ext) differ".into()
+        } else {
+            format!("the notes are '{}' and '{}'", self.note, other.note)
         }
     }
 }
@@ -150,19 +154,25 @@ impl Compared for MethodPlan {
         }
         let mut rewrites = self.rewrites.iter().zip(&other.rewrites);
         match rewrites.find(|(a, b)| a.bytes() != b.bytes()) {
-            Some((a, b)) => format!("the rewrite of '{}' is not that of '{}' in the other", a.site, b.site),
-            None => "the suggested learning rate, the identity at the start or the extensions are others".into(),
+            Some((a, b)) => format!(
+                "the rewrite of '{}' is not that of '{}' in the other",
+                a.site, b.site
+            ),
+            None => {
+                "the suggested learning rate, the identity at the start or the extensions differ"
+                    .into()
+            }
         }
     }
 }
 
-/// What a schedule has decided before, for decisions that depend on nothing but their place.
+/// The earlier decisions of a schedule that depend only on their place in the run.
 #[derive(Debug, Default)]
 pub(crate) struct Decided {
     plans: HashMap<(u32, u64, u64), Digest>,
 }
 
-/// Enough of a plan to say in which part another one differs.
+/// The parts of a plan, hashed, to tell in which part another plan differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Digest {
     n_trainable: usize,
@@ -188,11 +198,11 @@ impl Digest {
 }
 
 impl Decided {
-    /// Compares a plan with the one for the same decision before, or keeps it. Decisions with a history are left alone: they
-    /// are answered by what was observed.
+    /// Compares a plan with the earlier one for the same decision, or keeps it. Decisions with a
+    /// history are not compared, because they depend on observations.
     ///
     /// # Errors
-    /// What differs.
+    /// The difference.
     pub(crate) fn compare(
         &mut self,
         decision: &DecisionRecord,
@@ -214,17 +224,17 @@ impl Decided {
             )
         } else if before.trainable != now.trainable {
             format!(
-                "other parameters are trained ({} both times)",
+                "different parameters are trained ({} both times)",
                 now.n_trainable
             )
         } else if before.lr_scales != now.lr_scales {
-            "the learning-rate scales are others".into()
+            "the learning-rate scales differ".into()
         } else {
-            "the note or the extensions are others".into()
+            "the note or the extensions differ".into()
         };
         Err(format!(
-            "it answers this decision (step {} of the epoch) otherwise than when it was asked before: {what}; a plan may depend \
-             on nothing but what the plugin is told",
+            "its answer for this decision (step {} of the epoch) differs from its earlier one: {what}; a plan may \
+             depend only on the plugin's arguments",
             decision.step_in_epoch
         ))
     }
@@ -255,7 +265,7 @@ mod tests {
             "{text}"
         );
         let text = told([plan(&[1, 2]), plan(&[2, 1])]);
-        assert!(text.contains("in another order"), "{text}");
+        assert!(text.contains("in a different order"), "{text}");
         let scaled = |by| plan(&[1]).with_lr_scales([1.0, by]);
         let text = told([scaled(0.0), scaled(-0.0)]);
         assert!(text.contains("block 1 is scaled by 0 and by -0"), "{text}");
@@ -278,7 +288,7 @@ mod tests {
         assert_eq!(decided.compare(&at(1), &plan(&[1])), Ok(()));
         let text = decided.compare(&at(1), &plan(&[2])).unwrap_err();
         assert!(
-            text.contains("other parameters are trained (1 both times)"),
+            text.contains("different parameters are trained (1 both times)"),
             "{text}"
         );
         let text = decided.compare(&at(2), &plan(&[2, 3])).unwrap_err();
@@ -288,9 +298,6 @@ mod tests {
         );
         let scaled = plan(&[2]).with_lr_scales([0.5]);
         let text = decided.compare(&at(2), &scaled).unwrap_err();
-        assert!(
-            text.contains("the learning-rate scales are others"),
-            "{text}"
-        );
+        assert!(text.contains("the learning-rate scales differ"), "{text}");
     }
 }

@@ -1,11 +1,11 @@
-//! Which plugins there are: the files and directories that are searched, and what in them carries a manifest.
+//! The search for plugins: the files and directories that are searched, and the libraries in them
+//! that have a manifest. Called by [`crate::Plugins::discover`]. No library has been executed here.
 //!
-//! Called by [`crate::Plugins::discover`]. Nothing found here has been executed.
-//!
-//! Search order: the files the caller names (`--plugin`), the directories the caller names (`--plugin-dir`),
-//! `PROGTUNE_PLUGIN_PATH`, `$XDG_DATA_HOME/progtune/plugins` (`~/.local/share` when unset), the directory of the executable,
-//! its `plugins/`. Never the current directory. Except that a file named by the caller goes before all others, the order is
-//! for the list only: the same id in two different libraries is an error wherever they lie.
+//! The search order is: the files that the caller names (`--plugin`), the directories that the
+//! caller names (`--plugin-dir`), `PROGTUNE_PLUGIN_PATH`, `$XDG_DATA_HOME/progtune/plugins`
+//! (`~/.local/share` if unset), the directory of the executable, and its `plugins/`. The current
+//! directory is never searched. Only a file named by the caller takes precedence; otherwise the
+//! order is that of the list. The same id in two different libraries is an error wherever they are.
 
 use crate::{
     digest::sha256_hex,
@@ -32,23 +32,23 @@ pub const PATH_VARIABLE: &str = "PROGTUNE_PLUGIN_PATH";
 pub struct Library {
     /// The file, as an absolute path without links.
     pub file: PathBuf,
-    /// What it says about itself.
+    /// Its description of itself.
     pub manifest: Manifest,
-    /// Whether the user named the file itself: then its ids go before those of other libraries.
+    /// Whether the user named the file. Its ids then precede those of other libraries.
     pub named: bool,
-    /// Whether it lies in the directory of the executable or that one's `plugins/`. Whoever can write there could as well
-    /// replace the program, so such a library is taken for a part of it.
+    /// Whether it is in the directory of the executable or in its `plugins/`. A user who can write
+    /// there could also replace the program, so such a library counts as a part of it.
     pub shipped: bool,
     sha256: OnceLock<String>,
 }
 
 impl Library {
-    /// Examines a file, without running it.
+    /// Examines a file without running it.
     ///
     /// # Errors
-    /// Why it is no plugin.
+    /// The reason why it is not a plugin.
     pub fn examine(file: &Path) -> Result<Self, NoManifest> {
-        // Only the parts of the file that lead to the section are read.
+        // Only those parts of the file are read that lead to the section.
         let opened = File::open(file)
             .map_err(|error| NoManifest::Broken(format!("it cannot be read: {error}")))?;
         Ok(Self {
@@ -62,10 +62,10 @@ impl Library {
         })
     }
 
-    /// The SHA-256 of the file in hexadecimal digits. Computed when first asked for.
+    /// The SHA-256 of the file in hexadecimal digits, computed at the first call.
     ///
     /// # Errors
-    /// When the file cannot be read any more.
+    /// If the file can no longer be read.
     pub fn sha256(&self) -> Result<&str, PluginFault> {
         if let Some(known) = self.sha256.get() {
             return Ok(known);
@@ -75,7 +75,7 @@ impl Library {
         Ok(self.sha256_or(&sha256_hex(&bytes)))
     }
 
-    /// The SHA-256 if it was asked for before; else `hash`, which is the file's, from now on.
+    /// The SHA-256 if it has been computed; otherwise `hash`, which is the file's, from now on.
     pub fn sha256_or(&self, hash: &str) -> &str {
         self.sha256.get_or_init(|| hash.to_owned())
     }
@@ -100,7 +100,7 @@ pub struct Entry {
     pub id: String,
     /// Schedule or method.
     pub kind: EntryKind,
-    /// One line.
+    /// One line of description.
     pub summary: String,
     /// Its options.
     pub options: Vec<OptionSchema>,
@@ -108,27 +108,28 @@ pub struct Entry {
     pub library: Arc<Library>,
 }
 
-/// What a search found.
+/// The results of a search.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Every entry of every library, sorted by kind and id, then in the order of the search.
     pub entries: Vec<Entry>,
     /// The directories that were searched, in their order.
     pub searched: Vec<PathBuf>,
-    /// What was not used, and why: for the user.
+    /// The files and directories that were not used, with the reasons, for the user.
     pub passed_over: Vec<String>,
 }
 
 struct SearchDir {
     path: PathBuf,
-    /// Named by the user: it must be there, and what in it is no plugin is worth a word.
+    /// Whether the user named it. It must then exist, and files in it that are not plugins are
+    /// reported.
     named: bool,
 }
 
-/// Looks at the files of the user, then into the directories of the user, then into the usual ones.
+/// Searches the user's files, then the user's directories, then the usual ones.
 ///
 /// # Errors
-/// When a file or directory that is named cannot be used.
+/// If a named file or directory cannot be used.
 pub fn discover(files: &[PathBuf], directories: &[PathBuf]) -> Result<Found, PluginFault> {
     let path = search_path(
         directories,
@@ -138,8 +139,8 @@ pub fn discover(files: &[PathBuf], directories: &[PathBuf]) -> Result<Found, Plu
     search(files, &path)
 }
 
-/// `$XDG_DATA_HOME/progtune/plugins`, or below `~/.local/share`: where `plugins install` puts libraries. `None` without a
-/// home directory.
+/// `$XDG_DATA_HOME/progtune/plugins`, or the same in `~/.local/share`, into which `plugins install`
+/// copies libraries. `None` without a home directory.
 pub fn user_directory() -> Option<PathBuf> {
     user_directory_by(&|name| env::var_os(name))
 }
@@ -155,7 +156,7 @@ fn user_directory_by(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> O
     Some(data?.join("progtune/plugins"))
 }
 
-/// The directory of the executable and its `plugins/`, links resolved.
+/// The directory of the executable and its `plugins/`, with links resolved.
 fn program_directories() -> &'static [PathBuf] {
     static DIRECTORIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
     DIRECTORIES.get_or_init(|| {
@@ -181,7 +182,7 @@ fn search_path(
         })
         .collect();
     if let Some(list) = variable(PATH_VARIABLE) {
-        // An empty part would be the current directory.
+        // An empty part would mean the current directory.
         path.extend(
             env::split_paths(&list)
                 .filter(|part| !part.as_os_str().is_empty())
@@ -225,10 +226,11 @@ fn search(named: &[PathBuf], path: &[SearchDir]) -> Result<Found, PluginFault> {
                 path: listed.path,
                 reason,
             };
-            match directory.named {
-                true => return Err(fault),
-                false if listed.files.is_empty() => continue,
-                false => found.pass_over(&fault.to_string()),
+            if directory.named {
+                return Err(fault);
+            }
+            if !listed.files.is_empty() {
+                found.pass_over(&fault.to_string());
             }
             continue;
         }
@@ -238,7 +240,7 @@ fn search(named: &[PathBuf], path: &[SearchDir]) -> Result<Found, PluginFault> {
             }
         }
     }
-    // Stable: libraries stay in the order of the search.
+    // The sort is stable: libraries stay in the order of the search.
     found
         .entries
         .sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
@@ -276,21 +278,23 @@ impl Found {
     fn examine(&mut self, file: &Path, directory: &Path, named: bool) {
         match Library::examine(file) {
             Ok(library) => {
-                // Where a link leads to, the directory there counts as well.
+                // The directory to which a link leads counts as well.
                 let elsewhere = file.parent().filter(|parent| *parent != directory);
                 for place in [Some(file), elsewhere].into_iter().flatten() {
                     if let Some(reason) = objection(place, named) {
                         let path = place.into();
                         let fault = PluginFault::Untrusted { path, reason };
-                        return self.pass_over(&match place == file {
-                            true => fault.to_string(),
-                            false => format!("{}: it lies in {fault}", file.display()),
+                        return self.pass_over(&if place == file {
+                            fault.to_string()
+                        } else {
+                            format!("{}: it lies in {fault}", file.display())
                         });
                     }
                 }
                 self.add(library);
             }
-            // Other libraries may lie beside the executable; in a directory the user named they deserve a word.
+            // Other libraries may be beside the executable. In a directory that the user named,
+            // they are reported.
             Err(NoManifest::NotALibrary(_) | NoManifest::NotAPlugin) if !named => {
                 tracing::debug!("{}: not a plugin", file.display());
             }
@@ -316,7 +320,7 @@ struct Listed {
     files: Vec<PathBuf>,
 }
 
-/// The library files of a directory by name, links resolved.
+/// The library files of a directory by name, with links resolved.
 fn list(directory: &Path) -> io::Result<Listed> {
     let path = directory.canonicalize()?;
     let mut files = Vec::new();

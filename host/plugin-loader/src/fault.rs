@@ -1,5 +1,5 @@
-//! What can go wrong with a plugin. Each message names the plugin and its file, what was expected, what was found and
-//! what to do; `main` prints it and ends with [`PluginFault::exit_code`].
+//! The faults of plugins. Each message names the plugin and its file, and says what was expected,
+//! what was found and what to do. `main` prints it and ends with [`PluginFault::exit_code`].
 
 use crate::{manifest::EntryKind, printable::printable};
 use progtune_plugin_api::{
@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A plugin that cannot be found, is not trusted, does not load, refuses, or answers nonsense.
+/// A plugin that cannot be found, is not trusted, does not load, refuses, or gives an invalid
+/// answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginFault {
     /// No plugin offers the id.
@@ -19,20 +20,20 @@ pub enum PluginFault {
     UnknownId {
         /// Schedule or method.
         kind: EntryKind,
-        /// What the user typed.
+        /// The id as the user typed it.
         id: String,
-        /// The ids there are.
+        /// The available ids.
         available: Vec<String>,
-        /// How many plugins' entries of the other kind there are.
+        /// The number of entries of the other kind.
         others: usize,
         /// The directories that were searched.
         searched: Vec<PathBuf>,
-        /// Files and directories that were not used, and why.
+        /// The files and directories that were not used, with the reasons.
         passed_over: Vec<String>,
     },
     /// Two different libraries offer the id.
     #[error(
-        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, name the one you mean with \
+        "the {kind} '{id}' is offered by two different libraries: {} and {}; remove one of them, choose one with \
          --plugin FILE, or pin it: progtune plugins lock {id} --plugin FILE", first.display(), second.display()
     )]
     Ambiguous {
@@ -46,19 +47,19 @@ pub enum PluginFault {
         second: PathBuf,
     },
     /// A directory that the user named cannot be read.
-    #[error("plugin directory {}: {reason}; give an existing directory that holds plugin libraries", path.display())]
+    #[error("plugin directory {}: {reason}; name an existing directory with plugin libraries", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
-    /// A directory or file that somebody else may change.
+    /// A directory or file that another user may change.
     #[error("{}: {reason}", path.display())]
     Untrusted {
         /// The directory or file.
         path: PathBuf,
-        /// Who may, and what to do.
+        /// The users who may change it, and what to do.
         reason: String,
     },
     /// A lock file that cannot be used.
@@ -66,13 +67,13 @@ pub enum PluginFault {
     Lock {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The fault, and what to do.
         reason: String,
     },
-    /// A library that is not the one that is pinned, or is not pinned and must be.
+    /// A library that is not the pinned one, or that is not pinned although every library must be.
     #[error("{0}")]
     Pin(Box<PinFault>),
-    /// A file that `plugins install` or `plugins remove` cannot handle as asked.
+    /// A request that `plugins install` or `plugins remove` cannot carry out.
     #[error("{0}")]
     Install(String),
     /// An option that the entry does not declare, or a value it does not allow.
@@ -86,7 +87,7 @@ pub enum PluginFault {
         id: String,
         /// The option as it was typed.
         option: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// A library that does not load.
@@ -94,7 +95,7 @@ pub enum PluginFault {
     Load {
         /// The file.
         file: PathBuf,
-        /// What was expected, what was found, what to do.
+        /// The expectation, the finding, and what to do.
         reason: String,
     },
     /// The plugin answered with an error.
@@ -102,38 +103,38 @@ pub enum PluginFault {
     Refused {
         /// The plugin and its file.
         plugin: String,
-        /// What it was asked for.
+        /// The request.
         what: String,
-        /// What its answer is about.
+        /// The subject of its answer.
         code: ErrorCode,
-        /// Its answer, with what to do next.
+        /// Its answer, and what to do next.
         reason: String,
     },
-    /// The plugin's process gave no answer.
+    /// The plugin's process did not answer.
     #[error(
-        "{plugin}: {what}: {reason}; there is no answer to go on with: get another build of the plugin, or tell its author"
+        "{plugin}: {what}: {reason}; the run cannot continue without an answer: get another build of the plugin, or tell its author"
     )]
     Unanswered {
         /// The plugin and its file.
         plugin: String,
-        /// What it was asked for.
+        /// The request.
         what: String,
-        /// What became of the process.
+        /// The fate of the process.
         reason: String,
     },
-    /// The plugin answered with something that cannot be carried out.
-    #[error("{plugin}: {what}: {reason}; this is a fault of the plugin, report it to its author")]
+    /// The plugin's answer cannot be carried out.
+    #[error("{plugin}: {what}: {reason}; this is a fault of the plugin; report it to its author")]
     Invalid {
         /// The plugin and its file.
         plugin: String,
-        /// What it was asked for.
+        /// The request.
         what: String,
-        /// What was expected, what was found.
+        /// The expectation and the finding.
         reason: String,
     },
 }
 
-/// What the lock refuses.
+/// A library that the lock file does not allow.
 #[derive(Debug)]
 pub struct PinFault {
     /// Schedule or method.
@@ -144,7 +145,7 @@ pub struct PinFault {
     pub lock: PathBuf,
     /// The library.
     pub file: PathBuf,
-    /// The hashes that are pinned; none when the id is not pinned, which `--locked` refuses.
+    /// The pinned hashes; empty if the id is not pinned, which `--locked` refuses.
     pub expected: Vec<String>,
     /// The library's hash.
     pub found: String,
@@ -153,17 +154,18 @@ pub struct PinFault {
 impl fmt::Display for PinFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (lock, id) = (self.lock.display(), &self.id);
-        let (fault, expected, advice) = match self.expected.is_empty() {
-            true => (
-                format!("is not pinned in {lock}, which --locked demands"),
+        let (fault, expected, advice) = if self.expected.is_empty() {
+            (
+                format!("is not pinned in {lock}, but --locked requires a pin"),
                 "a pin".to_owned(),
                 "Pin it if you trust it",
-            ),
-            false => (
-                format!("is pinned in {lock}, and what is found differs"),
+            )
+        } else {
+            (
+                format!("is pinned in {lock}, but another build was found"),
                 format!("sha256 {}", self.expected.join(" or ")),
                 "Put the pinned build back, or accept this one",
-            ),
+            )
         };
         write!(
             f,
@@ -177,8 +179,9 @@ impl fmt::Display for PinFault {
 }
 
 impl PluginFault {
-    /// 2 for what the user typed (an unknown id, an option that is not declared or out of range, a directory that is
-    /// not there, a lock file that cannot be read), 4 when a plugin is to blame or not the one that is pinned.
+    /// The exit code is 2 for the user's input: an unknown id, an undeclared option or one out of
+    /// range, a missing directory, or an unreadable lock file. It is 4 if a plugin is at fault, or
+    /// is not the pinned build.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::UnknownId { .. }
@@ -266,7 +269,7 @@ fn unknown_id(
     text
 }
 
-/// What is said where no plugin at all was found: schedules and methods are missing, and how they are had.
+/// The message for a search that found no plugin at all. It says how to get schedules and methods.
 pub fn no_plugins(searched: &[PathBuf]) -> String {
     let searched: Vec<String> = searched
         .iter()
@@ -274,21 +277,21 @@ pub fn no_plugins(searched: &[PathBuf]) -> String {
         .collect();
     format!(
         "no plugin was found\n\
-         Schedules and methods are plugins, and this program has come without them\n\
-         (`cargo install` installs the program alone).\n{}\nSearched:\n{}",
+         Schedules and methods are plugins, and this program was installed without them\n\
+         (`cargo install` installs only the program).\n{}\nSearched:\n{}",
         completion(),
         searched.join("\n")
     )
 }
 
-/// The command that builds and installs the plugins that belong to the program.
+/// The commands that build and install the project's own plugins.
 fn completion() -> String {
     format!(
-        "To build and install those of the project, in a checkout of its source:\n  \
+        "To build and install the project's own plugins, run in a checkout of its source:\n  \
          cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' &&\n    \
          progtune plugins install target/release/{}progtune_*{}\n\
-         Or unpack an archive of `cargo xtask dist`, which has them, or name their\n\
-         directory: --plugin-dir DIR.",
+         Or unpack an archive made by `cargo xtask dist`, which contains them, or name\n\
+         their directory with --plugin-dir DIR.",
         std::env::consts::DLL_PREFIX,
         std::env::consts::DLL_SUFFIX
     )
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_misspelt_and_what_is_missing_are_told_apart() {
+    fn a_misspelt_id_and_missing_plugins_have_different_messages() {
         let misspelt = unknown(&["adapter", "lora"], 3);
         assert_eq!(
             misspelt,
@@ -323,11 +326,11 @@ mod tests {
         assert!(none.contains("plugins install target/release/"), "{none}");
         assert!(none.ends_with("Searched:\n  /a\n  /b"), "{none}");
         assert!(!none.contains("did you mean"), "{none}");
-        let schedules_alone = unknown(&[], 2);
+        let only_schedules = unknown(&[], 2);
         assert!(
-            schedules_alone.contains("none of them is a method")
-                && schedules_alone.contains("plugins install"),
-            "{schedules_alone}"
+            only_schedules.contains("none of them is a method")
+                && only_schedules.contains("plugins install"),
+            "{only_schedules}"
         );
     }
 }

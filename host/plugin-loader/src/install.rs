@@ -1,4 +1,5 @@
-//! Putting a library into the user's plugin directory and taking it out. Called by `plugins install` and `plugins remove`.
+//! Copies a library into the user's plugin directory, and removes it. Called by `plugins install`
+//! and `plugins remove`.
 
 use crate::{
     cache::write_atomically,
@@ -13,24 +14,24 @@ use std::{
     sync::Arc,
 };
 
-/// What was done.
+/// The result of an installation.
 #[derive(Debug)]
 pub struct Installed {
-    /// The library where it lies now.
+    /// The library in its new place.
     pub library: Library,
-    /// The file that was there before: another build of the same plugin.
+    /// The file that it replaced: another build of the same plugin.
     pub replaced: Option<PathBuf>,
-    /// Libraries of the user's directory that were removed because they offer the same ids.
+    /// The libraries in the user's directory that were removed because they offer the same ids.
     pub removed: Vec<PathBuf>,
-    /// Libraries elsewhere that offer the same ids.
+    /// The libraries elsewhere that offer the same ids.
     pub rivals: Vec<PathBuf>,
 }
 
-/// Copies a library into the user's plugin directory, once it has been tried.
+/// Copies a library into the user's plugin directory, after trying it.
 ///
 /// # Errors
-/// When it is no plugin or failed its trial; when another plugin offers one of its ids and `force` is not given; when the file
-/// system refuses.
+/// If it is not a plugin or fails its trial; if another plugin offers one of its ids and `force` is
+/// not given; if the file system refuses.
 pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed, PluginFault> {
     let file = file
         .canonicalize()
@@ -45,25 +46,10 @@ pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed,
         .filter(|entry| offers(&library, entry))
         .collect();
     if let (Some(other), false) = (others.first(), force) {
-        return Err(PluginFault::Install(format!(
-            "{}: the {} '{}' is offered by {} already; --force installs this one all the same{}",
-            file.display(),
-            other.kind,
-            other.id,
-            other.library,
-            match other.library.file.parent() == Some(&directory) {
-                true => " and removes that one",
-                false => "; then name the one you mean with --plugin FILE, or pin it",
-            }
-        )));
+        return Err(offered_already(&file, other, &directory));
     }
     let replaced = replaced(&library, &target, force)?;
-    let refused = |error: std::io::Error| {
-        PluginFault::Install(format!(
-            "{}: {error}; check the permissions",
-            target.display()
-        ))
-    };
+    let refused = |error: std::io::Error| refused(&target, &error);
     let bytes = fs::read(&file).map_err(refused)?;
     if crate::digest::sha256_hex(&bytes) != library.sha256()? {
         return Err(PluginFault::load(
@@ -73,17 +59,15 @@ pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed,
     }
     create_directory(&directory).map_err(refused)?;
     write_atomically(&target, &bytes, 0o644).map_err(refused)?;
-    let (mut removed, mut rivals) = (vec![], vec![]);
+    let mut paths: Vec<PathBuf> = Vec::new();
     for other in others {
-        let path = other.library.file.clone();
-        let list = match path.parent() == Some(&directory) {
-            true => &mut removed,
-            false => &mut rivals,
-        };
-        if !list.contains(&path) {
-            list.push(path);
+        if !paths.contains(&other.library.file) {
+            paths.push(other.library.file.clone());
         }
     }
+    let (removed, rivals): (Vec<PathBuf>, Vec<PathBuf>) = paths
+        .into_iter()
+        .partition(|path| path.parent() == Some(&directory));
     for path in &removed {
         fs::remove_file(path).map_err(refused)?;
     }
@@ -97,10 +81,34 @@ pub fn install(plugins: &Plugins, file: &Path, force: bool) -> Result<Installed,
     })
 }
 
-/// Removes the library in the user's plugin directory that offers an id, with all it offers.
+/// The refusal of a library because another one offers one of its ids.
+fn offered_already(file: &Path, other: &Entry, directory: &Path) -> PluginFault {
+    let advice = if other.library.file.parent() == Some(directory) {
+        " and removes that one"
+    } else {
+        "; then choose one with --plugin FILE, or pin it"
+    };
+    PluginFault::Install(format!(
+        "{}: the {} '{}' is offered by {} already; --force installs this one anyway{advice}",
+        file.display(),
+        other.kind,
+        other.id,
+        other.library,
+    ))
+}
+
+/// The refusal of the file system.
+fn refused(file: &Path, error: &std::io::Error) -> PluginFault {
+    PluginFault::Install(format!(
+        "{}: {error}; check the permissions",
+        file.display()
+    ))
+}
+
+/// Removes the library in the user's plugin directory that offers an id, with all its entries.
 ///
 /// # Errors
-/// When there is none, or the file system refuses.
+/// If there is none, or the file system refuses.
 pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFault> {
     let directory = directory()?;
     let offering = || plugins.entries().iter().filter(|entry| entry.id == id);
@@ -126,21 +134,16 @@ pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFa
         )));
     }
     for library in &libraries {
-        fs::remove_file(&library.file).map_err(|error| {
-            PluginFault::Install(format!(
-                "{}: {error}; check the permissions",
-                library.file.display()
-            ))
-        })?;
+        fs::remove_file(&library.file).map_err(|error| refused(&library.file, &error))?;
     }
     Ok(libraries)
 }
 
-/// The user's plugin directory, links resolved where it exists.
+/// The user's plugin directory, with links resolved if it exists.
 fn directory() -> Result<PathBuf, PluginFault> {
     let directory = user_directory().ok_or_else(|| {
         PluginFault::Install(
-            "neither XDG_DATA_HOME nor HOME is set; set one, to say where plugins go".into(),
+            "neither XDG_DATA_HOME nor HOME is set; set one of them to choose the directory of plugins".into(),
         )
     })?;
     Ok(directory.canonicalize().unwrap_or(directory))
@@ -162,7 +165,7 @@ fn create_directory(directory: &Path) -> std::io::Result<()> {
 
 fn file_name(library: &Library) -> String {
     let name = library.manifest.name.replace('-', "_");
-    // A manifest's name is any line of text; a file's is not.
+    // A manifest's name may be any line of text; that of a file may not.
     let name: String = name
         .chars()
         .map(|c| {
@@ -185,7 +188,7 @@ fn offers(library: &Library, entry: &Entry) -> bool {
     ours.any(|ours| (ours.kind, &ours.id) == (entry.kind, &entry.id))
 }
 
-/// The file that stands where the library goes, if it may be replaced.
+/// The existing file in the library's place, if it may be replaced.
 fn replaced(library: &Library, target: &Path, force: bool) -> Result<Option<PathBuf>, PluginFault> {
     if !target.exists() {
         return Ok(None);
@@ -198,12 +201,13 @@ fn replaced(library: &Library, target: &Path, force: bool) -> Result<Option<Path
             ids.filter(|id| !kept(id)).collect()
         }
     };
-    match lost.is_empty() || force {
-        true => Ok(Some(target.into())),
-        false => Err(PluginFault::Install(format!(
-            "{} is in the way: it offers {}, which this plugin does not; --force replaces it",
+    if lost.is_empty() || force {
+        Ok(Some(target.into()))
+    } else {
+        Err(PluginFault::Install(format!(
+            "{} would be replaced, but it offers {}, which this plugin does not; --force replaces it",
             target.display(),
             lost.join(", ")
-        ))),
+        )))
     }
 }

@@ -1,16 +1,19 @@
-//! Plugins in processes of their own, so that they cannot take the run with them.
+//! Plugins in processes of their own, so that they cannot take the run down with them.
 //!
-//! A thread of native code cannot be stopped and a library has no limits of its own. So each library that a run uses is opened
-//! by a child, which is this same executable, started with a hidden argument ([`crate::probe::answer_if_asked`] makes it serve).
-//! The child has its own standard output, working directory, umask, memory limit and process group, and a deadline for each
-//! answer. Whatever the plugin does there, the run goes on without it, or ends with a message.
+//! A thread of native code cannot be stopped, and a library has no limits of its own. Each library
+//! of a run is therefore opened by a child. The child is this same executable, started with a
+//! hidden argument, on which [`crate::probe::answer_if_asked`] makes it serve. It has its own
+//! standard output, working directory, umask, memory limit and process group, and a deadline for
+//! each answer. Whatever the plugin does there, the run continues without it or ends with a
+//! message.
 //!
-//! - `frame`: messages on a socket; `message`: which there are;
-//! - `server`: the child; `process`: a child as the run sees it;
-//! - `client`: the schedules and methods in a child, and what is done when it dies between two questions;
-//! - `escaped`: what a plugin has started and hidden.
+//! - `frame` has messages on a socket, and `message` their kinds.
+//! - `server` is the child, and `process` is a child from the run's side.
+//! - `client` has the schedules and methods in a child, and replaces a child that dies between two
+//!   questions.
+//! - `escaped` finds processes that a plugin has started and hidden.
 //!
-//! [`crate::bridge`] uses it and checks what comes back as it does with a library in this process.
+//! [`crate::bridge`] calls it, and checks the answers like those of a library in this process.
 
 #[cfg(unix)]
 mod client;
@@ -37,25 +40,25 @@ use std::{fmt, time::Duration};
 /// The argument that makes a program serve a plugin.
 pub(crate) const ARGUMENT: &str = "__serve-plugin";
 
-/// The exit code of a plugin's process that cannot answer any more.
+/// The exit code of a plugin's process that has lost its connection.
 const LOST_CONNECTION: i32 = 113;
 
-/// Where plugins run.
+/// The process in which plugins run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Each library in a process of its own.
+    /// A process for each library.
     #[default]
     Process,
-    /// In this process.
+    /// This process.
     None,
 }
 
 impl Isolation {
-    /// What it is called on the command line.
+    /// The names on the command line.
     pub const NAMES: &'static [(&'static str, Self)] =
         &[("process", Self::Process), ("none", Self::None)];
 
-    /// Whether this system can do it.
+    /// Whether this system supports it.
     pub const fn is_supported(self) -> bool {
         matches!(self, Self::None) || cfg!(unix)
     }
@@ -70,18 +73,18 @@ impl fmt::Display for Isolation {
     }
 }
 
-/// What a plugin's process may use.
+/// The limits of a plugin's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Limits {
-    /// How long one answer may take.
+    /// The maximum duration of one answer.
     pub deadline: Duration,
-    /// Its private memory in bytes (`RLIMIT_DATA`).
+    /// The maximum private memory in bytes (`RLIMIT_DATA`).
     pub memory: u64,
 }
 
 impl Default for Limits {
-    /// 10 s and 1 GiB. An answer takes milliseconds and a few megabytes; the deadline is for loaded machines, the memory for a
-    /// long history of signals.
+    /// 10 s and 1 GiB. An answer takes milliseconds and a few megabytes. The deadline allows for
+    /// loaded machines, and the memory for a long history of signals.
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(10),

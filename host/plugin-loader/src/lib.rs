@@ -1,25 +1,32 @@
-//! Plugins: found, checked, loaded and called. The host's recipe and commands use [`Plugins`]; nothing else touches a
-//! library.
+//! Plugins: they are found, checked, loaded and called here, and nowhere else. The host's recipe
+//! and commands use [`Plugins`].
 //!
-//! - [`plugins`]: which library an id means, and from there to a schedule or a method;
-//! - [`mod@discover`]: which files in which directories, without running any of their code; `permissions`: who may write there;
-//! - [`manifest`]: what a file says about itself, read from a linker section;
-//! - [`options`]: what the user typed, against what an entry declares;
-//! - [`lock`]: which builds are meant (`progtune.lock`);
-//! - [`probe`]: trying an unknown library in a child process;
-//! - `load`: from a file to a root module; `private`: copies of the file as it was listed; `open`: the `unsafe` code of plugins;
-//! - [`isolation`]: a library in a process of its own; `child_process`: what both have of such processes;
-//! - `consistency`: whether a plugin answers the same question in the same way;
-//! - [`bridge`]: the only caller of plugins: every answer is checked before it is used;
-//! - [`offer`]: what the program that runs the plugins can do for them;
-//! - [`cache`]: private copies, verdicts and warnings given; [`digest`]: the hash that names them;
-//! - [`install`]: into the user's plugin directory, and out;
-//! - `wire`: the records of the interface as bytes;
-//! - [`fault`]: what can go wrong, in words for the user; `printable`: texts of others in them.
+//! - [`plugins`] resolves an id to a library, and makes a schedule or a method of it.
+//! - [`mod@discover`] lists the libraries in the searched directories without running their code;
+//!   `permissions` checks who may write there.
+//! - [`manifest`] reads a library's description of itself from a linker section.
+//! - [`options`] checks the user's options against an entry's declaration.
+//! - [`lock`] pins builds (`progtune.lock`).
+//! - [`probe`] tries an unknown library in a child process.
+//! - `load` turns a file into a root module; `private` makes copies of the file as it was listed;
+//!   `open` has the `unsafe` code of plugins.
+//! - [`isolation`] runs a library in a process of its own; `child_process` has the parts that it
+//!   shares with `probe`.
+//! - `consistency` checks that a plugin gives the same answer to the same question.
+//! - [`bridge`] is the only caller of plugins, and checks every answer before it is used.
+//! - [`offer`] describes the features that the host offers to plugins.
+//! - [`cache`] keeps private copies, verdicts and given warnings; [`digest`] is the hash that names
+//!   them.
+//! - [`install`] copies libraries into the user's plugin directory and removes them.
+//! - `wire` writes the interface's records as bytes.
+//! - [`fault`] has the errors, in words for the user; `printable` cleans the texts of others in
+//!   them.
 //!
-//! No tensor library is in here: the crate builds in seconds, and against any version of the interface.
+//! The crate has no tensor library. It therefore builds in seconds, and against any version of the
+//! interface.
 //!
-//! Plugins are native code and not sandboxed: whoever may write to a plugin directory may run code as the user.
+//! Plugins are native code and not sandboxed. Any user who may write to a plugin directory may run
+//! code as the user of progtune.
 
 pub mod bridge;
 pub mod cache;

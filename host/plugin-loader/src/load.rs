@@ -1,10 +1,17 @@
-//! From a file to a root module.
+//! Turns a file into a root module. Called by `plugins`, once for each library that a run uses.
 //!
-//! Called by `plugins`, once for each library that a run uses. The steps: read the bytes once; compare their manifest with the one
-//! that was listed; write them to a private file named by their hash (overwriting a loaded library in place would kill this
-//! process, a rebuild must not) and read that back; try what is unknown in a child process (`probe`); open it (`open`); check the
-//! layout of every type of the interface, in the one direction or, for an older plugin, in the other; compare the manifest in
-//! memory with the file's. A library stays loaded for the life of the process.
+//! The steps are:
+//!
+//! 1. Read the bytes once, and compare their manifest with the one that was listed.
+//! 2. Write them to a private file named by their hash, and read that back. Overwriting a loaded
+//!    library in place would kill this process, and a rebuild must not.
+//! 3. Try an unknown library in a child process (`probe`).
+//! 4. Open it (`open`).
+//! 5. Check the layout of every type of the interface, in one direction or, for an older plugin, in
+//!    the other.
+//! 6. Compare the manifest in memory with that of the file.
+//!
+//! A library stays loaded for the life of the process.
 
 use crate::{
     cache::Cache,
@@ -26,30 +33,32 @@ use std::{
 /// The libraries of this process by hash.
 static LOADED: LazyLock<Mutex<BTreeMap<String, PluginModule_Ref>>> = LazyLock::new(Mutex::default);
 
-/// A library that can be called: in this process or in one of its own.
+/// A library that can be called.
 pub(crate) enum Loaded {
-    /// Its root module.
+    /// In this process: its root module.
     Here(PluginModule_Ref),
-    /// Who calls it.
+    /// In a process of its own: the server that calls it.
     There(Arc<Server>),
 }
 
-/// What is done with a library before it is opened, and where that happens.
+/// The conditions for opening a library, and the process that opens it.
 pub(crate) struct Terms<'a> {
-    /// Where private copies and verdicts are.
+    /// The place of private copies and verdicts.
     pub(crate) cache: &'a Cache,
-    /// Who tries it; `None`: nobody.
+    /// The program that tries it; `None` if it is not tried.
     pub(crate) probe: Option<&'a Probe>,
-    /// What is tried, unless it has passed already.
+    /// The trials that it must have passed.
     pub(crate) trials: &'a [Trial],
-    /// The program that serves it in a process of its own, and what that one may use; `None`: it is opened here.
+    /// The program that serves it in a process of its own, with the limits of that process; `None`
+    /// to open it in this process.
     pub(crate) isolated: Option<(&'a Path, Limits)>,
 }
 
-/// Loads a library, or finds it loaded. Before it is opened, its trials have passed in a child process, now or earlier.
+/// Loads a library, or finds it loaded. It is opened after its trials have passed in a child
+/// process, now or earlier.
 ///
 /// # Errors
-/// [`PluginFault::Load`]: what was expected of the file, what was found, what to do.
+/// [`PluginFault::Load`] with the expectation, the finding, and what to do.
 pub(crate) fn load(library: &Arc<Library>, terms: &Terms<'_>) -> Result<Loaded, PluginFault> {
     let fault = |reason: String| PluginFault::load(&library.file, printable(&reason));
     let (bytes, hash) = checked(library).map_err(&fault)?;

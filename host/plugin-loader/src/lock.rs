@@ -1,4 +1,5 @@
-//! `progtune.lock`: which build of each plugin is meant, by SHA-256. Read for every command, written by `plugins lock`.
+//! `progtune.lock`, which pins the builds of plugins by SHA-256. Every command reads it, and
+//! `plugins lock` writes it.
 //!
 //! ```toml
 //! version = 1
@@ -11,9 +12,9 @@
 //! methods = ["mine"]
 //! ```
 //!
-//! A plugin may be pinned several times, once for each platform's build: any of them is accepted. The file is `--lock FILE`,
-//! else `progtune.lock` in the current directory; parent directories are not searched. It only ever narrows what is found:
-//! a lock file can make nothing run.
+//! A plugin may be pinned several times, once for each platform's build; any of them is accepted.
+//! The file is `--lock FILE`, otherwise `progtune.lock` in the current directory. Parent
+//! directories are not searched. A lock file only narrows the search: it cannot make anything run.
 
 use crate::{
     cache::write_atomically, digest::is_sha256, discover::Library, fault::PluginFault,
@@ -33,9 +34,9 @@ const VERSION: u32 = 1;
 /// The pins of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lock {
-    /// Where it was read from, or will be written.
+    /// The path from which it was read, or to which it will be written.
     pub path: PathBuf,
-    /// In the order of the file.
+    /// The pins in the order of the file.
     pub pins: Vec<Pin>,
 }
 
@@ -66,10 +67,11 @@ struct Document {
 }
 
 impl Lock {
-    /// The lock that counts: `file`, which must be there, else the current directory's, if there is one.
+    /// The lock in force: `file`, which must exist, otherwise that of the current directory, if
+    /// there is one.
     ///
     /// # Errors
-    /// A file that is named and missing, or cannot be read, or is not of this format.
+    /// If the named file is missing, or if the file cannot be read or has another format.
     pub fn find(file: Option<&Path>) -> Result<Option<Self>, PluginFault> {
         match file {
             Some(file) => Self::read(file).map(Some),
@@ -81,7 +83,7 @@ impl Lock {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read or is not of this format.
+    /// If it cannot be read or has another format.
     pub fn read(path: &Path) -> Result<Self, PluginFault> {
         let fault = |reason: String| PluginFault::Lock {
             path: path.into(),
@@ -91,7 +93,7 @@ impl Lock {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(fault(
-                    "it is not there; `progtune plugins lock` writes one".into(),
+                    "it does not exist; `progtune plugins lock` writes it".into(),
                 ));
             }
             Err(error) => return Err(fault(format!("it cannot be read: {error}"))),
@@ -106,7 +108,7 @@ impl Lock {
             });
             let line = line.map_or(String::new(), |line| format!("line {line}: "));
             fault(format!(
-                "{line}{}; correct it, or write it anew with `progtune plugins lock`",
+                "{line}{}; correct it, or write it again with `progtune plugins lock`",
                 error.message()
             ))
         })?;
@@ -143,7 +145,7 @@ impl Lock {
     /// Pins a library in place of every pin of its name and its ids.
     ///
     /// # Errors
-    /// When the library cannot be read.
+    /// If the library cannot be read.
     pub fn pin(&mut self, library: &Library) -> Result<(), PluginFault> {
         let new = Pin::of(library)?;
         let replaced = |old: &Pin| {
@@ -159,10 +161,10 @@ impl Lock {
         Ok(())
     }
 
-    /// Writes the file; readers see the old one or the new one.
+    /// Writes the file. A reader sees either the old file or the new one.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// If the file system refuses.
     pub fn write(&self) -> Result<(), PluginFault> {
         let document = Document {
             version: VERSION,
@@ -171,7 +173,7 @@ impl Lock {
         let text = toml::to_string(&document).map_err(io::Error::other);
         text.and_then(|text| {
             let text = format!(
-                "# The builds of plugins that runs here use; written by `progtune plugins lock`, enforced by --locked.\n{text}"
+                "# The pinned builds of plugins for runs in this directory; written by `progtune plugins lock`, enforced by --locked.\n{text}"
             );
             write_atomically(&self.path, text.as_bytes(), 0o644)
         })
@@ -186,7 +188,7 @@ impl Pin {
     /// The pin of a library.
     ///
     /// # Errors
-    /// When the library cannot be read.
+    /// If the library cannot be read.
     pub fn of(library: &Library) -> Result<Self, PluginFault> {
         let manifest = &library.manifest;
         let ids = |kind| {
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_lock_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let pin = |name: &str, digit: &str| Pin {
             name: name.into(),
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn messages_about_wrong_locks_name_the_line() {
         assert!(read("version = 1\n").unwrap().pins.is_empty());
         for (text, expected) in [
             ("", "missing field `version`"),

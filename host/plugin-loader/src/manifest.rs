@@ -1,7 +1,8 @@
-//! The manifest of a plugin, read from the file's `.progtune` section. Nothing of the file is executed, and nothing in it
-//! is believed: every number is bounded, every text cleaned.
+//! The manifest of a plugin, read from the file's `.progtune` section. No part of the file is
+//! executed or trusted: every number is bounded, and every text is cleaned.
 //!
-//! Called by `discover` for each candidate file and by `load` for the bytes that are about to be loaded.
+//! Called by `discover` for each candidate file, and by `load` for the bytes that it is about to
+//! load.
 
 use crate::printable::printable;
 use object::{Object, ObjectSection, ReadRef};
@@ -35,7 +36,7 @@ impl fmt::Display for EntryKind {
     }
 }
 
-/// What a library says about itself.
+/// A library's description of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// The crate's name.
@@ -44,11 +45,11 @@ pub struct Manifest {
     pub version: String,
     /// The crate's licence; may be empty.
     pub license: String,
-    /// The minor version of the interface it was built with.
+    /// The minor version of the interface against which it was built.
     pub abi_minor: u32,
     /// Whether a panic in it becomes an error (`panic=unwind`).
     pub unwinds: bool,
-    /// What it offers.
+    /// Its schedules and methods.
     pub entries: Vec<ManifestEntry>,
     /// The JSON text as it stands in the file.
     pub json: String,
@@ -61,20 +62,20 @@ pub struct ManifestEntry {
     pub id: String,
     /// Schedule or method.
     pub kind: EntryKind,
-    /// One line.
+    /// One line of description.
     pub summary: String,
     /// Its options.
     pub options: Vec<OptionSchema>,
 }
 
-/// Why a file has no manifest for us.
+/// The reason why a file has no manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoManifest {
-    /// No dynamic library of any format.
+    /// It is not a dynamic library of any format.
     NotALibrary(String),
-    /// A library without the section.
+    /// It is a library without the section.
     NotAPlugin,
-    /// The section is there and wrong, or of another major version.
+    /// The section is there but wrong, or of another major version.
     Broken(String),
 }
 
@@ -200,7 +201,7 @@ struct RawOption {
 }
 
 impl RawEntry {
-    /// `None` for a kind of entry of a later version.
+    /// `None` for a kind of entry from a later version.
     fn typed(self) -> Result<Option<ManifestEntry>, String> {
         let kind = match self.kind.as_str() {
             "schedule" => EntryKind::Schedule,
@@ -290,12 +291,13 @@ fn default_value(kind: OptionKind, json: &serde_json::Value) -> Option<Value> {
 /// An id or an option's name.
 fn name(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    match !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
-        true => Ok(text.into()),
-        false => Err(format!(
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
+        Ok(text.into())
+    } else {
+        Err(format!(
             "the manifest has a name '{}'; expected 1 to 64 letters, digits, '-', '_' or '.'",
             one_line(text).chars().take(80).collect::<String>()
-        )),
+        ))
     }
 }
 

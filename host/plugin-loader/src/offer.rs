@@ -1,4 +1,5 @@
-//! What the program that runs the plugins can do for them. Made by the host, told to every plugin.
+//! The features that the program offers to plugins. The host states them, and every plugin receives
+//! them.
 
 use crate::printable::printable;
 use abi_stable::{
@@ -17,7 +18,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What a host runs. A plugin that needs more is refused before training, by name.
+/// The features of a host. A plugin that needs others is refused by name before training.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer {
     /// The host's version.
@@ -28,12 +29,12 @@ pub struct Offer {
     pub modes: &'static [Mode],
     /// The signals a schedule may subscribe to; see [`HostRecord::signals`].
     pub signals: &'static [&'static str],
-    /// What else it says of itself: [`HostRecord::ext`].
+    /// Further statements: [`HostRecord::ext`].
     pub extensions: fn() -> Vec<Attribute>,
 }
 
 impl Offer {
-    /// The same as plugins are told it.
+    /// The same as the record that plugins receive.
     pub fn record(&self) -> HostRecord {
         static API: LazyLock<HostApi_Ref> =
             LazyLock::new(|| HostApi { log, cancelled }.leak_into_prefix());
@@ -66,10 +67,10 @@ pub(crate) fn is_cancelled() -> bool {
 /// Takes a line for the log and its level.
 type LogSink = dyn Fn(u32, &str) + Send + Sync;
 
-/// Where lines go in a process that has no log of its own.
+/// The destination of log lines in a process that has no log of its own.
 static FORWARD: OnceLock<Box<LogSink>> = OnceLock::new();
 
-/// Sends what plugins log to somebody else from now on.
+/// Sends the log lines of plugins to this function from now on.
 pub(crate) fn forward_log(sink: impl Fn(u32, &str) + Send + Sync + 'static) {
     let _ = FORWARD.set(Box::new(sink));
 }

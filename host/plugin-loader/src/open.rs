@@ -1,5 +1,5 @@
-//! Opening a library: from a private copy to a root module whose types are those of the interface. Called by `load`, and by the
-//! child processes that try a library or serve it.
+//! Opens a library: from a private copy to a root module whose types are those of the interface.
+//! Called by `load`, and by the child processes that try or serve a library.
 #![allow(unsafe_code)]
 
 use crate::printable::printable;
@@ -11,7 +11,8 @@ use abi_stable::{
 use progtune_plugin_api::{manifest::ABI_MAJOR, root::PluginModule_Ref};
 use std::path::Path;
 
-/// Opens a private copy and checks its types and its manifest, whose text was listed. `stage` is told what comes next.
+/// Opens a private copy and checks its types and its manifest, whose text was listed. `stage` is
+/// called with the name of each step before it.
 pub(crate) fn root(
     copy: &Path,
     listed: &str,
@@ -22,11 +23,10 @@ pub(crate) fn root(
     stage("when its root module was checked");
     let module = root_module(header)?;
     stage("when it was asked for its manifest");
-    match module.manifest()().as_str() == listed {
-        true => Ok(module),
-        false => Err(
-            "the manifest in its section is not the one in its code: build the plugin again".into(),
-        ),
+    if module.manifest()().as_str() == listed {
+        Ok(module)
+    } else {
+        Err("the manifest in its section is not the one in its code: build the plugin again".into())
     }
 }
 
@@ -35,8 +35,9 @@ fn open(file: &Path) -> Result<&'static LibHeader, String> {
     #[cfg(unix)]
     let library = {
         use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-        // SAFETY: initialisers run here and may do anything: plugins are not sandboxed, the documentation says so.
-        // What can be checked beforehand (format, hash, manifest) has been.
+        // SAFETY: initialisers run here and may do anything. Plugins are not sandboxed, as the
+        // documentation says. Format, hash and manifest have been checked, which is all that can be
+        // checked beforehand.
         unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
     };
     #[cfg(not(unix))]
@@ -44,10 +45,10 @@ fn open(file: &Path) -> Result<&'static LibHeader, String> {
     let library = unsafe { libloading::Library::new(file) };
     let library =
         library.map_err(|error| format!("the system cannot load it: {}", with_sources(&error)))?;
-    // Never unloaded: its code, its tables and what it allocated stay valid for every later use.
+    // Never unloaded: its code, its tables and its allocations stay valid for every later use.
     let library = Box::leak(Box::new(library));
-    // SAFETY: a library with our manifest section exports an abi_stable header under this name; `upgrade` checks its
-    // magic bytes and abi_stable's version before anything else of it is read.
+    // SAFETY: a library with our manifest section exports an abi_stable header under this name.
+    // `upgrade` checks its magic bytes and abi_stable's version before it reads anything else.
     let header =
         unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
     let header: AbiHeaderRef = *header
@@ -78,14 +79,16 @@ fn root_module(header: &'static LibHeader) -> Result<PluginModule_Ref, String> {
             ));
         }
     };
-    // abi_stable wants the plugin to have at least our fields; an older 1.x has fewer. Ask the other way round.
+    // abi_stable requires that the plugin has at least our fields. An older 1.x has fewer, so the
+    // check is repeated in the other direction.
     let layout = header
         .layout()
         .ok_or("it is built without layout information")?;
     match check_layout_compatibility(layout, <PluginModule_Ref as StableAbi>::LAYOUT).into_result()
     {
-        // SAFETY: every type that the plugin knows was compared with ours and agrees; what it lacks are trailing members of
-        // prefix types (functions, trait methods), whose absence the accessors and default bodies check at run time.
+        // SAFETY: every type that the plugin knows was compared with ours and agrees. It lacks only
+        // trailing members of prefix types (functions, trait methods), whose absence the accessors
+        // and default bodies check at run time.
         Ok(()) => unsafe { header.init_root_module_with_unchecked_layout::<PluginModule_Ref>() }
             .map_err(|error| {
                 format!(
@@ -100,7 +103,7 @@ fn root_module(header: &'static LibHeader) -> Result<PluginModule_Ref, String> {
     }
 }
 
-/// The innermost path of types and the errors there, of abi_stable's text of 5 to 40 kB.
+/// The innermost path of types and the errors there, from abi_stable's text of 5 to 40 kB.
 fn layout_error(text: &str) -> String {
     let innermost = text.rsplit("error(s)inside:").next().unwrap_or(text);
     let before = innermost.split("Layout of expected type").next();
@@ -112,7 +115,7 @@ fn layout_error(text: &str) -> String {
         let name = name.split(['<', ' ']).next().unwrap_or(name);
         Some(name.strip_suffix("_TO").unwrap_or(name))
     });
-    // What abi_stable puts between our own types says nothing to anyone.
+    // abi_stable's own types between ours help no reader.
     let plumbing = |name: &&str| {
         name.bytes().all(|byte| byte.is_ascii_digit())
             || name.starts_with("__")

@@ -1,11 +1,14 @@
-//! Who may change a plugin: a file or directory that somebody else can write to is not used. Called by `discover`.
+//! The permissions of a plugin's file and directory: one that another user may change is not used.
+//! Called by `discover`.
 //!
-//! Everyone may write: refused always. Owned by another user than root, this user or the program's owner: refused, since
-//! that user could change it, except where it was named on the command line or in the configuration, which is consent.
+//! A place to which everyone may write is always refused. So is one that belongs to a user other
+//! than root, this user or the program's owner, because that user could change it. The exception is
+//! a place named on the command line or in the configuration, because naming it is consent.
 
 use std::path::Path;
 
-/// What is wrong with using `path`, if anything. `named`: the user named it (or the directory it lies in).
+/// The objection to using `path`, if there is one. `named` says whether the user named it or its
+/// directory.
 #[cfg(unix)]
 pub(crate) fn objection(path: &Path, named: bool) -> Option<String> {
     use std::os::unix::fs::MetadataExt;

@@ -1,7 +1,9 @@
-//! The plugins of a program: found, chosen by id, and made into schedules and methods. What the host holds.
+//! The plugins of a program: found, chosen by id, and made into schedules and methods. The host
+//! holds them.
 //!
-//! Which library an id means: one that the user named by file goes before all others; then the lock decides; libraries with
-//! the same bytes are one plugin; anything else is an error that names both files.
+//! An id is resolved in this order. A library that the user named by file precedes all others. Then
+//! the lock decides. Libraries with the same bytes are one plugin. Anything else is an error that
+//! names both files.
 
 use crate::{
     bridge::{LoadedMethod, LoadedSchedule, Unchecked},
@@ -22,34 +24,36 @@ use std::{
     sync::Once,
 };
 
-/// The blocks and epochs that a method's options are tried with; it is told the model's own in its plan.
+/// The numbers of blocks and epochs for trying a method's options. The method receives those of the
+/// model with the request for its plan.
 const TRIED_SIZE: (u32, u32) = (2, 1);
 
-/// Where plugins are looked for, and what they must keep.
+/// The places that are searched for plugins, and the conditions that plugins must meet.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What they are told of the host.
+    /// The features that the host offers to plugins.
     pub offer: Offer,
-    /// Library files that the user named: used before all others.
+    /// Library files that the user named. They precede all others.
     pub files: Vec<PathBuf>,
-    /// Directories that the user named: searched before the usual ones.
+    /// Directories that the user named. They are searched before the usual ones.
     pub directories: Vec<PathBuf>,
     /// The pins.
     pub lock: Option<Lock>,
-    /// Whether what is not pinned is refused.
+    /// Whether libraries that are not pinned are refused.
     pub locked: bool,
-    /// Who tries unknown libraries, and serves them in processes of their own; `None`: nobody, they are opened here.
+    /// The program that tries unknown libraries and serves them in processes of their own. With
+    /// `None`, no library is tried, and all are opened in this process.
     pub probe: Option<Probe>,
-    /// Where libraries are opened.
+    /// The process in which libraries are opened.
     pub isolation: Isolation,
-    /// What a library in a process of its own may use.
+    /// The limits of a library in a process of its own.
     pub limits: Limits,
-    /// What is kept between runs.
+    /// The cache between runs.
     pub cache: Cache,
 }
 
 impl Settings {
-    /// The usual places, no lock, the user's cache; this program tries libraries if it can.
+    /// The usual places, no lock, and the user's cache. This program tries libraries if it can.
     pub fn new(offer: Offer) -> Self {
         Self {
             offer,
@@ -73,15 +77,17 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Searches the files and directories of the user, then the usual directories; see [`mod@crate::discover`]. Runs no plugin.
+    /// Searches the user's files and directories, then the usual directories; see
+    /// [`mod@crate::discover`]. Runs no plugin.
     ///
     /// # Errors
-    /// When a file or directory of the settings cannot be used, or everything must be pinned and there is no lock.
+    /// If a file or directory of the settings cannot be used, or if everything must be pinned and
+    /// there is no lock.
     pub fn discover(settings: Settings) -> Result<Self, PluginFault> {
         if settings.locked && settings.lock.is_none() {
             return Err(PluginFault::Lock {
                 path: FILE_NAME.into(),
-                reason: "--locked needs it, and it is not in the current directory; write it with `progtune plugins lock`, or \
+                reason: "--locked needs it, but the current directory has none; write it with `progtune plugins lock`, or \
                          name it with --lock FILE"
                     .into(),
             });
@@ -92,7 +98,8 @@ impl Plugins {
         })
     }
 
-    /// Every schedule, then every method, by id; those of one id in the order of the search.
+    /// Every schedule, then every method, by id. Entries with the same id are in the order of the
+    /// search.
     pub fn entries(&self) -> &[Entry] {
         &self.found.entries
     }
@@ -102,12 +109,13 @@ impl Plugins {
         &self.found.searched
     }
 
-    /// Files and directories that were not used, and why. They have been logged as warnings too.
+    /// The files and directories that were not used, with the reasons. They have also been logged
+    /// as warnings.
     pub fn passed_over(&self) -> &[String] {
         &self.found.passed_over
     }
 
-    /// Where plugins were looked for, and what they must keep.
+    /// The places that were searched, and the conditions that plugins must meet.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -115,7 +123,8 @@ impl Plugins {
     /// The one entry of this kind and id.
     ///
     /// # Errors
-    /// When there is none, when the lock refuses it, or when two different libraries offer it and nothing decides.
+    /// If there is none, if the lock refuses it, or if two different libraries offer it and nothing
+    /// decides between them.
     pub fn entry(&self, kind: EntryKind, id: &str) -> Result<&Entry, PluginFault> {
         let of_kind = || self.entries().iter().filter(|entry| entry.kind == kind);
         let mut candidates: Vec<&Entry> = of_kind().filter(|entry| entry.id == id).collect();
@@ -149,7 +158,7 @@ impl Plugins {
         Ok(first)
     }
 
-    /// Leaves the candidates that the lock allows: at least one.
+    /// Keeps only the candidates that the lock allows, at least one.
     fn keep_pinned(&self, candidates: &mut Vec<&Entry>) -> Result<(), PluginFault> {
         let Some(lock) = &self.settings.lock else {
             return Ok(());
@@ -185,7 +194,8 @@ impl Plugins {
     /// Loads a schedule and creates it for a run.
     ///
     /// # Errors
-    /// An unknown id, a wrong option, a library that does not load, a refusal, or traits this host cannot serve.
+    /// An unknown id, a wrong option, a library that does not load, a refusal, or traits that this
+    /// host cannot serve.
     pub fn schedule(
         &self,
         id: &str,
@@ -213,10 +223,11 @@ impl Plugins {
         LoadedMethod::create(entry, loaded, options, &self.settings.offer)
     }
 
-    /// Loads an entry's library into this process for the contract test, which asks it for more than a run does.
+    /// Loads an entry's library into this process for the contract test, which makes more requests
+    /// than a run.
     ///
     /// # Errors
-    /// A library that does not load.
+    /// If the library does not load.
     pub fn unchecked(
         &self,
         entry: &Entry,
@@ -245,7 +256,7 @@ impl Plugins {
             (Some(_), Isolation::Process) if !Isolation::Process.is_supported() => {
                 SAID.call_once(|| {
                     tracing::warn!(
-                        "plugins cannot run in processes of their own on this system; they are loaded into this one, as with \
+                        "plugins cannot run in processes of their own on this system; they are loaded into this process, as with \
                          --plugin-isolation none"
                     );
                 });
@@ -259,7 +270,8 @@ impl Plugins {
         self.load_where(entry, given, size, isolated)
     }
 
-    /// The library of an entry. It is tried first; a third party's also with the options of this run.
+    /// Loads the library of an entry after trying it. A third party's library is also tried with
+    /// the options of this run.
     fn load_where(
         &self,
         entry: &Entry,
@@ -288,7 +300,8 @@ impl Plugins {
         Ok(loaded)
     }
 
-    /// Third-party code that nothing pins runs with the user's rights: worth a word, once a build.
+    /// Warns once per build about third-party code that is not pinned, because it runs with the
+    /// user's rights.
     fn warn_once(&self, entry: &Entry) -> Result<(), PluginFault> {
         let library = &entry.library;
         let hash = library.sha256()?;
@@ -299,8 +312,8 @@ impl Plugins {
         let note = format!("{hash}.warned");
         if self.settings.cache.note(&note).is_none() {
             tracing::warn!(
-                "{library} is a third party's and not pinned: it runs with your rights, and another file may take its place. \
-                 Pin this build with `progtune plugins lock {}` (said once for each build)",
+                "{library} comes from a third party and is not pinned: it runs with your rights, and another file may \
+                 take its place. Pin this build with `progtune plugins lock {}` (this warning appears once per build)",
                 entry.id
             );
             self.settings.cache.keep_note(&note, "");
@@ -308,10 +321,11 @@ impl Plugins {
         Ok(())
     }
 
-    /// The library at `file` as it would be used, tried anew in a child process if there is one to try it.
+    /// The library at `file` as it would be used. It is tried again in a child process, if there is
+    /// a program for that.
     ///
     /// # Errors
-    /// Why it is no plugin, or what it did wrong.
+    /// If it is not a plugin, or fails its trial.
     pub fn try_file(&self, file: &Path) -> Result<Library, PluginFault> {
         let library =
             Library::examine(file).map_err(|why| PluginFault::load(file, why.to_string()))?;

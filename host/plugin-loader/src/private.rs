@@ -1,4 +1,5 @@
-//! A library as it was listed, and private copies of it. Made by `load`, and by the process that serves a library in another one.
+//! A library as it was listed, and private copies of it. Made by `load` and for
+//! [`crate::isolation`].
 
 use crate::{
     cache::{Cache, PrivateCopy},
@@ -16,9 +17,10 @@ pub(crate) fn checked(library: &Library) -> Result<(Vec<u8>, String), String> {
     let bytes = fs::read(&library.file).map_err(|error| format!("cannot be read: {error}"))?;
     let listed = manifest::read(bytes.as_slice()).map_err(|why| why.to_string())?;
     let hash = sha256_hex(&bytes);
-    match listed == library.manifest && library.sha256_or(&hash) == hash {
-        true => Ok((bytes, hash)),
-        false => Err("the file has changed since it was listed; start again".into()),
+    if listed == library.manifest && library.sha256_or(&hash) == hash {
+        Ok((bytes, hash))
+    } else {
+        Err("the file has changed since it was listed; start again".into())
     }
 }
 
@@ -29,12 +31,12 @@ pub(crate) fn private_copy(cache: &Cache, bytes: &[u8], hash: &str) -> Result<Pr
         .map_err(|error| format!("no private copy of it could be written: {error}"))
 }
 
-/// A library of which private copies are made as they are needed.
+/// A library whose private copies are made when they are needed.
 pub(crate) struct Private {
     library: Arc<Library>,
     hash: String,
     cache: Cache,
-    /// The first one, made already.
+    /// The first copy, which exists already.
     first: Mutex<Option<PrivateCopy>>,
 }
 
@@ -54,7 +56,7 @@ impl Private {
         }
     }
 
-    /// A copy. It may be a temporary one, which goes when it is dropped.
+    /// A private copy. It may be temporary and is then removed when it is dropped.
     pub(crate) fn copy(&self) -> Result<PrivateCopy, String> {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(copy) = first.take() {

@@ -1,13 +1,16 @@
-//! Trying a library in a child process before this one opens it: constructors can abort, crash, hang or exit, and so can a
-//! plugin's `create` and `plan`. Called by `load`.
+//! Tries a library in a child process before this process opens it. Constructors can abort, crash,
+//! hang or exit, and so can a plugin's `create` and `plan`. Called by `load`.
 //!
-//! The child is this same executable, started with a hidden argument; [`answer_if_asked`], which a program calls first thing
-//! in its `main`, makes it do that work. It gets a clean environment and a process group of its own, has a deadline, and must
-//! end with a line that names the library's hash, and with success. That a trial passed is remembered by the library's hash
-//! and the version of the interface; a failure is tried again, since its cause may have been around the library (a missing
-//! dependency, a full memory).
+//! The child is this same executable, started with a hidden argument. A program calls
+//! [`answer_if_asked`] first in its `main`, which then makes the child do this work. The child gets
+//! a clean environment, a process group of its own and a deadline. It must end with success, and
+//! its last line must name the library's hash.
 //!
-//! What it cannot promise: a plugin that behaves in the child and not here.
+//! A passed trial is remembered by the library's hash and the version of the interface. A failed
+//! one is repeated, because its cause may lie outside the library (a missing dependency, full
+//! memory).
+//!
+//! A trial cannot detect a plugin that behaves well only in the child.
 
 mod child;
 mod process;
@@ -25,12 +28,14 @@ use std::{
 
 /// The argument that makes a program answer.
 pub const ARGUMENT: &str = "__probe-plugin";
-/// How long a trial may take. They take milliseconds; this is for loaded machines.
+/// The maximum duration of a trial. A trial takes milliseconds; the limit allows for loaded
+/// machines.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Changes when trials do more than before, so that every library is tried again.
+/// The version of the trials. It is raised when they do more than before, so that every library is
+/// tried again.
 const TRIALS: u32 = 1;
 
-/// This program, once it has said that it answers.
+/// This program, once it has called [`answer_if_asked`].
 static ANSWERS: OnceLock<PathBuf> = OnceLock::new();
 
 /// A program that tries libraries.
@@ -38,11 +43,11 @@ static ANSWERS: OnceLock<PathBuf> = OnceLock::new();
 pub struct Probe {
     /// An executable whose `main` calls [`answer_if_asked`].
     pub executable: PathBuf,
-    /// How long one trial may take.
+    /// The maximum duration of one trial.
     pub deadline: Duration,
 }
 
-/// What is tried.
+/// A trial: the part of a library that is tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Trial {
     /// Opening the library, its root module, and every entry with its default options.
@@ -53,25 +58,25 @@ pub enum Trial {
         kind: EntryKind,
         /// The id.
         id: String,
-        /// The options as they were typed.
+        /// The options as the user typed them.
         options: Vec<(String, String)>,
-        /// L.
+        /// The number of blocks, L.
         blocks: u32,
-        /// T.
+        /// The number of epochs, T.
         epochs: u32,
     },
 }
 
-/// How a trial ended.
+/// The outcome of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Tried {
-    /// In order.
+    /// It passed.
     Passed,
-    /// Not, and why.
+    /// It failed, for this reason.
     Failed(String),
 }
 
-/// What the child is asked, one line of JSON on its standard input.
+/// The request to the child, one line of JSON on its standard input.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     file: PathBuf,
@@ -79,7 +84,7 @@ struct Request {
     trial: Trial,
 }
 
-/// What is remembered of a trial.
+/// The record of a trial.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Note {
     sha256: String,
@@ -89,8 +94,9 @@ struct Note {
     verdict: Tried,
 }
 
-/// To be called before anything else by a program that runs plugins. When it was started to try a library or to serve one
-/// ([`crate::isolation`]), this does so and ends the process; else the program is known from now on as one that [`Probe::of_this_program`] can start.
+/// Answers the parent if this process was started to try a library or to serve one
+/// ([`crate::isolation`]), and then ends the process. Otherwise it registers this program for
+/// [`Probe::of_this_program`]. A program that runs plugins calls it before anything else.
 pub fn answer_if_asked(offer: &Offer) {
     let argument = env::args_os().nth(1);
     if argument.as_deref() == Some(OsStr::new(ARGUMENT)) {
@@ -100,11 +106,12 @@ pub fn answer_if_asked(offer: &Offer) {
     if argument.as_deref() == Some(OsStr::new(isolation::ARGUMENT)) {
         std::process::exit(isolation::serve(offer));
     }
-    // On Linux the running program itself, also when its file has been replaced by a newer build.
+    // On Linux this is the running program itself, even if a newer build has replaced its file.
     let running = Path::new("/proc/self/exe");
-    let executable = match cfg!(target_os = "linux") && running.exists() {
-        true => Some(running.to_path_buf()),
-        false => env::current_exe().ok(),
+    let executable = if cfg!(target_os = "linux") && running.exists() {
+        Some(running.to_path_buf())
+    } else {
+        env::current_exe().ok()
     };
     if let Some(executable) = executable {
         let _ = ANSWERS.set(executable);
@@ -112,7 +119,8 @@ pub fn answer_if_asked(offer: &Offer) {
 }
 
 impl Probe {
-    /// This program, if it called [`answer_if_asked`]; without that nothing is tried, and a library is opened here at once.
+    /// This program, if it called [`answer_if_asked`]. Otherwise libraries are not tried, and are
+    /// opened in this process at once.
     pub fn of_this_program() -> Option<Self> {
         ANSWERS.get().map(Self::with)
     }
@@ -125,10 +133,11 @@ impl Probe {
         }
     }
 
-    /// Tries a library, and remembers how it went. `copy` is a private copy of the bytes with this hash.
+    /// Tries a library and remembers the outcome. `copy` is a private copy of the bytes with this
+    /// hash.
     ///
     /// # Errors
-    /// What the plugin did wrong, for the user.
+    /// The plugin's fault, for the user.
     pub(crate) fn run(
         &self,
         copy: &Path,
@@ -152,7 +161,7 @@ impl Probe {
 }
 
 impl Cache {
-    /// How an earlier trial ended; `None` when it is not known, or the note is damaged.
+    /// The outcome of an earlier trial; `None` if it is unknown or the note is damaged.
     pub fn verdict(&self, sha256: &str, trial: &Trial) -> Option<Tried> {
         let note: Note = serde_json::from_str(&self.note(&note_name(sha256, trial))?).ok()?;
         let verdict = note.verdict.clone();

@@ -1,9 +1,11 @@
-//! The records of the interface as bytes, exactly: every bit of a number, every value of an open enumeration, every extension.
-//! Both sides of [`crate::isolation`] use it, and [`crate::consistency`] compares answers by it.
+//! The interface's records as bytes, exactly: every bit of a number, every value of an open
+//! enumeration, every extension. Both sides of [`crate::isolation`] use it, and
+//! [`crate::consistency`] compares answers with it.
 //!
-//! Numbers are little-endian, texts and lists begin with their length in four bytes. What is read comes from a process that may
-//! write anything: a length is checked against what is left, values that nest are limited in depth, and what the result takes
-//! in memory is counted, so that a few bytes cannot ask for gigabytes.
+//! Numbers are little-endian. Texts and lists begin with their length in four bytes. The bytes come
+//! from a process that may write anything. Each length is therefore checked against the remaining
+//! bytes, and the depth of nested values is limited. The memory of the result is counted, so that a
+//! few bytes cannot ask for gigabytes.
 
 use abi_stable::std_types::{RNone, ROption, RSome, RString, RVec};
 use progtune_plugin_api::{
@@ -17,36 +19,37 @@ use progtune_plugin_api::{
 };
 use std::mem::size_of;
 
-/// How deep values may lie in values.
+/// The maximum depth of nested values.
 const DEEPEST: u32 = 32;
-/// What a record may take in memory.
+/// The maximum memory of a record.
 const LARGEST: usize = 1 << 30;
 
-/// Bytes that are no record, and why.
+/// The reason why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
-/// Something that can be written as bytes and read back.
+/// A type that can be written as bytes and read back.
 pub(crate) trait Wire: Sized {
-    /// Appends it.
+    /// Appends the value.
     fn put(&self, out: &mut Vec<u8>);
-    /// Reads it.
+    /// Reads a value.
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed>;
 
-    /// It alone, as bytes.
+    /// The bytes of this value.
     fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.put(&mut out);
         out
     }
 
-    /// The one value that the bytes are.
+    /// The value of which these are the bytes, all of them.
     fn of_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let value = Self::take(&mut reader)?;
-        match reader.rest.is_empty() {
-            true => Ok(value),
-            false => Err(Malformed("it goes on behind its end")),
+        if reader.rest.is_empty() {
+            Ok(value)
+        } else {
+            Err(Malformed("it continues after its end"))
         }
     }
 }
@@ -59,7 +62,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// From these bytes.
+    /// A reader of these bytes.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,
@@ -77,7 +80,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    /// All that is left.
+    /// All remaining bytes.
     pub(super) fn everything(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.rest).to_vec()
     }
@@ -88,11 +91,12 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// The length of a list of things of this size in memory; none of them is written in less than a byte.
+    /// The length of a list whose items have this size in memory. Each item takes at least one
+    /// byte.
     fn length(&mut self, each: usize) -> Result<usize, Malformed> {
         let length = u32::from_le_bytes(self.array()?) as usize;
         if length > self.rest.len() {
-            return Err(Malformed("a list is longer than what is left"));
+            return Err(Malformed("a list is longer than the remaining bytes"));
         }
         let taken = length.saturating_mul(each);
         self.memory = self
@@ -104,7 +108,7 @@ impl<'a> Reader<'a> {
 
     fn list<T: Wire>(&mut self) -> Result<Vec<T>, Malformed> {
         let length = self.length(size_of::<T>())?;
-        // Room for what can be there: the shortest thing of a list is read from a byte.
+        // Reserves room for the items that can be there: the shortest item takes one byte.
         let mut list = Vec::with_capacity(length.min(self.rest.len() / size_of::<T>().max(1) + 16));
         for _ in 0..length {
             list.push(T::take(self)?);
@@ -114,7 +118,7 @@ impl<'a> Reader<'a> {
 }
 
 fn put_length(length: usize, out: &mut Vec<u8>) {
-    // More than 2^32 things do not fit a frame: the receiver refuses it as too long.
+    // More than 2^32 items do not fit a frame. The receiver refuses it as too long.
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
@@ -212,9 +216,10 @@ impl<T: Wire> Wire for ROption<T> {
         }
     }
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        match bool::take(from)? {
-            false => Ok(RNone),
-            true => T::take(from).map(RSome),
+        if bool::take(from)? {
+            T::take(from).map(RSome)
+        } else {
+            Ok(RNone)
         }
     }
 }
@@ -233,9 +238,10 @@ impl<T: Wire, E: Wire> Wire for Result<T, E> {
         }
     }
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(match bool::take(from)? {
-            true => Ok(T::take(from)?),
-            false => Err(E::take(from)?),
+        Ok(if bool::take(from)? {
+            Ok(T::take(from)?)
+        } else {
+            Err(E::take(from)?)
         })
     }
 }
@@ -254,7 +260,7 @@ macro_rules! tagged {
             fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
                 from.depth += 1;
                 if from.depth > DEEPEST {
-                    return Err(Malformed("values lie more than 32 deep in values"));
+                    return Err(Malformed("values are nested more than 32 deep"));
                 }
                 let value = match u8::take(from)? {
                     $($tag => Self::$variant(Wire::take(from)?),)*
@@ -288,7 +294,8 @@ macro_rules! records {
     ($($kind:ident { $($field:ident),* })*) => {$(
         impl Wire for $kind {
             fn put(&self, out: &mut Vec<u8>) {
-                // Names every field: one that is added to the record does not compile without a place here.
+                // Names every field: a field that is added to the record does not compile without a
+                // place here.
                 let Self { $($field),* } = self;
                 $($field.put(out);)*
             }
@@ -322,7 +329,7 @@ records! {
     HostOffer { name, version, abi_minor, ops, site_kinds, modes, signals, ext }
 }
 
-/// A [`HostRecord`] without the functions that a plugin may call, which are the process's own.
+/// A [`HostRecord`] without the functions that a plugin may call, which belong to each process.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HostOffer {
     name: RString,

@@ -1,4 +1,4 @@
-//! Tests of [`super`]: drawn records come back as they went, and bytes that nobody wrote are refused.
+//! Tests of [`super`]: random records survive the round trip, and invalid bytes are refused.
 
 use super::*;
 use std::fmt::Debug;
@@ -6,7 +6,7 @@ use std::fmt::Debug;
 /// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
 struct Draws {
     state: u64,
-    /// Whether numbers may be NaN, which no record with is equal to itself.
+    /// Whether numbers may be NaN. A record with NaN does not equal itself.
     nan: bool,
     depth: u32,
 }
@@ -69,7 +69,7 @@ impl Draw for f64 {
         ];
         let number = match from.below(3) {
             0 => special[from.below(6) as usize],
-            // Any bits: signalling and quiet NaN with their payloads too.
+            // Any bits, including signalling and quiet NaN with their payloads.
             _ => f64::from_bits(from.next()),
         };
         match (number.is_nan(), from.nan, from.below(8)) {
@@ -110,9 +110,10 @@ impl<T: Draw> Draw for RVec<T> {
 
 impl<T: Draw> Draw for ROption<T> {
     fn draw(from: &mut Draws) -> Self {
-        match bool::draw(from) {
-            true => RSome(T::draw(from)),
-            false => RNone,
+        if bool::draw(from) {
+            RSome(T::draw(from))
+        } else {
+            RNone
         }
     }
 }
@@ -142,7 +143,7 @@ macro_rules! drawn_enums {
     ($($kind:ident),*) => {$(
         impl Draw for $kind {
             fn draw(from: &mut Draws) -> Self {
-                // Those of a later version too.
+                // Including values from a later version.
                 Self(Draw::draw(from))
             }
         }
@@ -181,7 +182,8 @@ drawn_records! {
     HostOffer { name, version, abi_minor, ops, site_kinds, modes, signals, ext }
 }
 
-/// One draw of a record: it comes back bit by bit, and no cut or changed form of its bytes does harm.
+/// Tests one random record: it survives bit by bit, and no truncated or changed form of its bytes
+/// does harm.
 fn check<T: Wire + Draw + PartialEq + Debug>(seed: u64) {
     let mut draws = Draws::of(seed);
     let record = T::draw(&mut draws);
@@ -196,7 +198,7 @@ fn check<T: Wire + Draw + PartialEq + Debug>(seed: u64) {
         assert!(T::of_bytes(&bytes[..cut]).is_err(), "seed {seed}, {cut}");
         let mut changed = bytes.clone();
         changed[cut] ^= 1 << draws.below(8);
-        // It may be another record; then it is that one.
+        // It may be another record; then it must be exactly that one.
         if let Ok(other) = T::of_bytes(&changed) {
             assert_eq!(other.bytes(), changed, "seed {seed}, {cut}");
         }
@@ -243,15 +245,15 @@ fn bytes_that_nobody_wrote_are_refused_or_are_a_record() {
 #[test]
 fn a_few_bytes_ask_for_little_memory() {
     let refused = |bytes: &[u8]| Value::of_bytes(bytes).unwrap_err().0;
-    // A list of four thousand million numbers, of which none is there.
+    // A list of four thousand million numbers, none of which is there.
     assert_eq!(
         refused(&[4, 0xff, 0xff, 0xff, 0xff]),
-        "a list is longer than what is left"
+        "a list is longer than the remaining bytes"
     );
-    // A list in a list in a list …
+    // A list in a list in a list, and so on.
     let deep = [8, 1, 0, 0, 0].repeat(100_000);
-    assert_eq!(refused(&deep), "values lie more than 32 deep in values");
-    // Two bytes become forty: 60 MB would be 1.2 GB.
+    assert_eq!(refused(&deep), "values are nested more than 32 deep");
+    // Two bytes become forty: 60 MB would become 1.2 GB.
     let count = 30_000_000u32;
     let mut wide = vec![8];
     wide.extend_from_slice(&count.to_le_bytes());

@@ -23,7 +23,7 @@ const FAULTS: [(&str, &str); 8] = [
     ),
     (
         "run-writes-garbage",
-        "its process wrote something that is no answer where its answers go (it does not begin as a message does)",
+        "its process wrote something other than an answer to its connection (it does not begin like a message)",
     ),
     (
         "run-hangs",
@@ -35,7 +35,7 @@ const FAULTS: [(&str, &str); 8] = [
     ),
     (
         "run-plan-differs",
-        "plan for epoch 2: it was asked twice for the same and answered differently:",
+        "plan for epoch 2: it gave two different answers to the same question:",
     ),
 ];
 

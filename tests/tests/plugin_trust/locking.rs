@@ -49,7 +49,7 @@ fn a_pinned_plugin_runs_and_another_build_does_not() {
         user.run(&format!("{plan}{flag}")).badly(
             4,
             &[
-                "the schedule 'hostile-00' is pinned in progtune.lock, and what is found differs",
+                "the schedule 'hostile-00' is pinned in progtune.lock, but another build was found",
                 &format!("file      {}", file.display()),
                 &format!("expected  sha256 {first}"),
                 &format!("found     sha256 {second}"),
@@ -145,7 +145,7 @@ fn an_unpinned_third_party_is_warned_of_once_a_build() {
         user.run(words)
             .well()
             .error
-            .contains("is a third party's and not pinned")
+            .contains("comes from a third party and is not pinned")
     };
     let plan = format!("{PLAN} --plugin-dir @plugins");
     assert_eq!([warned(&plan), warned(&plan)], [true, false]);

@@ -1,7 +1,9 @@
-//! The run's side: one process a library, started when it is first needed, and the schedules and methods in it.
+//! The run's side: a process for each library, started when it is first needed, and the schedules
+//! and methods in it.
 //!
-//! A process that has died between two questions is replaced once by another one, which creates the same schedules and methods
-//! again: they are pure functions of what they are told. One that dies while it is asked is the plugin's fault.
+//! A process that dies between two questions is replaced once. The new process creates the same
+//! schedules and methods again, because they are pure functions of their arguments. If a process
+//! dies during a question, the plugin is at fault.
 
 use super::{
     Limits,
@@ -27,23 +29,23 @@ use std::{
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
-/// How many observations are told in one message.
+/// The number of observations in one message.
 const OBSERVED_AT_ONCE: usize = 10_000;
 
-/// What a server is started with.
+/// The arguments with which a server is started.
 pub(crate) struct Launch {
     /// The program that serves.
     pub(crate) executable: PathBuf,
-    /// What the process may use.
+    /// The limits of the process.
     pub(crate) limits: Limits,
     /// The library.
     pub(crate) library: Private,
 }
 
-/// What tells servers apart: library, program, limits.
+/// The properties that distinguish servers: library, program, limits.
 type Key = (String, PathBuf, Limits);
 
-/// The servers of this process that somebody still needs.
+/// The servers of this process that are still in use.
 static SERVERS: LazyLock<Mutex<BTreeMap<Key, Weak<Server>>>> = LazyLock::new(Mutex::default);
 
 /// A library in a process of its own.
@@ -55,17 +57,17 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct State {
     process: Option<Process>,
-    /// How many processes there have been.
+    /// The number of processes so far.
     generation: u32,
-    /// Whether one that died between two questions was replaced.
+    /// Whether a process that died between two questions was replaced.
     is_replaced: bool,
 }
 
 impl Server {
-    /// The server for a library, which has opened it.
+    /// The server for a library, with the library open.
     ///
     /// # Errors
-    /// What the library did wrong.
+    /// The library's fault.
     pub(crate) fn of(launch: Launch) -> Result<Arc<Self>, String> {
         let key = (
             launch.library.hash().to_owned(),
@@ -86,7 +88,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Creates a schedule in it.
+    /// Creates a schedule in the process.
     pub(crate) fn schedule(
         self: Arc<Self>,
         id: &str,
@@ -103,7 +105,7 @@ impl Server {
         RemoteSchedule::create(self, create)
     }
 
-    /// Creates a method in it.
+    /// Creates a method in the process.
     pub(crate) fn method(
         self: Arc<Self>,
         id: &str,
@@ -118,7 +120,7 @@ impl Server {
         RemoteMethod::create(self, create)
     }
 
-    /// Runs some questions, again in a new process if the one that was there had died before them.
+    /// Asks some questions, again in a new process if the current one had died before them.
     fn with_process<T>(
         &self,
         mut ask: impl FnMut(&mut Process, u32) -> Result<T, Trouble>,
@@ -137,7 +139,7 @@ impl Server {
                 Trouble::Before(how) if !state.is_replaced => {
                     state.is_replaced = true;
                     tracing::warn!(
-                        "{}: {how} between two questions; a new one is started and asked",
+                        "{}: {how} between two questions; a new process takes its place",
                         self.launch.library
                     );
                 }
@@ -171,15 +173,16 @@ impl Server {
         }
         match &mut state.process {
             Some(process) => Ok((process, state.generation)),
-            None => Err(Trouble::Fault("its process is gone".into())),
+            None => Err(Trouble::Fault("its process has ended".into())),
         }
     }
 }
 
-/// What an answer is: the plugin's, or why there is none.
+/// An answer: the plugin's, or the reason why there is none.
 pub(crate) type Answered<T> = Result<Result<T, PluginError>, String>;
 
-/// Where an object is: its number in the process of a generation, and what it was told there.
+/// The place of an object: its number in the process of a generation, and the observations that
+/// this process has.
 #[derive(Default)]
 struct Placed {
     generation: u32,
@@ -187,10 +190,11 @@ struct Placed {
     observed: Observed,
 }
 
-/// How many observations at each end of a history are looked at: a history grows at its end.
+/// The number of observations at each end of a history that are compared. A history grows at its
+/// end.
 const LOOKED_AT: usize = 32;
 
-/// How much of a history the process has, and a fingerprint of that.
+/// The part of a history that the process has: its length and a fingerprint.
 #[derive(Default, Clone, Copy, PartialEq)]
 struct Observed {
     count: usize,
@@ -223,7 +227,7 @@ impl Observed {
         }
     }
 
-    /// How many observations the process has already; all of those it was told, or none.
+    /// The number of observations that the process already has: all of those it received, or none.
     fn known_of(self, history: &[SignalRecord]) -> usize {
         match history.get(..self.count) {
             Some(known) if Self::of(known) == self => self.count,
@@ -241,7 +245,7 @@ pub(crate) struct RemoteSchedule {
 }
 
 impl RemoteSchedule {
-    /// Creates it, and asks for its traits.
+    /// Creates the schedule and asks for its traits.
     fn create(server: Arc<Server>, create: CreateSchedule) -> Answered<(Self, ScheduleTraits)> {
         let create = Request::CreateSchedule(create);
         let created = server.with_process(|process, generation| {
@@ -266,7 +270,7 @@ impl RemoteSchedule {
         Ok(Ok((schedule, traits)))
     }
 
-    /// Asks for a plan, twice.
+    /// Asks twice for a plan.
     pub(crate) fn plan(&self, decision: &DecisionRecord) -> Result<Twice<SchedulePlan>, String> {
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
         self.server.with_process(|process, generation| {
@@ -276,7 +280,7 @@ impl RemoteSchedule {
             let history = decision.history.as_slice();
             let mut keep = placed.observed.known_of(history);
             if keep < placed.observed.count || keep < history.len() {
-                // Nothing is known of what the process has while it is told.
+                // During the message it is unknown what the process has.
                 placed.observed = Observed {
                     count: usize::MAX,
                     fingerprint: 0,
@@ -315,7 +319,7 @@ impl RemoteSchedule {
         let created = created.map_err(created_otherwise)?;
         if created.traits.bytes() != self.traits.bytes() {
             return Err(Trouble::Fault(
-                "it was created a second time with the same options and declares other traits"
+                "it was created a second time with the same options and declared different traits"
                     .into(),
             ));
         }
@@ -335,7 +339,7 @@ pub(crate) struct RemoteMethod {
 }
 
 impl RemoteMethod {
-    /// Creates it.
+    /// Creates the method.
     fn create(server: Arc<Server>, create: CreateMethod) -> Answered<Self> {
         let create = Request::CreateMethod(create);
         let created = server.with_process(|process, generation| {
@@ -353,7 +357,7 @@ impl RemoteMethod {
         }))
     }
 
-    /// Asks for a plan, twice.
+    /// Asks twice for a plan.
     pub(crate) fn plan(&self, model: &ModelRecord) -> Result<Twice<MethodPlan>, String> {
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
         self.server.with_process(|process, generation| {

@@ -1,17 +1,18 @@
-//! Processes that a plugin has started and that have left its process group (`fork` and `setsid`). They inherit the environment
-//! of the plugin's process, and in it a variable with a random value, by which they are found and killed.
+//! Processes that a plugin has started and that have left its process group (`fork` and `setsid`).
+//! They inherit the environment of the plugin's process, which contains a variable with a random
+//! value. They are found by it and killed.
 //!
-//! What remains: a process that was started with another environment, in a group of its own; and systems other than Linux,
-//! where nobody shows the environment of a process.
+//! Two kinds escape: a process that was started with another environment in a group of its own, and
+//! any process on systems other than Linux, which do not show the environment of a process.
 
-/// The variable.
+/// The name of the variable.
 pub(super) const VARIABLE: &str = "PROGTUNE_PLUGIN_PROCESS";
 
-/// How often processes are looked for: one that is being killed may just have started another.
+/// The number of searches. A process that is being killed may just have started another.
 #[cfg(target_os = "linux")]
 const ROUNDS: u32 = 50;
 
-/// Kills every process with this value of the variable, except this one.
+/// Kills every process with this value of the variable, except this process.
 #[cfg(target_os = "linux")]
 pub(super) fn kill(value: &str) {
     let marker = format!("{VARIABLE}={value}").into_bytes();
@@ -27,7 +28,7 @@ pub(super) fn kill(value: &str) {
     }
 }
 
-/// The processes with this in their environment; a zombie has none.
+/// The processes with this text in their environment. A zombie has none.
 #[cfg(target_os = "linux")]
 fn marked(marker: &[u8]) -> Vec<rustix::process::Pid> {
     use rustix::process::{Pid, getpid};
@@ -47,6 +48,6 @@ fn marked(marker: &[u8]) -> Vec<rustix::process::Pid> {
         .collect()
 }
 
-/// Nobody can be found here.
+/// Finds no process, because this system does not show their environments.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn kill(_value: &str) {}

@@ -1,28 +1,29 @@
-//! Messages on the socket between a run and a plugin's process: each has a header with the token of this process, its length
-//! and a checksum, so that what a plugin writes there by accident is noticed and not taken for an answer.
+//! Messages on the socket between a run and a plugin's process. Each has a header with the token of
+//! this process, its length and a checksum. Anything that a plugin writes there by accident is
+//! noticed, and not taken for an answer.
 
 use std::io::{self, Read};
 
-/// The longest message. A plan for a model of a thousand blocks has a few megabytes.
+/// The maximum length of a message. A plan for a model of a thousand blocks takes a few megabytes.
 pub(super) const LONGEST: usize = 64 << 20;
-/// Token, length, checksum.
+/// Token, length and checksum.
 const HEADER: usize = 16 + 4 + 4;
-/// What is read at once.
+/// The number of bytes read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Known to the two ends of one socket only.
+/// The token, which only the two ends of one socket know.
 pub(super) type Token = [u8; 16];
 
-/// Why what arrives is no message.
+/// The reason why no message arrives.
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The other end is closed.
     Closed,
-    /// Nothing has arrived in the time that a read may take.
+    /// Nothing has arrived within the time limit of a read.
     NotYet,
-    /// Something else was written.
+    /// Something other than a message was written.
     Garbage(&'static str),
-    /// The system's reason.
+    /// The system reports an error.
     Io(io::Error),
 }
 
@@ -53,14 +54,14 @@ fn checksum(token: &Token, length: &[u8], message: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// What has arrived and is not yet a whole message.
+/// The bytes that have arrived and do not yet form a whole message.
 pub(super) struct Inbox {
     token: Token,
     arrived: Vec<u8>,
 }
 
 impl Inbox {
-    /// For messages with this token.
+    /// A buffer for messages with this token.
     pub(super) fn new(token: Token) -> Self {
         Self {
             token,
@@ -68,7 +69,8 @@ impl Inbox {
         }
     }
 
-    /// The next message. Reads until it is there or a read has timed out; what came so far is kept for the next call.
+    /// The next message. Reads until it is complete or a read has timed out. Bytes that have
+    /// arrived are kept for the next call.
     pub(super) fn next(&mut self, stream: &mut impl Read) -> Result<Vec<u8>, Broken> {
         let mut chunk = [0; CHUNK];
         loop {
@@ -90,11 +92,12 @@ impl Inbox {
         }
     }
 
-    /// A message, if all of it has arrived. What cannot become one is known as early as its first bytes.
+    /// A message, if all of it has arrived. Bytes that cannot become one are recognised by the
+    /// first of them.
     fn take(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         let known = self.arrived.len().min(self.token.len());
         if self.arrived[..known] != self.token[..known] {
-            return Err(Broken::Garbage("it does not begin as a message does"));
+            return Err(Broken::Garbage("it does not begin like a message"));
         }
         if self.arrived.len() < HEADER {
             return Ok(None);
@@ -134,7 +137,7 @@ mod tests {
         Inbox::new(TOKEN).next(&mut bytes)
     }
 
-    /// Gives a byte at a time, as a slow writer does.
+    /// Yields one byte at a time, like a slow writer.
     struct Slow<'a>(&'a [u8]);
 
     impl Read for Slow<'_> {
@@ -169,7 +172,7 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             let outcome = received(&bad);
-            // A length that is greater now is waited for in vain.
+            // A length that has become greater is waited for in vain.
             assert!(
                 matches!(outcome, Err(Broken::Garbage(_) | Broken::Closed)),
                 "byte {at}: {outcome:?}"

@@ -1,4 +1,5 @@
-//! What a run asks a plugin's process, and what comes back: the first byte says which, the next four number the question.
+//! The questions of a run to a plugin's process, and the replies. The first byte names the kind,
+//! and the next four number the question.
 
 use crate::wire::{HostOffer, Malformed, Reader, Wire, records};
 use progtune_plugin_api::{
@@ -6,28 +7,28 @@ use progtune_plugin_api::{
     records::{DecisionRecord, ModelRecord, RunRecord, ScheduleTraits, SignalRecord},
 };
 
-/// What the two ends of a new socket begin with.
+/// The first bytes from both ends of a new socket.
 pub(super) const GREETING: &[u8; 8] = b"PTPLUG01";
 
-/// What the parent sends first, without a header, since it says what headers are made of.
+/// The parent's first message. It has no header, because it defines the headers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Greeting {
     /// The token of every header.
     pub(super) token: super::frame::Token,
-    /// The most memory the process may use, in bytes.
+    /// The maximum memory of the process, in bytes.
     pub(super) memory: u64,
 }
 
 impl Greeting {
-    /// Its length.
+    /// The length in bytes.
     pub(super) const LENGTH: usize = 8 + 16 + 8;
 
-    /// As bytes.
+    /// The message as bytes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         [&GREETING[..], &self.token, &self.memory.to_le_bytes()].concat()
     }
 
-    /// From bytes, if they are one.
+    /// The message from bytes, if they are one.
     pub(super) fn of(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
         let rest = bytes.strip_prefix(GREETING)?;
         let (token, memory) = rest.split_at_checked(16)?;
@@ -38,29 +39,29 @@ impl Greeting {
     }
 }
 
-/// A question, or something the process has to know.
+/// A question, or information for the process.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Request {
-    /// Opens the library. Answered by nothing or a reason.
+    /// Opens the library. The answer is empty or a reason.
     Open(Open),
-    /// Creates a schedule. Answered by its traits.
+    /// Creates a schedule. The answer contains its traits.
     CreateSchedule(CreateSchedule),
     /// Creates a method.
     CreateMethod(CreateMethod),
-    /// What a schedule learns before it is asked. Not answered.
+    /// Passes observations to a schedule before a question. It has no answer.
     Observe(Observe),
-    /// Asks a schedule.
+    /// Asks a schedule for its plan.
     PlanSchedule(PlanSchedule),
-    /// Asks a method.
+    /// Asks a method for its plan.
     PlanMethod(PlanMethod),
-    /// Whether the user wants the run to stop. Not answered.
+    /// Says whether the user wants the run to stop. It has no answer.
     Cancelled(bool),
 }
 
 /// See [`Request::Open`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Open {
-    /// The private copy; its bytes, since a path may be no UTF-8.
+    /// The path of the private copy, in bytes because it may not be UTF-8.
     pub(super) file: Vec<u8>,
     /// The manifest as it was listed.
     pub(super) manifest: String,
@@ -93,11 +94,11 @@ pub(super) struct CreateMethod {
 /// See [`Request::Observe`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Observe {
-    /// The schedule, by the number of its creation.
+    /// The number of the schedule, in the order of creation.
     pub(super) object: u32,
-    /// How much of what it knows stays.
+    /// The number of its observations that stay.
     pub(super) keep: u64,
-    /// What comes behind that.
+    /// The observations that follow them.
     pub(super) history: Vec<SignalRecord>,
 }
 
@@ -106,7 +107,7 @@ pub(super) struct Observe {
 pub(super) struct PlanSchedule {
     /// The schedule.
     pub(super) object: u32,
-    /// The decision; its history is what was observed.
+    /// The decision. Its history consists of the observations.
     pub(super) decision: DecisionRecord,
 }
 
@@ -119,12 +120,12 @@ pub(super) struct PlanMethod {
     pub(super) model: ModelRecord,
 }
 
-/// What a created schedule says of itself.
+/// A created schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct CreatedSchedule {
-    /// Its number.
+    /// The number of the schedule.
     pub(super) object: u32,
-    /// What it declares.
+    /// The traits that it declares.
     pub(super) traits: ScheduleTraits,
 }
 
@@ -162,21 +163,22 @@ kinds!(
     0 Open, 1 CreateSchedule, 2 CreateMethod, 3 Observe, 4 PlanSchedule, 5 PlanMethod, 6 Cancelled
 );
 
-/// What comes from a plugin's process.
+/// A message from a plugin's process.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reply {
-    /// The plugin's code is about to run for this question: what happens next is its doing. In words: where it will be.
+    /// The plugin's code is about to run for this question, and is responsible for what happens
+    /// next. The text names the place in words.
     At(String),
     /// A line for the log.
     Log(u32, String),
-    /// The answer, which its asker can read.
+    /// The answer, in bytes that the asker can read.
     Answer(Vec<u8>),
 }
 
-/// A reply to the question of this number.
+/// A reply to the question with this number.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Numbered {
-    /// Of the question.
+    /// The number of the question.
     pub(super) number: u32,
     /// The reply.
     pub(super) reply: Reply,

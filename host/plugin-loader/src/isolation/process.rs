@@ -1,4 +1,5 @@
-//! A plugin's process as the run sees it: started, asked with a deadline, and ended together with everything it has started.
+//! A plugin's process from the run's side: started, asked with a deadline, and ended together with
+//! everything that it has started.
 
 use super::{
     ARGUMENT, LOST_CONNECTION, Limits, escaped,
@@ -20,19 +21,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a read or a write may take until it is looked whether the process still lives and whether the user wants to stop.
+/// The time limit of a read or write. After it, the run checks whether the process is alive and
+/// whether the user wants to stop.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How long a process that has closed the socket may take to end by itself.
+/// The time in which a process that has closed the socket may end by itself.
 const GRACE: Duration = Duration::from_millis(500);
-/// How many lines one process may write to the log through the interface, and how many it may print.
+/// The number of lines that one process may write to the log through the interface, and the number
+/// that it may print.
 const MOST_LINES: u32 = 1000;
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The process ended before the plugin's code ran for this question: another one can be asked.
+    /// The process ended before the plugin's code ran for this question. Another process can be
+    /// asked.
     Before(String),
-    /// The plugin's doing, or the system's: in words.
+    /// The plugin or the system is at fault, in words.
     Fault(String),
 }
 
@@ -47,14 +51,14 @@ pub(super) struct Process {
     limits: Limits,
     /// The number of the last question.
     number: u32,
-    /// What the process knows of the user's wish to stop.
+    /// The last information that the process has about the user's wish to stop.
     told_cancelled: bool,
     lines: u32,
     plugin: String,
 }
 
 impl Process {
-    /// Starts it, in this directory. `plugin` names it in the log.
+    /// Starts the process in this directory. `plugin` names it in the log.
     pub(super) fn start(
         executable: &Path,
         directory: Option<&Path>,
@@ -114,12 +118,12 @@ impl Process {
             lines: 0,
             plugin: plugin.into(),
         };
-        // A process that is gone already is noticed with the first question.
+        // The first question notices a process that has already ended.
         drop(greeted);
         Ok(process)
     }
 
-    /// Tells it something that has no answer.
+    /// Sends a message that has no answer.
     pub(super) fn tell(&mut self, request: &Request) -> Result<(), Trouble> {
         self.send(request, Instant::now(), &None)
     }
@@ -157,7 +161,7 @@ impl Process {
         }
     }
 
-    /// What a reply means: an answer, or nothing yet.
+    /// The meaning of a reply: an answer, or nothing yet.
     fn hear(
         &mut self,
         reply: Numbered,
@@ -184,9 +188,7 @@ impl Process {
         }
         if self.lines == MOST_LINES {
             let plugin = &self.plugin;
-            tracing::warn!(
-                "{plugin} has logged {MOST_LINES} lines; what it logs from here on is left out"
-            );
+            tracing::warn!("{plugin} has logged {MOST_LINES} lines; the rest is left out");
         }
     }
 
@@ -239,7 +241,7 @@ impl Process {
         Ok(())
     }
 
-    /// The process has ended, or does so now; `at` says where the plugin's code was.
+    /// Ends the process, if it has not ended by itself. `at` says where the plugin's code was.
     fn gone(&mut self, at: Option<String>) -> Trouble {
         let closed = Instant::now();
         while !has_ended(&mut self.child).unwrap_or(true) && closed.elapsed() < GRACE {
@@ -268,12 +270,13 @@ impl Process {
     fn garbage(&mut self, why: &str) -> Trouble {
         let (_, words) = self.end();
         Trouble::Fault(format!(
-            "its process wrote something that is no answer where its answers go ({}){words}",
+            "its process wrote something other than an answer to its connection ({}){words}",
             printable(why)
         ))
     }
 
-    /// Ends it and all it has started; how it ended, and what it printed last.
+    /// Ends the process and everything that it has started. Returns how it ended, and its last
+    /// output.
     fn end(&mut self) -> (Option<std::process::ExitStatus>, String) {
         let status = self.kill();
         let words = self.output.take().map(Output::text).unwrap_or_default();
@@ -282,7 +285,8 @@ impl Process {
 
     fn kill(&mut self) -> Option<std::process::ExitStatus> {
         kill_group(&mut self.child);
-        // It is waited for at the end, so that its number and its group's are its own until then.
+        // The process is waited for at the end. Until then its number and that of its group are not
+        // reused.
         let killed = Instant::now();
         while !has_ended(&mut self.child).unwrap_or(true) && killed.elapsed() < GRACE {
             std::thread::sleep(Duration::from_micros(100));
@@ -292,19 +296,19 @@ impl Process {
     }
 }
 
-/// What is said of a process that can no longer be heard.
+/// The description of a process that can no longer be heard.
 const LOST: &str = "closed the connection to the run";
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Without an output it has been ended already.
+        // Without an output, it has been ended already.
         if self.output.is_some() {
             let _ = self.kill();
         }
     }
 }
 
-/// Writes what a plugin prints to the log.
+/// Writes the output of a plugin to the log.
 fn printing(plugin: &str) -> impl FnMut(&str) + Send + 'static {
     let (plugin, mut lines) = (plugin.to_owned(), 0);
     move |line| {
@@ -312,12 +316,12 @@ fn printing(plugin: &str) -> impl FnMut(&str) + Send + 'static {
         if lines <= MOST_LINES {
             tracing::info!(target: "plugin", "{plugin} printed: {}", printable(line));
         } else if lines == MOST_LINES + 1 {
-            tracing::info!(target: "plugin", "{plugin} prints more; it is left out");
+            tracing::info!(target: "plugin", "{plugin} prints more lines; the rest is left out");
         }
     }
 }
 
-/// A number that nobody can guess.
+/// A random number that cannot be guessed.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

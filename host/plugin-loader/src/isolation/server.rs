@@ -1,9 +1,9 @@
-//! The plugin's process: opens one library and answers what the run asks of its schedules and methods. Called by
-//! [`crate::probe::answer_if_asked`].
+//! The plugin's process. It opens one library and answers the run's questions to its schedules and
+//! methods. Called by [`crate::probe::answer_if_asked`].
 //!
-//! The socket to the run comes as standard input; it moves to a descriptor of its own, and standard input becomes empty. A
-//! thread receives, so that the process notices the end of the run, and a wish to stop, while a plugin computes; the main thread
-//! calls the plugin.
+//! The socket to the run arrives as standard input. It moves to a descriptor of its own, and
+//! standard input becomes empty. A thread receives, so that the process notices the end of the run
+//! and a wish to stop while a plugin computes. The main thread calls the plugin.
 
 use super::{
     LOST_CONNECTION, escaped,
@@ -48,7 +48,7 @@ use std::{
 /// Serves until the run closes the socket, and returns the exit code.
 pub(crate) fn serve(offer: &Offer) -> i32 {
     let Some((socket, greeting)) = connection() else {
-        eprintln!("this is a part of progtune's own loading of plugins, not a command");
+        eprintln!("progtune uses this argument internally to load plugins; it is not a command");
         return 2;
     };
     limit(greeting.memory);
@@ -75,7 +75,7 @@ pub(crate) fn serve(offer: &Offer) -> i32 {
     0
 }
 
-/// Takes the socket from standard input, and what the run sends first.
+/// Takes the socket from standard input, with the run's first message.
 fn connection() -> Option<(UnixStream, Greeting)> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
     let mut bytes = [0; Greeting::LENGTH];
@@ -85,16 +85,18 @@ fn connection() -> Option<(UnixStream, Greeting)> {
     Some((socket, greeting))
 }
 
-/// Makes standard input a file without content.
+/// Makes standard input an empty file.
 fn empty_stdin() -> io::Result<()> {
     let empty = File::open("/dev/null")?;
-    // SAFETY: descriptor 0 is open, since the socket has just come from it, and is not closed: nothing drops this owner of it.
+    // SAFETY: descriptor 0 is open, since the socket has just come from it. It is not closed,
+    // because this owner of it is never dropped.
     #[allow(unsafe_code)]
     let mut stdin = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(0) });
     Ok(rustix::io::dup2(&empty, &mut stdin)?)
 }
 
-/// What this process may use, and what it leaves. A limit that cannot be set is no reason not to go on.
+/// Limits the memory of this process, and the files that it leaves: no core dump, and no rights for
+/// other users. A limit that cannot be set is ignored.
 fn limit(memory: u64) {
     let at_most = |bytes: u64| Rlimit {
         current: Some(bytes),
@@ -103,15 +105,15 @@ fn limit(memory: u64) {
     let _ = setrlimit(Resource::Core, at_most(0));
     let _ = setrlimit(Resource::Data, at_most(memory));
     umask(rustix::fs::Mode::from_raw_mode(0o077));
-    // Where the whole machine runs out of memory, this process goes and not the run.
+    // If the whole machine runs out of memory, the system ends this process and not the run.
     #[cfg(target_os = "linux")]
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
 }
 
-/// Starts the thread that receives. It ends the process when the run is gone.
+/// Starts the thread that receives. It ends the process when the run has ended.
 ///
-/// Returns when the thread is under way: starting one takes the dynamic linker's lock, which the main thread holds while a
-/// constructor runs, perhaps for ever.
+/// Returns when the thread is running. Starting one takes the dynamic linker's lock, which the main
+/// thread holds while a constructor runs, perhaps for ever.
 fn receive(mut socket: UnixStream, token: Token) -> Receiver<(u32, Request)> {
     static UNDER_WAY: AtomicBool = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
@@ -143,23 +145,23 @@ fn receive(mut socket: UnixStream, token: Token) -> Receiver<(u32, Request)> {
     receiver
 }
 
-/// Ends this process and what it has started.
+/// Ends this process and everything that it has started.
 fn end(marker: &str) -> ! {
     if !marker.is_empty() {
         escaped::kill(marker);
     }
-    // Never a group that somebody else leads.
+    // Never a group that another process leads.
     if getpgrp() == getpid() {
         let _ = kill_process_group(getpgrp(), Signal::KILL);
     }
     std::process::abort();
 }
 
-/// Where replies go, from any thread.
+/// The destination of replies, from any thread.
 struct Replies {
     socket: Mutex<UnixStream>,
     token: Token,
-    /// The question that is being answered.
+    /// The question in progress.
     number: AtomicU32,
 }
 
@@ -170,7 +172,7 @@ impl Replies {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = framed(&self.token, &message).and_then(|frame| socket.write_all(&frame));
         if sent.is_err() {
-            // Nobody hears what else would be said.
+            // No one would receive anything else.
             std::process::exit(LOST_CONNECTION);
         }
     }
@@ -234,7 +236,7 @@ impl Served {
         }
     }
 
-    /// An empty text, or why it cannot be opened.
+    /// An empty text, or the reason why the library cannot be opened.
     fn open(&mut self, request: Open) -> Result<u8, String> {
         let file = OsString::from_vec(request.file);
         let at = |stage: &str| self.replies.at(stage);

@@ -1,5 +1,5 @@
-//! In place of [`super`]'s client where a system has no sockets between processes: nothing is ever isolated there
-//! ([`super::Isolation::is_supported`]), so none of these values exists.
+//! A replacement for [`super`]'s client on systems without sockets between processes. Nothing is
+//! ever isolated there ([`super::Isolation::is_supported`]), so none of these values exists.
 
 use super::Limits;
 use crate::{consistency::Twice, private::Private};
@@ -12,21 +12,21 @@ use progtune_plugin_api::{
 };
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
-/// What an answer is: the plugin's, or why there is none.
+/// An answer: the plugin's, or the reason why there is none.
 pub(crate) type Answered<T> = Result<Result<T, PluginError>, String>;
 
-/// What a server would be started with.
+/// The arguments with which a server would be started.
 pub(crate) struct Launch {
     pub(crate) executable: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) library: Private,
 }
 
-/// There is none.
+/// A server, which does not exist here.
 pub(crate) struct Server(Infallible);
-/// There is none.
+/// A schedule in a process of its own, which does not exist here.
 pub(crate) struct RemoteSchedule(Infallible);
-/// There is none.
+/// A method in a process of its own, which does not exist here.
 pub(crate) struct RemoteMethod(Infallible);
 
 impl Server {

@@ -1,7 +1,9 @@
-//! The child process: opens a library, asks it for everything, and says so. Called by [`super::answer_if_asked`].
+//! The child process: it opens a library, makes every request to it, and reports success. Called by
+//! [`super::answer_if_asked`].
 //!
-//! It writes a line `at …` before each step, so that the parent can tell where it ended, and `done HASH` or `refused REASON`
-//! last. Answers are not judged here, only survived: what a plugin answers in a run is checked there.
+//! It writes a line `at …` before each step, so that the parent can tell where it ended. The last
+//! line is `done HASH` or `refused REASON`. The answers need only arrive; a run checks their
+//! contents.
 
 use super::{Request, Trial};
 use crate::{
@@ -33,7 +35,7 @@ pub(super) fn answer(offer: &Offer) -> i32 {
         return 2;
     }
     let Ok(request) = serde_json::from_str::<Request>(&line) else {
-        eprintln!("this is a part of progtune's own loading of plugins, not a command");
+        eprintln!("progtune uses this argument internally to load plugins; it is not a command");
         return 2;
     };
     end_with_parent();
@@ -56,10 +58,12 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// The parent holds the other end of the standard input for as long as it lives: an interrupted run leaves nothing behind.
+/// Ends this process when its parent ends, so that an interrupted run leaves nothing behind. The
+/// parent holds the other end of standard input for as long as it lives.
 ///
-/// Returns when the thread that waits for it is under way: starting one takes the dynamic linker's lock, which the main thread
-/// holds while a constructor runs, perhaps for ever. After that the thread makes system calls only.
+/// Returns when the waiting thread is running. Starting one takes the dynamic linker's lock, which
+/// the main thread holds while a constructor runs, perhaps for ever. After that the thread only
+/// makes system calls.
 #[cfg(unix)]
 fn end_with_parent() {
     use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
@@ -72,7 +76,7 @@ fn end_with_parent() {
         let (mut stdin, mut rest) = (File::from(stdin), [0; 64]);
         UNDER_WAY.store(true, Ordering::Release);
         while matches!(stdin.read(&mut rest), Ok(1..)) {}
-        // Never a group that somebody else leads.
+        // Never a group that another process leads.
         if getpgrp() == getpid() {
             let _ = kill_process_group(getpgrp(), Signal::KILL);
         }
@@ -108,7 +112,7 @@ fn attempt(request: &Request, offer: &Offer) -> Result<(), String> {
     match &request.trial {
         Trial::Library => {
             for entry in &manifest.entries {
-                // An entry with a required option cannot be tried without the user's.
+                // An entry with a required option cannot be tried without the user's options.
                 if let Ok(options) = resolve(&entry.options, &[]) {
                     let asked = Asked {
                         module,
@@ -155,7 +159,7 @@ fn find<'a>(
         .ok_or_else(|| format!("it offers no {kind} '{id}'"))
 }
 
-/// An entry with options, asked on synthetic models.
+/// Asks an entry with options about synthetic models.
 struct Asked<'a> {
     module: PluginModule_Ref,
     host: &'a HostRecord,
@@ -228,7 +232,7 @@ impl Asked<'_> {
     }
 }
 
-/// One observation of each signal in each epoch before.
+/// One observation of each signal in each earlier epoch.
 fn history(traits: &ScheduleTraits, run: &RunRecord, epoch: u32) -> Vec<SignalRecord> {
     let observe = |past: u32, name: &RString| {
         let count = if name.starts_with("block_") {

@@ -1,5 +1,5 @@
-//! The child process as the parent sees it: started, fed, timed, and cleaned up with everything it started. Called by
-//! [`super::Probe`].
+//! The child process from the parent's side: started, given its request, timed, and cleaned up with
+//! everything that it has started. Called by [`super::Probe`].
 
 use super::{ARGUMENT, Probe, Request};
 use crate::child_process::{Output, detach, ended, has_ended, kill_group, last_words};
@@ -31,7 +31,8 @@ pub(super) fn run(probe: &Probe, request: &Request) -> Result<(), String> {
             probe.executable.display()
         )
     })?;
-    // A thread writes: the child may never read. It gives the pipe back, which must stay open until the child is gone.
+    // A thread writes, because the child may never read. It returns the pipe, which must stay open
+    // until the child has ended.
     let mut stdin = child.stdin.take();
     let fed = thread::spawn(move || {
         if let Some(pipe) = &mut stdin {
@@ -47,7 +48,8 @@ pub(super) fn run(probe: &Probe, request: &Request) -> Result<(), String> {
     judge(status?, &said, &cried, probe.deadline, &request.sha256)
 }
 
-/// What the exit and the last lines mean. `None` as status: the deadline passed.
+/// The outcome from the exit status and the last lines. The status `None` means that the deadline
+/// passed.
 fn judge(
     status: Option<ExitStatus>,
     said: &str,
@@ -65,9 +67,10 @@ fn judge(
         return Ok(());
     }
     let stage = lines.iter().rev().find_map(|line| line.strip_prefix("at "));
-    let stage = match is_done {
-        true => "at the end of the process, which runs its destructors",
-        false => stage.unwrap_or("when the child process started"),
+    let stage = if is_done {
+        "at the end of the process, which runs its destructors"
+    } else {
+        stage.unwrap_or("when the child process started")
     };
     let what = match status {
         None => format!("was not done after {} s", deadline.as_secs_f64()),
@@ -79,7 +82,8 @@ fn judge(
     ))
 }
 
-/// Waits for the child, at most until the deadline, and kills what is left of its process group. `None`: the deadline passed.
+/// Waits for the child, at most until the deadline, and kills the rest of its process group. `None`
+/// means that the deadline passed.
 fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>, String> {
     let started = Instant::now();
     let mut pause = Duration::from_micros(500);
@@ -115,7 +119,7 @@ mod tests {
         path::{Path, PathBuf},
     };
 
-    /// A script in place of the program.
+    /// A shell script in place of the program.
     fn tried(script: &str, deadline: Duration) -> (Result<(), String>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let executable = folder.path().join("program");
@@ -163,8 +167,9 @@ mod tests {
         assert!(text.contains("(it wrote: ||{\"file\":"), "{text}");
     }
 
-    /// The process whose number is in the file is gone, or a zombie until init has reaped it. It has been killed, which on a
-    /// loaded machine takes a moment to come through; unkilled it would sleep for a quarter of an hour.
+    /// Waits until the process whose number is in the file has ended, or is a zombie that init will
+    /// reap. It has been killed, which takes a moment on a loaded machine. Otherwise it would sleep
+    /// for a quarter of an hour.
     fn assert_ends(file: &Path) {
         let number = fs::read_to_string(file).unwrap();
         let stat = PathBuf::from("/proc").join(number.trim()).join("stat");
@@ -191,7 +196,7 @@ mod tests {
         for name in ["child", "self"] {
             assert_ends(&folder.path().join(name));
         }
-        // A grandchild that outlives a child which ended in time is killed too.
+        // A grandchild is also killed if it outlives a child that ended in time.
         let (outcome, folder) = tried(
             "sleep 1000 & echo $! > child; echo 'done ab'",
             Duration::from_secs(60),

@@ -87,10 +87,7 @@ impl Hostile {
 
 impl Schedule for Hostile {
     fn traits(&self) -> ScheduleTraits {
-        match is("run-follows-signals") {
-            true => ScheduleTraits::signals(&["train_loss"]),
-            false => ScheduleTraits::default(),
-        }
+        if is("run-follows-signals") { ScheduleTraits::signals(&["train_loss"]) } else { ScheduleTraits::default() }
     }
 
     fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {

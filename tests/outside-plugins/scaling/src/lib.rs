@@ -11,12 +11,9 @@ struct Scaling {
 
 impl Scaling {
     fn create(options: &Options, host: &HostRecord) -> Result<Self, PluginError> {
-        match host.ops.contains(&Op::MUL) {
-            true => Ok(Self {
+        if host.ops.contains(&Op::MUL) { Ok(Self {
                 feedforward: options.bool("feedforward")?,
-            }),
-            false => Err(PluginError::unsupported("this host cannot multiply")),
-        }
+            }) } else { Err(PluginError::unsupported("this host cannot multiply")) }
     }
 }
 
