@@ -1,5 +1,5 @@
-//! Writes the rows of an embedded task to `train.jsonl` and `validation.jsonl` in a directory, to look at them or to give
-//! them to another program.
+//! Writes the rows of an embedded task to `train.jsonl` and `validation.jsonl` in a directory, for
+//! reading or for another program.
 //!
 //!     cargo run -p progtune-datasets --example sample_rows -- sample_pairs DIR
 

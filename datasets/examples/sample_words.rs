@@ -1,5 +1,6 @@
-//! Prints every word of the generated tasks, one a line: the `--words` file of `tools/make_embedded_model.py`, which
-//! keeps them whole in the embedded model's pruned vocabulary.
+//! Prints every word of the generated tasks, one per line. This is the `--words` file of
+//! `tools/make_embedded_model.py`, which keeps the words whole in the embedded model's pruned
+//! vocabulary.
 //!
 //!     cargo run -p progtune-datasets --example sample_words > words.txt
 

@@ -17,9 +17,13 @@
 //! # use progtune_plugin_api::prelude::*;
 //! # struct Nothing;
 //! # impl Method for Nothing {
-//! #     fn plan(&self, _: &ModelRecord) -> Result<MethodPlan, PluginError> { Ok(MethodPlan::default()) }
+//! #     fn plan(&self, _: &ModelRecord) -> Result<MethodPlan, PluginError> {
+//! #         Ok(MethodPlan::default())
+//! #     }
 //! # }
-//! # export_plugin! { methods: [ { id: "nothing", summary: "", options: [], create: |_, _| Ok(Nothing) } ] }
+//! # export_plugin! {
+//! #     methods: [{ id: "nothing", summary: "", options: [], create: |_, _| Ok(Nothing) }],
+//! # }
 //! use progtune_plugin_api::contract;
 //! # fn main() {
 //! contract::assert_kept(&PLUGIN); // with the default options

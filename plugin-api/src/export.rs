@@ -12,7 +12,10 @@
 ///             id: "single-block",
 ///             summary: "one block, every epoch",
 ///             options: [
-///                 { name: "block", kind: Int, default: -1, min: -1, help: "the block; -1 is the top one" },
+///                 {
+///                     name: "block", kind: Int, default: -1, min: -1,
+///                     help: "the block; -1 is the top one"
+///                 },
 ///                 EMBEDDINGS_OPTION,
 ///             ],
 ///             create: SingleBlock::create,

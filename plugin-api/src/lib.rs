@@ -87,7 +87,8 @@
 //! impl Schedule for Growing {
 //!     fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError> {
 //!         let t = stage::epoch(&self.run, decision)?;
-//!         Stage::top_blocks(&self.run, stage::parts(&self.run, t), self.embeddings).plan(&self.run)
+//!         let k = stage::parts(&self.run, t);
+//!         Stage::top_blocks(&self.run, k, self.embeddings).plan(&self.run)
 //!     }
 //! }
 //!
@@ -104,14 +105,16 @@
 //!
 //! impl Method for Scaling {
 //!     fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError> {
-//!         let mut plan = MethodPlan { identity_at_init: true, ..MethodPlan::default() }.with_suggested_lr(1e-3);
+//!         let plan = MethodPlan { identity_at_init: true, ..MethodPlan::default() };
+//!         let mut plan = plan.with_suggested_lr(1e-3);
 //!         let targets: Vec<&str> = self.targets.iter().map(String::as_str).collect();
 //!         for site in model.linear_sites("targets", &targets)? {
 //!             let (name, shape) = (format!("{}.scale", site.name), [u64::from(site.out_dim)]);
 //!             let mut g = GraphBuilder::new();
 //!             let (y, s) = (g.input("y"), g.parameter(&name));
 //!             g.mul(y, s);
-//!             plan.parameters.push(NewParameter::at(site, &name, &shape, Graph::filled(1.0, &shape)));
+//!             let ones = Graph::filled(1.0, &shape);
+//!             plan.parameters.push(NewParameter::at(site, &name, &shape, ones));
 //!             plan.rewrites.push(Rewrite::output(site, g.finish()));
 //!         }
 //!         Ok(plan)
@@ -132,7 +135,10 @@
 //!             id: "scaling",
 //!             summary: "a learned factor on every output of some linear layers",
 //!             options: [
-//!                 { name: "targets", kind: Strs, default: ["key", "value"], help: "ends of the layers' names" },
+//!                 {
+//!                     name: "targets", kind: Strs, default: ["key", "value"],
+//!                     help: "ends of the layers' names"
+//!                 },
 //!             ],
 //!             create: Scaling::create,
 //!         },

@@ -17,7 +17,8 @@
 //!             summary: "the upper half of the blocks in odd epochs, all of them in even ones",
 //!             options: [EMBEDDINGS_OPTION],
 //!             create: |options, _, run| BlocksByEpoch::new(options, run, |run, epoch| {
-//!                 stage::top(run, if epoch % 2 == 1 { run.blocks.div_ceil(2) } else { run.blocks })
+//!                 let halves = if epoch % 2 == 1 { 1 } else { 2 };
+//!                 stage::top(run, (run.blocks * halves).div_ceil(2))
 //!             }),
 //!         },
 //!     ],

@@ -1,9 +1,10 @@
-//! `cargo xtask compare-builds BEFORE AFTER`: whether two builds give the same numbers, bit for bit. Called by `main`, before
-//! and after a change that must not change results.
+//! `cargo xtask compare-builds BEFORE AFTER` checks whether two builds give the same numbers, bit
+//! for bit. Called by `main`. Developers run it for a change that must not change results.
 //!
-//! Each build is a directory with `progtune` and its plugins, such as `target/release`. Both run the same jobs, which cover the
-//! kinds of tasks, the schedules, the methods, both families of models and both compute paths. Every file that a run leaves is
-//! compared: weights and predictions byte for byte, records without times, paths and memory.
+//! Each build is a directory with `progtune` and its plugins, such as `target/release`. Both run
+//! the same jobs. These cover the kinds of tasks, the schedules, the methods, both families of
+//! models and both compute paths. Every file that a run leaves is compared: weights and predictions
+//! byte for byte, records without times, paths and memory.
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +18,11 @@ cargo xtask compare-builds BEFORE AFTER [--only NAME]…
   --only NAME     run only the jobs whose names contain NAME
 ";
 
-/// Flags that every job has.
+/// The flags of every job.
 const COMMON: &str = "train --quiet --seed 7 --token-cache off";
 
-/// The jobs: a name, and the flags. `DATA` stands for the directory of generated files, `FIXTURES` for `tests/fixtures/parity`.
+/// The jobs: a name and the flags. `DATA` stands for the directory of generated files, and
+/// `FIXTURES` for `tests/fixtures/parity`.
 const JOBS: &[(&str, &str)] = &[
     (
         "full",
@@ -83,7 +85,7 @@ const JOBS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Files of a result that tell of the run and not of its numbers.
+/// Files of a result that describe the run and not its numbers.
 const NOT_COMPARED: &[&str] = &[
     "log.txt",
     "config.toml",
@@ -100,7 +102,7 @@ const VOLATILE: &[&str] = &[
 /// Runs the task.
 ///
 /// # Errors
-/// A job fails, or two builds differ; all jobs are run and all differences listed.
+/// If a job fails or the builds differ. All jobs are run, and all differences are listed.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let (mut builds, mut only) = (Vec::new(), Vec::new());
     let mut arguments = arguments.iter();
@@ -156,7 +158,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// Trains with a build; the result is in `output`.
+/// Trains with a build. The result is in `output`.
 fn train(build: &Path, flags: &str, output: &Path) -> Result<(), String> {
     let program = build.join("progtune");
     let run = Command::new(&program)
@@ -178,7 +180,7 @@ fn train(build: &Path, flags: &str, output: &Path) -> Result<(), String> {
     ))
 }
 
-/// Every file of a result by its path in it, as far as it tells numbers.
+/// Every file of a result that contains numbers, by its path in the result.
 fn contents(output: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![output.to_owned()];
@@ -207,7 +209,7 @@ fn contents(output: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     Ok(found)
 }
 
-/// The bytes of a file without what differs from run to run.
+/// The bytes of a file without the parts that differ between runs.
 fn stable(name: &str, bytes: Vec<u8>) -> Vec<u8> {
     if !name.ends_with(".json") && !name.ends_with(".jsonl") {
         return bytes;

@@ -1,9 +1,11 @@
-//! `cargo xtask module-cycles`: which modules of a crate import each other in a circle. Called by `main` and by `tidy`.
+//! `cargo xtask module-cycles` finds the modules of a crate that import each other in a circle.
+//! Called by `main` and by `tidy`.
 //!
-//! The rule: among the modules that one module declares, imports form no cycle; what lies below a module counts as part of it. So
-//! `crate::model::head` naming `crate::graph` is an edge from `model` to `graph`, and naming `crate::model::loss` one from `head` to
-//! `loss` among the modules of `model`. A child may name what its parent holds, and a parent its children: that is how Rust's
-//! folders work. Code for tests only does not count.
+//! The rule applies to the modules that one module declares: the imports among them form no cycle.
+//! A module includes everything below it. For example, `crate::model::head` naming `crate::graph`
+//! is an edge from `model` to `graph`. If it names `crate::model::loss`, that is an edge from
+//! `head` to `loss` among the modules of `model`. A child may name its parent's items, and a parent
+//! its children's, because Rust's folders work that way. Code for tests does not count.
 
 mod paths;
 
@@ -20,23 +22,24 @@ use std::{
 /// A path of module or item names from the crate's root.
 type Names = Vec<String>;
 
-/// What one module names of another, and each way it is named: `a::b names c::D`.
+/// The names that modules use from each other: the two modules, and each use as `a::b names c::D`.
 type Edges = BTreeMap<(String, String), Vec<String>>;
 
-/// The modules of one crate, and what they name.
+/// The modules of one crate, and the paths that they name.
 #[derive(Default)]
 struct Crate {
     /// Every module with the paths it names, from the crate's root.
     named: BTreeMap<Names, BTreeSet<Names>>,
-    /// What a module's `use` declarations call something else's: the path of the name, and the path it stands for.
+    /// The new names that a module's `use` declarations introduce: the path of the name, and the
+    /// path for which it stands.
     renamed: BTreeMap<Names, Names>,
 }
 
-/// Looks into every crate of the workspace. With `--imports` it prints which module imports which, of all
-/// crates or of those in the folders named.
+/// Checks every crate of the workspace. With `--imports` it prints the imports among modules, for
+/// all crates or for those in the named folders.
 ///
 /// # Errors
-/// The cycles; or that a file cannot be read.
+/// The cycles, or a file that cannot be read.
 pub(crate) fn run(root: &Path, further: &[String]) -> Result<(), String> {
     if let Some((first, wanted)) = further.split_first()
         && first == "--imports"
@@ -61,7 +64,7 @@ pub(crate) fn run(root: &Path, further: &[String]) -> Result<(), String> {
 /// The cycles of every crate of the workspace: `host/src/lib.rs: 2 modules of …`.
 ///
 /// # Errors
-/// When cargo does not tell the crates, or a file cannot be read.
+/// If cargo cannot list the crates, or a file cannot be read.
 pub(crate) fn all(root: &Path) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for file in crate_roots(root)? {
@@ -72,7 +75,7 @@ pub(crate) fn all(root: &Path) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// Prints the imports among the modules that one module declares, a line for each name.
+/// Prints the imports among the modules that one module declares, one line per name.
 fn print_imports(parsed: &Crate) {
     for (parent, edges) in parsed.edges() {
         for ((from, to), named) in edges {
@@ -113,15 +116,16 @@ fn crate_roots(root: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(roots)
 }
 
-/// Describes every cycle in the crate whose root file this is, one line each: its modules, and one import per step.
+/// Describes every cycle in the crate with this root file, one line each: its modules, and one
+/// import per step.
 ///
 /// # Errors
-/// When a file cannot be read or is not Rust.
+/// If a file cannot be read or is not Rust.
 fn find(root_file: &Path) -> Result<Vec<String>, String> {
     Ok(parse(root_file)?.cycles())
 }
 
-/// Reads the crate whose root file this is.
+/// Reads the crate with this root file.
 fn parse(root_file: &Path) -> Result<Crate, String> {
     let mut parsed = Crate::default();
     let folder = root_file.parent().unwrap_or(Path::new("."));
@@ -130,7 +134,7 @@ fn parse(root_file: &Path) -> Result<Crate, String> {
 }
 
 impl Crate {
-    /// Reads a module's file and the files of the modules it declares, which lie in `folder`.
+    /// Reads a module's file, and the files of the modules that it declares, which are in `folder`.
     fn read(&mut self, file: &Path, folder: &Path, module: Names) -> Result<(), String> {
         let shown = file.display();
         let text = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
@@ -195,10 +199,11 @@ impl Crate {
         self.named.entry(module.clone()).or_default().insert(target);
     }
 
-    /// The module that a path leads into, through re-exports: `crate::Error` is `error`'s where the root says `pub use error::Error`.
+    /// The module to which a path leads through re-exports: `crate::Error` is in `error` if the
+    /// root says `pub use error::Error`.
     fn module_of(&self, path: &Names) -> Names {
         let mut path = path.clone();
-        // A re-export of a re-export is followed; the bound only stops a circle of names.
+        // A re-export of a re-export is followed. The bound only stops a circle of names.
         for _ in 0..16 {
             let known = (0..=path.len())
                 .rev()

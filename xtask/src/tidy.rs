@@ -1,5 +1,6 @@
-//! `cargo xtask tidy`: the house rules that a program can check, over the files that git tracks and the new ones that
-//! it does not ignore. Called by `main`. The rules in words are in CONTRIBUTING.md.
+//! `cargo xtask tidy` checks the house rules that a program can check. It reads the files that git
+//! tracks, and the new ones that git does not ignore. Called by `main`. CONTRIBUTING.md states the
+//! rules in words.
 
 mod function_length;
 
@@ -26,10 +27,10 @@ const UNSAFE_PLACES: &[&str] = &[
 /// Code that is not finished, or not meant to stay.
 const LEFT_OVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore"];
 
-/// Checks every rule and lists all that is broken.
+/// Checks every rule and lists all violations.
 ///
 /// # Errors
-/// The list; or that git or a file cannot be read.
+/// The list, or that git or a file cannot be read.
 pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
     let mut findings = Vec::new();
     let mut n_files = 0;
@@ -38,7 +39,7 @@ pub(crate) fn run(root: &Path, _further: &[String]) -> Result<(), String> {
         if !is_rust && !path.ends_with("Cargo.toml") {
             continue;
         }
-        // A file may be deleted and not yet be out of git's index.
+        // A file may be deleted but still in git's index.
         let Ok(text) = fs::read_to_string(root.join(&path)) else {
             continue;
         };
@@ -129,8 +130,8 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
     }
 }
 
-/// Members of the workspace take its lints; a manifest with a `[workspace]` of its own is none (the root, and crates
-/// that tests build from outside).
+/// Members of the workspace use its lints. A manifest with its own `[workspace]` is not a member:
+/// the root, and crates that tests build separately.
 fn check_manifest(path: &str, text: &str, findings: &mut Vec<String>) {
     let mut table = "";
     let mut takes_lints = false;

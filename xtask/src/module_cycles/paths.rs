@@ -1,11 +1,12 @@
-//! The paths that Rust code names, from the crate's root, and the code without what is for tests only. Called by `module_cycles`,
-//! over tokens, so that paths inside macros count.
+//! The paths that Rust code names, from the crate's root, and the code without its tests. Called by
+//! `module_cycles`. It works on tokens, so that paths inside macros count.
 
 use super::{Names, child};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where code stands: its module, and what a path there may begin with besides `crate`, `self` and `super`.
+/// The place of some code: its module, and the names with which a path there may begin besides
+/// `crate`, `self` and `super`.
 pub(super) struct Place<'a> {
     module: &'a Names,
     children: BTreeSet<String>,
@@ -26,12 +27,12 @@ impl<'a> Place<'a> {
         self.children.insert(child.into());
     }
 
-    /// Notes what a `use` calls a path.
+    /// Records the name that a `use` gives to a path.
     pub(super) fn import(&mut self, name: &str, target: &Names) {
         self.imported.insert(name.into(), target.clone());
     }
 
-    /// A path's names from the crate's root; `None` for one that leads out of the crate.
+    /// A path's names from the crate's root; `None` if it leads out of the crate.
     fn resolved(&self, path: &[String]) -> Option<Names> {
         let first = path.first()?.as_str();
         let mut names = match first {
@@ -52,7 +53,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The tokens without the items behind `#[cfg(test)]`, alone or first in an `all(…)`.
+/// The tokens without the items under `#[cfg(test)]`, also as the first condition of an `all(…)`.
 pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut kept = TokenStream::new();
@@ -73,7 +74,7 @@ pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
     kept
 }
 
-/// Whether one of the attributes that the tokens begin with is such a `cfg`.
+/// Whether one of the first attributes of the tokens is such a `cfg`.
 fn is_for_tests(tokens: &[TokenTree]) -> bool {
     tokens
         .chunks(2)

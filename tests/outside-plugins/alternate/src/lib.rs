@@ -1,4 +1,5 @@
-//! An example of a schedule by a third party: odd epochs train every other block from the top, even epochs the others.
+//! An example of a third party's schedule: odd epochs train every other block from the top, and
+//! even epochs the others.
 //!
 //! `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
 

@@ -1,8 +1,8 @@
-//! What the plugin does in a run only, after it has behaved in its trial: by markers that begin with `run-`. A trial is known by
-//! the command line of its process.
+//! The plugin's misdeeds in a run, after it has behaved well in its trial. Their markers begin with
+//! `run-`. It recognises a trial by the command line of its process.
 //!
-//! Where something is done once, a file says that it was done: `HOSTILE-DONE`, beside the library's private copy, since the
-//! process has no variables of the test.
+//! If a misdeed happens only once, a file records it: `HOSTILE-DONE`, beside the library's private
+//! copy, because the process has none of the test's environment variables.
 
 use super::{crash, is};
 use progtune_plugin_api::prelude::*;
@@ -30,12 +30,13 @@ fn is_trial() -> bool {
     })
 }
 
-/// Whether something was done before, in this process or in an earlier one of the run; it is from now on.
+/// Whether the misdeed has happened before, in this process or in an earlier one of the run. From
+/// now on it has.
 fn was_done() -> bool {
     fs::File::create_new("HOSTILE-DONE").is_err()
 }
 
-/// The misdeeds of a schedule in its plans from epoch 2 on; `None`: it plans as if nothing had been.
+/// The misdeeds of a schedule in its plans from epoch 2 on. With `None` it plans normally.
 pub fn plan(run: &RunRecord, decision: &DecisionRecord) -> Option<SchedulePlan> {
     if is_trial() {
         return None;
@@ -53,7 +54,7 @@ pub fn plan(run: &RunRecord, decision: &DecisionRecord) -> Option<SchedulePlan> 
         return Some(trained(run.candidates.len() - calls % 2));
     }
     if is("run-plan-differs-later") {
-        // The two calls of one question agree, those of the next question are others.
+        // The two calls of one question agree; those of the next question differ from them.
         static CALLS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let calls = CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         return Some(trained(run.candidates.len() - calls / 2 % 2));
@@ -63,9 +64,10 @@ pub fn plan(run: &RunRecord, decision: &DecisionRecord) -> Option<SchedulePlan> 
     None
 }
 
-/// Does one thing wrong while it is asked.
+/// Does one thing wrong during a question.
 fn in_the_call() {
-    // SAFETY: calls of the C library as it documents them; what they do to this process is what is tested.
+    // SAFETY: calls of the C library as it documents them. Their effect on this process is the
+    // subject of the test.
     unsafe {
         if is("run-exits") {
             _exit(0);
@@ -97,7 +99,7 @@ fn in_the_call() {
     }
 }
 
-/// Leaves something behind that strikes when nobody asks.
+/// Leaves something behind that strikes between questions.
 fn for_later() {
     let crash_soon = || {
         thread::spawn(|| {
@@ -110,14 +112,14 @@ fn for_later() {
     }
 }
 
-/// What a process may do to itself and others without a crash: the run must not notice.
+/// Harm that a process can do to itself and others without a crash. The run must not notice it.
 fn mischief() {
     let _ = std::env::set_current_dir("/");
     for line in 0..3 {
         println!("printed \u{1b}[31m{line}");
         eprintln!("complained {line}");
     }
-    // SAFETY: as above; the child of `fork` makes system calls only.
+    // SAFETY: as above; the child of `fork` makes only system calls.
     unsafe {
         umask(0o777);
         if fork() == 0 {
@@ -129,7 +131,7 @@ fn mischief() {
     }
 }
 
-/// A method is not needed any more once it has planned.
+/// A method is no longer needed after it has planned.
 pub fn after_method_plan() {
     if is("run-method-thread-crashes") && !is_trial() {
         thread::spawn(|| {

@@ -1,8 +1,10 @@
-//! A plugin that can do the worst in every place where its code runs, for `tests/tests/hostile_plugins.rs`. Which it does is
-//! said by a marker that the test writes into the built file, so that one build serves every row. With the marker as it is,
-//! it is a plugin in good order.
+//! A plugin that can do the worst in every place where its code runs, for
+//! `tests/tests/hostile_plugins.rs`. The test writes a marker into the built file to choose the
+//! misdeed, so that one build serves every row. With the original marker, the plugin is in good
+//! order.
 //!
-//! It is what `export_plugin!` writes, by hand, since the macro's own code does nothing wrong.
+//! Its source is the expansion of `export_plugin!`, written by hand, because the macro's own code
+//! does nothing wrong.
 
 use progtune_plugin_api::{
     manifest::{DefaultSpec, EntrySpec, ManifestRecord, OptionSpec, PluginSpec},
@@ -17,21 +19,22 @@ use progtune_plugin_api::{
     },
 };
 
-/// `hostile-marker:` and what to do, filled up with spaces.
+/// `hostile-marker:` and the name of the misdeed, padded with spaces.
 #[used]
 static MARKER: [u8; 40] = *b"hostile-marker:nothing                  ";
 
 /// Whether this is the build for `what`.
 fn is(what: &str) -> bool {
-    // SAFETY: a reference to a static. Volatile, since the value in the file is not the one the compiler saw.
+    // SAFETY: a reference to a static. The read is volatile, because the value in the file is not
+    // the one that the compiler saw.
     let marker = unsafe { std::ptr::read_volatile(&MARKER) };
     let text = marker.split(|&byte| byte == b':').nth(1).unwrap_or_default();
     text.trim_ascii_end() == what.as_bytes()
 }
 
-/// Reads from nowhere.
+/// Reads from an invalid address.
 fn crash() {
-    // SAFETY: none: the process is meant to be killed for it.
+    // SAFETY: none. The process is meant to be killed for it.
     unsafe { std::ptr::read_volatile(std::ptr::without_provenance::<u8>(8)) };
 }
 

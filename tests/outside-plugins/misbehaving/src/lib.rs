@@ -1,5 +1,5 @@
-//! Schedules and methods that do everything wrong, one fault each, for `tests/tests/plugins.rs`: whatever a plugin answers, the
-//! host must end with a message and live.
+//! Schedules and methods with one fault each, for `tests/tests/plugins.rs`. Whatever a plugin
+//! answers, the host must end with a message and not crash.
 
 use progtune_plugin_api::{open::Attribute, prelude::*};
 

@@ -1,7 +1,9 @@
-//! An example of a PEFT method by a third party: learned factors on keys, values and the feed-forward activation,
-//! y' = y ⊙ l, which start at one. Merged into keys and values: W' = diag(l)·W, b' = l ⊙ b.
+//! An example of a third party's PEFT method: learned factors on keys, values and the feed-forward
+//! activation, y' = y ⊙ l, which start at one. Merged into keys and values: W' = diag(l)·W, b' = l
+//! ⊙ b.
 //!
-//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
+//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins.rs` builds
+//! it outside the workspace and runs it by name.
 
 use progtune_plugin_api::prelude::*;
 
@@ -11,9 +13,13 @@ struct Scaling {
 
 impl Scaling {
     fn create(options: &Options, host: &HostRecord) -> Result<Self, PluginError> {
-        if host.ops.contains(&Op::MUL) { Ok(Self {
+        if host.ops.contains(&Op::MUL) {
+            Ok(Self {
                 feedforward: options.bool("feedforward")?,
-            }) } else { Err(PluginError::unsupported("this host cannot multiply")) }
+            })
+        } else {
+            Err(PluginError::unsupported("this host cannot multiply"))
+        }
     }
 }
 
