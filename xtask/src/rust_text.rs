@@ -1,6 +1,6 @@
 //! Rust source with its comments and literals blanked, so that a rule about code does not match
-//! words in texts. Called by `tidy`. It knows only as much of the language as that requires and is
-//! not a parser.
+//! words in texts, and its comments without the rest. Called by `tidy`. It knows only as much of
+//! the language as that requires and is not a parser.
 
 /// The source with a space for every character of a comment, string or character literal; line
 /// breaks are kept.
@@ -23,6 +23,43 @@ pub(crate) fn blank_comments_and_literals(source: &str) -> String {
         }
     }
     code
+}
+
+/// A comment that begins with `//` and has no code before it.
+pub(crate) struct LineComment<'a> {
+    /// The number of its line, counted from 1.
+    pub(crate) line: usize,
+    /// The width of its line with the indentation, in characters.
+    pub(crate) columns: usize,
+    /// The comment from its `//` on.
+    pub(crate) text: &'a str,
+}
+
+/// The comments that are lines of their own, and no texts that look like them.
+pub(crate) fn line_comments(source: &str) -> Vec<LineComment<'_>> {
+    let text: Vec<char> = source.chars().collect();
+    let lines: Vec<&str> = source.split('\n').collect();
+    let (mut found, mut at, mut line, mut line_start) = (Vec::new(), 0, 0, 0);
+    while at < text.len() {
+        let is_comment = text[at..].starts_with(&['/', '/']);
+        if is_comment && text[line_start..at].iter().all(|c| c.is_whitespace()) {
+            found.push(LineComment {
+                line: line + 1,
+                columns: lines[line].chars().count(),
+                text: lines[line].trim_start(),
+            });
+        }
+        let end = end_of_blank(&text, at).max(at + 1);
+        for (offset, _) in text[at..end]
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| **c == '\n')
+        {
+            (line, line_start) = (line + 1, at + offset + 1);
+        }
+        at = end;
+    }
+    found
 }
 
 /// Whether a character may stand inside an identifier.

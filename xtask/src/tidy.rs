@@ -2,6 +2,7 @@
 //! tracks, and the new ones that git does not ignore. Called by `main`. CONTRIBUTING.md states the
 //! rules in words.
 
+mod comments;
 mod function_length;
 
 use std::fs;
@@ -112,6 +113,7 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
             ));
         }
     }
+    comments::check(path, text, findings);
     function_length::check(path, text, findings);
     let may_be_unsafe = UNSAFE_PLACES.iter().any(|place| path.starts_with(place));
     for (number, line) in blank_comments_and_literals(text).lines().enumerate() {
