@@ -1,6 +1,6 @@
 //! Rust source with its comments and literals blanked, so that a rule about code does not match
-//! words in texts, and its comments without the rest. Called by `tidy`. It knows only as much of the language as that requires and is
-//! not a parser.
+//! words in texts, and its comments without the rest. Called by `tidy`. It knows only as much of
+//! the language as that requires and is not a parser.
 
 /// The source with a space for every character of a comment, string or character literal; line
 /// breaks are kept.

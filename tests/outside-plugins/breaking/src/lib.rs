@@ -64,12 +64,20 @@ impl Method for Factor {
         for site in model.sites_of(&[SiteKind::QUERY])? {
             let (name, n) = (format!("{}.factor", site.name), u64::from(site.out_dim));
             let rewrite = Rewrite::output(site, self.graph("y", &name, &[n], 1.0));
-            let mut rewrite = if site.is_linear() { rewrite.with_merge(self.graph("w", &name, &[n, 1], self.merged)) } else { rewrite };
+            let mut rewrite = if site.is_linear() {
+                rewrite.with_merge(self.graph("w", &name, &[n, 1], self.merged))
+            } else {
+                rewrite
+            };
             if site.is_linear() && !site.bias.is_empty() {
                 rewrite = rewrite.with_merge_bias(self.graph("b", &name, &[n], 1.0));
             }
             plan.rewrites.push(rewrite);
-            let start = if self.start.is_finite() { Graph::filled(self.start, &[n]) } else { overflowing(n) };
+            let start = if self.start.is_finite() {
+                Graph::filled(self.start, &[n])
+            } else {
+                overflowing(n)
+            };
             plan.parameters
                 .push(NewParameter::at(site, name, &[n], start));
         }

@@ -13,9 +13,13 @@ struct Scaling {
 
 impl Scaling {
     fn create(options: &Options, host: &HostRecord) -> Result<Self, PluginError> {
-        if host.ops.contains(&Op::MUL) { Ok(Self {
+        if host.ops.contains(&Op::MUL) {
+            Ok(Self {
                 feedforward: options.bool("feedforward")?,
-            }) } else { Err(PluginError::unsupported("this host cannot multiply")) }
+            })
+        } else {
+            Err(PluginError::unsupported("this host cannot multiply"))
+        }
     }
 }
 
