@@ -2,7 +2,7 @@
 //! Called by the recipe, `evaluate` and `predict`; the files are copied beside what a run saves.
 //!
 //! What comes of the files is what `AutoTokenizer.from_pretrained` of transformers 5.24 makes of them; docs/tokenizers.md says
-//! which file decides what, and `tests/tests/tokenizers.rs` compares ids.
+//! which file decides what, and `tests/tests/data/tokenizers.rs` compares ids.
 
 mod added_tokens;
 mod build;

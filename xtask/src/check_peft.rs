@@ -88,8 +88,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
                 "--release",
                 "--workspace",
                 "--test",
-                "hub",
-                "python",
+                "data",
+                "hub::python::",
             ])
             .env("PROGTUNE_PYTHON", &job.python),
     )

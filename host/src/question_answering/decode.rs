@@ -3,7 +3,7 @@
 //!
 //! The rules are those of Hugging Face's `postprocess_qa_predictions` (transformers, `examples/pytorch/question-answering/
 //! utils_qa.py`), arithmetic in f32 as there. Where scores are equal, the earlier window and the higher logit come first.
-//! Tested against its output in `tests/tests/question_answering.rs`.
+//! Tested against its output in `tests/tests/data/question_answering.rs`.
 
 use std::cmp::Ordering;
 

@@ -1,6 +1,6 @@
 //! An example of a schedule by a third party: odd epochs train every other block from the top, even epochs the others.
 //!
-//! `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
+//! `tests/tests/plugins/plugins.rs` builds it outside the workspace and runs it by name.
 
 use progtune_plugin_api::{prelude::*, stage};
 

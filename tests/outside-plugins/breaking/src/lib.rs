@@ -1,5 +1,5 @@
 //! Schedules and methods that answer well-formed plans and break one promise of the contract each, for
-//! `tests/tests/authoring.rs`: `progtune plugins check` must name it.
+//! `tests/tests/plugins/authoring.rs`: `progtune plugins check` must name it.
 
 use progtune_plugin_api::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};

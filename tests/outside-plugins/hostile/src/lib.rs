@@ -1,4 +1,4 @@
-//! A plugin that can do the worst in every place where its code runs, for `tests/tests/hostile_plugins.rs`. Which it does is
+//! A plugin that can do the worst in every place where its code runs, for `tests/tests/plugins/hostile_plugins.rs`. Which it does is
 //! said by a marker that the test writes into the built file, so that one build serves every row. With the marker as it is,
 //! it is a plugin in good order.
 //!

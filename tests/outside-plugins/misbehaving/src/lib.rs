@@ -1,4 +1,4 @@
-//! Schedules and methods that do everything wrong, one fault each, for `tests/tests/plugins.rs`: whatever a plugin answers, the
+//! Schedules and methods that do everything wrong, one fault each, for `tests/tests/plugins/plugins.rs`: whatever a plugin answers, the
 //! host must end with a message and live.
 
 use progtune_plugin_api::{open::Attribute, prelude::*};

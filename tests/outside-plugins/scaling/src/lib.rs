@@ -1,7 +1,7 @@
 //! An example of a PEFT method by a third party: learned factors on keys, values and the feed-forward activation,
 //! y' = y ⊙ l, which start at one. Merged into keys and values: W' = diag(l)·W, b' = l ⊙ b.
 //!
-//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
+//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins/plugins.rs` builds it outside the workspace and runs it by name.
 
 use progtune_plugin_api::prelude::*;
 

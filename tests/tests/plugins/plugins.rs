@@ -3,7 +3,6 @@
 //!
 //! The first-party libraries must have been built (`cargo build`) in the same profile as these tests.
 
-#[path = "plugins/broken.rs"]
 mod broken;
 
 use progtune::plugin::{self, EntryKind, PluginFault, Plugins};

@@ -1,11 +1,10 @@
 //! Every hostile library at hand, through the command line: what is said, the exit code, whether the host lived and whether
-//! the other plugins stay usable. `cargo test --test hostile_plugins -- --nocapture` prints the table.
+//! the other plugins stay usable. `cargo test --test plugins hostile_plugins -- --nocapture` prints the table.
 //!
 //! With `--plugin-isolation process` the run never opens a library itself, and with `none` only one that has passed its trial: a
 //! constructor would write a witness, for which child processes have no variable. What they do in a run is in `isolation`.
 #![cfg(target_os = "linux")]
 
-#[path = "hostile_plugins/libraries.rs"]
 mod libraries;
 
 use progtune_tests::{

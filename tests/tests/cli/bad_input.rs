@@ -1,11 +1,9 @@
 //! Everything that issue 2 calls bad input, and more of its kind, through the built binary: the exit code, and a message
 //! that names the file and line or the key, what was expected, what was found and what to do. Never a panic.
 //!
-//! `cargo test --test bad_input -- --nocapture` prints the messages as tables. Damaged checkpoints are in `checkpoints`.
+//! `cargo test --test cli bad_input -- --nocapture` prints the messages as tables. Damaged checkpoints are in `checkpoints`.
 
-#[path = "bad_input/arguments.rs"]
 mod arguments;
-#[path = "bad_input/data.rs"]
 mod data;
 
 use progtune_tests::{

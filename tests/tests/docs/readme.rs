@@ -7,18 +7,13 @@
 //! its commands run one after another: later ones use what earlier ones have made. What the text takes for granted is there
 //! (`readme/supplies.rs`); what a word runs is decided in `readme/sandbox.rs`. A command that is not known there fails.
 //!
-//! `PROGTUNE_README=write cargo test -p progtune-tests --test readme` runs the documents that show something with the release build
+//! `PROGTUNE_README=write cargo test -p progtune-tests --test docs readme` runs the documents that show something with the release build
 //! at full length instead, and writes what it prints into them.
 
-#[path = "readme/documents.rs"]
 mod documents;
-#[path = "readme/outputs.rs"]
 mod outputs;
-#[path = "readme/references.rs"]
 mod references;
-#[path = "readme/sandbox.rs"]
 mod sandbox;
-#[path = "readme/supplies.rs"]
 mod supplies;
 
 use documents::{Document, Shown};
@@ -46,7 +41,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "cargo install --locked --path host && cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' && \
          progtune plugins install target/release/libprogtune_*.so",
-        "takes minutes and installs; tests/tests/plugin_trust installs plugins",
+        "takes minutes and installs; tests/tests/plugins/plugin_trust installs plugins",
     ),
 ];
 

@@ -4,11 +4,8 @@
 //! Reference: `fixtures/configurations.jsonl`, made by `make_configurations.py` with torch 2.15.0 and transformers 5.24.0.
 //! Tolerance 2e-5, relative above 1; of gradients' norms 1e-4. Every draw is tried, and all that fail are shown with their seeds.
 
-#[path = "configurations/label_runs.rs"]
 mod label_runs;
-#[path = "configurations/label_sets.rs"]
 mod label_sets;
-#[path = "configurations/messages.rs"]
 mod messages;
 
 use progtune::{

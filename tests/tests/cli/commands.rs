@@ -2,29 +2,17 @@
 //! result is good for (`results`, `heads`, `adapters`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
 //! what the loss counts and which epoch is kept (`loss`), plans and plugins (`planning`), what is seen of it (`progress`, `summary`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
 
-#[path = "commands/adapters.rs"]
 mod adapters;
-#[path = "commands/batches.rs"]
 mod batches;
-#[path = "commands/directory.rs"]
 mod directory;
-#[path = "commands/heads.rs"]
 mod heads;
-#[path = "commands/loss.rs"]
 mod loss;
-#[path = "commands/planning.rs"]
 mod planning;
-#[path = "commands/progress.rs"]
 mod progress;
-#[path = "commands/repeating.rs"]
 mod repeating;
-#[path = "commands/results.rs"]
 mod results;
-#[path = "commands/summary.rs"]
 mod summary;
-#[path = "commands/tasks.rs"]
 mod tasks;
-#[path = "commands/token_cache.rs"]
 mod token_cache;
 
 use progtune_tests::{

@@ -2,9 +2,7 @@
 //! binary); what it holds stays true whatever a schedule does (`stages`); files that were left, damaged or cut off by a
 //! full disk are survived (`files`).
 
-#[path = "prefix_cache/files.rs"]
 mod files;
-#[path = "prefix_cache/stages.rs"]
 mod stages;
 
 use progtune_tests::{command_line::CommandLine, read_json, read_jsonl, scratch::Scratch};

@@ -2,9 +2,7 @@
 //! version in today's host, and today's plugins in a host of the next version. What an earlier host lacks is refused by name,
 //! before a weight is read.
 
-#[path = "compatibility/layout.rs"]
 mod layout;
-#[path = "compatibility/next_minor.rs"]
 mod next_minor;
 
 use progtune_plugin_api::manifest::ABI_MINOR;

@@ -4,7 +4,6 @@
 //!
 //! Reference: torch 2.15.0, transformers 5.23.0 (see the fixtures' README). Tolerance 1e-5.
 
-#[path = "checkpoints/damaged.rs"]
 mod damaged;
 
 use candle_core::{DType, Device, Tensor};

@@ -5,7 +5,6 @@
 //! rounding at logits of a few units; the merged model 1e-5 of the largest. `PROGTUNE_PEFT_MATRIX` names another file of the
 //! same generator (`cargo xtask check-peft` makes one with a fresh seed).
 
-#[path = "peft_matrix/refused.rs"]
 mod refused;
 
 use progtune::{

@@ -2,17 +2,11 @@
 //! command line, with third-party plugins built outside the workspace.
 #![cfg(unix)]
 
-#[path = "plugin_trust/installing.rs"]
 mod installing;
-#[path = "plugin_trust/listing.rs"]
 mod listing;
-#[path = "plugin_trust/locking.rs"]
 mod locking;
-#[path = "plugin_trust/places.rs"]
 mod places;
-#[path = "plugin_trust/records.rs"]
 mod records;
-#[path = "plugin_trust/without.rs"]
 mod without;
 
 use progtune_tests::{

@@ -1,12 +1,8 @@
 //! Models, adapters and data sets named by their ids, against a hub on this machine and a cache of the test's own.
 
-#[path = "hub/data.rs"]
 mod data;
-#[path = "hub/messages.rs"]
 mod messages;
-#[path = "hub/python.rs"]
 mod python;
-#[path = "hub/transfers.rs"]
 mod transfers;
 
 use progtune_tests::{

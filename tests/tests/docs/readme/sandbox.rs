@@ -21,7 +21,7 @@ const SHORT: &[(&str, &str)] = &[
 /// with the target directory of all crates that tests make. Everything else fails.
 const CARGO: &str = r#"#!/bin/bash
 if [ "$1 $2 $3" = "run --release --" ]; then shift 3; exec PROGTUNE "$@"; fi
-if [ ! -f Cargo.toml ]; then echo "tests/tests/readme/sandbox.rs: what is \`cargo $*\`?"; exit 1; fi
+if [ ! -f Cargo.toml ]; then echo "tests/tests/docs/readme/sandbox.rs: what is \`cargo $*\`?"; exit 1; fi
 export PATH="TOOLS" HOME="USER" CARGO_NET_OFFLINE=true
 [ -e target ] || ln -s "OUTSIDE" target
 exec cargo "$@"

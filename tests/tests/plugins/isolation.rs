@@ -1,15 +1,11 @@
 //! Plugins in processes of their own (`--plugin-isolation process`): what they can do without harm, what is said where there is
 //! no answer, that results are the same bits as without, and what it costs.
-//! `cargo test -p progtune-tests --test isolation -- --nocapture` prints the tables.
+//! `cargo test -p progtune-tests --test plugins isolation -- --nocapture` prints the tables.
 #![cfg(target_os = "linux")]
 
-#[path = "isolation/cost.rs"]
 mod cost;
-#[path = "isolation/faults.rs"]
 mod faults;
-#[path = "isolation/harmless.rs"]
 mod harmless;
-#[path = "isolation/same_bits.rs"]
 mod same_bits;
 
 use progtune_tests::{

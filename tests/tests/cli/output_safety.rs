@@ -4,17 +4,11 @@
 //! before must be there after, byte for byte.
 #![cfg(unix)]
 
-#[path = "output_safety/disks.rs"]
 mod disks;
-#[path = "output_safety/links.rs"]
 mod links;
-#[path = "output_safety/overwrite.rs"]
 mod overwrite;
-#[path = "output_safety/signals.rs"]
 mod signals;
-#[path = "output_safety/two_runs.rs"]
 mod two_runs;
-#[path = "output_safety/umask.rs"]
 mod umask;
 
 use progtune_tests::{command_line::CommandLine, fixture, scratch::Scratch};
