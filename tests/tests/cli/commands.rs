@@ -16,7 +16,8 @@ mod tasks;
 mod token_cache;
 
 use progtune_tests::{
-    command_line::CommandLine, fixture, progtune, read_json, read_jsonl, scratch::Scratch,
+    command_line::CommandLine, fails, fixture, messages, progtune, read_json, read_jsonl,
+    scratch::Scratch,
 };
 use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};
@@ -223,13 +224,9 @@ fn the_resolved_configuration_runs_again() {
         fs::read(second.join(adapter)).unwrap(),
         fs::read(first.join(adapter)).unwrap()
     );
-    let text = CommandLine::new("--quiet")
+    CommandLine::new("--quiet")
         .path("--config", &config)
         .fail(2);
-    assert!(
-        text.contains("a finished run is here"),
-        "its own directory is in use: {text}"
-    );
 }
 
 #[test]
@@ -361,13 +358,7 @@ fn output_that_cannot_be_written_is_an_error() {
             .write(true)
             .open("/dev/full")
             .unwrap();
-        let output = progtune().args(arguments).stdout(full).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(3), "{text}");
-        assert!(
-            text.starts_with("error: standard output: cannot write"),
-            "{text}"
-        );
+        fails(progtune().args(arguments).stdout(full), 3);
     }
     let full = fs::OpenOptions::new()
         .write(true)

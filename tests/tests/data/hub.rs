@@ -1,14 +1,14 @@
 //! Models, adapters and data sets named by their ids, against a hub on this machine and a cache of the test's own.
 
 mod data;
-mod messages;
 mod python;
+mod refusals;
 mod transfers;
 
 use progtune_tests::{
     fixture,
     hub_server::{HubServer, Repo, Request, Trouble},
-    progtune, read_json,
+    messages, progtune, read_json,
     scratch::Scratch,
 };
 use std::{
@@ -83,6 +83,9 @@ fn outcome(command: &mut Command) -> Outcome {
         stderr: text(output.stderr),
     };
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    if let Some(code) = outcome.code.filter(|&code| code != 0) {
+        messages::check_command(command, code, &outcome.stderr);
+    }
     outcome
 }
 
@@ -93,12 +96,10 @@ impl Outcome {
         self
     }
 
+    /// Failed with `code`; the message is the recorded one.
     #[track_caller]
-    fn bad(self, code: i32, words: &[&str]) -> Self {
+    fn bad(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.stderr);
-        for word in words {
-            assert!(self.stderr.contains(word), "{word} in {}", self.stderr);
-        }
         self
     }
 }
@@ -269,7 +270,7 @@ fn a_path_goes_before_an_id() {
     assert_eq!(place.server.requests(), []);
     place
         .run("plan --model org/tiny --revision v1 --task mrpc")
-        .bad(2, &["--revision v1", "an id on the hub", "`org/tiny`"]);
+        .bad(2);
 }
 
 #[test]
@@ -290,10 +291,7 @@ fn revisions_are_branches_tags_and_commits() {
     assert!(place.server.requests().iter().any(|r| r.path == path));
     place
         .run("plan --task mrpc --model org/tiny@v1.0 --revision v2")
-        .bad(
-            2,
-            &["--revision v2 and --model org/tiny@v1.0 exclude each other"],
-        );
+        .bad(2);
 }
 
 #[test]
@@ -317,10 +315,8 @@ fn a_sharded_model_is_fetched_whole() {
         );
     }
     fs::remove_file(place.cached("models--org--sharded", &commit("4d"), names[2])).unwrap();
-    outcome(&mut place.train("--model org/sharded --task mrpc --overwrite-output --offline")).bad(
-        3,
-        &[&format!("in snapshots/{}: no {}", commit("4d"), names[2])],
-    );
+    outcome(&mut place.train("--model org/sharded --task mrpc --overwrite-output --offline"))
+        .bad(3);
 }
 
 #[test]

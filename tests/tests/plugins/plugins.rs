@@ -13,12 +13,11 @@ use progtune_plugin_api::{
 };
 use progtune_tests::{
     outside_plugins::{library_name as file_name, outside_plugin},
-    profile_dir,
+    profile_dir, progtune,
 };
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
 };
 
@@ -239,12 +238,6 @@ fn plugins_from_outside_the_workspace_are_listed_with_their_options() {
 /// `plan` and a short training run by name, with the built binary.
 #[test]
 fn plugins_from_outside_the_workspace_run_by_name() {
-    let binary = profile_dir().join(format!("progtune{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        binary.is_file(),
-        "{} is missing: run `cargo build --workspace` first",
-        binary.display()
-    );
     let output_dir = tempfile::tempdir().unwrap();
     let names = [
         "--schedule",
@@ -257,7 +250,7 @@ fn plugins_from_outside_the_workspace_run_by_name() {
         "2",
     ];
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(&binary);
+        let mut command = progtune();
         command
             .args(arguments)
             .args(names)

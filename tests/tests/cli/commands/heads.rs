@@ -121,10 +121,9 @@ fn a_trained_pooler_stays_with_the_adapter() {
 fn train_pooler_that_changes_nothing_is_refused() {
     let scratch = Scratch::new();
     for (model, peft) in [("bert", "none"), ("roberta", "lora")] {
-        let text = CommandLine::train(model, &scratch.path("run"))
+        CommandLine::train(model, &scratch.path("run"))
             .words("--train-pooler --max-steps 1")
             .path("--peft", peft)
             .fail(2);
-        assert!(text.contains("--train-pooler"), "{text}");
     }
 }

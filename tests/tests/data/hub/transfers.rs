@@ -101,14 +101,7 @@ fn corrupt_contents_get_no_name() {
         let place = Place::new();
         place.server.trouble(name, Trouble::Corrupt);
         let etag = tiny().etag(name);
-        place.fetch().bad(
-            3,
-            &[
-                name,
-                &format!("expected contents with the hash {etag}"),
-                "thrown away",
-            ],
-        );
+        place.fetch().bad(3);
         let blobs = place.scratch.path("hf/hub/models--org--tiny/blobs");
         assert!(!blobs.join(&etag).exists(), "{folder}");
         assert!(!blobs.join(format!("{etag}.incomplete")).exists());
@@ -128,13 +121,7 @@ fn a_size_that_is_not_kept_is_corrupt() {
         .unwrap()
         .len();
     place.server.trouble(WEIGHTS, Trouble::Size(size - 10));
-    place.fetch().bad(
-        3,
-        &[
-            WEIGHTS,
-            &format!("expected {} bytes, found {size}", size - 10),
-        ],
-    );
+    place.fetch().bad(3);
 }
 
 #[test]
@@ -149,15 +136,7 @@ fn a_busy_server_is_asked_again() {
 fn a_full_disk_is_seen_ahead() {
     let place = Place::new();
     place.server.trouble(WEIGHTS, Trouble::Size(1 << 60));
-    place.fetch().bad(
-        3,
-        &[
-            WEIGHTS,
-            &format!("needs {} bytes", 1u64 << 60),
-            "are free",
-            "set HF_HOME",
-        ],
-    );
+    place.fetch().bad(3);
 }
 
 #[test]
@@ -166,10 +145,7 @@ fn a_cache_that_cannot_be_written_to() {
     fs::write(place.scratch.path("file"), "").unwrap();
     let mut plan = place.command("plan --model org/tiny --task mrpc");
     plan.env("HF_HUB_CACHE", place.scratch.path("file/hub"));
-    outcome(&mut plan).bad(
-        3,
-        &["file/hub", "cannot write", "set HF_HOME or HF_HUB_CACHE"],
-    );
+    outcome(&mut plan).bad(3);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! being told a task. The adapters are rows of the matrix.
 
 use super::*;
-use progtune_tests::command_line::CommandLine;
+use progtune_tests::{cases, command_line::CommandLine, messages};
 use serde_json::json;
 
 /// A row that a test changes.
@@ -84,81 +84,50 @@ impl Row {
             panic!("{key} {} is accepted", config[key]);
         };
         fs::write(self.config(), before).unwrap();
+        messages::check(&text);
         text
     }
 }
 
+/// A key of `adapter_config.json` with this value is refused by its name.
+fn is_refused(key: &str, value: Value) {
+    let text = Row::plain_lora().refusal(key, value);
+    assert!(
+        text.contains(&format!("`{key}`")) && text.contains("adapter_config.json"),
+        "{text}"
+    );
+    assert!(text.len() < 900, "{text}");
+}
+
+cases! { is_refused:
+    dora_that_is_a_text("use_dora", json!("yes"));
+    rslora_that_is_a_number("use_rslora", json!(1));
+    a_bias_that_is_a_text("lora_bias", json!("no"));
+    fan_in_fan_out_that_is_a_text("fan_in_fan_out", json!("true"));
+    an_unknown_bias("bias", json!("some"));
+    a_rank_that_is_a_text("r", json!("8"));
+    an_alpha_that_is_a_text("lora_alpha", json!("8"));
+    an_initialisation_by_pissa("init_lora_weights", json!("pissa_niter_16"));
+    an_initialisation_by_corda("init_lora_weights", json!("corda"));
+    an_initialisation_by_loftq("init_lora_weights", json!("loftq"));
+    an_unknown_initialisation("init_lora_weights", json!("tuesday"));
+    target_parameters("target_parameters", json!(["x.weight"]));
+    replicated_layers("layer_replication", json!([[0, 1]]));
+    megatron("megatron_config", json!({"a": 1}));
+    tokens_that_invoke("alora_invocation_tokens", json!([3]));
+    kasa("kasa_config", json!({"beta": 1}));
+    a_later_setting("a_later_setting", json!(true));
+    a_pattern_that_is_none("target_modules", json!("(query"));
+    a_target_that_is_a_number("target_modules", json!(7));
+    a_target_that_names_nothing("target_modules", json!(["nothing"]));
+    a_rank_pattern_of_texts("rank_pattern", json!({"query": "3"}));
+    a_pattern_of_layers_without_layers("layers_pattern", json!("layer"));
+    another_method("peft_type", json!("LOHA"));
+}
+
 #[test]
-fn settings_that_change_the_numbers_are_refused_by_name() {
+fn empty_settings_say_nothing_whatever_they_are_called() {
     let row = Row::plain_lora();
-    let cases = [
-        (
-            "use_dora",
-            json!("yes"),
-            "expected true or false, found \"yes\"",
-        ),
-        ("use_rslora", json!(1), "expected true or false, found 1"),
-        ("lora_bias", json!("no"), "expected true or false"),
-        ("fan_in_fan_out", json!("true"), "expected true or false"),
-        (
-            "bias",
-            json!("some"),
-            "expected \"none\", \"all\" or \"lora_only\"",
-        ),
-        ("r", json!("8"), "a whole number of at least 1"),
-        ("lora_alpha", json!("8"), "expected a number"),
-        (
-            "init_lora_weights",
-            json!("pissa_niter_16"),
-            "path_initial_model_for_weight_conversion",
-        ),
-        (
-            "init_lora_weights",
-            json!("corda"),
-            "path_initial_model_for_weight_conversion",
-        ),
-        (
-            "init_lora_weights",
-            json!("loftq"),
-            "path_initial_model_for_weight_conversion",
-        ),
-        (
-            "init_lora_weights",
-            json!("tuesday"),
-            "\"olora\" or \"pissa\", found \"tuesday\"",
-        ),
-        ("target_parameters", json!(["x.weight"]), "expected null"),
-        ("layer_replication", json!([[0, 1]]), "expected null"),
-        ("megatron_config", json!({"a": 1}), "expected null"),
-        ("alora_invocation_tokens", json!([3]), "expected null"),
-        ("kasa_config", json!({"beta": 1}), "expected null"),
-        ("a_later_setting", json!(true), "does not know what it does"),
-        ("target_modules", json!("(query"), "a regular expression"),
-        (
-            "target_modules",
-            json!(7),
-            "a list of module names or a regular expression",
-        ),
-        ("target_modules", json!(["nothing"]), "does not name"),
-        (
-            "rank_pattern",
-            json!({"query": "3"}),
-            "an object of numbers by module",
-        ),
-        ("layers_pattern", json!("layer"), "`layers_to_transform`"),
-        (
-            "peft_type",
-            json!("LOHA"),
-            "other PEFT methods cannot be read",
-        ),
-    ];
-    for (key, value, expected) in cases {
-        let text = row.refusal(key, value.clone());
-        let named = text.contains(&format!("`{key}`")) && text.contains("adapter_config.json");
-        assert!(named && text.contains(expected), "{key} {value}: {text}");
-        assert!(text.len() < 900, "{key} {value}: {text}");
-    }
-    // Empty ones say nothing, whatever they are called.
     for value in [json!(null), json!(false), json!([]), json!({}), json!("")] {
         let mut config = read_json(&row.config());
         config["a_later_setting"] = value;
@@ -183,13 +152,8 @@ fn a_configuration_and_a_file_that_differ_are_refused() {
     list.retain(|name| name != "value");
     list.push(json!("intermediate.dense"));
     list.push(json!("query"));
-    let text = row.refusal("target_modules", targets);
-    assert!(text.contains("`target_modules`"), "{text}");
-    let text = row.refusal("modules_to_save", json!(["output.LayerNorm"]));
-    assert!(
-        text.contains("`modules_to_save`") && text.contains("LayerNorm.weight"),
-        "{text}"
-    );
+    row.refusal("target_modules", targets);
+    row.refusal("modules_to_save", json!(["output.LayerNorm"]));
 }
 
 #[test]
@@ -197,11 +161,7 @@ fn a_pickle_is_named_with_what_to_do() {
     let row = Row::plain_lora();
     let weights = row.adapter().join("adapter_model.safetensors");
     fs::rename(&weights, row.adapter().join("adapter_model.bin")).unwrap();
-    let text = row.load(Kernels::Fused).err().unwrap();
-    assert!(
-        text.contains("adapter_model.bin") && text.contains("save_pretrained"),
-        "{text}"
-    );
+    messages::check(&row.load(Kernels::Fused).err().unwrap());
 }
 
 #[test]
@@ -363,12 +323,7 @@ fn training_goes_on_where_options_say_it_and_is_refused_elsewhere() {
             .path("--init-adapter", row.adapter())
             .path("--output", row.scratch.path("run"))
     };
-    let text = train(&refused).fail(2);
-    assert!(
-        text.contains("--init-adapter") && text.contains("has no option for"),
-        "{text}"
-    );
-    assert!(text.contains("merge"), "{text}");
+    train(&refused).fail(2);
     // What a pattern matches inside the blocks is an option of the plugin, name by name.
     let said = Row::find(|config, task| {
         config["target_modules"] == r".*layer\.[01]\..*dense"

@@ -1,6 +1,7 @@
 //! The cache on disk: a run that was cut short, damaged entries, a full disk.
 
 use super::*;
+use progtune_tests::in_shell;
 
 const FLAGS: &str = "--schedule grow-from-hb --epochs 3 --peft adapter --prefix-cache";
 
@@ -94,16 +95,7 @@ fn a_full_disk_turns_the_cache_off() {
         .words(flags)
         .words("--prefix-cache disk")
         .command();
-    let set = named
-        .get_envs()
-        .filter_map(|(key, value)| Some((key, value?)));
-    let output = std::process::Command::new("sh")
-        .envs(set)
-        .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f 64; exec \"$@\"")
-        .arg("sh")
-        .arg(named.get_program())
-        .args(named.get_args())
+    let output = in_shell("trap '' XFSZ; ulimit -f 64; exec \"$@\"", &named)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();

@@ -2,59 +2,27 @@
 //! Each library behaves in its trial.
 
 use super::Place;
+use progtune_tests::{cases, messages};
 
-/// A misdeed in `plan`, and what is said.
-const FAULTS: [(&str, &str); 8] = [
-    (
-        "run-exits",
-        "schedule 'hostile-00', plan for epoch 2: its process exited with code 0 in plan of the schedule 'hostile-00'",
-    ),
-    (
-        "run-kills-itself",
-        "its process was killed by signal 9 (SIGKILL: out of memory?) in plan of the schedule",
-    ),
-    (
-        "run-crashes",
-        "its process was killed by signal 11 (SIGSEGV, a wild pointer or an endless recursion) in plan",
-    ),
-    (
-        "run-closes-descriptors",
-        "its process closed the connection to the run in plan of the schedule",
-    ),
-    (
-        "run-writes-garbage",
-        "its process wrote something that is no answer where its answers go (it does not begin as a message does)",
-    ),
-    (
-        "run-hangs",
-        "its process has given no answer for 10 s in plan of the schedule 'hostile-00' and was ended",
-    ),
-    (
-        "run-allocates",
-        "its process wanted more memory than the 1024 MiB that a plugin may use in plan of the schedule",
-    ),
-    (
-        "run-plan-differs",
-        "plan for epoch 2: it was asked twice for the same and answered differently:",
-    ),
-];
+/// Plans epochs with a library that does `marker` in one of them.
+fn ends_with_a_message(marker: &str) {
+    let place = Place::new(marker);
+    let said = place.plan("--epochs 3");
+    assert_eq!(said.code, Some(4), "{marker}: {}", said.error);
+    assert!(said.error.len() < 2000, "{marker}: {}", said.error);
+    messages::check(&said.error);
+    place.assert_clean(marker);
+}
 
-#[test]
-fn without_an_answer_the_run_ends_with_a_message() {
-    println!("| in plan | exit code | message |\n|---|---|---|");
-    for (marker, expected) in FAULTS {
-        let place = Place::new(marker);
-        let said = place.plan("--epochs 3");
-        assert_eq!(said.code, Some(4), "{marker}: {}", said.error);
-        assert!(
-            said.error.contains(expected),
-            "{marker}: no '{expected}' in: {}",
-            said.error
-        );
-        assert!(said.error.len() < 2000, "{marker}: {}", said.error);
-        place.assert_clean(marker);
-        println!("| {marker} | 4 | {} |", said.message(&place));
-    }
+cases! { ends_with_a_message:
+    a_plan_that_exits("run-exits");
+    a_plan_that_kills_itself("run-kills-itself");
+    a_plan_that_crashes("run-crashes");
+    a_plan_that_closes_descriptors("run-closes-descriptors");
+    a_plan_that_writes_garbage("run-writes-garbage");
+    a_plan_that_hangs("run-hangs");
+    a_plan_that_allocates("run-allocates");
+    a_plan_that_differs("run-plan-differs");
 }
 
 /// In this process a plan that differs is noticed as well.

@@ -13,12 +13,7 @@ impl User {
             fs::copy(built.get_program(), &there).unwrap();
         }
         let mut command = Command::new(there);
-        for (key, value) in self.command().get_envs() {
-            match value {
-                Some(value) => command.env(key, value),
-                None => command.env_remove(key),
-            };
-        }
+        progtune_tests::same_environment(&mut command, &self.command());
         self.finish(command.current_dir(self.path("work")).args(words))
     }
 }

@@ -1,6 +1,5 @@
-//! Reads the real data sets of the shared data folder and checks the figures in its README. The
-//! folder is `../shared` beside the workspace, or `PROGTUNE_SHARED`. Without it each test says so
-//! and passes, because the data may not be shipped with the project.
+//! Reads the real data sets of the shared data folder (`PROGTUNE_SHARED`) and checks the figures in its
+//! README. Without the folder each test is skipped, because the data may not be shipped with the project.
 
 use std::path::{Path, PathBuf};
 
@@ -9,23 +8,11 @@ use progtune_datasets::{
     ProblemType, Question, Reading, SplitName, TaggedData, TaggedSentence, Task, TextEncoding,
     has_split, load_questions, load_split, read_jsonl, read_questions,
 };
+use progtune_tests::shared_directory;
 
-/// `NAME` in the shared folder. If it is absent, a conspicuous line is printed and the result is
-/// `None`.
+/// `NAME` among the shared data sets.
 fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("PROGTUNE_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
-    let path = root.join("data").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!(
-        "SKIPPED: {} is absent; set PROGTUNE_SHARED to the shared folder",
-        path.display()
-    );
-    None
+    shared_directory(&format!("data/{name}"))
 }
 
 fn task(name: &str) -> &'static Task {
