@@ -15,3 +15,4 @@ mod real_minilm;
 mod schedules;
 mod shared_parameters;
 mod trainable_sets;
+mod wide_model;
