@@ -2,11 +2,15 @@
 
 pub mod command_line;
 pub mod hub_server;
+pub mod messages;
 pub mod model;
 pub mod outside;
 pub mod outside_plugins;
 pub mod peak;
 pub mod scratch;
+pub mod skipped;
+
+pub use skipped::{minilm, shared_data, shared_directory};
 
 use candle_core::Tensor;
 use serde_json::Value;
@@ -38,40 +42,6 @@ pub fn profile_dir() -> PathBuf {
         .to_owned()
 }
 
-/// The shared data directory beside the repository, or a loud note that it is absent.
-pub fn shared_data() -> Option<PathBuf> {
-    shared_directory("data")
-}
-
-/// A directory of the shared material beside the repository (`PROGTUNE_SHARED`), or a loud note that it is absent.
-pub fn shared_directory(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PROGTUNE_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from)
-        .join(name);
-    if path.is_dir() {
-        return Some(path);
-    }
-    eprintln!(
-        "SKIPPED: {} is absent (set PROGTUNE_SHARED): this test reads it",
-        path.display()
-    );
-    None
-}
-
-/// The directory of the real MiniLM, or a loud note that it is absent.
-pub fn minilm() -> Option<PathBuf> {
-    let path = std::env::var_os("PROGTUNE_MINILM")
-        .map_or_else(|| root().join("target/minilm"), PathBuf::from);
-    if path.join("model.safetensors").is_file() {
-        return Some(path);
-    }
-    eprintln!(
-        "SKIPPED: no MiniLM in {} (run tools/fetch_minilm.sh target/minilm): this test needs the real model",
-        path.display()
-    );
-    None
-}
-
 /// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration, no kept tokens,
 /// no network and nothing of the hub; what it keeps of plugins is the tests' own.
 pub fn progtune() -> Command {
@@ -100,6 +70,28 @@ pub fn progtune() -> Command {
     command
 }
 
+/// Gives a command the variables that another sets, and takes from it those that the other removes.
+pub fn same_environment<'a>(command: &'a mut Command, other: &Command) -> &'a mut Command {
+    for (key, value) in other.get_envs() {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    command
+}
+
+/// A shell that runs a script with a command as its arguments, `"$@"`, and with the command's environment.
+pub fn in_shell(script: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    same_environment(&mut shell, command);
+    shell
+}
+
 /// Runs the binary and asserts that it succeeds.
 #[track_caller]
 pub fn run(arguments: &[&str]) -> Output {
@@ -116,26 +108,35 @@ pub fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs the binary, asserts that it fails with `code` and without a panic, and returns what it said.
+/// Runs the binary, asserts that it fails with `code`, without a panic and with the recorded message ([`messages`]), and
+/// returns the message.
 #[track_caller]
 pub fn run_failing(arguments: &[&str], code: i32) -> String {
-    let output = progtune()
-        .args(arguments)
-        .output()
-        .expect("the binary starts");
+    fails(progtune().args(arguments), code)
+}
+
+/// As [`run_failing`], for a command with an environment of its own.
+#[track_caller]
+pub fn fails(command: &mut Command, code: i32) -> String {
+    let output = command.output().expect("the binary starts");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "progtune {}: {text}",
-        arguments.join(" ")
-    );
-    assert!(
-        !text.contains("panicked"),
-        "progtune {}: {text}",
-        arguments.join(" ")
-    );
+    assert_eq!(output.status.code(), Some(code), "{command:?}: {text}");
+    assert!(!text.contains("panicked"), "{command:?}: {text}");
+    messages::check_command(command, code, &text);
     text
+}
+
+/// A test per case: the name of the test, and the arguments of the function that judges it. The first failure hides no other.
+#[macro_export]
+macro_rules! cases {
+    ($judge:ident: $($name:ident($($argument:expr),+ $(,)?);)+) => {
+        $(
+            #[test]
+            fn $name() {
+                $judge($($argument),+);
+            }
+        )+
+    };
 }
 
 /// A JSON file.

@@ -71,8 +71,8 @@ fn share_the_hubs_cache(root: &Path, python: &Path) -> Result<(), String> {
         "--release",
         "--workspace",
         "--test",
-        "hub",
-        "python",
+        "data",
+        "hub::python::",
     ];
     let mut command = Command::new("cargo");
     python::run(

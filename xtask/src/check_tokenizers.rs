@@ -67,7 +67,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         Command::new("cargo")
             .current_dir(root)
             .args(["test", "--workspace"])
-            .args(["--test", "tokenizers", "--", "--nocapture"])
+            .args(["--test", "data", "tokenizers::", "--", "--nocapture"])
             .env("PROGTUNE_TOKENIZER_ROWS", &rows)
             .env("PROGTUNE_TOKENIZER_SAVED", &saved),
     );

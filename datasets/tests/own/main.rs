@@ -1,6 +1,6 @@
 //! Tests of the user's own files through the public interface, on small made-up files in temporary
 //! directories. They cover formats, the choice of columns, labels, and the message of every error.
-//! `real_data` covers the real files.
+//! `tests/tests/data/real_data.rs` covers the real files.
 
 mod bad_input;
 mod bad_tags;

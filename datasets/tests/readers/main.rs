@@ -1,6 +1,6 @@
 //! Tests of the readers through the public interface, on small made-up files in temporary
-//! directories. They cover every quirk of the layouts and the message of every error. `real_data`
-//! covers the real files.
+//! directories. They cover every quirk of the layouts and the message of every error.
+//! `tests/tests/data/real_data.rs` covers the real files.
 
 mod finding;
 mod jsonl;

@@ -1,5 +1,5 @@
 //! Questions about texts: every layout, and the message of every fault. Files are made up and
-//! written here; `real_data` reads the real ones.
+//! written here; `tests/tests/data/real_data.rs` reads the real ones.
 
 mod faults;
 

@@ -3,7 +3,7 @@
 //! files are copied beside everything that a run saves.
 //!
 //! The result is what `AutoTokenizer.from_pretrained` of transformers 5.24 makes of the same files.
-//! docs/tokenizers.md says which file decides what, and `tests/tests/tokenizers.rs` compares ids.
+//! docs/tokenizers.md says which file decides what, and `tests/tests/data/tokenizers.rs` compares ids.
 
 mod added_tokens;
 mod build;

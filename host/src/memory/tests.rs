@@ -1,4 +1,4 @@
-//! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory.rs`.
+//! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory/memory.rs`.
 
 use super::*;
 use crate::config::RunConfig;

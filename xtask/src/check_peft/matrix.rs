@@ -47,8 +47,11 @@ impl Matrix {
             test.arg("--release");
         }
         python::run(
-            test.args(["--workspace", "--test", "peft_matrix", "--"])
-                .args(["--nocapture", "adapters_give_pefts_logits_and_merge"])
+            test.args(["--workspace", "--test", "numerics", "--"])
+                .args([
+                    "--nocapture",
+                    "peft_matrix::adapters_give_pefts_logits_and_merge",
+                ])
                 .env("PROGTUNE_PEFT_MATRIX", file),
         )
     }

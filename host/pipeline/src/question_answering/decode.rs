@@ -5,7 +5,7 @@
 //! The rules are those of Hugging Face's `postprocess_qa_predictions` (transformers,
 //! `examples/pytorch/question-answering/utils_qa.py`), with arithmetic in f32 as there. If scores
 //! are equal, the earlier window and the higher logit come first.
-//! `tests/tests/question_answering.rs` compares with its output.
+//! `tests/tests/data/question_answering.rs` compares with its output.
 
 use std::cmp::Ordering;
 

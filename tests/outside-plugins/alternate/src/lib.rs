@@ -1,7 +1,7 @@
 //! An example of a third party's schedule: odd epochs train every other block from the top, and
 //! even epochs the others.
 //!
-//! `tests/tests/plugins.rs` builds it outside the workspace and runs it by name.
+//! `tests/tests/plugins/plugins.rs` builds it outside the workspace and runs it by name.
 
 use progtune_plugin_api::{prelude::*, stage};
 

@@ -1,4 +1,4 @@
-//! Schedules and methods for `tests/tests/authoring.rs`. Each answers with well-formed plans and
+//! Schedules and methods for `tests/tests/plugins/authoring.rs`. Each answers with well-formed plans and
 //! breaks one promise of the contract, which `progtune plugins check` must name.
 
 use progtune_plugin_api::prelude::*;

@@ -1,5 +1,5 @@
 //! A plugin that can do the worst in every place where its code runs, for
-//! `tests/tests/hostile_plugins.rs`. The test writes a marker into the built file to choose the
+//! `tests/tests/plugins/hostile_plugins.rs`. The test writes a marker into the built file to choose the
 //! misdeed, so that one build serves every row. With the original marker, the plugin is in good
 //! order.
 //!

@@ -1,0 +1,293 @@
+//! What a person reads around a run: the picture at its start, and the report at its end, whose commands are run here as
+//! a shell would run them.
+
+use super::*;
+use std::{collections::BTreeMap, process::Command};
+
+/// A command of the report, after the words that introduce it; the lines of one that was broken together.
+#[track_caller]
+fn command_after(report: &str, words: &str) -> String {
+    let start = format!("{words}:\n");
+    let (_, rest) = report
+        .split_once(&start)
+        .unwrap_or_else(|| panic!("{words} in {report}"));
+    let mut command = String::new();
+    for line in rest.lines() {
+        command.push_str(line);
+        command.push('\n');
+        if !line.ends_with('\\') {
+            break;
+        }
+    }
+    command
+}
+
+/// Runs a line as typed into a shell in a directory, with the built binary on the path.
+#[track_caller]
+fn in_shell(directory: &Path, line: &str) -> String {
+    let model = progtune();
+    let program = Path::new(model.get_program()).parent().unwrap().to_owned();
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(line).current_dir(directory);
+    let output = progtune_tests::same_environment(&mut shell, &model)
+        .env("PATH", format!("{}:{path}", program.display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Trains, and runs the command that uses the result on `input`; returns the report and the lines it printed.
+#[track_caller]
+fn trained_and_used(directory: &Path, flags: &str, input: &str) -> (String, Vec<Value>) {
+    let report = in_shell(directory, &format!("progtune {flags} --progress none"));
+    assert!(
+        report
+            .lines()
+            .all(|line| line.chars().count() <= 80 || line.contains('/')),
+        "{report}"
+    );
+    let used = command_after(&report, "use it");
+    let name = used.split_whitespace().last().unwrap();
+    fs::write(directory.join(name), input).unwrap();
+    let printed = in_shell(directory, &used);
+    let lines = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {printed}")));
+    (report, lines.collect())
+}
+
+const SHORT: &str = "--max-steps 2 --max-train-samples 16 --max-eval-samples 8";
+
+#[test]
+fn the_command_for_the_embedded_model_needs_nothing_else() {
+    let scratch = Scratch::new();
+    let directory = scratch.path("");
+    let input = "{\"sentence\": \"a lovely film\"}\n";
+    let flags = format!("--schedule progressive --peft lora {SHORT}");
+    let (report, lines) = trained_and_used(&directory, &flags, input);
+    assert!(
+        report.contains("  progtune predict --adapter runs/sample-progressive-lora-seed42 \\\n    --input FILE.jsonl\n"),
+        "{report}"
+    );
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0]["label"].is_string(), "{lines:?}");
+    // The next step is a command too, on a file of one's own.
+    let rows = (0..20).map(|i| format!("text {i},{}\n", ["no", "yes"][i % 2]));
+    let csv: String = ["text,label\n".to_owned()]
+        .into_iter()
+        .chain(rows)
+        .collect();
+    scratch.write("FILE.csv", csv);
+    let next = command_after(&report, "the same on your own data");
+    in_shell(&directory, &format!("{} --max-steps 1", next.trim_end()));
+    assert!(
+        directory
+            .join("runs/own-progressive-lora-seed42/all_results.json")
+            .exists()
+    );
+}
+
+#[test]
+fn the_commands_of_other_results_work_as_they_are_printed() {
+    let scratch = Scratch::new();
+    let directory = scratch.path("a folder");
+    fs::create_dir_all(&directory).unwrap();
+    scratch.copy("bert", "a folder/my model");
+    scratch.copy("data", "a folder/glue data");
+    let base = "--model 'my model' --epochs 2 --max-length 64";
+    let pair = "{\"sentence1\": \"Kebe zepi.\", \"sentence2\": \"moli\"}\n";
+    let mrpc = format!("{base} --task mrpc --data 'glue data' {SHORT}");
+
+    let flags = format!("{mrpc} --peft lora --output 'my runs/a'");
+    let (report, lines) = trained_and_used(&directory, &flags, pair);
+    assert_eq!(lines.len(), 1, "an adapter: {report}");
+    in_shell(
+        &directory,
+        &command_after(&report, "as one plain checkpoint"),
+    );
+    assert!(
+        directory
+            .join("my runs/a-merged/model.safetensors")
+            .exists()
+    );
+
+    let (report, lines) = trained_and_used(&directory, &format!("{mrpc} --output \"it's\""), pair);
+    assert_eq!(lines.len(), 1, "a checkpoint: {report}");
+    let measured: Value =
+        serde_json::from_str(&in_shell(&directory, &command_after(&report, "measure it"))).unwrap();
+    assert_eq!(measured["eval_samples"], 12);
+
+    let rows = (0..24).map(|i| format!("word {},{}\n", i % 5, ["no", "yes"][i % 2]));
+    let csv: String = ["text,label\n".to_owned()]
+        .into_iter()
+        .chain(rows)
+        .collect();
+    fs::write(directory.join("all.csv"), &csv).unwrap();
+    for peft in ["none", "lora", "adapter"] {
+        let flags = format!(
+            "{base} --train-file all.csv --validation-split 0.2 --max-steps 2 --peft {peft} --output own-{peft}"
+        );
+        let (report, lines) = trained_and_used(&directory, &flags, "text\na word\nanother\n");
+        assert!(
+            command_after(&report, "use it").contains("FILE.csv"),
+            "{report}"
+        );
+        assert_eq!(lines.len(), 2, "{peft}");
+        assert!(
+            report.starts_with("class "),
+            "what each class is worth: {report}"
+        );
+        if peft == "none" {
+            fs::write(directory.join("FILE.csv"), &csv).unwrap();
+            in_shell(&directory, &command_after(&report, "measure it"));
+        }
+    }
+}
+
+#[test]
+fn answers_are_had_by_the_printed_command() {
+    let scratch = Scratch::new();
+    let directory = scratch.path("");
+    scratch.copy("bert", "model");
+    let question = |i: usize| {
+        let words = ["kebe", "zepi", "moli", "natomo"];
+        let (answer, start) = (words[i % 4], 4);
+        serde_json::json!({
+            "id": format!("q{i}"), "title": "", "question": "kebe zepi?",
+            "context": format!("the {answer} end"),
+            "answers": { "text": [answer], "answer_start": [start] },
+        })
+    };
+    let lines: String = (0..12).map(|i| format!("{}\n", question(i))).collect();
+    scratch.write("data/train.json", &lines);
+    scratch.write("data/dev.json", &lines);
+    for peft in ["none", "lora"] {
+        let flags = format!(
+            "--model model --task squad --data data --max-length 48 --doc-stride 8 --max-steps 2 --peft {peft} --output {peft}"
+        );
+        let input = "{\"question\": \"kebe?\", \"context\": \"the zepi end\"}\n";
+        let (report, lines) = trained_and_used(&directory, &flags, input);
+        assert!(lines[0]["answer"].is_string(), "{report}{lines:?}");
+    }
+}
+
+/// Everything that is shown is in the records.
+#[test]
+fn the_report_says_what_the_records_have() {
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    let report = CommandLine::talking_train("bert", &run)
+        .words("--epochs 3 --schedule progressive --progress none")
+        .run();
+    let results = read_json(&run.join("all_results.json"));
+    let facts: BTreeMap<&str, &str> = report
+        .lines()
+        .filter_map(|line| Some((line.get(..20)?.trim(), line.get(20..)?)))
+        .collect();
+    let number = |key: &str| results[key].as_f64().unwrap();
+    assert!(facts["result"].contains(&format!("accuracy {:.4}", number("eval_accuracy"))));
+    assert!(
+        facts["updated parameters"].contains(&format!("({:.1} %", 100.0 * number("updated_share")))
+    );
+    assert!(facts["time"].starts_with(&format!("{:.1} s", number("train_runtime"))));
+    assert_eq!(
+        facts["peak memory"],
+        format!("{:.0} MiB", number("peak_memory_bytes") / 1048576.0)
+    );
+    assert_eq!(facts["saved in"], run.display().to_string());
+    let used = command_after(&report, "use it").replace("\\\n", "");
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(&used),
+        words(results["predict_command"].as_str().unwrap())
+    );
+
+    let epochs = results["epochs"].as_array().unwrap();
+    let evaluations = metrics(&run).1;
+    assert_eq!(epochs.len(), 3);
+    let plan = read_json(&run.join("plan.json"));
+    let mut sum = 0;
+    for (at, epoch) in epochs.iter().enumerate() {
+        let row = report
+            .lines()
+            .find(|line| line.starts_with(&format!("{:>5}  ", at + 1)))
+            .unwrap_or_else(|| panic!("{report}"));
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(cells[1], epoch["blocks"].as_str().unwrap());
+        let updated = epoch["updated_parameters"].as_u64().unwrap();
+        assert_eq!(cells[2].replace(',', ""), updated.to_string());
+        assert_eq!(plan["epochs"][at]["updated_parameters"], updated);
+        assert_eq!(epoch["eval_accuracy"], evaluations[at]["eval_accuracy"]);
+        assert_eq!(
+            cells[4],
+            format!("{:.4}", epoch["eval_accuracy"].as_f64().unwrap())
+        );
+        sum += updated;
+    }
+    assert_eq!(results["total_updated_parameters"], sum);
+}
+
+/// The picture at the start is the plan's, with what the prefix cache will spare.
+#[test]
+fn a_run_begins_with_its_picture() {
+    let scratch = Scratch::new();
+    let flags = "--epochs 4 --schedule progressive --peft lora";
+    let begun = |flags: &str| {
+        CommandLine::talking_train("bert", &scratch.path("run"))
+            .words("--max-steps 1 --overwrite-output")
+            .words(flags)
+            .output()
+            .1
+    };
+    // One step would end the run in its first epoch: nothing is kept for the next.
+    let stderr = begun(flags);
+    let rows = |text: &str| -> Vec<String> {
+        let rows = text
+            .lines()
+            .filter(|line| line.contains('■') && !line.contains("trained"));
+        rows.map(str::to_owned).collect()
+    };
+    let planned = CommandLine::new("plan --task mrpc --max-length 64")
+        .words(flags)
+        .path("--model", fixture("parity/bert"))
+        .run();
+    assert_eq!(rows(&stderr), rows(&planned));
+    let run = scratch.path("whole");
+    let (_, stderr) = CommandLine::talking_train("bert", &run)
+        .words(flags)
+        .output();
+    let squares: Vec<String> = rows(&stderr)
+        .iter()
+        .map(|row| {
+            row.split_whitespace()
+                .skip(1)
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    assert_eq!(
+        squares,
+        ["· ■■■■■", "· ·■■■■", "░ ░·■■■", "░ ░░·■■"],
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("░ frozen, read from the prefix cache"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("\nprefix cache: "), "{stderr}");
+
+    // Many epochs share rows, and of many rows the middle is left out.
+    let full = begun("--epochs 20");
+    assert_eq!(rows(&full).len(), 1, "{full}");
+    assert!(full.contains("\n 1-20  ■ ■■■■■ 0-4"), "{full}");
+    let many = begun("--epochs 40 --schedule lisa");
+    assert!(rows(&many).len() <= 11, "{many}");
+}

@@ -1,0 +1,274 @@
+//! Tokenised data kept on disk: a second run reads it and gives the same bits; whatever changes the tokens is tokenised
+//! anew; a damaged file is replaced, and a directory that cannot be used is no fault.
+
+use super::*;
+use progtune_tests::in_shell;
+use progtune_tests::scratch::{replace_in, set_key};
+use std::path::PathBuf;
+
+/// A directory for the cache, a model and data of its own.
+struct Place {
+    scratch: Scratch,
+    model: PathBuf,
+    data: PathBuf,
+}
+
+/// What a command did.
+struct Outcome {
+    stdout: String,
+    /// What it said without being asked for more.
+    warnings: String,
+    /// Files of tokens read and written.
+    read: usize,
+    written: usize,
+}
+
+impl Place {
+    fn new(model: &str) -> Self {
+        let scratch = Scratch::new();
+        let (model, data) = (scratch.copy(model, "model"), scratch.copy("data", "data"));
+        Self {
+            scratch,
+            model,
+            data,
+        }
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.scratch.path("cache")
+    }
+
+    /// Runs a command over the model, the data and the cache.
+    #[track_caller]
+    fn command(&self, words: &str) -> Outcome {
+        let output = progtune()
+            .args(words.split_whitespace())
+            .args(["--task", "mrpc"])
+            .arg("--model")
+            .arg(&self.model)
+            .env("PROGTUNE_TOKEN_CACHE", "auto")
+            .env("PROGTUNE_CACHE_DIR", self.cache())
+            .env("PROGTUNE_LOG", "debug")
+            .env("PROGTUNE_MAX_LENGTH", "64")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{words}: {text}");
+        let with = |words: &str| -> Vec<&str> {
+            text.lines().filter(|line| line.contains(words)).collect()
+        };
+        Outcome {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            warnings: {
+                // Eight rows and one epoch teach the model nothing, which is said and is not what is tested here.
+                let mut warnings = with("warning: ");
+                warnings.retain(|line| !line.contains("no better than guessing"));
+                warnings.join("\n")
+            },
+            read: with("tokenised examples from ").len(),
+            written: with("tokenised examples kept in ").len(),
+        }
+    }
+
+    /// Trains, and returns the result's bytes as well.
+    #[track_caller]
+    fn train(&self, flags: &str) -> (Outcome, Vec<u8>) {
+        let run = self.scratch.path("run");
+        let outcome = self.command(&format!(
+            "train --quiet --overwrite-output --epochs 1 --lr 1e-3 --data {} --output {} {flags}",
+            self.data.display(),
+            run.display()
+        ));
+        (outcome, fs::read(run.join("model.safetensors")).unwrap())
+    }
+
+    /// The files of tokens.
+    fn kept(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.cache().join("tokenized")).unwrap();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+}
+
+#[test]
+fn a_second_run_reads_what_the_first_tokenised() {
+    for model in ["bert", "roberta"] {
+        let place = Place::new(model);
+        let (first, expected) = place.train("");
+        assert_eq!((first.read, first.written), (0, 2), "train and validation");
+        let (second, result) = place.train("");
+        assert_eq!((second.read, second.written), (2, 0));
+        assert!(result == expected, "{model}: the same bits");
+        let (off, result) = place.train("--token-cache off");
+        assert_eq!((off.read, off.written), (0, 0));
+        assert!(result == expected, "{model}: the same bits without");
+        let (overwritten, result) = place.train("--token-cache overwrite");
+        assert_eq!((overwritten.read, overwritten.written), (0, 2));
+        assert!(result == expected, "{model}: the same bits");
+        assert_eq!(place.kept().len(), 2);
+    }
+}
+
+#[test]
+fn what_changes_the_tokens_is_tokenised_anew() {
+    let place = Place::new("bert");
+    let (_, expected) = place.train("");
+    // A row of the training set.
+    let train = place.data.join("train.tsv");
+    let text = fs::read_to_string(&train).unwrap();
+    replace_in(&train, "1\t1000\t", "0\t1000\t");
+    let (outcome, result) = place.train("");
+    assert_eq!((outcome.read, outcome.written), (1, 1), "a label");
+    assert!(result != expected);
+    // The same file again is known, also under another path.
+    fs::write(&train, text).unwrap();
+    let (outcome, result) = place.train("");
+    assert_eq!((outcome.read, outcome.written), (2, 0));
+    assert!(result == expected);
+    // How much is read, and how long it may be.
+    for flags in [
+        "--max-length 32",
+        "--max-train-samples 8 --max-eval-samples 4",
+    ] {
+        let (outcome, _) = place.train(flags);
+        assert_eq!((outcome.read, outcome.written), (0, 2), "{flags}");
+        let (outcome, _) = place.train(flags);
+        assert_eq!((outcome.read, outcome.written), (2, 0), "{flags}");
+    }
+    // The tokenizer. What its configuration says of capitals goes before `tokenizer.json`.
+    let tokenizer = place.model.join("tokenizer.json");
+    let mut json = read_json(&tokenizer);
+    assert_eq!(json["normalizer"]["lowercase"], true);
+    json["normalizer"]["lowercase"] = false.into();
+    fs::write(&tokenizer, json.to_string()).unwrap();
+    assert_eq!(place.train("").0.written, 2);
+    set_key(
+        &place.model.join("tokenizer_config.json"),
+        "do_lower_case",
+        false.into(),
+    );
+    let (outcome, result) = place.train("");
+    assert_eq!((outcome.read, outcome.written), (0, 2));
+    assert!(result != expected);
+    set_key(
+        &place.model.join("tokenizer_config.json"),
+        "model_max_length",
+        77.into(),
+    );
+    assert_eq!(place.train("").0.written, 2);
+}
+
+#[test]
+fn a_damaged_file_is_made_anew() {
+    let place = Place::new("bert");
+    let (_, expected) = place.train("");
+    let intact: Vec<Vec<u8>> = place.kept().iter().map(|f| fs::read(f).unwrap()).collect();
+    for (at, length) in [(70, None), (0, None), (0, Some(10)), (0, Some(0))] {
+        for (file, bytes) in place.kept().iter().zip(&intact) {
+            let mut bytes = bytes[..length.unwrap_or(bytes.len())].to_vec();
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 0x40;
+            }
+            fs::write(file, bytes).unwrap();
+        }
+        let (outcome, result) = place.train("");
+        assert_eq!((outcome.read, outcome.written), (0, 2));
+        assert!(
+            outcome.warnings.contains("damaged") && outcome.warnings.contains(".tokens"),
+            "{}",
+            outcome.warnings
+        );
+        assert!(result == expected);
+        let again: Vec<Vec<u8>> = place.kept().iter().map(|f| fs::read(f).unwrap()).collect();
+        assert!(again == intact);
+        assert_eq!(place.train("").0.warnings, "");
+    }
+}
+
+#[test]
+fn evaluate_and_predict_use_it_too() {
+    let place = Place::new("bert");
+    place.train("");
+    let data = place.data.display();
+    let evaluate = format!("evaluate --data {data}");
+    let first = place.command(&evaluate);
+    assert_eq!((first.read, first.written), (1, 0), "training has kept it");
+    let off = place.command(&format!("{evaluate} --token-cache off"));
+    let numbers = |outcome: &Outcome| measured(&serde_json::from_str(&outcome.stdout).unwrap());
+    assert_eq!(numbers(&first), numbers(&off));
+
+    let predict = format!("predict --data {data} --split validation");
+    assert_eq!(place.command(&predict).read, 1);
+    let input = place.scratch.write(
+        "input.jsonl",
+        "{\"sentence1\": \"vepona gite\", \"sentence2\": \"tubo\"}\n",
+    );
+    let predict = format!("predict --input {}", input.display());
+    let first = place.command(&predict);
+    let second = place.command(&predict);
+    assert_eq!((first.read, first.written), (0, 1));
+    assert_eq!((second.read, second.written), (1, 0));
+    assert_eq!(first.stdout, second.stdout);
+}
+
+/// What can be read once only is not hashed first.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_an_input_like_any_other() {
+    let row = "{\"sentence1\": \"vepona gite\", \"sentence2\": \"tubo\"}";
+    let place = Place::new("bert");
+    let pipe = place.scratch.path("pipe");
+    let mut predict = progtune();
+    predict.args("predict --task mrpc --token-cache auto --input".split(' '));
+    predict.arg(&pipe).arg("--model").arg(&place.model);
+    predict.env("PROGTUNE_CACHE_DIR", place.cache());
+    let script = "mkfifo \"$PIPE\"; echo \"$ROW\" > \"$PIPE\" & exec timeout 60 \"$@\"";
+    let output = in_shell(script, &predict)
+        .env("PIPE", &pipe)
+        .env("ROW", row)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    // The fixture's model has a head, so there is a line for the row.
+    assert!(output.status.success(), "{text}");
+    assert_eq!(
+        output.stdout.iter().filter(|&&byte| byte == b'\n').count(),
+        1
+    );
+}
+
+/// A hit skips nothing that a user would want to hear: bad data and bad tokenizers are refused, warm or cold.
+#[test]
+fn what_is_wrong_is_said_whatever_is_kept() {
+    let place = Place::new("bert");
+    place.train("");
+    let train = |model: &Path, data: &Path| {
+        let mut command = progtune();
+        command.args("train --quiet --task mrpc --max-length 64 --overwrite-output".split(' '));
+        command.arg("--model").arg(model).arg("--data").arg(data);
+        command.arg("--output").arg(place.scratch.path("run"));
+        command.env("PROGTUNE_TOKEN_CACHE", "auto");
+        command.env("PROGTUNE_CACHE_DIR", place.cache());
+        fails(&mut command, 3);
+    };
+    let data = place.data.join("train.tsv");
+    let text = fs::read_to_string(&data).unwrap();
+    fs::write(&data, text.replace("1\t1000\t", "7\t1000\t")).unwrap();
+    train(&place.model, &place.data);
+    set_key(&place.model.join("config.json"), "vocab_size", 20.into());
+    train(&place.model, &fixture("parity/data"));
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_no_fault() {
+    let place = Place::new("bert");
+    let expected = place.train("--token-cache off").1;
+    // The run without it has put its plugins there.
+    fs::remove_dir_all(place.cache()).unwrap();
+    fs::write(place.cache(), "a file").unwrap();
+    let (outcome, result) = place.train("");
+    assert_eq!((outcome.read, outcome.written), (0, 0));
+    assert_eq!(outcome.warnings, "");
+    assert!(result == expected);
+}

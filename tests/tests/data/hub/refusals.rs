@@ -1,0 +1,146 @@
+//! What is said when something is neither here nor to be had: what was looked for, where it belongs, what to do.
+
+use super::*;
+use progtune_tests::cases;
+
+#[test]
+fn offline_says_which_files_belong_where() {
+    let place = Place::new();
+    for words in ["--offline", ""] {
+        let mut train = place.train(&format!("--model org/tiny --task mrpc {words}"));
+        if words.is_empty() {
+            train.env("HF_HUB_OFFLINE", "1");
+        }
+        let said = outcome(&mut train).bad(3);
+        let why = if words.is_empty() {
+            "HF_HUB_OFFLINE"
+        } else {
+            "--offline"
+        };
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+    }
+    assert_eq!(place.server.requests(), [], "no request was made");
+
+    // With the model there, the same is said of the data set.
+    place
+        .run("plan --model org/tiny --task mrpc --predict")
+        .good();
+    let model = fixture("parity/bert");
+    let words = format!("--model {} --task mrpc --offline", model.display());
+    outcome(&mut place.train(&words)).bad(3);
+}
+
+#[test]
+fn what_the_advice_says_works() {
+    let place = Place::new();
+    let folder = place.scratch.path("hf/hub/models--org--tiny");
+    let snapshot = folder.join("snapshots/by-hand");
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(folder.join("refs")).unwrap();
+    for name in MODEL_FILES {
+        fs::copy(fixture("parity/bert").join(name), snapshot.join(name)).unwrap();
+    }
+    fs::write(folder.join("refs/main"), "by-hand\n").unwrap();
+    place
+        .run("plan --model org/tiny --task mrpc --offline")
+        .good();
+    fs::remove_file(snapshot.join("model.safetensors")).unwrap();
+    outcome(&mut place.train("--model org/tiny --task mrpc --offline")).bad(3);
+}
+
+#[test]
+fn an_unreachable_hub_leaves_the_cache() {
+    let place = Place::new();
+    place.run("plan --model org/tiny --task mrpc").good();
+    let unreachable = |words: &str| {
+        let mut command = place.command(words);
+        command.env("HF_ENDPOINT", "http://127.0.0.1:1");
+        outcome(&mut command)
+    };
+    let cached = unreachable("plan --model org/tiny --task mrpc").good();
+    for words in ["http://127.0.0.1:1 gives no answer", "using the copy in"] {
+        assert!(cached.stderr.contains(words), "{}", cached.stderr);
+    }
+    unreachable("plan --model org/other --task mrpc").bad(3);
+    // A commit in the cache needs no hub.
+    let pinned = format!("plan --task mrpc --model org/tiny@{}", commit("1a"));
+    assert!(!unreachable(&pinned).good().stderr.contains("answer"));
+}
+
+/// A hub with a model of each kind that is refused.
+fn refusing() -> Place {
+    let gated = Repo {
+        path: "org/gated".into(),
+        gated: true,
+        ..tiny()
+    };
+    let pickle = Repo::new(
+        "org/pickle",
+        "6f",
+        vec![
+            ("config.json".into(), b"{}".to_vec()),
+            ("vocab.txt".into(), b"[PAD]".to_vec()),
+            ("pytorch_model.bin".into(), b"pickle".to_vec()),
+        ],
+    );
+    let lora = Repo::new(
+        "org/lora",
+        "7a",
+        vec![("adapter_config.json".into(), b"{}".to_vec())],
+    );
+    let place = Place::with(vec![tiny(), gated, pickle, lora]);
+    place.server.know_token("hf_good");
+    place
+}
+
+/// A plan of a model that the hub does not give; the message does not tell the token.
+fn is_refused(model: &str, token: &str) {
+    let place = refusing();
+    let mut plan = place.command(&format!("plan --predict --task mrpc --model {model}"));
+    if !token.is_empty() {
+        plan.env("HF_TOKEN", token);
+    }
+    let said = outcome(&mut plan).bad(3).stderr;
+    assert!(!said.contains("hf_good") && !said.contains("hf_bad"));
+}
+
+cases! { is_refused:
+    a_gated_model_without_a_token("org/gated", "");
+    an_unknown_model_without_a_token("org/none", "");
+    an_unknown_model_with_a_token("org/none", "hf_good");
+    a_wrong_token("org/tiny", "hf_bad");
+    an_unknown_revision("org/tiny@v9", "");
+    an_adapter_as_a_model("org/lora", "");
+}
+
+#[test]
+fn a_pickle_is_not_fetched() {
+    let place = refusing();
+    let data = fixture("parity/data");
+    let words = format!("--model org/pickle --task mrpc --data {}", data.display());
+    outcome(&mut place.train(&words)).bad(3);
+}
+
+/// A plan with a variable that makes the hub unusable.
+fn is_named(variable: &str, value: impl FnOnce(&Place) -> String) {
+    let place = Place::new();
+    let mut plan = place.command("plan --task mrpc --model org/tiny");
+    outcome(plan.env(variable, value(&place))).bad(3);
+}
+
+cases! { is_named:
+    an_endpoint_that_is_elsewhere("HF_ENDPOINT", |place| {
+        format!("{}/elsewhere", place.server.endpoint())
+    });
+    a_certificate_that_is_not_there("SSL_CERT_FILE", |place| {
+        place.scratch.path("no.pem").display().to_string()
+    });
+}
+
+#[test]
+fn redirects_that_lead_in_a_circle_end() {
+    let place = Place::new();
+    place.server.rename("org/loop", "org/pool");
+    place.server.rename("org/pool", "org/loop");
+    place.run("plan --task mrpc --model org/loop").bad(3);
+}

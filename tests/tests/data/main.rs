@@ -1,0 +1,9 @@
+//! Data of every kind and origin: own files, questions, tagged sentences, tokenizers, and the hub.
+
+mod hub;
+mod own_data;
+mod question_answering;
+mod real_data;
+mod squad_runs;
+mod tagged_data;
+mod tokenizers;

@@ -1,0 +1,144 @@
+//! README.md and `docs/`: every command in them is run as it is written, what they show is what is printed, and what they
+//! refer to exists.
+//!
+//! Commands stand in fenced `sh` blocks, one a line (`\` continues it, `#` begins a comment). A `text` block as the next one is what
+//! its last command prints, but for the lines of steps, in whose place a terminal has a bar; with `figures` after the word
+//! (```` ```text figures ````) numbers may differ, and a line `…` is any lines. Each document has a directory of its own, where
+//! its commands run one after another: later ones use what earlier ones have made. What the text takes for granted is there
+//! (`readme/supplies.rs`); what a word runs is decided in `readme/sandbox.rs`. A command that is not known there fails.
+//!
+//! `PROGTUNE_README=write cargo test -p progtune-tests --test docs readme` runs the documents that show something with the release build
+//! at full length instead, and writes what it prints into them.
+
+mod documents;
+mod outputs;
+mod references;
+mod sandbox;
+mod supplies;
+
+use documents::{Document, Shown};
+use outputs::Comparison;
+use sandbox::Sandbox;
+use std::{
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+/// Commands that run somewhere else: they take minutes or need what a test has not.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "cargo build --workspace && cargo test --workspace",
+        "is what runs this test; .ci/run takes it from README.md",
+    ),
+    (
+        "cargo build --release --features cuda",
+        "needs CUDA; .ci/run type-checks it by cargo xtask check-cuda",
+    ),
+    (
+        "cargo xtask dist",
+        "takes minutes; .ci/run runs it, and cargo xtask check-dist runs what it makes",
+    ),
+    (
+        "cargo install --locked --path host && cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' && \
+         progtune plugins install target/release/libprogtune_*.so",
+        "takes minutes and installs; tests/tests/plugins/plugin_trust installs plugins",
+    ),
+];
+
+/// Documents that run at a time; a run is for two cores where there are more.
+const AT_A_TIME: usize = 2;
+
+/// Whether documents are to be written anew.
+fn writes() -> bool {
+    std::env::var_os("PROGTUNE_README").is_some_and(|value| value == "write")
+}
+
+/// Runs all commands of a document, and compares what it shows or writes it anew; an error says what went wrong first.
+fn run(document: &Document) -> Result<(), String> {
+    let mut sandbox = Sandbox::new();
+    let mut written = Vec::new();
+    for block in document.blocks.iter().filter(|block| block.is_commands()) {
+        let commands = block.commands();
+        for (at, command) in commands.iter().enumerate() {
+            let place = format!("{}:{}: {}", document.path, command.line, command.text);
+            if ELSEWHERE.iter().any(|(text, _)| *text == command.text) {
+                continue;
+            }
+            let printed = sandbox.run(&command.text);
+            if !printed.succeeded {
+                return Err(format!("{place}\n{}", printed.text));
+            }
+            let shown = document.shown_after(block);
+            let shown = shown.filter(|_| at + 1 == commands.len());
+            let Some(Shown { block: shown, mode }) = shown else {
+                continue;
+            };
+            if writes() {
+                written.push((shown, outputs::renewed(&shown.lines, &printed.text)));
+                continue;
+            }
+            // The sandbox trains on a few rows, which teaches nothing; that the run says so is not in the document.
+            let lines = printed.text.lines();
+            let lines =
+                lines.filter(|line| !line.contains("the result is no better than guessing"));
+            // A busy machine takes long enough over it that the program tells what it does.
+            let lines = lines.filter(|line| !line.starts_with("loading the embedded model"));
+            let printed = lines.collect::<Vec<_>>().join("\n");
+            let comparison = Comparison::new(mode, &shown.lines, &printed);
+            if let Some(difference) = comparison.difference() {
+                return Err(format!("{place}\n{difference}"));
+            }
+        }
+    }
+    if writes() {
+        document.write(&written);
+    }
+    references::check_pictures(document, &sandbox, writes())
+}
+
+#[test]
+fn every_command_runs_and_prints_what_is_shown() {
+    let mut documents = Document::all();
+    if writes() {
+        documents.retain(|document| document.blocks.iter().any(|block| block.mode().is_some()));
+    }
+    // From the end: README.md and the plugins take the longest, since they build crates.
+    documents.sort_by_key(|document| document.text.contains("cargo build --release"));
+    let queue = Mutex::new(documents);
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        let results = std::iter::from_fn(|| next().map(|document| run(&document)));
+        results.filter_map(Result::err).collect::<Vec<String>>()
+    };
+    // Figures that are written are those of a machine with nothing else to do.
+    let n_threads = if writes() { 1 } else { AT_A_TIME };
+    let failures: Vec<String> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+        let ends = workers.into_iter().map(|worker| worker.join());
+        ends.flat_map(|end| end.expect("a document's directory can be made"))
+            .collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn every_exception_is_used() {
+    let documents = Document::all();
+    let blocks = documents.iter().flat_map(|document| &document.blocks);
+    let commands: Vec<_> = blocks
+        .filter(|block| block.is_commands())
+        .flat_map(|block| block.commands())
+        .collect();
+    for (text, _) in ELSEWHERE {
+        assert!(
+            commands.iter().any(|command| command.text == *text),
+            "no document has the command `{text}` any more"
+        );
+    }
+}
+
+#[test]
+fn the_front_page_is_a_page() {
+    let n_lines = Document::read("README.md").text.lines().count();
+    assert!(n_lines <= 140, "{n_lines} lines");
+}

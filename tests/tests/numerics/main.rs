@@ -1,0 +1,18 @@
+//! Numbers against references: PyTorch, Transformers and PEFT through committed fixtures, the two compute paths against
+//! each other, the paper's figures, and that results repeat bit for bit.
+
+mod configurations;
+mod graph_operations;
+mod merging;
+mod paper_figures;
+mod parity_curves;
+mod parity_gradients;
+mod parity_heads;
+mod parity_methods;
+mod peft_matrix;
+mod prefix_cache;
+mod real_minilm;
+mod schedules;
+mod shared_parameters;
+mod trainable_sets;
+mod wide_model;

@@ -1,9 +1,0 @@
-//! Truth in answers, and nothing that leaks or paints: whatever texts of others a command meets, it shows them escaped and
-//! without the secrets in them; numbers that mean nothing are never an answer.
-
-#[path = "truth/answers.rs"]
-mod answers;
-#[path = "truth/secrets.rs"]
-mod secrets;
-#[path = "truth/shown.rs"]
-mod shown;
