@@ -8,7 +8,7 @@
 //! data, one optimizer update a step by the number of trained parameters, and the evaluation. What the prefix cache
 //! spares is the price of frozen blocks, for the tokens it holds.
 
-use crate::{config::RunConfig, prefix_cache::Outlook};
+use crate::{config::RunConfig, prefix_cache::CacheForecast};
 use candle_core::{Device, Tensor};
 use progtune_engine::rng::Stream;
 use progtune_engine::{
@@ -25,7 +25,7 @@ use progtune_engine::{
         step::Step,
     },
     optim::{AdamW, Settings},
-    plan::{Blueprint, EpochSecs, Stage},
+    plan::{EpochSecs, ModelPlan, Stage},
     plugin::LoadedMethod,
 };
 use progtune_pipeline::batch_order::BatchLimit;
@@ -64,7 +64,7 @@ pub fn forecast(
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     stages: &[Stage],
     data: &DataSize,
-    cache: Option<&Outlook>,
+    cache: Option<&CacheForecast>,
 ) -> Result<Vec<EpochSecs>> {
     let blocks = model.0.blocks();
     let shapes: Vec<Shape> = stages
@@ -92,7 +92,7 @@ pub fn forecast(
         .map(|(epoch, (stage, shape))| {
             // Of the last block nothing is spared: what it computes for first tokens is next to nothing.
             let known = cache.map_or(0, |cache| cache.starts[epoch].min(blocks - 1)) as f64;
-            let spared = |share: fn(&Outlook) -> f64| match cache {
+            let spared = |share: fn(&CacheForecast) -> f64| match cache {
                 Some(cache) if known > 0.0 => known * share(cache) * price(&frozen_block()),
                 _ => 0.0,
             };
@@ -223,7 +223,7 @@ fn frozen_block() -> [(f64, Case); 2] {
 /// A model of a few blocks with random weights.
 struct Small {
     model: Model,
-    blueprint: Blueprint,
+    model_plan: ModelPlan,
 }
 
 struct Calibration {
@@ -330,16 +330,16 @@ impl Calibration {
         round: u64,
     ) -> Result<f64> {
         let (seed, batch) = (self.seed, self.batch.clone());
-        let Small { model, blueprint } = self.small(blocks);
+        let Small { model, model_plan } = self.small(blocks);
         let wanted = |info: &ParameterInfo| match info.block {
             Some(block) => trained.contains(&block),
             None => embeddings || info.part != Part::EMBEDDINGS,
         };
-        let ids: Vec<usize> = blueprint
+        let ids: Vec<usize> = model_plan
             .candidates
             .iter()
             .copied()
-            .filter(|&id| wanted(&blueprint.parameters[id]))
+            .filter(|&id| wanted(&model_plan.parameters[id]))
             .collect();
         model.parameters.set_trainable(&ids);
         let mut gradients = Gradients::new(&model.parameters);
@@ -354,8 +354,8 @@ impl Calibration {
 
     /// The second step, which makes no state any more.
     fn time_update(&mut self) -> Result<f64> {
-        let Small { model, blueprint } = &mut self.two;
-        model.parameters.set_trainable(&blueprint.candidates);
+        let Small { model, model_plan } = &mut self.two;
+        model.parameters.set_trainable(&model_plan.candidates);
         let mut gradients = Gradients::new(&model.parameters);
         let mut optimizer = AdamW::new(Settings {
             beta1: 0.9,
@@ -371,7 +371,7 @@ impl Calibration {
             optimizer.step(&model.parameters, &mut gradients, &norms, 1e-5, &|_| 1.0)?;
             secs = start.elapsed().as_secs_f64();
         }
-        Ok(secs / blueprint.candidate_size().max(1) as f64)
+        Ok(secs / model_plan.candidate_size().max(1) as f64)
     }
 }
 
@@ -387,11 +387,11 @@ impl Small {
         let mut config = config.clone();
         config.encoder.num_hidden_layers = blocks;
         config.encoder.vocab_size = config.encoder.vocab_size.min(VOCABULARY);
-        let blueprint = Blueprint::new(&config, head, method, run.trainables.train_pooler)?;
+        let model_plan = ModelPlan::new(&config, head, method, run.trainables.train_pooler)?;
         let device = open_device(run.machine.device)?;
         let numbers = random_numbers(run.training.seed);
         let mut base = BTreeMap::new();
-        for info in blueprint.parameters.iter().filter(|i| i.added.is_none()) {
+        for info in model_plan.parameters.iter().filter(|i| i.added.is_none()) {
             base.insert(info.name.as_str(), base_value(info, &numbers)?);
         }
         let find = |name: &str| {
@@ -399,8 +399,8 @@ impl Small {
                 Error::Model(format!("an init graph reads {name}, which is no parameter"))
             })
         };
-        let mut values = Vec::with_capacity(blueprint.parameters.len());
-        for info in &blueprint.parameters {
+        let mut values = Vec::with_capacity(model_plan.parameters.len());
+        for info in &model_plan.parameters {
             let value = match &info.added {
                 None => find(&info.name)?,
                 Some(added) => initial_value(&added.init, &info.name, run.training.seed, &find)?
@@ -409,12 +409,12 @@ impl Small {
             };
             values.push(value.to_device(&device)?);
         }
-        let parameters = Parameters::new(blueprint.parameters.clone(), values)?;
+        let parameters = Parameters::new(model_plan.parameters.clone(), values)?;
         let fused = run.machine.is_fused();
-        let mut model = Model::new(config, parameters, head, &blueprint.rewrites, fused)?;
+        let mut model = Model::new(config, parameters, head, &model_plan.rewrites, fused)?;
         model.frozen_dropout = run.training.frozen_dropout;
         model.recompute = recompute;
-        Ok(Self { model, blueprint })
+        Ok(Self { model, model_plan })
     }
 }
 

@@ -42,7 +42,7 @@ use progtune_engine::{
         description::{HeadKind, ParameterInfo, sites},
         keeps_both_directions, most_task_rows,
     },
-    plan::{Blueprint, Stage},
+    plan::{ModelPlan, Stage},
 };
 use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
 use progtune_plugin_api::records::Part;
@@ -96,10 +96,10 @@ pub fn mib(bytes: u64) -> String {
 }
 
 /// Predicts footprints of one run.
-pub struct Estimator<'a> {
+pub struct MemoryForecast<'a> {
     config: &'a ModelConfig,
     head: HeadKind,
-    blueprint: &'a Blueprint,
+    model_plan: &'a ModelPlan,
     kept: Vec<Kept>,
     threads: u64,
     /// The tokenised data.
@@ -116,7 +116,7 @@ pub struct Estimator<'a> {
     keeps_best: bool,
 }
 
-impl<'a> Estimator<'a> {
+impl<'a> MemoryForecast<'a> {
     /// For a model with its method; batches and data are zero.
     ///
     /// # Errors
@@ -124,11 +124,11 @@ impl<'a> Estimator<'a> {
     pub fn new(
         config: &'a ModelConfig,
         head: HeadKind,
-        blueprint: &'a Blueprint,
+        model_plan: &'a ModelPlan,
         threads: Option<usize>,
     ) -> Result<Self> {
         let shapes = |added: bool| -> BTreeMap<String, Vec<u64>> {
-            let list = blueprint.parameters.iter();
+            let list = model_plan.parameters.iter();
             list.filter(|info| info.added.is_some() == added)
                 .map(|info| {
                     let shape = info.shape.iter().map(|&n| n as u64).collect();
@@ -139,7 +139,7 @@ impl<'a> Estimator<'a> {
         let (base, added) = (shapes(false), shapes(true));
         let mut kept = vec![Kept::default(); config.blocks()];
         let sites = sites(config, head);
-        for rewrite in &blueprint.rewrites {
+        for rewrite in &model_plan.rewrites {
             let site = sites.iter().find(|site| site.name == rewrite.site);
             let Some((site, block)) =
                 site.and_then(|site| Some((site, usize::try_from(site.block).ok()?)))
@@ -154,7 +154,7 @@ impl<'a> Estimator<'a> {
         Ok(Self {
             config,
             head,
-            blueprint,
+            model_plan,
             kept,
             threads: threads as u64,
             data_bytes: 0,
@@ -235,7 +235,7 @@ impl<'a> Estimator<'a> {
     }
 
     fn training(&self, stage: &Stage, recompute: bool) -> Footprint {
-        let trained = Trained::of(self.blueprint, stage, self.config.blocks());
+        let trained = Trained::of(self.model_plan, stage, self.config.blocks());
         let activations = self.activations(&trained, self.batch, recompute);
         let mut more = vec![("packed weights", FLOAT * self.packed(&trained))];
         more.extend(self.lasting(stage));
@@ -251,7 +251,7 @@ impl<'a> Estimator<'a> {
         let packed = self.block_weights() * self.config.blocks() as u64;
         let mut more = vec![("packed weights", FLOAT * packed)];
         if self.keeps_best {
-            more.push(("best model", FLOAT * 2 * self.blueprint.candidate_size()));
+            more.push(("best model", FLOAT * 2 * self.model_plan.candidate_size()));
         }
         more.extend(self.lasting(stage));
         self.footprint(
@@ -262,10 +262,13 @@ impl<'a> Estimator<'a> {
     }
 
     fn saving(&self) -> Footprint {
-        let blueprint = self.blueprint;
-        let adds = blueprint.parameters.iter().any(|info| info.added.is_some());
-        let saved = if adds || !blueprint.rewrites.is_empty() {
-            blueprint.candidate_size()
+        let model_plan = self.model_plan;
+        let adds = model_plan
+            .parameters
+            .iter()
+            .any(|info| info.added.is_some());
+        let saved = if adds || !model_plan.rewrites.is_empty() {
+            model_plan.candidate_size()
         } else {
             self.all()
         };
@@ -281,7 +284,7 @@ impl<'a> Estimator<'a> {
         let bytes: u64 = stage
             .trainable
             .iter()
-            .map(|&id| self.trained_bytes(&self.blueprint.parameters[id]))
+            .map(|&id| self.trained_bytes(&self.model_plan.parameters[id]))
             .sum();
         let cached = (stage.epoch as usize).checked_sub(1);
         let cached = cached.and_then(|epoch| self.cached_bytes.get(epoch));
@@ -355,7 +358,7 @@ impl<'a> Estimator<'a> {
     }
 
     fn all(&self) -> u64 {
-        let sizes = self.blueprint.parameters.iter();
+        let sizes = self.model_plan.parameters.iter();
         sizes.map(|info| info.size() as u64).sum()
     }
 
@@ -456,16 +459,16 @@ struct Trained {
 }
 
 impl Trained {
-    fn of(blueprint: &Blueprint, stage: &Stage, blocks: usize) -> Self {
+    fn of(model_plan: &ModelPlan, stage: &Stage, blocks: usize) -> Self {
         let infos = stage.trainable.iter();
-        let infos = infos.map(|&id| &blueprint.parameters[id]);
+        let infos = infos.map(|&id| &model_plan.parameters[id]);
         let mut weights = vec![false; blocks];
         for info in infos.filter(|info| info.added.is_none() && info.shape.len() == 2) {
             if let Some(block) = info.block {
                 weights[block] = true;
             }
         }
-        let depth = blueprint.depth(&stage.trainable);
+        let depth = model_plan.depth(&stage.trainable);
         Self {
             embeddings: depth == Depth::Embeddings,
             lowest: depth.frozen_blocks(),

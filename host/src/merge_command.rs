@@ -58,7 +58,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     )?;
     let head = HeadKind::of(task);
     let plugins = plugin::find(&config.plugins)?;
-    let blueprint = adapter.blueprint(&plugins, &model_config, head)?;
+    let model_plan = adapter.model_plan(&plugins, &model_config, head)?;
     // What is saved is the tokenizer's files, whatever the length.
     let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
     let tokenizer = tokenizer.for_task(task.problem_type);
@@ -67,7 +67,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         config: model_config,
         head,
         labels: &task.labels,
-        blueprint: &blueprint,
+        model_plan: &model_plan,
         adapter: Some(&adapter),
         policy: HeadPolicy::Require,
         seed: 0,
@@ -75,7 +75,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         kernels: Kernels::Auto,
     }
     .build()?;
-    let merged = merge(&model, head, &blueprint.rewrites, &adapter.method)?;
+    let merged = merge(&model, head, &model_plan.rewrites, &adapter.method)?;
     drop(model);
     interrupt::check()?;
     interrupt::set_course(Course::Saving);

@@ -5,8 +5,8 @@ use crate::{
     config::{RunConfig, max_length},
     fetch::{Fetcher, ModelFiles},
     forecast::{DataSize, forecast},
-    memory::{Estimator, budget::settle},
-    prefix_cache::{self, Outlook, Place, Sizes},
+    memory::{MemoryForecast, budget::settle},
+    prefix_cache::{self, CacheForecast, Place, Sizes},
     recipe::prepare::{ModelSide, open_tokenizer},
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
@@ -14,7 +14,7 @@ use crate::{
 use progtune_engine::{
     error::Result,
     model::{config::ModelConfig, description::HeadKind},
-    plan::{Blueprint, Foresight, PlanNames, Prediction, Stage, View, to_json, to_svg},
+    plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod},
 };
 use progtune_pipeline::{batch_order::BatchOrder, eval_split::EvalSplit, token_store::Examples};
@@ -22,7 +22,7 @@ use progtune_process::{files::write_named, phase::Phase, terminal};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Prints the plan as a table or as JSON, with predictions if they are wanted; draws it in a file, too.
+/// Prints the plan as a table or as JSON, with forecasts if they are wanted; draws it in a file, too.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
     let reads_data = config.inputs.own.is_some() || predict && config.inputs.data.is_some();
@@ -57,7 +57,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         ..
     } = config;
     let (method, train_pooler) = (method.as_ref(), trainables.train_pooler);
-    let blueprint = Blueprint::new(&model_config, head, method, train_pooler)?;
+    let model_plan = ModelPlan::new(&model_config, head, method, train_pooler)?;
     let has_data = own.is_some() || inputs.data.is_some() || task.is_generated();
     let data = match predict && has_data {
         true => {
@@ -78,21 +78,21 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
             BatchOrder::new(config.batching.rule(training.seed), examples)?.steps_per_epoch()
         }
     };
-    let run = blueprint.run_record(
+    let run = model_plan.run_record(
         training.epochs,
         steps_per_epoch,
         training.seed,
         trainables.peft.as_deref().unwrap_or_default(),
     );
     let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
-    let foresight = Foresight::new(&blueprint, &schedule, training.epochs, steps_per_epoch)?;
+    let run_plan = RunPlan::new(&model_plan, &schedule, training.epochs, steps_per_epoch)?;
     let predicted = match predict {
         true => Some(predict_run(
             config,
             longest,
             (&model_config, head, method),
-            &blueprint,
-            &foresight,
+            &model_plan,
+            &run_plan,
             data.as_ref(),
         )?),
         false => None,
@@ -104,14 +104,14 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         schedule: &trainables.schedule,
         peft: trainables.peft.as_deref(),
     };
-    let predictions = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
+    let forecasts = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
     let cache = predicted.as_ref().and_then(|p| p.cache.as_ref());
     let starts = cache.map_or(&[][..], |cache| &cache.starts);
     let view = View {
-        blueprint: &blueprint,
-        foresight: &foresight,
+        model_plan: &model_plan,
+        run_plan: &run_plan,
         names: &names,
-        predictions,
+        forecasts,
         starts,
     };
     if let Some(path) = svg {
@@ -120,7 +120,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     }
     match json {
         true => {
-            let mut plan = to_json(&blueprint, &foresight, &names);
+            let mut plan = to_json(&model_plan, &run_plan, &names);
             if let Some(predicted) = &predicted {
                 predicted.add_to(&mut plan);
             }
@@ -138,13 +138,13 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
 
 /// What `--predict` adds to a plan.
 struct Predicted {
-    epochs: Vec<Prediction>,
+    epochs: Vec<EpochForecast>,
     /// The peak of the whole run, loading and saving included.
     peak_bytes: Option<u64>,
     /// What the sequences are taken for.
     basis: String,
     /// `None`: there is none, or the data is unknown.
-    cache: Option<Outlook>,
+    cache: Option<CacheForecast>,
     /// What `--memory-budget` decides.
     note: Option<String>,
 }
@@ -223,16 +223,17 @@ fn predict_run(
     config: &RunConfig,
     longest: usize,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
-    blueprint: &Blueprint,
-    foresight: &Foresight,
+    model_plan: &ModelPlan,
+    run_plan: &RunPlan,
     loaded: Option<&(Examples, Vec<EvalSplit>)>,
 ) -> Result<Predicted> {
-    let stages = &foresight.first_stages();
-    let estimator = Estimator::new(model.0, model.1, blueprint, config.machine.threads)?;
+    let stages = &run_plan.first_stages();
+    let memory_forecast =
+        MemoryForecast::new(model.0, model.1, model_plan, config.machine.threads)?;
     let longest = longest.min(model.0.max_tokens());
     let (batching, training) = (&config.batching, &config.training);
     let mut cached = None;
-    let (data, estimator, basis) = if let Some((examples, eval_splits)) = loaded {
+    let (data, memory_forecast, basis) = if let Some((examples, eval_splits)) = loaded {
         let splits: Vec<&Examples> = std::iter::once(examples)
             .chain(eval_splits.iter().map(|split| &split.examples))
             .collect();
@@ -250,7 +251,7 @@ fn predict_run(
         cached = Some(splits);
         (
             data,
-            estimator.with_data(batching, training, examples, eval_splits)?,
+            memory_forecast.with_data(batching, training, examples, eval_splits)?,
             basis,
         )
     } else {
@@ -263,13 +264,13 @@ fn predict_run(
             format!("batches of sequences of {longest} tokens, the most there can be (no --data)");
         (
             data,
-            estimator.with_length(batching, training, longest),
+            memory_forecast.with_length(batching, training, longest),
             basis,
         )
     };
-    let settled = settle(config, &estimator, &foresight.stages)?;
+    let settled = settle(config, &memory_forecast, &run_plan.stages)?;
     // What a schedule decides on the way decides what is cached.
-    let cached = cached.filter(|_| foresight.is_by_epoch());
+    let cached = cached.filter(|_| run_plan.is_by_epoch());
     let cache = match cached {
         Some(splits) => {
             let settings = prefix_cache::Settings {
@@ -280,12 +281,12 @@ fn predict_run(
         }
         None => None,
     };
-    let estimator = match &cache {
+    let memory_forecast = match &cache {
         Some(cache) => {
             let epochs = 0..stages.len();
-            estimator.with_cached(epochs.map(|epoch| cache.memory_after(epoch)).collect())
+            memory_forecast.with_cached(epochs.map(|epoch| cache.memory_after(epoch)).collect())
         }
-        None => estimator,
+        None => memory_forecast,
     };
     let phase = Phase::begin("calibrate", "calibrating: steps on this machine", "", None);
     let secs = forecast(
@@ -302,13 +303,13 @@ fn predict_run(
         epochs: stages
             .iter()
             .zip(secs)
-            .map(|(stage, secs)| Prediction {
+            .map(|(stage, secs)| EpochForecast {
                 secs,
-                peak_bytes: fused.then(|| estimator.stage_peak(stage, settled.recompute)),
+                peak_bytes: fused.then(|| memory_forecast.stage_peak(stage, settled.recompute)),
             })
             .collect(),
         peak_bytes: fused.then(|| {
-            let peak = estimator.peak(&foresight.stages, settled.recompute);
+            let peak = memory_forecast.peak(&run_plan.stages, settled.recompute);
             peak.total()
         }),
         basis,
@@ -324,7 +325,7 @@ fn expected_cache(
     (model, head): (&ModelConfig, HeadKind),
     stages: &[Stage],
     splits: &[&Examples],
-) -> Result<Option<Outlook>> {
+) -> Result<Option<CacheForecast>> {
     // Dropout in what is frozen makes other rows in every epoch.
     if config.training.frozen_dropout {
         return Ok(None);
@@ -337,5 +338,5 @@ fn expected_cache(
         hidden_size: model.encoder.hidden_size,
         splits,
     };
-    Outlook::new(settings, &config.output_dir(), sizes, &frozen)
+    CacheForecast::new(settings, &config.output_dir(), sizes, &frozen)
 }

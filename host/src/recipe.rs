@@ -57,7 +57,7 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     let plan = prepared.record_plan(&record, &mut directory)?;
     let mut cache = prefix_cache(&prepared, &directory);
     let mut progress = Progress::new(config.output.logging_steps, config.training.epochs);
-    prepared.announce(&plan, cache.outlook(), &directory, started);
+    prepared.announce(&plan, cache.cache_forecast(), &directory, started);
 
     let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress);
     run.summary.startup_secs = started.elapsed().as_secs_f64();
@@ -74,12 +74,12 @@ fn prefix_cache(prepared: &Prepared<'_>, directory: &RunDirectory) -> PrefixCach
     let splits: Vec<&Examples> = std::iter::once(&inputs.examples)
         .chain(inputs.eval_splits.iter().map(|split| &split.examples))
         .collect();
-    let foresight = &prepared.foresight;
-    let stages = foresight.stages.as_slice();
+    let run_plan = &prepared.run_plan;
+    let stages = run_plan.stages.as_slice();
     PrefixCache::new(&CachedRun {
         settings: prepared.decided.prefix_cache(inputs.config),
         model: &prepared.model,
-        stages: foresight.is_by_epoch().then_some(stages),
+        stages: run_plan.is_by_epoch().then_some(stages),
         epochs: prepared.epochs(),
         splits: &splits,
         directory: directory.path(),

@@ -15,7 +15,7 @@ use progtune_engine::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
-    plan::{Blueprint, Foresight, Stage},
+    plan::{ModelPlan, RunPlan, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Setup {
     /// The model.
     pub model: Model,
     /// What the method does.
-    pub blueprint: Blueprint,
+    pub model_plan: ModelPlan,
     /// The plugins it came from.
     pub plugins: Plugins,
     method: String,
@@ -74,13 +74,13 @@ impl Wanted<'_> {
         let method: Option<LoadedMethod> = (!self.method.is_empty())
             .then(|| plugins.method(self.method, &options).expect("the method"));
         let head = self.head;
-        let blueprint = Blueprint::new(&config, head, method.as_ref(), false).expect("the plan");
+        let model_plan = ModelPlan::new(&config, head, method.as_ref(), false).expect("the plan");
         let model = Assembly {
             source: &source,
             config,
             head,
             labels: &[],
-            blueprint: &blueprint,
+            model_plan: &model_plan,
             adapter: adapter.as_ref(),
             policy: HeadPolicy::MakeNew,
             seed: 1,
@@ -91,7 +91,7 @@ impl Wanted<'_> {
         .expect("the model");
         Setup {
             model,
-            blueprint,
+            model_plan,
             plugins,
             method: self.method.to_owned(),
         }
@@ -101,13 +101,13 @@ impl Wanted<'_> {
 impl Setup {
     /// A schedule over this model.
     pub fn schedule(&self, id: &str, epochs: u32) -> LoadedSchedule {
-        let run = self.blueprint.run_record(epochs, 10, 1, &self.method);
+        let run = self.model_plan.run_record(epochs, 10, 1, &self.method);
         self.plugins.schedule(id, &[], run).expect("the schedule")
     }
 
     /// The stages of a schedule.
     pub fn stages(&self, id: &str, epochs: u32) -> Vec<Stage> {
-        Foresight::new(&self.blueprint, &self.schedule(id, epochs), epochs, 10)
+        RunPlan::new(&self.model_plan, &self.schedule(id, epochs), epochs, 10)
             .expect("stages")
             .stages
     }
@@ -116,7 +116,7 @@ impl Setup {
     pub fn train_all(&mut self) {
         self.model
             .parameters
-            .set_trainable(&self.blueprint.candidates);
+            .set_trainable(&self.model_plan.candidates);
     }
 
     /// A copy of every parameter's values.

@@ -16,7 +16,7 @@ use crate::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::ModelPlan,
 };
 use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
@@ -33,13 +33,13 @@ use progtune_process::{phase::Phase, short_list::short_list};
 ///         weights::HeadPolicy,
 ///     },
 ///     model_source::ModelSource,
-///     plan::Blueprint,
+///     plan::ModelPlan,
 /// };
 ///
 /// let source = ModelSource::Embedded;
 /// let (config, head) = (source.config()?, HeadKind::Sequence(2));
 /// let model = Assembly {
-///     blueprint: &Blueprint::new(&config, head, None, false)?,
+///     model_plan: &ModelPlan::new(&config, head, None, false)?,
 ///     source: &source,
 ///     config,
 ///     head,
@@ -64,7 +64,7 @@ pub struct Assembly<'a> {
     /// The task's labels in id order; empty when they are irrelevant.
     pub labels: &'a [String],
     /// The model with its method.
-    pub blueprint: &'a Blueprint,
+    pub model_plan: &'a ModelPlan,
     /// Values that replace those of checkpoint and method.
     pub adapter: Option<&'a Adapter>,
     /// The treatment of a head that the checkpoint lacks.
@@ -100,7 +100,7 @@ impl Assembly<'_> {
 
     /// The parameters of the base model and its head.
     fn base_infos(&self) -> Vec<ParameterInfo> {
-        let infos = self.blueprint.parameters.iter();
+        let infos = self.model_plan.parameters.iter();
         infos.filter(|info| info.added.is_none()).cloned().collect()
     }
 
@@ -136,7 +136,7 @@ impl Assembly<'_> {
         let base = self.base_infos();
         let (base_values, mut made_new) = self.base_values(&base, weights)?;
         let values = self.all_values(&base, &base_values, &device)?;
-        let parameters = Parameters::new(self.blueprint.parameters.clone(), values)?;
+        let parameters = Parameters::new(self.model_plan.parameters.clone(), values)?;
         if let Some(adapter) = self.adapter {
             self.apply_adapter(adapter, &parameters, &mut made_new)?;
         }
@@ -150,10 +150,10 @@ impl Assembly<'_> {
         let not_in_base = not_in_base.collect::<Result<_>>()?;
         let fused = self.kernels.fused_on(self.device);
         let config = ModelConfig {
-            position_shift: self.blueprint.position_shift,
+            position_shift: self.model_plan.position_shift,
             ..self.config
         };
-        let rewrites = &self.blueprint.rewrites;
+        let rewrites = &self.model_plan.rewrites;
         let mut model = Model::new(config, parameters, self.head, rewrites, fused)?;
         model.not_in_base = not_in_base;
         Ok(model)
@@ -223,7 +223,7 @@ impl Assembly<'_> {
         };
         // Init graphs compute with plain values; candle would record operations on a variable.
         let find_plain = |name: &str| Ok(find(name)?.detach());
-        let infos = self.blueprint.parameters.iter();
+        let infos = self.model_plan.parameters.iter();
         infos
             .map(|info| {
                 let value = match &info.added {

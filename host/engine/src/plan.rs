@@ -1,16 +1,16 @@
 //! The plan of a run: the parameters that each epoch trains, and their cost, from configuration and
 //! plugins, without weights. `progtune plan` shows it, and the recipe trains exactly this.
 
-mod foresight;
+mod epoch_forecast;
 mod picture;
-mod prediction;
+mod run_plan;
 mod square;
 mod stage;
 mod table;
 
-pub use foresight::Foresight;
+pub use epoch_forecast::{EpochForecast, EpochSecs};
 pub use picture::to_svg;
-pub use prediction::{EpochSecs, Prediction};
+pub use run_plan::RunPlan;
 pub use stage::{LrScales, Stage};
 pub use table::{PlanNames, View, to_json};
 
@@ -31,15 +31,15 @@ use progtune_plugin_api::records::{
 /// The model with its method: every parameter, the candidates among them, and the rewrites.
 ///
 /// ```
-/// use progtune_engine::{model::description::HeadKind, model_source::ModelSource, plan::Blueprint};
+/// use progtune_engine::{model::description::HeadKind, model_source::ModelSource, plan::ModelPlan};
 ///
 /// let config = ModelSource::Embedded.config()?;
-/// let full = Blueprint::new(&config, HeadKind::Sequence(2), None, false)?;
+/// let full = ModelPlan::new(&config, HeadKind::Sequence(2), None, false)?;
 /// assert_eq!(full.candidate_size(), full.model_size());
 /// # Ok::<(), progtune_engine::error::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Blueprint {
+pub struct ModelPlan {
     /// Every parameter, including the method's, sorted by name.
     pub parameters: Vec<ParameterInfo>,
     /// The candidates, as indices into `parameters` in name order. Their order is that of a
@@ -56,7 +56,7 @@ pub struct Blueprint {
     pub blocks: usize,
 }
 
-impl Blueprint {
+impl ModelPlan {
     /// Asks the method for its changes to the model. Without a method, it is full fine-tuning.
     pub fn new(
         config: &ModelConfig,

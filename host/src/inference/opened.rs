@@ -16,7 +16,7 @@ use progtune_engine::{
     error::{Error, Result},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::ModelPlan,
     plugin,
 };
 use progtune_pipeline::{
@@ -48,7 +48,7 @@ struct Layer<'a> {
     name: &'a str,
     adapter: Option<Adapter>,
     task: Task,
-    blueprint: Blueprint,
+    model_plan: ModelPlan,
 }
 
 impl<'a> Opened<'a> {
@@ -89,17 +89,17 @@ impl<'a> Opened<'a> {
                 None => with_metrics(trainable_task(task)?, &config.metrics)?,
             };
             let head = HeadKind::of(&task);
-            let blueprint = match (&adapter, &plugins) {
+            let model_plan = match (&adapter, &plugins) {
                 (Some(adapter), Some(plugins)) => {
-                    adapter.blueprint(plugins, &model_config, head)?
+                    adapter.model_plan(plugins, &model_config, head)?
                 }
-                _ => Blueprint::new(&model_config, head, None, false)?,
+                _ => ModelPlan::new(&model_config, head, None, false)?,
             };
             Ok(Layer {
                 name,
                 adapter,
                 task,
-                blueprint,
+                model_plan,
             })
         };
         let names = models.adapters.iter().map(|choice| choice.name.as_str());
@@ -108,7 +108,7 @@ impl<'a> Opened<'a> {
             .map(|(name, adapter)| open(name, adapter).map_err(|e| named(e, name, several)))
             .collect::<Result<Vec<Layer<'a>>>>()?;
         // The same inputs for all: what the one that takes the most positions leaves.
-        let shifts = layers.iter().map(|layer| layer.blueprint.position_shift);
+        let shifts = layers.iter().map(|layer| layer.model_plan.position_shift);
         model_config.position_shift = shifts.max().unwrap_or(0);
         // The same length for all as well: what suits the first.
         let longest = max_length(config.max_length, layers[0].task.problem_type);
@@ -279,7 +279,7 @@ impl<'a> Opened<'a> {
             config: self.model_config.clone(),
             head: HeadKind::of(&layer.task),
             labels: &layer.task.labels,
-            blueprint: &layer.blueprint,
+            model_plan: &layer.model_plan,
             adapter: layer.adapter.as_ref(),
             policy: HeadPolicy::Require,
             seed: 0,

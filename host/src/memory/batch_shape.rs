@@ -1,4 +1,4 @@
-//! The largest batch of a run, as far as memory depends on it. Called by the estimator.
+//! The largest batch of a run, as far as memory depends on it. Called by the memory forecast.
 
 use crate::config::{BatchingConfig, TrainingConfig};
 use progtune_engine::error::Result;

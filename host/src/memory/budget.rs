@@ -1,11 +1,11 @@
 //! `--memory-budget`: makes a run fit, or refuses it before it begins. Called by the recipe.
 
-use super::{Estimator, Footprint, mib};
+use super::{Footprint, MemoryForecast, mib};
 use crate::{config::RunConfig, prefix_cache::Mode};
 use progtune_engine::{
     error::{Error, Result},
     model::{config::ModelConfig, description::HeadKind},
-    plan::{Blueprint, Stage},
+    plan::{ModelPlan, Stage},
 };
 use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
 use progtune_process::byte_size::ByteSize;
@@ -29,27 +29,32 @@ pub fn settle_memory(
     config: &RunConfig,
     model_config: &ModelConfig,
     head: HeadKind,
-    blueprint: &Blueprint,
+    model_plan: &ModelPlan,
     stages: &[Stage],
     (examples, eval_splits): (&Examples, &[EvalSplit]),
 ) -> Result<Settled> {
-    let estimator = Estimator::new(model_config, head, blueprint, config.machine.threads)?;
-    let estimator = match config.memory.budget {
+    let memory_forecast =
+        MemoryForecast::new(model_config, head, model_plan, config.machine.threads)?;
+    let memory_forecast = match config.memory.budget {
         // Nothing is predicted.
-        None => estimator,
+        None => memory_forecast,
         Some(_) => {
             let (batching, training) = (&config.batching, &config.training);
-            estimator.with_data(batching, training, examples, eval_splits)?
+            memory_forecast.with_data(batching, training, examples, eval_splits)?
         }
     };
-    settle(config, &estimator, stages)
+    settle(config, &memory_forecast, stages)
 }
 
 /// Makes the run fit its budget, or refuses it. Without a budget everything stays as it was asked for.
 ///
 /// # Errors
 /// When it does not fit even with recomputation; when the run is not on the fused path.
-pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -> Result<Settled> {
+pub fn settle(
+    config: &RunConfig,
+    memory_forecast: &MemoryForecast<'_>,
+    stages: &[Stage],
+) -> Result<Settled> {
     let cache = &config.caching.prefix_cache;
     let as_asked = Settled {
         recompute: config.memory.recompute,
@@ -74,7 +79,7 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
             Mode::Off | Mode::Disk => cache.budget,
         }
     };
-    let asked = estimator.peak(stages, config.memory.recompute);
+    let asked = memory_forecast.peak(stages, config.memory.recompute);
     if asked.total() <= budget.0 {
         let note = format!("--memory-budget {budget}: {}", asked.describe());
         return Ok(Settled {
@@ -83,7 +88,7 @@ pub fn settle(config: &RunConfig, estimator: &Estimator<'_>, stages: &[Stage]) -
             prefix_cache_budget: left(&asked),
         });
     }
-    let least = estimator.peak(stages, true);
+    let least = memory_forecast.peak(stages, true);
     if least.total() <= budget.0 {
         let note = format!(
             "--memory-budget {budget}: activations are recomputed, without that {} would be needed; {}",

@@ -1,4 +1,4 @@
-//! What the rewrites of a method keep for their backward. Called by the estimator.
+//! What the rewrites of a method keep for their backward. Called by the memory forecast.
 
 use progtune_engine::error::{Error, Result};
 use progtune_plugin_api::{

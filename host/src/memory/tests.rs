@@ -2,18 +2,18 @@
 
 use super::*;
 use crate::config::RunConfig;
-use progtune_engine::{batch::EncodedExample, model_source::ModelSource, plan::Blueprint};
+use progtune_engine::{batch::EncodedExample, model_source::ModelSource, plan::ModelPlan};
 use progtune_pipeline::batch_order::BatchLimit;
 
 fn stage(
-    blueprint: &Blueprint,
+    model_plan: &ModelPlan,
     wanted: impl Fn(&progtune_engine::model::description::ParameterInfo) -> bool,
 ) -> Stage {
-    let trainable = blueprint.candidates.iter().copied();
+    let trainable = model_plan.candidates.iter().copied();
     Stage {
         epoch: 1,
         trainable: trainable
-            .filter(|&id| wanted(&blueprint.parameters[id]))
+            .filter(|&id| wanted(&model_plan.parameters[id]))
             .collect(),
         ..Stage::default()
     }
@@ -23,30 +23,31 @@ fn stage(
 fn footprints_add_up() {
     let config = ModelSource::Embedded.config().unwrap();
     let head = HeadKind::Sequence(2);
-    let blueprint = Blueprint::new(&config, head, None, false).unwrap();
-    let mut estimator = Estimator::new(&config, head, &blueprint, Some(1)).unwrap();
-    estimator.batch = BatchShape::of([10, 30]);
+    let model_plan = ModelPlan::new(&config, head, None, false).unwrap();
+    let mut memory_forecast = MemoryForecast::new(&config, head, &model_plan, Some(1)).unwrap();
+    memory_forecast.batch = BatchShape::of([10, 30]);
     let (h, i, heads) = (384, 1536, 12);
-    let of = |stage: &Stage| Trained::of(&blueprint, stage, 6);
+    let of = |stage: &Stage| Trained::of(&model_plan, stage, 6);
     // Two tapes of 40 rows; the last block's has two. Weights are trained, so attention's output is kept.
     let tape = 40 * 3 * h + 40 * (4 * h + i + heads + 2);
     let last = 40 * 3 * h + 2 * (4 * h + i + heads + 2);
     let scratch = 40 * (8 * h + 3 * i) + 3 * 30 * 30 + 2 * 12 * h;
     let backward = |rows: u64| 2 * rows * h + 40 * h + rows * (6 * h + 3 * i) + 40 * 3 * h;
-    let top_two = stage(&blueprint, |info| {
+    let top_two = stage(&model_plan, |info| {
         info.block.is_none_or(|b| b >= 4) && info.part != Part::EMBEDDINGS
     });
     let expected = (tape + backward(40)).max(tape + last + backward(2)) + scratch;
-    let activations =
-        |stage: &Stage, recompute| estimator.activations(&of(stage), estimator.batch, recompute);
+    let activations = |stage: &Stage, recompute| {
+        memory_forecast.activations(&of(stage), memory_forecast.batch, recompute)
+    };
     assert_eq!(activations(&top_two, false), expected);
-    let everything = stage(&blueprint, |_| true);
+    let everything = stage(&model_plan, |_| true);
     let embeddings = 40 * (h + 1);
     let expected = embeddings + 5 * tape + backward(40).max(last + backward(2)) + scratch;
     assert_eq!(activations(&everything, false), expected);
     let recomputed = embeddings + 4 * 40 * h + tape + backward(40) + scratch;
     assert_eq!(activations(&everything, true), recomputed);
-    let biases = stage(&blueprint, |info| {
+    let biases = stage(&model_plan, |info| {
         info.name == "encoder.layer.5.output.dense.bias"
     });
     assert_eq!(of(&biases).lowest, 5);
@@ -54,11 +55,11 @@ fn footprints_add_up() {
     assert_eq!(activations(&biases, false), without_weights);
     // Packed: the frozen blocks for the forward, those that the backward passes for it too.
     let block = h * (4 * h + 2 * i);
-    assert_eq!(estimator.packed(&of(&biases)), block * (6 + 1));
-    assert_eq!(estimator.packed(&of(&top_two)), block * (4 + 1));
-    assert_eq!(estimator.packed(&of(&everything)), block);
-    let footprint = estimator.training(&everything, true);
-    let parameters = blueprint.model_size();
+    assert_eq!(memory_forecast.packed(&of(&biases)), block * (6 + 1));
+    assert_eq!(memory_forecast.packed(&of(&top_two)), block * (4 + 1));
+    assert_eq!(memory_forecast.packed(&of(&everything)), block);
+    let footprint = memory_forecast.training(&everything, true);
+    let parameters = model_plan.model_size();
     assert_eq!(footprint.parts[0], ("parameters", 4 * parameters));
     assert_eq!(footprint.parts[1], ("packed weights", 4 * block));
     assert_eq!(footprint.parts[2], ("gradients", 4 * parameters));

@@ -8,9 +8,9 @@
 
 mod boundary;
 mod budget;
+mod cache_forecast;
 mod disk;
 mod key;
-mod outlook;
 mod ram;
 mod settings;
 mod start;
@@ -18,15 +18,15 @@ mod store;
 mod usage;
 
 pub use budget::Place;
-pub use outlook::{Outlook, Sizes};
+pub use cache_forecast::{CacheForecast, Sizes};
 pub use settings::{CacheDtype, Mode, Settings};
 pub use usage::Usage;
 
 use boundary::{Plan, save_boundary};
 use budget::{Limits, choose};
+use cache_forecast::most_rows;
 use disk::{Disk, SLOT_HEADER};
 use key::Keys;
-use outlook::most_rows;
 use progtune_engine::{
     error::Result,
     model::{Model, parameters::ParameterId},
@@ -71,7 +71,7 @@ pub struct PrefixCache {
     /// Number of examples saved in this epoch.
     saved: usize,
     /// The forecast of the cache, if it is known before the run.
-    outlook: Option<Outlook>,
+    cache_forecast: Option<CacheForecast>,
 }
 
 /// The parts of a run that the cache needs.
@@ -117,7 +117,7 @@ impl PrefixCache {
             lookups: 0,
             hits: 0,
             saved: 0,
-            outlook: None,
+            cache_forecast: None,
         };
         let saves = cache.plan.saves();
         let useless = saves
@@ -132,8 +132,8 @@ impl PrefixCache {
 
     /// The forecast of the contents and of where epochs start; `None` if there is no cache, or if
     /// this is decided during the run.
-    pub fn outlook(&self) -> Option<&Outlook> {
-        self.outlook.as_ref()
+    pub fn cache_forecast(&self) -> Option<&CacheForecast> {
+        self.cache_forecast.as_ref()
     }
 
     /// Opens the store, unless the cache is off or its file cannot be opened.
@@ -186,7 +186,7 @@ impl PrefixCache {
             }
         };
         if let (Some(frozen), Some(saves)) = (frozen, saves) {
-            self.outlook = Some(Outlook::of(&chosen, run.splits, frozen, saves));
+            self.cache_forecast = Some(CacheForecast::of(&chosen, run.splits, frozen, saves));
         }
         self.store = Some(Store::new(chosen.entries, dtype, shelf));
     }

@@ -2,7 +2,7 @@
 //! Called by the recipe, once everything has been read.
 
 use super::prepare::Prepared;
-use crate::{fetch, prefix_cache::Outlook, run_directory::RunDirectory};
+use crate::{fetch, prefix_cache::CacheForecast, run_directory::RunDirectory};
 use progtune_engine::error::Result;
 use progtune_engine::{
     plan::{PlanNames, View, to_json},
@@ -29,7 +29,7 @@ impl Prepared<'_> {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");
         self.inputs.data.log_skipped();
         let model = self.inputs.model.source.name();
-        let mut plan = to_json(&self.inputs.blueprint, &self.foresight, &self.names(&model));
+        let mut plan = to_json(&self.inputs.model_plan, &self.run_plan, &self.names(&model));
         plan["plugins"] = plugins_json(&self.schedule, self.inputs.model.method.as_ref());
         if let Some(fetched) = fetch::record(&self.inputs.local) {
             plan["hub"] = fetched;
@@ -42,7 +42,7 @@ impl Prepared<'_> {
     pub(super) fn announce(
         &self,
         plan: &Value,
-        cached: Option<&Outlook>,
+        cached: Option<&CacheForecast>,
         directory: &RunDirectory,
         started: Instant,
     ) {
@@ -79,13 +79,13 @@ impl Prepared<'_> {
         }
     }
 
-    fn show_table(&self, cached: Option<&Outlook>) {
+    fn show_table(&self, cached: Option<&CacheForecast>) {
         let model = self.inputs.model.source.name();
         let view = View {
-            blueprint: &self.inputs.blueprint,
-            foresight: &self.foresight,
+            model_plan: &self.inputs.model_plan,
+            run_plan: &self.run_plan,
             names: &self.names(&model),
-            predictions: &[],
+            forecasts: &[],
             starts: cached.map_or(&[][..], |cached| &cached.starts),
         };
         let rows = (self.inputs.config.training.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);

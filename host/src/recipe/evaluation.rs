@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
         };
         let epoch = self.epoch.epoch;
         best.keep_in(self.directory.path());
-        let trained = &self.inputs.blueprint.candidates;
+        let trained = &self.inputs.model_plan.candidates;
         let is_best = best.offer(self.model, trained, epoch, all)?;
         if is_best {
             tracing::info!(epoch, "the best model so far");

@@ -16,7 +16,7 @@ use progtune_engine::{
     error::{Error, Result},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
-    plan::{Blueprint, Foresight},
+    plan::{ModelPlan, RunPlan},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };
 use progtune_pipeline::{
@@ -80,7 +80,7 @@ pub struct Inputs<'a> {
     /// The model and the method.
     pub model: ModelSide,
     /// The parameters that may be trained.
-    pub blueprint: Blueprint,
+    pub model_plan: ModelPlan,
     /// The longest input in tokens, as asked for or as suits the task; the model may allow less.
     pub longest: usize,
     /// The model's tokenizer.
@@ -109,9 +109,9 @@ impl<'a> Inputs<'a> {
         let task = data.task();
         let mut model = ModelSide::read(config, &local, &plugins)?;
         let (head, method) = (HeadKind::of(task), model.method.as_ref());
-        let blueprint =
-            Blueprint::new(&model.config, head, method, config.trainables.train_pooler)?;
-        model.config.position_shift = blueprint.position_shift;
+        let model_plan =
+            ModelPlan::new(&model.config, head, method, config.trainables.train_pooler)?;
+        model.config.position_shift = model_plan.position_shift;
         let longest = max_length(config.batching.max_length, task.problem_type);
         let tokenizer = open_tokenizer(&model.source, &model.config, longest)?;
         let tokenizer = tokenizer.for_task(task.problem_type);
@@ -122,7 +122,7 @@ impl<'a> Inputs<'a> {
             longest,
             data,
             model,
-            blueprint,
+            model_plan,
             tokenizer,
             examples,
             eval_splits,
@@ -147,7 +147,7 @@ pub struct Prepared<'a> {
     /// The schedule.
     pub schedule: LoadedSchedule,
     /// What the schedule says of its epochs before the first one.
-    pub foresight: Foresight,
+    pub run_plan: RunPlan,
     /// The decision about memory, in words.
     pub memory_note: Option<String>,
     /// Keeps the best epoch's parameters, if that is asked for.
@@ -162,26 +162,26 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// When the schedule refuses, the run does not fit its memory budget, or weights cannot be read.
     pub fn new(inputs: &'a Inputs<'a>) -> Result<Self> {
-        let (config, task, blueprint) = (inputs.config, inputs.task(), &inputs.blueprint);
+        let (config, task, model_plan) = (inputs.config, inputs.task(), &inputs.model_plan);
         let (examples, eval_splits) = (&inputs.examples, &inputs.eval_splits);
         let training = &config.training;
         let order = BatchOrder::new(config.batching.rule(training.seed), examples)?;
         let steps_per_epoch = order.steps_per_epoch();
-        let schedule = load_schedule(&inputs.plugins, config, blueprint, steps_per_epoch)?;
+        let schedule = load_schedule(&inputs.plugins, config, model_plan, steps_per_epoch)?;
         let (weights, smoothing) = (&config.loss.class_weights, config.loss.label_smoothing);
         let weighting = loss_weighting(weights, smoothing, task, examples)?;
-        let foresight = Foresight::new(blueprint, &schedule, training.epochs, steps_per_epoch)?;
+        let run_plan = RunPlan::new(model_plan, &schedule, training.epochs, steps_per_epoch)?;
         let lr = config
             .optimizer
             .lr
-            .or(blueprint.suggested_lr)
+            .or(model_plan.suggested_lr)
             .unwrap_or(FULL_LR);
         let settled = settle_memory(
             config,
             &inputs.model.config,
             HeadKind::of(task),
-            blueprint,
-            &foresight.stages,
+            model_plan,
+            &run_plan.stages,
             (examples, eval_splits),
         )?;
         let adapter = inputs.model.adapter.as_ref();
@@ -203,7 +203,7 @@ impl<'a> Prepared<'a> {
             decided,
             order,
             schedule,
-            foresight,
+            run_plan,
             memory_note: settled.note,
             best,
             model,
@@ -240,7 +240,7 @@ fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
         config: inputs.model.config.clone(),
         head: HeadKind::of(task),
         labels: &task.labels,
-        blueprint: &inputs.blueprint,
+        model_plan: &inputs.model_plan,
         adapter: inputs.model.adapter.as_ref(),
         policy: HeadPolicy::MakeNew,
         seed: config.training.seed,
@@ -304,12 +304,12 @@ fn merged_options(
 fn load_schedule(
     plugins: &Plugins,
     config: &RunConfig,
-    blueprint: &Blueprint,
+    model_plan: &ModelPlan,
     steps_per_epoch: u64,
 ) -> Result<LoadedSchedule> {
     let (trainables, training) = (&config.trainables, &config.training);
     let method = trainables.peft.as_deref().unwrap_or_default();
-    let run = blueprint.run_record(training.epochs, steps_per_epoch, training.seed, method);
+    let run = model_plan.run_record(training.epochs, steps_per_epoch, training.seed, method);
     let what = format!("loading the schedule {}", trainables.schedule);
     let phase = Phase::begin("plugin", what, "", None);
     let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;

@@ -64,7 +64,7 @@ impl Prepared<'_> {
                 task,
                 directory: &place,
             },
-            candidate_size: inputs.blueprint.candidate_size(),
+            candidate_size: inputs.model_plan.candidate_size(),
             train_samples: inputs.examples.len(),
         };
         let mut results = report.results(used);
@@ -138,7 +138,7 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
 /// A full checkpoint when the method adds nothing, a PEFT adapter where PEFT has the method, the neutral format otherwise.
 fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
     let Inputs {
-        blueprint,
+        model_plan,
         tokenizer,
         model: ModelSide { source, method, .. },
         ..
@@ -151,7 +151,7 @@ fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
         .any(|info| info.added.is_some());
     let Some(method) = method
         .as_ref()
-        .filter(|_| adds || !blueprint.rewrites.is_empty())
+        .filter(|_| adds || !model_plan.rewrites.is_empty())
     else {
         save_checkpoint(path, model, task, WeightDtype::F32)?;
         return tokenizer.save(path);
@@ -175,7 +175,7 @@ fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
         plugin: &plugin,
         head_order: head_order.as_deref(),
     };
-    let trained: Vec<usize> = blueprint
+    let trained: Vec<usize> = model_plan
         .candidates
         .iter()
         .chain(&model.not_in_base)
@@ -183,7 +183,7 @@ fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
         .collect();
     match peft::Format::of(id, &model.parameters) {
         Some(format) => {
-            let (parameters, rewrites) = (&model.parameters, &blueprint.rewrites);
+            let (parameters, rewrites) = (&model.parameters, &model_plan.rewrites);
             format.save(path, parameters, &trained, &model.config, rewrites, about)
         }
         None => save_neutral(path, &model.parameters, &trained, about),

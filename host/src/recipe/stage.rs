@@ -18,7 +18,7 @@ impl Run<'_> {
         self.point.epoch = epoch;
         self.point.step_in_epoch = step_in_epoch;
         self.point.global_step = done;
-        let stage = self.inputs.blueprint.decide(self.schedule, &self.point)?;
+        let stage = self.inputs.model_plan.decide(self.schedule, &self.point)?;
         let changed = stage.trainable != self.stage.trainable;
         self.stage = stage;
         if changed {

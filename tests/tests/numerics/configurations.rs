@@ -22,7 +22,7 @@ use progtune_engine::{
         weights::{HeadPolicy, checkpoint_key},
     },
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::ModelPlan,
 };
 use progtune_tests::{
     fixture, read_jsonl,
@@ -113,13 +113,13 @@ fn model(
     head: HeadKind,
     kernels: Kernels,
 ) -> Result<Model> {
-    let blueprint = Blueprint::new(config, head, None, false)?;
+    let model_plan = ModelPlan::new(config, head, None, false)?;
     let assembly = Assembly {
         source,
         config: config.clone(),
         head,
         labels: &config.labels,
-        blueprint: &blueprint,
+        model_plan: &model_plan,
         adapter: None,
         policy: HeadPolicy::Require,
         seed: 0,
@@ -127,7 +127,7 @@ fn model(
         kernels,
     };
     let mut model = assembly.build()?;
-    model.parameters.set_trainable(&blueprint.candidates);
+    model.parameters.set_trainable(&model_plan.candidates);
     Ok(model)
 }
 

@@ -14,7 +14,7 @@ use progtune_engine::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::ModelPlan,
     plugin::EntryKind,
 };
 use progtune_plugin_api::{
@@ -51,8 +51,8 @@ fn logits(model: &Model, name: &str) -> Tensor {
 }
 
 /// Gives everything the method trains other values, as training would: up to 0.2 away.
-fn move_candidates(model: &Model, blueprint: &Blueprint) {
-    for (number, &id) in blueprint.candidates.iter().enumerate() {
+fn move_candidates(model: &Model, model_plan: &ModelPlan) {
+    for (number, &id) in model_plan.candidates.iter().enumerate() {
         let value = model.parameters.variable(id).as_detached_tensor();
         let n = value.elem_count();
         let noise = |i: usize| 0.2 * ((i * 31 + number * 17) as f32 * 0.7).sin();
@@ -93,9 +93,9 @@ fn every_method_merges_or_says_why_not() {
                 dropout: None,
             }
             .build();
-            move_candidates(&setup.model, &setup.blueprint);
+            move_candidates(&setup.model, &setup.model_plan);
             let expected = logits(&setup.model, name);
-            let rewrites = &setup.blueprint.rewrites;
+            let rewrites = &setup.model_plan.rewrites;
             match merge(&setup.model, HEAD, rewrites, method) {
                 Ok(merged) => {
                     assert!(!NOT_WEIGHTS.contains(&method), "{method} cannot be merged");
@@ -145,7 +145,7 @@ fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
     let source = ModelSource::Directory(fixture("parity/bert").into());
     let config = source.config().unwrap();
     let parameters = parameters(&config, HEAD);
-    let blueprint = Blueprint {
+    let model_plan = ModelPlan {
         candidates: (0..parameters.len()).collect(),
         parameters,
         rewrites,
@@ -158,7 +158,7 @@ fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
         config,
         head: HEAD,
         labels: &[],
-        blueprint: &blueprint,
+        model_plan: &model_plan,
         adapter: None,
         policy: HeadPolicy::Require,
         seed: 1,

@@ -224,13 +224,13 @@ fn pefts_adapters_are_written_as_they_were_read() {
                 head_order: None,
             };
             let directory = tempfile::tempdir().unwrap();
-            let (parameters, rewrites) = (&setup.model.parameters, &setup.blueprint.rewrites);
+            let (parameters, rewrites) = (&setup.model.parameters, &setup.model_plan.rewrites);
             Format::of(method, parameters)
                 .expect("PEFT has the method")
                 .save(
                     directory.path(),
                     parameters,
-                    &setup.blueprint.candidates,
+                    &setup.model_plan.candidates,
                     &setup.model.config,
                     rewrites,
                     about,

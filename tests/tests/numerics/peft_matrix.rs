@@ -154,7 +154,7 @@ struct Loaded {
     adapter: Adapter,
     model: Model,
     head: HeadKind,
-    blueprint: progtune_engine::plan::Blueprint,
+    model_plan: progtune_engine::plan::ModelPlan,
 }
 
 fn load(
@@ -168,15 +168,15 @@ fn load(
     let source = ModelSource::Directory(base.to_owned().into());
     let config = source.config().map_err(|e| e.to_string())?;
     let adapter = Adapter::read(directory, &config).map_err(|e| e.to_string())?;
-    let blueprint = adapter
-        .blueprint(plugins, &config, head)
+    let model_plan = adapter
+        .model_plan(plugins, &config, head)
         .map_err(|e| e.to_string())?;
     let model = Assembly {
         source: &source,
         config,
         head,
         labels,
-        blueprint: &blueprint,
+        model_plan: &model_plan,
         adapter: Some(&adapter),
         policy: HeadPolicy::Require,
         seed: 0,
@@ -189,7 +189,7 @@ fn load(
         adapter,
         model,
         head,
-        blueprint,
+        model_plan,
     })
 }
 
@@ -236,7 +236,7 @@ fn compare(
     let merged = merge(
         &loaded.model,
         loaded.head,
-        &loaded.blueprint.rewrites,
+        &loaded.model_plan.rewrites,
         method,
     );
     let merged = merged.map_err(|e| format!("merging: {e}"))?;

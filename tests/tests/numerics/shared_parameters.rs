@@ -12,7 +12,7 @@ use progtune_engine::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::ModelPlan,
 };
 use progtune_plugin_api::{
     graph::{Graph, GraphBuilder},
@@ -143,7 +143,7 @@ fn model(kernels: Kernels) -> Model {
         rewrite("encoder.layer.4.attention.self", Mode::KV_PREFIX, prefix()),
         rewrite("encoder.layer.4.attention.self", Mode::KV_PREFIX, prefix()),
     ];
-    let blueprint = Blueprint {
+    let model_plan = ModelPlan {
         candidates: (0..list.len()).collect(),
         parameters: list,
         rewrites,
@@ -156,7 +156,7 @@ fn model(kernels: Kernels) -> Model {
         config,
         head,
         labels: &[],
-        blueprint: &blueprint,
+        model_plan: &model_plan,
         adapter: None,
         policy: HeadPolicy::MakeNew,
         seed: 1,
@@ -165,7 +165,7 @@ fn model(kernels: Kernels) -> Model {
     }
     .build()
     .unwrap();
-    model.parameters.set_trainable(&blueprint.candidates);
+    model.parameters.set_trainable(&model_plan.candidates);
     model
 }
 

@@ -259,7 +259,7 @@ fn optimizer_state_leaves_and_starts_fresh() {
         .parameters
         .id("encoder.layer.0.output.dense.bias")
         .unwrap();
-    let all = setup.blueprint.candidates.clone();
+    let all = setup.model_plan.candidates.clone();
     let without: Vec<usize> = all.iter().copied().filter(|&other| other != id).collect();
     let mut optimizer = AdamW::new(SETTINGS);
     for (number, set) in [&all, &without, &all].into_iter().enumerate() {

@@ -20,7 +20,7 @@ use crate::{
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
     },
-    plan::Blueprint,
+    plan::ModelPlan,
     plugin::{Entry, OFFER, Plugins},
     provenance::MadeBy,
 };
@@ -201,12 +201,12 @@ impl Adapter {
     /// # Errors
     /// When there is no such plugin, or it refuses. When the adapter's own plan does not fit the
     /// model.
-    pub fn blueprint(
+    pub fn model_plan(
         &self,
         plugins: &Plugins,
         config: &ModelConfig,
         head: HeadKind,
-    ) -> Result<Blueprint> {
+    ) -> Result<ModelPlan> {
         if let Some(carried) = &self.carried {
             let plan = carried.plan(config, head);
             let record = model_record(config, &parameters(config, head), head);
@@ -216,11 +216,11 @@ impl Adapter {
                     self.origin
                 ))
             })?;
-            return Blueprint::of_plan(config, head, &plan);
+            return ModelPlan::of_plan(config, head, &plan);
         }
         let method = plugins.method(&self.method, &self.options)?;
         self.warn_if_made_by_another(method.source());
-        Blueprint::new(config, head, Some(&method), false)
+        ModelPlan::new(config, head, Some(&method), false)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     View,
-    foresight::Epoch,
+    run_plan::Epoch,
     square::{Square, column},
 };
 use progtune_plain_text::shown_line;
@@ -50,9 +50,9 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        let epochs = view.foresight.epochs();
+        let epochs = view.run_plan.epochs();
         let every = epochs.len().div_ceil(MOST_COLUMNS).max(1);
-        let rows = view.blueprint.blocks + 2;
+        let rows = view.model_plan.blocks + 2;
         Self {
             view,
             shown: (0..epochs.len()).step_by(every).collect(),
@@ -81,7 +81,7 @@ impl<'a> Picture<'a> {
         match row {
             0 => "head".to_owned(),
             row if row + 1 == self.rows => "embeddings".to_owned(),
-            row => format!("block {}", self.view.blueprint.blocks - row),
+            row => format!("block {}", self.view.model_plan.blocks - row),
         }
     }
 
@@ -100,7 +100,7 @@ impl<'a> Picture<'a> {
         }
         if self.width == WIDE {
             self.text(LEFT - 8, self.last, "end", "updated");
-            if !self.view.predictions.is_empty() {
+            if !self.view.forecasts.is_empty() {
                 self.text(LEFT - 8, self.last + TEXT, "end", "seconds");
                 self.text(LEFT - 8, self.last + 2 * TEXT, "end", "peak MiB");
             }
@@ -121,20 +121,16 @@ impl<'a> Picture<'a> {
             }
             let updated = grouped(self.epochs[epoch].updated);
             self.text(middle, self.last, "middle", &updated);
-            if let Some(prediction) = self.view.predictions.get(epoch) {
-                let secs = prediction.secs.epoch.unwrap_or(prediction.secs.step);
+            if let Some(forecast) = self.view.forecasts.get(epoch) {
+                let secs = forecast.secs.epoch.unwrap_or(forecast.secs.step);
                 self.text(middle, self.last + TEXT, "middle", &format!("{secs:.2}"));
-                let peak = prediction.peak_bytes.map_or("?".to_owned(), |bytes| {
+                let peak = forecast.peak_bytes.map_or("?".to_owned(), |bytes| {
                     format!("{:.0}", bytes as f64 / 1048576.0)
                 });
                 self.text(middle, self.last + 2 * TEXT, "middle", &peak);
             }
         }
-        let lines = if self.view.predictions.is_empty() {
-            1
-        } else {
-            3
-        };
+        let lines = if self.view.forecasts.is_empty() { 1 } else { 3 };
         self.last += lines * TEXT + 6;
     }
 
@@ -150,12 +146,12 @@ impl<'a> Picture<'a> {
 
     fn draw_squares(&mut self) {
         let View {
-            blueprint, starts, ..
+            model_plan, starts, ..
         } = *self.view;
         for at in 0..self.shown.len() {
             let epoch = self.shown[at];
             let (stage, start) = (self.epochs[epoch].stage, starts.get(epoch).copied());
-            let (embeddings, blocks) = column(stage, blueprint.blocks, start.unwrap_or(0));
+            let (embeddings, blocks) = column(stage, model_plan.blocks, start.unwrap_or(0));
             let from_the_top = std::iter::once(Square::Trained)
                 .chain(blocks.into_iter().rev())
                 .chain([embeddings]);

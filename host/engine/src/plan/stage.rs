@@ -1,4 +1,4 @@
-//! A stage: the trainable set between two decision points. [`super::Blueprint`] makes it; the
+//! A stage: the trainable set between two decision points. [`super::ModelPlan`] makes it; the
 //! trainer, the prefix cache and the forecasts read it.
 
 use crate::model::{depth::Depth, description::ParameterInfo};
@@ -40,7 +40,7 @@ pub struct Stage {
     pub lr_scales: LrScales,
     /// The schedule's note.
     pub note: String,
-    /// Indices into [`super::Blueprint::parameters`], in name order.
+    /// Indices into [`super::ModelPlan::parameters`], in name order.
     pub trainable: Vec<usize>,
 }
 

@@ -1,8 +1,8 @@
 //! A plan as a table for a person, and as `plan.json`. `progtune plan` and the recipe call it.
 
 use super::{
-    Blueprint, Foresight, Prediction,
-    foresight::Epoch,
+    EpochForecast, ModelPlan, RunPlan,
+    run_plan::Epoch,
     square::{Square, column},
 };
 use progtune_plain_text::shown_line;
@@ -10,22 +10,22 @@ use progtune_process::thousands::grouped;
 use serde_json::{Value, json};
 
 /// The content of `plan.json`, which `progtune plan --json` prints, too.
-pub fn to_json(blueprint: &Blueprint, foresight: &Foresight, names: &PlanNames<'_>) -> Value {
-    let epochs = foresight.epochs();
+pub fn to_json(model_plan: &ModelPlan, run_plan: &RunPlan, names: &PlanNames<'_>) -> Value {
+    let epochs = run_plan.epochs();
     let total: u64 = epochs.iter().map(|epoch| epoch.updated).sum();
     json!({
         "model": names.model,
         "task": names.task,
         "schedule": names.schedule,
         "peft": names.peft,
-        "num_hidden_layers": blueprint.blocks,
-        "model_parameters": blueprint.model_size(),
-        "candidate_parameters": blueprint.candidate_size(),
+        "num_hidden_layers": model_plan.blocks,
+        "model_parameters": model_plan.model_size(),
+        "candidate_parameters": model_plan.candidate_size(),
         // For a schedule that follows signals, every figure below is an upper bound.
-        "signals": foresight.signals,
-        "interval_steps": foresight.interval_steps,
+        "signals": run_plan.signals,
+        "interval_steps": run_plan.interval_steps,
         "total_updated_parameters": total,
-        "full_schedule_updated_parameters": blueprint.candidate_size() * epochs.len() as u64,
+        "full_schedule_updated_parameters": model_plan.candidate_size() * epochs.len() as u64,
         "epochs": epochs.iter().map(|epoch| epoch.stage.to_json(epoch.updated)).collect::<Vec<_>>(),
     })
 }
@@ -47,13 +47,13 @@ pub struct PlanNames<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// The model with its method.
-    pub blueprint: &'a Blueprint,
+    pub model_plan: &'a ModelPlan,
     /// The epochs.
-    pub foresight: &'a Foresight,
+    pub run_plan: &'a RunPlan,
     /// The names.
     pub names: &'a PlanNames<'a>,
     /// One forecast per epoch, or none at all.
-    pub predictions: &'a [Prediction],
+    pub forecasts: &'a [EpochForecast],
     /// The blocks at which epochs start from the prefix cache: one per epoch, or none at all.
     pub starts: &'a [usize],
 }
@@ -88,8 +88,8 @@ impl View<'_> {
                 );
             }
             if !left_out.contains(&at) {
-                let prediction = self.predictions.get(row.epochs.0);
-                let more = prediction.map_or_else(String::new, |p| {
+                let forecast = self.forecasts.get(row.epochs.0);
+                let more = forecast.map_or_else(String::new, |p| {
                     cells(p.secs.epoch.or(Some(p.secs.step)), p.peak_bytes)
                 });
                 text += &widths.line(&row.numbers(), &row.cell, row.updated, &more);
@@ -103,10 +103,10 @@ impl View<'_> {
         }
         text += &format!(
             "{}{:.1} % of training every block in every epoch\n",
-            most(self.foresight),
+            most(self.run_plan),
             100.0 * total as f64 / full.max(1) as f64
         );
-        if let Some(note) = self.foresight.note(self.names.schedule) {
+        if let Some(note) = self.run_plan.note(self.names.schedule) {
             text += &format!("{note}\n");
         }
         text
@@ -123,15 +123,15 @@ impl View<'_> {
             shown_line(names.model),
             shown_line(names.task),
             shown_line(names.schedule),
-            self.blueprint.blocks,
-            millions(self.blueprint.model_size()),
+            self.model_plan.blocks,
+            millions(self.model_plan.model_size()),
         )
     }
 
     fn header(&self, widths: Widths) -> String {
         let Widths { number, cell } = widths;
         let mut text = format!("{:>number$}  {HEADER:<cell$}  {:>14}", "epoch", "updated");
-        if !self.predictions.is_empty() {
+        if !self.forecasts.is_empty() {
             let secs = if self.knows_epochs() {
                 "seconds"
             } else {
@@ -144,35 +144,38 @@ impl View<'_> {
 
     /// Whether the time of whole epochs is known. Without the data, the number of steps is not.
     fn knows_epochs(&self) -> bool {
-        let mut predictions = self.predictions.iter();
-        predictions.all(|prediction| prediction.secs.epoch.is_some())
+        let mut forecasts = self.forecasts.iter();
+        forecasts.all(|forecast| forecast.secs.epoch.is_some())
     }
 
     /// Time and memory of the whole run.
     fn total_cells(&self) -> String {
-        if self.predictions.is_empty() || !self.knows_epochs() {
+        if self.forecasts.is_empty() || !self.knows_epochs() {
             return String::new();
         }
-        let predictions = || self.predictions.iter();
+        let forecasts = || self.forecasts.iter();
         cells(
-            predictions().map(|p| p.secs.epoch).sum(),
-            predictions().map(|p| p.peak_bytes).max().flatten(),
+            forecasts().map(|p| p.secs.epoch).sum(),
+            forecasts().map(|p| p.peak_bytes).max().flatten(),
         )
     }
 
     /// The number of parameters that are updated, and the number that full fine-tuning with the
     /// same method would update.
     pub(super) fn totals(&self) -> (u64, u64) {
-        let epochs = self.foresight.epochs();
+        let epochs = self.run_plan.epochs();
         let total = epochs.iter().map(|epoch| epoch.updated).sum();
-        (total, self.blueprint.candidate_size() * epochs.len() as u64)
+        (
+            total,
+            self.model_plan.candidate_size() * epochs.len() as u64,
+        )
     }
 
     /// One row per epoch. With `merged`, one row for each run of epochs that train the same set
     /// from the same start.
     fn rows(&self, merged: bool) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
-        for (at, epoch) in self.foresight.epochs().iter().enumerate() {
+        for (at, epoch) in self.run_plan.epochs().iter().enumerate() {
             let start = self.starts.get(at).copied().unwrap_or(0);
             let cell = self.trained_cell(epoch, start);
             match rows.last_mut() {
@@ -192,8 +195,8 @@ impl View<'_> {
 
     /// Whether blocks are drawn as squares.
     fn is_drawn(&self) -> bool {
-        self.blueprint.blocks
-            <= if self.predictions.is_empty() {
+        self.model_plan.blocks
+            <= if self.forecasts.is_empty() {
                 MOST_SQUARES.0
             } else {
                 MOST_SQUARES.1
@@ -204,18 +207,18 @@ impl View<'_> {
     /// the trained ones by number. It is `at most 0-5` if the schedule follows signals, and `1,4 …`
     /// if more decisions follow in the epoch.
     fn trained_cell(&self, epoch: &Epoch<'_>, start: usize) -> String {
-        let (embeddings, squares) = column(epoch.stage, self.blueprint.blocks, start);
+        let (embeddings, squares) = column(epoch.stage, self.model_plan.blocks, start);
         let drawn: String = if self.is_drawn() {
             squares.iter().map(|s| s.glyph()).chain([' ']).collect()
         } else {
             String::new()
         };
-        let foresight = self.foresight;
-        let more = foresight.signals.is_empty() && foresight.interval_steps > 0;
+        let run_plan = self.run_plan;
+        let more = run_plan.signals.is_empty() && run_plan.interval_steps > 0;
         format!(
             "{} {drawn}{}{}{}",
             embeddings.glyph(),
-            most(foresight),
+            most(run_plan),
             epoch.stage.block_ranges(),
             if more { " …" } else { "" }
         )
@@ -295,8 +298,8 @@ fn legend(starts: &[usize]) -> String {
     )
 }
 
-fn most(foresight: &Foresight) -> &'static str {
-    if foresight.signals.is_empty() {
+fn most(run_plan: &RunPlan) -> &'static str {
+    if run_plan.signals.is_empty() {
         ""
     } else {
         "at most "

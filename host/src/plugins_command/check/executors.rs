@@ -14,7 +14,7 @@ use progtune_engine::{
         graph::{Program, RowContext, initial_value},
         parameters::{HostSlice, Parameters},
     },
-    plan::Blueprint,
+    plan::ModelPlan,
     plugin::Plugins,
 };
 use progtune_plugin_api::{
@@ -42,23 +42,23 @@ const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 40, "hidden_size": 
 pub fn checks(plugins: &Plugins, id: &str, given: &[(String, String)]) -> Result<Vec<Check>> {
     let config = ModelConfig::parse(CONFIG, "the tiny model")?;
     let head = HeadKind::Sequence(2);
-    let blueprint = plugins
+    let model_plan = plugins
         .method(id, given)
         .map_err(Into::into)
-        .and_then(|method| Blueprint::new(&config, head, Some(&method), false));
-    let blueprint = match blueprint {
-        Ok(blueprint) => blueprint,
+        .and_then(|method| ModelPlan::new(&config, head, Some(&method), false));
+    let model_plan = match model_plan {
+        Ok(model_plan) => model_plan,
         Err(why) => {
             let note = format!("not run: {why}");
             return Ok(vec![Check::without_case(COMPOSED, &note)]);
         }
     };
     let sites = progtune_engine::model::description::sites(&config, head);
-    let trial = Trial::new(&blueprint)?;
+    let trial = Trial::new(&model_plan)?;
     let (mut composed, mut fused) = (Check::new(COMPOSED), Check::new(FUSED));
     let mut merges = Check::new(MERGES);
     let mut unfused = 0;
-    for rewrite in &blueprint.rewrites {
+    for rewrite in &model_plan.rewrites {
         let Some(site) = sites.iter().find(|site| site.name == rewrite.site) else {
             continue;
         };
@@ -84,7 +84,7 @@ pub fn checks(plugins: &Plugins, id: &str, given: &[(String, String)]) -> Result
     if unfused > 0 {
         fused.note = format!("{unfused} of {} graphs run through candle", fused.cases);
     }
-    Ok(vec![trial.initial(&blueprint), composed, fused, merges])
+    Ok(vec![trial.initial(&model_plan), composed, fused, merges])
 }
 
 const INITIAL: &str = "initial values in this program";
@@ -107,8 +107,8 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(blueprint: &Blueprint) -> Result<Self> {
-        let infos = &blueprint.parameters;
+    fn new(model_plan: &ModelPlan) -> Result<Self> {
+        let infos = &model_plan.parameters;
         let mut tensors: Vec<Tensor> = Vec::with_capacity(infos.len());
         for info in infos {
             // The values resemble those after some training: trained parameters have moved, and the
@@ -136,16 +136,16 @@ impl Trial {
             table.insert(info.name.clone(), Array::fixed(&info.shape, &wide(tensor)));
         }
         let mut parameters = Parameters::new(infos.clone(), tensors)?;
-        parameters.set_trainable(&blueprint.candidates);
+        parameters.set_trainable(&model_plan.candidates);
         Ok(Self { parameters, values })
     }
 
     /// Compares the values of init graphs without random numbers, which both sides must compute
     /// alike.
-    fn initial(&self, blueprint: &Blueprint) -> Check {
+    fn initial(&self, model_plan: &ModelPlan) -> Check {
         let mut check = Check::new(INITIAL);
         let random = [Op::NORMAL, Op::TRUNCATED_NORMAL, Op::UNIFORM];
-        for info in &blueprint.parameters {
+        for info in &model_plan.parameters {
             let Some(added) = &info.added else { continue };
             if added
                 .init
@@ -155,7 +155,7 @@ impl Trial {
             {
                 continue;
             }
-            let base = |name: &str| base_value(&blueprint.parameters, name);
+            let base = |name: &str| base_value(&model_plan.parameters, name);
             let run = || -> Result<Verdict> {
                 let found = wide(&initial_value(&added.init, &info.name, 1, &base)?.contiguous()?);
                 let values = Values {

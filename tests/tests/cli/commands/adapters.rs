@@ -10,7 +10,7 @@ use progtune_engine::{
         weights::HeadPolicy,
     },
     model_source::ModelSource,
-    plan::Blueprint,
+    plan::ModelPlan,
 };
 use progtune_tests::profile_dir;
 use std::path::PathBuf;
@@ -134,20 +134,20 @@ fn the_base_is_in_memory_once() {
     let config = source.config().unwrap();
     let plugins = progtune_engine::plugin::discover(&[profile_dir()]).unwrap();
     let head = HeadKind::Sequence(2);
-    let opened: Vec<(Adapter, Blueprint)> = [("lora", 1), ("lora", 2), ("adapter", 1)]
+    let opened: Vec<(Adapter, ModelPlan)> = [("lora", 1), ("lora", 2), ("adapter", 1)]
         .map(|(peft, seed)| {
             let adapter = Adapter::read(&trained(&scratch, peft, seed), &config).unwrap();
             let method = plugins.method(peft, &adapter.options).unwrap();
-            let blueprint = Blueprint::new(&config, head, Some(&method), false).unwrap();
-            (adapter, blueprint)
+            let model_plan = ModelPlan::new(&config, head, Some(&method), false).unwrap();
+            (adapter, model_plan)
         })
         .into();
-    let assembly = |blueprint, adapter| Assembly {
+    let assembly = |model_plan, adapter| Assembly {
         source: &source,
         config: config.clone(),
         head,
         labels: &[],
-        blueprint,
+        model_plan,
         adapter,
         policy: HeadPolicy::Require,
         seed: 0,
@@ -157,7 +157,8 @@ fn the_base_is_in_memory_once() {
     let base = assembly(&opened[0].1, None)
         .read_base(HeadPolicy::MakeNew)
         .unwrap();
-    let build = |(adapter, blueprint)| assembly(blueprint, Some(adapter)).build_on(&base).unwrap();
+    let build =
+        |(adapter, model_plan)| assembly(model_plan, Some(adapter)).build_on(&base).unwrap();
     let models: Vec<_> = opened.iter().map(|(a, b)| build((a, b))).collect();
     let place = |model: &progtune_engine::model::Model, name: &str| {
         let id = model.parameters.id(name).unwrap();

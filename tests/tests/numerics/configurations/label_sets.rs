@@ -266,14 +266,14 @@ fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tok
     let source = ModelSource::Directory(directory.to_owned().into());
     let config = source.config()?;
     let head = HeadKind::of(task);
-    let blueprint = Blueprint::new(&config, head, None, false)?;
+    let model_plan = ModelPlan::new(&config, head, None, false)?;
     let tokenizer = open_tokenizer(&source, &config, 16)?;
     let mut model = Assembly {
         source: &source,
         config,
         head,
         labels: &task.labels,
-        blueprint: &blueprint,
+        model_plan: &model_plan,
         adapter: None,
         policy,
         seed: 3,
@@ -281,7 +281,7 @@ fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tok
         kernels: Kernels::Auto,
     }
     .build()?;
-    model.parameters.set_trainable(&blueprint.candidates);
+    model.parameters.set_trainable(&model_plan.candidates);
     Ok((model, tokenizer))
 }
 

@@ -280,13 +280,13 @@ fn adapters_merge_without_a_task_or_data() {
         let source = ModelSource::Directory(merged.into());
         let config = source.config().unwrap();
         let head = head_of(&row.matrix.json["bases"][row.base]);
-        let blueprint = progtune_engine::plan::Blueprint::new(&config, head, None, false).unwrap();
+        let model_plan = progtune_engine::plan::ModelPlan::new(&config, head, None, false).unwrap();
         let model = Assembly {
             source: &source,
             config,
             head,
             labels: &[],
-            blueprint: &blueprint,
+            model_plan: &model_plan,
             adapter: None,
             policy: HeadPolicy::Require,
             seed: 0,

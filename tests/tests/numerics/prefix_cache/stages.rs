@@ -50,7 +50,7 @@ fn setup(model: &str, method: &str) -> Setup {
 /// The head and the candidates of some blocks; `embeddings`: those as well.
 fn stage(setup: &Setup, epoch: u32, blocks: &[usize], embeddings: bool) -> Stage {
     let infos = setup.model.parameters.infos();
-    let trainable = setup.blueprint.candidates.iter().copied().filter(|&id| {
+    let trainable = setup.model_plan.candidates.iter().copied().filter(|&id| {
         let info = &infos[id];
         match info.block {
             Some(block) => blocks.contains(&block),

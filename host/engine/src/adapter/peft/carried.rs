@@ -1,6 +1,6 @@
 //! The changes of a PEFT adapter that a plugin's options cannot express: different ranks in each
 //! module, layers of the head, biases. The format gives the host the plan that a method would give.
-//! [`super::super::Adapter::blueprint`] calls it.
+//! [`super::super::Adapter::model_plan`] calls it.
 
 use super::graphs::{Lora, Projections, add_factors};
 use crate::model::{

@@ -2,7 +2,7 @@
 //! steps has known stages; for one that follows signals they are an upper bound. The recipe and
 //! `progtune plan` make it.
 
-use super::{Blueprint, Stage};
+use super::{ModelPlan, Stage};
 use crate::{error::Result, plugin::LoadedSchedule};
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::thousands::grouped;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// The stages of a run as far as they are known.
 #[derive(Debug, Clone)]
-pub struct Foresight {
+pub struct RunPlan {
     /// The first stage of each epoch, and every further stage that trains a different set, in
     /// order. For a schedule that follows signals, one stage per epoch, with every candidate.
     pub stages: Vec<Stage>,
@@ -26,7 +26,7 @@ pub struct Foresight {
     first: Stage,
 }
 
-/// One epoch of a [`Foresight`].
+/// One epoch of a [`RunPlan`].
 #[derive(Debug, Clone, Copy)]
 pub struct Epoch<'a> {
     /// Its first stage; with signals, all that it may train.
@@ -35,13 +35,13 @@ pub struct Epoch<'a> {
     pub updated: u64,
 }
 
-impl Foresight {
+impl RunPlan {
     /// Asks the schedule ahead of the run.
     ///
     /// # Errors
     /// When it refuses or answers wrongly.
     pub fn new(
-        blueprint: &Blueprint,
+        model_plan: &ModelPlan,
         schedule: &LoadedSchedule,
         epochs: u32,
         steps_per_epoch: u64,
@@ -54,9 +54,9 @@ impl Foresight {
                 global_step: before + step_in_epoch,
                 ..DecisionRecord::epoch(epoch)
             };
-            blueprint.decide(schedule, &point)
+            model_plan.decide(schedule, &point)
         };
-        let mut foresight = Self {
+        let mut run_plan = Self {
             stages: Vec::new(),
             updated: Vec::new(),
             steps_per_epoch,
@@ -66,24 +66,24 @@ impl Foresight {
         };
         let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
         for epoch in 1..=epochs {
-            if !foresight.signals.is_empty() {
-                let most = blueprint.stage_of(epoch, 0, blueprint.candidates.clone());
-                foresight.updated.push(most.trainable_parameters);
-                foresight.stages.push(most);
+            if !run_plan.signals.is_empty() {
+                let most = model_plan.stage_of(epoch, 0, model_plan.candidates.clone());
+                run_plan.updated.push(most.trainable_parameters);
+                run_plan.stages.push(most);
                 continue;
             }
             let mut sum = 0u128;
-            for (from, to) in foresight.intervals() {
+            for (from, to) in run_plan.intervals() {
                 let stage = decide(epoch, from)?;
                 sum += u128::from(stage.trainable_parameters) * u128::from(to - from);
                 if seen.insert(stage.trainable.clone()) || from == 0 {
-                    foresight.stages.push(stage);
+                    run_plan.stages.push(stage);
                 }
             }
             let steps = u128::from(steps_per_epoch.max(1));
-            foresight.updated.push(((sum + steps / 2) / steps) as u64);
+            run_plan.updated.push(((sum + steps / 2) / steps) as u64);
         }
-        Ok(foresight)
+        Ok(run_plan)
     }
 
     /// The steps of an epoch from one decision to the next. If their number is not known, one step

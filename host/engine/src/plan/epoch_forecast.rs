@@ -16,7 +16,7 @@ pub struct EpochSecs {
 
 /// The forecast of one epoch on this machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
+pub struct EpochForecast {
     /// Its time.
     pub secs: EpochSecs,
     /// The largest amount of memory, in training or evaluation; `None` if there is no forecast.

@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// The forecast of the cache of a run that has not begun.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outlook {
+pub struct CacheForecast {
     /// The place of the entries.
     pub place: Place,
     /// Size of all kept entries in bytes.
@@ -47,7 +47,7 @@ pub struct Sizes<'a> {
     pub splits: &'a [&'a Examples],
 }
 
-impl Outlook {
+impl CacheForecast {
     /// The forecast for a run in `directory`; `frozen` is the length of the frozen prefix per
     /// epoch. `None` means that there is no cache, because it is off or would save no work.
     ///
@@ -172,19 +172,19 @@ mod tests {
         budget: None,
     };
 
-    fn outlook(settings: Settings, frozen: &[usize]) -> Option<Outlook> {
+    fn cache_forecast(settings: Settings, frozen: &[usize]) -> Option<CacheForecast> {
         let sizes = Sizes {
             blocks: 6,
             every_token: false,
             hidden_size: 4,
             splits: &[&examples(&[10, 20, 30]), &examples(&[40])],
         };
-        Outlook::new(settings, Path::new("."), sizes, frozen).unwrap()
+        CacheForecast::new(settings, Path::new("."), sizes, frozen).unwrap()
     }
 
     #[test]
     fn epochs_start_where_the_last_one_saved() {
-        let starts = |frozen: &[usize]| outlook(USUAL, frozen).map(|o| o.starts);
+        let starts = |frozen: &[usize]| cache_forecast(USUAL, frozen).map(|o| o.starts);
         assert_eq!(starts(&[0, 2, 4]), Some(vec![0, 0, 2]), "progressive");
         assert_eq!(starts(&[0, 1, 2, 3]), Some(vec![0, 0, 1, 2]));
         assert_eq!(starts(&[4, 2, 0]), Some(vec![0, 2, 0]), "grow-from-hb");
@@ -195,7 +195,7 @@ mod tests {
             mode: Mode::Off,
             ..USUAL
         };
-        assert_eq!(outlook(off, &[0, 2, 4]), None);
+        assert_eq!(cache_forecast(off, &[0, 2, 4]), None);
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
             budget: Some(ByteSize(entry(10) + entry(20) + 1)),
             ..USUAL
         };
-        let found = outlook(settings, &[0, 2, 4]).unwrap();
+        let found = cache_forecast(settings, &[0, 2, 4]).unwrap();
         assert_eq!(found.bytes, entry(10) + entry(20));
         assert_eq!((found.training_share, found.evaluation_share), (0.5, 0.0));
         assert_eq!(
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_last_blocks_output_is_one_row() {
-        let found = outlook(USUAL, &[6, 6]).unwrap();
+        let found = cache_forecast(USUAL, &[6, 6]).unwrap();
         assert_eq!(found.bytes, 4 * (16 + SLOT_HEADER));
     }
 }
