@@ -133,6 +133,13 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (pattern(r"where \d+ are free"), "where N are free"),
         (pattern(r", version GLIBC_[\d.]+"), ""),
         (pattern(&format!(r"\b{version}\b")), "VERSION"),
+        // Predictions of memory, which depend on the cores.
+        (
+            pattern(
+                r"\b(peak|parameters|weights|gradients|optimizer|activations|data|program) \d+ MiB",
+            ),
+            "$1 N MiB",
+        ),
         // Editors do not keep it.
         (pattern(r"(?m)[ \t]+$"), ""),
     ]
