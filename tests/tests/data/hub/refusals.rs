@@ -58,7 +58,7 @@ fn an_unreachable_hub_leaves_the_cache() {
         outcome(&mut command)
     };
     let cached = unreachable("plan --model org/tiny --task mrpc").good();
-    for words in ["http://127.0.0.1:1 gives no answer", "using the copy in"] {
+    for words in ["http://127.0.0.1:1 does not answer", "using the copy in"] {
         assert!(cached.stderr.contains(words), "{}", cached.stderr);
     }
     unreachable("plan --model org/other --task mrpc").bad(3);
