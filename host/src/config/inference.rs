@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     batch_order::BatchLimit,
-    flags::{Arguments, Elsewhere, Flag, Scope, Takes},
+    flags::{Arguments, Flag, Scope, Takes},
     hub::NamedPath,
     plugin::PluginSources,
     question_answering::Answering,
@@ -34,11 +34,7 @@ pub(crate) static ADAPTER: Flag<Vec<PathBuf>> = Flag::key(
 .scope(Scope::Inference)
 .takes(Takes::Values)
 .usual()
-.elsewhere(&[Elsewhere {
-    commands: &["merge"],
-    value: "DIR or ID",
-    help: "Adapter to merge into the weights of the model",
-}]);
+.elsewhere(&[(&["merge"], "DIR or ID", "Adapter to merge into the weights of the model")]);
 
 pub(crate) static INPUT: Flag<String> = Flag::argument(
     "input",
