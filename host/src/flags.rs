@@ -119,15 +119,8 @@ pub enum Offers {
     Plugins,
 }
 
-/// The help of a flag in some commands.
-pub struct Elsewhere {
-    /// The commands.
-    pub commands: &'static [&'static str],
-    /// The name of its value.
-    pub value: &'static str,
-    /// Its help.
-    pub help: &'static str,
-}
+/// The help of a flag in some commands: their names, the name of its value, the help.
+pub type Elsewhere = (&'static [&'static str], &'static str, &'static str);
 
 /// A flag of any type.
 pub trait Declared: Sync {

@@ -1,6 +1,6 @@
 //! The arguments of single commands that are no configuration keys; those that `config` reads are declared there.
 
-use crate::flags::{Elsewhere, Flag, Offers, Takes};
+use crate::flags::{Flag, Offers, Takes};
 use clap::{ValueEnum, value_parser};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -10,11 +10,7 @@ pub static JSON: Flag<bool> = Flag::argument("json", "", "Print JSON")
     .computed("a table")
     .takes(Takes::Nothing)
     .usual()
-    .elsewhere(&[Elsewhere {
-        commands: &["plan"],
-        value: "",
-        help: "Print the plan as JSON",
-    }]);
+    .elsewhere(&[(&["plan"], "", "Print the plan as JSON")]);
 
 /// `plan --svg`.
 pub static SVG: Flag<PathBuf> = Flag::argument(
@@ -40,16 +36,16 @@ pub static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or 
     .positional()
     .offers(Offers::Plugins)
     .elsewhere(&[
-        Elsewhere {
-            commands: &["plugins show"],
-            value: "ID",
-            help: "Id of the schedule or method, as `plugins list` prints it",
-        },
-        Elsewhere {
-            commands: &["plugins remove"],
-            value: "ID",
-            help: "Id of a schedule or method that the library offers",
-        },
+        (
+            &["plugins show"],
+            "ID",
+            "Id of the schedule or method, as `plugins list` prints it",
+        ),
+        (
+            &["plugins remove"],
+            "ID",
+            "Id of a schedule or method that the library offers",
+        ),
     ])
     .adjust(|arg| arg.required(true));
 

@@ -61,7 +61,7 @@ fn built(described: &'static Described, finish: Finish<'_>) -> Command {
         .about(described.about)
         .after_help(format!("{examples}{more}"))
         .after_long_help(format!("{examples}{settings}"));
-    let command = described.flags.iter().fold(command, add);
+    let command = described.flags.iter().copied().flatten().fold(command, add);
     let command = match is_top {
         true => GLOBAL.iter().fold(command, add),
         false => command,

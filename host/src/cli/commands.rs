@@ -66,7 +66,7 @@ pub(super) struct Described {
     /// What a reader can type with a little of their own put in.
     pub examples: &'static str,
     /// Its flags under their headings.
-    pub flags: &'static [Group],
+    pub flags: &'static [&'static [Group]],
 }
 
 /// A heading, empty for clap's own, and flags below it. Groups with the same heading are shown as one.
@@ -75,7 +75,8 @@ pub(super) type Group = (&'static str, List);
 impl Described {
     /// All flags of the command.
     pub fn all(&self) -> impl Iterator<Item = &'static dyn Declared> {
-        self.flags.iter().flat_map(|(_, list)| list.iter().copied())
+        let groups = self.flags.iter().copied().flatten();
+        groups.flat_map(|(_, list)| list.iter().copied())
     }
 }
 
@@ -102,33 +103,23 @@ pub(super) const TRAINING: &[Group] = &[
     ("Machine", MACHINE),
 ];
 
-const PLANNING: &[Group] = &[
-    TRAINING[0],
-    TRAINING[1],
-    TRAINING[2],
-    TRAINING[3],
-    TRAINING[4],
-    TRAINING[5],
-    TRAINING[6],
-    TRAINING[7],
-    TRAINING[8],
-    TRAINING[9],
-    TRAINING[10],
-    TRAINING[11],
-    TRAINING[12],
-    TRAINING[13],
-    ("Output", &[&JSON, &SVG, &PREDICT]),
+/// A trained model, how it reads, and the examples that it is used on.
+const IN_USE: &[Group] = &[
+    (
+        "Model and data",
+        &[&MODEL, &ADAPTER, &TASK, &METRICS, &MAX_EVAL_SAMPLES],
+    ),
+    (
+        "Batches and length",
+        &[&EVAL_BATCH_SIZE, &EVAL_BATCH_TOKENS, &MAX_LENGTH],
+    ),
+    ("Hub", HUB),
+    ("Plugins", PLUGINS),
+    ("Model and data", &[&DATA, &DATA_CONFIG, &SPLIT]),
+    ("Own data", OWN_DATA),
+    ("Questions about texts", QUESTIONS),
+    ("Questions about texts", &[&ANSWERS]),
 ];
-
-const MODEL_IN_USE: Group = (
-    "Model and data",
-    &[&MODEL, &ADAPTER, &TASK, &METRICS, &MAX_EVAL_SAMPLES],
-);
-const BATCHES_IN_USE: Group = (
-    "Batches and length",
-    &[&EVAL_BATCH_SIZE, &EVAL_BATCH_TOKENS, &MAX_LENGTH],
-);
-const EXAMPLES: Group = ("Model and data", &[&DATA, &DATA_CONFIG, &SPLIT]);
 
 /// The commands in the order of the help.
 pub(super) const COMMANDS: &[Described] = &[
@@ -144,7 +135,7 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune plan --schedule progressive --peft lora
   progtune predict --adapter runs/sample-progressive-lora-seed42 \\
     --input FILE.jsonl",
-        flags: TRAINING,
+        flags: &[TRAINING],
     },
     Described {
         path: "train",
@@ -154,7 +145,7 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune train --schedule progressive --peft lora --peft-opt r=4
   progtune train --train-file reviews.csv --validation-split 0.1
   progtune train --config runs/a/config.toml --seed 43 --output runs/b",
-        flags: TRAINING,
+        flags: &[TRAINING],
     },
     Described {
         path: "plan",
@@ -164,7 +155,7 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune plan --schedule progressive --peft lora
   progtune plan --model bert --task sst2 --schedule grow-from-hb --svg plan.svg
   progtune plan --schedule progressive --predict",
-        flags: PLANNING,
+        flags: &[TRAINING, &[("Output", &[&JSON, &SVG, &PREDICT])]],
     },
     Described {
         path: "evaluate",
@@ -175,17 +166,7 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune evaluate --model bert --task mrpc --data glue/MRPC \\
     --adapter a=runs/a --adapter b=runs/b
   progtune evaluate --model runs/own-full-full-seed42 --test-file more.csv",
-        flags: &[
-            MODEL_IN_USE,
-            BATCHES_IN_USE,
-            ("Hub", HUB),
-            ("Plugins", PLUGINS),
-            EXAMPLES,
-            ("Own data", OWN_DATA),
-            ("Questions about texts", QUESTIONS),
-            ("Questions about texts", &[&ANSWERS]),
-            ("Machine", MACHINE),
-        ],
+        flags: &[IN_USE, &[("Machine", MACHINE)]],
     },
     Described {
         path: "predict",
@@ -197,17 +178,12 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune predict --model runs/own-full-full-seed42 --task own \\
     --input new.csv --output predictions.jsonl",
         flags: &[
-            MODEL_IN_USE,
-            BATCHES_IN_USE,
-            ("Hub", HUB),
-            ("Plugins", PLUGINS),
-            EXAMPLES,
-            ("Own data", OWN_DATA),
-            ("Questions about texts", QUESTIONS),
-            ("Questions about texts", &[&ANSWERS]),
-            ("Model and data", &[&INPUT]),
-            ("Output", &[&PREDICTIONS]),
-            ("Machine", MACHINE),
+            IN_USE,
+            &[
+                ("Model and data", &[&INPUT]),
+                ("Output", &[&PREDICTIONS]),
+                ("Machine", MACHINE),
+            ],
         ],
     },
     Described {
@@ -217,13 +193,13 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune merge --adapter runs/sample-progressive-lora-seed42 --output merged
   progtune merge --model bert --adapter runs/a --output merged --dtype bf16",
-        flags: &[
+        flags: &[&[
             ("Model and data", &[&MODEL, &ADAPTER, &HEAD_TASK]),
             ("Output", &[&MERGED, &DTYPE]),
             ("Hub", HUB),
             ("Plugins", PLUGINS),
             ("Machine", &[&THREADS]),
-        ],
+        ]],
     },
     Described {
         path: "data",
@@ -239,12 +215,12 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune data inspect reviews.csv
   progtune data inspect --train-file train.csv --test-file test.csv",
-        flags: &[
+        flags: &[&[
             ("", &[&FILES]),
             ("Own data", OWN_DATA),
             ("Model", &[&MODEL, &MAX_LENGTH]),
             ("Hub", HUB),
-        ],
+        ]],
     },
     Described {
         path: "plugins",
@@ -263,7 +239,7 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune plugins list
   progtune plugins list --json --plugin-dir my-plugins",
-        flags: &[("Plugins", PLUGINS), ("Plugins", &[&JSON])],
+        flags: &[&[("Plugins", PLUGINS), ("Plugins", &[&JSON])]],
     },
     Described {
         path: "plugins show",
@@ -272,14 +248,14 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune plugins show progressive
   progtune plugins show lora --model bert",
-        flags: &[("", &[&ID]), ("Plugins", PLUGINS), ("Plugins", &[&MODEL])],
+        flags: &[&[("", &[&ID]), ("Plugins", PLUGINS), ("Plugins", &[&MODEL])]],
     },
     Described {
         path: "plugins why",
         command: Some(Command::Plugins(PluginsCommand::Why)),
         about: "Explain which library an id resolves to: the searched directories, the pins, the libraries passed over",
         examples: "  progtune plugins why lora",
-        flags: &[("", &[&ID]), ("Plugins", PLUGINS)],
+        flags: &[&[("", &[&ID]), ("Plugins", PLUGINS)]],
     },
     Described {
         path: "plugins lock",
@@ -288,7 +264,7 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune plugins lock
   progtune plugins lock lora --plugin my-lora.so",
-        flags: &[("", &[&IDS]), ("Plugins", PLUGINS)],
+        flags: &[&[("", &[&IDS]), ("Plugins", PLUGINS)]],
     },
     Described {
         path: "plugins install",
@@ -297,14 +273,14 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune plugins install target/release/libmy_schedule.so
   progtune plugins install target/release/libprogtune_*.so",
-        flags: &[("", &[&LIBRARIES, &FORCE]), ("Plugins", PLUGINS)],
+        flags: &[&[("", &[&LIBRARIES, &FORCE]), ("Plugins", PLUGINS)]],
     },
     Described {
         path: "plugins remove",
         command: Some(Command::Plugins(PluginsCommand::Remove)),
         about: "Remove a plugin library from the user's plugin directory",
         examples: "  progtune plugins remove my-schedule",
-        flags: &[("", &[&ID]), ("Plugins", PLUGINS)],
+        flags: &[&[("", &[&ID]), ("Plugins", PLUGINS)]],
     },
     Described {
         path: "plugins new",
@@ -313,10 +289,10 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune plugins new my-schedule --kind schedule
   progtune plugins new my-method --kind peft --path crates",
-        flags: &[
+        flags: &[&[
             ("", &[&NAME, &KIND, &PATH, &PLUGIN_API]),
             ("Plugins", PLUGINS),
-        ],
+        ]],
     },
     Described {
         path: "plugins check",
@@ -325,10 +301,10 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune plugins check target/debug/libmy_method.so
   progtune plugins check target/debug/libmy_method.so --peft-opt r=4",
-        flags: &[
+        flags: &[&[
             ("", &[&LIBRARY, &ONLY_ID, &SCHEDULE_OPT, &PEFT_OPT, &JSON]),
             ("Plugins", PLUGINS),
-        ],
+        ]],
     },
     Described {
         path: "completions",
@@ -337,13 +313,13 @@ pub(super) const COMMANDS: &[Described] = &[
         examples: "\
   progtune completions bash
   progtune completions zsh --plugin-dir my-plugins",
-        flags: &[("", &[&SHELL]), ("Plugins", PLUGINS)],
+        flags: &[&[("", &[&SHELL]), ("Plugins", PLUGINS)]],
     },
     Described {
         path: "man",
         command: Some(Command::Man),
         about: "Write the manual pages",
         examples: "  progtune man --output ~/.local/share/man/man1",
-        flags: &[("", &[&PAGES])],
+        flags: &[&[("", &[&PAGES])]],
     },
 ];

@@ -4,7 +4,7 @@
 use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, limit};
-use crate::flags::{Elsewhere, Flag, Form, Scope};
+use crate::flags::{Flag, Form, Scope};
 use progtune_pipeline::batch_order::{BatchLimit, Rule};
 
 pub(crate) static BATCH_SIZE: Flag<usize> =
@@ -27,11 +27,7 @@ pub(crate) static EVAL_BATCH_SIZE: Flag<usize> =
         .default("8")
         .scope(Scope::All)
         .form(limit())
-        .elsewhere(&[Elsewhere {
-            commands: &["evaluate", "predict"],
-            value: "N",
-            help: "Examples per batch",
-        }]);
+        .elsewhere(&[(&["evaluate", "predict"], "N", "Examples per batch")]);
 
 pub(crate) static EVAL_BATCH_TOKENS: Flag<usize> = Flag::key(
     "eval_batch_tokens",
@@ -42,11 +38,11 @@ pub(crate) static EVAL_BATCH_TOKENS: Flag<usize> = Flag::key(
 .example("4096")
 .scope(Scope::All)
 .form(limit())
-.elsewhere(&[Elsewhere {
-    commands: &["evaluate", "predict"],
-    value: "N",
-    help: "Maximum tokens per batch, instead of a number of examples",
-}]);
+.elsewhere(&[(
+    &["evaluate", "predict"],
+    "N",
+    "Maximum tokens per batch, instead of a number of examples",
+)]);
 
 pub(crate) static GRADIENT_ACCUMULATION_STEPS: Flag<usize> = Flag::key(
     "gradient_accumulation_steps",

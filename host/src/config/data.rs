@@ -7,7 +7,7 @@ use progtune_datasets::{DataError, Metric, OWN_TASK, Task};
 use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, answering, limit};
-use crate::flags::{Elsewhere, Flag, Offers, Scope};
+use crate::flags::{Flag, Offers, Scope};
 use progtune_pipeline::question_answering::Answering;
 
 pub(crate) static TASK: Flag<String> = Flag::key(
@@ -23,12 +23,8 @@ pub(crate) static TASK: Flag<String> = Flag::key(
     let names = Task::all().iter().map(|task| task.name.as_str());
     names.chain([OWN_TASK]).collect()
 }))
-.elsewhere(&[Elsewhere {
-    commands: &["evaluate", "predict"],
-    value: "NAME",
-    help: "Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own (implied by files); \
-           the default for an adapter is its own task",
-}]);
+.elsewhere(&[(&["evaluate", "predict"], "NAME", "Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own (implied by files); \
+           the default for an adapter is its own task")]);
 
 pub(crate) static DATA: Flag<PathBuf> = Flag::key(
     "data",
@@ -40,11 +36,7 @@ pub(crate) static DATA: Flag<PathBuf> = Flag::key(
 .example("glue/mrpc")
 .scope(Scope::All)
 .usual()
-.elsewhere(&[Elsewhere {
-    commands: &["evaluate", "predict"],
-    value: "DIR or ID",
-    help: "Directory with the task's files, or id of a data set on the hub",
-}]);
+.elsewhere(&[(&["evaluate", "predict"], "DIR or ID", "Directory with the task's files, or id of a data set on the hub")]);
 
 pub(crate) static METRICS: Flag<String> = Flag::key(
     "metrics",
@@ -57,11 +49,11 @@ pub(crate) static METRICS: Flag<String> = Flag::key(
 .offers(Offers::Some(|| {
     Metric::ALL.into_iter().map(Metric::as_str).collect()
 }))
-.elsewhere(&[Elsewhere {
-    commands: &["evaluate", "predict"],
-    value: "A,B",
-    help: "Metrics to report, such as accuracy,f1_macro",
-}]);
+.elsewhere(&[(
+    &["evaluate", "predict"],
+    "A,B",
+    "Metrics to report, such as accuracy,f1_macro",
+)]);
 
 pub(crate) static MAX_TRAIN_SAMPLES: Flag<usize> =
     Flag::key("max_train_samples", "N", "Train on only the first N rows")
@@ -75,11 +67,7 @@ pub(crate) static MAX_EVAL_SAMPLES: Flag<usize> =
         .example("200")
         .scope(Scope::All)
         .form(limit())
-        .elsewhere(&[Elsewhere {
-            commands: &["evaluate", "predict"],
-            value: "N",
-            help: "Use only the first N rows",
-        }]);
+        .elsewhere(&[(&["evaluate", "predict"], "N", "Use only the first N rows")]);
 
 /// The task of a run.
 #[derive(Debug, Clone, PartialEq)]

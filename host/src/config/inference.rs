@@ -14,7 +14,7 @@ use super::{
     layers, own, plugins,
     split::SPLIT,
 };
-use crate::flags::{Arguments, Elsewhere, Flag, Scope, Takes};
+use crate::flags::{Arguments, Flag, Scope, Takes};
 use progtune_engine::plugin::PluginSources;
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
@@ -32,11 +32,7 @@ pub(crate) static ADAPTER: Flag<Vec<PathBuf>> = Flag::key(
 .scope(Scope::Inference)
 .takes(Takes::Values)
 .usual()
-.elsewhere(&[Elsewhere {
-    commands: &["merge"],
-    value: "DIR or ID",
-    help: "Adapter to merge into the weights of the model",
-}]);
+.elsewhere(&[(&["merge"], "DIR or ID", "Adapter to merge into the weights of the model")]);
 
 pub(crate) static INPUT: Flag<String> = Flag::argument(
     "input",

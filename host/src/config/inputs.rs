@@ -9,7 +9,7 @@ use super::data::DATA;
 use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, EMBEDDED_MODEL};
-use crate::flags::{Elsewhere, Flag, Scope};
+use crate::flags::{Flag, Scope};
 use progtune_hub::NamedPath;
 
 pub(crate) static MODEL: Flag<String> = Flag::key(
@@ -22,26 +22,10 @@ pub(crate) static MODEL: Flag<String> = Flag::key(
 .scope(Scope::All)
 .usual()
 .elsewhere(&[
-    Elsewhere {
-        commands: &["evaluate", "predict"],
-        value: "DIR or ID",
-        help: "Directory of a checkpoint (a run's, or the base model of --adapter), id of one on the hub, or `embedded`",
-    },
-    Elsewhere {
-        commands: &["merge"],
-        value: "DIR or ID",
-        help: "Base model of --adapter: a directory, an id on the hub, or `embedded`",
-    },
-    Elsewhere {
-        commands: &["data inspect"],
-        value: "DIR or ID",
-        help: "Checkpoint whose tokenizer is used: a directory, an id on the hub, or `embedded`",
-    },
-    Elsewhere {
-        commands: &["plugins show"],
-        value: "DIR",
-        help: "Show the parameters that a method inserts into this model; only its config.json is read [default: a small BERT]",
-    },
+    (&["evaluate", "predict"], "DIR or ID", "Directory of a checkpoint (a run's, or the base model of --adapter), id of one on the hub, or `embedded`"),
+    (&["merge"], "DIR or ID", "Base model of --adapter: a directory, an id on the hub, or `embedded`"),
+    (&["data inspect"], "DIR or ID", "Checkpoint whose tokenizer is used: a directory, an id on the hub, or `embedded`"),
+    (&["plugins show"], "DIR", "Show the parameters that a method inserts into this model; only its config.json is read [default: a small BERT]"),
 ]);
 
 pub(crate) static INIT_ADAPTER: Flag<PathBuf> = Flag::key(

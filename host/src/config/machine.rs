@@ -3,7 +3,7 @@
 use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
-use crate::flags::{Elsewhere, Flag, Form, Offers, Scope};
+use crate::flags::{Flag, Form, Offers, Scope};
 use progtune_engine::model::device::{Device, Kernels};
 
 pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of threads")
@@ -13,11 +13,7 @@ pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of th
     .form(Form::Parsed("a whole number from 1 to 1024", |text| {
         text.parse().ok().filter(|n| (1..=1024).contains(n))
     }))
-    .elsewhere(&[Elsewhere {
-        commands: &["merge"],
-        value: "N",
-        help: "Threads",
-    }]);
+    .elsewhere(&[(&["merge"], "N", "Threads")]);
 
 pub(crate) static DEVICE: Flag<Device> = Flag::key(
     "device",

@@ -4,7 +4,7 @@
 use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
-use crate::flags::{Declared, Elsewhere, Flag, Offers, Options, Takes};
+use crate::flags::{Declared, Flag, Offers, Options, Takes};
 
 pub(crate) static SCHEDULE: Flag<String> = Flag::key(
     "schedule",
@@ -24,11 +24,11 @@ pub(crate) static SCHEDULE_OPT: Flag<Options> = Flag::key(
 .computed("the schedule's own, see `progtune plugins show ID`")
 .example("block=3")
 .takes(Takes::Options)
-.elsewhere(&[Elsewhere {
-    commands: &["plugins check"],
-    value: "K=V",
-    help: "Option for the schedules, such as block=3; repeatable",
-}]);
+.elsewhere(&[(
+    &["plugins check"],
+    "K=V",
+    "Option for the schedules, such as block=3; repeatable",
+)]);
 
 pub(crate) static PEFT: Flag<String> = Flag::key(
     "peft",
@@ -49,11 +49,11 @@ pub(crate) static PEFT_OPT: Flag<Options> = Flag::key(
 .computed("the method's own, see `progtune plugins show ID`")
 .example("r=8")
 .takes(Takes::Options)
-.elsewhere(&[Elsewhere {
-    commands: &["plugins check"],
-    value: "K=V",
-    help: "Option for the methods, such as r=8; repeatable",
-}]);
+.elsewhere(&[(
+    &["plugins check"],
+    "K=V",
+    "Option for the methods, such as r=8; repeatable",
+)]);
 
 pub(crate) static TRAIN_POOLER: Flag<bool> = Flag::switch(
     "train_pooler",

@@ -1,6 +1,6 @@
 //! A flag as clap's argument: with its default in the help, and, for shells, the values to complete. Called by `cli`.
 
-use super::{About, Declared, Elsewhere, Offers, Takes};
+use super::{About, Declared, Offers, Takes};
 use clap::{Arg, ArgAction, ValueHint, builder::PossibleValuesParser};
 
 /// The ids that are completed after `--schedule` and `--peft`.
@@ -15,14 +15,10 @@ pub struct InstalledIds {
 impl About {
     /// The argument in `command`; with `only_usual`, `-h` shows it only if it is a usual one.
     pub(crate) fn argument(&self, command: &str, heading: &'static str, only_usual: bool) -> Arg {
-        let meant = self.elsewhere.iter();
-        let meant = meant
-            .clone()
-            .find(|other| other.commands.contains(&command));
-        let (value, help) = match meant {
-            Some(Elsewhere { value, help, .. }) => (*value, *help),
-            None => (self.value, self.help),
-        };
+        let mut meant = self.elsewhere.iter();
+        let meant = meant.find(|(commands, ..)| commands.contains(&command));
+        let (value, help) =
+            meant.map_or((self.value, self.help), |&(_, value, help)| (value, help));
         let arg = Arg::new(self.name)
             .help(match self.default_text() {
                 Some(default) => format!("{help} [default: {default}]"),
