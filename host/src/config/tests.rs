@@ -1,4 +1,4 @@
-//! Tests of layering, of every bad value's message, and of the round trip through `config.toml`.
+//! Tests of layering, of the messages for bad values, and of the round trip through `config.toml`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -30,7 +30,7 @@ mod written;
 
 use written::assert_round_trip;
 
-/// Resolves a command line over an environment and, when `file` is not empty, a configuration file.
+/// Resolves a command line over an environment and, if `file` is not empty, a configuration file.
 fn resolve_with(
     flags: &[&str],
     variables: &[(&str, &str)],
@@ -308,7 +308,7 @@ fn a_batch_is_bounded_by_examples_or_by_tokens() {
     }
     let text = message(&["--batch-tokens", "512"], &[], "batch_size = 8\n");
     assert!(text.starts_with("batch_size (from file "), "{text}");
-    // `none` takes back what a file says, on either side.
+    // `none` unsets a file's setting for either limit.
     let flags = ["--batch-tokens", "512", "--batch-size", "none"];
     assert_eq!(limit(&flags, "batch_size = 4\n"), BatchLimit::Tokens(512));
     let flags = ["--batch-tokens", "none", "--batch-size", "4"];

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Resolves `toml` again and compares.
+/// Resolves `toml` again and compares the result.
 pub(super) fn assert_round_trip(config: &RunConfig) {
     let toml = config.to_toml();
     let again = resolve_with(&[], &[], &toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
@@ -15,7 +15,8 @@ fn config_toml_gives_the_same_run_again() {
     assert_round_trip(&unusual());
 }
 
-/// Differs from the defaults everywhere but in `overwrite`, which is never written down.
+/// A configuration that differs from the defaults everywhere except in `overwrite`, which is never
+/// written.
 fn unusual() -> RunConfig {
     RunConfig {
         inputs: InputsConfig {
