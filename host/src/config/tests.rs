@@ -91,18 +91,7 @@ fn defaults_are_those_of_the_design() {
             frozen_dropout: false,
             best_model_metric: None,
         },
-        optimizer: OptimizerConfig {
-            lr: None,
-            lr_scheduler: LrScheduler::Linear,
-            warmup: Warmup::Steps(0),
-            adamw: optim::Settings {
-                beta1: 0.9,
-                beta2: 0.999,
-                eps: 1e-8,
-                weight_decay: 0.0,
-                max_grad_norm: 1.0,
-            },
-        },
+        optimizer: default_optimizer(),
         loss: LossConfig {
             class_weights: ClassWeights::Even,
             label_smoothing: 0.0,
@@ -144,6 +133,22 @@ fn defaults_are_those_of_the_design() {
         config.output_dir(),
         PathBuf::from("runs/sample-full-full-seed42")
     );
+}
+
+/// The defaults of the optimizer.
+fn default_optimizer() -> OptimizerConfig {
+    OptimizerConfig {
+        lr: None,
+        lr_scheduler: LrScheduler::Linear,
+        warmup: Warmup::Steps(0),
+        adamw: optim::Settings {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+        },
+    }
 }
 
 #[test]
