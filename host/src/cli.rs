@@ -1,6 +1,6 @@
-//! The command line: what can be typed. `main` calls [`parse`]; `config` turns the arguments, which know no defaults and are not
-//! checked yet, into resolved configurations. A value is a text here even when it is a number, so that a wrong one gets the same
-//! message from a flag, a variable or a file.
+//! The command line. `main` calls [`parse`]; `config` turns the arguments, which have no defaults
+//! and are not yet checked, into resolved configurations. Every value is text here, even a number.
+//! A wrong value therefore gets the same message from a flag, a variable or a file.
 
 use std::ffi::OsString;
 
@@ -24,17 +24,18 @@ use commands::COMMANDS;
 /// A command line that clap has accepted.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// The command; without one, progtune trains.
+    /// The command; `Train` if none is named.
     pub command: Command,
-    /// Its arguments.
+    /// The command's arguments.
     pub arguments: Arguments,
 }
 
 /// Parses a command line, whose first item is the program's name.
 ///
 /// # Errors
-/// Arguments that cannot be parsed, and also `--help` and `--version`: `clap::Error::exit` prints either and ends the process
-/// with 2 or 0; `exit_code` tells which.
+/// Fails if the arguments cannot be parsed, and also for `--help` and `--version`.
+/// `clap::Error::exit` prints either and ends the process with 2 or 0; `exit_code` distinguishes
+/// them.
 pub fn parse<I, T>(arguments: I) -> Result<Invocation, clap::Error>
 where
     I: IntoIterator<Item = T>,
@@ -49,9 +50,7 @@ where
     if let Some(name) = matches.subcommand_name()
         && let Some(flag) = build::first_training_flag(&matches)
     {
-        let message = format!(
-            "{flag} stands before `{name}`: put it after, as in `progtune {name} {flag} …`"
-        );
+        let message = format!("{flag} must come after `{name}`, as in `progtune {name} {flag} …`");
         return Err(command.error(ErrorKind::ArgumentConflict, message));
     }
     let mut path = String::new();
@@ -67,7 +66,7 @@ where
     })
 }
 
-/// This process' arguments as messages may show them.
+/// The arguments of this process, made safe for messages.
 pub fn shown_arguments() -> Vec<String> {
     let arguments = std::env::args_os();
     arguments
@@ -75,12 +74,13 @@ pub fn shown_arguments() -> Vec<String> {
         .collect()
 }
 
-/// The whole command line as clap sees it, with every default in its help: for manual pages too.
+/// The whole command line as clap sees it, with every default in its help; also for manual pages.
 pub fn clap_command() -> clap::Command {
     build::command_line(&|_, arg| arg)
 }
 
-/// The same as a shell is to complete it, with the names that values can be. Not for parsing.
+/// The same command line for shell completion, with the names that values can have. Not for
+/// parsing.
 pub fn completed_command(installed: &InstalledIds) -> clap::Command {
     build::command_line(&|flag, arg| flag.about().completed(flag, arg, installed))
 }

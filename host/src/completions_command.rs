@@ -1,5 +1,5 @@
-//! `progtune completions` and `progtune man`: what shells and `man` know of the command line, made from `cli` itself.
-//! Called by `main`. The archive that `cargo xtask dist` makes has both already.
+//! `progtune completions` and `progtune man`: completion scripts and manual pages, generated from
+//! `cli` itself. Called by `main`. The archive of `cargo xtask dist` already contains both.
 
 use crate::cli::{self, InstalledIds};
 use clap::Command;
@@ -15,16 +15,16 @@ use progtune_process::{
 };
 use std::path::Path;
 
-/// Prints the completion script of a shell; the ids in it are those of the plugins found.
+/// Prints the completion script for a shell, with the ids of the plugins found.
 ///
 /// # Errors
-/// As [`plugin::find_unlocked`].
+/// Fails like [`plugin::find_unlocked`].
 pub fn run_completions(shell: Shell, places: &PluginSources) -> Result<()> {
     let plugins = plugin::find_unlocked(places)?;
     let ids = |kind: EntryKind| {
         let of_kind = plugins.entries().iter().filter(|entry| entry.kind == kind);
         let mut ids: Vec<String> = of_kind.map(|entry| entry.id.clone()).collect();
-        // Two libraries may offer one id.
+        // Two libraries may offer the same id.
         ids.dedup();
         ids
     };
@@ -38,13 +38,14 @@ pub fn run_completions(shell: Shell, places: &PluginSources) -> Result<()> {
     Ok(print(String::from_utf8_lossy(&script).into_owned())?)
 }
 
-/// Writes the manual pages: `progtune.1`, and one for each command below it, such as `progtune-plan.1`.
+/// Writes the manual pages: `progtune.1`, and one for each command below it, such as
+/// `progtune-plan.1`.
 ///
 /// # Errors
-/// When a page cannot be written.
+/// Fails if a page cannot be written.
 pub fn run_man(pages: &Path) -> Result<()> {
     create_directory(pages)?;
-    // `build` gives each command the name it has as a page.
+    // `build` sets the name of each command's page.
     let mut command = cli::clap_command();
     command.build();
     let count = write_pages(&command, pages)?;
@@ -56,7 +57,7 @@ pub fn run_man(pages: &Path) -> Result<()> {
     ))?)
 }
 
-/// Writes the page of a command and of each below it; how many.
+/// Writes the pages of a command and of all commands below it; returns their number.
 fn write_pages(command: &Command, directory: &Path) -> Result<usize> {
     let man = Man::new(command.clone())
         .source(concat!("progtune ", env!("CARGO_PKG_VERSION")))
@@ -75,7 +76,7 @@ fn write_pages(command: &Command, directory: &Path) -> Result<usize> {
         .map(|count| count + 1)
 }
 
-/// Lines that begin with spaces, which are examples, are not filled.
+/// Excludes lines that begin with spaces, which are examples, from filling.
 fn keep_lines(page: &str) -> String {
     let (mut kept, mut is_example) = (String::with_capacity(page.len()), false);
     for line in page.lines() {

@@ -1,10 +1,12 @@
-//! The resolved configuration of each command: defaults < `--config` file < `PROGTUNE_*` environment < flags, every
-//! value checked. `main` resolves once, right after `cli` has parsed; everything later reads these structs and never
-//! the arguments, so that a later error is about the run.
+//! The resolved configuration of each command. Its layers are defaults < `--config` file <
+//! `PROGTUNE_*` environment < flags, and every value is checked. `main` resolves the configuration
+//! once, right after `cli` has parsed. Everything later reads these structs and never the
+//! arguments, so a later error concerns the run.
 //!
-//! A key is a flag's name in snake case. A file for each concern declares its flags, reads them, checks them and writes them
-//! down; [`keys()`] lists them all, `layers` merges, `settings` checks single values. A resolved configuration never changes: what
-//! a run finds out is in [`InputsConfig`], what it decides in [`Decided`].
+//! A key is a flag's name in snake case. One file per concern declares its flags, reads and checks
+//! their values, and writes them to `config.toml`. [`keys()`] lists all keys, `layers` merges, and
+//! `settings` checks single values. A resolved configuration never changes: [`InputsConfig`] holds
+//! a run's findings, and [`Decided`] its decisions.
 
 use std::path::{Path, PathBuf};
 
@@ -65,7 +67,7 @@ pub use split::Split;
 pub use trainables::TrainablesConfig;
 pub use training::TrainingConfig;
 
-/// The flags that commands name one by one.
+/// The flags that commands refer to one by one.
 pub(crate) mod flags {
     pub(crate) use super::{
         batching::{EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, MAX_LENGTH},
@@ -91,21 +93,21 @@ use self::{
 use export::Written;
 use settings::Settings;
 
-/// The task where none is named: one that generates its own data.
+/// The default task, which generates its own data.
 pub const SAMPLE_TASK: &str = "sample";
 
-/// The word for the model inside the binary.
+/// The name of the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
 
-/// A training run, or the plan of one, by concern. Defaults are declared with the flags; where Hugging Face's
-/// Trainer has one it is the same.
+/// A training run or its plan, by concern. Defaults are declared with the flags and agree with
+/// those of Hugging Face's Trainer, if it has one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
     /// Models, adapters and data.
     pub inputs: InputsConfig,
-    /// How ids are looked up.
+    /// The lookup of ids.
     pub hub: HubConfig,
-    /// The task, and how much of its data is used.
+    /// The task, and the amount of its data that is used.
     pub data: DataConfig,
     /// Schedule and method.
     pub trainables: TrainablesConfig,
@@ -119,21 +121,22 @@ pub struct RunConfig {
     pub batching: BatchingConfig,
     /// Tokenised data and the output of frozen blocks.
     pub caching: CachingConfig,
-    /// The memory that training may take.
+    /// The memory available to training.
     pub memory: MemoryConfig,
     /// Threads, device and kernels.
     pub machine: MachineConfig,
     /// The run directory and the progress lines.
     pub output: OutputConfig,
-    /// Where plugins are looked for, and which builds are meant.
+    /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
 }
 
 impl RunConfig {
-    /// The configuration of `progtune train`.
+    /// Resolves the configuration of `progtune train`.
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key, a value that its key does not take, own data without its files.
+    /// Fails if a file cannot be read, a key is unknown, a value is invalid, or own data has no
+    /// files.
     pub fn resolve_train(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         let config = Self::resolve_plan(arguments, sources)?;
         if let (Some(own), None) = (&config.inputs.own, &config.inputs.data) {
@@ -142,26 +145,27 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// The configuration of `progtune plan`, which counts parameters and so needs no data.
+    /// Resolves the configuration of `progtune plan`, which only counts parameters and so needs no
+    /// data.
     ///
     /// # Errors
-    /// As [`RunConfig::resolve_train`], but the data may be missing.
+    /// Fails like [`RunConfig::resolve_train`], except that the data may be missing.
     pub fn resolve_plan(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         Self::read(&layers::merge(arguments, sources, Scope::Training)?)
     }
 
-    /// The run directory when none is given: `runs/<task>-<schedule>-<method or "full">-seed<seed>`.
+    /// The default run directory: `runs/<task>-<schedule>-<method or "full">-seed<seed>`.
     pub fn default_output(&self) -> PathBuf {
         let TrainablesConfig { schedule, peft, .. } = &self.trainables;
         let method = peft.as_deref().unwrap_or("full");
         let (task, seed) = (&self.data.task, self.training.seed);
         let name = format!("{task}-{schedule}-{method}-seed{seed}");
-        // Names of plugins and tasks are not ours: none of them may lead out of `runs`.
+        // Users choose the names of plugins and tasks, so no name may lead out of `runs`.
         let name = name.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "_");
         Path::new("runs").join(name)
     }
 
-    /// The run directory: the one given, else the default one.
+    /// The given run directory, otherwise the default one.
     pub fn output_dir(&self) -> PathBuf {
         let given = self.output.directory.clone();
         given.unwrap_or_else(|| self.default_output())
@@ -217,7 +221,7 @@ impl RunConfig {
 }
 
 impl Default for RunConfig {
-    /// The configuration when nothing is set anywhere.
+    /// The configuration if nothing is set anywhere.
     fn default() -> Self {
         layers::merge(&Arguments::default(), &Sources::default(), Scope::Training)
             .and_then(|settings| Self::read(&settings))
@@ -309,7 +313,8 @@ pub(crate) const MACHINE: List = &[
 ];
 pub(crate) const DISPLAY: List = &[&PROGRESS, &COLOR];
 
-/// The keys in the order of the help and of a run's `config.toml`. Each is declared beside the struct that reads it.
+/// The keys in the order of the help and of a run's `config.toml`. Each is declared beside the
+/// struct that reads it.
 const ALL: &[List] = &[
     MODELS,
     HUB,
@@ -334,7 +339,7 @@ pub fn keys() -> impl Iterator<Item = &'static About> {
     key_flags().map(|flag| flag.about())
 }
 
-/// The flags of all keys.
+/// The flags that set a key.
 pub(crate) fn key_flags() -> impl Iterator<Item = &'static dyn Declared> {
     ALL.iter().flat_map(|list| list.iter().copied())
 }
@@ -344,14 +349,14 @@ pub fn find_key(name: &str) -> Option<&'static About> {
     keys().find(|key| key.name == name)
 }
 
-/// A count.
+/// A count of at least 1.
 const fn limit() -> Form<usize> {
     Form::Parsed("a whole number from 1", |text| {
         text.parse().ok().filter(|&n| n >= 1)
     })
 }
 
-/// A share.
+/// A share in `[0, 1)`.
 const fn fraction() -> Form<f64> {
     Form::Parsed("a number from 0 and below 1", |text| {
         text.parse().ok().filter(|x| (0.0..1.0).contains(x))

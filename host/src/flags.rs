@@ -1,6 +1,7 @@
-//! The declaration of a flag: everything about it in one place. `config` declares those that are configuration keys beside
-//! the structs that read them, `cli` the arguments of single commands. The clap command, the bottom layer of the
-//! configuration, the environment variables, the help, `config.toml` and the shells' completions are made from them.
+//! The declaration of a flag, which holds everything about it in one place. `config` declares the
+//! configuration keys beside the structs that read them; `cli` declares the arguments of single
+//! commands. The declarations yield the clap command, the bottom layer of the configuration and the
+//! environment variables. They also yield the help, `config.toml` and the shells' completions.
 
 use progtune_plugin_api::names::did_you_mean;
 use std::fmt;
@@ -13,66 +14,66 @@ pub use arguments::Arguments;
 
 /// A flag with a value of type `T`.
 pub struct Flag<T: 'static> {
-    /// Its name, help, default and so on.
+    /// The name, help, default and so on.
     pub about: About,
-    /// What its value is read by.
+    /// The form of the value.
     pub form: Form<T>,
 }
 
-/// How the text of a value becomes a `T`.
+/// The conversion of a value's text to a `T`.
 pub enum Form<T: 'static> {
-    /// As it is: texts, paths, plugin options.
+    /// The text itself: for texts, paths and plugin options.
     Plain,
-    /// By a parser; what it expects, in words.
+    /// A description of the expected value, and its parser.
     Parsed(&'static str, fn(&str) -> Option<T>),
-    /// One of some names.
+    /// One of several names.
     OneOf(&'static [(&'static str, T)]),
-    /// One of some names, or `none`.
+    /// One of several names, or `none`.
     OneOfOrNone(&'static [(&'static str, T)]),
 }
 
 /// Plugin options, sorted by name.
 pub type Options = Vec<(String, String)>;
 
-/// Everything about a flag but its type.
+/// Everything about a flag except its type.
 #[derive(Clone, Copy)]
 pub struct About {
-    /// The name in snake case; of a key, the key.
+    /// The name in snake case; for a key, also the key.
     pub name: &'static str,
-    /// The key that the flag sets; `None`: it is an argument of single commands.
+    /// The key that the flag sets; `None` for an argument of single commands.
     pub key: Option<&'static str>,
-    /// What comes after `--`, where that is not the name with dashes.
+    /// The long form after `--`, if it is not the name with dashes.
     long: Option<&'static str>,
-    /// The name of its value in the help.
+    /// The name of the value in the help.
     value: &'static str,
-    /// Its help, which begins with a noun or an imperative.
+    /// The help, which begins with a noun or an imperative.
     pub help: &'static str,
-    /// Its default; `None`: it is required.
+    /// The default; `None` if the flag is required.
     pub default: Option<FlagDefault>,
-    /// A value in the form a flag would have, for messages.
+    /// An example of a value, in the form it has on the command line; for messages.
     pub example: &'static str,
     /// The commands that read the key.
     pub scope: Scope,
-    /// What is typed.
+    /// The number and form of the values on the command line.
     pub takes: Takes,
-    /// Whether it is known by its place, without a name.
+    /// Whether the argument is positional.
     is_positional: bool,
-    /// Whether `-h` shows it where a command has many.
+    /// Whether `-h` shows the flag for a command with many flags.
     is_usual: bool,
-    /// What shells complete beside the names of its form.
+    /// The values that shells complete, in addition to the names of the form.
     offers: Offers,
-    /// Help in the commands that mean it differently.
+    /// The help in commands where the flag has another meaning.
     elsewhere: &'static [Elsewhere],
-    /// What else clap is told.
+    /// Further settings of the clap argument.
     adjust: fn(clap::Arg) -> clap::Arg,
 }
 
-/// What a flag is worth when nobody sets it.
+/// The value of a flag that nobody sets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FlagDefault {
-    /// A value in the form a flag would have.
+    /// A value, in the form it has on the command line.
     Value(&'static str),
-    /// Unset, and decided later: how, in words.
+    /// No value, because it is determined later; a description of how.
     Computed(&'static str),
 }
 
@@ -85,49 +86,49 @@ pub enum Scope {
     Training,
     /// `evaluate` and `predict`.
     Inference,
-    /// Every command: how it is shown, which is no part of what it does.
+    /// Every command: settings of the display, on which no result depends.
     Display,
 }
 
-/// What is typed for a flag.
+/// The values of a flag on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// A value.
+    /// One value.
     Value,
-    /// Values, one each time it is given.
+    /// Several values, one per use of the flag.
     Values,
-    /// `NAME=VALUE` each time it is given.
+    /// One `NAME=VALUE` per use of the flag.
     Options,
-    /// Nothing, or `=true` or `=false`.
+    /// No value, or `=true` or `=false`.
     Switch,
-    /// Nothing, and no key sets it.
+    /// No value; the flag is not a key.
     Nothing,
 }
 
-/// What shells complete where the form has no names.
+/// The values that shells complete if the form has no names.
 #[derive(Clone, Copy)]
 pub enum Offers {
-    /// Nothing but the names of the form.
+    /// Only the names of the form.
     Names,
     /// Some of the values.
     Some(fn() -> Vec<&'static str>),
-    /// The schedules that are installed.
+    /// The installed schedules.
     Schedules,
-    /// `none`, and the methods that are installed.
+    /// `none` and the installed methods.
     Methods,
-    /// The schedules and methods.
+    /// The installed schedules and methods.
     Plugins,
 }
 
-/// The help of a flag in some commands: their names, the name of its value, the help.
+/// The help of a flag in certain commands: their names, the name of the value, the help.
 pub type Elsewhere = (&'static [&'static str], &'static str, &'static str);
 
 /// A flag of any type.
 pub trait Declared: Sync {
-    /// Everything but its type.
+    /// Everything about the flag except its type.
     fn about(&self) -> &About;
 
-    /// The names that its value can be.
+    /// The names that the value can be.
     fn names(&self) -> Vec<&'static str>;
 }
 
@@ -156,7 +157,7 @@ impl<T: Sync> Declared for Flag<T> {
 }
 
 impl<T> Flag<T> {
-    /// A configuration key.
+    /// Declares a configuration key.
     pub const fn key(name: &'static str, value: &'static str, help: &'static str) -> Self {
         let flag = Self::argument(name, value, help);
         Self {
@@ -168,7 +169,7 @@ impl<T> Flag<T> {
         }
     }
 
-    /// An argument of single commands, which is no key.
+    /// Declares an argument of single commands, which is not a key.
     pub const fn argument(name: &'static str, value: &'static str, help: &'static str) -> Self {
         Self {
             about: About {
@@ -191,80 +192,80 @@ impl<T> Flag<T> {
         }
     }
 
-    /// With a default value, which is also the example.
+    /// Sets the default value, which is also the example.
     pub const fn default(mut self, value: &'static str) -> Self {
         self.about.default = Some(FlagDefault::Value(value));
         self.about.example = value;
         self
     }
 
-    /// With a default that is decided later, in words.
+    /// Describes a default that is determined later.
     pub const fn computed(mut self, words: &'static str) -> Self {
         self.about.default = Some(FlagDefault::Computed(words));
         self
     }
 
-    /// With an example of a value.
+    /// Sets the example of a value.
     pub const fn example(mut self, value: &'static str) -> Self {
         self.about.example = value;
         self
     }
 
-    /// For the commands of `scope`, which are else those of training.
+    /// Sets the commands that read the key; the default is [`Scope::Training`].
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.about.scope = scope;
         self
     }
 
-    /// With another form than plain.
+    /// Sets the form; the default is [`Form::Plain`].
     pub const fn form(mut self, form: Form<T>) -> Self {
         self.form = form;
         self
     }
 
-    /// Taking something else than a value.
+    /// Sets the values on the command line; the default is one value.
     pub const fn takes(mut self, takes: Takes) -> Self {
         self.about.takes = takes;
         self
     }
 
-    /// Shown by `-h`.
+    /// Makes `-h` show the flag.
     pub const fn usual(mut self) -> Self {
         self.about.is_usual = true;
         self
     }
 
-    /// Known by its place, without a name.
+    /// Makes the argument positional.
     pub const fn positional(mut self) -> Self {
         self.about.is_positional = true;
         self
     }
 
-    /// With what shells complete.
+    /// Sets the values that shells complete.
     pub const fn offers(mut self, offers: Offers) -> Self {
         self.about.offers = offers;
         self
     }
 
-    /// With other help in some commands.
+    /// Sets the help for certain commands.
     pub const fn elsewhere(mut self, elsewhere: &'static [Elsewhere]) -> Self {
         self.about.elsewhere = elsewhere;
         self
     }
 
-    /// Typed as `--long`.
+    /// Sets the long form, without `--`.
     pub const fn long(mut self, long: &'static str) -> Self {
         self.about.long = Some(long);
         self
     }
 
-    /// Setting a key that another flag declares.
+    /// Sets the key, which another flag declares.
     pub const fn sets(mut self, key: &'static str) -> Self {
         self.about.key = Some(key);
         self
     }
 
-    /// With what else clap is told.
+    /// Adds settings of the clap argument.
     pub const fn adjust(mut self, adjust: fn(clap::Arg) -> clap::Arg) -> Self {
         self.about.adjust = adjust;
         self
@@ -272,7 +273,7 @@ impl<T> Flag<T> {
 }
 
 impl Flag<bool> {
-    /// A switch that is off by default.
+    /// Declares a switch that is off by default.
     pub const fn switch(name: &'static str, help: &'static str) -> Self {
         Self::key(name, "BOOL", help)
             .default("false")
@@ -282,7 +283,7 @@ impl Flag<bool> {
 }
 
 impl About {
-    /// The flag: `--batch-size`.
+    /// The flag on the command line, such as `--batch-size`.
     pub fn flag(&self) -> String {
         match self.long {
             Some(long) => format!("--{long}"),
@@ -290,12 +291,12 @@ impl About {
         }
     }
 
-    /// The environment variable: `PROGTUNE_BATCH_SIZE`.
+    /// The environment variable, such as `PROGTUNE_BATCH_SIZE`.
     pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase())
     }
 
-    /// The default as `--help` prints it; `None`: the flag is required.
+    /// The default as `--help` prints it; `None` if the flag is required.
     pub fn default_text(&self) -> Option<&'static str> {
         self.default.map(|default| match default {
             FlagDefault::Value(text) | FlagDefault::Computed(text) => text,
@@ -303,16 +304,17 @@ impl About {
     }
 }
 
-/// The flag of a name: `batch_size` is `--batch-size`.
+/// The flag for a name: `--batch-size` for `batch_size`.
 pub(crate) fn flag_of(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
-/// What the environment variables of progtune begin with.
+/// The prefix of progtune's environment variables.
 pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
-/// Variables with that prefix which are not keys: the configuration file (as `--config`), the plugin search path, the
-/// log filter and where caches lie, and where tests and developer tools find shared data, the real MiniLM and a Python.
+/// The variables with that prefix that are not keys. They name the configuration file (as
+/// `--config` does), the plugin search path, the log filter and the caches' directory. The last
+/// three tell tests and developer tools about shared data, the real MiniLM and a Python.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CONFIG",
     "PROGTUNE_PLUGIN_PATH",
@@ -323,7 +325,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_PYTHON",
 ];
 
-/// What to do about a name that there is not: the nearest ones, else `otherwise`.
+/// The advice for an unknown name: the most similar candidates, otherwise `otherwise`.
 pub(crate) fn advice<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,

@@ -1,6 +1,7 @@
-//! progtune as a library: everything the binary does, for its tests and for programs that embed it.
+//! progtune as a library: everything that the binary does, for its tests and for programs that
+//! embed it.
 //!
-//! Read [`recipe`] first: it is a whole run from top to bottom. ARCHITECTURE.md has the map.
+//! Read [`recipe`] first, which is a whole run from top to bottom. ARCHITECTURE.md has the map.
 
 pub mod baseline;
 pub mod best_model;

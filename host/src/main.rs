@@ -47,8 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What clap says: of arguments that are wrong, or the help that was asked for. It says of the arguments what it would of
-/// escaped ones.
+/// Reports wrong arguments, or prints the requested help. Wrong arguments are parsed again in
+/// escaped form, so that the message shows them escaped.
 fn refuse(error: clap::Error) -> ExitCode {
     if error.exit_code() == 0 {
         error.exit();
@@ -57,7 +57,7 @@ fn refuse(error: clap::Error) -> ExitCode {
     let message = error.render().to_string();
     let shown = Screen::from(&message);
     if !events::are_on() && shown.as_str() == message {
-        // In its colours, which the text alone has not.
+        // Keeps clap's colours, which the plain text lacks.
         error.exit();
     }
     let message = shown.as_str().trim_start_matches("error: ").trim_end();
@@ -113,8 +113,8 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     }
 }
 
-/// Sizes the thread pools, which nothing has used yet. Without a number it takes that of the cores,
-/// because candle would count them at every operation.
+/// Sizes the thread pools, which nothing has used yet. The default is the number of cores, because
+/// candle would otherwise count them in every operation.
 #[allow(unsafe_code)]
 fn use_threads(threads: Option<usize>) {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

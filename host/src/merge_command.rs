@@ -1,5 +1,5 @@
-//! `progtune merge`: a base model and an adapter written as one plain Hugging Face checkpoint, which needs neither plugin nor
-//! progtune. Called by `main`.
+//! `progtune merge`: writes a base model and an adapter as one plain Hugging Face checkpoint, which
+//! needs neither the plugin nor progtune. Called by `main`.
 
 use crate::{
     config::MergeConfig,
@@ -36,8 +36,8 @@ use std::path::Path;
 /// Writes the merged model.
 ///
 /// # Errors
-/// When the adapter's method cannot be said in weights (which site, and why), when the output is in use, and when model
-/// and adapter do not fit together.
+/// Fails if weights cannot express the adapter's method; the error names the site and the reason.
+/// Also fails if the output is in use, or model and adapter do not fit together.
 pub fn run_merge(config: &MergeConfig) -> Result<()> {
     refuse_used(&config.output)?;
     let _lock = DirectoryLock::take(&config.output, "--output")?;
@@ -59,7 +59,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     let head = HeadKind::of(task);
     let plugins = plugin::find(&config.plugins)?;
     let model_plan = adapter.model_plan(&plugins, &model_config, head)?;
-    // What is saved is the tokenizer's files, whatever the length.
+    // The saved tokenizer files do not depend on the length.
     let tokenizer = open_tokenizer(&source, &model_config, model_config.max_tokens())?;
     let tokenizer = tokenizer.for_task(task.problem_type);
     let model = Assembly {
@@ -99,8 +99,9 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     ))?)
 }
 
-/// The task that the adapter's head is for: one that was given, own files' if it was trained on such (and what is known of
-/// these), the one it names, or what PEFT's configuration and the head say.
+/// The task of the adapter's head, in order of preference. First the requested task; then own data,
+/// with its description, if the adapter was trained on it. Otherwise the task that the adapter
+/// names, or the one that PEFT's configuration and the head imply.
 fn task_of(
     asked: Option<&str>,
     (directory, adapter): (&Path, &Adapter),
@@ -123,19 +124,20 @@ fn task_of(
     }
 }
 
-/// Full fine-tuning and BitFit leave whole models.
+/// Rejects the whole models that full fine-tuning and BitFit write.
 fn refuse_plain(adapter: &Path) -> Result<()> {
     let has = |name: &str| adapter.join(name).is_file();
-    match has("model.safetensors") && has("config.json") {
-        true => Err(Error::Model(format!(
-            "--adapter {}: this is a plain checkpoint already, with nothing to merge; use it with --model",
+    if has("model.safetensors") && has("config.json") {
+        Err(Error::Model(format!(
+            "--adapter {}: this is already a plain checkpoint, so there is nothing to merge; pass it as --model",
             adapter.display()
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 
-/// A directory with something in it may be a model, the base itself perhaps.
+/// Rejects a directory with files in it, which may be a model, perhaps the base model itself.
 fn refuse_used(output: &Path) -> Result<()> {
     let usage = |what: &str| {
         Error::Usage(format!(
@@ -144,7 +146,7 @@ fn refuse_used(output: &Path) -> Result<()> {
         ))
     };
     if output.is_file() {
-        return Err(usage("a file is there"));
+        return Err(usage("found a file"));
     }
     let is_used = |entries: std::fs::ReadDir| {
         let names = entries.flatten().map(|entry| entry.file_name());
@@ -154,7 +156,7 @@ fn refuse_used(output: &Path) -> Result<()> {
             > 0
     };
     match std::fs::read_dir(output).map(is_used) {
-        Ok(true) => Err(usage("there are files in it")),
+        Ok(true) => Err(usage("found files in it")),
         _ => Ok(()),
     }
 }

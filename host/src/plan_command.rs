@@ -1,5 +1,6 @@
-//! `progtune plan`: what a run would train, without weights, tokenizer or data; with `--predict` also how long each epoch
-//! takes on this machine and how much memory, for the data if it is given. Called by `main`.
+//! `progtune plan`: shows what a run would train, without weights, tokenizer or data. `--predict`
+//! adds the time and memory of each epoch on this machine, for the data if it is given. Called by
+//! `main`.
 
 use crate::{
     config::{RunConfig, max_length},
@@ -15,20 +16,21 @@ use progtune_engine::{
     error::Result,
     model::{config::ModelConfig, description::HeadKind},
     plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
-    plugin::{self, LoadedMethod},
+    plugin::{self, LoadedMethod, Plugins},
 };
 use progtune_pipeline::{batch_order::BatchOrder, eval_split::EvalSplit, token_store::Examples};
 use progtune_process::{files::write_named, phase::Phase, terminal};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Prints the plan as a table or as JSON, with forecasts if they are wanted; draws it in a file, too.
+/// Prints the plan as a table or as JSON, with forecasts if requested, and optionally draws it.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
     let plugins = plugin::find(&config.plugins)?;
     let reads_data = config.inputs.own.is_some() || predict && config.inputs.data.is_some();
-    let files = match predict {
-        true => ModelFiles::Tokenizer,
-        false => ModelFiles::Config,
+    let files = if predict {
+        ModelFiles::Tokenizer
+    } else {
+        ModelFiles::Config
     };
     let fetcher = Fetcher::new(&config.hub);
     let inputs = fetcher.run(&config.inputs, &config.data.task, files, reads_data)?;
@@ -38,7 +40,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         adapter: _,
         method,
     } = ModelSide::read(config, &inputs, &plugins)?;
-    // Only reading them tells how many labels own files have.
+    // The number of labels in own files is known only after reading them.
     let token_cache = config.caching.token_cache;
     let read = || TaskData::of_run(&config.data, &inputs, token_cache);
     let own = match &inputs.own {
@@ -51,51 +53,33 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     };
     let head = HeadKind::of(&task);
     let longest = max_length(config.batching.max_length, task.problem_type);
-    let RunConfig {
-        trainables,
-        training,
-        ..
-    } = config;
+    let trainables = &config.trainables;
     let (method, train_pooler) = (method.as_ref(), trainables.train_pooler);
     let model_plan = ModelPlan::new(&model_config, head, method, train_pooler)?;
     let has_data = own.is_some() || inputs.data.is_some() || task.is_generated();
-    let data = match predict && has_data {
-        true => {
-            let tokenizer = open_tokenizer(&source, &model_config, longest)?;
-            let data = match own {
-                Some(data) => data,
-                None => read()?,
-            };
-            let tokenizer = tokenizer.for_task(data.task().problem_type);
-            Some(load_data(&config.data, &data, &tokenizer, token_cache)?)
-        }
-        false => None,
+    let data = if predict && has_data {
+        let tokenizer = open_tokenizer(&source, &model_config, longest)?;
+        let data = match own {
+            Some(data) => data,
+            None => read()?,
+        };
+        let tokenizer = tokenizer.for_task(data.task().problem_type);
+        Some(load_data(&config.data, &data, &tokenizer, token_cache)?)
+    } else {
+        None
     };
-    // 0: not known.
-    let steps_per_epoch = match &data {
-        None => 0,
-        Some((examples, _)) => {
-            BatchOrder::new(config.batching.rule(training.seed), examples)?.steps_per_epoch()
-        }
-    };
-    let run = model_plan.run_record(
-        training.epochs,
-        steps_per_epoch,
-        training.seed,
-        trainables.peft.as_deref().unwrap_or_default(),
-    );
-    let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
-    let run_plan = RunPlan::new(&model_plan, &schedule, training.epochs, steps_per_epoch)?;
-    let predicted = match predict {
-        true => Some(predict_run(
+    let run_plan = plan_epochs(config, &plugins, &model_plan, data.as_ref())?;
+    let predicted = if predict {
+        Some(predict_run(
             config,
             longest,
             (&model_config, head, method),
             &model_plan,
             &run_plan,
             data.as_ref(),
-        )?),
-        false => None,
+        )?)
+    } else {
+        None
     };
     let name = source.name();
     let names = PlanNames {
@@ -118,34 +102,64 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         let drawing = to_svg(&view);
         write_named(path, drawing.as_bytes())?;
     }
-    match json {
-        true => {
-            let mut plan = to_json(&model_plan, &run_plan, &names);
-            if let Some(predicted) = &predicted {
-                predicted.add_to(&mut plan);
-            }
-            Ok(terminal::print_json(&format!("{plan:#}\n"))?)
+    print_plan(&view, predicted.as_ref(), json)
+}
+
+/// The training examples and the evaluated splits.
+type Loaded = (Examples, Vec<EvalSplit>);
+
+/// Plans the epochs by the schedule of the run.
+fn plan_epochs(
+    config: &RunConfig,
+    plugins: &Plugins,
+    model_plan: &ModelPlan,
+    data: Option<&Loaded>,
+) -> Result<RunPlan> {
+    let (trainables, training) = (&config.trainables, &config.training);
+    // 0 means unknown.
+    let steps_per_epoch = match data {
+        None => 0,
+        Some((examples, _)) => {
+            BatchOrder::new(config.batching.rule(training.seed), examples)?.steps_per_epoch()
         }
-        false => {
-            let note = predicted.as_ref().map_or(String::new(), Predicted::note);
-            let table = view.to_table(None) + &note;
-            Ok(terminal::print(
-                terminal::show().colour.stdout().squares(&table),
-            )?)
+    };
+    let run = model_plan.run_record(
+        training.epochs,
+        steps_per_epoch,
+        training.seed,
+        trainables.peft.as_deref().unwrap_or_default(),
+    );
+    let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
+    RunPlan::new(model_plan, &schedule, training.epochs, steps_per_epoch)
+}
+
+/// Prints the plan as a table or as JSON, with the predictions if there are any.
+fn print_plan(view: &View<'_>, predicted: Option<&Predicted>, json: bool) -> Result<()> {
+    if json {
+        let mut plan = to_json(view.model_plan, view.run_plan, view.names);
+        if let Some(predicted) = predicted {
+            predicted.add_to(&mut plan);
         }
+        Ok(terminal::print_json(&format!("{plan:#}\n"))?)
+    } else {
+        let note = predicted.map_or(String::new(), Predicted::note);
+        let table = view.to_table(None) + &note;
+        Ok(terminal::print(
+            terminal::show().colour.stdout().squares(&table),
+        )?)
     }
 }
 
-/// What `--predict` adds to a plan.
+/// The predictions that `--predict` adds to a plan.
 struct Predicted {
     epochs: Vec<EpochForecast>,
-    /// The peak of the whole run, loading and saving included.
+    /// The peak of the whole run, including loading and saving.
     peak_bytes: Option<u64>,
-    /// What the sequences are taken for.
+    /// The description of the assumed sequences.
     basis: String,
-    /// `None`: there is none, or the data is unknown.
+    /// `None` if there is no cache, or the data is unknown.
     cache: Option<CacheForecast>,
-    /// What `--memory-budget` decides.
+    /// The decision for `--memory-budget`.
     note: Option<String>,
 }
 
@@ -179,7 +193,7 @@ impl Predicted {
         }
     }
 
-    /// Seconds that the prefix cache takes off the run.
+    /// The seconds that the prefix cache saves in the whole run.
     fn spared(&self) -> f64 {
         self.epochs.iter().map(|p| p.secs.spared).sum()
     }
@@ -187,7 +201,7 @@ impl Predicted {
     fn note(&self) -> String {
         let peak = self.peak_bytes.map_or_else(String::new, |bytes| {
             format!(
-                "; loading and saving included, at most {}",
+                "; at most {}, including loading and saving",
                 crate::memory::mib(bytes)
             )
         });
@@ -198,7 +212,7 @@ impl Predicted {
                 .map(|(epoch, start)| format!("epoch {epoch} at block {start}"))
                 .collect();
             note += &format!(
-                "prefix cache: {}, included; {:.2} s less: {}\n",
+                "prefix cache: {}, included; saves {:.2} s: {}\n",
                 cache.describe(),
                 self.spared(),
                 shortened(&starts)
@@ -211,7 +225,7 @@ impl Predicted {
     }
 }
 
-/// The first and the last of a long list.
+/// The items separated by commas; only the first and the last of a long list.
 fn shortened(list: &[String]) -> String {
     match list {
         [first, .., last] if list.len() > 3 => format!("{first} … {last}"),
@@ -225,52 +239,17 @@ fn predict_run(
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),
     model_plan: &ModelPlan,
     run_plan: &RunPlan,
-    loaded: Option<&(Examples, Vec<EvalSplit>)>,
+    loaded: Option<&Loaded>,
 ) -> Result<Predicted> {
     let stages = &run_plan.first_stages();
     let memory_forecast =
         MemoryForecast::new(model.0, model.1, model_plan, config.machine.threads)?;
     let longest = longest.min(model.0.max_tokens());
-    let (batching, training) = (&config.batching, &config.training);
-    let mut cached = None;
-    let (data, memory_forecast, basis) = if let Some((examples, eval_splits)) = loaded {
-        let splits: Vec<&Examples> = std::iter::once(examples)
-            .chain(eval_splits.iter().map(|split| &split.examples))
-            .collect();
-        let tokens_of = |split: &&Examples| split.summary().tokens;
-        let tokens = examples.summary().tokens;
-        let data = DataSize {
-            mean_length: tokens as f64 / examples.len() as f64,
-            examples: Some(examples.len()),
-            eval_tokens: splits[1..].iter().map(tokens_of).sum::<u64>() as f64,
-        };
-        let basis = format!(
-            "the data's {} tokens",
-            progtune_process::thousands::grouped(tokens)
-        );
-        cached = Some(splits);
-        (
-            data,
-            memory_forecast.with_data(batching, training, examples, eval_splits)?,
-            basis,
-        )
-    } else {
-        let data = DataSize {
-            mean_length: longest as f64,
-            examples: None,
-            eval_tokens: 0.0,
-        };
-        let basis =
-            format!("batches of sequences of {longest} tokens, the most there can be (no --data)");
-        (
-            data,
-            memory_forecast.with_length(batching, training, longest),
-            basis,
-        )
-    };
+    let (data, memory_forecast, basis) = with_batches(config, longest, memory_forecast, loaded)?;
     let settled = settle(config, &memory_forecast, &run_plan.stages)?;
-    // What a schedule decides on the way decides what is cached.
-    let cached = cached.filter(|_| run_plan.is_by_epoch());
+    // A schedule that decides during the run also decides what is cached, so no forecast is
+    // possible.
+    let cached = loaded.filter(|_| run_plan.is_by_epoch()).map(all_splits);
     let cache = match cached {
         Some(splits) => {
             let settings = prefix_cache::Settings {
@@ -318,7 +297,47 @@ fn predict_run(
     })
 }
 
-/// The prefix cache of the run; `splits` are the training set and the evaluated splits.
+/// The size of the data and the memory of its batches, and a description of the assumed sequences.
+fn with_batches<'a>(
+    config: &RunConfig,
+    longest: usize,
+    memory_forecast: MemoryForecast<'a>,
+    loaded: Option<&Loaded>,
+) -> Result<(DataSize, MemoryForecast<'a>, String)> {
+    let (batching, training) = (&config.batching, &config.training);
+    let Some((examples, eval_splits)) = loaded else {
+        let data = DataSize {
+            mean_length: longest as f64,
+            examples: None,
+            eval_tokens: 0.0,
+        };
+        let basis = format!("batches of sequences of {longest} tokens, the maximum (no --data)");
+        let memory_forecast = memory_forecast.with_length(batching, training, longest);
+        return Ok((data, memory_forecast, basis));
+    };
+    let tokens_of = |split: &EvalSplit| split.examples.summary().tokens;
+    let tokens = examples.summary().tokens;
+    let data = DataSize {
+        mean_length: tokens as f64 / examples.len() as f64,
+        examples: Some(examples.len()),
+        eval_tokens: eval_splits.iter().map(tokens_of).sum::<u64>() as f64,
+    };
+    let basis = format!(
+        "the data's {} tokens",
+        progtune_process::thousands::grouped(tokens)
+    );
+    let memory_forecast = memory_forecast.with_data(batching, training, examples, eval_splits)?;
+    Ok((data, memory_forecast, basis))
+}
+
+/// The training set and the evaluated splits, in this order.
+fn all_splits((examples, eval_splits): &Loaded) -> Vec<&Examples> {
+    std::iter::once(examples)
+        .chain(eval_splits.iter().map(|split| &split.examples))
+        .collect()
+}
+
+/// The forecast for the run's prefix cache; `splits` are the training set and the evaluated splits.
 fn expected_cache(
     config: &RunConfig,
     settings: prefix_cache::Settings,
@@ -326,7 +345,7 @@ fn expected_cache(
     stages: &[Stage],
     splits: &[&Examples],
 ) -> Result<Option<CacheForecast>> {
-    // Dropout in what is frozen makes other rows in every epoch.
+    // Dropout in frozen blocks changes their output in every epoch, so nothing can be cached.
     if config.training.frozen_dropout {
         return Ok(None);
     }

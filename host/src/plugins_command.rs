@@ -1,4 +1,5 @@
-//! `progtune plugins …`: what is installed, what it does, which build is meant. Called by `main`. Each command has a file.
+//! `progtune plugins …`: manages installed plugins and pinned builds. Called by `main`. Each
+//! command has its own file.
 
 mod check;
 mod install;
@@ -24,7 +25,7 @@ use progtune_engine::{
 };
 use progtune_plugin_api::names::did_you_mean;
 
-/// Runs one of the commands, looking in `places`.
+/// Runs one of the commands, searching `places`.
 pub fn run(command: PluginsCommand, arguments: &Arguments, places: &PluginSources) -> Result<()> {
     let id = || arguments.required(&ID);
     match command {
@@ -45,7 +46,7 @@ pub fn run(command: PluginsCommand, arguments: &Arguments, places: &PluginSource
     }
 }
 
-/// The entries of an id, of both kinds and all libraries, in the order of the search.
+/// The entries with this id, of both kinds and from all libraries, in search order.
 fn entries_of<'a>(plugins: &'a Plugins, id: &str) -> Result<Vec<&'a Entry>> {
     let entries = plugins.entries();
     let of_id: Vec<&Entry> = entries.iter().filter(|entry| entry.id == id).collect();

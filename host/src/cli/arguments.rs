@@ -1,18 +1,19 @@
-//! The arguments of single commands that are no configuration keys; those that `config` reads are declared there.
+//! The arguments of single commands that are not configuration keys. Arguments that `config` reads
+//! are declared there.
 
 use crate::flags::{Flag, Offers, Takes};
 use clap::{ValueEnum, value_parser};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
-/// `--json` of several commands.
+/// The argument `--json` of several commands.
 pub static JSON: Flag<bool> = Flag::argument("json", "", "Print JSON")
     .computed("a table")
     .takes(Takes::Nothing)
     .usual()
     .elsewhere(&[(&["plan"], "", "Print the plan as JSON")]);
 
-/// `plan --svg`.
+/// The argument `plan --svg`.
 pub static SVG: Flag<PathBuf> = Flag::argument(
     "svg",
     "FILE",
@@ -21,7 +22,7 @@ pub static SVG: Flag<PathBuf> = Flag::argument(
 .usual()
 .adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
 
-/// `plan --predict`.
+/// The argument `plan --predict`.
 pub static PREDICT: Flag<bool> = Flag::argument(
     "predict",
     "",
@@ -31,7 +32,7 @@ pub static PREDICT: Flag<bool> = Flag::argument(
 .takes(Takes::Nothing)
 .usual();
 
-/// The id that a command is about.
+/// The id that a command concerns.
 pub static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or method")
     .positional()
     .offers(Offers::Plugins)
@@ -66,7 +67,7 @@ pub static LIBRARIES: Flag<Vec<PathBuf>> = Flag::argument("files", "FILE", "The 
         arg.value_parser(value_parser!(PathBuf))
     });
 
-/// `plugins install --force`.
+/// The argument `plugins install --force`.
 pub static FORCE: Flag<bool> = Flag::argument(
     "force",
     "",
@@ -84,7 +85,7 @@ pub static NAME: Flag<String> = Flag::argument(
 .positional()
 .adjust(|arg| arg.required(true));
 
-/// `plugins new --kind`.
+/// The argument `plugins new --kind`.
 pub static KIND: Flag<NewKind> = Flag::argument(
     "kind",
     "KIND",
@@ -93,12 +94,12 @@ pub static KIND: Flag<NewKind> = Flag::argument(
 )
 .adjust(|arg| arg.required(true).value_parser(value_parser!(NewKind)));
 
-/// `plugins new --path`.
+/// The argument `plugins new --path`.
 pub static PATH: Flag<PathBuf> = Flag::argument("path", "DIR", "Parent directory of the new crate")
     .computed(".")
     .adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
 
-/// `plugins new --plugin-api`.
+/// The argument `plugins new --plugin-api`.
 pub static PLUGIN_API: Flag<PathBuf> = Flag::argument(
     "plugin_api",
     "DIR",
@@ -112,7 +113,7 @@ pub static LIBRARY: Flag<PathBuf> = Flag::argument("file", "FILE", "The built li
     .positional()
     .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
 
-/// `plugins check --id`.
+/// The argument `plugins check --id`.
 pub static ONLY_ID: Flag<String> = Flag::argument("id", "ID", "Check only this schedule or method")
     .computed("all in the library")
     .offers(Offers::Plugins);
@@ -122,7 +123,7 @@ pub static SHELL: Flag<Shell> = Flag::argument("shell", "SHELL", "The shell")
     .positional()
     .adjust(|arg| arg.required(true).value_parser(value_parser!(Shell)));
 
-/// `man --output`, which is not the key `output`, training's run directory.
+/// The argument `man --output`, distinct from the key `output`, which is training's run directory.
 pub static PAGES: Flag<PathBuf> = Flag::argument(
     "pages",
     "DIR",
@@ -131,7 +132,7 @@ pub static PAGES: Flag<PathBuf> = Flag::argument(
 .long("output")
 .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
 
-/// The kinds of plugins that `progtune plugins new` makes.
+/// The kinds of plugins that `progtune plugins new` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NewKind {
     /// A schedule.

@@ -1,15 +1,16 @@
-//! clap's command line, built from the declared commands and flags: with the default of every flag and examples for every
-//! command. Called by `cli`.
+//! The clap command line, built from the declared commands and flags. Every flag shows its default,
+//! and every command has examples. Called by `cli`.
 
 use super::commands::{COMMANDS, Described, GLOBAL, Group, TRAINING};
 use crate::flags::Declared;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-/// The width of help, whatever the terminal's: longer lines are hard to read, and files have no width.
+/// The maximum width of the help, because longer lines are hard to read and files have no width.
 const WIDTH: usize = 80;
 
-/// Flags of which a command has at most so many are all shown by `-h`; of more, the usual ones, and all by `--help`.
+/// The largest number of flags that `-h` shows completely. For a command with more flags, `-h`
+/// shows the usual ones and `--help` shows all.
 const FEW: usize = 16;
 
 /// The end of `progtune --help`.
@@ -22,7 +23,7 @@ and variables override the file. `none` unsets a setting from a lower level.
 Exit codes: 0 success, 2 bad arguments or configuration, 3 bad data or model, 4 a plugin's \
 failure, 5 failed training, 130 interrupted.";
 
-/// What is made of each argument.
+/// The conversion applied to each argument.
 type Finish<'a> = &'a dyn Fn(&'static dyn Declared, Arg) -> Arg;
 
 /// The whole command line.
@@ -34,7 +35,7 @@ pub(super) fn command_line(finish: Finish<'_>) -> Command {
         .max_term_width(WIDTH)
 }
 
-/// A command with all below it.
+/// A command with all commands below it.
 fn built(described: &'static Described, finish: Finish<'_>) -> Command {
     let path = described.path;
     let is_top = path.is_empty();
@@ -62,9 +63,10 @@ fn built(described: &'static Described, finish: Finish<'_>) -> Command {
         .after_help(format!("{examples}{more}"))
         .after_long_help(format!("{examples}{settings}"));
     let command = described.flags.iter().copied().flatten().fold(command, add);
-    let command = match is_top {
-        true => GLOBAL.iter().fold(command, add),
-        false => command,
+    let command = if is_top {
+        GLOBAL.iter().fold(command, add)
+    } else {
+        command
     };
     let below = COMMANDS.iter().skip(1).filter(|other| {
         let parent = other.path.rsplit_once(' ').map_or("", |(parent, _)| parent);
@@ -77,7 +79,7 @@ fn built(described: &'static Described, finish: Finish<'_>) -> Command {
         .arg_required_else_help(needs_one)
 }
 
-/// The first flag of training that was given at the top level, before a command's name.
+/// The first training flag that was given before a command's name.
 pub(super) fn first_training_flag(matches: &ArgMatches) -> Option<String> {
     let flags = TRAINING.iter().flat_map(|(_, list)| list.iter());
     let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);

@@ -1,4 +1,5 @@
-//! Every command: what it is, examples, and its flags in the groups of the help. `cli` builds the command line from this.
+//! Every command with its description, its examples, and its flags grouped as in the help. `cli`
+//! builds the command line from this list.
 
 use super::arguments::*;
 use crate::config::flags::{
@@ -12,7 +13,7 @@ use crate::config::{
 };
 use crate::flags::{Declared, List};
 
-/// What to do.
+/// A command to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Fine-tune a model.
@@ -35,16 +36,16 @@ pub enum Command {
     Man,
 }
 
-/// What to do about plugins.
+/// A command about plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PluginsCommand {
-    /// List them.
+    /// List the plugins.
     List,
-    /// Describe one.
+    /// Describe a plugin.
     Show,
     /// Explain which library an id resolves to.
     Why,
-    /// Pin them.
+    /// Pin plugins.
     Lock,
     /// Install libraries.
     Install,
@@ -58,18 +59,19 @@ pub enum PluginsCommand {
 
 /// A command as the help describes it.
 pub(super) struct Described {
-    /// Its names, from below `progtune`; empty for `progtune` itself.
+    /// The words that name the command after `progtune`; empty for `progtune` itself.
     pub path: &'static str,
-    /// What it does; `None`: it needs a command below it.
+    /// The command to run; `None` if a command below it is required.
     pub command: Option<Command>,
     pub about: &'static str,
-    /// What a reader can type with a little of their own put in.
+    /// Examples that readers can adapt.
     pub examples: &'static str,
-    /// Its flags under their headings.
+    /// The flags under their headings.
     pub flags: &'static [&'static [Group]],
 }
 
-/// A heading, empty for clap's own, and flags below it. Groups with the same heading are shown as one.
+/// A heading (empty for clap's own) and the flags below it. Groups with the same heading are shown
+/// as one.
 pub(super) type Group = (&'static str, List);
 
 impl Described {
@@ -80,7 +82,7 @@ impl Described {
     }
 }
 
-/// Flags of every command.
+/// The flags of every command.
 pub(super) const GLOBAL: &[Group] = &[
     ("Every command", &[&CONFIG, &VERBOSE, &QUIET]),
     ("Every command", DISPLAY),

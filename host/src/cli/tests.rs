@@ -1,4 +1,5 @@
-//! Tests of the command line: the default command, the help, and what clap refuses.
+//! Tests of the command line: the default command, the help, and the command lines that clap
+//! refuses.
 
 use clap::error::ErrorKind;
 
@@ -137,7 +138,7 @@ fn every_flag_has_help_and_a_default_or_is_required() {
             about.name,
             about.help
         );
-        // Full sentences would begin so; help begins with a noun or an imperative.
+        // Help begins with a noun or an imperative, and these words would begin full sentences.
         let word = about.help.split(' ').next().unwrap_or_default();
         let is_verb = ["Is", "Are", "Whether", "This", "If", "When", "Does"].contains(&word);
         assert!(!is_verb, "{}: {}", about.name, about.help);
@@ -145,7 +146,7 @@ fn every_flag_has_help_and_a_default_or_is_required() {
             assert!(find_key(key).is_some(), "{} sets no key", about.name);
         }
         let is_required = flag.about().argument("", "", false).is_required_set();
-        // No picture is drawn unless it is asked for, and files may be given otherwise.
+        // No picture is drawn by default, and files may be given in another way.
         let may_lack = is_required || ["svg", "files"].contains(&about.name);
         assert!(
             about.default.is_some() || may_lack,
@@ -247,7 +248,7 @@ fn help_and_version_are_no_failures() {
     }
 }
 
-/// A command and all below it, with the words that name each.
+/// Visits a command and all commands below it, with the words that name each.
 fn each(command: &clap::Command, path: &str, see: &mut dyn FnMut(&str, &clap::Command)) {
     see(path, command);
     for below in command.get_subcommands() {

@@ -1,5 +1,5 @@
-//! The keys about questions over texts: how they are cut into inputs, and how answers are chosen. Read by the resolved
-//! configurations of every command that reads data.
+//! The keys about questions over texts: how texts are cut into inputs, and how answers are chosen.
+//! Read by the resolved configurations of every command that reads data.
 
 use super::export::Written;
 use super::settings::Settings;
@@ -46,7 +46,8 @@ pub(crate) static NULL_THRESHOLD: Flag<f32> = Flag::key(
 }))
 .adjust(|arg| arg.allow_hyphen_values(true));
 
-/// The longest input where none is asked for; of questions about texts, as Hugging Face's `run_qa.py` has it.
+/// The default maximum input lengths; the second, for questions about texts, is that of Hugging
+/// Face's `run_qa.py`.
 const MAX_LENGTH: (usize, usize) = (128, 384);
 
 pub(super) fn read(settings: &Settings) -> Result<Answering, ConfigError> {
@@ -65,7 +66,7 @@ pub(super) fn write(answering: &Answering, written: &mut Written) {
     written.set(&NULL_THRESHOLD, f64::from(answering.null_threshold));
 }
 
-/// The longest input in tokens: what is asked for, else what suits the task.
+/// The maximum input length in tokens: the given one, otherwise the default for the kind of task.
 pub fn max_length(asked: Option<usize>, problem: ProblemType) -> usize {
     asked.unwrap_or(match problem {
         ProblemType::QuestionAnswering => MAX_LENGTH.1,
@@ -73,7 +74,7 @@ pub fn max_length(asked: Option<usize>, problem: ProblemType) -> usize {
     })
 }
 
-/// Differs from the defaults everywhere.
+/// Settings that all differ from the defaults.
 #[cfg(test)]
 pub(super) const UNUSUAL: Answering = Answering {
     doc_stride: 32,
@@ -86,7 +87,7 @@ pub(super) const UNUSUAL: Answering = Answering {
 mod tests {
     use super::*;
 
-    /// Those of `run_qa.py`.
+    /// The defaults are those of `run_qa.py`.
     #[test]
     fn defaults() {
         let Answering {

@@ -1,5 +1,5 @@
-//! Batches, and the length of the sequences in them. Read by `train` and `plan`; `evaluate`, `predict` and `data inspect`
-//! read a part of it.
+//! Batches and the length of the sequences in them. Read by `train` and `plan`; `evaluate`,
+//! `predict` and `data inspect` read parts of it.
 
 use super::export::Written;
 use super::settings::Settings;
@@ -77,23 +77,23 @@ pub(crate) static NO_GROUP_BY_LENGTH: Flag<bool> = Flag::switch(
 /// The batches of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchingConfig {
-    /// The most that a training batch holds.
+    /// The limit of a training batch.
     pub train: BatchLimit,
-    /// The most that an evaluation batch holds.
+    /// The limit of an evaluation batch.
     pub eval: BatchLimit,
-    /// Batches in an optimizer step, at least 1.
+    /// Batches per optimizer step, at least 1.
     pub gradient_accumulation_steps: usize,
-    /// Longest sequence in tokens, special tokens included; at least 3. The model may allow less. `None`: what suits the
-    /// task ([`max_length`](super::max_length)).
+    /// Maximum sequence length in tokens, including special tokens; at least 3. The model may have
+    /// a lower limit. `None` chooses it by the kind of task ([`max_length`](super::max_length)).
     pub max_length: Option<usize>,
-    /// Whether the examples come in another order in each epoch.
+    /// Whether the order of the examples differs between epochs.
     pub shuffle: bool,
-    /// Whether a shuffled epoch puts sequences of similar length into a batch.
+    /// Whether a shuffled epoch groups sequences of similar length into batches.
     pub group_by_length: bool,
 }
 
 impl BatchingConfig {
-    /// How training batches are made of examples.
+    /// The rule that forms training batches from examples.
     pub fn rule(&self, seed: u64) -> Rule {
         Rule {
             limit: self.train,
@@ -120,7 +120,7 @@ impl BatchingConfig {
             (self.train, &BATCH_SIZE, &BATCH_TOKENS),
             (self.eval, &EVAL_BATCH_SIZE, &EVAL_BATCH_TOKENS),
         ] {
-            // A limit of tokens excludes the size, which then means nothing.
+            // A limit in tokens excludes the size, which is then meaningless.
             match limit {
                 BatchLimit::Examples(n) => written.set(size, n),
                 BatchLimit::Tokens(n) => written.set(tokens, n),
@@ -134,7 +134,7 @@ impl BatchingConfig {
     }
 }
 
-/// The bound of a batch: a count of examples, or of tokens when that is set.
+/// The limit of a batch: a number of tokens if it is set, otherwise a number of examples.
 fn read_batch(
     settings: &Settings,
     size: &Flag<usize>,
@@ -143,13 +143,13 @@ fn read_batch(
     let Some(budget) = settings.find(tokens)? else {
         return Ok(BatchLimit::Examples(settings.get(size)?));
     };
-    // `none` takes back a size that a lower layer has set.
+    // `none` unsets a size that a lower layer has set.
     if settings.find(size)?.is_some() && settings.is_set(size) {
         return Err(ConfigError::Conflict {
             first: settings.named(size),
             second: settings.named(tokens),
-            reason: "a batch is bounded by its examples or by its tokens".into(),
-            advice: "give one of them, and `none` for the other where a file or variable sets it"
+            reason: "a batch is limited by examples or by tokens, not by both".into(),
+            advice: "give one of them, and `none` for the other if a file or variable sets it"
                 .into(),
         });
     }

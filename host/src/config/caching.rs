@@ -1,5 +1,5 @@
-//! What is kept to be read instead of computed again: tokenised data, and the output of frozen blocks. Read by `train` and
-//! `plan`; `evaluate` and `predict` read a part of it.
+//! The caches for tokenised data and for the output of frozen blocks, which spare computing them
+//! again. Read by `train` and `plan`; `evaluate` and `predict` read a part of it.
 
 use super::ConfigError;
 use super::export::Written;
@@ -46,9 +46,10 @@ pub(crate) static TOKEN_CACHE: Flag<TokenCacheUse> = Flag::key(
 /// The caches of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachingConfig {
-    /// What is done with tokenised data on disk.
+    /// The use of the tokenised data on disk.
     pub token_cache: TokenCacheUse,
-    /// Where, how precisely and how much of the output of frozen blocks is kept from one epoch to the next.
+    /// The place, precision and budget of the cache that keeps the output of frozen blocks between
+    /// epochs.
     pub prefix_cache: prefix_cache::Settings,
 }
 

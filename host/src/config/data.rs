@@ -1,4 +1,4 @@
-//! The task of a run, and how much of its data is used. Read by `train` and `plan`.
+//! The task of a run, and the amount of its data that is used. Read by `train` and `plan`.
 
 use std::path::PathBuf;
 
@@ -72,15 +72,15 @@ pub(crate) static MAX_EVAL_SAMPLES: Flag<usize> =
 /// The task of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataConfig {
-    /// Name of the task; not yet checked against the tasks there are.
+    /// Name of the task, which may not exist.
     pub task: String,
-    /// Metrics to report, the most important first; empty for the task's own.
+    /// Metrics to report, the most important first; if empty, the task's own.
     pub metrics: Vec<Metric>,
-    /// Use the first N training rows, at least 1; `None` is all.
+    /// Number of training rows to use, from the first; at least 1. `None` uses all.
     pub max_train_samples: Option<usize>,
-    /// Use the first N evaluation rows, at least 1; `None` is all.
+    /// Number of evaluation rows to use, from the first; at least 1. `None` uses all.
     pub max_eval_samples: Option<usize>,
-    /// How questions about texts are read and answered; without effect on other tasks.
+    /// The reading and answering of questions about texts; without effect on other tasks.
     pub answering: Answering,
 }
 
@@ -105,7 +105,7 @@ impl DataConfig {
     }
 }
 
-/// The metrics asked for, most important first; empty for the task's own.
+/// The requested metrics, the most important first; if empty, the task's own.
 pub(super) fn read_metrics(settings: &Settings) -> Result<Vec<Metric>, ConfigError> {
     let Some(text) = settings.optional_text(&METRICS)? else {
         return Ok(Vec::new());
@@ -116,11 +116,7 @@ pub(super) fn read_metrics(settings: &Settings) -> Result<Vec<Metric>, ConfigErr
             let DataError::UnknownMetric { known, .. } = &error else {
                 return settings.bad(&METRICS, "names of metrics", &text);
             };
-            settings.bad(
-                &METRICS,
-                &format!("names out of {}", known.join(", ")),
-                name,
-            )
+            settings.bad(&METRICS, &format!("names from {}", known.join(", ")), name)
         })?;
         if !metrics.contains(&metric) {
             metrics.push(metric);

@@ -1,5 +1,5 @@
-//! What a run decides: the values that its configuration leaves open. Made by the recipe, written to the run's
-//! `config.toml` in place of what was asked for.
+//! A run's decisions: values that its configuration leaves open. The recipe creates them and writes
+//! them to the run's `config.toml`, in place of the requested values.
 
 use super::{
     BatchingConfig, CachingConfig, InputsConfig, MemoryConfig, OptimizerConfig, RunConfig,
@@ -8,23 +8,24 @@ use super::{
 use crate::prefix_cache;
 use progtune_process::byte_size::ByteSize;
 
-/// What a run decides before its first step.
+/// The decisions of a run before its first step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decided {
-    /// The longest input in tokens: what was asked for, else what suits the task.
+    /// The maximum input length in tokens: the requested one, otherwise the default for the kind of
+    /// task.
     pub max_length: usize,
-    /// The learning rate at its peak: what was asked for, else the method's suggestion.
+    /// The peak learning rate: the requested one, otherwise the method's suggestion.
     pub lr: f64,
-    /// Options of the method: the user's, then those of the adapter that training starts from.
+    /// The options of the method: the user's, then those of the initial adapter.
     pub peft_opt: Vec<(String, String)>,
-    /// Whether activations are recomputed: asked for, or needed to fit the memory budget.
+    /// Whether activations are recomputed, either on request or to fit the memory budget.
     pub recompute: bool,
-    /// The most that the prefix cache may take.
+    /// The maximum size of the prefix cache.
     pub prefix_cache_budget: Option<ByteSize>,
 }
 
 impl Decided {
-    /// The prefix cache as it was asked for, within its budget.
+    /// The requested prefix cache, within its budget.
     pub fn prefix_cache(&self, config: &RunConfig) -> prefix_cache::Settings {
         prefix_cache::Settings {
             budget: self.prefix_cache_budget,
@@ -34,7 +35,8 @@ impl Decided {
 }
 
 impl RunConfig {
-    /// The `config.toml` of a run: the configuration that makes it again, with the local `inputs` and what was decided.
+    /// The `config.toml` of a run: the configuration that repeats it, with the local `inputs` and
+    /// the decisions.
     pub fn record(&self, inputs: &InputsConfig, decided: &Decided) -> String {
         let again = Self {
             inputs: inputs.clone(),

@@ -1,5 +1,5 @@
-//! `RunConfig` as a TOML file: the `config.toml` of a run directory. Written by `recipe`; given back with `--config` it
-//! makes the same `RunConfig`.
+//! `RunConfig` as a TOML file: the `config.toml` of a run directory. Written by `recipe`; passed to
+//! `--config`, it yields the same `RunConfig`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use crate::flags::{Declared, FlagDefault, Options, Scope};
 use progtune_hub::NamedPath;
 use toml::Value;
 
-/// What the file begins with, and by which it is known.
+/// The beginning of the file, which identifies it.
 pub const FIRST_LINE: &str = "# The resolved configuration of a progtune run";
 
 impl RunConfig {
-    /// The configuration as TOML, a line for each key in the order of `--help`. What is unset is a comment that says
-    /// how it is decided. A path that is not UTF-8 cannot be said in TOML and loses the bytes that are not; flags,
-    /// variables and files never give one.
+    /// The configuration as TOML, with one line per key in the order of `--help`. An unset key is a
+    /// comment that says how its value is determined. TOML cannot express a path that is not UTF-8,
+    /// so such a path loses its invalid bytes. Flags, variables and files never yield one.
     pub fn to_toml(&self) -> String {
         let mut lines = format!("{FIRST_LINE}; `progtune --config FILE` runs it again.\n");
         let mut tables = String::new();
@@ -23,9 +23,10 @@ impl RunConfig {
         for key in keys() {
             match (written.values.get(key.name), key.default) {
                 (Some(Value::Table(table)), _) if table.is_empty() => {}
-                // Tables come last: in TOML every key after a table's header belongs to it.
+                // Tables come last because in TOML, every key after a table's header belongs to the
+                // table.
                 (Some(Value::Table(table)), _) => {
-                    // Texts under names: always TOML.
+                    // A table of texts can always be written as TOML.
                     let lines = toml::to_string(table).unwrap_or_default();
                     tables.push_str(&format!("\n[{}]\n{lines}", key.name));
                 }
@@ -42,7 +43,7 @@ impl RunConfig {
     }
 }
 
-/// The values of keys in TOML; those that are unset have none.
+/// The values of keys in TOML; an unset key has none.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     values: BTreeMap<&'static str, Value>,
@@ -54,7 +55,7 @@ impl Written {
         self.values.insert(flag.about().name, value.into_toml());
     }
 
-    /// Sets the key of a flag unless it is unset.
+    /// Sets the key of a flag if there is a value.
     pub(super) fn set_if(&mut self, flag: &dyn Declared, value: Option<impl IntoToml>) {
         if let Some(value) = value {
             self.set(flag, value);
@@ -69,7 +70,7 @@ impl Written {
     }
 }
 
-/// A value in TOML.
+/// A value that can be written as TOML.
 pub(super) trait IntoToml {
     fn into_toml(self) -> Value;
 }
@@ -86,7 +87,7 @@ impl IntoToml for f64 {
     }
 }
 
-/// TOML's whole numbers end at 2^63, so a larger one is written as text, which is read just as well.
+/// TOML's integers end below 2^63, so a larger one is written as text, which can be read as well.
 impl IntoToml for u64 {
     fn into_toml(self) -> Value {
         i64::try_from(self).map_or_else(|_| Value::String(self.to_string()), Value::Integer)

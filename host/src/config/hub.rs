@@ -1,4 +1,5 @@
-//! The keys about the hub. Read by the resolved configurations of every command that reads models or data; used by `fetch`.
+//! The keys about the hub. Read by the resolved configurations of every command that reads models
+//! or data; used by `fetch`.
 
 use super::export::Written;
 use super::{ConfigError, settings::Settings};
@@ -28,21 +29,21 @@ pub(crate) static DATA_CONFIG: Flag<String> = Flag::key(
 .example("plain_text")
 .scope(Scope::All);
 
-/// How ids are looked up, where the environment does not say it (`HF_HOME` and the like).
+/// The settings for looking up ids that do not come from the environment (`HF_HOME` and the like).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HubConfig {
-    /// Revision of the model; `None` is the one in its id, else `main`.
+    /// Revision of the model; `None` uses the one in its id, otherwise `main`.
     pub revision: Option<String>,
-    /// Configuration of a data set; `None` is the task's, the only one or the default one.
+    /// Configuration of a data set; `None` uses the task's, the only one or the default one.
     pub data_config: Option<String>,
-    /// Whether nothing is fetched.
+    /// Whether downloads are disabled.
     pub offline: bool,
 }
 
 impl HubConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let data_config = settings.optional_text(&DATA_CONFIG)?;
-        // It becomes a folder's name.
+        // The name becomes that of a folder.
         let leads_out = |name: &String| name.split('/').any(|part| matches!(part, "" | "." | ".."));
         if let Some(name) = data_config.as_ref().filter(|name| leads_out(name)) {
             return Err(settings.bad(&DATA_CONFIG, "the name of a configuration", name));
@@ -54,7 +55,8 @@ impl HubConfig {
         })
     }
 
-    /// `is_pinned`: the model is written with its commit, so its revision is not.
+    /// Writes the keys. A pinned model (`is_pinned`) is written with its commit, so its revision is
+    /// left out.
     pub(super) fn write(&self, is_pinned: bool, written: &mut Written) {
         let revision = self.revision.as_deref().filter(|_| !is_pinned);
         written.set_if(&REVISION, revision);

@@ -1,4 +1,5 @@
-//! The resolved configurations of `evaluate` and `predict`. Resolved by `main`, read by those commands.
+//! The resolved configurations of `evaluate` and `predict`. Resolved by `main`, read by those
+//! commands.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +44,7 @@ pub(crate) static INPUT: Flag<String> = Flag::argument(
 .usual()
 .adjust(|arg| arg.conflicts_with_all(["data", "split"]));
 
-/// Not the key `output`, which is training's run directory.
+/// Distinct from the key `output`, which is training's run directory.
 pub(crate) static PREDICTIONS: Flag<String> = Flag::argument(
     "predictions",
     "FILE.jsonl",
@@ -62,17 +63,18 @@ pub(crate) static ANSWERS: Flag<String> = Flag::argument(
 )
 .computed("not written");
 
-/// An adapter to put on the model.
+/// An adapter to apply to the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdapterChoice {
-    /// How results call it: given, or the last part of its path.
+    /// The name in results: the given one, otherwise the last part of the path.
     pub name: String,
-    /// Its directory; `None` is the model alone.
+    /// The adapter's directory; `None` for the model without an adapter.
     pub directory: Option<PathBuf>,
 }
 
 impl AdapterChoice {
-    /// Reads `DIR`, `NAME=DIR` or `none`. A name has no `/`, so a directory with `=` in its name is `./DIR`.
+    /// Parses `DIR`, `NAME=DIR` or `none`. A name has no `/`, so a directory with `=` in its name
+    /// is written as `./DIR`.
     fn parse(text: &str) -> Option<Self> {
         let (name, path) = match text.split_once('=') {
             Some((name, path)) if !name.contains(std::path::is_separator) => (Some(name), path),
@@ -93,7 +95,7 @@ impl AdapterChoice {
         })
     }
 
-    /// All that were asked for; without any, the model alone.
+    /// The requested adapters; if there are none, the model without an adapter.
     pub(super) fn read(settings: &Settings) -> Result<Vec<Self>, ConfigError> {
         let mut choices: Vec<Self> = Vec::new();
         for path in settings.paths(&ADAPTER)? {
@@ -103,8 +105,8 @@ impl AdapterChoice {
             if let Some(other) = choices.iter().find(|other| other.name == choice.name) {
                 return Err(ConfigError::Conflict {
                     first: format!("adapter `{text}`"),
-                    second: format!("another one called `{}`", other.name),
-                    reason: "results are told apart by name".into(),
+                    second: format!("another adapter named `{}`", other.name),
+                    reason: "results are distinguished by name".into(),
                     advice: "name them: --adapter NAME=DIR".into(),
                 });
             }
@@ -117,39 +119,43 @@ impl AdapterChoice {
     }
 }
 
-/// A model and the adapters to put on it: as the configuration names them, or, from `Fetcher::models`, as local paths.
+/// A model and the adapters to apply to it: as named in the configuration, or as local paths from
+/// `Fetcher::models`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdaptedModel {
-    /// Directory or id of a checkpoint, or of the base model of `adapters`; `None` is the embedded model.
+    /// Directory or id of a checkpoint, or of the base model of `adapters`; `None` for the embedded
+    /// model.
     pub model: Option<NamedPath>,
-    /// What to put on the model, one after the other; at least one, perhaps nothing (`none`). Names differ.
+    /// The adapters to apply, one after the other, with distinct names; at least one, which may be
+    /// `none`.
     pub adapters: Vec<AdapterChoice>,
 }
 
-/// What `evaluate` and `predict` have in common: a model, a task and the machine.
+/// The configuration that `evaluate` and `predict` share: a model, a task and the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceConfig {
     /// The model and its adapters.
     pub models: AdaptedModel,
-    /// How ids are looked up.
+    /// The lookup of ids.
     pub hub: HubConfig,
-    /// Name of the task, not yet checked against the tasks there are; `None`: the one of each adapter's head.
+    /// Name of the task, which may not exist; `None` uses the task of each adapter's head.
     pub task: Option<String>,
-    /// Metrics to report; empty for the task's own.
+    /// Metrics to report; if empty, the task's own.
     pub metrics: Vec<Metric>,
-    /// Longest sequence in tokens, special tokens included; at least 3. `None`: what suits the task.
+    /// Maximum sequence length in tokens, including special tokens; at least 3. `None` chooses it
+    /// by the kind of task.
     pub max_length: Option<usize>,
-    /// How questions about texts are read and answered; without effect on other tasks.
+    /// The reading and answering of questions about texts; without effect on other tasks.
     pub answering: Answering,
-    /// What a batch holds at most.
+    /// The limit of a batch.
     pub eval_batch: BatchLimit,
-    /// Use the first N rows, at least 1; `None` is all.
+    /// Number of rows to use, from the first; at least 1. `None` uses all.
     pub max_eval_samples: Option<usize>,
-    /// Where plugins are looked for, and which builds are meant.
+    /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
     /// Threads, device and kernels.
     pub machine: MachineConfig,
-    /// What is done with tokenised data on disk.
+    /// The use of the tokenised data on disk.
     pub token_cache: TokenCacheUse,
 }
 
@@ -174,7 +180,7 @@ impl InferenceConfig {
     }
 }
 
-/// The task that was asked for, or is implied by own files; and the request for these.
+/// The task that is requested or implied by own files, and the request for these files.
 pub(super) fn read_task(
     settings: &Settings,
 ) -> Result<(Option<String>, Option<OwnRequest>), ConfigError> {
@@ -188,21 +194,22 @@ pub(super) fn read_task(
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files or id of a data set; `None` for what is generated, `own`, and what has a data set on the hub.
+    /// Directory with the task's files, or id of a data set. `None` for a task that generates its
+    /// data or has a data set on the hub, and for `own`.
     pub data: Option<PathBuf>,
-    /// The user's own files of `split`; without files, those of `data` are meant.
+    /// The user's own files of `split`; a request without files refers to those of `data`.
     pub own: Option<OwnRequest>,
-    /// The part of the data to evaluate on; validation by default.
+    /// The part of the data to evaluate on; by default, validation.
     pub split: Split,
-    /// Directory for the files of answers to questions about texts; `None` writes none.
+    /// Directory for the answer files of questions about texts; `None` writes none.
     pub answers: Option<PathBuf>,
 }
 
 impl EvaluateConfig {
-    /// The configuration of `progtune evaluate`.
+    /// Resolves the configuration of `progtune evaluate`.
     ///
     /// # Errors
-    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train).
+    /// Fails like [`RunConfig::resolve_train`](super::RunConfig::resolve_train).
     pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (task, own) = read_task(&settings)?;
@@ -210,10 +217,13 @@ impl EvaluateConfig {
         let preferred = [Split::Validation, Split::Test, Split::Train];
         let data = settings.path(&DATA)?;
         let own = own
-            .map(|own| match data.is_some() && own::is_without_files(&own) {
-                // Its files are known when the data is.
-                true => Ok((own, split.unwrap_or(Split::Validation))),
-                false => own::of_split(own, split, preferred),
+            .map(|own| {
+                if data.is_some() && own::is_without_files(&own) {
+                    // The files are known once the data set is.
+                    Ok((own, split.unwrap_or(Split::Validation)))
+                } else {
+                    own::of_split(own, split, preferred)
+                }
             })
             .transpose()?;
         let config = Self {
@@ -230,27 +240,28 @@ impl EvaluateConfig {
     }
 }
 
-/// Where the examples to predict come from.
+/// The source of the examples to predict.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PredictInput {
-    /// A JSONL file; its lines carry the task's columns.
+    /// A JSONL file whose lines have the task's columns.
     File(PathBuf),
     /// The user's own files, in any format.
     Own(OwnRequest),
-    /// A part of a data set of the user's own choice.
+    /// A part of a data set that the user chose.
     OwnData {
-        /// How its files are read.
+        /// The request that says how its files are read.
         request: OwnRequest,
-        /// Directory or id.
+        /// Directory or id of the data set.
         data: PathBuf,
-        /// The part; test by default.
+        /// The part; by default, test.
         split: Split,
     },
     /// A part of the task's data.
     Data {
-        /// Directory with the task's files or id of a data set; `None` for what is generated and what has a data set on the hub.
+        /// Directory with the task's files, or id of a data set. `None` for a task that generates
+        /// its data or has a data set on the hub.
         data: Option<PathBuf>,
-        /// The part; test by default.
+        /// The part; by default, test.
         split: Split,
     },
 }
@@ -260,19 +271,20 @@ pub enum PredictInput {
 pub struct PredictConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// What to predict: `--input`, else `--data` with `--split`.
+    /// The examples to predict: `--input`, otherwise `--data` with `--split`.
     pub input: PredictInput,
-    /// JSONL file to write; `None` is standard output.
+    /// JSONL file to write; `None` for standard output.
     pub output: Option<PathBuf>,
-    /// Directory for the files of answers to questions about texts; `None` writes none.
+    /// Directory for the answer files of questions about texts; `None` writes none.
     pub answers: Option<PathBuf>,
 }
 
 impl PredictConfig {
-    /// The configuration of `progtune predict`.
+    /// Resolves the configuration of `progtune predict`.
     ///
     /// # Errors
-    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); the data is needed only without `--input`.
+    /// Fails like [`RunConfig::resolve_train`](super::RunConfig::resolve_train), except that the
+    /// data is needed only without `--input`.
     pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (task, own) = read_task(&settings)?;

@@ -1,5 +1,5 @@
-//! What a run starts from and reads: models, adapters and data. Read by every command that has them; `fetch` turns the
-//! names into local paths.
+//! The inputs of a run: models, adapters and data. Read by every command that has them; `fetch`
+//! turns their names into local paths.
 
 use std::path::PathBuf;
 
@@ -36,17 +36,19 @@ pub(crate) static INIT_ADAPTER: Flag<PathBuf> = Flag::key(
 .computed("none: the method's own start")
 .example("runs/mnli-lora");
 
-/// The models and the data of a run: as the configuration names them, or, from `Fetcher::run`, as local paths.
+/// The models and the data of a run: as named in the configuration, or as local paths from
+/// `Fetcher::run`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InputsConfig {
-    /// Directory of a Hugging Face checkpoint, or its id on the hub; `None` is the embedded model.
+    /// Directory of a Hugging Face checkpoint, or its id on the hub; `None` for the embedded model.
     pub model: Option<NamedPath>,
-    /// Adapter that training starts from: a directory or an id.
+    /// The initial adapter: a directory or an id.
     pub init_adapter: Option<NamedPath>,
-    /// Directory with the task's files, or the id of a data set; `None` for tasks that generate their data or, before
-    /// `fetch`, for those that have a data set on the hub.
+    /// Directory with the task's files, or the id of a data set. `None` for tasks that generate
+    /// their data or, before `fetch`, for tasks that have a data set on the hub.
     pub data: Option<NamedPath>,
-    /// The user's own files; `Some` exactly for the task `own`. Without files, those of `data` are meant.
+    /// The user's own files; `Some` exactly for the task `own`. A request without files refers to
+    /// those of `data`.
     pub own: Option<OwnRequest>,
 }
 
@@ -60,7 +62,7 @@ impl InputsConfig {
         })
     }
 
-    /// What came from the hub is written as what it was, commit and all.
+    /// Writes the keys. Inputs from the hub are written by id and commit.
     pub(super) fn write(&self, written: &mut Written) {
         match &self.model {
             Some(model) => written.set(&MODEL, model),

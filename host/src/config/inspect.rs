@@ -1,4 +1,5 @@
-//! The resolved configuration of `progtune data inspect`. Resolved by `main`, read by `inspect_command`.
+//! The resolved configuration of `progtune data inspect`. Resolved by `main`, read by
+//! `inspect_command`.
 
 use progtune_datasets::OwnRequest;
 
@@ -15,24 +16,27 @@ pub(crate) static FILES: Flag<Vec<String>> =
         .positional()
         .adjust(|arg| arg.num_args(1..).conflicts_with("train_file"));
 
-/// What to look at, and through whose tokenizer.
+/// The files to inspect, and the model whose tokenizer is used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InspectConfig {
-    /// The files to look at.
+    /// The files to inspect.
     pub own: OwnRequest,
-    /// Directory or id of the checkpoint whose tokenizer counts; `None` is the embedded model.
+    /// Directory or id of the checkpoint whose tokenizer counts the tokens; `None` for the embedded
+    /// model.
     pub model: Option<NamedPath>,
-    /// How ids are looked up.
+    /// The lookup of ids.
     pub hub: HubConfig,
-    /// Longest sequence in tokens, special tokens included; at least 3. `None`: what suits the task.
+    /// Maximum sequence length in tokens, including special tokens; at least 3. `None` chooses it
+    /// by the kind of task.
     pub max_length: Option<usize>,
 }
 
 impl InspectConfig {
-    /// The configuration of `progtune data inspect`.
+    /// Resolves the configuration of `progtune data inspect`.
     ///
     /// # Errors
-    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train); also when there are no files.
+    /// Fails like [`RunConfig::resolve_train`](super::RunConfig::resolve_train), or if there are no
+    /// files.
     pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (_, own) = own::read_own(&settings, false)?;
@@ -42,7 +46,7 @@ impl InspectConfig {
         Ok(Self {
             own: own.ok_or_else(|| ConfigError::Missing {
                 key: "FILE".into(),
-                reason: "there is nothing to look at".into(),
+                reason: "there is nothing to inspect".into(),
                 advice: "give files, or --train-file, --validation-file or --test-file".into(),
             })?,
             model: read_model(&settings)?,

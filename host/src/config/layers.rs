@@ -1,5 +1,6 @@
-//! The four layers of the configuration (defaults, file, environment, flags), merged by the `config` crate. Called by
-//! the `resolve` functions of `config`. Every value keeps its origin, so that a later message can name it.
+//! The four layers of the configuration (defaults, file, environment, flags), merged by the
+//! `config` crate. Called by the `resolve` functions of `config`. Every value keeps its origin, so
+//! that a later message can name it.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -26,18 +27,20 @@ pub(crate) static CONFIG: Flag<PathBuf> = Flag::argument(
 .usual()
 .adjust(|arg| arg.global(true).value_parser(value_parser!(PathBuf)));
 
-/// What lies below the flags: a configuration file and the environment's variables. Given, not read from the process,
-/// so that tests need not change their own environment.
+/// The layers below the flags: a configuration file and environment variables. They are passed in
+/// instead of being read from the process, so tests need not change their own environment.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The TOML file of `--config` or `PROGTUNE_CONFIG`.
     pub file: Option<PathBuf>,
-    /// Environment variables; those that do not begin with `PROGTUNE_` are left alone, and an empty one sets nothing.
+    /// Environment variables. Those without the prefix `PROGTUNE_` are ignored, and an empty one
+    /// sets nothing.
     pub variables: Vec<(OsString, OsString)>,
 }
 
 impl Sources {
-    /// The process' environment, and the file named by `--config` or else by `PROGTUNE_CONFIG`.
+    /// The environment of the process, and the file named by `--config` or otherwise by
+    /// `PROGTUNE_CONFIG`.
     pub fn of_process(arguments: &Arguments) -> Self {
         let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let from_variable = variables
@@ -54,7 +57,7 @@ impl Sources {
 /// Merges the layers for a command that reads the keys of `scope`.
 ///
 /// # Errors
-/// A file that cannot be read, a key that does not exist, an option that is not `NAME=VALUE`.
+/// Fails if a file cannot be read, a key does not exist, or an option is not `NAME=VALUE`.
 pub(super) fn merge(
     arguments: &Arguments,
     sources: &Sources,
@@ -69,7 +72,7 @@ pub(super) fn merge(
         .add_source(read_flags(arguments)?)
         .build()
         .and_then(|merged| merged.collect());
-    // The layers hold known keys and plain values only, so merging has nothing left to refuse.
+    // The layers hold only known keys and plain values, so merging them cannot fail.
     merged
         .map(Settings::new)
         .map_err(|error| ConfigError::File {
@@ -79,7 +82,7 @@ pub(super) fn merge(
         })
 }
 
-/// One layer: keys with their values, in the order found.
+/// One layer: keys with their values.
 #[derive(Debug, Clone, Default)]
 struct Layer {
     values: Map<String, Value>,
@@ -133,18 +136,19 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
         .map_err(|error| {
             fail(
                 format!("not TOML: {}", error.to_string().trim_end()),
-                "write one `key = value` a line, texts in quotes",
+                "write one `key = value` per line, with texts in quotes",
             )
         })?;
     let mut layer = Layer::default();
-    // In the order of the alphabet, so that of several errors the same one is reported each time.
+    // Alphabetical order makes sure that the same one of several errors is reported each time.
     let mut values: Vec<(String, Value)> = values.into_iter().collect();
     values.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, value) in values {
         let Some(key) = find_key(&name) else {
             return Err(unknown_in_file(&place, &name));
         };
-        // A run's config.toml serves `evaluate` and `predict` as well, so they pass over the keys of training.
+        // A run's config.toml also serves `evaluate` and `predict`, so they ignore the keys of
+        // training.
         if key.scope == Scope::Inference && scope == Scope::Training {
             return Err(ConfigError::ForeignKey {
                 place,
@@ -201,7 +205,7 @@ fn unknown_variable(name: &str, suffix: &str) -> ConfigError {
         .map(About::variable)
         .chain(OTHER_VARIABLES.iter().map(|&name| name.into()));
     let names: Vec<String> = names.collect();
-    // The prefix, which all have, makes none of them more like it.
+    // The prefix, which all names share, would make them look more similar.
     let suffixes = names
         .iter()
         .filter_map(|name| name.strip_prefix(VARIABLE_PREFIX));
@@ -218,7 +222,8 @@ fn unknown_variable(name: &str, suffix: &str) -> ConfigError {
     }
 }
 
-/// The value of a variable. Options are `K=V;K=V`, directories and files are separated as in `PATH`.
+/// Reads the value of a variable. Options are written as `K=V;K=V`, and directories and files are
+/// separated as in `PATH`.
 fn read_variable(key: &About, value: &OsStr, origin: &str) -> Result<Value, ConfigError> {
     let text = value.to_str().ok_or_else(|| ConfigError::BadValue {
         key: key.name.into(),

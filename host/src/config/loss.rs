@@ -26,10 +26,10 @@ pub(crate) static LABEL_SMOOTHING: Flag<f64> = Flag::key(
 .form(fraction())
 .adjust(|arg| arg.alias("label-smoothing-factor"));
 
-/// The weight of each label in the loss.
+/// The weights of labels in the loss, and label smoothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossConfig {
-    /// How much classes count in the loss.
+    /// The weight of each class in the loss.
     pub class_weights: ClassWeights,
     /// The share of a class's target that is spread evenly over all classes, in `[0, 1)`.
     pub label_smoothing: f64,

@@ -1,4 +1,4 @@
-//! The machine that a command computes on. Read by every command that computes.
+//! The machine on which a command computes. Read by every command that computes.
 
 use super::ConfigError;
 use super::export::Written;
@@ -40,11 +40,11 @@ pub(crate) static KERNELS: Flag<Kernels> = Flag::key(
 /// The machine of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MachineConfig {
-    /// Threads, from 1 to 1024; `None` is one for each core.
+    /// Threads, from 1 to 1024; `None` uses one per core.
     pub threads: Option<usize>,
-    /// Where the model is computed.
+    /// The device on which the model is computed.
     pub device: Device,
-    /// Which form of the operations runs; never `Fused` on CUDA.
+    /// The implementation of the operations; never `Fused` on CUDA.
     pub kernels: Kernels,
 }
 

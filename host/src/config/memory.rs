@@ -1,4 +1,4 @@
-//! The memory that training may take. Read by `train` and `plan`.
+//! The memory available to training. Read by `train` and `plan`.
 
 use super::ConfigError;
 use super::export::Written;
@@ -24,9 +24,9 @@ pub(crate) static MEMORY_BUDGET: Flag<ByteSize> = Flag::key(
 /// The memory of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryConfig {
-    /// Whether blocks keep only their input and run their forward again in the backward.
+    /// Whether blocks keep only their input and repeat their forward pass in the backward pass.
     pub recompute: bool,
-    /// Memory the run may take; `None` is no limit.
+    /// The memory that the run may use; `None` sets no limit.
     pub budget: Option<ByteSize>,
 }
 

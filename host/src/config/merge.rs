@@ -20,7 +20,7 @@ pub(crate) static HEAD_TASK: Flag<String> =
         .sets("task")
         .computed("the task recorded in its directory");
 
-/// Not the key `output`, which is training's run directory.
+/// Distinct from the key `output`, which is training's run directory.
 pub(crate) static MERGED: Flag<String> = Flag::argument(
     "merged",
     "DIR",
@@ -42,29 +42,30 @@ pub(crate) static DTYPE: Flag<String> = Flag::argument(
 /// The configuration of `progtune merge`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeConfig {
-    /// Directory or id of the base model; `None` is the embedded model.
+    /// Directory or id of the base model; `None` for the embedded model.
     pub model: Option<NamedPath>,
-    /// How ids are looked up.
+    /// The lookup of ids.
     pub hub: HubConfig,
-    /// The adapter's directory.
+    /// The adapter: a directory or an id.
     pub adapter: PathBuf,
-    /// The task of its head; `None`: what the directory says.
+    /// The task of the adapter's head; `None` uses the one that its directory names.
     pub task: Option<String>,
-    /// Where the merged model goes.
+    /// Directory for the merged model.
     pub output: PathBuf,
-    /// The numbers of its weights.
+    /// The data type of the merged weights.
     pub dtype: WeightDtype,
-    /// Where plugins are looked for, and which builds are meant.
+    /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
-    /// Threads, from 1 to 1024; `None` is one for each core.
+    /// Threads, from 1 to 1024; `None` uses one per core.
     pub threads: Option<usize>,
 }
 
 impl MergeConfig {
-    /// The configuration of `progtune merge`.
+    /// Resolves the configuration of `progtune merge`.
     ///
     /// # Errors
-    /// As [`RunConfig::resolve_train`](super::RunConfig::resolve_train), and when there is not exactly one adapter.
+    /// Fails like [`RunConfig::resolve_train`](super::RunConfig::resolve_train), or if there is not
+    /// exactly one adapter.
     pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let mut adapters = AdapterChoice::read(&settings)?;
@@ -72,7 +73,11 @@ impl MergeConfig {
             (Some(AdapterChoice { directory, .. }), true) => directory,
             _ => {
                 let found = "more than one";
-                return Err(settings.bad(&ADAPTER, "one directory (one model is merged)", found));
+                return Err(settings.bad(
+                    &ADAPTER,
+                    "one adapter, because one model is written",
+                    found,
+                ));
             }
         };
         let given = arguments.one(&DTYPE);
@@ -83,8 +88,8 @@ impl MergeConfig {
             hub: HubConfig::read(&settings)?,
             adapter: adapter.ok_or_else(|| ConfigError::Missing {
                 key: "--adapter".into(),
-                reason: "it is what is merged into the model".into(),
-                advice: "pass the directory of an adapter".into(),
+                reason: "merge needs an adapter".into(),
+                advice: "pass its directory, or its id on the hub".into(),
             })?,
             task: read_task(&settings)?.0,
             output: arguments.one(&MERGED).unwrap_or_default().into(),

@@ -65,16 +65,16 @@ pub(crate) static MAX_GRAD_NORM: Flag<f64> = Flag::key(
     from_zero,
 ));
 
-/// The optimizer. Where Hugging Face's Trainer has a default, it is the same.
+/// The optimizer. Its defaults agree with those of Hugging Face's Trainer, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OptimizerConfig {
-    /// Peak learning rate, above 0; `None` is the method's suggestion.
+    /// Peak learning rate, above 0; `None` uses the method's suggestion.
     pub lr: Option<f64>,
     /// The learning-rate curve after warm-up.
     pub lr_scheduler: LrScheduler,
-    /// How long the learning rate climbs.
+    /// The duration of the warm-up.
     pub warmup: Warmup,
-    /// Decay, moments and clipping: β₁ and β₂ in `[0, 1)`, ε above 0, the others at least 0.
+    /// Decay, moments and clipping: β₁ and β₂ in `[0, 1)`, ε above 0, and the others at least 0.
     pub adamw: optim::Settings,
 }
 

@@ -1,4 +1,5 @@
-//! Where a run leaves its result, and how often it says how far it is. Read by `train` and `plan`.
+//! The directory for a run's results, and the frequency of progress lines. Read by `train` and
+//! `plan`.
 
 use std::path::PathBuf;
 
@@ -32,11 +33,11 @@ pub(crate) static LOGGING_STEPS: Flag<usize> = Flag::key(
 /// The output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputConfig {
-    /// Run directory; `None` is [`RunConfig::default_output`](super::RunConfig::default_output).
+    /// Run directory; `None` for [`RunConfig::default_output`](super::RunConfig::default_output).
     pub directory: Option<PathBuf>,
     /// Whether a finished run in the run directory may be replaced.
     pub overwrite: bool,
-    /// Steps between progress lines where there is no progress bar; at least 1.
+    /// Steps between progress lines if there is no progress bar; at least 1.
     pub logging_steps: usize,
 }
 
@@ -49,7 +50,8 @@ impl OutputConfig {
         })
     }
 
-    /// Leaves out `overwrite`, which is said for one run, not for every one that is run from the file.
+    /// Writes the keys except `overwrite`, which holds for a single run and not for every
+    /// repetition from the file.
     pub(super) fn write(&self, written: &mut Written) {
         written.set_if(&OUTPUT, self.directory.as_deref());
         written.set(&LOGGING_STEPS, self.logging_steps);

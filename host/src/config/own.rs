@@ -1,5 +1,5 @@
-//! The keys about the user's own data files: which files, and how they are read. Read by the resolved
-//! configurations of every command that reads data.
+//! The keys about the user's own data files: the files themselves, and how they are read. Read by
+//! the resolved configurations of every command that reads data.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ mod written;
 pub(crate) use flags::*;
 pub(super) use written::write;
 
-/// The keys that say how own files are read.
+/// The keys that describe how own files are read.
 const READING: List = &[
     &FILE_FORMAT,
     &ENCODING,
@@ -32,11 +32,12 @@ const READING: List = &[
     &PROBLEM_TYPE,
 ];
 
-/// The request for own data, and the name of the task: own data needs no `task`, and takes no other. With `data_is_own` it
-/// is also what `data` is without a task.
+/// Reads the request for own data, and the name of the task. Own data needs no `task`, and excludes
+/// any other. With `data_is_own`, a `data` without a task is own data, too.
 ///
 /// # Errors
-/// A value that its key does not take; files beside another task's name or data.
+/// Fails if a value is not valid for its key, or files are combined with another task or with
+/// `data`.
 pub(super) fn read_own(
     settings: &Settings,
     data_is_own: bool,
@@ -80,24 +81,24 @@ pub(super) fn read_own(
         })
     };
     if task != OWN_TASK && settings.is_set(&TASK) {
-        return conflict(&TASK, "a task has its own files");
+        return conflict(&TASK, "a named task has its own files");
     }
     if settings.path(&DATA)?.is_some() {
-        return conflict(&DATA, "own data is named by its files");
+        return conflict(&DATA, "own data is given by its files");
     }
     Ok((OWN_TASK.to_owned(), Some(request)))
 }
 
-/// What is said of own files would silently do nothing without them.
+/// Rejects keys about own files if there are none, because they would silently have no effect.
 fn refuse_without_files(settings: &Settings, task: &str) -> Result<(), ConfigError> {
     match READING.iter().find(|flag| settings.is_set(**flag)) {
         None => Ok(()),
         Some(flag) => Err(ConfigError::Conflict {
             first: settings.named(*flag),
             second: format!("the task `{task}` (from {})", settings.origin(&TASK)),
-            reason: "it is about your own files, and there are none".into(),
+            reason: "it applies to your own files, and none are given".into(),
             advice: format!(
-                "give --train-file or the like, or remove {}",
+                "give --train-file or another file, or remove {}",
                 flag.about().name
             ),
         }),
@@ -119,7 +120,7 @@ fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
     })
 }
 
-/// Where the names of columns are: names that are given mean that the files have none.
+/// Reads the source of the column names. If names are given, the files themselves have none.
 fn read_header(settings: &Settings) -> Result<Header, ConfigError> {
     let (names, no_header) = (settings.find(&COLUMNS)?, settings.find(&NO_HEADER)?);
     Ok(match (names, no_header.unwrap_or_default()) {
@@ -129,7 +130,7 @@ fn read_header(settings: &Settings) -> Result<Header, ConfigError> {
     })
 }
 
-/// What training adds: where validation rows come from. Both files and share, or neither, is an error.
+/// Adds the source of validation rows for training. Files and a share exclude each other.
 pub(super) fn with_validation_split(
     settings: &Settings,
     request: OwnRequest,
@@ -151,10 +152,10 @@ pub(super) fn with_validation_split(
     }
 }
 
-/// What training needs: rows to learn from and rows to evaluate on.
+/// Checks that training has rows to learn from and rows to evaluate on.
 ///
 /// # Errors
-/// When one of these is missing.
+/// Fails if either is missing.
 pub fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
     let missing = |key: &str, reason: &str, advice: &str| {
         Err(ConfigError::Missing {
@@ -180,15 +181,15 @@ pub fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Whether no file is named.
+/// Whether the request names no files.
 pub(super) fn is_without_files(request: &OwnRequest) -> bool {
     [&request.train, &request.validation, &request.test]
         .into_iter()
         .all(Vec::is_empty)
 }
 
-/// The request with the files of one split alone: the one chosen, else the first of validation, test and train that has
-/// files (for prediction: of test, validation and train).
+/// The request with the files of one split only: the chosen one, otherwise the first of `preferred`
+/// that has files.
 pub(super) fn of_split(
     request: OwnRequest,
     split: Option<Split>,
@@ -204,7 +205,7 @@ pub(super) fn of_split(
     if !has(&split) {
         return Err(ConfigError::Missing {
             key: format!("--{split}-file"),
-            reason: format!("the {split} split of own data is its files"),
+            reason: format!("the {split} split of own data consists of these files"),
             advice: "give it, or another --split".into(),
         });
     }
@@ -220,7 +221,7 @@ pub(super) fn of_split(
     Ok((only, split))
 }
 
-/// A single file to predict.
+/// The request for a single file to predict.
 pub(super) fn of_input(request: OwnRequest, file: &Path) -> OwnRequest {
     OwnRequest {
         test: vec![file.to_string_lossy().into_owned()],

@@ -1,4 +1,5 @@
-//! Where plugins are looked for, and which builds are meant: the part of the configuration that every command has.
+//! The search path for plugins, and the pinned builds: the part of the configuration that every
+//! command has.
 
 use std::path::PathBuf;
 
@@ -45,10 +46,10 @@ pub(crate) static PLUGIN_ISOLATION: Flag<Isolation> = Flag::key(
 .scope(Scope::All)
 .form(Form::OneOf(Isolation::NAMES));
 
-/// Resolves where `progtune plugins …` looks for plugins.
+/// Resolves the search path of `progtune plugins …`.
 ///
 /// # Errors
-/// As [`super::RunConfig::resolve_train`].
+/// Fails like [`super::RunConfig::resolve_train`].
 pub fn resolve_plugins(
     arguments: &Arguments,
     sources: &Sources,

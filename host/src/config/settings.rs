@@ -1,5 +1,5 @@
-//! Typed, checked reading of merged configuration values. Called by the `resolve` functions of `config`; what is
-//! wrong with a value is said here, with its origin and what to do.
+//! Typed, checked reading of merged configuration values. Called by the `resolve` functions of
+//! `config`. The errors about values are created here, with the origin and the advice.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -9,13 +9,14 @@ use ::config::{Map, Value, ValueKind};
 use super::ConfigError;
 use crate::flags::{About, Declared, Flag, Form, Options, advice};
 
-/// The merged layers. Readers take a key's name and return its value; keys without a value are `None`.
+/// The merged layers. Readers take a flag and return the value of its key; keys without a value
+/// yield `None`.
 #[derive(Debug)]
 pub(super) struct Settings {
     values: Map<String, Value>,
 }
 
-/// The word that unsets an optional key, above a layer that set it.
+/// The word that unsets an optional key which a lower layer has set.
 const NONE: &str = "none";
 
 impl Settings {
@@ -27,7 +28,7 @@ impl Settings {
         self.values.get(flag.about().name)
     }
 
-    /// Where the value came from: a flag, a variable, a file, its default.
+    /// The origin of the value: a flag, a variable, a file or its default.
     pub(super) fn origin(&self, flag: &dyn Declared) -> String {
         describe_origin(self.value(flag))
     }
@@ -42,7 +43,7 @@ impl Settings {
         self.origin(flag) != "its default"
     }
 
-    /// A text, as given; `None` when unset.
+    /// The text as given; `None` if unset.
     pub(super) fn optional_text(&self, flag: &Flag<String>) -> Result<Option<String>, ConfigError> {
         self.plain(flag)
     }
@@ -68,7 +69,7 @@ impl Settings {
         Ok((text != NONE).then_some(text))
     }
 
-    /// A value that has a default, by the form that its flag declares.
+    /// A value with a default, read in the form that its flag declares.
     pub(super) fn get<T: Clone + Sync>(&self, flag: &Flag<T>) -> Result<T, ConfigError> {
         let expected = match flag.form {
             Form::Parsed(expected, _) => expected,
@@ -78,7 +79,7 @@ impl Settings {
             .ok_or_else(|| self.bad(flag, expected, NONE))
     }
 
-    /// A value that may be unset, by the form that its flag declares.
+    /// A value that may be unset, read in the form that its flag declares.
     pub(super) fn find<T: Clone + Sync>(&self, flag: &Flag<T>) -> Result<Option<T>, ConfigError> {
         match flag.form {
             Form::Plain => Ok(None),
@@ -109,7 +110,7 @@ impl Settings {
             .ok_or_else(|| self.bad(flag, expected, text))
     }
 
-    /// One of some names; the nearest is suggested for any other.
+    /// One of several names. The error for any other name suggests the nearest one.
     fn one_of<T: Clone>(
         &self,
         flag: &dyn Declared,
@@ -134,7 +135,7 @@ impl Settings {
         Err(error)
     }
 
-    /// Paths: an array or a single text.
+    /// Paths, given as an array or as a single text.
     pub(super) fn paths(&self, flag: &Flag<Vec<PathBuf>>) -> Result<Vec<PathBuf>, ConfigError> {
         let expected = "a path or an array of paths";
         let Some(value) = self.value(flag) else {
@@ -154,7 +155,8 @@ impl Settings {
             .collect()
     }
 
-    /// Plugin options, sorted by name. Each value becomes the text that a flag would have given.
+    /// Plugin options, sorted by name. Each value becomes the text that it would be on the command
+    /// line.
     pub(super) fn options(&self, flag: &Flag<Options>) -> Result<Options, ConfigError> {
         let expected = "a table such as { r = 8 }";
         let Some(value) = self.value(flag) else {
@@ -181,7 +183,7 @@ impl Settings {
         Ok(options)
     }
 
-    /// The value as one text, whatever scalar it is in TOML.
+    /// The value as one text, for any scalar type of TOML.
     fn scalar(&self, flag: &dyn Declared, expected: &str) -> Result<Option<String>, ConfigError> {
         let Some(value) = self.value(flag) else {
             return Ok(None);
@@ -200,7 +202,7 @@ impl Settings {
     }
 }
 
-/// A plugin option as text: scalars as they print, arrays with commas.
+/// A plugin option as text: scalars as printed, arrays separated by commas.
 fn option_text(value: &Value) -> Option<String> {
     match &value.kind {
         ValueKind::Array(items) => items
@@ -237,10 +239,11 @@ fn describe_found(value: &Value) -> String {
     }
 }
 
-/// `flag --x`, `environment variable X` and `its default` are said by our own layers; whatever else is a file's path.
+/// Describes an origin. The layers here write `flag --x`, `environment variable X` and `its
+/// default`; any other origin is the path of a file.
 fn describe_origin(value: Option<&Value>) -> String {
     let first = value.and_then(|value| match &value.kind {
-        // A table merged from layers has no origin itself, its entries have.
+        // A merged table has no origin, but its entries do.
         ValueKind::Table(table) if value.origin().is_none() => table
             .iter()
             .min_by(|a, b| a.0.cmp(b.0))

@@ -1,5 +1,5 @@
-//! How a command is shown: the part of the configuration that every command has and no result depends on. Resolved by
-//! `main` before anything else.
+//! The display of a command: the part of the configuration that every command has and on which no
+//! result depends. Resolved by `main` before anything else.
 
 use super::{ConfigError, DISPLAY, Sources, layers};
 use crate::flags::{Arguments, Flag, Form, Scope, Takes};
@@ -47,7 +47,7 @@ pub(crate) static COLOR: Flag<ColourChoice> = Flag::key(
 .form(Form::OneOf(ColourChoice::NAMES))
 .adjust(|arg| arg.global(true));
 
-/// What `--progress` takes; `None`: what suits standard error.
+/// The values of `--progress`; `None` chooses by the kind of standard error.
 const MODES: &[(&str, Option<Mode>)] = &[
     ("auto", None),
     ("plain", Some(Mode::Plain)),
@@ -55,15 +55,16 @@ const MODES: &[(&str, Option<Mode>)] = &[
     ("none", Some(Mode::Silent)),
 ];
 
-/// How often `-v` was given.
+/// The number of times that `-v` was given.
 pub fn verbosity(arguments: &Arguments) -> u8 {
     arguments.one(&VERBOSE).unwrap_or_default()
 }
 
-/// Resolves it. `--quiet` goes over what a variable or file says of progress.
+/// Resolves the display settings. `--quiet` overrides a variable's or file's setting of `progress`.
 ///
 /// # Errors
-/// As [`super::RunConfig::resolve_train`]; also when `--quiet` stands beside a `--progress` that shows something.
+/// Fails like [`super::RunConfig::resolve_train`], or if `--quiet` is combined with a `--progress`
+/// that shows something.
 pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Show, ConfigError> {
     let arguments = arguments.only(DISPLAY);
     let settings = layers::merge(&arguments, sources, Scope::Display)?;
@@ -75,8 +76,8 @@ pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Show, ConfigE
         return Err(ConfigError::Conflict {
             first: "--quiet".into(),
             second: format!("--progress {typed}"),
-            reason: "one leaves out all progress, the other asks for it".into(),
-            advice: "remove one of them; --progress none leaves warnings and the report at the end"
+            reason: "one turns progress off, the other asks for it".into(),
+            advice: "remove one of them; --progress none keeps warnings and the report at the end"
                 .into(),
         });
     }
@@ -91,8 +92,8 @@ pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Show, ConfigE
     })
 }
 
-/// What can be told before the arguments are known to be right, so that also what is wrong with them is said as it is
-/// asked for: flags that are spelt in full, else the variables.
+/// Guesses the display settings before the arguments are checked, so that errors about them are
+/// displayed as requested. Uses flags that are written in full, otherwise the variables.
 pub fn guessed(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Show {
     let given = |name: &str| {
         let flag = format!("--{name}");
@@ -167,8 +168,8 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "--quiet and --progress {progress} exclude each other: one leaves out all progress, the other asks for \
-                     it; remove one of them; --progress none leaves warnings and the report at the end"
+                    "--quiet and --progress {progress} exclude each other: one turns progress off, the other asks for \
+                     it; remove one of them; --progress none keeps warnings and the report at the end"
                 )
             );
         }

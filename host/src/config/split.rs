@@ -1,4 +1,5 @@
-//! The part of a data set that `evaluate` and `predict` read: `--split`. A field of their configurations.
+//! The part of a data set that `evaluate` and `predict` read: `--split`. A field of their
+//! configurations.
 
 use crate::flags::{Flag, Form, Scope};
 use progtune_process::choice::name_of;
@@ -18,11 +19,11 @@ pub(crate) static SPLIT: Flag<Split> = Flag::key(
 /// A part of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// What training reads.
+    /// The part for training.
     Train,
-    /// What evaluation reads: `dev` in GLUE's files.
+    /// The part for evaluation, called `dev` in GLUE's files.
     Validation,
-    /// Often without labels.
+    /// The part for testing, often without labels.
     Test,
 }
 

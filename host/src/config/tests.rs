@@ -1,4 +1,4 @@
-//! Tests of layering, of every bad value's message, and of the round trip through `config.toml`.
+//! Tests of layering, of the messages for bad values, and of the round trip through `config.toml`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -30,7 +30,7 @@ mod written;
 
 use written::assert_round_trip;
 
-/// Resolves a command line over an environment and, when `file` is not empty, a configuration file.
+/// Resolves a command line over an environment and, if `file` is not empty, a configuration file.
 fn resolve_with(
     flags: &[&str],
     variables: &[(&str, &str)],
@@ -91,18 +91,7 @@ fn defaults_are_those_of_the_design() {
             frozen_dropout: false,
             best_model_metric: None,
         },
-        optimizer: OptimizerConfig {
-            lr: None,
-            lr_scheduler: LrScheduler::Linear,
-            warmup: Warmup::Steps(0),
-            adamw: optim::Settings {
-                beta1: 0.9,
-                beta2: 0.999,
-                eps: 1e-8,
-                weight_decay: 0.0,
-                max_grad_norm: 1.0,
-            },
-        },
+        optimizer: default_optimizer(),
         loss: LossConfig {
             class_weights: ClassWeights::Even,
             label_smoothing: 0.0,
@@ -144,6 +133,22 @@ fn defaults_are_those_of_the_design() {
         config.output_dir(),
         PathBuf::from("runs/sample-full-full-seed42")
     );
+}
+
+/// The defaults of the optimizer.
+fn default_optimizer() -> OptimizerConfig {
+    OptimizerConfig {
+        lr: None,
+        lr_scheduler: LrScheduler::Linear,
+        warmup: Warmup::Steps(0),
+        adamw: optim::Settings {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+        },
+    }
 }
 
 #[test]
@@ -308,7 +313,7 @@ fn a_batch_is_bounded_by_examples_or_by_tokens() {
     }
     let text = message(&["--batch-tokens", "512"], &[], "batch_size = 8\n");
     assert!(text.starts_with("batch_size (from file "), "{text}");
-    // `none` takes back what a file says, on either side.
+    // `none` unsets a file's setting for either limit.
     let flags = ["--batch-tokens", "512", "--batch-size", "none"];
     assert_eq!(limit(&flags, "batch_size = 4\n"), BatchLimit::Tokens(512));
     let flags = ["--batch-tokens", "none", "--batch-size", "4"];

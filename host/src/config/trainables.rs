@@ -1,5 +1,5 @@
-//! What is trained: the schedule chooses each epoch's blocks, the method the parameters inside them. Read by `train` and
-//! `plan`.
+//! The trained parameters: the schedule chooses each epoch's blocks, and the method chooses the
+//! parameters inside them. Read by `train` and `plan`.
 
 use super::ConfigError;
 use super::export::Written;
@@ -65,13 +65,14 @@ pub(crate) static TRAIN_POOLER: Flag<bool> = Flag::switch(
 pub struct TrainablesConfig {
     /// Id of the schedule plugin.
     pub schedule: String,
-    /// Options of the schedule, sorted by name; checked by the plugin's declaration, not here.
+    /// Options of the schedule, sorted by name. They are not yet checked against the plugin's
+    /// declaration.
     pub schedule_opt: Options,
-    /// Id of the PEFT method plugin; `None` is full fine-tuning.
+    /// Id of the PEFT method plugin; `None` for full fine-tuning.
     pub peft: Option<String>,
     /// Options of the method, sorted by name; empty without a method.
     pub peft_opt: Options,
-    /// Whether the pooler is trained under LoRA and adapters too.
+    /// Whether the pooler is trained even under LoRA and adapters.
     pub train_pooler: bool,
 }
 
@@ -94,7 +95,8 @@ impl TrainablesConfig {
         written.set(&TRAIN_POOLER, self.train_pooler);
     }
 
-    /// Options or an adapter, `init_adapter`, without a method would silently do nothing.
+    /// Rejects options and an initial adapter (`init_adapter`) without a method, because they would
+    /// silently have no effect.
     pub(super) fn check(
         &self,
         settings: &Settings,

@@ -1,4 +1,5 @@
-//! The course of training: its length, its randomness, and which of its models is the result. Read by `train` and `plan`.
+//! The course of training: its length, its randomness, and the choice of the resulting model. Read
+//! by `train` and `plan`.
 
 use progtune_datasets::Metric;
 
@@ -70,15 +71,18 @@ pub(crate) static METRIC_FOR_BEST_MODEL: Flag<String> = Flag::key(
 pub struct TrainingConfig {
     /// Passes over the training set (T), from 1 to 10000.
     pub epochs: u32,
-    /// Stop after this many optimizer steps, at least 1; T and the learning-rate horizon stay those of `epochs`.
+    /// Number of optimizer steps after which training stops, at least 1. T and the learning-rate
+    /// horizon still follow `epochs`.
     pub max_steps: Option<u64>,
     /// Random seed.
     pub seed: u64,
-    /// Dropout in `[0, 1)` in place of the model's hidden, attention and classifier dropout; `None` keeps the model's.
+    /// Dropout in `[0, 1)` that replaces the model's hidden, attention and classifier dropout;
+    /// `None` keeps the model's.
     pub dropout: Option<f64>,
-    /// Whether everything below the lowest trained parameter (blocks and embeddings) has dropout as well.
+    /// Whether dropout also applies to blocks and embeddings below the lowest trained parameter.
     pub frozen_dropout: bool,
-    /// The key of the evaluation, with or without `eval_`, whose best epoch is the result; `None`: the last epoch is.
+    /// The evaluation key, with or without `eval_`, whose best epoch is the result; `None` for the
+    /// last epoch.
     pub best_model_metric: Option<String>,
 }
 
@@ -103,7 +107,7 @@ impl TrainingConfig {
         written.set(&SEED, self.seed);
         written.set_if(&DROPOUT, self.dropout);
         written.set(&FROZEN_DROPOUT, self.frozen_dropout);
-        // Naming a metric asks for the best model.
+        // Naming a metric implies loading the best model.
         let metric = self.best_model_metric.as_deref();
         written.set(&LOAD_BEST_MODEL_AT_END, metric.is_some());
         written.set_if(&METRIC_FOR_BEST_MODEL, metric);

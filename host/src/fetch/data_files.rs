@@ -259,7 +259,7 @@ mod tests {
                 ],
             ),
             ("constrained.csv", ["constrained.csv", "", ""]),
-            // One format is read: the first that has a training set.
+            // Only one format is read: the first that has a training set.
             (
                 "train.csv train.parquet test.csv",
                 ["train.parquet", "", ""],

@@ -1,9 +1,10 @@
-//! A flag as clap's argument: with its default in the help, and, for shells, the values to complete. Called by `cli`.
+//! A flag as clap's argument: with its default in the help and, for shells, the values to complete.
+//! Called by `cli`.
 
 use super::{About, Declared, Offers, Takes};
 use clap::{Arg, ArgAction, ValueHint, builder::PossibleValuesParser};
 
-/// The ids that are completed after `--schedule` and `--peft`.
+/// The ids that shells complete after `--schedule` and `--peft`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstalledIds {
     /// The schedules.
@@ -13,7 +14,7 @@ pub struct InstalledIds {
 }
 
 impl About {
-    /// The argument in `command`; with `only_usual`, `-h` shows it only if it is a usual one.
+    /// The argument in `command`. With `only_usual`, `-h` shows it only if it is a usual one.
     pub(crate) fn argument(&self, command: &str, heading: &'static str, only_usual: bool) -> Arg {
         let mut meant = self.elsewhere.iter();
         let meant = meant.find(|(commands, ..)| commands.contains(&command));
@@ -29,7 +30,8 @@ impl About {
             "" => arg,
             heading => arg.help_heading(heading),
         };
-        // Negative numbers are wrong everywhere, which `config` says better than "unexpected argument '-1'".
+        // Negative numbers are never valid, and the message of `config` is better than "unexpected
+        // argument '-1'".
         let arg = arg.allow_negative_numbers(self.key.is_some());
         let arg = match self.takes {
             Takes::Value => arg.value_name(value).action(ArgAction::Set),
@@ -41,15 +43,17 @@ impl About {
                 .default_missing_value("true"),
             Takes::Nothing => arg.action(ArgAction::SetTrue),
         };
-        let arg = match self.is_positional {
-            true => arg,
-            false => arg.long(self.flag().trim_start_matches('-').to_owned()),
+        let arg = if self.is_positional {
+            arg
+        } else {
+            arg.long(self.flag().trim_start_matches('-').to_owned())
         };
         (self.adjust)(arg)
     }
 
-    /// The argument as a shell is to complete it: each value is one of its names, a file, a directory or nothing to complete.
-    /// Not for parsing: a key also takes what is no name.
+    /// The argument for shell completion: each value is one of its names, a file, a directory or
+    /// nothing that can be completed. Not for parsing, because a key also accepts values that are
+    /// not names.
     pub(crate) fn completed(&self, flag: &dyn Declared, arg: Arg, ids: &InstalledIds) -> Arg {
         let places = arg.get_value_names();
         let Some(place) = places.and_then(|names| names.first()).cloned() else {
@@ -80,7 +84,8 @@ impl About {
     }
 }
 
-/// A switch takes a value after `=` only, so what follows it is not its value; scripts know that only of flags.
+/// Turns a switch into a flag. A switch takes a value only after `=`, so the next word is not its
+/// value; completion scripts know that only for flags.
 fn as_flag(arg: &Arg) -> Arg {
     let mut flag = Arg::new(arg.get_id().clone()).action(ArgAction::SetTrue);
     flag = flag.help(arg.get_help().cloned().unwrap_or_default());

@@ -1,14 +1,14 @@
-//! The arguments of a command as typed. Made by `cli::parse`; `config` makes its top layer of them, and commands take what is
-//! no key.
+//! The arguments of a command as typed. Created by `cli::parse`. `config` turns them into its top
+//! layer, and commands take those that are not keys.
 
 use super::{Declared, Flag, List};
 use clap::ArgMatches;
 use std::any::Any;
 
-/// What was typed for a command.
+/// The arguments that were typed for a command.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    /// The flags of the command that may set keys.
+    /// The command's flags that may set keys.
     flags: Vec<&'static dyn Declared>,
     matches: ArgMatches,
 }
@@ -19,7 +19,7 @@ impl Arguments {
         Self { flags, matches }
     }
 
-    /// The same, where only these flags set keys.
+    /// The same arguments, except that only these flags set keys.
     pub fn only(&self, flags: List) -> Self {
         Self {
             flags: flags.to_vec(),
@@ -27,7 +27,7 @@ impl Arguments {
         }
     }
 
-    /// The value of an argument that is no key; `None` if it was not given.
+    /// The value of an argument that is not a key; `None` if it was not given.
     pub fn one<T: Any + Clone + Send + Sync>(&self, flag: &Flag<T>) -> Option<T> {
         let value = self.matches.try_get_one(flag.about.name);
         value.ok().flatten().cloned()
@@ -44,7 +44,7 @@ impl Arguments {
             .expect("clap refuses a command line without a required argument")
     }
 
-    /// The values of an argument that is no key.
+    /// The values of an argument that is not a key.
     pub fn all<T: Any + Clone + Send + Sync>(&self, flag: &Flag<Vec<T>>) -> Vec<T> {
         let values = self.matches.try_get_many(flag.about.name);
         let values = values.ok().flatten().map(|values| values.cloned());
@@ -58,7 +58,7 @@ impl Arguments {
         values.map_or_else(Vec::new, Iterator::collect)
     }
 
-    /// The flags that were given and set keys, with their texts, in the order of the keys.
+    /// The given flags that set keys, with their texts, in the order of the keys.
     pub fn keys(&self) -> Vec<(&'static dyn Declared, &'static str, Vec<String>)> {
         let given = |flag: &&'static dyn Declared| {
             let texts = self.texts(*flag);

@@ -1,5 +1,6 @@
-//! `progtune plugins check FILE`: the contract test on a built library, and each of a method's graphs in the executors of this
-//! program against the reference interpreter. Called by `plugins_command`.
+//! `progtune plugins check FILE`: runs the contract test on a built library. It also compares each
+//! of a method's graphs in progtune's executors with the reference interpreter. Called by
+//! `plugins_command`.
 
 mod executors;
 
@@ -25,7 +26,7 @@ use progtune_process::terminal::{print, print_json};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What is to be checked.
+/// The arguments of `plugins check`.
 pub struct CheckArgs {
     file: PathBuf,
     id: Option<String>,
@@ -35,7 +36,7 @@ pub struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// From the command line.
+    /// Reads the arguments from the command line.
     pub fn of(arguments: &Arguments) -> Self {
         Self {
             file: arguments.required(&LIBRARY),
@@ -47,7 +48,7 @@ impl CheckArgs {
     }
 }
 
-/// Checks every entry of the library, prints what was seen, and fails when a promise is broken.
+/// Checks every entry of the library, prints the results, and fails if a promise is broken.
 pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {
     let plugins = plugin::find_unlocked(&PluginSources {
         files: vec![args.file.clone()],
@@ -58,9 +59,10 @@ pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {
     for entry in entries {
         reports.push((entry, check(&plugins, entry, args)?));
     }
-    match args.json {
-        true => print_json(&format!("{:#}\n", to_json(args, &reports)))?,
-        false => print(to_table(&reports))?,
+    if args.json {
+        print_json(&format!("{:#}\n", to_json(args, &reports)))?;
+    } else {
+        print(to_table(&reports))?;
     }
     let all = || reports.iter().flat_map(|(_, report)| &report.checks);
     match all().filter(|check| !check.kept()).count() {
@@ -77,21 +79,23 @@ fn chosen<'p>(plugins: &'p Plugins, args: &CheckArgs) -> Result<Vec<&'p Entry>> 
     let all = plugins.entries().iter();
     let entries: Vec<&Entry> = all.filter(|entry| entry.library.named).collect();
     let Some(id) = &args.id else {
-        return match entries.is_empty() {
-            false => Ok(entries),
-            true => Err(Error::Usage(format!(
+        return if entries.is_empty() {
+            Err(Error::Usage(format!(
                 "{} offers no schedule and no method: there is nothing to check",
                 args.file.display()
-            ))),
+            )))
+        } else {
+            Ok(entries)
         };
     };
     let found: Vec<&Entry> = entries.iter().copied().filter(|e| e.id == *id).collect();
-    match found.is_empty() {
-        false => Ok(found),
-        true => Err(Error::Usage(format!(
+    if found.is_empty() {
+        Err(Error::Usage(format!(
             "--id: the library offers no '{id}'{}",
             did_you_mean(id, entries.iter().map(|entry| entry.id.as_str()))
-        ))),
+        )))
+    } else {
+        Ok(found)
     }
 }
 
@@ -107,7 +111,7 @@ fn check(plugins: &Plugins, entry: &Entry, args: &CheckArgs) -> Result<Report> {
         ))),
     });
     let given: Vec<(String, String)> = given.collect::<Result<_>>()?;
-    // What the user typed wrong is the user's error, not the plugin's.
+    // The user's typing errors are not the plugin's fault.
     options::resolve(&entry.options, &given).map_err(|fault| PluginFault::Option {
         plugin: entry.library.to_string(),
         id: entry.id.clone(),
@@ -161,12 +165,14 @@ fn to_table(reports: &[(&Entry, Report)]) -> String {
     text
 }
 
-/// `  ok    valid plans                         252 cases`, with what is wrong below.
+/// One check as `  ok    valid plans                         252 cases`, with its violations below.
 fn line(check: &Check) -> String {
-    let verdict = match check.kept() {
-        false => "FAIL",
-        true if check.cases == 0 => "-",
-        true => "ok",
+    let verdict = if !check.kept() {
+        "FAIL"
+    } else if check.cases == 0 {
+        "-"
+    } else {
+        "ok"
     };
     let cases = match check.cases {
         0 => check.note.clone(),

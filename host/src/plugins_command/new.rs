@@ -1,5 +1,5 @@
-//! `progtune plugins new NAME --kind schedule|peft`: writes the crate of a plugin that builds, passes its own tests and runs by
-//! name. Called by `plugins_command`. What is written lies in `template/`.
+//! `progtune plugins new NAME --kind schedule|peft`: writes a plugin crate that builds, passes its
+//! own tests and runs by name. Called by `plugins_command`. The templates are in `template/`.
 
 use crate::{
     cli::arguments::{KIND, NAME, NewKind, PATH, PLUGIN_API},
@@ -16,16 +16,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The interface's crate in the sources this program was built from; they may be gone. A program that `cargo xtask dist`
-/// builds is for other machines, and has the crate beside it.
+/// The interface crate in the sources from which this program was built, which may no longer exist.
+/// `None` in a build by `cargo xtask dist`: it is for other machines, and has the crate beside it.
 const BUILT_FROM: Option<&str> = match option_env!("PROGTUNE_DIST") {
     Some(_) => None,
     None => Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api")),
 };
-/// Where the sources are published; empty when nowhere.
+/// The address of the published sources; empty if they are not published.
 const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
-/// Names that cargo or rustc do not let a crate have.
+/// The names that cargo or rustc reject for a crate.
 const RESERVED: &[&str] = &[
     "abstract",
     "alloc",
@@ -89,7 +89,7 @@ const RESERVED: &[&str] = &[
     "yield",
 ];
 
-/// The crate to write.
+/// The arguments of `plugins new`.
 pub struct NewArgs {
     name: String,
     kind: NewKind,
@@ -98,7 +98,7 @@ pub struct NewArgs {
 }
 
 impl NewArgs {
-    /// From the command line.
+    /// Reads the arguments from the command line.
     pub fn of(arguments: &Arguments) -> Self {
         Self {
             name: arguments.required(&NAME),
@@ -109,7 +109,7 @@ impl NewArgs {
     }
 }
 
-/// Writes the crate and says what to do next.
+/// Writes the crate and prints the next steps.
 pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
     check_name(&args.name)?;
     check_id(args, plugins)?;
@@ -117,7 +117,7 @@ pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
     let directory = parent.join(&args.name);
     if directory.exists() {
         return Err(Error::Usage(format!(
-            "{}: there is such a directory already; choose another NAME or --path",
+            "{}: this directory already exists; choose another NAME or --path",
             directory.display()
         )));
     }
@@ -192,15 +192,16 @@ fn check_name(name: &str) -> Result<()> {
             name.chars().take(80).collect::<String>()
         )));
     }
-    match RESERVED.contains(&name) {
-        true => Err(Error::Usage(format!(
-            "NAME: no crate can be called '{name}', which is a word of Rust or cargo; choose another, such as my-{name}"
-        ))),
-        false => Ok(()),
+    if RESERVED.contains(&name) {
+        Err(Error::Usage(format!(
+            "NAME: no crate can be named '{name}', a word reserved by Rust or cargo; choose another, such as my-{name}"
+        )))
+    } else {
+        Ok(())
     }
 }
 
-/// An id that is taken would make every run with it ambiguous.
+/// Rejects an id that is already taken, which would make every run with it ambiguous.
 fn check_id(args: &NewArgs, plugins: &Plugins) -> Result<()> {
     let kind = match args.kind {
         NewKind::Schedule => EntryKind::Schedule,
@@ -212,37 +213,38 @@ fn check_id(args: &NewArgs, plugins: &Plugins) -> Result<()> {
         .find(|entry| entry.kind == kind && entry.id == args.name);
     match taken {
         Some(entry) => Err(Error::Usage(format!(
-            "NAME: there is a {kind} '{}' already, of {}; choose another",
-            args.name, entry.library
+            "NAME: {} already offers a {kind} '{}'; choose another",
+            entry.library, args.name
         ))),
         None => Ok(()),
     }
 }
 
-/// Where the plugin takes the interface from.
+/// The source of the plugin's interface crate.
 struct Interface {
     /// The value in `Cargo.toml`.
     dependency: String,
-    /// In words.
+    /// A description for people.
     origin: String,
 }
 
 impl Interface {
-    /// The directory that was given, the sources this program was built from or came with, their repository, or the
-    /// registry.
+    /// Finds the interface crate: the given directory, the sources that this program was built from
+    /// or came with, their repository, or the registry.
     fn find(given: Option<&Path>) -> Result<Self> {
         let is_there = |directory: &Path| {
             let manifest = fs::read_to_string(directory.join("Cargo.toml"));
             manifest.is_ok_and(|text| text.contains("name = \"progtune-plugin-api\""))
         };
         if let Some(directory) = given {
-            return match is_there(directory) {
-                true => Ok(Self::in_directory(directory)),
-                false => Err(Error::Usage(format!(
-                    "--plugin-api {}: expected the directory of the crate progtune-plugin-api, found no Cargo.toml of \
-                     that name; leave it out, or give plugin-api of progtune's sources",
+            return if is_there(directory) {
+                Ok(Self::in_directory(directory))
+            } else {
+                Err(Error::Usage(format!(
+                    "--plugin-api {}: expected the directory of the crate progtune-plugin-api, found no \
+                     Cargo.toml with that name; omit the flag, or pass the folder plugin-api of progtune's sources",
                     directory.display()
-                ))),
+                )))
             };
         }
         let sources = BUILT_FROM
@@ -269,7 +271,7 @@ impl Interface {
         let path = directory
             .canonicalize()
             .unwrap_or_else(|_| directory.to_owned());
-        // TOML's basic strings escape as JSON does.
+        // TOML's basic strings use the same escapes as JSON.
         let quoted = serde_json::Value::from(path.to_string_lossy()).to_string();
         Self {
             dependency: format!("{{ path = {quoted} }}"),
@@ -278,7 +280,7 @@ impl Interface {
     }
 }
 
-/// Where the archive of a release has the interface's crate.
+/// The interface crate in the archive of a release.
 fn beside_program() -> Option<PathBuf> {
     let program = std::env::current_exe().and_then(|file| file.canonicalize());
     Some(program.ok()?.parent()?.join("plugin-api"))

@@ -157,7 +157,7 @@ pub(crate) static VALIDATION_SPLIT: Flag<f64> = Flag::key(
     text.parse().ok().filter(|&x| x > 0.0 && x < 1.0)
 }));
 
-/// A flag about own files, in every command that reads data.
+/// A flag about own files, for every command that reads data.
 const fn own<T>(name: &'static str, value: &'static str, help: &'static str) -> Flag<T> {
     Flag::key(name, value, help).scope(Scope::All)
 }

@@ -6,7 +6,7 @@ use super::flags::*;
 use crate::config::export::Written;
 use crate::flags::{Declared, Flag, Form};
 
-/// Writes the request; the names of its files only if they were given, and not found in a data set.
+/// Writes the request. File names are written only if they were given and not found in a data set.
 pub(in crate::config) fn write(own: &OwnRequest, with_files: bool, written: &mut Written) {
     for (flag, files) in [
         (&TRAIN_FILE, &own.train),

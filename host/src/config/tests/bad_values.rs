@@ -1,8 +1,9 @@
-//! Tests of what single values are refused with, from each layer.
+//! Tests of the messages for single bad values, from each layer.
 
 use super::*;
 
-/// Flag, value, and a part of what is expected: every key with a check of its own.
+/// A flag, a bad value and a part of the expectation in its message, for every key with its own
+/// check.
 const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("model", "", "a text that is not empty"),
     ("task", "", "a text that is not empty"),
@@ -17,7 +18,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "classes",
         "one of `single_label_classification`",
     ),
-    ("metrics", "acuracy", "names out of accuracy, f1"),
+    ("metrics", "acuracy", "names from accuracy, f1"),
     ("schedule", "none", "a name"),
     ("schedule_opt", "block", "NAME=VALUE"),
     ("peft_opt", "=8", "NAME=VALUE"),
@@ -91,7 +92,7 @@ fn every_bad_value_names_key_origin_expected_and_found() {
             text.contains(&format!("found `{value}`; ")),
             "{flag}: {text}"
         );
-        // An empty variable counts as unset, for both files and shells set it so.
+        // An empty variable counts as unset, because files and shells set it that way.
         if !value.is_empty() {
             let text = message(&[], &[(&known.variable(), value)], "");
             let start = format!(
@@ -111,7 +112,7 @@ fn every_bad_value_names_key_origin_expected_and_found() {
     }
 }
 
-/// What shells complete is what is accepted.
+/// The values that shells complete are exactly the accepted ones.
 #[test]
 fn the_choices_of_a_key_are_those_it_is_refused_for() {
     let mut with_names = 0;

@@ -1,4 +1,4 @@
-//! Tests that every declared key is complete: it is read, it is written down, it is read again.
+//! Tests that every declared key is complete: it is read, written, and read again.
 
 use super::*;
 use crate::flags::FlagDefault;
@@ -16,7 +16,8 @@ fn keys_are_declared_once_with_a_default_and_an_example() {
     }
 }
 
-/// No key takes lists in lists, so every configuration that reads one refuses it. A key that nothing reads would pass.
+/// No key accepts nested lists, so every configuration that reads one refuses it. A key that
+/// nothing reads would pass.
 #[test]
 fn every_key_is_read() {
     for key in keys() {
@@ -50,7 +51,7 @@ fn is_about_own_files(key: &str) -> bool {
     OWN_DATA.iter().any(|flag| flag.about().name == key)
 }
 
-/// What is set to its example and written down is read again as the same.
+/// A key that is set to its example and written to a file is read back with the same value.
 #[test]
 fn every_key_of_training_round_trips() {
     let own = "--train-file=t.csv --validation-file=v.csv";
@@ -73,7 +74,7 @@ fn every_key_of_training_round_trips() {
         let toml = config.to_toml();
         let is_written = toml.contains(&format!("\n{} = ", key.name))
             || toml.contains(&format!("\n[{}]", key.name));
-        // Asked for one run, it is not written down.
+        // It is requested for a single run, so it is not written.
         assert_eq!(is_written, key.name != "overwrite_output", "{toml}");
     }
 }

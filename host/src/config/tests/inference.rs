@@ -102,7 +102,7 @@ fn adapters_have_names_of_their_own() {
     );
     assert_eq!(
         adapters(&["--adapter", "one/x", "--adapter", "two/x"], "").unwrap_err(),
-        "adapter `two/x` and another one called `x` exclude each other: results are told apart by name; name them: \
+        "adapter `two/x` and another adapter named `x` exclude each other: results are distinguished by name; name them: \
          --adapter NAME=DIR"
     );
     assert_eq!(
@@ -129,7 +129,7 @@ fn merge_takes_one_adapter() {
     assert!(
         resolve(&["--adapter", "a", "--adapter", "b"])
             .unwrap_err()
-            .contains("expected one directory (one model is merged), found `more than one`")
+            .contains("expected one adapter, because one model is written, found `more than one`")
     );
     assert!(
         resolve(&["--adapter", "a", "--dtype", "f64"])

@@ -73,11 +73,11 @@ fn what_does_not_go_together() {
         ),
         (
             &["--label-column=x"],
-            "it is about your own files, and there are none",
+            "it applies to your own files, and none are given",
         ),
         (
             &["--task=mrpc", "--data=d", "--on-bad-row=skip"],
-            "give --train-file or the like, or remove on_bad_row",
+            "give --train-file or another file, or remove on_bad_row",
         ),
     ] {
         let text = message(flags, &[], "");

@@ -1,4 +1,4 @@
-//! Tests of where plugins are looked for and where they run.
+//! Tests of the search path for plugins and of their isolation.
 
 use super::*;
 

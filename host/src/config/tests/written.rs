@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Resolves `toml` again and compares.
+/// Resolves `toml` again and compares the result.
 pub(super) fn assert_round_trip(config: &RunConfig) {
     let toml = config.to_toml();
     let again = resolve_with(&[], &[], &toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
@@ -15,7 +15,8 @@ fn config_toml_gives_the_same_run_again() {
     assert_round_trip(&unusual());
 }
 
-/// Differs from the defaults everywhere but in `overwrite`, which is never written down.
+/// A configuration that differs from the defaults everywhere except in `overwrite`, which is never
+/// written.
 fn unusual() -> RunConfig {
     RunConfig {
         inputs: InputsConfig {
@@ -36,19 +37,7 @@ fn unusual() -> RunConfig {
             max_eval_samples: Some(10),
             answering: answering::UNUSUAL,
         },
-        trainables: TrainablesConfig {
-            schedule: "single-block".into(),
-            schedule_opt: vec![
-                ("block".into(), "3".into()),
-                ("em.beddings".into(), "a b".into()),
-            ],
-            peft: Some("lora".into()),
-            peft_opt: vec![
-                ("r".into(), "8".into()),
-                ("targets".into(), "query,value".into()),
-            ],
-            train_pooler: true,
-        },
+        trainables: unusual_trainables(),
         training: TrainingConfig {
             epochs: 7,
             max_steps: Some(20),
@@ -57,18 +46,7 @@ fn unusual() -> RunConfig {
             frozen_dropout: true,
             best_model_metric: Some("f1".into()),
         },
-        optimizer: OptimizerConfig {
-            lr: Some(5e-4),
-            lr_scheduler: LrScheduler::Constant,
-            warmup: Warmup::Ratio(1.0 / 3.0),
-            adamw: optim::Settings {
-                beta1: 0.0,
-                beta2: 0.98,
-                eps: 1e-6,
-                weight_decay: 0.1,
-                max_grad_norm: 0.0,
-            },
-        },
+        optimizer: unusual_optimizer(),
         loss: LossConfig {
             class_weights: ClassWeights::Given(vec![0.5, 2.0]),
             label_smoothing: 0.1,
@@ -109,6 +87,37 @@ fn unusual() -> RunConfig {
             lock: Some("l".into()),
             locked: true,
             isolation: Isolation::None,
+        },
+    }
+}
+
+fn unusual_trainables() -> TrainablesConfig {
+    TrainablesConfig {
+        schedule: "single-block".into(),
+        schedule_opt: vec![
+            ("block".into(), "3".into()),
+            ("em.beddings".into(), "a b".into()),
+        ],
+        peft: Some("lora".into()),
+        peft_opt: vec![
+            ("r".into(), "8".into()),
+            ("targets".into(), "query,value".into()),
+        ],
+        train_pooler: true,
+    }
+}
+
+fn unusual_optimizer() -> OptimizerConfig {
+    OptimizerConfig {
+        lr: Some(5e-4),
+        lr_scheduler: LrScheduler::Constant,
+        warmup: Warmup::Ratio(1.0 / 3.0),
+        adamw: optim::Settings {
+            beta1: 0.0,
+            beta2: 0.98,
+            eps: 1e-6,
+            weight_decay: 0.1,
+            max_grad_norm: 0.0,
         },
     }
 }

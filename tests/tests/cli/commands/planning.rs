@@ -354,7 +354,7 @@ fn predictions_without_data_are_for_the_longest_sequences() {
     let json: Value = serde_json::from_str(&line.clone().words("--json").run()).unwrap();
     assert_eq!(
         json["predicted_for"],
-        "batches of sequences of 40 tokens, the most there can be (no --data)"
+        "batches of sequences of 40 tokens, the maximum (no --data)"
     );
     assert_eq!(json["predicted_secs"], Value::Null);
     assert!(
