@@ -57,7 +57,7 @@ pub struct DataSize {
 /// Predicts every stage's seconds, with what the prefix cache spares; `recompute`: with activations computed again.
 ///
 /// # Errors
-/// When the method refuses a model of a few blocks, or a computation fails.
+/// Fails if the method refuses a model of a few blocks, or a computation fails.
 pub fn forecast(
     config: &RunConfig,
     recompute: bool,
@@ -193,9 +193,10 @@ impl Shape {
         add(self.frozen, false, &[1], &[3]);
         add(self.trained, false, &[0, 1], &[0, 1, 2, 3]);
         // Above trained embeddings every block passes the gradient on; else there is a trained one below.
-        match self.embeddings {
-            true => add(self.passed, true, &[], &[]),
-            false => add(self.passed, false, &[0], &[0]),
+        if self.embeddings {
+            add(self.passed, true, &[], &[])
+        } else {
+            add(self.passed, false, &[0], &[0])
         }
         prices
     }
@@ -249,9 +250,10 @@ impl Calibration {
             BatchLimit::Examples(size) => size,
             BatchLimit::Tokens(_) => 8,
         };
-        let most = match model.encoder.hidden_size <= 512 {
-            true => TOKENS.0,
-            false => TOKENS.1,
+        let most = if model.encoder.hidden_size <= 512 {
+            TOKENS.0
+        } else {
+            TOKENS.1
         };
         let sequences = (most / length).clamp(1, at_most);
         let target = match head {
@@ -427,9 +429,10 @@ fn random_numbers(seed: u64) -> Vec<f32> {
 }
 
 fn base_value(info: &ParameterInfo, numbers: &[f32]) -> Result<Tensor> {
-    let values: Vec<f32> = match info.name.ends_with("LayerNorm.weight") {
-        true => vec![1.0; info.size()],
-        false => numbers.iter().copied().cycle().take(info.size()).collect(),
+    let values: Vec<f32> = if info.name.ends_with("LayerNorm.weight") {
+        vec![1.0; info.size()]
+    } else {
+        numbers.iter().copied().cycle().take(info.size()).collect()
     };
     Ok(Tensor::from_vec(
         values,

@@ -204,13 +204,12 @@ fn write_answers(
                 "--answers: the task has no questions about texts, so there are no answers to write; remove it".into(),
             ));
         };
-        let own = match several {
-            true => {
-                let path = folder.path().join(name);
-                let made = folder.subfolder(name).map_err(Error::io(&path, "write to"));
-                Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
-            }
-            false => None,
+        let own = if several {
+            let path = folder.path().join(name);
+            let made = folder.subfolder(name).map_err(Error::io(&path, "write to"));
+            Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
+        } else {
+            None
         };
         let directory = own.as_ref().unwrap_or(folder);
         prediction_files::write(directory.path(), asked, answers)?;

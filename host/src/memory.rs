@@ -120,7 +120,7 @@ impl<'a> MemoryForecast<'a> {
     /// For a model with its method; batches and data are zero.
     ///
     /// # Errors
-    /// When a graph of the method has no shapes: a fault of this program, which has checked them.
+    /// Fails if a graph of the method has no shapes: a fault of this program, which has checked them.
     pub fn new(
         config: &'a ModelConfig,
         head: HeadKind,
@@ -169,7 +169,7 @@ impl<'a> MemoryForecast<'a> {
     /// With the batches of this data.
     ///
     /// # Errors
-    /// When examples cannot be read.
+    /// Fails if examples cannot be read.
     pub fn with_data(
         mut self,
         batching: &BatchingConfig,

@@ -40,7 +40,7 @@ use std::time::Instant;
 /// began.
 ///
 /// # Errors
-/// When the run cannot be prepared, training diverges or is interrupted, or the result cannot be saved.
+/// Fails if the run cannot be prepared, training diverges or is interrupted, or the result cannot be saved.
 pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     let (output, overwrites) = (config.output_dir(), config.output.overwrite);
     let claim = Claim::take(output, overwrites, &config.inputs)?;

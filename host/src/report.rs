@@ -167,9 +167,10 @@ impl Report<'_> {
         for epoch in earlier {
             let found = value(epoch)?;
             let so_far = best.map_or(value(last)?, |(so_far, _)| so_far);
-            let is_better = match is_lower_better(&name) {
-                true => found < so_far,
-                false => found > so_far,
+            let is_better = if is_lower_better(&name) {
+                found < so_far
+            } else {
+                found > so_far
             };
             if is_better {
                 best = Some((found, epoch.epoch));
@@ -232,9 +233,10 @@ impl Report<'_> {
                 let value = value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
                 row += &format!("  {value:>0$}", column.len().max(8));
             }
-            match is_best {
-                true => text += paint.bold(&(row + "  best")),
-                false => text += &row,
+            if is_best {
+                text += paint.bold(&(row + "  best"))
+            } else {
+                text += &row
             }
             text += "\n";
         }

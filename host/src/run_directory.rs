@@ -77,7 +77,7 @@ impl RunDirectory {
     /// Appends a line to `metrics.jsonl`.
     ///
     /// # Errors
-    /// When it cannot be written, and when the directory is not there any more: what a run leaves in one that is gone is
+    /// Fails if it cannot be written, and when the directory is not there any more: what a run leaves in one that is gone is
     /// lost. Once the training is over the directory is made again.
     pub fn record(&mut self, line: &Value) -> Result<()> {
         self.stay()?;
@@ -90,7 +90,7 @@ impl RunDirectory {
     /// Writes the plan.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if it cannot be written.
     pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
         let text = pretty(plan)?;
         self.write_text(PLAN, text)
@@ -111,7 +111,7 @@ impl RunDirectory {
     /// Sees to it that what is written now will be found.
     ///
     /// # Errors
-    /// When the directory is gone, and cannot or need not be made again.
+    /// Fails if the directory is gone, and cannot or need not be made again.
     pub fn stay(&mut self) -> Result<()> {
         if self.folder.is_in_place() {
             return Ok(());
@@ -147,7 +147,7 @@ impl RunDirectory {
     /// Puts the result, which is complete but for the mark of a finished run, in the place of an earlier one.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn take_the_place(&mut self) -> Result<()> {
         let Some(output) = self.replaces.take() else {
             return Ok(());
@@ -177,7 +177,7 @@ impl RunDirectory {
     /// Writes `all_results.json`: from now on the run is finished.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if it cannot be written.
     pub fn finish(&self, results: &Value) -> Result<()> {
         Ok(write_atomically(
             &self.path().join(RESULTS),

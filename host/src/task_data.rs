@@ -50,7 +50,7 @@ impl TaskData {
     /// A named task in a directory, with `metrics` in place of its own if there are any.
     ///
     /// # Errors
-    /// When there is no such task, or a metric says nothing about it.
+    /// Fails if there is no such task, or a metric says nothing about it.
     pub fn named(name: &str, directory: Option<&Path>, metrics: &[Metric]) -> Result<Self> {
         Ok(Self::Named {
             task: Box::new(with_metrics(trainable_task(name)?, metrics)?),
@@ -61,7 +61,7 @@ impl TaskData {
     /// The user's own files; `known` is what a model was trained to say. What is found out about them is kept in `cache`.
     ///
     /// # Errors
-    /// When the files are not as they should be, or a metric says nothing about them.
+    /// Fails if the files are not as they should be, or a metric says nothing about them.
     pub fn own(
         request: &OwnRequest,
         known: Option<&Labels>,
@@ -211,7 +211,7 @@ fn reading() -> Phase {
 /// The task that training, evaluation and prediction mean by `name`.
 ///
 /// # Errors
-/// When there is no such task, or it is one of the user's own files, of which there are none.
+/// Fails if there is no such task, or it is one of the user's own files, of which there are none.
 pub fn trainable_task(name: &str) -> Result<&'static Task> {
     if name == OWN_TASK {
         return Err(Error::Usage(format!(
@@ -225,7 +225,7 @@ pub fn trainable_task(name: &str) -> Result<&'static Task> {
 /// The task with `metrics` in place of its own, if there are any.
 ///
 /// # Errors
-/// When one says nothing about the task.
+/// Fails if one says nothing about the task.
 pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     for metric in metrics {
         if let Some(why) = metric.unfit_for(task.problem_type, task.labels.len()) {
@@ -269,7 +269,7 @@ impl OwnRead {
 /// tell.
 ///
 /// # Errors
-/// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
+/// Fails if the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
 pub fn read_own(
     config: &InferenceConfig,
     models: &AdaptedModel,

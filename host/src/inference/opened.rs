@@ -73,9 +73,10 @@ impl<'a> Opened<'a> {
         };
         let adapters: Vec<Option<Adapter>> =
             models.adapters.iter().map(read).collect::<Result<_>>()?;
-        let plugins = match adapters.iter().any(Option::is_some) {
-            true => Some(plugin::find(&config.plugins)?),
-            false => None,
+        let plugins = if adapters.iter().any(Option::is_some) {
+            Some(plugin::find(&config.plugins)?)
+        } else {
+            None
         };
         // The model alone has the task of its company.
         let said = |adapter: &Option<Adapter>| adapter.as_ref()?.task.clone();
@@ -291,11 +292,12 @@ impl<'a> Opened<'a> {
 
 /// Says which of several adapters an error is about.
 fn named(error: Error, name: &str, several: bool) -> Error {
-    match several {
-        true => Error::Adapter {
+    if several {
+        Error::Adapter {
             name: name.to_owned(),
             source: Box::new(error),
-        },
-        false => error,
+        }
+    } else {
+        error
     }
 }

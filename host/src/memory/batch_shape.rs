@@ -40,7 +40,7 @@ impl BatchShape {
     /// long, of the longest examples.
     ///
     /// # Errors
-    /// When examples cannot be read.
+    /// Fails if examples cannot be read.
     pub fn largest(
         batching: &BatchingConfig,
         training: &TrainingConfig,

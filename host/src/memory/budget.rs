@@ -49,7 +49,7 @@ pub fn settle_memory(
 /// Makes the run fit its budget, or refuses it. Without a budget everything stays as it was asked for.
 ///
 /// # Errors
-/// When it does not fit even with recomputation; when the run is not on the fused path.
+/// Fails if it does not fit even with recomputation; when the run is not on the fused path.
 pub fn settle(
     config: &RunConfig,
     memory_forecast: &MemoryForecast<'_>,

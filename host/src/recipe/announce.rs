@@ -23,7 +23,7 @@ impl Prepared<'_> {
     /// Logs the run, whose `config.toml` is `record`, and writes `plan.json`, which is returned.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if it cannot be written.
     pub(super) fn record_plan(&self, record: &str, directory: &mut RunDirectory) -> Result<Value> {
         let config = record.replace('\n', "; ");
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");

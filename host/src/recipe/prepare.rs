@@ -47,7 +47,7 @@ impl ModelSide {
     /// Reads the configuration and the adapter, which `inputs` has as local paths, and loads the method.
     ///
     /// # Errors
-    /// When a file cannot be read, or the method refuses its options or the adapter.
+    /// Fails if a file cannot be read, or the method refuses its options or the adapter.
     pub fn read(config: &RunConfig, inputs: &InputsConfig, plugins: &Plugins) -> Result<Self> {
         let source = ModelSource::new(inputs.model.as_ref())?;
         let mut model_config = source.config()?;
@@ -96,7 +96,7 @@ impl<'a> Inputs<'a> {
     /// Reads them.
     ///
     /// # Errors
-    /// When something is absent, damaged, or does not fit the rest.
+    /// Fails if something is absent, damaged, or does not fit the rest.
     pub fn read(config: &'a RunConfig) -> Result<Self> {
         open_device(config.machine.device)?;
         let plugins = plugin::find(&config.plugins)?;
@@ -160,7 +160,7 @@ impl<'a> Prepared<'a> {
     /// Orders the batches, loads the schedule, settles learning rate and memory, and builds the model.
     ///
     /// # Errors
-    /// When the schedule refuses, the run does not fit its memory budget, or weights cannot be read.
+    /// Fails if the schedule refuses, the run does not fit its memory budget, or weights cannot be read.
     pub fn new(inputs: &'a Inputs<'a>) -> Result<Self> {
         let (config, task, model_plan) = (inputs.config, inputs.task(), &inputs.model_plan);
         let (examples, eval_splits) = (&inputs.examples, &inputs.eval_splits);
@@ -256,7 +256,7 @@ fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
 /// The method of the run; its options are the user's, then those of the adapter it starts from.
 ///
 /// # Errors
-/// When the adapter is of another method, or the method refuses its options.
+/// Fails if the adapter is of another method, or the method refuses its options.
 fn load_method(
     plugins: &Plugins,
     config: &TrainablesConfig,

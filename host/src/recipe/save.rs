@@ -38,7 +38,7 @@ impl Prepared<'_> {
     /// Evaluates on the test files, saves the result, and reports.
     ///
     /// # Errors
-    /// When the directory is gone, or something cannot be written.
+    /// Fails if the directory is gone, or something cannot be written.
     pub(super) fn save(&self, mut summary: Summary, mut directory: RunDirectory) -> Result<()> {
         summary.evaluation.extend(test_results(self)?);
         directory.stay()?;

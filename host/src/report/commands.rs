@@ -62,9 +62,10 @@ pub fn quoted(word: &str) -> String {
     if word.chars().any(is_hidden) {
         return quoted_by_bytes(word);
     }
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

@@ -30,7 +30,7 @@ impl Claim {
     /// Claims the directory of a run from `inputs`; a finished run there may be replaced if it `overwrites`. It is made if it is not there, and removed again if nothing comes of the run.
     ///
     /// # Errors
-    /// When a finished run is there already, or files that are not a run's, or what this run starts from; when a file
+    /// Fails if a finished run is there already, or files that are not a run's, or what this run starts from; when a file
     /// is in the way, or another run is writing there.
     pub fn take(output: PathBuf, overwrites: bool, inputs: &InputsConfig) -> Result<Self> {
         // Before anything is made, and again when nobody else can change it.
@@ -49,7 +49,7 @@ impl Claim {
     /// is until the new one is complete; what an unfinished run left is removed.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn begin(&self, inputs: &InputsConfig, record: &str) -> Result<RunDirectory> {
         interrupt::check()?;
         if !self.lock.folder().is_in_place() {
@@ -96,9 +96,10 @@ impl Claim {
 fn check(output: &Path, overwrites: bool, inputs: &InputsConfig) -> Result<()> {
     refuse_file(output)?;
     refuse_own_input(output, inputs)?;
-    match overwrites {
-        true => refuse_foreign(output),
-        false => refuse_used(output),
+    if overwrites {
+        refuse_foreign(output)
+    } else {
+        refuse_used(output)
     }
 }
 

@@ -80,7 +80,7 @@ pub fn is_run(directory: &Path) -> bool {
 /// Removes what a run has left: nothing else, and nothing behind a link.
 ///
 /// # Errors
-/// When the file system refuses.
+/// Fails if the file system refuses.
 pub fn remove_run(folder: &Folder) -> io::Result<()> {
     for name in all() {
         folder.remove(name)?;
