@@ -1,12 +1,21 @@
-//! How long each epoch of a run will take on this machine, from a short calibration. Called by `plan --predict`.
+//! The forecast of the time per epoch on this machine, from a short calibration. Called by
+//! `plan --predict`.
 //!
-//! The real code path runs on models of two and of four blocks with the run's sizes, method and batches, and random
-//! weights. What two blocks more cost, divided by two, is the price of a block of each kind: frozen below the lowest
-//! trained parameter (forward alone), passed through (the gradient goes on, nothing is trained), trained. The embeddings,
-//! the lowest trained block (whose input needs no gradient), the last block (which computes first tokens only) and the
-//! head are in the two-block model that looks like the stage. An epoch is the price of its stage for the tokens of the
-//! data, one optimizer update a step by the number of trained parameters, and the evaluation. What the prefix cache
-//! spares is the price of frozen blocks, for the tokens it holds.
+//! The calibration runs the real code path on models of two and four blocks with random weights and
+//! the run's sizes, method and batches. Half the difference between the two models is the cost of
+//! one block of each kind:
+//!
+//! - frozen, below the lowest trained parameter: forward only;
+//! - passed: the gradient passes through, but nothing is trained;
+//! - trained.
+//!
+//! The two-block model that resembles the stage covers the rest. This is the embeddings, the lowest
+//! trained block (whose input needs no gradient), the last block (which computes first tokens only)
+//! and the head.
+//!
+//! The time of an epoch has three terms: the stage's cost per token times the data's tokens, one
+//! optimizer update per step in proportion to the number of trained parameters, and the evaluation.
+//! The prefix cache saves the cost of the frozen blocks for the tokens that it holds.
 
 use crate::{config::RunConfig, prefix_cache::CacheForecast};
 use candle_core::{Device, Tensor};
@@ -35,29 +44,30 @@ use std::{
     time::Instant,
 };
 
-/// Rows of the calibration's vocabulary: a look-up costs the same in any.
+/// Number of rows in the calibration's vocabulary. The cost of a look-up does not depend on it.
 const VOCABULARY: usize = 1024;
-/// Tokens of a calibration batch, for a model of at most 512 columns and for a wider one.
+/// Tokens per calibration batch, for a model of hidden size at most 512 and for a wider one.
 const TOKENS: (usize, usize) = (512, 256);
-/// Rounds in which every case is timed once, after a first one that does not count; the fastest time is kept. Going round
-/// spreads each case's times, so that a moment in which the machine is busy spoils no case alone.
+/// Number of rounds in which every case is timed once, after a warm-up round. The fastest time is
+/// kept. Because the cases alternate, a moment of high load does not distort all times of one case.
 const ROUNDS: usize = 3;
 
-/// What is known of the data.
+/// The size of the data, as far as it is known.
 #[derive(Debug, Clone)]
 pub struct DataSize {
-    /// Tokens of an example on average.
+    /// Mean number of tokens per example.
     pub mean_length: f64,
-    /// Training examples; `None`: unknown without the data.
+    /// Number of training examples, or `None` if it is unknown without the data.
     pub examples: Option<usize>,
-    /// Tokens of all evaluation splits.
+    /// Number of tokens in all evaluation splits.
     pub eval_tokens: f64,
 }
 
-/// Predicts every stage's seconds, with what the prefix cache spares; `recompute`: with activations computed again.
+/// Forecasts the seconds of every stage and the savings from the prefix cache. `recompute` means
+/// that activations are recomputed.
 ///
 /// # Errors
-/// When the method refuses a model of a few blocks, or a computation fails.
+/// Fails if the method rejects a model of a few blocks, or a computation fails.
 pub fn forecast(
     config: &RunConfig,
     recompute: bool,
@@ -90,7 +100,7 @@ pub fn forecast(
     let list = (0..)
         .zip(stages.iter().zip(&shapes))
         .map(|(epoch, (stage, shape))| {
-            // Of the last block nothing is spared: what it computes for first tokens is next to nothing.
+            // Nothing is saved in the last block: its cost for first tokens only is negligible.
             let known = cache.map_or(0, |cache| cache.starts[epoch].min(blocks - 1)) as f64;
             let spared = |share: fn(&CacheForecast) -> f64| match cache {
                 Some(cache) if known > 0.0 => known * share(cache) * price(&frozen_block()),
@@ -122,10 +132,10 @@ pub fn forecast(
     Ok(list.collect())
 }
 
-/// Something to be timed.
+/// A computation to be timed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Case {
-    /// Forward and backward of the calibration's batch.
+    /// The forward and backward of the calibration's batch.
     Train {
         blocks: usize,
         embeddings: bool,
@@ -133,15 +143,16 @@ enum Case {
     },
     /// The forward of an evaluation.
     Logits { blocks: usize },
-    /// The optimizer's step, for one trained parameter.
+    /// The optimizer's step, per trained parameter.
     Update,
 }
 
-/// A stage as its cost sees it: the two-block model that has its ends, and how many blocks of each kind come on top.
+/// The shape of a stage as far as its cost depends on it: the two-block model with the same ends,
+/// and the number of further blocks of each kind.
 #[derive(Debug, Clone, PartialEq)]
 struct Shape {
     embeddings: bool,
-    /// Which of the two blocks are trained.
+    /// Whether each of the two blocks is trained.
     ends: [bool; 2],
     frozen: usize,
     passed: usize,
@@ -157,7 +168,7 @@ impl Shape {
         let mut trained = (0..lower).filter(|&block| is_trained(block)).count();
         let mut passed = (lowest..lower).filter(|&b| !is_trained(b)).count();
         let mut frozen = lowest.min(lower);
-        // The first of the two blocks stands for one of them.
+        // The first of the two blocks represents one of them.
         let first = trained > 0;
         for kind in [&mut trained, &mut passed, &mut frozen] {
             if *kind > 0 {
@@ -174,7 +185,7 @@ impl Shape {
         }
     }
 
-    /// What the batch costs in a stage of this shape: a sum of cases.
+    /// The cost of the batch in a stage of this shape, as a sum of cases.
     fn prices(&self) -> Vec<(f64, Case)> {
         let train = |blocks, embeddings, trained: &[usize]| Case::Train {
             blocks,
@@ -192,15 +203,17 @@ impl Shape {
         };
         add(self.frozen, false, &[1], &[3]);
         add(self.trained, false, &[0, 1], &[0, 1, 2, 3]);
-        // Above trained embeddings every block passes the gradient on; else there is a trained one below.
-        match self.embeddings {
-            true => add(self.passed, true, &[], &[]),
-            false => add(self.passed, false, &[0], &[0]),
+        // Above trained embeddings every block passes the gradient on. Otherwise there is a trained
+        // block below.
+        if self.embeddings {
+            add(self.passed, true, &[], &[])
+        } else {
+            add(self.passed, false, &[0], &[0])
         }
         prices
     }
 
-    /// What the batch costs in an evaluation of a model of so many blocks.
+    /// The cost of the batch in an evaluation of a model with `blocks` blocks.
     fn logits(blocks: usize) -> Vec<(f64, Case)> {
         let half = (blocks as f64 - 2.0) / 2.0;
         vec![
@@ -210,7 +223,7 @@ impl Shape {
     }
 }
 
-/// What one frozen block costs, in the forward of a training step.
+/// The cost of one frozen block in the forward of a training step.
 fn frozen_block() -> [(f64, Case); 2] {
     let train = |blocks, trained| Case::Train {
         blocks,
@@ -230,7 +243,7 @@ struct Calibration {
     two: Small,
     four: Small,
     batch: Batch,
-    /// Of the batch.
+    /// Number of tokens in the batch.
     tokens: f64,
     seed: u64,
 }
@@ -244,14 +257,16 @@ impl Calibration {
     ) -> Result<Self> {
         let build = |blocks| Small::build(config, recompute, model, head, method, blocks);
         let length = (data.mean_length.round() as usize).clamp(2, model.max_tokens().max(2));
-        // A limit of tokens says nothing of examples; then as many as there are by default.
+        // A token limit does not determine the number of examples, so the default batch size
+        // applies.
         let at_most = match config.batching.train {
             BatchLimit::Examples(size) => size,
             BatchLimit::Tokens(_) => 8,
         };
-        let most = match model.encoder.hidden_size <= 512 {
-            true => TOKENS.0,
-            false => TOKENS.1,
+        let most = if model.encoder.hidden_size <= 512 {
+            TOKENS.0
+        } else {
+            TOKENS.1
         };
         let sequences = (most / length).clamp(1, at_most);
         let target = match head {
@@ -281,7 +296,7 @@ impl Calibration {
         })
     }
 
-    /// The seconds of every case.
+    /// Measures the seconds of every case.
     fn measure(mut self, cases: BTreeSet<Case>) -> Result<BTreeMap<Case, f64>> {
         let mut best: BTreeMap<Case, f64> = cases
             .into_iter()
@@ -352,7 +367,7 @@ impl Calibration {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// The second step, which makes no state any more.
+    /// Times the second step, which allocates no more state.
     fn time_update(&mut self) -> Result<f64> {
         let Small { model, model_plan } = &mut self.two;
         model.parameters.set_trainable(&model_plan.candidates);
@@ -396,7 +411,9 @@ impl Small {
         }
         let find = |name: &str| {
             base.get(name).cloned().ok_or_else(|| {
-                Error::Model(format!("an init graph reads {name}, which is no parameter"))
+                Error::Model(format!(
+                    "an init graph reads {name}, which is not a parameter"
+                ))
             })
         };
         let mut values = Vec::with_capacity(model_plan.parameters.len());
@@ -418,7 +435,8 @@ impl Small {
     }
 }
 
-/// Numbers like those of weights, to be repeated: making each anew would take longer than the calibration.
+/// Draws numbers distributed like weights. They are repeated, because drawing all of them would
+/// take longer than the calibration.
 fn random_numbers(seed: u64) -> Vec<f32> {
     let mut stream = Stream::new(seed, "weights");
     (0..65_537)
@@ -427,9 +445,10 @@ fn random_numbers(seed: u64) -> Vec<f32> {
 }
 
 fn base_value(info: &ParameterInfo, numbers: &[f32]) -> Result<Tensor> {
-    let values: Vec<f32> = match info.name.ends_with("LayerNorm.weight") {
-        true => vec![1.0; info.size()],
-        false => numbers.iter().copied().cycle().take(info.size()).collect(),
+    let values: Vec<f32> = if info.name.ends_with("LayerNorm.weight") {
+        vec![1.0; info.size()]
+    } else {
+        numbers.iter().copied().cycle().take(info.size()).collect()
     };
     Ok(Tensor::from_vec(
         values,
@@ -439,46 +458,4 @@ fn base_value(info: &ParameterInfo, numbers: &[f32]) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shape(blocks: &[usize], embeddings: bool) -> Shape {
-        let stage = Stage {
-            blocks: blocks.to_vec(),
-            embeddings,
-            ..Stage::default()
-        };
-        Shape::of(&stage, 6)
-    }
-
-    #[test]
-    fn every_block_is_counted_once() {
-        for (blocks, embeddings, expected) in [
-            (vec![0, 1, 2, 3, 4, 5], false, ([true, true], 0, 0, 4)),
-            (vec![3, 4, 5], false, ([true, true], 3, 0, 1)),
-            (vec![5], false, ([false, true], 4, 0, 0)),
-            (vec![], false, ([false, false], 4, 0, 0)),
-            (vec![2], false, ([true, false], 2, 2, 0)),
-            (vec![4, 5], true, ([true, true], 0, 4, 0)),
-            (vec![], true, ([false, false], 0, 4, 0)),
-        ] {
-            let found = shape(&blocks, embeddings);
-            let (ends, frozen, passed, trained) = expected;
-            let expected = Shape {
-                embeddings,
-                ends,
-                frozen,
-                passed,
-                trained,
-            };
-            assert_eq!(found, expected, "{blocks:?} {embeddings}");
-            let n_blocks = |(n, case): (f64, Case)| match case {
-                Case::Train { blocks, .. } | Case::Logits { blocks } => n * blocks as f64,
-                Case::Update => 0.0,
-            };
-            assert_eq!(found.prices().into_iter().map(n_blocks).sum::<f64>(), 6.0);
-            let logits = Shape::logits(6);
-            assert_eq!(logits.into_iter().map(n_blocks).sum::<f64>(), 6.0);
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! `progtune evaluate` and `progtune predict`: a saved model, or a base model with adapters, over data.
-//! Called by `main`.
+//! `progtune evaluate` and `progtune predict`: a saved model, or a base model with adapters,
+//! applied to data. Called by `main`.
 
 mod opened;
 
@@ -34,7 +34,8 @@ use progtune_process::{
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Prints the metrics of a split as JSON; of several adapters each by its name, and as a table for the person.
+/// Prints the metrics of a split as JSON, and as a table for the user. With several adapters the
+/// metrics are grouped by adapter name.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     let answers_to = lock_answers(config.answers.as_deref())?;
     let fetcher = Fetcher::new(&config.inference.hub);
@@ -75,12 +76,12 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     Ok(terminal::print_json(&format!("{text}\n"))?)
 }
 
-/// Data is one task's.
+/// Returns the one task of the adapters, because the data belongs to a single task.
 fn one_task<'a>(opened: &'a Opened<'_>) -> Result<&'a Task> {
     match opened.tasks().as_slice() {
         [(first, name), (second, other), ..] => Err(Error::Usage(format!(
-            "--adapter: `{name}` is for the task {}, `{other}` for {}, and they are evaluated on the data of one; \
-             evaluate them apart, or pass the --task that is meant",
+            "--adapter: `{name}` is for the task {}, `{other}` for {}, but they are evaluated on the data of one \
+             task; evaluate them separately, or pass the intended --task",
             first.name, second.name
         ))),
         tasks => Ok(tasks[0].0),
@@ -94,7 +95,8 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
     ))
 }
 
-/// Writes one JSON line an example: `logits` and `label`; with several adapters, an object of these by name.
+/// Writes one JSON line per example with `logits` and `label`. With several adapters, a line is an
+/// object of these by adapter name.
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;
@@ -126,7 +128,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     let count = rows(&inputs[0].1);
     if let Some((task, other)) = inputs.iter().find(|(_, other)| rows(other) != count) {
         return Err(Error::Usage(format!(
-            "the adapters have different examples to predict: {} has {count}, {task} {}; predict them apart",
+            "the adapters have different examples to predict: {} has {count}, {task} {}; predict them separately",
             inputs[0].0,
             rows(other)
         )));
@@ -157,10 +159,10 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     write_lines(config, count, &predictions)
 }
 
-/// What each adapter says of its data, and its answers.
+/// The results of each adapter, with its name.
 type Said<T> = Vec<(String, T)>;
 
-/// The two things that each adapter says, by its name.
+/// Splits pairs of results into two lists, each with the adapters' names.
 fn apart<A, B>(said: Said<(A, B)>) -> (Said<A>, Said<B>) {
     let each = said
         .into_iter()
@@ -168,7 +170,7 @@ fn apart<A, B>(said: Said<(A, B)>) -> (Said<A>, Said<B>) {
     each.unzip()
 }
 
-/// The right to write into the directory of `--answers`, which is made if need be.
+/// Locks the directory of `--answers` for writing. It is created if necessary.
 fn lock_answers(directory: Option<&Path>) -> Result<Option<Answers>> {
     let Some(path) = directory else {
         return Ok(None);
@@ -181,13 +183,13 @@ fn lock_answers(directory: Option<&Path>) -> Result<Option<Answers>> {
     }))
 }
 
-/// The directory of `--answers`.
+/// The locked directory of `--answers`.
 struct Answers {
     folder: Folder,
     _lock: DirectoryLock,
 }
 
-/// The files that `--answers` asks for; of several adapters in a directory of the name of each.
+/// Writes the files of `--answers`. With several adapters, each has a subdirectory of its name.
 fn write_answers(
     directory: Option<&Answers>,
     splits: &[EvalSplit],
@@ -201,16 +203,15 @@ fn write_answers(
     for (name, answers) in answers {
         let (Some(asked), Some(answers)) = (asked, answers) else {
             return Err(Error::Usage(
-                "--answers: the task has no questions about texts, so there are no answers to write; remove it".into(),
+                "--answers: the task has no questions about texts, so there are no answers to write; remove the option".into(),
             ));
         };
-        let own = match several {
-            true => {
-                let path = folder.path().join(name);
-                let made = folder.subfolder(name).map_err(Error::io(&path, "write to"));
-                Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
-            }
-            false => None,
+        let own = if several {
+            let path = folder.path().join(name);
+            let made = folder.subfolder(name).map_err(Error::io(&path, "write to"));
+            Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
+        } else {
+            None
         };
         let directory = own.as_ref().unwrap_or(folder);
         prediction_files::write(directory.path(), asked, answers)?;
@@ -218,7 +219,8 @@ fn write_answers(
     Ok(())
 }
 
-/// The same of sentences: a line each, with the tags of its words and the entities they make.
+/// Writes the predictions for sentences: one line each, with the tags of its words and the
+/// resulting entities.
 fn predict_tags(
     config: &PredictConfig,
     opened: &Opened<'_>,
@@ -237,7 +239,8 @@ fn predict_tags(
     write_lines(config, sentences.len(), &predictions)
 }
 
-/// Writes a line an example: of one adapter what it says, of several an object of that by name.
+/// Writes one line per example: the prediction of a single adapter, or an object with one entry per
+/// adapter.
 fn write_lines(
     config: &PredictConfig,
     count: usize,
@@ -257,7 +260,7 @@ fn write_lines(
     }
 }
 
-/// The values of several adapters under their names; that of a single one as it is.
+/// Returns an object of the adapters' values by name, or the value itself if there is only one.
 fn by_name(values: impl ExactSizeIterator<Item = (String, Value)>) -> Value {
     match values.len() {
         1 => values.map(|(_, value)| value).collect::<Vec<_>>().remove(0),
@@ -265,7 +268,7 @@ fn by_name(values: impl ExactSizeIterator<Item = (String, Value)>) -> Value {
     }
 }
 
-/// What a model says about an example.
+/// The prediction for one example.
 fn prediction(task: &Task, row: &[f32]) -> Value {
     let label = match task.problem_type {
         ProblemType::SingleLabelClassification => {
@@ -280,25 +283,26 @@ fn prediction(task: &Task, row: &[f32]) -> Value {
             let label: Vec<Option<&String>> = names.collect();
             return json!({ "logits": row, "label": label, "scores": scores });
         }
-        // Their lines are made elsewhere.
+        // `predictions` and `prediction_files` write these.
         ProblemType::TokenClassification | ProblemType::QuestionAnswering => Value::Null,
     };
     json!({ "logits": row, "label": label })
 }
 
-/// Predictions can take long: better to hear now that their file cannot be written.
+/// Reports an output file that cannot be written before the predictions are computed.
 fn check_output(path: &Path) -> Result<()> {
     let directory = directory_of(path);
     if !directory.is_dir() || path.is_dir() {
         return Err(Error::Usage(format!(
-            "--output {}: expected a file in a directory that exists; choose another path, or make the directory",
+            "--output {}: expected a file in a directory that exists; choose another path, or create the directory",
             path.display()
         )));
     }
     Ok(())
 }
 
-/// Names the file that an example without finite logits is in, where there is one file.
+/// Adds the input file's name to an error about logits that are not finite, if there is a single
+/// file.
 fn in_input(error: Error, config: &PredictConfig) -> Error {
     let file = match &config.input {
         PredictInput::File(path) => Some(path.display().to_string()),
@@ -322,7 +326,7 @@ fn in_input(error: Error, config: &PredictConfig) -> Error {
     }
 }
 
-/// What is to be predicted.
+/// Loads the data to be predicted.
 fn input(
     config: &PredictConfig,
     fetcher: &Fetcher<'_>,
@@ -331,7 +335,7 @@ fn input(
 ) -> Result<Vec<EvalSplit>> {
     match &config.input {
         PredictInput::File(path) => Ok(vec![opened.load_file(task, path)?]),
-        // Its request has the files of one split alone.
+        // The request contains the files of a single split.
         PredictInput::Own(_) | PredictInput::OwnData { .. } => {
             opened.load_splits(task, Path::new("."), &[SplitName::Test])
         }

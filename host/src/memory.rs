@@ -1,31 +1,38 @@
-//! How much memory a run holds at its peak, by arithmetic, before it begins; [`budget`] makes it fit.
-//! Called by the recipe and by `plan --predict`.
+//! The forecast of a run's peak memory, computed before it begins; [`budget`] makes the run fit a
+//! limit. Called by the recipe and by `plan --predict`.
 //!
-//! A run has three phases, and its peak is that of the largest. In numbers of 4 bytes, with P parameters, of which the
-//! stage trains t; a batch of T tokens in S sequences; H `hidden_size`, I `intermediate_size`, h heads:
+//! A run has three phases, and its peak is that of the largest. Below, sizes are counts of 4-byte
+//! numbers. P is the number of parameters, of which the stage trains t. A batch has T tokens in S
+//! sequences. H is `hidden_size`, I is `intermediate_size`, and h is the number of heads.
 //!
-//! | phase | holds |
-//! |---|---|
-//! | training | P, packed weights, gradients t, AdamW's moments 2t, activations |
-//! | evaluation | the same, but the activations of one block's forward; with `--load-best-model-at-end` what is saved, as below |
-//! | saving | P, and twice what is saved: its bytes, and the file put together |
+//! - **Training** holds P, packed weights, t gradients, AdamW's moments 2t, and activations.
+//! - **Evaluation** holds the same, but only the activations of one block's forward. With
+//!   `--load-best-model-at-end` it also holds the saved parameters, as below.
+//! - **Saving** holds P, and the saved parameters twice: their bytes and the assembled file.
 //!
-//! and in all of them the program with its tokenizer, and the tokenised data. Of embedding tables, gradients and moments
-//! are there for the rows that the data reads, a page or two around each.
+//! Every phase also holds the program with its tokenizer, and the tokenised data. For embedding
+//! tables, gradients and moments exist only for the rows that occur in the data, with a page or two
+//! around each.
 //!
-//! **Packed weights** (`fused::Scratch`): the linear layers of blocks whose weights are frozen are kept packed for the
-//! forward, and in small models for the backward too; those of the block at hand are packed for the pass. While
-//! evaluating all are packed for the forward.
+//! **Packed weights** (`fused::Scratch`): the linear layers of blocks with frozen weights stay
+//! packed for the forward, and in small models also for the backward. Those of the current block
+//! are packed for the pass. During evaluation all of them are packed for the forward.
 //!
-//! **Activations.** A block's tape (`fused::BlockTape`) has its input, keys and values on all T rows, and on the R rows
-//! it computes (R = T; R = S in the last block, which computes first tokens only if the head reads no others) queries, both normalised sums and the
-//! feed-forward part before its activation, and attention's output where its dense layer is trained:
-//! 3·T·H + R·(3H + I + h + 2). A rewrite adds what its graph's backward reads. The backward of block b finds the tapes of
-//! b and of all below it, and holds the gradients of its output (twice) and input, and where weights are trained those
-//! of every layer's output, with the layers' inputs packed. With recomputation a tape is T·H except in the block at hand
-//! and in the last one. A frozen block holds its input and output.
+//! **Activations.** A block's tape (`fused::BlockTape`) holds its input, keys and values on all T
+//! rows. The block computes R rows: R = S in the last block if the head reads only first tokens,
+//! and R = T otherwise. On these rows the tape holds queries, both normalised sums and the
+//! feed-forward part before its activation. It also holds attention's output where its dense layer
+//! is trained. Together that is 3·T·H + R·(3H + I + h + 2). A rewrite adds the values that its
+//! graph's backward reads.
 //!
-//! Only the fused path is predicted. What the allocator cannot give back is a share of the activations ([`SLACK`]).
+//! When the backward of block b runs, the tapes of b and of all blocks below it exist. The backward
+//! holds the gradients of its output (twice) and input. Where weights are trained, it also holds
+//! the gradients of every layer's output and the packed inputs of the layers. With recomputation a
+//! tape is T·H except in the current block and in the last one. A frozen block holds its input and
+//! output.
+//!
+//! Only the fused path is forecast. Memory that the allocator cannot return is a share of the
+//! activations ([`SLACK`]).
 
 mod batch_shape;
 pub mod budget;
@@ -49,23 +56,23 @@ use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};
 use std::collections::BTreeMap;
 
-/// Bytes of a number.
+/// Size of a number in bytes.
 const FLOAT: u64 = 4;
-/// The program with its plugins, measured on Linux.
+/// Bytes of the program with its plugins, measured on Linux.
 const PROGRAM: u64 = 42 << 20;
-/// The tokenizer's tables, a token of the vocabulary; measured.
+/// Bytes of the tokenizer's tables per token of the vocabulary, measured.
 const TOKENIZER_TOKEN: u64 = 640;
-/// The share of the activations that fragmentation takes: 1/SLACK. Measured: 2 to 5 %.
+/// The share of the activations that is lost to fragmentation is 1/SLACK. Measured: 2 to 5 %.
 const SLACK: u64 = 20;
-/// A page of memory: what a row of a table touches at least.
+/// Size of a memory page, the least that a row of a table occupies.
 const PAGE: u64 = 4096;
 
-/// What is held in a phase, by part.
+/// The memory held in a phase, by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footprint {
-    /// The phase, in words: `training in epoch 1`.
+    /// The phase as text: `training in epoch 1`.
     pub phase: String,
-    /// Name and bytes of each part.
+    /// The name and bytes of each part.
     pub parts: Vec<(&'static str, u64)>,
 }
 
@@ -75,7 +82,7 @@ impl Footprint {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// The whole and its parts in words, without the empty ones.
+    /// Describes the total and its parts, without the empty ones.
     pub fn describe(&self) -> String {
         let parts = self.parts.iter().filter(|(_, bytes)| *bytes > 0);
         let parts: Vec<String> = parts
@@ -90,37 +97,38 @@ impl Footprint {
     }
 }
 
-/// Bytes in words.
+/// Formats bytes in MiB.
 pub fn mib(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Predicts footprints of one run.
+/// Forecasts the footprints of one run.
 pub struct MemoryForecast<'a> {
     config: &'a ModelConfig,
     head: HeadKind,
     model_plan: &'a ModelPlan,
     kept: Vec<Kept>,
     threads: u64,
-    /// The tokenised data.
+    /// Bytes of the tokenised data.
     data_bytes: u64,
-    /// Different tokens in the training set; `None` when it is not known.
+    /// Number of distinct tokens in the training set, or `None` if it is unknown.
     distinct_tokens: Option<u64>,
     /// The largest training batch.
     batch: BatchShape,
     /// The largest evaluation batch.
     eval_batch: BatchShape,
-    /// What the prefix cache holds by the end of each epoch; empty: not counted.
+    /// Bytes of the prefix cache at the end of each epoch. If empty, the cache is not counted.
     cached_bytes: Vec<u64>,
-    /// Whether the best epoch's model is written down after an evaluation.
+    /// Whether the best epoch's model is saved after an evaluation.
     keeps_best: bool,
 }
 
 impl<'a> MemoryForecast<'a> {
-    /// For a model with its method; batches and data are zero.
+    /// Creates a forecast for a model with its method. Batches and data are zero.
     ///
     /// # Errors
-    /// When a graph of the method has no shapes: a fault of this program, which has checked them.
+    /// Fails if a graph of the method has no shapes. That is an internal error, because they have
+    /// been checked.
     pub fn new(
         config: &'a ModelConfig,
         head: HeadKind,
@@ -166,10 +174,10 @@ impl<'a> MemoryForecast<'a> {
         })
     }
 
-    /// With the batches of this data.
+    /// Adds the batches of this data.
     ///
     /// # Errors
-    /// When examples cannot be read.
+    /// Fails if examples cannot be read.
     pub fn with_data(
         mut self,
         batching: &BatchingConfig,
@@ -194,7 +202,7 @@ impl<'a> MemoryForecast<'a> {
         Ok(self)
     }
 
-    /// With batches of sequences of `length` tokens: an upper bound when the data is not known.
+    /// Adds batches of sequences of `length` tokens, an upper bound if the data is unknown.
     pub fn with_length(
         mut self,
         batching: &BatchingConfig,
@@ -207,20 +215,20 @@ impl<'a> MemoryForecast<'a> {
         self
     }
 
-    /// With a prefix cache that holds so many bytes of memory by the end of each epoch.
+    /// Adds a prefix cache that holds these bytes of memory at the end of each epoch.
     pub fn with_cached(mut self, bytes: Vec<u64>) -> Self {
         self.cached_bytes = bytes;
         self
     }
 
-    /// The largest phase of a run with these stages.
+    /// Returns the largest phase of a run with these stages.
     pub fn peak(&self, stages: &[Stage], recompute: bool) -> Footprint {
         let mut phases = vec![self.saving()];
         for stage in stages {
             phases.push(self.training(stage, recompute));
             phases.push(self.evaluation(stage));
         }
-        // The first of equals, so that the phase named is the earliest.
+        // Of equal phases the first is taken, so that the earliest one is named.
         phases
             .into_iter()
             .rev()
@@ -228,7 +236,7 @@ impl<'a> MemoryForecast<'a> {
             .unwrap_or_else(|| self.saving())
     }
 
-    /// The larger of training and evaluating in a stage.
+    /// Returns the larger of training and evaluation in a stage.
     pub fn stage_peak(&self, stage: &Stage, recompute: bool) -> u64 {
         let training = self.training(stage, recompute).total();
         training.max(self.evaluation(stage).total())
@@ -279,7 +287,8 @@ impl<'a> MemoryForecast<'a> {
         )
     }
 
-    /// Bytes of gradients, of AdamW's two moments, and of the prefix cache: what lasts from step to step.
+    /// Returns the bytes that persist between steps: gradients, AdamW's two moments and the prefix
+    /// cache.
     fn lasting(&self, stage: &Stage) -> Vec<(&'static str, u64)> {
         let bytes: u64 = stage
             .trainable
@@ -295,7 +304,8 @@ impl<'a> MemoryForecast<'a> {
         ]
     }
 
-    /// Bytes of a number for every trained number of a parameter: of a table only the rows that are read.
+    /// Returns the bytes of one number per trained number of a parameter. For a table only the rows
+    /// that are read count.
     fn trained_bytes(&self, info: &ParameterInfo) -> u64 {
         let all = FLOAT * info.size() as u64;
         let (Some(distinct), [_, columns], Part::EMBEDDINGS, None) = (
@@ -309,7 +319,8 @@ impl<'a> MemoryForecast<'a> {
         all.min(distinct * (FLOAT * *columns as u64 + PAGE))
     }
 
-    /// Adds what every phase holds; `activations` are numbers, `more` bytes. A new kind of cache is one more part here.
+    /// Adds the parts of every phase. `activations` counts numbers, and `more` bytes. A new kind of
+    /// cache is one more part here.
     fn footprint(
         &self,
         phase: &str,
@@ -331,14 +342,14 @@ impl<'a> MemoryForecast<'a> {
         }
     }
 
-    /// Numbers in the linear layers of a block.
+    /// Returns the count of numbers in the linear layers of a block.
     fn block_weights(&self) -> u64 {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
         hidden * (4 * hidden + 2 * inner)
     }
 
-    /// Numbers in packed weights while training.
+    /// Returns the count of numbers in packed weights during training.
     fn packed(&self, trained: &Trained) -> u64 {
         let blocks = self.config.blocks();
         let weights = self.block_weights();
@@ -362,7 +373,7 @@ impl<'a> MemoryForecast<'a> {
         sizes.map(|info| info.size() as u64).sum()
     }
 
-    /// Numbers held at the worst moment of a training step.
+    /// Returns the count of numbers held at the worst moment of a training step.
     fn activations(&self, trained: &Trained, shape: BatchShape, recompute: bool) -> u64 {
         let hidden = self.config.encoder.hidden_size as u64;
         let blocks = self.config.blocks();
@@ -389,7 +400,7 @@ impl<'a> MemoryForecast<'a> {
         worst + self.scratch(shape)
     }
 
-    /// Rows that a block computes.
+    /// Returns the number of rows that a block computes.
     fn rows(&self, block: usize, shape: BatchShape) -> u64 {
         if block + 1 == self.config.blocks() && !self.head.reads_every_token() {
             shape.sequences
@@ -398,7 +409,7 @@ impl<'a> MemoryForecast<'a> {
         }
     }
 
-    /// A block's tape; `weights`: its weights are trained.
+    /// Returns the size of a block's tape. `weights` states that the block's weights are trained.
     fn tape(&self, block: usize, shape: BatchShape, weights: bool) -> u64 {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
@@ -408,26 +419,27 @@ impl<'a> MemoryForecast<'a> {
         shape.tokens * (3 * hidden + kept.token) + self.rows(block, shape) * row + kept.fixed
     }
 
-    /// A block's forward without a backward to come: its input and its output.
+    /// Returns the size of a block's forward without a backward: its input and its output.
     fn forward(&self, shape: BatchShape) -> u64 {
         2 * shape.tokens * self.config.encoder.hidden_size as u64
     }
 
-    /// What a block's backward holds besides its tape.
+    /// Returns the size of a block's backward without its tape.
     fn backward(&self, block: usize, shape: BatchShape, weights: bool) -> u64 {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
         let rows = self.rows(block, shape);
         let gradients = 2 * rows * hidden + shape.tokens * hidden;
         if weights {
-            // The gradients of the six layers' outputs, two of their inputs, and all inputs packed.
+            // The gradients of the six layers' outputs and of two inputs, and all inputs packed.
             gradients + rows * (6 * hidden + 3 * inner) + shape.tokens * 3 * hidden
         } else {
             gradients
         }
     }
 
-    /// What tasks work in, attention's probabilities and their gradients included, and what the head does.
+    /// Returns the working memory of the tasks, including attention's probabilities and their
+    /// gradients, and of the head.
     fn scratch(&self, shape: BatchShape) -> u64 {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
@@ -440,7 +452,7 @@ impl<'a> MemoryForecast<'a> {
         let prefix = self.kept.iter().map(|kept| kept.prefix).max().unwrap_or(0);
         let scores = shape.longest * (shape.longest + prefix);
         let of_head = if self.head.reads_every_token() {
-            // What it reads, with dropout, packed, and the gradient of it twice.
+            // The head's input, with dropout and packed, and its gradient twice.
             shape.tokens * 5 * hidden
         } else {
             shape.sequences * 12 * hidden
@@ -449,12 +461,13 @@ impl<'a> MemoryForecast<'a> {
     }
 }
 
-/// What a stage trains, as far as memory depends on it.
+/// The trained parts of a stage, as far as memory depends on them.
 struct Trained {
     embeddings: bool,
-    /// The lowest block with something trained; the number of blocks when there is none.
+    /// The lowest block with a trained parameter, or the number of blocks if there is none.
     lowest: usize,
-    /// Whether a block's weights are trained: of one, all are taken to be.
+    /// Whether each block's weights are trained. One trained weight counts as all of the block's
+    /// weights.
     weights: Vec<bool>,
 }
 

@@ -1,7 +1,8 @@
 //! A training run, readable from top to bottom: prepare, train, save. Called by `main`.
 //!
-//! [`prepare`] reads everything a run needs, `announce` shows its plan, and `save` leaves its result. Between them, in this
-//! file: the epochs, and the optimizer step. `stage` asks the schedule, `evaluation` measures the model after each epoch.
+//! [`prepare`] reads everything that a run needs, `announce` shows its plan, and `save` writes its
+//! result. The epochs and the optimizer step between them are in this file. `stage` asks the
+//! schedule, and `evaluation` measures the model after each epoch.
 
 mod announce;
 mod evaluation;
@@ -36,11 +37,12 @@ use progtune_process::interrupt;
 use serde_json::json;
 use std::time::Instant;
 
-/// Fine-tunes a model as `config` says and leaves the result in its output directory. `started` is when the process
-/// began.
+/// Fine-tunes a model according to `config` and writes the result to its output directory.
+/// `started` is the start time of the process.
 ///
 /// # Errors
-/// When the run cannot be prepared, training diverges or is interrupted, or the result cannot be saved.
+/// Fails if the run cannot be prepared, training diverges or is interrupted, or the result cannot
+/// be saved.
 pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
     let (output, overwrites) = (config.output_dir(), config.output.overwrite);
     let claim = Claim::take(output, overwrites, &config.inputs)?;
@@ -51,7 +53,7 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     let inputs = Inputs::read(config)?;
     let mut prepared = Prepared::new(&inputs)?;
 
-    // Everything has been read. From here on the output directory changes.
+    // All inputs have been read. The output directory changes only from here on.
     let record = config.record(&inputs.local, &prepared.decided);
     let mut directory = claim.begin(&inputs.local, &record)?;
     let plan = prepared.record_plan(&record, &mut directory)?;
@@ -68,7 +70,8 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     prepared.save(summary, directory)
 }
 
-/// The cache of what frozen blocks make of the examples: split 0 is the training set, then those to evaluate on.
+/// Builds the cache of the frozen prefix's outputs. Split 0 is the training set; the evaluation
+/// splits follow.
 fn prefix_cache(prepared: &Prepared<'_>, directory: &RunDirectory) -> PrefixCache {
     let inputs = prepared.inputs;
     let splits: Vec<&Examples> = std::iter::once(&inputs.examples)
@@ -86,30 +89,31 @@ fn prefix_cache(prepared: &Prepared<'_>, directory: &RunDirectory) -> PrefixCach
     })
 }
 
-/// A run between its first step and its last.
+/// The state of a run between its first and its last step.
 struct Run<'a> {
     config: &'a RunConfig,
     inputs: &'a Inputs<'a>,
     order: &'a BatchOrder<'a>,
     schedule: &'a LoadedSchedule,
-    /// Its parameters change.
+    /// The model, whose parameters change.
     model: &'a mut Model,
     cache: &'a mut PrefixCache,
     directory: &'a mut RunDirectory,
     progress: &'a mut Progress,
     best: Option<BestModel>,
     curve: LrCurve,
-    /// The step that the run ends with.
+    /// The last step of the run.
     last_step: u64,
     optimizer: AdamW,
     gradients: Gradients,
     /// The trainable set.
     stage: Stage,
-    /// The point that the schedule is asked about next. Its history grows in place, so that a decision costs no more the
-    /// later it comes.
+    /// The next decision point of the schedule. Its history grows in place, so that later decisions
+    /// cost no more than earlier ones.
     point: DecisionRecord,
-    /// The epoch that runs, the sum of its losses and their number.
+    /// The current epoch.
     epoch: EpochRecord,
+    /// The sum of the epoch's losses, and their number.
     epoch_loss: (f64, u64),
     loss_sum: f64,
     summary: Summary,
@@ -154,7 +158,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Trains to the end of the last epoch or to `--max-steps`, while a thread assembles the batches.
+    /// Trains to the end of the last epoch or to `--max-steps`, while a thread assembles the
+    /// batches.
     fn train(mut self) -> Result<Summary> {
         let weighting = self.model.loss_weighting.clone();
         let source = BatchSource {
@@ -191,7 +196,8 @@ impl<'a> Run<'a> {
         Ok(summary)
     }
 
-    /// One epoch: the schedule decides at its start, and every so many steps if it wants; an evaluation ends it.
+    /// Runs one epoch. The schedule decides at its start and, if it asks for it, at regular
+    /// intervals; an evaluation ends the epoch.
     fn train_epoch(&mut self, epoch: u32, batches: &Batches) -> Result<()> {
         let start = Instant::now();
         let steps_per_epoch = self.order.steps_per_epoch();
@@ -229,8 +235,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// One optimizer step over the batches of an effective batch: forward from where the prefix cache starts, backward down to
-    /// the lowest trained block, clipping, AdamW.
+    /// Performs one optimizer step over the batches of an effective batch. The forward begins where
+    /// the prefix cache ends, and the backward stops at the lowest trained block. Clipping and
+    /// AdamW follow.
     fn step(&mut self, batches: &Batches) -> Result<()> {
         let start = Instant::now();
         let number = self.summary.steps;
@@ -242,7 +249,7 @@ impl<'a> Run<'a> {
         loop {
             let next = batches.next_batch()?;
             let batch = &next.batch;
-            // Tokens without a tag weigh nothing, and a step may have no others.
+            // Tokens without a tag have no weight, and a step may consist of such tokens only.
             let denominator = if next.step_weight == 0.0 {
                 1.0
             } else {
@@ -308,10 +315,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The batches of a step so far.
+/// The running totals of a step.
 #[derive(Default)]
 struct Seen {
-    /// The part of the step's loss that they make.
+    /// The share of the step's loss from these batches.
     loss: f64,
     tokens: usize,
     examples: usize,

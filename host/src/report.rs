@@ -1,5 +1,5 @@
-//! What a run ends with: `all_results.json` for programs, and the same for the person, with the command that uses the
-//! result. Called by the recipe.
+//! The final report of a run: `all_results.json` for programs, and the same facts for the user,
+//! with the command that uses the result. Called by the recipe.
 
 pub mod commands;
 mod peak;
@@ -23,27 +23,29 @@ use progtune_process::{
 };
 use serde_json::{Map, Value, json};
 
-/// The width of the report.
+/// The width of the report in columns.
 const WIDTH: usize = 80;
-/// Where facts begin, after their names.
+/// The column in which facts begin, after their names.
 const LEFT: usize = 20;
-/// Epochs whose rows are shown; of more the first and the last, and the best.
+/// Number of epochs up to which every row is shown. Of more epochs, the first, the last and the
+/// best are shown.
 const MOST_EPOCHS: usize = 12;
 
-/// A run that is over and saved.
+/// A run that has finished and been saved.
 pub struct Report<'a> {
-    /// What it amounts to.
+    /// The totals of the run.
     pub summary: &'a Summary,
-    /// Its result.
+    /// The result of the run.
     pub trained: Trained<'a>,
-    /// The size of everything that its method may train.
+    /// The number of parameters that the method may train.
     pub candidate_size: u64,
-    /// The training examples.
+    /// The number of training examples.
     pub train_samples: usize,
 }
 
 impl Report<'_> {
-    /// `all_results.json`: Hugging Face's keys, the paper's cost, and everything that the person is shown.
+    /// Returns the contents of `all_results.json`: Hugging Face's keys, the paper's cost, and every
+    /// fact that the user sees.
     pub fn results(&self, plugins: Value) -> Value {
         let summary = self.summary;
         let mut results = summary.evaluation.clone();
@@ -86,7 +88,7 @@ impl Report<'_> {
         Value::Object(results)
     }
 
-    /// What the person reads.
+    /// Returns the text of the report for the user.
     pub fn text(&self, paint: Paint) -> Screen {
         let summary = self.summary;
         let mut text = Screen::default();
@@ -132,7 +134,7 @@ impl Report<'_> {
         if let Some(bytes) = peak::peak_memory() {
             text += plain("peak memory", mib(bytes));
         }
-        // Not broken, whatever its length: it is copied.
+        // The line is not wrapped, whatever its length, because it is meant to be copied.
         let directory = self.trained.directory.display().to_string();
         text += &format!("{:<LEFT$}{}\n", "saved in", shown_line(&directory));
         let (what, next) = self.trained.next();
@@ -142,7 +144,7 @@ impl Report<'_> {
         text
     }
 
-    /// The updated parameters as a share of training every block in every epoch.
+    /// Returns the updated parameters as a share of training every block in every epoch.
     fn updated_share(&self) -> f64 {
         let full = self.candidate_size as f64 * self.summary.epochs;
         self.summary.updated_parameters / full.max(1.0)
@@ -152,13 +154,14 @@ impl Report<'_> {
         self.summary.tokens as f64 / self.summary.step_secs.max(1e-9)
     }
 
-    /// The task's first metric; `loss` where it has no other.
+    /// Returns the name of the task's first metric, or `loss` if it has no other.
     fn metric(&self) -> Option<String> {
         let first = metrics(&self.summary.evaluation).next()?.0;
         Some(first.to_owned())
     }
 
-    /// Name and value of the first metric in the best epoch, and that epoch, where the last one was worse.
+    /// Returns the name and value of the first metric in the best epoch, and that epoch, if the
+    /// last one was worse.
     fn better_epoch(&self) -> Option<(String, f64, u32)> {
         let name = self.metric()?;
         let value = |epoch: &EpochRecord| epoch.evaluation.get(&format!("eval_{name}"))?.as_f64();
@@ -167,9 +170,10 @@ impl Report<'_> {
         for epoch in earlier {
             let found = value(epoch)?;
             let so_far = best.map_or(value(last)?, |(so_far, _)| so_far);
-            let is_better = match is_lower_better(&name) {
-                true => found < so_far,
-                false => found > so_far,
+            let is_better = if is_lower_better(&name) {
+                found < so_far
+            } else {
+                found > so_far
             };
             if is_better {
                 best = Some((found, epoch.epoch));
@@ -178,7 +182,7 @@ impl Report<'_> {
         best.map(|(value, epoch)| (name, value, epoch))
     }
 
-    /// What each epoch trained, took and was worth.
+    /// Returns the table of the epochs, with trained blocks, time and metrics.
     fn epoch_table(&self, paint: Paint) -> Screen {
         let history = &self.summary.history;
         let metric = self.metric().filter(|name| name != "loss");
@@ -232,9 +236,10 @@ impl Report<'_> {
                 let value = value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
                 row += &format!("  {value:>0$}", column.len().max(8));
             }
-            match is_best {
-                true => text += paint.bold(&(row + "  best")),
-                false => text += &row,
+            if is_best {
+                text += paint.bold(&(row + "  best"))
+            } else {
+                text += &row
             }
             text += "\n";
         }
@@ -243,7 +248,7 @@ impl Report<'_> {
     }
 }
 
-/// An epoch as the records have it.
+/// Returns an epoch as it appears in the records.
 fn epoch_json(epoch: &EpochRecord) -> Value {
     let mut object = Map::new();
     object.insert("epoch".into(), json!(epoch.epoch));
@@ -258,7 +263,7 @@ fn epoch_json(epoch: &EpochRecord) -> Value {
     Value::Object(object)
 }
 
-/// A fact after its name, over as many lines as it needs.
+/// Formats a fact after its name, over as many lines as it needs.
 fn fact(name: &str, value: &str, paint: impl Fn(&str) -> Screen) -> Screen {
     let mut text = Screen::default();
     for (at, line) in wrapped(value, WIDTH - LEFT).lines().enumerate() {

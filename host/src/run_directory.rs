@@ -1,8 +1,9 @@
-//! What a run leaves behind: the output directory with its records. Called by the recipe and the trainer.
+//! The output directory of a run, with its records. Called by the recipe and the trainer.
 //!
-//! [`Claim`] makes a run the only one that writes there. Records are opened in the directory that was claimed, never
-//! through a link, and everything else is written under a temporary name and renamed. A run that replaces a finished one
-//! works in [`NEW_RUN`] beside it, and takes its place when it is complete.
+//! [`Claim`] ensures that only one run writes there. Records are opened in the claimed directory,
+//! never through a link, and everything else is written under a temporary name and renamed. A run
+//! that replaces a finished one works in the subdirectory [`NEW_RUN`] and takes its place when it
+//! is complete.
 
 mod claim;
 mod names;
@@ -31,21 +32,22 @@ use std::{
 
 /// The open directory of a run.
 pub struct RunDirectory {
-    /// Where this run writes.
+    /// The directory to which this run writes.
     folder: Folder,
-    /// The directory whose result it replaces in the end; `None`: it writes there already.
+    /// The directory whose result is replaced at the end, or `None` if the run writes there
+    /// directly.
     replaces: Option<Folder>,
     metrics: File,
-    /// The texts of `config.toml` and `plan.json`, in case they have to be written again.
+    /// The texts of `config.toml` and `plan.json`, in case they must be written again.
     texts: Vec<(&'static str, String)>,
-    /// Whether the training is over, so that its result is saved wherever that can be.
+    /// Whether training is over. From then on the result is saved wherever possible.
     is_saving: bool,
-    /// The lock of a directory that was made again.
+    /// The lock of a directory that was created again.
     _lock: Option<DirectoryLock>,
 }
 
 impl RunDirectory {
-    /// Begins the records in an empty directory with `config.toml`.
+    /// Opens the records in an empty directory and writes `config.toml`.
     fn open(folder: Folder, replaces: Option<Folder>, record: &str) -> Result<Self> {
         let metrics = create(&folder, METRICS)?;
         let log = create(&folder, LOG)?;
@@ -58,17 +60,17 @@ impl RunDirectory {
             is_saving: false,
             _lock: None,
         };
-        // What is kept is passed on: no passwords of addresses in it.
+        // Records are passed on, so passwords in URLs are masked.
         directory.write_text(CONFIG, masked(record).into_owned())?;
         Ok(directory)
     }
 
-    /// Where the run writes now.
+    /// The directory to which the run writes now.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where its result will be.
+    /// The directory of the final result.
     pub fn output(&self) -> &Path {
         let output = self.replaces.as_ref().unwrap_or(&self.folder);
         output.path()
@@ -77,11 +79,11 @@ impl RunDirectory {
     /// Appends a line to `metrics.jsonl`.
     ///
     /// # Errors
-    /// When it cannot be written, and when the directory is not there any more: what a run leaves in one that is gone is
-    /// lost. Once the training is over the directory is made again.
+    /// Fails if the line cannot be written, or if the directory no longer exists, because records
+    /// there would be lost. Once training is over, the directory is created again instead.
     pub fn record(&mut self, line: &Value) -> Result<()> {
         self.stay()?;
-        // In one piece: a run that is killed leaves no half of a line.
+        // The line is written in one piece, so that a killed run leaves no partial line.
         self.metrics
             .write_all(format!("{line}\n").as_bytes())
             .map_err(Error::io(&self.path().join(METRICS), "write"))
@@ -90,7 +92,7 @@ impl RunDirectory {
     /// Writes the plan.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if the file cannot be written.
     pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
         let text = pretty(plan)?;
         self.write_text(PLAN, text)
@@ -102,16 +104,17 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// The last step is done: from now on the result is what counts, whatever happens to the directory.
+    /// Marks the end of the last step. From then on the result is saved, whatever happens to the
+    /// directory.
     pub fn begin_saving(&mut self) {
         self.is_saving = true;
         interrupt::set_course(Course::Saving);
     }
 
-    /// Sees to it that what is written now will be found.
+    /// Ensures that files written now will be found.
     ///
     /// # Errors
-    /// When the directory is gone, and cannot or need not be made again.
+    /// Fails if the directory is gone and cannot be created again, or training is not over.
     pub fn stay(&mut self) -> Result<()> {
         if self.folder.is_in_place() {
             return Ok(());
@@ -128,7 +131,7 @@ impl RunDirectory {
             directory.display(),
             place.display()
         );
-        // What was recorded can still be read as long as the files are open.
+        // The records can still be read as long as the files are open.
         let mut metrics = create(&folder, METRICS)?;
         let log = create(&folder, LOG)?;
         copy(&mut self.metrics, &mut metrics)
@@ -144,10 +147,11 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Puts the result, which is complete but for the mark of a finished run, in the place of an earlier one.
+    /// Replaces an earlier result with this run's, which is complete except for the mark of a
+    /// finished run.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn take_the_place(&mut self) -> Result<()> {
         let Some(output) = self.replaces.take() else {
             return Ok(());
@@ -159,7 +163,7 @@ impl RunDirectory {
             let (from, to) = (self.folder.path(), output.path());
             for name in self.folder.names()? {
                 let target = to.join(&name);
-                // What others put there stays there, rather than replace something of theirs.
+                // A file that is not a run's stays here if it would replace another one.
                 if is_of_a_run(&name) || fs::symlink_metadata(&target).is_err() {
                     fs::rename(from.join(&name), target)?;
                 }
@@ -174,10 +178,10 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Writes `all_results.json`: from now on the run is finished.
+    /// Writes `all_results.json`, which marks the run as finished.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if the file cannot be written.
     pub fn finish(&self, results: &Value) -> Result<()> {
         Ok(write_atomically(
             &self.path().join(RESULTS),
@@ -196,13 +200,14 @@ fn create(folder: &Folder, name: &str) -> Result<File> {
     created.map_err(Error::io(&folder.path().join(name), "create"))
 }
 
-/// The whole of a file.
+/// Copies a whole file.
 fn copy(from: &mut File, to: &mut File) -> io::Result<()> {
     from.seek(SeekFrom::Start(0))?;
     io::copy(from, to).map(drop)
 }
 
-/// The path of a directory that is gone, or, if another one with something in it has taken its place, one beside it.
+/// Returns the path of a directory that is gone. If another non-empty directory has taken its
+/// place, the path is one beside it.
 fn free_place(lost: &Path) -> PathBuf {
     let is_free = |path: &Path| {
         let entries = fs::read_dir(path).map(|entries| {

@@ -1,4 +1,5 @@
-//! A run's examples: the training set and the splits to evaluate on, tokenised. Called by the recipe and `plan`.
+//! A run's examples: the training set and the evaluation splits, tokenised. Called by the recipe
+//! and `plan`.
 
 use crate::{config::DataConfig, task_data::TaskData};
 use progtune_datasets::{SplitName, has_split};
@@ -13,7 +14,7 @@ use progtune_pipeline::{
     tokenizer::Tokenizer,
 };
 
-/// The tokenised training set and evaluation splits.
+/// Loads and tokenises the training set and the evaluation splits.
 pub fn load_data(
     config: &DataConfig,
     data: &TaskData,
@@ -75,7 +76,7 @@ pub fn load_data(
     }
     let mut eval_splits = Vec::new();
     for &name in &task.eval_splits {
-        // MNLI's halves are separate files, and one of them is enough.
+        // MNLI's matched and mismatched halves are separate files, and one of them is enough.
         if task.eval_splits.len() > 1 && !has_split(task, directory, name)? {
             tracing::warn!(
                 "{}: no {name} split here; it is not evaluated",

@@ -1,6 +1,6 @@
-//! The task of a run with the data it comes with: a named task, whose files are read split by split, or the user's own
-//! files, which make the task and are read with it.
-//! Called by the recipe, `plan`, `evaluate` and `predict`.
+//! The task of a run with its data. The files of a named task are read split by split; the user's
+//! own files define their task and are read with it. Called by the recipe, `plan`, `evaluate` and
+//! `predict`.
 
 use crate::config::{AdaptedModel, DataConfig, InferenceConfig, InputsConfig};
 use progtune_datasets::{
@@ -23,7 +23,7 @@ use progtune_pipeline::{
 use progtune_process::{phase::Phase, terminal::note};
 use std::path::{Path, PathBuf};
 
-/// A task and where its examples are.
+/// A task and the location of its examples.
 #[derive(Debug)]
 pub enum TaskData {
     /// A named task.
@@ -33,24 +33,24 @@ pub enum TaskData {
         /// The directory of its files.
         directory: PathBuf,
     },
-    /// The user's own files, of which every row is known to be good.
+    /// The user's own files, in which every row has been checked.
     Own(Box<KeyedFiles>),
     /// The user's own sentences whose words have tags.
     Tagged {
         /// The sentences.
         data: Box<TaggedData>,
-        /// What was done about their tags.
+        /// The repair of their tags.
         repair: RepairTags,
     },
-    /// Questions about texts, read: of a named task or of the user's own files.
+    /// Questions about texts from a named task or from the user's own files. They have been read.
     Questions(Box<QuestionData>),
 }
 
 impl TaskData {
-    /// A named task in a directory, with `metrics` in place of its own if there are any.
+    /// A named task in a directory. `metrics` replace the task's own if there are any.
     ///
     /// # Errors
-    /// When there is no such task, or a metric says nothing about it.
+    /// Fails if there is no such task, or a metric does not fit it.
     pub fn named(name: &str, directory: Option<&Path>, metrics: &[Metric]) -> Result<Self> {
         Ok(Self::Named {
             task: Box::new(with_metrics(trainable_task(name)?, metrics)?),
@@ -58,10 +58,11 @@ impl TaskData {
         })
     }
 
-    /// The user's own files; `known` is what a model was trained to say. What is found out about them is kept in `cache`.
+    /// Reads the user's own files. `known` contains the labels of a trained model, if there is one.
+    /// Facts about the files are stored in `cache`.
     ///
     /// # Errors
-    /// When the files are not as they should be, or a metric says nothing about them.
+    /// Fails if the files are invalid, or a metric does not fit them.
     pub fn own(
         request: &OwnRequest,
         known: Option<&Labels>,
@@ -73,10 +74,10 @@ impl TaskData {
         Ok(Self::Own(Box::new(own)))
     }
 
-    /// The user's own sentences with tags; `known` is what a model was trained to say.
+    /// Reads the user's own sentences with tags. `known` contains the labels of a trained model.
     ///
     /// # Errors
-    /// As [`TaskData::own`].
+    /// Fails in the cases of [`TaskData::own`].
     pub fn tagged(
         request: &OwnRequest,
         known: Option<&Labels>,
@@ -90,10 +91,11 @@ impl TaskData {
         })
     }
 
-    /// The user's own questions about texts; `has_unanswerable` is what a model was trained for.
+    /// Reads the user's own questions about texts. `has_unanswerable` states what a model was
+    /// trained for.
     ///
     /// # Errors
-    /// As [`TaskData::own`].
+    /// Fails in the cases of [`TaskData::own`].
     pub fn questions(
         request: &OwnRequest,
         has_unanswerable: Option<bool>,
@@ -104,10 +106,10 @@ impl TaskData {
         Ok(Self::Questions(Box::new(data)))
     }
 
-    /// What a run trains on; `inputs` has local paths.
+    /// Reads the data of a run. The paths in `inputs` are local.
     ///
     /// # Errors
-    /// As [`TaskData::named`] and [`TaskData::own`].
+    /// Fails in the cases of [`TaskData::named`] and [`TaskData::own`].
     pub fn of_run(
         config: &DataConfig,
         inputs: &InputsConfig,
@@ -165,7 +167,8 @@ impl TaskData {
         }
     }
 
-    /// The inputs with what was guessed or learned about own files written down: the kind of task, the columns.
+    /// Returns the inputs with everything that was detected in the user's own files: the kind of
+    /// task and the columns.
     pub fn settle(&self, mut inputs: InputsConfig) -> InputsConfig {
         let task = self.task();
         if let (Self::Questions(_), Some(request)) = (self, &mut inputs.own) {
@@ -181,7 +184,7 @@ impl TaskData {
         inputs
     }
 
-    /// Lists the rows that were left out in the log.
+    /// Lists the skipped rows in the log.
     pub fn log_skipped(&self) {
         match self {
             Self::Named { .. } => {}
@@ -191,7 +194,7 @@ impl TaskData {
         }
     }
 
-    /// Says which columns are read, what the labels are and which rows were left out.
+    /// Shows the columns that are read, the labels, and the skipped rows.
     pub fn announce(&self) {
         let text = match self {
             Self::Named { .. } => return,
@@ -203,29 +206,29 @@ impl TaskData {
     }
 }
 
-/// Own files and questions are read before anything else.
+/// Begins the phase of reading. The user's own files and questions are read before anything else.
 fn reading() -> Phase {
     Phase::begin("read", "reading the data", "", None)
 }
 
-/// The task that training, evaluation and prediction mean by `name`.
+/// Returns the task with this name for training, evaluation and prediction.
 ///
 /// # Errors
-/// When there is no such task, or it is one of the user's own files, of which there are none.
+/// Fails if there is no such task, or it belongs to the user's own files and none were given.
 pub fn trainable_task(name: &str) -> Result<&'static Task> {
     if name == OWN_TASK {
         return Err(Error::Usage(format!(
-            "task `{name}`: this is a task of your own files, and none were given; give --train-file, --validation-file \
+            "task `{name}`: this task needs files of your own, but none were given; give --train-file, --validation-file \
              or --test-file, or `--task {name}` with `predict --input`"
         )));
     }
     Ok(Task::by_name(name)?)
 }
 
-/// The task with `metrics` in place of its own, if there are any.
+/// Returns the task with `metrics` in place of its own, if there are any.
 ///
 /// # Errors
-/// When one says nothing about the task.
+/// Fails if a metric does not fit the task.
 pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     for metric in metrics {
         if let Some(why) = metric.unfit_for(task.problem_type, task.labels.len()) {
@@ -243,7 +246,7 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     Ok(task)
 }
 
-/// Own files that a model is used on.
+/// The user's own files to which a model is applied.
 #[derive(Debug)]
 pub enum OwnRead {
     /// Texts.
@@ -255,7 +258,7 @@ pub enum OwnRead {
 }
 
 impl OwnRead {
-    /// The task they make.
+    /// The task of these files.
     pub fn task(&self) -> &Task {
         match self {
             Self::Examples(own) => &own.files.task,
@@ -265,11 +268,11 @@ impl OwnRead {
     }
 }
 
-/// Own files that a model is used on (its local paths are in `models`), read with the labels that the model, or the first adapter that says, was trained to
-/// tell.
+/// Reads the user's own files to which a model is applied; `models` contains local paths. The
+/// labels are those of the first adapter that records any, or of the model.
 ///
 /// # Errors
-/// When the files are not as they should be, a metric says nothing about them, or nothing says what the labels are.
+/// Fails if the files are invalid, a metric does not fit them, or the labels are unknown.
 pub fn read_own(
     config: &InferenceConfig,
     models: &AdaptedModel,

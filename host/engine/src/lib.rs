@@ -1,5 +1,5 @@
-//! The engine: models and their training step, the plan of a run, PEFT methods as plugins, adapters,
-//! merging and export. It knows no files of data, no configuration and no command.
+//! The engine: models and their training step, the plan of a run, PEFT methods as plugins,
+//! adapters, merging and export. It knows no data files, no configuration and no command.
 
 pub mod adapter;
 pub mod assemble;

@@ -3,7 +3,8 @@
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What was asked for is neither in the cache nor to be had. The message names it, says why, and what to do.
+/// A repository, revision or file that is neither cached nor available. The message names it, gives
+/// the reason, and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(pub String);

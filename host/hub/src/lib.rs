@@ -47,7 +47,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// The hub named by the environment; `offline` is set by `--offline`, and `observer` shows the work.
+    /// Opens the hub that the environment names. `offline` is set by `--offline`, and `observer`
+    /// shows the work.
     pub fn new(offline: bool, observer: impl Observer + 'static) -> Self {
         let environment = Environment::from_process();
         Self {

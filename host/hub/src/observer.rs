@@ -1,13 +1,14 @@
-//! The callbacks by which the hub's caller shows what it does: a bar, lines or events. `download` and the
-//! crate's root call them.
+//! The callbacks with which the hub's caller shows its work as a bar, lines or events. Called by
+//! `download` and the crate's root.
 
 /// Shows the hub at work.
 pub trait Observer: Send + Sync {
     /// Shows a line that stays: `fetching org/name at 1a2b3c4 from https://…`.
     fn note(&self, text: &str);
 
-    /// The transfer of a file begins: `have` bytes of an earlier one are there, and `size` is the whole,
-    /// where the hub says it. The result is told of the rest, and dropped when the transfer fails.
+    /// Begins the transfer of a file. `have` bytes of an earlier transfer exist, and `size` is the
+    /// total, if the hub reports it. The returned value receives the progress, and is dropped if
+    /// the transfer fails.
     fn begin(&self, file: &str, have: u64, size: Option<u64>) -> Box<dyn Transfer>;
 }
 

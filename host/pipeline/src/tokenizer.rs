@@ -2,8 +2,9 @@
 //! `merges.txt`, with the settings beside them. Called by the recipe, `evaluate` and `predict`. The
 //! files are copied beside everything that a run saves.
 //!
-//! The result is what `AutoTokenizer.from_pretrained` of transformers 5.24 makes of the same files.
-//! docs/tokenizers.md says which file decides what, and `tests/tests/data/tokenizers.rs` compares ids.
+//! The result equals that of `AutoTokenizer.from_pretrained` in transformers 5.24 for the same
+//! files. docs/tokenizers.md describes the role of each file, and `tests/tests/data/tokenizers.rs`
+//! compares the ids.
 
 mod added_tokens;
 mod build;

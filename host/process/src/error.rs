@@ -1,5 +1,5 @@
-//! What can go wrong around any work: a file that the system refuses, an argument that does not fit, a
-//! user who asks to stop. The engine's error takes these in.
+//! The failures of a process' surroundings: a file that the system refuses, an argument that does
+//! not fit, or a user who asks to stop. The engine's error wraps them.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
-//! What every command-line program needs around its work: files that are written whole, signals, the
-//! terminal, progress, the log, and how numbers and lists are written. The lowest layer of the host; it
-//! knows nothing of models.
+//! The surroundings of every command-line program: atomic file writes, signals, the terminal,
+//! progress, the log, and the formatting of numbers and lists. This is the lowest layer of the host
+//! and knows nothing about models.
 
 pub mod byte_size;
 pub mod choice;

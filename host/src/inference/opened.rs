@@ -1,5 +1,5 @@
-//! A base model opened for `evaluate` and `predict`: everything but its weights, which are read once, when the data is known to
-//! be good, and shared by the models that its adapters make.
+//! A base model opened for `evaluate` and `predict`, without its weights. These are read once,
+//! after the data has been checked, and shared by the models of all adapters.
 
 use crate::{
     config::{AdaptedModel, AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
@@ -32,7 +32,7 @@ use progtune_pipeline::{
 };
 use std::path::Path;
 
-/// The base model, and what is to be put on it.
+/// The base model and the adapters to be applied to it.
 pub struct Opened<'a> {
     config: &'a InferenceConfig,
     own: Option<OwnRead>,
@@ -43,7 +43,7 @@ pub struct Opened<'a> {
     cache: TokenCache,
 }
 
-/// An adapter, or nothing, over the base model.
+/// An adapter, or nothing, on top of the base model.
 struct Layer<'a> {
     name: &'a str,
     adapter: Option<Adapter>,
@@ -52,7 +52,8 @@ struct Layer<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Opens the model and every adapter; own files, if that is what they are used on, are read with the labels they know.
+    /// Opens the model and every adapter. The user's own files, if given, are read with the labels
+    /// known to the model.
     pub fn new(
         config: &'a InferenceConfig,
         models: &'a AdaptedModel,
@@ -73,11 +74,12 @@ impl<'a> Opened<'a> {
         };
         let adapters: Vec<Option<Adapter>> =
             models.adapters.iter().map(read).collect::<Result<_>>()?;
-        let plugins = match adapters.iter().any(Option::is_some) {
-            true => Some(plugin::find(&config.plugins)?),
-            false => None,
+        let plugins = if adapters.iter().any(Option::is_some) {
+            Some(plugin::find(&config.plugins)?)
+        } else {
+            None
         };
-        // The model alone has the task of its company.
+        // Without an adapter, the base model uses the other adapters' task.
         let said = |adapter: &Option<Adapter>| adapter.as_ref()?.task.clone();
         let fallback = adapters.iter().find_map(said);
         let fallback = fallback.unwrap_or_else(|| SAMPLE_TASK.into());
@@ -107,10 +109,11 @@ impl<'a> Opened<'a> {
             .zip(adapters)
             .map(|(name, adapter)| open(name, adapter).map_err(|e| named(e, name, several)))
             .collect::<Result<Vec<Layer<'a>>>>()?;
-        // The same inputs for all: what the one that takes the most positions leaves.
+        // The inputs are the same for all adapters: they use the positions that remain for every
+        // one.
         let shifts = layers.iter().map(|layer| layer.model_plan.position_shift);
         model_config.position_shift = shifts.max().unwrap_or(0);
-        // The same length for all as well: what suits the first.
+        // The length is also the same for all: the one that suits the first adapter's task.
         let longest = max_length(config.max_length, layers[0].task.problem_type);
         let mut tokenizer = open_tokenizer(&source, &model_config, longest)?;
         if let Some(own) = &own {
@@ -127,7 +130,7 @@ impl<'a> Opened<'a> {
         })
     }
 
-    /// The tasks of the adapters, each once, with the first adapter that has it.
+    /// The distinct tasks of the adapters, each with the name of the first adapter for it.
     pub fn tasks(&self) -> Vec<(&Task, &str)> {
         let mut tasks: Vec<(&Task, &str)> = Vec::new();
         for layer in &self.layers {
@@ -138,12 +141,12 @@ impl<'a> Opened<'a> {
         tasks
     }
 
-    /// Says which adapter an error is about, where there are several.
+    /// Adds the adapter's name to an error if there are several adapters.
     pub fn named(&self, error: Error, name: &str) -> Error {
         named(error, name, self.layers.len() > 1)
     }
 
-    /// What is in a JSONL file; questions about texts also in other layouts.
+    /// Reads the examples of a JSONL file. Questions about texts may have other layouts.
     pub fn load_file(&self, task: &Task, path: &Path) -> Result<EvalSplit> {
         let name = SplitName::Test;
         if task.problem_type != ProblemType::QuestionAnswering {
@@ -188,7 +191,7 @@ impl<'a> Opened<'a> {
         Ok(EvalSplit::of_questions(name, split))
     }
 
-    /// The sentences whose words have tags, if these are what the models are used on: those of the only split there is.
+    /// The tagged sentences of the only split in the user's own files, or `None` for other data.
     pub fn sentences(&self) -> Option<&[TaggedSentence]> {
         let Some(OwnRead::Sentences(data)) = &self.own else {
             return None;
@@ -199,7 +202,7 @@ impl<'a> Opened<'a> {
         Some(sentences.map_or(&[], |sentences| first(sentences, limit)))
     }
 
-    /// Those sentences tokenised, with the tokens of their words.
+    /// Tokenises these sentences and assigns the tokens to their words.
     pub fn aligned(
         &self,
         sentences: &[TaggedSentence],
@@ -210,7 +213,7 @@ impl<'a> Opened<'a> {
         Ok(aligned)
     }
 
-    /// The tokenised examples of these splits.
+    /// Loads the tokenised examples of these splits.
     pub fn load_splits(
         &self,
         task: &Task,
@@ -228,7 +231,7 @@ impl<'a> Opened<'a> {
                 });
             }
             match &self.own {
-                // Opened for one split, whatever it is called here.
+                // The files were opened for a single split, whatever its name is here.
                 Some(OwnRead::Examples(files)) => {
                     let only = files.only_split();
                     self.load(task, name, Origin::Own { files, name: only })
@@ -249,13 +252,13 @@ impl<'a> Opened<'a> {
         names.iter().map(load).collect()
     }
 
-    /// What `f` makes of the model with each adapter and its task, by the adapter's name. The base model is read once; one
-    /// model at a time has what an adapter adds.
+    /// Applies `f` to the model with each adapter and its task; the results carry the adapters'
+    /// names. The base model is read once, and only one adapter is applied at a time.
     pub fn with_each_model<T>(
         &self,
         f: impl Fn(&Model, &Task) -> Result<T>,
     ) -> Result<Vec<(String, T)>> {
-        // An adapter brings its head along; the model alone must have one.
+        // An adapter includes its head. Without an adapter, the model must have one.
         let mut layers = self.layers.iter();
         let (reader, policy) = match layers.find(|layer| layer.adapter.is_none()) {
             Some(alone) => (alone, HeadPolicy::Require),
@@ -289,13 +292,14 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Says which of several adapters an error is about.
+/// Adds the adapter's name to an error if there are several adapters.
 fn named(error: Error, name: &str, several: bool) -> Error {
-    match several {
-        true => Error::Adapter {
+    if several {
+        Error::Adapter {
             name: name.to_owned(),
             source: Box::new(error),
-        },
-        false => error,
+        }
+    } else {
+        error
     }
 }

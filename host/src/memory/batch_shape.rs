@@ -7,40 +7,40 @@ use progtune_pipeline::{
     token_store::Examples,
 };
 
-/// Orders of this many epochs are looked through for the largest batch; later ones are like them.
+/// Number of epochs whose batches are searched for the largest one. Later epochs are similar.
 const LOOKED_THROUGH: u32 = 16;
 
-/// A batch, as far as memory depends on it.
+/// The shape of a batch, as far as memory depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BatchShape {
-    /// T.
+    /// Number of tokens (T).
     pub tokens: u64,
-    /// S.
+    /// Number of sequences (S).
     pub sequences: u64,
-    /// Tokens of the longest sequence.
+    /// Number of tokens in the longest sequence.
     pub longest: u64,
 }
 
 impl BatchShape {
-    /// With one more sequence.
+    /// Adds one sequence.
     fn add(&mut self, length: usize) {
         self.tokens += length as u64;
         self.sequences += 1;
         self.longest = self.longest.max(length as u64);
     }
 
-    /// Of sequences of these lengths.
+    /// The shape of a batch of sequences with these lengths.
     pub fn of(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut shape = Self::default();
         lengths.into_iter().for_each(|length| shape.add(length));
         shape
     }
 
-    /// The batch of the run with the most tokens: that of the trainer's own order, or, where looking through it would take
-    /// long, of the longest examples.
+    /// The training batch with the most tokens. It comes from the trainer's own order or, if
+    /// searching that would take long, from the longest examples.
     ///
     /// # Errors
-    /// When examples cannot be read.
+    /// Fails if examples cannot be read.
     pub fn largest(
         batching: &BatchingConfig,
         training: &TrainingConfig,
@@ -61,7 +61,7 @@ impl BatchShape {
         Ok(largest)
     }
 
-    /// The largest batch of examples in the order of their lengths, as the evaluator has them.
+    /// The largest batch of examples in the evaluator's order, which sorts them by length.
     pub fn largest_sorted(examples: &Examples, limit: BatchLimit) -> Self {
         let lengths = examples.summary().lengths.iter().rev();
         let lengths =
@@ -81,7 +81,7 @@ impl BatchShape {
         largest.larger(batch)
     }
 
-    /// The one with more tokens; the other of equals.
+    /// The batch with more tokens, or `other` if they are equal.
     fn larger(self, other: Self) -> Self {
         if self.tokens > other.tokens {
             self

@@ -10,21 +10,22 @@ use progtune_engine::{
 use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
 use progtune_process::byte_size::ByteSize;
 
-/// What `--memory-budget` decides.
+/// The decisions that follow from `--memory-budget`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// Whether the run recomputes activations: asked for, or needed to fit.
+    /// Whether the run recomputes activations, because it was requested or is needed to fit.
     pub recompute: bool,
-    /// What to tell the person; `None` without a budget.
+    /// The text for the user, or `None` without a budget.
     pub note: Option<String>,
-    /// What the prefix cache may take: what it was given, at most what the run leaves of its budget.
+    /// The memory limit of the prefix cache: its own budget, or less if the run leaves less of the
+    /// memory budget.
     pub prefix_cache_budget: Option<ByteSize>,
 }
 
-/// Whether the run fits its memory budget, and how.
+/// Decides whether and how the run fits its memory budget.
 ///
 /// # Errors
-/// As [`settle`].
+/// Fails in the cases of [`settle`].
 pub fn settle_memory(
     config: &RunConfig,
     model_config: &ModelConfig,
@@ -36,7 +37,7 @@ pub fn settle_memory(
     let memory_forecast =
         MemoryForecast::new(model_config, head, model_plan, config.machine.threads)?;
     let memory_forecast = match config.memory.budget {
-        // Nothing is predicted.
+        // Without a budget there is no forecast.
         None => memory_forecast,
         Some(_) => {
             let (batching, training) = (&config.batching, &config.training);
@@ -46,10 +47,10 @@ pub fn settle_memory(
     settle(config, &memory_forecast, stages)
 }
 
-/// Makes the run fit its budget, or refuses it. Without a budget everything stays as it was asked for.
+/// Makes the run fit its budget, or refuses it. Without a budget all settings stay as requested.
 ///
 /// # Errors
-/// When it does not fit even with recomputation; when the run is not on the fused path.
+/// Fails if the run does not fit even with recomputation, or is not on the fused path.
 pub fn settle(
     config: &RunConfig,
     memory_forecast: &MemoryForecast<'_>,
@@ -66,8 +67,8 @@ pub fn settle(
     };
     if !config.machine.is_fused() {
         return Err(Error::Usage(format!(
-            "--memory-budget {budget}: the memory of the fused kernels on the CPU is predicted, and this run has --device \
-             {} and --kernels {}; leave the budget out, or use --device cpu with --kernels auto",
+            "--memory-budget {budget}: memory is forecast only for the fused kernels on the CPU, but this run has --device {} \
+             and --kernels {}; remove the budget, or use --device cpu with --kernels auto",
             config.machine.device, config.machine.kernels
         )));
     }
@@ -91,7 +92,7 @@ pub fn settle(
     let least = memory_forecast.peak(stages, true);
     if least.total() <= budget.0 {
         let note = format!(
-            "--memory-budget {budget}: activations are recomputed, without that {} would be needed; {}",
+            "--memory-budget {budget}: activations are recomputed, because the run would otherwise need {}; {}",
             mib(asked.total()),
             least.describe()
         );
@@ -116,7 +117,7 @@ fn refusal(budget: ByteSize, least: &Footprint, has_method: bool) -> Error {
         _ => "use a smaller model",
     };
     Error::Usage(format!(
-        "--memory-budget {budget} is {}, which is not enough even with --recompute; {}; {advice}, or allow more",
+        "--memory-budget {budget} is {}, which is not enough even with --recompute; {}; {advice}, or raise the budget",
         mib(budget.0),
         least.describe()
     ))

@@ -1,4 +1,4 @@
-//! What the rewrites of a method keep for their backward. Called by the memory forecast.
+//! The numbers that a method's rewrites keep for their backward. Called by the memory forecast.
 
 use progtune_engine::error::{Error, Result};
 use progtune_plugin_api::{
@@ -8,20 +8,21 @@ use progtune_plugin_api::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a block's rewrites keep, in numbers.
+/// The amount that a block's rewrites keep, in numbers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Kept {
-    /// A token: keys and values are computed for all of them.
+    /// Numbers per token. Keys and values are computed for all tokens.
     pub token: u64,
-    /// A computed row.
+    /// Numbers per computed row.
     pub row: u64,
-    /// Once: rewritten weights, rows of keys and values, what a graph computes without rows.
+    /// Numbers that are kept once: rewritten weights, rows of keys and values, and results without
+    /// rows.
     pub fixed: u64,
-    /// How many rows of keys and values attention reads besides a sequence's own.
+    /// Number of rows of keys and values that attention reads besides the sequence's own.
     pub prefix: u64,
 }
 
-/// The operations that graphs on slices are made of (`fused::RowProgram`).
+/// The operations of graphs on slices (`fused::RowProgram`).
 const FUSED: &[Op] = &[
     Op::INPUT,
     Op::PARAMETER,
@@ -41,7 +42,7 @@ const FUSED: &[Op] = &[
     Op::DROPOUT,
 ];
 
-/// Views of what others hold.
+/// The operations whose results are views of other values.
 const VIEWS: &[Op] = &[
     Op::INPUT,
     Op::PARAMETER,
@@ -51,7 +52,7 @@ const VIEWS: &[Op] = &[
     Op::DETACH,
 ];
 
-/// Adds what a rewrite's graph keeps for its backward.
+/// Adds the numbers that a rewrite's graph keeps for its backward.
 pub(super) fn add_rewrite(
     kept: &mut Kept,
     rewrite: &Rewrite,
@@ -60,7 +61,7 @@ pub(super) fn add_rewrite(
     added: &BTreeMap<String, Vec<u64>>,
 ) -> Result<()> {
     let (rows_in, rows_out) = (u64::from(site.in_dim), u64::from(site.out_dim));
-    // What has no rows is there once.
+    // Values without rows are kept once.
     let weight = matches!(rewrite.mode, Mode::WEIGHT | Mode::KV_PREFIX);
     let inputs: Vec<(&str, Shape)> = match rewrite.mode {
         Mode::WEIGHT => vec![("w", Shape::fixed(&[rows_out, rows_in]))],
@@ -90,13 +91,14 @@ pub(super) fn add_rewrite(
     let nodes = || rewrite.graph.nodes.iter().zip(&shapes);
     let fused = !weight && nodes().all(|(node, shape)| !shape.rows || FUSED.contains(&node.op));
     if fused {
-        // Without rows: computed by candle, once for the pass.
+        // Values without rows are computed by candle once per pass.
         for (node, shape) in nodes().filter(|(_, shape)| !shape.rows) {
             if !VIEWS.contains(&node.op) {
                 kept.fixed += shape.elements().unwrap_or(0);
             }
         }
-        // What the backward reads, each value once; inputs but `y` are there anyway.
+        // The backward reads each of these values, which are counted once. Inputs other than `y`
+        // are kept anyway.
         let mut read = BTreeSet::new();
         for node in &rewrite.graph.nodes {
             match node.op {
@@ -131,7 +133,7 @@ pub(super) fn add_rewrite(
     if rewrite.mode == Mode::KV_PREFIX {
         let rows = shapes.last().and_then(|shape| shape.dims.first());
         kept.prefix += rows.copied().unwrap_or(0);
-        // The rows put together, and their gradient.
+        // The concatenated rows and their gradient.
         kept.fixed += 2 * shapes.last().and_then(Shape::elements).unwrap_or(0);
     } else if weight {
         kept.fixed += copies;

@@ -1,4 +1,5 @@
-//! The arithmetic against counts by hand; against measured runs it is checked in `tests/tests/memory/memory.rs`.
+//! Tests of the arithmetic against counts by hand. `tests/tests/memory/memory.rs` compares it with
+//! measured runs.
 
 use super::*;
 use crate::config::RunConfig;
@@ -28,7 +29,8 @@ fn footprints_add_up() {
     memory_forecast.batch = BatchShape::of([10, 30]);
     let (h, i, heads) = (384, 1536, 12);
     let of = |stage: &Stage| Trained::of(&model_plan, stage, 6);
-    // Two tapes of 40 rows; the last block's has two. Weights are trained, so attention's output is kept.
+    // Two tapes of 40 rows; the last block's has two. Attention's output is kept because weights
+    // are trained.
     let tape = 40 * 3 * h + 40 * (4 * h + i + heads + 2);
     let last = 40 * 3 * h + 2 * (4 * h + i + heads + 2);
     let scratch = 40 * (8 * h + 3 * i) + 3 * 30 * 30 + 2 * 12 * h;
@@ -53,7 +55,8 @@ fn footprints_add_up() {
     assert_eq!(of(&biases).lowest, 5);
     let without_weights = 40 * 3 * h + 2 * (3 * h + i + heads + 2) + 2 * 2 * h + 40 * h + scratch;
     assert_eq!(activations(&biases, false), without_weights);
-    // Packed: the frozen blocks for the forward, those that the backward passes for it too.
+    // The frozen blocks are packed for the forward, and those that the backward passes through also
+    // for it.
     let block = h * (4 * h + 2 * i);
     assert_eq!(memory_forecast.packed(&of(&biases)), block * (6 + 1));
     assert_eq!(memory_forecast.packed(&of(&top_two)), block * (4 + 1));

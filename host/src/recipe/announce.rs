@@ -1,5 +1,5 @@
-//! The beginning of a training run in its records and on the screen: `plan.json`, the plan as a table, and the event `start`.
-//! Called by the recipe, once everything has been read.
+//! The beginning of a training run in its records and on the screen: `plan.json`, the plan as a
+//! table, and the event `start`. Called by the recipe after everything has been read.
 
 use super::prepare::Prepared;
 use crate::{fetch, prefix_cache::CacheForecast, run_directory::RunDirectory};
@@ -16,14 +16,15 @@ use progtune_process::{
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// Epochs whose plan is shown row by row at the start of a run; of more, those that are alike share one.
+/// Number of epochs up to which the plan is shown row by row at the start of a run. In a longer
+/// plan, epochs with equal stages share a row.
 const MOST_ROWS: usize = 12;
 
 impl Prepared<'_> {
-    /// Logs the run, whose `config.toml` is `record`, and writes `plan.json`, which is returned.
+    /// Logs the run, whose `config.toml` is `record`, writes `plan.json`, and returns its contents.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if the file cannot be written.
     pub(super) fn record_plan(&self, record: &str, directory: &mut RunDirectory) -> Result<Value> {
         let config = record.replace('\n', "; ");
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");

@@ -1,4 +1,5 @@
-//! The evaluation after each epoch of a run: measured, recorded, shown, and offered as the best so far. Called by the recipe.
+//! The evaluation after each epoch of a run: measured, recorded, shown, and offered as the best so
+//! far. Called by the recipe.
 
 use super::Run;
 use crate::{evaluate::evaluate_from, evaluation_keys::eval_keys, prefix_cache::Usage};
@@ -7,23 +8,23 @@ use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, pre
 use progtune_process::terminal::note_for_people;
 use serde_json::{Map, Value, json};
 
-/// Every split's evaluation.
+/// The evaluations of all splits.
 #[derive(Default)]
 struct Measured<'a> {
-    /// By `eval_…` keys.
+    /// The results under their `eval_…` keys.
     all: Map<String, Value>,
     /// The first metric of the first split, which schedules may follow.
     first_metric: Option<f64>,
     /// The answers to the last split that has questions.
     answers: Option<(&'a Asked, Vec<Decoded>)>,
-    /// As [`crate::summary::Summary::only_answer`].
+    /// The only answer, as in [`crate::summary::Summary::only_answer`].
     only_answer: Option<String>,
 }
 
 impl<'a> Run<'a> {
-    /// Evaluates on every split.
+    /// Evaluates the model on every split.
     pub(super) fn evaluate(&mut self) -> Result<()> {
-        // Training's buffers do not add to what evaluating needs, nor the reverse.
+        // The buffers of training and evaluation are never held at the same time.
         self.model.release_buffers();
         let measured = self.measure()?;
         let cached = self.cache.end_epoch();
@@ -97,8 +98,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether the model as it is now is the run's result, as far as it is known: the best so far if the best one is asked
-    /// for.
+    /// Offers the model as the best so far and returns whether it is the run's result for now.
+    /// Without best-model selection this is always true.
     fn offer_as_best(&mut self, all: &Map<String, Value>) -> Result<bool> {
         let Some(best) = &mut self.best else {
             return Ok(true);
@@ -114,7 +115,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// In a run, logits that are not finite are a failure of the training.
+/// Turns logits that are not finite into a training error.
 fn diverged(error: Error) -> Error {
     match error {
         Error::NotFinite(fault) => Error::Training(format!(

@@ -1,5 +1,5 @@
-//! Prepares a training run: reads everything that it needs, and changes nothing. Called by the recipe; `plan` and the commands
-//! that use a result share its parts.
+//! Prepares a training run: reads everything that it needs and changes nothing. Called by the
+//! recipe. `plan` and the commands that use a result share parts of it.
 
 use crate::{
     best_model::BestModel,
@@ -25,29 +25,30 @@ use progtune_pipeline::{
 };
 use progtune_process::phase::Phase;
 
-/// Learning rate of full fine-tuning when none is given: Hugging Face's default.
+/// Learning rate of full fine-tuning if none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
 
-/// Positions that a pair of texts needs: RoBERTa's four special tokens and a word.
+/// Number of positions needed for a pair of texts: RoBERTa's four special tokens and a word.
 const SHORTEST_MODEL: usize = 5;
 
 /// The model of a run before its weights are read, and the method that trains it.
 pub struct ModelSide {
-    /// Where the model comes from.
+    /// The source of the model.
     pub source: ModelSource,
-    /// Its configuration, with the run's dropout.
+    /// The model's configuration, with the run's dropout.
     pub config: ModelConfig,
     /// The adapter that training starts from.
     pub adapter: Option<Adapter>,
-    /// The PEFT method; `None`: full fine-tuning.
+    /// The PEFT method, or `None` for full fine-tuning.
     pub method: Option<LoadedMethod>,
 }
 
 impl ModelSide {
-    /// Reads the configuration and the adapter, which `inputs` has as local paths, and loads the method.
+    /// Reads the configuration and the adapter, whose paths in `inputs` are local, and loads the
+    /// method.
     ///
     /// # Errors
-    /// When a file cannot be read, or the method refuses its options or the adapter.
+    /// Fails if a file cannot be read, or the method rejects its options or the adapter.
     pub fn read(config: &RunConfig, inputs: &InputsConfig, plugins: &Plugins) -> Result<Self> {
         let source = ModelSource::new(inputs.model.as_ref())?;
         let mut model_config = source.config()?;
@@ -69,11 +70,12 @@ impl ModelSide {
     }
 }
 
-/// Everything that is read before the schedule is asked: the model's description, the method's plan, the data.
+/// Everything that is read before the schedule is asked: the model's description, the method's plan
+/// and the data.
 pub struct Inputs<'a> {
     /// The run's configuration.
     pub config: &'a RunConfig,
-    /// Its inputs as local paths, with the columns of own files as they were found.
+    /// The run's inputs as local paths, with the detected columns of the user's own files.
     pub local: InputsConfig,
     /// The task and its data.
     pub data: TaskData,
@@ -81,22 +83,23 @@ pub struct Inputs<'a> {
     pub model: ModelSide,
     /// The parameters that may be trained.
     pub model_plan: ModelPlan,
-    /// The longest input in tokens, as asked for or as suits the task; the model may allow less.
+    /// The maximum length of an input in tokens, as requested or as suits the task. The model may
+    /// allow less.
     pub longest: usize,
     /// The model's tokenizer.
     pub tokenizer: Tokenizer,
     /// The training set.
     pub examples: Examples,
-    /// The splits to evaluate on after each epoch.
+    /// The evaluation splits that are measured after each epoch.
     pub eval_splits: Vec<EvalSplit>,
     plugins: Plugins,
 }
 
 impl<'a> Inputs<'a> {
-    /// Reads them.
+    /// Reads all inputs.
     ///
     /// # Errors
-    /// When something is absent, damaged, or does not fit the rest.
+    /// Fails if something is absent, damaged, or inconsistent with the rest.
     pub fn read(config: &'a RunConfig) -> Result<Self> {
         open_device(config.machine.device)?;
         let plugins = plugin::find(&config.plugins)?;
@@ -138,29 +141,31 @@ impl<'a> Inputs<'a> {
 
 /// A run that is ready to train.
 pub struct Prepared<'a> {
-    /// What was read.
+    /// The inputs that were read.
     pub inputs: &'a Inputs<'a>,
-    /// What the run's configuration leaves open.
+    /// The values that the run's configuration leaves open.
     pub decided: Decided,
     /// The batches of each epoch.
     pub order: BatchOrder<'a>,
     /// The schedule.
     pub schedule: LoadedSchedule,
-    /// What the schedule says of its epochs before the first one.
+    /// The schedule's plan, computed before the first epoch.
     pub run_plan: RunPlan,
-    /// The decision about memory, in words.
+    /// The decision about memory, as text.
     pub memory_note: Option<String>,
-    /// Keeps the best epoch's parameters, if that is asked for.
+    /// The keeper of the best epoch's parameters, if it was requested.
     pub best: Option<BestModel>,
     /// The model with its weights.
     pub model: Model,
 }
 
 impl<'a> Prepared<'a> {
-    /// Orders the batches, loads the schedule, settles learning rate and memory, and builds the model.
+    /// Orders the batches, loads the schedule, settles learning rate and memory, and builds the
+    /// model.
     ///
     /// # Errors
-    /// When the schedule refuses, the run does not fit its memory budget, or weights cannot be read.
+    /// Fails if the schedule refuses, the run does not fit its memory budget, or weights cannot be
+    /// read.
     pub fn new(inputs: &'a Inputs<'a>) -> Result<Self> {
         let (config, task, model_plan) = (inputs.config, inputs.task(), &inputs.model_plan);
         let (examples, eval_splits) = (&inputs.examples, &inputs.eval_splits);
@@ -210,18 +215,18 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// The step that the run ends with.
+    /// The number of the run's last step.
     pub fn last_step(&self) -> u64 {
         let total = self.total_steps();
         self.training().max_steps.unwrap_or(total).min(total)
     }
 
-    /// The steps of all epochs, whether they run or not.
+    /// The number of steps in all epochs, including those after the last step.
     pub fn total_steps(&self) -> u64 {
         self.order.steps_per_epoch() * u64::from(self.training().epochs)
     }
 
-    /// Epochs that run, the last one perhaps in part.
+    /// The number of epochs that run; the last one may be incomplete.
     pub fn epochs(&self) -> u32 {
         let steps = self.training().max_steps.unwrap_or(u64::MAX);
         let epochs = steps.div_ceil(self.order.steps_per_epoch().max(1));
@@ -253,10 +258,11 @@ fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
     Ok(model)
 }
 
-/// The method of the run; its options are the user's, then those of the adapter it starts from.
+/// Loads the method of the run. The user's options take precedence over those of the initial
+/// adapter.
 ///
 /// # Errors
-/// When the adapter is of another method, or the method refuses its options.
+/// Fails if the adapter's method is another one, or the method rejects its options.
 fn load_method(
     plugins: &Plugins,
     config: &TrainablesConfig,
@@ -267,13 +273,13 @@ fn load_method(
     };
     if let Some(adapter) = adapter.filter(|adapter| adapter.method != id) {
         return Err(Error::Usage(format!(
-            "--init-adapter {}: the adapter is of method {}, the run uses --peft {id}; use the same for both",
+            "--init-adapter {}: the adapter's method is {}, but the run uses --peft {id}; use the same method",
             adapter.origin, adapter.method
         )));
     }
     if let Some(adapter) = adapter.filter(|adapter| !adapter.unsaid.is_empty()) {
         return Err(Error::Usage(format!(
-            "--init-adapter {}: the adapter has what the method {id} has no option for: {}; merge it into the model \
+            "--init-adapter {}: the method {id} has no option for parts of the adapter: {}; merge it into the model \
              (progtune merge), and train the merged model",
             adapter.origin,
             adapter.unsaid.join("; ")
@@ -317,7 +323,8 @@ fn load_schedule(
     Ok(schedule)
 }
 
-/// The tokenizer of a model, for inputs of at most `max_length` tokens and no more than the model takes.
+/// Opens the tokenizer of a model for inputs of at most `max_length` tokens, or fewer if the
+/// model's limit is lower.
 pub fn open_tokenizer(
     source: &ModelSource,
     config: &ModelConfig,
@@ -327,7 +334,7 @@ pub fn open_tokenizer(
     if longest < SHORTEST_MODEL {
         return Err(Error::Model(format!(
             "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{} leave inputs of {longest} tokens; \
-             expected {SHORTEST_MODEL} at least: correct them",
+             expected at least {SHORTEST_MODEL}; correct them",
             source.name(),
             config.encoder.max_position_embeddings,
             config.encoder.pad_token_id,
@@ -340,7 +347,7 @@ pub fn open_tokenizer(
     let length = max_length.min(longest);
     if max_length > longest {
         tracing::info!(
-            "--max-length {max_length} is more than the model takes: inputs are cut at {longest} tokens"
+            "--max-length {max_length} exceeds the model's limit: inputs are truncated to {longest} tokens"
         );
     }
     Tokenizer::of_model(source, config, length)

@@ -1,4 +1,5 @@
-//! The end of a training run: test results, the model or adapter, records and report. Called by the recipe.
+//! The end of a training run: test results, the model or adapter, records and the report. Called by
+//! the recipe.
 
 use super::prepare::{Inputs, ModelSide, Prepared};
 use crate::{
@@ -35,10 +36,10 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 impl Prepared<'_> {
-    /// Evaluates on the test files, saves the result, and reports.
+    /// Evaluates the model on the test files, saves the result, and reports.
     ///
     /// # Errors
-    /// When the directory is gone, or something cannot be written.
+    /// Fails if the directory no longer exists, or a file cannot be written.
     pub(super) fn save(&self, mut summary: Summary, mut directory: RunDirectory) -> Result<()> {
         summary.evaluation.extend(test_results(self)?);
         directory.stay()?;
@@ -79,14 +80,14 @@ impl Prepared<'_> {
     }
 }
 
-/// The report and its warning for people, the event `end` for programs.
+/// Shows the report and its warning to the user, and sends the event `end` to programs.
 fn show(report: &Report<'_>, results: &Value, verdict: &Verdict) -> Result<()> {
     let show = terminal::show();
     if !show.quiet && !events::are_on() {
         note_for_people("");
         terminal::print(report.text(show.colour.stdout()))?;
     }
-    // The last line that a person reads; programs hear of it before the end.
+    // The warning is the last line that the user reads. Programs receive it before `end`.
     if let Some(warning) = verdict.warning() {
         tracing::warn!("{warning}");
     }
@@ -97,7 +98,8 @@ fn show(report: &Report<'_>, results: &Value, verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// The trained model's results on own test files, under keys that begin with `test_`; none without such files.
+/// Evaluates the trained model on the user's own test files. The keys begin with `test_`; without
+/// such files the result is empty.
 fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
     let (config, model) = (prepared.inputs.config, &prepared.model);
     let (data, tokenizer) = (&prepared.inputs.data, &prepared.inputs.tokenizer);
@@ -135,7 +137,8 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
         .collect())
 }
 
-/// A full checkpoint when the method adds nothing, a PEFT adapter where PEFT has the method, the neutral format otherwise.
+/// Saves a full checkpoint if the method adds nothing, a PEFT adapter if PEFT supports the method,
+/// and the neutral format otherwise.
 fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
     let Inputs {
         model_plan,

@@ -1,5 +1,6 @@
-//! The commands that a run ends with: what uses its result, and a next step. They are made to be copied into a shell, so
-//! they name all that the result needs and nothing else. Called by the report.
+//! The commands at the end of a run: one that uses its result, and a next step. They can be copied
+//! into a shell, so they name everything that the result needs and nothing else. Called by the
+//! report.
 
 use crate::config::{InputsConfig, RunConfig, SAMPLE_TASK, max_length};
 use progtune_datasets::{OWN_TASK, ProblemType, Task};
@@ -7,7 +8,7 @@ use progtune_pipeline::question_answering::Answering;
 use progtune_plain_text::is_hidden;
 use std::path::Path;
 
-/// A command as words.
+/// A command as a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShellCommand {
     words: Vec<String>,
@@ -25,20 +26,20 @@ impl ShellCommand {
         self
     }
 
-    /// The command in one line, quoted for a shell.
+    /// Returns the command in one line, quoted for a shell.
     pub fn line(&self) -> String {
         let words: Vec<String> = self.words.iter().map(|word| quoted(word)).collect();
         words.join(" ")
     }
 
-    /// The command after two spaces, a long one in several lines that a shell takes for one: broken before flags, so that
-    /// lines have at most `width` characters where the words allow it.
+    /// Returns the command, indented by two spaces. A long one is broken before flags into lines
+    /// that a shell joins. They have at most `width` characters if the words allow it.
     pub fn lines(&self, width: usize) -> String {
         let mut text = String::from(" ");
         let mut column = 1;
         for (at, word) in self.words.iter().enumerate() {
             let word = quoted(word);
-            // A flag with its value and, where more follows, the backslash.
+            // The width of a flag with its value, and of the backslash if more follows.
             let value = match (word.starts_with("--"), self.words.get(at + 1)) {
                 (true, Some(value)) => 1 + quoted(value).chars().count(),
                 _ => 0,
@@ -56,20 +57,21 @@ impl ShellCommand {
     }
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if word.chars().any(is_hidden) {
         return quoted_by_bytes(word);
     }
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
-/// `$'a\033b'`: what a terminal would obey as the octal digits of its bytes, for a shell to make it again (Bash, Zsh and
-/// POSIX of 2024).
+/// Quotes as `$'a\033b'`. Characters that a terminal would obey become octal digits of their bytes,
+/// which the shell decodes (Bash, Zsh and POSIX 2024).
 fn quoted_by_bytes(word: &str) -> String {
     let mut quoted = String::from("$'");
     for c in word.chars() {
@@ -85,27 +87,28 @@ fn quoted_by_bytes(word: &str) -> String {
     quoted + "'"
 }
 
-/// The result of a run, and what it was trained with.
+/// The result of a run, and the settings of its training.
 #[derive(Debug, Clone, Copy)]
 pub struct Trained<'a> {
     /// The run's configuration.
     pub config: &'a RunConfig,
-    /// Its inputs as local paths.
+    /// The run's inputs as local paths.
     pub inputs: &'a InputsConfig,
-    /// The longest input in tokens.
+    /// The maximum length of an input in tokens.
     pub max_length: usize,
-    /// Its task.
+    /// The run's task.
     pub task: &'a Task,
-    /// Where the result is.
+    /// The directory of the result.
     pub directory: &'a Path,
 }
 
 impl Trained<'_> {
-    /// The command that uses the result: `progtune predict`, with a file's name to be replaced.
+    /// Returns the command that uses the result: `progtune predict`, with a placeholder for the
+    /// input file.
     pub fn predict(&self) -> ShellCommand {
         let (task, whole) = (self.task, self.is_whole());
         let mut command = self.open(ShellCommand::new("predict"));
-        // An adapter of a named task says which.
+        // An adapter records the name of its task.
         if task.name == OWN_TASK || whole && task.name != SAMPLE_TASK {
             command = command.flag("--task", &task.name);
         }
@@ -113,7 +116,7 @@ impl Trained<'_> {
         self.with_reading(command).flag("--input", input)
     }
 
-    /// The next step, in words, and its command.
+    /// Returns the next step, as text and as a command.
     pub fn next(&self) -> (&'static str, ShellCommand) {
         if self.task.is_generated() {
             return ("the same on your own data", self.on_own_data());
@@ -150,12 +153,12 @@ impl Trained<'_> {
         self.with_plugins(command)
     }
 
-    /// Whether the result is a checkpoint and no adapter.
+    /// Whether the result is a checkpoint rather than an adapter.
     fn is_whole(&self) -> bool {
         self.directory.join("config.json").exists()
     }
 
-    /// The command with the flags that open the result.
+    /// Adds the flags that open the result to a command.
     fn open(&self, mut command: ShellCommand) -> ShellCommand {
         let directory = self.directory.display();
         if self.is_whole() {
@@ -167,7 +170,7 @@ impl Trained<'_> {
         self.with_plugins(command.flag("--adapter", directory))
     }
 
-    /// The command with the flags that name where plugins were taken from, apart from the usual places.
+    /// Adds the flags for plugins outside the default directories.
     fn with_plugins(&self, mut command: ShellCommand) -> ShellCommand {
         for file in &self.config.plugins.files {
             command = command.flag("--plugin", file.display());
@@ -178,8 +181,8 @@ impl Trained<'_> {
         command
     }
 
-    /// The command with how texts were read in training, where it was not as usual: their length, and the windows of long
-    /// ones.
+    /// Adds the flags for reading texts if they differ from the defaults: the maximum length, and
+    /// the windows of long texts.
     fn with_reading(&self, mut command: ShellCommand) -> ShellCommand {
         let problem = self.task.problem_type;
         if self.max_length != max_length(None, problem) {
@@ -192,7 +195,7 @@ impl Trained<'_> {
         command
     }
 
-    /// The end of the name of a file like those that were trained on.
+    /// Returns the file extension of the training data.
     fn input_type(&self) -> &str {
         const PLAIN: [&str; 10] = [
             "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "bio", "txt",

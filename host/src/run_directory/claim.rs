@@ -1,5 +1,5 @@
-//! A run's claim to its output directory, made before any work is done: nobody else writes there, and nothing in it is
-//! touched until the run begins. Called by the recipe.
+//! A run's claim to its output directory, taken before any work is done. Nobody else writes there,
+//! and nothing in it changes until the run begins. Called by the recipe.
 
 use super::{
     RunDirectory,
@@ -17,23 +17,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The output directory of a run that has not begun.
+/// The claimed output directory of a run that has not begun.
 pub struct Claim {
     output: PathBuf,
     overwrites: bool,
     lock: DirectoryLock,
-    /// What to say of an earlier result if the run fails.
+    /// The note about an earlier result, added to an error if the run fails.
     earlier: Cell<Option<String>>,
 }
 
 impl Claim {
-    /// Claims the directory of a run from `inputs`; a finished run there may be replaced if it `overwrites`. It is made if it is not there, and removed again if nothing comes of the run.
+    /// Claims the directory of a run from `inputs`. A finished run there may be replaced if
+    /// `overwrites` is set. A missing directory is created, and removed again if the run leaves
+    /// nothing in it.
     ///
     /// # Errors
-    /// When a finished run is there already, or files that are not a run's, or what this run starts from; when a file
-    /// is in the way, or another run is writing there.
+    /// Fails if the directory holds a finished run, files that are not a run's, or an input of this
+    /// run. It also fails if a file is in the way or another run is writing there.
     pub fn take(output: PathBuf, overwrites: bool, inputs: &InputsConfig) -> Result<Self> {
-        // Before anything is made, and again when nobody else can change it.
+        // The check comes before anything is created, and again under the lock.
         check(&output, overwrites, inputs)?;
         let lock = DirectoryLock::take(&output, "--output")?;
         check(&output, overwrites, inputs)?;
@@ -45,11 +47,12 @@ impl Claim {
         })
     }
 
-    /// Begins the run, whose `config.toml` is `record`: every input has been read, and records are written from now on. An earlier result stays where it
-    /// is until the new one is complete; what an unfinished run left is removed.
+    /// Begins the run, whose `config.toml` is `record`. All inputs have been read, and records are
+    /// written from now on. An earlier result stays in place until the new one is complete; the
+    /// files of an unfinished run are removed.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// Fails if the file system refuses.
     pub fn begin(&self, inputs: &InputsConfig, record: &str) -> Result<RunDirectory> {
         interrupt::check()?;
         if !self.lock.folder().is_in_place() {
@@ -58,9 +61,9 @@ impl Claim {
         }
         check(&self.output, self.overwrites, inputs)?;
         interrupt::set_course(Course::Training);
-        interrupt::set_last_words("a result was not saved");
+        interrupt::set_last_words("no result was saved");
         let failed = |action| Error::io(&self.output, action);
-        // The path of the lock's folder is absolute; the user's own is shown.
+        // The path of the lock's folder is absolute, but messages show the user's own path.
         let folder = Folder::open(&self.output).map_err(failed("open"))?;
         if !self.output.join(RESULTS).exists() {
             remove_run(&folder).map_err(failed("remove an unfinished run in"))?;
@@ -76,12 +79,12 @@ impl Claim {
             self.output.display(),
             staged.path().display()
         );
-        interrupt::set_last_words(format!("a result was not saved; {words}"));
+        interrupt::set_last_words(format!("no result was saved; {words}"));
         self.earlier.set(Some(words));
         RunDirectory::open(staged, Some(folder), record)
     }
 
-    /// An error of the run, with what has become of the result that it was to replace.
+    /// Adds to an error of the run the state of the result that it was to replace.
     pub fn explain(&self, error: Error) -> Error {
         match self.earlier.take() {
             Some(note) if self.output.join(RESULTS).exists() => Error::Noted {
@@ -96,9 +99,10 @@ impl Claim {
 fn check(output: &Path, overwrites: bool, inputs: &InputsConfig) -> Result<()> {
     refuse_file(output)?;
     refuse_own_input(output, inputs)?;
-    match overwrites {
-        true => refuse_foreign(output),
-        false => refuse_used(output),
+    if overwrites {
+        refuse_foreign(output)
+    } else {
+        refuse_used(output)
     }
 }
 
@@ -113,7 +117,7 @@ fn refuse_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Replacing the run that a new one starts from would destroy its beginning.
+/// Refuses to replace the run from which the new one starts.
 fn refuse_own_input(path: &Path, inputs: &InputsConfig) -> Result<()> {
     let Ok(output) = path.canonicalize() else {
         return Ok(());
@@ -152,7 +156,7 @@ fn refuse_used(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `--overwrite-output` replaces runs, not files that others have made and a run has names for.
+/// Refuses to overwrite files that are not a run's but have the name of a run's file.
 fn refuse_foreign(path: &Path) -> Result<()> {
     if is_run(path) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! What a run writes into its directory, and how a directory is known for a run's. Called by the run directory.
+//! The names of the files that a run writes, and the test for a run's directory. Called by the run
+//! directory.
 
 use crate::{
     best_model,
@@ -10,20 +11,20 @@ use progtune_pipeline::{question_answering::prediction_files, tokenizer};
 use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};
 
-/// The file whose presence means that a run finished.
+/// The file whose presence marks a finished run.
 pub const RESULTS: &str = "all_results.json";
-/// The file whose presence means that a directory is a run's.
+/// The file whose presence marks a run's directory.
 pub const CONFIG: &str = "config.toml";
-/// The steps and evaluations.
+/// The records of steps and evaluations.
 pub const METRICS: &str = "metrics.jsonl";
 /// The log.
 pub const LOG: &str = "log.txt";
-/// What each epoch is to train.
+/// The plan of each epoch.
 pub const PLAN: &str = "plan.json";
-/// Where a run works while an earlier result is still in its place.
+/// The subdirectory of a new run while an earlier result is still in place.
 pub const NEW_RUN: &str = "new-run";
 
-/// Every file that a run may write, the mark of a finished one first.
+/// Every file that a run may write, beginning with the mark of a finished one.
 pub fn all() -> impl Iterator<Item = &'static str> {
     let names = [
         RESULTS,
@@ -52,15 +53,15 @@ pub fn is_of_a_run(name: &str) -> bool {
     all().any(|known| known == name)
 }
 
-/// Whether a name in a directory is of no account: a lock, or a temporary file.
+/// Whether a name in a directory may be ignored, as that of a lock or a temporary file.
 pub fn is_passing(name: &str) -> bool {
     name == LOCK_FILE || name.starts_with(temporary::PREFIX)
 }
 
-/// Whether a directory is a run's: it has a configuration that a run wrote, or one that a run could be started with.
+/// Whether a directory is a run's: its configuration was written by a run or could start one.
 pub fn is_run(directory: &Path) -> bool {
     let path = directory.join(CONFIG);
-    // A pipe would make this wait.
+    // Reading a pipe would block.
     if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
         return false;
     }
@@ -77,10 +78,10 @@ pub fn is_run(directory: &Path) -> bool {
     !table.is_empty() && table.keys().all(is_key)
 }
 
-/// Removes what a run has left: nothing else, and nothing behind a link.
+/// Removes the files of a run, but no others, and nothing behind a link.
 ///
 /// # Errors
-/// When the file system refuses.
+/// Fails if the file system refuses.
 pub fn remove_run(folder: &Folder) -> io::Result<()> {
     for name in all() {
         folder.remove(name)?;
@@ -88,7 +89,7 @@ pub fn remove_run(folder: &Folder) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a run keeps only for one that would take its place.
+/// Removes the prefix cache, which a run keeps only for one that replaces it.
 pub fn remove_cache(folder: &Folder) {
     if let Ok(cache) = folder.existing_subfolder(prefix_cache::DIRECTORY) {
         let _ = cache.remove(prefix_cache::FILE);

@@ -128,8 +128,9 @@ impl Model {
     /// that reads every token.
     ///
     /// ```no_run
+    /// # use progtune_engine::{error::Error, model::Model};
     /// use progtune_engine::batch::{Batch, EncodedExample};
-    /// # fn logits(model: &progtune_engine::model::Model) -> Result<(), progtune_engine::error::Error> {
+    /// # fn logits(model: &Model) -> Result<(), Error> {
     /// let example = EncodedExample {
     ///     input_ids: vec![101, 7592, 102],
     ///     token_type_ids: vec![0; 3],

@@ -34,8 +34,8 @@ impl Parameters {
     ///     parameters::Parameters,
     /// };
     ///
-    /// let text = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 1,
-    ///     "num_attention_heads": 1, "intermediate_size": 8}"#;
+    /// let text = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4,
+    ///     "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}"#;
     /// let config = ModelConfig::parse(text, "example")?;
     /// let infos = description::parameters(&config, HeadKind::Token(3));
     /// let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);

@@ -127,7 +127,7 @@ fn a_second_signal_does_not_wait_for_a_step() {
         said.lines()
             .last()
             .unwrap()
-            .contains("interrupted at once; a result was not saved"),
+            .contains("interrupted at once; no result was saved"),
         "{said}"
     );
     assert_eq!(left(&scratch), [""; 0]);
