@@ -1,4 +1,5 @@
-//! Several adapters over one base: each gives what it gives alone, under its own name, and the base is in memory once.
+//! Several adapters on one base: each gives the same results as by itself, under its own name, and
+//! the base is in memory once.
 
 use super::*;
 use progtune_engine::{
@@ -126,7 +127,7 @@ fn an_error_names_the_adapter() {
         .fail(2);
 }
 
-/// Models of several adapters on one base share every value that no adapter replaces.
+/// Several adapters on one base share every value that no adapter replaces.
 #[test]
 fn the_base_is_in_memory_once() {
     let scratch = Scratch::new();
@@ -189,7 +190,7 @@ fn the_base_is_in_memory_once() {
     println!("{shared} numbers shared by three models, {own} of their own in each");
 }
 
-/// Heads of two tasks over one base: each reads its columns, with its own labels.
+/// Heads for two tasks on one base: each reads its own columns, with its own labels.
 #[test]
 fn adapters_may_be_for_different_tasks() {
     let scratch = Scratch::new();
@@ -234,7 +235,7 @@ fn adapters_may_be_for_different_tasks() {
         assert_eq!(second["label"], second["logits"][0]);
     }
 
-    // Data is one task's.
+    // The data belongs to one task.
     let evaluate = || {
         CommandLine::new("evaluate --quiet --max-length 64")
             .path("--model", &base)
