@@ -1,5 +1,5 @@
-//! What the documents refer to exists: files, headings, flags, variables, commands, plugins, pictures. And the other way round: every
-//! flag, schedule and method is in a document.
+//! Everything that the documents refer to exists: files, headings, flags, variables, commands,
+//! plugins, pictures. Conversely, every flag, schedule and method is in a document.
 
 use super::{
     documents::{Document, anchors, links, spans},
@@ -14,14 +14,14 @@ use std::{
     path::Path,
 };
 
-/// Flags in the documents that are cargo's.
+/// Flags in the documents that belong to cargo.
 const FLAGS_OF_CARGO: &[&str] = &["--release", "--workspace", "--features", "--matrix"];
 
 /// The document whose command draws docs/plan.svg.
 const PICTURED: &str = "docs/plan.md";
 
-/// Compares the picture that a document's command has drawn with the one in `docs/`, or writes it there; an error says how they
-/// differ.
+/// Compares the picture that a document's command has drawn with the one in `docs/`, or writes it
+/// there. An error says how they differ.
 pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> Result<(), String> {
     if document.path != PICTURED {
         return Ok(());
@@ -45,7 +45,7 @@ pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> R
     }
 }
 
-/// A drawing without the figures that are another machine's: the rows `seconds` and `peak MiB`.
+/// A drawing without the figures that depend on the machine: the rows `seconds` and `peak MiB`.
 fn without_predictions(drawing: &str) -> Result<String, String> {
     let height = |line: &str| {
         let (_, rest) = line.split_once(" y=\"")?;
@@ -72,7 +72,8 @@ fn without_predictions(drawing: &str) -> Result<String, String> {
     Ok(kept.collect::<Vec<_>>().join("\n"))
 }
 
-/// Every word in a text that begins with `prefix` and goes on with characters that `is_part` takes.
+/// Every word in a text that begins with `prefix` and continues with characters that `is_part`
+/// accepts.
 fn words<'a>(text: &'a str, prefix: &str, is_part: impl Fn(char) -> bool) -> BTreeSet<&'a str> {
     let places = text.match_indices(prefix).map(|(at, _)| at);
     let begins = places.filter(|&at| {
@@ -93,7 +94,7 @@ fn flags_in(text: &str) -> BTreeSet<&str> {
     found.filter(|flag| flag.as_bytes()[2] != b'-').collect()
 }
 
-/// Every flag of every command that is not hidden.
+/// Every flag of every command, except hidden ones.
 fn flags() -> BTreeSet<String> {
     let mut flags = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
     let mut commands = vec![clap_command()];

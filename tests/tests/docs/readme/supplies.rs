@@ -1,6 +1,6 @@
-//! What the documents take for granted: data files by the names that they give them, and a hub with the models and data sets
-//! that they name. Small models of the fixtures stand in for large ones where only commands are run; where a plan is shown,
-//! `config.json` is the real one.
+//! Everything that the documents take for granted: data files with the documented names, and a hub
+//! with the models and data sets that they name. Small fixture models replace large ones where
+//! commands are only run. Where a plan is shown, `config.json` is the real one.
 
 use progtune_tests::{fixture, hub_server::Repo, shared_data};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ const REVIEWS: [(&str, &str); 6] = [
     ),
 ];
 
-/// The rows of a file with these texts: `n` of them, each a little different.
+/// The rows for a file with these texts: `n` of them, each slightly different.
 fn rows(n: usize, line: impl Fn(usize, &str, &str) -> String) -> String {
     let rows = (0..n).map(|at| {
         let (text, label) = REVIEWS[at % REVIEWS.len()];
@@ -41,7 +41,8 @@ fn csv(n: usize) -> String {
     rows(n, |_, text, label| format!("\"{text}\",{label}\n"))
 }
 
-/// SQuAD's JSON: `n` texts with two questions each; with `v2` there is a third one without an answer.
+/// SQuAD's JSON: `n` texts with two questions each. With `v2` there is a third question without an
+/// answer.
 fn squad(n: usize, v2: bool) -> String {
     let paragraph = |at: usize| {
         let context = format!(
@@ -70,7 +71,7 @@ fn squad(n: usize, v2: bool) -> String {
     json!({"version": "1.1", "data": [{"title": "Bridges", "paragraphs": paragraphs}]}).to_string()
 }
 
-/// Sentences in columns: a word, its part of speech and its tag, or the first and the last alone.
+/// Sentences in columns: a word, its part of speech and its tag, or only the word and the tag.
 fn sentences(n: usize, line: impl Fn(&str, &str, &str) -> String) -> String {
     let words = [
         ("Ada", "NNP", "B-PER"),
@@ -170,7 +171,7 @@ pub fn files(directory: &Path) {
     write("pairs.jsonl", format!("{pair}\n").as_bytes());
 }
 
-/// Files of a directory under names with a prefix.
+/// A directory's files under names with a prefix.
 fn files_of(directory: &Path, names: &[&str], prefix: &str) -> Vec<(String, Vec<u8>)> {
     let read = |name: &&str| {
         let path = directory.join(name);
@@ -180,7 +181,8 @@ fn files_of(directory: &Path, names: &[&str], prefix: &str) -> Vec<(String, Vec<
     names.iter().map(read).collect()
 }
 
-/// The repositories of the hub; `real`: MRPC and BERT's vocabulary are the real ones, for figures that are shown.
+/// The repositories on the hub. With `real`, MRPC and BERT's vocabulary are the real ones, for
+/// figures that are shown.
 pub fn repos(real: bool) -> Vec<Repo> {
     let shared =
         real.then(|| shared_data().expect("PROGTUNE_SHARED: figures are those of real data"));
