@@ -161,13 +161,12 @@ impl Repo {
     pub fn etag(&self, name: &str) -> String {
         let contents = self.contents(name).expect("a file of the repository");
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
-        match self.large.iter().any(|large| large == name) {
-            true => hex(&Sha256::digest(contents)),
-            false => {
-                let mut blob = format!("blob {}\0", contents.len()).into_bytes();
-                blob.extend(contents);
-                hex(&Sha1::digest(&blob))
-            }
+        if self.large.iter().any(|large| large == name) {
+            hex(&Sha256::digest(contents))
+        } else {
+            let mut blob = format!("blob {}\0", contents.len()).into_bytes();
+            blob.extend(contents);
+            hex(&Sha1::digest(&blob))
         }
     }
 
@@ -204,14 +203,15 @@ fn refuse(status: &'static str, code: &str, message: &str) -> Answer {
     }
 }
 
-fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
-    let mut reader = BufReader::new(&stream);
+/// Reads a request; `None` if the connection ends before the headers do.
+fn read_request(stream: &TcpStream, to_cdn: bool) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
         match reader.read_line(&mut line) {
             Ok(n) if n > 0 => {}
-            _ => return,
+            _ => return None,
         }
         let line = line.trim_end().to_owned();
         if line.is_empty() {
@@ -228,18 +228,25 @@ fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
         };
         lines.iter().find_map(find).unwrap_or_default()
     };
-    let request = Request {
+    Some(Request {
         method: word(),
         path: word(),
         authorization: header("authorization"),
         range: header("range"),
         to_cdn,
+    })
+}
+
+fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
+    let Some(request) = read_request(&stream, to_cdn) else {
+        return;
     };
     let mut state = state.lock().expect("a lock");
     state.requests.push(request.clone());
-    let mut answer = match to_cdn {
-        true => state.cdn(&request),
-        false => state.hub(&request),
+    let mut answer = if to_cdn {
+        state.cdn(&request)
+    } else {
+        state.hub(&request)
     };
     let mut take = |found: fn(&Trouble) -> bool| {
         let file = &answer.file;
@@ -274,16 +281,21 @@ fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
     if has_body && !answer.file.is_empty() && !request.range.is_empty() {
         take_range(&mut answer, &request.range);
     }
+    send(&stream, &answer, is_get, cut);
+}
+
+/// Sends a response: the headers, and for `GET` the body or its first `cut` bytes.
+fn send(mut stream: &TcpStream, answer: &Answer, is_get: bool, cut: Option<usize>) {
     let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
     head += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
-    let body = match is_get {
-        true => &answer.body[..cut.unwrap_or(answer.body.len()).min(answer.body.len())],
-        false => &[],
+    let body = if is_get {
+        &answer.body[..cut.unwrap_or(answer.body.len()).min(answer.body.len())]
+    } else {
+        &[]
     };
-    let mut stream = &stream;
     // A client that has gone away is not the server's concern.
     let _ = stream
         .write_all(head.as_bytes())
@@ -364,11 +376,13 @@ impl State {
                 return self.resolve(repo, rest, request);
             }
         }
-        match request.authorization.is_empty() {
-            // Like the real hub: a repository that does not exist might be private.
-            true => refuse("401 Unauthorized", "RepoNotFound", "Repository not found"),
-            false => refuse("404 Not Found", "RepoNotFound", "Repository not found"),
-        }
+        // Like the real hub: a repository that does not exist might be private.
+        let status = if request.authorization.is_empty() {
+            "401 Unauthorized"
+        } else {
+            "404 Not Found"
+        };
+        refuse(status, "RepoNotFound", "Repository not found")
     }
 
     fn resolve(&self, repo: &Repo, rest: &str, request: &Request) -> Answer {

@@ -51,12 +51,10 @@ pub fn copy_directory(from: &Path, to: &Path) {
     for entry in listed {
         let path = entry.expect("a directory entry").path();
         let target = to.join(path.file_name().expect("its name"));
-        match path.is_dir() {
-            true if path.ends_with("target") => {}
-            true => copy_directory(&path, &target),
-            false => {
-                std::fs::copy(&path, &target).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            }
+        if !path.is_dir() {
+            std::fs::copy(&path, &target).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        } else if !path.ends_with("target") {
+            copy_directory(&path, &target);
         }
     }
 }

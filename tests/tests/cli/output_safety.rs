@@ -37,9 +37,10 @@ fn tree(directory: &Path) -> BTreeMap<String, Vec<u8>> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(directory).unwrap().display().to_string();
             let kind = fs::symlink_metadata(&path).unwrap().file_type();
-            let bytes = match kind.is_file() {
-                true => fs::read(&path).unwrap(),
-                false => Vec::new(),
+            let bytes = if kind.is_file() {
+                fs::read(&path).unwrap()
+            } else {
+                Vec::new()
             };
             if kind.is_dir() {
                 folders.push(path);

@@ -88,7 +88,7 @@ fn mrpc() {
     assert_eq!(counts(&train), [1194, 2474]);
     assert_eq!(counts(&validation), [129, 279]);
     let has_quote = |row: &&Example| row.text.matches('"').count() % 2 == 1;
-    assert_eq!(train.iter().filter(has_quote).count(), 126); // sentences at which a CSV reader would fail
+    assert_eq!(train.iter().filter(has_quote).count(), 126); // A CSV reader would fail at these.
 
     // The labelled test file of Microsoft's original download, under the name that the reader looks
     // for.

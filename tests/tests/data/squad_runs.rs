@@ -330,11 +330,10 @@ fn bert_base(scratch: &Scratch) -> PathBuf {
     scratch.write("base/config.json", config.to_string());
     let mut tensors = HashMap::new();
     let mut add = |name: &str, shape: &[usize]| {
-        let tensor = match name.contains("LayerNorm.weight") {
-            true => Tensor::ones(shape, DType::F16, &Device::Cpu),
-            false => {
-                Tensor::full(0.01f32, shape, &Device::Cpu).and_then(|t| t.to_dtype(DType::F16))
-            }
+        let tensor = if name.contains("LayerNorm.weight") {
+            Tensor::ones(shape, DType::F16, &Device::Cpu)
+        } else {
+            Tensor::full(0.01f32, shape, &Device::Cpu).and_then(|t| t.to_dtype(DType::F16))
         };
         tensors.insert(format!("bert.{name}"), tensor.unwrap());
     };

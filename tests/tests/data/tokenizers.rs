@@ -240,9 +240,10 @@ fn run(row: &Row<'_>, directory: &Path, ids: &mut usize, wrong_ids: &mut usize) 
         (Err(_), Err(error)) => {
             let message = error.to_string();
             let is_clear = message.chars().count() > 30 && message.chars().count() < 700;
-            return match is_clear {
-                true => Vec::new(),
-                false => vec![format!("a message that is no message: {message}")],
+            return if is_clear {
+                Vec::new()
+            } else {
+                vec![format!("a message that is no message: {message}")]
             };
         }
         (Err(error), Ok(found)) => return vec![format!("is {error} there, and here {found:?}")],

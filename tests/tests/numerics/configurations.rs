@@ -49,9 +49,10 @@ fn values(seed: u64, name: &str, n: usize) -> Vec<f32> {
         let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let k = ((z ^ (z >> 31)) >> 56) as i64 - 128;
-        match name.ends_with("LayerNorm.weight") {
-            true => 1.0 + (k >> 4) as f32 / 16.0,
-            false => k as f32 / 256.0,
+        if name.ends_with("LayerNorm.weight") {
+            1.0 + (k >> 4) as f32 / 16.0
+        } else {
+            k as f32 / 256.0
         }
     };
     (0..n as u64).map(value).collect()
@@ -93,9 +94,10 @@ fn write_weights(
             name => *TYPES.iter().find(|of| format!("{of:?}") == name).unwrap(),
         };
         let bytes = bytes(&values(seed, name, info.size()), dtype);
-        let bare = match draw["base_prefix"].as_bool().unwrap() {
-            true => name,
-            false => &info.name,
+        let bare = if draw["base_prefix"].as_bool().unwrap() {
+            name
+        } else {
+            &info.name
         };
         let tensor = (dtype, info.shape.clone(), bytes);
         file.tensors.insert(format!("{wrapper}{bare}"), tensor);
@@ -104,9 +106,10 @@ fn write_weights(
 }
 
 fn head_of(draw: &Value, n: usize) -> HeadKind {
-    match draw["head"] == "token" {
-        true => HeadKind::Token(n),
-        false => HeadKind::Sequence(n),
+    if draw["head"] == "token" {
+        HeadKind::Token(n)
+    } else {
+        HeadKind::Sequence(n)
     }
 }
 

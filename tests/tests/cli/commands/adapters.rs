@@ -176,15 +176,12 @@ fn the_base_is_in_memory_once() {
             .iter()
             .map(|model| place(model, &info.name))
             .collect();
-        match info.is_classifier() {
-            true => {
-                assert_eq!(places.len(), 3, "{}: each has its own head", info.name);
-                own += info.size();
-            }
-            false => {
-                assert_eq!(places.len(), 1, "{}: it is there more than once", info.name);
-                shared += info.size();
-            }
+        if info.is_classifier() {
+            assert_eq!(places.len(), 3, "{}: each has its own head", info.name);
+            own += info.size();
+        } else {
+            assert_eq!(places.len(), 1, "{}: it is there more than once", info.name);
+            shared += info.size();
         }
     }
     println!("{shared} numbers shared by three models, {own} of their own in each");

@@ -116,12 +116,11 @@ fn hard_links_and_dangling_ones_are_replaced_as_well() {
             let all = written(kind, &finished);
             let all: Vec<&String> = all.iter().filter(|name| *name != "config.toml").collect();
             for name in &all {
-                match is_hard {
-                    true => {
-                        fs::write(planted(name), PRECIOUS).unwrap();
-                        fs::hard_link(planted(name), output.join(name)).unwrap();
-                    }
-                    false => symlink(planted(name), output.join(name)).unwrap(),
+                if is_hard {
+                    fs::write(planted(name), PRECIOUS).unwrap();
+                    fs::hard_link(planted(name), output.join(name)).unwrap();
+                } else {
+                    symlink(planted(name), output.join(name)).unwrap();
                 }
             }
             line.clone().path("--output", &output).run();

@@ -42,9 +42,10 @@ fn the_token_goes_to_the_hub_alone() {
     outcome(train.env("HF_TOKEN", "hf_secret")).good();
     let requests = place.server.requests();
     for request in &requests {
-        let expected = match request.to_cdn {
-            true => "",
-            false => "Bearer hf_secret",
+        let expected = if request.to_cdn {
+            ""
+        } else {
+            "Bearer hf_secret"
         };
         assert_eq!(request.authorization, expected, "{request:?}");
     }

@@ -85,9 +85,10 @@ fn words(line: &str) -> Vec<String> {
             }
             was_figure = is_figure;
         }
-        match UNITS.contains(&out.trim_end_matches([',', '.', ')'])) {
-            true => "B".to_owned(),
-            false => out,
+        if UNITS.contains(&out.trim_end_matches([',', '.', ')'])) {
+            "B".to_owned()
+        } else {
+            out
         }
     });
     words.collect()

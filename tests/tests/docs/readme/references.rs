@@ -37,11 +37,12 @@ pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> R
         without_predictions(&committed)?,
         without_predictions(&drawn)?,
     );
-    match committed == drawn {
-        true => Ok(()),
-        false => Err(format!(
+    if committed == drawn {
+        Ok(())
+    } else {
+        Err(format!(
             "docs/plan.svg is\n{committed}\nand {PICTURED}'s command draws\n{drawn}\n(PROGTUNE_README=write renews it)"
-        )),
+        ))
     }
 }
 
@@ -64,9 +65,10 @@ fn without_predictions(drawing: &str) -> Result<String, String> {
     );
     let kept = drawing.lines().map(|line| {
         let is_text = line.starts_with("<text x=");
-        match is_text && heights.contains(&height(line)) {
-            true => line.split_once('>').map_or(line, |(head, _)| head),
-            false => line,
+        if is_text && heights.contains(&height(line)) {
+            line.split_once('>').map_or(line, |(head, _)| head)
+        } else {
+            line
         }
     });
     Ok(kept.collect::<Vec<_>>().join("\n"))
@@ -170,9 +172,10 @@ fn links_lead_somewhere() {
                 let folder = Path::new(&document.path)
                     .parent()
                     .expect("a path in the repository");
-                let path = match file.is_empty() {
-                    true => root().join(&document.path),
-                    false => root().join(folder).join(file),
+                let path = if file.is_empty() {
+                    root().join(&document.path)
+                } else {
+                    root().join(folder).join(file)
                 };
                 assert!(path.exists(), "{place}: no such file");
                 if !anchor.is_empty() {

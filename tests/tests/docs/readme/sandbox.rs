@@ -59,9 +59,10 @@ impl Sandbox {
         supplies::files(&here);
         let programs = directory.path().join("programs");
         fs::create_dir(&programs).expect("a directory");
-        let progtune = match writes() {
-            true => progtune_tests::root().join("target/release/progtune"),
-            false => profile_dir().join("progtune"),
+        let progtune = if writes() {
+            progtune_tests::root().join("target/release/progtune")
+        } else {
+            profile_dir().join("progtune")
         };
         assert!(progtune.is_file(), "{} is not built", progtune.display());
         symlink(&progtune, programs.join("progtune")).expect("a link");

@@ -95,6 +95,42 @@ pub fn files(directory: &Path) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, contents).expect("a file");
     };
+    write_texts(&write);
+
+    write(
+        "train.conll",
+        sentences(24, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
+    );
+    write(
+        "dev.conll",
+        sentences(6, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
+    );
+    write(
+        "words.conll",
+        sentences(3, |word, _, _| format!("{word}\n")).as_bytes(),
+    );
+    let tagged = sentences(24, |word, part, tag| format!("{word}\t{part}\t{tag}\n"));
+    write("tagged.txt", tagged.as_bytes());
+
+    write("squad/train.json", squad(8, false).as_bytes());
+    write("squad/dev.json", squad(4, false).as_bytes());
+    write("squad2/train.json", squad(8, true).as_bytes());
+    write("squad2/dev.json", squad(4, true).as_bytes());
+    write("questions.json", squad(10, false).as_bytes());
+    let question =
+        json!({"question": "Who built it?", "context": "It was built by the city of Lund."});
+    write("questions.jsonl", format!("{question}\n").as_bytes());
+
+    for name in ["train.tsv", "dev.tsv"] {
+        let rows = fs::read(fixture("parity/data").join(name)).expect("a fixture");
+        write(&format!("glue/MRPC/{name}"), &rows);
+    }
+    let pair = json!({"sentence1": "It rains in Lund.", "sentence2": "In Lund it rains."});
+    write("pairs.jsonl", format!("{pair}\n").as_bytes());
+}
+
+/// Writes the files of texts with labels.
+fn write_texts(write: &impl Fn(&str, &[u8])) {
     let header = |rows: String| format!("text,label\n{rows}");
     write("reviews.csv", header(csv(60)).as_bytes());
     write("plain.csv", csv(60).as_bytes());
@@ -138,37 +174,6 @@ pub fn files(directory: &Path) {
     let topics = ["music;plot", "cast", "", "plot;cast;music"];
     let topics = rows(32, |at, text, _| format!("\"{text}\",{}\n", topics[at % 4]));
     write("topics.csv", header(topics).as_bytes());
-
-    write(
-        "train.conll",
-        sentences(24, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
-    );
-    write(
-        "dev.conll",
-        sentences(6, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
-    );
-    write(
-        "words.conll",
-        sentences(3, |word, _, _| format!("{word}\n")).as_bytes(),
-    );
-    let tagged = sentences(24, |word, part, tag| format!("{word}\t{part}\t{tag}\n"));
-    write("tagged.txt", tagged.as_bytes());
-
-    write("squad/train.json", squad(8, false).as_bytes());
-    write("squad/dev.json", squad(4, false).as_bytes());
-    write("squad2/train.json", squad(8, true).as_bytes());
-    write("squad2/dev.json", squad(4, true).as_bytes());
-    write("questions.json", squad(10, false).as_bytes());
-    let question =
-        json!({"question": "Who built it?", "context": "It was built by the city of Lund."});
-    write("questions.jsonl", format!("{question}\n").as_bytes());
-
-    for name in ["train.tsv", "dev.tsv"] {
-        let rows = fs::read(fixture("parity/data").join(name)).expect("a fixture");
-        write(&format!("glue/MRPC/{name}"), &rows);
-    }
-    let pair = json!({"sentence1": "It rains in Lund.", "sentence2": "In Lund it rains."});
-    write("pairs.jsonl", format!("{pair}\n").as_bytes());
 }
 
 /// A directory's files under names with a prefix.
