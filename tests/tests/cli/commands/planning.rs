@@ -67,8 +67,8 @@ fn a_plan_needs_a_config_json_alone() {
     assert_eq!(bare, plan(&fixture("parity/bert"), flags));
 }
 
-/// Sizes by hand: embeddings 120·32 + 64·32 + 2·32 + 64, a block 4·(32·32 + 32) + 2·32·64 + 64 + 32
-/// + 4·32, pooler 32·32 + 32, classifier 2·32 + 2.
+/// Sizes by hand: embeddings 120·32 + 64·32 + 2·32 + 64, pooler 32·32 + 32, classifier 2·32 + 2, a
+/// block 4·(32·32 + 32) + 2·32·64 + 64 + 32 + 4·32.
 #[test]
 fn the_numbers_are_right() {
     let (embeddings, block, pooler, head) = (6016, 8544, 1056, 66);
