@@ -110,7 +110,7 @@ cases! { is_refused:
     });
 }
 
-/// A path without write permission. Only where permissions hold, which they do not for root.
+/// A path without write permission. Permissions do not hold for root, who skips the test.
 #[cfg(unix)]
 #[test]
 fn a_directory_without_permission_is_named() {
