@@ -1,5 +1,5 @@
-//! A command line in the making: words and paths, then run to success or to the failure that a test expects.
-//! Used by the tests that drive the built binary.
+//! A builder for command lines: it collects words and paths, then runs to success or to the failure
+//! that a test expects. The tests that drive the built binary use it.
 
 use crate::{fixture, progtune, run, run_failing};
 use std::{
@@ -15,17 +15,17 @@ pub struct CommandLine {
 }
 
 impl CommandLine {
-    /// Starts with words, separated by spaces.
+    /// Starts with words that are separated by spaces.
     pub fn new(words: &str) -> Self {
         Self::default().words(words)
     }
 
-    /// Training of a tiny model of `fixtures/parity` on the MRPC fixture, quietly, into `output`.
+    /// Training of a tiny model from `fixtures/parity` on the MRPC fixture, quietly, into `output`.
     pub fn train(model: &str, output: &Path) -> Self {
         Self::talking_train(model, output).words("--quiet")
     }
 
-    /// As [`Self::train`], but the run says what it does.
+    /// Same as [`Self::train`], but not quiet.
     pub fn talking_train(model: &str, output: &Path) -> Self {
         Self::talking_train_on(
             &fixture("parity").join(model),
@@ -53,7 +53,7 @@ impl CommandLine {
             .path("--data", fixture("parity/data"))
     }
 
-    /// Adds words, separated by spaces.
+    /// Adds words that are separated by spaces.
     pub fn words(mut self, words: &str) -> Self {
         self.arguments
             .extend(words.split_whitespace().map(String::from));
@@ -71,21 +71,22 @@ impl CommandLine {
         self.arguments.iter().map(String::as_str).collect()
     }
 
-    /// The process, for tests that run it in a way of their own.
+    /// The process, for tests that run it in their own way.
     pub fn command(&self) -> Command {
         let mut command = progtune();
         command.args(&self.arguments);
         command
     }
 
-    /// Runs it, asserts that it succeeds, and returns its standard output.
+    /// Runs the command, asserts that it succeeds, and returns its standard output.
     #[track_caller]
     pub fn run(&self) -> String {
         let Output { stdout, .. } = run(&self.arguments());
         String::from_utf8(stdout).expect("output is UTF-8")
     }
 
-    /// Runs it, asserts that it succeeds, and returns what it printed and what it said.
+    /// Runs the command, asserts that it succeeds, and returns its standard output and standard
+    /// error.
     #[track_caller]
     pub fn output(&self) -> (String, String) {
         let Output { stdout, stderr, .. } = run(&self.arguments());
@@ -93,7 +94,8 @@ impl CommandLine {
         (text(stdout), text(stderr))
     }
 
-    /// Runs it, asserts that it fails with `code` and without a panic, and returns what it said.
+    /// Runs the command, asserts that it fails with `code` and without a panic, and returns its
+    /// standard error.
     #[track_caller]
     pub fn fail(&self, code: i32) -> String {
         run_failing(&self.arguments(), code)

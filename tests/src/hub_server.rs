@@ -1,5 +1,6 @@
-//! A Hugging Face hub on this machine: the routes that clients use, over HTTP, with another server for large files as the real one has,
-//! and with troubles on request. Used by the tests of models and data sets that are named by id.
+//! A local Hugging Face hub: the routes that clients use, over HTTP. Like the real hub it has a
+//! second server for large files, and it can fail on request. The tests that name models and data
+//! sets by id use it.
 
 use serde_json::json;
 use sha1::{Digest, Sha1};
@@ -11,50 +12,50 @@ use std::{
     thread,
 };
 
-/// A repository that the hub has.
+/// A repository on the hub.
 #[derive(Debug, Clone, Default)]
 pub struct Repo {
-    /// `org/name` of a model, `datasets/org/name` of a data set.
+    /// `org/name` for a model, `datasets/org/name` for a data set.
     pub path: String,
-    /// The commit that `main` and every name in `revisions` stand for.
+    /// The commit to which `main` and every name in `revisions` resolve.
     pub commit: String,
-    /// More names of the commit.
+    /// Further names for the commit.
     pub revisions: Vec<String>,
-    /// Names and contents.
+    /// File names and their contents.
     pub files: Vec<(String, Vec<u8>)>,
-    /// Names of the files that are kept outside git, as large ones are.
+    /// Names of the files that are stored outside git because they are large.
     pub large: Vec<String>,
-    /// Whether only who has accepted conditions gets files.
+    /// Whether only users who have accepted conditions get files.
     pub gated: bool,
 }
 
-/// What goes wrong once with a file.
+/// A fault that happens once to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// The connection ends after so many bytes of the answer's body.
+    /// The connection ends after this many bytes of the response body.
     Cut(usize),
-    /// A byte is another one.
+    /// One byte is changed.
     Corrupt,
-    /// Ranges are ignored.
+    /// The range in the request is ignored.
     Whole,
     /// The server is busy.
     Busy,
-    /// The size in the headers is so many bytes.
+    /// The size in the headers is this number of bytes.
     Size(u64),
 }
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// `GET` or `HEAD`.
     pub method: String,
-    /// With the query.
+    /// The path with its query.
     pub path: String,
-    /// The header, or nothing.
+    /// The header, or an empty string.
     pub authorization: String,
-    /// The header, or nothing.
+    /// The header, or an empty string.
     pub range: String,
-    /// Whether it came to the other server.
+    /// Whether the request reached the server for large files.
     pub to_cdn: bool,
 }
 
@@ -69,13 +70,13 @@ struct State {
     cdn: String,
 }
 
-/// The two servers; they end with the test's process.
+/// The two servers, which end with the test's process.
 pub struct HubServer {
     state: Arc<Mutex<State>>,
 }
 
 impl HubServer {
-    /// A hub with these repositories.
+    /// Starts a hub with these repositories.
     pub fn new(repos: Vec<Repo>) -> Self {
         let state = Arc::new(Mutex::new(State {
             repos,
@@ -105,27 +106,27 @@ impl HubServer {
         f(&mut self.state.lock().expect("a lock"))
     }
 
-    /// Its address, for `HF_ENDPOINT`.
+    /// The hub's address, for `HF_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         self.with(|state| state.hub.clone())
     }
 
-    /// The old path leads to the new one.
+    /// Redirects the old path to the new one.
     pub fn rename(&self, old: &str, new: &str) {
         self.with(|state| state.renamed.push((old.to_owned(), new.to_owned())));
     }
 
-    /// Something goes wrong with the next answer that has this file's contents (or headers, for a size).
+    /// Makes the next response with this file's contents (or headers, for a size) fail in this way.
     pub fn trouble(&self, file: &str, trouble: Trouble) {
         self.with(|state| state.troubles.push((file.to_owned(), trouble)));
     }
 
-    /// Only this token is known; others are refused.
+    /// Accepts only this token and refuses all others.
     pub fn know_token(&self, token: &str) {
         self.with(|state| state.token = Some(token.to_owned()));
     }
 
-    /// The repository is replaced, or new.
+    /// Adds or replaces a repository.
     pub fn put(&self, repo: Repo) {
         self.with(|state| {
             state.repos.retain(|other| other.path != repo.path);
@@ -133,7 +134,7 @@ impl HubServer {
         });
     }
 
-    /// The requests since the last call.
+    /// The requests since the previous call.
     pub fn requests(&self) -> Vec<Request> {
         self.with(|state| std::mem::take(&mut state.requests))
     }
@@ -150,23 +151,22 @@ impl Repo {
         }
     }
 
-    /// The file is large.
+    /// Marks a file as large.
     pub fn large(mut self, name: &str) -> Self {
         self.large.push(name.to_owned());
         self
     }
 
-    /// The tag that the hub gives a file: git's hash, or of a large one SHA-256.
+    /// The hub's ETag for a file: git's hash, or SHA-256 for a large file.
     pub fn etag(&self, name: &str) -> String {
         let contents = self.contents(name).expect("a file of the repository");
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
-        match self.large.iter().any(|large| large == name) {
-            true => hex(&Sha256::digest(contents)),
-            false => {
-                let mut blob = format!("blob {}\0", contents.len()).into_bytes();
-                blob.extend(contents);
-                hex(&Sha1::digest(&blob))
-            }
+        if self.large.iter().any(|large| large == name) {
+            hex(&Sha256::digest(contents))
+        } else {
+            let mut blob = format!("blob {}\0", contents.len()).into_bytes();
+            blob.extend(contents);
+            hex(&Sha1::digest(&blob))
         }
     }
 
@@ -182,12 +182,12 @@ impl Repo {
     }
 }
 
-/// An answer in the making.
+/// A response under construction.
 struct Answer {
     status: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    /// Of which file the body is.
+    /// The file that the body belongs to.
     file: String,
 }
 
@@ -203,14 +203,15 @@ fn refuse(status: &'static str, code: &str, message: &str) -> Answer {
     }
 }
 
-fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
-    let mut reader = BufReader::new(&stream);
+/// Reads a request; `None` if the connection ends before the headers do.
+fn read_request(stream: &TcpStream, to_cdn: bool) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
         match reader.read_line(&mut line) {
             Ok(n) if n > 0 => {}
-            _ => return,
+            _ => return None,
         }
         let line = line.trim_end().to_owned();
         if line.is_empty() {
@@ -227,18 +228,25 @@ fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
         };
         lines.iter().find_map(find).unwrap_or_default()
     };
-    let request = Request {
+    Some(Request {
         method: word(),
         path: word(),
         authorization: header("authorization"),
         range: header("range"),
         to_cdn,
+    })
+}
+
+fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
+    let Some(request) = read_request(&stream, to_cdn) else {
+        return;
     };
     let mut state = state.lock().expect("a lock");
     state.requests.push(request.clone());
-    let mut answer = match to_cdn {
-        true => state.cdn(&request),
-        false => state.hub(&request),
+    let mut answer = if to_cdn {
+        state.cdn(&request)
+    } else {
+        state.hub(&request)
     };
     let mut take = |found: fn(&Trouble) -> bool| {
         let file = &answer.file;
@@ -273,17 +281,22 @@ fn answer(stream: TcpStream, state: &Mutex<State>, to_cdn: bool) {
     if has_body && !answer.file.is_empty() && !request.range.is_empty() {
         take_range(&mut answer, &request.range);
     }
+    send(&stream, &answer, is_get, cut);
+}
+
+/// Sends a response: the headers, and for `GET` the body or its first `cut` bytes.
+fn send(mut stream: &TcpStream, answer: &Answer, is_get: bool, cut: Option<usize>) {
     let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
     head += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
-    let body = match is_get {
-        true => &answer.body[..cut.unwrap_or(answer.body.len()).min(answer.body.len())],
-        false => &[],
+    let body = if is_get {
+        &answer.body[..cut.unwrap_or(answer.body.len()).min(answer.body.len())]
+    } else {
+        &[]
     };
-    let mut stream = &stream;
-    // A client that has gone is its own affair.
+    // A client that has gone away is not the server's concern.
     let _ = stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body))
@@ -311,7 +324,7 @@ fn take_range(answer: &mut Answer, range: &str) {
 }
 
 impl State {
-    /// Large files, under their hash.
+    /// Serves large files by their hash.
     fn cdn(&self, request: &Request) -> Answer {
         let wanted = request.path.trim_start_matches("/blobs/");
         for repo in &self.repos {
@@ -363,11 +376,13 @@ impl State {
                 return self.resolve(repo, rest, request);
             }
         }
-        match request.authorization.is_empty() {
-            // As the real one: what does not exist might be private.
-            true => refuse("401 Unauthorized", "RepoNotFound", "Repository not found"),
-            false => refuse("404 Not Found", "RepoNotFound", "Repository not found"),
-        }
+        // Like the real hub: a repository that does not exist might be private.
+        let status = if request.authorization.is_empty() {
+            "401 Unauthorized"
+        } else {
+            "404 Not Found"
+        };
+        refuse(status, "RepoNotFound", "Repository not found")
     }
 
     fn resolve(&self, repo: &Repo, rest: &str, request: &Request) -> Answer {

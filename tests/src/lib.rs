@@ -1,4 +1,4 @@
-//! What the integration tests share: paths, the built binary, fixtures.
+//! Shared parts of the integration tests: paths, the built binary, fixtures.
 
 pub mod command_line;
 pub mod hub_server;
@@ -33,7 +33,8 @@ pub fn fixture(name: &str) -> PathBuf {
     root().join("tests/fixtures").join(name)
 }
 
-/// `target/debug` or `target/release`: where this test's binary, the host and the plugins were built.
+/// The directory `target/debug` or `target/release` that holds this test's binary, the host and the
+/// plugins.
 pub fn profile_dir() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     test.parent()
@@ -42,8 +43,9 @@ pub fn profile_dir() -> PathBuf {
         .to_owned()
 }
 
-/// The built binary, ready for arguments; knows no plugins but those beside it, no user configuration, no kept tokens,
-/// no network and nothing of the hub; what it keeps of plugins is the tests' own.
+/// The built binary, ready for arguments. It knows no plugins but those beside it, no user
+/// configuration, no stored tokens, no network and nothing about the hub. Its plugin cache belongs
+/// to the tests.
 pub fn progtune() -> Command {
     let name = format!("progtune{}", std::env::consts::EXE_SUFFIX);
     let path = profile_dir().join(name);
@@ -70,7 +72,7 @@ pub fn progtune() -> Command {
     command
 }
 
-/// Gives a command the variables that another sets, and takes from it those that the other removes.
+/// Sets the variables that another command sets, and removes those that it removes.
 pub fn same_environment<'a>(command: &'a mut Command, other: &Command) -> &'a mut Command {
     for (key, value) in other.get_envs() {
         match value {
@@ -81,7 +83,8 @@ pub fn same_environment<'a>(command: &'a mut Command, other: &Command) -> &'a mu
     command
 }
 
-/// A shell that runs a script with a command as its arguments, `"$@"`, and with the command's environment.
+/// A shell that runs a script with a command as its arguments, `"$@"`, in that command's
+/// environment.
 pub fn in_shell(script: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell
@@ -108,14 +111,14 @@ pub fn run(arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs the binary, asserts that it fails with `code`, without a panic and with the recorded message ([`messages`]), and
-/// returns the message.
+/// Runs the binary and returns its message. Asserts that it fails with `code`, without a panic and
+/// with the recorded message ([`messages`]).
 #[track_caller]
 pub fn run_failing(arguments: &[&str], code: i32) -> String {
     fails(progtune().args(arguments), code)
 }
 
-/// As [`run_failing`], for a command with an environment of its own.
+/// Same as [`run_failing`], for a command with its own environment.
 #[track_caller]
 pub fn fails(command: &mut Command, code: i32) -> String {
     let output = command.output().expect("the binary starts");
@@ -126,7 +129,8 @@ pub fn fails(command: &mut Command, code: i32) -> String {
     text
 }
 
-/// A test per case: the name of the test, and the arguments of the function that judges it. The first failure hides no other.
+/// One test per case: the name of the test, and the arguments for the function that judges it. A
+/// failure hides no later case.
 #[macro_export]
 macro_rules! cases {
     ($judge:ident: $($name:ident($($argument:expr),+ $(,)?);)+) => {
@@ -139,14 +143,14 @@ macro_rules! cases {
     };
 }
 
-/// A JSON file.
+/// Reads a JSON file.
 #[track_caller]
 pub fn read_json(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The lines of a JSONL file.
+/// Reads the lines of a JSONL file.
 #[track_caller]
 pub fn read_jsonl(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -155,14 +159,14 @@ pub fn read_jsonl(path: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// All tensors of a safetensors file.
+/// Reads all tensors of a safetensors file.
 #[track_caller]
 pub fn read_safetensors(path: &Path) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(path, &candle_core::Device::Cpu)
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The largest absolute difference of two tensors of one shape.
+/// The largest absolute difference between two tensors of the same shape.
 #[track_caller]
 pub fn max_difference(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());

@@ -1,10 +1,12 @@
-//! Every message that a test provokes, in one file that is read in one go: `tests/snapshots/messages.txt`. Used by whatever
-//! makes a command fail, so that no test records anything itself.
+//! All messages that the tests provoke, in one file that can be read in one sitting:
+//! `tests/snapshots/messages.txt`. Every function that makes a command fail uses it, so no test
+//! records anything itself.
 //!
-//! A message belongs to the test that provoked it, in whose thread it must be checked; several messages of a test are numbered
-//! in their order. A message that is not the recorded one fails its test. `PROGTUNE_MESSAGES=write cargo test --workspace` records
-//! the messages of the tests that run; read the difference aloud before it is committed. A test of `docs` finds entries of
-//! tests that are gone.
+//! A message belongs to the test that provoked it and must be checked in that test's thread.
+//! Several messages from one test are numbered in order. A message that differs from the recorded
+//! one fails its test. `PROGTUNE_MESSAGES=write cargo test --workspace` records the messages of the
+//! tests that run; read the difference aloud before committing it. A test in `docs` finds entries
+//! whose tests are gone.
 
 use crate::{fixture, profile_dir, root};
 use fancy_regex::Regex;
@@ -18,7 +20,7 @@ use std::{
     thread,
 };
 
-/// Messages by their test and their number in it, from 1.
+/// Messages by test and by their number within it, from 1.
 pub type Messages = BTreeMap<(String, usize), String>;
 
 /// The file of messages.
@@ -26,7 +28,7 @@ pub fn file() -> PathBuf {
     root().join("tests/snapshots/messages.txt")
 }
 
-/// Checks what a failed command said, with its arguments and its exit code.
+/// Checks the output of a failed command, with its arguments and its exit code.
 #[track_caller]
 pub fn check_command(command: &Command, code: i32, said: &str) {
     let mut text = String::from("$ progtune");
@@ -45,10 +47,10 @@ pub fn check_command(command: &Command, code: i32, said: &str) {
 /// Compares a message with the recorded one, or records it.
 ///
 /// # Panics
-/// When it is not the recorded one.
+/// If the message differs from the recorded one.
 #[track_caller]
 pub fn check(message: &str) {
-    // File names and reasons of the operating system are those of Linux.
+    // File names and the operating system's reasons are those of Linux.
     if !cfg!(target_os = "linux") {
         return;
     }
@@ -60,7 +62,7 @@ pub fn check(message: &str) {
     let key = (test, *number);
     let message = stable(message);
     if std::env::var_os("PROGTUNE_MESSAGES").is_some_and(|value| value == "write") {
-        // Under the lock of the counts: one test writes at a time.
+        // The lock of the counts is held, so one test writes at a time.
         return write(key, message);
     }
     drop(counts);
@@ -76,7 +78,8 @@ pub fn check(message: &str) {
     );
 }
 
-/// The test that this thread runs, with the test target before it: `cli::bad_input::arguments::zero_epochs`.
+/// The test that this thread runs, preceded by its test target:
+/// `cli::bad_input::arguments::zero_epochs`.
 fn test_name() -> String {
     let test = thread::current();
     let test = test.name().filter(|name| *name != "main");
@@ -87,13 +90,13 @@ fn test_name() -> String {
     format!("{target}::{test}")
 }
 
-/// A message without what differs between machines, builds and runs.
+/// A message without the parts that differ between machines, builds and runs.
 fn stable(message: &str) -> String {
     let target = profile_dir();
     let target = target.parent().expect("target/PROFILE");
     let (fixtures, root) = (fixture("parity"), root());
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    // A path inside another comes before it.
+    // A path inside another one comes before it.
     let places = [
         (Some(target), "TARGET"),
         (Some(&*fixtures), "FIXTURES"),
@@ -115,14 +118,14 @@ fn stable(message: &str) -> String {
     text
 }
 
-/// A temporary directory of a test.
+/// A test's temporary directory.
 static TEMPORARY: LazyLock<Regex> = LazyLock::new(|| {
     let parent = std::env::temp_dir();
     let parent = fancy_regex::escape(&parent.to_string_lossy()).into_owned();
     pattern(&format!(r"{parent}/\.tmp\w{{6}}"))
 });
 
-/// What differs from run to run, and what is in its place in the file.
+/// Patterns for text that differs from run to run, with their replacements in the file.
 static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let version = fancy_regex::escape(env!("CARGO_PKG_VERSION")).into_owned();
     vec![
@@ -133,14 +136,14 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (pattern(r"where \d+ are free"), "where N are free"),
         (pattern(r", version GLIBC_[\d.]+"), ""),
         (pattern(&format!(r"\b{version}\b")), "VERSION"),
-        // Predictions of memory, which depend on the cores.
+        // Forecasts of memory, which depend on the cores.
         (
             pattern(
                 r"\b(peak|parameters|weights|gradients|optimizer|activations|data|program) \d+ MiB",
             ),
             "$1 N MiB",
         ),
-        // Editors do not keep it.
+        // Editors do not keep trailing spaces.
         (pattern(r"(?m)[ \t]+$"), ""),
     ]
 });
@@ -149,10 +152,10 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a pattern")
 }
 
-/// The entries of a file of messages.
+/// The entries in a file of messages.
 pub fn parse(text: &str) -> Messages {
     let mut messages = Messages::new();
-    // What comes before the first entry explains the file.
+    // The text before the first entry explains the file.
     for entry in format!("\n{text}").split("\n## ").skip(1) {
         let (title, message) = entry.split_once('\n').unwrap_or((entry, ""));
         let (test, number) = title.split_once(", ").unwrap_or((title, "1"));
@@ -162,12 +165,12 @@ pub fn parse(text: &str) -> Messages {
     messages
 }
 
-/// Records a message; the first one of a test drops those that the test had.
+/// Records a message. The first message of a test removes the earlier entries of that test.
 fn write(key: (String, usize), message: String) {
     assert!(!message.contains("\n## "), "an entry begins so: {message}");
     let path = file();
     fs::create_dir_all(path.parent().expect("a directory")).expect("the directory is made");
-    // Test programs may run beside each other.
+    // Test programs may run at the same time.
     let lock = File::create(profile_dir().join("messages.lock")).expect("the lock is made");
     lock.lock().expect("the lock is taken");
     let mut messages = parse(&fs::read_to_string(&path).unwrap_or_default());
@@ -194,7 +197,8 @@ fn printed(messages: &Messages) -> String {
     text
 }
 
-/// The source file of a test, and the part of its name that is inside of it: a function, or a module with one.
+/// The source file of a test, and the rest of its name within that file: a function, or a module
+/// with a function.
 pub fn source_of(test: &str) -> Option<(PathBuf, Vec<&str>)> {
     let parts: Vec<&str> = test.split("::").collect();
     (1..parts.len()).rev().find_map(|n| {

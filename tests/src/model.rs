@@ -1,4 +1,5 @@
-//! Builds models through the host's library for tests that look inside: gradients, parameters, logits.
+//! Builds models through the host's library for tests that look inside: gradients, parameters,
+//! logits.
 
 use crate::{fixture, profile_dir};
 use candle_core::Tensor;
@@ -20,24 +21,24 @@ use progtune_engine::{
 };
 use std::path::Path;
 
-/// A model with its method, as a run would make it.
+/// A model with its method, as a run would build it.
 pub struct Setup {
     /// The model.
     pub model: Model,
-    /// What the method does.
+    /// The method's plan.
     pub model_plan: ModelPlan,
-    /// The plugins it came from.
+    /// The plugins that it came from.
     pub plugins: Plugins,
     method: String,
 }
 
-/// What a test asks for.
+/// The settings that a test asks for.
 pub struct Wanted<'a> {
     /// The model's directory.
     pub model: &'a Path,
-    /// The method's id; empty: full fine-tuning.
+    /// The method's id; empty means full fine-tuning.
     pub method: &'a str,
-    /// Its options.
+    /// The method's options.
     pub options: &'a [(&'a str, &'a str)],
     /// An adapter to start from.
     pub adapter: Option<&'a Path>,
@@ -45,12 +46,12 @@ pub struct Wanted<'a> {
     pub head: HeadKind,
     /// Fused or composed.
     pub kernels: Kernels,
-    /// Dropout everywhere; `None`: the model's own.
+    /// Dropout everywhere; `None` means the model's own rates.
     pub dropout: Option<f64>,
 }
 
 impl Wanted<'_> {
-    /// Puts it together.
+    /// Builds the model and its method.
     pub fn build(&self) -> Setup {
         let plugins = plugin::discover(&[profile_dir()]).expect("the built plugins");
         let source = ModelSource::Directory(self.model.to_owned().into());
@@ -99,7 +100,7 @@ impl Wanted<'_> {
 }
 
 impl Setup {
-    /// A schedule over this model.
+    /// A schedule for this model.
     pub fn schedule(&self, id: &str, epochs: u32) -> LoadedSchedule {
         let run = self.model_plan.run_record(epochs, 10, 1, &self.method);
         self.plugins.schedule(id, &[], run).expect("the schedule")
@@ -128,7 +129,7 @@ impl Setup {
     }
 }
 
-/// A split of a task tokenised for a model.
+/// A split of a task, tokenised for a model.
 pub fn examples(
     model: &Path,
     task: &str,

@@ -1,5 +1,5 @@
-//! Builds the crates of `outside-plugins` as their authors would, outside the workspace, and makes other libraries of them by
-//! changing bytes. Used by the tests of plugins.
+//! Builds the crates in `outside-plugins` as their authors would, outside the workspace, and
+//! derives other libraries from them by changing bytes. The tests of plugins use it.
 
 use crate::profile_dir;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The file name of a library.
+/// The file name for a library.
 pub fn library_name(library: &str) -> String {
     format!(
         "{}{library}{}",
@@ -18,7 +18,7 @@ pub fn library_name(library: &str) -> String {
     )
 }
 
-/// The library of `outside-plugins/NAME`, built once in a process.
+/// The library of `outside-plugins/NAME`, built once per process.
 pub fn outside_plugin(name: &str) -> PathBuf {
     static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,8 @@ pub fn outside_plugin(name: &str) -> PathBuf {
         .clone()
 }
 
-/// Builds a crate that is one library, offline, in release; `rustc` are further arguments for the compiler of the crate itself.
+/// Builds a crate that is one library, offline, in release mode. `rustc` holds further compiler
+/// arguments for the crate itself.
 pub fn build(manifest: &Path, library: &str, rustc: &[&str]) -> PathBuf {
     let target = profile_dir()
         .parent()
@@ -62,7 +63,7 @@ pub fn build(manifest: &Path, library: &str, rustc: &[&str]) -> PathBuf {
     target.join("release").join(library_name(library))
 }
 
-/// The same bytes with every `from` replaced by a `to` of the same length; there is at least one.
+/// The same bytes with every `from` replaced by a `to` of the same length. At least one must occur.
 #[track_caller]
 pub fn patched(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
@@ -85,13 +86,14 @@ pub fn patched(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The build of `outside-plugins/hostile` that does `what` (see its source); `nothing` is in good order.
+/// The build of `outside-plugins/hostile` that does `what` (see its source); `nothing` behaves
+/// correctly.
 pub fn hostile(what: &str) -> Vec<u8> {
     let bytes = std::fs::read(outside_plugin("hostile")).expect("the library");
     marked(&bytes, what)
 }
 
-/// A build of `outside-plugins/hostile` with its marker changed.
+/// A build of `outside-plugins/hostile` with another marker.
 #[track_caller]
 pub fn marked(bytes: &[u8], what: &str) -> Vec<u8> {
     let marker = |what: &str| format!("{:<40}", format!("hostile-marker:{what}")).into_bytes();

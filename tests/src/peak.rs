@@ -1,4 +1,4 @@
-//! The peak of a command's memory, as the kernel counts it. Used by the tests of memory.
+//! A command's peak memory, as the kernel counts it. The tests of memory use it.
 
 use std::{
     fs,
@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-/// Runs a command to success; returns what it wrote to standard error, and its high-water mark of resident memory in KiB.
+/// Runs a command to success. Returns its standard error and its high-water mark of resident memory
+/// in KiB.
 ///
 /// # Panics
-/// When it fails.
+/// If the command fails.
 #[track_caller]
 pub fn run_to_peak(command: &mut Command) -> (String, f64) {
     let mut child = command
@@ -19,7 +20,7 @@ pub fn run_to_peak(command: &mut Command) -> (String, f64) {
         .spawn()
         .expect("the command starts");
     let mut stderr = child.stderr.take().expect("it is piped");
-    // Read meanwhile: a full pipe would stop the command.
+    // Read concurrently: a full pipe would block the command.
     let text = thread::spawn(move || std::io::read_to_string(&mut stderr));
     let status = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0f64;

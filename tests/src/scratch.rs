@@ -1,4 +1,5 @@
-//! A directory of a test's own, with copies of fixtures that it may damage. Used by the tests of broken input.
+//! A directory for one test, with copies of fixtures that the test may damage. The tests of broken
+//! input use it.
 
 use crate::fixture;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -10,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A directory that goes away with the test.
+/// A directory that is removed with the test.
 pub struct Scratch {
     directory: TempDir,
 }
@@ -22,19 +23,19 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// An empty one.
+    /// Creates an empty directory.
     pub fn new() -> Self {
         Self {
             directory: tempfile::tempdir().expect("a temporary directory"),
         }
     }
 
-    /// A path in it, whether or not it exists.
+    /// A path in the directory, whether or not it exists.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// A copy of `fixtures/parity/NAME`, subdirectories left out, under the name `copy`.
+    /// Copies `fixtures/parity/NAME` without subdirectories, under the name `copy`.
     pub fn copy(&self, name: &str, copy: &str) -> PathBuf {
         let (from, to) = (fixture("parity").join(name), self.path(copy));
         fs::create_dir_all(&to).expect("a directory");
@@ -47,7 +48,7 @@ impl Scratch {
         to
     }
 
-    /// A file with these contents.
+    /// Writes a file with these contents.
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -55,13 +56,13 @@ impl Scratch {
         path
     }
 
-    /// `text` with this directory's path replaced: what a table of messages shows.
+    /// `text` with this directory's path replaced, for tables of messages.
     pub fn hide_path(&self, text: &str) -> String {
         text.replace(&*self.directory.path().to_string_lossy(), "DIR")
     }
 }
 
-/// Replaces a text that occurs in a file exactly once.
+/// Replaces a text that occurs exactly once in a file.
 #[track_caller]
 pub fn replace_in(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(path).expect("a text file");
@@ -86,7 +87,7 @@ pub fn set_key(path: &Path, key: &str, value: Value) {
     fs::write(path, json.to_string()).expect("a file");
 }
 
-/// The tensors of a safetensors file as bytes, to be changed and written again.
+/// The tensors of a safetensors file as bytes, which can be changed and written again.
 pub struct TensorFile {
     /// Type, shape and little-endian values by key.
     pub tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
@@ -120,7 +121,7 @@ impl TensorFile {
             .insert(key.to_owned(), (Dtype::F32, shape.to_vec(), bytes));
     }
 
-    /// Writes it over `path`.
+    /// Writes the tensors to `path`.
     pub fn write(&self, path: &Path) {
         let views = self.tensors.iter().map(|(key, (dtype, shape, bytes))| {
             (

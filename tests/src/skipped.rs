@@ -1,10 +1,11 @@
-//! Tests that cannot run here: each is shown, and listed in a file that `.ci/run` counts. Used by every test that needs more than
-//! the repository.
+//! Tests that cannot run here: each is reported, and listed in a file that `.ci/run` counts. Every
+//! test that needs more than the repository uses it.
 
 use crate::{profile_dir, root};
 use std::{fs::OpenOptions, io::Write as _, path::PathBuf, thread};
 
-/// The list of skipped tests: one line each, added to what is there. `PROGTUNE_SKIPPED` names another file.
+/// The list of skipped tests, to which each test appends one line. `PROGTUNE_SKIPPED` names another
+/// file.
 pub fn list() -> PathBuf {
     std::env::var_os("PROGTUNE_SKIPPED").map_or_else(
         || {
@@ -16,10 +17,10 @@ pub fn list() -> PathBuf {
     )
 }
 
-/// Notes that this test is skipped because `missing` is not there.
+/// Records that this test is skipped because `missing` is absent.
 ///
 /// # Panics
-/// When it cannot be noted.
+/// If that cannot be recorded.
 pub fn note(missing: &str) {
     let line = format!("SKIPPED: {}: {missing}\n", test_name());
     eprint!("{line}");
@@ -29,15 +30,16 @@ pub fn note(missing: &str) {
         .append(true)
         .open(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    // In one write, since other tests add theirs.
+    // In one write, because other tests append to the file too.
     file.write_all(line.as_bytes())
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// As [`note`], where data is missing: with `PROGTUNE_REQUIRE_DATA=1` no test may be skipped for that.
+/// Same as [`note`], for missing data: with `PROGTUNE_REQUIRE_DATA=1` no test may be skipped for
+/// that reason.
 ///
 /// # Panics
-/// When data is required; the message says how to get it.
+/// If data is required. The message says how to get it.
 #[track_caller]
 pub fn for_want_of_data(missing: &str, how_to_get_it: &str) {
     assert!(
@@ -47,7 +49,7 @@ pub fn for_want_of_data(missing: &str, how_to_get_it: &str) {
     note(&format!("{missing} ({how_to_get_it})"));
 }
 
-/// The test of this thread, or the program where a test has none.
+/// The test that this thread runs, or the program if the thread has no test.
 fn test_name() -> String {
     match thread::current().name() {
         Some(name) if name != "main" => name.to_owned(),
@@ -59,12 +61,14 @@ fn test_name() -> String {
     }
 }
 
-/// The data sets of the shared directory beside the repository (`PROGTUNE_SHARED`); `None` skips the test.
+/// The data sets in the shared directory beside the repository (`PROGTUNE_SHARED`); `None` skips
+/// the test.
 pub fn shared_data() -> Option<PathBuf> {
     shared_directory("data")
 }
 
-/// A directory or file of the shared material beside the repository (`PROGTUNE_SHARED`); `None` skips the test.
+/// A directory or file in the shared material beside the repository (`PROGTUNE_SHARED`); `None`
+/// skips the test.
 pub fn shared_directory(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PROGTUNE_SHARED")
         .map_or_else(|| root().join("../shared"), PathBuf::from)

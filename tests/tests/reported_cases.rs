@@ -1,7 +1,9 @@
-//! Every fault that was reported as a small case: a directory with inputs and a `run.sh` that exits 0 when the binary named by
-//! `PROGTUNE` does the right thing. One test per directory of `PROGTUNE_SHARED/cases`, so a failing case names itself.
+//! Every fault that was reported as a small case: a directory with inputs and a `run.sh`. The
+//! script exits with 0 if the binary named by `PROGTUNE` does the right thing. There is one test
+//! per directory in `PROGTUNE_SHARED/cases`, so a failing case is named.
 //!
-//! Each case also stands for a kind that the other tests cover from fixtures of our own; this one proves the reports themselves.
+//! Each case also represents a kind that the other tests cover with our own fixtures; this one
+//! tests the reports themselves.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use progtune_tests::{progtune, shared_directory};
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A trial for each directory that has a `run.sh`.
+/// One test for each directory that has a `run.sh`.
 fn trials(directory: &Path) -> Vec<Trial> {
     let entries = std::fs::read_dir(directory).expect("the directory of cases can be listed");
     let mut cases: Vec<PathBuf> = entries
@@ -42,7 +44,7 @@ fn trials(directory: &Path) -> Vec<Trial> {
 fn run(case: &Path) -> Result<(), Failed> {
     let binary = progtune();
     let mut command = Command::new(case.join("run.sh"));
-    // Nothing of the person who runs the tests; the cases set what they need.
+    // Nothing from the tester's own environment; the cases set the variables that they need.
     for (name, value) in binary.get_envs() {
         if value.is_none() {
             command.env_remove(name);

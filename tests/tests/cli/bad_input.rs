@@ -1,7 +1,9 @@
-//! Everything that issue 2 calls bad input, and more of its kind, through the built binary: the exit code, and a message
-//! that names the file and line or the key, what was expected, what was found and what to do. Never a panic.
+//! Everything that issue 2 calls bad input, and related cases, through the built binary. Each gives
+//! its exit code and a message, never a panic. The message names the file and line or the key, what
+//! was expected, what was found and what to do.
 //!
-//! Each case is a test; its message is in `tests/snapshots/messages.txt`. Damaged checkpoints are in `checkpoints`.
+//! Each case is a test; its message is in `tests/snapshots/messages.txt`. Damaged checkpoints are
+//! in `checkpoints`.
 
 mod adapters;
 mod arguments;
@@ -19,7 +21,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Runs a command line that is made in a directory of its own and fails; nothing of a result is left behind.
+/// Runs a command line in its own directory and asserts that it fails and leaves no part of a
+/// result.
 #[track_caller]
 fn is_refused(code: i32, line: impl FnOnce(&Scratch) -> CommandLine) -> Scratch {
     let scratch = Scratch::new();
@@ -39,7 +42,7 @@ fn is_refused(code: i32, line: impl FnOnce(&Scratch) -> CommandLine) -> Scratch 
     scratch
 }
 
-/// As [`is_refused`], before anything is written.
+/// Same as [`is_refused`], before anything is written.
 #[track_caller]
 fn is_refused_at_once(code: i32, line: impl FnOnce(&Scratch) -> CommandLine) {
     let scratch = is_refused(code, line);
@@ -50,12 +53,12 @@ fn bert() -> PathBuf {
     fixture("parity/bert")
 }
 
-/// Training of the fixture with further flags.
+/// Trains on the fixture with further flags.
 fn train(flags: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| CommandLine::train("bert", &scratch.path("run")).words(flags)
 }
 
-/// Training of a copy of the fixture that is changed by `damage`.
+/// Trains on a copy of the fixture that `damage` has changed.
 fn train_damaged(name: &str, damage: impl FnOnce(&Path)) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         let model = scratch.copy("bert", name);
@@ -64,7 +67,7 @@ fn train_damaged(name: &str, damage: impl FnOnce(&Path)) -> impl FnOnce(&Scratch
     }
 }
 
-/// Training into a place below a file, or into the file.
+/// Trains into a place below a file, or into the file.
 fn train_into(output: &str, flags: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         scratch.write("file", "");
@@ -107,7 +110,7 @@ cases! { is_refused:
     });
 }
 
-/// A path that may not be written to: only where permissions hold, which they do not for root.
+/// A path without write permission. Permissions do not hold for root, who skips the test.
 #[cfg(unix)]
 #[test]
 fn a_directory_without_permission_is_named() {

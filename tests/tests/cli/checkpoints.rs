@@ -1,6 +1,6 @@
-//! Checkpoints as Hugging Face writes them: each variant of `fixtures/parity/checkpoints` loads and computes what
-//! Transformers computes, and a tokenizer's older files give the ids of its `tokenizer.json`. Damaged ones are in
-//! `checkpoints/damaged.rs`.
+//! Checkpoints as Hugging Face writes them. Each variant in `fixtures/parity/checkpoints` loads and
+//! computes the same as Transformers. A tokenizer's older files give the ids of its
+//! `tokenizer.json`. Damaged ones are in `checkpoints/damaged.rs`.
 //!
 //! Reference: torch 2.15.0, transformers 5.23.0 (see the fixtures' README). Tolerance 1e-5.
 
@@ -52,7 +52,7 @@ fn every_variant_computes_what_transformers_does() {
         let examples = inputs(&expected);
         let all: Vec<usize> = (0..examples.len()).collect();
         let batch = Batch::new(&examples, &all, 0);
-        // Without a head the pooler's output shows through a classifier that is the identity.
+        // Without a head, an identity classifier exposes the pooler's output.
         let (key, outputs) = match variant {
             "no_prefix" => ("pooler_output", 32),
             _ => ("expected_logits", 2),
@@ -94,7 +94,7 @@ fn every_variant_computes_what_transformers_does() {
     }
 }
 
-/// The variants have only a `vocab.txt`: its ids are those that Transformers gave the dev rows.
+/// The variants have only a `vocab.txt`. Its ids are those that Transformers gave the dev rows.
 #[test]
 fn a_variants_own_tokenizer_gives_the_references_ids() {
     for variant in VARIANTS {
@@ -125,7 +125,7 @@ fn assert_same_ids(name: &str, found: &[EncodedExample], expected: &[EncodedExam
     }
 }
 
-/// The fixture's texts, and some that are hard on a tokenizer.
+/// The fixture's texts, and some that are difficult for a tokenizer.
 fn texts() -> Vec<Example> {
     let mut texts: Vec<(String, Option<String>)> = Vec::new();
     for split in ["train", "dev"] {
@@ -144,8 +144,8 @@ fn texts() -> Vec<Example> {
         "KEBE Zepi MOLI",
         "café cafe\u{301} ÅNGSTRÖM ß İ",
         "日本語と中文",
-        // Not RoBERTa's `<mask>`: the fixture's tokenizer.json does not swallow the space before it, as Hugging Face's
-        // RobertaTokenizer does from the older files.
+        // RoBERTa's `<mask>` is left out. The fixture's tokenizer.json does not swallow the space
+        // before it, as Hugging Face's RobertaTokenizer does from the older files.
         "[MASK] [SEP]</s> <s>x <pad>",
         "a\u{0}b\u{fffd}c\u{200b}d\ttab",
         "🙂👩‍👩‍👧 (1,234.5%)!?…—“x”",
@@ -187,7 +187,7 @@ fn older_tokenizer_files_give_the_ids_of_tokenizer_json() {
     }
 }
 
-/// `do_lower_case` decides where only `vocab.txt` is there, as in Hugging Face's `BertTokenizer`.
+/// `do_lower_case` decides if only `vocab.txt` exists, as in Hugging Face's `BertTokenizer`.
 #[test]
 fn a_cased_vocabulary_keeps_case() {
     let scratch = Scratch::new();
@@ -209,7 +209,7 @@ fn a_cased_vocabulary_keeps_case() {
     );
 }
 
-/// What training leaves of such a checkpoint has a `tokenizer.json` that says the same.
+/// Training from such a checkpoint leaves an equivalent `tokenizer.json`.
 #[test]
 fn a_saved_model_gets_a_tokenizer_json_with_the_same_ids() {
     for model in ["bert", "roberta"] {

@@ -1,6 +1,9 @@
-//! The commands through the built binary, on the tiny fixtures: what a run leaves (here) and where (`directory`), what its
-//! result is good for (`results`, `heads`, `adapters`), that it repeats bit for bit (`repeating`), other tasks and the default run (`tasks`),
-//! what the loss counts and which epoch is kept (`loss`), plans and plugins (`planning`), what is seen of it (`progress`, `summary`), batches bounded by tokens (`batches`), tokenised data on disk (`token_cache`).
+//! The commands through the built binary, on the tiny fixtures. This file tests what a run leaves,
+//! `directory` where it goes, and `results`, `heads` and `adapters` what its result can be used
+//! for. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the default run, `loss`
+//! what the loss counts and which epoch is kept. `planning` tests plans and plugins, `progress` and
+//! `summary` the visible output. `batches` tests batches bounded by tokens, `token_cache` tokenised
+//! data on disk.
 
 mod adapters;
 mod batches;
@@ -22,7 +25,7 @@ use progtune_tests::{
 use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};
 
-/// What every run leaves, and what full fine-tuning of the BERT fixture adds.
+/// The files that every run leaves, and those that full fine-tuning of the BERT fixture adds.
 const RECORDS: [&str; 6] = [
     "all_results.json",
     "config.toml",
@@ -64,7 +67,7 @@ fn keys(value: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The lines of `metrics.jsonl`: steps, then evaluations.
+/// The lines of `metrics.jsonl`: steps first, then evaluations.
 fn metrics(run: &Path) -> (Vec<Value>, Vec<Value>) {
     read_jsonl(&run.join("metrics.jsonl"))
         .into_iter()
@@ -82,7 +85,7 @@ fn losses(run: &Path) -> Vec<f64> {
     column(&metrics(run).0, "loss")
 }
 
-/// The keys of an evaluation that do not depend on the clock.
+/// The values in an evaluation that do not depend on the clock.
 fn measured(evaluation: &Value) -> Vec<(String, Value)> {
     let clock = [
         "eval_runtime",
@@ -332,7 +335,7 @@ fn the_learning_rate_warms_up_and_falls() {
     }
 }
 
-/// `| head` closes its end early; a run, and what it has learnt, must not be lost to that.
+/// `| head` closes its end early. That must not cost the run, nor what it has learnt.
 #[test]
 fn a_reader_that_leaves_ends_nothing() {
     let scratch = Scratch::new();
@@ -349,7 +352,7 @@ fn a_reader_that_leaves_ends_nothing() {
     assert_files(&run, &CHECKPOINT);
 }
 
-/// Where output goes to a full disk, that is said, with the code of a file that cannot be written.
+/// Output to a full disk is reported, with the code for a file that cannot be written.
 #[cfg(target_os = "linux")]
 #[test]
 fn output_that_cannot_be_written_is_an_error() {

@@ -1,5 +1,5 @@
-//! The commands through the built binary: what runs leave, what damaged or hostile input is answered with, and that
-//! nothing is lost, leaked or overwritten.
+//! The commands through the built binary: what runs leave, and how damaged or hostile input is
+//! answered. Nothing is lost, leaked or overwritten.
 
 mod bad_input;
 mod checkpoints;

@@ -1,7 +1,9 @@
-//! Results are not lost and files not clobbered: links and foreign files in an output directory (`links`), two runs in one
-//! (`two_runs`), replacing a finished run (`overwrite`), directories that go away and disks that are full (`disks`), the
-//! umask (`umask`), and signals in every part of a command (`signals`). The oracle is the file system: what was there
-//! before must be there after, byte for byte.
+//! Results are not lost and files are not clobbered. `links` covers links and foreign files in an
+//! output directory, `two_runs` two runs in one. `overwrite` covers replacing a finished run,
+//! `disks` directories that disappear and full disks. `umask` covers the umask, and `signals`
+//! signals in every part of a command.
+//!
+//! The oracle is the file system: what was there before must be there afterwards, byte for byte.
 #![cfg(unix)]
 
 mod disks;
@@ -23,10 +25,10 @@ use std::{
 };
 
 const TICK: Duration = Duration::from_millis(10);
-/// Longer than anything here takes, on a busy machine too.
+/// Longer than anything here takes, even on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Every file below a directory with its bytes; links and directories by their names only.
+/// Every file below a directory with its bytes; for links and directories only their names.
 fn tree(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![directory.to_owned()];
@@ -35,9 +37,10 @@ fn tree(directory: &Path) -> BTreeMap<String, Vec<u8>> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(directory).unwrap().display().to_string();
             let kind = fs::symlink_metadata(&path).unwrap().file_type();
-            let bytes = match kind.is_file() {
-                true => fs::read(&path).unwrap(),
-                false => Vec::new(),
+            let bytes = if kind.is_file() {
+                fs::read(&path).unwrap()
+            } else {
+                Vec::new()
             };
             if kind.is_dir() {
                 folders.push(path);
@@ -48,12 +51,12 @@ fn tree(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The names of a tree.
+/// The names in a tree.
 fn names(directory: &Path) -> Vec<String> {
     tree(directory).into_keys().collect()
 }
 
-/// Names below a directory that nothing should have left there.
+/// Names below a directory that should not have been left there.
 fn leftovers(directory: &Path) -> Vec<String> {
     let is_left = |name: &String| name.contains(".progtune");
     if !directory.exists() {
@@ -62,7 +65,7 @@ fn leftovers(directory: &Path) -> Vec<String> {
     names(directory).into_iter().filter(is_left).collect()
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -72,7 +75,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a signal by its name.
+/// Sends a signal, given by name.
 fn send(child: &Child, signal: &str) {
     let status = Command::new("kill")
         .arg(format!("-{signal}"))
@@ -81,7 +84,7 @@ fn send(child: &Child, signal: &str) {
     assert!(status.unwrap().success());
 }
 
-/// A command that runs, whose standard error is read.
+/// A running command whose standard error is read.
 struct Running {
     child: Child,
     lines: BufReader<std::process::ChildStderr>,
@@ -103,7 +106,7 @@ impl Running {
         }
     }
 
-    /// Waits for a line with these words.
+    /// Waits for a line that contains these words.
     #[track_caller]
     fn wait_for(&mut self, words: &str) {
         loop {
@@ -117,19 +120,19 @@ impl Running {
         }
     }
 
-    /// Everything it said, and how it ended.
+    /// Waits for the end. Returns the whole standard error and the exit status.
     fn end(mut self) -> (ExitStatus, String) {
         self.lines.read_to_string(&mut self.said).unwrap();
         (self.child.wait().unwrap(), self.said)
     }
 }
 
-/// A run of two steps on the tiny BERT.
+/// A two-step run on the tiny BERT.
 fn short(output: &Path) -> CommandLine {
     CommandLine::train("bert", output).words("--max-steps 2")
 }
 
-/// A run that goes on until it is stopped, after its first step.
+/// A run that continues after its first step until it is stopped.
 fn endless(output: &Path) -> CommandLine {
     CommandLine::talking_train("bert", output).words("--epochs 10000 --progress json")
 }
@@ -138,7 +141,7 @@ fn endless(output: &Path) -> CommandLine {
 #[track_caller]
 fn wait_for_a_step(running: &mut Running, directory: &Path) {
     let start = "\"event\":\"start\"";
-    // Read, because a long plan fills a pipe.
+    // Read here, because a long plan fills a pipe.
     if !running.said.contains(start) {
         running.wait_for(start);
     }
@@ -149,12 +152,12 @@ fn wait_for_a_step(running: &mut Running, directory: &Path) {
     });
 }
 
-/// CSV of so many rows of twenty words, some megabytes of tokens.
+/// A CSV file with this many rows of twenty words, several megabytes of tokens.
 fn big(scratch: &Scratch, rows: usize) -> PathBuf {
     big_with_words(scratch, rows, 20)
 }
 
-/// CSV of so many rows of so many words, a token each.
+/// A CSV file with this many rows and words per row; each word is a token.
 fn big_with_words(scratch: &Scratch, rows: usize, words: u32) -> PathBuf {
     let mut text = String::from("text,label\n");
     for row in 0..rows {
@@ -171,7 +174,7 @@ fn big_with_words(scratch: &Scratch, rows: usize, words: u32) -> PathBuf {
     scratch.write("big.csv", text)
 }
 
-/// Training on such a file, with a cache and a directory for temporary files of its own.
+/// Trains on such a file, with its own cache and directory for temporary files.
 fn train_on_big(scratch: &Scratch, file: &Path, output: &Path) -> Command {
     let mut command =
         CommandLine::new("train --validation-split 0.01 --max-steps 1 --progress json")

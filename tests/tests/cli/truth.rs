@@ -1,5 +1,5 @@
-//! Truth in answers, and nothing that leaks or paints: whatever texts of others a command meets, it shows them escaped and
-//! without the secrets in them; numbers that mean nothing are never an answer.
+//! Truthful answers, and nothing that leaks secrets or controls the terminal. A command shows
+//! foreign texts escaped and without the secrets in them. Meaningless numbers are never an answer.
 
 mod answers;
 mod secrets;

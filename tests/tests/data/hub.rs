@@ -1,4 +1,4 @@
-//! Models, adapters and data sets named by their ids, against a hub on this machine and a cache of the test's own.
+//! Models, adapters and data sets named by their ids, with a local hub and the test's own cache.
 
 mod data;
 mod python;
@@ -17,13 +17,13 @@ use std::{
     process::Command,
 };
 
-/// A hub, and a cache that knows nothing yet.
+/// A hub and an empty cache.
 struct Place {
     server: HubServer,
     scratch: Scratch,
 }
 
-/// What a command said.
+/// The output of a command.
 struct Outcome {
     code: Option<i32>,
     stdout: String,
@@ -31,7 +31,8 @@ struct Outcome {
 }
 
 impl Place {
-    /// A hub with the tiny BERT of the fixtures as `org/tiny` and MRPC's fixture as the data set `nyu-mll/glue`.
+    /// A hub with the fixtures' tiny BERT as `org/tiny` and the MRPC fixture as the data set
+    /// `nyu-mll/glue`.
     fn new() -> Self {
         Self::with(vec![tiny(), glue()])
     }
@@ -59,7 +60,7 @@ impl Place {
         outcome(&mut self.command(words))
     }
 
-    /// A training run of a few steps into `run`.
+    /// A short training run into `run`.
     fn train(&self, words: &str) -> Command {
         let mut command = self.command("train --quiet --max-length 64 --max-steps 2 --output run");
         command.args(words.split_whitespace());
@@ -96,7 +97,7 @@ impl Outcome {
         self
     }
 
-    /// Failed with `code`; the message is the recorded one.
+    /// Asserts that the command failed with `code` and the recorded message.
     #[track_caller]
     fn bad(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.stderr);
@@ -104,7 +105,7 @@ impl Outcome {
     }
 }
 
-/// The files of a fixture under names with a prefix.
+/// A fixture's files under names with a prefix.
 fn files(directory: &Path, names: &[&str], prefix: &str) -> Vec<(String, Vec<u8>)> {
     let read = |name: &&str| {
         let contents = fs::read(directory.join(name)).expect("a fixture");
@@ -172,7 +173,7 @@ fn a_plan_needs_no_weights() {
         ["/api/models/org/tiny/revision/main", &file, &file],
         "the listing, HEAD and GET"
     );
-    // Again: the listing alone, to learn whether `main` is another commit now; offline nothing.
+    // Again: only the listing, to learn whether `main` is another commit now, and nothing offline.
     place.run("plan --model org/tiny --task mrpc").good();
     assert_eq!(place.server.requests().len(), 1);
     let offline = place
@@ -221,7 +222,7 @@ fn a_run_records_commits_and_runs_again_from_the_cache() {
         );
     }
 
-    // The hub goes on; the recorded run does not.
+    // The hub gets a new commit, but the recorded run does not.
     place.server.put(Repo {
         commit: commit("3c"),
         ..tiny()
@@ -238,7 +239,7 @@ fn a_run_records_commits_and_runs_again_from_the_cache() {
     let measured = place.run(&pinned).good().stdout;
     let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
     assert_eq!(measured["eval_loss"], results["eval_loss"]);
-    // Both are cached at a commit; only the data set's `main` is asked for.
+    // Both are cached at a commit, so the hub is asked only for the data set's `main`.
     let paths: Vec<String> = place
         .server
         .requests()

@@ -1,5 +1,5 @@
-//! The user's own files from the command line: training, evaluation, prediction and `data inspect`, on made-up files and
-//! on real ones with their quirks (TREC, MR).
+//! The user's own files from the command line: training, evaluation, prediction and `data inspect`.
+//! The files are made up, or real ones with their quirks (TREC, MR).
 
 use progtune_tests::{
     cases, command_line::CommandLine, fixture, read_json, scratch::Scratch, shared_data,
@@ -7,7 +7,7 @@ use progtune_tests::{
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// CSV whose first word tells the label; each text has a line end, a comma and quotes inside.
+/// CSV whose first word gives the label. Each text contains a line end, a comma and quotes.
 fn csv(n: usize, labels: [&str; 2]) -> String {
     let words = ["kebe zepi", "moli natomo", "gugifu Fafe", "the end"];
     let row = |i: usize| {
@@ -67,7 +67,7 @@ fn a_csv_with_quoted_line_ends_trains_and_its_model_knows_its_labels() {
         })
     );
 
-    // the run's own model, by its directory alone, on other formats
+    // The run's own model, given only its directory, on other formats.
     let jsonl = scratch.write(
         "dev.jsonl",
         "{\"text\": \"moli natomo .\", \"label\": \"yes\"}\n{\"text\": \"kebe zepi .\", \"label\": \"no\"}\n",
@@ -90,7 +90,7 @@ fn a_csv_with_quoted_line_ends_trains_and_its_model_knows_its_labels() {
         .run();
     assert_eq!(labels_of(&predictions), ["yes", "no"]);
 
-    // the same without task.json, as a checkpoint of Hugging Face's comes
+    // The same without task.json, like a checkpoint from Hugging Face.
     fs::remove_file(run.join("task.json")).unwrap();
     let again = CommandLine::new("predict --quiet --max-length 32")
         .path("--model", &run)
@@ -122,7 +122,7 @@ fn a_runs_configuration_and_adapter_serve_evaluation() {
     for key in ["eval_loss", "eval_accuracy", "eval_f1"] {
         assert_eq!(evaluation[key], results[key], "{key}");
     }
-    // merged, it still knows its labels and columns
+    // Merged, it still knows its labels and columns.
     let merged = scratch.path("merged");
     CommandLine::new("merge --quiet")
         .path("--model", fixture("parity/roberta"))
@@ -145,7 +145,7 @@ fn a_runs_configuration_and_adapter_serve_evaluation() {
         .run();
     let evaluation: Value = serde_json::from_str(&evaluation).unwrap();
     assert_eq!(evaluation["eval_accuracy"], results["test_accuracy"]);
-    // the configuration runs again, to the same end
+    // The recorded configuration runs again, with the same result.
     let again = scratch.path("again");
     CommandLine::new("train --quiet")
         .path("--config", run.join("config.toml"))
@@ -257,7 +257,7 @@ fn a_plan_counts_the_labels_of_own_files() {
     assert_eq!(total(&plan("")), total(&plan("--task mnli")));
 }
 
-/// Training on an own file with flags that cannot be meant.
+/// Training on the user's own file with invalid flags.
 fn is_refused(code: i32, words: &str) {
     let scratch = Scratch::new();
     let file = scratch.write("t.csv", csv(8, ["a", "b"]));
@@ -289,7 +289,8 @@ fn a_task_of_own_files_needs_them() {
         .fail(2);
 }
 
-/// The steps are few: that the files are read from the command line as they are is what counts.
+/// Trains for a few steps only: the test is whether the files are read unchanged from the command
+/// line.
 fn train_a_little(run: &Path) -> CommandLine {
     CommandLine::new("train --quiet --peft bitfit --max-steps 2 --max-length 32 --max-train-samples 500 --max-eval-samples 50")
         .path("--output", run)

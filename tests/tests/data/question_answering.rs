@@ -1,6 +1,7 @@
-//! Windows, answers and metrics of real questions against transformers' `run_qa.py` and `utils_qa.py` and the official SQuAD
-//! scripts, whose results `tests/fixtures/make_question_answering.py` keeps as figures and hashes. Exact, but for
-//! probabilities (1e-5) and metrics (1e-9).
+//! Windows, answers and metrics for real questions against transformers' `run_qa.py` and
+//! `utils_qa.py` and the official SQuAD scripts. `tests/fixtures/make_question_answering.py` keeps
+//! their results as figures and hashes. Everything is exact, except probabilities (1e-5) and
+//! metrics (1e-9).
 
 use progtune_datasets::{
     AnswerRule, DataFile, Format, Header, OnBadRow, Question, Task, TextEncoding, read_questions,
@@ -33,7 +34,7 @@ fn questions(data: &Path, file: &str, limit: &Value) -> Vec<Question> {
         .questions
 }
 
-/// The tokenizer of a model that is nothing but its vocabulary.
+/// The tokenizer for a model that is only a vocabulary.
 fn tokenizer(data: &Path, name: &str, max_length: usize) -> Tokenizer {
     let directory = tempfile::tempdir().unwrap();
     let write = |file: &str, text: &str| std::fs::write(directory.path().join(file), text).unwrap();
@@ -72,7 +73,7 @@ fn span(windows: &Windows, window: usize) -> [u32; 2] {
     }
 }
 
-/// What a window says, as the script hashes it.
+/// The hash of a window's contents, as the script computes it.
 fn hash(windows: &Windows) -> String {
     let mut hash = Sha256::new();
     let mut add = |number: i32| hash.update(number.to_le_bytes());
@@ -130,14 +131,14 @@ fn windows_are_those_of_run_qa() {
     }
 }
 
-/// The finaliser of SplitMix64, as in the script.
+/// SplitMix64's finaliser, as in the script.
 fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     x ^ (x >> 31)
 }
 
-/// The logits that the script invents for a window: noise, and 6 more for what is to be said.
+/// The logits that the script invents for a window: noise, plus 6 for the intended answer.
 fn logits(windows: &Windows, window: usize, question: &Question, can_be_empty: bool) -> Vec<f32> {
     let n = windows.examples[window].input_ids.len();
     let noise = |token: usize, side: u64| {

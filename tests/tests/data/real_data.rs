@@ -1,5 +1,6 @@
-//! Reads the real data sets of the shared data folder (`PROGTUNE_SHARED`) and checks the figures in its
-//! README. Without the folder each test is skipped, because the data may not be shipped with the project.
+//! Reads the real data sets in the shared data folder (`PROGTUNE_SHARED`) and checks the figures in
+//! its README. Without the folder each test is skipped, because the data may not be shipped with
+//! the project.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ fn load(name: &str, dir: &Path, split: SplitName) -> Vec<Example> {
         .examples
 }
 
-/// The number of rows per class, from class 0 on.
+/// The number of rows per class, starting with class 0.
 fn counts(rows: &[Example]) -> Vec<usize> {
     let mut counts = Vec::new();
     for row in rows {
@@ -87,7 +88,7 @@ fn mrpc() {
     assert_eq!(counts(&train), [1194, 2474]);
     assert_eq!(counts(&validation), [129, 279]);
     let has_quote = |row: &&Example| row.text.matches('"').count() % 2 == 1;
-    assert_eq!(train.iter().filter(has_quote).count(), 126); // sentences at which a CSV reader would fail
+    assert_eq!(train.iter().filter(has_quote).count(), 126); // A CSV reader would fail at these.
 
     // The labelled test file of Microsoft's original download, under the name that the reader looks
     // for.
@@ -192,7 +193,7 @@ fn mnli_jsonl() {
     assert!(rows.iter().all(|row| !row.text.contains("\\u")));
 }
 
-/// The layouts of Hugging Face's own test fixtures.
+/// The layouts in Hugging Face's own test fixtures.
 #[test]
 fn fixtures() {
     for (name, folder) in [("mrpc", "hf_fixtures/MRPC"), ("stsb", "hf_fixtures/STS-B")] {
@@ -203,7 +204,7 @@ fn fixtures() {
     }
 }
 
-/// Two files of other tasks that are not UTF-8, and one in another layout.
+/// Two files for other tasks that are not UTF-8, and one in another layout.
 #[test]
 fn foreign_files_are_errors() {
     let (Some(mr), Some(trec), Some(wnut)) = (
@@ -226,7 +227,7 @@ fn foreign_files_are_errors() {
     }
 }
 
-/// Reads files of the shared folder as the user's own data.
+/// Reads files from the shared folder as the user's own data.
 fn own(train: &[&str], test: &[&str], reading: Reading) -> Option<OwnData> {
     let paths = |names: &[&str]| -> Option<Vec<String>> {
         names
@@ -321,7 +322,7 @@ fn glue_files_are_own_data_as_well() {
     }
 }
 
-/// The number of questions, and the number of those without an answer.
+/// The number of questions, and the number of questions without an answer.
 fn asked(questions: &[Question]) -> (usize, usize) {
     let impossible = questions.iter().filter(|question| question.is_impossible());
     (questions.len(), impossible.count())

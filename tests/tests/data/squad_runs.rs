@@ -1,5 +1,5 @@
-//! Questions about texts from the command line: training, evaluation, prediction, own files, adapters, and the paper's figures
-//! from runs. Texts are made up.
+//! Questions about texts from the command line: training, evaluation, prediction, own files,
+//! adapters, and the paper's figures from runs. The texts are made up.
 
 use candle_core::{DType, Device, Tensor};
 use progtune_tests::{
@@ -12,7 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// SQuAD's JSON with `n` questions about texts of several windows; with `has_unanswerable` every third has no answer.
+/// SQuAD's JSON with `n` questions about texts that span several windows. With `has_unanswerable`,
+/// every third question has no answer.
 fn squad(n: usize, has_unanswerable: bool) -> String {
     let words = [
         "ab", "cde", "fg", "–", "hé", "ijk", "lm", "no", "pqr", "stu",
@@ -64,7 +65,8 @@ fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}"))
 }
 
-/// An answer is empty where the odds are for none, and the probabilities of the best spans are all there are.
+/// Asserts that an answer is empty if the odds favour none, and that the best spans' probabilities
+/// sum to one.
 fn answers_and_odds_agree(run: &Path) {
     let predictions = read_json(&run.join("predictions.json"));
     let ids: Vec<&String> = predictions.as_object().unwrap().keys().collect();
@@ -277,7 +279,7 @@ fn an_adapter_and_kept_tokens_change_nothing() {
         .path("--adapter", &run)
         .path("--data", &data);
     assert_eq!(parse(&line.run())["eval_f1"], results["eval_f1"]);
-    // Twice with a cache of their own: made, then read.
+    // Run twice with one cache: the first run writes it, the second reads it.
     let evaluations: Vec<Value> = (0..2)
         .map(|_| {
             let mut command = progtune_tests::progtune();
@@ -309,7 +311,8 @@ fn an_adapter_and_kept_tokens_change_nothing() {
     }
 }
 
-/// A model of BERT-base's shape in half precision, its vocabulary all the same few words.
+/// A model with BERT-base's shape in half precision, whose vocabulary adds only unused words to the
+/// fixture's.
 fn bert_base(scratch: &Scratch) -> PathBuf {
     let vocabulary = fs::read_to_string(fixture("parity/bert/vocab.txt")).unwrap();
     let known = vocabulary.lines().count();
@@ -327,11 +330,10 @@ fn bert_base(scratch: &Scratch) -> PathBuf {
     scratch.write("base/config.json", config.to_string());
     let mut tensors = HashMap::new();
     let mut add = |name: &str, shape: &[usize]| {
-        let tensor = match name.contains("LayerNorm.weight") {
-            true => Tensor::ones(shape, DType::F16, &Device::Cpu),
-            false => {
-                Tensor::full(0.01f32, shape, &Device::Cpu).and_then(|t| t.to_dtype(DType::F16))
-            }
+        let tensor = if name.contains("LayerNorm.weight") {
+            Tensor::ones(shape, DType::F16, &Device::Cpu)
+        } else {
+            Tensor::full(0.01f32, shape, &Device::Cpu).and_then(|t| t.to_dtype(DType::F16))
         };
         tensors.insert(format!("bert.{name}"), tensor.unwrap());
     };
@@ -366,7 +368,8 @@ fn bert_base(scratch: &Scratch) -> PathBuf {
     directory
 }
 
-/// The paper's Table 2 (progtuning, updated parameters in millions), of runs of one step an epoch.
+/// The paper's Table 2 (progtuning, updated parameters in millions), from runs with one step per
+/// epoch.
 #[test]
 fn runs_of_bert_base_update_as_many_parameters_as_the_paper_says() {
     let scratch = Scratch::new();

@@ -1,5 +1,5 @@
-//! Sentences with tags and texts with several labels from the command line: training, evaluation, prediction, `data inspect`
-//! and merging, on made-up files and on WNUT17.
+//! Sentences with tags and texts with several labels from the command line: training, evaluation,
+//! prediction, `data inspect` and merging. The files are made up, or come from WNUT17.
 
 use progtune_tests::{
     command_line::CommandLine, fixture, read_json, scratch::Scratch, shared_data,
@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Sentences in which the word tells the tag: `kebe` and the word after it are an entity, `moli` is one of its own.
+/// Sentences whose words determine the tags: `kebe` and the next word are an entity, `moli` is one
+/// by itself.
 fn conll(n: usize) -> String {
     let parts = [
         "kebe B-x\nzepi I-x\n",
@@ -65,7 +66,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
         json!({"0": "B-x", "1": "B-y", "2": "I-x", "3": "O"})
     );
     assert!(config.get("problem_type").is_none());
-    // A word within a text comes after a space; who loads the tokenizer is told.
+    // A word within a text follows a space. Anyone who loads the tokenizer is told so.
     assert_eq!(
         read_json(&run.join("tokenizer_config.json"))["add_prefix_space"],
         true
@@ -81,7 +82,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
         })
     );
 
-    // the run's own model, by its directory alone
+    // The run's own model, given only its directory.
     let evaluation =
         CommandLine::new("evaluate --quiet --max-length 32 --metrics f1_strict,recall")
             .path("--model", &run)
@@ -104,7 +105,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
     assert_eq!(said[0]["entities"][0]["start"], 1);
     assert!(said[0]["scores"][0].as_f64().unwrap() > 0.5);
     assert_eq!(said[1]["tags"], json!(["B-y"]));
-    // what is cut has no tag, and that is told
+    // Truncated words have no tag, and the program says so.
     let cut = CommandLine::new("predict --task own --max-length 4")
         .path("--model", &run)
         .path("--input", &input);
@@ -115,7 +116,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
         "{messages}"
     );
 
-    // without task.json, as a checkpoint of Hugging Face's comes
+    // Without task.json, like a checkpoint from Hugging Face.
     fs::remove_file(run.join("task.json")).unwrap();
     assert_eq!(predict("--max-length 32"), said);
 }
@@ -155,7 +156,7 @@ fn schedules_and_methods_train_tags_on_bert() {
             continue;
         }
         assert_eq!(read_json(&run.join(file))["task_type"], "TOKEN_CLS");
-        // the adapter, and the model that it is merged into, say the same
+        // The adapter and the model that it is merged into agree.
         let evaluate = |command: CommandLine| -> Value {
             let text = command.path("--test-file", &data).run();
             let mut value: Value = serde_json::from_str(&text).unwrap();
@@ -195,7 +196,7 @@ fn several_labels(i: usize) -> (String, Vec<&'static str>) {
     (text, labels)
 }
 
-/// Eight such rows as a CSV whose labels stand between semicolons.
+/// Eight such rows as a CSV whose labels are separated by semicolons.
 fn separated_labels(scratch: &Scratch) -> PathBuf {
     let rows: String = (0..8)
         .map(|i| {
@@ -235,7 +236,7 @@ fn several_labels_a_text() {
     assert_eq!(results["eval_per_class"]["x"]["support"], 24);
     let config = read_json(&run.join("config.json"));
     assert_eq!(config["problem_type"], "multi_label_classification");
-    // the same model on a CSV with a separator
+    // The same model on a CSV with a separator.
     let csv = separated_labels(&scratch);
     let evaluation = CommandLine::new("evaluate --quiet --max-length 32 --label-separator ;")
         .path("--model", &run)
@@ -260,7 +261,7 @@ fn several_labels_a_text() {
     }
 }
 
-/// Trained from a separator, the run remembers it.
+/// A run that was trained with a separator remembers it.
 #[test]
 fn several_labels_with_a_separator() {
     let scratch = Scratch::new();
@@ -320,7 +321,7 @@ fn inspection_and_messages() {
     }
 }
 
-/// The files train as they come; the steps are few.
+/// The files train unchanged; the steps are few.
 #[test]
 fn wnut17_trains_as_it_comes() {
     let Some(data) = shared_data() else { return };

@@ -1,7 +1,10 @@
-//! Tokenizers against transformers' AutoTokenizer: files in every layout, with every setting, and the ids, token types, word
-//! numbers and offsets that it makes of nasty texts. `tests/fixtures/make_tokenizers.py` makes the rows (transformers 5.24.0,
-//! tokenizers 0.23.3) and judges them; everything is compared exactly. `cargo xtask check-tokenizers` runs the same over
-//! further draws: PROGTUNE_TOKENIZER_ROWS names their file, PROGTUNE_TOKENIZER_SAVED a directory for what progtune saves.
+//! Tokenizers against transformers' AutoTokenizer: files in every layout, with every setting.
+//! Compared are the ids, token types, word numbers and offsets for difficult texts.
+//! `tests/fixtures/make_tokenizers.py` makes the rows (transformers 5.24.0, tokenizers 0.23.3) and
+//! judges them; everything is compared exactly.
+//!
+//! `cargo xtask check-tokenizers` runs the same over further draws. PROGTUNE_TOKENIZER_ROWS names
+//! their file, PROGTUNE_TOKENIZER_SAVED a directory for what progtune saves.
 
 use progtune_datasets::{Example, ProblemType, Question, TaggedSentence};
 use progtune_engine::{batch::EncodedExample, model::config::ModelConfig};
@@ -10,12 +13,12 @@ use progtune_tests::{fixture, read_json};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// A file of rows; what rows share is stored once.
+/// A file with rows. Parts that rows share are stored once.
 struct Rows {
     value: Value,
 }
 
-/// One row: files and inputs, and what comes of them.
+/// One row: files and inputs, and the expected result.
 struct Row<'a> {
     rows: &'a Rows,
     value: &'a Value,
@@ -102,7 +105,7 @@ impl Row<'_> {
         )?))
     }
 
-    /// What AutoTokenizer gives; an error's name where it, or the model, takes no part.
+    /// AutoTokenizer's results, or the name of an error if it, or the model, cannot take part.
     fn expected(&self) -> Result<Vec<Value>, String> {
         match self.value.get("error") {
             Some(error) => Err(error.to_string()),
@@ -174,7 +177,7 @@ impl Row<'_> {
     }
 }
 
-/// An encoding as the fixture has it: types as runs, the first of zeros, and none where all are 0.
+/// An encoding as in the fixture: types as runs that begin with zeros, and none if all are 0.
 fn value(example: &EncodedExample, more: &[(&str, Value)]) -> Value {
     let mut map = Map::new();
     map.insert("ids".into(), json!(example.input_ids));
@@ -195,7 +198,7 @@ fn value(example: &EncodedExample, more: &[(&str, Value)]) -> Value {
     Value::Object(map)
 }
 
-/// Ids, or other numbers of an encoding, that differ.
+/// The number of ids, or other numbers in an encoding, that differ.
 fn differing(found: &[Value], expected: &[Value]) -> usize {
     let numbers = |value: &Value| value["ids"].as_array().map_or(0, Vec::len);
     let pairs = found.iter().zip(expected).filter(|(a, b)| a != b);
@@ -229,7 +232,7 @@ fn rows() -> Rows {
     }
 }
 
-/// Runs a row and reads again what it saves; a line about each thing that is not right.
+/// Runs a row and reads its saved files again. Returns a line about each fault.
 fn run(row: &Row<'_>, directory: &Path, ids: &mut usize, wrong_ids: &mut usize) -> Vec<String> {
     let tokenizer = row.tokenizer();
     let found = row.encode(&tokenizer);
@@ -237,9 +240,10 @@ fn run(row: &Row<'_>, directory: &Path, ids: &mut usize, wrong_ids: &mut usize) 
         (Err(_), Err(error)) => {
             let message = error.to_string();
             let is_clear = message.chars().count() > 30 && message.chars().count() < 700;
-            return match is_clear {
-                true => Vec::new(),
-                false => vec![format!("a message that is no message: {message}")],
+            return if is_clear {
+                Vec::new()
+            } else {
+                vec![format!("a message that is no message: {message}")]
             };
         }
         (Err(error), Ok(found)) => return vec![format!("is {error} there, and here {found:?}")],

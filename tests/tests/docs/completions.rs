@@ -1,5 +1,6 @@
-//! `progtune completions` and `progtune man`: bash completes what it should, every script and the manual pages have every
-//! flag. Whether the scripts of other shells are right in their syntax is asked of those that are installed.
+//! `progtune completions` and `progtune man`: bash completes correctly, and every script and manual
+//! page has every flag. The syntax of scripts for other shells is checked by those shells that are
+//! installed.
 
 use clap::Command as Described;
 use progtune::cli;
@@ -25,7 +26,8 @@ fn is_there(program: &str) -> bool {
     which.output().is_ok_and(|output| output.status.success())
 }
 
-/// Runs a program on standard input; what it prints. It must succeed.
+/// Runs a program with this standard input, asserts that it succeeds, and returns its standard
+/// output.
 #[track_caller]
 fn feed(command: &mut Command, input: &str) -> String {
     let piped = command
@@ -48,7 +50,7 @@ fn feed(command: &mut Command, input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The command and those below it, each with the name of its manual page.
+/// The command and its subcommands, each with the name of its manual page.
 fn all_commands() -> Vec<(String, Described)> {
     fn add(command: &Described, list: &mut Vec<(String, Described)>) {
         let name = command.get_display_name().unwrap_or(command.get_name());
@@ -65,7 +67,7 @@ fn flags(command: &Described) -> impl Iterator<Item = &str> {
     command.get_arguments().filter_map(|arg| arg.get_long())
 }
 
-/// What bash offers at the end of a line, by the function that the script registers.
+/// Bash's completions at the end of a line, by the function that the script registers.
 fn completed(script: &str, line: &str) -> BTreeSet<String> {
     const ASK: &str = r#"
         registered=$(complete -p progtune)
@@ -116,7 +118,7 @@ fn bash_completes_commands_flags_and_names() {
         ("progtune --color ", "always auto never"),
         // A switch takes no word after it.
         ("progtune --recompute --warm", "--warmup"),
-        // Neither does bash know a number, nor should it offer files for one.
+        // Bash cannot suggest a number, and should not suggest files for one.
         ("progtune --epochs 1", "1"),
     ] {
         let expected = expected.split_whitespace().map(String::from).collect();
@@ -148,7 +150,8 @@ fn every_script_has_every_flag() {
     run_failing(&["completions", "tcsh"], 2);
 }
 
-/// A page as a reader sees it: by `man` where it is, else without the escapes of its source.
+/// A page as a reader sees it: through `man` if it is installed, else without the escapes in its
+/// source.
 fn read_page(page: &Path) -> String {
     if !is_there("man") {
         let source = fs::read_to_string(page).unwrap();
@@ -159,7 +162,7 @@ fn read_page(page: &Path) -> String {
     }
     let mut man = Command::new("man");
     man.args(["--warnings", "--local-file"]).arg(page);
-    // Wide, so that no flag is broken at its hyphens.
+    // Wide enough that no flag is broken at its hyphens.
     man.env("MANWIDTH", "500")
         .env("MANPAGER", "cat")
         .env("MANROFFOPT", "-c")
@@ -172,7 +175,7 @@ fn read_page(page: &Path) -> String {
         page.display()
     );
     let text = String::from_utf8(output.stdout).unwrap();
-    // Without -P a terminal's bold is a letter, a backspace and the letter.
+    // Without -P, bold text for a terminal is a letter, a backspace and the letter.
     let mut plain = String::new();
     for letter in text.chars() {
         match letter {

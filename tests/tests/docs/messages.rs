@@ -1,4 +1,5 @@
-//! The file of messages has no entry of a test that is gone. That each entry is what its test provokes is checked by the test.
+//! The file of messages has no entry whose test is gone. Each test checks that its own entries are
+//! current.
 
 use progtune_tests::messages;
 use std::fs;

@@ -1,14 +1,17 @@
-//! README.md and `docs/`: every command in them is run as it is written, what they show is what is printed, and what they
-//! refer to exists.
+//! README.md and `docs/`: every command in them is run as written, their output is the printed one,
+//! and everything that they refer to exists.
 //!
-//! Commands stand in fenced `sh` blocks, one a line (`\` continues it, `#` begins a comment). A `text` block as the next one is what
-//! its last command prints, but for the lines of steps, in whose place a terminal has a bar; with `figures` after the word
-//! (```` ```text figures ````) numbers may differ, and a line `…` is any lines. Each document has a directory of its own, where
-//! its commands run one after another: later ones use what earlier ones have made. What the text takes for granted is there
-//! (`readme/supplies.rs`); what a word runs is decided in `readme/sandbox.rs`. A command that is not known there fails.
+//! Commands are in fenced `sh` blocks, one per line (`\` continues a line, `#` begins a comment).
+//! If the next block is a `text` block, it shows the last command's output. Lines for steps are
+//! left out, because a terminal shows a bar instead. With `figures` after the word (```` ```text
+//! figures ````), numbers may differ, and a line `…` stands for any lines.
 //!
-//! `PROGTUNE_README=write cargo test -p progtune-tests --test docs readme` runs the documents that show something with the release build
-//! at full length instead, and writes what it prints into them.
+//! Each document has its own directory, where its commands run one after another, so later ones use
+//! the results of earlier ones. `readme/supplies.rs` provides what the text takes for granted, and
+//! `readme/sandbox.rs` decides what each program name runs. An unknown command fails.
+//!
+//! `PROGTUNE_README=write cargo test -p progtune-tests --test docs readme` runs the documents that
+//! show output, with the release build and at full length. It writes the printed output into them.
 
 mod documents;
 mod outputs;
@@ -24,7 +27,7 @@ use std::{
     thread,
 };
 
-/// Commands that run somewhere else: they take minutes or need what a test has not.
+/// Commands that run elsewhere: they take minutes, or need something that a test does not have.
 const ELSEWHERE: &[(&str, &str)] = &[
     (
         "cargo build --workspace && cargo test --workspace",
@@ -45,15 +48,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Documents that run at a time; a run is for two cores where there are more.
+/// The number of documents that run at the same time. A run uses two cores if there are more.
 const AT_A_TIME: usize = 2;
 
-/// Whether documents are to be written anew.
+/// Whether to write the documents' output.
 fn writes() -> bool {
     std::env::var_os("PROGTUNE_README").is_some_and(|value| value == "write")
 }
 
-/// Runs all commands of a document, and compares what it shows or writes it anew; an error says what went wrong first.
+/// Runs all commands in a document, and compares or rewrites its output. An error says what went
+/// wrong first.
 fn run(document: &Document) -> Result<(), String> {
     let mut sandbox = Sandbox::new();
     let mut written = Vec::new();
@@ -77,11 +81,12 @@ fn run(document: &Document) -> Result<(), String> {
                 written.push((shown, outputs::renewed(&shown.lines, &printed.text)));
                 continue;
             }
-            // The sandbox trains on a few rows, which teaches nothing; that the run says so is not in the document.
+            // The sandbox trains on a few rows, which teaches nothing. The run says so, but the
+            // document does not.
             let lines = printed.text.lines();
             let lines =
                 lines.filter(|line| !line.contains("the result is no better than guessing"));
-            // A busy machine takes long enough over it that the program tells what it does.
+            // On a busy machine this takes so long that the program reports its progress.
             let lines = lines.filter(|line| !line.starts_with("loading the embedded model"));
             let printed = lines.collect::<Vec<_>>().join("\n");
             let comparison = Comparison::new(mode, &shown.lines, &printed);
@@ -102,7 +107,7 @@ fn every_command_runs_and_prints_what_is_shown() {
     if writes() {
         documents.retain(|document| document.blocks.iter().any(|block| block.mode().is_some()));
     }
-    // From the end: README.md and the plugins take the longest, since they build crates.
+    // From the end: README.md and the plugins take the longest, because they build crates.
     documents.sort_by_key(|document| document.text.contains("cargo build --release"));
     let queue = Mutex::new(documents);
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -110,7 +115,7 @@ fn every_command_runs_and_prints_what_is_shown() {
         let results = std::iter::from_fn(|| next().map(|document| run(&document)));
         results.filter_map(Result::err).collect::<Vec<String>>()
     };
-    // Figures that are written are those of a machine with nothing else to do.
+    // Written figures must come from a machine that is otherwise idle.
     let n_threads = if writes() { 1 } else { AT_A_TIME };
     let failures: Vec<String> = thread::scope(|scope| {
         let workers: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();

@@ -1,11 +1,12 @@
-//! What a plan foresees is what runs report: the frozen blocks of each epoch, and the peak of memory.
+//! Plans agree with what runs report: the frozen blocks in each epoch, and the peak memory.
 
 use progtune_tests::{
     cases, command_line::CommandLine, fixture, read_json, read_jsonl, scratch::Scratch,
 };
 use serde_json::Value;
 
-/// Of each epoch, the number of frozen blocks, and the block at which it starts because the prefix cache has the rows below.
+/// For each epoch, the number of frozen blocks and the block at which it starts. It starts there
+/// because the prefix cache has the rows below.
 type Epochs = Vec<(u64, u64)>;
 
 const MODEL: &str = "--task mrpc --max-length 64 --epochs 5 --peft lora --schedule";
@@ -17,13 +18,13 @@ fn line(command: &str, schedule: &str) -> CommandLine {
         .path("--data", fixture("parity/data"))
 }
 
-/// The lowest trained block, or all of them where only the head is trained.
+/// The lowest trained block, or the number of blocks if only the head is trained.
 fn frozen(blocks: &Value) -> u64 {
     let lowest = blocks.as_array().expect("block numbers").first();
     lowest.map_or(5, |block| block.as_u64().expect("a number"))
 }
 
-/// The block numbers of a result: `1-4`, `4`, `none`.
+/// The number of blocks in a printed result: `1-4`, `4`, `none`.
 fn frozen_in_words(blocks: &str) -> u64 {
     let lowest = blocks.split(['-', ',']).next().expect("some text");
     lowest.parse().unwrap_or_else(|_| {
@@ -55,7 +56,7 @@ fn reported(schedule: &str) -> Epochs {
         .filter(|line| line.get("eval_loss").is_some())
         .map(|line| &line["prefix_cache"])
         .collect();
-    // Where rows were found in the cache, the epoch began at the boundary that the one before it left.
+    // If rows were found in the cache, the epoch began at the boundary that the previous one left.
     let start = |epoch: usize| {
         let is_found = caches[epoch]["hit_rate"].as_f64() > Some(0.0);
         let before = is_found.then(|| caches[epoch - 1]["boundary"].as_u64());
@@ -86,8 +87,8 @@ cases! { frozen_blocks_are_foreseen:
     the_frozen_blocks_of_wo_lb("wo-lb");
 }
 
-/// Reference: the kernel's high-water mark, as the run reports it. Tolerance: that of `memory`, 75 to 110 % of the
-/// prediction.
+/// Reference: the kernel's high-water mark, as the run reports it. Tolerance: same as in `memory`,
+/// 75 to 110 % of the prediction.
 #[cfg(target_os = "linux")]
 fn the_peak_is_foreseen(flags: &str) {
     let flags = format!(

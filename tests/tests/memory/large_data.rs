@@ -1,4 +1,5 @@
-//! Own data of many rows: memory does not grow with the file, and a second run takes over what the first one tokenised.
+//! Own data with many rows: memory does not grow with the file, and a second run reuses the first
+//! one's tokens.
 
 use progtune_tests::{fixture, messages, progtune, read_json, scratch::Scratch};
 use std::{
@@ -12,7 +13,7 @@ const WORDS: [&str; 8] = [
     "kebe", "zepi", "moli", "natomo", "gugifu", "fafe", "vepona", "gite",
 ];
 
-/// JSONL with `n` rows of four to nineteen words; the first one tells the label.
+/// JSONL with `n` rows of four to nineteen words; the first word gives the label.
 fn rows(scratch: &Scratch, n: usize) -> PathBuf {
     let mut text = String::new();
     for row in 0..n {
@@ -32,7 +33,7 @@ fn rows(scratch: &Scratch, n: usize) -> PathBuf {
     scratch.write(&format!("{n}.jsonl"), text)
 }
 
-/// A few steps on a file, of which a share is for validation.
+/// Trains a few steps on a file, a share of which is for validation.
 fn train(file: &Path, cache: &Path, run: &Path, share: &str) -> Command {
     let mut command = progtune();
     command
@@ -51,7 +52,7 @@ fn train(file: &Path, cache: &Path, run: &Path, share: &str) -> Command {
     command
 }
 
-/// The bound of the issue, on a file ten times as large.
+/// The bound in the issue, on a file ten times as large.
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_does_not_grow_with_the_file() {
@@ -93,7 +94,8 @@ fn memory_does_not_grow_with_the_file() {
     );
 }
 
-/// A block of a large file is checked when it is read, which is an error that says what to do.
+/// Each block of a large file is checked when it is read. A failure is an error that says what to
+/// do.
 #[test]
 fn a_damaged_block_stops_the_run_and_is_made_anew_on_request() {
     let scratch = Scratch::new();
@@ -143,8 +145,8 @@ fn a_damaged_block_stops_the_run_and_is_made_anew_on_request() {
     );
 }
 
-/// What the first reading of own files finds out is kept with their tokens, the rows that were left out among it; another
-/// content, or another request, is read anew.
+/// Findings from the first reading of own files are kept with their tokens, including the omitted
+/// rows. Other content, or another request, is read again.
 #[test]
 fn what_was_found_out_is_told_again() {
     let scratch = Scratch::new();

@@ -1,5 +1,5 @@
-//! Memory of runs as the kernel counts it, and whether runs are as plans foresee them. A program of its own, so that
-//! nothing else runs beside what is measured.
+//! The memory of runs as the kernel counts it, and whether runs agree with their plans. A separate
+//! program, so that nothing else runs beside the measured command.
 
 mod forecast;
 mod large_data;

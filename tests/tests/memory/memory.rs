@@ -1,4 +1,5 @@
-//! `--memory-budget`: what it predicts is what runs hold, and what does not fit is recomputed or refused.
+//! `--memory-budget`: runs hold the predicted memory, and a run that does not fit is recomputed or
+//! refused.
 //!
 //! The embedded model is large enough for its activations to show beside the program.
 
@@ -7,18 +8,18 @@ use progtune_tests::peak::run_to_peak;
 use progtune_tests::{command_line::CommandLine, progtune, scratch::Scratch};
 use std::{fs, path::Path};
 
-/// Two steps of 128 examples, which decide the peak: the first one makes the moments.
+/// Two steps with 128 examples, which decide the peak: the first one allocates the moments.
 const TWO_STEPS: &str =
     "train --task sample --epochs 1 --batch-size 128 --max-train-samples 256 --max-eval-samples 8";
 
-/// The number before ` MiB` after `words`.
+/// The number before ` MiB` that follows `words`.
 fn mib_after(text: &str, words: &str) -> f64 {
     let rest = text.split(words).nth(1).unwrap_or_else(|| panic!("{text}"));
     let number = rest.split(" MiB").next().unwrap();
     number.trim().parse().unwrap_or_else(|_| panic!("{text}"))
 }
 
-/// Runs with a budget that is never reached; returns the predicted and the measured peak in MiB.
+/// Runs with a budget that is never reached. Returns the predicted and the measured peak in MiB.
 #[cfg(target_os = "linux")]
 fn predicted_and_measured(flags: &str, output: &Path) -> (f64, f64) {
     let (text, peak_kib) = run_to_peak(
@@ -31,8 +32,8 @@ fn predicted_and_measured(flags: &str, output: &Path) -> (f64, f64) {
     (mib_after(&text, "predicted peak "), peak_kib / 1024.0)
 }
 
-/// Reference: the kernel's high-water mark. Tolerance: the prediction is to be safe but not wasteful, so that the measured
-/// peak lies between 75 and 110 % of it (98 to 101 % when this was written).
+/// Reference: the kernel's high-water mark. Tolerance: the prediction should be safe but not
+/// wasteful. The measured peak must be 75 to 110 % of it (98 to 101 % when this was written).
 #[cfg(target_os = "linux")]
 #[test]
 fn predictions_agree_with_the_kernel() {
@@ -89,7 +90,7 @@ fn a_budget_makes_runs_recompute_or_refuses_them() {
         !scratch.path("run").exists(),
         "it was refused before it began"
     );
-    // With recomputation it just fits.
+    // It just fits with recomputation.
     let least = mib_after(&text, "predicted peak ") + 1.0;
     let (config, recomputed) = result("", &format!("{least}MiB"));
     assert!(config.contains("recompute = true"), "{config}");

@@ -1,8 +1,10 @@
-//! Configurations and checkpoints as people have them: drawn at random, each against what Transformers makes of it; and
-//! labels of every kind, which a saved model must still tell apart (`configurations/label_sets.rs`).
+//! Configurations and checkpoints as people have them, drawn at random, each against Transformers.
+//! Labels of every kind, which a saved model must still tell apart, are in
+//! `configurations/label_sets.rs`.
 //!
-//! Reference: `fixtures/configurations.jsonl`, made by `make_configurations.py` with torch 2.15.0 and transformers 5.24.0.
-//! Tolerance 2e-5, relative above 1; of gradients' norms 1e-4. Every draw is tried, and all that fail are shown with their seeds.
+//! Reference: `fixtures/configurations.jsonl`, made by `make_configurations.py` with torch 2.15.0
+//! and transformers 5.24.0. Tolerance 2e-5, relative above 1; 1e-4 for the gradients' norms. Every
+//! draw is tried, and all failures are shown with their seeds.
 
 mod label_runs;
 mod label_sets;
@@ -35,7 +37,8 @@ use std::{fs, path::Path};
 const TOLERANCE: f64 = 2e-5;
 const TYPES: [Dtype; 4] = [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16];
 
-/// Multiples of 1/256, as `make_configurations.py` makes them: SplitMix64 from the FNV-1a hash of the name and the seed.
+/// Multiples of 1/256, as in `make_configurations.py`: SplitMix64 from the FNV-1a hash of the name
+/// and the seed.
 fn values(seed: u64, name: &str, n: usize) -> Vec<f32> {
     let start = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
@@ -46,9 +49,10 @@ fn values(seed: u64, name: &str, n: usize) -> Vec<f32> {
         let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let k = ((z ^ (z >> 31)) >> 56) as i64 - 128;
-        match name.ends_with("LayerNorm.weight") {
-            true => 1.0 + (k >> 4) as f32 / 16.0,
-            false => k as f32 / 256.0,
+        if name.ends_with("LayerNorm.weight") {
+            1.0 + (k >> 4) as f32 / 16.0
+        } else {
+            k as f32 / 256.0
         }
     };
     (0..n as u64).map(value).collect()
@@ -64,7 +68,7 @@ fn bytes(values: &[f32], dtype: Dtype) -> Vec<u8> {
     values.iter().flat_map(of).collect()
 }
 
-/// Writes the weights of a draw as it says that they are named and stored.
+/// Writes a draw's weights with the names and types that the draw gives.
 fn write_weights(
     directory: &Path,
     draw: &Value,
@@ -90,9 +94,10 @@ fn write_weights(
             name => *TYPES.iter().find(|of| format!("{of:?}") == name).unwrap(),
         };
         let bytes = bytes(&values(seed, name, info.size()), dtype);
-        let bare = match draw["base_prefix"].as_bool().unwrap() {
-            true => name,
-            false => &info.name,
+        let bare = if draw["base_prefix"].as_bool().unwrap() {
+            name
+        } else {
+            &info.name
         };
         let tensor = (dtype, info.shape.clone(), bytes);
         file.tensors.insert(format!("{wrapper}{bare}"), tensor);
@@ -101,9 +106,10 @@ fn write_weights(
 }
 
 fn head_of(draw: &Value, n: usize) -> HeadKind {
-    match draw["head"] == "token" {
-        true => HeadKind::Token(n),
-        false => HeadKind::Sequence(n),
+    if draw["head"] == "token" {
+        HeadKind::Token(n)
+    } else {
+        HeadKind::Sequence(n)
     }
 }
 
@@ -131,7 +137,8 @@ fn model(
     Ok(model)
 }
 
-/// The loss of a batch, and its gradients' norms over the embeddings, the encoder and the head.
+/// The loss of a batch, and the norms of its gradients over the embeddings, the encoder and the
+/// head.
 fn gradient_norms(model: &Model, batch: &Batch) -> Result<(f64, [f64; 3])> {
     let mut gradients = Gradients::new(&model.parameters);
     let weight = model.loss_weighting.weight_of(&batch.labels);
@@ -165,7 +172,7 @@ fn example(ids: &Value) -> EncodedExample {
     }
 }
 
-/// Every number of a list of lists.
+/// All numbers in a list of lists.
 fn flat(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(items) => items.iter().flat_map(flat).collect(),
@@ -173,7 +180,8 @@ fn flat(value: &Value) -> Vec<f64> {
     }
 }
 
-/// What differs from the reference by more than `tolerance`, relative above 1.
+/// A description of values that differ from the reference by more than `tolerance`, relative above
+/// 1.
 fn differs(what: &str, found: Vec<f64>, expected: Vec<f64>, tolerance: f64) -> Option<String> {
     let is_off = |(found, expected): (&f64, &f64)| {
         let difference = (found - expected).abs();
@@ -183,7 +191,7 @@ fn differs(what: &str, found: Vec<f64>, expected: Vec<f64>, tolerance: f64) -> O
     differ.then(|| format!("{what} {found:?}, Transformers' {expected:?}"))
 }
 
-/// What is wrong with a draw that Transformers reads.
+/// The fault in a draw that Transformers reads.
 fn fault_of(directory: &Path, draw: &Value) -> Option<String> {
     let source = ModelSource::Directory(directory.to_owned().into());
     let config = match source.config() {
@@ -243,12 +251,13 @@ fn fault_of(directory: &Path, draw: &Value) -> Option<String> {
     None
 }
 
-/// The message for a draw that Transformers refuses: of the configuration, or of weights that do not fit it.
+/// The message for a draw that Transformers refuses. It concerns the configuration, or weights that
+/// do not fit it.
 fn refusal_of(directory: &Path, draw: &Value) -> Result<()> {
     let source = ModelSource::Directory(directory.to_owned().into());
     let config = source.config()?;
     let head = HeadKind::Sequence(config.labels.len());
-    // The tables of the draw's own weights have other rows: those before the key was changed.
+    // The tables in the draw's own weights have other rows: those before the key was changed.
     let key = draw["refused"].as_str().unwrap();
     let mut right = config.clone();
     match key {

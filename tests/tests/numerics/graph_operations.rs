@@ -1,5 +1,6 @@
-//! Every operation a method's graph may use: the host runs all that the interface names, and their gradients are the
-//! derivatives (central differences, tolerance 1e-2 of the larger of 1 and the derivative, in f32).
+//! Every operation that a method's graph may use. The host runs all operations that the interface
+//! names, and their gradients are the derivatives (central differences, tolerance 1e-2 of the
+//! larger of 1 and the derivative, in f32).
 
 use candle_core::{Device, Tensor, Var};
 use progtune_engine::model::{
@@ -28,7 +29,7 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-/// One trainable parameter `p` of a shape.
+/// One trainable parameter `p` with this shape.
 fn parameters(shape: &[usize]) -> Parameters {
     let info = ParameterInfo {
         lr_scale: 1.0,
@@ -49,7 +50,7 @@ fn parameters(shape: &[usize]) -> Parameters {
     parameters
 }
 
-/// Σ of the graph's result times fixed numbers, at `x`.
+/// The sum of the graph's result times fixed numbers, at `x`.
 fn weighted(program: &Program, x: &Tensor, parameters: &Parameters) -> Tensor {
     let keys: Vec<u64> = (0..ROWS as u64).collect();
     let rows = RowContext {
@@ -61,7 +62,8 @@ fn weighted(program: &Program, x: &Tensor, parameters: &Parameters) -> Tensor {
     (y * weights).unwrap().sum_all().unwrap()
 }
 
-/// Compares the gradients of `x` and of the parameter with central differences. Returns the operations of the graph.
+/// Compares the gradients of `x` and of the parameter with central differences. Returns the graph's
+/// operations.
 fn check(shape: &[usize], build: impl Fn(&mut GraphBuilder, Node, Node)) -> Vec<Op> {
     let mut builder = GraphBuilder::new();
     let (x, p) = (builder.input("x"), builder.parameter("p"));
@@ -203,7 +205,7 @@ fn every_operation_has_its_derivative() {
     );
 }
 
-/// Zero is where careless derivatives are infinite or undefined.
+/// At zero, careless derivatives are infinite or undefined.
 #[test]
 fn edges_have_finite_derivatives() {
     let parameters = parameters(&[1]);

@@ -1,5 +1,5 @@
-//! Numbers against references: PyTorch, Transformers and PEFT through committed fixtures, the two compute paths against
-//! each other, the paper's figures, and that results repeat bit for bit.
+//! Numbers against references: PyTorch, Transformers and PEFT through committed fixtures, the two
+//! compute paths against each other, and the paper's figures. Results must also repeat bit for bit.
 
 mod configurations;
 mod graph_operations;

@@ -1,5 +1,6 @@
-//! Merging: the model with a method folded into its weights gives the logits of the model with the method. For every method
-//! that is built, with its merge graphs and without them, and for rewrites at every place by hand.
+//! Merging: the model with a method folded into its weights gives the logits of the model with the
+//! method. This holds for every built method, with and without its merge graphs, and for hand-made
+//! rewrites in every place.
 
 use candle_core::{Device as Place, Tensor};
 use progtune_engine::{
@@ -32,15 +33,15 @@ use progtune_tests::{
 use std::{fs, path::Path};
 
 const HEAD: HeadKind = HeadKind::Sequence(2);
-/// What logits of the merged model may differ by.
+/// The largest difference allowed between logits after merging.
 const TOLERANCE: f32 = 1e-5;
-/// Methods that are no change of weights: non-linear, or rows for attention.
+/// Methods that do not change weights: non-linear ones, or rows for attention.
 const NOT_WEIGHTS: [&str; 4] = ["adapter", "pfeiffer", "parallel", "prefix"];
 
 fn logits(model: &Model, name: &str) -> Tensor {
     let mut examples = parity_examples(name, 8);
     for example in &mut examples {
-        // A prefix takes positions.
+        // A prefix takes up positions.
         let longest = model.config.max_tokens();
         example.input_ids.truncate(longest);
         example.token_type_ids.truncate(longest);
@@ -50,7 +51,7 @@ fn logits(model: &Model, name: &str) -> Tensor {
     model.logits(&batch).unwrap()
 }
 
-/// Gives everything the method trains other values, as training would: up to 0.2 away.
+/// Moves everything the method trains to other values, as training would: up to 0.2 away.
 fn move_candidates(model: &Model, model_plan: &ModelPlan) {
     for (number, &id) in model_plan.candidates.iter().enumerate() {
         let value = model.parameters.variable(id).as_detached_tensor();
@@ -113,7 +114,7 @@ fn every_method_merges_or_says_why_not() {
                     continue;
                 }
             }
-            // The same from the forward graphs alone, where they are affine.
+            // The same from only the forward graphs, if they are affine.
             match merge(&setup.model, HEAD, &without_merge_graphs(rewrites), method) {
                 Ok(merged) => {
                     let difference = max_difference(&expected, &logits(&merged, name));
@@ -140,7 +141,7 @@ fn rewrite(site: &str, mode: Mode, graph: Graph) -> Rewrite {
     }
 }
 
-/// The BERT fixture with rewrites made by hand, which read its own parameters.
+/// The BERT fixture with hand-made rewrites, which read its own parameters.
 fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
     let source = ModelSource::Directory(fixture("parity/bert").into());
     let config = source.config().unwrap();
@@ -212,7 +213,7 @@ fn rewrites_at_every_place_are_folded_in_their_order() {
     );
     let out = |site: String, graph: Graph| rewrite(&site, Mode::OUTPUT, graph);
     let rewrites = vec![
-        // What comes last in the layer is listed first.
+        // The last one in the layer is listed first.
         out(
             block("intermediate"),
             scaled_and_shifted("y", &wide, wide_too),
@@ -299,7 +300,7 @@ fn what_cannot_be_merged_is_named_with_the_reason() {
     );
 }
 
-/// A plugin whose merge graph is not its forward would give a wrong model without a word.
+/// A plugin whose merge graph differs from its forward graph would silently give a wrong model.
 #[test]
 fn a_wrong_merge_graph_is_found() {
     let query = "encoder.layer.0.attention.self.query";
@@ -424,7 +425,7 @@ fn merging_refuses_what_it_cannot_do() {
     fs::write(full.join("x"), "").unwrap();
     merge_line(&base, &lora, &full).fail(2);
 
-    // An adapter of PEFT's own says nothing of its task, and needs none to be merged.
+    // An adapter from PEFT itself does not name its task, and can be merged without one.
     let foreign = scratch.copy("bert/lora", "foreign");
     for (words, name) in [("--quiet", "out"), ("--task mrpc --quiet", "named")] {
         let out = scratch.path(name);

@@ -1,5 +1,6 @@
-//! The paper's updated-parameter figures (Tables 2 and 3, Fig. 4) from `progtune plan --json`, within 0.1 M, and ours
-//! where the paper's two adapter cells do not follow from its equations.
+//! The paper's updated-parameter figures (Tables 2 and 3, Fig. 4) from `progtune plan --json`,
+//! within 0.1 M. Where the paper's two adapter cells do not follow from its equations, the figures
+//! are ours.
 
 use progtune_tests::run;
 use serde_json::Value;
@@ -8,7 +9,7 @@ const BERT_BASE: &str = r#"{"model_type":"bert","vocab_size":30522,"hidden_size"
 const BERT_LARGE: &str = r#"{"model_type":"bert","vocab_size":30522,"hidden_size":1024,"num_hidden_layers":24,"num_attention_heads":16,"intermediate_size":4096,"max_position_embeddings":512,"type_vocab_size":2}"#;
 const ROBERTA_BASE: &str = r#"{"model_type":"roberta","vocab_size":50265,"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,"max_position_embeddings":514,"type_vocab_size":1,"pad_token_id":1}"#;
 
-/// `total_updated_parameters` in millions of a model directory that holds nothing but `config.json`.
+/// `total_updated_parameters` in millions for a model directory that contains only `config.json`.
 fn planned(config: &str, task: &str, epochs: u32, schedule: &str, peft: &[&str]) -> Value {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("config.json"), config).unwrap();
@@ -115,8 +116,8 @@ fn lora() {
     }
 }
 
-/// The paper counts the adapters only (48 wide, AdapterHub's preset). Its progressive cells, 9.9 and 11.9, follow from
-/// no reading of its Eq. 2 and 3; ours are 16.1 and 20.0.
+/// The paper counts only the adapters (48 wide, AdapterHub's preset). Its progressive cells, 9.9
+/// and 11.9, follow from no reading of its Eq. 2 and 3; ours are 16.1 and 20.0.
 #[test]
 fn adapter() {
     let head = 2.0 * 768.0 + 2.0;
@@ -133,7 +134,8 @@ fn adapter() {
     }
 }
 
-/// The plan's epochs: numbered from 1, shrinking from the bottom, sums right, T larger than L allowed.
+/// The plan's epochs are numbered from 1, shrink from the bottom and have correct sums; T may be
+/// larger than L.
 #[test]
 fn the_plan_lists_every_epoch() {
     for epochs in [1, 3, 5, 12, 16, 30] {

@@ -1,8 +1,10 @@
-//! Loss curves against PyTorch + Transformers + PEFT: {full, LoRA, BitFit, adapter ×2} × four schedules × {BERT,
-//! RoBERTa}, and the further methods × {full, progressive}, 20 steps through the built binary and the built plugins, from the same head and adapter.
+//! Loss curves against PyTorch + Transformers + PEFT: {full, LoRA, BitFit, adapter ×2} × four
+//! schedules × {BERT, RoBERTa}, and the further methods × {full, progressive}. Each takes 20 steps
+//! through the built binary and the built plugins, from the same head and adapter.
 //!
-//! Reference: `tests/fixtures/parity/curves.json`, `method_curves.json` (torch 2.15.0, transformers 5.23.0, peft 0.21.2; see the README
-//! there). Tolerance 1e-4 on every loss; the reference itself is within 1.5e-6 of float64.
+//! Reference: `tests/fixtures/parity/curves.json`, `method_curves.json` (torch 2.15.0, transformers
+//! 5.23.0, peft 0.21.2; see the README there). Tolerance 1e-4 on every loss; the reference itself
+//! is within 1.5e-6 of float64.
 
 use progtune_tests::{fixture, read_json, read_jsonl, run};
 use serde_json::Value;
@@ -68,7 +70,7 @@ fn train_as(reference: &Value, curves: &Value, kernels: &str, output: &Path) {
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// Trains as the reference did and returns the largest difference of a loss.
+/// Trains as the reference did, and returns the largest difference between losses.
 fn compare(reference: &Value, curves: &Value, kernels: &str) -> f64 {
     let text = |key: &str| reference[key].as_str().unwrap();
     let (model, method, schedule) = (text("model"), text("method"), text("schedule"));
@@ -161,7 +163,7 @@ fn the_further_methods_curves_equal_pefts_with_roberta() {
     compare_all("method_curves.json", "roberta", "fused", 1);
 }
 
-/// The path that runs on CUDA, on the CPU: every third curve of each model.
+/// The compute path for CUDA, run on the CPU: every third curve of each model.
 #[test]
 fn composed_curves_equal_pytorchs() {
     for file in ["curves.json", "method_curves.json"] {

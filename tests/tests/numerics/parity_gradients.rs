@@ -1,8 +1,9 @@
-//! Logits and gradients against PyTorch + Transformers on tiny random models, for both compute paths.
+//! Logits and gradients against PyTorch + Transformers on tiny random models, for both compute
+//! paths.
 //!
-//! Reference: `tests/fixtures/parity/*/expected.safetensors` (torch 2.15.0, transformers 5.23.0, peft 0.21.2).
-//! Tolerances: logits 1e-5; each parameter's gradient 1e-4 of the larger of its own norm and a thousandth of the
-//! global norm.
+//! Reference: `tests/fixtures/parity/*/expected.safetensors` (torch 2.15.0, transformers 5.23.0,
+//! peft 0.21.2). Tolerances: logits 1e-5; each parameter's gradient 1e-4 of the larger of its own
+//! norm and a thousandth of the global norm.
 
 use candle_core::{D, Device, Tensor};
 use progtune::evaluate;

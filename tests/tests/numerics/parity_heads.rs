@@ -1,7 +1,8 @@
-//! Heads that tell tags, answers or sets of labels, and weighed losses, against PyTorch + Transformers, for both compute
-//! paths: logits, loss, gradients.
+//! Heads for tags, answers or sets of labels, and weighted losses, against PyTorch + Transformers,
+//! for both compute paths: logits, loss, gradients.
 //!
-//! Reference: `tests/fixtures/parity/*/heads.safetensors` (by `parity_heads.py`). Tolerances as in `parity_gradients`.
+//! Reference: `tests/fixtures/parity/*/heads.safetensors` (from `parity_heads.py`). Tolerances as
+//! in `parity_gradients`.
 
 use candle_core::{DType, Tensor};
 use progtune::evaluate::{evaluate, logits};
@@ -24,12 +25,12 @@ use std::{collections::HashMap, path::Path};
 
 const STEP: Step = Step { seed: 0, number: 0 };
 
-/// As `parity_heads.py` has it.
+/// The same value as in `parity_heads.py`.
 const SMOOTHING: f32 = 0.1;
 
 type Tensors = HashMap<String, Tensor>;
 
-/// A case of the fixture: its name, whose head it has, the head, what weighs its classes.
+/// A case in the fixture: its name, the case whose head it uses, the head, and the class weights.
 type Case = (&'static str, &'static str, HeadKind, Option<&'static str>);
 
 const CASES: [Case; 6] = [
@@ -89,7 +90,7 @@ fn examples(model: &str, case: &str, expected: &Tensors) -> Vec<EncodedExample> 
     examples
 }
 
-/// The tiny model with the head of a case.
+/// The tiny model with a case's head.
 fn setup(
     model: &str,
     (_, head, kind, _): Case,
@@ -210,7 +211,7 @@ fn logits_loss_and_gradients_equal_pytorchs() {
     }
 }
 
-/// A task whose labels are numbers of a head, for the evaluator.
+/// A task whose labels are a head's numbers, for the evaluator.
 fn task(problem_type: ProblemType, n_labels: usize) -> Task {
     let columns = Columns {
         first: Column::named("text"),
@@ -227,7 +228,7 @@ fn task(problem_type: ProblemType, n_labels: usize) -> Task {
     )
 }
 
-/// The evaluator's loss is PyTorch's where nothing is weighed, and its logits are the batch's.
+/// Without weights, the evaluator's loss is PyTorch's, and its logits are the batch's.
 #[test]
 fn the_evaluator_tells_the_same_loss() {
     for (case, problem, n_labels) in [
@@ -295,8 +296,8 @@ fn the_paths_agree_under_dropout() {
     }
 }
 
-/// What the prefix cache keeps at the last boundary is every token's row, and training from there is training from the
-/// start.
+/// The prefix cache keeps every token's row at the last boundary. Training from there is equivalent
+/// to training from the start.
 #[test]
 fn a_forward_may_start_after_the_last_block() {
     let expected = heads("bert");
@@ -335,7 +336,7 @@ fn a_forward_may_start_after_the_last_block() {
     }
 }
 
-/// The fixture is there for both models.
+/// The fixture exists for both models.
 #[test]
 fn the_fixture_has_every_case() {
     for name in ["bert", "roberta"] {

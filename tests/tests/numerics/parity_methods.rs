@@ -1,8 +1,10 @@
-//! The further PEFT methods against PyTorch + Transformers + PEFT from the same start: logits, loss and the gradient of every
-//! trained parameter, for both compute paths; and what is saved in PEFT's formats is what was read.
+//! The further PEFT methods against PyTorch + Transformers + PEFT from the same start, for both
+//! compute paths. Compared are logits, loss and the gradient of every trained parameter. Files that
+//! are read in PEFT's formats are saved unchanged.
 //!
-//! Reference: `tests/fixtures/parity/*/methods.safetensors` (torch 2.15.0, transformers 5.23.0, peft 0.21.2). Tolerances:
-//! logits and loss 1e-5; each parameter's gradient 1e-4 of the larger of its own norm and a thousandth of the global norm.
+//! Reference: `tests/fixtures/parity/*/methods.safetensors` (torch 2.15.0, transformers 5.23.0,
+//! peft 0.21.2). Tolerances: logits and loss 1e-5; each parameter's gradient 1e-4 of the larger of
+//! its own norm and a thousandth of the global norm.
 
 use candle_core::{Device, Tensor};
 use progtune::evaluate;
@@ -24,7 +26,7 @@ use std::{collections::HashMap, path::Path};
 const STEP: Step = Step { seed: 0, number: 0 };
 const PATHS: [Kernels; 2] = [Kernels::Fused, Kernels::Composed];
 const MODELS: [&str; 2] = ["bert", "roberta"];
-/// The method's id, and the directory of its start.
+/// The method's id, and the directory with its start values.
 const METHODS: [(&str, &str); 9] = [
     ("lora", "lora_rs"),
     ("dora", "dora"),
@@ -42,7 +44,7 @@ fn norm(t: &Tensor) -> f64 {
     f64::from(squares.to_scalar::<f32>().unwrap()).sqrt()
 }
 
-/// The model with a method at its saved start, everything it selects trainable.
+/// The model with a method at its saved start, and with everything it selects trainable.
 fn setup(model: &Path, method: &str, adapter: &Path, kernels: Kernels) -> Setup {
     let mut setup = Wanted {
         model,
@@ -58,7 +60,8 @@ fn setup(model: &Path, method: &str, adapter: &Path, kernels: Kernels) -> Setup 
     setup
 }
 
-/// Loss and gradients of the first training rows; returns the worst difference of a gradient in its scale.
+/// Computes loss and gradients for the first training rows. Returns the worst difference between
+/// gradients, relative to their scale.
 fn compare_gradients(
     setup: &Setup,
     name: &str,
@@ -193,7 +196,8 @@ fn fused_and_composed_agree_under_dropout() {
     }
 }
 
-/// What PEFT saved, read and written again: the same tensors under the same keys, and the same settings.
+/// PEFT's saved files, read and written again, have the same tensors under the same keys, and the
+/// same settings.
 #[test]
 fn pefts_adapters_are_written_as_they_were_read() {
     for name in MODELS {
@@ -242,7 +246,7 @@ fn pefts_adapters_are_written_as_they_were_read() {
                     (Some(ours), Some(theirs)) => ours == theirs,
                     _ => *value == theirs[key],
                 };
-                // PEFT names the head twice under prefix tuning.
+                // PEFT names the head twice for prefix tuning.
                 assert!(
                     same || key == "modules_to_save",
                     "{name} {start}: {key} is {value}, PEFT's {}",

@@ -1,9 +1,11 @@
-//! Adapters of PEFT in every form: configurations that a generator drew, with the logits that PEFT computes. Each is written
-//! to a directory as PEFT saves it, loaded, compared, merged and compared again.
+//! PEFT's adapters in every form: configurations that a generator drew, with the logits that PEFT
+//! computes. Each is written to a directory as PEFT saves it, loaded, compared, merged and compared
+//! again.
 //!
-//! Reference: `tests/fixtures/peft_matrix.json` (by `make_peft_matrix.py`; peft 0.21.2). Tolerances: logits 1e-4, which is
-//! rounding at logits of a few units; the merged model 1e-5 of the largest. `PROGTUNE_PEFT_MATRIX` names another file of the
-//! same generator (`cargo xtask check-peft` makes one with a fresh seed).
+//! Reference: `tests/fixtures/peft_matrix.json` (from `make_peft_matrix.py`; peft 0.21.2).
+//! Tolerances: logits 1e-4, which is rounding for logits of a few units; the merged model 1e-5 of
+//! the largest. `PROGTUNE_PEFT_MATRIX` names another file from the same generator (`cargo xtask
+//! check-peft` makes one with a new seed).
 
 mod refused;
 
@@ -32,9 +34,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What logits may differ by from PEFT's.
+/// The largest difference allowed between our logits and PEFT's.
 const TOLERANCE: f32 = 1e-4;
-/// What those of the merged model may differ by, relative to the largest.
+/// The largest difference allowed for the merged model's logits, relative to the largest logit.
 const MERGED: f32 = 1e-5;
 
 /// The generator's file.
@@ -55,7 +57,7 @@ impl Matrix {
         self.json["rows"].as_array().unwrap()
     }
 
-    /// Writes a base model's directory.
+    /// Writes the directory of a base model.
     fn write_base(&self, at: usize, directory: &Path) {
         fs::create_dir_all(directory).unwrap();
         let base = &self.json["bases"][at];
@@ -63,7 +65,7 @@ impl Matrix {
         write_tensors(&base["tensors"], 0, &directory.join("model.safetensors"));
     }
 
-    /// Writes an adapter's directory.
+    /// Writes the directory of an adapter.
     fn write_adapter(&self, row: &Value, directory: &Path) {
         fs::create_dir_all(directory).unwrap();
         let own = row["config"].as_object().unwrap();
@@ -96,7 +98,7 @@ impl Matrix {
     }
 }
 
-/// Numbers for a tensor, the same bits as `fill` of the generator.
+/// Numbers for a tensor, with the same bits as the generator's `fill`.
 fn fill(key: &str, n: usize, seed: u64) -> Vec<f32> {
     let hash = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
     let state = format!("{seed}:{key}")
@@ -133,7 +135,7 @@ fn write_tensors(shapes: &Value, seed: u64, path: &Path) {
             .iter()
             .map(|size| size.as_u64().unwrap() as usize)
             .collect();
-        // Where PEFT keeps a copy beside a saved module, the two are equal.
+        // If PEFT keeps a copy beside a saved module, the two are equal.
         let name = key.replace(".modules_to_save.default", "");
         let name = name.replace(".modules_to_save", "");
         file.set(key, &shape, &fill(&name, shape.iter().product(), seed));
@@ -149,7 +151,7 @@ fn head_of(base: &Value) -> HeadKind {
     }
 }
 
-/// The base model with an adapter, or why not.
+/// The base model with an adapter.
 struct Loaded {
     adapter: Adapter,
     model: Model,
@@ -200,7 +202,7 @@ fn logits(model: &Model, examples: &[EncodedExample]) -> Vec<f32> {
     logits.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The largest difference; a length that differs, or a NaN, is infinitely far away.
+/// The largest difference; another length or a NaN counts as infinite.
 fn difference(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return f32::INFINITY;
@@ -215,7 +217,7 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     })
 }
 
-/// The differences of a row: to PEFT, and of the merged model.
+/// A row's differences: from PEFT, and after merging.
 fn compare(
     row: &Value,
     loaded: &Loaded,

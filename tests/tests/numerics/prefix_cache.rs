@@ -1,6 +1,6 @@
-//! The prefix cache changes no bit of a run's result, wherever it is and however little fits (here, through the built
-//! binary); what it holds stays true whatever a schedule does (`stages`); files that were left, damaged or cut off by a
-//! full disk are survived (`files`).
+//! The prefix cache changes no bit of a run's result, wherever it is stored and however little fits
+//! (tested here through the built binary). Its contents stay correct whatever a schedule does
+//! (`stages`). Leftover and damaged files, and files cut off by a full disk, do no harm (`files`).
 
 mod files;
 mod stages;
@@ -9,14 +9,15 @@ use progtune_tests::{command_line::CommandLine, read_json, read_jsonl, scratch::
 use serde_json::Value;
 use std::{fs, path::Path};
 
-/// What is compared between runs: the result file, and losses and metrics of every step and evaluation.
+/// The data compared between runs: the result file, and losses and metrics from every step and
+/// evaluation.
 #[derive(PartialEq)]
 struct Outcome {
     result: Vec<u8>,
     numbers: Vec<Value>,
 }
 
-/// What the cache did, epoch by epoch; `null` where it did nothing.
+/// The cache's record for each epoch; `null` if it did nothing.
 type Epochs = Vec<Value>;
 
 fn outcome(run: &Path) -> (Outcome, Epochs) {
@@ -49,7 +50,7 @@ fn train(model: &str, flags: &str) -> (Outcome, Epochs) {
     outcome(&run)
 }
 
-/// `boundary`, `examples` or another number of each epoch; 0 where the cache did nothing.
+/// `boundary`, `examples` or another number for each epoch; 0 if the cache did nothing.
 fn column(epochs: &Epochs, key: &str) -> Vec<f64> {
     epochs
         .iter()
@@ -57,8 +58,8 @@ fn column(epochs: &Epochs, key: &str) -> Vec<f64> {
         .collect()
 }
 
-/// Runs without a cache, with all of it in RAM and on disk, and with a part of it; asserts that results are the same
-/// bits. `boundaries` are those held at the end of each epoch.
+/// Runs without a cache, with all of it in RAM and on disk, and with a part of it. Asserts that the
+/// results have the same bits. `boundaries` are those held at the end of each epoch.
 #[track_caller]
 fn assert_same_bits(model: &str, flags: &str, boundaries: &[f64]) {
     let flags = format!("--lr 3e-3 {flags}");
@@ -77,9 +78,10 @@ fn assert_same_bits(model: &str, flags: &str, boundaries: &[f64]) {
         for epoch in epochs.iter().filter(|epoch| !epoch.is_null()) {
             assert_eq!(epoch["place"], place, "{cache}");
             let examples = epoch["examples"].as_u64().unwrap();
-            match cache.contains("budget") && boundaries.last() != Some(&5.0) {
-                true => assert!((1..39).contains(&examples), "{cache}: {examples} of 39"),
-                false => assert_eq!(examples, 39, "{cache}"),
+            if cache.contains("budget") && boundaries.last() != Some(&5.0) {
+                assert!((1..39).contains(&examples), "{cache}: {examples} of 39");
+            } else {
+                assert_eq!(examples, 39, "{cache}");
             }
         }
         assert!(
@@ -150,7 +152,8 @@ fn where_nothing_freezes_there_is_no_cache() {
     );
 }
 
-/// candle's products and padded softmax depend on what else is in the batch, so here batches stay as they are.
+/// candle's products and padded softmax depend on the rest of the batch, so here batches stay as
+/// they are.
 #[test]
 fn the_composed_path_has_the_cache_as_well() {
     let flags = "--kernels composed --no-shuffle --schedule progressive --epochs 4 --peft adapter";
@@ -166,7 +169,7 @@ fn the_composed_path_has_the_cache_as_well() {
     assert_close(&found, &expected, 1e-4);
 }
 
-/// Losses of steps and evaluations within `tolerance`.
+/// Asserts that the losses of steps and evaluations agree within `tolerance`.
 #[track_caller]
 fn assert_close(found: &Outcome, expected: &Outcome, tolerance: f64) {
     assert_eq!(found.numbers.len(), expected.numbers.len());

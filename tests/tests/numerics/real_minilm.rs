@@ -1,8 +1,9 @@
-//! The real MiniLM on real MRPC dev pairs: logits against transformers, and adapters exchanged with PEFT.
+//! The real MiniLM on real MRPC dev pairs: logits against transformers, and adapters exchanged with
+//! PEFT.
 //!
-//! Reference: `tests/fixtures/minilm/` (torch 2.15.0, transformers 5.23.0, peft 0.21.2). The other direction, PEFT
-//! loading what progtune saved, needs Python: `cargo xtask check-peft`. Here its files are compared with PEFT's own:
-//! the same keys, shapes and configuration.
+//! Reference: `tests/fixtures/minilm/` (torch 2.15.0, transformers 5.23.0, peft 0.21.2). The other
+//! direction, PEFT loading what progtune saved, needs Python: `cargo xtask check-peft`. Here its
+//! files are compared with PEFT's own: the same keys, shapes and configuration.
 
 use candle_core::{Device, Tensor};
 use progtune::evaluate;
@@ -69,7 +70,8 @@ fn logits_equal_transformers_with_and_without_a_peft_adapter() {
     let expected = read_safetensors(&fixture("minilm/expected.safetensors"));
     let model = with_head(&minilm);
     let adapter = fixture("minilm/peft_lora");
-    // The composed path is candle's primitives, slow on a CPU: a part of the pairs has to do.
+    // The composed path uses candle's primitives and is slow on a CPU, so only some of the pairs
+    // are tested.
     for (kernels, limit) in [(Kernels::Fused, 408), (Kernels::Composed, 48)] {
         for (adapter, key) in [(None, "logits"), (Some(adapter.as_path()), "lora_logits")] {
             let got = logits(model.path(), adapter, &data, kernels, limit);
@@ -91,7 +93,8 @@ fn shapes(path: &Path) -> BTreeMap<String, Vec<usize>> {
         .collect()
 }
 
-/// A LoRA run on the real model saves what PEFT saves, and the saved adapter gives the run's own metrics.
+/// A LoRA run on the real model saves the same as PEFT, and the saved adapter gives the run's own
+/// metrics.
 #[test]
 fn a_saved_lora_adapter_has_pefts_form_and_gives_the_same_results() {
     let (Some(minilm), Some(data)) = (minilm(), shared_data()) else {

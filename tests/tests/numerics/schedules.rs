@@ -1,5 +1,6 @@
-//! Schedules in a run of the binary: learning rates a block, blocks that come and go inside an epoch, decisions by
-//! gradient norms. What a step trained is told from the parameters before and after it.
+//! Schedules in a run of the binary: learning rates per block, blocks that enter and leave inside
+//! an epoch, decisions by gradient norms. The parameters before and after a step show what it
+//! trained.
 
 use candle_core::Tensor;
 use progtune_tests::{
@@ -11,13 +12,13 @@ use std::{
     path::Path,
 };
 
-/// Blocks of the BERT fixture.
+/// The number of blocks in the BERT fixture.
 const BLOCKS: usize = 5;
 
 type Tensors = HashMap<String, Tensor>;
 
-/// 27 examples in batches of 4: 7 steps an epoch. Adam moves a number with a gradient by the learning rate at its first
-/// step, so nothing is clipped, decayed or dropped.
+/// Trains on 27 examples in batches of 4: 7 steps per epoch. Adam moves a number with a gradient by
+/// the learning rate at its first step, so nothing is clipped, decayed or dropped.
 fn train(output: &Path, flags: &str) {
     CommandLine::train("bert", output)
         .words("--batch-size 4 --dropout 0 --max-grad-norm 0 --lr 1e-3 --lr-scheduler constant")
@@ -33,7 +34,7 @@ fn result(run: &Path) -> Tensors {
     read_safetensors(&run.join("model.safetensors"))
 }
 
-/// How far the numbers of a part moved at most.
+/// The largest movement of any number in a part.
 fn moved(before: &Tensors, after: &Tensors, part: &str) -> f32 {
     let of_part = before.iter().filter(|(key, _)| key.contains(part));
     let moves = of_part.map(|(key, value)| max_difference(value, &after[key]));
@@ -45,7 +46,7 @@ fn moved_blocks(before: &Tensors, after: &Tensors) -> BTreeSet<usize> {
     (0..BLOCKS).filter(moved).collect()
 }
 
-/// The state after each of the first steps, the start included.
+/// The states after each of the first steps, preceded by the initial state.
 fn states(scratch: &Scratch, flags: &str, steps: usize) -> Vec<Tensors> {
     let after = |step: usize| {
         let run = scratch.path(&format!("after-{step}"));
@@ -60,7 +61,8 @@ fn states(scratch: &Scratch, flags: &str, steps: usize) -> Vec<Tensors> {
         .collect()
 }
 
-/// ULMFiT's discriminative fine-tuning on both compute paths: block l moves by η/2.6^(L−1−l), the embeddings by η/2.6^L.
+/// ULMFiT's discriminative fine-tuning on both compute paths: block l moves by η/2.6^(L−1−l), the
+/// embeddings by η/2.6^L.
 #[test]
 fn learning_rates_a_block_reach_the_optimizer() {
     for kernels in ["fused", "composed"] {
@@ -103,8 +105,9 @@ fn gradual_unfreeze_trains_from_the_top_down() {
     assert_eq!(moved(&before, &after, "embeddings."), 0.0);
 }
 
-/// A block that is drawn moves by the learning rate at its first step, whenever that is and however often it was
-/// trained before: its moments and its bias correction are its own and start anew. The others do not move by a bit.
+/// A drawn block moves by the learning rate at its first step, whenever that is and however often
+/// it was trained before. Its moments and its bias correction are its own and start again. The
+/// others do not move by a bit.
 #[test]
 fn lisa_trains_the_drawn_blocks_and_starts_them_afresh() {
     let scratch = Scratch::new();
@@ -128,11 +131,12 @@ fn lisa_trains_the_drawn_blocks_and_starts_them_afresh() {
     assert!(distinct.len() >= 3 && came_back > 0, "{drawn:?}");
 }
 
-/// With accumulated gradients an interval counts optimizer steps, not batches; an epoch begins with a draw of its own.
+/// With gradient accumulation an interval counts optimizer steps, not batches. An epoch begins with
+/// its own draw.
 #[test]
 fn intervals_count_optimizer_steps() {
     let scratch = Scratch::new();
-    // 7 batches, 2 a step: 4 steps an epoch, decisions before steps 1, 4 | 5, 8.
+    // 7 batches, 2 per step: 4 steps per epoch, decisions before steps 1, 4 | 5, 8.
     let flags = "--epochs 2 --gradient-accumulation-steps 2 --schedule lisa --schedule-opt blocks=1 \
                  --schedule-opt interval_steps=3 --seed 6";
     let states = states(&scratch, flags, 8);
@@ -151,12 +155,12 @@ fn intervals_count_optimizer_steps() {
     assert!(distinct.len() >= 3, "another seed shows more: {stages:?}");
 }
 
-/// What is counted is what was planned, decision points inside an epoch included.
+/// The counted parameters are the planned ones, including decision points inside an epoch.
 #[test]
 fn a_plan_counts_every_decision() {
     for flags in [
         "--schedule lisa --schedule-opt blocks=2 --schedule-opt interval_steps=3",
-        // Block 0 brings the embeddings along: stages differ in size.
+        // Block 0 brings the embeddings along, so the stages differ in size.
         "--schedule lisa --schedule-opt interval_steps=2 --schedule-opt embeddings=first-part",
         "--schedule lisa --peft lora --schedule-opt interval_steps=0",
         "--schedule top-k --schedule-opt k=2 --peft bitfit",
@@ -200,7 +204,8 @@ fn the_prefix_cache_changes_no_bit_of_them() {
     }
 }
 
-/// A run frozen by its own gradients: never more is trained than before, and less than the plan's bound.
+/// A run frozen by its own gradients never trains more than before, and trains less than the plan's
+/// upper bound.
 #[test]
 fn auto_freeze_freezes_from_the_bottom_as_it_trains() {
     let scratch = Scratch::new();
@@ -222,7 +227,7 @@ fn auto_freeze_freezes_from_the_bottom_as_it_trains() {
         *lowest.last().unwrap() > 0,
         "something is frozen: {lowest:?}"
     );
-    // Intervals of 2 steps: two are compared before step 5 for the first time.
+    // With intervals of 2 steps, two are compared for the first time before step 5.
     assert_eq!(lowest[..4], [0; 4]);
 
     let run = scratch.path("after-14");

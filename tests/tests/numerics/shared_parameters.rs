@@ -1,4 +1,5 @@
-//! A method's parameter that is read at several nodes, sites and blocks: its gradient is the sum, once, on both paths.
+//! A method's parameter that is read at several nodes, sites and blocks: its gradient is the sum,
+//! counted once, on both paths.
 
 use progtune_engine::{
     assemble::Assembly,
@@ -55,7 +56,7 @@ fn input() -> Graph {
     g.finish()
 }
 
-/// y' = y·s³ + s⊗s·x: the scale in a vector and in a matrix that have no rows.
+/// y' = y·s³ + s⊗s·x: the scale in a vector and in a matrix without rows.
 fn derived() -> Graph {
     let mut g = GraphBuilder::new();
     let (x, y, s) = (g.input("x"), g.input("y"), g.parameter(SCALE));
@@ -88,7 +89,8 @@ fn weight() -> Graph {
     g.finish()
 }
 
-/// A method that shares one vector among sites, blocks and modes, and the head's weight with itself.
+/// A model whose method shares one vector among sites, blocks and modes, and the head's weight with
+/// itself.
 fn model(kernels: Kernels) -> Model {
     let source = ModelSource::Directory(fixture("parity/bert").into());
     let mut config = source.config().unwrap();
@@ -124,7 +126,8 @@ fn model(kernels: Kernels) -> Model {
         rewrite("encoder.layer.3.attention.self.key", Mode::WEIGHT, weight()),
         rewrite("pooler.dense", Mode::WEIGHT, weight()),
         rewrite("pooler.dense", Mode::OUTPUT, twice()),
-        // A trained weight multiplies what the programs before it made, and so does a program after it.
+        // A trained weight multiplies the results of the programs before it, and so does a program
+        // after it.
         rewrite("encoder.layer.2.intermediate.dense", Mode::INPUT, input()),
         rewrite("encoder.layer.2.intermediate.dense", Mode::INPUT, input()),
         rewrite("encoder.layer.2.attention.self.value", Mode::INPUT, input()),

@@ -1,5 +1,6 @@
-//! The invariant everything rests on: each trainable parameter gets a gradient, each frozen one does not change by a
-//! bit. For every model × method × schedule and epoch, and for both compute paths.
+//! The invariant that everything depends on: each trainable parameter gets a gradient, and no
+//! frozen one changes by a bit. It is tested for every model × method × schedule and epoch, and for
+//! both compute paths.
 
 use candle_core::{DType, Tensor};
 use progtune_engine::{
@@ -84,7 +85,8 @@ fn is_zero_by_nature(name: &str) -> bool {
     name.ends_with("attention.self.key.bias")
 }
 
-/// What had a gradient has moved, and nothing else. Returns how many parameters are trained and how many frozen.
+/// Asserts that exactly the parameters with a gradient have moved. Returns the numbers of trained
+/// and frozen parameters.
 fn check_moved(
     setup: &Setup,
     before: &[Tensor],
@@ -128,7 +130,8 @@ fn check_moved(
     (trained, frozen)
 }
 
-/// Trains two steps of a stage and checks every parameter. Returns how many trained and how many frozen ones it saw.
+/// Trains two steps of a stage and checks every parameter. Returns the numbers of trained and
+/// frozen parameters.
 fn check_stage(
     setup: &mut Setup,
     trainable: &[usize],
@@ -199,7 +202,7 @@ fn check(kernels: Kernels, epochs: u32) {
             let mut setup = wanted.build();
             let first = setup.model.config.first_position();
             let batch = Batch::new(&examples, &[0, 1, 2, 3, 4, 5], first);
-            // Schedules share stages, and a stage is its set.
+            // Schedules share stages, and a stage is identified by its set.
             let mut checked = BTreeSet::new();
             for schedule in SCHEDULES {
                 for stage in setup.stages(schedule, epochs) {
@@ -238,7 +241,8 @@ fn the_same_holds_on_the_composed_path() {
     check(Kernels::Composed, 2);
 }
 
-/// A parameter that leaves the trainable set takes its state with it; one that returns starts at its first step.
+/// A parameter that leaves the trainable set takes its state with it. One that returns starts at
+/// its first step.
 #[test]
 fn optimizer_state_leaves_and_starts_fresh() {
     let path = fixture("parity").join("bert");
@@ -294,7 +298,8 @@ fn optimizer_state_leaves_and_starts_fresh() {
             )
             .unwrap();
         assert_eq!(optimizer.n_states(), set.len());
-        // At a parameter's own first step AdamW moves every number with a gradient by the learning rate.
+        // At a parameter's own first step AdamW moves every number with a gradient by the learning
+        // rate.
         let moved = (&setup.snapshot()[id] - &before[id])
             .unwrap()
             .abs()

@@ -1,8 +1,10 @@
-//! The fused path against the composed one on a model as wide as real ones: hidden size 256, where rows fill whole vectors,
-//! panels and groups, and the loops over them come round more than once. The weights are drawn here.
+//! The fused path against the composed one on a model as wide as real ones. With hidden size 256,
+//! rows fill whole vectors, panels and groups, and the loops over them run more than once. The
+//! weights are drawn here.
 //!
-//! Reference: the composed path, which is candle's primitives under autograd. Tolerances: logits and loss 1e-5; each
-//! parameter's gradient 1e-4 of the larger of its own norm and a thousandth of the global norm; losses of later steps 1e-4.
+//! Reference: the composed path, which is candle's primitives with autograd. Tolerances: logits and
+//! loss 1e-5; each parameter's gradient 1e-4 of the larger of its own norm and a thousandth of the
+//! global norm. The losses of later steps have 1e-4.
 
 use candle_core::Tensor;
 use progtune_engine::{
@@ -35,7 +37,7 @@ const SETTINGS: Settings = Settings {
     max_grad_norm: 1.0,
 };
 
-/// Numbers in -1 to 1 that look random.
+/// Pseudorandom numbers in -1 to 1.
 struct Draws(u64);
 
 impl Draws {
@@ -48,7 +50,7 @@ impl Draws {
     }
 }
 
-/// A BERT of two blocks with four heads and drawn weights, and the tokenizer of the parity fixture.
+/// A BERT with two blocks, four heads and drawn weights, and the parity fixture's tokenizer.
 fn wide_bert(scratch: &Scratch) -> PathBuf {
     let model = scratch.copy("bert", "wide");
     for (key, value) in [
@@ -85,7 +87,7 @@ fn wide_bert(scratch: &Scratch) -> PathBuf {
     model
 }
 
-/// What a path makes of the model: logits, the gradients of the first step, and the loss of each step.
+/// The results of one path: logits, the first step's gradients, and the loss of each step.
 struct Outcome {
     logits: Tensor,
     gradients: Vec<(String, Tensor)>,
@@ -142,7 +144,7 @@ fn norm(tensor: &Tensor) -> f64 {
     f64::from(squares.to_scalar::<f32>().unwrap()).sqrt()
 }
 
-/// The two paths agree when they train with a method, or everything.
+/// Asserts that the two paths agree when they train with a method, or everything.
 fn paths_agree(method: &str) {
     let scratch = Scratch::new();
     let model = wide_bert(&scratch);

@@ -1,4 +1,5 @@
-//! What an author does: a new crate that builds, passes its tests and trains a model, and the contract on built libraries.
+//! An author's steps: a new crate that builds, passes its tests and trains a model, and the
+//! contract on built libraries.
 
 use progtune_tests::{
     outside::{build, cargo, succeed, target_dir},
@@ -7,7 +8,8 @@ use progtune_tests::{
 };
 use std::{fs, path::Path, process::Command};
 
-/// The commands that `plugins new` prints, to a model trained with both new plugins. (`readme.rs` runs those of the documents.)
+/// The commands that `plugins new` prints, up to a model trained with both new plugins.
+/// (`readme.rs` runs those in the documents.)
 #[test]
 fn from_plugins_new_to_a_trained_model() {
     let place = tempfile::tempdir().unwrap();
@@ -94,7 +96,7 @@ fn a_new_plugin_needs_a_name_of_its_own() {
     ];
     run_failing(&elsewhere, 2);
     assert!(!Path::new("fine").exists());
-    // `lora` is a method; a schedule may have the name.
+    // `lora` is a method, but a schedule may have that name.
     run(&[
         "plugins", "new", "lora", "--kind", "schedule", "--path", path,
     ]);
@@ -102,7 +104,7 @@ fn a_new_plugin_needs_a_name_of_its_own() {
 
 #[test]
 fn every_plugin_of_ours_keeps_the_contract() {
-    // Every crate of `plugins/`, so that a new one is checked without being listed anywhere.
+    // Take every crate in `plugins/`, so that a new one is checked without being listed anywhere.
     let mut libraries = Vec::new();
     for folder in fs::read_dir(root().join("plugins")).unwrap() {
         let name = folder.unwrap().file_name().into_string().unwrap();

@@ -1,6 +1,6 @@
-//! Versions of the plugin interface, older and newer than today's: plugins of 1.0 in today's host, plugins of the next minor
-//! version in today's host, and today's plugins in a host of the next version. What an earlier host lacks is refused by name,
-//! before a weight is read.
+//! Versions of the plugin interface, older and newer than today's. Plugins of 1.0 and of the next
+//! minor version run in today's host, and today's plugins in a host of the next version. A plugin
+//! that needs something an earlier host lacks is refused by name, before any weight is read.
 
 mod layout;
 mod next_minor;
@@ -19,7 +19,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// Writes a file unless it holds just that, so that cargo builds nothing anew.
+/// Writes a file unless it already has this text, so that cargo rebuilds nothing.
 fn write(path: &Path, text: &str) {
     if fs::read_to_string(path).is_ok_and(|found| found == text) {
         return;
@@ -32,7 +32,8 @@ fn sources() -> PathBuf {
     target_dir().join("sources")
 }
 
-/// A plugin's crate with a source and an interface, and a directory with nothing but its library.
+/// A plugin's crate with this source and interface. Returns a directory that contains only its
+/// library.
 fn plugin(name: &str, source: &str, interface: &Path) -> PathBuf {
     let directory = sources().join("plugins").join(name);
     let manifest = format!(
@@ -53,7 +54,7 @@ fn interface_fixture(name: &str) -> String {
     fs::read_to_string(fixture("interface").join(name)).unwrap()
 }
 
-/// The directory of the plugin of interface 1.0.
+/// The directory of the plugin for interface 1.0.
 fn old_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -75,7 +76,7 @@ fn old_plugin() -> &'static Path {
     })
 }
 
-/// The directory of the plugin of the next version.
+/// The directory of the plugin for the next version.
 fn next_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -115,7 +116,7 @@ fn a_plugin_of_interface_1_0_trains_in_this_host() {
         (&"old-schedule".into(), &"old-method".into())
     );
     assert!(run.join("all_results.json").is_file());
-    // The contract of today on a plugin of then.
+    // Today's contract on an older plugin.
     for library in fs::read_dir(old_plugin()).unwrap() {
         CommandLine::new("plugins check")
             .path("--id", "old-method")
@@ -134,7 +135,7 @@ fn a_plugin_of_the_next_version_trains_in_this_host() {
     assert!(run.join("all_results.json").is_file());
 }
 
-/// The weights are no weights at all: whoever reads them complains of them.
+/// The weights are not valid at all: reading them would give an error about them.
 #[test]
 fn what_this_host_lacks_is_refused_by_name_before_a_weight_is_read() {
     let place = tempfile::tempdir().unwrap();
@@ -169,7 +170,7 @@ fn what_this_host_lacks_is_refused_by_name_before_a_weight_is_read() {
 #[test]
 fn todays_and_older_plugins_run_in_a_host_of_the_next_version() {
     let host = next_minor::host();
-    // Only plugins: the directory of the build has other libraries too.
+    // Only plugins: the build directory contains other libraries too.
     let todays = target_dir().join("alone/todays");
     fs::create_dir_all(&todays).unwrap();
     let ours = [
@@ -204,7 +205,7 @@ fn todays_and_older_plugins_run_in_a_host_of_the_next_version() {
     ] {
         assert!(said.contains(&line), "no line '{line}…' in\n{said}");
     }
-    // The new trait method: the plugin's own answer, and the default where a plugin has none.
+    // The new trait method: the plugin's own answer, or the default if a plugin has none.
     let line = |id: &str| said.lines().find(|line| line.contains(id)).unwrap();
     assert!(
         line("schedule next-schedule").ends_with("'follows validation_loss'"),

@@ -1,8 +1,10 @@
-//! Every hostile library at hand, through the command line: what is said, the exit code, whether the host lived and whether
-//! the other plugins stay usable. The messages are in `tests/snapshots/messages.txt`.
+//! All the hostile libraries, through the command line. Tested are the message, the exit code,
+//! whether the host survives and whether the other plugins stay usable. The messages are in
+//! `tests/snapshots/messages.txt`.
 //!
-//! With `--plugin-isolation process` the run never opens a library itself, and with `none` only one that has passed its trial: a
-//! constructor would write a witness, for which child processes have no variable. What they do in a run is in `isolation`.
+//! With `--plugin-isolation process` the run never opens a library itself, and with `none` only one
+//! that has passed its trial. A constructor would write a witness, whose variable child processes
+//! do not receive. `isolation` tests the libraries in a run.
 #![cfg(target_os = "linux")]
 
 mod libraries;
@@ -19,23 +21,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a case shows.
+/// The expectations for a case.
 struct Row {
     library: Vec<u8>,
     arguments: &'static str,
     code: i32,
-    /// Whether the run itself may open the library, where it has no process of its own.
+    /// Whether the run itself may open the library, if it has no process of its own.
     opens: bool,
 }
 
 const SCHEDULE: &str = "--schedule hostile-00";
 
-/// A file that is seen not to be a plugin of this interface, without being opened: its name stays unknown.
+/// A file that is recognised, without being opened, as not a plugin of this interface. Its name
+/// stays unknown.
 fn unknown(library: Vec<u8>) -> Row {
     row(library, SCHEDULE, 2)
 }
 
-/// A library that ends the process in which it is tried.
+/// A library that ends the process that tries it.
 fn dies(marker: &str) -> Row {
     row(hostile(marker), SCHEDULE, 4)
 }
@@ -49,7 +52,7 @@ fn answers(arguments: &'static str) -> Row {
     }
 }
 
-/// The library in good order, with options.
+/// The well-behaved library, with options.
 fn given(arguments: &'static str, code: i32) -> Row {
     row(hostile("nothing"), arguments, code)
 }
@@ -67,7 +70,7 @@ fn alternate(library: Vec<u8>) -> Row {
     row(library, "--schedule alternate", 4)
 }
 
-/// The library in good order, cut off.
+/// The well-behaved library, truncated.
 fn cut(percent: usize) -> Row {
     let good = hostile("nothing");
     unknown(good[..good.len() * percent / 100].to_vec())
@@ -136,7 +139,7 @@ fn run(directory: &Path, witness: &Path, arguments: &str, isolation: &str) -> Ou
         .expect("the binary starts")
 }
 
-/// Runs one row, and returns its error as a person sees it.
+/// Runs one row, and returns its error as the user sees it.
 fn judged(row: &Row, directory: &Path, isolation: &str) -> String {
     let witness = directory.join(isolation);
     let output = run(directory, &witness, row.arguments, isolation);
@@ -158,7 +161,8 @@ fn judged(row: &Row, directory: &Path, isolation: &str) -> String {
     text[at..].to_owned()
 }
 
-/// A hostile library costs a message, whether or not plugins have processes of their own; other plugins stay usable.
+/// A hostile library costs only a message, whether or not plugins have their own processes. Other
+/// plugins stay usable.
 fn costs_a_message(row: Row) {
     let folder = tempfile::tempdir().expect("a directory");
     let directory = folder.path();
@@ -185,7 +189,7 @@ fn costs_a_message(row: Row) {
     assert!(other.status.success(), "another plugin: {other_text}");
 }
 
-/// What shows that a row's silence means something.
+/// Proof that a row's silence is meaningful.
 #[test]
 fn a_library_in_good_order_passes_and_its_constructor_leaves_a_witness() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -200,7 +204,7 @@ fn a_library_in_good_order_passes_and_its_constructor_leaves_a_witness() {
     }
 }
 
-/// A run that is killed takes the child process along, which would else wait in a constructor for ever.
+/// Killing a run also ends its child process, which would otherwise wait in a constructor for ever.
 #[test]
 fn a_killed_run_leaves_no_child() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -223,7 +227,7 @@ fn a_killed_run_leaves_no_child() {
         .env("PROGTUNE_CACHE_DIR", directory.join("cache"))
         .spawn()
         .expect("the binary starts");
-    // The child works in the directory of the private copies.
+    // The child works in the directory with the private copies.
     let child = || {
         let processes = fs::read_dir("/proc").expect("processes");
         let mut directories =

@@ -1,6 +1,6 @@
-//! Plugins in processes of their own (`--plugin-isolation process`): what they can do without harm, what is said where there is
-//! no answer, that results are the same bits as without, and what it costs.
-//! `cargo test --workspace --test plugins isolation -- --nocapture` prints the table of costs.
+//! Plugins in their own processes (`--plugin-isolation process`): actions that do no harm, messages
+//! if there is no answer, results with the same bits as without, and the cost. `cargo test
+//! --workspace --test plugins isolation -- --nocapture` prints the table of costs.
 #![cfg(target_os = "linux")]
 
 mod cost;
@@ -21,12 +21,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A place for one run of the build of the hostile plugin that does `marker`.
+/// A place for one run with the hostile plugin's build that does `marker`.
 struct Place {
     folder: TempDir,
 }
 
-/// What a run said.
+/// The output of a run.
 struct Said {
     code: Option<i32>,
     out: String,
@@ -101,7 +101,7 @@ impl Place {
         fs::read_to_string(self.path("out/log.txt")).expect("a log")
     }
 
-    /// No process of this place is left, and no temporary file.
+    /// Asserts that no process of this place is left, and no temporary file.
     #[track_caller]
     fn assert_clean(&self, what: &str) {
         let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! Plugins of every origin: first-party, third-party, hostile, of other versions of the interface, in processes of their own.
+//! Plugins of every origin: first-party, third-party, hostile, for other versions of the interface,
+//! in their own processes.
 
 mod authoring;
 mod compatibility;

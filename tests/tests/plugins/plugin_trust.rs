@@ -1,5 +1,6 @@
-//! Which plugin runs, and how a user knows: the lock, the choice between libraries, warnings, installation, records. Through the
-//! command line, with third-party plugins built outside the workspace.
+//! The choice of plugin, and how users learn of it: the lock, the choice between libraries,
+//! warnings, installation, records. The tests use the command line, with third-party plugins built
+//! outside the workspace.
 #![cfg(unix)]
 
 mod installing;
@@ -21,12 +22,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A user with a home of their own, who stands in its directory `work`.
+/// A user with their own home, whose current directory is its `work`.
 struct User {
     home: TempDir,
 }
 
-/// What a command said.
+/// The output of a command.
 struct Said {
     code: Option<i32>,
     out: String,
@@ -46,7 +47,7 @@ impl User {
         self.home.path().canonicalize().unwrap().join(name)
     }
 
-    /// Writes a file, whose directory is made.
+    /// Writes a file and creates its directory.
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -54,7 +55,8 @@ impl User {
         path
     }
 
-    /// A library in `DIRECTORY`, the build of the hostile plugin that does `what`; returns the directory.
+    /// Puts the hostile plugin's build that does `what` into `DIRECTORY`, and returns the
+    /// directory.
     fn library(&self, directory: &str, what: &str) -> PathBuf {
         let file = self.write(
             &format!("{directory}/{}", library_name("x")),
@@ -73,7 +75,7 @@ impl User {
         command
     }
 
-    /// Runs words and paths: a word `@NAME` stands for that path of the home.
+    /// Runs words and paths: a word `@NAME` stands for that path in the home.
     fn run(&self, words: &str) -> Said {
         let words = words
             .split_whitespace()
@@ -106,7 +108,7 @@ impl Said {
         self
     }
 
-    /// Ended with `code`, and said all of `parts`.
+    /// Asserts that the command ended with `code` and that its output contains all of `parts`.
     #[track_caller]
     fn badly(self, code: i32, parts: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.error);

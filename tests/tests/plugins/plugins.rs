@@ -1,7 +1,8 @@
-//! Plugins as the host meets them: the first-party libraries by name, libraries built outside the workspace, and files that
-//! are broken in every way at hand.
+//! Plugins from the host's side: the first-party libraries by name, libraries built outside the
+//! workspace, and broken files of many kinds.
 //!
-//! The first-party libraries must have been built (`cargo build`) in the same profile as these tests.
+//! The first-party libraries must have been built (`cargo build`) in the same profile as these
+//! tests.
 
 mod broken;
 
@@ -58,12 +59,12 @@ fn typed(options: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The directory of the libraries of `outside-plugins`, built once.
+/// The directory with the libraries of `outside-plugins`, built once.
 fn outside() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let built = ["alternate", "scaling", "misbehaving"].map(outside_plugin);
-        // What else was built there is no part of these tests.
+        // Other libraries built there do not belong to these tests.
         let directory = profile_dir().parent().unwrap().join("outside/plugins-test");
         fs::create_dir_all(&directory).unwrap();
         for library in built {
@@ -73,7 +74,7 @@ fn outside() -> &'static Path {
     })
 }
 
-/// A directory with one file in it, named like a library.
+/// A directory that contains one file with a library's name.
 fn directory_with(bytes: &[u8]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(file_name("x")), bytes).unwrap();

@@ -1,15 +1,15 @@
-//! Adapters that are damaged, or that do not fit the model or the arguments.
+//! Adapters that are damaged, or do not fit the model or the arguments.
 
 use super::*;
 
 type Line = CommandLine;
 
-/// Evaluation of the fixture's model with an adapter that is made in the directory.
+/// Evaluates the fixture's model with an adapter that is created in the directory.
 fn evaluate(adapter: impl FnOnce(&Scratch) -> PathBuf) -> impl FnOnce(&Scratch) -> Line {
     move |scratch| CommandLine::evaluate(&bert()).path("--adapter", adapter(scratch))
 }
 
-/// Evaluation with a copy of `fixtures/parity/bert/METHOD` that is changed by `damage`.
+/// Evaluates with a copy of `fixtures/parity/bert/METHOD` that `damage` has changed.
 fn evaluate_damaged(method: &str, damage: impl FnOnce(&Path)) -> impl FnOnce(&Scratch) -> Line {
     evaluate(move |scratch| {
         let adapter = scratch.copy(&format!("bert/{method}"), "adapter");
@@ -18,7 +18,7 @@ fn evaluate_damaged(method: &str, damage: impl FnOnce(&Path)) -> impl FnOnce(&Sc
     })
 }
 
-/// Further training of one of the fixture's adapters.
+/// Continues training from one of the fixture's adapters.
 fn train_from(adapter: &str, flags: &str) -> impl FnOnce(&Scratch) -> Line {
     move |scratch| train(flags)(scratch).path("--init-adapter", bert().join(adapter))
 }

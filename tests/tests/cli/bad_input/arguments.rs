@@ -1,9 +1,10 @@
-//! Arguments and configuration that cannot be meant, and plugins that are none: exit code 2, nothing written.
+//! Invalid arguments and configuration, and files that are not plugins: exit code 2, nothing
+//! written.
 
 use super::*;
 use progtune_tests::fails;
 
-/// A dynamic library of the system that is no plugin.
+/// A dynamic library of the system that is not a plugin.
 fn foreign_library() -> Vec<u8> {
     let maps = fs::read_to_string("/proc/self/maps").expect("Linux");
     let path = maps
@@ -13,13 +14,13 @@ fn foreign_library() -> Vec<u8> {
     fs::read(path.expect("the C library")).unwrap()
 }
 
-/// Where a plugin directory has it.
+/// Its file name in a plugin directory.
 fn foreign_name() -> String {
     let (before, after) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     format!("plugins/{before}foreign{after}")
 }
 
-/// The training of another task, whose data is MRPC's.
+/// Trains another task on MRPC's data.
 fn task(name: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         CommandLine::new("train --quiet")
@@ -35,7 +36,7 @@ fn command(words: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     move |_| CommandLine::new(words)
 }
 
-/// Training as a configuration file says.
+/// Trains with a configuration file.
 fn with_file(name: &str, text: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         let file = scratch.write(name, text);
@@ -105,7 +106,8 @@ fn an_unknown_variable_is_named() {
     fails(command.arg("plan").env("PROGTUNE_EPOCHZ", "3"), 2);
 }
 
-/// A run that does not need a library that is no plugin goes on, and says so in its log and on the terminal.
+/// A library that is not a plugin does not stop a run that does not need it; the log and the
+/// terminal report it.
 #[test]
 fn a_library_that_is_no_plugin_is_passed_over() {
     let scratch = Scratch::new();

@@ -1,11 +1,11 @@
-//! Data that is not what the task needs.
+//! Data that does not fit the task.
 
 use super::*;
 use progtune_tests::scratch::replace_in;
 
 const TRAIN: &str = "train.tsv";
 
-/// Training on a copy of the MRPC fixture, changed by `damage`.
+/// Trains on a copy of the MRPC fixture that `damage` has changed.
 fn damaged(damage: impl FnOnce(&Path)) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         let data = scratch.copy("data", "data");
@@ -14,12 +14,12 @@ fn damaged(damage: impl FnOnce(&Path)) -> impl FnOnce(&Scratch) -> CommandLine {
     }
 }
 
-/// Training with another word in the header.
+/// Trains with another word in the header.
 fn renamed(from: &str, to: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     damaged(move |data| replace_in(&data.join(TRAIN), from, to))
 }
 
-/// Training with a further row.
+/// Trains with an additional row.
 fn with_row(row: &[u8]) -> impl FnOnce(&Scratch) -> CommandLine {
     damaged(move |data| {
         let path = data.join(TRAIN);
@@ -27,12 +27,12 @@ fn with_row(row: &[u8]) -> impl FnOnce(&Scratch) -> CommandLine {
     })
 }
 
-/// Training with one file of the data replaced.
+/// Trains with one data file replaced.
 fn with_file(name: &str, text: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     damaged(move |data| fs::write(data.join(name), text).unwrap())
 }
 
-/// Training on a regression task with this score in the second line.
+/// Trains a regression task with this score in the second line.
 fn with_score(score: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         let data = scratch.copy("data_stsb", "data");
@@ -44,7 +44,7 @@ fn with_score(score: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     }
 }
 
-/// Prediction of a file with these lines.
+/// Predicts for a file with these lines.
 fn predict(text: impl Into<String>) -> impl FnOnce(&Scratch) -> CommandLine {
     move |scratch| {
         let input = scratch.write("lines.jsonl", text.into());
@@ -54,7 +54,7 @@ fn predict(text: impl Into<String>) -> impl FnOnce(&Scratch) -> CommandLine {
     }
 }
 
-/// Prediction of a good line and one more.
+/// Predicts for a good line and one more.
 fn predict_second(line: &str) -> impl FnOnce(&Scratch) -> CommandLine {
     predict(format!(
         "{{\"sentence1\": \"a\", \"sentence2\": \"b\"}}\n{line}\n"

@@ -1,5 +1,5 @@
-//! Checkpoints that are damaged or do not fit: each is refused by the binary with exit code 3 and one message that
-//! names the file or key, what was expected and what was found.
+//! Checkpoints that are damaged or do not fit. The binary refuses each with exit code 3 and one
+//! message that names the file or key, what was expected and what was found.
 
 use super::*;
 use progtune_tests::{
@@ -15,7 +15,7 @@ const SHARDED: &str = "checkpoints/sharded";
 const INDEX: &str = "model.safetensors.index.json";
 const SHARD: &str = "model-00002-of-00002.safetensors";
 
-/// Evaluates a copy of a fixture that is changed by `damage`.
+/// Evaluates a copy of a fixture that `damage` has changed.
 #[track_caller]
 fn is_refused(fixture: &str, damage: impl FnOnce(&Path)) {
     let scratch = Scratch::new();
@@ -36,12 +36,12 @@ fn with(name: &str, contents: impl AsRef<[u8]>) -> impl FnOnce(&Path) {
     move |model| fs::write(model.join(name), contents).unwrap()
 }
 
-/// A model whose `config.json` has another value for a key; `null` removes the key.
+/// Sets another value for a key in the model's `config.json`; `null` removes the key.
 fn key(name: &str, value: Value) -> impl FnOnce(&Path) {
     move |model| set_key(&model.join("config.json"), name, value)
 }
 
-/// A model whose weights are changed.
+/// Changes the model's weights.
 fn weights(change: impl FnOnce(&mut TensorFile)) -> impl FnOnce(&Path) {
     move |model| {
         let mut file = TensorFile::read(&model.join(WEIGHTS));
@@ -50,7 +50,7 @@ fn weights(change: impl FnOnce(&mut TensorFile)) -> impl FnOnce(&Path) {
     }
 }
 
-/// A model whose weights end early.
+/// Truncates the model's weights.
 fn cut(length: impl FnOnce(usize) -> usize) -> impl FnOnce(&Path) {
     move |model| {
         let bytes = fs::read(model.join(WEIGHTS)).unwrap();
@@ -58,7 +58,7 @@ fn cut(length: impl FnOnce(usize) -> usize) -> impl FnOnce(&Path) {
     }
 }
 
-/// A model without `tokenizer.json`, and one of the files that are then read is changed.
+/// Removes `tokenizer.json` from a model, and changes one of the files that are then read.
 fn without_json(damage: impl FnOnce(&Path)) -> impl FnOnce(&Path) {
     move |model| {
         without("tokenizer.json")(model);
@@ -87,7 +87,7 @@ fn misfitting(file: &mut TensorFile) {
     );
 }
 
-/// The weights with another first dimension of the word embeddings in their header.
+/// Changes the first dimension of the word embeddings in the weights' header.
 fn another_shape(model: &Path) {
     let mut bytes = fs::read(model.join(WEIGHTS)).unwrap();
     let text = bytes
@@ -98,7 +98,7 @@ fn another_shape(model: &Path) {
     fs::write(model.join(WEIGHTS), bytes).unwrap();
 }
 
-/// Weights with one value that is no number.
+/// Puts one value that is not a number into the weights.
 fn with_value(bad: f32) -> impl FnOnce(&Path) {
     weights(move |file| {
         let mut values = [1.0; 32];

@@ -1,4 +1,5 @@
-//! Several adapters over one base: each gives what it gives alone, under its own name, and the base is in memory once.
+//! Several adapters on one base: each gives the same results as by itself, under its own name, and
+//! the base is in memory once.
 
 use super::*;
 use progtune_engine::{
@@ -126,7 +127,7 @@ fn an_error_names_the_adapter() {
         .fail(2);
 }
 
-/// Models of several adapters on one base share every value that no adapter replaces.
+/// Several adapters on one base share every value that no adapter replaces.
 #[test]
 fn the_base_is_in_memory_once() {
     let scratch = Scratch::new();
@@ -175,21 +176,18 @@ fn the_base_is_in_memory_once() {
             .iter()
             .map(|model| place(model, &info.name))
             .collect();
-        match info.is_classifier() {
-            true => {
-                assert_eq!(places.len(), 3, "{}: each has its own head", info.name);
-                own += info.size();
-            }
-            false => {
-                assert_eq!(places.len(), 1, "{}: it is there more than once", info.name);
-                shared += info.size();
-            }
+        if info.is_classifier() {
+            assert_eq!(places.len(), 3, "{}: each has its own head", info.name);
+            own += info.size();
+        } else {
+            assert_eq!(places.len(), 1, "{}: it is there more than once", info.name);
+            shared += info.size();
         }
     }
     println!("{shared} numbers shared by three models, {own} of their own in each");
 }
 
-/// Heads of two tasks over one base: each reads its columns, with its own labels.
+/// Heads for two tasks on one base: each reads its own columns, with its own labels.
 #[test]
 fn adapters_may_be_for_different_tasks() {
     let scratch = Scratch::new();
@@ -234,7 +232,7 @@ fn adapters_may_be_for_different_tasks() {
         assert_eq!(second["label"], second["logits"][0]);
     }
 
-    // Data is one task's.
+    // The data belongs to one task.
     let evaluate = || {
         CommandLine::new("evaluate --quiet --max-length 64")
             .path("--model", &base)

@@ -1,9 +1,10 @@
-//! Batches bounded by tokens: each example once an epoch, every batch within its budget, as many steps in each epoch as
-//! the learning rate and the schedule were told, and the same bits for any number of threads.
+//! Batches bounded by tokens. Each example occurs once per epoch, and every batch stays within its
+//! budget. Each epoch has as many steps as the learning rate and the schedule were told. The bits
+//! are the same for any number of threads.
 
 use super::*;
 
-/// Tokens of the longest example of the fixture with this model, and of all.
+/// The token count of the fixture's longest example with this model, and that of all examples.
 fn sizes(model: &str) -> (f64, f64) {
     let scratch = Scratch::new();
     let run = scratch.path("run");
@@ -46,7 +47,7 @@ fn every_example_comes_once_an_epoch_within_the_budget() {
             assert_eq!(tokens.iter().sum::<f64>(), all, "{model} {flags}");
             assert!(tokens.iter().all(|&n| n <= budget as f64), "{tokens:?}");
         }
-        // The curve ends where the steps do.
+        // The curve ends with the last step.
         for (step, lr) in column(&steps, "lr").iter().enumerate() {
             let expected = 1e-3 * (steps.len() - step) as f64 / steps.len() as f64;
             assert!(
@@ -91,7 +92,7 @@ fn early_stop_and_accumulation_are_as_with_examples() {
     let losses = train(&long, &tokens);
     let stopped = train(&short, &format!("{tokens} --max-steps 3"));
     assert_eq!(stopped, losses[..3]);
-    // All batches of an epoch in one step are the whole set in one batch.
+    // All batches of an epoch in one step are equivalent to the whole set in one batch.
     let parts = train(
         &parts,
         &format!("{tokens} --gradient-accumulation-steps 1000"),
@@ -161,7 +162,7 @@ fn bad_budgets_are_refused() {
         .fail(2);
 }
 
-/// A run says how long it took to its first step.
+/// A run reports the time to its first step.
 #[test]
 fn the_start_is_timed() {
     let scratch = Scratch::new();
@@ -174,7 +175,7 @@ fn the_start_is_timed() {
     assert!(secs > 0.0 && secs < 60.0, "{secs}");
 }
 
-/// Whatever is assembled ahead, a run that is asked to stop does so after its step.
+/// A run that is asked to stop does so after its step, whatever is assembled ahead.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_ends_at_once() {

@@ -41,7 +41,7 @@ fn a_directory_that_is_no_run_is_left_alone() {
     assert_eq!(fs::read_to_string(used).unwrap(), "years of work");
 }
 
-/// Overwriting the model or adapter that a run starts from would leave neither.
+/// Overwriting the model or adapter that a run starts from would lose both.
 #[test]
 fn a_run_does_not_replace_what_it_starts_from() {
     let scratch = Scratch::new();

@@ -4,7 +4,8 @@ use super::*;
 use candle_core::{Device, Tensor};
 use progtune_tests::read_safetensors;
 
-/// Exchanges the two outputs of a saved head and the names in `id2label`: the same model, said in another order.
+/// Swaps the two outputs of a saved head and the names in `id2label`: the same model in another
+/// order.
 fn with_other_order(
     scratch: &Scratch,
     from: &Path,
@@ -57,7 +58,7 @@ fn a_head_with_another_order_of_labels_gives_the_same_results() {
     name_labels(&model, ["Equivalent", "Not-Equivalent"]);
     assert_eq!(evaluated(CommandLine::evaluate(&model)), straight);
 
-    // A PEFT adapter has the order of its base, and one that is saved over such a base keeps it.
+    // A PEFT adapter uses the order of its base, and one that is saved over such a base keeps it.
     let lora = base.join("lora");
     let adapter = with_other_order(
         &scratch,
@@ -88,7 +89,7 @@ fn a_head_with_another_order_of_labels_gives_the_same_results() {
     }
 }
 
-/// What the adapter a run starts from has brought belongs to the result, trained or not.
+/// A pooler that the starting adapter brought belongs to the result, trained or not.
 #[test]
 fn a_trained_pooler_stays_with_the_adapter() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! How labels count in the loss of training, and which epoch's model is the result.
+//! The weight of labels in the training loss, and the epoch whose model is the result.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn weights_and_smoothing_change_the_loss_of_training_alone() {
     assert!(config.contains("class_weights = \"balanced\""), "{config}");
     let (smoothed, smoothed_eval, _) = losses("smoothed", "--label-smoothing 0.2");
     assert!((smoothed[0] - plain[0]).abs() > 1e-4);
-    // After the same two steps with other gradients: near, and neither is smoothed.
+    // After the same two steps with other gradients the losses are close, and neither is smoothed.
     assert!(
         (smoothed_eval[0] - plain_eval[0]).abs() < 0.05,
         "{smoothed_eval:?} {plain_eval:?}"
@@ -59,7 +59,7 @@ fn the_best_epoch_is_the_result() {
         ("f1", "--metric-for-best-model eval_f1", "eval_f1", false),
     ] {
         let run = scratch.path(name);
-        // Far too fast: the loss goes up again.
+        // The learning rate is far too high, so the loss rises again.
         CommandLine::train("bert", &run)
             .words("--epochs 6 --batch-size 4 --lr 5e-3 --seed 1")
             .words(words)

@@ -1,4 +1,4 @@
-//! `plan`, which needs a `config.json` alone, and `plugins`.
+//! `plan`, which needs only a `config.json`, and `plugins`.
 
 use super::*;
 
@@ -67,8 +67,8 @@ fn a_plan_needs_a_config_json_alone() {
     assert_eq!(bare, plan(&fixture("parity/bert"), flags));
 }
 
-/// Sizes by hand: embeddings 120·32 + 64·32 + 2·32 + 64, a block 4·(32·32 + 32) + 2·32·64 + 64 + 32 + 4·32, pooler
-/// 32·32 + 32, classifier 2·32 + 2.
+/// Sizes by hand: embeddings 120·32 + 64·32 + 2·32 + 64, pooler 32·32 + 32, classifier 2·32 + 2, a
+/// block 4·(32·32 + 32) + 2·32·64 + 64 + 32 + 4·32.
 #[test]
 fn the_numbers_are_right() {
     let (embeddings, block, pooler, head) = (6016, 8544, 1056, 66);
@@ -144,7 +144,7 @@ fn the_table_shows_the_same_numbers() {
     );
 }
 
-/// What a schedule decides on the way is said to be so, in the table and in the JSON.
+/// The table and the JSON say so if a schedule decides something during the run.
 #[test]
 fn a_plan_says_what_it_knows() {
     let model = fixture("parity/bert");
@@ -188,7 +188,7 @@ fn a_plan_says_what_it_knows() {
         json["total_updated_parameters"],
         json["full_schedule_updated_parameters"]
     );
-    // With the data the steps are known, and every decision counts.
+    // With the data the number of steps is known, and every decision counts.
     let flags = "--epochs 2 --schedule lisa --schedule-opt interval_steps=3 \
                  --schedule-opt embeddings=first-part --batch-size 4";
     let data = fixture("parity/data");
@@ -209,7 +209,7 @@ fn a_plan_says_what_it_knows() {
         predicted["total_updated_parameters"],
         plan(&model, &format!("--task mrpc {flags}"))["total_updated_parameters"]
     );
-    // Nothing to say about the others.
+    // There is nothing to say about the others.
     let text = table("--schedule top-k");
     assert!(
         text.ends_with("of training every block in every epoch\n"),
@@ -297,7 +297,8 @@ fn floats(plan: &Value, key: &str) -> Vec<f64> {
         .collect()
 }
 
-/// The times are real ones on a machine that may be busy: only how they add up is checked; the memory is arithmetic.
+/// The times are real ones on a machine that may be busy, so the test only checks how they add up.
+/// The memory is arithmetic.
 #[test]
 fn predictions_follow_the_work() {
     let predict = |flags: &str| -> Value {
@@ -324,7 +325,7 @@ fn predictions_follow_the_work() {
     let whole = run["predicted_peak_bytes"].as_u64().unwrap();
     assert!(peaks.iter().all(|&peak| peak <= whole));
 
-    // Six blocks, six epochs: epoch t freezes t − 1 blocks and knows the output of t − 2.
+    // With six blocks and six epochs, epoch t freezes t − 1 blocks and knows the output of t − 2.
     let starts: Vec<f64> = floats(&run, "prefix_cache_start");
     assert_eq!(starts, [0.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
     assert_eq!(run["prefix_cache"]["training_share"], 1.0, "{run:#}");
@@ -378,7 +379,8 @@ fn predictions_without_data_are_for_the_longest_sequences() {
     assert!(!plain.run().contains("predicted"), "only when asked for");
 }
 
-/// The picture is well-formed XML with a square for every part and epoch, and says what the table says.
+/// The picture is well-formed XML with a square for every part and epoch, and agrees with the
+/// table.
 #[test]
 fn a_plan_is_drawn() {
     let scratch = Scratch::new();
@@ -394,7 +396,7 @@ fn a_plan_is_drawn() {
         .collect();
     assert_eq!(rows, ["■■■■■", "·■■■■", "···■■"], "{table}");
     let svg = fs::read_to_string(&file).unwrap();
-    // Seven parts (head, five blocks, embeddings), three epochs.
+    // There are seven parts (head, five blocks, embeddings) and three epochs.
     assert_eq!(svg.matches("<title>").count(), 21, "{svg}");
     assert_eq!(svg.matches(": frozen</title>").count(), 4);
     for words in ["block 4", "embeddings", "progressive, full fine-tuning"] {

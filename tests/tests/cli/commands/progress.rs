@@ -1,9 +1,10 @@
-//! What is seen of a command: as lines, as events, not at all; and what is never seen: control characters in a file.
+//! The visible output of a command: as lines, as events, or none. Control characters from a file
+//! are never visible.
 
 use super::*;
 use std::process::Output;
 
-/// A run with warnings (the checkpoint's head is of another size), into `run`.
+/// A run into `run` with warnings (the checkpoint's head has another size).
 fn command(run: &Path, words: &str) -> std::process::Command {
     CommandLine::talking_train("bert_regression", run)
         .words(words)
@@ -18,7 +19,7 @@ fn said(command: &mut std::process::Command) -> (Output, String, String) {
     (output, stdout, stderr)
 }
 
-/// Every line of a stream as an event.
+/// Parses every line of a stream as an event.
 #[track_caller]
 fn events(stream: &str) -> Vec<Value> {
     let event = |line: &str| -> Value {
@@ -34,7 +35,7 @@ fn of<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
     events.iter().filter(is_it).collect()
 }
 
-/// An event without its name: what the records have.
+/// An event without its name, as in the records.
 fn body(event: &Value) -> Value {
     let mut body = event.as_object().unwrap().clone();
     body.shift_remove("event");
@@ -85,7 +86,7 @@ fn a_program_can_follow_a_run_by_events_alone() {
     let end = events.last().unwrap();
     assert_eq!(end["event"], "end");
     assert_eq!(body(end), read_json(&run.join("all_results.json")));
-    // Everything that takes long is announced, and finished before training.
+    // Every phase that takes long is announced, and finished before training.
     for phase in ["read", "plugin", "tokenize", "load", "save"] {
         let of_phase = |event: &&&Value| event["phase"] == phase;
         let phases = of(&events, "phase");
@@ -137,7 +138,7 @@ fn warnings_and_errors_are_events_too() {
         messages::check(error["message"].as_str().unwrap());
     }
 
-    // By the environment too, and more of the log as events.
+    // The environment selects it too, and events can contain more of the log.
     let mut line = command(&scratch.path("logged"), "--max-steps 1 -v");
     let (output, _, stderr) = said(line.env("PROGTUNE_PROGRESS", "json"));
     assert!(output.status.success(), "{stderr}");

@@ -1,9 +1,9 @@
-//! The same seed gives the same bits, whatever the number of threads; another seed gives others. Dropout, shuffling and
-//! new parameters are all on.
+//! The same seed gives the same bits with any number of threads, and another seed gives other bits.
+//! Dropout, shuffling and new parameters are all on.
 
 use super::*;
 
-/// The result file of a run with these flags.
+/// The result file from a run with these flags.
 fn result(model: &str, flags: &str) -> Vec<u8> {
     let scratch = Scratch::new();
     let run = scratch.path("run");
@@ -76,7 +76,7 @@ fn the_number_of_threads_changes_no_bit() {
     }
 }
 
-/// Dropout is a function of step and place, so a block's second forward is its first one again.
+/// Dropout is a function of step and position, so a block's second forward pass repeats its first.
 #[test]
 fn recomputation_changes_no_bit() {
     for (model, flags) in [
@@ -106,7 +106,7 @@ fn recomputation_changes_no_bit() {
     }
 }
 
-/// Numbers that are merely large mean what they say: one batch of everything, no early stop.
+/// Very large numbers are taken literally: one batch for everything, no early stop.
 #[test]
 fn large_numbers_are_no_fault() {
     let most = u64::MAX;

@@ -1,10 +1,10 @@
-//! What a run saves can be used: `evaluate` gives the numbers of the run's last evaluation, `predict` agrees with them,
-//! and another run continues from it.
+//! A run's saved result is usable. `evaluate` gives the numbers of the run's last evaluation,
+//! `predict` agrees with them, and another run continues from it.
 
 use super::*;
 use progtune_tests::read_safetensors;
 
-/// Trains the BERT fixture with a method, and returns the run and the arguments that open its result.
+/// Trains the BERT fixture with a method. Returns the run and the arguments that open its result.
 fn trained(scratch: &Scratch, peft: &str) -> (std::path::PathBuf, CommandLine) {
     let run = scratch.path(peft);
     CommandLine::train("bert", &run)
@@ -61,7 +61,7 @@ fn bitfit_changes_biases_and_the_head_alone() {
     }
 }
 
-/// PEFT saves nothing but what it trains; the first lines of its configuration are its own.
+/// PEFT saves only what it trains, and the first lines of its configuration are its own.
 #[test]
 fn a_lora_result_is_a_peft_adapter() {
     let scratch = Scratch::new();
@@ -111,7 +111,7 @@ fn another_run_continues_from_the_result() {
         line.words("--no-shuffle --dropout 0 --max-steps 2")
             .path("--peft", peft)
             .run();
-        // The first step's loss is that of the saved model on the first batch.
+        // The first step's loss is the saved model's loss on the first batch.
         let first: Value =
             serde_json::from_str(&evaluate.words("--split train --max-eval-samples 8").run())
                 .unwrap();
@@ -120,7 +120,7 @@ fn another_run_continues_from_the_result() {
     }
 }
 
-/// The adapter's own options hold unless others are given.
+/// The adapter's own options apply unless others are given.
 #[test]
 fn a_continued_adapter_keeps_its_options() {
     let scratch = Scratch::new();
@@ -149,7 +149,7 @@ fn a_continued_adapter_keeps_its_options() {
     assert_eq!(names(&saved), names(&given));
 }
 
-/// Predictions: logits as wide as the label set, and the label of the largest.
+/// Predictions: logits as wide as the label set, and the label with the largest logit.
 fn predictions(path: &Path, labels: &[&str]) -> Vec<String> {
     let lines = read_jsonl(path);
     lines
@@ -237,7 +237,7 @@ fn predict_reads_jsonl_and_writes_a_line_each() {
     assert_ne!(lines[0], lines[1]);
 }
 
-/// Without `--split` it is the test split, which GLUE publishes without labels.
+/// Without `--split`, the test split is used, which GLUE publishes without labels.
 #[test]
 fn predict_reads_an_unlabelled_test_split() {
     let scratch = Scratch::new();

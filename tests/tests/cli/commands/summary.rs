@@ -1,10 +1,10 @@
-//! What a person reads around a run: the picture at its start, and the report at its end, whose commands are run here as
-//! a shell would run them.
+//! The output that a person reads around a run: the picture at its start and the report at its end.
+//! The report's commands are run here as a shell would run them.
 
 use super::*;
 use std::{collections::BTreeMap, process::Command};
 
-/// A command of the report, after the words that introduce it; the lines of one that was broken together.
+/// The command in the report that follows these words, joined if it was broken into several lines.
 #[track_caller]
 fn command_after(report: &str, words: &str) -> String {
     let start = format!("{words}:\n");
@@ -22,7 +22,7 @@ fn command_after(report: &str, words: &str) -> String {
     command
 }
 
-/// Runs a line as typed into a shell in a directory, with the built binary on the path.
+/// Runs a line as if typed into a shell in a directory, with the built binary on the path.
 #[track_caller]
 fn in_shell(directory: &Path, line: &str) -> String {
     let model = progtune();
@@ -39,7 +39,8 @@ fn in_shell(directory: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Trains, and runs the command that uses the result on `input`; returns the report and the lines it printed.
+/// Trains, then runs the command that uses the result on `input`. Returns the report and the lines
+/// that the command printed.
 #[track_caller]
 fn trained_and_used(directory: &Path, flags: &str, input: &str) -> (String, Vec<Value>) {
     let report = in_shell(directory, &format!("progtune {flags} --progress none"));
@@ -74,7 +75,7 @@ fn the_command_for_the_embedded_model_needs_nothing_else() {
     );
     assert_eq!(lines.len(), 1);
     assert!(lines[0]["label"].is_string(), "{lines:?}");
-    // The next step is a command too, on a file of one's own.
+    // The next step is a command too, for the user's own file.
     let rows = (0..20).map(|i| format!("text {i},{}\n", ["no", "yes"][i % 2]));
     let csv: String = ["text,label\n".to_owned()]
         .into_iter()
@@ -174,7 +175,7 @@ fn answers_are_had_by_the_printed_command() {
     }
 }
 
-/// Everything that is shown is in the records.
+/// All displayed figures are in the records.
 #[test]
 fn the_report_says_what_the_records_have() {
     let scratch = Scratch::new();
@@ -234,7 +235,7 @@ fn the_report_says_what_the_records_have() {
     assert_eq!(results["total_updated_parameters"], sum);
 }
 
-/// The picture at the start is the plan's, with what the prefix cache will spare.
+/// The picture at the start is the plan's, with the prefix cache's savings.
 #[test]
 fn a_run_begins_with_its_picture() {
     let scratch = Scratch::new();
@@ -246,7 +247,7 @@ fn a_run_begins_with_its_picture() {
             .output()
             .1
     };
-    // One step would end the run in its first epoch: nothing is kept for the next.
+    // One step would end the run in its first epoch, so nothing is kept for the next.
     let stderr = begun(flags);
     let rows = |text: &str| -> Vec<String> {
         let rows = text
@@ -284,7 +285,7 @@ fn a_run_begins_with_its_picture() {
     );
     assert!(stderr.contains("\nprefix cache: "), "{stderr}");
 
-    // Many epochs share rows, and of many rows the middle is left out.
+    // With many epochs some share rows, and the middle of many rows is left out.
     let full = begun("--epochs 20");
     assert_eq!(rows(&full).len(), 1, "{full}");
     assert!(full.contains("\n 1-20  ■ ■■■■■ 0-4"), "{full}");

@@ -1,4 +1,5 @@
-//! Single sentences, regression, and the run that needs nothing: embedded model, generated task.
+//! Single sentences, regression, and the run without any arguments for model or data: embedded
+//! model, generated task.
 
 use super::*;
 
@@ -109,7 +110,7 @@ fn a_regression_predicts_numbers() {
     }
 }
 
-/// A classifier of another size starts anew, with a warning.
+/// A classifier with another size is randomly initialised, with a warning.
 #[test]
 fn a_head_of_another_size_is_made_new() {
     let scratch = Scratch::new();
@@ -154,7 +155,8 @@ fn the_default_run_needs_no_other_flag() {
     );
 }
 
-/// The main job in short: the schedule and the method from dynamic libraries, on the embedded model.
+/// The main use in short: the schedule and the method from dynamic libraries, on the embedded
+/// model.
 #[test]
 fn progressive_lora_runs_on_the_embedded_model() {
     let scratch = Scratch::new();
@@ -181,7 +183,8 @@ fn progressive_lora_runs_on_the_embedded_model() {
     );
 }
 
-/// The generated pairs need no data either: trained on, planned with their steps, evaluated and predicted.
+/// The generated pairs need no data either. They work for training, plans with steps, evaluation
+/// and prediction.
 #[test]
 fn generated_pairs_need_no_data() {
     let scratch = Scratch::new();

@@ -1,24 +1,25 @@
-//! Tokenised data kept on disk: a second run reads it and gives the same bits; whatever changes the tokens is tokenised
-//! anew; a damaged file is replaced, and a directory that cannot be used is no fault.
+//! Tokenised data on disk. A second run reads it and gives the same bits. Whatever changes the
+//! tokens causes new tokenisation. A damaged file is replaced, and a directory that cannot be used
+//! is not an error.
 
 use super::*;
 use progtune_tests::in_shell;
 use progtune_tests::scratch::{replace_in, set_key};
 use std::path::PathBuf;
 
-/// A directory for the cache, a model and data of its own.
+/// A directory for the cache, with its own model and data.
 struct Place {
     scratch: Scratch,
     model: PathBuf,
     data: PathBuf,
 }
 
-/// What a command did.
+/// The effects of a command.
 struct Outcome {
     stdout: String,
-    /// What it said without being asked for more.
+    /// The warnings, at the default verbosity.
     warnings: String,
-    /// Files of tokens read and written.
+    /// The numbers of token files read and written.
     read: usize,
     written: usize,
 }
@@ -38,7 +39,7 @@ impl Place {
         self.scratch.path("cache")
     }
 
-    /// Runs a command over the model, the data and the cache.
+    /// Runs a command with the model, the data and the cache.
     #[track_caller]
     fn command(&self, words: &str) -> Outcome {
         let output = progtune()
@@ -60,7 +61,8 @@ impl Place {
         Outcome {
             stdout: String::from_utf8(output.stdout).unwrap(),
             warnings: {
-                // Eight rows and one epoch teach the model nothing, which is said and is not what is tested here.
+                // Eight rows and one epoch teach the model nothing. The program says so, which is
+                // not tested here.
                 let mut warnings = with("warning: ");
                 warnings.retain(|line| !line.contains("no better than guessing"));
                 warnings.join("\n")
@@ -70,7 +72,7 @@ impl Place {
         }
     }
 
-    /// Trains, and returns the result's bytes as well.
+    /// Trains, and also returns the result's bytes.
     #[track_caller]
     fn train(&self, flags: &str) -> (Outcome, Vec<u8>) {
         let run = self.scratch.path("run");
@@ -82,7 +84,7 @@ impl Place {
         (outcome, fs::read(run.join("model.safetensors")).unwrap())
     }
 
-    /// The files of tokens.
+    /// The token files in the cache.
     fn kept(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.cache().join("tokenized")).unwrap();
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -114,19 +116,19 @@ fn a_second_run_reads_what_the_first_tokenised() {
 fn what_changes_the_tokens_is_tokenised_anew() {
     let place = Place::new("bert");
     let (_, expected) = place.train("");
-    // A row of the training set.
+    // Change a row in the training set.
     let train = place.data.join("train.tsv");
     let text = fs::read_to_string(&train).unwrap();
     replace_in(&train, "1\t1000\t", "0\t1000\t");
     let (outcome, result) = place.train("");
     assert_eq!((outcome.read, outcome.written), (1, 1), "a label");
     assert!(result != expected);
-    // The same file again is known, also under another path.
+    // The same file is recognised again, also under another path.
     fs::write(&train, text).unwrap();
     let (outcome, result) = place.train("");
     assert_eq!((outcome.read, outcome.written), (2, 0));
     assert!(result == expected);
-    // How much is read, and how long it may be.
+    // Change how much is read, and how long it may be.
     for flags in [
         "--max-length 32",
         "--max-train-samples 8 --max-eval-samples 4",
@@ -136,7 +138,8 @@ fn what_changes_the_tokens_is_tokenised_anew() {
         let (outcome, _) = place.train(flags);
         assert_eq!((outcome.read, outcome.written), (2, 0), "{flags}");
     }
-    // The tokenizer. What its configuration says of capitals goes before `tokenizer.json`.
+    // Change the tokenizer. Its configuration's setting for capitals takes precedence over
+    // `tokenizer.json`.
     let tokenizer = place.model.join("tokenizer.json");
     let mut json = read_json(&tokenizer);
     assert_eq!(json["normalizer"]["lowercase"], true);
@@ -212,7 +215,7 @@ fn evaluate_and_predict_use_it_too() {
     assert_eq!(first.stdout, second.stdout);
 }
 
-/// What can be read once only is not hashed first.
+/// Input that can be read only once is not hashed first.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pipe_is_an_input_like_any_other() {
@@ -238,7 +241,8 @@ fn a_pipe_is_an_input_like_any_other() {
     );
 }
 
-/// A hit skips nothing that a user would want to hear: bad data and bad tokenizers are refused, warm or cold.
+/// A cache hit hides nothing that a user would want to know. Bad data and bad tokenizers are
+/// refused, warm or cold.
 #[test]
 fn what_is_wrong_is_said_whatever_is_kept() {
     let place = Place::new("bert");
@@ -264,7 +268,7 @@ fn what_is_wrong_is_said_whatever_is_kept() {
 fn a_cache_that_cannot_be_used_is_no_fault() {
     let place = Place::new("bert");
     let expected = place.train("--token-cache off").1;
-    // The run without it has put its plugins there.
+    // The run without the cache has put its plugins there.
     fs::remove_dir_all(place.cache()).unwrap();
     fs::write(place.cache(), "a file").unwrap();
     let (outcome, result) = place.train("");

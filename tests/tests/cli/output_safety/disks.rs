@@ -1,9 +1,9 @@
-//! Directories that go away or cannot be written, and disks that are full.
+//! Directories that disappear or cannot be written, and full disks.
 
 use super::*;
 use progtune_tests::{same_environment, skipped};
 
-/// A run whose evaluation after its last step takes long.
+/// A run whose evaluation after the last step takes long.
 fn long_evaluation(scratch: &Scratch, output: &Path) -> Command {
     let file = big(scratch, 40_000);
     CommandLine::new("train --validation-split 0.5 --max-train-samples 16 --epochs 1")
@@ -22,7 +22,7 @@ fn a_run_ends_within_a_step_when_its_directory_is_gone() {
         let mut running = Running::start(&mut endless(&output).command());
         running.wait_for("\"event\":\"start\"");
         wait_for_a_step(&mut running, &output);
-        // At once: a directory in which files are made cannot be removed step by step.
+        // In one operation: a directory that still receives files cannot be removed step by step.
         fs::rename(&output, scratch.path("gone")).unwrap();
         let steps = fs::read_to_string(scratch.path("gone/metrics.jsonl")).unwrap();
         match how {
@@ -51,7 +51,7 @@ fn a_run_ends_within_a_step_when_its_directory_is_gone() {
     }
 }
 
-/// When the training is over its result is saved all the same, with all that was recorded.
+/// If the training is over, its result is still saved, with everything that was recorded.
 #[test]
 fn a_finished_result_is_saved_in_a_directory_that_is_made_again() {
     let scratch = Scratch::new();
@@ -98,7 +98,8 @@ fn a_finished_result_is_saved_in_a_directory_that_is_made_again() {
     }
 }
 
-/// Runs a script in which `$DISK` may be mounted on; `None`, loudly, where this user may not mount.
+/// Runs a script in which `$DISK` may be a mount point. Returns `None`, with a note, if this user
+/// may not mount.
 fn with_mounts(
     scratch: &Scratch,
     script: &str,
@@ -147,7 +148,7 @@ fn a_directory_that_cannot_be_written_is_refused_before_the_work() {
     }
 }
 
-/// What does not fit is not there in part, and an earlier result stays.
+/// Files that do not fit are not left in part, and an earlier result stays.
 #[test]
 fn a_full_disk_leaves_no_half_of_a_file() {
     let scratch = Scratch::new();
@@ -177,7 +178,7 @@ fn a_full_disk_leaves_no_half_of_a_file() {
     );
     assert!(found.contains("metrics.jsonl"), "the records stay: {found}");
 
-    // Room for one result, and a little more.
+    // There is room for one result, and a little more.
     let blocks = |bytes: &Vec<u8>| (bytes.len() as u64).div_ceil(4096) * 4;
     let room = tree(&reference).values().map(blocks).sum::<u64>() + size / 2;
     let twice = format!(
@@ -194,7 +195,7 @@ fn a_full_disk_leaves_no_half_of_a_file() {
     assert_eq!(found, "");
 }
 
-/// Tokens that the disk of the cache does not take.
+/// Tokens that do not fit on the cache's disk.
 #[test]
 fn a_full_disk_for_tokens_is_said_and_left_clean() {
     let scratch = Scratch::new();

@@ -1,11 +1,13 @@
-//! Links and foreign files in an output directory: nothing is written through them, and nothing foreign is lost.
+//! Links and foreign files in an output directory: nothing is written through them, and no foreign
+//! file is lost.
 
 use super::*;
 use std::os::unix::fs::symlink;
 
 const PRECIOUS: &str = "years of work";
 
-/// Runs that write different files: a checkpoint on own data with its best epoch, an adapter, answers to questions.
+/// Runs that write different files: a checkpoint on own data with its best epoch, an adapter,
+/// answers to questions.
 fn kinds(scratch: &Scratch) -> Vec<(&'static str, CommandLine)> {
     let rows: String = (0..12)
         .map(|row| format!("kebe zepi {row},{}\n", ["a", "b"][row % 2]))
@@ -53,7 +55,7 @@ fn kinds(scratch: &Scratch) -> Vec<(&'static str, CommandLine)> {
     ]
 }
 
-/// The names that a run of this kind writes, those that are gone at its end as well.
+/// The names that such a run writes, including those that are gone at its end.
 fn written(kind: &str, output: &Path) -> Vec<String> {
     let mut all = names(output);
     if kind == "checkpoint" {
@@ -78,7 +80,7 @@ fn a_link_at_any_name_that_a_run_writes_is_replaced() {
             let canary = scratch.write("canary", PRECIOUS);
             let _ = fs::remove_file(output.join(&name));
             symlink(&canary, output.join(&name)).unwrap();
-            // A configuration that is a canary is none: then the directory is not a run's.
+            // A canary is not a valid configuration, so the directory is not a run's.
             match name.as_str() {
                 "config.toml" => {
                     line.clone().path("--output", &output).fail(2);
@@ -99,7 +101,7 @@ fn a_link_at_any_name_that_a_run_writes_is_replaced() {
     }
 }
 
-/// The same for other names of foreign files, and for links to files that are not there: all at once.
+/// The same for other names of foreign files, and for links to missing files, all at once.
 #[test]
 fn hard_links_and_dangling_ones_are_replaced_as_well() {
     let scratch = Scratch::new();
@@ -114,12 +116,11 @@ fn hard_links_and_dangling_ones_are_replaced_as_well() {
             let all = written(kind, &finished);
             let all: Vec<&String> = all.iter().filter(|name| *name != "config.toml").collect();
             for name in &all {
-                match is_hard {
-                    true => {
-                        fs::write(planted(name), PRECIOUS).unwrap();
-                        fs::hard_link(planted(name), output.join(name)).unwrap();
-                    }
-                    false => symlink(planted(name), output.join(name)).unwrap(),
+                if is_hard {
+                    fs::write(planted(name), PRECIOUS).unwrap();
+                    fs::hard_link(planted(name), output.join(name)).unwrap();
+                } else {
+                    symlink(planted(name), output.join(name)).unwrap();
                 }
             }
             line.clone().path("--output", &output).run();
@@ -136,7 +137,7 @@ fn hard_links_and_dangling_ones_are_replaced_as_well() {
     }
 }
 
-/// The prefix cache is opened again by a later run: its file, and its directory.
+/// A later run opens the prefix cache again: its file, and its directory.
 #[test]
 fn a_planted_prefix_cache_is_not_written_to() {
     let scratch = Scratch::new();
@@ -222,7 +223,7 @@ fn answers_go_through_no_link() {
     for (_, bytes) in tree(&elsewhere) {
         assert_eq!(bytes, PRECIOUS.as_bytes());
     }
-    // One directory for each model, of which one leads elsewhere.
+    // There is one directory per model, and one of them leads elsewhere.
     symlink(&elsewhere, answers.join("none")).unwrap();
     let lora = scratch.path("lora");
     let (_, line) = kinds(&scratch).remove(2);
@@ -239,7 +240,7 @@ fn answers_go_through_no_link() {
     }
 }
 
-/// A device is written to; it is not replaced, which the superuser could do.
+/// A device is written to. It is not replaced, although the superuser could do that.
 #[test]
 fn predictions_may_go_to_a_device() {
     let scratch = Scratch::new();

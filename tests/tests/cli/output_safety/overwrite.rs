@@ -1,8 +1,9 @@
-//! `--overwrite-output`: the earlier result is there until the new one is complete, and nothing else is ever lost.
+//! `--overwrite-output`: the earlier result stays until the new one is complete, and nothing else
+//! is ever lost.
 
 use super::*;
 
-/// Command lines that can read one of their inputs not at all, with their exit codes.
+/// Command lines that cannot read one of their inputs at all, with their exit codes.
 fn unreadable(scratch: &Scratch, output: &Path) -> Vec<(i32, CommandLine)> {
     let data = fixture("parity/data");
     let bert = fixture("parity/bert");
@@ -45,7 +46,7 @@ fn unreadable(scratch: &Scratch, output: &Path) -> Vec<(i32, CommandLine)> {
     ]
 }
 
-/// Everything that can be wrong with what a run reads.
+/// Everything that can be wrong with a run's inputs.
 #[test]
 fn a_run_that_cannot_read_its_inputs_leaves_the_earlier_result_alone() {
     let scratch = Scratch::new();
@@ -58,7 +59,7 @@ fn a_run_that_cannot_read_its_inputs_leaves_the_earlier_result_alone() {
         let text = line.words("--overwrite-output").fail(code);
         assert!(tree(&output) == before, "line {at}: {text}");
     }
-    // The next one takes the place, and leaves what is not a run's.
+    // The next run takes the place, and leaves files that are not a run's.
     short(&output).words("--peft lora --overwrite-output").run();
     let after = names(&output);
     assert!(after.contains(&"adapter_model.safetensors".into()));
@@ -72,7 +73,7 @@ fn a_run_that_cannot_read_its_inputs_leaves_the_earlier_result_alone() {
     assert!(!config.contains("overwrite_output"), "{config}");
 }
 
-/// Interrupted, failed or killed: the earlier result is whole, and the message says so.
+/// An interrupted, failed or killed run leaves the earlier result whole, and the message says so.
 #[test]
 fn a_run_that_does_not_end_well_leaves_the_earlier_result_whole() {
     let scratch = Scratch::new();
@@ -124,7 +125,8 @@ fn a_run_that_does_not_end_well_leaves_the_earlier_result_whole() {
     }
 }
 
-/// A directory that is not a run's: foreign files stay, and one with a name that a run uses is a reason to refuse.
+/// A directory that is not a run's: foreign files stay, and one with a name that a run uses causes
+/// a refusal.
 #[test]
 fn foreign_files_are_not_replaced() {
     let scratch = Scratch::new();

@@ -1,10 +1,11 @@
-//! Signals in every part of a command: exit code 130, a message, and nothing temporary left; and what a killed run leaves
-//! is removed by the next one.
+//! Signals in every part of a command: exit code 130, a message, and no temporary files. The next
+//! run removes what a killed run leaves.
 
 use super::*;
 
-/// Rows and words in each whose tokens take some seconds, and need a file before half of them are made: a signal that is sent
-/// when the file is seen arrives well before the end, on a busy machine too.
+/// Rows, and words per row. Their tokens take some seconds, and need a file before half of them
+/// exist. A signal that is sent when the file appears arrives well before the end, even on a busy
+/// machine.
 const MANY: (usize, u32) = (140_000, 60);
 
 /// Whether a temporary file of tokens is being written in the cache.
@@ -16,7 +17,7 @@ fn has_temporary(scratch: &Scratch) -> bool {
             .any(|name| name.ends_with(".tokens"))
 }
 
-/// What is left in the places of a test, but for its own files.
+/// The files that are left in a test's directories, except its own files.
 fn left(scratch: &Scratch) -> Vec<String> {
     let mut left = leftovers(&scratch.path("cache"));
     left.extend(names(&scratch.path("tmp")));
@@ -43,7 +44,7 @@ fn a_run_can_be_stopped_while_it_reads_and_tokenises() {
             send(&running.child, signal);
             let (status, said) = running.end();
             assert_eq!(status.code(), Some(130), "{phase}, {signal}: {said}");
-            // Two seconds of patience, on a machine that may have other things to do.
+            // Allow two seconds, because the machine may be busy.
             assert!(
                 start.elapsed() < Duration::from_secs(30),
                 "{:?}",
@@ -63,7 +64,7 @@ fn a_run_can_be_stopped_while_it_reads_and_tokenises() {
     }
 }
 
-/// Nothing else than a message and the code: the same for those who only compute.
+/// Commands that only compute end the same way, with only a message and the code.
 #[test]
 fn evaluating_and_predicting_can_be_stopped() {
     let scratch = Scratch::new();
@@ -102,7 +103,8 @@ fn evaluating_and_predicting_can_be_stopped() {
     }
 }
 
-/// Where nothing asks whether to stop, the command is ended from outside after a while; a second signal ends it at once.
+/// Code that never checks whether to stop: the command is ended from outside after a while. A
+/// second signal ends it at once.
 #[test]
 fn a_second_signal_does_not_wait_for_a_step() {
     let scratch = Scratch::new();
@@ -134,7 +136,8 @@ fn a_second_signal_does_not_wait_for_a_step() {
     assert_eq!(leftovers(&output), [""; 0], "the lock is gone as well");
 }
 
-/// An evaluation between two epochs can be stopped; the one after the last step belongs to the result.
+/// An evaluation between two epochs can be stopped. The one after the last step belongs to the
+/// result.
 #[test]
 fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
     let scratch = Scratch::new();
@@ -191,7 +194,7 @@ fn what_a_killed_run_leaves_is_removed_by_the_next_and_what_a_living_one_uses_is
     killed.end();
     let of_killed = left(&scratch);
     assert_eq!(of_killed.len(), 1, "{of_killed:?}");
-    // One in each place where a run may leave some.
+    // Put one in each place where a run may leave some.
     let name = of_killed[0].rsplit('/').next().unwrap();
     fs::write(scratch.path("tmp").join(name), "").unwrap();
     let output = scratch.path("next");

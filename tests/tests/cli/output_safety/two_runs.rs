@@ -31,7 +31,7 @@ fn the_second_of_two_runs_is_refused_and_told_who_the_first_is() {
     short(&output).run();
 }
 
-/// Whenever the second one comes: never two that succeed, and the directory is that of the one that does.
+/// Whenever the second run starts, at most one succeeds, and the directory belongs to that one.
 #[test]
 fn of_two_runs_at_once_one_result_is_whole() {
     let scratch = Scratch::new();
@@ -61,7 +61,7 @@ fn of_two_runs_at_once_one_result_is_whole() {
             .iter_mut()
             .map(|child| child.wait().unwrap().code().unwrap())
             .collect();
-        // After a long gap the second one finds a finished run.
+        // After a long gap the second run finds a finished one.
         assert!(codes == [0, 2] || codes == [2, 0], "{gap} ms: {codes:?}");
         refused += 1;
         let seed = codes.iter().position(|&code| code == 0).unwrap();
@@ -92,7 +92,7 @@ fn the_lock_of_a_killed_run_holds_nobody_up() {
     assert!(output.join("all_results.json").exists());
 }
 
-/// What is refused or fails leaves no directory behind that it made, and no lock.
+/// A command that is refused or fails leaves no directory that it created, and no lock.
 #[test]
 fn a_run_that_fails_early_leaves_nothing() {
     let scratch = Scratch::new();
@@ -122,7 +122,7 @@ fn merge_and_answers_have_one_writer_too() {
     wait_for_a_step(&mut first, &output);
     let lora = scratch.path("lora");
     short(&lora).words("--peft lora").run();
-    // Of a directory with files in it the files are spoken of first.
+    // If the directory contains files, the message is about the files first.
     CommandLine::new("merge --quiet")
         .path("--model", fixture("parity/bert"))
         .path("--adapter", &lora)

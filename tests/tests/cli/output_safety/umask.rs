@@ -1,4 +1,4 @@
-//! Who may read a result is what the umask says.
+//! The umask determines who may read a result.
 
 use super::*;
 use progtune_tests::in_shell;
@@ -8,7 +8,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Runs a command under a umask.
+/// Runs a command with a umask.
 #[track_caller]
 fn run_under(umask: &str, line: &CommandLine) {
     let command = line.command();
@@ -61,7 +61,8 @@ fn files_and_directories_have_the_modes_that_the_umask_leaves() {
     }
 }
 
-/// Texts can be told from their tokens: those are their owner's, whatever the umask.
+/// Texts can be reconstructed from their tokens, so token files are private to their owner,
+/// whatever the umask.
 #[test]
 fn kept_tokens_are_private() {
     let scratch = Scratch::new();

@@ -1,4 +1,5 @@
-//! Logits that are no numbers are an error in every command, and a run that learned nothing says so.
+//! Logits that are not numbers are an error in every command, and a run that learned nothing says
+//! so.
 
 use progtune_tests::{
     messages, progtune, read_json, run,
@@ -6,7 +7,7 @@ use progtune_tests::{
 };
 use std::path::Path;
 
-/// A run on the sample task whose embeddings are then put out of range.
+/// A run on the sample task whose embeddings are afterwards put out of range.
 fn damaged(scratch: &Scratch) -> std::path::PathBuf {
     let model = scratch.path("model");
     let path = model.to_str().expect("UTF-8");

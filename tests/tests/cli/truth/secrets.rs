@@ -1,4 +1,4 @@
-//! Passwords and tokens of the environment: never in what a command says, whatever goes wrong.
+//! Passwords and tokens from the environment: no command prints them, whatever goes wrong.
 
 use progtune_tests::{progtune, scratch::Scratch};
 use std::fs;

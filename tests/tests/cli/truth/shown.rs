@@ -1,4 +1,5 @@
-//! A sweep: what steers a terminal is put into every text that a command reads, and never comes out of it.
+//! A sweep: terminal control sequences are put into every text that a command reads, and never
+//! appear in its output.
 
 use progtune_plain_text::is_hidden;
 use progtune_tests::{
@@ -16,7 +17,7 @@ use std::{
 /// Colour, bell, carriage return, C1, right-to-left override, and a line that looks like a message.
 const BAD: &str = "x\u{1b}[31my\u{7}\r\u{9b}2J\u{7f}\u{202e}z\u{2066}\u{feff}\nerror: fake";
 
-/// Runs a command and looks at every byte that it writes; whether it succeeded.
+/// Runs a command and checks every byte that it writes. Returns whether it succeeded.
 #[track_caller]
 fn clean(command: &mut Command) -> bool {
     let output = command.output().expect("the binary starts");
@@ -49,7 +50,7 @@ fn words(line: &str) -> Command {
     command
 }
 
-/// A CSV file whose header and second label are bad.
+/// A CSV file with a bad header and a bad second label.
 fn csv(scratch: &Scratch, name: &str, text_column: &str, label: &str) -> PathBuf {
     let mut text = format!("\"{text_column}\",label\n");
     for row in 0..20 {
@@ -158,7 +159,7 @@ fn every_text_in_the_files_of_a_result() {
     }
 }
 
-/// A JSON object with a key renamed, and with its value a bad text.
+/// A JSON object with a key renamed, and with that key's value replaced by a bad text.
 fn changes(object: &Value, key: &str) -> [Value; 2] {
     let (mut value, mut name) = (object.clone(), object.clone());
     value[key] = match &object[key] {
@@ -262,7 +263,7 @@ fn variables_and_names_of_files() {
 }
 
 fn toml_line(key: &str, value: &str) -> String {
-    // What JSON escapes, TOML escapes alike.
+    // TOML escapes the same characters as JSON.
     let quoted = |text: &str| serde_json::to_string(text).expect("text");
     let line = format!("{} = {}\n", quoted(key), quoted(value));
     line.replace('\u{7f}', "\\u007f")
@@ -302,7 +303,7 @@ fn plugins_and_their_manifests() {
     let scratch = Scratch::new();
     let library =
         fs::read(profile_dir().join(library_name("progtune_peft_ia3"))).expect("a plugin");
-    // Texts of the manifest, and of what the library itself says.
+    // Change texts in the manifest, and those that the library itself returns.
     for (from, to) in [
         (
             &b"progtune-peft-ia3"[..],

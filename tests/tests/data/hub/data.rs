@@ -1,4 +1,4 @@
-//! Data sets by their ids: of named tasks, and of the user's own choice.
+//! Data sets named by their ids: for named tasks, and chosen by the user.
 
 use super::*;
 
@@ -91,14 +91,14 @@ fn a_data_set_of_ones_own_choice() {
     let lines = place.run(predict).good().stdout;
     assert_eq!(lines.lines().count(), 24, "the test split");
 
-    // A share of the training rows goes before the data set's own validation split.
+    // A share of the training rows takes precedence over the data set's own validation split.
     let words =
         "--data me/reviews --text-column text --validation-split 0.25 --overwrite-output --model";
     outcome(place.train(words).arg(model())).good();
     let results = read_json(&place.scratch.path("run/all_results.json"));
     assert_eq!(results["eval_samples"], 6, "a quarter of 24");
 
-    // A directory that is laid out so is as good.
+    // A directory with that layout works too.
     let directory = place.scratch.path("laid-out/data");
     fs::create_dir_all(&directory).unwrap();
     for name in ["train.csv", "dev.csv"] {
@@ -177,7 +177,8 @@ fn what_is_missing_in_a_data_set_is_said() {
     place.run(&evaluate).bad(2);
 }
 
-/// What a run prints for the use of its result names the model by its id and commit, and works as it is.
+/// The commands that a run prints for its result name the model by its id and commit, and work
+/// unchanged.
 #[test]
 fn the_command_for_a_result_over_a_model_of_the_hub_works() {
     let place = Place::new();

@@ -1,4 +1,5 @@
-//! The cache is the one of Python's `huggingface_hub`: what progtune writes is read there without network, and the reverse.
+//! The cache is shared with Python's `huggingface_hub`: it reads without network what progtune
+//! writes, and the reverse.
 
 use super::*;
 use progtune_tests::skipped;
@@ -15,7 +16,7 @@ fn python() -> Option<PathBuf> {
 }
 
 impl Place {
-    /// What a script prints, in the environment of this place.
+    /// The output of a script in this place's environment.
     #[track_caller]
     fn script(&self, python: &Path, home: &str, offline: bool, script: &str) -> String {
         let mut command = Command::new(python);
@@ -53,7 +54,7 @@ fn python_reads_what_progtune_writes_and_the_reverse() {
     let printed = place.script(&python, "hf", true, load);
     assert_eq!(printed.split_whitespace().nth(1), Some("120"), "{printed}");
 
-    // The other way, in another home.
+    // The other direction, in another home directory.
     let write = "from huggingface_hub import snapshot_download as get\n\
                  get('org/tiny')\n\
                  get('nyu-mll/glue', repo_type='dataset', allow_patterns=['mrpc/*'])";

@@ -1,4 +1,5 @@
-//! What is said when something is neither here nor to be had: what was looked for, where it belongs, what to do.
+//! Messages for a file that is neither local nor available: what was looked for, where it belongs,
+//! what to do.
 
 use super::*;
 use progtune_tests::cases;
@@ -21,7 +22,7 @@ fn offline_says_which_files_belong_where() {
     }
     assert_eq!(place.server.requests(), [], "no request was made");
 
-    // With the model there, the same is said of the data set.
+    // With the model there, the message is the same for the data set.
     place
         .run("plan --model org/tiny --task mrpc --predict")
         .good();
@@ -62,12 +63,12 @@ fn an_unreachable_hub_leaves_the_cache() {
         assert!(cached.stderr.contains(words), "{}", cached.stderr);
     }
     unreachable("plan --model org/other --task mrpc").bad(3);
-    // A commit in the cache needs no hub.
+    // A commit in the cache does not need the hub.
     let pinned = format!("plan --task mrpc --model org/tiny@{}", commit("1a"));
     assert!(!unreachable(&pinned).good().stderr.contains("answer"));
 }
 
-/// A hub with a model of each kind that is refused.
+/// A hub with one model for each kind of refusal.
 fn refusing() -> Place {
     let gated = Repo {
         path: "org/gated".into(),
@@ -93,7 +94,7 @@ fn refusing() -> Place {
     place
 }
 
-/// A plan of a model that the hub does not give; the message does not tell the token.
+/// Plans with a model that the hub refuses. The message does not reveal the token.
 fn is_refused(model: &str, token: &str) {
     let place = refusing();
     let mut plan = place.command(&format!("plan --predict --task mrpc --model {model}"));
@@ -121,7 +122,7 @@ fn a_pickle_is_not_fetched() {
     outcome(&mut place.train(&words)).bad(3);
 }
 
-/// A plan with a variable that makes the hub unusable.
+/// Plans with a variable that makes the hub unusable.
 fn is_named(variable: &str, value: impl FnOnce(&Place) -> String) {
     let place = Place::new();
     let mut plan = place.command("plan --task mrpc --model org/tiny");

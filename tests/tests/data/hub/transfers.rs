@@ -1,11 +1,11 @@
-//! Transfers that go wrong: cut, corrupt, refused, raced; and who is told the token.
+//! Transfers that go wrong (cut, corrupt, refused, raced), and which servers receive the token.
 
 use super::*;
 
 const WEIGHTS: &str = "model.safetensors";
 
 impl Place {
-    /// Fetches the whole model, by a run.
+    /// Fetches the whole model by a run.
     fn fetch(&self) -> Outcome {
         outcome(&mut self.train("--model org/tiny --task mrpc --overwrite-output"))
     }
@@ -26,7 +26,7 @@ impl Place {
         assert!(!self.blob(".incomplete").exists());
     }
 
-    /// The ranges of the requests for the weights' bytes.
+    /// The byte ranges in the requests for the weights.
     fn ranges(&self) -> Vec<String> {
         let requests = self.server.requests();
         let to_cdn = requests.iter().filter(|r| r.to_cdn);
@@ -42,9 +42,10 @@ fn the_token_goes_to_the_hub_alone() {
     outcome(train.env("HF_TOKEN", "hf_secret")).good();
     let requests = place.server.requests();
     for request in &requests {
-        let expected = match request.to_cdn {
-            true => "",
-            false => "Bearer hf_secret",
+        let expected = if request.to_cdn {
+            ""
+        } else {
+            "Bearer hf_secret"
         };
         assert_eq!(request.authorization, expected, "{request:?}");
     }
@@ -80,7 +81,7 @@ fn what_an_ended_process_left_is_gone_on_from() {
     place.fetch().good();
     place.assert_whole();
     assert_eq!(place.ranges(), ["bytes=100000-"]);
-    // If it is not of this file, all is fetched again.
+    // If it does not belong to this file, the whole file is fetched again.
     for left in [
         vec![0; 100_000],
         vec![0; whole.len()],

@@ -1,55 +1,55 @@
-//! Markdown as far as the documents use it: fenced blocks, the commands in them, headings and links. Used by the other modules
-//! of this test.
+//! Markdown as far as the documents use it: fenced blocks, the commands in them, headings and
+//! links. The other modules of this test use it.
 
 use super::outputs::Mode;
 use progtune_tests::root;
 use std::fs;
 
-/// README.md or a page of `docs/`.
+/// README.md or a page in `docs/`.
 pub struct Document {
-    /// From the root.
+    /// The path from the root.
     pub path: String,
-    /// As it is.
+    /// The unchanged text.
     pub text: String,
-    /// Its fenced blocks.
+    /// The fenced blocks.
     pub blocks: Vec<Block>,
 }
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// What stands after the opening fence.
+    /// The text after the opening fence.
     pub info: String,
     /// The lines between the fences.
     pub lines: Vec<String>,
-    /// The number of the first of them, from 1.
+    /// The number of the first line, counted from 1.
     pub first_line: usize,
 }
 
-/// A command as it stands in a document.
+/// A command in a document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {
-    /// On one line.
+    /// The command on one line.
     pub text: String,
-    /// Where it begins.
+    /// The line where it begins.
     pub line: usize,
 }
 
-/// What a document shows of a command's output.
+/// A command's output as a document shows it.
 pub struct Shown<'a> {
-    /// The block.
+    /// The block with the output.
     pub block: &'a Block,
-    /// How it is to be compared.
+    /// The way to compare it.
     pub mode: Mode,
 }
 
 impl Block {
-    /// Whether it holds commands.
+    /// Whether the block holds commands.
     pub fn is_commands(&self) -> bool {
         self.info == "sh"
     }
 
-    /// How what it shows of a command's output is to be compared; `None`: it shows none.
+    /// The way to compare the command output in this block; `None` if it shows none.
     pub fn mode(&self) -> Option<Mode> {
         match self.info.as_str() {
             "text" => Some(Mode::Exact),
@@ -58,7 +58,7 @@ impl Block {
         }
     }
 
-    /// Its commands, those of several lines put together.
+    /// The block's commands, with continued lines joined.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands = Vec::new();
         let mut open: Option<Command> = None;
@@ -89,7 +89,7 @@ impl Block {
 }
 
 impl Document {
-    /// README.md and every page of `docs/`.
+    /// README.md and every page in `docs/`.
     pub fn all() -> Vec<Self> {
         let pages = fs::read_dir(root().join("docs")).expect("docs/");
         let names = pages.map(|entry| entry.expect("an entry").file_name());
@@ -100,7 +100,7 @@ impl Document {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
-    /// One of them.
+    /// Reads one document.
     pub fn read(path: &str) -> Self {
         let text = fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
         let mut blocks: Vec<Block> = Vec::new();
@@ -153,14 +153,15 @@ impl Document {
         }
     }
 
-    /// What the document shows of the last command of a block: the next block, if it is text.
+    /// The output that the document shows for the last command in a block: the next block, if it is
+    /// text.
     pub fn shown_after(&self, commands: &Block) -> Option<Shown<'_>> {
         let mut blocks = self.blocks.iter();
         let block = blocks.find(|block| block.first_line > commands.first_line)?;
         block.mode().map(|mode| Shown { block, mode })
     }
 
-    /// The lines that are in no block, with their numbers from 1.
+    /// The lines outside all blocks, with their numbers from 1.
     pub fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_inside = |number: usize| {
             self.blocks.iter().any(|block| {
@@ -172,7 +173,7 @@ impl Document {
             .filter(move |(number, _)| !is_inside(*number))
     }
 
-    /// Writes it with other lines in some blocks.
+    /// Writes the document with other lines in some blocks.
     pub fn write(&self, renewed: &[(&Block, Vec<String>)]) {
         let mut lines: Vec<&str> = self.text.lines().collect();
         for (block, new) in renewed.iter().rev() {
@@ -187,7 +188,7 @@ impl Document {
     }
 }
 
-/// The anchors that GitHub makes of a document's headings.
+/// The anchors that GitHub creates for a document's headings.
 pub fn anchors(document: &str) -> Vec<String> {
     let headings = document.lines().filter_map(|line| {
         let rest = line.trim_start_matches('#');
@@ -205,13 +206,13 @@ pub fn anchors(document: &str) -> Vec<String> {
     headings.map(anchor).collect()
 }
 
-/// The targets of a line's links and pictures.
+/// The targets of the links and pictures in a line.
 pub fn links(line: &str) -> impl Iterator<Item = &str> {
     let parts = line.split("](").skip(1);
     parts.filter_map(|part| part.split_once(')').map(|(target, _)| target))
 }
 
-/// What stands between single backquotes in a line.
+/// The texts between single backquotes in a line.
 pub fn spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

@@ -1,18 +1,18 @@
-//! What a document shows against what a command prints.
+//! Compares the output in a document with a command's output.
 
-/// How they are compared.
+/// The way to compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Line by line.
     Exact,
-    /// Word by word, where any number is any other; so lines may be broken elsewhere.
+    /// Word by word, where any number equals any other, so line breaks may differ.
     Figures,
 }
 
-/// Stands for anything.
+/// Stands for any lines.
 const ANY: &str = "…";
 
-/// A text that is shown and one that is printed, in lines or words, and as they are.
+/// A shown text and a printed one, as lines or words, and unchanged.
 pub struct Comparison {
     shown: Vec<String>,
     printed: Vec<String>,
@@ -20,7 +20,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Spaces at the ends of lines and empty lines at the ends do not count.
+    /// Compares the texts. Spaces at the ends of lines and empty lines at the ends of a text do not
+    /// count.
     pub fn new(mode: Mode, shown: &[String], printed: &str) -> Self {
         let parts = |line: &str| match mode {
             Mode::Exact => vec![line.trim_end().to_owned()],
@@ -33,7 +34,7 @@ impl Comparison {
         }
     }
 
-    /// What is different, in words; `None` if nothing is.
+    /// A description of the difference; `None` if there is none.
     pub fn difference(&self) -> Option<String> {
         let mut parts = self.shown.split(|part| part == ANY);
         let first = parts.next().unwrap_or_default();
@@ -42,7 +43,7 @@ impl Comparison {
         let omits = parts.peek().is_some();
         while let (Some(printed), Some(part)) = (rest, parts.next()) {
             rest = match parts.peek() {
-                // The last part is the end of what is printed.
+                // The last part must be the end of the printed text.
                 None => printed.ends_with(part).then_some(&[]),
                 Some(_) => (0..=printed.len()).find_map(|at| printed[at..].strip_prefix(part)),
             };
@@ -57,17 +58,18 @@ impl Comparison {
     }
 }
 
-/// The lines of a text, without empty ones at its ends and without those of steps (`step 50/750  …`).
+/// The lines of a text, without empty ones at its ends and without those for steps (`step 50/750
+/// …`).
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.trim_end().lines();
     let lines = lines.skip_while(|line| line.is_empty());
     lines.filter(|line| !line.starts_with("step "))
 }
 
-/// Units of sizes; which one is used depends on the number.
+/// Units of size. The unit depends on the number.
 const UNITS: [&str; 6] = ["kB", "MB", "GB", "KiB", "MiB", "GiB"];
 
-/// The words of a line with `#` for each number in them, and `B` for each unit of sizes.
+/// The words of a line with `#` for each number in them, and `B` for each unit of size.
 fn words(line: &str) -> Vec<String> {
     let words = line.split_whitespace().map(|word| {
         let mut out = String::new();
@@ -83,16 +85,18 @@ fn words(line: &str) -> Vec<String> {
             }
             was_figure = is_figure;
         }
-        match UNITS.contains(&out.trim_end_matches([',', '.', ')'])) {
-            true => "B".to_owned(),
-            false => out,
+        if UNITS.contains(&out.trim_end_matches([',', '.', ')'])) {
+            "B".to_owned()
+        } else {
+            out
         }
     });
     words.collect()
 }
 
-/// What a document is to show instead: the printed lines. Of one that shows `…`, as many lines before that as it had, and what
-/// comes behind from the line on that is like the one it had.
+/// The new text for a document: the printed lines. If the old text contains `…`, the new one keeps
+/// as many lines before it as the old one. After it, the new one continues from the last line that
+/// resembles the old one's next line.
 pub fn renewed(shown: &[String], printed: &str) -> Vec<String> {
     let printed: Vec<String> = lines(printed)
         .map(|line| line.trim_end().to_owned())

@@ -1,5 +1,5 @@
-//! What the documents refer to exists: files, headings, flags, variables, commands, plugins, pictures. And the other way round: every
-//! flag, schedule and method is in a document.
+//! Everything that the documents refer to exists: files, headings, flags, variables, commands,
+//! plugins, pictures. Conversely, every flag, schedule and method is in a document.
 
 use super::{
     documents::{Document, anchors, links, spans},
@@ -14,14 +14,14 @@ use std::{
     path::Path,
 };
 
-/// Flags in the documents that are cargo's.
+/// Flags in the documents that belong to cargo.
 const FLAGS_OF_CARGO: &[&str] = &["--release", "--workspace", "--features", "--matrix"];
 
 /// The document whose command draws docs/plan.svg.
 const PICTURED: &str = "docs/plan.md";
 
-/// Compares the picture that a document's command has drawn with the one in `docs/`, or writes it there; an error says how they
-/// differ.
+/// Compares the picture that a document's command has drawn with the one in `docs/`, or writes it
+/// there. An error says how they differ.
 pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> Result<(), String> {
     if document.path != PICTURED {
         return Ok(());
@@ -37,15 +37,16 @@ pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> R
         without_predictions(&committed)?,
         without_predictions(&drawn)?,
     );
-    match committed == drawn {
-        true => Ok(()),
-        false => Err(format!(
+    if committed == drawn {
+        Ok(())
+    } else {
+        Err(format!(
             "docs/plan.svg is\n{committed}\nand {PICTURED}'s command draws\n{drawn}\n(PROGTUNE_README=write renews it)"
-        )),
+        ))
     }
 }
 
-/// A drawing without the figures that are another machine's: the rows `seconds` and `peak MiB`.
+/// A drawing without the figures that depend on the machine: the rows `seconds` and `peak MiB`.
 fn without_predictions(drawing: &str) -> Result<String, String> {
     let height = |line: &str| {
         let (_, rest) = line.split_once(" y=\"")?;
@@ -64,15 +65,17 @@ fn without_predictions(drawing: &str) -> Result<String, String> {
     );
     let kept = drawing.lines().map(|line| {
         let is_text = line.starts_with("<text x=");
-        match is_text && heights.contains(&height(line)) {
-            true => line.split_once('>').map_or(line, |(head, _)| head),
-            false => line,
+        if is_text && heights.contains(&height(line)) {
+            line.split_once('>').map_or(line, |(head, _)| head)
+        } else {
+            line
         }
     });
     Ok(kept.collect::<Vec<_>>().join("\n"))
 }
 
-/// Every word in a text that begins with `prefix` and goes on with characters that `is_part` takes.
+/// Every word in a text that begins with `prefix` and continues with characters that `is_part`
+/// accepts.
 fn words<'a>(text: &'a str, prefix: &str, is_part: impl Fn(char) -> bool) -> BTreeSet<&'a str> {
     let places = text.match_indices(prefix).map(|(at, _)| at);
     let begins = places.filter(|&at| {
@@ -93,7 +96,7 @@ fn flags_in(text: &str) -> BTreeSet<&str> {
     found.filter(|flag| flag.as_bytes()[2] != b'-').collect()
 }
 
-/// Every flag of every command that is not hidden.
+/// Every flag of every command, except hidden ones.
 fn flags() -> BTreeSet<String> {
     let mut flags = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
     let mut commands = vec![clap_command()];
@@ -169,9 +172,10 @@ fn links_lead_somewhere() {
                 let folder = Path::new(&document.path)
                     .parent()
                     .expect("a path in the repository");
-                let path = match file.is_empty() {
-                    true => root().join(&document.path),
-                    false => root().join(folder).join(file),
+                let path = if file.is_empty() {
+                    root().join(&document.path)
+                } else {
+                    root().join(folder).join(file)
                 };
                 assert!(path.exists(), "{place}: no such file");
                 if !anchor.is_empty() {

@@ -1,5 +1,5 @@
-//! Where a document's commands run: a directory with what the text takes for granted, a hub on this machine, and a `PATH` with
-//! two programs, so that any other command fails.
+//! The sandbox for a document's commands. It has a directory with what the text takes for granted,
+//! a local hub, and a `PATH` with only two programs, so that any other command fails.
 
 use super::{supplies, writes};
 use progtune_tests::{hub_server::HubServer, profile_dir};
@@ -11,14 +11,15 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Short runs, unless the output is to be shown: a few rows of every data set.
+/// Short runs, unless the output is to be shown: a few rows from every data set.
 const SHORT: &[(&str, &str)] = &[
     ("PROGTUNE_MAX_TRAIN_SAMPLES", "16"),
     ("PROGTUNE_MAX_EVAL_SAMPLES", "8"),
 ];
 
-/// `cargo run --release --` runs the built program; in a crate that `plugins new` has made, cargo is cargo, without a network and
-/// with the target directory of all crates that tests make. Everything else fails.
+/// Runs the built program for `cargo run --release --`. In a crate that `plugins new` has created,
+/// cargo is the real one, without network and with the tests' shared target directory. Everything
+/// else fails.
 const CARGO: &str = r#"#!/bin/bash
 if [ "$1 $2 $3" = "run --release --" ]; then shift 3; exec PROGTUNE "$@"; fi
 if [ ! -f Cargo.toml ]; then echo "tests/tests/docs/readme/sandbox.rs: what is \`cargo $*\`?"; exit 1; fi
@@ -27,19 +28,19 @@ export PATH="TOOLS" HOME="USER" CARGO_NET_OFFLINE=true
 exec cargo "$@"
 "#;
 
-/// The place of one document.
+/// The sandbox for one document.
 pub struct Sandbox {
     directory: TempDir,
     hub: HubServer,
-    /// Where the next command begins.
+    /// The directory where the next command starts.
     here: PathBuf,
 }
 
-/// What a command did.
+/// The result of a command.
 pub struct Printed {
-    /// Whether it ended with 0.
+    /// Whether the exit code was 0.
     pub succeeded: bool,
-    /// Both outputs, as a terminal has them.
+    /// Standard output and standard error together, as on a terminal.
     pub text: String,
 }
 
@@ -50,7 +51,7 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    /// A new one.
+    /// Creates a sandbox.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let here = directory.path().join("here");
@@ -58,9 +59,10 @@ impl Sandbox {
         supplies::files(&here);
         let programs = directory.path().join("programs");
         fs::create_dir(&programs).expect("a directory");
-        let progtune = match writes() {
-            true => progtune_tests::root().join("target/release/progtune"),
-            false => profile_dir().join("progtune"),
+        let progtune = if writes() {
+            progtune_tests::root().join("target/release/progtune")
+        } else {
+            profile_dir().join("progtune")
         };
         assert!(progtune.is_file(), "{} is not built", progtune.display());
         symlink(&progtune, programs.join("progtune")).expect("a link");
@@ -82,12 +84,12 @@ impl Sandbox {
         }
     }
 
-    /// A file that commands have made in the first directory.
+    /// A file that commands have created in the first directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join("here").join(name)
     }
 
-    /// Runs a command as it is written; the next one begins where it ends.
+    /// Runs a command as written. The next one starts in the directory where it ends.
     pub fn run(&mut self, command: &str) -> Printed {
         let place = self.directory.path().join("place");
         let script = format!(

@@ -1,6 +1,6 @@
-//! What the documents take for granted: data files by the names that they give them, and a hub with the models and data sets
-//! that they name. Small models of the fixtures stand in for large ones where only commands are run; where a plan is shown,
-//! `config.json` is the real one.
+//! Everything that the documents take for granted: data files with the documented names, and a hub
+//! with the models and data sets that they name. Small fixture models replace large ones where
+//! commands are only run. Where a plan is shown, `config.json` is the real one.
 
 use progtune_tests::{fixture, hub_server::Repo, shared_data};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ const REVIEWS: [(&str, &str); 6] = [
     ),
 ];
 
-/// The rows of a file with these texts: `n` of them, each a little different.
+/// The rows for a file with these texts: `n` of them, each slightly different.
 fn rows(n: usize, line: impl Fn(usize, &str, &str) -> String) -> String {
     let rows = (0..n).map(|at| {
         let (text, label) = REVIEWS[at % REVIEWS.len()];
@@ -41,7 +41,8 @@ fn csv(n: usize) -> String {
     rows(n, |_, text, label| format!("\"{text}\",{label}\n"))
 }
 
-/// SQuAD's JSON: `n` texts with two questions each; with `v2` there is a third one without an answer.
+/// SQuAD's JSON: `n` texts with two questions each. With `v2` there is a third question without an
+/// answer.
 fn squad(n: usize, v2: bool) -> String {
     let paragraph = |at: usize| {
         let context = format!(
@@ -70,7 +71,7 @@ fn squad(n: usize, v2: bool) -> String {
     json!({"version": "1.1", "data": [{"title": "Bridges", "paragraphs": paragraphs}]}).to_string()
 }
 
-/// Sentences in columns: a word, its part of speech and its tag, or the first and the last alone.
+/// Sentences in columns: a word, its part of speech and its tag, or only the word and the tag.
 fn sentences(n: usize, line: impl Fn(&str, &str, &str) -> String) -> String {
     let words = [
         ("Ada", "NNP", "B-PER"),
@@ -94,6 +95,42 @@ pub fn files(directory: &Path) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, contents).expect("a file");
     };
+    write_texts(&write);
+
+    write(
+        "train.conll",
+        sentences(24, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
+    );
+    write(
+        "dev.conll",
+        sentences(6, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
+    );
+    write(
+        "words.conll",
+        sentences(3, |word, _, _| format!("{word}\n")).as_bytes(),
+    );
+    let tagged = sentences(24, |word, part, tag| format!("{word}\t{part}\t{tag}\n"));
+    write("tagged.txt", tagged.as_bytes());
+
+    write("squad/train.json", squad(8, false).as_bytes());
+    write("squad/dev.json", squad(4, false).as_bytes());
+    write("squad2/train.json", squad(8, true).as_bytes());
+    write("squad2/dev.json", squad(4, true).as_bytes());
+    write("questions.json", squad(10, false).as_bytes());
+    let question =
+        json!({"question": "Who built it?", "context": "It was built by the city of Lund."});
+    write("questions.jsonl", format!("{question}\n").as_bytes());
+
+    for name in ["train.tsv", "dev.tsv"] {
+        let rows = fs::read(fixture("parity/data").join(name)).expect("a fixture");
+        write(&format!("glue/MRPC/{name}"), &rows);
+    }
+    let pair = json!({"sentence1": "It rains in Lund.", "sentence2": "In Lund it rains."});
+    write("pairs.jsonl", format!("{pair}\n").as_bytes());
+}
+
+/// Writes the files of texts with labels.
+fn write_texts(write: &impl Fn(&str, &[u8])) {
     let header = |rows: String| format!("text,label\n{rows}");
     write("reviews.csv", header(csv(60)).as_bytes());
     write("plain.csv", csv(60).as_bytes());
@@ -137,40 +174,9 @@ pub fn files(directory: &Path) {
     let topics = ["music;plot", "cast", "", "plot;cast;music"];
     let topics = rows(32, |at, text, _| format!("\"{text}\",{}\n", topics[at % 4]));
     write("topics.csv", header(topics).as_bytes());
-
-    write(
-        "train.conll",
-        sentences(24, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
-    );
-    write(
-        "dev.conll",
-        sentences(6, |word, _, tag| format!("{word} {tag}\n")).as_bytes(),
-    );
-    write(
-        "words.conll",
-        sentences(3, |word, _, _| format!("{word}\n")).as_bytes(),
-    );
-    let tagged = sentences(24, |word, part, tag| format!("{word}\t{part}\t{tag}\n"));
-    write("tagged.txt", tagged.as_bytes());
-
-    write("squad/train.json", squad(8, false).as_bytes());
-    write("squad/dev.json", squad(4, false).as_bytes());
-    write("squad2/train.json", squad(8, true).as_bytes());
-    write("squad2/dev.json", squad(4, true).as_bytes());
-    write("questions.json", squad(10, false).as_bytes());
-    let question =
-        json!({"question": "Who built it?", "context": "It was built by the city of Lund."});
-    write("questions.jsonl", format!("{question}\n").as_bytes());
-
-    for name in ["train.tsv", "dev.tsv"] {
-        let rows = fs::read(fixture("parity/data").join(name)).expect("a fixture");
-        write(&format!("glue/MRPC/{name}"), &rows);
-    }
-    let pair = json!({"sentence1": "It rains in Lund.", "sentence2": "In Lund it rains."});
-    write("pairs.jsonl", format!("{pair}\n").as_bytes());
 }
 
-/// Files of a directory under names with a prefix.
+/// A directory's files under names with a prefix.
 fn files_of(directory: &Path, names: &[&str], prefix: &str) -> Vec<(String, Vec<u8>)> {
     let read = |name: &&str| {
         let path = directory.join(name);
@@ -180,7 +186,8 @@ fn files_of(directory: &Path, names: &[&str], prefix: &str) -> Vec<(String, Vec<
     names.iter().map(read).collect()
 }
 
-/// The repositories of the hub; `real`: MRPC and BERT's vocabulary are the real ones, for figures that are shown.
+/// The repositories on the hub. With `real`, MRPC and BERT's vocabulary are the real ones, for
+/// figures that are shown.
 pub fn repos(real: bool) -> Vec<Repo> {
     let shared =
         real.then(|| shared_data().expect("PROGTUNE_SHARED: figures are those of real data"));

@@ -1,5 +1,5 @@
-//! Label sets through the binary: trained, evaluated, with LoRA, merged. The sets are named ones and drawn ones, of classes, of
-//! sets of labels and of tags (`label_sets.rs` draws them).
+//! Label sets through the binary: trained, evaluated, with LoRA, merged. Some sets are named and
+//! some drawn, for classes, sets of labels and tags (`label_sets.rs` draws them).
 
 use super::{
     label_sets::{Draw, Kind, N_DRAWS, write_base},
@@ -7,10 +7,11 @@ use super::{
 };
 use progtune_tests::{command_line::CommandLine, read_json};
 
-/// How many drawn sets go through the binary, of tags as many again.
+/// The number of drawn sets that go through the binary, and of drawn tag sets in addition.
 const N_RUNS: u64 = 12;
 
-/// The sets that go through the binary: rows of one class each, and what the head of the base model is called.
+/// The sets that go through the binary: rows with one class each, and the label names in the base
+/// model's head.
 const RUNS: [(&[&str], Option<&[&str]>); 6] = [
     (&["us", "US"], None),
     (&["-1", "0", "1"], None),
@@ -26,7 +27,7 @@ const RUNS: [(&[&str], Option<&[&str]>); 6] = [
     ),
 ];
 
-/// The keys that a class report and the metrics have; times differ.
+/// The values that a class report and the metrics share; times differ.
 fn measured(results: &Value) -> Vec<(String, Value)> {
     let entries = results.as_object().unwrap().iter();
     let kept = entries.filter(|(key, _)| {
@@ -107,7 +108,7 @@ fn the_binary_gives_a_runs_figures_again_with_lora_and_merged_too() {
     }
 }
 
-/// Merging rounds: the loss is the same but for that, everything else as it was.
+/// Merging rounds: the loss is equal up to rounding, and everything else is unchanged.
 #[track_caller]
 fn assert_close(found: &[(String, Value)], expected: &[(String, Value)], labels: &[String]) {
     assert_eq!(found.len(), expected.len());

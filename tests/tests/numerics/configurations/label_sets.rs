@@ -1,9 +1,10 @@
-//! Whatever the labels are, a saved model tells them apart as the run did: label sets are drawn at random, a tiny model takes
-//! a step on each, is saved, and is opened again by what it left; the loss, every metric and every class's report are then
-//! those of the run to the last bit.
+//! A saved model distinguishes the labels as the run did, whatever they are. Label sets are drawn
+//! at random. A tiny model takes a step on each, is saved, and is opened again from its saved
+//! files. The loss, every metric and every class's report must then equal the run's to the last
+//! bit.
 //!
-//! Draws are a seed each; a draw that fails is shown with its seed and its labels, and so are all others that fail. Some go
-//! through the binary as well (`label_runs.rs`).
+//! Each draw has a seed. All draws that fail are shown with their seeds and labels. Some go through
+//! the binary as well (`label_runs.rs`).
 
 use super::*;
 use progtune::{
@@ -26,12 +27,12 @@ use progtune_pipeline::{
 };
 use serde_json::json;
 
-/// How many sets are drawn.
+/// The number of drawn sets.
 pub const N_DRAWS: u64 = 240;
-/// Words of the tiny model.
+/// The tiny model's vocabulary.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ndog\ncat\nruns\nsleeps\na\nof\n";
 
-/// Labels that a loose comparison takes for each other, that have an order of their own, or that are hard to write.
+/// Labels that a loose comparison confuses, that have their own order, or that are hard to write.
 const FAMILIES: [&[&str]; 14] = [
     &["us", "US", "Us", "uS", "u-s", "u_s", "u s", " us", "us "],
     &["-1", "0", "1", "-2", "10", "2"],
@@ -82,7 +83,7 @@ impl Draws {
         }
     }
 
-    /// Two labels or more, of one family or of two.
+    /// Two labels or more, from one family or from two.
     fn labels(&mut self) -> Vec<String> {
         let mut pool: Vec<String> = Vec::new();
         for _ in 0..1 + self.below(2) {
@@ -102,24 +103,24 @@ impl Draws {
     }
 }
 
-/// What the labels of a draw are of.
+/// The items that a draw's labels belong to.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Each row has one.
+    /// Each row has one label.
     Classes,
-    /// Each row has some.
+    /// Each row has several labels, or none.
     Sets,
-    /// Each word has one.
+    /// Each word has one label.
     Tags,
 }
 
-/// A draw: labels, rows, and what the base model's head is called.
+/// A draw: labels, rows, and the label names in the base model's head.
 pub struct Draw {
     pub labels: Vec<String>,
     pub kind: Kind,
     pub is_csv: bool,
     pub rows: Vec<(String, Vec<usize>)>,
-    /// `id2label` of a base model with a head of that size.
+    /// `id2label` of a base model whose head has that size.
     pub base: Option<Vec<String>>,
 }
 
@@ -160,7 +161,7 @@ impl Draw {
         }
     }
 
-    /// Sentences with entities of the kinds that are drawn.
+    /// Sentences with entities of the drawn kinds.
     pub fn of_tags(seed: u64) -> Self {
         let mut draws = Draws(seed);
         let kinds = draws.labels();
@@ -185,7 +186,7 @@ impl Draw {
         }
     }
 
-    /// The name of the file of rows.
+    /// The name of the file with the rows.
     pub fn file(&self) -> &'static str {
         if self.is_csv {
             "rows.csv"
@@ -226,7 +227,7 @@ impl Draw {
         OwnRequest {
             train: file.clone(),
             validation: file,
-            // Numbers beside names are refused unless it is said that both are names.
+            // Numbers beside names are refused unless the user says that both are names.
             reading: Reading {
                 problem_type: Some(self.problem_type()),
                 ..Reading::default()
@@ -236,7 +237,7 @@ impl Draw {
     }
 }
 
-/// A tiny BERT with random weights, and a head if its outputs have names.
+/// A tiny BERT with random weights, and with a head if its outputs have names.
 pub fn write_base(directory: &Path, head: Option<&[String]>) {
     fs::create_dir_all(directory).unwrap();
     let mut config = json!({
@@ -285,7 +286,7 @@ fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tok
     Ok((model, tokenizer))
 }
 
-/// The examples of a draw's file, read with the labels that a model knows, if there are any.
+/// The examples in a draw's file, read with the labels that a model knows, if there are any.
 fn read(
     request: &OwnRequest,
     known: Option<&Labels>,
@@ -322,7 +323,7 @@ fn evaluated(model: &Model, task: &Task, examples: Examples) -> Result<Evaluatio
     evaluate(model, task, &split, BatchLimit::Examples(8))
 }
 
-/// A step of gradient descent over all rows.
+/// Takes one step of gradient descent over all rows.
 fn take_step(model: &Model, examples: &Examples) -> Result<()> {
     let all: Vec<usize> = (0..examples.len()).collect();
     let batch = examples.batch(&all, model.config.first_position())?;
@@ -339,7 +340,7 @@ fn take_step(model: &Model, examples: &Examples) -> Result<()> {
     Ok(())
 }
 
-/// What is compared, to the last bit.
+/// The figures that are compared to the last bit.
 fn figures(evaluation: &Evaluation) -> String {
     let loss = evaluation.loss.map(f64::to_bits);
     format!(
@@ -348,7 +349,7 @@ fn figures(evaluation: &Evaluation) -> String {
     )
 }
 
-/// Trains on a draw, saves, opens, evaluates: what is wrong, or the run's loss.
+/// Trains on a draw, saves, opens and evaluates. Returns the fault, or the run's loss.
 fn fault_of_draw(draw: &Draw, directory: &Path) -> Result<Option<String>> {
     let (base, run) = (directory.join("base"), directory.join("run"));
     write_base(&base, draw.base.as_deref());
@@ -370,7 +371,7 @@ fn fault_of_draw(draw: &Draw, directory: &Path) -> Result<Option<String>> {
     save_checkpoint(&run, &model, &task, WeightDtype::F32)?;
     tokenizer.save(&run)?;
 
-    // By what the run has left, and by config.json alone.
+    // Opened with all files that the run has left, and with only config.json.
     let config = ModelConfig::read(&run)?;
     let mut ways = vec![("config.json", LearnedTask::of_checkpoint(&config, "run")?)];
     LearnedTask::new(&task, &request.reading).save(&run)?;

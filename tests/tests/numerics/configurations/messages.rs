@@ -1,17 +1,17 @@
-//! What is said of checkpoints that people have: wrappers' prefixes, other numbers of layers, other labels, and lists that
-//! are never longer than a screen. Through the binary.
+//! Messages about checkpoints that people have: wrappers' prefixes, other numbers of layers, other
+//! labels. Their lists are never longer than a screen. The tests run the binary.
 
 use super::*;
 use progtune_tests::{command_line::CommandLine, read_json, scratch::set_key};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// A copy of the five-block BERT.
+/// A copy of the BERT with five blocks.
 fn model(scratch: &Scratch) -> PathBuf {
     scratch.copy("bert", "model")
 }
 
-/// Names every tensor anew; `None` leaves it out.
+/// Renames every tensor; `None` leaves it out.
 fn rename(model: &Path, name: impl Fn(&str) -> Option<String>) {
     let path = model.join("model.safetensors");
     let mut file = TensorFile::read(&path);
@@ -29,7 +29,7 @@ fn assert_says(text: &str, parts: &[&str]) {
     }
 }
 
-/// An error that fits on a screen.
+/// Evaluates, and asserts that the error fits on a screen.
 #[track_caller]
 fn refusal(model: &Path) -> String {
     let text = CommandLine::evaluate(model).fail(3);
@@ -107,7 +107,7 @@ fn lists_of_tensors_name_five() {
     });
     let text = refusal(&model);
     assert_eq!(text.matches("missing: ").count(), 5, "{text}");
-    // The same of an adapter.
+    // The same for an adapter.
     let scratch = Scratch::new();
     let adapter = scratch.path("adapter");
     std::fs::create_dir(&adapter).unwrap();
@@ -123,7 +123,7 @@ fn lists_of_tensors_name_five() {
     assert!(text.lines().count() < 12, "{text}");
 }
 
-/// Names of labels in `config.json`.
+/// Sets the label names in `config.json`.
 fn name_labels(model: &Path, labels: Value) {
     let path = model.join("config.json");
     let mut config = read_json(&path);
@@ -132,7 +132,7 @@ fn name_labels(model: &Path, labels: Value) {
     fs::write(path, config.to_string()).unwrap();
 }
 
-/// A head with other names is used output by output in training, and not at all as it is.
+/// Training reuses a head with other names output by output; evaluation refuses it.
 #[test]
 fn other_labels_are_an_error_but_in_training() {
     let scratch = Scratch::new();
@@ -158,14 +158,14 @@ fn other_labels_are_an_error_but_in_training() {
     );
 }
 
-/// `us` and `Us` both fold to `US`: neither is taken for it.
+/// `us` and `Us` both fold to `US`, so neither is matched with it.
 #[test]
 fn labels_that_fold_together_are_not_guessed() {
     let scratch = Scratch::new();
     let model = model(&scratch);
     name_labels(&model, json!({"0": "EQUIVALENT", "1": "Equivalent"}));
     refusal(&model);
-    // Ids say nothing else than ids.
+    // Ids have no meaning beyond their numbers.
     name_labels(&model, json!({"0": 0, "1": 1}));
     let (loss, ..) = metrics(&CommandLine::evaluate(&model));
     let (expected, ..) = metrics(&CommandLine::evaluate(&fixture("parity/bert")));

@@ -1,11 +1,11 @@
-//! What cannot be read is refused by the name of its key; what older versions wrote is read; any adapter merges without
-//! being told a task. The adapters are rows of the matrix.
+//! Adapters that cannot be read are refused, and the message names the key. Adapters from older
+//! versions are read. Any adapter merges without a given task. The adapters are rows of the matrix.
 
 use super::*;
 use progtune_tests::{cases, command_line::CommandLine, messages};
 use serde_json::json;
 
-/// A row that a test changes.
+/// A matrix row that a test changes.
 struct Row {
     scratch: Scratch,
     matrix: Matrix,
@@ -14,7 +14,7 @@ struct Row {
 }
 
 impl Row {
-    /// The first row of the matrix that `wanted` accepts, given its configuration and its task.
+    /// The first matrix row that `wanted` accepts, given its configuration and its task.
     fn find(wanted: impl Fn(&Value, &str) -> bool) -> Self {
         let matrix = Matrix {
             json: read_json(&fixture("peft_matrix.json")),
@@ -74,7 +74,7 @@ impl Row {
         compare(self.json(), &loaded, &self.matrix.examples()).unwrap();
     }
 
-    /// What is said of the adapter with a key changed.
+    /// The message about the adapter with one key changed.
     fn refusal(&self, key: &str, value: Value) -> String {
         let before = fs::read_to_string(self.config()).unwrap();
         let mut config: Value = serde_json::from_str(&before).unwrap();
@@ -89,7 +89,7 @@ impl Row {
     }
 }
 
-/// A key of `adapter_config.json` with this value is refused by its name.
+/// Asserts that this value for a key in `adapter_config.json` is refused by the key's name.
 fn is_refused(key: &str, value: Value) {
     let text = Row::plain_lora().refusal(key, value);
     assert!(
@@ -190,7 +190,7 @@ fn both_compute_paths_agree_with_peft() {
         let row = Row::find(|config, task| config["peft_type"] == kind && task == "TOKEN_CLS");
         row.assert_right(Kernels::Composed);
     }
-    // With layers of the head, biases and a conversion of the base.
+    // With layers in the head, biases and a conversion of the base.
     for (key, value) in [
         ("lora_bias", json!(true)),
         ("bias", json!("all")),
@@ -201,7 +201,8 @@ fn both_compute_paths_agree_with_peft() {
     }
 }
 
-/// LoRA, DoRA and (IA)³ of the classifier have rows for its outputs, which follow the task's order of labels.
+/// LoRA, DoRA and (IA)³ on the classifier have rows for its outputs, which follow the task's order
+/// of labels.
 #[test]
 fn what_is_added_to_the_head_follows_the_labels() {
     let matrix = Matrix {
@@ -245,7 +246,7 @@ fn what_is_added_to_the_head_follows_the_labels() {
     }
 }
 
-/// The base's tokenizer, for commands that want one.
+/// Writes the base's tokenizer, for commands that need one.
 fn write_vocabulary(base: &Path) {
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     let letters = "abcdefghijklmno".chars().map(String::from);
@@ -324,7 +325,7 @@ fn training_goes_on_where_options_say_it_and_is_refused_elsewhere() {
             .path("--output", row.scratch.path("run"))
     };
     train(&refused).fail(2);
-    // What a pattern matches inside the blocks is an option of the plugin, name by name.
+    // Names that a pattern matches inside the blocks become an option of the plugin, one by one.
     let said = Row::find(|config, task| {
         config["target_modules"] == r".*layer\.[01]\..*dense"
             && config["init_lora_weights"] == "eva"

@@ -1,11 +1,11 @@
-//! The cache on disk: a run that was cut short, damaged entries, a full disk.
+//! The cache on disk: an interrupted run, damaged entries, a full disk.
 
 use super::*;
 use progtune_tests::in_shell;
 
 const FLAGS: &str = "--schedule grow-from-hb --epochs 3 --peft adapter --prefix-cache";
 
-/// A run that diverges in its second step, which leaves its cache.
+/// A run that diverges in its second step and leaves its cache.
 fn cut_short(scratch: &Scratch) -> (CommandLine, std::path::PathBuf) {
     let run = scratch.path("run");
     let line = CommandLine::train("bert", &run).words(FLAGS).words("disk");
@@ -33,7 +33,8 @@ fn damaged_entries_are_computed_again_with_a_warning() {
     let scratch = Scratch::new();
     let (line, file) = cut_short(&scratch);
     let mut bytes = fs::read(&file).unwrap();
-    // The end of the file is the end of an entry; bytes of numbers, so that its label is believed.
+    // The end of the file is the end of an entry. The byte belongs to its numbers, so its label is
+    // still believed.
     let last = bytes.len() - 1;
     bytes[last] ^= 0x40;
     fs::write(&file, bytes).unwrap();
@@ -69,7 +70,7 @@ fn a_file_of_another_kind_is_replaced() {
 fn cut_short_again(line: &CommandLine, scratch: &Scratch) -> (CommandLine, std::path::PathBuf) {
     let line = line.clone().words("--overwrite-output");
     line.clone().words("--lr 1e20").fail(5);
-    // The finished run stays in its place meanwhile.
+    // The finished run meanwhile stays in its place.
     let file = scratch.path("run").join("new-run/prefix-cache/rows.bin");
     assert!(file.exists());
     let run = scratch.path("run");
@@ -81,15 +82,15 @@ fn cut_short_again(line: &CommandLine, scratch: &Scratch) -> (CommandLine, std::
     )
 }
 
-/// A file that may not grow is what a full disk is to the one who writes.
+/// For the writer, a file that may not grow is equivalent to a full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_turns_the_cache_off() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    // Its result is smaller than that limit.
+    // The result is smaller than that limit.
     let flags = "--schedule grow-from-hb --epochs 3 --peft lora";
-    // The plugins are copied before a file may not grow.
+    // The plugins must be copied before files may not grow.
     let expected = train("bert", &format!("{flags} --prefix-cache off")).0;
     let named = CommandLine::talking_train("bert", &run)
         .words(flags)

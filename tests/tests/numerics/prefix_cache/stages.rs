@@ -1,5 +1,5 @@
-//! The cache under any sequence of trainable sets, known ahead or not: training through it leaves the same parameters
-//! as training without it, and every evaluation says the same.
+//! The cache with any sequence of trainable sets, known ahead or not. Training through it leaves
+//! the same parameters as training without it, and every evaluation gives the same result.
 
 use candle_core::{Device, Tensor};
 use progtune::{
@@ -47,7 +47,7 @@ fn setup(model: &str, method: &str) -> Setup {
     .build()
 }
 
-/// The head and the candidates of some blocks; `embeddings`: those as well.
+/// The head and some blocks' candidates; with `embeddings`, also those of the embeddings.
 fn stage(setup: &Setup, epoch: u32, blocks: &[usize], embeddings: bool) -> Stage {
     let infos = setup.model.parameters.infos();
     let trainable = setup.model_plan.candidates.iter().copied().filter(|&id| {
@@ -64,8 +64,8 @@ fn stage(setup: &Setup, epoch: u32, blocks: &[usize], embeddings: bool) -> Stage
     }
 }
 
-/// Trains an epoch for each stage (in the middle of an epoch the next stage begins, where `halves`), and returns the
-/// bits of every parameter and of the logits after every epoch.
+/// Trains one epoch per stage; with `halves`, the next stage begins in the middle of an epoch.
+/// Returns the bits of every parameter and of the logits after every epoch.
 fn train(
     model: &str,
     method: &str,
@@ -102,7 +102,7 @@ fn train(
     let mut bits = Vec::new();
     for (epoch, stage) in (1..).zip(&stages) {
         begin(&mut setup, &mut optimizer, &mut cache, epoch, stage);
-        // Another order in every epoch.
+        // The order differs in every epoch.
         let order: Vec<usize> = (0..training.len())
             .map(|i| (i * (1 + epoch as usize) + i / 3) % training.len())
             .collect();
@@ -190,7 +190,7 @@ fn no_sequence_of_stages_makes_the_cache_lie() {
         (&[1], false),
         (&[0], false),
     ];
-    // Down and up again: the block that was trained in between lies below the boundary that comes back.
+    // Down and up again: the block that was trained in between is below the boundary that returns.
     let back: &[(&[usize], bool)] = &[
         (&[3], false),
         (&[1, 3], false),
@@ -228,7 +228,7 @@ fn no_sequence_of_stages_makes_the_cache_lie() {
     }
 }
 
-/// Parameters that start from zero, and so would hide what is wrong with the others.
+/// Randomises parameters that start at zero, and so would hide faults in the others.
 fn make_random(setup: &Setup, name: &str) {
     let parameters = &setup.model.parameters;
     for (id, info) in parameters.infos().iter().enumerate() {
@@ -240,7 +240,7 @@ fn make_random(setup: &Setup, name: &str) {
     }
 }
 
-/// What the cache rests on.
+/// The assumption that the cache depends on.
 #[test]
 fn the_rows_of_an_example_are_the_same_bits_in_any_company() {
     for (model, method) in [

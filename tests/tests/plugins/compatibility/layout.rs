@@ -1,4 +1,5 @@
-//! Libraries whose types are not those of the interface: refused in one readable line that names the type.
+//! Libraries whose types differ from the interface's are refused in one readable line that names
+//! the type.
 
 use super::{
     interface_fixture,

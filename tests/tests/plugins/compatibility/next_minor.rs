@@ -1,5 +1,6 @@
-//! The version after today's interface, as a rehearsal: a copy of `plugin-api` with everything that a minor version may add, and
-//! the loader built against it. An edit that finds no place in today's sources says so: move it along.
+//! A rehearsal of the version after today's interface: a copy of `plugin-api` with everything that
+//! a minor version may add, and the loader built against it. An edit that finds no place in today's
+//! sources says so; move it along.
 
 use super::{cargo, interface_fixture, root, sources, succeed, target_dir, write};
 use progtune_plugin_api::manifest::ABI_MINOR;
@@ -9,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// A file, a text in it that occurs once, and what stands there in the next version.
+/// A file, a text that occurs once in it, and the replacement in the next version.
 pub type Edit = (&'static str, &'static str, &'static str);
 
 const EDITS: &[Edit] = &[
@@ -36,7 +37,7 @@ const EDITS: &[Edit] = &[
          self.ext.push(Attribute::new(\"family\", name));\n        self\n    }\n\n    /// The same with a factor on the \
          learning rate.\n",
     ),
-    // A trait's method, with a default body, and what an author implements.
+    // A trait's method with a default body, and the part that an author implements.
     (
         "plugin-api/src/root.rs",
         "    fn plan(&self, decision: &DecisionRecord) -> Answer<SchedulePlan>;\n",
@@ -102,7 +103,8 @@ const EDITS: &[Edit] = &[
     ),
 ];
 
-/// The workspace of the next version: `plugin-api`, `host/plain-text`, `host/plugin-loader`, `next-host`.
+/// The next version's workspace: `plugin-api`, `host/plain-text`, `host/plugin-loader`,
+/// `next-host`.
 pub fn workspace() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -116,7 +118,8 @@ pub fn workspace() -> &'static Path {
     })
 }
 
-/// A copy of some members of the repository, edited, with the interface's minor version raised by `more`.
+/// An edited copy of some members of the repository, with the interface's minor version raised by
+/// `more`.
 pub fn workspace_with(name: &str, edits: &[Edit], members: &[&str], more: u32) -> PathBuf {
     let place = sources().join(name);
     let mut left: Vec<&Edit> = edits.iter().collect();
@@ -146,18 +149,18 @@ pub fn workspace_with(name: &str, edits: &[Edit], members: &[&str], more: u32) -
         })
         .collect();
     write(&place.join("Cargo.toml"), &text.join("\n"));
-    // Cargo takes from it what these members need, and removes the rest.
+    // Cargo takes the entries that these members need, and removes the rest.
     if !place.join("Cargo.lock").exists() {
         fs::copy(root().join("Cargo.lock"), place.join("Cargo.lock")).unwrap();
     }
     place
 }
 
-/// The host of the next version, built.
+/// The next version's host, built.
 pub fn host() -> PathBuf {
     succeed(cargo("build", &workspace().join("next-host")).arg("--release"));
     let name = format!("next-host{}", std::env::consts::EXE_SUFFIX);
-    // By itself: what lies beside an executable counts as shipped with it.
+    // By itself: libraries beside an executable count as shipped with it.
     let alone = target_dir().join("alone/next-host");
     fs::create_dir_all(&alone).unwrap();
     fs::copy(target_dir().join("release").join(&name), alone.join(&name)).unwrap();

@@ -1,4 +1,5 @@
-//! Libraries that are broken, made of ones in good order: by changing bytes, or by building against a changed interface.
+//! Broken libraries, made from working ones by changing bytes or by building against a changed
+//! interface.
 
 use progtune_tests::{
     outside_plugins::{build, marked, patched},
@@ -11,7 +12,7 @@ use std::{
 
 const MAGIC: &[u8] = b"PROGTUNE-PLUGIN\n";
 
-/// The system's C library, as this process has it open.
+/// The system's C library that this process has open.
 pub fn libc() -> Vec<u8> {
     let maps = fs::read_to_string("/proc/self/maps").expect("the memory map");
     let path = maps
@@ -43,7 +44,8 @@ pub fn unresolved_import(good: &[u8]) -> Vec<u8> {
     patched(good, b"\0memcpy\0", b"\0memcpz\0")
 }
 
-/// Its manifest section moved to the end and 100 MB long (ELF, 64 bits, little-endian).
+/// The library with its manifest section moved to the end and 100 MB long (ELF, 64 bits,
+/// little-endian).
 pub fn big_manifest(good: &[u8]) -> Vec<u8> {
     const SIZE: usize = 100_000_000;
     let mut bytes = good.to_vec();
@@ -68,7 +70,7 @@ pub fn big_manifest(good: &[u8]) -> Vec<u8> {
 pub fn panic_abort(what: &str) -> Vec<u8> {
     let interface = root().join("plugin-api");
     let plugin = copied_plugin("hostile", "hostile-abort", &interface);
-    // The interface below it may be built to unwind: who has the last word is the library.
+    // The interface below it may be built to unwind, because the final library decides.
     let library = build(&plugin, "hostile_abort", &["-C", "panic=abort"]);
     marked(&fs::read(library).expect("the library"), what)
 }
@@ -118,14 +120,15 @@ pub fn changed_parameter() -> Vec<u8> {
     )
 }
 
-/// `outside-plugins/alternate` built against a copy of the interface in which texts are replaced: file, from, to.
+/// `outside-plugins/alternate` built against a copy of the interface with replaced texts: file,
+/// from, to.
 fn against_changed(name: &str, changes: &[(&str, &str, &str)]) -> Vec<u8> {
     let interface = folder().join(format!("plugin-api-{name}"));
     copy(&root().join("plugin-api"), &interface);
     for (file, from, to) in changes {
         replace(&interface.join(file), from, to);
     }
-    // The copy is no member of the workspace.
+    // The copy is not a member of the workspace.
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace");
     let version = text
         .lines()
@@ -152,7 +155,8 @@ fn folder() -> PathBuf {
         .join("outside/changed")
 }
 
-/// The manifest of a copy of a plugin of `outside-plugins` under another name, against this interface.
+/// The manifest for a copy of a plugin from `outside-plugins` with another name, against this
+/// interface.
 fn copied_plugin(from: &str, name: &str, interface: &Path) -> PathBuf {
     let plugin = folder().join(name);
     copy(&root().join("tests/outside-plugins").join(from), &plugin);
@@ -181,9 +185,10 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("a directory") {
         let path = entry.expect("an entry").path();
         let target = to.join(path.file_name().expect("a name"));
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => write(&target, &fs::read(&path).expect("a file")),
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            write(&target, &fs::read(&path).expect("a file"));
         }
     }
 }

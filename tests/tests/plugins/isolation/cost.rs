@@ -1,5 +1,5 @@
-//! What processes of their own cost: when a plugin is loaded, and at a decision point. The times are printed, not judged: they are
-//! this machine's.
+//! The cost of separate processes, when a plugin is loaded and at a decision point. The times are
+//! printed but not judged, because they depend on the machine.
 
 use progtune_engine::plugin::{Cache, Isolation, LoadedMethod, OFFER, Plugins, Probe, Settings};
 use progtune_plugin_api::{
@@ -24,7 +24,8 @@ fn plugins(isolation: Isolation, cache: &std::path::Path) -> Plugins {
     .expect("the built plugins")
 }
 
-/// The median of the times of a thing that is done again and again, in milliseconds; what it makes is dropped between the times.
+/// The median time of repeated work, in milliseconds. Each result is dropped between the
+/// measurements.
 fn median<T>(times: usize, mut work: impl FnMut() -> T) -> f64 {
     let mut taken: Vec<f64> = (0..times)
         .map(|_| {
@@ -39,7 +40,7 @@ fn median<T>(times: usize, mut work: impl FnMut() -> T) -> f64 {
     taken[times / 2]
 }
 
-/// What every step of a run of this length has observed.
+/// The observations from every step in a run of this length.
 fn history(steps: u64) -> Vec<SignalRecord> {
     (0..steps)
         .map(|step| SignalRecord {
@@ -65,7 +66,7 @@ fn what_isolation_costs_is_measured() {
         let schedule = || plugins.schedule("lisa", &[], run()).expect("the schedule");
         let method = || plugins.method("lora", &[]).expect("the method");
         let plan = |method: &LoadedMethod| method.plan(&model).expect("its plan");
-        // Tried, copied and known from here on.
+        // From here on it has been tried, copied and recorded.
         drop(schedule());
         assert_eq!(plan(&method()).rewrites.len(), 24);
         let ready = median(STARTS, schedule);

@@ -1,5 +1,5 @@
-//! What a plugin can do so that there is no answer: the run ends with one message and exit code 4, and nothing is left of it.
-//! Each library behaves in its trial.
+//! Plugin faults that leave no answer: the run ends with one message and exit code 4, and nothing
+//! is left of it. Each library behaves in its trial.
 
 use super::Place;
 use progtune_tests::{cases, messages};
@@ -25,7 +25,7 @@ cases! { ends_with_a_message:
     a_plan_that_differs("run-plan-differs");
 }
 
-/// In this process a plan that differs is noticed as well.
+/// Without isolation, a plan that differs is noticed as well.
 #[test]
 fn plans_that_differ_are_refused_wherever_the_plugin_runs() {
     for isolation in ["process", "none"] {
@@ -38,7 +38,8 @@ fn plans_that_differ_are_refused_wherever_the_plugin_runs() {
             "{isolation}: {}",
             said.error
         );
-        // The two answers to one question agree; those to the same question before the run and in it do not.
+        // The two answers to one question agree. The answers to the same question before the run
+        // and in it do not.
         let place = Place::new("run-plan-differs-later");
         let said = place.train(&format!("--schedule hostile-00 {flag}"));
         assert_eq!(said.code, Some(4), "{isolation}: {}", said.error);
@@ -51,7 +52,7 @@ fn plans_that_differ_are_refused_wherever_the_plugin_runs() {
     }
 }
 
-/// What a crash does to a run that has the plugin inside: the reason for all this.
+/// The effect of a crash on a run that hosts the plugin itself, which is the reason for isolation.
 #[test]
 fn without_isolation_an_exit_of_the_plugin_ends_the_run() {
     let place = Place::new("run-exits");
@@ -68,7 +69,8 @@ fn without_isolation_an_exit_of_the_plugin_ends_the_run() {
 #[test]
 fn a_thread_that_crashes_twice_ends_the_run() {
     let place = Place::new("run-thread-crashes");
-    // Both crashes come some milliseconds after an answer, which is well within this many epochs.
+    // Both crashes come some milliseconds after an answer, which is well within this number of
+    // epochs.
     let said = place.train("--schedule hostile-00 --epochs 100");
     assert_eq!(said.code, Some(4), "{}", said.error);
     assert!(

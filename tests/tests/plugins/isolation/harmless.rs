@@ -1,14 +1,16 @@
-//! What a plugin can do to its process without an effect on the run: it ends as it does with the same plugin in good order.
+//! Plugin actions in its process that do not affect the run: it ends as it does with a well-behaved
+//! plugin.
 
 use super::{Place, Said};
 use std::{fs, os::unix::fs::PermissionsExt};
 
-/// What a run computes: its model, bit by bit.
+/// The model that a run computes, bit by bit.
 fn model(place: &Place) -> Vec<u8> {
     fs::read(place.path("out/model.safetensors")).expect("a model")
 }
 
-/// A run that outlasts a crash in the background many times over: some milliseconds an epoch, also on a busy machine.
+/// The length of a run that outlasts a background crash many times over. Each epoch takes some
+/// milliseconds, also on a busy machine.
 const EPOCHS: u32 = 100;
 
 fn trained(marker: &str, words: &str) -> (Place, Said) {
@@ -23,7 +25,7 @@ fn chdir_umask_printing_and_hidden_processes_change_nothing() {
     let (good, _) = trained("nothing", "--schedule hostile-00");
     let (place, said) = trained("run-in-its-place", "--schedule hostile-00");
     assert_eq!(model(&place), model(&good));
-    // What it prints is in the log, without control characters, and nowhere else.
+    // The plugin's output is in the log, without control characters, and nowhere else.
     for text in [&said.out, &said.error] {
         assert!(
             !text.contains("printed") && !text.contains("complained"),
@@ -46,7 +48,8 @@ fn chdir_umask_printing_and_hidden_processes_change_nothing() {
     good.assert_clean("nothing");
 }
 
-/// A schedule that follows a signal dies after a decision; the new process is told everything that was observed.
+/// A schedule that follows a signal dies after a decision, and the new process receives all earlier
+/// observations.
 #[test]
 fn a_process_that_dies_between_two_questions_is_replaced() {
     let (good, _) = trained("nothing", "--schedule hostile-00");
@@ -63,7 +66,7 @@ fn a_process_that_dies_between_two_questions_is_replaced() {
     place.assert_clean("run-follows-signals");
 }
 
-/// Nobody misses a method that has planned.
+/// A method is not needed after it has planned.
 #[test]
 fn a_method_that_crashes_after_its_plan_is_not_missed() {
     let words = "--schedule full --peft nothing-00";

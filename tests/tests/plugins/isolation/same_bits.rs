@@ -1,10 +1,11 @@
-//! Results are the same bits with plugins in processes of their own and in this one.
+//! Results have the same bits with plugins in their own processes and in this one.
 
 use progtune_tests::command_line::CommandLine;
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// What of a run directory does not depend on time and place: every file of weights, and records without their times.
+/// The contents of a run directory that do not depend on time and place: every file with weights,
+/// and records without their times.
 fn results(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut results = BTreeMap::new();
     for file in fs::read_dir(directory).expect("a run").flatten() {

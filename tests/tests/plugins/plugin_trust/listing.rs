@@ -1,4 +1,4 @@
-//! Listing many plugins: quick, and without running any.
+//! Lists many plugins, quickly and without running any.
 
 use super::*;
 use progtune_tests::outside_plugins::patched;
@@ -55,8 +55,8 @@ fn fifty_plugins_are_listed_in_no_time_and_none_is_run() {
         user.finish(command.env("HOSTILE_WITNESS", &witness)).well();
     }
     assert!(!witness.exists(), "a constructor ran");
-    // The witness means something: a run that needs one of them writes it. A plugin in a process of its own would not be told
-    // where, since that has a clean environment.
+    // The witness is meaningful: a run that needs one of the plugins writes it. A plugin in its own
+    // process would not know where, because that process has a clean environment.
     let mut plan = user.command();
     plan.args(PLAN.split(' '))
         .args(["--plugin-isolation", "none"])

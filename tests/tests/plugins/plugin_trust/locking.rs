@@ -1,4 +1,4 @@
-//! `progtune.lock`: written, enforced, and what decides between libraries with the same id.
+//! `progtune.lock`: written, enforced, and the choice between libraries with the same id.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_pinned_plugin_runs_and_another_build_does_not() {
     }
     let said = user.run(&format!("{plan} --locked")).well();
     assert!(!said.error.contains("third party"), "{}", said.error);
-    // What is not pinned is refused with --locked, and runs without.
+    // An unpinned plugin is refused with --locked, and runs without.
     let other = format!("{plan} --peft lora");
     user.run(&format!("{other} --locked")).badly(
         4,
@@ -42,7 +42,8 @@ fn a_pinned_plugin_runs_and_another_build_does_not() {
         ],
     );
     user.run(&other).well();
-    // Another build is refused with and without --locked, with file and both hashes.
+    // Another build is refused with and without --locked. The message gives the file and both
+    // hashes.
     user.library("plugins", "other");
     let second = sha256(&file);
     for flag in ["", " --locked"] {
@@ -63,7 +64,7 @@ fn a_pinned_plugin_runs_and_another_build_does_not() {
     user.run("plugins lock hostile-00 --plugin-dir @plugins")
         .well();
     user.run(&plan).well();
-    // A lock is looked for in the current directory only.
+    // The lock is looked for only in the current directory.
     user.library("plugins", "third");
     fs::create_dir(user.path("work/below")).unwrap();
     let mut below = user.command();
@@ -131,7 +132,7 @@ fn the_same_id_twice_is_decided_by_file_or_lock_or_not_at_all() {
     };
     assert!(line("used").contains(&names[1]), "{}", why.out);
     assert!(line("shadowed").contains(&names[0]), "{}", why.out);
-    // The same bytes are one plugin.
+    // Libraries with the same bytes are one plugin.
     fs::remove_file(user.path("work/progtune.lock")).unwrap();
     user.library("second", "nothing");
     user.run(&both).well();

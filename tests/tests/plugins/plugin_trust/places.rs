@@ -1,4 +1,4 @@
-//! Who may write where a plugin lies; the cache of copies and verdicts.
+//! The permissions of a plugin's location, and the cache of copies and verdicts.
 
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -49,7 +49,8 @@ fn a_verdict_is_kept_and_a_damaged_one_is_made_anew() {
             .collect()
     };
     let before = written();
-    // The library, the schedule with this run's options; and progressive and full have nothing to do with it.
+    // One for the library, one for the schedule with this run's options; progressive and full need
+    // none.
     assert_eq!(notes().len(), 2);
     user.run(&plan).well();
     assert_eq!(written(), before, "tried again without need");

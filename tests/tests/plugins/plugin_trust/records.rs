@@ -1,4 +1,5 @@
-//! Which plugins made a result: in every record of a run, and said when another build reads it.
+//! The plugins behind a result: named in every record of a run, and in a message if another build
+//! reads it.
 
 use super::*;
 use progtune_tests::{outside_plugins::outside_plugin, read_json};
@@ -66,7 +67,7 @@ fn a_result_of_another_build_is_said_to_be_one() {
     };
     let text = evaluate();
     assert!(!text.contains("the results may differ"), "{text}");
-    // One byte more is another build.
+    // One additional byte makes another build.
     fs::write(&file, [scaling.as_slice(), &[0]].concat()).unwrap();
     let text = evaluate();
     assert!(

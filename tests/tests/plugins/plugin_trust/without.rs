@@ -1,10 +1,10 @@
-//! The program as `cargo install` leaves it: alone, without a plugin anywhere.
+//! The program as `cargo install` leaves it: by itself, without any plugin.
 
 use super::*;
 use progtune_tests::profile_dir;
 
 impl User {
-    /// The program in a directory of its own, and the words after it.
+    /// Runs the program from its own directory, with these words.
     fn alone(&self, words: &[&str]) -> Said {
         let there = self.path("bin/progtune");
         if !there.exists() {
@@ -49,7 +49,7 @@ fn a_program_without_plugins_says_how_it_gets_them_and_gets_them_so() {
         .find(|line| line.chars().count() > 80 && !line.contains('/'));
     assert_eq!(wide, None);
 
-    // The command as it is printed, on what this build has made.
+    // The printed command, on the files of this build.
     let files: Vec<PathBuf> = fs::read_dir(profile_dir())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -75,7 +75,7 @@ fn a_program_without_plugins_says_how_it_gets_them_and_gets_them_so() {
         .well()
         .says(&["■■■■■■"]);
 
-    // A name that is misspelt is another matter.
+    // A misspelt name is a different case.
     user.alone(&["plan", "--schedule", "progresive"]).badly(
         2,
         &["there is no schedule 'progresive'; did you mean 'progressive'?; available: "],

@@ -1,4 +1,5 @@
-//! Files that are broken, change, or answer nonsense: a message each, and the process lives.
+//! Files that are broken, change, or give nonsensical answers: each gives a message, and the
+//! process survives.
 
 use super::*;
 
@@ -34,7 +35,7 @@ fn broken_files_are_named_and_the_others_stay_usable() {
     }
 }
 
-/// Some library of the system that this process has open.
+/// A library of the system that this process has open.
 fn foreign_library() -> Option<String> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines()
