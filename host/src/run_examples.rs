@@ -13,6 +13,7 @@ use progtune_pipeline::{
     token_store::Examples,
     tokenizer::Tokenizer,
 };
+use std::path::Path;
 
 /// Loads and tokenises the training set and the evaluation splits.
 pub fn load_data(
@@ -67,6 +68,16 @@ pub fn load_data(
             return Ok((train, vec![validation]));
         }
     };
+    load_splits(config, &source, directory)
+}
+
+/// Loads the splits of a named task from its files.
+fn load_splits(
+    config: &DataConfig,
+    source: &ExampleSource<'_>,
+    directory: &Path,
+) -> Result<(Examples, Vec<EvalSplit>)> {
+    let task = source.task;
     let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
     let train = load(SplitName::Train, config.max_train_samples)?;
     if train.is_empty() {

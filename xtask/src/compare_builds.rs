@@ -93,10 +93,10 @@ const NOT_COMPARED: &[&str] = &[
     "README.md",
 ];
 
-/// Parts of keys whose values are times, memory, paths or the build.
+/// Parts of keys whose values are times, memory, paths, the build, or sentences for people.
 const VOLATILE: &[&str] = &[
     "sec", "runtime", "memory", "rss", "peak", "path", "output", "version", "plugin", "build",
-    "command", "sha256", "file",
+    "command", "sha256", "file", "reasons",
 ];
 
 /// Runs the task.

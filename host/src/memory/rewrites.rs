@@ -2,7 +2,7 @@
 
 use progtune_engine::error::{Error, Result};
 use progtune_plugin_api::{
-    graph::Op,
+    graph::{Graph, Op},
     infer::{Scope, Shape, infer},
     records::{Mode, Rewrite, SiteRecord},
 };
@@ -87,47 +87,16 @@ pub(super) fn add_rewrite(
     };
     let shapes = infer(&rewrite.graph, &scope)
         .map_err(|fault| Error::Model(format!("rewrite of {}: {fault}", rewrite.site)))?;
-    let mut with_rows = 0;
     let nodes = || rewrite.graph.nodes.iter().zip(&shapes);
     let fused = !weight && nodes().all(|(node, shape)| !shape.rows || FUSED.contains(&node.op));
-    if fused {
-        // Values without rows are computed by candle once per pass.
-        for (node, shape) in nodes().filter(|(_, shape)| !shape.rows) {
-            if !VIEWS.contains(&node.op) {
-                kept.fixed += shape.elements().unwrap_or(0);
-            }
-        }
-        // The backward reads each of these values, which are counted once. Inputs other than `y`
-        // are kept anyway.
-        let mut read = BTreeSet::new();
-        for node in &rewrite.graph.nodes {
-            match node.op {
-                Op::MATMUL | Op::GELU | Op::SILU | Op::RELU | Op::TANH | Op::LAYER_NORM => {
-                    read.extend(node.inputs.first())
-                }
-                Op::MUL => read.extend(&node.inputs),
-                _ => {}
-            }
-        }
-        for &at in read {
-            let (node, shape) = (&rewrite.graph.nodes[at as usize], &shapes[at as usize]);
-            let there = node.op == Op::INPUT && node.text("name") != Some("y");
-            if shape.rows && !there {
-                with_rows += shape.elements().unwrap_or(0);
-            }
-        }
+    let (mut with_rows, without_rows) = if fused {
+        by_slices(&rewrite.graph, &shapes)
     } else {
-        for (node, shape) in nodes() {
-            let elements = shape.elements().unwrap_or(0);
-            match node.op {
-                view if VIEWS.contains(&view) => {}
-                _ if shape.rows => with_rows += elements,
-                _ => kept.fixed += elements,
-            }
-        }
-        if !weight {
-            with_rows += copies;
-        }
+        by_autograd(&rewrite.graph, &shapes)
+    };
+    kept.fixed += without_rows;
+    if !fused && !weight {
+        with_rows += copies;
     }
     let name = site.name.as_str();
     if rewrite.mode == Mode::KV_PREFIX {
@@ -143,4 +112,49 @@ pub(super) fn add_rewrite(
         kept.row += with_rows;
     }
     Ok(())
+}
+
+/// The numbers that a graph keeps if it runs on slices: those per row, and those kept once.
+fn by_slices(graph: &Graph, shapes: &[Shape]) -> (u64, u64) {
+    let (mut with_rows, mut without_rows) = (0, 0);
+    // Values without rows are computed by candle once per pass.
+    for (node, shape) in graph.nodes.iter().zip(shapes) {
+        if !shape.rows && !VIEWS.contains(&node.op) {
+            without_rows += shape.elements().unwrap_or(0);
+        }
+    }
+    // The backward reads each of these values, which are counted once. Inputs other than `y` are
+    // kept anyway.
+    let mut read = BTreeSet::new();
+    for node in &graph.nodes {
+        match node.op {
+            Op::MATMUL | Op::GELU | Op::SILU | Op::RELU | Op::TANH | Op::LAYER_NORM => {
+                read.extend(node.inputs.first())
+            }
+            Op::MUL => read.extend(&node.inputs),
+            _ => {}
+        }
+    }
+    for &at in read {
+        let (node, shape) = (&graph.nodes[at as usize], &shapes[at as usize]);
+        let there = node.op == Op::INPUT && node.text("name") != Some("y");
+        if shape.rows && !there {
+            with_rows += shape.elements().unwrap_or(0);
+        }
+    }
+    (with_rows, without_rows)
+}
+
+/// The numbers that a graph keeps if candle's autograd runs it: those per row, and those kept once.
+fn by_autograd(graph: &Graph, shapes: &[Shape]) -> (u64, u64) {
+    let (mut with_rows, mut without_rows) = (0, 0);
+    for (node, shape) in graph.nodes.iter().zip(shapes) {
+        let elements = shape.elements().unwrap_or(0);
+        match node.op {
+            view if VIEWS.contains(&view) => {}
+            _ if shape.rows => with_rows += elements,
+            _ => without_rows += elements,
+        }
+    }
+    (with_rows, without_rows)
 }

@@ -1,5 +1,5 @@
-//! Schedules and methods for `tests/tests/plugins/authoring.rs`. Each answers with well-formed plans and
-//! breaks one promise of the contract, which `progtune plugins check` must name.
+//! Schedules and methods for `tests/tests/plugins/authoring.rs`. Each answers with well-formed
+//! plans and breaks one promise of the contract, which `progtune plugins check` must name.
 
 use progtune_plugin_api::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! A plugin that can do the worst in every place where its code runs, for
-//! `tests/tests/plugins/hostile_plugins.rs`. The test writes a marker into the built file to choose the
-//! misdeed, so that one build serves every row. With the original marker, the plugin is in good
+//! `tests/tests/plugins/hostile_plugins.rs`. The test writes a marker into the built file to choose
+//! the misdeed, so that one build serves every row. With the original marker, the plugin is in good
 //! order.
 //!
 //! Its source is the expansion of `export_plugin!`, written by hand, because the macro's own code

@@ -1,5 +1,5 @@
-//! Schedules and methods with one fault each, for `tests/tests/plugins/plugins.rs`. Whatever a plugin
-//! answers, the host must end with a message and not crash.
+//! Schedules and methods with one fault each, for `tests/tests/plugins/plugins.rs`. Whatever a
+//! plugin answers, the host must end with a message and not crash.
 
 use progtune_plugin_api::{open::Attribute, prelude::*};
 

@@ -2,8 +2,8 @@
 //! activation, y' = y ⊙ l, which start at one. Merged into keys and values: W' = diag(l)·W, b' = l
 //! ⊙ b.
 //!
-//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins/plugins.rs` builds
-//! it outside the workspace and runs it by name.
+//! The idea is that of (IA)³ (Liu et al. 2022, arXiv:2205.05638). `tests/tests/plugins/plugins.rs`
+//! builds it outside the workspace and runs it by name.
 
 use progtune_plugin_api::prelude::*;
 
