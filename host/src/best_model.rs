@@ -1,5 +1,5 @@
 //! Sets aside the trained parameters of the best epoch, and restores them at the end. Called by the
-//! trainer.
+//! recipe.
 
 use crate::evaluate::metric_names;
 use candle_core::Device;

@@ -1,5 +1,5 @@
 //! Reports an evaluation for each class of the user's own data, as keys for the records and as a
-//! table for people. Called by the trainer, the recipe and `evaluate`.
+//! table for people. Called by the recipe and `evaluate`.
 
 use crate::evaluate::Evaluation;
 use progtune_datasets::{Task, TaskSource};

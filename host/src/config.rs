@@ -34,12 +34,12 @@ mod optimizer;
 mod output;
 mod own;
 mod plugins;
+mod schedule_and_method;
 mod settings;
 pub mod show;
 mod split;
 #[cfg(test)]
 mod tests;
-mod trainables;
 mod training;
 
 pub use answering::max_length;
@@ -62,9 +62,9 @@ pub use optimizer::OptimizerConfig;
 pub use output::OutputConfig;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
+pub use schedule_and_method::ScheduleAndMethod;
 pub use show::verbosity;
 pub use split::Split;
-pub use trainables::TrainablesConfig;
 pub use training::TrainingConfig;
 
 /// The flags that commands refer to one by one.
@@ -79,16 +79,16 @@ pub(crate) mod flags {
         layers::CONFIG,
         machine::THREADS,
         merge::{DTYPE, HEAD_TASK, MERGED},
+        schedule_and_method::{PEFT_OPT, SCHEDULE_OPT},
         show::{QUIET, VERBOSE},
         split::SPLIT,
-        trainables::{PEFT_OPT, SCHEDULE_OPT},
     };
 }
 
 use self::{
     answering::*, batching::*, caching::*, data::*, hub::*, inference::ADAPTER, inputs::*, loss::*,
-    machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, show::*, split::SPLIT,
-    trainables::*, training::*,
+    machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, schedule_and_method::*,
+    show::*, split::SPLIT, training::*,
 };
 use export::Written;
 use settings::Settings;
@@ -110,7 +110,7 @@ pub struct RunConfig {
     /// The task, and the amount of its data that is used.
     pub data: DataConfig,
     /// Schedule and method.
-    pub trainables: TrainablesConfig,
+    pub schedule_and_method: ScheduleAndMethod,
     /// Epochs, steps, seed, dropout, the best epoch.
     pub training: TrainingConfig,
     /// AdamW and its learning rate.
@@ -156,7 +156,7 @@ impl RunConfig {
 
     /// The default run directory: `runs/<task>-<schedule>-<method or "full">-seed<seed>`.
     pub fn default_output(&self) -> PathBuf {
-        let TrainablesConfig { schedule, peft, .. } = &self.trainables;
+        let ScheduleAndMethod { schedule, peft, .. } = &self.schedule_and_method;
         let method = peft.as_deref().unwrap_or("full");
         let (task, seed) = (&self.data.task, self.training.seed);
         let name = format!("{task}-{schedule}-{method}-seed{seed}");
@@ -179,7 +179,7 @@ impl RunConfig {
         self.inputs.write(&mut written);
         self.hub.write(is_pinned, &mut written);
         self.data.write(&mut written);
-        self.trainables.write(&mut written);
+        self.schedule_and_method.write(&mut written);
         self.training.write(&mut written);
         self.optimizer.write(&mut written);
         self.loss.write(&mut written);
@@ -202,7 +202,7 @@ impl RunConfig {
             inputs: InputsConfig::read(settings, own)?,
             hub: HubConfig::read(settings)?,
             data: DataConfig::read(settings, task)?,
-            trainables: TrainablesConfig::read(settings)?,
+            schedule_and_method: ScheduleAndMethod::read(settings)?,
             training,
             optimizer: OptimizerConfig::read(settings)?,
             loss: LossConfig::read(settings)?,
@@ -215,7 +215,7 @@ impl RunConfig {
         };
         let adapter = config.inputs.init_adapter.as_ref();
         let adapter = adapter.map(|_| &inputs::INIT_ADAPTER as &dyn Declared);
-        config.trainables.check(settings, adapter)?;
+        config.schedule_and_method.check(settings, adapter)?;
         Ok(config)
     }
 }

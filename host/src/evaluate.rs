@@ -1,4 +1,4 @@
-//! Runs a model on a split and computes logits, loss and metrics. Called by the trainer after each
+//! Runs a model on a split and computes logits, loss and metrics. Called by the recipe after each
 //! epoch, and by `evaluate` and `predict`.
 
 mod only_answer;

@@ -5,12 +5,12 @@
 use crate::{
     config::{RunConfig, max_length},
     fetch::{Fetcher, ModelFiles},
-    forecast::{DataSize, forecast},
-    memory::{MemoryForecast, budget::settle},
+    memory_forecast::{MemoryForecast, budget::settle},
     prefix_cache::{self, CacheForecast, Place, Sizes},
     recipe::prepare::{ModelSide, open_tokenizer},
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
+    time_forecast::{DataSize, forecast},
 };
 use progtune_engine::{
     error::Result,
@@ -53,8 +53,8 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     };
     let head = HeadKind::of(&task);
     let longest = max_length(config.batching.max_length, task.problem_type);
-    let trainables = &config.trainables;
-    let (method, train_pooler) = (method.as_ref(), trainables.train_pooler);
+    let schedule_and_method = &config.schedule_and_method;
+    let (method, train_pooler) = (method.as_ref(), schedule_and_method.train_pooler);
     let model_plan = ModelPlan::new(&model_config, head, method, train_pooler)?;
     let has_data = own.is_some() || inputs.data.is_some() || task.is_generated();
     let data = if predict && has_data {
@@ -85,8 +85,8 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
     let names = PlanNames {
         model: &name,
         task: &config.data.task,
-        schedule: &trainables.schedule,
-        peft: trainables.peft.as_deref(),
+        schedule: &schedule_and_method.schedule,
+        peft: schedule_and_method.peft.as_deref(),
     };
     let forecasts = predicted.as_ref().map_or(&[][..], |p| &p.epochs);
     let cache = predicted.as_ref().and_then(|p| p.cache.as_ref());
@@ -115,7 +115,7 @@ fn plan_epochs(
     model_plan: &ModelPlan,
     data: Option<&Loaded>,
 ) -> Result<RunPlan> {
-    let (trainables, training) = (&config.trainables, &config.training);
+    let (schedule_and_method, training) = (&config.schedule_and_method, &config.training);
     // 0 means unknown.
     let steps_per_epoch = match data {
         None => 0,
@@ -127,9 +127,13 @@ fn plan_epochs(
         training.epochs,
         steps_per_epoch,
         training.seed,
-        trainables.peft.as_deref().unwrap_or_default(),
+        schedule_and_method.peft.as_deref().unwrap_or_default(),
     );
-    let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
+    let schedule = plugins.schedule(
+        &schedule_and_method.schedule,
+        &schedule_and_method.schedule_opt,
+        run,
+    )?;
     RunPlan::new(model_plan, &schedule, training.epochs, steps_per_epoch)
 }
 
@@ -202,7 +206,7 @@ impl Predicted {
         let peak = self.peak_bytes.map_or_else(String::new, |bytes| {
             format!(
                 "; at most {}, including loading and saving",
-                crate::memory::mib(bytes)
+                crate::memory_forecast::mib(bytes)
             )
         });
         let mut note = format!("predicted for this machine and {}{peak}\n", self.basis);

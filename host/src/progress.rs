@@ -1,6 +1,6 @@
 //! Shows the progress of a run on standard error: as a bar in a terminal, plain lines, events for a
 //! program, or nothing (`--progress`). It also formats the metrics of an evaluation. Called by the
-//! recipe, the trainer and `evaluate`.
+//! recipe and `evaluate`.
 
 use crate::class_report;
 use indicatif::ProgressBar;

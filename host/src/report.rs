@@ -6,7 +6,7 @@ mod peak;
 
 use crate::{
     class_report,
-    memory::mib,
+    memory_forecast::mib,
     progress::{metrics, metrics_text},
     summary::{EpochRecord, Summary},
 };

@@ -1,4 +1,4 @@
-//! The output directory of a run, with its records. Called by the recipe and the trainer.
+//! The output directory of a run, with its records. Called by the recipe.
 //!
 //! [`Claim`] ensures that only one run writes there. Records are opened in the claimed directory,
 //! never through a link, and everything else is written under a temporary name and renamed. A run

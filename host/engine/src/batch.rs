@@ -1,5 +1,5 @@
 //! Tokenised examples, and batches of them without padding: tokens one after the other, with the
-//! offsets of the sequences. The trainer and the evaluator make them, and the model reads them.
+//! offsets of the sequences. The recipe and the evaluator make them, and the model reads them.
 
 use progtune_datasets::Label;
 use progtune_kernels::dropout::row_key;

@@ -1,6 +1,6 @@
 //! The batches of an epoch: the examples that share each batch, and the order of the batches. Built
-//! by the recipe from the lengths of the training set and read by the trainer. The evaluator forms
-//! its batches with the same limits.
+//! by the recipe from the lengths of the training set. The evaluator forms its batches with the
+//! same limits.
 //!
 //! For up to a million examples the order of an epoch is a list ([`listed`]). For more it is
 //! computed window by window ([`windowed`]), so that memory does not grow with the training set.

@@ -1,6 +1,6 @@
 //! The user's own files in a run: their rows, and the key of everything that determines these. The
 //! files are opened through the token cache, which remembers facts from the first reading. Called
-//! by [`crate::task_data`] and [`crate::examples`].
+//! by the host's `task_data` and [`crate::examples`].
 
 use crate::{
     token_cache::TokenCache,

@@ -1,4 +1,4 @@
-//! Assembles the next batches on another thread while a step computes. Called by the trainer.
+//! Assembles the next batches on another thread while a step computes. Called by the recipe.
 //!
 //! The thread waits while two batches are ready, and ends when its receiver is gone. The batches
 //! keep the order of [`BatchOrder`], so prefetching does not change the results.

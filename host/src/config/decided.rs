@@ -3,7 +3,7 @@
 
 use super::{
     BatchingConfig, CachingConfig, InputsConfig, MemoryConfig, OptimizerConfig, RunConfig,
-    TrainablesConfig,
+    ScheduleAndMethod,
 };
 use crate::prefix_cache;
 use progtune_process::byte_size::ByteSize;
@@ -40,9 +40,9 @@ impl RunConfig {
     pub fn record(&self, inputs: &InputsConfig, decided: &Decided) -> String {
         let again = Self {
             inputs: inputs.clone(),
-            trainables: TrainablesConfig {
+            schedule_and_method: ScheduleAndMethod {
                 peft_opt: decided.peft_opt.clone(),
-                ..self.trainables.clone()
+                ..self.schedule_and_method.clone()
             },
             optimizer: OptimizerConfig {
                 lr: Some(decided.lr),

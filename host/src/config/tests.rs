@@ -76,7 +76,7 @@ fn defaults_are_those_of_the_design() {
             max_eval_samples: None,
             answering: Answering::default(),
         },
-        trainables: TrainablesConfig {
+        schedule_and_method: ScheduleAndMethod {
             schedule: "full".into(),
             schedule_opt: vec![],
             peft: None,
@@ -211,11 +211,11 @@ fn plugin_options_merge_by_name() {
         ("targets", "query,value"),
     ];
     assert_eq!(
-        config.trainables.peft_opt,
+        config.schedule_and_method.peft_opt,
         expected.map(|(name, value)| (name.to_string(), value.to_string()))
     );
     assert_eq!(
-        config.trainables.schedule_opt,
+        config.schedule_and_method.schedule_opt,
         [("block".to_string(), "3".to_string())]
     );
 }
@@ -412,9 +412,9 @@ fn warmup_is_a_share_or_a_count() {
 fn a_default_output_stays_inside_runs() {
     let plain = RunConfig::default();
     let config = RunConfig {
-        trainables: TrainablesConfig {
+        schedule_and_method: ScheduleAndMethod {
             peft: Some("../lora".into()),
-            ..plain.trainables
+            ..plain.schedule_and_method
         },
         data: DataConfig {
             task: "a b".into(),

@@ -1,6 +1,6 @@
 //! Finds the rows from which a batch starts. They come from the cache, or from the frozen blocks
 //! for examples that it does not hold. On the way they are saved at the boundary of the epoch.
-//! Called for every batch by the trainer and the evaluator, through the prefix cache.
+//! Called for every batch by the recipe and the evaluator, through the prefix cache.
 
 use super::PrefixCache;
 use candle_core::{Device, Tensor};

@@ -1,5 +1,5 @@
 //! The use of the cache in an epoch, for the records and for people. Made by the prefix cache,
-//! written by the trainer.
+//! written by the recipe.
 
 use super::budget::Place;
 use progtune_process::{byte_size::ByteSize, thousands::grouped};

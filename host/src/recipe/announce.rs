@@ -97,12 +97,12 @@ impl Prepared<'_> {
     }
 
     fn names<'a>(&'a self, model: &'a str) -> PlanNames<'a> {
-        let trainables = &self.inputs.config.trainables;
+        let schedule_and_method = &self.inputs.config.schedule_and_method;
         PlanNames {
             model,
             task: &self.inputs.task().name,
-            schedule: &trainables.schedule,
-            peft: trainables.peft.as_deref(),
+            schedule: &schedule_and_method.schedule,
+            peft: schedule_and_method.peft.as_deref(),
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::{
     best_model::BestModel,
-    config::{Decided, InputsConfig, RunConfig, TrainablesConfig, TrainingConfig, max_length},
+    config::{Decided, InputsConfig, RunConfig, ScheduleAndMethod, TrainingConfig, max_length},
     fetch::{Fetcher, ModelFiles},
-    memory::budget::settle_memory,
+    memory_forecast::budget::settle_memory,
     run_examples::load_data,
     task_data::TaskData,
 };
@@ -60,7 +60,7 @@ impl ModelSide {
             .as_ref()
             .map(|directory| Adapter::read(directory.path(), &model_config))
             .transpose()?;
-        let method = load_method(plugins, &config.trainables, adapter.as_ref())?;
+        let method = load_method(plugins, &config.schedule_and_method, adapter.as_ref())?;
         Ok(Self {
             source,
             config: model_config,
@@ -112,8 +112,12 @@ impl<'a> Inputs<'a> {
         let task = data.task();
         let mut model = ModelSide::read(config, &local, &plugins)?;
         let (head, method) = (HeadKind::of(task), model.method.as_ref());
-        let model_plan =
-            ModelPlan::new(&model.config, head, method, config.trainables.train_pooler)?;
+        let model_plan = ModelPlan::new(
+            &model.config,
+            head,
+            method,
+            config.schedule_and_method.train_pooler,
+        )?;
         model.config.position_shift = model_plan.position_shift;
         let longest = max_length(config.batching.max_length, task.problem_type);
         let tokenizer = open_tokenizer(&model.source, &model.config, longest)?;
@@ -193,7 +197,7 @@ impl<'a> Prepared<'a> {
         let decided = Decided {
             max_length: inputs.longest,
             lr,
-            peft_opt: merged_options(&config.trainables.peft_opt, adapter),
+            peft_opt: merged_options(&config.schedule_and_method.peft_opt, adapter),
             recompute: settled.recompute,
             prefix_cache_budget: settled.prefix_cache_budget,
         };
@@ -265,7 +269,7 @@ fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
 /// Fails if the adapter's method is another one, or the method rejects its options.
 fn load_method(
     plugins: &Plugins,
-    config: &TrainablesConfig,
+    config: &ScheduleAndMethod,
     adapter: Option<&Adapter>,
 ) -> Result<Option<LoadedMethod>> {
     let Some(id) = config.peft.as_deref() else {
@@ -313,12 +317,16 @@ fn load_schedule(
     model_plan: &ModelPlan,
     steps_per_epoch: u64,
 ) -> Result<LoadedSchedule> {
-    let (trainables, training) = (&config.trainables, &config.training);
-    let method = trainables.peft.as_deref().unwrap_or_default();
+    let (schedule_and_method, training) = (&config.schedule_and_method, &config.training);
+    let method = schedule_and_method.peft.as_deref().unwrap_or_default();
     let run = model_plan.run_record(training.epochs, steps_per_epoch, training.seed, method);
-    let what = format!("loading the schedule {}", trainables.schedule);
+    let what = format!("loading the schedule {}", schedule_and_method.schedule);
     let phase = Phase::begin("plugin", what, "", None);
-    let schedule = plugins.schedule(&trainables.schedule, &trainables.schedule_opt, run)?;
+    let schedule = plugins.schedule(
+        &schedule_and_method.schedule,
+        &schedule_and_method.schedule_opt,
+        run,
+    )?;
     phase.finish();
     Ok(schedule)
 }

@@ -142,12 +142,12 @@ impl Trained<'_> {
         if let Some(model) = &self.inputs.model {
             command = command.flag("--model", model.typed());
         }
-        let trainables = &self.config.trainables;
+        let schedule_and_method = &self.config.schedule_and_method;
         command = command
             .flag("--train-file", "FILE.csv")
             .flag("--validation-split", "0.1")
-            .flag("--schedule", &trainables.schedule);
-        if let Some(peft) = &trainables.peft {
+            .flag("--schedule", &schedule_and_method.schedule);
+        if let Some(peft) = &schedule_and_method.peft {
             command = command.flag("--peft", peft);
         }
         self.with_plugins(command)

@@ -87,8 +87,8 @@ cases! { frozen_blocks_are_foreseen:
     the_frozen_blocks_of_wo_lb("wo-lb");
 }
 
-/// Reference: the kernel's high-water mark, as the run reports it. Tolerance: same as in `memory`,
-/// 75 to 110 % of the prediction.
+/// Reference: the kernel's high-water mark, as the run reports it. Tolerance: same as in
+/// `memory_budget`, 75 to 110 % of the prediction.
 #[cfg(target_os = "linux")]
 fn the_peak_is_foreseen(flags: &str) {
     let flags = format!(

@@ -3,4 +3,4 @@
 
 mod forecast;
 mod large_data;
-mod memory;
+mod memory_budget;

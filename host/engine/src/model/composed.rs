@@ -6,6 +6,7 @@
 //! rectangles.
 
 mod activation;
+pub mod head;
 
 use super::{
     gradients::Gradients,

@@ -1,6 +1,6 @@
 //! The model: BERT and RoBERTa encoders with a head, trainable block by block.
 //!
-//! The trainer and the evaluator call it. A forward keeps one tape per block. The backward walks
+//! The recipe and the evaluator call it. A forward keeps one tape per block. The backward walks
 //! down from the head, consumes one tape after the other, and stops at the lowest part that is
 //! trained.
 
@@ -9,17 +9,16 @@ pub mod config;
 pub mod depth;
 pub mod description;
 pub mod device;
+mod frozen_prefix;
 pub mod fused;
 pub mod gradients;
 pub mod graph;
-mod head;
 mod key_value_prefix;
 mod layout;
 pub mod loss;
 pub mod parameters;
 mod pass;
 pub mod per_linear;
-mod prefix;
 pub mod safetensors_file;
 mod scratch;
 pub mod step;
@@ -30,13 +29,13 @@ use candle_core::{Tensor, Var};
 use config::ModelConfig;
 use depth::{Depth, lowest_readers};
 use description::HeadKind;
+pub use frozen_prefix::Start;
 pub use fused::most_task_rows;
 use gradients::Gradients;
 use layout::{Block, Layout};
 use loss::LossWeighting;
 use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
-pub use prefix::Start;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
 pub use scratch::keeps_both_directions;
@@ -156,7 +155,7 @@ impl Model {
             let shape = (logits.len() / outputs, outputs);
             return Ok(Tensor::from_vec(logits, shape, self.parameters.device())?);
         }
-        Ok(head::logits(&self.layout.head, &hidden, &pass)?.detach())
+        Ok(composed::head::logits(&self.layout.head, &hidden, &pass)?.detach())
     }
 
     /// Runs one micro-batch: forward, loss, and backward into `gradients`.
@@ -248,8 +247,8 @@ impl Model {
         } else {
             hidden
         };
-        let logits = head::logits(head, &hidden, pass)?;
-        let loss = head::loss(&logits, pass.batch, &self.loss_weighting, denominator)?;
+        let logits = composed::head::logits(head, &hidden, pass)?;
+        let loss = composed::head::loss(&logits, pass.batch, &self.loss_weighting, denominator)?;
         let store = loss.backward()?;
         for id in self.head_parameters() {
             let trained = self.parameters.is_trainable(id);

@@ -1,4 +1,4 @@
-//! The identity of a training step, on which dropout masks depend. The trainer makes it, and the
+//! The identity of a training step, on which dropout masks depend. The recipe makes it, and the
 //! model reads it.
 
 use progtune_kernels::dropout::site_key;

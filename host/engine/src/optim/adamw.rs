@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov & Hutter; the arithmetic of `torch.optim.AdamW`) with state for the current
 //! trainable set only.
 //!
-//! The trainer calls it. Every parameter has its own step count. A parameter that leaves the
+//! The recipe calls it. Every parameter has its own step count. A parameter that leaves the
 //! trainable set loses its state, and one that enters starts without any.
 
 use crate::{

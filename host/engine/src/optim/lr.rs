@@ -1,4 +1,4 @@
-//! The learning-rate curve over the steps of a run. The trainer calls it in every step.
+//! The learning-rate curve over the steps of a run. The recipe calls it in every step.
 
 use progtune_process::choice::name_of;
 use std::fmt;

@@ -1,5 +1,5 @@
 //! The optimizer: AdamW over the current trainable set, with clipping, and the learning-rate curve.
-//! The trainer calls it.
+//! The recipe calls it.
 
 mod adamw;
 mod lr;

@@ -1,4 +1,4 @@
-//! The length of the warm-up: `--warmup`. It is a value of the configuration, which the trainer
+//! The length of the warm-up: `--warmup`. It is a value of the configuration, which the recipe
 //! reads.
 
 use std::fmt;

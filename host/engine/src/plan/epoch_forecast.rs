@@ -1,5 +1,5 @@
-//! The forecast of an epoch on this machine. [`crate::forecast`] and [`crate::memory`] make it; the
-//! table and the picture of a plan show it.
+//! The forecast of an epoch on this machine. The host's `time_forecast` and
+//! `memory_forecast` make it; the table and the picture of a plan show it.
 
 /// The time that one epoch is expected to take.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,5 +1,5 @@
 //! A stage: the trainable set between two decision points. [`super::ModelPlan`] makes it; the
-//! trainer, the prefix cache and the forecasts read it.
+//! recipe, the prefix cache and the forecasts read it.
 
 use crate::model::{depth::Depth, description::ParameterInfo};
 use progtune_plugin_api::{

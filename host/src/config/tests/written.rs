@@ -37,7 +37,7 @@ fn unusual() -> RunConfig {
             max_eval_samples: Some(10),
             answering: answering::UNUSUAL,
         },
-        trainables: unusual_trainables(),
+        schedule_and_method: unusual_schedule_and_method(),
         training: TrainingConfig {
             epochs: 7,
             max_steps: Some(20),
@@ -91,8 +91,8 @@ fn unusual() -> RunConfig {
     }
 }
 
-fn unusual_trainables() -> TrainablesConfig {
-    TrainablesConfig {
+fn unusual_schedule_and_method() -> ScheduleAndMethod {
+    ScheduleAndMethod {
         schedule: "single-block".into(),
         schedule_opt: vec![
             ("block".into(), "3".into()),

@@ -27,7 +27,7 @@ fn a_named_task_finds_its_data_set() {
         place.command("train --max-length 64 --max-steps 2 --output run --task mrpc --model");
     let said = outcome(train.arg(model())).good().stderr;
     assert!(
-        said.contains(&format!("data: nyu-mll/glue@{} of the hub", commit("2b"))),
+        said.contains(&format!("data: nyu-mll/glue@{} from the hub", commit("2b"))),
         "{said}"
     );
     let by_path = fixture("parity/data");

@@ -3,10 +3,10 @@
 
 use super::{
     Tensors,
+    adapter_config::Config,
     folds::Fold,
     keys::TOKENS,
     matching::{Kind, Module, Targets},
-    settings::Config,
 };
 use crate::error::{Error, Result};
 use candle_core::Tensor;

@@ -2,12 +2,11 @@
 
 use super::{
     Provenance, Recognised,
+    adapter_config::Config,
     carried::{Carried, Change},
     content::{Content, some},
     matching::{Names, Targets},
-    option_list,
-    settings::Config,
-    with,
+    option_list, with,
 };
 use crate::error::Result;
 use serde_json::{Value, json};

@@ -2,14 +2,13 @@
 
 use super::{
     Provenance, Recognised,
+    adapter_config::Config,
     carried::{Carried, Change},
     content::{Content, some},
     folds::Fold,
     graphs::Lora,
     matching::{Kind, Pattern, Targets},
-    option_list,
-    settings::Config,
-    with,
+    option_list, with,
 };
 use crate::error::{Error, Result};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@
 //! (`bert.encoder.layer.0.attention.self.query`, without `bert.` where the base was a bare
 //! `BertModel`).
 
-use super::settings::Config;
+use super::adapter_config::Config;
 use crate::{
     error::Result,
     model::{config::ModelConfig, per_linear::LinearSite},

@@ -5,6 +5,7 @@
 //! Keys are a checkpoint's with the prefix `base_model.model.`, without the name that PEFT gives an
 //! adapter. The modules of the methods contain the exceptions.
 
+mod adapter_config;
 mod carried;
 mod content;
 mod folds;
@@ -14,9 +15,9 @@ mod keys;
 mod lora;
 mod matching;
 mod prefix;
-mod settings;
 mod vera;
 
+pub use adapter_config::CONFIG;
 pub use carried::Carried;
 pub use folds::Fold;
 
@@ -27,24 +28,21 @@ use crate::{
     labels::inverse,
     model::{
         config::ModelConfig,
-        description::{self, HeadKind, head_layers},
+        description::{self, HeadKind},
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
         weights::checkpoint_key,
     },
     provenance::MadeBy,
 };
+use adapter_config::Config;
 use candle_core::Tensor;
 use content::{Content, some};
 use keys::Keys;
-use progtune_datasets::ProblemType;
 use progtune_plugin_api::records::Rewrite;
 use serde_json::{Map, Value, json};
-use settings::Config;
 use std::{collections::BTreeMap, path::Path};
 
-/// The file that marks a PEFT adapter.
-pub const CONFIG: &str = "adapter_config.json";
 /// The weights beside it.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
 
@@ -125,17 +123,11 @@ impl Format {
             tensors.push((prefix::ROWS.to_owned(), rows));
         }
         write_tensors(&directory.join(WEIGHTS), &tensors, WeightDtype::F32)?;
-        let mut json = self.config(config, about);
-        // PEFT saves whole modules: the classifier always, and the pooler if it was trained.
         let pooler = trained
             .iter()
             .any(|&id| parameters.infos()[id].name.starts_with("pooler."));
-        let modules = match (about.problem_type, pooler) {
-            (ProblemType::QuestionAnswering, _) => json!(["qa_outputs"]),
-            (_, true) => json!(["classifier", "pooler"]),
-            (_, false) => json!(["classifier", "score"]),
-        };
-        json.insert("modules_to_save".into(), modules);
+        let own = self.own_config(config, about);
+        let json = adapter_config::written(own, config, about, pooler);
         write_json(&directory.join(CONFIG), &Value::Object(json))
     }
 
@@ -156,37 +148,15 @@ impl Format {
         }
     }
 
-    fn config(self, config: &ModelConfig, about: Provenance<'_>) -> Map<String, Value> {
-        let (peft_type, own) = match self {
+    /// The `peft_type` and the keys that only it has.
+    fn own_config(self, config: &ModelConfig, about: Provenance<'_>) -> (&'static str, Value) {
+        match self {
             Self::Lora => ("LORA", lora::config(about, false)),
             Self::Dora => ("LORA", lora::config(about, true)),
             Self::Ia3 => ("IA3", ia3::config(about)),
             Self::Vera => ("VERA", vera::config(about)),
             Self::Prefix => ("PREFIX_TUNING", prefix::config(config, about)),
-        };
-        let mut common = json!({
-            "peft_type": peft_type,
-            "task_type": task_type(about.problem_type),
-            "base_model_name_or_path": about.base_model,
-            "inference_mode": true,
-        });
-        if let Some(revision) = about.base_revision {
-            common["revision"] = json!(revision);
         }
-        let mut all: Map<String, Value> = [common, own]
-            .into_iter()
-            .filter_map(|value| match value {
-                Value::Object(map) => Some(map),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        let layers = head_layers(config, HeadKind::Sequence(1));
-        let has_pooler = layers.iter().any(|layer| layer.module == "pooler.dense");
-        if has_pooler && task_type(about.problem_type) == "SEQ_CLS" {
-            leave_out_pooler(&mut all);
-        }
-        all
     }
 }
 
@@ -286,23 +256,6 @@ impl Content {
     }
 }
 
-/// Names the layers that `dense` means inside the blocks. Otherwise PEFT would take the pooler's
-/// for one of them.
-fn leave_out_pooler(config: &mut Map<String, Value>) {
-    for key in ["target_modules", "feedforward_modules"] {
-        if let Some(Value::Array(names)) = config.get_mut(key)
-            && names.contains(&json!("dense"))
-        {
-            names.retain(|name| name != "dense");
-            for layer in ["intermediate.dense", "output.dense"] {
-                if !names.contains(&json!(layer)) {
-                    names.push(json!(layer));
-                }
-            }
-        }
-    }
-}
-
 /// A list as an option.
 fn option_list(key: &str, names: &[String]) -> (String, String) {
     (key.to_owned(), names.join(","))
@@ -337,14 +290,3 @@ fn with(mut map: Map<String, Value>, more: Value) -> Value {
 }
 
 type Tensors = BTreeMap<String, Tensor>;
-
-/// PEFT's name for a kind of task.
-fn task_type(problem: ProblemType) -> &'static str {
-    match problem {
-        ProblemType::TokenClassification => "TOKEN_CLS",
-        ProblemType::QuestionAnswering => "QUESTION_ANS",
-        ProblemType::SingleLabelClassification
-        | ProblemType::MultiLabelClassification
-        | ProblemType::Regression => "SEQ_CLS",
-    }
-}

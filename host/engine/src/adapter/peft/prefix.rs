@@ -5,7 +5,7 @@
 //! PEFT saves the rows even if a network makes them (`prefix_projection`), so rows are read and
 //! written, and the written configuration says so.
 
-use super::{Provenance, Recognised, Tensors, settings::Config, with};
+use super::{Provenance, Recognised, Tensors, adapter_config::Config, with};
 use crate::{
     error::{Error, Result},
     model::{

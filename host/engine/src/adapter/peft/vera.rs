@@ -3,13 +3,12 @@
 
 use super::{
     Provenance, Recognised,
+    adapter_config::Config,
     carried::{Carried, Change, Shared},
     content::{Content, some},
     keys::{BEFORE, PROJECTIONS},
     matching::Targets,
-    option_list,
-    settings::Config,
-    with,
+    option_list, with,
 };
 use crate::error::Result;
 use serde_json::{Value, json};

@@ -4,9 +4,9 @@
 use super::{
     context::{Backward, BackwardPlace, FeedGradients, Forward, piece},
     groups::rows_of,
+    key_value_prefix::PrefixRows,
     linear::{LinearRows, LinearTape},
     partials::Partials,
-    prefix::PrefixRows,
     saved::{AttendTapes, Attended, AttentionOutputTapes, Normalised, Qkv},
     site::{self, Place},
     sub_layer::{EndRows, EndTape},

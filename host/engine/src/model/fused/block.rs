@@ -22,9 +22,9 @@
 //! rows left to feed, which are shared out again.
 
 use super::{
+    key_value_prefix::PrefixRows,
     linear::{ReadyLinear, RewrittenWeight},
     partials::Target,
-    prefix::PrefixRows,
     site::{self, ReadyProgram},
 };
 use crate::{

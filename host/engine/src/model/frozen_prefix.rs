@@ -1,5 +1,6 @@
 //! The frozen prefix of a model, as the prefix cache needs it: its number of blocks, the forward up
-//! to a boundary, and everything that the rows there depend on. [`crate::prefix_cache`] calls it.
+//! to a boundary, and everything that the rows there depend on. The host's `prefix_cache` calls
+//! it.
 //!
 //! Boundary b lies below block b, so the rows there are the output of the blocks 0 to b − 1: `[T,
 //! hidden]`. After the last block they are `[S, hidden]` if the head reads first tokens only,

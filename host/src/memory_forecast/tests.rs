@@ -1,5 +1,5 @@
-//! Tests of the arithmetic against counts by hand. `tests/tests/memory/memory.rs` compares it with
-//! measured runs.
+//! Tests of the arithmetic against counts by hand. `tests/tests/memory/memory_budget.rs` compares
+//! it with measured runs.
 
 use super::*;
 use crate::config::RunConfig;

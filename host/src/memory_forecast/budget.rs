@@ -102,7 +102,11 @@ pub fn settle(
             prefix_cache_budget: left(&least),
         });
     }
-    Err(refusal(budget, &least, config.trainables.peft.is_some()))
+    Err(refusal(
+        budget,
+        &least,
+        config.schedule_and_method.peft.is_some(),
+    ))
 }
 
 fn refusal(budget: ByteSize, least: &Footprint, has_method: bool) -> Error {

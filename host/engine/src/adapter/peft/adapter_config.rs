@@ -1,8 +1,17 @@
-//! `adapter_config.json`: typed access to its keys, and the refusal of those that would change the
-//! numbers. The formats of [`super`] and [`super::matching`] call it.
+//! `adapter_config.json`: its content for an adapter of ours, typed access to the keys of one that
+//! is read, and the refusal of keys that would change the numbers. The formats of [`super`] and
+//! [`super::matching`] call it.
 
-use crate::error::{Error, Result};
-use serde_json::Value;
+use super::Provenance;
+use crate::{
+    error::{Error, Result},
+    model::{
+        config::ModelConfig,
+        description::{HeadKind, head_layers},
+    },
+};
+use progtune_datasets::ProblemType;
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Keys of every kind of adapter that describe its origin or its training.
@@ -21,12 +30,82 @@ const COMMON: [&str; 12] = [
     "ensure_weight_tying",
 ];
 
+/// The file that marks a PEFT adapter.
+pub const CONFIG: &str = "adapter_config.json";
+
 /// An `adapter_config.json`.
 pub(super) struct Config<'a> {
     /// The file's content.
     pub json: Value,
     /// The path, for messages.
     pub path: &'a Path,
+}
+
+/// The content of the file for an adapter: `own` has the keys of its `peft_type`. PEFT saves whole
+/// modules: the classifier always, and the pooler if it was trained.
+pub(super) fn written(
+    (peft_type, own): (&str, Value),
+    config: &ModelConfig,
+    about: Provenance<'_>,
+    pooler_trained: bool,
+) -> Map<String, Value> {
+    let mut common = json!({
+        "peft_type": peft_type,
+        "task_type": task_type(about.problem_type),
+        "base_model_name_or_path": about.base_model,
+        "inference_mode": true,
+    });
+    if let Some(revision) = about.base_revision {
+        common["revision"] = json!(revision);
+    }
+    let mut all: Map<String, Value> = [common, own]
+        .into_iter()
+        .filter_map(|value| match value {
+            Value::Object(map) => Some(map),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let layers = head_layers(config, HeadKind::Sequence(1));
+    let has_pooler = layers.iter().any(|layer| layer.module == "pooler.dense");
+    if has_pooler && task_type(about.problem_type) == "SEQ_CLS" {
+        leave_out_pooler(&mut all);
+    }
+    let modules = match (about.problem_type, pooler_trained) {
+        (ProblemType::QuestionAnswering, _) => json!(["qa_outputs"]),
+        (_, true) => json!(["classifier", "pooler"]),
+        (_, false) => json!(["classifier", "score"]),
+    };
+    all.insert("modules_to_save".into(), modules);
+    all
+}
+
+/// Names the layers that `dense` means inside the blocks. Otherwise PEFT would take the pooler's
+/// for one of them.
+fn leave_out_pooler(config: &mut Map<String, Value>) {
+    for key in ["target_modules", "feedforward_modules"] {
+        if let Some(Value::Array(names)) = config.get_mut(key)
+            && names.contains(&json!("dense"))
+        {
+            names.retain(|name| name != "dense");
+            for layer in ["intermediate.dense", "output.dense"] {
+                if !names.contains(&json!(layer)) {
+                    names.push(json!(layer));
+                }
+            }
+        }
+    }
+}
+
+/// PEFT's name for a kind of task.
+fn task_type(problem: ProblemType) -> &'static str {
+    match problem {
+        ProblemType::TokenClassification => "TOKEN_CLS",
+        ProblemType::QuestionAnswering => "QUESTION_ANS",
+        ProblemType::SingleLabelClassification
+        | ProblemType::MultiLabelClassification
+        | ProblemType::Regression => "SEQ_CLS",
+    }
 }
 
 /// Whether a value is empty: null, false, or without entries.

@@ -1,17 +1,12 @@
 //! The head of the composed path: from the rows that it reads to logits and loss, by candle's
-//! autograd. [`super::Model`] calls it. [`super::fused`] has the same head with a backward of its
-//! own.
+//! autograd. [`crate::model::Model`] calls it. [`crate::model::fused`] has the same head with a
+//! backward of its own.
 
-use super::{
-    composed::{drop_out, linear},
-    layout::Head,
-    loss::LossWeighting,
-    pass::Pass,
-    step::DropoutSite,
-};
+use super::{drop_out, linear};
 use crate::{
     batch::{Batch, Labels},
     error::{Error, Result},
+    model::{layout::Head, loss::LossWeighting, pass::Pass, step::DropoutSite},
 };
 use candle_core::{D, Tensor};
 

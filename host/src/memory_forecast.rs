@@ -14,9 +14,9 @@
 //! tables, gradients and moments exist only for the rows that occur in the data, with a page or two
 //! around each.
 //!
-//! **Packed weights** (`fused::Scratch`): the linear layers of blocks with frozen weights stay
-//! packed for the forward, and in small models also for the backward. Those of the current block
-//! are packed for the pass. During evaluation all of them are packed for the forward.
+//! **Packed weights** (`model::scratch::Scratch`): the linear layers of blocks with frozen weights
+//! stay packed for the forward, and in small models also for the backward. Those of the current
+//! block are packed for the pass. During evaluation all of them are packed for the forward.
 //!
 //! **Activations.** A block's tape (`fused::BlockTape`) holds its input, keys and values on all T
 //! rows. The block computes R rows: R = S in the last block if the head reads only first tokens,

@@ -402,7 +402,8 @@ impl Small {
         let mut config = config.clone();
         config.encoder.num_hidden_layers = blocks;
         config.encoder.vocab_size = config.encoder.vocab_size.min(VOCABULARY);
-        let model_plan = ModelPlan::new(&config, head, method, run.trainables.train_pooler)?;
+        let model_plan =
+            ModelPlan::new(&config, head, method, run.schedule_and_method.train_pooler)?;
         let device = open_device(run.machine.device)?;
         let numbers = random_numbers(run.training.seed);
         let mut base = BTreeMap::new();

@@ -62,7 +62,7 @@ pub(crate) static TRAIN_POOLER: Flag<bool> = Flag::switch(
 
 /// The schedule and the PEFT method of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TrainablesConfig {
+pub struct ScheduleAndMethod {
     /// Id of the schedule plugin.
     pub schedule: String,
     /// Options of the schedule, sorted by name. They are not yet checked against the plugin's
@@ -76,7 +76,7 @@ pub struct TrainablesConfig {
     pub train_pooler: bool,
 }
 
-impl TrainablesConfig {
+impl ScheduleAndMethod {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             schedule: settings.text(&SCHEDULE)?,

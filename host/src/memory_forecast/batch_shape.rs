@@ -36,7 +36,7 @@ impl BatchShape {
         shape
     }
 
-    /// The training batch with the most tokens. It comes from the trainer's own order or, if
+    /// The training batch with the most tokens. It comes from the recipe's own order or, if
     /// searching that would take long, from the longest examples.
     ///
     /// # Errors
