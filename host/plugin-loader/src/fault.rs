@@ -287,7 +287,7 @@ pub fn no_plugins(searched: &[PathBuf]) -> String {
 /// The commands that build and install the project's own plugins.
 fn completion() -> String {
     format!(
-        "To build and install the project's own plugins, run in a checkout of its source:\n  \
+        "To build and install progtune's own plugins, run this in a source checkout:\n  \
          cargo build --release -p 'progtune-schedule-*' -p 'progtune-peft-*' &&\n    \
          progtune plugins install target/release/{}progtune_*{}\n\
          Or unpack an archive made by `cargo xtask dist`, which contains them, or name\n\

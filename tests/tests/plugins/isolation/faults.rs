@@ -44,7 +44,7 @@ fn plans_that_differ_are_refused_wherever_the_plugin_runs() {
         let said = place.train(&format!("--schedule hostile-00 {flag}"));
         assert_eq!(said.code, Some(4), "{isolation}: {}", said.error);
         assert!(
-            said.error.contains("schedule 'hostile-00', plan for epoch 2: it answers this decision (step 0 of the epoch) otherwise"),
+            said.error.contains("schedule 'hostile-00', plan for epoch 2: its answer for this decision (step 0 of the epoch) differs from its earlier one"),
             "{isolation}: {}",
             said.error
         );

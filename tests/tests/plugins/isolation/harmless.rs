@@ -56,8 +56,8 @@ fn a_process_that_dies_between_two_questions_is_replaced() {
     let (place, said) = trained("run-follows-signals", "--schedule hostile-00");
     assert!(
         said.error.contains(
-            "its process was killed by signal 11 (SIGSEGV, a wild pointer or an endless recursion) between two questions; a new one is \
-             started and asked"
+            "its process was killed by signal 11 (SIGSEGV, a wild pointer or an endless recursion) between two questions; a \
+             new process takes its place"
         ),
         "{}",
         said.error

@@ -84,7 +84,7 @@ fn without_ids_everything_is_pinned_and_then_locked_runs() {
     let run = "--plugin-dir @plugins --lock @pins.toml --locked";
     user.run(&format!("{PLAN} {run} --peft lora")).well();
     user.run("plan --task sample --lock @none.toml")
-        .badly(2, &["none.toml: it is not there"]);
+        .badly(2, &["none.toml: it does not exist"]);
     user.write("pins.toml", b"version = 1\n[[plugins]]\n");
     user.run(&format!("{PLAN} {run}"))
         .badly(2, &["pins.toml: line 2: unknown field"]);
