@@ -18,7 +18,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "classes",
         "one of `single_label_classification`",
     ),
-    ("metrics", "acuracy", "names from accuracy, f1"),
+    ("metrics", "acuracy", "one or more of accuracy, f1"),
     ("schedule", "none", "a name"),
     ("schedule_opt", "block", "NAME=VALUE"),
     ("peft_opt", "=8", "NAME=VALUE"),
