@@ -291,7 +291,7 @@ impl Assembly<'_> {
             }
             HeadPolicy::Require => Err(Error::Model(format!(
                 "{origin}: the labels of the head (`id2label` in config.json) are not those of the task: {what}; pass the \
-                 --task that the model was trained for, or correct the names in `id2label` (without it, ids count)"
+                 --task that the model was trained for, or correct the names in `id2label` (without this key, output i means label i)"
             ))),
         }
     }

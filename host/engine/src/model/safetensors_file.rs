@@ -165,8 +165,8 @@ impl SafetensorsFile {
             }
             other => {
                 return Err(Error::Model(format!(
-                    "{}: tensor {name} has type {other:?}; expected F64, F32, F16 or BF16: save the model again in \
-                     one of these",
+                    "{}: tensor {name}: expected the type F64, F32, F16 or BF16, found {other:?}; save the model again \
+                     in one of these",
                     self.origin
                 )));
             }

@@ -208,6 +208,6 @@ mod tests {
             "while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
             Duration::from_millis(500),
         );
-        assert!(outcome.unwrap_err().contains("was not done after"));
+        assert!(outcome.unwrap_err().contains("had not finished after"));
     }
 }

@@ -171,8 +171,8 @@ impl<'a> Settings<'a> {
         };
         if let Some(found) = found.filter(|&found| found != expected) {
             return Err(Error::Model(format!(
-                "{}: keys `r` and `rank_pattern`: they give {path} the rank {expected}, its tensors have {found}; copy the adapter \
-                 again",
+                "{}: keys `r` and `rank_pattern`: they give {path} the rank {expected}, but its tensors have the rank \
+                 {found}; copy the adapter again",
                 config.path.display()
             )));
         }
