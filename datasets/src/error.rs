@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use crate::columns::Column;
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::split_name::SplitName;
 
 mod own;
@@ -31,14 +31,15 @@ pub(crate) const WORDS: &str = "the file's first word";
 pub enum DataError {
     /// No task has this name.
     #[error(
-        "unknown task `{}`: the nearest name is `{nearest}`; expected one of {}",
+        "unknown task `{}`{}; expected one of {}",
         printable(name, 60),
+        show::suggestion(nearest),
         names(known)
     )]
     UnknownTask {
         /// The requested name.
         name: String,
-        /// The most similar task name.
+        /// The most similar task name, or nothing if none is similar.
         nearest: String,
         /// All task names.
         known: Vec<String>,
@@ -46,14 +47,15 @@ pub enum DataError {
 
     /// No metric has this name.
     #[error(
-        "unknown metric `{}`: the nearest name is `{nearest}`; expected one of {}",
+        "unknown metric `{}`{}; expected one of {}",
         printable(name, 60),
+        show::suggestion(nearest),
         names(known)
     )]
     UnknownMetric {
         /// The requested name.
         name: String,
-        /// The most similar metric name.
+        /// The most similar metric name, or nothing if none is similar.
         nearest: String,
         /// All metrics.
         known: Vec<String>,
@@ -145,7 +147,7 @@ pub enum DataError {
 
     /// The file has no data row.
     #[error(
-        "{}: expected at least one row of data, found {found}; fetch the file again, or leave the split out",
+        "{}: expected at least one row of data, found {found}; fetch the file again, or check that it is the right one",
         path.display()
     )]
     Empty {
@@ -486,10 +488,11 @@ pub(crate) fn missing_column<'a>(
     found: impl Iterator<Item = &'a str> + Clone,
 ) -> DataError {
     let expected: Vec<String> = column.names().map(|name| format!("`{name}`")).collect();
+    let nearest = column.names().find_map(|name| near(name, found.clone()));
     DataError::MissingColumn {
         place,
         expected: expected.join(" or "),
-        nearest: nearest(&column.name, found.clone()).map(str::to_owned),
+        nearest: nearest.map(str::to_owned),
         found: found.map(str::to_owned).collect(),
     }
 }

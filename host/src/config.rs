@@ -351,14 +351,14 @@ pub fn find_key(name: &str) -> Option<&'static About> {
 
 /// A count of at least 1.
 const fn limit() -> Form<usize> {
-    Form::Parsed("a whole number from 1", |text| {
+    Form::Parsed("a whole number of at least 1", |text| {
         text.parse().ok().filter(|&n| n >= 1)
     })
 }
 
 /// A share in `[0, 1)`.
 const fn fraction() -> Form<f64> {
-    Form::Parsed("a number from 0 and below 1", |text| {
+    Form::Parsed("a number of at least 0 and below 1", |text| {
         text.parse().ok().filter(|x| (0.0..1.0).contains(x))
     })
 }

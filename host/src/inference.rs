@@ -208,7 +208,9 @@ fn write_answers(
         };
         let own = if several {
             let path = folder.path().join(name);
-            let made = folder.subfolder(name).map_err(Error::io(&path, "write to"));
+            let made = folder
+                .subfolder(name)
+                .map_err(Error::io(&path, "create the directory"));
             Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
         } else {
             None

@@ -21,7 +21,7 @@ use check::CheckArgs;
 use new::NewArgs;
 use progtune_engine::{
     error::{Error, Result},
-    plugin::{self, Entry, EntryKind, PluginSources, Plugins},
+    plugin::{self, Entry, EntryKind, PluginSources, Plugins, no_plugins},
 };
 use progtune_plugin_api::names::did_you_mean;
 
@@ -54,20 +54,27 @@ fn entries_of<'a>(plugins: &'a Plugins, id: &str) -> Result<Vec<&'a Entry>> {
         return Ok(of_id);
     }
     if entries.is_empty() {
-        return match plugins.entry(EntryKind::Schedule, id) {
-            Err(fault) => Err(fault.into()),
-            Ok(_) => Ok(of_id),
-        };
+        let none = no_plugins(plugins.searched());
+        return Err(Error::Usage(not_used(
+            plugins,
+            format!("there is no schedule or method '{id}': {none}"),
+        )));
     }
     let ids = entries.iter().map(|entry| entry.id.as_str());
-    let mut text = format!(
-        "there is no schedule or method '{id}'{}; `progtune plugins list` shows all of them",
-        did_you_mean(id, ids)
+    let near = did_you_mean(id, ids);
+    let near = if near.is_empty() { ";" } else { near.as_str() };
+    let text = format!(
+        "there is no schedule or method '{id}'{near} `progtune plugins list` shows all of them"
     );
+    Err(Error::Usage(not_used(plugins, text)))
+}
+
+/// Adds to a message the libraries that were found but not used.
+fn not_used(plugins: &Plugins, mut text: String) -> String {
     for note in plugins.passed_over() {
         text.push_str(&format!("\nnot used: {note}"));
     }
-    Err(Error::Usage(text))
+    text
 }
 
 /// The flag that takes an id of this kind.

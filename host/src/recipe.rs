@@ -329,8 +329,8 @@ fn check_finite(loss: f64, norms: &Norms, step: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::Training(format!(
-        "step {step}: the loss is {loss} and the gradient norm {}: training diverged; try a lower --lr, a longer \
-         --warmup or a smaller --max-grad-norm",
+        "step {step}: training diverged: expected a finite loss and gradient norm, found {loss} and {}; try a lower --lr, \
+         a longer --warmup or a smaller --max-grad-norm",
         norms.global
     )))
 }

@@ -136,7 +136,7 @@ impl RunDirectory {
         let log = create(&folder, LOG)?;
         copy(&mut self.metrics, &mut metrics)
             .and_then(|()| logging::move_to(log))
-            .map_err(Error::io(&place, "write to"))?;
+            .map_err(Error::io(&place, "write"))?;
         for (name, text) in &self.texts {
             write_atomically(&place.join(name), text.as_bytes())?;
         }

@@ -160,15 +160,16 @@ pub fn resolve(
     for (index, (name, _)) in given.iter().enumerate() {
         if !declared.iter().any(|option| option.name == *name) {
             let names = || declared.iter().map(|option| option.name.as_str());
-            let known = if declared.is_empty() {
-                "it has no options".to_string()
+            let reason = if declared.is_empty() {
+                "there is no such option, nor any other".to_string()
             } else {
-                format!("its options are {}", names().collect::<Vec<_>>().join(", "))
+                format!(
+                    "there is no such option; available: {}{}",
+                    names().collect::<Vec<_>>().join(", "),
+                    did_you_mean(name, names())
+                )
             };
-            return Err(fault(
-                name,
-                format!("not declared: {known}{}", did_you_mean(name, names())),
-            ));
+            return Err(fault(name, reason));
         }
         if given[..index].iter().any(|(earlier, _)| earlier == name) {
             return Err(fault(name, "given twice; give it once".into()));

@@ -112,7 +112,7 @@ pub enum QuestionError {
 
     /// A file without a valid question.
     #[error(
-        "{}: expected at least one question, found {found}; check the file, or leave the split out",
+        "{}: expected at least one question, found {found}; fetch the file again, or check that it is the right one",
         path.display()
     )]
     NoQuestions {

@@ -28,6 +28,14 @@ pub(crate) fn listed(noun: &str, list: &[String]) -> String {
     }
 }
 
+/// The name that was probably meant, or nothing if none is known.
+pub(super) fn suggestion(nearest: &str) -> String {
+    if nearest.is_empty() {
+        return String::new();
+    }
+    format!(": the nearest name is `{nearest}`")
+}
+
 /// A hint for a row with the wrong number of cells.
 pub(super) fn ragged_advice(separator: &str, has_words: bool) -> String {
     match separator {

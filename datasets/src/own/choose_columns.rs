@@ -4,7 +4,7 @@
 use crate::columns::{Column, Columns};
 use crate::error::OwnDataError;
 use crate::format::{DataFile, Format, Header};
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::own::survey::{ColumnKind, Survey};
 use crate::readers::usual_columns::LABELS;
 use crate::readers::usual_columns::PAIRS;
@@ -114,7 +114,7 @@ pub(crate) fn named(
         flag,
         name: name.to_owned(),
         found: survey.names().map(str::to_owned).collect(),
-        nearest: nearest(name, survey.names()).map(str::to_owned),
+        nearest: near(name, survey.names()).map(str::to_owned),
         has_header: matches!(file.format, Format::Csv | Format::Tsv)
             && file.header == Header::FirstRow,
     })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, OwnDataError};
 use crate::format::{DataFile, Format, may_hold_rows};
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::readers::foreign;
 use crate::request::Reading;
 
@@ -147,7 +147,7 @@ fn nearest_file(path: &Path) -> Option<String> {
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect();
-    let name = nearest(
+    let name = near(
         path.file_name()?.to_str()?,
         names.iter().map(String::as_str),
     )?;

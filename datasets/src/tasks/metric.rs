@@ -2,7 +2,7 @@
 //! host computes them.
 
 use crate::error::DataError;
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::problem_type::ProblemType;
 
 /// A metric's name. The host computes the metric as scikit-learn, scipy and seqeval do.
@@ -107,7 +107,7 @@ impl Metric {
             .find(|metric| metric.as_str() == wanted)
             .ok_or_else(|| DataError::UnknownMetric {
                 name: name.to_owned(),
-                nearest: nearest(wanted, names()).unwrap_or_default().to_owned(),
+                nearest: near(wanted, names()).unwrap_or_default().to_owned(),
                 known: names().map(str::to_owned).collect(),
             })
     }

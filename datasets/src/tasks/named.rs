@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use crate::columns::{Column, Columns, Headerless};
 use crate::error::DataError;
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::problem_type::ProblemType;
 use crate::split_name::SplitName;
 use crate::tasks::metric::Metric;
@@ -33,7 +33,7 @@ impl Task {
             .find(|task| task.name.replace('_', "") == wanted)
             .ok_or_else(|| DataError::UnknownTask {
                 name: name.to_owned(),
-                nearest: nearest(&wanted, TASKS.iter().map(|task| task.name.as_str()))
+                nearest: near(&wanted, TASKS.iter().map(|task| task.name.as_str()))
                     .unwrap_or_default()
                     .to_owned(),
                 known: TASKS.iter().map(|task| task.name.clone()).collect(),

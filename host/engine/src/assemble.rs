@@ -291,7 +291,7 @@ impl Assembly<'_> {
             }
             HeadPolicy::Require => Err(Error::Model(format!(
                 "{origin}: the labels of the head (`id2label` in config.json) are not those of the task: {what}; pass the \
-                 --task that the model was trained for, or correct the names in `id2label` (without it, ids count)"
+                 --task that the model was trained for, or correct the names in `id2label` (without this key, output i means label i)"
             ))),
         }
     }
@@ -341,9 +341,15 @@ fn headless(adapter: &Adapter, missing: &[String]) -> Error {
 pub fn open_device(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Cuda(number) if !candle_core::utils::cuda_is_available() => {
+            Err(Error::Usage(format!(
+                "--device cuda:{number}: this build of progtune has no CUDA support; use --device cpu, or build with \
+                 `--features cuda` on a machine with an NVIDIA GPU"
+            )))
+        }
         DeviceChoice::Cuda(number) => Device::new_cuda(number).map_err(|e| {
             Error::Usage(format!(
-                "--device cuda:{number}: {e}; this needs an NVIDIA GPU and a build with `--features cuda`, or use --device cpu"
+                "--device cuda:{number}: {e}; check the number of the GPU and its driver, or use --device cpu"
             ))
         }),
     }

@@ -112,12 +112,16 @@ impl Hub {
     /// The snapshot in the cache if it contains all wanted files, otherwise what is missing.
     fn cached(&self, repository: &Repository, wanted: &dyn Wanted) -> Result<PathBuf, String> {
         let commit = self.cache.commit_of(repository);
-        let commit = commit.ok_or_else(|| format!("no refs/{}", repository.revision))?;
+        let commit = commit.ok_or_else(|| format!(": no refs/{}", repository.revision))?;
         let names = self.cache.names(repository, &commit);
         if names.is_empty() {
-            return Err(format!("no files in snapshots/{commit}"));
+            return Err(format!(": no files in snapshots/{commit}"));
         }
-        let in_snapshot = |what: String| format!("in snapshots/{commit}: {what}");
+        // Another repository is no answer to an incomplete copy of this one.
+        let in_snapshot = |what: String| {
+            let what = what.split("; choose another ").next().unwrap_or_default();
+            format!(", in snapshots/{commit}: {what}")
+        };
         wanted.choose(&names).map_err(in_snapshot)?;
         let snapshot = self.cache.snapshot(repository, &commit);
         let more = wanted.then(&snapshot).map_err(in_snapshot)?;
@@ -264,13 +268,15 @@ impl Hub {
             [] => String::new(),
             ids => format!(" The cache has {}.", ids.join(", ")),
         };
+        let near = near_path(Path::new(id));
+        let end = if near.is_empty() { "." } else { near.as_str() };
         Error(format!(
-            "{id}: no such directory{}, and the {noun} of this name on the hub is not in the cache ({missing}) and cannot be \
-             fetched: {why}.\n\
+            "{id}: no such directory, and the {noun} of this name on the hub is not in the cache and cannot be fetched: \
+             {why}{end}\n\
+             Found in the cache{missing}.\n\
              Expected {files} in {}/snapshots/{commit}{reference}.{namesakes}\n\
              Fetch it on a machine with network access (hf download {id}{kind}{revision}{listed}) and copy that folder, or \
              put the files into a directory and pass that: {} DIR",
-            near_path(Path::new(id)),
             self.cache.folder(repository).display(),
             wanted.flag(),
         ))

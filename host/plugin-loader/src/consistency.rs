@@ -97,7 +97,7 @@ impl Compared for SchedulePlan {
                 "second"
             };
             return format!(
-                "{} parameters were trained by the first answer and {} by the second (the parameter id {id} by the {which} only)",
+                "the number of trained parameters is {} in the first answer and {} in the second (the parameter id {id} is only in the {which})",
                 n(self),
                 n(other)
             );
@@ -219,7 +219,7 @@ impl Decided {
         }
         let what = if before.n_trainable != now.n_trainable {
             format!(
-                "{} parameters were trained by the earlier answer and {} by this one",
+                "the number of trained parameters was {} in the earlier answer and is {} in this one",
                 before.n_trainable, now.n_trainable
             )
         } else if before.trainable != now.trainable {
@@ -261,7 +261,7 @@ mod tests {
         assert!(twice.agreed().unwrap().is_ok());
         let text = told([plan(&[1, 2]), plan(&[1, 2, 7])]);
         assert!(
-            text.contains("2 parameters were trained by the first answer and 3 by the second (the parameter id 7 by the second only)"),
+            text.contains("trained parameters is 2 in the first answer and 3 in the second (the parameter id 7 is only in the second)"),
             "{text}"
         );
         let text = told([plan(&[1, 2]), plan(&[2, 1])]);
@@ -293,7 +293,7 @@ mod tests {
         );
         let text = decided.compare(&at(2), &plan(&[2, 3])).unwrap_err();
         assert!(
-            text.contains("1 parameters were trained by the earlier"),
+            text.contains("trained parameters was 1 in the earlier answer and is 2"),
             "{text}"
         );
         let scaled = plan(&[2]).with_lr_scales([0.5]);

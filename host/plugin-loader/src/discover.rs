@@ -221,7 +221,7 @@ fn search(named: &[PathBuf], path: &[SearchDir]) -> Result<Found, PluginFault> {
         if !directories.insert(listed.path.clone()) {
             continue;
         }
-        if let Some(reason) = objection(&listed.path, directory.named) {
+        if let Some(reason) = objection(&listed.path, directory.named, "it") {
             let fault = PluginFault::Untrusted {
                 path: listed.path,
                 reason,
@@ -251,10 +251,10 @@ fn search(named: &[PathBuf], path: &[SearchDir]) -> Result<Found, PluginFault> {
 fn named_library(file: &Path) -> Result<Library, PluginFault> {
     let real = file
         .canonicalize()
-        .map_err(|error| PluginFault::load(file, error.to_string()))?;
+        .map_err(|error| PluginFault::load(file, format!("{error}; check the path")))?;
     let places = [Some(real.as_path()), real.parent()];
     for place in places.into_iter().flatten() {
-        if let Some(reason) = objection(place, true) {
+        if let Some(reason) = objection(place, true, "it") {
             return Err(PluginFault::Untrusted {
                 path: place.into(),
                 reason,
@@ -281,14 +281,15 @@ impl Found {
                 // The directory to which a link leads counts as well.
                 let elsewhere = file.parent().filter(|parent| *parent != directory);
                 for place in [Some(file), elsewhere].into_iter().flatten() {
-                    if let Some(reason) = objection(place, named) {
-                        let path = place.into();
+                    let subject = if place == file {
+                        "it".to_owned()
+                    } else {
+                        format!("its directory {}", place.display())
+                    };
+                    if let Some(reason) = objection(place, named, &subject) {
+                        let path = file.into();
                         let fault = PluginFault::Untrusted { path, reason };
-                        return self.pass_over(&if place == file {
-                            fault.to_string()
-                        } else {
-                            format!("{}: it lies in {fault}", file.display())
-                        });
+                        return self.pass_over(&fault.to_string());
                     }
                 }
                 self.add(library);

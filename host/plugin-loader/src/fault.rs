@@ -78,7 +78,8 @@ pub enum PluginFault {
     Install(String),
     /// An option that the entry does not declare, or a value it does not allow.
     #[error(
-        "{plugin}: option '{option}' of '{id}': {reason}; `progtune plugins show {id}` lists the options"
+        "{plugin}: option '{option}' of '{id}': {reason}{} `progtune plugins show {id}`",
+        if reason.ends_with('?') { " See" } else { "; see" }
     )]
     Option {
         /// The plugin and its file.
@@ -253,8 +254,13 @@ fn unknown_id(
 ) -> String {
     let mut text = format!("there is no {kind} '{}'", printable(id));
     if !available.is_empty() {
-        text += &did_you_mean(id, available.iter().map(String::as_str));
-        text += &format!("; available: {}", available.join(", "));
+        let near = did_you_mean(id, available.iter().map(String::as_str));
+        let start = if near.is_empty() {
+            "; available"
+        } else {
+            " Available"
+        };
+        text += &format!("{near}{start}: {}", available.join(", "));
     } else if others > 0 {
         text += &format!(
             ": plugins were found, but none of them is a {kind} (`progtune plugins list` shows them).\n{}",
@@ -319,7 +325,7 @@ mod tests {
         let misspelt = unknown(&["adapter", "lora"], 3);
         assert_eq!(
             misspelt,
-            "there is no method 'lroa'; did you mean 'lora'?; available: adapter, lora"
+            "there is no method 'lroa'; did you mean 'lora'? Available: adapter, lora"
         );
         let none = unknown(&[], 0);
         assert!(none.contains("no plugin was found"), "{none}");

@@ -129,8 +129,9 @@ pub fn remove(plugins: &Plugins, id: &str) -> Result<Vec<Arc<Library>>, PluginFa
             None => did_you_mean(id, near.map(|entry| entry.id.as_str())),
         };
         return Err(PluginFault::Install(format!(
-            "no plugin in {} offers '{id}'{near}; {elsewhere}",
-            directory.display()
+            "no plugin in {} offers '{id}'{near}{} {elsewhere}",
+            directory.display(),
+            if near.is_empty() { ";" } else { "" }
         )));
     }
     for library in &libraries {

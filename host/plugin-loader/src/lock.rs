@@ -120,7 +120,7 @@ impl Lock {
         }
         if let Some(pin) = document.plugin.iter().find(|pin| !is_sha256(&pin.sha256)) {
             return Err(fault(format!(
-                "key `sha256` of the plugin '{}': expected 64 hexadecimal digits in lower case, found '{}'; write it anew \
+                "key `sha256` of the plugin '{}': expected 64 hexadecimal digits in lower case, found '{}'; write it again \
                  with `progtune plugins lock`",
                 pin.name, pin.sha256
             )));

@@ -82,7 +82,11 @@ pub enum NoManifest {
 impl fmt::Display for NoManifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotALibrary(reason) => write!(f, "expected a dynamic library, found {reason}"),
+            Self::NotALibrary(reason) => write!(
+                f,
+                "expected a dynamic library, found a damaged file or one of another kind ({reason}); build or copy it \
+                 again"
+            ),
             Self::NotAPlugin => f.write_str(
                 "expected a progtune plugin, found a library without the section .progtune",
             ),
@@ -105,7 +109,7 @@ pub fn read<'data, R: ReadRef<'data>>(data: R) -> Result<Manifest, NoManifest> {
     if section.size() > MAX_SECTION {
         let size = section.size();
         return Err(NoManifest::Broken(format!(
-            "its section .progtune has {size} bytes; expected at most {MAX_SECTION}"
+            "expected a section .progtune of at most {MAX_SECTION} bytes, found {size}; get another build of the plugin"
         )));
     }
     let bytes = section.data().map_err(|error| {

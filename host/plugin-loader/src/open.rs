@@ -18,11 +18,11 @@ pub(crate) fn root(
     listed: &str,
     stage: &dyn Fn(&str),
 ) -> Result<PluginModule_Ref, String> {
-    stage("when it was opened, which runs its constructors");
+    stage("while opening the library, which runs its constructors");
     let header = open(copy)?;
-    stage("when its root module was checked");
+    stage("while checking its root module");
     let module = root_module(header)?;
-    stage("when it was asked for its manifest");
+    stage("while asking for its manifest");
     if module.manifest()().as_str() == listed {
         Ok(module)
     } else {
@@ -43,16 +43,21 @@ fn open(file: &Path) -> Result<&'static LibHeader, String> {
     #[cfg(not(unix))]
     // SAFETY: as above.
     let library = unsafe { libloading::Library::new(file) };
-    let library =
-        library.map_err(|error| format!("the system cannot load it: {}", with_sources(&error)))?;
+    let library = library.map_err(|error| {
+        format!(
+            "the system cannot load it: {}; build it again for this system",
+            with_sources(&error)
+        )
+    })?;
     // Never unloaded: its code, its tables and its allocations stay valid for every later use.
     let library = Box::leak(Box::new(library));
     // SAFETY: a library with our manifest section exports an abi_stable header under this name.
     // `upgrade` checks its magic bytes and abi_stable's version before it reads anything else.
     let header =
         unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
-    let header: AbiHeaderRef = *header
-        .map_err(|_| "it does not export the root module that export_plugin! writes".to_string())?;
+    let header: AbiHeaderRef = *header.map_err(|_| {
+        "it does not export the root module that export_plugin! writes; build it again".to_string()
+    })?;
     header.upgrade().map_err(|_| {
         "it is built with another version of abi_stable; expected 0.11: build it again".into()
     })
@@ -72,12 +77,7 @@ fn root_module(header: &'static LibHeader) -> Result<PluginModule_Ref, String> {
                 "it is built for version {actual_version} of the plugin interface; this program speaks {expected_version}"
             ));
         }
-        Err(error) => {
-            return Err(format!(
-                "its root module does not start: {}",
-                first_lines(&error.to_string())
-            ));
-        }
+        Err(error) => return Err(does_not_start(&error)),
     };
     // abi_stable requires that the plugin has at least our fields. An older 1.x has fewer, so the
     // check is repeated in the other direction.
@@ -90,17 +90,25 @@ fn root_module(header: &'static LibHeader) -> Result<PluginModule_Ref, String> {
         // trailing members of prefix types (functions, trait methods), whose absence the accessors
         // and default bodies check at run time.
         Ok(()) => unsafe { header.init_root_module_with_unchecked_layout::<PluginModule_Ref>() }
-            .map_err(|error| {
-                format!(
-                    "its root module does not start: {}",
-                    first_lines(&error.to_string())
-                )
-            }),
+            .map_err(|error| does_not_start(&error)),
         Err(_) => Err(format!(
-            "its types are not those of the plugin interface ({}): build it against progtune-plugin-api {ABI_MAJOR}.x",
+            "its types are not those of the plugin interface ({}); build it against progtune-plugin-api {ABI_MAJOR}.x",
             layout_error(&newer_or_same)
         )),
     }
+}
+
+/// The failure of the code that makes the root module. Of abi_stable's text only the reason is
+/// kept.
+fn does_not_start(error: &LibraryError) -> String {
+    let reason = match error {
+        LibraryError::RootModule { err, .. } => err.to_string(),
+        other => other.to_string(),
+    };
+    format!(
+        "its root module does not start: {}; get another build of the plugin, or tell its author",
+        first_lines(&reason)
+    )
 }
 
 /// The innermost path of types and the errors there, from abi_stable's text of 5 to 40 kB.
@@ -135,7 +143,10 @@ fn layout_error(text: &str) -> String {
     let errors: Vec<String> = innermost
         .split("\nError:")
         .skip(1)
-        .map(first_lines)
+        .map(|error| {
+            let line = first_lines(error).replace(" Expected: ", ": expected ");
+            line.replace(" Found: ", ", found ")
+        })
         .collect();
     printable(&format!("at {}: {}", path.join(" > "), errors.join("; ")))
         .chars()

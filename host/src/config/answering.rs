@@ -15,7 +15,7 @@ pub(crate) static DOC_STRIDE: Flag<usize> = Flag::key(
 )
 .default("128")
 .scope(Scope::All)
-.form(Form::Parsed("a whole number from 0", |text| {
+.form(Form::Parsed("a whole number of at least 0", |text| {
     text.parse().ok()
 }));
 

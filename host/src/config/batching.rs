@@ -62,7 +62,7 @@ pub(crate) static MAX_LENGTH: Flag<usize> = Flag::key(
 .scope(Scope::All)
 .usual()
 .form(Form::Parsed(
-    "a whole number from 3 (two special tokens and a word)",
+    "a whole number of at least 3 (two special tokens and a word)",
     |text| text.parse().ok().filter(|&n| n >= 3),
 ));
 

@@ -116,7 +116,11 @@ pub(super) fn read_metrics(settings: &Settings) -> Result<Vec<Metric>, ConfigErr
             let DataError::UnknownMetric { known, .. } = &error else {
                 return settings.bad(&METRICS, "names of metrics", &text);
             };
-            settings.bad(&METRICS, &format!("names from {}", known.join(", ")), name)
+            settings.bad(
+                &METRICS,
+                &format!("one or more of {}", known.join(", ")),
+                name,
+            )
         })?;
         if !metrics.contains(&metric) {
             metrics.push(metric);

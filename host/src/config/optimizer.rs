@@ -30,7 +30,7 @@ pub(crate) static WARMUP: Flag<Warmup> = Flag::key(
 .default("0")
 .example("0.06")
 .form(Form::Parsed(
-    "a share of all steps from 0 and below 1, or a whole number of steps from 1",
+    "a share of all steps (at least 0 and below 1), or a whole number of steps",
     Warmup::parse,
 ));
 
@@ -40,7 +40,7 @@ pub(crate) static WEIGHT_DECAY: Flag<f64> = Flag::key(
     "Weight decay, except for biases and LayerNorm",
 )
 .default("0.0")
-.form(Form::Parsed("a number from 0", from_zero));
+.form(Form::Parsed("a number of at least 0", from_zero));
 
 pub(crate) static ADAM_BETA1: Flag<f64> = Flag::key("adam_beta1", "X", "AdamW's beta 1")
     .default("0.9")
@@ -61,7 +61,7 @@ pub(crate) static MAX_GRAD_NORM: Flag<f64> = Flag::key(
 )
 .default("1.0")
 .form(Form::Parsed(
-    "a number from 0 (0 is no clipping)",
+    "a number of at least 0 (0 is no clipping)",
     from_zero,
 ));
 

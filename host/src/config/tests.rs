@@ -319,7 +319,10 @@ fn a_batch_is_bounded_by_examples_or_by_tokens() {
     let flags = ["--batch-tokens", "none", "--batch-size", "4"];
     assert_eq!(limit(&flags, "batch_tokens = 9\n"), BatchLimit::Examples(4));
     let text = message(&["--batch-size", "none"], &[], "");
-    assert!(text.contains("expected a whole number from 1"), "{text}");
+    assert!(
+        text.contains("expected a whole number of at least 1"),
+        "{text}"
+    );
 }
 
 #[test]

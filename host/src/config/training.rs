@@ -23,7 +23,7 @@ pub(crate) static MAX_STEPS: Flag<u64> = Flag::key(
 )
 .computed("none: all steps of all epochs")
 .example("100")
-.form(Form::Parsed("a whole number from 1", |text| {
+.form(Form::Parsed("a whole number of at least 1", |text| {
     text.parse().ok().filter(|&n| n >= 1)
 }));
 
@@ -31,7 +31,7 @@ pub(crate) static SEED: Flag<u64> =
     Flag::key("seed", "N", "Random seed")
         .default("42")
         .form(Form::Parsed(
-            "a whole number from 0 and below 2^64",
+            "a whole number of at least 0 and below 2^64",
             |text| text.parse().ok(),
         ));
 

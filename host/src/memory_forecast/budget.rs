@@ -121,7 +121,7 @@ fn refusal(budget: ByteSize, least: &Footprint, has_method: bool) -> Error {
         _ => "use a smaller model",
     };
     Error::Usage(format!(
-        "--memory-budget {budget} is {}, which is not enough even with --recompute; {}; {advice}, or raise the budget",
+        "--memory-budget {budget} ({}) is not enough, even with --recompute; {}; {advice}, or raise the budget",
         mib(budget.0),
         least.describe()
     ))

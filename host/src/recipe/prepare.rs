@@ -341,8 +341,8 @@ pub fn open_tokenizer(
     let longest = config.max_tokens();
     if longest < SHORTEST_MODEL {
         return Err(Error::Model(format!(
-            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{} leave inputs of {longest} tokens; \
-             expected at least {SHORTEST_MODEL}; correct them",
+            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{}: expected room for inputs of at least \
+             {SHORTEST_MODEL} tokens, found room for {longest}; correct them",
             source.name(),
             config.encoder.max_position_embeddings,
             config.encoder.pad_token_id,

@@ -72,7 +72,9 @@ impl Claim {
         if self.output.join(NEW_RUN).is_symlink() {
             folder.remove(NEW_RUN).map_err(failed("remove a link in"))?;
         }
-        let staged = folder.subfolder(NEW_RUN).map_err(failed("write to"))?;
+        let staged = folder
+            .subfolder(NEW_RUN)
+            .map_err(failed("create a directory"))?;
         remove_run(&staged).map_err(failed("remove an unfinished run in"))?;
         let words = format!(
             "the earlier result in {} is unchanged, and the records of this run are in {}",

@@ -165,7 +165,7 @@ fn options_are_checked_before_a_plugin_is_asked() {
         assert_eq!(fault.exit_code(), 2);
         fault.to_string()
     };
-    assert!(message(&[("rank", "4")]).contains("option 'rank' of 'lora': not declared"));
+    assert!(message(&[("rank", "4")]).contains("option 'rank' of 'lora': there is no such option"));
     assert!(message(&[("lora_alph", "4")]).contains("did you mean 'lora_alpha'"));
     assert!(message(&[("r", "0")]).contains("expected a number from 1 to 65536, found 0"));
     assert!(message(&[("use_rslora", "maybe")]).contains("expected true or false, found 'maybe'"));
@@ -206,7 +206,7 @@ fn an_unknown_id_names_the_nearest() {
         "{text}"
     );
     assert!(
-        text.contains("available: ") && text.contains("wo-lb"),
+        text.contains("Available: ") && text.contains("wo-lb"),
         "{text}"
     );
     assert!(plugins().method("progressive", &[]).is_err());

@@ -93,14 +93,19 @@ impl Adapter {
         } else if config.exists() {
             peft::read(directory, &config, base)
         } else {
+            let near = if directory.exists() {
+                String::new()
+            } else {
+                near_path(directory)
+            };
             Err(Error::Model(format!(
                 "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
                 directory.display(),
                 peft::CONFIG,
-                if directory.exists() {
-                    String::new()
+                if near.is_empty() {
+                    "; check the path"
                 } else {
-                    near_path(directory)
+                    near.as_str()
                 }
             )))
         }

@@ -268,7 +268,7 @@ impl Reader<'_> {
         let found = self.raw.get(key);
         let found = found.map_or("nothing".to_owned(), python_json::show);
         Error::Model(format!(
-            "{}: key `{key}`: expected {expected}, found {found}",
+            "{}: key `{key}`: expected {expected}, found {found}; correct it, or choose another model",
             self.origin
         ))
     }

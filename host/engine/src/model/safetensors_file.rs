@@ -71,11 +71,15 @@ impl SafetensorsFile {
         let start = source
             .seek(SeekFrom::Start(0))
             .and_then(|_| source.read_exact(&mut size));
-        start.map_err(|_| broken(format!("expected a safetensors file, found {length} bytes")))?;
+        start.map_err(|_| {
+            broken(format!(
+                "expected a safetensors file of at least 8 bytes, found {length}"
+            ))
+        })?;
         let header_length = u64::from_le_bytes(size);
         if header_length > length.saturating_sub(8) || header_length > 100_000_000 {
             return Err(broken(format!(
-                "expected a safetensors file; its header claims {header_length} bytes, the file has {length}"
+                "expected a safetensors file, found a file of {length} bytes whose header would have {header_length}"
             )));
         }
         let mut buffer = vec![0u8; header_length as usize];
@@ -161,8 +165,8 @@ impl SafetensorsFile {
             }
             other => {
                 return Err(Error::Model(format!(
-                    "{}: tensor {name} has type {other:?}; expected F64, F32, F16 or BF16: save the model again in \
-                     one of these",
+                    "{}: tensor {name}: expected the type F64, F32, F16 or BF16, found {other:?}; save the model again \
+                     in one of these",
                     self.origin
                 )));
             }

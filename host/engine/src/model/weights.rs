@@ -173,14 +173,16 @@ fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
     let map = value
         .get("weight_map")
         .and_then(Value::as_object)
-        .ok_or_else(|| fault("no `weight_map`"))?;
+        .ok_or_else(|| fault("expected the key `weight_map`, found none"))?;
     let mut names = BTreeSet::new();
     for file in map.values() {
         let name = file
             .as_str()
-            .ok_or_else(|| fault("`weight_map` contains something that is not a file name"))?;
+            .ok_or_else(|| fault("key `weight_map`: expected file names, found another value"))?;
         if Path::new(name).components().count() != 1 {
-            return Err(fault(&format!("shard {name} is not beside the index")));
+            return Err(fault(&format!(
+                "expected shards beside the index, found {name}"
+            )));
         }
         names.insert(name.to_owned());
     }
@@ -215,6 +217,6 @@ pub fn check_vocabulary(
     }
     Err(Error::Model(format!(
         "{origin}: the tokenizer has {tokens} tokens with ids up to {largest_id}, but config.json says vocab_size \
-         {vocab_size}: the tokenizer belongs to another model"
+         {vocab_size}: the tokenizer belongs to another model; use the one that this model was trained with"
     )))
 }

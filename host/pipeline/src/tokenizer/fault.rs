@@ -29,7 +29,13 @@ impl Fault {
 
     /// A file that the library or the format rejects.
     pub fn unreadable(file: &str, why: impl Display) -> Self {
-        Self::of(file, format!("progtune cannot read this tokenizer: {why}"))
+        Self::of(
+            file,
+            format!(
+                "progtune cannot read this tokenizer: {why}; fetch the file again, or save it with `save_pretrained` of a \
+                 current transformers"
+            ),
+        )
     }
 
     /// The message for the model at `origin`.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const ADVICE: &str = "it is not used; get another build of the plugin, or tell its author";
+const ADVICE: &str = "the plugin is not used: get another build of it, or tell its author";
 
 /// Runs one trial to its end or to the deadline.
 pub(super) fn run(probe: &Probe, request: &Request) -> Result<(), String> {
@@ -68,17 +68,17 @@ fn judge(
     }
     let stage = lines.iter().rev().find_map(|line| line.strip_prefix("at "));
     let stage = if is_done {
-        "at the end of the process, which runs its destructors"
+        "while ending, which runs the library's destructors"
     } else {
-        stage.unwrap_or("when the child process started")
+        stage.unwrap_or("while starting")
     };
     let what = match status {
-        None => format!("was not done after {} s", deadline.as_secs_f64()),
+        None => format!("had not finished after {} s", deadline.as_secs_f64()),
         Some(status) => ended(status),
     };
     let words = last_words(cried);
     Err(format!(
-        "a child process tried it and {what} {stage}{words}; {ADVICE}"
+        "the child process that tried the plugin {what} {stage}{words}; {ADVICE}"
     ))
 }
 
@@ -145,15 +145,12 @@ mod tests {
     fn only_the_last_line_and_success_together_pass() {
         let long = Duration::from_secs(60);
         assert_eq!(tried("echo noise; echo 'done ab'", long).0, Ok(()));
-        assert!(message("exit 0").contains("exited with code 0 when the child process started"));
+        assert!(message("exit 0").contains("exited with code 0 while starting"));
         assert!(
             message("echo 'at when opened'; echo 'done cd'")
                 .contains("exited with code 0 when opened")
         );
-        assert!(
-            message("echo 'done ab'; exit 3")
-                .contains("exited with code 3 at the end of the process")
-        );
+        assert!(message("echo 'done ab'; exit 3").contains("exited with code 3 while ending"));
         assert!(message("echo 'done ab'; echo more").contains("exited with code 0"));
         let text = message("echo 'at when opened'; echo words >&2; kill -SEGV $$");
         assert!(text.contains("killed by signal 11 (SIGSEGV"), "{text}");
@@ -190,7 +187,7 @@ mod tests {
         let (outcome, folder) = tried(script, Duration::from_millis(800));
         let text = outcome.unwrap_err();
         assert!(
-            text.contains("was not done after 0.8 s when opened"),
+            text.contains("had not finished after 0.8 s when opened"),
             "{text}"
         );
         for name in ["child", "self"] {
@@ -211,6 +208,6 @@ mod tests {
             "while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
             Duration::from_millis(500),
         );
-        assert!(outcome.unwrap_err().contains("was not done after"));
+        assert!(outcome.unwrap_err().contains("had not finished after"));
     }
 }

@@ -157,7 +157,7 @@ pub(super) fn is_named(file: &File, path: &Path) -> bool {
 fn is_a_link() -> io::Error {
     io::Error::new(
         ErrorKind::InvalidInput,
-        "it is a symbolic link, and nothing in an output directory is opened through one",
+        "it is a symbolic link, which progtune does not follow in an output directory",
     )
 }
 

@@ -17,7 +17,7 @@ fn what_everyone_may_write_is_refused_also_behind_a_link() {
     user.run(&plan).well();
     chmod(&real, 0o777);
     user.run(&plan)
-        .badly(2, &["it lies in ", "everyone may write to it"]);
+        .badly(2, &["everyone may write to its directory "]);
     user.run(&format!("{PLAN} --plugin-dir @real"))
         .badly(4, &["everyone may write to it"]);
     user.run(&format!("{PLAN} --plugin @real/{name}"))

@@ -78,7 +78,7 @@ fn a_program_without_plugins_says_how_it_gets_them_and_gets_them_so() {
     // A misspelt name is a different case.
     user.alone(&["plan", "--schedule", "progresive"]).badly(
         2,
-        &["there is no schedule 'progresive'; did you mean 'progressive'?; available: "],
+        &["there is no schedule 'progresive'; did you mean 'progressive'? Available: "],
     );
     user.alone(&["plugins", "remove", "loar"])
         .badly(2, &["did you mean 'lora'?"]);

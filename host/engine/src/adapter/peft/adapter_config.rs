@@ -182,15 +182,28 @@ impl Config<'_> {
 
     /// The error about a key.
     pub fn fault(&self, key: &str, expected: &str) -> Error {
+        self.advised(
+            key,
+            expected,
+            "correct it, or save the adapter again with PEFT",
+        )
+    }
+
+    /// The error about a key, with the advice at its end.
+    pub fn advised(&self, key: &str, expected: &str, advice: &str) -> Error {
+        Error::Model(format!("{}; {advice}", self.difference(key, expected)))
+    }
+
+    fn difference(&self, key: &str, expected: &str) -> String {
         let found = self.json.get(key);
         let mut found = found.map_or("nothing".to_owned(), Value::to_string);
         if found.chars().count() > 200 {
             found = found.chars().take(200).chain(['…']).collect();
         }
-        Error::Model(format!(
+        format!(
             "{}: key `{key}`: expected {expected}, found {found}",
             self.path.display()
-        ))
+        )
     }
 
     /// Refuses a setting that changes the computation.
@@ -205,9 +218,8 @@ impl Config<'_> {
     pub fn refuse(&self, keys: &[&str]) -> Result<()> {
         for &key in keys {
             if self.set(key).is_some() {
-                let expected =
-                    "null: adapters with this setting compute something that this program does not";
-                return Err(self.fault(key, expected));
+                let advice = "progtune does not support this setting: train the adapter without it";
+                return Err(self.advised(key, "null", advice));
             }
         }
         Ok(())
@@ -228,10 +240,10 @@ impl Config<'_> {
             .iter()
             .find(|(key, value)| !is_known(key) && !is_unset(value))
         {
-            Some((key, _)) => Err(self.fault(
+            Some((key, _)) => Err(self.advised(
                 key,
-                "null or no such key: this version does not know what it does; save the adapter again without it if it \
-                 changes nothing",
+                "null or no such key",
+                "this version of progtune does not know the key: if it changes nothing, save the adapter without it",
             )),
             None => Ok(()),
         }

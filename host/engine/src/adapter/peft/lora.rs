@@ -84,16 +84,16 @@ impl Start {
             "gaussian" | "eva" | "orthogonal" | "mica" | "lora_ga" => Ok(Self::Plain),
             "olora" => Ok(Self::Olora),
             "pissa" => Ok(Self::Pissa),
-            "corda" | "loftq" => Err(config.fault(
+            "corda" | "loftq" => Err(config.advised(
                 KEY,
-                "an initialisation whose base model can be derived from the checkpoint (it cannot for CorDA and LoftQ); save the \
-                 converted base model and set the key to true, or convert the adapter with PEFT (save_pretrained with \
-                 path_initial_model_for_weight_conversion)",
+                "an initialisation whose base model can be derived from the checkpoint (it cannot for CorDA and LoftQ)",
+                "save the converted base model and set the key to true, or convert the adapter with PEFT (save_pretrained \
+                 with path_initial_model_for_weight_conversion)",
             )),
-            text if text.starts_with("pissa_niter_") => Err(config.fault(
+            text if text.starts_with("pissa_niter_") => Err(config.advised(
                 KEY,
-                "\"pissa\" or a plain initialisation (the fast one draws random numbers each time PEFT loads it); convert \
-                 the adapter with PEFT (save_pretrained with path_initial_model_for_weight_conversion)",
+                "\"pissa\" or a plain initialisation (the fast one draws random numbers each time PEFT loads it)",
+                "convert the adapter with PEFT (save_pretrained with path_initial_model_for_weight_conversion)",
             )),
             _ => Err(config.fault(
                 KEY,
@@ -170,8 +170,8 @@ impl<'a> Settings<'a> {
         };
         if let Some(found) = found.filter(|&found| found != expected) {
             return Err(Error::Model(format!(
-                "{}: keys `r` and `rank_pattern`: they give {path} the rank {expected}, its tensors have {found}; copy the adapter \
-                 again",
+                "{}: keys `r` and `rank_pattern`: they give {path} the rank {expected}, but its tensors have the rank \
+                 {found}; copy the adapter again",
                 config.path.display()
             )));
         }

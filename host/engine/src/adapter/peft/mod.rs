@@ -221,8 +221,9 @@ fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Recognised> {
         Some("IA3") => ia3::recognise(config, content),
         Some("VERA") => vera::recognise(config, content),
         _ => {
-            let known = "\"LORA\", \"IA3\", \"VERA\" or \"PREFIX_TUNING\" (other PEFT methods cannot be read)";
-            Err(config.fault("peft_type", known))
+            let known = "\"LORA\", \"IA3\", \"VERA\" or \"PREFIX_TUNING\"";
+            let advice = "other PEFT methods cannot be read: train an adapter of one of these";
+            Err(config.advised("peft_type", known, advice))
         }
     }
 }

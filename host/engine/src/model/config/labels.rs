@@ -95,7 +95,7 @@ fn by_id(map: &Map<String, Value>) -> Result<BTreeMap<usize, &Value>, (&'static 
     for (key, value) in map {
         let Some(id) = key.trim().parse().ok().filter(|&id| id < MOST_LABELS) else {
             let advice = if value.is_u64() {
-                "; names and ids seem to be swapped"
+                " (names and ids seem to be swapped)"
             } else {
                 ""
             };
