@@ -4,5 +4,6 @@
 mod bad_input;
 mod checkpoints;
 mod commands;
+mod earlier_version;
 mod output_safety;
 mod truth;
