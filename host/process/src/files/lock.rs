@@ -93,10 +93,13 @@ enum Verdict {
 
 /// Decides from the file system's answer and from the owner that the file names, if it names one.
 fn verdict(granted: Granted, owner: Option<&Owner>) -> Verdict {
-    let life = owner.map(|owner| match owner.is_this() {
+    let life = owner.map(|owner| {
         // An unlocked file of this process is a leftover of an earlier attempt.
-        true => Life::Ended,
-        false => owner.life(),
+        if owner.is_this() {
+            Life::Ended
+        } else {
+            owner.life()
+        }
     });
     match (granted, life) {
         (Granted::No, _) => Verdict::Refuse,
