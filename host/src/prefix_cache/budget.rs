@@ -4,6 +4,7 @@
 use super::settings::Mode;
 use progtune_engine::error::Result;
 use progtune_pipeline::token_store::Examples;
+use progtune_process::byte_size::ByteSize;
 use std::{fs, path::Path};
 
 /// The amount assumed to be free if the system does not report one.
@@ -22,7 +23,8 @@ impl Limits {
     /// Limits both places to the given budget. Without a budget, the limits are a quarter of the
     /// available memory and half of the free disk space. The `reusable` bytes of an earlier run's
     /// file count as free.
-    pub fn new(budget: Option<u64>, directory: &Path, reusable: u64) -> Self {
+    pub fn new(budget: Option<ByteSize>, directory: &Path, reusable: u64) -> Self {
+        let budget = budget.map(|ByteSize(bytes)| bytes);
         Self {
             ram: budget.unwrap_or_else(|| available_memory().unwrap_or(UNKNOWN) / 4),
             disk: budget
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_budget_replaces_what_is_measured() {
-        let limits = Limits::new(Some(7), Path::new("/nowhere"), 100);
+        let limits = Limits::new(Some(ByteSize(7)), Path::new("/nowhere"), 100);
         assert_eq!((limits.ram, limits.disk), (7, 7));
         let limits = Limits::new(None, Path::new("."), 0);
         assert!(limits.ram > 0 && limits.disk > 0);

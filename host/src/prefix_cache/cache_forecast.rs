@@ -47,6 +47,23 @@ pub struct Sizes<'a> {
     pub splits: &'a [&'a Examples],
 }
 
+/// The place and the entries of a cache within these limits; `saves` is the boundary that each epoch
+/// saves at, if that is known in advance. `None` means that nothing fits.
+///
+/// # Errors
+/// Fails if examples cannot be read.
+pub(super) fn chosen(
+    settings: Settings,
+    limits: Limits,
+    sizes: Sizes<'_>,
+    saves: Option<&[usize]>,
+) -> Result<Option<Chosen>> {
+    let most = most_rows(saves, sizes.blocks, sizes.every_token);
+    let row = (sizes.hidden_size * settings.dtype.bytes()) as u64;
+    let size = |tokens: usize| most(tokens) as u64 * row + SLOT_HEADER;
+    choose(settings.mode, sizes.splits, &size, limits)
+}
+
 impl CacheForecast {
     /// The forecast for a run in `directory`; `frozen` is the length of the frozen prefix per
     /// epoch. `None` means that there is no cache, because it is off or would save no work.
@@ -66,12 +83,8 @@ impl CacheForecast {
         if settings.mode == Mode::Off || saves.iter().all(|&boundary| boundary == 0) {
             return Ok(None);
         }
-        let most = most_rows(Some(&saves), sizes.blocks, sizes.every_token);
-        let row = (sizes.hidden_size * settings.dtype.bytes()) as u64;
-        let size = |tokens: usize| most(tokens) as u64 * row + SLOT_HEADER;
-        let budget = settings.budget.map(|ByteSize(bytes)| bytes);
-        let limits = Limits::new(budget, existing(directory), 0);
-        let Some(chosen) = choose(settings.mode, sizes.splits, &size, limits)? else {
+        let limits = Limits::new(settings.budget, existing(directory), 0);
+        let Some(chosen) = chosen(settings, limits, sizes, Some(&saves))? else {
             return Ok(None);
         };
         Ok(Some(Self::of(&chosen, sizes.splits, frozen, &saves)))
@@ -131,7 +144,7 @@ impl CacheForecast {
 
 /// The maximum number of rows of an example, as a function of its tokens. It is one row if the head
 /// reads only the first token, and `saves` is known and contains only the output of the last block.
-pub(super) fn most_rows(
+fn most_rows(
     saves: Option<&[usize]>,
     blocks: usize,
     every_token: bool,

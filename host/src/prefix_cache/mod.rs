@@ -23,9 +23,8 @@ pub use settings::{CacheDtype, Mode, Settings};
 pub use usage::Usage;
 
 use boundary::{Plan, save_boundary};
-use budget::{Limits, choose};
-use cache_forecast::most_rows;
-use disk::{Disk, SLOT_HEADER};
+use budget::Limits;
+use disk::Disk;
 use key::Keys;
 use progtune_engine::{
     error::Result,
@@ -33,7 +32,7 @@ use progtune_engine::{
     plan::Stage,
 };
 use progtune_pipeline::token_store::Examples;
-use progtune_process::{byte_size::ByteSize, files::folder::Folder};
+use progtune_process::files::folder::Folder;
 use ram::Ram;
 use std::{
     fs::{self, File},
@@ -148,16 +147,14 @@ impl PrefixCache {
         }
         let file = self.directory.join(FILE);
         let reusable = fs::symlink_metadata(&file).map_or(0, |data| data.len());
-        let budget = budget.map(|ByteSize(bytes)| bytes);
         let limits = Limits::new(budget, run.directory, reusable);
-        let most = most_rows(
-            saves,
-            run.model.config.blocks(),
-            run.model.reads_every_token(),
-        );
-        let row = run.model.config.encoder.hidden_size * dtype.bytes();
-        let size = |tokens: usize| (most(tokens) * row) as u64 + SLOT_HEADER;
-        let chosen = match choose(mode, run.splits, &size, limits) {
+        let sizes = Sizes {
+            blocks: run.model.config.blocks(),
+            every_token: run.model.reads_every_token(),
+            hidden_size: run.model.config.encoder.hidden_size,
+            splits: run.splits,
+        };
+        let chosen = match cache_forecast::chosen(run.settings, limits, sizes, saves) {
             Ok(Some(chosen)) => chosen,
             Ok(None) => return,
             Err(error) => return self.turn_off(&std::io::Error::other(error.to_string())),
