@@ -17,6 +17,15 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [
+        Self::SingleLabelClassification,
+        Self::MultiLabelClassification,
+        Self::Regression,
+        Self::TokenClassification,
+        Self::QuestionAnswering,
+    ];
+
     /// The name in configurations and records. For heads of whole texts it is the value of
     /// `problem_type` in `config.json`.
     pub fn as_str(self) -> &'static str {
@@ -31,15 +40,7 @@ impl ProblemType {
 
     /// The kind with this name.
     pub fn by_name(name: &str) -> Option<Self> {
-        [
-            Self::SingleLabelClassification,
-            Self::MultiLabelClassification,
-            Self::Regression,
-            Self::TokenClassification,
-            Self::QuestionAnswering,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Whether the head reads every token rather than each text's first one.

@@ -12,9 +12,9 @@ mod verdict;
 
 pub use verdict::{Verdict, judge};
 
-use crate::evaluate::measure;
 use progtune_datasets::{Metric, ProblemType, Task};
 use progtune_engine::{batch::Target, error::Result};
+use progtune_pipeline::task_scores::measure;
 use progtune_pipeline::{
     eval_split::EvalSplit,
     metrics::{Outcome, compute},

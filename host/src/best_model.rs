@@ -1,7 +1,6 @@
 //! Sets aside the trained parameters of the best epoch, and restores them at the end. Called by the
 //! recipe.
 
-use crate::evaluate::metric_names;
 use candle_core::Device;
 use progtune_datasets::Task;
 use progtune_engine::{
@@ -10,6 +9,7 @@ use progtune_engine::{
     model::{Model, parameters::ParameterId},
 };
 use progtune_pipeline::metrics::is_lower_better;
+use progtune_pipeline::task_scores::metric_names;
 use progtune_plugin_api::names::did_you_mean;
 use serde_json::{Map, Value};
 use std::{

@@ -4,23 +4,19 @@
 mod only_answer;
 
 use only_answer::only_answer;
-use progtune_datasets::{ProblemType, Task, TaskSource};
+use progtune_datasets::Task;
 use progtune_engine::{
     batch::{Batch, Target},
     error::{Error, NotFinite, Result},
     model::{Model, Start},
+    task_kind::kind_of,
 };
 use progtune_pipeline::{
     batch_order::BatchLimit,
     eval_split::EvalSplit,
-    metrics::{
-        Outcome,
-        classes::{ClassReport, Confusion, arg_max},
-        compute,
-        sets::LabelSets,
-    },
-    question_answering::{decode::Decoded, squad_metrics},
-    token_classification,
+    metrics::classes::{ClassReport, Confusion},
+    question_answering::decode::Decoded,
+    task_scores::{Measured, measure},
     token_store::Examples,
 };
 use progtune_process::{interrupt, phase::Phase};
@@ -48,9 +44,6 @@ pub struct Evaluation {
     /// Number of batches.
     pub steps: usize,
 }
-
-/// The name of the mean of a GLUE task's metrics.
-const COMBINED_SCORE: &str = "combined_score";
 
 /// Finds the place where the forward pass of a batch starts; `None` means at the embeddings.
 pub type FindStart<'a> = &'a mut dyn FnMut(&Batch) -> Result<Option<Start>>;
@@ -193,7 +186,7 @@ pub fn evaluate_from(
     let (loss, mut measured) = if labelled.is_empty() {
         (None, Measured::default())
     } else {
-        (mean_loss(&labelled), measure(task, &labelled))
+        (mean_loss(task, &labelled), measure(task, &labelled))
     };
     if let (Some(asked), Some(answers)) = (&split.asked, &answers) {
         measured.metrics = asked.measure(answers).unwrap_or_default();
@@ -218,149 +211,11 @@ pub fn evaluate_from(
 
 /// The mean loss over everything that has a label, without class weights or label smoothing. `None`
 /// if no token has a tag.
-fn mean_loss(labelled: &[(&[f32], &Target)]) -> Option<f64> {
+fn mean_loss(task: &Task, labelled: &[(&[f32], &Target)]) -> Option<f64> {
+    let kind = kind_of(task.problem_type);
     let (total, count) = labelled
         .iter()
-        .map(|(logits, target)| loss_of(logits, target))
+        .map(|(logits, target)| kind.loss(logits, target))
         .fold((0.0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
     (count > 0).then(|| total / f64::from(count))
-}
-
-/// The names under which an evaluation reports the metrics of a task, without `eval_`.
-pub fn metric_names(task: &Task) -> Vec<&'static str> {
-    if task.problem_type == ProblemType::QuestionAnswering {
-        return squad_metrics::names(task.has_unanswerable).to_vec();
-    }
-    let mut names: Vec<&str> = task.metrics.iter().map(|metric| metric.as_str()).collect();
-    if has_combined_score(task) {
-        names.push(COMBINED_SCORE);
-    }
-    names
-}
-
-/// Whether Hugging Face's `run_glue` adds the mean of the metrics, as it does if a task has
-/// several.
-fn has_combined_score(task: &Task) -> bool {
-    task.metrics.len() > 1 && matches!(task.source, TaskSource::Glue(_))
-}
-
-/// The loss of an example and the number of terms in it, which is one except for tagged tokens.
-fn loss_of(logits: &[f32], target: &Target) -> (f64, u32) {
-    match target {
-        Target::Class(class) => (cross_entropy(logits.iter().copied(), *class), 1),
-        Target::Score(score) => ((f64::from(logits[0]) - f64::from(*score)).powi(2), 1),
-        Target::Classes(classes) => {
-            let of = |(output, &x): (usize, &f32)| {
-                let x = f64::from(x);
-                let x = if classes.contains(&(output as u32)) {
-                    -x
-                } else {
-                    x
-                };
-                x.max(0.0) + (-x.abs()).exp().ln_1p()
-            };
-            let sum: f64 = logits.iter().enumerate().map(of).sum();
-            (sum / logits.len() as f64, 1)
-        }
-        Target::Tags(tags) => {
-            let n = logits.len() / tags.len().max(1);
-            let tagged = logits.chunks(n.max(1)).zip(tags);
-            let losses =
-                tagged.filter_map(|(row, tag)| Some(cross_entropy(row.iter().copied(), (*tag)?)));
-            losses.fold((0.0, 0), |(sum, count), loss| (sum + loss, count + 1))
-        }
-        Target::Span(span) => {
-            let end = |end: usize| logits.iter().skip(end).step_by(2).copied();
-            let loss = (0..2).map(|at| cross_entropy(end(at), span[at]));
-            (loss.sum::<f64>() / 2.0, 1)
-        }
-    }
-}
-
-fn cross_entropy(logits: impl Iterator<Item = f32> + Clone, class: u32) -> f64 {
-    let max = f64::from(logits.clone().fold(f32::NEG_INFINITY, f32::max));
-    let sum: f64 = logits.clone().map(|v| (f64::from(v) - max).exp()).sum();
-    let right = logits.skip(class as usize).map(f64::from).next();
-    max + sum.ln() - right.unwrap_or(f64::NAN)
-}
-
-/// The metrics of labelled examples, as parts of [`Evaluation`].
-#[derive(Default)]
-pub(crate) struct Measured {
-    pub(crate) metrics: Vec<(&'static str, f64)>,
-    confusion: Option<Confusion>,
-    parts: Vec<(String, ClassReport)>,
-}
-
-/// Computes the task's metrics, and the confusion matrix if the task has classes.
-pub(crate) fn measure(task: &Task, labelled: &[(&[f32], &Target)]) -> Measured {
-    let values = |outcome: &Outcome<'_>| -> Vec<(&'static str, f64)> {
-        let metrics = task.metrics.iter();
-        metrics
-            .map(|&metric| (metric.as_str(), compute(metric, outcome)))
-            .collect()
-    };
-    let mut parts = Vec::new();
-    let (mut metrics, confusion) = match task.problem_type {
-        ProblemType::SingleLabelClassification => {
-            let (logits, expected): (Vec<&[f32]>, Vec<u32>) = labelled
-                .iter()
-                .filter_map(|(row, target)| match target {
-                    Target::Class(class) => Some((*row, *class)),
-                    _ => None,
-                })
-                .unzip();
-            let predicted: Vec<u32> = logits.iter().map(|row| arg_max(row)).collect();
-            let confusion = Confusion::new(&predicted, &expected, task.num_labels());
-            let values = values(&Outcome::Classes {
-                logits: &logits,
-                expected: &expected,
-                confusion: &confusion,
-            });
-            (values, Some(confusion))
-        }
-        ProblemType::Regression => {
-            let (predicted, expected): (Vec<f64>, Vec<f64>) = labelled
-                .iter()
-                .filter_map(|(row, target)| match target {
-                    Target::Score(score) => Some((f64::from(row[0]), f64::from(*score))),
-                    _ => None,
-                })
-                .unzip();
-            let values = values(&Outcome::Scores {
-                predicted: &predicted,
-                expected: &expected,
-            });
-            (values, None)
-        }
-        ProblemType::MultiLabelClassification => {
-            let (logits, expected): (Vec<&[f32]>, Vec<&[u32]>) = labelled
-                .iter()
-                .filter_map(|(row, target)| match target {
-                    Target::Classes(classes) => Some((*row, classes.as_slice())),
-                    _ => None,
-                })
-                .unzip();
-            let sets = LabelSets::new(logits, expected, task.num_labels());
-            let names = task.labels.iter().cloned();
-            parts.extend(names.zip(sets.reports()));
-            (values(&Outcome::Sets(&sets)), None)
-        }
-        ProblemType::TokenClassification => {
-            let scores = token_classification::score(task, labelled);
-            let types = scores.by_type();
-            parts.extend(types.map(|(kind, report)| (kind.to_owned(), report)));
-            (values(&Outcome::Entities(&scores)), None)
-        }
-        ProblemType::QuestionAnswering => (Vec::new(), None),
-    };
-    if has_combined_score(task) {
-        let sum: f64 = metrics.iter().map(|(_, value)| value).sum();
-        metrics.push((COMBINED_SCORE, sum / metrics.len() as f64));
-    }
-    Measured {
-        metrics,
-        confusion,
-        parts,
-    }
 }

@@ -11,7 +11,7 @@ use crate::{
     progress::metrics_table,
 };
 use opened::Opened;
-use progtune_datasets::{ProblemType, SplitName, TaggedSentence, Task};
+use progtune_datasets::{SplitName, TaggedSentence, Task};
 use progtune_engine::{
     error::{Error, Result},
     model::Model,
@@ -19,8 +19,8 @@ use progtune_engine::{
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
     eval_split::EvalSplit,
-    metrics::{classes::arg_max, sets},
     question_answering::{answers, decode::Decoded, prediction_files},
+    task_scores::prediction,
     token_classification::predictions,
     token_store::Examples,
 };
@@ -31,7 +31,7 @@ use progtune_process::{
     interrupt::{self, Course},
     terminal::{self, note_for_people},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Prints the metrics of a split as JSON, and as a table for the user. With several adapters the
@@ -268,27 +268,6 @@ fn by_name(values: impl ExactSizeIterator<Item = (String, Value)>) -> Value {
         1 => values.map(|(_, value)| value).collect::<Vec<_>>().remove(0),
         _ => Value::Object(values.collect()),
     }
-}
-
-/// The prediction for one example.
-fn prediction(task: &Task, row: &[f32]) -> Value {
-    let label = match task.problem_type {
-        ProblemType::SingleLabelClassification => {
-            let name = task.labels.get(arg_max(row) as usize);
-            json!(name.map_or("", String::as_str))
-        }
-        ProblemType::Regression => json!(row[0]),
-        ProblemType::MultiLabelClassification => {
-            let names = sets::predicted(row);
-            let names = names.iter().map(|&id| task.labels.get(id as usize));
-            let scores: Vec<f64> = row.iter().map(|&logit| sets::sigmoid(logit)).collect();
-            let label: Vec<Option<&String>> = names.collect();
-            return json!({ "logits": row, "label": label, "scores": scores });
-        }
-        // `predictions` and `prediction_files` write these.
-        ProblemType::TokenClassification | ProblemType::QuestionAnswering => Value::Null,
-    };
-    json!({ "logits": row, "label": label })
 }
 
 /// Reports an output file that cannot be written before the predictions are computed.

@@ -39,15 +39,6 @@ pub struct LearnedTask {
     pub has_unanswerable: Option<bool>,
 }
 
-/// The types of problem that own files may have.
-const PROBLEM_TYPES: [ProblemType; 5] = [
-    ProblemType::SingleLabelClassification,
-    ProblemType::MultiLabelClassification,
-    ProblemType::Regression,
-    ProblemType::TokenClassification,
-    ProblemType::QuestionAnswering,
-];
-
 impl LearnedTask {
     /// The description of a task of own files, which were read in this way.
     pub fn new(task: &Task, reading: &Reading) -> Self {
@@ -149,7 +140,7 @@ impl LearnedTask {
         };
         let found = text("problem_type")?;
         let problem_type = ProblemType::by_name(&found).ok_or_else(|| {
-            let known = PROBLEM_TYPES.map(ProblemType::as_str).join(", ");
+            let known = ProblemType::ALL.map(ProblemType::as_str).join(", ");
             fault(format!(
                 "key `problem_type`: expected one of {known}; found `{found}`"
             ))

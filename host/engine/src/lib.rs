@@ -16,3 +16,4 @@ pub mod plan;
 pub mod plugin;
 pub mod provenance;
 pub mod rng;
+pub mod task_kind;

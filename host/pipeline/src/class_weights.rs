@@ -7,6 +7,7 @@ use progtune_engine::{
     batch::Target,
     error::{Error, Result},
     model::loss::LossWeighting,
+    task_kind::kind_of,
 };
 use progtune_process::short_list::short_list;
 use std::fmt;
@@ -79,15 +80,11 @@ pub fn loss_weighting(
             task.problem_type.as_str().replace('_', " ")
         )))
     };
-    let has_classes = !matches!(
-        task.problem_type,
-        ProblemType::Regression | ProblemType::QuestionAnswering
-    );
-    if *class_weights != ClassWeights::Even && !has_classes {
+    let kind = kind_of(task.problem_type);
+    if *class_weights != ClassWeights::Even && !kind.has_classes() {
         return refuse("--class-weights", "only classes have weights");
     }
-    let smooths = has_classes && task.problem_type != ProblemType::MultiLabelClassification;
-    if label_smoothing > 0.0 && !smooths {
+    if label_smoothing > 0.0 && !kind.has_one_class() {
         return refuse(
             "--label-smoothing",
             "it spreads the target of one class over the others",

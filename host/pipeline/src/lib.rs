@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod own_files;
 pub mod prefetch;
 pub mod question_answering;
+pub mod task_scores;
 pub mod token_cache;
 pub mod token_classification;
 pub mod token_store;

@@ -47,8 +47,8 @@ pub struct Sizes<'a> {
     pub splits: &'a [&'a Examples],
 }
 
-/// The place and the entries of a cache within these limits; `saves` is the boundary that each epoch
-/// saves at, if that is known in advance. `None` means that nothing fits.
+/// The place and the entries of a cache within these limits; `saves` is the boundary that each
+/// epoch saves at, if that is known in advance. `None` means that nothing fits.
 ///
 /// # Errors
 /// Fails if examples cannot be read.

@@ -8,7 +8,10 @@ mod python_json;
 
 pub use family::Architecture;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    task_kind::kind_of,
+};
 use candle_transformers::models::bert::{Config as EncoderConfig, HiddenAct};
 use progtune_datasets::{ProblemType, Task};
 use progtune_kernels::activation::Activation;
@@ -206,14 +209,7 @@ impl ModelConfig {
             raw.remove(stale);
         }
         raw.insert("dtype".into(), json!("float32"));
-        let labels: Vec<String> = match task.problem_type {
-            ProblemType::Regression => vec!["LABEL_0".into()],
-            // Hugging Face's own names: the outputs are positions, not labels.
-            ProblemType::QuestionAnswering => vec!["LABEL_0".into(), "LABEL_1".into()],
-            ProblemType::SingleLabelClassification
-            | ProblemType::MultiLabelClassification
-            | ProblemType::TokenClassification => task.labels.clone(),
-        };
+        let labels = kind_of(task.problem_type).output_names(&task.labels);
         let id2label: Map<String, Value> = labels
             .iter()
             .enumerate()

@@ -6,7 +6,8 @@
 mod head;
 mod sites;
 
-pub use head::{HeadKind, HeadModule, head_layers};
+pub use crate::task_kind::HeadKind;
+pub use head::{HeadModule, head_layers};
 pub use sites::sites;
 
 use super::{config::ModelConfig, per_linear::LinearSite};

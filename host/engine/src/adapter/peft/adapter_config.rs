@@ -9,8 +9,8 @@ use crate::{
         config::ModelConfig,
         description::{HeadKind, head_layers},
     },
+    task_kind::kind_of,
 };
-use progtune_datasets::ProblemType;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -51,7 +51,7 @@ pub(super) fn written(
 ) -> Map<String, Value> {
     let mut common = json!({
         "peft_type": peft_type,
-        "task_type": task_type(about.problem_type),
+        "task_type": kind_of(about.problem_type).peft_task_type(),
         "base_model_name_or_path": about.base_model,
         "inference_mode": true,
     });
@@ -68,15 +68,11 @@ pub(super) fn written(
         .collect();
     let layers = head_layers(config, HeadKind::Sequence(1));
     let has_pooler = layers.iter().any(|layer| layer.module == "pooler.dense");
-    if has_pooler && task_type(about.problem_type) == "SEQ_CLS" {
+    if has_pooler && kind_of(about.problem_type).peft_task_type() == "SEQ_CLS" {
         leave_out_pooler(&mut all);
     }
-    let modules = match (about.problem_type, pooler_trained) {
-        (ProblemType::QuestionAnswering, _) => json!(["qa_outputs"]),
-        (_, true) => json!(["classifier", "pooler"]),
-        (_, false) => json!(["classifier", "score"]),
-    };
-    all.insert("modules_to_save".into(), modules);
+    let modules = kind_of(about.problem_type).saved_modules(pooler_trained);
+    all.insert("modules_to_save".into(), json!(modules));
     all
 }
 
@@ -94,17 +90,6 @@ fn leave_out_pooler(config: &mut Map<String, Value>) {
                 }
             }
         }
-    }
-}
-
-/// PEFT's name for a kind of task.
-fn task_type(problem: ProblemType) -> &'static str {
-    match problem {
-        ProblemType::TokenClassification => "TOKEN_CLS",
-        ProblemType::QuestionAnswering => "QUESTION_ANS",
-        ProblemType::SingleLabelClassification
-        | ProblemType::MultiLabelClassification
-        | ProblemType::Regression => "SEQ_CLS",
     }
 }
 

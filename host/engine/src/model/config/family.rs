@@ -1,6 +1,7 @@
 //! The model families and their differences, as data. A new family is a row here, and its head in
 //! [`crate::model::description::head_layers`].
 
+use crate::task_kind::kind_of;
 use progtune_datasets::ProblemType;
 
 /// The model families of this version, by Hugging Face's `model_type`.
@@ -62,14 +63,7 @@ impl Architecture {
 
     /// The name in `architectures` of the model with the head of such a task.
     pub fn class_of(self, problem: ProblemType) -> String {
-        let family = self.family().class_prefix;
-        let head = match problem {
-            ProblemType::TokenClassification => "ForTokenClassification",
-            ProblemType::QuestionAnswering => "ForQuestionAnswering",
-            ProblemType::SingleLabelClassification
-            | ProblemType::MultiLabelClassification
-            | ProblemType::Regression => "ForSequenceClassification",
-        };
-        format!("{family}{head}")
+        let prefix = self.family().class_prefix;
+        format!("{prefix}{}", kind_of(problem).class_suffix())
     }
 }

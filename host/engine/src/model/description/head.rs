@@ -1,36 +1,9 @@
-//! The head above the encoder: its kinds, and the layers of each kind in each model family.
+//! The layers of each kind of head in each model family.
 
-use crate::model::config::{Architecture, ModelConfig};
-use progtune_datasets::{ProblemType, Task};
-
-/// The head above the encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadKind {
-    /// One row of logits per sequence, of this size: classification or regression.
-    Sequence(usize),
-    /// Start and end logits of every token, without a pooler: question answering.
-    QuestionAnswering,
-    /// This many logits of every token, without a pooler: token classification.
-    Token(usize),
-}
-
-impl HeadKind {
-    /// The head of a task.
-    pub fn of(task: &Task) -> Self {
-        match task.problem_type {
-            ProblemType::SingleLabelClassification
-            | ProblemType::MultiLabelClassification
-            | ProblemType::Regression => Self::Sequence(task.num_labels()),
-            ProblemType::TokenClassification => Self::Token(task.num_labels()),
-            ProblemType::QuestionAnswering => Self::QuestionAnswering,
-        }
-    }
-
-    /// Whether the head reads every token's row. Otherwise it reads the first row of each sequence.
-    pub fn reads_every_token(self) -> bool {
-        matches!(self, Self::QuestionAnswering | Self::Token(_))
-    }
-}
+use crate::{
+    model::config::{Architecture, ModelConfig},
+    task_kind::HeadKind,
+};
 
 /// A linear layer of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! The sites of a model: the places where a method may rewrite the computation, as records that a
 //! plugin sees.
 
-use super::{
-    head::{HeadKind, head_layers},
-    linear_shape,
-};
+use super::{HeadKind, head::head_layers, linear_shape};
 use crate::model::{config::ModelConfig, per_linear::LinearSite};
 use abi_stable::std_types::RVec;
 use progtune_plugin_api::records::{Mode, SiteKind, SiteRecord};
