@@ -157,7 +157,8 @@ def evaluate(model, examples, args):
             indices = order[at : at + args.eval_batch_size]
             inputs = examples.batch(indices, args.pad_to)
             inputs.pop("labels")
-            predicted[indices] = model(**inputs).logits.argmax(-1).numpy()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
+                predicted[indices] = model(**inputs).logits.argmax(-1).numpy()
     expected = np.array(examples.labels)
     result = {"eval_accuracy": float((predicted == expected).mean())}
     if args.task == "mrpc":
@@ -194,7 +195,8 @@ def train(args):
                 if summary["train_steps"] == last_step:
                     break
                 start = time.perf_counter()
-                loss = model(**examples.batch(indices, args.pad_to)).loss
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
+                    loss = model(**examples.batch(indices, args.pad_to)).loss
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(trained, 1.0)
                 optimizer.step()
@@ -269,6 +271,7 @@ def main():
     for flag in ["--max-steps", "--max-train-samples", "--max-eval-samples", "--pad-to"]:
         command.add_argument(flag, type=int, default=0, help="0: no limit, no fixed length")
     command.add_argument("--group", action="store_true", help="put sequences of similar length together")
+    command.add_argument("--bf16", action="store_true", help="autocast to bfloat16, as the Trainer does")
     command.add_argument("--lr", type=float, required=True)
     command.add_argument("--weight-decay", type=float, default=0.0)
     command.add_argument("--seed", type=int, default=0)

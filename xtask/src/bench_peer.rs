@@ -22,7 +22,7 @@ use std::process::Command;
 
 const HELP: &str = "\
 cargo xtask bench-peer [--job NAME]… [--repeats N] [--steps N] [--warm-up N] [--rows N] [--threads N] [--venv DIR]
-                       [--records DIR]
+                       [--records DIR] [--before FILE]
   --job NAME     name of a job below; repeat it for more jobs [default: all]
   --repeats N    number of pairs of runs; the sides alternate [default: 3]
   --steps N      number of steps of a job that is not run whole; if given, it also limits whole jobs [default: 30]
@@ -31,6 +31,7 @@ cargo xtask bench-peer [--job NAME]… [--repeats N] [--steps N] [--warm-up N] [
   --threads N    number of threads for both sides [default: all cores]
   --venv DIR     Python environment with torch, transformers, peft, scikit-learn [default: XTASK_PYTHON, else a new one]
   --records DIR  directory for the table and the JSON [default: xtask/bench_peer/records]
+  --before FILE  an earlier progtune binary, which takes the peer's place; its plugins lie beside it. Nothing is recorded
 Jobs:
 ";
 
@@ -44,6 +45,7 @@ struct Wanted {
     threads: usize,
     venv: Option<PathBuf>,
     records: PathBuf,
+    before: Option<PathBuf>,
 }
 
 /// Builds, prepares, and runs every requested job; the record is written after each.
@@ -85,7 +87,13 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             let (own, peer) = (output("progtune"), output("peer"));
             let mut command = sides::progtune(job, &places, limits, repeat, &own);
             let own = measure::measure(&mut command, &own, wanted.warm_up)?;
-            let mut command = sides::peer(job, &places, limits, repeat, &peer);
+            let mut command = match &wanted.before {
+                Some(binary) => {
+                    let earlier = places.with_progtune(binary);
+                    sides::progtune(job, &earlier, limits, repeat, &peer)
+                }
+                None => sides::peer(job, &places, limits, repeat, &peer),
+            };
             let peer = measure::measure(&mut command, &peer, wanted.warm_up)?;
             println!(
                 "  {repeat}/{}: {:.0} against {:.0} tokens/s, {:.1} against {:.1} s, {:.0} against {:.0} MiB",
@@ -99,7 +107,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             );
             measured.pairs.push((own, peer));
         }
-        table = record::save(&wanted.records, &setting, &measured)?;
+        if wanted.before.is_some() {
+            println!("  median ratio {:.3}", measured.speed_up());
+        } else {
+            table = record::save(&wanted.records, &setting, &measured)?;
+        }
     }
     print!("\n{table}");
     Ok(())
@@ -123,6 +135,7 @@ fn parse(root: &Path, arguments: &[String]) -> Result<Wanted, String> {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         venv: None,
         records: root.join("xtask/bench_peer/records"),
+        before: None,
     };
     let mut words = arguments.iter();
     while let Some(flag) = words.next() {
@@ -144,6 +157,7 @@ fn parse(root: &Path, arguments: &[String]) -> Result<Wanted, String> {
             "--threads" => wanted.threads = number()? as usize,
             "--venv" => wanted.venv = Some(value.into()),
             "--records" => wanted.records = value.into(),
+            "--before" => wanted.before = Some(value.into()),
             _ => return Err(format!("there is no flag {flag}\n\n{}", help())),
         }
     }

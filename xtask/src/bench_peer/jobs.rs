@@ -1,8 +1,8 @@
 //! The jobs of `cargo xtask bench-peer`, in one table. Read by [`super`] and its other modules.
 //!
 //! A job is the same work on both sides: model, data, method, batch size, learning rate, decay,
-//! clipping, dropout, length grouping. The sides differ only in the padding and schedule of the
-//! peer that the job names.
+//! clipping, dropout, length grouping. The sides differ only in the padding, schedule and
+//! precision of the peer that the job names.
 
 /// The data on which a job trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,15 @@ pub(crate) enum Padding {
     Dynamic,
     /// To 128 tokens, as in the usual script.
     Full,
+}
+
+/// The precision of the peer's matrix products; progtune's side is in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerPrecision {
+    /// PyTorch's default.
+    F32,
+    /// `torch.autocast("cpu", dtype=torch.bfloat16)`: the Trainer's `--bf16 --use_cpu`.
+    Bf16,
 }
 
 /// The part of the job that is run.
@@ -53,6 +62,8 @@ pub(crate) struct Job {
     pub(crate) batch_size: u32,
     /// The peer's padding.
     pub(crate) padding: Padding,
+    /// The peer's precision.
+    pub(crate) peer_precision: PeerPrecision,
     /// A few steps or everything.
     pub(crate) extent: Extent,
 }
@@ -71,7 +82,16 @@ const fn steps(name: &'static str, data: Data, peft: &'static str, padding: Padd
             Data::Mrpc | Data::Sst2 => 32,
         },
         padding,
+        peer_precision: PeerPrecision::F32,
         extent: Extent::Steps,
+    }
+}
+
+/// The same job against PyTorch in bf16.
+const fn against_bf16(name: &'static str, data: Data, peft: &'static str) -> Job {
+    Job {
+        peer_precision: PeerPrecision::Bf16,
+        ..steps(name, data, peft, Padding::Dynamic)
     }
 }
 
@@ -91,6 +111,7 @@ const fn whole(
         epochs,
         batch_size: 32,
         padding,
+        peer_precision: PeerPrecision::F32,
         extent: Extent::Whole,
     }
 }
@@ -105,6 +126,12 @@ pub(crate) const JOBS: &[Job] = &[
     steps("sst2-lora-padded", Data::Sst2, "lora", Padding::Full),
     steps("base-full", Data::Base, "none", Padding::Dynamic),
     steps("base-lora", Data::Base, "lora", Padding::Dynamic),
+    against_bf16("mrpc-full-bf16", Data::Mrpc, "none"),
+    against_bf16("mrpc-lora-bf16", Data::Mrpc, "lora"),
+    against_bf16("sst2-full-bf16", Data::Sst2, "none"),
+    against_bf16("sst2-lora-bf16", Data::Sst2, "lora"),
+    against_bf16("base-full-bf16", Data::Base, "none"),
+    against_bf16("base-lora-bf16", Data::Base, "lora"),
     whole("mrpc-lora-t3", 3, "full", Padding::Dynamic),
     whole("mrpc-lora-t3-padded", 3, "full", Padding::Full),
     whole("mrpc-lora-t3-same", 3, "progressive", Padding::Dynamic),
@@ -154,8 +181,12 @@ impl Job {
             (own, "full") => format!(", T={}, {own} against all blocks", self.epochs),
             (own, _) => format!(", T={}, {own} on both sides", self.epochs),
         };
+        let precision = match self.peer_precision {
+            PeerPrecision::F32 => "",
+            PeerPrecision::Bf16 => ", bf16",
+        };
         format!(
-            "{model}, {method}, batch {}{blocks}; peer: {padding}",
+            "{model}, {method}, batch {}{blocks}; peer: {padding}{precision}",
             self.batch_size
         )
     }

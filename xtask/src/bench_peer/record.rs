@@ -21,6 +21,17 @@ pub(crate) struct Measured<'a> {
 }
 
 impl Measured<'_> {
+    /// The median of the pairs' ratios of tokens per second; above 1 is in favour of the first
+    /// side.
+    pub(crate) fn speed_up(&self) -> f64 {
+        let ratios = self.pairs.iter();
+        median(
+            ratios
+                .map(|(a, b)| a.tokens_per_second / b.tokens_per_second)
+                .collect(),
+        )
+    }
+
     fn to_json(&self, setting: &Setting) -> Value {
         let (own, peer): (Vec<&Run>, Vec<&Run>) = self.pairs.iter().map(|(a, b)| (a, b)).unzip();
         let places = Places::named();

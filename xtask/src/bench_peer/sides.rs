@@ -1,7 +1,7 @@
 //! The command lines of the two sides of a job, for running and, with names in place of folders,
 //! for the record. Called by [`super::run`].
 
-use super::jobs::{Data, Extent, Job, Padding};
+use super::jobs::{Data, Extent, Job, Padding, PeerPrecision};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,6 +47,14 @@ impl Places {
             minilm: "MINILM".into(),
             base: "BASE".into(),
             data: "GLUE".into(),
+        }
+    }
+
+    /// The same places with another binary.
+    pub(crate) fn with_progtune(&self, binary: &Path) -> Self {
+        Self {
+            progtune: binary.into(),
+            ..self.clone()
         }
     }
 
@@ -108,6 +116,9 @@ pub(crate) fn peer(
         Padding::Dynamic => command.arg("--group"),
         Padding::Full => command.args(["--pad-to", MAX_LENGTH]),
     };
+    if job.peer_precision == PeerPrecision::Bf16 {
+        command.arg("--bf16");
+    }
     command
 }
 

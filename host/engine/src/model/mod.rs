@@ -52,8 +52,8 @@ pub struct Model {
     readers: Vec<Depth>,
     fused: bool,
     scratch: Scratch,
-    /// Whether dropout also applies, in training, below the lowest trained parameter, as in the
-    /// paper's code.
+    /// Whether dropout also applies, in training, to frozen blocks, and to the embeddings below
+    /// them, as in the paper's code. The embeddings below a trained first block always drop out.
     pub frozen_dropout: bool,
     /// Whether blocks keep only their input while training and run their forward again in the
     /// backward. The bits are the same; it takes less memory and more time.
@@ -269,7 +269,10 @@ impl Model {
     /// The input of the first block, `[T, hidden]`, and its tape if the embeddings are trained.
     fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
         let record = depth == Depth::Embeddings;
-        let dropout = record || self.frozen_dropout;
+        // Where every block is trained, no output of a frozen block is cached: dropping out costs
+        // nothing, and the blocks train on the noisy inputs that they get in PyTorch.
+        let no_block_frozen = depth <= Depth::Block(0);
+        let dropout = no_block_frozen || self.frozen_dropout;
         let embeddings = &self.layout.embeddings;
         let (x, tape) = if self.fused {
             let (rows, tape) = fused::embeddings_forward(embeddings, pass, record, dropout)?;
