@@ -70,6 +70,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         model_plan: &model_plan,
         adapter: Some(&adapter),
         policy: HeadPolicy::Require,
+        head_bias: None,
         seed: 0,
         device: Device::Cpu,
         kernels: Kernels::Auto,

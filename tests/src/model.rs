@@ -84,6 +84,7 @@ impl Wanted<'_> {
             model_plan: &model_plan,
             adapter: adapter.as_ref(),
             policy: HeadPolicy::MakeNew,
+            head_bias: None,
             seed: 1,
             device: Device::Cpu,
             kernels: self.kernels,

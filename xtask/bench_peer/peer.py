@@ -116,6 +116,9 @@ def build_model(args):
 
         config = LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"])
         model = get_peft_model(model, config)
+    if args.peft == "bitfit":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = name.endswith("bias") or name.startswith("classifier")
     return model
 
 
@@ -151,16 +154,16 @@ def evaluate(model, examples, args):
     order = list(range(len(examples)))
     if args.group:
         order.sort(key=lambda i: -examples.length(i))
-    predicted = np.zeros(len(order), dtype=np.int64)
+    predicted, loss = np.zeros(len(order), dtype=np.int64), 0.0
     with torch.no_grad():
         for at in range(0, len(order), args.eval_batch_size):
             indices = order[at : at + args.eval_batch_size]
-            inputs = examples.batch(indices, args.pad_to)
-            inputs.pop("labels")
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
-                predicted[indices] = model(**inputs).logits.argmax(-1).numpy()
+                output = model(**examples.batch(indices, args.pad_to))
+            predicted[indices] = output.logits.argmax(-1).numpy()
+            loss += float(output.loss) * len(indices)
     expected = np.array(examples.labels)
-    result = {"eval_accuracy": float((predicted == expected).mean())}
+    result = {"eval_accuracy": float((predicted == expected).mean()), "eval_loss": loss / len(order)}
     if args.task == "mrpc":
         result["eval_f1"] = float(f1_score(expected, predicted))
     return result
@@ -264,7 +267,7 @@ def main():
     for flag in ["--model", "--data", "--output"]:
         command.add_argument(flag, required=True)
     command.add_argument("--task", required=True, choices=sorted(COLUMNS))
-    command.add_argument("--peft", default="none", choices=["none", "lora"])
+    command.add_argument("--peft", default="none", choices=["none", "lora", "bitfit"])
     command.add_argument("--schedule", default="full", choices=["full", "progressive", "grow-from-hb", "wo-lb"])
     for flag, default in [("--epochs", 3), ("--batch-size", 32), ("--eval-batch-size", 64), ("--max-length", 128)]:
         command.add_argument(flag, type=int, default=default)

@@ -46,6 +46,7 @@ use progtune_process::{phase::Phase, short_list::short_list};
 ///     labels: &[],
 ///     adapter: None,
 ///     policy: HeadPolicy::MakeNew,
+///     head_bias: None,
 ///     seed: 42,
 ///     device: Device::Cpu,
 ///     kernels: Kernels::Auto,
@@ -69,6 +70,8 @@ pub struct Assembly<'a> {
     pub adapter: Option<&'a Adapter>,
     /// The treatment of a head that the checkpoint lacks.
     pub policy: HeadPolicy,
+    /// The first bias of a new head's last layer, one value per output; `None` for zeros.
+    pub head_bias: Option<&'a [f32]>,
     /// The random seed.
     pub seed: u64,
     /// The device.
@@ -200,7 +203,7 @@ impl Assembly<'_> {
                 // The checkpoint lacks it, or has the head of another task.
                 _ => {
                     made_new.push(info.name.clone());
-                    new_head_value(info, self.config.encoder.initializer_range, self.seed)?
+                    self.new_head_value(info)?
                 }
             });
         }
@@ -261,6 +264,23 @@ impl Assembly<'_> {
 }
 
 impl Assembly<'_> {
+    /// Hugging Face's initialisation of a new layer: normal with `initializer_range`, and zero bias
+    /// unless the last layer's is given.
+    fn new_head_value(&self, info: &ParameterInfo) -> Result<Tensor> {
+        let std = self.config.encoder.initializer_range;
+        let mut stream = Stream::new(self.seed, &info.name);
+        let given = self.head_bias.filter(|bias| bias.len() == info.size());
+        let values: Vec<f32> = match (info.role, given) {
+            (Role::BIAS, Some(bias)) if is_last_layer(&info.name) => bias.to_vec(),
+            (Role::BIAS, _) => vec![0f32; info.size()],
+            _ => (0..info.size())
+                .map(|_| (stream.normal() * std) as f32)
+                .collect(),
+        };
+        let shape = info.shape.as_slice();
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    }
+
     /// The order of the rows of the checkpoint's own head, if it is not that of the task's labels.
     /// A checkpoint that was trained elsewhere may have another order (`id2label`), as many MNLI
     /// models do.
@@ -306,22 +326,6 @@ fn in_task_order(info: &ParameterInfo, value: Tensor, order: Option<&[u32]>) -> 
         }
         None => Ok(value),
     }
-}
-
-/// Hugging Face's initialisation of a new layer: normal with `initializer_range`, zero bias.
-fn new_head_value(info: &ParameterInfo, std: f64, seed: u64) -> Result<Tensor> {
-    let mut stream = Stream::new(seed, &info.name);
-    let values: Vec<f32> = match info.role {
-        Role::BIAS => vec![0f32; info.size()],
-        _ => (0..info.size())
-            .map(|_| (stream.normal() * std) as f32)
-            .collect(),
-    };
-    Ok(Tensor::from_vec(
-        values,
-        info.shape.as_slice(),
-        &Device::Cpu,
-    )?)
 }
 
 /// The error for evaluation without a parameter that neither base nor adapter has: random values

@@ -6,6 +6,7 @@ pub mod class_weights;
 pub mod data_description;
 pub mod eval_split;
 pub mod examples;
+pub mod head_init;
 pub mod metrics;
 pub mod own_files;
 pub mod prefetch;

@@ -16,8 +16,8 @@ use progtune_engine::{
     plugin::Isolation,
 };
 use progtune_pipeline::{
-    batch_order::BatchLimit, class_weights::ClassWeights, question_answering::Answering,
-    token_cache::TokenCacheUse,
+    batch_order::BatchLimit, class_weights::ClassWeights, head_init::HeadInit,
+    question_answering::Answering, token_cache::TokenCacheUse,
 };
 use progtune_process::byte_size::ByteSize;
 
@@ -89,6 +89,7 @@ fn defaults_are_those_of_the_design() {
             seed: 42,
             dropout: None,
             frozen_dropout: false,
+            head_init: HeadInit::Auto,
             best_model_metric: None,
         },
         optimizer: default_optimizer(),

@@ -2,6 +2,7 @@
 //! by `train` and `plan`.
 
 use progtune_datasets::Metric;
+use progtune_pipeline::head_init::HeadInit;
 
 use super::export::Written;
 use super::settings::Settings;
@@ -49,6 +50,14 @@ pub(crate) static FROZEN_DROPOUT: Flag<bool> = Flag::switch(
     "Apply dropout also below the lowest trained parameter (in frozen blocks and embeddings)",
 );
 
+pub(crate) static HEAD_INIT: Flag<HeadInit> = Flag::key(
+    "head_init",
+    "NAME",
+    "Bias of a new head: auto (the labels' mean for regression, else 0), prior (also the label frequencies), pytorch (0)",
+)
+.default("auto")
+.form(Form::OneOf(HeadInit::NAMES));
+
 pub(crate) static LOAD_BEST_MODEL_AT_END: Flag<bool> = Flag::switch(
     "load_best_model_at_end",
     "Keep the model of the best epoch instead of the last",
@@ -81,6 +90,8 @@ pub struct TrainingConfig {
     pub dropout: Option<f64>,
     /// Whether dropout also applies to blocks and embeddings below the lowest trained parameter.
     pub frozen_dropout: bool,
+    /// The initialisation of a new head.
+    pub head_init: HeadInit,
     /// The evaluation key, with or without `eval_`, whose best epoch is the result; `None` for the
     /// last epoch.
     pub best_model_metric: Option<String>,
@@ -97,6 +108,7 @@ impl TrainingConfig {
             seed: settings.get(&SEED)?,
             dropout: settings.find(&DROPOUT)?,
             frozen_dropout: settings.get(&FROZEN_DROPOUT)?,
+            head_init: settings.get(&HEAD_INIT)?,
             best_model_metric: keeps_best.then(|| metric.unwrap_or_else(|| "loss".into())),
         })
     }
@@ -107,6 +119,7 @@ impl TrainingConfig {
         written.set(&SEED, self.seed);
         written.set_if(&DROPOUT, self.dropout);
         written.set(&FROZEN_DROPOUT, self.frozen_dropout);
+        written.set(&HEAD_INIT, self.head_init.to_string());
         // Naming a metric implies loading the best model.
         let metric = self.best_model_metric.as_deref();
         written.set(&LOAD_BEST_MODEL_AT_END, metric.is_some());

@@ -285,6 +285,7 @@ impl<'a> Opened<'a> {
             model_plan: &layer.model_plan,
             adapter: layer.adapter.as_ref(),
             policy: HeadPolicy::Require,
+            head_bias: None,
             seed: 0,
             device: self.config.machine.device,
             kernels: self.config.machine.kernels,

@@ -205,7 +205,8 @@ impl<'a> Prepared<'a> {
         let best = best
             .map(|metric| BestModel::told_by(metric, task))
             .transpose()?;
-        let mut model = build(inputs, decided.recompute)?;
+        let head_bias = training.head_init.bias(task, examples)?;
+        let mut model = build(inputs, head_bias.as_deref(), decided.recompute)?;
         model.loss_weighting = weighting;
         Ok(Self {
             inputs,
@@ -242,7 +243,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
+fn build(inputs: &Inputs<'_>, head_bias: Option<&[f32]>, recompute: bool) -> Result<Model> {
     let (config, task) = (inputs.config, inputs.task());
     let mut model = Assembly {
         source: &inputs.model.source,
@@ -252,6 +253,7 @@ fn build(inputs: &Inputs<'_>, recompute: bool) -> Result<Model> {
         model_plan: &inputs.model_plan,
         adapter: inputs.model.adapter.as_ref(),
         policy: HeadPolicy::MakeNew,
+        head_bias,
         seed: config.training.seed,
         device: config.machine.device,
         kernels: config.machine.kernels,

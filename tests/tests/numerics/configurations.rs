@@ -128,6 +128,7 @@ fn model(
         model_plan: &model_plan,
         adapter: None,
         policy: HeadPolicy::Require,
+        head_bias: None,
         seed: 0,
         device: Device::Cpu,
         kernels,

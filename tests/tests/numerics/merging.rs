@@ -162,6 +162,7 @@ fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
         model_plan: &model_plan,
         adapter: None,
         policy: HeadPolicy::Require,
+        head_bias: None,
         seed: 1,
         device: Device::Cpu,
         kernels: Kernels::Fused,

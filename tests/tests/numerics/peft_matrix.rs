@@ -181,6 +181,7 @@ fn load(
         model_plan: &model_plan,
         adapter: Some(&adapter),
         policy: HeadPolicy::Require,
+        head_bias: None,
         seed: 0,
         device: Device::Cpu,
         kernels,

@@ -162,6 +162,7 @@ fn model(kernels: Kernels) -> Model {
         model_plan: &model_plan,
         adapter: None,
         policy: HeadPolicy::MakeNew,
+        head_bias: None,
         seed: 1,
         device: Device::Cpu,
         kernels,

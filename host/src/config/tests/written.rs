@@ -44,6 +44,7 @@ fn unusual() -> RunConfig {
             seed: u64::MAX,
             dropout: Some(0.0),
             frozen_dropout: true,
+            head_init: HeadInit::Prior,
             best_model_metric: Some("f1".into()),
         },
         optimizer: unusual_optimizer(),

@@ -151,6 +151,7 @@ fn the_base_is_in_memory_once() {
         model_plan,
         adapter,
         policy: HeadPolicy::Require,
+        head_bias: None,
         seed: 0,
         device: Device::Cpu,
         kernels: Kernels::Auto,

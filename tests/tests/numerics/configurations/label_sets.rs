@@ -277,6 +277,7 @@ fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tok
         model_plan: &model_plan,
         adapter: None,
         policy,
+        head_bias: None,
         seed: 3,
         device: Device::Cpu,
         kernels: Kernels::Auto,

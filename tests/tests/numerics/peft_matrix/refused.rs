@@ -290,6 +290,7 @@ fn adapters_merge_without_a_task_or_data() {
             model_plan: &model_plan,
             adapter: None,
             policy: HeadPolicy::Require,
+            head_bias: None,
             seed: 0,
             device: Device::Cpu,
             kernels: Kernels::Fused,

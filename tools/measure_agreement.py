@@ -1,0 +1,134 @@
+"""Measures the table "Whole runs" of docs/agreement.md: the same runs in PyTorch and in progtune, five seeds a cell.
+
+    cargo build --release --workspace
+    python tools/measure_agreement.py --minilm MODEL_DIR --data SHARED/data
+
+Both sides start from MiniLM with the same data, batches, optimizer, learning rate and dropout (`--frozen-dropout`). Where that
+differs from progtune's default, the default is a third side. The PyTorch side is `xtask/bench_peer/peer.py`, and for
+WNUT17 `tools/wnut17_reference.py`. Every run is a line of `tools/agreement/record.jsonl`; a second call measures only what is
+missing there, and `--table` only prints the table. Needs torch, transformers, peft, scikit-learn, scipy and seqeval; two hours
+on two cores.
+"""
+import argparse
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "tools/agreement/record.jsonl"
+PEER = ROOT / "xtask/bench_peer/peer.py"
+SST2 = dict(task="sst2", data="SST-2", rows=3000, batch=32, metric="eval_accuracy")
+MRPC = dict(task="mrpc", data="MRPC", rows=0, batch=32, metric="eval_accuracy")
+WNUT17 = dict(task="wnut17", data="WNUT17", rows=0, batch=16, metric="eval_f1")
+FULL, LORA, BITFIT = ("none", "5e-5"), ("lora", "5e-4"), ("bitfit", "1e-3")
+CELLS = [
+    ("SST-2, first 3000 rows, full fine-tuning (accuracy)", SST2, FULL, ["full", "progressive", "grow-from-hb", "wo-lb"]),
+    ("SST-2, first 3000 rows, BitFit (accuracy)", SST2, BITFIT, ["full", "progressive"]),
+    ("MRPC, LoRA (accuracy)", MRPC, LORA, ["full", "progressive"]),
+    ("WNUT17, full fine-tuning (entity F1)", WNUT17, FULL, ["full"]),
+]
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def command(side, job, method, schedule, seed, args, output):
+    """The command of one run."""
+    peft, lr = method
+    data = args.data / job["data"]
+    if job["task"] == "wnut17":
+        if side == "pytorch":
+            script = [sys.executable, ROOT / "tools/wnut17_reference.py"]
+            return [*script, "--model", args.minilm, "--data", data, "--seed", str(seed), "--lr", lr]
+        files = ["--train-file", data / "wnut17train.conll", "--validation-file", data / "emerging.dev.conll"]
+        what = [*files, "--problem-type", "token_classification"]
+    else:
+        what = ["--task", job["task"], "--data", data]
+        if job["rows"]:
+            what += ["--max-train-samples", str(job["rows"])]
+    same = ["train", "--model", args.minilm, *what, "--peft", peft, "--schedule", schedule, "--lr", lr, "--epochs", "3"]
+    same += ["--batch-size", str(job["batch"]), "--max-length", "128", "--eval-batch-size", "64", "--seed", str(seed)]
+    same += ["--threads", "2", "--output", output]
+    if side == "pytorch":
+        return [sys.executable, PEER, *same, "--group"]
+    own = ["--quiet", "--overwrite-output"] + ([] if side == "default dropout" else ["--frozen-dropout"])
+    return [args.progtune, *same, *own]
+
+
+def measure(side, job, method, schedule, seed, args):
+    """One run: dev metric and loss after the last epoch, and the mean training loss of that epoch."""
+    output = args.output / "run"
+    words = [str(word) for word in command(side, job, method, schedule, seed, args, output)]
+    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    if side == "pytorch" and job["task"] == "wnut17":
+        last = [json.loads(line) for line in text.splitlines()][-2]
+        return dict(metric=last["f1"], eval_loss=last["loss"])
+    results = json.loads(text.splitlines()[-1]) if side == "pytorch" else json.loads((output / "all_results.json").read_text())
+    steps = [line for line in lines_of(output / "metrics.jsonl") if "tokens" in line and "loss" in line]
+    losses = [line["loss"] for line in steps if line["epoch"] == 3]
+    return dict(metric=results[job["metric"]], eval_loss=results["eval_loss"], train_loss=sum(losses) / len(losses))
+
+
+def cells():
+    for title, job, method, schedules in CELLS:
+        for schedule in schedules:
+            # In the other cells the embeddings are trained, so the default drops out everywhere too.
+            sides = ["pytorch", "progtune"] + (["default dropout"] if method == LORA and schedule != "full" else [])
+            yield title, job, method, schedule, sides
+
+
+def mean(values, digits):
+    """Mean ± standard error."""
+    n = len(values)
+    middle = sum(values) / n
+    error = math.sqrt(sum((v - middle) ** 2 for v in values) / (n - 1) / n) if n > 1 else float("nan")
+    return f"{middle:.{digits}f} ± {error:.{digits}f}".replace("0.", ".")
+
+
+def table(seeds):
+    """The Markdown rows, one for each cell that is complete."""
+    records = lines_of(RECORD)
+    print("| job | schedule | PyTorch | progtune | progtune, default dropout | loss on dev: PyTorch | progtune | default dropout |")
+    print("|---|---|---|---|---|---|---|---|")
+    for title, _, _, schedule, sides in cells():
+        shown = {}
+        for side in sides:
+            runs = [r for r in records if (r["job"], r["schedule"], r["side"]) == (title, schedule, side)]
+            if len(runs) == seeds:
+                shown[side] = [mean([r[key] for r in runs], 3) for key in ("metric", "eval_loss")]
+        if len(shown) == len(sides):
+            row = [shown.get(side, ["", ""])[i] for i in (0, 1) for side in ("pytorch", "progtune", "default dropout")]
+            print(f"| {title} | `{schedule}` | " + " | ".join(row) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--minilm", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--progtune", type=Path, default=ROOT / "target/release/progtune")
+    parser.add_argument("--output", type=Path, default=ROOT / "target/agreement")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    if not args.table:
+        # Seeds outermost, so that all cells grow together.
+        for seed in range(1, args.seeds + 1):
+            for title, job, method, schedule, sides in cells():
+                for side in sides:
+                    key = dict(job=title, schedule=schedule, side=side, seed=seed)
+                    if any(key.items() <= record.items() for record in lines_of(RECORD)):
+                        continue
+                    record = {**key, **measure(side, job, method, schedule, seed, args)}
+                    with RECORD.open("a") as file:
+                        file.write(json.dumps(record) + "\n")
+                    print(json.dumps(record), flush=True)
+    table(args.seeds)
+
+
+if __name__ == "__main__":
+    main()
