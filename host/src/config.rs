@@ -279,6 +279,7 @@ pub(crate) const OPTIMISATION: List = &[
     &MAX_GRAD_NORM,
     &DROPOUT,
     &FROZEN_DROPOUT,
+    &HEAD_INIT,
     &CLASS_WEIGHTS,
     &LABEL_SMOOTHING,
     &LOAD_BEST_MODEL_AT_END,
