@@ -59,16 +59,18 @@ impl Run {
     }
 }
 
-/// Runs the command, which leaves `metrics.jsonl` in `output`, and excludes `warm_up` steps from
-/// the throughput.
+/// Removes `output`, runs the command, which leaves `metrics.jsonl` there, and excludes `warm_up`
+/// steps from the throughput.
 ///
 /// # Errors
 /// If the command cannot be started, fails, or makes no step after the warm-up.
 pub(crate) fn measure(command: &mut Command, output: &Path, warm_up: usize) -> Result<Run, String> {
     let metrics = output.join("metrics.jsonl");
-    let stale = fs::remove_file(&metrics);
-    if metrics.exists() {
-        return Err(format!("{}: {stale:?}", metrics.display()));
+    // Over an earlier result, progtune writes elsewhere until the new one is complete, so its first
+    // step would be seen at the end.
+    let removed = fs::remove_dir_all(output);
+    if output.exists() {
+        return Err(format!("{}: {removed:?}", output.display()));
     }
     let name = command.get_program().to_string_lossy().into_owned();
     let seen = watch(command, &name, &metrics)?;
