@@ -12,6 +12,7 @@ on two cores.
 import argparse
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,8 @@ def command(side, job, method, schedule, seed, args, output):
 
 def measure(side, job, method, schedule, seed, args):
     """One run: dev metric and loss after the last epoch, and the mean training loss of that epoch."""
-    output = args.output / "run"
+    output = args.output / side.replace(" ", "-")
+    shutil.rmtree(output, ignore_errors=True)
     words = [str(word) for word in command(side, job, method, schedule, seed, args, output)]
     text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     if side == "pytorch" and job["task"] == "wnut17":

@@ -6,10 +6,14 @@
 //! ```
 #![allow(unsafe_code)]
 
-/// Makes rayon's global pool and candle's private ones use `threads` threads.
+/// Makes rayon's global pool and candle's private ones use `threads` threads. The calling thread
+/// becomes one of rayon's, so that it computes instead of waiting for the others to wake up.
 ///
-/// candle takes the size of its pools from the environment variable `RAYON_NUM_THREADS`, which it
-/// reads during its first operation, and offers no other way. Pools that already exist (in tests)
+/// candle takes the size of its pools from environment variables, which it reads during its first
+/// operation, and offers no other way. `RAYON_NUM_THREADS` is for its products. The pool for
+/// element-wise operations (`CANDLE_NUM_THREADS`) waits by spinning: on a busy machine a thread then
+/// uses up its time while the one it waits for is not running. Two threads were slower than one, so
+/// that pool gets one thread unless the user sets the variable. Pools that already exist (in tests)
 /// are kept; results do not depend on their size.
 ///
 /// # Safety
@@ -18,7 +22,17 @@
 pub unsafe fn configure(threads: usize) {
     // SAFETY: passed on from the caller.
     unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global();
+    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+        // SAFETY: passed on from the caller.
+        unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    // A pool of the calling thread alone would not run the work of other threads while that thread
+    // waits for them.
+    let pool = if threads > 1 {
+        pool.use_current_thread()
+    } else {
+        pool
+    };
+    let _ = pool.build_global();
 }

@@ -139,20 +139,20 @@ mod tests {
         let classes = || vec![Target::Class(0), Target::Class(0), Target::Class(1)];
         assert_eq!(bias(HeadInit::Auto, single, classes()), None);
         let prior = bias(HeadInit::Prior, single, classes()).expect("a prior");
-        assert_eq!(prior, [0.6f32.ln(), 0.4f32.ln()]);
+        assert_eq!(prior, [0.6f64.ln() as f32, 0.4f64.ln() as f32]);
         let sets = vec![Target::Classes(vec![0]), Target::Classes(vec![])];
         let prior = bias(HeadInit::Prior, ProblemType::MultiLabelClassification, sets);
-        assert_eq!(prior.expect("a prior"), [0.0, (1f32 / 3.0).ln()]);
+        assert_eq!(prior.expect("a prior"), [0.0, (1f64 / 3.0).ln() as f32]);
     }
 
     #[test]
     fn tags_are_counted_by_token() {
-        let tags = Target::Tags(vec![None, Some(1), Some(1), None]);
+        let tags = Target::Tags(vec![None, Some(1), Some(1), None, None]);
         let prior = bias(
             HeadInit::Prior,
             ProblemType::TokenClassification,
             vec![tags],
         );
-        assert_eq!(prior.expect("a prior"), [0.25f32.ln(), 0.75f32.ln()]);
+        assert_eq!(prior.expect("a prior"), [0.25f64.ln() as f32, 0.75f64.ln() as f32]);
     }
 }
