@@ -16,6 +16,7 @@ mod table;
 mod tags;
 
 pub use own::OwnDataError;
+pub(crate) use own::for_example;
 pub use place::{Place, Position};
 pub use question::{QuestionError, QuestionPlace};
 pub(crate) use show::{listed, names, printable, quote};

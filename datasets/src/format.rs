@@ -24,6 +24,8 @@ pub enum Format {
     LabelText,
     /// One text per line; the file's name determines the label.
     Lines,
+    /// One text per file; the folder's name determines the label, as in IMDb's `aclImdb`.
+    TextFile,
     /// One word with its tags per line and an empty line after each sentence, as in the CoNLL
     /// tasks.
     Conll,
@@ -39,6 +41,7 @@ impl Format {
         ("arrow", Self::Arrow),
         ("label-text", Self::LabelText),
         ("lines", Self::Lines),
+        ("text-file", Self::TextFile),
         ("conll", Self::Conll),
     ];
 
@@ -52,6 +55,7 @@ impl Format {
             Self::Arrow => "arrow",
             Self::LabelText => "label-text",
             Self::Lines => "lines",
+            Self::TextFile => "text-file",
             Self::Conll => "conll",
         }
     }
@@ -154,6 +158,20 @@ pub struct DataFile {
     pub encoding: TextEncoding,
     /// The origin of its column names.
     pub header: Header,
+    /// The key of the rows in a JSON document that has several lists of rows.
+    pub part: Option<String>,
+}
+
+impl DataFile {
+    /// The file with what the user gives to read it: its path, and the key after `#` if there is
+    /// one.
+    pub fn given(&self) -> String {
+        let path = self.path.display();
+        match &self.part {
+            None => path.to_string(),
+            Some(part) => format!("{path}#{part}"),
+        }
+    }
 }
 
 #[cfg(test)]

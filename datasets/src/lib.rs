@@ -30,11 +30,12 @@
 //! - `generated`: the tasks whose rows a grammar makes
 //! - below them `columns`, `problem_type` and `split_name` (the vocabulary of tasks, readers and
 //!   errors), `format` (of a data file), `request` (of the user), `example` and `skipped_rows` (the
-//!   results), `error`, `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for
-//!   caches)
+//!   results), `sampling` and `drawn_rows` (which rows are used), `error`, `nearest`, `splitmix`,
+//!   and `fingerprint` (of this crate's source, for caches)
 #![forbid(unsafe_code)]
 
 mod columns;
+mod drawn_rows;
 mod error;
 mod example;
 pub mod fingerprint;
@@ -45,6 +46,7 @@ mod own;
 mod problem_type;
 mod readers;
 mod request;
+mod sampling;
 mod skipped_rows;
 mod split_name;
 mod splitmix;
@@ -61,22 +63,26 @@ pub use example::{Example, Label};
 pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
 pub use generated::{sample, sample_pairs};
 pub use own::data::{OWN_TASK, OwnData};
-pub use own::files::{OwnFacts, OwnFiles, OwnRows, RowCounts};
+pub use own::facts::{OwnFacts, RowCounts};
+pub use own::files::{OwnFiles, OwnRows};
 pub use own::label_form::LabelForm;
 pub use own::learn_labels::Labels;
 pub use own::survey::{ColumnKind, Survey};
 pub use problem_type::ProblemType;
 pub use request::{OnBadRow, OwnRequest, Reading};
+pub use sampling::{Sample, SampleRule};
 pub use skipped_rows::SkippedRows;
 pub use split_name::SplitName;
 pub use squad::{
     Answer, AnswerRule, Question, QuestionData, Questions, is_question_file, load_questions,
-    read_questions,
+    read_questions, sampled_questions,
 };
 pub use tag_scheme::repair::{RepairTags, TagFindings};
 pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
 pub use tags::data::{TaggedData, TaggedSentence};
 pub use tasks::metric::Metric;
 pub use tasks::rows::{ExampleRows, jsonl_rows, read_jsonl};
-pub use tasks::split::{Split, has_split, load_split, split_files, split_rows};
+pub use tasks::split::{
+    SampledRows, Split, has_split, load_split, sampled_rows, split_files, split_rows,
+};
 pub use tasks::task::{Generator, Task, TaskSource};

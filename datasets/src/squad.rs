@@ -6,12 +6,14 @@
 //! Hugging Face's flat JSON, and parquet as the hub serves `squad` and `squad_v2`. Flat JSON is
 //! `data` with one question per element, or one question per line.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{DataError, QuestionError};
 use crate::format::{DataFile, Format, Header, TextEncoding};
 use crate::request::OnBadRow;
+use crate::sampling::{Sample, sampled};
 use crate::skipped_rows::SkippedRows;
 use crate::split_name::SplitName;
 use crate::tasks::locate::locate;
@@ -121,7 +123,15 @@ pub fn read_questions(
     Ok(read)
 }
 
-/// The first `limit` questions (all if `None`) of a split of `task` in the directory `dir`. The
+/// The questions of a sample, stratified by whether they have an answer, or all questions if it is
+/// `None`.
+pub fn sampled_questions(questions: &[Question], sample: Option<Sample>) -> Cow<'_, [Question]> {
+    sampled(questions, sample, |question| {
+        usize::from(question.is_impossible())
+    })
+}
+
+/// The questions of a sample (all if `None`) of a split of `task` in the directory `dir`. The
 /// directory contains the official files (`train-v1.1.json`, `dev-v2.0.json`, …), JSON or JSONL
 /// named after the split, or Hugging Face's parquet. The files are in `dir` itself or in a folder
 /// named after the task.
@@ -132,7 +142,7 @@ pub fn load_questions(
     task: &Task,
     dir: &Path,
     split: SplitName,
-    limit: Option<usize>,
+    sample: Option<Sample>,
 ) -> Result<Questions, DataError> {
     if !task.splits().any(|name| name == split) {
         return Err(DataError::NoSuchSplit {
@@ -150,9 +160,15 @@ pub fn load_questions(
             format: located.format,
             encoding: TextEncoding::default(),
             header: Header::default(),
+            part: None,
         })
         .collect();
-    read_questions(&files, task.answer_rule(), OnBadRow::Error, limit)
+    let limit = Sample::limit(sample);
+    let read = read_questions(&files, task.answer_rule(), OnBadRow::Error, limit)?;
+    Ok(Questions {
+        questions: sampled_questions(&read.questions, sample).into_owned(),
+        ..read
+    })
 }
 
 impl Task {

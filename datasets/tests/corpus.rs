@@ -95,6 +95,7 @@ fn read_as_questions(path: &Path, format: Format, on_bad_row: OnBadRow) {
         format,
         encoding: TextEncoding::default(),
         header: Header::default(),
+        part: None,
     };
     match read_questions(&[file], AnswerRule::OrNone, on_bad_row, None) {
         Ok(read) => {

@@ -71,7 +71,7 @@ pub use training::TrainingConfig;
 pub(crate) mod flags {
     pub(crate) use super::{
         batching::{EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, MAX_LENGTH},
-        data::{DATA, MAX_EVAL_SAMPLES, METRICS, TASK},
+        data::{DATA, MAX_EVAL_SAMPLES, METRICS, SAMPLE, TASK},
         hub::DATA_CONFIG,
         inference::{ADAPTER, ANSWERS, INPUT, PREDICTIONS},
         inputs::MODEL,
@@ -82,6 +82,7 @@ pub(crate) mod flags {
         schedule_and_method::{PEFT_OPT, SCHEDULE_OPT},
         show::{QUIET, VERBOSE},
         split::SPLIT,
+        training::SEED,
     };
 }
 
@@ -239,6 +240,8 @@ pub(crate) const TASKS: List = &[
     &METRICS,
     &MAX_TRAIN_SAMPLES,
     &MAX_EVAL_SAMPLES,
+    &MAX_TEST_SAMPLES,
+    &SAMPLE,
 ];
 pub(crate) const OWN_DATA: List = &[
     &TRAIN_FILE,

@@ -2,8 +2,10 @@
 //! epoch, and by `evaluate` and `predict`.
 
 mod only_answer;
+pub mod only_label;
 
 use only_answer::only_answer;
+use only_label::only_label;
 use progtune_datasets::Task;
 use progtune_engine::{
     batch::{Batch, Target},
@@ -34,6 +36,8 @@ pub struct Evaluation {
     pub answers: Option<Vec<Decoded>>,
     /// The one answer that every example gets, if the labels differ and no other answer is given.
     pub only_answer: Option<String>,
+    /// The one label that every labelled example has, if there are several examples.
+    pub only_label: Option<String>,
     /// The scores of each entity type, or of each label in a multi-label task; empty for other
     /// tasks.
     pub parts: Vec<(String, ClassReport)>,
@@ -202,6 +206,7 @@ pub fn evaluate_from(
         confusion: measured.confusion,
         answers,
         only_answer: only_answer(task, &labelled),
+        only_label: only_label(task, labelled.iter().map(|(_, target)| *target)),
         parts: measured.parts,
         secs: start.elapsed().as_secs_f64(),
         samples: examples.len(),

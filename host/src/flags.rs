@@ -84,10 +84,19 @@ pub enum Scope {
     All,
     /// `train` and `plan`.
     Training,
+    /// `train`, `plan` and `evaluate`.
+    Measuring,
     /// `evaluate` and `predict`.
     Inference,
     /// Every command: settings of the display, on which no result depends.
     Display,
+}
+
+impl Scope {
+    /// Whether a training run reads the key.
+    pub fn is_of_training(self) -> bool {
+        matches!(self, Self::All | Self::Training | Self::Measuring)
+    }
 }
 
 /// The values of a flag on the command line.

@@ -5,7 +5,7 @@ mod opened;
 
 use crate::{
     config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
-    evaluate::{evaluate, logits, split_logits},
+    evaluate::{evaluate, logits, only_label, split_logits},
     evaluation_keys::eval_keys,
     fetch::Fetcher,
     progress::metrics_table,
@@ -24,6 +24,7 @@ use progtune_pipeline::{
     token_classification::predictions,
     token_store::Examples,
 };
+use progtune_plain_text::shown_line;
 use progtune_process::{
     files::{
         directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
@@ -58,6 +59,10 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
             let result = evaluate(model, task, split, config.inference.eval_batch)?;
             if result.loss.is_none() {
                 return Err(unlabelled(directory, split.name));
+            }
+            if let Some(label) = result.only_label.as_deref().map(shown_line) {
+                let remark = only_label::remark("evaluated", &label);
+                tracing::warn!("{remark}; {}", only_label::ADVICE);
             }
             results.extend(eval_keys(task, &result, split.suffix()));
             answers = result.answers;
@@ -116,7 +121,7 @@ pub fn run_predict(config: &PredictConfig) -> Result<()> {
     };
     let opened = Opened::new(&config.inference, &models, own.as_ref())?;
     if let Some(sentences) = opened.sentences() {
-        return predict_tags(config, &opened, sentences);
+        return predict_tags(config, &opened, &sentences);
     }
     // Each task reads its own columns of the same lines.
     let mut inputs: Vec<(&str, Vec<EvalSplit>)> = Vec::new();

@@ -11,13 +11,14 @@ mod tagged;
 
 use crate::{
     config::{InspectConfig, max_length},
+    evaluate::only_label,
     fetch::{Fetcher, ModelFiles},
 };
 use duplicates::Texts;
 use lengths::Lengths;
 use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, TaggedData, Task};
 use progtune_engine::{error::Result, model_source::ModelSource};
-use progtune_pipeline::{data_description::describe, tokenizer::Tokenizer};
+use progtune_pipeline::{data_description::describe, data_remarks, tokenizer::Tokenizer};
 use progtune_plain_text::shown_line;
 use progtune_process::{terminal, thousands::grouped};
 
@@ -66,6 +67,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     }
     text.push_str(&describe(&files));
     let mut texts: Vec<Texts> = Vec::new();
+    let mut remarks = data_remarks::remarks(&files);
     for split in [SplitName::Train, SplitName::Validation, SplitName::Test] {
         let n_rows = files.n_rows(split);
         if n_rows == 0 {
@@ -75,7 +77,7 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
         let mut labels = LabelCount::new(&files.task, every);
         let mut lengths = Lengths::new(&tokenizer);
         let mut own = Texts::new(split, texts.len());
-        for (at, example) in files.rows(split).enumerate() {
+        for (at, example) in files.rows(split, None).enumerate() {
             let example = example?;
             labels.add(example.label.as_ref(), at);
             own.add(&example, &texts);
@@ -84,6 +86,8 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
             }
         }
         text.push_str(&format!("\n{split}: {} rows\n", grouped(n_rows as u64)));
+        let only = labels.only().map(|label| shown_line(&label));
+        remarks.extend(only.map(|label| only_label::remark(split.as_str(), &label)));
         text.push_str(&labels.report(n_rows));
         text.push_str(&lengths.report(limit, every)?);
         texts.push(own);
@@ -91,6 +95,9 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
     text.push_str("\nduplicates\n");
     for (at, own) in texts.iter().enumerate() {
         text.push_str(&own.report(&texts[..at]));
+    }
+    if !remarks.is_empty() {
+        text.push_str(&format!("\nremarks\n  {}\n", remarks.join("\n  ")));
     }
     Ok(terminal::print(&text)?)
 }
@@ -144,6 +151,21 @@ impl<'a> LabelCount<'a> {
                     self.scores.push(*score);
                 }
             }
+        }
+    }
+
+    /// The only label of several rows.
+    fn only(&self) -> Option<String> {
+        let classes = self.classes.iter().zip(&self.task.labels);
+        let mut held = classes.filter(|(count, _)| **count > 0);
+        match (self.task.problem_type, held.next(), held.next()) {
+            (ProblemType::SingleLabelClassification, Some((&count, label)), None) => {
+                (count > 1).then(|| format!("`{label}`"))
+            }
+            (ProblemType::Regression, ..) => {
+                (self.n_scores > 1 && self.least == self.most).then(|| self.least.to_string())
+            }
+            _ => None,
         }
     }
 

@@ -25,6 +25,7 @@ pub mod recipe;
 pub mod report;
 pub mod run_directory;
 pub mod run_examples;
+pub mod split_remarks;
 pub mod summary;
 pub mod task_data;
 pub mod time_forecast;

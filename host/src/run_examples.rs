@@ -37,33 +37,28 @@ pub fn load_data(
                 cache: source.cache,
                 answering: config.answering,
             };
-            let train = source.examples(&questions.train, config.max_train_samples)?;
-            let (validation, limit) = (&questions.validation, config.max_eval_samples);
-            let validation = source.split(validation, limit)?;
+            let train = source.examples(&questions.train, config.train_sample())?;
+            let validation = source.split(&questions.validation, config.eval_sample())?;
             let validation = EvalSplit::of_questions(SplitName::Validation, validation);
             return Ok((train, vec![validation]));
         }
         TaskData::Own(own) => {
-            let load = |name, limit| source.load(Origin::Own { files: own, name }, limit);
-            let train = load(SplitName::Train, config.max_train_samples)?;
+            let load = |name, sample| source.load(Origin::Own { files: own, name }, sample);
+            let train = load(SplitName::Train, config.train_sample())?;
             let name = SplitName::Validation;
-            let validation = load(name, config.max_eval_samples)?;
+            let validation = load(name, config.eval_sample())?;
             let validation = EvalSplit::of_examples(name, validation);
             return Ok((train, vec![validation]));
         }
         TaskData::Tagged { data, .. } => {
-            let load = |name, sentences, limit| {
-                let sentences = token_classification::data::first(sentences, limit);
-                token_classification::data::examples(
-                    tokenizer,
-                    name,
-                    sentences,
-                    tokenizer.max_length(),
-                )
+            let load = |name, sentences, sample| {
+                let sentences = data.sampled(sentences, sample);
+                let length = tokenizer.max_length();
+                token_classification::data::examples(tokenizer, name, &sentences, length)
             };
-            let train = load(SplitName::Train, &data.train, config.max_train_samples)?;
+            let train = load(SplitName::Train, &data.train, config.train_sample())?;
             let name = SplitName::Validation;
-            let validation = load(name, &data.validation, config.max_eval_samples)?;
+            let validation = load(name, &data.validation, config.eval_sample())?;
             let validation = EvalSplit::of_examples(name, validation);
             return Ok((train, vec![validation]));
         }
@@ -78,8 +73,8 @@ fn load_splits(
     directory: &Path,
 ) -> Result<(Examples, Vec<EvalSplit>)> {
     let task = source.task;
-    let load = |name, limit| source.load(Origin::Split { directory, name }, limit);
-    let train = load(SplitName::Train, config.max_train_samples)?;
+    let load = |name, sample| source.load(Origin::Split { directory, name }, sample);
+    let train = load(SplitName::Train, config.train_sample())?;
     if train.is_empty() {
         return Err(Error::Usage(
             "the training set is empty; raise --max-train-samples".into(),
@@ -95,7 +90,7 @@ fn load_splits(
             );
             continue;
         }
-        let examples = load(name, config.max_eval_samples)?;
+        let examples = load(name, config.eval_sample())?;
         eval_splits.push(EvalSplit::of_examples(name, examples));
     }
     if eval_splits.is_empty() {

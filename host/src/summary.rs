@@ -32,6 +32,8 @@ pub struct Summary {
     /// The one answer that the model gives to every example of the first split, if it gives no
     /// other.
     pub only_answer: Option<String>,
+    /// The one label of every example of the first split, if they all have the same.
+    pub only_label: Option<String>,
     /// The epoch whose model is the result, if the best model was requested.
     pub best: Option<Best>,
     /// Every epoch that ran; the last one may be cut short.

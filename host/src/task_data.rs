@@ -16,6 +16,7 @@ use progtune_engine::{
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
     data_description::{describe, describe_skipped},
+    data_remarks,
     own_files::KeyedFiles,
     token_cache::{TokenCache, TokenCacheUse},
     token_classification,
@@ -143,12 +144,12 @@ impl TaskData {
                     inputs.data.as_ref().map(NamedPath::path),
                     &config.metrics,
                 )?;
-                let limits = [config.max_train_samples, config.max_eval_samples];
+                let samples = [config.train_sample(), config.eval_sample()];
                 match named {
                     Self::Named { task, directory }
                         if task.problem_type == ProblemType::QuestionAnswering =>
                     {
-                        let data = QuestionData::of_task(&task, &directory, limits)?;
+                        let data = QuestionData::of_task(&task, &directory, samples)?;
                         Ok(Self::Questions(Box::new(data)))
                     }
                     other => Ok(other),
@@ -174,6 +175,9 @@ impl TaskData {
         if let (Self::Questions(_), Some(request)) = (self, &mut inputs.own) {
             request.reading.problem_type = Some(task.problem_type);
         }
+        if let (Self::Own(own), Some(request)) = (self, &mut inputs.own) {
+            request.reading.header.clone_from(&own.files.header);
+        }
         if let (Self::Own(_) | Self::Tagged { .. }, Some(request)) = (self, &mut inputs.own) {
             let columns = &task.columns;
             request.reading.text_column = Some(columns.first.name.clone());
@@ -194,11 +198,14 @@ impl TaskData {
         }
     }
 
-    /// Shows the columns that are read, the labels, and the skipped rows.
+    /// Shows the columns that are read, the labels, the skipped rows, and what looks odd.
     pub fn announce(&self) {
         let text = match self {
             Self::Named { .. } => return,
-            Self::Own(own) => describe(&own.files),
+            Self::Own(own) => {
+                let remarks = data_remarks::remarks(&own.files);
+                describe(&own.files) + &remarks.join("\n")
+            }
             Self::Tagged { data, repair } => token_classification::data::describe(data, *repair),
             Self::Questions(data) => describe_skipped(&data.skipped),
         };

@@ -20,7 +20,7 @@ Everything else is passed on to `progtune train`.
 ";
 
 const STEPS: &str = "train --epochs 1 --max-steps 10 --batch-size 32 --max-length 64 --validation-split 0.001 \
-                     --max-eval-samples 64 --label-column label --overwrite-output --quiet";
+                     --max-eval-samples 64 --sample first --label-column label --overwrite-output --quiet";
 
 /// Runs the task.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {

@@ -161,8 +161,15 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
 /// Trains with a build. The result is in `output`.
 fn train(build: &Path, flags: &str, output: &Path) -> Result<(), String> {
     let program = build.join("progtune");
+    // Version 0.1 takes the first rows and has no flag for that.
+    let first: &[&str] = if takes_samples(&program) {
+        &["--sample", "first"]
+    } else {
+        &[]
+    };
     let run = Command::new(&program)
         .args(COMMON.split_whitespace())
+        .args(first)
         .args(flags.split_whitespace())
         .arg("--output")
         .arg(output)
@@ -178,6 +185,12 @@ fn train(build: &Path, flags: &str, output: &Path) -> Result<(), String> {
         program.display(),
         run.status
     ))
+}
+
+/// Whether a build draws samples unless it is told to take the first rows.
+fn takes_samples(program: &Path) -> bool {
+    let help = Command::new(program).args(["train", "--help"]).output();
+    help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--sample "))
 }
 
 /// Every file of a result that contains numbers, by its path in the result.

@@ -1,8 +1,11 @@
 //! Errors in the user's own files beyond a single row: the choice of files, the columns, the
 //! labels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::format::Format;
+
+use super::place::Place;
 use super::show::{self, names, printable};
 
 /// A request for own data that cannot be satisfied.
@@ -27,8 +30,8 @@ pub enum OwnDataError {
     /// A directory without data files.
     #[error(
         "{flag} {}: expected files named .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (optionally with .gz or .zst) in the \
-         directory, found {}; name the files themselves and give --file-format",
-        dir.display(), names(found)
+         directory, or folders of texts, one for each class, found {}; {}",
+        dir.display(), names(found), inside_advice(flag, inside.as_deref())
     )]
     NoDataInDirectory {
         /// The flag.
@@ -37,6 +40,8 @@ pub enum OwnDataError {
         dir: PathBuf,
         /// The directory's entries.
         found: Vec<String>,
+        /// An entry with folders of texts, one for each class.
+        inside: Option<PathBuf>,
     },
 
     /// An invalid pattern.
@@ -56,14 +61,30 @@ pub enum OwnDataError {
 
     /// A file whose name does not reveal its format.
     #[error(
-        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (optionally with .gz or .zst); give \
-         --file-format: csv, tsv, jsonl, parquet, arrow, label-text (`LABEL text` per line), lines (one text per line) or conll (one \
-         word and its tag per line)",
-        path.display()
+        "{}: expected a name that ends in .csv, .tsv, .json, .jsonl, .parquet, .arrow or .conll (optionally with .gz or .zst), or \
+         contents in one of these formats; give --file-format: csv, tsv, jsonl, parquet, arrow, label-text (`LABEL text` per line), \
+         lines (one text per line), text-file (one text per file) or conll (one word and its tag per line){}",
+        path.display(), looks_advice(*looks)
     )]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+        /// The format that its lines look like.
+        looks: Option<Format>,
+    },
+
+    /// A part of a file that has no parts.
+    #[error(
+        "{}: `#{part}` names a part of a JSON document, but the file has the format {format}; leave `#{part}` out",
+        path.display(), part = printable(part, 60)
+    )]
+    PartOfTable {
+        /// The file.
+        path: PathBuf,
+        /// The part.
+        part: String,
+        /// The format.
+        format: &'static str,
     },
 
     /// A file that does not contain tagged sentences.
@@ -142,7 +163,7 @@ pub enum OwnDataError {
 
     /// A column that must be named because several candidates are equally plausible.
     #[error(
-        "{}: cannot tell which column is the {what}: {why}; the columns are {}: give {flag}",
+        "{}: cannot tell which column is the {what}: {why}; the columns are {}: give {advice}",
         path.display(), names(found)
     )]
     CannotGuess {
@@ -152,10 +173,17 @@ pub enum OwnDataError {
         what: &'static str,
         /// The reason why no column was chosen.
         why: String,
-        /// The flag that names it.
-        flag: &'static str,
+        /// The flag that names it, and examples with columns that may be meant.
+        advice: String,
         /// The existing columns.
         found: Vec<String>,
+    },
+
+    /// A row on whose label the annotators did not agree.
+    #[error("{place}: column `gold_label`: `-` means that the row has no gold label")]
+    NoGoldLabel {
+        /// The row.
+        place: Place,
     },
 
     /// Labels that mix numbers and names.
@@ -208,8 +236,8 @@ pub enum OwnDataError {
     /// So many classes that the column hardly holds labels.
     #[error(
         "{}: column `{column}`: expected a label that many rows share, found {n_labels} different labels in {n_rows} rows \
-         (such as {}); check --label-column, or give --problem-type",
-        path.display(), names(found),
+         (such as {}){}",
+        path.display(), names(found), too_many_advice(*n_labels, *n_rows, *separator),
         column = printable(column, 60)
     )]
     TooManyClasses {
@@ -223,6 +251,8 @@ pub enum OwnDataError {
         n_rows: usize,
         /// Some of the labels.
         found: Vec<String>,
+        /// The character that seems to separate several labels.
+        separator: Option<char>,
     },
 
     /// Files without a valid row.
@@ -252,4 +282,52 @@ pub enum OwnDataError {
         /// The number of rows that would be taken.
         n_taken: usize,
     },
+}
+
+/// The likely reason for too many labels, and the way on.
+fn too_many_advice(n_labels: usize, n_rows: usize, separator: Option<char>) -> String {
+    match separator {
+        Some(separator) => format!(
+            "; they look like several labels separated by `{separator}`: give --label-separator '{separator}'"
+        ),
+        None if n_labels == n_rows => {
+            "; a column in which every value is different probably holds ids or texts: give another --label-column, or \
+             --problem-type"
+                .to_owned()
+        }
+        None => "; check --label-column, or give --problem-type".to_owned(),
+    }
+}
+
+/// Examples of flags at the end of a message.
+pub(crate) fn for_example(flags: &str) -> String {
+    if flags.is_empty() {
+        return String::new();
+    }
+    format!(", for example {flags}")
+}
+
+/// The way on from a directory without data files.
+fn inside_advice(flag: &str, inside: Option<&Path>) -> String {
+    match inside {
+        Some(path) => format!(
+            "there are such folders in it: give {flag} {}",
+            path.display()
+        ),
+        None => "name the files themselves and give --file-format".to_owned(),
+    }
+}
+
+/// The format that lines look like, with the flags for it.
+fn looks_advice(format: Option<Format>) -> &'static str {
+    match format {
+        Some(Format::LabelText) => {
+            "; its lines look like `LABEL text`: try `--file-format label-text`"
+        }
+        Some(Format::Lines) => {
+            "; its lines look like texts: if each class has a file, try `--file-format lines --label-column file` (or \
+             extension, or folder)"
+        }
+        _ => "",
+    }
 }

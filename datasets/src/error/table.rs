@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::own::for_example;
 use super::place::{Place, Position};
-use super::show::{names, printable};
+use super::show::{listed, names, printable};
 
 /// A table that cannot be read in its present form.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +108,32 @@ pub enum TableError {
         columns: Vec<String>,
     },
 
+    /// JSON with lists of rows under several keys, of which none was chosen.
+    #[error(
+        "{}: expected one list of rows, found lists of rows under the keys {}; choose one of them after `#`{}",
+        path.display(), names(lists), chosen_lists(&path.display().to_string(), lists)
+    )]
+    JsonLists {
+        /// The file.
+        path: PathBuf,
+        /// The keys.
+        lists: Vec<String>,
+    },
+
+    /// A key of rows that a JSON document does not have.
+    #[error(
+        "{}: expected a list of rows under the key `{}`, found {}; correct the part after `#`",
+        path.display(), printable(name, 60), listed("key", found)
+    )]
+    NoJsonPart {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        name: String,
+        /// The keys of the document.
+        found: Vec<String>,
+    },
+
     /// JSON with one list per column, but of different lengths.
     #[error(
         "{}: expected lists of one length, one for each column, found that `{short}` ends after {n_rows} values and `{long}` \
@@ -126,10 +153,10 @@ pub enum TableError {
 
     /// A first row that is read as a header but looks like data.
     #[error(
-        "{}: the first row ({}) looks like data and not like column names: {why}; if the file has no header, give \
-         --no-header and name the columns with --columns (for example --columns text,label); if it has one, name its columns \
-         with --text-column and --label-column",
-        path.display(), names(found)
+        "{}: the first row ({}) looks like data and not like column names: {why}; if the file has no header, give the columns \
+         by number{}, or --no-header with names (--columns text,label); if it has one, name its columns with --text-column \
+         and --label-column",
+        path.display(), names(found), for_example(example)
     )]
     HeaderIsData {
         /// The file.
@@ -138,6 +165,8 @@ pub enum TableError {
         found: Vec<String>,
         /// The evidence that it is data.
         why: String,
+        /// The flags for the columns, judging by their values.
+        example: String,
     },
 
     /// The number of given column names differs from the number of cells in the row.
@@ -242,4 +271,22 @@ impl TableError {
             _ => false,
         }
     }
+}
+
+/// The flags that give the lists of a document whose keys are the usual names of splits.
+fn chosen_lists(path: &str, lists: &[String]) -> String {
+    let usual = [
+        ("--train-file", &["train", "training"][..]),
+        ("--validation-file", &["validation", "val", "valid", "dev"]),
+        ("--test-file", &["test"]),
+    ];
+    let of = |(flag, names): &(&str, &[&str])| {
+        let list = lists.iter().find(|list| names.contains(&list.as_str()))?;
+        Some(format!("{flag} {path}#{list}"))
+    };
+    let flags: Vec<String> = usual.iter().filter_map(of).collect();
+    if flags.is_empty() {
+        return String::new();
+    }
+    format!(": {}", flags.join(" "))
 }

@@ -2,13 +2,13 @@
 //! leave no doubt. Called by `own`.
 
 use crate::columns::{Column, Columns};
-use crate::error::OwnDataError;
+use crate::error::{OwnDataError, for_example};
 use crate::format::{DataFile, Format, Header};
 use crate::nearest::near;
+use crate::own::proposal;
 use crate::own::survey::{ColumnKind, Survey};
-use crate::readers::usual_columns::LABELS;
-use crate::readers::usual_columns::PAIRS;
-use crate::readers::usual_columns::TEXTS;
+use crate::readers::plain_text::FOLDER;
+use crate::readers::usual_columns::{LABELS, OTHER_LABELS, PAIRS, PARTS, TEXTS};
 use crate::request::Reading;
 
 /// The columns of a file, and those of them (`text`, `pair`, `label`) that were guessed.
@@ -29,31 +29,36 @@ pub(crate) fn choose(
     wants_label: bool,
 ) -> Result<Chosen, OwnDataError> {
     let find = |flag, name: &Option<String>| match name {
-        Some(name) => named(file, survey, flag, name).map(Some),
+        Some(name) => texts_named(file, survey, flag, name).map(Some),
         None => Ok(None),
     };
     let mut first = find("--text-column", &reading.text_column)?;
     let mut second = find("--pair-column", &reading.pair_column)?;
-    let mut label = if wants_label {
-        find("--label-column", &reading.label_column)?
-    } else {
-        reading.label_column.clone()
+    let mut label = match &reading.label_column {
+        Some(name) if wants_label => Some(named(file, survey, "--label-column", name)?),
+        Some(name) => Some(by_position(file, survey, name).unwrap_or(name).to_owned()),
+        None => None,
     };
     let mut guessed = Vec::new();
     if first.is_none() {
-        let taken = [second.as_deref(), label.as_deref()];
-        let (text, pair) = guess_texts(file, survey, &taken, second.is_none())?;
+        let is_taken = |name: &str| {
+            second.as_ref().is_some_and(|pair| pair.includes(name))
+                || label.as_deref() == Some(name)
+        };
+        let (text, pair) = guess_texts(file, survey, &is_taken, second.is_none())?;
         guessed.push("text");
-        first = Some(text);
+        first = Some(Column::named(text));
         if let Some(pair) = pair {
             guessed.push("pair");
-            second = Some(pair);
+            second = Some(Column::named(pair));
         }
     }
     let first = first.unwrap_or_default();
     if label.is_none() {
-        let taken = [Some(first.as_str()), second.as_deref()];
-        match guess_label(file, survey, &taken) {
+        let is_taken = |name: &str| {
+            first.includes(name) || second.as_ref().is_some_and(|pair| pair.includes(name))
+        };
+        match guess_label(file, survey, &is_taken) {
             Ok(name) => {
                 label = Some(name);
                 guessed.push("label");
@@ -63,19 +68,17 @@ pub(crate) fn choose(
         }
     }
     let label = label.unwrap_or_else(|| LABELS[0].to_owned());
-    for (a, name_a, b, name_b) in [
-        ("text", Some(&first), "pair", second.as_ref()),
-        ("text", Some(&first), "label", Some(&label)),
-        ("pair", second.as_ref(), "label", Some(&label)),
-    ] {
-        if let (Some(name_a), Some(name_b)) = (name_a, name_b) {
-            check_different(a, name_a, b, name_b)?;
+    if let Some(second) = &second {
+        for part in second.single_columns() {
+            check_different("text", &first, "pair", &part.name)?;
         }
+        check_different("pair", second, "label", &label)?;
     }
+    check_different("text", &first, "label", &label)?;
     Ok(Chosen {
         columns: Columns {
-            first: Column::named(first),
-            second: second.map(Column::named),
+            first,
+            second,
             label: Column::named(label),
         },
         guessed,
@@ -85,21 +88,42 @@ pub(crate) fn choose(
 /// Checks that no column serves two purposes.
 pub(crate) fn check_different(
     first: &'static str,
-    first_name: &str,
+    first_column: &Column,
     second: &'static str,
     second_name: &str,
 ) -> Result<(), OwnDataError> {
-    if first_name == second_name {
+    if first_column.includes(second_name) {
         Err(OwnDataError::SameColumn {
             first,
             second,
-            name: first_name.to_owned(),
+            name: second_name.to_owned(),
         })
     } else {
         Ok(())
     }
 }
 
+/// The separators of the names of columns whose texts are joined.
+const JOINS: [char; 2] = [',', '+'];
+
+/// The column that is named, or those whose names stand in `name` with commas between them. A
+/// column whose name contains a comma comes first.
+fn texts_named(
+    file: &DataFile,
+    survey: &Survey,
+    flag: &'static str,
+    name: &str,
+) -> Result<Column, OwnDataError> {
+    let is_there = survey.names().any(|found| found == name);
+    if is_there || !name.contains(JOINS) {
+        return named(file, survey, flag, name).map(Column::named);
+    }
+    let parts = name.split(JOINS).map(str::trim);
+    let parts = parts.map(|part| named(file, survey, flag, part));
+    Ok(Column::joined(parts.collect::<Result<_, _>>()?))
+}
+
+/// The column with a name, or at a position counted from 1 in a table.
 pub(crate) fn named(
     file: &DataFile,
     survey: &Survey,
@@ -109,86 +133,133 @@ pub(crate) fn named(
     if survey.names().any(|found| found == name) {
         return Ok(name.to_owned());
     }
+    if let Some(found) = by_position(file, survey, name) {
+        return Ok(found.to_owned());
+    }
     Err(OwnDataError::NoColumn {
         path: file.path.clone(),
         flag,
         name: name.to_owned(),
         found: survey.names().map(str::to_owned).collect(),
         nearest: near(name, survey.names()).map(str::to_owned),
-        has_header: matches!(file.format, Format::Csv | Format::Tsv)
-            && file.header == Header::FirstRow,
+        has_header: is_table(file) && file.header == Header::FirstRow,
     })
+}
+
+/// Whether the columns of a file have positions.
+pub(crate) fn is_table(file: &DataFile) -> bool {
+    matches!(file.format, Format::Csv | Format::Tsv)
+}
+
+/// The column of a table at this position, if no column has the number as its name.
+fn by_position<'a>(file: &DataFile, survey: &'a Survey, name: &str) -> Option<&'a str> {
+    let at = name.parse::<usize>().ok()?.checked_sub(1)?;
+    let has_name = survey.names().any(|found| found == name);
+    survey
+        .names()
+        .nth(at)
+        .filter(|_| is_table(file) && !has_name)
+}
+
+/// The column with a usual name, in any case; an exact match comes first.
+fn usual<'a>(survey: &'a Survey, wanted: &str) -> Option<&'a str> {
+    let exact = survey.names().find(|name| *name == wanted);
+    exact.or_else(|| survey.names().find(|name| name.to_lowercase() == wanted))
 }
 
 fn guess_texts(
     file: &DataFile,
     survey: &Survey,
-    taken: &[Option<&str>],
+    is_taken: &dyn Fn(&str) -> bool,
     may_be_pair: bool,
 ) -> Result<(String, Option<String>), OwnDataError> {
-    let is_free =
-        |name: &str| survey.names().any(|found| found == name) && !taken.contains(&Some(name));
-    let pairs: Vec<&(&str, &str)> = PAIRS
+    let find = |wanted: &str| usual(survey, wanted).filter(|name| !is_taken(name));
+    let pairs: Vec<(&str, &str)> = PAIRS
         .iter()
-        .filter(|(a, b)| may_be_pair && is_free(a) && is_free(b))
+        .filter(|_| may_be_pair)
+        .filter_map(|(a, b)| Some((find(a)?, find(b)?)))
         .collect();
     let in_a_pair = |name: &str| pairs.iter().any(|(a, b)| *a == name || *b == name);
     let texts: Vec<&str> = TEXTS
         .iter()
-        .copied()
-        .filter(|name| is_free(name) && !in_a_pair(name))
+        .filter_map(|wanted| find(wanted))
+        .filter(|name| !in_a_pair(name))
         .collect();
     match (pairs.as_slice(), texts.as_slice()) {
         ([(a, b)], []) => return Ok(((*a).to_owned(), Some((*b).to_owned()))),
         ([], [text]) => return Ok(((*text).to_owned(), None)),
         _ => {}
     }
-    let cannot = |why: String| OwnDataError::CannotGuess {
+    let cannot = |why: &str| OwnDataError::CannotGuess {
         path: file.path.clone(),
         what: "text",
-        why,
-        flag: "--text-column (and --pair-column for a second text)",
+        why: why.to_owned(),
+        advice: format!(
+            "--text-column (and --pair-column for a second text){}",
+            for_example(&proposal::text_flags(survey))
+        ),
         found: survey.names().map(str::to_owned).collect(),
     };
     if !pairs.is_empty() || !texts.is_empty() {
-        return Err(cannot("several have a usual name for texts".to_owned()));
+        return Err(cannot("several have a usual name for texts"));
     }
-    let mut columns = survey.columns.iter().filter(|(name, kind)| {
-        *kind == ColumnKind::Text && is_free(name) && !LABELS.contains(&name.as_str())
-    });
+    let is_free = |name: &str| !is_taken(name) && !LABELS.contains(&name.to_lowercase().as_str());
+    let columns = survey.columns.iter();
+    let mut columns = columns.filter(|(name, kind)| *kind == ColumnKind::Text && is_free(name));
     match (columns.next(), columns.next()) {
         (Some((only, _)), None) => Ok((only.clone(), None)),
-        (None, _) => Err(cannot("none holds texts".to_owned())),
-        _ => Err(cannot(
-            "several hold texts, and none has a usual name".to_owned(),
-        )),
+        (None, _) => Err(cannot("none holds texts")),
+        _ => match proposal::only_sentences(survey, is_free) {
+            Some(name) => Ok((name.to_owned(), None)),
+            None => Err(cannot("several hold texts, and none has a usual name")),
+        },
     }
 }
 
 fn guess_label(
     file: &DataFile,
     survey: &Survey,
-    taken: &[Option<&str>],
+    is_taken: &dyn Fn(&str) -> bool,
 ) -> Result<String, OwnDataError> {
-    let is_free = |name: &str| !taken.contains(&Some(name));
-    let usual: Vec<&str> = LABELS
-        .iter()
-        .copied()
-        .filter(|name| is_free(name) && survey.names().any(|found| found == *name))
-        .collect();
-    let others: Vec<&str> = survey.names().filter(|name| is_free(name)).collect();
+    // Each class has a folder of its own.
+    if file.format == Format::TextFile {
+        return Ok(FOLDER.to_owned());
+    }
+    let find = |wanted: &&str| usual(survey, wanted).filter(|name| !is_taken(name));
+    let mut usual: Vec<&str> = LABELS.iter().filter_map(find).collect();
+    if usual.is_empty() {
+        usual = OTHER_LABELS.iter().filter_map(find).collect();
+    }
+    let others: Vec<&str> = survey.names().filter(|name| !is_taken(name)).collect();
     let why = match (usual.as_slice(), others.as_slice()) {
-        ([name, ..], _) if *name == LABELS[0] => return Ok((*name).to_owned()),
+        ([name, ..], _) if name.to_lowercase() == LABELS[0] => return Ok((*name).to_owned()),
         ([name], _) | ([], [name]) => return Ok((*name).to_owned()),
         ([], []) => "no column is left",
         ([], _) => "none has a usual name for labels",
         _ => "several have a usual name for labels",
     };
+    let taken: Vec<&str> = survey.names().filter(|name| is_taken(name)).collect();
     Err(OwnDataError::CannotGuess {
         path: file.path.clone(),
         what: "label",
         why: why.to_owned(),
-        flag: "--label-column",
+        advice: format!(
+            "--label-column{}",
+            for_example(&proposal::label_flags(survey, &usual, &taken))
+        ),
         found: survey.names().map(str::to_owned).collect(),
     })
+}
+
+/// The columns of texts that the chosen columns leave out although they usually are a part of the
+/// text: `title` beside `content`.
+pub(crate) fn left_out(survey: &Survey, chosen: &Chosen) -> Vec<String> {
+    let columns = &chosen.columns;
+    if columns.second.is_some() || !chosen.guessed.contains(&"text") {
+        return Vec::new();
+    }
+    let find = |wanted: &&str| usual(survey, wanted);
+    let is_left = |name: &&str| !columns.first.includes(name) && columns.label.name != *name;
+    let parts = PARTS.iter().chain(TEXTS).filter_map(find).filter(is_left);
+    parts.map(str::to_owned).collect()
 }

@@ -46,7 +46,7 @@ impl OwnData {
     /// See [`DataError`] and [`crate::OwnDataError`].
     pub fn load(request: &OwnRequest, known: Option<&Labels>) -> Result<Self, DataError> {
         let files = OwnFiles::open(request, known, None)?;
-        let rows = |split| files.rows(split).collect::<Result<Vec<_>, _>>();
+        let rows = |split| files.rows(split, None).collect::<Result<Vec<_>, _>>();
         Ok(Self {
             train: rows(SplitName::Train)?,
             validation: rows(SplitName::Validation)?,

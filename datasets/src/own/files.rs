@@ -9,21 +9,24 @@
 
 use std::path::PathBuf;
 
+use crate::drawn_rows::{DrawnRows, Seen, Strata};
 use crate::error::{DataError, OwnDataError, TableError};
 use crate::example::Example;
-use crate::format::{DataFile, Format};
-use crate::own::choose_columns::choose;
-use crate::own::find::find_files;
-use crate::own::hold_out::{HoldOut, Strata};
+use crate::format::{DataFile, Format, Header};
+use crate::own::choose_columns::{self, choose};
+use crate::own::facts::{OwnFacts, RowCounter, RowCounts};
+use crate::own::find::{self, find_files};
+use crate::own::headerless;
+use crate::own::hold_out::hold_out;
 use crate::own::label_form::{LabelForm, ListShapes};
 use crate::own::learn_labels::{Labels, Tally};
 use crate::own::reader::Reader;
 use crate::own::survey::Survey;
 use crate::problem_type::ProblemType;
-use crate::readers::header;
 use crate::readers::raw_row::LabelRule;
 use crate::request::FLAGS;
 use crate::request::{OnBadRow, OwnRequest};
+use crate::sampling::{Classes, Picker, Sample};
 use crate::skipped_rows::SkippedRows;
 use crate::split_name::SplitName;
 use crate::tasks::task::Task;
@@ -34,52 +37,6 @@ const RULES: [LabelRule; 3] = [
     LabelRule::Optional,
 ];
 
-/// The findings of the first pass over all rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnFacts {
-    /// The labels.
-    pub labels: Labels,
-    /// The way in which they are written.
-    pub form: LabelForm,
-    /// The counts for the training, validation and test files.
-    pub counts: [RowCounts; 3],
-    /// The rows left out.
-    pub skipped: SkippedRows,
-}
-
-/// The number of valid rows in files.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RowCounts {
-    /// The number of all valid rows.
-    pub n_rows: usize,
-    /// The number of those with a label.
-    pub n_labelled: usize,
-    /// The number of rows per class, or per set of labels if rows have several. Numbers and
-    /// unlabelled rows count for the first entry.
-    pub by_class: Vec<usize>,
-}
-
-impl RowCounts {
-    fn of_classes(by_class: Vec<usize>) -> Self {
-        let n_rows = by_class.iter().sum();
-        Self {
-            n_rows,
-            n_labelled: n_rows,
-            by_class,
-        }
-    }
-
-    fn add(&mut self, example: &Example, strata: &mut Strata) {
-        let class = strata.class_of(example.label.as_ref());
-        if self.by_class.len() <= class {
-            self.by_class.resize(class + 1, 0);
-        }
-        self.by_class[class] += 1;
-        self.n_rows += 1;
-        self.n_labelled += usize::from(example.label.is_some());
-    }
-}
-
 /// The user's own files, with all rows checked.
 #[derive(Debug, Clone)]
 pub struct OwnFiles {
@@ -87,12 +44,18 @@ pub struct OwnFiles {
     pub task: Task,
     /// The columns that were not named but guessed: `text`, `pair`, `label`.
     pub guessed: Vec<&'static str>,
+    /// Columns beside a guessed one that usually hold a part of the text.
+    pub unread: Vec<String>,
+    /// A folder of texts without a class that was left out beside those of the classes.
+    pub without_class: Option<PathBuf>,
+    /// The origin of the column names, as requested or as the first file shows.
+    pub header: Header,
     /// The columns of the first file.
     pub survey: Survey,
     /// The findings of the first pass.
     pub facts: OwnFacts,
     files: [Vec<DataFile>; 3],
-    hold_out: Option<HoldOut>,
+    hold_out: Option<DrawnRows>,
     on_bad_row: OnBadRow,
     label_separator: Option<String>,
     ignore_labels: bool,
@@ -112,10 +75,9 @@ impl OwnFiles {
     /// The files of a request, training files first.
     ///
     /// # Errors
-    /// The errors that [`OwnFiles::open`] reports before it opens a file.
-    pub fn paths(request: &OwnRequest) -> Result<Vec<PathBuf>, DataError> {
-        let files = find_all(request)?.into_iter().flatten();
-        Ok(files.map(|file| file.path).collect())
+    /// The errors that [`OwnFiles::open`] reports before it reads a row.
+    pub fn find(request: &OwnRequest) -> Result<Vec<DataFile>, DataError> {
+        Ok(find_all(request)?.into_iter().flatten().collect())
     }
 
     /// Reads all rows of `request`, unless the `facts` about these files are known. `known` are the
@@ -129,7 +91,7 @@ impl OwnFiles {
         known: Option<&Labels>,
         facts: Option<OwnFacts>,
     ) -> Result<Self, DataError> {
-        let files = find_all(request)?;
+        let mut files = find_all(request)?;
         let Some(first) = files.iter().flatten().next() else {
             return Err(OwnDataError::NoFiles {
                 flag: FLAGS[0],
@@ -144,24 +106,31 @@ impl OwnFiles {
             }
             .into());
         }
-        let survey = Survey::of(first)?;
-        if request.reading.text_column.is_none() && request.reading.label_column.is_none() {
-            header::check(first)?;
+        let mut first = first.clone();
+        first.header = headerless::settle(&first, &request.reading)?;
+        for file in files.iter_mut().flatten() {
+            file.header.clone_from(&first.header);
         }
+        let survey = Survey::of(&first)?;
         let has_labels = !request.train.is_empty() || !request.validation.is_empty();
         let wants_label = has_labels && !request.ignore_labels;
-        let chosen = choose(first, &survey, &request.reading, wants_label)?;
+        let chosen = choose(&first, &survey, &request.reading, wants_label)?;
+        let unread = choose_columns::left_out(&survey, &chosen);
         let task = |labels: &Labels| Task::own(chosen.columns.clone(), labels.clone());
         let mut own = Self {
             // The labels are not known yet.
             task: task(&Labels::numbers()),
             guessed: chosen.guessed,
+            unread,
+            without_class: find::without_class(&request.train),
+            header: first.header,
             survey,
             facts: OwnFacts {
                 labels: Labels::numbers(),
                 form: LabelForm::Value,
                 counts: Default::default(),
                 skipped: SkippedRows::default(),
+                separator: None,
             },
             files,
             hold_out: None,
@@ -176,7 +145,7 @@ impl OwnFiles {
         own.task = task(&own.facts.labels);
         if let Some(share) = request.validation_split {
             let by_class = &own.facts.counts[0].by_class;
-            own.hold_out = Some(HoldOut::new(by_class, share, request.seed)?);
+            own.hold_out = Some(hold_out(by_class, share, request.seed)?);
         }
         Ok(own)
     }
@@ -190,6 +159,7 @@ impl OwnFiles {
         let mut skipped = SkippedRows::default();
         let mut counts: [Option<RowCounts>; 3] = Default::default();
         let at = self.files.iter().position(|files| !files.is_empty());
+        let mut separator = None;
         let (labels, form) = match (known, problem_type, at) {
             (Some(known), _, at) => (known.clone(), self.form_of(at, known)?),
             (None, Some(ProblemType::Regression), _) | (None, _, None) => {
@@ -198,17 +168,23 @@ impl OwnFiles {
             (None, _, Some(at)) => {
                 let mut reader = self.reader(at, &self.task, LabelForm::Value);
                 let mut tally = Tally::new(&self.files[at], problem_type);
-                let mut n_rows = 0;
+                let mut counter = RowCounter::default();
+                let mut last = None;
                 while let Some((file, row)) = reader.next_row()? {
                     tally.add(file, &row, reader.classes.as_ref())?;
-                    n_rows += 1;
+                    counter.add_text(&row.text, row.pair.as_deref());
+                    if last.as_ref() != Some(&row.label) {
+                        counter.start_group();
+                        last = Some(row.label);
+                    }
                 }
-                reader.check_rows(at, n_rows)?;
+                reader.check_rows(at, counter.n_rows())?;
                 let learned = tally.learn()?;
+                separator = learned.separator;
                 // If every row has a class, nothing is left to check.
                 if let Some(by_class) = learned.by_class {
                     skipped.extend(reader.skipped);
-                    counts[at] = Some(RowCounts::of_classes(by_class));
+                    counts[at] = Some(counter.finish_with(by_class));
                 }
                 (learned.labels, learned.form)
             }
@@ -224,6 +200,7 @@ impl OwnFiles {
             form,
             counts,
             skipped,
+            separator,
         })
     }
 
@@ -262,14 +239,13 @@ impl OwnFiles {
         skipped: &mut SkippedRows,
     ) -> Result<RowCounts, DataError> {
         let mut reader = self.reader(at, task, form);
-        let mut counts = RowCounts::default();
-        let mut strata = Strata::default();
+        let mut counter = RowCounter::default();
         while let Some(example) = reader.next_example()? {
-            counts.add(&example, &mut strata);
+            counter.add(&example);
         }
-        reader.check_rows(at, counts.n_rows)?;
+        reader.check_rows(at, counter.n_rows())?;
         skipped.extend(reader.skipped);
-        Ok(counts)
+        Ok(counter.finish())
     }
 
     fn reader<'a>(&'a self, at: usize, task: &'a Task, form: LabelForm) -> Reader<'a> {
@@ -292,70 +268,97 @@ impl OwnFiles {
         }
     }
 
-    /// The rows of a split, in the order of the files. `train` gives the rows that are not held
-    /// out, and `validation` those that are, or those of its files. Any other split gives the rows
-    /// of the test files.
+    /// The rows of a split, in the order of the files: all of them, or those of a sample. `train`
+    /// gives the rows that are not held out, and `validation` those that are, or those of its
+    /// files. Any other split gives the rows of the test files.
     ///
     /// Callers should stop at the first error.
-    pub fn rows(&self, split: SplitName) -> OwnRows<'_> {
-        let (at, wanted) = match (split, &self.hold_out) {
-            (SplitName::Train, hold_out) => (0, hold_out.as_ref().map(|h| (h, false))),
-            (SplitName::Validation, Some(hold_out)) => (0, Some((hold_out, true))),
-            (SplitName::Validation, None) => (1, None),
-            _ => (2, None),
-        };
+    pub fn rows(&self, split: SplitName, sample: Option<Sample>) -> OwnRows<'_> {
+        let (at, wanted) = self.place_of(split);
         OwnRows {
             reader: self.reader(at, &self.task, self.facts.form),
             wanted,
             strata: Strata::default(),
-            seen: Vec::new(),
+            seen: Seen::default(),
+            picker: Picker::new(sample, &self.classes_of(split)),
         }
     }
 
-    /// The number of rows that [`OwnFiles::rows`] delivers.
-    pub fn n_rows(&self, split: SplitName) -> usize {
-        let n_rows = |at: usize| self.facts.counts[at].n_rows;
-        let n_taken = self.hold_out.as_ref().map(HoldOut::n_taken);
-        match (split, n_taken) {
-            (SplitName::Train, n_taken) => n_rows(0) - n_taken.unwrap_or(0),
-            (SplitName::Validation, Some(n_taken)) => n_taken,
-            (SplitName::Validation, None) => n_rows(1),
-            _ => n_rows(2),
+    /// The files of a split, and the rows of them that it consists of.
+    fn place_of(&self, split: SplitName) -> (usize, Option<Held<'_>>) {
+        let held = |taken| self.hold_out.as_ref().map(|drawn| Held { drawn, taken });
+        match (split, &self.hold_out) {
+            (SplitName::Train, _) => (0, held(false)),
+            (SplitName::Validation, Some(_)) => (0, held(true)),
+            (SplitName::Validation, None) => (1, None),
+            _ => (2, None),
         }
     }
+
+    /// The classes of the rows that [`OwnFiles::rows`] delivers.
+    fn classes_of(&self, split: SplitName) -> Classes {
+        let (at, wanted) = self.place_of(split);
+        let all = &self.facts.counts[at].by_class;
+        Classes {
+            by_class: match wanted {
+                None => all.clone(),
+                Some(Held { drawn, taken: true }) => drawn.by_class().to_vec(),
+                Some(Held { drawn, .. }) => {
+                    let held = drawn.by_class().iter();
+                    all.iter().zip(held).map(|(all, held)| all - held).collect()
+                }
+            },
+            covers_all: self.task.problem_type != ProblemType::MultiLabelClassification,
+        }
+    }
+
+    /// The number of rows of a split.
+    pub fn n_rows(&self, split: SplitName) -> usize {
+        self.classes_of(split).by_class.iter().sum()
+    }
+
+    /// Whether the label is a part of the files' paths, so that each file holds rows of one label.
+    pub fn label_is_in_path(&self) -> bool {
+        let formats = [Format::Lines, Format::TextFile];
+        let mut files = self.files.iter().flatten();
+        files.all(|file| formats.contains(&file.format))
+    }
+}
+
+/// The rows of training files that are held out (`taken`), or the others.
+#[derive(Clone, Copy)]
+struct Held<'a> {
+    drawn: &'a DrawnRows,
+    taken: bool,
 }
 
 /// The rows of a split of own files.
 pub struct OwnRows<'a> {
     reader: Reader<'a>,
-    /// The selected rows: those that are held out, or the others.
-    wanted: Option<(&'a HoldOut, bool)>,
+    wanted: Option<Held<'a>>,
     strata: Strata,
     /// The number of rows of each class so far.
-    seen: Vec<usize>,
+    seen: Seen,
+    picker: Picker,
 }
 
 impl Iterator for OwnRows<'_> {
     type Item = Result<Example, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
+        while !self.picker.is_over() {
             let example = match self.reader.next_example().transpose()? {
                 Ok(example) => example,
                 Err(error) => return Some(Err(error)),
             };
-            let Some((hold_out, taken)) = self.wanted else {
-                return Some(Ok(example));
-            };
             let class = self.strata.class_of(example.label.as_ref());
-            if self.seen.len() <= class {
-                self.seen.resize(class + 1, 0);
-            }
-            let at = self.seen[class];
-            self.seen[class] += 1;
-            if hold_out.takes(class, at) == taken {
+            let is_here = self
+                .wanted
+                .is_none_or(|held| held.drawn.takes(class, self.seen.next(class)) == held.taken);
+            if is_here && self.picker.takes(class) {
                 return Some(Ok(example));
             }
         }
+        None
     }
 }

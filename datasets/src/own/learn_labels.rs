@@ -73,6 +73,8 @@ pub(crate) struct Learned {
     pub(crate) form: LabelForm,
     /// The number of rows per class, if every row has a class.
     pub(crate) by_class: Option<Vec<usize>>,
+    /// The character that seems to separate several labels in one text.
+    pub(crate) separator: Option<char>,
 }
 
 /// The labels of rows, taken in row by row: names and counts, never rows.
@@ -206,6 +208,7 @@ impl<'a> Tally<'a> {
             labels: Labels::numbers(),
             form: LabelForm::Value,
             by_class: None,
+            separator: None,
         };
         let Some(column) = self.column.clone() else {
             return Ok(numbers());
@@ -241,6 +244,7 @@ impl<'a> Tally<'a> {
             .into());
         }
         let have_all = self.n_unnamed == 0;
+        let separator = separator_of(&self.names);
         let form = self.form(LabelForm::Value);
         let (names, counts) = self.in_order();
         let labels = Labels {
@@ -251,6 +255,7 @@ impl<'a> Tally<'a> {
             labels,
             form,
             by_class: have_all.then_some(counts),
+            separator,
         })
     }
 
@@ -285,6 +290,7 @@ impl<'a> Tally<'a> {
             },
             form,
             by_class: None,
+            separator: None,
         };
         if let Some(length) = self.lists.vectors(self.files, &column)? {
             let names = label_form::vector_names(length, self.classes.as_deref());
@@ -313,6 +319,7 @@ impl<'a> Tally<'a> {
             n_labels: self.names.len(),
             n_rows: self.n_rows,
             found: self.names.keys().take(3).cloned().collect(),
+            separator: separator_of(&self.names),
         }
     }
 
@@ -340,6 +347,28 @@ impl<'a> Tally<'a> {
             other: show(b),
         })
     }
+}
+
+/// Characters that separate several labels in one text.
+const SEPARATORS: [char; 4] = ['|', ';', ',', '/'];
+
+/// The character at which labels can be split into fewer distinct parts, each of which occurs in
+/// several of them: `a`, `b`, `a|b`. A name like `Sales, Europe` has such a character too, but its
+/// parts occur nowhere else.
+fn separator_of(names: &BTreeMap<String, usize>) -> Option<char> {
+    SEPARATORS.into_iter().find(|&separator| {
+        let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut n_split = 0;
+        for name in names.keys() {
+            n_split += usize::from(name.contains(separator));
+            for part in name.split(separator) {
+                *parts.entry(part.trim()).or_default() += 1;
+            }
+        }
+        let is_shared = |(part, n): (&&str, &usize)| part.is_empty() || *n > 1;
+        let n_shared = parts.iter().filter(|entry| is_shared(*entry)).count();
+        n_split > 1 && parts.len() < names.len() && 2 * n_shared > parts.len()
+    })
 }
 
 impl Labels {

@@ -11,6 +11,7 @@ use crate::problem_type::ProblemType;
 use crate::readers::cell::Cell;
 use crate::readers::raw_row::LabelRule;
 use crate::readers::raw_row::{RawRow, Rows};
+use crate::readers::usual_columns::{GOLD_LABEL, NO_GOLD_LABEL};
 use crate::request::FLAGS;
 use crate::request::OnBadRow;
 use crate::skipped_rows::SkippedRows;
@@ -67,6 +68,13 @@ impl Reader<'_> {
             match self.pass(row)? {
                 None => {}
                 Some(Some(mut row)) => {
+                    if self.has_no_gold_label(&row) {
+                        if self.rule == LabelRule::Required {
+                            self.leave_out(&row);
+                            continue;
+                        }
+                        row.label = Cell::Absent;
+                    }
                     if let Some(separator) = self.label_separator {
                         row.label = row.label.split(separator);
                     }
@@ -78,6 +86,24 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a row has the mark of SNLI and MultiNLI for a label on which annotators did not
+    /// agree.
+    fn has_no_gold_label(&self, row: &RawRow) -> bool {
+        let is_mark = matches!(&row.label, Cell::Text(text) if text == NO_GOLD_LABEL);
+        let is_class = self.task.labels.iter().any(|label| label == NO_GOLD_LABEL);
+        is_mark && *row.label_column == *GOLD_LABEL && !is_class
+    }
+
+    /// Leaves out a row without a gold label, as everyone who trains on such data does.
+    fn leave_out(&mut self, row: &RawRow) {
+        let place = Place {
+            path: self.files[self.file].path.clone(),
+            position: row.position,
+        };
+        self.skipped
+            .add(&OwnDataError::NoGoldLabel { place }.into());
     }
 
     pub(crate) fn next_example(&mut self) -> Result<Option<Example>, DataError> {

@@ -1,6 +1,7 @@
 //! The columns of a file and the kinds of their values, from its first rows. Guesses are based on
 //! it, and `progtune data inspect` prints it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::error::DataError;
@@ -14,6 +15,9 @@ use crate::readers::jsonl::JsonlObjects;
 
 /// The number of rows inspected.
 const N_ROWS: usize = 1000;
+
+/// The number of columns inspected in a file of objects, whose keys may be values in truth.
+const MOST_COLUMNS: usize = 1000;
 
 /// The kind of values in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,35 @@ impl fmt::Display for ColumnKind {
 pub struct Survey {
     /// The names with the kinds found in the first thousand rows, in the file's order.
     pub columns: Vec<(String, ColumnKind)>,
+    /// The values of each column in these rows.
+    pub(crate) values: Vec<Values>,
+}
+
+/// The values of a column, for guesses at its meaning.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Values {
+    /// The number of values.
+    pub(crate) n: usize,
+    /// The number of distinct values.
+    pub(crate) n_distinct: usize,
+    /// The mean number of words in a value.
+    pub(crate) mean_words: f64,
+}
+
+impl Values {
+    fn of<'a>(cells: impl Iterator<Item = &'a Cell>) -> Self {
+        let (mut n, mut n_words, mut distinct) = (0, 0, HashSet::new());
+        for name in cells.filter(|cell| !cell.is_empty()).filter_map(Cell::name) {
+            n += 1;
+            n_words += name.split_whitespace().count();
+            distinct.insert(name);
+        }
+        Self {
+            n,
+            n_distinct: distinct.len(),
+            mean_words: n_words as f64 / n.max(1) as f64,
+        }
+    }
 }
 
 impl Survey {
@@ -69,7 +102,9 @@ impl Survey {
             Format::Parquet | Format::Arrow => {
                 columnar::first_rows(&file.path, file.format, N_ROWS)?
             }
-            Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => first_records(file)?,
+            Format::Csv | Format::Tsv | Format::LabelText | Format::Lines | Format::TextFile => {
+                first_records(file)?
+            }
             Format::Conll => (
                 conll::column_names(file)?,
                 conll::first_words(file, N_ROWS)?,
@@ -81,8 +116,11 @@ impl Survey {
                 .fold(ColumnKind::Empty, |so_far, cell| join(so_far, kind(cell)))
         };
         let kinds: Vec<ColumnKind> = (0..names.len()).map(kind_of).collect();
+        let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+        let values = (0..names.len()).map(|at| Values::of(cells(at))).collect();
         Ok(Self {
             columns: names.into_iter().zip(kinds).collect(),
+            values,
         })
     }
 
@@ -157,12 +195,13 @@ fn first_objects(file: &DataFile) -> Result<Columns, DataError> {
             }
             Err(error) => return Err(error),
         };
-        for name in object.keys() {
-            if !names.contains(name) {
-                names.push(name.clone());
+        for name in json_value::paths(&object) {
+            if !names.contains(&name) && names.len() < MOST_COLUMNS {
+                names.push(name);
             }
         }
-        let cell = |name: &String| object.get(name).map_or(Cell::Absent, json_value::cell);
+        let value = |name: &String| json_value::at_path(&object, name);
+        let cell = |name: &String| value(name).map_or(Cell::Absent, json_value::cell);
         rows.push(names.iter().map(cell).collect());
     }
     match first_error {

@@ -66,6 +66,12 @@ fn sample(file: &DataFile, separator: Separator) -> Result<Vec<usize>, DataError
     Ok(counts)
 }
 
+/// Whether the first rows have equally many cells, at least two, with one of the separators.
+pub(crate) fn is_even(file: &DataFile) -> bool {
+    let of = |separator| sample(file, separator).unwrap_or_default();
+    Separator::divides_evenly(of)
+}
+
 /// Takes in a line. Returns the parser's state at its end, or the line of a closing quote that is
 /// followed by text.
 fn take_line(

@@ -119,6 +119,13 @@ const COLUMNAR: &[(&[u8], &str, Format)] = &[
     ),
 ];
 
+/// The format of a columnar file that begins with these bytes.
+pub(crate) fn columnar_format(start: &[u8]) -> Option<Format> {
+    let mut columnar = COLUMNAR.iter();
+    let found = columnar.find(|(magic, ..)| start.starts_with(magic));
+    found.map(|(.., format)| *format)
+}
+
 /// Whether bytes may be text.
 fn may_be_text(start: &[u8]) -> bool {
     !start.iter().any(|&byte| byte < 9)

@@ -1,11 +1,11 @@
 //! The names of a table's columns: from its first row, from the format, or from the user if the
-//! file has none. Also checks whether a first row that is read as names looks like names. `table`
-//! and `survey` read through it; `own::files` calls the check.
+//! file has none. Also says whether a first row that is read as names looks like data. `table` and
+//! `survey` read through it; `own::headerless` asks.
 
 use std::collections::HashSet;
 
 use crate::error::{DataError, TableError};
-use crate::format::{DataFile, Format, Header};
+use crate::format::{DataFile, Header};
 use crate::readers::record::{Record, Records};
 use crate::readers::records::open_records;
 use crate::readers::usual_columns::is_usual_name;
@@ -97,17 +97,14 @@ fn learned(names: &[String], first: &[String]) -> Option<Vec<String>> {
     Some(names.to_vec())
 }
 
-/// Refuses a table whose first row is read as names but looks like data. It does if a name is a
-/// number among numbers, occurs again in the rows below, or is a sentence. One usual name of a text
-/// or label column, or numbers counted from 0 as pandas writes them, make it a header regardless.
+/// The first row of a table, and the reason, if it is read as names but looks like data. It does if
+/// a name is a number among numbers, occurs again in the rows below, or is a sentence. One usual
+/// name of a text or label column, or numbers counted from 0 as pandas writes them, make it a
+/// header regardless.
 ///
 /// # Errors
-/// The first row looks like data, or cannot be read.
-pub(crate) fn check(file: &DataFile) -> Result<(), DataError> {
-    let is_table = matches!(file.format, Format::Csv | Format::Tsv);
-    if !is_table || file.header != Header::FirstRow {
-        return Ok(());
-    }
+/// The file cannot be read.
+pub(crate) fn looks_like_data(file: &DataFile) -> Result<Option<(Vec<String>, String)>, DataError> {
     let mut head = TableHead::open(file)?;
     let names = head.names.clone();
     let is_counted = names
@@ -115,7 +112,7 @@ pub(crate) fn check(file: &DataFile) -> Result<(), DataError> {
         .enumerate()
         .all(|(at, name)| *name == at.to_string());
     if is_counted || names.iter().any(|name| is_usual_name(name)) {
-        return Ok(());
+        return Ok(None);
     }
     let mut columns: Vec<Column> = names.iter().map(|_| Column::default()).collect();
     for _ in 0..N_ROWS {
@@ -131,15 +128,8 @@ pub(crate) fn check(file: &DataFile) -> Result<(), DataError> {
         }
     }
     let mut looks = names.iter().zip(&columns);
-    match looks.find_map(|(name, column)| column.why_data(name)) {
-        None => Ok(()),
-        Some(why) => Err(TableError::HeaderIsData {
-            path: file.path.clone(),
-            found: names,
-            why,
-        }
-        .into()),
-    }
+    let why = looks.find_map(|(name, column)| column.why_data(name));
+    Ok(why.map(|why| (names, why)))
 }
 
 /// The values of the first rows in a column.

@@ -1,7 +1,8 @@
 //! JSON files that consist of one document rather than one object per line. The document is an
-//! array of rows, `{"data": [rows]}`, one list per column, or consecutive objects that span several
-//! lines. Rows are read from the file one at a time. Called by `jsonl`, and by the reader of
-//! questions to determine a file's layout.
+//! array of rows, `{"data": [rows]}`, one list per column, a list of rows under each of several
+//! keys, or consecutive objects that span several lines. A row is an object, or a list of values
+//! whose columns are numbered. Rows are read from the file one at a time. Called by `jsonl`, and by
+//! the reader of questions to determine a file's layout.
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::error::{DataError, Place, TableError};
 use crate::format::DataFile;
 use crate::readers::json_scan::{JsonScan, without_nan};
+use crate::readers::json_value::row_of_array;
 
 /// The key of the rows if they are not the whole document.
 const DATA: &str = "data";
@@ -30,6 +32,10 @@ pub(crate) enum Layout {
     Data,
     /// One list for each of these columns.
     Columns(Vec<String>),
+    /// A list of rows under each of these keys, of which the user chooses one.
+    Lists(Vec<String>),
+    /// The list of rows under this key.
+    Part(String),
 }
 
 /// The layout of a file, and the first row of a document.
@@ -44,6 +50,12 @@ pub(crate) struct Detected {
 /// # Errors
 /// The file cannot be read, or is a table that pandas wrote by index.
 pub(crate) fn detect(file: &DataFile) -> Result<Detected, DataError> {
+    if let Some(part) = &file.part {
+        return Ok(Detected {
+            layout: Layout::Part(part.clone()),
+            first: None,
+        });
+    }
     let mut scan = JsonScan::open(file)?;
     let plain = |layout| {
         Ok(Detected {
@@ -60,7 +72,7 @@ pub(crate) fn detect(file: &DataFile) -> Result<Detected, DataError> {
                     layout: Layout::Array,
                     first: first_row(&mut scan),
                 }),
-                Some(b']') => plain(Layout::Array),
+                Some(b']' | b'[') => plain(Layout::Array),
                 _ if scan.line() > line => plain(Layout::Array),
                 _ => plain(Layout::Lines),
             }
@@ -87,6 +99,8 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
     let start = scan.line();
     let mut keys: Vec<(String, u8)> = Vec::new();
     let mut first = None;
+    // Whether each value is a list whose first element is a list or an object.
+    let mut hold_rows = true;
     scan.expect(b'{', "an object")?;
     while scan.peek()? != Some(b'}') {
         if !keys.is_empty() {
@@ -106,7 +120,11 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
                 });
             }
             is_whole?;
+            hold_rows &= first.is_some();
+        } else if begin == b'[' {
+            hold_rows &= skip_list(scan)?;
         } else {
+            hold_rows = false;
             scan.skip()?;
         }
         keys.push((key, begin));
@@ -120,6 +138,7 @@ fn of_object(file: &DataFile, scan: &mut JsonScan) -> Result<Detected, DataError
     let has_words = keys.iter().any(|(key, _)| WORDS.contains(&key.as_str()));
     let layout = match (is_alone, is_one_line) {
         (true, _) if first.is_some() => Layout::Data,
+        (true, _) if all_begin(b'[') && !has_words && hold_rows => Layout::Lists(names()),
         (true, _) if all_begin(b'[') && !has_words => Layout::Columns(names()),
         (true, _) if all_begin(b'{') => {
             return Err(TableError::JsonByIndex {
@@ -157,6 +176,19 @@ fn skip_rows(
     Ok(())
 }
 
+/// Skips a list, and says whether its first element is a list or an object.
+fn skip_list(scan: &mut JsonScan) -> Result<bool, DataError> {
+    scan.expect(b'[', "an array")?;
+    let holds_rows = matches!(scan.peek()?, Some(b'[' | b'{'));
+    while !scan.take(b']')? {
+        scan.skip()?;
+        if !scan.take(b',')? && scan.peek()? != Some(b']') {
+            return Err(scan.unexpected("a comma or the end of the array"));
+        }
+    }
+    Ok(holds_rows)
+}
+
 fn key(scan: &mut JsonScan) -> Result<String, DataError> {
     if scan.peek()? != Some(b'"') {
         return Err(scan.unexpected("a key in quotes"));
@@ -176,6 +208,7 @@ fn parse(scan: &JsonScan, row: usize, bytes: Vec<u8>) -> Result<Located, DataErr
     let place = Place::row(scan.path(), row);
     match value(scan, &place, bytes)? {
         Value::Object(object) => Ok((place, object)),
+        Value::Array(items) if items.len() > 1 => Ok((place, row_of_array(items))),
         other => Err(DataError::NotAnObject {
             place,
             found: crate::readers::json_value::describe(&other),
@@ -214,9 +247,17 @@ impl Elements {
     /// The rows of a file with this layout: an array, `data`, or consecutive values.
     pub(crate) fn open(file: &DataFile, layout: Layout) -> Result<Self, DataError> {
         let mut scan = JsonScan::open(file)?;
-        match layout {
+        match &layout {
             Layout::Array => scan.expect(b'[', "an array of rows")?,
             Layout::Data => enter(&mut scan, DATA)?,
+            Layout::Part(part) => enter(&mut scan, part)?,
+            Layout::Lists(names) => {
+                return Err(TableError::JsonLists {
+                    path: file.path.clone(),
+                    lists: names.clone(),
+                }
+                .into());
+            }
             _ => {}
         }
         Ok(Self {
@@ -249,13 +290,24 @@ impl Elements {
 
 /// Moves to the array under a key of the object that forms the file.
 fn enter(scan: &mut JsonScan, name: &str) -> Result<(), DataError> {
+    let mut found = Vec::new();
     scan.expect(b'{', "an object")?;
     loop {
-        if key(scan)? == name {
+        let key = key(scan)?;
+        if key == name {
             return scan.expect(b'[', "an array");
         }
+        found.push(key);
         scan.skip()?;
-        scan.expect(b',', "a comma and the key `data`")?;
+        if scan.take(b'}')? {
+            return Err(TableError::NoJsonPart {
+                path: scan.path().to_owned(),
+                name: name.to_owned(),
+                found,
+            }
+            .into());
+        }
+        scan.expect(b',', "a comma or the end of the object")?;
     }
 }
 

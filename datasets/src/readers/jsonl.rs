@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::columns::{Column, Columns};
+use crate::columns::{Column, Columns, join};
 use crate::error::{DataError, Place, missing_column};
 use crate::format::DataFile;
 use crate::readers::cell::Cell;
 use crate::readers::json_document::{ColumnLists, Elements, Layout, detect};
 use crate::readers::json_scan::without_nan;
-use crate::readers::json_value::cell;
-use crate::readers::json_value::describe;
+use crate::readers::json_value::{at_path, cell, describe, row_of_array};
 use crate::readers::lines::Lines;
 use crate::readers::raw_row::LabelRule;
 use crate::readers::raw_row::{RawRow, Rows};
@@ -92,6 +91,7 @@ fn parse(path: &Path, line: usize, text: &str) -> Result<Map<String, Value>, Dat
     })?;
     match value {
         Value::Object(object) => Ok(object),
+        Value::Array(items) if items.len() > 1 => Ok(row_of_array(items)),
         other => Err(DataError::NotAnObject {
             place: Place::line(path, line),
             found: describe(&other),
@@ -149,14 +149,33 @@ impl Rows for JsonlRows {
 fn find<'a>(object: &'a Map<String, Value>, column: &'a Column) -> Option<(&'a str, &'a Value)> {
     column
         .names()
-        .find_map(|name| object.get(name).map(|value| (name, value)))
+        .find_map(|name| at_path(object, name).map(|value| (name, value)))
 }
 
 fn missing(object: &Map<String, Value>, column: &Column, place: Place) -> DataError {
     missing_column(place, column, object.keys().map(String::as_str))
 }
 
+/// The text of a column, or the joined texts of several, of which some may be null.
 fn string(
+    object: &Map<String, Value>,
+    column: &Column,
+    place: &Place,
+) -> Result<String, DataError> {
+    if column.parts.is_empty() {
+        return single_string(object, column, place);
+    }
+    let mut texts = Vec::new();
+    for part in column.single_columns() {
+        match find(object, &part) {
+            Some((_, Value::Null)) => {}
+            _ => texts.push(single_string(object, &part, place)?),
+        }
+    }
+    Ok(join(texts.iter().map(String::as_str)))
+}
+
+fn single_string(
     object: &Map<String, Value>,
     column: &Column,
     place: &Place,

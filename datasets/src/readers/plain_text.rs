@@ -1,15 +1,17 @@
-//! Files without columns, one text per line. `table` reads from it. The parts get names, so that a
-//! label can be chosen like a column.
+//! Files without columns, one text per line or one per file. `table` reads from it. The parts get
+//! names, so that a label can be chosen like a column.
 //!
 //! `label-text` lines contain a label, whitespace and the text. The column `label` is the first
 //! word (`DESC:manner`), and `coarse_label` is the part before its colon (`DESC`; all of it without
 //! a colon). `lines` contain only a text. Their columns are `file` (the file's name), `extension`
 //! (the part after the last dot) and `folder` (the folder's name). One of these is the label if
 //! each class has its own file (`rt-polarity.pos`, `rt-polarity.neg`). Blank lines are ignored.
+//! `text-file` files are one text, with the same columns; `folder` is the label if each class has
+//! its own folder.
 
 use crate::error::{DataError, Place, quote};
 use crate::format::{DataFile, extension};
-use crate::readers::lines::Lines;
+use crate::readers::lines::{Lines, MAX_LINE_BYTES};
 use crate::readers::record::{Record, Records};
 
 /// The rows of a file in the format `label-text`.
@@ -22,6 +24,41 @@ pub(crate) struct LineRecords {
     name: [String; 3],
 }
 
+/// The row of a file in the format `text-file`.
+pub(crate) struct TextFileRecord {
+    lines: Lines,
+    name: [String; 3],
+    is_read: bool,
+}
+
+/// The column of the folder's name.
+pub(crate) const FOLDER: &str = "folder";
+
+/// The columns of texts in files with telling names.
+const COLUMNS: &[&str] = &["text", "file", "extension", FOLDER];
+
+/// The cells of a file's name.
+fn name_of(file: &DataFile) -> [String; 3] {
+    let text =
+        |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
+    let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+    [
+        text(path.file_name()),
+        extension(&path).unwrap_or_default(),
+        text(path.parent().and_then(|folder| folder.file_name())),
+    ]
+}
+
+impl TextFileRecord {
+    pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
+        Ok(Self {
+            lines: Lines::open(file)?,
+            name: name_of(file),
+            is_read: false,
+        })
+    }
+}
+
 impl LabelTextRecords {
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
         Ok(Self(Lines::open(file)?))
@@ -30,17 +67,9 @@ impl LabelTextRecords {
 
 impl LineRecords {
     pub(crate) fn open(file: &DataFile) -> Result<Self, DataError> {
-        let text = |name: Option<&std::ffi::OsStr>| {
-            name.unwrap_or_default().to_string_lossy().into_owned()
-        };
-        let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
         Ok(Self {
             lines: Lines::open(file)?,
-            name: [
-                text(path.file_name()),
-                extension(&path).unwrap_or_default(),
-                text(path.parent().and_then(|folder| folder.file_name())),
-            ],
+            name: name_of(file),
         })
     }
 }
@@ -93,10 +122,47 @@ impl Records for LineRecords {
     }
 
     fn fixed_columns(&self) -> Option<&'static [&'static str]> {
-        Some(&["text", "file", "extension", "folder"])
+        Some(COLUMNS)
     }
 
     fn separator(&self) -> &'static str {
         "line"
+    }
+}
+
+impl Records for TextFileRecord {
+    fn next_record(&mut self, record: &mut Record) -> Result<bool, DataError> {
+        if std::mem::replace(&mut self.is_read, true) {
+            return Ok(false);
+        }
+        let path = self.lines.path().to_path_buf();
+        record.start(1);
+        let mut end_before = String::new();
+        while let Some((_, line, end)) = self.lines.next_line_and_end()? {
+            record.push_str(&end_before);
+            record.push_str(line);
+            end.clone_into(&mut end_before);
+            if record.n_bytes() > MAX_LINE_BYTES {
+                return Err(DataError::TooLong {
+                    place: Place::file(&path),
+                    what: "text",
+                    found: format!("more than {} bytes", record.n_bytes()),
+                    limit: MAX_LINE_BYTES,
+                });
+            }
+        }
+        record.end_cell();
+        for cell in &self.name {
+            record.add_cell(cell);
+        }
+        Ok(true)
+    }
+
+    fn fixed_columns(&self) -> Option<&'static [&'static str]> {
+        Some(COLUMNS)
+    }
+
+    fn separator(&self) -> &'static str {
+        "file"
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::DataError;
 use crate::format::{DataFile, Format};
 use crate::readers::csv::CsvRecords;
-use crate::readers::plain_text::{LabelTextRecords, LineRecords};
+use crate::readers::plain_text::{LabelTextRecords, LineRecords, TextFileRecord};
 use crate::readers::record::Records;
 use crate::readers::tsv::TsvRecords;
 
@@ -13,6 +13,7 @@ pub(crate) fn open_records(file: &DataFile) -> Result<Box<dyn Records>, DataErro
         Format::Csv => Box::new(CsvRecords::open(file)?),
         Format::LabelText => Box::new(LabelTextRecords::open(file)?),
         Format::Lines => Box::new(LineRecords::open(file)?),
+        Format::TextFile => Box::new(TextFileRecord::open(file)?),
         Format::Tsv | Format::Jsonl | Format::Parquet | Format::Arrow | Format::Conll => {
             Box::new(TsvRecords::open(file)?)
         }

@@ -59,6 +59,14 @@ impl Separator {
         }
         Ok(best.0)
     }
+
+    /// Whether one of the separators gives several rows the same number of cells, at least two.
+    pub(crate) fn divides_evenly(counts: impl Fn(Self) -> Vec<usize>) -> bool {
+        Self::ALL.into_iter().any(|separator| {
+            let counts = counts(separator);
+            counts.len() > 1 && Fit::of(&counts).is_even
+        })
+    }
 }
 
 /// The quality of a separator: greater is better. Of two equal ones, the one tried first is taken.

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::columns::{Column, Columns, Headerless};
+use crate::columns::{Column, Columns, Headerless, join};
 use crate::error::{DataError, Place, Position, missing_column};
 use crate::format::DataFile;
 use crate::readers::cell::Cell;
@@ -19,8 +19,8 @@ use crate::readers::record::{Record, Records};
 /// The positions of a file's cells, counted from 0.
 struct Layout {
     n_columns: usize,
-    first: usize,
-    second: Option<usize>,
+    first: Vec<usize>,
+    second: Option<Vec<usize>>,
     /// `None` in test files without labels.
     label: Option<usize>,
     label_column: Arc<str>,
@@ -100,14 +100,18 @@ impl Rows for Table {
             return Err(self.ragged());
         }
         let cell = |at: usize| self.record.cell(at).ok_or_else(|| self.ragged());
+        let text = |places: &Vec<usize>| match places.as_slice() {
+            [at] => cell(*at).map(str::to_owned),
+            places => {
+                let texts: Result<Vec<&str>, DataError> =
+                    places.iter().map(|&at| cell(at)).collect();
+                texts.map(|texts| join(texts.into_iter()))
+            }
+        };
         Ok(Some(RawRow {
             position: Position::Line(self.record.line),
-            text: cell(self.layout.first)?.to_owned(),
-            pair: self
-                .layout
-                .second
-                .map(|at| cell(at).map(str::to_owned))
-                .transpose()?,
+            text: text(&self.layout.first)?,
+            pair: self.layout.second.as_ref().map(text).transpose()?,
             label: match self.layout.label {
                 None => Cell::Absent,
                 Some(at) => Cell::Text(cell(at)?.to_owned()),
@@ -124,7 +128,7 @@ fn without_header(columns: &Columns, layout: Headerless, cells: &[&str]) -> Opti
         .any(|cell| columns.first.names().any(|name| name == *cell));
     (!is_header && cells.len() == layout.n_columns).then(|| Layout {
         n_columns: layout.n_columns,
-        first: layout.first,
+        first: vec![layout.first],
         second: None,
         label: Some(layout.label),
         label_column: columns.label.name.as_str().into(),
@@ -138,11 +142,11 @@ fn header(
     cells: &[&str],
     rule: LabelRule,
 ) -> Result<Layout, DataError> {
-    let first = find(path, cells, &columns.first)?.0;
-    let second = match &columns.second {
-        Some(column) => Some(find(path, cells, column)?.0),
-        None => None,
-    };
+    let first = find_each(path, cells, &columns.first)?;
+    let second = columns.second.as_ref();
+    let second = second
+        .map(|column| find_each(path, cells, column))
+        .transpose()?;
     let (label, label_column) = match (rule, find(path, cells, &columns.label)) {
         (_, Ok((at, name))) => (Some(at), name),
         (LabelRule::Optional, Err(DataError::MissingColumn { .. })) => {
@@ -158,6 +162,15 @@ fn header(
         label_column: label_column.into(),
         source: "the header",
     })
+}
+
+/// The positions of the columns whose texts `column` joins, or only its own.
+fn find_each(path: &Path, cells: &[&str], column: &Column) -> Result<Vec<usize>, DataError> {
+    let columns = column.single_columns();
+    let places = columns
+        .iter()
+        .map(|column| Ok(find(path, cells, column)?.0));
+    places.collect()
 }
 
 /// The position of `column` in the header `cells`, and the one of its names that matched.

@@ -11,6 +11,7 @@ use crate::error::{DataError, OwnDataError};
 use crate::own::find::find_files;
 use crate::problem_type::ProblemType;
 use crate::request::OwnRequest;
+use crate::sampling::Sample;
 use crate::skipped_rows::SkippedRows;
 use crate::split_name::SplitName;
 use crate::splitmix::SplitMix64;
@@ -57,16 +58,22 @@ impl QuestionData {
         files.first().map_or(Ok(false), is_question_file)
     }
 
-    /// The training and validation questions of a named task in a directory, at most `limits` of
+    /// The training and validation questions of a named task in a directory, those of a sample of
     /// each.
     ///
     /// # Errors
     /// See [`load_questions`].
-    pub fn of_task(task: &Task, dir: &Path, limits: [Option<usize>; 2]) -> Result<Self, DataError> {
+    pub fn of_task(
+        task: &Task,
+        dir: &Path,
+        samples: [Option<Sample>; 2],
+    ) -> Result<Self, DataError> {
+        let load =
+            |name, sample| load_questions(task, dir, name, sample).map(|read| read.questions);
         Ok(Self {
             task: task.clone(),
-            train: load_questions(task, dir, SplitName::Train, limits[0])?.questions,
-            validation: load_questions(task, dir, SplitName::Validation, limits[1])?.questions,
+            train: load(SplitName::Train, samples[0])?,
+            validation: load(SplitName::Validation, samples[1])?,
             test: Vec::new(),
             skipped: SkippedRows::default(),
         })

@@ -72,10 +72,11 @@ pub(crate) fn choose(
             Err(_) => TAGS[0].to_owned(),
         },
     };
+    let words = Column::named(words);
     check_different("text", &words, "label", &tags)?;
     Ok(Chosen {
         columns: Columns {
-            first: Column::named(words),
+            first: words,
             second: None,
             label: Column::named(tags),
         },
@@ -144,7 +145,7 @@ fn cannot(
         path: file.path.clone(),
         what,
         why: why.to_owned(),
-        flag,
+        advice: flag.to_owned(),
         found: survey.names().map(str::to_owned).collect(),
     }
 }

@@ -5,13 +5,15 @@
 //! The training sentences are read first, and their tags become the labels: sorted, as in Hugging
 //! Face's `run_ner`, unless the file names them itself. Every other file is read with these labels.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::columns::Columns;
+use crate::drawn_rows::Seen;
 use crate::error::{DataError, OwnDataError, TagError};
 use crate::format::{DataFile, Format};
 use crate::own::find::{find_files, find_tagged_files};
-use crate::own::hold_out::HoldOut;
+use crate::own::hold_out::hold_out;
 use crate::own::learn_labels::{Labels, MANY_CLASSES};
 use crate::own::survey::Survey;
 use crate::problem_type::ProblemType;
@@ -19,6 +21,7 @@ use crate::readers::cell::Cell;
 use crate::readers::conll::{ColumnFile, RawSentence, Sentences};
 use crate::readers::word_lists::WordLists;
 use crate::request::{OnBadRow, OwnRequest};
+use crate::sampling::{Sample, sampled};
 use crate::skipped_rows::SkippedRows;
 use crate::tag_scheme::SchemeEvidence;
 use crate::tag_scheme::repair::{TagFindings, repair};
@@ -58,6 +61,16 @@ pub struct TaggedData {
 }
 
 impl TaggedData {
+    /// The sentences of a sample, stratified by rare tag; all of them without a sample.
+    pub fn sampled<'a>(
+        &self,
+        sentences: &'a [TaggedSentence],
+        sample: Option<Sample>,
+    ) -> Cow<'a, [TaggedSentence]> {
+        let rarest = RarestTags::new(sentences, &self.task.labels);
+        sampled(sentences, sample, |sentence| rarest.class_of(sentence))
+    }
+
     /// Whether a request is about token classification. It says so, its first file is a column
     /// file, or that file has columns of words and tags under usual names.
     pub fn is_asked_for(request: &OwnRequest) -> bool {
@@ -152,46 +165,61 @@ impl TaggedData {
     }
 }
 
-/// The sentences split into those that remain and a held-out share, stratified by each sentence's
-/// rarest tag other than `O`. Rare tags therefore occur on both sides.
+/// The class of each sentence for drawing: its rarest tag other than `O`. Rare tags therefore occur
+/// on both sides of a split, and in a sample. Sentences without any tag form an additional class.
+struct RarestTags {
+    outside: usize,
+    n_labels: usize,
+    /// The number of sentences with each tag.
+    n_sentences: Vec<usize>,
+}
+
+impl RarestTags {
+    fn new(sentences: &[TaggedSentence], labels: &[String]) -> Self {
+        let n_labels = labels.len();
+        let outside = labels.iter().position(|name| name == "O");
+        let mut rarest = Self {
+            outside: outside.unwrap_or(n_labels),
+            n_labels,
+            n_sentences: vec![0; n_labels],
+        };
+        for sentence in sentences {
+            for tag in rarest.tags_of(sentence) {
+                rarest.n_sentences[tag] += 1;
+            }
+        }
+        rarest
+    }
+
+    fn tags_of(&self, sentence: &TaggedSentence) -> BTreeSet<usize> {
+        let tags = sentence.tags.iter().flatten().map(|&tag| tag as usize);
+        tags.filter(|&tag| tag != self.outside).collect()
+    }
+
+    fn class_of(&self, sentence: &TaggedSentence) -> usize {
+        let tags = self.tags_of(sentence).into_iter();
+        let rarest = tags.min_by_key(|&tag| self.n_sentences[tag]);
+        rarest.unwrap_or(self.outside)
+    }
+}
+
+/// The sentences split into those that remain and a held-out share, stratified by rare tag.
 fn take_share(
     sentences: Vec<TaggedSentence>,
     labels: &Labels,
     share: f64,
     seed: u64,
 ) -> Result<(Vec<TaggedSentence>, Vec<TaggedSentence>), OwnDataError> {
-    let n_labels = labels.names.len();
-    // Sentences without any tag form an additional class.
-    let outside = labels.names.iter().position(|name| name == "O");
-    let outside = outside.unwrap_or(n_labels);
-    let tags_of = |sentence: &TaggedSentence| {
-        let tags: BTreeSet<usize> = sentence
-            .tags
-            .iter()
-            .flatten()
-            .map(|&tag| tag as usize)
-            .filter(|&tag| tag != outside)
-            .collect();
-        tags
-    };
-    let mut n_sentences = vec![0_usize; n_labels];
-    for tag in sentences.iter().flat_map(tags_of) {
-        n_sentences[tag] += 1;
-    }
-    let class_of = |sentence: &TaggedSentence| {
-        let tags = tags_of(sentence).into_iter();
-        tags.min_by_key(|&tag| n_sentences[tag]).unwrap_or(outside)
-    };
-    let mut by_class = vec![0_usize; n_labels + 1];
+    let rarest = RarestTags::new(&sentences, &labels.names);
+    let mut by_class = vec![0_usize; rarest.n_labels + 1];
     for sentence in &sentences {
-        by_class[class_of(sentence)] += 1;
+        by_class[rarest.class_of(sentence)] += 1;
     }
-    let hold_out = HoldOut::new(&by_class, share, seed)?;
-    let mut seen = vec![0_usize; n_labels + 1];
+    let held = hold_out(&by_class, share, seed)?;
+    let mut seen = Seen::default();
     let (taken, kept) = sentences.into_iter().partition(|sentence| {
-        let class = class_of(sentence);
-        seen[class] += 1;
-        hold_out.takes(class, seen[class] - 1)
+        let class = rarest.class_of(sentence);
+        held.takes(class, seen.next(class))
     });
     Ok((kept, taken))
 }
@@ -385,6 +413,7 @@ impl Reader<'_> {
                 n_labels: found.len(),
                 n_rows: n_words,
                 found: found.iter().take(3).cloned().collect(),
+                separator: None,
             }
             .into());
         }
@@ -431,7 +460,7 @@ impl Reader<'_> {
 fn check_format(file: &DataFile) -> Result<(), OwnDataError> {
     match file.format {
         Format::Conll | Format::Jsonl | Format::Parquet | Format::Arrow => Ok(()),
-        Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => {
+        Format::Csv | Format::Tsv | Format::LabelText | Format::Lines | Format::TextFile => {
             Err(OwnDataError::NoSentences {
                 path: file.path.clone(),
                 format: file.format.as_str(),

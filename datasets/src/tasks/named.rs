@@ -179,6 +179,7 @@ fn task(
     let column = |&(name, tsv_name): &Names| Column {
         name: name.to_owned(),
         tsv_name: tsv_name.map(str::to_owned),
+        parts: Vec::new(),
     };
     Task {
         name: name.to_owned(),

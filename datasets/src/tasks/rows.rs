@@ -58,7 +58,7 @@ pub(crate) fn open(
             }
             .into());
         }
-        Format::Csv | Format::Tsv | Format::LabelText | Format::Lines => {
+        Format::Csv | Format::Tsv | Format::LabelText | Format::Lines | Format::TextFile => {
             Box::new(Table::open(file, columns, headerless, rule)?)
         }
     })
@@ -90,6 +90,7 @@ pub fn jsonl_rows(
         format: Format::Jsonl,
         encoding: TextEncoding::default(),
         header: Header::default(),
+        part: None,
     };
     ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
 }

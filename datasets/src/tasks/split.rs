@@ -3,12 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::drawn_rows::{Seen, Strata};
 use crate::error::DataError;
 use crate::example::Example;
 use crate::format::{DataFile, Header, TextEncoding};
 use crate::generated::sample;
 use crate::generated::sample_pairs;
+use crate::problem_type::ProblemType;
 use crate::readers::raw_row::LabelRule;
+use crate::sampling::{Classes, Picker, Sample};
 use crate::split_name::SplitName;
 use crate::tasks::locate;
 use crate::tasks::rows::ExampleRows;
@@ -96,9 +99,66 @@ pub fn split_rows(
         format,
         encoding: TextEncoding::default(),
         header: Header::default(),
+        part: None,
     };
     let files = located.files.into_iter().map(file).collect();
     ExampleRows::open(task, files, label_rule(split), limit)
+}
+
+/// The rows of a sample of a split, or all of them if it is `None`. Files are read twice unless the
+/// first rows are wanted: first to count the rows of each class, then to take some of each.
+///
+/// # Errors
+/// As for [`split_rows`]. Unless the first rows are wanted, all rows are checked.
+pub fn sampled_rows(
+    task: &Task,
+    dir: &Path,
+    split: SplitName,
+    sample: Option<Sample>,
+) -> Result<SampledRows, DataError> {
+    let limit = Sample::limit(sample);
+    let is_drawn = sample.is_some() && limit.is_none();
+    let (mut strata, mut counts) = (Strata::default(), Seen::default());
+    if is_drawn {
+        for example in split_rows(task, dir, split, None)? {
+            counts.next(strata.class_of(example?.label.as_ref()));
+        }
+    }
+    let classes = Classes {
+        by_class: counts.by_class(),
+        covers_all: task.problem_type != ProblemType::MultiLabelClassification,
+    };
+    Ok(SampledRows {
+        rows: split_rows(task, dir, split, limit)?,
+        strata: Strata::default(),
+        picker: Picker::new(sample.filter(|_| is_drawn), &classes),
+    })
+}
+
+/// The rows of a sample, one at a time.
+pub struct SampledRows {
+    rows: ExampleRows,
+    strata: Strata,
+    picker: Picker,
+}
+
+impl Iterator for SampledRows {
+    type Item = Result<Example, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.picker.is_over() {
+            match self.rows.next()? {
+                Ok(example) => {
+                    let class = self.strata.class_of(example.label.as_ref());
+                    if self.picker.takes(class) {
+                        return Some(Ok(example));
+                    }
+                }
+                error => return Some(error),
+            }
+        }
+        None
+    }
 }
 
 /// Whether `dir` has files for a split, by the rules of [`load_split`]. A download may lack MNLI's

@@ -9,6 +9,7 @@ mod drawn_tags;
 mod files;
 mod formats;
 mod labels;
+mod public_shapes;
 mod sets;
 mod tables;
 mod tags;

@@ -100,16 +100,19 @@ fn labels_by_id_name_and_score() {
     );
 }
 
+/// Brackets without end are an array of rows without end.
+#[test]
+fn brackets_without_end() {
+    let message = parse("sst2", &"[".repeat(100_000)).unwrap_err();
+    assert_has(
+        &message,
+        &["expected the end of a value, found the end of the file"],
+    );
+}
+
 #[test]
 fn lines_that_are_wrong() {
-    for line in [
-        "{",
-        "{'a': 1}",
-        r#"{"sentence": "\ud800"}"#,
-        "NaN",
-        "{} {}",
-        &"[".repeat(100_000),
-    ] {
+    for line in ["{", "{'a': 1}", r#"{"sentence": "\ud800"}"#, "NaN", "{} {}"] {
         let message = parse("sst2", line).unwrap_err();
         assert_has(
             &message,

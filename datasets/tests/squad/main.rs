@@ -12,7 +12,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use progtune_datasets::{
     Answer, AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question,
-    QuestionData, Questions, Reading, SplitName, Task, TextEncoding, load_questions,
+    QuestionData, Questions, Reading, Sample, SplitName, Task, TextEncoding, load_questions,
     read_questions,
 };
 
@@ -58,6 +58,7 @@ fn file(path: PathBuf, format: Format) -> DataFile {
         format,
         encoding: TextEncoding::default(),
         header: Header::default(),
+        part: None,
     }
 }
 
@@ -185,7 +186,8 @@ fn a_named_tasks_files_are_found_and_v1_needs_answers() {
         let task = Task::by_name(task).unwrap();
         let read = load_questions(task, dir.path(), SplitName::Train, None).unwrap();
         assert!(!read.questions.is_empty(), "{name}");
-        let first = load_questions(task, dir.path(), SplitName::Train, Some(1)).unwrap();
+        let first =
+            load_questions(task, dir.path(), SplitName::Train, Some(Sample::first(1))).unwrap();
         assert_eq!(first.questions, read.questions[..1]);
         assert!(load_questions(task, dir.path(), SplitName::Test, None).is_err());
         let missing = load_questions(task, dir.path(), SplitName::Validation, None);

@@ -1,7 +1,7 @@
 //! Descriptions of the user's own data: columns, labels, skipped rows. Called by whatever reads the
 //! data, and by `data inspect`.
 
-use progtune_datasets::{OwnFiles, ProblemType, SkippedRows};
+use progtune_datasets::{Header, OwnFiles, ProblemType, SkippedRows};
 use progtune_plain_text::shown_line;
 
 /// The number of skipped rows shown on the terminal.
@@ -21,7 +21,12 @@ pub fn describe(data: &OwnFiles) -> String {
     let mut parts = vec![column("text", &columns.first.name)];
     parts.extend(columns.second.as_ref().map(|c| column("pair", &c.name)));
     parts.push(column("label", &columns.label.name));
-    let mut text = format!("columns: {}\n", parts.join(", "));
+    let numbered = if data.header == Header::Absent(Vec::new()) {
+        " (no header: numbered from 1)"
+    } else {
+        ""
+    };
+    let mut text = format!("columns{numbered}: {}\n", parts.join(", "));
     text.push_str(&match data.task.problem_type {
         ProblemType::Regression => "labels: numbers (regression)\n".to_owned(),
         ProblemType::SingleLabelClassification

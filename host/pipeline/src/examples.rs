@@ -11,7 +11,9 @@ use crate::{
     },
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{DataError, Example, SplitName, Task, jsonl_rows, split_files, split_rows};
+use progtune_datasets::{
+    DataError, Example, Sample, SplitName, Task, jsonl_rows, sampled_rows, split_files,
+};
 use progtune_engine::error::Result;
 use progtune_process::{interrupt, phase::Phase};
 use std::{
@@ -71,11 +73,11 @@ impl Origin<'_> {
     }
 
     /// The number of rows, if it is known.
-    fn rows(&self, limit: Option<usize>) -> Option<u64> {
+    fn rows(&self, sample: Option<Sample>) -> Option<u64> {
         match self {
             Self::Own { files, name } => {
                 let n_rows = files.files.n_rows(*name);
-                Some(limit.map_or(n_rows, |limit| n_rows.min(limit)) as u64)
+                Some(sample.map_or(n_rows, |sample| n_rows.min(sample.n_rows)) as u64)
             }
             Self::Split { .. } | Self::Jsonl(_) => None,
         }
@@ -86,12 +88,13 @@ type Chunks = SyncSender<Result<Vec<Example>>>;
 type Rows<'a> = Box<dyn Iterator<Item = Result<Example, DataError>> + 'a>;
 
 impl ExampleSource<'_> {
-    /// Loads the first `limit` examples, or all of them for `None`.
+    /// Loads the examples of a sample, or all of them for `None`. Of a JSONL file, whose
+    /// predictions are matched with its lines, these are always the first.
     ///
     /// # Errors
     /// Fails if a file or a text in it does not meet the task's or the tokenizer's requirements.
-    pub fn load(&self, origin: Origin<'_>, limit: Option<usize>) -> Result<Examples> {
-        let key = self.key(origin, limit);
+    pub fn load(&self, origin: Origin<'_>, sample: Option<Sample>) -> Result<Examples> {
+        let key = self.key(origin, sample);
         interrupt::check()?;
         if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
             return Ok(known);
@@ -100,12 +103,12 @@ impl ExampleSource<'_> {
             "tokenize",
             format!("tokenising {}", origin.describe()),
             "rows",
-            origin.rows(limit),
+            origin.rows(sample),
         );
         let mut examples = thread::scope(|scope| {
             let (sender, chunks) = sync_channel(READY);
             scope.spawn(move || {
-                if let Err(error) = self.read(origin, limit, &sender) {
+                if let Err(error) = self.read(origin, sample, &sender) {
                     // If the receiver is gone, nobody needs the error.
                     let _ = sender.send(Err(error));
                 }
@@ -114,28 +117,29 @@ impl ExampleSource<'_> {
         })?;
         phase.finish();
         // Examples from a file that changed since it was hashed are not cached.
-        if let Some(key) = key.filter(|_| self.key(origin, limit) == key) {
+        if let Some(key) = key.filter(|_| self.key(origin, sample) == key) {
             self.cache.keep(&key, &mut examples);
         }
         Ok(examples)
     }
 
-    fn rows<'a>(&self, origin: Origin<'a>, limit: Option<usize>) -> Result<Rows<'a>> {
+    fn rows<'a>(&self, origin: Origin<'a>, sample: Option<Sample>) -> Result<Rows<'a>> {
         Ok(match origin {
             Origin::Split { directory, name } => {
-                Box::new(split_rows(self.task, directory, name, limit)?)
+                Box::new(sampled_rows(self.task, directory, name, sample)?)
             }
-            Origin::Jsonl(path) => Box::new(jsonl_rows(self.task, path, limit)?),
-            Origin::Own { files, name } => {
-                Box::new(files.files.rows(name).take(limit.unwrap_or(usize::MAX)))
+            Origin::Jsonl(path) => {
+                let limit = sample.map(|sample| sample.n_rows);
+                Box::new(jsonl_rows(self.task, path, limit)?)
             }
+            Origin::Own { files, name } => Box::new(files.files.rows(name, sample)),
         })
     }
 
     /// Reads rows in chunks, while earlier chunks are tokenised.
-    fn read(&self, origin: Origin<'_>, limit: Option<usize>, chunks: &Chunks) -> Result<()> {
+    fn read(&self, origin: Origin<'_>, sample: Option<Sample>, chunks: &Chunks) -> Result<()> {
         let (mut chunk, mut text_bytes) = (Vec::new(), 0);
-        for example in self.rows(origin, limit)? {
+        for example in self.rows(origin, sample)? {
             let example = example?;
             interrupt::check()?;
             text_bytes += example.text.len() + example.pair.as_ref().map_or(0, String::len);
@@ -177,14 +181,14 @@ impl ExampleSource<'_> {
     /// The key of everything that determines the examples. `None` if the cache is off, or if a file
     /// is unreadable, which reading will report. Generated examples have no file: the code that
     /// generates them is part of every key.
-    fn key(&self, origin: Origin<'_>, limit: Option<usize>) -> Option<Key> {
+    fn key(&self, origin: Origin<'_>, sample: Option<Sample>) -> Option<Key> {
         if !self.cache.is_on() {
             return None;
         }
         let mut key = KeyBuilder::new();
         self.tokenizer.add_to(&mut key);
         key.add("task", self.task.name.as_bytes());
-        key.add("limit", format!("{limit:?}").as_bytes());
+        key.add("sample", format!("{sample:?}").as_bytes());
         match origin {
             Origin::Split { directory, name } => {
                 key.add("split", name.as_str().as_bytes());

@@ -4,6 +4,7 @@
 pub mod batch_order;
 pub mod class_weights;
 pub mod data_description;
+pub mod data_remarks;
 pub mod eval_split;
 pub mod examples;
 pub mod head_init;

@@ -7,8 +7,8 @@ use crate::{
     token_store::key::{Key, KeyBuilder},
 };
 use progtune_datasets::{
-    LabelForm, Labels, OwnFacts, OwnFiles, OwnRequest, ProblemType, RowCounts, SkippedRows,
-    SplitName,
+    DataFile, LabelForm, Labels, OwnFacts, OwnFiles, OwnRequest, ProblemType, RowCounts,
+    SkippedRows, SplitName,
 };
 use progtune_engine::error::Result;
 use progtune_process::interrupt;
@@ -34,10 +34,10 @@ impl KeyedFiles {
     /// # Errors
     /// Fails if the files are invalid.
     pub fn open(request: &OwnRequest, known: Option<&Labels>, cache: &TokenCache) -> Result<Self> {
-        let paths = OwnFiles::paths(request)?;
-        let stamps: Vec<Stamp> = paths.into_iter().map(stamp).collect();
+        let found = OwnFiles::find(request)?;
+        let stamps: Vec<Stamp> = found.iter().map(|file| stamp(file.path.clone())).collect();
         let key = if cache.is_on() {
-            key(request, known, &stamps)
+            key(request, known, &found)
         } else {
             None
         };
@@ -81,8 +81,8 @@ fn stamp(path: PathBuf) -> Stamp {
 }
 
 /// The key of everything that determines the rows: the request, the paths (which a format may turn
-/// into columns), and every byte.
-fn key(request: &OwnRequest, known: Option<&Labels>, files: &[Stamp]) -> Option<Key> {
+/// into columns), the parts of the files that are read, and every byte.
+fn key(request: &OwnRequest, known: Option<&Labels>, files: &[DataFile]) -> Option<Key> {
     let mut key = KeyBuilder::new();
     let counts = [&request.train, &request.validation, &request.test].map(Vec::len);
     let asked = (
@@ -94,8 +94,12 @@ fn key(request: &OwnRequest, known: Option<&Labels>, files: &[Stamp]) -> Option<
         known,
     );
     key.add("own files", format!("{asked:?}").as_bytes());
-    for (path, _) in files {
+    for DataFile {
+        path, format, part, ..
+    } in files
+    {
         key.add("path", path.as_os_str().as_encoded_bytes());
+        key.add("part", format!("{format:?} {part:?}").as_bytes());
         key.add_file(path).ok()?;
     }
     Some(key.finish())
@@ -107,6 +111,8 @@ fn facts_json(facts: &OwnFacts) -> Value {
             "n_rows": counts.n_rows,
             "n_labelled": counts.n_labelled,
             "by_class": counts.by_class,
+            "n_groups": counts.n_groups,
+            "n_wordless": counts.n_wordless,
         })
     });
     json!({
@@ -116,6 +122,7 @@ fn facts_json(facts: &OwnFacts) -> Value {
         "counts": counts,
         "n_skipped": facts.skipped.n_rows,
         "skipped": facts.skipped.reasons,
+        "separator": facts.separator,
     })
 }
 
@@ -136,6 +143,8 @@ fn parse_facts(note: &Value) -> Option<OwnFacts> {
                 .iter()
                 .map(|n| number(Some(n)))
                 .collect::<Option<_>>()?,
+            n_groups: number(counts.get("n_groups"))?,
+            n_wordless: number(counts.get("n_wordless"))?,
         })
     };
     let all = note.get("counts")?.as_array()?;
@@ -151,6 +160,10 @@ fn parse_facts(note: &Value) -> Option<OwnFacts> {
             n_rows: number(note.get("n_skipped"))?,
             reasons: texts("skipped")?,
         },
+        separator: match note.get("separator")? {
+            Value::Null => None,
+            separator => Some(separator.as_str()?.parse().ok()?),
+        },
     })
 }
 
@@ -164,6 +177,8 @@ mod tests {
             n_rows: 2 * n,
             n_labelled: n,
             by_class: vec![n, 0, n],
+            n_groups: n + 1,
+            n_wordless: n / 2,
         };
         let facts = OwnFacts {
             labels: Labels {
@@ -176,6 +191,7 @@ mod tests {
                 n_rows: 12,
                 reasons: vec!["x.csv, line 3: no".into()],
             },
+            separator: Some('|'),
         };
         assert_eq!(parse_facts(&facts_json(&facts)), Some(facts));
         assert_eq!(parse_facts(&json!({"labels": []})), None);

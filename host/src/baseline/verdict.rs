@@ -2,7 +2,7 @@
 //! Called by the recipe.
 
 use super::Baseline;
-use crate::summary::Summary;
+use crate::{evaluate::only_label, summary::Summary};
 use progtune_engine::model::loss::LossWeighting;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
@@ -14,6 +14,8 @@ pub struct Verdict {
     /// The reasons why the run is suspect, one clause each; empty if the run is better than
     /// guessing.
     pub reasons: Vec<String>,
+    /// The reason why the metrics say little: all evaluated examples have the same label.
+    hollow: Option<String>,
     baseline: Baseline,
 }
 
@@ -47,7 +49,12 @@ pub fn judge(summary: &Summary, baseline: Baseline, weighting: &LossWeighting) -
     if let Some(answer) = &summary.only_answer {
         reasons.push(format!("every prediction is {}", shown_line(answer)));
     }
-    Verdict { reasons, baseline }
+    let label = summary.only_label.as_deref().map(shown_line);
+    Verdict {
+        reasons,
+        hollow: label.map(|label| only_label::remark("evaluated", &label)),
+        baseline,
+    }
 }
 
 /// The reason why a metric is no better than guessing; `None` if it is better, or if guessing is
@@ -71,9 +78,14 @@ fn metric_reason(name: &str, value: Option<f64>, guessed: f64) -> Option<String>
 }
 
 impl Verdict {
-    /// Whether the run is no better than guessing.
+    /// Whether the run is no better than guessing, or its metrics say little.
     pub fn is_suspect(&self) -> bool {
-        !self.reasons.is_empty()
+        !self.reasons.is_empty() || self.hollow.is_some()
+    }
+
+    fn all_reasons(&self) -> Vec<&str> {
+        let all = self.reasons.iter().chain(&self.hollow);
+        all.map(String::as_str).collect()
     }
 
     /// The keys of `all_results.json`: `suspect`, `suspect_reasons`, `baseline_loss`, and a
@@ -81,7 +93,7 @@ impl Verdict {
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("suspect".into(), json!(self.is_suspect()));
-        map.insert("suspect_reasons".into(), json!(self.reasons));
+        map.insert("suspect_reasons".into(), json!(self.all_reasons()));
         map.insert("baseline_loss".into(), json!(self.baseline.loss));
         for &(name, value) in &self.baseline.metrics {
             let value = value.is_finite().then_some(value);
@@ -92,6 +104,10 @@ impl Verdict {
 
     /// The warning about a suspect run; `None` if the run is better than guessing.
     pub fn warning(&self) -> Option<String> {
+        // On examples of one label, guessing is perfect, and a comparison with it means nothing.
+        if let Some(hollow) = &self.hollow {
+            return Some(format!("{hollow}; {}", only_label::ADVICE));
+        }
         self.is_suspect().then(|| {
             format!(
                 "the result is no better than guessing: {}; try a lower --lr, more --epochs or --max-steps, or check that \

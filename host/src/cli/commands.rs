@@ -5,7 +5,7 @@ use super::arguments::*;
 use crate::config::flags::{
     ADAPTER, ANSWERS, CONFIG, DATA, DATA_CONFIG, DTYPE, EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, FILES,
     HEAD_TASK, INPUT, MAX_EVAL_SAMPLES, MAX_LENGTH, MERGED, METRICS, MODEL, PEFT_OPT, PREDICTIONS,
-    QUIET, SCHEDULE_OPT, SPLIT, TASK, THREADS, VERBOSE,
+    QUIET, SAMPLE, SCHEDULE_OPT, SEED, SPLIT, TASK, THREADS, VERBOSE,
 };
 use crate::config::{
     BATCHES, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS, OWN_DATA,
@@ -168,7 +168,10 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune evaluate --model bert --task mrpc --data glue/MRPC \\
     --adapter a=runs/a --adapter b=runs/b
   progtune evaluate --model runs/own-full-full-seed42 --test-file more.csv",
-        flags: &[IN_USE, &[("Machine", MACHINE)]],
+        flags: &[
+            IN_USE,
+            &[("Model and data", &[&SAMPLE, &SEED]), ("Machine", MACHINE)],
+        ],
     },
     Described {
         path: "predict",

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use progtune_datasets::{DataError, Metric, OWN_TASK, Task};
+use progtune_datasets::{DataError, Metric, OWN_TASK, Sample, SampleRule, Task};
 
 use super::export::Written;
 use super::settings::Settings;
+use super::training::SEED;
 use super::{ConfigError, answering, limit};
-use crate::flags::{Flag, Offers, Scope};
+use crate::flags::{Flag, Form, Offers, Scope};
 use progtune_pipeline::question_answering::Answering;
+use progtune_process::choice::name_of;
 
 pub(crate) static TASK: Flag<String> = Flag::key(
     "task",
@@ -55,19 +57,50 @@ pub(crate) static METRICS: Flag<String> = Flag::key(
     "Metrics to report, such as accuracy,f1_macro",
 )]);
 
-pub(crate) static MAX_TRAIN_SAMPLES: Flag<usize> =
-    Flag::key("max_train_samples", "N", "Train on only the first N rows")
-        .computed("none: all rows")
-        .example("1000")
-        .form(limit());
+pub(crate) static MAX_TRAIN_SAMPLES: Flag<usize> = Flag::key(
+    "max_train_samples",
+    "N",
+    "Train on a sample of N rows, which --sample describes",
+)
+.computed("none: all rows")
+.example("1000")
+.form(limit());
 
-pub(crate) static MAX_EVAL_SAMPLES: Flag<usize> =
-    Flag::key("max_eval_samples", "N", "Evaluate on only the first N rows")
-        .computed("none: all rows")
-        .example("200")
-        .scope(Scope::All)
-        .form(limit())
-        .elsewhere(&[(&["evaluate", "predict"], "N", "Use only the first N rows")]);
+pub(crate) static MAX_EVAL_SAMPLES: Flag<usize> = Flag::key(
+    "max_eval_samples",
+    "N",
+    "Evaluate on a sample of N rows, which --sample describes",
+)
+.computed("none: all rows")
+.example("200")
+.scope(Scope::All)
+.form(limit())
+.elsewhere(&[(&["predict"], "N", "Predict only the first N rows")]);
+
+pub(crate) static MAX_TEST_SAMPLES: Flag<usize> = Flag::key(
+    "max_test_samples",
+    "N",
+    "Measure the result on a sample of N rows of the test files, which --sample describes",
+)
+.computed("none: all rows")
+.example("500")
+.form(limit());
+
+pub(crate) static SAMPLE: Flag<SampleRule> = Flag::key(
+    "sample",
+    "NAME",
+    "Rows that --max-train-samples and its siblings choose: stratified (at random, with each class, label set or rare tag in \
+     its share), random, or first",
+)
+.default("stratified")
+.scope(Scope::Measuring)
+.form(Form::OneOf(SampleRule::NAMES))
+.elsewhere(&[(
+    &["evaluate"],
+    "NAME",
+    "Rows that --max-eval-samples chooses: stratified (at random, with each class, label set or rare tag in its share), random, or \
+     first",
+)]);
 
 /// The task of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,10 +109,16 @@ pub struct DataConfig {
     pub task: String,
     /// Metrics to report, the most important first; if empty, the task's own.
     pub metrics: Vec<Metric>,
-    /// Number of training rows to use, from the first; at least 1. `None` uses all.
+    /// Number of training rows to use, at least 1. `None` uses all.
     pub max_train_samples: Option<usize>,
-    /// Number of evaluation rows to use, from the first; at least 1. `None` uses all.
+    /// Number of evaluation rows to use, at least 1. `None` uses all.
     pub max_eval_samples: Option<usize>,
+    /// Number of rows of the test files to use, at least 1. `None` uses all.
+    pub max_test_samples: Option<usize>,
+    /// The rule that chooses these rows.
+    pub sample: SampleRule,
+    /// The run's random seed.
+    pub seed: u64,
     /// The reading and answering of questions about texts; without effect on other tasks.
     pub answering: Answering,
 }
@@ -91,7 +130,33 @@ impl DataConfig {
             metrics: read_metrics(settings)?,
             max_train_samples: settings.find(&MAX_TRAIN_SAMPLES)?,
             max_eval_samples: settings.find(&MAX_EVAL_SAMPLES)?,
+            max_test_samples: settings.find(&MAX_TEST_SAMPLES)?,
+            sample: settings.get(&SAMPLE)?,
+            seed: settings.get(&SEED)?,
             answering: answering::read(settings)?,
+        })
+    }
+
+    /// The training rows to use.
+    pub fn train_sample(&self) -> Option<Sample> {
+        self.sample_of(self.max_train_samples)
+    }
+
+    /// The evaluation rows to use.
+    pub fn eval_sample(&self) -> Option<Sample> {
+        self.sample_of(self.max_eval_samples)
+    }
+
+    /// The rows of the test files to use.
+    pub fn test_sample(&self) -> Option<Sample> {
+        self.sample_of(self.max_test_samples)
+    }
+
+    fn sample_of(&self, n_rows: Option<usize>) -> Option<Sample> {
+        n_rows.map(|n_rows| Sample {
+            n_rows,
+            rule: self.sample,
+            seed: self.seed,
         })
     }
 
@@ -101,6 +166,8 @@ impl DataConfig {
         written.set_if(&METRICS, (!names.is_empty()).then(|| names.join(",")));
         written.set_if(&MAX_TRAIN_SAMPLES, self.max_train_samples);
         written.set_if(&MAX_EVAL_SAMPLES, self.max_eval_samples);
+        written.set_if(&MAX_TEST_SAMPLES, self.max_test_samples);
+        written.set(&SAMPLE, name_of(SampleRule::NAMES, &self.sample));
         answering::write(&self.answering, written);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{RunConfig, keys};
-use crate::flags::{Declared, FlagDefault, Options, Scope};
+use crate::flags::{Declared, FlagDefault, Options};
 use progtune_hub::NamedPath;
 use toml::Value;
 
@@ -31,9 +31,7 @@ impl RunConfig {
                     tables.push_str(&format!("\n[{}]\n{lines}", key.name));
                 }
                 (Some(value), _) => lines.push_str(&format!("{} = {value}\n", key.name)),
-                (None, Some(FlagDefault::Computed(words)))
-                    if matches!(key.scope, Scope::All | Scope::Training) =>
-                {
+                (None, Some(FlagDefault::Computed(words))) if key.scope.is_of_training() => {
                     lines.push_str(&format!("# {}: {words}\n", key.name));
                 }
                 (None, _) => {}

@@ -3,17 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use progtune_datasets::{Metric, OwnRequest};
+use progtune_datasets::{Metric, OwnRequest, Sample};
 
 use super::settings::Settings;
 use super::{
     ConfigError, HubConfig, MachineConfig, Sources, Split, answering,
     batching::{MAX_LENGTH, read_eval_batch},
     caching::TOKEN_CACHE,
-    data::{DATA, MAX_EVAL_SAMPLES, TASK, read_metrics},
+    data::{DATA, MAX_EVAL_SAMPLES, SAMPLE, TASK, read_metrics},
     inputs::read_model,
     layers, own, plugins,
     split::SPLIT,
+    training::SEED,
 };
 use crate::flags::{Arguments, Flag, Scope, Takes};
 use progtune_engine::plugin::PluginSources;
@@ -149,8 +150,9 @@ pub struct InferenceConfig {
     pub answering: Answering,
     /// The limit of a batch.
     pub eval_batch: BatchLimit,
-    /// Number of rows to use, from the first; at least 1. `None` uses all.
-    pub max_eval_samples: Option<usize>,
+    /// The rows to use; `None` uses all. Predictions are made for the first rows, because they are
+    /// matched with the lines of a file.
+    pub sample: Option<Sample>,
     /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
     /// Threads, device and kernels.
@@ -160,7 +162,11 @@ pub struct InferenceConfig {
 }
 
 impl InferenceConfig {
-    fn read(settings: &Settings, task: Option<String>) -> Result<Self, ConfigError> {
+    fn read(
+        settings: &Settings,
+        task: Option<String>,
+        sampling: impl FnOnce(usize) -> Sample,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             models: AdaptedModel {
                 model: read_model(settings)?,
@@ -172,7 +178,7 @@ impl InferenceConfig {
             max_length: settings.find(&MAX_LENGTH)?,
             answering: answering::read(settings)?,
             eval_batch: read_eval_batch(settings)?,
-            max_eval_samples: settings.find(&MAX_EVAL_SAMPLES)?,
+            sample: settings.find(&MAX_EVAL_SAMPLES)?.map(sampling),
             plugins: plugins::read(settings)?,
             machine: MachineConfig::read(settings)?,
             token_cache: settings.get(&TOKEN_CACHE)?,
@@ -226,8 +232,10 @@ impl EvaluateConfig {
                 }
             })
             .transpose()?;
+        let (rule, seed) = (settings.get(&SAMPLE)?, settings.get(&SEED)?);
+        let sample = |n_rows| Sample { n_rows, rule, seed };
         let config = Self {
-            inference: InferenceConfig::read(&settings, task)?,
+            inference: InferenceConfig::read(&settings, task, sample)?,
             data,
             split: match &own {
                 Some((_, split)) => *split,
@@ -288,7 +296,7 @@ impl PredictConfig {
     pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
         let settings = layers::merge(arguments, sources, Scope::Inference)?;
         let (task, own) = read_task(&settings)?;
-        let inference = InferenceConfig::read(&settings, task)?;
+        let inference = InferenceConfig::read(&settings, task, Sample::first)?;
         let data = settings.path(&DATA)?;
         let split = settings.find(&SPLIT)?;
         let input = match (arguments.one(&INPUT), own) {

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
 
+use super::data::{MAX_EVAL_SAMPLES, MAX_TRAIN_SAMPLES, SAMPLE};
+use super::export::FIRST_LINE;
 use super::settings::Settings;
 use super::{ConfigError, find_key, keys};
 use crate::flags::{
-    About, Arguments, Flag, FlagDefault, OTHER_VARIABLES, Scope, Takes, VARIABLE_PREFIX, advice,
-    flag_of,
+    About, Arguments, Declared, Flag, FlagDefault, OTHER_VARIABLES, Scope, Takes, VARIABLE_PREFIX,
+    advice, flag_of,
 };
 use clap::value_parser;
 use progtune_process::files::near_path;
@@ -158,7 +160,18 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
         }
         layer.values.insert(name, value);
     }
+    if is_of_0_1(&text, &layer) {
+        layer.set(SAMPLE.about.name, &place, "first");
+    }
     Ok(layer)
+}
+
+/// Whether a run of version 0.1 wrote a file and used a part of its data. That version had no
+/// `sample`, and took the first rows.
+fn is_of_0_1(text: &str, layer: &Layer) -> bool {
+    let has = |flag: &dyn Declared| layer.values.contains_key(flag.about().name);
+    let is_limited = has(&MAX_TRAIN_SAMPLES) || has(&MAX_EVAL_SAMPLES);
+    text.starts_with(FIRST_LINE) && is_limited && !has(&SAMPLE)
 }
 
 fn unknown_in_file(place: &str, name: &str) -> ConfigError {

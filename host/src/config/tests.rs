@@ -9,7 +9,7 @@ use crate::{
     cli,
     prefix_cache::{self, CacheDtype, Mode},
 };
-use progtune_datasets::{Metric, OwnRequest};
+use progtune_datasets::{Metric, OwnRequest, SampleRule};
 use progtune_engine::{
     model::device::{Device, Kernels},
     optim::{self, LrScheduler, Warmup},
@@ -74,6 +74,9 @@ fn defaults_are_those_of_the_design() {
             metrics: vec![],
             max_train_samples: None,
             max_eval_samples: None,
+            max_test_samples: None,
+            sample: SampleRule::Stratified,
+            seed: 42,
             answering: Answering::default(),
         },
         schedule_and_method: ScheduleAndMethod {

@@ -7,7 +7,7 @@ use progtune_pipeline::head_init::HeadInit;
 use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, fraction};
-use crate::flags::{Flag, Form, Offers};
+use crate::flags::{Flag, Form, Offers, Scope};
 
 pub(crate) static EPOCHS: Flag<u32> =
     Flag::key("epochs", "T", "Number of passes over the training set")
@@ -28,13 +28,18 @@ pub(crate) static MAX_STEPS: Flag<u64> = Flag::key(
     text.parse().ok().filter(|&n| n >= 1)
 }));
 
-pub(crate) static SEED: Flag<u64> =
-    Flag::key("seed", "N", "Random seed")
-        .default("42")
-        .form(Form::Parsed(
-            "a whole number of at least 0 and below 2^64",
-            |text| text.parse().ok(),
-        ));
+pub(crate) static SEED: Flag<u64> = Flag::key("seed", "N", "Random seed")
+    .default("42")
+    .scope(Scope::Measuring)
+    .elsewhere(&[(
+        &["evaluate"],
+        "N",
+        "Random seed of the sample of --max-eval-samples",
+    )])
+    .form(Form::Parsed(
+        "a whole number of at least 0 and below 2^64",
+        |text| text.parse().ok(),
+    ));
 
 pub(crate) static DROPOUT: Flag<f64> = Flag::key(
     "dropout",

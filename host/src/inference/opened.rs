@@ -26,11 +26,11 @@ use progtune_pipeline::{
     token_cache::TokenCache,
     token_classification::{
         align::{AlignedSentence, align},
-        data::{first, warn_of_gaps},
+        data::warn_of_gaps,
     },
     tokenizer::Tokenizer,
 };
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 /// The base model and the adapters to be applied to it.
 pub struct Opened<'a> {
@@ -157,8 +157,9 @@ impl<'a> Opened<'a> {
             format: Format::of_name(path).unwrap_or(Format::Jsonl),
             encoding: TextEncoding::default(),
             header: Header::default(),
+            part: None,
         };
-        let limit = self.config.max_eval_samples;
+        let limit = self.config.sample.map(|sample| sample.n_rows);
         let read = read_questions(&[file], AnswerRule::Optional, OnBadRow::Error, limit)?;
         self.load_questions(task, name, &read.questions)
     }
@@ -171,7 +172,7 @@ impl<'a> Opened<'a> {
         };
         Ok(EvalSplit::of_examples(
             name,
-            source.load(origin, self.config.max_eval_samples)?,
+            source.load(origin, self.config.sample)?,
         ))
     }
 
@@ -187,19 +188,19 @@ impl<'a> Opened<'a> {
             cache: &self.cache,
             answering: self.config.answering,
         };
-        let split = source.split(questions, self.config.max_eval_samples)?;
+        let split = source.split(questions, self.config.sample)?;
         Ok(EvalSplit::of_questions(name, split))
     }
 
     /// The tagged sentences of the only split in the user's own files, or `None` for other data.
-    pub fn sentences(&self) -> Option<&[TaggedSentence]> {
+    pub fn sentences(&self) -> Option<Cow<'_, [TaggedSentence]>> {
         let Some(OwnRead::Sentences(data)) = &self.own else {
             return None;
         };
         let splits = [&data.train, &data.validation, &data.test];
         let sentences = splits.into_iter().find(|split| !split.is_empty());
-        let limit = self.config.max_eval_samples;
-        Some(sentences.map_or(&[], |sentences| first(sentences, limit)))
+        let sentences = sentences.map_or(&[][..], Vec::as_slice);
+        Some(data.sampled(sentences, self.config.sample))
     }
 
     /// Tokenises these sentences and assigns the tokens to their words.
@@ -222,7 +223,7 @@ impl<'a> Opened<'a> {
     ) -> Result<Vec<EvalSplit>> {
         let load = |&name: &SplitName| {
             if let Some(sentences) = self.sentences() {
-                let aligned = self.aligned(sentences, name)?.into_iter();
+                let aligned = self.aligned(&sentences, name)?.into_iter();
                 let examples = aligned.map(|sentence| sentence.example).collect();
                 return Ok(EvalSplit {
                     name,
@@ -242,8 +243,7 @@ impl<'a> Opened<'a> {
                     self.load_questions(task, name, questions.map_or(&[], Vec::as_slice))
                 }
                 _ if task.problem_type == ProblemType::QuestionAnswering => {
-                    let limit = self.config.max_eval_samples;
-                    let read = load_questions(task, directory, name, limit)?;
+                    let read = load_questions(task, directory, name, self.config.sample)?;
                     self.load_questions(task, name, &read.questions)
                 }
                 _ => self.load(task, name, Origin::Split { directory, name }),

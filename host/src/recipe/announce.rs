@@ -48,6 +48,7 @@ impl Prepared<'_> {
         started: Instant,
     ) {
         self.inputs.data.announce();
+        self.inputs.remarks.iter().for_each(|remark| note(remark));
         let secs = started.elapsed().as_secs_f64();
         self.show_table(cached);
         note_for_people(&format!(

@@ -19,6 +19,8 @@ struct Measured<'a> {
     answers: Option<(&'a Asked, Vec<Decoded>)>,
     /// The only answer, as in [`crate::summary::Summary::only_answer`].
     only_answer: Option<String>,
+    /// The only label, as in [`crate::summary::Summary::only_label`].
+    only_label: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -32,6 +34,7 @@ impl<'a> Run<'a> {
         let is_result = self.offer_as_best(&measured.all)?;
         if is_result {
             self.summary.only_answer = measured.only_answer;
+            self.summary.only_label = measured.only_label;
         }
         if let (true, Some((asked, answers))) = (is_result, measured.answers) {
             prediction_files::write(self.directory.path(), asked, &answers)?;
@@ -59,6 +62,7 @@ impl<'a> Run<'a> {
             .map_err(diverged)?;
             if number == 1 {
                 measured.only_answer = result.only_answer.clone();
+                measured.only_label = result.only_label.clone();
             }
             if let (Some(asked), Some(given)) = (&split.asked, &result.answers) {
                 measured.answers = Some((asked, given.clone()));

@@ -7,6 +7,7 @@ use crate::{
     fetch::{Fetcher, ModelFiles},
     memory_forecast::budget::settle_memory,
     run_examples::load_data,
+    split_remarks,
     task_data::TaskData,
 };
 use progtune_datasets::Task;
@@ -92,6 +93,8 @@ pub struct Inputs<'a> {
     pub examples: Examples,
     /// The evaluation splits that are measured after each epoch.
     pub eval_splits: Vec<EvalSplit>,
+    /// What looks odd in these examples.
+    pub remarks: Vec<String>,
     plugins: Plugins,
 }
 
@@ -123,6 +126,7 @@ impl<'a> Inputs<'a> {
         let tokenizer = open_tokenizer(&model.source, &model.config, longest)?;
         let tokenizer = tokenizer.for_task(task.problem_type);
         let (examples, eval_splits) = load_data(&config.data, &data, &tokenizer, token_cache)?;
+        let remarks = split_remarks::remarks(data.task(), &examples, &eval_splits)?;
         Ok(Self {
             config,
             local,
@@ -133,6 +137,7 @@ impl<'a> Inputs<'a> {
             tokenizer,
             examples,
             eval_splits,
+            remarks,
             plugins,
         })
     }

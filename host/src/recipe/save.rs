@@ -105,6 +105,7 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
     let (data, tokenizer) = (&prepared.inputs.data, &prepared.inputs.tokenizer);
     let (task, cache) = (data.task(), &TokenCache::new(config.caching.token_cache));
     let (name, answering) = (SplitName::Test, config.data.answering);
+    let sample = config.data.test_sample();
     let split = match data {
         TaskData::Own(files) if files.has_test_labels() => {
             let source = ExampleSource {
@@ -112,11 +113,11 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
                 tokenizer,
                 cache,
             };
-            EvalSplit::of_examples(name, source.load(Origin::Own { files, name }, None)?)
+            EvalSplit::of_examples(name, source.load(Origin::Own { files, name }, sample)?)
         }
         TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
-            let (test, length) = (&data.test, tokenizer.max_length());
-            let examples = token_classification::data::examples(tokenizer, name, test, length)?;
+            let (test, length) = (data.sampled(&data.test, sample), tokenizer.max_length());
+            let examples = token_classification::data::examples(tokenizer, name, &test, length)?;
             EvalSplit::of_examples(name, examples)
         }
         TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
@@ -126,7 +127,7 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
                 cache,
                 answering,
             };
-            EvalSplit::of_questions(name, source.split(&own.test, None)?)
+            EvalSplit::of_questions(name, source.split(&own.test, sample)?)
         }
         _ => return Ok(Map::new()),
     };

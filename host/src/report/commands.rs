@@ -3,7 +3,7 @@
 //! report.
 
 use crate::config::{InputsConfig, RunConfig, SAMPLE_TASK, max_length};
-use progtune_datasets::{OWN_TASK, ProblemType, Task};
+use progtune_datasets::{Header, OWN_TASK, ProblemType, Task};
 use progtune_pipeline::question_answering::Answering;
 use progtune_plain_text::is_hidden;
 use std::path::Path;
@@ -203,7 +203,9 @@ impl Trained<'_> {
         let own = self.inputs.own.as_ref();
         let first = own.and_then(|own| own.train.first());
         let end = first.and_then(|file| Path::new(file).extension()?.to_str());
-        end.filter(|end| PLAIN.contains(end)).unwrap_or("jsonl")
+        let has_header = own.is_none_or(|own| own.reading.header == Header::FirstRow);
+        let otherwise = if has_header { "jsonl" } else { "tsv" };
+        end.filter(|end| PLAIN.contains(end)).unwrap_or(otherwise)
     }
 }
 

@@ -27,6 +27,7 @@ fn questions(data: &Path, file: &str, limit: &Value) -> Vec<Question> {
         format: Format::Jsonl,
         encoding: TextEncoding::default(),
         header: Header::default(),
+        part: None,
     };
     let limit = limit.as_u64().map(|n| n as usize);
     read_questions(&[file], AnswerRule::OrNone, OnBadRow::Error, limit)

@@ -365,6 +365,7 @@ fn xquad_and_the_flat_layout() {
             format: Format::Jsonl,
             encoding: TextEncoding::default(),
             header: Header::default(),
+            part: None,
         };
         let read = read_questions(&[file], AnswerRule::OrNone, OnBadRow::Error, None);
         assert_eq!(asked(&read.unwrap().questions), sizes, "{name}");

@@ -46,6 +46,7 @@ fn train_as(reference: &Value, curves: &Value, kernels: &str, output: &Path) {
     flag("--epochs", settings["epochs"].to_string());
     flag("--max-steps", settings["steps"].to_string());
     flag("--max-train-samples", settings["train_rows"].to_string());
+    flag("--sample", "first".to_owned());
     flag("--batch-size", curves["batch_size"].to_string());
     flag("--max-length", curves["max_length"].to_string());
     flag("--weight-decay", curves["weight_decay"].to_string());

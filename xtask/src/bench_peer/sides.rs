@@ -92,6 +92,10 @@ pub(crate) fn progtune(
     command.arg("train");
     add_same(&mut command, job, places, limits, seed, output);
     command.args(["--schedule", job.schedule, "--quiet", "--overwrite-output"]);
+    // The peer takes the first rows.
+    if limits.rows.is_some() || job.extent == Extent::Steps {
+        command.args(["--sample", "first"]);
+    }
     command
 }
 
@@ -183,7 +187,9 @@ mod tests {
                     --max-steps 30 --max-eval-samples 1 --output OUT";
         assert_eq!(
             shown(&progtune(job, &places, limits, 1, Path::new("OUT"))),
-            format!("progtune train {same} --schedule full --quiet --overwrite-output")
+            format!(
+                "progtune train {same} --schedule full --quiet --overwrite-output --sample first"
+            )
         );
         assert_eq!(
             shown(&peer(job, &places, limits, 1, Path::new("OUT"))),

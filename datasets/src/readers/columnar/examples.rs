@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::value::Value;
 use super::{Field, FieldKind, ValueRows, find, open};
-use crate::columns::{Column, Columns};
+use crate::columns::{Column, Columns, join};
 use crate::error::{DataError, Place};
 use crate::format::DataFile;
 use crate::readers::cell::Cell;
@@ -28,8 +28,8 @@ pub(crate) struct ColumnarExamples {
 /// one).
 struct Layout {
     chosen: Vec<usize>,
-    first: String,
-    second: Option<String>,
+    first: Vec<String>,
+    second: Option<Vec<String>>,
     has_label: bool,
     /// The name of the label column, or the name that it would have.
     label_name: Arc<str>,
@@ -91,11 +91,15 @@ impl Layout {
         };
         let is_text = |kind| kind == FieldKind::Text;
         let is_label = |kind| matches!(kind, FieldKind::Text | FieldKind::Number | FieldKind::List);
-        let first = add(&columns.first, is_text, "a UTF-8 string column")?;
-        let second = match &columns.second {
-            Some(column) => Some(add(column, is_text, "a UTF-8 string column")?),
-            None => None,
+        let mut add_texts = |column: &Column| -> Result<Vec<String>, DataError> {
+            let columns = column.single_columns();
+            let names = columns
+                .iter()
+                .map(|column| add(column, is_text, "a UTF-8 string column"));
+            names.collect()
         };
+        let first = add_texts(&columns.first)?;
+        let second = columns.second.as_ref().map(&mut add_texts).transpose()?;
         let expected = "a column of integer ids, of label names or of numbers";
         let label = match (rule, add(&columns.label, is_label, expected)) {
             (_, Ok(name)) => Some(name),
@@ -115,14 +119,24 @@ impl Layout {
         // A row's values arrive in the order in which they were chosen.
         let mut cells = values.into_iter().map(Value::into_cell);
         let mut next = || cells.next().unwrap_or(Cell::Absent);
-        let text = text(next(), &self.first, &place)?;
-        let pair = match &self.second {
-            Some(name) => Some(self::text(next(), name, &place)?),
-            None => None,
+        let mut text = |names: &Vec<String>| match names.as_slice() {
+            [name] => self::text(next(), name, &place),
+            names => {
+                let mut texts = Vec::new();
+                for name in names {
+                    match next() {
+                        Cell::Absent => {}
+                        cell => texts.push(self::text(cell, name, &place)?),
+                    }
+                }
+                Ok(join(texts.iter().map(String::as_str)))
+            }
         };
+        let first = text(&self.first)?;
+        let pair = self.second.as_ref().map(&mut text).transpose()?;
         Ok(RawRow {
             position: place.position,
-            text,
+            text: first,
             pair,
             label: if self.has_label { next() } else { Cell::Absent },
             label_column: Arc::clone(&self.label_name),

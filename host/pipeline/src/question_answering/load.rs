@@ -15,7 +15,7 @@ use crate::{
     },
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{Question, Task};
+use progtune_datasets::{Question, Sample, Task, sampled_questions};
 use progtune_engine::{batch::EncodedExample, error::Result};
 use progtune_process::{interrupt, phase::Phase};
 
@@ -36,12 +36,12 @@ pub struct QuestionSource<'a> {
 }
 
 impl QuestionSource<'_> {
-    /// The windows of the first `limit` questions, or of all for `None`, for training.
+    /// The windows of a sample of questions, or of all for `None`, for training.
     ///
     /// # Errors
     /// Fails like [`QuestionSource::split`].
-    pub fn examples(&self, questions: &[Question], limit: Option<usize>) -> Result<Examples> {
-        let questions = first(questions, limit);
+    pub fn examples(&self, questions: &[Question], sample: Option<Sample>) -> Result<Examples> {
+        let questions = &*sampled_questions(questions, sample);
         let key = self.keys(questions).map(|[key, _]| key);
         if let Some(known) = key.and_then(|key| self.cache.get(&key)) {
             return Ok(known);
@@ -62,13 +62,17 @@ impl QuestionSource<'_> {
         Ok(examples)
     }
 
-    /// The windows of the first `limit` questions, or of all for `None`, and the questions that
-    /// turn logits into answers.
+    /// The windows of a sample of questions, or of all for `None`, and the questions that turn
+    /// logits into answers.
     ///
     /// # Errors
     /// Fails if a question is too long for the model's input, or the tokenizer refuses a text.
-    pub fn split(&self, questions: &[Question], limit: Option<usize>) -> Result<(Examples, Asked)> {
-        let questions = first(questions, limit);
+    pub fn split(
+        &self,
+        questions: &[Question],
+        sample: Option<Sample>,
+    ) -> Result<(Examples, Asked)> {
+        let questions = &*sampled_questions(questions, sample);
         let (examples, maps) = self.windows(questions)?;
         let asked = Asked {
             questions: questions.to_vec(),
@@ -138,10 +142,6 @@ impl QuestionSource<'_> {
         maps.add("part", b"maps");
         Some([key.finish(), maps.finish()])
     }
-}
-
-fn first(questions: &[Question], limit: Option<usize>) -> &[Question] {
-    &questions[..questions.len().min(limit.unwrap_or(usize::MAX))]
 }
 
 /// Encodes a map for the cache, in two rows of numbers. The first row contains the question, the

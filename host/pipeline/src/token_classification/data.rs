@@ -106,8 +106,3 @@ pub fn warn_of_gaps(aligned: &[AlignedSentence], split: SplitName, max_length: u
         tracing::warn!("{note}");
     }
 }
-
-/// The first `limit` sentences, or all of them for `None`.
-pub fn first(sentences: &[TaggedSentence], limit: Option<usize>) -> &[TaggedSentence] {
-    &sentences[..sentences.len().min(limit.unwrap_or(usize::MAX))]
-}

@@ -8,8 +8,8 @@ use crate::flags::{Flag, Form, Scope, Takes};
 
 pub(crate) static TRAIN_FILE: Flag<Vec<PathBuf>> = files(
     "train_file",
-    "Training file: CSV, TSV, JSONL, JSON, parquet, Arrow or SQuAD's JSON, plain or .gz or .zst; a directory or a pattern such \
-     as 'a/*.csv' stands for all files in it; repeatable",
+    "Training file: CSV, TSV, JSONL, JSON, parquet, Arrow or SQuAD's JSON, plain, .gz or .zst; a directory of files or of class \
+     folders; a pattern such as 'a/*.csv'; repeatable",
     "data/train.csv",
 )
 .usual();
@@ -29,10 +29,10 @@ pub(crate) static TEST_FILE: Flag<Vec<PathBuf>> = files(
 pub(crate) static FILE_FORMAT: Flag<Format> = own(
     "file_format",
     "NAME",
-    "Format of these files: csv, tsv, jsonl, parquet, arrow, label-text (one `LABEL text` per line), lines (one text per line) or \
-     conll (one word and its tag per line)",
+    "Format of these files: csv, tsv, jsonl, parquet, arrow, label-text (one `LABEL text` per line), lines (one text per line), \
+     text-file (one text per file) or conll (one word and its tag per line)",
 )
-.computed("as the names say")
+.computed("as the names or the contents say")
 .example("csv")
 .form(Form::OneOfOrNone(Format::NAMES));
 
@@ -71,7 +71,8 @@ pub(crate) static COLUMNS: Flag<Vec<String>> = own(
 pub(crate) static TEXT_COLUMN: Flag<String> = own(
     "text_column",
     "NAME",
-    "Column of the text, or of a sentence's words",
+    "Column of the text, or of a sentence's words: its name, its number in CSV or TSV, or its path in JSON (data.text); several with \
+     commas between them are joined",
 )
 .computed("the one with a usual name, or the only one with texts")
 .example("sentence");
@@ -79,7 +80,7 @@ pub(crate) static TEXT_COLUMN: Flag<String> = own(
 pub(crate) static PAIR_COLUMN: Flag<String> = own(
     "pair_column",
     "NAME",
-    "Column of the second text, for pairs",
+    "Column of the second text, for pairs, likewise",
 )
 .computed("none, or the second of two usual names")
 .example("sentence2");
@@ -87,7 +88,7 @@ pub(crate) static PAIR_COLUMN: Flag<String> = own(
 pub(crate) static LABEL_COLUMN: Flag<String> = own(
     "label_column",
     "NAME",
-    "Column of the label, or of the words' tags; in column files, columns are numbered from 1",
+    "Column of the label, or of the words' tags: its name, its number in files with columns, or its path in JSON",
 )
 .computed("label, or the one with a usual name")
 .example("label");

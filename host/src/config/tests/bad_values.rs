@@ -62,6 +62,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("no_group_by_length", "1", "one of `true`, `false`"),
     ("max_train_samples", "0", "a whole number of at least 1"),
     ("max_eval_samples", "0", "a whole number of at least 1"),
+    ("max_test_samples", "0", "a whole number of at least 1"),
+    ("sample", "last", "one of `stratified`, `random`, `first`"),
     ("max_steps", "0", "a whole number of at least 1"),
     ("init_adapter", "", "a text that is not empty"),
     ("train_pooler", "no", "one of `true`, `false`"),

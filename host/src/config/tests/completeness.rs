@@ -33,7 +33,7 @@ fn every_key_is_read() {
         let evaluate = || EvaluateConfig::resolve(&arguments("evaluate"), &sources).err();
         let show = || show::resolve(&arguments("train"), &sources).err();
         let readers = match key.scope {
-            Scope::All => vec![train(), evaluate()],
+            Scope::All | Scope::Measuring => vec![train(), evaluate()],
             Scope::Training => vec![train()],
             Scope::Inference => vec![evaluate()],
             Scope::Display => vec![show()],
@@ -55,7 +55,7 @@ fn is_about_own_files(key: &str) -> bool {
 #[test]
 fn every_key_of_training_round_trips() {
     let own = "--train-file=t.csv --validation-file=v.csv";
-    for key in keys().filter(|key| matches!(key.scope, Scope::All | Scope::Training)) {
+    for key in keys().filter(|key| key.scope.is_of_training()) {
         let mut flags = vec![format!("{}={}", key.flag(), key.example)];
         match key.name {
             "peft_opt" | "init_adapter" => flags.push("--peft=lora".into()),
@@ -81,7 +81,7 @@ fn every_key_of_training_round_trips() {
 
 #[test]
 fn a_default_value_is_a_value_of_its_key() {
-    for key in keys().filter(|key| matches!(key.scope, Scope::All | Scope::Training)) {
+    for key in keys().filter(|key| key.scope.is_of_training()) {
         if let Some(FlagDefault::Value(default)) = key.default {
             let flag = format!("{}={default}", key.flag());
             let config = resolve_with(&[&flag], &[], "").unwrap();

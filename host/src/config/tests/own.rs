@@ -38,6 +38,7 @@ fn config_toml_gives_the_same_request_again() {
         data: DataConfig {
             task: "own".into(),
             metrics: vec![Metric::Mse],
+            seed: 7,
             ..plain.data
         },
         training: TrainingConfig {

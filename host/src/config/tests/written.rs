@@ -35,6 +35,9 @@ fn unusual() -> RunConfig {
             metrics: vec![Metric::F1, Metric::Accuracy],
             max_train_samples: Some(100),
             max_eval_samples: Some(10),
+            max_test_samples: Some(20),
+            sample: SampleRule::First,
+            seed: u64::MAX,
             answering: answering::UNUSUAL,
         },
         schedule_and_method: unusual_schedule_and_method(),
@@ -133,5 +136,38 @@ fn config_toml_tells_how_unset_keys_are_decided() {
         .filter(|key| !key.name.ends_with("_opt") && key.name != "overwrite_output")
     {
         assert!(toml.contains(key.name), "{} is not in\n{toml}", key.name);
+    }
+}
+
+/// Version 0.1 took the first rows, and its `config.toml` has no key that says so.
+#[test]
+fn a_configuration_of_0_1_takes_the_first_rows() {
+    let first_line = export::FIRST_LINE;
+    let limit = "max_train_samples = 3\n";
+    for (file, flags, expected) in [
+        (
+            format!("{first_line}.\n{limit}"),
+            &[][..],
+            SampleRule::First,
+        ),
+        (
+            format!("{first_line}.\n{limit}"),
+            &["--sample=random"],
+            SampleRule::Random,
+        ),
+        (
+            format!("{first_line}.\n{limit}sample = \"stratified\"\n"),
+            &[],
+            SampleRule::Stratified,
+        ),
+        (
+            format!("{first_line}.\nseed = 1\n"),
+            &["--max-eval-samples=3"],
+            SampleRule::Stratified,
+        ),
+        (limit.to_owned(), &[], SampleRule::Stratified),
+    ] {
+        let config = resolve_with(flags, &[], &file).unwrap();
+        assert_eq!(config.data.sample, expected, "{file} {flags:?}");
     }
 }

@@ -145,6 +145,23 @@ fn write_texts(write: &impl Fn(&str, &[u8])) {
         "text\nShort and good.\n\"Long, and not good.\"\n".as_bytes(),
     );
 
+    for at in 0..24 {
+        let (text, label) = REVIEWS[at % REVIEWS.len()];
+        write(
+            &format!("folders/{label}/{at}.txt"),
+            format!("{text}, part {at}.\n").as_bytes(),
+        );
+    }
+    let intents = |n: usize| -> Value {
+        let pair = |at: usize| {
+            let (text, intent) = REVIEWS[at % REVIEWS.len()];
+            json!([format!("{text}, part {at}."), intent])
+        };
+        (0..n).map(pair).collect()
+    };
+    let intents = json!({"train": intents(24), "val": intents(12)});
+    write("intents.json", intents.to_string().as_bytes());
+
     let kinds = ["DESC:manner", "ENTY:animal", "NUM:date"];
     let trec = |n| rows(n, |at, text, _| format!("{} {text}\n", kinds[at % 3])).into_bytes();
     let mut train = trec(36);
