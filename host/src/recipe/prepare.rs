@@ -6,7 +6,7 @@ use crate::{
     config::{Decided, InputsConfig, RunConfig, ScheduleAndMethod, TrainingConfig, max_length},
     fetch::{Fetcher, ModelFiles},
     memory_forecast::budget::settle_memory,
-    run_examples::load_data,
+    run_examples::{load_data, load_test},
     task_data::TaskData,
 };
 use progtune_datasets::Task;
@@ -92,6 +92,8 @@ pub struct Inputs<'a> {
     pub examples: Examples,
     /// The evaluation splits that are measured after each epoch.
     pub eval_splits: Vec<EvalSplit>,
+    /// The labelled test splits, on which the result is measured.
+    pub test_splits: Vec<EvalSplit>,
     plugins: Plugins,
 }
 
@@ -123,6 +125,7 @@ impl<'a> Inputs<'a> {
         let tokenizer = open_tokenizer(&model.source, &model.config, longest)?;
         let tokenizer = tokenizer.for_task(task.problem_type);
         let (examples, eval_splits) = load_data(&config.data, &data, &tokenizer, token_cache)?;
+        let test_splits = load_test(&config.data, &data, &tokenizer, token_cache)?;
         Ok(Self {
             config,
             local,
@@ -133,6 +136,7 @@ impl<'a> Inputs<'a> {
             tokenizer,
             examples,
             eval_splits,
+            test_splits,
             plugins,
         })
     }
