@@ -124,11 +124,12 @@ impl Progress {
     pub fn evaluation(&mut self, epoch: u32, record: &Value, results: &Map<String, Value>) {
         emit("evaluation", record);
         self.pace.reach_evaluation();
+        let main = metrics(results, "eval_").filter(|(name, _)| !is_detail(name));
         note_for_people(&format!(
             "epoch {epoch}/{} after {}: {}",
             self.epochs,
             self.course(),
-            metrics_text(results, "eval_")
+            as_text(main)
         ));
     }
 
@@ -169,11 +170,22 @@ fn training_bar(last: u64) -> ProgressBar {
 /// Formats the metrics of an evaluation as text, without counts and times. `prefix` is that of
 /// their keys. No line is broken between a name and its value.
 pub fn metrics_text(results: &Map<String, Value>, prefix: &str) -> String {
-    let metrics = metrics(results, prefix);
+    as_text(metrics(results, prefix))
+}
+
+fn as_text<'a>(metrics: impl Iterator<Item = (&'a str, String)>) -> String {
     let texts: Vec<String> = metrics
         .map(|(name, v)| format!("{name}{NO_BREAK}{v}"))
         .collect();
     texts.join(", ")
+}
+
+/// Whether a metric is a detail of others: the mean that Hugging Face's `run_glue` adds, or a part
+/// of SQuAD's exact match and F1. Where there is little room, details are left out.
+pub fn is_detail(name: &str) -> bool {
+    ["combined_score", "HasAns_", "NoAns_", "best_"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// Formats the evaluations of several adapters as a table.

@@ -133,7 +133,7 @@ impl Report<'_> {
             Some(best) => Some(best.epoch),
             None => self.better_epoch().map(|(.., epoch)| epoch),
         };
-        text += epochs::table(summary, self.trained.task, best, width, paint);
+        text += epochs::table(summary, best, width, paint);
         text += self.measured(paint);
         text += self.cost();
         // The line is not wrapped, whatever its length, because it is meant to be copied.

@@ -56,14 +56,13 @@ impl Prepared<'_> {
         let secs = started.elapsed().as_secs_f64();
         self.show_table(cached);
         let (last, total) = (self.last_step(), self.total_steps());
-        let cut = if last < total {
-            format!(" of {} (--max-steps)", grouped(total))
+        let steps = if last < total {
+            format!("{} of {}", grouped(last), grouped(total))
         } else {
-            String::new()
+            grouped(last)
         };
         note_for_people(&format!(
-            "{} steps{cut} over {} examples, learning rate {:e}; ready after {secs:.1} s",
-            grouped(last),
+            "{steps} steps over {} examples, learning rate {:e}; ready after {secs:.1} s",
             grouped(self.inputs.examples.len() as u64),
             self.decided.lr,
         ));

@@ -2,10 +2,9 @@
 //! metric. Called by the report.
 
 use crate::{
-    progress::metrics,
+    progress::{is_detail, metrics},
     summary::{EpochRecord, Summary},
 };
-use progtune_datasets::{ProblemType, Task};
 use progtune_process::{
     short_name::short_name,
     terminal::{Screen, colour::Paint},
@@ -62,15 +61,9 @@ impl Column {
 }
 
 /// Formats the epochs in lines of at most `width` characters. Metrics that find no room are
-/// continued in further tables. The training loss and derived metrics are left out instead; they
+/// continued in further tables. The training loss and details of metrics are left out instead; they
 /// are in `all_results.json`.
-pub(super) fn table(
-    summary: &Summary,
-    task: &Task,
-    best: Option<u32>,
-    width: usize,
-    paint: Paint,
-) -> Screen {
+pub(super) fn table(summary: &Summary, best: Option<u32>, width: usize, paint: Paint) -> Screen {
     let shown = shown(&summary.history, best);
     let number = |epoch: &EpochRecord| epoch.epoch.to_string();
     let first = [
@@ -82,8 +75,9 @@ pub(super) fn table(
     let last = summary.history.last().map(|epoch| &epoch.evaluation);
     let names = last.into_iter().flat_map(metric_names);
     let (required, mut optional): (Vec<String>, Vec<String>) =
-        names.partition(|name| !is_derived(task, name));
+        names.partition(|name| !is_detail(name));
     optional.insert(0, TRAIN_LOSS.to_owned());
+    let room = width - best.map_or(0, |_| BEST.len());
     let mut tables: Vec<Vec<Column>> = vec![first.into()];
     for (name, is_required) in required
         .iter()
@@ -92,7 +86,7 @@ pub(super) fn table(
     {
         let column = Column::new(name, &shown, |epoch| cell(epoch, name));
         let last = tables.len() - 1;
-        if line_width(&tables[last]) + 2 + column.width() <= width {
+        if line_width(&tables[last]) + 2 + column.width() <= room {
             tables[last].push(column);
         } else if is_required {
             tables.push(vec![Column::new("epoch", &shown, number), column]);
@@ -130,14 +124,6 @@ fn metric_names(evaluation: &Map<String, Value>) -> impl Iterator<Item = String>
     metrics(evaluation, "eval_").map(|(name, _)| name.to_owned())
 }
 
-/// Whether a metric follows from others, or says more than the two official metrics of question
-/// answering.
-fn is_derived(task: &Task, name: &str) -> bool {
-    let is_official = ["exact", "exact_match", "f1", "loss"].contains(&name);
-    name.starts_with("combined_score")
-        || task.problem_type == ProblemType::QuestionAnswering && !is_official
-}
-
 fn cell(epoch: &EpochRecord, name: &str) -> String {
     let value = match name {
         TRAIN_LOSS => Some(epoch.train_loss),
@@ -149,10 +135,10 @@ fn cell(epoch: &EpochRecord, name: &str) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.4}"))
 }
 
-/// The width of a table's lines, with the mark of the best epoch.
+/// The width of a table's lines, without the mark of the best epoch.
 fn line_width(table: &[Column]) -> usize {
     let columns: usize = table.iter().map(|column| column.width() + 2).sum();
-    columns - 2 + BEST.len()
+    columns - 2
 }
 
 fn lines(
@@ -216,16 +202,14 @@ mod tests {
         }
     }
 
-    fn text(summary: &Summary, task: &str, best: Option<u32>, width: usize) -> String {
-        let task = Task::by_name(task).unwrap();
-        let paint = ColourChoice::Never.stdout();
-        let text = table(summary, task, best, width, paint);
+    fn text(summary: &Summary, best: Option<u32>, width: usize) -> String {
+        let text = table(summary, best, width, ColourChoice::Never.stdout());
         text.as_str().to_owned()
     }
 
     #[test]
     fn every_metric_has_a_column() {
-        let shown = text(&summary(2, &["accuracy", "loss"]), "sst2", Some(1), 80);
+        let shown = text(&summary(2, &["accuracy", "loss"]), Some(1), 80);
         let expected = "\
 epoch  blocks     updated  seconds  accuracy    loss  train loss
     1  0-5     22,713,986      1.5    0.2500  0.2500      0.5000  best
@@ -236,7 +220,7 @@ epoch  blocks     updated  seconds  accuracy    loss  train loss
         // The derived metric and the training loss give way.
         let glue = summary(1, &["accuracy", "f1", "combined_score", "loss"]);
         let titles = |width: usize| {
-            let shown = text(&glue, "mrpc", None, width);
+            let shown = text(&glue, None, width);
             shown.lines().next().unwrap().to_owned()
         };
         assert!(titles(80).ends_with("accuracy      f1    loss  train loss"));
@@ -257,7 +241,7 @@ epoch  blocks     updated  seconds  accuracy    loss  train loss
             "loss",
         ];
         for width in [60, 80, 100, 200] {
-            let shown = text(&summary(2, &names), "sst2", None, width);
+            let shown = text(&summary(2, &names), None, width);
             for name in names {
                 let titles = shown.lines().filter(|line| line.starts_with("epoch"));
                 let found = titles.filter(|line| line.split_whitespace().any(|word| word == name));
@@ -272,13 +256,13 @@ epoch  blocks     updated  seconds  accuracy    loss  train loss
             2,
             &["exact", "f1", "HasAns_exact", "best_f1_thresh", "loss"],
         );
-        let shown = text(&squad, "squad_v2", None, 80);
+        let shown = text(&squad, None, 80);
         assert_eq!(shown.lines().count(), 4, "{shown}");
     }
 
     #[test]
     fn the_middle_of_many_epochs_is_left_out() {
-        let shown = text(&summary(40, &["loss"]), "sst2", Some(20), 80);
+        let shown = text(&summary(40, &["loss"]), Some(20), 80);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), 1 + 6 + 1 + 1 + 1 + 6 + 1, "{shown}");
         assert_eq!(lines[7], "    …  13 more in all_results.json");
@@ -292,6 +276,6 @@ epoch  blocks     updated  seconds  accuracy    loss  train loss
         let mut cut = summary(1, &["loss"]);
         cut.history[0].updated_parameters = 22_713_986.0 * 2.0 / 345.0;
         cut.history[0].share = 2.0 / 345.0;
-        assert!(text(&cut, "sst2", None, 80).contains("  22,713,986  "));
+        assert!(text(&cut, None, 80).contains("  22,713,986  "));
     }
 }

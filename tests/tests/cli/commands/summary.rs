@@ -267,7 +267,7 @@ fn a_run_that_is_cut_short_reports_its_plan() {
     let facts = facts(&report);
     assert_eq!(facts["steps"], "2 of 12 planned (16.7 %)");
     assert!(
-        stderr.contains("\n2 steps of 12 (--max-steps) over 27 examples"),
+        stderr.contains("\n2 of 12 steps over 27 examples"),
         "{stderr}"
     );
     let planned = plan["total_updated_parameters"].as_u64().unwrap();
@@ -329,7 +329,13 @@ fn the_report_has_every_metric_and_the_test_data() {
         )
     };
     let facts = facts(&report);
-    for name in ["f1_macro", "f1_weighted", "matthews", "accuracy", "auroc"] {
+    for name in [
+        "f1_macro",
+        "f1_weighted",
+        "matthews_correlation",
+        "accuracy",
+        "auroc",
+    ] {
         assert!(facts["test"].contains(&shown(name)), "{report}");
         let mut titles = report.lines().filter(|line| line.starts_with("epoch  "));
         assert!(
