@@ -54,8 +54,7 @@ pub fn in_line(what: &str, names: &[String], note: &str) -> String {
     }
     let mut line = format!("{} {what}{note}:", names.len());
     let mut separator = " ";
-    let mut n_named = 0;
-    for name in &names {
+    for (n_named, name) in names.iter().enumerate() {
         let name = short_name(name, LONGEST);
         let width = line.chars().count() + separator.len() + name.chars().count();
         // The last name needs no room for `, …`.
@@ -67,7 +66,6 @@ pub fn in_line(what: &str, names: &[String], note: &str) -> String {
         line += separator;
         line += &name;
         separator = ", ";
-        n_named += 1;
     }
     line
 }
