@@ -77,7 +77,7 @@ fn scores_table(classes: &[Class], width: usize) -> String {
         shown.sort_by(|a, b| a.scores[2].total_cmp(&b.scores[2]));
         shown.truncate(WORST);
         text += &format!(
-            "{} of {} classes, those with the lowest f1 (all are in all_results.json)\n",
+            "{} of {} classes with the lowest f1 (all: all_results.json)\n",
             shown.len(),
             classes.len()
         );

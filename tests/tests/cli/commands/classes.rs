@@ -47,7 +47,7 @@ fn many_classes_take_a_few_lines() {
     let title = report.lines().next().unwrap();
     assert_eq!(
         title,
-        "10 of 77 classes, those with the lowest f1 (all are in all_results.json)"
+        "10 of 77 classes with the lowest f1 (all: all_results.json)"
     );
     let (_, pairs) = report
         .split_once("confusions\n")
