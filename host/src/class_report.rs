@@ -1,17 +1,17 @@
-//! Reports an evaluation for each class of the user's own data, as keys for the records and as a
-//! table for people. Called by the recipe and `evaluate`.
+//! Reports an evaluation for each class of the user's own data, as keys for the records and as
+//! tables for people. Called by the recipe and `evaluate`.
+
+mod tables;
+
+pub use tables::tables;
 
 use crate::evaluate::Evaluation;
 use progtune_datasets::{Task, TaskSource};
 use progtune_pipeline::metrics::classes::ClassReport;
-use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
 /// The keys, without their prefix `eval_`.
 pub const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
-
-/// The maximum number of classes in a table.
-const N_SHOWN: usize = 20;
 
 /// Builds `per_class` and `confusion_matrix`.
 ///
@@ -51,29 +51,13 @@ pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
     map
 }
 
-/// Formats `eval_per_class` as a table; empty if the results do not contain it.
-pub fn table(results: &Map<String, Value>) -> String {
-    let Some(Value::Object(classes)) = results.get("eval_per_class") else {
-        return String::new();
+/// Returns an evaluation without the entries for each class, which would fill the log.
+pub fn without_classes(results: &Map<String, Value>) -> Map<String, Value> {
+    let is_for_classes = |key: &str| {
+        let name = key.strip_prefix("eval_").unwrap_or(key);
+        KEYS.contains(&name.trim_end_matches("_mm"))
     };
-    let mut text = format!(
-        "{:<20} {:>9} {:>9} {:>9} {:>9}\n",
-        "class", "precision", "recall", "f1", "examples"
-    );
-    for (label, report) in classes.iter().take(N_SHOWN) {
-        let number = |key: &str| report[key].as_f64().unwrap_or_default();
-        let label: String = shown_line(label).chars().take(20).collect();
-        text.push_str(&format!(
-            "{label:<20} {:>9.4} {:>9.4} {:>9.4} {:>9}\n",
-            number("precision"),
-            number("recall"),
-            number("f1"),
-            report["support"]
-        ));
-    }
-    match classes.len().saturating_sub(N_SHOWN) {
-        0 => {}
-        more => text.push_str(&format!("and {more} more in all_results.json\n")),
-    }
-    text
+    let kept = results.iter().filter(|(key, _)| !is_for_classes(key));
+    kept.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }

@@ -8,6 +8,7 @@ use crate::{
     evaluate::{evaluate, logits, only_label, split_logits},
     evaluation_keys::eval_keys,
     fetch::Fetcher,
+    json_text::to_text,
     progress::metrics_table,
 };
 use opened::Opened;
@@ -77,8 +78,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
         note_for_people(metrics_table(&results).trim_end());
     }
     let results = by_name(results.into_iter().map(|(name, map)| (name, map.into())));
-    let text = serde_json::to_string_pretty(&results).map_err(|e| Error::Model(e.to_string()))?;
-    Ok(terminal::print_json(&format!("{text}\n"))?)
+    Ok(terminal::print_json(&(to_text(&results) + "\n"))?)
 }
 
 /// Returns the one task of the adapters, because the data belongs to a single task.

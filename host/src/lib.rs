@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod flags;
 pub mod inference;
 pub mod inspect_command;
+pub mod json_text;
 pub mod memory_forecast;
 pub mod merge_command;
 pub mod plan_command;

@@ -5,6 +5,7 @@
 use crate::{
     config::{RunConfig, max_length},
     fetch::{Fetcher, ModelFiles},
+    json_text::to_text,
     memory_forecast::{MemoryForecast, budget::settle},
     prefix_cache::{self, CacheForecast, Place, Sizes},
     recipe::prepare::{ModelSide, open_tokenizer},
@@ -19,9 +20,16 @@ use progtune_engine::{
     plugin::{self, LoadedMethod, Plugins},
 };
 use progtune_pipeline::{batch_order::BatchOrder, eval_split::EvalSplit, token_store::Examples};
-use progtune_process::{files::write_named, phase::Phase, terminal};
+use progtune_process::{
+    files::write_named,
+    phase::Phase,
+    terminal::{self, wrapped},
+};
 use serde_json::{Value, json};
 use std::path::Path;
+
+/// The width of the notes below a plan.
+const WIDTH: usize = 80;
 
 /// Prints the plan as a table or as JSON, with forecasts if requested, and optionally draws it.
 pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path>) -> Result<()> {
@@ -144,10 +152,11 @@ fn print_plan(view: &View<'_>, predicted: Option<&Predicted>, json: bool) -> Res
         if let Some(predicted) = predicted {
             predicted.add_to(&mut plan);
         }
-        Ok(terminal::print_json(&format!("{plan:#}\n"))?)
+        Ok(terminal::print_json(&(to_text(&plan) + "\n"))?)
     } else {
         let note = predicted.map_or(String::new(), Predicted::note);
-        let table = view.to_table(None) + &note;
+        let table = view.to_table(None) + &wrapped(&note, WIDTH);
+        let table = table.trim_end().to_owned() + "\n";
         Ok(terminal::print(
             terminal::show().colour.stdout().squares(&table),
         )?)

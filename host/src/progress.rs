@@ -2,15 +2,20 @@
 //! program, or nothing (`--progress`). It also formats the metrics of an evaluation. Called by the
 //! recipe and `evaluate`.
 
+pub mod pace;
+
 use crate::class_report;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressState};
+use pace::Pace;
 use progtune_engine::plan::Stage;
 use progtune_plain_text::shown_line;
 use progtune_process::{
-    terminal::{self, Mode, bar_style, events::emit, note_for_people},
+    duration::clock,
+    terminal::{self, Mode, NO_BREAK, bar_style, events::emit, note_for_people},
     thousands::grouped,
 };
 use serde_json::{Map, Value, json};
+use std::{fmt::Write, time::Instant};
 
 /// The progress of one run.
 pub struct Progress {
@@ -20,6 +25,10 @@ pub struct Progress {
     every: u64,
     /// Number of epochs in the run.
     epochs: u32,
+    /// The expected duration of training.
+    pace: Pace,
+    /// The beginning of training.
+    start: Instant,
     /// Number of tokens in the steps so far.
     tokens: u64,
     /// Duration of these steps in seconds.
@@ -29,21 +38,24 @@ pub struct Progress {
 impl Progress {
     /// Creates the display for a run of `epochs` epochs; `every` is the number of steps between
     /// plain lines.
-    pub fn new(every: usize, epochs: u32) -> Self {
+    pub fn new(every: usize, epochs: u32, pace: Pace) -> Self {
         Self {
             bar: None,
             mode: terminal::show().mode,
             every: every.max(1) as u64,
             epochs,
+            pace,
+            start: Instant::now(),
             tokens: 0,
             secs: 0.0,
         }
     }
 
-    /// Begins training, which ends after the step `last`.
-    pub fn begin(&mut self, last: u64) {
+    /// Begins training.
+    pub fn begin(&mut self) {
+        self.start = Instant::now();
         if self.mode == Mode::Bar {
-            let bar = training_bar(last);
+            let bar = training_bar(self.pace.last_step());
             terminal::set_bar(Some(bar.clone()));
             self.bar = Some(bar);
         }
@@ -68,7 +80,7 @@ impl Progress {
     }
 
     /// Shows a finished step; `record` is its line in `metrics.jsonl`.
-    pub fn step(&mut self, record: &Value, last: u64) {
+    pub fn step(&mut self, record: &Value) {
         emit("step", record);
         let whole = |key: &str| record[key].as_u64().unwrap_or_default();
         let number = |key: &str| record[key].as_f64().unwrap_or_default();
@@ -76,6 +88,8 @@ impl Progress {
         self.secs += number("secs");
         let speed = self.tokens as f64 / self.secs.max(1e-9);
         let step = whole("step");
+        self.pace.reach_step(step);
+        let last = self.pace.last_step();
         let message = format!(
             "epoch {}  loss {:.4}  lr {:.2e}  {speed:.0} tok/s",
             record["epoch"],
@@ -84,19 +98,38 @@ impl Progress {
         );
         if let Some(bar) = &self.bar {
             bar.set_position(step);
+            bar.set_prefix(self.total().map_or_else(String::new, clock));
             bar.set_message(message);
         } else if self.mode == Mode::Plain && (step.is_multiple_of(self.every) || step == last) {
-            terminal::say(format!("step {step}/{last}  {message}"));
+            let course = self.course();
+            terminal::say(format!("step {step}/{last}  {message}  {course}"));
+        }
+    }
+
+    /// The expected duration of training in seconds.
+    fn total(&self) -> Option<f64> {
+        self.pace.total_secs(self.start.elapsed().as_secs_f64())
+    }
+
+    /// The time since training began, and its expected duration: `1:12 of 3:40`.
+    fn course(&self) -> String {
+        let elapsed = clock(self.start.elapsed().as_secs_f64());
+        match self.total() {
+            Some(total) => format!("{elapsed} of {}", clock(total)),
+            None => elapsed,
         }
     }
 
     /// Shows a finished evaluation; `record` is its line in `metrics.jsonl`.
-    pub fn evaluation(&self, epoch: u32, record: &Value, results: &Map<String, Value>) {
+    pub fn evaluation(&mut self, epoch: u32, record: &Value, results: &Map<String, Value>) {
         emit("evaluation", record);
+        self.pace.reach_evaluation();
+        let main = metrics(results, "eval_").filter(|(name, _)| !is_detail(name));
         note_for_people(&format!(
-            "epoch {epoch}/{}: {}",
+            "epoch {epoch}/{} after {}: {}",
             self.epochs,
-            metrics_text(results)
+            self.course(),
+            as_text(main)
         ));
     }
 
@@ -116,24 +149,43 @@ impl Drop for Progress {
 }
 
 /// A bar that takes a part of the width and leaves the rest for the message, which is truncated.
+/// Its prefix is the expected duration.
 fn training_bar(last: u64) -> ProgressBar {
     let bar = ProgressBar::new(last);
     let style = match terminal::width() {
         0..60 => "{pos}/{len} {wide_msg}".to_owned(),
         width => format!(
-            "{{bar:{}}} {{pos}}/{{len}} {{eta}} left  {{wide_msg}}",
+            "{{bar:{}}} {{pos}}/{{len}}  {{clock}} of {{prefix}}  {{wide_msg}}",
             (width / 8).min(40)
         ),
     };
-    bar.set_style(bar_style(&style));
+    let elapsed = |state: &ProgressState, out: &mut dyn Write| {
+        let _ = out.write_str(&clock(state.elapsed().as_secs_f64()));
+    };
+    bar.set_prefix("?");
+    bar.set_style(bar_style(&style).with_key("clock", elapsed));
     bar
 }
 
-/// Formats the metrics of an evaluation as text, without counts and times.
-pub fn metrics_text(results: &Map<String, Value>) -> String {
-    let metrics = metrics(results);
-    let texts: Vec<String> = metrics.map(|(name, v)| format!("{name} {v}")).collect();
+/// Formats the metrics of an evaluation as text, without counts and times. `prefix` is that of
+/// their keys. No line is broken between a name and its value.
+pub fn metrics_text(results: &Map<String, Value>, prefix: &str) -> String {
+    as_text(metrics(results, prefix))
+}
+
+fn as_text<'a>(metrics: impl Iterator<Item = (&'a str, String)>) -> String {
+    let texts: Vec<String> = metrics
+        .map(|(name, v)| format!("{name}{NO_BREAK}{v}"))
+        .collect();
     texts.join(", ")
+}
+
+/// Whether a metric is a detail of others: the mean that Hugging Face's `run_glue` adds, or a part
+/// of SQuAD's exact match and F1. Where there is little room, details are left out.
+pub fn is_detail(name: &str) -> bool {
+    ["combined_score", "HasAns_", "NoAns_", "best_"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// Formats the evaluations of several adapters as a table.
@@ -143,7 +195,7 @@ pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
         .map(|(name, _)| shown_line(name).chars().count());
     let width = names.chain(["adapter".len()]).max().unwrap_or(0);
     let columns: Vec<&str> = match results.first() {
-        Some((_, first)) => metrics(first).map(|(name, _)| name).collect(),
+        Some((_, first)) => metrics(first, "eval_").map(|(name, _)| name).collect(),
         None => Vec::new(),
     };
     let line = |name: &str, cells: Vec<String>| {
@@ -158,16 +210,20 @@ pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
     for (name, result) in results {
         text += &line(
             &shown_line(name),
-            metrics(result).map(|(_, value)| value).collect(),
+            metrics(result, "eval_").map(|(_, value)| value).collect(),
         );
     }
     text
 }
 
-/// The names and values of an evaluation's metrics, without counts and times.
-pub fn metrics(results: &Map<String, Value>) -> impl Iterator<Item = (&str, String)> {
-    results.iter().filter_map(|(key, value)| {
-        let name = key.strip_prefix("eval_")?;
+/// The names and values of an evaluation's metrics, without counts and times. `prefix` is that of
+/// their keys: `eval_` or `test_`.
+pub fn metrics<'a>(
+    results: &'a Map<String, Value>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a str, String)> {
+    results.iter().filter_map(move |(key, value)| {
+        let name = key.strip_prefix(prefix)?;
         let name_only = name.trim_end_matches("_mm");
         if ["runtime", "samples"].contains(&name_only)
             || class_report::KEYS.contains(&name_only)

@@ -58,7 +58,8 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     let mut directory = claim.begin(&inputs.local, &record)?;
     let plan = prepared.record_plan(&record, &mut directory)?;
     let mut cache = prefix_cache(&prepared, &directory);
-    let mut progress = Progress::new(config.output.logging_steps, config.training.epochs);
+    let pace = prepared.pace(cache.cache_forecast());
+    let mut progress = Progress::new(config.output.logging_steps, config.training.epochs, pace);
     prepared.announce(&plan, cache.cache_forecast(), &directory, started);
 
     let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress);
@@ -67,7 +68,7 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     progress.finish();
     prepared.model.release_memory();
     cache.finish();
-    prepared.save(summary, directory)
+    prepared.save(summary, directory, started)
 }
 
 /// Builds the cache of the frozen prefix's outputs. Split 0 is the training set; the evaluation
@@ -175,7 +176,7 @@ impl<'a> Run<'a> {
 
     fn train_on(&mut self, batches: &Batches) -> Result<Summary> {
         let start = Instant::now();
-        self.progress.begin(self.last_step);
+        self.progress.begin();
         for epoch in 1..=self.config.training.epochs {
             self.train_epoch(epoch, batches)?;
             if self.summary.steps == self.last_step {
@@ -222,12 +223,17 @@ impl<'a> Run<'a> {
                 self.stage.trainable_parameters as f64 / steps_per_epoch as f64;
         }
         if self.epoch_loss.1 > 0 {
+            let (loss, steps) = self.epoch_loss;
+            self.epoch.train_loss = loss / steps as f64;
+            self.epoch.share = steps as f64 / steps_per_epoch as f64;
             self.summary.epochs = self.summary.steps as f64 / steps_per_epoch as f64;
             self.signal_loss();
+            let trained = Instant::now();
             self.evaluate().map_err(|error| match error {
                 Error::Process(Stopped { .. }) => self.interrupted(),
                 other => other,
             })?;
+            self.summary.eval_secs += trained.elapsed().as_secs_f64();
             self.epoch.secs = start.elapsed().as_secs_f64();
             let epoch = std::mem::take(&mut self.epoch);
             self.summary.history.push(epoch);
@@ -303,7 +309,7 @@ impl<'a> Run<'a> {
         }
         self.directory.record(&record)?;
         self.signal("block_grad_norm", || norms.blocks);
-        self.progress.step(&record, self.last_step);
+        self.progress.step(&record);
         Ok(())
     }
 

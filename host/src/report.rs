@@ -2,6 +2,7 @@
 //! with the command that uses the result. Called by the recipe.
 
 pub mod commands;
+mod epochs;
 mod peak;
 
 use crate::{
@@ -14,8 +15,9 @@ use commands::Trained;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use progtune_process::{
+    duration::in_words,
     terminal::{
-        Screen,
+        self, Screen,
         colour::{Colour, Paint},
         wrapped,
     },
@@ -23,13 +25,12 @@ use progtune_process::{
 };
 use serde_json::{Map, Value, json};
 
-/// The width of the report in columns.
+/// The width of facts and commands in columns. Tables may use the whole width of a terminal.
 const WIDTH: usize = 80;
+/// The smallest width of a table.
+const LEAST_WIDTH: usize = 60;
 /// The column in which facts begin, after their names.
 const LEFT: usize = 20;
-/// Number of epochs up to which every row is shown. Of more epochs, the first, the last and the
-/// best are shown.
-const MOST_EPOCHS: usize = 12;
 
 /// A run that has finished and been saved.
 pub struct Report<'a> {
@@ -37,20 +38,47 @@ pub struct Report<'a> {
     pub summary: &'a Summary,
     /// The result of the run.
     pub trained: Trained<'a>,
-    /// The number of parameters that the method may train.
-    pub candidate_size: u64,
+    /// The plan of the run in figures.
+    pub planned: Planned,
     /// The number of training examples.
     pub train_samples: usize,
+    /// Duration of the whole process in seconds.
+    pub total_secs: f64,
+}
+
+/// The plan of a run in figures. A run may end earlier.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned {
+    /// Number of optimizer steps.
+    pub steps: u64,
+    /// Number of updated parameters.
+    pub updated_parameters: u64,
+    /// The number of parameters that the method may train.
+    pub candidate_size: u64,
+    /// Number of epochs.
+    pub epochs: usize,
+    /// Whether the schedule follows signals, so that the run may update fewer parameters.
+    pub is_upper_bound: bool,
+}
+
+impl Planned {
+    /// The updated parameters as a share of training every block in every epoch.
+    fn share(&self) -> f64 {
+        let full = self.candidate_size as f64 * self.epochs as f64;
+        self.updated_parameters as f64 / full.max(1.0)
+    }
 }
 
 impl Report<'_> {
     /// Returns the contents of `all_results.json`: Hugging Face's keys, the paper's cost, and every
-    /// fact that the user sees.
+    /// fact that the user sees. docs/results.md lists them.
     pub fn results(&self, plugins: Value) -> Value {
-        let summary = self.summary;
+        let (summary, planned) = (self.summary, &self.planned);
         let mut results = summary.evaluation.clone();
         let secs = summary.train_secs.max(1e-9);
         let epochs: Vec<Value> = summary.history.iter().map(epoch_json).collect();
+        let updated = summary.updated_parameters.round() as u64;
+        let directory = self.trained.directory.display().to_string();
         for (key, value) in [
             ("epoch", json!(summary.epochs)),
             ("startup_secs", json!(summary.startup_secs)),
@@ -61,21 +89,24 @@ impl Report<'_> {
                 "train_samples_per_second",
                 json!(summary.samples as f64 / secs),
             ),
+            ("train_steps", json!(summary.steps)),
             ("train_steps_per_second", json!(summary.steps as f64 / secs)),
             ("train_step_secs", json!(summary.step_secs)),
+            ("train_eval_secs", json!(summary.eval_secs)),
             ("train_tokens", json!(summary.tokens)),
             ("train_tokens_per_second", json!(self.speed())),
-            (
-                "total_updated_parameters",
-                json!(summary.updated_parameters.round() as u64),
-            ),
+            ("total_secs", json!(self.total_secs)),
+            ("total_updated_parameters", json!(updated)),
             ("updated_share", json!(self.updated_share())),
+            ("planned_steps", json!(planned.steps)),
+            (
+                "planned_updated_parameters",
+                json!(planned.updated_parameters),
+            ),
+            ("planned_updated_share", json!(planned.share())),
             ("peak_memory_bytes", json!(peak::peak_memory())),
             ("epochs", Value::Array(epochs)),
-            (
-                "output",
-                json!(self.trained.directory.display().to_string()),
-            ),
+            ("output", json!(directory)),
             ("predict_command", json!(self.trained.predict().line())),
             ("plugins", plugins),
         ] {
@@ -91,49 +122,20 @@ impl Report<'_> {
     /// Returns the text of the report for the user.
     pub fn text(&self, paint: Paint) -> Screen {
         let summary = self.summary;
+        let width = terminal::stdout_width().max(LEAST_WIDTH);
         let mut text = Screen::default();
-        let classes = class_report::table(&summary.evaluation);
+        let classes = class_report::tables(&summary.evaluation, width);
         if !classes.is_empty() {
             text += &classes;
             text += "\n";
         }
-        text += self.epoch_table(paint);
-        let result = match &summary.best {
-            Some(best) => format!(
-                "{} (epoch {}, the best)",
-                metrics_text(&summary.evaluation),
-                best.epoch
-            ),
-            None => metrics_text(&summary.evaluation),
+        let best = match &summary.best {
+            Some(best) => Some(best.epoch),
+            None => self.better_epoch().map(|(.., epoch)| epoch),
         };
-        text += fact("result", &result, |line| paint.colour(Colour::Good, line));
-        if let (None, Some((name, value, epoch))) = (&summary.best, self.better_epoch()) {
-            let better = format!(
-                "{name} {value:.4} after epoch {epoch}; --load-best-model-at-end keeps that model"
-            );
-            text += fact("best", &better, |line| line.into());
-        }
-        let plain = |name: &str, value: String| fact(name, &value, |line| line.into());
-        text += plain(
-            "updated parameters",
-            format!(
-                "{} ({:.1} % of every block in every epoch)",
-                grouped(summary.updated_parameters.round() as u64),
-                100.0 * self.updated_share(),
-            ),
-        );
-        text += plain(
-            "time",
-            format!(
-                "{:.1} s, and {:.1} s to start; {:.0} tokens/s in training",
-                summary.train_secs,
-                summary.startup_secs,
-                self.speed(),
-            ),
-        );
-        if let Some(bytes) = peak::peak_memory() {
-            text += plain("peak memory", mib(bytes));
-        }
+        text += epochs::table(summary, best, width, paint);
+        text += self.measured(paint);
+        text += self.cost();
         // The line is not wrapped, whatever its length, because it is meant to be copied.
         let directory = self.trained.directory.display().to_string();
         text += &format!("{:<LEFT$}{}\n", "saved in", shown_line(&directory));
@@ -144,9 +146,90 @@ impl Report<'_> {
         text
     }
 
+    /// Returns the metrics of the result, on the validation and the test data.
+    fn measured(&self, paint: Paint) -> Screen {
+        let summary = self.summary;
+        let mut result = metrics_text(&summary.evaluation, "eval_");
+        if let Some(best) = &summary.best {
+            result += &format!(" (epoch {}, the best)", best.epoch);
+        }
+        let mut text = fact("result", &result, |line| paint.colour(Colour::Good, line));
+        let tested = metrics_text(&summary.evaluation, "test_");
+        if !tested.is_empty() {
+            text += fact("test", &tested, |line| paint.colour(Colour::Good, line));
+        }
+        if let (None, Some((name, value, epoch))) = (&summary.best, self.better_epoch()) {
+            let better = format!(
+                "{name} {value:.4} after epoch {epoch}; --load-best-model-at-end keeps that model"
+            );
+            text += plain_fact("best", &better);
+        }
+        text
+    }
+
+    /// Returns the updated parameters, the time and the memory of the run.
+    fn cost(&self) -> Screen {
+        let (summary, planned) = (self.summary, &self.planned);
+        let mut text = Screen::default();
+        if summary.steps < planned.steps {
+            let share = 100.0 * summary.steps as f64 / planned.steps as f64;
+            let (done, all) = (grouped(summary.steps), grouped(planned.steps));
+            text += plain_fact("steps", &format!("{done} of {all} planned ({share:.1} %)"));
+        }
+        text += plain_fact("updated parameters", &self.updated());
+        text += plain_fact("time", &self.time());
+        let speed = format!("{} tokens/s in training", grouped(self.speed() as u64));
+        text += plain_fact("speed", &speed);
+        if let Some(bytes) = peak::peak_memory() {
+            text += plain_fact("peak memory", &mib(bytes));
+        }
+        text
+    }
+
+    /// Returns the updated parameters in words. Those of a run that was cut short are the plan's,
+    /// because a part of them says nothing about the schedule.
+    fn updated(&self) -> String {
+        let planned = &self.planned;
+        let of_full =
+            |share: f64| format!("({:.1} % of every block in every epoch)", 100.0 * share);
+        if self.summary.steps < planned.steps {
+            let most = if planned.is_upper_bound {
+                "at most "
+            } else {
+                ""
+            };
+            return format!(
+                "planned {most}{} {}",
+                grouped(planned.updated_parameters),
+                of_full(planned.share())
+            );
+        }
+        let updated = grouped(self.summary.updated_parameters.round() as u64);
+        format!("{updated} {}", of_full(self.updated_share()))
+    }
+
+    /// Returns the time of the run, by its parts.
+    fn time(&self) -> String {
+        let summary = self.summary;
+        let mut text = format!(
+            "{} ({} of it validation)",
+            in_words(summary.train_secs),
+            in_words(summary.eval_secs)
+        );
+        let is_tested = summary.test_secs > 0.0;
+        if is_tested {
+            text += &format!(", {} test", in_words(summary.test_secs));
+        }
+        text += &format!(", {} to start", in_words(summary.startup_secs));
+        if is_tested {
+            text += &format!("; {} in all", in_words(self.total_secs));
+        }
+        text
+    }
+
     /// Returns the updated parameters as a share of training every block in every epoch.
     fn updated_share(&self) -> f64 {
-        let full = self.candidate_size as f64 * self.summary.epochs;
+        let full = self.planned.candidate_size as f64 * self.summary.epochs;
         self.summary.updated_parameters / full.max(1.0)
     }
 
@@ -156,7 +239,7 @@ impl Report<'_> {
 
     /// Returns the name of the task's first metric, or `loss` if it has no other.
     fn metric(&self) -> Option<String> {
-        let first = metrics(&self.summary.evaluation).next()?.0;
+        let first = metrics(&self.summary.evaluation, "eval_").next()?.0;
         Some(first.to_owned())
     }
 
@@ -181,71 +264,6 @@ impl Report<'_> {
         }
         best.map(|(value, epoch)| (name, value, epoch))
     }
-
-    /// Returns the table of the epochs, with trained blocks, time and metrics.
-    fn epoch_table(&self, paint: Paint) -> Screen {
-        let history = &self.summary.history;
-        let metric = self.metric().filter(|name| name != "loss");
-        let blocks = |epoch: &EpochRecord| {
-            let text: String = epoch.blocks.chars().take(18).collect();
-            match epoch.blocks.chars().nth(18) {
-                Some(_) => text + "…",
-                None => text,
-            }
-        };
-        let width = history.iter().map(|epoch| blocks(epoch).chars().count());
-        let width = width.max().unwrap_or(0).max(6);
-        let columns = metric.iter().map(String::as_str).chain(["loss"]);
-        let columns: Vec<&str> = columns.collect();
-        let mut header = format!(
-            "epoch  {:<width$}  {:>14}  {:>8}",
-            "blocks", "updated", "seconds"
-        );
-        for column in &columns {
-            header += &format!("  {column:>8}");
-        }
-        let mut text = Screen::from(header + "\n");
-        let best = match &self.summary.best {
-            Some(best) => Some(best.epoch),
-            None => self.better_epoch().map(|(.., epoch)| epoch),
-        };
-        let half = MOST_EPOCHS / 2;
-        let mut left_out = 0;
-        for (at, epoch) in history.iter().enumerate() {
-            let is_best = best == Some(epoch.epoch);
-            let is_shown =
-                history.len() <= MOST_EPOCHS || at < half || at + half >= history.len() || is_best;
-            if !is_shown {
-                left_out += 1;
-                continue;
-            }
-            if left_out > 0 {
-                text += &format!("    …  {left_out} more in all_results.json\n");
-                left_out = 0;
-            }
-            let mut row = format!(
-                "{:>5}  {:<width$}  {:>14}  {:>8.1}",
-                epoch.epoch,
-                blocks(epoch),
-                grouped(epoch.updated_parameters.round() as u64),
-                epoch.secs
-            );
-            for column in &columns {
-                let value = epoch.evaluation.get(&format!("eval_{column}"));
-                let value = value.and_then(Value::as_f64);
-                let value = value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
-                row += &format!("  {value:>0$}", column.len().max(8));
-            }
-            if is_best {
-                text += paint.bold(&(row + "  best"))
-            } else {
-                text += &row
-            }
-            text += "\n";
-        }
-        text += "\n";
-        text
-    }
 }
 
 /// Returns an epoch as it appears in the records.
@@ -256,11 +274,16 @@ fn epoch_json(epoch: &EpochRecord) -> Value {
     let updated = epoch.updated_parameters.round() as u64;
     object.insert("updated_parameters".into(), json!(updated));
     object.insert("secs".into(), json!(epoch.secs));
-    for (name, _) in metrics(&epoch.evaluation) {
+    object.insert("train_loss".into(), json!(epoch.train_loss));
+    for (name, _) in metrics(&epoch.evaluation, "eval_") {
         let key = format!("eval_{name}");
         object.insert(key.clone(), epoch.evaluation[&key].clone());
     }
     Value::Object(object)
+}
+
+fn plain_fact(name: &str, value: &str) -> Screen {
+    fact(name, value, |line| line.into())
 }
 
 /// Formats a fact after its name, over as many lines as it needs.

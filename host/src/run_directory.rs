@@ -11,6 +11,7 @@ mod names;
 pub use claim::Claim;
 pub use names::{NEW_RUN, is_passing};
 
+use crate::json_text::to_text;
 use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
 use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
@@ -94,8 +95,7 @@ impl RunDirectory {
     /// # Errors
     /// Fails if the file cannot be written.
     pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
-        let text = pretty(plan)?;
-        self.write_text(PLAN, text)
+        self.write_text(PLAN, record_text(plan))
     }
 
     fn write_text(&mut self, name: &'static str, text: String) -> Result<()> {
@@ -185,14 +185,14 @@ impl RunDirectory {
     pub fn finish(&self, results: &Value) -> Result<()> {
         Ok(write_atomically(
             &self.path().join(RESULTS),
-            pretty(results)?.as_bytes(),
+            record_text(results).as_bytes(),
         )?)
     }
 }
 
-fn pretty(value: &Value) -> Result<String> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
-    Ok(masked(&text).into_owned() + "\n")
+/// The text of a record, in which passwords in URLs are masked.
+fn record_text(value: &Value) -> String {
+    masked(&to_text(value)).into_owned() + "\n"
 }
 
 fn create(folder: &Folder, name: &str) -> Result<File> {

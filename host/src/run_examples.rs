@@ -1,8 +1,8 @@
-//! A run's examples: the training set and the evaluation splits, tokenised. Called by the recipe
-//! and `plan`.
+//! A run's examples: the training set, the evaluation splits and the labelled test splits,
+//! tokenised. Called by the recipe and `plan`.
 
 use crate::{config::DataConfig, task_data::TaskData};
-use progtune_datasets::{SplitName, has_split};
+use progtune_datasets::{SplitName, has_split, split_rows};
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::{
     eval_split::EvalSplit,
@@ -102,4 +102,75 @@ fn load_splits(
         )));
     }
     Ok((train, eval_splits))
+}
+
+/// Loads and tokenises the test splits that have labels, on which the result of a run is measured.
+/// Errors in a test file of a named task only cost its figures, because nobody named the file.
+pub fn load_test(
+    config: &DataConfig,
+    data: &TaskData,
+    tokenizer: &Tokenizer,
+    token_cache: TokenCacheUse,
+) -> Result<Vec<EvalSplit>> {
+    let (task, cache) = (data.task(), &TokenCache::new(token_cache));
+    let (name, sample) = (SplitName::Test, config.test_sample());
+    let source = ExampleSource {
+        task,
+        tokenizer,
+        cache,
+    };
+    Ok(match data {
+        TaskData::Named { directory, .. } => load_named_test(config, &source, directory)?,
+        TaskData::Own(files) if files.has_test_labels() => {
+            let examples = source.load(Origin::Own { files, name }, sample)?;
+            vec![EvalSplit::of_examples(name, examples)]
+        }
+        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
+            let (test, length) = (data.sampled(&data.test, sample), tokenizer.max_length());
+            let examples = token_classification::data::examples(tokenizer, name, &test, length)?;
+            vec![EvalSplit::of_examples(name, examples)]
+        }
+        TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
+            let source = QuestionSource {
+                task,
+                tokenizer,
+                cache,
+                answering: config.answering,
+            };
+            vec![EvalSplit::of_questions(
+                name,
+                source.split(&own.test, sample)?,
+            )]
+        }
+        TaskData::Own(_) | TaskData::Tagged { .. } | TaskData::Questions(_) => Vec::new(),
+    })
+}
+
+/// Loads the test splits of a named task whose first row has a label.
+fn load_named_test(
+    config: &DataConfig,
+    source: &ExampleSource<'_>,
+    directory: &Path,
+) -> Result<Vec<EvalSplit>> {
+    let task = source.task;
+    let mut splits = Vec::new();
+    for &name in &task.test_splits {
+        let first = match has_split(task, directory, name) {
+            Ok(true) => split_rows(task, directory, name, Some(1)).map(|mut rows| rows.next()),
+            Ok(false) | Err(_) => continue,
+        };
+        // GLUE's own test files have other columns, and no labels.
+        let Ok(Some(Ok(first))) = first else { continue };
+        if first.label.is_none() {
+            continue;
+        }
+        match source.load(Origin::Split { directory, name }, config.test_sample()) {
+            Ok(examples) => splits.push(EvalSplit::of_examples(name, examples)),
+            Err(Error::Data(error)) => {
+                tracing::warn!("{error}; the run continues without figures for the {name} split");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(splits)
 }

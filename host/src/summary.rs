@@ -20,6 +20,10 @@ pub struct Summary {
     pub train_secs: f64,
     /// Duration of only the training steps in seconds.
     pub step_secs: f64,
+    /// Duration of only the evaluations after epochs in seconds.
+    pub eval_secs: f64,
+    /// Duration of the evaluation on the test data in seconds; 0 without test data.
+    pub test_secs: f64,
     /// Number of examples seen.
     pub samples: u64,
     /// Number of tokens seen, without padding.
@@ -27,7 +31,8 @@ pub struct Summary {
     /// The size of the trainable set, summed over the epochs and weighted by the share of each
     /// epoch that ran.
     pub updated_parameters: f64,
-    /// The last evaluation, or that of the best epoch if its model was restored, by `eval_…` keys.
+    /// The last evaluation, or that of the best epoch if its model was restored, by `eval_…` keys,
+    /// and the evaluation on the test data by `test_…` keys.
     pub evaluation: Map<String, Value>,
     /// The one answer that the model gives to every example of the first split, if it gives no
     /// other.
@@ -51,6 +56,10 @@ pub struct EpochRecord {
     /// Number of updated parameters: the trainable sets of its stages, weighted by their share of
     /// its steps.
     pub updated_parameters: f64,
+    /// The share of its steps that ran; below 1 only in the last epoch of a run that was cut short.
+    pub share: f64,
+    /// The mean training loss over its steps.
+    pub train_loss: f64,
     /// Duration in seconds, including its evaluation.
     pub secs: f64,
     /// The evaluation after the epoch, by `eval_…` keys.

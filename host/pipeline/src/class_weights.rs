@@ -1,7 +1,7 @@
 //! The weights in the training loss, from `--class-weights` and `--label-smoothing`. Balanced
 //! weights are counted from the training set. Called by the recipe.
 
-use crate::token_store::Examples;
+use crate::{data_description::in_line, token_store::Examples};
 use progtune_datasets::{ProblemType, Task};
 use progtune_engine::{
     batch::Target,
@@ -136,14 +136,14 @@ fn balanced(task: &Task, examples: &Examples) -> Result<Vec<f32>> {
     Ok(counts.iter().map(|&n| weight(n) as f32).collect())
 }
 
-/// The weights in words, one per label; `None` if all are equal.
+/// The weights in one line, as many as fit in it; `None` if all are equal.
 pub fn describe(weighting: &LossWeighting, task: &Task) -> Option<String> {
     let weights = weighting.weights()?;
     let labelled = task.labels.iter().zip(weights);
     let parts: Vec<String> = labelled
         .map(|(label, weight)| format!("{label} {weight:.3}"))
         .collect();
-    Some(format!("class weights: {}", parts.join(", ")))
+    Some(in_line("class weights", &parts, ""))
 }
 
 #[cfg(test)]

@@ -3,9 +3,14 @@
 
 use progtune_datasets::{Header, OwnFiles, ProblemType, SkippedRows};
 use progtune_plain_text::shown_line;
+use progtune_process::short_name::short_name;
 
 /// The number of skipped rows shown on the terminal.
 const N_SHOWN: usize = 5;
+
+/// The width of a line of names, and of a name in it.
+const WIDTH: usize = 80;
+const LONGEST: usize = 40;
 
 /// Describes columns, labels and skipped rows, one per line.
 pub fn describe(data: &OwnFiles) -> String {
@@ -32,21 +37,42 @@ pub fn describe(data: &OwnFiles) -> String {
         ProblemType::SingleLabelClassification
         | ProblemType::MultiLabelClassification
         | ProblemType::TokenClassification => {
-            let form = match data.facts.form.describe() {
-                "" => String::new(),
-                form => format!(" ({form})"),
-            };
-            format!("labels: {}{form}\n", in_line(&data.task.labels))
+            in_line("labels", &data.task.labels, data.facts.form.describe()) + "\n"
         }
         ProblemType::QuestionAnswering => String::new(),
     });
     text + &describe_skipped(&data.facts.skipped)
 }
 
-/// Joins names with commas.
-pub fn in_line(names: &[String]) -> String {
+/// Lists names in one line after `what` they are, with a note about them if it is not empty:
+/// `labels: no, yes`. Of many, the first are named and all are counted:
+/// `77 labels: activate_my_card, age_limit, …`.
+pub fn in_line(what: &str, names: &[String], note: &str) -> String {
     let names: Vec<String> = names.iter().map(|name| shown_line(name)).collect();
-    names.join(", ")
+    let note = match note {
+        "" => String::new(),
+        note => format!(" ({note})"),
+    };
+    let all = format!("{what}: {}{note}", names.join(", "));
+    if all.chars().count() <= WIDTH {
+        return all;
+    }
+    let mut line = format!("{} {what}{note}:", names.len());
+    let mut separator = " ";
+    for (n_named, name) in names.iter().enumerate() {
+        let name = short_name(name, LONGEST);
+        let width = line.chars().count() + separator.len() + name.chars().count();
+        // The last name needs no room for `, …`.
+        let is_last = n_named + 1 == names.len();
+        if n_named > 0 && width + if is_last { 0 } else { 3 } > WIDTH {
+            line += ", …";
+            break;
+        }
+        line += separator;
+        line += &name;
+        separator = ", ";
+    }
+    line
 }
 
 /// The number of skipped rows and the first few of them, one per line; empty if there are none.
@@ -62,4 +88,32 @@ pub fn describe_skipped(skipped: &SkippedRows) -> String {
         text.push_str(&format!("  and {} more\n", skipped.n_rows - N_SHOWN));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_take_one_line() {
+        let names = |n: usize, length: usize| -> Vec<String> {
+            (0..n).map(|i| format!("{i:0>length$}")).collect()
+        };
+        assert_eq!(in_line("labels", &names(3, 1), ""), "labels: 0, 1, 2");
+        assert_eq!(in_line("labels", &names(2, 1), "ids"), "labels: 0, 1 (ids)");
+        let many = in_line("labels", &names(77, 8), "");
+        let expected = "77 labels: 00000000, 00000001, 00000002, 00000003, 00000004, 00000005, …";
+        assert_eq!(many, expected);
+        let noted = in_line("labels", &names(77, 30), "ids");
+        assert_eq!(noted, format!("77 labels (ids): {:030}, …", 0));
+        // Whatever their number and length, the line fits.
+        for n in 1..30 {
+            for length in [1, 2, 5, 9, 30, 39, 90] {
+                let line = in_line("labels", &names(n, length), "");
+                assert!(line.chars().count() <= WIDTH, "{line}");
+                let named = line.matches(", ").count() + 1;
+                assert!(line.ends_with(", …") || named == n, "{line}");
+            }
+        }
+    }
 }

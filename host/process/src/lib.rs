@@ -4,11 +4,13 @@
 
 pub mod byte_size;
 pub mod choice;
+pub mod duration;
 pub mod error;
 pub mod files;
 pub mod interrupt;
 pub mod logging;
 pub mod phase;
 pub mod short_list;
+pub mod short_name;
 pub mod terminal;
 pub mod thousands;

@@ -122,17 +122,21 @@ impl<S: Subscriber> Layer<S> for Terminal {
             _ => "",
         };
         let paint = terminal::show().colour.stderr();
-        let level = match *level {
-            Level::ERROR => paint.colour(Colour::Error, &format!("{of_plugin}error")),
-            Level::WARN => paint.colour(Colour::Cached, &format!("{of_plugin}warning")),
-            Level::INFO => format!("{of_plugin}info").into(),
-            _ => format!("{of_plugin}debug").into(),
+        let (name, colour) = match *level {
+            Level::ERROR => ("error", Some(Colour::Error)),
+            Level::WARN => ("warning", Some(Colour::Cached)),
+            Level::INFO => ("info", None),
+            _ => ("debug", None),
         };
         let mut text = said.message;
         for (name, value) in &said.fields {
             text += &format!(" {name}={value}");
         }
-        terminal::say_message(level, &text);
+        let painted = |kind: &str| match colour {
+            Some(colour) => paint.colour(colour, kind),
+            None => kind.into(),
+        };
+        terminal::say_message(&format!("{of_plugin}{name}"), painted, &text);
     }
 }
 

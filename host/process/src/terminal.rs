@@ -14,7 +14,7 @@ mod wrap;
 pub use note::{note, note_for_people};
 pub use panics::say_panics;
 pub use screen::Screen;
-pub use wrap::wrapped;
+pub use wrap::{NO_BREAK, spaced, wrapped, wrapped_after};
 
 use crate::error::{Error, Result};
 use colour::ColourChoice;
@@ -87,17 +87,22 @@ pub fn automatic_mode() -> Mode {
 
 /// The width of the terminal at standard error; 80 if there is none.
 pub fn width() -> usize {
-    columns().unwrap_or(USUAL_WIDTH)
+    columns(std::io::stderr()).unwrap_or(USUAL_WIDTH)
+}
+
+/// The width of the terminal at standard output; 80 if there is none.
+pub fn stdout_width() -> usize {
+    columns(std::io::stdout()).unwrap_or(USUAL_WIDTH)
 }
 
 #[cfg(unix)]
-fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+fn columns(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
 #[cfg(not(unix))]
-fn columns() -> Option<usize> {
+fn columns<T>(_: T) -> Option<usize> {
     None
 }
 
@@ -139,11 +144,16 @@ pub fn say(line: impl Into<Screen>) {
     });
 }
 
-/// Writes a message after its kind (`error`); the message's further lines are indented.
-pub fn say_message(kind: Screen, text: &str) {
-    let mut line = kind;
+/// Writes a message after its kind, such as `error`, which `paint` may colour. The message's
+/// further lines are indented. On a terminal, long lines are broken at spaces.
+pub fn say_message(kind: &str, paint: impl Fn(&str) -> Screen, text: &str) {
+    let mut line = paint(kind);
     line += ": ";
-    line += Screen::message(text);
+    let text = match show().mode {
+        Mode::Bar => wrapped_after(kind.len() + 2, text, width()),
+        Mode::Plain | Mode::Json | Mode::Silent => text.to_owned(),
+    };
+    line += Screen::message(&text);
     say(line);
 }
 

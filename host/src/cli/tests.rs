@@ -145,7 +145,10 @@ fn every_flag_has_help_and_a_default_or_is_required() {
         );
         // Help begins with a noun or an imperative, and these words would begin full sentences.
         let word = about.help.split(' ').next().unwrap_or_default();
-        let is_verb = ["Is", "Are", "Whether", "This", "If", "When", "Does"].contains(&word);
+        let is_verb = [
+            "Is", "Are", "Whether", "What", "Who", "Where", "This", "If", "When", "Does",
+        ]
+        .contains(&word);
         assert!(!is_verb, "{}: {}", about.name, about.help);
         if let Some(key) = about.key {
             assert!(find_key(key).is_some(), "{} sets no key", about.name);

@@ -2,13 +2,18 @@
 //! table, and the event `start`. Called by the recipe after everything has been read.
 
 use super::prepare::Prepared;
-use crate::{fetch, prefix_cache::CacheForecast, run_directory::RunDirectory};
+use crate::{
+    fetch,
+    prefix_cache::CacheForecast,
+    progress::pace::{Pace, Workload},
+    run_directory::RunDirectory,
+};
 use progtune_engine::error::Result;
 use progtune_engine::{
     plan::{PlanNames, View, to_json},
     provenance::plugins_json,
 };
-use progtune_pipeline::class_weights;
+use progtune_pipeline::{class_weights, token_store::Examples};
 use progtune_process::{
     terminal::{events, note, note_for_people},
     thousands::grouped,
@@ -51,9 +56,14 @@ impl Prepared<'_> {
         self.inputs.remarks.iter().for_each(|remark| note(remark));
         let secs = started.elapsed().as_secs_f64();
         self.show_table(cached);
+        let (last, total) = (self.last_step(), self.total_steps());
+        let steps = if last < total {
+            format!("{} of {}", grouped(last), grouped(total))
+        } else {
+            grouped(last)
+        };
         note_for_people(&format!(
-            "{} steps over {} examples, learning rate {:e}; ready after {secs:.1} s",
-            grouped(self.last_step()),
+            "{steps} steps over {} examples, learning rate {:e}; ready after {secs:.1} s",
             grouped(self.inputs.examples.len() as u64),
             self.decided.lr,
         ));
@@ -79,6 +89,23 @@ impl Prepared<'_> {
             tracing::debug!("{settled}");
             note(settled);
         }
+    }
+
+    /// The expected pace of the run.
+    pub(super) fn pace(&self, cached: Option<&CacheForecast>) -> Pace {
+        let inputs = self.inputs;
+        let tokens = |examples: &Examples| examples.summary().tokens;
+        let evaluated = inputs.eval_splits.iter();
+        let load = Workload {
+            blocks: inputs.model_plan.blocks,
+            is_full: inputs.model.method.is_none(),
+            train_tokens: tokens(&inputs.examples),
+            eval_tokens: evaluated.map(|split| tokens(&split.examples)).sum(),
+            steps_per_epoch: self.order.steps_per_epoch(),
+            last_step: self.last_step(),
+        };
+        let starts = cached.map_or(&[][..], |cached| &cached.starts);
+        Pace::new(load, &self.run_plan.first_stages(), starts)
     }
 
     fn show_table(&self, cached: Option<&CacheForecast>) {

@@ -2,7 +2,10 @@
 //! far. Called by the recipe.
 
 use super::Run;
-use crate::{evaluate::evaluate_from, evaluation_keys::eval_keys, prefix_cache::Usage};
+use crate::{
+    class_report::without_classes, evaluate::evaluate_from, evaluation_keys::eval_keys,
+    prefix_cache::Usage,
+};
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, prediction_files};
 use progtune_process::terminal::note_for_people;
@@ -90,7 +93,7 @@ impl<'a> Run<'a> {
         }
         let line = Value::Object(line);
         self.directory.record(&line)?;
-        let result = Value::Object(all.clone());
+        let result = Value::Object(without_classes(all));
         tracing::info!(epoch, %result, "evaluation");
         self.progress.evaluation(epoch, &line, all);
         if let Some(usage) = cached {

@@ -6,7 +6,7 @@ use crate::{
     config::{Decided, InputsConfig, RunConfig, ScheduleAndMethod, TrainingConfig, max_length},
     fetch::{Fetcher, ModelFiles},
     memory_forecast::budget::settle_memory,
-    run_examples::load_data,
+    run_examples::{load_data, load_test},
     split_remarks,
     task_data::TaskData,
 };
@@ -95,6 +95,8 @@ pub struct Inputs<'a> {
     pub eval_splits: Vec<EvalSplit>,
     /// What looks odd in these examples.
     pub remarks: Vec<String>,
+    /// The labelled test splits, on which the result is measured.
+    pub test_splits: Vec<EvalSplit>,
     plugins: Plugins,
 }
 
@@ -127,6 +129,7 @@ impl<'a> Inputs<'a> {
         let tokenizer = tokenizer.for_task(task.problem_type);
         let (examples, eval_splits) = load_data(&config.data, &data, &tokenizer, token_cache)?;
         let remarks = split_remarks::remarks(data.task(), &examples, &eval_splits)?;
+        let test_splits = load_test(&config.data, &data, &tokenizer, token_cache)?;
         Ok(Self {
             config,
             local,
@@ -138,6 +141,7 @@ impl<'a> Inputs<'a> {
             examples,
             eval_splits,
             remarks,
+            test_splits,
             plugins,
         })
     }

@@ -7,12 +7,11 @@ use crate::{
     evaluate::evaluate,
     evaluation_keys::eval_keys,
     fetch,
-    report::{Report, commands::Trained},
+    report::{Planned, Report, commands::Trained},
     run_directory::RunDirectory,
     summary::Summary,
-    task_data::TaskData,
 };
-use progtune_datasets::{SplitName, TaskSource};
+use progtune_datasets::TaskSource;
 use progtune_engine::{
     adapter::{Provenance, peft, save_neutral},
     error::Result,
@@ -21,27 +20,30 @@ use progtune_engine::{
     learned_task::LearnedTask,
     provenance::{self, option_json, plugin_name, plugins_json},
 };
-use progtune_pipeline::{
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
-    question_answering::load::QuestionSource,
-    token_cache::TokenCache,
-    token_classification,
-};
 use progtune_process::{
     phase::Phase,
     terminal::{self, events, note_for_people},
 };
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 impl Prepared<'_> {
-    /// Evaluates the model on the test files, saves the result, and reports.
+    /// Evaluates the model on the test data, saves the result, and reports. `started` is the start
+    /// time of the process.
     ///
     /// # Errors
     /// Fails if the directory no longer exists, or a file cannot be written.
-    pub(super) fn save(&self, mut summary: Summary, mut directory: RunDirectory) -> Result<()> {
+    pub(super) fn save(
+        &self,
+        mut summary: Summary,
+        mut directory: RunDirectory,
+        started: Instant,
+    ) -> Result<()> {
+        let trained = Instant::now();
         summary.evaluation.extend(test_results(self)?);
+        if !self.inputs.test_splits.is_empty() {
+            summary.test_secs = trained.elapsed().as_secs_f64();
+        }
         directory.stay()?;
         let saving = Phase::begin("save", "saving the result", "", None);
         let (inputs, task) = (self.inputs, self.inputs.task());
@@ -65,8 +67,9 @@ impl Prepared<'_> {
                 task,
                 directory: &place,
             },
-            candidate_size: inputs.model_plan.candidate_size(),
+            planned: self.planned(),
             train_samples: inputs.examples.len(),
+            total_secs: started.elapsed().as_secs_f64(),
         };
         let mut results = report.results(used);
         if let Some(results) = results.as_object_mut() {
@@ -77,6 +80,18 @@ impl Prepared<'_> {
         }
         directory.finish(&results)?;
         show(&report, &results, &verdict)
+    }
+
+    /// The plan of the run in figures.
+    fn planned(&self) -> Planned {
+        let epochs = self.run_plan.epochs();
+        Planned {
+            steps: self.total_steps(),
+            updated_parameters: epochs.iter().map(|epoch| epoch.updated).sum(),
+            candidate_size: self.inputs.model_plan.candidate_size(),
+            epochs: epochs.len(),
+            is_upper_bound: !self.run_plan.signals.is_empty(),
+        }
     }
 }
 
@@ -98,44 +113,19 @@ fn show(report: &Report<'_>, results: &Value, verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// Evaluates the trained model on the user's own test files. The keys begin with `test_`; without
-/// such files the result is empty.
+/// Evaluates the trained model on the test splits. The keys begin with `test_`; without labelled
+/// test data the result is empty.
 fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
-    let (config, model) = (prepared.inputs.config, &prepared.model);
-    let (data, tokenizer) = (&prepared.inputs.data, &prepared.inputs.tokenizer);
-    let (task, cache) = (data.task(), &TokenCache::new(config.caching.token_cache));
-    let (name, answering) = (SplitName::Test, config.data.answering);
-    let sample = config.data.test_sample();
-    let split = match data {
-        TaskData::Own(files) if files.has_test_labels() => {
-            let source = ExampleSource {
-                task,
-                tokenizer,
-                cache,
-            };
-            EvalSplit::of_examples(name, source.load(Origin::Own { files, name }, sample)?)
-        }
-        TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
-            let (test, length) = (data.sampled(&data.test, sample), tokenizer.max_length());
-            let examples = token_classification::data::examples(tokenizer, name, &test, length)?;
-            EvalSplit::of_examples(name, examples)
-        }
-        TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
-            let source = QuestionSource {
-                task,
-                tokenizer,
-                cache,
-                answering,
-            };
-            EvalSplit::of_questions(name, source.split(&own.test, sample)?)
-        }
-        _ => return Ok(Map::new()),
-    };
-    let result = evaluate(model, task, &split, config.batching.eval)?;
-    let keys = eval_keys(task, &result, "").into_iter();
-    Ok(keys
-        .map(|(key, value)| (key.replacen("eval_", "test_", 1), value))
-        .collect())
+    let (inputs, model) = (prepared.inputs, &prepared.model);
+    let mut results = Map::new();
+    for split in &inputs.test_splits {
+        let limit = inputs.config.batching.eval;
+        let result = evaluate(model, inputs.task(), split, limit)?;
+        let keys = eval_keys(inputs.task(), &result, split.suffix());
+        let keys = keys.into_iter();
+        results.extend(keys.map(|(key, value)| (key.replacen("eval_", "test_", 1), value)));
+    }
+    Ok(results)
 }
 
 /// Saves a full checkpoint if the method adds nothing, a PEFT adapter if PEFT supports the method,

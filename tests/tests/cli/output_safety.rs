@@ -174,14 +174,24 @@ fn big_with_words(scratch: &Scratch, rows: usize, words: u32) -> PathBuf {
     scratch.write("big.csv", text)
 }
 
-/// Trains on such a file, with its own cache and directory for temporary files.
+/// Trains on such a file for a step.
 fn train_on_big(scratch: &Scratch, file: &Path, output: &Path) -> Command {
-    let mut command =
-        CommandLine::new("train --validation-split 0.01 --max-steps 1 --progress json")
-            .path("--model", fixture("parity/bert"))
-            .path("--train-file", file)
-            .path("--output", output)
-            .command();
+    train_on_file(
+        scratch,
+        "--validation-split 0.01 --max-steps 1",
+        file,
+        output,
+    )
+}
+
+/// Trains on a file with events, its own cache and its own directory for temporary files.
+fn train_on_file(scratch: &Scratch, words: &str, file: &Path, output: &Path) -> Command {
+    let mut command = CommandLine::new("train --progress json")
+        .words(words)
+        .path("--model", fixture("parity/bert"))
+        .path("--train-file", file)
+        .path("--output", output)
+        .command();
     with_own_places(scratch, &mut command);
     command
 }

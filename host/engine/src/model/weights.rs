@@ -118,7 +118,7 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<Loaded> {
         self.check_layers(infos)?;
-        let mut faults = Vec::new();
+        let (mut faults, mut replaced) = (Vec::new(), Vec::new());
         let mut values = Vec::with_capacity(infos.len());
         for info in infos {
             match self.tensors.get(&info.name).cloned() {
@@ -132,10 +132,7 @@ impl Checkpoint {
                     values.push(None);
                 }
                 Some((_, key, shape)) => {
-                    tracing::warn!(
-                        "{key} has shape {shape:?}, the task needs {:?}: it will be randomly initialised",
-                        info.shape
-                    );
+                    replaced.push(format!("{key} {shape:?} (needed: {:?})", info.shape));
                     values.push(None);
                 }
                 None => {
@@ -152,11 +149,18 @@ impl Checkpoint {
                 faults.push(format!("unexpected: {key} {shape:?}"));
             }
         }
-        if faults.is_empty() {
-            Ok(Loaded { values })
-        } else {
-            Err(self.mismatch(&faults))
+        if !faults.is_empty() {
+            return Err(self.mismatch(&faults));
         }
+        if !replaced.is_empty() {
+            tracing::warn!(
+                "{}: the checkpoint's head does not fit the task and will be randomly initialised, as is usual for a new \
+                 task: {}",
+                self.origin,
+                short_list(&replaced, ", ")
+            );
+        }
+        Ok(Loaded { values })
     }
 }
 

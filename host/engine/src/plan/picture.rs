@@ -7,7 +7,7 @@ use super::{
     square::{Square, column},
 };
 use progtune_plain_text::shown_line;
-use progtune_process::thousands::grouped;
+use progtune_process::{short_name::short_path, thousands::grouped};
 
 /// The measures of the drawing, in its units.
 const SIDE: usize = 22;
@@ -17,6 +17,8 @@ const TOP: usize = 74;
 const TEXT: usize = 15;
 /// The width of columns with figures below them.
 const WIDE: usize = 74;
+/// The longest name of a model, which is a path for a local one.
+const LONGEST: usize = 48;
 /// The largest number of columns. Longer runs are drawn at regular intervals.
 const MOST_COLUMNS: usize = 60;
 
@@ -91,7 +93,8 @@ impl<'a> Picture<'a> {
         let method = names.peft.unwrap_or("full fine-tuning");
         let title = format!("{}, {method}", names.schedule);
         self.text(12, 24, "start", &title);
-        let subject = format!("{} on {}", names.model, names.task);
+        let model = short_path(names.model, LONGEST);
+        let subject = format!("{model} on {}", names.task);
         self.text(12, 42, "start", &subject);
         self.text(LEFT - 8, TOP - 8, "end", "epoch");
         for row in 0..self.rows {

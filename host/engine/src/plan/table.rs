@@ -6,7 +6,7 @@ use super::{
     square::{Square, column},
 };
 use progtune_plain_text::shown_line;
-use progtune_process::thousands::grouped;
+use progtune_process::{short_name::short_path, terminal::wrapped, thousands::grouped};
 use serde_json::{Value, json};
 
 /// The content of `plan.json`, which `progtune plan --json` prints, too.
@@ -58,6 +58,10 @@ pub struct View<'a> {
     pub starts: &'a [usize],
 }
 
+/// The width of the table in columns, and the least of it that is left to the model's name.
+const WIDTH: usize = 80;
+const SHORTEST: usize = 20;
+
 /// The largest number of blocks that are drawn, without and with forecasts. Of larger models only
 /// the ranges are shown.
 const MOST_SQUARES: (usize, usize) = (32, 24);
@@ -107,7 +111,7 @@ impl View<'_> {
             100.0 * total as f64 / full.max(1) as f64
         );
         if let Some(note) = self.run_plan.note(self.names.schedule) {
-            text += &format!("{note}\n");
+            text += &format!("{}\n", wrapped(&note, WIDTH));
         }
         text
     }
@@ -118,11 +122,15 @@ impl View<'_> {
         let method = names.peft.map_or("full fine-tuning".to_owned(), |peft| {
             format!("method {}", shown_line(peft))
         });
-        format!(
-            "{} on {}: schedule {}, {method}\n{} blocks, {} parameters\n",
-            shown_line(names.model),
+        let rest = format!(
+            " on {}: schedule {}, {method}",
             shown_line(names.task),
             shown_line(names.schedule),
+        );
+        let room = WIDTH.saturating_sub(rest.chars().count()).max(SHORTEST);
+        format!(
+            "{}{rest}\n{} blocks, {} parameters\n",
+            short_path(&shown_line(names.model), room),
             self.model_plan.blocks,
             millions(self.model_plan.model_size()),
         )

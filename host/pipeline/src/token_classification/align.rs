@@ -87,8 +87,8 @@ impl Coverage {
                 n => format!("{n} sentences"),
             };
             format!(
-                "{split}: words left out: {} of {}, in {sentences}; they are beyond --max-length {max_length}, or the \
-                 tokenizer produces no token for them",
+                "{split}: words left out: {} of {}, in {sentences}; they are beyond --max-length {max_length} (raise it to \
+                 keep them), or the tokenizer produces no token for them",
                 self.n_left_out, self.n_words
             )
         })

@@ -25,10 +25,10 @@ pub fn describe(data: &TaggedData, how: RepairTags) -> String {
         format!("{what} `{}`{guessed}", shown_line(name))
     };
     format!(
-        "columns: {}, {}\ntags: {}\n{}{}{}",
+        "columns: {}, {}\n{}\n{}{}{}",
         column("words", "text", &columns.first.name),
         column("tags", "label", &columns.label.name),
-        in_line(&data.task.labels),
+        in_line("tags", &data.task.labels, ""),
         describe_scheme(&data.findings, how),
         describe_findings(&data.findings, how),
         describe_skipped(&data.skipped)

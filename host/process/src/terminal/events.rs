@@ -37,8 +37,7 @@ pub fn failure(message: &str, exit_code: u8) {
         )
     } else {
         let paint = show().colour.stderr();
-        let error = paint.colour(Colour::Error, "error");
-        say_message(error, message);
+        say_message("error", |kind| paint.colour(Colour::Error, kind), message);
     }
 }
 

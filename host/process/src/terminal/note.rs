@@ -1,7 +1,7 @@
 //! Notes about progress, which stay visible in every mode. Everything that has something to report
 //! calls it.
 
-use super::{Mode, events::emit, say, show, width, wrapped};
+use super::{Mode, events::emit, say, show, spaced, width, wrapped};
 use serde_json::json;
 
 /// Writes a note for people, and an event `message` for programs.
@@ -18,7 +18,7 @@ pub fn note_for_people(text: &str) {
             let text = wrapped(text, width());
             say(show.colour.stderr().squares(&text));
         }
-        Mode::Plain => say(show.colour.stderr().squares(text)),
+        Mode::Plain => say(show.colour.stderr().squares(&spaced(text))),
         Mode::Json | Mode::Silent => {}
     }
 }

@@ -137,7 +137,7 @@ pub(crate) static PROBLEM_TYPE: Flag<ProblemType> = own(
 pub(crate) static ON_BAD_ROW: Flag<OnBadRow> = own(
     "on_bad_row",
     "NAME",
-    "What to do with a bad row: error, or skip (leave it out and list it)",
+    "Reaction to a bad row: error, or skip (leave the row out and list it)",
 )
 .computed("error")
 .example("skip")

@@ -208,6 +208,18 @@ fn lines_in_a_file_have_no_control_characters() {
             .filter_map(|line| line.strip_prefix("step ")?.split("  ").next())
             .collect();
         assert_eq!(steps, ["2/5", "4/5", "5/5"], "{name}: {stderr}");
+        // The time so far and the expected time, the same for the last step and evaluation.
+        let (_, course) = stderr
+            .lines()
+            .rfind(|line| line.starts_with("step "))
+            .unwrap()
+            .rsplit_once("  ")
+            .unwrap();
+        let (elapsed, total) = course
+            .split_once(" of ")
+            .unwrap_or_else(|| panic!("{stderr}"));
+        assert!(elapsed.contains(':') && total.contains(':'), "{stderr}");
+        assert!(stderr.contains("\nepoch 2/3 after "), "{stderr}");
     }
 }
 
@@ -246,7 +258,7 @@ fn none_leaves_warnings_and_quiet_leaves_errors() {
     };
     let (stdout, stderr) = line("none", "--progress none");
     assert!(
-        stderr.lines().count() == 3 && stderr.lines().all(|line| line.starts_with("warning: ")),
+        stderr.lines().count() == 2 && stderr.lines().all(|line| line.starts_with("warning: ")),
         "{stderr}"
     );
     assert!(stdout.contains("\nsaved in "), "{stdout}");

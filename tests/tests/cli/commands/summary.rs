@@ -235,6 +235,157 @@ fn the_report_says_what_the_records_have() {
     assert_eq!(results["total_updated_parameters"], sum);
 }
 
+/// The facts of a report: lines with a name before column 20.
+fn facts(report: &str) -> BTreeMap<&str, String> {
+    let mut facts: BTreeMap<&str, String> = BTreeMap::new();
+    let mut last = "";
+    for line in report.lines() {
+        let (Some(name), Some(value)) = (line.get(..20), line.get(20..)) else {
+            continue;
+        };
+        match name.trim() {
+            "" => *facts.entry(last).or_default() += &format!(" {}", value.trim()),
+            name => {
+                last = name;
+                facts.insert(name, value.to_owned());
+            }
+        }
+    }
+    facts
+}
+
+/// A part of a run updates a part of the plan's parameters, which says nothing about the schedule.
+#[test]
+fn a_run_that_is_cut_short_reports_its_plan() {
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    let (report, stderr) = CommandLine::talking_train("bert", &run)
+        .words("--epochs 3 --schedule progressive --max-steps 2")
+        .output();
+    let results = read_json(&run.join("all_results.json"));
+    let plan = read_json(&run.join("plan.json"));
+    let facts = facts(&report);
+    assert_eq!(facts["steps"], "2 of 12 planned (16.7 %)");
+    assert!(
+        stderr.contains("\n2 of 12 steps over 27 examples"),
+        "{stderr}"
+    );
+    let planned = plan["total_updated_parameters"].as_u64().unwrap();
+    let full = plan["full_schedule_updated_parameters"].as_u64().unwrap();
+    let shown = facts["updated parameters"].replace(',', "");
+    let share = 100.0 * planned as f64 / full as f64;
+    let expected = format!("planned {planned} ({share:.1} % of every block in every epoch)");
+    assert_eq!(shown, expected);
+    // The row of the epoch has the parameters of the whole epoch.
+    let first = plan["epochs"][0]["updated_parameters"].as_u64().unwrap();
+    let row = report
+        .lines()
+        .find(|line| line.starts_with("    1  "))
+        .unwrap();
+    assert!(
+        row.replace(',', "").contains(&format!("  {first}  ")),
+        "{report}"
+    );
+    assert_eq!(results["planned_updated_parameters"], planned);
+    assert_eq!(
+        results["planned_updated_share"],
+        planned as f64 / full as f64
+    );
+    assert_eq!(
+        (&results["train_steps"], &results["planned_steps"]),
+        (&2.into(), &12.into())
+    );
+    assert_eq!(
+        results["total_updated_parameters"],
+        (first as f64 * 0.5).round() as u64
+    );
+    assert_eq!(results["updated_share"], 1.0);
+}
+
+/// Every chosen metric has a column, and labelled test data has figures of its own.
+#[test]
+fn the_report_has_every_metric_and_the_test_data() {
+    let scratch = Scratch::new();
+    let data = scratch.copy("data", "data");
+    let line = |i: usize| {
+        let (text, label) = [("kebe zepi", 0), ("moli natomo", 1)][i % 2];
+        serde_json::json!({"sentence1": text, "sentence2": "gugifu", "label": label}).to_string()
+    };
+    let lines: Vec<String> = (0..10).map(line).collect();
+    scratch.write("data/test.jsonl", lines.join("\n"));
+    let run = scratch.path("run");
+    let train = CommandLine::new("train --task mrpc --max-length 64 --epochs 2")
+        .words("--metrics f1_macro,f1_weighted,matthews,accuracy,auroc")
+        .path("--model", fixture("parity/bert"))
+        .path("--data", &data);
+    let report = train.clone().path("--output", &run).run();
+    let results = read_json(&run.join("all_results.json"));
+    assert_eq!(results["test_samples"], 10);
+    let shown = |name: &str| {
+        let value = results[format!("test_{name}")].as_f64();
+        format!(
+            "{name} {}",
+            value.map_or("undefined".into(), |v| format!("{v:.4}"))
+        )
+    };
+    let facts = facts(&report);
+    for name in [
+        "f1_macro",
+        "f1_weighted",
+        "matthews_correlation",
+        "accuracy",
+        "auroc",
+    ] {
+        assert!(facts["test"].contains(&shown(name)), "{report}");
+        let mut titles = report.lines().filter(|line| line.starts_with("epoch  "));
+        assert!(
+            titles.any(|line| line.contains(&format!(" {name}"))),
+            "{name}: {report}"
+        );
+    }
+    assert!(
+        facts["time"].contains(" test, ") && facts["time"].ends_with(" in all"),
+        "{report}"
+    );
+    assert!(
+        report
+            .lines()
+            .all(|line| line.chars().count() <= 80 || line.contains('/'))
+    );
+    // A limit holds for the test data as well. Unlabelled or unreadable data costs no run.
+    let limited = scratch.path("limited");
+    let limit = "--max-steps 1 --max-eval-samples 4";
+    train.clone().words(limit).path("--output", &limited).run();
+    assert_eq!(
+        read_json(&limited.join("all_results.json"))["test_samples"],
+        4
+    );
+    for (name, text) in [
+        (
+            "unlabelled",
+            "{\"sentence1\": \"a\", \"sentence2\": \"b\"}\n".to_owned(),
+        ),
+        ("broken", format!("{}\n{{\"sentence1\": 1}}\n", lines[0])),
+        ("empty", String::new()),
+    ] {
+        scratch.write("data/test.jsonl", text);
+        let run = scratch.path(name);
+        let (_, stderr) = train
+            .clone()
+            .words("--max-steps 1")
+            .path("--output", &run)
+            .output();
+        assert!(
+            read_json(&run.join("all_results.json"))
+                .get("test_loss")
+                .is_none(),
+            "{name}"
+        );
+        let is_warned = stderr.contains("the run continues without figures for the test split");
+        assert_eq!(is_warned, name == "broken", "{name}: {stderr}");
+    }
+}
+
 /// The picture at the start is the plan's, with the prefix cache's savings.
 #[test]
 fn a_run_begins_with_its_picture() {

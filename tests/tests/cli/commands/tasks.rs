@@ -120,7 +120,7 @@ fn a_head_of_another_size_is_made_new() {
         .run();
     let log = fs::read_to_string(run.join("log.txt")).unwrap();
     assert!(
-        log.contains("classifier.weight has shape [1, 32], the task needs [2, 32]"),
+        log.contains("classifier.weight [1, 32] (needed: [2, 32])"),
         "{log}"
     );
     assert!(

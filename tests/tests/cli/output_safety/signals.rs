@@ -111,14 +111,8 @@ fn a_second_signal_does_not_wait_for_a_step() {
     let output = scratch.path("run");
     // One step takes long: all rows, a thousand times over.
     let file = big(&scratch, 20_000);
-    let mut command = CommandLine::new("train --validation-split 0.1 --progress json --epochs 2")
-        .words("--batch-size 18000 --peft lora")
-        .path("--model", fixture("parity/bert"))
-        .path("--train-file", &file)
-        .path("--output", &output)
-        .command();
-    with_own_places(&scratch, &mut command);
-    let mut running = Running::start(&mut command);
+    let words = "--validation-split 0.1 --epochs 2 --batch-size 18000 --peft lora";
+    let mut running = Running::start(&mut train_on_file(&scratch, words, &file, &output));
     running.wait_for("\"event\":\"start\"");
     send(&running.child, "INT");
     running.wait_for("stopping after this step");
@@ -143,15 +137,8 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
     let scratch = Scratch::new();
     let file = big(&scratch, 40_000);
     let train = |epochs: &str, output: &Path| {
-        let mut command = CommandLine::new("train --validation-split 0.5 --max-train-samples 16")
-            .words("--progress json --epochs")
-            .words(epochs)
-            .path("--model", fixture("parity/bert"))
-            .path("--train-file", &file)
-            .path("--output", output)
-            .command();
-        with_own_places(&scratch, &mut command);
-        command
+        let words = format!("--validation-split 0.5 --max-train-samples 16 --epochs {epochs}");
+        train_on_file(&scratch, &words, &file, output)
     };
     let stopped = scratch.path("stopped");
     let mut running = Running::start(&mut train("2", &stopped));

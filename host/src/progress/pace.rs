@@ -1,0 +1,160 @@
+//! The expected duration of a run, from the time that its first part took. Called by the progress.
+//!
+//! Epochs differ: a schedule trains fewer blocks in some of them, and the prefix cache spares
+//! frozen ones. The work of each epoch is therefore counted in passes of tokens through blocks, and
+//! the time per unit of work is taken from the work so far.
+
+use progtune_engine::plan::Stage;
+
+/// The size of a run, as far as it determines its work.
+#[derive(Debug, Clone, Copy)]
+pub struct Workload {
+    /// Number of blocks of the model.
+    pub blocks: usize,
+    /// Whether the weights of trained blocks are trained themselves, as in full fine-tuning.
+    pub is_full: bool,
+    /// Number of tokens in an epoch.
+    pub train_tokens: u64,
+    /// Number of tokens that are evaluated after each epoch.
+    pub eval_tokens: u64,
+    /// Number of steps in an epoch.
+    pub steps_per_epoch: u64,
+    /// The last step of the run.
+    pub last_step: u64,
+}
+
+/// The work of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Work {
+    step: f64,
+    evaluation: f64,
+}
+
+/// The work of a run, and the part of it that is done.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    load: Workload,
+    /// The work of each epoch that runs.
+    epochs: Vec<Work>,
+    steps: u64,
+    evaluations: usize,
+}
+
+impl Pace {
+    /// The pace of a run whose epochs begin with these stages. `starts` has the block at which each
+    /// epoch starts from the prefix cache; epochs without an entry start at the embeddings.
+    pub fn new(load: Workload, stages: &[Stage], starts: &[usize]) -> Self {
+        let n_epochs = load.last_step.div_ceil(load.steps_per_epoch.max(1)) as usize;
+        let tokens_per_step = load.train_tokens as f64 / load.steps_per_epoch.max(1) as f64;
+        let stages = stages.iter().enumerate().take(n_epochs);
+        let epochs = stages.map(|(at, stage)| {
+            let start = starts.get(at).copied().unwrap_or(0);
+            // The embeddings and the head count like one more block.
+            let forward = (load.blocks + 1 - start.min(load.blocks)) as f64;
+            let trained = (load.blocks + 1 - stage.frozen_blocks(load.blocks)) as f64;
+            // The gradients of rows take about one forward, those of weights another one.
+            let backward = if load.is_full { 2.0 } else { 1.0 };
+            Work {
+                step: tokens_per_step * (forward + backward * trained),
+                evaluation: load.eval_tokens as f64 * forward,
+            }
+        });
+        Self {
+            load,
+            epochs: epochs.collect(),
+            steps: 0,
+            evaluations: 0,
+        }
+    }
+
+    /// The last step of the run.
+    pub fn last_step(&self) -> u64 {
+        self.load.last_step
+    }
+
+    /// Counts the steps up to this one as done.
+    pub fn reach_step(&mut self, step: u64) {
+        self.steps = step;
+    }
+
+    /// Counts an evaluation as done.
+    pub fn reach_evaluation(&mut self) {
+        self.evaluations += 1;
+    }
+
+    /// The expected duration of the whole training in seconds, if the part that is done took
+    /// `secs`. `None` before the first step.
+    pub fn total_secs(&self, secs: f64) -> Option<f64> {
+        let done = self.work(self.steps, self.evaluations);
+        let all = self.work(self.load.last_step, self.epochs.len());
+        (self.steps > 0 && done > 0.0).then(|| secs * (all / done).max(1.0))
+    }
+
+    fn work(&self, steps: u64, evaluations: usize) -> f64 {
+        let mut left = steps;
+        let mut sum = 0.0;
+        for (at, epoch) in self.epochs.iter().enumerate() {
+            let here = left.min(self.load.steps_per_epoch);
+            left -= here;
+            sum += here as f64 * epoch.step;
+            if at < evaluations {
+                sum += epoch.evaluation;
+            }
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(last_step: u64, eval_tokens: u64, starts: &[usize]) -> Pace {
+        let load = Workload {
+            blocks: 4,
+            is_full: true,
+            train_tokens: 1000,
+            eval_tokens,
+            steps_per_epoch: 10,
+            last_step,
+        };
+        let stage = |blocks: &[usize], embeddings: bool| Stage {
+            blocks: blocks.to_vec(),
+            embeddings,
+            ..Stage::default()
+        };
+        let stages = [
+            stage(&[0, 1, 2, 3], true),
+            stage(&[2, 3], false),
+            stage(&[2, 3], false),
+        ];
+        Pace::new(load, &stages, starts)
+    }
+
+    #[test]
+    fn epochs_with_fewer_blocks_take_less_time() {
+        // A step has 5 + 2 · 5 passes in the first epoch, and 5 + 2 · 3 in the others.
+        let mut pace = pace(30, 0, &[]);
+        assert_eq!(pace.total_secs(1.0), None);
+        pace.reach_step(5);
+        let total = pace.total_secs(5.0 * 15.0).unwrap();
+        assert!(
+            (total - 10.0 * (15.0 + 11.0 + 11.0)).abs() < 1e-9,
+            "{total}"
+        );
+        pace.reach_step(30);
+        assert_eq!(pace.total_secs(7.0), Some(7.0));
+    }
+
+    #[test]
+    fn evaluations_and_the_cache_count() {
+        let mut pace = pace(25, 200, &[0, 0, 2]);
+        pace.reach_step(10);
+        pace.reach_evaluation();
+        // 100 tokens a step. The last epoch is half as long, and starts at block 2.
+        let done = 1000.0 * 15.0 + 200.0 * 5.0;
+        let rest = 1000.0 * 11.0 + 200.0 * 5.0 + 500.0 * (3.0 + 6.0) + 200.0 * 3.0;
+        let total = pace.total_secs(8.0).unwrap();
+        assert!((total - 8.0 * (done + rest) / done).abs() < 1e-9, "{total}");
+    }
+}
