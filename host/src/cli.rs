@@ -13,8 +13,10 @@ use progtune_process::terminal::colour::ColourChoice;
 pub mod arguments;
 mod build;
 mod commands;
+mod refused;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use crate::flags::InstalledIds;
 pub use commands::{Command, PluginsCommand};
@@ -30,7 +32,8 @@ pub struct Invocation {
     pub arguments: Arguments,
 }
 
-/// Parses a command line, whose first item is the program's name.
+/// Parses a command line, whose first item is the program's name. Flags and commands may have the
+/// names of Hugging Face's tools, if they mean the same.
 ///
 /// # Errors
 /// Fails if the arguments cannot be parsed, and also for `--help` and `--version`.
@@ -46,7 +49,17 @@ where
         ColourChoice::Always => clap::ColorChoice::Always,
         ColourChoice::Never => clap::ColorChoice::Never,
     });
-    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    let mut arguments = arguments.into_iter().map(Into::into);
+    let program = arguments.next();
+    let typed = typed::read(arguments);
+    if !typed.answers.is_empty() {
+        return Err(refused::with_answers(&typed, &command));
+    }
+    let words = program.into_iter().chain(typed.words.iter().cloned());
+    let mut matches = match command.try_get_matches_from_mut(words) {
+        Ok(matches) => matches,
+        Err(error) => return Err(refused::in_our_words(error, &mut command, &typed.path)),
+    };
     if let Some(name) = matches.subcommand_name()
         && let Some(flag) = build::first_training_flag(&matches)
     {

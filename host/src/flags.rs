@@ -8,6 +8,7 @@ use std::fmt;
 
 mod argument;
 mod arguments;
+pub mod hugging_face;
 
 pub use argument::InstalledIds;
 pub use arguments::Arguments;
@@ -303,6 +304,11 @@ impl About {
     /// The environment variable, such as `PROGTUNE_BATCH_SIZE`.
     pub fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase())
+    }
+
+    /// Whether the argument is positional, so that its name is not typed.
+    pub fn is_positional(&self) -> bool {
+        self.is_positional
     }
 
     /// The default as `--help` prints it; `None` if the flag is required.

@@ -13,6 +13,8 @@ pub mod evaluate;
 pub mod evaluation_keys;
 pub mod fetch;
 pub mod flags;
+pub mod help_command;
+pub mod help_topics;
 pub mod inference;
 pub mod inspect_command;
 pub mod json_text;

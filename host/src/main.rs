@@ -3,16 +3,20 @@
 use progtune::{
     cli::{
         self, Command, Invocation,
-        arguments::{JSON, PAGES, PREDICT, SHELL, SVG},
+        arguments::{ABOUT, JSON, PAGES, PREDICT, SHELL, SVG},
     },
     completions_command,
     config::{
         EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
         resolve_plugins, show, verbosity,
     },
-    inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
+    flags::hugging_face,
+    help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
 };
-use progtune_engine::{error::Result, plugin};
+use progtune_engine::{
+    error::{Error, Result},
+    plugin::{self, EntryKind, PluginFault},
+};
 use progtune_hub::environment;
 use progtune_pipeline::token_cache;
 use progtune_process::{
@@ -40,10 +44,24 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if is_news {
-                events::failure(&error.to_string(), error.exit_code());
+                events::failure(&message(&error), error.exit_code());
             }
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// The message of an error. An unknown id is explained if Hugging Face's tools know it.
+fn message(error: &Error) -> String {
+    match error {
+        Error::Plugin(PluginFault::UnknownId { kind, id, .. }) => {
+            let key = match kind {
+                EntryKind::Schedule => "schedule",
+                EntryKind::Method => "peft",
+            };
+            format!("{error}{}", hugging_face::hint(key, id))
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -105,6 +123,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let places = resolve_plugins(arguments, &sources)?;
             plugins_command::run(command, arguments, &places)
         }
+        Command::Help => help_command::run(&arguments.all(&ABOUT)),
         Command::Completions => {
             let places = resolve_plugins(arguments, &sources)?;
             completions_command::run_completions(arguments.required(&SHELL), &places)

@@ -1,6 +1,8 @@
 //! The export macro: turns an author's types into a plugin library.
 //!
 //! It writes the manifest section, the root module and a crate-level constant `PLUGIN` for tests.
+//! The last arms of the macros name the mistake in an entry or an option; the macros that they call
+//! are in `export_faults`.
 
 /// Makes the crate a plugin library. Write it once, at the crate's root, in a crate of type
 /// `cdylib`.
@@ -71,6 +73,7 @@ macro_rules! export_plugin {
                     other => $crate::sdk::no_such_entry("method", other),
                 }
             }
+            const _: () = $crate::export_faults::assert_sound(SPEC);
             const SPEC: &$crate::manifest::PluginSpec = &$crate::manifest::PluginSpec {
                 name: env!("CARGO_PKG_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
@@ -119,6 +122,7 @@ macro_rules! export_plugin {
             pub static PROGTUNE_ROOT: $crate::sdk::generated::Header = $crate::sdk::generated::header(load);
         };
     };
+    ($($other:tt)*) => { $crate::__export_fault!($($other)*); };
 }
 
 /// One option of [`export_plugin!`] as an [`crate::manifest::OptionSpec`].
@@ -139,6 +143,7 @@ macro_rules! __option {
         }
     };
     ($constant:ident) => { $constant };
+    ($($other:tt)*) => { $crate::__option_fault!($($other)*) };
 }
 
 /// The type of an option, from its name in [`export_plugin!`].
@@ -166,6 +171,13 @@ macro_rules! __option_kind {
     (Strs) => {
         $crate::options::OptionKind::STRS
     };
+    ($other:ident) => {
+        compile_error!(concat!(
+            "export_plugin!: there is no option kind `",
+            stringify!($other),
+            "`; the kinds are Bool, Int, Float, Str, Ints, Floats and Strs"
+        ))
+    };
 }
 
 /// The default of an option, according to its type.
@@ -185,4 +197,10 @@ macro_rules! __option_default {
     }};
     (Ints, [$($value:expr),* $(,)?]) => { $crate::manifest::DefaultSpec::Numbers(&[$(stringify!($value)),*]) };
     (Floats, [$($value:expr),* $(,)?]) => { $crate::manifest::DefaultSpec::Numbers(&[$(stringify!($value)),*]) };
+    ($kind:ident, $($value:tt)+) => {
+        compile_error!(concat!(
+            "export_plugin!: `", $(stringify!($value)),+, "` is no default for an option of the kind ", stringify!($kind),
+            "; Bool takes true or false, Str a text in quotes, and Ints, Floats and Strs a list in brackets"
+        ))
+    };
 }

@@ -200,6 +200,8 @@
 pub mod authoring;
 pub mod contract;
 pub mod export;
+#[doc(hidden)]
+pub mod export_faults;
 pub mod extensions;
 pub mod graph;
 pub mod guard;

@@ -1,12 +1,15 @@
 //! Nearest names, so that the error for a name or pattern that matches nothing suggests what was
-//! meant.
+//! meant. This is the only such rule of the project; every crate that reads names uses it.
 //!
-//! Used by the option parser, the graph checker, the selection helpers and the host's "unknown id"
-//! messages.
+//! Used by the option parser, the graph checker, the selection helpers, and the host's messages
+//! about flags, keys, commands, ids, paths and columns.
 
 /// The maximum length of a name that is compared, so that a message stays cheap whatever a file
 /// contains.
 const COMPARED: usize = 160;
+
+/// The length from which a part of a name may stand for it. Shorter parts are in too many names.
+const SHORTEST_PART: usize = 3;
 
 /// At most `count` of the candidates, nearest to `name` first; ties are broken by length, then by
 /// name. Candidates that have nothing in common with it are left out.
@@ -17,6 +20,14 @@ pub fn nearest<'a>(
 ) -> Vec<&'a str> {
     let ranked = ranked(name, candidates).into_iter().take(count);
     ranked.map(|(_, candidate)| candidate).collect()
+}
+
+/// The candidates of which `name` may be a misspelling or a part, nearest first. A misspelling
+/// differs in at most one letter of three, and a part has at least three letters.
+pub fn alike<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let ranked = ranked(name, candidates).into_iter();
+    let near = ranked.filter(|(likeness, _)| *likeness == Likeness::Near);
+    near.map(|(_, candidate)| candidate).collect()
 }
 
 /// Candidates with their distance, if it is less than the length of either name.
@@ -34,7 +45,7 @@ fn ranked<'a>(
             let mut likeness = Likeness::of(distance, longest);
             // `lora` should find `lora-fa`, and `query` should find
             // `encoder.layer.0.attention.self.query`.
-            if !wanted.is_empty() && contains(&candidate_characters, &wanted) {
+            if wanted.len() >= SHORTEST_PART && contains(&candidate_characters, &wanted) {
                 distance = distance.min(1 + longest / 16);
                 likeness = Likeness::Near;
             }
@@ -60,7 +71,9 @@ enum Likeness {
 
 impl Likeness {
     fn of(distance: usize, longest: usize) -> Self {
-        if distance * 5 <= longest * 2 {
+        // Two letters of five may differ in words that have nothing to do with each other (`serve`
+        // and `merge`).
+        if distance * 3 <= longest {
             Self::Near
         } else {
             Self::Far
@@ -69,14 +82,12 @@ impl Likeness {
 }
 
 /// The end of an error message: `; did you mean 'a', 'b' or 'c'?`, or nothing if no candidate is
-/// near. A candidate is not near if more than two letters in five differ. The words are the same
-/// wherever a name is typed.
+/// [`alike`]. The words are the same wherever a name is typed.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let near: Vec<String> = ranked(name, candidates)
+    let near: Vec<String> = alike(name, candidates)
         .iter()
-        .filter(|(likeness, _)| *likeness == Likeness::Near)
         .take(3)
-        .map(|(_, name)| format!("'{name}'"))
+        .map(|name| format!("'{name}'"))
         .collect();
     match near.as_slice() {
         [] => String::new(),
@@ -157,6 +168,10 @@ mod tests {
         );
         assert_eq!(did_you_mean("lroa", methods), "; did you mean 'lora'?");
         assert_eq!(did_you_mean("elephant", methods), "");
+        assert_eq!(did_you_mean("serve", ["merge"]), "", "two letters of five");
+        assert_eq!(did_you_mean("x", ["max_length", "next"]), "", "one letter");
+        assert_eq!(did_you_mean("cvs", ["csv", "tsv"]), "; did you mean 'csv'?");
+        assert_eq!(alike("eval", ["evaluate", "plan"]), ["evaluate"]);
         assert_eq!(
             nearest("qery", ["encoder.layer.0.attention.self.query", "query"], 1),
             ["query"]

@@ -125,6 +125,30 @@ impl OptionSchema {
         Ok(())
     }
 
+    /// The texts that stand for a value, in words: `a whole number from 1 to 16`, `one of a, b`,
+    /// `texts, separated by commas`.
+    pub fn expects(&self) -> String {
+        let range = match (self.min, self.max) {
+            (Some(min), Some(max)) => format!(" from {min} to {max}"),
+            (Some(min), None) => format!(" of at least {min}"),
+            (None, Some(max)) => format!(" of at most {max}"),
+            (None, None) => String::new(),
+        };
+        let choices = self.choices.join(", ");
+        match self.kind {
+            OptionKind::BOOL => "true or false".into(),
+            OptionKind::INT => format!("a whole number{range}"),
+            OptionKind::FLOAT => format!("a number{range}"),
+            OptionKind::INTS => format!("whole numbers{range}, separated by commas"),
+            OptionKind::FLOATS => format!("numbers{range}, separated by commas"),
+            OptionKind::STR if choices.is_empty() => "a text".into(),
+            OptionKind::STR => format!("one of {choices}"),
+            OptionKind::STRS if choices.is_empty() => "texts, separated by commas".into(),
+            OptionKind::STRS => format!("any of {choices}, separated by commas"),
+            other => format!("a value of the type {other}, of a later version of the interface"),
+        }
+    }
+
     /// The range in words: `a number from 0 to 1`.
     pub fn range(&self) -> String {
         match (self.min, self.max) {
@@ -378,6 +402,28 @@ mod tests {
             "given twice; give it once"
         );
         assert!(reason(&"x".repeat(100_000_000), "").len() < 400);
+    }
+
+    #[test]
+    fn what_an_option_expects_is_in_words() {
+        let int = schema("r", OptionKind::INT, None);
+        assert_eq!(int.expects(), "a whole number");
+        let ranged = OptionSchema {
+            min: Some(1.0),
+            max: Some(16.0),
+            ..schema("r", OptionKind::INTS, None)
+        };
+        let words = "whole numbers from 1 to 16, separated by commas";
+        assert_eq!(ranged.expects(), words);
+        let choice = OptionSchema {
+            choices: vec!["auto".into(), "houlsby".into()],
+            ..schema("c", OptionKind::STR, None)
+        };
+        assert_eq!(choice.expects(), "one of auto, houlsby");
+        assert_eq!(
+            schema("b", OptionKind::BOOL, None).expects(),
+            "true or false"
+        );
     }
 
     #[test]

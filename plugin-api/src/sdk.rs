@@ -29,6 +29,11 @@ use std::mem::ManuallyDrop;
 /// A schedule: which parameters each epoch trains. It keeps what it needs from the [`RunRecord`]
 /// with which it was created, and no other state. The host may ask for any epoch, in any order,
 /// from any thread.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a schedule",
+    label = "`create` returns this",
+    note = "write `impl Schedule for {Self}` with `fn plan(&self, decision: &DecisionRecord) -> Result<SchedulePlan, PluginError>`"
+)]
 pub trait Schedule: Send + Sync + 'static {
     /// The signals to which it subscribes and how often it decides. By default it has no signals
     /// and decides at the start of each epoch.
@@ -45,6 +50,11 @@ pub trait Schedule: Send + Sync + 'static {
 
 /// A PEFT method: which of a model's parameters it trains, which parameters it adds, and how they
 /// change the computation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a PEFT method",
+    label = "`create` returns this",
+    note = "write `impl Method for {Self}` with `fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError>`"
+)]
 pub trait Method: Send + Sync + 'static {
     /// The changes that the method makes to this model.
     ///

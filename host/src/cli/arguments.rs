@@ -118,6 +118,18 @@ pub static ONLY_ID: Flag<String> = Flag::argument("id", "ID", "Check only this s
     .computed("all in the library")
     .offers(Offers::Plugins);
 
+/// The words of `help`.
+pub static ABOUT: Flag<Vec<String>> = Flag::argument(
+    "about",
+    "TOPIC",
+    "Topic, command or flag, also one of Hugging Face's",
+)
+.computed("the list of topics")
+.takes(Takes::Values)
+.positional()
+.offers(Offers::Some(crate::help_topics::names))
+.adjust(|arg| arg.num_args(1..));
+
 /// The shell of `completions`.
 pub static SHELL: Flag<Shell> = Flag::argument("shell", "SHELL", "The shell")
     .positional()

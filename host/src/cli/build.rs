@@ -18,7 +18,8 @@ const SETTINGS: &str = "\
 Every flag with a default can also be a key of the --config file (batch_size = 16; options are \
 tables: peft_opt = { r = 8 }) or an environment variable (PROGTUNE_BATCH_SIZE=16; \
 PROGTUNE_PEFT_OPT='r=8;lora_alpha=16'). Flags override variables, \
-and variables override the file. `none` unsets a setting from a lower level.
+and variables override the file. `none` unsets a setting from a lower level. Flags of Hugging \
+Face's scripts work where they mean the same (`progtune help transformers`).
 
 Exit codes: 0 success, 2 bad arguments or configuration, 3 bad data or model, 4 a plugin's \
 failure, 5 failed training, 130 interrupted.";
@@ -42,7 +43,7 @@ fn built(described: &'static Described, finish: Finish<'_>) -> Command {
     let name = path.rsplit(' ').next().filter(|name| !name.is_empty());
     let is_long = described.all().count() > FEW;
     let more = if is_long {
-        "\n\n--help shows every flag."
+        "\n\n--help shows every flag; `progtune help` lists topics."
     } else {
         ""
     };

@@ -30,6 +30,8 @@ pub enum Command {
     Inspect,
     /// A command about plugins.
     Plugins(PluginsCommand),
+    /// Show a topic, a command or a flag.
+    Help,
     /// Print a completion script.
     Completions,
     /// Write the manual pages.
@@ -152,7 +154,7 @@ pub(super) const COMMANDS: &[Described] = &[
     Described {
         path: "plan",
         command: Some(Command::Plan),
-        about: "Show the parameters that training would update in each epoch, and the cost",
+        about: "Show what training would update in each epoch, and the cost",
         examples: "\
   progtune plan --schedule progressive --peft lora
   progtune plan --model bert --task sst2 --schedule grow-from-hb --svg plan.svg
@@ -310,6 +312,17 @@ pub(super) const COMMANDS: &[Described] = &[
             ("", &[&LIBRARY, &ONLY_ID, &SCHEDULE_OPT, &PEFT_OPT, &JSON]),
             ("Plugins", PLUGINS),
         ]],
+    },
+    Described {
+        path: "help",
+        command: Some(Command::Help),
+        about: "Explain a topic, a command or a flag",
+        examples: "\
+  progtune help
+  progtune help schedules
+  progtune help plugins new
+  progtune help learning_rate",
+        flags: &[&[("", &[&ABOUT])]],
     },
     Described {
         path: "completions",

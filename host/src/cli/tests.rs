@@ -256,6 +256,49 @@ fn help_and_version_are_no_failures() {
     }
 }
 
+/// Suggestions go by likeness; if nothing is alike, the message says where to look.
+#[test]
+fn what_is_like_nothing_gets_no_suggestion() {
+    for (line, expected) in [
+        (
+            "progtune --zebra 1",
+            "`progtune` has no flag --zebra; `progtune help train` shows",
+        ),
+        (
+            "progtune plan --dtypes f16",
+            "`progtune plan` has no flag --dtypes; `progtune help plan`",
+        ),
+        (
+            "progtune plan --answers d",
+            "`progtune plan` has no flag --answers; it is a flag of `progtune evaluate`",
+        ),
+        (
+            "progtune plan --learning-rat 1",
+            "has no flag --learning-rat; did you mean '--learning-rate'?",
+        ),
+        (
+            "progtune zebra",
+            "`progtune` has no command 'zebra'; `progtune help` lists",
+        ),
+        (
+            "progtune plugins zebra",
+            "`progtune plugins` has no command 'zebra'; `progtune help plugins` lists",
+        ),
+        (
+            "progtune plan zebra",
+            "`progtune plan` takes no word 'zebra' here",
+        ),
+        (
+            "progtune plugins new x --kind pfet",
+            "expected one of schedule, peft; found 'pfet'; did you mean 'peft'?",
+        ),
+    ] {
+        let error = parse_line(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        assert!(error.to_string().contains(expected), "{line}: {error}");
+    }
+}
+
 /// Visits a command and all commands below it, with the words that name each.
 fn each(command: &clap::Command, path: &str, see: &mut dyn FnMut(&str, &clap::Command)) {
     see(path, command);

@@ -11,8 +11,9 @@ use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::data::{MAX_EVAL_SAMPLES, MAX_TRAIN_SAMPLES, SAMPLE};
 use super::export::FIRST_LINE;
-use super::settings::Settings;
+use super::settings::{Settings, scalar_text};
 use super::{ConfigError, find_key, keys};
+use crate::flags::hugging_face::{self, Meaning};
 use crate::flags::{
     About, Arguments, Declared, Flag, FlagDefault, OTHER_VARIABLES, Scope, Takes, VARIABLE_PREFIX,
     advice, flag_of,
@@ -142,12 +143,13 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
             )
         })?;
     let mut layer = Layer::default();
+    let mut names: HashMap<&str, String> = HashMap::new();
     // Alphabetical order makes sure that the same one of several errors is reported each time.
     let mut values: Vec<(String, Value)> = values.into_iter().collect();
     values.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, value) in values {
-        let Some(key) = find_key(&name) else {
-            return Err(unknown_in_file(&place, &name));
+        let Some((key, value)) = key_and_value(&place, &name, value)? else {
+            continue;
         };
         // A run's config.toml also serves `evaluate` and `predict`, so they ignore the keys of
         // training.
@@ -158,7 +160,15 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
                 owners: "evaluate and predict",
             });
         }
-        layer.values.insert(name, value);
+        layer.values.insert(key.name.into(), value);
+        if let Some(other) = names.insert(key.name, name.clone()) {
+            return Err(ConfigError::Conflict {
+                first: format!("{other} (from file {place})"),
+                second: format!("{name} in the same file"),
+                reason: "they are two names of one key".into(),
+                advice: "remove one of them".into(),
+            });
+        }
     }
     if is_of_0_1(&text, &layer) {
         layer.set(SAMPLE.about.name, &place, "first");
@@ -172,6 +182,46 @@ fn is_of_0_1(text: &str, layer: &Layer) -> bool {
     let has = |flag: &dyn Declared| layer.values.contains_key(flag.about().name);
     let is_limited = has(&MAX_TRAIN_SAMPLES) || has(&MAX_EVAL_SAMPLES);
     text.starts_with(FIRST_LINE) && is_limited && !has(&SAMPLE)
+}
+
+/// The key that a name stands for, with its value; `None` if the setting holds anyway. The name may
+/// be that of Hugging Face's tools.
+///
+/// # Errors
+/// Fails if there is no such key. If Hugging Face's tools have it, the message is the answer to it.
+fn key_and_value(
+    place: &str,
+    name: &str,
+    value: Value,
+) -> Result<Option<(&'static About, Value)>, ConfigError> {
+    if let Some(key) = find_key(name) {
+        return Ok(Some((key, value)));
+    }
+    let Some(word) = hugging_face::flags().find(|word| word.name == name) else {
+        return Err(unknown_in_file(place, name));
+    };
+    let text = scalar_text(&value).unwrap_or_default();
+    match word.meaning {
+        Meaning::Same(flags) => {
+            let key = flags.iter().find_map(|flag| find_key(flag));
+            key.map(|key| Some((key, value)))
+                .ok_or_else(|| unknown_in_file(place, name))
+        }
+        Meaning::Sets(key, set) => {
+            let value = Value::new(value.origin().map(String::from).as_ref(), set);
+            let key = find_key(key).filter(|_| text == "true");
+            Ok(key.map(|key| (key, value)))
+        }
+        Meaning::Beside(..) => Ok(None),
+        meaning => match meaning.answer(&text) {
+            None => Ok(None),
+            Some(answer) => Err(ConfigError::UnknownKey {
+                place: place.into(),
+                key: name.into(),
+                advice: answer,
+            }),
+        },
+    }
 }
 
 fn unknown_in_file(place: &str, name: &str) -> ConfigError {
@@ -199,7 +249,9 @@ fn read_variables(variables: &[(OsString, OsString)]) -> Result<Layer, ConfigErr
         if OTHER_VARIABLES.contains(&name.as_ref()) {
             continue;
         }
-        let Some(key) = keys().find(|key| key.variable() == name) else {
+        let key = keys().find(|key| key.variable() == name);
+        let key = key.or_else(|| key_of_variable(suffix));
+        let Some(key) = key else {
             return Err(unknown_variable(&name, suffix));
         };
         if value.is_empty() {
@@ -211,6 +263,14 @@ fn read_variables(variables: &[(OsString, OsString)]) -> Result<Layer, ConfigErr
             .insert(key.name.into(), read_variable(key, value, &origin)?);
     }
     Ok(layer)
+}
+
+/// The key that a variable in Hugging Face's words sets: `PROGTUNE_LEARNING_RATE`.
+fn key_of_variable(suffix: &str) -> Option<&'static About> {
+    match hugging_face::find(suffix)?.meaning {
+        Meaning::Same(flags) => flags.iter().find_map(|flag| find_key(flag)),
+        _ => None,
+    }
 }
 
 fn unknown_variable(name: &str, suffix: &str) -> ConfigError {

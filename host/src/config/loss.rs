@@ -23,8 +23,7 @@ pub(crate) static LABEL_SMOOTHING: Flag<f64> = Flag::key(
 )
 .default("0")
 .example("0.1")
-.form(fraction())
-.adjust(|arg| arg.alias("label-smoothing-factor"));
+.form(fraction());
 
 /// The weights of labels in the loss, and label smoothing.
 #[derive(Debug, Clone, PartialEq)]

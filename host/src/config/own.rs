@@ -43,6 +43,7 @@ pub(super) fn read_own(
     data_is_own: bool,
 ) -> Result<(String, Option<OwnRequest>), ConfigError> {
     let task = settings.text(&TASK)?;
+    settings.refuse_word(&TASK, "the name of a task", &task)?;
     let files = |flag| -> Result<Vec<String>, ConfigError> {
         let paths = settings.paths(flag)?;
         let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();

@@ -79,9 +79,12 @@ pub struct ScheduleAndMethod {
 impl ScheduleAndMethod {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
-            schedule: settings.text(&SCHEDULE)?,
+            schedule: match settings.id(&SCHEDULE)? {
+                Some(schedule) => schedule,
+                None => settings.text(&SCHEDULE)?,
+            },
             schedule_opt: settings.options(&SCHEDULE_OPT)?,
-            peft: settings.optional_text(&PEFT)?,
+            peft: settings.id(&PEFT)?,
             peft_opt: settings.options(&PEFT_OPT)?,
             train_pooler: settings.get(&TRAIN_POOLER)?,
         })

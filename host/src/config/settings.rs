@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ::config::{Map, Value, ValueKind};
 
 use super::ConfigError;
+use crate::flags::hugging_face::{self, Meaning};
 use crate::flags::{About, Declared, Flag, Form, Options, advice};
 
 /// The merged layers. Readers take a flag and return the value of its key; keys without a value
@@ -69,6 +70,25 @@ impl Settings {
         Ok((text != NONE).then_some(text))
     }
 
+    /// The id of a schedule or method, also as Hugging Face's tools write it (`LORA`). A word that
+    /// could be an id stays as it is, since a plugin may have it.
+    pub(super) fn id(&self, flag: &Flag<String>) -> Result<Option<String>, ConfigError> {
+        let Some(id) = self.plain(flag)? else {
+            return Ok(None);
+        };
+        let is_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if id.chars().all(is_id) {
+            return Ok(Some(id));
+        }
+        let own = id.to_lowercase().replace('_', "-");
+        match hugging_face::value(flag.about.name, &id) {
+            Some(Meaning::Same([same, ..])) => Ok(Some((*same).to_owned())),
+            _ if own == NONE => Ok(None),
+            _ if own.chars().all(is_id) => Ok(Some(own)),
+            _ => Ok(Some(id)),
+        }
+    }
+
     /// A value with a default, read in the form that its flag declares.
     pub(super) fn get<T: Clone + Sync>(&self, flag: &Flag<T>) -> Result<T, ConfigError> {
         let expected = match flag.form {
@@ -125,12 +145,43 @@ impl Settings {
         let Some(text) = self.scalar(flag, &expected)? else {
             return Ok(None);
         };
-        if let Some((_, value)) = names.iter().find(|(name, _)| *name == text.trim()) {
-            return Ok(Some(value.clone()));
+        // Python writes `True`, and PEFT names in capitals.
+        let find = |text: &str| {
+            let mut names = names.iter();
+            let found = names.find(|(name, _)| name.eq_ignore_ascii_case(text.trim()));
+            found.map(|(_, value)| value.clone())
+        };
+        if let Some(value) = find(&text) {
+            return Ok(Some(value));
+        }
+        let meaning = hugging_face::value(flag.about().name, &text);
+        if let Some(Meaning::Same([name, ..])) = meaning {
+            return Ok(find(name));
         }
         let mut error = self.bad(flag, &expected, &text);
         if let ConfigError::BadValue { advice: said, .. } = &mut error {
-            *said = advice(&text, names.iter().map(|(name, _)| *name), said);
+            *said = match meaning.and_then(|meaning| meaning.answer(&text)) {
+                Some(answer) => answer,
+                None => advice(&text, names.iter().map(|(name, _)| *name), said),
+            };
+        }
+        Err(error)
+    }
+
+    /// Refuses a text that has another meaning in Hugging Face's tools, and says what to do.
+    pub(super) fn refuse_word(
+        &self,
+        flag: &dyn Declared,
+        expected: &str,
+        text: &str,
+    ) -> Result<(), ConfigError> {
+        let meaning = hugging_face::value(flag.about().name, text);
+        let Some(answer) = meaning.and_then(|meaning| meaning.answer(text)) else {
+            return Ok(());
+        };
+        let mut error = self.bad(flag, expected, text);
+        if let ConfigError::BadValue { advice: said, .. } = &mut error {
+            *said = answer;
         }
         Err(error)
     }
@@ -214,7 +265,7 @@ fn option_text(value: &Value) -> Option<String> {
     }
 }
 
-fn scalar_text(value: &Value) -> Option<String> {
+pub(super) fn scalar_text(value: &Value) -> Option<String> {
     fn text(value: impl Display) -> Option<String> {
         Some(value.to_string())
     }

@@ -14,7 +14,9 @@ pub(crate) static EPOCHS: Flag<u32> =
         .default("3")
         .usual()
         .form(Form::Parsed("a whole number from 1 to 10000", |text| {
-            text.parse().ok().filter(|n| (1..=10_000).contains(n))
+            // Hugging Face's command lines say `3.0`.
+            let whole = text.strip_suffix(".0").unwrap_or(text);
+            whole.parse().ok().filter(|n| (1..=10_000).contains(n))
         }));
 
 pub(crate) static MAX_STEPS: Flag<u64> = Flag::key(

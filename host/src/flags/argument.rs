@@ -22,8 +22,11 @@ impl About {
             meant.map_or((self.value, self.help), |&(_, value, help)| (value, help));
         let arg = Arg::new(self.name)
             .help(match self.default_text() {
-                Some(default) => format!("{help} [default: {default}]"),
-                None => help.to_owned(),
+                // The help for some commands names a default of its own.
+                Some(default) if !help.contains("[default: ") => {
+                    format!("{help} [default: {default}]")
+                }
+                _ => help.to_owned(),
             })
             .hide_short_help(only_usual && !self.is_usual);
         let arg = match heading {

@@ -3,6 +3,7 @@
 //! shown.
 
 use super::entries_of;
+use abi_stable::std_types::ROption;
 use progtune_engine::{
     error::Result,
     model::description::{HeadKind, model_record, parameters},
@@ -15,7 +16,13 @@ use progtune_plugin_api::{
     options::OptionSchema,
     records::{MethodPlan, ModelRecord},
 };
-use progtune_process::{terminal::print, thousands::grouped};
+use progtune_process::{
+    terminal::{print, wrapped},
+    thousands::grouped,
+};
+
+/// The width of the lines about options.
+const WIDTH: usize = 80;
 
 /// Describes the schedules and methods of an id. `model` is the directory of the model for which a
 /// method's graphs are shown.
@@ -70,21 +77,13 @@ fn description(entry: &Entry) -> Result<String> {
     Ok(text)
 }
 
+/// An option with its flag, its help, the values it takes and its default.
 fn option_text(flag: &str, option: &OptionSchema) -> String {
-    let default = option
-        .default
-        .as_ref()
-        .map_or("required".to_owned(), |value| format!("default {value}"));
-    let limited = option.min.is_some() || option.max.is_some() || !option.choices.is_empty();
-    let range = if limited {
-        format!(", {}", option.range())
-    } else {
-        String::new()
-    };
-    format!(
-        "  {flag} {}=…  {} ({}{range}, {default})\n",
-        option.name, option.help, option.kind
-    )
+    let default = option.default.as_ref();
+    let default = default.map_or("required".to_owned(), |value| format!("default {value}"));
+    let (name, help, expects) = (&option.name, &option.help, option.expects());
+    let line = format!("  {flag} {name}=…  {help} ({expects}; {default})");
+    wrapped(&line, WIDTH) + "\n"
 }
 
 /// The name and the description of the user's model, or of a small BERT.
@@ -121,6 +120,9 @@ fn insertion(model: &str, plan: &MethodPlan) -> String {
             ""
         }
     );
+    if let ROption::RSome(lr) = plan.suggested_lr {
+        text.push_str(&format!("  learning rate without --lr: {lr:e}\n"));
+    }
     let is_first = |name: &str| name.contains("layer.0.") || !name.contains("layer.");
     for name in plan.unfreeze.iter().filter(|name| is_first(name)) {
         text.push_str(&format!("  trains {name}\n"));

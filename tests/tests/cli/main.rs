@@ -5,5 +5,6 @@ mod bad_input;
 mod checkpoints;
 mod commands;
 mod earlier_version;
+mod hugging_face;
 mod output_safety;
 mod truth;

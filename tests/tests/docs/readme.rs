@@ -6,9 +6,14 @@
 //! left out, because a terminal shows a bar instead. With `figures` after the word (```` ```text
 //! figures ````), numbers may differ, and a line `…` stands for any lines.
 //!
+//! A command with the comment `# fails` must fail. A block ```` ```rust FILE ```` is the contents
+//! of that file, which is written where the next command starts.
+//!
 //! Each document has its own directory, where its commands run one after another, so later ones use
 //! the results of earlier ones. `readme/supplies.rs` provides what the text takes for granted, and
 //! `readme/sandbox.rs` decides what each program name runs. An unknown command fails.
+//!
+//! `DOCUMENT=docs/plugins.md cargo test --workspace --test docs readme` runs one document only.
 //!
 //! `PROGTUNE_README=write cargo test -p progtune-tests --test docs readme` runs the documents that
 //! show output, with the release build and at full length. It writes the printed output into them.
@@ -20,6 +25,7 @@ mod sandbox;
 mod supplies;
 
 use documents::{Document, Shown};
+use fancy_regex::Regex;
 use outputs::Comparison;
 use sandbox::Sandbox;
 use std::{
@@ -61,7 +67,13 @@ fn writes() -> bool {
 fn run(document: &Document) -> Result<(), String> {
     let mut sandbox = Sandbox::new();
     let mut written = Vec::new();
-    for block in document.blocks.iter().filter(|block| block.is_commands()) {
+    for block in &document.blocks {
+        if let Some(file) = block.file() {
+            sandbox.write(file, &(block.lines.join("\n") + "\n"));
+        }
+        if !block.is_commands() {
+            continue;
+        }
         let commands = block.commands();
         for (at, command) in commands.iter().enumerate() {
             let place = format!("{}:{}: {}", document.path, command.line, command.text);
@@ -69,7 +81,7 @@ fn run(document: &Document) -> Result<(), String> {
                 continue;
             }
             let printed = sandbox.run(&command.text);
-            if !printed.succeeded {
+            if printed.succeeded == command.fails {
                 return Err(format!("{place}\n{}", printed.text));
             }
             let shown = document.shown_after(block);
@@ -88,7 +100,7 @@ fn run(document: &Document) -> Result<(), String> {
                 lines.filter(|line| !line.contains("the result is no better than guessing"));
             // On a busy machine this takes so long that the program reports its progress.
             let lines = lines.filter(|line| !line.starts_with("loading the embedded model"));
-            let printed = lines.collect::<Vec<_>>().join("\n");
+            let printed = without_places(&lines.collect::<Vec<_>>().join("\n"));
             let comparison = Comparison::new(mode, &shown.lines, &printed);
             if let Some(difference) = comparison.difference() {
                 return Err(format!("{place}\n{difference}"));
@@ -101,11 +113,22 @@ fn run(document: &Document) -> Result<(), String> {
     references::check_pictures(document, &sandbox, writes())
 }
 
+/// The text with the directory of plugins as commands name it, not where the sandbox has it.
+fn without_places(text: &str) -> String {
+    let library = Regex::new(r"\(/[^()]*/(lib\w+\.so)\)").expect("a pattern");
+    library
+        .replace_all(text, "(target/release/$1)")
+        .into_owned()
+}
+
 #[test]
 fn every_command_runs_and_prints_what_is_shown() {
     let mut documents = Document::all();
     if writes() {
         documents.retain(|document| document.blocks.iter().any(|block| block.mode().is_some()));
+    }
+    if let Ok(only) = std::env::var("DOCUMENT") {
+        documents.retain(|document| document.path == only);
     }
     // From the end: README.md and the plugins take the longest, because they build crates.
     documents.sort_by_key(|document| document.text.contains("cargo build --release"));

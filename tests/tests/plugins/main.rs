@@ -3,6 +3,7 @@
 
 mod authoring;
 mod compatibility;
+mod export_macro;
 mod hostile_plugins;
 mod isolation;
 mod plugin_trust;

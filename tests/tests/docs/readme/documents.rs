@@ -5,6 +5,10 @@ use super::outputs::Mode;
 use progtune_tests::root;
 use std::fs;
 
+/// The kinds of blocks besides `rust FILE`. Blocks of the kinds `console` and `python` are about
+/// other programs.
+const KINDS: &[&str] = &["sh", "text", "text figures", "toml", "console", "python"];
+
 /// README.md or a page in `docs/`.
 pub struct Document {
     /// The path from the root.
@@ -26,6 +30,9 @@ pub struct Block {
     pub first_line: usize,
 }
 
+/// The comment after a command that must fail.
+const FAILS: &str = "  # fails";
+
 /// A command in a document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {
@@ -33,6 +40,8 @@ pub struct Command {
     pub text: String,
     /// The line where it begins.
     pub line: usize,
+    /// Whether it must fail.
+    pub fails: bool,
 }
 
 /// A command's output as a document shows it.
@@ -47,6 +56,11 @@ impl Block {
     /// Whether the block holds commands.
     pub fn is_commands(&self) -> bool {
         self.info == "sh"
+    }
+
+    /// The file whose contents the block is, such as `src/lib.rs`.
+    pub fn file(&self) -> Option<&str> {
+        self.info.strip_prefix("rust ")
     }
 
     /// The way to compare the command output in this block; `None` if it shows none.
@@ -69,6 +83,7 @@ impl Block {
                 None => Command {
                     text: String::new(),
                     line: self.first_line + at,
+                    fails: false,
                 },
                 Some(command) => command,
             };
@@ -79,6 +94,7 @@ impl Block {
                 }
                 None => {
                     command.text += line;
+                    command.fails = line.ends_with(FAILS);
                     commands.push(command);
                 }
             }
@@ -111,10 +127,12 @@ impl Document {
                 (Some(info), false) => {
                     let info = info.to_owned();
                     let first_line = at + 2;
+                    let is_known = KINDS.contains(&info.as_str()) || info.starts_with("rust ");
                     assert!(
-                        ["sh", "text", "text figures", "toml"].contains(&info.as_str()),
-                        "{path}:{}: a block is sh, text, text figures or toml, found `{info}`",
-                        at + 1
+                        is_known,
+                        "{path}:{}: a block is {} or rust FILE, found `{info}`",
+                        at + 1,
+                        KINDS.join(", ")
                     );
                     blocks.push(Block {
                         info,

@@ -5,7 +5,12 @@ use super::{
     documents::{Document, anchors, links, spans},
     sandbox::Sandbox,
 };
-use progtune::{cli::clap_command, config::keys, flags::OTHER_VARIABLES};
+use progtune::help_topics::TOPICS;
+use progtune::{
+    cli::clap_command,
+    config::keys,
+    flags::{OTHER_VARIABLES, hugging_face},
+};
 use progtune_tests::{root, run};
 use serde_json::Value;
 use std::{
@@ -91,7 +96,7 @@ fn words<'a>(text: &'a str, prefix: &str, is_part: impl Fn(char) -> bool) -> BTr
 }
 
 fn flags_in(text: &str) -> BTreeSet<&str> {
-    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
     let found = words(text, "--", is_part).into_iter();
     found.filter(|flag| flag.as_bytes()[2] != b'-').collect()
 }
@@ -125,9 +130,18 @@ fn every_flag_in_the_documents_exists_and_every_flag_is_in_one() {
                 .map(|flag| (flag, document.path.as_str())),
         );
     }
+    for topic in TOPICS {
+        told.extend(
+            flags_in(topic.text)
+                .into_iter()
+                .map(|flag| (flag, topic.page)),
+        );
+    }
     for (flag, path) in &told {
         assert!(
-            flags.contains(*flag) || FLAGS_OF_CARGO.contains(flag),
+            flags.contains(&flag.replace('_', "-"))
+                || FLAGS_OF_CARGO.contains(flag)
+                || hugging_face::find(&flag[2..]).is_some(),
             "{path} has {flag}, which is no flag of progtune"
         );
     }
@@ -146,7 +160,8 @@ fn every_variable_in_the_documents_exists() {
         for variable in words(&document.text, "PROGTUNE_", is_part) {
             assert!(
                 OTHER_VARIABLES.contains(&variable)
-                    || variables.iter().any(|name| name == variable),
+                    || variables.iter().any(|name| name == variable)
+                    || hugging_face::find(&variable["PROGTUNE_".len()..]).is_some(),
                 "{} has {variable}, which is no variable of progtune",
                 document.path
             );
@@ -215,6 +230,12 @@ fn commands_in_the_text_exist() {
                 let mut command = clap_command();
                 for word in words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())) {
                     if !command.has_subcommands() {
+                        break;
+                    }
+                    if hugging_face::COMMANDS
+                        .iter()
+                        .any(|known| known.name == word)
+                    {
                         break;
                     }
                     let found = command.find_subcommand(word).cloned();

@@ -89,6 +89,11 @@ impl Sandbox {
         self.directory.path().join("here").join(name)
     }
 
+    /// Writes a file, relative to where the next command starts.
+    pub fn write(&self, file: &str, contents: &str) {
+        fs::write(self.here.join(file), contents).unwrap_or_else(|e| panic!("{file}: {e}"));
+    }
+
     /// Runs a command as written. The next one starts in the directory where it ends.
     pub fn run(&mut self, command: &str) -> Printed {
         let place = self.directory.path().join("place");
