@@ -1,5 +1,5 @@
-//! What looks odd in the examples of a run, beyond single rows: splits of a single label, labels
-//! that a split lacks, and rows in two splits. Called by the recipe before training starts.
+//! Remarks on oddities in the examples of a run, beyond single rows: splits of a single label,
+//! labels that a split lacks, and rows in two splits. Called by the recipe before training starts.
 
 use crate::evaluate::only_label::{ADVICE, only_label, remark};
 use progtune_datasets::{ProblemType, Task, TaskSource};

@@ -1,5 +1,5 @@
-//! What looks odd in the user's own files, from the findings of the first pass over them. Called by
-//! whatever shows the data: the start of a run, and `data inspect`.
+//! Remarks on oddities in the user's own files, from the findings of the first pass over them.
+//! Called by whatever shows the data: the start of a run, and `data inspect`.
 
 use progtune_datasets::{OwnFiles, ProblemType, RowCounts};
 use progtune_plain_text::shown_line;

@@ -93,7 +93,7 @@ pub struct Inputs<'a> {
     pub examples: Examples,
     /// The evaluation splits that are measured after each epoch.
     pub eval_splits: Vec<EvalSplit>,
-    /// What looks odd in these examples.
+    /// Remarks on oddities in these examples.
     pub remarks: Vec<String>,
     /// The labelled test splits, on which the result is measured.
     pub test_splits: Vec<EvalSplit>,
