@@ -152,13 +152,11 @@ fn described(flag: &dyn Declared) -> String {
 
 fn unknown(word: &str) -> Error {
     let topics = help_topics::names();
-    let near = did_you_mean(word, topics.iter().copied());
-    Error::Usage(wrapped(
-        &format!(
-            "there is no help on '{word}'{near}{} The topics are: {}; `progtune help` also lists the commands",
-            if near.is_empty() { "." } else { "" },
-            topics.join(", ")
-        ),
-        WIDTH,
+    let pages = TOPICS.iter().map(|topic| topic.page);
+    let near = did_you_mean(word, topics.iter().copied().chain(pages));
+    let near = if near.is_empty() { "." } else { &near };
+    let topics = topics.join(", ");
+    Error::Usage(format!(
+        "there is no help on '{word}'{near} The topics are: {topics}; `progtune help` also lists the commands"
     ))
 }
