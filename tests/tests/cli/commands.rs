@@ -2,8 +2,8 @@
 //! `directory` where it goes, and `results`, `heads` and `adapters` what its result can be used
 //! for. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the default run, `loss`
 //! what the loss counts and which epoch is kept. `planning` tests plans and plugins, `progress` and
-//! `summary` the visible output, `classes` that of many classes. `batches` tests batches bounded by tokens, `token_cache` tokenised
-//! data on disk.
+//! `summary` the visible output, `classes` that of many classes. `batches` tests batches bounded by
+//! tokens, `token_cache` tokenised data on disk.
 
 mod adapters;
 mod batches;

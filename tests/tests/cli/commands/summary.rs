@@ -302,10 +302,8 @@ fn a_run_that_is_cut_short_reports_its_plan() {
     assert_eq!(results["updated_share"], 1.0);
 }
 
-/// Every chosen metric has a column, and labelled test data has figures of its own.
-#[test]
-fn the_report_has_every_metric_and_the_test_data() {
-    let scratch = Scratch::new();
+/// Training on MRPC data with a labelled test split, and the lines of this split.
+fn with_test_data(scratch: &Scratch) -> (CommandLine, Vec<String>) {
     let data = scratch.copy("data", "data");
     let line = |i: usize| {
         let (text, label) = [("kebe zepi", 0), ("moli natomo", 1)][i % 2];
@@ -313,12 +311,22 @@ fn the_report_has_every_metric_and_the_test_data() {
     };
     let lines: Vec<String> = (0..10).map(line).collect();
     scratch.write("data/test.jsonl", lines.join("\n"));
-    let run = scratch.path("run");
     let train = CommandLine::new("train --task mrpc --max-length 64 --epochs 2")
-        .words("--metrics f1_macro,f1_weighted,matthews,accuracy,auroc")
         .path("--model", fixture("parity/bert"))
         .path("--data", &data);
-    let report = train.clone().path("--output", &run).run();
+    (train, lines)
+}
+
+/// Every chosen metric has a column, and labelled test data has figures of its own.
+#[test]
+fn the_report_has_every_metric_and_the_test_data() {
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    let report = with_test_data(&scratch)
+        .0
+        .words("--metrics f1_macro,f1_weighted,matthews,accuracy,auroc")
+        .path("--output", &run)
+        .run();
     let results = read_json(&run.join("all_results.json"));
     assert_eq!(results["test_samples"], 10);
     let shown = |name: &str| {
@@ -352,7 +360,13 @@ fn the_report_has_every_metric_and_the_test_data() {
             .lines()
             .all(|line| line.chars().count() <= 80 || line.contains('/'))
     );
-    // A limit holds for the test data as well. Unlabelled or unreadable data costs no run.
+}
+
+/// A limit holds for the test data as well. Unlabelled or unreadable data costs no run.
+#[test]
+fn test_data_of_a_named_task_may_be_limited_or_unusable() {
+    let scratch = Scratch::new();
+    let (train, lines) = with_test_data(&scratch);
     let limited = scratch.path("limited");
     let limit = "--max-steps 1 --max-eval-samples 4";
     train.clone().words(limit).path("--output", &limited).run();
