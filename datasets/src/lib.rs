@@ -28,6 +28,7 @@
 //! - `tags`: sentences of tagged words; `tag_scheme` knows BIO and its variants
 //! - `squad`: questions about texts
 //! - `generated`: the tasks whose rows a grammar makes
+//! - `kept_columns`: any columns of a file, uninterpreted
 //! - below them `columns`, `problem_type` and `split_name` (the vocabulary of tasks, readers and
 //!   errors), `format` (of a data file), `request` (of the user), `example` and `skipped_rows` (the
 //!   results), `error`, `nearest`, `splitmix`, and `fingerprint` (of this crate's source, for
@@ -40,6 +41,7 @@ mod example;
 pub mod fingerprint;
 mod format;
 mod generated;
+mod kept_columns;
 mod nearest;
 mod own;
 mod problem_type;
@@ -60,6 +62,7 @@ pub use error::{
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
 pub use generated::{sample, sample_pairs};
+pub use kept_columns::{ColumnRows, column_names};
 pub use own::data::{OWN_TASK, OwnData};
 pub use own::files::{OwnFacts, OwnFiles, OwnRows, RowCounts};
 pub use own::label_form::LabelForm;
@@ -77,6 +80,6 @@ pub use tag_scheme::repair::{RepairTags, TagFindings};
 pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
 pub use tags::data::{TaggedData, TaggedSentence};
 pub use tasks::metric::Metric;
-pub use tasks::rows::{ExampleRows, jsonl_rows, read_jsonl};
+pub use tasks::rows::{ExampleRows, file_rows, jsonl_rows, read_jsonl};
 pub use tasks::split::{Split, has_split, load_split, split_files, split_rows};
 pub use tasks::task::{Generator, Task, TaskSource};

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use crate::error::{DataError, OwnDataError, TableError};
+use crate::error::{DataError, OwnDataError, Position, TableError};
 use crate::example::Example;
 use crate::format::{DataFile, Format};
 use crate::own::choose_columns::choose;
@@ -310,6 +310,24 @@ impl OwnFiles {
             strata: Strata::default(),
             seen: Vec::new(),
         }
+    }
+
+    /// The test files, in the order of their rows.
+    pub fn test_files(&self) -> &[DataFile] {
+        &self.files[2]
+    }
+
+    /// The positions of the rows of the test files, each with the index of its file.
+    ///
+    /// # Errors
+    /// As for [`OwnFiles::open`].
+    pub fn test_places(&self) -> Result<Vec<(usize, Position)>, DataError> {
+        let mut reader = self.reader(2, &self.task, self.facts.form);
+        let mut places = Vec::new();
+        while let Some((file, position, _)) = reader.next_placed()? {
+            places.push((file, position));
+        }
+        Ok(places)
     }
 
     /// The number of rows that [`OwnFiles::rows`] delivers.

@@ -11,7 +11,9 @@ use crate::{
     },
     tokenizer::Tokenizer,
 };
-use progtune_datasets::{DataError, Example, SplitName, Task, jsonl_rows, split_files, split_rows};
+use progtune_datasets::{
+    DataError, DataFile, Example, SplitName, Task, file_rows, split_files, split_rows,
+};
 use progtune_engine::error::Result;
 use progtune_process::{interrupt, phase::Phase};
 use std::{
@@ -50,8 +52,8 @@ pub enum Origin<'a> {
         /// The split.
         name: SplitName,
     },
-    /// A JSONL file, with or without labels.
-    Jsonl(&'a Path),
+    /// A file with the task's columns, with or without labels.
+    File(&'a DataFile),
     /// A split of the user's own files.
     Own {
         /// The files.
@@ -66,7 +68,7 @@ impl Origin<'_> {
     fn describe(&self) -> String {
         match self {
             Self::Split { name, .. } | Self::Own { name, .. } => format!("the {name} split"),
-            Self::Jsonl(path) => path.display().to_string(),
+            Self::File(file) => file.path.display().to_string(),
         }
     }
 
@@ -77,7 +79,7 @@ impl Origin<'_> {
                 let n_rows = files.files.n_rows(*name);
                 Some(limit.map_or(n_rows, |limit| n_rows.min(limit)) as u64)
             }
-            Self::Split { .. } | Self::Jsonl(_) => None,
+            Self::Split { .. } | Self::File(_) => None,
         }
     }
 }
@@ -125,7 +127,7 @@ impl ExampleSource<'_> {
             Origin::Split { directory, name } => {
                 Box::new(split_rows(self.task, directory, name, limit)?)
             }
-            Origin::Jsonl(path) => Box::new(jsonl_rows(self.task, path, limit)?),
+            Origin::File(file) => Box::new(file_rows(self.task, file.clone(), limit)?),
             Origin::Own { files, name } => {
                 Box::new(files.files.rows(name).take(limit.unwrap_or(usize::MAX)))
             }
@@ -192,9 +194,12 @@ impl ExampleSource<'_> {
                     key.add_file(&file).ok()?;
                 }
             }
-            Origin::Jsonl(path) => {
+            Origin::File(file) => {
                 key.add("input", b"");
-                key.add_file(path).ok()?;
+                let columns = &self.task.columns;
+                let reading = (file.format, file.encoding, &file.header, columns);
+                key.add("reading", format!("{reading:?}").as_bytes());
+                key.add_file(&file.path).ok()?;
             }
             Origin::Own { files, name } => {
                 key.add("own split", name.as_str().as_bytes());

@@ -3,6 +3,7 @@
 mod hub;
 mod own_data;
 mod question_answering;
+mod raw_sentences;
 mod real_data;
 mod squad_runs;
 mod tagged_data;

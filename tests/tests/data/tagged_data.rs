@@ -79,6 +79,8 @@ fn a_column_file_trains_and_its_model_finds_entities() {
             "text_column": "1",
             "pair_column": null,
             "label_column": "2",
+            "max_length": 32,
+            "punctuation_is_apart": true,
         })
     );
 

@@ -145,6 +145,8 @@ fn write_texts(write: &impl Fn(&str, &[u8])) {
         "text\nShort and good.\n\"Long, and not good.\"\n".as_bytes(),
     );
 
+    write("reviews.txt", b"Short and good.\nLong, and not good.\n");
+
     let kinds = ["DESC:manner", "ENTY:animal", "NUM:date"];
     let trec = |n| rows(n, |at, text, _| format!("{} {text}\n", kinds[at % 3])).into_bytes();
     let mut train = trec(36);
