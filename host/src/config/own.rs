@@ -183,6 +183,19 @@ pub fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Whether any own files are given.
+///
+/// # Errors
+/// Fails if a value is not valid for its key.
+pub(super) fn has_files(settings: &Settings) -> Result<bool, ConfigError> {
+    let mut is_any = false;
+    for flag in [&TRAIN_FILE, &VALIDATION_FILE, &TEST_FILE] {
+        let paths = settings.paths(flag)?;
+        is_any |= paths.iter().any(|path| path.as_os_str() != "none");
+    }
+    Ok(is_any)
+}
+
 /// Whether the request names no files.
 pub(super) fn is_without_files(request: &OwnRequest) -> bool {
     [&request.train, &request.validation, &request.test]

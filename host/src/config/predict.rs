@@ -305,17 +305,18 @@ fn paired(
 
 /// The task and the input from files or a data set.
 fn read_data(settings: &Settings) -> Result<(Option<String>, PredictInput), ConfigError> {
-    let (task, own) = read_task(settings)?;
     let data = settings.path(&DATA)?;
     let split = settings.find(&SPLIT)?;
     let is_unsaid = data.is_none() && split.is_none();
+    if is_unsaid && !settings.is_set(&TASK) && !own::has_files(settings)? {
+        // Flags about files are about standard input.
+        return Ok((None, PredictInput::Unsaid));
+    }
+    let (task, own) = read_task(settings)?;
     let Some(own) = own else {
-        let input = match task {
-            None if is_unsaid => PredictInput::Unsaid,
-            _ => PredictInput::Data {
-                data,
-                split: split.unwrap_or(Split::Test),
-            },
+        let input = PredictInput::Data {
+            data,
+            split: split.unwrap_or(Split::Test),
         };
         return Ok((task, input));
     };

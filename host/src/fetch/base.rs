@@ -65,11 +65,16 @@ impl Fetcher<'_> {
             },
             None => "there is no such directory".to_owned(),
         };
+        // The hub's message ends with its own advice.
+        let advice = if reason.contains("--model") {
+            ""
+        } else {
+            "; give it with --model DIR or ID"
+        };
         Err(Error::Model(format!(
-            "{}: the adapter was trained on the base model `{}`, which cannot be found: {}; give it with --model DIR or ID",
+            "{}: the adapter was trained on the base model `{}`, which cannot be found: {reason}{advice}",
             adapter.display(),
             base.typed(),
-            reason.trim_end_matches('.')
         )))
     }
 }

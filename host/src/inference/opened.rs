@@ -310,8 +310,8 @@ fn task_of(
                 None => known.base.1,
             };
             Err(Error::Usage(format!(
-                "{origin}: nothing there records the task of the model or the data of its training, so there is nothing to \
-                 use it on; give --test-file FILE with rows of your own, or --task with --data"
+                "{origin}: neither the task of the model nor the data of its training is recorded there; give --test-file FILE \
+                 with rows of your own, or --task with --data"
             )))
         }
     }

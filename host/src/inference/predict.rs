@@ -36,7 +36,10 @@ use progtune_process::{
     interrupt::{self, Course},
 };
 use serde_json::Value;
-use std::{io::IsTerminal, path::Path};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
 /// Writes the predictions for every example. With several adapters, those of each are under its
 /// name.
@@ -107,7 +110,7 @@ enum Source<'a> {
     /// The user's own files.
     Own(OwnSplit),
     /// A split of the task's data.
-    Data(Option<&'a Path>, Split),
+    Data(Option<PathBuf>, Split),
 }
 
 impl<'a> Source<'a> {
@@ -131,7 +134,7 @@ impl<'a> Source<'a> {
             PredictInput::Unsaid if first.and_then(ResultRecord::named).is_none() => {
                 return Err(nothing());
             }
-            PredictInput::Unsaid => Self::Data(None, Split::Test),
+            PredictInput::Unsaid => Self::Data(recorded_data::task_data(first)?, Split::Test),
             PredictInput::Texts(texts) => Self::Texts(texts),
             PredictInput::Questions(questions) => Self::Questions(questions),
             PredictInput::Own(request) => Self::Own(request.clone().into()),
@@ -155,7 +158,15 @@ impl<'a> Source<'a> {
                 let recorded = first.map(|record| recorded_data::own_split(record, *split, hub));
                 Self::Own(recorded.transpose()?.ok_or_else(nothing)?)
             }
-            PredictInput::Data { data, split } => Self::Data(data.as_deref(), *split),
+            PredictInput::Data { data, split } => {
+                let asked = config.inference.task.as_deref();
+                let of_task = first.filter(|it| asked.is_none() || it.task_name() == asked);
+                let data = match data {
+                    Some(data) => Some(data.clone()),
+                    None => recorded_data::task_data(of_task)?,
+                };
+                Self::Data(data, *split)
+            }
         })
     }
 
@@ -179,7 +190,7 @@ impl<'a> Source<'a> {
             Self::Questions(questions) => opened.load_typed_questions(layer, questions),
             Self::Own(own) => opened.load_own(layer, &own.request, (SplitName::Test, own.at)),
             Self::Data(data, split) => {
-                let data = fetcher.task_data(&layer.task.name, *data)?;
+                let data = fetcher.task_data(&layer.task.name, data.as_deref())?;
                 let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
                 opened.load_splits(&layer.task, directory, &split_names(&layer.task, *split))
             }

@@ -78,7 +78,7 @@ pub fn own_split(record: &ResultRecord, split: Split, hub: &HubConfig) -> Result
         .find(|file| !Path::new(file.as_str()).exists() && !is_pattern(file))
     {
         return Err(missing(&format!(
-            "`{gone}`, a file of its training, is not there (its path is relative to the directory in which training was started)"
+            "`{gone}`, a file of its training, is not there (relative paths begin where training was started)"
         )));
     }
     note(&format!(

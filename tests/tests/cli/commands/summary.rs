@@ -208,12 +208,12 @@ fn the_commands_work_for_every_kind_of_task() {
             "questions.json",
             many(&|i| {
                 format!(
-                    "{{\"id\": \"{i}\", \"question\": \"kebe?\", \"context\": \"the {0} end\", \"answers\": {{\"text\": [\"{0}\"], \
+                    "{{\"id\": \"{i}\", \"question\": \"kebe?\", \"context\": \"the {0} end {i}\", \"answers\": {{\"text\": [\"{0}\"], \
                  \"answer_start\": [4]}}}}\n",
                     word(i)
                 )
             }),
-            "",
+            "--doc-stride 4",
             "{\"question\": \"kebe?\", \"context\": \"the moli end\"}\n",
             "answer",
         ),
