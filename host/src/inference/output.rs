@@ -34,12 +34,13 @@ pub fn write(config: &PredictConfig, predictions: &Predictions) -> Result<()> {
         OutputFormat::Tsv => table::separated(predictions, '\t')?,
         OutputFormat::Table => table::aligned(predictions, width()),
     };
-    Ok(match (&config.output, format) {
+    match (&config.output, format) {
         (Some(path), _) => write_named(path, text.as_bytes())?,
         (None, OutputFormat::Jsonl) => print_json(&text)?,
         (None, OutputFormat::Csv | OutputFormat::Tsv) => print_data(&text)?,
         (None, OutputFormat::Table) => print(text)?,
-    })
+    }
+    Ok(())
 }
 
 /// Refuses `--top-k` for a task whose answer is not one of a list of labels.

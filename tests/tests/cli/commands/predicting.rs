@@ -8,7 +8,7 @@ use std::{io::Write, path::PathBuf};
 fn reviews(scratch: &Scratch, flags: &str) -> PathBuf {
     let (good, bad) = (["kebe", "zepi"], ["moli", "natomo"]);
     let row = |i: usize| {
-        let (words, label) = if i % 2 == 0 {
+        let (words, label) = if i.is_multiple_of(2) {
             (good, "good")
         } else {
             (bad, "bad")
