@@ -2,8 +2,8 @@
 //! looked up on the hub. Called at the start of every command that reads models, adapters or data;
 //! later code sees only paths.
 
-mod base;
 mod data_files;
+mod recorded_base;
 mod transfer;
 mod wanted;
 
@@ -22,7 +22,7 @@ use progtune_process::{files::near_path, terminal::note};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-pub use base::warn_of_another_base;
+pub use recorded_base::warn_of_another_base;
 use wanted::AdapterFiles;
 pub use wanted::ModelFiles;
 

@@ -140,8 +140,8 @@ fn own_files(
     }
 }
 
-/// The data of a named task: the given one, that of the run that made the result, or the task's data
-/// set on the hub.
+/// The data of a named task: the given one, that of the run that made the result, or the task's
+/// data set on the hub.
 fn named_data(
     config: &EvaluateConfig,
     fetcher: &Fetcher<'_>,

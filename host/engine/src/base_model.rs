@@ -1,6 +1,6 @@
 //! The base model of an adapter: its name, its commit on the hub and the SHA-256 of its weights.
-//! The recipe writes them beside an adapter. `fetch` finds the model by them, and every command that
-//! uses the adapter compares them with the model that it reads.
+//! The recipe writes them beside an adapter. `fetch` finds the model by them, and every command
+//! that uses the adapter compares them with the model that it reads.
 
 use crate::{
     adapter::{NEUTRAL_CONFIG, peft, read_json, refuse_without_adapter, write_json},

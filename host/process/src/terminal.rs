@@ -118,7 +118,8 @@ pub fn print_json(json: &str) -> Result<()> {
     write_out(Screen::json(json).as_str())
 }
 
-/// Writes data for programs to standard output, unchanged. On a terminal it is escaped like any text.
+/// Writes data for programs to standard output, unchanged. On a terminal it is escaped like any
+/// text.
 ///
 /// # Errors
 /// Fails like [`print`].

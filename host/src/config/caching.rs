@@ -49,8 +49,8 @@ pub(crate) static TOKEN_CACHE: Flag<TokenCacheUse> = Flag::key(
 .scope(Scope::All)
 .form(Form::OneOf(TokenCacheUse::NAMES));
 
-/// The flags given to `evaluate` or `predict` that have no effect there. Scripts for version 0.1 may
-/// contain them.
+/// The flags given to `evaluate` or `predict` that have no effect there. Scripts for version 0.1
+/// may contain them.
 pub fn without_effect(arguments: &Arguments) -> Vec<String> {
     let all: [&dyn Declared; 3] = [&PREFIX_CACHE, &PREFIX_CACHE_BUDGET, &PREFIX_CACHE_DTYPE];
     let given = all

@@ -181,9 +181,9 @@ pub(super) fn read_task(
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files, or id of a data set. `None` for the data of the run that made
-    /// the result, for a task that generates its data or has a data set on the hub, and for own
-    /// files.
+    /// Directory with the task's files, or id of a data set. `None` for the data of the run that
+    /// made the result, for a task that generates its data or has a data set on the hub, and for
+    /// own files.
     pub data: Option<PathBuf>,
     /// The user's own files of `split`; a request without files refers to those of `data` or of the
     /// run that made the result.

@@ -1,5 +1,5 @@
-//! The data of a finished run, read from its `config.toml`: `evaluate` measures a result on it if no
-//! other data is given. Read by `result_record`.
+//! The data of a finished run, read from its `config.toml`: `evaluate` measures a result on it if
+//! no other data is given. Read by `result_record`.
 
 use std::path::{Path, PathBuf};
 

@@ -82,9 +82,9 @@ impl InputFile {
         )
     }
 
-    /// A copy of a stream. Its format is the given one, otherwise JSONL if it begins with a brace or
-    /// bracket, and CSV or TSV if its first line has one of `columns`; otherwise it has one text per
-    /// line.
+    /// A copy of a stream. Its format is the given one, otherwise JSONL if it begins with a brace
+    /// or bracket, and CSV or TSV if its first line has one of `columns`; otherwise it has one text
+    /// per line.
     fn of_bytes(bytes: &[u8], name: String, reading: Reading, columns: &[String]) -> Result<Self> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(Error::Usage(format!(

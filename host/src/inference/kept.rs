@@ -89,8 +89,8 @@ impl Files {
 }
 
 impl Kept {
-    /// Reads the chosen columns for `count` examples. A column `id` is kept without being asked for,
-    /// unless it is the text or the label, or the predictions have ids.
+    /// Reads the chosen columns for `count` examples. A column `id` is kept without being asked
+    /// for, unless it is the text or the label, or the predictions have ids.
     ///
     /// # Errors
     /// Fails if a named column does not exist, or rows cannot be assigned to the examples.

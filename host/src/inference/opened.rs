@@ -1,5 +1,6 @@
 //! A base model opened for `evaluate` and `predict`, without its weights. These are read once,
-//! after the data has been checked, and shared by the models of all adapters. `load` reads the data.
+//! after the data has been checked, and shared by the models of all adapters. `load` reads the
+//! data.
 
 use crate::{
     config::{AdaptedModel, AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
@@ -74,20 +75,10 @@ impl<'a> Opened<'a> {
         let source = ModelSource::new(models.model.as_ref())?;
         let mut model_config = source.config()?;
         let several = models.adapters.len() > 1;
-        let read = |choice: &AdapterChoice| {
-            let directory = choice.directory.as_ref();
-            directory
-                .map(|directory| Adapter::read(directory, &model_config))
-                .transpose()
-                .map_err(|e| named(e, &choice.name, several))
-        };
-        let adapters: Vec<Option<Adapter>> =
-            models.adapters.iter().map(read).collect::<Result<_>>()?;
+        let adapters = read_adapters(models, &model_config, several)?;
         let directories = models.adapters.iter();
-        warn_of_another_base(
-            directories.filter_map(|choice| choice.directory.as_deref()),
-            &source,
-        )?;
+        let directories = directories.filter_map(|choice| choice.directory.as_deref());
+        warn_of_another_base(directories, &source)?;
         let plugins = if adapters.iter().any(Option::is_some) {
             Some(plugin::find(&config.plugins)?)
         } else {
@@ -137,17 +128,7 @@ impl<'a> Opened<'a> {
         let problem = layers[0].task.problem_type;
         let longest = max_length(asked, problem);
         let tokenizer = open_tokenizer(&source, &model_config, longest)?.for_task(problem);
-        let stride = records
-            .iter()
-            .flatten()
-            .find_map(|record| record.doc_stride);
-        let answering = Answering {
-            doc_stride: match stride {
-                Some(stride) if !config.is_doc_stride_given => stride,
-                _ => config.answering.doc_stride,
-            },
-            ..config.answering
-        };
+        let answering = answering_of(config, records);
         Ok(Self {
             config,
             source,
@@ -234,9 +215,38 @@ impl Layer<'_> {
     }
 }
 
+/// Reads every adapter; `None` for the model without one.
+fn read_adapters(
+    models: &AdaptedModel,
+    base: &ModelConfig,
+    several: bool,
+) -> Result<Vec<Option<Adapter>>> {
+    let read = |choice: &AdapterChoice| {
+        let directory = choice.directory.as_ref();
+        directory
+            .map(|directory| Adapter::read(directory, base))
+            .transpose()
+            .map_err(|e| named(e, &choice.name, several))
+    };
+    models.adapters.iter().map(read).collect()
+}
+
+/// The reading and answering of questions, with the overlap of windows that was given or recorded.
+fn answering_of(config: &InferenceConfig, records: &[Option<ResultRecord>]) -> Answering {
+    let mut recorded = records.iter().flatten();
+    let stride = recorded.find_map(|record| record.doc_stride);
+    Answering {
+        doc_stride: match stride {
+            Some(stride) if !config.is_doc_stride_given => stride,
+            _ => config.answering.doc_stride,
+        },
+        ..config.answering
+    }
+}
+
 /// The records of an adapter or model: of the adapter in each place, or of the model for `none`. A
-/// base model without records has the task of the other adapters, and so has an adapter if that is a
-/// named task.
+/// base model without records has the task of the other adapters, and so has an adapter if that is
+/// a named task.
 ///
 /// # Errors
 /// Fails if a record is damaged.

@@ -1,5 +1,5 @@
-//! The predictions as JSON lines, as a table for programs (CSV, TSV) or as one for people. Called by
-//! `predict`.
+//! The predictions as JSON lines, as a table for programs (CSV, TSV) or as one for people. Called
+//! by `predict`.
 
 use super::{predictions::Predictions, table};
 use crate::config::{OutputFormat, PredictConfig};

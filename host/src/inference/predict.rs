@@ -45,8 +45,8 @@ use std::{
 /// name.
 ///
 /// # Errors
-/// Fails if the model or the input cannot be read, they do not fit together, or the output cannot be
-/// written.
+/// Fails if the model or the input cannot be read, they do not fit together, or the output cannot
+/// be written.
 pub fn run_predict(config: &PredictConfig) -> Result<()> {
     if let Some(path) = &config.output {
         check_output(path)?;

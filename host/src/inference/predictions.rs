@@ -1,5 +1,5 @@
-//! The predictions of every adapter for the same examples, with the columns that are repeated before
-//! them. Made by `predict`, written by `output` and `table`.
+//! The predictions of every adapter for the same examples, with the columns that are repeated
+//! before them. Made by `predict`, written by `output` and `table`.
 
 use super::kept::Kept;
 use progtune_datasets::Task;

@@ -1,10 +1,10 @@
 //! The commands through the built binary, on the tiny fixtures. This file tests what a run leaves,
 //! `directory` where it goes, and `results`, `heads` and `adapters` what its result can be used
 //! for; `origins` tests that a result knows where it came from, and `predicting` the forms of input
-//! and of predictions. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the default run, `loss`
-//! what the loss counts and which epoch is kept. `planning` tests plans and plugins, `progress` and
-//! `summary` the visible output. `batches` tests batches bounded by tokens, `token_cache` tokenised
-//! data on disk.
+//! and of predictions. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the
+//! default run, `loss` what the loss counts and which epoch is kept. `planning` tests plans and
+//! plugins, `progress` and `summary` the visible output. `batches` tests batches bounded by tokens,
+//! `token_cache` tokenised data on disk.
 
 mod adapters;
 mod batches;

@@ -45,8 +45,8 @@ fn figures(text: &str) -> Value {
     value
 }
 
-/// Compares two values: numbers with the tolerance, everything else exactly. Later versions add keys
-/// to predictions.
+/// Compares two values: numbers with the tolerance, everything else exactly. Later versions add
+/// keys to predictions.
 #[track_caller]
 fn assert_close(now: &Value, then: &Value) {
     match (now, then) {

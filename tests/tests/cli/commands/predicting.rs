@@ -172,6 +172,10 @@ fn columns_are_kept() {
         .path("--adapter", &run)
         .fail(2);
 
+    CommandLine::new("predict --text kebe --text-pair moli")
+        .path("--adapter", &run)
+        .fail(2);
+
     // Rows that are left out have no columns either.
     let ragged = scratch.write(
         "ragged.csv",
@@ -183,7 +187,12 @@ fn columns_are_kept() {
         .run();
     let ids: Vec<Value> = lines(&said).iter().map(|line| line["id"].clone()).collect();
     assert_eq!(ids, ["1", "3"]);
+}
 
+/// A named task reads every format, keeps typed values, and takes pairs from the command line.
+#[test]
+fn pairs_are_read_from_every_file() {
+    let scratch = Scratch::new();
     // A named task keeps typed values.
     let mrpc = scratch.path("mrpc");
     CommandLine::train("bert", &mrpc)
@@ -221,9 +230,6 @@ fn columns_are_kept() {
     assert_eq!(lines(&said)[0]["logits"], expected);
     typed().fail(2);
     typed().words("--text-pair moli --text-pair tubo").fail(2);
-    CommandLine::new("predict --text kebe --text-pair moli")
-        .path("--adapter", &run)
-        .fail(2);
 }
 
 #[test]

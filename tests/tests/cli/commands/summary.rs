@@ -153,17 +153,19 @@ fn the_commands_of_other_results_work_as_they_are_printed() {
     }
 }
 
-/// Each kind of task with its own input: pairs, several labels, numbers, tags, files without a
-/// header or a telling name.
-#[test]
-fn the_commands_work_for_every_kind_of_task() {
-    let scratch = Scratch::new();
-    let directory = scratch.path("");
-    scratch.copy("bert", "model");
+/// Training files of each kind: name, rows, flags, an input to predict, and a key of the
+/// prediction.
+fn kinds_of_tasks() -> [(
+    &'static str,
+    String,
+    &'static str,
+    &'static str,
+    &'static str,
+); 7] {
     let many = |row: &dyn Fn(usize) -> String| -> String { (0..24).map(row).collect() };
     let word = |i: usize| ["kebe", "zepi", "moli"][i % 3];
     let yes = |i: usize| ["no", "yes"][i % 2];
-    let cases: [(&str, String, &str, &str, &str); 7] = [
+    [
         (
             "pairs.csv",
             format!(
@@ -231,8 +233,17 @@ fn the_commands_work_for_every_kind_of_task() {
             "kebe\n",
             "label",
         ),
-    ];
-    for (name, rows, flags, input, key) in cases {
+    ]
+}
+
+/// Each kind of task with its own input: pairs, several labels, numbers, tags, files without a
+/// header or a telling name.
+#[test]
+fn the_commands_work_for_every_kind_of_task() {
+    let scratch = Scratch::new();
+    let directory = scratch.path("");
+    scratch.copy("bert", "model");
+    for (name, rows, flags, input, key) in kinds_of_tasks() {
         fs::write(directory.join(name), rows).unwrap();
         let flags = format!(
             "--model model --train-file {name} --validation-split 0.25 --max-steps 2 --max-length 24 --peft lora --output \
