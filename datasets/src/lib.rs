@@ -28,6 +28,7 @@
 //! - `tags`: sentences of tagged words; `tag_scheme` knows BIO and its variants
 //! - `squad`: questions about texts
 //! - `generated`: the tasks whose rows a grammar makes
+//! - `kept_columns`: any columns of a file, uninterpreted
 //! - below them `columns`, `problem_type` and `split_name` (the vocabulary of tasks, readers and
 //!   errors), `format` (of a data file), `request` (of the user), `example` and `skipped_rows` (the
 //!   results), `sampling` and `drawn_rows` (which rows are used), `error`, `nearest`, `splitmix`,
@@ -41,6 +42,7 @@ mod example;
 pub mod fingerprint;
 mod format;
 mod generated;
+mod kept_columns;
 mod nearest;
 mod own;
 mod problem_type;
@@ -62,6 +64,7 @@ pub use error::{
 pub use example::{Example, Label};
 pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
 pub use generated::{sample, sample_pairs};
+pub use kept_columns::{ColumnRows, column_names};
 pub use own::data::{OWN_TASK, OwnData};
 pub use own::facts::{OwnFacts, RowCounts};
 pub use own::files::{OwnFiles, OwnRows};
@@ -81,7 +84,7 @@ pub use tag_scheme::repair::{RepairTags, TagFindings};
 pub use tag_scheme::{SchemeEvidence, TagScheme, TagSpan};
 pub use tags::data::{TaggedData, TaggedSentence};
 pub use tasks::metric::Metric;
-pub use tasks::rows::{ExampleRows, jsonl_rows, read_jsonl};
+pub use tasks::rows::{ExampleRows, file_rows, jsonl_rows, read_jsonl};
 pub use tasks::split::{
     SampledRows, Split, has_split, load_split, sampled_rows, split_files, split_rows,
 };

@@ -34,6 +34,8 @@ mod optimizer;
 mod output;
 mod own;
 mod plugins;
+mod predict;
+mod recorded;
 mod schedule_and_method;
 mod settings;
 pub mod show;
@@ -44,13 +46,11 @@ mod training;
 
 pub use answering::max_length;
 pub use batching::BatchingConfig;
-pub use caching::CachingConfig;
+pub use caching::{CachingConfig, without_effect};
 pub use data::DataConfig;
 pub use decided::Decided;
 pub use hub::HubConfig;
-pub use inference::{
-    AdaptedModel, AdapterChoice, EvaluateConfig, InferenceConfig, PredictConfig, PredictInput,
-};
+pub use inference::{AdaptedModel, AdapterChoice, EvaluateConfig, InferenceConfig};
 pub use inputs::InputsConfig;
 pub use inspect::InspectConfig;
 pub use layers::Sources;
@@ -62,6 +62,8 @@ pub use optimizer::OptimizerConfig;
 pub use output::OutputConfig;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
+pub use predict::{KeepColumns, OutputFormat, PredictConfig, PredictInput, TypedPair};
+pub use recorded::{RecordedData, recorded_split};
 pub use schedule_and_method::ScheduleAndMethod;
 pub use show::verbosity;
 pub use split::Split;
@@ -73,12 +75,16 @@ pub(crate) mod flags {
         batching::{EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, MAX_LENGTH},
         data::{DATA, MAX_EVAL_SAMPLES, METRICS, SAMPLE, TASK},
         hub::DATA_CONFIG,
-        inference::{ADAPTER, ANSWERS, INPUT, PREDICTIONS},
+        inference::{ADAPTER, ANSWERS},
         inputs::MODEL,
         inspect::FILES,
         layers::CONFIG,
         machine::THREADS,
         merge::{DTYPE, HEAD_TASK, MERGED},
+        predict::{
+            CONTEXT, INPUT, KEEP_COLUMNS, OUTPUT_FORMAT, PREDICTIONS, QUESTION, TEXT, TEXT_PAIR,
+            TOP_K,
+        },
         schedule_and_method::{PEFT_OPT, SCHEDULE_OPT},
         show::{QUIET, VERBOSE},
         split::SPLIT,

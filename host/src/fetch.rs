@@ -3,6 +3,7 @@
 //! later code sees only paths.
 
 mod data_files;
+mod recorded_base;
 mod transfer;
 mod wanted;
 
@@ -21,6 +22,7 @@ use progtune_process::{files::near_path, terminal::note};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
+pub use recorded_base::warn_of_another_base;
 use wanted::AdapterFiles;
 pub use wanted::ModelFiles;
 
@@ -110,12 +112,12 @@ impl<'a> Fetcher<'a> {
         Ok(local)
     }
 
-    /// Like [`Fetcher::run`], for a model and the adapters over it.
+    /// Like [`Fetcher::run`], for a model and the adapters over it. If no model is named, it is the
+    /// one that the adapters record.
     ///
     /// # Errors
-    /// Fails like [`Fetcher::run`].
+    /// Fails like [`Fetcher::run`], or if the adapters record no base model or different ones.
     pub fn models(&self, named: &AdaptedModel) -> Result<AdaptedModel> {
-        let model = self.model(named.model.as_ref(), ModelFiles::All)?;
         let local = |choice: &AdapterChoice| {
             let directory = choice.directory.as_deref();
             Ok(AdapterChoice {
@@ -123,8 +125,27 @@ impl<'a> Fetcher<'a> {
                 directory: directory.map(|given| self.adapter(given)).transpose()?,
             })
         };
-        let adapters = named.adapters.iter().map(local).collect::<Result<_>>()?;
-        Ok(AdaptedModel { model, adapters })
+        let has_adapters = named.adapters.iter().any(|one| one.directory.is_some());
+        let is_recorded = !named.is_model_given && has_adapters;
+        let given = if is_recorded {
+            self.refuse_revision("the model that an adapter records")?;
+            None
+        } else {
+            // The model comes first, because it is named first in the messages of a command.
+            self.model(named.model.as_ref(), ModelFiles::All)?
+        };
+        let adapters: Vec<AdapterChoice> =
+            named.adapters.iter().map(local).collect::<Result<_>>()?;
+        let model = if is_recorded {
+            self.base_of(&adapters)?
+        } else {
+            given
+        };
+        Ok(AdaptedModel {
+            model,
+            is_model_given: named.is_model_given,
+            adapters,
+        })
     }
 
     /// The files of a data set's split, as own files to evaluate or predict.
@@ -168,12 +189,20 @@ impl<'a> Fetcher<'a> {
                 Ok(Some(snapshot.into()))
             }
             (None, None) => Ok(model.cloned()),
-            (None, Some(revision)) => Err(Error::Usage(format!(
-                "--revision {revision}: expected --model to be an id on the hub (org/name), found {}; remove --revision",
-                model.map_or("the embedded model".to_owned(), |model| format!(
-                    "`{}`",
-                    model.path().display()
-                ))
+            (None, Some(_)) => {
+                let shown = |model: &NamedPath| format!("`{}`", model.path().display());
+                self.refuse_revision(&model.map_or("the embedded model".to_owned(), shown))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Refuses `--revision` for a model that is not on the hub.
+    fn refuse_revision(&self, found: &str) -> Result<()> {
+        match &self.settings.revision {
+            None => Ok(()),
+            Some(revision) => Err(Error::Usage(format!(
+                "--revision {revision}: expected --model to be an id on the hub (org/name), found {found}; remove --revision"
             ))),
         }
     }

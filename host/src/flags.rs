@@ -133,6 +133,9 @@ pub enum Offers {
 /// The help of a flag in certain commands: their names, the name of the value, the help.
 pub type Elsewhere = (&'static [&'static str], &'static str, &'static str);
 
+/// The help of a flag in commands that accept it without effect; they do not show it.
+pub const WITHOUT_EFFECT: &str = "";
+
 /// A flag of any type.
 pub trait Declared: Sync {
     /// Everything about the flag except its type.

@@ -1,63 +1,88 @@
 //! `progtune evaluate` and `progtune predict`: a saved model, or a base model with adapters,
 //! applied to data. Called by `main`.
+//!
+//! `opened` opens the model, `load` the examples, and `recorded_data` finds those of a result's own
+//! training. `predict` and the modules below it write predictions: `input_file` (a file or standard
+//! input), `kept` (columns of the input that are repeated), `predictions`, `output` and `table`.
 
+mod answer_files;
+mod input_file;
+mod kept;
+mod load;
 mod opened;
+mod output;
+mod predict;
+mod predictions;
+mod recorded_data;
+mod table;
+
+pub use predict::run_predict;
 
 use crate::{
-    config::{EvaluateConfig, PredictConfig, PredictInput, Split as SplitChoice},
-    evaluate::{evaluate, logits, only_label, split_logits},
+    config::{EvaluateConfig, Split as SplitChoice},
+    evaluate::{evaluate, only_label},
     evaluation_keys::eval_keys,
     fetch::Fetcher,
     json_text::to_text,
     progress::metrics_table,
+    result_record::ResultRecord,
 };
-use opened::Opened;
-use progtune_datasets::{SplitName, TaggedSentence, Task};
-use progtune_engine::{
-    error::{Error, Result},
-    model::Model,
-};
+use answer_files::AnswerFiles;
+use load::Loaded;
+use opened::{Layer, Opened, Purpose, records};
+use progtune_datasets::{OWN_TASK, OwnRequest, SplitName, Task};
+use progtune_engine::error::{Error, Result};
 use progtune_hub::NamedPath;
-use progtune_pipeline::{
-    eval_split::EvalSplit,
-    question_answering::{answers, decode::Decoded, prediction_files},
-    task_scores::prediction,
-    token_classification::predictions,
-    token_store::Examples,
-};
+use progtune_pipeline::eval_split::EvalSplit;
 use progtune_plain_text::shown_line;
 use progtune_process::{
-    files::{
-        directory_of, folder::Folder, lock::DirectoryLock, temporary::sweep_once, write_named,
-    },
     interrupt::{self, Course},
     terminal::{self, note_for_people},
 };
+use recorded_data::OwnSplit;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Prints the metrics of a split as JSON, and as a table for the user. With several adapters the
 /// metrics are grouped by adapter name.
+///
+/// # Errors
+/// Fails if the model or the data cannot be read, or they do not fit together.
 pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
-    let answers_to = lock_answers(config.answers.as_deref())?;
+    let answers_to = AnswerFiles::claim(config.answers.as_deref())?;
     let fetcher = Fetcher::new(&config.inference.hub);
     let models = fetcher.models(&config.inference.models)?;
-    let own = match (&config.own, &config.data) {
-        (Some(own), Some(data)) => Some(fetcher.own_split(own, data, config.split)?),
-        (own, _) => own.clone(),
+    let records = records(&models)?;
+    let first = records.first().and_then(Option::as_ref);
+    let own = own_files(config, &fetcher, first)?;
+    let purpose = match &own {
+        Some(own) => Purpose::OwnFiles(Some(&own.request)),
+        None => Purpose::TaskData,
     };
-    let opened = Opened::new(&config.inference, &models, own.as_ref())?;
+    let opened = Opened::new(&config.inference, &models, &records, purpose)?;
     let task = one_task(&opened)?;
     let data = match own {
         Some(_) => None,
-        None => fetcher.task_data(&task.name, config.data.as_deref())?,
+        None => named_data(config, &fetcher, first, task)?,
     };
     let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
-    let splits = opened.load_splits(task, directory, &split_names(task, config.split))?;
-    let results = opened.with_each_model(|model, task| {
+    let mut inputs: Vec<(&Layer<'_>, Loaded)> = Vec::new();
+    for layer in opened.distinct() {
+        let names = split_names(&layer.task, config.split);
+        let loaded = match &own {
+            Some(own) => opened.load_own(layer, &own.request, (names[0], own.at)),
+            None => opened.load_splits(&layer.task, directory, &names),
+        };
+        inputs.push((layer, loaded.map_err(|e| opened.named(e, layer.name))?));
+    }
+    let results = opened.with_each_model(|model, layer| {
         let (mut results, mut answers) = (Map::new(), None);
-        for split in &splits {
-            let result = evaluate(model, task, split, config.inference.eval_batch)?;
+        let mut of_layer = inputs.iter().filter(|(other, _)| other.reads_like(layer));
+        let Some((_, loaded)) = of_layer.next() else {
+            return Ok((results, answers));
+        };
+        for split in &loaded.splits {
+            let result = evaluate(model, &loaded.task, split, config.inference.eval_batch)?;
             if result.loss.is_none() {
                 return Err(unlabelled(directory, split.name));
             }
@@ -65,7 +90,7 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
                 let remark = only_label::remark("evaluated", &label);
                 tracing::warn!("{remark}; {}", only_label::ADVICE);
             }
-            results.extend(eval_keys(task, &result, split.suffix()));
+            results.extend(eval_keys(&loaded.task, &result, split.suffix()));
             answers = result.answers;
         }
         Ok((results, answers))
@@ -73,7 +98,8 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     let (results, answers) = apart(results);
     interrupt::check()?;
     interrupt::set_course(Course::Saving);
-    write_answers(answers_to.as_ref(), &splits, &answers)?;
+    let splits: Vec<&EvalSplit> = inputs.iter().flat_map(|(_, input)| &input.splits).collect();
+    answers_to.write(&splits, &answers)?;
     if results.len() > 1 {
         note_for_people(metrics_table(&results).trim_end());
     }
@@ -81,15 +107,73 @@ pub fn run_evaluate(config: &EvaluateConfig) -> Result<()> {
     Ok(terminal::print_json(&(to_text(&results) + "\n"))?)
 }
 
+/// The user's own files to evaluate on: the given ones, those of a given data set, or those of the
+/// run that made the result. `None` for a named task.
+fn own_files(
+    config: &EvaluateConfig,
+    fetcher: &Fetcher<'_>,
+    record: Option<&ResultRecord>,
+) -> Result<Option<OwnSplit>> {
+    let has_files = |own: &OwnRequest| {
+        let files = [&own.train, &own.validation, &own.test];
+        files.into_iter().any(|files| !files.is_empty())
+    };
+    if let Some(own) = config.own.as_ref().filter(|own| has_files(own)) {
+        return Ok(Some(own.clone().into()));
+    }
+    let is_own = match config.inference.task.as_deref() {
+        Some(task) => task == OWN_TASK,
+        None => record.is_some_and(ResultRecord::is_own),
+    };
+    if !is_own {
+        return Ok(None);
+    }
+    if let Some(data) = &config.data {
+        let own = config.own.clone().unwrap_or_default();
+        return Ok(Some(fetcher.own_split(&own, data, config.split)?.into()));
+    }
+    match record {
+        Some(record) => {
+            let hub = &config.inference.hub;
+            recorded_data::own_split(record, config.split, hub).map(Some)
+        }
+        None => Err(Error::Usage(
+            "task `own`: the model does not record the data of its training; give files with --test-file FILE, or a data set \
+             with --data"
+                .into(),
+        )),
+    }
+}
+
+/// The data of a named task: the given one, that of the run that made the result, or the task's
+/// data set on the hub.
+fn named_data(
+    config: &EvaluateConfig,
+    fetcher: &Fetcher<'_>,
+    record: Option<&ResultRecord>,
+    task: &Task,
+) -> Result<Option<NamedPath>> {
+    let of_task = record.filter(|record| record.task_name() == Some(&task.name));
+    let recorded = match &config.data {
+        Some(_) => None,
+        None if task.is_generated() => None,
+        None => recorded_data::task_data(of_task)?,
+    };
+    let data = config.data.as_deref().or(recorded.as_deref());
+    fetcher.task_data(&task.name, data)
+}
+
 /// Returns the one task of the adapters, because the data belongs to a single task.
 fn one_task<'a>(opened: &'a Opened<'_>) -> Result<&'a Task> {
-    match opened.tasks().as_slice() {
-        [(first, name), (second, other), ..] => Err(Error::Usage(format!(
-            "--adapter: `{name}` is for the task {}, `{other}` for {}, but they are evaluated on the data of one \
+    let first = &opened.layers[0];
+    let mut others = opened.layers.iter();
+    match others.find(|other| other.task.name != first.task.name) {
+        None => Ok(&first.task),
+        Some(other) => Err(Error::Usage(format!(
+            "--adapter: `{}` is for the task {}, `{}` for {}, but they are evaluated on the data of one \
              task; evaluate them separately, or pass the intended --task",
-            first.name, second.name
+            first.name, first.task.name, other.name, other.task.name
         ))),
-        tasks => Ok(tasks[0].0),
     }
 }
 
@@ -98,70 +182,6 @@ fn unlabelled(directory: &Path, split: SplitName) -> Error {
         "{}: the {split} split has no labels, so there is nothing to measure; use `progtune predict`",
         directory.display()
     ))
-}
-
-/// Writes one JSON line per example with `logits` and `label`. With several adapters, a line is an
-/// object of these by adapter name.
-pub fn run_predict(config: &PredictConfig) -> Result<()> {
-    if let Some(path) = &config.output {
-        check_output(path)?;
-        sweep_once(directory_of(path));
-    }
-    let answers_to = lock_answers(config.answers.as_deref())?;
-    let fetcher = Fetcher::new(&config.inference.hub);
-    let models = fetcher.models(&config.inference.models)?;
-    let own = match &config.input {
-        PredictInput::Own(request) => Some(request.clone()),
-        PredictInput::OwnData {
-            request,
-            data,
-            split,
-        } => Some(fetcher.own_split(request, data, *split)?),
-        PredictInput::File(_) | PredictInput::Data { .. } => None,
-    };
-    let opened = Opened::new(&config.inference, &models, own.as_ref())?;
-    if let Some(sentences) = opened.sentences() {
-        return predict_tags(config, &opened, &sentences);
-    }
-    // Each task reads its own columns of the same lines.
-    let mut inputs: Vec<(&str, Vec<EvalSplit>)> = Vec::new();
-    for (task, name) in opened.tasks() {
-        let splits = input(config, &fetcher, &opened, task).map_err(|e| opened.named(e, name))?;
-        inputs.push((&task.name, splits));
-    }
-    let rows = |splits: &[EvalSplit]| splits.iter().map(EvalSplit::rows).sum::<usize>();
-    let count = rows(&inputs[0].1);
-    if let Some((task, other)) = inputs.iter().find(|(_, other)| rows(other) != count) {
-        return Err(Error::Usage(format!(
-            "the adapters have different examples to predict: {} has {count}, {task} {}; predict them separately",
-            inputs[0].0,
-            rows(other)
-        )));
-    }
-    let said = opened.with_each_model(|model: &Model, task| {
-        let (mut lines, mut answers) = (Vec::with_capacity(count), None);
-        let splits = inputs.iter().find(|(name, _)| *name == task.name);
-        for split in splits.map_or(&[][..], |(_, splits)| splits) {
-            let rows = split_logits(model, split, config.inference.eval_batch)
-                .map_err(|error| in_input(error, config))?;
-            let Some(asked) = &split.asked else {
-                lines.extend(rows.iter().map(|row| prediction(task, row)));
-                continue;
-            };
-            let decoded = asked.answers(&rows);
-            let questions = asked.questions.iter().zip(&decoded);
-            lines.extend(questions.map(|(question, answer)| answers::prediction(question, answer)));
-            answers = Some(decoded);
-        }
-        Ok((lines, answers))
-    })?;
-    let (predictions, answers) = apart(said);
-    let splits = inputs.into_iter().flat_map(|(_, splits)| splits);
-    let splits: Vec<EvalSplit> = splits.filter(|split| split.asked.is_some()).collect();
-    interrupt::check()?;
-    interrupt::set_course(Course::Saving);
-    write_answers(answers_to.as_ref(), &splits, &answers)?;
-    write_lines(config, count, &predictions)
 }
 
 /// The results of each adapter, with its name.
@@ -175,161 +195,11 @@ fn apart<A, B>(said: Said<(A, B)>) -> (Said<A>, Said<B>) {
     each.unzip()
 }
 
-/// Locks the directory of `--answers` for writing. It is created if necessary.
-fn lock_answers(directory: Option<&Path>) -> Result<Option<Answers>> {
-    let Some(path) = directory else {
-        return Ok(None);
-    };
-    let lock = DirectoryLock::take(path, "--answers")?;
-    let folder = Folder::open(path).map_err(Error::io(path, "open"))?;
-    Ok(Some(Answers {
-        folder,
-        _lock: lock,
-    }))
-}
-
-/// The locked directory of `--answers`.
-struct Answers {
-    folder: Folder,
-    _lock: DirectoryLock,
-}
-
-/// Writes the files of `--answers`. With several adapters, each has a subdirectory of its name.
-fn write_answers(
-    directory: Option<&Answers>,
-    splits: &[EvalSplit],
-    answers: &Said<Option<Vec<Decoded>>>,
-) -> Result<()> {
-    let Some(Answers { folder, .. }) = directory else {
-        return Ok(());
-    };
-    let asked = splits.iter().find_map(|split| split.asked.as_ref());
-    let several = answers.len() > 1;
-    for (name, answers) in answers {
-        let (Some(asked), Some(answers)) = (asked, answers) else {
-            return Err(Error::Usage(
-                "--answers: the task has no questions about texts, so there are no answers to write; remove the option".into(),
-            ));
-        };
-        let own = if several {
-            let path = folder.path().join(name);
-            let made = folder
-                .subfolder(name)
-                .map_err(Error::io(&path, "create the directory"));
-            Some(made.map_err(|e| Error::Usage(format!("--answers {e}")))?)
-        } else {
-            None
-        };
-        let directory = own.as_ref().unwrap_or(folder);
-        prediction_files::write(directory.path(), asked, answers)?;
-    }
-    Ok(())
-}
-
-/// Writes the predictions for sentences: one line each, with the tags of its words and the
-/// resulting entities.
-fn predict_tags(
-    config: &PredictConfig,
-    opened: &Opened<'_>,
-    sentences: &[TaggedSentence],
-) -> Result<()> {
-    let aligned = opened.aligned(sentences, SplitName::Test)?;
-    let examples: Examples = aligned.iter().map(|a| a.example.clone()).collect();
-    let predictions = opened.with_each_model(|model: &Model, task| {
-        let rows = logits(model, &examples, config.inference.eval_batch)
-            .map_err(|error| in_input(error, config))?;
-        let all = sentences.iter().zip(&aligned).zip(&rows);
-        Ok(all
-            .map(|((sentence, aligned), row)| predictions::prediction(task, sentence, aligned, row))
-            .collect())
-    })?;
-    write_lines(config, sentences.len(), &predictions)
-}
-
-/// Writes one line per example: the prediction of a single adapter, or an object with one entry per
-/// adapter.
-fn write_lines(
-    config: &PredictConfig,
-    count: usize,
-    predictions: &[(String, Vec<Value>)],
-) -> Result<()> {
-    let mut text = String::new();
-    for example in 0..count {
-        let of_each = predictions
-            .iter()
-            .map(|(name, rows)| (name.clone(), rows[example].clone()));
-        text.push_str(&by_name(of_each).to_string());
-        text.push('\n');
-    }
-    match &config.output {
-        Some(path) => Ok(write_named(path, text.as_bytes())?),
-        None => Ok(terminal::print_json(&text)?),
-    }
-}
-
 /// Returns an object of the adapters' values by name, or the value itself if there is only one.
 fn by_name(values: impl ExactSizeIterator<Item = (String, Value)>) -> Value {
     match values.len() {
         1 => values.map(|(_, value)| value).collect::<Vec<_>>().remove(0),
         _ => Value::Object(values.collect()),
-    }
-}
-
-/// Reports an output file that cannot be written before the predictions are computed.
-fn check_output(path: &Path) -> Result<()> {
-    let directory = directory_of(path);
-    if !directory.is_dir() || path.is_dir() {
-        return Err(Error::Usage(format!(
-            "--output {}: expected a file in a directory that exists; choose another path, or create the directory",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Adds the input file's name to an error about logits that are not finite, if there is a single
-/// file.
-fn in_input(error: Error, config: &PredictConfig) -> Error {
-    let file = match &config.input {
-        PredictInput::File(path) => Some(path.display().to_string()),
-        PredictInput::Own(request) => match [&request.train, &request.validation, &request.test]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .as_slice()
-        {
-            [only] => Some(only.to_string()),
-            _ => None,
-        },
-        PredictInput::OwnData { .. } | PredictInput::Data { .. } => None,
-    };
-    match (error, file) {
-        (Error::NotFinite(mut fault), Some(file)) => {
-            fault.split = file;
-            Error::NotFinite(fault)
-        }
-        (error, _) => error,
-    }
-}
-
-/// Loads the data to be predicted.
-fn input(
-    config: &PredictConfig,
-    fetcher: &Fetcher<'_>,
-    opened: &Opened<'_>,
-    task: &Task,
-) -> Result<Vec<EvalSplit>> {
-    match &config.input {
-        PredictInput::File(path) => Ok(vec![opened.load_file(task, path)?]),
-        // The request contains the files of a single split.
-        PredictInput::Own(_) | PredictInput::OwnData { .. } => {
-            opened.load_splits(task, Path::new("."), &[SplitName::Test])
-        }
-        PredictInput::Data { data, split } => {
-            let data = fetcher.task_data(&task.name, data.as_deref())?;
-            let directory = data.as_ref().map_or(Path::new("."), NamedPath::path);
-            opened.load_splits(task, directory, &split_names(task, *split))
-        }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod prefix_cache;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+pub mod result_record;
 pub mod run_directory;
 pub mod run_examples;
 pub mod split_remarks;

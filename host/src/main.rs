@@ -8,7 +8,7 @@ use progtune::{
     completions_command,
     config::{
         EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
-        resolve_plugins, show, verbosity,
+        resolve_plugins, show, verbosity, without_effect,
     },
     flags::hugging_face,
     help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
@@ -21,7 +21,7 @@ use progtune_hub::environment;
 use progtune_pipeline::token_cache;
 use progtune_process::{
     interrupt, logging,
-    terminal::{self, Screen, events},
+    terminal::{self, Screen, events, note},
 };
 use std::{ffi::OsString, process::ExitCode, time::Instant};
 
@@ -89,6 +89,13 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     terminal::set_up(show::resolve(arguments, &sources)?);
     logging::start(verbosity(arguments));
     token_cache::remove_leftovers();
+    if matches!(invocation.command, Command::Evaluate | Command::Predict) {
+        for flag in without_effect(arguments) {
+            note(&format!(
+                "{flag} has no effect here: every example is computed once, and nothing is cached"
+            ));
+        }
+    }
     match invocation.command {
         Command::Train => {
             let config = RunConfig::resolve_train(arguments, &sources)?;

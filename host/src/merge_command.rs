@@ -2,10 +2,11 @@
 //! needs neither the plugin nor progtune. Called by `main`.
 
 use crate::{
-    config::MergeConfig,
-    fetch::{Fetcher, ModelFiles},
+    config::{AdaptedModel, AdapterChoice, MergeConfig},
+    fetch::{Fetcher, warn_of_another_base},
     recipe::prepare::open_tokenizer,
-    report::commands::quoted,
+    report::commands::{input_name, quoted},
+    result_record::{ResultRecord, learned_task},
     run_directory::is_passing,
     task_data::trainable_task,
 };
@@ -43,19 +44,27 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     let _lock = DirectoryLock::take(&config.output, "--output")?;
     refuse_used(&config.output)?;
     let fetcher = Fetcher::new(&config.hub);
-    let model = fetcher.model(config.model.as_ref(), ModelFiles::All)?;
-    let directory = fetcher.adapter(&config.adapter)?;
+    refuse_plain(&config.adapter)?;
+    let AdaptedModel {
+        model, adapters, ..
+    } = fetcher.models(&AdaptedModel {
+        model: config.model.clone(),
+        is_model_given: config.is_model_given,
+        adapters: vec![AdapterChoice {
+            name: config.adapter.to_string_lossy().into_owned(),
+            directory: Some(config.adapter.clone()),
+        }],
+    })?;
+    let directory = adapters.iter().find_map(|one| one.directory.as_deref());
+    let directory = directory.unwrap_or(&config.adapter);
     let source = ModelSource::new(model.as_ref())?;
     let model_config = source.config()?;
-    refuse_plain(&directory)?;
-    let adapter = Adapter::read(&directory, &model_config)?;
+    refuse_plain(directory)?;
+    let adapter = Adapter::read(directory, &model_config)?;
+    warn_of_another_base([directory].into_iter(), &source)?;
+    let record = ResultRecord::read(directory)?;
     let asked = config.task.as_deref();
-    let (task, learned) = &task_of(
-        asked,
-        (directory.as_path(), &adapter),
-        &model_config,
-        &source,
-    )?;
+    let (task, learned) = &task_of(asked, (&record, &adapter), &model_config, &source)?;
     let head = HeadKind::of(task);
     let plugins = plugin::find(&config.plugins)?;
     let model_plan = adapter.model_plan(&plugins, &model_config, head)?;
@@ -89,35 +98,44 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         return Ok(());
     }
     let output = config.output.display();
+    // A record that cannot be read is no reason to fail after the work is done.
+    let own = record.data().ok().flatten().and_then(|data| data.own);
     Ok(terminal::print(format!(
-        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --task {} --input \
-         FILE.jsonl\n",
+        "merged    {} and {} ({})\nsaved in  {output}\nuse it    progtune predict --model {} --input {}\n",
         source.name(),
         adapter.origin,
         adapter.method,
         quoted(&output.to_string()),
-        task.name,
+        input_name(own.as_ref()),
     ))?)
 }
 
-/// The task of the adapter's head, in order of preference. First the requested task; then own data,
-/// with its description, if the adapter was trained on it. Otherwise the task that the adapter
-/// names, or the one that PEFT's configuration and the head imply.
+/// The task of the adapter's head: the requested one, otherwise the one that is recorded beside it,
+/// or that PEFT's configuration and the head imply. With it comes its description, if the merged
+/// model needs one.
 fn task_of(
     asked: Option<&str>,
-    (directory, adapter): (&Path, &Adapter),
+    (record, adapter): (&ResultRecord, &Adapter),
     base: &ModelConfig,
     source: &ModelSource,
 ) -> Result<(Task, Option<LearnedTask>)> {
-    let task = asked.or(adapter.task.as_deref());
-    let learned = LearnedTask::find([directory].into_iter())?;
-    match (task, learned) {
-        (None | Some(OWN_TASK), Some(learned)) => Ok((learned.task(), Some(learned))),
+    match (asked.or(record.task_name()), record.learned()) {
+        (None | Some(OWN_TASK), Some(learned)) => Ok((learned.task(), Some(learned.clone()))),
         (None | Some(OWN_TASK), None) if adapter.is_peft => {
-            let learned = adapter.learned_task(base, &source.name())?;
+            let name = source.name();
+            let learned = learned_task(Some(record), Some(adapter), (base, &name), None)?;
             Ok((learned.task(), None))
         }
-        (Some(name), _) => Ok((trainable_task(name)?.clone(), None)),
+        (Some(name), learned) => {
+            let task = trainable_task(name)?.clone();
+            let known = learned.filter(|learned| learned.task() == task);
+            let mut learned = known
+                .cloned()
+                .unwrap_or_else(|| LearnedTask::of_task(&task));
+            learned.max_length = record.max_length;
+            learned.doc_stride = record.doc_stride;
+            Ok((task, Some(learned)))
+        }
         (None, None) => Err(Error::Usage(format!(
             "{}: the adapter does not say which task its head is for; pass --task",
             adapter.origin

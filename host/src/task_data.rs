@@ -2,16 +2,14 @@
 //! own files define their task and are read with it. Called by the recipe, `plan`, `evaluate` and
 //! `predict`.
 
-use crate::config::{AdaptedModel, DataConfig, InferenceConfig, InputsConfig};
+use crate::config::{DataConfig, InferenceConfig, InputsConfig};
 use progtune_datasets::{
-    Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags, SkippedRows,
-    TaggedData, Task,
+    Format, Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags,
+    SkippedRows, TaggedData, Task,
 };
 use progtune_engine::{
-    adapter::learned_from_peft,
     error::{Error, Result},
     learned_task::LearnedTask,
-    model_source::ModelSource,
 };
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
@@ -275,36 +273,17 @@ impl OwnRead {
     }
 }
 
-/// Reads the user's own files to which a model is applied; `models` contains local paths. The
-/// labels are those of the first adapter that records any, or of the model.
+/// Reads the user's own files to which a model is applied, in the way of its training files.
 ///
 /// # Errors
-/// Fails if the files are invalid, a metric does not fit them, or the labels are unknown.
+/// Fails if the files are invalid, or a metric does not fit them.
 pub fn read_own(
     config: &InferenceConfig,
-    models: &AdaptedModel,
+    learned: &LearnedTask,
     request: &OwnRequest,
 ) -> Result<OwnRead> {
     let phase = reading();
-    let adapters = models.adapters.iter();
-    let directories = adapters
-        .filter_map(|adapter| adapter.directory.as_deref())
-        .chain(models.model.as_ref().map(NamedPath::path));
-    let learned = match LearnedTask::find(directories)? {
-        Some(learned) => learned,
-        None if QuestionData::are_meant(request)? => LearnedTask::of_questions(),
-        None => {
-            let source = ModelSource::new(models.model.as_ref())?;
-            let (base, name) = (source.config()?, source.name());
-            let adapters = models.adapters.iter();
-            let adapters = adapters.filter_map(|adapter| adapter.directory.as_deref());
-            match learned_from_peft(adapters, &base, &name)? {
-                Some(learned) => learned,
-                None => LearnedTask::of_checkpoint(&base, &name)?,
-            }
-        }
-    };
-    let request = learned.complete(request);
+    let request = completed(learned, request);
     let known = Some(&learned.labels);
     let (read, text, skipped) = match learned.labels.problem_type {
         ProblemType::TokenClassification => {
@@ -339,6 +318,31 @@ pub fn read_own(
     }
     log_skipped(&skipped);
     Ok(read)
+}
+
+/// The request, completed by the way in which training files were read. A tagger's words may be in
+/// files of another kind, with other names of columns.
+fn completed(learned: &LearnedTask, request: &OwnRequest) -> OwnRequest {
+    let complete = learned.complete(request);
+    let has_tags = learned.labels.problem_type == ProblemType::TokenClassification;
+    let all = [&request.train, &request.validation, &request.test];
+    let Some(first) = all.into_iter().flatten().next().filter(|_| has_tags) else {
+        return complete;
+    };
+    let format = complete.reading.format;
+    let has_column_files = match format.or_else(|| Format::of_name(Path::new(first))) {
+        None | Some(Format::Conll | Format::Tsv) => true,
+        Some(_) => false,
+    };
+    if !learned.has_columns() || has_column_files == learned.has_column_files() {
+        return complete;
+    }
+    let mut other = complete;
+    let (given, reading) = (&request.reading, &mut other.reading);
+    reading.text_column.clone_from(&given.text_column);
+    reading.pair_column.clone_from(&given.pair_column);
+    reading.label_column.clone_from(&given.label_column);
+    other
 }
 
 fn log_skipped(skipped: &SkippedRows) {

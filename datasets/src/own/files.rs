@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use crate::drawn_rows::{DrawnRows, Seen, Strata};
-use crate::error::{DataError, OwnDataError, TableError};
+use crate::error::{DataError, OwnDataError, Position, TableError};
 use crate::example::Example;
 use crate::format::{DataFile, Format, Header};
 use crate::own::choose_columns::{self, choose};
@@ -282,6 +282,24 @@ impl OwnFiles {
             seen: Seen::default(),
             picker: Picker::new(sample, &self.classes_of(split)),
         }
+    }
+
+    /// The test files, in the order of their rows.
+    pub fn test_files(&self) -> &[DataFile] {
+        &self.files[2]
+    }
+
+    /// The positions of the rows of the test files, each with the index of its file.
+    ///
+    /// # Errors
+    /// As for [`OwnFiles::open`].
+    pub fn test_places(&self) -> Result<Vec<(usize, Position)>, DataError> {
+        let mut reader = self.reader(2, &self.task, self.facts.form);
+        let mut places = Vec::new();
+        while let Some((file, position, _)) = reader.next_placed()? {
+            places.push((file, position));
+        }
+        Ok(places)
     }
 
     /// The files of a split, and the rows of them that it consists of.

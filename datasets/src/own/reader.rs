@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{DataError, OwnDataError, Place, TableError};
+use crate::error::{DataError, OwnDataError, Place, Position, TableError};
 use crate::example::Example;
 use crate::format::DataFile;
 use crate::own::label_form::{self, LabelForm};
@@ -107,12 +107,18 @@ impl Reader<'_> {
     }
 
     pub(crate) fn next_example(&mut self) -> Result<Option<Example>, DataError> {
+        Ok(self.next_placed()?.map(|(_, _, example)| example))
+    }
+
+    /// The next example with the index of its file and its position there.
+    pub(crate) fn next_placed(&mut self) -> Result<Option<(usize, Position, Example)>, DataError> {
         while let Some((at, mut row)) = self.next_row()? {
+            let position = row.position;
             let named = self.name_label(&mut row, &self.files[at]);
             let example =
                 named.and_then(|()| row.into_example(self.task, &self.files[at], self.rule));
             if let Some(example) = self.pass(example)? {
-                return Ok(Some(example));
+                return Ok(Some((at, position, example)));
             }
         }
         Ok(None)

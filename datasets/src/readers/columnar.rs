@@ -118,6 +118,21 @@ pub(crate) fn first_rows(
     Ok((names, cells))
 }
 
+/// All rows with these columns, in this order.
+pub(crate) fn chosen_rows(
+    path: &Path,
+    format: Format,
+    names: &[String],
+) -> Result<Box<dyn ValueRows>, DataError> {
+    let file = open(path, format)?;
+    let fields = file.fields();
+    let chosen: Vec<usize> = names
+        .iter()
+        .map(|name| find(path, fields, &Column::named(name)))
+        .collect::<Result<_, _>>()?;
+    file.rows(&chosen)
+}
+
 /// The position of `column` in `fields`.
 fn find(path: &Path, fields: &[Field], column: &Column) -> Result<usize, DataError> {
     for name in column.names() {

@@ -92,6 +92,18 @@ pub fn jsonl_rows(
         header: Header::default(),
         part: None,
     };
+    file_rows(task, file, limit)
+}
+
+/// Like [`jsonl_rows`], for a file in any format with rows.
+///
+/// # Errors
+/// As for [`jsonl_rows`].
+pub fn file_rows(
+    task: &Task,
+    file: DataFile,
+    limit: Option<usize>,
+) -> Result<ExampleRows, DataError> {
     ExampleRows::open(task, vec![file], LabelRule::Optional, limit)
 }
 

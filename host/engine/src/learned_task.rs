@@ -1,21 +1,25 @@
-//! The task that a run on own files has learned, for later commands: `task.json` beside the result,
-//! or the description of a checkpoint's head. The recipe, `task_data` and `merge` call it.
+//! The task of a result, for later commands: `task.json` beside it, or the description of a
+//! checkpoint's head. The recipe, `task_data`, `result_record` and `merge` call it.
 
 use crate::{
     error::{Error, Result},
     model::config::ModelConfig,
 };
 use progtune_datasets::{
-    Column, Columns, Header, Labels, OwnRequest, ProblemType, Reading, RepairTags, Task,
+    Column, Columns, Format, Header, Labels, OWN_TASK, OwnRequest, ProblemType, Reading,
+    RepairTags, Task,
 };
 use progtune_process::files::write_atomically;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The file that accompanies a result of training on own files.
+/// The file that accompanies a result.
 pub const TASK_FILE: &str = "task.json";
 
-/// The task of a run on own files: its labels, and the names of its columns.
+/// The least number of tokens of an input: two special tokens and a word.
+const SHORTEST_INPUT: usize = 3;
+
+/// The task of a result: its labels, the names of its columns, and how its inputs were read.
 ///
 /// ```
 /// use progtune_engine::learned_task::LearnedTask;
@@ -29,54 +33,95 @@ pub struct LearnedTask {
     pub labels: Labels,
     /// The columns of its training data: text, pair, label; `None` if they are unknown.
     columns: Option<(String, Option<String>, String)>,
+    /// The name of a named task; `None` for own files.
+    name: Option<String>,
+    /// The format of its files, if it was given and not recognised.
+    format: Option<Format>,
     /// The separator of several labels or tags in a cell.
-    label_separator: Option<String>,
+    pub label_separator: Option<String>,
     /// The columns of its files, if they had no header.
     header: Option<Vec<String>>,
     repair_tags: Option<RepairTags>,
     /// Whether questions may have no answer; `None` if this is unknown, or the task has no
     /// questions.
     pub has_unanswerable: Option<bool>,
+    /// The maximum length of an input in tokens.
+    pub max_length: Option<usize>,
+    /// The overlap of the windows of a long text, for questions.
+    pub doc_stride: Option<usize>,
+    /// Whether punctuation marks were words of their own in the training sentences; `None` if this
+    /// is unknown, or the task has no sentences.
+    pub punctuation_is_apart: Option<bool>,
 }
 
 impl LearnedTask {
     /// The description of a task of own files, which were read in this way.
     pub fn new(task: &Task, reading: &Reading) -> Self {
-        let columns = &task.columns;
         Self {
-            labels: Labels {
-                problem_type: task.problem_type,
-                names: task.labels.clone(),
-            },
-            columns: Some((
-                columns.first.name.clone(),
-                columns.second.as_ref().map(|column| column.name.clone()),
-                columns.label.name.clone(),
-            )),
+            format: reading.format,
             label_separator: reading.label_separator.clone(),
             header: match &reading.header {
                 Header::FirstRow => None,
                 Header::Absent(names) | Header::Learned(names) => Some(names.clone()),
             },
             repair_tags: reading.repair_tags,
+            ..Self::of_task(task)
+        }
+    }
+
+    /// The description of any task.
+    pub fn of_task(task: &Task) -> Self {
+        let columns = &task.columns;
+        Self {
+            name: (task.name != OWN_TASK).then(|| task.name.clone()),
+            columns: Some((
+                columns.first.name.clone(),
+                columns.second.as_ref().map(|column| column.name.clone()),
+                columns.label.name.clone(),
+            )),
             has_unanswerable: (task.problem_type == ProblemType::QuestionAnswering)
                 .then_some(task.has_unanswerable),
+            ..Self::of_labels(Labels {
+                problem_type: task.problem_type,
+                names: task.labels.clone(),
+            })
         }
     }
 
     /// Questions about texts, with nothing else known.
     pub fn of_questions() -> Self {
+        Self::of_labels(Labels {
+            problem_type: ProblemType::QuestionAnswering,
+            names: Vec::new(),
+        })
+    }
+
+    /// The task of own files with these labels, with nothing else known.
+    fn of_labels(labels: Labels) -> Self {
         Self {
-            labels: Labels {
-                problem_type: ProblemType::QuestionAnswering,
-                names: Vec::new(),
-            },
+            labels,
             columns: None,
+            name: None,
+            format: None,
             label_separator: None,
             header: None,
             repair_tags: None,
             has_unanswerable: None,
+            max_length: None,
+            doc_stride: None,
+            punctuation_is_apart: None,
         }
+    }
+
+    /// The named task that this is; `None` for a task of own files.
+    pub fn named(&self) -> Option<&'static Task> {
+        Task::by_name(self.name.as_deref()?).ok()
+    }
+
+    /// Whether the words of its sentences stand in numbered columns, one word per line.
+    pub fn has_column_files(&self) -> bool {
+        let text = self.columns.as_ref().map(|(text, ..)| text);
+        text.is_some_and(|text| text.parse::<usize>().is_ok())
     }
 
     /// Writes `task.json` beside a result, so that `evaluate` and `predict` know the task.
@@ -103,6 +148,23 @@ impl LearnedTask {
         }
         if let Some(has_unanswerable) = self.has_unanswerable {
             value["has_unanswerable"] = json!(has_unanswerable);
+        }
+        if let Some(name) = &self.name {
+            value["task"] = json!(name);
+        }
+        if let Some(format) = self.format {
+            value["file_format"] = json!(format.as_str());
+        }
+        for (key, number) in [
+            ("max_length", self.max_length),
+            ("doc_stride", self.doc_stride),
+        ] {
+            if let Some(number) = number {
+                value[key] = json!(number);
+            }
+        }
+        if let Some(is_apart) = self.punctuation_is_apart {
+            value["punctuation_is_apart"] = json!(is_apart);
         }
         Ok(write_atomically(
             &directory.join(TASK_FILE),
@@ -145,6 +207,7 @@ impl LearnedTask {
                 "key `problem_type`: expected one of {known}; found `{found}`"
             ))
         })?;
+        let number = |key: &str| usize::try_from(value.get(key)?.as_u64()?).ok();
         let repair = text("repair_tags").ok();
         let repairs = RepairTags::NAMES.iter();
         let repair = repair.and_then(|found| repairs.clone().find(|(name, _)| *name == found));
@@ -165,14 +228,23 @@ impl LearnedTask {
                 text("text_column")?,
                 text("pair_column").ok(),
                 text("label_column")?,
-            )),
+            ))
+            .filter(|(text, ..)| !text.is_empty()),
             label_separator: text("label_separator").ok(),
             header: value
                 .get("columns")
                 .and_then(Value::as_array)
                 .and_then(texts),
             repair_tags: repair.map(|(_, repair)| *repair),
+            name: text("task").ok(),
+            format: text("file_format").ok().and_then(|name| {
+                let mut known = Format::NAMES.iter();
+                known.find(|(other, _)| *other == name).map(|(_, it)| *it)
+            }),
             has_unanswerable: value.get("has_unanswerable").and_then(Value::as_bool),
+            max_length: number("max_length").filter(|&length| length >= SHORTEST_INPUT),
+            doc_stride: number("doc_stride"),
+            punctuation_is_apart: value.get("punctuation_is_apart").and_then(Value::as_bool),
         })
     }
 
@@ -191,24 +263,40 @@ impl LearnedTask {
         }
         let problem_type = config.problem_type();
         config.check_problem_type(origin)?;
-        Ok(Self {
-            labels: Labels {
-                problem_type,
-                names: match problem_type {
-                    ProblemType::Regression => Vec::new(),
-                    _ => labels.clone(),
-                },
+        Ok(Self::of_labels(Labels {
+            problem_type,
+            names: match problem_type {
+                ProblemType::Regression => Vec::new(),
+                _ => labels.clone(),
             },
-            columns: None,
-            label_separator: None,
-            header: None,
-            repair_tags: None,
-            has_unanswerable: None,
-        })
+        }))
     }
 
-    /// The task itself.
+    /// The format of its files, if it was given and not recognised.
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// The columns of its texts, as far as they are known.
+    pub fn text_columns(&self) -> Vec<String> {
+        match &self.columns {
+            Some((text, pair, _)) => std::iter::once(text).chain(pair).cloned().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether the columns of its examples are known.
+    pub fn has_columns(&self) -> bool {
+        self.columns.is_some()
+    }
+
+    /// The task itself: a named one, or one of own files.
     pub fn task(&self) -> Task {
+        self.named().cloned().unwrap_or_else(|| self.own_task())
+    }
+
+    /// The task as one of own files, with the same labels.
+    pub fn own_task(&self) -> Task {
         if self.labels.problem_type == ProblemType::QuestionAnswering {
             return Task::own_questions(self.has_unanswerable.unwrap_or(false));
         }
@@ -228,7 +316,18 @@ impl LearnedTask {
         if self.labels.problem_type == ProblemType::QuestionAnswering {
             return request;
         }
+        let tells_format = |files: &Vec<String>| {
+            let mut paths = files.iter().map(Path::new);
+            paths.any(|path| Format::of_name(path).is_some() || path.is_dir())
+        };
+        let names_tell_format = tells_format(&request.train)
+            || tells_format(&request.validation)
+            || tells_format(&request.test);
         let reading = &mut request.reading;
+        // A file whose name tells its format may have another one than the training files.
+        if !names_tell_format {
+            reading.format = reading.format.or(self.format);
+        }
         if let (Some((text, pair, label)), None, None) =
             (&self.columns, &reading.text_column, &reading.pair_column)
         {

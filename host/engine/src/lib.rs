@@ -3,6 +3,7 @@
 
 pub mod adapter;
 pub mod assemble;
+pub mod base_model;
 pub mod batch;
 pub mod error;
 pub mod export;

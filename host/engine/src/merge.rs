@@ -82,6 +82,28 @@ pub fn merge(model: &Model, head: HeadKind, rewrites: &[Rewrite], method: &str) 
     Ok(merged)
 }
 
+/// Whether weights can express a method's rewrites, judged by the first one of each kind. A method
+/// that is not affine is found at once, without merging every layer.
+pub fn is_possible(model: &Model, head: HeadKind, rewrites: &[Rewrite]) -> bool {
+    let sites = sites(&model.config, head);
+    let mut layers = Layers {
+        parameters: &model.parameters,
+        changed: BTreeMap::new(),
+    };
+    let mut kinds = Vec::new();
+    rewrites.iter().all(|rewrite| {
+        let Some(site) = sites.iter().find(|site| site.name == rewrite.site) else {
+            return false;
+        };
+        let kind = (site.kind, rewrite.mode);
+        if kinds.contains(&kind) {
+            return true;
+        }
+        kinds.push(kind);
+        matches!(layers.apply(site, rewrite), Ok(Ok(())))
+    })
+}
+
 /// The order in which rewrites apply: a layer's weight, then its output, then what follows the
 /// layer, and last what precedes it, outwards from the layer. `number` is the rewrite's place in
 /// the plan.

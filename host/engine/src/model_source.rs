@@ -2,6 +2,7 @@
 //! inside the binary. The recipe, `plan`, `evaluate` and `predict` call it.
 
 use crate::{
+    adapter::{NEUTRAL_CONFIG, peft},
     error::{Error, Result},
     model::{
         config::{Architecture, ModelConfig},
@@ -10,7 +11,13 @@ use crate::{
     },
 };
 use progtune_hub::NamedPath;
-use progtune_process::files::near_path;
+use progtune_process::{files::near_path, interrupt};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// A model that can be opened.
 ///
@@ -33,7 +40,8 @@ const CONFIG: &str = include_str!("../assets/minilm-l6-12k/config.json");
 /// The vocabulary of the embedded model's tokenizer.
 pub const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
 const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-12k/model.safetensors");
-const EMBEDDED: &str = "embedded";
+/// The name of the model inside the binary.
+pub const EMBEDDED: &str = "embedded";
 
 impl ModelSource {
     /// The source that `--model` names; `None` is the embedded model.
@@ -46,6 +54,7 @@ impl ModelSource {
         };
         let path = model.path();
         if path.is_dir() {
+            refuse_adapter(path)?;
             return Ok(Self::Directory(model.clone()));
         }
         Err(Error::Model(format!(
@@ -83,6 +92,34 @@ impl ModelSource {
         }
     }
 
+    /// The SHA-256 of its weights in hexadecimal digits: of `model.safetensors`, or of all shards
+    /// in the order of their names. `None` for the model inside the binary.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn weights_sha256(&self) -> Result<Option<String>> {
+        let Self::Directory(named) = self else {
+            return Ok(None);
+        };
+        let mut hash = Sha256::new();
+        let mut bytes = vec![0; 1 << 20];
+        for path in weight_files(named.path()) {
+            let mut file = File::open(&path).map_err(Error::io(&path, "read"))?;
+            loop {
+                let n = file.read(&mut bytes).map_err(Error::io(&path, "read"))?;
+                if n == 0 {
+                    break;
+                }
+                hash.update(&bytes[..n]);
+                interrupt::check()?;
+            }
+        }
+        let digits = hash.finalize();
+        Ok(Some(
+            digits.iter().map(|byte| format!("{byte:02x}")).collect(),
+        ))
+    }
+
     /// Opens its weights.
     pub fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
         match self {
@@ -93,4 +130,30 @@ impl ModelSource {
             }
         }
     }
+}
+
+/// The files of a directory's weights, in the order of their names.
+fn weight_files(directory: &Path) -> Vec<PathBuf> {
+    let single = directory.join("model.safetensors");
+    if single.is_file() {
+        return vec![single];
+    }
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_shard = |path: &PathBuf| path.extension().is_some_and(|end| end == "safetensors");
+    let mut shards: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_shard).collect();
+    shards.sort();
+    shards
+}
+
+/// Refuses the directory of an adapter, which is not a model by itself.
+fn refuse_adapter(directory: &Path) -> Result<()> {
+    let has = |name: &str| directory.join(name).is_file();
+    if has("config.json") || !(has(peft::CONFIG) || has(NEUTRAL_CONFIG)) {
+        return Ok(());
+    }
+    let path = directory.display();
+    Err(Error::Model(format!(
+        "--model {path}: this directory holds an adapter, not a model; use --adapter {path} (training continues from it \
+         with --init-adapter {path})"
+    )))
 }

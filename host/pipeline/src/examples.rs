@@ -12,7 +12,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{
-    DataError, Example, Sample, SplitName, Task, jsonl_rows, sampled_rows, split_files,
+    DataError, DataFile, Example, Sample, SplitName, Task, file_rows, sampled_rows, split_files,
 };
 use progtune_engine::error::Result;
 use progtune_process::{interrupt, phase::Phase};
@@ -52,8 +52,8 @@ pub enum Origin<'a> {
         /// The split.
         name: SplitName,
     },
-    /// A JSONL file, with or without labels.
-    Jsonl(&'a Path),
+    /// A file with the task's columns, with or without labels.
+    File(&'a DataFile),
     /// A split of the user's own files.
     Own {
         /// The files.
@@ -68,7 +68,7 @@ impl Origin<'_> {
     fn describe(&self) -> String {
         match self {
             Self::Split { name, .. } | Self::Own { name, .. } => format!("the {name} split"),
-            Self::Jsonl(path) => path.display().to_string(),
+            Self::File(file) => file.path.display().to_string(),
         }
     }
 
@@ -79,7 +79,7 @@ impl Origin<'_> {
                 let n_rows = files.files.n_rows(*name);
                 Some(sample.map_or(n_rows, |sample| n_rows.min(sample.n_rows)) as u64)
             }
-            Self::Split { .. } | Self::Jsonl(_) => None,
+            Self::Split { .. } | Self::File(_) => None,
         }
     }
 }
@@ -128,9 +128,9 @@ impl ExampleSource<'_> {
             Origin::Split { directory, name } => {
                 Box::new(sampled_rows(self.task, directory, name, sample)?)
             }
-            Origin::Jsonl(path) => {
+            Origin::File(file) => {
                 let limit = sample.map(|sample| sample.n_rows);
-                Box::new(jsonl_rows(self.task, path, limit)?)
+                Box::new(file_rows(self.task, file.clone(), limit)?)
             }
             Origin::Own { files, name } => Box::new(files.files.rows(name, sample)),
         })
@@ -196,9 +196,12 @@ impl ExampleSource<'_> {
                     key.add_file(&file).ok()?;
                 }
             }
-            Origin::Jsonl(path) => {
+            Origin::File(file) => {
                 key.add("input", b"");
-                key.add_file(path).ok()?;
+                let columns = &self.task.columns;
+                let reading = (file.format, file.encoding, &file.header, columns);
+                key.add("reading", format!("{reading:?}").as_bytes());
+                key.add_file(&file.path).ok()?;
             }
             Origin::Own { files, name } => {
                 key.add("own split", name.as_str().as_bytes());

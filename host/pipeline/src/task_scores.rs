@@ -6,7 +6,7 @@
 use crate::{
     metrics::{
         Outcome,
-        classes::{ClassReport, Confusion, arg_max},
+        classes::{ClassReport, Confusion, arg_max, softmax},
         compute,
         sets::{self, LabelSets},
     },
@@ -15,7 +15,7 @@ use crate::{
 };
 use progtune_datasets::{ProblemType, Task, TaskSource};
 use progtune_engine::batch::Target;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The mean of a GLUE task's metrics, as `run_glue.py` calls it.
 const COMBINED_SCORE: &str = "combined_score";
@@ -40,7 +40,7 @@ trait TaskScores: Sync {
     fn measure(&self, task: &Task, labelled: &[Labelled<'_>]) -> Measured;
 
     /// The prediction for one example as JSON; null if other modules write this kind's predictions.
-    fn prediction(&self, task: &Task, row: &[f32]) -> Value;
+    fn prediction(&self, task: &Task, row: &[f32], top_k: Option<usize>) -> Value;
 }
 
 fn scores_of(problem: ProblemType) -> &'static dyn TaskScores {
@@ -64,9 +64,39 @@ pub fn measure(task: &Task, labelled: &[Labelled<'_>]) -> Measured {
     measured
 }
 
-/// The prediction for one example: its logits and what they mean.
-pub fn prediction(task: &Task, row: &[f32]) -> Value {
-    scores_of(task.problem_type).prediction(task, row)
+/// The prediction for one example: its logits and what they mean. With `top_k`, the labels with the
+/// highest probabilities are listed instead of the probabilities of all.
+pub fn prediction(task: &Task, row: &[f32], top_k: Option<usize>) -> Value {
+    scores_of(task.problem_type).prediction(task, row, top_k)
+}
+
+/// Adds the probabilities of the labels to a prediction: of all by name, or the `top_k` highest as
+/// a list.
+fn add_probabilities(
+    prediction: &mut Value,
+    task: &Task,
+    probabilities: &[f64],
+    top_k: Option<usize>,
+) {
+    let mut named: Vec<(&String, f64)> = task
+        .labels
+        .iter()
+        .zip(probabilities.iter().copied())
+        .collect();
+    let Some(k) = top_k else {
+        let all: Map<String, Value> = named
+            .into_iter()
+            .map(|(label, probability)| (label.clone(), json!(probability)))
+            .collect();
+        prediction["probabilities"] = all.into();
+        return;
+    };
+    // Equal probabilities stay in the order of the labels.
+    named.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let best = named.into_iter().take(k);
+    prediction["top_k"] = best
+        .map(|(label, score)| json!({ "label": label, "score": score }))
+        .collect();
 }
 
 /// The names under which an evaluation reports the metrics of a task, without `eval_`.
@@ -123,9 +153,14 @@ impl TaskScores for SingleLabel {
         }
     }
 
-    fn prediction(&self, task: &Task, row: &[f32]) -> Value {
-        let name = task.labels.get(arg_max(row) as usize);
-        json!({ "logits": row, "label": name.map_or("", String::as_str) })
+    fn prediction(&self, task: &Task, row: &[f32], top_k: Option<usize>) -> Value {
+        let best = arg_max(row) as usize;
+        let name = task.labels.get(best).map_or("", String::as_str);
+        let probabilities = softmax(row);
+        let score = probabilities.get(best);
+        let mut said = json!({ "logits": row, "label": name, "score": score });
+        add_probabilities(&mut said, task, &probabilities, top_k);
+        said
     }
 }
 
@@ -147,12 +182,14 @@ impl TaskScores for MultiLabel {
         }
     }
 
-    fn prediction(&self, task: &Task, row: &[f32]) -> Value {
+    fn prediction(&self, task: &Task, row: &[f32], top_k: Option<usize>) -> Value {
         let names = sets::predicted(row);
         let names = names.iter().map(|&id| task.labels.get(id as usize));
         let scores: Vec<f64> = row.iter().map(|&logit| sets::sigmoid(logit)).collect();
         let label: Vec<Option<&String>> = names.collect();
-        json!({ "logits": row, "label": label, "scores": scores })
+        let mut said = json!({ "logits": row, "label": label, "scores": scores });
+        add_probabilities(&mut said, task, &scores, top_k);
+        said
     }
 }
 
@@ -175,7 +212,7 @@ impl TaskScores for Regression {
         }
     }
 
-    fn prediction(&self, _: &Task, row: &[f32]) -> Value {
+    fn prediction(&self, _: &Task, row: &[f32], _: Option<usize>) -> Value {
         json!({ "logits": row, "label": row[0] })
     }
 }
@@ -194,7 +231,7 @@ impl TaskScores for Tokens {
     }
 
     /// `token_classification::predictions` writes them.
-    fn prediction(&self, _: &Task, row: &[f32]) -> Value {
+    fn prediction(&self, _: &Task, row: &[f32], _: Option<usize>) -> Value {
         json!({ "logits": row, "label": null })
     }
 }
@@ -206,7 +243,63 @@ impl TaskScores for Questions {
     }
 
     /// `question_answering::prediction_files` writes them.
-    fn prediction(&self, _: &Task, row: &[f32]) -> Value {
+    fn prediction(&self, _: &Task, row: &[f32], _: Option<usize>) -> Value {
         json!({ "logits": row, "label": null })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use progtune_datasets::{Column, Columns, Labels};
+
+    fn task(problem_type: ProblemType) -> Task {
+        let columns = Columns {
+            first: Column::named("text"),
+            second: None,
+            label: Column::named("label"),
+        };
+        let names = ["a", "b", "c"].map(str::to_owned).into();
+        Task::own(
+            columns,
+            Labels {
+                problem_type,
+                names,
+            },
+        )
+    }
+
+    #[test]
+    fn a_class_has_the_probability_of_its_logit() {
+        let task = task(ProblemType::SingleLabelClassification);
+        let said = prediction(&task, &[0.0, (3.0_f32).ln(), 0.0], None);
+        assert_eq!(said["label"], "b");
+        assert!((said["score"].as_f64().unwrap() - 0.6).abs() < 1e-7);
+        let sum: f64 = said["probabilities"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(Value::as_f64)
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-12);
+        let said = prediction(&task, &[1.0, 2.0, 2.0], Some(2));
+        assert!(said.get("probabilities").is_none());
+        let top: Vec<&Value> = said["top_k"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            (&top[0]["label"], &top[1]["label"]),
+            (&json!("b"), &json!("c"))
+        );
+        let all = prediction(&task, &[1.0, 2.0, 2.0], Some(9));
+        assert_eq!(all["top_k"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn labels_of_a_set_have_probabilities_of_their_own() {
+        let task = task(ProblemType::MultiLabelClassification);
+        let said = prediction(&task, &[0.0, 2.0, -2.0], None);
+        assert_eq!(said["probabilities"]["a"], 0.5);
+        assert_eq!(said["probabilities"]["b"], said["scores"][1]);
+        let said = prediction(&task, &[0.0, 2.0, -2.0], Some(1));
+        assert_eq!(said["top_k"][0]["label"], "b");
     }
 }

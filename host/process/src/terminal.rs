@@ -123,6 +123,19 @@ pub fn print_json(json: &str) -> Result<()> {
     write_out(Screen::json(json).as_str())
 }
 
+/// Writes data for programs to standard output, unchanged. On a terminal it is escaped like any
+/// text.
+///
+/// # Errors
+/// Fails like [`print`].
+pub fn print_data(data: &str) -> Result<()> {
+    if std::io::stdout().is_terminal() {
+        print(data)
+    } else {
+        write_out(data)
+    }
+}
+
 fn write_out(text: &str) -> Result<()> {
     above_the_bar(|| {
         let mut out = std::io::stdout().lock();

@@ -3,9 +3,10 @@
 
 use super::arguments::*;
 use crate::config::flags::{
-    ADAPTER, ANSWERS, CONFIG, DATA, DATA_CONFIG, DTYPE, EVAL_BATCH_SIZE, EVAL_BATCH_TOKENS, FILES,
-    HEAD_TASK, INPUT, MAX_EVAL_SAMPLES, MAX_LENGTH, MERGED, METRICS, MODEL, PEFT_OPT, PREDICTIONS,
-    QUIET, SAMPLE, SCHEDULE_OPT, SEED, SPLIT, TASK, THREADS, VERBOSE,
+    ADAPTER, ANSWERS, CONFIG, CONTEXT, DATA, DATA_CONFIG, DTYPE, EVAL_BATCH_SIZE,
+    EVAL_BATCH_TOKENS, FILES, HEAD_TASK, INPUT, KEEP_COLUMNS, MAX_EVAL_SAMPLES, MAX_LENGTH, MERGED,
+    METRICS, MODEL, OUTPUT_FORMAT, PEFT_OPT, PREDICTIONS, QUESTION, QUIET, SAMPLE, SCHEDULE_OPT,
+    SEED, SPLIT, TASK, TEXT, TEXT_PAIR, THREADS, TOP_K, VERBOSE,
 };
 use crate::config::{
     BATCHES, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS, OWN_DATA,
@@ -164,7 +165,7 @@ pub(super) const COMMANDS: &[Described] = &[
     Described {
         path: "evaluate",
         command: Some(Command::Evaluate),
-        about: "Evaluate a model on labelled data",
+        about: "Evaluate a model on labelled data; without any, on that of its training",
         examples: "\
   progtune evaluate --adapter runs/sample-progressive-lora-seed42
   progtune evaluate --model bert --task mrpc --data glue/MRPC \\
@@ -181,14 +182,18 @@ pub(super) const COMMANDS: &[Described] = &[
         about: "Write a model's predictions for unlabelled examples",
         examples: "\
   progtune predict --adapter runs/sample-progressive-lora-seed42 \\
-    --input FILE.jsonl
-  progtune predict --model runs/own-full-full-seed42 --task own \\
-    --input new.csv --output predictions.jsonl",
+    --text 'A wonderful film.'
+  progtune predict --model runs/own-full-full-seed42 --input new.csv \\
+    --keep-columns id,url --output predictions.csv
+  zcat texts.gz | progtune predict --model runs/own-full-full-seed42",
         flags: &[
             IN_USE,
             &[
-                ("Model and data", &[&INPUT]),
-                ("Output", &[&PREDICTIONS]),
+                ("Input", &[&INPUT, &TEXT, &TEXT_PAIR, &QUESTION, &CONTEXT]),
+                (
+                    "Output",
+                    &[&PREDICTIONS, &OUTPUT_FORMAT, &KEEP_COLUMNS, &TOP_K],
+                ),
                 ("Machine", MACHINE),
             ],
         ],

@@ -4,10 +4,13 @@
 use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
-use crate::flags::{Flag, Form, Scope};
+use crate::flags::{Arguments, Declared, Flag, Form, Scope, WITHOUT_EFFECT};
 use crate::prefix_cache::{self, CacheDtype, Mode};
 use progtune_pipeline::token_cache::TokenCacheUse;
 use progtune_process::byte_size::ByteSize;
+
+/// The commands that compute every example once, so that nothing could be read again.
+const INFERENCE_COMMANDS: &[&str] = &["evaluate", "predict"];
 
 pub(crate) static PREFIX_CACHE: Flag<Mode> = Flag::key(
     "prefix_cache",
@@ -15,7 +18,8 @@ pub(crate) static PREFIX_CACHE: Flag<Mode> = Flag::key(
     "Prefix cache, which keeps the output of frozen blocks for the next epoch: auto, off, ram, or disk (in the run directory)",
 )
 .default("auto")
-.form(Form::OneOf(Mode::NAMES));
+.form(Form::OneOf(Mode::NAMES))
+.elsewhere(&[(INFERENCE_COMMANDS, "WHERE", WITHOUT_EFFECT)]);
 
 pub(crate) static PREFIX_CACHE_BUDGET: Flag<ByteSize> = Flag::key(
     "prefix_cache_budget",
@@ -24,7 +28,8 @@ pub(crate) static PREFIX_CACHE_BUDGET: Flag<ByteSize> = Flag::key(
 )
 .computed("a quarter of the available memory; on disk half of what is free")
 .example("2GiB")
-.form(Form::Parsed(ByteSize::EXPECTED, ByteSize::parse));
+.form(Form::Parsed(ByteSize::EXPECTED, ByteSize::parse))
+.elsewhere(&[(INFERENCE_COMMANDS, "SIZE", WITHOUT_EFFECT)]);
 
 pub(crate) static PREFIX_CACHE_DTYPE: Flag<CacheDtype> = Flag::key(
     "prefix_cache_dtype",
@@ -32,7 +37,8 @@ pub(crate) static PREFIX_CACHE_DTYPE: Flag<CacheDtype> = Flag::key(
     "Data type of the prefix cache: f32 (changes no result) or f16 (half the space)",
 )
 .default("f32")
-.form(Form::OneOf(CacheDtype::NAMES));
+.form(Form::OneOf(CacheDtype::NAMES))
+.elsewhere(&[(INFERENCE_COMMANDS, "NAME", WITHOUT_EFFECT)]);
 
 pub(crate) static TOKEN_CACHE: Flag<TokenCacheUse> = Flag::key(
     "token_cache",
@@ -42,6 +48,16 @@ pub(crate) static TOKEN_CACHE: Flag<TokenCacheUse> = Flag::key(
 .default("auto")
 .scope(Scope::All)
 .form(Form::OneOf(TokenCacheUse::NAMES));
+
+/// The flags given to `evaluate` or `predict` that have no effect there. Scripts for version 0.1
+/// may contain them.
+pub fn without_effect(arguments: &Arguments) -> Vec<String> {
+    let all: [&dyn Declared; 3] = [&PREFIX_CACHE, &PREFIX_CACHE_BUDGET, &PREFIX_CACHE_DTYPE];
+    let given = all
+        .into_iter()
+        .filter(|flag| !arguments.texts(*flag).is_empty());
+    given.map(|flag| flag.about().flag()).collect()
+}
 
 /// The caches of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub(crate) static TASK: Flag<String> = Flag::key(
     names.chain([OWN_TASK]).collect()
 }))
 .elsewhere(&[(&["evaluate", "predict"], "NAME", "Task: sample or sample_pairs (generated), a GLUE task such as mrpc, squad, squad_v2, or own (implied by files); \
-           the default for an adapter is its own task")]);
+           results record their task, and need none")]);
 
 pub(crate) static DATA: Flag<PathBuf> = Flag::key(
     "data",
@@ -38,7 +38,7 @@ pub(crate) static DATA: Flag<PathBuf> = Flag::key(
 .example("glue/mrpc")
 .scope(Scope::All)
 .usual()
-.elsewhere(&[(&["evaluate", "predict"], "DIR or ID", "Directory with the task's files, or id of a data set on the hub")]);
+.elsewhere(&[(&["evaluate", "predict"], "DIR or ID", "Directory with the task's files, or id of a data set on the hub; for evaluate by default the data of the result's training")]);
 
 pub(crate) static METRICS: Flag<String> = Flag::key(
     "metrics",

@@ -1,5 +1,5 @@
-//! The resolved configurations of `evaluate` and `predict`. Resolved by `main`, read by those
-//! commands.
+//! The resolved configuration of `evaluate`, and the part of it that `predict` shares. Resolved by
+//! `main`, read by those commands.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,12 @@ use progtune_datasets::{Metric, OwnRequest, Sample};
 
 use super::settings::Settings;
 use super::{
-    ConfigError, HubConfig, MachineConfig, Sources, Split, answering,
+    ConfigError, HubConfig, MachineConfig, Sources, Split,
+    answering::{self, DOC_STRIDE},
     batching::{MAX_LENGTH, read_eval_batch},
     caching::TOKEN_CACHE,
     data::{DATA, MAX_EVAL_SAMPLES, SAMPLE, TASK, read_metrics},
-    inputs::read_model,
+    inputs::{MODEL, read_model},
     layers, own, plugins,
     split::SPLIT,
     training::SEED,
@@ -35,26 +36,6 @@ pub(crate) static ADAPTER: Flag<Vec<PathBuf>> = Flag::key(
 .takes(Takes::Values)
 .usual()
 .elsewhere(&[(&["merge"], "DIR or ID", "Adapter to merge into the weights of the model")]);
-
-pub(crate) static INPUT: Flag<String> = Flag::argument(
-    "input",
-    "FILE",
-    "Input file with the task's columns: JSONL; for own data any of its formats, for questions about texts also SQuAD's JSON",
-)
-.computed("the --split of --data")
-.usual()
-.adjust(|arg| arg.conflicts_with_all(["data", "split"]));
-
-/// Distinct from the key `output`, which is training's run directory.
-pub(crate) static PREDICTIONS: Flag<String> = Flag::argument(
-    "predictions",
-    "FILE.jsonl",
-    "JSONL file to write: for each example a line with `logits` and `label`, the `tags` and `entities` of a sentence, or the \
-     `answer` to a question (for several adapters, each under its name)",
-)
-.long("output")
-.computed("standard output")
-.usual();
 
 pub(crate) static ANSWERS: Flag<String> = Flag::argument(
     "answers",
@@ -127,6 +108,8 @@ pub struct AdaptedModel {
     /// Directory or id of a checkpoint, or of the base model of `adapters`; `None` for the embedded
     /// model.
     pub model: Option<NamedPath>,
+    /// Whether the model was named. If not, it is the one that the adapters record.
+    pub is_model_given: bool,
     /// The adapters to apply, one after the other, with distinct names; at least one, which may be
     /// `none`.
     pub adapters: Vec<AdapterChoice>,
@@ -148,6 +131,8 @@ pub struct InferenceConfig {
     pub max_length: Option<usize>,
     /// The reading and answering of questions about texts; without effect on other tasks.
     pub answering: Answering,
+    /// Whether the overlap of windows was given. If not, it is the one that the result records.
+    pub is_doc_stride_given: bool,
     /// The limit of a batch.
     pub eval_batch: BatchLimit,
     /// The rows to use; `None` uses all. Predictions are made for the first rows, because they are
@@ -162,7 +147,7 @@ pub struct InferenceConfig {
 }
 
 impl InferenceConfig {
-    fn read(
+    pub(super) fn read(
         settings: &Settings,
         task: Option<String>,
         sampling: impl FnOnce(usize) -> Sample,
@@ -170,6 +155,7 @@ impl InferenceConfig {
         Ok(Self {
             models: AdaptedModel {
                 model: read_model(settings)?,
+                is_model_given: settings.is_set(&MODEL),
                 adapters: AdapterChoice::read(settings)?,
             },
             hub: HubConfig::read(settings)?,
@@ -177,6 +163,7 @@ impl InferenceConfig {
             metrics: read_metrics(settings)?,
             max_length: settings.find(&MAX_LENGTH)?,
             answering: answering::read(settings)?,
+            is_doc_stride_given: settings.is_set(&DOC_STRIDE),
             eval_batch: read_eval_batch(settings)?,
             sample: settings.find(&MAX_EVAL_SAMPLES)?.map(sampling),
             plugins: plugins::read(settings)?,
@@ -200,10 +187,12 @@ pub(super) fn read_task(
 pub struct EvaluateConfig {
     /// Model, task and machine.
     pub inference: InferenceConfig,
-    /// Directory with the task's files, or id of a data set. `None` for a task that generates its
-    /// data or has a data set on the hub, and for `own`.
+    /// Directory with the task's files, or id of a data set. `None` for the data of the run that
+    /// made the result, for a task that generates its data or has a data set on the hub, and for
+    /// own files.
     pub data: Option<PathBuf>,
-    /// The user's own files of `split`; a request without files refers to those of `data`.
+    /// The user's own files of `split`; a request without files refers to those of `data` or of the
+    /// run that made the result.
     pub own: Option<OwnRequest>,
     /// The part of the data to evaluate on; by default, validation.
     pub split: Split,
@@ -224,8 +213,8 @@ impl EvaluateConfig {
         let data = settings.path(&DATA)?;
         let own = own
             .map(|own| {
-                if data.is_some() && own::is_without_files(&own) {
-                    // The files are known once the data set is.
+                if own::is_without_files(&own) {
+                    // The files are known once the data set is, or the record of the run is read.
                     Ok((own, split.unwrap_or(Split::Validation)))
                 } else {
                     own::of_split(own, split, preferred)
@@ -245,91 +234,5 @@ impl EvaluateConfig {
             answers: arguments.one(&ANSWERS).map(PathBuf::from),
         };
         Ok(config)
-    }
-}
-
-/// The source of the examples to predict.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PredictInput {
-    /// A JSONL file whose lines have the task's columns.
-    File(PathBuf),
-    /// The user's own files, in any format.
-    Own(OwnRequest),
-    /// A part of a data set that the user chose.
-    OwnData {
-        /// The request that says how its files are read.
-        request: OwnRequest,
-        /// Directory or id of the data set.
-        data: PathBuf,
-        /// The part; by default, test.
-        split: Split,
-    },
-    /// A part of the task's data.
-    Data {
-        /// Directory with the task's files, or id of a data set. `None` for a task that generates
-        /// its data or has a data set on the hub.
-        data: Option<PathBuf>,
-        /// The part; by default, test.
-        split: Split,
-    },
-}
-
-/// The configuration of `progtune predict`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PredictConfig {
-    /// Model, task and machine.
-    pub inference: InferenceConfig,
-    /// The examples to predict: `--input`, otherwise `--data` with `--split`.
-    pub input: PredictInput,
-    /// JSONL file to write; `None` for standard output.
-    pub output: Option<PathBuf>,
-    /// Directory for the answer files of questions about texts; `None` writes none.
-    pub answers: Option<PathBuf>,
-}
-
-impl PredictConfig {
-    /// Resolves the configuration of `progtune predict`.
-    ///
-    /// # Errors
-    /// Fails like [`RunConfig::resolve_train`](super::RunConfig::resolve_train), except that the
-    /// data is needed only without `--input`.
-    pub fn resolve(arguments: &Arguments, sources: &Sources) -> Result<Self, ConfigError> {
-        let settings = layers::merge(arguments, sources, Scope::Inference)?;
-        let (task, own) = read_task(&settings)?;
-        let inference = InferenceConfig::read(&settings, task, Sample::first)?;
-        let data = settings.path(&DATA)?;
-        let split = settings.find(&SPLIT)?;
-        let input = match (arguments.one(&INPUT), own) {
-            (Some(file), Some(own)) => PredictInput::Own(own::of_input(own, file.as_ref())),
-            (Some(file), None) => PredictInput::File(file.into()),
-            (None, Some(own)) => {
-                let unlabelled = |own| OwnRequest {
-                    ignore_labels: true,
-                    ..own
-                };
-                match data.filter(|_| own::is_without_files(&own)) {
-                    Some(data) => PredictInput::OwnData {
-                        request: unlabelled(own),
-                        data,
-                        split: split.unwrap_or(Split::Test),
-                    },
-                    None => {
-                        let preferred = [Split::Test, Split::Validation, Split::Train];
-                        let (own, _) = own::of_split(own, split, preferred)?;
-                        PredictInput::Own(unlabelled(own))
-                    }
-                }
-            }
-            (None, None) => {
-                let split = split.unwrap_or(Split::Test);
-                PredictInput::Data { data, split }
-            }
-        };
-        Ok(Self {
-            inference,
-            input,
-            output: arguments.one(&PREDICTIONS).map(PathBuf::from),
-            answers: arguments.one(&ANSWERS).map(PathBuf::from),
-        })
     }
 }

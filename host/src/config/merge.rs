@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     AdapterChoice, ConfigError, HubConfig, Sources,
     inference::{ADAPTER, read_task},
-    inputs::read_model,
+    inputs::{MODEL, read_model},
     layers,
     machine::THREADS,
     plugins,
@@ -44,6 +44,8 @@ pub(crate) static DTYPE: Flag<String> = Flag::argument(
 pub struct MergeConfig {
     /// Directory or id of the base model; `None` for the embedded model.
     pub model: Option<NamedPath>,
+    /// Whether the base model was named. If not, it is the one that the adapter records.
+    pub is_model_given: bool,
     /// The lookup of ids.
     pub hub: HubConfig,
     /// The adapter: a directory or an id.
@@ -85,6 +87,7 @@ impl MergeConfig {
         let dtype = WeightDtype::NAMES.iter().find(|(name, _)| *name == given);
         Ok(Self {
             model: read_model(&settings)?,
+            is_model_given: settings.is_set(&MODEL),
             hub: HubConfig::read(&settings)?,
             adapter: adapter.ok_or_else(|| ConfigError::Missing {
                 key: "--adapter".into(),

@@ -1,8 +1,6 @@
 //! The keys about the user's own data files: the files themselves, and how they are read. Read by
 //! the resolved configurations of every command that reads data.
 
-use std::path::Path;
-
 use progtune_datasets::{Header, OWN_TASK, OwnRequest, Reading};
 
 use super::data::{DATA, TASK};
@@ -106,7 +104,11 @@ fn refuse_without_files(settings: &Settings, task: &str) -> Result<(), ConfigErr
     }
 }
 
-fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
+/// Reads how files are read.
+///
+/// # Errors
+/// Fails if a value is not valid for its key.
+pub(super) fn read_reading(settings: &Settings) -> Result<Reading, ConfigError> {
     Ok(Reading {
         format: settings.find(&FILE_FORMAT)?,
         encoding: settings.find(&ENCODING)?.unwrap_or_default(),
@@ -182,6 +184,19 @@ pub fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Whether any own files are given.
+///
+/// # Errors
+/// Fails if a value is not valid for its key.
+pub(super) fn has_files(settings: &Settings) -> Result<bool, ConfigError> {
+    let mut is_any = false;
+    for flag in [&TRAIN_FILE, &VALIDATION_FILE, &TEST_FILE] {
+        let paths = settings.paths(flag)?;
+        is_any |= paths.iter().any(|path| path.as_os_str() != "none");
+    }
+    Ok(is_any)
+}
+
 /// Whether the request names no files.
 pub(super) fn is_without_files(request: &OwnRequest) -> bool {
     [&request.train, &request.validation, &request.test]
@@ -220,14 +235,4 @@ pub(super) fn of_split(
         Split::Test => only.test = request.test,
     }
     Ok((only, split))
-}
-
-/// The request for a single file to predict.
-pub(super) fn of_input(request: OwnRequest, file: &Path) -> OwnRequest {
-    OwnRequest {
-        test: vec![file.to_string_lossy().into_owned()],
-        ignore_labels: true,
-        reading: request.reading,
-        ..OwnRequest::default()
-    }
 }

@@ -3,6 +3,7 @@
 
 use progtune_engine::{
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
+    base_model,
     learned_task::TASK_FILE,
     provenance,
 };
@@ -151,7 +152,7 @@ impl Wanted for AdapterFiles {
                 )
             });
         }
-        let beside = [TASK_FILE, provenance::FILE, "plan.json"];
+        let beside = [TASK_FILE, base_model::FILE, provenance::FILE, "plan.json"];
         let beside = beside.into_iter().filter(|name| has(name));
         Ok(needed
             .into_iter()

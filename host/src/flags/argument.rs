@@ -1,7 +1,7 @@
 //! A flag as clap's argument: with its default in the help and, for shells, the values to complete.
 //! Called by `cli`.
 
-use super::{About, Declared, Offers, Takes};
+use super::{About, Declared, Offers, Takes, WITHOUT_EFFECT};
 use clap::{Arg, ArgAction, ValueHint, builder::PossibleValuesParser};
 
 /// The ids that shells complete after `--schedule` and `--peft`.
@@ -28,7 +28,8 @@ impl About {
                 }
                 _ => help.to_owned(),
             })
-            .hide_short_help(only_usual && !self.is_usual);
+            .hide_short_help(only_usual && !self.is_usual)
+            .hide(help == WITHOUT_EFFECT);
         let arg = match heading {
             "" => arg,
             heading => arg.help_heading(heading),

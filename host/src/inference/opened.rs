@@ -1,95 +1,97 @@
 //! A base model opened for `evaluate` and `predict`, without its weights. These are read once,
-//! after the data has been checked, and shared by the models of all adapters.
+//! after the data has been checked, and shared by the models of all adapters. `load` reads the
+//! data.
 
 use crate::{
     config::{AdaptedModel, AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
+    fetch::warn_of_another_base,
     recipe::prepare::open_tokenizer,
-    task_data::{OwnRead, read_own, trainable_task, with_metrics},
+    result_record::{ResultRecord, learned_task},
+    task_data::{trainable_task, with_metrics},
 };
-use progtune_datasets::{
-    AnswerRule, DataFile, Format, Header, OnBadRow, OwnRequest, ProblemType, Question, SplitName,
-    TaggedSentence, Task, TextEncoding, load_questions, read_questions,
-};
+use progtune_datasets::{OWN_TASK, OwnRequest, ProblemType, Task};
 use progtune_engine::{
     adapter::Adapter,
     assemble::Assembly,
     error::{Error, Result},
+    learned_task::LearnedTask,
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
     plan::ModelPlan,
     plugin,
 };
+use progtune_hub::NamedPath;
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
-    question_answering::load::QuestionSource,
-    token_cache::TokenCache,
-    token_classification::{
-        align::{AlignedSentence, align},
-        data::warn_of_gaps,
-    },
-    tokenizer::Tokenizer,
+    question_answering::Answering, token_cache::TokenCache, tokenizer::Tokenizer,
 };
-use std::{borrow::Cow, path::Path};
 
 /// The base model and the adapters to be applied to it.
 pub struct Opened<'a> {
-    config: &'a InferenceConfig,
-    own: Option<OwnRead>,
+    pub(super) config: &'a InferenceConfig,
     source: ModelSource,
     model_config: ModelConfig,
-    layers: Vec<Layer<'a>>,
-    tokenizer: Tokenizer,
-    cache: TokenCache,
+    pub(super) layers: Vec<Layer<'a>>,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) cache: TokenCache,
+    /// The reading and answering of questions, with the overlap of the result's training.
+    pub(super) answering: Answering,
 }
 
 /// An adapter, or nothing, on top of the base model.
-struct Layer<'a> {
-    name: &'a str,
+pub struct Layer<'a> {
+    /// The adapter's name.
+    pub name: &'a str,
+    /// The task of its head.
+    pub task: Task,
+    /// The description of that task, for reading the user's own files.
+    pub learned: LearnedTask,
     adapter: Option<Adapter>,
-    task: Task,
     model_plan: ModelPlan,
 }
 
+/// The examples for which a model is opened, as far as they decide its task.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// The user's own files. The request shows whether they hold questions.
+    OwnFiles(Option<&'a OwnRequest>),
+    /// Input of the user's, without labels.
+    Input,
+    /// The data of the task.
+    TaskData,
+}
+
 impl<'a> Opened<'a> {
-    /// Opens the model and every adapter. The user's own files, if given, are read with the labels
-    /// known to the model.
+    /// Opens the model and every adapter; `models` are local. `records` are those of the adapters,
+    /// or of the model without one.
+    ///
+    /// # Errors
+    /// Fails if a file is absent or damaged, or nothing says which task a head is for.
     pub fn new(
         config: &'a InferenceConfig,
         models: &'a AdaptedModel,
-        own: Option<&OwnRequest>,
+        records: &[Option<ResultRecord>],
+        purpose: Purpose<'_>,
     ) -> Result<Self> {
-        let own = own
-            .map(|request| read_own(config, models, request))
-            .transpose()?;
         let source = ModelSource::new(models.model.as_ref())?;
         let mut model_config = source.config()?;
         let several = models.adapters.len() > 1;
-        let read = |choice: &AdapterChoice| {
-            let directory = choice.directory.as_ref();
-            directory
-                .map(|directory| Adapter::read(directory, &model_config))
-                .transpose()
-                .map_err(|e| named(e, &choice.name, several))
-        };
-        let adapters: Vec<Option<Adapter>> =
-            models.adapters.iter().map(read).collect::<Result<_>>()?;
+        let adapters = read_adapters(models, &model_config, several)?;
+        let directories = models.adapters.iter();
+        let directories = directories.filter_map(|choice| choice.directory.as_deref());
+        warn_of_another_base(directories, &source)?;
         let plugins = if adapters.iter().any(Option::is_some) {
             Some(plugin::find(&config.plugins)?)
         } else {
             None
         };
-        // Without an adapter, the base model uses the other adapters' task.
-        let said = |adapter: &Option<Adapter>| adapter.as_ref()?.task.clone();
-        let fallback = adapters.iter().find_map(said);
-        let fallback = fallback.unwrap_or_else(|| SAMPLE_TASK.into());
-        let open = |name: &'a str, adapter: Option<Adapter>| {
-            let head = said(&adapter);
-            let task = config.task.as_ref().or(head.as_ref()).unwrap_or(&fallback);
-            let task = match &own {
-                Some(own) => own.task().clone(),
-                None => with_metrics(trainable_task(task)?, &config.metrics)?,
+        let base_name = source.name();
+        let open = |name: &'a str, adapter: Option<Adapter>, record: Option<&ResultRecord>| {
+            let known = Known {
+                record,
+                adapter: adapter.as_ref(),
+                base: (&model_config, &base_name),
             };
+            let (task, learned) = task_of(config, models, known, purpose)?;
             let head = HeadKind::of(&task);
             let model_plan = match (&adapter, &plugins) {
                 (Some(adapter), Some(plugins)) => {
@@ -99,46 +101,55 @@ impl<'a> Opened<'a> {
             };
             Ok(Layer {
                 name,
-                adapter,
                 task,
+                learned,
+                adapter,
                 model_plan,
             })
         };
         let names = models.adapters.iter().map(|choice| choice.name.as_str());
         let layers = names
             .zip(adapters)
-            .map(|(name, adapter)| open(name, adapter).map_err(|e| named(e, name, several)))
+            .zip(records)
+            .map(|((name, adapter), record)| {
+                open(name, adapter, record.as_ref()).map_err(|e| self::named(e, name, several))
+            })
             .collect::<Result<Vec<Layer<'a>>>>()?;
         // The inputs are the same for all adapters: they use the positions that remain for every
         // one.
         let shifts = layers.iter().map(|layer| layer.model_plan.position_shift);
         model_config.position_shift = shifts.max().unwrap_or(0);
-        // The length is also the same for all: the one that suits the first adapter's task.
-        let longest = max_length(config.max_length, layers[0].task.problem_type);
-        let mut tokenizer = open_tokenizer(&source, &model_config, longest)?;
-        if let Some(own) = &own {
-            tokenizer = tokenizer.for_task(own.task().problem_type);
-        }
+        // The length is also the same for all: the one that the first adapter was trained with.
+        let recorded = records
+            .iter()
+            .flatten()
+            .find_map(|record| record.max_length);
+        let asked = config.max_length.or(recorded);
+        let problem = layers[0].task.problem_type;
+        let longest = max_length(asked, problem);
+        let tokenizer = open_tokenizer(&source, &model_config, longest)?.for_task(problem);
+        let answering = answering_of(config, records);
         Ok(Self {
             config,
-            own,
             source,
             model_config,
             layers,
             tokenizer,
             cache: TokenCache::new(config.token_cache),
+            answering,
         })
     }
 
-    /// The distinct tasks of the adapters, each with the name of the first adapter for it.
-    pub fn tasks(&self) -> Vec<(&Task, &str)> {
-        let mut tasks: Vec<(&Task, &str)> = Vec::new();
+    /// The layers with different tasks, each the first one with its task. The same data is read for
+    /// all layers with a task.
+    pub fn distinct(&self) -> Vec<&Layer<'a>> {
+        let mut distinct: Vec<&Layer<'a>> = Vec::new();
         for layer in &self.layers {
-            if !tasks.iter().any(|(task, _)| task.name == layer.task.name) {
-                tasks.push((&layer.task, layer.name));
+            if !distinct.iter().any(|other| other.reads_like(layer)) {
+                distinct.push(layer);
             }
         }
-        tasks
+        distinct
     }
 
     /// Adds the adapter's name to an error if there are several adapters.
@@ -146,117 +157,11 @@ impl<'a> Opened<'a> {
         named(error, name, self.layers.len() > 1)
     }
 
-    /// Reads the examples of a JSONL file. Questions about texts may have other layouts.
-    pub fn load_file(&self, task: &Task, path: &Path) -> Result<EvalSplit> {
-        let name = SplitName::Test;
-        if task.problem_type != ProblemType::QuestionAnswering {
-            return self.load(task, name, Origin::Jsonl(path));
-        }
-        let file = DataFile {
-            path: path.to_path_buf(),
-            format: Format::of_name(path).unwrap_or(Format::Jsonl),
-            encoding: TextEncoding::default(),
-            header: Header::default(),
-            part: None,
-        };
-        let limit = self.config.sample.map(|sample| sample.n_rows);
-        let read = read_questions(&[file], AnswerRule::Optional, OnBadRow::Error, limit)?;
-        self.load_questions(task, name, &read.questions)
-    }
-
-    fn load(&self, task: &Task, name: SplitName, origin: Origin<'_>) -> Result<EvalSplit> {
-        let source = ExampleSource {
-            task,
-            tokenizer: &self.tokenizer,
-            cache: &self.cache,
-        };
-        Ok(EvalSplit::of_examples(
-            name,
-            source.load(origin, self.config.sample)?,
-        ))
-    }
-
-    fn load_questions(
-        &self,
-        task: &Task,
-        name: SplitName,
-        questions: &[Question],
-    ) -> Result<EvalSplit> {
-        let source = QuestionSource {
-            task,
-            tokenizer: &self.tokenizer,
-            cache: &self.cache,
-            answering: self.config.answering,
-        };
-        let split = source.split(questions, self.config.sample)?;
-        Ok(EvalSplit::of_questions(name, split))
-    }
-
-    /// The tagged sentences of the only split in the user's own files, or `None` for other data.
-    pub fn sentences(&self) -> Option<Cow<'_, [TaggedSentence]>> {
-        let Some(OwnRead::Sentences(data)) = &self.own else {
-            return None;
-        };
-        let splits = [&data.train, &data.validation, &data.test];
-        let sentences = splits.into_iter().find(|split| !split.is_empty());
-        let sentences = sentences.map_or(&[][..], Vec::as_slice);
-        Some(data.sampled(sentences, self.config.sample))
-    }
-
-    /// Tokenises these sentences and assigns the tokens to their words.
-    pub fn aligned(
-        &self,
-        sentences: &[TaggedSentence],
-        name: SplitName,
-    ) -> Result<Vec<AlignedSentence>> {
-        let aligned = align(&self.tokenizer, sentences)?;
-        warn_of_gaps(&aligned, name, self.tokenizer.max_length());
-        Ok(aligned)
-    }
-
-    /// Loads the tokenised examples of these splits.
-    pub fn load_splits(
-        &self,
-        task: &Task,
-        directory: &Path,
-        names: &[SplitName],
-    ) -> Result<Vec<EvalSplit>> {
-        let load = |&name: &SplitName| {
-            if let Some(sentences) = self.sentences() {
-                let aligned = self.aligned(&sentences, name)?.into_iter();
-                let examples = aligned.map(|sentence| sentence.example).collect();
-                return Ok(EvalSplit {
-                    name,
-                    examples,
-                    asked: None,
-                });
-            }
-            match &self.own {
-                // The files were opened for a single split, whatever its name is here.
-                Some(OwnRead::Examples(files)) => {
-                    let only = files.only_split();
-                    self.load(task, name, Origin::Own { files, name: only })
-                }
-                Some(OwnRead::Questions(own)) => {
-                    let read = [&own.train, &own.validation, &own.test];
-                    let questions = read.into_iter().find(|questions| !questions.is_empty());
-                    self.load_questions(task, name, questions.map_or(&[], Vec::as_slice))
-                }
-                _ if task.problem_type == ProblemType::QuestionAnswering => {
-                    let read = load_questions(task, directory, name, self.config.sample)?;
-                    self.load_questions(task, name, &read.questions)
-                }
-                _ => self.load(task, name, Origin::Split { directory, name }),
-            }
-        };
-        names.iter().map(load).collect()
-    }
-
-    /// Applies `f` to the model with each adapter and its task; the results carry the adapters'
+    /// Applies `f` to the model with each adapter and its layer; the results carry the adapters'
     /// names. The base model is read once, and only one adapter is applied at a time.
     pub fn with_each_model<T>(
         &self,
-        f: impl Fn(&Model, &Task) -> Result<T>,
+        f: impl Fn(&Model, &Layer<'a>) -> Result<T>,
     ) -> Result<Vec<(String, T)>> {
         // An adapter includes its head. Without an adapter, the model must have one.
         let mut layers = self.layers.iter();
@@ -266,7 +171,7 @@ impl<'a> Opened<'a> {
         };
         let base = self.assembly(reader).read_base(policy);
         let base = base.map_err(|e| self.named(e, reader.name))?;
-        let run = |layer: &Layer<'_>| f(&self.assembly(layer).build_on(&base)?, &layer.task);
+        let run = |layer: &Layer<'a>| f(&self.assembly(layer).build_on(&base)?, layer);
         let layers = self.layers.iter();
         layers
             .map(|layer| {
@@ -289,6 +194,136 @@ impl<'a> Opened<'a> {
             seed: 0,
             device: self.config.machine.device,
             kernels: self.config.machine.kernels,
+        }
+    }
+}
+
+impl Layer<'_> {
+    /// Whether both layers read the same inputs and have the same answers to them.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        self.task == other.task && self.learned == other.learned
+    }
+
+    /// Whether its task is a named one, with its own columns and data.
+    pub fn is_named(&self) -> bool {
+        self.task.name != OWN_TASK
+    }
+
+    /// Whether its examples are pairs of texts; `None` if nothing says so.
+    pub fn takes_pairs(&self) -> Option<bool> {
+        let is_known = self.is_named() || self.learned.has_columns();
+        is_known.then_some(self.task.columns.second.is_some())
+    }
+}
+
+/// Reads every adapter; `None` for the model without one.
+fn read_adapters(
+    models: &AdaptedModel,
+    base: &ModelConfig,
+    several: bool,
+) -> Result<Vec<Option<Adapter>>> {
+    let read = |choice: &AdapterChoice| {
+        let directory = choice.directory.as_ref();
+        directory
+            .map(|directory| Adapter::read(directory, base))
+            .transpose()
+            .map_err(|e| named(e, &choice.name, several))
+    };
+    models.adapters.iter().map(read).collect()
+}
+
+/// The reading and answering of questions, with the overlap of windows that was given or recorded.
+fn answering_of(config: &InferenceConfig, records: &[Option<ResultRecord>]) -> Answering {
+    let mut recorded = records.iter().flatten();
+    let stride = recorded.find_map(|record| record.doc_stride);
+    Answering {
+        doc_stride: match stride {
+            Some(stride) if !config.is_doc_stride_given => stride,
+            _ => config.answering.doc_stride,
+        },
+        ..config.answering
+    }
+}
+
+/// The records of an adapter or model: of the adapter in each place, or of the model for `none`. A
+/// base model without records has the task of the other adapters, and so has an adapter if that is
+/// a named task.
+///
+/// # Errors
+/// Fails if a record is damaged.
+pub fn records(models: &AdaptedModel) -> Result<Vec<Option<ResultRecord>>> {
+    let base = models.model.as_ref().map(NamedPath::path);
+    let base = base.map(ResultRecord::read).transpose()?;
+    let base = base.filter(|record| record.task_name().is_some());
+    let read = |choice: &AdapterChoice| {
+        let directory = choice.directory.as_deref();
+        directory.map(ResultRecord::read).transpose()
+    };
+    let records: Vec<Option<ResultRecord>> =
+        models.adapters.iter().map(read).collect::<Result<_>>()?;
+    let mut stated = records.iter().flatten();
+    let first = stated.find(|record| record.task_name().is_some()).cloned();
+    let fallback = base.or(first);
+    // The labels of one adapter's own data are no other adapter's.
+    let named = fallback.as_ref().filter(|record| record.named().is_some());
+    let known = |record: Option<ResultRecord>| match record {
+        None => fallback.clone(),
+        Some(record) if record.task_name().is_none() => Some(named.cloned().unwrap_or(record)),
+        known => known,
+    };
+    Ok(records.into_iter().map(known).collect())
+}
+
+/// Everything that may say which task a head is for.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    record: Option<&'a ResultRecord>,
+    adapter: Option<&'a Adapter>,
+    base: (&'a ModelConfig, &'a str),
+}
+
+/// The task of a head: the requested one, or the one that is recorded with the result. For the
+/// user's own files and input it may also be the one that the head's own configuration implies.
+fn task_of(
+    config: &InferenceConfig,
+    models: &AdaptedModel,
+    known: Known<'_>,
+    purpose: Purpose<'_>,
+) -> Result<(Task, LearnedTask)> {
+    let named = |name: &str| {
+        let task = with_metrics(trainable_task(name)?, &config.metrics)?;
+        let learned = LearnedTask::of_task(&task);
+        Ok((task, learned))
+    };
+    let own = |request: Option<&OwnRequest>| {
+        let learned = learned_task(known.record, known.adapter, known.base, request)?;
+        let task = match learned.labels.problem_type {
+            // The metrics of questions are fixed; the files may refuse others.
+            ProblemType::QuestionAnswering => learned.own_task(),
+            _ => with_metrics(&learned.own_task(), &config.metrics)?,
+        };
+        Ok((task, learned))
+    };
+    let asked = config.task.as_deref();
+    let recorded = known.record.and_then(ResultRecord::task_name);
+    match (purpose, asked.or(recorded)) {
+        (Purpose::OwnFiles(request), _) => own(request),
+        (_, Some(OWN_TASK)) => own(None),
+        (_, Some(name)) => named(name),
+        (Purpose::Input, None) => own(None),
+        (Purpose::TaskData, None) => {
+            let is_bare = models.model.is_none() && known.adapter.is_none();
+            if is_bare {
+                return named(SAMPLE_TASK);
+            }
+            let origin = match known.adapter {
+                Some(adapter) => &adapter.origin,
+                None => known.base.1,
+            };
+            Err(Error::Usage(format!(
+                "{origin}: neither the task of the model nor the data of its training is recorded there; give --test-file FILE \
+                 with rows of your own, or --task with --data"
+            )))
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     best_model::BestModel,
     config::{Decided, InputsConfig, RunConfig, ScheduleAndMethod, TrainingConfig, max_length},
-    fetch::{Fetcher, ModelFiles},
+    fetch::{Fetcher, ModelFiles, warn_of_another_base},
     memory_forecast::budget::settle_memory,
     run_examples::{load_data, load_test},
     split_remarks,
@@ -20,6 +20,7 @@ use progtune_engine::{
     plan::{ModelPlan, RunPlan},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };
+use progtune_hub::NamedPath;
 use progtune_pipeline::{
     batch_order::BatchOrder, class_weights::loss_weighting, eval_split::EvalSplit,
     token_store::Examples, tokenizer::Tokenizer,
@@ -61,6 +62,8 @@ impl ModelSide {
             .as_ref()
             .map(|directory| Adapter::read(directory.path(), &model_config))
             .transpose()?;
+        let start = inputs.init_adapter.as_ref().map(NamedPath::path);
+        warn_of_another_base(start.into_iter(), &source)?;
         let method = load_method(plugins, &config.schedule_and_method, adapter.as_ref())?;
         Ok(Self {
             source,

@@ -10,16 +10,21 @@ use crate::{
     report::{Planned, Report, commands::Trained},
     run_directory::RunDirectory,
     summary::Summary,
+    task_data::TaskData,
 };
-use progtune_datasets::TaskSource;
+use progtune_datasets::{ProblemType, TaskSource};
 use progtune_engine::{
     adapter::{Provenance, peft, save_neutral},
+    base_model::BaseModel,
     error::Result,
     export::{WeightDtype, save_checkpoint},
     labels::LabelMatch,
     learned_task::LearnedTask,
+    merge::is_possible,
+    model::description::HeadKind,
     provenance::{self, option_json, plugin_name, plugins_json},
 };
+use progtune_pipeline::token_classification::raw_text;
 use progtune_process::{
     phase::Phase,
     terminal::{self, events, note_for_people},
@@ -47,9 +52,7 @@ impl Prepared<'_> {
         directory.stay()?;
         let saving = Phase::begin("save", "saving the result", "", None);
         let (inputs, task) = (self.inputs, self.inputs.task());
-        if let (TaskSource::Own, Some(own)) = (&task.source, &inputs.local.own) {
-            LearnedTask::new(task, &own.reading).save(directory.path())?;
-        }
+        learned_task(self).save(directory.path())?;
         save_result(self, directory.path())?;
         let used = plugins_json(&self.schedule, inputs.model.method.as_ref());
         provenance::save(directory.path(), &used)?;
@@ -63,9 +66,13 @@ impl Prepared<'_> {
             trained: Trained {
                 config: inputs.config,
                 inputs: &inputs.local,
-                max_length: self.decided.max_length,
                 task,
                 directory: &place,
+                is_mergeable: is_possible(
+                    &self.model,
+                    HeadKind::of(task),
+                    &inputs.model_plan.rewrites,
+                ),
             },
             planned: self.planned(),
             train_samples: inputs.examples.len(),
@@ -128,6 +135,25 @@ fn test_results(prepared: &Prepared<'_>) -> Result<Map<String, Value>> {
     Ok(results)
 }
 
+/// The description of the run's task, by which later commands read their inputs as this run did.
+fn learned_task(prepared: &Prepared<'_>) -> LearnedTask {
+    let (inputs, task) = (prepared.inputs, prepared.inputs.task());
+    let mut learned = match (&task.source, &inputs.local.own) {
+        (TaskSource::Own, Some(own)) => LearnedTask::new(task, &own.reading),
+        _ => LearnedTask::of_task(task),
+    };
+    learned.max_length = Some(prepared.decided.max_length);
+    if task.problem_type == ProblemType::QuestionAnswering {
+        learned.doc_stride = Some(inputs.config.data.answering.doc_stride);
+    }
+    if let TaskData::Tagged { data, .. } = &inputs.data {
+        let words = data.train.iter().flat_map(|sentence| &sentence.words);
+        let is_apart = raw_text::is_punctuation_apart(words.map(String::as_str));
+        learned.punctuation_is_apart = Some(is_apart);
+    }
+    learned
+}
+
 /// Saves a full checkpoint if the method adds nothing, a PEFT adapter if PEFT supports the method,
 /// and the neutral format otherwise.
 fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
@@ -178,8 +204,9 @@ fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
     match peft::Format::of(id, &model.parameters) {
         Some(format) => {
             let (parameters, rewrites) = (&model.parameters, &model_plan.rewrites);
-            format.save(path, parameters, &trained, &model.config, rewrites, about)
+            format.save(path, parameters, &trained, &model.config, rewrites, about)?;
         }
-        None => save_neutral(path, &model.parameters, &trained, about),
+        None => save_neutral(path, &model.parameters, &trained, about)?,
     }
+    BaseModel::of(source)?.save(path)
 }

@@ -1,12 +1,11 @@
 //! The commands at the end of a run: one that uses its result, and a next step. They can be copied
 //! into a shell, so they name everything that the result needs and nothing else. Called by the
-//! report.
+//! report, and by `merge_command` for the name of the input.
 
-use crate::config::{InputsConfig, RunConfig, SAMPLE_TASK, max_length};
-use progtune_datasets::{Header, OWN_TASK, ProblemType, Task};
-use progtune_pipeline::question_answering::Answering;
+use crate::config::{InputsConfig, RunConfig};
+use progtune_datasets::{Format, Header, OwnFiles, OwnRequest, Task};
 use progtune_plain_text::is_hidden;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A command as a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,26 +93,20 @@ pub struct Trained<'a> {
     pub config: &'a RunConfig,
     /// The run's inputs as local paths.
     pub inputs: &'a InputsConfig,
-    /// The maximum length of an input in tokens.
-    pub max_length: usize,
     /// The run's task.
     pub task: &'a Task,
     /// The directory of the result.
     pub directory: &'a Path,
+    /// Whether `progtune merge` can fold the method into the weights.
+    pub is_mergeable: bool,
 }
 
 impl Trained<'_> {
     /// Returns the command that uses the result: `progtune predict`, with a placeholder for the
-    /// input file.
+    /// input file. The result itself records its task, its base model and the length of its inputs.
     pub fn predict(&self) -> ShellCommand {
-        let (task, whole) = (self.task, self.is_whole());
-        let mut command = self.open(ShellCommand::new("predict"));
-        // An adapter records the name of its task.
-        if task.name == OWN_TASK || whole && task.name != SAMPLE_TASK {
-            command = command.flag("--task", &task.name);
-        }
-        let input = format!("FILE.{}", self.input_type());
-        self.with_reading(command).flag("--input", input)
+        let command = self.open(ShellCommand::new("predict"));
+        command.flag("--input", input_name(self.inputs.own.as_ref()))
     }
 
     /// Returns the next step, as text and as a command.
@@ -121,18 +114,18 @@ impl Trained<'_> {
         if self.task.is_generated() {
             return ("the same on your own data", self.on_own_data());
         }
-        if !self.is_whole() {
+        if !self.is_whole() && self.is_mergeable {
             let merged = format!("{}-merged", self.directory.display());
             let command = self.open(ShellCommand::new("merge"));
             return ("as one plain checkpoint", command.flag("--output", merged));
         }
         let command = self.open(ShellCommand::new("evaluate"));
-        let command = match (self.task.name.as_str(), &self.inputs.data) {
-            (OWN_TASK, _) => command.flag("--test-file", format!("FILE.{}", self.input_type())),
-            (name, None) => command.flag("--task", name),
-            (name, Some(data)) => command.flag("--task", name).flag("--data", data.typed()),
+        let command = match &self.inputs.own {
+            Some(own) => command.flag("--test-file", input_name(Some(own))),
+            // The result records the data of a named task.
+            None => command,
         };
-        ("measure it", self.with_reading(command))
+        ("measure it", command)
     }
 
     fn on_own_data(&self) -> ShellCommand {
@@ -159,13 +152,10 @@ impl Trained<'_> {
     }
 
     /// Adds the flags that open the result to a command.
-    fn open(&self, mut command: ShellCommand) -> ShellCommand {
+    fn open(&self, command: ShellCommand) -> ShellCommand {
         let directory = self.directory.display();
         if self.is_whole() {
             return command.flag("--model", directory);
-        }
-        if let Some(model) = &self.inputs.model {
-            command = command.flag("--model", model.typed());
         }
         self.with_plugins(command.flag("--adapter", directory))
     }
@@ -180,33 +170,35 @@ impl Trained<'_> {
         }
         command
     }
+}
 
-    /// Adds the flags for reading texts if they differ from the defaults: the maximum length, and
-    /// the windows of long texts.
-    fn with_reading(&self, mut command: ShellCommand) -> ShellCommand {
-        let problem = self.task.problem_type;
-        if self.max_length != max_length(None, problem) {
-            command = command.flag("--max-length", self.max_length);
-        }
-        let asked = self.config.data.answering.doc_stride;
-        if problem == ProblemType::QuestionAnswering && asked != Answering::default().doc_stride {
-            command = command.flag("--doc-stride", asked);
-        }
-        command
-    }
-
-    /// Returns the file extension of the training data.
-    fn input_type(&self) -> &str {
-        const PLAIN: [&str; 10] = [
-            "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "bio", "txt",
-        ];
-        let own = self.inputs.own.as_ref();
-        let first = own.and_then(|own| own.train.first());
-        let end = first.and_then(|file| Path::new(file).extension()?.to_str());
-        let has_header = own.is_none_or(|own| own.reading.header == Header::FirstRow);
-        let otherwise = if has_header { "jsonl" } else { "tsv" };
-        end.filter(|end| PLAIN.contains(end)).unwrap_or(otherwise)
-    }
+/// The placeholder for a file in the format of the user's own training files; JSONL for a named
+/// task.
+pub fn input_name(own: Option<&OwnRequest>) -> String {
+    const PLAIN: [&str; 12] = [
+        "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "conllu", "bio",
+        "iob2", "txt",
+    ];
+    let Some(own) = own else {
+        return "FILE.jsonl".into();
+    };
+    // A directory or a pattern stands for files.
+    let found = OwnFiles::find(own).ok();
+    let first = found.and_then(|files| files.into_iter().next());
+    let first = first.map(|file| file.path);
+    let first = first.or_else(|| own.train.first().map(PathBuf::from));
+    let name = first.as_deref().and_then(Path::file_name);
+    let name = name.unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    let end = name.rsplit_once('.').map(|(_, end)| end);
+    let of_format = match own.reading.format {
+        Some(Format::LabelText | Format::Lines | Format::TextFile) => "txt",
+        Some(format) => format.as_str(),
+        None if own.reading.header != Header::FirstRow => "tsv",
+        None => "jsonl",
+    };
+    let end = end.filter(|end| PLAIN.contains(end)).unwrap_or(of_format);
+    format!("FILE.{end}")
 }
 
 #[cfg(test)]
@@ -275,9 +267,9 @@ mod tests {
         let of_sample = Trained {
             config: &config,
             inputs: &config.inputs,
-            max_length: 128,
             task: sample,
             directory: Path::new("runs/x"),
+            is_mergeable: true,
         };
         assert_eq!(
             of_sample.predict().line(),
@@ -312,23 +304,56 @@ mod tests {
         };
         let of_mrpc = Trained {
             inputs: &inputs,
-            max_length: 64,
             task: Task::by_name("mrpc").unwrap(),
             ..of_sample
         };
         assert_eq!(
-            of_mrpc.predict().line(),
-            format!(
-                "progtune predict --model {shown} --task mrpc --max-length 64 --input FILE.jsonl"
-            )
+            of_mrpc.next().1.line(),
+            format!("progtune evaluate --model {shown}")
         );
         let of_mrpc = Trained {
-            directory: Path::new("runs/x"),
+            directory: Path::new("my runs/x"),
             ..of_mrpc
         };
         assert_eq!(
+            of_mrpc.predict().line(),
+            "progtune predict --adapter 'my runs/x' --input FILE.jsonl"
+        );
+        assert_eq!(
             of_mrpc.next().1.line(),
-            "progtune merge --model 'my models/bert' --adapter runs/x --output runs/x-merged"
+            "progtune merge --adapter 'my runs/x' --output 'my runs/x-merged'"
+        );
+        let of_bottleneck = Trained {
+            is_mergeable: false,
+            ..of_mrpc
+        };
+        assert_eq!(
+            of_bottleneck.next().1.line(),
+            "progtune evaluate --adapter 'my runs/x'"
+        );
+    }
+
+    #[test]
+    fn the_input_has_the_format_of_the_training_files() {
+        let name = |file: &str, format: Option<Format>| {
+            let mut own = OwnRequest {
+                train: vec![file.into()],
+                ..OwnRequest::default()
+            };
+            own.reading.format = format;
+            input_name(Some(&own))
+        };
+        assert_eq!(input_name(None), "FILE.jsonl");
+        assert_eq!(name("a/b.csv", None), "FILE.csv");
+        assert_eq!(name("b.TSV.gz", None), "FILE.tsv");
+        assert_eq!(name("train.conll", None), "FILE.conll");
+        assert_eq!(name("TREC.train", Some(Format::LabelText)), "FILE.txt");
+        assert_eq!(name("rows", Some(Format::Csv)), "FILE.csv");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("one.parquet"), "").unwrap();
+        assert_eq!(
+            name(&folder.path().display().to_string(), None),
+            "FILE.parquet"
         );
     }
 }

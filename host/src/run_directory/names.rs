@@ -6,7 +6,7 @@ use crate::{
     config::{export::FIRST_LINE, find_key},
     prefix_cache,
 };
-use progtune_engine::{adapter, learned_task::TASK_FILE, provenance};
+use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, provenance};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
 use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};
@@ -39,6 +39,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         "adapter.safetensors",
         adapter::NEUTRAL_CONFIG,
         TASK_FILE,
+        base_model::FILE,
         provenance::FILE,
         best_model::FILE,
         prediction_files::PREDICTIONS,

@@ -1,9 +1,10 @@
 //! The commands through the built binary, on the tiny fixtures. This file tests what a run leaves,
 //! `directory` where it goes, and `results`, `heads` and `adapters` what its result can be used
-//! for. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the default run, `loss`
-//! what the loss counts and which epoch is kept. `planning` tests plans and plugins, `progress` and
-//! `summary` the visible output, `classes` that of many classes. `batches` tests batches bounded by
-//! tokens, `token_cache` tokenised data on disk.
+//! for; `origins` tests that a result knows where it came from, and `predicting` the forms of input
+//! and of predictions. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the
+//! default run, `loss` what the loss counts and which epoch is kept. `planning` tests plans and
+//! plugins, `progress` and `summary` the visible output, `classes` that of many classes. `batches`
+//! tests batches bounded by tokens, `token_cache` tokenised data on disk.
 
 mod adapters;
 mod batches;
@@ -11,7 +12,9 @@ mod classes;
 mod directory;
 mod heads;
 mod loss;
+mod origins;
 mod planning;
+mod predicting;
 mod progress;
 mod repeating;
 mod results;
@@ -27,13 +30,14 @@ use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};
 
 /// The files that every run leaves, and those that full fine-tuning of the BERT fixture adds.
-const RECORDS: [&str; 6] = [
+const RECORDS: [&str; 7] = [
     "all_results.json",
     "config.toml",
     "log.txt",
     "metrics.jsonl",
     "plan.json",
     "progtune_plugins.json",
+    "task.json",
 ];
 const CHECKPOINT: [&str; 5] = [
     "config.json",
@@ -41,6 +45,20 @@ const CHECKPOINT: [&str; 5] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
+];
+
+/// The files of an adapter in PEFT's format.
+const PEFT_ADAPTER: [&str; 3] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "progtune_base_model.json",
+];
+
+/// The files of an adapter in the method-neutral format.
+const NEUTRAL_ADAPTER: [&str; 3] = [
+    "adapter.safetensors",
+    "progtune_adapter.json",
+    "progtune_base_model.json",
 ];
 
 fn files(directory: &Path) -> Vec<String> {
@@ -186,13 +204,10 @@ fn other_methods_leave_an_adapter_in_place_of_a_checkpoint() {
     let scratch = Scratch::new();
     for (method, expected) in [
         ("bitfit", CHECKPOINT.as_slice()),
-        (
-            "lora",
-            &["adapter_config.json", "adapter_model.safetensors"],
-        ),
-        ("ia3", &["adapter_config.json", "adapter_model.safetensors"]),
-        ("adapter", &["adapter.safetensors", "progtune_adapter.json"]),
-        ("kron-a", &["adapter.safetensors", "progtune_adapter.json"]),
+        ("lora", &PEFT_ADAPTER),
+        ("ia3", &PEFT_ADAPTER),
+        ("adapter", &NEUTRAL_ADAPTER),
+        ("kron-a", &NEUTRAL_ADAPTER),
     ] {
         let run = scratch.path(method);
         CommandLine::train("bert", &run)

@@ -239,14 +239,13 @@ fn a_run_records_commits_and_runs_again_from_the_cache() {
     let measured = place.run(&pinned).good().stdout;
     let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
     assert_eq!(measured["eval_loss"], results["eval_loss"]);
-    // Both are cached at a commit, so the hub is asked only for the data set's `main`.
-    let paths: Vec<String> = place
-        .server
-        .requests()
-        .into_iter()
-        .map(|r| r.path)
-        .collect();
-    assert_eq!(paths, ["/api/datasets/nyu-mll/glue/revision/main"]);
+    // Model and data are those of the run, at their commits, so the hub is asked for nothing.
+    assert_eq!(place.server.requests(), []);
+    let recorded = "evaluate --adapter run --quiet";
+    let recorded = place.run(recorded).good().stdout;
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(recorded["eval_loss"], results["eval_loss"]);
+    assert_eq!(place.server.requests(), []);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod first_commands;
 mod hub;
 mod own_data;
 mod question_answering;
+mod raw_sentences;
 mod real_data;
 mod sampling;
 mod squad_runs;

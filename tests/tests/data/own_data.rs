@@ -64,6 +64,7 @@ fn a_csv_with_quoted_line_ends_trains_and_its_model_knows_its_labels() {
             "text_column": "text",
             "pair_column": null,
             "label_column": "label",
+            "max_length": 32,
         })
     );
 
@@ -137,6 +138,7 @@ fn a_runs_configuration_and_adapter_serve_evaluation() {
             "text_column": "text",
             "pair_column": null,
             "label_column": "label",
+            "max_length": 32,
         })
     );
     let evaluation = CommandLine::new("evaluate --quiet --max-length 32")

@@ -39,6 +39,23 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The description of the task of [`conll`].
+#[track_caller]
+fn assert_task(run: &Path) {
+    assert_eq!(
+        read_json(&run.join("task.json")),
+        json!({
+            "problem_type": "token_classification",
+            "labels": ["B-x", "B-y", "I-x", "O"],
+            "text_column": "1",
+            "pair_column": null,
+            "label_column": "2",
+            "max_length": 32,
+            "punctuation_is_apart": true,
+        })
+    );
+}
+
 #[test]
 fn a_column_file_trains_and_its_model_finds_entities() {
     let scratch = Scratch::new();
@@ -71,16 +88,7 @@ fn a_column_file_trains_and_its_model_finds_entities() {
         read_json(&run.join("tokenizer_config.json"))["add_prefix_space"],
         true
     );
-    assert_eq!(
-        read_json(&run.join("task.json")),
-        json!({
-            "problem_type": "token_classification",
-            "labels": ["B-x", "B-y", "I-x", "O"],
-            "text_column": "1",
-            "pair_column": null,
-            "label_column": "2",
-        })
-    );
+    assert_task(&run);
 
     // The run's own model, given only its directory.
     let evaluation =

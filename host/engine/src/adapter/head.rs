@@ -1,6 +1,5 @@
 //! The head of an adapter that PEFT saved: the kind of task, the number of outputs, and the labels,
-//! if the base model's `config.json` has them. `merge` calls it, and so does the reader of own
-//! files for such an adapter.
+//! if the base model's `config.json` has them. `result_record` calls it for such an adapter.
 
 use super::Adapter;
 use crate::{
@@ -10,7 +9,6 @@ use crate::{
 };
 use progtune_datasets::ProblemType;
 use serde_json::json;
-use std::path::Path;
 
 impl Adapter {
     /// The task of the adapter's head. The labels are the base model's if it has the same number,
@@ -77,22 +75,4 @@ impl Adapter {
         let head = names.iter().find_map(|name| self.tensors.get(*name))?;
         head.dims().first().copied()
     }
-}
-
-/// The task of the head of the first PEFT adapter in these directories; `None` when there is none.
-///
-/// # Errors
-/// When the adapter cannot be read.
-pub fn learned_from_peft<'a>(
-    directories: impl Iterator<Item = &'a Path>,
-    base: &ModelConfig,
-    base_origin: &str,
-) -> Result<Option<LearnedTask>> {
-    for directory in directories {
-        if directory.join(super::peft::CONFIG).is_file() {
-            let adapter = Adapter::read(directory, base)?;
-            return adapter.learned_task(base, base_origin).map(Some);
-        }
-    }
-    Ok(None)
 }

@@ -7,8 +7,6 @@
 mod head;
 pub mod peft;
 
-pub use head::learned_from_peft;
-
 use crate::{
     error::{Error, Result},
     export::{WeightDtype, write_safetensors},
@@ -90,24 +88,9 @@ impl Adapter {
         let config = directory.join(peft::CONFIG);
         if neutral.exists() {
             read_neutral(directory, &neutral)
-        } else if config.exists() {
-            peft::read(directory, &config, base)
         } else {
-            let near = if directory.exists() {
-                String::new()
-            } else {
-                near_path(directory)
-            };
-            Err(Error::Model(format!(
-                "{}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
-                directory.display(),
-                peft::CONFIG,
-                if near.is_empty() {
-                    "; check the path"
-                } else {
-                    near.as_str()
-                }
-            )))
+            refuse_without_adapter(directory)?;
+            peft::read(directory, &config, base)
         }
     }
 
@@ -229,7 +212,38 @@ impl Adapter {
     }
 }
 
-fn read_json(path: &Path) -> Result<Value> {
+/// Refuses a directory without an adapter of either format.
+///
+/// # Errors
+/// When there is none; the message says what is there instead.
+pub fn refuse_without_adapter(directory: &Path) -> Result<()> {
+    let has = |name: &str| directory.join(name).exists();
+    if has(NEUTRAL_CONFIG) || has(peft::CONFIG) {
+        return Ok(());
+    }
+    let path = directory.display();
+    if has("config.json") && has("model.safetensors") {
+        return Err(Error::Model(format!(
+            "--adapter {path}: this directory holds a whole model, not an adapter; use --model {path}"
+        )));
+    }
+    let near = if directory.exists() {
+        String::new()
+    } else {
+        near_path(directory)
+    };
+    Err(Error::Model(format!(
+        "{path}: no adapter here: expected {} (Hugging Face PEFT) or {NEUTRAL_CONFIG}{}",
+        peft::CONFIG,
+        if near.is_empty() {
+            "; check the path"
+        } else {
+            near.as_str()
+        }
+    )))
+}
+
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
     serde_json::from_str(&text).map_err(|e| {
         Error::Model(format!(
@@ -364,7 +378,7 @@ fn kept(parameters: &Parameters, trained: &[usize]) -> Vec<usize> {
     distinct(trained.iter().copied().chain(added))
 }
 
-fn write_json(path: &Path, value: &Value) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::Model(e.to_string()))?;
     text.push('\n');
     Ok(write_atomically(path, text.as_bytes())?)

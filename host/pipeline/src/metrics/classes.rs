@@ -131,7 +131,8 @@ pub fn auroc(logits: &[&[f32]], expected: &[u32]) -> f64 {
     }
 }
 
-fn softmax(row: &[f32]) -> Vec<f64> {
+/// The probabilities of classes from their logits.
+pub fn softmax(row: &[f32]) -> Vec<f64> {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp: Vec<f64> = row.iter().map(|&x| f64::from(x - max).exp()).collect();
     let sum: f64 = exp.iter().sum();

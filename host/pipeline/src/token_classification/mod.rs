@@ -6,6 +6,7 @@
 pub mod align;
 pub mod data;
 pub mod predictions;
+pub mod raw_text;
 
 use crate::metrics::{classes::arg_max, entity_scores::EntityScores};
 use progtune_datasets::Task;

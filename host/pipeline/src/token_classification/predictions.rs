@@ -1,8 +1,11 @@
 //! The prediction for a sentence as a line of JSON: words, their tags, and the resulting entities.
 //! Called by `predict`.
 
-use super::align::AlignedSentence;
-use crate::metrics::{classes::arg_max, entities::entities};
+use super::{align::AlignedSentence, raw_text::RawSentence};
+use crate::metrics::{
+    classes::{arg_max, softmax},
+    entities::entities,
+};
 use progtune_datasets::{TaggedSentence, Task};
 use serde_json::{Value, json};
 
@@ -55,11 +58,30 @@ pub fn prediction(
     })
 }
 
+/// Adds what is known of a sentence that was typed as text: the text, the place of each word in it
+/// in code points, and the place and the text of each entity.
+pub fn with_places(mut prediction: Value, raw: &RawSentence) -> Value {
+    let index = |value: &Value| value.as_u64().and_then(|at| usize::try_from(at).ok());
+    let entities = prediction.get_mut("entities").and_then(Value::as_array_mut);
+    for entity in entities.into_iter().flatten() {
+        let Some((start, end)) = index(&entity["start"]).zip(index(&entity["end"])) else {
+            continue;
+        };
+        let last = end.checked_sub(1).and_then(|last| raw.offsets.get(last));
+        if let Some((first, last)) = raw.offsets.get(start).zip(last) {
+            entity["text"] = json!(raw.part(start..end));
+            entity["start_char"] = json!(first.0);
+            entity["end_char"] = json!(last.1);
+        }
+    }
+    prediction["offsets"] = json!(raw.offsets);
+    prediction["text"] = json!(raw.text);
+    prediction
+}
+
 /// The softmax of a row at one index.
 fn probability(row: &[f32], at: usize) -> f64 {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
-    f64::from(row[at] - max).exp() / sum
+    softmax(row).get(at).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -115,5 +137,19 @@ mod tests {
         assert_eq!(entities[0]["text"], "New York");
         assert_eq!(entities[0]["end"], 2);
         assert!(entities[0]["score"].as_f64().unwrap() > 0.99);
+
+        let raw = RawSentence {
+            text: "New  York now".into(),
+            words: sentence.words.clone(),
+            offsets: vec![(0, 3), (5, 9), (9, 9), (10, 13)],
+        };
+        let said = with_places(said, &raw);
+        let entity = &said["entities"][0];
+        assert_eq!(entity["text"], "New  York");
+        assert_eq!(
+            (&entity["start_char"], &entity["end_char"]),
+            (&json!(0), &json!(9))
+        );
+        assert_eq!(said["offsets"][3], json!([10, 13]));
     }
 }

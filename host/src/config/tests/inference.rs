@@ -65,6 +65,98 @@ fn predict_reads_a_file_or_a_split() {
 }
 
 #[test]
+fn predict_reads_texts() {
+    let resolve = |flags: &[&str]| {
+        let arguments = arguments(&["predict"], flags);
+        PredictConfig::resolve(&arguments, &Sources::default()).map_err(|e| e.to_string())
+    };
+    let pair = |first: &str, second: Option<&str>| TypedPair {
+        first: first.into(),
+        second: second.map(str::to_owned),
+    };
+    let config = resolve(&[
+        "--text",
+        "- a",
+        "--text",
+        "b",
+        "--text-pair",
+        "c",
+        "--text-pair",
+        "d",
+    ]);
+    let rows = vec![pair("- a", Some("c")), pair("b", Some("d"))];
+    let config = config.unwrap();
+    assert_eq!(config.input, PredictInput::Texts(rows));
+    assert_eq!((config.output_format, config.top_k), (None, None));
+    let error = resolve(&["--text", "a", "--text", "b", "--text-pair", "c"]).unwrap_err();
+    assert_eq!(
+        error,
+        "text_pair (from flag --text-pair): expected as many as there are texts before them (2), found 1; give one for each, \
+         in the same order"
+    );
+    let asked = resolve(&["--question", "a?", "--question", "b?", "--context", "c"]).unwrap();
+    let rows = vec![pair("a?", Some("c")), pair("b?", Some("c"))];
+    assert_eq!(asked.input, PredictInput::Questions(rows));
+    assert_eq!(
+        resolve(&["--input", "-"]).unwrap().input,
+        PredictInput::Stdin
+    );
+    assert_eq!(resolve(&[]).unwrap().input, PredictInput::Unsaid);
+    let of_file = resolve(&["--input", "a.csv", "--text-column", "t"]).unwrap();
+    assert_eq!(of_file.reading.text_column.as_deref(), Some("t"));
+    assert_eq!(of_file.inference.task, None);
+}
+
+#[test]
+fn predictions_have_the_form_of_their_file() {
+    let resolve = |flags: &[&str]| {
+        let arguments = arguments(&["predict", "--text", "a"], flags);
+        PredictConfig::resolve(&arguments, &Sources::default()).map_err(|e| e.to_string())
+    };
+    for (flags, expected) in [
+        (&["--output", "a.CSV"][..], Some(OutputFormat::Csv)),
+        (&["--output", "a.tsv"], Some(OutputFormat::Tsv)),
+        (&["--output", "a.json"], Some(OutputFormat::Jsonl)),
+        (
+            &["--output", "a.csv", "--output-format", "jsonl"],
+            Some(OutputFormat::Jsonl),
+        ),
+        (&["--output-format", "table"], Some(OutputFormat::Table)),
+        (&[], None),
+    ] {
+        assert_eq!(resolve(flags).unwrap().output_format, expected, "{flags:?}");
+    }
+    let error = resolve(&["--output-format", "cvs"]).unwrap_err();
+    assert!(error.ends_with("did you mean 'csv'?"), "{error}");
+    let columns = |flags: &[&str]| resolve(flags).map(|config| config.keep_columns);
+    assert_eq!(columns(&[]).unwrap(), KeepColumns::Id);
+    assert_eq!(
+        columns(&["--keep-columns", "all"]).unwrap(),
+        KeepColumns::All
+    );
+    let named = KeepColumns::Named(vec!["id".into(), "url".into()]);
+    assert_eq!(columns(&["--keep-columns", "id, url"]).unwrap(), named);
+    assert!(columns(&["--keep-columns", "id,"]).is_err());
+    assert_eq!(resolve(&["--top-k", "3"]).unwrap().top_k, Some(3));
+    assert!(resolve(&["--top-k", "0"]).is_err());
+}
+
+#[test]
+fn a_model_that_is_not_named_is_the_recorded_one() {
+    let is_given = |flags: &[&str]| evaluate(flags, "").unwrap().inference.models.is_model_given;
+    assert!(!is_given(&["--adapter", "a"]));
+    assert!(is_given(&["--adapter", "a", "--model", "b"]));
+    assert!(is_given(&["--adapter", "a", "--model", "embedded"]));
+}
+
+#[test]
+fn flags_of_the_prefix_cache_have_no_effect_on_a_result() {
+    let line = arguments(&["predict", "--text", "a"], &["--prefix-cache", "off"]);
+    assert_eq!(without_effect(&line), ["--prefix-cache"]);
+    assert_eq!(without_effect(&arguments(&["predict"], &[])), [""; 0]);
+}
+
+#[test]
 fn adapters_have_names_of_their_own() {
     let adapters = |flags: &[&str], file: &str| -> Result<Vec<(String, Option<String>)>, String> {
         let config = evaluate(flags, file).map_err(|error| error.to_string())?;

@@ -243,8 +243,9 @@ fn adapters_may_be_for_different_tasks() {
         .path("--adapter", &scores)
         .path("--data", fixture("parity/data"))
         .fail(2);
-    assert!(evaluate().fail(3).contains("task `mrpc` without --data"));
+    let recorded = evaluated(evaluate());
     let without = evaluated(evaluate().path("--data", fixture("parity/data")));
     let with = evaluated(CommandLine::evaluate(&base).path("--adapter", &pairs));
     assert_eq!(measured(&without), measured(&with));
+    assert_eq!(measured(&recorded), measured(&with), "the data of its run");
 }

@@ -17,7 +17,7 @@ fn a_finished_run_is_replaced_only_on_demand() {
     );
 
     line.clone().words("--peft lora --overwrite-output").run();
-    assert_files(&run, &["adapter_config.json", "adapter_model.safetensors"]);
+    assert_files(&run, &PEFT_ADAPTER);
 }
 
 #[test]
@@ -60,5 +60,5 @@ fn a_run_does_not_replace_what_it_starts_from() {
         .path("--init-adapter", &lora);
     assert!(line.fail(2).contains("--init-adapter"));
     assert_files(&full, &CHECKPOINT);
-    assert_files(&lora, &["adapter_config.json", "adapter_model.safetensors"]);
+    assert_files(&lora, &PEFT_ADAPTER);
 }

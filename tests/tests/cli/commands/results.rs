@@ -154,7 +154,7 @@ fn predictions(path: &Path, labels: &[&str]) -> Vec<String> {
     lines
         .iter()
         .map(|line| {
-            assert_eq!(keys(line), ["logits", "label"]);
+            assert_eq!(keys(line), ["logits", "label", "score", "probabilities"]);
             let logits: Vec<f64> = line["logits"]
                 .as_array()
                 .unwrap()

@@ -127,7 +127,7 @@ fn the_commands_of_other_results_work_as_they_are_printed() {
         .chain(rows)
         .collect();
     fs::write(directory.join("all.csv"), &csv).unwrap();
-    for peft in ["none", "lora", "adapter"] {
+    for peft in ["none", "lora", "adapter", "prefix"] {
         let flags = format!(
             "{base} --train-file all.csv --validation-split 0.2 --max-steps 2 --peft {peft} --output own-{peft}"
         );
@@ -141,10 +141,123 @@ fn the_commands_of_other_results_work_as_they_are_printed() {
             report.starts_with("class "),
             "what each class is worth: {report}"
         );
-        if peft == "none" {
+        if peft == "lora" {
+            in_shell(
+                &directory,
+                &command_after(&report, "as one plain checkpoint"),
+            );
+        } else {
             fs::write(directory.join("FILE.csv"), &csv).unwrap();
             in_shell(&directory, &command_after(&report, "measure it"));
         }
+    }
+}
+
+/// Training files of each kind: name, rows, flags, an input to predict, and a key of the
+/// prediction.
+fn kinds_of_tasks() -> [(
+    &'static str,
+    String,
+    &'static str,
+    &'static str,
+    &'static str,
+); 7] {
+    let many = |row: &dyn Fn(usize) -> String| -> String { (0..24).map(row).collect() };
+    let word = |i: usize| ["kebe", "zepi", "moli"][i % 3];
+    let yes = |i: usize| ["no", "yes"][i % 2];
+    [
+        (
+            "pairs.csv",
+            format!(
+                "premise,hypothesis,label\n{}",
+                many(&|i| format!("{},a {},{}\n", word(i), word(i + 1), yes(i)))
+            ),
+            "",
+            "premise,hypothesis\nkebe,zepi\n",
+            "label",
+        ),
+        (
+            "sets.jsonl",
+            many(&|i| {
+                format!(
+                    "{{\"text\": \"{}\", \"labels\": [\"{}\", \"all\"]}}\n",
+                    word(i),
+                    yes(i)
+                )
+            }),
+            "",
+            "{\"text\": \"kebe\"}\n",
+            "probabilities",
+        ),
+        (
+            "numbers.tsv",
+            format!(
+                "text\tscore\n{}",
+                many(&|i| format!("{}\t{}.5\n", word(i), i % 3))
+            ),
+            "",
+            "text\nkebe\n",
+            "label",
+        ),
+        (
+            "tags.conll",
+            many(&|i| format!("{} B-x\nthe O\n\n", word(i))),
+            "",
+            "kebe\nthe\n",
+            "entities",
+        ),
+        (
+            "questions.json",
+            many(&|i| {
+                format!(
+                    "{{\"id\": \"{i}\", \"question\": \"kebe?\", \"context\": \"the {0} end {i}\", \"answers\": {{\"text\": [\"{0}\"], \
+                 \"answer_start\": [4]}}}}\n",
+                    word(i)
+                )
+            }),
+            "--doc-stride 4",
+            "{\"question\": \"kebe?\", \"context\": \"the moli end\"}\n",
+            "answer",
+        ),
+        (
+            "rows.data",
+            many(&|i| format!("{} {} end\n", yes(i), word(i))),
+            "--file-format label-text --label-column label",
+            "the kebe end\n",
+            "label",
+        ),
+        (
+            "headless.csv",
+            many(&|i| format!("{},{}\n", word(i), yes(i))),
+            "--columns text,label",
+            "kebe\n",
+            "label",
+        ),
+    ]
+}
+
+/// Each kind of task with its own input: pairs, several labels, numbers, tags, files without a
+/// header or a telling name.
+#[test]
+fn the_commands_work_for_every_kind_of_task() {
+    let scratch = Scratch::new();
+    let directory = scratch.path("");
+    scratch.copy("bert", "model");
+    for (name, rows, flags, input, key) in kinds_of_tasks() {
+        fs::write(directory.join(name), rows).unwrap();
+        let flags = format!(
+            "--model model --train-file {name} --validation-split 0.25 --max-steps 2 --max-length 24 --peft lora --output \
+             {name}-run {flags}"
+        );
+        let (report, lines) = trained_and_used(&directory, &flags, input);
+        assert!(
+            lines.len() == 1 && lines[0].get(key).is_some(),
+            "{name}: {lines:?}"
+        );
+        in_shell(
+            &directory,
+            &command_after(&report, "as one plain checkpoint"),
+        );
     }
 }
 

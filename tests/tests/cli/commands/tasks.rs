@@ -164,7 +164,7 @@ fn progressive_lora_runs_on_the_embedded_model() {
     CommandLine::new("--schedule progressive --peft lora --max-train-samples 16 --max-eval-samples 16 --epochs 3 --quiet")
         .path("--output", &run)
         .run();
-    assert_files(&run, &["adapter_config.json", "adapter_model.safetensors"]);
+    assert_files(&run, &PEFT_ADAPTER);
     let plan = read_json(&run.join("plan.json"));
     let blocks: Vec<usize> = plan["epochs"]
         .as_array()

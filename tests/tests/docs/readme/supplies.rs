@@ -161,6 +161,7 @@ fn write_texts(write: &impl Fn(&str, &[u8])) {
     };
     let intents = json!({"train": intents(24), "val": intents(12)});
     write("intents.json", intents.to_string().as_bytes());
+    write("reviews.txt", b"Short and good.\nLong, and not good.\n");
 
     let kinds = ["DESC:manner", "ENTY:animal", "NUM:date"];
     let trec = |n| rows(n, |at, text, _| format!("{} {text}\n", kinds[at % 3])).into_bytes();
