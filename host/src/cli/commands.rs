@@ -165,7 +165,7 @@ pub(super) const COMMANDS: &[Described] = &[
     Described {
         path: "evaluate",
         command: Some(Command::Evaluate),
-        about: "Evaluate a model on labelled data; without any, on that of its training",
+        about: "Evaluate a model on labelled data",
         examples: "\
   progtune evaluate --adapter runs/sample-progressive-lora-seed42
   progtune evaluate --model bert --task mrpc --data glue/MRPC \\
@@ -182,7 +182,7 @@ pub(super) const COMMANDS: &[Described] = &[
         about: "Write a model's predictions for unlabelled examples",
         examples: "\
   progtune predict --adapter runs/sample-progressive-lora-seed42 \\
-    --text 'A wonderful film.'
+    --text wonderful --text boring
   progtune predict --model runs/own-full-full-seed42 --input new.csv \\
     --keep-columns id,url --output predictions.csv
   zcat texts.gz | progtune predict --model runs/own-full-full-seed42",

@@ -427,7 +427,7 @@ mod tests {
         let one = predictions(vec![said("x", single, vec![class()])]);
         assert_eq!(
             aligned(&one, 60),
-            "id  input_label  text                         label  score\n7   x, \"y\"       a rather long text of two …  b      0.7500\n"
+            "id  input_label  text                          label  score\n7   x, \"y\"       a rather long text of two l…  b      0.7500\n"
         );
         let row = json!({ "tokens": ["Rome"], "tags": ["B-x"], "entities": [{ "text": "Rome", "type": "x", "score": 0.987 }] });
         let mut tags = predictions(vec![said("x", ProblemType::TokenClassification, vec![row])]);
