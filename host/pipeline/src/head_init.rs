@@ -153,6 +153,9 @@ mod tests {
             ProblemType::TokenClassification,
             vec![tags],
         );
-        assert_eq!(prior.expect("a prior"), [0.25f64.ln() as f32, 0.75f64.ln() as f32]);
+        assert_eq!(
+            prior.expect("a prior"),
+            [0.25f64.ln() as f32, 0.75f64.ln() as f32]
+        );
     }
 }
