@@ -185,7 +185,7 @@ pub(super) const COMMANDS: &[Described] = &[
     --text wonderful --text boring
   progtune predict --model runs/own-full-full-seed42 --input new.csv \\
     --keep-columns id,url --output predictions.csv
-  zcat texts.gz | progtune predict --model runs/own-full-full-seed42",
+  progtune predict --model runs/own-full-full-seed42 --input -",
         flags: &[
             IN_USE,
             &[
