@@ -11,10 +11,10 @@
 ///
 /// candle takes the size of its pools from environment variables, which it reads during its first
 /// operation, and offers no other way. `RAYON_NUM_THREADS` is for its products. The pool for
-/// element-wise operations (`CANDLE_NUM_THREADS`) waits by spinning: on a busy machine a thread then
-/// uses up its time while the one it waits for is not running. Two threads were slower than one, so
-/// that pool gets one thread unless the user sets the variable. Pools that already exist (in tests)
-/// are kept; results do not depend on their size.
+/// element-wise operations (`CANDLE_NUM_THREADS`) waits by spinning: on a busy machine a thread
+/// then uses up its time while the one it waits for is not running. Two threads were slower than
+/// one, so that pool gets one thread unless the user sets the variable. Pools that already exist
+/// (in tests) are kept; results do not depend on their size.
 ///
 /// # Safety
 /// While this function runs, no other thread may read or change the environment, except through

@@ -82,7 +82,7 @@ pub(crate) static MAX_TEST_SAMPLES: Flag<usize> = Flag::key(
     "N",
     "Measure the result on a sample of N rows of the test files, which --sample describes",
 )
-.computed("none: all rows")
+.computed("that of --max-eval-samples")
 .example("500")
 .form(limit());
 
@@ -149,7 +149,7 @@ impl DataConfig {
 
     /// The rows of the test files to use.
     pub fn test_sample(&self) -> Option<Sample> {
-        self.sample_of(self.max_test_samples)
+        self.sample_of(self.max_test_samples.or(self.max_eval_samples))
     }
 
     fn sample_of(&self, n_rows: Option<usize>) -> Option<Sample> {

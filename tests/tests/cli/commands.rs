@@ -3,8 +3,9 @@
 //! for; `origins` tests that a result knows where it came from, and `predicting` the forms of input
 //! and of predictions. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the
 //! default run, `loss` what the loss counts and which epoch is kept. `planning` tests plans and
-//! plugins, `progress` and `summary` the visible output, `classes` that of many classes. `batches`
-//! tests batches bounded by tokens, `token_cache` tokenised data on disk.
+//! plugins, `progress` and `summary` the visible output, `printed_commands` its commands, `classes`
+//! that of many classes. `batches` tests batches bounded by tokens, `token_cache` tokenised data on
+//! disk.
 
 mod adapters;
 mod batches;
@@ -15,6 +16,7 @@ mod loss;
 mod origins;
 mod planning;
 mod predicting;
+mod printed_commands;
 mod progress;
 mod repeating;
 mod results;

@@ -89,29 +89,9 @@ fn weight() -> Graph {
     g.finish()
 }
 
-/// A model whose method shares one vector among sites, blocks and modes, and the head's weight with
-/// itself.
-fn model(kernels: Kernels) -> Model {
-    let source = ModelSource::Directory(fixture("parity/bert").into());
-    let mut config = source.config().unwrap();
-    config.override_dropout(0.0);
-    let head = HeadKind::Sequence(2);
-    let mut list = parameters(&config, head);
-    list.push(ParameterInfo {
-        name: SCALE.into(),
-        shape: vec![32],
-        part: Part::SHARED,
-        block: None,
-        role: Role::WEIGHT,
-        lr_scale: 1.0,
-        added: Some(Added {
-            init: Graph::filled(1.1, &[32]),
-            trainable: true,
-            weight_decay: false,
-        }),
-    });
-    list.sort_by(|a, b| a.name.cmp(&b.name));
-    let rewrites = vec![
+/// Programs that read the same parameters at many sites, in every mode.
+fn rewrites() -> Vec<Rewrite> {
+    vec![
         rewrite(
             "encoder.layer.1.attention.self.query",
             Mode::OUTPUT,
@@ -145,11 +125,35 @@ fn model(kernels: Kernels) -> Model {
         rewrite("encoder.layer.4", Mode::OUTPUT, derived()),
         rewrite("encoder.layer.4.attention.self", Mode::KV_PREFIX, prefix()),
         rewrite("encoder.layer.4.attention.self", Mode::KV_PREFIX, prefix()),
-    ];
+    ]
+}
+
+/// A model whose method shares one vector among sites, blocks and modes, and the head's weight with
+/// itself.
+fn model(kernels: Kernels) -> Model {
+    let source = ModelSource::Directory(fixture("parity/bert").into());
+    let mut config = source.config().unwrap();
+    config.override_dropout(0.0);
+    let head = HeadKind::Sequence(2);
+    let mut list = parameters(&config, head);
+    list.push(ParameterInfo {
+        name: SCALE.into(),
+        shape: vec![32],
+        part: Part::SHARED,
+        block: None,
+        role: Role::WEIGHT,
+        lr_scale: 1.0,
+        added: Some(Added {
+            init: Graph::filled(1.1, &[32]),
+            trainable: true,
+            weight_decay: false,
+        }),
+    });
+    list.sort_by(|a, b| a.name.cmp(&b.name));
     let model_plan = ModelPlan {
         candidates: (0..list.len()).collect(),
         parameters: list,
-        rewrites,
+        rewrites: rewrites(),
         suggested_lr: None,
         position_shift: 0,
         blocks: 5,
