@@ -13,6 +13,7 @@ pub const READERS: u64 = {
     hash = extend(hash, include_bytes!("generated/sample.rs"));
     hash = extend(hash, include_bytes!("generated/sample_pairs.rs"));
     hash = extend(hash, include_bytes!("generated.rs"));
+    hash = extend(hash, include_bytes!("kept_columns.rs"));
     hash = extend(hash, include_bytes!("own/choose_columns.rs"));
     hash = extend(hash, include_bytes!("own/data.rs"));
     hash = extend(hash, include_bytes!("own/facts.rs"));
