@@ -9,15 +9,13 @@ WNUT17 `tools/wnut17_reference.py`. Every run is a line of `tools/agreement/reco
 missing there, and `--table` only prints the table. Needs torch, transformers, peft, scikit-learn, scipy and seqeval; two hours
 on two cores.
 """
-import argparse
 import json
-import math
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from resumable import ROOT, arguments, lines_of, mean, measure_missing
+
 RECORD = ROOT / "tools/agreement/record.jsonl"
 PEER = ROOT / "xtask/bench_peer/peer.py"
 SST2 = dict(task="sst2", data="SST-2", rows=3000, batch=32, metric="eval_accuracy")
@@ -30,10 +28,6 @@ CELLS = [
     ("MRPC, LoRA (accuracy)", MRPC, LORA, ["full", "progressive"]),
     ("WNUT17, full fine-tuning (entity F1)", WNUT17, FULL, ["full"]),
 ]
-
-
-def lines_of(path):
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def command(side, job, method, schedule, seed, args, output):
@@ -55,7 +49,7 @@ def command(side, job, method, schedule, seed, args, output):
     same += ["--threads", "2", "--output", output]
     if side == "pytorch":
         return [sys.executable, PEER, *same, "--group"]
-    own = ["--quiet", "--overwrite-output"] + ([] if side == "default dropout" else ["--frozen-dropout"])
+    own = ["--quiet", "--overwrite-output", "--sample", "first"] + ([] if side == "default dropout" else ["--frozen-dropout"])
     return [args.progtune, *same, *own]
 
 
@@ -82,12 +76,9 @@ def cells():
             yield title, job, method, schedule, sides
 
 
-def mean(values, digits):
-    """Mean ± standard error."""
-    n = len(values)
-    middle = sum(values) / n
-    error = math.sqrt(sum((v - middle) ** 2 for v in values) / (n - 1) / n) if n > 1 else float("nan")
-    return f"{middle:.{digits}f} ± {error:.{digits}f}".replace("0.", ".")
+def shown(values):
+    """Mean ± standard error, without leading zeros."""
+    return "{:.3f} ± {:.3f}".format(*mean(values)).replace("0.", ".")
 
 
 def table(seeds):
@@ -96,39 +87,30 @@ def table(seeds):
     print("| job | schedule | PyTorch | progtune | progtune, default dropout | loss on dev: PyTorch | progtune | default dropout |")
     print("|---|---|---|---|---|---|---|---|")
     for title, _, _, schedule, sides in cells():
-        shown = {}
+        cell = {}
         for side in sides:
             runs = [r for r in records if (r["job"], r["schedule"], r["side"]) == (title, schedule, side)]
             if len(runs) == seeds:
-                shown[side] = [mean([r[key] for r in runs], 3) for key in ("metric", "eval_loss")]
-        if len(shown) == len(sides):
-            row = [shown.get(side, ["", ""])[i] for i in (0, 1) for side in ("pytorch", "progtune", "default dropout")]
+                cell[side] = [shown([r[key] for r in runs]) for key in ("metric", "eval_loss")]
+        if len(cell) == len(sides):
+            row = [cell.get(side, ["", ""])[i] for i in (0, 1) for side in ("pytorch", "progtune", "default dropout")]
             print(f"| {title} | `{schedule}` | " + " | ".join(row) + " |")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--minilm", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--progtune", type=Path, default=ROOT / "target/release/progtune")
-    parser.add_argument("--output", type=Path, default=ROOT / "target/agreement")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--table", action="store_true")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    args = arguments(__doc__, "agreement", 5)
+    runs = {}
+    for title, job, method, schedule, sides in cells():
+        for side in sides:
+            runs[title, schedule, side] = job, method
+
+    def run(key, seed):
+        job, method = runs[key["job"], key["schedule"], key["side"]]
+        return measure(key["side"], job, method, key["schedule"], seed, args)
+
     if not args.table:
-        # Seeds outermost, so that all cells grow together.
-        for seed in range(1, args.seeds + 1):
-            for title, job, method, schedule, sides in cells():
-                for side in sides:
-                    key = dict(job=title, schedule=schedule, side=side, seed=seed)
-                    if any(key.items() <= record.items() for record in lines_of(RECORD)):
-                        continue
-                    record = {**key, **measure(side, job, method, schedule, seed, args)}
-                    with RECORD.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
-                    print(json.dumps(record), flush=True)
+        keys = [dict(job=title, schedule=schedule, side=side) for title, schedule, side in runs]
+        measure_missing(RECORD, keys, args.seeds, run)
     table(args.seeds)
 
 
