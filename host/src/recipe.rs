@@ -1,14 +1,14 @@
 //! A training run, readable from top to bottom: prepare, train, save. Called by `main`.
 //!
 //! [`prepare`] reads everything that a run needs, `announce` shows its plan, and `save` writes its
-//! result. The epochs and the optimizer step between them are in this file. `stage` asks the
+//! result. The epochs and the optimizer step between them are in this file. `decide` asks the
 //! schedule, and `evaluation` measures the model after each epoch.
 
 mod announce;
+mod decide;
 mod evaluation;
 pub mod prepare;
 mod save;
-mod stage;
 
 use crate::{
     best_model::BestModel,

@@ -5,7 +5,7 @@ use progtune_engine::{
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
     base_model,
     learned_task::TASK_FILE,
-    provenance,
+    made_by,
 };
 use progtune_hub::{repository::is_plain_path, wanted::Wanted};
 use progtune_pipeline::tokenizer;
@@ -49,7 +49,7 @@ impl Wanted for ModelFiles {
         let others = tokenizer::FILES.iter().copied();
         chosen.extend(
             others
-                .chain([TASK_FILE, provenance::FILE])
+                .chain([TASK_FILE, made_by::FILE])
                 .filter(|name| has(name))
                 .map(str::to_owned),
         );
@@ -152,7 +152,7 @@ impl Wanted for AdapterFiles {
                 )
             });
         }
-        let beside = [TASK_FILE, base_model::FILE, provenance::FILE, "plan.json"];
+        let beside = [TASK_FILE, base_model::FILE, made_by::FILE, "plan.json"];
         let beside = beside.into_iter().filter(|name| has(name));
         Ok(needed
             .into_iter()

@@ -3,8 +3,8 @@
 
 use progtune_engine::{
     error::Result,
+    made_by::option_json,
     plugin::{Entry, EntryKind, Plugins, no_plugins},
-    provenance::option_json,
 };
 use progtune_process::terminal::{print, print_json};
 use serde_json::{Value, json};

@@ -10,8 +10,8 @@ use crate::{
 };
 use progtune_engine::error::Result;
 use progtune_engine::{
+    made_by::plugins_json,
     plan::{PlanNames, View, to_json},
-    provenance::plugins_json,
 };
 use progtune_pipeline::{class_weights, token_store::Examples};
 use progtune_process::{

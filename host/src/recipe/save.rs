@@ -20,9 +20,9 @@ use progtune_engine::{
     export::{WeightDtype, save_checkpoint},
     labels::LabelMatch,
     learned_task::LearnedTask,
+    made_by::{self, option_json, plugin_name, plugins_json},
     merge::is_possible,
     model::description::HeadKind,
-    provenance::{self, option_json, plugin_name, plugins_json},
 };
 use progtune_pipeline::token_classification::raw_text;
 use progtune_process::{
@@ -55,7 +55,7 @@ impl Prepared<'_> {
         learned_task(self).save(directory.path())?;
         save_result(self, directory.path())?;
         let used = plugins_json(&self.schedule, inputs.model.method.as_ref());
-        provenance::save(directory.path(), &used)?;
+        made_by::save(directory.path(), &used)?;
         directory.take_the_place()?;
         saving.finish();
         let guessing = Baseline::new(task, &inputs.examples, &inputs.eval_splits[0])?;

@@ -6,7 +6,7 @@ use crate::{
     config::{export::FIRST_LINE, find_key},
     prefix_cache,
 };
-use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, provenance};
+use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
 use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};
@@ -40,7 +40,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         adapter::NEUTRAL_CONFIG,
         TASK_FILE,
         base_model::FILE,
-        provenance::FILE,
+        made_by::FILE,
         best_model::FILE,
         prediction_files::PREDICTIONS,
         prediction_files::N_BEST,

@@ -1,7 +1,7 @@
 //! The head on the fused path: from the rows that it reads to logits and loss, and back.
 //! [`crate::model::Model`] calls it.
 //!
-//! The equations are those of [`crate::model::head`]. Each layer has three steps: (1) dropout, (2)
+//! The equations are those of [`crate::model::composed::head`]. Each layer has three steps: (1) dropout, (2)
 //! the linear layer, (3) tanh. A head has few outputs, so one thread computes it.
 
 use super::{
@@ -241,7 +241,7 @@ fn weight_gradient(
     }
 }
 
-/// The loss of [`crate::model::head::loss`]; `d_logits` receives the gradient.
+/// The loss of [`crate::model::composed::head::loss`]; `d_logits` receives the gradient.
 fn loss(d_logits: &mut [f32], logits: &[f32], pass: &Pass<'_>, denominator: f64) -> Result<f64> {
     let denominator = denominator as f32;
     let (batch, weighting) = (pass.batch, pass.weighting);

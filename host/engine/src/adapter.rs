@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     export::{WeightDtype, write_safetensors},
     labels::is_last_layer,
+    made_by::MadeBy,
     model::{
         config::ModelConfig,
         description::{HeadKind, model_record, parameters},
@@ -20,7 +21,6 @@ use crate::{
     },
     plan::ModelPlan,
     plugin::{Entry, OFFER, Plugins},
-    provenance::MadeBy,
 };
 use candle_core::Tensor;
 use progtune_datasets::ProblemType;

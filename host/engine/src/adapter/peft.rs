@@ -26,6 +26,7 @@ use crate::{
     error::{Error, Result},
     export::{WeightDtype, value_of, write_tensors},
     labels::inverse,
+    made_by::MadeBy,
     model::{
         config::ModelConfig,
         description::{self, HeadKind},
@@ -33,7 +34,6 @@ use crate::{
         safetensors_file::SafetensorsFile,
         weights::checkpoint_key,
     },
-    provenance::MadeBy,
 };
 use adapter_config::Config;
 use candle_core::Tensor;

@@ -54,7 +54,7 @@ pub fn plugin_name(entry: &Entry) -> String {
 /// An option's value as JSON.
 ///
 /// ```
-/// use progtune_engine::provenance::option_json;
+/// use progtune_engine::made_by::option_json;
 /// use progtune_plugin_api::open::Value;
 ///
 /// assert_eq!(option_json(&Value::Int(8)).to_string(), "8");
