@@ -1,8 +1,8 @@
 //! The head on the fused path: from the rows that it reads to logits and loss, and back.
 //! [`crate::model::Model`] calls it.
 //!
-//! The equations are those of [`crate::model::composed::head`]. Each layer has three steps: (1) dropout, (2)
-//! the linear layer, (3) tanh. A head has few outputs, so one thread computes it.
+//! The equations are those of [`crate::model::composed::head`]. Each layer has three steps: (1)
+//! dropout, (2) the linear layer, (3) tanh. A head has few outputs, so one thread computes it.
 
 use super::{
     linear::{LinearRows, LinearTape, ReadyLinear, RewrittenWeight},
