@@ -32,6 +32,17 @@ fn trains(file: &Path, run: &Path, flags: &str) -> Value {
     read_json(&run.join("task.json"))
 }
 
+/// Trains on a file whose columns are in doubt, with the flags that the message proposes.
+#[track_caller]
+fn trains_as_proposed(file: &Path, run: &Path, flags: &str) -> Value {
+    let line = train(run)
+        .path("--train-file", file)
+        .words("--validation-split 0.25");
+    let message = line.fail(3);
+    assert!(message.contains(&format!("`{flags}`")), "{message}");
+    trains(file, run, flags)
+}
+
 #[test]
 fn a_label_and_a_text_without_a_header_train_by_number() {
     let scratch = Scratch::new();
@@ -41,15 +52,7 @@ fn a_label_and_a_text_without_a_header_train_by_number() {
     };
     let file = scratch.write("SMSSpamCollection", (0..16).map(row).collect::<String>());
     let run = scratch.path("run");
-    let line = train(&run)
-        .path("--train-file", &file)
-        .words("--validation-split 0.25");
-    let message = line.fail(3);
-    assert!(
-        message.contains("`--text-column 2 --label-column 1`"),
-        "{message}"
-    );
-    let task = trains(&file, &run, "--text-column 2 --label-column 1");
+    let task = trains_as_proposed(&file, &run, "--text-column 2 --label-column 1");
     assert_eq!(task["labels"], json!(["ham", "spam"]));
     assert_eq!(
         (&task["text_column"], &task["columns"]),
@@ -70,15 +73,7 @@ fn a_title_and_a_description_train_together() {
     };
     let file = scratch.write("train.csv", (0..16).map(row).collect::<String>());
     let run = scratch.path("run");
-    let line = train(&run)
-        .path("--train-file", &file)
-        .words("--validation-split 0.25");
-    let message = line.fail(3);
-    assert!(
-        message.contains("`--text-column 2,3 --label-column 1`"),
-        "{message}"
-    );
-    let task = trains(&file, &run, "--text-column 2,3 --label-column 1");
+    let task = trains_as_proposed(&file, &run, "--text-column 2,3 --label-column 1");
     assert_eq!(task["text_column"], "2,3");
 }
 

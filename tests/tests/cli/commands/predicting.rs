@@ -40,23 +40,21 @@ fn labels(text: &str) -> Vec<String> {
     lines(text).into_iter().map(label).collect()
 }
 
+/// The output of a command line with this standard input.
+fn fed(line: &CommandLine, input: &str) -> std::process::Output {
+    let mut command = line.command();
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
 /// Runs a command line with this standard input.
 #[track_caller]
 fn piped(line: &CommandLine, input: &str) -> String {
-    let mut child = line
-        .command()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = fed(line, input);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     String::from_utf8(output.stdout).unwrap()
@@ -108,19 +106,7 @@ fn texts_come_from_the_command_line_or_a_pipe() {
     assert_eq!(lines(&predict().path("--input", &text).run()), expected);
 
     // What is wrong with a pipe is said of standard input.
-    let mut child = predict()
-        .command()
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"{\"txet\": \"a\"}\n")
-        .unwrap();
-    let said = child.wait_with_output().unwrap();
+    let said = fed(&predict(), "{\"txet\": \"a\"}\n");
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(
         said.contains("standard input") && !said.contains(".progtune-"),
