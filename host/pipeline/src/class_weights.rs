@@ -1,10 +1,9 @@
 //! The weights in the training loss, from `--class-weights` and `--label-smoothing`. Balanced
 //! weights are counted from the training set. Called by the recipe.
 
-use crate::{data_description::in_line, token_store::Examples};
+use crate::{data_description::in_line, label_counts::label_counts, token_store::Examples};
 use progtune_datasets::{ProblemType, Task};
 use progtune_engine::{
-    batch::Target,
     error::{Error, Result},
     model::loss::LossWeighting,
     task_kind::kind_of,
@@ -111,22 +110,8 @@ pub fn loss_weighting(
 }
 
 fn balanced(task: &Task, examples: &Examples) -> Result<Vec<f32>> {
-    let mut counts = vec![0usize; task.num_labels()];
-    let mut count = |class: u32| counts[class as usize] += 1;
-    for example in examples.iter() {
-        match example?.target {
-            Some(Target::Class(class)) => count(class),
-            Some(Target::Classes(classes)) => classes.into_iter().for_each(&mut count),
-            Some(Target::Tags(tags)) => tags.into_iter().flatten().for_each(&mut count),
-            Some(Target::Score(_) | Target::Span(_)) | None => {}
-        }
-    }
+    let (counts, total) = label_counts(task.num_labels(), examples)?;
     let is_set = task.problem_type == ProblemType::MultiLabelClassification;
-    let total: usize = if is_set {
-        examples.len()
-    } else {
-        counts.iter().sum()
-    };
     let occurring = counts.iter().filter(|&&n| n > 0).count();
     let weight = |n: usize| match n {
         0 => 1.0,
@@ -149,7 +134,7 @@ pub fn describe(weighting: &LossWeighting, task: &Task) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::batch::{EncodedExample, Target};
 
     fn examples(targets: Vec<Target>) -> Examples {
         let example = |target| EncodedExample {

@@ -5,7 +5,7 @@
 //! also move the model's features. With a PEFT method it often stays on that plateau. A bias at the
 //! mean starts where the plateau ends.
 
-use crate::token_store::Examples;
+use crate::{label_counts::label_counts, token_store::Examples};
 use progtune_datasets::{ProblemType, Task};
 use progtune_engine::{batch::Target, error::Result};
 use progtune_process::choice::name_of;
@@ -49,7 +49,7 @@ impl HeadInit {
                 let (counts, total) = label_counts(task.num_labels(), examples)?;
                 let of_sets = problem_type == ProblemType::MultiLabelClassification;
                 let outcomes = if of_sets { 2 } else { counts.len() };
-                let share = |n: u64| (n + 1) as f64 / (total + outcomes as u64) as f64;
+                let share = |n: usize| (n + 1) as f64 / (total + outcomes) as f64;
                 let bias = counts.iter().map(|&n| {
                     let p = share(n);
                     if of_sets {
@@ -80,31 +80,6 @@ fn mean(examples: &Examples) -> Result<Option<Vec<f32>>> {
         }
     }
     Ok((n > 0).then(|| vec![(sum / n as f64) as f32]))
-}
-
-/// The number of examples (or tagged tokens) of each label, and of all.
-fn label_counts(labels: usize, examples: &Examples) -> Result<(Vec<u64>, u64)> {
-    let (mut counts, mut total) = (vec![0u64; labels], 0);
-    for example in examples.iter() {
-        match example?.target {
-            Some(Target::Class(class)) => {
-                counts[class as usize] += 1;
-                total += 1;
-            }
-            Some(Target::Classes(classes)) => {
-                classes.iter().for_each(|&c| counts[c as usize] += 1);
-                total += 1;
-            }
-            Some(Target::Tags(tags)) => {
-                for tag in tags.into_iter().flatten() {
-                    counts[tag as usize] += 1;
-                    total += 1;
-                }
-            }
-            Some(Target::Score(_) | Target::Span(_)) | None => {}
-        }
-    }
-    Ok((counts, total))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod data_remarks;
 pub mod eval_split;
 pub mod examples;
 pub mod head_init;
+pub mod label_counts;
 pub mod metrics;
 pub mod own_files;
 pub mod prefetch;
