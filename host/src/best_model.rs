@@ -11,6 +11,7 @@ use progtune_engine::{
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_pipeline::task_scores::metric_names;
 use progtune_plugin_api::names::did_you_mean;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
     fs,
@@ -32,7 +33,7 @@ pub struct BestModel {
 }
 
 /// The best epoch and its evaluation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// The number of the epoch, counted from 1.
     pub epoch: u32,

@@ -14,6 +14,7 @@ use crate::flags::{About, Arguments, Declared, Form, List, Scope};
 pub use error::ConfigError;
 use progtune_engine::plugin::PluginSources;
 
+mod again;
 mod answering;
 mod batching;
 mod caching;
@@ -36,6 +37,7 @@ mod own;
 mod plugins;
 mod predict;
 mod recorded;
+mod saving;
 mod schedule_and_method;
 mod settings;
 pub mod show;
@@ -64,6 +66,7 @@ pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
 pub use predict::{KeepColumns, OutputFormat, PredictConfig, PredictInput, TypedPair};
 pub use recorded::{RecordedData, recorded_split};
+pub use saving::{Beginning, SaveStrategy, SavingConfig};
 pub use schedule_and_method::ScheduleAndMethod;
 pub use show::verbosity;
 pub use split::Split;
@@ -94,11 +97,16 @@ pub(crate) mod flags {
 
 use self::{
     answering::*, batching::*, caching::*, data::*, hub::*, inference::ADAPTER, inputs::*, loss::*,
-    machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, schedule_and_method::*,
-    show::*, split::SPLIT, training::*,
+    machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, saving::*,
+    schedule_and_method::*, show::*, split::SPLIT, training::*,
 };
 use export::Written;
 use settings::Settings;
+
+/// The flag of the run directory.
+pub fn output_flag() -> &'static dyn Declared {
+    &OUTPUT
+}
 
 /// The default task, which generates its own data.
 pub const SAMPLE_TASK: &str = "sample";
@@ -134,6 +142,8 @@ pub struct RunConfig {
     pub machine: MachineConfig,
     /// The run directory and the progress lines.
     pub output: OutputConfig,
+    /// Checkpoints, and the beginning of the run.
+    pub saving: SavingConfig,
     /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
 }
@@ -195,6 +205,7 @@ impl RunConfig {
         self.memory.write(&mut written);
         self.machine.write(&mut written);
         self.output.write(&mut written);
+        self.saving.write(&mut written);
         plugins::write(&self.plugins, &mut written);
         written
     }
@@ -218,6 +229,7 @@ impl RunConfig {
             memory: MemoryConfig::read(settings)?,
             machine: MachineConfig::read(settings)?,
             output: OutputConfig::read(settings)?,
+            saving: SavingConfig::read(settings)?,
             plugins: plugins::read(settings)?,
         };
         let adapter = config.inputs.init_adapter.as_ref();
@@ -312,6 +324,14 @@ pub(crate) const QUESTIONS: List = &[
 pub(crate) const ORDER: List = &[&NO_SHUFFLE, &NO_GROUP_BY_LENGTH];
 pub(crate) const MEMORY: List = &[&RECOMPUTE, &MEMORY_BUDGET];
 pub(crate) const OUTPUTS: List = &[&OUTPUT, &OVERWRITE_OUTPUT, &LOGGING_STEPS];
+pub(crate) const CHECKPOINTS: List = &[
+    &SAVE_STRATEGY,
+    &SAVE_STEPS,
+    &SAVE_MINUTES,
+    &SAVE_TOTAL_LIMIT,
+    &RESUME,
+    &ALLOW_CHANGED,
+];
 pub(crate) const MACHINE: List = &[
     &PREFIX_CACHE,
     &PREFIX_CACHE_BUDGET,
@@ -340,6 +360,7 @@ const ALL: &[List] = &[
     ORDER,
     MEMORY,
     OUTPUTS,
+    CHECKPOINTS,
     MACHINE,
     DISPLAY,
 ];

@@ -5,7 +5,8 @@
 
 pub mod baseline;
 pub mod best_model;
-pub mod class_report;
+pub mod checkpoint;
+mod class_report;
 pub mod cli;
 pub mod completions_command;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod progress;
 pub mod recipe;
 pub mod report;
 pub mod result_record;
+pub mod resume_command;
 pub mod run_directory;
 pub mod run_examples;
 pub mod split_remarks;

@@ -11,7 +11,7 @@ use progtune::{
         resolve_plugins, show, verbosity, without_effect,
     },
     flags::hugging_face,
-    help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
+    help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe, resume_command,
 };
 use progtune_engine::{
     error::{Error, Result},
@@ -101,6 +101,21 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let config = RunConfig::resolve_train(arguments, &sources)?;
             use_threads(config.machine.threads);
             recipe::train(&config, started)
+        }
+        Command::Resume => {
+            let config = resume_command::resume_config(arguments, &sources)?;
+            use_threads(config.machine.threads);
+            recipe::train(&config, started)
+        }
+        Command::Fork => {
+            let config = resume_command::fork_config(arguments, &sources)?;
+            use_threads(config.machine.threads);
+            recipe::train(&config, started)
+        }
+        Command::Replay => {
+            let (config, run) = resume_command::replay_config(arguments, &sources)?;
+            use_threads(config.machine.threads);
+            resume_command::run_replay(&config, &run, started)
         }
         Command::Plan => {
             let config = RunConfig::resolve_plan(arguments, &sources)?;

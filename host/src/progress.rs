@@ -56,9 +56,15 @@ impl Progress {
         self.start = Instant::now();
         if self.mode == Mode::Bar {
             let bar = training_bar(self.pace.last_step());
+            bar.set_position(self.pace.steps());
             terminal::set_bar(Some(bar.clone()));
             self.bar = Some(bar);
         }
+    }
+
+    /// Continues after `step` steps and `evaluations` evaluations of an earlier process.
+    pub fn continue_at(&mut self, step: u64, evaluations: usize) {
+        self.pace.continue_at(step, evaluations);
     }
 
     /// Shows that a new stage begins after `step` steps.

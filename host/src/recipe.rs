@@ -2,23 +2,29 @@
 //!
 //! [`prepare`] reads everything that a run needs, `announce` shows its plan, and `save` writes its
 //! result. The epochs and the optimizer step between them are in this file. `decide` asks the
-//! schedule, and `evaluation` measures the model after each epoch.
+//! schedule, and `evaluation` measures the model after each epoch. Between steps, `saving` saves
+//! checkpoints, at which `resumption` continues a run.
 
 mod announce;
 mod decide;
 mod evaluation;
 pub mod prepare;
+mod resumption;
 mod save;
+mod saving;
 
 use crate::{
     best_model::BestModel,
-    config::RunConfig,
+    checkpoint::Place,
+    config::{Beginning, RunConfig},
     prefix_cache::{CachedRun, PrefixCache},
     progress::Progress,
-    run_directory::{Claim, RunDirectory},
+    run_directory::{Claim, EarlierRun, Opening, RunDirectory},
     summary::{EpochRecord, Summary},
 };
+use decide::Point;
 use prepare::{Inputs, Prepared};
+use saving::{Moment, Saving};
 use progtune_engine::{
     error::{Error, Result},
     model::{Model, gradients::Gradients, step::Step},
@@ -44,26 +50,44 @@ use std::time::Instant;
 /// Fails if the run cannot be prepared, training diverges or is interrupted, or the result cannot
 /// be saved.
 pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
-    let (output, overwrites) = (config.output_dir(), config.output.overwrite);
-    let claim = Claim::take(output, overwrites, &config.inputs)?;
+    let earlier_run = match config.saving.beginning {
+        Beginning::Auto | Beginning::Resumed => EarlierRun::Continues,
+        _ if config.output.overwrite => EarlierRun::IsReplaced,
+        _ => EarlierRun::Stays,
+    };
+    let claim = Claim::take(config.output_dir(), earlier_run, &config.inputs)?;
     prepare_train_save(&claim, config, started).map_err(|error| claim.explain(error))
 }
 
 fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
+    let mut checkpoint = resumption::find(config, claim)?;
     let inputs = Inputs::read(config)?;
     let mut prepared = Prepared::new(&inputs)?;
 
     // All inputs have been read. The output directory changes only from here on.
     let record = config.record(&inputs.local, &prepared.decided);
-    let mut directory = claim.begin(&inputs.local, &record)?;
+    let saving = match &checkpoint {
+        Some(checkpoint) => resumption::check(&prepared, &record, checkpoint)?,
+        None => Saving::new(&config.saving, record.clone(), None),
+    };
+    let opening = match (&checkpoint, &config.saving.beginning) {
+        (None, _) => Opening::New,
+        (Some(checkpoint), Beginning::Forked { .. }) => Opening::Forked(checkpoint),
+        (Some(checkpoint), _) => Opening::Continued(checkpoint),
+    };
+    let mut directory = claim.begin(&inputs.local, &record, opening)?;
     let plan = prepared.record_plan(&record, &mut directory)?;
     let mut cache = prefix_cache(&prepared, &directory);
     let pace = prepared.pace(cache.cache_forecast());
     let mut progress = Progress::new(config.output.logging_steps, config.training.epochs, pace);
     prepared.announce(&plan, cache.cache_forecast(), &directory, started);
 
-    let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress);
+    let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress, saving);
     run.summary.startup_secs = started.elapsed().as_secs_f64();
+    if let Some(checkpoint) = &mut checkpoint {
+        run.restore(checkpoint)?;
+    }
+    drop(checkpoint);
     let summary = run.train()?;
     progress.finish();
     prepared.model.release_memory();
@@ -112,12 +136,19 @@ struct Run<'a> {
     /// The next decision point of the schedule. Its history grows in place, so that later decisions
     /// cost no more than earlier ones.
     point: DecisionRecord,
+    /// The last decision point, at which the stage was decided.
+    decided: Option<Point>,
+    /// The place in the run.
+    place: Place,
     /// The current epoch.
     epoch: EpochRecord,
+    /// The beginning of the current epoch, or of this process.
+    epoch_started: Instant,
     /// The sum of the epoch's losses, and their number.
     epoch_loss: (f64, u64),
     loss_sum: f64,
     summary: Summary,
+    saving: Saving,
 }
 
 impl<'a> Run<'a> {
@@ -126,6 +157,7 @@ impl<'a> Run<'a> {
         cache: &'a mut PrefixCache,
         directory: &'a mut RunDirectory,
         progress: &'a mut Progress,
+        saving: Saving,
     ) -> Self {
         let total_steps = prepared.total_steps();
         let last_step = prepared.last_step();
@@ -152,10 +184,14 @@ impl<'a> Run<'a> {
             gradients: Gradients::default(),
             stage: Stage::default(),
             point: DecisionRecord::epoch(1),
+            decided: None,
+            place: Place::START,
             epoch: EpochRecord::default(),
+            epoch_started: Instant::now(),
             epoch_loss: (0.0, 0),
             loss_sum: 0.0,
             summary: Summary::default(),
+            saving,
         }
     }
 
@@ -169,19 +205,22 @@ impl<'a> Run<'a> {
             first_position: self.model.config.first_position(),
             weighting: &weighting,
         };
-        with_batches(source, 1..=self.config.training.epochs, |batches| {
+        let Place {
+            epoch,
+            step_in_epoch,
+            ..
+        } = self.place;
+        let epochs = epoch..=self.config.training.epochs;
+        with_batches(source, epochs, step_in_epoch, |batches| {
             self.train_on(&batches)
         })
     }
 
     fn train_on(&mut self, batches: &Batches) -> Result<Summary> {
-        let start = Instant::now();
         self.progress.begin();
-        for epoch in 1..=self.config.training.epochs {
-            self.train_epoch(epoch, batches)?;
-            if self.summary.steps == self.last_step {
-                break;
-            }
+        while !self.is_over() {
+            self.train_epoch(batches)?;
+            self.save_if_due(self.place, Moment::BetweenEpochs)?;
         }
         let mut summary = std::mem::take(&mut self.summary);
         let updated = summary.history.iter().map(|epoch| epoch.updated_parameters);
@@ -193,27 +232,49 @@ impl<'a> Run<'a> {
             summary.evaluation = best.evaluation.clone();
         }
         summary.train_loss = self.loss_sum / summary.steps.max(1) as f64;
-        summary.train_secs = start.elapsed().as_secs_f64();
+        summary.train_secs = self.saving.training_secs();
         Ok(summary)
     }
 
-    /// Runs one epoch. The schedule decides at its start and, if it asks for it, at regular
-    /// intervals; an evaluation ends the epoch.
-    fn train_epoch(&mut self, epoch: u32, batches: &Batches) -> Result<()> {
-        let start = Instant::now();
+    /// Whether the last step is done and evaluated.
+    fn is_over(&self) -> bool {
+        let Place {
+            epoch,
+            step_in_epoch,
+            step,
+            is_evaluated,
+        } = self.place;
+        let is_evaluated = step_in_epoch == 0 || is_evaluated;
+        epoch > self.config.training.epochs || (step >= self.last_step && is_evaluated)
+    }
+
+    /// Runs one epoch, or the rest of it. The schedule decides at its start and, if it asks for it,
+    /// at regular intervals; an evaluation ends the epoch.
+    fn train_epoch(&mut self, batches: &Batches) -> Result<()> {
+        let Place {
+            epoch,
+            step_in_epoch: first,
+            ..
+        } = self.place;
         let steps_per_epoch = self.order.steps_per_epoch();
         let interval = self.schedule.traits().interval_steps;
-        self.epoch_loss = (0.0, 0);
-        self.epoch = EpochRecord {
-            epoch,
-            ..EpochRecord::default()
-        };
-        for step_in_epoch in 0..steps_per_epoch {
+        self.epoch_started = Instant::now();
+        if first == 0 {
+            self.epoch_loss = (0.0, 0);
+            self.epoch = EpochRecord {
+                epoch,
+                ..EpochRecord::default()
+            };
+        }
+        for step_in_epoch in first..steps_per_epoch {
             if self.summary.steps == self.last_step {
                 break;
             }
             if interrupt::requested() {
                 return Err(self.interrupted());
+            }
+            if step_in_epoch > first {
+                self.save_if_due(self.place, Moment::BetweenSteps)?;
             }
             if step_in_epoch == 0 || (interval > 0 && step_in_epoch.is_multiple_of(interval)) {
                 self.decide(epoch, step_in_epoch)?;
@@ -221,22 +282,34 @@ impl<'a> Run<'a> {
             self.step(batches)?;
             self.epoch.updated_parameters +=
                 self.stage.trainable_parameters as f64 / steps_per_epoch as f64;
+            self.place.step_in_epoch += 1;
+            self.place.step = self.summary.steps;
         }
-        if self.epoch_loss.1 > 0 {
-            let (loss, steps) = self.epoch_loss;
-            self.epoch.train_loss = loss / steps as f64;
-            self.epoch.share = steps as f64 / steps_per_epoch as f64;
-            self.summary.epochs = self.summary.steps as f64 / steps_per_epoch as f64;
-            self.signal_loss();
-            let trained = Instant::now();
-            self.evaluate().map_err(|error| match error {
-                Error::Process(Stopped { .. }) => self.interrupted(),
-                other => other,
-            })?;
-            self.summary.eval_secs += trained.elapsed().as_secs_f64();
-            self.epoch.secs = start.elapsed().as_secs_f64();
-            let epoch = std::mem::take(&mut self.epoch);
-            self.summary.history.push(epoch);
+        self.end_epoch().map_err(|error| match error {
+            Error::Process(Stopped { .. }) => self.interrupted(),
+            other => other,
+        })
+    }
+
+    /// Evaluates the model after the last step of an epoch, and completes its record.
+    fn end_epoch(&mut self) -> Result<()> {
+        let steps_per_epoch = self.order.steps_per_epoch();
+        let (loss, steps) = self.epoch_loss;
+        self.epoch.train_loss = loss / steps as f64;
+        self.epoch.share = steps as f64 / steps_per_epoch as f64;
+        self.summary.epochs = self.summary.steps as f64 / steps_per_epoch as f64;
+        let trained = Instant::now();
+        self.evaluate()?;
+        self.summary.eval_secs += trained.elapsed().as_secs_f64();
+        self.epoch.secs =
+            self.epoch_started.elapsed().as_secs_f64() + self.saving.take_epoch_secs();
+        let epoch = std::mem::take(&mut self.epoch);
+        self.summary.history.push(epoch);
+        if self.place.step_in_epoch == steps_per_epoch {
+            self.place.epoch += 1;
+            self.place.step_in_epoch = 0;
+        } else {
+            self.place.is_evaluated = true;
         }
         Ok(())
     }
@@ -313,10 +386,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn interrupted(&self) -> Error {
+    /// Saves a checkpoint because the user asked to stop, and returns the error that says so.
+    fn interrupted(&mut self) -> Error {
+        if let Err(error) = self.save_if_due(self.place, Moment::Interrupted) {
+            return error;
+        }
         Error::Interrupted {
             steps: self.summary.steps,
-            directory: self.directory.path().to_owned(),
+            saved: self.saving.last().step,
+            directory: self.directory.output().to_owned(),
         }
     }
 }

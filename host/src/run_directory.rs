@@ -8,16 +8,20 @@
 mod claim;
 mod names;
 
-pub use claim::Claim;
-pub use names::{NEW_RUN, is_passing};
+pub use claim::{Claim, EarlierRun, Opening};
+pub use names::{CONFIG, METRICS, NEW_RUN, RESULTS, WEIGHTS, is_passing};
 
-use crate::json_text::to_text;
-use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
+use crate::{
+    checkpoint::{Checkpoint, Prefix, Shelf, State},
+    json_text::to_text,
+};
+use names::{LOG, PLAN, is_of_a_run, remove_cache, remove_run};
 use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
     files::{
         folder::Folder,
+        journal::{Fault, Journal},
         lock::{DirectoryLock, LOCK_FILE},
         write_atomically,
     },
@@ -26,8 +30,7 @@ use progtune_process::{
 };
 use serde_json::Value;
 use std::{
-    fs::{self, File},
-    io::{self, Seek, SeekFrom, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -38,7 +41,7 @@ pub struct RunDirectory {
     /// The directory whose result is replaced at the end, or `None` if the run writes there
     /// directly.
     replaces: Option<Folder>,
-    metrics: File,
+    metrics: Journal,
     /// The texts of `config.toml` and `plan.json`, in case they must be written again.
     texts: Vec<(&'static str, String)>,
     /// Whether training is over. From then on the result is saved wherever possible.
@@ -53,6 +56,37 @@ impl RunDirectory {
         let metrics = create(&folder, METRICS)?;
         let log = create(&folder, LOG)?;
         logging::write_to(log).map_err(Error::io(&folder.path().join(LOG), "write"))?;
+        Self::with(folder, replaces, metrics, record)
+    }
+
+    /// Opens the records of a run that continues, as they were in this state.
+    fn reopen(
+        folder: Folder,
+        replaces: Option<Folder>,
+        record: &str,
+        state: &State,
+    ) -> Result<Self> {
+        let metrics = match state.metrics.mark() {
+            Some(mark) => Journal::reopen(&folder, METRICS, &mark).map_err(changed)?,
+            None => create(&folder, METRICS)?,
+        };
+        // The log only informs people, so a changed one is no reason to stop.
+        let log = state.log.mark();
+        let log = log.and_then(|mark| Journal::reopen(&folder, LOG, &mark).ok());
+        let log = match log {
+            Some(log) => log,
+            None => create(&folder, LOG)?,
+        };
+        logging::continue_in(log);
+        Self::with(folder, replaces, metrics, record)
+    }
+
+    fn with(
+        folder: Folder,
+        replaces: Option<Folder>,
+        metrics: Journal,
+        record: &str,
+    ) -> Result<Self> {
         let mut directory = Self {
             folder,
             replaces,
@@ -64,6 +98,44 @@ impl RunDirectory {
         // Records are passed on, so passwords in URLs are masked.
         directory.write_text(CONFIG, masked(record).into_owned())?;
         Ok(directory)
+    }
+
+    /// Begins with the metrics, and the best model, of the run that made a checkpoint.
+    fn take_over(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let from = checkpoint.run();
+        let folder = Folder::open(from).map_err(Error::io(from, "open"))?;
+        let path = from.join(METRICS);
+        let length = checkpoint.state.metrics.bytes;
+        let copied = Journal::open(&folder, METRICS).and_then(|mut metrics| {
+            let mut lines = metrics.contents()?;
+            lines.truncate(length as usize);
+            self.metrics.append(&lines)
+        });
+        copied.map_err(Error::io(&path, "copy"))?;
+        if Some(self.metrics.mark()) != checkpoint.state.metrics.mark() {
+            return Err(Error::Model(format!(
+                "{}: the file was changed: its first {length} bytes are not those that the checkpoint {} recorded; restore it",
+                path.display(),
+                checkpoint.path.display()
+            )));
+        }
+        if let Some((_, name)) = &checkpoint.state.best {
+            let path = from.join(name);
+            fs::copy(&path, self.path().join(name)).map_err(Error::io(&path, "copy"))?;
+        }
+        Ok(())
+    }
+
+    /// The records as they are now, forced to the disk.
+    ///
+    /// # Errors
+    /// Fails if the file system refuses.
+    pub fn marks(&mut self) -> Result<(Prefix, Prefix)> {
+        self.stay()?;
+        let synced = self.metrics.sync().and_then(|()| logging::sync());
+        synced.map_err(Error::io(self.path(), "write"))?;
+        let log = logging::mark().map(Prefix::from).unwrap_or_default();
+        Ok((self.metrics.mark().into(), log))
     }
 
     /// The directory to which the run writes now.
@@ -86,7 +158,7 @@ impl RunDirectory {
         self.stay()?;
         // The line is written in one piece, so that a killed run leaves no partial line.
         self.metrics
-            .write_all(format!("{line}\n").as_bytes())
+            .append(format!("{line}\n").as_bytes())
             .map_err(Error::io(&self.path().join(METRICS), "write"))
     }
 
@@ -132,11 +204,10 @@ impl RunDirectory {
             place.display()
         );
         // The records can still be read as long as the files are open.
-        let mut metrics = create(&folder, METRICS)?;
         let log = create(&folder, LOG)?;
-        copy(&mut self.metrics, &mut metrics)
-            .and_then(|()| logging::move_to(log))
-            .map_err(Error::io(&place, "write"))?;
+        let metrics = self.metrics.copy_to(&folder, METRICS);
+        let moved = metrics.and_then(|metrics| logging::move_to(log).map(|()| metrics));
+        let metrics = moved.map_err(Error::io(&place, "write"))?;
         for (name, text) in &self.texts {
             write_atomically(&place.join(name), text.as_bytes())?;
         }
@@ -190,20 +261,32 @@ impl RunDirectory {
     }
 }
 
+/// The directory in which a run that was cut short has its checkpoints: its own, or that in which
+/// it was to replace an earlier result.
+pub fn place_of_unfinished(run: &Path) -> PathBuf {
+    let staged = run.join(NEW_RUN);
+    if Shelf::of(&staged).steps().is_empty() {
+        run.to_owned()
+    } else {
+        staged
+    }
+}
+
 /// The text of a record, in which passwords in URLs are masked.
 fn record_text(value: &Value) -> String {
     masked(&to_text(value)).into_owned() + "\n"
 }
 
-fn create(folder: &Folder, name: &str) -> Result<File> {
-    let created = folder.create(name);
+fn create(folder: &Folder, name: &str) -> Result<Journal> {
+    let created = Journal::create(folder, name);
     created.map_err(Error::io(&folder.path().join(name), "create"))
 }
 
-/// Copies a whole file.
-fn copy(from: &mut File, to: &mut File) -> io::Result<()> {
-    from.seek(SeekFrom::Start(0))?;
-    io::copy(from, to).map(drop)
+/// The error of records that cannot be taken back to a checkpoint.
+fn changed(fault: Fault) -> Error {
+    Error::Model(format!(
+        "{fault}; the run can only continue with the records that it wrote: restore the file"
+    ))
 }
 
 /// Returns the path of a directory that is gone. If another non-empty directory has taken its

@@ -3,10 +3,11 @@
 
 use crate::best_model::Best;
 use progtune_engine::plan::Stage;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The outcome of a training run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of optimizer steps.
     pub steps: u64,
@@ -46,7 +47,7 @@ pub struct Summary {
 }
 
 /// The record of an epoch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// The number of the epoch, counted from 1.
     pub epoch: u32,

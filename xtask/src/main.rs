@@ -8,9 +8,11 @@ mod check_dist;
 mod check_peft;
 mod check_tokenizers;
 mod compare_builds;
+mod crash_test;
 mod dist;
 mod module_cycles;
 mod python;
+mod result_files;
 mod rust_text;
 mod tidy;
 
@@ -60,6 +62,11 @@ const TASKS: &[Task] = &[
         name: "compare-builds",
         help: "run the same jobs with two builds and compare every number (`compare-builds --help`)",
         run: compare_builds::run,
+    },
+    Task {
+        name: "crash-test",
+        help: "kill training runs at random moments, resume them, and compare with runs that were left alone (`crash-test --help`)",
+        run: crash_test::run,
     },
     Task {
         name: "dist",

@@ -9,6 +9,7 @@ pub mod config;
 pub mod depth;
 pub mod description;
 pub mod device;
+pub mod fingerprint;
 mod frozen_prefix;
 pub mod fused;
 pub mod gradients;
@@ -22,6 +23,7 @@ pub mod per_linear;
 pub mod safetensors_file;
 mod scratch;
 pub mod step;
+pub mod tensor_writer;
 pub mod weights;
 
 use crate::{batch::Batch, error::Result, model::graph::distinct};

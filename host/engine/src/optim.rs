@@ -3,8 +3,10 @@
 
 mod adamw;
 mod lr;
+mod state;
 mod warmup;
 
 pub use adamw::{AdamW, Norms, Settings};
 pub use lr::{LrCurve, LrScheduler};
+pub use state::ParameterState;
 pub use warmup::Warmup;

@@ -63,23 +63,31 @@ impl Batches {
     }
 }
 
-/// Calls `run` with the batches of `epochs`, and ends the prefetch thread when it returns.
+/// Calls `run` with the batches of `epochs`, without those of the first `skipped` steps, and ends
+/// the prefetch thread when it returns.
 pub fn with_batches<R>(
     source: BatchSource<'_>,
     epochs: RangeInclusive<u32>,
+    skipped: u64,
     run: impl FnOnce(Batches) -> R,
 ) -> R {
     let (sender, ready) = sync_channel(READY);
     thread::scope(|scope| {
-        scope.spawn(move || source.send(epochs, &sender));
+        scope.spawn(move || source.send(epochs, skipped, &sender));
         run(Batches { ready })
     })
 }
 
 impl BatchSource<'_> {
-    fn send(self, epochs: RangeInclusive<u32>, sender: &SyncSender<Result<MicroBatch>>) {
+    fn send(
+        self,
+        epochs: RangeInclusive<u32>,
+        skipped: u64,
+        sender: &SyncSender<Result<MicroBatch>>,
+    ) {
+        let mut skipped = skipped as usize * self.order.batches_per_step();
         for epoch in epochs {
-            let mut batches = self.order.epoch(epoch);
+            let mut batches = self.order.epoch(epoch).skip(std::mem::take(&mut skipped));
             loop {
                 let step = batches.by_ref().take(self.order.batches_per_step());
                 let step: Result<Vec<Batch>> = step
@@ -155,7 +163,7 @@ mod tests {
             first_position: 0,
             weighting: &LossWeighting::default(),
         };
-        with_batches(source, 1..=2, |batches| {
+        with_batches(source, 1..=2, 0, |batches| {
             for epoch in 1..=2 {
                 for (at, indices) in self::epoch(&order, epoch).into_iter().enumerate() {
                     let next = batches.next_batch().unwrap();
@@ -174,6 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn a_run_can_begin_in_the_middle_of_an_epoch() {
+        let examples = examples();
+        let order = order(&examples);
+        let source = BatchSource {
+            examples: &examples,
+            order: &order,
+            first_position: 0,
+            weighting: &LossWeighting::default(),
+        };
+        with_batches(source, 2..=3, 1, |batches| {
+            let expected = [&epoch(&order, 2)[3..], &epoch(&order, 3)].concat();
+            for indices in expected {
+                assert_eq!(batches.next_batch().unwrap().batch.examples, indices);
+            }
+            assert!(batches.next_batch().is_err());
+        });
+    }
+
+    #[test]
     fn a_run_that_stops_early_ends_the_thread() {
         let examples = examples();
         let order = order(&examples);
@@ -183,7 +210,7 @@ mod tests {
             first_position: 0,
             weighting: &LossWeighting::default(),
         };
-        let result: Result<()> = with_batches(source, 1..=10_000, |batches| {
+        let result: Result<()> = with_batches(source, 1..=10_000, 0, |batches| {
             batches.next_batch()?;
             Err(Error::Training("stopped".into()))
         });

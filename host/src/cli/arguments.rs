@@ -13,6 +13,21 @@ pub static JSON: Flag<bool> = Flag::argument("json", "", "Print JSON")
     .usual()
     .elsewhere(&[(&["plan"], "", "Print the plan as JSON")]);
 
+/// The run of `resume`, `fork` and `replay`.
+pub static RUN: Flag<PathBuf> = Flag::argument("run", "DIR", "Directory of the run")
+    .positional()
+    .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
+
+/// The argument `fork --at`.
+pub static AT: Flag<u32> = Flag::argument(
+    "at",
+    "EPOCH",
+    "Begin with the state at the end of this epoch",
+)
+.computed("the run's newest checkpoint")
+.usual()
+.adjust(|arg| arg.value_parser(value_parser!(u32).range(1..)));
+
 /// The argument `plan --svg`.
 pub static SVG: Flag<PathBuf> = Flag::argument(
     "svg",

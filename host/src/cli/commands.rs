@@ -9,7 +9,7 @@ use crate::config::flags::{
     SEED, SPLIT, TASK, TEXT, TEXT_PAIR, THREADS, TOP_K, VERBOSE,
 };
 use crate::config::{
-    BATCHES, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS, OWN_DATA,
+    BATCHES, CHECKPOINTS, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS, OWN_DATA,
     OWN_TRAINING, PLUGINS, QUESTIONS, SCHEDULE_AND_METHOD, TASKS,
 };
 use crate::flags::{Declared, List};
@@ -19,6 +19,12 @@ use crate::flags::{Declared, List};
 pub enum Command {
     /// Fine-tune a model.
     Train,
+    /// Continue a run that was cut short.
+    Resume,
+    /// Begin a new run at a checkpoint of another one.
+    Fork,
+    /// Run a recorded run again and compare.
+    Replay,
     /// Show what training would update.
     Plan,
     /// Evaluate a model.
@@ -105,6 +111,7 @@ pub(super) const TRAINING: &[Group] = &[
     ("Questions about texts", QUESTIONS),
     ("Memory", MEMORY),
     ("Output", OUTPUTS),
+    ("Checkpoints", CHECKPOINTS),
     ("Machine", MACHINE),
 ];
 
@@ -161,6 +168,34 @@ pub(super) const COMMANDS: &[Described] = &[
   progtune plan --model bert --task sst2 --schedule grow-from-hb --svg plan.svg
   progtune plan --schedule progressive --predict",
         flags: &[TRAINING, &[("Output", &[&JSON, &SVG, &PREDICT])]],
+    },
+    Described {
+        path: "resume",
+        command: Some(Command::Resume),
+        about: "Continue a run that was cut short, after its newest checkpoint, bit for bit",
+        examples: "\
+  progtune resume runs/sample-progressive-lora-seed42
+  progtune resume runs/a --threads 4
+  progtune resume runs/a --epochs 5",
+        flags: &[&[("", &[&RUN])], TRAINING],
+    },
+    Described {
+        path: "fork",
+        command: Some(Command::Fork),
+        about: "Begin a new run at a checkpoint of another one, with another schedule or other settings",
+        examples: "\
+  progtune fork runs/a --at 1 --schedule progressive --output runs/b
+  progtune fork runs/a --lr 1e-5",
+        flags: &[&[("", &[&RUN]), ("Checkpoints", &[&AT])], TRAINING],
+    },
+    Described {
+        path: "replay",
+        command: Some(Command::Replay),
+        about: "Run a finished run again, and compare weights, losses and evaluations bit for bit",
+        examples: "\
+  progtune replay runs/sample-progressive-lora-seed42
+  progtune replay runs/a --threads 1 --output runs/a-again",
+        flags: &[&[("", &[&RUN])], TRAINING],
     },
     Described {
         path: "evaluate",

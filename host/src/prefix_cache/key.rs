@@ -2,13 +2,9 @@
 //! every parameter below. Rows in a file are used only under the key with which they were written.
 //! Called by the prefix cache when its entries are on disk.
 
-use candle_core::Device;
 use progtune_engine::{
     error::Result,
-    model::{
-        Model,
-        parameters::{HostSlice, ParameterId},
-    },
+    model::{Model, fingerprint, parameters::ParameterId},
 };
 use progtune_pipeline::token_store::Examples;
 use sha2::{Digest, Sha256};
@@ -69,12 +65,8 @@ impl Keys {
         if let Some(known) = self.parameters[id] {
             return Ok(known);
         }
-        let variable = model.parameters.variable(id).as_detached_tensor();
-        let value = variable.to_device(&Device::Cpu)?.contiguous()?;
-        let mut hash = Sha256::new();
-        hash.update(&model.parameters.infos()[id].name);
-        hash.update(bytemuck::cast_slice::<f32, u8>(&HostSlice::of(&value)));
-        Ok(*self.parameters[id].insert(hash.finalize().into()))
+        let hash = fingerprint::of_parameter(&model.parameters, id)?;
+        Ok(*self.parameters[id].insert(hash))
     }
 
     /// Forgets the hashes of parameters that may have changed.

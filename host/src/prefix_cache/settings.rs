@@ -16,6 +16,13 @@ pub struct Settings {
     pub budget: Option<ByteSize>,
 }
 
+impl Settings {
+    /// Whether the numbers are kept without rounding.
+    pub fn is_exact(&self) -> bool {
+        self.mode == Mode::Off || self.dtype == CacheDtype::F32
+    }
+}
+
 /// The place where the output of the frozen prefix is kept between epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {

@@ -38,6 +38,8 @@ pub struct Pace {
     epochs: Vec<Work>,
     steps: u64,
     evaluations: usize,
+    /// The steps and evaluations of earlier processes, whose time is not known.
+    before: (u64, usize),
 }
 
 impl Pace {
@@ -64,12 +66,24 @@ impl Pace {
             epochs: epochs.collect(),
             steps: 0,
             evaluations: 0,
+            before: (0, 0),
         }
     }
 
     /// The last step of the run.
     pub fn last_step(&self) -> u64 {
         self.load.last_step
+    }
+
+    /// Counts what earlier processes of the run did as done.
+    pub fn continue_at(&mut self, step: u64, evaluations: usize) {
+        self.before = (step, evaluations);
+        (self.steps, self.evaluations) = self.before;
+    }
+
+    /// The number of steps that are done.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Counts the steps up to this one as done.
@@ -83,11 +97,13 @@ impl Pace {
     }
 
     /// The expected duration of the whole training in seconds, if the part that is done took
-    /// `secs`. `None` before the first step.
+    /// `secs`, without the part before this process. `None` before the first step.
     pub fn total_secs(&self, secs: f64) -> Option<f64> {
-        let done = self.work(self.steps, self.evaluations);
-        let all = self.work(self.load.last_step, self.epochs.len());
-        (self.steps > 0 && done > 0.0).then(|| secs * (all / done).max(1.0))
+        let (steps, evaluations) = self.before;
+        let before = self.work(steps, evaluations);
+        let done = self.work(self.steps, self.evaluations) - before;
+        let all = self.work(self.load.last_step, self.epochs.len()) - before;
+        (self.steps > steps && done > 0.0).then(|| secs * (all / done).max(1.0))
     }
 
     fn work(&self, steps: u64, evaluations: usize) -> f64 {
@@ -144,6 +160,15 @@ mod tests {
         );
         pace.reach_step(30);
         assert_eq!(pace.total_secs(7.0), Some(7.0));
+    }
+
+    #[test]
+    fn a_run_that_continues_knows_only_its_own_time() {
+        let mut pace = pace(30, 0, &[]);
+        pace.continue_at(10, 1);
+        assert_eq!((pace.total_secs(1.0), pace.steps()), (None, 10));
+        pace.reach_step(15);
+        assert_eq!(pace.total_secs(5.0), Some(20.0));
     }
 
     #[test]

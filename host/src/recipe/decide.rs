@@ -5,6 +5,15 @@ use super::Run;
 use progtune_engine::{error::Result, model::gradients::Gradients};
 use progtune_plugin_api::records::SignalRecord;
 
+/// A decision point, and the number of observations that the schedule had been told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point {
+    pub epoch: u32,
+    pub step_in_epoch: u64,
+    pub step: u64,
+    pub signals: usize,
+}
+
 impl Run<'_> {
     /// Asks the schedule for a decision, and makes exactly the decided parameters trainable.
     ///
@@ -19,6 +28,12 @@ impl Run<'_> {
         self.point.step_in_epoch = step_in_epoch;
         self.point.global_step = done;
         let stage = self.inputs.model_plan.decide(self.schedule, &self.point)?;
+        self.decided = Some(Point {
+            epoch,
+            step_in_epoch,
+            step: done,
+            signals: self.point.history.len(),
+        });
         let changed = stage.trainable != self.stage.trainable;
         self.stage = stage;
         if changed {

@@ -42,6 +42,8 @@ impl<'a> Run<'a> {
         if let (true, Some((asked, answers))) = (is_result, measured.answers) {
             prediction_files::write(self.directory.path(), asked, &answers)?;
         }
+        // An evaluation that is interrupted is made again, so the signals come after it.
+        self.signal_loss();
         if let Some(value) = measured.first_metric {
             self.signal("eval_metric", || vec![value]);
         }

@@ -5,7 +5,7 @@ use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
 };
-use crate::config::InputsConfig;
+use crate::{checkpoint::Checkpoint, config::InputsConfig};
 use progtune_engine::error::{Error, Result};
 use progtune_process::{
     files::{folder::Folder, lock::DirectoryLock},
@@ -20,54 +20,84 @@ use std::{
 /// The claimed output directory of a run that has not begun.
 pub struct Claim {
     output: PathBuf,
-    overwrites: bool,
+    /// The fate of a run that is already there.
+    earlier_run: EarlierRun,
     lock: DirectoryLock,
     /// The note about an earlier result, added to an error if the run fails.
     earlier: Cell<Option<String>>,
 }
 
+/// The fate of a run that is already in the output directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlierRun {
+    /// It stays: a finished run, or one with checkpoints, is an error.
+    Stays,
+    /// It is replaced.
+    IsReplaced,
+    /// It continues.
+    Continues,
+}
+
+/// The first step of a run.
+#[derive(Clone, Copy)]
+pub enum Opening<'a> {
+    /// A new run begins.
+    New,
+    /// A run continues at one of its checkpoints.
+    Continued(&'a Checkpoint),
+    /// A new run begins at the checkpoint of another one, whose records it takes over.
+    Forked(&'a Checkpoint),
+}
+
 impl Claim {
-    /// Claims the directory of a run from `inputs`. A finished run there may be replaced if
-    /// `overwrites` is set. A missing directory is created, and removed again if the run leaves
-    /// nothing in it.
+    /// Claims the directory of a run from `inputs`. A missing directory is created, and removed
+    /// again if the run leaves nothing in it.
     ///
     /// # Errors
-    /// Fails if the directory holds a finished run, files that are not a run's, or an input of this
-    /// run. It also fails if a file is in the way or another run is writing there.
-    pub fn take(output: PathBuf, overwrites: bool, inputs: &InputsConfig) -> Result<Self> {
+    /// Fails if the directory holds a run that is to stay, files that are not a run's, or an input
+    /// of this run. It also fails if a file is in the way or another run is writing there.
+    pub fn take(output: PathBuf, earlier_run: EarlierRun, inputs: &InputsConfig) -> Result<Self> {
         // The check comes before anything is created, and again under the lock.
-        check(&output, overwrites, inputs)?;
+        check(&output, earlier_run, inputs)?;
         let lock = DirectoryLock::take(&output, "--output")?;
-        check(&output, overwrites, inputs)?;
+        check(&output, earlier_run, inputs)?;
         Ok(Self {
             output,
-            overwrites,
+            earlier_run,
             lock,
             earlier: Cell::new(None),
         })
     }
 
     /// Begins the run, whose `config.toml` is `record`. All inputs have been read, and records are
-    /// written from now on. An earlier result stays in place until the new one is complete; the
-    /// files of an unfinished run are removed.
+    /// written from now on. An earlier result stays in place until the new one is complete. The
+    /// files of an unfinished run are removed, unless it continues.
     ///
     /// # Errors
-    /// Fails if the file system refuses.
-    pub fn begin(&self, inputs: &InputsConfig, record: &str) -> Result<RunDirectory> {
+    /// Fails if the file system refuses, or the records of a run that continues were changed.
+    pub fn begin(
+        &self,
+        inputs: &InputsConfig,
+        record: &str,
+        opening: Opening<'_>,
+    ) -> Result<RunDirectory> {
         interrupt::check()?;
         if !self.lock.folder().is_in_place() {
             let directory = self.output.clone();
             return Err(Error::OutputLost { directory });
         }
-        check(&self.output, self.overwrites, inputs)?;
+        check(&self.output, self.earlier_run, inputs)?;
         interrupt::set_course(Course::Training);
         interrupt::set_last_words("no result was saved");
         let failed = |action| Error::io(&self.output, action);
         // The path of the lock's folder is absolute, but messages show the user's own path.
         let folder = Folder::open(&self.output).map_err(failed("open"))?;
+        if let Opening::Continued(checkpoint) = opening {
+            return self.continue_in(folder, checkpoint, record);
+        }
         if !self.output.join(RESULTS).exists() {
             remove_run(&folder).map_err(failed("remove an unfinished run in"))?;
-            return RunDirectory::open(folder, None, record);
+            return open(folder, None, record, opening);
         }
         if self.output.join(NEW_RUN).is_symlink() {
             folder.remove(NEW_RUN).map_err(failed("remove a link in"))?;
@@ -83,7 +113,49 @@ impl Claim {
         );
         interrupt::set_last_words(format!("no result was saved; {words}"));
         self.earlier.set(Some(words));
-        RunDirectory::open(staged, Some(folder), record)
+        open(staged, Some(folder), record, opening)
+    }
+
+    /// Opens the records of the run that made a checkpoint, as they were then.
+    fn continue_in(
+        &self,
+        output: Folder,
+        checkpoint: &Checkpoint,
+        record: &str,
+    ) -> Result<RunDirectory> {
+        let failed = |action| Error::io(&self.output, action);
+        let (folder, replaces) = if checkpoint.run() == self.output {
+            // A finished run that is extended is unfinished from now on.
+            output.remove(RESULTS).map_err(failed("continue a run in"))?;
+            (output, None)
+        } else {
+            let staged = output.existing_subfolder(NEW_RUN);
+            (staged.map_err(failed("open"))?, Some(output))
+        };
+        RunDirectory::reopen(folder, replaces, record, &checkpoint.state)
+    }
+
+    /// Refuses to begin anew where a finished run is.
+    ///
+    /// # Errors
+    /// Fails if that is so, or the directory is not a run's.
+    pub fn refuse_finished(&self) -> Result<()> {
+        refuse_used(&self.output)
+    }
+
+    /// Refuses to begin anew where an unfinished run has a checkpoint.
+    ///
+    /// # Errors
+    /// Fails if that is so, and the run is not to be replaced.
+    pub fn refuse_unfinished(&self, step: Option<u64>) -> Result<()> {
+        match step {
+            Some(step) if self.earlier_run == EarlierRun::Stays => Err(Error::Usage(format!(
+                "{}: an unfinished run is here, with a checkpoint after step {step}: continue it with `progtune resume` or \
+                 --resume auto, choose another --output, or pass --overwrite-output to begin anew",
+                self.output.display()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Adds to an error of the run the state of the result that it was to replace.
@@ -98,13 +170,27 @@ impl Claim {
     }
 }
 
-fn check(output: &Path, overwrites: bool, inputs: &InputsConfig) -> Result<()> {
+/// Opens the records of a new run. A fork begins with those of the other run.
+fn open(
+    folder: Folder,
+    replaces: Option<Folder>,
+    record: &str,
+    opening: Opening<'_>,
+) -> Result<RunDirectory> {
+    let mut directory = RunDirectory::open(folder, replaces, record)?;
+    if let Opening::Forked(checkpoint) = opening {
+        directory.take_over(checkpoint)?;
+    }
+    Ok(directory)
+}
+
+fn check(output: &Path, earlier_run: EarlierRun, inputs: &InputsConfig) -> Result<()> {
     refuse_file(output)?;
     refuse_own_input(output, inputs)?;
-    if overwrites {
-        refuse_foreign(output)
-    } else {
-        refuse_used(output)
+    match earlier_run {
+        EarlierRun::Stays => refuse_used(output),
+        EarlierRun::Continues if is_run(output) => Ok(()),
+        EarlierRun::IsReplaced | EarlierRun::Continues => refuse_foreign(output),
     }
 }
 

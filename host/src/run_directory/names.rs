@@ -2,7 +2,7 @@
 //! directory.
 
 use crate::{
-    best_model,
+    best_model, checkpoint,
     config::{export::FIRST_LINE, find_key},
     prefix_cache,
 };
@@ -23,6 +23,13 @@ pub const LOG: &str = "log.txt";
 pub const PLAN: &str = "plan.json";
 /// The subdirectory of a new run while an earlier result is still in place.
 pub const NEW_RUN: &str = "new-run";
+
+/// The files with a result's weights, of which a run writes one.
+pub const WEIGHTS: [&str; 3] = [
+    "model.safetensors",
+    "adapter_model.safetensors",
+    "adapter.safetensors",
+];
 
 /// Every file that a run may write, beginning with the mark of a finished one.
 pub fn all() -> impl Iterator<Item = &'static str> {
@@ -51,7 +58,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 
 /// Whether a run may write a file of this name.
 pub fn is_of_a_run(name: &str) -> bool {
-    all().any(|known| known == name)
+    all().any(|known| known == name) || name == checkpoint::DIRECTORY
 }
 
 /// Whether a name in a directory may be ignored, as that of a lock or a temporary file.
@@ -87,7 +94,7 @@ pub fn remove_run(folder: &Folder) -> io::Result<()> {
     for name in all() {
         folder.remove(name)?;
     }
-    Ok(())
+    checkpoint::remove_all(folder)
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.

@@ -75,6 +75,11 @@ impl Model {
         )
     }
 
+    /// Whether the CPU kernels compute, for which no row depends on the others in its batch.
+    pub fn is_fused(&self) -> bool {
+        self.fused
+    }
+
     /// Whether dropout applies to frozen blocks or embeddings in training, so that no two epochs
     /// see the same rows.
     pub fn frozen_part_drops_out(&self) -> bool {

@@ -184,6 +184,20 @@ impl SafetensorsFile {
         Ok(variable.into_inner())
     }
 
+    /// The bytes of a tensor of the type U8.
+    ///
+    /// # Errors
+    /// When there is no such tensor, or it has another type.
+    pub fn bytes(&mut self, name: &str) -> Result<Vec<u8>> {
+        match self.tensors.get(name).cloned() {
+            Some(info) if info.dtype == Dtype::U8 => self.numbers(name, &info, u8::from_le_bytes),
+            _ => Err(Error::Model(format!(
+                "{}: no tensor {name} of the type U8",
+                self.origin
+            ))),
+        }
+    }
+
     /// The numbers of a tensor, of N bytes each.
     fn numbers<const N: usize, T>(
         &mut self,

@@ -30,7 +30,8 @@ pub struct Settings {
     pub max_grad_norm: f64,
 }
 
-enum Moments {
+/// The moments of a parameter.
+pub(super) enum Moments {
     Host {
         m: Vec<f32>,
         v: Vec<f32>,
@@ -47,15 +48,16 @@ enum Moments {
     },
 }
 
-struct State {
-    step: u64,
-    moments: Moments,
+/// The state of a parameter.
+pub(super) struct State {
+    pub(super) step: u64,
+    pub(super) moments: Moments,
 }
 
 /// The optimizer's state.
 pub struct AdamW {
     settings: Settings,
-    states: BTreeMap<ParameterId, State>,
+    pub(super) states: BTreeMap<ParameterId, State>,
 }
 
 /// The gradient's norms in a step, before clipping.

@@ -148,7 +148,7 @@ impl ModelPlan {
     }
 
     /// The stage of an epoch that trains these parameters, indices into `parameters`.
-    pub(super) fn stage_of(
+    pub fn stage_of(
         &self,
         epoch: u32,
         step_in_epoch: u64,

@@ -45,10 +45,6 @@ pub static COMMANDS: &[Word] = &[
         "serve",
         "`progtune predict --input FILE.jsonl` predicts for a file",
     ),
-    not_yet(
-        "resume",
-        "an interrupted run starts again from its first step",
-    ),
     not_yet("onnx", CHECKPOINT),
     answer("export", CHECKPOINT),
     answer("convert", CHECKPOINT),

@@ -6,7 +6,6 @@ use super::{Meaning, Word, always, answer, not_yet, same, sets};
 const NO: &[&str] = &["false", "no", "none"];
 const YES: &[&str] = &["true"];
 
-const CHECKPOINTS: &str = "a run saves its result once, at its end";
 const PRECISION: &str = "training computes in f32; remove it";
 const ONE_PROCESS: &str =
     "training runs in one process; --recompute and --memory-budget save memory";
@@ -243,18 +242,22 @@ pub(super) static FLAGS: &[Word] = &[
         "greater_is_better",
         "the metric decides: lower is better for loss, mse and mae; remove it",
     ),
-    always("save_strategy", &["no"], CHECKPOINTS),
-    not_yet("save_steps", CHECKPOINTS),
-    not_yet("save_total_limit", CHECKPOINTS),
-    always("save_only_model", YES, CHECKPOINTS),
+    same("save_strategy", &["save_strategy"]),
+    same("save_steps", &["save_steps"]),
+    same("save_total_limit", &["save_total_limit"]),
+    always(
+        "save_only_model",
+        NO,
+        "a checkpoint always has the optimizer's state, with which a run continues; remove it",
+    ),
     always(
         "save_safetensors",
         YES,
         "results are always safetensors files; remove it",
     ),
-    not_yet(
+    answer(
         "resume_from_checkpoint",
-        "an interrupted run starts again from its first step",
+        "--resume auto continues the run in --output, and `progtune resume DIR` the run in DIR",
     ),
     always(
         "report_to",

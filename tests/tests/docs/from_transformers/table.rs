@@ -133,15 +133,16 @@ pub const FLAGS: &str = r#"
 --early_stopping_patience 3 | not supported yet; --load-best-model-at-end keeps the best epoch
 --early_stopping_threshold 0.01 | not supported yet; --load-best-model-at-end keeps the best epoch
 --greater_is_better True | the metric decides: lower is better for loss, mse and mae; remove it
---save_strategy no | =
---save_strategy epoch | a run saves its result once, at its end
---save_steps 500 | not supported yet; a run saves its result once, at its end
---save_total_limit 2 | not supported yet; a run saves its result once, at its end
---save_only_model | =
---save_only_model False | a run saves its result once, at its end
+--save_strategy no | = --save-strategy no
+--save_strategy epoch | = --save-strategy epoch
+--save_strategy steps | = --save-strategy steps
+--save_steps 500 | = --save-steps 500
+--save_total_limit 2 | = --save-total-limit 2
+--save_only_model False | =
+--save_only_model | a checkpoint always has the optimizer's state, with which a run continues; remove it
 --save_safetensors | =
 --save_safetensors False | results are always safetensors files; remove it
---resume_from_checkpoint out/checkpoint-500 | not supported yet; an interrupted run starts again from its first step
+--resume_from_checkpoint out/checkpoint-500 | --resume auto continues the run in --output, and `progtune resume DIR` the run in DIR
 --report_to none | =
 --report_to wandb | no tracker is called; metrics.jsonl has the metrics, and --progress json prints events
 --logging_strategy steps | --logging-steps N sets the interval of the progress lines
@@ -202,7 +203,6 @@ progtune classify | `progtune predict --input FILE.jsonl` predicts labels
 progtune generate | encoders write no texts; `progtune predict` predicts labels, tags and answers
 progtune chat | encoders write no texts; `progtune predict` predicts labels, tags and answers
 progtune serve | not supported yet; `progtune predict --input FILE.jsonl` predicts for a file
-progtune resume | not supported yet; an interrupted run starts again from its first step
 progtune onnx | not supported yet; results are checkpoints for Transformers and adapters for PEFT; `progtune merge` makes a checkpoint of an adapter
 progtune export | results are checkpoints for Transformers and adapters for PEFT; `progtune merge` makes a checkpoint of an adapter
 progtune convert | results are checkpoints for Transformers and adapters for PEFT; `progtune merge` makes a checkpoint of an adapter

@@ -1,0 +1,128 @@
+//! The differences between the run that made a checkpoint and the one that continues it.
+
+use super::{Identity, State};
+use progtune_plain_text::shown_line;
+use std::collections::BTreeMap;
+
+/// Keys that change no number of a result: where inputs are (their contents are compared instead),
+/// where results go, how the work is done and shown.
+const FREE: &[&str] = &[
+    "model",
+    "revision",
+    "offline",
+    "data",
+    "data_config",
+    "train_file",
+    "validation_file",
+    "test_file",
+    "init_adapter",
+    "plugin",
+    "plugin_dir",
+    "lock",
+    "locked",
+    "plugin_isolation",
+    "threads",
+    "token_cache",
+    "recompute",
+    "memory_budget",
+    "output",
+    "logging_steps",
+    "save_strategy",
+    "save_steps",
+    "save_minutes",
+    "save_total_limit",
+    "progress",
+    "color",
+];
+
+/// Keys of the prefix cache, which is exact only in f32 on the fused path.
+const CACHE: &[&str] = &["prefix_cache", "prefix_cache_budget", "prefix_cache_dtype"];
+
+/// The longest value in a message.
+const LONGEST: usize = 60;
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The key of the configuration, or the name of an input.
+    pub key: String,
+    /// The value in the checkpoint.
+    pub before: String,
+    /// The value now.
+    pub now: String,
+}
+
+impl Change {
+    /// The change in words.
+    pub fn describe(&self) -> String {
+        let short = |value: &str| {
+            let value = shown_line(value);
+            if value.chars().count() > LONGEST {
+                value.chars().take(LONGEST).collect::<String>() + "…"
+            } else {
+                value
+            }
+        };
+        let [before, now] = [&self.before, &self.now].map(|value| short(value));
+        format!("{} was {before} and is {now}", self.key)
+    }
+}
+
+/// The differences that would change a number of the result. `config` is the `config.toml` of the
+/// run now, and `has_exact_cache` whether its prefix cache changes no bit.
+pub fn changes(
+    before: &State,
+    identity: &Identity,
+    config: &str,
+    has_exact_cache: bool,
+) -> Vec<Change> {
+    let [settings_before, settings_now] = [&before.config, config].map(settings);
+    let mut keys: Vec<&String> = settings_before.keys().chain(settings_now.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let is_compared = |key: &&String| {
+        let key = key.as_str();
+        !FREE.contains(&key) && !(has_exact_cache && CACHE.contains(&key))
+    };
+    let unset = || "unset".to_owned();
+    let values = keys.into_iter().filter(is_compared).map(|key| Change {
+        key: key.clone(),
+        before: settings_before.get(key).cloned().unwrap_or_else(unset),
+        now: settings_now.get(key).cloned().unwrap_or_else(unset),
+    });
+    let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
+    let mut names: Vec<&String> = inputs_before.keys().chain(inputs_now.keys()).collect();
+    names.sort();
+    names.dedup();
+    let value = |inputs: &BTreeMap<String, &str>, name: &String| {
+        inputs.get(name).map_or("absent", |value| *value).to_owned()
+    };
+    let inputs = names.into_iter().map(|name| Change {
+        key: name.clone(),
+        before: value(&inputs_before, name),
+        now: value(&inputs_now, name),
+    });
+    values
+        .chain(inputs)
+        .filter(|change| change.before != change.now)
+        .collect()
+}
+
+/// The values of a `config.toml`. Options of plugins have keys of their own.
+fn settings(config: &str) -> BTreeMap<String, String> {
+    let table: toml::Table = config.parse().unwrap_or_default();
+    let mut settings = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(options) => settings.extend(
+                options
+                    .into_iter()
+                    .map(|(option, value)| (format!("{key}.{option}"), value.to_string())),
+            ),
+            value => {
+                settings.insert(key, value.to_string());
+            }
+        }
+    }
+    settings
+}

@@ -1,0 +1,129 @@
+//! The state of a run between two steps, except for the numbers of tensors.
+
+use super::{Identity, digest::hex};
+use crate::{
+    best_model::Best,
+    summary::{EpochRecord, Summary},
+};
+use progtune_process::files::journal::Mark;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The state of a run between two steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The place in the run.
+    pub place: Place,
+    /// The last decision of the schedule; `None` before the first one.
+    pub decision: Option<Decision>,
+    /// The number of updates of every parameter that the optimizer has state for, by name.
+    pub optimizer_steps: BTreeMap<String, u64>,
+    /// The record of the epoch in progress.
+    pub epoch: EpochRecord,
+    /// The sum of the epoch's losses, and their number.
+    pub epoch_loss: (f64, u64),
+    /// The sum of the losses of all steps.
+    pub loss_sum: f64,
+    /// The outcome so far.
+    pub summary: Summary,
+    /// The best model so far, and the name of the file that holds it.
+    pub best: Option<(Best, String)>,
+    /// The time spent.
+    pub spent: Spent,
+    /// `metrics.jsonl` at this moment.
+    pub metrics: Prefix,
+    /// `log.txt` at this moment.
+    pub log: Prefix,
+    /// The hashes of everything that the run was given.
+    pub identity: Identity,
+    /// The run's `config.toml`.
+    pub config: String,
+    /// The working directory, to which relative paths refer.
+    pub working_directory: String,
+    /// The files of the checkpoint and their lengths and hashes.
+    pub files: BTreeMap<String, Prefix>,
+}
+
+/// A place between two steps of a run. The next step is step `step_in_epoch` of `epoch`; behind the
+/// last step of an epoch, the next thing is its evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+    /// The number of completed steps in the epoch.
+    pub step_in_epoch: u64,
+    /// The number of completed steps in the run.
+    pub step: u64,
+    /// Whether `--max-steps` ended the run here, within an epoch that was then evaluated.
+    pub is_evaluated: bool,
+}
+
+impl Place {
+    /// The first place of a run.
+    pub const START: Self = Self {
+        epoch: 1,
+        step_in_epoch: 0,
+        step: 0,
+        is_evaluated: false,
+    };
+}
+
+/// A decision of the schedule. The schedule is asked again with the same record, and must decide
+/// the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The epoch of the decision point.
+    pub epoch: u32,
+    /// The steps of the epoch before it.
+    pub step_in_epoch: u64,
+    /// The steps of the run before it.
+    pub step: u64,
+    /// The number of observations that the schedule had been told.
+    pub signals: usize,
+    /// The names of the parameters to train.
+    pub trainable: Vec<String>,
+}
+
+/// Durations in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Since the beginning of the epoch.
+    pub epoch: f64,
+    /// Since the beginning of training.
+    pub training: f64,
+}
+
+/// The first bytes of a file that is appended to, or all of another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefix {
+    /// Their number.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: String,
+}
+
+impl From<Mark> for Prefix {
+    fn from(mark: Mark) -> Self {
+        Self {
+            bytes: mark.length,
+            sha256: hex(&mark.sha256),
+        }
+    }
+}
+
+impl Prefix {
+    /// The state of a journal; `None` if no bytes are recorded, or no hash.
+    pub fn mark(&self) -> Option<Mark> {
+        let mut sha256 = [0; 32];
+        if self.sha256.len() != 64 || !self.sha256.is_ascii() {
+            return None;
+        }
+        for (at, byte) in sha256.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&self.sha256[2 * at..2 * at + 2], 16).ok()?;
+        }
+        Some(Mark {
+            length: self.bytes,
+            sha256,
+        })
+    }
+}
