@@ -76,6 +76,18 @@ impl BestModel {
         self.file = directory.join(FILE);
     }
 
+    /// The best epoch so far, and the name of its file.
+    pub fn kept(&self) -> Option<(Best, String)> {
+        let name = self.file.file_name()?.to_string_lossy().into_owned();
+        Some((self.best.clone()?, name))
+    }
+
+    /// Continues with the best epoch of the run so far.
+    pub fn continue_with(&mut self, best: Best, file: PathBuf) {
+        self.best = Some(best);
+        self.file = file;
+    }
+
     /// Keeps the parameters if this evaluation is better than all before it; of equal evaluations
     /// the first is kept.
     ///

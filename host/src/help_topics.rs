@@ -101,6 +101,12 @@ pub static TOPICS: &[Topic] = &[
         text: include_str!("help_topics/progress.txt"),
     },
     Topic {
+        name: "resume",
+        summary: "checkpoints: continue, fork or replay a run",
+        page: "resuming",
+        text: include_str!("help_topics/resume.txt"),
+    },
+    Topic {
         name: "results",
         summary: "the files of a run, and how to use them",
         page: "results",

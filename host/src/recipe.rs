@@ -395,6 +395,7 @@ impl<'a> Run<'a> {
             steps: self.summary.steps,
             saved: self.saving.last().step,
             directory: self.directory.output().to_owned(),
+            signal: interrupt::received(),
         }
     }
 }

@@ -20,8 +20,12 @@ use std::path::{Path, PathBuf, absolute};
 /// # Errors
 /// Fails if the directory is not a run's, or a value is invalid.
 pub fn resume_config(arguments: &Arguments, sources: &Sources) -> Result<RunConfig> {
+    let typed: PathBuf = arguments.required(&RUN);
     let run = run_of(arguments)?;
     let recorded = recorded(&run)?;
+    // The path that a person typed is the one to show, as long as it still leads there.
+    let is_near = absolute_path(&typed) == run;
+    let run = if is_near { typed } else { run };
     let beginning = Beginning::Resumed;
     let config = RunConfig::resolve_again(arguments, sources, &recorded, &run, beginning)?;
     Ok(config)

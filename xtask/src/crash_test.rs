@@ -48,7 +48,8 @@ struct Series {
 /// # Errors
 /// If a run fails, or leaves something else than one that was left alone.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut kills, mut seed, mut only, mut record) = (200, 1, String::new(), None);
+    let (mut kills, mut seed) = (200usize, 1usize);
+    let (mut only, mut record) = (String::new(), None);
     let mut build = root.join("target/release");
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {

@@ -2,6 +2,7 @@
 
 use progtune_datasets::DataError;
 use progtune_plugin_loader::PluginFault;
+use progtune_process::signal::Signal;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -44,12 +45,16 @@ pub enum Error {
         source: Box<Error>,
     },
     /// The user interrupted a training run.
-    #[error("interrupted after {steps} steps; the records so far are in {}, but no result was saved", directory.display())]
+    #[error("interrupted after {steps} steps; {}", after_interruption(*saved, directory))]
     Interrupted {
         /// Number of optimizer steps that were completed.
         steps: u64,
+        /// The step of the last checkpoint; 0 if there is none.
+        saved: u64,
         /// The run's directory.
         directory: PathBuf,
+        /// The signal that asked to stop.
+        signal: Signal,
     },
     /// The output directory of the run has disappeared.
     #[error(
@@ -112,6 +117,15 @@ impl fmt::Display for NotFinite {
     }
 }
 
+/// What is left of an interrupted run.
+fn after_interruption(saved: u64, directory: &Path) -> String {
+    let directory = directory.display();
+    match saved {
+        0 => format!("the records so far are in {directory}, but no result was saved"),
+        step => format!("`progtune resume {directory}` continues after step {step}"),
+    }
+}
+
 // Boxed to keep `Result` small.
 impl From<progtune_hub::Error> for Error {
     fn from(error: progtune_hub::Error) -> Self {
@@ -132,8 +146,8 @@ impl Error {
         move |source| with_path(source).into()
     }
 
-    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, 130 for
-    /// an interruption.
+    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, and that
+    /// of the signal for an interruption.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
@@ -146,7 +160,7 @@ impl Error {
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
             Self::Adapter { source, .. } | Self::Noted { source, .. } => source.exit_code(),
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { signal, .. } => signal.exit_code(),
         }
     }
 }

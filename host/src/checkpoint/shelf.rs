@@ -14,7 +14,7 @@ use progtune_engine::{
         tensor_writer::{self, Entry, WriteError},
     },
 };
-use progtune_process::files::{AtomicFile, folder::Folder, write_atomically};
+use progtune_process::files::{atomic_file::AtomicFile, folder::Folder, write_atomically};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -89,10 +89,9 @@ impl Shelf {
         tensors: Vec<Entry<'_>>,
     ) -> Result<()> {
         let run = self.directory.parent().unwrap_or(Path::new("."));
-        let failed = |path: &Path| Error::io(path, "write");
         Folder::open(run)
             .and_then(|run| run.subfolder(DIRECTORY))
-            .map_err(failed(&self.directory))?;
+            .map_err(Error::io(&self.directory, "write"))?;
         let step = state.place.step;
         let text = self.file(step, "json");
         // The tensors of a checkpoint of the same step stay until its state is replaced.
@@ -103,15 +102,15 @@ impl Shelf {
         } else {
             first
         };
-        let file = AtomicFile::create(&data).map_err(failed(&data))?;
+        let file = AtomicFile::create(&data)?;
         let mut out = Hashing::new(file);
         match tensor_writer::write(&mut out, parameters, tensors) {
             Ok(()) => {}
-            Err(WriteError::Io(error)) => return Err(failed(&data)(error)),
+            Err(WriteError::Io(error)) => return Err(Error::io(&data, "write")(error)),
             Err(WriteError::Other(error)) => return Err(*error),
         }
         let (file, bytes, sha256) = out.finish();
-        file.finish().map_err(failed(&data))?;
+        file.finish()?;
         state
             .files
             .insert(name_of(&data), Prefix { bytes, sha256 });
