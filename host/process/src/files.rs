@@ -1,30 +1,35 @@
-//! Safe writing: a crash or a full disk never leaves half a file, nothing is written through a
-//! link, and no temporary file stays behind. Everything that saves files calls it.
+//! Safe writing: neither a crash nor a full disk nor a power failure leaves half a file, nothing is
+//! written through a link, and no temporary file stays behind. Everything that saves files calls
+//! it.
 
+pub mod atomic_file;
 pub mod cleanup;
+pub mod durable;
 pub mod folder;
+pub mod journal;
 pub mod lock;
+pub mod medium;
 pub mod owner;
 pub mod temporary;
 
+#[cfg(test)]
+mod fault_tests;
+
 use crate::error::{Error, Result};
+use atomic_file::{AtomicFile, failed};
+use medium::Operation;
 use progtune_plugin_api::names::did_you_mean;
 use std::{fs, io, io::Write, path::Path};
-use temporary::{Access, Temporary};
+use temporary::Access;
 
-/// Writes `bytes` to a temporary file beside `path` and renames it. Readers see either the old file
-/// or the new one. A link at `path` is replaced, not followed. The umask decides who may read the
-/// file.
+/// Writes `bytes` to a temporary file beside `path`, forces it to the disk and renames it. Readers
+/// see either the old file or the new one, also after a power failure. A link at `path` is
+/// replaced, not followed. The umask decides who may read the file.
 ///
 /// # Errors
 /// Fails if the file system refuses; the error names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    // The message omits the name of the temporary file, which would only confuse.
-    let unnamed = |error: io::Error| match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
-    };
-    write_with(path, bytes, Access::Shared).map_err(|e| Error::io(path, "write")(unnamed(e)))
+    write_with(path, bytes, Access::Shared).map_err(|error| failed(path, error))
 }
 
 /// Like [`write_atomically`], with explicit access rights.
@@ -32,10 +37,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Fails if the file system refuses.
 pub fn write_with(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let mut file = Temporary::new_in(directory_of(path), "", access)?;
-    file.file().write_all(bytes)?;
-    file.file().sync_all()?;
-    file.persist(path)
+    let mut file = AtomicFile::with_access(path, access)?;
+    file.write_all(bytes)?;
+    file.persist()
 }
 
 /// Writes a file that a person named. A device or a pipe (`/dev/stdout`, `>(command)`) is written
@@ -50,7 +54,7 @@ pub fn write_named(path: &Path, bytes: &[u8]) -> Result<()> {
     }
     let opened = fs::File::options().write(true).open(path);
     opened
-        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|mut file| medium::write(&mut file, path, bytes))
         .map_err(Error::io(path, "write"))
 }
 
@@ -91,7 +95,8 @@ pub fn near_path(path: &Path) -> String {
 
 /// Creates a directory and its parents.
 pub fn create_directory(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(Error::io(path, "create"))
+    let created = medium::announce(Operation::Create, path).and_then(|()| fs::create_dir_all(path));
+    created.map_err(Error::io(path, "create"))
 }
 
 #[cfg(test)]

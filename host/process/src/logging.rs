@@ -1,13 +1,16 @@
 //! The log: warnings on the terminal, and everything in the run directory's `log.txt`. Set up by
 //! `main`.
 
-use crate::terminal::{self, colour::Colour, events};
+use crate::{
+    files::journal::{Journal, Mark},
+    terminal::{self, colour::Colour, events},
+};
 use progtune_plain_text::shown;
 use serde_json::{Map, Value, json};
 use std::{
     fmt::Debug,
     fs::File,
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     sync::Mutex,
 };
 use tracing::{
@@ -22,9 +25,51 @@ use tracing_subscriber::{
 };
 
 /// The destination of log lines: a buffer until the run has a directory, then a file in it.
-enum Sink {
+pub enum Sink {
+    /// Lines that wait for a file.
     Waiting(Vec<u8>),
+    /// A plain file.
     File(File),
+    /// A file that can be taken back to a mark.
+    Journal(Journal),
+}
+
+impl From<File> for Sink {
+    fn from(file: File) -> Self {
+        Self::File(file)
+    }
+}
+
+impl From<Journal> for Sink {
+    fn from(journal: Journal) -> Self {
+        Self::Journal(journal)
+    }
+}
+
+impl Sink {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write_all(bytes)?,
+            Self::Journal(journal) => journal.append(bytes)?,
+            Self::Waiting(kept) if kept.len() < WAITING_BYTES => kept.extend_from_slice(bytes),
+            Self::Waiting(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Everything that was logged.
+    fn contents(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Waiting(kept) => bytes.clone_from(kept),
+            Self::File(file) => {
+                file.seek(SeekFrom::Start(0))?;
+                file.read_to_end(&mut bytes)?;
+            }
+            Self::Journal(journal) => bytes = journal.contents()?,
+        }
+        Ok(bytes)
+    }
 }
 
 static SINK: Mutex<Sink> = Mutex::new(Sink::Waiting(Vec::new()));
@@ -41,11 +86,8 @@ impl Write for FileWriter {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let text = shown(text.trim_end_matches('\n')) + "\n";
-        let bytes = text.as_bytes();
-        match SINK.lock().as_deref_mut() {
-            Ok(Sink::File(file)) => file.write_all(bytes)?,
-            Ok(Sink::Waiting(kept)) if kept.len() < WAITING_BYTES => kept.extend_from_slice(bytes),
-            _ => {}
+        if let Ok(mut sink) = SINK.lock() {
+            sink.append(text.as_bytes())?;
         }
         Ok(event.len())
     }
@@ -184,16 +226,17 @@ impl Visit for Said {
     }
 }
 
-/// Sends the log to this new file from now on, beginning with the buffered lines.
+/// Sends the log to this file from now on, beginning with the buffered lines.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
-pub fn write_to(mut file: File) -> io::Result<()> {
+pub fn write_to(file: impl Into<Sink>) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
+        let mut file = file.into();
         if let Sink::Waiting(kept) = &*sink {
-            file.write_all(kept)?;
+            file.append(kept)?;
         }
-        *sink = Sink::File(file);
+        *sink = file;
     }
     Ok(())
 }
@@ -202,16 +245,31 @@ pub fn write_to(mut file: File) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the old log cannot be read, or the file cannot be written.
-pub fn move_to(mut file: File) -> io::Result<()> {
+pub fn move_to(file: impl Into<Sink>) -> io::Result<()> {
     if let Ok(mut sink) = SINK.lock() {
-        match &mut *sink {
-            Sink::Waiting(kept) => file.write_all(kept)?,
-            Sink::File(before) => {
-                before.seek(SeekFrom::Start(0))?;
-                io::copy(before, &mut file)?;
-            }
-        }
-        *sink = Sink::File(file);
+        let mut file = file.into();
+        file.append(&sink.contents()?)?;
+        *sink = file;
     }
     Ok(())
+}
+
+/// The state of the log's file; `None` if it is no journal.
+pub fn mark() -> Option<Mark> {
+    match &*SINK.lock().ok()? {
+        Sink::Journal(journal) => Some(journal.mark()),
+        _ => None,
+    }
+}
+
+/// Forces the log to the disk.
+///
+/// # Errors
+/// Fails if the file system refuses.
+pub fn sync() -> io::Result<()> {
+    match SINK.lock().as_deref() {
+        Ok(Sink::Journal(journal)) => journal.sync(),
+        Ok(Sink::File(file)) => file.sync_all(),
+        _ => Ok(()),
+    }
 }

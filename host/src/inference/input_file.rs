@@ -95,7 +95,7 @@ impl InputFile {
         let folder = env::temp_dir();
         let end = format!(".{}", format.as_str());
         let written = Temporary::new_in(&folder, &end, Access::Private).and_then(|mut copy| {
-            copy.file().write_all(bytes)?;
+            copy.write_all(bytes)?;
             Ok(copy)
         });
         let (_, copy) = written

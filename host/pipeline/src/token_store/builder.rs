@@ -163,7 +163,7 @@ impl Builder {
             return Ok(());
         };
         let bytes = self.image.take();
-        let written = file.file().write_all(&bytes);
+        let written = file.write_all(&bytes);
         written.map_err(Error::io(file.path(), "write"))
     }
 
@@ -176,7 +176,7 @@ impl Builder {
         let medium = match self.file {
             None => Medium::Memory(bytes),
             Some(mut file) => {
-                let written = file.file().write_all(&bytes);
+                let written = file.write_all(&bytes);
                 written.map_err(Error::io(file.path(), "write"))?;
                 Medium::temporary(file)
             }

@@ -4,9 +4,9 @@
 //! everything listed here. Called by [`super::temporary`], [`super::lock`] and
 //! [`crate::interrupt`].
 
+use super::medium;
 use std::{
     collections::BTreeMap,
-    fs,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -24,8 +24,8 @@ impl Leftover {
     fn remove(&self) {
         // It may already be gone, or no longer be empty; both are fine.
         let _ = match self {
-            Self::File(path) => fs::remove_file(path),
-            Self::Directory(path) => fs::remove_dir(path),
+            Self::File(path) => medium::remove_file(path),
+            Self::Directory(path) => medium::remove_directory(path),
         };
     }
 }

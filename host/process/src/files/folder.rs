@@ -2,6 +2,7 @@
 //! elsewhere and a replaced directory is noticed. Called by the run directory, the prefix cache and
 //! locks.
 
+use super::medium::{self, Operation};
 use std::{
     fs::{self, File},
     io::{self, ErrorKind},
@@ -45,6 +46,7 @@ impl Folder {
     /// # Errors
     /// Fails if the name belongs to something else (including a link), or the file system refuses.
     pub fn subfolder(&self, name: &str) -> io::Result<Self> {
+        self.announce(Operation::Create, name)?;
         match system::make_directory(&self.handle, &self.path, name) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             _ => self.existing_subfolder(name),
@@ -72,7 +74,7 @@ impl Folder {
     pub fn create(&self, name: &str) -> io::Result<File> {
         for _ in 0..TRIES {
             self.remove(name)?;
-            match system::create_new(&self.handle, &self.path, name) {
+            match self.create_new(name) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 outcome => return outcome,
             }
@@ -85,6 +87,7 @@ impl Folder {
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] if something, even a link, has the name.
     pub fn create_new(&self, name: &str) -> io::Result<File> {
+        self.announce(Operation::Create, name)?;
         system::create_new(&self.handle, &self.path, name)
     }
 
@@ -117,6 +120,7 @@ impl Folder {
     /// # Errors
     /// Fails if the file system refuses.
     pub fn remove(&self, name: &str) -> io::Result<()> {
+        self.announce(Operation::Remove, name)?;
         match system::remove(&self.handle, &self.path, name, false) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -128,10 +132,25 @@ impl Folder {
     /// # Errors
     /// Fails if it is not empty, or the file system refuses.
     pub fn remove_folder(&self, name: &str) -> io::Result<()> {
+        self.announce(Operation::Remove, name)?;
         match system::remove(&self.handle, &self.path, name, true) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Forces the names in this directory to the disk. File systems that cannot do that are no
+    /// error.
+    ///
+    /// # Errors
+    /// Fails if the disk does.
+    pub fn sync(&self) -> io::Result<()> {
+        self.announce(Operation::Sync, "")?;
+        system::sync(&self.handle)
+    }
+
+    fn announce(&self, operation: Operation, name: &str) -> io::Result<()> {
+        medium::announce(operation, &self.path.join(name))
     }
 
     /// The names of its entries, sorted. A name that is not UTF-8 cannot be ours, and is converted
@@ -234,6 +253,10 @@ mod system {
         }
     }
 
+    pub fn sync(handle: &Handle) -> io::Result<()> {
+        crate::files::durable::accepted(rustix::fs::fsync(handle).map_err(io::Error::from))
+    }
+
     pub fn remove(handle: &Handle, _: &Path, name: &str, is_folder: bool) -> io::Result<()> {
         let flags = if is_folder {
             AtFlags::REMOVEDIR
@@ -290,6 +313,10 @@ mod system {
         } else {
             Err("it is not a regular file")
         }
+    }
+
+    pub fn sync(_: &Handle) -> io::Result<()> {
+        Ok(())
     }
 
     pub fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {

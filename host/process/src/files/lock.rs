@@ -8,13 +8,14 @@
 use super::{
     cleanup::{Leftover, Listed, make_listed},
     folder::{Folder, is_named},
+    medium,
     owner::{Life, Owner},
     temporary::sweep_once,
 };
 use crate::error::{Error, Result};
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     thread::sleep,
     time::Duration,
@@ -49,7 +50,7 @@ impl Drop for LockFile {
     fn drop(&mut self) {
         // The name may belong to another lock if the directory was removed and created again.
         if is_named(&self.file, &self.path) {
-            let _ = fs::remove_file(&self.path);
+            let _ = medium::remove_file(&self.path);
         }
     }
 }
@@ -64,7 +65,7 @@ impl Drop for MadeDirectory {
     fn drop(&mut self) {
         // Another directory may have taken its place.
         if self.folder.is_in_place() {
-            let _ = fs::remove_dir(self.folder.path());
+            let _ = medium::remove_directory(self.folder.path());
         }
     }
 }
@@ -223,15 +224,14 @@ fn try_file(folder: &Folder, flag: &str) -> Result<Option<LockFile>, Attempt> {
     }
     let text = Owner::this().to_text();
     let ((), listed) = make_listed(|| Ok::<_, io::Error>(((), Leftover::File(path.clone()))))?;
-    let lock = LockFile {
+    let mut lock = LockFile {
         path,
         file,
         _listed: listed,
     };
-    let mut file = &lock.file;
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(text.as_bytes())?;
+    medium::truncate(&lock.file, &lock.path, 0)?;
+    lock.file.seek(SeekFrom::Start(0))?;
+    medium::write(&mut lock.file, &lock.path, text.as_bytes())?;
     Ok(Some(lock))
 }
 
@@ -282,7 +282,7 @@ fn make_directories(directory: &Path) -> io::Result<Vec<MadeDirectory>> {
     let mut made = Vec::new();
     for path in missing.into_iter().rev() {
         let outcome = make_listed(|| {
-            fs::create_dir(path)?;
+            medium::create_directory(path)?;
             Ok::<_, io::Error>((Folder::open(path)?, Leftover::Directory(path.to_owned())))
         });
         match outcome {

@@ -4,17 +4,18 @@
 
 use super::{
     cleanup::{Leftover, Listed, make_listed},
+    directory_of, durable,
+    medium::{self, Operation},
     owner::{Life, Owner},
 };
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
-use tempfile::TempPath;
 
 /// The prefix of all temporary files.
 pub const PREFIX: &str = ".progtune-";
@@ -41,8 +42,18 @@ pub struct Temporary {
 /// The path of a temporary file, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct TemporaryPath {
-    path: TempPath,
-    _listed: Listed,
+    path: PathBuf,
+    /// `None` once the file has a name of its own.
+    listed: Option<Listed>,
+}
+
+impl Drop for TemporaryPath {
+    fn drop(&mut self) {
+        if self.listed.is_some() {
+            // If it fails, the next process removes the file.
+            let _ = medium::remove_file(&self.path);
+        }
+    }
 }
 
 impl Temporary {
@@ -63,12 +74,12 @@ impl Temporary {
         }
         #[cfg(not(unix))]
         let _ = access;
-        let (made, listed) = make_listed(|| {
+        let ((file, path), listed) = make_listed(|| {
+            medium::announce(Operation::Create, &directory.join(format!("{PREFIX}…")))?;
             let made = builder.tempfile_in(directory)?;
             let path = std::path::absolute(made.path())?;
-            Ok::<_, io::Error>((made, Leftover::File(path)))
+            Ok::<_, io::Error>((made.keep()?, Leftover::File(path)))
         })?;
-        let (file, path) = made.into_parts();
         // The lock tells processes elsewhere that this one is running. Not every file system has
         // locks.
         let _ = file.try_lock();
@@ -76,7 +87,7 @@ impl Temporary {
             file,
             path: TemporaryPath {
                 path,
-                _listed: listed,
+                listed: Some(listed),
             },
         })
     }
@@ -86,18 +97,16 @@ impl Temporary {
         &self.path.path
     }
 
-    /// The file.
-    pub fn file(&mut self) -> &mut File {
-        &mut self.file
-    }
-
     /// Renames the file to `to`, replacing whatever has that name. A link is replaced, not
-    /// followed.
+    /// followed. The contents are forced to the disk first, and the name afterwards.
     ///
     /// # Errors
-    /// Fails if the file system refuses; in that case the file is removed.
+    /// Fails if the file system refuses; in that case the file is removed. If only the name could
+    /// not be forced to the disk, the file already has it.
     pub fn persist(self, to: &Path) -> io::Result<()> {
-        self.path.persist(to).map_err(|(_, error)| error)
+        medium::sync(&self.file, self.path())?;
+        self.path.persist(to).map_err(|(_, error)| error)?;
+        durable::sync_directory(directory_of(to))
     }
 
     /// The file and its path; keep both as long as the file is in use.
@@ -112,19 +121,31 @@ impl TemporaryPath {
         &self.path
     }
 
-    /// Like [`Temporary::persist`].
+    /// Renames the file like [`Temporary::persist`], but leaves it to the system when contents and
+    /// name reach the disk.
     ///
     /// # Errors
     /// Fails if the file system refuses; the error returns the path unchanged.
-    pub fn persist(self, to: &Path) -> Result<(), (Self, io::Error)> {
-        let Self { path, _listed } = self;
-        path.persist(to).map_err(|failed| {
-            let path = Self {
-                path: failed.path,
-                _listed,
-            };
-            (path, failed.error)
-        })
+    pub fn persist(mut self, to: &Path) -> Result<(), (Self, io::Error)> {
+        match medium::rename(&self.path, to) {
+            Ok(()) => {
+                self.listed = None;
+                Ok(())
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+}
+
+impl Write for Temporary {
+    /// Writes all bytes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        medium::write(&mut self.file, &self.path.path, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -162,7 +183,7 @@ pub fn sweep(directory: &Path) {
             Life::Ended => true,
             Life::Unknown => is_old(&about) && is_unlocked(&entry.path()),
         };
-        if is_left && fs::remove_file(entry.path()).is_ok() {
+        if is_left && medium::remove_file(&entry.path()).is_ok() {
             tracing::debug!(
                 "{}: removed the leftover of a killed run",
                 entry.path().display()
@@ -183,7 +204,7 @@ fn is_unlocked(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Write, time::SystemTime};
+    use std::time::SystemTime;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();
@@ -200,7 +221,7 @@ mod tests {
         drop(Temporary::new_in(folder.path(), ".x", Access::Shared).unwrap());
         assert_eq!(names(folder.path()), [""; 0]);
         let mut kept = Temporary::new_in(folder.path(), ".x", Access::Private).unwrap();
-        kept.file().write_all(b"text").unwrap();
+        kept.write_all(b"text").unwrap();
         let name = names(folder.path()).remove(0);
         assert!(
             name.starts_with(".progtune-") && name.ends_with(".x"),
