@@ -317,6 +317,7 @@ impl<'a> Run<'a> {
         Error::Interrupted {
             steps: self.summary.steps,
             directory: self.directory.path().to_owned(),
+            signal: interrupt::received(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use progtune_datasets::DataError;
 use progtune_plugin_loader::PluginFault;
+use progtune_process::signal::Signal;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -50,6 +51,8 @@ pub enum Error {
         steps: u64,
         /// The run's directory.
         directory: PathBuf,
+        /// The signal that asked to stop.
+        signal: Signal,
     },
     /// The output directory of the run has disappeared.
     #[error(
@@ -132,8 +135,8 @@ impl Error {
         move |source| with_path(source).into()
     }
 
-    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, 130 for
-    /// an interruption.
+    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, and that
+    /// of the signal for an interruption.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,
@@ -146,7 +149,7 @@ impl Error {
             Self::Plugin(fault) => fault.exit_code(),
             Self::Training(_) | Self::Tensor(_) => 5,
             Self::Adapter { source, .. } | Self::Noted { source, .. } => source.exit_code(),
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { signal, .. } => signal.exit_code(),
         }
     }
 }

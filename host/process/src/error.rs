@@ -1,6 +1,7 @@
 //! The failures of a process' surroundings: a file that the system refuses, an argument that does
 //! not fit, or a user who asks to stop. The engine's error wraps them.
 
+use crate::signal::Signal;
 use std::path::{Path, PathBuf};
 
 /// The result of everything in this crate that can fail.
@@ -27,6 +28,8 @@ pub enum Error {
     Stopped {
         /// The work at that moment: `tokenising the train split`.
         doing: Option<String>,
+        /// The signal that asked.
+        signal: Signal,
     },
 }
 
@@ -41,12 +44,12 @@ impl Error {
         }
     }
 
-    /// The exit code: 2 arguments, 3 files, 130 interrupted.
+    /// The exit code: 2 arguments, 3 files, otherwise that of the signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::Io { .. } => 3,
-            Self::Stopped { .. } => 130,
+            Self::Stopped { signal, .. } => signal.exit_code(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM. The first signal asks the command to stop; the second one ends the process.
+//! Ctrl-C, SIGTERM and SIGHUP. The first signal asks the command to stop; the second one ends the process.
 //! `main` starts to listen, and long work asks here. Plugins see the request as
 //! `HostRecord::cancelled`.
 //!
@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     files::cleanup,
     phase,
+    signal::{self, Signal},
     terminal::{self, events},
 };
 use std::{
@@ -22,7 +23,8 @@ use std::{
     time::Duration,
 };
 
-static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// The number of the first signal, or 0.
+static REQUESTED: AtomicU8 = AtomicU8::new(0);
 static COURSE: AtomicU8 = AtomicU8::new(Course::Free as u8);
 /// Whether the command has ended and reports its own outcome.
 static ENDED: AtomicBool = AtomicBool::new(false);
@@ -58,9 +60,10 @@ fn is(course: Course) -> bool {
 
 /// Starts to listen for signals; a second call has no effect.
 pub fn listen(on_request: fn()) {
-    let outcome = ctrlc::set_handler(move || {
-        if REQUESTED.swap(true, Ordering::SeqCst) {
-            end(&format!("interrupted at once; {}", last_words()));
+    let outcome = signal::listen(move |signal| {
+        let first = REQUESTED.compare_exchange(0, signal as u8, Ordering::SeqCst, Ordering::SeqCst);
+        if first.is_err() {
+            end(&format!("interrupted at once; {}", last_words()), signal);
         }
         on_request();
         if is(Course::Training) {
@@ -83,8 +86,8 @@ fn end_what_does_not_notice() {
     let mut free = Duration::ZERO;
     while !ENDED.load(Ordering::SeqCst) {
         if free >= PATIENCE {
-            let doing = phase::current();
-            end(&Error::Stopped { doing }.to_string());
+            let error = stopped();
+            end(&error.to_string(), received());
         }
         thread::sleep(TICK);
         free = if is(Course::Free) {
@@ -95,13 +98,13 @@ fn end_what_does_not_notice() {
     }
 }
 
-fn end(message: &str) -> ! {
+fn end(message: &str, signal: Signal) -> ! {
     let _moving = uninterrupted();
     terminal::set_bar(None);
     if may_say_how_it_ended() {
-        events::failure(message, 130);
+        events::failure(message, signal.exit_code());
     }
-    cleanup::exit(130)
+    cleanup::exit(signal.exit_code().into())
 }
 
 fn last_words() -> String {
@@ -131,7 +134,19 @@ pub fn may_say_how_it_ended() -> bool {
 
 /// Whether the user asked to stop.
 pub fn requested() -> bool {
-    REQUESTED.load(Ordering::SeqCst)
+    REQUESTED.load(Ordering::SeqCst) != 0
+}
+
+/// The signal that asked to stop, for the error that says so; Ctrl-C if there was none.
+pub fn received() -> Signal {
+    Signal::of_number(REQUESTED.load(Ordering::SeqCst)).unwrap_or(Signal::Interrupt)
+}
+
+fn stopped() -> Error {
+    Error::Stopped {
+        doing: phase::current(),
+        signal: received(),
+    }
 }
 
 /// Returns an error if the user asked to stop and the command can be stopped now.
@@ -140,9 +155,7 @@ pub fn requested() -> bool {
 /// [`Error::Stopped`], in that case.
 pub fn check() -> Result<()> {
     if requested() && !is(Course::Saving) {
-        Err(Error::Stopped {
-            doing: phase::current(),
-        })
+        Err(stopped())
     } else {
         Ok(())
     }

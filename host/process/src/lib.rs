@@ -12,5 +12,6 @@ pub mod logging;
 pub mod phase;
 pub mod short_list;
 pub mod short_name;
+pub mod signal;
 pub mod terminal;
 pub mod thousands;

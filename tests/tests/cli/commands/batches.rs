@@ -198,7 +198,7 @@ fn an_interrupted_run_ends_at_once() {
     assert!(killed.unwrap().success());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert_eq!(output.status.code(), Some(143), "{text}");
     assert!(text.contains("interrupted after"), "{text}");
     assert!(!run.join("all_results.json").exists());
 }

@@ -1,7 +1,8 @@
-//! Signals in every part of a command: exit code 130, a message, and no temporary files. The next
-//! run removes what a killed run leaves.
+//! Signals in every part of a command: the exit code of the signal, a message, and no temporary
+//! files. The next run removes what a killed run leaves.
 
 use super::*;
+use progtune_tests::same_environment;
 
 /// Rows, and words per row. Their tokens take some seconds, and need a file before half of them
 /// exist. A signal that is sent when the file appears arrives well before the end, even on a busy
@@ -33,7 +34,7 @@ fn a_run_can_be_stopped_while_it_reads_and_tokenises() {
         ("read", "reading the data"),
         ("tokenize", "tokenising the train split"),
     ] {
-        for signal in ["INT", "TERM"] {
+        for (signal, code) in [("INT", 130), ("TERM", 143)] {
             let _ = fs::remove_dir_all(scratch.path("cache"));
             let mut running = Running::start(&mut train_on_big(&scratch, &file, &output));
             running.wait_for(&format!("\"phase\":\"{phase}\""));
@@ -43,7 +44,7 @@ fn a_run_can_be_stopped_while_it_reads_and_tokenises() {
             let start = Instant::now();
             send(&running.child, signal);
             let (status, said) = running.end();
-            assert_eq!(status.code(), Some(130), "{phase}, {signal}: {said}");
+            assert_eq!(status.code(), Some(code), "{phase}, {signal}: {said}");
             // Allow two seconds, because the machine may be busy.
             assert!(
                 start.elapsed() < Duration::from_secs(30),
@@ -55,7 +56,7 @@ fn a_run_can_be_stopped_while_it_reads_and_tokenises() {
                 last,
                 format!(
                     "{{\"event\":\"error\",\"message\":\"interrupted while {doing}; nothing was \
-                     saved\",\"exit_code\":130}}"
+                     saved\",\"exit_code\":{code}}}"
                 )
             );
             assert_eq!(left(&scratch), [""; 0], "{phase}, {signal}");
@@ -112,22 +113,23 @@ fn a_second_signal_does_not_wait_for_a_step() {
     // One step takes long: all rows, a thousand times over.
     let file = big(&scratch, 20_000);
     let words = "--validation-split 0.1 --epochs 2 --batch-size 18000 --peft lora";
-    let mut running = Running::start(&mut train_on_file(&scratch, words, &file, &output));
-    running.wait_for("\"event\":\"start\"");
-    send(&running.child, "INT");
-    running.wait_for("stopping after this step");
-    send(&running.child, "INT");
-    let (status, said) = running.end();
-    assert_eq!(status.code(), Some(130), "{said}");
-    assert!(
-        said.lines()
-            .last()
-            .unwrap()
-            .contains("interrupted at once; no result was saved"),
-        "{said}"
-    );
-    assert_eq!(left(&scratch), [""; 0]);
-    assert_eq!(leftovers(&output), [""; 0], "the lock is gone as well");
+    // The second signal decides, because it is the one that ends the command.
+    for (first, second, code) in [("INT", "INT", 130), ("INT", "TERM", 143)] {
+        let mut running = Running::start(&mut train_on_file(&scratch, words, &file, &output));
+        running.wait_for("\"event\":\"start\"");
+        send(&running.child, first);
+        running.wait_for("stopping after this step");
+        send(&running.child, second);
+        let (status, said) = running.end();
+        assert_eq!(status.code(), Some(code), "{said}");
+        let last = said.lines().last().unwrap();
+        assert!(
+            last.contains("interrupted at once; no result was saved"),
+            "{said}"
+        );
+        assert_eq!(left(&scratch), [""; 0]);
+        assert_eq!(leftovers(&output), [""; 0], "the lock is gone as well");
+    }
 }
 
 /// An evaluation between two epochs can be stopped. The one after the last step belongs to the
@@ -145,7 +147,7 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
     running.wait_for("\"phase\":\"compute\"");
     send(&running.child, "TERM");
     let (status, said) = running.end();
-    assert_eq!(status.code(), Some(130), "{said}");
+    assert_eq!(status.code(), Some(143), "{said}");
     assert!(
         said.contains("interrupted after 2 steps; the records so far are in"),
         "{said}"
@@ -164,6 +166,32 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
     );
     assert!(finished.join("all_results.json").exists());
     assert!(finished.join("model.safetensors").exists());
+}
+
+/// A closed terminal stops a run, unless the run was started with `nohup`.
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let scratch = Scratch::new();
+    let output = scratch.path("run");
+    let command = || endless(&output).command();
+    let mut running = Running::start(&mut command());
+    wait_for_a_step(&mut running, &output);
+    send(&running.child, "HUP");
+    let (status, said) = running.end();
+    assert_eq!(status.code(), Some(129), "{said}");
+
+    let train = command();
+    let mut nohup = Command::new("nohup");
+    nohup.arg(train.get_program()).args(train.get_args());
+    let mut running = Running::start(same_environment(&mut nohup, &train));
+    wait_for_a_step(&mut running, &output);
+    send(&running.child, "HUP");
+    let steps = || fs::read_to_string(output.join("metrics.jsonl")).map_or(0, |t| t.lines().count());
+    let before = steps();
+    wait_until("more steps", || steps() > before + 2);
+    send(&running.child, "TERM");
+    let (status, said) = running.end();
+    assert_eq!(status.code(), Some(143), "{said}");
 }
 
 #[test]

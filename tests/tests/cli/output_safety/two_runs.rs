@@ -26,7 +26,7 @@ fn the_second_of_two_runs_is_refused_and_told_who_the_first_is() {
     assert!(names(&output).contains(&".progtune.lock".into()));
     send(&first.child, "TERM");
     let (status, said) = first.end();
-    assert_eq!(status.code(), Some(130), "{said}");
+    assert_eq!(status.code(), Some(143), "{said}");
     assert_eq!(leftovers(&output), [""; 0]);
     short(&output).run();
 }
