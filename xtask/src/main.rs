@@ -9,6 +9,7 @@ mod check_peft;
 mod check_tokenizers;
 mod compare_builds;
 mod dist;
+mod fault_test;
 mod module_cycles;
 mod python;
 mod rust_text;
@@ -65,6 +66,11 @@ const TASKS: &[Task] = &[
         name: "dist",
         help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
         run: dist::run,
+    },
+    Task {
+        name: "fault-test",
+        help: "let each operation of the file system fail in a training run, and fill its disk (`fault-test --help`)",
+        run: fault_test::run,
     },
     Task {
         name: "module-cycles",
