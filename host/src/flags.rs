@@ -331,16 +331,22 @@ pub(crate) fn flag_of(name: &str) -> String {
 pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
 /// The variables with that prefix that are not keys. They name the configuration file (as
-/// `--config` does), the plugin search path, the log filter and the caches' directory. The last
-/// three tell tests and developer tools about shared data, the real MiniLM and a Python.
+/// `--config` does), the plugin search path, the log filter, the caches' directory and the size of
+/// kept tokens. The last ones are for tests and developer tools: shared data, the real MiniLM, a
+/// Python, and failures of the file system.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CONFIG",
     "PROGTUNE_PLUGIN_PATH",
     "PROGTUNE_LOG",
     "PROGTUNE_CACHE_DIR",
+    "PROGTUNE_CACHE_SIZE",
     "PROGTUNE_SHARED",
     "PROGTUNE_MINILM",
     "PROGTUNE_PYTHON",
+    #[cfg(feature = "faults")]
+    "PROGTUNE_FAULT",
+    #[cfg(feature = "faults")]
+    "PROGTUNE_FAULT_LOG",
 ];
 
 /// The advice for an unknown name: the most similar candidates, otherwise `otherwise`.

@@ -88,7 +88,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     let sources = Sources::of_process(arguments);
     terminal::set_up(show::resolve(arguments, &sources)?);
     logging::start(verbosity(arguments));
-    token_cache::remove_leftovers();
+    token_cache::set_up()?;
     if matches!(invocation.command, Command::Evaluate | Command::Predict) {
         for flag in without_effect(arguments) {
             note(&format!(

@@ -115,7 +115,10 @@ fn machine_paths(root: &Path, workspace: &Workspace) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Checks that all files exist, and that none contains a path of this machine.
+/// The variable that lets files fail, which no program that is shipped knows.
+const FAULTS: &str = "PROGTUNE_FAULT";
+
+/// Checks that all files exist, and that none contains a path of this machine or was built to fail.
 fn check_files(unpacked: &Path, machine: &[PathBuf]) -> Result<(), String> {
     for name in EXPECTED {
         if !unpacked.join(name).is_file() {
@@ -124,6 +127,10 @@ fn check_files(unpacked: &Path, machine: &[PathBuf]) -> Result<(), String> {
     }
     for file in files(unpacked)? {
         let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        if find(&bytes, FAULTS.as_bytes()).is_some() {
+            let file = file.display();
+            return Err(format!("{file}: was built with the feature `faults`"));
+        }
         // A path with a single part, such as /src, also occurs inside other words.
         for path in machine.iter().filter(|path| path.components().count() > 2) {
             let sought = path.as_os_str().as_encoded_bytes();

@@ -10,6 +10,7 @@ mod check_tokenizers;
 mod compare_builds;
 mod crash_test;
 mod dist;
+mod fault_test;
 mod module_cycles;
 mod python;
 mod result_files;
@@ -72,6 +73,11 @@ const TASKS: &[Task] = &[
         name: "dist",
         help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
         run: dist::run,
+    },
+    Task {
+        name: "fault-test",
+        help: "let each operation of the file system fail in a training run, and fill its disk (`fault-test --help`)",
+        run: fault_test::run,
     },
     Task {
         name: "module-cycles",

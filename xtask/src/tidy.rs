@@ -132,7 +132,8 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<String>) {
     }
 }
 
-/// Members of the workspace use its lints. A manifest with its own `[workspace]` is not a member:
+/// Members of the workspace use its lints, and no build lets files fail unless it is asked to. A
+/// manifest with its own `[workspace]` is not a member:
 /// the root, and crates that tests build separately.
 fn check_manifest(path: &str, text: &str, findings: &mut Vec<String>) {
     let mut table = "";
@@ -145,6 +146,12 @@ fn check_manifest(path: &str, text: &str, findings: &mut Vec<String>) {
             return;
         }
         takes_lints |= table == "[lints]" && line.replace(' ', "") == "workspace=true";
+        let is_default = table == "[features]" && line.starts_with("default");
+        if (is_default || table.contains("dependencies")) && line.contains("\"faults\"") {
+            findings.push(format!(
+                "{path}: `{line}` turns on the feature `faults`, which is only for `cargo xtask fault-test`"
+            ));
+        }
     }
     if !takes_lints {
         findings.push(format!("{path}: has no `[lints]` with `workspace = true`"));
@@ -204,6 +211,16 @@ mod tests {
                 "a/Cargo.toml",
                 "[lints]\n[package]\nworkspace = true\n",
                 "has no `[lints]`",
+            ),
+            (
+                "a/Cargo.toml",
+                "[lints]\nworkspace = true\n[features]\ndefault = [\"faults\"]\nfaults = []\n",
+                "turns on the feature `faults`",
+            ),
+            (
+                "a/Cargo.toml",
+                "[lints]\nworkspace = true\n[dependencies]\nb = { workspace = true, features = [\"faults\"] }\n",
+                "turns on the feature `faults`",
             ),
         ] {
             let findings = findings_of(path, text);

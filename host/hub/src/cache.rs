@@ -5,7 +5,7 @@
 //! to `blobs/ETAG`, or as files if links cannot be created. `.locks/` beside the repositories keeps
 //! two processes from fetching the same blob.
 
-use progtune_process::files::{temporary::Access, write_with};
+use progtune_process::files::{durable, temporary::Access, write_with};
 
 use super::repository::{Repository, is_commit, is_plain_path};
 use std::{
@@ -122,9 +122,12 @@ impl Cache {
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        // Replaces a dangling link, whose blob was deleted.
+        // Replaces a dangling link, whose blob was deleted. Another process may do the same.
         if target.is_symlink() {
-            fs::remove_file(&target)?;
+            match fs::remove_file(&target) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         let up = "../".repeat(2 + name.matches('/').count());
         let relative = format!("{up}blobs/{etag}");
@@ -135,7 +138,11 @@ impl Cache {
         };
         match linked {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                fs::rename(self.blob(repository, etag), &target)
+                match durable::rename(&self.blob(repository, etag), &target) {
+                    // Another process has moved the blob there.
+                    Err(_) if target.exists() => Ok(()),
+                    outcome => outcome,
+                }
             }
             _ => Ok(()),
         }

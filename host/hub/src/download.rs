@@ -9,6 +9,7 @@ use super::{
     observer::{Observer, Transfer},
     repository::Repository,
 };
+use progtune_process::files::durable;
 use std::{
     fs::{self, File},
     io::{Read, Write},
@@ -61,7 +62,9 @@ impl Download<'_> {
         };
         let locked = self.cache.lock(self.repository, &self.info.etag, waiting);
         let _lock = locked.map_err(disk(&self.cache.root))?;
-        if blob.exists() {
+        // Without links, another process has given the blob its name in the snapshot.
+        let snapshot = self.cache.snapshot(self.repository, self.commit);
+        if blob.exists() || snapshot.join(self.name).exists() {
             return Ok(());
         }
         let path = directory.join(format!("{}.incomplete", self.info.etag));
@@ -84,7 +87,7 @@ impl Download<'_> {
             }
         }
         partial.file.sync_all().map_err(disk(&partial.path))?;
-        fs::rename(&partial.path, &blob).map_err(disk(&blob))?;
+        durable::rename(&partial.path, &blob).map_err(disk(&blob))?;
         transfer.finish(partial.have);
         Ok(())
     }

@@ -4,17 +4,25 @@
 //! The cache never makes a run fail: an unreadable file is created again, and a file that cannot be
 //! written is not kept. The directory is `$PROGTUNE_CACHE_DIR/tokenized`, otherwise
 //! `$XDG_CACHE_HOME/progtune/tokenized`, otherwise `~/.cache/progtune/tokenized`. If the files
-//! exceed 2 GiB in total, the least recently used ones are deleted. The cache also keeps notes:
-//! facts from the first reading of own files, so that a later run need not read them.
+//! exceed `$PROGTUNE_CACHE_SIZE` in total (2 GiB by default), the least recently used ones are
+//! deleted. The cache also keeps notes: facts from the first reading of own files, so that a later
+//! run need not read them.
+//!
+//! Any number of processes share the directory without a lock. A file has its name only when it is
+//! whole, an open file stays readable when it is replaced or deleted, and a process that finds a
+//! file gone makes it again. Temporary files count in the total, but only their owners remove them.
 
 use crate::token_store::{
     Examples, Fault, Medium,
     builder::{Builder, SUFFIX},
     key::Key,
 };
+use progtune_engine::error::{Error, Result};
 use progtune_process::{
+    byte_size::ByteSize,
     choice::name_of,
     files::{
+        medium,
         temporary::{self, Access},
         write_with,
     },
@@ -36,7 +44,10 @@ pub const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
 /// The suffixes of files with tokens, and of notes.
 const ENDS: [&str; 2] = [SUFFIX, ".json"];
 
-/// The maximum total size of all files.
+/// The variable that sets the maximum total size of all files.
+pub const SIZE_VARIABLE: &str = "PROGTUNE_CACHE_SIZE";
+
+/// The maximum total size of all files by default.
 const CAPACITY_BYTES: u64 = 2 << 30;
 
 /// The use of cached tokens.
@@ -77,11 +88,12 @@ pub struct TokenCache {
 impl TokenCache {
     /// Opens the user's cache, used as configured.
     pub fn new(wanted: TokenCacheUse) -> Self {
-        let directory = directory(&|name| env::var_os(name));
+        let variable = |name: &str| env::var_os(name);
+        let directory = directory(&variable);
         Self {
             directory: directory.filter(|_| wanted != TokenCacheUse::Off),
             reads: wanted == TokenCacheUse::Auto,
-            capacity: CAPACITY_BYTES,
+            capacity: capacity(&variable).unwrap_or(CAPACITY_BYTES),
         }
     }
 
@@ -130,7 +142,9 @@ impl TokenCache {
                 Err(error) => tracing::debug!("{}: {error}", directory.display()),
             }
         }
+        let cache = self.clone();
         Builder::new(key.copied().unwrap_or_default(), directories)
+            .on_growth(move || cache.drop_oldest(None))
     }
 
     /// Keeps examples that were built under this key.
@@ -169,7 +183,7 @@ impl TokenCache {
             Ok(()) => tracing::debug!("{n} tokenised examples kept in {}", path.display()),
             Err(error) => tracing::debug!("cannot keep tokenised examples: {error}"),
         }
-        self.drop_oldest(&path);
+        self.drop_oldest(Some(&path));
     }
 
     /// The note under a key.
@@ -188,6 +202,7 @@ impl TokenCache {
         if let Err(error) = self.write(&path, note.to_string().as_bytes()) {
             tracing::debug!("cannot keep the note about own files: {error}");
         }
+        self.drop_oldest(Some(&path));
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -200,44 +215,80 @@ impl TokenCache {
         Some(directory.join(format!("{key}{end}")))
     }
 
-    /// Deletes the least recently used files until the rest fits; `newest` is kept.
-    fn drop_oldest(&self, newest: &Path) {
-        let mut files: Vec<(SystemTime, PathBuf, u64)> = newest
-            .parent()
-            .and_then(|directory| fs::read_dir(directory).ok())
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                // Temporary files are in use; those of killed runs are swept elsewhere.
-                !name.starts_with(temporary::PREFIX) && ENDS.iter().any(|end| name.ends_with(end))
-            })
-            .filter_map(|path| {
-                let about = path.symlink_metadata().ok()?;
-                Some((about.modified().ok()?, path, about.len()))
-            })
-            .collect();
+    /// Deletes the least recently used files until the rest fits, except `newest`. Temporary files
+    /// are in use; those of killed runs are swept elsewhere.
+    fn drop_oldest(&self, newest: Option<&Path>) {
+        let Some(entries) = self.directory.as_deref().and_then(|d| fs::read_dir(d).ok()) else {
+            return;
+        };
+        let mut total = 0;
+        let mut files: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let Some(about) = entry.metadata().ok().filter(fs::Metadata::is_file) else {
+                continue;
+            };
+            if name.starts_with(temporary::PREFIX) {
+                total += about.len();
+            } else if ENDS.iter().any(|end| name.ends_with(end)) {
+                total += about.len();
+                if let Ok(used) = about.modified() {
+                    files.push((used, entry.path(), about.len()));
+                }
+            }
+        }
         files.sort();
-        let mut total: u64 = files.iter().map(|(_, _, size)| size).sum();
         for (_, path, size) in files {
             if total <= self.capacity {
                 break;
             }
-            if path != newest && fs::remove_file(&path).is_ok() {
-                total -= size;
+            if Some(path.as_path()) == newest {
+                continue;
+            }
+            // Another process may have deleted it for the same reason.
+            match medium::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::debug!("{}: {error}", path.display());
+                }
+                _ => total -= size,
             }
         }
     }
 }
 
+/// Checks the settings from the environment, and removes the leftovers of killed runs. Called at
+/// the start of the program.
+///
+/// # Errors
+/// Fails if the size in the environment is not one.
+pub fn set_up() -> Result<()> {
+    capacity(&|name| env::var_os(name))?;
+    remove_leftovers();
+    Ok(())
+}
+
 /// Removes the leftovers of killed runs from the directories for large temporary files.
-pub fn remove_leftovers() {
+fn remove_leftovers() {
     let cache = directory(&|name| env::var_os(name));
     for directory in cache.into_iter().chain([env::temp_dir()]) {
         temporary::sweep_once(&directory);
     }
+}
+
+/// The maximum total size according to the environment.
+fn capacity(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<u64> {
+    let Some(value) = variable(SIZE_VARIABLE).filter(|value| !value.is_empty()) else {
+        return Ok(CAPACITY_BYTES);
+    };
+    let size = value.to_str().and_then(ByteSize::parse);
+    size.map(|ByteSize(bytes)| bytes).ok_or_else(|| {
+        Error::Usage(format!(
+            "environment variable {SIZE_VARIABLE}: expected {}, found {:?}; set a size, or unset it",
+            ByteSize::EXPECTED,
+            value.to_string_lossy()
+        ))
+    })
 }
 
 /// The directory according to the environment; `None` if no variable is set.
@@ -425,6 +476,57 @@ mod tests {
         };
         put(&small, &Key::of_text("e"), 1000);
         assert!(small.get(&Key::of_text("e")).is_none(), "larger than all");
+    }
+
+    /// Temporary files take room, and are never deleted. So do notes, which may be deleted.
+    #[test]
+    fn temporary_files_and_notes_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = Examples::from(examples(1000)).file_bytes();
+        let cache = cache(folder.path(), 2 * size + size / 2);
+        let keys: Vec<Key> = ["a", "b", "c"].map(Key::of_text).into();
+        let there = || -> Vec<bool> {
+            let path = |key| cache.path(key, SUFFIX).unwrap();
+            keys.iter().map(|key| path(key).exists()).collect()
+        };
+        put(&cache, &keys[0], 1000);
+        let mut builder = cache.builder(None);
+        builder.small = 0;
+        for example in examples(1000) {
+            builder.push(example).unwrap();
+        }
+        let mut working = builder.finish().unwrap();
+        assert!(matches!(working.medium(), Medium::File { .. }));
+        put(&cache, &keys[1], 1000);
+        assert_eq!(there(), [false, true, false], "the working file takes room");
+        let path = cache.path(&keys[1], SUFFIX).unwrap();
+        let file = File::options().append(true).open(path).unwrap();
+        let earlier = SystemTime::now() - Duration::from_secs(100);
+        file.set_modified(earlier).unwrap();
+        drop(working);
+        put(&cache, &keys[2], 1000);
+        assert_eq!(there(), [false, true, true]);
+        let long = "x".repeat(size as usize);
+        cache.keep_note(&Key::of_text("note"), &serde_json::json!(long));
+        assert_eq!(there(), [false, false, true]);
+    }
+
+    #[test]
+    fn the_size_is_the_documented_one() {
+        let found = |value: Option<&str>| {
+            let value = value.map(OsString::from);
+            capacity(&|name| value.clone().filter(|_| name == SIZE_VARIABLE))
+        };
+        assert_eq!(found(None).unwrap(), 2 << 30);
+        assert_eq!(found(Some("")).unwrap(), 2 << 30);
+        assert_eq!(found(Some("512MB")).unwrap(), 512_000_000);
+        let error = found(Some("much")).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(
+            error.to_string(),
+            "environment variable PROGTUNE_CACHE_SIZE: expected a size above 0 in bytes or with a unit, such as 512MB or \
+             2GiB, found \"much\"; set a size, or unset it"
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
     fmt::Debug,
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tracing::{
     Event, Level, Subscriber,
@@ -86,8 +89,12 @@ impl Write for FileWriter {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let text = shown(text.trim_end_matches('\n')) + "\n";
-        if let Ok(mut sink) = SINK.lock() {
-            sink.append(text.as_bytes())?;
+        let appended = match SINK.lock() {
+            Ok(mut sink) => sink.append(text.as_bytes()),
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = appended {
+            say_that_it_fails(&error);
         }
         Ok(event.len())
     }
@@ -95,6 +102,20 @@ impl Write for FileWriter {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Says once that the log cannot be written. A run does not end for that.
+fn say_that_it_fails(error: &io::Error) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Ordering::SeqCst) || terminal::show().quiet {
+        return;
+    }
+    let text = format!("the log cannot be written: {error}; lines are missing from log.txt");
+    if events::are_on() {
+        return events::emit("warning", &json!({ "message": text }));
+    }
+    let paint = terminal::show().colour.stderr();
+    terminal::say_message("warning", |kind| paint.colour(Colour::Cached, kind), &text);
 }
 
 impl<'a> MakeWriter<'a> for FileWriter {

@@ -258,6 +258,7 @@ fn variables_that_are_not_keys_pass() {
         ("PROGTUNE_PLUGIN_PATH", "p"),
         ("PROGTUNE_LOG", "debug"),
         ("PROGTUNE_CACHE_DIR", "c"),
+        ("PROGTUNE_CACHE_SIZE", "1GiB"),
         ("PROGTUNE_SHARED", "s"),
         ("PROGTUNE_MINILM", "m"),
         ("PROGTUNE_CONFIG", "c"),

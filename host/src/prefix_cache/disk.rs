@@ -10,12 +10,14 @@
 //! whose keys are still right.
 
 use super::settings::CacheDtype;
-use super::{budget::Chosen, key::Key};
+use super::{FILE, budget::Chosen, key::Key};
 use half::{f16, slice::HalfFloatSliceExt};
+use progtune_process::files::medium;
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Read, Result, Seek, SeekFrom, Write},
+    io::{Read, Result, Seek, SeekFrom},
+    path::Path,
 };
 
 const MAGIC: &[u8; 16] = b"progtune prefix1";
@@ -124,9 +126,9 @@ impl Disk {
         let mut found = [0; HEADER as usize];
         let same = file.read_exact(&mut found).is_ok() && found == header;
         if !same {
-            file.set_len(0)?;
+            medium::truncate(&file, Path::new(FILE), 0)?;
             file.seek(SeekFrom::Start(0))?;
-            file.write_all(&header)?;
+            medium::write(&mut file, Path::new(FILE), &header)?;
         }
         let mut disk = Self {
             file,
@@ -254,8 +256,8 @@ impl Disk {
         };
         self.file.seek(SeekFrom::Start(slot))?;
         let checksum = label.checksum(entry, numbers);
-        self.file.write_all(&label.bytes(checksum))?;
-        self.file.write_all(numbers)
+        medium::write(&mut self.file, Path::new(FILE), &label.bytes(checksum))?;
+        medium::write(&mut self.file, Path::new(FILE), numbers)
     }
 }
 

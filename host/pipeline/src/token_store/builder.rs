@@ -10,9 +10,13 @@ use progtune_engine::{
     batch::EncodedExample,
     error::{Error, Result},
 };
-use progtune_process::files::temporary::{Access, Temporary};
+use progtune_process::files::{
+    directory_of,
+    temporary::{Access, Temporary},
+};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::VecDeque,
     io::Write,
     mem,
     path::{Path, PathBuf},
@@ -23,6 +27,9 @@ pub const SUFFIX: &str = ".tokens";
 
 /// Number of bytes written to the file at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+/// The growth of a file, in bytes, after which others are asked to make room.
+const GROWTH: u64 = 64 << 20;
 
 /// The bytes of an unfinished store.
 pub struct Image {
@@ -113,11 +120,13 @@ impl Image {
 /// A builder for a store that may become large.
 pub struct Builder {
     image: Image,
-    /// The directories for a file, best first.
-    directories: Vec<PathBuf>,
+    /// The directories for a file that have not been tried, best first.
+    directories: VecDeque<PathBuf>,
     file: Option<Temporary>,
     /// The size in bytes from which on a file is used.
-    pub(super) small: usize,
+    pub(crate) small: usize,
+    /// Called whenever the file has grown by [`GROWTH`] bytes.
+    on_growth: Box<dyn Fn() + Send>,
 }
 
 impl Builder {
@@ -126,23 +135,27 @@ impl Builder {
     pub fn new(key: Key, directories: Vec<PathBuf>) -> Self {
         Self {
             image: Image::new(key),
-            directories,
+            directories: directories.into(),
             file: None,
             small: SMALL,
+            on_growth: Box::new(|| ()),
         }
+    }
+
+    /// Calls this whenever the file has grown much, so that others can make room.
+    pub fn on_growth(mut self, call: impl Fn() + Send + 'static) -> Self {
+        self.on_growth = Box::new(call);
+        self
     }
 
     /// Appends an example.
     ///
     /// # Errors
-    /// Fails if the file cannot be written any further.
+    /// Fails if a file can be written no further, and cannot be read to go on elsewhere either.
     pub fn push(&mut self, example: EncodedExample) -> Result<()> {
         self.image.push(example);
         if self.file.is_none() && self.image.bytes.len() > self.small {
-            self.file = self
-                .directories
-                .iter()
-                .find_map(|directory| create(directory));
+            self.file = next_file(&mut self.directories);
             if self.file.is_none() {
                 tracing::warn!(
                     "tokenised examples stay in memory, because no directory accepts a file for them; set PROGTUNE_CACHE_DIR \
@@ -159,30 +172,95 @@ impl Builder {
     }
 
     fn write(&mut self) -> Result<()> {
-        let Some(file) = &mut self.file else {
+        let Some(file) = self.file.take() else {
             return Ok(());
         };
+        let before = self.image.n_written;
         let bytes = self.image.take();
-        let written = file.write_all(&bytes);
-        written.map_err(Error::io(file.path(), "write"))
+        match append(file, before, bytes, &mut self.directories)? {
+            Appended::File(file) => self.file = Some(file),
+            Appended::Memory(bytes) => {
+                self.image.bytes = bytes;
+                self.image.n_written = 0;
+                self.small = usize::MAX;
+            }
+        }
+        if self.image.n_written / GROWTH > before / GROWTH {
+            (self.on_growth)();
+        }
+        Ok(())
     }
 
     /// Finishes the store.
     ///
     /// # Errors
     /// Fails like [`Builder::push`].
-    pub fn finish(self) -> Result<Examples> {
+    pub fn finish(mut self) -> Result<Examples> {
+        let before = self.image.n_written;
         let (bytes, directory) = self.image.finish();
         let medium = match self.file {
             None => Medium::Memory(bytes),
-            Some(mut file) => {
-                let written = file.write_all(&bytes);
-                written.map_err(Error::io(file.path(), "write"))?;
-                Medium::temporary(file)
-            }
+            Some(file) => match append(file, before, bytes, &mut self.directories)? {
+                Appended::File(file) => Medium::temporary(file),
+                Appended::Memory(bytes) => Medium::Memory(bytes),
+            },
         };
         Ok(Examples { medium, directory })
     }
+}
+
+/// The place of all bytes after some were appended.
+enum Appended {
+    File(Temporary),
+    Memory(Vec<u8>),
+}
+
+/// Appends bytes to a file that has `n_written` bytes. If its disk is full or fails, everything
+/// moves into a file in the next directory, and at last into memory: a run needs its tokens, but no
+/// certain place for them.
+fn append(
+    mut file: Temporary,
+    n_written: u64,
+    bytes: Vec<u8>,
+    directories: &mut VecDeque<PathBuf>,
+) -> Result<Appended> {
+    let Err(mut error) = file.write_all(&bytes) else {
+        return Ok(Appended::File(file));
+    };
+    let mut whole = Vec::new();
+    let full = file.path().to_owned();
+    let full = directory_of(&full);
+    while let Some(mut next) = next_file(directories) {
+        let copied = file
+            .copy_to(n_written, &mut next)
+            .map_err(Error::io(full, "read"))?;
+        match copied.and_then(|()| next.write_all(&bytes)) {
+            Ok(()) => {
+                tracing::warn!(
+                    "{}: cannot write tokenised examples: {error}; they are written to {} instead",
+                    full.display(),
+                    directory_of(next.path()).display()
+                );
+                return Ok(Appended::File(next));
+            }
+            Err(another) => error = another,
+        }
+    }
+    file.copy_to(n_written, &mut whole)
+        .and_then(|written| written)
+        .map_err(Error::io(full, "read"))?;
+    whole.extend(bytes);
+    tracing::warn!(
+        "{}: cannot write tokenised examples: {error}; they stay in memory instead; free some space, or set \
+         PROGTUNE_CACHE_DIR or TMPDIR to a directory on another disk",
+        full.display()
+    );
+    Ok(Appended::Memory(whole))
+}
+
+/// A file in the first directory that accepts one. The directories tried are taken from the list.
+fn next_file(directories: &mut VecDeque<PathBuf>) -> Option<Temporary> {
+    std::iter::from_fn(|| directories.pop_front()).find_map(|directory| create(&directory))
 }
 
 fn create(directory: &Path) -> Option<Temporary> {

@@ -11,7 +11,7 @@ use super::{
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -22,6 +22,9 @@ pub const PREFIX: &str = ".progtune-";
 
 /// The age at which the unlocked file of an unreachable process counts as abandoned.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Number of bytes copied at once.
+const COPIED_AT_ONCE: usize = 1 << 18;
 
 /// The access rights of a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +98,26 @@ impl Temporary {
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path.path
+    }
+
+    /// Copies the first `length` bytes into `to`. The outer result is that of reading, the inner one
+    /// that of writing.
+    ///
+    /// # Errors
+    /// Fails if this file cannot be read, or has fewer bytes.
+    pub fn copy_to(&mut self, length: u64, to: &mut impl Write) -> io::Result<io::Result<()>> {
+        self.file.seek(SeekFrom::Start(0))?;
+        let mut piece = vec![0; COPIED_AT_ONCE];
+        let mut left = length;
+        while left > 0 {
+            let size = left.min(piece.len() as u64) as usize;
+            self.file.read_exact(&mut piece[..size])?;
+            if let Err(error) = to.write_all(&piece[..size]) {
+                return Ok(Err(error));
+            }
+            left -= size as u64;
+        }
+        Ok(Ok(()))
     }
 
     /// Renames the file to `to`, replacing whatever has that name. A link is replaced, not

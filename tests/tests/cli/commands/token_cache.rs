@@ -215,6 +215,81 @@ fn evaluate_and_predict_use_it_too() {
     assert_eq!(first.stdout, second.stdout);
 }
 
+/// Many processes share a small cache: each gives the result that it gives alone, and what is left
+/// is whole and within the limit.
+#[test]
+fn many_processes_share_a_cache() {
+    let place = Place::new("bert");
+    let lengths = ["16", "24", "32", "48", "64", "64"];
+    let output = |round: usize, at: usize| place.scratch.path(&format!("run-{round}-{at}"));
+    let train = |length: &str, output: &Path, cache: &str| {
+        let mut command = progtune();
+        command
+            .args("train --quiet --task mrpc --epochs 1 --lr 1e-3 --max-length".split(' '))
+            .arg(length)
+            .arg("--model")
+            .arg(&place.model)
+            .arg("--data")
+            .arg(&place.data)
+            .arg("--output")
+            .arg(output)
+            .env("PROGTUNE_TOKEN_CACHE", cache)
+            .env("PROGTUNE_CACHE_DIR", place.cache());
+        command
+    };
+    let result = |output: &Path| fs::read(output.join("model.safetensors")).unwrap();
+    let expected: Vec<Vec<u8>> = lengths
+        .iter()
+        .enumerate()
+        .map(|(at, length)| {
+            let alone = train(length, &output(0, at), "auto").status();
+            assert!(alone.unwrap().success());
+            result(&output(0, at))
+        })
+        .collect();
+    let sizes = || -> Vec<u64> {
+        let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
+        place.kept().iter().map(size).collect()
+    };
+    assert_eq!(sizes().len(), 10, "two splits for each of five lengths");
+    // Half of the files fit, so that each process deletes what others want to read.
+    let limit = sizes().iter().sum::<u64>() / 2;
+    for (round, cache) in [(1, "auto"), (2, "overwrite"), (3, "auto")] {
+        let children: Vec<_> = lengths
+            .iter()
+            .enumerate()
+            .map(|(at, length)| {
+                let mut command = train(length, &output(round, at), cache);
+                command.env("PROGTUNE_CACHE_SIZE", limit.to_string());
+                command.stderr(std::process::Stdio::piped());
+                command.spawn().unwrap()
+            })
+            .collect();
+        for (at, child) in children.into_iter().enumerate() {
+            let done = child.wait_with_output().unwrap();
+            let said = String::from_utf8(done.stderr).unwrap();
+            assert!(done.status.success(), "{round}, {at}: {said}");
+            assert!(!said.contains("damaged"), "{round}, {at}: {said}");
+            assert!(result(&output(round, at)) == expected[at], "{round}, {at}");
+        }
+        if round != 1 {
+            assert!(sizes().iter().sum::<u64>() <= limit, "{round}");
+        }
+        let names: Vec<PathBuf> = place.kept();
+        let is_kept = |path: &PathBuf| path.extension().is_some_and(|end| end == "tokens");
+        assert!(names.iter().all(is_kept), "{names:?}");
+    }
+}
+
+#[test]
+fn a_size_that_is_none_is_refused() {
+    let place = Place::new("bert");
+    let mut command = progtune();
+    command.args(["plan", "--task", "mrpc", "--model"]);
+    command.arg(&place.model).env("PROGTUNE_CACHE_SIZE", "lots");
+    fails(&mut command, 2);
+}
+
 /// Input that can be read only once is not hashed first.
 #[cfg(target_os = "linux")]
 #[test]

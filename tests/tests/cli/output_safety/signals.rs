@@ -186,7 +186,8 @@ fn a_run_under_nohup_outlives_its_terminal() {
     let mut running = Running::start(same_environment(&mut nohup, &train));
     wait_for_a_step(&mut running, &output);
     send(&running.child, "HUP");
-    let steps = || fs::read_to_string(output.join("metrics.jsonl")).map_or(0, |t| t.lines().count());
+    let steps =
+        || fs::read_to_string(output.join("metrics.jsonl")).map_or(0, |t| t.lines().count());
     let before = steps();
     wait_until("more steps", || steps() > before + 2);
     send(&running.child, "TERM");

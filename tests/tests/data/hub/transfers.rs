@@ -163,6 +163,23 @@ fn two_processes_fetch_a_file_once() {
     assert_eq!(fetched(&requests, "/config.json").len(), 1, "{requests:?}");
 }
 
+/// Without links a blob moves into the snapshot, where the others find it.
+#[test]
+fn two_processes_fetch_a_file_once_without_links() {
+    let place = Place::new();
+    let words = "plan --model org/tiny --task mrpc --quiet";
+    let start = || {
+        let mut plan = place.command(words);
+        plan.env("HF_HUB_DISABLE_SYMLINKS", "1").spawn()
+    };
+    let children: Vec<_> = (0..6).map(|_| start().expect("it starts")).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let requests = place.server.requests();
+    assert_eq!(fetched(&requests, "/config.json").len(), 1, "{requests:?}");
+}
+
 #[test]
 fn without_links_a_snapshot_has_the_files() {
     let place = Place::new();
