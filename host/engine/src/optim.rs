@@ -6,5 +6,5 @@ mod lr;
 mod warmup;
 
 pub use adamw::{AdamW, Norms, Settings};
-pub use lr::{LrCurve, LrScheduler};
+pub use lr::{LrCurve, LrRestart, LrScheduler, LrShape};
 pub use warmup::Warmup;
