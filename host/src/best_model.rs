@@ -1,5 +1,8 @@
-//! Sets aside the trained parameters of the best epoch, and restores them at the end. Called by the
-//! recipe.
+//! Sets aside the trained parameters of the best evaluation, and restores them at the end. Called by
+//! the recipe.
+//!
+//! A new best has a file of its own, and the older one is removed after it. The last one stays until
+//! the result is saved, so that a run that is cut short at any time leaves the best parameters.
 
 use candle_core::Device;
 use progtune_datasets::Task;
@@ -12,19 +15,42 @@ use progtune_pipeline::metrics::is_lower_better;
 use progtune_pipeline::task_scores::metric_names;
 use progtune_plugin_api::names::did_you_mean;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The file in the run directory during training; a run that is interrupted leaves it behind.
-pub const FILE: &str = "best.safetensors";
+/// The file with the best parameters in a run directory of version 0.1.
+pub const FILE_OF_0_1: &str = "best.safetensors";
 
-/// The best epoch so far, and the file with its parameters.
+const PREFIX: &str = "best-";
+const SUFFIX: &str = ".safetensors";
+
+/// Whether a file with the best parameters has this name.
+pub fn is_file_name(name: &str) -> bool {
+    let number = name.strip_prefix(PREFIX);
+    let number = number.and_then(|rest| rest.strip_suffix(SUFFIX));
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// Removes the files with the best parameters from a run directory, whose result is saved. A file
+/// that stays does no harm, so errors are only logged.
+pub fn remove_files(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_file_name(&entry.file_name().to_string_lossy())) {
+        if let Err(error) = fs::remove_file(entry.path()) {
+            tracing::debug!("{}: cannot be removed: {error}", entry.path().display());
+        }
+    }
+}
+
+/// The best evaluation so far. The file with its parameters is in the run directory.
 #[derive(Debug)]
 pub struct BestModel {
-    file: PathBuf,
+    directory: PathBuf,
     /// The key of the metric in an evaluation, with `eval_`.
     key: String,
     /// Whether lower values are better.
@@ -32,19 +58,54 @@ pub struct BestModel {
     best: Option<Best>,
 }
 
-/// The best epoch and its evaluation.
+/// The place of an evaluation in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// The number of steps before it.
+    pub step: u64,
+    /// The number of its epoch, counted from 1.
+    pub epoch: u32,
+    /// The number of epochs before it with a fraction, if it is inside an epoch.
+    pub inside: Option<f64>,
+}
+
+impl Moment {
+    /// The epoch in the records: its number at its end, and inside it the epochs so far with a
+    /// fraction.
+    pub fn epoch_json(&self) -> Value {
+        self.inside
+            .map_or(json!(self.epoch), |epochs| json!(epochs))
+    }
+
+    /// The epoch for people: `2` at its end, `1.25` inside it.
+    pub fn epoch_text(&self) -> String {
+        match self.inside {
+            Some(epochs) => format!("{epochs:.2}"),
+            None => self.epoch.to_string(),
+        }
+    }
+}
+
+/// The best evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// The number of the epoch, counted from 1.
-    pub epoch: u32,
-    /// The value of the chosen metric.
+    /// Its place in the run.
+    pub moment: Moment,
+    /// The value of the chosen metric, which is finite.
     pub value: f64,
-    /// The epoch's evaluation, by `eval_…` keys.
+    /// All of the evaluation, by `eval_…` keys.
     pub evaluation: Map<String, Value>,
 }
 
+impl Best {
+    /// The file with its parameters.
+    fn file(&self, directory: &Path) -> PathBuf {
+        directory.join(format!("{PREFIX}{}{SUFFIX}", self.moment.step))
+    }
+}
+
 impl BestModel {
-    /// Starts without a best epoch. Epochs are compared by the metric `given`, a key of the
+    /// Starts without a best evaluation. Evaluations are compared by the metric `given`, a key of the
     /// evaluation with or without `eval_`.
     ///
     /// # Errors
@@ -64,7 +125,7 @@ impl BestModel {
             )));
         }
         Ok(Self {
-            file: PathBuf::from(FILE),
+            directory: PathBuf::new(),
             key: format!("eval_{name}"),
             lower: is_lower_better(name),
             best: None,
@@ -73,19 +134,40 @@ impl BestModel {
 
     /// Sets the directory for the parameters to the run's current directory, which may have moved.
     pub fn keep_in(&mut self, directory: &Path) {
-        self.file = directory.join(FILE);
+        directory.clone_into(&mut self.directory);
     }
 
-    /// The best epoch so far, and the name of its file.
+    /// The name of the metric, with `eval_`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether lower values of the metric are better.
+    pub fn is_lower_better(&self) -> bool {
+        self.lower
+    }
+
+    /// The value of the best evaluation so far.
+    pub fn value(&self) -> Option<f64> {
+        self.best.as_ref().map(|best| best.value)
+    }
+
+    /// The metric in an evaluation; `None` if it is undefined there. Such an evaluation is never the
+    /// best.
+    pub fn value_in(&self, evaluation: &Map<String, Value>) -> Option<f64> {
+        evaluation.get(&self.key).and_then(Value::as_f64)
+    }
+
+    /// The best evaluation so far, and the name of the file with its parameters.
     pub fn kept(&self) -> Option<(Best, String)> {
-        let name = self.file.file_name()?.to_string_lossy().into_owned();
-        Some((self.best.clone()?, name))
+        let best = self.best.clone()?;
+        let name = best.file(Path::new(""));
+        Some((best, name.to_string_lossy().into_owned()))
     }
 
-    /// Continues with the best epoch of the run so far.
-    pub fn continue_with(&mut self, best: Best, file: PathBuf) {
+    /// Continues with the best evaluation of the run so far, whose file is in the run directory.
+    pub fn continue_with(&mut self, best: Best) {
         self.best = Some(best);
-        self.file = file;
     }
 
     /// Keeps the parameters if this evaluation is better than all before it; of equal evaluations
@@ -97,10 +179,10 @@ impl BestModel {
         &mut self,
         model: &Model,
         trained: &[ParameterId],
-        epoch: u32,
+        moment: Moment,
         evaluation: &Map<String, Value>,
     ) -> Result<bool> {
-        let Some(value) = evaluation.get(&self.key).and_then(Value::as_f64) else {
+        let Some(value) = self.value_in(evaluation) else {
             return Ok(false);
         };
         let is_better = self.best.as_ref().is_none_or(|best| {
@@ -111,49 +193,55 @@ impl BestModel {
             }
         });
         if is_better {
+            let best = Best {
+                moment,
+                value,
+                evaluation: evaluation.clone(),
+            };
             let name = |name: &str| name.to_owned();
             write_safetensors(
-                &self.file,
+                &best.file(&self.directory),
                 &model.parameters,
                 trained,
                 name,
                 None,
                 WeightDtype::F32,
             )?;
-            self.best = Some(Best {
-                epoch,
-                value,
-                evaluation: evaluation.clone(),
-            });
+            if let Some(older) = self.best.replace(best) {
+                let _ = fs::remove_file(older.file(&self.directory));
+            }
         }
         Ok(is_better)
     }
 
-    /// Restores the parameters of the best epoch in the model; returns `None` if no evaluation had
-    /// a value.
+    /// Restores the parameters of the best evaluation in the model, which has been trained for
+    /// `steps` steps. Their file stays. Returns `None` if no evaluation had a value.
     ///
     /// # Errors
     /// Fails if the parameters cannot be read.
-    pub fn restore(self, model: &Model, epochs: u32) -> Result<Option<Best>> {
+    pub fn restore(self, model: &Model, steps: u64) -> Result<Option<Best>> {
         let Some(best) = self.best else {
+            tracing::warn!(
+                "--metric-for-best-model: {} is undefined in every evaluation; the result is the model of the last step",
+                self.key
+            );
             return Ok(None);
         };
-        if best.epoch != epochs {
-            // If somebody removed the directory, the model of the last epoch still exists.
-            if !self.file.exists() {
+        if best.moment.step != steps {
+            let file = best.file(&self.directory);
+            // If somebody removed the directory, the model of the last step still exists.
+            if !file.exists() {
                 tracing::warn!(
-                    "{}: the file with the parameters of the best epoch is missing; the result is the model of \
-                     the last epoch",
-                    self.file.display()
+                    "{}: the file with the best parameters is missing; the result is the model of the last step",
+                    file.display()
                 );
                 return Ok(None);
             }
-            for (name, value) in candle_core::safetensors::load(&self.file, &Device::Cpu)? {
+            for (name, value) in candle_core::safetensors::load(&file, &Device::Cpu)? {
                 let id = model.parameters.id(&name)?;
                 model.parameters.set(id, &value)?;
             }
         }
-        let _ = fs::remove_file(&self.file);
         Ok(Some(best))
     }
 }

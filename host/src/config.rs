@@ -21,6 +21,7 @@ mod caching;
 mod data;
 mod decided;
 mod error;
+mod evaluating;
 pub(crate) mod export;
 mod hub;
 mod inference;
@@ -51,6 +52,7 @@ pub use batching::BatchingConfig;
 pub use caching::{CachingConfig, without_effect};
 pub use data::DataConfig;
 pub use decided::Decided;
+pub use evaluating::EvaluatingConfig;
 pub use hub::HubConfig;
 pub use inference::{AdaptedModel, AdapterChoice, EvaluateConfig, InferenceConfig};
 pub use inputs::InputsConfig;
@@ -96,8 +98,8 @@ pub(crate) mod flags {
 }
 
 use self::{
-    answering::*, batching::*, caching::*, data::*, hub::*, inference::ADAPTER, inputs::*, loss::*,
-    machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, saving::*,
+    answering::*, batching::*, caching::*, data::*, evaluating::*, hub::*, inference::ADAPTER,
+    inputs::*, loss::*, machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, saving::*,
     schedule_and_method::*, show::*, split::SPLIT, training::*,
 };
 use export::Written;
@@ -126,8 +128,10 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// Schedule and method.
     pub schedule_and_method: ScheduleAndMethod,
-    /// Epochs, steps, seed, dropout, the best epoch.
+    /// Epochs, steps, seed, dropout, the best model.
     pub training: TrainingConfig,
+    /// Evaluations and early stopping.
+    pub evaluating: EvaluatingConfig,
     /// AdamW and its learning rate.
     pub optimizer: OptimizerConfig,
     /// Class weights and label smoothing.
@@ -198,6 +202,7 @@ impl RunConfig {
         self.data.write(&mut written);
         self.schedule_and_method.write(&mut written);
         self.training.write(&mut written);
+        self.evaluating.write(&mut written);
         self.optimizer.write(&mut written);
         self.loss.write(&mut written);
         self.batching.write(&mut written);
@@ -222,6 +227,7 @@ impl RunConfig {
             data: DataConfig::read(settings, task)?,
             schedule_and_method: ScheduleAndMethod::read(settings)?,
             training,
+            evaluating: EvaluatingConfig::read(settings)?,
             optimizer: OptimizerConfig::read(settings)?,
             loss: LossConfig::read(settings)?,
             batching: BatchingConfig::read(settings)?,
@@ -292,6 +298,9 @@ pub(crate) const OPTIMISATION: List = &[
     &MAX_STEPS,
     &LR,
     &LR_SCHEDULER,
+    &LR_END,
+    &LR_POWER,
+    &LR_RESTART,
     &WARMUP,
     &WEIGHT_DECAY,
     &ADAM_BETA1,
@@ -303,9 +312,16 @@ pub(crate) const OPTIMISATION: List = &[
     &HEAD_INIT,
     &CLASS_WEIGHTS,
     &LABEL_SMOOTHING,
+    &SEED,
+];
+pub(crate) const COURSE: List = &[
+    &EVAL_STRATEGY,
+    &EVAL_STEPS,
     &LOAD_BEST_MODEL_AT_END,
     &METRIC_FOR_BEST_MODEL,
-    &SEED,
+    &EARLY_STOPPING_PATIENCE,
+    &EARLY_STOPPING_THRESHOLD,
+    &ON_NONFINITE,
 ];
 pub(crate) const BATCHES: List = &[
     &BATCH_SIZE,
@@ -355,6 +371,7 @@ const ALL: &[List] = &[
     SCHEDULE_AND_METHOD,
     PLUGINS,
     OPTIMISATION,
+    COURSE,
     BATCHES,
     QUESTIONS,
     ORDER,

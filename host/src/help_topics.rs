@@ -66,7 +66,7 @@ pub static TOPICS: &[Topic] = &[
     },
     Topic {
         name: "training",
-        summary: "settings, optimizer, loss, the best epoch",
+        summary: "settings, optimizer, loss, evaluation, early stopping",
         page: "training",
         text: include_str!("help_topics/training.txt"),
     },

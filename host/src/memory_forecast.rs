@@ -119,7 +119,7 @@ pub struct MemoryForecast<'a> {
     eval_batch: BatchShape,
     /// Bytes of the prefix cache at the end of each epoch. If empty, the cache is not counted.
     cached_bytes: Vec<u64>,
-    /// Whether the best epoch's model is saved after an evaluation.
+    /// Whether the best model is saved after an evaluation.
     keeps_best: bool,
 }
 

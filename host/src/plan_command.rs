@@ -8,7 +8,10 @@ use crate::{
     json_text::to_text,
     memory_forecast::{MemoryForecast, budget::settle},
     prefix_cache::{self, CacheForecast, Place, Sizes},
-    recipe::prepare::{ModelSide, open_tokenizer},
+    recipe::{
+        lr_restart,
+        prepare::{ModelSide, open_tokenizer},
+    },
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
     time_forecast::{DataSize, forecast},
@@ -16,6 +19,7 @@ use crate::{
 use progtune_engine::{
     error::Result,
     model::{config::ModelConfig, description::HeadKind},
+    optim::LrRestart,
     plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod, Plugins},
 };
@@ -110,7 +114,7 @@ pub fn run_plan(config: &RunConfig, json: bool, predict: bool, svg: Option<&Path
         let drawing = to_svg(&view);
         write_named(path, drawing.as_bytes())?;
     }
-    print_plan(&view, predicted.as_ref(), json)
+    print_plan(&view, predicted.as_ref(), config.optimizer.lr_restart, json)
 }
 
 /// The training examples and the evaluated splits.
@@ -146,15 +150,24 @@ fn plan_epochs(
 }
 
 /// Prints the plan as a table or as JSON, with the predictions if there are any.
-fn print_plan(view: &View<'_>, predicted: Option<&Predicted>, json: bool) -> Result<()> {
+fn print_plan(
+    view: &View<'_>,
+    predicted: Option<&Predicted>,
+    restart: LrRestart,
+    json: bool,
+) -> Result<()> {
     if json {
         let mut plan = to_json(view.model_plan, view.run_plan, view.names);
+        if let Value::Object(plan) = &mut plan {
+            plan.extend(lr_restart::to_json(view.run_plan, restart));
+        }
         if let Some(predicted) = predicted {
             predicted.add_to(&mut plan);
         }
         Ok(terminal::print_json(&(to_text(&plan) + "\n"))?)
     } else {
-        let note = predicted.map_or(String::new(), Predicted::note);
+        let note = lr_restart::note(view.run_plan, restart)
+            + &predicted.map_or(String::new(), Predicted::note);
         let table = view.to_table(None) + &wrapped(&note, WIDTH);
         let table = table.trim_end().to_owned() + "\n";
         Ok(terminal::print(

@@ -63,7 +63,7 @@ impl Progress {
     }
 
     /// Continues after `step` steps and `evaluations` evaluations of an earlier process.
-    pub fn continue_at(&mut self, step: u64, evaluations: usize) {
+    pub fn continue_at(&mut self, step: u64, evaluations: u64) {
         self.pace.continue_at(step, evaluations);
     }
 
@@ -96,10 +96,14 @@ impl Progress {
         let step = whole("step");
         self.pace.reach_step(step);
         let last = self.pace.last_step();
+        let loss = if record["skipped"].as_bool() == Some(true) {
+            "skipped".to_owned()
+        } else {
+            format!("loss {:.4}", number("loss"))
+        };
         let message = format!(
-            "epoch {}  loss {:.4}  lr {:.2e}  {speed:.0} tok/s",
+            "epoch {}  {loss}  lr {:.2e}  {speed:.0} tok/s",
             record["epoch"],
-            number("loss"),
             number("lr")
         );
         if let Some(bar) = &self.bar {
@@ -126,8 +130,9 @@ impl Progress {
         }
     }
 
-    /// Shows a finished evaluation; `record` is its line in `metrics.jsonl`.
-    pub fn evaluation(&mut self, epoch: u32, record: &Value, results: &Map<String, Value>) {
+    /// Shows a finished evaluation after `epoch`, which may have a fraction; `record` is its line in
+    /// `metrics.jsonl`.
+    pub fn evaluation(&mut self, epoch: &str, record: &Value, results: &Map<String, Value>) {
         emit("evaluation", record);
         self.pace.reach_evaluation();
         let main = metrics(results, "eval_").filter(|(name, _)| !is_detail(name));

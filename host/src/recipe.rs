@@ -2,12 +2,15 @@
 //!
 //! [`prepare`] reads everything that a run needs, `announce` shows its plan, and `save` writes its
 //! result. The epochs and the optimizer step between them are in this file. `decide` asks the
-//! schedule, and `evaluation` measures the model after each epoch. Between steps, `saving` saves
+//! schedule, `lr_restart` begins learning-rate curves, and `evaluation` measures the model.
+//! `nonfinite_step` handles a loss or gradient that is not finite. Between steps, `saving` saves
 //! checkpoints, at which `resumption` continues a run.
 
 mod announce;
 mod decide;
 mod evaluation;
+pub mod lr_restart;
+mod nonfinite_step;
 pub mod prepare;
 mod resumption;
 mod save;
@@ -17,18 +20,21 @@ use crate::{
     best_model::BestModel,
     checkpoint::Place,
     config::{Beginning, RunConfig},
+    early_stopping::Patience,
+    evaluations::EvalTimes,
     prefix_cache::{CachedRun, PrefixCache},
     progress::Progress,
     run_directory::{Claim, EarlierRun, Opening, RunDirectory},
-    summary::{EpochRecord, Summary},
+    summary::{EndReason, EpochRecord, Summary},
 };
 use decide::Point;
 use prepare::{Inputs, Prepared};
 use saving::{Moment, Saving};
 use progtune_engine::{
+    batch::Batch,
     error::{Error, Result},
     model::{Model, gradients::Gradients, step::Step},
-    optim::{AdamW, LrCurve, Norms},
+    optim::{AdamW, LrCurve, LrShape, Norms},
     plan::Stage,
     plugin::LoadedSchedule,
 };
@@ -38,7 +44,6 @@ use progtune_pipeline::{
     token_store::Examples,
 };
 use progtune_plugin_api::records::DecisionRecord;
-use progtune_process::error::Error::Stopped;
 use progtune_process::interrupt;
 use serde_json::json;
 use std::time::Instant;
@@ -126,9 +131,24 @@ struct Run<'a> {
     directory: &'a mut RunDirectory,
     progress: &'a mut Progress,
     best: Option<BestModel>,
+    /// The evaluations without improvement.
+    patience: Patience,
+    /// Whether the run ends early because its evaluations do not improve.
+    stops_early: bool,
+    /// The times of evaluations.
+    eval_times: EvalTimes,
+    /// The shape of every learning-rate curve.
+    lr_shape: LrShape,
+    /// The current curve.
     curve: LrCurve,
+    /// The epochs that train another set than the one before, if they are known.
+    changes: Option<Vec<u32>>,
     /// The last step of the run.
     last_step: u64,
+    /// The number of steps in all epochs.
+    total_steps: u64,
+    /// The number of steps skipped since the last one that was not.
+    skipped_in_a_row: u32,
     optimizer: AdamW,
     gradients: Gradients,
     /// The trainable set.
@@ -162,7 +182,7 @@ impl<'a> Run<'a> {
         let total_steps = prepared.total_steps();
         let last_step = prepared.last_step();
         let config = prepared.inputs.config;
-        let optimizer = &config.optimizer;
+        let lr_shape = prepared.lr_shape;
         Self {
             config,
             inputs: prepared.inputs,
@@ -173,14 +193,16 @@ impl<'a> Run<'a> {
             directory,
             progress,
             best: prepared.best.take(),
-            curve: LrCurve {
-                peak: prepared.decided.lr,
-                warmup_steps: optimizer.warmup.steps(total_steps),
-                total_steps,
-                kind: optimizer.lr_scheduler,
-            },
+            patience: Patience::default(),
+            stops_early: false,
+            eval_times: prepared.eval_times,
+            lr_shape,
+            curve: lr_shape.over(prepared.decided.lr, 0..total_steps),
+            changes: prepared.run_plan.changes(),
             last_step,
-            optimizer: AdamW::new(optimizer.adamw),
+            total_steps,
+            skipped_in_a_row: 0,
+            optimizer: AdamW::new(config.optimizer.adamw),
             gradients: Gradients::default(),
             stage: Stage::default(),
             point: DecisionRecord::epoch(1),
@@ -226,30 +248,37 @@ impl<'a> Run<'a> {
         let updated = summary.history.iter().map(|epoch| epoch.updated_parameters);
         summary.updated_parameters = updated.sum();
         if let Some(best) = self.best.take() {
-            summary.best = best.restore(self.model, summary.epochs.ceil() as u32)?;
+            summary.best = best.restore(self.model, summary.steps)?;
         }
         if let Some(best) = &summary.best {
             summary.evaluation = best.evaluation.clone();
         }
-        summary.train_loss = self.loss_sum / summary.steps.max(1) as f64;
+        summary.end_reason = EndReason::of(summary.steps, self.last_step, self.total_steps);
+        tracing::info!(
+            end_reason = summary.end_reason.as_str(),
+            steps = summary.steps,
+            skipped_steps = summary.skipped_steps,
+            "training ended"
+        );
+        summary.train_loss = self.loss_sum / (summary.steps - summary.skipped_steps) as f64;
         summary.train_secs = self.saving.training_secs();
         Ok(summary)
     }
 
-    /// Whether the last step is done and evaluated.
+    /// Whether the run is over: its last epoch is done and evaluated.
     fn is_over(&self) -> bool {
-        let Place {
-            epoch,
-            step_in_epoch,
-            step,
-            is_evaluated,
-        } = self.place;
-        let is_evaluated = step_in_epoch == 0 || is_evaluated;
-        epoch > self.config.training.epochs || (step >= self.last_step && is_evaluated)
+        let is_between_epochs = self.place.step_in_epoch == 0 || self.place.is_closed;
+        self.place.epoch > self.config.training.epochs
+            || (is_between_epochs && self.has_no_more_steps())
+    }
+
+    /// Whether there is no further step, even if the epoch has some.
+    fn has_no_more_steps(&self) -> bool {
+        self.stops_early || self.place.step >= self.last_step
     }
 
     /// Runs one epoch, or the rest of it. The schedule decides at its start and, if it asks for it,
-    /// at regular intervals; an evaluation ends the epoch.
+    /// at regular intervals. Usually an evaluation ends the epoch; others may lie inside it.
     fn train_epoch(&mut self, batches: &Batches) -> Result<()> {
         let Place {
             epoch,
@@ -267,7 +296,11 @@ impl<'a> Run<'a> {
             };
         }
         for step_in_epoch in first..steps_per_epoch {
-            if self.summary.steps == self.last_step {
+            if !self.place.is_evaluated && self.eval_times.is_inside_epoch(self.place.step) {
+                self.evaluate_inside_epoch()?;
+                self.place.is_evaluated = true;
+            }
+            if self.has_no_more_steps() {
                 break;
             }
             if interrupt::requested() {
@@ -284,23 +317,19 @@ impl<'a> Run<'a> {
                 self.stage.trainable_parameters as f64 / steps_per_epoch as f64;
             self.place.step_in_epoch += 1;
             self.place.step = self.summary.steps;
+            self.place.is_evaluated = false;
         }
-        self.end_epoch().map_err(|error| match error {
-            Error::Process(Stopped { .. }) => self.interrupted(),
-            other => other,
-        })
+        self.end_epoch()
     }
 
     /// Evaluates the model after the last step of an epoch, and completes its record.
     fn end_epoch(&mut self) -> Result<()> {
         let steps_per_epoch = self.order.steps_per_epoch();
-        let (loss, steps) = self.epoch_loss;
-        self.epoch.train_loss = loss / steps as f64;
-        self.epoch.share = steps as f64 / steps_per_epoch as f64;
+        let (loss, n_losses) = self.epoch_loss;
+        self.epoch.train_loss = loss / n_losses as f64;
+        self.epoch.share = self.place.step_in_epoch as f64 / steps_per_epoch as f64;
         self.summary.epochs = self.summary.steps as f64 / steps_per_epoch as f64;
-        let trained = Instant::now();
-        self.evaluate()?;
-        self.summary.eval_secs += trained.elapsed().as_secs_f64();
+        self.evaluate_at_end()?;
         self.epoch.secs =
             self.epoch_started.elapsed().as_secs_f64() + self.saving.take_epoch_secs();
         let epoch = std::mem::take(&mut self.epoch);
@@ -309,7 +338,7 @@ impl<'a> Run<'a> {
             self.place.epoch += 1;
             self.place.step_in_epoch = 0;
         } else {
-            self.place.is_evaluated = true;
+            self.place.is_closed = true;
         }
         Ok(())
     }
@@ -327,7 +356,7 @@ impl<'a> Run<'a> {
         let mut seen = Seen::default();
         loop {
             let next = batches.next_batch()?;
-            let batch = &next.batch;
+            let (batch, ends_step) = (&next.batch, next.ends_step);
             // Tokens without a tag have no weight, and a step may consist of such tokens only.
             let denominator = if next.step_weight == 0.0 {
                 1.0
@@ -343,32 +372,48 @@ impl<'a> Run<'a> {
                 .train_from(batch, rows, step, denominator, gradients)?;
             seen.tokens += batch.tokens();
             seen.examples += batch.sequences();
-            if next.ends_step {
+            seen.batches.push(next.batch);
+            if ends_step {
                 break;
             }
         }
         let (parameters, gradients) = (&self.model.parameters, &mut self.gradients);
         gradients.check_reached(parameters)?;
         let norms = AdamW::norms(parameters, gradients, self.model.config.blocks())?;
-        check_finite(seen.loss, &norms, number + 1)?;
         let lr = self.curve.at(number);
+        if !seen.loss.is_finite() || !norms.global.is_finite() {
+            self.skip_or_stop(&seen, lr, &norms)?;
+            return self.record_step(&seen, lr, norms, start, true);
+        }
+        self.skipped_in_a_row = 0;
         let scales = &self.stage.lr_scales;
         let scale = |id: usize| scales.factor(&parameters.infos()[id]);
         self.optimizer
             .step(parameters, gradients, &norms, lr, &scale)?;
-        self.record_step(&seen, lr, norms, start)
+        self.record_step(&seen, lr, norms, start, false)
     }
 
-    fn record_step(&mut self, seen: &Seen, lr: f64, norms: Norms, start: Instant) -> Result<()> {
+    /// Records a step, which may have been skipped. The losses of skipped steps have no mean, and
+    /// their gradients are no signals.
+    fn record_step(
+        &mut self,
+        seen: &Seen,
+        lr: f64,
+        norms: Norms,
+        start: Instant,
+        is_skipped: bool,
+    ) -> Result<()> {
         let secs = start.elapsed().as_secs_f64();
         let summary = &mut self.summary;
         summary.steps += 1;
         summary.samples += seen.examples as u64;
         summary.tokens += seen.tokens as u64;
         summary.step_secs += secs;
-        self.loss_sum += seen.loss;
-        self.epoch_loss = (self.epoch_loss.0 + seen.loss, self.epoch_loss.1 + 1);
-        let record = json!({
+        if !is_skipped {
+            self.loss_sum += seen.loss;
+            self.epoch_loss = (self.epoch_loss.0 + seen.loss, self.epoch_loss.1 + 1);
+        }
+        let mut record = json!({
             "step": summary.steps,
             "epoch": self.epoch.epoch,
             "loss": seen.loss,
@@ -377,11 +422,16 @@ impl<'a> Run<'a> {
             "tokens": seen.tokens,
             "secs": secs,
         });
+        if is_skipped {
+            record["skipped"] = json!(true);
+        }
         if summary.steps == self.last_step {
             self.directory.begin_saving();
         }
         self.directory.record(&record)?;
-        self.signal("block_grad_norm", || norms.blocks);
+        if !is_skipped {
+            self.signal("block_grad_norm", || norms.blocks);
+        }
         self.progress.step(&record);
         Ok(())
     }
@@ -407,15 +457,6 @@ struct Seen {
     loss: f64,
     tokens: usize,
     examples: usize,
-}
-
-fn check_finite(loss: f64, norms: &Norms, step: u64) -> Result<()> {
-    if loss.is_finite() && norms.global.is_finite() {
-        return Ok(());
-    }
-    Err(Error::Training(format!(
-        "step {step}: training diverged: expected a finite loss and gradient norm, found {loss} and {}; try a lower --lr, \
-         a longer --warmup or a smaller --max-grad-norm",
-        norms.global
-    )))
+    /// The batches themselves.
+    batches: Vec<Batch>,
 }

@@ -2,6 +2,7 @@
 //! with the command that uses the result. Called by the recipe.
 
 pub mod commands;
+mod end;
 mod epochs;
 mod peak;
 
@@ -9,9 +10,10 @@ use crate::{
     class_report,
     memory_forecast::mib,
     progress::{metrics, metrics_text},
-    summary::{EpochRecord, Summary},
+    summary::{EndReason, EpochRecord, Summary},
 };
 use commands::Trained;
+pub use end::StageNotReached;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use progtune_process::{
@@ -47,7 +49,7 @@ pub struct Report<'a> {
 }
 
 /// The plan of a run in figures. A run may end earlier.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Planned {
     /// Number of optimizer steps.
     pub steps: u64,
@@ -59,6 +61,8 @@ pub struct Planned {
     pub epochs: usize,
     /// Whether the schedule follows signals, so that the run may update fewer parameters.
     pub is_upper_bound: bool,
+    /// The stages of epochs that did not begin.
+    pub not_reached: Vec<StageNotReached>,
 }
 
 impl Planned {
@@ -81,6 +85,8 @@ impl Report<'_> {
         let directory = self.trained.directory.display().to_string();
         for (key, value) in [
             ("epoch", json!(summary.epochs)),
+            ("end_reason", json!(summary.end_reason.as_str())),
+            ("stages_not_reached", end::to_json(&planned.not_reached)),
             ("startup_secs", json!(summary.startup_secs)),
             ("train_loss", json!(summary.train_loss)),
             ("train_runtime", json!(summary.train_secs)),
@@ -90,6 +96,7 @@ impl Report<'_> {
                 json!(summary.samples as f64 / secs),
             ),
             ("train_steps", json!(summary.steps)),
+            ("skipped_steps", json!(summary.skipped_steps)),
             ("train_steps_per_second", json!(summary.steps as f64 / secs)),
             ("train_step_secs", json!(summary.step_secs)),
             ("train_eval_secs", json!(summary.eval_secs)),
@@ -113,7 +120,8 @@ impl Report<'_> {
             results.insert(key.into(), value);
         }
         if let Some(best) = &summary.best {
-            results.insert("best_epoch".into(), json!(best.epoch));
+            results.insert("best_epoch".into(), best.moment.epoch_json());
+            results.insert("best_step".into(), json!(best.moment.step));
             results.insert("best_metric".into(), json!(best.value));
         }
         Value::Object(results)
@@ -130,7 +138,8 @@ impl Report<'_> {
             text += "\n";
         }
         let best = match &summary.best {
-            Some(best) => Some(best.epoch),
+            // The row of an epoch has the figures of its end.
+            Some(best) => best.moment.inside.is_none().then_some(best.moment.epoch),
             None => self.better_epoch().map(|(.., epoch)| epoch),
         };
         text += epochs::table(summary, best, width, paint);
@@ -151,7 +160,12 @@ impl Report<'_> {
         let summary = self.summary;
         let mut result = metrics_text(&summary.evaluation, "eval_");
         if let Some(best) = &summary.best {
-            result += &format!(" (epoch {}, the best)", best.epoch);
+            let moment = best.moment;
+            let step = moment
+                .inside
+                .map(|_| format!(", step {}", grouped(moment.step)));
+            let step = step.unwrap_or_default();
+            result += &format!(" (epoch {}{step}, the best)", moment.epoch_text());
         }
         let mut text = fact("result", &result, |line| paint.colour(Colour::Good, line));
         let tested = metrics_text(&summary.evaluation, "test_");
@@ -176,6 +190,19 @@ impl Report<'_> {
             let (done, all) = (grouped(summary.steps), grouped(planned.steps));
             text += plain_fact("steps", &format!("{done} of {all} planned ({share:.1} %)"));
         }
+        if summary.end_reason == EndReason::EarlyStopping {
+            text += plain_fact("stopped early", &self.early_stopping());
+        }
+        if !planned.not_reached.is_empty() {
+            text += plain_fact("not reached", &end::in_words(&planned.not_reached));
+        }
+        if summary.skipped_steps > 0 {
+            let n = grouped(summary.skipped_steps);
+            text += plain_fact(
+                "skipped steps",
+                &format!("{n} (loss or gradient not finite)"),
+            );
+        }
         text += plain_fact("updated parameters", &self.updated());
         text += plain_fact("time", &self.time());
         let speed = format!("{} tokens/s in training", grouped(self.speed() as u64));
@@ -184,6 +211,21 @@ impl Report<'_> {
             text += plain_fact("peak memory", &mib(bytes));
         }
         text
+    }
+
+    /// Returns the reason of early stopping in words.
+    fn early_stopping(&self) -> String {
+        let config = self.trained.config;
+        let metric = config.training.best_model_metric.as_deref();
+        let metric = metric.unwrap_or_default().trim_start_matches("eval_");
+        let patience = config
+            .evaluating
+            .early_stopping
+            .map_or(0, |early| early.patience);
+        match patience {
+            1 => format!("{metric} did not improve in an evaluation"),
+            n => format!("{metric} did not improve in {n} evaluations"),
+        }
     }
 
     /// Returns the updated parameters in words. Those of a run that was cut short are the plan's,

@@ -3,25 +3,30 @@
 
 use crate::best_model::Best;
 use progtune_engine::plan::Stage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// The outcome of a training run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Number of optimizer steps.
+    /// Number of optimizer steps, including skipped ones.
     pub steps: u64,
+    /// Number of steps that were skipped, because their loss or gradient was not finite.
+    pub skipped_steps: u64,
+    /// The reason why training ended.
+    pub end_reason: EndReason,
     /// Number of epochs, with a fraction if the run stopped early.
     pub epochs: f64,
     /// Seconds from the start of the process to the first step.
     pub startup_secs: f64,
-    /// The mean loss over the steps.
+    /// The mean loss over the steps that were not skipped; NaN if all were.
+    #[serde(deserialize_with = "number_or_nan")]
     pub train_loss: f64,
     /// Duration of training in seconds, including evaluations (Hugging Face's `train_runtime`).
     pub train_secs: f64,
     /// Duration of only the training steps in seconds.
     pub step_secs: f64,
-    /// Duration of only the evaluations after epochs in seconds.
+    /// Duration of only the evaluations in seconds.
     pub eval_secs: f64,
     /// Duration of the evaluation on the test data in seconds; 0 without test data.
     pub test_secs: f64,
@@ -32,7 +37,7 @@ pub struct Summary {
     /// The size of the trainable set, summed over the epochs and weighted by the share of each
     /// epoch that ran.
     pub updated_parameters: f64,
-    /// The last evaluation, or that of the best epoch if its model was restored, by `eval_…` keys,
+    /// The last evaluation, or the best one if its model was restored, by `eval_…` keys,
     /// and the evaluation on the test data by `test_…` keys.
     pub evaluation: Map<String, Value>,
     /// The one answer that the model gives to every example of the first split, if it gives no
@@ -40,10 +45,45 @@ pub struct Summary {
     pub only_answer: Option<String>,
     /// The one label of every example of the first split, if they all have the same.
     pub only_label: Option<String>,
-    /// The epoch whose model is the result, if the best model was requested.
+    /// The evaluation whose model is the result, if the best model was requested.
     pub best: Option<Best>,
     /// Every epoch that ran; the last one may be cut short.
     pub history: Vec<EpochRecord>,
+}
+
+/// The reason why training ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// Every step of every epoch is done.
+    #[default]
+    Completed,
+    /// `--max-steps` came before the last epoch's end.
+    MaxSteps,
+    /// The evaluations did not improve (`--early-stopping-patience`).
+    EarlyStopping,
+}
+
+impl EndReason {
+    /// The reason of a run that ended after `steps` steps. Its epochs have `total_steps`, of which
+    /// `last_step` is the last one by `--max-steps`.
+    pub fn of(steps: u64, last_step: u64, total_steps: u64) -> Self {
+        if steps >= total_steps {
+            Self::Completed
+        } else if steps >= last_step {
+            Self::MaxSteps
+        } else {
+            Self::EarlyStopping
+        }
+    }
+
+    /// The name in `all_results.json` and in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::MaxSteps => "max_steps",
+            Self::EarlyStopping => "early_stopping",
+        }
+    }
 }
 
 /// The record of an epoch.
@@ -59,11 +99,12 @@ pub struct EpochRecord {
     pub updated_parameters: f64,
     /// The share of its steps that ran; below 1 only in the last epoch of a run that was cut short.
     pub share: f64,
-    /// The mean training loss over its steps.
+    /// The mean training loss over its steps that were not skipped; NaN if all were.
+    #[serde(deserialize_with = "number_or_nan")]
     pub train_loss: f64,
-    /// Duration in seconds, including its evaluation.
+    /// Duration in seconds, including its evaluations.
     pub secs: f64,
-    /// The evaluation after the epoch, by `eval_…` keys.
+    /// The evaluation after the epoch, by `eval_…` keys; empty if there was none.
     pub evaluation: Map<String, Value>,
 }
 
@@ -77,4 +118,9 @@ impl EpochRecord {
             self.blocks += " …";
         }
     }
+}
+
+/// A number, for which JSON has no form if it is not finite.
+fn number_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }

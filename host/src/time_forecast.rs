@@ -97,6 +97,7 @@ pub fn forecast(
         sum.max(0.0) / tokens
     };
     let logits = price(&logits);
+    let n_epochs = stages.len() as u64;
     let list = (0..)
         .zip(stages.iter().zip(&shapes))
         .map(|(epoch, (stage, shape))| {
@@ -111,7 +112,6 @@ pub fn forecast(
             let spared_in_evaluation = spared(|cache| cache.evaluation_share).min(logits);
             let token = whole - spared_in_training;
             let update = secs[&Case::Update] * stage.trainable_parameters as f64;
-            let eval_secs = (logits - spared_in_evaluation) * data.eval_tokens;
             let train_tokens = data.mean_length * data.examples.unwrap_or(0) as f64;
             let in_batch = match config.batching.train {
                 BatchLimit::Examples(size) => size as f64,
@@ -119,14 +119,18 @@ pub fn forecast(
             };
             let in_batch = in_batch.min(data.examples.map_or(f64::MAX, |examples| examples as f64));
             let in_step = in_batch * config.batching.gradient_accumulation_steps as f64;
+            let n_steps = (data.examples.unwrap_or(0) as f64 / in_step).ceil();
+            let requested = config.evaluating.evaluations;
+            let times = requested.times(n_steps as u64, n_steps as u64 * n_epochs);
+            let eval_tokens = data.eval_tokens * times.in_epoch(epoch as u64) as f64;
+            let eval_secs = (logits - spared_in_evaluation) * eval_tokens;
             EpochSecs {
                 step: token * data.mean_length * in_step + update,
                 evaluation: data.examples.map(|_| eval_secs),
-                epoch: data.examples.map(|examples| {
-                    let steps = (examples as f64 / in_step).ceil();
-                    token * train_tokens + steps * update + eval_secs
-                }),
-                spared: spared_in_training * train_tokens + spared_in_evaluation * data.eval_tokens,
+                epoch: data
+                    .examples
+                    .map(|_| token * train_tokens + n_steps * update + eval_secs),
+                spared: spared_in_training * train_tokens + spared_in_evaluation * eval_tokens,
             }
         });
     Ok(list.collect())

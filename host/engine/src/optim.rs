@@ -7,6 +7,6 @@ mod state;
 mod warmup;
 
 pub use adamw::{AdamW, Norms, Settings};
-pub use lr::{LrCurve, LrScheduler};
+pub use lr::{LrCurve, LrRestart, LrScheduler, LrShape};
 pub use state::ParameterState;
 pub use warmup::Warmup;

@@ -115,8 +115,9 @@ impl Shelf {
             .files
             .insert(name_of(&data), Prefix { bytes, sha256 });
         let body = serde_json::to_string(&state).ok().filter(|body| {
-            // A number that is not finite has no form in JSON.
-            serde_json::from_str::<State>(body).is_ok_and(|again| again == state)
+            let again = serde_json::from_str::<State>(body);
+            let again = again.and_then(|again| serde_json::to_string(&again));
+            again.is_ok_and(|again| again == *body)
         });
         let Some(body) = body else {
             return Err(Error::Training(format!(

@@ -3,6 +3,7 @@
 use super::{Identity, digest::hex};
 use crate::{
     best_model::Best,
+    early_stopping::Patience,
     summary::{EpochRecord, Summary},
 };
 use progtune_process::files::journal::Mark;
@@ -26,6 +27,14 @@ pub struct State {
     pub loss_sum: f64,
     /// The outcome so far.
     pub summary: Summary,
+    /// The evaluations without improvement.
+    pub patience: Patience,
+    /// Whether the run ends early because its evaluations do not improve.
+    pub stops_early: bool,
+    /// The number of steps skipped since the last one that was not.
+    pub skipped_in_a_row: u32,
+    /// The first step of the learning-rate curve, and the number of its steps.
+    pub lr_curve: (u64, u64),
     /// The best model so far, and the name of the file that holds it.
     pub best: Option<(Best, String)>,
     /// The time spent.
@@ -54,8 +63,10 @@ pub struct Place {
     pub step_in_epoch: u64,
     /// The number of completed steps in the run.
     pub step: u64,
-    /// Whether `--max-steps` ended the run here, within an epoch that was then evaluated.
+    /// Whether the evaluation that is due inside the epoch here was made.
     pub is_evaluated: bool,
+    /// Whether the run ended here, inside the epoch, whose record is complete.
+    pub is_closed: bool,
 }
 
 impl Place {
@@ -65,6 +76,7 @@ impl Place {
         step_in_epoch: 0,
         step: 0,
         is_evaluated: false,
+        is_closed: false,
     };
 }
 

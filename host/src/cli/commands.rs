@@ -9,7 +9,8 @@ use crate::config::flags::{
     SEED, SPLIT, TASK, TEXT, TEXT_PAIR, THREADS, TOP_K, VERBOSE,
 };
 use crate::config::{
-    BATCHES, CHECKPOINTS, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS, OWN_DATA,
+    BATCHES, CHECKPOINTS, COURSE, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS,
+    OWN_DATA,
     OWN_TRAINING, PLUGINS, QUESTIONS, SCHEDULE_AND_METHOD, TASKS,
 };
 use crate::flags::{Declared, List};
@@ -106,6 +107,7 @@ pub(super) const TRAINING: &[Group] = &[
     ("Schedule and method", SCHEDULE_AND_METHOD),
     ("Plugins", PLUGINS),
     ("Optimisation", OPTIMISATION),
+    ("Evaluation and stopping", COURSE),
     ("Batches and length", BATCHES),
     ("Batches and length", ORDER),
     ("Questions about texts", QUESTIONS),

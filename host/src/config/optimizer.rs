@@ -4,7 +4,8 @@ use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, fraction};
 use crate::flags::{Flag, Form};
-use progtune_engine::optim::{self, LrScheduler, Warmup};
+use progtune_engine::error::Error;
+use progtune_engine::optim::{self, LrRestart, LrScheduler, LrShape, Warmup};
 
 pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of AdamW")
     .computed(
@@ -17,10 +18,36 @@ pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of A
 pub(crate) static LR_SCHEDULER: Flag<LrScheduler> = Flag::key(
     "lr_scheduler",
     "NAME",
-    "Learning-rate schedule after warm-up: linear (to zero at the last step) or constant",
+    "Learning-rate curve after warm-up: linear or cosine (both to zero at the last step), polynomial (to --lr-end), constant",
 )
 .default("linear")
 .form(Form::OneOf(LrScheduler::NAMES));
+
+pub(crate) static LR_END: Flag<f64> = Flag::key(
+    "lr_end",
+    "LR",
+    "Learning rate at the end of --lr-scheduler polynomial",
+)
+.computed("1e-7 for polynomial")
+.example("1e-6")
+.form(Form::Parsed("a number of at least 0", from_zero));
+
+pub(crate) static LR_POWER: Flag<f64> = Flag::key(
+    "lr_power",
+    "X",
+    "Exponent of --lr-scheduler polynomial; 1 is a straight line",
+)
+.computed("1 for polynomial")
+.example("2")
+.form(positive());
+
+pub(crate) static LR_RESTART: Flag<LrRestart> = Flag::key(
+    "lr_restart",
+    "WHEN",
+    "Start of a new learning-rate curve, with its warm-up: none, or stage (whenever the schedule trains other parameters)",
+)
+.default("none")
+.form(Form::OneOf(LrRestart::NAMES));
 
 pub(crate) static WARMUP: Flag<Warmup> = Flag::key(
     "warmup",
@@ -72,6 +99,14 @@ pub struct OptimizerConfig {
     pub lr: Option<f64>,
     /// The learning-rate curve after warm-up.
     pub lr_scheduler: LrScheduler,
+    /// The learning rate at the end of a polynomial curve, at least 0; `None` for transformers'
+    /// default, and for other curves.
+    pub lr_end: Option<f64>,
+    /// The exponent of a polynomial curve, above 0; `None` for transformers' default, and for other
+    /// curves.
+    pub lr_power: Option<f64>,
+    /// The times at which the curve starts again.
+    pub lr_restart: LrRestart,
     /// The duration of the warm-up.
     pub warmup: Warmup,
     /// Decay, moments and clipping: β₁ and β₂ in `[0, 1)`, ε above 0, and the others at least 0.
@@ -80,9 +115,18 @@ pub struct OptimizerConfig {
 
 impl OptimizerConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let lr_scheduler = settings.get(&LR_SCHEDULER)?;
+        for flag in [&LR_END, &LR_POWER] {
+            if lr_scheduler != LrScheduler::Polynomial && settings.find(flag)?.is_some() {
+                return Err(without_polynomial(settings, flag, lr_scheduler));
+            }
+        }
         Ok(Self {
             lr: settings.find(&LR)?,
-            lr_scheduler: settings.get(&LR_SCHEDULER)?,
+            lr_scheduler,
+            lr_end: settings.find(&LR_END)?,
+            lr_power: settings.find(&LR_POWER)?,
+            lr_restart: settings.get(&LR_RESTART)?,
             warmup: settings.get(&WARMUP)?,
             adamw: optim::Settings {
                 beta1: settings.get(&ADAM_BETA1)?,
@@ -97,6 +141,9 @@ impl OptimizerConfig {
     pub(super) fn write(&self, written: &mut Written) {
         written.set_if(&LR, self.lr);
         written.set(&LR_SCHEDULER, self.lr_scheduler.to_string());
+        written.set_if(&LR_END, self.lr_end);
+        written.set_if(&LR_POWER, self.lr_power);
+        written.set(&LR_RESTART, self.lr_restart.to_string());
         match self.warmup {
             Warmup::Ratio(ratio) => written.set(&WARMUP, ratio),
             Warmup::Steps(steps) => written.set(&WARMUP, steps),
@@ -106,6 +153,44 @@ impl OptimizerConfig {
         written.set(&ADAM_BETA2, self.adamw.beta2);
         written.set(&ADAM_EPSILON, self.adamw.eps);
         written.set(&MAX_GRAD_NORM, self.adamw.max_grad_norm);
+    }
+
+    /// The shape of the learning-rate curve whose highest value is `peak`.
+    ///
+    /// # Errors
+    /// Fails if a polynomial curve would not decrease, as in transformers.
+    pub fn lr_shape(&self, peak: f64) -> Result<LrShape, Error> {
+        let end = self.lr_end.unwrap_or(LrShape::END);
+        if self.lr_scheduler == LrScheduler::Polynomial && end >= peak {
+            return Err(Error::Usage(format!(
+                "--lr-end {end:e}: expected a number below the peak learning rate (--lr), found {end:e} for a peak of \
+                 {peak:e}; lower --lr-end or raise --lr"
+            )));
+        }
+        Ok(LrShape {
+            scheduler: self.lr_scheduler,
+            warmup: self.warmup,
+            end,
+            power: self.lr_power.unwrap_or(LrShape::POWER),
+        })
+    }
+}
+
+/// The error about a setting of the polynomial curve beside another curve.
+fn without_polynomial(
+    settings: &Settings,
+    flag: &Flag<f64>,
+    lr_scheduler: LrScheduler,
+) -> ConfigError {
+    let name = flag.about.name;
+    ConfigError::Conflict {
+        first: settings.named(flag),
+        second: format!(
+            "lr_scheduler {lr_scheduler} (from {})",
+            settings.origin(&LR_SCHEDULER)
+        ),
+        reason: format!("only the curve `polynomial` has {name}"),
+        advice: format!("choose --lr-scheduler polynomial, or remove {name}"),
     }
 }
 

@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use super::*;
 use crate::{
     cli,
+    early_stopping::EarlyStopping,
+    evaluations::{EvalSteps, EvalStrategy, Evaluations},
+    nonfinite::OnNonfinite,
     prefix_cache::{self, CacheDtype, Mode},
 };
 use progtune_datasets::{Metric, OwnRequest, SampleRule};
 use progtune_engine::{
     model::device::{Device, Kernels},
-    optim::{self, LrScheduler, Warmup},
+    optim::{self, LrRestart, LrScheduler, Warmup},
     plugin::Isolation,
 };
 use progtune_pipeline::{
@@ -23,6 +26,7 @@ use progtune_process::byte_size::ByteSize;
 
 mod bad_values;
 mod completeness;
+mod evaluating;
 mod inference;
 mod own;
 mod plugins;
@@ -94,6 +98,14 @@ fn defaults_are_those_of_the_design() {
             frozen_dropout: false,
             head_init: HeadInit::Auto,
             best_model_metric: None,
+            on_nonfinite: OnNonfinite::Stop,
+        },
+        evaluating: EvaluatingConfig {
+            evaluations: Evaluations {
+                strategy: EvalStrategy::Epoch,
+                steps: None,
+            },
+            early_stopping: None,
         },
         optimizer: default_optimizer(),
         loss: LossConfig {
@@ -144,6 +156,9 @@ fn default_optimizer() -> OptimizerConfig {
     OptimizerConfig {
         lr: None,
         lr_scheduler: LrScheduler::Linear,
+        lr_end: None,
+        lr_power: None,
+        lr_restart: LrRestart::None,
         warmup: Warmup::Steps(0),
         adamw: optim::Settings {
             beta1: 0.9,

@@ -6,8 +6,9 @@ use progtune_pipeline::head_init::HeadInit;
 
 use super::export::Written;
 use super::settings::Settings;
-use super::{ConfigError, fraction};
+use super::{ConfigError, EARLY_STOPPING_PATIENCE, fraction};
 use crate::flags::{Flag, Form, Offers, Scope};
+use crate::nonfinite::OnNonfinite;
 
 pub(crate) static EPOCHS: Flag<u32> =
     Flag::key("epochs", "T", "Number of passes over the training set")
@@ -67,13 +68,13 @@ pub(crate) static HEAD_INIT: Flag<HeadInit> = Flag::key(
 
 pub(crate) static LOAD_BEST_MODEL_AT_END: Flag<bool> = Flag::switch(
     "load_best_model_at_end",
-    "Keep the model of the best epoch instead of the last",
+    "Keep the model of the best evaluation instead of the last",
 );
 
 pub(crate) static METRIC_FOR_BEST_MODEL: Flag<String> = Flag::key(
     "metric_for_best_model",
     "NAME",
-    "Metric that selects the best epoch: loss or a metric of the task; implies --load-best-model-at-end",
+    "Metric that selects the best evaluation: loss or a metric of the task; implies --load-best-model-at-end",
 )
 .computed("loss")
 .example("accuracy")
@@ -81,6 +82,14 @@ pub(crate) static METRIC_FOR_BEST_MODEL: Flag<String> = Flag::key(
     let metrics = Metric::ALL.into_iter().map(Metric::as_str);
     ["loss"].into_iter().chain(metrics).collect()
 }));
+
+pub(crate) static ON_NONFINITE: Flag<OnNonfinite> = Flag::key(
+    "on_nonfinite",
+    "WHAT",
+    "Reaction to a loss or gradient that is NaN or infinite: stop, or skip (leave the step out, at most 10 in a row)",
+)
+.default("stop")
+.form(Form::OneOf(OnNonfinite::NAMES));
 
 /// The course of training.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,15 +108,19 @@ pub struct TrainingConfig {
     pub frozen_dropout: bool,
     /// The initialisation of a new head.
     pub head_init: HeadInit,
-    /// The evaluation key, with or without `eval_`, whose best epoch is the result; `None` for the
-    /// last epoch.
+    /// The evaluation key, with or without `eval_`, whose best evaluation has the result; `None` for
+    /// the model of the last step.
     pub best_model_metric: Option<String>,
+    /// The reaction to a loss or gradient that is not finite.
+    pub on_nonfinite: OnNonfinite,
 }
 
 impl TrainingConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let keeps_best =
-            settings.get(&LOAD_BEST_MODEL_AT_END)? || settings.is_set(&METRIC_FOR_BEST_MODEL);
+        // Early stopping compares with the best evaluation, so it keeps its model, too.
+        let keeps_best = settings.get(&LOAD_BEST_MODEL_AT_END)?
+            || settings.is_set(&METRIC_FOR_BEST_MODEL)
+            || settings.find(&EARLY_STOPPING_PATIENCE)?.is_some();
         let metric = settings.optional_text(&METRIC_FOR_BEST_MODEL)?;
         Ok(Self {
             epochs: settings.get(&EPOCHS)?,
@@ -117,7 +130,14 @@ impl TrainingConfig {
             frozen_dropout: settings.get(&FROZEN_DROPOUT)?,
             head_init: settings.get(&HEAD_INIT)?,
             best_model_metric: keeps_best.then(|| metric.unwrap_or_else(|| "loss".into())),
+            on_nonfinite: settings.get(&ON_NONFINITE)?,
         })
+    }
+
+    /// The number of the last step, if an epoch has `steps_per_epoch` steps.
+    pub fn last_step(&self, steps_per_epoch: u64) -> u64 {
+        let total = steps_per_epoch * u64::from(self.epochs);
+        self.max_steps.unwrap_or(total).min(total)
     }
 
     pub(super) fn write(&self, written: &mut Written) {
@@ -131,5 +151,6 @@ impl TrainingConfig {
         let metric = self.best_model_metric.as_deref();
         written.set(&LOAD_BEST_MODEL_AT_END, metric.is_some());
         written.set_if(&METRIC_FOR_BEST_MODEL, metric);
+        written.set(&ON_NONFINITE, self.on_nonfinite.to_string());
     }
 }

@@ -4,6 +4,7 @@
 //! frozen ones. The work of each epoch is therefore counted in passes of tokens through blocks, and
 //! the time per unit of work is taken from the work so far.
 
+use crate::evaluations::EvalTimes;
 use progtune_engine::plan::Stage;
 
 /// The size of a run, as far as it determines its work.
@@ -15,12 +16,10 @@ pub struct Workload {
     pub is_full: bool,
     /// Number of tokens in an epoch.
     pub train_tokens: u64,
-    /// Number of tokens that are evaluated after each epoch.
+    /// Number of tokens in an evaluation.
     pub eval_tokens: u64,
-    /// Number of steps in an epoch.
-    pub steps_per_epoch: u64,
-    /// The last step of the run.
-    pub last_step: u64,
+    /// The times of evaluations, with the steps of an epoch and of the run.
+    pub times: EvalTimes,
 }
 
 /// The work of one epoch.
@@ -28,6 +27,8 @@ pub struct Workload {
 struct Work {
     step: f64,
     evaluation: f64,
+    /// Number of its evaluations.
+    evaluations: u64,
 }
 
 /// The work of a run, and the part of it that is done.
@@ -37,17 +38,18 @@ pub struct Pace {
     /// The work of each epoch that runs.
     epochs: Vec<Work>,
     steps: u64,
-    evaluations: usize,
+    evaluations: u64,
     /// The steps and evaluations of earlier processes, whose time is not known.
-    before: (u64, usize),
+    before: (u64, u64),
 }
 
 impl Pace {
     /// The pace of a run whose epochs begin with these stages. `starts` has the block at which each
     /// epoch starts from the prefix cache; epochs without an entry start at the embeddings.
     pub fn new(load: Workload, stages: &[Stage], starts: &[usize]) -> Self {
-        let n_epochs = load.last_step.div_ceil(load.steps_per_epoch.max(1)) as usize;
-        let tokens_per_step = load.train_tokens as f64 / load.steps_per_epoch.max(1) as f64;
+        let times = load.times;
+        let n_epochs = times.last_step.div_ceil(times.steps_per_epoch) as usize;
+        let tokens_per_step = load.train_tokens as f64 / times.steps_per_epoch as f64;
         let stages = stages.iter().enumerate().take(n_epochs);
         let epochs = stages.map(|(at, stage)| {
             let start = starts.get(at).copied().unwrap_or(0);
@@ -59,6 +61,7 @@ impl Pace {
             Work {
                 step: tokens_per_step * (forward + backward * trained),
                 evaluation: load.eval_tokens as f64 * forward,
+                evaluations: times.in_epoch(at as u64),
             }
         });
         Self {
@@ -72,11 +75,11 @@ impl Pace {
 
     /// The last step of the run.
     pub fn last_step(&self) -> u64 {
-        self.load.last_step
+        self.load.times.last_step
     }
 
     /// Counts what earlier processes of the run did as done.
-    pub fn continue_at(&mut self, step: u64, evaluations: usize) {
+    pub fn continue_at(&mut self, step: u64, evaluations: u64) {
         self.before = (step, evaluations);
         (self.steps, self.evaluations) = self.before;
     }
@@ -102,20 +105,19 @@ impl Pace {
         let (steps, evaluations) = self.before;
         let before = self.work(steps, evaluations);
         let done = self.work(self.steps, self.evaluations) - before;
-        let all = self.work(self.load.last_step, self.epochs.len()) - before;
+        let all = self.work(self.last_step(), u64::MAX) - before;
         (self.steps > steps && done > 0.0).then(|| secs * (all / done).max(1.0))
     }
 
-    fn work(&self, steps: u64, evaluations: usize) -> f64 {
-        let mut left = steps;
+    fn work(&self, steps: u64, evaluations: u64) -> f64 {
+        let (mut steps, mut evaluations) = (steps, evaluations);
         let mut sum = 0.0;
-        for (at, epoch) in self.epochs.iter().enumerate() {
-            let here = left.min(self.load.steps_per_epoch);
-            left -= here;
-            sum += here as f64 * epoch.step;
-            if at < evaluations {
-                sum += epoch.evaluation;
-            }
+        for epoch in &self.epochs {
+            let steps_here = steps.min(self.load.times.steps_per_epoch);
+            let evaluations_here = evaluations.min(epoch.evaluations);
+            steps -= steps_here;
+            evaluations -= evaluations_here;
+            sum += steps_here as f64 * epoch.step + evaluations_here as f64 * epoch.evaluation;
         }
         sum
     }
@@ -124,15 +126,29 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluations::{EvalSteps, EvalStrategy, Evaluations};
+
+    const EPOCHS: Evaluations = Evaluations {
+        strategy: EvalStrategy::Epoch,
+        steps: None,
+    };
 
     fn pace(last_step: u64, eval_tokens: u64, starts: &[usize]) -> Pace {
+        pace_with(EPOCHS, last_step, eval_tokens, starts)
+    }
+
+    fn pace_with(
+        evaluations: Evaluations,
+        last_step: u64,
+        eval_tokens: u64,
+        starts: &[usize],
+    ) -> Pace {
         let load = Workload {
             blocks: 4,
             is_full: true,
             train_tokens: 1000,
             eval_tokens,
-            steps_per_epoch: 10,
-            last_step,
+            times: evaluations.times(10, last_step),
         };
         let stage = |blocks: &[usize], embeddings: bool| Stage {
             blocks: blocks.to_vec(),
@@ -181,5 +197,20 @@ mod tests {
         let rest = 1000.0 * 11.0 + 200.0 * 5.0 + 500.0 * (3.0 + 6.0) + 200.0 * 3.0;
         let total = pace.total_secs(8.0).unwrap();
         assert!((total - 8.0 * (done + rest) / done).abs() < 1e-9, "{total}");
+    }
+    #[test]
+    fn evaluations_inside_epochs_count() {
+        let steps = Evaluations {
+            strategy: EvalStrategy::Steps,
+            steps: Some(EvalSteps::Steps(4)),
+        };
+        let mut pace = pace_with(steps, 20, 200, &[]);
+        pace.reach_step(4);
+        pace.reach_evaluation();
+        // Each of the two epochs has three evaluations.
+        let done = 400.0 * 15.0 + 200.0 * 5.0;
+        let all = 1000.0 * (15.0 + 11.0) + 6.0 * 200.0 * 5.0;
+        let total = pace.total_secs(1.0).unwrap();
+        assert!((total - all / done).abs() < 1e-9, "{total}");
     }
 }

@@ -1,7 +1,7 @@
 //! The beginning of a training run in its records and on the screen: `plan.json`, the plan as a
 //! table, and the event `start`. Called by the recipe after everything has been read.
 
-use super::prepare::Prepared;
+use super::{lr_restart, prepare::Prepared};
 use crate::{
     fetch,
     prefix_cache::CacheForecast,
@@ -11,6 +11,7 @@ use crate::{
 use progtune_engine::error::Result;
 use progtune_engine::{
     made_by::plugins_json,
+    optim::LrRestart,
     plan::{PlanNames, View, to_json},
 };
 use progtune_pipeline::{class_weights, token_store::Examples};
@@ -36,6 +37,9 @@ impl Prepared<'_> {
         self.inputs.data.log_skipped();
         let model = self.inputs.model.source.name();
         let mut plan = to_json(&self.inputs.model_plan, &self.run_plan, &self.names(&model));
+        if let Value::Object(plan) = &mut plan {
+            plan.extend(lr_restart::to_json(&self.run_plan, self.lr_restart()));
+        }
         plan["plugins"] = plugins_json(&self.schedule, self.inputs.model.method.as_ref());
         if let Some(fetched) = fetch::record(&self.inputs.local) {
             plan["hub"] = fetched;
@@ -101,8 +105,7 @@ impl Prepared<'_> {
             is_full: inputs.model.method.is_none(),
             train_tokens: tokens(&inputs.examples),
             eval_tokens: evaluated.map(|split| tokens(&split.examples)).sum(),
-            steps_per_epoch: self.order.steps_per_epoch(),
-            last_step: self.last_step(),
+            times: self.eval_times,
         };
         let starts = cached.map_or(&[][..], |cached| &cached.starts);
         Pace::new(load, &self.run_plan.first_stages(), starts)
@@ -118,10 +121,16 @@ impl Prepared<'_> {
             starts: cached.map_or(&[][..], |cached| &cached.starts),
         };
         let rows = (self.inputs.config.training.epochs > MOST_ROWS as u32).then_some(MOST_ROWS);
-        note_for_people(&format!("{}\n", view.to_table(rows).trim_end()));
+        let restarts = lr_restart::note(&self.run_plan, self.lr_restart());
+        let table = view.to_table(rows) + &restarts;
+        note_for_people(&format!("{}\n", table.trim_end()));
         if let Some(cached) = cached.filter(|cached| cached.starts.iter().any(|&start| start > 0)) {
             note_for_people(&format!("prefix cache: {}", cached.describe()));
         }
+    }
+
+    fn lr_restart(&self) -> LrRestart {
+        self.inputs.config.optimizer.lr_restart
     }
 
     fn names<'a>(&'a self, model: &'a str) -> PlanNames<'a> {

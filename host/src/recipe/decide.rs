@@ -40,6 +40,7 @@ impl Run<'_> {
             self.model.parameters.set_trainable(&self.stage.trainable);
             self.optimizer.retain_trainable(&self.model.parameters);
             self.gradients = Gradients::new(&self.model.parameters);
+            self.restart_lr(epoch);
         }
         if changed || step_in_epoch == 0 {
             self.cache.begin_stage(self.model, epoch)?;
@@ -65,7 +66,9 @@ impl Run<'_> {
     /// Records the mean loss of the epoch so far, if the schedule subscribed to it.
     pub(super) fn signal_loss(&mut self) {
         let (sum, n) = self.epoch_loss;
-        self.signal("train_loss", || vec![sum / n.max(1) as f64]);
+        if n > 0 {
+            self.signal("train_loss", || vec![sum / n as f64]);
+        }
     }
 
     /// Records an observation, if the schedule subscribed to it.

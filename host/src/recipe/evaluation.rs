@@ -1,15 +1,19 @@
-//! The evaluation after each epoch of a run: measured, recorded, shown, and offered as the best so
-//! far. Called by the recipe.
+//! The evaluations of a run, at the ends of epochs and inside them: measured, recorded, shown,
+//! offered as the best so far, and a reason to stop early. Called by the recipe.
 
 use super::Run;
 use crate::{
-    class_report::without_classes, evaluate::evaluate_from, evaluation_keys::eval_keys,
-    prefix_cache::Usage,
+    best_model::Moment, class_report::without_classes, evaluate::evaluate_from,
+    evaluation_keys::eval_keys, prefix_cache::Usage,
 };
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, prediction_files};
-use progtune_process::terminal::note_for_people;
+use progtune_process::{
+    error::Error::Stopped,
+    terminal::{note, note_for_people},
+};
 use serde_json::{Map, Value, json};
+use std::time::Instant;
 
 /// The evaluations of all splits.
 #[derive(Default)]
@@ -27,14 +31,53 @@ struct Measured<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Evaluates the model on every split.
-    pub(super) fn evaluate(&mut self) -> Result<()> {
+    /// Evaluates the model after a step inside an epoch.
+    pub(super) fn evaluate_inside_epoch(&mut self) -> Result<()> {
+        let steps_per_epoch = self.eval_times.steps_per_epoch as f64;
+        self.evaluate(Some(self.summary.steps as f64 / steps_per_epoch))
+    }
+
+    /// Evaluates the model at the end of an epoch, which may be that of the run, unless the run
+    /// evaluates only at its own end.
+    pub(super) fn evaluate_at_end(&mut self) -> Result<()> {
+        if self.stops_early {
+            // The evaluation after this step was the reason.
+            self.epoch.evaluation.clone_from(&self.summary.evaluation);
+        } else if self.eval_times.is_at_end(self.summary.steps) {
+            return self.evaluate(None);
+        }
+        self.signal_loss();
+        self.cache.end_epoch();
+        Ok(())
+    }
+
+    /// Evaluates the model on every split. `inside` is the number of epochs so far if the current
+    /// one goes on.
+    fn evaluate(&mut self, inside: Option<f64>) -> Result<()> {
+        let start = Instant::now();
+        let moment = Moment {
+            step: self.summary.steps,
+            epoch: self.epoch.epoch,
+            inside,
+        };
+        self.evaluate_at(moment).map_err(|error| match error {
+            Error::Process(Stopped { .. }) => self.interrupted(),
+            other => other,
+        })?;
+        self.summary.eval_secs += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn evaluate_at(&mut self, moment: Moment) -> Result<()> {
+        self.check_parameters()?;
         // The buffers of training and evaluation are never held at the same time.
         self.model.release_buffers();
         let measured = self.measure()?;
-        let cached = self.cache.end_epoch();
-        self.record_evaluation(&measured.all, cached.as_ref())?;
-        let is_result = self.offer_as_best(&measured.all)?;
+        let is_end = moment.inside.is_none();
+        // The cache counts its use by epochs.
+        let cached = if is_end { self.cache.end_epoch() } else { None };
+        self.record_evaluation(moment, &measured.all, cached.as_ref())?;
+        let is_result = self.offer_as_best(moment, &measured.all)?;
         if is_result {
             self.summary.only_answer = measured.only_answer;
             self.summary.only_label = measured.only_label;
@@ -43,11 +86,15 @@ impl<'a> Run<'a> {
             prediction_files::write(self.directory.path(), asked, &answers)?;
         }
         // An evaluation that is interrupted is made again, so the signals come after it.
-        self.signal_loss();
+        if is_end {
+            self.signal_loss();
+        }
         if let Some(value) = measured.first_metric {
             self.signal("eval_metric", || vec![value]);
         }
-        self.epoch.evaluation.clone_from(&measured.all);
+        if is_end {
+            self.epoch.evaluation.clone_from(&measured.all);
+        }
         self.summary.evaluation = measured.all;
         Ok(())
     }
@@ -82,13 +129,14 @@ impl<'a> Run<'a> {
 
     fn record_evaluation(
         &mut self,
+        moment: Moment,
         all: &Map<String, Value>,
         cached: Option<&Usage>,
     ) -> Result<()> {
-        let epoch = self.epoch.epoch;
+        let epoch = moment.epoch_json();
         let mut line = Map::new();
-        line.insert("step".into(), json!(self.summary.steps));
-        line.insert("epoch".into(), json!(epoch));
+        line.insert("step".into(), json!(moment.step));
+        line.insert("epoch".into(), epoch.clone());
         line.extend(all.clone());
         if let Some(usage) = cached {
             line.insert("prefix_cache".into(), usage.to_json());
@@ -96,10 +144,10 @@ impl<'a> Run<'a> {
         let line = Value::Object(line);
         self.directory.record(&line)?;
         let result = Value::Object(without_classes(all));
-        tracing::info!(epoch, %result, "evaluation");
-        self.progress.evaluation(epoch, &line, all);
+        tracing::info!(%epoch, %result, "evaluation");
+        self.progress.evaluation(&moment.epoch_text(), &line, all);
         if let Some(usage) = cached {
-            tracing::info!(epoch, usage = %usage.to_json(), "prefix cache");
+            tracing::info!(%epoch, usage = %usage.to_json(), "prefix cache");
             if usage.saved > 0 {
                 note_for_people(&usage.line());
             }
@@ -108,17 +156,31 @@ impl<'a> Run<'a> {
     }
 
     /// Offers the model as the best so far and returns whether it is the run's result for now.
-    /// Without best-model selection this is always true.
-    fn offer_as_best(&mut self, all: &Map<String, Value>) -> Result<bool> {
+    /// Without best-model selection this is always true. Ends the run if the evaluations have not
+    /// improved for long.
+    fn offer_as_best(&mut self, moment: Moment, all: &Map<String, Value>) -> Result<bool> {
         let Some(best) = &mut self.best else {
             return Ok(true);
         };
-        let epoch = self.epoch.epoch;
         best.keep_in(self.directory.path());
+        let (value, before, lower) = (best.value_in(all), best.value(), best.is_lower_better());
         let trained = &self.inputs.model_plan.candidates;
-        let is_best = best.offer(self.model, trained, epoch, all)?;
+        let is_best = best.offer(self.model, trained, moment, all)?;
         if is_best {
-            tracing::info!(epoch, "the best model so far");
+            tracing::info!(epoch = %moment.epoch_json(), step = moment.step, "the best model so far");
+        }
+        if let Some(early) = self.config.evaluating.early_stopping
+            && early.ends(&mut self.patience, value, before, lower)
+            && moment.step < self.last_step
+        {
+            note(&format!(
+                "early stopping after step {}: {} has not improved in {} evaluations",
+                moment.step,
+                best.key(),
+                self.patience.without_improvement
+            ));
+            self.stops_early = true;
+            self.directory.begin_saving();
         }
         Ok(is_best)
     }

@@ -4,6 +4,7 @@
 use crate::{
     best_model::BestModel,
     config::{Decided, InputsConfig, RunConfig, ScheduleAndMethod, TrainingConfig, max_length},
+    evaluations::EvalTimes,
     fetch::{Fetcher, ModelFiles, warn_of_another_base},
     memory_forecast::budget::settle_memory,
     run_examples::{load_data, load_test},
@@ -17,6 +18,7 @@ use progtune_engine::{
     error::{Error, Result},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
+    optim::LrShape,
     plan::{ModelPlan, RunPlan},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };
@@ -94,7 +96,7 @@ pub struct Inputs<'a> {
     pub tokenizer: Tokenizer,
     /// The training set.
     pub examples: Examples,
-    /// The evaluation splits that are measured after each epoch.
+    /// The evaluation splits that are measured in each evaluation of the run.
     pub eval_splits: Vec<EvalSplit>,
     /// Remarks on oddities in these examples.
     pub remarks: Vec<String>,
@@ -169,7 +171,11 @@ pub struct Prepared<'a> {
     pub run_plan: RunPlan,
     /// The decision about memory, as text.
     pub memory_note: Option<String>,
-    /// The keeper of the best epoch's parameters, if it was requested.
+    /// The shape of the learning-rate curve.
+    pub lr_shape: LrShape,
+    /// The times of evaluations.
+    pub eval_times: EvalTimes,
+    /// The keeper of the best parameters, if it was requested.
     pub best: Option<BestModel>,
     /// The model with its weights.
     pub model: Model,
@@ -197,6 +203,7 @@ impl<'a> Prepared<'a> {
             .lr
             .or(model_plan.suggested_lr)
             .unwrap_or(FULL_LR);
+        let lr_shape = config.optimizer.lr_shape(lr)?;
         let settled = settle_memory(
             config,
             &inputs.model.config,
@@ -220,6 +227,7 @@ impl<'a> Prepared<'a> {
         let head_bias = training.head_init.bias(task, examples)?;
         let mut model = build(inputs, head_bias.as_deref(), decided.recompute)?;
         model.loss_weighting = weighting;
+        let last_step = training.last_step(steps_per_epoch);
         Ok(Self {
             inputs,
             decided,
@@ -227,6 +235,11 @@ impl<'a> Prepared<'a> {
             schedule,
             run_plan,
             memory_note: settled.note,
+            lr_shape,
+            eval_times: config
+                .evaluating
+                .evaluations
+                .times(steps_per_epoch, last_step),
             best,
             model,
         })
@@ -234,8 +247,7 @@ impl<'a> Prepared<'a> {
 
     /// The number of the run's last step.
     pub fn last_step(&self) -> u64 {
-        let total = self.total_steps();
-        self.training().max_steps.unwrap_or(total).min(total)
+        self.eval_times.last_step
     }
 
     /// The number of steps in all epochs, including those after the last step.

@@ -14,6 +14,7 @@ use crate::{
 use progtune_engine::{
     error::{Error, Result},
     model::gradients::Gradients,
+    optim::LrRestart,
 };
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::{terminal::note, thousands::grouped};
@@ -143,8 +144,17 @@ impl Run<'_> {
         self.epoch_loss = state.epoch_loss;
         self.loss_sum = state.loss_sum;
         self.summary = state.summary;
-        if let (Some(best), Some((kept, file))) = (&mut self.best, state.best) {
-            best.continue_with(kept, self.directory.path().join(file));
+        self.patience = state.patience;
+        // Other settings of early stopping may let the run go on.
+        self.stops_early = state.stops_early && !self.saving.has_changes();
+        self.skipped_in_a_row = state.skipped_in_a_row;
+        if self.config.optimizer.lr_restart != LrRestart::None {
+            let (first, steps) = state.lr_curve;
+            self.curve = self.lr_shape.over(self.curve.peak, first..first + steps);
+        }
+        if let (Some(best), Some((kept, _))) = (&mut self.best, state.best) {
+            best.keep_in(self.directory.path());
+            best.continue_with(kept);
         }
         self.reopen_epoch();
         if self.place.step_in_epoch > 0 {
@@ -157,7 +167,8 @@ impl Run<'_> {
             ..
         } = self.place;
         tracing::info!(epoch, step_in_epoch, step, "continuing after a checkpoint");
-        self.progress.continue_at(step, self.summary.history.len());
+        let evaluations = (0..u64::from(epoch) - 1).map(|epoch| self.eval_times.in_epoch(epoch));
+        self.progress.continue_at(step, evaluations.sum());
         note(&format!(
             "continuing after step {} (epoch {epoch}), from {}",
             grouped(step),
@@ -207,10 +218,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes up an epoch that `--max-steps` had cut short, if there are more steps now.
+    /// Takes up an epoch inside which the run had ended, if there are more steps now.
     fn reopen_epoch(&mut self) {
-        if self.place.is_evaluated && self.place.step < self.last_step {
-            self.place.is_evaluated = false;
+        if self.place.is_closed && !self.has_no_more_steps() {
+            self.place.is_closed = false;
             self.epoch = self.summary.history.pop().unwrap_or_default();
         }
     }

@@ -4,10 +4,11 @@
 use super::prepare::{Inputs, ModelSide, Prepared};
 use crate::{
     baseline::{self, Baseline, Verdict},
+    best_model,
     evaluate::evaluate,
     evaluation_keys::eval_keys,
     fetch,
-    report::{Planned, Report, commands::Trained},
+    report::{Planned, Report, StageNotReached, commands::Trained},
     run_directory::RunDirectory,
     summary::Summary,
     task_data::TaskData,
@@ -56,6 +57,8 @@ impl Prepared<'_> {
         save_result(self, directory.path())?;
         let used = plugins_json(&self.schedule, inputs.model.method.as_ref());
         made_by::save(directory.path(), &used)?;
+        // The result has them, too.
+        best_model::remove_files(directory.path());
         directory.take_the_place()?;
         saving.finish();
         let guessing = Baseline::new(task, &inputs.examples, &inputs.eval_splits[0])?;
@@ -74,7 +77,7 @@ impl Prepared<'_> {
                     &inputs.model_plan.rewrites,
                 ),
             },
-            planned: self.planned(),
+            planned: self.planned(&summary),
             train_samples: inputs.examples.len(),
             total_secs: started.elapsed().as_secs_f64(),
         };
@@ -89,15 +92,20 @@ impl Prepared<'_> {
         show(&report, &results, &verdict)
     }
 
-    /// The plan of the run in figures.
-    fn planned(&self) -> Planned {
+    /// The plan of the run in figures, with the stages that it did not reach.
+    fn planned(&self, summary: &Summary) -> Planned {
         let epochs = self.run_plan.epochs();
+        let begun = summary.history.len();
+        let rest = epochs.iter().skip(begun);
         Planned {
             steps: self.total_steps(),
             updated_parameters: epochs.iter().map(|epoch| epoch.updated).sum(),
             candidate_size: self.inputs.model_plan.candidate_size(),
             epochs: epochs.len(),
             is_upper_bound: !self.run_plan.signals.is_empty(),
+            not_reached: rest
+                .map(|epoch| StageNotReached::new(epoch.stage, &self.run_plan))
+                .collect(),
         }
     }
 }

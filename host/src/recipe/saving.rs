@@ -163,6 +163,10 @@ impl Run<'_> {
             epoch_loss: self.epoch_loss,
             loss_sum: self.loss_sum,
             summary: self.summary.clone(),
+            patience: self.patience,
+            stops_early: self.stops_early,
+            skipped_in_a_row: self.skipped_in_a_row,
+            lr_curve: (self.curve.first_step, self.curve.total_steps),
             best: self.best.as_ref().and_then(|best| best.kept()),
             spent: Spent {
                 epoch: self.epoch_started.elapsed().as_secs_f64() + self.saving.before.epoch,

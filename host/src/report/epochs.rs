@@ -126,7 +126,9 @@ fn metric_names(evaluation: &Map<String, Value>) -> impl Iterator<Item = String>
 
 fn cell(epoch: &EpochRecord, name: &str) -> String {
     let value = match name {
-        TRAIN_LOSS => Some(epoch.train_loss),
+        TRAIN_LOSS => Some(epoch.train_loss).filter(|loss| loss.is_finite()),
+        // With `--eval-strategy no` only the last epoch has an evaluation.
+        _ if epoch.evaluation.is_empty() => return "-".to_owned(),
         name => epoch
             .evaluation
             .get(&format!("eval_{name}"))

@@ -4,7 +4,7 @@
 use crate::{
     best_model, checkpoint,
     config::{export::FIRST_LINE, find_key},
-    prefix_cache,
+    nonfinite, prefix_cache,
 };
 use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
@@ -31,7 +31,8 @@ pub const WEIGHTS: [&str; 3] = [
     "adapter.safetensors",
 ];
 
-/// Every file that a run may write, beginning with the mark of a finished one.
+/// Every file that a run may write under a fixed name, beginning with the mark of a finished one.
+/// Other names have the number of a step in them.
 pub fn all() -> impl Iterator<Item = &'static str> {
     let names = [
         RESULTS,
@@ -48,7 +49,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         TASK_FILE,
         base_model::FILE,
         made_by::FILE,
-        best_model::FILE,
+        best_model::FILE_OF_0_1,
         prediction_files::PREDICTIONS,
         prediction_files::N_BEST,
         prediction_files::NULL_ODDS,
@@ -58,7 +59,10 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 
 /// Whether a run may write a file of this name.
 pub fn is_of_a_run(name: &str) -> bool {
-    all().any(|known| known == name) || name == checkpoint::DIRECTORY
+    all().any(|known| known == name)
+        || best_model::is_file_name(name)
+        || nonfinite::is_file_name(name)
+        || name == checkpoint::DIRECTORY
 }
 
 /// Whether a name in a directory may be ignored, as that of a lock or a temporary file.
@@ -91,10 +95,17 @@ pub fn is_run(directory: &Path) -> bool {
 /// # Errors
 /// Fails if the file system refuses.
 pub fn remove_run(folder: &Folder) -> io::Result<()> {
+    // The mark of a finished run goes first.
     for name in all() {
         folder.remove(name)?;
     }
-    checkpoint::remove_all(folder)
+    checkpoint::remove_all(folder)?;
+    for name in folder.names()? {
+        if is_of_a_run(&name) {
+            folder.remove(&name)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.

@@ -2,7 +2,8 @@
 //! `directory` where it goes, and `results`, `heads` and `adapters` what its result can be used
 //! for; `origins` tests that a result knows where it came from, and `predicting` the forms of input
 //! and of predictions. `repeating` tests bit-for-bit repetition, `tasks` other tasks and the
-//! default run, `loss` what the loss counts and which epoch is kept. `planning` tests plans and
+//! default run, `loss` what the loss counts and which epoch is kept. `evaluations` tests when a run
+//! evaluates, and `stopping` when and how it ends. `planning` tests plans and
 //! plugins, `progress` and `summary` the visible output, `printed_commands` its commands, `classes`
 //! that of many classes. `batches` tests batches bounded by tokens, `token_cache` tokenised data on
 //! disk.
@@ -11,6 +12,7 @@ mod adapters;
 mod batches;
 mod classes;
 mod directory;
+mod evaluations;
 mod heads;
 mod loss;
 mod origins;
@@ -20,13 +22,14 @@ mod printed_commands;
 mod progress;
 mod repeating;
 mod results;
+mod stopping;
 mod summary;
 mod tasks;
 mod token_cache;
 
 use progtune_tests::{
-    command_line::CommandLine, fails, fixture, messages, progtune, read_json, read_jsonl,
-    scratch::Scratch,
+    command_line::CommandLine, fails, fixture, max_difference, messages, progtune, read_json,
+    read_jsonl, read_safetensors, scratch::Scratch,
 };
 use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};

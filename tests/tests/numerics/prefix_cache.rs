@@ -105,6 +105,49 @@ fn growing_saves_for_the_next_stage_and_drops_what_is_trained() {
     assert_same_bits("bert", flags, &[1.0, 1.0, 0.0]);
 }
 
+/// An evaluation inside an epoch saves and reads rows while the epoch goes on. The use of the cache
+/// is still counted by epochs.
+#[test]
+fn evaluations_inside_epochs_read_the_cache() {
+    for (model, flags, boundaries) in [
+        (
+            "bert",
+            "--schedule progressive --epochs 4 --peft lora --dropout 0.1 --eval-steps 3",
+            &[0.0, 1.0, 2.0, 2.0],
+        ),
+        (
+            "bert",
+            "--schedule grow-from-hb --epochs 4 --peft adapter --eval-steps 1 --load-best-model-at-end",
+            &[3.0, 2.0, 1.0, 0.0],
+        ),
+        (
+            "roberta",
+            "--schedule lisa --schedule-opt interval=2 --epochs 4 --peft lora --eval-steps 3",
+            &[0.0; 4],
+        ),
+    ] {
+        let flags = format!("--lr 3e-3 --batch-size 4 {flags}");
+        let (expected, _) = train(model, &format!("{flags} --prefix-cache off"));
+        for cache in ["ram", "disk", "ram --prefix-cache-budget 50kB"] {
+            let (found, epochs) = train(model, &format!("{flags} --prefix-cache {cache}"));
+            assert!(found == expected, "{model} {flags} --prefix-cache {cache}");
+            let ends: Epochs = epochs
+                .into_iter()
+                .filter(|usage| !usage.is_null())
+                .collect();
+            assert!(ends.len() <= 4, "{ends:?}");
+            if model == "bert" {
+                let held = boundaries
+                    .iter()
+                    .copied()
+                    .filter(|&boundary| boundary > 0.0);
+                let expected: Vec<f64> = held.collect();
+                assert_eq!(column(&ends, "boundary"), expected, "{cache}: {flags}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_head_alone_starts_after_the_last_block() {
     let flags = "--schedule wo-lb --epochs 3 --peft bitfit --dropout 0.3";

@@ -70,6 +70,9 @@ impl RowGradient {
 /// assert!(gradients.check_reached(&parameters).is_err());
 /// assert_eq!(gradients.host(b).map(|sum| sum.len()), Some(2));
 /// gradients.check_reached(&parameters)?;
+/// gradients.add(b, &Tensor::ones(2, DType::F32, &Device::Cpu)?)?;
+/// gradients.clear();
+/// assert_eq!(gradients.host(b), Some([0.0; 2].as_mut_slice()));
 /// # Ok::<(), progtune_engine::error::Error>(())
 /// ```
 #[derive(Debug, Default)]
@@ -160,6 +163,25 @@ impl Gradients {
     /// The buffer of a trainable parameter.
     pub fn buffer(&mut self, id: ParameterId) -> Option<&mut Buffer> {
         self.buffers[id].as_mut()
+    }
+
+    /// Sets all gradients to zero, as after a step of the optimizer.
+    pub fn clear(&mut self) {
+        for buffer in self.buffers.iter_mut().flatten() {
+            match buffer {
+                Buffer::Host(values) => values.fill(0.0),
+                Buffer::Rows(rows) => {
+                    let all = rows.values.chunks_exact_mut(rows.columns.max(1));
+                    for (row, touched) in all.zip(&mut rows.touched) {
+                        // Rows that nobody added to are zero, and their pages may not exist.
+                        if std::mem::take(touched) {
+                            row.fill(0.0);
+                        }
+                    }
+                }
+                Buffer::Device(gradient) => *gradient = None,
+            }
+        }
     }
 
     /// One gradient as a tensor of the parameter's shape, for tests and inspection.

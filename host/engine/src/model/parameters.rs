@@ -143,6 +143,25 @@ impl Parameters {
         }
     }
 
+    /// The ids of trainable parameters with a value that is NaN or infinite.
+    ///
+    /// # Errors
+    /// When values cannot be copied from their device.
+    pub fn trainable_not_finite(&self) -> Result<Vec<ParameterId>> {
+        let mut found = Vec::new();
+        for id in self.trainable() {
+            let values = self.variables[id].as_detached_tensor();
+            let values = values.to_device(&Device::Cpu)?.contiguous()?;
+            if HostSlice::of(&values)
+                .iter()
+                .any(|value| !value.is_finite())
+            {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
     /// The device that holds the values.
     pub fn device(&self) -> &Device {
         self.variables[0].device()

@@ -95,7 +95,7 @@ impl AdamW {
         blocks: usize,
     ) -> Result<Norms> {
         let mut global = 0f64;
-        let mut by_block = vec![f64::NAN; blocks];
+        let mut by_block: Vec<Option<f64>> = vec![None; blocks];
         for id in parameters.trainable() {
             let squares = match gradients.buffer(id) {
                 Some(Buffer::Host(g)) => adamw::sum_of_squares(g),
@@ -107,17 +107,14 @@ impl AdamW {
             };
             global += squares;
             if let Some(block) = parameters.infos()[id].block {
-                let sum: &mut f64 = &mut by_block[block];
-                *sum = if sum.is_nan() {
-                    squares
-                } else {
-                    *sum + squares
-                };
+                let sum = &mut by_block[block];
+                *sum = Some(sum.map_or(squares, |sum| sum + squares));
             }
         }
+        let norm = |squares: Option<f64>| squares.map_or(f64::NAN, f64::sqrt);
         Ok(Norms {
             global: global.sqrt(),
-            blocks: by_block.into_iter().map(f64::sqrt).collect(),
+            blocks: by_block.into_iter().map(norm).collect(),
         })
     }
 

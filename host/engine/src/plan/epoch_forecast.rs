@@ -6,9 +6,9 @@
 pub struct EpochSecs {
     /// Seconds per optimizer step.
     pub step: f64,
-    /// Seconds of the evaluation after the epoch; `None` when the data is unknown.
+    /// Seconds of the epoch's evaluations; `None` when the data is unknown.
     pub evaluation: Option<f64>,
-    /// Seconds of all steps and the evaluation; `None` when the data is unknown.
+    /// Seconds of all steps and evaluations; `None` when the data is unknown.
     pub epoch: Option<f64>,
     /// Seconds that the prefix cache has taken off the epoch; 0 without one.
     pub spared: f64,

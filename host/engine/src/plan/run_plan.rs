@@ -103,6 +103,20 @@ impl RunPlan {
         self.signals.is_empty() && self.interval_steps == 0
     }
 
+    /// The epochs that train another set than the one before them, beginning with the first epoch.
+    /// `None` if stages may also change within an epoch, or only the run decides them.
+    pub fn changes(&self) -> Option<Vec<u32>> {
+        if !self.is_by_epoch() {
+            return None;
+        }
+        let mut last: Option<&[usize]> = None;
+        let changed = self.stages.iter().filter(|stage| {
+            let before = last.replace(&stage.trainable);
+            before != Some(&stage.trainable)
+        });
+        Some(changed.map(|stage| stage.epoch).collect())
+    }
+
     /// All epochs, in order.
     pub fn epochs(&self) -> Vec<Epoch<'_>> {
         let stages = self.stages.iter().filter(|s| s.step_in_epoch == 0);

@@ -59,6 +59,8 @@ fn every_key_of_training_round_trips() {
         let mut flags = vec![format!("{}={}", key.flag(), key.example)];
         match key.name {
             "peft_opt" | "init_adapter" => flags.push("--peft=lora".into()),
+            "lr_end" | "lr_power" => flags.push("--lr-scheduler=polynomial".into()),
+            "early_stopping_threshold" => flags.push("--early-stopping-patience=3".into()),
             "validation_split" => flags.push("--train-file=t.csv".into()),
             name if is_about_own_files(name) => {
                 let others = own

@@ -49,6 +49,17 @@ fn unusual() -> RunConfig {
             frozen_dropout: true,
             head_init: HeadInit::Prior,
             best_model_metric: Some("f1".into()),
+            on_nonfinite: OnNonfinite::Skip,
+        },
+        evaluating: EvaluatingConfig {
+            evaluations: Evaluations {
+                strategy: EvalStrategy::Steps,
+                steps: Some(EvalSteps::Share(0.1)),
+            },
+            early_stopping: Some(EarlyStopping {
+                patience: 2,
+                threshold: 0.01,
+            }),
         },
         optimizer: unusual_optimizer(),
         loss: LossConfig {
@@ -114,7 +125,10 @@ fn unusual_schedule_and_method() -> ScheduleAndMethod {
 fn unusual_optimizer() -> OptimizerConfig {
     OptimizerConfig {
         lr: Some(5e-4),
-        lr_scheduler: LrScheduler::Constant,
+        lr_scheduler: LrScheduler::Polynomial,
+        lr_end: Some(1e-6),
+        lr_power: Some(2.0),
+        lr_restart: LrRestart::Stage,
         warmup: Warmup::Ratio(1.0 / 3.0),
         adamw: optim::Settings {
             beta1: 0.0,

@@ -15,8 +15,6 @@ const TOKEN: &str = "set HF_TOKEN or run `hf auth login`, so that no token is in
 const FROM_MODEL: &str = "tokenizer and configuration come from --model; remove it";
 const QUANTISED: &str = "weights are not quantised; --recompute and --memory-budget save memory";
 const THREADS: &str = "--threads N sets the threads; batches are prepared in the background";
-const EACH_EPOCH: &str = "training evaluates after each epoch";
-const EARLY: &str = "--load-best-model-at-end keeps the best epoch";
 const DROPOUT: &str = "--dropout {value} sets hidden, attention and classifier dropout";
 const SPLITS: &str = "name the files of each split: --train-file, --validation-file, --test-file";
 
@@ -112,6 +110,10 @@ pub(super) static FLAGS: &[Word] = &[
     same("num_train_epochs", &["epochs"]),
     same("num_epochs", &["epochs"]),
     same("lr_scheduler_type", &["lr_scheduler"]),
+    answer(
+        "lr_scheduler_kwargs",
+        "write --lr-end for lr_end and --lr-power for power; other curves have no settings",
+    ),
     same("warmup_steps", &["warmup"]),
     same("warmup_ratio", &["warmup"]),
     same("warmup_proportion", &["warmup"]),
@@ -233,11 +235,7 @@ pub(super) static FLAGS: &[Word] = &[
         "do_predict",
         "a run measures --test-file at its end; `progtune predict` writes predictions",
     ),
-    always("eval_strategy", &["epoch"], EACH_EPOCH),
-    always("evaluation_strategy", &["epoch"], EACH_EPOCH),
-    not_yet("eval_steps", EACH_EPOCH),
-    not_yet("early_stopping_patience", EARLY),
-    not_yet("early_stopping_threshold", EARLY),
+    same("evaluation_strategy", &["eval_strategy"]),
     answer(
         "greater_is_better",
         "the metric decides: lower is better for loss, mse and mae; remove it",
@@ -263,6 +261,10 @@ pub(super) static FLAGS: &[Word] = &[
         "report_to",
         &["none"],
         "no tracker is called; metrics.jsonl has the metrics, and --progress json prints events",
+    ),
+    answer(
+        "logging_nan_inf_filter",
+        "a loss that is not finite ends the run; --on-nonfinite skip leaves its step out",
     ),
     answer(
         "logging_strategy",

@@ -3,7 +3,8 @@
 
 use super::{Word, answer, same};
 
-const LR_CURVE: &str = "the curves are linear and constant, both after --warmup";
+const LR_CURVE: &str =
+    "the curves are linear, cosine, polynomial and constant, all of them after --warmup";
 const NO_METHOD: &str = "--peft none, the default, is full fine-tuning";
 const NOT_BUILT: &str =
     "this method of PEFT is not built; it may be written as a plugin (docs/plugins.md)";
@@ -14,9 +15,14 @@ const TAGS: &str = "tagged sentences are data of your own: leave out --task, and
 /// The values, each with the key.
 pub static VALUES: &[(&str, Word)] = &[
     ("lr_scheduler", same("constant_with_warmup", &["constant"])),
-    ("lr_scheduler", answer("cosine", LR_CURVE)),
-    ("lr_scheduler", answer("cosine_with_restarts", LR_CURVE)),
-    ("lr_scheduler", answer("polynomial", LR_CURVE)),
+    (
+        "lr_scheduler",
+        answer(
+            "cosine_with_restarts",
+            "--lr-scheduler cosine --lr-restart stage begins the curve again with each stage",
+        ),
+    ),
+    ("lr_scheduler", answer("cosine_with_min_lr", LR_CURVE)),
     ("lr_scheduler", answer("inverse_sqrt", LR_CURVE)),
     ("lr_scheduler", answer("reduce_lr_on_plateau", LR_CURVE)),
     ("peft", same("prefix_tuning", &["prefix"])),

@@ -52,6 +52,9 @@ pub const FLAGS: &str = r#"
 --num_train_epochs 3.0 | = --epochs 3
 --num_epochs 3 | = --epochs 3
 --lr_scheduler_type constant | = --lr-scheduler constant
+--lr_scheduler_type cosine | = --lr-scheduler cosine
+--lr_scheduler_type polynomial | = --lr-scheduler polynomial
+--lr_scheduler_kwargs power=2 | write --lr-end for lr_end and --lr-power for power; other curves have no settings
 --warmup_steps 100 | = --warmup 100
 --warmup_ratio 0.1 | = --warmup 0.1
 --warmup_proportion 0.1 | = --warmup 0.1
@@ -125,13 +128,13 @@ pub const FLAGS: &str = r#"
 --do_train --do_eval | =
 --do_eval | `progtune evaluate` evaluates, and `progtune` trains and evaluates
 --do_predict | a run measures --test-file at its end; `progtune predict` writes predictions
---eval_strategy epoch | =
---eval_strategy steps | training evaluates after each epoch
---evaluation_strategy epoch | =
---evaluation_strategy steps | training evaluates after each epoch
---eval_steps 100 | not supported yet; training evaluates after each epoch
---early_stopping_patience 3 | not supported yet; --load-best-model-at-end keeps the best epoch
---early_stopping_threshold 0.01 | not supported yet; --load-best-model-at-end keeps the best epoch
+--eval_strategy epoch | = --eval-strategy epoch
+--eval_strategy steps | = --eval-strategy steps
+--eval_strategy no | = --eval-strategy no
+--evaluation_strategy steps | = --eval-strategy steps
+--eval_steps 100 | = --eval-steps 100
+--early_stopping_patience 3 | = --early-stopping-patience 3
+--early_stopping_patience 3 --early_stopping_threshold 0.01 | = --early-stopping-patience 3 --early-stopping-threshold 0.01
 --greater_is_better True | the metric decides: lower is better for loss, mse and mae; remove it
 --save_strategy no | = --save-strategy no
 --save_strategy epoch | = --save-strategy epoch
@@ -145,6 +148,7 @@ pub const FLAGS: &str = r#"
 --resume_from_checkpoint out/checkpoint-500 | --resume auto continues the run in --output, and `progtune resume DIR` the run in DIR
 --report_to none | =
 --report_to wandb | no tracker is called; metrics.jsonl has the metrics, and --progress json prints events
+--logging_nan_inf_filter True | a loss that is not finite ends the run; --on-nonfinite skip leaves its step out
 --logging_strategy steps | --logging-steps N sets the interval of the progress lines
 --logging_dir logs | the records are in the directory of --output; remove it
 --run_name mine | --output names the run's directory: --output runs/mine
@@ -230,11 +234,10 @@ progtune version | `progtune --version` prints it
 /// Values of flags.
 pub const VALUES: &str = r#"
 --lr_scheduler_type constant_with_warmup | = --lr-scheduler constant
---lr_scheduler_type cosine | the curves are linear and constant, both after --warmup
---lr_scheduler_type cosine_with_restarts | the curves are linear and constant, both after --warmup
---lr_scheduler_type polynomial | the curves are linear and constant, both after --warmup
---lr_scheduler_type inverse_sqrt | the curves are linear and constant, both after --warmup
---lr_scheduler_type reduce_lr_on_plateau | the curves are linear and constant, both after --warmup
+--lr_scheduler_type cosine_with_restarts | --lr-scheduler cosine --lr-restart stage begins the curve again with each stage
+--lr_scheduler_type cosine_with_min_lr | the curves are linear, cosine, polynomial and constant, all of them after --warmup
+--lr_scheduler_type inverse_sqrt | the curves are linear, cosine, polynomial and constant, all of them after --warmup
+--lr_scheduler_type reduce_lr_on_plateau | the curves are linear, cosine, polynomial and constant, all of them after --warmup
 --peft PREFIX_TUNING | = --peft prefix
 --peft HOULSBY | = --peft adapter
 --peft houlsby | write `--peft adapter`

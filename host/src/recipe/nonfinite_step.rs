@@ -1,0 +1,122 @@
+//! A step whose loss or gradient is not finite: described in a file, and then skipped or the end of
+//! the run. Called by the recipe.
+
+use super::{Run, Seen};
+use crate::{
+    json_text::to_text,
+    nonfinite::{MOST_FILES, MOST_IN_A_ROW, NonfiniteStep, OnNonfinite, file_name},
+};
+use progtune_engine::{
+    error::{Error, Result},
+    optim::Norms,
+};
+use progtune_process::files::write_atomically;
+
+/// The advice about a run that diverges.
+const ADVICE: &str = "try a lower --lr, a longer --warmup or a smaller --max-grad-norm";
+
+impl Run<'_> {
+    /// Skips the step that has just been computed, so that parameters and optimizer stay as they
+    /// are.
+    ///
+    /// # Errors
+    /// Fails if the run does not skip such steps, if too many in a row were skipped, or if
+    /// parameters are not finite, since no later step could be.
+    pub(super) fn skip_or_stop(&mut self, seen: &Seen, lr: f64, norms: &Norms) -> Result<()> {
+        let parameters = self.broken_parameters()?;
+        let step = NonfiniteStep {
+            step: self.summary.steps + 1,
+            epoch: self.epoch.epoch,
+            lr,
+            loss: seen.loss,
+            norms,
+            blocks: &self.stage.blocks,
+            parameters: &parameters,
+            batches: &seen.batches,
+        };
+        let is_skipped = self.config.training.on_nonfinite == OnNonfinite::Skip
+            && parameters.is_empty()
+            && self.skipped_in_a_row + 1 < MOST_IN_A_ROW;
+        let is_described =
+            (!is_skipped || self.summary.skipped_steps < MOST_FILES) && self.write_about(&step);
+        if !is_skipped {
+            return Err(self.diverged(&step, is_described));
+        }
+        let place = if is_described {
+            format!("; the {} in {}", step.batch(), file_name(step.step))
+        } else {
+            String::new()
+        };
+        let text = format!("step {}: skipped: {}{place}", step.step, step.fault());
+        // More than one warning would hide others; the log has all of them.
+        if self.summary.skipped_steps == 0 {
+            tracing::warn!("{text}");
+        } else {
+            tracing::info!("{text}");
+        }
+        self.gradients.clear();
+        self.skipped_in_a_row += 1;
+        self.summary.skipped_steps += 1;
+        Ok(())
+    }
+
+    /// Checks the trained parameters. An update may overflow although the gradient was finite, and
+    /// the loss shows it only if an example reaches the parameter.
+    ///
+    /// # Errors
+    /// Fails if a value is NaN or infinite.
+    pub(super) fn check_parameters(&self) -> Result<()> {
+        match self.broken_parameters()?.as_slice() {
+            [] => Ok(()),
+            [first, others @ ..] => Err(Error::Training(format!(
+                "step {}: training diverged: expected finite parameters, found NaN or infinity in {first}{}; {ADVICE}",
+                self.summary.steps,
+                match others.len() {
+                    0 => String::new(),
+                    n => format!(" and {n} more"),
+                }
+            ))),
+        }
+    }
+
+    /// The names of trained parameters with values that are not finite.
+    fn broken_parameters(&self) -> Result<Vec<String>> {
+        let parameters = &self.model.parameters;
+        let broken = parameters.trainable_not_finite()?.into_iter();
+        Ok(broken
+            .map(|id| parameters.infos()[id].name.clone())
+            .collect())
+    }
+
+    /// The error that ends the run. Its batch is in a file if it `is_described`.
+    fn diverged(&self, step: &NonfiniteStep<'_>, is_described: bool) -> Error {
+        let mut text = format!("step {}: training diverged: {}", step.step, step.fault());
+        if self.skipped_in_a_row > 0 {
+            text += &format!(
+                "; the {} steps before it were skipped",
+                self.skipped_in_a_row
+            );
+        }
+        if is_described {
+            let file = self.directory.path().join(file_name(step.step));
+            text += &format!("; the {} in {}", step.batch(), file.display());
+        }
+        text += &format!("; {ADVICE}");
+        if self.config.training.on_nonfinite == OnNonfinite::Stop && step.parameters.is_empty() {
+            text += ", or leave such steps out with --on-nonfinite skip";
+        }
+        Error::Training(text)
+    }
+
+    /// Writes the file about a step. A file that cannot be written is only logged, since the step
+    /// matters more.
+    fn write_about(&self, step: &NonfiniteStep<'_>) -> bool {
+        let path = self.directory.path().join(file_name(step.step));
+        let text = to_text(&step.to_json()) + "\n";
+        let written = write_atomically(&path, text.as_bytes());
+        if let Err(error) = &written {
+            tracing::info!("{}: cannot be written: {error}", path.display());
+        }
+        written.is_ok()
+    }
+}
