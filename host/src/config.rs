@@ -17,6 +17,7 @@ use progtune_engine::plugin::PluginSources;
 mod answering;
 mod batching;
 mod caching;
+mod check;
 mod data;
 mod decided;
 mod error;
@@ -31,6 +32,7 @@ mod machine;
 mod memory;
 mod merge;
 mod optimizer;
+mod origins;
 mod output;
 mod own;
 mod plugins;
@@ -47,6 +49,7 @@ mod training;
 pub use answering::max_length;
 pub use batching::BatchingConfig;
 pub use caching::{CachingConfig, without_effect};
+pub use check::CheckConfig;
 pub use data::DataConfig;
 pub use decided::Decided;
 pub use hub::HubConfig;
@@ -59,6 +62,7 @@ pub use machine::MachineConfig;
 pub use memory::MemoryConfig;
 pub use merge::MergeConfig;
 pub use optimizer::OptimizerConfig;
+pub use origins::{DEFAULT as DEFAULT_ORIGIN, Origins};
 pub use output::OutputConfig;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
@@ -79,7 +83,7 @@ pub(crate) mod flags {
         inputs::MODEL,
         inspect::FILES,
         layers::CONFIG,
-        machine::THREADS,
+        machine::{DEVICE, KERNELS, THREADS},
         merge::{DTYPE, HEAD_TASK, MERGED},
         predict::{
             CONTEXT, INPUT, KEEP_COLUMNS, OUTPUT_FORMAT, PREDICTIONS, QUESTION, TEXT, TEXT_PAIR,
@@ -136,6 +140,8 @@ pub struct RunConfig {
     pub output: OutputConfig,
     /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
+    /// The origins of all these values.
+    pub origins: Origins,
 }
 
 impl RunConfig {
@@ -219,6 +225,7 @@ impl RunConfig {
             machine: MachineConfig::read(settings)?,
             output: OutputConfig::read(settings)?,
             plugins: plugins::read(settings)?,
+            origins: Origins::of(settings),
         };
         let adapter = config.inputs.init_adapter.as_ref();
         let adapter = adapter.map(|_| &inputs::INIT_ADAPTER as &dyn Declared);

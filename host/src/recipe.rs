@@ -13,6 +13,7 @@ mod save;
 use crate::{
     best_model::BestModel,
     config::RunConfig,
+    engaged::count_step,
     prefix_cache::{CachedRun, PrefixCache},
     progress::Progress,
     run_directory::{Claim, RunDirectory},
@@ -290,6 +291,8 @@ impl<'a> Run<'a> {
         let secs = start.elapsed().as_secs_f64();
         let summary = &mut self.summary;
         summary.steps += 1;
+        let model_plan = &self.inputs.model_plan;
+        count_step(&mut summary.trained_steps, &self.stage, model_plan);
         summary.samples += seen.examples as u64;
         summary.tokens += seen.tokens as u64;
         summary.step_secs += secs;

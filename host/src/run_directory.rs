@@ -9,10 +9,10 @@ mod claim;
 mod names;
 
 pub use claim::Claim;
-pub use names::{NEW_RUN, is_passing};
+pub use names::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, is_passing, of_result};
 
 use crate::json_text::to_text;
-use names::{CONFIG, LOG, METRICS, PLAN, RESULTS, is_of_a_run, remove_cache, remove_run};
+use names::{LOG, is_of_a_run, remove_cache, remove_run};
 use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
@@ -39,7 +39,7 @@ pub struct RunDirectory {
     /// directly.
     replaces: Option<Folder>,
     metrics: File,
-    /// The texts of `config.toml` and `plan.json`, in case they must be written again.
+    /// The texts of `config.toml`, `run.json` and `plan.json`, in case they must be written again.
     texts: Vec<(&'static str, String)>,
     /// Whether training is over. From then on the result is saved wherever possible.
     is_saving: bool,
@@ -96,6 +96,14 @@ impl RunDirectory {
     /// Fails if the file cannot be written.
     pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
         self.write_text(PLAN, record_text(plan))
+    }
+
+    /// Writes the circumstances of the run.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn write_circumstances(&mut self, run: &Value) -> Result<()> {
+        self.write_text(RUN, record_text(run))
     }
 
     fn write_text(&mut self, name: &'static str, text: String) -> Result<()> {

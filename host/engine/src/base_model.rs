@@ -47,13 +47,18 @@ impl BaseModel {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, adapter: &Path) -> Result<()> {
+        write_json(&adapter.join(FILE), &self.to_json())
+    }
+
+    /// The record as JSON, also for the records of a run.
+    pub fn to_json(&self) -> Value {
         let mut value = json!({ NAME: self.name });
         for (key, text) in [(REVISION, &self.revision), (SHA256, &self.sha256)] {
             if let Some(text) = text {
                 value[key] = json!(text);
             }
         }
-        write_json(&adapter.join(FILE), &value)
+        value
     }
 
     /// The base model that an adapter's directory records, by progtune's file, or by the
