@@ -4,7 +4,8 @@
 //! Each build is a directory with `progtune` and its plugins, such as `target/release`. Both run
 //! the same jobs. These cover the kinds of tasks, the schedules, the methods, both families of
 //! models and both compute paths. Every file that a run leaves is compared: weights and predictions
-//! byte for byte, records without times, paths and memory.
+//! byte for byte, records without times, paths and memory. The second build may record more: further
+//! files of records, and further keys.
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +90,7 @@ const JOBS: &[(&str, &str)] = &[
 const NOT_COMPARED: &[&str] = &[
     "log.txt",
     "config.toml",
+    "run.json",
     "progtune_plugins.json",
     "README.md",
 ];
@@ -134,9 +136,15 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         };
         let (found, expected) = (result(after, "after")?, result(before, "before")?);
         let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
-        let differing = names
-            .iter()
-            .filter(|file| found.get(**file) != expected.get(**file));
+        let differing = names.iter().filter(|file| {
+            let (before, after) = (expected.get(**file), found.get(**file));
+            match (before, after) {
+                // A record that only the second build makes.
+                (None, Some(Contents::Records(_))) => false,
+                (Some(before), Some(after)) => !after.extends(before),
+                _ => true,
+            }
+        });
         let differing: Vec<String> = differing
             .map(|file| format!("{name}: {file} differs"))
             .collect();
@@ -193,8 +201,50 @@ fn takes_samples(program: &Path) -> bool {
     help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--sample "))
 }
 
+/// The contents of a file of a result.
+enum Contents {
+    /// JSON values without the parts that differ between runs.
+    Records(Vec<Value>),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Contents {
+    /// Whether these contents are `before`, perhaps with further keys.
+    fn extends(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Bytes(after), Self::Bytes(before)) => after == before,
+            (Self::Records(after), Self::Records(before)) => {
+                after.len() == before.len()
+                    && after
+                        .iter()
+                        .zip(before)
+                        .all(|(after, before)| extends(after, before))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a value is `before`, perhaps with further keys in its objects.
+fn extends(after: &Value, before: &Value) -> bool {
+    match (after, before) {
+        (Value::Object(after), Value::Object(before)) => before
+            .iter()
+            .all(|(key, before)| after.get(key).is_some_and(|after| extends(after, before))),
+        (Value::Array(after), Value::Array(before)) => {
+            after.len() == before.len()
+                && after
+                    .iter()
+                    .zip(before)
+                    .all(|(after, before)| extends(after, before))
+        }
+        _ => after == before,
+    }
+}
+
 /// Every file of a result that contains numbers, by its path in the result.
-fn contents(output: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+fn contents(output: &Path) -> Result<BTreeMap<String, Contents>, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![output.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -222,10 +272,10 @@ fn contents(output: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     Ok(found)
 }
 
-/// The bytes of a file without the parts that differ between runs.
-fn stable(name: &str, bytes: Vec<u8>) -> Vec<u8> {
+/// The contents of a file without the parts that differ between runs.
+fn stable(name: &str, bytes: Vec<u8>) -> Contents {
     if !name.ends_with(".json") && !name.ends_with(".jsonl") {
-        return bytes;
+        return Contents::Bytes(bytes);
     }
     let text = String::from_utf8_lossy(&bytes);
     let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text)
@@ -234,9 +284,9 @@ fn stable(name: &str, bytes: Vec<u8>) -> Vec<u8> {
     match values {
         Ok(mut values) => {
             values.iter_mut().for_each(forget_volatile);
-            json!(values).to_string().into_bytes()
+            Contents::Records(values)
         }
-        Err(_) => bytes,
+        Err(_) => Contents::Bytes(bytes),
     }
 }
 
@@ -298,4 +348,21 @@ fn write_data(directory: &Path) -> std::io::Result<()> {
         directory.join("questions.json"),
         json!({"data": questions}).to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_may_record_more_but_nothing_else() {
+        let before = json!({"a": [1, {"b": 2}]});
+        assert!(extends(
+            &json!({"a": [1, {"b": 2, "c": 3}], "d": 4}),
+            &before
+        ));
+        assert!(!extends(&json!({"a": [1, {"b": 3}]}), &before));
+        assert!(!extends(&json!({"a": [1, {"b": 2}, 3]}), &before));
+        assert!(!extends(&json!({"d": 4}), &before));
+    }
 }

@@ -92,6 +92,7 @@ fn unusual() -> RunConfig {
             locked: true,
             isolation: Isolation::None,
         },
+        origins: Origins::default(),
     }
 }
 
