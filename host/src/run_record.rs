@@ -13,6 +13,7 @@ use progtune_process::{files::owner::Owner, interrupt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
     path::Path,
@@ -43,7 +44,7 @@ pub fn circumstances(
         "machine": hardware::to_json(&config.machine),
         "model": model,
         "data": data(local)?,
-        "origins": origins.by_key(),
+        "origins": origins.set().collect::<BTreeMap<_, _>>(),
     }))
 }
 

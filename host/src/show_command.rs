@@ -170,9 +170,8 @@ fn base_model(records: &Records) -> Option<BaseModel> {
     let of_start = records.run.as_ref().map(|run| &run["model"]);
     let text = |value: &Value, key: &str| value[key].as_str().map(str::to_owned);
     let named = |value: &Value| {
-        let name = text(value, "base_model").or_else(|| text(value, "name"))?;
         Some(BaseModel {
-            name,
+            name: text(value, "name")?,
             revision: text(value, "revision"),
             sha256: text(value, "sha256"),
         })
@@ -291,6 +290,17 @@ fn finished(results: &Value) -> String {
                 text += &fact(name, &spaced(&measured));
             }
         }
+    }
+    if let Some(verification) = results["verification"].as_object() {
+        let of = |key: &str| recorded(verification.get(key));
+        text += &fact(
+            "verified",
+            &format!(
+                "the saved result gave the logits of {} validation examples and {} probes",
+                of("examples"),
+                of("probes")
+            ),
+        );
     }
     if results["suspect"] == true {
         let reasons = results["suspect_reasons"].as_array();

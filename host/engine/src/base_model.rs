@@ -47,12 +47,16 @@ impl BaseModel {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, adapter: &Path) -> Result<()> {
-        write_json(&adapter.join(FILE), &self.to_json())
+        write_json(&adapter.join(FILE), &self.with_name(NAME))
     }
 
-    /// The record as JSON, also for the records of a run.
+    /// The model as JSON for the records of a run: `name`, `revision`, `sha256`.
     pub fn to_json(&self) -> Value {
-        let mut value = json!({ NAME: self.name });
+        self.with_name("name")
+    }
+
+    fn with_name(&self, key: &str) -> Value {
+        let mut value = json!({ key: self.name });
         for (key, text) in [(REVISION, &self.revision), (SHA256, &self.sha256)] {
             if let Some(text) = text {
                 value[key] = json!(text);

@@ -34,9 +34,11 @@ impl Origins {
         Self { by_key }
     }
 
-    /// The origins by key.
-    pub fn by_key(&self) -> &BTreeMap<String, String> {
-        &self.by_key
+    /// The origins of the values that are no defaults, with their keys.
+    pub fn set(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.by_key.iter();
+        let all = all.map(|(key, origin)| (key.as_str(), origin.as_str()));
+        all.filter(|(_, origin)| *origin != DEFAULT)
     }
 }
 

@@ -4,7 +4,7 @@
 use super::records::Records;
 use crate::config::{DEFAULT_ORIGIN, keys};
 use progtune_plain_text::shown_line;
-use progtune_process::terminal::wrapped;
+use progtune_process::terminal::{NO_BREAK, wrapped};
 use serde_json::{Value, json};
 
 /// The origin of a setting of a run that did not record origins.
@@ -85,7 +85,9 @@ pub fn text(settings: &[Setting]) -> String {
         text += &format!("  {line:<width$}  {origin}\n");
     }
     if !defaults.is_empty() {
-        let defaults: Vec<String> = defaults.into_iter().map(line).collect();
+        // A line is not broken between a key and its value.
+        let whole = |setting| line(setting).replacen(" = ", &format!("{NO_BREAK}={NO_BREAK}"), 1);
+        let defaults: Vec<String> = defaults.into_iter().map(whole).collect();
         let defaults = format!("  defaults: {}", defaults.join(", "));
         text += &format!("{}\n", wrapped(&defaults, WIDTH));
     }
