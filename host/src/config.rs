@@ -18,6 +18,7 @@ mod again;
 mod answering;
 mod batching;
 mod caching;
+mod check;
 mod data;
 mod decided;
 mod error;
@@ -33,6 +34,7 @@ mod machine;
 mod memory;
 mod merge;
 mod optimizer;
+mod origins;
 mod output;
 mod own;
 mod plugins;
@@ -50,6 +52,7 @@ mod training;
 pub use answering::max_length;
 pub use batching::BatchingConfig;
 pub use caching::{CachingConfig, without_effect};
+pub use check::CheckConfig;
 pub use data::DataConfig;
 pub use decided::Decided;
 pub use evaluating::EvaluatingConfig;
@@ -63,6 +66,7 @@ pub use machine::MachineConfig;
 pub use memory::MemoryConfig;
 pub use merge::MergeConfig;
 pub use optimizer::OptimizerConfig;
+pub use origins::{DEFAULT as DEFAULT_ORIGIN, Origins};
 pub use output::OutputConfig;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
@@ -84,7 +88,7 @@ pub(crate) mod flags {
         inputs::MODEL,
         inspect::FILES,
         layers::CONFIG,
-        machine::THREADS,
+        machine::{DEVICE, KERNELS, THREADS},
         merge::{DTYPE, HEAD_TASK, MERGED},
         predict::{
             CONTEXT, INPUT, KEEP_COLUMNS, OUTPUT_FORMAT, PREDICTIONS, QUESTION, TEXT, TEXT_PAIR,
@@ -150,6 +154,8 @@ pub struct RunConfig {
     pub saving: SavingConfig,
     /// The search path for plugins, and the pinned builds.
     pub plugins: PluginSources,
+    /// The origins of all these values.
+    pub origins: Origins,
 }
 
 impl RunConfig {
@@ -237,6 +243,7 @@ impl RunConfig {
             output: OutputConfig::read(settings)?,
             saving: SavingConfig::read(settings)?,
             plugins: plugins::read(settings)?,
+            origins: Origins::of(settings),
         };
         let adapter = config.inputs.init_adapter.as_ref();
         let adapter = adapter.map(|_| &inputs::INIT_ADAPTER as &dyn Declared);

@@ -113,6 +113,12 @@ pub static TOPICS: &[Topic] = &[
         text: include_str!("help_topics/results.txt"),
     },
     Topic {
+        name: "runs",
+        summary: "the records of a run, and whether its result is whole",
+        page: "runs",
+        text: include_str!("help_topics/runs.txt"),
+    },
+    Topic {
         name: "adapters",
         summary: "adapters that PEFT saved",
         page: "peft-adapters",

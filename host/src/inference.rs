@@ -16,6 +16,7 @@ mod predictions;
 mod recorded_data;
 mod table;
 
+pub use opened::{Opened, Purpose, records};
 pub use predict::run_predict;
 
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
 };
 use answer_files::AnswerFiles;
 use load::Loaded;
-use opened::{Layer, Opened, Purpose, records};
+use opened::Layer;
 use progtune_datasets::{OWN_TASK, OwnRequest, SplitName, Task};
 use progtune_engine::error::{Error, Result};
 use progtune_hub::NamedPath;

@@ -1,17 +1,19 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
+    check_command,
     cli::{
         self, Command, Invocation,
-        arguments::{ABOUT, JSON, PAGES, PREDICT, SHELL, SVG},
+        arguments::{ABOUT, JSON, PAGES, PREDICT, RUN_DIRECTORY, SHELL, SVG},
     },
     completions_command,
     config::{
-        EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
+        CheckConfig, EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
         resolve_plugins, show, verbosity, without_effect,
     },
     flags::hugging_face,
-    help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe, resume_command,
+    help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
+    resume_command, show_command,
 };
 use progtune_engine::{
     error::{Error, Result},
@@ -137,6 +139,15 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let config = MergeConfig::resolve(arguments, &sources)?;
             use_threads(config.threads);
             merge_command::run_merge(&config)
+        }
+        Command::Show => {
+            show_command::run_show(&arguments.required(&RUN_DIRECTORY), arguments.is_on(&JSON))
+        }
+        Command::Check => {
+            let directory = arguments.required(&RUN_DIRECTORY);
+            let config = CheckConfig::resolve(directory, arguments, &sources)?;
+            use_threads(config.inference.machine.threads);
+            check_command::run_check(&config, arguments.is_on(&JSON))
         }
         Command::Inspect => {
             inspect_command::run_inspect(&InspectConfig::resolve(arguments, &sources)?)

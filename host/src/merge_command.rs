@@ -2,13 +2,14 @@
 //! needs neither the plugin nor progtune. Called by `main`.
 
 use crate::{
-    config::{AdaptedModel, AdapterChoice, MergeConfig},
+    config::{AdaptedModel, AdapterChoice, MachineConfig, MergeConfig},
     fetch::{Fetcher, warn_of_another_base},
-    recipe::prepare::open_tokenizer,
+    model_tokenizer::open_tokenizer,
     report::commands::{input_name, quoted},
     result_record::{ResultRecord, learned_task},
     run_directory::is_passing,
     task_data::trainable_task,
+    verify::{self, Expected, Loading},
 };
 use progtune_datasets::{OWN_TASK, Task};
 use progtune_engine::{
@@ -19,6 +20,7 @@ use progtune_engine::{
     learned_task::LearnedTask,
     merge::merge,
     model::{
+        Model,
         config::ModelConfig,
         description::HeadKind,
         device::{Device, Kernels},
@@ -94,6 +96,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
     if let Some(learned) = learned {
         learned.save(&config.output)?;
     }
+    verified(merged, config)?;
     if terminal::show().quiet {
         return Ok(());
     }
@@ -108,6 +111,33 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         quoted(&output.to_string()),
         input_name(own.as_ref()),
     ))?)
+}
+
+/// Loads the written model again, after `merged` has been released, and compares their logits. The
+/// model in memory is first rounded to the written type, so that every bit must agree.
+///
+/// # Errors
+/// Fails if the written model is not the merged one.
+fn verified(merged: Model, config: &MergeConfig) -> Result<()> {
+    config.dtype.round(&merged.parameters)?;
+    let expected = Expected::of(&merged, None)?;
+    drop(merged);
+    let loading = Loading {
+        base: None,
+        plugins: &config.plugins,
+        machine: MachineConfig {
+            threads: config.threads,
+            device: Device::Cpu,
+            kernels: Kernels::Auto,
+        },
+    };
+    let verified = verify::verify(&config.output, &expected, &loading);
+    verified.map(drop).map_err(|what| {
+        Error::Model(format!(
+            "{what}; remove {} and merge again, with --dtype f32 if a value is infinite",
+            config.output.display()
+        ))
+    })
 }
 
 /// The task of the adapter's head: the requested one, otherwise the one that is recorded beside it,

@@ -7,11 +7,9 @@ use crate::{
     fetch::{Fetcher, ModelFiles},
     json_text::to_text,
     memory_forecast::{MemoryForecast, budget::settle},
+    model_tokenizer::open_tokenizer,
     prefix_cache::{self, CacheForecast, Place, Sizes},
-    recipe::{
-        lr_restart,
-        prepare::{ModelSide, open_tokenizer},
-    },
+    recipe::{lr_restart, prepare::ModelSide},
     run_examples::load_data,
     task_data::{TaskData, trainable_task},
     time_forecast::{DataSize, forecast},

@@ -21,6 +21,7 @@ use crate::{
     checkpoint::Place,
     config::{Beginning, RunConfig},
     early_stopping::Patience,
+    engaged::count_step,
     evaluations::EvalTimes,
     prefix_cache::{CachedRun, PrefixCache},
     progress::Progress,
@@ -406,6 +407,8 @@ impl<'a> Run<'a> {
         let secs = start.elapsed().as_secs_f64();
         let summary = &mut self.summary;
         summary.steps += 1;
+        let model_plan = &self.inputs.model_plan;
+        count_step(&mut summary.trained_steps, &self.stage, model_plan);
         summary.samples += seen.examples as u64;
         summary.tokens += seen.tokens as u64;
         summary.step_secs += secs;

@@ -8,6 +8,7 @@ mod peak;
 
 use crate::{
     class_report,
+    engaged::Engaged,
     memory_forecast::mib,
     progress::{metrics, metrics_text},
     summary::{EndReason, EpochRecord, Summary},
@@ -42,6 +43,8 @@ pub struct Report<'a> {
     pub trained: Trained<'a>,
     /// The plan of the run in figures.
     pub planned: Planned,
+    /// What training did to each part of the model.
+    pub engaged: &'a Engaged,
     /// The number of training examples.
     pub train_samples: usize,
     /// Duration of the whole process in seconds.
@@ -113,6 +116,7 @@ impl Report<'_> {
             ("planned_updated_share", json!(planned.share())),
             ("peak_memory_bytes", json!(peak::peak_memory())),
             ("epochs", Value::Array(epochs)),
+            ("engaged", self.engaged.to_json()),
             ("output", json!(directory)),
             ("predict_command", json!(self.trained.predict().line())),
             ("plugins", plugins),
@@ -204,6 +208,7 @@ impl Report<'_> {
             );
         }
         text += plain_fact("updated parameters", &self.updated());
+        text += plain_fact("change", &self.engaged.describe());
         text += plain_fact("time", &self.time());
         let speed = format!("{} tokens/s in training", grouped(self.speed() as u64));
         text += plain_fact("speed", &speed);

@@ -9,13 +9,15 @@ mod claim;
 mod names;
 
 pub use claim::{Claim, EarlierRun, Opening};
-pub use names::{CONFIG, METRICS, NEW_RUN, RESULTS, WEIGHTS, is_passing};
+pub use names::{
+    CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result,
+};
 
 use crate::{
     checkpoint::{Checkpoint, Prefix, Shelf, State},
     json_text::to_text,
 };
-use names::{LOG, PLAN, is_of_a_run, remove_cache, remove_run};
+use names::{LOG, is_of_a_run, remove_cache, remove_run};
 use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
@@ -42,7 +44,7 @@ pub struct RunDirectory {
     /// directly.
     replaces: Option<Folder>,
     metrics: Journal,
-    /// The texts of `config.toml` and `plan.json`, in case they must be written again.
+    /// The texts of `config.toml`, `run.json` and `plan.json`, in case they must be written again.
     texts: Vec<(&'static str, String)>,
     /// Whether training is over. From then on the result is saved wherever possible.
     is_saving: bool,
@@ -168,6 +170,14 @@ impl RunDirectory {
     /// Fails if the file cannot be written.
     pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
         self.write_text(PLAN, record_text(plan))
+    }
+
+    /// Writes the circumstances of the run.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn write_circumstances(&mut self, run: &Value) -> Result<()> {
+        self.write_text(RUN, record_text(run))
     }
 
     fn write_text(&mut self, name: &'static str, text: String) -> Result<()> {

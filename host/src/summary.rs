@@ -47,6 +47,8 @@ pub struct Summary {
     pub only_label: Option<String>,
     /// The evaluation whose model is the result, if the best model was requested.
     pub best: Option<Best>,
+    /// Number of steps that trained each part of the model, as in [`crate::engaged::count_step`].
+    pub trained_steps: Vec<u64>,
     /// Every epoch that ran; the last one may be cut short.
     pub history: Vec<EpochRecord>,
 }

@@ -3,7 +3,7 @@
 
 use crate::{fixture, profile_dir};
 use candle_core::Tensor;
-use progtune::recipe::prepare::open_tokenizer;
+use progtune::model_tokenizer::open_tokenizer;
 use progtune_datasets::{SplitName, Task, load_split};
 use progtune_engine::{
     adapter::Adapter,

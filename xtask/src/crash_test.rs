@@ -260,7 +260,8 @@ impl Crashes<'_> {
 /// Everything that a run left, without what differs between equal runs. The names of temporary
 /// files would be a difference.
 fn everything(run: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let mut files = contents(run)?;
+    let files = contents(run)?.into_iter();
+    let mut files: BTreeMap<_, _> = files.map(|(name, file)| (name, file.into_bytes())).collect();
     let log = run.join("log.txt");
     let text = fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))?;
     files.insert("log.txt".into(), log_lines(&text).into_bytes());

@@ -10,6 +10,7 @@ use std::path::Path;
 const NOT_COMPARED: &[&str] = &[
     "log.txt",
     "config.toml",
+    "run.json",
     "progtune_plugins.json",
     "README.md",
 ];
@@ -20,11 +21,61 @@ const VOLATILE: &[&str] = &[
     "command", "sha256", "file", "reasons", "prefix_cache",
 ];
 
+/// The contents of a file of a result.
+pub(crate) enum Contents {
+    /// JSON values without the parts that differ between runs.
+    Records(Vec<Value>),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Contents {
+    /// The contents as bytes.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Records(values) => json!(values).to_string().into_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Whether these contents are `before`, perhaps with further keys.
+    pub(crate) fn extends(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Bytes(after), Self::Bytes(before)) => after == before,
+            (Self::Records(after), Self::Records(before)) => {
+                after.len() == before.len()
+                    && after
+                        .iter()
+                        .zip(before)
+                        .all(|(after, before)| extends(after, before))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a value is `before`, perhaps with further keys in its objects.
+fn extends(after: &Value, before: &Value) -> bool {
+    match (after, before) {
+        (Value::Object(after), Value::Object(before)) => before
+            .iter()
+            .all(|(key, before)| after.get(key).is_some_and(|after| extends(after, before))),
+        (Value::Array(after), Value::Array(before)) => {
+            after.len() == before.len()
+                && after
+                    .iter()
+                    .zip(before)
+                    .all(|(after, before)| extends(after, before))
+        }
+        _ => after == before,
+    }
+}
+
 /// Every file of a result that contains numbers, by its path in the result.
 ///
 /// # Errors
 /// If one cannot be read.
-pub(crate) fn contents(output: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+pub(crate) fn contents(output: &Path) -> Result<BTreeMap<String, Contents>, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![output.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -52,10 +103,10 @@ pub(crate) fn contents(output: &Path) -> Result<BTreeMap<String, Vec<u8>>, Strin
     Ok(found)
 }
 
-/// The bytes of a file without the parts that differ between runs.
-fn stable(name: &str, bytes: Vec<u8>) -> Vec<u8> {
+/// The contents of a file without the parts that differ between runs.
+fn stable(name: &str, bytes: Vec<u8>) -> Contents {
     if !name.ends_with(".json") && !name.ends_with(".jsonl") {
-        return bytes;
+        return Contents::Bytes(bytes);
     }
     let text = String::from_utf8_lossy(&bytes);
     let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text)
@@ -64,9 +115,9 @@ fn stable(name: &str, bytes: Vec<u8>) -> Vec<u8> {
     match values {
         Ok(mut values) => {
             values.iter_mut().for_each(forget_volatile);
-            json!(values).to_string().into_bytes()
+            Contents::Records(values)
         }
-        Err(_) => bytes,
+        Err(_) => Contents::Bytes(bytes),
     }
 }
 

@@ -148,6 +148,27 @@ impl Adapter {
 }
 
 impl Adapter {
+    /// The value that a parameter has once [`Adapter::apply`] has replaced or changed `base`.
+    ///
+    /// # Errors
+    /// When the adapter's value or change does not fit.
+    pub fn applied(&self, name: &str, base: Tensor, head_order: Option<&[u32]>) -> Result<Tensor> {
+        if let Some(value) = self.tensors.get(name) {
+            let moved = match head_order {
+                Some(order) => self.reordered(name, value, order)?,
+                None => None,
+            };
+            return Ok(moved.unwrap_or_else(|| value.clone()));
+        }
+        match self.folds.get(name) {
+            Some(fold) => {
+                let folded = fold.apply(name, &base.detach());
+                folded.map_err(|e| Error::Model(format!("{}: {e}", self.origin)))
+            }
+            None => Ok(base),
+        }
+    }
+
     /// A value with one row per output of the head, in another order; `None` for other values.
     fn reordered(&self, name: &str, value: &Tensor, order: &[u32]) -> Result<Option<Tensor>> {
         let added = [

@@ -1,5 +1,10 @@
 //! Puts a model together from a checkpoint, a new head, the method's parameters and an adapter's
-//! values. The recipe, `evaluate`, `predict` and `merge` call it.
+//! values. The recipe, `evaluate`, `predict` and `merge` call it. `initial` gives the same first
+//! values one by one.
+
+mod initial;
+
+pub use initial::InitialValues;
 
 use crate::rng::Stream;
 use crate::{

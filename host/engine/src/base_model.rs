@@ -47,13 +47,22 @@ impl BaseModel {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, adapter: &Path) -> Result<()> {
-        let mut value = json!({ NAME: self.name });
+        write_json(&adapter.join(FILE), &self.with_name(NAME))
+    }
+
+    /// The model as JSON for the records of a run: `name`, `revision`, `sha256`.
+    pub fn to_json(&self) -> Value {
+        self.with_name("name")
+    }
+
+    fn with_name(&self, key: &str) -> Value {
+        let mut value = json!({ key: self.name });
         for (key, text) in [(REVISION, &self.revision), (SHA256, &self.sha256)] {
             if let Some(text) = text {
                 value[key] = json!(text);
             }
         }
-        write_json(&adapter.join(FILE), &value)
+        value
     }
 
     /// The base model that an adapter's directory records, by progtune's file, or by the

@@ -81,6 +81,23 @@ impl WeightDtype {
         }
     }
 
+    /// Rounds every value of a model to the type, in place.
+    ///
+    /// # Errors
+    /// When a value cannot be written.
+    pub fn round(self, parameters: &Parameters) -> Result<()> {
+        let dtype = match self {
+            Self::F32 => return Ok(()),
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        };
+        for id in 0..parameters.len() {
+            let value = parameters.variable(id).as_detached_tensor();
+            parameters.set(id, &value.to_dtype(dtype)?)?;
+        }
+        Ok(())
+    }
+
     fn in_file(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,

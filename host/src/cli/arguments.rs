@@ -47,6 +47,17 @@ pub static PREDICT: Flag<bool> = Flag::argument(
 .takes(Takes::Nothing)
 .usual();
 
+/// The directory of `show` and `check`.
+pub static RUN_DIRECTORY: Flag<PathBuf> =
+    Flag::argument("run_directory", "DIR", "Directory of a run")
+        .positional()
+        .elsewhere(&[(
+            &["check"],
+            "DIR",
+            "Directory of a result: a run's, or a saved model or adapter",
+        )])
+        .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
+
 /// The id that a command concerns.
 pub static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or method")
     .positional()

@@ -3,10 +3,10 @@
 
 use super::arguments::*;
 use crate::config::flags::{
-    ADAPTER, ANSWERS, CONFIG, CONTEXT, DATA, DATA_CONFIG, DTYPE, EVAL_BATCH_SIZE,
-    EVAL_BATCH_TOKENS, FILES, HEAD_TASK, INPUT, KEEP_COLUMNS, MAX_EVAL_SAMPLES, MAX_LENGTH, MERGED,
-    METRICS, MODEL, OUTPUT_FORMAT, PEFT_OPT, PREDICTIONS, QUESTION, QUIET, SAMPLE, SCHEDULE_OPT,
-    SEED, SPLIT, TASK, TEXT, TEXT_PAIR, THREADS, TOP_K, VERBOSE,
+    ADAPTER, ANSWERS, CONFIG, CONTEXT, DATA, DATA_CONFIG, DEVICE, DTYPE, EVAL_BATCH_SIZE,
+    EVAL_BATCH_TOKENS, FILES, HEAD_TASK, INPUT, KEEP_COLUMNS, KERNELS, MAX_EVAL_SAMPLES,
+    MAX_LENGTH, MERGED, METRICS, MODEL, OUTPUT_FORMAT, PEFT_OPT, PREDICTIONS, QUESTION, QUIET,
+    SAMPLE, SCHEDULE_OPT, SEED, SPLIT, TASK, TEXT, TEXT_PAIR, THREADS, TOP_K, VERBOSE,
 };
 use crate::config::{
     BATCHES, CHECKPOINTS, COURSE, DISPLAY, HUB, MACHINE, MEMORY, MODELS, OPTIMISATION, ORDER, OUTPUTS,
@@ -34,6 +34,10 @@ pub enum Command {
     Predict,
     /// Merge an adapter into its base model.
     Merge,
+    /// Show the records of a run.
+    Show,
+    /// Prove that a result is whole.
+    Check,
     /// Inspect data files.
     Inspect,
     /// A command about plugins.
@@ -248,6 +252,30 @@ pub(super) const COMMANDS: &[Described] = &[
             ("Hub", HUB),
             ("Plugins", PLUGINS),
             ("Machine", &[&THREADS]),
+        ]],
+    },
+    Described {
+        path: "show",
+        command: Some(Command::Show),
+        about: "Show what a run's directory records: settings and their origins, versions, machine, epochs, evaluations, end",
+        examples: "\
+  progtune show runs/sample-progressive-lora-seed42
+  progtune show runs/own-full-full-seed42 --json",
+        flags: &[&[("", &[&RUN_DIRECTORY, &JSON])]],
+    },
+    Described {
+        path: "check",
+        command: Some(Command::Check),
+        about: "Check that a result is whole: its files have the recorded hashes, and the loaded model gives the recorded logits",
+        examples: "\
+  progtune check runs/sample-progressive-lora-seed42
+  progtune check runs/a --model models/bert",
+        flags: &[&[
+            ("", &[&RUN_DIRECTORY, &JSON]),
+            ("Model and data", &[&MODEL]),
+            ("Hub", HUB),
+            ("Plugins", PLUGINS),
+            ("Machine", &[&THREADS, &DEVICE, &KERNELS]),
         ]],
     },
     Described {

@@ -38,7 +38,12 @@ impl RunConfig {
     /// The `config.toml` of a run: the configuration that repeats it, with the local `inputs` and
     /// the decisions.
     pub fn record(&self, inputs: &InputsConfig, decided: &Decided) -> String {
-        let again = Self {
+        self.decided(inputs, decided).to_toml()
+    }
+
+    /// The configuration that repeats a run.
+    pub(super) fn decided(&self, inputs: &InputsConfig, decided: &Decided) -> Self {
+        Self {
             inputs: inputs.clone(),
             schedule_and_method: ScheduleAndMethod {
                 peft_opt: decided.peft_opt.clone(),
@@ -61,7 +66,6 @@ impl RunConfig {
                 ..self.memory
             },
             ..self.clone()
-        };
-        again.to_toml()
+        }
     }
 }

@@ -48,6 +48,27 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// The keys whose values are not those in `other`; the entries of a table count one by one
+    /// (`peft_opt.r`).
+    pub(super) fn differing(&self, other: &Self) -> Vec<String> {
+        let mut keys = Vec::new();
+        for (&key, value) in &self.values {
+            match (value, other.values.get(key)) {
+                (Value::Table(table), before) => {
+                    let before = before.and_then(Value::as_table);
+                    let is_new = |name: &&String| {
+                        before.and_then(|before| before.get(*name)) != table.get(*name)
+                    };
+                    let new = table.keys().filter(is_new);
+                    keys.extend(new.map(|name| format!("{key}.{name}")));
+                }
+                (value, Some(before)) if value == before => {}
+                _ => keys.push(key.to_owned()),
+            }
+        }
+        keys
+    }
+
     /// Sets the key of a flag.
     pub(super) fn set(&mut self, flag: &dyn Declared, value: impl IntoToml) {
         self.values.insert(flag.about().name, value.into_toml());

@@ -24,6 +24,7 @@ pub(crate) static MODEL: Flag<String> = Flag::key(
 .elsewhere(&[
     (&["evaluate", "predict"], "DIR or ID", "Directory of a checkpoint, id of one on the hub, or `embedded`; adapters record their base model, and need none"),
     (&["merge"], "DIR or ID", "Base model of --adapter in place of the recorded one: a directory, an id on the hub, or `embedded`"),
+    (&["check"], "DIR or ID", "Base model of an adapter in place of the recorded one: a directory, an id on the hub, or `embedded`"),
     (&["data inspect"], "DIR or ID", "Checkpoint whose tokenizer is used: a directory, an id on the hub, or `embedded`"),
     (&["plugins show"], "DIR", "Show the parameters that a method inserts into this model; only its config.json is read [default: a small BERT]"),
 ]);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::ConfigError;
+use super::{ConfigError, origins::DEFAULT};
 use crate::flags::hugging_face::{self, Meaning};
 use crate::flags::{About, Declared, Flag, Form, Options, advice};
 
@@ -32,6 +32,36 @@ impl Settings {
     /// The origin of the value: a flag, a variable, a file or its default.
     pub(super) fn origin(&self, flag: &dyn Declared) -> String {
         describe_origin(self.value(flag))
+    }
+
+    /// The key with the origin of its value; for a table, the key of each entry (`peft_opt.r`).
+    pub(super) fn origins(&self, flag: &dyn Declared) -> Vec<(String, String)> {
+        let key = flag.about().name;
+        let short = |value: Option<&Value>| match describe_origin(value) {
+            origin if origin == "its default" => DEFAULT.to_owned(),
+            origin => origin,
+        };
+        match self.value(flag) {
+            Some(Value {
+                kind: ValueKind::Table(table),
+                ..
+            }) => {
+                let entries = table.iter();
+                let entry = |(name, value): (&String, &Value)| {
+                    (format!("{key}.{name}"), short(Some(value)))
+                };
+                entries.map(entry).collect()
+            }
+            // The elements of a list have the origin.
+            value => {
+                let first = value.and_then(|value| match &value.kind {
+                    ValueKind::Array(items) => items.first(),
+                    _ => None,
+                });
+                let own = value.filter(|value| value.origin().is_some());
+                vec![(key.to_owned(), short(own.or(first).or(value)))]
+            }
+        }
     }
 
     /// The key with its origin: `lr (from flag --lr)`.

@@ -143,6 +143,7 @@ fn defaults_are_those_of_the_design() {
             logging_steps: 50,
         },
         plugins: PluginSources::default(),
+        origins: Origins::default(),
     };
     assert_eq!(config, expected);
     assert_eq!(

@@ -5,7 +5,7 @@
 use crate::{
     config::{AdaptedModel, AdapterChoice, InferenceConfig, SAMPLE_TASK, max_length},
     fetch::warn_of_another_base,
-    recipe::prepare::open_tokenizer,
+    model_tokenizer::open_tokenizer,
     result_record::{ResultRecord, learned_task},
     task_data::{trainable_task, with_metrics},
 };

@@ -7,6 +7,7 @@ use crate::{
     prefix_cache::CacheForecast,
     progress::pace::{Pace, Workload},
     run_directory::RunDirectory,
+    run_record::circumstances,
 };
 use progtune_engine::error::Result;
 use progtune_engine::{
@@ -27,10 +28,11 @@ use std::time::Instant;
 const MOST_ROWS: usize = 12;
 
 impl Prepared<'_> {
-    /// Logs the run, whose `config.toml` is `record`, writes `plan.json`, and returns its contents.
+    /// Logs the run, whose `config.toml` is `record`, writes `run.json` and `plan.json`, and returns
+    /// the contents of the latter.
     ///
     /// # Errors
-    /// Fails if the file cannot be written.
+    /// Fails if a file cannot be written.
     pub(super) fn record_plan(&self, record: &str, directory: &mut RunDirectory) -> Result<Value> {
         let config = record.replace('\n', "; ");
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, "run");
@@ -45,6 +47,11 @@ impl Prepared<'_> {
             plan["hub"] = fetched;
         }
         directory.write_plan(&plan)?;
+        let inputs = self.inputs;
+        let origins = inputs.config.recorded_origins(&inputs.local, &self.decided);
+        let source = &inputs.model.source;
+        let run = circumstances(inputs.config, &inputs.local, &origins, source)?;
+        directory.write_circumstances(&run)?;
         Ok(plan)
     }
 

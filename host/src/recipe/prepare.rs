@@ -7,6 +7,7 @@ use crate::{
     evaluations::EvalTimes,
     fetch::{Fetcher, ModelFiles, warn_of_another_base},
     memory_forecast::budget::settle_memory,
+    model_tokenizer::open_tokenizer,
     run_examples::{load_data, load_test},
     split_remarks,
     task_data::TaskData,
@@ -14,7 +15,7 @@ use crate::{
 use progtune_datasets::Task;
 use progtune_engine::{
     adapter::Adapter,
-    assemble::{Assembly, open_device},
+    assemble::{Assembly, InitialValues, open_device},
     error::{Error, Result},
     model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
     model_source::ModelSource,
@@ -31,9 +32,6 @@ use progtune_process::phase::Phase;
 
 /// Learning rate of full fine-tuning if none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
-
-/// Number of positions needed for a pair of texts: RoBERTa's four special tokens and a word.
-const SHORTEST_MODEL: usize = 5;
 
 /// The model of a run before its weights are read, and the method that trains it.
 pub struct ModelSide {
@@ -177,6 +175,8 @@ pub struct Prepared<'a> {
     pub eval_times: EvalTimes,
     /// The keeper of the best parameters, if it was requested.
     pub best: Option<BestModel>,
+    /// The first bias of a new head's last layer.
+    head_bias: Option<Vec<f32>>,
     /// The model with its weights.
     pub model: Model,
 }
@@ -241,8 +241,17 @@ impl<'a> Prepared<'a> {
                 .evaluations
                 .times(steps_per_epoch, last_step),
             best,
+            head_bias,
             model,
         })
+    }
+
+    /// The first values of the model's parameters, which are read again.
+    ///
+    /// # Errors
+    /// Fails if the checkpoint cannot be opened.
+    pub fn initial_values(&self) -> Result<InitialValues<'_>> {
+        InitialValues::open(assembly(self.inputs, self.head_bias.as_deref()))
     }
 
     /// The number of the run's last step.
@@ -268,8 +277,16 @@ impl<'a> Prepared<'a> {
 }
 
 fn build(inputs: &Inputs<'_>, head_bias: Option<&[f32]>, recompute: bool) -> Result<Model> {
+    let mut model = assembly(inputs, head_bias).build()?;
+    model.frozen_dropout = inputs.config.training.frozen_dropout;
+    model.recompute = recompute;
+    Ok(model)
+}
+
+/// Everything that determines the first values of the model.
+fn assembly<'a>(inputs: &'a Inputs<'_>, head_bias: Option<&'a [f32]>) -> Assembly<'a> {
     let (config, task) = (inputs.config, inputs.task());
-    let mut model = Assembly {
+    Assembly {
         source: &inputs.model.source,
         config: inputs.model.config.clone(),
         head: HeadKind::of(task),
@@ -282,10 +299,6 @@ fn build(inputs: &Inputs<'_>, head_bias: Option<&[f32]>, recompute: bool) -> Res
         device: config.machine.device,
         kernels: config.machine.kernels,
     }
-    .build()?;
-    model.frozen_dropout = config.training.frozen_dropout;
-    model.recompute = recompute;
-    Ok(model)
 }
 
 /// Loads the method of the run. The user's options take precedence over those of the initial
@@ -355,34 +368,4 @@ fn load_schedule(
     )?;
     phase.finish();
     Ok(schedule)
-}
-
-/// Opens the tokenizer of a model for inputs of at most `max_length` tokens, or fewer if the
-/// model's limit is lower.
-pub fn open_tokenizer(
-    source: &ModelSource,
-    config: &ModelConfig,
-    max_length: usize,
-) -> Result<Tokenizer> {
-    let longest = config.max_tokens();
-    if longest < SHORTEST_MODEL {
-        return Err(Error::Model(format!(
-            "{}/config.json: keys `max_position_embeddings` {} and `pad_token_id` {}{}: expected room for inputs of at least \
-             {SHORTEST_MODEL} tokens, found room for {longest}; correct them",
-            source.name(),
-            config.encoder.max_position_embeddings,
-            config.encoder.pad_token_id,
-            match config.position_shift {
-                0 => String::new(),
-                shift => format!(" and the {shift} positions that the method takes"),
-            }
-        )));
-    }
-    let length = max_length.min(longest);
-    if max_length > longest {
-        tracing::info!(
-            "--max-length {max_length} exceeds the model's limit: inputs are truncated to {longest} tokens"
-        );
-    }
-    Tokenizer::of_model(source, config, length)
 }

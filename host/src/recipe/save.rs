@@ -5,25 +5,28 @@ use super::prepare::{Inputs, ModelSide, Prepared};
 use crate::{
     baseline::{self, Baseline, Verdict},
     best_model,
+    engaged::Engaged,
     evaluate::evaluate,
     evaluation_keys::eval_keys,
     fetch,
     report::{Planned, Report, StageNotReached, commands::Trained},
-    run_directory::RunDirectory,
+    result_files,
+    run_directory::{RunDirectory, of_result},
     summary::Summary,
     task_data::TaskData,
+    verify::{self, Expected, Loading},
 };
 use progtune_datasets::{ProblemType, TaskSource};
 use progtune_engine::{
     adapter::{Provenance, peft, save_neutral},
     base_model::BaseModel,
-    error::Result,
+    error::{Error, Result},
     export::{WeightDtype, save_checkpoint},
     labels::LabelMatch,
     learned_task::LearnedTask,
     made_by::{self, option_json, plugin_name, plugins_json},
     merge::is_possible,
-    model::description::HeadKind,
+    model::{Model, description::HeadKind},
 };
 use progtune_pipeline::token_classification::raw_text;
 use progtune_process::{
@@ -38,31 +41,38 @@ impl Prepared<'_> {
     /// time of the process.
     ///
     /// # Errors
-    /// Fails if the directory no longer exists, or a file cannot be written.
+    /// Fails if the directory no longer exists, a file cannot be written, or the saved result is not
+    /// the model in memory.
     pub(super) fn save(
-        &self,
+        self,
         mut summary: Summary,
         mut directory: RunDirectory,
         started: Instant,
     ) -> Result<()> {
         let trained = Instant::now();
-        summary.evaluation.extend(test_results(self)?);
+        summary.evaluation.extend(test_results(&self)?);
         if !self.inputs.test_splits.is_empty() {
             summary.test_secs = trained.elapsed().as_secs_f64();
         }
         directory.stay()?;
         let saving = Phase::begin("save", "saving the result", "", None);
         let (inputs, task) = (self.inputs, self.inputs.task());
-        learned_task(self).save(directory.path())?;
-        save_result(self, directory.path())?;
+        learned_task(&self).save(directory.path())?;
+        let base_model = BaseModel::of(&inputs.model.source)?;
+        save_result(&self, &base_model, directory.path())?;
         let used = plugins_json(&self.schedule, inputs.model.method.as_ref());
         made_by::save(directory.path(), &used)?;
+        let engaged = engaged(&self, &summary)?;
+        let (planned, weighting) = (self.planned(&summary), self.model.loss_weighting.clone());
+        let (head, rewrites) = (HeadKind::of(task), &inputs.model_plan.rewrites);
+        let is_mergeable = is_possible(&self.model, head, rewrites);
+        let verification = verified(self.model, inputs, directory.path())?;
         // The result has them, too.
         best_model::remove_files(directory.path());
         directory.take_the_place()?;
         saving.finish();
         let guessing = Baseline::new(task, &inputs.examples, &inputs.eval_splits[0])?;
-        let verdict = baseline::judge(&summary, guessing, &self.model.loss_weighting);
+        let verdict = baseline::judge(&summary, guessing, &weighting);
         let place = directory.path().to_owned();
         let report = Report {
             summary: &summary,
@@ -71,13 +81,10 @@ impl Prepared<'_> {
                 inputs: &inputs.local,
                 task,
                 directory: &place,
-                is_mergeable: is_possible(
-                    &self.model,
-                    HeadKind::of(task),
-                    &inputs.model_plan.rewrites,
-                ),
+                is_mergeable,
             },
-            planned: self.planned(&summary),
+            planned,
+            engaged: &engaged,
             train_samples: inputs.examples.len(),
             total_secs: started.elapsed().as_secs_f64(),
         };
@@ -88,7 +95,13 @@ impl Prepared<'_> {
         if let Some(fetched) = fetch::record(&inputs.local) {
             results["hub"] = fetched;
         }
+        results["base_model"] = base_model.to_json();
+        results["verification"] = verification;
+        results["files"] = result_files::record(&place, of_result())?;
         directory.finish(&results)?;
+        if let Some(warning) = engaged.warning() {
+            tracing::warn!("{warning}");
+        }
         show(&report, &results, &verdict)
     }
 
@@ -108,6 +121,46 @@ impl Prepared<'_> {
                 .collect(),
         }
     }
+}
+
+/// What training did to each part of the model.
+fn engaged(prepared: &Prepared<'_>, summary: &Summary) -> Result<Engaged> {
+    let best = summary.best.as_ref();
+    // The run has said at its start what there is to say about these files.
+    verify::quietly(|| {
+        Engaged::measure(
+            &prepared.inputs.model_plan,
+            &prepared.model.parameters,
+            &prepared.initial_values()?,
+            &summary.trained_steps,
+            best.is_some_and(|best| best.moment.step < summary.steps),
+        )
+    })
+}
+
+/// Loads the saved result again, after `model` has been released, and compares their logits.
+/// Returns the entry for `all_results.json`.
+///
+/// # Errors
+/// Fails if the saved result is not the model.
+fn verified(model: Model, inputs: &Inputs<'_>, directory: &Path) -> Result<Value> {
+    let start = Instant::now();
+    let (config, split) = (inputs.config, &inputs.eval_splits[0]);
+    let batch = verify::first_batch(split, config.batching.eval, &model)?;
+    let expected = Expected::of(&model, Some(batch))?;
+    drop(model);
+    let loading = Loading {
+        base: inputs.local.model.as_ref(),
+        plugins: &config.plugins,
+        machine: config.machine,
+    };
+    let verification = verify::verify(directory, &expected, &loading).map_err(|what| {
+        Error::Training(format!(
+            "{what}; the run is not marked as finished: check the disk and the memory of this machine, and run it again"
+        ))
+    })?;
+    verification.recorded.save(directory)?;
+    Ok(verification.to_json(start.elapsed().as_secs_f64()))
 }
 
 /// Shows the report and its warning to the user, and sends the event `end` to programs.
@@ -164,7 +217,7 @@ fn learned_task(prepared: &Prepared<'_>) -> LearnedTask {
 
 /// Saves a full checkpoint if the method adds nothing, a PEFT adapter if PEFT supports the method,
 /// and the neutral format otherwise.
-fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
+fn save_result(prepared: &Prepared<'_>, base: &BaseModel, path: &Path) -> Result<()> {
     let Inputs {
         model_plan,
         tokenizer,
@@ -216,5 +269,5 @@ fn save_result(prepared: &Prepared<'_>, path: &Path) -> Result<()> {
         }
         None => save_neutral(path, &model.parameters, &trained, about)?,
     }
-    BaseModel::of(source)?.save(path)
+    base.save(path)
 }

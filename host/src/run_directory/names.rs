@@ -4,7 +4,7 @@
 use crate::{
     best_model, checkpoint,
     config::{export::FIRST_LINE, find_key},
-    nonfinite, prefix_cache,
+    nonfinite, prefix_cache, verify,
 };
 use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
@@ -19,6 +19,8 @@ pub const CONFIG: &str = "config.toml";
 pub const METRICS: &str = "metrics.jsonl";
 /// The log.
 pub const LOG: &str = "log.txt";
+/// The circumstances of a run: origins of its settings, versions, the machine.
+pub const RUN: &str = "run.json";
 /// The plan of each epoch.
 pub const PLAN: &str = "plan.json";
 /// The subdirectory of a new run while an earlier result is still in place.
@@ -40,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         METRICS,
         LOG,
         PLAN,
+        RUN,
         "config.json",
         "model.safetensors",
         "adapter_model.safetensors",
@@ -49,12 +52,20 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         TASK_FILE,
         base_model::FILE,
         made_by::FILE,
+        verify::FILE,
         best_model::FILE_OF_0_1,
         prediction_files::PREDICTIONS,
         prediction_files::N_BEST,
         prediction_files::NULL_ODDS,
     ];
     names.into_iter().chain(tokenizer::FILES.iter().copied())
+}
+
+/// The files that belong to a finished result. The log is not among them, because it may still
+/// grow.
+pub fn of_result() -> impl Iterator<Item = &'static str> {
+    let left_out = [RESULTS, LOG, best_model::FILE_OF_0_1];
+    all().filter(move |name| !left_out.contains(name))
 }
 
 /// Whether a run may write a file of this name.

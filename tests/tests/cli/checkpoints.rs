@@ -7,7 +7,7 @@
 mod damaged;
 
 use candle_core::{DType, Device, Tensor};
-use progtune::recipe::prepare::open_tokenizer;
+use progtune::model_tokenizer::open_tokenizer;
 use progtune_datasets::Example;
 use progtune_engine::{
     batch::{Batch, EncodedExample},

@@ -35,14 +35,16 @@ use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};
 
 /// The files that every run leaves, and those that full fine-tuning of the BERT fixture adds.
-const RECORDS: [&str; 7] = [
+const RECORDS: [&str; 9] = [
     "all_results.json",
     "config.toml",
     "log.txt",
     "metrics.jsonl",
     "plan.json",
     "progtune_plugins.json",
+    "run.json",
     "task.json",
+    "verification.json",
 ];
 const CHECKPOINT: [&str; 5] = [
     "config.json",

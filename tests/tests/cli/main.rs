@@ -7,4 +7,5 @@ mod commands;
 mod earlier_version;
 mod hugging_face;
 mod output_safety;
+mod runs;
 mod truth;

@@ -3,6 +3,7 @@
 
 mod configurations;
 mod graph_operations;
+mod initial_values;
 mod merging;
 mod paper_figures;
 mod parity_curves;

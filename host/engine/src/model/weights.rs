@@ -106,6 +106,20 @@ impl Checkpoint {
         })
     }
 
+    /// Reads one parameter; `None` if the checkpoint lacks it or has it in another shape.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the values are not usable.
+    pub fn value(&mut self, info: &ParameterInfo) -> Result<Option<Tensor>> {
+        match self.tensors.get(&info.name) {
+            Some((file, key, shape)) if *shape == info.shape => {
+                let (file, key) = (*file, key.clone());
+                Ok(Some(self.files[file].read(&key)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Reads every parameter of `infos`.
     ///
     /// # Errors

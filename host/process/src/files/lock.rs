@@ -163,6 +163,24 @@ impl DirectoryLock {
     }
 }
 
+/// The process that is writing into a directory now; `None` if there is none. Nothing is changed.
+pub fn writer(directory: &Path) -> Option<Owner> {
+    let path = directory.join(LOCK_FILE);
+    // Reading a pipe would block, and a link leads elsewhere.
+    let about = fs::symlink_metadata(&path).ok()?;
+    if !about.is_file() {
+        return None;
+    }
+    let mut file = File::open(&path).ok()?;
+    let owner = owner_of(&mut file, false)?;
+    let is_writing = match owner.life() {
+        Life::Running => true,
+        Life::Ended => false,
+        Life::Unknown => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+    };
+    is_writing.then_some(owner)
+}
+
 enum Attempt {
     Io(io::Error),
     Refused(Error),

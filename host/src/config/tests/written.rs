@@ -103,6 +103,7 @@ fn unusual() -> RunConfig {
             locked: true,
             isolation: Isolation::None,
         },
+        origins: Origins::default(),
     }
 }
 

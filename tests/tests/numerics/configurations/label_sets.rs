@@ -9,7 +9,7 @@
 use super::*;
 use progtune::{
     evaluate::{Evaluation, evaluate},
-    recipe::prepare::open_tokenizer,
+    model_tokenizer::open_tokenizer,
     task_data::TaskData,
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
