@@ -19,9 +19,12 @@ pub mod loss;
 pub mod parameters;
 mod pass;
 pub mod per_linear;
+pub mod pytorch_file;
 pub mod safetensors_file;
 mod scratch;
 pub mod step;
+pub mod tensor_file;
+mod tensor_values;
 pub mod weights;
 
 use crate::{batch::Batch, error::Result, model::graph::distinct};

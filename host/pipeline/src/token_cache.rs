@@ -15,6 +15,7 @@ use crate::token_store::{
 use progtune_process::{
     choice::name_of,
     files::{
+        bounded::{LARGEST_TEXT, read},
         temporary::{self, Access},
         write_with,
     },
@@ -175,7 +176,7 @@ impl TokenCache {
     /// The note under a key.
     pub fn note(&self, key: &Key) -> Option<Value> {
         let path = self.path(key, ".json").filter(|_| self.reads)?;
-        let note = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        let note = serde_json::from_slice(&read(&path, LARGEST_TEXT).ok()?).ok()?;
         mark_used(&path);
         Some(note)
     }

@@ -29,6 +29,7 @@ use progtune_engine::{
     },
     model_source::{ModelSource, VOCABULARY},
 };
+use progtune_process::files::bounded::{self, LARGEST_TEXT};
 use serde_json::Value;
 use std::{path::Path, sync::OnceLock};
 use tokenizers::{PostProcessor, TruncationDirection, TruncationParams};
@@ -74,10 +75,9 @@ impl Tokenizer {
         for name in FILES {
             let path = directory.join(name);
             if path.exists() {
-                files.push((
-                    (*name).to_owned(),
-                    std::fs::read(&path).map_err(Error::io(&path, "read"))?,
-                ));
+                let bytes = bounded::read(&path, largest(name));
+                let bytes = bytes.map_err(Error::io(&path, "read"))?;
+                files.push(((*name).to_owned(), bytes));
             }
         }
         let origin = directory.display().to_string();
@@ -256,6 +256,14 @@ impl Tokenizer {
         let largest = vocabulary.values().copied().max().unwrap_or(0);
         check_vocabulary(self.vocabulary, largest, vocabulary.len(), origin)?;
         Ok(built)
+    }
+}
+
+/// The largest size of a file. A vocabulary may have some megabytes.
+fn largest(name: &str) -> u64 {
+    match name {
+        "tokenizer.json" | "vocab.txt" | "vocab.json" | "merges.txt" => 4 * LARGEST_TEXT,
+        _ => LARGEST_TEXT,
     }
 }
 
