@@ -9,6 +9,7 @@ mod check_peft;
 mod check_tokenizers;
 mod compare_builds;
 mod dist;
+mod fuzz;
 mod module_cycles;
 mod python;
 mod rust_text;
@@ -65,6 +66,11 @@ const TASKS: &[Task] = &[
         name: "dist",
         help: "build and pack the program, its plugins, licences, completions, manual pages (`dist --help`)",
         run: dist::run,
+    },
+    Task {
+        name: "fuzz",
+        help: "look for bytes that break a reader, guided by coverage (`fuzz --help`)",
+        run: fuzz::run,
     },
     Task {
         name: "module-cycles",

@@ -10,6 +10,7 @@ mod added_tokens;
 mod build;
 mod byte_level;
 mod class;
+mod contain;
 mod encode;
 mod fault;
 mod save;
@@ -20,6 +21,8 @@ mod word_piece;
 
 use crate::token_store::key::KeyBuilder;
 use build::{Built, Parts};
+use contain::contain;
+use fault::Fault;
 use progtune_datasets::ProblemType;
 use progtune_engine::{
     error::{Error, Result},
@@ -232,9 +235,9 @@ impl Tokenizer {
             architecture: self.architecture,
             takes_words: self.takes_words,
         };
-        let mut built = parts
-            .build()
-            .map_err(|fault| Error::Model(fault.at(origin)))?;
+        let unusable = |fault: Fault| Error::Model(fault.at(origin));
+        let built = contain(|| parts.build()).map_err(Fault::unusable).flatten();
+        let mut built = built.map_err(unusable)?;
         let inner = &mut built.inner;
         // The library would panic.
         self.check_length(inner, false)?;

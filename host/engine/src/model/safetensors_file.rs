@@ -57,6 +57,14 @@ impl SafetensorsFile {
         Self::from_source(Box::new(Cursor::new(bytes)), origin.to_owned())
     }
 
+    /// Opens the contents of a file.
+    ///
+    /// # Errors
+    /// As for [`SafetensorsFile::open`].
+    pub fn of_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
+        Self::from_source(Box::new(Cursor::new(bytes)), origin.to_owned())
+    }
+
     fn from_source(mut source: Box<dyn Source>, origin: String) -> Result<Self> {
         let broken = |what: String| {
             Error::Model(format!("{origin}: {what}; download or copy the file again"))

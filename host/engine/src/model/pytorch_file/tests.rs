@@ -143,7 +143,8 @@ fn tensors_stay_inside_their_storage() {
     };
     assert_eq!(read(&one_tensor([2, 0], &[2], &[1])).unwrap(), [1.5, -2.0]);
     assert_eq!(read(&one_tensor([2, 1], &[3], &[0])).unwrap(), [-2.0; 3]);
-    assert_eq!(read(&one_tensor([2, 0], &[0, 255], &[1, 1])).unwrap(), []);
+    let empty = read(&one_tensor([2, 0], &[0, 255], &[1, 1]));
+    assert!(empty.unwrap().is_empty());
     for pickle in [
         one_tensor([2, 1], &[2], &[1]),
         one_tensor([2, 0], &[2, 2], &[1, 1]),
