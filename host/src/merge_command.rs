@@ -24,7 +24,7 @@ use progtune_engine::{
         config::ModelConfig,
         description::HeadKind,
         device::{Device, Kernels},
-        weights::HeadPolicy,
+        weights::{self, HeadPolicy},
     },
     model_source::ModelSource,
     plugin,
@@ -176,7 +176,7 @@ fn task_of(
 /// Rejects the whole models that full fine-tuning and BitFit write.
 fn refuse_plain(adapter: &Path) -> Result<()> {
     let has = |name: &str| adapter.join(name).is_file();
-    if has("model.safetensors") && has("config.json") {
+    if has("config.json") && weights::FILES.into_iter().any(has) {
         Err(Error::Model(format!(
             "--adapter {}: this is already a plain checkpoint, so there is nothing to merge; pass it as --model",
             adapter.display()

@@ -9,7 +9,7 @@
 mod boundary;
 mod budget;
 mod cache_forecast;
-mod disk;
+pub mod disk;
 mod key;
 mod ram;
 mod settings;

@@ -9,6 +9,7 @@ use progtune_engine::{
     learned_task::LearnedTask,
     model::config::ModelConfig,
 };
+use progtune_process::files::bounded::{LARGEST_TEXT, read_text};
 use serde_json::Value;
 use std::{
     fs,
@@ -46,7 +47,7 @@ impl ResultRecord {
             None => OWN_TASK.to_owned(),
         });
         let named_in = |file: &str| {
-            let text = fs::read_to_string(directory.join(file)).ok()?;
+            let text = read_text(&directory.join(file), LARGEST_TEXT).ok()?;
             let value: Value = serde_json::from_str(&text).ok()?;
             value.get("task")?.as_str().map(str::to_owned)
         };
@@ -55,8 +56,7 @@ impl ResultRecord {
             .or_else(|| named_in("plan.json"));
         let number = |key: &str| {
             let path = directory.join(RUN_CONFIG);
-            let is_file = fs::metadata(&path).is_ok_and(|about| about.is_file());
-            let text = is_file.then(|| fs::read_to_string(path).ok()).flatten()?;
+            let text = read_text(&path, LARGEST_TEXT).ok()?;
             let table: toml::Table = text.parse().ok()?;
             usize::try_from(table.get(key)?.as_integer()?).ok()
         };

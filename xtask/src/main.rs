@@ -11,6 +11,7 @@ mod compare_builds;
 mod crash_test;
 mod dist;
 mod fault_test;
+mod fuzz;
 mod module_cycles;
 mod python;
 mod result_files;
@@ -78,6 +79,11 @@ const TASKS: &[Task] = &[
         name: "fault-test",
         help: "let each operation of the file system fail in a training run, and fill its disk (`fault-test --help`)",
         run: fault_test::run,
+    },
+    Task {
+        name: "fuzz",
+        help: "look for bytes that break a reader, guided by coverage (`fuzz --help`)",
+        run: fuzz::run,
     },
     Task {
         name: "module-cycles",

@@ -18,6 +18,7 @@ use crate::{
         graph::distinct,
         parameters::Parameters,
         safetensors_file::SafetensorsFile,
+        weights,
     },
     plan::ModelPlan,
     plugin::{Entry, OFFER, Plugins},
@@ -26,7 +27,10 @@ use candle_core::Tensor;
 use progtune_datasets::ProblemType;
 use progtune_plugin_api::validate;
 use progtune_process::{
-    files::{near_path, write_atomically},
+    files::{
+        bounded::{LARGEST_TEXT, read_text},
+        near_path, write_atomically,
+    },
     short_list::short_list,
 };
 use serde_json::{Value, json};
@@ -243,7 +247,7 @@ pub fn refuse_without_adapter(directory: &Path) -> Result<()> {
         return Ok(());
     }
     let path = directory.display();
-    if has("config.json") && has("model.safetensors") {
+    if has("config.json") && weights::FILES.into_iter().any(has) {
         return Err(Error::Model(format!(
             "--adapter {path}: this directory holds a whole model, not an adapter; use --model {path}"
         )));
@@ -265,7 +269,7 @@ pub fn refuse_without_adapter(directory: &Path) -> Result<()> {
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let text = read_text(path, LARGEST_TEXT).map_err(Error::io(path, "read"))?;
     serde_json::from_str(&text).map_err(|e| {
         Error::Model(format!(
             "{}: not valid JSON: {e}; copy the adapter again",

@@ -9,7 +9,10 @@ use progtune_datasets::{
     Column, Columns, Format, Header, Labels, OWN_TASK, OwnRequest, ProblemType, Reading,
     RepairTags, Task,
 };
-use progtune_process::files::write_atomically;
+use progtune_process::files::{
+    bounded::{LARGEST_TEXT, read_text},
+    write_atomically,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -187,7 +190,7 @@ impl LearnedTask {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        let text = read_text(path, LARGEST_TEXT).map_err(Error::io(path, "read"))?;
         let fault = |what: String| {
             Error::Model(format!(
                 "{}: {what}; copy the file again, or remove it and name columns by flags",

@@ -7,7 +7,10 @@ use crate::{
     plugin::{Entry, LoadedMethod, LoadedSchedule},
 };
 use progtune_plugin_api::open::Value as OptionValue;
-use progtune_process::files::write_atomically;
+use progtune_process::files::{
+    bounded::{LARGEST_TEXT, read_text},
+    write_atomically,
+};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -102,7 +105,7 @@ impl MadeBy {
     /// The build of the method, from the file beside an adapter. It is `None` without such a file,
     /// as for an adapter of PEFT's, or if the file does not mention it.
     pub fn read(directory: &Path, method: &str) -> Option<Self> {
-        let text = std::fs::read_to_string(directory.join(FILE)).ok()?;
+        let text = read_text(&directory.join(FILE), LARGEST_TEXT).ok()?;
         let plugins: Value = serde_json::from_str(&text).ok()?;
         let is_method = |plugin: &&Value| plugin["kind"] == "peft" && plugin["id"] == method;
         let made_by = plugins.as_array()?.iter().find(is_method)?;

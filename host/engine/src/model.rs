@@ -20,9 +20,12 @@ pub mod loss;
 pub mod parameters;
 mod pass;
 pub mod per_linear;
+pub mod pytorch_file;
 pub mod safetensors_file;
 mod scratch;
 pub mod step;
+pub mod tensor_file;
+mod tensor_values;
 pub mod tensor_writer;
 pub mod weights;
 

@@ -7,7 +7,8 @@ use crate::{
     model::{
         config::{Architecture, ModelConfig},
         safetensors_file::SafetensorsFile,
-        weights::Checkpoint,
+        tensor_file::TensorFile,
+        weights::{Checkpoint, weight_files},
     },
 };
 use progtune_hub::NamedPath;
@@ -58,7 +59,7 @@ impl ModelSource {
             return Ok(Self::Directory(model.clone()));
         }
         Err(Error::Model(format!(
-            "{}: no such directory{}; --model takes a directory with config.json, model.safetensors and the \
+            "{}: no such directory{}; --model takes a directory with config.json, model.safetensors (or pytorch_model.bin) and the \
              tokenizer's files, the id of a model on the Hugging Face hub (org/name), or nothing for the embedded model",
             path.display(),
             near_path(path)
@@ -92,8 +93,8 @@ impl ModelSource {
         }
     }
 
-    /// The SHA-256 of its weights in hexadecimal digits: of `model.safetensors`, or of all shards
-    /// in the order of their names. `None` for the model inside the binary.
+    /// The SHA-256 of its weights in hexadecimal digits: of the file, or of all shards in the order
+    /// of their names. `None` for the model inside the binary.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -103,7 +104,7 @@ impl ModelSource {
         };
         let mut hash = Sha256::new();
         let mut bytes = vec![0; 1 << 20];
-        for path in weight_files(named.path()) {
+        for path in hashed_files(named.path())? {
             let mut file = File::open(&path).map_err(Error::io(&path, "read"))?;
             loop {
                 let n = file.read(&mut bytes).map_err(Error::io(&path, "read"))?;
@@ -126,23 +127,28 @@ impl ModelSource {
             Self::Directory(named) => Checkpoint::open(named.path(), architecture),
             Self::Embedded => {
                 let file = SafetensorsFile::embedded(WEIGHTS, "embedded model: model.safetensors")?;
+                let file = TensorFile::Safetensors(file);
                 Checkpoint::from_files(vec![file], architecture, "embedded model".into())
             }
         }
     }
 }
 
-/// The files of a directory's weights, in the order of their names.
-fn weight_files(directory: &Path) -> Vec<PathBuf> {
+/// The files whose hash is the weights': the single file, or every safetensors file beside the
+/// index. PyTorch's are those that are read.
+fn hashed_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let single = directory.join("model.safetensors");
     if single.is_file() {
-        return vec![single];
+        return Ok(vec![single]);
     }
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let is_shard = |path: &PathBuf| path.extension().is_some_and(|end| end == "safetensors");
     let mut shards: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_shard).collect();
     shards.sort();
-    shards
+    if shards.is_empty() {
+        return weight_files(directory);
+    }
+    Ok(shards)
 }
 
 /// Refuses the directory of an adapter, which is not a model by itself.

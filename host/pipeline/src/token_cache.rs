@@ -22,6 +22,7 @@ use progtune_process::{
     byte_size::ByteSize,
     choice::name_of,
     files::{
+        bounded::{LARGEST_TEXT, read},
         medium,
         temporary::{self, Access},
         write_with,
@@ -189,7 +190,7 @@ impl TokenCache {
     /// The note under a key.
     pub fn note(&self, key: &Key) -> Option<Value> {
         let path = self.path(key, ".json").filter(|_| self.reads)?;
-        let note = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        let note = serde_json::from_slice(&read(&path, LARGEST_TEXT).ok()?).ok()?;
         mark_used(&path);
         Some(note)
     }

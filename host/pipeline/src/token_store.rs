@@ -109,6 +109,9 @@ impl Examples {
         file.seek(SeekFrom::Start(start))?;
         file.read_to_end(&mut bytes)?;
         let directory = Directory::decode(&header, &bytes, key).map_err(Fault::Damaged)?;
+        if directory.end_of_blocks() > start {
+            return Err(Fault::Damaged("its blocks are longer than the file"));
+        }
         let medium = Medium::File {
             file: Mutex::new(file),
             path: path.to_owned(),
@@ -123,13 +126,15 @@ impl Examples {
         let end = bytes.get(start.ok_or(Fault::Damaged("its end is missing"))? as usize..);
         let directory = Directory::decode(&bytes[..HEADER], end.unwrap_or_default(), key);
         let directory = directory.map_err(Fault::Damaged)?;
-        for block in &directory.blocks {
+        for (number, block) in directory.blocks.iter().enumerate() {
             let start = block.start as usize;
             let block = bytes
                 .get(start..start.saturating_add(block.size as usize))
                 .filter(|bytes| block.fits(bytes))
                 .ok_or(Fault::Damaged("a checksum in it is wrong"))?;
-            Block::read(block).ok_or(Fault::Damaged("a block in it contradicts itself"))?;
+            Block::read(block)
+                .filter(|block| block.n_examples() == directory.n_examples(number))
+                .ok_or(Fault::Damaged("a block in it contradicts itself"))?;
         }
         Ok(Self {
             medium: Medium::Memory(bytes),
@@ -275,8 +280,9 @@ impl Examples {
                 bytes.into()
             }
         };
-        let block = Block::read(&bytes).ok_or_else(|| self.damaged())?;
-        Ok(read(&block))
+        let block = Block::read(&bytes)
+            .filter(|block| block.n_examples() == self.directory.n_examples(number));
+        Ok(read(&block.ok_or_else(|| self.damaged())?))
     }
 
     fn damaged(&self) -> Error {

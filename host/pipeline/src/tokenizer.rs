@@ -10,6 +10,7 @@ mod added_tokens;
 mod build;
 mod byte_level;
 mod class;
+mod contain;
 mod encode;
 mod fault;
 mod save;
@@ -20,6 +21,8 @@ mod word_piece;
 
 use crate::token_store::key::KeyBuilder;
 use build::{Built, Parts};
+use contain::contain;
+use fault::Fault;
 use progtune_datasets::ProblemType;
 use progtune_engine::{
     error::{Error, Result},
@@ -29,6 +32,7 @@ use progtune_engine::{
     },
     model_source::{ModelSource, VOCABULARY},
 };
+use progtune_process::files::bounded::{self, LARGEST_TEXT};
 use serde_json::Value;
 use std::{path::Path, sync::OnceLock};
 use tokenizers::{PostProcessor, TruncationDirection, TruncationParams};
@@ -74,10 +78,9 @@ impl Tokenizer {
         for name in FILES {
             let path = directory.join(name);
             if path.exists() {
-                files.push((
-                    (*name).to_owned(),
-                    std::fs::read(&path).map_err(Error::io(&path, "read"))?,
-                ));
+                let bytes = bounded::read(&path, largest(name));
+                let bytes = bytes.map_err(Error::io(&path, "read"))?;
+                files.push(((*name).to_owned(), bytes));
             }
         }
         let origin = directory.display().to_string();
@@ -232,9 +235,9 @@ impl Tokenizer {
             architecture: self.architecture,
             takes_words: self.takes_words,
         };
-        let mut built = parts
-            .build()
-            .map_err(|fault| Error::Model(fault.at(origin)))?;
+        let unusable = |fault: Fault| Error::Model(fault.at(origin));
+        let built = contain(|| parts.build()).map_err(Fault::unusable).flatten();
+        let mut built = built.map_err(unusable)?;
         let inner = &mut built.inner;
         // The library would panic.
         self.check_length(inner, false)?;
@@ -256,6 +259,14 @@ impl Tokenizer {
         let largest = vocabulary.values().copied().max().unwrap_or(0);
         check_vocabulary(self.vocabulary, largest, vocabulary.len(), origin)?;
         Ok(built)
+    }
+}
+
+/// The largest size of a file. A vocabulary may have some megabytes.
+fn largest(name: &str) -> u64 {
+    match name {
+        "tokenizer.json" | "vocab.txt" | "vocab.json" | "merges.txt" => 4 * LARGEST_TEXT,
+        _ => LARGEST_TEXT,
     }
 }
 

@@ -14,6 +14,10 @@ use progtune_plugin_api::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
 
+/// The most sections among which ours is searched for; a library has some dozens. Each name may be
+/// long, so that a file with many sections would take long.
+const MOST_SECTIONS: usize = 1000;
+
 /// The largest section that is read.
 const MAX_SECTION: u64 = 4 << 20;
 
@@ -105,7 +109,8 @@ pub fn read<'data, R: ReadRef<'data>>(data: R) -> Result<Manifest, NoManifest> {
     let ours = |section: &object::Section<'data, '_, R>| {
         section.name().is_ok_and(|name| SECTIONS.contains(&name))
     };
-    let section = file.sections().find(ours).ok_or(NoManifest::NotAPlugin)?;
+    let mut sections = file.sections().take(MOST_SECTIONS);
+    let section = sections.find(ours).ok_or(NoManifest::NotAPlugin)?;
     if section.size() > MAX_SECTION {
         let size = section.size();
         return Err(NoManifest::Broken(format!(
@@ -121,7 +126,10 @@ pub fn read<'data, R: ReadRef<'data>>(data: R) -> Result<Manifest, NoManifest> {
 }
 
 /// Parses the record in the section (the linker may pad it).
-fn parse(record: &[u8]) -> Result<Manifest, String> {
+///
+/// # Errors
+/// The fault, in words.
+pub fn parse(record: &[u8]) -> Result<Manifest, String> {
     let header = record
         .get(..HEADER_LEN)
         .ok_or("its section .progtune is too short")?;

@@ -68,6 +68,9 @@ fn io_hint(source: &std::io::Error) -> &'static str {
         std::io::ErrorKind::InvalidData => {
             "the file is damaged or has another format: fetch it again"
         }
+        std::io::ErrorKind::FileTooLarge => {
+            "the file is damaged or made for something else: use another one"
+        }
         std::io::ErrorKind::StorageFull => "free some space, or write to another disk",
         std::io::ErrorKind::InvalidInput => "choose another path",
         _ => "check the disk and the path",

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
@@ -19,6 +18,7 @@ use crate::flags::{
     advice, flag_of,
 };
 use clap::value_parser;
+use progtune_process::files::bounded::{LARGEST_TEXT, read_named_text};
 use progtune_process::files::near_path;
 
 pub(crate) static CONFIG: Flag<PathBuf> = Flag::argument(
@@ -124,7 +124,7 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
         reason,
         advice: advice.into(),
     };
-    let text = fs::read_to_string(path).map_err(|error| {
+    let text = read_named_text(path, LARGEST_TEXT).map_err(|error| {
         fail(
             format!(
                 "cannot read the configuration file: {error}{}",

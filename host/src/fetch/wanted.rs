@@ -6,11 +6,11 @@ use progtune_engine::{
     base_model,
     learned_task::TASK_FILE,
     made_by,
+    model::weights::{self, FILES, INDICES},
 };
-use progtune_hub::{repository::is_plain_path, wanted::Wanted};
+use progtune_hub::wanted::Wanted;
 use progtune_pipeline::tokenizer;
-use serde_json::Value;
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 /// The required part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,6 @@ pub enum ModelFiles {
 }
 
 const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 
 impl Wanted for ModelFiles {
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {
@@ -65,7 +63,7 @@ impl Wanted for ModelFiles {
         if *self == Self::Tokenizer {
             return Ok(chosen);
         }
-        match [WEIGHTS, INDEX].into_iter().find(|name| has(name)) {
+        match FILES.into_iter().find(|name| has(name)) {
             Some(weights) => chosen.push(weights.to_owned()),
             None => return Err(no_weights(names)),
         }
@@ -73,21 +71,12 @@ impl Wanted for ModelFiles {
     }
 
     fn then(&self, snapshot: &Path) -> Result<Vec<String>, String> {
-        if *self != Self::All || snapshot.join(WEIGHTS).exists() {
-            return Ok(Vec::new());
-        }
-        let fault = |what: String| {
-            format!("{INDEX}: {what}; the model is damaged, choose another revision")
-        };
-        let text =
-            std::fs::read_to_string(snapshot.join(INDEX)).map_err(|e| fault(e.to_string()))?;
-        let index: Value = serde_json::from_str(&text).map_err(|e| fault(e.to_string()))?;
-        let map = index["weight_map"].as_object();
-        let map = map.ok_or_else(|| fault("expected the key `weight_map`".into()))?;
-        let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-        match shards.iter().find(|name| !is_plain_path(name)) {
-            Some(name) => Err(fault(format!("expected names of files, found `{name}`"))),
-            None => Ok(shards.into_iter().map(str::to_owned).collect()),
+        let found = FILES.iter().find(|name| snapshot.join(name).exists());
+        match found.filter(|name| *self == Self::All && INDICES.contains(name)) {
+            Some(index) => weights::shards(&snapshot.join(index))
+                .map(|names| names.into_iter().collect())
+                .map_err(|error| error.to_string()),
+            None => Ok(Vec::new()),
         }
     }
 
@@ -95,7 +84,7 @@ impl Wanted for ModelFiles {
         let files: &[&str] = match self {
             Self::Config => &[CONFIG],
             Self::Tokenizer => &[CONFIG, "tokenizer.json"],
-            Self::All => &[CONFIG, "tokenizer.json", WEIGHTS],
+            Self::All => &[CONFIG, "tokenizer.json", FILES[0]],
         };
         files.iter().map(|&name| name.to_owned()).collect()
     }
@@ -106,23 +95,15 @@ impl Wanted for ModelFiles {
 }
 
 fn no_weights(names: &[String]) -> String {
-    let is_pickle = |name: &String| name.starts_with("pytorch_model") && name.ends_with(".bin");
-    let has = |other: &&str| match *other {
-        "pytorch_model.bin" => names.iter().any(is_pickle),
-        other => names.iter().any(|name| name == other),
-    };
-    let found = ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack"]
-        .into_iter()
-        .find(has);
+    let has = |other: &&str| names.iter().any(|name| name == other);
+    let found = ["tf_model.h5", "flax_model.msgpack"].into_iter().find(has);
     match found {
         Some(name) => format!(
-            "no {WEIGHTS}, only {name}, which progtune does not read: look for a converted revision (the hub offers some as \
-             --revision refs/pr/N, see the model's Community page), or save the model again with `save_pretrained` of a \
-             current transformers and pass that directory as --model"
+            "no model.safetensors, only {name}, which progtune does not read: look for a converted revision (the hub offers \
+             some as --revision refs/pr/N, see the model's Community page), or save the model again with `save_pretrained` of \
+             a current transformers and pass that directory as --model"
         ),
-        None => format!(
-            "no {WEIGHTS} and no {INDEX}: expected the model's weights; choose another model"
-        ),
+        None => "no model.safetensors and no pytorch_model.bin: expected the model's weights; choose another model".into(),
     }
 }
 
@@ -134,23 +115,18 @@ impl Wanted for AdapterFiles {
         let has = |name: &str| names.iter().any(|other| other == name);
         let needed = if has(NEUTRAL_CONFIG) {
             [NEUTRAL_CONFIG, NEUTRAL_WEIGHTS]
+        } else if !has(peft::WEIGHTS) && has(peft::PICKLED_WEIGHTS) {
+            [peft::CONFIG, peft::PICKLED_WEIGHTS]
         } else {
             [peft::CONFIG, peft::WEIGHTS]
         };
         if let Some(missing) = needed.iter().find(|name| !has(name)) {
-            return Err(if has("adapter_model.bin") {
-                format!(
-                    "no {missing}, only adapter_model.bin, a pickle, which progtune does not read: save the adapter again \
-                     with a current PEFT"
-                )
-            } else {
-                format!(
-                    "no {missing}: expected {} with {} (PEFT), or {NEUTRAL_CONFIG} with {NEUTRAL_WEIGHTS}; choose another \
-                     adapter",
-                    peft::CONFIG,
-                    peft::WEIGHTS
-                )
-            });
+            return Err(format!(
+                "no {missing}: expected {} with {} (PEFT), or {NEUTRAL_CONFIG} with {NEUTRAL_WEIGHTS}; choose another \
+                 adapter",
+                peft::CONFIG,
+                peft::WEIGHTS
+            ));
         }
         let beside = [TASK_FILE, base_model::FILE, made_by::FILE, "plan.json"];
         let beside = beside.into_iter().filter(|name| has(name));
@@ -192,20 +168,24 @@ mod tests {
         let sharded =
             names("config.json vocab.json merges.txt model.safetensors.index.json m-1.safetensors");
         let chosen = ModelFiles::All.choose(&sharded).unwrap();
-        assert_eq!(chosen.last().unwrap(), INDEX);
+        assert_eq!(chosen.last().unwrap(), INDICES[0]);
+        for (files, expected) in [
+            ("pytorch_model.bin tf_model.h5", FILES[2]),
+            (
+                "pytorch_model.bin.index.json pytorch_model-00001-of-00002.bin",
+                FILES[3],
+            ),
+            ("pytorch_model.bin model.safetensors", FILES[0]),
+        ] {
+            let all = names(&format!("config.json vocab.txt {files}"));
+            let chosen = ModelFiles::All.choose(&all).unwrap();
+            assert_eq!(chosen, ["config.json", "vocab.txt", expected]);
+        }
         for (text, expected) in [
             ("README.md", "no config.json"),
             ("adapter_config.json", "this is an adapter"),
             ("config.json model.safetensors", "no tokenizer"),
             ("config.json vocab.txt", "expected the model's weights"),
-            (
-                "config.json vocab.txt pytorch_model.bin",
-                "only pytorch_model.bin",
-            ),
-            (
-                "config.json vocab.txt pytorch_model-00001-of-00002.bin",
-                "only pytorch_model.bin",
-            ),
             ("config.json vocab.txt tf_model.h5", "only tf_model.h5"),
         ] {
             let error = ModelFiles::All.choose(&names(text)).unwrap_err();
@@ -216,7 +196,8 @@ mod tests {
     #[test]
     fn shards_are_those_of_the_index() {
         let snapshot = tempfile::tempdir().unwrap();
-        let write = |text: &str| std::fs::write(snapshot.path().join(INDEX), text).unwrap();
+        let index = snapshot.path().join(INDICES[0]);
+        let write = |text: &str| std::fs::write(&index, text).unwrap();
         write(
             r#"{"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}"#,
         );
@@ -237,7 +218,11 @@ mod tests {
         );
         let own = names("adapter.safetensors progtune_adapter.json");
         assert_eq!(AdapterFiles.choose(&own).unwrap().len(), 2);
-        let pickled = AdapterFiles.choose(&names("adapter_config.json adapter_model.bin"));
-        assert!(pickled.unwrap_err().contains("a pickle"));
+        let pickled = names("adapter_config.json adapter_model.bin");
+        assert_eq!(AdapterFiles.choose(&pickled).unwrap(), pickled);
+        let both = names("adapter_config.json adapter_model.bin adapter_model.safetensors");
+        assert_eq!(AdapterFiles.choose(&both).unwrap()[1], peft::WEIGHTS);
+        let none = AdapterFiles.choose(&names("adapter_config.json"));
+        assert!(none.unwrap_err().contains("no adapter_model.safetensors"));
     }
 }

@@ -94,13 +94,16 @@ impl Disk {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub fn open(file: File, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
+    pub(super) fn open(file: File, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
         Self::make(file, run, &chosen.entries, &chosen.sizes, dtype)
     }
 
     /// Prepares a file like [`Disk::open`]. `kept` lists the examples that have a slot, and `sizes`
     /// their bytes.
-    pub(super) fn make(
+    ///
+    /// # Errors
+    /// Fails if the file system refuses.
+    pub fn make(
         mut file: File,
         run: &[u8; 32],
         kept: &[u32],

@@ -5,6 +5,7 @@
 //! Reference: torch 2.15.0, transformers 5.23.0 (see the fixtures' README). Tolerance 1e-5.
 
 mod damaged;
+mod pytorch_files;
 
 use candle_core::{DType, Device, Tensor};
 use progtune::model_tokenizer::open_tokenizer;

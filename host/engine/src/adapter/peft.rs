@@ -1,5 +1,5 @@
-//! The formats of Hugging Face PEFT: `adapter_config.json` with `adapter_model.safetensors`, one
-//! module per method. They are read for `--adapter` and `--init-adapter`, and written at the end of
+//! The formats of Hugging Face PEFT: `adapter_config.json` with `adapter_model.safetensors`, or
+//! `adapter_model.bin` before PEFT 0.7, one module per method. They are read for `--adapter` and `--init-adapter`, and written at the end of
 //! a run whose method PEFT has.
 //!
 //! Keys are a checkpoint's with the prefix `base_model.model.`, without the name that PEFT gives an
@@ -23,7 +23,7 @@ pub use folds::Fold;
 
 use super::{Adapter, Provenance, kept, read_json, text_of, write_json};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     export::{WeightDtype, value_of, write_tensors},
     labels::inverse,
     made_by::MadeBy,
@@ -31,7 +31,7 @@ use crate::{
         config::ModelConfig,
         description::{self, HeadKind},
         parameters::Parameters,
-        safetensors_file::SafetensorsFile,
+        tensor_file::TensorFile,
         weights::checkpoint_key,
     },
 };
@@ -45,6 +45,8 @@ use std::{collections::BTreeMap, path::Path};
 
 /// The weights beside it.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
+/// The weights of PEFT before 0.7, which are read where there are no others.
+pub const PICKLED_WEIGHTS: &str = "adapter_model.bin";
 
 /// A method's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +173,7 @@ pub fn read(directory: &Path, path: &Path, base: &ModelConfig) -> Result<Adapter
         json: read_json(path)?,
         path,
     };
-    let mut file = open(&directory.join(WEIGHTS))?;
+    let mut file = open(directory)?;
     let is_prefix = config.text("peft_type") == Some("PREFIX_TUNING");
     let (mut content, recognised);
     if is_prefix {
@@ -228,16 +230,14 @@ fn recognise(config: &Config<'_>, content: &mut Content) -> Result<Recognised> {
     }
 }
 
-fn open(path: &Path) -> Result<SafetensorsFile> {
-    let pickled = path.with_file_name("adapter_model.bin");
-    if !path.exists() && pickled.exists() {
-        return Err(Error::Model(format!(
-            "{}: this is a pickle, which is not read: load the adapter with a current PEFT and save it again with \
-             `save_pretrained`, which writes {WEIGHTS}",
-            pickled.display()
-        )));
-    }
-    SafetensorsFile::open(path)
+fn open(directory: &Path) -> Result<TensorFile> {
+    let pickled = directory.join(PICKLED_WEIGHTS);
+    let path = directory.join(WEIGHTS);
+    TensorFile::open(if !path.exists() && pickled.exists() {
+        &pickled
+    } else {
+        &path
+    })
 }
 
 impl Content {

@@ -15,6 +15,7 @@ use crate::{
 use candle_transformers::models::bert::{Config as EncoderConfig, HiddenAct};
 use progtune_datasets::{ProblemType, Task};
 use progtune_kernels::activation::Activation;
+use progtune_process::files::bounded::{LARGEST_TEXT, read_text};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -65,10 +66,10 @@ impl ModelConfig {
     /// supported.
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
+        let text = read_text(&path, LARGEST_TEXT).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::Model(format!(
                 "{}: no config.json here; --model takes a directory with a Hugging Face model \
-                 (config.json, model.safetensors, tokenizer.json or vocab.txt)",
+                 (config.json, model.safetensors or pytorch_model.bin, tokenizer.json or vocab.txt)",
                 directory.display()
             )),
             _ => Error::io(&path, "read")(source),

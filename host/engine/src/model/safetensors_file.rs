@@ -1,8 +1,9 @@
 //! Reads one safetensors file tensor by tensor as f32, from disk or from the binary itself. The
 //! weight loader and adapter loading call it.
 
+use super::tensor_values::{finite, numbers_of, read_floats, read_numbers, wrong_type};
 use crate::error::{Error, Result};
-use candle_core::{Device, Tensor, Var};
+use candle_core::Tensor;
 use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
@@ -16,10 +17,6 @@ use std::{
 
 /// The suffix of the per-row scale beside an int8 matrix (the embedded model's format).
 const SCALE_SUFFIX: &str = ".scale";
-
-/// The bytes that are read and converted at a time: few enough to stay in the processor's cache
-/// between the two.
-const PIECE_BYTES: usize = 1 << 18;
 
 trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
@@ -57,6 +54,14 @@ impl SafetensorsFile {
 
     /// Opens bytes that are part of the binary.
     pub fn embedded(bytes: &'static [u8], origin: &str) -> Result<Self> {
+        Self::from_source(Box::new(Cursor::new(bytes)), origin.to_owned())
+    }
+
+    /// Opens the contents of a file.
+    ///
+    /// # Errors
+    /// As for [`SafetensorsFile::open`].
+    pub fn of_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
         Self::from_source(Box::new(Cursor::new(bytes)), origin.to_owned())
     }
 
@@ -101,10 +106,20 @@ impl SafetensorsFile {
             .map(|info| info.data_offsets.1 as u64)
             .max()
             .unwrap_or(0);
-        if data_start + end > length {
+        let end = data_start.saturating_add(end);
+        if end > length {
             return Err(broken(format!(
-                "truncated: expected {} bytes, found {length}",
-                data_start + end
+                "truncated: expected {end} bytes, found {length}"
+            )));
+        }
+        // Without values, any other length of a dimension fits the file.
+        if let Some((name, info)) = tensors
+            .iter()
+            .find(|(_, info)| numbers_of(&info.shape).is_none())
+        {
+            let sides = info.shape.len();
+            return Err(broken(format!(
+                "tensor {name:.80}: expected the shape of a model's tensor, found {sides} dimensions that no tensor has"
             )));
         }
         let metadata = header
@@ -155,33 +170,13 @@ impl SafetensorsFile {
         let Some(info) = self.tensors.get(name).cloned() else {
             return Err(Error::Model(format!("{}: no tensor {name}", self.origin)));
         };
-        let values: Vec<f32> = match info.dtype {
-            Dtype::F32 => self.numbers(name, &info, f32::from_le_bytes)?,
-            Dtype::F64 => self.numbers(name, &info, |b| f64::from_le_bytes(b) as f32)?,
-            Dtype::F16 => self.numbers(name, &info, |b| half::f16::from_le_bytes(b).to_f32())?,
-            Dtype::BF16 => self.numbers(name, &info, |b| half::bf16::from_le_bytes(b).to_f32())?,
-            Dtype::I8 if self.tensors.contains_key(&format!("{name}{SCALE_SUFFIX}")) => {
-                self.dequantise(name, &info)?
-            }
-            other => {
-                return Err(Error::Model(format!(
-                    "{}: tensor {name}: expected the type F64, F32, F16 or BF16, found {other:?}; save the model again \
-                     in one of these",
-                    self.origin
-                )));
-            }
+        let is_scaled = self.tensors.contains_key(&format!("{name}{SCALE_SUFFIX}"));
+        let values = if info.dtype == Dtype::I8 && is_scaled {
+            self.dequantise(name, &info)?
+        } else {
+            self.floats(name, &info)?
         };
-        let bad = values.iter().filter(|value| !value.is_finite()).count();
-        if bad > 0 {
-            return Err(Error::Model(format!(
-                "{}: tensor {name}: expected finite numbers, found NaN or infinity in {bad} of {}; the file is damaged or \
-                 its training diverged: use another one",
-                self.origin,
-                values.len()
-            )));
-        }
-        let variable = Var::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;
-        Ok(variable.into_inner())
+        finite(values, &info.shape, name, &self.origin)
     }
 
     /// The bytes of a tensor of the type U8.
@@ -190,7 +185,11 @@ impl SafetensorsFile {
     /// When there is no such tensor, or it has another type.
     pub fn bytes(&mut self, name: &str) -> Result<Vec<u8>> {
         match self.tensors.get(name).cloned() {
-            Some(info) if info.dtype == Dtype::U8 => self.numbers(name, &info, u8::from_le_bytes),
+            Some(info) if info.dtype == Dtype::U8 => {
+                let count = self.seek(name, &info)?;
+                let bytes = read_numbers(&mut self.source, count, u8::from_le_bytes);
+                bytes.map_err(|e| self.unreadable(name, &e))
+            }
             _ => Err(Error::Model(format!(
                 "{}: no tensor {name} of the type U8",
                 self.origin
@@ -198,28 +197,29 @@ impl SafetensorsFile {
         }
     }
 
-    /// The numbers of a tensor, of N bytes each.
-    fn numbers<const N: usize, T>(
-        &mut self,
-        name: &str,
-        info: &TensorInfo,
-        convert: impl Fn([u8; N]) -> T,
-    ) -> Result<Vec<T>> {
-        let fault = |e| Error::Model(format!("{}: cannot read tensor {name}: {e}", self.origin));
+    /// The values of a tensor of floats.
+    fn floats(&mut self, name: &str, info: &TensorInfo) -> Result<Vec<f32>> {
+        let count = self.seek(name, info)?;
+        let values = read_floats(&mut self.source, info.dtype, count);
+        let values = values.map_err(|e| self.unreadable(name, &e))?;
+        values.ok_or_else(|| wrong_type(info.dtype, name, &self.origin))
+    }
+
+    /// Goes to the beginning of a tensor. Returns the number of its values, which the file has.
+    fn seek(&mut self, name: &str, info: &TensorInfo) -> Result<usize> {
         let (start, end) = info.data_offsets;
+        let at = SeekFrom::Start(self.data_start + start as u64);
         self.source
-            .seek(SeekFrom::Start(self.data_start + start as u64))
-            .map_err(fault)?;
-        let mut left = end - start;
-        let mut numbers = Vec::with_capacity(left / N);
-        let mut piece = vec![0u8; left.min(PIECE_BYTES)];
-        while left > 0 {
-            let piece = &mut piece[..left.min(PIECE_BYTES)];
-            self.source.read_exact(piece).map_err(fault)?;
-            numbers.extend(piece.as_chunks::<N>().0.iter().map(|&bytes| convert(bytes)));
-            left -= piece.len();
-        }
-        Ok(numbers)
+            .seek(at)
+            .map_err(|e| self.unreadable(name, &e))?;
+        Ok((end - start) * 8 / info.dtype.bitsize())
+    }
+
+    fn unreadable(&self, name: &str, error: &std::io::Error) -> Error {
+        Error::Model(format!(
+            "{}: cannot read tensor {name}: {error}",
+            self.origin
+        ))
     }
 
     /// The values of an int8 matrix, each multiplied by the scale of its row.
@@ -228,7 +228,7 @@ impl SafetensorsFile {
         let rows = info.shape.first().copied().unwrap_or(0);
         let scales: Vec<f32> = match self.tensors.get(&scale_name).cloned() {
             Some(scale) if scale.dtype == Dtype::F32 && scale.shape == [rows] => {
-                self.numbers(&scale_name, &scale, f32::from_le_bytes)?
+                self.floats(&scale_name, &scale)?
             }
             _ => {
                 return Err(Error::Model(format!(
@@ -237,7 +237,9 @@ impl SafetensorsFile {
                 )));
             }
         };
-        let values: Vec<i8> = self.numbers(name, info, i8::from_le_bytes)?;
+        let count = self.seek(name, info)?;
+        let values = read_numbers(&mut self.source, count, i8::from_le_bytes);
+        let values: Vec<i8> = values.map_err(|e| self.unreadable(name, &e))?;
         let columns = values.len() / rows.max(1);
         Ok(values
             .chunks_exact(columns.max(1))

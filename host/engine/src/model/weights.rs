@@ -6,16 +6,17 @@
 //! f16, bf16 or the embedded model's int8 rows. One error reports everything that is wrong with a
 //! checkpoint.
 
+mod files;
 mod keys;
 mod mismatch;
 
+pub use files::{FILES, INDICES, shards, weight_files};
 pub use keys::{canonical_name, checkpoint_key};
 
-use super::{config::Architecture, description::ParameterInfo, safetensors_file::SafetensorsFile};
+use super::{config::Architecture, description::ParameterInfo, tensor_file::TensorFile};
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
 use progtune_process::short_list::short_list;
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -32,7 +33,7 @@ pub enum HeadPolicy {
 
 /// An opened checkpoint, with its tensors by canonical name.
 pub struct Checkpoint {
-    files: Vec<SafetensorsFile>,
+    files: Vec<TensorFile>,
     /// Canonical name → (file, key in the file, shape).
     tensors: BTreeMap<String, (usize, String, Vec<usize>)>,
     architecture: Architecture,
@@ -46,33 +47,20 @@ pub struct Loaded {
 }
 
 impl Checkpoint {
-    /// Opens `DIR/model.safetensors`, or the shards of `DIR/model.safetensors.index.json`.
+    /// Opens the weights of a directory: the first of [`FILES`] that it has.
+    ///
+    /// # Errors
+    /// When there are none, a file is damaged, or the weights are a pickle with code.
     pub fn open(directory: &Path, architecture: Architecture) -> Result<Self> {
-        let single = directory.join("model.safetensors");
-        let index = directory.join("model.safetensors.index.json");
-        let files = if single.exists() {
-            vec![SafetensorsFile::open(&single)?]
-        } else if index.exists() {
-            open_shards(directory, &index)?
-        } else {
-            let pickled = directory.join("pytorch_model.bin").exists();
-            return Err(Error::Model(format!(
-                "{}: no model.safetensors here{}",
-                directory.display(),
-                if pickled {
-                    "; pytorch_model.bin is a pickle, which is not read: save the model again with \
-                     `save_pretrained` of a current transformers, which writes safetensors"
-                } else {
-                    " and no model.safetensors.index.json: download the model's weights"
-                }
-            )));
-        };
+        let paths = weight_files(directory)?;
+        let files = paths.iter().map(|path| TensorFile::open(path));
+        let files = files.collect::<Result<_>>()?;
         Self::from_files(files, architecture, directory.display().to_string())
     }
 
     /// A checkpoint of files that are open already.
     pub fn from_files(
-        files: Vec<SafetensorsFile>,
+        files: Vec<TensorFile>,
         architecture: Architecture,
         origin: String,
     ) -> Result<Self> {
@@ -176,48 +164,6 @@ impl Checkpoint {
         }
         Ok(Loaded { values })
     }
-}
-
-fn open_shards(directory: &Path, index: &Path) -> Result<Vec<SafetensorsFile>> {
-    let text = std::fs::read_to_string(index).map_err(Error::io(index, "read"))?;
-    let fault = |what: &str| {
-        Error::Model(format!(
-            "{}: {what}; download the file again",
-            index.display()
-        ))
-    };
-    let value: Value =
-        serde_json::from_str(&text).map_err(|e| fault(&format!("not valid JSON: {e}")))?;
-    let map = value
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .ok_or_else(|| fault("expected the key `weight_map`, found none"))?;
-    let mut names = BTreeSet::new();
-    for file in map.values() {
-        let name = file
-            .as_str()
-            .ok_or_else(|| fault("key `weight_map`: expected file names, found another value"))?;
-        if Path::new(name).components().count() != 1 {
-            return Err(fault(&format!(
-                "expected shards beside the index, found {name}"
-            )));
-        }
-        names.insert(name.to_owned());
-    }
-    names
-        .iter()
-        .map(|name| {
-            let path = directory.join(name);
-            if !path.exists() {
-                return Err(Error::Model(format!(
-                    "{}: the shard {name} is missing, which {} lists; download it",
-                    directory.display(),
-                    index.display()
-                )));
-            }
-            SafetensorsFile::open(&path)
-        })
-        .collect()
 }
 
 /// Checks that a model with this vocabulary size can serve a tokenizer of `tokens` entries.

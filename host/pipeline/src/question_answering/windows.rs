@@ -149,12 +149,9 @@ impl<'a> Cutter<'a> {
     /// # Errors
     /// Fails if a question is too long, or the library fails.
     fn cut(&self, questions: &[Question]) -> Result<Vec<Encoding>> {
-        let failed = |e: Box<dyn std::error::Error + Send + Sync>| self.tokenizer.failure(&*e);
         let texts: Vec<&str> = questions.iter().map(|q| strip_left(&q.question)).collect();
-        let counted = self
-            .counting
-            .encode_batch_fast(texts.clone(), false)
-            .map_err(failed)?;
+        let count = || self.counting.encode_batch_fast(texts.clone(), false);
+        let counted = self.tokenizer.run(count)?;
         self.check_room(questions, &counted)?;
         let pairs: Vec<(&str, &str)> = texts
             .into_iter()
@@ -167,9 +164,8 @@ impl<'a> Cutter<'a> {
                 }
             })
             .collect();
-        self.cutting
-            .encode_batch_char_offsets(pairs, true)
-            .map_err(failed)
+        let cut = || self.cutting.encode_batch_char_offsets(pairs, true);
+        self.tokenizer.run(cut)
     }
 
     /// Checks that each question leaves enough room for a context.

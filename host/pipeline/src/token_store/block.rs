@@ -6,8 +6,10 @@
 //!
 //! Each of the six is a list of whole numbers: their count (4 bytes), the width of each number (1
 //! byte), and the numbers. The largest number decides the width, which is 0, 1, 2 or 4 bytes; 0
-//! means that all numbers are zero. Everything is little-endian.
+//! means that all numbers are zero. Ids have at least 1, so that the bytes limit the memory that a
+//! block takes. Everything is little-endian.
 
+use super::directory::BLOCK;
 use progtune_engine::batch::{EncodedExample, Target};
 
 /// The kinds of targets.
@@ -58,20 +60,20 @@ pub fn encode(examples: &[EncodedExample], out: &mut Vec<u8>) {
         examples.iter().map(|e| numbers(e.target.as_ref())).unzip();
     let ids = examples.iter().flat_map(|e| &e.input_ids).copied();
     let types = examples.iter().flat_map(|e| &e.token_type_ids).copied();
-    write_list(out, examples.iter().map(|e| e.input_ids.len() as u32));
-    write_list(out, ids);
-    write_list(out, types);
-    write_list(out, kinds.into_iter());
-    write_list(out, targets.iter().map(|numbers| numbers.len() as u32));
-    write_list(out, targets.iter().flatten().copied());
+    write_list(out, 0, examples.iter().map(|e| e.input_ids.len() as u32));
+    write_list(out, 1, ids);
+    write_list(out, 0, types);
+    write_list(out, 0, kinds.into_iter());
+    write_list(out, 0, targets.iter().map(|numbers| numbers.len() as u32));
+    write_list(out, 0, targets.iter().flatten().copied());
 }
 
-fn write_list(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32> + Clone) {
+fn write_list(out: &mut Vec<u8>, least_width: usize, numbers: impl Iterator<Item = u32> + Clone) {
     let (count, largest) = numbers
         .clone()
         .fold((0u32, 0), |(count, largest), n| (count + 1, largest.max(n)));
     let width = match largest {
-        0 => 0,
+        0 => least_width.min(count as usize),
         1..=0xff => 1,
         0x100..=0xffff => 2,
         _ => 4,
@@ -106,7 +108,12 @@ impl<'a> Block<'a> {
             numbers: List::read(rest)?,
         };
         let n = block.n_examples();
-        let is_whole = rest.is_empty()
+        // Lists of width 0 take no bytes; the others bound them.
+        let is_bounded = n <= BLOCK
+            && (block.ids.width > 0 || block.ids.count == 0)
+            && (block.numbers.width > 0 || block.numbers.count <= block.ids.count + 2 * n);
+        let is_whole = is_bounded
+            && rest.is_empty()
             && block.kinds.count == n
             && block.counts.count == n
             && block.types.count == block.ids.count
@@ -235,6 +242,38 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&examples, &mut bytes);
         assert!(bytes.len() < 2 * 1000 + 100, "{}", bytes.len());
+    }
+
+    /// Lists of zeros take no bytes, so that a block of some bytes could ask for any memory.
+    #[test]
+    fn zeros_are_bounded_by_bytes() {
+        let block = |counts: [u32; 6], widths: [u8; 6], bytes: [&[u8]; 6]| {
+            let mut block = Vec::new();
+            for ((count, width), bytes) in counts.into_iter().zip(widths).zip(bytes) {
+                block.extend(count.to_le_bytes());
+                block.push(width);
+                block.extend(bytes);
+            }
+            block
+        };
+        let most = u32::MAX.to_le_bytes();
+        // One example of 2^32 tokens, each of them 0.
+        let tokens = block(
+            [1, u32::MAX, u32::MAX, 1, 1, 0],
+            [4, 0, 0, 0, 0, 0],
+            [&most, &[], &[], &[], &[], &[]],
+        );
+        // 2^32 examples without tokens.
+        let examples = block([u32::MAX, 0, 0, u32::MAX, u32::MAX, 0], [0; 6], [&[]; 6]);
+        // An example whose target has 2^32 classes.
+        let classes = block(
+            [1, 1, 1, 1, 1, u32::MAX],
+            [1, 1, 0, 1, 4, 0],
+            [&[1], &[7], &[], &[3], &most, &[]],
+        );
+        for block in [tokens, examples, classes] {
+            assert!(Block::read(&block).is_none(), "{block:?}");
+        }
     }
 
     /// Even under a correct checksum, nonsense causes no panic and no allocation beyond the bytes

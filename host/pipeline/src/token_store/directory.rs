@@ -81,6 +81,18 @@ pub fn header(key: &Key) -> [u8; HEADER] {
 }
 
 impl Directory {
+    /// The number of examples in a block.
+    pub fn n_examples(&self, block: usize) -> usize {
+        let before = block * BLOCK;
+        self.summary.examples.saturating_sub(before).min(BLOCK)
+    }
+
+    /// The end of the last block in the file.
+    pub fn end_of_blocks(&self) -> u64 {
+        let last = self.blocks.last();
+        last.map_or(HEADER as u64, |block| block.start + u64::from(block.size))
+    }
+
     /// Appends the directory and trailer to a file whose preceding part has `before` bytes.
     pub fn encode(&self, key: &Key, before: u64, out: &mut Vec<u8>) {
         let first = out.len();
@@ -160,9 +172,18 @@ impl Directory {
             blocks.push(block);
         }
         summary.fingerprint = bytes.try_into().ok()?;
-        let counted: u64 = summary.lengths.values().sum();
-        let fits =
-            blocks.len() == summary.examples.div_ceil(BLOCK) && counted == summary.examples as u64;
+        let lengths = summary.lengths.iter();
+        let counted = lengths
+            .clone()
+            .try_fold((0u64, 0u64), |sums, (&length, &count)| {
+                let tokens = count.checked_mul(length as u64)?;
+                Some((sums.0.checked_add(count)?, sums.1.checked_add(tokens)?))
+            });
+        // A token takes at least a byte, so the sizes of the blocks bound every total.
+        let fits = blocks.len() == summary.examples.div_ceil(BLOCK)
+            && counted == Some((summary.examples as u64, summary.tokens))
+            && summary.tokens <= start - HEADER as u64
+            && summary.distinct_tokens <= summary.tokens;
         fits.then_some(Self { summary, blocks })
     }
 }

@@ -122,6 +122,40 @@ fn every_damage_of_a_small_file_is_found_when_it_is_opened() {
     }
 }
 
+/// Whoever makes a file can also make its checksums, so its numbers are checked against each other.
+#[test]
+fn a_directory_that_lies_is_refused() {
+    let key = Key::of_text("k");
+    let mut image = Image::new(key);
+    examples(130).into_iter().for_each(|e| image.push(e));
+    let (bytes, good) = image.finish();
+    let before = good.end_of_blocks() as usize;
+    let open = |change: &dyn Fn(&mut Directory)| {
+        let (mut directory, mut bytes) = (good.clone(), bytes[..before].to_vec());
+        change(&mut directory);
+        directory.encode(&key, before as u64, &mut bytes);
+        Examples::of_bytes(bytes, &key)
+    };
+    assert!(open(&|_| ()).is_ok());
+    let lies: [&dyn Fn(&mut Directory); 7] = [
+        &|directory| directory.summary.tokens = u64::MAX,
+        &|directory| directory.summary.distinct_tokens = u64::MAX,
+        &|directory| assert!(directory.summary.lengths.insert(9, u64::MAX).is_none()),
+        &|directory| assert!(directory.summary.lengths.insert(usize::MAX, 2).is_none()),
+        // The last block has two examples, not three.
+        &|directory| {
+            directory.summary.examples += 1;
+            directory.summary.tokens += 9;
+            directory.summary.lengths.insert(9, 1);
+        },
+        &|directory| directory.blocks[0].size = u32::MAX,
+        &|directory| assert!(directory.blocks.pop().is_some()),
+    ];
+    for (number, lie) in lies.into_iter().enumerate() {
+        assert!(open(lie).is_err(), "lie {number}");
+    }
+}
+
 /// Opening a large file reads only its directory.
 #[test]
 fn damage_of_a_large_file_is_found_where_it_is() {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tokenizers::{AddedToken, Model, NormalizedString, Normalizer};
 
 /// An `AddedToken` as a file gives it; `None` stands for a missing flag.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Spec {
     pub content: String,
     pub single_word: Option<bool>,
@@ -21,7 +21,7 @@ pub(super) struct Spec {
 }
 
 /// A named or extra special token: a text, or a token with flags.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Named {
     Text(String),
     Token(Spec),
@@ -128,8 +128,9 @@ pub(super) fn to_add(
     let mut tokens: Vec<Named> = decoder.values().cloned().map(Named::Token).collect();
     let mut known = present.clone();
     known.extend(decoder.values().map(|spec| spec.content.clone()));
+    let mut seen: HashSet<&Named> = HashSet::new();
     for token in named.iter().chain(extra) {
-        if !known.contains(token.content()) && !tokens.contains(token) {
+        if !known.contains(token.content()) && seen.insert(token) {
             tokens.push(token.clone());
         }
     }

@@ -1,7 +1,7 @@
 //! Encodes texts, pairs and words to ids and types. Called for examples, evaluation sets and inputs
 //! of `predict`.
 
-use super::{Tokenizer, class::Class};
+use super::{Tokenizer, class::Class, contain::contain};
 use progtune_datasets::{Example, TaggedSentence};
 use progtune_engine::{
     batch::{EncodedExample, Target},
@@ -80,13 +80,14 @@ impl Tokenizer {
         text: impl Fn(usize) -> String,
     ) -> Result<Vec<tokenizers::Encoding>> {
         let built = self.built()?;
-        let encodings = if built.class == Class::JapaneseBasic {
-            let encode = |input| self.encode_slowly(&built.inner, input);
-            inputs.into_iter().map(encode).collect()
-        } else {
-            built.inner.encode_batch(inputs, true)
-        };
-        let encodings = encodings.map_err(|e| self.failure(&e))?;
+        let encodings = self.run(|| {
+            if built.class == Class::JapaneseBasic {
+                let encode = |input| self.encode_slowly(&built.inner, input);
+                inputs.into_iter().map(encode).collect()
+            } else {
+                built.inner.encode_batch(inputs, true)
+            }
+        })?;
         if let Some(row) = encodings.iter().position(|encoding| encoding.is_empty()) {
             return Err(Error::Model(format!(
                 "{}: the tokenizer produces no token for example {} (`{}`): expected special tokens around every text; \
@@ -100,6 +101,15 @@ impl Tokenizer {
             self.check(encoding)?;
         }
         Ok(encodings)
+    }
+
+    /// Runs the library. A panic in it, which damaged files may cause, is an error.
+    ///
+    /// # Errors
+    /// Fails if the library fails or panics.
+    pub fn run<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        let result = contain(work).map_err(|what| self.failure(&what))?;
+        result.map_err(|e| self.failure(&e))
     }
 
     /// Truncates a pair like transformers' Python tokenizers (`truncate_sequences`): token by token

@@ -38,6 +38,14 @@ impl Fault {
         )
     }
 
+    /// Files at which the library panicked.
+    pub fn unusable(why: String) -> Self {
+        Self::new(format!(
+            "progtune cannot read this tokenizer: {why}; fetch its files again, or save it with `save_pretrained` of a \
+             current transformers"
+        ))
+    }
+
     /// The message for the model at `origin`.
     pub fn at(&self, origin: &str) -> String {
         match &self.file {

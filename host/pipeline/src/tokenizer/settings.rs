@@ -8,7 +8,7 @@ use super::added_tokens::{Named, Spec, special_texts};
 use super::class::Class;
 use super::fault::Fault;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The named special tokens of every tokenizer, in transformers' order.
 const NAMES: &[&str] = &[
@@ -32,6 +32,9 @@ const MODEL_SPECIFIC: &str = "model_specific_special_tokens";
 const DECODER: &str = "added_tokens_decoder";
 /// The key that marks an object as a token with flags.
 const TYPE: &str = "__type";
+
+/// The most keys of a file with settings. Some functions here look at every key for every other.
+const MOST_KEYS: usize = 5000;
 
 /// The combined settings. Tokens with flags are objects with `__type`.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +76,16 @@ impl Settings {
             added_tokens,
             tokenizer,
         } = sources;
+        let map_keys = special_tokens_map.as_ref().map_or(0, Map::len);
+        for (file, keys) in [
+            (TOKENIZER_CONFIG, values.len()),
+            (SPECIAL_TOKENS_MAP, map_keys),
+        ] {
+            if keys > MOST_KEYS {
+                let what = format!("expected at most {MOST_KEYS} keys, found {keys}");
+                return Err(Fault::unreadable(file, what));
+            }
+        }
         values.shift_remove("tokenizer_class");
         for (key, value) in forced {
             values.insert((*key).to_owned(), value.clone());
@@ -356,12 +369,13 @@ fn merge_special_tokens_map(
                     Some(Value::Array(earlier)) => earlier.clone(),
                     _ => Vec::new(),
                 };
+                let mut known: HashSet<Value> = all.iter().cloned().collect();
                 for token in tokens {
                     let token = match &token {
                         Value::Object(flags) => to_value(&special_spec(flags)?),
                         _ => token,
                     };
-                    if !all.contains(&token) {
+                    if known.insert(token.clone()) {
                         all.push(token);
                     }
                 }

@@ -125,7 +125,7 @@ cases! { is_refused:
         file.tensors.get_mut(NORM).unwrap().0 = safetensors::Dtype::I32;
     }));
     no_weights("bert", without(WEIGHTS));
-    weights_as_a_pickle("bert", |model| {
+    weights_under_the_name_of_a_pickle("bert", |model| {
         fs::rename(model.join(WEIGHTS), model.join("pytorch_model.bin")).unwrap();
     });
     no_configuration("bert", without("config.json"));

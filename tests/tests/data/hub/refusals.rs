@@ -75,13 +75,13 @@ fn refusing() -> Place {
         gated: true,
         ..tiny()
     };
-    let pickle = Repo::new(
-        "org/pickle",
+    let keras = Repo::new(
+        "org/keras",
         "6f",
         vec![
             ("config.json".into(), b"{}".to_vec()),
             ("vocab.txt".into(), b"[PAD]".to_vec()),
-            ("pytorch_model.bin".into(), b"pickle".to_vec()),
+            ("tf_model.h5".into(), b"keras".to_vec()),
         ],
     );
     let lora = Repo::new(
@@ -89,7 +89,7 @@ fn refusing() -> Place {
         "7a",
         vec![("adapter_config.json".into(), b"{}".to_vec())],
     );
-    let place = Place::with(vec![tiny(), gated, pickle, lora]);
+    let place = Place::with(vec![tiny(), gated, keras, lora]);
     place.server.know_token("hf_good");
     place
 }
@@ -115,11 +115,34 @@ cases! { is_refused:
 }
 
 #[test]
-fn a_pickle_is_not_fetched() {
+fn other_weights_are_not_fetched() {
     let place = refusing();
     let data = fixture("parity/data");
-    let words = format!("--model org/pickle --task mrpc --data {}", data.display());
+    let words = format!("--model org/keras --task mrpc --data {}", data.display());
     outcome(&mut place.train(&words)).bad(3);
+}
+
+/// Without safetensors, PyTorch's shards and adapters are fetched.
+#[test]
+fn pickles_are_fetched_where_there_is_nothing_else() {
+    let shards = [1, 2].map(|part| format!("pytorch_model-0000{part}-of-00002.bin"));
+    let mut names = vec!["config.json", "vocab.txt", "tokenizer_config.json"];
+    names.push("pytorch_model.bin.index.json");
+    names.extend(shards.iter().map(String::as_str));
+    let model = files(&fixture("pickles/model"), &names, "");
+    let names = ["adapter_config.json", "adapter_model.bin"];
+    let adapter = files(&fixture("pickles/adapter"), &names, "");
+    let place = Place::with(vec![
+        Repo::new("org/pickles", "8b", model),
+        Repo::new("org/pickled", "9c", adapter),
+    ]);
+    let words = "predict --task own --model org/pickles --adapter org/pickled --text kebe";
+    let said = place.run(words).good();
+    assert!(
+        said.stdout.contains("logits") || said.stdout.contains("yes"),
+        "{}",
+        said.stdout
+    );
 }
 
 /// Plans with a variable that makes the hub unusable.

@@ -157,7 +157,7 @@ fn a_configuration_and_a_file_that_differ_are_refused() {
 }
 
 #[test]
-fn a_pickle_is_named_with_what_to_do() {
+fn weights_under_the_name_of_a_pickle_are_refused() {
     let row = Row::plain_lora();
     let weights = row.adapter().join("adapter_model.safetensors");
     fs::rename(&weights, row.adapter().join("adapter_model.bin")).unwrap();

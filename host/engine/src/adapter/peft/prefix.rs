@@ -12,7 +12,7 @@ use crate::{
         config::{Architecture, ModelConfig},
         graph::{Program, RowContext},
         parameters::Parameters,
-        safetensors_file::SafetensorsFile,
+        tensor_file::TensorFile,
         weights::canonical_name,
     },
 };
@@ -63,7 +63,7 @@ pub(super) fn recognise(config: &Config<'_>) -> Result<Recognised> {
 }
 
 /// The tensors of a file by their names here.
-pub(super) fn read(file: &mut SafetensorsFile, architecture: Architecture) -> Result<Tensors> {
+pub(super) fn read(file: &mut TensorFile, architecture: Architecture) -> Result<Tensors> {
     let keys: Vec<String> = file.shapes().map(|(key, _)| key.to_owned()).collect();
     let name = |key: &str| match key.strip_prefix("base_model.") {
         _ if key == ROWS => Ok(key.to_owned()),
