@@ -103,8 +103,8 @@ pub(crate) mod flags {
 
 use self::{
     answering::*, batching::*, caching::*, data::*, evaluating::*, hub::*, inference::ADAPTER,
-    inputs::*, loss::*, machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*, saving::*,
-    schedule_and_method::*, show::*, split::SPLIT, training::*,
+    inputs::*, loss::*, machine::*, memory::*, optimizer::*, output::*, own::*, plugins::*,
+    saving::*, schedule_and_method::*, show::*, split::SPLIT, training::*,
 };
 use export::Written;
 use settings::Settings;

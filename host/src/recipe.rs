@@ -30,7 +30,6 @@ use crate::{
 };
 use decide::Point;
 use prepare::{Inputs, Prepared};
-use saving::{Moment, Saving};
 use progtune_engine::{
     batch::Batch,
     error::{Error, Result},
@@ -46,6 +45,7 @@ use progtune_pipeline::{
 };
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::interrupt;
+use saving::{Moment, Saving};
 use serde_json::json;
 use std::time::Instant;
 
@@ -76,6 +76,9 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
         Some(checkpoint) => resumption::check(&prepared, &record, checkpoint)?,
         None => Saving::new(&config.saving, record.clone(), None),
     };
+    if resumption::is_finished(&prepared, checkpoint.as_ref()) {
+        return Ok(());
+    }
     let opening = match (&checkpoint, &config.saving.beginning) {
         (None, _) => Opening::New,
         (Some(checkpoint), Beginning::Forked { .. }) => Opening::Forked(checkpoint),
@@ -88,7 +91,13 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
     let mut progress = Progress::new(config.output.logging_steps, config.training.epochs, pace);
     prepared.announce(&plan, cache.cache_forecast(), &directory, started);
 
-    let mut run = Run::new(&mut prepared, &mut cache, &mut directory, &mut progress, saving);
+    let mut run = Run::new(
+        &mut prepared,
+        &mut cache,
+        &mut directory,
+        &mut progress,
+        saving,
+    );
     run.summary.startup_secs = started.elapsed().as_secs_f64();
     if let Some(checkpoint) = &mut checkpoint {
         run.restore(checkpoint)?;

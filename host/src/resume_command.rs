@@ -40,7 +40,10 @@ pub fn fork_config(arguments: &Arguments, sources: &Sources) -> Result<RunConfig
     let at = arguments.one(&AT);
     let output = match arguments.texts(output_flag()).pop() {
         Some(typed) => absolute_path(Path::new(&typed)),
-        None => beside(&from, &at.map_or("fork".into(), |epoch| format!("fork-{epoch}"))),
+        None => beside(
+            &from,
+            &at.map_or("fork".into(), |epoch| format!("fork-{epoch}")),
+        ),
     };
     let recorded = recorded(&from)?;
     let beginning = Beginning::Forked { from, at };
@@ -78,7 +81,10 @@ fn recorded(run: &Path) -> Result<PathBuf> {
         if directory.is_dir()
             && let Err(error) = std::env::set_current_dir(directory)
         {
-            tracing::warn!("{}: cannot become the working directory: {error}", directory.display());
+            tracing::warn!(
+                "{}: cannot become the working directory: {error}",
+                directory.display()
+            );
         }
     }
     Ok(place.join(CONFIG))

@@ -9,9 +9,7 @@ mod claim;
 mod names;
 
 pub use claim::{Claim, EarlierRun, Opening};
-pub use names::{
-    CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result,
-};
+pub use names::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result};
 
 use crate::{
     checkpoint::{Checkpoint, Prefix, Shelf, State},
@@ -46,6 +44,8 @@ pub struct RunDirectory {
     metrics: Journal,
     /// The texts of `config.toml`, `run.json` and `plan.json`, in case they must be written again.
     texts: Vec<(&'static str, String)>,
+    /// The circumstances of the first process, if this one continues the run.
+    earlier_circumstances: Option<Value>,
     /// Whether training is over. From then on the result is saved wherever possible.
     is_saving: bool,
     /// The lock of a directory that was created again.
@@ -80,7 +80,13 @@ impl RunDirectory {
             None => create(&folder, LOG)?,
         };
         logging::continue_in(log);
-        Self::with(folder, replaces, metrics, record)
+        let circumstances = fs::read_to_string(folder.path().join(RUN));
+        let circumstances = circumstances
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok());
+        let mut directory = Self::with(folder, replaces, metrics, record)?;
+        directory.earlier_circumstances = circumstances.filter(Value::is_object);
+        Ok(directory)
     }
 
     fn with(
@@ -94,6 +100,7 @@ impl RunDirectory {
             replaces,
             metrics,
             texts: Vec::new(),
+            earlier_circumstances: None,
             is_saving: false,
             _lock: None,
         };
@@ -176,8 +183,18 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_circumstances(&mut self, run: &Value) -> Result<()> {
-        self.write_text(RUN, record_text(run))
+    pub fn write_circumstances(&mut self, run: Value) -> Result<()> {
+        let circumstances = match self.earlier_circumstances.take() {
+            // A run that continues keeps those of its beginning.
+            Some(mut first) => {
+                let mut continued = first["continued"].as_array().cloned().unwrap_or_default();
+                continued.push(run);
+                first["continued"] = Value::Array(continued);
+                first
+            }
+            None => run,
+        };
+        self.write_text(RUN, record_text(&circumstances))
     }
 
     fn write_text(&mut self, name: &'static str, text: String) -> Result<()> {

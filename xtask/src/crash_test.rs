@@ -57,8 +57,14 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             print!("{HELP}");
             return Ok(());
         }
-        let value = arguments.next().ok_or(format!("{argument}: expected a value"))?;
-        let number = || value.parse().map_err(|_| format!("{argument}: expected a number"));
+        let value = arguments
+            .next()
+            .ok_or(format!("{argument}: expected a value"))?;
+        let number = || {
+            value
+                .parse()
+                .map_err(|_| format!("{argument}: expected a number"))
+        };
         match argument.as_str() {
             "--kills" => kills = number()?,
             "--seed" => seed = number()?,
@@ -68,7 +74,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             other => return Err(format!("{other}: unknown argument\n{HELP}")),
         }
     }
-    let jobs: Vec<Job> = jobs().into_iter().filter(|job| job.name.contains(&only)).collect();
+    let jobs: Vec<Job> = jobs()
+        .into_iter()
+        .filter(|job| job.name.contains(&only))
+        .collect();
     let scratch = tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?;
     let mut random = Random(seed as u64 | 1);
     let mut text = String::new();
@@ -102,7 +111,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
 }
 
 fn jobs() -> Vec<Job> {
-    let pairs = METHODS.iter().flat_map(|method| SCHEDULES.map(|schedule| (method, schedule)));
+    let pairs = METHODS
+        .iter()
+        .flat_map(|method| SCHEDULES.map(|schedule| (method, schedule)));
     pairs
         .map(|(method, schedule)| {
             let own = format!("--peft {method} --schedule {schedule}");
@@ -159,12 +170,17 @@ impl Crashes<'_> {
     }
 
     fn directory(&self, name: &str) -> PathBuf {
-        self.scratch.join(format!("{}-{name}", self.job.name.replace(' ', "-")))
+        self.scratch
+            .join(format!("{}-{name}", self.job.name.replace(' ', "-")))
     }
 
     fn train(&self, output: &Path) -> Command {
         let mut command = Command::new(self.program);
-        command.arg("train").args(&self.job.flags).arg("--output").arg(output);
+        command
+            .arg("train")
+            .args(&self.job.flags)
+            .arg("--output")
+            .arg(output);
         command
     }
 
@@ -206,7 +222,10 @@ impl Crashes<'_> {
                 Err(format!("{}: {status}\n{said}", self.job.name))
             };
         }
-        child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
+        child
+            .kill()
+            .and_then(|()| child.wait())
+            .map_err(|e| e.to_string())?;
         Ok(true)
     }
 
@@ -218,7 +237,11 @@ impl Crashes<'_> {
             match child.try_wait().map_err(|e| e.to_string())? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => {
-                    return Err(format!("{}: {command:?}: {status}\n{}", self.job.name, said(child)));
+                    return Err(format!(
+                        "{}: {command:?}: {status}\n{}",
+                        self.job.name,
+                        said(child)
+                    ));
                 }
                 None if begun.elapsed() > LONGEST => {
                     let _ = child.kill();
@@ -232,8 +255,9 @@ impl Crashes<'_> {
     fn compare(&self, cut: &Path, expected: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
         let found = everything(cut)?;
         let names = expected.keys().chain(found.keys());
-        let mut differing: Vec<&String> =
-            names.filter(|name| expected.get(*name) != found.get(*name)).collect();
+        let mut differing: Vec<&String> = names
+            .filter(|name| expected.get(*name) != found.get(*name))
+            .collect();
         differing.dedup();
         let Some(first) = differing.first() else {
             return Ok(());
@@ -261,11 +285,17 @@ impl Crashes<'_> {
 /// files would be a difference.
 fn everything(run: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let files = contents(run)?.into_iter();
-    let mut files: BTreeMap<_, _> = files.map(|(name, file)| (name, file.into_bytes())).collect();
+    let mut files: BTreeMap<_, _> = files
+        .map(|(name, file)| (name, file.into_bytes()))
+        .collect();
     let log = run.join("log.txt");
     let text = fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))?;
     files.insert("log.txt".into(), log_lines(&text).into_bytes());
-    let states: Vec<String> = files.keys().filter(|name| is_state(name)).cloned().collect();
+    let states: Vec<String> = files
+        .keys()
+        .filter(|name| is_state(name))
+        .cloned()
+        .collect();
     for name in states {
         let path = run.join(&name);
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -299,9 +329,13 @@ fn log_lines(text: &str) -> String {
             && !line.contains("prefix cache")
             && !line.contains(" run version")
     };
-    let without_time = |line: &str| line.split_once(' ').map_or("", |(_, rest)| rest).to_owned() + "\n";
+    let without_time =
+        |line: &str| line.split_once(' ').map_or("", |(_, rest)| rest).to_owned() + "\n";
     let lines = text.lines().filter(is_of_training);
-    lines.map(without_time).map(|line| without_numbers_of_time(&line)).collect()
+    lines
+        .map(without_time)
+        .map(|line| without_numbers_of_time(&line))
+        .collect()
 }
 
 /// A line of the log without the values of evaluations that are durations.
@@ -320,19 +354,27 @@ fn last_checkpoint(run: &Path) -> Option<u64> {
     let entries = fs::read_dir(run.join("checkpoints")).ok()?.flatten();
     let steps = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
-        name.strip_prefix("step-")?.strip_suffix(".json")?.parse().ok()
+        name.strip_prefix("step-")?
+            .strip_suffix(".json")?
+            .parse()
+            .ok()
     });
     steps.max()
 }
 
 fn start(command: &mut Command) -> Result<Child, String> {
     let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().map_err(|error| format!("{command:?}: {error}"))
+    command
+        .spawn()
+        .map_err(|error| format!("{command:?}: {error}"))
 }
 
 fn said(child: Child) -> String {
     let output = child.wait_with_output();
-    output.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stderr).into_owned())
+    output.map_or_else(
+        |e| e.to_string(),
+        |o| String::from_utf8_lossy(&o.stderr).into_owned(),
+    )
 }
 
 /// Random numbers (xorshift64*).

@@ -17,8 +17,21 @@ const NOT_COMPARED: &[&str] = &[
 
 /// Parts of keys whose values are times, memory, paths, the build, or sentences for people.
 const VOLATILE: &[&str] = &[
-    "sec", "runtime", "memory", "rss", "peak", "path", "output", "version", "plugin", "build",
-    "command", "sha256", "file", "reasons", "prefix_cache",
+    "sec",
+    "runtime",
+    "memory",
+    "rss",
+    "peak",
+    "path",
+    "output",
+    "version",
+    "plugin",
+    "build",
+    "command",
+    "sha256",
+    "file",
+    "reasons",
+    "prefix_cache",
 ];
 
 /// The contents of a file of a result.

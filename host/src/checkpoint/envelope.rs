@@ -35,7 +35,9 @@ pub fn open(bytes: &[u8]) -> Result<&str, String> {
     }
     if length != text.len().to_string() {
         let found = text.len();
-        return Err(damaged(format!("expected {length:.20} bytes, found {found}")));
+        return Err(damaged(format!(
+            "expected {length:.20} bytes, found {found}"
+        )));
     }
     if hash != of_bytes(text.as_bytes()) {
         return Err(damaged("its SHA-256 differs from the recorded one".into()));

@@ -81,7 +81,10 @@ impl Identity {
             ("simd", &self.simd),
         ];
         let single = single.map(|(name, value)| (name.to_owned(), value.as_str()));
-        let data = self.data.iter().map(|(split, value)| (format!("data_{split}"), value.as_str()));
+        let data = self
+            .data
+            .iter()
+            .map(|(split, value)| (format!("data_{split}"), value.as_str()));
         let plugins = self.plugins.iter();
         let plugins = plugins.map(|(kind, value)| (format!("plugin_{kind}"), value.as_str()));
         single.into_iter().chain(data).chain(plugins).collect()

@@ -96,7 +96,9 @@ impl Shelf {
         let text = self.file(step, "json");
         // The tensors of a checkpoint of the same step stay until its state is replaced.
         let first = self.file(step, TENSORS);
-        let is_taken = self.state(step).is_ok_and(|old| old.files.contains_key(&name_of(&first)));
+        let is_taken = self
+            .state(step)
+            .is_ok_and(|old| old.files.contains_key(&name_of(&first)));
         let data = if is_taken {
             self.file(step, "1.safetensors")
         } else {
@@ -111,9 +113,7 @@ impl Shelf {
         }
         let (file, bytes, sha256) = out.finish();
         file.finish()?;
-        state
-            .files
-            .insert(name_of(&data), Prefix { bytes, sha256 });
+        state.files.insert(name_of(&data), Prefix { bytes, sha256 });
         let body = serde_json::to_string(&state).ok().filter(|body| {
             let again = serde_json::from_str::<State>(body);
             let again = again.and_then(|again| serde_json::to_string(&again));
@@ -144,7 +144,10 @@ impl Shelf {
 
     /// Removes tensors that belong to no state. A run that was killed may have left them.
     fn remove_strays(&self) {
-        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some(step) = step_of(&name, TENSORS) else {
@@ -176,7 +179,9 @@ impl Shelf {
         }
         let tensors = tensors.ok_or_else(|| {
             let path = path.display();
-            Error::Model(format!("{path}: it names no file of tensors; use an earlier checkpoint"))
+            Error::Model(format!(
+                "{path}: it names no file of tensors; use an earlier checkpoint"
+            ))
         })?;
         Ok(Checkpoint {
             path,
@@ -194,7 +199,9 @@ impl Shelf {
         let wrong = |what: String| Error::Model(format!("{}: {what}", path.display()));
         let about = fs::symlink_metadata(&path).map_err(Error::io(&path, "open"))?;
         if !about.is_file() || about.len() > MOST_BYTES {
-            return Err(wrong("expected the state of a run; use an earlier checkpoint".into()));
+            return Err(wrong(
+                "expected the state of a run; use an earlier checkpoint".into(),
+            ));
         }
         let bytes = fs::read(&path).map_err(Error::io(&path, "read"))?;
         let text = envelope::open(&bytes).map_err(wrong)?;

@@ -32,7 +32,9 @@ pub(crate) static SAVE_MINUTES: Flag<f64> = Flag::key(
 .computed("none: only after epochs")
 .example("10")
 .form(Form::Parsed("a number above 0", |text| {
-    text.parse().ok().filter(|&minutes: &f64| minutes > 0.0 && minutes.is_finite())
+    text.parse()
+        .ok()
+        .filter(|&minutes: &f64| minutes > 0.0 && minutes.is_finite())
 }));
 
 pub(crate) static SAVE_TOTAL_LIMIT: Flag<usize> = Flag::key(

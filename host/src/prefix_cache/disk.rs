@@ -94,7 +94,12 @@ impl Disk {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub(super) fn open(file: File, run: &[u8; 32], chosen: &Chosen, dtype: CacheDtype) -> Result<Self> {
+    pub(super) fn open(
+        file: File,
+        run: &[u8; 32],
+        chosen: &Chosen,
+        dtype: CacheDtype,
+    ) -> Result<Self> {
         Self::make(file, run, &chosen.entries, &chosen.sizes, dtype)
     }
 

@@ -51,7 +51,7 @@ impl Prepared<'_> {
         let origins = inputs.config.recorded_origins(&inputs.local, &self.decided);
         let source = &inputs.model.source;
         let run = circumstances(inputs.config, &inputs.local, &origins, source)?;
-        directory.write_circumstances(&run)?;
+        directory.write_circumstances(run)?;
         Ok(plan)
     }
 

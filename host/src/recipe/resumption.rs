@@ -52,16 +52,21 @@ pub(super) fn find(config: &RunConfig, claim: &Claim) -> Result<Option<Checkpoin
                 output.display()
             ))),
         },
-        Beginning::Forked { from, at: Some(epoch) } => {
-            Shelf::of(&place_of_unfinished(from)).at_end_of(*epoch).map(Some)
+        Beginning::Forked {
+            from,
+            at: Some(epoch),
+        } => Shelf::of(&place_of_unfinished(from))
+            .at_end_of(*epoch)
+            .map(Some),
+        Beginning::Forked { from, at: None } => {
+            match Shelf::of(&place_of_unfinished(from)).newest()? {
+                Some(found) => Ok(Some(found)),
+                None => Err(Error::Usage(format!(
+                    "{}: no checkpoint is here; choose the directory of a run that has one",
+                    from.display()
+                ))),
+            }
         }
-        Beginning::Forked { from, at: None } => match Shelf::of(&place_of_unfinished(from)).newest()? {
-            Some(found) => Ok(Some(found)),
-            None => Err(Error::Usage(format!(
-                "{}: no checkpoint is here; choose the directory of a run that has one",
-                from.display()
-            ))),
-        },
     }
 }
 
@@ -104,6 +109,29 @@ pub(super) fn check(
     let State { place, spent, .. } = checkpoint.state;
     saving.continue_at(place, spent, !allowed.is_empty());
     Ok(saving)
+}
+
+/// Whether a run that is to continue is finished and has its result. A note says so.
+pub(super) fn is_finished(prepared: &Prepared<'_>, checkpoint: Option<&Checkpoint>) -> bool {
+    let config = prepared.inputs.config;
+    let Some(checkpoint) = checkpoint else {
+        return false;
+    };
+    let State {
+        place, stops_early, ..
+    } = &checkpoint.state;
+    let is_between_epochs = place.step_in_epoch == 0 || place.is_closed;
+    let has_no_more_steps = *stops_early || place.step >= prepared.last_step();
+    let is_over = is_between_epochs && has_no_more_steps;
+    let is_fork = matches!(config.saving.beginning, Beginning::Forked { .. });
+    let has_result = checkpoint.run().join(RESULTS).exists();
+    if is_over && has_result && !is_fork {
+        note(&format!(
+            "{}: this run is finished; `progtune resume {0} --epochs N` with more epochs extends it",
+            config.output_dir().display()
+        ));
+    }
+    is_over && has_result && !is_fork
 }
 
 fn refusal(path: &Path, place: Place, changes: &[Change]) -> Error {
@@ -196,7 +224,12 @@ impl Run<'_> {
             // The stage of the earlier schedule holds until the next decision, and so does the
             // optimizer's state for it.
             let trained = |&id: &usize| decision.trainable.contains(&infos[id].name);
-            let trainable = model_plan.candidates.iter().copied().filter(trained).collect();
+            let trainable = model_plan
+                .candidates
+                .iter()
+                .copied()
+                .filter(trained)
+                .collect();
             self.stage = model_plan.stage_of(decision.epoch, decision.step_in_epoch, trainable);
         } else if !is_same {
             return Err(Error::Training(format!(

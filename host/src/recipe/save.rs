@@ -5,6 +5,7 @@ use super::prepare::{Inputs, ModelSide, Prepared};
 use crate::{
     baseline::{self, Baseline, Verdict},
     best_model,
+    checkpoint::Shelf,
     engaged::Engaged,
     evaluate::evaluate,
     evaluation_keys::eval_keys,
@@ -67,8 +68,10 @@ impl Prepared<'_> {
         let (head, rewrites) = (HeadKind::of(task), &inputs.model_plan.rewrites);
         let is_mergeable = is_possible(&self.model, head, rewrites);
         let verification = verified(self.model, inputs, directory.path())?;
-        // The result has them, too.
-        best_model::remove_files(directory.path());
+        // The result has these parameters, too. A checkpoint needs the file if the run is extended.
+        if Shelf::of(directory.path()).steps().is_empty() {
+            best_model::remove_files(directory.path());
+        }
         directory.take_the_place()?;
         saving.finish();
         let guessing = Baseline::new(task, &inputs.examples, &inputs.eval_splits[0])?;

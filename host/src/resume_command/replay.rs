@@ -86,7 +86,9 @@ fn differences(run: &Path, again: &Path) -> Result<Vec<String>> {
     for name in WEIGHTS {
         let read = |directory: &Path| match fs::read(directory.join(name)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            other => other.map(Some).map_err(Error::io(&directory.join(name), "read")),
+            other => other
+                .map(Some)
+                .map_err(Error::io(&directory.join(name), "read")),
         };
         if read(run)? != read(again)? {
             found.push(format!("{name} differs"));
@@ -101,7 +103,10 @@ fn differences(run: &Path, again: &Path) -> Result<Vec<String>> {
     let (before, now) = (lines(run)?, lines(again)?);
     if before.len() != now.len() {
         let counts = (before.len(), now.len());
-        found.push(format!("{METRICS} had {} lines and has {}", counts.0, counts.1));
+        found.push(format!(
+            "{METRICS} had {} lines and has {}",
+            counts.0, counts.1
+        ));
     }
     let pairs = before.iter().zip(&now).zip(1..);
     for ((before, now), line) in pairs.filter(|((before, now), _)| before != now) {
@@ -116,7 +121,10 @@ fn without_volatile(record: Value) -> Value {
         Value::Object(map) => {
             let is_kept = |key: &str| !VOLATILE.iter().any(|part| key.contains(part));
             let kept = map.into_iter().filter(|(key, _)| is_kept(key));
-            Value::Object(kept.map(|(key, value)| (key, without_volatile(value))).collect())
+            Value::Object(
+                kept.map(|(key, value)| (key, without_volatile(value)))
+                    .collect(),
+            )
         }
         other => other,
     }

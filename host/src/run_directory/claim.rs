@@ -4,8 +4,12 @@
 use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
+    place_of_unfinished,
 };
-use crate::{checkpoint::Checkpoint, config::InputsConfig};
+use crate::{
+    checkpoint::{Checkpoint, Shelf},
+    config::InputsConfig,
+};
 use progtune_engine::error::{Error, Result};
 use progtune_process::{
     files::{folder::Folder, lock::DirectoryLock},
@@ -25,6 +29,8 @@ pub struct Claim {
     lock: DirectoryLock,
     /// The note about an earlier result, added to an error if the run fails.
     earlier: Cell<Option<String>>,
+    /// Whether the run has begun to write.
+    has_begun: Cell<bool>,
 }
 
 /// The fate of a run that is already in the output directory.
@@ -66,6 +72,7 @@ impl Claim {
             earlier_run,
             lock,
             earlier: Cell::new(None),
+            has_begun: Cell::new(false),
         })
     }
 
@@ -87,6 +94,7 @@ impl Claim {
             return Err(Error::OutputLost { directory });
         }
         check(&self.output, self.earlier_run, inputs)?;
+        self.has_begun.set(true);
         interrupt::set_course(Course::Training);
         interrupt::set_last_words("no result was saved");
         let failed = |action| Error::io(&self.output, action);
@@ -126,7 +134,9 @@ impl Claim {
         let failed = |action| Error::io(&self.output, action);
         let (folder, replaces) = if checkpoint.run() == self.output {
             // A finished run that is extended is unfinished from now on.
-            output.remove(RESULTS).map_err(failed("continue a run in"))?;
+            output
+                .remove(RESULTS)
+                .map_err(failed("continue a run in"))?;
             (output, None)
         } else {
             let staged = output.existing_subfolder(NEW_RUN);
@@ -158,14 +168,24 @@ impl Claim {
         }
     }
 
-    /// Adds to an error of the run the state of the result that it was to replace.
+    /// Adds to an error of the run the checkpoint after which it can continue, and the state of the
+    /// result that it was to replace.
     pub fn explain(&self, error: Error) -> Error {
-        match self.earlier.take() {
-            Some(note) if self.output.join(RESULTS).exists() => Error::Noted {
+        let earlier = self.earlier.take();
+        let earlier = earlier.filter(|_| self.output.join(RESULTS).exists());
+        let has_begun = self.has_begun.get() && !matches!(error, Error::Interrupted { .. });
+        let shelf = Shelf::of(&place_of_unfinished(&self.output));
+        let checkpoint = shelf.steps().last().filter(|_| has_begun).map(|step| {
+            let output = self.output.display();
+            format!("`progtune resume {output}` continues after step {step}")
+        });
+        let notes: Vec<String> = checkpoint.into_iter().chain(earlier).collect();
+        match notes.as_slice() {
+            [] => error,
+            notes => Error::Noted {
                 source: Box::new(error),
-                note,
+                note: notes.join("; "),
             },
-            _ => error,
         }
     }
 }

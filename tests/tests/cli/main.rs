@@ -7,5 +7,6 @@ mod commands;
 mod earlier_version;
 mod hugging_face;
 mod output_safety;
+mod resuming;
 mod runs;
 mod truth;

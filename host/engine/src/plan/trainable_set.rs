@@ -148,12 +148,7 @@ impl ModelPlan {
     }
 
     /// The stage of an epoch that trains these parameters, indices into `parameters`.
-    pub fn stage_of(
-        &self,
-        epoch: u32,
-        step_in_epoch: u64,
-        mut trainable: Vec<usize>,
-    ) -> Stage {
+    pub fn stage_of(&self, epoch: u32, step_in_epoch: u64, mut trainable: Vec<usize>) -> Stage {
         trainable.sort_unstable();
         let infos = || trainable.iter().map(|&id| &self.parameters[id]);
         let mut blocks: Vec<usize> = infos().filter_map(|info| info.block).collect();
