@@ -57,7 +57,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let starts: &[Start] = if is_bounded {
         &[Start::Empty]
     } else {
-        &[Start::Empty, Start::Finished]
+        &[Start::Empty, Start::Unfinished, Start::Finished]
     };
     for &start in starts {
         check_start(&job, start, is_bounded, &mut findings)?;

@@ -146,8 +146,8 @@ impl Error {
         move |source| with_path(source).into()
     }
 
-    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, and that
-    /// of the signal for an interruption.
+    /// The exit code: 2 for arguments, 3 for data or models, 4 for plugins, 5 for training, and the
+    /// signal's own for an interruption.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => 2,

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP. The first signal asks the command to stop; the second one ends the process.
-//! `main` starts to listen, and long work asks here. Plugins see the request as
+//! Ctrl-C, SIGTERM and SIGHUP. The first signal asks the command to stop; the second one ends the
+//! process. `main` starts to listen, and long work asks here. Plugins see the request as
 //! `HostRecord::cancelled`.
 //!
 //! Long loops call [`check`] and return its error. Work that cannot ask (a reader, a library, a

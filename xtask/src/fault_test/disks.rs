@@ -90,7 +90,10 @@ fn check_full(job: &Job, kilobytes: u64, failed: &mut u64) -> Result<Vec<String>
     if !outcome.status.success() {
         *failed += 1;
         if !outcome.said.contains("No space left on device") {
-            found.push(format!("the message does not say why: {}", outcome.said));
+            found.push(format!(
+                "the message does not say why: {}",
+                outcome.messages()
+            ));
         }
     }
     found.extend(check::state(job, Start::Empty, &outcome));
@@ -110,7 +113,10 @@ fn check_read_only(job: &Job) -> Result<Vec<String>, String> {
     let outcome = job.train(None, false)?;
     let mut found = check::outcome(&outcome, "read-only");
     if outcome.status.code() != Some(2) || !outcome.said.contains("Read-only file system") {
-        found.push(format!("expected code 2 and the reason: {}", outcome.said));
+        found.push(format!(
+            "expected code 2 and the reason: {}",
+            outcome.messages()
+        ));
     }
     found.extend(check::state(job, Start::Empty, &outcome));
     mount(&["-o", "remount,rw"], &place)?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 /// The flags of the job.
-const FLAGS: &str = "train --seed 7 --validation-split 0.2 --schedule progressive --peft lora --epochs 3 --batch-size 16 \
-                     --prefix-cache disk --token-cache auto --load-best-model-at-end --progress plain --color never \
+const FLAGS: &str = "train --seed 7 --validation-split 0.2 --schedule progressive --peft lora --epochs 3 --batch-size 8 \
+                     --prefix-cache disk --prefix-cache-budget 8kB --token-cache auto --load-best-model-at-end --progress plain --color never \
                      --threads 1";
 
 /// Files that differ between two equal runs: times, and the log.
@@ -19,6 +19,8 @@ const VOLATILE: &[&str] = &["metrics.jsonl", "log.txt", "all_results.json"];
 pub(super) enum Start {
     /// Nothing: the directory does not exist.
     Empty,
+    /// The files of a run that was cut short.
+    Unfinished,
     /// A finished run, which the new one replaces.
     Finished,
 }
@@ -29,6 +31,16 @@ pub(super) struct Outcome {
     pub(super) said: String,
     /// The operation that failed, as `NUMBER KIND NAME`.
     pub(super) failed: Option<String>,
+}
+
+impl Outcome {
+    /// The errors and warnings, without the plan and the progress.
+    pub(super) fn messages(&self) -> String {
+        let starts = ["error:", "warning:", "thread "];
+        let lines = self.said.lines();
+        let messages = lines.filter(|line| starts.iter().any(|start| line.starts_with(start)));
+        messages.collect::<Vec<_>>().join(" | ")
+    }
 }
 
 /// The files of a directory by their names in it.
@@ -60,7 +72,7 @@ impl Job {
             expected: Files::new(),
         };
         let mut rows = String::new();
-        for row in 0..80 {
+        for row in 0..30 {
             let text = ["kebe zepi moli", "natomo gugifu", "fafe vepona gite kebe"][row % 3];
             rows += &format!(
                 "{{\"text\": \"{text} {}\", \"label\": {}}}\n",
@@ -118,11 +130,17 @@ impl Job {
     pub(super) fn prepare(&self, start: Start) -> Result<(), String> {
         self.clear(&self.place())?;
         self.clear(&self.tokens())?;
-        if start == Start::Finished {
-            let kept = self.scratch.path().join("earlier");
-            copy_all(&kept, &self.output()).map_err(|error| error.to_string())?;
+        if start == Start::Empty {
+            return Ok(());
         }
-        Ok(())
+        let kept = self.scratch.path().join("earlier");
+        let copied = copy_all(&kept, &self.output()).and_then(|()| {
+            if start == Start::Unfinished {
+                fs::remove_file(self.output().join("all_results.json"))?;
+            }
+            Ok(())
+        });
+        copied.map_err(|error| error.to_string())
     }
 
     fn clear(&self, directory: &Path) -> Result<(), String> {

@@ -41,16 +41,19 @@ impl Folder {
         system::is_at(&self.handle, &self.path)
     }
 
-    /// Opens the subdirectory of this name, and creates it if it does not exist.
+    /// Opens the subdirectory of this name, and creates it if it does not exist. The name of a new
+    /// one is forced to the disk, because nothing in it survives a power failure without it.
     ///
     /// # Errors
     /// Fails if the name belongs to something else (including a link), or the file system refuses.
     pub fn subfolder(&self, name: &str) -> io::Result<Self> {
         self.announce(Operation::Create, name)?;
         match system::make_directory(&self.handle, &self.path, name) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => self.existing_subfolder(name),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+            Ok(()) => self.sync()?,
         }
+        self.existing_subfolder(name)
     }
 
     /// Opens the existing subdirectory of this name.

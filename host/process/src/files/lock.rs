@@ -7,6 +7,7 @@
 
 use super::{
     cleanup::{Leftover, Listed, make_listed},
+    directory_of, durable,
     folder::{Folder, is_named},
     medium,
     owner::{Life, Owner},
@@ -301,6 +302,7 @@ fn make_directories(directory: &Path) -> io::Result<Vec<MadeDirectory>> {
     for path in missing.into_iter().rev() {
         let outcome = make_listed(|| {
             medium::create_directory(path)?;
+            durable::sync_directory(directory_of(path))?;
             Ok::<_, io::Error>((Folder::open(path)?, Leftover::Directory(path.to_owned())))
         });
         match outcome {

@@ -101,7 +101,7 @@ impl Temporary {
     }
 
     /// Copies the first `length` bytes into `to`. The outer result is that of reading, the inner one
-    /// that of writing.
+    /// is that of writing.
     ///
     /// # Errors
     /// Fails if this file cannot be read, or has fewer bytes.
