@@ -7,7 +7,7 @@ use progtune_engine::{
 };
 use progtune_process::{choice::name_of, short_list::short_list};
 use serde_json::{Map, Value, json};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// The reaction of a run to a loss or gradient that is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,9 @@ impl fmt::Display for OnNonfinite {
         f.write_str(name_of(Self::NAMES, self))
     }
 }
+
+/// The text of a training example, with the second one of a pair.
+pub type Text = (String, Option<String>);
 
 /// The number of steps skipped in a row that ends the run.
 pub const MOST_IN_A_ROW: u32 = 10;
@@ -72,6 +75,8 @@ pub struct NonfiniteStep<'a> {
     pub parameters: &'a [String],
     /// The batches of the step.
     pub batches: &'a [Batch],
+    /// The texts of its examples by their indices, as far as they can be read again.
+    pub texts: &'a BTreeMap<usize, Text>,
 }
 
 impl NonfiniteStep<'_> {
@@ -87,7 +92,10 @@ impl NonfiniteStep<'_> {
                 not_finite.push(name);
             }
         }
-        let examples: Vec<Value> = self.batches.iter().flat_map(examples).collect();
+        let batches = self.batches.iter();
+        let examples: Vec<Value> = batches
+            .flat_map(|batch| examples(batch, self.texts))
+            .collect();
         json!({
             "step": self.step,
             "epoch": self.epoch,
@@ -144,12 +152,22 @@ fn number(value: f64) -> Value {
     }
 }
 
-/// The examples of a batch: their indices in the training set, tokens and labels.
-fn examples(batch: &Batch) -> impl Iterator<Item = Value> + '_ {
+/// The examples of a batch: their indices in the training set, texts, tokens and labels.
+fn examples<'a>(
+    batch: &'a Batch,
+    texts: &'a BTreeMap<usize, Text>,
+) -> impl Iterator<Item = Value> + 'a {
     (0..batch.sequences()).map(|position| {
         let tokens = batch.offsets[position] as usize..batch.offsets[position + 1] as usize;
+        let index = batch.examples[position];
         let mut example = Map::new();
-        example.insert("index".into(), json!(batch.examples[position]));
+        example.insert("index".into(), json!(index));
+        if let Some((text, pair)) = texts.get(&index) {
+            example.insert("text".into(), json!(text));
+            if let Some(pair) = pair {
+                example.insert("text_pair".into(), json!(pair));
+            }
+        }
         example.insert("input_ids".into(), json!(batch.input_ids[tokens.clone()]));
         let labels = match &batch.labels {
             Labels::None => Value::Null,
@@ -190,6 +208,7 @@ mod tests {
             global: f64::INFINITY,
             blocks: vec![f64::NAN, 2.0, f64::INFINITY],
         };
+        let texts = BTreeMap::from([(1, ("b".to_owned(), Some("c".to_owned())))]);
         let batches = [batch(&[Target::Class(1), Target::Class(0)])];
         let step = NonfiniteStep {
             step: 7,
@@ -200,6 +219,7 @@ mod tests {
             blocks: &[1, 2],
             parameters: &[],
             batches: &batches,
+            texts: &texts,
         };
         let expected = json!({
             "step": 7,
@@ -212,7 +232,7 @@ mod tests {
             "parameters": [],
             "examples": [
                 {"index": 0, "input_ids": [5, 6], "labels": 1},
-                {"index": 1, "input_ids": [5, 6], "labels": 0},
+                {"index": 1, "text": "b", "text_pair": "c", "input_ids": [5, 6], "labels": 0},
             ],
         });
         assert_eq!(step.to_json(), expected);
@@ -245,7 +265,7 @@ mod tests {
             (Target::Span([0, 1]), json!([0, 1])),
         ] {
             let batch = batch(&[target]);
-            let found: Vec<Value> = examples(&batch).collect();
+            let found: Vec<Value> = examples(&batch, &BTreeMap::new()).collect();
             assert_eq!(found[0]["labels"], expected);
         }
     }

@@ -1,8 +1,8 @@
 //! A run's examples: the training set, the evaluation splits and the labelled test splits,
 //! tokenised. Called by the recipe and `plan`.
 
-use crate::{config::DataConfig, task_data::TaskData};
-use progtune_datasets::{SplitName, has_split, split_rows};
+use crate::{config::DataConfig, nonfinite::Text, task_data::TaskData};
+use progtune_datasets::{DataError, Example, SplitName, has_split, sampled_rows, split_rows};
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::{
     eval_split::EvalSplit,
@@ -13,7 +13,10 @@ use progtune_pipeline::{
     token_store::Examples,
     tokenizer::Tokenizer,
 };
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// Loads and tokenises the training set and the evaluation splits.
 pub fn load_data(
@@ -144,6 +147,39 @@ pub fn load_test(
         }
         TaskData::Own(_) | TaskData::Tagged { .. } | TaskData::Questions(_) => Vec::new(),
     })
+}
+
+/// Reads the texts of some training examples again, by their indices. Windows of questions have no
+/// texts of their own, and files that cannot be read now have none either.
+pub fn training_texts(
+    config: &DataConfig,
+    data: &TaskData,
+    indices: &BTreeSet<usize>,
+) -> BTreeMap<usize, Text> {
+    let sample = config.train_sample();
+    let pick = |rows: &mut dyn Iterator<Item = Result<Example, DataError>>| {
+        let last = indices.last().map_or(0, |last| last + 1);
+        let rows = rows.take(last).enumerate();
+        rows.filter(|(index, _)| indices.contains(index))
+            .filter_map(|(index, row)| row.ok().map(|row| (index, (row.text, row.pair))))
+            .collect()
+    };
+    match data {
+        TaskData::Named { task, directory } => {
+            let rows = sampled_rows(task, directory, SplitName::Train, sample);
+            rows.map(|mut rows| pick(&mut rows)).unwrap_or_default()
+        }
+        TaskData::Own(own) => pick(&mut own.files.rows(SplitName::Train, sample)),
+        TaskData::Tagged { data, .. } => {
+            let sentences = data.sampled(&data.train, sample);
+            let text = |&index: &usize| {
+                let words = sentences.get(index)?.words.join(" ");
+                Some((index, (words, None)))
+            };
+            indices.iter().filter_map(text).collect()
+        }
+        TaskData::Questions(_) => BTreeMap::new(),
+    }
 }
 
 /// Loads the test splits of a named task whose first row has a label.

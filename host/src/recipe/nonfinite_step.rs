@@ -5,6 +5,7 @@ use super::{Run, Seen};
 use crate::{
     json_text::to_text,
     nonfinite::{MOST_FILES, MOST_IN_A_ROW, NonfiniteStep, OnNonfinite, file_name},
+    run_examples::training_texts,
 };
 use progtune_engine::{
     error::{Error, Result},
@@ -24,6 +25,9 @@ impl Run<'_> {
     /// parameters are not finite, since no later step could be.
     pub(super) fn skip_or_stop(&mut self, seen: &Seen, lr: f64, norms: &Norms) -> Result<()> {
         let parameters = self.broken_parameters()?;
+        let indices = seen.batches.iter().flat_map(|batch| &batch.examples);
+        let indices = indices.copied().collect();
+        let texts = training_texts(&self.config.data, &self.inputs.data, &indices);
         let step = NonfiniteStep {
             step: self.summary.steps + 1,
             epoch: self.epoch.epoch,
@@ -33,6 +37,7 @@ impl Run<'_> {
             blocks: &self.stage.blocks,
             parameters: &parameters,
             batches: &seen.batches,
+            texts: &texts,
         };
         let is_skipped = self.config.training.on_nonfinite == OnNonfinite::Skip
             && parameters.is_empty()

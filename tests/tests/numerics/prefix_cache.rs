@@ -118,11 +118,11 @@ fn evaluations_inside_epochs_read_the_cache() {
         (
             "bert",
             "--schedule grow-from-hb --epochs 4 --peft adapter --eval-steps 1 --load-best-model-at-end",
-            &[3.0, 2.0, 1.0, 0.0],
+            &[2.0, 2.0, 0.0, 0.0],
         ),
         (
             "roberta",
-            "--schedule lisa --schedule-opt interval=2 --epochs 4 --peft lora --eval-steps 3",
+            "--schedule lisa --schedule-opt interval_steps=2 --epochs 4 --peft lora --eval-steps 3",
             &[0.0; 4],
         ),
     ] {

@@ -132,6 +132,7 @@ fn a_bad_example_is_named_and_ends_the_run() {
     assert_eq!(step["examples"][0]["index"], 4);
     assert!(step["examples"][0]["labels"].as_f64().unwrap() > 1e38);
     assert!(step["examples"][0]["input_ids"].as_array().unwrap().len() > 2);
+    assert_eq!(step["examples"][0]["text"], "kebe moli");
     assert_eq!(step["step"], 5);
     assert!(!step["not_finite"].as_array().unwrap().is_empty());
     assert_eq!(step["parameters"], serde_json::json!([]));
@@ -184,7 +185,7 @@ fn a_skipped_step_changes_nothing() {
 fn skipping_ends_when_nothing_is_left_to_save() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    let words = "--epochs 3 --on-nonfinite skip --lr";
+    let words = "--epochs 3 --eval-strategy no --on-nonfinite skip --lr";
     let said = train(&run, &format!("{words} 1e20")).fail(5);
     assert!(
         said.contains("the 9 steps before it were skipped"),
