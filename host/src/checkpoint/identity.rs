@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::digest::hex;
+use super::digest::{hex, of_bytes};
 
 /// The identity of a run's inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Identity {
     pub version: String,
     /// The hash of the parameters that no epoch may train.
     pub model: String,
-    /// The sizes of the model, and the graphs of its method.
+    /// The hash of the model's sizes and of its method's graphs.
     pub computation: String,
     /// The fingerprint of each split's tokens and labels.
     pub data: BTreeMap<String, String>,
@@ -61,7 +61,7 @@ impl Identity {
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
             model: hex(&fingerprint::of_parameters(parameters, frozen)?),
-            computation: model.computation(),
+            computation: of_bytes(model.computation().as_bytes()),
             data: data.collect(),
             plugins: plugins.collect(),
             device: format!("{:?}", parameters.device()).to_lowercase(),
@@ -75,7 +75,7 @@ impl Identity {
         let single = [
             ("version", &self.version),
             ("model_weights", &self.model),
-            ("model_sizes", &self.computation),
+            ("computation", &self.computation),
             ("device", &self.device),
             ("precision", &self.precision),
             ("simd", &self.simd),

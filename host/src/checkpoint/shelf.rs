@@ -14,7 +14,9 @@ use progtune_engine::{
         tensor_writer::{self, Entry, WriteError},
     },
 };
-use progtune_process::files::{atomic_file::AtomicFile, folder::Folder, write_atomically};
+use progtune_process::files::{
+    atomic_file::AtomicFile, folder::Folder, temporary, write_atomically,
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -142,8 +144,10 @@ impl Shelf {
         self.remove_strays();
     }
 
-    /// Removes tensors that belong to no state. A run that was killed may have left them.
+    /// Removes tensors that belong to no state, and temporary files. A run that was killed may have
+    /// left them.
     fn remove_strays(&self) {
+        temporary::sweep_once(&self.directory);
         let entries = fs::read_dir(&self.directory)
             .into_iter()
             .flatten()
@@ -320,6 +324,7 @@ pub fn remove_all(run: &Folder) -> io::Result<()> {
     let Ok(folder) = run.existing_subfolder(DIRECTORY) else {
         return Ok(());
     };
+    temporary::sweep(folder.path());
     let names = folder.names()?;
     // The states go first, so that no checkpoint is ever incomplete.
     for extension in ["json", TENSORS] {

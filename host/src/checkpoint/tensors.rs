@@ -82,14 +82,23 @@ impl Checkpoint {
     /// # Errors
     /// Fails if one is absent or has another shape, because the method's options have changed.
     pub fn restore_parameters(&mut self, model: &Model, candidates: &[usize]) -> Result<()> {
+        let shapes = self.tensors.shapes();
+        let shapes: BTreeMap<String, Vec<usize>> = shapes
+            .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
+            .collect();
         for &id in candidates {
-            let name = &model.parameters.infos()[id].name;
-            let key = parameter(name);
-            if !self.tensors.shapes().any(|(known, _)| known == key) {
+            let info = &model.parameters.infos()[id];
+            let key = parameter(&info.name);
+            if shapes.get(&key) != Some(&info.shape) {
                 return Err(Error::Usage(format!(
-                    "{}: the checkpoint has no parameter {name}, because another model or other options of the method made \
-                     it; use those",
-                    self.path.display()
+                    "{}: expected the parameter {} of shape {:?}, found {}: another model or other options of the method made \
+                     the checkpoint; use those",
+                    self.path.display(),
+                    info.name,
+                    info.shape,
+                    shapes
+                        .get(&key)
+                        .map_or("none".into(), |shape| format!("{shape:?}"))
                 )));
             }
             model.parameters.set(id, &self.tensors.read(&key)?)?;

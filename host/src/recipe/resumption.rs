@@ -90,7 +90,8 @@ pub(super) fn check(
     let (allowed, refused): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(|change| {
         let key = change.key.as_str();
         // A fork changes settings on purpose, and with them the plugins.
-        let is_of_fork = !inputs.contains_key(key) || key.starts_with("plugin_");
+        let is_of_fork =
+            !inputs.contains_key(key) || key.starts_with("plugin_") || key == "computation";
         EXTENDING.contains(&key)
             || (is_fork && is_of_fork)
             || config.saving.allow_changed.iter().any(|given| given == key)

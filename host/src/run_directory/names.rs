@@ -112,7 +112,7 @@ pub fn remove_run(folder: &Folder) -> io::Result<()> {
     }
     checkpoint::remove_all(folder)?;
     for name in folder.names()? {
-        if is_of_a_run(&name) {
+        if is_of_a_run(&name) && name != checkpoint::DIRECTORY {
             folder.remove(&name)?;
         }
     }

@@ -29,9 +29,18 @@ fn trained(scratch: &Scratch, name: &str, flags: &str) -> PathBuf {
 
 /// A training run with a checkpoint after every step.
 fn train(run: &Path, flags: &str) -> CommandLine {
-    CommandLine::train("bert", run)
-        .words("--epochs 3 --batch-size 4 --lr 1e-3 --save-steps 1 --save-total-limit 100")
-        .words(flags)
+    let mut line = CommandLine::train("bert", run)
+        .words("--lr 1e-3 --save-steps 1 --save-total-limit 100")
+        .words(flags);
+    for (flag, other, default) in [
+        ("--epochs", "--epochs", "--epochs 3"),
+        ("--batch-size", "--batch-tokens", "--batch-size 4"),
+    ] {
+        if !flags.contains(flag) && !flags.contains(other) {
+            line = line.words(default);
+        }
+    }
+    line
 }
 
 /// `progtune resume`.

@@ -188,7 +188,8 @@ fn the_learning_rate_starts_again_with_each_stage() {
 fn the_curves_of_undecided_stages_lead_to_the_end() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    let words = "--epochs 2 --schedule lisa --schedule-opt interval_steps=4 --lr 1e-3 --lr-restart stage";
+    let words =
+        "--epochs 2 --schedule lisa --schedule-opt interval_steps=4 --lr 1e-3 --lr-restart stage";
     train(&run, words).run();
     for (step, lr) in (0..).zip(rates(&run)) {
         // With each new curve the rate is the peak, and it falls to zero at step 14.
