@@ -100,8 +100,8 @@ impl Temporary {
         &self.path.path
     }
 
-    /// Copies the first `length` bytes into `to`. The outer result is that of reading, the inner one
-    /// is that of writing.
+    /// Copies the first `length` bytes into `to`. The outer result is that of reading; the inner
+    /// result is that of writing.
     ///
     /// # Errors
     /// Fails if this file cannot be read, or has fewer bytes.
