@@ -204,3 +204,26 @@ pub fn backward(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check_ids;
+
+    #[test]
+    fn ids_without_a_row_are_named() {
+        let (table, types) = ([0.0; 6], [0.0; 2]);
+        assert!(
+            check_ids(
+                2,
+                &[(&table, &[0, 2], "token"), (&types, &[], "token type")]
+            )
+            .is_ok()
+        );
+        let error = check_ids(2, &[(&table, &[0, 3], "token")]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("the token 3, but the model has only 3")
+        );
+    }
+}
