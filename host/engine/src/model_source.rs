@@ -12,10 +12,12 @@ use crate::{
     },
 };
 use progtune_hub::NamedPath;
-use progtune_process::{files::near_path, interrupt};
+use progtune_process::{
+    files::{bounded, near_path},
+    interrupt,
+};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -105,7 +107,7 @@ impl ModelSource {
         let mut hash = Sha256::new();
         let mut bytes = vec![0; 1 << 20];
         for path in hashed_files(named.path())? {
-            let mut file = File::open(&path).map_err(Error::io(&path, "read"))?;
+            let mut file = bounded::open(&path).map_err(Error::io(&path, "read"))?;
             loop {
                 let n = file.read(&mut bytes).map_err(Error::io(&path, "read"))?;
                 if n == 0 {

@@ -27,6 +27,9 @@ use std::{
 /// The variable with further directories, separated as in `PATH`.
 pub const PATH_VARIABLE: &str = "PROGTUNE_PLUGIN_PATH";
 
+/// The largest library that is read.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// A plugin library.
 #[derive(Debug)]
 pub struct Library {
@@ -51,6 +54,15 @@ impl Library {
         // Only those parts of the file are read that lead to the section.
         let opened = File::open(file)
             .map_err(|error| NoManifest::Broken(format!("it cannot be read: {error}")))?;
+        // The whole file is read later, to hash and to copy it.
+        if opened
+            .metadata()
+            .is_ok_and(|about| about.len() > MOST_BYTES)
+        {
+            return Err(NoManifest::Broken(format!(
+                "expected a library of at most {MOST_BYTES} bytes, found a larger one; get another build of the plugin"
+            )));
+        }
         Ok(Self {
             file: file.into(),
             manifest: manifest::read(&ReadCache::new(opened))?,

@@ -22,7 +22,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -30,6 +31,17 @@ use std::{
 pub const FILE_NAME: &str = "progtune.lock";
 /// The format's version.
 const VERSION: u32 = 1;
+
+/// The largest file that is read: thousands of pins.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The text of a file, or the beginning of a longer one.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    file.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// The pins of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +101,12 @@ impl Lock {
             path: path.into(),
             reason: printable(&reason),
         };
-        let text = match fs::read_to_string(path) {
+        let text = match read_text(path) {
+            Ok(text) if text.len() as u64 > MOST_BYTES => {
+                return Err(fault(format!(
+                    "expected at most {MOST_BYTES} bytes, found more; write it again with `progtune plugins lock`"
+                )));
+            }
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(fault(
@@ -252,8 +269,10 @@ mod tests {
     #[test]
     fn messages_about_wrong_locks_name_the_line() {
         assert!(read("version = 1\n").unwrap().pins.is_empty());
+        let long = format!("version = 1\n#{}\n", "x".repeat(1 << 20));
         for (text, expected) in [
             ("", "missing field `version`"),
+            (long.as_str(), "expected at most 1048576 bytes"),
             ("version = 2\n", "expected 1, found 2"),
             ("version = 1\nx = 1\n", "line 2: unknown field `x`"),
             (

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ::config::{Config, FileFormat, Format, Map, Source, Value, ValueKind};
@@ -125,11 +126,13 @@ fn read_file(path: &Path, scope: Scope) -> Result<Layer, ConfigError> {
         advice: advice.into(),
     };
     let text = read_named_text(path, LARGEST_TEXT).map_err(|error| {
+        let near = if error.kind() == ErrorKind::NotFound {
+            near_path(path)
+        } else {
+            String::new()
+        };
         fail(
-            format!(
-                "cannot read the configuration file: {error}{}",
-                near_path(path)
-            ),
+            format!("cannot read the configuration file: {error}{near}"),
             "check the path given by --config or PROGTUNE_CONFIG",
         )
     })?;

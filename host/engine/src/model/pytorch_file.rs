@@ -17,9 +17,9 @@ use super::tensor_values::{finite, numbers_of, read_floats, wrong_type};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 use flate2::read::DeflateDecoder;
+use progtune_process::files::bounded;
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, BufReader, Cursor, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -52,7 +52,7 @@ impl PytorchFile {
     /// # Errors
     /// When it is absent or damaged, or contains anything but tensors and plain data.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let file = bounded::open(path).map_err(Error::io(path, "open"))?;
         Self::from_source(Box::new(file), path.display().to_string())
     }
 
@@ -69,6 +69,8 @@ impl PytorchFile {
             let advice = if what.contains("contains code") {
                 "nothing in it was run. If you trust the file, load it in Python and save it again with \
                  `save_pretrained`, which writes safetensors; otherwise use another one"
+            } else if what.contains("expected a state dict") {
+                "save the state dict itself with `torch.save`, or the model with `save_pretrained`"
             } else {
                 "download or copy the file again, or use one in safetensors"
             };

@@ -4,13 +4,13 @@
 use super::tensor_values::{finite, numbers_of, read_floats, read_numbers, wrong_type};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
+use progtune_process::files::bounded;
 use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -48,7 +48,7 @@ impl SafetensorsFile {
     /// # Errors
     /// When it is absent, not safetensors, or shorter than its header says.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        let file = bounded::open(path).map_err(Error::io(path, "open"))?;
         Self::from_source(Box::new(file), path.display().to_string())
     }
 

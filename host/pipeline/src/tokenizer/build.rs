@@ -16,6 +16,9 @@ use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use tokenizers::processors::template::TemplateProcessing;
 
+/// The most keys of a file of settings.
+const MOST_KEYS: usize = 5000;
+
 /// The parts from which a tokenizer is built.
 pub(super) struct Parts<'a> {
     /// Names and contents of the files.
@@ -50,18 +53,29 @@ impl Parts<'_> {
         self.find(name).map(|bytes| object(name, bytes)).transpose()
     }
 
+    /// Parses a file of settings, whose keys are compared with each other.
+    fn settings(&self, name: &str) -> Result<Option<Map<String, Value>>, Fault> {
+        let values = self.object(name)?;
+        let keys = values.as_ref().map_or(0, Map::len);
+        if keys <= MOST_KEYS {
+            return Ok(values);
+        }
+        let what = format!("expected at most {MOST_KEYS} keys, found {keys}");
+        Err(Fault::unreadable(name, what))
+    }
+
     /// Builds the tokenizer.
     ///
     /// # Errors
     /// Fails if files are missing or damaged, or contain values that AutoTokenizer refuses.
     pub fn build(&self) -> Result<Built, Fault> {
-        let tokenizer_config = self.object(TOKENIZER_CONFIG)?.unwrap_or_default();
+        let tokenizer_config = self.settings(TOKENIZER_CONFIG)?.unwrap_or_default();
         settings::model_max_length(&tokenizer_config)?;
         let class = Class::resolve(&tokenizer_config, self.class_in_config, self.architecture)?;
         let serialized = self.find(TOKENIZER).map(Serialized::parse).transpose()?;
         let sources = Sources {
             tokenizer_config,
-            special_tokens_map: self.object(SPECIAL_TOKENS_MAP)?,
+            special_tokens_map: self.settings(SPECIAL_TOKENS_MAP)?,
             added_tokens: self.object(ADDED_TOKENS)?,
             tokenizer: serialized.as_ref().map(|file| &file.value),
         };

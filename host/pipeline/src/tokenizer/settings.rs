@@ -33,9 +33,6 @@ const DECODER: &str = "added_tokens_decoder";
 /// The key that marks an object as a token with flags.
 const TYPE: &str = "__type";
 
-/// The most keys of a file with settings. Some functions here look at every key for every other.
-const MOST_KEYS: usize = 5000;
-
 /// The combined settings. Tokens with flags are objects with `__type`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
@@ -76,16 +73,6 @@ impl Settings {
             added_tokens,
             tokenizer,
         } = sources;
-        let map_keys = special_tokens_map.as_ref().map_or(0, Map::len);
-        for (file, keys) in [
-            (TOKENIZER_CONFIG, values.len()),
-            (SPECIAL_TOKENS_MAP, map_keys),
-        ] {
-            if keys > MOST_KEYS {
-                let what = format!("expected at most {MOST_KEYS} keys, found {keys}");
-                return Err(Fault::unreadable(file, what));
-            }
-        }
         values.shift_remove("tokenizer_class");
         for (key, value) in forced {
             values.insert((*key).to_owned(), value.clone());

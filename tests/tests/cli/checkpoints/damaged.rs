@@ -133,6 +133,22 @@ cases! { is_refused:
     no_head("checkpoints/no_prefix", |_| {});
 }
 
+/// Replaces a file of the model by a link to a device without an end.
+#[cfg(unix)]
+fn endless(name: &str) -> impl FnOnce(&Path) {
+    move |model| {
+        let _ = fs::remove_file(model.join(name));
+        std::os::unix::fs::symlink("/dev/zero", model.join(name)).unwrap();
+    }
+}
+
+#[cfg(unix)]
+cases! { is_refused:
+    a_configuration_that_is_a_device("bert", endless("config.json"));
+    weights_that_are_a_device("bert", endless(WEIGHTS));
+    a_tokenizer_that_is_a_device("bert", endless("tokenizer.json"));
+}
+
 cases! { is_refused:
     another_model_type("bert", key("model_type", json!("t5")));
     a_model_type_that_is_a_number("bert", key("model_type", json!(7)));

@@ -80,7 +80,10 @@ fn training_begins_from_shards_and_from_an_adapter() {
     );
     for (flags, weights) in [
         ("", "model.safetensors"),
-        ("--peft lora", "adapter_model.safetensors"),
+        (
+            "--peft lora --peft-opt r=2 --peft-opt lora_alpha=4",
+            "adapter_model.safetensors",
+        ),
     ] {
         let run = scratch.path(&format!("run{}", flags.len()));
         let mut line =

@@ -30,6 +30,9 @@ const COMMON: [&str; 12] = [
     "ensure_weight_tying",
 ];
 
+/// The most names in a list. Each is compared with every module, and some are regular expressions.
+pub(super) const MOST_NAMES: usize = 2000;
+
 /// The file that marks a PEFT adapter.
 pub const CONFIG: &str = "adapter_config.json";
 
@@ -158,6 +161,9 @@ impl Config<'_> {
     pub fn names(&self, key: &str) -> Result<Vec<String>> {
         let names = match self.get(key) {
             None => return Ok(Vec::new()),
+            Some(Value::Array(list)) if list.len() > MOST_NAMES => {
+                return Err(self.fault(key, &format!("at most {MOST_NAMES} names")));
+            }
             Some(Value::Array(list)) => list.iter().map(Value::as_str),
             Some(_) => return Err(self.fault(key, "a list of names")),
         };

@@ -6,12 +6,12 @@
 //! (`bert.encoder.layer.0.attention.self.query`, without `bert.` where the base was a bare
 //! `BertModel`).
 
-use super::adapter_config::Config;
+use super::adapter_config::{Config, MOST_NAMES};
 use crate::{
     error::Result,
     model::{config::ModelConfig, per_linear::LinearSite},
 };
-use fancy_regex::Regex;
+use fancy_regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -95,6 +95,9 @@ pub(super) fn modules(config: &ModelConfig, is_wrapped: bool) -> Vec<Module> {
     list
 }
 
+/// The longest regular expression that is compiled.
+const LONGEST_PATTERN: usize = 20_000;
+
 /// A list of names, or a pattern.
 #[derive(Debug)]
 pub(super) enum Names {
@@ -158,8 +161,18 @@ fn found(pattern: &Regex, path: &str) -> bool {
     pattern.is_match(path).unwrap_or(false)
 }
 
+/// Compiles a pattern of the file. Its length, its compiled size and the steps of a match are
+/// bounded, so that a file cannot take minutes.
 fn regex(config: &Config<'_>, key: &str, text: &str) -> Result<Regex> {
-    Regex::new(text).map_err(|error| {
+    if text.len() > LONGEST_PATTERN {
+        let expected = format!("regular expressions of at most {LONGEST_PATTERN} bytes");
+        return Err(config.fault(key, &expected));
+    }
+    let mut builder = RegexBuilder::new(text);
+    builder
+        .delegate_size_limit(1 << 20)
+        .backtrack_limit(100_000);
+    builder.build().map_err(|error| {
         let expected = format!("a regular expression ({error})");
         config.fault(key, &expected)
     })
@@ -314,6 +327,9 @@ impl Pattern {
             Some(Value::Object(map)) => map,
             Some(_) => return Err(config.fault(key, "an object of numbers by module")),
         };
+        if map.len() > MOST_NAMES {
+            return Err(config.fault(key, &format!("at most {MOST_NAMES} modules")));
+        }
         let entry = |(name, value): (&String, &Value)| {
             if !value.is_number() {
                 return Err(config.fault(key, "an object of numbers by module"));

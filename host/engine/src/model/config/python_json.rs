@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// The key under which transformers writes and reads a number that JSON lacks (`_FLOAT_TAG_KEY`).
 const FLOAT_TAG: &str = "__float__";
 
+/// The characters of a value that a message shows.
+const SHOWN: usize = 200;
+
 /// Parses a text.
 ///
 /// # Errors
@@ -45,12 +48,16 @@ fn tag_floats(text: &str) -> String {
     tagged
 }
 
-/// A value in the form that the file had.
+/// A value in the form that the file had, cut after the characters that a message has room for.
 pub fn show(value: &Value) -> String {
-    match value.get(FLOAT_TAG).and_then(Value::as_str) {
+    let whole = match value.get(FLOAT_TAG).and_then(Value::as_str) {
         Some(name) => name.to_owned(),
         None => value.to_string(),
+    };
+    if whole.chars().nth(SHOWN).is_none() {
+        return whole;
     }
+    whole.chars().take(SHOWN).chain(['…']).collect()
 }
 
 #[cfg(test)]

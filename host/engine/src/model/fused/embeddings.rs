@@ -8,7 +8,7 @@ use super::{
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{
         gradients::Gradients,
         layout::Embeddings,
@@ -60,6 +60,14 @@ pub fn forward(
         p.host(layer.token_type),
     );
     let (word, position, kind): (&[f32], &[f32], &[f32]) = (&word, &position, &kind);
+    check_ids(
+        hidden,
+        &[
+            (word, &batch.input_ids, "token"),
+            (position, &batch.position_ids, "position"),
+            (kind, &batch.token_type_ids, "token type"),
+        ],
+    )?;
     let (gamma, beta) = (p.host(layer.norm.weight), p.host(layer.norm.bias));
     let norm = layer_norm::Norm {
         gamma: &gamma,
@@ -112,6 +120,21 @@ pub fn forward(
         end: tapes?,
     };
     Ok((y, tape))
+}
+
+/// Checks that every id has a row in its table. The tokenizer gives no others, but a file of
+/// tokenised examples may.
+fn check_ids(hidden: usize, tables: &[(&[f32], &[u32], &str)]) -> Result<()> {
+    for (table, ids, name) in tables {
+        let (largest, rows) = (ids.iter().max(), table.len() / hidden);
+        if let Some(id) = largest.filter(|&&id| id as usize >= rows) {
+            return Err(Error::Model(format!(
+                "the tokenised examples have the {name} {id}, but the model has only {rows}; run once with \
+                 --token-cache overwrite to tokenise the data again"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Adds the gradients of the tables, the LayerNorm and the method; `d` is the gradient of the
@@ -180,4 +203,27 @@ pub fn backward(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_ids;
+
+    #[test]
+    fn ids_without_a_row_are_named() {
+        let (table, types) = ([0.0; 6], [0.0; 2]);
+        assert!(
+            check_ids(
+                2,
+                &[(&table, &[0, 2], "token"), (&types, &[], "token type")]
+            )
+            .is_ok()
+        );
+        let error = check_ids(2, &[(&table, &[0, 3], "token")]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("the token 3, but the model has only 3")
+        );
+    }
 }

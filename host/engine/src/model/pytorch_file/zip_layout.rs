@@ -37,7 +37,8 @@ pub(super) fn read(
     source: impl Read + Seek,
     length: u64,
 ) -> Result<BTreeMap<String, Entry>, String> {
-    let zip = ZipArchive::new(source).map_err(|e| format!("its zip archive is damaged: {e}"))?;
+    let zip = ZipArchive::new(source)
+        .map_err(|e| format!("its zip archive is damaged or cut off ({e})"))?;
     let folder = folder(&zip)?;
     let mut archive = Archive { zip, length };
     let order = format!("{folder}byteorder");
