@@ -13,7 +13,10 @@ use crate::{
     run_directory::{CONFIG, RESULTS},
     verify::{self, Recorded},
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{
+    error::{Error, Result},
+    model::device::Kernels,
+};
 use progtune_process::{
     files::near_path,
     terminal::{self, print, print_json},
@@ -148,11 +151,9 @@ fn check_model(config: &CheckConfig, findings: &mut Findings) {
     let is_exact = recorded.is_comparable_bit_by_bit(&found);
     match verify::difference(&recorded.logits, &found.logits, is_exact) {
         Some(difference) => findings.damage.push(format!(
-            "{}: the logits of the loaded model differ: probe {}: expected {}, found {}",
+            "{}: the logits of the loaded model differ: {}",
             verify::FILE,
-            difference.example,
-            difference.expected,
-            difference.found
+            difference.describe()
         )),
         None if is_exact => findings
             .checked
@@ -169,13 +170,20 @@ fn check_model(config: &CheckConfig, findings: &mut Findings) {
 /// Loads the result, and computes the logits of the recorded probes, if there are any.
 fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Option<Recorded>> {
     let directory = &config.directory;
-    let inference = &config.inference;
+    let mut inference = config.inference.clone();
+    if let Some(recorded) = recorded.filter(|_| !config.are_kernels_given) {
+        inference.machine.kernels = if recorded.is_fused {
+            Kernels::Auto
+        } else {
+            Kernels::Composed
+        };
+    }
     let base = inference.models.model.clone();
     let fetcher = Fetcher::new(&inference.hub);
     let named = verify::models(directory, base, config.is_base_given);
     let models = fetcher.models(&named)?;
     let machine = inference.machine;
-    verify::with_result(inference, &models, |model| {
+    verify::with_result(&inference, &models, |model| {
         let Some(recorded) = recorded else {
             return Ok(None);
         };
