@@ -13,9 +13,13 @@ use crate::{
     run_directory::{CONFIG, RESULTS},
     verify::{self, Recorded},
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{
+    error::{Error, Result},
+    model::device::Kernels,
+};
 use progtune_process::{
     files::near_path,
+    interrupt,
     terminal::{self, print, print_json},
 };
 use serde_json::{Map, Value, json};
@@ -30,6 +34,8 @@ struct Findings {
     unchecked: Vec<String>,
     /// Differences from the records, one text each.
     damage: Vec<String>,
+    /// Whether every recorded file has its recorded hash.
+    has_equal_files: bool,
 }
 
 /// Checks a result, and prints a summary.
@@ -42,7 +48,7 @@ pub fn run_check(config: &CheckConfig, as_json: bool) -> Result<()> {
     let mut findings = Findings::default();
     check_files(directory, &mut findings)?;
     if has_result {
-        check_model(config, &mut findings);
+        check_model(config, &mut findings)?;
     } else {
         let damage = "the model or adapter is missing: expected model.safetensors or an adapter";
         findings.damage.push(damage.into());
@@ -104,6 +110,7 @@ fn check_files(directory: &Path, findings: &mut Findings) -> Result<()> {
         return Ok(());
     };
     let damage = result_files::compare(directory, files)?;
+    findings.has_equal_files = damage.is_empty();
     if damage.is_empty() {
         let n = files.len();
         findings
@@ -115,7 +122,10 @@ fn check_files(directory: &Path, findings: &mut Findings) -> Result<()> {
 }
 
 /// Loads the result and compares its logits with the recorded ones.
-fn check_model(config: &CheckConfig, findings: &mut Findings) {
+///
+/// # Errors
+/// Fails only if the user stops the command.
+fn check_model(config: &CheckConfig, findings: &mut Findings) -> Result<()> {
     let directory = &config.directory;
     let recorded = match Recorded::read(directory) {
         Ok(recorded) => recorded,
@@ -126,12 +136,13 @@ fn check_model(config: &CheckConfig, findings: &mut Findings) {
     };
     let found = match logits_now(config, recorded.as_ref()) {
         Ok(found) => found,
+        Err(error) if interrupt::requested() => return Err(error),
         // The directory's own damage may be the reason, and stands before it.
         Err(error) => {
             findings
                 .damage
                 .push(format!("it cannot be loaded: {error}"));
-            return;
+            return Ok(());
         }
     };
     let kind = if verify::is_adapter(directory) {
@@ -143,39 +154,51 @@ fn check_model(config: &CheckConfig, findings: &mut Findings) {
     let (Some(recorded), Some(found)) = (recorded, found) else {
         let reason = "the logits, which were not recorded";
         findings.unchecked.push(reason.into());
-        return;
+        return Ok(());
     };
-    let is_exact = recorded.is_comparable_bit_by_bit(&found);
-    match verify::difference(&recorded.logits, &found.logits, is_exact) {
+    let is_same_way = recorded.is_comparable_bit_by_bit(&found);
+    let compare = |is_exact| verify::difference(&recorded.logits, &found.logits, is_exact);
+    let tolerance = verify::TOLERANCE;
+    // Without hashes of the files, only equal bits prove that none of them has changed.
+    match compare(is_same_way && !findings.has_equal_files) {
         Some(difference) => findings.damage.push(format!(
-            "{}: the logits of the loaded model differ: probe {}: expected {}, found {}",
+            "{}: the logits of the loaded model differ: {}",
             verify::FILE,
-            difference.example,
-            difference.expected,
-            difference.found
+            difference.describe()
         )),
-        None if is_exact => findings
-            .checked
-            .push("its logits are the recorded bits".into()),
+        None if is_same_way && compare(true).is_none() => {
+            findings.checked.push("its logits are the recorded bits".into());
+        }
+        None if is_same_way => findings.checked.push(format!(
+            "its logits agree to {tolerance:e} with the recorded ones (they were computed by another build of progtune or of a \
+             plugin, or with another base model)"
+        )),
         None => findings.checked.push(format!(
-            "its logits agree to {:e} with those of {} (here: {})",
-            verify::TOLERANCE,
+            "its logits agree to {tolerance:e} with those of {} (here: {})",
             recorded.way(),
             found.way()
         )),
     }
+    Ok(())
 }
 
 /// Loads the result, and computes the logits of the recorded probes, if there are any.
 fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Option<Recorded>> {
     let directory = &config.directory;
-    let inference = &config.inference;
+    let mut inference = config.inference.clone();
+    if let Some(recorded) = recorded.filter(|_| !config.are_kernels_given) {
+        inference.machine.kernels = if recorded.is_fused {
+            Kernels::Auto
+        } else {
+            Kernels::Composed
+        };
+    }
     let base = inference.models.model.clone();
     let fetcher = Fetcher::new(&inference.hub);
     let named = verify::models(directory, base, config.is_base_given);
     let models = fetcher.models(&named)?;
     let machine = inference.machine;
-    verify::with_result(inference, &models, |model| {
+    verify::with_result(&inference, &models, |model| {
         let Some(recorded) = recorded else {
             return Ok(None);
         };

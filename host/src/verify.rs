@@ -1,5 +1,5 @@
 //! The proof that a saved result is the model in memory: it is loaded again from disk as `predict`
-//! loads it, and its logits are compared. Called by the recipe before a run is marked as finished,
+//! loads it, and every parameter and the logits are compared. Called by the recipe before a run is marked as finished,
 //! by `merge`, and by `check`.
 //!
 //! The examples are the first batch of the validation data and a few generated sequences, the
@@ -16,7 +16,7 @@ use progtune_engine::{
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
     batch::{Batch, EncodedExample},
     error::{Error, Result},
-    model::{Model, device::Device},
+    model::{Model, description::ParameterInfo, device::Device, parameters::HostSlice},
     plugin::PluginSources,
     rng::Stream,
 };
@@ -109,8 +109,8 @@ pub struct Expected {
     given: Option<(Batch, Vec<Vec<f32>>)>,
     probes: Vec<EncodedExample>,
     probe_logits: Vec<Vec<f32>>,
-    /// The names of the model's parameters.
-    parameters: Vec<String>,
+    /// The name of each parameter, with a sum over its bits.
+    parameters: Vec<(String, u32)>,
 }
 
 impl Expected {
@@ -131,7 +131,7 @@ impl Expected {
             given,
             probe_logits: logits(model, &batch_of(&probes, model))?,
             probes,
-            parameters: names(model),
+            parameters: sums(model)?,
         })
     }
 
@@ -140,29 +140,48 @@ impl Expected {
         given.map_or(0, |(batch, _)| batch.sequences())
     }
 
-    /// Compares with the logits of a saved model; returns the difference, or the probes' logits.
+    /// Compares with a saved model; returns its logits for the probes.
     fn compare(&self, model: &Model, is_cpu: bool) -> Result<Compared> {
+        let parameters = sums(model)?;
+        let mut pairs = self.parameters.iter().zip(&parameters);
         // A format may keep other parameters than the run had: the rows of a prefix in place of the
         // network that makes them. These have been rounded in between.
-        let is_exact = is_cpu && names(model) == self.parameters;
+        let is_lossless = self.parameters.len() == parameters.len()
+            && pairs.clone().all(|(one, other)| one.0 == other.0);
+        if is_lossless && let Some((of, _)) = pairs.find(|(one, other)| one.1 != other.1) {
+            return Ok(Err(format!("the values of {} differ", of.0)));
+        }
+        let is_exact = is_cpu && is_lossless;
         if let Some((batch, expected)) = &self.given {
             let found = logits(model, batch)?;
             if let Some(difference) = difference(expected, &found, is_exact) {
-                return Ok(Err(difference));
+                return Ok(Err(difference.describe()));
             }
         }
         let found = logits(model, &batch_of(&self.probes, model))?;
         let difference = difference(&self.probe_logits, &found, is_exact);
-        Ok(difference.map_or(Ok(found), Err))
+        Ok(difference.map_or(Ok(found), |difference| Err(difference.describe())))
     }
 }
 
-/// The logits of the probes, or the first difference from those that were expected.
-type Compared = Result<Vec<Vec<f32>>, Difference>;
+/// The logits of the probes, or the first difference from the model in memory, in words.
+type Compared = Result<Vec<Vec<f32>>, String>;
 
-fn names(model: &Model) -> Vec<String> {
-    let infos = model.parameters.infos().iter();
-    infos.map(|info| info.name.clone()).collect()
+/// The name and the CRC of every parameter. A logit may hide a changed bit, because it is rounded.
+fn sums(model: &Model) -> Result<Vec<(String, u32)>> {
+    let parameters = &model.parameters;
+    let sum = |(id, info): (usize, &ParameterInfo)| {
+        let value = parameters
+            .variable(id)
+            .to_device(&candle_core::Device::Cpu)?;
+        let mut sum = crc32fast::Hasher::new();
+        // In pieces, so that no second copy of a large table is held.
+        for piece in HostSlice::of(&value).chunks(1 << 14) {
+            sum.update(bytemuck::cast_slice(piece));
+        }
+        Ok((info.name.clone(), sum.finalize()))
+    };
+    parameters.infos().iter().enumerate().map(sum).collect()
 }
 
 /// A logit that differs.
@@ -174,6 +193,16 @@ pub struct Difference {
     pub expected: f32,
     /// The logit found.
     pub found: f32,
+}
+
+impl Difference {
+    /// The difference in words.
+    pub fn describe(&self) -> String {
+        format!(
+            "example {}: expected the logit {}, found {}",
+            self.example, self.expected, self.found
+        )
+    }
 }
 
 /// The first difference between logits: of any bit, or beyond [`TOLERANCE`].
@@ -306,16 +335,14 @@ pub fn verify(
         let compare = |model: &Model| expected.compare(model, is_cpu);
         with_result(&config, &config.models, compare)
     });
-    let file = weights_file(directory);
-    let file = file.display();
     match compared {
         Err(error) => Err(format!(
             "{}: the saved result cannot be loaded again: {error}",
             directory.display()
         )),
         Ok(Err(difference)) => Err(format!(
-            "{file}: the saved result is not the model in memory: example {}: expected the logit {}, found {}",
-            difference.example, difference.expected, difference.found
+            "{}: the saved result is not the model in memory: {difference}",
+            weights_file(directory).display()
         )),
         // These are the logits of what is on disk, which `check` computes again.
         Ok(Ok(logits)) => Ok(Verification {

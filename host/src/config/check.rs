@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigError, InferenceConfig, Sources, inputs::MODEL, layers};
+use super::{ConfigError, InferenceConfig, Sources, inputs::MODEL, layers, machine::KERNELS};
 use crate::flags::{Arguments, Scope};
 use progtune_datasets::Sample;
 
@@ -16,6 +16,8 @@ pub struct CheckConfig {
     pub inference: InferenceConfig,
     /// Whether the base model was named.
     pub is_base_given: bool,
+    /// Whether the kernels were named. If not, they are those that computed the recorded logits.
+    pub are_kernels_given: bool,
 }
 
 impl CheckConfig {
@@ -32,6 +34,7 @@ impl CheckConfig {
         Ok(Self {
             directory,
             is_base_given: settings.is_set(&MODEL),
+            are_kernels_given: settings.is_set(&KERNELS),
             inference: InferenceConfig::read(&settings, None, Sample::first)?,
         })
     }

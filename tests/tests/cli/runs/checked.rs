@@ -68,7 +68,7 @@ fn damaged_weights_and_a_missing_file_are_named() {
     for words in [
         "adapter_model.safetensors: expected SHA-256 ",
         "task.json: expected a file, found none",
-        "the logits of the loaded model differ: probe ",
+        "verification.json: the logits of the loaded model differ: example ",
         "restore these files from a copy, or train again",
     ] {
         assert!(said.contains(words), "{words}: {said}");

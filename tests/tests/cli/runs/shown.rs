@@ -9,8 +9,8 @@ fn show(run: &Path) -> String {
 
 /// The value and the origin of a setting.
 fn setting(shown: &Value, key: &str) -> (String, String) {
-    let settings = shown["settings"].as_array().unwrap().iter();
-    let setting = settings.filter(|setting| setting["key"] == key).next();
+    let mut settings = shown["settings"].as_array().unwrap().iter();
+    let setting = settings.find(|setting| setting["key"] == key);
     let setting = setting.unwrap_or_else(|| panic!("{key} in {shown:#}"));
     let text = |name: &str| setting[name].as_str().unwrap().to_owned();
     (text("value"), text("origin"))
@@ -128,11 +128,12 @@ fn running_and_ended_runs_are_told_apart() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
     let mut line = CommandLine::train("bert", &run)
-        .words("--epochs 100000 --threads 1")
+        .words("--epochs 10000 --threads 1")
         .command();
     let mut child = line.stderr(Stdio::null()).spawn().unwrap();
     let metrics = run.join("metrics.jsonl");
     while fs::metadata(&metrics).map_or(0, |about| about.len()) == 0 {
+        assert_eq!(child.try_wait().unwrap(), None, "it trains");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let shown = json_of("show", &run);

@@ -49,13 +49,15 @@ fn every_bit_of_an_adapter_counts() {
         let path = run.join("adapter_model.safetensors");
         let mut file = TensorFile::read(&path);
         let (_, _, bytes) = file.tensors.values_mut().next().unwrap();
-        // The least significant bit of one number.
+        // The least significant bit of one number, which no logit may show.
         bytes[0] ^= 1;
         file.write(&path);
     });
     let said = said.unwrap_err();
     assert!(
-        said.contains("adapter_model.safetensors: the saved result is not the model in memory: example 1: expected the logit "),
+        said.contains(
+            "adapter_model.safetensors: the saved result is not the model in memory: the values of "
+        ),
         "{said}"
     );
 }
@@ -64,11 +66,7 @@ fn every_bit_of_an_adapter_counts() {
 fn a_file_that_cannot_be_read_is_told() {
     let scratch = Scratch::new();
     let run = trained(&scratch, "--max-steps 1");
-    for (file, length) in [
-        ("model.safetensors", 1000),
-        ("tokenizer.json", 10),
-        ("config.json", 0),
-    ] {
+    for (file, length) in [("model.safetensors", 1000), ("config.json", 0)] {
         let path = run.join(file);
         let whole = fs::read(&path).unwrap();
         let said = verified_after(&run, |_| fs::write(&path, &whole[..length]).unwrap());
