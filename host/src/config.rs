@@ -66,7 +66,7 @@ pub use machine::MachineConfig;
 pub use memory::MemoryConfig;
 pub use merge::MergeConfig;
 pub use optimizer::OptimizerConfig;
-pub use origins::{DEFAULT as DEFAULT_ORIGIN, Origins};
+pub use origins::Origins;
 pub use output::OutputConfig;
 pub use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
@@ -74,6 +74,7 @@ pub use predict::{KeepColumns, OutputFormat, PredictConfig, PredictInput, TypedP
 pub use recorded::{RecordedData, recorded_split};
 pub use saving::{Beginning, SaveStrategy, SavingConfig};
 pub use schedule_and_method::ScheduleAndMethod;
+pub use settings::DEFAULT as DEFAULT_ORIGIN;
 pub use show::verbosity;
 pub use split::Split;
 pub use training::TrainingConfig;

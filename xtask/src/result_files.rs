@@ -1,5 +1,5 @@
-//! The files of a run's directory without what differs between two equal runs: times, memory, paths.
-//! Called by `compare-builds` and `crash-test`.
+//! The files of a run's directory without what differs between two equal runs: times, memory,
+//! paths. Called by `compare-builds` and `crash-test`.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -143,5 +143,22 @@ pub(crate) fn forget_volatile(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(forget_volatile),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_may_record_more_but_nothing_else() {
+        let before = json!({"a": [1, {"b": 2}]});
+        assert!(extends(
+            &json!({"a": [1, {"b": 2, "c": 3}], "d": 4}),
+            &before
+        ));
+        assert!(!extends(&json!({"a": [1, {"b": 3}]}), &before));
+        assert!(!extends(&json!({"a": [1, {"b": 2}, 3]}), &before));
+        assert!(!extends(&json!({"d": 4}), &before));
     }
 }

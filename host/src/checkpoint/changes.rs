@@ -82,7 +82,8 @@ pub fn changes(
     keys.dedup();
     let is_compared = |key: &&String| {
         let key = key.as_str();
-        !FREE.contains(&key) && !(has_exact_cache && CACHE.contains(&key))
+        let is_free = FREE.contains(&key) || (has_exact_cache && CACHE.contains(&key));
+        !is_free
     };
     let unset = || "unset".to_owned();
     let values = keys.into_iter().filter(is_compared).map(|key| Change {

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::{ConfigError, origins::DEFAULT};
+use super::ConfigError;
 use crate::flags::hugging_face::{self, Meaning};
 use crate::flags::{About, Declared, Flag, Form, Options, advice};
+
+/// The origin of a value that nobody set.
+pub const DEFAULT: &str = "default";
 
 /// The merged layers. Readers take a flag and return the value of its key; keys without a value
 /// yield `None`.

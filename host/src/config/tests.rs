@@ -142,6 +142,14 @@ fn defaults_are_those_of_the_design() {
             overwrite: false,
             logging_steps: 50,
         },
+        saving: SavingConfig {
+            strategy: SaveStrategy::Epoch,
+            steps: None,
+            minutes: None,
+            total_limit: 1,
+            beginning: Beginning::New,
+            allow_changed: vec![],
+        },
         plugins: PluginSources::default(),
         origins: Origins::default(),
     };

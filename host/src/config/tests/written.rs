@@ -15,8 +15,8 @@ fn config_toml_gives_the_same_run_again() {
     assert_round_trip(&unusual());
 }
 
-/// A configuration that differs from the defaults everywhere except in `overwrite`, which is never
-/// written.
+/// A configuration that differs from the defaults everywhere except in what holds for a single run,
+/// which is never written.
 fn unusual() -> RunConfig {
     RunConfig {
         inputs: InputsConfig {
@@ -96,6 +96,14 @@ fn unusual() -> RunConfig {
             overwrite: false,
             logging_steps: 5,
         },
+        saving: SavingConfig {
+            strategy: SaveStrategy::Steps,
+            steps: Some(7),
+            minutes: Some(1.5),
+            total_limit: 4,
+            beginning: Beginning::New,
+            allow_changed: vec![],
+        },
         plugins: PluginSources {
             files: vec!["f".into()],
             directories: vec!["a".into(), "b".into()],
@@ -148,7 +156,8 @@ fn config_toml_tells_how_unset_keys_are_decided() {
     assert!(toml.contains("peft = \"none\"\n"), "{toml}");
     for key in keys()
         .filter(|key| !matches!(key.scope, Scope::Inference | Scope::Display))
-        .filter(|key| !key.name.ends_with("_opt") && key.name != "overwrite_output")
+        .filter(|key| !key.name.ends_with("_opt"))
+        .filter(|key| !["overwrite_output", "resume"].contains(&key.name))
     {
         assert!(toml.contains(key.name), "{} is not in\n{toml}", key.name);
     }
