@@ -1,6 +1,6 @@
 //! Checkpoints and adapters that have only PyTorch's files: they compute what Transformers and PEFT
-//! compute (torch 2.15, transformers 5.23, peft 0.21; `tests/fixtures/make_pickles.py`), and code in
-//! them is refused. Tolerance 1e-5.
+//! compute (torch 2.15, transformers 5.23, peft 0.21; `tests/fixtures/make_pickles.py`), and code
+//! in them is refused. Tolerance 1e-5.
 
 use super::*;
 use progtune_tests::cases;
