@@ -74,10 +74,8 @@ fn an_adapter_computes_what_peft_does() {
 #[test]
 fn training_begins_from_shards_and_from_an_adapter() {
     let scratch = Scratch::new();
-    let data = scratch.write(
-        "data.csv",
-        "text,label\nkebe zepi,no\nmoli limi,yes\n".repeat(8),
-    );
+    let rows = "kebe zepi,no\nmoli limi,yes\n".repeat(8);
+    let data = scratch.write("data.csv", format!("text,label\n{rows}"));
     for (flags, weights) in [
         ("", "model.safetensors"),
         (
