@@ -40,7 +40,7 @@ const MEMORY: &str = "4194304";
 /// Limits of one input: seconds, and bytes.
 const LIMITS: [&str; 3] = ["-timeout=10", "-max_len=65536", "-rss_limit_mb=2048"];
 
-/// The outcome of one target.
+/// The result of one target.
 struct Outcome {
     seconds: u64,
     executions: String,

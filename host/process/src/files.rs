@@ -1,6 +1,9 @@
-//! Safe reading of bounded size ([`bounded`]) and safe writing: neither a crash nor a full disk nor a
-//! power failure leaves half a file, nothing is written through a link, and no temporary file stays
-//! behind. Everything that saves files calls it.
+//! Safe reading of bounded size ([`bounded`]) and safe writing: neither a crash nor a full disk nor
+//! a power failure leaves half a file, nothing is written through a link, and no temporary file
+//! stays behind. Everything that saves files calls it.
+
+pub mod atomic_file;
+pub mod bounded;
 
 pub mod atomic_file;
 pub mod bounded;

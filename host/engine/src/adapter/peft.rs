@@ -1,6 +1,6 @@
 //! The formats of Hugging Face PEFT: `adapter_config.json` with `adapter_model.safetensors`, or
-//! `adapter_model.bin` before PEFT 0.7, one module per method. They are read for `--adapter` and `--init-adapter`, and written at the end of
-//! a run whose method PEFT has.
+//! `adapter_model.bin` before PEFT 0.7, one module per method. They are read for `--adapter` and
+//! `--init-adapter`, and written at the end of a run whose method PEFT has.
 //!
 //! Keys are a checkpoint's with the prefix `base_model.model.`, without the name that PEFT gives an
 //! adapter. The modules of the methods contain the exceptions.

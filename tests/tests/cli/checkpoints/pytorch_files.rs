@@ -1,6 +1,6 @@
 //! Checkpoints and adapters that have only PyTorch's files: they compute what Transformers and PEFT
-//! compute (torch 2.15, transformers 5.23, peft 0.21; `tests/fixtures/make_pickles.py`), and code in
-//! them is refused. Tolerance 1e-5.
+//! compute (torch 2.15, transformers 5.23, peft 0.21; `tests/fixtures/make_pickles.py`), and code
+//! in them is refused. Tolerance 1e-5.
 
 use super::*;
 use progtune_tests::cases;
@@ -74,10 +74,8 @@ fn an_adapter_computes_what_peft_does() {
 #[test]
 fn training_begins_from_shards_and_from_an_adapter() {
     let scratch = Scratch::new();
-    let data = scratch.write(
-        "data.csv",
-        "text,label\nkebe zepi,no\nmoli limi,yes\n".repeat(8),
-    );
+    let rows = "kebe zepi,no\nmoli limi,yes\n".repeat(8);
+    let data = scratch.write("data.csv", format!("text,label\n{rows}"));
     for (flags, weights) in [
         ("", "model.safetensors"),
         (
