@@ -4,9 +4,6 @@
 
 pub mod atomic_file;
 pub mod bounded;
-
-pub mod atomic_file;
-pub mod bounded;
 pub mod cleanup;
 pub mod durable;
 pub mod folder;
