@@ -9,6 +9,7 @@
 mod boundary;
 mod budget;
 mod cache_forecast;
+mod checkpoint;
 pub mod disk;
 mod key;
 mod ram;
@@ -19,6 +20,7 @@ mod usage;
 
 pub use budget::Place;
 pub use cache_forecast::{CacheForecast, Sizes};
+pub use checkpoint::Kept;
 pub use settings::{CacheDtype, Mode, Settings};
 pub use usage::Usage;
 
@@ -61,6 +63,8 @@ pub struct PrefixCache {
     first_entries: Vec<usize>,
     /// The boundary saved in this epoch; 0 means that nothing is saved.
     save_at: usize,
+    /// Whether rows from the cache are the bits that would be computed.
+    is_exact: bool,
     /// The parameters that the current stage trains.
     trained: Vec<ParameterId>,
     /// Number of examples looked up in this epoch.
@@ -112,6 +116,7 @@ impl PrefixCache {
             directory: run.directory.join(DIRECTORY),
             first_entries,
             save_at: 0,
+            is_exact: run.model.is_fused() && run.settings.is_exact(),
             trained: Vec::new(),
             lookups: 0,
             hits: 0,
@@ -250,10 +255,13 @@ impl PrefixCache {
         self.finish();
     }
 
-    /// Opens the file of an earlier run if nobody else can have made it, and otherwise creates a
-    /// new one.
+    /// Opens the file of an earlier run if nobody else can have made it and its rows are exact.
+    /// Otherwise creates a new one.
     fn file(&self) -> io::Result<File> {
         let folder = Folder::open(&self.run)?.subfolder(DIRECTORY)?;
+        if !self.is_exact {
+            return folder.create(FILE);
+        }
         folder.open_own(FILE).or_else(|_| folder.create(FILE))
     }
 

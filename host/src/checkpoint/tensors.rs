@@ -1,6 +1,7 @@
 //! The tensors of a checkpoint: parameters, the optimizer's moments, and the signals.
 
 use super::{Checkpoint, signals};
+use crate::prefix_cache::{Kept, PrefixCache};
 use progtune_engine::{
     error::{Error, Result},
     model::{
@@ -15,6 +16,9 @@ use progtune_plugin_api::records::SignalRecord;
 use std::collections::BTreeMap;
 
 const SIGNALS: &str = "signals";
+/// The rows of the prefix cache, and their entries.
+const ROWS: &str = "prefix_cache.rows";
+const ENTRIES: &str = "prefix_cache.entries";
 
 fn parameter(name: &str) -> String {
     format!("parameter/{name}")
@@ -35,6 +39,7 @@ pub fn tensors_of<'a>(
     candidates: &[usize],
     optimizer: &'a AdamW,
     history: &[SignalRecord],
+    cache: &'a mut PrefixCache,
 ) -> Result<(Vec<Entry<'a>>, BTreeMap<String, u64>)> {
     let infos = model.parameters.infos();
     let mut entries: Vec<Entry<'_>> = candidates
@@ -73,6 +78,20 @@ pub fn tensors_of<'a>(
         shape: vec![bytes.len()],
         content: Content::Bytes(bytes.into()),
     });
+    let kept = cache.kept();
+    if kept.numbers() > 0 {
+        let bytes = kept.to_bytes();
+        entries.push(Entry {
+            name: ENTRIES.into(),
+            shape: vec![bytes.len()],
+            content: Content::Bytes(bytes.into()),
+        });
+        entries.push(Entry {
+            name: ROWS.into(),
+            shape: vec![kept.numbers()],
+            content: Content::Stream(Box::new(move |take| cache.read_kept(&kept, take))),
+        });
+    }
     Ok((entries, steps))
 }
 
@@ -139,6 +158,21 @@ impl Checkpoint {
             optimizer.restore(parameters, gradients, id, saved)?;
         }
         Ok(())
+    }
+
+    /// Gives the prefix cache the rows that it held, if it is not exact without them.
+    ///
+    /// # Errors
+    /// Fails if they cannot be read.
+    pub fn restore_cache(&mut self, model: &Model, cache: &mut PrefixCache) -> Result<()> {
+        if !self.tensors.shapes().any(|(name, _)| name == ENTRIES) {
+            return Ok(());
+        }
+        let kept = Kept::from_bytes(&self.tensors.bytes(ENTRIES)?).unwrap_or_default();
+        let tensors = &mut self.tensors;
+        cache.restore(model, &kept, &mut |start, count| {
+            tensors.part(ROWS, start, count)
+        })
     }
 
     /// The observations that the schedule was told.

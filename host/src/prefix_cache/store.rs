@@ -157,6 +157,14 @@ impl Store {
         }
     }
 
+    /// The entries that are held, each with its boundary and its count of numbers.
+    pub fn held(&self) -> Vec<(u32, usize, usize)> {
+        let held = self.kept.iter().zip(&self.held);
+        held.filter(|(_, held)| held.boundary > 0)
+            .map(|(&entry, held)| (entry, held.boundary, held.numbers))
+            .collect()
+    }
+
     /// Number of entries held, their size in bytes, and the highest of their boundaries.
     pub fn sum(&self) -> (usize, u64, usize) {
         let held = self.held.iter().filter(|held| held.boundary > 0);

@@ -189,6 +189,7 @@ impl Run<'_> {
         if self.place.step_in_epoch > 0 {
             self.cache.begin_stage(self.model, self.place.epoch)?;
         }
+        checkpoint.restore_cache(self.model, self.cache)?;
         let Place {
             epoch,
             step_in_epoch,

@@ -147,18 +147,12 @@ impl Run<'_> {
             None => identity(self.inputs, self.schedule, self.model)?,
         };
         self.saving.identity = Some(identity.clone());
-        let (tensors, optimizer_steps) = tensors_of(
-            self.model,
-            &self.inputs.model_plan.candidates,
-            &self.optimizer,
-            &self.point.history,
-        )?;
         let (metrics, log) = self.directory.marks()?;
         let directory = std::env::current_dir().unwrap_or_default();
-        let state = State {
+        let mut state = State {
             place,
             decision: self.decision(),
-            optimizer_steps,
+            optimizer_steps: BTreeMap::new(),
             epoch: self.epoch.clone(),
             epoch_loss: self.epoch_loss,
             loss_sum: self.loss_sum,
@@ -179,6 +173,14 @@ impl Run<'_> {
             working_directory: directory.to_string_lossy().into_owned(),
             files: BTreeMap::new(),
         };
+        let (tensors, steps) = tensors_of(
+            self.model,
+            &self.inputs.model_plan.candidates,
+            &self.optimizer,
+            &self.point.history,
+            self.cache,
+        )?;
+        state.optimizer_steps = steps;
         let shelf = Shelf::of(self.directory.path());
         shelf.save(state, &self.model.parameters, tensors)?;
         shelf.keep(self.saving.settings.total_limit);

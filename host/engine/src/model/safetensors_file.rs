@@ -179,6 +179,32 @@ impl SafetensorsFile {
         finite(values, &info.shape, name, &self.origin)
     }
 
+    /// Some numbers of a tensor of the type F32: `count` from number `start` on.
+    ///
+    /// # Errors
+    /// When there is no such tensor, it has another type, or fewer numbers.
+    pub fn part(&mut self, name: &str, start: usize, count: usize) -> Result<Vec<f32>> {
+        match self.tensors.get(name).cloned() {
+            Some(info) if info.dtype == Dtype::F32 => {
+                let numbers = self.seek(name, &info)?;
+                if start.checked_add(count).is_none_or(|end| end > numbers) {
+                    let origin = &self.origin;
+                    return Err(Error::Model(format!(
+                        "{origin}: tensor {name}: expected more than {numbers} numbers; the file is damaged"
+                    )));
+                }
+                let skipped = self.source.seek_relative(4 * start as i64);
+                let read = skipped
+                    .and_then(|()| read_numbers(&mut self.source, count, f32::from_le_bytes));
+                read.map_err(|e| self.unreadable(name, &e))
+            }
+            _ => Err(Error::Model(format!(
+                "{}: no tensor {name} of the type F32",
+                self.origin
+            ))),
+        }
+    }
+
     /// The bytes of a tensor of the type U8.
     ///
     /// # Errors

@@ -13,19 +13,23 @@ use std::{
 /// The numbers that are converted at a time.
 const PIECE: usize = 1 << 16;
 
+/// Writes numbers piece by piece to the function that it is given.
+pub type Stream<'a> =
+    Box<dyn FnOnce(&mut dyn FnMut(&[f32]) -> io::Result<()>) -> io::Result<()> + 'a>;
+
 /// The content of a tensor.
-#[derive(Debug)]
 pub enum Content<'a> {
     /// The values of a parameter, f32.
     Parameter(ParameterId),
     /// Numbers, f32.
     Numbers(Cow<'a, [f32]>),
+    /// Numbers, f32, that are nowhere in one piece.
+    Stream(Stream<'a>),
     /// Bytes, u8.
     Bytes(Cow<'a, [u8]>),
 }
 
 /// A tensor to write.
-#[derive(Debug)]
 pub struct Entry<'a> {
     /// Its name in the file.
     pub name: String,
@@ -38,7 +42,7 @@ pub struct Entry<'a> {
 impl Content<'_> {
     fn dtype(&self) -> (&'static str, usize) {
         match self {
-            Self::Parameter(_) | Self::Numbers(_) => ("F32", 4),
+            Self::Parameter(_) | Self::Numbers(_) | Self::Stream(_) => ("F32", 4),
             Self::Bytes(_) => ("U8", 1),
         }
     }
@@ -71,6 +75,7 @@ pub fn write(
     for entry in entries {
         match entry.content {
             Content::Numbers(numbers) => write_numbers(out, &numbers)?,
+            Content::Stream(stream) => stream(&mut |numbers| write_numbers(out, numbers))?,
             Content::Bytes(bytes) => out.write_all(&bytes)?,
             Content::Parameter(id) if parameters.device().is_cpu() => {
                 write_numbers(out, &parameters.host(id))?;

@@ -54,11 +54,22 @@ fn with_the_prefix_cache_on_disk() {
 }
 
 #[test]
+fn with_rounded_rows_in_memory_and_on_disk() {
+    for place in ["ram", "disk"] {
+        continues_anywhere(&format!(
+            "--schedule progressive --peft lora --prefix-cache-dtype f16 --prefix-cache {place}"
+        ));
+    }
+}
+
+#[test]
 fn with_batches_by_tokens_and_no_shuffling() {
     continues_anywhere("--schedule wo-lb --batch-tokens 150 --no-shuffle --peft dora");
 }
 
 #[test]
-fn with_candles_primitives() {
-    continues_anywhere("--kernels composed --schedule full --peft lora --max-train-samples 20");
+fn with_candles_primitives_and_rows_of_batches() {
+    continues_anywhere(
+        "--kernels composed --schedule progressive --peft lora --max-train-samples 20",
+    );
 }
