@@ -1,8 +1,9 @@
-//! Sets aside the trained parameters of the best evaluation, and restores them at the end. Called by
-//! the recipe.
+//! Sets aside the trained parameters of the best evaluation, and restores them at the end. Called
+//! by the recipe.
 //!
-//! A new best has a file of its own, and the older one is removed after it. The last one stays until
-//! the result is saved, so that a run that is cut short at any time leaves the best parameters.
+//! A new best has a file of its own, and the older one is removed after it. The last one stays
+//! until the result is saved, so that a run that is cut short at any time leaves the best
+//! parameters.
 
 use candle_core::Device;
 use progtune_datasets::Task;
@@ -104,8 +105,8 @@ impl Best {
 }
 
 impl BestModel {
-    /// Starts without a best evaluation. Evaluations are compared by the metric `given`, a key of the
-    /// evaluation with or without `eval_`.
+    /// Starts without a best evaluation. Evaluations are compared by the metric `given`, a key of
+    /// an evaluation with or without `eval_`.
     ///
     /// # Errors
     /// Fails if the task has no such metric.
@@ -151,8 +152,8 @@ impl BestModel {
         self.best.as_ref().map(|best| best.value)
     }
 
-    /// The metric in an evaluation; `None` if it is undefined there. Such an evaluation is never the
-    /// best.
+    /// The metric in an evaluation; `None` if it is undefined there. Such an evaluation is never
+    /// the best.
     pub fn value_in(&self, evaluation: &Map<String, Value>) -> Option<f64> {
         evaluation.get(&self.key).and_then(Value::as_f64)
     }

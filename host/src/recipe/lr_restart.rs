@@ -1,6 +1,6 @@
-//! New learning-rate curves within a run (`--lr-restart stage`). A curve begins with each stage that
-//! trains other parameters than the one before it. It ends where the next one is known to begin,
-//! otherwise with the run. Called by the recipe; `plan` shows the beginnings.
+//! New learning-rate curves within a run (`--lr-restart stage`). A curve begins with each stage
+//! that trains other parameters than the one before it. It ends where the next one is known to
+//! begin, otherwise with the run. Called by the recipe; `plan` shows the beginnings.
 
 use super::Run;
 use progtune_engine::{optim::LrRestart, plan::RunPlan};

@@ -107,7 +107,10 @@ fn bash_completes_commands_flags_and_names() {
             "parallel pfeiffer prefix",
         ),
         ("progtune --peft no", "none"),
-        ("progtune --lr-scheduler ", "constant cosine linear polynomial"),
+        (
+            "progtune --lr-scheduler ",
+            "constant cosine linear polynomial",
+        ),
         ("progtune --task squad", "squad squad_v2"),
         ("progtune evaluate --split t", "test train"),
         ("progtune merge --dtype ", "bf16 f16 f32"),

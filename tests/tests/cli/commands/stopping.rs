@@ -1,5 +1,5 @@
-//! The end of a run: early stopping, `--max-steps`, and numbers that are not finite. The fixture has
-//! seven steps per epoch at batches of four.
+//! The end of a run: early stopping, `--max-steps`, and numbers that are not finite. The fixture
+//! has seven steps per epoch at batches of four.
 
 use super::*;
 
