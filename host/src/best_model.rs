@@ -1,8 +1,9 @@
-//! Sets aside the trained parameters of the best evaluation, and restores them at the end. Called by
-//! the recipe.
+//! Sets aside the trained parameters of the best evaluation, and restores them at the end. Called
+//! by the recipe.
 //!
-//! A new best has a file of its own, and the older one is removed after it. The last one stays until
-//! the result is saved, so that a run that is cut short at any time leaves the best parameters.
+//! A new best has a file of its own, and the older one is removed after it. The last one stays
+//! until the result is saved, so that a run that is cut short at any time leaves the best
+//! parameters.
 
 use candle_core::Device;
 use progtune_datasets::Task;
@@ -105,8 +106,8 @@ impl Best {
 }
 
 impl BestModel {
-    /// Starts without a best evaluation. Evaluations are compared by the metric `given`, a key of the
-    /// evaluation with or without `eval_`.
+    /// Starts without a best evaluation. Evaluations are compared by the metric `given`, a key of
+    /// an evaluation with or without `eval_`.
     ///
     /// # Errors
     /// Fails if the task has no such metric.
@@ -152,8 +153,8 @@ impl BestModel {
         self.best.as_ref().map(|best| best.value)
     }
 
-    /// The metric in an evaluation; `None` if it is undefined there. Such an evaluation is never the
-    /// best.
+    /// The metric in an evaluation; `None` if it is undefined there. Such an evaluation is never
+    /// the best.
     pub fn value_in(&self, evaluation: &Map<String, Value>) -> Option<f64> {
         evaluation.get(&self.key).and_then(Value::as_f64)
     }
@@ -182,36 +183,41 @@ impl BestModel {
         moment: Moment,
         evaluation: &Map<String, Value>,
     ) -> Result<bool> {
-        let Some(value) = self.value_in(evaluation) else {
+        let Some(value) = self
+            .value_in(evaluation)
+            .filter(|&value| self.is_better(value))
+        else {
             return Ok(false);
         };
-        let is_better = self.best.as_ref().is_none_or(|best| {
-            if self.lower {
-                value < best.value
-            } else {
-                value > best.value
-            }
-        });
-        if is_better {
-            let best = Best {
-                moment,
-                value,
-                evaluation: evaluation.clone(),
-            };
-            let name = |name: &str| name.to_owned();
-            write_safetensors(
-                &best.file(&self.directory),
-                &model.parameters,
-                trained,
-                name,
-                None,
-                WeightDtype::F32,
-            )?;
-            if let Some(older) = self.best.replace(best) {
-                let _ = fs::remove_file(older.file(&self.directory));
-            }
+        let best = Best {
+            moment,
+            value,
+            evaluation: evaluation.clone(),
+        };
+        let name = |name: &str| name.to_owned();
+        write_safetensors(
+            &best.file(&self.directory),
+            &model.parameters,
+            trained,
+            name,
+            None,
+            WeightDtype::F32,
+        )?;
+        if let Some(older) = self.best.replace(best) {
+            let _ = fs::remove_file(older.file(&self.directory));
         }
-        Ok(is_better)
+        Ok(true)
+    }
+
+    /// Whether a value is better than the best one so far.
+    fn is_better(&self, value: f64) -> bool {
+        self.value().is_none_or(|best| {
+            if self.lower {
+                value < best
+            } else {
+                value > best
+            }
+        })
     }
 
     /// Restores the parameters of the best evaluation in the model, which has been trained for
@@ -243,5 +249,79 @@ impl BestModel {
             }
         }
         Ok(Some(best))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_by(key: &str, best: Option<f64>) -> BestModel {
+        let moment = Moment {
+            step: 3,
+            epoch: 1,
+            inside: None,
+        };
+        BestModel {
+            directory: PathBuf::new(),
+            key: key.to_owned(),
+            lower: is_lower_better(key.trim_start_matches("eval_")),
+            best: best.map(|value| Best {
+                moment,
+                value,
+                evaluation: Map::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn an_undefined_value_is_never_the_best_and_blocks_no_later_one() {
+        let model = told_by("eval_pearson", None);
+        for value in [Value::Null, json!(f64::NAN), json!(f64::INFINITY)] {
+            let evaluation = Map::from_iter([("eval_pearson".to_owned(), value)]);
+            assert_eq!(model.value_in(&evaluation), None);
+        }
+        let evaluation = Map::from_iter([("eval_pearson".to_owned(), json!(-0.5))]);
+        assert_eq!(model.value_in(&evaluation), Some(-0.5));
+        assert!(model.is_better(-0.5));
+    }
+
+    #[test]
+    fn the_metric_decides_and_equal_values_change_nothing() {
+        let loss = told_by("eval_loss", Some(0.5));
+        assert!(loss.is_better(0.4) && !loss.is_better(0.5) && !loss.is_better(0.6));
+        let f1 = told_by("eval_f1", Some(0.5));
+        assert!(f1.is_better(0.6) && !f1.is_better(0.5) && !f1.is_better(0.4));
+    }
+
+    #[test]
+    fn files_of_other_names_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "best-3.safetensors",
+            "best-x.safetensors",
+            "best-.safetensors",
+        ] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            assert_eq!(is_file_name(name), name.contains('3'));
+        }
+        remove_files(folder.path());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_moment_inside_an_epoch_has_a_fraction() {
+        let end = Moment {
+            step: 8,
+            epoch: 2,
+            inside: None,
+        };
+        assert_eq!((end.epoch_json(), end.epoch_text()), (json!(2), "2".into()));
+        let inside = Moment {
+            inside: Some(1.25),
+            ..end
+        };
+        assert_eq!(inside.epoch_json(), json!(1.25));
+        assert_eq!(inside.epoch_text(), "1.25");
     }
 }

@@ -1,5 +1,6 @@
-//! A training step whose loss or gradient is not finite: the reaction of the run (`--on-nonfinite`),
-//! and the file that describes the step. Read by `config`, the run directory and the recipe.
+//! A training step whose loss or gradient is not finite: the reaction of the run
+//! (`--on-nonfinite`), and the file that describes the step. Read by `config`, the run directory
+//! and the recipe.
 
 use progtune_engine::{
     batch::{Batch, Labels},

@@ -130,8 +130,8 @@ impl Progress {
         }
     }
 
-    /// Shows a finished evaluation after `epoch`, which may have a fraction; `record` is its line in
-    /// `metrics.jsonl`.
+    /// Shows a finished evaluation after `epoch`, which may have a fraction; `record` is its line
+    /// in `metrics.jsonl`.
     pub fn evaluation(&mut self, epoch: &str, record: &Value, results: &Map<String, Value>) {
         emit("evaluation", record);
         self.pace.reach_evaluation();

@@ -100,13 +100,7 @@ fn defaults_are_those_of_the_design() {
             best_model_metric: None,
             on_nonfinite: OnNonfinite::Stop,
         },
-        evaluating: EvaluatingConfig {
-            evaluations: Evaluations {
-                strategy: EvalStrategy::Epoch,
-                steps: None,
-            },
-            early_stopping: None,
-        },
+        evaluating: default_evaluating(),
         optimizer: default_optimizer(),
         loss: LossConfig {
             class_weights: ClassWeights::Even,
@@ -158,6 +152,17 @@ fn defaults_are_those_of_the_design() {
         config.output_dir(),
         PathBuf::from("runs/sample-full-full-seed42")
     );
+}
+
+/// The defaults of evaluations.
+fn default_evaluating() -> EvaluatingConfig {
+    EvaluatingConfig {
+        evaluations: Evaluations {
+            strategy: EvalStrategy::Epoch,
+            steps: None,
+        },
+        early_stopping: None,
+    }
 }
 
 /// The defaults of the optimizer.

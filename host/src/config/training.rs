@@ -108,8 +108,8 @@ pub struct TrainingConfig {
     pub frozen_dropout: bool,
     /// The initialisation of a new head.
     pub head_init: HeadInit,
-    /// The evaluation key, with or without `eval_`, whose best evaluation has the result; `None` for
-    /// the model of the last step.
+    /// The evaluation key, with or without `eval_`, whose best evaluation has the result; `None`
+    /// for the model of the last step.
     pub best_model_metric: Option<String>,
     /// The reaction to a loss or gradient that is not finite.
     pub on_nonfinite: OnNonfinite,

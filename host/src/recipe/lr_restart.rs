@@ -1,6 +1,6 @@
-//! New learning-rate curves within a run (`--lr-restart stage`). A curve begins with each stage that
-//! trains other parameters than the one before it. It ends where the next one is known to begin,
-//! otherwise with the run. Called by the recipe; `plan` shows the beginnings.
+//! New learning-rate curves within a run (`--lr-restart stage`). A curve begins with each stage
+//! that trains other parameters than the one before it. It ends where the next one is known to
+//! begin, otherwise with the run. Called by the recipe; `plan` shows the beginnings.
 
 use super::Run;
 use progtune_engine::{optim::LrRestart, plan::RunPlan};
@@ -46,6 +46,9 @@ pub fn note(run_plan: &RunPlan, restart: LrRestart) -> String {
         None => "a new curve whenever the trained parameters change, each to the end of the run"
             .to_owned(),
         Some([] | [_]) => "one curve, because every epoch trains the same parameters".to_owned(),
+        Some(changes) if changes.len() == run_plan.epochs().len() => {
+            "a new curve in each epoch, because each one trains other parameters".to_owned()
+        }
         Some(changes) => {
             let epochs: Vec<String> = changes.iter().map(u32::to_string).collect();
             format!(

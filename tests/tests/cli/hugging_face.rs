@@ -54,7 +54,7 @@ fn ids_and_values_of_other_tools_are_explained() {
     CommandLine::new("plan --peft adalora").fail(2);
     CommandLine::new("plan --peft houlsby").fail(2);
     CommandLine::new("plan --schedule cosine").fail(2);
-    CommandLine::new("plan --lr_scheduler_type cosine").fail(2);
+    CommandLine::new("plan --lr_scheduler_type cosine_with_restarts").fail(2);
     CommandLine::new("plan --task_name ner").fail(2);
     let plan = CommandLine::new("plan --peft PREFIX_TUNING --json").run();
     assert!(plan.contains("\"prefix\""), "{plan}");

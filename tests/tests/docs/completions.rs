@@ -107,7 +107,10 @@ fn bash_completes_commands_flags_and_names() {
             "parallel pfeiffer prefix",
         ),
         ("progtune --peft no", "none"),
-        ("progtune --lr-scheduler ", "constant linear"),
+        (
+            "progtune --lr-scheduler ",
+            "constant cosine linear polynomial",
+        ),
         ("progtune --task squad", "squad squad_v2"),
         ("progtune evaluate --split t", "test train"),
         ("progtune merge --dtype ", "bf16 f16 f32"),
@@ -139,7 +142,7 @@ fn every_script_has_every_flag() {
             }
         }
     }
-    assert!(script("zsh").contains("(linear constant)"));
+    assert!(script("zsh").contains("(linear cosine polynomial constant)"));
     assert!(script("fish").contains("linear\\t''"));
     for shell in ["zsh", "fish"].into_iter().filter(|shell| is_there(shell)) {
         feed(

@@ -51,16 +51,7 @@ fn unusual() -> RunConfig {
             best_model_metric: Some("f1".into()),
             on_nonfinite: OnNonfinite::Skip,
         },
-        evaluating: EvaluatingConfig {
-            evaluations: Evaluations {
-                strategy: EvalStrategy::Steps,
-                steps: Some(EvalSteps::Share(0.1)),
-            },
-            early_stopping: Some(EarlyStopping {
-                patience: 2,
-                threshold: 0.01,
-            }),
-        },
+        evaluating: unusual_evaluating(),
         optimizer: unusual_optimizer(),
         loss: LossConfig {
             class_weights: ClassWeights::Given(vec![0.5, 2.0]),
@@ -128,6 +119,19 @@ fn unusual_schedule_and_method() -> ScheduleAndMethod {
             ("targets".into(), "query,value".into()),
         ],
         train_pooler: true,
+    }
+}
+
+fn unusual_evaluating() -> EvaluatingConfig {
+    EvaluatingConfig {
+        evaluations: Evaluations {
+            strategy: EvalStrategy::Steps,
+            steps: Some(EvalSteps::Share(0.1)),
+        },
+        early_stopping: Some(EarlyStopping {
+            patience: 2,
+            threshold: 0.01,
+        }),
     }
 }
 

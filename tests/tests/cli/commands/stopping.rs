@@ -1,5 +1,5 @@
-//! The end of a run: early stopping, `--max-steps`, and numbers that are not finite. The fixture has
-//! seven steps per epoch at batches of four.
+//! The end of a run: early stopping, `--max-steps`, and numbers that are not finite. The fixture
+//! has seven steps per epoch at batches of four.
 
 use super::*;
 
@@ -124,7 +124,8 @@ fn a_bad_example_is_named_and_ends_the_run() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
     let line = |words: &str| train_on_numbers(&scratch, &run, words);
-    let said = line("--batch-size 1 --no-group-by-length").fail(5);
+    let best = "--eval-steps 2 --load-best-model-at-end";
+    let said = line(&format!("--batch-size 1 --no-group-by-length {best}")).fail(5);
     assert!(said.contains("step 5: training diverged"), "{said}");
     assert!(said.contains("training example 4 is in"), "{said}");
     let step = read_json(&run.join("nonfinite-step-5.json"));
@@ -137,9 +138,16 @@ fn a_bad_example_is_named_and_ends_the_run() {
     assert!(!step["not_finite"].as_array().unwrap().is_empty());
     assert_eq!(step["parameters"], serde_json::json!([]));
     assert_eq!(step["block_grad_norms"].as_object().unwrap().len(), 5);
+    // Of the evaluations before it, only the best one has a file.
+    let left = |start: &str| -> Vec<String> {
+        let files = fs::read_dir(&run).unwrap().flatten();
+        let names = files.map(|file| file.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(start)).collect()
+    };
+    assert_eq!(left("best").len(), 1, "{:?}", left("best"));
     // The next run replaces everything that this one left.
     line("--batch-size 1 --no-group-by-length --max-steps 2").run();
-    assert!(!run.join("nonfinite-step-5.json").exists());
+    assert!(left("best").is_empty() && left("nonfinite").is_empty());
 }
 
 #[test]

@@ -60,6 +60,8 @@ fn written(kind: &str, output: &Path) -> Vec<String> {
     let mut all = names(output);
     if kind == "checkpoint" {
         all.push("best.safetensors".into());
+        all.push("best-1.safetensors".into());
+        all.push("nonfinite-step-1.json".into());
     }
     all
 }
