@@ -17,12 +17,18 @@ pub enum OnNonfinite {
     Stop,
     /// It leaves the parameters as they are, and continues with the next step.
     Skip,
+    /// It takes the trained parameters back to the last checkpoint, and continues with the next
+    /// step.
+    Rollback,
 }
 
 impl OnNonfinite {
     /// The names of the flag's values.
-    pub const NAMES: &'static [(&'static str, Self)] =
-        &[("stop", Self::Stop), ("skip", Self::Skip)];
+    pub const NAMES: &'static [(&'static str, Self)] = &[
+        ("stop", Self::Stop),
+        ("skip", Self::Skip),
+        ("rollback", Self::Rollback),
+    ];
 }
 
 impl fmt::Display for OnNonfinite {

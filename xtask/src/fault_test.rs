@@ -130,7 +130,7 @@ fn check_start(
 /// Runs the job with a failure, checks what is left, and runs it again without one.
 fn check_plan(job: &Job, start: Start, plan: &str) -> Result<Vec<String>, String> {
     job.prepare(start)?;
-    let outcome = job.train(Some(plan), start == Start::Finished)?;
+    let outcome = job.train(Some(plan), start != Start::Empty)?;
     let mut found = check::outcome(&outcome, plan);
     found.extend(check::state(job, start, &outcome));
     after_fault(job, &mut found);
@@ -139,8 +139,13 @@ fn check_plan(job: &Job, start: Start, plan: &str) -> Result<Vec<String>, String
     Ok(found)
 }
 
-/// Checks what a failed run leaves to those who go on from it. A checkpoint of the run, once there
-/// are any, is loaded here.
+/// Checks what a failed run leaves to those who go on from it: whole records, and a last good
+/// checkpoint, after which the run continues.
 fn after_fault(job: &Job, found: &mut Vec<String>) {
     found.extend(check::records(&job.output()));
+    match job.resume_copy() {
+        Ok(Some((outcome, output))) => found.extend(check::resumed(job, &outcome, &output)),
+        Ok(None) => {}
+        Err(error) => found.push(error),
+    }
 }

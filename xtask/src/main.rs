@@ -1,6 +1,7 @@
 //! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in
 //! `.cargo/config.toml`). Called by developers and by `.ci/run`; users of progtune never run it.
 
+mod bench_checkpoints;
 mod bench_large;
 mod bench_peer;
 mod check_cuda;
@@ -16,6 +17,7 @@ mod module_cycles;
 mod python;
 mod result_files;
 mod rust_text;
+mod soak;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +32,11 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "bench-checkpoints",
+        help: "time checkpoints, and runs with and without them (`bench-checkpoints --help`)",
+        run: bench_checkpoints::run,
+    },
     Task {
         name: "bench-large",
         help: "train on a generated file of ten million rows: time to the first step, peak memory (`bench-large --help`)",
@@ -89,6 +96,11 @@ const TASKS: &[Task] = &[
         name: "module-cycles",
         help: "list the modules of each crate that import each other in a circle; with --imports who imports whom",
         run: module_cycles::run,
+    },
+    Task {
+        name: "soak",
+        help: "train 2,000 steps with stages, evaluations and checkpoints, and watch memory and open files (`soak --help`)",
+        run: soak::run,
     },
     Task {
         name: "tidy",

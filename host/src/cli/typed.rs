@@ -302,8 +302,8 @@ mod tests {
     fn every_word_without_an_equal_is_answered() {
         for (typed, read) in [
             (
-                "--fp16 --save_steps 500 --seed 1 --bf16",
-                "answers --fp16 --save_steps --bf16",
+                "--fp16 --run_name mine --seed 1 --bf16",
+                "answers --fp16 --run_name --bf16",
             ),
             (
                 "--report_to wandb tensorboard --seed 1",

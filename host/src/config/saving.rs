@@ -11,7 +11,7 @@ use crate::flags::{Flag, Form};
 pub(crate) static SAVE_STRATEGY: Flag<SaveStrategy> = Flag::key(
     "save_strategy",
     "WHEN",
-    "When to save a checkpoint: epoch (after each epoch), steps (only every --save-steps), no",
+    "Moments of checkpoints: epoch (after each epoch), steps (only as --save-steps says), no",
 )
 .default("epoch")
 .form(Form::OneOf(SaveStrategy::NAMES));

@@ -86,7 +86,8 @@ pub(crate) static METRIC_FOR_BEST_MODEL: Flag<String> = Flag::key(
 pub(crate) static ON_NONFINITE: Flag<OnNonfinite> = Flag::key(
     "on_nonfinite",
     "WHAT",
-    "Reaction to a loss or gradient that is NaN or infinite: stop, or skip (leave the step out, at most 10 in a row)",
+    "Reaction to a loss or gradient that is NaN or infinite: stop, skip (leave the step out, at most 10 in a row), rollback \
+     (skip, and take the parameters back to the last checkpoint)",
 )
 .default("stop")
 .form(Form::OneOf(OnNonfinite::NAMES));

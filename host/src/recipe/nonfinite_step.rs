@@ -3,13 +3,14 @@
 
 use super::{Run, Seen};
 use crate::{
+    checkpoint::Shelf,
     json_text::to_text,
     nonfinite::{MOST_FILES, MOST_IN_A_ROW, NonfiniteStep, OnNonfinite, file_name},
     run_examples::training_texts,
 };
 use progtune_engine::{
     error::{Error, Result},
-    optim::Norms,
+    optim::{AdamW, Norms},
 };
 use progtune_process::files::write_atomically;
 
@@ -25,6 +26,16 @@ impl Run<'_> {
     /// parameters are not finite, since no later step could be.
     pub(super) fn skip_or_stop(&mut self, seen: &Seen, lr: f64, norms: &Norms) -> Result<()> {
         let parameters = self.broken_parameters()?;
+        let is_last = self.skipped_in_a_row + 1 >= MOST_IN_A_ROW;
+        let (is_skipped, reaction) = match self.config.training.on_nonfinite {
+            _ if is_last => (false, String::new()),
+            OnNonfinite::Stop => (false, String::new()),
+            OnNonfinite::Skip => (parameters.is_empty(), "skipped".to_owned()),
+            OnNonfinite::Rollback => match self.roll_back()? {
+                Some(to) => (true, format!("skipped, and parameters taken back to step {to}")),
+                None => (false, String::new()),
+            },
+        };
         let indices = seen.batches.iter().flat_map(|batch| &batch.examples);
         let indices = indices.copied().collect();
         let texts = training_texts(&self.config.data, &self.inputs.data, &indices);
@@ -39,9 +50,6 @@ impl Run<'_> {
             batches: &seen.batches,
             texts: &texts,
         };
-        let is_skipped = self.config.training.on_nonfinite == OnNonfinite::Skip
-            && parameters.is_empty()
-            && self.skipped_in_a_row + 1 < MOST_IN_A_ROW;
         let is_described =
             (!is_skipped || self.summary.skipped_steps < MOST_FILES) && self.write_about(&step);
         if !is_skipped {
@@ -52,7 +60,7 @@ impl Run<'_> {
         } else {
             String::new()
         };
-        let text = format!("step {}: skipped: {}{place}", step.step, step.fault());
+        let text = format!("step {}: {reaction}: {}{place}", step.step, step.fault());
         // More than one warning would hide others; the log has all of them.
         if self.summary.skipped_steps == 0 {
             tracing::warn!("{text}");
@@ -63,6 +71,28 @@ impl Run<'_> {
         self.skipped_in_a_row += 1;
         self.summary.skipped_steps += 1;
         Ok(())
+    }
+
+    /// Gives the trained parameters and the optimizer the values of the last checkpoint. Returns its
+    /// step, or `None` if there is no checkpoint.
+    fn roll_back(&mut self) -> Result<Option<u64>> {
+        let shelf = Shelf::of(self.directory.path());
+        let Some(mut checkpoint) = shelf.newest()? else {
+            return Ok(None);
+        };
+        let trained: Vec<usize> = self.model.parameters.trainable().collect();
+        checkpoint.restore_parameters(self.model, &trained)?;
+        self.optimizer = AdamW::new(self.config.optimizer.adamw);
+        checkpoint.restore_optimizer(self.model, &mut self.gradients, &mut self.optimizer)?;
+        Ok(Some(checkpoint.state.place.step))
+    }
+
+    /// Whether a trained parameter has a value that is not finite.
+    ///
+    /// # Errors
+    /// Fails if a parameter cannot be read from its device.
+    pub(super) fn has_broken_parameters(&self) -> Result<bool> {
+        Ok(!self.broken_parameters()?.is_empty())
     }
 
     /// Checks the trained parameters. An update may overflow although the gradient was finite, and
@@ -107,8 +137,12 @@ impl Run<'_> {
             text += &format!("; the {} in {}", step.batch(), file.display());
         }
         text += &format!("; {ADVICE}");
-        if self.config.training.on_nonfinite == OnNonfinite::Stop && step.parameters.is_empty() {
+        let policy = self.config.training.on_nonfinite;
+        if policy == OnNonfinite::Stop && step.parameters.is_empty() {
             text += ", or leave such steps out with --on-nonfinite skip";
+        }
+        if policy == OnNonfinite::Rollback && self.saving.last().step == 0 {
+            text += "; there is no checkpoint to go back to (--save-steps N saves more)";
         }
         Error::Training(text)
     }

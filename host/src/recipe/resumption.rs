@@ -108,7 +108,8 @@ pub(super) fn check(
     }
     let mut saving = Saving::new(&config.saving, record.to_owned(), Some(found));
     let State { place, spent, .. } = checkpoint.state;
-    saving.continue_at(place, spent, !allowed.is_empty());
+    let keys = allowed.into_iter().map(|change| change.key);
+    saving.continue_at(place, spent, keys.collect());
     Ok(saving)
 }
 
@@ -190,6 +191,14 @@ impl Run<'_> {
             self.cache.begin_stage(self.model, self.place.epoch)?;
         }
         checkpoint.restore_cache(self.model, self.cache)?;
+        let epochs = self.config.training.epochs;
+        if self.saving.has_changed("epochs") {
+            note(&format!(
+                "the schedule plans for {epochs} epochs from now on, and the learning rate continues at {:.2e}, where the longer \
+                 curve has it",
+                self.curve.at(self.place.step)
+            ));
+        }
         let Place {
             epoch,
             step_in_epoch,

@@ -29,7 +29,8 @@ pub(super) struct Saving {
     /// The seconds of training before this process.
     before: Spent,
     started: Instant,
-    has_changes: bool,
+    /// The keys that have changed since the checkpoint at which the run began.
+    changed: Vec<String>,
 }
 
 /// A moment at which a checkpoint may be due.
@@ -53,20 +54,25 @@ impl Saving {
             last_at: Instant::now(),
             before: Spent::default(),
             started: Instant::now(),
-            has_changes: false,
+            changed: Vec::new(),
         }
     }
 
-    /// Notes that the run continues at a checkpoint, and whether something has changed since.
-    pub(super) fn continue_at(&mut self, place: Place, spent: Spent, has_changes: bool) {
+    /// Notes that the run continues at a checkpoint, and the keys that have changed since.
+    pub(super) fn continue_at(&mut self, place: Place, spent: Spent, changed: Vec<String>) {
         self.last = place;
         self.before = spent;
-        self.has_changes = has_changes;
+        self.changed = changed;
     }
 
     /// Whether something has changed since the checkpoint at which the run began.
     pub(super) fn has_changes(&self) -> bool {
-        self.has_changes
+        !self.changed.is_empty()
+    }
+
+    /// Whether this key has changed since the checkpoint at which the run began.
+    pub(super) fn has_changed(&self, key: &str) -> bool {
+        self.changed.iter().any(|changed| changed == key)
     }
 
     /// The place of the last checkpoint; that of the first step if there is none.
@@ -141,6 +147,11 @@ impl Run<'_> {
 
     fn save_checkpoint(&mut self, place: Place) -> Result<()> {
         let start = Instant::now();
+        if self.has_broken_parameters()? {
+            // The next step shows it, and the run reacts to that.
+            tracing::warn!("no checkpoint after step {}: a parameter is not finite", place.step);
+            return Ok(());
+        }
         let identity = match self.saving.identity.clone() {
             Some(known) => known,
             // Hashing the base model takes a moment, which a run without checkpoints does not need.

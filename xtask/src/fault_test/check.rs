@@ -112,7 +112,12 @@ pub(super) fn records(output: &Path) -> Vec<String> {
                 found.push(format!("{name} has half a line"));
             }
         } else if name.ends_with(".json") && !is_passing {
-            if serde_json::from_str::<Value>(&text).is_err() {
+            // The first line of a checkpoint is its envelope.
+            let text = match text.split_once('\n') {
+                Some((first, rest)) if first.starts_with("progtune-checkpoint") => rest,
+                _ => &text,
+            };
+            if serde_json::from_str::<Value>(text).is_err() {
                 found.push(format!("{name} is no JSON"));
             }
         } else if name.ends_with(".toml") && text.parse::<toml::Table>().is_err() {
@@ -120,6 +125,20 @@ pub(super) fn records(output: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// The run that continues at the last checkpoint: its result is the run's own, or that of the
+/// earlier one which had been cut short.
+pub(super) fn resumed(job: &Job, outcome: &Outcome, output: &Path) -> Vec<String> {
+    if !outcome.status.success() {
+        let (status, messages) = (outcome.status, outcome.messages());
+        return vec![format!("`progtune resume` failed with {status}: {messages}")];
+    }
+    let here = lasting(output);
+    if here == job.expected || here == job.earlier {
+        return Vec::new();
+    }
+    vec!["`progtune resume` has another result".into()]
 }
 
 /// The next run in the same directory.

@@ -12,7 +12,7 @@ const FLAGS: &str = "train --seed 7 --validation-split 0.2 --schedule progressiv
                      --threads 1";
 
 /// Files that differ between two equal runs: times, and the log.
-const VOLATILE: &[&str] = &["metrics.jsonl", "log.txt", "all_results.json"];
+const VOLATILE: &[&str] = &["metrics.jsonl", "log.txt", "all_results.json", "run.json"];
 
 /// The contents of the output directory before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,13 +200,43 @@ impl Job {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Continues a copy of what a run left, if it has a checkpoint. Returns how that ended, and the
+    /// directory of the copy.
+    ///
+    /// # Errors
+    /// If the copy cannot be made, or the program cannot be started.
+    pub(super) fn resume_copy(&self) -> Result<Option<(Outcome, PathBuf)>, String> {
+        let copy = self.scratch.path().join("copy");
+        self.clear(&copy)?;
+        let files = all_files(&self.output());
+        let is_state = |name: &String| name.contains("checkpoints/step-") && name.ends_with(".json");
+        if !files.keys().any(is_state) {
+            return Ok(None);
+        }
+        copy_all(&self.output(), &copy).map_err(|error| error.to_string())?;
+        let run = Command::new(&self.program)
+            .arg("resume")
+            .arg(&copy)
+            .args(["--progress", "plain", "--color", "never"])
+            .env("PROGTUNE_CACHE_DIR", self.cache())
+            .env_remove("PROGTUNE_FAULT")
+            .output()
+            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let outcome = Outcome {
+            status: run.status,
+            said: String::from_utf8_lossy(&run.stderr).into_owned(),
+            failed: None,
+        };
+        Ok(Some((outcome, copy)))
+    }
+
     /// The operations of the job if nothing fails.
     ///
     /// # Errors
     /// If it fails, or the program was built without the feature.
     pub(super) fn count(&self, start: Start) -> Result<Vec<String>, String> {
         self.prepare(start)?;
-        let outcome = self.train(Some("count"), start == Start::Finished)?;
+        let outcome = self.train(Some("count"), start != Start::Empty)?;
         let operations = self.operations();
         if !outcome.status.success() || operations.is_empty() {
             return Err(format!(

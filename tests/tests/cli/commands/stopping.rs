@@ -190,6 +190,33 @@ fn a_skipped_step_changes_nothing() {
 }
 
 #[test]
+fn a_step_is_taken_back_to_the_checkpoint() {
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    let words = "--batch-size 1 --no-group-by-length --epochs 1 --save-total-limit 9";
+    // Step 5 is bad. With the checkpoint after step 4 nothing is lost, and it is as if skipped.
+    train_on_numbers(&scratch, &run, &format!("{words} --on-nonfinite skip")).run();
+    let skipped = fs::read(run.join("model.safetensors")).unwrap();
+    let taken_back = |steps: u64| {
+        let run = scratch.path(&format!("rollback-{steps}"));
+        let words = format!("{words} --on-nonfinite rollback --save-steps {steps}");
+        train_on_numbers(&scratch, &run, &words).run();
+        let results = read_json(&run.join("all_results.json"));
+        assert_eq!(results["skipped_steps"], 1);
+        let log = fs::read_to_string(run.join("log.txt")).unwrap();
+        let back = format!("step 5: skipped, and parameters taken back to step {}", 4 / steps * steps);
+        assert!(log.contains(&back), "{log}");
+        fs::read(run.join("model.safetensors")).unwrap()
+    };
+    assert!(taken_back(4) == skipped);
+    assert!(taken_back(3) != skipped, "step 4 is taken back, too");
+    let none = scratch.path("none");
+    let line = train_on_numbers(&scratch, &none, &format!("{words} --on-nonfinite rollback"));
+    let said = line.fail(5);
+    assert!(said.contains("there is no checkpoint to go back to"), "{said}");
+}
+
+#[test]
 fn skipping_ends_when_nothing_is_left_to_save() {
     let scratch = Scratch::new();
     let run = scratch.path("run");

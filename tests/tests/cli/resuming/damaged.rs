@@ -65,3 +65,36 @@ fn every_byte_of_a_checkpoint_counts() {
     }
     assert_eq!(newest().unwrap(), last);
 }
+
+/// Random bits of a real checkpoint are flipped, one at a time.
+#[test]
+fn ten_thousand_random_bits_of_a_real_checkpoint_count() {
+    let scratch = Scratch::new();
+    let run = scratch.path("run");
+    CommandLine::new("train --quiet --peft lora --epochs 2 --max-train-samples 16 --max-eval-samples 8")
+        .words("--save-total-limit 2")
+        .path("--output", &run)
+        .run();
+    let shelf = Shelf::of(&run);
+    let [first, last] = shelf.steps()[..] else {
+        panic!("{:?}", shelf.steps());
+    };
+    let mut random = 88_172_645_463_325_252_u64;
+    for extension in ["json", "safetensors"] {
+        let path = run.join(format!("checkpoints/step-{last}.{extension}"));
+        let mut bytes = fs::read(&path).unwrap();
+        for _ in 0..5000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let (at, bit) = (random as usize / 8 % bytes.len(), random % 8);
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, &bytes).unwrap();
+            let newest = shelf.newest().map(|found| found.unwrap().state.place.step);
+            assert_eq!(newest.unwrap(), first, "{extension}, byte {at}, bit {bit}");
+            bytes[at] ^= 1 << bit;
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert!(shelf.open(last).is_ok());
+}
