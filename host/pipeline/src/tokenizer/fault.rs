@@ -3,6 +3,17 @@
 
 use std::fmt::Display;
 
+/// The most characters of a message. A file may have a line of megabytes, which the message about
+/// it would repeat.
+const LONGEST: usize = 1500;
+
+fn cut(text: String, most: usize) -> String {
+    if text.chars().nth(most).is_none() {
+        return text;
+    }
+    text.chars().take(most).chain(['…']).collect()
+}
+
 /// An error and the file that contains it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -15,7 +26,7 @@ impl Fault {
     pub fn new(what: impl Into<String>) -> Self {
         Self {
             file: None,
-            what: what.into(),
+            what: cut(what.into(), LONGEST),
         }
     }
 
@@ -23,12 +34,13 @@ impl Fault {
     pub fn of(file: &str, what: impl Into<String>) -> Self {
         Self {
             file: Some(file.to_owned()),
-            what: what.into(),
+            what: cut(what.into(), LONGEST),
         }
     }
 
     /// A file that the library or the format rejects.
     pub fn unreadable(file: &str, why: impl Display) -> Self {
+        let why = cut(why.to_string(), LONGEST / 2);
         Self::of(
             file,
             format!(
@@ -52,5 +64,20 @@ impl Fault {
             Some(file) => format!("{origin}/{file}: {}", self.what),
             None => format!("{origin}: {}", self.what),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_and_the_advice_stays() {
+        let text = Fault::unreadable("merges.txt", "x".repeat(1 << 20)).at("model");
+        assert!(
+            text.len() < 1200 && text.contains("x…; fetch the file again"),
+            "{text}"
+        );
+        assert_eq!(Fault::new("short").at("model"), "model: short");
     }
 }
