@@ -4,8 +4,8 @@
 //! Each build is a directory with `progtune` and its plugins, such as `target/release`. Both run
 //! the same jobs. These cover the kinds of tasks, the schedules, the methods, both families of
 //! models and both compute paths. Every file that a run leaves is compared: weights and predictions
-//! byte for byte, records without times, paths and memory. The second build may record more: further
-//! files of records, and further keys.
+//! byte for byte, records without times, paths and memory. The second build may record more:
+//! further files of records, and further keys.
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

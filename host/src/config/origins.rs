@@ -3,11 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::Settings;
+use super::settings::{DEFAULT, Settings};
 use super::{Decided, InputsConfig, RunConfig, key_flags};
 
-/// The origin of a value that nobody set.
-pub const DEFAULT: &str = "default";
 /// The origin of a value that the run chose in place of a default.
 pub const DECIDED: &str = "decided by the run";
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::{ConfigError, origins::DEFAULT};
+use super::ConfigError;
 use crate::flags::hugging_face::{self, Meaning};
 use crate::flags::{About, Declared, Flag, Form, Options, advice};
 
@@ -16,6 +16,9 @@ use crate::flags::{About, Declared, Flag, Form, Options, advice};
 pub(super) struct Settings {
     values: Map<String, Value>,
 }
+
+/// The origin of a value that nobody set, for records.
+pub const DEFAULT: &str = "default";
 
 /// The word that unsets an optional key which a lower layer has set.
 const NONE: &str = "none";

@@ -1,4 +1,4 @@
-//! What training changed. Reference: the difference of the files before and after, in f64;
+//! The effect of training on each part. Reference: the difference of the files before and after, in f64;
 //! tolerance 1e-9 relative, because the sums have another order.
 
 use super::*;
