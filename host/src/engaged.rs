@@ -1,5 +1,5 @@
-//! What a run's training did to each part of the model: the steps that trained it, and how far its
-//! parameters moved. Counted by the recipe, measured at its end, shown by the report.
+//! The effect of a run's training on each part of the model: the steps that trained it, and the
+//! change of its parameters. Counted by the recipe, measured at its end, shown by the report.
 //!
 //! The first values are read again at the end, tensor by tensor ([`InitialValues`]), so no second
 //! model is held. The counts are plain numbers in the run's state.
@@ -85,7 +85,7 @@ pub fn count_step(steps: &mut Vec<u64>, stage: &Stage, model_plan: &ModelPlan) {
     }
 }
 
-/// What training did to a part of the model.
+/// The effect of training on a part of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Engagement {
     /// The part.
@@ -113,7 +113,7 @@ impl Engagement {
     }
 }
 
-/// What training did to each part of the model.
+/// The effect of training on each part of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Engaged {
     parts: Vec<Engagement>,

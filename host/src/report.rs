@@ -43,7 +43,7 @@ pub struct Report<'a> {
     pub trained: Trained<'a>,
     /// The plan of the run in figures.
     pub planned: Planned,
-    /// What training did to each part of the model.
+    /// The effect of training on each part of the model.
     pub engaged: &'a Engaged,
     /// The number of training examples.
     pub train_samples: usize,

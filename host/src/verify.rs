@@ -1,6 +1,6 @@
 //! The proof that a saved result is the model in memory: it is loaded again from disk as `predict`
-//! loads it, and every parameter and the logits are compared. Called by the recipe before a run is marked as finished,
-//! by `merge`, and by `check`.
+//! loads it, and every parameter and the logits are compared. Called by the recipe before a run is
+//! marked as finished, by `merge`, and by `check`.
 //!
 //! The examples are the first batch of the validation data and a few generated sequences, the
 //! *probes*. Probes hold no text of the user's, so `verification.json` keeps their token ids and

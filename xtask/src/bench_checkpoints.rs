@@ -51,14 +51,18 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             print!("{HELP}");
             return Ok(());
         }
-        let value = arguments.next().ok_or(format!("{argument}: expected a value"))?;
+        let value = arguments
+            .next()
+            .ok_or(format!("{argument}: expected a value"))?;
         match argument.as_str() {
             "--model" => settings.model = value.into(),
             "--train-file" => settings.data = value.into(),
             "--program" => settings.program = value.into(),
             "--steps" => settings.steps.clone_from(value),
             "--every" => settings.every.clone_from(value),
-            "--pairs" => settings.pairs = value.parse().map_err(|_| "--pairs: expected a number")?,
+            "--pairs" => {
+                settings.pairs = value.parse().map_err(|_| "--pairs: expected a number")?
+            }
             other => return Err(format!("{other}: unknown argument\n{HELP}")),
         }
     }
@@ -76,7 +80,12 @@ fn measure(settings: &Settings, method: &str) -> Result<(), String> {
     for _ in 0..settings.pairs {
         let without = train(settings, method, &output, &["--save-strategy", "no"])?;
         let every = settings.every.as_str();
-        let with = train(settings, method, &output, &["--save-strategy", "steps", "--save-steps", every])?;
+        let with = train(
+            settings,
+            method,
+            &output,
+            &["--save-strategy", "steps", "--save-steps", every],
+        )?;
         ratios.push(with / without);
         secs.extend(checkpoint_secs(&output));
         bytes = checkpoint_bytes(&output);
@@ -122,14 +131,21 @@ fn train(settings: &Settings, method: &str, output: &Path, flags: &[&str]) -> Re
 /// The seconds of each checkpoint, from the log.
 fn checkpoint_secs(output: &Path) -> Vec<f64> {
     let log = fs::read_to_string(output.join("log.txt")).unwrap_or_default();
-    let lines = log.lines().filter(|line| line.contains(": checkpoint step="));
+    let lines = log
+        .lines()
+        .filter(|line| line.contains(": checkpoint step="));
     let secs = lines.filter_map(|line| line.split_once(" secs=")?.1.trim().parse().ok());
     secs.collect()
 }
 
 fn checkpoint_bytes(output: &Path) -> u64 {
-    let entries = fs::read_dir(output.join("checkpoints")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+    let entries = fs::read_dir(output.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .sum()
 }
 
 fn median(values: &mut [f64]) -> f64 {

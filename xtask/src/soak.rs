@@ -85,9 +85,14 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
 /// A look at a running process; `None` while it starts or ends.
 fn look(process: u32, output: &Path) -> Option<Look> {
     let metrics = fs::read_to_string(output.join("metrics.jsonl")).ok()?;
-    let step = metrics.lines().filter(|line| line.contains("\"grad_norm\"")).count() as u64;
+    let step = metrics
+        .lines()
+        .filter(|line| line.contains("\"grad_norm\""))
+        .count() as u64;
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let resident_kib = resident.trim().trim_end_matches(" kB").parse().ok()?;
     let files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
     Some(Look {
@@ -101,12 +106,20 @@ fn look(process: u32, output: &Path) -> Option<Look> {
 fn judge(looks: &[Look]) -> Result<(), String> {
     let (epoch, last) = STEPS;
     let between = |from: u64, to: u64| {
-        let looks = looks.iter().filter(move |look| (from..to).contains(&look.step));
+        let looks = looks
+            .iter()
+            .filter(move |look| (from..to).contains(&look.step));
         looks.copied().collect::<Vec<Look>>()
     };
     let early = between(epoch, 2 * epoch);
     let late = between(last - 5 * epoch, last);
-    let memory = |looks: &[Look]| looks.iter().map(|look| look.resident_kib).max().unwrap_or(0);
+    let memory = |looks: &[Look]| {
+        looks
+            .iter()
+            .map(|look| look.resident_kib)
+            .max()
+            .unwrap_or(0)
+    };
     let files = |looks: &[Look]| looks.iter().map(|look| look.files).max().unwrap_or(0);
     let highest = memory(&between(2 * epoch, last));
     println!(

@@ -10,15 +10,15 @@ use super::ConfigError;
 use crate::flags::hugging_face::{self, Meaning};
 use crate::flags::{About, Declared, Flag, Form, Options, advice};
 
-/// The origin of a value that nobody set.
-pub const DEFAULT: &str = "default";
-
 /// The merged layers. Readers take a flag and return the value of its key; keys without a value
 /// yield `None`.
 #[derive(Debug)]
 pub(super) struct Settings {
     values: Map<String, Value>,
 }
+
+/// The origin of a value that nobody set, for records.
+pub const DEFAULT: &str = "default";
 
 /// The word that unsets an optional key which a lower layer has set.
 const NONE: &str = "none";

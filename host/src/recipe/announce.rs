@@ -28,8 +28,8 @@ use std::time::Instant;
 const MOST_ROWS: usize = 12;
 
 impl Prepared<'_> {
-    /// Logs the run, whose `config.toml` is `record`, writes `run.json` and `plan.json`, and returns
-    /// the contents of the latter.
+    /// Logs the run, whose `config.toml` is `record`, writes `run.json` and `plan.json`, and
+    /// returns the contents of the latter.
     ///
     /// # Errors
     /// Fails if a file cannot be written.

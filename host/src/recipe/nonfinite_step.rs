@@ -32,7 +32,10 @@ impl Run<'_> {
             OnNonfinite::Stop => (false, String::new()),
             OnNonfinite::Skip => (parameters.is_empty(), "skipped".to_owned()),
             OnNonfinite::Rollback => match self.roll_back()? {
-                Some(to) => (true, format!("skipped, and parameters taken back to step {to}")),
+                Some(to) => (
+                    true,
+                    format!("skipped, and parameters taken back to step {to}"),
+                ),
                 None => (false, String::new()),
             },
         };

@@ -42,8 +42,8 @@ impl Prepared<'_> {
     /// time of the process.
     ///
     /// # Errors
-    /// Fails if the directory no longer exists, a file cannot be written, or the saved result is not
-    /// the model in memory.
+    /// Fails if the directory no longer exists, a file cannot be written, or the saved result is
+    /// not the model in memory.
     pub(super) fn save(
         self,
         mut summary: Summary,
@@ -126,7 +126,7 @@ impl Prepared<'_> {
     }
 }
 
-/// What training did to each part of the model.
+/// Measures the effect of training on each part of the model.
 fn engaged(prepared: &Prepared<'_>, summary: &Summary) -> Result<Engaged> {
     let best = summary.best.as_ref();
     // The run has said at its start what there is to say about these files.

@@ -149,7 +149,10 @@ impl Run<'_> {
         let start = Instant::now();
         if self.has_broken_parameters()? {
             // The next step shows it, and the run reacts to that.
-            tracing::warn!("no checkpoint after step {}: a parameter is not finite", place.step);
+            tracing::warn!(
+                "no checkpoint after step {}: a parameter is not finite",
+                place.step
+            );
             return Ok(());
         }
         let identity = match self.saving.identity.clone() {

@@ -132,7 +132,9 @@ pub(super) fn records(output: &Path) -> Vec<String> {
 pub(super) fn resumed(job: &Job, outcome: &Outcome, output: &Path) -> Vec<String> {
     if !outcome.status.success() {
         let (status, messages) = (outcome.status, outcome.messages());
-        return vec![format!("`progtune resume` failed with {status}: {messages}")];
+        return vec![format!(
+            "`progtune resume` failed with {status}: {messages}"
+        )];
     }
     let here = lasting(output);
     if here == job.expected || here == job.earlier {

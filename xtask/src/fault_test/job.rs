@@ -209,7 +209,8 @@ impl Job {
         let copy = self.scratch.path().join("copy");
         self.clear(&copy)?;
         let files = all_files(&self.output());
-        let is_state = |name: &String| name.contains("checkpoints/step-") && name.ends_with(".json");
+        let is_state =
+            |name: &String| name.contains("checkpoints/step-") && name.ends_with(".json");
         if !files.keys().any(is_state) {
             return Ok(None);
         }

@@ -204,7 +204,10 @@ fn a_step_is_taken_back_to_the_checkpoint() {
         let results = read_json(&run.join("all_results.json"));
         assert_eq!(results["skipped_steps"], 1);
         let log = fs::read_to_string(run.join("log.txt")).unwrap();
-        let back = format!("step 5: skipped, and parameters taken back to step {}", 4 / steps * steps);
+        let back = format!(
+            "step 5: skipped, and parameters taken back to step {}",
+            4 / steps * steps
+        );
         assert!(log.contains(&back), "{log}");
         fs::read(run.join("model.safetensors")).unwrap()
     };
@@ -213,7 +216,10 @@ fn a_step_is_taken_back_to_the_checkpoint() {
     let none = scratch.path("none");
     let line = train_on_numbers(&scratch, &none, &format!("{words} --on-nonfinite rollback"));
     let said = line.fail(5);
-    assert!(said.contains("there is no checkpoint to go back to"), "{said}");
+    assert!(
+        said.contains("there is no checkpoint to go back to"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -71,10 +71,12 @@ fn every_byte_of_a_checkpoint_counts() {
 fn ten_thousand_random_bits_of_a_real_checkpoint_count() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    CommandLine::new("train --quiet --peft lora --epochs 2 --max-train-samples 16 --max-eval-samples 8")
-        .words("--save-total-limit 2")
-        .path("--output", &run)
-        .run();
+    CommandLine::new(
+        "train --quiet --peft lora --epochs 2 --max-train-samples 16 --max-eval-samples 8",
+    )
+    .words("--save-total-limit 2")
+    .path("--output", &run)
+    .run();
     let shelf = Shelf::of(&run);
     let [first, last] = shelf.steps()[..] else {
         panic!("{:?}", shelf.steps());

@@ -1,5 +1,5 @@
-//! The changes that training made. Reference: the difference of the files before and after, in f64;
-//! tolerance 1e-9 relative, because the sums have another order.
+//! The effect of training on each part. Reference: the difference of the files before and after, in
+//! f64; tolerance 1e-9 relative, because the sums have another order.
 
 use super::*;
 use candle_core::{DType, Tensor};
