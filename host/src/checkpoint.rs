@@ -8,8 +8,9 @@
 //! not at all. Its first line has its own length and hash ([`envelope`]).
 //!
 //! The base model is not part of it. Its frozen parameters, the data and the plugins are recorded
-//! by their hashes ([`identity`]) and compared when the run continues. Nothing that is a function of
-//! these and the configuration is saved: learning rate, random numbers, the order of the batches.
+//! by their hashes ([`identity`]) and compared when the run continues. Nothing that is a function
+//! of these and the configuration is saved: learning rate, random numbers, the order of the
+//! batches.
 
 mod changes;
 mod digest;

@@ -117,7 +117,7 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// What is left of an interrupted run.
+/// The rest of the message about an interrupted run.
 fn after_interruption(saved: u64, directory: &Path) -> String {
     let directory = directory.display();
     match saved {

@@ -57,7 +57,7 @@ impl<W: Write> Hashing<W> {
         }
     }
 
-    /// What was written to, the length, and the hash.
+    /// The destination, the length, and the hash.
     pub fn finish(self) -> (W, u64, String) {
         (self.out, self.length, hex(&self.hash.finalize()))
     }

@@ -136,14 +136,7 @@ fn defaults_are_those_of_the_design() {
             overwrite: false,
             logging_steps: 50,
         },
-        saving: SavingConfig {
-            strategy: SaveStrategy::Epoch,
-            steps: None,
-            minutes: None,
-            total_limit: 1,
-            beginning: Beginning::New,
-            allow_changed: vec![],
-        },
+        saving: default_saving(),
         plugins: PluginSources::default(),
         origins: Origins::default(),
     };
@@ -162,6 +155,18 @@ fn default_evaluating() -> EvaluatingConfig {
             steps: None,
         },
         early_stopping: None,
+    }
+}
+
+/// The defaults of checkpoints.
+fn default_saving() -> SavingConfig {
+    SavingConfig {
+        strategy: SaveStrategy::Epoch,
+        steps: None,
+        minutes: None,
+        total_limit: 1,
+        beginning: Beginning::New,
+        allow_changed: vec![],
     }
 }
 

@@ -1,6 +1,6 @@
-//! The part of the cache that belongs to a checkpoint. Rows that are the bits that would be computed
-//! are not part of it, since they are computed again. Rounded ones are, and so are those of the
-//! composed path, which depend on the batch in which they were computed.
+//! The part of the cache that belongs to a checkpoint. Rows that are the bits that would be
+//! computed are not part of it, since they are computed again. Rounded ones are, and so are those
+//! of the composed path, which depend on the batch in which they were computed.
 
 use super::PrefixCache;
 use progtune_engine::{error::Result, model::Model};

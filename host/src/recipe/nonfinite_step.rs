@@ -76,8 +76,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Gives the trained parameters and the optimizer the values of the last checkpoint. Returns its
-    /// step, or `None` if there is no checkpoint.
+    /// Gives the trained parameters and the optimizer the values of the last checkpoint. Returns
+    /// its step, or `None` if there is no checkpoint.
     fn roll_back(&mut self) -> Result<Option<u64>> {
         let shelf = Shelf::of(self.directory.path());
         let Some(mut checkpoint) = shelf.newest()? else {

@@ -72,13 +72,15 @@ fn every_key_of_training_round_trips() {
         }
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let config = resolve_with(&flags, &[], "").unwrap_or_else(|error| panic!("{error}"));
-        assert_round_trip(&config);
+        // These are requested for a single run, so they are not written.
+        let is_of_single_run = ["overwrite_output", "resume", "allow_changed"].contains(&key.name);
+        if !is_of_single_run {
+            assert_round_trip(&config);
+        }
         let toml = config.to_toml();
         let is_written = toml.contains(&format!("\n{} = ", key.name))
             || toml.contains(&format!("\n[{}]", key.name));
-        // These are requested for a single run, so they are not written.
-        let of_single_runs = ["overwrite_output", "resume", "allow_changed"];
-        assert_eq!(is_written, !of_single_runs.contains(&key.name), "{toml}");
+        assert_eq!(is_written, !is_of_single_run, "{toml}");
     }
 }
 

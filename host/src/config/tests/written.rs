@@ -53,10 +53,7 @@ fn unusual() -> RunConfig {
         },
         evaluating: unusual_evaluating(),
         optimizer: unusual_optimizer(),
-        loss: LossConfig {
-            class_weights: ClassWeights::Given(vec![0.5, 2.0]),
-            label_smoothing: 0.1,
-        },
+        loss: unusual_loss(),
         batching: BatchingConfig {
             train: BatchLimit::Examples(32),
             eval: BatchLimit::Tokens(4096),
@@ -87,14 +84,7 @@ fn unusual() -> RunConfig {
             overwrite: false,
             logging_steps: 5,
         },
-        saving: SavingConfig {
-            strategy: SaveStrategy::Steps,
-            steps: Some(7),
-            minutes: Some(1.5),
-            total_limit: 4,
-            beginning: Beginning::New,
-            allow_changed: vec![],
-        },
+        saving: unusual_saving(),
         plugins: PluginSources {
             files: vec!["f".into()],
             directories: vec!["a".into(), "b".into()],
@@ -103,6 +93,24 @@ fn unusual() -> RunConfig {
             isolation: Isolation::None,
         },
         origins: Origins::default(),
+    }
+}
+
+fn unusual_loss() -> LossConfig {
+    LossConfig {
+        class_weights: ClassWeights::Given(vec![0.5, 2.0]),
+        label_smoothing: 0.1,
+    }
+}
+
+fn unusual_saving() -> SavingConfig {
+    SavingConfig {
+        strategy: SaveStrategy::Steps,
+        steps: Some(7),
+        minutes: Some(1.5),
+        total_limit: 4,
+        beginning: Beginning::New,
+        allow_changed: vec![],
     }
 }
 

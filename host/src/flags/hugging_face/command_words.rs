@@ -71,7 +71,6 @@ pub static COMMANDS: &[Word] = &[
     answer("init", NEW),
     answer("new", NEW),
     answer("list", PLUGINS),
-    answer("show", PLUGINS),
     answer("methods", PLUGINS),
     answer("schedules", PLUGINS),
     answer(

@@ -224,7 +224,6 @@ progtune benchmark | `progtune plan --predict` times this machine and predicts a
 progtune init | `progtune plugins new NAME --kind schedule` writes a plugin; a run needs no project
 progtune new | `progtune plugins new NAME --kind schedule` writes a plugin; a run needs no project
 progtune list | `progtune plugins list` and `progtune plugins show ID` describe schedules and methods
-progtune show | `progtune plugins list` and `progtune plugins show ID` describe schedules and methods
 progtune methods | `progtune plugins list` and `progtune plugins show ID` describe schedules and methods
 progtune schedules | `progtune plugins list` and `progtune plugins show ID` describe schedules and methods
 progtune install | `progtune plugins install FILE` installs a plugin
