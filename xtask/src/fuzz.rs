@@ -173,6 +173,9 @@ fn fuzz(
             format!("-artifact_prefix={}/", found.display()),
         ])
         .env("PROGTUNE_FUZZ_TARGET", target)
+        // One thread: an input takes the same time again, and does not wait for other threads.
+        .env("RAYON_NUM_THREADS", "1")
+        .env("TOKENIZERS_PARALLELISM", "false")
         .output()
         .map_err(|e| format!("{}: {e}", program.display()))?;
     let log = String::from_utf8_lossy(&run.stderr);
