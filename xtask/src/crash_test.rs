@@ -29,7 +29,7 @@ const COMMON: &str = "--progress none --token-cache off --epochs 3 --batch-size 
                       --max-eval-samples 64 --save-steps 2 --save-total-limit 2 --load-best-model-at-end";
 
 /// The longest time that a run of a job may take.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// A job: its name and its flags.
 struct Job {

@@ -322,7 +322,8 @@ fn remove(path: &Path) -> io::Result<()> {
 /// Fails if the file system refuses.
 pub fn remove_all(run: &Folder) -> io::Result<()> {
     let Ok(folder) = run.existing_subfolder(DIRECTORY) else {
-        return Ok(());
+        // It is absent, or a link or a file in its place.
+        return run.remove(DIRECTORY);
     };
     temporary::sweep(folder.path());
     let names = folder.names()?;

@@ -35,8 +35,9 @@ use serde_json::Value;
 use std::{fs, path::Path, process::Stdio};
 
 /// The files that every run leaves, and those that full fine-tuning of the BERT fixture adds.
-const RECORDS: [&str; 9] = [
+const RECORDS: [&str; 10] = [
     "all_results.json",
+    "checkpoints",
     "config.toml",
     "log.txt",
     "metrics.jsonl",

@@ -104,7 +104,7 @@ fn an_evaluation_inside_an_epoch_can_be_the_best() {
     // The learning rate is far too high, so the loss rises again.
     train(
         &run,
-        "--epochs 3 --lr 5e-3 --eval-steps 2 --load-best-model-at-end",
+        "--epochs 3 --lr 5e-3 --eval-steps 2 --load-best-model-at-end --save-strategy no",
     )
     .run();
     let lines = read_jsonl(&run.join("metrics.jsonl")).into_iter();

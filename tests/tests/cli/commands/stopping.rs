@@ -226,7 +226,7 @@ fn a_step_is_taken_back_to_the_checkpoint() {
 fn skipping_ends_when_nothing_is_left_to_save() {
     let scratch = Scratch::new();
     let run = scratch.path("run");
-    let words = "--epochs 3 --eval-strategy no --on-nonfinite skip --lr";
+    let words = "--epochs 3 --eval-strategy no --save-strategy no --on-nonfinite skip --lr";
     let said = train(&run, &format!("{words} 1e20")).fail(5);
     assert!(
         said.contains("the 9 steps before it were skipped"),

@@ -58,11 +58,13 @@ fn kinds(scratch: &Scratch) -> Vec<(&'static str, CommandLine)> {
 /// The names that such a run writes, including those that are gone at its end.
 fn written(kind: &str, output: &Path) -> Vec<String> {
     let mut all = names(output);
+    all.retain(|name| !name.contains('/'));
     if kind == "checkpoint" {
         all.push("best.safetensors".into());
         all.push("best-1.safetensors".into());
         all.push("nonfinite-step-1.json".into());
     }
+    all.dedup();
     all
 }
 

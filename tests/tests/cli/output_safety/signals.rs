@@ -149,7 +149,7 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
     let (status, said) = running.end();
     assert_eq!(status.code(), Some(143), "{said}");
     assert!(
-        said.contains("interrupted after 2 steps; the records so far are in"),
+        said.contains("interrupted after 2 steps; `progtune resume"),
         "{said}"
     );
     assert!(!stopped.join("all_results.json").exists());
@@ -173,7 +173,7 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
 fn a_run_under_nohup_outlives_its_terminal() {
     let scratch = Scratch::new();
     let output = scratch.path("run");
-    let command = || endless(&output).command();
+    let command = || endless(&output).words("--overwrite-output").command();
     let mut running = Running::start(&mut command());
     wait_for_a_step(&mut running, &output);
     send(&running.child, "HUP");

@@ -28,7 +28,7 @@ fn the_second_of_two_runs_is_refused_and_told_who_the_first_is() {
     let (status, said) = first.end();
     assert_eq!(status.code(), Some(143), "{said}");
     assert_eq!(leftovers(&output), [""; 0]);
-    short(&output).run();
+    short(&output).words("--overwrite-output").run();
 }
 
 /// Whenever the second run starts, at most one succeeds, and the directory belongs to that one.
