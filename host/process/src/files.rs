@@ -1,6 +1,6 @@
-//! Safe reading of bounded size ([`bounded`]), and safe writing: a crash or a full disk never leaves
-//! half a file, nothing is written through a link, and no temporary file stays behind. Everything
-//! that saves files calls it.
+//! Safe reading of bounded size ([`bounded`]), and safe writing: a crash or a full disk never
+//! leaves half a file, nothing is written through a link, and no temporary file stays behind.
+//! Everything that saves files calls it.
 
 pub mod bounded;
 pub mod cleanup;
