@@ -55,10 +55,12 @@ pub struct RunDirectory {
 impl RunDirectory {
     /// Opens the records in an empty directory and writes `config.toml`.
     fn open(folder: Folder, replaces: Option<Folder>, record: &str) -> Result<Self> {
+        // First, because it marks the directory as a run's: one that ends here can be replaced.
+        let config = write_config(&folder, record)?;
         let metrics = create(&folder, METRICS)?;
         let log = create(&folder, LOG)?;
         logging::write_to(log).map_err(Error::io(&folder.path().join(LOG), "write"))?;
-        Self::with(folder, replaces, metrics, record)
+        Ok(Self::with(folder, replaces, metrics, config))
     }
 
     /// Opens the records of a run that continues, as they were in this state.
@@ -84,29 +86,22 @@ impl RunDirectory {
         let circumstances = circumstances
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok());
-        let mut directory = Self::with(folder, replaces, metrics, record)?;
+        let config = write_config(&folder, record)?;
+        let mut directory = Self::with(folder, replaces, metrics, config);
         directory.earlier_circumstances = circumstances.filter(Value::is_object);
         Ok(directory)
     }
 
-    fn with(
-        folder: Folder,
-        replaces: Option<Folder>,
-        metrics: Journal,
-        record: &str,
-    ) -> Result<Self> {
-        let mut directory = Self {
+    fn with(folder: Folder, replaces: Option<Folder>, metrics: Journal, config: String) -> Self {
+        Self {
             folder,
             replaces,
             metrics,
-            texts: Vec::new(),
+            texts: vec![(CONFIG, config)],
             earlier_circumstances: None,
             is_saving: false,
             _lock: None,
-        };
-        // Records are passed on, so passwords in URLs are masked.
-        directory.write_text(CONFIG, masked(record).into_owned())?;
-        Ok(directory)
+        }
     }
 
     /// Begins with the metrics, and the best model, of the run that made a checkpoint.
@@ -166,9 +161,17 @@ impl RunDirectory {
     pub fn record(&mut self, line: &Value) -> Result<()> {
         self.stay()?;
         // The line is written in one piece, so that a killed run leaves no partial line.
-        self.metrics
-            .append(format!("{line}\n").as_bytes())
-            .map_err(Error::io(&self.path().join(METRICS), "write"))
+        match self.metrics.append(format!("{line}\n").as_bytes()) {
+            // The trained model is worth more than the line.
+            Err(error) if self.is_saving => {
+                tracing::warn!(
+                    "{}: cannot write: {error}; a line is missing",
+                    self.path().join(METRICS).display()
+                );
+                Ok(())
+            }
+            outcome => outcome.map_err(Error::io(&self.path().join(METRICS), "write")),
+        }
     }
 
     /// Writes the plan.
@@ -302,6 +305,14 @@ pub fn place_of_unfinished(run: &Path) -> PathBuf {
 /// The text of a record, in which passwords in URLs are masked.
 fn record_text(value: &Value) -> String {
     masked(&to_text(value)).into_owned() + "\n"
+}
+
+/// Writes `config.toml` and returns its text. Records are passed on, so passwords in URLs are
+/// masked.
+fn write_config(folder: &Folder, record: &str) -> Result<String> {
+    let text = masked(record).into_owned();
+    write_atomically(&folder.path().join(CONFIG), text.as_bytes())?;
+    Ok(text)
 }
 
 fn create(folder: &Folder, name: &str) -> Result<Journal> {

@@ -8,8 +8,8 @@ mod settings;
 mod timeline;
 
 use crate::{
-    json_text::to_text, progress::metrics_text, report::commands::quoted, result_files::short,
-    run_directory::NEW_RUN,
+    checkpoint::Shelf, json_text::to_text, progress::metrics_text, report::commands::quoted,
+    result_files::short, run_directory::NEW_RUN,
 };
 use progtune_engine::{base_model::BaseModel, error::Result};
 use progtune_plain_text::shown_line;
@@ -238,10 +238,17 @@ fn ending(records: &Records) -> String {
             );
         }
         (None, None) => {
+            let checkpoint = Shelf::of(&records.directory).steps().pop();
+            let continues = checkpoint.map_or_else(String::new, |step| {
+                format!(
+                    "; `progtune resume {}` continues after step {step}",
+                    quoted(&directory)
+                )
+            });
             text += &fact(
                 "state",
                 &format!(
-                    "not finished: it failed or was ended after {steps} steps, and saved no result"
+                    "not finished: it failed or was ended after {steps} steps, and saved no result{continues}"
                 ),
             );
         }

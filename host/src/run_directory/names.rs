@@ -106,17 +106,18 @@ pub fn is_run(directory: &Path) -> bool {
 /// # Errors
 /// Fails if the file system refuses.
 pub fn remove_run(folder: &Folder) -> io::Result<()> {
-    // The mark of a finished run goes first.
-    for name in all() {
+    // The mark of a finished run goes first, and that of a run's directory last, so that one that
+    // is half removed is still known.
+    for name in all().filter(|name| *name != CONFIG) {
         folder.remove(name)?;
     }
     checkpoint::remove_all(folder)?;
     for name in folder.names()? {
-        if is_of_a_run(&name) && name != checkpoint::DIRECTORY {
+        if is_of_a_run(&name) && name != checkpoint::DIRECTORY && name != CONFIG {
             folder.remove(&name)?;
         }
     }
-    Ok(())
+    folder.remove(CONFIG)
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.
