@@ -28,8 +28,6 @@ pub enum Error {
     Stopped {
         /// The work at that moment: `tokenising the train split`.
         doing: Option<String>,
-        /// The signal that asked.
-        signal: Signal,
     },
 }
 
@@ -44,12 +42,12 @@ impl Error {
         }
     }
 
-    /// The exit code: 2 arguments, 3 files, otherwise that of the signal.
+    /// The exit code: 2 arguments, 3 files, otherwise that of Ctrl-C for any signal.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::Io { .. } => 3,
-            Self::Stopped { signal, .. } => signal.exit_code(),
+            Self::Stopped { .. } => Signal::Interrupt.exit_code(),
         }
     }
 }

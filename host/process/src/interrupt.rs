@@ -86,8 +86,7 @@ fn end_what_does_not_notice() {
     let mut free = Duration::ZERO;
     while !ENDED.load(Ordering::SeqCst) {
         if free >= PATIENCE {
-            let error = stopped();
-            end(&error.to_string(), received());
+            end(&stopped().to_string(), Signal::Interrupt);
         }
         thread::sleep(TICK);
         free = if is(Course::Free) {
@@ -145,7 +144,6 @@ pub fn received() -> Signal {
 fn stopped() -> Error {
     Error::Stopped {
         doing: phase::current(),
-        signal: received(),
     }
 }
 

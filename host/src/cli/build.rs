@@ -22,7 +22,7 @@ and variables override the file. `none` unsets a setting from a lower level. Fla
 Face's scripts work where they mean the same (`progtune help transformers`).
 
 Exit codes: 0 success, 2 bad arguments or configuration, 3 bad data or model, 4 a plugin's \
-failure, 5 failed training, 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.";
+failure, 5 failed training, 130 interrupted by Ctrl-C; 143 a training run by SIGTERM, 129 by SIGHUP.";
 
 /// The conversion applied to each argument.
 type Finish<'a> = &'a dyn Fn(&'static dyn Declared, Arg) -> Arg;

@@ -64,6 +64,7 @@ fn written(kind: &str, output: &Path) -> Vec<String> {
         all.push("best-1.safetensors".into());
         all.push("nonfinite-step-1.json".into());
     }
+    all.sort();
     all.dedup();
     all
 }
