@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::flags::{About, Arguments, Declared, Form, List, Scope};
+use crate::flags::{About, Arguments, Declared, Flag, Form, List, Scope};
 pub use error::ConfigError;
 use progtune_engine::plugin::PluginSources;
 
@@ -113,6 +113,11 @@ use settings::Settings;
 /// The flag of the run directory.
 pub fn output_flag() -> &'static dyn Declared {
     &OUTPUT
+}
+
+/// The flag of a configuration file.
+pub fn config_flag() -> &'static Flag<PathBuf> {
+    &layers::CONFIG
 }
 
 /// The default task, which generates its own data.

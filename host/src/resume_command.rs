@@ -8,7 +8,7 @@ pub use replay::{replay_config, run_replay};
 use crate::{
     checkpoint::Shelf,
     cli::arguments::{AT, RUN},
-    config::{Beginning, RunConfig, Sources, output_flag},
+    config::{Beginning, RunConfig, Sources, config_flag, output_flag},
     flags::Arguments,
     run_directory::{CONFIG, place_of_unfinished},
 };
@@ -22,6 +22,13 @@ use std::path::{Path, PathBuf, absolute};
 pub fn resume_config(arguments: &Arguments, sources: &Sources) -> Result<RunConfig> {
     let typed: PathBuf = arguments.required(&RUN);
     let run = run_of(arguments)?;
+    if let Some(output) = arguments.texts(output_flag()).pop() {
+        return Err(Error::Usage(format!(
+            "--output {output}: `resume` writes to the directory of the run; leave it out, or begin a new run there with \
+             `progtune fork {}`",
+            typed.display()
+        )));
+    }
     let recorded = recorded(&run)?;
     // The path that a person typed is the one to show, as long as it still leads there.
     let is_near = absolute_path(&typed) == run;
@@ -54,6 +61,13 @@ pub fn fork_config(arguments: &Arguments, sources: &Sources) -> Result<RunConfig
 /// The run that the user named, as an absolute path.
 fn run_of(arguments: &Arguments) -> Result<PathBuf> {
     let typed: PathBuf = arguments.required(&RUN);
+    if let Some(file) = arguments.one(config_flag()) {
+        return Err(Error::Usage(format!(
+            "--config {}: the settings are those of the run in {}; give changes as flags",
+            file.display(),
+            typed.display()
+        )));
+    }
     let run = absolute_path(&typed);
     if !run.join(CONFIG).is_file() {
         let found = if run.is_dir() {

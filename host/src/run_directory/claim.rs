@@ -160,8 +160,8 @@ impl Claim {
     pub fn refuse_unfinished(&self, step: Option<u64>) -> Result<()> {
         match step {
             Some(step) if self.earlier_run == EarlierRun::Stays => Err(Error::Usage(format!(
-                "{}: an unfinished run is here, with a checkpoint after step {step}: continue it with `progtune resume` or \
-                 --resume auto, choose another --output, or pass --overwrite-output to begin anew",
+                "{}: an unfinished run is here, with a checkpoint after step {step}: continue it with \
+                 `progtune resume {0}` or --resume auto, choose another --output, or pass --overwrite-output to begin anew",
                 self.output.display()
             ))),
             _ => Ok(()),

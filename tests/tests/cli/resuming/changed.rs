@@ -42,6 +42,20 @@ fn a_changed_setting_is_named() {
 }
 
 #[test]
+fn flags_that_a_run_already_has_are_refused() {
+    let scratch = Scratch::new();
+    let cut = cut(&scratch);
+    let message = resume(&cut, "--output elsewhere").fail(2);
+    assert!(
+        message.contains("`resume` writes to the directory of the run"),
+        "{message}"
+    );
+    let other = resume(&cut, "").path("--config", cut.join("config.toml"));
+    let message = other.fail(2);
+    assert!(message.contains("give changes as flags"), "{message}");
+}
+
+#[test]
 fn changed_data_is_named() {
     let scratch = Scratch::new();
     let data = scratch.copy("data", "data");
