@@ -63,6 +63,15 @@ pub fn is_file_name(name: &str) -> bool {
     })
 }
 
+/// A number in a message, with an exponent if it would have many digits.
+fn short(number: f64) -> String {
+    if number.is_finite() && number.abs() >= 1e6 {
+        format!("{number:.2e}")
+    } else {
+        number.to_string()
+    }
+}
+
 /// A step with a number that is not finite.
 #[derive(Debug, Clone, Copy)]
 pub struct NonfiniteStep<'a> {
@@ -128,7 +137,8 @@ impl NonfiniteStep<'_> {
         match self.parameters {
             [] => format!(
                 "expected a finite loss and gradient norm, found {} and {}",
-                self.loss, self.norms.global
+                short(self.loss),
+                short(self.norms.global)
             ),
             [name] => format!("expected finite parameters, found NaN or infinity in {name}"),
             [first, others @ ..] => format!(

@@ -237,7 +237,13 @@ impl Shelf {
                 }
             }
         }
-        damage.map_or(Ok(None), Err)
+        damage.map_or(Ok(None), |error| {
+            let note = "no checkpoint before it is whole: restore the file, or begin anew with --overwrite-output";
+            Err(Error::Noted {
+                source: Box::new(error),
+                note: note.into(),
+            })
+        })
     }
 
     /// The checkpoint at the end of an epoch.

@@ -191,6 +191,9 @@ impl Run<'_> {
             self.cache.begin_stage(self.model, self.place.epoch)?;
         }
         checkpoint.restore_cache(self.model, self.cache)?;
+        if !matches!(self.config.saving.beginning, Beginning::Forked { .. }) {
+            self.promise(self.place);
+        }
         let epochs = self.config.training.epochs;
         if self.saving.has_changed("epochs") {
             note(&format!(

@@ -200,14 +200,19 @@ impl Run<'_> {
         shelf.keep(self.saving.settings.total_limit);
         self.saving.last = place;
         self.saving.last_at = Instant::now();
+        self.promise(place);
+        let secs = start.elapsed().as_secs_f64();
+        tracing::debug!(step = place.step, secs, "checkpoint");
+        Ok(())
+    }
+
+    /// Sets the last message of a process that is ended at once: the checkpoint at a place.
+    pub(super) fn promise(&self, place: Place) {
         interrupt::set_last_words(format!(
             "`progtune resume {}` continues after step {}",
             self.directory.output().display(),
             place.step
         ));
-        let secs = start.elapsed().as_secs_f64();
-        tracing::debug!(step = place.step, secs, "checkpoint");
-        Ok(())
     }
 
     fn decision(&self) -> Option<Decision> {

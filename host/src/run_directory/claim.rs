@@ -4,7 +4,6 @@
 use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
-    place_of_unfinished,
 };
 use crate::{
     checkpoint::{Checkpoint, Shelf},
@@ -29,8 +28,8 @@ pub struct Claim {
     lock: DirectoryLock,
     /// The note about an earlier result, added to an error if the run fails.
     earlier: Cell<Option<String>>,
-    /// Whether the run has begun to write.
-    has_begun: Cell<bool>,
+    /// The directory of the run, once it has begun to write there.
+    place: Cell<Option<PathBuf>>,
 }
 
 /// The fate of a run that is already in the output directory.
@@ -72,7 +71,7 @@ impl Claim {
             earlier_run,
             lock,
             earlier: Cell::new(None),
-            has_begun: Cell::new(false),
+            place: Cell::new(None),
         })
     }
 
@@ -94,9 +93,15 @@ impl Claim {
             return Err(Error::OutputLost { directory });
         }
         check(&self.output, self.earlier_run, inputs)?;
-        self.has_begun.set(true);
         interrupt::set_course(Course::Training);
         interrupt::set_last_words("no result was saved");
+        let directory = self.open_records(record, opening)?;
+        self.place.set(Some(directory.path().to_owned()));
+        Ok(directory)
+    }
+
+    /// Opens the records of the run, where it is to write them.
+    fn open_records(&self, record: &str, opening: Opening<'_>) -> Result<RunDirectory> {
         let failed = |action| Error::io(&self.output, action);
         // The path of the lock's folder is absolute, but messages show the user's own path.
         let folder = Folder::open(&self.output).map_err(failed("open"))?;
@@ -132,17 +137,16 @@ impl Claim {
         record: &str,
     ) -> Result<RunDirectory> {
         let failed = |action| Error::io(&self.output, action);
-        let (folder, replaces) = if checkpoint.run() == self.output {
-            // A finished run that is extended is unfinished from now on.
-            output
-                .remove(RESULTS)
-                .map_err(failed("continue a run in"))?;
-            (output, None)
-        } else {
-            let staged = output.existing_subfolder(NEW_RUN);
-            (staged.map_err(failed("open"))?, Some(output))
-        };
-        RunDirectory::reopen(folder, replaces, record, &checkpoint.state)
+        let state = &checkpoint.state;
+        if checkpoint.run() != self.output {
+            let staged = output.existing_subfolder(NEW_RUN).map_err(failed("open"))?;
+            return RunDirectory::reopen(staged, Some(output), record, state);
+        }
+        let directory = RunDirectory::reopen(output, None, record, state)?;
+        // A finished run that is extended is unfinished from now on.
+        let removed = directory.folder.remove(RESULTS);
+        removed.map_err(failed("continue a run in"))?;
+        Ok(directory)
     }
 
     /// Refuses to begin anew where a finished run is.
@@ -173,9 +177,10 @@ impl Claim {
     pub fn explain(&self, error: Error) -> Error {
         let earlier = self.earlier.take();
         let earlier = earlier.filter(|_| self.output.join(RESULTS).exists());
-        let has_begun = self.has_begun.get() && !matches!(error, Error::Interrupted { .. });
-        let shelf = Shelf::of(&place_of_unfinished(&self.output));
-        let checkpoint = shelf.steps().last().filter(|_| has_begun).map(|step| {
+        let says_so = matches!(error, Error::Interrupted { .. });
+        let place = self.place.take().filter(|_| !says_so);
+        let step = place.and_then(|place| Shelf::of(&place).steps().pop());
+        let checkpoint = step.map(|step| {
             let output = self.output.display();
             format!("`progtune resume {output}` continues after step {step}")
         });
