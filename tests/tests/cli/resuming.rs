@@ -51,6 +51,16 @@ fn resume(run: &Path, flags: &str) -> CommandLine {
         .words(flags)
 }
 
+/// The message of a command that fails with a code. It is not among the recorded ones, because it
+/// has sizes of records or losses, which differ between machines.
+#[track_caller]
+fn unrecorded(line: &CommandLine, code: i32) -> String {
+    let output = line.command().output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
 /// The steps after which a run has checkpoints, ascending.
 fn steps(run: &Path) -> Vec<u64> {
     let entries = fs::read_dir(run.join("checkpoints")).expect("checkpoints");

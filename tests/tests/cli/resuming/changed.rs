@@ -121,13 +121,13 @@ fn records_that_were_changed_are_named() {
     let metrics = cut.join("metrics.jsonl");
     let text = fs::read_to_string(&metrics).unwrap();
     fs::write(&metrics, text.replacen("\"step\":2", "\"step\":3", 1)).unwrap();
-    let message = resume(&cut, "").fail(3);
+    let message = unrecorded(&resume(&cut, ""), 3);
     assert!(
         message.contains("metrics.jsonl: the file was changed"),
         "{message}"
     );
     fs::write(&metrics, &text[..10]).unwrap();
-    let message = resume(&cut, "").fail(3);
+    let message = unrecorded(&resume(&cut, ""), 3);
     assert!(
         message.contains("a part of the file is missing"),
         "{message}"
