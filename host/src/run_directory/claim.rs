@@ -213,9 +213,9 @@ fn check(output: &Path, earlier_run: EarlierRun, inputs: &InputsConfig) -> Resul
     refuse_file(output)?;
     refuse_own_input(output, inputs)?;
     match earlier_run {
-        EarlierRun::Stays => refuse_used(output),
+        EarlierRun::IsReplaced => refuse_foreign(output),
         EarlierRun::Continues if is_run(output) => Ok(()),
-        EarlierRun::IsReplaced | EarlierRun::Continues => refuse_foreign(output),
+        EarlierRun::Stays | EarlierRun::Continues => refuse_used(output),
     }
 }
 
