@@ -136,11 +136,29 @@ pub(super) fn resumed(job: &Job, outcome: &Outcome, output: &Path) -> Vec<String
             "`progtune resume` failed with {status}: {messages}"
         )];
     }
-    let here = lasting(output);
-    if here == job.expected || here == job.earlier {
+    // The copy is in another directory, which its configuration names.
+    let without_configuration = |files: &Files| -> Files {
+        let files = files.iter().filter(|(name, _)| *name != "config.toml");
+        files
+            .map(|(name, bytes)| (name.clone(), bytes.clone()))
+            .collect()
+    };
+    let here = without_configuration(&lasting(output));
+    let differing = |files: &Files| {
+        let files = without_configuration(files);
+        let names = files.keys().chain(here.keys());
+        names
+            .filter(|name| files.get(*name) != here.get(*name))
+            .cloned()
+            .collect::<Vec<String>>()
+    };
+    let (later, earlier) = (differing(&job.expected), differing(&job.earlier));
+    if later.is_empty() || earlier.is_empty() {
         return Vec::new();
     }
-    vec!["`progtune resume` has another result".into()]
+    vec![format!(
+        "`progtune resume` has another result: {later:?} differ"
+    )]
 }
 
 /// The next run in the same directory.
