@@ -84,6 +84,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let mut done = 0;
     for (at, job) in jobs.iter().enumerate() {
         let share = (kills - done).div_ceil(jobs.len() - at);
+        if share == 0 {
+            continue;
+        }
         let program = build.join("progtune");
         let crashes = Crashes {
             program: &program,
