@@ -13,7 +13,6 @@
 //! batches.
 
 mod changes;
-mod digest;
 mod envelope;
 mod identity;
 mod shelf;

@@ -11,6 +11,7 @@ pub mod class_report;
 pub mod cli;
 pub mod completions_command;
 pub mod config;
+pub mod digest;
 pub mod early_stopping;
 pub mod engaged;
 pub mod evaluate;

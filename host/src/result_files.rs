@@ -1,7 +1,7 @@
 //! The files of a finished run with their sizes and SHA-256, recorded in `all_results.json` and
 //! compared by `check`.
 
-use crate::run_record::file_sha256;
+use crate::digest;
 use progtune_engine::error::{Error, Result};
 use progtune_process::interrupt;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ pub fn record<'a>(directory: &Path, names: impl Iterator<Item = &'a str>) -> Res
             continue;
         };
         if about.is_file() {
-            let sha256 = file_sha256(&path).map_err(Error::io(&path, "read"))?;
+            let (_, sha256) = digest::of_file(&path).map_err(Error::io(&path, "read"))?;
             files.insert(
                 name.to_owned(),
                 json!({ "bytes": about.len(), "sha256": sha256 }),
@@ -62,7 +62,7 @@ pub fn compare(directory: &Path, recorded: &Map<String, Value>) -> Result<Vec<St
             continue;
         }
         let expected = expected["sha256"].as_str().unwrap_or_default();
-        match file_sha256(&path) {
+        match digest::of_file(&path).map(|(_, sha256)| sha256) {
             Ok(found) if found == expected => {}
             Ok(found) => damage.push(format!(
                 "{name}: expected SHA-256 {}, found {}",

@@ -4,20 +4,14 @@
 
 use crate::{
     config::{InputsConfig, Origins, RunConfig},
-    hardware,
+    digest, hardware,
 };
 use progtune_engine::{error::Result, model_source::ModelSource};
 use progtune_hub::NamedPath;
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
 use progtune_process::{files::owner::Owner, interrupt};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Read},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// The largest data file that is hashed when a run starts. A larger one is recorded by its size, so
 /// that the first step does not wait for seconds.
@@ -78,22 +72,7 @@ fn about(path: &Path) -> Option<(u64, Option<String>)> {
     let about = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let bytes = about.len();
     let is_hashed = bytes <= MOST_HASHED;
-    let hash = is_hashed.then(|| file_sha256(path).ok()).flatten();
+    let hash = is_hashed.then(|| digest::of_file(path).ok()).flatten();
+    let hash = hash.map(|(_, sha256)| sha256);
     Some((bytes, hash))
-}
-
-/// The SHA-256 of a file in hexadecimal digits.
-///
-/// # Errors
-/// Fails if the file cannot be read.
-pub fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let (mut hash, mut bytes) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut bytes)? {
-            0 => break,
-            n => hash.update(&bytes[..n]),
-        }
-    }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -149,6 +149,19 @@ mod tests {
         BatchOrder::new(rule, examples).unwrap()
     }
 
+    fn source<'a>(
+        examples: &'a Examples,
+        order: &'a BatchOrder<'a>,
+        weighting: &'a LossWeighting,
+    ) -> BatchSource<'a> {
+        BatchSource {
+            examples,
+            order,
+            first_position: 0,
+            weighting,
+        }
+    }
+
     fn epoch(order: &BatchOrder<'_>, epoch: u32) -> Vec<Vec<usize>> {
         order.epoch(epoch).collect::<Result<_>>().unwrap()
     }
@@ -157,12 +170,8 @@ mod tests {
     fn batches_come_in_order_and_say_where_a_step_ends() {
         let examples = examples();
         let order = order(&examples);
-        let source = BatchSource {
-            examples: &examples,
-            order: &order,
-            first_position: 0,
-            weighting: &LossWeighting::default(),
-        };
+        let weighting = LossWeighting::default();
+        let source = source(&examples, &order, &weighting);
         with_batches(source, 1..=2, 0, |batches| {
             for epoch in 1..=2 {
                 for (at, indices) in self::epoch(&order, epoch).into_iter().enumerate() {
@@ -185,12 +194,8 @@ mod tests {
     fn a_run_can_begin_in_the_middle_of_an_epoch() {
         let examples = examples();
         let order = order(&examples);
-        let source = BatchSource {
-            examples: &examples,
-            order: &order,
-            first_position: 0,
-            weighting: &LossWeighting::default(),
-        };
+        let weighting = LossWeighting::default();
+        let source = source(&examples, &order, &weighting);
         with_batches(source, 2..=3, 1, |batches| {
             let expected = [&epoch(&order, 2)[3..], &epoch(&order, 3)].concat();
             for indices in expected {
@@ -204,12 +209,8 @@ mod tests {
     fn a_run_that_stops_early_ends_the_thread() {
         let examples = examples();
         let order = order(&examples);
-        let source = BatchSource {
-            examples: &examples,
-            order: &order,
-            first_position: 0,
-            weighting: &LossWeighting::default(),
-        };
+        let weighting = LossWeighting::default();
+        let source = source(&examples, &order, &weighting);
         let result: Result<()> = with_batches(source, 1..=10_000, 0, |batches| {
             batches.next_batch()?;
             Err(Error::Training("stopped".into()))

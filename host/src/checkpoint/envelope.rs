@@ -1,7 +1,7 @@
 //! A text with its length and hash, so that every flipped bit and every missing byte is noticed.
 //! The form of a checkpoint's `step-N.json`.
 
-use super::digest::of_bytes;
+use crate::digest::of_bytes;
 
 /// The first word of the file, and the version of its form.
 const MAGIC: &str = "progtune-checkpoint";

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::digest::{hex, of_bytes};
+use crate::digest::{hex, of_bytes};
 
 /// The identity of a run's inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,10 @@
 //! The checkpoints of one run: written, found, checked, and removed when there are too many.
 
 use super::{
-    State, digest,
-    digest::Hashing,
-    envelope,
+    State, envelope,
     state::{Place, Prefix},
 };
+use crate::digest::{self, Hashing};
 use progtune_engine::{
     error::{Error, Result},
     model::{

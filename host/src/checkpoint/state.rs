@@ -1,8 +1,9 @@
 //! The state of a run between two steps, except for the numbers of tensors.
 
-use super::{Identity, digest::hex};
+use super::Identity;
 use crate::{
     best_model::Best,
+    digest::hex,
     early_stopping::Patience,
     summary::{EpochRecord, Summary},
 };

@@ -1,4 +1,5 @@
-//! SHA-256 hashes as text, of bytes that pass by and of files.
+//! SHA-256 hashes as text, of bytes that pass by and of files. Checkpoints and the records of runs
+//! call it.
 
 use sha2::{Digest, Sha256};
 use std::{
