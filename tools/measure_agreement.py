@@ -19,13 +19,13 @@ from resumable import ROOT, arguments, lines_of, mean, measure_missing
 RECORD = ROOT / "tools/agreement/record.jsonl"
 PEER = ROOT / "xtask/bench_peer/peer.py"
 SST2 = dict(task="sst2", data="SST-2", rows=3000, batch=32, metric="eval_accuracy")
-MRPC = dict(task="mrpc", data="MRPC", rows=0, batch=32, metric="eval_accuracy")
+MRPC = dict(task="mrpc", data="MRPC", rows=1500, batch=32, metric="eval_accuracy")
 WNUT17 = dict(task="wnut17", data="WNUT17", rows=0, batch=16, metric="eval_f1")
 FULL, LORA, BITFIT = ("none", "5e-5"), ("lora", "5e-4"), ("bitfit", "1e-3")
 CELLS = [
     ("SST-2, first 3000 rows, full fine-tuning (accuracy)", SST2, FULL, ["full", "progressive", "grow-from-hb", "wo-lb"]),
     ("SST-2, first 3000 rows, BitFit (accuracy)", SST2, BITFIT, ["full", "progressive"]),
-    ("MRPC, LoRA (accuracy)", MRPC, LORA, ["full", "progressive"]),
+    ("MRPC, first 1500 rows, LoRA (accuracy)", MRPC, LORA, ["full", "progressive"]),
     ("WNUT17, full fine-tuning (entity F1)", WNUT17, FULL, ["full"]),
 ]
 

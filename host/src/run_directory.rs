@@ -20,6 +20,7 @@ use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
     files::{
+        bounded::{LARGEST_TEXT, read_text},
         folder::Folder,
         journal::{Fault, Journal},
         lock::{DirectoryLock, LOCK_FILE},
@@ -82,7 +83,7 @@ impl RunDirectory {
             None => create(&folder, LOG)?,
         };
         logging::continue_in(log);
-        let circumstances = fs::read_to_string(folder.path().join(RUN));
+        let circumstances = read_text(&folder.path().join(RUN), LARGEST_TEXT);
         let circumstances = circumstances
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok());

@@ -217,6 +217,11 @@ impl Shelf {
                 "expected the state after the step in its name; restore the file's name".into(),
             ));
         }
+        if !state.is_consistent() {
+            return Err(wrong(
+                "expected the state of a run, found numbers that contradict each other; use an earlier checkpoint".into(),
+            ));
+        }
         Ok(state)
     }
 

@@ -8,8 +8,13 @@ use crate::{
 };
 use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
-use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
-use std::{fs, io, path::Path};
+use progtune_process::files::{
+    bounded::{LARGEST_TEXT, read_text},
+    folder::Folder,
+    lock::LOCK_FILE,
+    temporary,
+};
+use std::{io, path::Path};
 
 /// The file whose presence marks a finished run.
 pub const RESULTS: &str = "all_results.json";
@@ -84,11 +89,7 @@ pub fn is_passing(name: &str) -> bool {
 /// Whether a directory is a run's: its configuration was written by a run or could start one.
 pub fn is_run(directory: &Path) -> bool {
     let path = directory.join(CONFIG);
-    // Reading a pipe would block.
-    if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
-        return false;
-    }
-    let Ok(text) = fs::read_to_string(&path) else {
+    let Ok(text) = read_text(&path, LARGEST_TEXT) else {
         return false;
     };
     if text.starts_with(FIRST_LINE) {
@@ -132,6 +133,7 @@ pub fn remove_cache(folder: &Folder) {
 mod tests {
     use super::*;
     use crate::config::{OutputConfig, RunConfig};
+    use std::fs;
 
     #[test]
     fn what_a_run_writes_is_known_for_a_runs_and_replaces_nothing_again() {

@@ -7,7 +7,10 @@ use progtune_engine::{
     batch::EncodedExample,
     error::{Error, Result},
 };
-use progtune_process::files::write_atomically;
+use progtune_process::files::{
+    bounded::{LARGEST_TEXT, read_text},
+    write_atomically,
+};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -117,7 +120,7 @@ impl Recorded {
         if !path.is_file() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        let text = read_text(&path, LARGEST_TEXT).map_err(Error::io(&path, "read"))?;
         let damaged = |what: &str| {
             Error::Model(format!(
                 "{}: {what}; restore the file from a copy of the result",
