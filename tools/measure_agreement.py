@@ -37,7 +37,7 @@ def command(side, job, method, schedule, seed, args, output):
     if job["task"] == "wnut17":
         if side == "pytorch":
             script = [sys.executable, ROOT / "tools/wnut17_reference.py"]
-            return [*script, "--model", args.minilm, "--data", data, "--seed", str(seed), "--lr", lr]
+            return [*script, "--model", args.minilm, "--data", data, "--seed", str(seed), "--lr", lr, "--threads", args.threads]
         files = ["--train-file", data / "wnut17train.conll", "--validation-file", data / "emerging.dev.conll"]
         what = [*files, "--problem-type", "token_classification"]
     else:
@@ -46,7 +46,7 @@ def command(side, job, method, schedule, seed, args, output):
             what += ["--max-train-samples", str(job["rows"])]
     same = ["train", "--model", args.minilm, *what, "--peft", peft, "--schedule", schedule, "--lr", lr, "--epochs", "3"]
     same += ["--batch-size", str(job["batch"]), "--max-length", "128", "--eval-batch-size", "64", "--seed", str(seed)]
-    same += ["--threads", "2", "--output", output]
+    same += ["--threads", args.threads, "--output", output]
     if side == "pytorch":
         return [sys.executable, PEER, *same, "--group"]
     own = ["--quiet", "--overwrite-output", "--sample", "first"] + ([] if side == "default dropout" else ["--frozen-dropout"])
@@ -110,7 +110,7 @@ def main():
 
     if not args.table:
         keys = [dict(job=title, schedule=schedule, side=side) for title, schedule, side in runs]
-        measure_missing(RECORD, keys, args.seeds, run)
+        measure_missing(RECORD, keys, args, run)
     table(args.seeds)
 
 
