@@ -7,15 +7,17 @@
 
 mod claim;
 mod names;
+mod replacement;
 
 pub use claim::{Claim, EarlierRun, Opening};
 pub use names::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result};
+pub use replacement::complete as complete_replacement;
 
 use crate::{
     checkpoint::{Checkpoint, Prefix, Shelf, State},
     json_text::to_text,
 };
-use names::{LOG, is_of_a_run, remove_cache, remove_run};
+use names::LOG;
 use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
@@ -249,46 +251,26 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Replaces an earlier result with this run's, which is complete except for the mark of a
-    /// finished run.
+    /// Writes `all_results.json`, which marks the run as finished, and replaces an earlier result.
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub fn take_the_place(&mut self) -> Result<()> {
+    pub fn finish(&mut self, results: &Value) -> Result<()> {
+        let text = record_text(results);
+        write_atomically(&self.path().join(RESULTS), text.as_bytes())?;
         let Some(output) = self.replaces.take() else {
             return Ok(());
         };
-        let failed = Error::io(output.path(), "replace the earlier run in");
         let _moving = interrupt::uninterrupted();
-        let moved = remove_run(&output).and_then(|()| {
-            remove_cache(&output);
-            let (from, to) = (self.folder.path(), output.path());
-            for name in self.folder.names()? {
-                let target = to.join(&name);
-                // A file that is not a run's stays here if it would replace another one.
-                if is_of_a_run(&name) || fs::symlink_metadata(&target).is_err() {
-                    fs::rename(from.join(&name), target)?;
-                }
-            }
-            Ok(())
-        });
-        moved.map_err(failed)?;
-        if let Err(error) = output.remove_folder(NEW_RUN) {
-            tracing::debug!("{}: cannot be removed: {error}", self.path().display());
-        }
+        let moved = replacement::replace(&self.folder, &output);
+        moved.map_err(Error::io(output.path(), "replace the earlier run in"))?;
         self.folder = output;
         Ok(())
     }
 
-    /// Writes `all_results.json`, which marks the run as finished.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be written.
-    pub fn finish(&self, results: &Value) -> Result<()> {
-        Ok(write_atomically(
-            &self.path().join(RESULTS),
-            record_text(results).as_bytes(),
-        )?)
+    /// The directory in which the result will be, once the run is finished.
+    pub fn destination(&self) -> &Path {
+        self.replaces.as_ref().unwrap_or(&self.folder).path()
     }
 }
 

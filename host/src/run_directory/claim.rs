@@ -4,6 +4,7 @@
 use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
+    replacement::complete,
 };
 use crate::{
     checkpoint::{Checkpoint, Shelf},
@@ -62,6 +63,7 @@ impl Claim {
     /// Fails if the directory holds a run that is to stay, files that are not a run's, or an input
     /// of this run. It also fails if a file is in the way or another run is writing there.
     pub fn take(output: PathBuf, earlier_run: EarlierRun, inputs: &InputsConfig) -> Result<Self> {
+        complete(&output)?;
         // The check comes before anything is created, and again under the lock.
         check(&output, earlier_run, inputs)?;
         let lock = DirectoryLock::take(&output, "--output")?;

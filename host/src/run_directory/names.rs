@@ -107,18 +107,31 @@ pub fn is_run(directory: &Path) -> bool {
 /// # Errors
 /// Fails if the file system refuses.
 pub fn remove_run(folder: &Folder) -> io::Result<()> {
-    // The mark of a finished run goes first, and that of a run's directory last, so that one that
-    // is half removed is still known.
-    for name in all().filter(|name| *name != CONFIG) {
+    // The mark of a run's directory goes last, so that one that is half removed is still known.
+    remove_results(folder, &|_| true)?;
+    folder.remove(CONFIG)
+}
+
+/// Removes the files of a run like [`remove_run`] except for its configuration, if `is_old` says so of
+/// their names.
+///
+/// # Errors
+/// Fails if the file system refuses.
+pub fn remove_results(folder: &Folder, is_old: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    // The mark of a finished run goes first.
+    for name in all().filter(|name| *name != CONFIG && is_old(name)) {
         folder.remove(name)?;
     }
-    checkpoint::remove_all(folder)?;
+    if is_old(checkpoint::DIRECTORY) {
+        checkpoint::remove_all(folder)?;
+    }
     for name in folder.names()? {
-        if is_of_a_run(&name) && name != checkpoint::DIRECTORY && name != CONFIG {
+        let is_record = is_of_a_run(&name) && name != checkpoint::DIRECTORY && name != CONFIG;
+        if is_record && is_old(&name) {
             folder.remove(&name)?;
         }
     }
-    folder.remove(CONFIG)
+    Ok(())
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.
