@@ -10,7 +10,7 @@ use progtune_hub::NamedPath;
 use toml::Value;
 
 /// The beginning of the file, which identifies it.
-pub const FIRST_LINE: &str = "# The resolved configuration of a progtune run";
+pub(crate) const FIRST_LINE: &str = "# The resolved configuration of a progtune run";
 
 impl RunConfig {
     /// The configuration as TOML, with one line per key in the order of `--help`. An unset key is a

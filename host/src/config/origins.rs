@@ -7,7 +7,7 @@ use super::settings::{DEFAULT, Settings};
 use super::{Decided, InputsConfig, RunConfig, key_flags};
 
 /// The origin of a value that the run chose in place of a default.
-pub const DECIDED: &str = "decided by the run";
+pub(super) const DECIDED: &str = "decided by the run";
 
 /// The origin of each setting, by key. The entries of a table have keys such as `peft_opt.r`.
 #[derive(Debug, Clone, Default)]

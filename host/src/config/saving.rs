@@ -86,7 +86,7 @@ impl SaveStrategy {
 
 /// The words of `--resume`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resume {
+pub(super) enum Resume {
     /// Continue if there is a checkpoint.
     Auto,
     /// Never continue.

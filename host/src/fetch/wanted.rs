@@ -108,7 +108,7 @@ fn no_weights(names: &[String]) -> String {
 }
 
 /// An adapter in PEFT's or progtune's own format, with the files that a run saves beside it.
-pub struct AdapterFiles;
+pub(super) struct AdapterFiles;
 
 impl Wanted for AdapterFiles {
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {

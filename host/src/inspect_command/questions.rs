@@ -16,7 +16,11 @@ use std::collections::HashSet;
 ///
 /// # Errors
 /// Fails if a question is too long for the model's input, or the tokenizer cannot be read.
-pub fn inspect(source: &ModelSource, asked: Option<usize>, data: &QuestionData) -> Result<String> {
+pub(super) fn inspect(
+    source: &ModelSource,
+    asked: Option<usize>,
+    data: &QuestionData,
+) -> Result<String> {
     let model = source.config()?;
     let limit = max_length(asked, ProblemType::QuestionAnswering);
     let limit = limit.min(model.max_tokens());

@@ -22,7 +22,11 @@ use std::collections::{BTreeMap, HashSet};
 ///
 /// # Errors
 /// Fails if the files are not valid, or the tokenizer refuses a sentence.
-pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> Result<String> {
+pub(super) fn inspect(
+    config: &InspectConfig,
+    tokenizer: &Tokenizer,
+    limit: usize,
+) -> Result<String> {
     let data = TaggedData::load(&config.own, None)?;
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &data.survey.columns {

@@ -18,7 +18,7 @@ pub const CONFIG: &str = "config.toml";
 /// The records of steps and evaluations.
 pub const METRICS: &str = "metrics.jsonl";
 /// The log.
-pub const LOG: &str = "log.txt";
+pub(super) const LOG: &str = "log.txt";
 /// The circumstances of a run: origins of its settings, versions, the machine.
 pub const RUN: &str = "run.json";
 /// The plan of each epoch.
@@ -35,7 +35,7 @@ pub const WEIGHTS: [&str; 3] = [
 
 /// Every file that a run may write under a fixed name, beginning with the mark of a finished one.
 /// Other names have the number of a step in them.
-pub fn all() -> impl Iterator<Item = &'static str> {
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
     let names = [
         RESULTS,
         CONFIG,
@@ -69,7 +69,7 @@ pub fn of_result() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether a run may write a file of this name.
-pub fn is_of_a_run(name: &str) -> bool {
+pub(super) fn is_of_a_run(name: &str) -> bool {
     all().any(|known| known == name)
         || best_model::is_file_name(name)
         || nonfinite::is_file_name(name)
@@ -82,7 +82,7 @@ pub fn is_passing(name: &str) -> bool {
 }
 
 /// Whether a directory is a run's: its configuration was written by a run or could start one.
-pub fn is_run(directory: &Path) -> bool {
+pub(super) fn is_run(directory: &Path) -> bool {
     let path = directory.join(CONFIG);
     // Reading a pipe would block.
     if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
@@ -105,7 +105,7 @@ pub fn is_run(directory: &Path) -> bool {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn remove_run(folder: &Folder) -> io::Result<()> {
+pub(super) fn remove_run(folder: &Folder) -> io::Result<()> {
     // The mark of a finished run goes first, and that of a run's directory last, so that one that
     // is half removed is still known.
     for name in all().filter(|name| *name != CONFIG) {
@@ -121,7 +121,7 @@ pub fn remove_run(folder: &Folder) -> io::Result<()> {
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.
-pub fn remove_cache(folder: &Folder) {
+pub(super) fn remove_cache(folder: &Folder) {
     if let Ok(cache) = folder.existing_subfolder(prefix_cache::DIRECTORY) {
         let _ = cache.remove(prefix_cache::FILE);
         let _ = folder.remove_folder(prefix_cache::DIRECTORY);

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The records of a run.
-pub struct Records {
+pub(super) struct Records {
     /// The directory.
     pub directory: PathBuf,
     /// `config.toml`.
@@ -36,7 +36,7 @@ pub struct Records {
 
 /// The contents of `metrics.jsonl`.
 #[derive(Default)]
-pub struct Metrics {
+pub(super) struct Metrics {
     /// The steps of each epoch, by its number from 1.
     pub epochs: Vec<Steps>,
     /// The evaluations in order, as they were written.
@@ -47,7 +47,7 @@ pub struct Metrics {
 
 /// The steps of an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Steps {
+pub(super) struct Steps {
     /// Their number.
     pub n: u64,
     /// The sum of their losses.
@@ -61,7 +61,7 @@ impl Records {
     ///
     /// # Errors
     /// Fails if there is no run in the directory, or a record is damaged.
-    pub fn read(directory: &Path) -> Result<Self> {
+    pub(super) fn read(directory: &Path) -> Result<Self> {
         let config = config(directory)?;
         let parent = directory.parent().unwrap_or(directory);
         // A run that replaces another one holds the lock of the directory above.
@@ -79,7 +79,7 @@ impl Records {
     }
 
     /// Number of steps that were recorded.
-    pub fn steps(&self) -> u64 {
+    pub(super) fn steps(&self) -> u64 {
         self.metrics.epochs.iter().map(|epoch| epoch.n).sum()
     }
 }

@@ -184,7 +184,7 @@ impl Head {
 
 /// The whole model.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(super) struct Layout {
     /// The embeddings.
     pub embeddings: Embeddings,
     /// The blocks, in order from the input.
@@ -195,7 +195,7 @@ pub struct Layout {
 
 impl Layout {
     /// Resolves every name of the model and of the method's rewrites.
-    pub fn new(
+    pub(super) fn new(
         config: &ModelConfig,
         head: HeadKind,
         rewrites: &[Rewrite],

@@ -68,7 +68,7 @@ impl Parts<'_> {
     ///
     /// # Errors
     /// Fails if files are missing or damaged, or contain values that AutoTokenizer refuses.
-    pub fn build(&self) -> Result<Built, Fault> {
+    pub(super) fn build(&self) -> Result<Built, Fault> {
         let tokenizer_config = self.settings(TOKENIZER_CONFIG)?.unwrap_or_default();
         settings::model_max_length(&tokenizer_config)?;
         let class = Class::resolve(&tokenizer_config, self.class_in_config, self.architecture)?;

@@ -39,7 +39,11 @@ const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 40, "hidden_size": 
 ///
 /// # Errors
 /// Fails if the tiny model or its values cannot be built.
-pub fn checks(plugins: &Plugins, id: &str, given: &[(String, String)]) -> Result<Vec<Check>> {
+pub(super) fn checks(
+    plugins: &Plugins,
+    id: &str,
+    given: &[(String, String)],
+) -> Result<Vec<Check>> {
     let config = ModelConfig::parse(CONFIG, "the tiny model")?;
     let head = HeadKind::Sequence(2);
     let model_plan = plugins
