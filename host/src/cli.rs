@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use progtune_plain_text::shown_line;
 
 use crate::flags::Arguments;
-use progtune_process::terminal::colour::ColourChoice;
+use progtune_process::terminal::ColourChoice;
 
 pub mod arguments;
 mod build;

@@ -21,7 +21,7 @@ use progtune_pipeline::{
     task_scores::{Measured, measure},
     token_store::Examples,
 };
-use progtune_process::{interrupt, phase::Phase};
+use progtune_process::{Phase, interrupt};
 
 /// The result of evaluating a model on a split.
 #[derive(Debug, Clone)]

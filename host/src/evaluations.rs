@@ -2,7 +2,7 @@
 //! steps, or only at its end. Read by `config`; the recipe, the progress and the time forecast ask
 //! for the times.
 
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 /// The values of `--eval-strategy`, under Hugging Face's names.

@@ -20,7 +20,7 @@ use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, T
 use progtune_engine::{error::Result, model_source::ModelSource};
 use progtune_pipeline::{data_description::describe, data_remarks, tokenizer::Tokenizer};
 use progtune_plain_text::shown_line;
-use progtune_process::{terminal, thousands::grouped};
+use progtune_process::{grouped, terminal};
 
 /// A maximum length above that of any text, so that lengths are measured before truncation.
 const NO_LIMIT: usize = 1 << 24;

@@ -6,7 +6,7 @@ use progtune_engine::{
     batch::{Batch, Labels},
     optim::Norms,
 };
-use progtune_process::{choice::name_of, short_list::short_list};
+use progtune_process::{name_of, short_list};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt};
 

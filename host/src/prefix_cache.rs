@@ -34,7 +34,7 @@ use progtune_engine::{
     plan::Stage,
 };
 use progtune_pipeline::token_store::Examples;
-use progtune_process::files::folder::Folder;
+use progtune_process::files::Folder;
 use ram::Ram;
 use std::{
     fs::{self, File},

@@ -11,8 +11,8 @@ use progtune_engine::plan::Stage;
 use progtune_plain_text::shown_line;
 use progtune_process::{
     duration::clock,
+    grouped,
     terminal::{self, Mode, NO_BREAK, bar_style, events::emit, note_for_people},
-    thousands::grouped,
 };
 use serde_json::{Map, Value, json};
 use std::{fmt::Write, time::Instant};

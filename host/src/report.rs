@@ -19,12 +19,8 @@ use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use progtune_process::{
     duration::in_words,
-    terminal::{
-        self, Screen,
-        colour::{Colour, Paint},
-        wrapped,
-    },
-    thousands::grouped,
+    grouped,
+    terminal::{self, Colour, Paint, Screen, wrapped},
 };
 use serde_json::{Map, Value, json};
 

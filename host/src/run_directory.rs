@@ -20,7 +20,7 @@ use progtune_engine::error::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
     files::{
-        folder::Folder,
+        Folder,
         journal::{Fault, Journal},
         lock::{DirectoryLock, LOCK_FILE},
         write_atomically,

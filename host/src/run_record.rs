@@ -9,7 +9,7 @@ use crate::{
 use progtune_engine::{error::Result, model_source::ModelSource};
 use progtune_hub::NamedPath;
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
-use progtune_process::{files::owner::Owner, interrupt};
+use progtune_process::{files::Owner, interrupt};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -15,8 +15,8 @@ use progtune_engine::{base_model::BaseModel, error::Result};
 use progtune_plain_text::shown_line;
 use progtune_process::{
     duration::in_words,
+    grouped,
     terminal::{print, print_json, spaced},
-    thousands::grouped,
 };
 use records::Records;
 use serde_json::{Value, json};

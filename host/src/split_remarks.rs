@@ -9,7 +9,7 @@ use progtune_engine::{
 };
 use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
 use progtune_plain_text::shown_line;
-use progtune_process::{short_list::short_list, thousands::grouped};
+use progtune_process::{grouped, short_list};
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},

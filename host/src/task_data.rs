@@ -19,7 +19,7 @@ use progtune_pipeline::{
     token_cache::{TokenCache, TokenCacheUse},
     token_classification,
 };
-use progtune_process::{phase::Phase, terminal::note};
+use progtune_process::{Phase, terminal::note};
 use std::path::{Path, PathBuf};
 
 /// A task and the location of its examples.

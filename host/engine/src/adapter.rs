@@ -31,7 +31,7 @@ use progtune_process::{
         bounded::{LARGEST_TEXT, read_text},
         near_path, write_atomically,
     },
-    short_list::short_list,
+    short_list,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};

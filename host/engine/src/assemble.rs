@@ -25,7 +25,7 @@ use crate::{
 };
 use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
-use progtune_process::{phase::Phase, short_list::short_list};
+use progtune_process::{Phase, short_list};
 
 /// Everything that determines a model's first values.
 ///

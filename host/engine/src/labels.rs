@@ -5,7 +5,7 @@
 //! This is the only place where names of labels are compared loosely. Everywhere else (data, tags,
 //! class weights, class reports) a label is its exact text.
 
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The relation of the names of a head's outputs to a task's labels.

@@ -8,7 +8,7 @@ use progtune_engine::{
     model::loss::LossWeighting,
     task_kind::kind_of,
 };
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use std::fmt;
 
 /// The weights of classes in the training loss.

@@ -3,7 +3,7 @@
 
 use progtune_datasets::{Header, OwnFiles, ProblemType, SkippedRows};
 use progtune_plain_text::shown_line;
-use progtune_process::short_name::short_name;
+use progtune_process::short_name;
 
 /// The number of skipped rows shown on the terminal.
 const N_SHOWN: usize = 5;

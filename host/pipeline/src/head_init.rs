@@ -8,7 +8,7 @@
 use crate::{label_counts::label_counts, token_store::Examples};
 use progtune_datasets::{ProblemType, Task};
 use progtune_engine::{batch::Target, error::Result};
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 /// The initialisation of a new head's bias. The weights are always drawn as in Transformers.

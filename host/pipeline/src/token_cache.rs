@@ -19,14 +19,14 @@ use crate::token_store::{
 };
 use progtune_engine::error::{Error, Result};
 use progtune_process::{
-    byte_size::ByteSize,
-    choice::name_of,
+    ByteSize,
     files::{
         bounded::{LARGEST_TEXT, read},
         medium,
         temporary::{self, Access},
         write_with,
     },
+    name_of,
 };
 use serde_json::Value;
 use std::{

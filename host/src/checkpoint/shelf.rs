@@ -13,9 +13,7 @@ use progtune_engine::{
         tensor_writer::{self, Entry, WriteError},
     },
 };
-use progtune_process::files::{
-    atomic_file::AtomicFile, folder::Folder, temporary, write_atomically,
-};
+use progtune_process::files::{AtomicFile, Folder, temporary, write_atomically};
 use std::{
     fs, io,
     path::{Path, PathBuf},

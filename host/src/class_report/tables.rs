@@ -3,7 +3,7 @@
 
 use super::KEYS;
 use progtune_plain_text::shown_line;
-use progtune_process::short_name::short_name;
+use progtune_process::short_name;
 use serde_json::{Map, Value};
 
 /// The largest number of classes that are all listed.

@@ -10,7 +10,7 @@ use super::training::SEED;
 use super::{ConfigError, answering, limit};
 use crate::flags::{Flag, Form, Offers, Scope};
 use progtune_pipeline::question_answering::Answering;
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 
 pub(crate) static TASK: Flag<String> = Flag::key(
     "task",

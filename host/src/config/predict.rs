@@ -14,7 +14,7 @@ use super::{
     split::SPLIT,
 };
 use crate::flags::{Arguments, Declared, Flag, Offers, Scope, Takes, advice};
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 /// The other sources of examples, which exclude `--input`, `--text` and `--question`.

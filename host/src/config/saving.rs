@@ -80,7 +80,7 @@ impl SaveStrategy {
     ];
 
     fn name(self) -> &'static str {
-        progtune_process::choice::name_of(Self::NAMES, &self)
+        progtune_process::name_of(Self::NAMES, &self)
     }
 }
 

@@ -22,7 +22,7 @@ use progtune_pipeline::{
     batch_order::BatchLimit, class_weights::ClassWeights, head_init::HeadInit,
     question_answering::Answering, token_cache::TokenCacheUse,
 };
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 
 mod bad_values;
 mod completeness;

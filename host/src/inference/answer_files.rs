@@ -6,7 +6,7 @@ use progtune_pipeline::{
     eval_split::EvalSplit,
     question_answering::{decode::Decoded, prediction_files},
 };
-use progtune_process::files::{folder::Folder, lock::DirectoryLock};
+use progtune_process::files::{Folder, lock::DirectoryLock};
 use std::path::Path;
 
 /// The answers of each adapter with its name; `None` if its task has no questions.

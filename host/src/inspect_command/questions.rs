@@ -8,7 +8,7 @@ use progtune_pipeline::{
     question_answering::{Answering, windows::make_windows},
     tokenizer::Tokenizer,
 };
-use progtune_process::thousands::grouped;
+use progtune_process::grouped;
 use std::collections::HashSet;
 
 /// Counts questions, texts, windows and shared texts of all splits. Windows have the length `asked`

@@ -14,7 +14,7 @@ use progtune_pipeline::{
     tokenizer::Tokenizer,
 };
 use progtune_plain_text::shown_line;
-use progtune_process::thousands::grouped;
+use progtune_process::grouped;
 use std::collections::{BTreeMap, HashSet};
 
 /// Lists columns, tags, entities by type, lengths and duplicates of all splits. `tokenizer`

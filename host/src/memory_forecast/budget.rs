@@ -8,7 +8,7 @@ use progtune_engine::{
     plan::{ModelPlan, Stage},
 };
 use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 
 /// The decisions that follow from `--memory-budget`.
 #[derive(Debug, Clone, PartialEq, Eq)]

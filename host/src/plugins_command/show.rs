@@ -17,8 +17,8 @@ use progtune_plugin_api::{
     records::{MethodPlan, ModelRecord},
 };
 use progtune_process::{
+    grouped,
     terminal::{print, wrapped},
-    thousands::grouped,
 };
 
 /// The width of the lines about options.

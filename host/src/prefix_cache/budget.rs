@@ -4,7 +4,7 @@
 use super::settings::Mode;
 use progtune_engine::error::Result;
 use progtune_pipeline::token_store::Examples;
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 use std::{fs, path::Path};
 
 /// The amount assumed to be free if the system does not report one.

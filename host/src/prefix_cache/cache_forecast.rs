@@ -13,7 +13,7 @@ use super::{
 };
 use progtune_engine::error::Result;
 use progtune_pipeline::token_store::Examples;
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 use std::path::Path;
 
 /// The forecast of the cache of a run that has not begun.

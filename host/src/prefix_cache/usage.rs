@@ -2,7 +2,7 @@
 //! written by the recipe.
 
 use super::budget::Place;
-use progtune_process::{byte_size::ByteSize, thousands::grouped};
+use progtune_process::{ByteSize, grouped};
 use serde_json::{Value, json};
 
 /// The use of the cache in one epoch.

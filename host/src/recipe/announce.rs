@@ -17,8 +17,8 @@ use progtune_engine::{
 };
 use progtune_pipeline::{class_weights, token_store::Examples};
 use progtune_process::{
+    grouped,
     terminal::{events, note, note_for_people},
-    thousands::grouped,
 };
 use serde_json::{Value, json};
 use std::time::Instant;

@@ -9,7 +9,7 @@ use crate::{
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, prediction_files};
 use progtune_process::{
-    error::Error::Stopped,
+    Error::Stopped,
     terminal::{note, note_for_people},
 };
 use serde_json::{Map, Value, json};

@@ -4,7 +4,7 @@
 
 use super::Run;
 use progtune_engine::{optim::LrRestart, plan::RunPlan};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use serde_json::{Map, Value, json};
 
 impl Run<'_> {

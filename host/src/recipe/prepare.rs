@@ -28,7 +28,7 @@ use progtune_pipeline::{
     batch_order::BatchOrder, class_weights::loss_weighting, eval_split::EvalSplit,
     token_store::Examples, tokenizer::Tokenizer,
 };
-use progtune_process::phase::Phase;
+use progtune_process::Phase;
 
 /// Learning rate of full fine-tuning if none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;

@@ -17,7 +17,7 @@ use progtune_engine::{
     optim::LrRestart,
 };
 use progtune_plugin_api::records::DecisionRecord;
-use progtune_process::{terminal::note, thousands::grouped};
+use progtune_process::{grouped, terminal::note};
 use std::path::Path;
 
 /// Keys that a person may change on purpose when a run is extended.

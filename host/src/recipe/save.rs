@@ -31,7 +31,7 @@ use progtune_engine::{
 };
 use progtune_pipeline::token_classification::raw_text;
 use progtune_process::{
-    phase::Phase,
+    Phase,
     terminal::{self, events, note_for_people},
 };
 use serde_json::{Map, Value};

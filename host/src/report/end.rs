@@ -2,7 +2,7 @@
 //! and for people. Called by the report.
 
 use progtune_engine::plan::{RunPlan, Stage};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use serde_json::{Value, json};
 
 /// The first stage of an epoch that did not begin.

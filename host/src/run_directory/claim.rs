@@ -11,7 +11,7 @@ use crate::{
 };
 use progtune_engine::error::{Error, Result};
 use progtune_process::{
-    files::{folder::Folder, lock::DirectoryLock},
+    files::{Folder, lock::DirectoryLock},
     interrupt::{self, Course},
 };
 use std::{

@@ -8,7 +8,7 @@ use crate::{
 };
 use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
-use progtune_process::files::{folder::Folder, lock::LOCK_FILE, temporary};
+use progtune_process::files::{Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};
 
 /// The file whose presence marks a finished run.

@@ -6,7 +6,7 @@ use crate::{
     run_directory::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN},
 };
 use progtune_engine::error::{Error, Result};
-use progtune_process::files::{lock::writer, near_path, owner::Owner};
+use progtune_process::files::{Owner, lock::writer, near_path};
 use serde_json::{Map, Value};
 use std::{
     fs::{self, File},

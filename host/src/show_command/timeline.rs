@@ -5,7 +5,7 @@ use super::records::Records;
 use crate::progress::metrics;
 use progtune_plain_text::shown_line;
 use progtune_plugin_api::stage::block_ranges;
-use progtune_process::{short_name::short_name, thousands::grouped};
+use progtune_process::{grouped, short_name};
 use serde_json::{Map, Value, json};
 
 /// The width of the column of blocks.

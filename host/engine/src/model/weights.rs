@@ -16,7 +16,7 @@ pub use keys::{canonical_name, checkpoint_key};
 use super::{config::Architecture, description::ParameterInfo, tensor_file::TensorFile};
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

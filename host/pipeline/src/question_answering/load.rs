@@ -17,7 +17,7 @@ use crate::{
 };
 use progtune_datasets::{Question, Sample, Task, sampled_questions};
 use progtune_engine::{batch::EncodedExample, error::Result};
-use progtune_process::{interrupt, phase::Phase};
+use progtune_process::{Phase, interrupt};
 
 fn tokenising() -> Phase {
     Phase::begin("tokenize", "tokenising questions", "windows", None)

@@ -9,7 +9,7 @@ use progtune_engine::{
     batch::{EncodedExample, Target},
     error::Result,
 };
-use progtune_process::phase::Phase;
+use progtune_process::Phase;
 
 /// A tokenised sentence.
 #[derive(Debug, Clone, PartialEq)]

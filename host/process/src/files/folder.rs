@@ -284,19 +284,19 @@ mod system {
         fs::read_dir(path).map(drop)
     }
 
-    pub fn is_at(_: &Handle, path: &Path) -> bool {
+    pub(crate) fn is_at(_: &Handle, path: &Path) -> bool {
         path.is_dir()
     }
 
-    pub fn is_file_at(_: &File, path: &Path) -> bool {
+    pub(crate) fn is_file_at(_: &File, path: &Path) -> bool {
         path.is_file()
     }
 
-    pub fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
+    pub(crate) fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
         fs::create_dir(path.join(name))
     }
 
-    pub fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
+    pub(crate) fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
         open(&path.join(name))
     }
 
@@ -306,11 +306,11 @@ mod system {
         options.open(path.join(name))
     }
 
-    pub fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+    pub(crate) fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
         File::options().read(true).write(true).open(path.join(name))
     }
 
-    pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
+    pub(crate) fn check_own(about: &Metadata) -> Result<(), &'static str> {
         if about.is_file() {
             Ok(())
         } else {

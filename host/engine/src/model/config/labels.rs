@@ -1,7 +1,7 @@
 //! The names of a head's outputs: `id2label` and `num_labels` of `config.json`, read as
 //! transformers' `PreTrainedConfig` reads them. They are read when a configuration is parsed.
 
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
