@@ -19,7 +19,7 @@ use progtune_engine::{
     error::{Error, Result},
     plugin::{self, EntryKind, PluginFault},
 };
-use progtune_hub::environment;
+use progtune_hub::keep_secrets;
 use progtune_pipeline::token_cache;
 use progtune_process::{
     interrupt, logging,
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let text = |word: OsString| word.to_string_lossy().into_owned();
     let words: Vec<String> = std::env::args_os().map(text).collect();
     terminal::say_panics();
-    environment::keep_secrets();
+    keep_secrets();
     terminal::set_up(show::guessed(&words, &|name| std::env::var(name).ok()));
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,

@@ -6,7 +6,7 @@
 //! (`plain_text/train-…`), of which one is read.
 
 use progtune_datasets::{Format, may_hold_rows};
-use progtune_hub::wanted::Wanted;
+use progtune_hub::Wanted;
 use std::{collections::BTreeMap, path::Path};
 
 /// The words for each split.

@@ -8,10 +8,7 @@ use progtune_engine::{
     error::{Error, Result},
     model_source::ModelSource,
 };
-use progtune_hub::{
-    NamedPath,
-    repository::{Kind, Repository},
-};
+use progtune_hub::{Kind, NamedPath, Repository};
 use std::path::{Path, PathBuf};
 
 impl Fetcher<'_> {

@@ -8,7 +8,7 @@ use progtune_engine::{
     made_by,
     model::weights::{self, FILES, INDICES},
 };
-use progtune_hub::wanted::Wanted;
+use progtune_hub::Wanted;
 use progtune_pipeline::tokenizer;
 use std::path::Path;
 
