@@ -14,7 +14,7 @@ pub struct SkippedRows {
 
 impl SkippedRows {
     /// The number of rows listed: enough to read, too few to fill the memory.
-    pub const N_LISTED: usize = 10_000;
+    pub(crate) const N_LISTED: usize = 10_000;
 
     /// Adds the rows of another file.
     pub(crate) fn extend(&mut self, other: Self) {

@@ -53,7 +53,7 @@ pub struct Task {
     /// The test splits, which GLUE publishes without labels; none for generated tasks.
     pub test_splits: Vec<SplitName>,
     /// The layout of TSV files that have no header, if the task has such files.
-    pub headerless: Option<Headerless>,
+    pub(crate) headerless: Option<Headerless>,
     /// Whether a question may lack an answer (SQuAD v2.0); false for tasks without questions.
     pub has_unanswerable: bool,
 }
