@@ -16,7 +16,7 @@ use progtune_datasets::{Metric, ProblemType, Task};
 use progtune_engine::{batch::Target, error::Result};
 use progtune_pipeline::task_scores::measure;
 use progtune_pipeline::{
-    eval_split::EvalSplit,
+    EvalSplit,
     metrics::{Outcome, compute},
     token_store::Examples,
 };

@@ -7,7 +7,7 @@ pub use tables::tables;
 
 use crate::evaluate::Evaluation;
 use progtune_datasets::{Task, TaskSource};
-use progtune_pipeline::metrics::classes::ClassReport;
+use progtune_pipeline::metrics::ClassReport;
 use serde_json::{Map, Value, json};
 
 /// The keys, without their prefix `eval_`.

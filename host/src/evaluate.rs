@@ -14,10 +14,10 @@ use progtune_engine::{
     task_kind::kind_of,
 };
 use progtune_pipeline::{
+    EvalSplit,
     batch_order::BatchLimit,
-    eval_split::EvalSplit,
-    metrics::classes::{ClassReport, Confusion},
-    question_answering::decode::Decoded,
+    metrics::{ClassReport, Confusion},
+    question_answering::Decoded,
     task_scores::{Measured, measure},
     token_store::Examples,
 };

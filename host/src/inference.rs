@@ -34,7 +34,7 @@ use opened::Layer;
 use progtune_datasets::{OWN_TASK, OwnRequest, SplitName, Task};
 use progtune_engine::error::{Error, Result};
 use progtune_hub::NamedPath;
-use progtune_pipeline::eval_split::EvalSplit;
+use progtune_pipeline::EvalSplit;
 use progtune_plain_text::shown_line;
 use progtune_process::{
     interrupt::{self, Course},

@@ -51,7 +51,7 @@ use progtune_engine::{
     },
     plan::{ModelPlan, Stage},
 };
-use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
+use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};
 use std::collections::BTreeMap;

@@ -21,7 +21,7 @@ use progtune_engine::{
     plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod, Plugins},
 };
-use progtune_pipeline::{batch_order::BatchOrder, eval_split::EvalSplit, token_store::Examples};
+use progtune_pipeline::{EvalSplit, batch_order::BatchOrder, token_store::Examples};
 use progtune_process::{
     Phase,
     files::write_named,

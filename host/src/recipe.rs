@@ -39,9 +39,7 @@ use progtune_engine::{
     plugin::LoadedSchedule,
 };
 use progtune_pipeline::{
-    batch_order::BatchOrder,
-    prefetch::{BatchSource, Batches, with_batches},
-    token_store::Examples,
+    BatchSource, Batches, batch_order::BatchOrder, token_store::Examples, with_batches,
 };
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::interrupt;

@@ -7,7 +7,7 @@ use progtune_engine::{
     batch::{EncodedExample, Target},
     error::Result,
 };
-use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
+use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_plain_text::shown_line;
 use progtune_process::{grouped, short_list};
 use std::{

@@ -13,9 +13,9 @@ use progtune_engine::{
 };
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
+    KeyedFiles,
     data_description::{describe, describe_skipped},
     data_remarks,
-    own_files::KeyedFiles,
     token_cache::{TokenCache, TokenCacheUse},
     token_classification,
 };
@@ -204,7 +204,7 @@ impl TaskData {
                 let remarks = data_remarks::remarks(&own.files);
                 describe(&own.files) + &remarks.join("\n")
             }
-            Self::Tagged { data, repair } => token_classification::data::describe(data, *repair),
+            Self::Tagged { data, repair } => token_classification::describe(data, *repair),
             Self::Questions(data) => describe_skipped(&data.skipped),
         };
         text.lines().for_each(note);
@@ -290,7 +290,7 @@ pub fn read_own(
             let mut data = TaggedData::load(&request, known)?;
             data.task = with_metrics(&data.task, &config.metrics)?;
             let repair = request.reading.repair_tags.unwrap_or_default();
-            let text = token_classification::data::describe(&data, repair);
+            let text = token_classification::describe(&data, repair);
             let skipped = data.skipped.clone();
             (OwnRead::Sentences(Box::new(data)), text, skipped)
         }

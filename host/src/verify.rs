@@ -22,8 +22,7 @@ use progtune_engine::{
 };
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
-    batch_order::BatchLimit, eval_split::EvalSplit, question_answering::Answering,
-    token_cache::TokenCacheUse,
+    EvalSplit, batch_order::BatchLimit, question_answering::Answering, token_cache::TokenCacheUse,
 };
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};

@@ -109,7 +109,7 @@ impl<'a> BatchOrder<'a> {
     }
 
     /// Number of batches per epoch.
-    pub fn batches_per_epoch(&self) -> usize {
+    pub(crate) fn batches_per_epoch(&self) -> usize {
         match &self.form {
             Form::Listed(listed) => listed.n_batches(),
             Form::Windowed(windowed) => windowed.n_batches(),
@@ -122,7 +122,7 @@ impl<'a> BatchOrder<'a> {
     }
 
     /// Number of batches per optimizer step, except for an epoch's last step.
-    pub fn batches_per_step(&self) -> usize {
+    pub(crate) fn batches_per_step(&self) -> usize {
         self.accumulation
     }
 

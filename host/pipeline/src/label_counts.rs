@@ -8,7 +8,7 @@ use progtune_engine::{batch::Target, error::Result};
 ///
 /// # Errors
 /// Fails if the examples cannot be read.
-pub fn label_counts(labels: usize, examples: &Examples) -> Result<(Vec<usize>, usize)> {
+pub(crate) fn label_counts(labels: usize, examples: &Examples) -> Result<(Vec<usize>, usize)> {
     let (mut counts, mut total) = (vec![0; labels], 0);
     for example in examples.iter() {
         match example?.target {

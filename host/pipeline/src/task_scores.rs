@@ -5,10 +5,9 @@
 
 use crate::{
     metrics::{
-        Outcome,
-        classes::{ClassReport, Confusion, arg_max, softmax},
-        compute,
+        ClassReport, Confusion, Outcome, arg_max, compute,
         sets::{self, LabelSets},
+        softmax,
     },
     question_answering::squad_metrics,
     token_classification,
@@ -21,7 +20,7 @@ use serde_json::{Map, Value, json};
 const COMBINED_SCORE: &str = "combined_score";
 
 /// An example's logits and its label.
-pub type Labelled<'a> = (&'a [f32], &'a Target);
+pub(crate) type Labelled<'a> = (&'a [f32], &'a Target);
 
 /// The metrics of labelled examples.
 #[derive(Default)]

@@ -40,13 +40,13 @@ use std::{
 };
 
 /// The variable that sets the directory of progtune's caches.
-pub const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
+pub(crate) const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
 
 /// The suffixes of files with tokens, and of notes.
 const ENDS: [&str; 2] = [SUFFIX, ".json"];
 
 /// The variable that sets the maximum total size of all files.
-pub const SIZE_VARIABLE: &str = "PROGTUNE_CACHE_SIZE";
+pub(crate) const SIZE_VARIABLE: &str = "PROGTUNE_CACHE_SIZE";
 
 /// The maximum total size of all files by default.
 const CAPACITY_BYTES: u64 = 2 << 30;
@@ -135,7 +135,7 @@ impl TokenCache {
     /// Builds examples to keep under a key, or without a key for this run only. Many examples go
     /// into a file in the cache's directory, otherwise in the system's directory for temporary
     /// files.
-    pub fn builder(&self, key: Option<&Key>) -> Builder {
+    pub(crate) fn builder(&self, key: Option<&Key>) -> Builder {
         let mut directories = vec![env::temp_dir()];
         if let Some(directory) = &self.directory {
             match create_private(directory) {

@@ -10,10 +10,12 @@
 //! process' memory, need `unsafe`, and turn a disk error into a signal. Reading and checking a
 //! block of a few kilobytes takes microseconds.
 
+// The parts of a file, which the fuzzer reads one by one.
 pub mod block;
-pub mod builder;
 pub mod directory;
 pub mod key;
+
+pub(crate) mod builder;
 
 use block::Block;
 use builder::Image;
@@ -33,7 +35,7 @@ use std::{
 };
 
 /// The size in bytes up to which a store is held in memory.
-pub const SMALL: usize = 4 << 20;
+pub(crate) const SMALL: usize = 4 << 20;
 
 /// Tokenised examples.
 #[derive(Debug)]
@@ -158,7 +160,7 @@ impl Examples {
     }
 
     /// The size of the file in bytes.
-    pub fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         let blocks: u64 = self
             .directory
             .blocks

@@ -141,7 +141,7 @@ impl Tokenizer {
 
     /// Adds everything in the tokenizer and its model that determines the ids and types, or whether
     /// they are valid.
-    pub fn add_to(&self, key: &mut KeyBuilder) {
+    pub(crate) fn add_to(&self, key: &mut KeyBuilder) {
         for (name, bytes) in &self.files {
             key.add(name, bytes);
         }
@@ -175,7 +175,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Fails like [`Tokenizer::inner`].
-    pub fn truncation_direction(&self) -> Result<TruncationDirection> {
+    pub(crate) fn truncation_direction(&self) -> Result<TruncationDirection> {
         Ok(if self.built()?.cuts_left {
             TruncationDirection::Left
         } else {
@@ -187,7 +187,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Fails like [`Tokenizer::inner`].
-    pub fn pads_left(&self) -> Result<bool> {
+    pub(crate) fn pads_left(&self) -> Result<bool> {
         Ok(self.built()?.pads_left)
     }
 

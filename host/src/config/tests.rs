@@ -19,8 +19,8 @@ use progtune_engine::{
     plugin::Isolation,
 };
 use progtune_pipeline::{
-    batch_order::BatchLimit, class_weights::ClassWeights, head_init::HeadInit,
-    question_answering::Answering, token_cache::TokenCacheUse,
+    HeadInit, batch_order::BatchLimit, class_weights::ClassWeights, question_answering::Answering,
+    token_cache::TokenCacheUse,
 };
 use progtune_process::ByteSize;
 

@@ -2,7 +2,7 @@
 //! by `train` and `plan`.
 
 use progtune_datasets::Metric;
-use progtune_pipeline::head_init::HeadInit;
+use progtune_pipeline::HeadInit;
 
 use super::export::Written;
 use super::settings::Settings;

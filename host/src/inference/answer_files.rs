@@ -3,8 +3,8 @@
 
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    question_answering::{decode::Decoded, prediction_files},
+    EvalSplit,
+    question_answering::{Decoded, prediction_files},
 };
 use progtune_process::files::{Folder, lock::DirectoryLock};
 use std::path::Path;

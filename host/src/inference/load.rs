@@ -16,15 +16,9 @@ use progtune_datasets::{
 };
 use progtune_engine::error::{Error, Result};
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
-    own_files::KeyedFiles,
-    question_answering::load::QuestionSource,
-    token_classification::{
-        align::{AlignedSentence, align},
-        data::warn_of_gaps,
-        raw_text::RawSentence,
-    },
+    EvalSplit, ExampleSource, KeyedFiles, Origin,
+    question_answering::QuestionSource,
+    token_classification::{AlignedSentence, align, raw_text::RawSentence, warn_of_gaps},
 };
 use serde_json::Value;
 use std::path::Path;

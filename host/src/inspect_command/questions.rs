@@ -5,7 +5,7 @@ use progtune_datasets::{ProblemType, Question, QuestionData};
 use progtune_engine::{error::Result, model_source::ModelSource};
 use progtune_pipeline::{
     data_description::describe_skipped,
-    question_answering::{Answering, windows::make_windows},
+    question_answering::{Answering, make_windows},
     tokenizer::Tokenizer,
 };
 use progtune_process::grouped;

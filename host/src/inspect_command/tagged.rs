@@ -6,11 +6,8 @@ use crate::config::InspectConfig;
 use progtune_datasets::{TaggedData, TaggedSentence};
 use progtune_engine::error::Result;
 use progtune_pipeline::{
-    metrics::entities::entities,
-    token_classification::{
-        align::{Coverage, align},
-        data::describe,
-    },
+    metrics::entities,
+    token_classification::{Coverage, align, describe},
     tokenizer::Tokenizer,
 };
 use progtune_plain_text::shown_line;

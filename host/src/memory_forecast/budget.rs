@@ -7,7 +7,7 @@ use progtune_engine::{
     model::{config::ModelConfig, description::HeadKind},
     plan::{ModelPlan, Stage},
 };
-use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
+use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_process::ByteSize;
 
 /// The decisions that follow from `--memory-budget`.

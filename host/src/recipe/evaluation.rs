@@ -7,7 +7,7 @@ use crate::{
     evaluation_keys::eval_keys, prefix_cache::Usage,
 };
 use progtune_engine::error::{Error, Result};
-use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, prediction_files};
+use progtune_pipeline::question_answering::{Decoded, answers::Asked, prediction_files};
 use progtune_process::{
     Error::Stopped,
     terminal::{note, note_for_people},

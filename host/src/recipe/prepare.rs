@@ -25,8 +25,8 @@ use progtune_engine::{
 };
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
-    batch_order::BatchOrder, class_weights::loss_weighting, eval_split::EvalSplit,
-    token_store::Examples, tokenizer::Tokenizer,
+    EvalSplit, batch_order::BatchOrder, class_weights::loss_weighting, token_store::Examples,
+    tokenizer::Tokenizer,
 };
 use progtune_process::Phase;
 

@@ -11,7 +11,7 @@ use progtune_engine::{
     model::Model,
     plugin::LoadedSchedule,
 };
-use progtune_pipeline::eval_split::EvalSplit;
+use progtune_pipeline::EvalSplit;
 use progtune_process::interrupt;
 use std::{collections::BTreeMap, time::Instant};
 

@@ -8,12 +8,7 @@ use progtune_datasets::{
 };
 use progtune_engine::{batch::Target, model_source::ModelSource};
 use progtune_pipeline::{
-    question_answering::{
-        Answering,
-        answers::Asked,
-        decode::Decoded,
-        windows::{Windows, make_windows},
-    },
+    question_answering::{Answering, Decoded, Windows, answers::Asked, make_windows},
     tokenizer::Tokenizer,
 };
 use progtune_tests::{fixture, read_json, shared_data};

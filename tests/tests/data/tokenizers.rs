@@ -8,7 +8,7 @@
 
 use progtune_datasets::{Example, ProblemType, Question, TaggedSentence};
 use progtune_engine::{batch::EncodedExample, model::config::ModelConfig};
-use progtune_pipeline::{question_answering::windows::make_windows, tokenizer::Tokenizer};
+use progtune_pipeline::{question_answering::make_windows, tokenizer::Tokenizer};
 use progtune_tests::{fixture, read_json};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};

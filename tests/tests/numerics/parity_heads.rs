@@ -14,7 +14,7 @@ use progtune_engine::{
         step::Step, weights::canonical_name,
     },
 };
-use progtune_pipeline::{batch_order::BatchLimit, eval_split::EvalSplit};
+use progtune_pipeline::{EvalSplit, batch_order::BatchLimit};
 use progtune_tests::{
     fixture, max_difference,
     model::{Setup, Wanted, parity_examples},

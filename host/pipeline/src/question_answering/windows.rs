@@ -63,7 +63,7 @@ pub fn make_windows(
 /// # Errors
 /// Fails if a question leaves less room in an input than windows need to advance, or if the
 /// tokenizer or `take` fails.
-pub fn each_window(
+pub(crate) fn each_window(
     tokenizer: &Tokenizer,
     questions: &[Question],
     doc_stride: usize,

@@ -2,10 +2,7 @@
 //! Called by `predict`.
 
 use super::{align::AlignedSentence, raw_text::RawSentence};
-use crate::metrics::{
-    classes::{arg_max, softmax},
-    entities::entities,
-};
+use crate::metrics::{arg_max, entities, softmax};
 use progtune_datasets::{TaggedSentence, Task};
 use serde_json::{Value, json};
 

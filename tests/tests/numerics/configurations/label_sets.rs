@@ -18,9 +18,8 @@ use progtune_engine::{
     learned_task::LearnedTask,
 };
 use progtune_pipeline::{
+    EvalSplit, ExampleSource, Origin,
     batch_order::BatchLimit,
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
     token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,
     tokenizer::Tokenizer,
