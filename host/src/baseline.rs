@@ -13,7 +13,7 @@ mod verdict;
 pub use verdict::{Verdict, judge};
 
 use progtune_datasets::{Metric, ProblemType, Task};
-use progtune_engine::{batch::Target, error::Result};
+use progtune_engine::{Result, Target};
 use progtune_pipeline::task_scores::measure;
 use progtune_pipeline::{
     EvalSplit,

@@ -8,9 +8,9 @@
 use candle_core::Device;
 use progtune_datasets::Task;
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     export::{WeightDtype, write_safetensors},
-    model::{Model, parameters::ParameterId},
+    model::{Model, ParameterId},
 };
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_pipeline::task_scores::metric_names;

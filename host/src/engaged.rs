@@ -6,12 +6,8 @@
 
 use candle_core::{Device, Tensor};
 use progtune_engine::{
-    assemble::InitialValues,
-    error::Result,
-    model::{
-        description::ParameterInfo,
-        parameters::{HostSlice, Parameters},
-    },
+    InitialValues, Result,
+    model::{HostSlice, Parameters, description::ParameterInfo},
     plan::{ModelPlan, Stage},
 };
 use progtune_plugin_api::{records::Part, stage::block_ranges};

@@ -8,10 +8,8 @@ use only_answer::only_answer;
 use only_label::only_label;
 use progtune_datasets::Task;
 use progtune_engine::{
-    batch::{Batch, Target},
-    error::{Error, NotFinite, Result},
+    Batch, Error, NotFinite, Result, Target, kind_of,
     model::{Model, Start},
-    task_kind::kind_of,
 };
 use progtune_pipeline::{
     EvalSplit,

@@ -13,7 +13,7 @@ use crate::{
 };
 use data_files::{DataFiles, SplitFiles};
 use progtune_datasets::{OwnRequest, Task};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_hub::{Hub, Kind, NamedPath, Repository, files_below};
 use progtune_process::{files::near_path, terminal::note};
 use serde_json::{Map, Value, json};

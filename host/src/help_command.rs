@@ -11,7 +11,7 @@ use crate::{
     help_topics::{self, TOPICS, Topic},
 };
 use clap::Command;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_plugin_api::names::did_you_mean;
 use progtune_process::terminal::{self, print, wrapped};
 

@@ -32,7 +32,7 @@ use answer_files::AnswerFiles;
 use load::Loaded;
 use opened::Layer;
 use progtune_datasets::{OWN_TASK, OwnRequest, SplitName, Task};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_hub::NamedPath;
 use progtune_pipeline::EvalSplit;
 use progtune_plain_text::shown_line;

@@ -16,7 +16,7 @@ use progtune::{
     resume_command, show_command,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, EntryKind, PluginFault},
 };
 use progtune_hub::keep_secrets;

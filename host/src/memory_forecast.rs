@@ -42,12 +42,12 @@ pub use batch_shape::BatchShape;
 
 use crate::config::{BatchingConfig, TrainingConfig};
 use progtune_engine::{
-    error::Result,
+    HeadKind, Result,
     model::{
-        config::ModelConfig,
-        depth::Depth,
-        description::{HeadKind, ParameterInfo, sites},
-        keeps_both_directions, most_task_rows,
+        Depth, ModelConfig,
+        description::{ParameterInfo, sites},
+        fused::most_task_rows,
+        keeps_both_directions,
     },
     plan::{ModelPlan, Stage},
 };

@@ -2,10 +2,7 @@
 //! (`--on-nonfinite`), and the file that describes the step. Read by `config`, the run directory
 //! and the recipe.
 
-use progtune_engine::{
-    batch::{Batch, Labels},
-    optim::Norms,
-};
+use progtune_engine::{Batch, Labels, optim::Norms};
 use progtune_process::{name_of, short_list};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt};
@@ -206,7 +203,7 @@ fn examples<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::{EncodedExample, Target};
+    use progtune_engine::{EncodedExample, Target};
 
     fn batch(targets: &[Target]) -> Batch {
         let example = |target: &Target| EncodedExample {

@@ -15,8 +15,8 @@ use crate::{
     time_forecast::{DataSize, forecast},
 };
 use progtune_engine::{
-    error::Result,
-    model::{config::ModelConfig, description::HeadKind},
+    HeadKind, Result,
+    model::ModelConfig,
     optim::LrRestart,
     plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod, Plugins},

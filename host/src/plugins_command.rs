@@ -20,7 +20,7 @@ use crate::{
 use check::CheckArgs;
 use new::NewArgs;
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, Entry, EntryKind, PluginSources, Plugins, no_plugins},
 };
 use progtune_plugin_api::names::did_you_mean;

@@ -29,8 +29,8 @@ use budget::Limits;
 use disk::Disk;
 use key::Keys;
 use progtune_engine::{
-    error::Result,
-    model::{Model, parameters::ParameterId},
+    Result,
+    model::{Model, ParameterId},
     plan::Stage,
 };
 use progtune_pipeline::token_store::Examples;

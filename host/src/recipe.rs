@@ -31,9 +31,8 @@ use crate::{
 use decide::Point;
 use prepare::{Inputs, Prepared};
 use progtune_engine::{
-    batch::Batch,
-    error::{Error, Result},
-    model::{Model, gradients::Gradients, step::Step},
+    Batch, Error, Result,
+    model::{Gradients, Model, Step},
     optim::{AdamW, LrCurve, LrShape, Norms},
     plan::Stage,
     plugin::LoadedSchedule,

@@ -2,7 +2,7 @@
 //! compared by `check`.
 
 use crate::digest;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::interrupt;
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};

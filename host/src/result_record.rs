@@ -4,10 +4,9 @@
 use crate::config::RecordedData;
 use progtune_datasets::{OWN_TASK, OwnRequest, QuestionData, Task};
 use progtune_engine::{
+    LearnedTask, Result,
     adapter::{Adapter, NEUTRAL_CONFIG},
-    error::Result,
-    learned_task::LearnedTask,
-    model::config::ModelConfig,
+    model::ModelConfig,
 };
 use progtune_process::files::bounded::{LARGEST_TEXT, read_text};
 use serde_json::Value;

@@ -16,7 +16,7 @@ use crate::{
     json_text::to_text,
 };
 use names::{LOG, is_of_a_run, remove_cache, remove_run};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
     files::{

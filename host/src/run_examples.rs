@@ -3,7 +3,7 @@
 
 use crate::{config::DataConfig, nonfinite::Text, task_data::TaskData};
 use progtune_datasets::{DataError, Example, SplitName, has_split, sampled_rows, split_rows};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::{
     EvalSplit, ExampleSource, Origin,
     question_answering::QuestionSource,

@@ -6,7 +6,7 @@ use crate::{
     config::{InputsConfig, Origins, RunConfig},
     digest, hardware,
 };
-use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_engine::{ModelSource, Result};
 use progtune_hub::NamedPath;
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
 use progtune_process::{files::Owner, interrupt};

@@ -3,10 +3,7 @@
 
 use crate::evaluate::only_label::{ADVICE, only_label, remark};
 use progtune_datasets::{ProblemType, Task, TaskSource};
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::Result,
-};
+use progtune_engine::{EncodedExample, Result, Target};
 use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_plain_text::shown_line;
 use progtune_process::{grouped, short_list};

@@ -7,10 +7,7 @@ use progtune_datasets::{
     Format, Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags,
     SkippedRows, TaggedData, Task,
 };
-use progtune_engine::{
-    error::{Error, Result},
-    learned_task::LearnedTask,
-};
+use progtune_engine::{Error, LearnedTask, Result};
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
     KeyedFiles,

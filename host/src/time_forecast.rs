@@ -21,18 +21,12 @@ use crate::{config::RunConfig, prefix_cache::CacheForecast};
 use candle_core::{Device, Tensor};
 use progtune_engine::rng::Stream;
 use progtune_engine::{
-    assemble::open_device,
-    batch::{Batch, EncodedExample, Target},
-    error::{Error, Result},
+    Batch, EncodedExample, Error, HeadKind, Result, Target,
     model::{
-        Model,
-        config::ModelConfig,
-        description::{HeadKind, ParameterInfo},
-        gradients::Gradients,
+        Gradients, Model, ModelConfig, Parameters, Step, description::ParameterInfo,
         graph::initial_value,
-        parameters::Parameters,
-        step::Step,
     },
+    open_device,
     optim::{AdamW, Settings},
     plan::{EpochSecs, ModelPlan, Stage},
     plugin::LoadedMethod,

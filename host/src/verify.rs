@@ -13,10 +13,9 @@ use crate::{
     inference::{Opened, Purpose, records},
 };
 use progtune_engine::{
+    Batch, EncodedExample, Error, Result,
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
-    batch::{Batch, EncodedExample},
-    error::{Error, Result},
-    model::{Model, description::ParameterInfo, device::Device, parameters::HostSlice},
+    model::{Device, HostSlice, Model, description::ParameterInfo},
     plugin::PluginSources,
     rng::Stream,
 };

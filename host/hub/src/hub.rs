@@ -1,5 +1,5 @@
-//! The hub as a whole: what a repository contains, and its files, from the cache or the network. The
-//! host's `fetch` calls it.
+//! The hub as a whole: the files of a repository, from the cache or the network. The host's `fetch`
+//! calls it.
 
 use crate::{
     cache::Cache,

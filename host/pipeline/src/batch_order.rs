@@ -11,7 +11,7 @@ mod windowed;
 
 use crate::token_store::Examples;
 use listed::Listed;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use windowed::Windowed;
 
 /// The largest number of examples whose order is a list.

@@ -1,7 +1,7 @@
 //! The number of examples of each label. Called for class weights and for the prior of a new head.
 
 use crate::token_store::Examples;
-use progtune_engine::{batch::Target, error::Result};
+use progtune_engine::{Result, Target};
 
 /// The number of examples (or tagged tokens) of each of `labels` labels, and of all that have a
 /// class, a set of labels or a tag. An example of a set counts once for each of its labels.

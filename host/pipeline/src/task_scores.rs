@@ -13,7 +13,7 @@ use crate::{
     token_classification,
 };
 use progtune_datasets::{ProblemType, Task, TaskSource};
-use progtune_engine::batch::Target;
+use progtune_engine::Target;
 use serde_json::{Map, Value, json};
 
 /// The mean of a GLUE task's metrics, as `run_glue.py` calls it.

@@ -17,7 +17,7 @@ use crate::token_store::{
     builder::{Builder, SUFFIX},
     key::Key,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
     ByteSize,
     files::{

@@ -15,7 +15,7 @@ pub use predictions::{prediction, with_places};
 
 use crate::metrics::{arg_max, entity_scores::EntityScores};
 use progtune_datasets::Task;
-use progtune_engine::batch::Target;
+use progtune_engine::Target;
 
 /// Scores logits, `tokens × labels` numbers per sentence, against the expected tags.
 pub(crate) fn score(task: &Task, labelled: &[(&[f32], &Target)]) -> EntityScores {

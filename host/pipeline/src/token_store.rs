@@ -21,10 +21,7 @@ use block::Block;
 use builder::Image;
 use directory::{BLOCK, Directory, HEADER, Summary, TRAILER};
 use key::Key;
-use progtune_engine::{
-    batch::{Batch, EncodedExample},
-    error::{Error, Result},
-};
+use progtune_engine::{Batch, EncodedExample, Error, Result};
 use progtune_process::files::temporary::{Temporary, TemporaryPath};
 use std::{
     borrow::Cow,

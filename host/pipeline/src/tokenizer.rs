@@ -25,12 +25,8 @@ use contain::contain;
 use fault::Fault;
 use progtune_datasets::ProblemType;
 use progtune_engine::{
-    error::{Error, Result},
-    model::{
-        config::{Architecture, ModelConfig},
-        weights::check_vocabulary,
-    },
-    model_source::{ModelSource, VOCABULARY},
+    EMBEDDED_VOCABULARY, Error, ModelSource, Result,
+    model::{Architecture, ModelConfig, weights::check_vocabulary},
 };
 use progtune_process::files::bounded::{self, LARGEST_TEXT};
 use serde_json::Value;
@@ -95,7 +91,7 @@ impl Tokenizer {
         match source {
             ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
             ModelSource::Embedded => {
-                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
+                let files = vec![("vocab.txt".to_owned(), EMBEDDED_VOCABULARY.to_vec())];
                 let origin = "embedded model".into();
                 Ok(Self::from_files(files, config, max_length, origin))
             }

@@ -3,7 +3,7 @@
 
 use super::Baseline;
 use crate::{evaluate::only_label, summary::Summary};
-use progtune_engine::model::loss::LossWeighting;
+use progtune_engine::model::LossWeighting;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};

@@ -6,10 +6,9 @@ use super::{
 };
 use crate::digest::{self, Hashing};
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     model::{
-        parameters::Parameters,
-        safetensors_file::SafetensorsFile,
+        Parameters, SafetensorsFile,
         tensor_writer::{self, Entry, WriteError},
     },
 };

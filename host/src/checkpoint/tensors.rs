@@ -3,11 +3,9 @@
 use super::{Checkpoint, signals};
 use crate::prefix_cache::{Kept, PrefixCache};
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     model::{
-        Model,
-        gradients::Gradients,
-        parameters::HostSlice,
+        Gradients, HostSlice, Model,
         tensor_writer::{Content, Entry},
     },
     optim::{AdamW, ParameterState},

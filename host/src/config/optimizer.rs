@@ -4,7 +4,7 @@ use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, fraction};
 use crate::flags::{Flag, Form};
-use progtune_engine::error::Error;
+use progtune_engine::Error;
 use progtune_engine::optim::{self, LrRestart, LrScheduler, LrShape, Warmup};
 
 pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of AdamW")

@@ -14,7 +14,7 @@ use crate::{
 };
 use progtune_datasets::{Metric, OwnRequest, SampleRule};
 use progtune_engine::{
-    model::device::{Device, Kernels},
+    model::{Device, Kernels},
     optim::{self, LrRestart, LrScheduler, Warmup},
     plugin::Isolation,
 };

@@ -2,7 +2,7 @@
 //! always gives this answer is perfect there. Called by the evaluator and at the start of a run.
 
 use progtune_datasets::Task;
-use progtune_engine::batch::Target;
+use progtune_engine::Target;
 
 /// The one label of all targets, in words, if there are several targets. Tags, questions and sets
 /// of labels are left out: they differ within an example.

@@ -3,11 +3,7 @@
 
 use super::{Fetcher, ModelFiles};
 use crate::config::AdapterChoice;
-use progtune_engine::{
-    base_model::BaseModel,
-    error::{Error, Result},
-    model_source::ModelSource,
-};
+use progtune_engine::{Error, ModelSource, Result, base_model::BaseModel};
 use progtune_hub::{Kind, NamedPath, Repository};
 use std::path::{Path, PathBuf};
 

@@ -2,10 +2,9 @@
 //! the hub.
 
 use progtune_engine::{
+    TASK_FILE,
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
-    base_model,
-    learned_task::TASK_FILE,
-    made_by,
+    base_model, made_by,
     model::weights::{self, FILES, INDICES},
 };
 use progtune_hub::Wanted;

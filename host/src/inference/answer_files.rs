@@ -1,7 +1,7 @@
 //! The files of `--answers`: answers to questions as Hugging Face's `run_qa.py` writes them. Called
 //! by `evaluate` and `predict`.
 
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::{
     EvalSplit,
     question_answering::{Decoded, prediction_files},

@@ -3,10 +3,7 @@
 
 use crate::config::PredictConfig;
 use progtune_datasets::{DataFile, Format, Header, Reading};
-use progtune_engine::{
-    error::{Error, Result},
-    learned_task::LearnedTask,
-};
+use progtune_engine::{Error, LearnedTask, Result};
 use progtune_process::{
     files::temporary::{Access, Temporary, TemporaryPath},
     terminal::note,

@@ -4,7 +4,7 @@
 use super::{input_file::InputFile, load::Loaded};
 use crate::config::KeepColumns;
 use progtune_datasets::{ColumnRows, DataFile, Format, OnBadRow, Position, column_names};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use serde_json::Value;
 
 /// The flag, for messages.

@@ -14,7 +14,7 @@ use progtune_datasets::{
     OwnRequest, ProblemType, Question, SplitName, Survey, TaggedSentence, Task, load_questions,
     read_questions,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::{
     EvalSplit, ExampleSource, KeyedFiles, Origin,
     question_answering::QuestionSource,

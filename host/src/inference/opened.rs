@@ -11,12 +11,9 @@ use crate::{
 };
 use progtune_datasets::{OWN_TASK, OwnRequest, ProblemType, Task};
 use progtune_engine::{
+    Assembly, Error, HeadKind, LearnedTask, ModelSource, Result,
     adapter::Adapter,
-    assemble::Assembly,
-    error::{Error, Result},
-    learned_task::LearnedTask,
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
+    model::{Model, ModelConfig, weights::HeadPolicy},
     plan::ModelPlan,
     plugin,
 };

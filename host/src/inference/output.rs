@@ -4,7 +4,7 @@
 use super::{predictions::Predictions, table};
 use crate::config::{OutputFormat, PredictConfig};
 use progtune_datasets::{ProblemType, Task};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
     files::write_named,
     terminal::{print, print_data, print_json, width},

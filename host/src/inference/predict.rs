@@ -20,10 +20,7 @@ use crate::{
     result_record::ResultRecord,
 };
 use progtune_datasets::{OWN_TASK, OwnRequest, ProblemType, SplitName};
-use progtune_engine::{
-    error::{Error, Result},
-    model::Model,
-};
+use progtune_engine::{Error, Result, model::Model};
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
     EvalSplit,

@@ -7,7 +7,7 @@ use crate::{
     result_record::ResultRecord,
 };
 use progtune_datasets::{OwnRequest, SplitName};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::terminal::note;
 use std::path::{Path, PathBuf};
 

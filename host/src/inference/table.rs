@@ -3,7 +3,7 @@
 
 use super::predictions::{Predictions, RENAMED, Said};
 use progtune_datasets::ProblemType;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use serde_json::Value;
 
 /// The least width of the column of texts.

@@ -2,7 +2,7 @@
 
 use super::{of_every, share};
 use progtune_datasets::Example;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::tokenizer::Tokenizer;
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use crate::config::max_length;
 use progtune_datasets::{ProblemType, Question, QuestionData};
-use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_engine::{ModelSource, Result};
 use progtune_pipeline::{
     data_description::describe_skipped,
     question_answering::{Answering, make_windows},

@@ -4,7 +4,7 @@
 use super::{lengths::Lengths, share};
 use crate::config::InspectConfig;
 use progtune_datasets::{TaggedData, TaggedSentence};
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::{
     metrics::entities,
     token_classification::{Coverage, align, describe},

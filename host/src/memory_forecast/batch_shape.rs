@@ -1,7 +1,7 @@
 //! The largest batch of a run, as far as memory depends on it. Called by the memory forecast.
 
 use crate::config::{BatchingConfig, TrainingConfig};
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::{
     batch_order::{BatchLimit, BatchOrder, LISTED},
     token_store::Examples,

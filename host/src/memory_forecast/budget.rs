@@ -3,8 +3,8 @@
 use super::{Footprint, MemoryForecast, mib};
 use crate::{config::RunConfig, prefix_cache::Mode};
 use progtune_engine::{
-    error::{Error, Result},
-    model::{config::ModelConfig, description::HeadKind},
+    Error, HeadKind, Result,
+    model::ModelConfig,
     plan::{ModelPlan, Stage},
 };
 use progtune_pipeline::{EvalSplit, token_store::Examples};

@@ -10,7 +10,7 @@ use crate::{
     flags::Arguments,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, Entry, EntryKind, PluginFault, PluginSources, Plugins},
 };
 use progtune_plugin_api::{

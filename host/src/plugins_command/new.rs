@@ -6,7 +6,7 @@ use crate::{
     flags::Arguments,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{EntryKind, Plugins},
 };
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};

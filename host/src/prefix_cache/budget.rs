@@ -2,7 +2,7 @@
 //! prefix cache once per run.
 
 use super::settings::Mode;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::token_store::Examples;
 use progtune_process::ByteSize;
 use std::{fs, path::Path};
@@ -173,7 +173,7 @@ fn free_disk(_: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     const LIMITS: Limits = Limits {
         ram: 100,

@@ -11,7 +11,7 @@ use super::{
     disk::SLOT_HEADER,
     settings::{Mode, Settings},
 };
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::token_store::Examples;
 use progtune_process::ByteSize;
 use std::path::Path;
@@ -168,7 +168,7 @@ fn existing(directory: &Path) -> &Path {
 mod tests {
     use super::*;
     use crate::prefix_cache::CacheDtype;
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     fn examples(lengths: &[usize]) -> Examples {
         let example = |&length: &usize| EncodedExample {

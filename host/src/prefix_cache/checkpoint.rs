@@ -3,7 +3,7 @@
 //! of the composed path, which depend on the batch in which they were computed.
 
 use super::PrefixCache;
-use progtune_engine::{error::Result, model::Model};
+use progtune_engine::{Result, model::Model};
 use std::io;
 
 /// The entries that a checkpoint keeps.

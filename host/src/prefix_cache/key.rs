@@ -3,8 +3,8 @@
 //! Called by the prefix cache when its entries are on disk.
 
 use progtune_engine::{
-    error::Result,
-    model::{Model, fingerprint, parameters::ParameterId},
+    Result,
+    model::{Model, ParameterId, fingerprint},
 };
 use progtune_pipeline::token_store::Examples;
 use sha2::{Digest, Sha256};

@@ -9,7 +9,7 @@ use crate::{
     run_directory::RunDirectory,
     run_record::circumstances,
 };
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_engine::{
     made_by::plugins_json,
     optim::LrRestart,

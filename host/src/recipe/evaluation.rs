@@ -6,7 +6,7 @@ use crate::{
     best_model::Moment, class_report::without_classes, evaluate::evaluate_from,
     evaluation_keys::eval_keys, prefix_cache::Usage,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::question_answering::{Decoded, answers::Asked, prediction_files};
 use progtune_process::{
     Error::Stopped,

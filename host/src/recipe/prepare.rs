@@ -14,11 +14,10 @@ use crate::{
 };
 use progtune_datasets::Task;
 use progtune_engine::{
+    Assembly, Error, HeadKind, InitialValues, ModelSource, Result,
     adapter::Adapter,
-    assemble::{Assembly, InitialValues, open_device},
-    error::{Error, Result},
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
+    model::{Model, ModelConfig, weights::HeadPolicy},
+    open_device,
     optim::LrShape,
     plan::{ModelPlan, RunPlan},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},

@@ -9,7 +9,7 @@ use crate::{
     checkpoint::{Checkpoint, Shelf},
     config::InputsConfig,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
     files::{Folder, lock::DirectoryLock},
     interrupt::{self, Course},

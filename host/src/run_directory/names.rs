@@ -6,7 +6,7 @@ use crate::{
     config::{export::FIRST_LINE, find_key},
     nonfinite, prefix_cache, verify,
 };
-use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
+use progtune_engine::{TASK_FILE, adapter, base_model, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
 use progtune_process::files::{Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};

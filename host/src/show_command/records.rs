@@ -5,7 +5,7 @@ use crate::{
     config::export::FIRST_LINE,
     run_directory::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN},
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::files::{Owner, lock::writer, near_path};
 use serde_json::{Map, Value};
 use std::{

@@ -3,10 +3,7 @@
 
 use super::sha256;
 use crate::json_text::to_text;
-use progtune_engine::{
-    batch::EncodedExample,
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result};
 use progtune_process::files::write_atomically;
 use serde_json::{Map, Value, json};
 use std::path::Path;

@@ -55,7 +55,7 @@ impl Kernels {
     /// Whether the fused kernels run on this device.
     ///
     /// ```
-    /// use progtune_engine::model::device::{Device, Kernels};
+    /// use progtune_engine::model::{Device, Kernels};
     ///
     /// assert!(Kernels::Auto.fused_on(Device::Cpu));
     /// assert!(!Kernels::Auto.fused_on(Device::Cuda(0)));

@@ -24,14 +24,14 @@ impl<T: Read + Seek> Source for T {}
 /// An open file, of which the header has been read but no tensor.
 ///
 /// ```no_run
-/// use progtune_engine::model::safetensors_file::SafetensorsFile;
+/// use progtune_engine::model::SafetensorsFile;
 ///
 /// let mut file = SafetensorsFile::open("model.safetensors".as_ref())?;
 /// let names: Vec<String> = file.shapes().map(|(name, _)| name.to_owned()).collect();
 /// for name in names {
 ///     println!("{name}: {:?}", file.read(&name)?.dims());
 /// }
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 pub struct SafetensorsFile {
     source: Box<dyn Source>,

@@ -2,7 +2,7 @@
 //! the number of examples of each length. Called by the windowed order.
 
 use crate::token_store::Examples;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use std::{
     env,
     fs::File,

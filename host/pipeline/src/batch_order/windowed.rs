@@ -13,7 +13,7 @@
 
 use super::{BatchLimit, Batches, Rule, WINDOW, by_length::ByLength};
 use crate::token_store::Examples;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_engine::rng::{Permutation, Stream};
 use std::cmp::Reverse;
 

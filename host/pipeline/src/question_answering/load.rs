@@ -16,7 +16,7 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{Question, Sample, Task, sampled_questions};
-use progtune_engine::{batch::EncodedExample, error::Result};
+use progtune_engine::{EncodedExample, Result};
 use progtune_process::{Phase, interrupt};
 
 fn tokenising() -> Phase {

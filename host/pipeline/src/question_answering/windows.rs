@@ -11,10 +11,7 @@
 
 use crate::tokenizer::Tokenizer;
 use progtune_datasets::{Answer, Question};
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result, Target};
 use tokenizers::{Encoding, PostProcessor, TruncationParams, TruncationStrategy};
 
 /// The number of questions tokenised at once. It is enough for all threads, and small enough for

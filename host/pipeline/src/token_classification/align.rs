@@ -5,10 +5,7 @@
 
 use crate::tokenizer::Tokenizer;
 use progtune_datasets::TaggedSentence;
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::Result,
-};
+use progtune_engine::{EncodedExample, Result, Target};
 use progtune_process::Phase;
 
 /// A tokenised sentence.

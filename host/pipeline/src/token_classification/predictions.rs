@@ -85,7 +85,7 @@ fn probability(row: &[f32], at: usize) -> f64 {
 mod tests {
     use super::*;
     use progtune_datasets::{Column, Columns, Labels, ProblemType};
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     #[test]
     fn words_without_a_token_have_no_tag() {

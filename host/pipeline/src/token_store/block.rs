@@ -10,7 +10,7 @@
 //! block takes. Everything is little-endian.
 
 use super::directory::BLOCK;
-use progtune_engine::batch::{EncodedExample, Target};
+use progtune_engine::{EncodedExample, Target};
 
 /// The kinds of targets.
 const NONE: u32 = 0;

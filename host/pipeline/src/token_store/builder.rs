@@ -6,10 +6,7 @@ use super::{
     directory::{BLOCK, Directory, Place, header},
 };
 use crate::token_store::key::Key;
-use progtune_engine::{
-    batch::EncodedExample,
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result};
 use progtune_process::files::{
     directory_of,
     temporary::{Access, Temporary},

@@ -11,7 +11,7 @@ use super::settings::{
 };
 use super::{unigram, word_piece};
 use ahash::AHashMap;
-use progtune_engine::model::config::Architecture;
+use progtune_engine::model::Architecture;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use tokenizers::processors::template::TemplateProcessing;

@@ -3,7 +3,7 @@
 //! when a tokenizer is built. A class that is missing here is refused by name.
 
 use super::fault::Fault;
-use progtune_engine::model::config::Architecture;
+use progtune_engine::model::Architecture;
 use serde_json::{Map, Value};
 
 /// A way to build a tokenizer from files.

@@ -6,13 +6,12 @@ use abi_stable::std_types::RString;
 use candle_core::{Device, Tensor, Var};
 use progtune_engine::rng::Stream;
 use progtune_engine::{
-    error::Result,
+    HeadKind, Result,
     model::{
-        config::ModelConfig,
-        description::{HeadKind, ParameterInfo},
+        HostSlice, ModelConfig, Parameters,
+        description::ParameterInfo,
         fused::{INPUTS, run_program},
         graph::{Program, RowContext, initial_value},
-        parameters::{HostSlice, Parameters},
     },
     plan::ModelPlan,
     plugin::Plugins,
@@ -422,7 +421,7 @@ fn noise(info: &ParameterInfo, size: f64) -> Result<Tensor> {
 fn base_value(infos: &[ParameterInfo], name: &str) -> Result<Tensor> {
     match infos.iter().find(|info| info.name == name) {
         Some(info) => noise(info, 0.5),
-        None => Err(progtune_engine::error::Error::Model(format!(
+        None => Err(progtune_engine::Error::Model(format!(
             "the tiny model has no parameter {name}"
         ))),
     }

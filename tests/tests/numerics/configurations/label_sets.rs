@@ -14,8 +14,8 @@ use progtune::{
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
 use progtune_engine::{
+    LearnedTask,
     export::{WeightDtype, save_checkpoint},
-    learned_task::LearnedTask,
 };
 use progtune_pipeline::{
     EvalSplit, ExampleSource, Origin,

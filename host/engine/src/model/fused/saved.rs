@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use std::ops::Range;
 
 /// Everything that the backward of a block needs.
-pub struct BlockTape {
+pub(crate) struct BlockTape {
     pub(super) mode: BlockMode,
     pub(super) x: Tensor,
     /// The first token's row of each sequence, in a block that computes no other.

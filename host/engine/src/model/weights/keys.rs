@@ -40,7 +40,7 @@ pub(super) fn unwrapped(key: &str) -> (String, Vec<&'static str>) {
 ///
 /// ```
 /// use progtune_engine::model::{
-///     config::Architecture,
+///     Architecture,
 ///     weights::{canonical_name, checkpoint_key},
 /// };
 ///
