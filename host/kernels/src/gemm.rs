@@ -24,7 +24,8 @@
 mod micro;
 mod pack;
 
-pub use micro::{NR, Start};
+pub(crate) use micro::NR;
+pub use micro::Start;
 pub use pack::{PackedColumns, PackedRows};
 
 use crate::simd::{Level, level};

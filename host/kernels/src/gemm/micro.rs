@@ -11,7 +11,7 @@ use crate::simd::Level;
 /// broadcast fill AVX-512's registers.
 pub(super) const MR: usize = 12;
 /// The number of columns in a tile, and in a packed panel of B.
-pub const NR: usize = 32;
+pub(crate) const NR: usize = 32;
 
 /// The initial contents of the accumulators.
 #[derive(Clone, Copy)]
