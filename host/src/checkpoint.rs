@@ -20,8 +20,9 @@ mod signals;
 mod state;
 mod tensors;
 
-pub use changes::{Change, changes};
-pub use identity::Identity;
-pub use shelf::{Checkpoint, DIRECTORY, Shelf, remove_all};
-pub use state::{Decision, Place, Prefix, Spent, State};
-pub use tensors::tensors_of;
+pub(crate) use changes::{Change, changes};
+pub(crate) use identity::Identity;
+pub use shelf::Shelf;
+pub(crate) use shelf::{Checkpoint, DIRECTORY, remove_all};
+pub(crate) use state::{Decision, Place, Prefix, Spent, State};
+pub(crate) use tensors::tensors_of;

@@ -87,7 +87,7 @@ impl Evaluations {
 /// The times of the evaluations in a run. Steps are counted from 1.
 ///
 /// ```
-/// use progtune::evaluations::{EvalSteps, EvalStrategy, Evaluations};
+/// use progtune::{EvalSteps, EvalStrategy, Evaluations};
 ///
 /// let requested = Evaluations {
 ///     strategy: EvalStrategy::Steps,
@@ -119,7 +119,7 @@ impl EvalTimes {
     }
 
     /// Whether the model is evaluated after this step, with which an epoch ends, possibly early.
-    pub fn is_at_end(&self, step: u64) -> bool {
+    pub(crate) fn is_at_end(&self, step: u64) -> bool {
         self.ends_epochs || step == self.last_step
     }
 

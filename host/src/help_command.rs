@@ -22,7 +22,7 @@ const WIDTH: usize = 80;
 ///
 /// # Errors
 /// Fails if the words name nothing.
-pub fn run(words: &[String]) -> Result<()> {
+pub fn run_help(words: &[String]) -> Result<()> {
     let names: Vec<String> = words
         .iter()
         .map(|word| word.trim_start_matches('-').to_lowercase())

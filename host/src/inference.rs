@@ -16,7 +16,7 @@ mod predictions;
 mod recorded_data;
 mod table;
 
-pub use opened::{Opened, Purpose, records};
+pub(crate) use opened::{Opened, Purpose, records};
 pub use predict::run_predict;
 
 use crate::{

@@ -26,7 +26,11 @@ use progtune_engine::{
 use progtune_plugin_api::names::did_you_mean;
 
 /// Runs one of the commands, searching `places`.
-pub fn run(command: PluginsCommand, arguments: &Arguments, places: &PluginSources) -> Result<()> {
+pub fn run_plugins(
+    command: PluginsCommand,
+    arguments: &Arguments,
+    places: &PluginSources,
+) -> Result<()> {
     let id = || arguments.required(&ID);
     match command {
         PluginsCommand::List => list::run(&plugin::find(places)?, arguments.is_on(&JSON)),

@@ -18,11 +18,11 @@ mod start;
 mod store;
 mod usage;
 
-pub use budget::Place;
-pub use cache_forecast::{CacheForecast, Sizes};
-pub use checkpoint::Kept;
+pub(crate) use budget::Place;
+pub(crate) use cache_forecast::{CacheForecast, Sizes};
+pub(crate) use checkpoint::Kept;
 pub use settings::{CacheDtype, Mode, Settings};
-pub use usage::Usage;
+pub(crate) use usage::Usage;
 
 use boundary::{Plan, save_boundary};
 use budget::Limits;
@@ -44,9 +44,9 @@ use std::{
 use store::{Shelf, Store};
 
 /// The cache's folder in the run directory.
-pub const DIRECTORY: &str = "prefix-cache";
+pub(crate) const DIRECTORY: &str = "prefix-cache";
 /// The file in that folder.
-pub const FILE: &str = "rows.bin";
+pub(crate) const FILE: &str = "rows.bin";
 
 /// The cache of one run, over the training set and every evaluation split.
 pub struct PrefixCache {
@@ -136,7 +136,7 @@ impl PrefixCache {
 
     /// The forecast of the contents and of where epochs start; `None` if there is no cache, or if
     /// this is decided during the run.
-    pub fn cache_forecast(&self) -> Option<&CacheForecast> {
+    pub(crate) fn cache_forecast(&self) -> Option<&CacheForecast> {
         self.cache_forecast.as_ref()
     }
 

@@ -9,9 +9,9 @@
 mod announce;
 mod decide;
 mod evaluation;
-pub mod lr_restart;
+pub(crate) mod lr_restart;
 mod nonfinite_step;
-pub mod prepare;
+pub(crate) mod prepare;
 mod resumption;
 mod save;
 mod saving;

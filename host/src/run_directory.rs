@@ -8,8 +8,10 @@
 mod claim;
 mod names;
 
-pub use claim::{Claim, EarlierRun, Opening};
-pub use names::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result};
+pub(crate) use claim::{Claim, EarlierRun, Opening};
+pub(crate) use names::{
+    CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result,
+};
 
 use crate::{
     checkpoint::{Checkpoint, Prefix, Shelf, State},
@@ -35,7 +37,7 @@ use std::{
 };
 
 /// The open directory of a run.
-pub struct RunDirectory {
+pub(crate) struct RunDirectory {
     /// The directory to which this run writes.
     folder: Folder,
     /// The directory whose result is replaced at the end, or `None` if the run writes there
@@ -134,7 +136,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub fn marks(&mut self) -> Result<(Prefix, Prefix)> {
+    pub(crate) fn marks(&mut self) -> Result<(Prefix, Prefix)> {
         self.stay()?;
         let synced = self.metrics.sync().and_then(|()| logging::sync());
         synced.map_err(Error::io(self.path(), "write"))?;
@@ -143,12 +145,12 @@ impl RunDirectory {
     }
 
     /// The directory to which the run writes now.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The directory of the final result.
-    pub fn output(&self) -> &Path {
+    pub(crate) fn output(&self) -> &Path {
         let output = self.replaces.as_ref().unwrap_or(&self.folder);
         output.path()
     }
@@ -158,7 +160,7 @@ impl RunDirectory {
     /// # Errors
     /// Fails if the line cannot be written, or if the directory no longer exists, because records
     /// there would be lost. Once training is over, the directory is created again instead.
-    pub fn record(&mut self, line: &Value) -> Result<()> {
+    pub(crate) fn record(&mut self, line: &Value) -> Result<()> {
         self.stay()?;
         // The line is written in one piece, so that a killed run leaves no partial line.
         match self.metrics.append(format!("{line}\n").as_bytes()) {
@@ -178,7 +180,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
+    pub(crate) fn write_plan(&mut self, plan: &Value) -> Result<()> {
         self.write_text(PLAN, record_text(plan))
     }
 
@@ -186,7 +188,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_circumstances(&mut self, run: Value) -> Result<()> {
+    pub(crate) fn write_circumstances(&mut self, run: Value) -> Result<()> {
         let circumstances = match self.earlier_circumstances.take() {
             // A run that continues keeps those of its beginning.
             Some(mut first) => {
@@ -208,7 +210,7 @@ impl RunDirectory {
 
     /// Marks the end of the last step. From then on the result is saved, whatever happens to the
     /// directory.
-    pub fn begin_saving(&mut self) {
+    pub(crate) fn begin_saving(&mut self) {
         self.is_saving = true;
         interrupt::set_course(Course::Saving);
     }
@@ -217,7 +219,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the directory is gone and cannot be created again, or training is not over.
-    pub fn stay(&mut self) -> Result<()> {
+    pub(crate) fn stay(&mut self) -> Result<()> {
         if self.folder.is_in_place() {
             return Ok(());
         }
@@ -253,7 +255,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub fn take_the_place(&mut self) -> Result<()> {
+    pub(crate) fn take_the_place(&mut self) -> Result<()> {
         let Some(output) = self.replaces.take() else {
             return Ok(());
         };
@@ -283,7 +285,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn finish(&self, results: &Value) -> Result<()> {
+    pub(crate) fn finish(&self, results: &Value) -> Result<()> {
         Ok(write_atomically(
             &self.path().join(RESULTS),
             record_text(results).as_bytes(),
@@ -293,7 +295,7 @@ impl RunDirectory {
 
 /// The directory in which a run that was cut short has its checkpoints: its own, or that in which
 /// it was to replace an earlier result.
-pub fn place_of_unfinished(run: &Path) -> PathBuf {
+pub(crate) fn place_of_unfinished(run: &Path) -> PathBuf {
     let staged = run.join(NEW_RUN);
     if Shelf::of(&staged).steps().is_empty() {
         run.to_owned()

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Loads and tokenises the training set and the evaluation splits.
-pub fn load_data(
+pub(crate) fn load_data(
     config: &DataConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
@@ -108,7 +108,7 @@ fn load_splits(
 
 /// Loads and tokenises the test splits that have labels, on which the result of a run is measured.
 /// Errors in a test file of a named task only cost its figures, because nobody named the file.
-pub fn load_test(
+pub(crate) fn load_test(
     config: &DataConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
@@ -150,7 +150,7 @@ pub fn load_test(
 
 /// Reads the texts of some training examples again, by their indices. Windows of questions have no
 /// texts of their own, and files that cannot be read now have none either.
-pub fn training_texts(
+pub(crate) fn training_texts(
     config: &DataConfig,
     data: &TaskData,
     indices: &BTreeSet<usize>,

@@ -21,7 +21,7 @@ const MOST_HASHED: u64 = 256 << 20;
 ///
 /// # Errors
 /// Fails if the user stops the command.
-pub fn circumstances(
+pub(crate) fn circumstances(
     config: &RunConfig,
     local: &InputsConfig,
     origins: &Origins,

@@ -22,7 +22,11 @@ const TRAINING: &str = "training";
 ///
 /// # Errors
 /// Fails if examples cannot be read.
-pub fn remarks(task: &Task, train: &Examples, evaluated: &[EvalSplit]) -> Result<Vec<String>> {
+pub(crate) fn remarks(
+    task: &Task,
+    train: &Examples,
+    evaluated: &[EvalSplit],
+) -> Result<Vec<String>> {
     let evaluated_rows = evaluated.iter().map(|split| split.examples.len());
     if train.len() + evaluated_rows.sum::<usize>() > MOST {
         return Ok(Vec::new());

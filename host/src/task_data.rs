@@ -184,7 +184,7 @@ impl TaskData {
     }
 
     /// Lists the skipped rows in the log.
-    pub fn log_skipped(&self) {
+    pub(crate) fn log_skipped(&self) {
         match self {
             Self::Named { .. } => {}
             Self::Own(own) => log_skipped(&own.files.facts.skipped),
@@ -217,7 +217,7 @@ fn reading() -> Phase {
 ///
 /// # Errors
 /// Fails if there is no such task, or it belongs to the user's own files and none were given.
-pub fn trainable_task(name: &str) -> Result<&'static Task> {
+pub(crate) fn trainable_task(name: &str) -> Result<&'static Task> {
     if name == OWN_TASK {
         return Err(Error::Usage(format!(
             "task `{name}`: this task needs files of your own, but none were given; give --train-file, --validation-file \
@@ -231,7 +231,7 @@ pub fn trainable_task(name: &str) -> Result<&'static Task> {
 ///
 /// # Errors
 /// Fails if a metric does not fit the task.
-pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
+pub(crate) fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     for metric in metrics {
         if let Some(why) = metric.unfit_for(task.problem_type, task.labels.len()) {
             return Err(Error::Usage(format!(
@@ -250,7 +250,7 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 
 /// The user's own files to which a model is applied.
 #[derive(Debug)]
-pub enum OwnRead {
+pub(crate) enum OwnRead {
     /// Texts.
     Examples(Box<KeyedFiles>),
     /// Sentences whose words have tags.
@@ -259,22 +259,11 @@ pub enum OwnRead {
     Questions(Box<QuestionData>),
 }
 
-impl OwnRead {
-    /// The task of these files.
-    pub fn task(&self) -> &Task {
-        match self {
-            Self::Examples(own) => &own.files.task,
-            Self::Sentences(data) => &data.task,
-            Self::Questions(data) => &data.task,
-        }
-    }
-}
-
 /// Reads the user's own files to which a model is applied, in the way of its training files.
 ///
 /// # Errors
 /// Fails if the files are invalid, or a metric does not fit them.
-pub fn read_own(
+pub(crate) fn read_own(
     config: &InferenceConfig,
     learned: &LearnedTask,
     request: &OwnRequest,

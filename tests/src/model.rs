@@ -3,7 +3,7 @@
 
 use crate::{fixture, profile_dir};
 use candle_core::Tensor;
-use progtune::model_tokenizer::open_tokenizer;
+use progtune::open_tokenizer;
 use progtune_datasets::{SplitName, Task, load_split};
 use progtune_engine::{
     Assembly, EncodedExample, HeadKind, ModelSource,

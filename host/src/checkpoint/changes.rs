@@ -43,7 +43,7 @@ const LONGEST: usize = 60;
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The key of the configuration, or the name of an input.
     pub key: String,
     /// The value in the checkpoint.
@@ -54,7 +54,7 @@ pub struct Change {
 
 impl Change {
     /// The change in words.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let short = |value: &str| {
             let value = shown_line(value);
             if value.chars().count() > LONGEST {
@@ -70,7 +70,7 @@ impl Change {
 
 /// The differences that would change a number of the result. `config` is the `config.toml` of the
 /// run now, and `has_exact_cache` whether its prefix cache changes no bit.
-pub fn changes(
+pub(crate) fn changes(
     before: &State,
     identity: &Identity,
     config: &str,

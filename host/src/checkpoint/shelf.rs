@@ -19,7 +19,7 @@ use std::{
 };
 
 /// The directory of checkpoints in a run's directory.
-pub const DIRECTORY: &str = "checkpoints";
+pub(crate) const DIRECTORY: &str = "checkpoints";
 
 /// The extension of a file of tensors.
 const TENSORS: &str = "safetensors";
@@ -246,7 +246,7 @@ impl Shelf {
     ///
     /// # Errors
     /// Fails if there is none, or it is damaged.
-    pub fn at_end_of(&self, epoch: u32) -> Result<Checkpoint> {
+    pub(crate) fn at_end_of(&self, epoch: u32) -> Result<Checkpoint> {
         let mut kept = Vec::new();
         for step in self.steps() {
             let Place {
@@ -322,7 +322,7 @@ fn remove(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn remove_all(run: &Folder) -> io::Result<()> {
+pub(crate) fn remove_all(run: &Folder) -> io::Result<()> {
     let Ok(folder) = run.existing_subfolder(DIRECTORY) else {
         // It is absent, or a link or a file in its place.
         return run.remove(DIRECTORY);

@@ -42,7 +42,7 @@ impl Origins {
 
 impl RunConfig {
     /// The origins of the values in the run's `config.toml`, which [`RunConfig::record`] writes.
-    pub fn recorded_origins(&self, inputs: &InputsConfig, decided: &Decided) -> Origins {
+    pub(crate) fn recorded_origins(&self, inputs: &InputsConfig, decided: &Decided) -> Origins {
         let mut origins = self.origins.clone();
         let recorded = self.decided(inputs, decided).written();
         for key in recorded.differing(&self.written()) {

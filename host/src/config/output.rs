@@ -38,7 +38,7 @@ pub struct OutputConfig {
     /// Whether a finished run in the run directory may be replaced.
     pub overwrite: bool,
     /// Steps between progress lines if there is no progress bar; at least 1.
-    pub logging_steps: usize,
+    pub(crate) logging_steps: usize,
 }
 
 impl OutputConfig {

@@ -103,7 +103,7 @@ fn local_base(adapter: &Path, base: &BaseModel) -> Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// Fails if the weights cannot be read.
-pub fn warn_of_another_base<'a>(
+pub(crate) fn warn_of_another_base<'a>(
     adapters: impl Iterator<Item = &'a Path>,
     source: &ModelSource,
 ) -> Result<()> {

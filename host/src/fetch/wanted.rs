@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The required part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelFiles {
+pub(crate) enum ModelFiles {
     /// Only `config.json`.
     Config,
     /// `config.json` and the tokenizer.

@@ -60,7 +60,7 @@ impl PrefixCache {
     ///
     /// # Errors
     /// Fails if `take` does.
-    pub fn read_kept(
+    pub(crate) fn read_kept(
         &mut self,
         kept: &Kept,
         take: &mut dyn FnMut(&[f32]) -> io::Result<()>,

@@ -18,7 +18,7 @@ pub struct Settings {
 
 impl Settings {
     /// Whether the numbers are kept without rounding.
-    pub fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.mode == Mode::Off || self.dtype == CacheDtype::F32
     }
 }

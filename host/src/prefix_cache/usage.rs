@@ -15,7 +15,7 @@ pub struct Usage {
     /// Number of entries held at the end of the epoch, for training and evaluation together.
     pub examples: usize,
     /// Number of all examples.
-    pub all_examples: usize,
+    pub(crate) all_examples: usize,
     /// Number of entries saved or replaced in the epoch.
     pub saved: usize,
     /// Size of the entries in bytes.

@@ -12,22 +12,22 @@ use progtune_process::files::{Folder, lock::LOCK_FILE, temporary};
 use std::{fs, io, path::Path};
 
 /// The file whose presence marks a finished run.
-pub const RESULTS: &str = "all_results.json";
+pub(crate) const RESULTS: &str = "all_results.json";
 /// The file whose presence marks a run's directory.
-pub const CONFIG: &str = "config.toml";
+pub(crate) const CONFIG: &str = "config.toml";
 /// The records of steps and evaluations.
-pub const METRICS: &str = "metrics.jsonl";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 /// The log.
 pub(super) const LOG: &str = "log.txt";
 /// The circumstances of a run: origins of its settings, versions, the machine.
-pub const RUN: &str = "run.json";
+pub(crate) const RUN: &str = "run.json";
 /// The plan of each epoch.
-pub const PLAN: &str = "plan.json";
+pub(crate) const PLAN: &str = "plan.json";
 /// The subdirectory of a new run while an earlier result is still in place.
-pub const NEW_RUN: &str = "new-run";
+pub(crate) const NEW_RUN: &str = "new-run";
 
 /// The files with a result's weights, of which a run writes one.
-pub const WEIGHTS: [&str; 3] = [
+pub(crate) const WEIGHTS: [&str; 3] = [
     "model.safetensors",
     "adapter_model.safetensors",
     "adapter.safetensors",
@@ -63,7 +63,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
 
 /// The files that belong to a finished result. The log is not among them, because it may still
 /// grow.
-pub fn of_result() -> impl Iterator<Item = &'static str> {
+pub(crate) fn of_result() -> impl Iterator<Item = &'static str> {
     let left_out = [RESULTS, LOG, best_model::FILE_OF_0_1];
     all().filter(move |name| !left_out.contains(name))
 }
@@ -77,7 +77,7 @@ pub(super) fn is_of_a_run(name: &str) -> bool {
 }
 
 /// Whether a name in a directory may be ignored, as that of a lock or a temporary file.
-pub fn is_passing(name: &str) -> bool {
+pub(crate) fn is_passing(name: &str) -> bool {
     name == LOCK_FILE || name.starts_with(temporary::PREFIX)
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// The file.
-pub const FILE: &str = "verification.json";
+pub(crate) const FILE: &str = "verification.json";
 /// The version of its format.
 const FORMAT_VERSION: u64 = 1;
 
@@ -61,7 +61,7 @@ impl Recorded {
     }
 
     /// Whether both were computed in the same way, so that every bit must agree.
-    pub fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
+    pub(crate) fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
         let way = |of: &Self| {
             let texts = [&of.progtune, &of.device, &of.simd].map(String::clone);
             (texts, of.is_fused)

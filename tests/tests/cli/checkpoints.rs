@@ -8,7 +8,7 @@ mod damaged;
 mod pytorch_files;
 
 use candle_core::{DType, Device, Tensor};
-use progtune::model_tokenizer::open_tokenizer;
+use progtune::open_tokenizer;
 use progtune_datasets::Example;
 use progtune_engine::{Batch, EncodedExample, HeadKind, ModelSource, model::Kernels};
 use progtune_tests::{

@@ -8,9 +8,9 @@
 
 use super::*;
 use progtune::{
+    TaskData,
     evaluate::{Evaluation, evaluate},
-    model_tokenizer::open_tokenizer,
-    task_data::TaskData,
+    open_tokenizer,
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
 use progtune_engine::{
