@@ -19,13 +19,13 @@ from resumable import ROOT, arguments, lines_of, mean, measure_missing
 RECORD = ROOT / "tools/agreement/record.jsonl"
 PEER = ROOT / "xtask/bench_peer/peer.py"
 SST2 = dict(task="sst2", data="SST-2", rows=3000, batch=32, metric="eval_accuracy")
-MRPC = dict(task="mrpc", data="MRPC", rows=0, batch=32, metric="eval_accuracy")
+MRPC = dict(task="mrpc", data="MRPC", rows=1500, batch=32, metric="eval_accuracy")
 WNUT17 = dict(task="wnut17", data="WNUT17", rows=0, batch=16, metric="eval_f1")
 FULL, LORA, BITFIT = ("none", "5e-5"), ("lora", "5e-4"), ("bitfit", "1e-3")
 CELLS = [
     ("SST-2, first 3000 rows, full fine-tuning (accuracy)", SST2, FULL, ["full", "progressive", "grow-from-hb", "wo-lb"]),
     ("SST-2, first 3000 rows, BitFit (accuracy)", SST2, BITFIT, ["full", "progressive"]),
-    ("MRPC, LoRA (accuracy)", MRPC, LORA, ["full", "progressive"]),
+    ("MRPC, first 1500 rows, LoRA (accuracy)", MRPC, LORA, ["full", "progressive"]),
     ("WNUT17, full fine-tuning (entity F1)", WNUT17, FULL, ["full"]),
 ]
 
@@ -37,7 +37,7 @@ def command(side, job, method, schedule, seed, args, output):
     if job["task"] == "wnut17":
         if side == "pytorch":
             script = [sys.executable, ROOT / "tools/wnut17_reference.py"]
-            return [*script, "--model", args.minilm, "--data", data, "--seed", str(seed), "--lr", lr]
+            return [*script, "--model", args.minilm, "--data", data, "--seed", str(seed), "--lr", lr, "--threads", args.threads]
         files = ["--train-file", data / "wnut17train.conll", "--validation-file", data / "emerging.dev.conll"]
         what = [*files, "--problem-type", "token_classification"]
     else:
@@ -46,7 +46,7 @@ def command(side, job, method, schedule, seed, args, output):
             what += ["--max-train-samples", str(job["rows"])]
     same = ["train", "--model", args.minilm, *what, "--peft", peft, "--schedule", schedule, "--lr", lr, "--epochs", "3"]
     same += ["--batch-size", str(job["batch"]), "--max-length", "128", "--eval-batch-size", "64", "--seed", str(seed)]
-    same += ["--threads", "2", "--output", output]
+    same += ["--threads", args.threads, "--output", output]
     if side == "pytorch":
         return [sys.executable, PEER, *same, "--group"]
     own = ["--quiet", "--overwrite-output", "--sample", "first"] + ([] if side == "default dropout" else ["--frozen-dropout"])
@@ -110,7 +110,7 @@ def main():
 
     if not args.table:
         keys = [dict(job=title, schedule=schedule, side=side) for title, schedule, side in runs]
-        measure_missing(RECORD, keys, args.seeds, run)
+        measure_missing(RECORD, keys, args, run)
     table(args.seeds)
 
 

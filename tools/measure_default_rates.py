@@ -55,7 +55,7 @@ def measure(metric, flags, method, rate, head, seed, args):
     flags = flags.replace("DATA", str(args.data)).replace("WORK", str(args.output)).split()
     words = [args.progtune, "train", "--model", args.minilm, *flags, "--peft", method, "--lr", rate, "--head-init", head]
     words += ["--schedule", "full", "--epochs", "3", "--max-train-samples", "1500", "--max-eval-samples", "500"]
-    words += ["--seed", str(seed), "--quiet", "--output", output]
+    words += ["--seed", str(seed), "--threads", args.threads, "--quiet", "--output", output]
     subprocess.run([str(word) for word in words], check=True)
     return json.loads((output / "all_results.json").read_text())[metric]
 
@@ -94,7 +94,7 @@ def main():
 
     if not args.table:
         convert_trec(args.data, args.output)
-        measure_missing(RECORD, list(keys()), args.seeds, run)
+        measure_missing(RECORD, list(keys()), args, run)
     table(args.seeds)
 
 

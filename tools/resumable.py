@@ -18,6 +18,8 @@ def arguments(description, output, seeds):
     parser.add_argument("--progtune", type=Path, default=ROOT / "target/release/progtune")
     parser.add_argument("--output", type=Path, default=ROOT / "target" / output)
     parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--threads", default="2")
+    parser.add_argument("--reverse", action="store_true", help="measure in the opposite order, for a second process that shares the work")
     parser.add_argument("--table", action="store_true", help="only print the tables of what was measured")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -29,20 +31,19 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def measure_missing(record, keys, seeds, measure):
+def measure_missing(record, keys, args, measure):
     """Calls `measure(key, seed)` for each key and seed that `record` lacks, and appends what it returns.
 
     Seeds are outermost, so that all cells of a table grow together."""
     record.parent.mkdir(parents=True, exist_ok=True)
-    for seed in range(1, seeds + 1):
-        for key in keys:
-            key = {**key, "seed": seed}
-            if any(key.items() <= known.items() for known in lines_of(record)):
-                continue
-            line = json.dumps({**key, **measure(key, seed)})
-            with record.open("a") as file:
-                file.write(line + "\n")
-            print(line, flush=True)
+    order = [{**key, "seed": seed} for seed in range(1, args.seeds + 1) for key in keys]
+    for key in reversed(order) if args.reverse else order:
+        if any(key.items() <= known.items() for known in lines_of(record)):
+            continue
+        line = json.dumps({**key, **measure(key, key["seed"])})
+        with record.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
 
 
 def mean(values):

@@ -15,12 +15,15 @@ use crate::{
 };
 use progtune_engine::{Error, Result, model::Kernels};
 use progtune_process::{
-    files::near_path,
+    files::{
+        bounded::{LARGEST_TEXT, read_text},
+        near_path,
+    },
     interrupt,
     terminal::{self, print, print_json},
 };
 use serde_json::{Map, Value, json};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// The findings about a result.
 #[derive(Default)]
@@ -92,7 +95,7 @@ fn check_files(directory: &Path, findings: &mut Findings) -> Result<()> {
         findings.unchecked.push(reason);
         return Ok(());
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+    let text = read_text(&path, LARGEST_TEXT).map_err(Error::io(&path, "read"))?;
     let results: Map<String, Value> = match serde_json::from_str(&text) {
         Ok(results) => results,
         Err(error) => {

@@ -20,9 +20,10 @@ mod signals;
 mod state;
 mod tensors;
 
-pub(crate) use changes::{Change, changes};
+pub(crate) use changes::Change;
+pub use changes::changes;
 pub(crate) use identity::Identity;
-pub use shelf::Shelf;
-pub(crate) use shelf::{Checkpoint, DIRECTORY, remove_all};
+pub(crate) use shelf::{Checkpoint, remove_all};
+pub use shelf::{DIRECTORY, Shelf};
 pub(crate) use state::{Decision, Place, Prefix, Spent, State};
 pub(crate) use tensors::tensors_of;

@@ -6,7 +6,6 @@
 mod baseline;
 mod best_model;
 mod check_command;
-mod checkpoint;
 mod class_report;
 mod completions_command;
 mod digest;
@@ -32,10 +31,8 @@ mod report;
 mod result_files;
 mod result_record;
 mod resume_command;
-mod run_directory;
 mod run_examples;
 mod run_record;
-mod show_command;
 mod split_remarks;
 mod summary;
 mod task_data;
@@ -47,8 +44,11 @@ pub mod config;
 pub mod flags;
 pub mod help_topics;
 // The parts of a run that are tested one by one.
+pub mod checkpoint;
 pub mod evaluate;
 pub mod prefix_cache;
+pub mod run_directory;
+pub mod show_command;
 pub mod verify;
 
 // The commands, which `main` calls.
@@ -62,9 +62,7 @@ pub use plan_command::run_plan;
 pub use plugins_command::run_plugins;
 pub use recipe::train;
 pub use resume_command::{fork_config, replay_config, resume_config, run_replay};
-pub use show_command::run_show;
 // What a run works with.
-pub use checkpoint::Shelf;
 pub use early_stopping::{EarlyStopping, Patience};
 pub use evaluations::{EvalSteps, EvalStrategy, Evaluations};
 pub use model_tokenizer::open_tokenizer;

@@ -11,7 +11,7 @@ use progtune::{
     },
     flags::hugging_face,
     fork_config, replay_config, resume_config, run_check, run_completions, run_evaluate, run_help,
-    run_inspect, run_man, run_merge, run_plan, run_plugins, run_predict, run_replay, run_show,
+    run_inspect, run_man, run_merge, run_plan, run_plugins, run_predict, run_replay, show_command,
     train,
 };
 use progtune_engine::{
@@ -139,7 +139,9 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             use_threads(config.threads);
             run_merge(&config)
         }
-        Command::Show => run_show(&arguments.required(&RUN_DIRECTORY), arguments.is_on(&JSON)),
+        Command::Show => {
+            show_command::run_show(&arguments.required(&RUN_DIRECTORY), arguments.is_on(&JSON))
+        }
         Command::Check => {
             let directory = arguments.required(&RUN_DIRECTORY);
             let config = CheckConfig::resolve(directory, arguments, &sources)?;

@@ -20,7 +20,7 @@ mod usage;
 
 pub(crate) use budget::Place;
 pub(crate) use cache_forecast::{CacheForecast, Sizes};
-pub(crate) use checkpoint::Kept;
+pub use checkpoint::Kept;
 pub use settings::{CacheDtype, Mode, Settings};
 pub(crate) use usage::Usage;
 

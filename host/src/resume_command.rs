@@ -10,7 +10,7 @@ use crate::{
     cli::arguments::{AT, RUN},
     config::{Beginning, RunConfig, Sources, config_flag, output_flag},
     flags::Arguments,
-    run_directory::{CONFIG, place_of_unfinished},
+    run_directory::{CONFIG, complete_replacement, place_of_unfinished},
 };
 use progtune_engine::{Error, Result};
 use std::path::{Path, PathBuf, absolute};
@@ -86,6 +86,7 @@ fn run_of(arguments: &Arguments) -> Result<PathBuf> {
 /// The `config.toml` of a run that is to be taken up again. Relative paths in it refer to the
 /// directory in which the run was started, which becomes the working directory.
 fn recorded(run: &Path) -> Result<PathBuf> {
+    complete_replacement(run)?;
     let place = place_of_unfinished(run);
     let shelf = Shelf::of(&place);
     let state = shelf.steps().last().map(|&step| shelf.state(step));

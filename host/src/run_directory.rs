@@ -7,22 +7,24 @@
 
 mod claim;
 mod names;
+mod replacement;
 
 pub(crate) use claim::{Claim, EarlierRun, Opening};
-pub(crate) use names::{
-    CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result,
-};
+pub use names::{CONFIG, METRICS, PLAN, RESULTS, RUN};
+pub(crate) use names::{NEW_RUN, WEIGHTS, is_passing, of_result};
+pub(crate) use replacement::complete as complete_replacement;
 
 use crate::{
     checkpoint::{Checkpoint, Prefix, Shelf, State},
     json_text::to_text,
 };
-use names::{LOG, is_of_a_run, remove_cache, remove_run};
+use names::LOG;
 use progtune_engine::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
     files::{
         Folder,
+        bounded::{LARGEST_TEXT, read_text},
         journal::{Fault, Journal},
         lock::{DirectoryLock, LOCK_FILE},
         write_atomically,
@@ -37,7 +39,7 @@ use std::{
 };
 
 /// The open directory of a run.
-pub(crate) struct RunDirectory {
+pub struct RunDirectory {
     /// The directory to which this run writes.
     folder: Folder,
     /// The directory whose result is replaced at the end, or `None` if the run writes there
@@ -84,7 +86,7 @@ impl RunDirectory {
             None => create(&folder, LOG)?,
         };
         logging::continue_in(log);
-        let circumstances = fs::read_to_string(folder.path().join(RUN));
+        let circumstances = read_text(&folder.path().join(RUN), LARGEST_TEXT);
         let circumstances = circumstances
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok());
@@ -136,7 +138,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub(crate) fn marks(&mut self) -> Result<(Prefix, Prefix)> {
+    pub fn marks(&mut self) -> Result<(Prefix, Prefix)> {
         self.stay()?;
         let synced = self.metrics.sync().and_then(|()| logging::sync());
         synced.map_err(Error::io(self.path(), "write"))?;
@@ -145,12 +147,12 @@ impl RunDirectory {
     }
 
     /// The directory to which the run writes now.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The directory of the final result.
-    pub(crate) fn output(&self) -> &Path {
+    pub fn output(&self) -> &Path {
         let output = self.replaces.as_ref().unwrap_or(&self.folder);
         output.path()
     }
@@ -160,7 +162,7 @@ impl RunDirectory {
     /// # Errors
     /// Fails if the line cannot be written, or if the directory no longer exists, because records
     /// there would be lost. Once training is over, the directory is created again instead.
-    pub(crate) fn record(&mut self, line: &Value) -> Result<()> {
+    pub fn record(&mut self, line: &Value) -> Result<()> {
         self.stay()?;
         // The line is written in one piece, so that a killed run leaves no partial line.
         match self.metrics.append(format!("{line}\n").as_bytes()) {
@@ -180,7 +182,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub(crate) fn write_plan(&mut self, plan: &Value) -> Result<()> {
+    pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
         self.write_text(PLAN, record_text(plan))
     }
 
@@ -188,7 +190,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub(crate) fn write_circumstances(&mut self, run: Value) -> Result<()> {
+    pub fn write_circumstances(&mut self, run: Value) -> Result<()> {
         let circumstances = match self.earlier_circumstances.take() {
             // A run that continues keeps those of its beginning.
             Some(mut first) => {
@@ -210,7 +212,7 @@ impl RunDirectory {
 
     /// Marks the end of the last step. From then on the result is saved, whatever happens to the
     /// directory.
-    pub(crate) fn begin_saving(&mut self) {
+    pub fn begin_saving(&mut self) {
         self.is_saving = true;
         interrupt::set_course(Course::Saving);
     }
@@ -219,7 +221,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the directory is gone and cannot be created again, or training is not over.
-    pub(crate) fn stay(&mut self) -> Result<()> {
+    pub fn stay(&mut self) -> Result<()> {
         if self.folder.is_in_place() {
             return Ok(());
         }
@@ -250,52 +252,32 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Replaces an earlier result with this run's, which is complete except for the mark of a
-    /// finished run.
+    /// Writes `all_results.json`, which marks the run as finished, and replaces an earlier result.
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub(crate) fn take_the_place(&mut self) -> Result<()> {
+    pub fn finish(&mut self, results: &Value) -> Result<()> {
+        let text = record_text(results);
+        write_atomically(&self.path().join(RESULTS), text.as_bytes())?;
         let Some(output) = self.replaces.take() else {
             return Ok(());
         };
-        let failed = Error::io(output.path(), "replace the earlier run in");
         let _moving = interrupt::uninterrupted();
-        let moved = remove_run(&output).and_then(|()| {
-            remove_cache(&output);
-            let (from, to) = (self.folder.path(), output.path());
-            for name in self.folder.names()? {
-                let target = to.join(&name);
-                // A file that is not a run's stays here if it would replace another one.
-                if is_of_a_run(&name) || fs::symlink_metadata(&target).is_err() {
-                    fs::rename(from.join(&name), target)?;
-                }
-            }
-            Ok(())
-        });
-        moved.map_err(failed)?;
-        if let Err(error) = output.remove_folder(NEW_RUN) {
-            tracing::debug!("{}: cannot be removed: {error}", self.path().display());
-        }
+        let moved = replacement::replace(&self.folder, &output);
+        moved.map_err(Error::io(output.path(), "replace the earlier run in"))?;
         self.folder = output;
         Ok(())
     }
 
-    /// Writes `all_results.json`, which marks the run as finished.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be written.
-    pub(crate) fn finish(&self, results: &Value) -> Result<()> {
-        Ok(write_atomically(
-            &self.path().join(RESULTS),
-            record_text(results).as_bytes(),
-        )?)
+    /// The directory in which the result will be, once the run is finished.
+    pub fn destination(&self) -> &Path {
+        self.replaces.as_ref().unwrap_or(&self.folder).path()
     }
 }
 
 /// The directory in which a run that was cut short has its checkpoints: its own, or that in which
 /// it was to replace an earlier result.
-pub(crate) fn place_of_unfinished(run: &Path) -> PathBuf {
+pub fn place_of_unfinished(run: &Path) -> PathBuf {
     let staged = run.join(NEW_RUN);
     if Shelf::of(&staged).steps().is_empty() {
         run.to_owned()

@@ -30,10 +30,27 @@ const LEFT: usize = 12;
 /// # Errors
 /// Fails if there is no run, or a record is damaged.
 pub fn run_show(directory: &Path, as_json: bool) -> Result<()> {
-    let records = Records::read(directory)?;
     if as_json {
-        return Ok(print_json(&(to_text(&to_json(&records)) + "\n"))?);
+        return Ok(print_json(&json_of(directory)?)?);
     }
+    Ok(print(spaced(&text_of(directory)?))?)
+}
+
+/// The records of the run in `directory` as JSON.
+///
+/// # Errors
+/// Fails if there is no run, or a record is damaged.
+pub fn json_of(directory: &Path) -> Result<String> {
+    let records = Records::read(directory)?;
+    Ok(to_text(&to_json(&records)) + "\n")
+}
+
+/// The records of the run in `directory` as text.
+///
+/// # Errors
+/// Fails if there is no run, or a record is damaged.
+pub fn text_of(directory: &Path) -> Result<String> {
+    let records = Records::read(directory)?;
     let settings = settings::settings(&records);
     let epochs = timeline::epochs(&records);
     let mut text = settings::text(&settings);
@@ -42,7 +59,7 @@ pub fn run_show(directory: &Path, as_json: bool) -> Result<()> {
     text += &inputs(&records);
     text += &timeline::text(&epochs, &records.metrics.evaluations);
     text += &ending(&records);
-    Ok(print(spaced(&text))?)
+    Ok(text)
 }
 
 /// The state of a run: `finished`, `running` or `not finished`.

@@ -29,7 +29,8 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 mod record;
 
-pub(crate) use record::{FILE, Recorded, Verification};
+pub(crate) use record::Verification;
+pub use record::{FILE, Recorded};
 
 /// The largest number of validation examples that are compared.
 const MOST_EXAMPLES: usize = 32;

@@ -2,13 +2,16 @@
 one of its format. Files that once broke a reader are added by hand and kept (their names begin with
 `found-`).
 
-Called by hand, only when a target or a format is added; it takes a second and needs cc for the library.
+Called by hand, only when a target or a format is added; it takes a second. It needs cc for the library, and a release
+build for the records of a run.
 
     python tests/fuzz/make_corpus.py
 
 Models, adapters and tokenizers come from tests/fixtures, whose contents are made up.
 """
+import hashlib
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -20,6 +23,7 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 FIXTURES = HERE.parent / "fixtures"
 DATA = HERE.parents[1] / "datasets/tests/corpus"
+PROGRAM = HERE.parents[1] / "target/release/progtune"
 
 MANIFEST = {
     "name": "example", "version": "1.0.0", "license": "MIT",
@@ -149,6 +153,28 @@ def caches():
     put("prefix_cache", "rows", prefix_slot(0, 1, [1, 2, 3]) + prefix_slot(1, 2, [4, 5]))
 
 
+def records():
+    """A short run of a program that is built: a checkpoint and the records beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        words = "train --task mrpc --max-length 64 --schedule auto-freeze --peft bitfit --epochs 2 --batch-size 4 --max-steps 8"
+        words = [PROGRAM, *words.split(), "--save-steps", "1", "--save-total-limit", "9", "--token-cache", "off", "--quiet"]
+        subprocess.run([*words, "--model", FIXTURES / "parity/bert", "--data", FIXTURES / "parity/data", "--output", run], check=True)
+
+        def read(path):
+            """A record without the places of this machine."""
+            text = path.read_bytes().replace(folder.encode(), b"/runs")
+            return text.replace(str(HERE.parents[1]).encode(), b"/project").replace(os.getcwd().encode(), b"/project")
+
+        state = read(run / "checkpoints/step-7.json").split(b"\n", 1)[1]
+        first = f"progtune-checkpoint 1 {len(state)} {hashlib.sha256(state).hexdigest()}\n"
+        put("checkpoint", "sealed", first.encode() + state)
+        put("checkpoint", "bitfit", state + b"\0" + (run / "checkpoints/step-7.safetensors").read_bytes())
+        names = ["config.toml", "run.json", "plan.json", "all_results.json", "metrics.jsonl"]
+        put("run_records", "finished", b"\0".join(read(run / name) for name in names))
+        copy("verification", run / "verification.json")
+
+
 def data():
     for target, names in {"csv": ["quoted.csv", "rows.tsv"], "jsonl": ["rows.jsonl", "lists.jsonl", "sets.jsonl"],
                           "conll": ["tags.conll", "docstart.conll"]}.items():
@@ -161,7 +187,7 @@ def main():
         for path in folder.iterdir():
             if not path.name.startswith("found-"):
                 path.unlink()
-    for write in (models, tokenizers, settings, caches, data):
+    for write in (models, tokenizers, settings, caches, records, data):
         write()
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     print(f"{len(files)} files, {sum(path.stat().st_size for path in files) / 1e3:.0f} kB")

@@ -2,15 +2,16 @@
 //! them with what it makes up, and the test `data/hostile_input` with the files of its corpora.
 //!
 //! A target must return, whatever the bytes are: with a value or with one error, without a panic,
-//! without memory that its input does not justify. A target for a run's checkpoints belongs here
-//! as soon as runs have them.
+//! without memory that its input does not justify.
 
 mod caches;
 mod data;
 mod models;
+mod records;
 mod settings;
 
 use std::path::PathBuf;
+use tempfile::TempDir;
 
 /// A reader that is tried with hostile bytes.
 pub struct Target {
@@ -30,6 +31,7 @@ macro_rules! targets {
 
 targets! {
     adapter_config: models::read_adapter_config;
+    checkpoint: records::read_checkpoint;
     config_json: models::read_config_json;
     conll: data::read_conll;
     csv: data::read_csv;
@@ -40,6 +42,7 @@ targets! {
     pickle: models::read_pickle;
     plugin_library: settings::read_plugin_library;
     prefix_cache: caches::read_prefix_cache;
+    run_records: records::read_run_records;
     safetensors: models::read_safetensors;
     shard_index: models::read_shard_index;
     task_json: settings::read_task_json;
@@ -47,6 +50,7 @@ targets! {
     tokenizer_config: models::read_tokenizer_config;
     tokenizer_json: models::read_tokenizer_json;
     toml_config: settings::read_toml_config;
+    verification: records::read_verification;
     vocab: models::read_vocab;
 }
 
@@ -71,19 +75,20 @@ fn checked<T, E: std::fmt::Display>(result: Result<T, E>) -> Option<T> {
     result.map_err(|error| is_one_message(&error)).ok()
 }
 
-/// A directory of this process for files with the bytes, in memory where the system has such.
-fn scratch() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    let base = if memory.is_dir() {
-        memory
-    } else {
-        std::env::temp_dir()
+thread_local! {
+    /// A directory of this thread, in memory where the system has such. It goes with the thread.
+    static SCRATCH: TempDir = {
+        let memory = PathBuf::from("/dev/shm");
+        let base = Some(memory).filter(|memory| memory.is_dir());
+        let base = base.unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new().prefix("progtune-hostile-").tempdir_in(base);
+        folder.expect("a scratch directory")
     };
-    let thread = format!("{:?}", std::thread::current().id());
-    let number: String = thread.chars().filter(char::is_ascii_digit).collect();
-    let folder = base.join(format!("progtune-hostile-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a scratch directory");
-    folder
+}
+
+/// The directory of this thread for files with the bytes.
+fn scratch() -> PathBuf {
+    SCRATCH.with(|folder| folder.path().to_owned())
 }
 
 /// A file with the bytes under this name.

@@ -4,6 +4,7 @@
 mod bench_checkpoints;
 mod bench_large;
 mod bench_peer;
+mod build_cuda;
 mod check_cuda;
 mod check_dist;
 mod check_peft;
@@ -46,6 +47,11 @@ const TASKS: &[Task] = &[
         name: "bench-peer",
         help: "time whole jobs against PyTorch, Transformers and PEFT (installs PyTorch; `bench-peer --help`)",
         run: bench_peer::run,
+    },
+    Task {
+        name: "build-cuda",
+        help: "build with CUDA kernels on a machine without a GPU (`build-cuda --help`)",
+        run: build_cuda::run,
     },
     Task {
         name: "check-cuda",

@@ -338,6 +338,42 @@ fn headless(adapter: &Adapter, missing: &[String]) -> Error {
     ))
 }
 
+/// The reason why a GPU cannot be used and the remedy, from candle's words.
+fn cuda_fault(said: &str) -> String {
+    let known = [
+        (
+            "CUDA_ERROR_STUB_LIBRARY",
+            "no CUDA driver (libcuda.so.1) was found; install NVIDIA's driver",
+        ),
+        (
+            "CUDA_ERROR_NO_DEVICE",
+            "no NVIDIA GPU was found; check `nvidia-smi`",
+        ),
+        (
+            "CUDA_ERROR_INVALID_DEVICE",
+            "there is no GPU of this number; choose one that `nvidia-smi` lists",
+        ),
+        (
+            "CUDA_ERROR_INSUFFICIENT_DRIVER",
+            "the driver is older than CUDA 13.0; install driver 580 or a later one",
+        ),
+        (
+            "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+            "the driver and its library have different versions; restart the machine",
+        ),
+    ];
+    let known = known.iter().find(|(name, _)| said.contains(name));
+    known.map_or_else(
+        || {
+            format!(
+                "{}; check the GPU and its driver",
+                said.lines().next().unwrap_or_default()
+            )
+        },
+        |(_, words)| (*words).to_owned(),
+    )
+}
+
 /// The device that `--device` names.
 ///
 /// # Errors
@@ -351,9 +387,10 @@ pub fn open_device(choice: DeviceChoice) -> Result<Device> {
                  `--features cuda` on a machine with an NVIDIA GPU"
             )))
         }
-        DeviceChoice::Cuda(number) => Device::new_cuda(number).map_err(|e| {
+        DeviceChoice::Cuda(number) => Device::new_cuda(number).map_err(|error| {
+            let reason = cuda_fault(&error.to_string());
             Error::Usage(format!(
-                "--device cuda:{number}: {e}; check the number of the GPU and its driver, or use --device cpu"
+                "--device cuda:{number}: {reason}, or use --device cpu"
             ))
         }),
     }

@@ -5,7 +5,7 @@
 //! to `blobs/ETAG`, or as files if links cannot be created. `.locks/` beside the repositories keeps
 //! two processes from fetching the same blob.
 
-use progtune_process::files::{durable, temporary::Access, write_with};
+use progtune_process::files::{bounded::read_text, durable, temporary::Access, write_with};
 
 use super::repository::{Repository, is_commit, is_plain_path};
 use std::{
@@ -13,6 +13,9 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+
+/// The longest file with the name of a commit that is read.
+const LONGEST_COMMIT: u64 = 1 << 12;
 
 /// A cache directory.
 #[derive(Debug, Clone)]
@@ -38,7 +41,7 @@ impl Cache {
             .folder(repository)
             .join("refs")
             .join(&repository.revision);
-        let text = fs::read_to_string(path).ok()?;
+        let text = read_text(&path, LONGEST_COMMIT).ok()?;
         let commit = text.trim();
         (is_plain_path(commit) && !commit.contains('/')).then(|| commit.to_owned())
     }
@@ -50,7 +53,7 @@ impl Cache {
             .join("refs")
             .join(&repository.revision);
         if is_commit(&repository.revision)
-            || fs::read_to_string(&path).is_ok_and(|known| known == commit)
+            || read_text(&path, LONGEST_COMMIT).is_ok_and(|known| known == commit)
         {
             return;
         }

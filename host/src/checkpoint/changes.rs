@@ -43,7 +43,7 @@ const LONGEST: usize = 60;
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
+pub struct Change {
     /// The key of the configuration, or the name of an input.
     pub key: String,
     /// The value in the checkpoint.
@@ -70,41 +70,41 @@ impl Change {
 
 /// The differences that would change a number of the result. `config` is the `config.toml` of the
 /// run now, and `has_exact_cache` whether its prefix cache changes no bit.
-pub(crate) fn changes(
+pub fn changes(
     before: &State,
     identity: &Identity,
     config: &str,
     has_exact_cache: bool,
 ) -> Vec<Change> {
     let [settings_before, settings_now] = [&before.config, config].map(settings);
-    let mut keys: Vec<&String> = settings_before.keys().chain(settings_now.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    let is_compared = |key: &&String| {
-        let key = key.as_str();
-        let is_free = FREE.contains(&key) || (has_exact_cache && CACHE.contains(&key));
-        !is_free
-    };
-    let unset = || "unset".to_owned();
-    let values = keys.into_iter().filter(is_compared).map(|key| Change {
-        key: key.clone(),
-        before: settings_before.get(key).cloned().unwrap_or_else(unset),
-        now: settings_now.get(key).cloned().unwrap_or_else(unset),
+    let mut changes = differences(&settings_before, &settings_now, "unset");
+    changes.retain(|Change { key, .. }| {
+        let is_free = FREE.contains(&key.as_str());
+        !is_free && !(has_exact_cache && CACHE.contains(&key.as_str()))
     });
     let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
-    let mut names: Vec<&String> = inputs_before.keys().chain(inputs_now.keys()).collect();
-    names.sort();
-    names.dedup();
-    let value = |inputs: &BTreeMap<String, &str>, name: &String| {
-        inputs.get(name).map_or("absent", |value| *value).to_owned()
+    changes.extend(differences(&inputs_before, &inputs_now, "absent"));
+    changes
+}
+
+/// The keys with different values, in order. A key that one side lacks has the value `absent` there.
+fn differences<V: AsRef<str>>(
+    before: &BTreeMap<String, V>,
+    now: &BTreeMap<String, V>,
+    absent: &str,
+) -> Vec<Change> {
+    let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let value = |side: &BTreeMap<String, V>, key: &String| {
+        side.get(key).map_or(absent, V::as_ref).to_owned()
     };
-    let inputs = names.into_iter().map(|name| Change {
-        key: name.clone(),
-        before: value(&inputs_before, name),
-        now: value(&inputs_now, name),
+    let changes = keys.into_iter().map(|key| Change {
+        key: key.clone(),
+        before: value(before, key),
+        now: value(now, key),
     });
-    values
-        .chain(inputs)
+    changes
         .filter(|change| change.before != change.now)
         .collect()
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// The directory of checkpoints in a run's directory.
-pub(crate) const DIRECTORY: &str = "checkpoints";
+pub const DIRECTORY: &str = "checkpoints";
 
 /// The extension of a file of tensors.
 const TENSORS: &str = "safetensors";
@@ -212,6 +212,11 @@ impl Shelf {
         if state.place.step != step || !state.files.keys().all(is_ours) {
             return Err(wrong(
                 "expected the state after the step in its name; restore the file's name".into(),
+            ));
+        }
+        if !state.is_consistent() {
+            return Err(wrong(
+                "expected the state of a run, found numbers that contradict each other; use an earlier checkpoint".into(),
             ));
         }
         Ok(state)

@@ -54,6 +54,35 @@ pub struct State {
     pub files: BTreeMap<String, Prefix>,
 }
 
+impl State {
+    /// Whether the parts agree with one another, as far as this can be told without the run. A file may have the
+    /// right hash and still be made up.
+    pub fn is_consistent(&self) -> bool {
+        let Place {
+            epoch,
+            step_in_epoch,
+            step,
+            is_closed,
+            ..
+        } = self.place;
+        let done = self.summary.history.len() as u64;
+        let is_decision_past = self.decision.as_ref().is_none_or(|decision| {
+            (1..=epoch).contains(&decision.epoch)
+                && decision.step <= step
+                && decision.step_in_epoch <= decision.step
+        });
+        epoch >= 1
+            && done == u64::from(epoch - 1) + u64::from(is_closed)
+            && step_in_epoch <= step
+            && self.summary.steps == step
+            && self.summary.skipped_steps <= step
+            && u64::from(self.skipped_in_a_row) <= step
+            && self.optimizer_steps.values().all(|&steps| steps <= step)
+            && self.lr_curve.0.checked_add(self.lr_curve.1).is_some()
+            && is_decision_past
+    }
+}
+
 /// A place between two steps of a run. The next step is step `step_in_epoch` of `epoch`; behind the
 /// last step of an epoch, the next thing is its evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

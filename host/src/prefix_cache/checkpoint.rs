@@ -90,8 +90,11 @@ impl PrefixCache {
         let Some(store) = self.store.as_mut().filter(|_| !self.is_exact) else {
             return Ok(());
         };
+        let frozen = model.frozen_blocks(|id| model.parameters.is_trainable(id));
+        let fits = |&(_, boundary, _): &&(u32, usize, usize)| (1..=frozen).contains(&boundary);
         if let (Some(keys), Some(disk)) = (&mut self.keys, store.disk()) {
-            let mut boundaries: Vec<usize> = kept.entries.iter().map(|entry| entry.1).collect();
+            let fitting = kept.entries.iter().filter(fits);
+            let mut boundaries: Vec<usize> = fitting.map(|entry| entry.1).collect();
             boundaries.sort_unstable();
             boundaries.dedup();
             for boundary in boundaries {
@@ -100,9 +103,13 @@ impl PrefixCache {
         }
         let mut start = 0;
         let mut outcome = Ok(());
-        for &(entry, boundary, numbers) in &kept.entries {
+        for kept in &kept.entries {
+            let &(entry, boundary, numbers) = kept;
             let rows = read(start, numbers)?;
             start += numbers;
+            if !fits(&kept) {
+                continue;
+            }
             outcome = outcome.and_then(|()| store.write(entry as usize, boundary, &rows));
         }
         if let Err(error) = outcome {

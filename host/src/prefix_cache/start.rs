@@ -76,7 +76,7 @@ impl PrefixCache {
                 parts.push(self.compute(&climb, positions, None)?);
                 continue;
             }
-            let (found, lost, rows) = self.load(&climb, positions);
+            let (found, lost, rows) = self.load(&climb, from, positions);
             self.hits += found.len();
             if !found.is_empty() {
                 let start = Start {
@@ -97,20 +97,28 @@ impl PrefixCache {
         }))
     }
 
-    /// Reads the sequences at one boundary. Returns the positions that were read, those that could
+    /// Reads the sequences at one `boundary`. Returns the positions that were read, those that could
     /// not be read, and the rows.
     fn load(
         &mut self,
         climb: &Climb<'_>,
+        boundary: usize,
         positions: Vec<usize>,
     ) -> (Vec<usize>, Vec<usize>, Vec<f32>) {
         let mut rows = Vec::with_capacity(climb.batch.tokens() * climb.hidden_size());
         let Some(store) = &mut self.store else {
             return (Vec::new(), positions, rows);
         };
-        let (found, lost) = positions
-            .into_iter()
-            .partition(|&position| store.read(climb.entry(position), &mut rows));
+        let (found, lost) = positions.into_iter().partition(|&position| {
+            let start = rows.len();
+            let is_read = store.read(climb.entry(position), &mut rows);
+            // Rows of a checkpoint may have another count, if somebody changed it.
+            let is_whole = is_read && rows.len() - start == climb.numbers(position, boundary);
+            if !is_whole {
+                rows.truncate(start);
+            }
+            is_whole
+        });
         (found, lost, rows)
     }
 

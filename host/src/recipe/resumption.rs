@@ -207,8 +207,14 @@ impl Run<'_> {
         tracing::info!(epoch, step_in_epoch, step, "continuing after a checkpoint");
         let evaluations = (0..u64::from(epoch) - 1).map(|epoch| self.eval_times.in_epoch(epoch));
         self.progress.continue_at(step, evaluations.sum());
+        // The plan was made for the present settings, as if all epochs had them.
+        let plan = if self.saving.has_changes() && epoch > 1 {
+            "; the plan above holds from here on"
+        } else {
+            ""
+        };
         note(&format!(
-            "continuing after step {} (epoch {epoch}), from {}",
+            "continuing after step {} (epoch {epoch}), from {}{plan}",
             grouped(step),
             checkpoint.path.display()
         ));

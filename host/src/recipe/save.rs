@@ -70,18 +70,17 @@ impl Prepared<'_> {
         if Shelf::of(directory.path()).steps().is_empty() {
             best_model::remove_files(directory.path());
         }
-        directory.take_the_place()?;
         saving.finish();
         let guessing = Baseline::new(task, &inputs.examples, &inputs.eval_splits[0])?;
         let verdict = baseline::judge(&summary, guessing, &weighting);
-        let place = directory.path().to_owned();
+        let destination = directory.destination().to_owned();
         let report = Report {
             summary: &summary,
             trained: Trained {
                 config: inputs.config,
                 inputs: &inputs.local,
                 task,
-                directory: &place,
+                directory: &destination,
                 is_mergeable,
             },
             planned,
@@ -98,7 +97,7 @@ impl Prepared<'_> {
         }
         results["base_model"] = base_model.to_json();
         results["verification"] = verification;
-        results["files"] = result_files::record(&place, of_result())?;
+        results["files"] = result_files::record(directory.path(), of_result())?;
         directory.finish(&results)?;
         if let Some(warning) = engaged.warning() {
             tracing::warn!("{warning}");

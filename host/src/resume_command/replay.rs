@@ -3,6 +3,7 @@
 use super::{absolute_path, beside, recorded, run_of};
 use crate::{
     config::{Beginning, RunConfig, Sources, output_flag},
+    digest,
     flags::Arguments,
     recipe,
     run_directory::{METRICS, RESULTS, WEIGHTS},
@@ -11,7 +12,7 @@ use progtune_engine::{Error, Result};
 use progtune_process::terminal;
 use serde_json::Value;
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -84,13 +85,13 @@ pub fn run_replay(config: &RunConfig, run: &Path, started: Instant) -> Result<()
 fn differences(run: &Path, again: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for name in WEIGHTS {
-        let read = |directory: &Path| match fs::read(directory.join(name)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        let hash = |directory: &Path| match digest::of_file(&directory.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other
                 .map(Some)
                 .map_err(Error::io(&directory.join(name), "read")),
         };
-        if read(run)? != read(again)? {
+        if hash(run)? != hash(again)? {
             found.push(format!("{name} differs"));
         }
     }

@@ -4,6 +4,7 @@
 use super::{
     RunDirectory,
     names::{NEW_RUN, RESULTS, is_of_a_run, is_passing, is_run, remove_run},
+    replacement::complete,
 };
 use crate::{
     checkpoint::{Checkpoint, Shelf},
@@ -66,6 +67,7 @@ impl Claim {
         earlier_run: EarlierRun,
         inputs: &InputsConfig,
     ) -> Result<Self> {
+        complete(&output)?;
         // The check comes before anything is created, and again under the lock.
         check(&output, earlier_run, inputs)?;
         let lock = DirectoryLock::take(&output, "--output")?;

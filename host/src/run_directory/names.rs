@@ -8,21 +8,26 @@ use crate::{
 };
 use progtune_engine::{TASK_FILE, adapter, base_model, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
-use progtune_process::files::{Folder, lock::LOCK_FILE, temporary};
-use std::{fs, io, path::Path};
+use progtune_process::files::{
+    Folder,
+    bounded::{LARGEST_TEXT, read_text},
+    lock::LOCK_FILE,
+    temporary,
+};
+use std::{io, path::Path};
 
 /// The file whose presence marks a finished run.
-pub(crate) const RESULTS: &str = "all_results.json";
+pub const RESULTS: &str = "all_results.json";
 /// The file whose presence marks a run's directory.
-pub(crate) const CONFIG: &str = "config.toml";
+pub const CONFIG: &str = "config.toml";
 /// The records of steps and evaluations.
-pub(crate) const METRICS: &str = "metrics.jsonl";
+pub const METRICS: &str = "metrics.jsonl";
 /// The log.
 pub(super) const LOG: &str = "log.txt";
 /// The circumstances of a run: origins of its settings, versions, the machine.
-pub(crate) const RUN: &str = "run.json";
+pub const RUN: &str = "run.json";
 /// The plan of each epoch.
-pub(crate) const PLAN: &str = "plan.json";
+pub const PLAN: &str = "plan.json";
 /// The subdirectory of a new run while an earlier result is still in place.
 pub(crate) const NEW_RUN: &str = "new-run";
 
@@ -84,11 +89,7 @@ pub(crate) fn is_passing(name: &str) -> bool {
 /// Whether a directory is a run's: its configuration was written by a run or could start one.
 pub(super) fn is_run(directory: &Path) -> bool {
     let path = directory.join(CONFIG);
-    // Reading a pipe would block.
-    if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
-        return false;
-    }
-    let Ok(text) = fs::read_to_string(&path) else {
+    let Ok(text) = read_text(&path, LARGEST_TEXT) else {
         return false;
     };
     if text.starts_with(FIRST_LINE) {
@@ -106,18 +107,31 @@ pub(super) fn is_run(directory: &Path) -> bool {
 /// # Errors
 /// Fails if the file system refuses.
 pub(super) fn remove_run(folder: &Folder) -> io::Result<()> {
-    // The mark of a finished run goes first, and that of a run's directory last, so that one that
-    // is half removed is still known.
-    for name in all().filter(|name| *name != CONFIG) {
+    // The mark of a run's directory goes last, so that one that is half removed is still known.
+    remove_results(folder, &|_| true)?;
+    folder.remove(CONFIG)
+}
+
+/// Removes the files of a run like [`remove_run`] except for its configuration, if `is_old` says so of
+/// their names.
+///
+/// # Errors
+/// Fails if the file system refuses.
+pub(super) fn remove_results(folder: &Folder, is_old: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    // The mark of a finished run goes first.
+    for name in all().filter(|name| *name != CONFIG && is_old(name)) {
         folder.remove(name)?;
     }
-    checkpoint::remove_all(folder)?;
+    if is_old(checkpoint::DIRECTORY) {
+        checkpoint::remove_all(folder)?;
+    }
     for name in folder.names()? {
-        if is_of_a_run(&name) && name != checkpoint::DIRECTORY && name != CONFIG {
+        let is_record = is_of_a_run(&name) && name != checkpoint::DIRECTORY && name != CONFIG;
+        if is_record && is_old(&name) {
             folder.remove(&name)?;
         }
     }
-    folder.remove(CONFIG)
+    Ok(())
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.
@@ -132,6 +146,7 @@ pub(super) fn remove_cache(folder: &Folder) {
 mod tests {
     use super::*;
     use crate::config::{OutputConfig, RunConfig};
+    use std::fs;
 
     #[test]
     fn what_a_run_writes_is_known_for_a_runs_and_replaces_nothing_again() {

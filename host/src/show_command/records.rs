@@ -6,13 +6,21 @@ use crate::{
     run_directory::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN},
 };
 use progtune_engine::{Error, Result};
-use progtune_process::files::{Owner, lock::writer, near_path};
+use progtune_process::files::{
+    Owner,
+    bounded::{self, LARGEST_TEXT, read_text},
+    lock::writer,
+    near_path,
+};
 use serde_json::{Map, Value};
 use std::{
-    fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
+
+/// The longest line of `metrics.jsonl` that is read in one piece. An evaluation of thousands of classes has
+/// some 100 KB.
+const LONGEST_LINE: u64 = 1 << 24;
 
 /// The records of a run.
 pub(super) struct Records {
@@ -102,7 +110,7 @@ fn config(directory: &Path) -> Result<toml::Table> {
             }
         )));
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+    let text = read_text(&path, LARGEST_TEXT).map_err(Error::io(&path, "read"))?;
     let damaged = |what: String| Error::Model(format!("{}: {what}", path.display()));
     if !text.starts_with(FIRST_LINE) {
         return Err(damaged(format!(
@@ -122,7 +130,7 @@ fn json(directory: &Path, name: &str) -> Result<Option<Value>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+    let text = read_text(&path, LARGEST_TEXT).map_err(Error::io(&path, "read"))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         Error::Model(format!(
             "{}: expected JSON, found an error: {error}; restore the file from a copy",
@@ -139,15 +147,21 @@ impl Metrics {
         if !path.is_file() {
             return Ok(metrics);
         }
-        let file = File::open(path).map_err(Error::io(path, "read"))?;
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.map_err(Error::io(path, "read"))?;
+        let file = bounded::open(path).map_err(Error::io(path, "read"))?;
+        let mut file = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let mut part = file.by_ref().take(LONGEST_LINE);
+            let length = part.read_until(b'\n', &mut line);
+            if length.map_err(Error::io(path, "read"))? == 0 {
+                return Ok(metrics);
+            }
             match serde_json::from_slice(&line) {
                 Ok(Value::Object(line)) => metrics.add(line),
                 _ => metrics.n_unreadable += 1,
             }
         }
-        Ok(metrics)
     }
 
     fn add(&mut self, line: Map<String, Value>) {
@@ -175,6 +189,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn steps_are_summed_and_damaged_lines_counted() {

@@ -4,12 +4,15 @@
 use super::sha256;
 use crate::json_text::to_text;
 use progtune_engine::{EncodedExample, Error, Result};
-use progtune_process::files::write_atomically;
+use progtune_process::files::{
+    bounded::{LARGEST_TEXT, read_text},
+    write_atomically,
+};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// The file.
-pub(crate) const FILE: &str = "verification.json";
+pub const FILE: &str = "verification.json";
 /// The version of its format.
 const FORMAT_VERSION: u64 = 1;
 
@@ -61,7 +64,7 @@ impl Recorded {
     }
 
     /// Whether both were computed in the same way, so that every bit must agree.
-    pub(crate) fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
+    pub fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
         let way = |of: &Self| {
             let texts = [&of.progtune, &of.device, &of.simd].map(String::clone);
             (texts, of.is_fused)
@@ -114,7 +117,7 @@ impl Recorded {
         if !path.is_file() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        let text = read_text(&path, LARGEST_TEXT).map_err(Error::io(&path, "read"))?;
         let damaged = |what: &str| {
             Error::Model(format!(
                 "{}: {what}; restore the file from a copy of the result",

@@ -26,7 +26,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// Fails if the disk does.
 #[cfg(unix)]
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+pub fn sync_directory(path: &Path) -> io::Result<()> {
     match std::fs::File::open(path) {
         Ok(directory) => accepted(medium::sync(&directory, path)),
         // Files can be created in a directory that its user may not read.
@@ -37,7 +37,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Directories cannot be forced to the disk here; the system orders its own records.
 #[cfg(not(unix))]
-pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
+pub fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! is ever lost.
 
 use super::*;
+use progtune_tests::outside::copy_directory;
 
 /// Command lines that cannot read one of their inputs at all, with their exit codes.
 fn unreadable(scratch: &Scratch, output: &Path) -> Vec<(i32, CommandLine)> {
@@ -122,6 +123,40 @@ fn a_run_that_does_not_end_well_leaves_the_earlier_result_whole() {
     for name in ["model.safetensors", "config.json", "vocab.txt"] {
         let read = |run: &Path| fs::read(run.join(name)).unwrap();
         assert!(read(&output) == read(&reference), "{name}");
+    }
+}
+
+/// A run whose last act was cut short after any number of files is completed by the next command.
+#[test]
+fn a_replacement_that_was_cut_short_is_completed() {
+    let scratch = Scratch::new();
+    let (earlier, finished) = (scratch.path("earlier"), scratch.path("finished"));
+    short(&earlier).run();
+    short(&finished).words("--peft lora --seed 7").run();
+    let expected = tree(&finished);
+    let mut moving = names(&finished);
+    moving.retain(|name| !name.contains('/'));
+    let mut without_results = moving.clone();
+    without_results.retain(|name| name != "all_results.json");
+    for moved in 0..=without_results.len() {
+        let output = scratch.path("run");
+        let _ = fs::remove_dir_all(&output);
+        let staged = output.join("new-run");
+        copy_directory(&earlier, &output);
+        fs::remove_file(output.join("all_results.json")).unwrap();
+        copy_directory(&finished, &staged);
+        fs::write(staged.join("moving.txt"), moving.join("\n") + "\n").unwrap();
+        for name in &without_results[..moved] {
+            let target = output.join(name);
+            let _ = fs::remove_dir_all(&target);
+            fs::rename(staged.join(name), target).unwrap();
+        }
+        let refused = short(&output).command().output().unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(text.contains("a finished run is here"), "{text}");
+        let mut now = tree(&output);
+        now.remove(".progtune.lock");
+        assert!(now == expected, "{moved}: {:?}", now.keys());
     }
 }
 

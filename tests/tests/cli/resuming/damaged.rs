@@ -1,7 +1,7 @@
 //! Damaged checkpoints are noticed, whatever byte it is, and the one before is used.
 
 use super::*;
-use progtune::Shelf;
+use progtune::checkpoint::Shelf;
 
 #[test]
 fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {

@@ -1,0 +1,74 @@
+"""Measures the first command that somebody would type for twelve kinds of data, beside PyTorch, and prints a table.
+
+    cargo build --release --workspace
+    python tools/measure_jobs.py --minilm MODEL_DIR --data SHARED/data
+
+Nothing is given but the model and the files; progtune decides the rest, and PyTorch trains with what it decided. What progtune
+printed is in `--output`/JOB/printed.txt. Every job is a line of `tools/jobs/record.jsonl`, like those of `measure_agreement.py`.
+Needs torch, transformers, scikit-learn and seqeval; half an hour on two cores.
+"""
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+
+from resumable import ROOT, arguments, lines_of, measure_missing
+
+sys.path.insert(0, str(ROOT / "tools/jobs"))
+from make_data import JOBS
+
+RECORD = ROOT / "tools/jobs/record.jsonl"
+
+
+def reference(name, rows, data, metric, config, args):
+    """PyTorch's figure with progtune's settings."""
+    settings = {key: config[key] for key in ("epochs", "lr", "batch_size", "seed", "max_length")}
+    if name == "WNUT17":
+        words = [ROOT / "tools/wnut17_reference.py", "--model", args.minilm, "--data", data, "--lr", settings["lr"], "--threads", args.threads]
+        words += ["--epochs", settings["epochs"], "--batch-size", settings["batch_size"], "--max-length", settings["max_length"]]
+        text = subprocess.run([sys.executable, *map(str, words)], check=True, capture_output=True, text=True).stdout
+        return [json.loads(line) for line in text.splitlines()][-2]["f1"]
+    if rows is None:
+        kind, rows = "squad", {"train": str(data / "train-v1.1.json"), "dev": str(data / "dev-v1.1.json")}
+    else:
+        label = rows["train"][0][2]
+        kind = "number" if isinstance(label, float) else "several" if isinstance(label, list) else "single"
+    job = dict(model=str(args.minilm), kind=kind, metric=metric, threads=int(args.threads), **rows, **settings)
+    file = data / "job.json"
+    file.write_text(json.dumps(job))
+    text = subprocess.run([sys.executable, ROOT / "tools/jobs/reference.py", file], check=True, capture_output=True, text=True).stdout
+    return json.loads(text.splitlines()[-1])
+
+
+def measure(name, args):
+    make, metric = JOBS[name]
+    data = args.output / name.replace(" ", "-").lower()
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    words, rows = make(args.data, data)
+    run = data / "run"
+    words = [args.progtune, "train", "--model", args.minilm, *words, "--threads", args.threads, "--output", run]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    (data / "printed.txt").write_text(done.stderr + "\n" + done.stdout)
+    if done.returncode:
+        raise SystemExit(f"{name}: {done.stderr}")
+    results = json.loads((run / "all_results.json").read_text())
+    config = tomllib.loads((run / "config.toml").read_text())
+    shown = " ".join(str(word).replace(f"{data}/", "").replace(str(args.minilm), "MODEL") for word in words[1:-4])
+    theirs = reference(name, rows, data, metric, config, args)
+    return dict(command=f"progtune {shown}", metric=metric, progtune=results[metric], pytorch=theirs)
+
+
+def main():
+    args = arguments(__doc__, "jobs", 1)
+    if not args.table:
+        measure_missing(RECORD, [dict(job=name) for name in JOBS], args, lambda key, _: measure(key["job"], args))
+    print("| in the shape of | command | metric | progtune | PyTorch |\n|---|---|---|---|---|")
+    for line in lines_of(RECORD):
+        figures = [f"{line[side]:.3f}" for side in ("progtune", "pytorch")]
+        print(f"| {line['job']} | `{line['command']}` | {line['metric'].removeprefix('eval_')} | " + " | ".join(figures) + " |")
+
+
+if __name__ == "__main__":
+    main()

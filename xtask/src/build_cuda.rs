@@ -1,0 +1,233 @@
+//! `cargo xtask build-cuda`: builds progtune with real CUDA kernels on a machine without a GPU, and
+//! checks what can be checked there. Called by `main`, `dist --cuda` and `.ci/run`.
+//!
+//! The toolkit comes from `tools/fetch_cuda.sh`. CUDA's libraries are replaced by archives that open
+//! them at the first call ([`delay_load`]), so that one program serves machines with and without a
+//! GPU. The build has a target folder of its own, because candle is another one there.
+
+mod delay_load;
+
+use delay_load::{Library, write_archive};
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+const HELP: &str = "\
+cargo xtask build-cuda [--toolkit DIR] [--profile NAME]
+  --toolkit DIR   directory of the CUDA toolkit; it is fetched if it is not there (target/cuda-toolkit)
+  --profile NAME  profile of the build (release)
+The program and its plugins are then in target/cuda/PROFILE.
+";
+
+/// The oldest GPUs that are supported: Ampere, which has bf16. For newer ones the driver compiles
+/// candle's PTX, while progtune's own kernels are built for each (`host/kernels/build.rs`).
+const COMPUTE_CAP: &str = "80";
+
+const LIBRARIES: [Library; 3] = [
+    Library {
+        name: "cuda",
+        files: &["libcuda.so.1"],
+        symbols: include_str!("../build_cuda/cuda.symbols"),
+    },
+    Library {
+        name: "cublas",
+        files: &["libcublas.so.13", "libcublas.so.12"],
+        symbols: include_str!("../build_cuda/cublas.symbols"),
+    },
+    Library {
+        name: "curand",
+        files: &["libcurand.so.10"],
+        symbols: include_str!("../build_cuda/curand.symbols"),
+    },
+];
+
+/// Libraries that cudarc names to the linker and of which nothing is called.
+const UNUSED: [&str; 2] = ["cublasLt", "nvrtc"];
+
+/// The libraries that the program may need to start, which every Linux has.
+const ALLOWED: [&str; 6] = [
+    "linux-vdso",
+    "libstdc++",
+    "libgcc_s",
+    "libm.so",
+    "libc.so",
+    "ld-linux",
+];
+
+/// nvcc, except for the ten kernels that multiply quantised matrices (40 CPU seconds and 3 MB each),
+/// which progtune never calls: they become empty functions.
+const NVCC: &str = r#"#!/bin/bash
+# Written by `cargo xtask build-cuda`.
+args=("$@"); last=${args[-1]}
+if [[ $last == *mmq_instance_*.cu ]]; then
+    type=$(basename "$last" .cu); type=${type#mmq_instance_}
+    source=$(mktemp --suffix=.cu); trap 'rm -f "$source"' EXIT
+    echo "extern \"C\" void launch_mmq_gguf_$type() {}" >"$source"
+    args[-1]=$source
+fi
+"$(dirname "$0")/nvcc" "${args[@]}"
+"#;
+
+/// Runs the task.
+///
+/// # Errors
+/// If the toolkit cannot be fetched, the build fails, or the program does not behave as it should
+/// on a machine without a GPU.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let mut toolkit = root.join("target/cuda-toolkit");
+    let mut profile = "release".to_owned();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or(format!("{argument}: expected a value"))
+        };
+        match argument.as_str() {
+            "--help" => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            "--toolkit" => toolkit = PathBuf::from(value()?),
+            "--profile" => profile.clone_from(value()?),
+            other => return Err(format!("{other}: unknown argument\n{HELP}")),
+        }
+    }
+    let start = Instant::now();
+    let home = prepare(root, &toolkit)?;
+    build(root, &home, &profile)?;
+    let folder = if profile == "dev" { "debug" } else { &profile };
+    let program = root.join("target/cuda").join(folder).join("progtune");
+    let bytes = fs::metadata(&program)
+        .map_err(|error| format!("{}: {error}", program.display()))?
+        .len();
+    println!(
+        "build-cuda: {} ({:.0} MB) after {:.0} s",
+        program.display(),
+        bytes as f64 / 1e6,
+        start.elapsed().as_secs_f64()
+    );
+    check(&program)
+}
+
+/// The toolkit's home, with the archives and the compiler that the build uses.
+fn prepare(root: &Path, toolkit: &Path) -> Result<PathBuf, String> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err("the toolkit is for Linux on x86-64: run this there".into());
+    }
+    let mut fetch = Command::new(root.join("tools/fetch_cuda.sh"));
+    succeed(fetch.arg(toolkit))?;
+    let home = toolkit.join("nvidia/cu13");
+    let home = fs::canonicalize(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| format!("{path}: {error}")
+    };
+    let stubs = home.join("lib/stubs");
+    fs::create_dir_all(&stubs).map_err(failed(&stubs))?;
+    if !home.join("lib64").exists() {
+        symlink("lib", home.join("lib64")).map_err(failed(&home))?;
+    }
+    for library in &LIBRARIES {
+        write_archive(&stubs, library)?;
+    }
+    for unused in UNUSED {
+        let archive = stubs.join(format!("lib{unused}.a"));
+        fs::write(&archive, "!<arch>\n").map_err(failed(&archive))?;
+    }
+    let runtime = stubs.join("libcudart.a");
+    fs::copy(home.join("lib/libcudart_static.a"), &runtime).map_err(failed(&runtime))?;
+    let nvcc = home.join("bin/nvcc-few");
+    // An equal file is left alone, so that nothing is built again because of its time.
+    if fs::read_to_string(&nvcc).ok().as_deref() != Some(NVCC) {
+        fs::write(&nvcc, NVCC).map_err(failed(&nvcc))?;
+    }
+    fs::set_permissions(&nvcc, fs::Permissions::from_mode(0o755)).map_err(failed(&nvcc))?;
+    Ok(home)
+}
+
+/// Builds the program for CUDA, and the plugins, which are the same as for the CPU.
+fn build(root: &Path, home: &Path, profile: &str) -> Result<(), String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let old = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(home.join("bin")).chain(env::split_paths(&old)));
+    let path = path.map_err(|error| error.to_string())?;
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(root)
+        .args([
+            "build",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "progtune-tests",
+            "--exclude",
+            "xtask",
+        ])
+        .args(["--features", "progtune/cuda", "--profile", profile])
+        .arg("--target-dir")
+        .arg(root.join("target/cuda"))
+        .env("CUDA_HOME", home)
+        .env("CUDA_PATH", home)
+        .env("NVCC", home.join("bin/nvcc-few"))
+        .env("CUDA_COMPUTE_CAP", COMPUTE_CAP)
+        .env("PATH", path);
+    succeed(&mut command)
+}
+
+/// Checks that the program starts here, names the missing driver, and needs no library of CUDA.
+fn check(program: &Path) -> Result<(), String> {
+    let needed = output(Command::new("ldd").arg(program))?.1;
+    let foreign = needed
+        .lines()
+        .map(str::trim)
+        .find(|line| !ALLOWED.iter().any(|name| line.contains(name)));
+    if let Some(line) = foreign {
+        return Err(format!("{}: needs {line}", program.display()));
+    }
+    println!(
+        "ldd names only libraries that every Linux has:\n{}",
+        needed.trim_end()
+    );
+    let mut train = Command::new(program);
+    let (code, said) =
+        output(train.args(["train", "--device", "cuda", "--output", "/nonexistent/run"]))?;
+    if Path::new("/dev/nvidia0").exists() {
+        println!("a GPU is here: `cargo xtask check-gpu` uses it");
+        return Ok(());
+    }
+    if code != Some(2) || !said.contains("libcuda.so.1") || said.lines().count() != 1 {
+        return Err(format!(
+            "--device cuda without a driver: expected one error and exit code 2, found {code:?}: {said}"
+        ));
+    }
+    println!("without a driver: {}", said.trim_end());
+    Ok(())
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{:?}: {status}", command.get_program()))
+    }
+}
+
+/// The exit code of a command, and everything that it printed.
+fn output(command: &mut Command) -> Result<(Option<i32>, String), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
