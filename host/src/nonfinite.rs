@@ -94,7 +94,7 @@ pub(crate) struct NonfiniteStep<'a> {
 
 impl NonfiniteStep<'_> {
     /// The contents of its file. JSON has no NaN and no infinity, so these numbers are texts.
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(self) -> Value {
         let mut not_finite = Vec::new();
         for (name, is_finite) in [
             ("loss", self.loss.is_finite()),

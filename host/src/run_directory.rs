@@ -182,7 +182,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
+    pub(crate) fn write_plan(&mut self, plan: &Value) -> Result<()> {
         self.write_text(PLAN, record_text(plan))
     }
 
@@ -190,7 +190,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_circumstances(&mut self, run: Value) -> Result<()> {
+    pub(crate) fn write_circumstances(&mut self, run: Value) -> Result<()> {
         let circumstances = match self.earlier_circumstances.take() {
             // A run that continues keeps those of its beginning.
             Some(mut first) => {
@@ -212,7 +212,7 @@ impl RunDirectory {
 
     /// Marks the end of the last step. From then on the result is saved, whatever happens to the
     /// directory.
-    pub fn begin_saving(&mut self) {
+    pub(crate) fn begin_saving(&mut self) {
         self.is_saving = true;
         interrupt::set_course(Course::Saving);
     }
@@ -277,7 +277,7 @@ impl RunDirectory {
 
 /// The directory in which a run that was cut short has its checkpoints: its own, or that in which
 /// it was to replace an earlier result.
-pub fn place_of_unfinished(run: &Path) -> PathBuf {
+pub(crate) fn place_of_unfinished(run: &Path) -> PathBuf {
     let staged = run.join(NEW_RUN);
     if Shelf::of(&staged).steps().is_empty() {
         run.to_owned()
