@@ -8,7 +8,7 @@ use crate::error::DataError;
 pub struct SkippedRows {
     /// Their number.
     pub n_rows: usize,
-    /// The errors in the first [`SkippedRows::N_LISTED`] of them, with file and line.
+    /// The errors in the first `SkippedRows::N_LISTED` of them, with file and line.
     pub reasons: Vec<String>,
 }
 

@@ -2,7 +2,7 @@
 //! next.
 //!
 //! Blocks below the lowest trained parameter do not change, so neither does their output. Each
-//! epoch saves this output at a [`boundary`]. The next epoch starts there, and saves again if the
+//! epoch saves this output at a `boundary`. The next epoch starts there, and saves again if the
 //! boundary has moved up. The recipe creates the cache; it and the evaluator
 //! use it. In f32 the results are the same bits with and without the cache.
 

@@ -1,8 +1,8 @@
 //! The output directory of a run, with its records. Called by the recipe.
 //!
-//! [`Claim`] ensures that only one run writes there. Records are opened in the claimed directory,
+//! `Claim` ensures that only one run writes there. Records are opened in the claimed directory,
 //! never through a link, and everything else is written under a temporary name and renamed. A run
-//! that replaces a finished one works in the subdirectory [`NEW_RUN`] and takes its place when it
+//! that replaces a finished one works in the subdirectory `NEW_RUN` and takes its place when it
 //! is complete.
 
 mod claim;

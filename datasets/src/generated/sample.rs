@@ -1,5 +1,5 @@
 //! The embedded task `sample`: short made-up reviews, negative (0) or positive (1). `load_split`
-//! and the host's offline default run take their rows from [`generate`]. The tool that prunes the
+//! and the host's offline default run take their rows from `generate`. The tool that prunes the
 //! embedded model's vocabulary calls [`vocabulary`].
 //!
 //! The task needs what pretraining provides. The training rows are about films and plays, the

@@ -1,6 +1,6 @@
 //! The embedded task `sample_pairs`: does the second sentence follow from the first? The labels are
 //! entailment (0) and not_entailment (1), as in GLUE's RTE. `load_split` takes its rows from
-//! [`generate`].
+//! `generate`.
 //!
 //! The task needs two things that pretraining provides. The first is knowledge of words: a dog is
 //! an animal, and someone glad is happy. If A sold B a car, B bought it. The second is structure:

@@ -10,10 +10,10 @@ use crate::tasks::metric::Metric;
 /// A grammar that generates the rows of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generator {
-    /// The task `sample`: [`sample::generate`](crate::generated::sample::generate).
+    /// The task `sample`: `sample::generate`.
     Sample,
     /// The task `sample_pairs`:
-    /// [`sample_pairs::generate`](crate::generated::sample_pairs::generate).
+    /// `sample_pairs::generate`.
     SamplePairs,
 }
 

@@ -2,7 +2,7 @@
 //! without additions.
 //!
 //! `merge_command` calls it. A rewrite of a linear layer becomes new weights by its merge graph.
-//! Without one, its graph is run on the layer as an affine function ([`affine`]). Rewrites of a
+//! Without one, its graph is run on the layer as an affine function (`affine`). Rewrites of a
 //! sub-layer's end go into the dense layer before it, rewrites of the activation into the dense
 //! layer after it. Everything is f32.
 

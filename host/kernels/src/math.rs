@@ -59,8 +59,8 @@ pub(crate) fn tanh(x: f32) -> f32 {
 /// in the same order.
 pub(crate) const LANES: usize = 16;
 
-/// Σ f(i) over 0..n. It uses four times [`LANES`] partial sums while enough terms remain (four
-/// chains of additions keep a core busy), then [`LANES`], then single additions.
+/// Σ f(i) over 0..n. It uses four times `LANES` partial sums while enough terms remain (four
+/// chains of additions keep a core busy), then `LANES`, then single additions.
 #[inline(always)]
 pub fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     const WIDE: usize = 4 * LANES;

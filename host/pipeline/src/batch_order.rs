@@ -2,8 +2,8 @@
 //! by the recipe from the lengths of the training set. The evaluator forms its batches with the
 //! same limits.
 //!
-//! For up to a million examples the order of an epoch is a list ([`listed`]). For more it is
-//! computed window by window ([`windowed`]), so that memory does not grow with the training set.
+//! For up to a million examples the order of an epoch is a list (`listed`). For more it is
+//! computed window by window (`windowed`), so that memory does not grow with the training set.
 
 mod by_length;
 mod listed;

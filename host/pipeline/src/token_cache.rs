@@ -1,5 +1,5 @@
 //! The cache of tokenised examples: one file per split, named by the SHA-256 of everything that
-//! determines its contents ([`Key`]). Called by [`crate::examples`].
+//! determines its contents ([`Key`]). Called by `examples`.
 //!
 //! The cache never makes a run fail: an unreadable file is created again, and a file that cannot be
 //! written is not kept. The directory is `$PROGTUNE_CACHE_DIR/tokenized`, otherwise

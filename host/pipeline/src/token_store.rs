@@ -1,5 +1,5 @@
 //! Tokenised examples in any number; every split of a run is stored in this way. Made by
-//! [`crate::examples`], and from lists by tests. Read by batches, their order, the evaluator and
+//! `examples`, and from lists by tests. Read by batches, their order, the evaluator and
 //! the prefix cache.
 //!
 //! The examples are the bytes of one file, whose layout [`directory`] describes. A small file is

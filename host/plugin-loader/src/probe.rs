@@ -95,8 +95,8 @@ struct Note {
 }
 
 /// Answers the parent if this process was started to try a library or to serve one
-/// ([`crate::isolation`]), and then ends the process. Otherwise it registers this program for
-/// [`Probe::of_this_program`]. A program that runs plugins calls it before anything else.
+/// (`isolation`), and then ends the process. Otherwise it registers this program for
+/// `Probe::of_this_program`. A program that runs plugins calls it before anything else.
 pub fn answer_if_asked(offer: &Offer) {
     let argument = env::args_os().nth(1);
     if argument.as_deref() == Some(OsStr::new(ARGUMENT)) {

@@ -117,10 +117,10 @@ pub fn print(text: impl Into<Screen>) -> Result<()> {
     write_out(text.into().as_str())
 }
 
-/// Writes JSON to standard output like [`print`], without changing its values.
+/// Writes JSON to standard output like [`print()`], without changing its values.
 ///
 /// # Errors
-/// Fails like [`print`].
+/// Fails like [`print()`].
 pub fn print_json(json: &str) -> Result<()> {
     write_out(Screen::json(json).as_str())
 }
@@ -129,7 +129,7 @@ pub fn print_json(json: &str) -> Result<()> {
 /// text.
 ///
 /// # Errors
-/// Fails like [`print`].
+/// Fails like [`print()`].
 pub fn print_data(data: &str) -> Result<()> {
     if std::io::stdout().is_terminal() {
         print(data)

@@ -103,7 +103,7 @@ impl Disk {
         Self::make(file, run, &chosen.entries, &chosen.sizes, dtype)
     }
 
-    /// Prepares a file like [`Disk::open`]. `kept` lists the examples that have a slot, and `sizes`
+    /// Prepares a file like `Disk::open`. `kept` lists the examples that have a slot, and `sizes`
     /// their bytes.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //!
 //! A block's forward returns a tape with the values that its backward needs. The backward consumes
 //! the tape, so a block's memory is free as soon as its gradients are done. Rows are cut into tasks
-//! ([`groups`]) that go through a whole block on one thread. [`block`] lists the steps.
+//! (`groups`) that go through a whole block on one thread. `block` lists the steps.
 
 mod attention;
 mod backward;

@@ -162,7 +162,7 @@ impl SafetensorsFile {
     }
 
     /// One tensor as f32 on the CPU, converted from f64, f16, bf16 or int8 rows with scales. It is
-    /// a variable, so that [`Var::from_tensor`] takes it without a copy.
+    /// a variable, so that [`candle_core::Var::from_tensor`] takes it without a copy.
     ///
     /// # Errors
     /// When there is no such tensor, its type is not one of those, or a value is NaN or infinite.

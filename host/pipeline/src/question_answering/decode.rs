@@ -132,7 +132,7 @@ pub struct Decoded {
     /// span with a score of 0.
     pub n_best: Vec<Span>,
     /// The null score minus the best span's score, for `null_odds.json`; only with
-    /// [`DecodeSettings::version_2_with_negative`].
+    /// `DecodeSettings::version_2_with_negative`.
     pub null_odds: Option<f32>,
 }
 

@@ -40,7 +40,7 @@ pub struct Windows {
 /// Splits questions into windows, on all threads.
 ///
 /// # Errors
-/// Fails like [`each_window`].
+/// Fails like `each_window`.
 pub fn make_windows(
     tokenizer: &Tokenizer,
     questions: &[Question],

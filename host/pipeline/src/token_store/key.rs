@@ -1,5 +1,5 @@
 //! The key that names a file of tokenised examples: a hash over everything that determines its
-//! contents. Made by [`crate::examples`], [`crate::question_answering`] and the tokenizer.
+//! contents. Made by `examples`, [`crate::question_answering`] and the tokenizer.
 
 use progtune_datasets::fingerprint::{READERS, extend};
 use progtune_process::interrupt;

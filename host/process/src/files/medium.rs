@@ -1,6 +1,6 @@
 //! The boundary to the file system. Every operation of [`super`] that changes a file or a directory
 //! passes through here. With the feature `faults`, and in unit tests, such an operation can be made
-//! to fail ([`faults`]); otherwise these functions only call the system. Called by everything in
+//! to fail (`faults`); otherwise these functions only call the system. Called by everything in
 //! [`super`], and by the caches for the files that they write themselves.
 
 #[cfg(any(test, feature = "faults"))]

@@ -125,7 +125,7 @@ enum Step {
     },
 }
 
-/// The names of a site's inputs: `y`, then those of [`Others`].
+/// The names of a site's inputs: `y`, then those of `Others`.
 pub const INPUTS: [&str; 3] = ["y", "x", "residual"];
 
 /// The values of a site's inputs besides `y`: `x` and `residual`. They are empty where the site
