@@ -73,7 +73,7 @@ pub use tasks::split::{
 pub use tasks::task::{Generator, Task, TaskSource};
 // The two generated tasks.
 pub use generated::{sample, sample_pairs};
-// Data files and what the user asks of them.
+// Data files, and the user's requests about them.
 pub use format::{DataFile, Format, Header, TextEncoding, may_hold_rows};
 pub use kept_columns::{ColumnRows, column_names};
 pub use request::{OnBadRow, OwnRequest, Reading};
@@ -95,7 +95,7 @@ pub use squad::{
     Answer, AnswerRule, Question, QuestionData, Questions, load_questions, read_questions,
     sampled_questions,
 };
-// What is wrong, and on which line.
+// Errors, with file and line.
 pub use error::{
     DataError, OwnDataError, Place, Position, QuestionError, QuestionPlace, TableError, TagError,
 };

@@ -62,7 +62,7 @@ pub use plan_command::run_plan;
 pub use plugins_command::run_plugins;
 pub use recipe::train;
 pub use resume_command::{fork_config, replay_config, resume_config, run_replay};
-// What a run works with.
+// Values of a run: its evaluations, its tokenizer, its task.
 pub use early_stopping::{EarlyStopping, Patience};
 pub use evaluations::{EvalSteps, EvalStrategy, Evaluations};
 pub use model_tokenizer::open_tokenizer;

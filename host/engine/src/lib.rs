@@ -11,7 +11,7 @@ mod task_kind;
 
 // The model, with its configuration, its parameters and its files.
 pub mod model;
-// What is trained: plans, plugins, and the optimizer.
+// Training: plans, plugins, and the optimizer.
 pub mod optim;
 pub mod plan;
 pub mod plugin;
@@ -29,7 +29,7 @@ pub use error::{Error, NotFinite, Result};
 // From a directory, or the model inside the program, to a model that can be trained.
 pub use assemble::{Assembly, BaseWeights, InitialValues, open_device};
 pub use model_source::{EMBEDDED_VOCABULARY, ModelSource};
-// What a step takes: examples and their targets, without padding.
+// The input of a step: examples and their targets, without padding.
 pub use batch::{Batch, EncodedExample, Labels, Target};
 // Tasks: the head and loss of each kind, their labels, and the record beside a result.
 pub use labels::LabelMatch;

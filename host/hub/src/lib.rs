@@ -24,14 +24,14 @@ mod observer;
 mod repository;
 mod wanted;
 
-// The hub, what is asked of it, and what goes wrong.
+// The hub, requests to it, and its errors.
 pub use error::{Error, Result};
 pub use hub::Hub;
 pub use repository::{Kind, Pin, Repository};
 pub use wanted::Wanted;
 // A path with the id behind it.
 pub use named_path::NamedPath;
-// What the caller shows of a transfer.
+// The display of a transfer, which the caller provides.
 pub use observer::{Observer, Transfer};
 // The process: tokens that no message may show, and the files that a snapshot contains.
 pub use cache::files_below;

@@ -12,7 +12,7 @@ mod prefetch;
 pub mod batch_order;
 // Class weights and label smoothing, as the loss takes them.
 pub mod class_weights;
-// Own data, described for people, and what looks odd in it.
+// Own data: its description for people, and remarks about oddities.
 pub mod data_description;
 pub mod data_remarks;
 // From logits to metrics and predictions.

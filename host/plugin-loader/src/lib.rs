@@ -60,9 +60,9 @@ pub use manifest::EntryKind;
 pub use plugins::{Plugins, Settings};
 // Loaded plugins.
 pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
-// What the host offers to them.
+// The host's offer to them.
 pub use offer::{Offer, set_cancelled};
-// What is kept about libraries between two runs of the program, and their trial.
+// Records about libraries, kept from one run of the program to the next, and their trial.
 pub use cache::Cache;
 pub use probe::Probe;
 // Errors.

@@ -13,7 +13,7 @@ mod thousands;
 
 // Durations in messages: `duration::in_words(90.0)`.
 pub mod duration;
-// Safe reading and writing, locks, and what remains of a killed process.
+// Safe reading and writing, locks, and the remains of killed processes.
 pub mod files;
 // Ctrl-C and its relatives: `interrupt::check()?` in long loops.
 pub mod interrupt;
