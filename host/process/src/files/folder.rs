@@ -278,39 +278,39 @@ mod system {
         path::Path,
     };
 
-    pub type Handle = ();
+    pub(super) type Handle = ();
 
-    pub fn open(path: &Path) -> io::Result<Handle> {
+    pub(super) fn open(path: &Path) -> io::Result<Handle> {
         fs::read_dir(path).map(drop)
     }
 
-    pub(crate) fn is_at(_: &Handle, path: &Path) -> bool {
+    pub(super) fn is_at(_: &Handle, path: &Path) -> bool {
         path.is_dir()
     }
 
-    pub(crate) fn is_file_at(_: &File, path: &Path) -> bool {
+    pub(super) fn is_file_at(_: &File, path: &Path) -> bool {
         path.is_file()
     }
 
-    pub(crate) fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
+    pub(super) fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
         fs::create_dir(path.join(name))
     }
 
-    pub(crate) fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
+    pub(super) fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
         open(&path.join(name))
     }
 
-    pub fn create_new(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+    pub(super) fn create_new(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
         options.open(path.join(name))
     }
 
-    pub(crate) fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+    pub(super) fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
         File::options().read(true).write(true).open(path.join(name))
     }
 
-    pub(crate) fn check_own(about: &Metadata) -> Result<(), &'static str> {
+    pub(super) fn check_own(about: &Metadata) -> Result<(), &'static str> {
         if about.is_file() {
             Ok(())
         } else {
@@ -318,11 +318,11 @@ mod system {
         }
     }
 
-    pub fn sync(_: &Handle) -> io::Result<()> {
+    pub(super) fn sync(_: &Handle) -> io::Result<()> {
         Ok(())
     }
 
-    pub fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {
+    pub(super) fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {
         if is_folder {
             fs::remove_dir(path.join(name))
         } else {
