@@ -8,7 +8,7 @@ pub struct Column {
     /// The name in the Hugging Face data set (parquet, JSONL), or in the user's own file.
     pub name: String,
     /// The name in the official GLUE TSV files if it differs, such as `#1 String`.
-    pub tsv_name: Option<String>,
+    pub(crate) tsv_name: Option<String>,
     /// The columns whose texts are joined with a space; empty for a single column.
     pub parts: Vec<String>,
 }

@@ -85,7 +85,7 @@ pub const READERS: u64 = {
 };
 
 /// The initial value of a fingerprint (the offset basis of 64-bit FNV-1a).
-pub const SEED: u64 = 0xcbf2_9ce4_8422_2325;
+pub(crate) const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// `hash` extended by further bytes, by 64-bit FNV-1a. Do not use it for data chosen by an
 /// adversary.

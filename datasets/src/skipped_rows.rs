@@ -8,13 +8,13 @@ use crate::error::DataError;
 pub struct SkippedRows {
     /// Their number.
     pub n_rows: usize,
-    /// The errors in the first [`SkippedRows::N_LISTED`] of them, with file and line.
+    /// The errors in the first `SkippedRows::N_LISTED` of them, with file and line.
     pub reasons: Vec<String>,
 }
 
 impl SkippedRows {
     /// The number of rows listed: enough to read, too few to fill the memory.
-    pub const N_LISTED: usize = 10_000;
+    pub(crate) const N_LISTED: usize = 10_000;
 
     /// Adds the rows of another file.
     pub(crate) fn extend(&mut self, other: Self) {

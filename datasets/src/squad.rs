@@ -27,7 +27,7 @@ mod document;
 mod fields;
 
 pub use data::QuestionData;
-pub use document::is_question_file;
+pub(crate) use document::is_question_file;
 
 /// A question about a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ pub fn load_questions(
 impl Task {
     /// The requirement that the questions in this task's training and validation files must meet
     /// regarding answers.
-    pub fn answer_rule(&self) -> AnswerRule {
+    pub(crate) fn answer_rule(&self) -> AnswerRule {
         if self.has_unanswerable {
             AnswerRule::OrNone
         } else {

@@ -10,20 +10,20 @@
 
 mod verdict;
 
-pub use verdict::{Verdict, judge};
+pub(crate) use verdict::{Verdict, judge};
 
 use progtune_datasets::{Metric, ProblemType, Task};
-use progtune_engine::{batch::Target, error::Result};
+use progtune_engine::{Result, Target};
 use progtune_pipeline::task_scores::measure;
 use progtune_pipeline::{
-    eval_split::EvalSplit,
+    EvalSplit,
     metrics::{Outcome, compute},
     token_store::Examples,
 };
 
 /// The loss and the metrics of guessing on a split.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// The loss, as in `eval_loss`; `None` if no example has a label.
     pub loss: Option<f64>,
     /// The metrics under the names of the task; NaN if a metric is undefined.
@@ -115,7 +115,7 @@ impl Baseline {
     ///
     /// # Errors
     /// Fails if examples cannot be read.
-    pub fn new(task: &Task, train: &Examples, split: &EvalSplit) -> Result<Self> {
+    pub(crate) fn new(task: &Task, train: &Examples, split: &EvalSplit) -> Result<Self> {
         let prior = Prior::of(task, train)?;
         let (mut targets, mut loss) = (Vec::new(), (0.0, 0));
         for example in split.examples.iter() {

@@ -8,9 +8,9 @@
 use candle_core::Device;
 use progtune_datasets::Task;
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     export::{WeightDtype, write_safetensors},
-    model::{Model, parameters::ParameterId},
+    model::{Model, ParameterId},
 };
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_pipeline::task_scores::metric_names;
@@ -23,13 +23,13 @@ use std::{
 };
 
 /// The file with the best parameters in a run directory of version 0.1.
-pub const FILE_OF_0_1: &str = "best.safetensors";
+pub(crate) const FILE_OF_0_1: &str = "best.safetensors";
 
 const PREFIX: &str = "best-";
 const SUFFIX: &str = ".safetensors";
 
 /// Whether a file with the best parameters has this name.
-pub fn is_file_name(name: &str) -> bool {
+pub(crate) fn is_file_name(name: &str) -> bool {
     let number = name.strip_prefix(PREFIX);
     let number = number.and_then(|rest| rest.strip_suffix(SUFFIX));
     number.is_some_and(|number| {
@@ -39,7 +39,7 @@ pub fn is_file_name(name: &str) -> bool {
 
 /// Removes the files with the best parameters from a run directory, whose result is saved. A file
 /// that stays does no harm, so errors are only logged.
-pub fn remove_files(directory: &Path) {
+pub(crate) fn remove_files(directory: &Path) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| is_file_name(&entry.file_name().to_string_lossy())) {
         if let Err(error) = fs::remove_file(entry.path()) {
@@ -50,7 +50,7 @@ pub fn remove_files(directory: &Path) {
 
 /// The best evaluation so far. The file with its parameters is in the run directory.
 #[derive(Debug)]
-pub struct BestModel {
+pub(crate) struct BestModel {
     directory: PathBuf,
     /// The key of the metric in an evaluation, with `eval_`.
     key: String,
@@ -73,13 +73,13 @@ pub struct Moment {
 impl Moment {
     /// The epoch in the records: its number at its end, and inside it the epochs so far with a
     /// fraction.
-    pub fn epoch_json(&self) -> Value {
+    pub(crate) fn epoch_json(&self) -> Value {
         self.inside
             .map_or(json!(self.epoch), |epochs| json!(epochs))
     }
 
     /// The epoch for people: `2` at its end, `1.25` inside it.
-    pub fn epoch_text(&self) -> String {
+    pub(crate) fn epoch_text(&self) -> String {
         match self.inside {
             Some(epochs) => format!("{epochs:.2}"),
             None => self.epoch.to_string(),
@@ -111,7 +111,7 @@ impl BestModel {
     ///
     /// # Errors
     /// Fails if the task has no such metric.
-    pub fn told_by(given: &str, task: &Task) -> Result<Self> {
+    pub(crate) fn told_by(given: &str, task: &Task) -> Result<Self> {
         let name = given.strip_prefix("eval_").unwrap_or(given);
         let known = metric_names(task);
         let is_known = |name: &str| name == "loss" || known.contains(&name);
@@ -134,40 +134,40 @@ impl BestModel {
     }
 
     /// Sets the directory for the parameters to the run's current directory, which may have moved.
-    pub fn keep_in(&mut self, directory: &Path) {
+    pub(crate) fn keep_in(&mut self, directory: &Path) {
         directory.clone_into(&mut self.directory);
     }
 
     /// The name of the metric, with `eval_`.
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
     /// Whether lower values of the metric are better.
-    pub fn is_lower_better(&self) -> bool {
+    pub(crate) fn is_lower_better(&self) -> bool {
         self.lower
     }
 
     /// The value of the best evaluation so far.
-    pub fn value(&self) -> Option<f64> {
+    pub(crate) fn value(&self) -> Option<f64> {
         self.best.as_ref().map(|best| best.value)
     }
 
     /// The metric in an evaluation; `None` if it is undefined there. Such an evaluation is never
     /// the best.
-    pub fn value_in(&self, evaluation: &Map<String, Value>) -> Option<f64> {
+    pub(crate) fn value_in(&self, evaluation: &Map<String, Value>) -> Option<f64> {
         evaluation.get(&self.key).and_then(Value::as_f64)
     }
 
     /// The best evaluation so far, and the name of the file with its parameters.
-    pub fn kept(&self) -> Option<(Best, String)> {
+    pub(crate) fn kept(&self) -> Option<(Best, String)> {
         let best = self.best.clone()?;
         let name = best.file(Path::new(""));
         Some((best, name.to_string_lossy().into_owned()))
     }
 
     /// Continues with the best evaluation of the run so far, whose file is in the run directory.
-    pub fn continue_with(&mut self, best: Best) {
+    pub(crate) fn continue_with(&mut self, best: Best) {
         self.best = Some(best);
     }
 
@@ -176,7 +176,7 @@ impl BestModel {
     ///
     /// # Errors
     /// Fails if the parameters cannot be written.
-    pub fn offer(
+    pub(crate) fn offer(
         &mut self,
         model: &Model,
         trained: &[ParameterId],
@@ -225,7 +225,7 @@ impl BestModel {
     ///
     /// # Errors
     /// Fails if the parameters cannot be read.
-    pub fn restore(self, model: &Model, steps: u64) -> Result<Option<Best>> {
+    pub(crate) fn restore(self, model: &Model, steps: u64) -> Result<Option<Best>> {
         let Some(best) = self.best else {
             tracing::warn!(
                 "--metric-for-best-model: {} is undefined in every evaluation; the result is the model of the last step",

@@ -13,10 +13,7 @@ use crate::{
     run_directory::{CONFIG, RESULTS},
     verify::{self, Recorded},
 };
-use progtune_engine::{
-    error::{Error, Result},
-    model::device::Kernels,
-};
+use progtune_engine::{Error, Result, model::Kernels};
 use progtune_process::{
     files::{
         bounded::{LARGEST_TEXT, read_text},

@@ -3,15 +3,15 @@
 
 mod tables;
 
-pub use tables::tables;
+pub(crate) use tables::tables;
 
 use crate::evaluate::Evaluation;
 use progtune_datasets::{Task, TaskSource};
-use progtune_pipeline::metrics::classes::ClassReport;
+use progtune_pipeline::metrics::ClassReport;
 use serde_json::{Map, Value, json};
 
 /// The keys, without their prefix `eval_`.
-pub const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
+pub(crate) const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
 
 /// Builds `per_class` and `confusion_matrix`.
 ///
@@ -19,7 +19,7 @@ pub const KEYS: [&str; 2] = ["per_class", "confusion_matrix"];
 /// `confusion_matrix` rows are expected classes and columns are predicted ones, in the order of
 /// ids. Tagged sentences have only `per_class`, by entity type. The map is empty for regression and
 /// for GLUE's tasks, whose records have only Hugging Face's keys.
-pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
+pub(crate) fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
     let mut map = Map::new();
     if task.source != TaskSource::Own {
         return map;
@@ -52,7 +52,7 @@ pub fn report(task: &Task, evaluation: &Evaluation) -> Map<String, Value> {
 }
 
 /// Returns an evaluation without the entries for each class, which would fill the log.
-pub fn without_classes(results: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn without_classes(results: &Map<String, Value>) -> Map<String, Value> {
     let is_for_classes = |key: &str| {
         let name = key.strip_prefix("eval_").unwrap_or(key);
         KEYS.contains(&name.trim_end_matches("_mm"))

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use progtune_plain_text::shown_line;
 
 use crate::flags::Arguments;
-use progtune_process::terminal::colour::ColourChoice;
+use progtune_process::terminal::ColourChoice;
 
 pub mod arguments;
 mod build;
@@ -18,7 +18,7 @@ mod refused;
 mod tests;
 mod typed;
 
-pub use crate::flags::InstalledIds;
+pub(crate) use crate::flags::InstalledIds;
 pub use commands::{Command, PluginsCommand};
 
 use commands::COMMANDS;
@@ -94,6 +94,6 @@ pub fn clap_command() -> clap::Command {
 
 /// The same command line for shell completion, with the names that values can have. Not for
 /// parsing.
-pub fn completed_command(installed: &InstalledIds) -> clap::Command {
+pub(crate) fn completed_command(installed: &InstalledIds) -> clap::Command {
     build::command_line(&|flag, arg| flag.about().completed(flag, arg, installed))
 }

@@ -6,7 +6,7 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, EntryKind, PluginSources},
 };
 use progtune_process::{

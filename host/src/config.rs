@@ -49,7 +49,7 @@ mod split;
 mod tests;
 mod training;
 
-pub use answering::max_length;
+pub(crate) use answering::max_length;
 pub use batching::BatchingConfig;
 pub use caching::{CachingConfig, without_effect};
 pub use check::CheckConfig;
@@ -68,13 +68,14 @@ pub use merge::MergeConfig;
 pub use optimizer::OptimizerConfig;
 pub use origins::Origins;
 pub use output::OutputConfig;
-pub use own::check_complete as check_own_complete;
+pub(crate) use own::check_complete as check_own_complete;
 pub use plugins::resolve_plugins;
 pub use predict::{KeepColumns, OutputFormat, PredictConfig, PredictInput, TypedPair};
-pub use recorded::{RecordedData, recorded_split};
+pub use recorded::RecordedData;
+pub(crate) use recorded::recorded_split;
 pub use saving::{Beginning, SaveStrategy, SavingConfig};
 pub use schedule_and_method::ScheduleAndMethod;
-pub use settings::DEFAULT as DEFAULT_ORIGIN;
+pub(crate) use settings::DEFAULT as DEFAULT_ORIGIN;
 pub use show::verbosity;
 pub use split::Split;
 pub use training::TrainingConfig;
@@ -111,17 +112,17 @@ use export::Written;
 use settings::Settings;
 
 /// The flag of the run directory.
-pub fn output_flag() -> &'static dyn Declared {
+pub(crate) fn output_flag() -> &'static dyn Declared {
     &OUTPUT
 }
 
 /// The flag of a configuration file.
-pub fn config_flag() -> &'static Flag<PathBuf> {
+pub(crate) fn config_flag() -> &'static Flag<PathBuf> {
     &layers::CONFIG
 }
 
 /// The default task, which generates its own data.
-pub const SAMPLE_TASK: &str = "sample";
+pub(crate) const SAMPLE_TASK: &str = "sample";
 
 /// The name of the model inside the binary.
 const EMBEDDED_MODEL: &str = "embedded";
@@ -137,7 +138,7 @@ pub struct RunConfig {
     /// The task, and the amount of its data that is used.
     pub data: DataConfig,
     /// Schedule and method.
-    pub schedule_and_method: ScheduleAndMethod,
+    pub(crate) schedule_and_method: ScheduleAndMethod,
     /// Epochs, steps, seed, dropout, the best model.
     pub training: TrainingConfig,
     /// Evaluations and early stopping.
@@ -147,9 +148,9 @@ pub struct RunConfig {
     /// Class weights and label smoothing.
     pub loss: LossConfig,
     /// Batches, and the length of sequences.
-    pub batching: BatchingConfig,
+    pub(crate) batching: BatchingConfig,
     /// Tokenised data and the output of frozen blocks.
-    pub caching: CachingConfig,
+    pub(crate) caching: CachingConfig,
     /// The memory available to training.
     pub memory: MemoryConfig,
     /// Threads, device and kernels.
@@ -188,7 +189,7 @@ impl RunConfig {
     }
 
     /// The default run directory: `runs/<task>-<schedule>-<method or "full">-seed<seed>`.
-    pub fn default_output(&self) -> PathBuf {
+    pub(crate) fn default_output(&self) -> PathBuf {
         let ScheduleAndMethod { schedule, peft, .. } = &self.schedule_and_method;
         let method = peft.as_deref().unwrap_or("full");
         let (task, seed) = (&self.data.task, self.training.seed);
@@ -406,7 +407,7 @@ pub(crate) fn key_flags() -> impl Iterator<Item = &'static dyn Declared> {
 }
 
 /// The key with this name.
-pub fn find_key(name: &str) -> Option<&'static About> {
+pub(crate) fn find_key(name: &str) -> Option<&'static About> {
     keys().find(|key| key.name == name)
 }
 

@@ -12,12 +12,12 @@ use std::{
 const PIECE: usize = 1 << 18;
 
 /// The hash of some bytes.
-pub fn of_bytes(bytes: &[u8]) -> String {
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 /// A hash as text.
-pub fn hex(hash: &[u8]) -> String {
+pub(crate) fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -25,7 +25,7 @@ pub fn hex(hash: &[u8]) -> String {
 ///
 /// # Errors
 /// Fails if it cannot be read.
-pub fn of_file(path: &Path) -> io::Result<(u64, String)> {
+pub(crate) fn of_file(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE];
@@ -41,7 +41,7 @@ pub fn of_file(path: &Path) -> io::Result<(u64, String)> {
 }
 
 /// Writes to `out`, and hashes what it wrote.
-pub struct Hashing<W> {
+pub(crate) struct Hashing<W> {
     out: W,
     hash: Sha256,
     length: u64,
@@ -49,7 +49,7 @@ pub struct Hashing<W> {
 
 impl<W: Write> Hashing<W> {
     /// Begins with nothing written.
-    pub fn new(out: W) -> Self {
+    pub(crate) fn new(out: W) -> Self {
         let hash = Sha256::new();
         Self {
             out,
@@ -59,7 +59,7 @@ impl<W: Write> Hashing<W> {
     }
 
     /// The destination, the length, and the hash.
-    pub fn finish(self) -> (W, u64, String) {
+    pub(crate) fn finish(self) -> (W, u64, String) {
         (self.out, self.length, hex(&self.hash.finalize()))
     }
 }

@@ -16,7 +16,7 @@ pub struct EarlyStopping {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patience {
     /// The number of evaluations since the last improvement.
-    pub without_improvement: u32,
+    pub(crate) without_improvement: u32,
 }
 
 impl EarlyStopping {
@@ -25,7 +25,7 @@ impl EarlyStopping {
     /// is whether lower values are better.
     ///
     /// ```
-    /// use progtune::early_stopping::{EarlyStopping, Patience};
+    /// use progtune::{EarlyStopping, Patience};
     ///
     /// let settings = EarlyStopping { patience: 2, threshold: 0.01 };
     /// let mut patience = Patience::default();

@@ -6,12 +6,8 @@
 
 use candle_core::{Device, Tensor};
 use progtune_engine::{
-    assemble::InitialValues,
-    error::Result,
-    model::{
-        description::ParameterInfo,
-        parameters::{HostSlice, Parameters},
-    },
+    InitialValues, Result,
+    model::{HostSlice, Parameters, description::ParameterInfo},
     plan::{ModelPlan, Stage},
 };
 use progtune_plugin_api::{records::Part, stage::block_ranges};
@@ -19,7 +15,7 @@ use serde_json::{Value, json};
 
 /// A part of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// The embeddings.
     Embeddings,
     /// A block.
@@ -73,7 +69,7 @@ impl Place {
 
 /// Counts one optimizer step of `stage` for every part that it trains. `steps` has an entry per
 /// part: embeddings, blocks, head, shared parameters; it is made here if it is empty.
-pub fn count_step(steps: &mut Vec<u64>, stage: &Stage, model_plan: &ModelPlan) {
+pub(crate) fn count_step(steps: &mut Vec<u64>, stage: &Stage, model_plan: &ModelPlan) {
     let blocks = model_plan.blocks;
     steps.resize(blocks + 3, 0);
     let mut is_trained = vec![false; steps.len()];
@@ -87,7 +83,7 @@ pub fn count_step(steps: &mut Vec<u64>, stage: &Stage, model_plan: &ModelPlan) {
 
 /// The effect of training on a part of the model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Engagement {
+pub(crate) struct Engagement {
     /// The part.
     pub place: Place,
     /// Number of steps that trained it.
@@ -102,7 +98,7 @@ pub struct Engagement {
 
 impl Engagement {
     /// The change relative to the first norm; `None` if that is zero or was not measured.
-    pub fn relative_change(&self) -> Option<f64> {
+    pub(crate) fn relative_change(&self) -> Option<f64> {
         let norm = self.initial_norm.filter(|norm| *norm > 0.0)?;
         Some(self.change / norm)
     }
@@ -115,7 +111,7 @@ impl Engagement {
 
 /// The effect of training on each part of the model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Engaged {
+pub(crate) struct Engaged {
     parts: Vec<Engagement>,
     /// Whether the result is that of an earlier epoch, so that what was trained later is unmoved.
     is_of_earlier_epoch: bool,
@@ -126,7 +122,7 @@ impl Engaged {
     ///
     /// # Errors
     /// Fails if the first values cannot be read again.
-    pub fn measure(
+    pub(crate) fn measure(
         model_plan: &ModelPlan,
         parameters: &Parameters,
         initial: &InitialValues<'_>,
@@ -168,7 +164,7 @@ impl Engaged {
     }
 
     /// The entry `engaged` of `all_results.json`.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let entry = |part: &Engagement| {
             let mut entry = json!({ "part": part.place.name() });
             if let Place::Block(block) = part.place {
@@ -186,7 +182,7 @@ impl Engaged {
 
     /// The changes in words: `embeddings 0.2 %, blocks 1.3 to 4.1 %, head 62.0 % of their initial
     /// norm`.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let trained = |part: &&Engagement| part.steps > 0 && part.parameters > 0;
         let parts = || self.parts.iter().filter(trained);
         let (mut relative, mut from_zero) = (Vec::new(), Vec::new());
@@ -223,7 +219,7 @@ impl Engaged {
     }
 
     /// The warning about parts that were trained and did not move; `None` if there are none.
-    pub fn warning(&self) -> Option<String> {
+    pub(crate) fn warning(&self) -> Option<String> {
         let unmoved = || self.parts.iter().filter(|part| part.is_unmoved());
         if self.is_of_earlier_epoch || unmoved().next().is_none() {
             return None;

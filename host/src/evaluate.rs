@@ -2,26 +2,24 @@
 //! epoch, and by `evaluate` and `predict`.
 
 mod only_answer;
-pub mod only_label;
+pub(crate) mod only_label;
 
 use only_answer::only_answer;
 use only_label::only_label;
 use progtune_datasets::Task;
 use progtune_engine::{
-    batch::{Batch, Target},
-    error::{Error, NotFinite, Result},
+    Batch, Error, NotFinite, Result, Target, kind_of,
     model::{Model, Start},
-    task_kind::kind_of,
 };
 use progtune_pipeline::{
+    EvalSplit,
     batch_order::BatchLimit,
-    eval_split::EvalSplit,
-    metrics::classes::{ClassReport, Confusion},
-    question_answering::decode::Decoded,
+    metrics::{ClassReport, Confusion},
+    question_answering::Decoded,
     task_scores::{Measured, measure},
     token_store::Examples,
 };
-use progtune_process::{interrupt, phase::Phase};
+use progtune_process::{Phase, interrupt};
 
 /// The result of evaluating a model on a split.
 #[derive(Debug, Clone)]
@@ -35,9 +33,9 @@ pub struct Evaluation {
     /// The answers to the split's questions, if it has any.
     pub answers: Option<Vec<Decoded>>,
     /// The one answer that every example gets, if the labels differ and no other answer is given.
-    pub only_answer: Option<String>,
+    pub(crate) only_answer: Option<String>,
     /// The one label that every labelled example has, if there are several examples.
-    pub only_label: Option<String>,
+    pub(crate) only_label: Option<String>,
     /// The scores of each entity type, or of each label in a multi-label task; empty for other
     /// tasks.
     pub parts: Vec<(String, ClassReport)>,
@@ -60,7 +58,11 @@ pub fn logits(model: &Model, examples: &Examples, limit: BatchLimit) -> Result<V
 
 /// Computes logits like [`logits`], for a split. If logits are not finite, the error names the
 /// example.
-pub fn split_logits(model: &Model, split: &EvalSplit, limit: BatchLimit) -> Result<Vec<Vec<f32>>> {
+pub(crate) fn split_logits(
+    model: &Model,
+    split: &EvalSplit,
+    limit: BatchLimit,
+) -> Result<Vec<Vec<f32>>> {
     let what = format!("the {} split", split.name);
     compute_all(model, &split.examples, limit, &what, &mut |_| Ok(None))
         .map_err(|error| naming_question(error, split))
@@ -165,7 +167,7 @@ pub fn evaluate(
 }
 
 /// Evaluates a split like [`evaluate`], but starts each batch where `find_start` says.
-pub fn evaluate_from(
+pub(crate) fn evaluate_from(
     model: &Model,
     task: &Task,
     split: &EvalSplit,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// Maps an evaluation to Hugging Face's keys: `eval_`, the name, and `suffix`. Values that are not
 /// finite become null.
-pub fn eval_keys(task: &Task, result: &Evaluation, suffix: &str) -> Map<String, Value> {
+pub(crate) fn eval_keys(task: &Task, result: &Evaluation, suffix: &str) -> Map<String, Value> {
     let mut map = Map::new();
     let mut put = |key: &str, value: f64| {
         let value = if value.is_finite() {

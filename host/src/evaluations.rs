@@ -2,7 +2,7 @@
 //! steps, or only at its end. Read by `config`; the recipe, the progress and the time forecast ask
 //! for the times.
 
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 /// The values of `--eval-strategy`, under Hugging Face's names.
@@ -87,7 +87,7 @@ impl Evaluations {
 /// The times of the evaluations in a run. Steps are counted from 1.
 ///
 /// ```
-/// use progtune::evaluations::{EvalSteps, EvalStrategy, Evaluations};
+/// use progtune::{EvalSteps, EvalStrategy, Evaluations};
 ///
 /// let requested = Evaluations {
 ///     strategy: EvalStrategy::Steps,
@@ -119,7 +119,7 @@ impl EvalTimes {
     }
 
     /// Whether the model is evaluated after this step, with which an epoch ends, possibly early.
-    pub fn is_at_end(&self, step: u64) -> bool {
+    pub(crate) fn is_at_end(&self, step: u64) -> bool {
         self.ends_epochs || step == self.last_step
     }
 

@@ -13,18 +13,15 @@ use crate::{
 };
 use data_files::{DataFiles, SplitFiles};
 use progtune_datasets::{OwnRequest, Task};
-use progtune_engine::error::{Error, Result};
-use progtune_hub::{
-    Hub, NamedPath, files_below,
-    repository::{Kind, Repository},
-};
+use progtune_engine::{Error, Result};
+use progtune_hub::{Hub, Kind, NamedPath, Repository, files_below};
 use progtune_process::{files::near_path, terminal::note};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-pub use recorded_base::warn_of_another_base;
+pub(crate) use recorded_base::warn_of_another_base;
 use wanted::AdapterFiles;
-pub use wanted::ModelFiles;
+pub(crate) use wanted::ModelFiles;
 
 /// The data sets of named tasks on the hub: task, id, configuration.
 const DATA_SETS: &[(&str, &str, &str)] = &[
@@ -42,7 +39,7 @@ const DATA_SETS: &[(&str, &str, &str)] = &[
 ];
 
 /// The data set of a named task on the hub, and its configuration there.
-pub fn data_set_of(task: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn data_set_of(task: &str) -> Option<(&'static str, &'static str)> {
     let task = canonical(task);
     let found = DATA_SETS.iter().find(|(name, ..)| *name == task);
     found.map(|&(_, id, configuration)| (id, configuration))
@@ -54,14 +51,14 @@ fn canonical(task: &str) -> String {
 }
 
 /// Resolves names to directories.
-pub struct Fetcher<'a> {
+pub(crate) struct Fetcher<'a> {
     settings: &'a HubConfig,
     hub: Hub,
 }
 
 impl<'a> Fetcher<'a> {
     /// Creates the resolver for one command.
-    pub fn new(settings: &'a HubConfig) -> Self {
+    pub(crate) fn new(settings: &'a HubConfig) -> Self {
         Self {
             settings,
             hub: Hub::new(settings.offline, transfer::Shown),
@@ -73,7 +70,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// Fails if something exists neither locally nor on the hub.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         inputs: &InputsConfig,
         task: &str,
@@ -117,7 +114,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// Fails like [`Fetcher::run`], or if the adapters record no base model or different ones.
-    pub fn models(&self, named: &AdaptedModel) -> Result<AdaptedModel> {
+    pub(crate) fn models(&self, named: &AdaptedModel) -> Result<AdaptedModel> {
         let local = |choice: &AdapterChoice| {
             let directory = choice.directory.as_deref();
             Ok(AdapterChoice {
@@ -152,7 +149,12 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// Fails like [`Fetcher::run`], or if the data set has no such split.
-    pub fn own_split(&self, own: &OwnRequest, data: &Path, split: Split) -> Result<OwnRequest> {
+    pub(crate) fn own_split(
+        &self,
+        own: &OwnRequest,
+        data: &Path,
+        split: Split,
+    ) -> Result<OwnRequest> {
         let (directory, found) = self.own_data(data)?;
         let mut own = own.clone();
         let (files, chosen) = match split {
@@ -176,7 +178,11 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// Fails like [`Fetcher::run`], or if a revision is given for something that is not on the hub.
-    pub fn model(&self, model: Option<&NamedPath>, files: ModelFiles) -> Result<Option<NamedPath>> {
+    pub(crate) fn model(
+        &self,
+        model: Option<&NamedPath>,
+        files: ModelFiles,
+    ) -> Result<Option<NamedPath>> {
         let revision = self.settings.revision.as_deref();
         let repository = model.and_then(|model| self.repository(Kind::Model, model.path()));
         match (repository, revision) {
@@ -211,7 +217,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// Fails like [`Fetcher::run`].
-    pub fn adapter(&self, adapter: &Path) -> Result<PathBuf> {
+    pub(crate) fn adapter(&self, adapter: &Path) -> Result<PathBuf> {
         match self.repository(Kind::Model, adapter) {
             Some(repository) => Ok(self.hub.snapshot(&repository, &AdapterFiles)?),
             None => Ok(adapter.to_owned()),
@@ -223,7 +229,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// Fails like [`Fetcher::run`].
-    pub fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<NamedPath>> {
+    pub(crate) fn task_data(&self, task: &str, data: Option<&Path>) -> Result<Option<NamedPath>> {
         let on_hub = data_set_of(task);
         let repository = match (data, on_hub) {
             (Some(data), _) => self.repository(Kind::Dataset, data),
@@ -338,7 +344,7 @@ fn usual_files(task: &str, folder: &str) -> Vec<String> {
 
 /// The ids and commits of everything that came from the hub, for the records of a run; `None` if
 /// nothing did.
-pub fn record(inputs: &InputsConfig) -> Option<Value> {
+pub(crate) fn record(inputs: &InputsConfig) -> Option<Value> {
     let named = [
         ("model", &inputs.model),
         ("data", &inputs.data),

@@ -134,7 +134,7 @@ pub enum Offers {
 pub type Elsewhere = (&'static [&'static str], &'static str, &'static str);
 
 /// The help of a flag in commands that accept it without effect; they do not show it.
-pub const WITHOUT_EFFECT: &str = "";
+pub(crate) const WITHOUT_EFFECT: &str = "";
 
 /// A flag of any type.
 pub trait Declared: Sync {
@@ -279,7 +279,7 @@ impl<T> Flag<T> {
     }
 
     /// Adds settings of the clap argument.
-    pub const fn adjust(mut self, adjust: fn(clap::Arg) -> clap::Arg) -> Self {
+    pub(crate) const fn adjust(mut self, adjust: fn(clap::Arg) -> clap::Arg) -> Self {
         self.about.adjust = adjust;
         self
     }
@@ -310,12 +310,12 @@ impl About {
     }
 
     /// Whether the argument is positional, so that its name is not typed.
-    pub fn is_positional(&self) -> bool {
+    pub(crate) fn is_positional(&self) -> bool {
         self.is_positional
     }
 
     /// The default as `--help` prints it; `None` if the flag is required.
-    pub fn default_text(&self) -> Option<&'static str> {
+    pub(crate) fn default_text(&self) -> Option<&'static str> {
         self.default.map(|default| match default {
             FlagDefault::Value(text) | FlagDefault::Computed(text) => text,
         })
@@ -328,7 +328,7 @@ pub(crate) fn flag_of(name: &str) -> String {
 }
 
 /// The prefix of progtune's environment variables.
-pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
+pub(crate) const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
 /// The variables with that prefix that are not keys. They name the configuration file (as
 /// `--config` does), the plugin search path, the log filter, the caches' directory and the size of

@@ -6,7 +6,7 @@ use progtune_kernels::simd::{Level, level};
 use serde_json::{Value, json};
 
 /// The name of the instruction set that the kernels use here.
-pub fn simd_name() -> &'static str {
+pub(crate) fn simd_name() -> &'static str {
     match level() {
         Level::Portable => "portable",
         Level::Avx2 => "avx2",
@@ -15,7 +15,7 @@ pub fn simd_name() -> &'static str {
 }
 
 /// The machine, as `run.json` records it.
-pub fn to_json(machine: &MachineConfig) -> Value {
+pub(crate) fn to_json(machine: &MachineConfig) -> Value {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     json!({
         "processor": processor(),

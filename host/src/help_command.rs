@@ -11,7 +11,7 @@ use crate::{
     help_topics::{self, TOPICS, Topic},
 };
 use clap::Command;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_plugin_api::names::did_you_mean;
 use progtune_process::terminal::{self, print, wrapped};
 
@@ -22,7 +22,7 @@ const WIDTH: usize = 80;
 ///
 /// # Errors
 /// Fails if the words name nothing.
-pub fn run(words: &[String]) -> Result<()> {
+pub fn run_help(words: &[String]) -> Result<()> {
     let names: Vec<String> = words
         .iter()
         .map(|word| word.trim_start_matches('-').to_lowercase())

@@ -145,7 +145,7 @@ pub static TOPICS: &[Topic] = &[
 ];
 
 /// The names of the topics.
-pub fn names() -> Vec<&'static str> {
+pub(crate) fn names() -> Vec<&'static str> {
     TOPICS.iter().map(|topic| topic.name).collect()
 }
 

@@ -16,7 +16,7 @@ mod predictions;
 mod recorded_data;
 mod table;
 
-pub use opened::{Opened, Purpose, records};
+pub(crate) use opened::{Opened, Purpose, records};
 pub use predict::run_predict;
 
 use crate::{
@@ -32,9 +32,9 @@ use answer_files::AnswerFiles;
 use load::Loaded;
 use opened::Layer;
 use progtune_datasets::{OWN_TASK, OwnRequest, SplitName, Task};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_hub::NamedPath;
-use progtune_pipeline::eval_split::EvalSplit;
+use progtune_pipeline::EvalSplit;
 use progtune_plain_text::shown_line;
 use progtune_process::{
     interrupt::{self, Course},

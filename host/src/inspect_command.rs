@@ -17,10 +17,10 @@ use crate::{
 use duplicates::Texts;
 use lengths::Lengths;
 use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, TaggedData, Task};
-use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_engine::{ModelSource, Result};
 use progtune_pipeline::{data_description::describe, data_remarks, tokenizer::Tokenizer};
 use progtune_plain_text::shown_line;
-use progtune_process::{terminal, thousands::grouped};
+use progtune_process::{grouped, terminal};
 
 /// A maximum length above that of any text, so that lengths are measured before truncation.
 const NO_LIMIT: usize = 1 << 24;

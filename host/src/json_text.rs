@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Formats a value over several lines, without a line end. Only the outermost list or object always
 /// has a line for each of its values.
-pub fn to_text(value: &Value) -> String {
+pub(crate) fn to_text(value: &Value) -> String {
     let mut text = String::new();
     write(value, 0, &mut text);
     text

@@ -1,25 +1,24 @@
 //! The `progtune` binary: parses, configures, runs, and renders an error once with its exit code.
 
 use progtune::{
-    check_command,
     cli::{
         self, Command, Invocation,
         arguments::{ABOUT, JSON, PAGES, PREDICT, RUN_DIRECTORY, SHELL, SVG},
     },
-    completions_command,
     config::{
         CheckConfig, EvaluateConfig, InspectConfig, MergeConfig, PredictConfig, RunConfig, Sources,
         resolve_plugins, show, verbosity, without_effect,
     },
     flags::hugging_face,
-    help_command, inference, inspect_command, merge_command, plan_command, plugins_command, recipe,
-    resume_command, show_command,
+    fork_config, replay_config, resume_config, run_check, run_completions, run_evaluate, run_help,
+    run_inspect, run_man, run_merge, run_plan, run_plugins, run_predict, run_replay, show_command,
+    train,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, EntryKind, PluginFault},
 };
-use progtune_hub::environment;
+use progtune_hub::keep_secrets;
 use progtune_pipeline::token_cache;
 use progtune_process::{
     interrupt, logging,
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
     let text = |word: OsString| word.to_string_lossy().into_owned();
     let words: Vec<String> = std::env::args_os().map(text).collect();
     terminal::say_panics();
-    environment::keep_secrets();
+    keep_secrets();
     terminal::set_up(show::guessed(&words, &|name| std::env::var(name).ok()));
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
@@ -102,43 +101,43 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
         Command::Train => {
             let config = RunConfig::resolve_train(arguments, &sources)?;
             use_threads(config.machine.threads);
-            recipe::train(&config, started)
+            train(&config, started)
         }
         Command::Resume => {
-            let config = resume_command::resume_config(arguments, &sources)?;
+            let config = resume_config(arguments, &sources)?;
             use_threads(config.machine.threads);
-            recipe::train(&config, started)
+            train(&config, started)
         }
         Command::Fork => {
-            let config = resume_command::fork_config(arguments, &sources)?;
+            let config = fork_config(arguments, &sources)?;
             use_threads(config.machine.threads);
-            recipe::train(&config, started)
+            train(&config, started)
         }
         Command::Replay => {
-            let (config, run) = resume_command::replay_config(arguments, &sources)?;
+            let (config, run) = replay_config(arguments, &sources)?;
             use_threads(config.machine.threads);
-            resume_command::run_replay(&config, &run, started)
+            run_replay(&config, &run, started)
         }
         Command::Plan => {
             let config = RunConfig::resolve_plan(arguments, &sources)?;
             use_threads(config.machine.threads);
             let [json, predict] = [&JSON, &PREDICT].map(|flag| arguments.is_on(flag));
-            plan_command::run_plan(&config, json, predict, arguments.one(&SVG).as_deref())
+            run_plan(&config, json, predict, arguments.one(&SVG).as_deref())
         }
         Command::Evaluate => {
             let config = EvaluateConfig::resolve(arguments, &sources)?;
             use_threads(config.inference.machine.threads);
-            inference::run_evaluate(&config)
+            run_evaluate(&config)
         }
         Command::Predict => {
             let config = PredictConfig::resolve(arguments, &sources)?;
             use_threads(config.inference.machine.threads);
-            inference::run_predict(&config)
+            run_predict(&config)
         }
         Command::Merge => {
             let config = MergeConfig::resolve(arguments, &sources)?;
             use_threads(config.threads);
-            merge_command::run_merge(&config)
+            run_merge(&config)
         }
         Command::Show => {
             show_command::run_show(&arguments.required(&RUN_DIRECTORY), arguments.is_on(&JSON))
@@ -147,21 +146,19 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
             let directory = arguments.required(&RUN_DIRECTORY);
             let config = CheckConfig::resolve(directory, arguments, &sources)?;
             use_threads(config.inference.machine.threads);
-            check_command::run_check(&config, arguments.is_on(&JSON))
+            run_check(&config, arguments.is_on(&JSON))
         }
-        Command::Inspect => {
-            inspect_command::run_inspect(&InspectConfig::resolve(arguments, &sources)?)
-        }
+        Command::Inspect => run_inspect(&InspectConfig::resolve(arguments, &sources)?),
         Command::Plugins(command) => {
             let places = resolve_plugins(arguments, &sources)?;
-            plugins_command::run(command, arguments, &places)
+            run_plugins(command, arguments, &places)
         }
-        Command::Help => help_command::run(&arguments.all(&ABOUT)),
+        Command::Help => run_help(&arguments.all(&ABOUT)),
         Command::Completions => {
             let places = resolve_plugins(arguments, &sources)?;
-            completions_command::run_completions(arguments.required(&SHELL), &places)
+            run_completions(arguments.required(&SHELL), &places)
         }
-        Command::Man => completions_command::run_man(&arguments.required(&PAGES)),
+        Command::Man => run_man(&arguments.required(&PAGES)),
     }
 }
 

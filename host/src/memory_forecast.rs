@@ -35,23 +35,23 @@
 //! activations ([`SLACK`]).
 
 mod batch_shape;
-pub mod budget;
+pub(crate) mod budget;
 mod rewrites;
 
-pub use batch_shape::BatchShape;
+pub(crate) use batch_shape::BatchShape;
 
 use crate::config::{BatchingConfig, TrainingConfig};
 use progtune_engine::{
-    error::Result,
+    HeadKind, Result,
     model::{
-        config::ModelConfig,
-        depth::Depth,
-        description::{HeadKind, ParameterInfo, sites},
-        keeps_both_directions, most_task_rows,
+        Depth, ModelConfig,
+        description::{ParameterInfo, sites},
+        fused::most_task_rows,
+        keeps_both_directions,
     },
     plan::{ModelPlan, Stage},
 };
-use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
+use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ const PAGE: u64 = 4096;
 
 /// The memory held in a phase, by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Footprint {
+pub(crate) struct Footprint {
     /// The phase as text: `training in epoch 1`.
     pub phase: String,
     /// The name and bytes of each part.
@@ -78,12 +78,12 @@ pub struct Footprint {
 
 impl Footprint {
     /// The sum of the parts.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// Describes the total and its parts, without the empty ones.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let parts = self.parts.iter().filter(|(_, bytes)| *bytes > 0);
         let parts: Vec<String> = parts
             .map(|(name, bytes)| format!("{name} {}", mib(*bytes)))
@@ -98,12 +98,12 @@ impl Footprint {
 }
 
 /// Formats bytes in MiB.
-pub fn mib(bytes: u64) -> String {
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// Forecasts the footprints of one run.
-pub struct MemoryForecast<'a> {
+pub(crate) struct MemoryForecast<'a> {
     config: &'a ModelConfig,
     head: HeadKind,
     model_plan: &'a ModelPlan,
@@ -129,7 +129,7 @@ impl<'a> MemoryForecast<'a> {
     /// # Errors
     /// Fails if a graph of the method has no shapes. That is an internal error, because they have
     /// been checked.
-    pub fn new(
+    pub(crate) fn new(
         config: &'a ModelConfig,
         head: HeadKind,
         model_plan: &'a ModelPlan,
@@ -178,7 +178,7 @@ impl<'a> MemoryForecast<'a> {
     ///
     /// # Errors
     /// Fails if examples cannot be read.
-    pub fn with_data(
+    pub(crate) fn with_data(
         mut self,
         batching: &BatchingConfig,
         training: &TrainingConfig,
@@ -203,7 +203,7 @@ impl<'a> MemoryForecast<'a> {
     }
 
     /// Adds batches of sequences of `length` tokens, an upper bound if the data is unknown.
-    pub fn with_length(
+    pub(crate) fn with_length(
         mut self,
         batching: &BatchingConfig,
         training: &TrainingConfig,
@@ -216,13 +216,13 @@ impl<'a> MemoryForecast<'a> {
     }
 
     /// Adds a prefix cache that holds these bytes of memory at the end of each epoch.
-    pub fn with_cached(mut self, bytes: Vec<u64>) -> Self {
+    pub(crate) fn with_cached(mut self, bytes: Vec<u64>) -> Self {
         self.cached_bytes = bytes;
         self
     }
 
     /// Returns the largest phase of a run with these stages.
-    pub fn peak(&self, stages: &[Stage], recompute: bool) -> Footprint {
+    pub(crate) fn peak(&self, stages: &[Stage], recompute: bool) -> Footprint {
         let mut phases = vec![self.saving()];
         for stage in stages {
             phases.push(self.training(stage, recompute));
@@ -237,7 +237,7 @@ impl<'a> MemoryForecast<'a> {
     }
 
     /// Returns the larger of training and evaluation in a stage.
-    pub fn stage_peak(&self, stage: &Stage, recompute: bool) -> u64 {
+    pub(crate) fn stage_peak(&self, stage: &Stage, recompute: bool) -> u64 {
         let training = self.training(stage, recompute).total();
         training.max(self.evaluation(stage).total())
     }

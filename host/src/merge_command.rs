@@ -13,20 +13,14 @@ use crate::{
 };
 use progtune_datasets::{OWN_TASK, Task};
 use progtune_engine::{
+    Assembly, Error, HeadKind, LearnedTask, ModelSource, Result,
     adapter::Adapter,
-    assemble::Assembly,
-    error::{Error, Result},
     export::save_checkpoint,
-    learned_task::LearnedTask,
     merge::merge,
     model::{
-        Model,
-        config::ModelConfig,
-        description::HeadKind,
-        device::{Device, Kernels},
+        Device, Kernels, Model, ModelConfig,
         weights::{self, HeadPolicy},
     },
-    model_source::ModelSource,
     plugin,
 };
 use progtune_process::{

@@ -1,11 +1,7 @@
 //! The tokenizer of a model, for inputs that the model can take. Called by the recipe and by every
 //! command that reads texts.
 
-use progtune_engine::{
-    error::{Error, Result},
-    model::config::ModelConfig,
-    model_source::ModelSource,
-};
+use progtune_engine::{Error, ModelSource, Result, model::ModelConfig};
 use progtune_pipeline::tokenizer::Tokenizer;
 
 /// Number of positions needed for a pair of texts: RoBERTa's four special tokens and a word.

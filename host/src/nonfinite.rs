@@ -2,17 +2,14 @@
 //! (`--on-nonfinite`), and the file that describes the step. Read by `config`, the run directory
 //! and the recipe.
 
-use progtune_engine::{
-    batch::{Batch, Labels},
-    optim::Norms,
-};
-use progtune_process::{choice::name_of, short_list::short_list};
+use progtune_engine::{Batch, Labels, optim::Norms};
+use progtune_process::{name_of, short_list};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt};
 
 /// The reaction of a run to a loss or gradient that is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnNonfinite {
+pub(crate) enum OnNonfinite {
     /// It ends.
     Stop,
     /// It leaves the parameters as they are, and continues with the next step.
@@ -24,7 +21,7 @@ pub enum OnNonfinite {
 
 impl OnNonfinite {
     /// The names of the flag's values.
-    pub const NAMES: &'static [(&'static str, Self)] = &[
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
         ("stop", Self::Stop),
         ("skip", Self::Skip),
         ("rollback", Self::Rollback),
@@ -38,24 +35,24 @@ impl fmt::Display for OnNonfinite {
 }
 
 /// The text of a training example, with the second one of a pair.
-pub type Text = (String, Option<String>);
+pub(crate) type Text = (String, Option<String>);
 
 /// The number of steps skipped in a row that ends the run.
-pub const MOST_IN_A_ROW: u32 = 10;
+pub(crate) const MOST_IN_A_ROW: u32 = 10;
 
 /// The number of skipped steps that are described in files; later ones are only logged.
-pub const MOST_FILES: u64 = 100;
+pub(crate) const MOST_FILES: u64 = 100;
 
 const PREFIX: &str = "nonfinite-step-";
 const SUFFIX: &str = ".json";
 
 /// The name of the file about a step, counted from 1.
-pub fn file_name(step: u64) -> String {
+pub(crate) fn file_name(step: u64) -> String {
     format!("{PREFIX}{step}{SUFFIX}")
 }
 
 /// Whether a file about a step has this name.
-pub fn is_file_name(name: &str) -> bool {
+pub(crate) fn is_file_name(name: &str) -> bool {
     let number = name.strip_prefix(PREFIX);
     let number = number.and_then(|rest| rest.strip_suffix(SUFFIX));
     number.is_some_and(|number| {
@@ -74,7 +71,7 @@ fn short(number: f64) -> String {
 
 /// A step with a number that is not finite.
 #[derive(Debug, Clone, Copy)]
-pub struct NonfiniteStep<'a> {
+pub(crate) struct NonfiniteStep<'a> {
     /// The step, counted from 1.
     pub step: u64,
     /// Its epoch, counted from 1.
@@ -97,7 +94,7 @@ pub struct NonfiniteStep<'a> {
 
 impl NonfiniteStep<'_> {
     /// The contents of its file. JSON has no NaN and no infinity, so these numbers are texts.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(self) -> Value {
         let mut not_finite = Vec::new();
         for (name, is_finite) in [
             ("loss", self.loss.is_finite()),
@@ -133,7 +130,7 @@ impl NonfiniteStep<'_> {
     }
 
     /// The fault in words: what was expected, and what was found.
-    pub fn fault(&self) -> String {
+    pub(crate) fn fault(&self) -> String {
         match self.parameters {
             [] => format!(
                 "expected a finite loss and gradient norm, found {} and {}",
@@ -149,7 +146,7 @@ impl NonfiniteStep<'_> {
     }
 
     /// The batch in words, with the first examples by their indices in the training set.
-    pub fn batch(&self) -> String {
+    pub(crate) fn batch(&self) -> String {
         let examples = self.batches.iter().flat_map(|batch| &batch.examples);
         let indices: Vec<String> = examples.map(usize::to_string).collect();
         let (noun, verb) = match indices.len() {
@@ -206,7 +203,7 @@ fn examples<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::{EncodedExample, Target};
+    use progtune_engine::{EncodedExample, Target};
 
     fn batch(targets: &[Target]) -> Batch {
         let example = |target: &Target| EncodedExample {

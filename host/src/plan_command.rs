@@ -15,16 +15,16 @@ use crate::{
     time_forecast::{DataSize, forecast},
 };
 use progtune_engine::{
-    error::Result,
-    model::{config::ModelConfig, description::HeadKind},
+    HeadKind, Result,
+    model::ModelConfig,
     optim::LrRestart,
     plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod, Plugins},
 };
-use progtune_pipeline::{batch_order::BatchOrder, eval_split::EvalSplit, token_store::Examples};
+use progtune_pipeline::{EvalSplit, batch_order::BatchOrder, token_store::Examples};
 use progtune_process::{
+    Phase,
     files::write_named,
-    phase::Phase,
     terminal::{self, wrapped},
 };
 use serde_json::{Value, json};
@@ -346,10 +346,7 @@ fn with_batches<'a>(
         examples: Some(examples.len()),
         eval_tokens: eval_splits.iter().map(tokens_of).sum::<u64>() as f64,
     };
-    let basis = format!(
-        "the data's {} tokens",
-        progtune_process::thousands::grouped(tokens)
-    );
+    let basis = format!("the data's {} tokens", progtune_process::grouped(tokens));
     let memory_forecast = memory_forecast.with_data(batching, training, examples, eval_splits)?;
     Ok((data, memory_forecast, basis))
 }

@@ -20,13 +20,17 @@ use crate::{
 use check::CheckArgs;
 use new::NewArgs;
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, Entry, EntryKind, PluginSources, Plugins, no_plugins},
 };
 use progtune_plugin_api::names::did_you_mean;
 
 /// Runs one of the commands, searching `places`.
-pub fn run(command: PluginsCommand, arguments: &Arguments, places: &PluginSources) -> Result<()> {
+pub fn run_plugins(
+    command: PluginsCommand,
+    arguments: &Arguments,
+    places: &PluginSources,
+) -> Result<()> {
     let id = || arguments.required(&ID);
     match command {
         PluginsCommand::List => list::run(&plugin::find(places)?, arguments.is_on(&JSON)),

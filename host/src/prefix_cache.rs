@@ -2,7 +2,7 @@
 //! next.
 //!
 //! Blocks below the lowest trained parameter do not change, so neither does their output. Each
-//! epoch saves this output at a [`boundary`]. The next epoch starts there, and saves again if the
+//! epoch saves this output at a `boundary`. The next epoch starts there, and saves again if the
 //! boundary has moved up. The recipe creates the cache; it and the evaluator
 //! use it. In f32 the results are the same bits with and without the cache.
 
@@ -18,23 +18,23 @@ mod start;
 mod store;
 mod usage;
 
-pub use budget::Place;
-pub use cache_forecast::{CacheForecast, Sizes};
+pub(crate) use budget::Place;
+pub(crate) use cache_forecast::{CacheForecast, Sizes};
 pub use checkpoint::Kept;
 pub use settings::{CacheDtype, Mode, Settings};
-pub use usage::Usage;
+pub(crate) use usage::Usage;
 
 use boundary::{Plan, save_boundary};
 use budget::Limits;
 use disk::Disk;
 use key::Keys;
 use progtune_engine::{
-    error::Result,
-    model::{Model, parameters::ParameterId},
+    Result,
+    model::{Model, ParameterId},
     plan::Stage,
 };
 use progtune_pipeline::token_store::Examples;
-use progtune_process::files::folder::Folder;
+use progtune_process::files::Folder;
 use ram::Ram;
 use std::{
     fs::{self, File},
@@ -44,9 +44,9 @@ use std::{
 use store::{Shelf, Store};
 
 /// The cache's folder in the run directory.
-pub const DIRECTORY: &str = "prefix-cache";
+pub(crate) const DIRECTORY: &str = "prefix-cache";
 /// The file in that folder.
-pub const FILE: &str = "rows.bin";
+pub(crate) const FILE: &str = "rows.bin";
 
 /// The cache of one run, over the training set and every evaluation split.
 pub struct PrefixCache {
@@ -136,7 +136,7 @@ impl PrefixCache {
 
     /// The forecast of the contents and of where epochs start; `None` if there is no cache, or if
     /// this is decided during the run.
-    pub fn cache_forecast(&self) -> Option<&CacheForecast> {
+    pub(crate) fn cache_forecast(&self) -> Option<&CacheForecast> {
         self.cache_forecast.as_ref()
     }
 

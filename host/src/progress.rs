@@ -2,7 +2,7 @@
 //! program, or nothing (`--progress`). It also formats the metrics of an evaluation. Called by the
 //! recipe and `evaluate`.
 
-pub mod pace;
+pub(crate) mod pace;
 
 use crate::class_report;
 use indicatif::{ProgressBar, ProgressState};
@@ -11,14 +11,14 @@ use progtune_engine::plan::Stage;
 use progtune_plain_text::shown_line;
 use progtune_process::{
     duration::clock,
+    grouped,
     terminal::{self, Mode, NO_BREAK, bar_style, events::emit, note_for_people},
-    thousands::grouped,
 };
 use serde_json::{Map, Value, json};
 use std::{fmt::Write, time::Instant};
 
 /// The progress of one run.
-pub struct Progress {
+pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     mode: Mode,
     /// Number of steps between plain lines.
@@ -38,7 +38,7 @@ pub struct Progress {
 impl Progress {
     /// Creates the display for a run of `epochs` epochs; `every` is the number of steps between
     /// plain lines.
-    pub fn new(every: usize, epochs: u32, pace: Pace) -> Self {
+    pub(crate) fn new(every: usize, epochs: u32, pace: Pace) -> Self {
         Self {
             bar: None,
             mode: terminal::show().mode,
@@ -52,7 +52,7 @@ impl Progress {
     }
 
     /// Begins training.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.start = Instant::now();
         if self.mode == Mode::Bar {
             let bar = training_bar(self.pace.last_step());
@@ -63,12 +63,12 @@ impl Progress {
     }
 
     /// Continues after `step` steps and `evaluations` evaluations of an earlier process.
-    pub fn continue_at(&mut self, step: u64, evaluations: u64) {
+    pub(crate) fn continue_at(&mut self, step: u64, evaluations: u64) {
         self.pace.continue_at(step, evaluations);
     }
 
     /// Shows that a new stage begins after `step` steps.
-    pub fn stage(&self, stage: &Stage, step: u64) {
+    pub(crate) fn stage(&self, stage: &Stage, step: u64) {
         let mut about = stage.to_json(stage.trainable_parameters);
         if let Value::Object(about) = &mut about {
             about.shift_remove("updated_parameters");
@@ -86,7 +86,7 @@ impl Progress {
     }
 
     /// Shows a finished step; `record` is its line in `metrics.jsonl`.
-    pub fn step(&mut self, record: &Value) {
+    pub(crate) fn step(&mut self, record: &Value) {
         emit("step", record);
         let whole = |key: &str| record[key].as_u64().unwrap_or_default();
         let number = |key: &str| record[key].as_f64().unwrap_or_default();
@@ -132,7 +132,7 @@ impl Progress {
 
     /// Shows a finished evaluation after `epoch`, which may have a fraction; `record` is its line
     /// in `metrics.jsonl`.
-    pub fn evaluation(&mut self, epoch: &str, record: &Value, results: &Map<String, Value>) {
+    pub(crate) fn evaluation(&mut self, epoch: &str, record: &Value, results: &Map<String, Value>) {
         emit("evaluation", record);
         self.pace.reach_evaluation();
         let main = metrics(results, "eval_").filter(|(name, _)| !is_detail(name));
@@ -145,7 +145,7 @@ impl Progress {
     }
 
     /// Removes the bar.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             terminal::set_bar(None);
             bar.finish_and_clear();
@@ -180,7 +180,7 @@ fn training_bar(last: u64) -> ProgressBar {
 
 /// Formats the metrics of an evaluation as text, without counts and times. `prefix` is that of
 /// their keys. No line is broken between a name and its value.
-pub fn metrics_text(results: &Map<String, Value>, prefix: &str) -> String {
+pub(crate) fn metrics_text(results: &Map<String, Value>, prefix: &str) -> String {
     as_text(metrics(results, prefix))
 }
 
@@ -193,14 +193,14 @@ fn as_text<'a>(metrics: impl Iterator<Item = (&'a str, String)>) -> String {
 
 /// Whether a metric is a detail of others: the mean that Hugging Face's `run_glue` adds, or a part
 /// of SQuAD's exact match and F1. Where there is little room, details are left out.
-pub fn is_detail(name: &str) -> bool {
+pub(crate) fn is_detail(name: &str) -> bool {
     ["combined_score", "HasAns_", "NoAns_", "best_"]
         .iter()
         .any(|start| name.starts_with(start))
 }
 
 /// Formats the evaluations of several adapters as a table.
-pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
+pub(crate) fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
     let names = results
         .iter()
         .map(|(name, _)| shown_line(name).chars().count());
@@ -229,7 +229,7 @@ pub fn metrics_table(results: &[(String, Map<String, Value>)]) -> String {
 
 /// The names and values of an evaluation's metrics, without counts and times. `prefix` is that of
 /// their keys: `eval_` or `test_`.
-pub fn metrics<'a>(
+pub(crate) fn metrics<'a>(
     results: &'a Map<String, Value>,
     prefix: &'a str,
 ) -> impl Iterator<Item = (&'a str, String)> {

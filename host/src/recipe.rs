@@ -9,9 +9,9 @@
 mod announce;
 mod decide;
 mod evaluation;
-pub mod lr_restart;
+pub(crate) mod lr_restart;
 mod nonfinite_step;
-pub mod prepare;
+pub(crate) mod prepare;
 mod resumption;
 mod save;
 mod saving;
@@ -31,17 +31,14 @@ use crate::{
 use decide::Point;
 use prepare::{Inputs, Prepared};
 use progtune_engine::{
-    batch::Batch,
-    error::{Error, Result},
-    model::{Model, gradients::Gradients, step::Step},
+    Batch, Error, Result,
+    model::{Gradients, Model, Step},
     optim::{AdamW, LrCurve, LrShape, Norms},
     plan::Stage,
     plugin::LoadedSchedule,
 };
 use progtune_pipeline::{
-    batch_order::BatchOrder,
-    prefetch::{BatchSource, Batches, with_batches},
-    token_store::Examples,
+    BatchSource, Batches, batch_order::BatchOrder, token_store::Examples, with_batches,
 };
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::interrupt;

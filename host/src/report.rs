@@ -1,7 +1,7 @@
 //! The final report of a run: `all_results.json` for programs, and the same facts for the user,
 //! with the command that uses the result. Called by the recipe.
 
-pub mod commands;
+pub(crate) mod commands;
 mod end;
 mod epochs;
 mod peak;
@@ -14,17 +14,13 @@ use crate::{
     summary::{EndReason, EpochRecord, Summary},
 };
 use commands::Trained;
-pub use end::StageNotReached;
+pub(crate) use end::StageNotReached;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use progtune_process::{
     duration::in_words,
-    terminal::{
-        self, Screen,
-        colour::{Colour, Paint},
-        wrapped,
-    },
-    thousands::grouped,
+    grouped,
+    terminal::{self, Colour, Paint, Screen, wrapped},
 };
 use serde_json::{Map, Value, json};
 
@@ -36,7 +32,7 @@ const LEAST_WIDTH: usize = 60;
 const LEFT: usize = 20;
 
 /// A run that has finished and been saved.
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     /// The totals of the run.
     pub summary: &'a Summary,
     /// The result of the run.
@@ -48,12 +44,12 @@ pub struct Report<'a> {
     /// The number of training examples.
     pub train_samples: usize,
     /// Duration of the whole process in seconds.
-    pub total_secs: f64,
+    pub(crate) total_secs: f64,
 }
 
 /// The plan of a run in figures. A run may end earlier.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// Number of optimizer steps.
     pub steps: u64,
     /// Number of updated parameters.
@@ -63,9 +59,9 @@ pub struct Planned {
     /// Number of epochs.
     pub epochs: usize,
     /// Whether the schedule follows signals, so that the run may update fewer parameters.
-    pub is_upper_bound: bool,
+    pub(crate) is_upper_bound: bool,
     /// The stages of epochs that did not begin.
-    pub not_reached: Vec<StageNotReached>,
+    pub(crate) not_reached: Vec<StageNotReached>,
 }
 
 impl Planned {
@@ -79,7 +75,7 @@ impl Planned {
 impl Report<'_> {
     /// Returns the contents of `all_results.json`: Hugging Face's keys, the paper's cost, and every
     /// fact that the user sees. docs/results.md lists them.
-    pub fn results(&self, plugins: Value) -> Value {
+    pub(crate) fn results(&self, plugins: Value) -> Value {
         let (summary, planned) = (self.summary, &self.planned);
         let mut results = summary.evaluation.clone();
         let secs = summary.train_secs.max(1e-9);
@@ -132,7 +128,7 @@ impl Report<'_> {
     }
 
     /// Returns the text of the report for the user.
-    pub fn text(&self, paint: Paint) -> Screen {
+    pub(crate) fn text(&self, paint: Paint) -> Screen {
         let summary = self.summary;
         let width = terminal::stdout_width().max(LEAST_WIDTH);
         let mut text = Screen::default();

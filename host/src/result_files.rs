@@ -2,7 +2,7 @@
 //! compared by `check`.
 
 use crate::digest;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::interrupt;
 use serde_json::{Map, Value, json};
 use std::{fs, path::Path};
@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 ///
 /// # Errors
 /// Fails if a file cannot be read.
-pub fn record<'a>(directory: &Path, names: impl Iterator<Item = &'a str>) -> Result<Value> {
+pub(crate) fn record<'a>(directory: &Path, names: impl Iterator<Item = &'a str>) -> Result<Value> {
     let mut files = Map::new();
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
@@ -35,7 +35,7 @@ pub fn record<'a>(directory: &Path, names: impl Iterator<Item = &'a str>) -> Res
 ///
 /// # Errors
 /// Fails if the user stops the command.
-pub fn compare(directory: &Path, recorded: &Map<String, Value>) -> Result<Vec<String>> {
+pub(crate) fn compare(directory: &Path, recorded: &Map<String, Value>) -> Result<Vec<String>> {
     let mut damage = Vec::new();
     for (name, expected) in recorded {
         interrupt::check()?;
@@ -76,7 +76,7 @@ pub fn compare(directory: &Path, recorded: &Map<String, Value>) -> Result<Vec<St
 }
 
 /// The beginning of a hash.
-pub fn short(hash: &str) -> String {
+pub(crate) fn short(hash: &str) -> String {
     let start: String = hash.chars().take(12).collect();
     format!("{start}…")
 }

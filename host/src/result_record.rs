@@ -4,10 +4,9 @@
 use crate::config::RecordedData;
 use progtune_datasets::{OWN_TASK, OwnRequest, QuestionData, Task};
 use progtune_engine::{
+    LearnedTask, Result,
     adapter::{Adapter, NEUTRAL_CONFIG},
-    error::Result,
-    learned_task::LearnedTask,
-    model::config::ModelConfig,
+    model::ModelConfig,
 };
 use progtune_process::files::bounded::{LARGEST_TEXT, read_text};
 use serde_json::Value;
@@ -21,7 +20,7 @@ const RUN_CONFIG: &str = "config.toml";
 
 /// The records of a result.
 #[derive(Debug, Clone)]
-pub struct ResultRecord {
+pub(crate) struct ResultRecord {
     /// The directory.
     pub directory: PathBuf,
     /// The name of the task: a named one, or `own`. `None` if nothing records it.
@@ -40,7 +39,7 @@ impl ResultRecord {
     ///
     /// # Errors
     /// Fails if `task.json` is damaged.
-    pub fn read(directory: &Path) -> Result<Self> {
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
         let learned = LearnedTask::find([directory].into_iter())?;
         let of_learned = learned.as_ref().map(|learned| match learned.named() {
             Some(named) => named.name.clone(),
@@ -75,23 +74,23 @@ impl ResultRecord {
     }
 
     /// The named task, if it is one.
-    pub fn named(&self) -> Option<&'static Task> {
+    pub(crate) fn named(&self) -> Option<&'static Task> {
         let name = self.task.as_deref().filter(|name| *name != OWN_TASK)?;
         Task::by_name(name).ok()
     }
 
     /// Whether the result is of a run on the user's own files.
-    pub fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.task.as_deref() == Some(OWN_TASK)
     }
 
     /// The name of the task in its records; `None` if they do not state one.
-    pub fn task_name(&self) -> Option<&str> {
+    pub(crate) fn task_name(&self) -> Option<&str> {
         self.task.as_deref()
     }
 
     /// The description of the task, if the directory has one.
-    pub fn learned(&self) -> Option<&LearnedTask> {
+    pub(crate) fn learned(&self) -> Option<&LearnedTask> {
         self.learned.as_ref()
     }
 
@@ -99,7 +98,7 @@ impl ResultRecord {
     ///
     /// # Errors
     /// Fails if the file is not a run's configuration.
-    pub fn data(&self) -> Result<Option<RecordedData>> {
+    pub(crate) fn data(&self) -> Result<Option<RecordedData>> {
         let path = self.directory.join(RUN_CONFIG);
         if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
             return Ok(None);
@@ -113,7 +112,7 @@ impl ResultRecord {
 ///
 /// # Errors
 /// Fails if nothing says what the head predicts.
-pub fn learned_task(
+pub(crate) fn learned_task(
     record: Option<&ResultRecord>,
     adapter: Option<&Adapter>,
     base: (&ModelConfig, &str),

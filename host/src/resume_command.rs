@@ -12,7 +12,7 @@ use crate::{
     flags::Arguments,
     run_directory::{CONFIG, complete_replacement, place_of_unfinished},
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use std::path::{Path, PathBuf, absolute};
 
 /// The configuration of `progtune resume DIR`.

@@ -1,29 +1,30 @@
 //! The output directory of a run, with its records. Called by the recipe.
 //!
-//! [`Claim`] ensures that only one run writes there. Records are opened in the claimed directory,
+//! `Claim` ensures that only one run writes there. Records are opened in the claimed directory,
 //! never through a link, and everything else is written under a temporary name and renamed. A run
-//! that replaces a finished one works in the subdirectory [`NEW_RUN`] and takes its place when it
+//! that replaces a finished one works in the subdirectory `NEW_RUN` and takes its place when it
 //! is complete.
 
 mod claim;
 mod names;
 mod replacement;
 
-pub use claim::{Claim, EarlierRun, Opening};
-pub use names::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN, WEIGHTS, is_passing, of_result};
-pub use replacement::complete as complete_replacement;
+pub(crate) use claim::{Claim, EarlierRun, Opening};
+pub use names::{CONFIG, METRICS, PLAN, RESULTS, RUN};
+pub(crate) use names::{NEW_RUN, WEIGHTS, is_passing, of_result};
+pub(crate) use replacement::complete as complete_replacement;
 
 use crate::{
     checkpoint::{Checkpoint, Prefix, Shelf, State},
     json_text::to_text,
 };
 use names::LOG;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_plain_text::masked;
 use progtune_process::{
     files::{
+        Folder,
         bounded::{LARGEST_TEXT, read_text},
-        folder::Folder,
         journal::{Fault, Journal},
         lock::{DirectoryLock, LOCK_FILE},
         write_atomically,
@@ -181,7 +182,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_plan(&mut self, plan: &Value) -> Result<()> {
+    pub(crate) fn write_plan(&mut self, plan: &Value) -> Result<()> {
         self.write_text(PLAN, record_text(plan))
     }
 
@@ -189,7 +190,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn write_circumstances(&mut self, run: Value) -> Result<()> {
+    pub(crate) fn write_circumstances(&mut self, run: Value) -> Result<()> {
         let circumstances = match self.earlier_circumstances.take() {
             // A run that continues keeps those of its beginning.
             Some(mut first) => {
@@ -211,7 +212,7 @@ impl RunDirectory {
 
     /// Marks the end of the last step. From then on the result is saved, whatever happens to the
     /// directory.
-    pub fn begin_saving(&mut self) {
+    pub(crate) fn begin_saving(&mut self) {
         self.is_saving = true;
         interrupt::set_course(Course::Saving);
     }
@@ -276,7 +277,7 @@ impl RunDirectory {
 
 /// The directory in which a run that was cut short has its checkpoints: its own, or that in which
 /// it was to replace an earlier result.
-pub fn place_of_unfinished(run: &Path) -> PathBuf {
+pub(crate) fn place_of_unfinished(run: &Path) -> PathBuf {
     let staged = run.join(NEW_RUN);
     if Shelf::of(&staged).steps().is_empty() {
         run.to_owned()

@@ -3,11 +3,10 @@
 
 use crate::{config::DataConfig, nonfinite::Text, task_data::TaskData};
 use progtune_datasets::{DataError, Example, SplitName, has_split, sampled_rows, split_rows};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
-    question_answering::load::QuestionSource,
+    EvalSplit, ExampleSource, Origin,
+    question_answering::QuestionSource,
     token_cache::{TokenCache, TokenCacheUse},
     token_classification,
     token_store::Examples,
@@ -19,7 +18,7 @@ use std::{
 };
 
 /// Loads and tokenises the training set and the evaluation splits.
-pub fn load_data(
+pub(crate) fn load_data(
     config: &DataConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
@@ -57,7 +56,7 @@ pub fn load_data(
             let load = |name, sentences, sample| {
                 let sentences = data.sampled(sentences, sample);
                 let length = tokenizer.max_length();
-                token_classification::data::examples(tokenizer, name, &sentences, length)
+                token_classification::examples(tokenizer, name, &sentences, length)
             };
             let train = load(SplitName::Train, &data.train, config.train_sample())?;
             let name = SplitName::Validation;
@@ -109,7 +108,7 @@ fn load_splits(
 
 /// Loads and tokenises the test splits that have labels, on which the result of a run is measured.
 /// Errors in a test file of a named task only cost its figures, because nobody named the file.
-pub fn load_test(
+pub(crate) fn load_test(
     config: &DataConfig,
     data: &TaskData,
     tokenizer: &Tokenizer,
@@ -130,7 +129,7 @@ pub fn load_test(
         }
         TaskData::Tagged { data, .. } if data.test.iter().any(|s| s.tags.is_some()) => {
             let (test, length) = (data.sampled(&data.test, sample), tokenizer.max_length());
-            let examples = token_classification::data::examples(tokenizer, name, &test, length)?;
+            let examples = token_classification::examples(tokenizer, name, &test, length)?;
             vec![EvalSplit::of_examples(name, examples)]
         }
         TaskData::Questions(own) if own.test.iter().any(|question| question.answers.is_some()) => {
@@ -151,7 +150,7 @@ pub fn load_test(
 
 /// Reads the texts of some training examples again, by their indices. Windows of questions have no
 /// texts of their own, and files that cannot be read now have none either.
-pub fn training_texts(
+pub(crate) fn training_texts(
     config: &DataConfig,
     data: &TaskData,
     indices: &BTreeSet<usize>,

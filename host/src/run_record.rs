@@ -6,10 +6,10 @@ use crate::{
     config::{InputsConfig, Origins, RunConfig},
     digest, hardware,
 };
-use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_engine::{ModelSource, Result};
 use progtune_hub::NamedPath;
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
-use progtune_process::{files::owner::Owner, interrupt};
+use progtune_process::{files::Owner, interrupt};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -21,7 +21,7 @@ const MOST_HASHED: u64 = 256 << 20;
 ///
 /// # Errors
 /// Fails if the user stops the command.
-pub fn circumstances(
+pub(crate) fn circumstances(
     config: &RunConfig,
     local: &InputsConfig,
     origins: &Origins,

@@ -11,12 +11,12 @@ use crate::{
     checkpoint::Shelf, json_text::to_text, progress::metrics_text, report::commands::quoted,
     result_files::short, run_directory::NEW_RUN,
 };
-use progtune_engine::{base_model::BaseModel, error::Result};
+use progtune_engine::{Result, base_model::BaseModel};
 use progtune_plain_text::shown_line;
 use progtune_process::{
     duration::in_words,
+    grouped,
     terminal::{print, print_json, spaced},
-    thousands::grouped,
 };
 use records::Records;
 use serde_json::{Value, json};

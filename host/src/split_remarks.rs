@@ -3,13 +3,10 @@
 
 use crate::evaluate::only_label::{ADVICE, only_label, remark};
 use progtune_datasets::{ProblemType, Task, TaskSource};
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::Result,
-};
-use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
+use progtune_engine::{EncodedExample, Result, Target};
+use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_plain_text::shown_line;
-use progtune_process::{short_list::short_list, thousands::grouped};
+use progtune_process::{grouped, short_list};
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
@@ -25,7 +22,11 @@ const TRAINING: &str = "training";
 ///
 /// # Errors
 /// Fails if examples cannot be read.
-pub fn remarks(task: &Task, train: &Examples, evaluated: &[EvalSplit]) -> Result<Vec<String>> {
+pub(crate) fn remarks(
+    task: &Task,
+    train: &Examples,
+    evaluated: &[EvalSplit],
+) -> Result<Vec<String>> {
     let evaluated_rows = evaluated.iter().map(|split| split.examples.len());
     if train.len() + evaluated_rows.sum::<usize>() > MOST {
         return Ok(Vec::new());

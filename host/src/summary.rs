@@ -27,9 +27,9 @@ pub struct Summary {
     /// Duration of only the training steps in seconds.
     pub step_secs: f64,
     /// Duration of only the evaluations in seconds.
-    pub eval_secs: f64,
+    pub(crate) eval_secs: f64,
     /// Duration of the evaluation on the test data in seconds; 0 without test data.
-    pub test_secs: f64,
+    pub(crate) test_secs: f64,
     /// Number of examples seen.
     pub samples: u64,
     /// Number of tokens seen, without padding.
@@ -42,13 +42,13 @@ pub struct Summary {
     pub evaluation: Map<String, Value>,
     /// The one answer that the model gives to every example of the first split, if it gives no
     /// other.
-    pub only_answer: Option<String>,
+    pub(crate) only_answer: Option<String>,
     /// The one label of every example of the first split, if they all have the same.
-    pub only_label: Option<String>,
+    pub(crate) only_label: Option<String>,
     /// The evaluation whose model is the result, if the best model was requested.
     pub best: Option<Best>,
     /// Number of steps that trained each part of the model, as in [`crate::engaged::count_step`].
-    pub trained_steps: Vec<u64>,
+    pub(crate) trained_steps: Vec<u64>,
     /// Every epoch that ran; the last one may be cut short.
     pub history: Vec<EpochRecord>,
 }
@@ -112,7 +112,7 @@ pub struct EpochRecord {
 
 impl EpochRecord {
     /// Adds a stage of the epoch.
-    pub fn add_stage(&mut self, stage: &Stage) {
+    pub(crate) fn add_stage(&mut self, stage: &Stage) {
         let blocks = stage.block_ranges();
         if self.blocks.is_empty() {
             self.blocks = blocks;

@@ -7,19 +7,16 @@ use progtune_datasets::{
     Format, Labels, Metric, OWN_TASK, OwnRequest, ProblemType, QuestionData, RepairTags,
     SkippedRows, TaggedData, Task,
 };
-use progtune_engine::{
-    error::{Error, Result},
-    learned_task::LearnedTask,
-};
+use progtune_engine::{Error, LearnedTask, Result};
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
+    KeyedFiles,
     data_description::{describe, describe_skipped},
     data_remarks,
-    own_files::KeyedFiles,
     token_cache::{TokenCache, TokenCacheUse},
     token_classification,
 };
-use progtune_process::{phase::Phase, terminal::note};
+use progtune_process::{Phase, terminal::note};
 use std::path::{Path, PathBuf};
 
 /// A task and the location of its examples.
@@ -187,7 +184,7 @@ impl TaskData {
     }
 
     /// Lists the skipped rows in the log.
-    pub fn log_skipped(&self) {
+    pub(crate) fn log_skipped(&self) {
         match self {
             Self::Named { .. } => {}
             Self::Own(own) => log_skipped(&own.files.facts.skipped),
@@ -204,7 +201,7 @@ impl TaskData {
                 let remarks = data_remarks::remarks(&own.files);
                 describe(&own.files) + &remarks.join("\n")
             }
-            Self::Tagged { data, repair } => token_classification::data::describe(data, *repair),
+            Self::Tagged { data, repair } => token_classification::describe(data, *repair),
             Self::Questions(data) => describe_skipped(&data.skipped),
         };
         text.lines().for_each(note);
@@ -220,7 +217,7 @@ fn reading() -> Phase {
 ///
 /// # Errors
 /// Fails if there is no such task, or it belongs to the user's own files and none were given.
-pub fn trainable_task(name: &str) -> Result<&'static Task> {
+pub(crate) fn trainable_task(name: &str) -> Result<&'static Task> {
     if name == OWN_TASK {
         return Err(Error::Usage(format!(
             "task `{name}`: this task needs files of your own, but none were given; give --train-file, --validation-file \
@@ -234,7 +231,7 @@ pub fn trainable_task(name: &str) -> Result<&'static Task> {
 ///
 /// # Errors
 /// Fails if a metric does not fit the task.
-pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
+pub(crate) fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
     for metric in metrics {
         if let Some(why) = metric.unfit_for(task.problem_type, task.labels.len()) {
             return Err(Error::Usage(format!(
@@ -253,7 +250,7 @@ pub fn with_metrics(task: &Task, metrics: &[Metric]) -> Result<Task> {
 
 /// The user's own files to which a model is applied.
 #[derive(Debug)]
-pub enum OwnRead {
+pub(crate) enum OwnRead {
     /// Texts.
     Examples(Box<KeyedFiles>),
     /// Sentences whose words have tags.
@@ -262,22 +259,11 @@ pub enum OwnRead {
     Questions(Box<QuestionData>),
 }
 
-impl OwnRead {
-    /// The task of these files.
-    pub fn task(&self) -> &Task {
-        match self {
-            Self::Examples(own) => &own.files.task,
-            Self::Sentences(data) => &data.task,
-            Self::Questions(data) => &data.task,
-        }
-    }
-}
-
 /// Reads the user's own files to which a model is applied, in the way of its training files.
 ///
 /// # Errors
 /// Fails if the files are invalid, or a metric does not fit them.
-pub fn read_own(
+pub(crate) fn read_own(
     config: &InferenceConfig,
     learned: &LearnedTask,
     request: &OwnRequest,
@@ -290,7 +276,7 @@ pub fn read_own(
             let mut data = TaggedData::load(&request, known)?;
             data.task = with_metrics(&data.task, &config.metrics)?;
             let repair = request.reading.repair_tags.unwrap_or_default();
-            let text = token_classification::data::describe(&data, repair);
+            let text = token_classification::describe(&data, repair);
             let skipped = data.skipped.clone();
             (OwnRead::Sentences(Box::new(data)), text, skipped)
         }

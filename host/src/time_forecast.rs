@@ -21,18 +21,12 @@ use crate::{config::RunConfig, prefix_cache::CacheForecast};
 use candle_core::{Device, Tensor};
 use progtune_engine::rng::Stream;
 use progtune_engine::{
-    assemble::open_device,
-    batch::{Batch, EncodedExample, Target},
-    error::{Error, Result},
+    Batch, EncodedExample, Error, HeadKind, Result, Target,
     model::{
-        Model,
-        config::ModelConfig,
-        description::{HeadKind, ParameterInfo},
-        gradients::Gradients,
+        Gradients, Model, ModelConfig, Parameters, Step, description::ParameterInfo,
         graph::initial_value,
-        parameters::Parameters,
-        step::Step,
     },
+    open_device,
     optim::{AdamW, Settings},
     plan::{EpochSecs, ModelPlan, Stage},
     plugin::LoadedMethod,
@@ -54,13 +48,13 @@ const ROUNDS: usize = 3;
 
 /// The size of the data, as far as it is known.
 #[derive(Debug, Clone)]
-pub struct DataSize {
+pub(crate) struct DataSize {
     /// Mean number of tokens per example.
-    pub mean_length: f64,
+    pub(crate) mean_length: f64,
     /// Number of training examples, or `None` if it is unknown without the data.
     pub examples: Option<usize>,
     /// Number of tokens in all evaluation splits.
-    pub eval_tokens: f64,
+    pub(crate) eval_tokens: f64,
 }
 
 /// Forecasts the seconds of every stage and the savings from the prefix cache. `recompute` means
@@ -68,7 +62,7 @@ pub struct DataSize {
 ///
 /// # Errors
 /// Fails if the method rejects a model of a few blocks, or a computation fails.
-pub fn forecast(
+pub(crate) fn forecast(
     config: &RunConfig,
     recompute: bool,
     model: (&ModelConfig, HeadKind, Option<&LoadedMethod>),

@@ -13,17 +13,15 @@ use crate::{
     inference::{Opened, Purpose, records},
 };
 use progtune_engine::{
+    Batch, EncodedExample, Error, Result,
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
-    batch::{Batch, EncodedExample},
-    error::{Error, Result},
-    model::{Model, description::ParameterInfo, device::Device, parameters::HostSlice},
+    model::{Device, HostSlice, Model, description::ParameterInfo},
     plugin::PluginSources,
     rng::Stream,
 };
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
-    batch_order::BatchLimit, eval_split::EvalSplit, question_answering::Answering,
-    token_cache::TokenCacheUse,
+    EvalSplit, batch_order::BatchLimit, question_answering::Answering, token_cache::TokenCacheUse,
 };
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -31,7 +29,8 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 mod record;
 
-pub use record::{FILE, Recorded, Verification};
+pub(crate) use record::Verification;
+pub use record::{FILE, Recorded};
 
 /// The largest number of validation examples that are compared.
 const MOST_EXAMPLES: usize = 32;
@@ -41,11 +40,11 @@ const PROBE_LENGTHS: [usize; 4] = [3, 6, 11, 16];
 
 /// The largest difference of logits, relative to the largest logit or 1, between devices,
 /// processors and versions that add in different orders.
-pub const TOLERANCE: f32 = 1e-3;
+pub(crate) const TOLERANCE: f32 = 1e-3;
 
 /// Generated sequences of token ids that a model of these sizes can read. They depend on the sizes
 /// only.
-pub fn probes(model: &Model) -> Vec<EncodedExample> {
+pub(crate) fn probes(model: &Model) -> Vec<EncodedExample> {
     let encoder = &model.config.encoder;
     let mut stream = Stream::new(0, "probes");
     let probe = |&length: &usize| {
@@ -65,7 +64,7 @@ pub fn probes(model: &Model) -> Vec<EncodedExample> {
 ///
 /// # Errors
 /// Fails if the examples cannot be read.
-pub fn first_batch(split: &EvalSplit, limit: BatchLimit, model: &Model) -> Result<Batch> {
+pub(crate) fn first_batch(split: &EvalSplit, limit: BatchLimit, model: &Model) -> Result<Batch> {
     let examples = &split.examples;
     let lengths: Vec<usize> = examples
         .lengths()
@@ -78,7 +77,7 @@ pub fn first_batch(split: &EvalSplit, limit: BatchLimit, model: &Model) -> Resul
 }
 
 /// One batch of these examples.
-pub fn batch_of(examples: &[EncodedExample], model: &Model) -> Batch {
+pub(crate) fn batch_of(examples: &[EncodedExample], model: &Model) -> Batch {
     let indices: Vec<usize> = (0..examples.len()).collect();
     Batch::new(examples, &indices, model.config.first_position())
 }
@@ -87,7 +86,7 @@ pub fn batch_of(examples: &[EncodedExample], model: &Model) -> Batch {
 ///
 /// # Errors
 /// Fails if the model cannot compute.
-pub fn logits(model: &Model, batch: &Batch) -> Result<Vec<Vec<f32>>> {
+pub(crate) fn logits(model: &Model, batch: &Batch) -> Result<Vec<Vec<f32>>> {
     let logits = model.logits(batch)?;
     let outputs = logits.dim(1)?;
     let numbers = logits.flatten_all()?.to_vec1::<f32>()?;
@@ -206,7 +205,11 @@ impl Difference {
 }
 
 /// The first difference between logits: of any bit, or beyond [`TOLERANCE`].
-pub fn difference(expected: &[Vec<f32>], found: &[Vec<f32>], is_exact: bool) -> Option<Difference> {
+pub(crate) fn difference(
+    expected: &[Vec<f32>],
+    found: &[Vec<f32>],
+    is_exact: bool,
+) -> Option<Difference> {
     let all = expected.iter().flatten();
     let largest = all.fold(1f32, |largest, logit| largest.max(logit.abs()));
     for (at, (expected, found)) in expected.iter().zip(found).enumerate() {
@@ -265,7 +268,11 @@ impl Loading<'_> {
 }
 
 /// The model and the adapter of a result's directory. `base` is the base model of an adapter.
-pub fn models(directory: &Path, base: Option<NamedPath>, is_base_given: bool) -> AdaptedModel {
+pub(crate) fn models(
+    directory: &Path,
+    base: Option<NamedPath>,
+    is_base_given: bool,
+) -> AdaptedModel {
     let is_adapter = is_adapter(directory);
     AdaptedModel {
         model: if is_adapter {
@@ -282,13 +289,13 @@ pub fn models(directory: &Path, base: Option<NamedPath>, is_base_given: bool) ->
 }
 
 /// Whether the result in a directory is an adapter and not a whole model.
-pub fn is_adapter(directory: &Path) -> bool {
+pub(crate) fn is_adapter(directory: &Path) -> bool {
     let has = |name: &str| directory.join(name).is_file();
     has(NEUTRAL_CONFIG) || has(peft::CONFIG)
 }
 
 /// The file with the weights of a result.
-pub fn weights_file(directory: &Path) -> PathBuf {
+pub(crate) fn weights_file(directory: &Path) -> PathBuf {
     let names = ["adapter_model.safetensors", NEUTRAL_WEIGHTS];
     let mut files = names.iter().map(|name| directory.join(name));
     let found = files.find(|file| file.is_file());
@@ -314,7 +321,7 @@ pub fn with_result<T>(
 }
 
 /// Runs `f` without warnings and log entries, because the command has already made them.
-pub fn quietly<T>(f: impl FnOnce() -> T) -> T {
+pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> T {
     with_default(NoSubscriber::default(), f)
 }
 

@@ -3,19 +3,12 @@
 
 use crate::{fixture, profile_dir};
 use candle_core::Tensor;
-use progtune::model_tokenizer::open_tokenizer;
+use progtune::open_tokenizer;
 use progtune_datasets::{SplitName, Task, load_split};
 use progtune_engine::{
+    Assembly, EncodedExample, HeadKind, ModelSource,
     adapter::Adapter,
-    assemble::Assembly,
-    batch::EncodedExample,
-    model::{
-        Model,
-        description::HeadKind,
-        device::{Device, Kernels},
-        weights::HeadPolicy,
-    },
-    model_source::ModelSource,
+    model::{Device, Kernels, Model, weights::HeadPolicy},
     plan::{ModelPlan, RunPlan, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };

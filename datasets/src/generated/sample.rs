@@ -1,5 +1,5 @@
 //! The embedded task `sample`: short made-up reviews, negative (0) or positive (1). `load_split`
-//! and the host's offline default run take their rows from [`generate`]. The tool that prunes the
+//! and the host's offline default run take their rows from `generate`. The tool that prunes the
 //! embedded model's vocabulary calls [`vocabulary`].
 //!
 //! The task needs what pretraining provides. The training rows are about films and plays, the
@@ -39,7 +39,7 @@ pub const N_TRAIN: usize = 2000;
 /// The number of rows in the validation split.
 pub const N_VALIDATION: usize = 1000;
 /// The random seed with which [`load_split`](crate::load_split) makes the task.
-pub const DEFAULT_SEED: u64 = 42;
+pub(crate) const DEFAULT_SEED: u64 = 42;
 
 const TABLES: &[Table] = &[
     Table::split(
@@ -203,7 +203,7 @@ const FORMS: &[(usize, &[&str])] = &[
 ///
 /// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of
 /// them share sentences.
-pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
+pub(crate) fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
     grammar::splits(seed, [N_TRAIN / 2, N_VALIDATION / 2], new_rows)
 }
 

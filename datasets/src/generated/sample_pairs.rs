@@ -1,6 +1,6 @@
 //! The embedded task `sample_pairs`: does the second sentence follow from the first? The labels are
 //! entailment (0) and not_entailment (1), as in GLUE's RTE. `load_split` takes its rows from
-//! [`generate`].
+//! `generate`.
 //!
 //! The task needs two things that pretraining provides. The first is knowledge of words: a dog is
 //! an animal, and someone glad is happy. If A sold B a car, B bought it. The second is structure:
@@ -50,7 +50,7 @@ pub const N_TRAIN: usize = 4000;
 /// The number of rows in the validation split.
 pub const N_VALIDATION: usize = 1200;
 /// The random seed with which [`load_split`](crate::load_split) makes the task.
-pub const DEFAULT_SEED: u64 = 42;
+pub(crate) const DEFAULT_SEED: u64 = 42;
 
 const TABLES: &[Table] = &[
     Table::split(
@@ -308,7 +308,7 @@ const SQUARES: &[(usize, &[Square])] = &[
 ///
 /// The same seed gives the same rows on every machine. Seeds are not independent data sets: two of
 /// them share sentences.
-pub fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
+pub(crate) fn generate(seed: u64) -> (Vec<Example>, Vec<Example>) {
     grammar::splits(seed, [N_TRAIN / 4, N_VALIDATION / 4], new_square)
 }
 

@@ -39,7 +39,7 @@ pub(super) fn read(file: &DataFile, taker: &mut Taker) -> Result<(), DataError> 
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
+pub(crate) fn is_question_file(file: &DataFile) -> Result<bool, DataError> {
     let has = |row: &Value, key: &str| row.get(key).is_some();
     match file.format {
         Format::Parquet | Format::Arrow => super::columnar::has_questions(file),

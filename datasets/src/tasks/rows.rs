@@ -73,18 +73,6 @@ pub(crate) fn open(
 /// The file cannot be read, has no row or is not UTF-8. Also if a line is not a JSON object, lacks
 /// a text column, or has a value of the wrong type or an unknown label.
 pub fn read_jsonl(task: &Task, path: &Path) -> Result<Vec<Example>, DataError> {
-    jsonl_rows(task, path, None)?.collect()
-}
-
-/// Like [`read_jsonl`], but row by row, and only the first `limit` rows.
-///
-/// # Errors
-/// As for [`read_jsonl`]; errors about rows appear when the rows are reached.
-pub fn jsonl_rows(
-    task: &Task,
-    path: &Path,
-    limit: Option<usize>,
-) -> Result<ExampleRows, DataError> {
     let file = DataFile {
         path: path.to_path_buf(),
         format: Format::Jsonl,
@@ -92,13 +80,14 @@ pub fn jsonl_rows(
         header: Header::default(),
         part: None,
     };
-    file_rows(task, file, limit)
+    file_rows(task, file, None)?.collect()
 }
 
-/// Like [`jsonl_rows`], for a file in any format with rows.
+/// The rows of a file in any format with rows, with labels if the file gives them, and only the
+/// first `limit` of them.
 ///
 /// # Errors
-/// As for [`jsonl_rows`].
+/// As for [`read_jsonl`]; errors about rows appear when the rows are reached.
 pub fn file_rows(
     task: &Task,
     file: DataFile,

@@ -53,7 +53,7 @@ pub struct Split {
 /// which leaves such rows of QQP out.
 ///
 /// For a generated task `dir` is ignored: the rows are made with the task's own seed
-/// ([`sample::DEFAULT_SEED`], [`sample_pairs::DEFAULT_SEED`]).
+/// (`sample::DEFAULT_SEED`, `sample_pairs::DEFAULT_SEED`).
 ///
 /// # Errors
 /// See [`DataError`]: the task lacks the split, the directory or file does not exist, or the file's

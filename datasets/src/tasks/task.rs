@@ -10,10 +10,10 @@ use crate::tasks::metric::Metric;
 /// A grammar that generates the rows of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generator {
-    /// The task `sample`: [`sample::generate`](crate::generated::sample::generate).
+    /// The task `sample`: `sample::generate`.
     Sample,
     /// The task `sample_pairs`:
-    /// [`sample_pairs::generate`](crate::generated::sample_pairs::generate).
+    /// `sample_pairs::generate`.
     SamplePairs,
 }
 
@@ -53,7 +53,7 @@ pub struct Task {
     /// The test splits, which GLUE publishes without labels; none for generated tasks.
     pub test_splits: Vec<SplitName>,
     /// The layout of TSV files that have no header, if the task has such files.
-    pub headerless: Option<Headerless>,
+    pub(crate) headerless: Option<Headerless>,
     /// Whether a question may lack an answer (SQuAD v2.0); false for tasks without questions.
     pub has_unanswerable: bool,
 }

@@ -31,7 +31,7 @@ use progtune_process::{
         bounded::{LARGEST_TEXT, read_text},
         near_path, write_atomically,
     },
-    short_list::short_list,
+    short_list,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -54,7 +54,7 @@ pub struct Adapter {
     /// such adapters.
     pub carried: Option<peft::Carried>,
     /// The changes to the base model's own parameters, by name.
-    pub folds: BTreeMap<String, peft::Fold>,
+    pub(crate) folds: BTreeMap<String, peft::Fold>,
     /// The properties that options cannot express, in words. Training cannot continue from such an
     /// adapter.
     pub unsaid: Vec<String>,
@@ -70,19 +70,19 @@ pub struct Adapter {
     /// The source, for messages.
     pub origin: String,
     /// The build of the plugin that made it, if it is known.
-    pub made_by: Option<MadeBy>,
+    pub(crate) made_by: Option<MadeBy>,
 }
 
 impl Adapter {
     /// Reads an adapter directory of either format, for a base model of this configuration.
     ///
     /// ```no_run
-    /// use progtune_engine::{adapter::Adapter, model_source::ModelSource};
+    /// use progtune_engine::{ModelSource, adapter::Adapter};
     ///
     /// let base = ModelSource::Embedded.config()?;
     /// let adapter = Adapter::read("output/adapter".as_ref(), &base)?;
     /// println!("{} with {} tensors", adapter.method, adapter.tensors.len());
-    /// # Ok::<(), progtune_engine::error::Error>(())
+    /// # Ok::<(), progtune_engine::Error>(())
     /// ```
     ///
     /// # Errors
@@ -241,7 +241,7 @@ impl Adapter {
 ///
 /// # Errors
 /// When there is none; the message says what is there instead.
-pub fn refuse_without_adapter(directory: &Path) -> Result<()> {
+pub(crate) fn refuse_without_adapter(directory: &Path) -> Result<()> {
     let has = |name: &str| directory.join(name).exists();
     if has(NEUTRAL_CONFIG) || has(peft::CONFIG) {
         return Ok(());

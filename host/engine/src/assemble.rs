@@ -25,19 +25,14 @@ use crate::{
 };
 use candle_core::{Device, Tensor, Var};
 use progtune_plugin_api::records::Role;
-use progtune_process::{phase::Phase, short_list::short_list};
+use progtune_process::{Phase, short_list};
 
 /// Everything that determines a model's first values.
 ///
 /// ```no_run
 /// use progtune_engine::{
-///     assemble::Assembly,
-///     model::{
-///         description::HeadKind,
-///         device::{Device, Kernels},
-///         weights::HeadPolicy,
-///     },
-///     model_source::ModelSource,
+///     Assembly, HeadKind, ModelSource,
+///     model::{Device, Kernels, weights::HeadPolicy},
 ///     plan::ModelPlan,
 /// };
 ///
@@ -58,7 +53,7 @@ use progtune_process::{phase::Phase, short_list::short_list};
 /// }
 /// .build()?;
 /// println!("{} parameters", model.parameters.len());
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 pub struct Assembly<'a> {
     /// The source of the weights.

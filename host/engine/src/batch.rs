@@ -60,7 +60,7 @@ pub enum Labels {
 /// Sequences laid out one after the other: T tokens in total, S sequences.
 ///
 /// ```
-/// use progtune_engine::batch::{Batch, EncodedExample, Labels, Target};
+/// use progtune_engine::{Batch, EncodedExample, Labels, Target};
 ///
 /// let example = |ids: &[u32], class| EncodedExample {
 ///     input_ids: ids.to_vec(),
@@ -80,7 +80,7 @@ pub struct Batch {
     /// `[T]`.
     pub token_type_ids: Vec<u32>,
     /// `[T]`, counted from the model's first position in each sequence.
-    pub position_ids: Vec<u32>,
+    pub(crate) position_ids: Vec<u32>,
     /// `[S + 1]`: the first row of each sequence, and T.
     pub offsets: Vec<u32>,
     /// `[T]`: keys of (example, position), on which dropout masks depend.

@@ -2,7 +2,7 @@
 
 use progtune_datasets::DataError;
 use progtune_plugin_loader::PluginFault;
-use progtune_process::signal::Signal;
+use progtune_process::Signal;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// An error of the file system, or the user interrupted a command that had nothing to save yet.
     #[error(transparent)]
-    Process(#[from] progtune_process::error::Error),
+    Process(#[from] progtune_process::Error),
     /// An error of the tensor library: an internal error, or a device that is out of memory.
     #[error("tensor computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -142,7 +142,7 @@ impl From<DataError> for Error {
 impl Error {
     /// Wraps an I/O error with its path and action, for `map_err`.
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        let with_path = progtune_process::error::Error::io(path, action);
+        let with_path = progtune_process::Error::io(path, action);
         move |source| with_path(source).into()
     }
 

@@ -38,7 +38,7 @@ impl WeightDtype {
 /// ```no_run
 /// use progtune_engine::export::{WeightDtype, save_checkpoint};
 /// # fn save(model: &progtune_engine::model::Model, task: &progtune_datasets::Task)
-/// #     -> Result<(), progtune_engine::error::Error> {
+/// #     -> Result<(), progtune_engine::Error> {
 /// save_checkpoint("merged".as_ref(), model, task, WeightDtype::F16)?;
 /// # Ok(())
 /// # }
@@ -148,7 +148,7 @@ pub fn write_safetensors(
 
 /// The value of a parameter. If there is a `head_order`, the rows of the head's last layer are in
 /// that order.
-pub fn value_of(
+pub(crate) fn value_of(
     parameters: &Parameters,
     id: ParameterId,
     head_order: Option<&[u32]>,
@@ -162,7 +162,11 @@ pub fn value_of(
 }
 
 /// Writes tensors under these keys.
-pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], dtype: WeightDtype) -> Result<()> {
+pub(crate) fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    dtype: WeightDtype,
+) -> Result<()> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
         .map(|(_, tensor)| dtype.bytes(tensor))

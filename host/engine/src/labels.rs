@@ -5,13 +5,13 @@
 //! This is the only place where names of labels are compared loosely. Everywhere else (data, tags,
 //! class weights, class reports) a label is its exact text.
 
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The relation of the names of a head's outputs to a task's labels.
 ///
 /// ```
-/// use progtune_engine::labels::LabelMatch;
+/// use progtune_engine::LabelMatch;
 ///
 /// let names = |list: [&str; 2]| list.map(str::to_owned);
 /// let task = names(["negative", "positive"]);
@@ -132,7 +132,7 @@ fn difference(checkpoint: &[String], task: &[String]) -> String {
 }
 
 /// The permutation that undoes `order`.
-pub fn inverse(order: &[u32]) -> Vec<u32> {
+pub(crate) fn inverse(order: &[u32]) -> Vec<u32> {
     let mut inverse = vec![0; order.len()];
     for (to, &from) in order.iter().enumerate() {
         inverse[from as usize] = to as u32;
@@ -141,7 +141,7 @@ pub fn inverse(order: &[u32]) -> Vec<u32> {
 }
 
 /// Whether a parameter has one row per output.
-pub fn is_last_layer(name: &str) -> bool {
+pub(crate) fn is_last_layer(name: &str) -> bool {
     matches!(
         name,
         "classifier.weight"

@@ -25,7 +25,7 @@ const SHORTEST_INPUT: usize = 3;
 /// The task of a result: its labels, the names of its columns, and how its inputs were read.
 ///
 /// ```
-/// use progtune_engine::learned_task::LearnedTask;
+/// use progtune_engine::LearnedTask;
 ///
 /// let task = LearnedTask::of_questions().task();
 /// assert!(task.problem_type.reads_every_token());

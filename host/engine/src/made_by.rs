@@ -94,7 +94,7 @@ pub fn save(directory: &Path, plugins: &Value) -> Result<()> {
 
 /// The build of a plugin that made an adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeBy {
+pub(crate) struct MadeBy {
     /// Name and version.
     pub plugin: String,
     /// The SHA-256 of its file, if it is known.
@@ -104,7 +104,7 @@ pub struct MadeBy {
 impl MadeBy {
     /// The build of the method, from the file beside an adapter. It is `None` without such a file,
     /// as for an adapter of PEFT's, or if the file does not mention it.
-    pub fn read(directory: &Path, method: &str) -> Option<Self> {
+    pub(crate) fn read(directory: &Path, method: &str) -> Option<Self> {
         let text = read_text(&directory.join(FILE), LARGEST_TEXT).ok()?;
         let plugins: Value = serde_json::from_str(&text).ok()?;
         let is_method = |plugin: &&Value| plugin["kind"] == "peft" && plugin["id"] == method;
@@ -116,7 +116,7 @@ impl MadeBy {
     }
 
     /// The warning when `loaded` is not the build that made the adapter.
-    pub fn difference(&self, loaded: &Entry) -> Option<String> {
+    pub(crate) fn difference(&self, loaded: &Entry) -> Option<String> {
         let name = plugin_name(loaded);
         let hash = loaded.library.sha256().ok();
         if self.plugin == name && (self.sha256.is_none() || self.sha256.as_deref() == hash) {

@@ -2,7 +2,7 @@
 //! without additions.
 //!
 //! `merge_command` calls it. A rewrite of a linear layer becomes new weights by its merge graph.
-//! Without one, its graph is run on the layer as an affine function ([`affine`]). Rewrites of a
+//! Without one, its graph is run on the layer as an affine function (`affine`). Rewrites of a
 //! sub-layer's end go into the dense layer before it, rewrites of the activation into the dense
 //! layer after it. Everything is f32.
 
@@ -34,12 +34,8 @@ const TOLERANCE: f32 = 1e-3;
 /// The model with its method folded into its weights; `rewrites` are those that it runs.
 ///
 /// ```no_run
-/// # use progtune_engine::error::Error;
-/// use progtune_engine::{
-///     merge::merge,
-///     model::{Model, description::HeadKind},
-///     plan::ModelPlan,
-/// };
+/// # use progtune_engine::Error;
+/// use progtune_engine::{HeadKind, merge::merge, model::Model, plan::ModelPlan};
 /// # fn merged(model: &Model, model_plan: &ModelPlan) -> Result<(), Error> {
 /// let merged = merge(model, HeadKind::Sequence(2), &model_plan.rewrites, "lora")?;
 /// assert!(merged.parameters.infos().iter().all(|info| info.added.is_none()));

@@ -4,47 +4,53 @@
 //! down from the head, consumes one tape after the other, and stops at the lowest part that is
 //! trained.
 
-mod composed;
-pub mod config;
-pub mod depth;
 pub mod description;
-pub mod device;
 pub mod fingerprint;
-mod frozen_prefix;
 pub mod fused;
-pub mod gradients;
 pub mod graph;
-mod key_value_prefix;
-mod layout;
-pub mod loss;
-pub mod parameters;
-mod pass;
-pub mod per_linear;
-pub mod pytorch_file;
-pub mod safetensors_file;
-mod scratch;
-pub mod step;
-pub mod tensor_file;
-mod tensor_values;
 pub mod tensor_writer;
 pub mod weights;
 
+mod composed;
+pub(crate) mod config;
+pub(crate) mod depth;
+pub(crate) mod device;
+mod frozen_prefix;
+pub(crate) mod gradients;
+mod key_value_prefix;
+mod layout;
+pub(crate) mod loss;
+pub(crate) mod parameters;
+mod pass;
+pub(crate) mod per_linear;
+pub(crate) mod pytorch_file;
+pub(crate) mod safetensors_file;
+mod scratch;
+pub(crate) mod step;
+pub(crate) mod tensor_file;
+mod tensor_values;
+
+pub use config::{Architecture, ModelConfig};
+pub use depth::Depth;
+pub use device::{Device, Kernels};
+pub use frozen_prefix::Start;
+pub use gradients::Gradients;
+pub use loss::LossWeighting;
+pub use parameters::{HostSlice, ParameterId, Parameters};
+pub use per_linear::{LinearSite, PerLinear};
+pub use pytorch_file::PytorchFile;
+pub use safetensors_file::SafetensorsFile;
+pub use scratch::keeps_both_directions;
+pub use step::{DropoutSite, Step};
+
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::{Tensor, Var};
-use config::ModelConfig;
-use depth::{Depth, lowest_readers};
+use depth::lowest_readers;
 use description::HeadKind;
-pub use frozen_prefix::Start;
-pub use fused::most_task_rows;
-use gradients::Gradients;
 use layout::{Block, Layout};
-use loss::LossWeighting;
-use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
-pub use scratch::keeps_both_directions;
-use step::Step;
 
 /// A model in memory.
 pub struct Model {
@@ -132,8 +138,8 @@ impl Model {
     /// that reads every token.
     ///
     /// ```no_run
-    /// # use progtune_engine::{error::Error, model::Model};
-    /// use progtune_engine::batch::{Batch, EncodedExample};
+    /// # use progtune_engine::{Error, model::Model};
+    /// use progtune_engine::{Batch, EncodedExample};
     /// # fn logits(model: &Model) -> Result<(), Error> {
     /// let example = EncodedExample {
     ///     input_ids: vec![101, 7592, 102],

@@ -25,11 +25,11 @@ use std::{
 /// A model that can be opened.
 ///
 /// ```
-/// use progtune_engine::model_source::ModelSource;
+/// use progtune_engine::ModelSource;
 ///
 /// let config = ModelSource::Embedded.config()?;
 /// assert_eq!(config.blocks(), 6);
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelSource {
@@ -41,10 +41,10 @@ pub enum ModelSource {
 
 const CONFIG: &str = include_str!("../assets/minilm-l6-12k/config.json");
 /// The vocabulary of the embedded model's tokenizer.
-pub const VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
+pub const EMBEDDED_VOCABULARY: &[u8] = include_bytes!("../assets/minilm-l6-12k/vocab.txt");
 const WEIGHTS: &[u8] = include_bytes!("../assets/minilm-l6-12k/model.safetensors");
 /// The name of the model inside the binary.
-pub const EMBEDDED: &str = "embedded";
+pub(crate) const EMBEDDED: &str = "embedded";
 
 impl ModelSource {
     /// The source that `--model` names; `None` is the embedded model.
@@ -124,7 +124,7 @@ impl ModelSource {
     }
 
     /// Opens its weights.
-    pub fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
+    pub(crate) fn checkpoint(&self, architecture: Architecture) -> Result<Checkpoint> {
         match self {
             Self::Directory(named) => Checkpoint::open(named.path(), architecture),
             Self::Embedded => {

@@ -3,7 +3,10 @@
 
 use crate::model::graph::OPERATIONS;
 use progtune_plugin_api::{extensions, records::Mode};
-pub use progtune_plugin_loader::*;
+pub use progtune_plugin_loader::{
+    Cache, Entry, EntryKind, Isolation, Library, LoadedMethod, LoadedSchedule, Lock, Offer,
+    PluginFault, Plugins, Probe, Settings, install, lock, no_plugins, probe,
+};
 use std::path::PathBuf;
 
 /// The features of this host that a plugin may ask for.
@@ -35,7 +38,7 @@ pub struct PluginSources {
     pub isolation: Isolation,
 }
 
-/// Searches for plugins as configured (see [`mod@discover`]), without running any.
+/// Searches for plugins as configured (see [`progtune_plugin_loader`]), without running any.
 ///
 /// ```no_run
 /// use progtune_engine::plugin::{PluginSources, find};

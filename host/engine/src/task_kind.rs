@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use progtune_datasets::ProblemType;
-//! use progtune_engine::task_kind::{HeadKind, kind_of};
+//! use progtune_engine::{HeadKind, kind_of};
 //!
 //! let tags = kind_of(ProblemType::TokenClassification);
 //! assert_eq!(tags.head(9), HeadKind::Token(9));

@@ -28,12 +28,12 @@ pub(super) struct Cache {
 
 impl Cache {
     /// The folder of a repository.
-    pub fn folder(&self, repository: &Repository) -> PathBuf {
+    pub(crate) fn folder(&self, repository: &Repository) -> PathBuf {
         self.root.join(repository.folder())
     }
 
     /// The commit to which the revision refers, if the cache knows it.
-    pub fn commit_of(&self, repository: &Repository) -> Option<String> {
+    pub(crate) fn commit_of(&self, repository: &Repository) -> Option<String> {
         if repository.is_pinned() {
             return Some(repository.revision.clone());
         }
@@ -47,7 +47,7 @@ impl Cache {
     }
 
     /// Remembers the commit of the revision. A read-only cache is used as it is.
-    pub fn remember(&self, repository: &Repository, commit: &str) {
+    pub(crate) fn remember(&self, repository: &Repository, commit: &str) {
         let path = self
             .folder(repository)
             .join("refs")
@@ -67,17 +67,17 @@ impl Cache {
     }
 
     /// The directory of a commit's files.
-    pub fn snapshot(&self, repository: &Repository, commit: &str) -> PathBuf {
+    pub(crate) fn snapshot(&self, repository: &Repository, commit: &str) -> PathBuf {
         self.folder(repository).join("snapshots").join(commit)
     }
 
     /// The names of a snapshot's files, sorted; empty if there is no such snapshot.
-    pub fn names(&self, repository: &Repository, commit: &str) -> Vec<String> {
+    pub(crate) fn names(&self, repository: &Repository, commit: &str) -> Vec<String> {
         files_below(&self.snapshot(repository, commit))
     }
 
     /// The path of a blob.
-    pub fn blob(&self, repository: &Repository, etag: &str) -> PathBuf {
+    pub(crate) fn blob(&self, repository: &Repository, etag: &str) -> PathBuf {
         self.folder(repository).join("blobs").join(etag)
     }
 
@@ -87,7 +87,7 @@ impl Cache {
     ///
     /// # Errors
     /// Fails if the lock file cannot be created.
-    pub fn lock(
+    pub(crate) fn lock(
         &self,
         repository: &Repository,
         etag: &str,
@@ -111,7 +111,7 @@ impl Cache {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub fn link(
+    pub(crate) fn link(
         &self,
         repository: &Repository,
         commit: &str,
@@ -153,7 +153,7 @@ impl Cache {
 
     /// Repositories of this kind in the cache whose names end alike: the ones that may have been
     /// meant.
-    pub fn namesakes(&self, repository: &Repository) -> Vec<String> {
+    pub(crate) fn namesakes(&self, repository: &Repository) -> Vec<String> {
         let name = repository.id.rsplit('/').next().unwrap_or_default();
         let prefix = format!("{}--", repository.kind.plural());
         let Ok(entries) = fs::read_dir(&self.root) else {

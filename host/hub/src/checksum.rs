@@ -15,7 +15,7 @@ pub(super) enum Checksum {
 
 impl Checksum {
     /// Starts a checksum. The tag's length tells its kind; git's hash needs the size in advance.
-    pub fn new(etag: &str, size: Option<u64>) -> Self {
+    pub(crate) fn new(etag: &str, size: Option<u64>) -> Self {
         let is_hex = etag.bytes().all(|b| b.is_ascii_hexdigit());
         match (etag.len(), size) {
             (64, _) if is_hex => Self::Sha256(Sha256::new()),
@@ -29,7 +29,7 @@ impl Checksum {
     }
 
     /// Adds the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
             Self::Git(hash) => hash.update(bytes),
@@ -38,7 +38,7 @@ impl Checksum {
     }
 
     /// The hash in hexadecimal, if the tag can be compared with one.
-    pub fn finish(self) -> Option<String> {
+    pub(crate) fn finish(self) -> Option<String> {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
             Self::Sha256(hash) => Some(hex(&hash.finalize())),

@@ -62,7 +62,7 @@ impl Client {
     ///
     /// # Errors
     /// Fails if the certificate file cannot be read.
-    pub fn new(environment: &Environment) -> Result<Self, Fault> {
+    pub(crate) fn new(environment: &Environment) -> Result<Self, Fault> {
         let tls = match &environment.certificates {
             Some(path) => {
                 let unreadable = |why: String| Fault::Certificates {
@@ -102,7 +102,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub fn listing(&self, repository: &Repository) -> Result<Listing, Fault> {
+    pub(crate) fn listing(&self, repository: &Repository) -> Result<Listing, Fault> {
         let address = format!(
             "{}/api/{}/{}/revision/{}",
             self.endpoint,
@@ -142,7 +142,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub fn file_info(
+    pub(crate) fn file_info(
         &self,
         repository: &Repository,
         commit: &str,
@@ -183,7 +183,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub fn bytes(
+    pub(crate) fn bytes(
         &self,
         repository: &Repository,
         commit: &str,

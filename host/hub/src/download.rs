@@ -48,7 +48,7 @@ impl Download<'_> {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub fn run(&self) -> Result<(), Fault> {
+    pub(crate) fn run(&self) -> Result<(), Fault> {
         let blob = self.cache.blob(self.repository, &self.info.etag);
         let directory = blob.parent().unwrap_or(&self.cache.root).to_owned();
         let disk = |path: &Path| {

@@ -41,7 +41,7 @@ pub(super) struct Environment {
 
 impl Environment {
     /// The settings of this process.
-    pub fn from_process() -> Self {
+    pub(crate) fn from_process() -> Self {
         Self::from(&Variables(&|name| std::env::var_os(name)))
     }
 

@@ -62,7 +62,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// A request without an answer.
-    pub fn unreachable(address: &str, error: &ureq::Error) -> Self {
+    pub(crate) fn unreachable(address: &str, error: &ureq::Error) -> Self {
         Self::Unreachable {
             address: address.to_owned(),
             why: error.to_string(),
@@ -70,18 +70,18 @@ impl Fault {
     }
 
     /// Whether a retry may help, because the server is busy.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == 429 || *status >= 500)
     }
 
     /// Whether the cached copy may be used instead. A missing revision excludes that, because it
     /// was never correct.
-    pub fn leaves_the_cache(&self) -> bool {
+    pub(crate) fn leaves_the_cache(&self) -> bool {
         !matches!(self, Self::NoRevision)
     }
 
     /// The message, with passwords in addresses masked.
-    pub fn text(&self, repository: &Repository, environment: &Environment) -> String {
+    pub(crate) fn text(&self, repository: &Repository, environment: &Environment) -> String {
         masked(&self.unmasked(repository, environment)).into_owned()
     }
 

@@ -145,7 +145,7 @@ fn is_revision(revision: &str) -> bool {
 
 /// Whether a file's name stays inside its repository. Its parts are divided by `/`; none is empty,
 /// `.` or `..`, or contains another system's separators.
-pub fn is_plain_path(name: &str) -> bool {
+pub(crate) fn is_plain_path(name: &str) -> bool {
     !name.contains(['\\', ':', '\0'])
         && name
             .split('/')

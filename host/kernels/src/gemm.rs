@@ -2,7 +2,7 @@
 //! Transformer blocks.
 //!
 //! Called by [`crate::linear`] and by the host's fused blocks. B (a weight, or the rows that a
-//! weight's gradient reads) is packed once into panels of [`NR`] columns and shared by all threads.
+//! weight's gradient reads) is packed once into panels of `NR` columns and shared by all threads.
 //! A is packed a few rows at a time by the thread that multiplies them. The scheme is Goto's, with
 //! one level of blocking over k.
 //!
@@ -24,7 +24,8 @@
 mod micro;
 mod pack;
 
-pub use micro::{NR, Start};
+pub(crate) use micro::NR;
+pub use micro::Start;
 pub use pack::{PackedColumns, PackedRows};
 
 use crate::simd::{Level, level};

@@ -37,7 +37,7 @@ pub fn exp(x: f32) -> f32 {
 
 /// The error function, absolute error below 2e-7 (Abramowitz and Stegun 7.1.26).
 #[inline(always)]
-pub fn erf(x: f32) -> f32 {
+pub(crate) fn erf(x: f32) -> f32 {
     let a = x.abs();
     let t = 1.0 / (1.0 + 0.327_591_1 * a);
     let p = 1.061_405_4;
@@ -50,17 +50,17 @@ pub fn erf(x: f32) -> f32 {
 
 /// The hyperbolic tangent, absolute error below 2e-7.
 #[inline(always)]
-pub fn tanh(x: f32) -> f32 {
+pub(crate) fn tanh(x: f32) -> f32 {
     let e = exp(-2.0 * x.abs());
     ((1.0 - e) / (1.0 + e)).copysign(x)
 }
 
 /// The number of lanes of a vectorised reduction. It is fixed, so that every instruction set adds
 /// in the same order.
-pub const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
-/// Σ f(i) over 0..n. It uses four times [`LANES`] partial sums while enough terms remain (four
-/// chains of additions keep a core busy), then [`LANES`], then single additions.
+/// Σ f(i) over 0..n. It uses four times `LANES` partial sums while enough terms remain (four
+/// chains of additions keep a core busy), then `LANES`, then single additions.
 #[inline(always)]
 pub fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     const WIDE: usize = 4 * LANES;

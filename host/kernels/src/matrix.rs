@@ -30,7 +30,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If `data` is too short for that shape.
-    pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let matrix = Self {
             data,
             rows,
@@ -68,7 +68,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The distance between adjacent numbers of a row.
-    pub fn column_stride(&self) -> usize {
+    pub(crate) fn column_stride(&self) -> usize {
         self.column_stride
     }
 
@@ -90,7 +90,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The view of some of the rows.
-    pub fn rows_from(self, first: usize, rows: usize) -> Self {
+    pub(crate) fn rows_from(self, first: usize, rows: usize) -> Self {
         debug_assert!(first + rows <= self.rows);
         let start = (first * self.row_stride).min(self.data.len());
         Self {

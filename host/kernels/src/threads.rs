@@ -18,7 +18,7 @@
 ///
 /// # Safety
 /// While this function runs, no other thread may read or change the environment, except through
-/// [`std::env`]: the conditions of [`std::env::set_var`]. A thread that only waits is harmless.
+/// [`mod@std::env`]: the conditions of [`std::env::set_var`]. A thread that only waits is harmless.
 pub unsafe fn configure(threads: usize) {
     // SAFETY: passed on from the caller.
     unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };

@@ -2,8 +2,8 @@
 //! by the recipe from the lengths of the training set. The evaluator forms its batches with the
 //! same limits.
 //!
-//! For up to a million examples the order of an epoch is a list ([`listed`]). For more it is
-//! computed window by window ([`windowed`]), so that memory does not grow with the training set.
+//! For up to a million examples the order of an epoch is a list (`listed`). For more it is
+//! computed window by window (`windowed`), so that memory does not grow with the training set.
 
 mod by_length;
 mod listed;
@@ -11,7 +11,7 @@ mod windowed;
 
 use crate::token_store::Examples;
 use listed::Listed;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use windowed::Windowed;
 
 /// The largest number of examples whose order is a list.
@@ -109,7 +109,7 @@ impl<'a> BatchOrder<'a> {
     }
 
     /// Number of batches per epoch.
-    pub fn batches_per_epoch(&self) -> usize {
+    pub(crate) fn batches_per_epoch(&self) -> usize {
         match &self.form {
             Form::Listed(listed) => listed.n_batches(),
             Form::Windowed(windowed) => windowed.n_batches(),
@@ -122,7 +122,7 @@ impl<'a> BatchOrder<'a> {
     }
 
     /// Number of batches per optimizer step, except for an epoch's last step.
-    pub fn batches_per_step(&self) -> usize {
+    pub(crate) fn batches_per_step(&self) -> usize {
         self.accumulation
     }
 

@@ -3,12 +3,8 @@
 
 use crate::{data_description::in_line, label_counts::label_counts, token_store::Examples};
 use progtune_datasets::{ProblemType, Task};
-use progtune_engine::{
-    error::{Error, Result},
-    model::loss::LossWeighting,
-    task_kind::kind_of,
-};
-use progtune_process::short_list::short_list;
+use progtune_engine::{Error, Result, kind_of, model::LossWeighting};
+use progtune_process::short_list;
 use std::fmt;
 
 /// The weights of classes in the training loss.
@@ -134,7 +130,7 @@ pub fn describe(weighting: &LossWeighting, task: &Task) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::{EncodedExample, Target};
+    use progtune_engine::{EncodedExample, Target};
 
     fn examples(targets: Vec<Target>) -> Examples {
         let example = |target| EncodedExample {

@@ -3,7 +3,7 @@
 
 use progtune_datasets::{Header, OwnFiles, ProblemType, SkippedRows};
 use progtune_plain_text::shown_line;
-use progtune_process::short_name::short_name;
+use progtune_process::short_name;
 
 /// The number of skipped rows shown on the terminal.
 const N_SHOWN: usize = 5;
@@ -47,7 +47,7 @@ pub fn describe(data: &OwnFiles) -> String {
 /// Lists names in one line after `what` they are, with a note about them if it is not empty:
 /// `labels: no, yes`. Of many, the first are named and all are counted:
 /// `77 labels: activate_my_card, age_limit, …`.
-pub fn in_line(what: &str, names: &[String], note: &str) -> String {
+pub(crate) fn in_line(what: &str, names: &[String], note: &str) -> String {
     let names: Vec<String> = names.iter().map(|name| shown_line(name)).collect();
     let note = match note {
         "" => String::new(),

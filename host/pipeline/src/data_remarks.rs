@@ -3,7 +3,7 @@
 
 use progtune_datasets::{OwnFiles, ProblemType, RowCounts};
 use progtune_plain_text::shown_line;
-use progtune_process::thousands::grouped;
+use progtune_process::grouped;
 
 /// Fewer rows than this may well have a label each.
 const FEW_ROWS: usize = 8;

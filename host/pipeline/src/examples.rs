@@ -14,8 +14,8 @@ use crate::{
 use progtune_datasets::{
     DataError, DataFile, Example, Sample, SplitName, Task, file_rows, sampled_rows, split_files,
 };
-use progtune_engine::error::Result;
-use progtune_process::{interrupt, phase::Phase};
+use progtune_engine::Result;
+use progtune_process::{Phase, interrupt};
 use std::{
     mem,
     path::Path,

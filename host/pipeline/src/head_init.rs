@@ -7,8 +7,8 @@
 
 use crate::{label_counts::label_counts, token_store::Examples};
 use progtune_datasets::{ProblemType, Task};
-use progtune_engine::{batch::Target, error::Result};
-use progtune_process::choice::name_of;
+use progtune_engine::{Result, Target};
+use progtune_process::name_of;
 use std::fmt;
 
 /// The initialisation of a new head's bias. The weights are always drawn as in Transformers.
@@ -85,7 +85,7 @@ fn mean(examples: &Examples) -> Result<Option<Vec<f32>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     fn bias(init: HeadInit, problem_type: ProblemType, targets: Vec<Target>) -> Option<Vec<f32>> {
         let example = |target| EncodedExample {

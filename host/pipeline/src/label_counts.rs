@@ -1,14 +1,14 @@
 //! The number of examples of each label. Called for class weights and for the prior of a new head.
 
 use crate::token_store::Examples;
-use progtune_engine::{batch::Target, error::Result};
+use progtune_engine::{Result, Target};
 
 /// The number of examples (or tagged tokens) of each of `labels` labels, and of all that have a
 /// class, a set of labels or a tag. An example of a set counts once for each of its labels.
 ///
 /// # Errors
 /// Fails if the examples cannot be read.
-pub fn label_counts(labels: usize, examples: &Examples) -> Result<(Vec<usize>, usize)> {
+pub(crate) fn label_counts(labels: usize, examples: &Examples) -> Result<(Vec<usize>, usize)> {
     let (mut counts, mut total) = (vec![0; labels], 0);
     for example in examples.iter() {
         match example?.target {

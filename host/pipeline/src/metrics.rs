@@ -3,14 +3,20 @@
 
 use progtune_datasets::Metric;
 
-pub mod classes;
-pub mod entities;
-pub mod entity_scores;
 pub mod sets;
+
+mod classes;
+mod entities;
+pub(crate) mod entity_scores;
 #[cfg(test)]
 mod tests;
 
-use classes::{Confusion, auroc};
+pub use classes::{ClassReport, Confusion, arg_max};
+pub use entities::entities;
+
+pub(crate) use classes::softmax;
+
+use classes::auroc;
 use entity_scores::EntityScores;
 use sets::LabelSets;
 

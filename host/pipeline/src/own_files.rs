@@ -10,7 +10,7 @@ use progtune_datasets::{
     DataFile, LabelForm, Labels, OwnFacts, OwnFiles, OwnRequest, ProblemType, RowCounts,
     SkippedRows, SplitName,
 };
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_process::interrupt;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::SystemTime};

@@ -4,11 +4,7 @@
 //! keep the order of [`BatchOrder`], so prefetching does not change the results.
 
 use crate::{batch_order::BatchOrder, token_store::Examples};
-use progtune_engine::{
-    batch::Batch,
-    error::{Error, Result},
-    model::loss::LossWeighting,
-};
+use progtune_engine::{Batch, Error, Result, model::LossWeighting};
 use std::{
     ops::RangeInclusive,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -126,7 +122,7 @@ impl BatchSource<'_> {
 mod tests {
     use super::*;
     use crate::batch_order::{BatchLimit, Rule};
-    use progtune_engine::batch::{EncodedExample, Target};
+    use progtune_engine::{EncodedExample, Target};
 
     fn examples() -> Examples {
         (0..10)

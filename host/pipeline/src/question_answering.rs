@@ -3,12 +3,16 @@
 //! Face's `run_qa.py` (transformers, examples/pytorch/question-answering). The readers of questions
 //! are in `progtune_datasets`.
 
-mod answering;
 pub mod answers;
-pub mod decode;
-pub mod load;
 pub mod prediction_files;
-pub mod squad_metrics;
-pub mod windows;
+
+mod answering;
+mod decode;
+mod load;
+pub(crate) mod squad_metrics;
+mod windows;
 
 pub use answering::Answering;
+pub use decode::Decoded;
+pub use load::QuestionSource;
+pub use windows::{Windows, make_windows};

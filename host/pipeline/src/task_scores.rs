@@ -5,23 +5,22 @@
 
 use crate::{
     metrics::{
-        Outcome,
-        classes::{ClassReport, Confusion, arg_max, softmax},
-        compute,
+        ClassReport, Confusion, Outcome, arg_max, compute,
         sets::{self, LabelSets},
+        softmax,
     },
     question_answering::squad_metrics,
     token_classification,
 };
 use progtune_datasets::{ProblemType, Task, TaskSource};
-use progtune_engine::batch::Target;
+use progtune_engine::Target;
 use serde_json::{Map, Value, json};
 
 /// The mean of a GLUE task's metrics, as `run_glue.py` calls it.
 const COMBINED_SCORE: &str = "combined_score";
 
 /// An example's logits and its label.
-pub type Labelled<'a> = (&'a [f32], &'a Target);
+pub(crate) type Labelled<'a> = (&'a [f32], &'a Target);
 
 /// The metrics of labelled examples.
 #[derive(Default)]

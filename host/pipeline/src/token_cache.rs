@@ -1,5 +1,5 @@
 //! The cache of tokenised examples: one file per split, named by the SHA-256 of everything that
-//! determines its contents ([`Key`]). Called by [`crate::examples`].
+//! determines its contents ([`Key`]). Called by `examples`.
 //!
 //! The cache never makes a run fail: an unreadable file is created again, and a file that cannot be
 //! written is not kept. The directory is `$PROGTUNE_CACHE_DIR/tokenized`, otherwise
@@ -17,16 +17,16 @@ use crate::token_store::{
     builder::{Builder, SUFFIX},
     key::Key,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
-    byte_size::ByteSize,
-    choice::name_of,
+    ByteSize,
     files::{
         bounded::{LARGEST_TEXT, read},
         medium,
         temporary::{self, Access},
         write_with,
     },
+    name_of,
 };
 use serde_json::Value;
 use std::{
@@ -40,13 +40,13 @@ use std::{
 };
 
 /// The variable that sets the directory of progtune's caches.
-pub const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
+pub(crate) const DIRECTORY_VARIABLE: &str = "PROGTUNE_CACHE_DIR";
 
 /// The suffixes of files with tokens, and of notes.
 const ENDS: [&str; 2] = [SUFFIX, ".json"];
 
 /// The variable that sets the maximum total size of all files.
-pub const SIZE_VARIABLE: &str = "PROGTUNE_CACHE_SIZE";
+pub(crate) const SIZE_VARIABLE: &str = "PROGTUNE_CACHE_SIZE";
 
 /// The maximum total size of all files by default.
 const CAPACITY_BYTES: u64 = 2 << 30;
@@ -135,7 +135,7 @@ impl TokenCache {
     /// Builds examples to keep under a key, or without a key for this run only. Many examples go
     /// into a file in the cache's directory, otherwise in the system's directory for temporary
     /// files.
-    pub fn builder(&self, key: Option<&Key>) -> Builder {
+    pub(crate) fn builder(&self, key: Option<&Key>) -> Builder {
         let mut directories = vec![env::temp_dir()];
         if let Some(directory) = &self.directory {
             match create_private(directory) {

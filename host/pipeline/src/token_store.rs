@@ -1,5 +1,5 @@
 //! Tokenised examples in any number; every split of a run is stored in this way. Made by
-//! [`crate::examples`], and from lists by tests. Read by batches, their order, the evaluator and
+//! `examples`, and from lists by tests. Read by batches, their order, the evaluator and
 //! the prefix cache.
 //!
 //! The examples are the bytes of one file, whose layout [`directory`] describes. A small file is
@@ -10,19 +10,18 @@
 //! process' memory, need `unsafe`, and turn a disk error into a signal. Reading and checking a
 //! block of a few kilobytes takes microseconds.
 
+// The parts of a file, which the fuzzer reads one by one.
 pub mod block;
-pub mod builder;
 pub mod directory;
 pub mod key;
+
+pub(crate) mod builder;
 
 use block::Block;
 use builder::Image;
 use directory::{BLOCK, Directory, HEADER, Summary, TRAILER};
 use key::Key;
-use progtune_engine::{
-    batch::{Batch, EncodedExample},
-    error::{Error, Result},
-};
+use progtune_engine::{Batch, EncodedExample, Error, Result};
 use progtune_process::files::temporary::{Temporary, TemporaryPath};
 use std::{
     borrow::Cow,
@@ -33,7 +32,7 @@ use std::{
 };
 
 /// The size in bytes up to which a store is held in memory.
-pub const SMALL: usize = 4 << 20;
+pub(crate) const SMALL: usize = 4 << 20;
 
 /// Tokenised examples.
 #[derive(Debug)]
@@ -158,7 +157,7 @@ impl Examples {
     }
 
     /// The size of the file in bytes.
-    pub fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         let blocks: u64 = self
             .directory
             .blocks

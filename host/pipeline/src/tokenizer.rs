@@ -25,12 +25,8 @@ use contain::contain;
 use fault::Fault;
 use progtune_datasets::ProblemType;
 use progtune_engine::{
-    error::{Error, Result},
-    model::{
-        config::{Architecture, ModelConfig},
-        weights::check_vocabulary,
-    },
-    model_source::{ModelSource, VOCABULARY},
+    EMBEDDED_VOCABULARY, Error, ModelSource, Result,
+    model::{Architecture, ModelConfig, weights::check_vocabulary},
 };
 use progtune_process::files::bounded::{self, LARGEST_TEXT};
 use serde_json::Value;
@@ -95,7 +91,7 @@ impl Tokenizer {
         match source {
             ModelSource::Directory(named) => Self::read(named.path(), config, max_length),
             ModelSource::Embedded => {
-                let files = vec![("vocab.txt".to_owned(), VOCABULARY.to_vec())];
+                let files = vec![("vocab.txt".to_owned(), EMBEDDED_VOCABULARY.to_vec())];
                 let origin = "embedded model".into();
                 Ok(Self::from_files(files, config, max_length, origin))
             }
@@ -141,7 +137,7 @@ impl Tokenizer {
 
     /// Adds everything in the tokenizer and its model that determines the ids and types, or whether
     /// they are valid.
-    pub fn add_to(&self, key: &mut KeyBuilder) {
+    pub(crate) fn add_to(&self, key: &mut KeyBuilder) {
         for (name, bytes) in &self.files {
             key.add(name, bytes);
         }
@@ -175,7 +171,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Fails like [`Tokenizer::inner`].
-    pub fn truncation_direction(&self) -> Result<TruncationDirection> {
+    pub(crate) fn truncation_direction(&self) -> Result<TruncationDirection> {
         Ok(if self.built()?.cuts_left {
             TruncationDirection::Left
         } else {
@@ -187,7 +183,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Fails like [`Tokenizer::inner`].
-    pub fn pads_left(&self) -> Result<bool> {
+    pub(crate) fn pads_left(&self) -> Result<bool> {
         Ok(self.built()?.pads_left)
     }
 

@@ -28,7 +28,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 }
 
 /// Like [`escaped`], in one line: line feeds, tabs and carriage returns become `\n`, `\t` and `\r`.
-pub fn escaped_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn escaped_line(text: &str) -> Cow<'_, str> {
     replaced(text, is_hidden, |c, out| match c {
         '\n' | '\t' | '\r' => out.extend(c.escape_default()),
         c => push_escape(c, out),
@@ -47,7 +47,7 @@ pub fn json_escaped(json: &str) -> Cow<'_, str> {
 }
 
 /// The text with every further line indented by two columns, except empty ones.
-pub fn continued(text: &str) -> String {
+pub(crate) fn continued(text: &str) -> String {
     let mut lines = text.split('\n');
     let mut result = lines.next().unwrap_or_default().to_owned();
     for line in lines {

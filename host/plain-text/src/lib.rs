@@ -1,8 +1,9 @@
 //! Makes foreign texts (from a file, a plugin, a server, an argument) safe to show and to keep.
 //!
-//! - [`escaped`] and [`escaped_line`]: the text cannot control or deceive a terminal.
+//! - [`escaped`]: the text cannot control or deceive a terminal.
 //! - [`json_escaped`]: the same for JSON, whose values are unchanged.
 //! - [`masked`]: the text contains no passwords and tokens.
+//! - [`shown`] and [`shown_line`]: both.
 //!
 //! Called by the host wherever it prints or keeps a log, and by `plugin-loader`. The same rule
 //! applies to all texts.
@@ -10,7 +11,9 @@
 mod escape;
 mod mask;
 
-pub use escape::{continued, escaped, escaped_line, is_hidden, json_escaped};
+use escape::{continued, escaped_line};
+
+pub use escape::{escaped, is_hidden, json_escaped};
 pub use mask::{keep_secret, keep_secrets_of_address, masked};
 
 /// A text of several lines in a form that may be shown: masked and escaped. Every line but the

@@ -144,12 +144,6 @@ impl LoadedSchedule {
         })
     }
 
-    /// Whether its stages are known before the run: it follows no signals and decides only at the
-    /// start of each epoch.
-    pub fn decides_by_epoch(&self) -> bool {
-        self.traits.signals.is_empty() && self.traits.interval_steps == 0
-    }
-
     /// The traits that the schedule declares. The host offers all of its signals.
     pub fn traits(&self) -> &ScheduleTraits {
         &self.traits

@@ -37,7 +37,7 @@ pub(crate) struct PrivateCopy {
 
 impl Cache {
     /// The user's cache.
-    pub fn of_user() -> Self {
+    pub(crate) fn of_user() -> Self {
         Self {
             directory: directory(&|name| env::var_os(name)),
         }

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 in hexadecimal digits.
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))

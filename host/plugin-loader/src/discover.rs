@@ -25,7 +25,7 @@ use std::{
 };
 
 /// The variable with further directories, separated as in `PATH`.
-pub const PATH_VARIABLE: &str = "PROGTUNE_PLUGIN_PATH";
+pub(crate) const PATH_VARIABLE: &str = "PROGTUNE_PLUGIN_PATH";
 
 /// The largest library that is read.
 const MOST_BYTES: u64 = 1 << 30;
@@ -50,7 +50,7 @@ impl Library {
     ///
     /// # Errors
     /// The reason why it is not a plugin.
-    pub fn examine(file: &Path) -> Result<Self, NoManifest> {
+    pub(crate) fn examine(file: &Path) -> Result<Self, NoManifest> {
         // Only those parts of the file are read that lead to the section.
         let opened = File::open(file)
             .map_err(|error| NoManifest::Broken(format!("it cannot be read: {error}")))?;
@@ -88,7 +88,7 @@ impl Library {
     }
 
     /// The SHA-256 if it has been computed; otherwise `hash`, which is the file's, from now on.
-    pub fn sha256_or(&self, hash: &str) -> &str {
+    pub(crate) fn sha256_or(&self, hash: &str) -> &str {
         self.sha256.get_or_init(|| hash.to_owned())
     }
 }
@@ -122,7 +122,7 @@ pub struct Entry {
 
 /// The results of a search.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// Every entry of every library, sorted by kind and id, then in the order of the search.
     pub entries: Vec<Entry>,
     /// The directories that were searched, in their order.
@@ -142,7 +142,7 @@ struct SearchDir {
 ///
 /// # Errors
 /// If a named file or directory cannot be used.
-pub fn discover(files: &[PathBuf], directories: &[PathBuf]) -> Result<Found, PluginFault> {
+pub(crate) fn discover(files: &[PathBuf], directories: &[PathBuf]) -> Result<Found, PluginFault> {
     let path = search_path(
         directories,
         &|name| env::var_os(name),
@@ -153,7 +153,7 @@ pub fn discover(files: &[PathBuf], directories: &[PathBuf]) -> Result<Found, Plu
 
 /// `$XDG_DATA_HOME/progtune/plugins`, or the same in `~/.local/share`, into which `plugins install`
 /// copies libraries. `None` without a home directory.
-pub fn user_directory() -> Option<PathBuf> {
+pub(crate) fn user_directory() -> Option<PathBuf> {
     user_directory_by(&|name| env::var_os(name))
 }
 

@@ -59,7 +59,7 @@ impl Isolation {
         &[("process", Self::Process), ("none", Self::None)];
 
     /// Whether this system supports it.
-    pub const fn is_supported(self) -> bool {
+    pub(crate) const fn is_supported(self) -> bool {
         matches!(self, Self::None) || cfg!(unix)
     }
 }
@@ -77,7 +77,7 @@ impl fmt::Display for Isolation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Limits {
     /// The maximum duration of one answer.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// The maximum private memory in bytes (`RLIMIT_DATA`).
     pub memory: u64,
 }

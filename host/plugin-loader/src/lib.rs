@@ -1,25 +1,25 @@
 //! Plugins: they are found, checked, loaded and called here, and nowhere else. The host's recipe
 //! and commands use [`Plugins`].
 //!
-//! - [`plugins`] resolves an id to a library, and makes a schedule or a method of it.
-//! - [`mod@discover`] lists the libraries in the searched directories without running their code;
+//! - `plugins` resolves an id to a library, and makes a schedule or a method of it.
+//! - `discover` lists the libraries in the searched directories without running their code;
 //!   `permissions` checks who may write there.
 //! - [`manifest`] reads a library's description of itself from a linker section.
-//! - [`options`] checks the user's options against an entry's declaration.
+//! - `options` checks the user's options against an entry's declaration.
 //! - [`lock`] pins builds (`progtune.lock`).
 //! - [`probe`] tries an unknown library in a child process.
 //! - `load` turns a file into a root module; `private` makes copies of the file as it was listed;
 //!   `open` has the `unsafe` code of plugins.
-//! - [`isolation`] runs a library in a process of its own; `child_process` has the parts that it
+//! - `isolation` runs a library in a process of its own; `child_process` has the parts that it
 //!   shares with `probe`.
 //! - `consistency` checks that a plugin gives the same answer to the same question.
-//! - [`bridge`] is the only caller of plugins, and checks every answer before it is used.
-//! - [`offer`] describes the features that the host offers to plugins.
-//! - [`cache`] keeps private copies, verdicts and given warnings; [`digest`] is the hash that names
+//! - `bridge` is the only caller of plugins, and checks every answer before it is used.
+//! - `offer` describes the features that the host offers to plugins.
+//! - `cache` keeps private copies, verdicts and given warnings; `digest` is the hash that names
 //!   them.
 //! - [`install`] copies libraries into the user's plugin directory and removes them.
 //! - `wire` writes the interface's records as bytes.
-//! - [`fault`] has the errors, in words for the user; `printable` cleans the texts of others in
+//! - `fault` has the errors, in words for the user; `printable` cleans the texts of others in
 //!   them.
 //!
 //! The crate has no tensor library. It therefore builds in seconds, and against any version of the
@@ -28,35 +28,42 @@
 //! Plugins are native code and not sandboxed. Any user who may write to a plugin directory may run
 //! code as the user of progtune.
 
-pub mod bridge;
-pub mod cache;
+mod bridge;
+mod cache;
 mod child_process;
 mod consistency;
-pub mod digest;
-pub mod discover;
-pub mod fault;
-pub mod install;
-pub mod isolation;
+mod digest;
+mod discover;
+mod fault;
+mod isolation;
 mod load;
-pub mod lock;
-pub mod manifest;
-pub mod offer;
+mod offer;
 mod open;
-pub mod options;
+mod options;
 mod permissions;
-pub mod plugins;
+mod plugins;
 mod printable;
 mod private;
-pub mod probe;
 mod wire;
 
-pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
-pub use cache::Cache;
+// Modules whose names belong to those of their functions: `install::remove`, `manifest::read`.
+pub mod install;
+pub mod lock;
+pub mod manifest;
+pub mod probe;
+
+// The search, with its settings, and its results.
 pub use discover::{Entry, Library};
-pub use fault::{PluginFault, no_plugins};
 pub use isolation::{Isolation, Limits};
 pub use lock::Lock;
 pub use manifest::EntryKind;
-pub use offer::{Offer, set_cancelled};
 pub use plugins::{Plugins, Settings};
+// Loaded plugins.
+pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};
+// The host's offer to them.
+pub use offer::{Offer, set_cancelled};
+// Records about libraries, kept from one run of the program to the next, and their trial.
+pub use cache::Cache;
 pub use probe::Probe;
+// Errors.
+pub use fault::{PluginFault, no_plugins};

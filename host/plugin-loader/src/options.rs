@@ -13,7 +13,10 @@ use progtune_plugin_api::{open::Attribute, options};
 /// # Errors
 /// [`PluginFault::Option`] for an option that is not declared (with the nearest names), given
 /// twice, of the wrong type, out of range, not among the choices, or required and missing.
-pub fn resolve(entry: &Entry, given: &[(String, String)]) -> Result<Vec<Attribute>, PluginFault> {
+pub(crate) fn resolve(
+    entry: &Entry,
+    given: &[(String, String)],
+) -> Result<Vec<Attribute>, PluginFault> {
     options::resolve(&entry.options, given).map_err(|fault| PluginFault::Option {
         plugin: entry.library.to_string(),
         id: entry.id.clone(),

@@ -78,7 +78,7 @@ pub struct Plugins {
 
 impl Plugins {
     /// Searches the user's files and directories, then the usual directories; see
-    /// [`mod@crate::discover`]. Runs no plugin.
+    /// `discover`. Runs no plugin.
     ///
     /// # Errors
     /// If a file or directory of the settings cannot be used, or if everything must be pinned and

@@ -27,7 +27,7 @@ use std::{
 };
 
 /// The argument that makes a program answer.
-pub const ARGUMENT: &str = "__probe-plugin";
+pub(crate) const ARGUMENT: &str = "__probe-plugin";
 /// The maximum duration of a trial. A trial takes milliseconds; the limit allows for loaded
 /// machines.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ pub struct Probe {
     /// An executable whose `main` calls [`answer_if_asked`].
     pub executable: PathBuf,
     /// The maximum duration of one trial.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 /// A trial: the part of a library that is tried.
@@ -95,8 +95,8 @@ struct Note {
 }
 
 /// Answers the parent if this process was started to try a library or to serve one
-/// ([`crate::isolation`]), and then ends the process. Otherwise it registers this program for
-/// [`Probe::of_this_program`]. A program that runs plugins calls it before anything else.
+/// (`isolation`), and then ends the process. Otherwise it registers this program for
+/// `Probe::of_this_program`. A program that runs plugins calls it before anything else.
 pub fn answer_if_asked(offer: &Offer) {
     let argument = env::args_os().nth(1);
     if argument.as_deref() == Some(OsStr::new(ARGUMENT)) {
@@ -121,7 +121,7 @@ pub fn answer_if_asked(offer: &Offer) {
 impl Probe {
     /// This program, if it called [`answer_if_asked`]. Otherwise libraries are not tried, and are
     /// opened in this process at once.
-    pub fn of_this_program() -> Option<Self> {
+    pub(crate) fn of_this_program() -> Option<Self> {
         ANSWERS.get().map(Self::with)
     }
 

@@ -2,26 +2,31 @@
 //! a power failure leaves half a file, nothing is written through a link, and no temporary file
 //! stays behind. Everything that saves files calls it.
 
-pub mod atomic_file;
 pub mod bounded;
-pub mod cleanup;
 pub mod durable;
-pub mod folder;
 pub mod journal;
 pub mod lock;
 pub mod medium;
-pub mod owner;
 pub mod temporary;
+
+mod atomic_file;
+pub(crate) mod cleanup;
+mod folder;
+mod owner;
 
 #[cfg(test)]
 mod fault_tests;
 
 use crate::error::{Error, Result};
-use atomic_file::{AtomicFile, failed};
+use atomic_file::failed;
 use medium::Operation;
 use progtune_plugin_api::names::did_you_mean;
 use std::{fs, io, io::Write, path::Path};
 use temporary::Access;
+
+pub use atomic_file::AtomicFile;
+pub use folder::Folder;
+pub use owner::Owner;
 
 /// Writes `bytes` to a temporary file beside `path`, forces it to the disk and renames it. Readers
 /// see either the old file or the new one, also after a power failure. A link at `path` is

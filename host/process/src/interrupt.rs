@@ -3,7 +3,7 @@
 //! `HostRecord::cancelled`.
 //!
 //! Long loops call [`check`] and return its error. Work that cannot ask (a reader, a library, a
-//! system call) has [`PATIENCE`] to finish. Then the thread that handles signals removes temporary
+//! system call) has `PATIENCE` to finish. Then the thread that handles signals removes temporary
 //! files and ends the process. A training run is never ended in this way, because it has something
 //! to lose.
 

@@ -3,7 +3,7 @@
 
 use crate::{
     files::journal::{Journal, Mark},
-    terminal::{self, colour::Colour, events},
+    terminal::{self, Colour, events},
 };
 use progtune_plain_text::shown;
 use serde_json::{Map, Value, json};

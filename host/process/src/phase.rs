@@ -36,7 +36,7 @@ fn going_on() -> MutexGuard<'static, Vec<(u64, String)>> {
 }
 
 /// The innermost active phase, for people: `tokenising the train split`.
-pub fn current() -> Option<String> {
+pub(crate) fn current() -> Option<String> {
     going_on().last().map(|(_, what)| what.clone())
 }
 

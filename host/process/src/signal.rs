@@ -20,7 +20,7 @@ impl Signal {
     }
 
     /// The signal with this number.
-    pub fn of_number(number: u8) -> Option<Self> {
+    pub(crate) fn of_number(number: u8) -> Option<Self> {
         [Self::Interrupt, Self::Terminate, Self::HangUp]
             .into_iter()
             .find(|signal| *signal as u8 == number)
@@ -32,7 +32,7 @@ impl Signal {
 /// # Errors
 /// Fails if the system refuses.
 #[cfg(unix)]
-pub fn listen(mut on_signal: impl FnMut(Signal) + Send + 'static) -> std::io::Result<()> {
+pub(crate) fn listen(mut on_signal: impl FnMut(Signal) + Send + 'static) -> std::io::Result<()> {
     let mut wanted = vec![Signal::Interrupt, Signal::Terminate];
     // `nohup` ignores this signal, so that a run outlives its terminal.
     if !is_ignored(Signal::HangUp) {
@@ -54,7 +54,7 @@ pub fn listen(mut on_signal: impl FnMut(Signal) + Send + 'static) -> std::io::Re
 /// # Errors
 /// Fails if the system refuses.
 #[cfg(not(unix))]
-pub fn listen(mut on_signal: impl FnMut(Signal) + Send + 'static) -> std::io::Result<()> {
+pub(crate) fn listen(mut on_signal: impl FnMut(Signal) + Send + 'static) -> std::io::Result<()> {
     ctrlc::set_handler(move || on_signal(Signal::Interrupt)).map_err(std::io::Error::other)
 }
 

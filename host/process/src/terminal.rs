@@ -4,26 +4,28 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
-pub mod colour;
 pub mod events;
+
+mod colour;
 mod note;
 mod panics;
 mod screen;
 mod wrap;
 
+pub use colour::{Colour, ColourChoice, Paint};
 pub use note::{note, note_for_people};
 pub use panics::say_panics;
 pub use screen::Screen;
-pub use wrap::{NO_BREAK, spaced, wrapped, wrapped_after};
+pub use wrap::{NO_BREAK, spaced, wrapped};
 
 use crate::error::{Error, Result};
-use colour::ColourChoice;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{ErrorKind, IsTerminal, Write},
     path::Path,
     sync::{Mutex, RwLock},
 };
+use wrap::wrapped_after;
 
 /// The width of lines if the width of the terminal is unknown.
 const USUAL_WIDTH: usize = 80;
@@ -115,10 +117,10 @@ pub fn print(text: impl Into<Screen>) -> Result<()> {
     write_out(text.into().as_str())
 }
 
-/// Writes JSON to standard output like [`print`], without changing its values.
+/// Writes JSON to standard output like [`print()`], without changing its values.
 ///
 /// # Errors
-/// Fails like [`print`].
+/// Fails like [`print()`].
 pub fn print_json(json: &str) -> Result<()> {
     write_out(Screen::json(json).as_str())
 }
@@ -127,7 +129,7 @@ pub fn print_json(json: &str) -> Result<()> {
 /// text.
 ///
 /// # Errors
-/// Fails like [`print`].
+/// Fails like [`print()`].
 pub fn print_data(data: &str) -> Result<()> {
     if std::io::stdout().is_terminal() {
         print(data)
@@ -159,7 +161,7 @@ pub fn say(line: impl Into<Screen>) {
 
 /// Writes a message after its kind, such as `error`, which `paint` may colour. The message's
 /// further lines are indented. On a terminal, long lines are broken at spaces.
-pub fn say_message(kind: &str, paint: impl Fn(&str) -> Screen, text: &str) {
+pub(crate) fn say_message(kind: &str, paint: impl Fn(&str) -> Screen, text: &str) {
     let mut line = paint(kind);
     line += ": ";
     let text = match show().mode {
@@ -178,7 +180,7 @@ pub fn set_bar(bar: Option<ProgressBar>) {
 }
 
 /// The visible bar.
-pub fn bar() -> Option<ProgressBar> {
+pub(crate) fn bar() -> Option<ProgressBar> {
     BAR.lock().ok().and_then(|now| now.clone())
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::summary::Summary;
 use progtune_datasets::SplitName;
-use progtune_engine::{batch::EncodedExample, model::loss::LossWeighting};
+use progtune_engine::{EncodedExample, model::LossWeighting};
 use serde_json::{Value, json};
 
 const FIXTURE: &str = include_str!("../../../tests/fixtures/baselines.json");

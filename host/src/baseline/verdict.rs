@@ -3,14 +3,14 @@
 
 use super::Baseline;
 use crate::{evaluate::only_label, summary::Summary};
-use progtune_engine::model::loss::LossWeighting;
+use progtune_engine::model::LossWeighting;
 use progtune_pipeline::metrics::is_lower_better;
 use progtune_plain_text::shown_line;
 use serde_json::{Map, Value, json};
 
 /// The result of comparing a run with guessing.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The reasons why the run is suspect, one clause each; empty if the run is better than
     /// guessing.
     pub reasons: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Verdict {
 /// either one can make the run suspect. With class weights or label smoothing, the training loss
 /// differs from `eval_loss`. Then only the metrics are compared, and the run is suspect if none of
 /// them is better.
-pub fn judge(summary: &Summary, baseline: Baseline, weighting: &LossWeighting) -> Verdict {
+pub(crate) fn judge(summary: &Summary, baseline: Baseline, weighting: &LossWeighting) -> Verdict {
     let value = |name: &str| summary.evaluation.get(&format!("eval_{name}"))?.as_f64();
     let is_plain = weighting.weights().is_none() && weighting.label_smoothing == 0.0;
     let mut reasons = Vec::new();
@@ -79,7 +79,7 @@ fn metric_reason(name: &str, value: Option<f64>, guessed: f64) -> Option<String>
 
 impl Verdict {
     /// Whether the run is no better than guessing, or its metrics say little.
-    pub fn is_suspect(&self) -> bool {
+    pub(crate) fn is_suspect(&self) -> bool {
         !self.reasons.is_empty() || self.hollow.is_some()
     }
 
@@ -90,7 +90,7 @@ impl Verdict {
 
     /// The keys of `all_results.json`: `suspect`, `suspect_reasons`, `baseline_loss`, and a
     /// `baseline_…` for every metric.
-    pub fn to_json(&self) -> Map<String, Value> {
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("suspect".into(), json!(self.is_suspect()));
         map.insert("suspect_reasons".into(), json!(self.all_reasons()));
@@ -103,7 +103,7 @@ impl Verdict {
     }
 
     /// The warning about a suspect run; `None` if the run is better than guessing.
-    pub fn warning(&self) -> Option<String> {
+    pub(crate) fn warning(&self) -> Option<String> {
         // On examples of one label, guessing is perfect, and a comparison with it means nothing.
         if let Some(hollow) = &self.hollow {
             return Some(format!("{hollow}; {}", only_label::ADVICE));

@@ -54,7 +54,7 @@ pub struct Change {
 
 impl Change {
     /// The change in words.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let short = |value: &str| {
             let value = shown_line(value);
             if value.chars().count() > LONGEST {
@@ -80,7 +80,8 @@ pub fn changes(
     let mut changes = differences(&settings_before, &settings_now, "unset");
     changes.retain(|Change { key, .. }| {
         let is_free = FREE.contains(&key.as_str());
-        !is_free && !(has_exact_cache && CACHE.contains(&key.as_str()))
+        let is_of_cache = has_exact_cache && CACHE.contains(&key.as_str());
+        !is_free && !is_of_cache
     });
     let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
     changes.extend(differences(&inputs_before, &inputs_now, "absent"));

@@ -8,7 +8,7 @@ const MAGIC: &str = "progtune-checkpoint";
 const VERSION: u32 = 1;
 
 /// The text in its envelope.
-pub fn seal(text: &str) -> String {
+pub(super) fn seal(text: &str) -> String {
     let hash = of_bytes(text.as_bytes());
     format!("{MAGIC} {VERSION} {} {hash}\n{text}", text.len())
 }
@@ -17,7 +17,7 @@ pub fn seal(text: &str) -> String {
 ///
 /// # Errors
 /// Says what was expected and what was found.
-pub fn open(bytes: &[u8]) -> Result<&str, String> {
+pub(super) fn open(bytes: &[u8]) -> Result<&str, String> {
     let damaged = |what: String| format!("damaged: {what}");
     let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8".into()))?;
     let (first, text) = text

@@ -1,7 +1,7 @@
 //! The identity of everything that a run was given, by hashes: a run continues only with the same.
 
 use progtune_engine::{
-    error::Result,
+    Result,
     model::{Model, fingerprint},
 };
 use progtune_kernels::simd;

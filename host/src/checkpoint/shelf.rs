@@ -6,16 +6,13 @@ use super::{
 };
 use crate::digest::{self, Hashing};
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     model::{
-        parameters::Parameters,
-        safetensors_file::SafetensorsFile,
+        Parameters, SafetensorsFile,
         tensor_writer::{self, Entry, WriteError},
     },
 };
-use progtune_process::files::{
-    atomic_file::AtomicFile, folder::Folder, temporary, write_atomically,
-};
+use progtune_process::files::{AtomicFile, Folder, temporary, write_atomically};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -254,7 +251,7 @@ impl Shelf {
     ///
     /// # Errors
     /// Fails if there is none, or it is damaged.
-    pub fn at_end_of(&self, epoch: u32) -> Result<Checkpoint> {
+    pub(crate) fn at_end_of(&self, epoch: u32) -> Result<Checkpoint> {
         let mut kept = Vec::new();
         for step in self.steps() {
             let Place {
@@ -330,7 +327,7 @@ fn remove(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn remove_all(run: &Folder) -> io::Result<()> {
+pub(crate) fn remove_all(run: &Folder) -> io::Result<()> {
     let Ok(folder) = run.existing_subfolder(DIRECTORY) else {
         // It is absent, or a link or a file in its place.
         return run.remove(DIRECTORY);

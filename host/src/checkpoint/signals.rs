@@ -4,7 +4,7 @@
 use progtune_plugin_api::records::SignalRecord;
 
 /// The history as bytes: for each observation its name, epoch, step and values, all little-endian.
-pub fn to_bytes(history: &[SignalRecord]) -> Vec<u8> {
+pub(super) fn to_bytes(history: &[SignalRecord]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for signal in history {
         let name = signal.name.as_str();
@@ -19,7 +19,7 @@ pub fn to_bytes(history: &[SignalRecord]) -> Vec<u8> {
 }
 
 /// The history from its bytes; `None` if they are not one.
-pub fn from_bytes(bytes: &[u8]) -> Option<Vec<SignalRecord>> {
+pub(super) fn from_bytes(bytes: &[u8]) -> Option<Vec<SignalRecord>> {
     let mut rest = bytes;
     let mut history = Vec::new();
     while !rest.is_empty() {

@@ -19,23 +19,23 @@ pub struct State {
     /// The last decision of the schedule; `None` before the first one.
     pub decision: Option<Decision>,
     /// The number of updates of every parameter that the optimizer has state for, by name.
-    pub optimizer_steps: BTreeMap<String, u64>,
+    pub(crate) optimizer_steps: BTreeMap<String, u64>,
     /// The record of the epoch in progress.
     pub epoch: EpochRecord,
     /// The sum of the epoch's losses, and their number.
-    pub epoch_loss: (f64, u64),
+    pub(crate) epoch_loss: (f64, u64),
     /// The sum of the losses of all steps.
-    pub loss_sum: f64,
+    pub(crate) loss_sum: f64,
     /// The outcome so far.
     pub summary: Summary,
     /// The evaluations without improvement.
     pub patience: Patience,
     /// Whether the run ends early because its evaluations do not improve.
-    pub stops_early: bool,
+    pub(crate) stops_early: bool,
     /// The number of steps skipped since the last one that was not.
-    pub skipped_in_a_row: u32,
+    pub(crate) skipped_in_a_row: u32,
     /// The first step of the learning-rate curve, and the number of its steps.
-    pub lr_curve: (u64, u64),
+    pub(crate) lr_curve: (u64, u64),
     /// The best model so far, and the name of the file that holds it.
     pub best: Option<(Best, String)>,
     /// The time spent.
@@ -57,7 +57,7 @@ pub struct State {
 impl State {
     /// Whether the parts agree with one another, as far as this can be told without the run. A file may have the
     /// right hash and still be made up.
-    pub fn is_consistent(&self) -> bool {
+    pub(crate) fn is_consistent(&self) -> bool {
         let Place {
             epoch,
             step_in_epoch,
@@ -94,9 +94,9 @@ pub struct Place {
     /// The number of completed steps in the run.
     pub step: u64,
     /// Whether the evaluation that is due inside the epoch here was made.
-    pub is_evaluated: bool,
+    pub(crate) is_evaluated: bool,
     /// Whether the run ended here, inside the epoch, whose record is complete.
-    pub is_closed: bool,
+    pub(crate) is_closed: bool,
 }
 
 impl Place {

@@ -3,11 +3,9 @@
 use super::{Checkpoint, signals};
 use crate::prefix_cache::{Kept, PrefixCache};
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     model::{
-        Model,
-        gradients::Gradients,
-        parameters::HostSlice,
+        Gradients, HostSlice, Model,
         tensor_writer::{Content, Entry},
     },
     optim::{AdamW, ParameterState},
@@ -34,7 +32,7 @@ fn moments(name: &str) -> [String; 3] {
 ///
 /// # Errors
 /// Fails if numbers cannot be copied from their device.
-pub fn tensors_of<'a>(
+pub(crate) fn tensors_of<'a>(
     model: &Model,
     candidates: &[usize],
     optimizer: &'a AdamW,
@@ -100,7 +98,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Fails if one is absent or has another shape, because the method's options have changed.
-    pub fn restore_parameters(&mut self, model: &Model, candidates: &[usize]) -> Result<()> {
+    pub(crate) fn restore_parameters(&mut self, model: &Model, candidates: &[usize]) -> Result<()> {
         let shapes = self.tensors.shapes();
         let shapes: BTreeMap<String, Vec<usize>> = shapes
             .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
@@ -129,7 +127,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Fails if it does not fit.
-    pub fn restore_optimizer(
+    pub(crate) fn restore_optimizer(
         &mut self,
         model: &Model,
         gradients: &mut Gradients,
@@ -164,7 +162,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Fails if they cannot be read.
-    pub fn restore_cache(&mut self, model: &Model, cache: &mut PrefixCache) -> Result<()> {
+    pub(crate) fn restore_cache(&mut self, model: &Model, cache: &mut PrefixCache) -> Result<()> {
         if !self.tensors.shapes().any(|(name, _)| name == ENTRIES) {
             return Ok(());
         }

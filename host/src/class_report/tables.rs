@@ -3,7 +3,7 @@
 
 use super::KEYS;
 use progtune_plain_text::shown_line;
-use progtune_process::short_name::short_name;
+use progtune_process::short_name;
 use serde_json::{Map, Value};
 
 /// The largest number of classes that are all listed.
@@ -23,7 +23,7 @@ struct Class {
 }
 
 /// Formats the classes of a result in lines of at most `width` characters; empty if it has none.
-pub fn tables(results: &Map<String, Value>, width: usize) -> String {
+pub(crate) fn tables(results: &Map<String, Value>, width: usize) -> String {
     let classes = read_classes(results);
     if classes.is_empty() {
         return String::new();

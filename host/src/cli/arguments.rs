@@ -14,12 +14,12 @@ pub static JSON: Flag<bool> = Flag::argument("json", "", "Print JSON")
     .elsewhere(&[(&["plan"], "", "Print the plan as JSON")]);
 
 /// The run of `resume`, `fork` and `replay`.
-pub static RUN: Flag<PathBuf> = Flag::argument("run", "DIR", "Directory of the run")
+pub(crate) static RUN: Flag<PathBuf> = Flag::argument("run", "DIR", "Directory of the run")
     .positional()
     .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
 
 /// The argument `fork --at`.
-pub static AT: Flag<u32> = Flag::argument(
+pub(crate) static AT: Flag<u32> = Flag::argument(
     "at",
     "EPOCH",
     "Begin with the state at the end of this epoch",
@@ -59,7 +59,7 @@ pub static RUN_DIRECTORY: Flag<PathBuf> =
         .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
 
 /// The id that a command concerns.
-pub static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or method")
+pub(crate) static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or method")
     .positional()
     .offers(Offers::Plugins)
     .elsewhere(&[
@@ -77,15 +77,16 @@ pub static ID: Flag<String> = Flag::argument("id", "ID", "Id of the schedule or 
     .adjust(|arg| arg.required(true));
 
 /// The ids of `plugins lock`.
-pub static IDS: Flag<Vec<String>> = Flag::argument("ids", "ID", "Ids to pin in the existing file")
-    .computed("everything found, in a new file")
-    .takes(Takes::Values)
-    .positional()
-    .offers(Offers::Plugins)
-    .adjust(|arg| arg.num_args(1..));
+pub(crate) static IDS: Flag<Vec<String>> =
+    Flag::argument("ids", "ID", "Ids to pin in the existing file")
+        .computed("everything found, in a new file")
+        .takes(Takes::Values)
+        .positional()
+        .offers(Offers::Plugins)
+        .adjust(|arg| arg.num_args(1..));
 
 /// The files of `plugins install`.
-pub static LIBRARIES: Flag<Vec<PathBuf>> = Flag::argument("files", "FILE", "The libraries")
+pub(crate) static LIBRARIES: Flag<Vec<PathBuf>> = Flag::argument("files", "FILE", "The libraries")
     .takes(Takes::Values)
     .positional()
     .adjust(|arg| {
@@ -94,7 +95,7 @@ pub static LIBRARIES: Flag<Vec<PathBuf>> = Flag::argument("files", "FILE", "The 
     });
 
 /// The argument `plugins install --force`.
-pub static FORCE: Flag<bool> = Flag::argument(
+pub(crate) static FORCE: Flag<bool> = Flag::argument(
     "force",
     "",
     "Install them even if another plugin offers one of their ids",
@@ -103,7 +104,7 @@ pub static FORCE: Flag<bool> = Flag::argument(
 .takes(Takes::Nothing);
 
 /// The name of `plugins new`.
-pub static NAME: Flag<String> = Flag::argument(
+pub(crate) static NAME: Flag<String> = Flag::argument(
     "name",
     "NAME",
     "Name of the crate and id of the schedule or method: lower-case letters, digits and -",
@@ -112,7 +113,7 @@ pub static NAME: Flag<String> = Flag::argument(
 .adjust(|arg| arg.required(true));
 
 /// The argument `plugins new --kind`.
-pub static KIND: Flag<NewKind> = Flag::argument(
+pub(crate) static KIND: Flag<NewKind> = Flag::argument(
     "kind",
     "KIND",
     "Kind of plugin: a schedule (decides which parameters each epoch trains) or a PEFT method (decides what is trained inside the \
@@ -121,12 +122,13 @@ pub static KIND: Flag<NewKind> = Flag::argument(
 .adjust(|arg| arg.required(true).value_parser(value_parser!(NewKind)));
 
 /// The argument `plugins new --path`.
-pub static PATH: Flag<PathBuf> = Flag::argument("path", "DIR", "Parent directory of the new crate")
-    .computed(".")
-    .adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
+pub(crate) static PATH: Flag<PathBuf> =
+    Flag::argument("path", "DIR", "Parent directory of the new crate")
+        .computed(".")
+        .adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
 
 /// The argument `plugins new --plugin-api`.
-pub static PLUGIN_API: Flag<PathBuf> = Flag::argument(
+pub(crate) static PLUGIN_API: Flag<PathBuf> = Flag::argument(
     "plugin_api",
     "DIR",
     "Directory of the crate progtune-plugin-api",
@@ -135,14 +137,15 @@ pub static PLUGIN_API: Flag<PathBuf> = Flag::argument(
 .adjust(|arg| arg.value_parser(value_parser!(PathBuf)));
 
 /// The file of `plugins check`.
-pub static LIBRARY: Flag<PathBuf> = Flag::argument("file", "FILE", "The built library")
+pub(crate) static LIBRARY: Flag<PathBuf> = Flag::argument("file", "FILE", "The built library")
     .positional()
     .adjust(|arg| arg.required(true).value_parser(value_parser!(PathBuf)));
 
 /// The argument `plugins check --id`.
-pub static ONLY_ID: Flag<String> = Flag::argument("id", "ID", "Check only this schedule or method")
-    .computed("all in the library")
-    .offers(Offers::Plugins);
+pub(crate) static ONLY_ID: Flag<String> =
+    Flag::argument("id", "ID", "Check only this schedule or method")
+        .computed("all in the library")
+        .offers(Offers::Plugins);
 
 /// The words of `help`.
 pub static ABOUT: Flag<Vec<String>> = Flag::argument(

@@ -89,7 +89,7 @@ pub(super) type Group = (&'static str, List);
 
 impl Described {
     /// All flags of the command.
-    pub fn all(&self) -> impl Iterator<Item = &'static dyn Declared> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static dyn Declared> {
         let groups = self.flags.iter().copied().flatten();
         groups.flat_map(|(_, list)| list.iter().copied())
     }

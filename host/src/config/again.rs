@@ -12,7 +12,7 @@ impl RunConfig {
     ///
     /// # Errors
     /// Fails like [`RunConfig::resolve_train`].
-    pub fn resolve_again(
+    pub(crate) fn resolve_again(
         arguments: &Arguments,
         sources: &Sources,
         recorded: &Path,

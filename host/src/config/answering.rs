@@ -67,7 +67,7 @@ pub(super) fn write(answering: &Answering, written: &mut Written) {
 }
 
 /// The maximum input length in tokens: the given one, otherwise the default for the kind of task.
-pub fn max_length(asked: Option<usize>, problem: ProblemType) -> usize {
+pub(crate) fn max_length(asked: Option<usize>, problem: ProblemType) -> usize {
     asked.unwrap_or(match problem {
         ProblemType::QuestionAnswering => MAX_LENGTH.1,
         _ => MAX_LENGTH.0,

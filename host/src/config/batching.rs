@@ -84,7 +84,7 @@ pub struct BatchingConfig {
     /// Batches per optimizer step, at least 1.
     pub gradient_accumulation_steps: usize,
     /// Maximum sequence length in tokens, including special tokens; at least 3. The model may have
-    /// a lower limit. `None` chooses it by the kind of task ([`max_length`](super::max_length)).
+    /// a lower limit. `None` chooses it by the kind of task (`max_length`).
     pub max_length: Option<usize>,
     /// Whether the order of the examples differs between epochs.
     pub shuffle: bool,

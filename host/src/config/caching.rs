@@ -7,7 +7,7 @@ use super::settings::Settings;
 use crate::flags::{Arguments, Declared, Flag, Form, Scope, WITHOUT_EFFECT};
 use crate::prefix_cache::{self, CacheDtype, Mode};
 use progtune_pipeline::token_cache::TokenCacheUse;
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 
 /// The commands that compute every example once, so that nothing could be read again.
 const INFERENCE_COMMANDS: &[&str] = &["evaluate", "predict"];

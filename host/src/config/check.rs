@@ -15,9 +15,9 @@ pub struct CheckConfig {
     /// if it was named.
     pub inference: InferenceConfig,
     /// Whether the base model was named.
-    pub is_base_given: bool,
+    pub(crate) is_base_given: bool,
     /// Whether the kernels were named. If not, they are those that computed the recorded logits.
-    pub are_kernels_given: bool,
+    pub(crate) are_kernels_given: bool,
 }
 
 impl CheckConfig {

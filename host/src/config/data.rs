@@ -10,7 +10,7 @@ use super::training::SEED;
 use super::{ConfigError, answering, limit};
 use crate::flags::{Flag, Form, Offers, Scope};
 use progtune_pipeline::question_answering::Answering;
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 
 pub(crate) static TASK: Flag<String> = Flag::key(
     "task",
@@ -114,7 +114,7 @@ pub struct DataConfig {
     /// Number of evaluation rows to use, at least 1. `None` uses all.
     pub max_eval_samples: Option<usize>,
     /// Number of rows of the test files to use, at least 1. `None` uses all.
-    pub max_test_samples: Option<usize>,
+    pub(crate) max_test_samples: Option<usize>,
     /// The rule that chooses these rows.
     pub sample: SampleRule,
     /// The run's random seed.
@@ -138,17 +138,17 @@ impl DataConfig {
     }
 
     /// The training rows to use.
-    pub fn train_sample(&self) -> Option<Sample> {
+    pub(crate) fn train_sample(&self) -> Option<Sample> {
         self.sample_of(self.max_train_samples)
     }
 
     /// The evaluation rows to use.
-    pub fn eval_sample(&self) -> Option<Sample> {
+    pub(crate) fn eval_sample(&self) -> Option<Sample> {
         self.sample_of(self.max_eval_samples)
     }
 
     /// The rows of the test files to use.
-    pub fn test_sample(&self) -> Option<Sample> {
+    pub(crate) fn test_sample(&self) -> Option<Sample> {
         self.sample_of(self.max_test_samples.or(self.max_eval_samples))
     }
 

@@ -6,7 +6,7 @@ use super::{
     ScheduleAndMethod,
 };
 use crate::prefix_cache;
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 
 /// The decisions of a run before its first step.
 #[derive(Debug, Clone, PartialEq)]

@@ -82,7 +82,7 @@ impl ConfigError {
     }
 }
 
-impl From<ConfigError> for progtune_engine::error::Error {
+impl From<ConfigError> for progtune_engine::Error {
     fn from(error: ConfigError) -> Self {
         Self::Config(Box::new(error))
     }

@@ -10,13 +10,13 @@ use progtune_hub::NamedPath;
 use toml::Value;
 
 /// The beginning of the file, which identifies it.
-pub const FIRST_LINE: &str = "# The resolved configuration of a progtune run";
+pub(crate) const FIRST_LINE: &str = "# The resolved configuration of a progtune run";
 
 impl RunConfig {
     /// The configuration as TOML, with one line per key in the order of `--help`. An unset key is a
     /// comment that says how its value is determined. TOML cannot express a path that is not UTF-8,
     /// so such a path loses its invalid bytes. Flags, variables and files never yield one.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         let mut lines = format!("{FIRST_LINE}; `progtune --config FILE` runs it again.\n");
         let mut tables = String::new();
         let written = self.written();

@@ -35,7 +35,7 @@ pub struct HubConfig {
     /// Revision of the model; `None` uses the one in its id, otherwise `main`.
     pub revision: Option<String>,
     /// Configuration of a data set; `None` uses the task's, the only one or the default one.
-    pub data_config: Option<String>,
+    pub(crate) data_config: Option<String>,
     /// Whether downloads are disabled.
     pub offline: bool,
 }

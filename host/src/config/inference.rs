@@ -109,7 +109,7 @@ pub struct AdaptedModel {
     /// model.
     pub model: Option<NamedPath>,
     /// Whether the model was named. If not, it is the one that the adapters record.
-    pub is_model_given: bool,
+    pub(crate) is_model_given: bool,
     /// The adapters to apply, one after the other, with distinct names; at least one, which may be
     /// `none`.
     pub adapters: Vec<AdapterChoice>,
@@ -132,9 +132,9 @@ pub struct InferenceConfig {
     /// The reading and answering of questions about texts; without effect on other tasks.
     pub answering: Answering,
     /// Whether the overlap of windows was given. If not, it is the one that the result records.
-    pub is_doc_stride_given: bool,
+    pub(crate) is_doc_stride_given: bool,
     /// The limit of a batch.
-    pub eval_batch: BatchLimit,
+    pub(crate) eval_batch: BatchLimit,
     /// The rows to use; `None` uses all. Predictions are made for the first rows, because they are
     /// matched with the lines of a file.
     pub sample: Option<Sample>,

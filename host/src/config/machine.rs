@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
 use crate::flags::{Flag, Form, Offers, Scope};
-use progtune_engine::model::device::{Device, Kernels};
+use progtune_engine::model::{Device, Kernels};
 
 pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of threads")
     .computed("all cores")

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
 use crate::flags::{Flag, Form};
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 
 pub(crate) static RECOMPUTE: Flag<bool> = Flag::switch(
     "recompute",

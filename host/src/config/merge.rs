@@ -45,7 +45,7 @@ pub struct MergeConfig {
     /// Directory or id of the base model; `None` for the embedded model.
     pub model: Option<NamedPath>,
     /// Whether the base model was named. If not, it is the one that the adapter records.
-    pub is_model_given: bool,
+    pub(crate) is_model_given: bool,
     /// The lookup of ids.
     pub hub: HubConfig,
     /// The adapter: a directory or an id.

@@ -4,7 +4,7 @@ use super::export::Written;
 use super::settings::Settings;
 use super::{ConfigError, fraction};
 use crate::flags::{Flag, Form};
-use progtune_engine::error::Error;
+use progtune_engine::Error;
 use progtune_engine::optim::{self, LrRestart, LrScheduler, LrShape, Warmup};
 
 pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of AdamW")
@@ -104,9 +104,9 @@ pub struct OptimizerConfig {
     pub lr_end: Option<f64>,
     /// The exponent of a polynomial curve, above 0; `None` for transformers' default, and for other
     /// curves.
-    pub lr_power: Option<f64>,
+    pub(crate) lr_power: Option<f64>,
     /// The times at which the curve starts again.
-    pub lr_restart: LrRestart,
+    pub(crate) lr_restart: LrRestart,
     /// The duration of the warm-up.
     pub warmup: Warmup,
     /// Decay, moments and clipping: β₁ and β₂ in `[0, 1)`, ε above 0, and the others at least 0.
@@ -159,7 +159,7 @@ impl OptimizerConfig {
     ///
     /// # Errors
     /// Fails if a polynomial curve would not decrease, as in transformers.
-    pub fn lr_shape(&self, peak: f64) -> Result<LrShape, Error> {
+    pub(crate) fn lr_shape(&self, peak: f64) -> Result<LrShape, Error> {
         let end = self.lr_end.unwrap_or(LrShape::END);
         if self.lr_scheduler == LrScheduler::Polynomial && end >= peak {
             return Err(Error::Usage(format!(

@@ -7,7 +7,7 @@ use super::settings::{DEFAULT, Settings};
 use super::{Decided, InputsConfig, RunConfig, key_flags};
 
 /// The origin of a value that the run chose in place of a default.
-pub const DECIDED: &str = "decided by the run";
+pub(super) const DECIDED: &str = "decided by the run";
 
 /// The origin of each setting, by key. The entries of a table have keys such as `peft_opt.r`.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ impl Origins {
 
 impl RunConfig {
     /// The origins of the values in the run's `config.toml`, which [`RunConfig::record`] writes.
-    pub fn recorded_origins(&self, inputs: &InputsConfig, decided: &Decided) -> Origins {
+    pub(crate) fn recorded_origins(&self, inputs: &InputsConfig, decided: &Decided) -> Origins {
         let mut origins = self.origins.clone();
         let recorded = self.decided(inputs, decided).written();
         for key in recorded.differing(&self.written()) {

@@ -33,12 +33,12 @@ pub(crate) static LOGGING_STEPS: Flag<usize> = Flag::key(
 /// The output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputConfig {
-    /// Run directory; `None` for [`RunConfig::default_output`](super::RunConfig::default_output).
+    /// Run directory; `None` for `RunConfig::default_output`.
     pub directory: Option<PathBuf>,
     /// Whether a finished run in the run directory may be replaced.
     pub overwrite: bool,
     /// Steps between progress lines if there is no progress bar; at least 1.
-    pub logging_steps: usize,
+    pub(crate) logging_steps: usize,
 }
 
 impl OutputConfig {

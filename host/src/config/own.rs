@@ -159,7 +159,7 @@ pub(super) fn with_validation_split(
 ///
 /// # Errors
 /// Fails if either is missing.
-pub fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
+pub(crate) fn check_complete(request: &OwnRequest) -> Result<(), ConfigError> {
     let missing = |key: &str, reason: &str, advice: &str| {
         Err(ConfigError::Missing {
             key: key.into(),

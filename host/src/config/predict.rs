@@ -14,7 +14,7 @@ use super::{
     split::SPLIT,
 };
 use crate::flags::{Arguments, Declared, Flag, Offers, Scope, Takes, advice};
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 /// The other sources of examples, which exclude `--input`, `--text` and `--question`.
@@ -217,13 +217,13 @@ pub struct PredictConfig {
     /// The way in which a single input file is read.
     pub reading: Reading,
     /// The columns to repeat.
-    pub keep_columns: KeepColumns,
+    pub(crate) keep_columns: KeepColumns,
     /// The number of labels to list, at least 1; `None` gives the probabilities of all.
     pub top_k: Option<usize>,
     /// File to write; `None` for standard output.
     pub output: Option<PathBuf>,
     /// The form of the predictions; `None` chooses by the kind of standard output.
-    pub output_format: Option<OutputFormat>,
+    pub(crate) output_format: Option<OutputFormat>,
     /// Directory for the answer files of questions about texts; `None` writes none.
     pub answers: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ pub struct RecordedData {
     /// Directory of the task's files, or id of a data set.
     pub data: Option<PathBuf>,
     /// Configuration of a data set.
-    pub data_config: Option<String>,
+    pub(crate) data_config: Option<String>,
     /// The user's own files, with the share that was held out for validation; without files if they
     /// are those of `data`. `None` for a named task.
     pub own: Option<OwnRequest>,
@@ -48,7 +48,7 @@ impl RecordedData {
 
 /// The part of a run's own files that contains a split: its files, or the training files from which
 /// its rows were held out.
-pub fn recorded_split(own: OwnRequest, split: Split) -> OwnRequest {
+pub(crate) fn recorded_split(own: OwnRequest, split: Split) -> OwnRequest {
     let all = OwnRequest {
         train: Vec::new(),
         validation: Vec::new(),

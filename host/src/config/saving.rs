@@ -80,13 +80,13 @@ impl SaveStrategy {
     ];
 
     fn name(self) -> &'static str {
-        progtune_process::choice::name_of(Self::NAMES, &self)
+        progtune_process::name_of(Self::NAMES, &self)
     }
 }
 
 /// The words of `--resume`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resume {
+pub(super) enum Resume {
     /// Continue if there is a checkpoint.
     Auto,
     /// Never continue.
@@ -107,11 +107,11 @@ pub struct SavingConfig {
     /// Minutes between two of them, above 0; `None` for none within epochs.
     pub minutes: Option<f64>,
     /// Number of checkpoints that are kept, at least 1.
-    pub total_limit: usize,
+    pub(crate) total_limit: usize,
     /// The beginning of the run.
     pub beginning: Beginning,
     /// The keys and inputs that may have changed since the checkpoint.
-    pub allow_changed: Vec<String>,
+    pub(crate) allow_changed: Vec<String>,
 }
 
 /// The beginning of a run.

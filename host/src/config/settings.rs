@@ -18,7 +18,7 @@ pub(super) struct Settings {
 }
 
 /// The origin of a value that nobody set, for records.
-pub const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// The word that unsets an optional key which a lower layer has set.
 const NONE: &str = "none";

@@ -4,7 +4,7 @@
 use super::{ConfigError, DISPLAY, Sources, layers};
 use crate::flags::{Arguments, Flag, Form, Scope, Takes};
 use clap::ArgAction;
-use progtune_process::terminal::{self, Mode, Show, colour::ColourChoice};
+use progtune_process::terminal::{self, ColourChoice, Mode, Show};
 
 pub(crate) static VERBOSE: Flag<u8> =
     Flag::argument("verbose", "", "Show more of the log; -vv shows still more")

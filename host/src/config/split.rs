@@ -2,7 +2,7 @@
 //! configurations.
 
 use crate::flags::{Flag, Form, Scope};
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 pub(crate) static SPLIT: Flag<Split> = Flag::key(

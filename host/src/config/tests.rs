@@ -14,15 +14,15 @@ use crate::{
 };
 use progtune_datasets::{Metric, OwnRequest, SampleRule};
 use progtune_engine::{
-    model::device::{Device, Kernels},
+    model::{Device, Kernels},
     optim::{self, LrRestart, LrScheduler, Warmup},
     plugin::Isolation,
 };
 use progtune_pipeline::{
-    batch_order::BatchLimit, class_weights::ClassWeights, head_init::HeadInit,
-    question_answering::Answering, token_cache::TokenCacheUse,
+    HeadInit, batch_order::BatchLimit, class_weights::ClassWeights, question_answering::Answering,
+    token_cache::TokenCacheUse,
 };
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 
 mod bad_values;
 mod completeness;

@@ -2,7 +2,7 @@
 //! by `train` and `plan`.
 
 use progtune_datasets::Metric;
-use progtune_pipeline::head_init::HeadInit;
+use progtune_pipeline::HeadInit;
 
 use super::export::Written;
 use super::settings::Settings;
@@ -111,9 +111,9 @@ pub struct TrainingConfig {
     pub head_init: HeadInit,
     /// The evaluation key, with or without `eval_`, whose best evaluation has the result; `None`
     /// for the model of the last step.
-    pub best_model_metric: Option<String>,
+    pub(crate) best_model_metric: Option<String>,
     /// The reaction to a loss or gradient that is not finite.
-    pub on_nonfinite: OnNonfinite,
+    pub(crate) on_nonfinite: OnNonfinite,
 }
 
 impl TrainingConfig {

@@ -1,8 +1,8 @@
 //! Detects a model that gives every example the same answer. Called by the evaluator.
 
 use progtune_datasets::Task;
-use progtune_engine::batch::Target;
-use progtune_pipeline::metrics::{classes::arg_max, sets};
+use progtune_engine::Target;
+use progtune_pipeline::metrics::{arg_max, sets};
 
 /// The one answer to all examples, in words, if the labels differ and no other answer is given.
 /// Tags and questions are left out, because their metrics already show it.

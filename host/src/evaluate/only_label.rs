@@ -2,11 +2,11 @@
 //! always gives this answer is perfect there. Called by the evaluator and at the start of a run.
 
 use progtune_datasets::Task;
-use progtune_engine::batch::Target;
+use progtune_engine::Target;
 
 /// The one label of all targets, in words, if there are several targets. Tags, questions and sets
 /// of labels are left out: they differ within an example.
-pub fn only_label<'a>(
+pub(crate) fn only_label<'a>(
     task: &Task,
     mut targets: impl Iterator<Item = &'a Target>,
 ) -> Option<String> {
@@ -27,11 +27,11 @@ pub fn only_label<'a>(
 }
 
 /// The way on from such examples.
-pub const ADVICE: &str =
+pub(crate) const ADVICE: &str =
     "evaluate on rows of every label; `progtune data inspect` counts the labels of files";
 
 /// The remark about such rows: the `evaluated` ones, those of a split.
-pub fn remark(rows: &str, label: &str) -> String {
+pub(crate) fn remark(rows: &str, label: &str) -> String {
     format!("every {rows} row has the label {label}, so the metrics say nothing about other labels")
 }
 

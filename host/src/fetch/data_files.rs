@@ -6,7 +6,7 @@
 //! (`plain_text/train-…`), of which one is read.
 
 use progtune_datasets::{Format, may_hold_rows};
-use progtune_hub::wanted::Wanted;
+use progtune_hub::Wanted;
 use std::{collections::BTreeMap, path::Path};
 
 /// The words for each split.
@@ -31,7 +31,7 @@ const DEFAULT: &str = "default";
 /// The files of each split of one configuration, sorted. A file without a split in its name counts
 /// as training data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SplitFiles {
+pub(super) struct SplitFiles {
     /// `train`
     pub train: Vec<String>,
     /// `validation`
@@ -46,7 +46,7 @@ impl SplitFiles {
     /// # Errors
     /// Fails if there is no data, the configuration does not exist, none of several was chosen, or
     /// a shard is missing.
-    pub fn find(names: &[String], configuration: Option<&str>) -> Result<Self, String> {
+    pub(super) fn find(names: &[String], configuration: Option<&str>) -> Result<Self, String> {
         let mut configurations: BTreeMap<String, Vec<(&str, Format)>> = BTreeMap::new();
         for name in names {
             let path = Path::new(name);
@@ -112,7 +112,7 @@ impl SplitFiles {
     }
 
     /// The files of all splits.
-    pub fn all(&self) -> impl Iterator<Item = &String> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &String> {
         let Self {
             train,
             validation,
@@ -180,7 +180,7 @@ fn check_shards(files: &[String]) -> Result<(), String> {
 
 /// A data set's files, restricted to one configuration.
 #[derive(Debug, Clone, Default)]
-pub struct DataFiles {
+pub(super) struct DataFiles {
     /// The configuration. `None` chooses the first of `preferred` that exists, otherwise the only
     /// one or the default one.
     pub configuration: Option<String>,
@@ -195,7 +195,7 @@ impl DataFiles {
     ///
     /// # Errors
     /// Fails like [`SplitFiles::find`].
-    pub fn find(&self, names: &[String]) -> Result<SplitFiles, String> {
+    pub(super) fn find(&self, names: &[String]) -> Result<SplitFiles, String> {
         if self.configuration.is_none() {
             let preferred = self.preferred.iter();
             let found = preferred.map(|name| SplitFiles::find(names, Some(name)));

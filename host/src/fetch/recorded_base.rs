@@ -3,15 +3,8 @@
 
 use super::{Fetcher, ModelFiles};
 use crate::config::AdapterChoice;
-use progtune_engine::{
-    base_model::BaseModel,
-    error::{Error, Result},
-    model_source::ModelSource,
-};
-use progtune_hub::{
-    NamedPath,
-    repository::{Kind, Repository},
-};
+use progtune_engine::{Error, ModelSource, Result, base_model::BaseModel};
+use progtune_hub::{Kind, NamedPath, Repository};
 use std::path::{Path, PathBuf};
 
 impl Fetcher<'_> {
@@ -110,7 +103,7 @@ fn local_base(adapter: &Path, base: &BaseModel) -> Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// Fails if the weights cannot be read.
-pub fn warn_of_another_base<'a>(
+pub(crate) fn warn_of_another_base<'a>(
     adapters: impl Iterator<Item = &'a Path>,
     source: &ModelSource,
 ) -> Result<()> {

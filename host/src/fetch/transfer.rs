@@ -5,7 +5,7 @@
 use indicatif::ProgressBar;
 use progtune_hub::{Observer, Transfer};
 use progtune_process::{
-    phase::GoingOn,
+    GoingOn,
     terminal::{self, Mode, bar_style, events::emit, note, note_for_people},
 };
 use serde_json::json;

@@ -2,19 +2,18 @@
 //! the hub.
 
 use progtune_engine::{
+    TASK_FILE,
     adapter::{NEUTRAL_CONFIG, NEUTRAL_WEIGHTS, peft},
-    base_model,
-    learned_task::TASK_FILE,
-    made_by,
+    base_model, made_by,
     model::weights::{self, FILES, INDICES},
 };
-use progtune_hub::wanted::Wanted;
+use progtune_hub::Wanted;
 use progtune_pipeline::tokenizer;
 use std::path::Path;
 
 /// The required part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelFiles {
+pub(crate) enum ModelFiles {
     /// Only `config.json`.
     Config,
     /// `config.json` and the tokenizer.
@@ -108,7 +107,7 @@ fn no_weights(names: &[String]) -> String {
 }
 
 /// An adapter in PEFT's or progtune's own format, with the files that a run saves beside it.
-pub struct AdapterFiles;
+pub(super) struct AdapterFiles;
 
 impl Wanted for AdapterFiles {
     fn choose(&self, names: &[String]) -> Result<Vec<String>, String> {

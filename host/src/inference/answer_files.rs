@@ -1,26 +1,26 @@
 //! The files of `--answers`: answers to questions as Hugging Face's `run_qa.py` writes them. Called
 //! by `evaluate` and `predict`.
 
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    question_answering::{decode::Decoded, prediction_files},
+    EvalSplit,
+    question_answering::{Decoded, prediction_files},
 };
-use progtune_process::files::{folder::Folder, lock::DirectoryLock};
+use progtune_process::files::{Folder, lock::DirectoryLock};
 use std::path::Path;
 
 /// The answers of each adapter with its name; `None` if its task has no questions.
-pub type Said = Vec<(String, Option<Vec<Decoded>>)>;
+pub(super) type Said = Vec<(String, Option<Vec<Decoded>>)>;
 
 /// The directory of `--answers`, which is locked; nothing is written without it.
-pub struct AnswerFiles(Option<(Folder, DirectoryLock)>);
+pub(super) struct AnswerFiles(Option<(Folder, DirectoryLock)>);
 
 impl AnswerFiles {
     /// Locks the directory for writing. It is created if necessary.
     ///
     /// # Errors
     /// Fails if it is in use or cannot be opened.
-    pub fn claim(directory: Option<&Path>) -> Result<Self> {
+    pub(super) fn claim(directory: Option<&Path>) -> Result<Self> {
         let Some(path) = directory else {
             return Ok(Self(None));
         };
@@ -33,7 +33,7 @@ impl AnswerFiles {
     ///
     /// # Errors
     /// Fails if there are no answers, or a file cannot be written.
-    pub fn write(&self, splits: &[&EvalSplit], answers: &Said) -> Result<()> {
+    pub(super) fn write(&self, splits: &[&EvalSplit], answers: &Said) -> Result<()> {
         let Some((folder, _)) = &self.0 else {
             return Ok(());
         };

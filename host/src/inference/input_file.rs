@@ -3,10 +3,7 @@
 
 use crate::config::PredictConfig;
 use progtune_datasets::{DataFile, Format, Header, Reading};
-use progtune_engine::{
-    error::{Error, Result},
-    learned_task::LearnedTask,
-};
+use progtune_engine::{Error, LearnedTask, Result};
 use progtune_process::{
     files::temporary::{Access, Temporary, TemporaryPath},
     terminal::note,
@@ -24,7 +21,7 @@ const STANDARD_INPUT: &str = "standard input";
 const N_LINES: usize = 200;
 
 /// A file of examples.
-pub struct InputFile {
+pub(crate) struct InputFile {
     /// The file.
     pub path: PathBuf,
     /// The given or recognised format; `None` if neither name nor content shows it.
@@ -42,7 +39,7 @@ impl InputFile {
     ///
     /// # Errors
     /// Fails if a pipe is empty or cannot be read.
-    pub fn new(path: &Path, config: &PredictConfig, columns: &[String]) -> Result<Self> {
+    pub(crate) fn new(path: &Path, config: &PredictConfig, columns: &[String]) -> Result<Self> {
         let reading = config.reading.clone();
         let is_stream = fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
         if is_stream {
@@ -67,7 +64,7 @@ impl InputFile {
     ///
     /// # Errors
     /// Fails if it is empty or cannot be read.
-    pub fn of_standard_input(config: &PredictConfig, columns: &[String]) -> Result<Self> {
+    pub(crate) fn of_standard_input(config: &PredictConfig, columns: &[String]) -> Result<Self> {
         if std::io::stdin().is_terminal() {
             note("reading from the terminal; Ctrl-D ends the input");
         }
@@ -111,7 +108,7 @@ impl InputFile {
     }
 
     /// The file in a format, with its names of columns.
-    pub fn in_format(&self, format: Format) -> DataFile {
+    pub(crate) fn in_format(&self, format: Format) -> DataFile {
         DataFile {
             path: self.path.clone(),
             format,
@@ -125,7 +122,7 @@ impl InputFile {
     }
 
     /// The name in messages.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match &self.shown {
             Some(shown) => shown.clone(),
             None => self.path.display().to_string(),
@@ -133,7 +130,7 @@ impl InputFile {
     }
 
     /// The error with the name of the file that the user knows.
-    pub fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         let Some(shown) = &self.shown else {
             return error;
         };
@@ -152,7 +149,7 @@ impl InputFile {
     ///
     /// # Errors
     /// Fails if it cannot be read.
-    pub fn has_word_lines(&self, learned: &LearnedTask) -> Result<bool> {
+    pub(crate) fn has_word_lines(&self, learned: &LearnedTask) -> Result<bool> {
         let lines = first_lines(&self.path)?;
         let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
         let words = lines.iter().filter(|line| !line.trim().is_empty());
@@ -186,7 +183,7 @@ impl InputFile {
     ///
     /// # Errors
     /// Fails if it cannot be read.
-    pub fn has_label_lines(&self, learned: &LearnedTask) -> Result<bool> {
+    pub(crate) fn has_label_lines(&self, learned: &LearnedTask) -> Result<bool> {
         let lines = first_lines(&self.path)?;
         let mut lines = lines.iter().filter(|line| !line.trim().is_empty());
         let names = &learned.labels.names;

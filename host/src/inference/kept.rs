@@ -4,7 +4,7 @@
 use super::{input_file::InputFile, load::Loaded};
 use crate::config::KeepColumns;
 use progtune_datasets::{ColumnRows, DataFile, Format, OnBadRow, Position, column_names};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use serde_json::Value;
 
 /// The flag, for messages.
@@ -15,7 +15,7 @@ const ID: &str = "id";
 
 /// Columns with one value for each example.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub(super) struct Kept {
     /// The names.
     pub names: Vec<String>,
     /// The values of each example, in the order of the names.
@@ -23,7 +23,7 @@ pub struct Kept {
 }
 
 /// The files behind the examples.
-pub struct Files {
+pub(super) struct Files {
     files: Vec<DataFile>,
     /// The position of each example; `None` if every row is one.
     places: Option<Vec<(usize, Position)>>,
@@ -34,7 +34,7 @@ impl Files {
     ///
     /// # Errors
     /// Fails if the rows that are left out cannot be found.
-    pub fn of(loaded: &Loaded, input: Option<&InputFile>) -> Result<Option<Self>> {
+    pub(super) fn of(loaded: &Loaded, input: Option<&InputFile>) -> Result<Option<Self>> {
         if let Some(own) = &loaded.files {
             let skips = own.files.facts.skipped.n_rows > 0;
             let files = own.files.test_files().to_vec();
@@ -94,7 +94,7 @@ impl Kept {
     ///
     /// # Errors
     /// Fails if a named column does not exist, or rows cannot be assigned to the examples.
-    pub fn read(
+    pub(super) fn read(
         choice: &KeepColumns,
         files: Option<&Files>,
         loaded: &Loaded,
@@ -144,7 +144,7 @@ impl Kept {
     }
 
     /// The texts of the examples, for people; `None` if they are not in a column.
-    pub fn texts(files: Option<&Files>, loaded: &Loaded) -> Option<Vec<String>> {
+    pub(super) fn texts(files: Option<&Files>, loaded: &Loaded) -> Option<Vec<String>> {
         let files = files?;
         let columns = &loaded.task.columns;
         let all = column_names(files.files.first()?).ok()?;

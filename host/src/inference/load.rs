@@ -14,23 +14,17 @@ use progtune_datasets::{
     OwnRequest, ProblemType, Question, SplitName, Survey, TaggedSentence, Task, load_questions,
     read_questions,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
-    own_files::KeyedFiles,
-    question_answering::load::QuestionSource,
-    token_classification::{
-        align::{AlignedSentence, align},
-        data::warn_of_gaps,
-        raw_text::RawSentence,
-    },
+    EvalSplit, ExampleSource, KeyedFiles, Origin,
+    question_answering::QuestionSource,
+    token_classification::{AlignedSentence, align, raw_text::RawSentence, warn_of_gaps},
 };
 use serde_json::Value;
 use std::path::Path;
 
 /// The examples for the layers with one task.
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The task, which the user's own files may have completed.
     pub task: Task,
     /// The tokenised examples.
@@ -42,7 +36,7 @@ pub struct Loaded {
 }
 
 /// A sentence for a tagger.
-pub struct LoadedSentence {
+pub(crate) struct LoadedSentence {
     /// Its words.
     pub words: TaggedSentence,
     /// Its tokens.
@@ -62,7 +56,7 @@ impl Loaded {
     }
 
     /// Number of rows: questions, sentences or examples.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.splits.iter().map(EvalSplit::rows).sum()
     }
 }
@@ -77,7 +71,7 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Fails if the data is absent or invalid.
-    pub fn load_splits(
+    pub(crate) fn load_splits(
         &self,
         task: &Task,
         directory: &Path,
@@ -99,7 +93,7 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Fails if the files are invalid.
-    pub fn load_own(
+    pub(crate) fn load_own(
         &self,
         layer: &Layer<'_>,
         request: &OwnRequest,
@@ -136,7 +130,7 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Fails if the file cannot be read or lacks a column.
-    pub fn load_file(&self, layer: &Layer<'_>, file: &InputFile) -> Result<Loaded> {
+    pub(crate) fn load_file(&self, layer: &Layer<'_>, file: &InputFile) -> Result<Loaded> {
         let loaded = match layer.task.problem_type {
             ProblemType::QuestionAnswering => self.load_question_file(&layer.task, file),
             ProblemType::TokenClassification => self.load_tagger_file(layer, file),
@@ -149,7 +143,7 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Fails if the task needs pairs or questions, and these are none.
-    pub fn load_texts(&self, layer: &Layer<'_>, texts: &[TypedPair]) -> Result<Loaded> {
+    pub(crate) fn load_texts(&self, layer: &Layer<'_>, texts: &[TypedPair]) -> Result<Loaded> {
         let task = &layer.task;
         let has_pairs = texts.iter().any(|text| text.second.is_some());
         let usage = |what: &str| Error::Usage(format!("--text: {what}"));
@@ -175,7 +169,11 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Fails if the task has no questions, or one is empty.
-    pub fn load_typed_questions(&self, layer: &Layer<'_>, typed: &[TypedPair]) -> Result<Loaded> {
+    pub(crate) fn load_typed_questions(
+        &self,
+        layer: &Layer<'_>,
+        typed: &[TypedPair],
+    ) -> Result<Loaded> {
         let task = &layer.task;
         if task.problem_type != ProblemType::QuestionAnswering {
             return Err(Error::Usage(

@@ -11,12 +11,9 @@ use crate::{
 };
 use progtune_datasets::{OWN_TASK, OwnRequest, ProblemType, Task};
 use progtune_engine::{
+    Assembly, Error, HeadKind, LearnedTask, ModelSource, Result,
     adapter::Adapter,
-    assemble::Assembly,
-    error::{Error, Result},
-    learned_task::LearnedTask,
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
+    model::{Model, ModelConfig, weights::HeadPolicy},
     plan::ModelPlan,
     plugin,
 };
@@ -26,7 +23,7 @@ use progtune_pipeline::{
 };
 
 /// The base model and the adapters to be applied to it.
-pub struct Opened<'a> {
+pub(crate) struct Opened<'a> {
     pub(super) config: &'a InferenceConfig,
     source: ModelSource,
     model_config: ModelConfig,
@@ -38,7 +35,7 @@ pub struct Opened<'a> {
 }
 
 /// An adapter, or nothing, on top of the base model.
-pub struct Layer<'a> {
+pub(crate) struct Layer<'a> {
     /// The adapter's name.
     pub name: &'a str,
     /// The task of its head.
@@ -51,7 +48,7 @@ pub struct Layer<'a> {
 
 /// The examples for which a model is opened, as far as they decide its task.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose<'a> {
+pub(crate) enum Purpose<'a> {
     /// The user's own files. The request shows whether they hold questions.
     OwnFiles(Option<&'a OwnRequest>),
     /// Input of the user's, without labels.
@@ -66,7 +63,7 @@ impl<'a> Opened<'a> {
     ///
     /// # Errors
     /// Fails if a file is absent or damaged, or nothing says which task a head is for.
-    pub fn new(
+    pub(crate) fn new(
         config: &'a InferenceConfig,
         models: &'a AdaptedModel,
         records: &[Option<ResultRecord>],
@@ -142,7 +139,7 @@ impl<'a> Opened<'a> {
 
     /// The layers with different tasks, each the first one with its task. The same data is read for
     /// all layers with a task.
-    pub fn distinct(&self) -> Vec<&Layer<'a>> {
+    pub(crate) fn distinct(&self) -> Vec<&Layer<'a>> {
         let mut distinct: Vec<&Layer<'a>> = Vec::new();
         for layer in &self.layers {
             if !distinct.iter().any(|other| other.reads_like(layer)) {
@@ -153,13 +150,13 @@ impl<'a> Opened<'a> {
     }
 
     /// Adds the adapter's name to an error if there are several adapters.
-    pub fn named(&self, error: Error, name: &str) -> Error {
+    pub(crate) fn named(&self, error: Error, name: &str) -> Error {
         named(error, name, self.layers.len() > 1)
     }
 
     /// Applies `f` to the model with each adapter and its layer; the results carry the adapters'
     /// names. The base model is read once, and only one adapter is applied at a time.
-    pub fn with_each_model<T>(
+    pub(crate) fn with_each_model<T>(
         &self,
         f: impl Fn(&Model, &Layer<'a>) -> Result<T>,
     ) -> Result<Vec<(String, T)>> {
@@ -200,17 +197,17 @@ impl<'a> Opened<'a> {
 
 impl Layer<'_> {
     /// Whether both layers read the same inputs and have the same answers to them.
-    pub fn reads_like(&self, other: &Self) -> bool {
+    pub(crate) fn reads_like(&self, other: &Self) -> bool {
         self.task == other.task && self.learned == other.learned
     }
 
     /// Whether its task is a named one, with its own columns and data.
-    pub fn is_named(&self) -> bool {
+    pub(crate) fn is_named(&self) -> bool {
         self.task.name != OWN_TASK
     }
 
     /// Whether its examples are pairs of texts; `None` if nothing says so.
-    pub fn takes_pairs(&self) -> Option<bool> {
+    pub(crate) fn takes_pairs(&self) -> Option<bool> {
         let is_known = self.is_named() || self.learned.has_columns();
         is_known.then_some(self.task.columns.second.is_some())
     }
@@ -251,7 +248,7 @@ fn answering_of(config: &InferenceConfig, records: &[Option<ResultRecord>]) -> A
 ///
 /// # Errors
 /// Fails if a record is damaged.
-pub fn records(models: &AdaptedModel) -> Result<Vec<Option<ResultRecord>>> {
+pub(crate) fn records(models: &AdaptedModel) -> Result<Vec<Option<ResultRecord>>> {
     let base = models.model.as_ref().map(NamedPath::path);
     let base = base.map(ResultRecord::read).transpose()?;
     let base = base.filter(|record| record.task_name().is_some());

@@ -4,7 +4,7 @@
 use super::{predictions::Predictions, table};
 use crate::config::{OutputFormat, PredictConfig};
 use progtune_datasets::{ProblemType, Task};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
     files::write_named,
     terminal::{print, print_data, print_json, width},
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use std::io::IsTerminal;
 
 /// The form of the predictions: the chosen one, otherwise a table on a terminal.
-pub fn format_of(config: &PredictConfig) -> OutputFormat {
+pub(super) fn format_of(config: &PredictConfig) -> OutputFormat {
     let is_for_people = || config.output.is_none() && std::io::stdout().is_terminal();
     match config.output_format {
         Some(format) => format,
@@ -26,7 +26,7 @@ pub fn format_of(config: &PredictConfig) -> OutputFormat {
 ///
 /// # Errors
 /// Fails if a table cannot hold them, or the file system refuses.
-pub fn write(config: &PredictConfig, predictions: &Predictions) -> Result<()> {
+pub(super) fn write(config: &PredictConfig, predictions: &Predictions) -> Result<()> {
     let format = format_of(config);
     let text = match format {
         OutputFormat::Jsonl => lines(predictions),
@@ -47,7 +47,7 @@ pub fn write(config: &PredictConfig, predictions: &Predictions) -> Result<()> {
 ///
 /// # Errors
 /// When the task is of such a kind.
-pub fn check_top_k(config: &PredictConfig, task: &Task) -> Result<()> {
+pub(super) fn check_top_k(config: &PredictConfig, task: &Task) -> Result<()> {
     let has_labels = matches!(
         task.problem_type,
         ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification

@@ -20,16 +20,13 @@ use crate::{
     result_record::ResultRecord,
 };
 use progtune_datasets::{OWN_TASK, OwnRequest, ProblemType, SplitName};
-use progtune_engine::{
-    error::{Error, Result},
-    model::Model,
-};
+use progtune_engine::{Error, Result, model::Model};
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
-    eval_split::EvalSplit,
-    question_answering::{answers, decode::Decoded},
+    EvalSplit,
+    question_answering::{Decoded, answers},
     task_scores::prediction,
-    token_classification::predictions::{prediction as tagged, with_places},
+    token_classification::{prediction as tagged, with_places},
 };
 use progtune_process::{
     files::{directory_of, temporary::sweep_once},

@@ -6,10 +6,10 @@ use progtune_datasets::Task;
 use serde_json::Value;
 
 /// The name that a kept column gets if a prediction has a key of its name.
-pub const RENAMED: &str = "input_";
+pub(super) const RENAMED: &str = "input_";
 
 /// The predictions of every adapter for the same examples.
-pub struct Predictions {
+pub(super) struct Predictions {
     /// The columns to repeat.
     pub kept: Kept,
     /// The texts of the examples, for people; `None` if they are not known.
@@ -21,7 +21,7 @@ pub struct Predictions {
 }
 
 /// The predictions of an adapter.
-pub struct Said {
+pub(super) struct Said {
     /// The adapter's name.
     pub name: String,
     /// The task of its head.
@@ -32,12 +32,12 @@ pub struct Said {
 
 impl Predictions {
     /// Number of examples.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.adapters.first().map_or(0, |said| said.rows.len())
     }
 
     /// The kept columns of an example under names that no prediction has.
-    pub fn kept_of(&self, example: usize) -> Vec<(String, Value)> {
+    pub(super) fn kept_of(&self, example: usize) -> Vec<(String, Value)> {
         let Some(values) = self.kept.rows.get(example) else {
             return Vec::new();
         };

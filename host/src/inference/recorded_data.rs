@@ -7,13 +7,13 @@ use crate::{
     result_record::ResultRecord,
 };
 use progtune_datasets::{OwnRequest, SplitName};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::terminal::note;
 use std::path::{Path, PathBuf};
 
 /// The user's own files to which a model is applied.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OwnSplit {
+pub(super) struct OwnSplit {
     /// The files.
     pub request: OwnRequest,
     /// The split to take from them; `None` if they are those of a single one.
@@ -30,7 +30,7 @@ impl From<OwnRequest> for OwnSplit {
 ///
 /// # Errors
 /// Fails if the run's data is not recorded, has no such split, or is no longer there.
-pub fn own_split(record: &ResultRecord, split: Split, hub: &HubConfig) -> Result<OwnSplit> {
+pub(super) fn own_split(record: &ResultRecord, split: Split, hub: &HubConfig) -> Result<OwnSplit> {
     let place = record.directory.display();
     let missing = |what: &str| {
         Error::Usage(format!(
@@ -94,7 +94,7 @@ pub fn own_split(record: &ResultRecord, split: Split, hub: &HubConfig) -> Result
 ///
 /// # Errors
 /// Fails if the record is damaged.
-pub fn task_data(record: Option<&ResultRecord>) -> Result<Option<PathBuf>> {
+pub(super) fn task_data(record: Option<&ResultRecord>) -> Result<Option<PathBuf>> {
     let Some(record) = record else {
         return Ok(None);
     };

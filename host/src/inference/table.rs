@@ -3,7 +3,7 @@
 
 use super::predictions::{Predictions, RENAMED, Said};
 use progtune_datasets::ProblemType;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use serde_json::Value;
 
 /// The least width of the column of texts.
@@ -20,7 +20,7 @@ type Cell = (String, Value);
 ///
 /// # Errors
 /// When several adapters give different numbers of rows for an example.
-pub fn separated(predictions: &Predictions, separator: char) -> Result<String> {
+pub(super) fn separated(predictions: &Predictions, separator: char) -> Result<String> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for example in 0..predictions.count() {
         let kept = predictions.kept_of(example);
@@ -167,7 +167,7 @@ fn shown(value: &Value) -> String {
 
 /// The table for people: the kept columns, the text, and the answer of each adapter, aligned in
 /// lines of at most `width` columns if the answers allow it.
-pub fn aligned(predictions: &Predictions, width: usize) -> String {
+pub(super) fn aligned(predictions: &Predictions, width: usize) -> String {
     let several = predictions.adapters.len() > 1;
     let mut rows: Vec<Vec<(String, String)>> = Vec::new();
     for example in 0..predictions.count() {

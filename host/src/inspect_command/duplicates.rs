@@ -15,7 +15,7 @@ use std::{
 const MOST: usize = 1 << 19;
 
 /// The texts of a split.
-pub struct Texts {
+pub(super) struct Texts {
     split: SplitName,
     /// The number of low bits that are zero in the hash of every kept text.
     bits: u32,
@@ -53,7 +53,7 @@ fn label_hash(label: Option<&Label>) -> u64 {
 
 impl Texts {
     /// An empty set for a split that comes after `n_before` others.
-    pub fn new(split: SplitName, n_before: usize) -> Self {
+    pub(super) fn new(split: SplitName, n_before: usize) -> Self {
         Self {
             split,
             bits: 0,
@@ -68,7 +68,7 @@ impl Texts {
     }
 
     /// Adds a row; `before` are the earlier splits.
-    pub fn add(&mut self, example: &Example, before: &[Self]) {
+    pub(super) fn add(&mut self, example: &Example, before: &[Self]) {
         let text = hash(|hasher| (&example.text, &example.pair).hash(hasher));
         for (shared, other) in self.shared.iter_mut().zip(before) {
             *shared += u64::from(other.keeps(text) && other.seen.contains_key(&text));
@@ -100,7 +100,7 @@ impl Texts {
     }
 
     /// One line about duplicates within the split, and one about each earlier split.
-    pub fn report(&self, before: &[Self]) -> String {
+    pub(super) fn report(&self, before: &[Self]) -> String {
         let sum = |of: fn(&Seen) -> u32| self.seen.values().map(|seen| u64::from(of(seen))).sum();
         let name = self.split.as_str();
         let mut text = format!(

@@ -2,7 +2,7 @@
 
 use super::{of_every, share};
 use progtune_datasets::Example;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::tokenizer::Tokenizer;
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const AT_ONCE: (usize, usize) = (4096, 1 << 19);
 
 /// The lengths of the rows added so far.
-pub struct Lengths<'a> {
+pub(super) struct Lengths<'a> {
     tokenizer: &'a Tokenizer,
     waiting: Vec<Example>,
     text_bytes: usize,
@@ -21,7 +21,7 @@ pub struct Lengths<'a> {
 
 impl<'a> Lengths<'a> {
     /// Starts without rows.
-    pub fn new(tokenizer: &'a Tokenizer) -> Self {
+    pub(super) fn new(tokenizer: &'a Tokenizer) -> Self {
         Self {
             tokenizer,
             waiting: Vec::new(),
@@ -35,7 +35,7 @@ impl<'a> Lengths<'a> {
     ///
     /// # Errors
     /// Fails if the tokenizer refuses a text.
-    pub fn add(&mut self, example: Example) -> Result<()> {
+    pub(super) fn add(&mut self, example: Example) -> Result<()> {
         self.text_bytes += example.text.len() + example.pair.as_ref().map_or(0, String::len);
         self.waiting.push(example);
         if self.waiting.len() >= AT_ONCE.0 || self.text_bytes >= AT_ONCE.1 {
@@ -46,7 +46,7 @@ impl<'a> Lengths<'a> {
     }
 
     /// Adds the length of a row that is already tokenised.
-    pub fn add_length(&mut self, length: usize) {
+    pub(super) fn add_length(&mut self, length: usize) {
         *self.counts.entry(length).or_default() += 1;
         self.n_rows += 1;
     }
@@ -66,7 +66,7 @@ impl<'a> Lengths<'a> {
     ///
     /// # Errors
     /// Fails in the same cases as [`Lengths::add`].
-    pub fn report(mut self, limit: usize, every: usize) -> Result<String> {
+    pub(super) fn report(mut self, limit: usize, every: usize) -> Result<String> {
         if !self.waiting.is_empty() {
             self.tokenise()?;
         }

@@ -2,13 +2,13 @@
 
 use crate::config::max_length;
 use progtune_datasets::{ProblemType, Question, QuestionData};
-use progtune_engine::{error::Result, model_source::ModelSource};
+use progtune_engine::{ModelSource, Result};
 use progtune_pipeline::{
     data_description::describe_skipped,
-    question_answering::{Answering, windows::make_windows},
+    question_answering::{Answering, make_windows},
     tokenizer::Tokenizer,
 };
-use progtune_process::thousands::grouped;
+use progtune_process::grouped;
 use std::collections::HashSet;
 
 /// Counts questions, texts, windows and shared texts of all splits. Windows have the length `asked`
@@ -16,7 +16,11 @@ use std::collections::HashSet;
 ///
 /// # Errors
 /// Fails if a question is too long for the model's input, or the tokenizer cannot be read.
-pub fn inspect(source: &ModelSource, asked: Option<usize>, data: &QuestionData) -> Result<String> {
+pub(super) fn inspect(
+    source: &ModelSource,
+    asked: Option<usize>,
+    data: &QuestionData,
+) -> Result<String> {
     let model = source.config()?;
     let limit = max_length(asked, ProblemType::QuestionAnswering);
     let limit = limit.min(model.max_tokens());

@@ -4,17 +4,14 @@
 use super::{lengths::Lengths, share};
 use crate::config::InspectConfig;
 use progtune_datasets::{TaggedData, TaggedSentence};
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::{
-    metrics::entities::entities,
-    token_classification::{
-        align::{Coverage, align},
-        data::describe,
-    },
+    metrics::entities,
+    token_classification::{Coverage, align, describe},
     tokenizer::Tokenizer,
 };
 use progtune_plain_text::shown_line;
-use progtune_process::thousands::grouped;
+use progtune_process::grouped;
 use std::collections::{BTreeMap, HashSet};
 
 /// Lists columns, tags, entities by type, lengths and duplicates of all splits. `tokenizer`
@@ -22,7 +19,11 @@ use std::collections::{BTreeMap, HashSet};
 ///
 /// # Errors
 /// Fails if the files are not valid, or the tokenizer refuses a sentence.
-pub fn inspect(config: &InspectConfig, tokenizer: &Tokenizer, limit: usize) -> Result<String> {
+pub(super) fn inspect(
+    config: &InspectConfig,
+    tokenizer: &Tokenizer,
+    limit: usize,
+) -> Result<String> {
     let data = TaggedData::load(&config.own, None)?;
     let mut text = String::from("columns of the first file\n");
     for (name, kind) in &data.survey.columns {

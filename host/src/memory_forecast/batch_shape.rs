@@ -1,7 +1,7 @@
 //! The largest batch of a run, as far as memory depends on it. Called by the memory forecast.
 
 use crate::config::{BatchingConfig, TrainingConfig};
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::{
     batch_order::{BatchLimit, BatchOrder, LISTED},
     token_store::Examples,
@@ -12,7 +12,7 @@ const LOOKED_THROUGH: u32 = 16;
 
 /// The shape of a batch, as far as memory depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BatchShape {
+pub(crate) struct BatchShape {
     /// Number of tokens (T).
     pub tokens: u64,
     /// Number of sequences (S).
@@ -30,7 +30,7 @@ impl BatchShape {
     }
 
     /// The shape of a batch of sequences with these lengths.
-    pub fn of(lengths: impl IntoIterator<Item = usize>) -> Self {
+    pub(crate) fn of(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut shape = Self::default();
         lengths.into_iter().for_each(|length| shape.add(length));
         shape
@@ -41,7 +41,7 @@ impl BatchShape {
     ///
     /// # Errors
     /// Fails if examples cannot be read.
-    pub fn largest(
+    pub(crate) fn largest(
         batching: &BatchingConfig,
         training: &TrainingConfig,
         examples: &Examples,
@@ -62,7 +62,7 @@ impl BatchShape {
     }
 
     /// The largest batch of examples in the evaluator's order, which sorts them by length.
-    pub fn largest_sorted(examples: &Examples, limit: BatchLimit) -> Self {
+    pub(crate) fn largest_sorted(examples: &Examples, limit: BatchLimit) -> Self {
         let lengths = examples.summary().lengths.iter().rev();
         let lengths =
             lengths.flat_map(|(&length, &count)| std::iter::repeat_n(length, count as usize));

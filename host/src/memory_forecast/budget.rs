@@ -3,16 +3,16 @@
 use super::{Footprint, MemoryForecast, mib};
 use crate::{config::RunConfig, prefix_cache::Mode};
 use progtune_engine::{
-    error::{Error, Result},
-    model::{config::ModelConfig, description::HeadKind},
+    Error, HeadKind, Result,
+    model::ModelConfig,
     plan::{ModelPlan, Stage},
 };
-use progtune_pipeline::{eval_split::EvalSplit, token_store::Examples};
-use progtune_process::byte_size::ByteSize;
+use progtune_pipeline::{EvalSplit, token_store::Examples};
+use progtune_process::ByteSize;
 
 /// The decisions that follow from `--memory-budget`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub(crate) struct Settled {
     /// Whether the run recomputes activations, because it was requested or is needed to fit.
     pub recompute: bool,
     /// The text for the user, or `None` without a budget.
@@ -26,7 +26,7 @@ pub struct Settled {
 ///
 /// # Errors
 /// Fails in the cases of [`settle`].
-pub fn settle_memory(
+pub(crate) fn settle_memory(
     config: &RunConfig,
     model_config: &ModelConfig,
     head: HeadKind,
@@ -51,7 +51,7 @@ pub fn settle_memory(
 ///
 /// # Errors
 /// Fails if the run does not fit even with recomputation, or is not on the fused path.
-pub fn settle(
+pub(crate) fn settle(
     config: &RunConfig,
     memory_forecast: &MemoryForecast<'_>,
     stages: &[Stage],

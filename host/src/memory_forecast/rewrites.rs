@@ -1,6 +1,6 @@
 //! The numbers that a method's rewrites keep for their backward. Called by the memory forecast.
 
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_plugin_api::{
     graph::{Graph, Op},
     infer::{Scope, Shape, infer},

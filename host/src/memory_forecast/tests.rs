@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::RunConfig;
-use progtune_engine::{batch::EncodedExample, model_source::ModelSource, plan::ModelPlan};
+use progtune_engine::{EncodedExample, ModelSource, plan::ModelPlan};
 use progtune_pipeline::batch_order::BatchLimit;
 
 fn stage(

@@ -10,7 +10,7 @@ use crate::{
     flags::Arguments,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, Entry, EntryKind, PluginFault, PluginSources, Plugins},
 };
 use progtune_plugin_api::{
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The arguments of `plugins check`.
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     file: PathBuf,
     id: Option<String>,
     schedule_opt: Vec<String>,
@@ -37,7 +37,7 @@ pub struct CheckArgs {
 
 impl CheckArgs {
     /// Reads the arguments from the command line.
-    pub fn of(arguments: &Arguments) -> Self {
+    pub(super) fn of(arguments: &Arguments) -> Self {
         Self {
             file: arguments.required(&LIBRARY),
             id: arguments.one(&ONLY_ID),
@@ -49,7 +49,7 @@ impl CheckArgs {
 }
 
 /// Checks every entry of the library, prints the results, and fails if a promise is broken.
-pub fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {
+pub(super) fn run(args: &CheckArgs, places: &PluginSources) -> Result<()> {
     let plugins = plugin::find_unlocked(&PluginSources {
         files: vec![args.file.clone()],
         ..places.clone()

@@ -2,7 +2,7 @@
 
 use super::flag;
 use progtune_engine::{
-    error::Result,
+    Result,
     plugin::{
         self, Library, PluginSources, Plugins,
         install::{self, Installed},

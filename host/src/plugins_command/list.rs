@@ -2,7 +2,7 @@
 //! plugin runs.
 
 use progtune_engine::{
-    error::Result,
+    Result,
     made_by::option_json,
     plugin::{Entry, EntryKind, Plugins, no_plugins},
 };

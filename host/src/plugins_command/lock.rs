@@ -2,7 +2,7 @@
 
 use super::entries_of;
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{self, Entry, Lock, PluginSources, lock::FILE_NAME},
 };
 use progtune_process::terminal::print;

@@ -6,7 +6,7 @@ use crate::{
     flags::Arguments,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     plugin::{EntryKind, Plugins},
 };
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
@@ -90,7 +90,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// The arguments of `plugins new`.
-pub struct NewArgs {
+pub(super) struct NewArgs {
     name: String,
     kind: NewKind,
     path: Option<PathBuf>,
@@ -99,7 +99,7 @@ pub struct NewArgs {
 
 impl NewArgs {
     /// Reads the arguments from the command line.
-    pub fn of(arguments: &Arguments) -> Self {
+    pub(super) fn of(arguments: &Arguments) -> Self {
         Self {
             name: arguments.required(&NAME),
             kind: arguments.required(&KIND),
@@ -110,7 +110,7 @@ impl NewArgs {
 }
 
 /// Writes the crate and prints the next steps.
-pub fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
+pub(super) fn run(args: &NewArgs, plugins: &Plugins) -> Result<()> {
     check_name(&args.name)?;
     check_id(args, plugins)?;
     let parent = args.path.clone().unwrap_or_default();

@@ -5,9 +5,8 @@
 use super::entries_of;
 use abi_stable::std_types::ROption;
 use progtune_engine::{
-    error::Result,
-    model::description::{HeadKind, model_record, parameters},
-    model_source::ModelSource,
+    HeadKind, ModelSource, Result,
+    model::description::{model_record, parameters},
     plugin::{Entry, EntryKind, Plugins},
 };
 use progtune_plugin_api::{
@@ -17,8 +16,8 @@ use progtune_plugin_api::{
     records::{MethodPlan, ModelRecord},
 };
 use progtune_process::{
+    grouped,
     terminal::{print, wrapped},
-    thousands::grouped,
 };
 
 /// The width of the lines about options.

@@ -2,7 +2,7 @@
 
 use super::entries_of;
 use progtune_engine::{
-    error::Result,
+    Result,
     plugin::{
         Entry, EntryKind, Plugins,
         probe::{Trial, Tried},

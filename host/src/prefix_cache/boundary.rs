@@ -3,7 +3,7 @@
 
 /// The epoch after the current one, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// There is no further epoch, so nothing that is saved would be read.
     Nothing,
     /// The schedule has not decided yet.
@@ -16,7 +16,7 @@ pub enum Next {
 ///
 /// Rows must not depend on anything that is trained before they are read, in this epoch or the
 /// next.
-pub fn save_boundary(frozen: usize, next: Next) -> usize {
+pub(super) fn save_boundary(frozen: usize, next: Next) -> usize {
     match next {
         Next::Nothing => 0,
         Next::Unknown => frozen,
@@ -26,7 +26,7 @@ pub fn save_boundary(frozen: usize, next: Next) -> usize {
 
 /// The length of the frozen prefix in every epoch, as far as it is known before the run.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Number of epochs that run; the last one may be cut short.
     epochs: u32,
     /// Number of frozen blocks in each epoch (c); `None` if the schedule decides during the run.
@@ -35,12 +35,12 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a run of `epochs` epochs; `frozen` has at least one number per epoch.
-    pub fn new(epochs: u32, frozen: Option<Vec<usize>>) -> Self {
+    pub(super) fn new(epochs: u32, frozen: Option<Vec<usize>>) -> Self {
         Self { epochs, frozen }
     }
 
     /// The epoch after `epoch`, which is counted from 1.
-    pub fn after(&self, epoch: u32) -> Next {
+    pub(super) fn after(&self, epoch: u32) -> Next {
         if epoch >= self.epochs {
             return Next::Nothing;
         }
@@ -49,7 +49,7 @@ impl Plan {
     }
 
     /// The boundary saved in each epoch, with 0 for none; `None` if this is not known yet.
-    pub fn saves(&self) -> Option<Vec<usize>> {
+    pub(super) fn saves(&self) -> Option<Vec<usize>> {
         if self.epochs < 2 {
             return Some(Vec::new());
         }
@@ -65,7 +65,7 @@ impl Plan {
 /// The boundary where cached examples start in each epoch, with 0 for the embeddings. `frozen` is
 /// the length of the frozen prefix and `saves` the saved boundary, per epoch. The cache moves up
 /// with the stage, and drops entries that depend on what a stage trains.
-pub fn starts(frozen: &[usize], saves: &[usize]) -> Vec<usize> {
+pub(super) fn starts(frozen: &[usize], saves: &[usize]) -> Vec<usize> {
     let mut boundary = 0;
     frozen
         .iter()

@@ -2,9 +2,9 @@
 //! prefix cache once per run.
 
 use super::settings::Mode;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::token_store::Examples;
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 use std::{fs, path::Path};
 
 /// The amount assumed to be free if the system does not report one.
@@ -12,7 +12,7 @@ const UNKNOWN: u64 = 2 << 30;
 
 /// Size limits of the cache in bytes, for each place.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(super) struct Limits {
     /// The limit in memory.
     pub ram: u64,
     /// The limit on the run directory's disk.
@@ -23,7 +23,7 @@ impl Limits {
     /// Limits both places to the given budget. Without a budget, the limits are a quarter of the
     /// available memory and half of the free disk space. The `reusable` bytes of an earlier run's
     /// file count as free.
-    pub fn new(budget: Option<ByteSize>, directory: &Path, reusable: u64) -> Self {
+    pub(super) fn new(budget: Option<ByteSize>, directory: &Path, reusable: u64) -> Self {
         let budget = budget.map(|ByteSize(bytes)| bytes);
         Self {
             ram: budget.unwrap_or_else(|| available_memory().unwrap_or(UNKNOWN) / 4),
@@ -44,7 +44,7 @@ pub enum Place {
 
 /// The contents of the cache, decided for the whole run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub(super) struct Chosen {
     /// The place of the entries.
     pub place: Place,
     /// The cached examples in ascending order, numbered across all splits.
@@ -65,7 +65,7 @@ pub struct Chosen {
 ///
 /// # Errors
 /// Fails if examples cannot be read.
-pub fn choose(
+pub(super) fn choose(
     mode: Mode,
     splits: &[&Examples],
     size: &dyn Fn(usize) -> u64,
@@ -173,7 +173,7 @@ fn free_disk(_: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     const LIMITS: Limits = Limits {
         ram: 100,

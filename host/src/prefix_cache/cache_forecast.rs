@@ -11,14 +11,14 @@ use super::{
     disk::SLOT_HEADER,
     settings::{Mode, Settings},
 };
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_pipeline::token_store::Examples;
-use progtune_process::byte_size::ByteSize;
+use progtune_process::ByteSize;
 use std::path::Path;
 
 /// The forecast of the cache of a run that has not begun.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CacheForecast {
+pub(crate) struct CacheForecast {
     /// The place of the entries.
     pub place: Place,
     /// Size of all kept entries in bytes.
@@ -26,7 +26,7 @@ pub struct CacheForecast {
     /// The kept share of the training set's tokens.
     pub training_share: f64,
     /// The kept share of the evaluated splits' tokens.
-    pub evaluation_share: f64,
+    pub(crate) evaluation_share: f64,
     /// The boundary where kept examples start in each epoch, with 0 for the embeddings. The output
     /// of the blocks below it is known.
     pub starts: Vec<usize>,
@@ -36,7 +36,7 @@ pub struct CacheForecast {
 
 /// The sizes of a model and its data that determine the cache.
 #[derive(Debug, Clone, Copy)]
-pub struct Sizes<'a> {
+pub(crate) struct Sizes<'a> {
     /// Number of blocks (L).
     pub blocks: usize,
     /// Whether the head reads every token, so that the last block computes all of them.
@@ -70,7 +70,7 @@ impl CacheForecast {
     ///
     /// # Errors
     /// Fails if examples cannot be read.
-    pub fn new(
+    pub(crate) fn new(
         settings: Settings,
         directory: &Path,
         sizes: Sizes<'_>,
@@ -116,7 +116,7 @@ impl CacheForecast {
     }
 
     /// Bytes of memory taken by the entries at the end of an epoch; 0 if they are on disk.
-    pub fn memory_after(&self, epoch: usize) -> u64 {
+    pub(crate) fn memory_after(&self, epoch: usize) -> u64 {
         if self.place == Place::Ram && self.holds.get(epoch) == Some(&true) {
             self.bytes
         } else {
@@ -125,7 +125,7 @@ impl CacheForecast {
     }
 
     /// Describes the size and the place: `207 MB in RAM for 83 % of the training set's tokens`.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let place = match self.place {
             Place::Ram => "in RAM",
             Place::Disk => "on disk",
@@ -168,7 +168,7 @@ fn existing(directory: &Path) -> &Path {
 mod tests {
     use super::*;
     use crate::prefix_cache::CacheDtype;
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     fn examples(lengths: &[usize]) -> Examples {
         let example = |&length: &usize| EncodedExample {

@@ -3,7 +3,7 @@
 //! of the composed path, which depend on the batch in which they were computed.
 
 use super::PrefixCache;
-use progtune_engine::{error::Result, model::Model};
+use progtune_engine::{Result, model::Model};
 use std::io;
 
 /// The entries that a checkpoint keeps.
@@ -60,7 +60,7 @@ impl PrefixCache {
     ///
     /// # Errors
     /// Fails if `take` does.
-    pub fn read_kept(
+    pub(crate) fn read_kept(
         &mut self,
         kept: &Kept,
         take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
@@ -91,7 +91,7 @@ impl PrefixCache {
             return Ok(());
         };
         let frozen = model.frozen_blocks(|id| model.parameters.is_trainable(id));
-        let fits = |&(_, boundary, _): &&(u32, usize, usize)| (1..=frozen).contains(&boundary);
+        let fits = |&(_, boundary, _): &&(u32, usize, usize)| (1..=frozen).contains(boundary);
         if let (Some(keys), Some(disk)) = (&mut self.keys, store.disk()) {
             let fitting = kept.entries.iter().filter(fits);
             let mut boundaries: Vec<usize> = fitting.map(|entry| entry.1).collect();

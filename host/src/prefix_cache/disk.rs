@@ -25,7 +25,7 @@ const MAGIC: &[u8; 16] = b"progtune prefix1";
 /// and a checksum of which entries have a slot.
 const HEADER: u64 = 64;
 /// Size of the header of a slot.
-pub const SLOT_HEADER: u64 = 32;
+pub(crate) const SLOT_HEADER: u64 = 32;
 /// The marker at the beginning of a written slot.
 const WRITTEN: u32 = 0x5846_5250;
 
@@ -103,7 +103,7 @@ impl Disk {
         Self::make(file, run, &chosen.entries, &chosen.sizes, dtype)
     }
 
-    /// Prepares a file like [`Disk::open`]. `kept` lists the examples that have a slot, and `sizes`
+    /// Prepares a file like `Disk::open`. `kept` lists the examples that have a slot, and `sizes`
     /// their bytes.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Disk {
     }
 
     /// Whether an earlier run left entries that may still be taken over.
-    pub fn has_left(&self) -> bool {
+    pub(crate) fn has_left(&self) -> bool {
         !self.left.is_empty()
     }
 

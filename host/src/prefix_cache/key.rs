@@ -3,18 +3,18 @@
 //! Called by the prefix cache when its entries are on disk.
 
 use progtune_engine::{
-    error::Result,
-    model::{Model, fingerprint, parameters::ParameterId},
+    Result,
+    model::{Model, ParameterId, fingerprint},
 };
 use progtune_pipeline::token_store::Examples;
 use sha2::{Digest, Sha256};
 
 /// The first 16 bytes of a SHA-256, which suffice to distinguish keys.
-pub type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 /// The keys of one run. Hashes of parameters are remembered until the parameters are trained.
 #[derive(Debug)]
-pub struct Keys {
+pub(super) struct Keys {
     /// The hash of the inputs and the computation.
     run: [u8; 32],
     /// The hash of each parameter, if it is known.
@@ -23,7 +23,7 @@ pub struct Keys {
 
 impl Keys {
     /// Prepares keys for the examples of all splits, in order; `dtype` is that of the entries.
-    pub fn new(model: &Model, splits: &[&Examples], dtype: &str) -> Self {
+    pub(super) fn new(model: &Model, splits: &[&Examples], dtype: &str) -> Self {
         let mut hash = Sha256::new();
         let version = env!("CARGO_PKG_VERSION");
         let machine = (std::env::consts::ARCH, cfg!(target_endian = "big"));
@@ -40,7 +40,7 @@ impl Keys {
     }
 
     /// The key of only the inputs and the computation.
-    pub fn of_run(&self) -> &[u8; 32] {
+    pub(super) fn of_run(&self) -> &[u8; 32] {
         &self.run
     }
 
@@ -48,7 +48,7 @@ impl Keys {
     ///
     /// # Errors
     /// Fails if a parameter cannot be copied from its device.
-    pub fn at(&mut self, model: &Model, boundary: usize) -> Result<Key> {
+    pub(super) fn at(&mut self, model: &Model, boundary: usize) -> Result<Key> {
         let mut hash = Sha256::new();
         hash.update(self.run);
         hash.update((boundary as u64).to_le_bytes());
@@ -70,7 +70,7 @@ impl Keys {
     }
 
     /// Forgets the hashes of parameters that may have changed.
-    pub fn forget(&mut self, ids: impl IntoIterator<Item = ParameterId>) {
+    pub(super) fn forget(&mut self, ids: impl IntoIterator<Item = ParameterId>) {
         for id in ids {
             self.parameters[id] = None;
         }

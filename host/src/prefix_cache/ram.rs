@@ -12,20 +12,20 @@ enum Numbers {
 
 /// The kept entries, each of which may be empty.
 #[derive(Debug)]
-pub struct Ram {
+pub(super) struct Ram {
     dtype: CacheDtype,
     entries: Vec<Option<Numbers>>,
 }
 
 impl Ram {
     /// Creates `n` empty entries.
-    pub fn new(n: usize, dtype: CacheDtype) -> Self {
+    pub(super) fn new(n: usize, dtype: CacheDtype) -> Self {
         let entries = std::iter::repeat_with(|| None).take(n).collect();
         Self { dtype, entries }
     }
 
     /// Appends an entry's numbers to `rows`; returns false if the entry is empty.
-    pub fn read(&self, entry: usize, rows: &mut Vec<f32>) -> bool {
+    pub(super) fn read(&self, entry: usize, rows: &mut Vec<f32>) -> bool {
         match &self.entries[entry] {
             None => return false,
             Some(Numbers::F32(numbers)) => rows.extend_from_slice(numbers),
@@ -39,7 +39,7 @@ impl Ram {
     }
 
     /// Replaces an entry; an entry of the same size keeps its memory.
-    pub fn write(&mut self, entry: usize, rows: &[f32]) {
+    pub(super) fn write(&mut self, entry: usize, rows: &[f32]) {
         let place = &mut self.entries[entry];
         match (self.dtype, place) {
             (_, Some(Numbers::F32(numbers))) if numbers.len() == rows.len() => {
@@ -58,7 +58,7 @@ impl Ram {
     }
 
     /// Empties an entry and frees its memory.
-    pub fn forget(&mut self, entry: usize) {
+    pub(super) fn forget(&mut self, entry: usize) {
         self.entries[entry] = None;
     }
 }

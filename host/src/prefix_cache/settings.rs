@@ -1,7 +1,7 @@
 //! The settings of the prefix cache, from `--prefix-cache` and its companion flags. They are part
 //! of the configuration, and are read by the cache.
 
-use progtune_process::{byte_size::ByteSize, choice::name_of};
+use progtune_process::{ByteSize, name_of};
 use std::fmt;
 
 /// The settings of the cache for a run.
@@ -18,7 +18,7 @@ pub struct Settings {
 
 impl Settings {
     /// Whether the numbers are kept without rounding.
-    pub fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.mode == Mode::Off || self.dtype == CacheDtype::F32
     }
 }

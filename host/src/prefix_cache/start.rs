@@ -5,9 +5,8 @@
 use super::PrefixCache;
 use candle_core::{Device, Tensor};
 use progtune_engine::{
-    batch::Batch,
-    error::Result,
-    model::{Model, Start, parameters::HostSlice},
+    Batch, Result,
+    model::{HostSlice, Model, Start},
 };
 use progtune_pipeline::token_store::Examples;
 use std::collections::BTreeMap;

@@ -19,7 +19,7 @@ struct Held {
 
 /// The place of the numbers.
 #[derive(Debug)]
-pub enum Shelf {
+pub(super) enum Shelf {
     /// In memory.
     Ram(Ram),
     /// In a file.
@@ -28,7 +28,7 @@ pub enum Shelf {
 
 /// All entries.
 #[derive(Debug)]
-pub struct Store {
+pub(super) struct Store {
     dtype: CacheDtype,
     /// The examples that may be held, ascending. They stay the same for the whole run.
     kept: Vec<u32>,
@@ -41,7 +41,7 @@ pub struct Store {
 
 impl Store {
     /// An empty store.
-    pub fn new(kept: Vec<u32>, dtype: CacheDtype, shelf: Shelf) -> Self {
+    pub(super) fn new(kept: Vec<u32>, dtype: CacheDtype, shelf: Shelf) -> Self {
         let held = vec![Held::default(); kept.len()];
         Self {
             dtype,
@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// The place of the numbers.
-    pub fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         match self.shelf {
             Shelf::Ram(_) => Place::Ram,
             Shelf::Disk(_) => Place::Disk,
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// The file, if the entries are on disk.
-    pub fn disk(&mut self) -> Option<&mut Disk> {
+    pub(super) fn disk(&mut self) -> Option<&mut Disk> {
         match &mut self.shelf {
             Shelf::Ram(_) => None,
             Shelf::Disk(disk) => Some(disk),
@@ -80,13 +80,13 @@ impl Store {
     }
 
     /// The boundary of an entry's rows; 0 means that nothing is held.
-    pub fn boundary(&self, entry: usize) -> usize {
+    pub(super) fn boundary(&self, entry: usize) -> usize {
         self.at(entry).map_or(0, |at| self.held[at].boundary)
     }
 
     /// Appends an entry's rows to `rows`. If they are missing or damaged, appends nothing and
     /// returns false.
-    pub fn read(&mut self, entry: usize, rows: &mut Vec<f32>) -> bool {
+    pub(super) fn read(&mut self, entry: usize, rows: &mut Vec<f32>) -> bool {
         let Some(at) = self.at(entry) else {
             return false;
         };
@@ -114,7 +114,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the disk is full or refuses.
-    pub fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
+    pub(super) fn write(&mut self, entry: usize, boundary: usize, rows: &[f32]) -> Result<()> {
         let Some(at) = self.at(entry) else {
             return Ok(());
         };
@@ -134,7 +134,7 @@ impl Store {
 
     /// Takes over the entries of an earlier run at boundaries up to `highest` whose keys are still
     /// right.
-    pub fn take_over(&mut self, highest: usize) {
+    pub(super) fn take_over(&mut self, highest: usize) {
         let Shelf::Disk(disk) = &mut self.shelf else {
             return;
         };
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Drops everything above `boundary`, because parameters below those rows will be trained.
-    pub fn drop_above(&mut self, boundary: usize) {
+    pub(super) fn drop_above(&mut self, boundary: usize) {
         for (at, held) in self.held.iter_mut().enumerate() {
             if held.boundary > boundary {
                 *held = Held::default();
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// The entries that are held, each with its boundary and its count of numbers.
-    pub fn held(&self) -> Vec<(u32, usize, usize)> {
+    pub(super) fn held(&self) -> Vec<(u32, usize, usize)> {
         let held = self.kept.iter().zip(&self.held);
         held.filter(|(_, held)| held.boundary > 0)
             .map(|(&entry, held)| (entry, held.boundary, held.numbers))
@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// Number of entries held, their size in bytes, and the highest of their boundaries.
-    pub fn sum(&self) -> (usize, u64, usize) {
+    pub(super) fn sum(&self) -> (usize, u64, usize) {
         let held = self.held.iter().filter(|held| held.boundary > 0);
         held.fold((0, 0, 0), |(n, bytes, boundary), held| {
             let more = held.numbers * self.dtype.bytes();
@@ -175,7 +175,7 @@ impl Store {
     }
 
     /// Number of entries that could not be read since the start of the run.
-    pub fn damaged(&self) -> usize {
+    pub(super) fn damaged(&self) -> usize {
         self.damaged
     }
 }

@@ -2,7 +2,7 @@
 //! written by the recipe.
 
 use super::budget::Place;
-use progtune_process::{byte_size::ByteSize, thousands::grouped};
+use progtune_process::{ByteSize, grouped};
 use serde_json::{Value, json};
 
 /// The use of the cache in one epoch.
@@ -15,7 +15,7 @@ pub struct Usage {
     /// Number of entries held at the end of the epoch, for training and evaluation together.
     pub examples: usize,
     /// Number of all examples.
-    pub all_examples: usize,
+    pub(crate) all_examples: usize,
     /// Number of entries saved or replaced in the epoch.
     pub saved: usize,
     /// Size of the entries in bytes.

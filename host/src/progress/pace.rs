@@ -9,15 +9,15 @@ use progtune_engine::plan::Stage;
 
 /// The size of a run, as far as it determines its work.
 #[derive(Debug, Clone, Copy)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Number of blocks of the model.
     pub blocks: usize,
     /// Whether the weights of trained blocks are trained themselves, as in full fine-tuning.
     pub is_full: bool,
     /// Number of tokens in an epoch.
-    pub train_tokens: u64,
+    pub(crate) train_tokens: u64,
     /// Number of tokens in an evaluation.
-    pub eval_tokens: u64,
+    pub(crate) eval_tokens: u64,
     /// The times of evaluations, with the steps of an epoch and of the run.
     pub times: EvalTimes,
 }
@@ -33,7 +33,7 @@ struct Work {
 
 /// The work of a run, and the part of it that is done.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub(crate) struct Pace {
     load: Workload,
     /// The work of each epoch that runs.
     epochs: Vec<Work>,
@@ -46,7 +46,7 @@ pub struct Pace {
 impl Pace {
     /// The pace of a run whose epochs begin with these stages. `starts` has the block at which each
     /// epoch starts from the prefix cache; epochs without an entry start at the embeddings.
-    pub fn new(load: Workload, stages: &[Stage], starts: &[usize]) -> Self {
+    pub(crate) fn new(load: Workload, stages: &[Stage], starts: &[usize]) -> Self {
         let times = load.times;
         let n_epochs = times.last_step.div_ceil(times.steps_per_epoch) as usize;
         let tokens_per_step = load.train_tokens as f64 / times.steps_per_epoch as f64;
@@ -74,34 +74,34 @@ impl Pace {
     }
 
     /// The last step of the run.
-    pub fn last_step(&self) -> u64 {
+    pub(crate) fn last_step(&self) -> u64 {
         self.load.times.last_step
     }
 
     /// Counts what earlier processes of the run did as done.
-    pub fn continue_at(&mut self, step: u64, evaluations: u64) {
+    pub(crate) fn continue_at(&mut self, step: u64, evaluations: u64) {
         self.before = (step, evaluations);
         (self.steps, self.evaluations) = self.before;
     }
 
     /// The number of steps that are done.
-    pub fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
     /// Counts the steps up to this one as done.
-    pub fn reach_step(&mut self, step: u64) {
+    pub(crate) fn reach_step(&mut self, step: u64) {
         self.steps = step;
     }
 
     /// Counts an evaluation as done.
-    pub fn reach_evaluation(&mut self) {
+    pub(crate) fn reach_evaluation(&mut self) {
         self.evaluations += 1;
     }
 
     /// The expected duration of the whole training in seconds, if the part that is done took
     /// `secs`, without the part before this process. `None` before the first step.
-    pub fn total_secs(&self, secs: f64) -> Option<f64> {
+    pub(crate) fn total_secs(&self, secs: f64) -> Option<f64> {
         let (steps, evaluations) = self.before;
         let before = self.work(steps, evaluations);
         let done = self.work(self.steps, self.evaluations) - before;

@@ -9,7 +9,7 @@ use crate::{
     run_directory::RunDirectory,
     run_record::circumstances,
 };
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_engine::{
     made_by::plugins_json,
     optim::LrRestart,
@@ -17,8 +17,8 @@ use progtune_engine::{
 };
 use progtune_pipeline::{class_weights, token_store::Examples};
 use progtune_process::{
+    grouped,
     terminal::{events, note, note_for_people},
-    thousands::grouped,
 };
 use serde_json::{Value, json};
 use std::time::Instant;

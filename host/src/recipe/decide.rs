@@ -2,7 +2,7 @@
 //! and its decision becomes the trainable set. Called by the recipe.
 
 use super::Run;
-use progtune_engine::{error::Result, model::gradients::Gradients};
+use progtune_engine::{Result, model::Gradients};
 use progtune_plugin_api::records::SignalRecord;
 
 /// A decision point, and the number of observations that the schedule had been told.

@@ -6,10 +6,10 @@ use crate::{
     best_model::Moment, class_report::without_classes, evaluate::evaluate_from,
     evaluation_keys::eval_keys, prefix_cache::Usage,
 };
-use progtune_engine::error::{Error, Result};
-use progtune_pipeline::question_answering::{answers::Asked, decode::Decoded, prediction_files};
+use progtune_engine::{Error, Result};
+use progtune_pipeline::question_answering::{Decoded, answers::Asked, prediction_files};
 use progtune_process::{
-    error::Error::Stopped,
+    Error::Stopped,
     terminal::{note, note_for_people},
 };
 use serde_json::{Map, Value, json};

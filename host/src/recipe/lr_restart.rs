@@ -4,7 +4,7 @@
 
 use super::Run;
 use progtune_engine::{optim::LrRestart, plan::RunPlan};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use serde_json::{Map, Value, json};
 
 impl Run<'_> {
@@ -28,7 +28,7 @@ impl Run<'_> {
 
 /// The beginnings of curves in `plan.json`: the epochs, or `null` if the run decides them. Empty
 /// without restarts.
-pub fn to_json(run_plan: &RunPlan, restart: LrRestart) -> Map<String, Value> {
+pub(crate) fn to_json(run_plan: &RunPlan, restart: LrRestart) -> Map<String, Value> {
     let mut map = Map::new();
     if restart == LrRestart::Stage {
         map.insert("lr_restart".into(), json!(restart.to_string()));
@@ -38,7 +38,7 @@ pub fn to_json(run_plan: &RunPlan, restart: LrRestart) -> Map<String, Value> {
 }
 
 /// The beginnings of curves as a note below a plan; empty without restarts.
-pub fn note(run_plan: &RunPlan, restart: LrRestart) -> String {
+pub(crate) fn note(run_plan: &RunPlan, restart: LrRestart) -> String {
     if restart == LrRestart::None {
         return String::new();
     }

@@ -9,7 +9,7 @@ use crate::{
     run_examples::training_texts,
 };
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     optim::{AdamW, Norms},
 };
 use progtune_process::files::write_atomically;

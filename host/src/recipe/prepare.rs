@@ -14,27 +14,26 @@ use crate::{
 };
 use progtune_datasets::Task;
 use progtune_engine::{
+    Assembly, Error, HeadKind, InitialValues, ModelSource, Result,
     adapter::Adapter,
-    assemble::{Assembly, InitialValues, open_device},
-    error::{Error, Result},
-    model::{Model, config::ModelConfig, description::HeadKind, weights::HeadPolicy},
-    model_source::ModelSource,
+    model::{Model, ModelConfig, weights::HeadPolicy},
+    open_device,
     optim::LrShape,
     plan::{ModelPlan, RunPlan},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };
 use progtune_hub::NamedPath;
 use progtune_pipeline::{
-    batch_order::BatchOrder, class_weights::loss_weighting, eval_split::EvalSplit,
-    token_store::Examples, tokenizer::Tokenizer,
+    EvalSplit, batch_order::BatchOrder, class_weights::loss_weighting, token_store::Examples,
+    tokenizer::Tokenizer,
 };
-use progtune_process::phase::Phase;
+use progtune_process::Phase;
 
 /// Learning rate of full fine-tuning if none is given: Hugging Face's default.
 const FULL_LR: f64 = 5e-5;
 
 /// The model of a run before its weights are read, and the method that trains it.
-pub struct ModelSide {
+pub(crate) struct ModelSide {
     /// The source of the model.
     pub source: ModelSource,
     /// The model's configuration, with the run's dropout.
@@ -51,7 +50,11 @@ impl ModelSide {
     ///
     /// # Errors
     /// Fails if a file cannot be read, or the method rejects its options or the adapter.
-    pub fn read(config: &RunConfig, inputs: &InputsConfig, plugins: &Plugins) -> Result<Self> {
+    pub(crate) fn read(
+        config: &RunConfig,
+        inputs: &InputsConfig,
+        plugins: &Plugins,
+    ) -> Result<Self> {
         let source = ModelSource::new(inputs.model.as_ref())?;
         let mut model_config = source.config()?;
         if let Some(p) = config.training.dropout {
@@ -76,7 +79,7 @@ impl ModelSide {
 
 /// Everything that is read before the schedule is asked: the model's description, the method's plan
 /// and the data.
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// The run's configuration.
     pub config: &'a RunConfig,
     /// The run's inputs as local paths, with the detected columns of the user's own files.
@@ -108,7 +111,7 @@ impl<'a> Inputs<'a> {
     ///
     /// # Errors
     /// Fails if something is absent, damaged, or inconsistent with the rest.
-    pub fn read(config: &'a RunConfig) -> Result<Self> {
+    pub(crate) fn read(config: &'a RunConfig) -> Result<Self> {
         open_device(config.machine.device)?;
         let plugins = plugin::find(&config.plugins)?;
         let fetcher = Fetcher::new(&config.hub);
@@ -150,13 +153,13 @@ impl<'a> Inputs<'a> {
     }
 
     /// The task.
-    pub fn task(&self) -> &Task {
+    pub(crate) fn task(&self) -> &Task {
         self.data.task()
     }
 }
 
 /// A run that is ready to train.
-pub struct Prepared<'a> {
+pub(crate) struct Prepared<'a> {
     /// The inputs that were read.
     pub inputs: &'a Inputs<'a>,
     /// The values that the run's configuration leaves open.
@@ -168,11 +171,11 @@ pub struct Prepared<'a> {
     /// The schedule's plan, computed before the first epoch.
     pub run_plan: RunPlan,
     /// The decision about memory, as text.
-    pub memory_note: Option<String>,
+    pub(crate) memory_note: Option<String>,
     /// The shape of the learning-rate curve.
-    pub lr_shape: LrShape,
+    pub(crate) lr_shape: LrShape,
     /// The times of evaluations.
-    pub eval_times: EvalTimes,
+    pub(crate) eval_times: EvalTimes,
     /// The keeper of the best parameters, if it was requested.
     pub best: Option<BestModel>,
     /// The first bias of a new head's last layer.
@@ -188,7 +191,7 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// Fails if the schedule refuses, the run does not fit its memory budget, or weights cannot be
     /// read.
-    pub fn new(inputs: &'a Inputs<'a>) -> Result<Self> {
+    pub(crate) fn new(inputs: &'a Inputs<'a>) -> Result<Self> {
         let (config, task, model_plan) = (inputs.config, inputs.task(), &inputs.model_plan);
         let (examples, eval_splits) = (&inputs.examples, &inputs.eval_splits);
         let training = &config.training;
@@ -250,22 +253,22 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// Fails if the checkpoint cannot be opened.
-    pub fn initial_values(&self) -> Result<InitialValues<'_>> {
+    pub(crate) fn initial_values(&self) -> Result<InitialValues<'_>> {
         InitialValues::open(assembly(self.inputs, self.head_bias.as_deref()))
     }
 
     /// The number of the run's last step.
-    pub fn last_step(&self) -> u64 {
+    pub(crate) fn last_step(&self) -> u64 {
         self.eval_times.last_step
     }
 
     /// The number of steps in all epochs, including those after the last step.
-    pub fn total_steps(&self) -> u64 {
+    pub(crate) fn total_steps(&self) -> u64 {
         self.order.steps_per_epoch() * u64::from(self.training().epochs)
     }
 
     /// The number of epochs that run; the last one may be incomplete.
-    pub fn epochs(&self) -> u32 {
+    pub(crate) fn epochs(&self) -> u32 {
         let steps = self.training().max_steps.unwrap_or(u64::MAX);
         let epochs = steps.div_ceil(self.order.steps_per_epoch().max(1));
         epochs.min(self.training().epochs.into()) as u32

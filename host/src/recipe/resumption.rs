@@ -11,13 +11,9 @@ use crate::{
     config::{Beginning, RunConfig},
     run_directory::{Claim, RESULTS, place_of_unfinished},
 };
-use progtune_engine::{
-    error::{Error, Result},
-    model::gradients::Gradients,
-    optim::LrRestart,
-};
+use progtune_engine::{Error, Result, model::Gradients, optim::LrRestart};
 use progtune_plugin_api::records::DecisionRecord;
-use progtune_process::{terminal::note, thousands::grouped};
+use progtune_process::{grouped, terminal::note};
 use std::path::Path;
 
 /// Keys that a person may change on purpose when a run is extended.

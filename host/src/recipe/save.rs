@@ -19,19 +19,17 @@ use crate::{
 };
 use progtune_datasets::{ProblemType, TaskSource};
 use progtune_engine::{
+    Error, HeadKind, LabelMatch, LearnedTask, Result,
     adapter::{Provenance, peft, save_neutral},
     base_model::BaseModel,
-    error::{Error, Result},
     export::{WeightDtype, save_checkpoint},
-    labels::LabelMatch,
-    learned_task::LearnedTask,
     made_by::{self, option_json, plugin_name, plugins_json},
     merge::is_possible,
-    model::{Model, description::HeadKind},
+    model::Model,
 };
 use progtune_pipeline::token_classification::raw_text;
 use progtune_process::{
-    phase::Phase,
+    Phase,
     terminal::{self, events, note_for_people},
 };
 use serde_json::{Map, Value};

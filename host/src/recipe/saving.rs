@@ -5,13 +5,8 @@ use crate::{
     checkpoint::{Decision, Identity, Place, Shelf, Spent, State, tensors_of},
     config::{SaveStrategy, SavingConfig},
 };
-use progtune_engine::{
-    error::{Error, Result},
-    made_by::plugins_json,
-    model::Model,
-    plugin::LoadedSchedule,
-};
-use progtune_pipeline::eval_split::EvalSplit;
+use progtune_engine::{Error, Result, made_by::plugins_json, model::Model, plugin::LoadedSchedule};
+use progtune_pipeline::EvalSplit;
 use progtune_process::interrupt;
 use std::{collections::BTreeMap, time::Instant};
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// A command as a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShellCommand {
+pub(crate) struct ShellCommand {
     words: Vec<String>,
 }
 
@@ -26,14 +26,14 @@ impl ShellCommand {
     }
 
     /// Returns the command in one line, quoted for a shell.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let words: Vec<String> = self.words.iter().map(|word| quoted(word)).collect();
         words.join(" ")
     }
 
     /// Returns the command, indented by two spaces. A long one is broken before flags into lines
     /// that a shell joins. They have at most `width` characters if the words allow it.
-    pub fn lines(&self, width: usize) -> String {
+    pub(crate) fn lines(&self, width: usize) -> String {
         let mut text = String::from(" ");
         let mut column = 1;
         for (at, word) in self.words.iter().enumerate() {
@@ -57,7 +57,7 @@ impl ShellCommand {
 }
 
 /// Quotes a word for a shell.
-pub fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if word.chars().any(is_hidden) {
         return quoted_by_bytes(word);
@@ -88,7 +88,7 @@ fn quoted_by_bytes(word: &str) -> String {
 
 /// The result of a run, and the settings of its training.
 #[derive(Debug, Clone, Copy)]
-pub struct Trained<'a> {
+pub(crate) struct Trained<'a> {
     /// The run's configuration.
     pub config: &'a RunConfig,
     /// The run's inputs as local paths.
@@ -98,19 +98,19 @@ pub struct Trained<'a> {
     /// The directory of the result.
     pub directory: &'a Path,
     /// Whether `progtune merge` can fold the method into the weights.
-    pub is_mergeable: bool,
+    pub(crate) is_mergeable: bool,
 }
 
 impl Trained<'_> {
     /// Returns the command that uses the result: `progtune predict`, with a placeholder for the
     /// input file. The result itself records its task, its base model and the length of its inputs.
-    pub fn predict(&self) -> ShellCommand {
+    pub(crate) fn predict(&self) -> ShellCommand {
         let command = self.open(ShellCommand::new("predict"));
         command.flag("--input", input_name(self.inputs.own.as_ref()))
     }
 
     /// Returns the next step, as text and as a command.
-    pub fn next(&self) -> (&'static str, ShellCommand) {
+    pub(crate) fn next(&self) -> (&'static str, ShellCommand) {
         if self.task.is_generated() {
             return ("the same on your own data", self.on_own_data());
         }
@@ -174,7 +174,7 @@ impl Trained<'_> {
 
 /// The placeholder for a file in the format of the user's own training files; JSONL for a named
 /// task.
-pub fn input_name(own: Option<&OwnRequest>) -> String {
+pub(crate) fn input_name(own: Option<&OwnRequest>) -> String {
     const PLAIN: [&str; 12] = [
         "csv", "tsv", "jsonl", "json", "parquet", "arrow", "feather", "conll", "conllu", "bio",
         "iob2", "txt",

@@ -2,12 +2,12 @@
 //! and for people. Called by the report.
 
 use progtune_engine::plan::{RunPlan, Stage};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use serde_json::{Value, json};
 
 /// The first stage of an epoch that did not begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StageNotReached {
+pub(crate) struct StageNotReached {
     /// The epoch, counted from 1.
     epoch: u32,
     /// The blocks that it would have trained, as in the records of epochs; `None` if the schedule
@@ -17,7 +17,7 @@ pub struct StageNotReached {
 
 impl StageNotReached {
     /// The first stage of an epoch in the plan.
-    pub fn new(stage: &Stage, run_plan: &RunPlan) -> Self {
+    pub(crate) fn new(stage: &Stage, run_plan: &RunPlan) -> Self {
         // Further stages of the epoch follow, as in the records of epochs.
         let more = if run_plan.interval_steps > 0 {
             " …"

@@ -6,9 +6,8 @@ use crate::{
     summary::{EpochRecord, Summary},
 };
 use progtune_process::{
-    short_name::short_name,
-    terminal::{Screen, colour::Paint},
-    thousands::grouped,
+    grouped, short_name,
+    terminal::{Paint, Screen},
 };
 use serde_json::{Map, Value};
 
@@ -182,7 +181,7 @@ fn number_at(shown: &[Option<&EpochRecord>], row: Option<usize>) -> Option<u32> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use progtune_process::terminal::colour::ColourChoice;
+    use progtune_process::terminal::ColourChoice;
     use serde_json::json;
 
     fn summary(n_epochs: u32, names: &[&str]) -> Summary {

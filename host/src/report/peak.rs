@@ -1,7 +1,7 @@
 //! The peak memory of this process, as counted by the system. Called by the report.
 
 /// The largest resident set so far in bytes; `None` if the system does not report it.
-pub fn peak_memory() -> Option<u64> {
+pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let high = status
         .lines()

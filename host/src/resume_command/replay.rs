@@ -8,7 +8,7 @@ use crate::{
     recipe,
     run_directory::{METRICS, RESULTS, WEIGHTS},
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::terminal;
 use serde_json::Value;
 use std::{

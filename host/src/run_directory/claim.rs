@@ -10,9 +10,9 @@ use crate::{
     checkpoint::{Checkpoint, Shelf},
     config::InputsConfig,
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
-    files::{folder::Folder, lock::DirectoryLock},
+    files::{Folder, lock::DirectoryLock},
     interrupt::{self, Course},
 };
 use std::{
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// The claimed output directory of a run that has not begun.
-pub struct Claim {
+pub(crate) struct Claim {
     output: PathBuf,
     /// The fate of a run that is already there.
     earlier_run: EarlierRun,
@@ -35,7 +35,7 @@ pub struct Claim {
 
 /// The fate of a run that is already in the output directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EarlierRun {
+pub(crate) enum EarlierRun {
     /// It stays: a finished run, or one with checkpoints, is an error.
     Stays,
     /// It is replaced.
@@ -46,7 +46,7 @@ pub enum EarlierRun {
 
 /// The first step of a run.
 #[derive(Clone, Copy)]
-pub enum Opening<'a> {
+pub(crate) enum Opening<'a> {
     /// A new run begins.
     New,
     /// A run continues at one of its checkpoints.
@@ -62,7 +62,11 @@ impl Claim {
     /// # Errors
     /// Fails if the directory holds a run that is to stay, files that are not a run's, or an input
     /// of this run. It also fails if a file is in the way or another run is writing there.
-    pub fn take(output: PathBuf, earlier_run: EarlierRun, inputs: &InputsConfig) -> Result<Self> {
+    pub(crate) fn take(
+        output: PathBuf,
+        earlier_run: EarlierRun,
+        inputs: &InputsConfig,
+    ) -> Result<Self> {
         complete(&output)?;
         // The check comes before anything is created, and again under the lock.
         check(&output, earlier_run, inputs)?;
@@ -83,7 +87,7 @@ impl Claim {
     ///
     /// # Errors
     /// Fails if the file system refuses, or the records of a run that continues were changed.
-    pub fn begin(
+    pub(crate) fn begin(
         &self,
         inputs: &InputsConfig,
         record: &str,
@@ -155,7 +159,7 @@ impl Claim {
     ///
     /// # Errors
     /// Fails if that is so, or the directory is not a run's.
-    pub fn refuse_finished(&self) -> Result<()> {
+    pub(crate) fn refuse_finished(&self) -> Result<()> {
         refuse_used(&self.output)
     }
 
@@ -163,7 +167,7 @@ impl Claim {
     ///
     /// # Errors
     /// Fails if that is so, and the run is not to be replaced.
-    pub fn refuse_unfinished(&self, step: Option<u64>) -> Result<()> {
+    pub(crate) fn refuse_unfinished(&self, step: Option<u64>) -> Result<()> {
         match step {
             Some(step) if self.earlier_run == EarlierRun::Stays => Err(Error::Usage(format!(
                 "{}: an unfinished run is here, with a checkpoint after step {step}: continue it with \
@@ -176,7 +180,7 @@ impl Claim {
 
     /// Adds to an error of the run the checkpoint after which it can continue, and the state of the
     /// result that it was to replace.
-    pub fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         let earlier = self.earlier.take();
         let earlier = earlier.filter(|_| self.output.join(RESULTS).exists());
         let says_so = matches!(error, Error::Interrupted { .. });

@@ -6,11 +6,11 @@ use crate::{
     config::{export::FIRST_LINE, find_key},
     nonfinite, prefix_cache, verify,
 };
-use progtune_engine::{adapter, base_model, learned_task::TASK_FILE, made_by};
+use progtune_engine::{TASK_FILE, adapter, base_model, made_by};
 use progtune_pipeline::{question_answering::prediction_files, tokenizer};
 use progtune_process::files::{
+    Folder,
     bounded::{LARGEST_TEXT, read_text},
-    folder::Folder,
     lock::LOCK_FILE,
     temporary,
 };
@@ -23,16 +23,16 @@ pub const CONFIG: &str = "config.toml";
 /// The records of steps and evaluations.
 pub const METRICS: &str = "metrics.jsonl";
 /// The log.
-pub const LOG: &str = "log.txt";
+pub(super) const LOG: &str = "log.txt";
 /// The circumstances of a run: origins of its settings, versions, the machine.
 pub const RUN: &str = "run.json";
 /// The plan of each epoch.
 pub const PLAN: &str = "plan.json";
 /// The subdirectory of a new run while an earlier result is still in place.
-pub const NEW_RUN: &str = "new-run";
+pub(crate) const NEW_RUN: &str = "new-run";
 
 /// The files with a result's weights, of which a run writes one.
-pub const WEIGHTS: [&str; 3] = [
+pub(crate) const WEIGHTS: [&str; 3] = [
     "model.safetensors",
     "adapter_model.safetensors",
     "adapter.safetensors",
@@ -40,7 +40,7 @@ pub const WEIGHTS: [&str; 3] = [
 
 /// Every file that a run may write under a fixed name, beginning with the mark of a finished one.
 /// Other names have the number of a step in them.
-pub fn all() -> impl Iterator<Item = &'static str> {
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
     let names = [
         RESULTS,
         CONFIG,
@@ -68,13 +68,13 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 
 /// The files that belong to a finished result. The log is not among them, because it may still
 /// grow.
-pub fn of_result() -> impl Iterator<Item = &'static str> {
+pub(crate) fn of_result() -> impl Iterator<Item = &'static str> {
     let left_out = [RESULTS, LOG, best_model::FILE_OF_0_1];
     all().filter(move |name| !left_out.contains(name))
 }
 
 /// Whether a run may write a file of this name.
-pub fn is_of_a_run(name: &str) -> bool {
+pub(super) fn is_of_a_run(name: &str) -> bool {
     all().any(|known| known == name)
         || best_model::is_file_name(name)
         || nonfinite::is_file_name(name)
@@ -82,12 +82,12 @@ pub fn is_of_a_run(name: &str) -> bool {
 }
 
 /// Whether a name in a directory may be ignored, as that of a lock or a temporary file.
-pub fn is_passing(name: &str) -> bool {
+pub(crate) fn is_passing(name: &str) -> bool {
     name == LOCK_FILE || name.starts_with(temporary::PREFIX)
 }
 
 /// Whether a directory is a run's: its configuration was written by a run or could start one.
-pub fn is_run(directory: &Path) -> bool {
+pub(super) fn is_run(directory: &Path) -> bool {
     let path = directory.join(CONFIG);
     let Ok(text) = read_text(&path, LARGEST_TEXT) else {
         return false;
@@ -106,7 +106,7 @@ pub fn is_run(directory: &Path) -> bool {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn remove_run(folder: &Folder) -> io::Result<()> {
+pub(super) fn remove_run(folder: &Folder) -> io::Result<()> {
     // The mark of a run's directory goes last, so that one that is half removed is still known.
     remove_results(folder, &|_| true)?;
     folder.remove(CONFIG)
@@ -117,7 +117,7 @@ pub fn remove_run(folder: &Folder) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn remove_results(folder: &Folder, is_old: &dyn Fn(&str) -> bool) -> io::Result<()> {
+pub(super) fn remove_results(folder: &Folder, is_old: &dyn Fn(&str) -> bool) -> io::Result<()> {
     // The mark of a finished run goes first.
     for name in all().filter(|name| *name != CONFIG && is_old(name)) {
         folder.remove(name)?;
@@ -135,7 +135,7 @@ pub fn remove_results(folder: &Folder, is_old: &dyn Fn(&str) -> bool) -> io::Res
 }
 
 /// Removes the prefix cache, which a run keeps only for one that replaces it.
-pub fn remove_cache(folder: &Folder) {
+pub(super) fn remove_cache(folder: &Folder) {
     if let Ok(cache) = folder.existing_subfolder(prefix_cache::DIRECTORY) {
         let _ = cache.remove(prefix_cache::FILE);
         let _ = folder.remove_folder(prefix_cache::DIRECTORY);

@@ -2,12 +2,12 @@
 //! the run directory, and by whatever opens a run, in case the act was cut short.
 
 use super::names::{CONFIG, NEW_RUN, RESULTS, is_of_a_run, remove_cache, remove_results};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::{
     files::{
+        Folder,
         bounded::{LARGEST_TEXT, read_text},
         durable,
-        folder::Folder,
         lock::DirectoryLock,
         temporary::Access,
         write_with,
@@ -81,7 +81,7 @@ fn is_file_name(name: &str) -> bool {
 ///
 /// # Errors
 /// Fails if another process writes there, or the file system refuses.
-pub fn complete(run: &Path) -> Result<()> {
+pub(crate) fn complete(run: &Path) -> Result<()> {
     let staged = run.join(NEW_RUN);
     let is_begun = || staged.join(LIST).is_file() || staged.join(RESULTS).is_file();
     if !is_begun() || !run.join(CONFIG).is_file() {

@@ -5,12 +5,12 @@ use crate::{
     config::export::FIRST_LINE,
     run_directory::{CONFIG, METRICS, NEW_RUN, PLAN, RESULTS, RUN},
 };
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::files::{
+    Owner,
     bounded::{self, LARGEST_TEXT, read_text},
     lock::writer,
     near_path,
-    owner::Owner,
 };
 use serde_json::{Map, Value};
 use std::{
@@ -23,7 +23,7 @@ use std::{
 const LONGEST_LINE: u64 = 1 << 24;
 
 /// The records of a run.
-pub struct Records {
+pub(super) struct Records {
     /// The directory.
     pub directory: PathBuf,
     /// `config.toml`.
@@ -44,7 +44,7 @@ pub struct Records {
 
 /// The contents of `metrics.jsonl`.
 #[derive(Default)]
-pub struct Metrics {
+pub(super) struct Metrics {
     /// The steps of each epoch, by its number from 1.
     pub epochs: Vec<Steps>,
     /// The evaluations in order, as they were written.
@@ -55,7 +55,7 @@ pub struct Metrics {
 
 /// The steps of an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Steps {
+pub(super) struct Steps {
     /// Their number.
     pub n: u64,
     /// The sum of their losses.
@@ -69,7 +69,7 @@ impl Records {
     ///
     /// # Errors
     /// Fails if there is no run in the directory, or a record is damaged.
-    pub fn read(directory: &Path) -> Result<Self> {
+    pub(super) fn read(directory: &Path) -> Result<Self> {
         let config = config(directory)?;
         let parent = directory.parent().unwrap_or(directory);
         // A run that replaces another one holds the lock of the directory above.
@@ -87,7 +87,7 @@ impl Records {
     }
 
     /// Number of steps that were recorded.
-    pub fn steps(&self) -> u64 {
+    pub(super) fn steps(&self) -> u64 {
         self.metrics.epochs.iter().map(|epoch| epoch.n).sum()
     }
 }

@@ -16,7 +16,7 @@ const MOST_COLUMNS: usize = 50;
 
 /// A setting of a run.
 #[derive(Debug, PartialEq)]
-pub struct Setting {
+pub(super) struct Setting {
     key: String,
     /// The value as in `config.toml`.
     value: String,
@@ -24,7 +24,7 @@ pub struct Setting {
 }
 
 /// All settings of a run. A table has an entry for each of its keys.
-pub fn settings(records: &Records) -> Vec<Setting> {
+pub(super) fn settings(records: &Records) -> Vec<Setting> {
     let origins = records
         .run
         .as_ref()
@@ -63,13 +63,13 @@ pub fn settings(records: &Records) -> Vec<Setting> {
 }
 
 /// The settings as JSON.
-pub fn to_json(settings: &[Setting]) -> Value {
+pub(super) fn to_json(settings: &[Setting]) -> Value {
     let entry = |setting: &Setting| json!({ "key": setting.key, "value": setting.value, "origin": setting.origin });
     Value::Array(settings.iter().map(entry).collect())
 }
 
 /// The settings for people: those that were set, one a line with its origin, then the defaults.
-pub fn text(settings: &[Setting]) -> String {
+pub(super) fn text(settings: &[Setting]) -> String {
     let line = |setting: &Setting| {
         let (key, value) = (shown_line(&setting.key), shown_line(&setting.value));
         format!("{key} = {value}")

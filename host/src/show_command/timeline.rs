@@ -5,7 +5,7 @@ use super::records::Records;
 use crate::progress::metrics;
 use progtune_plain_text::shown_line;
 use progtune_plugin_api::stage::block_ranges;
-use progtune_process::{short_name::short_name, thousands::grouped};
+use progtune_process::{grouped, short_name};
 use serde_json::{Map, Value, json};
 
 /// The width of the column of blocks.
@@ -15,7 +15,7 @@ const MOST_EVALUATIONS: usize = 20;
 
 /// An epoch of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Epoch {
+pub(super) struct Epoch {
     /// The number, counted from 1.
     epoch: usize,
     /// The trained blocks: those that were trained if they are recorded, otherwise the planned
@@ -34,7 +34,7 @@ pub struct Epoch {
 }
 
 /// The epochs of a run: all that were planned, and all that ran.
-pub fn epochs(records: &Records) -> Vec<Epoch> {
+pub(super) fn epochs(records: &Records) -> Vec<Epoch> {
     let planned = records
         .plan
         .as_ref()
@@ -67,7 +67,7 @@ pub fn epochs(records: &Records) -> Vec<Epoch> {
 }
 
 /// The epochs as JSON.
-pub fn to_json(epochs: &[Epoch]) -> Value {
+pub(super) fn to_json(epochs: &[Epoch]) -> Value {
     let entry = |epoch: &Epoch| {
         json!({
             "epoch": epoch.epoch,
@@ -83,7 +83,7 @@ pub fn to_json(epochs: &[Epoch]) -> Value {
 }
 
 /// The epochs and the evaluations as tables.
-pub fn text(epochs: &[Epoch], evaluations: &[Map<String, Value>]) -> String {
+pub(super) fn text(epochs: &[Epoch], evaluations: &[Map<String, Value>]) -> String {
     let mut text = String::from("epochs\n");
     let titles = [
         "epoch",

@@ -3,10 +3,7 @@
 
 use super::sha256;
 use crate::json_text::to_text;
-use progtune_engine::{
-    batch::EncodedExample,
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result};
 use progtune_process::files::{
     bounded::{LARGEST_TEXT, read_text},
     write_atomically,
@@ -67,7 +64,7 @@ impl Recorded {
     }
 
     /// Whether both were computed in the same way, so that every bit must agree.
-    pub fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
+    pub(crate) fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
         let way = |of: &Self| {
             let texts = [&of.progtune, &of.device, &of.simd].map(String::clone);
             (texts, of.is_fused)

@@ -5,7 +5,7 @@ use progtune_plugin_api::{graph::Tensor, prelude::*};
 
 /// The initialisation of the weights; biases start at zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Start {
+pub(crate) enum Start {
     /// Normal with this standard deviation.
     Normal(f64),
     /// Normal with this standard deviation, redrawn beyond two of these.
@@ -17,7 +17,7 @@ pub enum Start {
 
 /// The shape of a bottleneck.
 #[derive(Debug, Clone, Copy)]
-pub struct Bottleneck {
+pub(crate) struct Bottleneck {
     /// The number of columns inside.
     pub width: u64,
     /// The activation inside.
@@ -29,7 +29,7 @@ pub struct Bottleneck {
 impl Bottleneck {
     /// Adds the parameters of a bottleneck at a site to the plan, and its computation on `x` to the
     /// graph.
-    pub fn insert(
+    pub(crate) fn insert(
         self,
         plan: &mut MethodPlan,
         g: &mut GraphBuilder,
@@ -92,7 +92,7 @@ fn affine(
 }
 
 /// The activation that an option names.
-pub fn activation(name: &str) -> Op {
+pub(crate) fn activation(name: &str) -> Op {
     match name {
         "gelu" => Op::GELU,
         "relu" => Op::RELU,

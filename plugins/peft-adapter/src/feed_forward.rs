@@ -17,7 +17,7 @@ enum Place {
     Parallel,
 }
 
-pub struct FeedForwardAdapter {
+pub(crate) struct FeedForwardAdapter {
     place: Place,
     reduction_factor: u64,
     activation: Op,
@@ -25,11 +25,11 @@ pub struct FeedForwardAdapter {
 }
 
 impl FeedForwardAdapter {
-    pub fn pfeiffer(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
+    pub(crate) fn pfeiffer(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
         Self::create(options, Place::Sequential)
     }
 
-    pub fn parallel(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
+    pub(crate) fn parallel(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
         Self::create(options, Place::Parallel)
     }
 

@@ -15,7 +15,7 @@ enum Preset {
     Houlsby,
 }
 
-pub struct Adapter {
+pub(crate) struct Adapter {
     preset: Preset,
     /// 0 means the preset's width.
     bottleneck: u64,
@@ -23,7 +23,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    pub fn create(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
+    pub(crate) fn create(options: &Options, _: &HostRecord) -> Result<Self, PluginError> {
         let preset = match options.str("preset")? {
             "houlsby" => Preset::Houlsby,
             _ => Preset::AdapterHub,

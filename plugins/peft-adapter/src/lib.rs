@@ -1,5 +1,5 @@
-//! Bottleneck adapters: the methods `adapter` ([`houlsby`]), `pfeiffer` and `parallel`
-//! ([`feed_forward`]). Loaded by the host; see `progtune-plugin-api` for the interface.
+//! Bottleneck adapters: the methods `adapter` (`houlsby`), `pfeiffer` and `parallel`
+//! (`feed_forward`). Loaded by the host; see `progtune-plugin-api` for the interface.
 
 mod bottleneck;
 mod feed_forward;

@@ -3,16 +3,9 @@
 use super::{checked, file, scratch};
 use progtune_datasets::Example;
 use progtune_engine::{
+    HeadKind, LearnedTask, Result,
     adapter::Adapter,
-    error::Result,
-    learned_task::LearnedTask,
-    model::{
-        config::ModelConfig,
-        description::{HeadKind, parameters},
-        pytorch_file::PytorchFile,
-        safetensors_file::SafetensorsFile,
-        weights,
-    },
+    model::{ModelConfig, PytorchFile, SafetensorsFile, description::parameters, weights},
 };
 use progtune_pipeline::tokenizer::Tokenizer;
 use std::sync::OnceLock;

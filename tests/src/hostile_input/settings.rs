@@ -2,7 +2,7 @@
 
 use super::{checked, file, scratch};
 use progtune::config::RecordedData;
-use progtune_engine::learned_task::{LearnedTask, TASK_FILE};
+use progtune_engine::{LearnedTask, TASK_FILE};
 use progtune_plugin_loader::{Lock, manifest};
 
 pub(super) fn read_toml_config(bytes: &[u8]) {

@@ -8,13 +8,9 @@ mod damaged;
 mod pytorch_files;
 
 use candle_core::{DType, Device, Tensor};
-use progtune::model_tokenizer::open_tokenizer;
+use progtune::open_tokenizer;
 use progtune_datasets::Example;
-use progtune_engine::{
-    batch::{Batch, EncodedExample},
-    model::{description::HeadKind, device::Kernels},
-    model_source::ModelSource,
-};
+use progtune_engine::{Batch, EncodedExample, HeadKind, ModelSource, model::Kernels};
 use progtune_tests::{
     command_line::CommandLine,
     fixture, max_difference,

@@ -6,14 +6,9 @@
 use progtune_datasets::{
     AnswerRule, DataFile, Format, Header, OnBadRow, Question, Task, TextEncoding, read_questions,
 };
-use progtune_engine::{batch::Target, model_source::ModelSource};
+use progtune_engine::{ModelSource, Target};
 use progtune_pipeline::{
-    question_answering::{
-        Answering,
-        answers::Asked,
-        decode::Decoded,
-        windows::{Windows, make_windows},
-    },
+    question_answering::{Answering, Decoded, Windows, answers::Asked, make_windows},
     tokenizer::Tokenizer,
 };
 use progtune_tests::{fixture, read_json, shared_data};

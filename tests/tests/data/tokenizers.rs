@@ -7,8 +7,8 @@
 //! their file, PROGTUNE_TOKENIZER_SAVED a directory for what progtune saves.
 
 use progtune_datasets::{Example, ProblemType, Question, TaggedSentence};
-use progtune_engine::{batch::EncodedExample, model::config::ModelConfig};
-use progtune_pipeline::{question_answering::windows::make_windows, tokenizer::Tokenizer};
+use progtune_engine::{EncodedExample, model::ModelConfig};
+use progtune_pipeline::{question_answering::make_windows, tokenizer::Tokenizer};
 use progtune_tests::{fixture, read_json};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ impl Row<'_> {
     }
 
     /// The tokenizer that `save` wrote.
-    fn saved(&self, directory: &Path) -> progtune_engine::error::Result<Tokenizer> {
+    fn saved(&self, directory: &Path) -> progtune_engine::Result<Tokenizer> {
         Ok(self.for_task(Tokenizer::read(
             directory,
             &self.config(),
@@ -120,7 +120,7 @@ impl Row<'_> {
         }
     }
 
-    fn encode(&self, tokenizer: &Tokenizer) -> progtune_engine::error::Result<Vec<Value>> {
+    fn encode(&self, tokenizer: &Tokenizer) -> progtune_engine::Result<Vec<Value>> {
         match self.kind() {
             "words" => {
                 let sentence = |words| TaggedSentence { words, tags: None };
@@ -150,7 +150,7 @@ impl Row<'_> {
         }
     }
 
-    fn windows(&self, tokenizer: &Tokenizer) -> progtune_engine::error::Result<Vec<Value>> {
+    fn windows(&self, tokenizer: &Tokenizer) -> progtune_engine::Result<Vec<Value>> {
         let questions: Vec<Question> = self
             .inputs()
             .into_iter()
@@ -254,7 +254,7 @@ fn run(row: &Row<'_>, directory: &Path, ids: &mut usize, wrong_ids: &mut usize) 
         (Ok(expected), Ok(_)) => expected,
     };
     let mut faults = Vec::new();
-    let mut compare = |what: &str, found: progtune_engine::error::Result<Vec<Value>>| match found {
+    let mut compare = |what: &str, found: progtune_engine::Result<Vec<Value>>| match found {
         Ok(found) => {
             *ids += expected
                 .iter()

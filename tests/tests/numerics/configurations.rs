@@ -11,19 +11,12 @@ mod label_sets;
 mod messages;
 
 use progtune_engine::{
-    assemble::Assembly,
-    batch::{Batch, EncodedExample, Target},
-    error::Result,
+    Assembly, Batch, EncodedExample, HeadKind, ModelSource, Result, Target,
     model::{
-        Model,
-        config::{Architecture, ModelConfig},
-        description::{HeadKind, ParameterInfo, parameters},
-        device::{Device, Kernels},
-        gradients::Gradients,
-        step::Step,
+        Architecture, Device, Gradients, Kernels, Model, ModelConfig, Step,
+        description::{ParameterInfo, parameters},
         weights::{HeadPolicy, checkpoint_key},
     },
-    model_source::ModelSource,
     plan::ModelPlan,
 };
 use progtune_tests::{

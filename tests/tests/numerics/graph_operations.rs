@@ -4,10 +4,9 @@
 
 use candle_core::{Device, Tensor, Var};
 use progtune_engine::model::{
+    Parameters, Step,
     description::{Added, ParameterInfo},
     graph::{OPERATIONS, Program, RowContext, initial_value},
-    parameters::Parameters,
-    step::Step,
 };
 use progtune_plugin_api::{
     graph::{Graph, GraphBuilder, Op, Tensor as Node},
@@ -247,7 +246,7 @@ fn edges_have_finite_derivatives() {
 
 #[test]
 fn initial_values_depend_on_seed_and_name_alone() {
-    let none = |name: &str| -> progtune_engine::error::Result<Tensor> { panic!("reads {name}") };
+    let none = |name: &str| -> progtune_engine::Result<Tensor> { panic!("reads {name}") };
     let value = |graph: &Graph, name: &str, seed| {
         initial_value(graph, name, seed, &none)
             .unwrap()

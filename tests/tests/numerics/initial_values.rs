@@ -2,14 +2,9 @@
 //! for every method, with and without a head in the checkpoint, and with an initial adapter.
 
 use progtune_engine::{
+    Assembly, HeadKind, InitialValues, ModelSource,
     adapter::Adapter,
-    assemble::{Assembly, InitialValues},
-    model::{
-        description::HeadKind,
-        device::{Device, Kernels},
-        weights::HeadPolicy,
-    },
-    model_source::ModelSource,
+    model::{Device, Kernels, weights::HeadPolicy},
     plan::ModelPlan,
     plugin,
 };

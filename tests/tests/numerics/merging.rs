@@ -4,17 +4,9 @@
 
 use candle_core::{Device as Place, Tensor};
 use progtune_engine::{
-    assemble::Assembly,
-    batch::Batch,
-    error::Error,
+    Assembly, Batch, Error, HeadKind, ModelSource,
     merge::merge,
-    model::{
-        Model,
-        description::{HeadKind, parameters},
-        device::{Device, Kernels},
-        weights::HeadPolicy,
-    },
-    model_source::ModelSource,
+    model::{Device, Kernels, Model, description::parameters, weights::HeadPolicy},
     plan::ModelPlan,
     plugin::EntryKind,
 };

@@ -9,11 +9,8 @@ use candle_core::{D, Device, Tensor};
 use progtune::evaluate;
 use progtune_datasets::SplitName;
 use progtune_engine::{
-    batch::Batch,
-    model::{
-        description::HeadKind, device::Kernels, gradients::Gradients, step::Step,
-        weights::canonical_name,
-    },
+    Batch, HeadKind,
+    model::{Gradients, Kernels, Step, weights::canonical_name},
 };
 use progtune_pipeline::batch_order::BatchLimit;
 use progtune_tests::{

@@ -8,13 +8,10 @@ use candle_core::{DType, Tensor};
 use progtune::evaluate::{evaluate, logits};
 use progtune_datasets::{Column, Columns, Labels, ProblemType, SplitName, Task};
 use progtune_engine::{
-    batch::{Batch, EncodedExample, Target},
-    model::{
-        Start, description::HeadKind, device::Kernels, gradients::Gradients, loss::LossWeighting,
-        step::Step, weights::canonical_name,
-    },
+    Batch, EncodedExample, HeadKind, Target,
+    model::{Gradients, Kernels, LossWeighting, Start, Step, weights::canonical_name},
 };
-use progtune_pipeline::{batch_order::BatchLimit, eval_split::EvalSplit};
+use progtune_pipeline::{EvalSplit, batch_order::BatchLimit};
 use progtune_tests::{
     fixture, max_difference,
     model::{Setup, Wanted, parity_examples},

@@ -10,9 +10,9 @@ use candle_core::{Device, Tensor};
 use progtune::evaluate;
 use progtune_datasets::{ProblemType, SplitName};
 use progtune_engine::{
+    Batch, HeadKind,
     adapter::{Adapter, Provenance, peft::Format},
-    batch::Batch,
-    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
+    model::{Gradients, Kernels, Step},
 };
 use progtune_pipeline::batch_order::BatchLimit;
 use progtune_tests::{

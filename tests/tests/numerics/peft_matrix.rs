@@ -10,17 +10,10 @@
 mod refused;
 
 use progtune_engine::{
+    Assembly, Batch, EncodedExample, HeadKind, ModelSource,
     adapter::Adapter,
-    assemble::Assembly,
-    batch::{Batch, EncodedExample},
     merge::merge,
-    model::{
-        Model,
-        description::HeadKind,
-        device::{Device, Kernels},
-        weights::HeadPolicy,
-    },
-    model_source::ModelSource,
+    model::{Device, Kernels, Model, weights::HeadPolicy},
     plugin::{self, Plugins},
 };
 use progtune_tests::{

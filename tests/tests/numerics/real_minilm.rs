@@ -8,7 +8,7 @@
 use candle_core::{Device, Tensor};
 use progtune::evaluate;
 use progtune_datasets::SplitName;
-use progtune_engine::model::{description::HeadKind, device::Kernels};
+use progtune_engine::{HeadKind, model::Kernels};
 use progtune_pipeline::batch_order::BatchLimit;
 use progtune_tests::{
     fixture, max_difference, minilm,

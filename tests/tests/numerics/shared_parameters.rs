@@ -2,17 +2,12 @@
 //! counted once, on both paths.
 
 use progtune_engine::{
-    assemble::Assembly,
-    batch::Batch,
+    Assembly, Batch, HeadKind, ModelSource,
     model::{
-        Model,
-        description::{Added, HeadKind, ParameterInfo, parameters},
-        device::{Device, Kernels},
-        gradients::Gradients,
-        step::Step,
+        Device, Gradients, Kernels, Model, Step,
+        description::{Added, ParameterInfo, parameters},
         weights::HeadPolicy,
     },
-    model_source::ModelSource,
     plan::ModelPlan,
 };
 use progtune_plugin_api::{

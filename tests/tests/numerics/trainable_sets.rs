@@ -4,8 +4,8 @@
 
 use candle_core::{DType, Tensor};
 use progtune_engine::{
-    batch::Batch,
-    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
+    Batch, HeadKind,
+    model::{Gradients, Kernels, Step},
     optim::{AdamW, Settings},
 };
 use progtune_tests::{

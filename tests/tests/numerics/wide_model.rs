@@ -8,14 +8,8 @@
 
 use candle_core::Tensor;
 use progtune_engine::{
-    batch::{Batch, EncodedExample},
-    model::{
-        description::{HeadKind, parameters},
-        device::Kernels,
-        gradients::Gradients,
-        step::Step,
-    },
-    model_source::ModelSource,
+    Batch, EncodedExample, HeadKind, ModelSource,
+    model::{Gradients, Kernels, Step, description::parameters},
     optim::{AdamW, Settings},
 };
 use progtune_tests::{

@@ -15,6 +15,7 @@ use progtune_tests::{
     outside_plugins::{hostile, library_name},
     progtune,
 };
+use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -129,7 +130,8 @@ impl Said {
 
 /// The hash of a file, as `plugins show` prints it.
 fn sha256(file: &Path) -> String {
-    progtune_engine::plugin::digest::sha256_hex(&fs::read(file).unwrap())
+    let hash = Sha256::digest(fs::read(file).unwrap());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const PLAN: &str = "plan --task sample --schedule hostile-00";

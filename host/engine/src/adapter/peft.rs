@@ -19,7 +19,7 @@ mod vera;
 
 pub use adapter_config::CONFIG;
 pub use carried::Carried;
-pub use folds::Fold;
+pub(crate) use folds::Fold;
 
 use super::{Adapter, Provenance, kept, read_json, text_of, write_json};
 use crate::{
@@ -168,7 +168,7 @@ impl Format {
 /// # Errors
 /// When a file is damaged, the two do not agree, or the adapter computes something that this
 /// program does not.
-pub fn read(directory: &Path, path: &Path, base: &ModelConfig) -> Result<Adapter> {
+pub(crate) fn read(directory: &Path, path: &Path, base: &ModelConfig) -> Result<Adapter> {
     let config = &Config {
         json: read_json(path)?,
         path,

@@ -14,7 +14,7 @@ use progtune_plugin_api::graph::{Graph, Node, Op};
 
 /// An affine function of one row.
 #[derive(Debug, Clone)]
-pub struct Rows {
+pub(super) struct Rows {
     /// L, `[n, …]`.
     pub linear: Tensor,
     /// c, `[1, …]`.
@@ -23,7 +23,7 @@ pub struct Rows {
 
 impl Rows {
     /// The row itself, with `n` numbers.
-    pub fn identity(n: usize, device: &Device) -> Result<Self> {
+    pub(super) fn identity(n: usize, device: &Device) -> Result<Self> {
         Ok(Self {
             linear: Tensor::eye(n, DType::F32, device)?,
             constant: Tensor::zeros((1, n), DType::F32, device)?,
@@ -39,7 +39,7 @@ enum Value {
 
 /// The graph's result as an affine function, or the reason why it is none. `inputs` are those that
 /// it may read.
-pub fn fold(
+pub(super) fn fold(
     graph: &Graph,
     inputs: &[(&str, Rows)],
     parameters: &Parameters,

@@ -6,7 +6,7 @@
 //! rectangles.
 
 mod activation;
-pub mod head;
+pub(super) mod head;
 
 use super::{
     gradients::Gradients,
@@ -24,7 +24,7 @@ use candle_core::{D, Device, Tensor, Var};
 use progtune_kernels::dropout;
 
 /// The graph between input and output that the backward of a block or of the embeddings needs.
-pub struct Tape {
+pub(super) struct Tape {
     input: Option<Tensor>,
     output: Tensor,
 }
@@ -32,7 +32,7 @@ pub struct Tape {
 impl Tape {
     /// Adds the gradients of the parameters `ids`; returns that of the input, if the forward
     /// tracked it.
-    pub fn backward(
+    pub(super) fn backward(
         self,
         d_output: &Tensor,
         ids: &[ParameterId],
@@ -51,7 +51,12 @@ impl Tape {
 }
 
 /// A linear layer with the method's programs.
-pub fn linear(layer: &Linear, x: &Tensor, p: &Parameters, rows: RowContext<'_>) -> Result<Tensor> {
+pub(super) fn linear(
+    layer: &Linear,
+    x: &Tensor,
+    p: &Parameters,
+    rows: RowContext<'_>,
+) -> Result<Tensor> {
     let mut weight = p.tensor(layer.weight);
     for program in &layer.site.weights {
         weight = program.run(&[("w", weight)], p, rows)?;
@@ -89,7 +94,7 @@ fn layer_norm(x: &Tensor, norm: Norm, eps: f64, p: &Parameters) -> Result<Tensor
 }
 
 /// Dropout on `[rows, columns]` with the counter-based mask.
-pub fn drop_out(x: Tensor, drop: Option<dropout::Dropout<'_>>) -> Result<Tensor> {
+pub(super) fn drop_out(x: Tensor, drop: Option<dropout::Dropout<'_>>) -> Result<Tensor> {
     let Some(drop) = drop else { return Ok(x) };
     let (rows, columns) = x.dims2()?;
     let mask = Tensor::from_vec(
@@ -105,7 +110,7 @@ fn indices(ids: &[u32], device: &Device) -> Result<Tensor> {
 }
 
 /// The input of the first block, `[T, hidden]`.
-pub fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tensor, Tape)> {
+pub(super) fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tensor, Tape)> {
     let (p, batch, encoder) = (pass.parameters, pass.batch, &pass.config.encoder);
     let look_up = |id, ids: &[u32]| -> Result<Tensor> {
         Ok(p.tensor(id).index_select(&indices(ids, p.device())?, 0)?)
@@ -132,7 +137,7 @@ pub fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tens
 }
 
 /// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`.
-pub fn block(
+pub(super) fn block(
     block: &Block,
     x: &Tensor,
     pass: &Pass<'_>,

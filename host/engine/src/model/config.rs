@@ -22,7 +22,7 @@ use std::path::Path;
 /// The content of a model directory's `config.json`, as far as this program computes with it.
 ///
 /// ```
-/// use progtune_engine::model::config::ModelConfig;
+/// use progtune_engine::model::ModelConfig;
 ///
 /// let text = r#"{"model_type": "roberta", "vocab_size": 50265, "hidden_size": 768,
 ///     "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
@@ -31,7 +31,7 @@ use std::path::Path;
 /// assert_eq!(config.blocks(), 12);
 /// // RoBERTa numbers positions from `pad_token_id` + 1.
 /// assert_eq!((config.first_position(), config.max_tokens()), (2, 512));
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct ModelConfig {
@@ -40,7 +40,7 @@ pub struct ModelConfig {
     /// Sizes, as candle-transformers reads them (RoBERTa has the same fields).
     pub encoder: EncoderConfig,
     /// `attention_probs_dropout_prob`.
-    pub attention_dropout: f64,
+    pub(crate) attention_dropout: f64,
     /// Dropout before the classifier: `classifier_dropout`, else `hidden_dropout_prob`.
     pub classifier_dropout: f64,
     /// The activation of the feed-forward part.
@@ -49,9 +49,9 @@ pub struct ModelConfig {
     /// transformers' two placeholders.
     pub labels: Vec<String>,
     /// Whether the file states the labels or their number.
-    pub labels_are_stated: bool,
+    pub(crate) labels_are_stated: bool,
     /// A doubt about the labels that a person should know before they are used.
-    pub label_doubt: Option<String>,
+    pub(crate) label_doubt: Option<String>,
     /// The number that the method adds to every position id.
     pub position_shift: u32,
     /// The original content of the file, so that saving keeps every key.
@@ -133,7 +133,7 @@ impl ModelConfig {
     }
 
     /// Whether the class that was saved is known and has no head for a task.
-    pub fn has_no_head(&self) -> bool {
+    pub(crate) fn has_no_head(&self) -> bool {
         let class = self.raw.get("architectures").and_then(|list| list.get(0));
         let class = class.and_then(Value::as_str);
         let heads = ["Classification", "QuestionAnswering"];

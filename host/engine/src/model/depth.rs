@@ -21,7 +21,7 @@ impl Depth {
     /// The lowest of these places, in a model of `blocks` blocks. Without a place it is the head.
     ///
     /// ```
-    /// use progtune_engine::model::depth::Depth;
+    /// use progtune_engine::model::Depth;
     ///
     /// let trained = [Depth::Block(5), Depth::Block(3)];
     /// assert_eq!(Depth::lowest(trained, 6).frozen_blocks(), 3);
@@ -66,7 +66,11 @@ impl Depth {
 
 /// The lowest place that reads each parameter, in the order of `infos`, which are sorted by name. A
 /// parameter is read where it belongs, and wherever a rewrite's graph names it.
-pub fn lowest_readers(infos: &[ParameterInfo], rewrites: &[Rewrite], blocks: usize) -> Vec<Depth> {
+pub(crate) fn lowest_readers(
+    infos: &[ParameterInfo],
+    rewrites: &[Rewrite],
+    blocks: usize,
+) -> Vec<Depth> {
     let own = infos.iter().map(|info| Depth::of_parameter(info, blocks));
     let mut readers: Vec<Depth> = own.collect();
     for rewrite in rewrites {

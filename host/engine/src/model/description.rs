@@ -6,8 +6,8 @@
 mod head;
 mod sites;
 
-pub use crate::task_kind::HeadKind;
-pub use head::{HeadModule, head_layers};
+pub(crate) use crate::task_kind::HeadKind;
+pub(crate) use head::head_layers;
 pub use sites::sites;
 
 use super::{config::ModelConfig, per_linear::LinearSite};
@@ -98,7 +98,7 @@ impl ParameterInfo {
 }
 
 /// The shape of a block's linear weight, `(out_dim, in_dim)`.
-pub fn linear_shape(site: LinearSite, config: &ModelConfig) -> (usize, usize) {
+pub(crate) fn linear_shape(site: LinearSite, config: &ModelConfig) -> (usize, usize) {
     let hidden = config.encoder.hidden_size;
     let inner = config.encoder.intermediate_size;
     match site {

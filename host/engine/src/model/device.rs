@@ -1,7 +1,7 @@
 //! The device of a model, and the form of its operations: `--device`, `--kernels`. They are values
 //! of the configuration, read wherever a model is made.
 
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::fmt;
 
 /// The device that holds tensors and computes with them.
@@ -55,7 +55,7 @@ impl Kernels {
     /// Whether the fused kernels run on this device.
     ///
     /// ```
-    /// use progtune_engine::model::device::{Device, Kernels};
+    /// use progtune_engine::model::{Device, Kernels};
     ///
     /// assert!(Kernels::Auto.fused_on(Device::Cpu));
     /// assert!(!Kernels::Auto.fused_on(Device::Cuda(0)));

@@ -3,7 +3,7 @@
 //!
 //! A block's forward returns a tape with the values that its backward needs. The backward consumes
 //! the tape, so a block's memory is free as soon as its gradients are done. Rows are cut into tasks
-//! ([`groups`]) that go through a whole block on one thread. [`block`] lists the steps.
+//! (`groups`) that go through a whole block on one thread. `block` lists the steps.
 
 mod attention;
 mod backward;
@@ -25,13 +25,13 @@ mod tasks;
 mod trial;
 mod weight_gradients;
 
-pub use backward::backward as block_backward;
-pub use embeddings::{
+pub(super) use backward::backward as block_backward;
+pub(super) use embeddings::{
     EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
 };
-pub use forward::forward as block_forward;
+pub(super) use forward::forward as block_forward;
 pub use groups::most_task_rows;
-pub use head::{logits as head_logits, train as head_train};
+pub(super) use head::{logits as head_logits, train as head_train};
 pub use row_program::INPUTS;
-pub use saved::BlockTape;
+pub(super) use saved::BlockTape;
 pub use trial::run as run_program;

@@ -9,7 +9,7 @@ use progtune_plugin_api::records::Part;
 
 /// The place of a gradient.
 #[derive(Debug)]
-pub enum Buffer {
+pub(crate) enum Buffer {
     /// On the CPU, where kernels add to it.
     Host(Vec<f32>),
     /// On the CPU, for a table of which few rows get a gradient in a step.
@@ -21,7 +21,7 @@ pub enum Buffer {
 /// The gradient of an embedding table, which is zero except in the rows that a batch read. The
 /// zeros cost neither time nor memory, because pages that nobody writes to do not exist.
 #[derive(Debug)]
-pub struct RowGradient {
+pub(crate) struct RowGradient {
     /// `[rows, columns]`.
     pub values: Vec<f32>,
     /// The rows that were added to since the last step.
@@ -40,7 +40,7 @@ impl RowGradient {
     }
 
     /// Adds `d_y`, `[tokens, columns]`, to the rows that `ids` looked up.
-    pub fn add(&mut self, ids: &[u32], d_y: &[f32]) {
+    pub(crate) fn add(&mut self, ids: &[u32], d_y: &[f32]) {
         embedding::backward(&mut self.values, ids, d_y, self.columns);
         for &id in ids {
             self.touched[id as usize] = true;
@@ -52,9 +52,9 @@ impl RowGradient {
 ///
 /// ```
 /// # use candle_core::{DType, Device, Tensor};
-/// # use progtune_engine::model::{description::ParameterInfo, parameters::Parameters};
+/// # use progtune_engine::model::{Parameters, description::ParameterInfo};
 /// # use progtune_plugin_api::records::{Part, Role};
-/// use progtune_engine::model::gradients::Gradients;
+/// use progtune_engine::model::Gradients;
 ///
 /// # let info = |name: &str| ParameterInfo {
 /// #     name: name.into(), shape: vec![2], part: Part::HEAD, block: None, role: Role::BIAS,
@@ -73,7 +73,7 @@ impl RowGradient {
 /// gradients.add(b, &Tensor::ones(2, DType::F32, &Device::Cpu)?)?;
 /// gradients.clear();
 /// assert_eq!(gradients.host(b), Some([0.0; 2].as_mut_slice()));
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct Gradients {
@@ -118,7 +118,7 @@ impl Gradients {
     }
 
     /// The gradient of a trainable table on the CPU, for adding rows.
-    pub fn rows(&mut self, id: ParameterId) -> Option<&mut RowGradient> {
+    pub(crate) fn rows(&mut self, id: ParameterId) -> Option<&mut RowGradient> {
         match &mut self.buffers[id] {
             Some(Buffer::Rows(rows)) => {
                 self.reached[id] = true;
@@ -161,7 +161,7 @@ impl Gradients {
     }
 
     /// The buffer of a trainable parameter.
-    pub fn buffer(&mut self, id: ParameterId) -> Option<&mut Buffer> {
+    pub(crate) fn buffer(&mut self, id: ParameterId) -> Option<&mut Buffer> {
         self.buffers[id].as_mut()
     }
 

@@ -62,23 +62,23 @@ impl Program {
     }
 
     /// The parameter that a node reads, if it reads one.
-    pub fn parameter_of(&self, node: usize) -> Option<ParameterId> {
+    pub(crate) fn parameter_of(&self, node: usize) -> Option<ParameterId> {
         self.parameters[node]
     }
 
     /// The key of the dropout masks of a node at a step.
-    pub fn dropout_key(&self, node: usize, step: Step) -> u64 {
+    pub(crate) fn dropout_key(&self, node: usize, step: Step) -> u64 {
         step.site_key(self.node_key(node))
     }
 
     /// A number that no other node of the method has.
-    pub fn node_key(&self, node: usize) -> u64 {
+    pub(crate) fn node_key(&self, node: usize) -> u64 {
         self.site.wrapping_add(node as u64)
     }
 
     /// Evaluates one node without rows; `known` holds the values of the nodes that it reads, by
     /// node.
-    pub fn fixed_value(
+    pub(crate) fn fixed_value(
         &self,
         node: usize,
         known: &[Option<Tensor>],
@@ -102,7 +102,7 @@ impl Program {
     }
 
     /// Whether the program applies dropout in training.
-    pub fn drops_out(&self) -> bool {
+    pub(crate) fn drops_out(&self) -> bool {
         let mut nodes = self.graph.nodes.iter();
         nodes.any(|node| node.op == Op::DROPOUT && node.float("p").unwrap_or(0.0) > 0.0)
     }
@@ -171,7 +171,7 @@ impl Program {
 }
 
 /// Ids in ascending order, each once.
-pub fn distinct(ids: impl IntoIterator<Item = ParameterId>) -> Vec<ParameterId> {
+pub(crate) fn distinct(ids: impl IntoIterator<Item = ParameterId>) -> Vec<ParameterId> {
     let mut ids: Vec<ParameterId> = ids.into_iter().collect();
     ids.sort_unstable();
     ids.dedup();
@@ -303,7 +303,7 @@ fn of_each(op: Op, x: &Tensor) -> Result<Tensor> {
 }
 
 /// (x − mean)/√(variance + ε) over the last dimension, from primitives that all have a backward.
-pub fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+pub(crate) fn normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     Ok(centred.broadcast_div(&(variance + eps)?.sqrt()?)?)
@@ -350,7 +350,7 @@ pub const OPERATIONS: &[Op] = &[
 /// and the name.
 ///
 /// ```
-/// use progtune_engine::{error::Error, model::graph::initial_value};
+/// use progtune_engine::{Error, model::graph::initial_value};
 /// use progtune_plugin_api::graph::Graph;
 ///
 /// let base = |name: &str| Err(Error::Model(format!("the graph reads no {name}")));

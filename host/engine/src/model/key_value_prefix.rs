@@ -6,7 +6,7 @@ use crate::error::Result;
 use candle_core::Tensor;
 
 /// The rows of the key/value prefix, `[prefix, 2·hidden]`.
-pub fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
+pub(super) fn key_value_prefix(site: &Site, pass: &Pass<'_>) -> Result<Option<Tensor>> {
     let rows = RowContext {
         step: None,
         row_keys: &[],

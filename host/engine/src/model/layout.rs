@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 /// The programs of the method at one site.
 #[derive(Debug, Clone, Default)]
-pub struct Site {
+pub(super) struct Site {
     /// Programs on the output, in order.
     pub outputs: Vec<Program>,
     /// Programs on the weight, in order.
@@ -31,12 +31,12 @@ pub struct Site {
 
 impl Site {
     /// The parameters that its programs read, each once.
-    pub fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
+    pub(super) fn parameters(&self) -> impl Iterator<Item = ParameterId> + '_ {
         distinct(self.programs().flat_map(Program::parameters)).into_iter()
     }
 
     /// Whether one of its programs applies dropout in training.
-    pub fn drops_out(&self) -> bool {
+    pub(crate) fn drops_out(&self) -> bool {
         self.programs().any(Program::drops_out)
     }
 
@@ -48,7 +48,7 @@ impl Site {
 
 /// A linear layer with its site.
 #[derive(Debug, Clone)]
-pub struct Linear {
+pub(super) struct Linear {
     /// `[out_dim, in_dim]`.
     pub weight: ParameterId,
     /// `[out_dim]`.
@@ -63,21 +63,21 @@ pub struct Linear {
 
 impl Linear {
     /// Whether the backward reads the layer's input.
-    pub fn reads_input(&self, parameters: &Parameters) -> bool {
+    pub(crate) fn reads_input(&self, parameters: &Parameters) -> bool {
         let site = &self.site;
         self.trains_weight(parameters) || !(site.outputs.is_empty() && site.inputs.is_empty())
     }
 
     /// Whether the backward computes the gradient of the weight, because it is trained or the
     /// method computes it.
-    pub fn trains_weight(&self, parameters: &Parameters) -> bool {
+    pub(crate) fn trains_weight(&self, parameters: &Parameters) -> bool {
         parameters.is_trainable(self.weight) || !self.site.weights.is_empty()
     }
 }
 
 /// A LayerNorm.
 #[derive(Debug, Clone, Copy)]
-pub struct Norm {
+pub(super) struct Norm {
     /// γ.
     pub weight: ParameterId,
     /// β.
@@ -86,7 +86,7 @@ pub struct Norm {
 
 /// The embeddings.
 #[derive(Debug, Clone)]
-pub struct Embeddings {
+pub(super) struct Embeddings {
     /// `[vocab_size, hidden]`.
     pub word: ParameterId,
     /// `[max_position_embeddings, hidden]`.
@@ -101,35 +101,35 @@ pub struct Embeddings {
 
 /// One Transformer block.
 #[derive(Debug, Clone)]
-pub struct Block {
+pub(super) struct Block {
     /// Its number, 0 at the input.
     pub number: usize,
     /// Its linear layers.
-    pub linears: PerLinear<Linear>,
+    pub(crate) linears: PerLinear<Linear>,
     /// The site `attention.self`: additional keys and values.
-    pub key_value: Site,
+    pub(crate) key_value: Site,
     /// The site `attention.output`, before the residual sum.
-    pub attention_end: Site,
+    pub(crate) attention_end: Site,
     /// `attention.output.LayerNorm`.
-    pub attention_norm: Norm,
+    pub(crate) attention_norm: Norm,
     /// The site `intermediate`, after the activation.
     pub activation: Site,
     /// The site `output`, before the residual sum.
-    pub output_end: Site,
+    pub(crate) output_end: Site,
     /// `output.LayerNorm`.
-    pub output_norm: Norm,
+    pub(crate) output_norm: Norm,
     /// The site of the block's output.
     pub end: Site,
 }
 
 impl Block {
     /// Whether the backward reads attention's output.
-    pub fn reads_context(&self, parameters: &Parameters) -> bool {
+    pub(crate) fn reads_context(&self, parameters: &Parameters) -> bool {
         self.linears.attention_dense.reads_input(parameters)
     }
 
     /// Every site of the block.
-    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+    pub(super) fn sites(&self) -> impl Iterator<Item = &Site> {
         let ends = [
             &self.key_value,
             &self.attention_end,
@@ -142,7 +142,7 @@ impl Block {
     }
 
     /// Every parameter that the block's computation reads, including those of the method.
-    pub fn parameters(&self) -> Vec<ParameterId> {
+    pub(super) fn parameters(&self) -> Vec<ParameterId> {
         let mut ids = Vec::new();
         for (_, linear) in self.linears.each() {
             ids.extend([linear.weight, linear.bias]);
@@ -157,18 +157,18 @@ impl Block {
 
 /// A layer of the head.
 #[derive(Debug, Clone)]
-pub struct HeadLayer {
+pub(super) struct HeadLayer {
     /// The layer.
     pub linear: Linear,
     /// Whether dropout applies to its input.
-    pub drops_out: bool,
+    pub(crate) drops_out: bool,
     /// Whether tanh follows.
     pub tanh: bool,
 }
 
 /// The head: the layers between the encoder's rows and the logits.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub(super) struct Head {
     /// The layers in the order in which they are computed. There is at least one.
     pub layers: Vec<HeadLayer>,
     /// Whether it reads every token's row. Otherwise it reads the first row of each sequence.
@@ -177,14 +177,14 @@ pub struct Head {
 
 impl Head {
     /// The number of logits in a row.
-    pub fn outputs(&self) -> usize {
+    pub(super) fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.linear.out_dim)
     }
 }
 
 /// The whole model.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(super) struct Layout {
     /// The embeddings.
     pub embeddings: Embeddings,
     /// The blocks, in order from the input.
@@ -195,7 +195,7 @@ pub struct Layout {
 
 impl Layout {
     /// Resolves every name of the model and of the method's rewrites.
-    pub fn new(
+    pub(super) fn new(
         config: &ModelConfig,
         head: HeadKind,
         rewrites: &[Rewrite],

@@ -37,7 +37,7 @@ impl LossWeighting {
     /// the sum of the weights.
     ///
     /// ```
-    /// use progtune_engine::{batch::Labels, model::loss::LossWeighting};
+    /// use progtune_engine::{Labels, model::LossWeighting};
     ///
     /// let weighting = LossWeighting {
     ///     class_weights: vec![0.5, 2.0],

@@ -28,10 +28,9 @@ impl Parameters {
     ///
     /// ```
     /// use candle_core::{DType, Device, Tensor};
-    /// use progtune_engine::model::{
-    ///     config::ModelConfig,
-    ///     description::{self, HeadKind},
-    ///     parameters::Parameters,
+    /// use progtune_engine::{
+    ///     HeadKind,
+    ///     model::{ModelConfig, Parameters, description},
     /// };
     ///
     /// let text = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4,
@@ -45,7 +44,7 @@ impl Parameters {
     /// let bias = parameters.id("classifier.bias")?;
     /// parameters.set_trainable(&[bias]);
     /// assert_eq!(parameters.trainable().count(), 1);
-    /// # Ok::<(), progtune_engine::error::Error>(())
+    /// # Ok::<(), progtune_engine::Error>(())
     /// ```
     pub fn new(infos: Vec<ParameterInfo>, values: Vec<Tensor>) -> Result<Self> {
         debug_assert!(infos.windows(2).all(|pair| pair[0].name < pair[1].name));

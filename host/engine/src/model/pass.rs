@@ -14,7 +14,7 @@ use crate::{batch::Batch, model::graph::RowContext};
 use progtune_kernels::dropout::Dropout;
 
 /// One batch on its way through the model.
-pub struct Pass<'a> {
+pub(super) struct Pass<'a> {
     /// The model's sizes and probabilities.
     pub config: &'a ModelConfig,
     /// The parameters.
@@ -28,21 +28,21 @@ pub struct Pass<'a> {
     /// The training step. It is `None` during evaluation, which records nothing and has no dropout.
     pub step: Option<Step>,
     /// The row keys of the first tokens.
-    pub first_row_keys: Vec<u64>,
+    pub(crate) first_row_keys: Vec<u64>,
     /// The query offsets of a block that computes first tokens only: 0, 1, 2, ….
-    pub first_offsets: Vec<u32>,
+    pub(crate) first_offsets: Vec<u32>,
 }
 
 /// The mode in which a block is computed.
 #[derive(Debug, Clone, Copy)]
-pub struct BlockMode {
+pub(super) struct BlockMode {
     /// Whether queries, and everything after them, are computed for each sequence's first token
     /// only.
     pub first_only: bool,
     /// Whether a backward will follow.
     pub record: bool,
     /// Whether that backward must reach the block's input.
-    pub input_gradient: bool,
+    pub(crate) input_gradient: bool,
     /// Whether dropout applies in this block. Below the lowest trained parameter it does so only on
     /// request.
     pub dropout: bool,
@@ -50,7 +50,7 @@ pub struct BlockMode {
 
 impl<'a> Pass<'a> {
     /// The pass of a batch.
-    pub fn new(model: &'a Model, batch: &'a Batch, step: Option<Step>) -> Self {
+    pub(super) fn new(model: &'a Model, batch: &'a Batch, step: Option<Step>) -> Self {
         Self {
             scratch: &model.scratch,
             config: &model.config,
@@ -68,7 +68,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The keys of the rows that the head reads.
-    pub fn head_row_keys(&self, head: &Head) -> &[u64] {
+    pub(crate) fn head_row_keys(&self, head: &Head) -> &[u64] {
         if head.every_token {
             &self.batch.row_keys
         } else {
@@ -77,7 +77,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The keys of the rows that a block computes.
-    pub fn row_keys(&self, mode: BlockMode) -> &[u64] {
+    pub(super) fn row_keys(&self, mode: BlockMode) -> &[u64] {
         if mode.first_only {
             &self.first_row_keys
         } else {
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The offsets of the queries of a block.
-    pub fn query_offsets(&self, mode: BlockMode) -> &[u32] {
+    pub(super) fn query_offsets(&self, mode: BlockMode) -> &[u32] {
         if mode.first_only {
             &self.first_offsets
         } else {
@@ -95,7 +95,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The dropout of a place, if there is any.
-    pub fn dropout<'k>(
+    pub(super) fn dropout<'k>(
         &self,
         p: f64,
         site: DropoutSite,
@@ -111,7 +111,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The rows as the programs at a block's sites need them.
-    pub fn row_context<'k>(&self, row_keys: &'k [u64], on: bool) -> RowContext<'k> {
+    pub(crate) fn row_context<'k>(&self, row_keys: &'k [u64], on: bool) -> RowContext<'k> {
         RowContext {
             step: self.step.filter(|_| on),
             row_keys,

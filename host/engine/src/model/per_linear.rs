@@ -44,13 +44,13 @@ impl LinearSite {
     }
 
     /// Whether the layer feeds attention: query, key or value.
-    pub fn feeds_attention(self) -> bool {
+    pub(crate) fn feeds_attention(self) -> bool {
         matches!(self, Self::Query | Self::Key | Self::Value)
     }
 
     /// Whether the layer computes all rows, even in a block whose other layers compute first tokens
     /// only: key or value.
-    pub fn computes_all_rows(self) -> bool {
+    pub(crate) fn computes_all_rows(self) -> bool {
         matches!(self, Self::Key | Self::Value)
     }
 }
@@ -58,7 +58,7 @@ impl LinearSite {
 /// One value for each linear layer of a block.
 ///
 /// ```
-/// use progtune_engine::model::per_linear::{LinearSite, PerLinear};
+/// use progtune_engine::model::{LinearSite, PerLinear};
 ///
 /// let names = PerLinear::from_fn(LinearSite::module);
 /// assert_eq!(names.intermediate, "intermediate.dense");
@@ -74,7 +74,7 @@ pub struct PerLinear<T> {
     /// `attention.self.value`.
     pub value: T,
     /// `attention.output.dense`.
-    pub attention_dense: T,
+    pub(crate) attention_dense: T,
     /// `intermediate.dense`.
     pub intermediate: T,
     /// `output.dense`.
@@ -98,7 +98,7 @@ impl<T> PerLinear<T> {
     ///
     /// # Errors
     /// The first that `f` returns.
-    pub fn try_from_fn<E>(mut f: impl FnMut(LinearSite) -> Result<T, E>) -> Result<Self, E> {
+    pub(crate) fn try_from_fn<E>(mut f: impl FnMut(LinearSite) -> Result<T, E>) -> Result<Self, E> {
         Ok(Self {
             query: f(LinearSite::Query)?,
             key: f(LinearSite::Key)?,
@@ -115,7 +115,7 @@ impl<T> PerLinear<T> {
     }
 
     /// Each layer with its value, in the order of [`LinearSite::ALL`].
-    pub fn each_mut(&mut self) -> [(LinearSite, &mut T); 6] {
+    pub(crate) fn each_mut(&mut self) -> [(LinearSite, &mut T); 6] {
         [
             (LinearSite::Query, &mut self.query),
             (LinearSite::Key, &mut self.key),

@@ -31,14 +31,14 @@ impl<T: Read + Seek> Source for T {}
 /// An open file, of which the list of tensors has been read but no tensor.
 ///
 /// ```no_run
-/// use progtune_engine::model::pytorch_file::PytorchFile;
+/// use progtune_engine::model::PytorchFile;
 ///
 /// let mut file = PytorchFile::open("pytorch_model.bin".as_ref())?;
 /// let names: Vec<String> = file.shapes().map(|(name, _)| name.to_owned()).collect();
 /// for name in names {
 ///     println!("{name}: {:?}", file.read(&name)?.dims());
 /// }
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 pub struct PytorchFile {
     source: Box<dyn Source>,

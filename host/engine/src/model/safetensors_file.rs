@@ -24,14 +24,14 @@ impl<T: Read + Seek> Source for T {}
 /// An open file, of which the header has been read but no tensor.
 ///
 /// ```no_run
-/// use progtune_engine::model::safetensors_file::SafetensorsFile;
+/// use progtune_engine::model::SafetensorsFile;
 ///
 /// let mut file = SafetensorsFile::open("model.safetensors".as_ref())?;
 /// let names: Vec<String> = file.shapes().map(|(name, _)| name.to_owned()).collect();
 /// for name in names {
 ///     println!("{name}: {:?}", file.read(&name)?.dims());
 /// }
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 pub struct SafetensorsFile {
     source: Box<dyn Source>,
@@ -162,7 +162,7 @@ impl SafetensorsFile {
     }
 
     /// One tensor as f32 on the CPU, converted from f64, f16, bf16 or int8 rows with scales. It is
-    /// a variable, so that [`Var::from_tensor`] takes it without a copy.
+    /// a variable, so that [`candle_core::Var::from_tensor`] takes it without a copy.
     ///
     /// # Errors
     /// When there is no such tensor, its type is not one of those, or a value is NaN or infinite.

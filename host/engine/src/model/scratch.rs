@@ -28,11 +28,11 @@ pub fn keeps_both_directions(n: usize) -> bool {
 
 /// The space in which one thread packs operands.
 #[derive(Default)]
-pub struct Workspace {
+pub(super) struct Workspace {
     /// Rows of activations or gradients.
     pub rows: PackedRows,
     /// More rows, while the first are in use.
-    pub more_rows: PackedRows,
+    pub(crate) more_rows: PackedRows,
     /// The right operand of a method's small products.
     pub columns: PackedColumns,
     /// The space of the attention kernel.
@@ -41,7 +41,7 @@ pub struct Workspace {
 
 /// The memory that steps share. See the module's description.
 #[derive(Default)]
-pub struct Scratch {
+pub(super) struct Scratch {
     buffers: Arc<Buffers>,
     workspaces: Mutex<Vec<Workspace>>,
     columns: Mutex<Vec<PackedColumns>>,
@@ -54,7 +54,7 @@ type KeptWeight = (u64, Arc<PackedColumns>);
 
 /// The purpose of a packed weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub(super) enum Direction {
     /// x·Wᵀ.
     Forward,
     /// dy·W.
@@ -63,7 +63,7 @@ pub enum Direction {
 
 /// The values of a linear layer's weight, `[out_dim, in_dim]`.
 #[derive(Clone, Copy)]
-pub struct WeightValues<'a> {
+pub(super) struct WeightValues<'a> {
     /// The parameter.
     pub id: ParameterId,
     /// The values, unless they are the parameter's own.
@@ -76,7 +76,7 @@ pub struct WeightValues<'a> {
 
 impl Scratch {
     /// The memory of a model whose blocks have `n` weights that are packed.
-    pub fn for_weights(n: usize) -> Self {
+    pub(crate) fn for_weights(n: usize) -> Self {
         Self {
             keep_both: keeps_both_directions(n),
             ..Self::default()
@@ -84,12 +84,12 @@ impl Scratch {
     }
 
     /// Returns the recycled buffers to the system; packed weights stay.
-    pub fn release_buffers(&self) {
+    pub(super) fn release_buffers(&self) {
         lock(&self.buffers.0).clear();
     }
 
     /// Returns everything to the system.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         self.release_buffers();
         lock(&self.workspaces).clear();
         lock(&self.columns).clear();
@@ -97,14 +97,14 @@ impl Scratch {
     }
 
     /// A task's buffer of `n` numbers with arbitrary values.
-    pub fn take(&self, n: usize) -> Buffer {
+    pub(super) fn take(&self, n: usize) -> Buffer {
         self.buffer(0, n)
     }
 
     /// A buffer for the rows of a whole batch, `[rows, columns]`, with arbitrary values. Buffers
     /// are reused only for rows of the same width: batches differ in rows, and a wide buffer is too
     /// large for narrow rows.
-    pub fn rows(&self, rows: usize, columns: usize) -> Buffer {
+    pub(super) fn rows(&self, rows: usize, columns: usize) -> Buffer {
         self.buffer(columns, rows * columns)
     }
 
@@ -117,14 +117,14 @@ impl Scratch {
     }
 
     /// A buffer with a copy of `values`.
-    pub fn copy(&self, values: &[f32]) -> Buffer {
+    pub(super) fn copy(&self, values: &[f32]) -> Buffer {
         let mut buffer = self.take(values.len());
         buffer.copy_from_slice(values);
         buffer
     }
 
     /// Runs `f` with a workspace that nobody else uses in the meantime.
-    pub fn with_workspace<T>(&self, f: impl FnOnce(&mut Workspace) -> T) -> T {
+    pub(crate) fn with_workspace<T>(&self, f: impl FnOnce(&mut Workspace) -> T) -> T {
         let mut workspace = lock(&self.workspaces).pop().unwrap_or_default();
         let result = f(&mut workspace);
         lock(&self.workspaces).push(workspace);
@@ -132,7 +132,7 @@ impl Scratch {
     }
 
     /// Space for the packed columns of a matrix, `[rows, columns]`, to be filled.
-    pub fn columns(&self, rows: usize, columns: usize) -> Columns<'_> {
+    pub(super) fn columns(&self, rows: usize, columns: usize) -> Columns<'_> {
         Columns::Spare(self.spare(rows, columns), self)
     }
 
@@ -154,7 +154,7 @@ impl Scratch {
     ///
     /// `training` says whether a step is under way, in which a trained weight changes before it is
     /// read again.
-    pub fn weight(
+    pub(super) fn weight(
         &self,
         parameters: &Parameters,
         weight: WeightValues<'_>,
@@ -196,7 +196,7 @@ impl Scratch {
 }
 
 /// Packed columns. Kept ones are shared, others return to the scratch.
-pub enum Columns<'a> {
+pub(super) enum Columns<'a> {
     /// A weight that is kept.
     Kept(Arc<PackedColumns>),
     /// For this pass only.
@@ -208,7 +208,7 @@ impl Columns<'_> {
     ///
     /// # Panics
     /// For a weight that is kept, because others may be reading it.
-    pub fn space(&mut self) -> &mut PackedColumns {
+    pub(super) fn space(&mut self) -> &mut PackedColumns {
         match self {
             Self::Spare(columns, _) => columns,
             Self::Kept(_) => unreachable!("kept weights are packed once"),
@@ -236,7 +236,7 @@ impl Drop for Columns<'_> {
 }
 
 /// A recycled buffer, which is returned when dropped.
-pub struct Buffer {
+pub(super) struct Buffer {
     values: Vec<f32>,
     kind: usize,
     home: Arc<Buffers>,

@@ -38,7 +38,7 @@ impl DropoutSite {
     /// A number that no other place has.
     ///
     /// ```
-    /// use progtune_engine::model::step::DropoutSite;
+    /// use progtune_engine::model::DropoutSite;
     ///
     /// assert_ne!(DropoutSite::Attention(0).number(), DropoutSite::Output(0).number());
     /// ```
@@ -54,6 +54,6 @@ impl DropoutSite {
 }
 
 /// The key of the first dropout node of a method's program. Programs are numbered in plan order.
-pub fn program_site(rewrite: usize) -> u64 {
+pub(crate) fn program_site(rewrite: usize) -> u64 {
     (1 << 32) + ((rewrite as u64) << 16)
 }

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use std::path::Path;
 
 /// An open file, of which no tensor has been read.
-pub enum TensorFile {
+pub(crate) enum TensorFile {
     /// safetensors.
     Safetensors(SafetensorsFile),
     /// PyTorch's pickles.
@@ -19,7 +19,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When it is absent, damaged, or contains code.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let is_safetensors = path.extension().is_some_and(|end| end == "safetensors");
         Ok(if is_safetensors {
             Self::Safetensors(SafetensorsFile::open(path)?)
@@ -29,7 +29,7 @@ impl TensorFile {
     }
 
     /// The name of the file in messages.
-    pub fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         match self {
             Self::Safetensors(file) => file.origin(),
             Self::Pytorch(file) => file.origin(),
@@ -37,7 +37,7 @@ impl TensorFile {
     }
 
     /// Names and shapes.
-    pub fn shapes(&self) -> Box<dyn Iterator<Item = (&str, &[usize])> + '_> {
+    pub(crate) fn shapes(&self) -> Box<dyn Iterator<Item = (&str, &[usize])> + '_> {
         match self {
             Self::Safetensors(file) => Box::new(file.shapes()),
             Self::Pytorch(file) => Box::new(file.shapes()),
@@ -48,7 +48,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// As for [`SafetensorsFile::read`].
-    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+    pub(crate) fn read(&mut self, name: &str) -> Result<Tensor> {
         match self {
             Self::Safetensors(file) => file.read(name),
             Self::Pytorch(file) => file.read(name),

@@ -10,13 +10,14 @@ mod files;
 mod keys;
 mod mismatch;
 
-pub use files::{FILES, INDICES, shards, weight_files};
+pub(crate) use files::weight_files;
+pub use files::{FILES, INDICES, shards};
 pub use keys::{canonical_name, checkpoint_key};
 
 use super::{config::Architecture, description::ParameterInfo, tensor_file::TensorFile};
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -32,7 +33,7 @@ pub enum HeadPolicy {
 }
 
 /// An opened checkpoint, with its tensors by canonical name.
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     files: Vec<TensorFile>,
     /// Canonical name → (file, key in the file, shape).
     tensors: BTreeMap<String, (usize, String, Vec<usize>)>,
@@ -41,7 +42,7 @@ pub struct Checkpoint {
 }
 
 /// The values of a model.
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// One tensor for each requested parameter; `None` if it must be randomly initialised.
     pub values: Vec<Option<Tensor>>,
 }
@@ -51,7 +52,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When there are none, a file is damaged, or the weights are a pickle with code.
-    pub fn open(directory: &Path, architecture: Architecture) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, architecture: Architecture) -> Result<Self> {
         let paths = weight_files(directory)?;
         let files = paths.iter().map(|path| TensorFile::open(path));
         let files = files.collect::<Result<_>>()?;
@@ -59,7 +60,7 @@ impl Checkpoint {
     }
 
     /// A checkpoint of files that are open already.
-    pub fn from_files(
+    pub(crate) fn from_files(
         files: Vec<TensorFile>,
         architecture: Architecture,
         origin: String,
@@ -98,7 +99,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When the file cannot be read or the values are not usable.
-    pub fn value(&mut self, info: &ParameterInfo) -> Result<Option<Tensor>> {
+    pub(crate) fn value(&mut self, info: &ParameterInfo) -> Result<Option<Tensor>> {
         match self.tensors.get(&info.name) {
             Some((file, key, shape)) if *shape == info.shape => {
                 let (file, key) = (*file, key.clone());
@@ -113,7 +114,7 @@ impl Checkpoint {
     /// # Errors
     /// When the number of layers is not the configuration's. Otherwise one error that counts the
     /// missing, unexpected and wrongly shaped tensors and lists the first of them.
-    pub fn load(
+    pub(crate) fn load(
         &mut self,
         infos: &[ParameterInfo],
         policy: HeadPolicy,

@@ -1,6 +1,6 @@
 //! The learning-rate curve over the steps of a run. The recipe calls it in every step.
 
-use progtune_process::choice::name_of;
+use progtune_process::name_of;
 use std::{f64::consts::PI, fmt, ops::Range};
 
 use super::Warmup;

@@ -7,7 +7,7 @@ use super::{
     square::{Square, column},
 };
 use progtune_plain_text::shown_line;
-use progtune_process::{short_name::short_path, thousands::grouped};
+use progtune_process::{grouped, short_path};
 
 /// The measures of the drawing, in its units.
 const SIDE: usize = 22;

@@ -5,7 +5,7 @@
 use super::{ModelPlan, Stage};
 use crate::{error::Result, plugin::LoadedSchedule};
 use progtune_plugin_api::records::DecisionRecord;
-use progtune_process::thousands::grouped;
+use progtune_process::grouped;
 use std::collections::BTreeSet;
 
 /// The stages of a run as far as they are known.

@@ -5,7 +5,7 @@ use super::Stage;
 
 /// The state of a part of the model in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Square {
+pub(super) enum Square {
     /// Trained.
     Trained,
     /// Computed and not changed.
@@ -16,7 +16,7 @@ pub enum Square {
 
 impl Square {
     /// The square as a character of a terminal.
-    pub fn glyph(self) -> char {
+    pub(super) fn glyph(self) -> char {
         match self {
             Self::Trained => '■',
             Self::Frozen => '·',
@@ -25,7 +25,7 @@ impl Square {
     }
 
     /// The square as a colour of the picture.
-    pub fn colour(self) -> &'static str {
+    pub(super) fn colour(self) -> &'static str {
         match self {
             Self::Trained => "#2f6fb5",
             Self::Frozen => "#d5d9de",
@@ -34,7 +34,7 @@ impl Square {
     }
 
     /// The square in words.
-    pub fn words(self) -> &'static str {
+    pub(super) fn words(self) -> &'static str {
         match self {
             Self::Trained => "trained",
             Self::Frozen => "frozen",
@@ -45,7 +45,7 @@ impl Square {
 
 /// The squares of the embeddings and of `blocks` blocks, from the input, in an epoch that begins
 /// with `stage`. Its forwards start at block `start`; 0 stands for the embeddings.
-pub fn column(stage: &Stage, blocks: usize, start: usize) -> (Square, Vec<Square>) {
+pub(super) fn column(stage: &Stage, blocks: usize, start: usize) -> (Square, Vec<Square>) {
     let spared = |is_trained: bool, below: bool| match (is_trained, below) {
         (true, _) => Square::Trained,
         (false, true) => Square::Cached,

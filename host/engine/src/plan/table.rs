@@ -6,7 +6,7 @@ use super::{
     square::{Square, column},
 };
 use progtune_plain_text::shown_line;
-use progtune_process::{short_name::short_path, terminal::wrapped, thousands::grouped};
+use progtune_process::{grouped, short_path, terminal::wrapped};
 use serde_json::{Value, json};
 
 /// The content of `plan.json`, which `progtune plan --json` prints, too.

@@ -19,12 +19,12 @@ use progtune_plugin_api::records::{
 /// The model with its method: every parameter, the candidates among them, and the rewrites.
 ///
 /// ```
-/// use progtune_engine::{model::description::HeadKind, model_source::ModelSource, plan::ModelPlan};
+/// use progtune_engine::{HeadKind, ModelSource, plan::ModelPlan};
 ///
 /// let config = ModelSource::Embedded.config()?;
 /// let full = ModelPlan::new(&config, HeadKind::Sequence(2), None, false)?;
 /// assert_eq!(full.candidate_size(), full.model_size());
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct ModelPlan {

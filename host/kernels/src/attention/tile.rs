@@ -56,7 +56,7 @@ pub(super) struct Tile<'a> {
 }
 
 impl<'a> Tile<'a> {
-    pub fn new(
+    pub(super) fn new(
         qkv: &'a Qkv<'a>,
         sequences: &'a Sequences<'a>,
         queries: &'a Range<usize>,
@@ -75,23 +75,23 @@ impl<'a> Tile<'a> {
     }
 
     /// The number of keys that each query reads.
-    pub fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.n_prefix + self.keys.len()
     }
 
     /// The number of scores.
-    pub fn n_scores(&self) -> usize {
+    pub(super) fn n_scores(&self) -> usize {
         self.queries.len() * self.width()
     }
 
     /// This head's columns in the queries' rows of `data`, `[_, hidden]`.
-    pub fn rows_of_queries<'b>(&self, data: &'b [f32]) -> Matrix<'b> {
+    pub(super) fn rows_of_queries<'b>(&self, data: &'b [f32]) -> Matrix<'b> {
         self.view(data, self.queries)
     }
 
     /// `out = a·bᵀ`, `[queries, prefix + keys]`, where b are the keys or values and `a` has one row
     /// per query.
-    pub fn times_transposed(
+    pub(super) fn times_transposed(
         &self,
         out: &mut [f32],
         a: Matrix<'_>,
@@ -108,7 +108,7 @@ impl<'a> Tile<'a> {
 
     /// `out = w·b`, where b are the keys or values and `w` is `[queries, prefix + keys]`. It writes
     /// this head's columns in the queries' rows of `out`, `[_, hidden]`.
-    pub fn weighted_sum(&self, out: &mut [f32], w: &[f32], half: Half, packed: &mut Packed) {
+    pub(super) fn weighted_sum(&self, out: &mut [f32], w: &[f32], half: Half, packed: &mut Packed) {
         let hidden = self.sequences.hidden();
         let out = &mut out[self.start(self.queries)..];
         let mut start = Start::Zero;
@@ -122,7 +122,7 @@ impl<'a> Tile<'a> {
     /// `out = wᵀ·a`, where `w` is `[queries, prefix + keys]` and `a` has one row per query. It
     /// writes this head's columns in the keys' rows of `out`, `[_, hidden]`, and adds those of the
     /// prefix to the half of `prefix_sum`, `[prefix, 2·hidden]`.
-    pub fn transposed_times(
+    pub(super) fn transposed_times(
         &self,
         out: &mut [f32],
         prefix_sum: &mut Option<&mut [f32]>,

@@ -9,9 +9,9 @@ use crate::simd::Level;
 
 /// The number of rows in a full tile: 12 × 2 accumulators of 16 numbers, two vectors of B and a
 /// broadcast fill AVX-512's registers.
-pub const MR: usize = 12;
+pub(super) const MR: usize = 12;
 /// The number of columns in a tile, and in a packed panel of B.
-pub const NR: usize = 32;
+pub(crate) const NR: usize = 32;
 
 /// The initial contents of the accumulators.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ pub enum Start<'a> {
 
 /// The size of a tile.
 #[derive(Clone, Copy)]
-pub struct Size {
+pub(super) struct Size {
     /// The number of rows of A and C, at most [`MR`].
     pub rows: usize,
     /// The number of columns of B and C, at most [`NR`].
@@ -36,7 +36,7 @@ pub struct Size {
 }
 
 /// The place of a tile in C, and its initial contents.
-pub struct Target<'a> {
+pub(super) struct Target<'a> {
     /// C from the tile's first number on.
     pub c: &'a mut [f32],
     /// The distance between the rows of C.
@@ -54,7 +54,7 @@ pub struct Target<'a> {
 /// # Panics
 /// If a slice is too short.
 #[inline]
-pub fn tile(level: Level, size: Size, a: &[f32], b: &[f32], to: Target<'_>, ahead: &[f32]) {
+pub(super) fn tile(level: Level, size: Size, a: &[f32], b: &[f32], to: Target<'_>, ahead: &[f32]) {
     let Size { rows, columns, k } = size;
     assert!((1..=MR).contains(&rows) && (1..=NR).contains(&columns));
     assert!(a.len() >= k * rows && b.len() >= k * NR);
@@ -120,7 +120,13 @@ mod x86 {
 
     /// # Safety
     /// The machine must have AVX-512F; `a`, `b` and `c` must be as long as [`super::tile`] says.
-    pub unsafe fn avx512(size: Size, a: *const f32, b: *const f32, to: Target<'_>, ahead: &[f32]) {
+    pub(super) unsafe fn avx512(
+        size: Size,
+        a: *const f32,
+        b: *const f32,
+        to: Target<'_>,
+        ahead: &[f32],
+    ) {
         // SAFETY: passed on from the caller.
         unsafe { by_rows!(avx512_rows, size.rows, (size, a, b, to, ahead)) }
     }
@@ -184,7 +190,7 @@ mod x86 {
     /// # Safety
     /// The machine must have AVX2 and FMA; `a`, `b` and `c` must be as long as [`super::tile`]
     /// says.
-    pub unsafe fn avx2(size: Size, a: *const f32, b: *const f32, to: Target<'_>) {
+    pub(super) unsafe fn avx2(size: Size, a: *const f32, b: *const f32, to: Target<'_>) {
         // Sixteen registers hold 6×16 numbers, so the tile is computed in quarters.
         let half = size.rows.div_ceil(2);
         for first_column in (0..size.columns).step_by(16) {

@@ -42,7 +42,7 @@ impl Aligned {
     }
 }
 
-/// The right operand, `[k, n]`, in panels of [`NR`] columns. A panel holds k groups of [`NR`]
+/// The right operand, `[k, n]`, in panels of `NR` columns. A panel holds k groups of `NR`
 /// numbers, with zeros beyond n.
 #[derive(Clone, Default)]
 pub struct PackedColumns {

@@ -2,7 +2,7 @@
 //! the number of examples of each length. Called by the windowed order.
 
 use crate::token_store::Examples;
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use std::{
     env,
     fs::File,
@@ -17,7 +17,7 @@ const WRITTEN_AT_ONCE: usize = 1024;
 /// Examples by rank: shorter ones before longer ones, and those of equal length in their original
 /// order.
 #[derive(Debug)]
-pub struct ByLength {
+pub(super) struct ByLength {
     file: Mutex<File>,
     /// Each length with the end of its range of ranks.
     ends: Vec<(usize, usize)>,
@@ -34,7 +34,7 @@ impl ByLength {
     ///
     /// # Errors
     /// Fails if they cannot be read, or the temporary file cannot be written.
-    pub fn new(examples: &Examples) -> Result<Self> {
+    pub(super) fn new(examples: &Examples) -> Result<Self> {
         let directory = env::temp_dir();
         let failed = |source| Error::io(&directory, "write a temporary file in")(source);
         let mut file = tempfile::tempfile().map_err(failed)?;
@@ -69,12 +69,12 @@ impl ByLength {
     }
 
     /// The length of the example with a rank.
-    pub fn length(&self, rank: usize) -> usize {
+    pub(super) fn length(&self, rank: usize) -> usize {
         self.ends[self.deck(rank)].0
     }
 
     /// The number of examples of each length, shortest first.
-    pub fn counts(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn counts(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.ends.len()).map(|deck| self.ranks(deck).len())
     }
 
@@ -84,7 +84,7 @@ impl ByLength {
 
     /// The index of the length of the example with a rank, counted from the shortest, and the range
     /// of ranks with that length.
-    pub fn equals(&self, rank: usize) -> (usize, Range<usize>) {
+    pub(super) fn equals(&self, rank: usize) -> (usize, Range<usize>) {
         let deck = self.deck(rank);
         (deck, self.ranks(deck))
     }
@@ -93,7 +93,7 @@ impl ByLength {
     ///
     /// # Errors
     /// Fails if the temporary file cannot be read.
-    pub fn example(&self, rank: usize) -> Result<usize> {
+    pub(super) fn example(&self, rank: usize) -> Result<usize> {
         let mut bytes = [0; 4];
         // A lock poisoned by a panic guards only the file position, which is set again here.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use std::{cmp::Reverse, ops::Range};
 
 /// The order of a moderate number of examples.
 #[derive(Debug)]
-pub struct Listed {
+pub(super) struct Listed {
     rule: Rule,
     lengths: Vec<u32>,
     /// With a token limit, the first draw of batches. It fixes the number of batches and the
@@ -40,7 +40,7 @@ impl Drawn {
 
 impl Listed {
     /// Creates the order for examples of these lengths.
-    pub fn new(rule: Rule, lengths: Vec<u32>) -> Self {
+    pub(super) fn new(rule: Rule, lengths: Vec<u32>) -> Self {
         let mut listed = Self {
             rule,
             lengths,
@@ -53,7 +53,7 @@ impl Listed {
     }
 
     /// Number of batches per epoch.
-    pub fn n_batches(&self) -> usize {
+    pub(super) fn n_batches(&self) -> usize {
         match (&self.layout, self.rule.limit) {
             (Some(layout), _) => layout.ends.len(),
             (None, BatchLimit::Examples(n) | BatchLimit::Tokens(n)) => {
@@ -63,7 +63,7 @@ impl Listed {
     }
 
     /// The batches of an epoch.
-    pub fn epoch(&self, epoch: u32) -> impl Iterator<Item = Vec<usize>> + use<> {
+    pub(super) fn epoch(&self, epoch: u32) -> impl Iterator<Item = Vec<usize>> + use<> {
         let rule = self.rule;
         let mut stream = Stream::new(rule.seed, &format!("shuffle/{epoch}"));
         let (drawn, shuffles_batches) = match (&self.layout, rule.limit) {

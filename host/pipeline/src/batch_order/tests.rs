@@ -2,7 +2,7 @@
 //! batches, and the order is reproducible.
 
 use super::*;
-use progtune_engine::batch::EncodedExample;
+use progtune_engine::EncodedExample;
 
 fn examples(lengths: &[usize]) -> Examples {
     let example = |&length: &usize| EncodedExample {

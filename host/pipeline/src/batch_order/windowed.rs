@@ -13,13 +13,13 @@
 
 use super::{BatchLimit, Batches, Rule, WINDOW, by_length::ByLength};
 use crate::token_store::Examples;
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_engine::rng::{Permutation, Stream};
 use std::cmp::Reverse;
 
 /// The order of very many examples.
 #[derive(Debug)]
-pub struct Windowed<'a> {
+pub(super) struct Windowed<'a> {
     rule: Rule,
     examples: &'a Examples,
     kind: Kind,
@@ -51,7 +51,7 @@ impl<'a> Windowed<'a> {
     ///
     /// # Errors
     /// Fails if they cannot be read, or a temporary file cannot be written.
-    pub fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
+    pub(super) fn new(rule: Rule, examples: &'a Examples) -> Result<Self> {
         let kind = match rule.limit {
             BatchLimit::Examples(size) => Kind::Sized(size),
             BatchLimit::Tokens(budget) if !rule.shuffle => {
@@ -72,7 +72,7 @@ impl<'a> Windowed<'a> {
     }
 
     /// Number of batches per epoch.
-    pub fn n_batches(&self) -> usize {
+    pub(super) fn n_batches(&self) -> usize {
         match &self.kind {
             Kind::Sized(size) => self.examples.len().div_ceil(*size),
             Kind::InOrder { n_batches } => *n_batches,
@@ -81,7 +81,7 @@ impl<'a> Windowed<'a> {
     }
 
     /// The batches of an epoch.
-    pub fn epoch(&self, epoch: u32) -> Batches<'_> {
+    pub(super) fn epoch(&self, epoch: u32) -> Batches<'_> {
         let stream = Stream::new(self.rule.seed, &format!("shuffle/{epoch}"));
         match (&self.kind, self.rule.limit) {
             (Kind::Sized(size), _) => self.sized(*size, stream),

@@ -117,7 +117,7 @@ impl Confusion {
 /// The area under the ROC curve. For two classes it is computed from the probability of class 1.
 /// For more it is the unweighted mean over the classes, each against the rest
 /// (`roc_auc_score(multi_class="ovr")`). NaN if a class has no example.
-pub fn auroc(logits: &[&[f32]], expected: &[u32]) -> f64 {
+pub(crate) fn auroc(logits: &[&[f32]], expected: &[u32]) -> f64 {
     let n_classes = logits.first().map_or(0, |row| row.len());
     let probabilities: Vec<Vec<f64>> = logits.iter().map(|row| softmax(row)).collect();
     let of_class = |class: usize| {
@@ -132,7 +132,7 @@ pub fn auroc(logits: &[&[f32]], expected: &[u32]) -> f64 {
 }
 
 /// The probabilities of classes from their logits.
-pub fn softmax(row: &[f32]) -> Vec<f64> {
+pub(crate) fn softmax(row: &[f32]) -> Vec<f64> {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp: Vec<f64> = row.iter().map(|&x| f64::from(x - max).exp()).collect();
     let sum: f64 = exp.iter().sum();

@@ -61,7 +61,7 @@ struct Strict {
 
 impl EntityScores {
     /// Adds a sentence with as many predicted as expected tags.
-    pub fn add(&mut self, predicted: &[&str], expected: &[&str]) {
+    pub(crate) fn add(&mut self, predicted: &[&str], expected: &[&str]) {
         self.words += expected.len() as u64;
         self.right_words += predicted
             .iter()
@@ -82,18 +82,18 @@ impl EntityScores {
     }
 
     /// Precision, recall, F1 and the number of expected entities, over all types.
-    pub fn overall(&self) -> ClassReport {
+    pub(crate) fn overall(&self) -> ClassReport {
         Counts::sum(&self.by_type).report()
     }
 
     /// The scheme of the expected tags, as far as they tell. Tags without any entity count as IOB2.
-    pub fn scheme(&self) -> TagScheme {
+    pub(crate) fn scheme(&self) -> TagScheme {
         self.evidence.scheme().unwrap_or(TagScheme::Iob2)
     }
 
     /// Like [`EntityScores::overall`], in strict mode with [`EntityScores::scheme`]; `None` if a
     /// tag violates it.
-    pub fn strict(&self) -> Option<ClassReport> {
+    pub(crate) fn strict(&self) -> Option<ClassReport> {
         let scheme = self.scheme();
         let at = TagScheme::ALL.iter().position(|other| *other == scheme)?;
         let strict = self.strict[at];
@@ -101,18 +101,18 @@ impl EntityScores {
     }
 
     /// The scores of each type that is predicted or expected, by name.
-    pub fn by_type(&self) -> impl Iterator<Item = (&str, ClassReport)> {
+    pub(crate) fn by_type(&self) -> impl Iterator<Item = (&str, ClassReport)> {
         let types = self.by_type.iter();
         types.map(|(kind, counts)| (kind.as_str(), counts.report()))
     }
 
     /// The fraction of words with the correct tag.
-    pub fn accuracy(&self) -> f64 {
+    pub(crate) fn accuracy(&self) -> f64 {
         self.right_words as f64 / self.words as f64
     }
 
     /// The value of a metric; NaN if it is undefined or does not apply.
-    pub fn compute(&self, metric: Metric) -> f64 {
+    pub(crate) fn compute(&self, metric: Metric) -> f64 {
         let strict = |of: fn(ClassReport) -> f64| self.strict().map_or(f64::NAN, of);
         match metric {
             Metric::Accuracy => self.accuracy(),

@@ -25,7 +25,7 @@ pub fn predicted(row: &[f32]) -> Vec<u32> {
 impl<'a> LabelSets<'a> {
     /// Counts predictions against references; `logits` has one row per example, with one number per
     /// label.
-    pub fn new(logits: Vec<&'a [f32]>, expected: Vec<&'a [u32]>, n_labels: usize) -> Self {
+    pub(crate) fn new(logits: Vec<&'a [f32]>, expected: Vec<&'a [u32]>, n_labels: usize) -> Self {
         let mut counts = vec![[0; 3]; n_labels];
         for (row, expected) in logits.iter().zip(&expected) {
             for label in predicted(row) {
@@ -44,31 +44,31 @@ impl<'a> LabelSets<'a> {
     }
 
     /// Precision, recall and F1 of each label.
-    pub fn reports(&self) -> impl Iterator<Item = ClassReport> {
+    pub(crate) fn reports(&self) -> impl Iterator<Item = ClassReport> {
         let counts = self.counts.iter();
         counts.map(|&[right, predicted, expected]| ClassReport::new(right, predicted, expected))
     }
 
     /// The fraction of examples with exactly the correct labels (`accuracy_score` of sets).
-    pub fn accuracy(&self) -> f64 {
+    pub(crate) fn accuracy(&self) -> f64 {
         let rows = self.logits.iter().zip(&self.expected);
         let right = rows.filter(|(row, expected)| predicted(row) == **expected);
         right.count() as f64 / self.logits.len() as f64
     }
 
     /// F1 over all decisions.
-    pub fn f1_micro(&self) -> f64 {
+    pub(crate) fn f1_micro(&self) -> f64 {
         let sum = |at: usize| self.counts.iter().map(|counts| counts[at]).sum();
         ClassReport::new(sum(0), sum(1), sum(2)).f1
     }
 
     /// The mean F1 of the labels; it is 0 for a label that is neither predicted nor expected.
-    pub fn f1_macro(&self) -> f64 {
+    pub(crate) fn f1_macro(&self) -> f64 {
         self.reports().map(|report| report.f1).sum::<f64>() / self.counts.len() as f64
     }
 
     /// The mean F1 of the labels, weighted by their examples.
-    pub fn f1_weighted(&self) -> f64 {
+    pub(crate) fn f1_weighted(&self) -> f64 {
         let total: u64 = self.counts.iter().map(|counts| counts[2]).sum();
         if total == 0 {
             return 0.0;
@@ -79,7 +79,7 @@ impl<'a> LabelSets<'a> {
 
     /// The mean over the labels of the area under the ROC curve (`roc_auc_score` with
     /// `average="macro"`). NaN if a label applies to no example or to all.
-    pub fn auroc(&self) -> f64 {
+    pub(crate) fn auroc(&self) -> f64 {
         let of_label = |label: usize| {
             let scores: Vec<f64> = self
                 .logits
@@ -99,6 +99,6 @@ impl<'a> LabelSets<'a> {
 }
 
 /// The probability of a label.
-pub fn sigmoid(logit: f32) -> f64 {
+pub(crate) fn sigmoid(logit: f32) -> f64 {
     1.0 / (1.0 + (-f64::from(logit)).exp())
 }

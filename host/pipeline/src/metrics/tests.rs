@@ -46,7 +46,7 @@ fn classes_are_measured_as_by_scikit_learn() {
             .collect();
         let predicted: Vec<u32> = rows
             .iter()
-            .map(|row| crate::metrics::classes::arg_max(row))
+            .map(|row| crate::metrics::arg_max(row))
             .collect();
         let confusion = Confusion::new(&predicted, &expected, rows[0].len());
         let counts: Vec<Vec<f64>> = case["confusion"]

@@ -35,11 +35,11 @@ impl Default for DecodeSettings {
 
 /// One window of a question, with the model's logits.
 #[derive(Debug, Clone, Copy)]
-pub struct Window<'a> {
+pub(crate) struct Window<'a> {
     /// Each token's logit for being the answer's first.
-    pub start_logits: &'a [f32],
+    pub(crate) start_logits: &'a [f32],
     /// Each token's logit for being the answer's last.
-    pub end_logits: &'a [f32],
+    pub(crate) end_logits: &'a [f32],
     /// The part of the context that each token covers, in code points; `None` outside the context.
     pub offsets: &'a [Option<(u32, u32)>],
 }
@@ -74,7 +74,7 @@ impl Said {
     }
 
     /// The part of the context, if the answer is one.
-    pub fn part(self) -> Option<(u32, u32)> {
+    pub(crate) fn part(self) -> Option<(u32, u32)> {
         match self {
             Self::Part(start, end) => Some((start, end)),
             Self::NoAnswer | Self::Nothing => None,
@@ -132,12 +132,12 @@ pub struct Decoded {
     /// span with a score of 0.
     pub n_best: Vec<Span>,
     /// The null score minus the best span's score, for `null_odds.json`; only with
-    /// [`DecodeSettings::version_2_with_negative`].
+    /// `DecodeSettings::version_2_with_negative`.
     pub null_odds: Option<f32>,
 }
 
 /// Chooses the answer to a question from all its windows.
-pub fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
+pub(crate) fn decode(windows: &[Window<'_>], settings: DecodeSettings) -> Decoded {
     let mut spans: Vec<Span> = Vec::new();
     let mut null: Option<Span> = None;
     for window in windows {

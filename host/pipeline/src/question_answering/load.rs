@@ -16,8 +16,8 @@ use crate::{
     tokenizer::Tokenizer,
 };
 use progtune_datasets::{Question, Sample, Task, sampled_questions};
-use progtune_engine::{batch::EncodedExample, error::Result};
-use progtune_process::{interrupt, phase::Phase};
+use progtune_engine::{EncodedExample, Result};
+use progtune_process::{Phase, interrupt};
 
 fn tokenising() -> Phase {
     Phase::begin("tokenize", "tokenising questions", "windows", None)

@@ -3,7 +3,7 @@
 //! `null_odds.json`. Called by training, `evaluate` and `predict`.
 
 use super::{answers::Asked, decode::Decoded};
-use progtune_engine::error::{Error, Result};
+use progtune_engine::{Error, Result};
 use progtune_process::files::write_atomically;
 use serde::Serialize;
 use serde_json::{Map, Value, json};

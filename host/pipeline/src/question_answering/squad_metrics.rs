@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 
 /// The scores of one question against its best reference answer, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score {
+pub(crate) struct Score {
     /// 1 if the normalised texts are equal.
-    pub exact_match: f64,
+    pub(crate) exact_match: f64,
     /// The harmonic mean of precision and recall of words.
     pub f1: f64,
 }
 
 /// One question with its predicted and reference answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered<'a> {
+pub(crate) struct Answered<'a> {
     /// The predicted text; empty for no answer.
     pub prediction: &'a str,
     /// The reference answers; empty if the question has no answer (v2).
@@ -29,11 +29,11 @@ pub struct Answered<'a> {
 
 /// Metrics by Hugging Face's names, as percentages from 0 to 100, in the order of the official
 /// scripts.
-pub type Metrics = Vec<(&'static str, f64)>;
+pub(crate) type Metrics = Vec<(&'static str, f64)>;
 
 /// The reported metrics of v1.1, or of v2.0 if `has_unanswerable`. For v2.0 these are the ones
 /// where higher is better.
-pub fn names(has_unanswerable: bool) -> &'static [&'static str] {
+pub(crate) fn names(has_unanswerable: bool) -> &'static [&'static str] {
     if has_unanswerable {
         &[
             "exact",
@@ -51,7 +51,7 @@ pub fn names(has_unanswerable: bool) -> &'static [&'static str] {
 }
 
 /// The metrics of SQuAD v1.1: `exact_match` and `f1`.
-pub fn squad_v1(questions: &[Answered<'_>]) -> Metrics {
+pub(crate) fn squad_v1(questions: &[Answered<'_>]) -> Metrics {
     let scores: Vec<Score> = questions
         .iter()
         .map(|question| best(question.prediction, question.gold, score_v1))
@@ -65,7 +65,7 @@ pub fn squad_v1(questions: &[Answered<'_>]) -> Metrics {
 /// The metrics of SQuAD v2.0: over all questions, and over those with and without an answer, if
 /// there are any. If every question has its odds, the best scores for a threshold on them are
 /// included.
-pub fn squad_v2(questions: &[Answered<'_>]) -> Metrics {
+pub(crate) fn squad_v2(questions: &[Answered<'_>]) -> Metrics {
     let scores: Vec<Score> = questions.iter().map(score_of_v2).collect();
     let has_answer: Vec<bool> = questions.iter().map(has_answer).collect();
     let mut metrics = vec![
@@ -191,7 +191,7 @@ fn f1(prediction: &str, gold: &str) -> f64 {
 
 /// Lower-cases a text, removes ASCII punctuation and the words a, an and the, and separates words
 /// by one space.
-pub fn normalise(text: &str) -> String {
+pub(crate) fn normalise(text: &str) -> String {
     let bare: String = text
         .to_lowercase()
         .chars()

@@ -11,10 +11,7 @@
 
 use crate::tokenizer::Tokenizer;
 use progtune_datasets::{Answer, Question};
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result, Target};
 use tokenizers::{Encoding, PostProcessor, TruncationParams, TruncationStrategy};
 
 /// The number of questions tokenised at once. It is enough for all threads, and small enough for
@@ -43,7 +40,7 @@ pub struct Windows {
 /// Splits questions into windows, on all threads.
 ///
 /// # Errors
-/// Fails like [`each_window`].
+/// Fails like `each_window`.
 pub fn make_windows(
     tokenizer: &Tokenizer,
     questions: &[Question],
@@ -63,7 +60,7 @@ pub fn make_windows(
 /// # Errors
 /// Fails if a question leaves less room in an input than windows need to advance, or if the
 /// tokenizer or `take` fails.
-pub fn each_window(
+pub(crate) fn each_window(
     tokenizer: &Tokenizer,
     questions: &[Question],
     doc_stride: usize,

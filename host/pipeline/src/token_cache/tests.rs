@@ -1,7 +1,7 @@
 //! The cache keeps what was put, forgets what was used longest ago, and never makes a run fail.
 
 use super::*;
-use progtune_engine::batch::EncodedExample;
+use progtune_engine::EncodedExample;
 use std::time::Duration;
 
 fn cache(directory: &Path, capacity: u64) -> TokenCache {

@@ -5,11 +5,8 @@
 
 use crate::tokenizer::Tokenizer;
 use progtune_datasets::TaggedSentence;
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::Result,
-};
-use progtune_process::phase::Phase;
+use progtune_engine::{EncodedExample, Result, Target};
+use progtune_process::Phase;
 
 /// A tokenised sentence.
 #[derive(Debug, Clone, PartialEq)]

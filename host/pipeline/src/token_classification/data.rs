@@ -10,7 +10,7 @@ use crate::{
 use progtune_datasets::{
     RepairTags, SplitName, TagFindings, TagScheme, TaggedData, TaggedSentence,
 };
-use progtune_engine::error::Result;
+use progtune_engine::Result;
 use progtune_plain_text::shown_line;
 
 /// Describes columns, tags, findings about the tags, and skipped sentences, one per line.

@@ -2,10 +2,7 @@
 //! Called by `predict`.
 
 use super::{align::AlignedSentence, raw_text::RawSentence};
-use crate::metrics::{
-    classes::{arg_max, softmax},
-    entities::entities,
-};
+use crate::metrics::{arg_max, entities, softmax};
 use progtune_datasets::{TaggedSentence, Task};
 use serde_json::{Value, json};
 
@@ -88,7 +85,7 @@ fn probability(row: &[f32], at: usize) -> f64 {
 mod tests {
     use super::*;
     use progtune_datasets::{Column, Columns, Labels, ProblemType};
-    use progtune_engine::batch::EncodedExample;
+    use progtune_engine::EncodedExample;
 
     #[test]
     fn words_without_a_token_have_no_tag() {

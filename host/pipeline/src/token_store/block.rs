@@ -10,7 +10,7 @@
 //! block takes. Everything is little-endian.
 
 use super::directory::BLOCK;
-use progtune_engine::batch::{EncodedExample, Target};
+use progtune_engine::{EncodedExample, Target};
 
 /// The kinds of targets.
 const NONE: u32 = 0;
@@ -55,7 +55,7 @@ fn target(kind: u32, numbers: Vec<u32>, length: usize) -> Option<Option<Target>>
 }
 
 /// Appends the block of `examples` to `out`.
-pub fn encode(examples: &[EncodedExample], out: &mut Vec<u8>) {
+pub(crate) fn encode(examples: &[EncodedExample], out: &mut Vec<u8>) {
     let (kinds, targets): (Vec<u32>, Vec<Vec<u32>>) =
         examples.iter().map(|e| numbers(e.target.as_ref())).unzip();
     let ids = examples.iter().flat_map(|e| &e.input_ids).copied();

@@ -6,10 +6,7 @@ use super::{
     directory::{BLOCK, Directory, Place, header},
 };
 use crate::token_store::key::Key;
-use progtune_engine::{
-    batch::EncodedExample,
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result};
 use progtune_process::files::{
     directory_of,
     temporary::{Access, Temporary},
@@ -23,7 +20,7 @@ use std::{
 };
 
 /// The suffix of files with tokens, including temporary ones.
-pub const SUFFIX: &str = ".tokens";
+pub(crate) const SUFFIX: &str = ".tokens";
 
 /// Number of bytes written to the file at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
@@ -32,7 +29,7 @@ const WRITTEN_AT_ONCE: usize = 1 << 20;
 const GROWTH: u64 = 64 << 20;
 
 /// The bytes of an unfinished store.
-pub struct Image {
+pub(crate) struct Image {
     key: Key,
     /// Examples that do not fill a block yet.
     pending: Vec<EncodedExample>,
@@ -48,7 +45,7 @@ pub struct Image {
 
 impl Image {
     /// Creates the image of an empty store.
-    pub fn new(key: Key) -> Self {
+    pub(crate) fn new(key: Key) -> Self {
         Self {
             key,
             pending: Vec::with_capacity(BLOCK),
@@ -61,7 +58,7 @@ impl Image {
     }
 
     /// Appends an example.
-    pub fn push(&mut self, example: EncodedExample) {
+    pub(crate) fn push(&mut self, example: EncodedExample) {
         let summary = &mut self.directory.summary;
         summary.examples += 1;
         summary.tokens += example.input_ids.len() as u64;
@@ -99,7 +96,7 @@ impl Image {
     }
 
     /// Finishes the store: returns the last bytes and the directory.
-    pub fn finish(mut self) -> (Vec<u8>, Directory) {
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Directory) {
         if !self.pending.is_empty() {
             self.end_block();
         }
@@ -118,7 +115,7 @@ impl Image {
 }
 
 /// A builder for a store that may become large.
-pub struct Builder {
+pub(crate) struct Builder {
     image: Image,
     /// The directories for a file that have not been tried, best first.
     directories: VecDeque<PathBuf>,
@@ -132,7 +129,7 @@ pub struct Builder {
 impl Builder {
     /// Creates a builder. If a file becomes necessary, it goes into the first of `directories` that
     /// accepts one. If none does, everything stays in memory.
-    pub fn new(key: Key, directories: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(key: Key, directories: Vec<PathBuf>) -> Self {
         Self {
             image: Image::new(key),
             directories: directories.into(),
@@ -143,7 +140,7 @@ impl Builder {
     }
 
     /// Calls this whenever the file has grown much, so that others can make room.
-    pub fn on_growth(mut self, call: impl Fn() + Send + 'static) -> Self {
+    pub(crate) fn on_growth(mut self, call: impl Fn() + Send + 'static) -> Self {
         self.on_growth = Box::new(call);
         self
     }
@@ -152,7 +149,7 @@ impl Builder {
     ///
     /// # Errors
     /// Fails if a file can be written no further, and cannot be read to go on elsewhere either.
-    pub fn push(&mut self, example: EncodedExample) -> Result<()> {
+    pub(crate) fn push(&mut self, example: EncodedExample) -> Result<()> {
         self.image.push(example);
         if self.file.is_none() && self.image.bytes.len() > self.small {
             self.file = next_file(&mut self.directories);
@@ -195,7 +192,7 @@ impl Builder {
     ///
     /// # Errors
     /// Fails like [`Builder::push`].
-    pub fn finish(mut self) -> Result<Examples> {
+    pub(crate) fn finish(mut self) -> Result<Examples> {
         let before = self.image.n_written;
         let (bytes, directory) = self.image.finish();
         let medium = match self.file {

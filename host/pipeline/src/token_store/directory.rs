@@ -28,7 +28,7 @@ pub const TRAILER: usize = 40;
 
 /// Number of examples per block, except for the last one. To read one example, a whole block is
 /// read: a few kilobytes for short texts.
-pub const BLOCK: usize = 128;
+pub(crate) const BLOCK: usize = 128;
 
 /// Totals over all examples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Summary {
 
 /// The position of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The position of its first byte in the file.
     pub start: u64,
     /// Its size in bytes.
@@ -58,14 +58,14 @@ pub struct Place {
 
 impl Place {
     /// Whether `bytes` match the checksum of the block.
-    pub fn fits(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn fits(&self, bytes: &[u8]) -> bool {
         crc32fast::hash(bytes) == self.checksum
     }
 }
 
 /// The directory at the end of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Directory {
+pub(crate) struct Directory {
     /// Totals over all examples.
     pub summary: Summary,
     /// The positions of the blocks.
@@ -82,19 +82,19 @@ pub fn header(key: &Key) -> [u8; HEADER] {
 
 impl Directory {
     /// The number of examples in a block.
-    pub fn n_examples(&self, block: usize) -> usize {
+    pub(crate) fn n_examples(&self, block: usize) -> usize {
         let before = block * BLOCK;
         self.summary.examples.saturating_sub(before).min(BLOCK)
     }
 
     /// The end of the last block in the file.
-    pub fn end_of_blocks(&self) -> u64 {
+    pub(crate) fn end_of_blocks(&self) -> u64 {
         let last = self.blocks.last();
         last.map_or(HEADER as u64, |block| block.start + u64::from(block.size))
     }
 
     /// Appends the directory and trailer to a file whose preceding part has `before` bytes.
-    pub fn encode(&self, key: &Key, before: u64, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, key: &Key, before: u64, out: &mut Vec<u8>) {
         let first = out.len();
         let mut number = |number: u64| out.extend(number.to_le_bytes());
         let summary = &self.summary;
@@ -118,7 +118,7 @@ impl Directory {
     }
 
     /// The position of the directory in a file of `size` bytes, according to the file's trailer.
-    pub fn start(trailer: &[u8; TRAILER], size: u64) -> Option<u64> {
+    pub(crate) fn start(trailer: &[u8; TRAILER], size: u64) -> Option<u64> {
         let (_, start) = trailer.split_last_chunk::<8>()?;
         let start = u64::from_le_bytes(*start);
         let end = size.checked_sub(TRAILER as u64)?;
@@ -130,7 +130,7 @@ impl Directory {
     ///
     /// # Errors
     /// The problem, in words.
-    pub fn decode(found: &[u8], bytes: &[u8], key: &Key) -> Result<Self, &'static str> {
+    pub(crate) fn decode(found: &[u8], bytes: &[u8], key: &Key) -> Result<Self, &'static str> {
         let too_short = "it is too short";
         let (bytes, trailer) = bytes.split_last_chunk::<TRAILER>().ok_or(too_short)?;
         if checksum(found, bytes) != trailer[..32] {

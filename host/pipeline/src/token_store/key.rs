@@ -1,5 +1,5 @@
 //! The key that names a file of tokenised examples: a hash over everything that determines its
-//! contents. Made by [`crate::examples`], [`crate::question_answering::load`] and the tokenizer.
+//! contents. Made by `examples`, [`crate::question_answering`] and the tokenizer.
 
 use progtune_datasets::fingerprint::{READERS, extend};
 use progtune_process::interrupt;
@@ -55,7 +55,7 @@ impl Key {
 /// A builder for keys. Each part is hashed with its name and length, so that parts cannot run into
 /// each other.
 #[derive(Clone)]
-pub struct KeyBuilder {
+pub(crate) struct KeyBuilder {
     hash: Sha256,
 }
 
@@ -67,7 +67,7 @@ impl Default for KeyBuilder {
 
 impl KeyBuilder {
     /// Creates a builder whose key covers only progtune's code.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut builder = Self {
             hash: Sha256::new(),
         };
@@ -76,7 +76,7 @@ impl KeyBuilder {
     }
 
     /// Adds a part.
-    pub fn add(&mut self, name: &str, value: &[u8]) {
+    pub(crate) fn add(&mut self, name: &str, value: &[u8]) {
         for part in [name.as_bytes(), value] {
             self.hash.update((part.len() as u64).to_le_bytes());
             self.hash.update(part);
@@ -84,7 +84,7 @@ impl KeyBuilder {
     }
 
     /// Adds a number.
-    pub fn add_number(&mut self, name: &str, value: u64) {
+    pub(crate) fn add_number(&mut self, name: &str, value: u64) {
         self.add(name, &value.to_le_bytes());
     }
 
@@ -92,7 +92,7 @@ impl KeyBuilder {
     ///
     /// # Errors
     /// Fails if it cannot be read, or cannot be read twice (a pipe).
-    pub fn add_file(&mut self, path: &Path) -> io::Result<()> {
+    pub(crate) fn add_file(&mut self, path: &Path) -> io::Result<()> {
         // This is checked before the file is opened, because opening a pipe would already disturb
         // its writer.
         if !path.metadata()?.is_file() {
@@ -117,7 +117,7 @@ impl KeyBuilder {
     }
 
     /// The finished key.
-    pub fn finish(self) -> Key {
+    pub(crate) fn finish(self) -> Key {
         Key(self.hash.finalize().into())
     }
 }

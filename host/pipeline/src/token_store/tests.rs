@@ -2,7 +2,7 @@
 //! file is opened, or when the block is read.
 
 use super::{builder::Builder, *};
-use progtune_engine::batch::{Labels, Target};
+use progtune_engine::{Labels, Target};
 use std::fs;
 
 fn example(number: usize) -> EncodedExample {

@@ -32,7 +32,7 @@ impl Spec {
     ///
     /// # Errors
     /// Fails if a value has the wrong type.
-    pub fn parse(map: &Map<String, Value>) -> Result<Self, String> {
+    pub(super) fn parse(map: &Map<String, Value>) -> Result<Self, String> {
         let content = match map.get("content") {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(content)) => content.clone(),
@@ -68,7 +68,7 @@ impl Spec {
     }
 
     /// Converts to the library's token.
-    pub fn build(&self) -> AddedToken {
+    pub(super) fn build(&self) -> AddedToken {
         AddedToken::from(self.content.clone(), self.special)
             .single_word(self.single_word.unwrap_or(false))
             .lstrip(self.lstrip.unwrap_or(false))
@@ -78,7 +78,7 @@ impl Spec {
 }
 
 impl Named {
-    pub fn content(&self) -> &str {
+    pub(super) fn content(&self) -> &str {
         match self {
             Self::Text(text) => text,
             Self::Token(spec) => &spec.content,

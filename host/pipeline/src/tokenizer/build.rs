@@ -11,7 +11,7 @@ use super::settings::{
 };
 use super::{unigram, word_piece};
 use ahash::AHashMap;
-use progtune_engine::model::config::Architecture;
+use progtune_engine::model::Architecture;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use tokenizers::processors::template::TemplateProcessing;
@@ -68,7 +68,7 @@ impl Parts<'_> {
     ///
     /// # Errors
     /// Fails if files are missing or damaged, or contain values that AutoTokenizer refuses.
-    pub fn build(&self) -> Result<Built, Fault> {
+    pub(super) fn build(&self) -> Result<Built, Fault> {
         let tokenizer_config = self.settings(TOKENIZER_CONFIG)?.unwrap_or_default();
         settings::model_max_length(&tokenizer_config)?;
         let class = Class::resolve(&tokenizer_config, self.class_in_config, self.architecture)?;

@@ -3,7 +3,7 @@
 //! when a tokenizer is built. A class that is missing here is refused by name.
 
 use super::fault::Fault;
-use progtune_engine::model::config::Architecture;
+use progtune_engine::model::Architecture;
 use serde_json::{Map, Value};
 
 /// A way to build a tokenizer from files.
@@ -151,7 +151,7 @@ impl Class {
     /// # Errors
     /// Fails if the class is not implemented here, or the tokenizer needs code that comes with the
     /// model.
-    pub fn resolve(
+    pub(super) fn resolve(
         settings: &Map<String, Value>,
         in_config: Option<&Value>,
         architecture: Architecture,
@@ -230,7 +230,7 @@ impl Class {
     }
 
     /// The class name in a saved tokenizer.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bert => "BertTokenizer",
             Self::DistilBert => "DistilBertTokenizer",
@@ -242,12 +242,12 @@ impl Class {
     }
 
     /// Whether models receive `token_type_ids` if `model_input_names` does not say.
-    pub fn gives_types(self) -> bool {
+    pub(super) fn gives_types(self) -> bool {
         self == Self::Bert
     }
 
     /// The class's default special tokens by key, used if no file names others.
-    pub fn default_tokens(self) -> &'static [(&'static str, &'static str)] {
+    pub(super) fn default_tokens(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Bert | Self::DistilBert | Self::JapaneseBasic => &[
                 ("unk_token", "[UNK]"),

@@ -3,10 +3,7 @@
 
 use super::{Tokenizer, class::Class, contain::contain};
 use progtune_datasets::{Example, TaggedSentence};
-use progtune_engine::{
-    batch::{EncodedExample, Target},
-    error::{Error, Result},
-};
+use progtune_engine::{EncodedExample, Error, Result, Target};
 use tokenizers::{PostProcessor, TruncationDirection};
 
 impl Tokenizer {

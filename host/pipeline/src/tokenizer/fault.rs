@@ -23,7 +23,7 @@ pub(super) struct Fault {
 
 impl Fault {
     /// An error in the combination of the files.
-    pub fn new(what: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>) -> Self {
         Self {
             file: None,
             what: cut(what.into(), LONGEST),
@@ -31,7 +31,7 @@ impl Fault {
     }
 
     /// An error in one file.
-    pub fn of(file: &str, what: impl Into<String>) -> Self {
+    pub(super) fn of(file: &str, what: impl Into<String>) -> Self {
         Self {
             file: Some(file.to_owned()),
             what: cut(what.into(), LONGEST),
@@ -39,7 +39,7 @@ impl Fault {
     }
 
     /// A file that the library or the format rejects.
-    pub fn unreadable(file: &str, why: impl Display) -> Self {
+    pub(super) fn unreadable(file: &str, why: impl Display) -> Self {
         let why = cut(why.to_string(), LONGEST / 2);
         Self::of(
             file,
@@ -51,7 +51,7 @@ impl Fault {
     }
 
     /// Files at which the library panicked.
-    pub fn unusable(why: String) -> Self {
+    pub(super) fn unusable(why: String) -> Self {
         Self::new(format!(
             "progtune cannot read this tokenizer: {why}; fetch its files again, or save it with `save_pretrained` of a \
              current transformers"
@@ -59,7 +59,7 @@ impl Fault {
     }
 
     /// The message for the model at `origin`.
-    pub fn at(&self, origin: &str) -> String {
+    pub(super) fn at(&self, origin: &str) -> String {
         match &self.file {
             Some(file) => format!("{origin}/{file}: {}", self.what),
             None => format!("{origin}: {}", self.what),

@@ -6,7 +6,7 @@ use super::build::Built;
 use super::byte_level::PREFIX_SPACE;
 use super::class::Class;
 use super::settings::{TOKENIZER, TOKENIZER_CONFIG};
-use progtune_engine::{error::Result, model::config::Architecture};
+use progtune_engine::{Result, model::Architecture};
 use progtune_process::files::write_atomically;
 use serde::Serialize;
 use serde_json::{Map, Value, json};

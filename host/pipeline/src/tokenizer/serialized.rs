@@ -25,7 +25,7 @@ impl Serialized {
     ///
     /// # Errors
     /// Fails if it is not JSON.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let value = serde_json::from_slice(bytes).map_err(|e| Fault::unreadable(TOKENIZER, e))?;
         Ok(Self { value })
     }
@@ -34,7 +34,7 @@ impl Serialized {
     ///
     /// # Errors
     /// Fails if the library rejects it.
-    pub fn whole(&self) -> Result<tokenizers::Tokenizer, Fault> {
+    pub(super) fn whole(&self) -> Result<tokenizers::Tokenizer, Fault> {
         let mut value = self.value.clone();
         if let Some(map) = value.as_object_mut() {
             map.insert("added_tokens".into(), json!([]));
@@ -47,7 +47,7 @@ impl Serialized {
     ///
     /// # Errors
     /// Fails like [`Serialized::whole`].
-    pub fn frame(&self) -> Result<tokenizers::Tokenizer, Fault> {
+    pub(super) fn frame(&self) -> Result<tokenizers::Tokenizer, Fault> {
         let kind = self.model().and_then(|model| model.get("type"));
         if kind.is_none_or(|kind| kind == "Unigram") {
             return self.whole();
@@ -74,7 +74,7 @@ impl Serialized {
     ///
     /// # Errors
     /// Fails if there is none, or an id is not a number.
-    pub fn vocabulary(&self) -> Result<Vec<(String, u32)>, Fault> {
+    pub(super) fn vocabulary(&self) -> Result<Vec<(String, u32)>, Fault> {
         let fault = |what: &str| Fault::unreadable(TOKENIZER, format!("`model.vocab` has {what}"));
         match self.model().and_then(|model| model.get("vocab")) {
             Some(Value::Object(ids)) => ids
@@ -106,7 +106,7 @@ impl Serialized {
     ///
     /// # Errors
     /// Fails if an entry is not a pair.
-    pub fn merges(&self) -> Result<Vec<(String, String)>, Fault> {
+    pub(super) fn merges(&self) -> Result<Vec<(String, String)>, Fault> {
         let Some(merges) = self.model().and_then(|model| model.get("merges")) else {
             return Ok(Vec::new());
         };
@@ -136,7 +136,7 @@ impl Serialized {
     ///
     /// # Errors
     /// Fails if the model has another type.
-    pub fn pieces(&self) -> Result<Vec<(String, f64)>, Fault> {
+    pub(super) fn pieces(&self) -> Result<Vec<(String, f64)>, Fault> {
         let fault = || {
             Fault::unreadable(
                 TOKENIZER,
@@ -156,7 +156,7 @@ impl Serialized {
     }
 
     /// SentencePiece's character map among the normalisers, if there is one.
-    pub fn precompiled(&self) -> Option<&Value> {
+    pub(super) fn precompiled(&self) -> Option<&Value> {
         let normaliser = self.value.get("normalizer")?;
         let parts = match normaliser.get("type").and_then(Value::as_str) {
             Some("Sequence") => normaliser.get("normalizers")?.as_array()?.as_slice(),

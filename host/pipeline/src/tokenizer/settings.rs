@@ -66,7 +66,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if AutoTokenizer would reject a value.
-    pub fn resolve(sources: Sources<'_>, forced: &[(&str, Value)]) -> Result<Self, Fault> {
+    pub(super) fn resolve(sources: Sources<'_>, forced: &[(&str, Value)]) -> Result<Self, Fault> {
         let Sources {
             tokenizer_config: mut values,
             special_tokens_map,
@@ -123,7 +123,7 @@ impl Settings {
     }
 
     /// Sets a value that no file contains.
-    pub fn set_default(&mut self, key: &str, value: Value) {
+    pub(super) fn set_default(&mut self, key: &str, value: Value) {
         self.values.entry(key).or_insert(value);
     }
 
@@ -131,7 +131,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if the value has another type. As in transformers, null is an error.
-    pub fn flag(&self, key: &str, default: bool) -> Result<bool, Fault> {
+    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, Fault> {
         match self.values.get(key) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -143,7 +143,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails like [`Settings::flag`].
-    pub fn optional_flag(&self, key: &str) -> Result<Option<bool>, Fault> {
+    pub(super) fn optional_flag(&self, key: &str) -> Result<Option<bool>, Fault> {
         match self.values.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
@@ -155,7 +155,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if it is neither left nor right.
-    pub fn is_left(&self, key: &str) -> Result<bool, Fault> {
+    pub(super) fn is_left(&self, key: &str) -> Result<bool, Fault> {
         match self.values.get(key) {
             None => Ok(false),
             Some(Value::String(side)) if side == "right" => Ok(false),
@@ -168,7 +168,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if `model_input_names` is not a list of names.
-    pub fn gives_types(&self, class: Class) -> Result<bool, Fault> {
+    pub(super) fn gives_types(&self, class: Class) -> Result<bool, Fault> {
         let key = "model_input_names";
         match self.values.get(key) {
             None => Ok(class.gives_types()),
@@ -181,7 +181,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if it is neither a text nor a token with flags.
-    pub fn special(&self, name: &str, class: Class) -> Result<Option<Named>, Fault> {
+    pub(super) fn special(&self, name: &str, class: Class) -> Result<Option<Named>, Fault> {
         match self.values.get(name) {
             Some(value) => named(name, value),
             None => {
@@ -196,7 +196,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails like [`Settings::special`].
-    pub fn specials(&self, class: Class) -> Result<Vec<Named>, Fault> {
+    pub(super) fn specials(&self, class: Class) -> Result<Vec<Named>, Fault> {
         let mut tokens = Vec::new();
         for name in NAMES {
             tokens.extend(self.special(name, class)?);
@@ -230,7 +230,7 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if it is not a list of tokens.
-    pub fn extra(&self) -> Result<Vec<Named>, Fault> {
+    pub(super) fn extra(&self) -> Result<Vec<Named>, Fault> {
         let stated = self
             .values
             .get(EXTRA)

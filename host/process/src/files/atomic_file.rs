@@ -37,7 +37,7 @@ impl AtomicFile {
     ///
     /// # Errors
     /// Fails if the file system refuses.
-    pub fn with_access(path: &Path, access: Access) -> io::Result<Self> {
+    pub(crate) fn with_access(path: &Path, access: Access) -> io::Result<Self> {
         Ok(Self {
             temporary: Temporary::new_in(directory_of(path), "", access)?,
             target: path.to_owned(),

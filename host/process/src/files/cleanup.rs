@@ -13,7 +13,7 @@ use std::{
 
 /// A thing to remove.
 #[derive(Debug, Clone)]
-pub enum Leftover {
+pub(crate) enum Leftover {
     /// A file.
     File(PathBuf),
     /// A directory, which is removed only if it is empty.
@@ -48,7 +48,7 @@ fn list() -> MutexGuard<'static, List> {
 
 /// An entry of the list, which is removed when this is dropped.
 #[derive(Debug)]
-pub struct Listed(u64);
+pub(crate) struct Listed(u64);
 
 impl Drop for Listed {
     fn drop(&mut self) {
@@ -60,7 +60,7 @@ impl Drop for Listed {
 ///
 /// # Errors
 /// Those of `make`; in that case nothing is listed.
-pub fn make_listed<T, E>(
+pub(crate) fn make_listed<T, E>(
     make: impl FnOnce() -> Result<(T, Leftover), E>,
 ) -> Result<(T, Listed), E> {
     let mut list = list();
@@ -72,7 +72,7 @@ pub fn make_listed<T, E>(
 }
 
 /// Removes everything that is listed, latest first, and ends the process.
-pub fn exit(code: i32) -> ! {
+pub(crate) fn exit(code: i32) -> ! {
     // The lock is held to the end, because nothing created from here on would be removed.
     let list = list();
     for leftover in list.entries.values().rev() {

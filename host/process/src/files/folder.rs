@@ -196,18 +196,18 @@ mod system {
         path::Path,
     };
 
-    pub type Handle = OwnedFd;
+    pub(super) type Handle = OwnedFd;
 
     const DIRECTORY: OFlags = OFlags::RDONLY
         .union(OFlags::DIRECTORY)
         .union(OFlags::CLOEXEC);
     const FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-    pub fn open(path: &Path) -> io::Result<Handle> {
+    pub(super) fn open(path: &Path) -> io::Result<Handle> {
         Ok(rustix::fs::open(path, DIRECTORY, Mode::empty())?)
     }
 
-    pub fn is_at(handle: &Handle, path: &Path) -> bool {
+    pub(super) fn is_at(handle: &Handle, path: &Path) -> bool {
         let (Ok(held), Ok(found)) = (fstat(handle), fs::metadata(path)) else {
             return false;
         };
@@ -215,34 +215,34 @@ mod system {
         (held.st_dev, held.st_ino) == (found.dev(), found.ino())
     }
 
-    pub fn is_file_at(file: &File, path: &Path) -> bool {
+    pub(super) fn is_file_at(file: &File, path: &Path) -> bool {
         let (Ok(held), Ok(found)) = (file.metadata(), fs::symlink_metadata(path)) else {
             return false;
         };
         (held.dev(), held.ino()) == (found.dev(), found.ino())
     }
 
-    pub fn make_directory(handle: &Handle, _: &Path, name: &str) -> io::Result<()> {
+    pub(super) fn make_directory(handle: &Handle, _: &Path, name: &str) -> io::Result<()> {
         Ok(mkdirat(handle, name, Mode::from_raw_mode(0o777))?)
     }
 
-    pub fn open_directory(handle: &Handle, _: &Path, name: &str) -> io::Result<Handle> {
+    pub(super) fn open_directory(handle: &Handle, _: &Path, name: &str) -> io::Result<Handle> {
         let flags = DIRECTORY.union(OFlags::NOFOLLOW);
         Ok(openat(handle, name, flags, Mode::empty())?)
     }
 
-    pub fn create_new(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
+    pub(super) fn create_new(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
         let flags = FILE.union(OFlags::CREATE).union(OFlags::EXCL);
         Ok(openat(handle, name, flags, Mode::from_raw_mode(0o666))?.into())
     }
 
-    pub fn open_file(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
+    pub(super) fn open_file(handle: &Handle, _: &Path, name: &str) -> io::Result<File> {
         // Without `NONBLOCK`, a pipe that took the name meanwhile would block.
         let flags = FILE.union(OFlags::NONBLOCK);
         Ok(openat(handle, name, flags, Mode::empty())?.into())
     }
 
-    pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
+    pub(super) fn check_own(about: &Metadata) -> Result<(), &'static str> {
         if !about.is_file() {
             return Err("it is not a regular file");
         }
@@ -256,11 +256,11 @@ mod system {
         }
     }
 
-    pub fn sync(handle: &Handle) -> io::Result<()> {
+    pub(super) fn sync(handle: &Handle) -> io::Result<()> {
         crate::files::durable::accepted(rustix::fs::fsync(handle).map_err(io::Error::from))
     }
 
-    pub fn remove(handle: &Handle, _: &Path, name: &str, is_folder: bool) -> io::Result<()> {
+    pub(super) fn remove(handle: &Handle, _: &Path, name: &str, is_folder: bool) -> io::Result<()> {
         let flags = if is_folder {
             AtFlags::REMOVEDIR
         } else {
@@ -278,39 +278,39 @@ mod system {
         path::Path,
     };
 
-    pub type Handle = ();
+    pub(super) type Handle = ();
 
-    pub fn open(path: &Path) -> io::Result<Handle> {
+    pub(super) fn open(path: &Path) -> io::Result<Handle> {
         fs::read_dir(path).map(drop)
     }
 
-    pub fn is_at(_: &Handle, path: &Path) -> bool {
+    pub(super) fn is_at(_: &Handle, path: &Path) -> bool {
         path.is_dir()
     }
 
-    pub fn is_file_at(_: &File, path: &Path) -> bool {
+    pub(super) fn is_file_at(_: &File, path: &Path) -> bool {
         path.is_file()
     }
 
-    pub fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
+    pub(super) fn make_directory(_: &Handle, path: &Path, name: &str) -> io::Result<()> {
         fs::create_dir(path.join(name))
     }
 
-    pub fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
+    pub(super) fn open_directory(_: &Handle, path: &Path, name: &str) -> io::Result<Handle> {
         open(&path.join(name))
     }
 
-    pub fn create_new(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+    pub(super) fn create_new(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
         options.open(path.join(name))
     }
 
-    pub fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
+    pub(super) fn open_file(_: &Handle, path: &Path, name: &str) -> io::Result<File> {
         File::options().read(true).write(true).open(path.join(name))
     }
 
-    pub fn check_own(about: &Metadata) -> Result<(), &'static str> {
+    pub(super) fn check_own(about: &Metadata) -> Result<(), &'static str> {
         if about.is_file() {
             Ok(())
         } else {
@@ -318,11 +318,11 @@ mod system {
         }
     }
 
-    pub fn sync(_: &Handle) -> io::Result<()> {
+    pub(super) fn sync(_: &Handle) -> io::Result<()> {
         Ok(())
     }
 
-    pub fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {
+    pub(super) fn remove(_: &Handle, path: &Path, name: &str, is_folder: bool) -> io::Result<()> {
         if is_folder {
             fs::remove_dir(path.join(name))
         } else {

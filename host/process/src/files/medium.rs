@@ -1,10 +1,10 @@
 //! The boundary to the file system. Every operation of [`super`] that changes a file or a directory
 //! passes through here. With the feature `faults`, and in unit tests, such an operation can be made
-//! to fail ([`faults`]); otherwise these functions only call the system. Called by everything in
+//! to fail (`faults`); otherwise these functions only call the system. Called by everything in
 //! [`super`], and by the caches for the files that they write themselves.
 
 #[cfg(any(test, feature = "faults"))]
-pub mod faults;
+pub(crate) mod faults;
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use std::{
 
 /// An operation that changes the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// A new file or directory.
     Create,
     /// Bytes written to a file.
@@ -58,7 +58,7 @@ fn fate(_: Operation, _: &Path) -> Fate {
 /// # Errors
 /// Fails if the operation is to fail; the caller must then not perform it.
 #[inline]
-pub fn announce(operation: Operation, path: &Path) -> io::Result<()> {
+pub(crate) fn announce(operation: Operation, path: &Path) -> io::Result<()> {
     match fate(operation, path) {
         Fate::Happens => Ok(()),
         #[cfg(any(test, feature = "faults"))]
@@ -87,7 +87,7 @@ pub fn write(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn sync(file: &File, path: &Path) -> io::Result<()> {
+pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     announce(Operation::Sync, path)?;
     file.sync_all()
 }
@@ -105,7 +105,7 @@ pub fn truncate(file: &File, path: &Path, length: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     announce(Operation::Rename, to)?;
     fs::rename(from, to)
 }
@@ -123,7 +123,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if it is not empty, or the file system refuses.
-pub fn remove_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
     announce(Operation::Remove, path)?;
     fs::remove_dir(path)
 }
@@ -132,7 +132,7 @@ pub fn remove_directory(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if the file system refuses.
-pub fn create_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     announce(Operation::Create, path)?;
     fs::create_dir(path)
 }

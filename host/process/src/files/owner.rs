@@ -25,7 +25,7 @@ pub struct Owner {
 
 /// Whether a process is still running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     /// The process is running.
     Running,
     /// The process has ended.
@@ -52,7 +52,7 @@ impl Owner {
     }
 
     /// Whether the process is still running.
-    pub fn life(&self) -> Life {
+    pub(crate) fn life(&self) -> Life {
         if self.place == 0 || self.place != Self::this().place {
             return Life::Unknown;
         }
@@ -64,7 +64,7 @@ impl Owner {
     }
 
     /// Whether it is this process.
-    pub fn is_this(&self) -> bool {
+    pub(crate) fn is_this(&self) -> bool {
         let this = Self::this();
         (self.pid, self.started, self.place) == (this.pid, this.started, this.place)
     }
@@ -76,7 +76,7 @@ impl Owner {
 
     /// The owner at the beginning of a file name; its host and its start time are not part of the
     /// name.
-    pub fn of_tag(text: &str) -> Option<Self> {
+    pub(crate) fn of_tag(text: &str) -> Option<Self> {
         let mut parts = text.splitn(4, '-');
         let place = u32::from_str_radix(parts.next()?, 16).ok()?;
         let pid = parts.next()?.parse().ok()?;

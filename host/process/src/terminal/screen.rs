@@ -79,7 +79,7 @@ impl fmt::Display for Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::colour::{Colour, ColourChoice};
+    use crate::terminal::{Colour, ColourChoice};
 
     #[test]
     fn only_our_own_colours_are_left() {

@@ -17,7 +17,7 @@ pub fn wrapped(text: &str, width: usize) -> String {
 }
 
 /// Wraps the text like [`wrapped`] if its first line begins after `column` characters.
-pub fn wrapped_after(column: usize, text: &str, width: usize) -> String {
+pub(crate) fn wrapped_after(column: usize, text: &str, width: usize) -> String {
     let lines = text.lines().enumerate();
     let lines: Vec<String> = lines
         .map(|(number, line)| wrapped_line(if number == 0 { column } else { 0 }, line, width))

@@ -6,13 +6,12 @@ use abi_stable::std_types::RString;
 use candle_core::{Device, Tensor, Var};
 use progtune_engine::rng::Stream;
 use progtune_engine::{
-    error::Result,
+    HeadKind, Result,
     model::{
-        config::ModelConfig,
-        description::{HeadKind, ParameterInfo},
+        HostSlice, ModelConfig, Parameters,
+        description::ParameterInfo,
         fused::{INPUTS, run_program},
         graph::{Program, RowContext, initial_value},
-        parameters::{HostSlice, Parameters},
     },
     plan::ModelPlan,
     plugin::Plugins,
@@ -39,7 +38,11 @@ const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 40, "hidden_size": 
 ///
 /// # Errors
 /// Fails if the tiny model or its values cannot be built.
-pub fn checks(plugins: &Plugins, id: &str, given: &[(String, String)]) -> Result<Vec<Check>> {
+pub(super) fn checks(
+    plugins: &Plugins,
+    id: &str,
+    given: &[(String, String)],
+) -> Result<Vec<Check>> {
     let config = ModelConfig::parse(CONFIG, "the tiny model")?;
     let head = HeadKind::Sequence(2);
     let model_plan = plugins
@@ -418,7 +421,7 @@ fn noise(info: &ParameterInfo, size: f64) -> Result<Tensor> {
 fn base_value(infos: &[ParameterInfo], name: &str) -> Result<Tensor> {
     match infos.iter().find(|info| info.name == name) {
         Some(info) => noise(info, 0.5),
-        None => Err(progtune_engine::error::Error::Model(format!(
+        None => Err(progtune_engine::Error::Model(format!(
             "the tiny model has no parameter {name}"
         ))),
     }

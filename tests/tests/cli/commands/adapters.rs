@@ -3,14 +3,9 @@
 
 use super::*;
 use progtune_engine::{
+    Assembly, HeadKind, ModelSource,
     adapter::Adapter,
-    assemble::Assembly,
-    model::{
-        description::HeadKind,
-        device::{Device, Kernels},
-        weights::HeadPolicy,
-    },
-    model_source::ModelSource,
+    model::{Device, Kernels, weights::HeadPolicy},
     plan::ModelPlan,
 };
 use progtune_tests::profile_dir;

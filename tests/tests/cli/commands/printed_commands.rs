@@ -5,7 +5,7 @@ use std::process::Command;
 
 /// The command in the report that follows these words, joined if it was broken into several lines.
 #[track_caller]
-pub fn command_after(report: &str, words: &str) -> String {
+pub(super) fn command_after(report: &str, words: &str) -> String {
     let start = format!("{words}:\n");
     let (_, rest) = report
         .split_once(&start)

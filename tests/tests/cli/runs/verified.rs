@@ -7,7 +7,7 @@ use progtune::{
     verify::{self, Expected, Loading},
 };
 use progtune_engine::{
-    model::device::{Device, Kernels},
+    model::{Device, Kernels},
     plugin::{Isolation, PluginSources},
 };
 use progtune_hub::NamedPath;

@@ -3,7 +3,7 @@
 //! `from_transformers`; docs/from-transformers.md has the same table.
 
 /// Flags, which are also keys of files.
-pub const FLAGS: &str = r#"
+pub(super) const FLAGS: &str = r#"
 # Model and data
 --model_name_or_path org/name | = --model org/name
 --model_name org/name | = --model org/name
@@ -193,7 +193,7 @@ pub const FLAGS: &str = r#"
 "#;
 
 /// Commands.
-pub const COMMANDS: &str = r#"
+pub(super) const COMMANDS: &str = r#"
 progtune finetune | = progtune train
 progtune fine-tune | = progtune train
 progtune fit | = progtune train
@@ -231,7 +231,7 @@ progtune version | `progtune --version` prints it
 "#;
 
 /// Values of flags.
-pub const VALUES: &str = r#"
+pub(super) const VALUES: &str = r#"
 --lr_scheduler_type constant_with_warmup | = --lr-scheduler constant
 --lr_scheduler_type cosine_with_restarts | --lr-scheduler cosine --lr-restart stage begins the curve again with each stage
 --lr_scheduler_type cosine_with_min_lr | the curves are linear, cosine, polynomial and constant, all of them after --warmup

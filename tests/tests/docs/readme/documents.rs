@@ -10,7 +10,7 @@ use std::fs;
 const KINDS: &[&str] = &["sh", "text", "text figures", "toml", "console", "python"];
 
 /// README.md or a page in `docs/`.
-pub struct Document {
+pub(super) struct Document {
     /// The path from the root.
     pub path: String,
     /// The unchanged text.
@@ -21,7 +21,7 @@ pub struct Document {
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Block {
+pub(super) struct Block {
     /// The text after the opening fence.
     pub info: String,
     /// The lines between the fences.
@@ -35,7 +35,7 @@ const FAILS: &str = "  # fails";
 
 /// A command in a document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Command {
+pub(super) struct Command {
     /// The command on one line.
     pub text: String,
     /// The line where it begins.
@@ -45,7 +45,7 @@ pub struct Command {
 }
 
 /// A command's output as a document shows it.
-pub struct Shown<'a> {
+pub(super) struct Shown<'a> {
     /// The block with the output.
     pub block: &'a Block,
     /// The way to compare it.
@@ -54,17 +54,17 @@ pub struct Shown<'a> {
 
 impl Block {
     /// Whether the block holds commands.
-    pub fn is_commands(&self) -> bool {
+    pub(super) fn is_commands(&self) -> bool {
         self.info == "sh"
     }
 
     /// The file whose contents the block is, such as `src/lib.rs`.
-    pub fn file(&self) -> Option<&str> {
+    pub(super) fn file(&self) -> Option<&str> {
         self.info.strip_prefix("rust ")
     }
 
     /// The way to compare the command output in this block; `None` if it shows none.
-    pub fn mode(&self) -> Option<Mode> {
+    pub(super) fn mode(&self) -> Option<Mode> {
         match self.info.as_str() {
             "text" => Some(Mode::Exact),
             "text figures" => Some(Mode::Figures),
@@ -73,7 +73,7 @@ impl Block {
     }
 
     /// The block's commands, with continued lines joined.
-    pub fn commands(&self) -> Vec<Command> {
+    pub(super) fn commands(&self) -> Vec<Command> {
         let mut commands = Vec::new();
         let mut open: Option<Command> = None;
         for (at, line) in self.lines.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Block {
 
 impl Document {
     /// README.md and every page in `docs/`.
-    pub fn all() -> Vec<Self> {
+    pub(super) fn all() -> Vec<Self> {
         let pages = fs::read_dir(root().join("docs")).expect("docs/");
         let names = pages.map(|entry| entry.expect("an entry").file_name());
         let names = names.map(|name| name.into_string().expect("a name in UTF-8"));
@@ -117,7 +117,7 @@ impl Document {
     }
 
     /// Reads one document.
-    pub fn read(path: &str) -> Self {
+    pub(super) fn read(path: &str) -> Self {
         let text = fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
         let mut blocks: Vec<Block> = Vec::new();
         let mut is_open = false;
@@ -173,14 +173,14 @@ impl Document {
 
     /// The output that the document shows for the last command in a block: the next block, if it is
     /// text.
-    pub fn shown_after(&self, commands: &Block) -> Option<Shown<'_>> {
+    pub(super) fn shown_after(&self, commands: &Block) -> Option<Shown<'_>> {
         let mut blocks = self.blocks.iter();
         let block = blocks.find(|block| block.first_line > commands.first_line)?;
         block.mode().map(|mode| Shown { block, mode })
     }
 
     /// The lines outside all blocks, with their numbers from 1.
-    pub fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(super) fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_inside = |number: usize| {
             self.blocks.iter().any(|block| {
                 number + 1 >= block.first_line && number <= block.first_line + block.lines.len()
@@ -192,7 +192,7 @@ impl Document {
     }
 
     /// Writes the document with other lines in some blocks.
-    pub fn write(&self, renewed: &[(&Block, Vec<String>)]) {
+    pub(super) fn write(&self, renewed: &[(&Block, Vec<String>)]) {
         let mut lines: Vec<&str> = self.text.lines().collect();
         for (block, new) in renewed.iter().rev() {
             let from = block.first_line - 1;
@@ -207,7 +207,7 @@ impl Document {
 }
 
 /// The anchors that GitHub creates for a document's headings.
-pub fn anchors(document: &str) -> Vec<String> {
+pub(super) fn anchors(document: &str) -> Vec<String> {
     let headings = document.lines().filter_map(|line| {
         let rest = line.trim_start_matches('#');
         (rest.len() < line.len())
@@ -225,12 +225,12 @@ pub fn anchors(document: &str) -> Vec<String> {
 }
 
 /// The targets of the links and pictures in a line.
-pub fn links(line: &str) -> impl Iterator<Item = &str> {
+pub(super) fn links(line: &str) -> impl Iterator<Item = &str> {
     let parts = line.split("](").skip(1);
     parts.filter_map(|part| part.split_once(')').map(|(target, _)| target))
 }
 
 /// The texts between single backquotes in a line.
-pub fn spans(line: &str) -> impl Iterator<Item = &str> {
+pub(super) fn spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

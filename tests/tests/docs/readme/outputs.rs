@@ -2,7 +2,7 @@
 
 /// The way to compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// Line by line.
     Exact,
     /// Word by word, where any number equals any other, so line breaks may differ.
@@ -13,7 +13,7 @@ pub enum Mode {
 const ANY: &str = "…";
 
 /// A shown text and a printed one, as lines or words, and unchanged.
-pub struct Comparison {
+pub(super) struct Comparison {
     shown: Vec<String>,
     printed: Vec<String>,
     texts: [String; 2],
@@ -22,7 +22,7 @@ pub struct Comparison {
 impl Comparison {
     /// Compares the texts. Spaces at the ends of lines and empty lines at the ends of a text do not
     /// count.
-    pub fn new(mode: Mode, shown: &[String], printed: &str) -> Self {
+    pub(super) fn new(mode: Mode, shown: &[String], printed: &str) -> Self {
         let parts = |line: &str| match mode {
             Mode::Exact => vec![line.trim_end().to_owned()],
             Mode::Figures => words(line),
@@ -35,7 +35,7 @@ impl Comparison {
     }
 
     /// A description of the difference; `None` if there is none.
-    pub fn difference(&self) -> Option<String> {
+    pub(super) fn difference(&self) -> Option<String> {
         let mut parts = self.shown.split(|part| part == ANY);
         let first = parts.next().unwrap_or_default();
         let mut rest = self.printed.strip_prefix(first);
@@ -97,7 +97,7 @@ fn words(line: &str) -> Vec<String> {
 /// The new text for a document: the printed lines. If the old text contains `…`, the new one keeps
 /// as many lines before it as the old one. After it, the new one continues from the last line that
 /// resembles the old one's next line.
-pub fn renewed(shown: &[String], printed: &str) -> Vec<String> {
+pub(super) fn renewed(shown: &[String], printed: &str) -> Vec<String> {
     let printed: Vec<String> = lines(printed)
         .map(|line| line.trim_end().to_owned())
         .collect();

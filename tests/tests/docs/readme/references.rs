@@ -27,7 +27,11 @@ const PICTURED: &str = "docs/plan.md";
 
 /// Compares the picture that a document's command has drawn with the one in `docs/`, or writes it
 /// there. An error says how they differ.
-pub fn check_pictures(document: &Document, sandbox: &Sandbox, writes: bool) -> Result<(), String> {
+pub(super) fn check_pictures(
+    document: &Document,
+    sandbox: &Sandbox,
+    writes: bool,
+) -> Result<(), String> {
     if document.path != PICTURED {
         return Ok(());
     }

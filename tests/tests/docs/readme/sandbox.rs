@@ -29,7 +29,7 @@ exec cargo "$@"
 "#;
 
 /// The sandbox for one document.
-pub struct Sandbox {
+pub(super) struct Sandbox {
     directory: TempDir,
     hub: HubServer,
     /// The directory where the next command starts.
@@ -37,7 +37,7 @@ pub struct Sandbox {
 }
 
 /// The result of a command.
-pub struct Printed {
+pub(super) struct Printed {
     /// Whether the exit code was 0.
     pub succeeded: bool,
     /// Standard output and standard error together, as on a terminal.
@@ -52,7 +52,7 @@ impl Default for Sandbox {
 
 impl Sandbox {
     /// Creates a sandbox.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let here = directory.path().join("here");
         fs::create_dir(&here).expect("a directory");
@@ -85,17 +85,17 @@ impl Sandbox {
     }
 
     /// A file that commands have created in the first directory.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join("here").join(name)
     }
 
     /// Writes a file, relative to where the next command starts.
-    pub fn write(&self, file: &str, contents: &str) {
+    pub(super) fn write(&self, file: &str, contents: &str) {
         fs::write(self.here.join(file), contents).unwrap_or_else(|e| panic!("{file}: {e}"));
     }
 
     /// Runs a command as written. The next one starts in the directory where it ends.
-    pub fn run(&mut self, command: &str) -> Printed {
+    pub(super) fn run(&mut self, command: &str) -> Printed {
         let place = self.directory.path().join("place");
         let script = format!(
             "exec 2>&1\n{command}\nstatus=$?\npwd > '{}'\nexit $status\n",

@@ -89,7 +89,7 @@ fn sentences(n: usize, line: impl Fn(&str, &str, &str) -> String) -> String {
 }
 
 /// Writes the files into a directory.
-pub fn files(directory: &Path) {
+pub(super) fn files(directory: &Path) {
     let write = |name: &str, contents: &[u8]| {
         let path = directory.join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -206,7 +206,7 @@ fn files_of(directory: &Path, names: &[&str], prefix: &str) -> Vec<(String, Vec<
 
 /// The repositories on the hub. With `real`, MRPC and BERT's vocabulary are the real ones, for
 /// figures that are shown.
-pub fn repos(real: bool) -> Vec<Repo> {
+pub(super) fn repos(real: bool) -> Vec<Repo> {
     let shared =
         real.then(|| shared_data().expect("PROGTUNE_SHARED: figures are those of real data"));
     let tokenizer = ["tokenizer.json", "tokenizer_config.json"];

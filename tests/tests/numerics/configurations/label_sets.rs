@@ -8,19 +8,18 @@
 
 use super::*;
 use progtune::{
+    TaskData,
     evaluate::{Evaluation, evaluate},
-    model_tokenizer::open_tokenizer,
-    task_data::TaskData,
+    open_tokenizer,
 };
 use progtune_datasets::{Labels, OwnRequest, ProblemType, Reading, SplitName, Task};
 use progtune_engine::{
+    LearnedTask,
     export::{WeightDtype, save_checkpoint},
-    learned_task::LearnedTask,
 };
 use progtune_pipeline::{
+    EvalSplit, ExampleSource, Origin,
     batch_order::BatchLimit,
-    eval_split::EvalSplit,
-    examples::{ExampleSource, Origin},
     token_cache::{TokenCache, TokenCacheUse},
     token_store::Examples,
     tokenizer::Tokenizer,
@@ -28,7 +27,7 @@ use progtune_pipeline::{
 use serde_json::json;
 
 /// The number of drawn sets.
-pub const N_DRAWS: u64 = 240;
+pub(super) const N_DRAWS: u64 = 240;
 /// The tiny model's vocabulary.
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ndog\ncat\nruns\nsleeps\na\nof\n";
 
@@ -105,7 +104,7 @@ impl Draws {
 
 /// The items that a draw's labels belong to.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Each row has one label.
     Classes,
     /// Each row has several labels, or none.
@@ -115,7 +114,7 @@ pub enum Kind {
 }
 
 /// A draw: labels, rows, and the label names in the base model's head.
-pub struct Draw {
+pub(super) struct Draw {
     pub labels: Vec<String>,
     pub kind: Kind,
     pub is_csv: bool,
@@ -125,7 +124,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut draws = Draws(seed);
         let labels = draws.labels();
         let kind = if draws.below(4) == 0 {
@@ -162,7 +161,7 @@ impl Draw {
     }
 
     /// Sentences with entities of the drawn kinds.
-    pub fn of_tags(seed: u64) -> Self {
+    pub(super) fn of_tags(seed: u64) -> Self {
         let mut draws = Draws(seed);
         let kinds = draws.labels();
         let begin = |kind: &String| [format!("B-{kind}"), format!("I-{kind}")];
@@ -187,7 +186,7 @@ impl Draw {
     }
 
     /// The name of the file with the rows.
-    pub fn file(&self) -> &'static str {
+    pub(super) fn file(&self) -> &'static str {
         if self.is_csv {
             "rows.csv"
         } else {
@@ -196,7 +195,7 @@ impl Draw {
     }
 
     /// The rows as JSONL or CSV.
-    pub fn write(&self, path: &Path) {
+    pub(super) fn write(&self, path: &Path) {
         if self.is_csv {
             let label = |of: &[usize]| self.labels[of[0]].replace('"', "\"\"");
             let rows = self.rows.iter();
@@ -214,7 +213,7 @@ impl Draw {
         fs::write(path, lines.collect::<String>()).unwrap();
     }
 
-    pub fn problem_type(&self) -> ProblemType {
+    pub(super) fn problem_type(&self) -> ProblemType {
         match self.kind {
             Kind::Classes => ProblemType::SingleLabelClassification,
             Kind::Sets => ProblemType::MultiLabelClassification,
@@ -238,7 +237,7 @@ impl Draw {
 }
 
 /// A tiny BERT with random weights, and with a head if its outputs have names.
-pub fn write_base(directory: &Path, head: Option<&[String]>) {
+pub(super) fn write_base(directory: &Path, head: Option<&[String]>) {
     fs::create_dir_all(directory).unwrap();
     let mut config = json!({
         "model_type": "bert", "vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,

@@ -7,8 +7,8 @@ use progtune::{
     prefix_cache::{self, CacheDtype, CachedRun, Mode, PrefixCache},
 };
 use progtune_engine::{
-    batch::Batch,
-    model::{description::HeadKind, device::Kernels, gradients::Gradients, step::Step},
+    Batch, HeadKind,
+    model::{Gradients, Kernels, Step},
     optim::{AdamW, Settings},
     plan::Stage,
 };

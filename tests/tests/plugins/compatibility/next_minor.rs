@@ -11,7 +11,7 @@ use std::{
 };
 
 /// A file, a text that occurs once in it, and the replacement in the next version.
-pub type Edit = (&'static str, &'static str, &'static str);
+pub(super) type Edit = (&'static str, &'static str, &'static str);
 
 const EDITS: &[Edit] = &[
     // An operation.
@@ -105,7 +105,7 @@ const EDITS: &[Edit] = &[
 
 /// The next version's workspace: `plugin-api`, `host/plain-text`, `host/plugin-loader`,
 /// `next-host`.
-pub fn workspace() -> &'static Path {
+pub(super) fn workspace() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let members = ["plugin-api", "host/plain-text", "host/plugin-loader", "next-host"];
@@ -120,7 +120,7 @@ pub fn workspace() -> &'static Path {
 
 /// An edited copy of some members of the repository, with the interface's minor version raised by
 /// `more`.
-pub fn workspace_with(name: &str, edits: &[Edit], members: &[&str], more: u32) -> PathBuf {
+pub(super) fn workspace_with(name: &str, edits: &[Edit], members: &[&str], more: u32) -> PathBuf {
     let place = sources().join(name);
     let mut left: Vec<&Edit> = edits.iter().collect();
     for member in members.iter().filter(|member| root().join(member).is_dir()) {
@@ -157,7 +157,7 @@ pub fn workspace_with(name: &str, edits: &[Edit], members: &[&str], more: u32) -
 }
 
 /// The next version's host, built.
-pub fn host() -> PathBuf {
+pub(super) fn host() -> PathBuf {
     succeed(cargo("build", &workspace().join("next-host")).arg("--release"));
     let name = format!("next-host{}", std::env::consts::EXE_SUFFIX);
     // By itself: libraries beside an executable count as shipped with it.

@@ -13,7 +13,7 @@ use std::{
 const MAGIC: &[u8] = b"PROGTUNE-PLUGIN\n";
 
 /// The system's C library that this process has open.
-pub fn libc() -> Vec<u8> {
+pub(super) fn libc() -> Vec<u8> {
     let maps = fs::read_to_string("/proc/self/maps").expect("the memory map");
     let path = maps
         .lines()
@@ -23,16 +23,16 @@ pub fn libc() -> Vec<u8> {
     fs::read(path).expect("a C library")
 }
 
-pub fn wrong_magic(good: &[u8]) -> Vec<u8> {
+pub(super) fn wrong_magic(good: &[u8]) -> Vec<u8> {
     patched(good, MAGIC, b"PROGTUNE-PLUGIN?")
 }
 
-pub fn major_2(good: &[u8]) -> Vec<u8> {
+pub(super) fn major_2(good: &[u8]) -> Vec<u8> {
     let header = |major: u32| [MAGIC, &major.to_le_bytes()].concat();
     patched(good, &header(1), &header(2))
 }
 
-pub fn missing_symbol(good: &[u8]) -> Vec<u8> {
+pub(super) fn missing_symbol(good: &[u8]) -> Vec<u8> {
     patched(
         good,
         b"_1as_0lib_1header_0root_bmodule_bloader",
@@ -40,13 +40,13 @@ pub fn missing_symbol(good: &[u8]) -> Vec<u8> {
     )
 }
 
-pub fn unresolved_import(good: &[u8]) -> Vec<u8> {
+pub(super) fn unresolved_import(good: &[u8]) -> Vec<u8> {
     patched(good, b"\0memcpy\0", b"\0memcpz\0")
 }
 
 /// The library with its manifest section moved to the end and 100 MB long (ELF, 64 bits,
 /// little-endian).
-pub fn big_manifest(good: &[u8]) -> Vec<u8> {
+pub(super) fn big_manifest(good: &[u8]) -> Vec<u8> {
     const SIZE: usize = 100_000_000;
     let mut bytes = good.to_vec();
     let number = |bytes: &[u8], at: usize, size: usize| {
@@ -67,7 +67,7 @@ pub fn big_manifest(good: &[u8]) -> Vec<u8> {
 }
 
 /// `outside-plugins/hostile` built with `panic=abort`, doing `what`.
-pub fn panic_abort(what: &str) -> Vec<u8> {
+pub(super) fn panic_abort(what: &str) -> Vec<u8> {
     let interface = root().join("plugin-api");
     let plugin = copied_plugin("hostile", "hostile-abort", &interface);
     // The interface below it may be built to unwind, because the final library decides.
@@ -75,14 +75,14 @@ pub fn panic_abort(what: &str) -> Vec<u8> {
     marked(&fs::read(library).expect("the library"), what)
 }
 
-pub fn changed_record() -> Vec<u8> {
+pub(super) fn changed_record() -> Vec<u8> {
     against_changed(
         "record",
         &[("src/records.rs", "        seed: u64,", "        seed: u32,")],
     )
 }
 
-pub fn removed_function() -> Vec<u8> {
+pub(super) fn removed_function() -> Vec<u8> {
     against_changed(
         "function",
         &[
@@ -102,7 +102,7 @@ pub fn removed_function() -> Vec<u8> {
     )
 }
 
-pub fn changed_parameter() -> Vec<u8> {
+pub(super) fn changed_parameter() -> Vec<u8> {
     against_changed(
         "parameter",
         &[

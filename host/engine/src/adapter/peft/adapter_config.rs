@@ -109,17 +109,17 @@ pub(super) fn is_unset(value: &Value) -> bool {
 
 impl Config<'_> {
     /// A key's value, unless it is null.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.json.get(key).filter(|value| !value.is_null())
     }
 
     /// A key's text.
-    pub fn text(&self, key: &str) -> Option<&str> {
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Value::as_str)
     }
 
     /// A key's value, unless it is null, false or empty.
-    pub fn set(&self, key: &str) -> Option<&Value> {
+    pub(super) fn set(&self, key: &str) -> Option<&Value> {
         self.json.get(key).filter(|value| !is_unset(value))
     }
 
@@ -127,7 +127,7 @@ impl Config<'_> {
     ///
     /// # Errors
     /// When the value is no boolean. Python would take the text "no" for true.
-    pub fn flag(&self, key: &str) -> Result<bool> {
+    pub(super) fn flag(&self, key: &str) -> Result<bool> {
         match self.get(key) {
             None => Ok(false),
             Some(Value::Bool(value)) => Ok(*value),
@@ -136,7 +136,7 @@ impl Config<'_> {
     }
 
     /// The number in a key; `default` when the key is absent.
-    pub fn real(&self, key: &str, default: f64) -> Result<f64> {
+    pub(super) fn real(&self, key: &str, default: f64) -> Result<f64> {
         match self.get(key) {
             None => Ok(default),
             Some(value) => match value.as_f64().filter(|number| number.is_finite()) {
@@ -147,7 +147,7 @@ impl Config<'_> {
     }
 
     /// A whole number of at least 1; `default` when the key is absent.
-    pub fn size(&self, key: &str, default: usize) -> Result<usize> {
+    pub(super) fn size(&self, key: &str, default: usize) -> Result<usize> {
         match self.get(key) {
             None => Ok(default),
             Some(value) => match value.as_u64().filter(|&number| number > 0) {
@@ -158,7 +158,7 @@ impl Config<'_> {
     }
 
     /// The names in a list of texts; none when the key is absent.
-    pub fn names(&self, key: &str) -> Result<Vec<String>> {
+    pub(super) fn names(&self, key: &str) -> Result<Vec<String>> {
         let names = match self.get(key) {
             None => return Ok(Vec::new()),
             Some(Value::Array(list)) if list.len() > MOST_NAMES => {
@@ -172,7 +172,7 @@ impl Config<'_> {
     }
 
     /// The error about a key.
-    pub fn fault(&self, key: &str, expected: &str) -> Error {
+    pub(super) fn fault(&self, key: &str, expected: &str) -> Error {
         self.advised(
             key,
             expected,
@@ -181,7 +181,7 @@ impl Config<'_> {
     }
 
     /// The error about a key, with the advice at its end.
-    pub fn advised(&self, key: &str, expected: &str, advice: &str) -> Error {
+    pub(super) fn advised(&self, key: &str, expected: &str, advice: &str) -> Error {
         Error::Model(format!("{}; {advice}", self.difference(key, expected)))
     }
 
@@ -198,7 +198,7 @@ impl Config<'_> {
     }
 
     /// Refuses a setting that changes the computation.
-    pub fn expect(&self, key: &str, harmless: &Value) -> Result<()> {
+    pub(super) fn expect(&self, key: &str, harmless: &Value) -> Result<()> {
         match self.get(key) {
             Some(value) if value != harmless => Err(self.fault(key, &harmless.to_string())),
             _ => Ok(()),
@@ -206,7 +206,7 @@ impl Config<'_> {
     }
 
     /// Refuses settings that are not supported, by name.
-    pub fn refuse(&self, keys: &[&str]) -> Result<()> {
+    pub(super) fn refuse(&self, keys: &[&str]) -> Result<()> {
         for &key in keys {
             if self.set(key).is_some() {
                 let advice = "progtune does not support this setting: train the adapter without it";
@@ -218,7 +218,7 @@ impl Config<'_> {
 
     /// Refuses every unknown key that is not empty, because PEFT may have given it a meaning that
     /// changes the numbers.
-    pub fn refuse_unknown(&self, known: &[&[&str]]) -> Result<()> {
+    pub(super) fn refuse_unknown(&self, known: &[&[&str]]) -> Result<()> {
         let Value::Object(map) = &self.json else {
             return Err(Error::Model(format!(
                 "{}: expected a JSON object; copy the adapter again",
@@ -241,7 +241,7 @@ impl Config<'_> {
     }
 
     /// A number as an option.
-    pub fn number(&self, key: &str, default: Option<&str>) -> Result<(String, String)> {
+    pub(super) fn number(&self, key: &str, default: Option<&str>) -> Result<(String, String)> {
         let text = match self.get(key) {
             Some(value) if value.is_number() => value.to_string(),
             Some(_) => return Err(self.fault(key, "a number")),
@@ -255,7 +255,7 @@ impl Config<'_> {
 
 impl Config<'_> {
     /// Checks `bias`. Its values are in the file, whatever it says; `only` is its third value.
-    pub fn bias(&self, only: &str) -> Result<()> {
+    pub(super) fn bias(&self, only: &str) -> Result<()> {
         match self.get("bias") {
             None => Ok(()),
             Some(value) if ["none", "all", only].iter().any(|known| value == known) => Ok(()),

@@ -44,7 +44,7 @@ pub struct Carried {
 impl Carried {
     /// The plan for a model. Layers that the model lacks are left out, so that their tensors are
     /// listed as unexpected.
-    pub fn plan(&self, config: &ModelConfig, head: HeadKind) -> MethodPlan {
+    pub(crate) fn plan(&self, config: &ModelConfig, head: HeadKind) -> MethodPlan {
         let mut plan = MethodPlan::default();
         let mut sites = sites(config, head);
         sites.retain(|site| self.changes.contains_key(site.name.as_str()));

@@ -40,12 +40,12 @@ pub(super) fn some(names: &[&str]) -> String {
 
 impl Content {
     /// A module of the base model.
-    pub fn module(&self, name: &str) -> Option<&Module> {
+    pub(super) fn module(&self, name: &str) -> Option<&Module> {
         self.modules.iter().find(|module| module.name == name)
     }
 
     /// The modules for which the file has a tensor with one of these ends.
-    pub fn adapted(&self, ends: &[&str]) -> BTreeSet<String> {
+    pub(super) fn adapted(&self, ends: &[&str]) -> BTreeSet<String> {
         let module = |name: &String| {
             let stem = name.strip_suffix(".weight").or(name.strip_suffix(".bias"));
             let stem = stem.unwrap_or(name);
@@ -57,7 +57,7 @@ impl Content {
 
     /// Refuses a file whose modules are not those of the configuration. PEFT would leave some
     /// randomly initialised, or leave them out.
-    pub fn agree(
+    pub(super) fn agree(
         &self,
         config: &Config<'_>,
         targets: &Targets,
@@ -104,7 +104,7 @@ impl Content {
     }
 
     /// Refuses a file that lacks parts of the encoder that `modules_to_save` names.
-    pub fn has_saved(&self, config: &Config<'_>) -> Result<()> {
+    pub(super) fn has_saved(&self, config: &Config<'_>) -> Result<()> {
         let names = config.names("modules_to_save")?;
         let is_saved = |path: &str| {
             let ends = path
@@ -137,7 +137,7 @@ impl Content {
     }
 
     /// Takes a tensor out of the file's content.
-    pub fn take(&mut self, config: &Config<'_>, name: &str) -> Result<Tensor> {
+    pub(super) fn take(&mut self, config: &Config<'_>, name: &str) -> Result<Tensor> {
         self.tensors.remove(name).ok_or_else(|| {
             Error::Model(format!(
                 "{}: the adapter's tensors lack {name}; copy the adapter again",
@@ -147,7 +147,7 @@ impl Content {
     }
 
     /// The rows of trained tokens, as replacements of rows of the tables.
-    pub fn token_rows(&mut self, config: &Config<'_>) -> Result<BTreeMap<String, Fold>> {
+    pub(super) fn token_rows(&mut self, config: &Config<'_>) -> Result<BTreeMap<String, Fold>> {
         const KEY: &str = "trainable_token_indices";
         let names: Vec<String> = self.tensors.keys().cloned().collect();
         let mut folds = BTreeMap::new();
@@ -182,7 +182,7 @@ impl Content {
 
     /// The base's parameters that the file replaces and that no option can express. Heads and the
     /// pooler are not among them, because every method trains and saves these.
-    pub fn replaced(&self) -> Vec<&str> {
+    pub(super) fn replaced(&self) -> Vec<&str> {
         const HEADS: [&str; 4] = ["classifier", "qa_outputs", "pooler", "vera_"];
         let is_added = |name: &str| {
             let parts = ["lora_", "ia3_", "vera_", "prefix"];

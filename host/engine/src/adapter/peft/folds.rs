@@ -7,7 +7,7 @@ use candle_core::{D, Tensor};
 
 /// The change of a parameter.
 #[derive(Debug)]
-pub enum Fold {
+pub(crate) enum Fold {
     /// LoRA of an embedding table W `[entries, hidden]`: W + s·(B·A)ᵀ with A `[r, entries]` and B
     /// `[hidden, r]`. With DoRA's magnitudes m `[hidden]`, its columns are scaled to that norm.
     Table {
@@ -46,7 +46,7 @@ impl Fold {
     ///
     /// # Errors
     /// When shapes do not fit; `name` is the parameter's.
-    pub fn apply(&self, name: &str, value: &Tensor) -> Result<Tensor> {
+    pub(crate) fn apply(&self, name: &str, value: &Tensor) -> Result<Tensor> {
         let misfit = |what: &Tensor| {
             Error::Model(format!(
                 "the adapter changes {name} {:?} by a tensor of shape {:?}, which does not fit; check that --model is the \

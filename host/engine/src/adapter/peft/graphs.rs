@@ -29,7 +29,7 @@ pub(super) struct Lora {
 
 impl Lora {
     /// Adds it to the plan.
-    pub fn add(self, plan: &mut MethodPlan, site: &SiteRecord) {
+    pub(super) fn add(self, plan: &mut MethodPlan, site: &SiteRecord) {
         let name = |end: &str| format!("{}.{end}", site.name);
         let (a, b, bias) = (
             name("lora_A.weight"),
@@ -192,7 +192,7 @@ pub(super) const B: &str = "vera_B";
 
 impl Projections {
     /// Adds them to the plan, drawn as PyTorch draws them. Those in the file replace them.
-    pub fn add(self, plan: &mut MethodPlan) {
+    pub(super) fn add(self, plan: &mut MethodPlan) {
         let (a, b) = ([self.r, self.inputs], [self.outputs, self.r]);
         for (name, shape, before) in [(A, a, 0), (B, b, a[0] * a[1])] {
             // This is the order of PyTorch's own operations, which gives the same last bit.
@@ -205,7 +205,7 @@ impl Projections {
     }
 
     /// Adds a layer, which uses the corners that it needs.
-    pub fn add_layer(self, plan: &mut MethodPlan, site: &SiteRecord) {
+    pub(super) fn add_layer(self, plan: &mut MethodPlan, site: &SiteRecord) {
         let name = |end: &str| format!("{}.{end}", site.name);
         let (lambda_b, lambda_d) = (name("vera_lambda_b"), name("vera_lambda_d"));
         let (n_out, r) = (u64::from(site.out_dim), self.r);

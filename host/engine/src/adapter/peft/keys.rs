@@ -72,7 +72,7 @@ impl Keys {
     ///
     /// # Errors
     /// When a key is not PEFT's, two keys mean the same, or there are several adapters in the file.
-    pub fn of<'a>(
+    pub(super) fn of<'a>(
         keys: impl Iterator<Item = &'a str>,
         architecture: Architecture,
         origin: &str,

@@ -36,7 +36,7 @@ pub(super) struct Module {
 
 impl Module {
     /// Whether it is a linear layer inside a block, which the plugins' options can name.
-    pub fn is_in_block(&self) -> bool {
+    pub(super) fn is_in_block(&self) -> bool {
         self.name.starts_with("encoder.layer.")
     }
 }
@@ -108,7 +108,7 @@ pub(super) enum Names {
 
 impl Names {
     /// The names in a key; `None` when it is empty.
-    pub fn read(config: &Config<'_>, key: &str) -> Result<Option<Self>> {
+    pub(super) fn read(config: &Config<'_>, key: &str) -> Result<Option<Self>> {
         let is_target = key == "target_modules";
         match config.get(key) {
             Some(Value::String(text)) if is_target && text.to_lowercase() == "all-linear" => {
@@ -141,7 +141,7 @@ impl Names {
 
     /// Whether it names the module as IA³ compares `feedforward_modules`, without regard to the
     /// dots.
-    pub fn ends(&self, path: &str) -> bool {
+    pub(super) fn ends(&self, path: &str) -> bool {
         match self {
             Self::List(list) => list.iter().any(|name| path.ends_with(name.as_str())),
             Self::Pattern(pattern) => found(pattern, path),
@@ -196,7 +196,7 @@ struct Layers {
 
 impl Targets {
     /// Reads them; `default` are the modules of a configuration that names none.
-    pub fn read(config: &Config<'_>, default: &[&str]) -> Result<Self> {
+    pub(super) fn read(config: &Config<'_>, default: &[&str]) -> Result<Self> {
         let names = match Names::read(config, "target_modules")? {
             Some(names) => names,
             None if config.get("target_modules").is_some() => {
@@ -229,7 +229,7 @@ impl Targets {
     }
 
     /// Whether PEFT would adapt the module.
-    pub fn matches(&self, module: &Module) -> bool {
+    pub(super) fn matches(&self, module: &Module) -> bool {
         let path = module.path.as_str();
         if self
             .exclude
@@ -251,7 +251,7 @@ impl Targets {
 
     /// The names of the list, if plugins would choose exactly `chosen` by them. Plugins match them
     /// by their ends among the blocks' layers.
-    pub fn plain(&self, all: &[Module], chosen: &BTreeSet<String>) -> Option<Vec<String>> {
+    pub(super) fn plain(&self, all: &[Module], chosen: &BTreeSet<String>) -> Option<Vec<String>> {
         let Names::List(list) = &self.names else {
             return None;
         };
@@ -321,7 +321,7 @@ pub(super) struct Pattern(Vec<(Regex, String, Value)>);
 
 impl Pattern {
     /// Reads one.
-    pub fn read(config: &Config<'_>, key: &str) -> Result<Self> {
+    pub(super) fn read(config: &Config<'_>, key: &str) -> Result<Self> {
         let map = match config.get(key) {
             None => return Ok(Self(Vec::new())),
             Some(Value::Object(map)) => map,
@@ -341,7 +341,7 @@ impl Pattern {
     }
 
     /// The number for a module, if there is one.
-    pub fn of(&self, path: &str) -> Option<&Value> {
+    pub(super) fn of(&self, path: &str) -> Option<&Value> {
         // A pattern that is the whole name counts if no pattern before it matches, like all others.
         let matching = self.0.iter().find(|(pattern, ..)| found(pattern, path));
         matching.map(|(_, _, value)| value)

@@ -13,7 +13,7 @@ use progtune_kernels::activation::{
 const DEEP: f64 = -8.0;
 
 /// `f(x)` of any shape.
-pub fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
+pub(super) fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
     Ok(match activation {
         Activation::Gelu => x.gelu_erf()?,
         Activation::GeluTanh => x.gelu()?,

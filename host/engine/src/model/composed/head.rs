@@ -16,7 +16,7 @@ use candle_core::{D, Tensor};
 /// For sequences, BERT has dense + tanh (the pooler) → dropout → linear, and RoBERTa has dropout →
 /// dense → tanh → dropout → linear. For questions the head is one linear layer, and for tokens
 /// dropout → linear.
-pub fn logits(head: &Head, hidden: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+pub(crate) fn logits(head: &Head, hidden: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
     let p = pass.config.classifier_dropout;
     let keys = pass.head_row_keys(head);
     let rows = pass.row_context(keys, true);
@@ -39,7 +39,7 @@ pub fn logits(head: &Head, hidden: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
 /// The loss of classes and tags is cross-entropy, that of sets the mean binary cross-entropy over
 /// the outputs, and that of scores the squared error. The loss of a span is the mean of the
 /// cross-entropies of both ends over the sequence's tokens.
-pub fn loss(
+pub(crate) fn loss(
     logits: &Tensor,
     batch: &Batch,
     weighting: &LossWeighting,

@@ -37,7 +37,7 @@ const WITH_PARAMETERS: [&str; 2] = ["prelu", "xielu"];
 ///
 /// # Errors
 /// The expected names, and the reason why this is none of them.
-pub fn by_name(name: &str) -> Result<Activation, String> {
+pub(super) fn by_name(name: &str) -> Result<Activation, String> {
     if let Some((_, activation)) = NAMES.iter().find(|(known, _)| *known == name) {
         return Ok(*activation);
     }

@@ -53,7 +53,7 @@ impl Architecture {
     /// Hugging Face's `model_type`, which is also the base model's prefix in checkpoints.
     ///
     /// ```
-    /// use progtune_engine::model::config::Architecture;
+    /// use progtune_engine::model::Architecture;
     ///
     /// assert_eq!(Architecture::Roberta.model_type(), "roberta");
     /// ```

@@ -1,7 +1,7 @@
 //! The names of a head's outputs: `id2label` and `num_labels` of `config.json`, read as
 //! transformers' `PreTrainedConfig` reads them. They are read when a configuration is parsed.
 
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ const MOST_LABELS: usize = 1 << 20;
 
 /// The names of a head's outputs, as a configuration has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadLabels {
+pub(super) struct HeadLabels {
     /// One name per output.
     pub names: Vec<String>,
     /// Whether the file mentions them. Otherwise there are two, transformers' default.
@@ -27,7 +27,7 @@ pub struct HeadLabels {
 ///
 /// # Errors
 /// The key, and the value that was expected of it.
-pub fn read(raw: &Map<String, Value>) -> Result<HeadLabels, (&'static str, String)> {
+pub(super) fn read(raw: &Map<String, Value>) -> Result<HeadLabels, (&'static str, String)> {
     let count = count(raw.get("num_labels"))?;
     let stated = match raw.get("id2label") {
         None | Some(Value::Null) => BTreeMap::new(),

@@ -13,7 +13,7 @@ const SHOWN: usize = 200;
 ///
 /// # Errors
 /// When it is not even JSON in Python's form.
-pub fn parse(text: &str) -> serde_json::Result<Value> {
+pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match serde_json::from_str(text) {
         Ok(value) => Ok(value),
@@ -49,7 +49,7 @@ fn tag_floats(text: &str) -> String {
 }
 
 /// A value in the form that the file had, cut after the characters that a message has room for.
-pub fn show(value: &Value) -> String {
+pub(super) fn show(value: &Value) -> String {
     let whole = match value.get(FLOAT_TAG).and_then(Value::as_str) {
         Some(name) => name.to_owned(),
         None => value.to_string(),

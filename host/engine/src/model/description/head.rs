@@ -7,7 +7,7 @@ use crate::{
 
 /// A linear layer of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadModule {
+pub(crate) struct HeadModule {
     /// The module's name, which is also the site's.
     pub module: &'static str,
     /// The number of columns that it reads.
@@ -22,7 +22,7 @@ pub struct HeadModule {
 
 /// The layers of Hugging Face's `…ForSequenceClassification`, `…ForQuestionAnswering` and
 /// `…ForTokenClassification`, in the order in which they are computed.
-pub fn head_layers(config: &ModelConfig, head: HeadKind) -> Vec<HeadModule> {
+pub(crate) fn head_layers(config: &ModelConfig, head: HeadKind) -> Vec<HeadModule> {
     let hidden = config.encoder.hidden_size;
     let layer = |module, out_dim| HeadModule {
         module,

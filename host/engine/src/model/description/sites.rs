@@ -60,7 +60,10 @@ const BLOCK_SITES: [BlockSite; 11] = [
 /// All sites, from the input to the head.
 ///
 /// ```
-/// use progtune_engine::model::{config::ModelConfig, description::{HeadKind, sites}};
+/// use progtune_engine::{
+///     HeadKind,
+///     model::{ModelConfig, description::sites},
+/// };
 ///
 /// let text = r#"{"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 2,
 ///     "num_attention_heads": 1, "intermediate_size": 8}"#;
@@ -68,7 +71,7 @@ const BLOCK_SITES: [BlockSite; 11] = [
 /// assert_eq!(sites[0].name.as_str(), "embeddings");
 /// assert_eq!(sites[1].name.as_str(), "encoder.layer.0.attention.self.query");
 /// assert_eq!(sites.last().map(|site| site.name.as_str()), Some("classifier"));
-/// # Ok::<(), progtune_engine::error::Error>(())
+/// # Ok::<(), progtune_engine::Error>(())
 /// ```
 pub fn sites(config: &ModelConfig, head: HeadKind) -> Vec<SiteRecord> {
     let hidden = config.encoder.hidden_size;

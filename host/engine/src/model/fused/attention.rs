@@ -43,7 +43,7 @@ fn sequences<'a>(pass: &'a Pass<'_>, mode: BlockMode, task: &AttendTask) -> Sequ
 impl Forward<'_> {
     /// Steps (1) and (2). `x` are the task's rows, and `x_query` those that are computed. Returns
     /// c.
-    pub fn attend<'r>(
+    pub(super) fn attend<'r>(
         &self,
         task: &AttendTask,
         x: &[f32],
@@ -91,7 +91,7 @@ impl Forward<'_> {
     }
 
     /// Steps (3) and (4) for the computed rows `range`: writes h. `x` is their residual.
-    pub fn attention_output(
+    pub(super) fn attention_output(
         &self,
         range: &Range<usize>,
         (context, x): (&[f32], &[f32]),
@@ -117,7 +117,7 @@ impl Forward<'_> {
 }
 
 /// The gradients at an attending task.
-pub struct AttendGradients<'d> {
+pub(super) struct AttendGradients<'d> {
     /// That of c, `[computed rows, hidden]`.
     pub d_context: &'d [f32],
     /// The gradient that reaches the computed rows of x through the residual sums.
@@ -129,7 +129,7 @@ pub struct AttendGradients<'d> {
 impl Backward<'_> {
     /// Undoes steps (4) and (3). `d` comes in as the gradient of h and leaves as that of x through
     /// the residual sum; that of c is written.
-    pub fn attention_output_backward(
+    pub(super) fn attention_output_backward(
         &self,
         range: &Range<usize>,
         tapes: &AttentionOutputTapes,
@@ -165,7 +165,7 @@ impl Backward<'_> {
     }
 
     /// Undoes steps (2) and (1): from attention's output to the block's input.
-    pub fn attention_backward(
+    pub(super) fn attention_backward(
         &self,
         i: usize,
         task: &AttendTask,

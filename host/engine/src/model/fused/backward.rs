@@ -32,7 +32,7 @@ use std::ops::Range;
 /// asks for it.
 ///
 /// `d` is the gradient of the block's output, `[computed rows, hidden]`.
-pub fn backward(
+pub(crate) fn backward(
     block: &Block,
     tape: BlockTape,
     mut d: Vec<f32>,

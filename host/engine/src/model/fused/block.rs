@@ -41,17 +41,17 @@ use crate::{
 };
 
 /// The weights that the method computes.
-pub type Rewritten = PerLinear<Option<RewrittenWeight>>;
+pub(super) type Rewritten = PerLinear<Option<RewrittenWeight>>;
 
 /// A LayerNorm with its values.
-pub struct ReadyNorm<'a> {
+pub(super) struct ReadyNorm<'a> {
     pub norm: Norm,
     pub gamma: HostSlice<'a>,
     pub beta: HostSlice<'a>,
 }
 
 impl<'a> ReadyNorm<'a> {
-    pub fn new(norm: Norm, parameters: &'a Parameters) -> Self {
+    pub(super) fn new(norm: Norm, parameters: &'a Parameters) -> Self {
         Self {
             norm,
             gamma: parameters.host(norm.weight),
@@ -61,14 +61,14 @@ impl<'a> ReadyNorm<'a> {
 }
 
 /// The end of a sub-layer.
-pub struct SubLayerEnd<'a> {
+pub(super) struct SubLayerEnd<'a> {
     pub programs: &'a [ReadyProgram<'a>],
     pub norm: &'a ReadyNorm<'a>,
     pub site: DropoutSite,
 }
 
 /// A block with everything that one pass over it reads.
-pub struct ReadyBlock<'a> {
+pub(super) struct ReadyBlock<'a> {
     pub number: usize,
     pub linears: PerLinear<ReadyLinear<'a>>,
     pub prefix: Option<PrefixRows>,
@@ -82,7 +82,7 @@ pub struct ReadyBlock<'a> {
 
 impl<'a> ReadyBlock<'a> {
     /// Packs the block for one direction.
-    pub fn new(
+    pub(super) fn new(
         block: &'a Block,
         rewritten: &Rewritten,
         pass: &'a Pass<'_>,
@@ -114,7 +114,7 @@ impl<'a> ReadyBlock<'a> {
     }
 
     /// Step (4).
-    pub fn attention_end(&self) -> SubLayerEnd<'_> {
+    pub(super) fn attention_end(&self) -> SubLayerEnd<'_> {
         SubLayerEnd {
             programs: &self.attention_end,
             norm: &self.attention_norm,
@@ -123,7 +123,7 @@ impl<'a> ReadyBlock<'a> {
     }
 
     /// Step (8).
-    pub fn output_end(&self) -> SubLayerEnd<'_> {
+    pub(super) fn output_end(&self) -> SubLayerEnd<'_> {
         SubLayerEnd {
             programs: &self.output_end,
             norm: &self.output_norm,
@@ -133,7 +133,7 @@ impl<'a> ReadyBlock<'a> {
 
     /// Takes the gradients of everything but parameters, added up over all tasks, back to the
     /// parameters.
-    pub fn derived_backward(
+    pub(super) fn derived_backward(
         &self,
         block: &Block,
         sums: &[(Target, Buffer)],
@@ -161,14 +161,18 @@ impl<'a> ReadyBlock<'a> {
     }
 
     /// Whether the backward reads h, the rows between the sub-layers.
-    pub fn reads_hidden(&self, parameters: &Parameters) -> bool {
+    pub(super) fn reads_hidden(&self, parameters: &Parameters) -> bool {
         let intermediate = self.linears.intermediate.layer;
         intermediate.reads_input(parameters) || !self.output_end.is_empty()
     }
 }
 
 /// The weights that the method computes for this pass.
-pub fn rewrite_weights(block: &Block, pass: &Pass<'_>, mode: BlockMode) -> Result<Rewritten> {
+pub(super) fn rewrite_weights(
+    block: &Block,
+    pass: &Pass<'_>,
+    mode: BlockMode,
+) -> Result<Rewritten> {
     let rows = pass.row_context(pass.row_keys(mode), mode.dropout);
     PerLinear::try_from_fn(|site| {
         RewrittenWeight::of(&block.linears[site], pass, rows, mode.record)

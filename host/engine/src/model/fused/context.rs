@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// The inputs that all tasks of a block's forward share.
-pub struct Forward<'a> {
+pub(super) struct Forward<'a> {
     pub ready: &'a ReadyBlock<'a>,
     pub pass: &'a Pass<'a>,
     pub mode: BlockMode,
@@ -23,11 +23,15 @@ pub struct Forward<'a> {
 
 impl Forward<'_> {
     /// `intermediate_size`.
-    pub fn inner(&self) -> usize {
+    pub(super) fn inner(&self) -> usize {
         self.ready.linears.intermediate.layer.out_dim
     }
 
-    pub fn place<'w>(&'w self, keys: &'w [u64], workspace: &'w mut Workspace) -> Place<'w, 'w> {
+    pub(super) fn place<'w>(
+        &'w self,
+        keys: &'w [u64],
+        workspace: &'w mut Workspace,
+    ) -> Place<'w, 'w> {
         Place {
             parameters: self.pass.parameters,
             rows: self.pass.row_context(keys, self.mode.dropout),
@@ -39,7 +43,7 @@ impl Forward<'_> {
 }
 
 /// The inputs that all tasks of a block's backward share.
-pub struct Backward<'a> {
+pub(super) struct Backward<'a> {
     pub ready: &'a ReadyBlock<'a>,
     pub tape: &'a BlockTape,
     pub x: &'a [f32],
@@ -51,13 +55,13 @@ pub struct Backward<'a> {
 
 /// The rows and the memory of a task of the backward, and the sums to which it adds parameter
 /// gradients.
-pub struct BackwardPlace<'t, 'p, 'w> {
+pub(super) struct BackwardPlace<'t, 'p, 'w> {
     pub partials: &'t mut Partials<'p>,
     pub place: Place<'w, 'w>,
 }
 
 /// The gradients at a feeding task.
-pub struct FeedGradients<'d> {
+pub(super) struct FeedGradients<'d> {
     /// Comes in as the gradient of the block's output, and leaves as that of its input through the
     /// residual sums.
     pub d: &'d mut [f32],
@@ -66,11 +70,15 @@ pub struct FeedGradients<'d> {
 }
 
 impl Backward<'_> {
-    pub fn mode(&self) -> BlockMode {
+    pub(super) fn mode(&self) -> BlockMode {
         self.tape.mode
     }
 
-    pub fn place<'w>(&'w self, keys: &'w [u64], workspace: &'w mut Workspace) -> Place<'w, 'w> {
+    pub(super) fn place<'w>(
+        &'w self,
+        keys: &'w [u64],
+        workspace: &'w mut Workspace,
+    ) -> Place<'w, 'w> {
         Place {
             parameters: self.pass.parameters,
             rows: self.pass.row_context(keys, self.mode().dropout),
@@ -82,7 +90,7 @@ impl Backward<'_> {
 }
 
 /// The task's piece of a buffer that is kept, or else room of its own.
-pub fn piece<'k>(
+pub(super) fn piece<'k>(
     kept: &'k mut Option<&mut [f32]>,
     own: &'k mut Option<Buffer>,
     n: usize,
@@ -95,7 +103,7 @@ pub fn piece<'k>(
 }
 
 /// Adds the gradients that programs have for their other inputs.
-pub fn add_all(sum: &mut [f32], more: [Option<Buffer>; 2]) {
+pub(super) fn add_all(sum: &mut [f32], more: [Option<Buffer>; 2]) {
     for more in more.into_iter().flatten() {
         site::add(sum, &more);
     }

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 /// The values that the backward needs: the LayerNorm's normalised rows and reciprocal deviations,
 /// and the tapes of every task.
-pub struct EmbeddingsTape {
+pub(crate) struct EmbeddingsTape {
     x_hat: Buffer,
     rstd: Buffer,
     end: Vec<Vec<SiteTape>>,
@@ -46,7 +46,7 @@ fn place<'w>(
 }
 
 /// The input of the first block, `[T, hidden]`; `drop` says whether dropout applies.
-pub fn forward(
+pub(crate) fn forward(
     layer: &Embeddings,
     pass: &Pass<'_>,
     record: bool,
@@ -139,7 +139,7 @@ fn check_ids(hidden: usize, tables: &[(&[f32], &[u32], &str)]) -> Result<()> {
 
 /// Adds the gradients of the tables, the LayerNorm and the method; `d` is the gradient of the
 /// output.
-pub fn backward(
+pub(crate) fn backward(
     layer: &Embeddings,
     tape: EmbeddingsTape,
     mut d: Vec<f32>,

@@ -15,7 +15,7 @@ use progtune_kernels::{activation, gemm::PackedRows, matrix::Matrix};
 use std::ops::Range;
 
 /// The rows that the feed-forward sub-layer of a task writes.
-pub struct FeedForwardRows<'r> {
+pub(super) struct FeedForwardRows<'r> {
     pub u: &'r mut [f32],
     pub output: Normalised<&'r mut [f32]>,
     pub y: &'r mut [f32],
@@ -23,7 +23,7 @@ pub struct FeedForwardRows<'r> {
 
 impl Forward<'_> {
     /// Steps (5) to (8) for the computed rows `range`, from their h to y.
-    pub fn feed_forward(
+    pub(super) fn feed_forward(
         &self,
         range: &Range<usize>,
         h: &[f32],
@@ -63,7 +63,7 @@ impl Forward<'_> {
 
 impl Backward<'_> {
     /// Undoes steps (8) to (5): `d` comes in as the gradient of y and leaves as that of h.
-    pub fn feed_forward_backward(
+    pub(super) fn feed_forward_backward(
         &self,
         range: &Range<usize>,
         tapes: &FeedForwardTapes,

@@ -27,7 +27,7 @@ use std::ops::Range;
 
 /// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`. With `mode.record` it
 /// comes with the tape for [`super::block_backward`].
-pub fn forward(
+pub(crate) fn forward(
     block: &Block,
     x: Tensor,
     pass: &Pass<'_>,

@@ -15,7 +15,7 @@ const TASKS: usize = 16;
 
 /// Consecutive sequences and their rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub(super) struct Group {
     /// The sequences.
     pub sequences: Range<usize>,
     /// Their rows.
@@ -38,7 +38,7 @@ pub fn most_task_rows(rows: usize, sequences: usize, longest: usize) -> usize {
 }
 
 /// The groups of a batch with these sequence offsets.
-pub fn groups(offsets: &[u32]) -> Vec<Group> {
+pub(super) fn groups(offsets: &[u32]) -> Vec<Group> {
     let sequences = offsets.len() - 1;
     let rows = offsets[sequences] as usize;
     let n = n_groups(rows, sequences);
@@ -62,7 +62,7 @@ pub fn groups(offsets: &[u32]) -> Vec<Group> {
 }
 
 /// The groups of rows that are independent of each other: the first tokens.
-pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
+pub(super) fn row_groups(rows: usize) -> Vec<Range<usize>> {
     const FIRST_TOKENS: usize = 12;
     let n = rows.div_ceil(FIRST_TOKENS).clamp(1, TASKS);
     (0..n)
@@ -72,7 +72,7 @@ pub fn row_groups(rows: usize) -> Vec<Range<usize>> {
 }
 
 /// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow each other from 0.
-pub fn split(
+pub(super) fn split(
     mut data: &mut [f32],
     ranges: impl Iterator<Item = Range<usize>>,
     columns: usize,
@@ -87,7 +87,7 @@ pub fn split(
 }
 
 /// Some rows of `data`, `[_, columns]`.
-pub fn rows_of<'a>(data: &'a [f32], rows: &Range<usize>, columns: usize) -> &'a [f32] {
+pub(super) fn rows_of<'a>(data: &'a [f32], rows: &Range<usize>, columns: usize) -> &'a [f32] {
     &data[rows.start * columns..rows.end * columns]
 }
 

@@ -40,7 +40,7 @@ struct LayerTape {
 }
 
 /// Logits, `[rows, outputs]`, for the rows that the head reads, `[rows, hidden]`.
-pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> {
+pub(crate) fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> {
     let (logits, _) = pass
         .scratch
         .with_workspace(|w| forward(head, hidden, pass, w, false))?;
@@ -49,7 +49,7 @@ pub fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> 
 
 /// The loss (Σ over the examples / `denominator`) and, if `below` says that it is wanted, the
 /// gradient of `hidden`. Adds the gradients of the head's trainable parameters.
-pub fn train(
+pub(crate) fn train(
     head: &Head,
     hidden: &[f32],
     pass: &Pass<'_>,

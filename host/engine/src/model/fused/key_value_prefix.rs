@@ -13,25 +13,25 @@ use crate::{
 use candle_core::Tensor;
 
 /// The rows of one block.
-pub struct PrefixRows {
+pub(super) struct PrefixRows {
     /// `[prefix, 2·hidden]`, with candle's graph if they depend on something trained.
     rows: Tensor,
 }
 
 impl PrefixRows {
     /// The rows that the method's programs at `site` make; `None` when there are no programs.
-    pub fn of(site: &Site, pass: &Pass<'_>) -> Result<Option<Self>> {
+    pub(super) fn of(site: &Site, pass: &Pass<'_>) -> Result<Option<Self>> {
         let rows = key_value_prefix(site, pass)?;
         Ok(rows.map(|rows| Self { rows }))
     }
 
     /// The numbers.
-    pub fn values(&self) -> HostSlice<'_> {
+    pub(super) fn values(&self) -> HostSlice<'_> {
         HostSlice::of(&self.rows)
     }
 
     /// The sum to which a task adds their gradient; `None` when they depend on nothing trained.
-    pub fn sum<'p>(&self, partials: &'p mut Partials<'_>) -> Option<&'p mut [f32]> {
+    pub(super) fn sum<'p>(&self, partials: &'p mut Partials<'_>) -> Option<&'p mut [f32]> {
         let n = self.rows.elem_count();
         self.rows
             .track_op()
@@ -39,7 +39,7 @@ impl PrefixRows {
     }
 
     /// Takes their gradient, added up over all tasks, back to the parameters.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         site: &Site,
         sums: &[(Target, Buffer)],

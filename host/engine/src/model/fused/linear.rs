@@ -24,14 +24,14 @@ use progtune_kernels::{
 };
 
 /// A weight that the method computes from the checkpoint's.
-pub struct RewrittenWeight {
+pub(super) struct RewrittenWeight {
     base: Tensor,
     value: Tensor,
 }
 
 impl RewrittenWeight {
     /// The rewritten weight of a layer whose method has programs for it.
-    pub fn of(
+    pub(super) fn of(
         layer: &Linear,
         pass: &Pass<'_>,
         rows: RowContext<'_>,
@@ -56,7 +56,7 @@ impl RewrittenWeight {
 
     /// Adds the gradients of the parameters from which the weight was computed; `d_weight` is
     /// `[out_dim, in_dim]`.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         layer: &Linear,
         d_weight: &[f32],
@@ -84,7 +84,7 @@ impl RewrittenWeight {
 }
 
 /// A linear layer as the tasks of one pass use it.
-pub struct ReadyLinear<'a> {
+pub(super) struct ReadyLinear<'a> {
     /// The layer.
     pub layer: &'a Linear,
     /// The packed weight; `None` when the pass multiplies by no weight.
@@ -98,13 +98,13 @@ pub struct ReadyLinear<'a> {
 
 /// The values that the backward of a layer's programs needs.
 #[derive(Default)]
-pub struct LinearTape {
+pub(super) struct LinearTape {
     inputs: Vec<SiteTape>,
     outputs: Vec<SiteTape>,
 }
 
 /// The rows that a layer's backward reads and writes.
-pub struct LinearRows<'r> {
+pub(super) struct LinearRows<'r> {
     /// The layer's input, `[rows, in_dim]`; empty when nothing reads it.
     pub x: &'r [f32],
     /// Receives the gradient of `x`, which is added if the flag beside it says so.
@@ -116,7 +116,7 @@ pub struct LinearRows<'r> {
 
 impl<'a> ReadyLinear<'a> {
     /// Packs the operands that the pass needs.
-    pub fn new(
+    pub(super) fn new(
         layer: &'a Linear,
         rewritten: Option<&RewrittenWeight>,
         pass: &'a Pass<'_>,
@@ -146,13 +146,13 @@ impl<'a> ReadyLinear<'a> {
     }
 
     /// Its programs.
-    pub fn programs(&self) -> impl Iterator<Item = &ReadyProgram<'a>> {
+    pub(super) fn programs(&self) -> impl Iterator<Item = &ReadyProgram<'a>> {
         self.inputs.iter().chain(&self.outputs)
     }
 
     /// Computes `y = x·Wᵀ + b` and the programs; `x` is `[rows, in_dim]`, packed for layers that
     /// share it.
-    pub fn forward(
+    pub(super) fn forward(
         &self,
         y: &mut [f32],
         x: &[f32],
@@ -195,7 +195,7 @@ impl<'a> ReadyLinear<'a> {
 
     /// Adds the gradients of bias and programs. `d` comes in as the gradient of the result and
     /// leaves as that of the layer's own product.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         tape: &LinearTape,
         d: &mut [f32],

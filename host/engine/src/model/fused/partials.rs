@@ -9,7 +9,7 @@ use crate::model::{
 
 /// The target of a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     /// A parameter.
     Parameter(ParameterId),
     /// A value without rows that a program computes from parameters, by the key of its node.
@@ -19,7 +19,7 @@ pub enum Target {
 }
 
 /// The gradients of small things: biases, LayerNorms, and the parameters that a method adds.
-pub struct Partials<'a> {
+pub(super) struct Partials<'a> {
     parameters: &'a Parameters,
     scratch: &'a Scratch,
     sums: Vec<(Target, Buffer)>,
@@ -27,7 +27,7 @@ pub struct Partials<'a> {
 
 impl<'a> Partials<'a> {
     /// No gradients yet.
-    pub fn new(parameters: &'a Parameters, scratch: &'a Scratch) -> Self {
+    pub(super) fn new(parameters: &'a Parameters, scratch: &'a Scratch) -> Self {
         Self {
             parameters,
             scratch,
@@ -36,12 +36,12 @@ impl<'a> Partials<'a> {
     }
 
     /// Whether the parameter's gradient is wanted.
-    pub fn wants(&self, id: ParameterId) -> bool {
+    pub(super) fn wants(&self, id: ParameterId) -> bool {
         self.parameters.is_trainable(id)
     }
 
     /// The sum to which a parameter's gradient is added, initially zero; `None` for a frozen one.
-    pub fn sum(&mut self, id: ParameterId) -> Option<&mut [f32]> {
+    pub(super) fn sum(&mut self, id: ParameterId) -> Option<&mut [f32]> {
         if !self.wants(id) {
             return None;
         }
@@ -50,7 +50,7 @@ impl<'a> Partials<'a> {
     }
 
     /// The sum of `n` numbers to which a target's gradient is added, initially zero.
-    pub fn target(&mut self, target: Target, n: usize) -> &mut [f32] {
+    pub(super) fn target(&mut self, target: Target, n: usize) -> &mut [f32] {
         let at = match self.sums.iter().position(|(other, _)| *other == target) {
             Some(at) => at,
             None => {
@@ -65,7 +65,7 @@ impl<'a> Partials<'a> {
 
     /// Adds the parameters' sums of all tasks to the step's gradients; returns the sums of the
     /// other targets.
-    pub fn collect(tasks: Vec<Self>, gradients: &mut Gradients) -> Vec<(Target, Buffer)> {
+    pub(super) fn collect(tasks: Vec<Self>, gradients: &mut Gradients) -> Vec<(Target, Buffer)> {
         let mut others: Vec<(Target, Buffer)> = Vec::new();
         for (target, sum) in tasks.into_iter().flat_map(|task| task.sums) {
             if let Target::Parameter(id) = target {

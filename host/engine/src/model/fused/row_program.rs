@@ -32,7 +32,7 @@ use progtune_kernels::{
 /// A graph ready for one pass. The value of each step is rows of numbers, steps are in evaluation
 /// order, and the last one is the result.
 #[derive(Debug)]
-pub struct RowProgram {
+pub(super) struct RowProgram {
     steps: Vec<Step>,
     /// Whether the backward reads the value of a step.
     needed: Vec<bool>,
@@ -125,15 +125,15 @@ enum Step {
     },
 }
 
-/// The names of a site's inputs: `y`, then those of [`Others`].
+/// The names of a site's inputs: `y`, then those of `Others`.
 pub const INPUTS: [&str; 3] = ["y", "x", "residual"];
 
 /// The values of a site's inputs besides `y`: `x` and `residual`. They are empty where the site
 /// lacks them.
-pub type Others<'a> = [&'a [f32]; 2];
+pub(super) type Others<'a> = [&'a [f32]; 2];
 
 /// Everything that a program needs besides its rows.
-pub struct Run<'a, 'w> {
+pub(super) struct Run<'a, 'w> {
     /// The program from which it was compiled.
     pub program: &'a Program,
     /// Its matrices, packed for this direction.
@@ -150,7 +150,7 @@ pub struct Run<'a, 'w> {
 
 impl RowProgram {
     /// The matrices of the program, packed for one pass, one for each step that multiplies.
-    pub fn pack<'s>(
+    pub(super) fn pack<'s>(
         &self,
         parameters: &Parameters,
         scratch: &'s Scratch,
@@ -207,7 +207,7 @@ impl RowProgram {
     }
 
     /// Takes the gradients of derived values, added up over all tasks, back to the parameters.
-    pub fn derived_backward(
+    pub(super) fn derived_backward(
         &self,
         program: &Program,
         sums: &[(Target, Buffer)],
@@ -240,7 +240,7 @@ impl RowProgram {
 }
 
 /// A matrix of a program, packed for the forward or the backward.
-pub struct PackedMatrix<'s> {
+pub(super) struct PackedMatrix<'s> {
     step: usize,
     columns: Columns<'s>,
 }

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use std::ops::Range;
 
 /// Everything that the backward of a block needs.
-pub struct BlockTape {
+pub(crate) struct BlockTape {
     pub(super) mode: BlockMode,
     pub(super) x: Tensor,
     /// The first token's row of each sequence, in a block that computes no other.
@@ -20,7 +20,7 @@ pub struct BlockTape {
 
 /// The values that a forward leaves behind: `[T, …]` for keys and values, the computed rows for the
 /// rest.
-pub struct Saved {
+pub(super) struct Saved {
     pub attended: Attended<Buffer>,
     pub fed: Fed<Buffer>,
     /// For each attending task.
@@ -31,17 +31,17 @@ pub struct Saved {
 
 /// Something for each of query, key and value.
 #[derive(Default)]
-pub struct Qkv<T> {
+pub(super) struct Qkv<T> {
     pub q: T,
     pub k: T,
     pub v: T,
 }
 
 /// The tapes of the programs at query, key and value, for one task.
-pub type AttendTapes = Qkv<LinearTape>;
+pub(super) type AttendTapes = Qkv<LinearTape>;
 
 /// The values that attending leaves behind.
-pub struct Attended<T> {
+pub(super) struct Attended<T> {
     pub qkv: Qkv<T>,
     /// The logarithm of the softmax's denominator, `[computed rows, heads]`.
     pub log_sum_exp: T,
@@ -50,7 +50,7 @@ pub struct Attended<T> {
 }
 
 impl Attended<Buffer> {
-    pub fn as_rows(&mut self) -> Attended<&mut [f32]> {
+    pub(super) fn as_rows(&mut self) -> Attended<&mut [f32]> {
         Attended {
             qkv: Qkv {
                 q: &mut self.qkv.q,
@@ -65,7 +65,7 @@ impl Attended<Buffer> {
 
 impl Attended<&mut [f32]> {
     /// The rows of each task.
-    pub fn split(self, tasks: &[AttendTask], hidden: usize, heads: usize) -> Vec<Self> {
+    pub(super) fn split(self, tasks: &[AttendTask], hidden: usize, heads: usize) -> Vec<Self> {
         let rows = || tasks.iter().map(|task| task.rows.clone());
         let computed = || tasks.iter().map(|task| task.computed.clone());
         let q = split(self.qkv.q, computed(), hidden);
@@ -85,20 +85,20 @@ impl Attended<&mut [f32]> {
 }
 
 /// The tapes of the programs at the attention output, for one task.
-pub struct AttentionOutputTapes {
+pub(super) struct AttentionOutputTapes {
     pub dense: LinearTape,
     pub end: Vec<SiteTape>,
 }
 
 /// The values that a LayerNorm leaves behind: its normalised rows, `[rows, hidden]`, and their
 /// reciprocal deviations.
-pub struct Normalised<T> {
+pub(super) struct Normalised<T> {
     pub x_hat: T,
     pub rstd: T,
 }
 
 impl Normalised<Buffer> {
-    pub fn as_rows(&mut self) -> Normalised<&mut [f32]> {
+    pub(super) fn as_rows(&mut self) -> Normalised<&mut [f32]> {
         Normalised {
             x_hat: &mut self.x_hat,
             rstd: &mut self.rstd,
@@ -107,14 +107,14 @@ impl Normalised<Buffer> {
 }
 
 /// The values that feeding leaves behind: those of both LayerNorms, and u, `[rows, intermediate]`.
-pub struct Fed<T> {
+pub(super) struct Fed<T> {
     pub attention: Normalised<T>,
     pub u: T,
     pub output: Normalised<T>,
 }
 
 impl Fed<Buffer> {
-    pub fn as_rows(&mut self) -> Fed<&mut [f32]> {
+    pub(super) fn as_rows(&mut self) -> Fed<&mut [f32]> {
         Fed {
             attention: self.attention.as_rows(),
             u: &mut self.u,
@@ -125,7 +125,7 @@ impl Fed<Buffer> {
 
 impl Fed<&mut [f32]> {
     /// The rows of each task.
-    pub fn split(self, tasks: &[Range<usize>], hidden: usize, inner: usize) -> Vec<Self> {
+    pub(super) fn split(self, tasks: &[Range<usize>], hidden: usize, inner: usize) -> Vec<Self> {
         let rows = || tasks.iter().cloned();
         let normalised = |of: Normalised<_>| {
             let x_hats = split(of.x_hat, rows(), hidden).into_iter();
@@ -146,7 +146,7 @@ impl Fed<&mut [f32]> {
 }
 
 /// The tapes of the programs at the feed-forward sub-layer, for one task.
-pub struct FeedForwardTapes {
+pub(super) struct FeedForwardTapes {
     pub intermediate: LinearTape,
     pub activation: Vec<SiteTape>,
     pub output: LinearTape,
@@ -154,7 +154,7 @@ pub struct FeedForwardTapes {
 }
 
 /// The tapes of the programs at one feeding task.
-pub struct FeedTapes {
+pub(super) struct FeedTapes {
     pub attention_output: AttentionOutputTapes,
     pub feed_forward: FeedForwardTapes,
     pub end: Vec<SiteTape>,

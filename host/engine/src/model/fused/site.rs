@@ -17,14 +17,14 @@ use crate::{
 use candle_core::{Device, Tensor, Var};
 
 /// A program ready for one pass.
-pub struct ReadyProgram<'a> {
+pub(super) struct ReadyProgram<'a> {
     program: &'a Program,
     /// Its fused form with the matrices packed for this direction; `None` if candle runs it.
     fused: Option<(RowProgram, Vec<PackedMatrix<'a>>)>,
 }
 
 /// Prepares the programs of a site for the forward or, with `backward`, for the backward.
-pub fn prepare<'a>(
+pub(super) fn prepare<'a>(
     programs: &'a [Program],
     parameters: &Parameters,
     scratch: &'a Scratch,
@@ -43,7 +43,7 @@ pub fn prepare<'a>(
 impl ReadyProgram<'_> {
     /// Takes the gradients of the values that the program computes without rows back to the
     /// parameters. The sums are those of all tasks.
-    pub fn derived_backward(
+    pub(super) fn derived_backward(
         &self,
         sums: &[(Target, Buffer)],
         parameters: &Parameters,
@@ -57,7 +57,7 @@ impl ReadyProgram<'_> {
 }
 
 /// The values that the backward of one program needs.
-pub enum SiteTape {
+pub(super) enum SiteTape {
     /// Values of its steps.
     Fused(Vec<Option<Buffer>>),
     /// candle's graph from the inputs to the output.
@@ -70,7 +70,7 @@ pub enum SiteTape {
 }
 
 /// The rows and the memory with which a task runs programs.
-pub struct Place<'a, 'w> {
+pub(super) struct Place<'a, 'w> {
     /// The parameters.
     pub parameters: &'a Parameters,
     /// The step, and the keys of the task's rows.
@@ -97,7 +97,7 @@ impl<'a> Place<'a, '_> {
 }
 
 /// Applies `programs` to `y` one after the other; the other inputs stay the same.
-pub fn forward(
+pub(super) fn forward(
     programs: &[ReadyProgram<'_>],
     y: &mut [f32],
     others: Others<'_>,
@@ -150,7 +150,7 @@ fn run_candle(
 /// Undoes [`forward`]: turns `d`, the gradient of the result, into that of the original `y`, and
 /// adds the parameters' gradients. Returns the gradients of the other inputs, in the order of
 /// [`Others`].
-pub fn backward(
+pub(super) fn backward(
     programs: &[ReadyProgram<'_>],
     tapes: &[SiteTape],
     d: &mut [f32],
@@ -214,6 +214,6 @@ fn candle_backward(
 }
 
 /// `sum += more`.
-pub fn add(sum: &mut [f32], more: &[f32]) {
+pub(super) fn add(sum: &mut [f32], more: &[f32]) {
     progtune_kernels::elementwise::add_scaled(sum, more, 1.0);
 }

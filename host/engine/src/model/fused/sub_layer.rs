@@ -25,7 +25,7 @@ use progtune_kernels::{
 use std::ops::Range;
 
 /// The rows of a task at the end of a sub-layer.
-pub struct EndRows<'r> {
+pub(super) struct EndRows<'r> {
     /// Receives the result.
     pub y: &'r mut [f32],
     /// The dense layer's output, which the normalised rows replace.
@@ -38,7 +38,7 @@ pub struct EndRows<'r> {
 
 impl Forward<'_> {
     /// Steps (4) and (8) for the computed rows `range`.
-    pub fn end(
+    pub(super) fn end(
         &self,
         end: SubLayerEnd<'_>,
         range: &Range<usize>,
@@ -72,7 +72,7 @@ impl Forward<'_> {
 }
 
 /// Everything that the backward of a sub-layer's end reads.
-pub struct EndTape<'t> {
+pub(super) struct EndTape<'t> {
     pub normalised: &'t Normalised<Buffer>,
     pub programs: &'t [SiteTape],
     /// The sub-layer's input; empty when nothing reads it.
@@ -83,7 +83,7 @@ impl Backward<'_> {
     /// Undoes step (4) or (8) for the computed rows `range`. `d` comes in as the gradient of the
     /// result and leaves as that of the residual; `d_dense` receives that of the dense layer's
     /// output.
-    pub fn end_backward(
+    pub(super) fn end_backward(
         &self,
         end: SubLayerEnd<'_>,
         range: &Range<usize>,

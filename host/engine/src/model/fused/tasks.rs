@@ -6,7 +6,7 @@ use crate::model::pass::{BlockMode, Pass};
 use std::ops::Range;
 
 /// The division of a pass over a block into tasks.
-pub struct Tasks {
+pub(super) struct Tasks {
     /// The attending tasks.
     pub attend: Vec<AttendTask>,
     /// The computed rows of each feeding task. They are those of the attending tasks, unless the
@@ -16,7 +16,7 @@ pub struct Tasks {
 
 /// The rows of an attending task.
 #[derive(Clone)]
-pub struct AttendTask {
+pub(super) struct AttendTask {
     pub sequences: Range<usize>,
     /// Rows of keys and values.
     pub rows: Range<usize>,
@@ -26,7 +26,7 @@ pub struct AttendTask {
 
 impl Tasks {
     /// The tasks of a batch.
-    pub fn new(pass: &Pass<'_>, mode: BlockMode) -> Self {
+    pub(super) fn new(pass: &Pass<'_>, mode: BlockMode) -> Self {
         let groups = groups(&pass.batch.offsets).into_iter();
         let task = groups.map(|group| AttendTask {
             computed: if mode.first_only {

@@ -19,7 +19,7 @@ use progtune_kernels::{
 
 /// The rows that weight gradients read, for the weights that are trained: gradients of the layers'
 /// outputs, and inputs that the tape has in another form.
-pub struct Kept {
+pub(super) struct Kept {
     d_outputs: PerLinear<Option<Buffer>>,
     /// The rows that the layers multiplied, where the method changes their input.
     multiplied: PerLinear<Option<Buffer>>,
@@ -29,7 +29,7 @@ pub struct Kept {
 
 /// One task's rows of [`Kept`].
 #[derive(Default)]
-pub struct KeptRows<'a> {
+pub(super) struct KeptRows<'a> {
     pub d_outputs: PerLinear<Option<&'a mut [f32]>>,
     /// The rows that the layers multiplied, where the method changes their input.
     pub multiplied: PerLinear<Option<&'a mut [f32]>>,
@@ -42,7 +42,7 @@ pub struct KeptRows<'a> {
 impl Kept {
     /// Room for the layers whose weights are trained, with `all` rows of keys and values and
     /// `computed` of the rest.
-    pub fn new(block: &Block, pass: &Pass<'_>, all: usize, computed: usize) -> Self {
+    pub(super) fn new(block: &Block, pass: &Pass<'_>, all: usize, computed: usize) -> Self {
         let linears = &block.linears;
         let room = |site: LinearSite, columns: usize| {
             let rows = if site.computes_all_rows() {
@@ -67,7 +67,7 @@ impl Kept {
 
     /// The rows of every attending task (query, key and value) and of every feeding task (the
     /// rest).
-    pub fn split(
+    pub(super) fn split(
         &mut self,
         tasks: &Tasks,
         block: &ReadyBlock<'_>,
@@ -115,7 +115,7 @@ impl Kept {
     }
 
     /// Adds `dyᵀ·x` to the gradient of every trained weight, all at once.
-    pub fn weight_gradients(
+    pub(super) fn weight_gradients(
         self,
         block: &Block,
         tape: &BlockTape,

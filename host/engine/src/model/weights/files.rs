@@ -25,7 +25,7 @@ pub const INDICES: [&str; 2] = [FILES[1], FILES[3]];
 ///
 /// # Errors
 /// When there are none, an index is damaged, or a shard is missing.
-pub fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let found = FILES.iter().find(|name| directory.join(name).exists());
     let Some(name) = found else {
         return Err(Error::Model(format!(

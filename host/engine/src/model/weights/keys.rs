@@ -17,7 +17,7 @@ const ANYWHERE: [&str; 3] = [
 ];
 
 /// A key without the prefixes of wrappers, and these prefixes.
-pub fn unwrapped(key: &str) -> (String, Vec<&'static str>) {
+pub(super) fn unwrapped(key: &str) -> (String, Vec<&'static str>) {
     let (mut bare, mut taken) = (key.to_owned(), Vec::new());
     loop {
         let before = BEFORE.into_iter().find(|wrapper| bare.starts_with(wrapper));
@@ -40,7 +40,7 @@ pub fn unwrapped(key: &str) -> (String, Vec<&'static str>) {
 ///
 /// ```
 /// use progtune_engine::model::{
-///     config::Architecture,
+///     Architecture,
 ///     weights::{canonical_name, checkpoint_key},
 /// };
 ///
@@ -72,7 +72,7 @@ pub fn checkpoint_key(name: &str, architecture: Architecture) -> String {
 }
 
 /// Whether a base model may lack the parameter: those of the head, with the pooler.
-pub fn may_be_new(name: &str) -> bool {
+pub(super) fn may_be_new(name: &str) -> bool {
     ["classifier.", "pooler.", "qa_outputs."]
         .iter()
         .any(|prefix| name.starts_with(prefix))
@@ -80,7 +80,7 @@ pub fn may_be_new(name: &str) -> bool {
 
 /// Whether a tensor belongs to a pre-training head, another task's head or a buffer, which are no
 /// faults.
-pub fn is_other_head(name: &str) -> bool {
+pub(super) fn is_other_head(name: &str) -> bool {
     let buffer = name == "embeddings.position_ids" || name == "embeddings.token_type_ids";
     buffer
         || may_be_new(name)

@@ -3,7 +3,7 @@
 
 use super::{Checkpoint, ParameterInfo, keys};
 use crate::error::{Error, Result};
-use progtune_process::short_list::short_list;
+use progtune_process::short_list;
 
 /// The layer of a tensor of the encoder.
 fn layer_of(name: &str) -> Option<usize> {

@@ -26,7 +26,7 @@ const BROKEN: i32 = 5;
 
 /// The failure of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// No operation fails.
     None,
     /// The operation fails with this error of the system.
@@ -41,7 +41,7 @@ pub enum Fault {
 
 /// A failure and its operation, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The failure.
     pub fault: Fault,
     /// The number of the operation.
@@ -50,7 +50,7 @@ pub struct Plan {
 
 impl Plan {
     /// Reads the value of `PROGTUNE_FAULT`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "count" {
             let fault = Fault::None;
             return Some(Self { fault, at: 0 });

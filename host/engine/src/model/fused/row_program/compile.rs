@@ -32,7 +32,7 @@ enum Value {
 impl RowProgram {
     /// The fused form of `program` with the parameters' current values; `None` if one of its
     /// operations has none.
-    pub fn compile(program: &Program, parameters: &Parameters) -> Result<Option<Self>> {
+    pub(crate) fn compile(program: &Program, parameters: &Parameters) -> Result<Option<Self>> {
         let mut compiler = Compiler {
             program,
             parameters,
