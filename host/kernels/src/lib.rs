@@ -16,6 +16,7 @@
 pub mod activation;
 pub mod adamw;
 pub mod attention;
+pub mod bf16;
 pub mod binary_cross_entropy;
 pub mod cross_entropy;
 pub mod dropout;
