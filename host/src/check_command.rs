@@ -15,7 +15,7 @@ use crate::{
 };
 use progtune_engine::{
     error::{Error, Result},
-    model::device::Kernels,
+    model::device::{Kernels, Precision},
 };
 use progtune_process::{
     files::{
@@ -195,6 +195,12 @@ fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Optio
         } else {
             Kernels::Composed
         };
+        let is_bf16 = recorded.precision == Precision::Bf16.resolved();
+        inference.machine.precision = if is_bf16 {
+            Precision::Bf16
+        } else {
+            Precision::F32
+        };
     }
     let base = inference.models.model.clone();
     let fetcher = Fetcher::new(&inference.hub);
@@ -217,8 +223,9 @@ fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Optio
         Ok(Some(Recorded {
             progtune: env!("CARGO_PKG_VERSION").into(),
             device: machine.device.to_string(),
-            simd: simd_name().into(),
+            simd: simd_name(machine.precision).into(),
             is_fused: machine.is_fused(),
+            precision: machine.precision.resolved().into(),
             probes: recorded.probes.clone(),
             logits: verify::logits(model, &batch)?,
         }))

@@ -23,7 +23,7 @@ use progtune_engine::{
         Model,
         config::ModelConfig,
         description::HeadKind,
-        device::{Device, Kernels},
+        device::{Device, Kernels, Precision},
         weights::{self, HeadPolicy},
     },
     model_source::ModelSource,
@@ -129,6 +129,7 @@ fn verified(merged: Model, config: &MergeConfig) -> Result<()> {
             threads: config.threads,
             device: Device::Cpu,
             kernels: Kernels::Auto,
+            precision: Precision::F32,
         },
     };
     let verified = verify::verify(&config.output, &expected, &loading);

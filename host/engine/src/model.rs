@@ -41,6 +41,7 @@ use layout::{Block, Layout};
 use loss::LossWeighting;
 use parameters::{HostSlice, Parameters};
 use pass::{BlockMode, Pass};
+use progtune_kernels::gemm::Operands;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
 pub use scratch::keeps_both_directions;
@@ -57,6 +58,8 @@ pub struct Model {
     readers: Vec<Depth>,
     fused: bool,
     scratch: Scratch,
+    /// The memory of the head, which is always computed in f32.
+    head_scratch: Scratch,
     /// Whether dropout also applies, in training, to frozen blocks, and to the embeddings below
     /// them, as in the paper's code. The embeddings below a trained first block always drop out.
     pub frozen_dropout: bool,
@@ -104,12 +107,22 @@ impl Model {
             parameters,
             layout,
             fused,
-            scratch: Scratch::for_weights(n_packed),
+            scratch: Scratch::for_weights(n_packed, Operands::F32),
+            head_scratch: Scratch::default(),
             frozen_dropout: false,
             recompute: false,
             loss_weighting: LossWeighting::default(),
             not_in_base: Vec::new(),
         })
+    }
+
+    /// Makes the products of the blocks round their operands to bfloat16, or not. Sums,
+    /// activations, parameters and the head stay in f32. The composed path computes in f32 only.
+    pub fn set_operands(&mut self, operands: Operands) {
+        let weights = self.layout.blocks.iter();
+        let weights = weights.flat_map(|block| block.linears.each());
+        let n_packed = weights.map(|(_, layer)| layer.in_dim * layer.out_dim).sum();
+        self.scratch = Scratch::for_weights(n_packed, operands);
     }
 
     /// Whether the head yields logits for every token. Otherwise it yields one row per sequence.
@@ -121,11 +134,13 @@ impl Model {
     /// evaluation.
     pub fn release_buffers(&self) {
         self.scratch.release_buffers();
+        self.head_scratch.release_buffers();
     }
 
     /// Releases all memory except the parameters, when no step follows.
     pub fn release_memory(&self) {
         self.scratch.release();
+        self.head_scratch.release();
     }
 
     /// Logits, without dropout and without a tape: `[S, outputs]`, or `[T, outputs]` from a head

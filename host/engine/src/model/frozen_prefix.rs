@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::Tensor;
+use progtune_kernels::gemm::Operands;
 
 /// The start of a forward: rows that are known already.
 #[derive(Debug, Clone)]
@@ -64,8 +65,13 @@ impl Model {
     /// compute path.
     pub fn computation(&self) -> String {
         let c = &self.config;
+        // f32 is not named, so that what was kept before there was another precision stays known.
+        let precision = match self.scratch.operands() {
+            Operands::F32 => "",
+            Operands::Bf16 => " bf16",
+        };
         format!(
-            "{:?} {:?} from {} {:?} fused {} {:?}",
+            "{:?} {:?} from {} {:?} fused {} {:?}{precision}",
             c.encoder,
             c.activation,
             c.first_position(),

@@ -249,6 +249,11 @@ impl PackedRows {
         }
     }
 
+    /// Chooses the form of the operands that are packed from now on.
+    pub fn set_operands(&mut self, operands: Operands) {
+        self.operands = operands;
+    }
+
     /// Packs `a`, `[m, k]`, into this buffer, on this thread.
     pub fn pack(&mut self, a: Matrix<'_>) {
         (self.rows, self.k) = (a.rows(), a.columns());
