@@ -45,18 +45,29 @@ pub const VARIABLE: &str = "PROGTUNE_SIMD";
 pub fn level() -> Level {
     use std::sync::OnceLock;
     static LEVEL: OnceLock<Level> = OnceLock::new();
-    *LEVEL.get_or_init(|| {
-        let best = detect();
-        let wanted = std::env::var(VARIABLE).unwrap_or_default();
-        wanted_level(&wanted, best).unwrap_or(best)
-    })
+    *LEVEL.get_or_init(|| wanted().unwrap_or_else(|_| detect()))
 }
 
-/// The level of this name.
+/// Checks that [`VARIABLE`], if it is set, names a level of this machine.
 ///
 /// # Errors
-/// If there is no such level, or this machine lacks it. The text says which there are.
-pub fn wanted_level(name: &str, best: Level) -> Result<Level, String> {
+/// If it does not. The text says which levels there are.
+pub fn check_variable() -> Result<(), String> {
+    wanted()
+        .map(|_| ())
+        .map_err(|what| format!("{VARIABLE}: {what}"))
+}
+
+fn wanted() -> Result<Level, String> {
+    let name = std::env::var(VARIABLE).unwrap_or_default();
+    if name.is_empty() {
+        return Ok(detect());
+    }
+    of_name(&name, detect())
+}
+
+/// The level of this name, which is at most `best`.
+fn of_name(name: &str, best: Level) -> Result<Level, String> {
     let here: Vec<_> = Level::NAMES
         .iter()
         .filter(|(_, level)| *level <= best)
@@ -134,8 +145,22 @@ pub(crate) use simd_fn;
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn detection_is_stable() {
-        assert_eq!(super::level(), super::level());
+        assert_eq!(level(), level());
+    }
+
+    #[test]
+    fn a_level_beyond_the_machine_is_refused() {
+        assert_eq!(of_name("avx2", Level::Avx512), Ok(Level::Avx2));
+        assert_eq!(of_name("portable", Level::Portable), Ok(Level::Portable));
+        let error = of_name("avx512", Level::Avx2).unwrap_err();
+        assert!(
+            error.contains("(portable, avx2), found \"avx512\""),
+            "{error}"
+        );
+        assert_eq!(Level::Avx512Bf16.name(), "avx512bf16");
     }
 }

@@ -79,8 +79,9 @@ pub fn changes(
     let [settings_before, settings_now] = [&before.config, config].map(settings);
     let mut changes = differences(&settings_before, &settings_now, "unset");
     changes.retain(|Change { key, .. }| {
-        let is_free = FREE.contains(&key.as_str());
-        !is_free && !(has_exact_cache && CACHE.contains(&key.as_str()))
+        let key = key.as_str();
+        let is_free = FREE.contains(&key) || (has_exact_cache && CACHE.contains(&key));
+        !is_free
     });
     let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
     changes.extend(differences(&inputs_before, &inputs_now, "absent"));

@@ -77,15 +77,17 @@ impl MachineConfig {
         }
         let precision = settings.get(&PRECISION)?;
         let fault = match precision {
-            Precision::Tf32 => {
-                Some("tf32 is a format of NVIDIA GPUs, which this version computes in f32")
-            }
-            Precision::Bf16 if !kernels.fused_on(device) => {
-                Some("only the fused kernels compute in bf16")
-            }
+            Precision::Tf32 => Some((
+                "tf32 is a format of NVIDIA GPUs, which this version computes in f32",
+                "use --precision f32 or bf16",
+            )),
+            Precision::Bf16 if !kernels.fused_on(device) => Some((
+                "only the fused kernels compute in bf16",
+                "leave kernels at auto, or use --precision f32",
+            )),
             _ => None,
         };
-        if let Some(reason) = fault {
+        if let Some((reason, advice)) = fault {
             return Err(ConfigError::Conflict {
                 first: format!(
                     "precision {precision} (from {})",
@@ -93,7 +95,7 @@ impl MachineConfig {
                 ),
                 second: format!("device {device} and kernels {kernels}"),
                 reason: reason.into(),
-                advice: "use --precision f32, or on the CPU bf16".into(),
+                advice: advice.into(),
             });
         }
         Ok(Self {

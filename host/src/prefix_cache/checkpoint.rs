@@ -91,7 +91,7 @@ impl PrefixCache {
             return Ok(());
         };
         let frozen = model.frozen_blocks(|id| model.parameters.is_trainable(id));
-        let fits = |&(_, boundary, _): &&(u32, usize, usize)| (1..=frozen).contains(&boundary);
+        let fits = |&(_, boundary, _): &&(u32, usize, usize)| (1..=frozen).contains(boundary);
         if let (Some(keys), Some(disk)) = (&mut self.keys, store.disk()) {
             let fitting = kept.entries.iter().filter(fits);
             let mut boundaries: Vec<usize> = fitting.map(|entry| entry.1).collect();

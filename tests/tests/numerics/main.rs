@@ -11,6 +11,7 @@ mod parity_gradients;
 mod parity_heads;
 mod parity_methods;
 mod peft_matrix;
+mod precision;
 mod prefix_cache;
 mod real_minilm;
 mod schedules;
