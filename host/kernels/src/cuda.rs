@@ -16,6 +16,9 @@
 //! | `dropout.cu` | `dropout` | [`columns`] |
 //! | `elementwise.cu` | `add_scaled`, `multiply`, `add_products`, `scale`, `to_bf16`, `to_f32` | [`packs`] |
 //! | | `gather_rows`, `scatter_rows` | [`columns`] |
+//! | `vector.cu` | `add_vector`, `multiply_vector` | [`columns`] |
+//! | | `product_sums` | [`columns`], then `column_sums` |
+//! | | `swap` | [`numbers`] |
 //! | `embedding.cu` | `embedding_forward` | [`columns`] |
 //! | | `embedding_backward_segments`, `embedding_backward_add` | [`by_column_tiles`], over [`Segments`] |
 //! | `attention.cu` | `attention_forward`, `attention_backward_queries` | [`attention_queries`] |
@@ -43,10 +46,14 @@
 //! - A launch without rows is skipped by the caller.
 
 mod arguments;
+#[cfg(feature = "host-kernels")]
+pub mod host;
 mod segments;
 
+use crate::activation::Activation;
+
 pub use arguments::{
-    AdamWChunk, AdamWConstants, AttentionArgument, ColumnSumsArgument, DropoutArgument,
+    AdamWChunk, AdamWConstants, Arguments, AttentionArgument, ColumnSumsArgument, DropoutArgument,
 };
 pub use segments::Segments;
 
@@ -125,6 +132,11 @@ const MAX_CHUNKS: usize = 512;
 const PACKS_PER_THREAD: usize = 2;
 /// The most threads for a row of the LayerNorm.
 const MAX_ROW_THREADS: usize = 512;
+
+/// The number of an activation, as the kernels of `activation.cu` take it.
+pub const fn activation_index(activation: Activation) -> u32 {
+    activation as u32
+}
 
 /// The launch of kernels with one block of 256 threads.
 pub const ONE_BLOCK: Launch = Launch {

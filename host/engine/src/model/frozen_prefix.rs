@@ -9,6 +9,7 @@
 use super::{
     Model,
     depth::Depth,
+    gpu,
     layout::{Block, Site},
     parameters::ParameterId,
     pass::Pass,
@@ -36,6 +37,9 @@ impl Model {
     /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from
     /// `start`.
     pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Tensor> {
+        if let Some(gpu) = &self.gpu {
+            return gpu::prefix(self, gpu, batch, start, to);
+        }
         let pass = Pass::new(self, batch, None);
         let no_tape = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, no_tape, start, to)?;

@@ -19,3 +19,4 @@ mod linear;
 mod losses;
 mod numbers;
 mod shim;
+mod vector;
