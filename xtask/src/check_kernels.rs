@@ -20,7 +20,7 @@ compute_80, into target/cuda-kernels. Warnings and spills are errors. Takes abou
 CPU minutes.
 ";
 
-/// Where the sources are, below the root.
+/// The folder of the sources, below the root.
 const SOURCES: &str = "host/kernels/src";
 
 /// Ampere, Ada and Hopper.
@@ -31,7 +31,7 @@ const PTX: &str = "compute_80";
 /// Kernels that may spill, with the reason.
 const SPILLS: &[(&str, &str)] = &[];
 
-/// What ptxas reports about a kernel for one card.
+/// The report of ptxas about a kernel for one card.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Usage {
     registers: usize,

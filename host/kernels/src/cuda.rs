@@ -14,10 +14,12 @@
 //! | `activation.cu` | `bias_activation_forward` | [`columns`] |
 //! | | `bias_activation_backward` | [`columns`], then `column_sums` |
 //! | `dropout.cu` | `dropout` | [`columns`] |
-//! | `elementwise.cu` | `add_scaled`, `multiply`, `add_products`, `scale`, `to_bf16`, `to_f32` | [`packs`] |
+//! | `elementwise.cu` | `add_scaled`, `multiply`, `add_products`, `scale` | [`packs`] |
+//! | | `to_bf16`, `to_f32` | [`packs`] of bf16 |
 //! | | `gather_rows`, `scatter_rows` | [`columns`] |
 //! | `embedding.cu` | `embedding_forward` | [`columns`] |
-//! | | `embedding_backward_segments`, `embedding_backward_add` | [`by_column_tiles`], over [`Segments`] |
+//! | | `embedding_backward_segments` | [`by_column_tiles`], over [`Segments`] |
+//! | | `embedding_backward_add` | [`by_column_tiles`] of f32, over the ids |
 //! | `attention.cu` | `attention_forward`, `attention_backward_queries` | [`attention_queries`] |
 //! | | `attention_backward_keys` | [`attention_keys`] |
 //! | `linear.cu` | `bias_gradient` | [`columns`], then `column_sums` |

@@ -127,7 +127,7 @@ impl Device {
 
     fn memory_mut(&mut self, at: At) -> &mut [u8] {
         let memory = &mut self.buffers[at.0].memory;
-        // SAFETY: every pattern of bytes is a u128, and the slice is borrowed as long as the memory.
+        // SAFETY: every pattern of bytes is a u128, and the slice borrows the memory.
         unsafe {
             std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), size_of_val(&**memory))
         }
