@@ -20,6 +20,7 @@
 //   ids [n]                          in   u32, each once
 //   id_starts [n + 1]                in   u32, offsets in the segments
 //   d_table [entries, columns]       in, out  f32; other rows are not touched
+//   touched [entries]                out  u8, or null: 1 for each id, as `adamw_step_rows` reads it
 //   columns                               grid: n × column tiles of f32 (`cuda::by_column_tiles`)
 //
 // No shared memory. Same bits on every run: no atomics, and every sum has one thread.
@@ -76,11 +77,12 @@ __device__ __forceinline__ void sum_segments(const T* d_y, const u32* order,
 
 extern "C" __global__ void __launch_bounds__(128)
     embedding_backward_add(const float* sums, const u32* ids, const u32* id_starts, float* d_table,
-                           u32 columns) {
+                           unsigned char* touched, u32 columns) {
     constexpr int N = Pack<float>::N;
     const u32 first = (blockIdx.y * blockDim.x + threadIdx.x) * N, i = blockIdx.x;
     const bool whole = in_packs<float>(columns);
     if (first >= columns) return;
+    if (touched && first == 0) touched[ids[i]] = 1;
     float* row = d_table + (size_t)ids[i] * columns;
     float total[N], sum[N];
     load_floats(total, row, first, columns, whole);
