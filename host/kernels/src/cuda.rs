@@ -6,6 +6,8 @@
 //! The head of each file lists the arguments of its kernels in their order, with shapes. Names end
 //! in the number type of the activations, `_f32` or `_bf16`; parameters, their gradients and sums
 //! are f32. All kernels are `extern "C"`, for launches by name, and need no dynamic shared memory.
+//! Compiled by a C++ compiler, a file exports `host_launch_NAME` for each kernel, which takes a
+//! launch and the addresses of the arguments (`shim::launch` in `src/cuda/host_shim.h`).
 //!
 //! | file | kernels | launch |
 //! |---|---|---|

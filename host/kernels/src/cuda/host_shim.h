@@ -93,7 +93,8 @@ static std::vector<Thread> threads;
 static std::vector<unsigned> n_at_warp;
 static unsigned n_threads, current;
 static std::string fault;
-static std::mutex one_at_a_time;
+// One for all files of a library, because their shared memory lies in the same section.
+__attribute__((visibility("hidden"))) inline std::mutex one_at_a_time;
 static thread_local std::string answer;
 static void (*body)(void*);
 static void* body_argument;
