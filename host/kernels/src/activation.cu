@@ -1,25 +1,45 @@
-// u = x + bias and y = f(u) for every activation, and the backward. CPU twin: activation.rs (the bias: linear.rs).
+// u = x + bias and y = f(u) for every activation, and the backward. CPU twin: activation.rs (the
+// bias: linear.rs).
 //
 // bias_activation_forward_{f32,bf16}
-//   u [rows, columns]       in, out  comes in as the product, leaves with the bias added; the backward reads it
+//   u [rows, columns]       in, out  comes in as the product, leaves with the bias added; the
+//                                    backward reads it
 //   bias [columns]          in       f32, or null: u stays as it is
 //   y [rows, columns]       out      f(u), or null: only the bias is added
 //   rows, columns, rows_per_chunk, activation
 // bias_activation_backward_{f32,bf16}
 //   d [rows, columns]       in, out  comes in as the gradient of y, leaves as that of u
 //   u [rows, columns]       in       as left by the forward
-//   partial [chunks, columns]  out   f32, or null: sums of the gradient of u over the rows of each chunk, for `column_sums`
+//   partial [chunks, columns]  out   f32, or null: sums of the gradient of u over the rows of each
+//                                    chunk, for `column_sums`
 //   rows, columns, rows_per_chunk, activation
 //
-// `activation` counts the variants of `Activation` in activation.rs, from 0 (`Gelu`) to 15 (`Linear`).
-// Grid and block (`cuda::columns`): a thread owns a pack of columns and goes through the rows of a chunk; blockIdx.x counts
-// column tiles, blockIdx.y chunks. No shared memory. Same bits on every run: a chunk is summed in the order of its rows.
+// `activation` counts the variants of `Activation` in activation.rs, from 0 (`Gelu`) to 15
+// (`Linear`). Grid and block (`cuda::columns`): a thread owns a pack of columns and goes through
+// the rows of a chunk; blockIdx.x counts column tiles, blockIdx.y chunks. No shared memory. Same
+// bits on every run: a chunk is summed in the order of its rows.
 #include "cuda/types.cuh"
 
 namespace {
 
-enum { GELU, GELU_TANH, GELU_CLIPPED, QUICK_GELU, RELU, RELU_SQUARED, RELU6, LEAKY_RELU, SILU, HARD_SWISH, MISH, SQRT_SOFTPLUS,
-       LAPLACE, SIGMOID, TANH, LINEAR };
+enum {
+    GELU,
+    GELU_TANH,
+    GELU_CLIPPED,
+    QUICK_GELU,
+    RELU,
+    RELU_SQUARED,
+    RELU6,
+    LEAKY_RELU,
+    SILU,
+    HARD_SWISH,
+    MISH,
+    SQRT_SOFTPLUS,
+    LAPLACE,
+    SIGMOID,
+    TANH,
+    LINEAR
+};
 
 constexpr float SQRT_HALF = 0.70710678f, INVERSE_SQRT_2_PI = 0.39894228f;
 constexpr float SQRT_2_OVER_PI = 0.79788456f, CUBIC = 0.044715f;
@@ -32,9 +52,15 @@ __device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.f + erff(x
 __device__ __forceinline__ float gelu_slope(float x) {
     return 0.5f * (1.f + erff(x * SQRT_HALF)) + x * expf(-0.5f * x * x) * INVERSE_SQRT_2_PI;
 }
-__device__ __forceinline__ float gelu_tanh_part(float x) { return tanhf(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)); }
-__device__ __forceinline__ float sqrt_softplus(float x) { return sqrtf(fmaxf(x, 0.f) + log1pf(expf(-fabsf(x)))); }
-__device__ __forceinline__ float clamp(float x, float low, float high) { return fminf(fmaxf(x, low), high); }
+__device__ __forceinline__ float gelu_tanh_part(float x) {
+    return tanhf(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+}
+__device__ __forceinline__ float sqrt_softplus(float x) {
+    return sqrtf(fmaxf(x, 0.f) + log1pf(expf(-fabsf(x))));
+}
+__device__ __forceinline__ float clamp(float x, float low, float high) {
+    return fminf(fmaxf(x, low), high);
+}
 
 // f(x).
 template <int A>
@@ -67,7 +93,8 @@ __device__ __forceinline__ float slope(float x) {
     if (A == GELU) return gelu_slope(x);
     if (A == GELU_TANH) {
         const float t = gelu_tanh_part(x);
-        return 0.5f * (1.f + t) + 0.5f * x * (1.f - t * t) * SQRT_2_OVER_PI * (1.f + 3.f * CUBIC * x * x);
+        return 0.5f * (1.f + t) +
+               0.5f * x * (1.f - t * t) * SQRT_2_OVER_PI * (1.f + 3.f * CUBIC * x * x);
     }
     if (A == GELU_CLIPPED) return gelu(x) > CLIP ? 0.f : gelu_slope(x);
     if (A == QUICK_GELU) {
@@ -116,7 +143,8 @@ struct Forward {
     template <int A>
     __device__ __forceinline__ void run() const {
         constexpr int N = Pack<T>::N;
-        const u32 first = (blockIdx.x * blockDim.x + threadIdx.x) * N, begin = blockIdx.y * rows_per_chunk;
+        const u32 first = (blockIdx.x * blockDim.x + threadIdx.x) * N,
+                  begin = blockIdx.y * rows_per_chunk;
         const bool whole = in_packs<T>(columns);
         if (first >= columns) return;
         float b[N] = {};
@@ -149,7 +177,8 @@ struct Backward {
     template <int A>
     __device__ __forceinline__ void run() const {
         constexpr int N = Pack<T>::N;
-        const u32 first = (blockIdx.x * blockDim.x + threadIdx.x) * N, begin = blockIdx.y * rows_per_chunk;
+        const u32 first = (blockIdx.x * blockDim.x + threadIdx.x) * N,
+                  begin = blockIdx.y * rows_per_chunk;
         const bool whole = in_packs<T>(columns);
         if (first >= columns) return;
         float sums[N] = {};
@@ -165,7 +194,8 @@ struct Backward {
             }
             store_pack(d + start, gradient, first, columns, whole);
         }
-        if (partial) store_floats(partial + (size_t)blockIdx.y * columns, sums, first, columns, whole);
+        if (partial)
+            store_floats(partial + (size_t)blockIdx.y * columns, sums, first, columns, whole);
     }
 };
 
@@ -194,16 +224,18 @@ __device__ __forceinline__ void choose(const Direction& direction, u32 activatio
 
 }  // namespace
 
-#define BIAS_ACTIVATION(suffix, T)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(128) bias_activation_forward_##suffix(                                    \
-        T* u, const float* bias, T* y, u32 rows, u32 columns, u32 rows_per_chunk, u32 activation) {                        \
-        choose(Forward<T>{u, bias, y, rows, columns, rows_per_chunk}, activation);                                         \
-    }                                                                                                                      \
-    extern "C" __global__ void __launch_bounds__(128) bias_activation_backward_##suffix(                                   \
-        T* d, const T* u, float* partial, u32 rows, u32 columns, u32 rows_per_chunk, u32 activation) {                     \
-        choose(Backward<T>{d, u, partial, rows, columns, rows_per_chunk}, activation);                                     \
-    }                                                                                                                      \
-    HOST_LAUNCH(bias_activation_forward_##suffix)                                                                          \
+#define BIAS_ACTIVATION(suffix, T)                                                                 \
+    extern "C" __global__ void __launch_bounds__(128)                                              \
+        bias_activation_forward_##suffix(T* u, const float* bias, T* y, u32 rows, u32 columns,     \
+                                         u32 rows_per_chunk, u32 activation) {                     \
+        choose(Forward<T>{u, bias, y, rows, columns, rows_per_chunk}, activation);                 \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(128)                                              \
+        bias_activation_backward_##suffix(T* d, const T* u, float* partial, u32 rows, u32 columns, \
+                                          u32 rows_per_chunk, u32 activation) {                    \
+        choose(Backward<T>{d, u, partial, rows, columns, rows_per_chunk}, activation);             \
+    }                                                                                              \
+    HOST_LAUNCH(bias_activation_forward_##suffix)                                                  \
     HOST_LAUNCH(bias_activation_backward_##suffix)
 
 BIAS_ACTIVATION(f32, float)

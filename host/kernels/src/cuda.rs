@@ -6,6 +6,8 @@
 //! The head of each file lists the arguments of its kernels in their order, with shapes. Names end
 //! in the number type of the activations, `_f32` or `_bf16`; parameters, their gradients and sums
 //! are f32. All kernels are `extern "C"`, for launches by name, and need no dynamic shared memory.
+//! Compiled by a C++ compiler, a file exports `host_launch_NAME` for each kernel, which takes a
+//! launch and the addresses of the arguments (`shim::launch` in `src/cuda/host_shim.h`).
 //!
 //! | file | kernels | launch |
 //! |---|---|---|
@@ -14,13 +16,15 @@
 //! | `activation.cu` | `bias_activation_forward` | [`columns`] |
 //! | | `bias_activation_backward` | [`columns`], then `column_sums` |
 //! | `dropout.cu` | `dropout` | [`columns`] |
-//! | `elementwise.cu` | `add_scaled`, `multiply`, `add_products`, `scale`, `to_bf16`, `to_f32` | [`packs`] |
+//! | `elementwise.cu` | `add_scaled`, `multiply`, `add_products`, `scale` | [`packs`] |
+//! | | `to_bf16`, `to_f32` | [`packs`] of bf16 |
 //! | | `gather_rows`, `scatter_rows` | [`columns`] |
 //! | `vector.cu` | `add_vector`, `multiply_vector` | [`columns`] |
 //! | | `product_sums` | [`columns`], then `column_sums` |
 //! | | `swap` | [`numbers`] |
 //! | `embedding.cu` | `embedding_forward` | [`columns`] |
-//! | | `embedding_backward_segments`, `embedding_backward_add` | [`by_column_tiles`], over [`Segments`] |
+//! | | `embedding_backward_segments` | [`by_column_tiles`], over [`Segments`] |
+//! | | `embedding_backward_add` | [`by_column_tiles`] of f32, over the ids |
 //! | `attention.cu` | `attention_forward`, `attention_backward_queries` | [`attention_queries`] |
 //! | | `attention_backward_keys` | [`attention_keys`] |
 //! | `linear.cu` | `bias_gradient` | [`columns`], then `column_sums` |

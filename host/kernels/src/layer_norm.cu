@@ -4,7 +4,7 @@
 //   x [rows, columns]          in    the output of the layer before
 //   residual [rows, columns]   in    or null
 //   gamma, beta [columns]      in    f32
-//   y [rows, columns]          out   may be x or residual
+//   y [rows, columns]          out   may be x or residual, but not x_hat
 //   x_hat [rows, columns]      out   the normalised rows, which the backward reads; may be x
 //   rstd [rows]                out   f32, 1/√(variance + ε)
 //   rows, columns, eps, dropout
@@ -16,14 +16,16 @@
 //   d_sum [rows, columns]      out   the gradient of the sum, hence of the residual; may be d_y
 //   d_x [rows, columns]        out   d_sum after dropout, hence the gradient of x; or null
 //   partial_gamma, partial_beta, partial_bias [chunks, columns]
-//                              out   f32, or null: sums of d_y·x̂, d_y and d_x over the rows of each chunk. `column_sums` adds
-//                                    them to the gradients of γ, β and of the bias of the layer that made x.
+//                              out   f32, or null: sums of d_y·x̂, d_y and d_x over the rows of
+//                                    each chunk. `column_sums` adds them to the gradients of γ, β
+//                                    and of the bias of the layer that made x.
 //   rows, columns, rows_per_chunk, dropout
 //
-// Grid and block (`cuda::rows` and `cuda::row_chunks`): blockDim.x threads handle a row, two packs each, and blockDim.y rows are
-// handled side by side. Forward: ceil(rows / blockDim.y) blocks. Backward: blockDim.y chunks a block, ceil(chunks / blockDim.y)
-// blocks. At most 512 threads, hence 4096 columns of f32 or 8192 of bf16. Static shared memory 256 B.
-// Same bits on every run: a row is summed by warps in a fixed order, and a chunk in the order of its rows.
+// Grid and block (`cuda::rows` and `cuda::row_chunks`): blockDim.x threads handle a row, two packs
+// each, and blockDim.y rows are handled side by side. Forward: ceil(rows / blockDim.y) blocks.
+// Backward: blockDim.y chunks a block, ceil(chunks / blockDim.y) blocks. At most 512 threads, hence
+// 4096 columns of f32 or 8192 of bf16. Static shared memory 256 B. Same bits on every run: a row is
+// summed by warps in a fixed order, and a chunk in the order of its rows.
 #include "cuda/dropout.cuh"
 #include "cuda/reduce.cuh"
 
@@ -33,8 +35,8 @@ constexpr int PACKS = 2;
 
 // y = x̂·γ + β for one pack.
 template <class T>
-__device__ __forceinline__ void affine(T* y, const float (&x_hat)[Pack<T>::N], const float* gamma, const float* beta, u32 first,
-                                       u32 columns, bool whole) {
+__device__ __forceinline__ void affine(T* y, const float (&x_hat)[Pack<T>::N], const float* gamma,
+                                       const float* beta, u32 first, u32 columns, bool whole) {
     constexpr int N = Pack<T>::N;
     float g[N], b[N], values[N];
     load_floats(g, gamma, first, columns, whole);
@@ -45,8 +47,10 @@ __device__ __forceinline__ void affine(T* y, const float (&x_hat)[Pack<T>::N], c
 }
 
 template <class T>
-__device__ __forceinline__ void forward(const T* x, const T* residual, const float* gamma, const float* beta, T* y, T* x_hat,
-                                        float* rstd, u32 rows, u32 columns, float eps, const Dropout& dropout, RowSums& shared) {
+__device__ __forceinline__ void forward(const T* x, const T* residual, const float* gamma,
+                                        const float* beta, T* y, T* x_hat, float* rstd, u32 rows,
+                                        u32 columns, float eps, const Dropout& dropout,
+                                        RowSums& shared) {
     constexpr int N = Pack<T>::N;
     const u32 row = blockIdx.x * blockDim.y + threadIdx.y;
     const bool whole = in_packs<T>(columns), has_row = row < rows;
@@ -91,14 +95,16 @@ __device__ __forceinline__ void forward(const T* x, const T* residual, const flo
         const u32 first = (threadIdx.x + pack * blockDim.x) * N;
         // y is made of x̂ as it is stored, so that it can be made again.
         UNROLL
-        for (int i = 0; i < N; i++) values[pack][i] = to_float(from_float<T>(values[pack][i] * scale));
+        for (int i = 0; i < N; i++)
+            values[pack][i] = to_float(from_float<T>(values[pack][i] * scale));
         store_pack(x_hat + start, values[pack], first, columns, whole);
         affine(y + start, values[pack], gamma, beta, first, columns, whole);
     }
 }
 
 template <class T>
-__device__ __forceinline__ void affine_rows(const T* x_hat, const float* gamma, const float* beta, T* y, u32 rows, u32 columns) {
+__device__ __forceinline__ void affine_rows(const T* x_hat, const float* gamma, const float* beta,
+                                            T* y, u32 rows, u32 columns) {
     constexpr int N = Pack<T>::N;
     const u32 row = blockIdx.x * blockDim.y + threadIdx.y;
     const bool whole = in_packs<T>(columns);
@@ -121,9 +127,10 @@ struct ChunkSums {
 
 // One row of the backward.
 template <class T>
-__device__ __forceinline__ void backward_row(const T* d_y, const T* x_hat, const float* rstd, const float* gamma, T* d_sum, T* d_x,
-                                             u32 row, bool has_row, u32 columns, const Dropout& dropout, ChunkSums<Pack<T>::N>& sums,
-                                             RowSums& shared) {
+__device__ __forceinline__ void backward_row(const T* d_y, const T* x_hat, const float* rstd,
+                                             const float* gamma, T* d_sum, T* d_x, u32 row,
+                                             bool has_row, u32 columns, const Dropout& dropout,
+                                             ChunkSums<Pack<T>::N>& sums, RowSums& shared) {
     constexpr int N = Pack<T>::N;
     const bool whole = in_packs<T>(columns);
     const size_t start = (size_t)row * columns;
@@ -149,14 +156,16 @@ __device__ __forceinline__ void backward_row(const T* d_y, const T* x_hat, const
     }
     const float2 total = row_sums(sum, sum_x, shared);
     if (!has_row) return;
-    const float mean = total.x / (float)columns, mean_x = total.y / (float)columns, scale = rstd[row];
+    const float mean = total.x / (float)columns, mean_x = total.y / (float)columns,
+                scale = rstd[row];
     RowMask mask = {};
     if (dropout.row_keys) mask = row_mask(dropout, row);
     UNROLL
     for (int pack = 0; pack < PACKS; pack++) {
         const u32 first = (threadIdx.x + pack * blockDim.x) * N;
         UNROLL
-        for (int i = 0; i < N; i++) d[pack][i] = scale * (d[pack][i] - mean - normal[pack][i] * mean_x);
+        for (int i = 0; i < N; i++)
+            d[pack][i] = scale * (d[pack][i] - mean - normal[pack][i] * mean_x);
         store_pack(d_sum + start, d[pack], first, columns, whole);
         if (dropout.row_keys) apply_mask(d[pack], mask, first);
         if (d_x) store_pack(d_x + start, d[pack], first, columns, whole);
@@ -166,50 +175,57 @@ __device__ __forceinline__ void backward_row(const T* d_y, const T* x_hat, const
 }
 
 template <class T>
-__device__ __forceinline__ void backward(const T* d_y, const T* x_hat, const float* rstd, const float* gamma, T* d_sum, T* d_x,
-                                         float* partial_gamma, float* partial_beta, float* partial_bias, u32 rows, u32 columns,
-                                         u32 rows_per_chunk, const Dropout& dropout, RowSums& shared) {
+__device__ __forceinline__ void backward(const T* d_y, const T* x_hat, const float* rstd,
+                                         const float* gamma, T* d_sum, T* d_x, float* partial_gamma,
+                                         float* partial_beta, float* partial_bias, u32 rows,
+                                         u32 columns, u32 rows_per_chunk, const Dropout& dropout,
+                                         RowSums& shared) {
     constexpr int N = Pack<T>::N;
     const u32 chunk = blockIdx.x * blockDim.y + threadIdx.y;
     const bool whole = columns % N == 0;
     ChunkSums<N> sums = {};
     for (u32 i = 0; i < rows_per_chunk; i++) {
         const u32 row = chunk * rows_per_chunk + i;
-        backward_row(d_y, x_hat, rstd, gamma, d_sum, d_x, row, row < rows, columns, dropout, sums, shared);
+        backward_row(d_y, x_hat, rstd, gamma, d_sum, d_x, row, row < rows, columns, dropout, sums,
+                     shared);
     }
     if (chunk * rows_per_chunk >= rows) return;
     const size_t start = (size_t)chunk * columns;
     UNROLL
     for (int pack = 0; pack < PACKS; pack++) {
         const u32 first = (threadIdx.x + pack * blockDim.x) * N;
-        if (partial_gamma) store_floats(partial_gamma + start, sums.gamma[pack], first, columns, whole);
-        if (partial_beta) store_floats(partial_beta + start, sums.beta[pack], first, columns, whole);
-        if (partial_bias) store_floats(partial_bias + start, sums.bias[pack], first, columns, whole);
+        if (partial_gamma)
+            store_floats(partial_gamma + start, sums.gamma[pack], first, columns, whole);
+        if (partial_beta)
+            store_floats(partial_beta + start, sums.beta[pack], first, columns, whole);
+        if (partial_bias)
+            store_floats(partial_bias + start, sums.bias[pack], first, columns, whole);
     }
 }
 
 }  // namespace
 
-#define LAYER_NORM(suffix, T)                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(512) layer_norm_forward_##suffix(                                              \
-        const T* x, const T* residual, const float* gamma, const float* beta, T* y, T* x_hat, float* rstd, u32 rows,            \
-        u32 columns, float eps, Dropout dropout) {                                                                              \
-        __shared__ RowSums shared;                                                                                              \
-        forward<T>(x, residual, gamma, beta, y, x_hat, rstd, rows, columns, eps, dropout, shared);                              \
-    }                                                                                                                           \
-    extern "C" __global__ void __launch_bounds__(512) layer_norm_affine_##suffix(                                               \
-        const T* x_hat, const float* gamma, const float* beta, T* y, u32 rows, u32 columns) {                                   \
-        affine_rows<T>(x_hat, gamma, beta, y, rows, columns);                                                                   \
-    }                                                                                                                           \
-    extern "C" __global__ void __launch_bounds__(512) layer_norm_backward_##suffix(                                             \
-        const T* d_y, const T* x_hat, const float* rstd, const float* gamma, T* d_sum, T* d_x, float* partial_gamma,            \
-        float* partial_beta, float* partial_bias, u32 rows, u32 columns, u32 rows_per_chunk, Dropout dropout) {                 \
-        __shared__ RowSums shared;                                                                                              \
-        backward<T>(d_y, x_hat, rstd, gamma, d_sum, d_x, partial_gamma, partial_beta, partial_bias, rows, columns,              \
-                    rows_per_chunk, dropout, shared);                                                                           \
-    }                                                                                                                           \
-    HOST_LAUNCH(layer_norm_forward_##suffix)                                                                                    \
-    HOST_LAUNCH(layer_norm_affine_##suffix)                                                                                     \
+#define LAYER_NORM(suffix, T)                                                                      \
+    extern "C" __global__ void __launch_bounds__(512) layer_norm_forward_##suffix(                 \
+        const T* x, const T* residual, const float* gamma, const float* beta, T* y, T* x_hat,      \
+        float* rstd, u32 rows, u32 columns, float eps, Dropout dropout) {                          \
+        __shared__ RowSums shared;                                                                 \
+        forward<T>(x, residual, gamma, beta, y, x_hat, rstd, rows, columns, eps, dropout, shared); \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(512) layer_norm_affine_##suffix(                  \
+        const T* x_hat, const float* gamma, const float* beta, T* y, u32 rows, u32 columns) {      \
+        affine_rows<T>(x_hat, gamma, beta, y, rows, columns);                                      \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(512) layer_norm_backward_##suffix(                \
+        const T* d_y, const T* x_hat, const float* rstd, const float* gamma, T* d_sum, T* d_x,     \
+        float* partial_gamma, float* partial_beta, float* partial_bias, u32 rows, u32 columns,     \
+        u32 rows_per_chunk, Dropout dropout) {                                                     \
+        __shared__ RowSums shared;                                                                 \
+        backward<T>(d_y, x_hat, rstd, gamma, d_sum, d_x, partial_gamma, partial_beta,              \
+                    partial_bias, rows, columns, rows_per_chunk, dropout, shared);                 \
+    }                                                                                              \
+    HOST_LAUNCH(layer_norm_forward_##suffix)                                                       \
+    HOST_LAUNCH(layer_norm_affine_##suffix)                                                        \
     HOST_LAUNCH(layer_norm_backward_##suffix)
 
 LAYER_NORM(f32, float)

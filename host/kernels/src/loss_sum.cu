@@ -1,4 +1,5 @@
-// The loss of a batch from the losses of its rows, added up in a fixed order. It stays on the device until a run logs it.
+// The loss of a batch from the losses of its rows, added up in a fixed order. It stays on the
+// device until a run logs it.
 //
 // loss_sum
 //   row_losses [rows]   in       f32
@@ -6,7 +7,8 @@
 //   denominator (f64), rows      grid 1, block 256
 #include "cuda/reduce.cuh"
 
-extern "C" __global__ void __launch_bounds__(256) loss_sum(const float* row_losses, double* loss, double denominator, u32 rows) {
+extern "C" __global__ void __launch_bounds__(256)
+    loss_sum(const float* row_losses, double* loss, double denominator, u32 rows) {
     __shared__ double sums[8];
     double sum = 0.0;
     for (u32 row = threadIdx.x; row < rows; row += 256) sum += (double)row_losses[row];

@@ -1,9 +1,10 @@
-// Dropout from a counter, bit for bit that of `dropout.rs`: a mask is a function of (seed, step, site, example, token,
-// channel), so that the backward computes it again and nothing is stored.
+// Dropout from a counter, bit for bit that of `dropout.rs`: a mask is a function of (seed, step,
+// site, example, token, channel), so that the backward computes it again and nothing is stored.
 #pragma once
 #include "types.cuh"
 
-// One dropout as an argument of a kernel (`DropoutArgument` in cuda.rs). Without row keys there is none.
+// One dropout as an argument of a kernel (`DropoutArgument` in cuda.rs). Without row keys there is
+// none.
 struct Dropout {
     const u64* row_keys;  // one for each row
     u64 site_key;

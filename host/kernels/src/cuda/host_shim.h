@@ -1,13 +1,16 @@
-// The part of CUDA that the kernels use, for a plain C++17 compiler. A test compiles a `.cu` file unchanged against this
-// file and runs its kernels on the CPU. `types.cuh` includes it where the compiler is not nvcc.
+// The part of CUDA that the kernels use, for a plain C++17 compiler. A test compiles a `.cu` file
+// unchanged against this file and runs its kernels on the CPU. `types.cuh` includes it where the
+// compiler is not nvcc.
 //
-// The threads of a block are coroutines. A thread runs until it waits: at `__syncthreads` for its block, at `__syncwarp`,
-// a shuffle or a tensor-core product for its warp. Nobody else runs meanwhile, so a launch is deterministic; `order` says in
-// which order the threads of a block, and the blocks, take their turns. A kernel without races gives the same bits in every
-// order; a missing barrier shows as a difference.
+// The threads of a block are coroutines. A thread runs until it waits: at `__syncthreads` for its
+// block, at `__syncwarp`, a shuffle or a tensor-core product for its warp. Nobody else runs
+// meanwhile, so a launch is deterministic; `order` says in which order the threads of a block, and
+// the blocks, take their turns. A kernel without races gives the same bits in every order; a
+// missing barrier shows as a difference.
 //
-// Faults end a launch with a message: a barrier that some threads of the block never reach, a warp whose threads wait at
-// different places, a misaligned vector access, a wrong number of arguments. Shared memory begins as NaN in every block.
+// Faults end a launch with a message: a barrier that some threads of the block never reach, a warp
+// whose threads wait at different places, a misaligned vector access, a wrong number of arguments.
+// Shared memory begins as NaN in every block.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -19,7 +22,11 @@
 #include <string>
 #include <utility>
 #include <vector>
+// The system's contexts work everywhere, but switch ten times more slowly.
 #if !defined(__x86_64__)
+#define SHIM_UCONTEXT
+#endif
+#if defined(SHIM_UCONTEXT)
 #include <ucontext.h>
 #endif
 
@@ -47,6 +54,9 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
     float x, y, z, w;
 };
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
 struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
@@ -55,10 +65,11 @@ static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace shim {
 
-// A launch, as a test describes it: the same memory layout as `HostLaunch` in tests/cuda/library.rs.
+// A launch, as a test describes it: the same memory layout as `HostLaunch` in
+// tests/cuda/library.rs.
 struct Launch {
     dim3 grid, block;
-    uint64_t order;  // 0: ascending, 1: descending, otherwise the seed of random orders
+    uint64_t order;  // 0: ascending, 1: descending, otherwise the seed of random turns
 };
 
 enum class State { Ready, AtWarp, AtBlock, Done };
@@ -67,10 +78,10 @@ struct Thread {
     State state = State::Ready;
     unsigned linear = 0;
     dim3 index;
-    unsigned n_exchanges = 0;           // selects one of the two slots
-    unsigned char slot[2][32] = {};     // what the thread shows to its warp
+    unsigned n_exchanges = 0;        // selects one of the two slots
+    unsigned char slot[2][32] = {};  // what the thread shows to its warp
     char* stack = nullptr;
-#if defined(__x86_64__)
+#if !defined(SHIM_UCONTEXT)
     void* stack_pointer = nullptr;
 #else
     ucontext_t context;
@@ -82,12 +93,13 @@ static std::vector<Thread> threads;
 static std::vector<unsigned> n_at_warp;
 static unsigned n_threads, current;
 static std::string fault;
-static std::mutex one_at_a_time;
+// One for all files of a library, because their shared memory lies in the same section.
+__attribute__((visibility("hidden"))) inline std::mutex one_at_a_time;
 static thread_local std::string answer;
 static void (*body)(void*);
 static void* body_argument;
 
-#if defined(__x86_64__)
+#if !defined(SHIM_UCONTEXT)
 // Saves the registers that a call preserves, and continues on another stack.
 extern "C" void shim_switch(void** save, void* next);
 asm(".text\n"
@@ -116,7 +128,8 @@ __attribute__((noinline)) static void wait(State state) {
 __attribute__((noinline)) static void fail(const std::string& message) {
     if (fault.empty()) {
         char place[160];
-        snprintf(place, sizeof place, " (block %u,%u,%u, thread %u)", blockIdx.x, blockIdx.y, blockIdx.z, current);
+        snprintf(place, sizeof place, " (block %u,%u,%u, thread %u)", blockIdx.x, blockIdx.y,
+                 blockIdx.z, current);
         fault = message + place;
     }
     wait(State::Done);
@@ -133,7 +146,7 @@ static void prepare(Thread& thread) {
     if (!thread.stack) thread.stack = static_cast<char*>(malloc(STACK_BYTES));
     thread.state = State::Ready;
     thread.n_exchanges = 0;
-#if defined(__x86_64__)
+#if !defined(SHIM_UCONTEXT)
     // `ret` takes the address of `entry`, with the stack aligned as after a call.
     void** top = reinterpret_cast<void**>(thread.stack + STACK_BYTES - 64);
     top = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(top) & ~uintptr_t(15));
@@ -153,7 +166,8 @@ static void prepare(Thread& thread) {
 struct Turns {
     uint64_t order, state;
     std::vector<unsigned> turns;
-    Turns(uint64_t order_, unsigned n) : order(order_), state(order_ * 0x9E3779B97F4A7C15ull + n), turns(n) {
+    Turns(uint64_t order_, unsigned n)
+        : order(order_), state(order_ * 0x9E3779B97F4A7C15ull + n), turns(n) {
         for (unsigned i = 0; i < n; i++) turns[i] = order == 1 ? n - 1 - i : i;
     }
     void next() {
@@ -165,22 +179,38 @@ struct Turns {
     }
 };
 
+// Gives a thread its turn; false if it waits.
+static bool run_thread(unsigned turn) {
+    Thread& thread = threads[turn];
+    if (thread.state != State::Ready || !fault.empty()) return false;
+    current = turn;
+    threadIdx = thread.index;
+    to_thread(thread);
+    asm volatile("" ::: "memory");
+    return true;
+}
+
 static void run_block(Turns& turns) {
-    if (__start_shim_shared) memset(__start_shim_shared, 0xFF, __stop_shim_shared - __start_shim_shared);
+    if (__start_shim_shared)
+        memset(__start_shim_shared, 0xFF, __stop_shim_shared - __start_shim_shared);
     for (unsigned i = 0; i < n_threads; i++) prepare(threads[i]);
     n_at_warp.assign(n_threads / 32, 0);
+    // In a fixed order, a warp runs until it waits for the block, so that warps get far ahead of
+    // each other.
+    const size_t at_once = turns.order < 2 ? 32 : n_threads;
     for (;;) {
         bool ran = false;
         turns.next();
-        for (unsigned turn : turns.turns) {
-            Thread& thread = threads[turn];
-            if (thread.state != State::Ready) continue;
-            current = turn;
-            threadIdx = thread.index;
-            to_thread(thread);
-            asm volatile("" ::: "memory");
-            if (!fault.empty()) return;
-            ran = true;
+        for (size_t first = 0; first < n_threads; first += at_once) {
+            bool again = true;
+            while (again) {
+                again = false;
+                for (size_t i = first; i < first + at_once; i++)
+                    again |= run_thread(turns.turns[i]);
+                if (!fault.empty()) return;
+                ran |= again;
+                again &= turns.order < 2;
+            }
         }
         unsigned at_block = 0, done = 0;
         for (unsigned i = 0; i < n_threads; i++) {
@@ -193,7 +223,9 @@ static void run_block(Turns& turns) {
         } else if (!ran) {
             current = 0;
             char text[160];
-            snprintf(text, sizeof text, "of %u threads, %u wait at __syncthreads, %u have returned, the others wait for their warp",
+            snprintf(text, sizeof text,
+                     "of %u threads, %u wait at __syncthreads, %u have returned, the others wait "
+                     "for their warp",
                      n_threads, at_block, done);
             fault = text;
             return;
@@ -233,14 +265,19 @@ static void call(void (*kernel)(A...), void** parameters, std::index_sequence<I.
     kernel(*static_cast<A*>(parameters[I])...);
 }
 
-// Runs a kernel with the arguments at `parameters`, as cuLaunchKernel does. Returns 0, or a message that lasts until the calling
-// thread's next launch.
+// For a caller that does not know how many arguments there are, as cuLaunchKernel.
+static constexpr unsigned ANY_NUMBER = ~0u;
+
+// Runs a kernel with the arguments at `parameters`, as cuLaunchKernel does. Returns 0, or a message
+// that lasts until the calling thread's next launch.
 template <class... A>
-static const char* launch(void (*kernel)(A...), const Launch& launch, void** parameters, unsigned n_parameters) {
+static const char* launch(void (*kernel)(A...), const Launch& launch, void** parameters,
+                          unsigned n_parameters) {
     std::lock_guard<std::mutex> lock(one_at_a_time);
     fault.clear();
-    if (n_parameters != sizeof...(A)) {
-        fault = "the kernel takes " + std::to_string(sizeof...(A)) + " arguments, not " + std::to_string(n_parameters);
+    if (n_parameters != ANY_NUMBER && n_parameters != sizeof...(A)) {
+        fault = "the kernel takes " + std::to_string(sizeof...(A)) + " arguments, not " +
+                std::to_string(n_parameters);
     } else {
         struct Bound {
             void (*kernel)(A...);
@@ -269,8 +306,8 @@ static inline void wait_for_warp() {
     wait(State::AtWarp);
 }
 
-// Shows a value to the warp, waits for all, and returns what a lane shows. Two slots in alternation: a lane that has shown
-// its next value but one knows that everybody has read this one.
+// Shows a value to the warp, waits for all, and returns what a lane shows. Two slots in
+// alternation: a lane that has shown its next value but one knows that everybody has read this one.
 template <class V>
 static inline const V* exchange(const V& value) {
     static_assert(sizeof(V) <= sizeof(Thread::slot[0]), "a slot holds 32 bytes");
@@ -283,7 +320,8 @@ static inline const V* exchange(const V& value) {
 
 template <class V>
 static inline const V& of_lane(const V* first, unsigned lane) {
-    return *reinterpret_cast<const V*>(reinterpret_cast<const char*>(first) + lane * sizeof(Thread));
+    return *reinterpret_cast<const V*>(reinterpret_cast<const char*>(first) +
+                                       lane * sizeof(Thread));
 }
 
 static inline void check_aligned(const void* at, size_t bytes) {
@@ -293,9 +331,10 @@ static inline void check_aligned(const void* at, size_t bytes) {
 }  // namespace shim
 
 // Makes a kernel callable by name: `host_launch_NAME`. With nvcc, kernels are found by name anyway.
-#define HOST_LAUNCH(name)                                                                                        \
-    extern "C" const char* host_launch_##name(const shim::Launch* at, void** parameters, unsigned n_parameters) { \
-        return shim::launch(name, *at, parameters, n_parameters);                                                 \
+#define HOST_LAUNCH(name)                                                                \
+    extern "C" const char* host_launch_##name(const shim::Launch* at, void** parameters, \
+                                              unsigned n_parameters) {                   \
+        return shim::launch(name, *at, parameters, n_parameters);                        \
     }
 
 static inline void __syncthreads() { shim::wait(shim::State::AtBlock); }
@@ -304,7 +343,9 @@ static inline void __syncwarp(unsigned = 0xffffffffu) { shim::wait_for_warp(); }
 template <class V>
 static inline V __shfl_xor_sync(unsigned mask, V value, int lane_mask) {
     if (mask != 0xffffffffu) shim::fail("shuffles of a part of a warp are not supported");
-    return shim::of_lane(shim::exchange(value), (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32 ^ lane_mask);
+    return shim::of_lane(
+        shim::exchange(value),
+        (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32 ^ lane_mask);
 }
 
 static inline float __uint_as_float(unsigned bits) {
@@ -324,6 +365,10 @@ static inline float __fsub_rn(float a, float b) { return a - b; }
 static inline float __fdiv_rn(float a, float b) { return a / b; }
 static inline float __fsqrt_rn(float a) { return std::sqrt(a); }
 template <class V>
-static inline V min(V a, V b) { return b < a ? b : a; }
+static inline V min(V a, V b) {
+    return b < a ? b : a;
+}
 template <class V>
-static inline V max(V a, V b) { return a < b ? b : a; }
+static inline V max(V a, V b) {
+    return a < b ? b : a;
+}

@@ -1,8 +1,9 @@
 // Products of small matrices in shared memory, by one warp: the tile operation of attention.
 //
-// A warp has 16 rows of A and of the sums. Lane l, with g = l / 4 and t = l % 4, holds of each 16 × 8 tile of sums the numbers
-// (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1): the layout of `mma.sync.m16n8k16`. bf16 products run on tensor cores, with
-// sums in f32; f32 products are fused multiply-adds over the same layout, in ascending order of k.
+// A warp has 16 rows of A and of the sums. Lane l, with g = l / 4 and t = l % 4, holds of each 16 ×
+// 8 tile of sums the numbers (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1): the layout of
+// `mma.sync.m16n8k16`. bf16 products run on tensor cores, with sums in f32; f32 products are fused
+// multiply-adds over the same layout, in ascending order of k.
 #pragma once
 #include "types.cuh"
 
@@ -20,12 +21,14 @@ struct Sums {
     }
 };
 
-// One 16 × 8 × 16 product of bf16 on tensor cores, two numbers a word: `a` are the rows g and g + 8 at k = 2t and 2t + 8, `b` the
-// column g at the same k.
-__device__ __forceinline__ void multiply_tile(float (&sums)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+// One 16 × 8 × 16 product of bf16 on tensor cores, two numbers a word: `a` are the rows g and g + 8
+// at k = 2t and 2t + 8, `b` the column g at the same k.
+__device__ __forceinline__ void multiply_tile(float (&sums)[4], const u32 (&a)[4],
+                                              const u32 (&b)[2]) {
 #ifdef __CUDACC__
     asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
@@ -35,7 +38,9 @@ __device__ __forceinline__ void multiply_tile(float (&sums)[4], const u32 (&a)[4
     const Fragment* first = shim::exchange(mine);
     const u32 lane = shim::threads[shim::current].linear % 32, g = lane / 4, t = lane % 4;
     // Number k of row `row` of A, and of column `column` of B, from the lanes that hold them.
-    auto word = [](u32 two, u32 k) { return to_float(bf16{(unsigned short)(k % 2 ? two >> 16 : two)}); };
+    auto word = [](u32 two, u32 k) {
+        return to_float(bf16{(unsigned short)(k % 2 ? two >> 16 : two)});
+    };
     for (u32 k = 0; k < 16; k++) {
         const u32 holder = k % 8 / 2;
         const u32 high = k / 8;
@@ -65,7 +70,8 @@ __device__ __forceinline__ void load_rows(u32 (&a)[4], const bf16* from, int str
 
 // sums += A·Bᵀ with A [16, K] and B [N, K], both in rows of consecutive k, `stride` apart.
 template <int N, int K>
-__device__ __forceinline__ void add_product_of_rows(Sums<N>& sums, const bf16* a, int a_stride, const bf16* b, int b_stride) {
+__device__ __forceinline__ void add_product_of_rows(Sums<N>& sums, const bf16* a, int a_stride,
+                                                    const bf16* b, int b_stride) {
     UNROLL
     for (int k = 0; k < K; k += 16) {
         u32 rows[4];
@@ -81,7 +87,8 @@ __device__ __forceinline__ void add_product_of_rows(Sums<N>& sums, const bf16* a
 
 // sums += A·B with A [16, K] in rows of consecutive k, and B [K, N] in rows of consecutive n.
 template <int N, int K>
-__device__ __forceinline__ void add_product(Sums<N>& sums, const bf16* a, int a_stride, const bf16* b, int b_stride) {
+__device__ __forceinline__ void add_product(Sums<N>& sums, const bf16* a, int a_stride,
+                                            const bf16* b, int b_stride) {
     UNROLL
     for (int k = 0; k < K; k += 16) {
         u32 rows[4];
@@ -89,7 +96,8 @@ __device__ __forceinline__ void add_product(Sums<N>& sums, const bf16* a, int a_
         UNROLL
         for (int n = 0; n < N / 8; n++) {
             const bf16* column = b + (k + 2 * lane_in_group()) * b_stride + 8 * n + lane_group();
-            const u32 columns[2] = {pack_two(column[0], column[b_stride]), pack_two(column[8 * b_stride], column[9 * b_stride])};
+            const u32 columns[2] = {pack_two(column[0], column[b_stride]),
+                                    pack_two(column[8 * b_stride], column[9 * b_stride])};
             multiply_tile(sums.tile[n], rows, columns);
         }
     }
@@ -98,7 +106,8 @@ __device__ __forceinline__ void add_product(Sums<N>& sums, const bf16* a, int a_
 __device__ __forceinline__ float4 four_at(const float* at) { return *(const float4*)at; }
 
 template <int N, int K>
-__device__ __forceinline__ void add_product_of_rows(Sums<N>& sums, const float* a, int a_stride, const float* b, int b_stride) {
+__device__ __forceinline__ void add_product_of_rows(Sums<N>& sums, const float* a, int a_stride,
+                                                    const float* b, int b_stride) {
     const float* row = a + lane_group() * a_stride;
     const float* column = b + 2 * lane_in_group() * b_stride;
     UNROLL
@@ -120,7 +129,8 @@ __device__ __forceinline__ void add_product_of_rows(Sums<N>& sums, const float* 
 }
 
 template <int N, int K>
-__device__ __forceinline__ void add_product(Sums<N>& sums, const float* a, int a_stride, const float* b, int b_stride) {
+__device__ __forceinline__ void add_product(Sums<N>& sums, const float* a, int a_stride,
+                                            const float* b, int b_stride) {
     const float* row = a + lane_group() * a_stride;
     UNROLL
     for (int k = 0; k < K; k++) {

@@ -1,7 +1,9 @@
-// Number types of the kernels, and loads and stores of 16 bytes. Every `.cu` file of this crate includes it.
+// Number types of the kernels, and loads and stores of 16 bytes. Every `.cu` file of this crate
+// includes it.
 //
-// A kernel computes in f32 and reads and writes activations of type T, which is float or bf16. A thread handles a pack of
-// 16 bytes of a row: 4 floats or 8 bf16. A row whose length is no multiple of a pack is read number by number.
+// A kernel computes in f32 and reads and writes activations of type T, which is float or bf16. A
+// thread handles a pack of 16 bytes of a row: 4 floats or 8 bf16. A row whose length is no multiple
+// of a pack is read number by number.
 #pragma once
 #ifndef __CUDACC__
 #include "host_shim.h"
@@ -20,13 +22,17 @@ struct bf16 {
 };
 
 __device__ __forceinline__ float to_float(float value) { return value; }
-__device__ __forceinline__ float to_float(bf16 value) { return __uint_as_float((u32)value.bits << 16); }
+__device__ __forceinline__ float to_float(bf16 value) {
+    return __uint_as_float((u32)value.bits << 16);
+}
 
 // Rounds to the nearest number of type T, halves to even.
 template <class T>
 __device__ __forceinline__ T from_float(float value);
 template <>
-__device__ __forceinline__ float from_float<float>(float value) { return value; }
+__device__ __forceinline__ float from_float<float>(float value) {
+    return value;
+}
 template <>
 __device__ __forceinline__ bf16 from_float<bf16>(float value) {
     bf16 result;
@@ -76,36 +82,45 @@ __device__ __forceinline__ void unpack(float (&values)[8], uint4 raw, bf16) {
 }
 
 // Two bf16 in a word, `low` first in memory.
-__device__ __forceinline__ u32 pack_two(bf16 low, bf16 high) { return low.bits | (u32)high.bits << 16; }
+__device__ __forceinline__ u32 pack_two(bf16 low, bf16 high) {
+    return low.bits | (u32)high.bits << 16;
+}
 
 __device__ __forceinline__ uint4 packed(const float (&values)[4], float) {
-    return uint4{__float_as_uint(values[0]), __float_as_uint(values[1]), __float_as_uint(values[2]), __float_as_uint(values[3])};
+    return uint4{__float_as_uint(values[0]), __float_as_uint(values[1]), __float_as_uint(values[2]),
+                 __float_as_uint(values[3])};
 }
 __device__ __forceinline__ uint4 packed(const float (&values)[8], bf16) {
     u32 words[4];
     UNROLL
-    for (int i = 0; i < 4; i++) words[i] = pack_two(from_float<bf16>(values[2 * i]), from_float<bf16>(values[2 * i + 1]));
+    for (int i = 0; i < 4; i++)
+        words[i] = pack_two(from_float<bf16>(values[2 * i]), from_float<bf16>(values[2 * i + 1]));
     return uint4{words[0], words[1], words[2], words[3]};
 }
 
 // Whether rows of `columns` numbers begin at multiples of 16 bytes, given that the first one does.
 template <class T>
-__device__ __forceinline__ bool in_packs(u32 columns) { return columns % Pack<T>::N == 0; }
+__device__ __forceinline__ bool in_packs(u32 columns) {
+    return columns % Pack<T>::N == 0;
+}
 
 // The pack of a row from column `first` on; 0 beyond the row's end.
 template <class T>
-__device__ __forceinline__ void load_pack(float (&values)[Pack<T>::N], const T* row, u32 first, u32 columns, bool whole) {
+__device__ __forceinline__ void load_pack(float (&values)[Pack<T>::N], const T* row, u32 first,
+                                          u32 columns, bool whole) {
     if (whole && first < columns) {
         unpack(values, load_16_bytes(row + first), T{});
         return;
     }
     UNROLL
-    for (int i = 0; i < Pack<T>::N; i++) values[i] = first + i < columns ? to_float(row[first + i]) : 0.f;
+    for (int i = 0; i < Pack<T>::N; i++)
+        values[i] = first + i < columns ? to_float(row[first + i]) : 0.f;
 }
 
 // Writes the pack of a row from column `first` on, up to the row's end.
 template <class T>
-__device__ __forceinline__ void store_pack(T* row, const float (&values)[Pack<T>::N], u32 first, u32 columns, bool whole) {
+__device__ __forceinline__ void store_pack(T* row, const float (&values)[Pack<T>::N], u32 first,
+                                           u32 columns, bool whole) {
     if (whole && first < columns) {
         store_16_bytes(row + first, packed(values, T{}));
         return;
@@ -115,9 +130,11 @@ __device__ __forceinline__ void store_pack(T* row, const float (&values)[Pack<T>
         if (first + i < columns) row[first + i] = from_float<T>(values[i]);
 }
 
-// N numbers of a vector in f32 from column `first` on; 0 beyond its end. `whole` as for the rows beside it.
+// N numbers of a vector in f32 from column `first` on; 0 beyond its end. `whole` as for the rows
+// beside it.
 template <int N>
-__device__ __forceinline__ void load_floats(float (&values)[N], const float* vector, u32 first, u32 columns, bool whole) {
+__device__ __forceinline__ void load_floats(float (&values)[N], const float* vector, u32 first,
+                                            u32 columns, bool whole) {
     if (whole && first < columns) {
         UNROLL
         for (int i = 0; i < N; i += 4) {
@@ -133,10 +150,13 @@ __device__ __forceinline__ void load_floats(float (&values)[N], const float* vec
     for (int i = 0; i < N; i++) values[i] = first + i < columns ? vector[first + i] : 0.f;
 }
 template <int N>
-__device__ __forceinline__ void store_floats(float* vector, const float (&values)[N], u32 first, u32 columns, bool whole) {
+__device__ __forceinline__ void store_floats(float* vector, const float (&values)[N], u32 first,
+                                             u32 columns, bool whole) {
     if (whole && first < columns) {
         UNROLL
-        for (int i = 0; i < N; i += 4) *(float4*)(vector + first + i) = float4{values[i], values[i + 1], values[i + 2], values[i + 3]};
+        for (int i = 0; i < N; i += 4)
+            *(float4*)(vector + first + i) =
+                float4{values[i], values[i + 1], values[i + 2], values[i + 3]};
         return;
     }
     UNROLL

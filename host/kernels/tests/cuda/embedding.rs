@@ -1,6 +1,6 @@
 //! `embedding.cu` against `embedding.rs`.
 
-use crate::device::{BF16, Device, F32, value};
+use crate::device::{Argument, BF16, Device, F32, value};
 use crate::numbers::{NUMBERS, assert_near, random, random_as};
 use progtune_kernels::{
     cuda::{Chunked, Number, Segments, by_column_tiles, columns},
@@ -78,15 +78,15 @@ fn check_backward(device: &mut Device, ids: &[u32], d_y: &[f32], width: usize, w
     ];
     device.run(FILE, "embedding_backward_segments", launch, &arguments);
     let launch = by_column_tiles(segments.ids.len(), width, Number::F32);
-    let arguments = [
-        sums.into(),
-        distinct.into(),
-        id_starts.into(),
-        table.into(),
-        value(width as u32),
-    ];
+    let touched = device.put(&[0u8; ENTRIES]);
+    let buffers = [sums, distinct, id_starts, table, touched].map(Argument::from);
+    let arguments = [&buffers[..], &[value(width as u32)]].concat();
     device.run_plain(FILE, "embedding_backward_add", launch, &arguments);
     assert_near(&device.get(table), &want, F32, &format!("{what}: d_table"));
+    let marks: Vec<u8> = (0..ENTRIES as u32)
+        .map(|id| ids.contains(&id).into())
+        .collect();
+    assert_eq!(device.get::<u8>(touched), marks, "{what}: touched");
 }
 
 #[test]

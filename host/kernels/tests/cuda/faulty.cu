@@ -49,9 +49,7 @@ extern "C" __global__ void misaligned(const float* x, float* y) {
 }
 HOST_LAUNCH(misaligned)
 
-extern "C" __global__ void beyond(const float* x, float* y) {
-    y[threadIdx.x + 1] = x[threadIdx.x];
-}
+extern "C" __global__ void beyond(const float* x, float* y) { y[threadIdx.x + 1] = x[threadIdx.x]; }
 HOST_LAUNCH(beyond)
 
 extern "C" __global__ void unwritten_shared(const float* x, float* y) {

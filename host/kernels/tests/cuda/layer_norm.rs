@@ -144,11 +144,7 @@ impl Case {
         what: &str,
     ) {
         let Case {
-            number,
-            rows: n_rows,
-            columns,
-            p,
-            ..
+            number, columns, p, ..
         } = *self;
         let d_y = random_as(number, self.n(), 5);
         let x_hat_values = device.read(x_hat);
@@ -177,51 +173,49 @@ impl Case {
         backward_gamma(&mut want[0], &d_y, &x_hat_values);
         backward_bias(&mut want[1], &d_y);
         backward_bias(&mut want[2], &d_x);
-        // On the device, the gradient of the sum replaces that of y.
-        let d = device.activations(&d_y);
-        let device_d_x = device.unwritten(self.n());
-        let chunked = row_chunks(n_rows, columns, number);
-        let partial: [At; 3] =
-            [(); 3].map(|()| device.unwritten_as::<f32>(chunked.n_chunks as usize * columns));
-        let dropout = device.dropout(p, r.site, &r.keys);
-        let mut arguments: Vec<Argument> = vec![
-            d.into(),
-            x_hat.into(),
-            rstd.into(),
-            gamma.into(),
-            d.into(),
-            device_d_x.into(),
-        ];
-        arguments.extend(partial.map(Argument::from));
-        arguments.extend([n_rows as u32, columns as u32, chunked.rows_per_chunk].map(value));
-        arguments.push(value(dropout));
+        let (d_sum_there, d_x_there, sums) =
+            self.run_backward(device, &d_y, r, [x_hat, rstd, gamma]);
+        for (got, want, name) in [(&d_sum_there, &d_sum, "d_sum"), (&d_x_there, &d_x, "d_x")] {
+            assert_near(got, want, self.tolerance(), &format!("{what}: {name}"));
+        }
+        for ((sum, want), name) in sums.iter().zip(&want).zip(["d_gamma", "d_beta", "d_bias"]) {
+            assert_near(sum, want, 4.0 * F32, &format!("{what}: {name}"));
+        }
+        if self.number == Number::F32 && self.n() < 200 && columns > 2 && self.with_residual {
+            self.check_differences(&d_x_there, &d_y, r, what);
+        }
+    }
+
+    /// The kernel's gradients of the sum and of x, and those of γ, β and the bias, which are added
+    /// to 1, 2 and 3.
+    fn run_backward(
+        &self,
+        device: &mut Device,
+        d_y: &[f32],
+        r: &Reference,
+        [x_hat, rstd, gamma]: [At; 3],
+    ) -> (Vec<f32>, Vec<f32>, [Vec<f32>; 3]) {
+        let columns = self.columns;
+        // The gradient of the sum replaces that of y.
+        let (d, d_x) = (device.activations(d_y), device.unwritten(self.n()));
+        let chunked = row_chunks(self.rows, columns, self.number);
+        let n_partial = chunked.n_chunks as usize * columns;
+        let partial: [At; 3] = [(); 3].map(|()| device.unwritten_as::<f32>(n_partial));
+        let dropout = device.dropout(self.p, r.site, &r.keys);
+        let buffers = [d, x_hat, rstd, gamma, d, d_x].map(Argument::from);
+        let size = [self.rows as u32, columns as u32, chunked.rows_per_chunk].map(value);
+        let arguments = [
+            &buffers[..],
+            &partial.map(Argument::from),
+            &size,
+            &[value(dropout)],
+        ]
+        .concat();
         device.run(FILE, "layer_norm_backward", chunked.launch, &arguments);
-        let tolerance = self.tolerance();
-        assert_near(
-            &device.read(d),
-            &d_sum,
-            tolerance,
-            &format!("{what}: d_sum"),
-        );
-        assert_near(
-            &device.read(device_d_x),
-            &d_x,
-            tolerance,
-            &format!("{what}: d_x"),
-        );
         let sums = [1.0f32, 2.0, 3.0].map(|start| device.put(&vec![start; columns]));
         add_up(device, &partial, &sums, columns, chunked.n_chunks);
-        for ((sum, want), name) in sums.iter().zip(&want).zip(["d_gamma", "d_beta", "d_bias"]) {
-            assert_near(
-                &device.get(*sum),
-                want,
-                4.0 * F32,
-                &format!("{what}: {name}"),
-            );
-        }
-        if number == Number::F32 && self.n() < 200 && columns > 2 && self.with_residual {
-            self.check_differences(&device.read(device_d_x), &d_y, r, what);
-        }
+        let sums = sums.map(|sum| device.get::<f32>(sum));
+        (device.read(d), device.read(d_x), sums)
     }
 
     /// The gradient of x against finite differences of the definition.
