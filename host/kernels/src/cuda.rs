@@ -50,8 +50,6 @@
 //! - A launch without rows is skipped by the caller.
 
 mod arguments;
-#[cfg(feature = "host-kernels")]
-pub mod host;
 mod segments;
 
 use crate::activation::Activation;

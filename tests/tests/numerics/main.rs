@@ -2,6 +2,7 @@
 //! compute paths against each other, and the paper's figures. Results must also repeat bit for bit.
 
 mod configurations;
+mod gpu_path;
 mod graph_operations;
 mod initial_values;
 mod merging;

@@ -1,8 +1,8 @@
 //! A device's memory in this process, and launches on it. Every test of a kernel goes through it.
 #![allow(unsafe_code)]
 
-use crate::library;
 use crate::numbers::{from_bf16, to_bf16};
+use progtune_cuda_on_cpu::library;
 use progtune_kernels::cuda::{DropoutArgument, Launch, Number};
 use std::{ffi::c_void, path::Path};
 

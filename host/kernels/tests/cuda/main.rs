@@ -14,7 +14,6 @@ mod device;
 mod elementwise;
 mod embedding;
 mod layer_norm;
-mod library;
 mod linear;
 mod losses;
 mod numbers;

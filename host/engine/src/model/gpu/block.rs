@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use candle_core::Tensor;
-use progtune_kernels::cuda::{self, Arguments, AttentionArgument, DropoutArgument, Number};
+use progtune_kernels::cuda::{self, Arguments, AttentionArgument, DropoutArgument};
 
 /// The values that a LayerNorm leaves behind: its normalised rows and their reciprocal deviations.
 struct Normalised {
@@ -353,7 +353,7 @@ impl<'a> Run<'a> {
             block.output_norm,
             DropoutSite::Output(block.number),
         );
-        let plain_bias = plain_bias(&linears.output);
+        let plain_bias = unchanged_bias(&linears.output);
         let (d, d_o) =
             self.end_backward(end, &tape.output_end, d, &h, plain_bias, gradients, derived)?;
         // Undoes (7), o = output(g).
@@ -388,7 +388,7 @@ impl<'a> Run<'a> {
         if let Some(d_h) = d_h {
             lane.add_scaled(&d, &d_h, 1.0)?;
         }
-        let bias = plain_bias_of(&linears.intermediate);
+        let bias = unchanged_bias(&linears.intermediate);
         let d_bias = bias.and_then(|id| gradients.address(id));
         lane.activation_backward(&d_u, &tape.u, d_bias, pass.config.activation)?;
         // Undoes (5), u = intermediate(h).
@@ -410,7 +410,7 @@ impl<'a> Run<'a> {
         let Sinks { gradients, derived } = sinks;
         let site = DropoutSite::AttentionOutput(block.number);
         let end = (&block.attention_end, block.attention_norm, site);
-        let plain = self::plain_bias(&linears.attention_dense);
+        let plain = unchanged_bias(&linears.attention_dense);
         let (d, d_a) = self.end_backward(
             end,
             &tape.attention_end,
@@ -694,16 +694,6 @@ impl<'a> Run<'a> {
 }
 
 /// The bias whose gradient is the sum of the rows after dropout, because no program follows it.
-fn plain_bias(layer: &Linear) -> Option<usize> {
+fn unchanged_bias(layer: &Linear) -> Option<usize> {
     layer.site.outputs.is_empty().then_some(layer.bias)
-}
-
-/// The same for a layer whose bias is added with the activation.
-fn plain_bias_of(layer: &Linear) -> Option<usize> {
-    plain_bias(layer)
-}
-
-/// Whether activations are in this type.
-pub fn is_in(lane: &Lane, number: Number) -> bool {
-    lane.number == number
 }

@@ -8,9 +8,8 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{fused::RewrittenWeight, gradients::Gradients, layout::Linear, parameters::HostSlice},
+    model::{fused::RewrittenWeight, gradients::Gradients, layout::Linear},
 };
-use candle_core::Device;
 
 /// The values that the backward of a layer needs besides its input.
 #[derive(Default)]
@@ -207,10 +206,4 @@ fn weight_gradient(
     lane.add_weight_gradient(sum.address(), d, x)?;
     let numbers = pass.floats_at(sum.address(), n)?;
     rewritten.backward_of(layer, &numbers, pass.parameters, gradients)
-}
-
-/// The values of a tensor here, for tests.
-pub fn host_values(tensor: &candle_core::Tensor) -> Result<Vec<f32>> {
-    let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-    Ok(HostSlice::of(&tensor).to_vec())
 }

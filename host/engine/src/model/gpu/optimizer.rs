@@ -5,12 +5,17 @@ use super::{arena::Room, pass::Parts, rows::Lane};
 use crate::error::Result;
 use progtune_kernels::cuda::{self, AdamWChunk, AdamWConstants, Arguments};
 
-/// A parameter in an update: addresses in f32, the number of values, and its group.
+/// A parameter in an update. Its numbers are f32.
 pub struct Updated {
+    /// The address of the values.
     pub p: u64,
+    /// The address of the gradient.
     pub g: u64,
+    /// The address of the first moments.
     pub m: u64,
+    /// The address of the second moments.
     pub v: u64,
+    /// The count of values.
     pub n: usize,
     /// The block that it belongs to, for the norms.
     pub group: Option<usize>,

@@ -232,11 +232,6 @@ impl<'a> Pass<'a> {
         self.lane().queue.address_of(tensor)
     }
 
-    /// The address of a parameter's values in the type of activations.
-    pub fn operand(&self, id: ParameterId) -> Result<Address> {
-        self.operand_as(id, self.lane().number)
-    }
-
     /// The address of a parameter's values in this type.
     pub fn operand_as(&self, id: ParameterId, number: Number) -> Result<Address> {
         let value = self.value(id)?;
@@ -364,6 +359,7 @@ impl<'a> Pass<'a> {
             .address(ids)
             .address(id_starts)
             .address(table)
+            .address(0)
             .size(d.columns);
         let launch = by_column_tiles(segments.ids.len(), d.columns, Number::F32);
         lane.launch_named("embedding_backward_add", launch, arguments)

@@ -1,10 +1,8 @@
-//! The CUDA kernels as functions of this process, for tests: a C++ compiler builds each `.cu` file
-//! unchanged against `host_shim.h`. The tests of the kernels call it, and those of the engine's GPU
-//! path, whose device is then the CPU.
+//! The kernels of a `.cu` file as functions of this process: a C++ compiler builds the file unchanged against `host_shim.h`.
 #![allow(unsafe_code)]
 
 use libloading::Library;
-use super::Launch;
+use progtune_kernels::cuda::Launch;
 use std::{
     collections::BTreeMap,
     ffi::{CStr, OsString, c_char, c_void},
@@ -37,7 +35,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../host/kernels/src")
 }
 
 /// The files with kernels.
@@ -59,10 +57,16 @@ const FILES: [&str; 13] = [
 
 /// The file that declares a kernel of this name.
 pub fn file_of(kernel: &str) -> Option<&'static Path> {
-    let base = ["_f32", "_bf16"].iter().find_map(|suffix| Some(kernel.split_once(suffix)?.0));
-    let base = base.unwrap_or(kernel);
+    let suffixes = ["_f32", "_bf16"].iter();
+    let base = suffixes
+        .filter_map(|suffix| Some(kernel.split_once(suffix)?.0))
+        .next();
+    let base = base
+        .filter(|_| !kernel.starts_with("to_"))
+        .unwrap_or(kernel);
     let declares = |text: &str| {
-        text.contains(&format!(" {base}_##")) || text.contains(&format!("HOST_LAUNCH({base})"))
+        text.contains(&format!("HOST_LAUNCH({base}_##"))
+            || text.contains(&format!("HOST_LAUNCH({base})"))
     };
     let found = FILES.iter().find(|file| {
         let text = fs::read_to_string(sources().join(file));
@@ -126,11 +130,18 @@ fn opened(file: &Path) -> &'static Library {
     library
 }
 
-/// Compiles a file into a library below the tests' folder in `target`. It is kept there under a
+/// The folder of compiled kernels, beside the test program.
+fn folder() -> PathBuf {
+    let program = std::env::current_exe().expect("the test program has a path");
+    let folder = program.parent().expect("the test program is in a folder");
+    folder.join("cuda_kernels")
+}
+
+/// Compiles a file into a library beside the test program. It is kept there under a
 /// hash of everything it is made of.
 fn compile(file: &Path) -> PathBuf {
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
-    let folder = std::env::temp_dir().join("progtune-cuda-kernels");
+    let folder = folder();
     fs::create_dir_all(&folder).expect("the tests' folder can be made");
     let stem = file
         .file_stem()
