@@ -333,8 +333,8 @@ pub const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
 /// The variables with that prefix that are not keys. They name the configuration file (as
 /// `--config` does), the plugin search path, the log filter, the caches' directory, the size of
-/// kept tokens and the instruction set. The last ones are for tests and developer tools: shared data, the real MiniLM, a
-/// Python, and failures of the file system.
+/// kept tokens and the instruction set. The last ones are for tests and developer tools: shared
+/// data, the real MiniLM, a Python, and failures of the file system.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CONFIG",
     "PROGTUNE_PLUGIN_PATH",

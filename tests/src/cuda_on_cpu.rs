@@ -5,10 +5,10 @@ use progtune_cuda_on_cpu::memory::{Device, Product as DeviceProduct};
 use progtune_engine::{
     error::{Error, Result},
     model::{
-        gpu::{
+        lane::{
+            Lane,
             arena::Arena,
             queue::{Address, Memory, Product, Queue},
-            rows::Lane,
         },
         parameters::HostSlice,
     },

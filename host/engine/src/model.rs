@@ -16,6 +16,7 @@ pub mod gpu;
 pub mod gradients;
 pub mod graph;
 mod key_value_prefix;
+pub mod lane;
 mod layout;
 pub mod loss;
 pub mod parameters;
@@ -24,6 +25,7 @@ pub mod per_linear;
 pub mod pytorch_file;
 pub mod safetensors_file;
 mod scratch;
+mod start;
 pub mod step;
 pub mod tensor_file;
 mod tensor_values;
@@ -35,7 +37,6 @@ use candle_core::{Tensor, Var};
 use config::ModelConfig;
 use depth::{Depth, lowest_readers};
 use description::HeadKind;
-pub use frozen_prefix::Start;
 pub use fused::most_task_rows;
 use gpu::Gpu;
 use gradients::Gradients;
@@ -47,6 +48,7 @@ use progtune_kernels::gemm::Operands;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
 pub use scratch::keeps_both_directions;
+pub use start::Start;
 use step::Step;
 
 /// A model in memory.
@@ -122,7 +124,7 @@ impl Model {
     }
 
     /// Computes on a device from now on, with the kernels of [`gpu`].
-    pub fn set_lane(&mut self, lane: gpu::rows::Lane) {
+    pub fn set_lane(&mut self, lane: lane::Lane) {
         self.gpu = Some(Gpu::new(lane));
     }
 

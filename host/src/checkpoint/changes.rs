@@ -88,7 +88,8 @@ pub fn changes(
     changes
 }
 
-/// The keys with different values, in order. A key that one side lacks has the value `absent` there.
+/// The keys with different values, in order. A key that one side lacks has the value `absent`
+/// there.
 fn differences<V: AsRef<str>>(
     before: &BTreeMap<String, V>,
     now: &BTreeMap<String, V>,

@@ -1,9 +1,9 @@
 //! The GPU path against the CPU's, with its kernels run on the CPU: logits, loss, gradients, norms
 //! and updates of every method. What this cannot show is that a GPU computes the same.
 //!
-//! Reference: the fused path. Tolerances, as in `wide_model`: logits and loss 1e-4; each parameter's
-//! gradient 1e-4 of the larger of its own norm and a thousandth of the global norm; later losses
-//! 1e-3.
+//! Reference: the fused path. Tolerances, as in `wide_model`: logits and loss 1e-4; each
+//! parameter's gradient 1e-4 of the larger of its own norm and a thousandth of the global norm;
+//! later losses 1e-3.
 
 use candle_core::Tensor;
 use progtune_engine::{
@@ -35,11 +35,12 @@ struct Outcome {
     /// The global norm of the first step.
     norm: f64,
     losses: Vec<f64>,
-    /// What the device did in the last step: launches, products, allocations, uploads, downloads.
+    /// The work of the device in the last step: launches, products, allocations, uploads,
+    /// downloads.
     counts: [usize; 5],
 }
 
-/// What differs between cases.
+/// A model, its method, and the data that it trains on.
 #[derive(Clone, Copy)]
 struct Case {
     model: &'static str,
@@ -237,7 +238,7 @@ fn regression() {
 #[test]
 fn tags_spans_and_sets() {
     let tags = |batch: &Batch| {
-        let tag = |row: usize| (row % 3 > 0).then_some(row as u32 % 5);
+        let tag = |row: usize| (!row.is_multiple_of(3)).then_some(row as u32 % 5);
         Labels::Tags((0..batch.tokens()).map(tag).collect())
     };
     agree(Case {

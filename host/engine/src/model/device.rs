@@ -1,5 +1,5 @@
-//! The device of a model, and the form of its operations: `--device`, `--precision`, `--kernels`. They are values
-//! of the configuration, read wherever a model is made.
+//! The device of a model, and the form of its operations: `--device`, `--precision`, `--kernels`.
+//! They are values of the configuration, read wherever a model is made.
 
 use progtune_kernels::gemm::Operands;
 use progtune_process::choice::name_of;

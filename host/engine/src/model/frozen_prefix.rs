@@ -7,7 +7,7 @@
 //! because the block computes no others.
 
 use super::{
-    Model,
+    Model, Start,
     depth::Depth,
     gpu,
     layout::{Block, Site},
@@ -17,15 +17,6 @@ use super::{
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::Tensor;
 use progtune_kernels::gemm::Operands;
-
-/// The start of a forward: rows that are known already.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// The boundary: the first block that remains to be computed.
-    pub block: usize,
-    /// The rows there, on the model's device, in the order of the batch.
-    pub hidden: Tensor,
-}
 
 impl Model {
     /// The number of leading frozen blocks, for the trainable set that `is_trained` defines. It is

@@ -2,10 +2,10 @@
 //! progtune's CUDA kernels, with a hand-written backward. [`super::Model`] calls it.
 //!
 //! Everything of a step stays on the device: the batch goes there in one copy, and the loss comes
-//! back. The path speaks to the device through a [`queue`], of which there is one for CUDA and one
-//! that runs the same kernels on the CPU, for tests.
+//! back. The path speaks to the device through a [`queue`](super::lane::queue), of which there is
+//! one for CUDA and one that runs the same kernels on the CPU, for tests.
 
-pub mod arena;
+mod backward;
 mod block;
 mod embeddings;
 mod head;
@@ -13,8 +13,6 @@ mod linear;
 pub mod optimizer;
 mod pass;
 mod program;
-pub mod queue;
-pub mod rows;
 mod run;
 
 pub use pass::Gpu;

@@ -3,7 +3,7 @@
 
 use super::{
     description::ParameterInfo,
-    gpu::{arena::Room, rows::Lane},
+    lane::{Lane, arena::Room},
     parameters::{HostSlice, ParameterId, Parameters},
 };
 use crate::error::{Error, Result};
@@ -128,8 +128,8 @@ impl Gradients {
         })
     }
 
-    /// The address of a trainable parameter's gradient on the device, for adding to it; `None` for a
-    /// frozen one.
+    /// The address of a trainable parameter's gradient on the device, for adding to it; `None` for
+    /// a frozen one.
     pub fn address(&mut self, id: ParameterId) -> Option<u64> {
         match &self.buffers[id] {
             Some(Buffer::Gpu(room)) => {

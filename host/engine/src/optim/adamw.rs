@@ -7,12 +7,9 @@
 use crate::{
     error::Result,
     model::{
-        gpu::{
-            arena::Room,
-            optimizer::{self, Updated},
-            rows::Lane,
-        },
+        gpu::optimizer::{self, Updated},
         gradients::{Buffer, Gradients},
+        lane::{Lane, arena::Room},
         parameters::{ParameterId, Parameters},
     },
 };

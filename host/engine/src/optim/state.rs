@@ -5,8 +5,8 @@ use super::adamw::{AdamW, Moments, State};
 use crate::{
     error::{Error, Result},
     model::{
-        gpu::arena::Room,
         gradients::{Buffer, Gradients},
+        lane::arena::Room,
         parameters::{ParameterId, Parameters},
     },
 };

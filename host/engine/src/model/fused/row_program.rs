@@ -270,7 +270,8 @@ impl RowProgram {
     }
 }
 
-/// Takes the gradients of a program's derived values, added up over all rows, back to the parameters.
+/// Takes the gradients of a program's derived values, added up over all rows, back to the
+/// parameters.
 pub fn derived_backward_of(
     program: &Program,
     sums: &[(Target, Buffer)],

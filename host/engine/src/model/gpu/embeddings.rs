@@ -2,11 +2,10 @@
 //! LayerNorm, (3) dropout, (4) the method's programs.
 
 use super::{
-    arena::Room,
     pass::Pass,
     program::{self, DerivedSums, Place, SiteTape},
-    rows::Rows,
 };
+use crate::model::lane::{arena::Room, rows::Rows};
 use crate::{
     error::Result,
     model::{

@@ -1,13 +1,13 @@
 //! The head on the device: from the rows that it reads to logits and loss, and back. It computes in
-//! f32, whatever the type of activations is. Each layer has three steps: (1) dropout, (2) the linear
-//! layer, (3) tanh.
+//! f32, whatever the type of activations is. Each layer has three steps: (1) dropout, (2) the
+//! linear layer, (3) tanh.
 
 use super::{
-    linear::{self, InputGradient, LinearTape, Sinks},
+    linear::{self, InputGradient, LinearTape, Sinks, Wanted},
     pass::Pass,
     program::{DerivedSums, Place},
-    rows::{Lane, Rows},
 };
+use crate::model::lane::rows::{Lane, Rows};
 use crate::{
     batch::Labels,
     error::{Error, Result},
@@ -36,7 +36,7 @@ struct LayerTape {
 pub fn logits(head: &Head, hidden: &Rows, pass: &Pass<'_>) -> Result<Vec<f32>> {
     let lane = pass.lane().with(Number::F32);
     let (logits, _) = forward(head, hidden, pass, &lane, false)?;
-    pass.floats_at(logits.address(), logits.len())
+    pass.floats_at(logits.address(), logits.count())
 }
 
 /// The loss (Σ over the examples / `denominator`) and, if `below` says that it is wanted, the
@@ -134,16 +134,14 @@ fn backward(
             derived: &mut derived,
         };
         let x = Some(&tape.x);
-        d = linear::backward(
+        let (linear, wanted) = (
             &layer.linear,
-            &tape.linear,
-            d_y,
-            x,
-            wanted,
-            true,
-            place,
-            sinks,
-        )?;
+            Wanted {
+                input: wanted,
+                bias: true,
+            },
+        );
+        d = linear::backward(linear, &tape.linear, d_y, x, wanted, place, sinks)?;
         // Undoes (1).
         if let (Some(d_x), true) = (&d, layer.drops_out) {
             lane.drop_out(d_x, dropout(pass, number, place))?;
@@ -223,7 +221,7 @@ fn loss(logits: &Rows, pass: &Pass<'_>, lane: &Lane, denominator: f64) -> Result
         }
     };
     lane.launch_typed(kernel, launch, arguments)?;
-    let sum = lane.words(&[0f64.to_bits()])?;
+    let sum = lane.bytes(&0f64.to_ne_bytes())?;
     let arguments = Arguments::default()
         .address(losses.address())
         .address(sum.address())

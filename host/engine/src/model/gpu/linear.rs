@@ -3,6 +3,8 @@
 use super::{
     pass::Pass,
     program::{self, DerivedSums, Place, SiteTape},
+};
+use crate::model::lane::{
     queue::Address,
     rows::{Lane, Rows},
 };
@@ -22,7 +24,7 @@ pub struct LinearTape {
 /// The address of a layer's weight for the rows of a lane, and what keeps it there.
 struct Weight {
     address: Address,
-    _rooms: Vec<super::arena::Room>,
+    _rooms: Vec<crate::model::lane::arena::Room>,
 }
 
 impl Weight {
@@ -102,6 +104,14 @@ pub enum InputGradient<'r> {
     AddedTo(&'r Rows),
 }
 
+/// The gradients that the backward of a layer computes besides those of weight and programs.
+pub struct Wanted<'r> {
+    /// That of the input.
+    pub input: InputGradient<'r>,
+    /// Whether that of the bias is added.
+    pub bias: bool,
+}
+
 /// Everything that the backward of a layer reads and writes besides its rows.
 pub struct Sinks<'g> {
     /// The gradients of parameters.
@@ -111,15 +121,16 @@ pub struct Sinks<'g> {
 }
 
 /// Adds the gradients of weight, bias and programs; `d` is the gradient of the result, and `x` the
-/// layer's input, if something reads it. With `adds_bias`, the bias's gradient is added, too.
-/// Returns the gradient of `x` if it is wanted as new rows.
+/// layer's input, if something reads it. Returns the gradient of `x` if it is wanted as new rows.
 pub fn backward(
     layer: &Linear,
     tape: &LinearTape,
     d: Rows,
     x: Option<&Rows>,
-    wanted: InputGradient<'_>,
-    adds_bias: bool,
+    Wanted {
+        input: wanted,
+        bias: adds_bias,
+    }: Wanted<'_>,
     place: Place<'_>,
     sinks: &mut Sinks<'_>,
 ) -> Result<Option<Rows>> {

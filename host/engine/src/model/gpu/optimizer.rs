@@ -1,8 +1,9 @@
-//! AdamW on the device: the norms of all gradients in two launches, and the update of all parameters
-//! in one. [`crate::optim::AdamW`] calls it.
+//! AdamW on the device: the norms of all gradients in two launches, and the update of all
+//! parameters in one. [`crate::optim::AdamW`] calls it.
 
-use super::{arena::Room, pass::Parts, rows::Lane};
+use super::pass::Parts;
 use crate::error::Result;
+use crate::model::lane::{Lane, arena::Room};
 use progtune_kernels::cuda::{self, AdamWChunk, AdamWConstants, Arguments};
 
 /// A parameter in an update. Its numbers are f32.

@@ -1,7 +1,7 @@
-//! One batch on its way through the model on the device: the batch there, the parameters' addresses,
-//! dropout. Made for every forward; everything else of the GPU path reads it.
+//! One batch on its way through the model on the device: the batch there, the parameters'
+//! addresses, dropout. Made for every forward; everything else of the GPU path reads it.
 
-use super::{
+use crate::model::lane::{
     arena::Room,
     queue::Address,
     rows::{Lane, Rows},

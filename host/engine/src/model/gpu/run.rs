@@ -2,12 +2,13 @@
 //! other paths.
 
 use super::{
+    backward,
     block::{self, BlockTape},
     embeddings::{self, EmbeddingsTape},
     head,
     pass::{Gpu, Pass},
-    rows::Rows,
 };
+use crate::model::lane::rows::Rows;
 use crate::{
     batch::Batch,
     error::Result,
@@ -83,7 +84,7 @@ pub fn train(
             Tape::Recompute { x, mode } => block::forward(block, x, &pass, mode)?.1,
         };
         let Some(tape) = tape else { return Ok(loss) };
-        match block::backward(block, tape, d, &pass, gradients)? {
+        match backward::backward(block, tape, d, &pass, gradients)? {
             Some(next) => d = next,
             None => return Ok(loss),
         }

@@ -29,13 +29,13 @@ impl Rows {
     }
 
     /// The count of numbers.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.n * self.columns
     }
 
     /// The same numbers as rows of another width.
     pub fn reshaped(mut self, columns: usize) -> Self {
-        self.n = self.len() / columns;
+        self.n = self.count() / columns;
         self.columns = columns;
         self
     }
@@ -50,19 +50,6 @@ pub struct Lane {
     pub arena: Arena,
     /// The number type of activations.
     pub number: Number,
-}
-
-/// Up to four sums over rows that one launch completes.
-#[derive(Default)]
-pub struct Sums {
-    pairs: Vec<[Address; 2]>,
-}
-
-impl Sums {
-    /// Adds a sum: its partial sums and its target.
-    pub fn add(&mut self, partial: Address, target: Address) {
-        self.pairs.push([partial, target]);
-    }
 }
 
 impl Lane {
@@ -118,12 +105,6 @@ impl Lane {
         self.queue.launch("add_scaled_f32", launch, arguments)
     }
 
-    /// Room with these words.
-    pub fn words(&self, words: &[u64]) -> Result<Room> {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        self.bytes(&bytes)
-    }
-
     /// Room with these bytes.
     pub fn bytes(&self, bytes: &[u8]) -> Result<Room> {
         let room = self.arena.room(bytes.len())?;
@@ -131,10 +112,18 @@ impl Lane {
         Ok(room)
     }
 
+    /// Rows of zeros.
+    pub fn zero_rows(&self, n: usize, columns: usize) -> Result<Rows> {
+        let y = self.rows(n, columns)?;
+        let bytes = y.count() * self.number.bytes();
+        self.queue.clear(y.address(), bytes)?;
+        Ok(y)
+    }
+
     /// A copy of rows.
     pub fn copy(&self, x: &Rows) -> Result<Rows> {
         let y = self.rows(x.n, x.columns)?;
-        let bytes = x.len() * self.number.bytes();
+        let bytes = x.count() * self.number.bytes();
         self.queue.copy(y.address(), x.address(), bytes)?;
         Ok(y)
     }
@@ -307,12 +296,7 @@ impl Lane {
             target.map(|target| [partial.address(), target])
         });
         let pairs: Vec<[Address; 2]> = pairs.collect();
-        self.complete_at(&Sums { pairs }, columns, n_chunks)
-    }
-
-    /// Adds partial sums of `columns` numbers to their targets.
-    pub fn complete_at(&self, sums: &Sums, columns: usize, n_chunks: u32) -> Result<()> {
-        for pairs in sums.pairs.chunks(4) {
+        for pairs in pairs.chunks(4) {
             let mut argument = ColumnSumsArgument::default();
             argument.pairs[..pairs.len()].copy_from_slice(pairs);
             let arguments = Arguments::default()
@@ -327,32 +311,32 @@ impl Lane {
 
     /// `a += factor·b`.
     pub fn add_scaled(&self, a: &Rows, b: &Rows, factor: f32) -> Result<()> {
-        let launch = cuda::packs(a.len(), self.number);
+        let launch = cuda::packs(a.count(), self.number);
         let arguments = Arguments::default()
             .address(a.address())
             .address(b.address())
             .f32(factor)
-            .u64(a.len() as u64);
+            .u64(a.count() as u64);
         self.launch("add_scaled", launch, arguments)
     }
 
     /// `a ⊙= b`.
     pub fn multiply(&self, a: &Rows, b: &Rows) -> Result<()> {
-        let launch = cuda::packs(a.len(), self.number);
+        let launch = cuda::packs(a.count(), self.number);
         let arguments = Arguments::default()
             .address(a.address())
             .address(b.address())
-            .u64(a.len() as u64);
+            .u64(a.count() as u64);
         self.launch("multiply", launch, arguments)
     }
 
     /// `a *= factor`.
     pub fn scale(&self, a: &Rows, factor: f32) -> Result<()> {
-        let launch = cuda::packs(a.len(), self.number);
+        let launch = cuda::packs(a.count(), self.number);
         let arguments = Arguments::default()
             .address(a.address())
             .f32(factor)
-            .u64(a.len() as u64);
+            .u64(a.count() as u64);
         self.launch("scale", launch, arguments)
     }
 
@@ -388,10 +372,10 @@ impl Lane {
         let arguments = Arguments::default()
             .address(x.address())
             .address(y.address())
-            .u64(x.len() as u64)
+            .u64(x.count() as u64)
             .size(n)
             .size(m);
-        self.launch("swap", cuda::numbers(x.len()), arguments)?;
+        self.launch("swap", cuda::numbers(x.count()), arguments)?;
         Ok(y)
     }
 
@@ -435,7 +419,8 @@ impl Lane {
         self.launch(kernel, chunked.launch, arguments)
     }
 
-    /// `out = x·W`, or `x·Wᵀ` if the weight is transposed, where `x` is read as rows of `k` numbers.
+    /// `out = x·W`, or `x·Wᵀ` if the weight is transposed, where `x` is read as rows of `k`
+    /// numbers.
     pub fn multiply_rows(
         &self,
         out: &Rows,
@@ -450,7 +435,7 @@ impl Lane {
             b: weight,
             b_transposed: transposed,
             c: out.address(),
-            m: x.len() / k,
+            m: x.count() / k,
             n: out.columns,
             k,
             operands: self.number,
@@ -466,7 +451,7 @@ impl Lane {
             return self.copy(rows);
         }
         let converted = to.rows(rows.n, rows.columns)?;
-        to.convert(rows.address(), converted.address(), rows.len())?;
+        to.convert(rows.address(), converted.address(), rows.count())?;
         Ok(converted)
     }
 

@@ -1,5 +1,5 @@
-//! The work on a device, in order: memory, copies, launches of kernels, products. The GPU path calls
-//! it. There is one implementation for CUDA, and one for tests, whose device is the CPU.
+//! The work on a device, in order: memory, copies, launches of kernels, products. The GPU path
+//! calls it. There is one implementation for CUDA, and one for tests, whose device is the CPU.
 //!
 //! Calls return before the work is done, except for [`Queue::download`].
 

@@ -180,8 +180,9 @@ impl Device {
     ) -> Result<(), String> {
         let file = library::file_of(kernel).ok_or(format!("there is no kernel {kernel}"))?;
         let pointers = arguments.pointers();
-        // SAFETY: the shim checks the number of arguments. That they are the kernel's, and the pieces
-        // large enough, is for the code under test to ensure; the kernels' own tests guard theirs.
+        // SAFETY: the shim checks the number of arguments. That they are the kernel's, and the
+        // pieces large enough, is for the code under test to ensure; the kernels' own tests guard
+        // theirs.
         unsafe { library::launch(file, kernel, launch, 0, &pointers) }
     }
 }

@@ -1,4 +1,5 @@
-//! The kernels of a `.cu` file as functions of this process: a C++ compiler builds the file unchanged against `host_shim.h`.
+//! The kernels of a `.cu` file as functions of this process: a C++ compiler builds the file
+//! unchanged against `host_shim.h`.
 #![allow(unsafe_code)]
 
 use libloading::Library;
@@ -35,7 +36,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../host/kernels/src")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../src")
 }
 
 /// The files with kernels.

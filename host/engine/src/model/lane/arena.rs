@@ -99,7 +99,10 @@ mod tests {
     fn a_piece_is_at_most_an_eighth_too_large() {
         for bytes in [1, 256, 257, 1000, 4097, 100_000, 1 << 20, (1 << 20) + 1] {
             let class = class_of(bytes);
-            assert!(class >= bytes && class % 256 == 0, "{bytes}: {class}");
+            assert!(
+                class >= bytes && class.is_multiple_of(256),
+                "{bytes}: {class}"
+            );
             assert!(
                 class <= (bytes + bytes / 8).max(bytes + 256),
                 "{bytes}: {class}"
